@@ -1,0 +1,83 @@
+"""Checksums as text, `sha256:<hex>`: parse, hash, compare."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+from dermdata.errors import ChecksumMismatch, UsageError
+
+ALGORITHMS = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
+CHUNK = 1 << 20
+
+
+class Hash(Protocol):
+    """What hashlib's objects offer."""
+
+    def update(self, data: bytes | memoryview, /) -> None: ...
+    def hexdigest(self) -> str: ...
+
+
+def parse(text: str) -> tuple[str, str]:
+    """Split `sha256:ABC…` into algorithm and lower-case digest; UsageError when it is neither."""
+    algorithm, _, digest = text.strip().partition(":")
+    algorithm, digest = algorithm.lower(), digest.lower()
+    if ALGORITHMS.get(algorithm) != len(digest) or not set(digest) <= set("0123456789abcdef"):
+        raise UsageError(
+            f"'{text}' is no checksum", hint=f"write {'|'.join(ALGORITHMS)}:<hexadecimal digest>"
+        )
+    return algorithm, digest
+
+
+def new(algorithm: str) -> Hash:
+    """A running hash; md5 and sha1 only compare published digests, they protect nothing."""
+    return hashlib.new(algorithm, usedforsecurity=False)
+
+
+class Hasher:
+    """SHA-256 and whatever else is asked for, over one pass of the same bytes."""
+
+    def __init__(self, *checksums: str | None) -> None:
+        wanted = {"sha256", *(parse(text)[0] for text in checksums if text)}
+        self._running = {algorithm: new(algorithm) for algorithm in sorted(wanted)}
+
+    def update(self, data: bytes | memoryview) -> None:
+        for running in self._running.values():
+            running.update(data)
+
+    @property
+    def sha256(self) -> str:
+        return self._running["sha256"].hexdigest()
+
+    def matches(self, checksum: str) -> bool:
+        algorithm, digest = parse(checksum)
+        return self._running[algorithm].hexdigest() == digest
+
+    def require(self, checksum: str, what: str) -> None:
+        """Raise ChecksumMismatch, with both digests, unless the bytes have this checksum."""
+        algorithm, digest = parse(checksum)
+        actual = self._running[algorithm].hexdigest()
+        if actual != digest:
+            raise ChecksumMismatch(
+                f"{what}: {algorithm} is {actual}, expected {digest}",
+                hint="the source may have changed or the download was altered; nothing was kept",
+            )
+
+
+def of_chunks(chunks: Iterable[bytes]) -> str:
+    """The SHA-256 hex digest of chunks of bytes."""
+    running = hashlib.sha256()
+    for chunk in chunks:
+        running.update(chunk)
+    return running.hexdigest()
+
+
+def of_file(path: Path, *checksums: str | None) -> Hasher:
+    """A file's hashes, read once in blocks of 1 MiB."""
+    hasher = Hasher(*checksums)
+    buffer = bytearray(CHUNK)
+    view = memoryview(buffer)
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            hasher.update(view[:count])
+    return hasher

@@ -1,0 +1,227 @@
+"""Every error a user can meet, in one tree; the class decides the exit code.
+
+    DermdataError
+    ├── UsageError (2)            wrong usage, unknown name, bad catalog file
+    │   ├── UnknownName               a dataset, column or concept that does not exist
+    │   ├── BadCatalog                a catalog file with issues, all of them listed
+    │   └── BadTable                  a metadata or manifest file of the user's own that cannot be read
+    ├── NetworkError (3)          the network or a server failed, after retries
+    │   ├── Offline                   `--offline` forbids the network
+    │   ├── CannotConnect             name not resolved, refused, TLS
+    │   ├── ServerRefused             an HTTP status that says no
+    │   ├── Stalled                   too slow for too long
+    │   └── BadRedirect               loop, downgrade, other scheme, private address
+    ├── IntegrityError (4)        bytes are not what they must be
+    │   ├── ChecksumMismatch
+    │   ├── SizeMismatch
+    │   ├── NotTheFile                a page in place of a file
+    │   ├── ArchiveRefused            a hostile or broken archive
+    │   ├── TableRefused              a publisher's table that is not what the catalog says
+    │   └── CacheDamaged              our own state is broken
+    ├── StorageError (5)          disk full, read-only, no permission, cache locked
+    │   └── CacheBusy
+    ├── PersonMustAct (6)         something for the person to do first
+    │   ├── LicenseNotAccepted
+    │   ├── CredentialsMissing
+    │   ├── ManualDownload
+    │   └── Unobtainable
+    ├── SomeFailed (8)            some of several names failed, the others are done
+    └── ProblemsFound (1)         the command ran and found problems
+
+`code` is the stable word of `--format json`; `hint` is the next step for the person.
+"""
+
+from collections.abc import Iterable
+
+
+class DermdataError(Exception):
+    """Something to tell the user: what, why, and what to do next."""
+
+    code = "error"
+    exit_code = 2
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(DermdataError):
+    """The request itself is wrong."""
+
+    code = "usage"
+    exit_code = 2
+
+
+class UnknownName(UsageError):
+    """A name that is not there, with the nearest ones that are."""
+
+    code = "unknown_name"
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, hint: str | None = None) -> None:
+        near = nearest(name, known)
+        asked = f"did you mean {' or '.join(near)}?" if near else hint
+        super().__init__(f"unknown {kind} '{name}'", hint=asked)
+        self.name = name
+        self.near = near
+
+
+class BadCatalog(UsageError):
+    """A catalog file with issues; all of them are in the message, one a line."""
+
+    code = "bad_catalog"
+
+
+class BadTable(UsageError):
+    """A file of the user's own that cannot be read as a table or manifest."""
+
+    code = "bad_table"
+
+
+class NetworkError(DermdataError):
+    """The network or a server failed."""
+
+    code = "network"
+    exit_code = 3
+
+
+class Offline(NetworkError):
+    """The network is needed, but `--offline` is set."""
+
+    code = "offline"
+
+
+class CannotConnect(NetworkError):
+    """The host cannot be resolved or reached, or its certificate is refused."""
+
+    code = "cannot_connect"
+
+
+class ServerRefused(NetworkError):
+    """The server answered with a status that says no."""
+
+    code = "server_refused"
+
+    def __init__(self, message: str, *, status: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+class Stalled(NetworkError):
+    """Too few bytes for too long."""
+
+    code = "stalled"
+
+
+class BadRedirect(NetworkError):
+    """A redirect that must not be followed."""
+
+    code = "bad_redirect"
+
+
+class IntegrityError(DermdataError):
+    """Bytes are not what they must be."""
+
+    code = "integrity"
+    exit_code = 4
+
+
+class ChecksumMismatch(IntegrityError):
+    """The bytes have another checksum than the catalog or the first download."""
+
+    code = "checksum_mismatch"
+
+
+class SizeMismatch(IntegrityError):
+    """The file is longer or shorter than it must be."""
+
+    code = "size_mismatch"
+
+
+class NotTheFile(IntegrityError):
+    """A page, an error text or nothing came in place of the file."""
+
+    code = "not_the_file"
+
+
+class ArchiveRefused(IntegrityError):
+    """An archive that is broken or could do harm."""
+
+    code = "archive_refused"
+
+
+class TableRefused(IntegrityError):
+    """A publisher's table that is not what the catalog says."""
+
+    code = "table_refused"
+
+
+class CacheDamaged(IntegrityError):
+    """dermdata's own files in the cache are broken."""
+
+    code = "cache_damaged"
+
+
+class StorageError(DermdataError):
+    """The disk is full, read-only or not ours."""
+
+    code = "storage"
+    exit_code = 5
+
+
+class CacheBusy(StorageError):
+    """Another process holds the dataset for too long."""
+
+    code = "cache_busy"
+
+
+class PersonMustAct(DermdataError):
+    """Something only the person can do; the hint says exactly what."""
+
+    code = "person_must_act"
+    exit_code = 6
+
+
+class LicenseNotAccepted(PersonMustAct):
+    """A licence must be accepted first."""
+
+    code = "license_not_accepted"
+
+
+class CredentialsMissing(PersonMustAct):
+    """A token or password is missing or was refused."""
+
+    code = "credentials_missing"
+
+
+class ManualDownload(PersonMustAct):
+    """The files must be asked for or downloaded by hand."""
+
+    code = "manual_download"
+
+
+class Unobtainable(PersonMustAct):
+    """The dataset cannot be had; the message says why."""
+
+    code = "unobtainable"
+
+
+class SomeFailed(DermdataError):
+    """Some of several names failed; the others are done."""
+
+    code = "some_failed"
+    exit_code = 8
+
+
+class ProblemsFound(DermdataError):
+    """The command ran and found problems (verify, audit, split --check)."""
+
+    code = "problems_found"
+    exit_code = 1
+
+
+def nearest(name: str, known: Iterable[str], limit: int = 3) -> list[str]:
+    """The known names that look most like `name`, best first."""
+    from difflib import get_close_matches  # only when something is wrong: start-up counts
+
+    return get_close_matches(name.lower(), list(known), n=limit, cutoff=0.6)

@@ -1,0 +1,218 @@
+"""The words of the catalog and the cache as frozen values; no I/O, no behaviour beyond themselves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+Role = Literal["images", "masks", "metadata", "splits", "captions", "weights", "other"]
+Kind = Literal["dataset", "model"]
+AccessKind = Literal["open", "account", "agreement", "per-image", "unavailable"]
+Unpack = Literal["zip", "tar", "tar.gz", "tar.zst"]
+Predicate = Literal["exactMatch", "broadMatch", "narrowMatch", "closeMatch", "relatedMatch"]
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+# ------------------------------------------------------------------ catalog entries
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """What the publisher's numbers say; checked on every fetch, absent where no source states it."""
+
+    images: int | None = None
+    lesions: int | None = None
+    patients: int | None = None
+    cases: int | None = None
+    masks: int | None = None
+    labels: Mapping[str, int] = field(default_factory=dict)
+    splits: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class License:
+    """What may be done with the data; None means that no source says."""
+
+    id: str | None = None  # SPDX or LicenseRef-…
+    url: str | None = None
+    statement: str | None = None
+    commercial_use: bool | None = None
+    redistribution: bool | None = None
+    share_alike: bool | None = None
+    link_may_be_shared: bool = True  # False: landing page only, no rows and no counts
+    must_accept: bool = False  # fetch wants --accept-license
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """How the data can be had, with the evidence for saying so."""
+
+    kind: AccessKind
+    service: str | None = None  # whose account: kaggle, huggingface, derm7pt, …
+    url: str | None = None  # the page to visit
+    steps: str | None = None  # what the person must do, word for word
+    evidence: str | None = None  # why we say so, with source and date
+    alternatives: tuple[str, ...] = ()  # catalog names that come nearest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Citation:
+    """How to cite it."""
+
+    doi: str | None = None
+    text: str | None = None
+    bibtex: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overlap:
+    """Another catalog entry that holds some of the same images."""
+
+    dataset: str
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """One official file: its name is the identity by which overlays, mirrors and receipts join it."""
+
+    name: str
+    role: Role
+    source: str | None = None  # `<host>:<id>`, resolved by sources/<host>.py
+    urls: tuple[str, ...] = ()  # tried in order
+    size: int | None = None  # bytes
+    size_text: str | None = None  # the publisher's rounded figure
+    checksum: str | None = None  # sha256:… | md5:…, as the publisher or two independent copies state it
+    unpack: Unpack | None = None
+    fetch: bool = True  # False: a known file that the table does not need
+    note: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Join:
+    """Columns of a second table, joined by key; a key without partner keeps its row and is counted."""
+
+    file: str
+    member: str | None = None
+    on: str  # column of the first table
+    to: str | None = None  # column of the second one, if named otherwise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """How one of the source's tables becomes manifest rows; a closed vocabulary, no logic."""
+
+    reader: str  # a shape: readers/<shape>.py
+    file: str | None = None  # name of a catalog file
+    member: str | None = None  # path inside it, if it is an archive
+    delimiter: str = ","
+    encoding: str = "utf-8-sig"
+    header: tuple[str, ...] = ()  # column names of a file without a header line
+    join: tuple[Join, ...] = ()
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # ours -> theirs; several are joined by "/"
+    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # our field -> their word -> ours
+    missing: tuple[str, ...] = ("",)  # their words for "not known"
+    one_hot: tuple[str, ...] = ()  # label columns, one of which is 1
+    label_field: str | None = None  # the crosswalk's field; default: the label's column
+    constants: Mapping[str, str] = field(default_factory=dict)  # manifest field -> value of every row
+    images: tuple[str, ...] = ()  # the files that hold the rows' images; default: all of role images
+    pattern: str | None = None  # folders: path pattern with {fields}
+    masks: Mapping[str, str] = field(default_factory=dict)  # structure -> file name with {image_id}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """One catalog entry: a dataset or a model."""
+
+    name: str
+    title: str
+    kind: Kind
+    summary: str
+    access: Access
+    version: str | None = None
+    homepage: str | None = None
+    aliases: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    collections: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()  # manifest fields it carries beyond those the table names
+    seed_claim: str | None = None  # what the seed list said, where it differs
+    notes: tuple[str, ...] = ()
+    overlaps: tuple[Overlap, ...] = ()
+    counts: Counts = field(default_factory=Counts)
+    license: License = field(default_factory=License)
+    citation: Citation = field(default_factory=Citation)
+    facts: Mapping[str, str] = field(default_factory=dict)  # dotted key -> where the fact comes from
+    files: tuple[File, ...] = ()
+    table: tuple[Table, ...] = ()
+
+    def file(self, name: str) -> File:
+        """The file of this name; KeyError when there is none."""
+        for file in self.files:
+            if file.name == name:
+                return file
+        raise KeyError(name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Label:
+    """One crosswalk row: a dataset's own word and the concept it means."""
+
+    field: str
+    raw_label: str
+    concept: str
+    predicate: Predicate
+    malignancy: str | None = None
+    members: tuple[str, ...] = ()  # the concepts that a lumped label may mean
+    note: str | None = None
+
+
+# ------------------------------------------------------------------ requests and cached files
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a source resolves a catalog file to: where to ask, with what, and what must come."""
+
+    urls: tuple[str, ...]  # tried in order; one must give the file
+    size: int | None = None
+    checksum: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)  # not secret
+    secrets: Mapping[str, str] = field(default_factory=dict)  # sent to the https origin of each url only
+    archive: Unpack | None = None  # the first bytes must look like it
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFacts:
+    """What an image file's bytes are: pixels, stored format, and why it cannot be decoded, if so."""
+
+    format: str | None = None  # jpeg, png, tiff, …
+    mode: str | None = None  # RGB, L, CMYK, …
+    width: int | None = None  # pixels, as stored
+    height: int | None = None
+    problem: str | None = None  # None: decodes whole
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """Where a cached file lies inside its archive: enough to fetch it again by one range."""
+
+    path: str  # the archive's own name of it
+    offset: int  # of the local header, bytes from the start of the archive
+    stored: int  # compressed size, bytes
+    method: int  # 0 stored, 8 deflated
+    crc32: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """One file in a dataset's cache folder."""
+
+    path: str  # relative to the dataset's cache folder, with "/"
+    role: Role
+    file: str  # name of the catalog file it came from
+    size: int  # bytes
+    sha256: str  # hex
+    member: Member | None = None  # None: the catalog file itself
+    image: ImageFacts | None = None
