@@ -1,0 +1,138 @@
+"""Splits side by side: dermdata, scikit-learn's StratifiedGroupKFold, and random groups, in one run.
+
+    python benchmarks/splits.py [HAM10000_metadata.csv] [--rows 10000000]
+
+80/10/10 by group on three cohorts: HAM10000's metadata (when its CSV is given), one shaped like ISIC 2024
+(401,059 rows, 1,042 patients, 393 malignant), and with --rows a large one that only dermdata splits.
+StratifiedGroupKFold makes ten folds; eight become train. It and "assignment" are given integer codes; "whole
+split" starts from the table of strings and adds components, balance and notes.
+Sizes: largest distance of a part from its ratio.
+"""
+
+import argparse
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from dermdata.split import split
+from dermdata.split.assign import assign
+
+RATIOS = {"train": 0.8, "val": 0.1, "test": 0.1}
+Codes = np.ndarray
+
+
+def ham10000(path: Path) -> pa.Table:
+    """The publisher's CSV as a manifest of the columns that a split reads."""
+    raw = pa_csv.read_csv(path)
+    return pa.table(
+        {
+            "dataset": pa.array(["ham10000"] * raw.num_rows),
+            "image_id": raw["image_id"],
+            "lesion_id": raw["lesion_id"],
+            "diagnosis": raw["dx"],
+        }
+    )
+
+
+def many_patients(rows: int, patients: int, malignant: int) -> pa.Table:
+    """Patients with log-normal numbers of images, malignant ones clustered in some."""
+    rng = np.random.default_rng(7)
+    weight = rng.lognormal(0, 1, patients)
+    patient = rng.choice(patients, rows, p=weight / weight.sum())
+    risk = rng.lognormal(0, 1.5, patients)[patient]  # malignant images come in clusters
+    label = np.zeros(rows, bool)
+    label[rng.choice(rows, malignant, replace=False, p=risk / risk.sum())] = True
+    ids = pa.array(np.arange(rows)).cast(pa.string())
+    names = pa.array(np.arange(patients)).cast(pa.string())
+    return pa.table(
+        {
+            "dataset": pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), ["large"]),
+            "image_id": ids,
+            "patient_id": pa.DictionaryArray.from_arrays(patient.astype(np.int32), names),
+            "diagnosis": pa.DictionaryArray.from_arrays(label.astype(np.int32), ["benign", "malignant"]),
+        }
+    )
+
+
+def ours(table: pa.Table) -> Codes:
+    return _codes(split(table, ratios=RATIOS).table["split"])
+
+
+def stratified_group_kfold(group: Codes, label: Codes) -> Codes:
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    part = np.zeros(len(group), int)
+    folds = StratifiedGroupKFold(10, shuffle=True, random_state=0).split(group, label, group)
+    for number, (_, held_out) in enumerate(folds):
+        part[held_out] = max(number - 7, 0)
+    return part
+
+
+def random_groups(group: Codes) -> Codes:
+    draw = np.random.default_rng(0).choice(3, group.max() + 1, p=list(RATIOS.values()))
+    return draw[group]
+
+
+def deviations(part: Codes, label: Codes) -> tuple[float, float]:
+    """Largest deviation of a class share, and of a part's size, in percentage points."""
+    whole = np.bincount(label) / len(label)
+    inside = [label[part == p] for p in np.unique(part)]
+    shares = [np.bincount(one, minlength=len(whole)) / len(one) for one in inside]
+    sizes = np.sort(np.bincount(part) / len(part)) - np.sort(list(RATIOS.values()))
+    return 100 * float(np.abs(np.array(shares) - whole).max()), 100 * float(np.abs(sizes).max())
+
+
+def compare(name: str, table: pa.Table, key: str, repeats: int) -> None:
+    group, label = _codes(table[key]), _codes(table["diagnosis"])
+    methods: dict[str, Callable[[], Codes]] = {
+        "random groups": lambda: random_groups(group),
+        "StratifiedGroupKFold": lambda: stratified_group_kfold(group, label),
+        "dermdata, assignment": lambda: assign(group, [label], list(RATIOS), list(RATIOS.values()), 0)[group],
+        "dermdata, whole split": lambda: ours(table),
+    }
+    for method, run in methods.items():
+        run_once = [_timed(run) for _ in range(1 if "Group" in method else repeats)]
+        seconds, part = min(one[0] for one in run_once), run_once[0][1]
+        classes, sizes = deviations(part, label)
+        print(f"{name:10} {method:22} {classes:10.4f} {sizes:10.4f} {seconds:9.3f}")
+
+
+def _timed(run: Callable[[], Codes]) -> tuple[float, Codes]:
+    start = time.perf_counter()
+    part = run()
+    return time.perf_counter() - start, part
+
+
+def _codes(column: pa.ChunkedArray) -> Codes:
+    return np.unique(column.to_numpy().astype(str), return_inverse=True)[1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("metadata", nargs="?", type=Path)
+    parser.add_argument("--rows", type=int, default=0)
+    asked = parser.parse_args()
+    print(f"{'cohort':10} {'method':22} {'class pp':>10} {'size pp':>10} {'seconds':>9}")
+    if asked.metadata:
+        compare("ham10000", ham10000(asked.metadata), "lesion_id", 5)
+    compare("401k", many_patients(401_059, 1_042, 393), "patient_id", 3)
+    if asked.rows:
+        table = many_patients(asked.rows, max(asked.rows // 400, 3), asked.rows // 1000)
+        before = _peak_mb()
+        start = time.perf_counter()
+        split(table, ratios=RATIOS)
+        seconds, more = time.perf_counter() - start, _peak_mb() - before
+        print(f"{asked.rows} rows: {seconds:.1f} s, {more:.0f} MB above the {before:.0f} MB with the table")
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    main()
