@@ -226,7 +226,7 @@ print(split(table, stratify=["diagnosis", "sex"]).table["split"].to_pylist())
 
 
 def test_pythonhashseed_is_irrelevant_and_nothing_heavy_is_imported() -> None:
-    """Two interpreters with other hash seeds print the same split; the import needs numpy and pyarrow alone."""
+    """Two interpreters with other hash seeds print the same; the import needs numpy and pyarrow alone."""
     house = Path(__file__).parents[2]
     answers = {
         subprocess.run(
