@@ -1,0 +1,225 @@
+"""Archives that could do harm or are broken: each is refused by name and leaves nothing behind."""
+
+import io
+import stat
+import struct
+import tarfile
+import zipfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from archive_builders import JPEG, Raw, Remote, raw_tar, raw_zip, tar_member
+
+from dermdata.archive import Limits, extract, safe_name
+from dermdata.errors import ArchiveRefused, CredentialsMissing, DermdataError
+
+
+def refused(folder: Path, data: bytes, kind: str = "zip", **options: object) -> DermdataError:
+    """Extract and give back the refusal; nothing may have been left anywhere below `folder`."""
+    archive = folder / f"hostile.{kind}"
+    archive.write_bytes(data)
+    with pytest.raises((ArchiveRefused, CredentialsMissing)) as caught:
+        extract(archive, kind, folder / "out", place=safe_name, jobs=2, **options)  # type: ignore[arg-type]
+    archive.unlink()
+    assert [path for path in folder.rglob("*") if path.is_file()] == []
+    assert archive.name in caught.value.message
+    return caught.value
+
+
+UNSAFE = {
+    "../a.jpg": "'..'", "a/../../b.jpg": "'..'", "/etc/a.jpg": "absolute", "//server/share/a": "absolute",
+    "C:/a.jpg": "drive", "c:a.jpg": "drive", "..\\a.jpg": "backslash", "\\\\server\\a": "backslash",
+    "a\nb.jpg": "control", "a\x1b[2J.jpg": "control", "a//b.jpg": "empty", "a/./b.jpg": "empty",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "reason"), UNSAFE.items())
+def test_names_that_leave_the_folder_are_refused(name: str, reason: str, tmp_path: Path) -> None:
+    """Row 68: traversal, absolute, drive, UNC, backslash and control characters, in zip and tar alike."""
+    good = Raw(b"good.jpg")
+    assert reason in refused(tmp_path, raw_zip(good, Raw(name.encode()))).message
+    assert reason in refused(tmp_path, raw_tar(tar_member("good.jpg"), tar_member(name)), "tar.gz").message
+
+
+@pytest.mark.parametrize(
+    "format_bits", [stat.S_IFLNK, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK]
+)
+def test_only_regular_zip_members(format_bits: int, tmp_path: Path) -> None:
+    """Row 69: links, devices, pipes and sockets are refused before anything is written."""
+    error = refused(
+        tmp_path, raw_zip(Raw(b"good.jpg"), Raw(b"link", b"/etc/passwd", mode=format_bits | 0o777))
+    )
+    assert "'link' is a" in error.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [(tarfile.SYMTYPE, "symbolic link"), (tarfile.LNKTYPE, "hard link"), (tarfile.FIFOTYPE, "named pipe"),
+     (tarfile.CHRTYPE, "character device"), (tarfile.BLKTYPE, "block device"), (b"V", "unknown type")],
+)  # fmt: skip
+def test_only_regular_tar_members(kind: bytes, words: str, tmp_path: Path) -> None:
+    """Row 69: a link, and a file written through it, leave nothing inside or outside the folder."""
+    link = tar_member("evil", b"", type=kind, linkname=str(tmp_path / "outside"))
+    data = raw_tar(tar_member("good.jpg"), link, tar_member("evil/a.jpg"))
+    assert words in refused(tmp_path, data, "tar.gz").message
+
+
+def test_setuid_is_not_kept(tmp_path: Path) -> None:
+    """Row 69: whatever mode the archive asks for, ours is 0644 at most."""
+    archive = tmp_path / "a.tar"
+    archive.write_bytes(raw_tar(tar_member("a.jpg", mode=0o6777), mode="w"))
+    extract(archive, "tar", tmp_path / "out", place=safe_name)
+    assert stat.S_IMODE((tmp_path / "out/a.jpg").stat().st_mode) & ~0o644 == 0
+
+
+@pytest.mark.parametrize(
+    ("limits", "name"),
+    [(Limits(members=2), "members"), (Limits(member_bytes=1023), "member_bytes"),
+     (Limits(name_bytes=4), "name_bytes"), (Limits(total_bytes=3000), "total_bytes"),
+     (Limits(directory_bytes=100), "directory_bytes")],
+)  # fmt: skip
+def test_limits_are_named(limits: Limits, name: str, tmp_path: Path) -> None:
+    """Row 70: going over a limit refuses the archive by that limit's name."""
+    error = refused(tmp_path, raw_zip(Raw(b"a.jpg"), Raw(b"b.jpg"), Raw(b"c.jpg")), limits=limits)
+    assert f"the limit {name}:" in error.message
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+def test_bombs_are_refused_by_their_ratio(kind: str, tmp_path: Path) -> None:
+    """Row 70: zeros that inflate a thousandfold, before they are inflated (zip) or written (tar)."""
+    zeros = bytes(16 << 20)
+    data = raw_zip(Raw(b"zeros", zeros, method=8)) if kind == "zip" else raw_tar(tar_member("zeros", zeros))
+    assert "the limit ratio" in refused(tmp_path, data, kind, limits=Limits(ratio=500)).message
+
+
+def test_overlapping_members_are_refused(tmp_path: Path) -> None:
+    """Row 70: several directory records on one header (CVE-2024-0450)."""
+    members = [Raw(b"a.jpg"), Raw(b"b.jpg", at=0), Raw(b"c.jpg", at=0)]
+    assert "overlaps member" in refused(tmp_path, raw_zip(*members)).message
+    assert "runs into" in refused(tmp_path, raw_zip(Raw(b"a.jpg"), Raw(b"b.jpg", at=2000))).message
+
+
+@pytest.mark.parametrize("size", [len(JPEG) - 1, len(JPEG) + 1, 10])
+def test_a_size_that_lies_is_refused(size: int, tmp_path: Path) -> None:
+    """Row 71: inflating stops at the declared size."""
+    message = refused(tmp_path, raw_zip(Raw(b"a.jpg", method=8, size=size))).message
+    assert "declare" in message
+    assert "'a.jpg'" in message
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [(["a.jpg", "a.jpg"], "twice"), (["a.jpg", "A.JPG"], "but for case"), (["é", "e\u0301"], "twice"),
+     (["a", "a/b.jpg"], "file and a folder"), (["a/b.jpg", "a"], "file and a folder"),
+     (["a/b", "A"], "file and a folder"), (["a", "a/"], "file and a folder")],
+)  # fmt: skip
+def test_names_that_clash_are_refused(names: list[str], words: str, tmp_path: Path) -> None:
+    """Row 72: duplicates, case twins, file and folder of one name."""
+    data = raw_zip(*(Raw(name.encode(), b"" if name.endswith("/") else JPEG) for name in names))
+    assert words in refused(tmp_path, data).message
+    if not names[-1].endswith("/"):
+        assert words in refused(tmp_path, raw_tar(*map(tar_member, names)), "tar.gz").message
+
+
+@pytest.mark.parametrize(
+    "member", [Raw(b"a.jpg", flags=1), Raw(b"a.jpg", flags=0x41), Raw(b"a.jpg", method=99)]
+)
+def test_encrypted_members_need_a_person(member: Raw, tmp_path: Path) -> None:
+    """Row 73: exit code 6 and the word password."""
+    error = refused(tmp_path, raw_zip(Raw(b"first.jpg"), member))
+    assert "needs a password" in error.message
+    assert error.exit_code == 6
+
+
+@pytest.mark.parametrize(
+    ("method", "name"), [(9, "deflate64"), (6, "imploded"), (98, "PPMd"), (77, "unknown")]
+)
+def test_unknown_methods_are_named(method: int, name: str, tmp_path: Path) -> None:
+    """Row 74: by number and name."""
+    assert f"method {method} ({name})" in refused(tmp_path, raw_zip(Raw(b"a.jpg", method=method))).message
+
+
+def test_every_cut_of_a_zip_is_refused(tmp_path: Path) -> None:
+    """Row 75: whatever is missing at the end."""
+    whole = raw_zip(Raw(b"a.jpg"), Raw(b"b.jpg", method=8), comment=b"a comment")
+    for length in [0, 1, 21, 100, 1060, *range(len(whole) - 80, len(whole))]:
+        assert refused(tmp_path, whole[:length]).exit_code == 4
+    assert "it is empty" in refused(tmp_path, b"").message
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_every_cut_of_a_tar_is_refused(mode: str, tmp_path: Path) -> None:
+    """Row 75: also at a member's border, which tarfile takes for the end, and within gzip's last CRC."""
+    whole = raw_tar(tar_member("a.jpg"), tar_member("b.jpg", JPEG[:700]), mode=mode)
+    useful = len(whole) if mode == "w:gz" else 1536 + 1536
+    for length in {0, 1, 100, 511, 512, 600, 1536, 2000, 2048, useful - 9, useful - 1, useful} - {len(whole)}:
+        if length < len(whole):
+            assert refused(tmp_path, whole[:length], "tar" if mode == "w" else "tar.gz").exit_code == 4
+
+
+LIES: dict[str, tuple[Callable[[Raw], Raw], str]] = {
+    "crc": (lambda raw: replace(raw, crc=1), "CRC-32"),
+    "name": (lambda raw: replace(raw, local_name=b"x.jpg"), "is called 'x.jpg'"),
+    "method": (lambda raw: replace(raw, local_method=8), "method 8 in its header"),
+    "part": (lambda raw: replace(raw, disk=3), "several parts"),
+    "folder": (lambda raw: replace(raw, name=b"a/"), "folder with data"),
+    "extra": (lambda raw: replace(raw, extra=b"\1\0\xff\0ab"), "broken extra"),
+    "utf-8": (lambda raw: replace(raw, name=b"\xff.jpg", flags=0x800), "not UTF-8"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_headers_that_lie_are_refused(lie: str, tmp_path: Path) -> None:
+    """Row 75: what directory, header and data say must agree."""
+    change, words = LIES[lie]
+    assert words in refused(tmp_path, raw_zip(Raw(b"good.jpg"), change(Raw(b"a.jpg")))).message
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_wrong_count_of_members_is_refused(count: int, tmp_path: Path) -> None:
+    """Row 75: the end record counts what the directory holds."""
+    assert "directory" in refused(tmp_path, raw_zip(Raw(b"a.jpg"), Raw(b"b.jpg"), count=count)).message
+
+
+def test_junk_around_a_zip_is_refused(tmp_path: Path) -> None:
+    """Row 76: prefix, trailing bytes, two end records, a page instead, NUL in a name."""
+    whole = raw_zip(Raw(b"a.jpg"))
+    inner = raw_zip(comment=bytes(4))
+    assert "in front" in refused(tmp_path, b"#!/bin/sh\n" + whole).message
+    assert "10 bytes too many after" in refused(tmp_path, whole + bytes(10)).message
+    assert "two ways" in refused(tmp_path, raw_zip(Raw(b"a.jpg"), comment=inner)).message
+    assert "begins with b'<!doctype" in refused(tmp_path, b"<!doctype html><p>Sign in").message
+    assert "begins with b'\\x00" in refused(tmp_path, bytes(4096)).message
+    assert "a NUL" in refused(tmp_path, raw_zip(Raw(b"a.jpg\0.exe"))).message
+    shifted = replace(Raw(b"b.jpg"), at=len(Raw(b"junk").local()))
+    moved = Raw(b"junk").local() + Raw(b"b.jpg").local()
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, 51, len(moved), 0)
+    assert "before the first" in refused(tmp_path, moved + shifted.central(shifted.at or 0) + end).message
+
+
+def test_junk_after_a_tar_is_refused(tmp_path: Path) -> None:
+    """Row 76: nothing but zeros follows the end mark."""
+    whole = raw_tar(tar_member("a.jpg"), mode="w")
+    assert "after its end mark" in refused(tmp_path, whole + b"junk", "tar").message
+    assert refused(tmp_path, b"<!doctype html>" + bytes(1000), "tar").exit_code == 4
+    assert refused(tmp_path, b"<!doctype html>", "tar.gz").exit_code == 4
+    assert refused(tmp_path, raw_zip(Raw(b"a.jpg")), "tar.zst").exit_code == 4
+
+
+def test_every_flipped_byte_is_refused_or_harmless() -> None:
+    """A zip with any one byte changed is refused, or gives the same names and bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("images/a.jpg", JPEG)
+        made.writestr("images/b.jpg", JPEG[::-1])
+    whole = buffer.getvalue()
+    harmless = 0
+    for at in range(len(whole)):
+        data = whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :]
+        with suppress(ArchiveRefused, CredentialsMissing):
+            assert Remote(data).contents() == {"images/a.jpg": JPEG, "images/b.jpg": JPEG[::-1]}
+            harmless += 1
+    assert harmless < 80  # versions, dates and attributes of two members

@@ -1,0 +1,62 @@
+"""Zip read by byte ranges: the directory, single members, methods, name encodings."""
+
+import hashlib
+import struct
+import zipfile
+import zlib
+
+import pytest
+from archive_builders import IMAGES, Remote, Unseekable, zipped
+
+from dermdata.archive import Entry, list_zip, member_span, read_member
+
+
+def test_listing_costs_three_requests_at_most_and_a_member_one() -> None:
+    """10,000 members in a remote zip: the directory by two or three ranges, each image by one."""
+    remote = Remote(zipped({f"images/{number:05d}.jpg": b"x" * 50 for number in range(10_000)}))
+    entries = list_zip(remote, len(remote.data))
+    assert len(entries) == 10_000
+    assert len(remote.requests) <= 3
+    remote.requests.clear()
+    assert b"".join(read_member(remote, entries[7_777])) == b"x" * 50
+    assert remote.requests == [member_span(entries[7_777])]
+
+
+def test_a_long_local_extra_field_costs_a_second_look() -> None:
+    """The local header may be longer than the directory lets expect."""
+    name, data, extra = b"a.jpg", b"y" * 3_000, struct.pack("<2H", 0x9999, 2_000) + bytes(2_000)
+    crc = zlib.crc32(data)
+    head = struct.pack("<4s5H3L2H", b"PK\3\4", 20, 0, 0, 0, 33, crc, 3_000, 3_000, len(name), len(extra))
+    remote = Remote(head + name + extra + data)
+    entry = Entry("a.jpg", 3_000, 3_000, 0, crc, 0)
+    assert b"".join(read_member(remote, entry)) == data
+    assert len(remote.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+@pytest.mark.parametrize("size", [0, 1, 1 << 20, (3 << 20) + 7])
+def test_methods_of_the_standard_library(method: int, size: int) -> None:
+    """Stored, deflated, bzip2 and LZMA, also over several chunks."""
+    data = (hashlib.sha256(b"seed").digest() * (size // 32 + 1))[:size]
+    assert Remote(zipped({"a": data}, method)).contents() == {"a": data}
+
+
+def test_data_descriptors_and_zip64(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sizes after the data, and 64-bit sizes, offsets and counts."""
+    assert Remote(zipped(IMAGES, buffer=Unseekable())).contents() == IMAGES
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 100)
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 10)
+    data = zipped(IMAGES)
+    assert b"PK\6\7" in data
+    assert Remote(data).contents() == IMAGES
+
+
+@pytest.mark.parametrize(
+    "raw", ["Läsion.jpg".encode("cp437"), "Läsion.jpg".encode(), "La\u0308sion.jpg".encode()]
+)
+def test_names_in_any_code_page_become_nfc(raw: bytes) -> None:
+    """Row 78: code page 437, UTF-8 without flag, NFD from a Mac."""
+    data = zipped({"x" * len(raw): b"data"}).replace(b"x" * len(raw), raw)
+    assert Remote(data).contents() == {"Läsion.jpg": b"data"}
