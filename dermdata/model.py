@@ -216,3 +216,8 @@ class Content:
     sha256: str  # hex
     member: Member | None = None  # None: the catalog file itself
     image: ImageFacts | None = None
+
+    @property
+    def official(self) -> str:
+        """The publisher's own path of it: inside its archive, or the catalog file's name."""
+        return self.member.path if self.member else self.file

@@ -1,0 +1,86 @@
+"""What a raw label may cover, as a set of concepts; a set is one integer, bit n = the vocabulary's n-th concept."""
+
+from collections.abc import Iterator
+
+from dermdata.model import Label
+from dermdata.vocabulary import Vocabulary
+from dermdata.vocabulary.concepts import UNKNOWN
+from dermdata.vocabulary.spaces import NOT_STATED, OVERLAP_ONLY
+
+Extent = int
+
+
+class Extents:
+    """Subtrees of a vocabulary as bit sets."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self._ids = [concept.id for concept in vocabulary]
+        self._places = {concept: place for place, concept in enumerate(self._ids)}
+        self._subtrees: dict[str, Extent] = {}
+
+    def subtree(self, concept: str) -> Extent:
+        """The concept and all below it."""
+        if concept not in self._subtrees:
+            extent = 1 << self._places[self.vocabulary[concept].id]
+            for child in self.vocabulary.children(concept):
+                extent |= self.subtree(child)
+            self._subtrees[concept] = extent
+        return self._subtrees[concept]
+
+    def place(self, concept: str) -> int:
+        """Where the concept stands in the vocabulary's file."""
+        return self._places[concept]
+
+    def tops(self, extent: Extent) -> tuple[str, ...]:
+        """The concepts of a set whose parent is not in it, in file order."""
+        inside = [self._ids[place] for place in bits(extent)]
+        parents = {one: self.vocabulary[one].parent for one in inside}
+        return tuple(one for one, parent in parents.items() if parent not in parents)
+
+    def title(self, concepts: tuple[str, ...]) -> str:
+        """A name for people: up to three concepts, else what they have in common."""
+        if len(concepts) <= 3:
+            return " or ".join(self.vocabulary.name(one) for one in concepts)
+        common = self.vocabulary.lowest_common(concepts)
+        return f"{self.vocabulary.name(common)}: {len(concepts)} concepts"
+
+
+def bits(extent: Extent) -> Iterator[int]:
+    """The places of the bits that are set, lowest first."""
+    while extent:
+        lowest = extent & -extent
+        yield lowest.bit_length() - 1
+        extent ^= lowest
+
+
+def whole_extent(label: Label, extents: Extents) -> Extent:
+    """What the label may cover.
+
+    `exactMatch` says that the word means all of our concept, whatever members are named. A wider concept
+    stands for its members where they are known, else for all it covers. "Not stated" may be anything.
+    """
+    if label.concept == UNKNOWN:
+        return extents.subtree(extents.vocabulary.root)
+    extent = 0
+    if label.predicate == "exactMatch" or not label.members:
+        extent = extents.subtree(label.concept)
+    for member in label.members:
+        extent |= extents.subtree(member)
+    return extent
+
+
+def catch_all(label: Label, vocabulary: Vocabulary) -> str | None:
+    """Why the label says too little to be aligned, or None.
+
+    A superclass without finer concepts (normal skin) is as good a class as any diagnosis.
+    """
+    if label.predicate == "relatedMatch":
+        return OVERLAP_ONLY
+    if label.concept == UNKNOWN:
+        return NOT_STATED
+    level = vocabulary[label.concept].level
+    known = label.members and label.predicate != "exactMatch"
+    if level in ("root", "superclass") and vocabulary.children(label.concept) and not known:
+        return f"'{label.concept}' is all that is known"
+    return None

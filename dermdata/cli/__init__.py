@@ -1,0 +1,1 @@
+"""The command line: parse options, call one room below, hand the result to output."""

@@ -1,0 +1,140 @@
+"""The Typer app: global options, commands loaded when they are asked for, errors turned into words.
+
+The one place where an error becomes a line, a hint and an exit code. A command is a module of this
+package that is only imported when it runs: `dermdata list` must not pay for `fetch`.
+"""
+
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+import typer.main
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+from dermdata import __version__
+from dermdata.cli.state import State, state_of
+from dermdata.errors import DermdataError, nearest
+
+COMMANDS = (
+    "list", "info", "fetch", "verify", "cache", "labels", "split", "export", "stats", "demo", "doctor",
+)  # fmt: skip
+MODULES = {"list": "list_", "export": "export_"}  # names that would hide a builtin or a package
+INTERRUPTED, BROKEN_PIPE = 130, 141
+
+
+class Commands(TyperGroup):
+    """Finds a command in its module, by name."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"dermdata.cli.{MODULES.get(cmd_name, cmd_name)}")
+        command = typer.main.get_command(module.app)
+        command.name = cmd_name
+        return command
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = nearest(args[0], COMMANDS)
+            hint = f"did you mean {' or '.join(near)}?" if near else "`dermdata --help` lists the commands"
+            raise DermdataError(f"unknown command '{args[0]}'", hint=hint)
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
+
+
+def version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"dermdata {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    ctx: typer.Context,
+    cache: Annotated[Path | None, typer.Option(help="Cache folder (env DERMDATA_CACHE).", metavar="DIR")] = None,
+    catalog: Annotated[
+        list[Path] | None,
+        typer.Option(help="Catalog folder laid over the bundled one; repeatable (env DERMDATA_CATALOG).", metavar="DIR"),
+    ] = None,
+    offline: Annotated[bool | None, typer.Option("--offline/--online", help="Never use the network (env DERMDATA_OFFLINE).")] = None,
+    rewrite: Annotated[
+        list[str] | None,
+        typer.Option(help="Ask every address that begins with FROM at TO; repeatable (env DERMDATA_REWRITE).", metavar="FROM=TO"),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only results and errors.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+    debug: Annotated[bool, typer.Option(help="Show tracebacks.")] = False,
+    color: Annotated[str, typer.Option(help="auto, always or never (NO_COLOR, FORCE_COLOR).", metavar="WHEN")] = "auto",
+    show_version: Annotated[bool, typer.Option("--version", callback=version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    """List, fetch, verify, split and export open dermatology image datasets."""
+    del show_version
+    ctx.obj = State.of(
+        cache=cache, catalogs=catalog, offline=offline, rewrite=rewrite, quiet=quiet, verbose=verbose, debug=debug, color=color
+    )
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run one command line and leave the process with its exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """The exit code of one command line; every error ends here."""
+    debug = "--debug" in arguments
+    try:
+        code = app(arguments, standalone_mode=False, prog_name="dermdata")
+        sys.stdout.flush()
+        return int(code or 0)
+    except DermdataError as error:
+        if debug:
+            raise
+        return say(error, arguments)
+    except TyperException as error:
+        return say(usage(error), arguments)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; what is whole was kept, the same command goes on from here\n")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # the reader has left (`| head`): nothing more to say, also not at the interpreter's own flush
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except OSError as error:
+        if debug:
+            raise
+        from dermdata.disk import as_storage_error
+
+        return say(as_storage_error(error, Path(error.filename or ".")), arguments)
+
+
+def usage(error: TyperException) -> DermdataError:
+    """A wrong option or argument in our own words."""
+    words = getattr(error, "format_message", lambda: str(error))()
+    ctx = getattr(error, "ctx", None)
+    hint = f"`{ctx.command_path} --help` shows the options" if ctx else None
+    return DermdataError(words.strip().rstrip("."), hint=hint)
+
+
+def say(error: DermdataError, arguments: list[str]) -> int:
+    from dermdata.cli.output import write_error
+
+    write_error(error, as_json=wants_json(arguments))
+    return error.exit_code
+
+
+def wants_json(arguments: list[str]) -> bool:
+    text = " ".join(arguments)
+    return any(form in text for form in ("--format json", "--format=json", "-f json", "-fjson"))
+
+
+__all__ = ["app", "main", "run", "state_of"]

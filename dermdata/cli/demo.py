@@ -1,0 +1,42 @@
+"""`dermdata demo`: the whole way on the bundled dataset, with no network."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dermdata.cli.state import state_of
+
+app = typer.Typer()
+STEPS = (
+    ("fetch", "demo"),
+    ("verify", "demo"),
+    ("stats", "demo", "--by", "diagnosis", "--format", "table"),
+    ("split", "demo", "--seed", "7", "--format", "table", "-o", "{out}/demo-split.parquet"),
+    ("export", "parquet", "{out}/demo-split.parquet", "--embed", "-o", "{out}/parquet"),
+    ("export", "csv", "{out}/demo-split.parquet", "-o", "{out}/demo.csv"),
+)
+
+
+@app.command()
+def demo(
+    ctx: typer.Context,
+    out: Annotated[Path, typer.Option("--output", "-o", help="Folder for what the demo writes.", metavar="DIR")] = Path("dermdata-demo"),
+) -> None:
+    """Fetch, verify, count, split and export the bundled demo dataset: no network, a few seconds."""
+    from dermdata.cli.app import run
+
+    state = state_of(ctx)
+    out.mkdir(parents=True, exist_ok=True)
+    common = ["--cache", str(state.settings.cache), "--offline", *(["--quiet"] if state.settings.quiet else [])]
+    for overlay in state.settings.catalogs:
+        common += ["--catalog", str(overlay)]
+    for step in STEPS:
+        words = [word.format(out=out) for word in step]
+        state.say(f"\n$ dermdata {' '.join(words)}")
+        sys.stdout.flush()
+        code = run([*common, *words])
+        if code:
+            raise typer.Exit(code)
+    state.say(f"\nThe demo dataset is in {state.cache.root}; its split and exports are in {out.absolute()}")

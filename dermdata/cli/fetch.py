@@ -1,0 +1,195 @@
+"""`dermdata fetch`: download, verify, unpack, build the manifest."""
+
+import os
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from dermdata.cli.complete import dataset_names
+from dermdata.cli.output import FormatOption, emit, size, write_error
+from dermdata.cli.state import State, state_of
+from dermdata.errors import DermdataError, SomeFailed
+
+if TYPE_CHECKING:
+    from dermdata.fetch import Outcome, Plan, Wants, Workshop
+    from dermdata.model import Dataset
+
+app = typer.Typer()
+PLAN_KEYS = ("dataset", "step", "file", "size_bytes", "checksum", "from")
+SHOWN_WORDS = 10
+
+
+@app.command()
+def fetch(
+    ctx: typer.Context,
+    names: Annotated[list[str], typer.Argument(metavar="NAME…", autocompletion=dataset_names, help="Datasets to fetch.")],
+    only: Annotated[Literal["metadata", "images", "masks"] | None, typer.Option(help="Only these files (metadata always comes along).")] = None,
+    mirror: Annotated[list[str] | None, typer.Option(help="Try <mirror>/<dataset>/<file> first: an address or a folder; repeatable.", metavar="URL|DIR")] = None,
+    accept_license: Annotated[bool, typer.Option("--accept-license", help="Accept the dataset's licence where one must be accepted.")] = False,
+    jobs: Annotated[int | None, typer.Option(min=1, help="CPU threads. [default: all cores]", show_default=False)] = None,
+    keep_archives: Annotated[bool, typer.Option("--keep-archives", help="Keep archives after unpacking.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Fetch again what is there.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done; change nothing.")] = False,
+    form: FormatOption = None,
+) -> None:
+    """Download, verify, unpack and harmonize datasets; prints the manifests' paths."""
+    from dermdata.fetch import Wants
+
+    state = state_of(ctx)
+    wants = Wants(only=only, force=force, keep_archives=keep_archives)
+    datasets = [state.catalog[name] for name in dict.fromkeys(names)]  # a wrong name stops before any request
+    if dry_run:
+        plans = [planned(state, dataset, wants) for dataset in datasets]
+        emit([row for plan in plans for row in plan_rows(plan, state, mirror or [])], PLAN_KEYS, form, "fetch")
+        return
+    errors = each(state, datasets, wants, mirror or [], jobs or os.cpu_count() or 1, accept_license)
+    conclude(errors, len(datasets))
+
+
+def each(
+    state: State, datasets: list["Dataset"], wants: "Wants", mirrors: list[str], jobs: int, accepted: bool
+) -> list[DermdataError]:
+    """Fetch one after the other; a failure is told and the next one goes on."""
+    from dermdata.cli.progress import showing
+
+    errors: list[DermdataError] = []
+    with showing(state) as progress, state.transfer() as transfer:
+        for dataset in datasets:
+            try:
+                require_license(dataset, accepted)
+                workshop = workshop_of(state, transfer, progress, mirrors, jobs)
+                outcome = fetched(state, dataset, wants, workshop)
+            except DermdataError as error:
+                errors.append(error)
+                if len(datasets) > 1:
+                    write_error(type(error)(f"{dataset.name}: {error.message}", hint=error.hint)
+                                if type(error).__init__ is DermdataError.__init__ else error, as_json=False)  # fmt: skip
+                continue
+            tell(state, dataset, outcome)
+            sys.stdout.write(f"{outcome.manifest}\n")
+            if outcome.report.get("unmapped_labels") or outcome.report.get("rejected"):
+                errors.append(SomeFailed(f"{dataset.name}: some rows or labels could not be used, see above"))
+    return errors
+
+
+def conclude(errors: list[DermdataError], asked: int) -> None:
+    """Raise the one error, or say that some of several failed."""
+    if not errors:
+        return
+    if asked == 1:
+        raise errors[0]
+    raise SomeFailed(f"{len(errors)} of {asked} datasets had problems, the others are done", hint="see the lines above")
+
+
+def planned(state: State, dataset: "Dataset", wants: "Wants") -> "Plan":
+    """The plan for one dataset, with the files that a look at sizes finds broken."""
+    from dermdata.fetch import plan
+    from dermdata.sources import require_obtainable
+    from dermdata.verify import verify
+
+    require_obtainable(dataset)
+    folder = state.cache.folder(dataset)
+    receipt = None if wants.force else folder.receipt()
+    broken = []
+    if receipt:
+        findings = verify(folder, quick=True, jobs=1, advance=lambda _: None)
+        broken = [one.content for one in findings if one.content and one.status != "ok"]
+        if not folder.manifest.exists():
+            from dataclasses import replace
+
+            receipt = replace(receipt, manifest_sha256=None)
+    return plan(dataset, receipt, wants, state.library.digest(dataset), broken)
+
+
+def fetched(state: State, dataset: "Dataset", wants: "Wants", workshop: "Workshop") -> "Outcome":
+    from dermdata.fetch import run
+
+    plan = planned(state, dataset, wants)
+    if plan.nothing:
+        return run(plan, workshop)
+    with state.cache.lock(dataset.name, waiting=state.say):
+        plan = planned(state, dataset, wants)  # another process may have done it while we waited
+        if not plan.nothing:
+            state.say(f"{dataset.name}: {len(plan.download)} files, {size(plan.bytes)} to download")
+        return run(plan, workshop)
+
+
+def workshop_of(state: State, transfer: Any, progress: Any, mirrors: list[str], jobs: int) -> "Workshop":
+    from dermdata.fetch import Workshop
+    from dermdata.sources import Surroundings, resolve
+
+    around = Surroundings(catalogs=state.catalog.roots, mirrors=tuple(mirrors), environment=os.environ)
+    return Workshop(
+        cache=state.cache,
+        transfer=transfer,
+        library=state.library,
+        resolve=lambda dataset, file: resolve(dataset, file, around),
+        now=lambda: datetime.now(UTC).isoformat(timespec="seconds"),
+        jobs=jobs,
+        progress=progress,
+    )
+
+
+def require_license(dataset: "Dataset", accepted: bool) -> None:
+    """Where a licence must be accepted: --accept-license, or a yes at the terminal."""
+    if not dataset.license.must_accept or accepted:
+        return
+    from dermdata.errors import LicenseNotAccepted
+
+    text = f"{dataset.license.id or 'its licence'} ({dataset.license.url or dataset.homepage})"
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        typer.echo(dataset.license.statement or "", err=True)
+        if typer.confirm(f"Accept {text} for {dataset.name}?", err=True):
+            return
+    raise LicenseNotAccepted(f"{dataset.name} asks you to accept {text}", hint="read it, then add --accept-license")
+
+
+def tell(state: State, dataset: "Dataset", outcome: "Outcome") -> None:
+    """What came of it: one line, and one for everything that is not as it should be."""
+    report = outcome.report
+    if outcome.nothing_to_do:
+        state.say(f"{dataset.name}: already complete, nothing to do ({report.get('rows', 0):,} rows)")
+        return
+    state.say(f"{dataset.name}: {report['rows']:,} rows of {report['rows_in']:,}, {size(outcome.downloaded)} fetched")
+    for line in remarks(report):
+        state.say(f"warning: {dataset.name}: {line}")
+
+
+def remarks(report: Mapping[str, Any]) -> list[str]:
+    """Everything in a report that a person should know."""
+    lines = [f"row rejected: {row}" for row in report["rejected"][:SHOWN_WORDS]]
+    if len(report["rejected"]) > SHOWN_WORDS:
+        lines.append(f"{len(report['rejected'])} rows rejected in all; the receipt lists them")
+    lines += [f"label not in the crosswalk: {word} ({rows:,} rows)" for word, rows in report["unmapped_labels"].items()]
+    lines += [f"word not mapped: {word} ({rows:,} rows)" for word, rows in report["unmapped_values"].items()]
+    lines += [f"{rows:,} rows without partner in {name}" for name, rows in report["unpartnered"].items()]
+    if report["rows_without_image"]:
+        lines.append(f"{report['rows_without_image']:,} rows without an image file (column image_problem says why)")
+    if report["undecodable"]:
+        lines.append(f"{report['undecodable']:,} images cannot be decoded whole (column image_problem says why)")
+    if report["images_without_row"]["count"]:
+        lines.append(f"{report['images_without_row']['count']:,} image files that no row names, kept in the cache")
+    return [*lines, *report["differences"]]
+
+
+def plan_rows(plan: "Plan", state: State, mirrors: list[str]) -> list[dict[str, Any]]:
+    """The plan as rows: what would be downloaded, mended and built, and what is there."""
+    from dermdata.sources import Surroundings, resolve
+
+    around = Surroundings(catalogs=state.catalog.roots, mirrors=tuple(mirrors))
+    rows = []
+    for file in plan.download:
+        place = resolve(plan.dataset, file, around)
+        origin = str(place) if isinstance(place, Path) else place.urls[0]
+        rows.append(row(plan, "download", file.name, file.size, file.checksum, origin))
+    rows += [row(plan, "mend", one.path, one.size, f"sha256:{one.sha256}", one.file) for one in plan.mend]
+    rows += [row(plan, "have", one.name, one.size, f"sha256:{one.sha256}", one.url) for one in plan.have]
+    return rows + ([row(plan, "build", "manifest.parquet", None, None, None)] if plan.build else [])
+
+
+def row(plan: "Plan", step: str, file: str, count: int | None, checksum: str | None, origin: str | None) -> dict[str, Any]:
+    return dict(zip(PLAN_KEYS, (plan.dataset.name, step, file, count, checksum, origin), strict=True))

@@ -1,0 +1,175 @@
+"""`dermdata info`: one entry as a card."""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from dermdata.cli.complete import dataset_names
+from dermdata.cli.output import size, visible
+from dermdata.cli.state import State, state_of
+from dermdata.errors import UsageError
+
+if TYPE_CHECKING:
+    from dermdata.model import Dataset, File, Label
+
+app = typer.Typer()
+WIDTH = 80
+KEYS = (
+    "name", "title", "kind", "summary", "version", "homepage", "modalities", "tasks", "counts", "license",
+    "access", "citation", "files", "labels", "notes", "overlaps", "cached",
+)  # fmt: skip
+MAY = {True: "yes", False: "no", None: "not stated"}
+MANY_FILES, MANY_LABELS = 30, 40
+
+
+@app.command()
+def info(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=dataset_names, help="Dataset or model.")],
+    form: Annotated[Literal["text", "json", "bibtex"], typer.Option("--format", "-f", help="How to show it.")] = "text",
+    facts: Annotated[bool, typer.Option("--facts", help="Also say where each fact comes from.")] = False,
+) -> None:
+    """One card: what it is, licence, access, files, labels, known problems, citation."""
+    state = state_of(ctx)
+    dataset = state.catalog[name]
+    if form == "bibtex":
+        if not dataset.citation.bibtex:
+            raise UsageError(f"{dataset.name} has no BibTeX entry", hint=dataset.citation.text or dataset.homepage)
+        sys.stdout.write(dataset.citation.bibtex.strip() + "\n")
+        return
+    if form == "json":
+        document = {"schema": "dermdata.info/1", "items": [as_item(state, dataset)]}
+        sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=1 if sys.stdout.isatty() else None) + "\n")
+        return
+    for line in card(state, dataset, facts):
+        sys.stdout.write(f"{visible(line)}\n")
+
+
+def labels_of(state: State, dataset: "Dataset") -> list["Label"]:
+    """The crosswalk rows of the entry, of the fields its table uses first."""
+    from dermdata.labels import parse_labels
+
+    rows: list[Label] = []
+    for path in state.catalog.labels_files(dataset.name):
+        rows += parse_labels(path.read_text(encoding="utf-8"), str(path))
+    return rows
+
+
+def as_item(state: State, dataset: "Dataset") -> dict[str, Any]:
+    """The entry as one object, its label words with what they map to."""
+    facts = asdict(dataset)
+    facts["labels"] = [
+        {**asdict(label), "count": dataset.counts.labels.get(label.raw_label)} for label in labels_of(state, dataset)
+    ]
+    facts["cached"] = dataset.name in state.cache.cached_names()
+    if not dataset.license.link_may_be_shared:
+        facts["files"] = []
+    return {key: facts[key] for key in KEYS} | {"facts": dict(dataset.facts), "aliases": list(dataset.aliases)}
+
+
+def card(state: State, dataset: "Dataset", facts: bool) -> Iterator[str]:
+    """The card's lines, at most 80 columns where words allow."""
+    version = f"  {dataset.version}" if dataset.version else ""
+    yield f"{dataset.title} ({dataset.name}){version}"
+    yield from wrapped(dataset.summary)
+    yield ""
+    yield from field("home", dataset.homepage)
+    yield from field("modality", ", ".join(dataset.modalities))
+    yield from field("tasks", ", ".join(dataset.tasks))
+    yield from field("counts", counts(dataset))
+    yield from field("cached", str(state.cache.folder(dataset).path) if dataset.name in state.cache.cached_names() else "no")
+    yield from field("seed list", dataset.seed_claim)
+    yield from rights(dataset)
+    yield from access(dataset)
+    yield from files(dataset)
+    yield from labels(state, dataset)
+    yield from listing("Known problems", dataset.notes)
+    yield from listing("Overlaps", [f"{one.dataset}: {one.note}" for one in dataset.overlaps])
+    if dataset.citation.text or dataset.citation.doi:
+        doi = f"https://doi.org/{dataset.citation.doi}" if dataset.citation.doi else ""
+        yield from listing("Cite", [text for text in (dataset.citation.text, doi) if text])
+    if facts:
+        yield from listing("Where the facts come from", [f"{key}: {text}" for key, text in dataset.facts.items()])
+
+
+def wrapped(text: str, first: str = "", rest: str = "") -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False)
+
+
+def field(name: str, value: str | None) -> list[str]:
+    return wrapped(value, f"{name:<10} ", " " * 11) if value else []
+
+
+def listing(title: str, lines: Any) -> Iterator[str]:
+    if lines:
+        yield ""
+        yield title
+        for line in lines:
+            yield from wrapped(line, "  ", "    ")
+
+
+def counts(dataset: "Dataset") -> str:
+    numbers = asdict(dataset.counts)
+    words = [f"{numbers[key]:,} {key}" for key in ("images", "lesions", "patients", "cases", "masks") if numbers[key]]
+    splits = ", ".join(f"{part} {count:,}" for part, count in dataset.counts.splits.items())
+    return ", ".join(words) + (f" (official split: {splits})" if splits else "")
+
+
+def rights(dataset: "Dataset") -> Iterator[str]:
+    terms = dataset.license
+    yield ""
+    yield "Licence"
+    yield from wrapped(f"{terms.id or 'not stated'}  {terms.url or ''}".strip(), "  ", "  ")
+    may = {"commercial use": terms.commercial_use, "redistribution": terms.redistribution, "share alike": terms.share_alike}
+    yield f"  {', '.join(f'{what}: {MAY[allowed]}' for what, allowed in may.items())}"
+    if terms.statement:
+        yield from wrapped(terms.statement, "  ", "  ")
+
+
+def access(dataset: "Dataset") -> Iterator[str]:
+    way = dataset.access
+    yield ""
+    yield f"Access: {way.kind}{f' ({way.service})' if way.service else ''}"
+    for text in (way.steps, way.url, way.evidence):
+        if text:
+            yield from wrapped(text, "  ", "  ")
+    if way.alternatives:
+        yield from wrapped(f"instead: {', '.join(way.alternatives)}", "  ", "  ")
+
+
+def files(dataset: "Dataset") -> Iterator[str]:
+    if not dataset.files or not dataset.license.link_may_be_shared:
+        return
+    yield ""
+    yield "Files"
+    for file in dataset.files[:MANY_FILES]:
+        yield f"  {file.name}  {size_of(file)}  {file.role}{'' if file.fetch else ', not fetched'}"
+        yield f"    {file.checksum or 'no published checksum: recorded when first fetched'}"
+    if len(dataset.files) > MANY_FILES:
+        yield f"  … and {len(dataset.files) - MANY_FILES:,} more (--format json has all)"
+
+
+def size_of(file: "File") -> str:
+    return size(file.size) if file.size is not None else f"about {file.size_text}" if file.size_text else "size not stated"
+
+
+def labels(state: State, dataset: "Dataset") -> Iterator[str]:
+    rows = labels_of(state, dataset)
+    if not rows:
+        return
+    yield ""
+    yield "Labels"
+    width = min(32, max(len(row.raw_label) for row in rows[:MANY_LABELS]))
+    for row in rows[:MANY_LABELS]:
+        count = dataset.counts.labels.get(row.raw_label)
+        number = f"{count:>7,}" if count is not None else " " * 7
+        sign = "=" if row.predicate == "exactMatch" else "<" if row.predicate == "broadMatch" else "~"
+        yield f"  {row.raw_label:<{width}} {number}  {sign} {row.concept}"
+    if len(rows) > MANY_LABELS:
+        yield f"  … and {len(rows) - MANY_LABELS:,} more (`dermdata labels map {dataset.name}` has all)"

@@ -1,0 +1,157 @@
+"""Rows -> table, json, jsonl, csv, tsv or names; errors -> words. Only here is stdout written."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from dermdata.errors import DermdataError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Row = Mapping[str, Any]
+Format = Literal["table", "names", "json", "jsonl", "csv", "tsv"]
+FormatOption = Annotated[
+    Format | None,
+    typer.Option("--format", "-f", help="Default: table on a terminal, tsv in a pipe.", show_default=False),
+]
+
+
+def emit(
+    rows: Iterable[Row],
+    columns: Sequence[str],
+    form: Format | None,
+    command: str,
+    *,
+    shown: Sequence[str] | None = None,
+    beside: Mapping[str, Any] | None = None,
+    color: str = "auto",
+) -> None:
+    """Write rows to stdout: `columns` in machine formats, `shown` of them in a table; names = the first one."""
+    form = form or ("table" if sys.stdout.isatty() else "tsv")
+    if form == "json":
+        document = {"schema": f"dermdata.{command}/1", **(beside or {}), "items": [pick(row, columns) for row in rows]}
+        write(json.dumps(document, ensure_ascii=False, indent=1 if sys.stdout.isatty() else None))
+    elif form == "jsonl":
+        for row in rows:
+            write(json.dumps(pick(row, columns), ensure_ascii=False))
+    elif form == "names":
+        for row in rows:
+            write(str(row[columns[0]]))
+    elif form == "table":
+        table(rows, shown or columns, color)
+    else:
+        delimited(rows, columns, form)
+
+
+def pick(row: Row, columns: Sequence[str]) -> dict[str, Any]:
+    return {name: row.get(name) for name in columns}
+
+
+def write(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+def delimited(rows: Iterable[Row], columns: Sequence[str], form: str) -> None:
+    """CSV after RFC 4180, or TSV in which tab, newline and backslash are escaped."""
+    if form == "csv":
+        import csv
+
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([plain(row.get(name)) for name in columns] for row in rows)
+        return
+    write("\t".join(columns))
+    for row in rows:
+        write("\t".join(escaped(plain(row.get(name))) for name in columns))
+
+
+def plain(value: Any) -> str:
+    """A value as one word of text; nothing for null."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple)):
+        return ",".join(plain(item) for item in value)
+    if isinstance(value, Mapping):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)
+
+
+def escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+
+
+def visible(text: str) -> str:
+    """Control characters shown, not obeyed: a label must not move the cursor or turn the text around."""
+    return "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
+
+
+def table(rows: Iterable[Row], columns: Sequence[str], color: str) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    view = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    rows = list(rows)
+    for number, name in enumerate(columns):
+        numeric = any(isinstance(row.get(name), (int, float)) and not isinstance(row.get(name), bool) for row in rows)
+        # the id must be readable whole: it is what the next command needs
+        view.add_column(name.replace("_", " "), justify="right" if numeric else "left", no_wrap=number == 0, overflow="fold")
+    for row in rows:
+        view.add_row(*(Text(visible(human(name, row.get(name)))) for name in columns))
+    console(sys.stdout, color).print(view)
+
+
+def human(name: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int) and "bytes" in name:
+        return size(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(plain, value))
+    return plain(value)
+
+
+def size(count: int | None) -> str:
+    """Bytes for people: 1.4 GB (powers of ten, as publishers write them)."""
+    if count is None:
+        return "unknown size"
+    amount = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
+
+
+def console(file: IO[str], color: str = "auto") -> "Console":
+    """A rich console that obeys --color, NO_COLOR and FORCE_COLOR."""
+    from rich.console import Console
+
+    forced = {"always": True, "never": False}.get(color)
+    never = color == "never" or (color == "auto" and "NO_COLOR" in os.environ)
+    width = None if file.isatty() else 120
+    return Console(file=file, force_terminal=forced, no_color=never, highlight=False, width=width, soft_wrap=False)
+
+
+def write_error(error: DermdataError, *, as_json: bool) -> None:
+    """One `error:` line and, where there is a next step, one `hint:` line; or both as JSON."""
+    if as_json:
+        facts = {"code": error.code, "message": error.message, "hint": error.hint}
+        sys.stderr.write(json.dumps({"error": facts}, ensure_ascii=False) + "\n")
+        return
+    sys.stderr.write(f"error: {visible(error.message)}\n")
+    if error.hint:
+        sys.stderr.write(f"hint: {visible(error.hint)}\n")

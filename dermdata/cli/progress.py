@@ -1,0 +1,81 @@
+"""Progress as a person sees it: bars on a terminal, one plain line a file elsewhere, nothing with --quiet."""
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from dermdata.cli.output import console, size
+from dermdata.cli.state import State
+from dermdata.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+
+@contextmanager
+def showing(state: State) -> Iterator[Progress]:
+    """The right way of showing progress for this run."""
+    if state.settings.quiet:
+        yield Silent()
+    elif sys.stderr.isatty():
+        from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+        from rich.progress import Progress as Bars
+
+        columns: list[Any] = [
+            TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(),
+        ]  # fmt: skip
+        with Bars(*columns, console=console(sys.stderr, state.color), transient=True) as bars:
+            yield OnTerminal(bars)
+    else:
+        yield InLines()
+
+
+class OnTerminal:
+    """A rich bar for each task."""
+
+    def __init__(self, bars: "Bars") -> None:
+        self.bars = bars
+        self.tasks: dict[str, TaskID] = {}
+
+    def begin(self, task: str, total: int | None, unit: str = "B") -> None:
+        self.tasks[task] = self.bars.add_task(task if unit == "B" else f"{task} ({unit})", total=total)
+
+    def advance(self, task: str, amount: int) -> None:
+        self.bars.advance(self.tasks[task], amount)
+
+    def end(self, task: str, note: str = "") -> None:
+        self.bars.remove_task(self.tasks.pop(task))
+        self.bars.console.print(f"{task}{': ' if note else ''}{note}", markup=False, highlight=False)
+
+    def say(self, text: str) -> None:
+        self.bars.console.print(text, markup=False, highlight=False)
+
+
+class InLines:
+    """One line on stderr when a task is done, with what it moved."""
+
+    def __init__(self) -> None:
+        self.moved: dict[str, tuple[int, str]] = {}
+        self.lock = threading.Lock()
+
+    def begin(self, task: str, total: int | None, unit: str = "B") -> None:
+        del total
+        with self.lock:
+            self.moved[task] = (0, unit)
+
+    def advance(self, task: str, amount: int) -> None:
+        with self.lock:
+            done, unit = self.moved[task]
+            self.moved[task] = (done + amount, unit)
+
+    def end(self, task: str, note: str = "") -> None:
+        with self.lock:
+            done, unit = self.moved.pop(task)
+        amount = size(done) if unit == "B" else f"{done:,} {unit}"
+        self.say(f"{task}: {note or amount}")
+
+    def say(self, text: str) -> None:
+        sys.stderr.write(f"{text}\n")

@@ -1,0 +1,83 @@
+"""`dermdata split`: a leak-free split, or a judgement of the one that is there."""
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from dermdata.cli.complete import dataset_names
+from dermdata.cli.output import FormatOption, emit
+from dermdata.cli.state import State, state_of
+from dermdata.errors import ProblemsFound, UsageError
+
+if TYPE_CHECKING:
+    from dermdata.split import SplitResult
+
+app = typer.Typer()
+KEYS = ("part", "images", "groups", "patients", "lesions", "share")
+FINDING_KEYS = ("level", "code", "dataset", "keys", "message", "evidence")
+
+
+@app.command()
+def split(
+    ctx: typer.Context,
+    targets: Annotated[list[str], typer.Argument(metavar="TARGET…", autocompletion=dataset_names, help="Dataset names, manifest files, or - for a stream.")],
+    by: Annotated[Literal["auto", "patient", "lesion", "case", "image"], typer.Option(help="What must stay together.")] = "auto",
+    ratios: Annotated[str | None, typer.Option(help="Parts and their shares. [default: train=0.7,val=0.15,test=0.15]", metavar="NAME=R,…", show_default=False)] = None,
+    folds: Annotated[int | None, typer.Option(help="K folds instead of parts.", metavar="K")] = None,
+    stratify: Annotated[str, typer.Option(help="Columns whose mix each part must mirror.", metavar="COLS")] = "diagnosis",
+    official: Annotated[bool, typer.Option("--official", help="Keep the publisher's test set, split the rest.")] = False,
+    stable: Annotated[bool, typer.Option("--stable", help="Assign by hash: more rows later move no group.")] = False,
+    seed: Annotated[int, typer.Option(help="Another seed, another split.", metavar="N")] = 0,
+    check: Annotated[bool, typer.Option("--check", help="Only judge the split that is there; exit 1 on leaks.")] = False,
+    out: Annotated[str | None, typer.Option("--output", "-o", help="Write the manifest with its split: .parquet, .csv, .jsonl, or - for a stream.", metavar="OUT")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the balance; write nothing.")] = False,
+    form: FormatOption = None,
+) -> None:
+    """Split by patient or lesion, stratified, seeded; no group is ever in two parts."""
+    from dermdata.cli.target import load, write_manifest
+    from dermdata.split import parse_ratios, split
+
+    state = state_of(ctx)
+    if ratios and folds:
+        raise UsageError("--ratios and --folds exclude each other", hint="give one of them")
+    table = load(state, targets).table
+    if check:
+        return judge(state, table, form)
+    result = split(
+        table,
+        by=by,
+        ratios=parse_ratios(ratios) if ratios else None,
+        folds=folds,
+        stratify=tuple(name.strip() for name in stratify.split(",") if name.strip()),
+        official=official,
+        stable=stable,
+        seed=seed,
+    )
+    for line in (*result.grouping.why, *result.notes):
+        state.say(line)
+    state.say(f"largest deviation of a class share: {result.largest_deviation:.4f} percentage points")
+    if out != "-":
+        rows = [vars(part) for part in result.balance]
+        emit(rows, KEYS, form, "split", beside={"largest_deviation": result.largest_deviation}, color=state.color)
+    if out and not dry_run:
+        write_manifest(result.table, out, {"split": command(by, ratios, folds, stratify, official, stable, seed)})
+        state.say(f"written to {out}" if out != "-" else "")
+    elif not dry_run:
+        state.say("nothing written; add -o FILE to keep the split")
+
+
+def command(*options: Any) -> str:
+    """How the split was made, for the manifest's metadata."""
+    names = ("by", "ratios", "folds", "stratify", "official", "stable", "seed")
+    return " ".join(f"{name}={value}" for name, value in zip(names, options, strict=True) if value not in (None, False))
+
+
+def judge(state: State, table: Any, form: Any) -> None:
+    from dermdata.split import check
+
+    findings = [vars(one) for one in check(table)]
+    if findings or form:
+        emit(findings, FINDING_KEYS, form, "split", color=state.color)
+    if findings:
+        raise ProblemsFound(f"{len(findings):,} leaks across parts", hint="`dermdata split` makes one without")
+    state.say("no patient, lesion, case or image is in two parts")

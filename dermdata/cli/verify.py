@@ -1,0 +1,109 @@
+"""`dermdata verify`: every cached file against its recorded checksum."""
+
+import os
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dermdata.cli.complete import dataset_names
+from dermdata.cli.output import FormatOption, emit
+from dermdata.cli.state import State, state_of
+from dermdata.errors import ProblemsFound, UsageError
+
+if TYPE_CHECKING:
+    from dermdata.cache import Folder
+    from dermdata.verify import Finding
+
+app = typer.Typer()
+KEYS = ("dataset", "path", "status", "expected", "actual")
+
+
+@app.command()
+def verify(
+    ctx: typer.Context,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME…]", autocompletion=dataset_names, help="Datasets; all cached ones if none is named.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Only sizes, no checksums.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Fetch again just what is broken or missing.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="List the files that are ok too.")] = False,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Threads. [default: all cores]", show_default=False)] = None,
+    form: FormatOption = None,
+) -> None:
+    """Check every cached file; silent when all is well, exit 1 when anything is wrong."""
+    state = state_of(ctx)
+    folders = chosen(state, names or [])
+    wrong, seen = check(state, folders, quick, jobs or os.cpu_count() or 1)
+    if wrong or every:
+        rows = [vars(one) for one in (seen if every else wrong)]
+        emit(rows, KEYS, form, "verify", color=state.color)
+    elif form in ("json", "csv", "tsv"):
+        emit([], KEYS, form, "verify")
+    state.more(f"{len(seen):,} files checked, {len(wrong):,} wrong")
+    if not wrong:
+        return
+    if not repair:
+        raise ProblemsFound(f"{len(wrong)} of {len(seen):,} files are wrong", hint="`dermdata verify --repair` fetches just those again")
+    mend(state, folders, wrong)
+    left, _ = check(state, folders, quick, jobs or os.cpu_count() or 1)
+    if left:
+        emit([vars(one) for one in left], KEYS, form, "verify", color=state.color)
+        raise ProblemsFound(f"{len(left)} files are still wrong after the repair", hint=extra_hint(left))
+    state.say(f"{len(wrong)} files repaired")
+
+
+def chosen(state: State, names: list[str]) -> list["Folder"]:
+    """The cached folders of these names, or all."""
+    if not names:
+        return list(state.cache.folders())
+    folders = []
+    for name in names:
+        dataset = state.catalog[name]
+        folder = state.cache.folder(dataset)
+        if folder.receipt() is None:
+            raise UsageError(f"{dataset.name} is not in the cache", hint=f"`dermdata fetch {dataset.name}` fetches it")
+        folders.append(folder)
+    return folders
+
+
+def check(state: State, folders: list["Folder"], quick: bool, jobs: int) -> tuple[list["Finding"], list["Finding"]]:
+    """The findings that are not ok, and all of them."""
+    from dermdata import verify as room
+    from dermdata.cli.progress import showing
+
+    seen: list[Any] = []
+    with showing(state) as progress:
+        for folder in folders:
+            progress.begin(f"verify {folder.name}", room.total([folder]))
+            advance = lambda count, name=folder.name: progress.advance(f"verify {name}", count)  # noqa: E731
+            seen += room.verify(folder, quick=quick, jobs=jobs, advance=advance)
+            progress.end(f"verify {folder.name}")
+    return [one for one in seen if one.status != "ok"], seen
+
+
+def mend(state: State, folders: list["Folder"], wrong: list["Finding"]) -> None:
+    """Fetch the broken files again, dataset by dataset."""
+    from dataclasses import replace
+
+    from dermdata.cli.fetch import workshop_of
+    from dermdata.cli.progress import showing
+    from dermdata.fetch import Wants, plan, run
+
+    for folder in folders:
+        mine = [one for one in wrong if one.dataset == folder.name and one.status != "extra"]
+        receipt = folder.receipt()
+        if not mine or receipt is None:
+            continue
+        dataset = state.catalog[folder.name]
+        broken = [one.content for one in mine if one.content]
+        with showing(state) as progress, state.transfer() as transfer, state.cache.lock(folder.name, waiting=state.say):
+            if any(one.content is None for one in mine):  # the manifest itself
+                receipt = replace(receipt, manifest_sha256=None)
+            steps = plan(dataset, receipt, Wants(), state.library.digest(dataset), broken)
+            kept = tuple(file for file in steps.download if receipt.file(file.name))
+            steps = replace(steps, download=kept)  # repair never fetches what was not there before
+            run(steps, workshop_of(state, transfer, progress, [], os.cpu_count() or 1))
+
+
+def extra_hint(left: list["Finding"]) -> str | None:
+    if all(one.status == "extra" for one in left):
+        return "files that dermdata did not put there are never deleted: move them away"
+    return None

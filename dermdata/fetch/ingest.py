@@ -1,0 +1,127 @@
+"""One catalog file on its way into the cache: take it, verify it, unpack it, look at its images."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dermdata import archive, disk, images
+from dermdata.archive import safe_name
+from dermdata.cache import Fetched, Folder
+from dermdata.errors import ChecksumMismatch, SizeMismatch
+from dermdata.model import Content, File, Request
+from dermdata.progress import Progress
+from dermdata.transfer import Transfer
+
+IMAGE_ENDS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp")
+FOLDERS = {"images": "images", "masks": "masks"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """A catalog file whose bytes are verified on this machine."""
+
+    path: Path
+    size: int
+    sha256: str
+    url: str
+
+
+def take(file: File, place: Request | Path, target: Path, transfer: Transfer, progress: Progress) -> Taken:
+    """Download the file, or copy it from a folder, under its final name; only verified bytes get there."""
+    progress.begin(file.name, file.size)
+    if isinstance(place, Path):
+        taken = copy(file, place, target, progress)
+    else:
+        received = transfer.download(place, target, lambda count: progress.advance(file.name, count))
+        taken = Taken(path=target, size=received.size, sha256=received.sha256, url=received.url)
+    progress.end(file.name)
+    return taken
+
+
+def copy(file: File, source: Path, target: Path, progress: Progress) -> Taken:
+    """Copy a file from a folder, with the same checks as a download."""
+
+    def told(chunk: bytes) -> bytes:
+        progress.advance(file.name, len(chunk))
+        return chunk
+
+    with disk.replacing(target) as out:
+        from dermdata.checksum import Hasher
+
+        hasher, size = Hasher(file.checksum), 0
+        for chunk in disk.chunks_of(source):
+            hasher.update(told(chunk))
+            out.write(chunk)
+            size += len(chunk)
+        if file.size is not None and size != file.size:
+            raise SizeMismatch(f"{source}: {size:,} bytes, expected {file.size:,}")
+        if file.checksum:
+            hasher.require(file.checksum, str(source))
+    return Taken(path=target, size=size, sha256=hasher.sha256, url=source.as_uri() if source.is_absolute() else str(source))
+
+
+def require_first_seen(file: File, taken: Taken, before: Fetched | None) -> None:
+    """A file without a published checksum must be the one that was seen first."""
+    if before and not file.checksum and not before.checksum and before.sha256 != taken.sha256:
+        raise ChecksumMismatch(
+            f"{file.name}: sha256 is {taken.sha256}, first seen {before.fetched_at} as {before.sha256}",
+            hint="the publisher has changed it without a version; `dermdata cache remove` accepts the new one",
+        )
+
+
+def target_of(file: File, folder: Folder) -> Path:
+    """Where the catalog file itself lies: images and masks that are no archives go with their kind."""
+    leaf = FOLDERS.get(file.role, "files") if file.unpack is None else "files"
+    return folder.path / leaf / safe_name(file.name)
+
+
+def contents_of(file: File, taken: Taken, folder: Folder, jobs: int, progress: Progress) -> list[Content]:
+    """The files that this one brings into the cache: its members, or itself."""
+    if file.unpack is None:
+        facts = images.inspect(taken.path) if is_image(file.name) else None
+        path = taken.path.relative_to(folder.path).as_posix()
+        return [Content(path=path, role=file.role, file=file.name, size=taken.size, sha256=taken.sha256, image=facts)]
+    return unpack(file, taken.path, folder, jobs, progress)
+
+
+def unpack(file: File, source: Path, folder: Folder, jobs: int, progress: Progress) -> list[Content]:
+    """Every regular member, once through inflate, CRC, SHA-256 and decode check, under names of ours."""
+    assert file.unpack is not None
+    task, top = f"unpack {file.name}", stem(file.name)
+    home = f"{FOLDERS.get(file.role, 'files')}/{safe_name(top)}"
+    progress.begin(task, None)
+    with folder.unpacking(home) as temporary:
+        found = archive.extract(
+            source,
+            file.unpack,
+            temporary,
+            place=lambda name: safe_name(name.removeprefix(f"{top}/")),
+            jobs=jobs,
+            look=images.inspect,
+            progress=lambda count: progress.advance(task, count),
+        )
+    progress.end(task, f"{len(found.contents):,} files")
+    return [
+        Content(
+            path=f"{home}/{one.path}",
+            role=file.role,
+            file=file.name,
+            size=one.size,
+            sha256=one.sha256,
+            member=one.member,
+            image=one.image if is_image(one.name) else None,
+        )
+        for one in found.contents
+    ]
+
+
+def is_image(name: str) -> bool:
+    """Whether a name claims to be an image's; archives also hold licences and tables."""
+    return name.lower().endswith(IMAGE_ENDS)
+
+
+def stem(name: str) -> str:
+    """The official name without the archive's ending."""
+    for ending in (".tar.gz", ".tar.zst", ".zip", ".tar", ".tgz"):
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return f"{name}.d"

@@ -1,0 +1,73 @@
+"""What a fetch would do, as a value: shown by `--dry-run`, tested without a network (pure)."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from dermdata.cache import Fetched, Receipt
+from dermdata.model import Content, Dataset, File, Role
+
+ALWAYS: frozenset[Role] = frozenset({"metadata", "splits", "captions"})
+EVERYTHING: frozenset[Role] = ALWAYS | {"images", "masks", "weights", "other"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wants:
+    """What the person asked for."""
+
+    only: Role | None = None  # metadata is always fetched: without it there are no rows
+    force: bool = False
+    keep_archives: bool = False
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        return EVERYTHING if self.only is None else ALWAYS | {self.only}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The steps of one fetch; nothing to do is a plan too."""
+
+    dataset: Dataset
+    wants: Wants
+    download: tuple[File, ...]
+    mend: tuple[Content, ...]  # single files to fetch again
+    have: tuple[Fetched, ...]
+    build: bool  # the manifest is missing or would differ
+
+    @property
+    def nothing(self) -> bool:
+        return not (self.download or self.mend or self.build)
+
+    @property
+    def bytes(self) -> int | None:
+        """Bytes to download; None when a size is not known."""
+        sizes = [file.size for file in self.download]
+        if None in sizes:
+            return None
+        return sum(filter(None, sizes)) + sum(one.member.stored if one.member else one.size for one in self.mend)
+
+
+def plan(
+    dataset: Dataset, receipt: Receipt | None, wants: Wants, digest: str, broken: Collection[Content] = ()
+) -> Plan:
+    """Compare what is wanted with what the receipt says is there; `broken` files are fetched again."""
+    wanted = [file for file in dataset.files if file.fetch and file.role in wants.roles]
+    if receipt is None or wants.force:
+        return Plan(dataset=dataset, wants=wants, download=tuple(wanted), mend=(), have=(), build=True)
+    have = {one.name: one for one in receipt.files}
+    missing = tuple(file for file in wanted if not is_had(file, have.get(file.name)))
+    again = {file.name for file in missing}
+    mend = tuple(content for content in broken if content.file not in again)
+    whole = tuple(one for one in receipt.files if one.name not in again)
+    current = receipt.manifest_sha256 is not None and receipt.catalog_digest == digest
+    build = bool(missing or mend) or not current
+    return Plan(dataset=dataset, wants=wants, download=missing, mend=mend, have=whole, build=build)
+
+
+def is_had(file: File, fetched: Fetched | None) -> bool:
+    """Whether the file that was fetched is the one the catalog means now."""
+    if fetched is None:
+        return False
+    if file.checksum:
+        return file.checksum in (fetched.checksum, f"sha256:{fetched.sha256}")
+    return file.size in (None, fetched.size)

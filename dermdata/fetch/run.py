@@ -1,0 +1,178 @@
+"""Carries out a plan: several files at once, each noted in the receipt as soon as it is whole."""
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dermdata import __version__, disk
+from dermdata.cache import Cache, Fetched, Folder, Receipt
+from dermdata.fetch import ingest
+from dermdata.fetch.assemble import Library, assemble
+from dermdata.fetch.mend import mend
+from dermdata.fetch.plan import Plan
+from dermdata.model import Content, Dataset, File, Request
+from dermdata.progress import Progress, Silent
+from dermdata.transfer import Transfer
+
+STREAMS = 4  # files at once; politeness to a host is transfer's matter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workshop:
+    """What carrying out needs: the cache, the network, the library of labels, the clock."""
+
+    cache: Cache
+    transfer: Transfer
+    library: Library
+    resolve: Callable[[Dataset, File], Request | Path]
+    now: Callable[[], str]  # ISO 8601, UTC
+    jobs: int = 1
+    progress: Progress = field(default_factory=Silent)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a fetch brought."""
+
+    manifest: Path
+    report: Mapping[str, Any]
+    downloaded: int  # bytes
+    nothing_to_do: bool = False
+
+
+def run(plan: Plan, workshop: Workshop) -> Outcome:
+    """Download, verify, unpack, mend; then build the manifest and write it last."""
+    folder = workshop.cache.folder(plan.dataset)
+    if plan.nothing:
+        receipt = folder.receipt()
+        return Outcome(manifest=folder.manifest, report=receipt.report if receipt else {}, downloaded=0, nothing_to_do=True)
+    folder.sweep()
+    require_room(plan, folder)
+    ledger = Ledger(plan, folder, workshop)
+    try:
+        bring(plan, folder, workshop, ledger)
+        for content in mend(plan, folder, workshop.transfer, workshop.resolve, workshop.progress):
+            ledger.replace(content)
+    finally:
+        ledger.save()  # what is whole is noted even when something else failed
+    ledger.let_archives_go()
+    report = assemble(plan.dataset, folder, ledger.contents(), workshop.library, workshop.progress)
+    ledger.close(report)
+    return Outcome(manifest=folder.manifest, report=report.facts, downloaded=ledger.downloaded)
+
+
+def require_room(plan: Plan, folder: Folder) -> None:
+    """Archives and what they unpack to must fit; unpacked images are about as large as their zip."""
+    needed = sum((file.size or 0) * (2 if file.unpack else 1) for file in plan.download)
+    disk.require_space(folder.path, needed)
+
+
+def bring(plan: Plan, folder: Folder, workshop: Workshop, ledger: "Ledger") -> None:
+    """All missing files, several at once; the first failure stops what has not begun and is raised."""
+    one_unpacking = threading.Lock()  # unpacking uses every core by itself
+
+    def bring_one(file: File) -> None:
+        place = workshop.resolve(plan.dataset, file)
+        target = ingest.target_of(file, folder)
+        taken = ingest.take(file, place, target, workshop.transfer, workshop.progress)
+        ingest.require_first_seen(file, taken, ledger.before(file.name))
+        if file.unpack:
+            with one_unpacking:
+                found = ingest.contents_of(file, taken, folder, workshop.jobs, workshop.progress)
+        else:
+            found = ingest.contents_of(file, taken, folder, workshop.jobs, workshop.progress)
+        ledger.add(file, taken, found)
+
+    if not plan.download:
+        return
+    with ThreadPoolExecutor(max_workers=min(STREAMS, len(plan.download))) as pool:
+        futures = [pool.submit(bring_one, file) for file in plan.download]
+        raise_first(futures)
+
+
+def raise_first(futures: list[Future[None]]) -> None:
+    try:
+        wait(futures, return_when=FIRST_EXCEPTION)
+    finally:
+        for future in futures:
+            future.cancel()
+    for future in futures:
+        if not future.cancelled():
+            future.result()
+
+
+class Ledger:
+    """The receipt and contents of one folder while files arrive; saved under one lock."""
+
+    def __init__(self, plan: Plan, folder: Folder, workshop: Workshop) -> None:
+        self.plan, self.folder, self.workshop = plan, folder, workshop
+        old = folder.receipt() if not plan.wants.force else None
+        self._before = {one.name: one for one in old.files} if old else {}
+        self._files = {one.name: one for one in plan.have}
+        self._contents = {one.path: one for one in folder.contents() if one.file in self._files} if old else {}
+        self._roles = set(old.roles) | plan.wants.roles if old else set(plan.wants.roles)
+        self._archives: list[Path] = []
+        self._lock = threading.Lock()
+        self.downloaded = 0
+
+    def before(self, name: str) -> Fetched | None:
+        return self._before.get(name)
+
+    def contents(self) -> tuple[Content, ...]:
+        return tuple(self._contents[path] for path in sorted(self._contents))
+
+    def add(self, file: File, taken: ingest.Taken, found: list[Content]) -> None:
+        """Note one whole file and what it brought."""
+        kept = file.unpack is None or self.plan.wants.keep_archives
+        with self._lock:
+            self._files[file.name] = Fetched(
+                name=file.name,
+                role=file.role,
+                size=taken.size,
+                sha256=taken.sha256,
+                checksum=file.checksum,
+                url=taken.url,
+                fetched_at=self.workshop.now(),
+                path=taken.path.relative_to(self.folder.path).as_posix() if kept else None,
+            )
+            self._contents |= {one.path: one for one in found}
+            self.downloaded += taken.size
+            if not kept:
+                self._archives.append(taken.path)
+            self._save(None, {})
+
+    def replace(self, content: Content) -> None:
+        self._contents[content.path] = content
+        self.downloaded += content.member.stored if content.member else content.size
+
+    def save(self) -> None:
+        with self._lock:
+            self._save(None, {})
+
+    def _save(self, manifest: str | None, report: Mapping[str, Any]) -> None:
+        contents = self.folder.write_contents(self._contents.values())
+        receipt = Receipt(
+            dataset=self.plan.dataset.name,
+            version=self.plan.dataset.version,
+            tool=__version__,
+            catalog_digest=self.workshop.library.digest(self.plan.dataset),
+            roles=tuple(sorted(self._roles)),
+            files=tuple(self._files[name] for name in sorted(self._files)),
+            manifest_sha256=manifest,
+            contents_sha256=contents,
+            report=report,
+        )
+        self.folder.write_receipt(receipt)
+
+    def let_archives_go(self) -> None:
+        """Delete unpacked archives, after the receipt has noted what they held."""
+        for path in self._archives:
+            path.unlink(missing_ok=True)
+
+    def close(self, report: Any) -> None:
+        with self._lock:
+            self._save(report.manifest_sha256, report.facts)
+

@@ -1,0 +1,234 @@
+"""From a source's own rows to manifest rows: harmonized where the catalog says how, nothing dropped.
+
+Works on columns: each distinct word of a column is looked at once, however many rows carry it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dermdata.labels import Crosswalk
+from dermdata.manifest import harmonize
+from dermdata.manifest.match import ImageIndex
+from dermdata.manifest.schema import ALLOWED, KEYS, SCHEMA
+from dermdata.model import Content, Dataset, Table
+from dermdata.vocabulary import Vocabulary
+
+RAW_KEPT = {"image_id", "label_raw", "caption", "attribution", "case_id"}
+
+
+@dataclass
+class Report:
+    """What became of the source's rows and words; rows_in = rows + the rejected ones."""
+
+    rows_in: int = 0
+    rows: int = 0
+    rejected: list[dict[str, Any]] = field(default_factory=list)  # {table, row, reason}
+    unmapped_labels: dict[str, int] = field(default_factory=dict)  # "field: word" -> rows
+    unmapped_values: dict[str, int] = field(default_factory=dict)
+    rows_without_image: int = 0
+    undecodable: int = 0
+    images_without_row: list[str] = field(default_factory=list)
+    unpartnered: dict[str, int] = field(default_factory=dict)  # join file -> rows without partner
+    differences: list[str] = field(default_factory=list)  # from the catalog's expected counts
+
+
+@dataclass(frozen=True)
+class Source:
+    """One raw table (all columns text, "" for empty) and the catalog's word on how to read it."""
+
+    spec: Table
+    rows: pa.Table
+    rejected: tuple[Mapping[str, Any], ...] = ()
+    unpartnered: Mapping[str, int] = field(default_factory=dict)
+
+
+def build(
+    dataset: Dataset,
+    sources: Iterable[Source],
+    contents: Sequence[Content],
+    crosswalk: Crosswalk,
+    vocabulary: Vocabulary,
+    body_sites: frozenset[str],
+) -> tuple[pa.Table, Report]:
+    """The manifest of one dataset, in SCHEMA, ordered by image_id, and the report of what became of what."""
+    report, tables = Report(), []
+    images = ImageIndex(contents)
+    for source in sources:
+        maker = Maker(dataset, source, images, crosswalk, vocabulary, body_sites, report)
+        tables.append(maker.table())
+    table = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
+    table = unique(table.combine_chunks(), report)
+    report.rows = table.num_rows
+    report.images_without_row = images.unclaimed()
+    report.differences = differences(dataset, table)
+    return table, report
+
+
+def unique(table: pa.Table, report: Report) -> pa.Table:
+    """Ordered by image_id; of rows with one image_id the first stays, the others are listed as rejected."""
+    order = pc.sort_indices(table, sort_keys=[("image_id", "ascending")])
+    table = table.take(order)
+    ids = table["image_id"].combine_chunks()
+    if len(ids) < 2:
+        return table
+    again = pc.equal(ids.slice(1), ids.slice(0, len(ids) - 1))
+    twice = pa.concat_arrays([pa.array([False]), again])
+    if pc.any(twice).as_py():
+        lost = table.filter(twice)
+        report.rejected += [
+            {"image_id": row["image_id"], "label_raw": row["label_raw"], "reason": "image_id appears more than once"}
+            for row in lost.select(["image_id", "label_raw"]).to_pylist()
+        ]
+        table = table.filter(pc.invert(twice))
+    return table
+
+
+def differences(dataset: Dataset, table: pa.Table) -> list[str]:
+    """Where the rows differ from the counts that the catalog expects."""
+    counts, found = dataset.counts, []
+    actual = {
+        "images": table.num_rows,
+        "lesions": pc.count_distinct(table["lesion_id"]).as_py(),
+        "patients": pc.count_distinct(table["patient_id"]).as_py(),
+        "cases": pc.count_distinct(table["case_id"]).as_py(),
+    }
+    for name, number in actual.items():
+        expected = getattr(counts, name)
+        if expected is not None and number and expected != number:
+            found.append(f"{number:,} {name}, the catalog expects {expected:,}")
+    return found
+
+
+class Maker:
+    """Builds one source table's manifest columns."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        source: Source,
+        images: ImageIndex,
+        crosswalk: Crosswalk,
+        vocabulary: Vocabulary,
+        body_sites: frozenset[str],
+        report: Report,
+    ) -> None:
+        self.dataset, self.spec, self.rows, self.report = dataset, source.spec, source.rows, report
+        self.images, self.crosswalk, self.vocabulary = images, crosswalk, vocabulary
+        self.body_sites = body_sites
+        self.columns: dict[str, pa.Array] = {}
+        self.carried: set[str] = set()  # source columns that stand verbatim in a manifest column
+        report.rows_in += source.rows.num_rows + len(source.rejected)
+        report.rejected += [dict(row) for row in source.rejected]
+        for name, count in source.unpartnered.items():
+            report.unpartnered[name] = report.unpartnered.get(name, 0) + count
+
+    def table(self) -> pa.Table:
+        self.identity()
+        self.image_facts()
+        self.label()
+        for name in self.fields() - self.columns.keys() - {"image", "label_raw", "isic_id"}:
+            self.columns |= self.convert(name)
+        self.rights()
+        self.columns["extra"] = self.extra()
+        arrays = [self.columns.get(field.name, pa.nulls(self.count, field.type)) for field in SCHEMA]
+        return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+    @property
+    def count(self) -> int:
+        return int(self.rows.num_rows)
+
+    def fields(self) -> set[str]:
+        return set(self.spec.columns) | set(self.spec.constants)
+
+    def text(self, name: str) -> pa.Array:
+        """Our field's raw words: a constant, a source column, or several joined by "/"; "" for none."""
+        if name in self.spec.constants:
+            return pa.array([self.spec.constants[name]] * self.count, pa.string())
+        parts = [self.rows[column].combine_chunks() for column in self.spec.columns[name]]
+        if len(parts) == 1:
+            return parts[0]
+        return pc.binary_join_element_wise(*parts, "/")
+
+    # -------------------------------------------------------------- identity and image
+
+    def identity(self) -> None:
+        ids = harmonize.without_extension(self.text("image_id" if "image_id" in self.spec.columns else "image"))
+        self.columns["image_id"] = ids
+        self.columns["dataset"] = harmonize.constant(self.dataset.name, self.count)
+        self.columns["key"] = pc.binary_join_element_wise(self.dataset.name, ids, "/")
+        if "isic_id" in self.fields():
+            self.columns["isic_id"] = harmonize.isic_id(self.text("isic_id"))
+        for name in KEYS:
+            if name in self.spec.columns:
+                self.columns[name] = harmonize.namespaced(self.text(name), self.dataset.name, self.spec.missing)
+
+    def image_facts(self) -> None:
+        named = self.text("image") if "image" in self.spec.columns else self.columns["image_id"]
+        names = self.spec.images or None
+        found, problems = self.images.find(named.to_pylist(), names)
+        self.columns |= harmonize.image_columns(found, problems)
+        self.columns |= self.images.mask_columns(self.columns["image_id"].to_pylist(), self.spec.masks)
+        missing = sum(content is None for content in found)
+        self.report.rows_without_image += missing
+        self.report.undecodable += sum(problem is not None for problem in problems) - missing
+
+    # -------------------------------------------------------------- words
+
+    def label(self) -> None:
+        if "label_raw" not in self.fields():
+            return
+        raw = self.text("label_raw")
+        name = self.spec.label_field or "/".join(self.spec.columns.get("label_raw", ("label_raw",)))
+        self.columns["label_raw"] = harmonize.null_if(raw, ("",))
+        self.columns |= harmonize.diagnosis(raw, name, self.crosswalk, self.vocabulary, self.report.unmapped_labels)
+
+    def convert(self, name: str) -> dict[str, pa.Array]:
+        """One harmonized field, and the raw twin that MANIFEST keeps of it."""
+        words = harmonize.Words(self.text(name), self.spec.values.get(name, {}), self.spec.missing)
+        unmapped = self.unmapped(name)
+        if name == "age":
+            return words.ages()
+        if name == "body_site":
+            return words.body_sites(self.body_sites, unmapped)
+        kind = SCHEMA.field(name).type
+        if pa.types.is_integer(kind):
+            return {name: words.whole_numbers(kind, unmapped)}
+        if pa.types.is_list(kind):
+            return {name: words.ranges(kind, unmapped)}
+        if name in ALLOWED:
+            return {name: words.chosen(ALLOWED[name], unmapped)}
+        return {name: words.plain(kind)}
+
+    def unmapped(self, name: str) -> Callable[[str, int], None]:
+        def note(word: str, rows: int) -> None:
+            key = f"{name}: {word}"
+            self.report.unmapped_values[key] = self.report.unmapped_values.get(key, 0) + rows
+
+        return note
+
+    def rights(self) -> None:
+        if self.dataset.license.id and "license" not in self.columns:
+            self.columns["license"] = harmonize.constant(self.dataset.license.id, self.count)
+
+    def extra(self) -> pa.Array:
+        """Every source column whose words do not stand verbatim in a manifest column."""
+        kept = {column for name in RAW_KEPT for column in self.spec.columns.get(name, ()) if name in self.columns}
+        kept |= {column for name in ("body_site",) for column in self.spec.columns.get(name, ())}
+        for name, columns in self.spec.columns.items():
+            if len(columns) == 1 and name in self.columns and self.verbatim(name, columns[0]):
+                kept.add(columns[0])
+        left = [name for name in self.rows.column_names if name not in kept and not name.startswith("@")]
+        return harmonize.extra({name: self.rows[name].combine_chunks() for name in left}, self.count)
+
+    def verbatim(self, name: str, column: str) -> bool:
+        """Whether the manifest column says the very words of the source column (null for empty)."""
+        ours = self.columns[name]
+        if name in KEYS:
+            return True  # the namespaced id holds the source's own
+        if not (pa.types.is_dictionary(ours.type) or pa.types.is_string(ours.type)):
+            return False
+        return bool(pc.all(pc.equal(pc.fill_null(ours.cast(pa.string()), ""), self.rows[column].combine_chunks())).as_py())

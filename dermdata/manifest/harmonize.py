@@ -1,0 +1,202 @@
+"""One column at a time: from the source's words to the manifest's values; each distinct word once."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dermdata.labels import Crosswalk, harmonize
+from dermdata.manifest.schema import BY_NAME, WORDS
+from dermdata.model import Content
+from dermdata.vocabulary import Vocabulary
+
+Note = Callable[[str, int], None]
+EXTENSION = r"\.(?i:jpe?g|png|tiff?|bmp|gif|webp)$"
+RANGE = re.compile(r"([1-6])-([1-6])\Z")
+MATCHES = ("diagnosis", "diagnosis_name", "diagnosis_match", "malignancy")
+
+
+def constant(word: str, count: int) -> pa.DictionaryArray:
+    """The same word for every row."""
+    return pa.DictionaryArray.from_arrays(pa.array([0] * count, pa.int32()), pa.array([word]))
+
+
+def null_if(column: pa.Array, missing: Sequence[str]) -> pa.Array:
+    """Words that mean "not known" become null."""
+    return pc.if_else(pc.is_in(column, pa.array(missing, pa.string())), None, column)
+
+
+def without_extension(column: pa.Array) -> pa.Array:
+    return pc.replace_substring_regex(column, EXTENSION, "")
+
+
+def isic_id(column: pa.Array) -> pa.Array:
+    """Canonical `ISIC_…`, null for anything else."""
+    bare = pc.replace_substring_regex(without_extension(column), "_downsampled$", "")
+    return pc.if_else(pc.match_substring_regex(bare, r"^ISIC_\d+$"), bare, None)
+
+
+def namespaced(column: pa.Array, dataset: str, missing: Sequence[str]) -> pa.Array:
+    """`dataset/id`, so that ids of two sources never meet; ISIC's own IP_ and IL_ ids stay."""
+    known = null_if(pc.utf8_rtrim(column, "/"), missing)
+    own = pc.match_substring_regex(known, r"^I[LP]_\d{7}$")
+    return pc.if_else(own, known, pc.binary_join_element_wise(dataset, known, "/"))
+
+
+def diagnosis(
+    raw: pa.Array, field: str, crosswalk: Crosswalk, vocabulary: Vocabulary, unmapped: dict[str, int]
+) -> dict[str, pa.Array]:
+    """The harmonized diagnosis of raw label words; words without a crosswalk row are counted, never guessed."""
+    encoded = raw.dictionary_encode()
+    words = encoded.dictionary.to_pylist()
+    known = harmonize(field, [word for word in words if word], crosswalk, vocabulary)
+    for word, rows in counted(encoded):
+        if word and word not in known:
+            unmapped[f"{field}: {word}"] = unmapped.get(f"{field}: {word}", 0) + rows
+    rows = [known.get(word) for word in words]
+    values = {
+        "diagnosis": [row.diagnosis if row else None for row in rows],
+        "diagnosis_name": [row.diagnosis_name if row else None for row in rows],
+        "diagnosis_match": [row.match if row else None for row in rows],
+        "malignancy": [row.malignancy if row else None for row in rows],
+    }
+    columns = {name: spread(encoded, found, pa.string()).cast(WORDS) for name, found in values.items()}
+    paths = [list(row.diagnosis_path) if row and row.diagnosis else None for row in rows]
+    columns["diagnosis_path"] = spread(encoded, paths, pa.list_(pa.string()))
+    return columns
+
+
+def spread(encoded: pa.DictionaryArray, values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """The value of each row from the value of each distinct word."""
+    return pa.array(values, kind).take(encoded.indices)
+
+
+def counted(encoded: pa.DictionaryArray) -> list[tuple[str, int]]:
+    """Each distinct word with its number of rows."""
+    counts = pc.value_counts(encoded.indices)
+    words = encoded.dictionary.to_pylist()
+    return [(words[one["values"]], one["counts"]) for one in counts.to_pylist() if one["values"] is not None]
+
+
+class Words:
+    """A source column, the catalog's map of its words, and the words that mean "not known"."""
+
+    def __init__(self, column: pa.Array, values: Mapping[str, str], missing: Sequence[str]) -> None:
+        self.column, self.values, self.missing = column, values, set(missing)
+        self.encoded = column.dictionary_encode()
+
+    def map(self, convert: Callable[[str], Any], kind: pa.DataType, unmapped: Note | None = None) -> pa.Array:
+        """Convert each distinct word once; a word that `convert` refuses (ValueError) is noted and becomes null."""
+        found: list[Any] = []
+        counts = dict(counted(self.encoded)) if unmapped else {}
+        for word in self.encoded.dictionary.to_pylist():
+            meaning = self.values.get(word, word)
+            if word in self.missing or not meaning:
+                found.append(None)
+                continue
+            try:
+                found.append(convert(meaning))
+            except ValueError:
+                found.append(None)
+                if unmapped:
+                    unmapped(word, counts.get(word, 0))
+        return spread(self.encoded, found, kind)
+
+    def plain(self, kind: pa.DataType) -> pa.Array:
+        return self.map(str, pa.string()).cast(kind)
+
+    def chosen(self, allowed: Sequence[str], unmapped: Note) -> pa.Array:
+        """One of a closed set of words; the source's own spelling of them in any case is accepted."""
+
+        def choose(word: str) -> str:
+            if word.casefold() not in allowed:
+                raise ValueError(word)
+            return word.casefold()
+
+        return self.map(choose, pa.string(), unmapped).cast(WORDS)
+
+    def body_sites(self, known: frozenset[str], unmapped: Note) -> dict[str, pa.Array]:
+        def site(word: str) -> str:
+            if word not in known:
+                raise ValueError(word)
+            return word
+
+        return {
+            "body_site": self.map(site, pa.string(), unmapped).cast(WORDS),
+            "body_site_raw": null_if(self.column, ("",)),
+        }
+
+    def ages(self) -> dict[str, pa.Array]:
+        """Years where the word is a plain number; any other word is kept as it stands in `age_raw`."""
+        years = self.map(years_of, pa.float32())
+        other = pc.and_(pc.is_null(years), pc.not_equal(self.column, ""))
+        return {"age": years, "age_raw": pc.if_else(other, self.column, None)}
+
+    def whole_numbers(self, kind: pa.DataType, unmapped: Note) -> pa.Array:
+        return self.map(whole_number, kind, unmapped)
+
+    def ranges(self, kind: pa.DataType, unmapped: Note) -> pa.Array:
+        return self.map(range_of, kind, unmapped)
+
+
+def years_of(word: str) -> float:
+    """A plausible age in years; ValueError otherwise (0-130, as reported)."""
+    years = float(word)
+    if not 0 <= years <= 130:
+        raise ValueError(word)
+    return years
+
+
+def whole_number(word: str) -> int:
+    """A small whole number, also where the source writes 2.0; ValueError otherwise."""
+    number = float(word)
+    if number != int(number) or not 0 <= number <= 100:
+        raise ValueError(word)
+    return int(number)
+
+
+def range_of(word: str) -> list[int]:
+    """`1-2` -> [1, 2]."""
+    found = RANGE.match(word)
+    if not found or found[1] > found[2]:
+        raise ValueError(word)
+    return list(range(int(found[1]), int(found[2]) + 1))
+
+
+def image_columns(found: Sequence[Content | None], problems: Sequence[str | None]) -> dict[str, pa.Array]:
+    """What is known of each row's image file."""
+    facts = [content.image if content else None for content in found]
+    return {
+        "path": pa.array([one.path if one else None for one in found], pa.string()),
+        "sha256": pa.array([one.sha256 if one else None for one in found], pa.string()),
+        "bytes": pa.array([one.size if one else None for one in found], pa.int64()),
+        "width": pa.array([one.width if one else None for one in facts], pa.int32()),
+        "height": pa.array([one.height if one else None for one in facts], pa.int32()),
+        "format": pa.array([one.format if one else None for one in facts], pa.string()).cast(WORDS),
+        "mode": pa.array([one.mode if one else None for one in facts], pa.string()).cast(WORDS),
+        "image_problem": pa.array(problems, pa.string()),
+    }
+
+
+def extra(columns: Mapping[str, pa.Array], count: int) -> pa.Array:
+    """A map of the non-empty words of each row; null where a row has none.
+
+    Built flat: all columns side by side, row by row, and the empty words filtered out.
+    """
+    if not columns:
+        return pa.nulls(count, BY_NAME)
+    import numpy as np
+
+    width = len(columns)
+    cells = pa.concat_arrays(list(columns.values())).take(
+        pa.array(np.arange(count * width).reshape(width, count).T.ravel())
+    )
+    present = pc.not_equal(cells, "")
+    names = pa.array(list(columns)).take(pa.array(np.tile(np.arange(width), count)))
+    ends = np.cumsum(present.to_numpy(zero_copy_only=False).reshape(count, width).sum(axis=1))
+    offsets = np.concatenate([[0], ends]).astype("int32")
+    filled = pa.MapArray.from_arrays(pa.array(offsets), names.filter(present), cells.filter(present))
+    empty = pa.array(np.diff(offsets) == 0)
+    return pc.if_else(empty, pa.nulls(count, filled.type), filled).cast(BY_NAME) if pc.any(empty).as_py() else filled

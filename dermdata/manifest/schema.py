@@ -1,0 +1,75 @@
+"""The one table's schema: every column with its meaning and unit as Arrow field metadata."""
+
+import pyarrow as pa
+
+VERSION = "1"
+WORDS = pa.dictionary(pa.int32(), pa.string())
+TEXT = pa.string()
+BY_NAME = pa.map_(pa.string(), pa.string())
+
+SEX = ("female", "male", "other")
+MODALITY = ("dermoscopic", "clinical", "tbp-tile", "rcm", "histopathology", "ultrasound")
+MALIGNANCY = ("benign", "premalignant", "malignant", "indeterminate", "not-applicable")
+CONFIRMATION = ("histopathology", "serial-imaging", "expert-consensus", "confocal", "clinical", "self-report")
+SKIN_SOURCE = ("self", "dermatologist", "annotator", "estimated")
+
+COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
+    ("dataset", WORDS, "catalog name"),
+    ("image_id", TEXT, "the source's own id, without extension; unique within a dataset"),
+    ("key", TEXT, "dataset/image_id; unique everywhere"),
+    ("isic_id", TEXT, "ISIC_…, canonical (without _downsampled): the identity across the ISIC family"),
+    ("path", TEXT, "image file, relative to the dataset's cache folder; null when the image is not there"),
+    ("mask_path", TEXT, "lesion mask, relative to the dataset's cache folder"),
+    ("masks", BY_NAME, "further masks: structure name -> file"),
+    ("sha256", TEXT, "SHA-256 of the image file's bytes, hexadecimal"),
+    ("bytes", pa.int64(), "size of the image file; bytes"),
+    ("width", pa.int32(), "stored width; pixels"),
+    ("height", pa.int32(), "stored height; pixels"),
+    ("format", WORDS, "jpeg, png, tiff, …"),
+    ("mode", WORDS, "stored colour mode: RGB, L, CMYK, …"),
+    ("image_problem", TEXT, "why the image is missing or cannot be decoded; null when it decodes whole"),
+    ("phash", pa.binary(8), "64-bit perceptual hash of the decoded image"),
+    ("modality", WORDS, " | ".join(MODALITY)),
+    ("patient_id", TEXT, "grouping key dataset/…; ISIC's IP_ ids stay as they are"),
+    ("lesion_id", TEXT, "grouping key dataset/…; ISIC's IL_ ids stay as they are"),
+    ("case_id", TEXT, "grouping key dataset/…"),
+    ("label_raw", TEXT, "the source's own word, untouched"),
+    ("diagnosis", WORDS, "concept id: the most specific concept that is surely true"),
+    ("diagnosis_name", WORDS, "the concept's preferred label"),
+    ("diagnosis_path", pa.list_(pa.string()), "concept ids from the root down"),
+    ("diagnosis_match", WORDS, "SKOS: exact | broad | narrow | close | related"),
+    ("differential", pa.list_(pa.struct([("concept", pa.string()), ("weight", pa.float32())])), "graded labels; weights sum to 1"),
+    ("malignancy", WORDS, " | ".join(MALIGNANCY) + "; null when the source does not say"),
+    ("confirmation", WORDS, " | ".join(CONFIRMATION)),
+    ("age", pa.float32(), "years"),
+    ("age_raw", TEXT, "the source's words where they are no plain number"),
+    ("sex", WORDS, " | ".join(SEX) + "; as reported"),
+    ("body_site", WORDS, "concept of the body-site vocabulary"),
+    ("body_site_raw", TEXT, "the source's words"),
+    ("fitzpatrick", pa.int8(), "Fitzpatrick skin type; 1-6"),
+    ("fitzpatrick_range", pa.list_(pa.int8()), "skin types where the source gives a group"),
+    ("fitzpatrick_source", WORDS, " | ".join(SKIN_SOURCE)),
+    ("monk", pa.int8(), "Monk skin tone; 1-10"),
+    ("monk_source", WORDS, " | ".join(SKIN_SOURCE)),
+    ("concepts", pa.map_(pa.string(), pa.bool_()), "clinical concepts: name -> present"),
+    ("caption", TEXT, "text paired with the image"),
+    ("split_official", WORDS, "the publisher's own split: train | val | test"),
+    ("fold_official", pa.int8(), "the publisher's own fold"),
+    ("split", WORDS, "written by `dermdata split`"),
+    ("fold", pa.int8(), "written by `dermdata split`; from 0"),
+    ("license", WORDS, "per image where the source gives it, else the dataset's; SPDX or LicenseRef-…"),
+    ("attribution", WORDS, "per image where the source gives it"),
+    ("extra", BY_NAME, "every other source column, untouched"),
+)  # fmt: skip
+
+SCHEMA = pa.schema([pa.field(name, kind, metadata={"description": text}) for name, kind, text in COLUMNS])
+
+ALLOWED = {
+    "sex": SEX,
+    "modality": MODALITY,
+    "malignancy": MALIGNANCY,
+    "confirmation": CONFIRMATION,
+    "fitzpatrick_source": SKIN_SOURCE,
+    "monk_source": SKIN_SOURCE,
+}
+KEYS = ("patient_id", "lesion_id", "case_id")

@@ -1,0 +1,88 @@
+"""Manifests on disk: Parquet with zstd, and what else a TARGET may be."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dermdata import disk
+from dermdata.errors import BadTable
+from dermdata.manifest.schema import SCHEMA, VERSION
+
+ROW_GROUP = 65_536  # rows
+
+
+def write(table: pa.Table, target: Path, about: Mapping[str, str]) -> str:
+    """Write a manifest; `about` becomes file metadata. The SHA-256 of the file: same input, same bytes."""
+    table = with_metadata(table, about)
+    with disk.replacing(target) as file:
+        pq.write_table(table, file, compression="zstd", row_group_size=ROW_GROUP)
+    from dermdata.checksum import of_file
+
+    return of_file(target).sha256
+
+
+def with_metadata(table: pa.Table, about: Mapping[str, str]) -> pa.Table:
+    """The table with its own metadata and `about` on top, under `dermdata.…` keys."""
+    metadata = {**(table.schema.metadata or {}), b"dermdata.schema": VERSION.encode()}
+    metadata |= {f"dermdata.{key}".encode(): value.encode() for key, value in about.items()}
+    return table.replace_schema_metadata(metadata)
+
+
+def metadata_of(table: pa.Table) -> dict[str, str]:
+    """The `dermdata.…` metadata of a table or schema, without the prefix."""
+    found: Mapping[bytes, bytes] = (table if isinstance(table, pa.Schema) else table.schema).metadata or {}
+    return {key.decode()[9:]: value.decode() for key, value in found.items() if key.startswith(b"dermdata.")}
+
+
+def read(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """A manifest file as a table of SCHEMA's columns and any more it has; BadTable in words otherwise."""
+    try:
+        # ParquetFile, not read_table: the latter imports pandas, half a second on each start
+        with pq.ParquetFile(path) as file:
+            known = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
+            table = file.read(columns=known)
+    except FileNotFoundError as error:
+        raise BadTable(f"no manifest at {path}", hint="give a dataset's name or a manifest's path") from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise BadTable(f"{path} is not a Parquet manifest: {error}") from error
+    check_version(table, path)
+    return table
+
+
+def check_version(table: pa.Table, path: Path) -> None:
+    version = metadata_of(table).get("schema", VERSION)
+    if version.isdecimal() and int(version) > int(VERSION):
+        raise BadTable(f"{path} has manifest schema {version}, newer than {VERSION}", hint="update dermdata")
+
+
+def conform(table: pa.Table) -> pa.Table:
+    """Every column of SCHEMA in its order and type, absent ones null, then the table's further columns."""
+    arrays: dict[str, Any] = {}
+    for field in SCHEMA:
+        if field.name in table.column_names:
+            arrays[field.name] = cast(table[field.name], field.type)
+        else:
+            arrays[field.name] = pa.nulls(table.num_rows, field.type)
+    more = [name for name in table.column_names if name not in arrays]
+    fields = [*SCHEMA, *(table.schema.field(name) for name in more)]
+    columns = [*arrays.values(), *(table[name] for name in more)]
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields, metadata=table.schema.metadata))
+
+
+def cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    if column.type == kind:
+        return column
+    if pa.types.is_dictionary(kind):
+        return column.cast(kind.value_type).cast(kind)
+    return column.cast(kind)
+
+
+def union(tables: list[pa.Table]) -> pa.Table:
+    """Manifests one after the other under one schema."""
+    conformed = [conform(table) for table in tables]
+    names = list(dict.fromkeys(name for table in conformed for name in table.column_names))
+    return pa.concat_tables([table.select([n for n in names if n in table.column_names]) for table in conformed],
+                            promote_options="permissive").unify_dictionaries().combine_chunks()  # fmt: skip

@@ -1,0 +1,45 @@
+"""The shape "folders": no table at all, the label and the split stand in the images' paths.
+
+`pattern` names the parts of the official path: `{split_official}/{label_raw}/{image}`.
+"""
+
+import re
+
+import pyarrow as pa
+
+from dermdata.errors import TableRefused
+from dermdata.model import Content, Table
+from dermdata.readers.raw import Opener, RawTable
+
+
+def read(spec: Table, files: Opener, contents: tuple[Content, ...]) -> RawTable:
+    """One row an image whose official path meets the pattern; the others are listed as rejected."""
+    del files
+    if not spec.pattern:
+        raise TableRefused("the catalog's table has no pattern")
+    pattern, names = compiled(spec.pattern)
+    found: list[tuple[str, ...]] = []
+    rejected = []
+    for content in contents:
+        if content.role != "images" or (spec.images and content.file not in spec.images):
+            continue
+        match = pattern.fullmatch(content.official)
+        if match:
+            found.append((content.official, *match.groups()))
+        else:
+            rejected.append({"file": content.file, "row": content.official, "reason": "path does not fit the pattern"})
+    columns = list(zip(*found, strict=True)) or [()] * (len(names) + 1)
+    rows = pa.table(
+        {name: pa.array(list(column), pa.string()) for name, column in zip(["@path", *names], columns, strict=True)}
+    )
+    return RawTable(rows, tuple(rejected))
+
+
+def compiled(pattern: str) -> tuple[re.Pattern[str], list[str]]:
+    """The pattern as an expression in which each {name} is one path component, and the names in order."""
+    parts = re.split(r"\{(\w+)\}", pattern)
+    names = parts[1::2]
+    expression = "".join(
+        f"(?P<{part}>[^/]+)" if number % 2 else re.escape(part) for number, part in enumerate(parts)
+    )
+    return re.compile(expression), names

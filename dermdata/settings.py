@@ -1,0 +1,55 @@
+"""How one run is set up: option, then environment, then default; values, no I/O beyond reading the environment."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dermdata.errors import UsageError
+
+FALSE = {"", "0", "false", "no", "off"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The global options as they hold for this run."""
+
+    cache: Path
+    catalogs: tuple[Path, ...] = ()  # overlays, in order
+    offline: bool = False
+    rewrite: tuple[tuple[str, str], ...] = ()
+    quiet: bool = False
+    verbose: bool = False
+    debug: bool = False
+
+
+def from_environment(environment: Mapping[str, str]) -> dict[str, object]:
+    """What DERMDATA_… variables say: catalogs, offline, rewrite, cache (only those that are set)."""
+    found: dict[str, object] = {}
+    if value := environment.get("DERMDATA_CACHE"):
+        found["cache"] = Path(value)
+    if value := environment.get("DERMDATA_CATALOG"):
+        found["catalogs"] = tuple(Path(part) for part in value.split(os.pathsep) if part)
+    if value := environment.get("DERMDATA_OFFLINE"):
+        found["offline"] = value.lower() not in FALSE
+    if value := environment.get("DERMDATA_REWRITE"):
+        found["rewrite"] = rules(value.split())
+    return found
+
+
+def rules(words: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """`FROM=TO` words as pairs; FROM ends at the last `=` before the target's scheme."""
+    pairs = []
+    for word in words:
+        source, separator, target = word.rpartition("=http")
+        if not separator or not source:
+            raise UsageError(f"'{word}' is no rewrite rule", hint="write FROM=TO, for example https://=http://proxy/web/")
+        pairs.append((source, f"http{target}"))
+    return tuple(pairs)
+
+
+def default_cache() -> Path:
+    """The platform's user cache folder."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("dermdata")

@@ -1,0 +1,99 @@
+"""Compares the cache with its receipts: every file missing, altered, unreadable or extra; changes nothing."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+from dermdata.cache import Fetched, Folder
+from dermdata.checksum import of_file
+from dermdata.model import Content
+
+Status = Literal["ok", "missing", "modified", "unreadable", "extra"]
+OWN = {"receipt.json", "contents.tsv", "manifest.parquet"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What became of one cached file."""
+
+    dataset: str
+    path: str  # relative to the dataset's cache folder
+    status: Status
+    expected: str | None = None  # `sha256:…`, or bytes with --quick
+    actual: str | None = None
+    content: Content | None = None  # what to fetch again
+
+
+def verify(folder: Folder, *, quick: bool, jobs: int, advance: Callable[[int], None]) -> Iterator[Finding]:
+    """A finding for each file of one dataset, the ok ones too, in the order of paths."""
+    receipt = folder.receipt()
+    if receipt is None:
+        return
+    contents = folder.contents()
+    check = by_size if quick else by_checksum
+
+    def judged(content: Content) -> Finding:
+        advance(content.size)
+        return check(folder, content)
+
+    with ThreadPoolExecutor(max_workers=jobs) as pool:  # hashlib and read release the GIL
+        yield from pool.map(judged, contents)
+    yield from manifest(folder, receipt.manifest_sha256)
+    yield from extra(folder, contents, receipt.files)
+
+
+def by_size(folder: Folder, content: Content) -> Finding:
+    path = folder.path / content.path
+    try:
+        actual = path.lstat().st_size
+    except FileNotFoundError:
+        return found(folder, content, "missing", f"{content.size} bytes", None)
+    status: Status = "ok" if actual == content.size else "modified"
+    return found(folder, content, status, f"{content.size} bytes", f"{actual} bytes")
+
+
+def by_checksum(folder: Folder, content: Content) -> Finding:
+    path, expected = folder.path / content.path, f"sha256:{content.sha256}"
+    if path.is_symlink():
+        return found(folder, content, "modified", expected, "a symbolic link")
+    try:
+        actual = f"sha256:{of_file(path).sha256}"
+    except FileNotFoundError:
+        return found(folder, content, "missing", expected, None)
+    except OSError as error:
+        return found(folder, content, "unreadable", expected, error.strerror)
+    return found(folder, content, "ok" if actual == expected else "modified", expected, actual)
+
+
+def found(folder: Folder, content: Content, status: Status, expected: str, actual: str | None) -> Finding:
+    return Finding(
+        dataset=folder.name, path=content.path, status=status, expected=expected, actual=actual, content=content
+    )
+
+
+def manifest(folder: Folder, expected: str | None) -> Iterator[Finding]:
+    """The manifest must be the one that the receipt names; none is named when a fetch did not end."""
+    name, wanted = folder.manifest.name, f"sha256:{expected}"
+    if expected is None or not folder.manifest.is_file():
+        yield Finding(dataset=folder.name, path=name, status="missing", expected=expected and wanted)
+        return
+    actual = f"sha256:{of_file(folder.manifest).sha256}"
+    status: Status = "ok" if actual == wanted else "modified"
+    yield Finding(dataset=folder.name, path=name, status=status, expected=wanted, actual=actual)
+
+
+def extra(folder: Folder, contents: Iterable[Content], files: Iterable[Fetched]) -> Iterator[Finding]:
+    """Files that nobody put there on record; our own partials are `cache prune`'s matter."""
+    known = {content.path for content in contents} | {file.path for file in files if file.path} | OWN
+    for path in sorted(folder.path.rglob("*")):
+        name = path.relative_to(folder.path).as_posix()
+        partial = any(part.startswith(".") and part.endswith((".part", ".tmp", ".json")) for part in name.split("/"))
+        if not path.is_dir() and name not in known and not partial:
+            yield Finding(dataset=folder.name, path=name, status="extra", actual=f"{path.lstat().st_size} bytes")
+
+
+def total(folders: Iterable[Folder]) -> int:
+    """Bytes that a verification reads."""
+    return sum(content.size for folder in folders for content in folder.contents())
+
