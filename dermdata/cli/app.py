@@ -60,26 +60,46 @@ def version(wanted: bool) -> None:
 @app.callback()
 def options(
     ctx: typer.Context,
-    cache: Annotated[Path | None, typer.Option(help="Cache folder (env DERMDATA_CACHE).", metavar="DIR")] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Cache folder (env DERMDATA_CACHE).", metavar="DIR")
+    ] = None,
     catalog: Annotated[
         list[Path] | None,
-        typer.Option(help="Catalog folder laid over the bundled one; repeatable (env DERMDATA_CATALOG).", metavar="DIR"),
+        typer.Option(
+            help="Catalog folder laid over the bundled one; repeatable (env DERMDATA_CATALOG).", metavar="DIR"
+        ),
     ] = None,
-    offline: Annotated[bool | None, typer.Option("--offline/--online", help="Never use the network (env DERMDATA_OFFLINE).")] = None,
+    offline: Annotated[
+        bool | None, typer.Option("--offline/--online", help="Never use the network (env DERMDATA_OFFLINE).")
+    ] = None,
     rewrite: Annotated[
         list[str] | None,
-        typer.Option(help="Ask every address that begins with FROM at TO; repeatable (env DERMDATA_REWRITE).", metavar="FROM=TO"),
+        typer.Option(
+            help="Ask every address that begins with FROM at TO; repeatable (env DERMDATA_REWRITE).",
+            metavar="FROM=TO",
+        ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only results and errors.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
     debug: Annotated[bool, typer.Option(help="Show tracebacks.")] = False,
-    color: Annotated[str, typer.Option(help="auto, always or never (NO_COLOR, FORCE_COLOR).", metavar="WHEN")] = "auto",
-    show_version: Annotated[bool, typer.Option("--version", callback=version, is_eager=True, help="Show the version.")] = False,
+    color: Annotated[
+        str, typer.Option(help="auto, always or never (NO_COLOR, FORCE_COLOR).", metavar="WHEN")
+    ] = "auto",
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """List, fetch, verify, split and export open dermatology image datasets."""
     del show_version
     ctx.obj = State.of(
-        cache=cache, catalogs=catalog, offline=offline, rewrite=rewrite, quiet=quiet, verbose=verbose, debug=debug, color=color
+        cache=cache,
+        catalogs=catalog,
+        offline=offline,
+        rewrite=rewrite,
+        quiet=quiet,
+        verbose=verbose,
+        debug=debug,
+        color=color,
     )
 
 

@@ -15,7 +15,9 @@ from dermdata.errors import CacheDamaged, UsageError
 if TYPE_CHECKING:
     from dermdata.cache import Folder
 
-app = typer.Typer(no_args_is_help=True, help="Where the cache is, what it holds and how large; delete and sweep.")
+app = typer.Typer(
+    no_args_is_help=True, help="Where the cache is, what it holds and how large; delete and sweep."
+)
 KEYS = ("dataset", "version", "bytes", "images", "complete", "path", "fetched_at")
 WEEK = 7 * 24 * 3600  # seconds; a partial that old belongs to nobody
 
@@ -88,7 +90,12 @@ def row_of(folder: "Folder") -> dict[str, Any]:
     """One dataset version; a broken receipt is shown as incomplete, not hidden."""
     from dermdata.cache import size_of
 
-    row = {"dataset": folder.name, "version": folder.version, "bytes": size_of(folder.path), "path": str(folder.path)}
+    row = {
+        "dataset": folder.name,
+        "version": folder.version,
+        "bytes": size_of(folder.path),
+        "path": str(folder.path),
+    }
     try:
         receipt = folder.receipt()
     except CacheDamaged:
@@ -98,7 +105,9 @@ def row_of(folder: "Folder") -> dict[str, Any]:
     return {
         **row,
         "version": receipt.version,
-        "images": receipt.report.get("rows", 0) - receipt.report.get("rows_without_image", 0) if receipt.report else None,
+        "images": receipt.report.get("rows", 0) - receipt.report.get("rows_without_image", 0)
+        if receipt.report
+        else None,
         "complete": receipt.manifest_sha256 is not None and folder.manifest.exists(),
         "fetched_at": max((file.fetched_at for file in receipt.files), default=None),
     }

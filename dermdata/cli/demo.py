@@ -22,14 +22,21 @@ STEPS = (
 @app.command()
 def demo(
     ctx: typer.Context,
-    out: Annotated[Path, typer.Option("--output", "-o", help="Folder for what the demo writes.", metavar="DIR")] = Path("dermdata-demo"),
+    out: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for what the demo writes.", metavar="DIR")
+    ] = Path("dermdata-demo"),
 ) -> None:
     """Fetch, verify, count, split and export the bundled demo dataset: no network, a few seconds."""
     from dermdata.cli.app import run
 
     state = state_of(ctx)
     out.mkdir(parents=True, exist_ok=True)
-    common = ["--cache", str(state.settings.cache), "--offline", *(["--quiet"] if state.settings.quiet else [])]
+    common = [
+        "--cache",
+        str(state.settings.cache),
+        "--offline",
+        *(["--quiet"] if state.settings.quiet else []),
+    ]
     for overlay in state.settings.catalogs:
         common += ["--catalog", str(overlay)]
     for step in STEPS:

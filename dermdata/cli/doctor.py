@@ -23,13 +23,19 @@ CREDENTIALS = {
     "huggingface": (("HF_TOKEN",), ("~/.cache/huggingface/token",)),
     "netrc": ((), ("~/.netrc",)),
 }
-HOSTS = ("https://dataverse.harvard.edu/", "https://isic-archive.s3.amazonaws.com/", "https://data.mendeley.com/")
+HOSTS = (
+    "https://dataverse.harvard.edu/",
+    "https://isic-archive.s3.amazonaws.com/",
+    "https://data.mendeley.com/",
+)
 
 
 @app.command()
 def doctor(
     ctx: typer.Context,
-    network: Annotated[bool, typer.Option("--network/--no-network", help="Ask the sources whether they answer.")] = True,
+    network: Annotated[
+        bool, typer.Option("--network/--no-network", help="Ask the sources whether they answer.")
+    ] = True,
     form: FormatOption = None,
 ) -> None:
     """Versions, cache, free space, credentials found (never their values), sources reachable."""
@@ -68,7 +74,9 @@ def storage(state: State) -> Iterator[dict[str, Any]]:
 
 
 def catalog(state: State) -> Iterator[dict[str, Any]]:
-    yield row("catalog", "ok", f"{len(list(state.catalog))} entries in {', '.join(map(str, state.catalog.roots))}")
+    yield row(
+        "catalog", "ok", f"{len(list(state.catalog))} entries in {', '.join(map(str, state.catalog.roots))}"
+    )
     for message in state.catalog.broken.values():
         yield row("catalog", "error", message)
 

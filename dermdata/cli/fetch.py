@@ -26,14 +26,33 @@ SHOWN_WORDS = 10
 @app.command()
 def fetch(
     ctx: typer.Context,
-    names: Annotated[list[str], typer.Argument(metavar="NAME…", autocompletion=dataset_names, help="Datasets to fetch.")],
-    only: Annotated[Literal["metadata", "images", "masks"] | None, typer.Option(help="Only these files (metadata always comes along).")] = None,
-    mirror: Annotated[list[str] | None, typer.Option(help="Try <mirror>/<dataset>/<file> first: an address or a folder; repeatable.", metavar="URL|DIR")] = None,
-    accept_license: Annotated[bool, typer.Option("--accept-license", help="Accept the dataset's licence where one must be accepted.")] = False,
-    jobs: Annotated[int | None, typer.Option(min=1, help="CPU threads. [default: all cores]", show_default=False)] = None,
-    keep_archives: Annotated[bool, typer.Option("--keep-archives", help="Keep archives after unpacking.")] = False,
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME…", autocompletion=dataset_names, help="Datasets to fetch.")
+    ],
+    only: Annotated[
+        Literal["metadata", "images", "masks"] | None,
+        typer.Option(help="Only these files (metadata always comes along)."),
+    ] = None,
+    mirror: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Try <mirror>/<dataset>/<file> first: an address or a folder; repeatable.", metavar="URL|DIR"
+        ),
+    ] = None,
+    accept_license: Annotated[
+        bool,
+        typer.Option("--accept-license", help="Accept the dataset's licence where one must be accepted."),
+    ] = False,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads. [default: all cores]", show_default=False)
+    ] = None,
+    keep_archives: Annotated[
+        bool, typer.Option("--keep-archives", help="Keep archives after unpacking.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Fetch again what is there.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done; change nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be done; change nothing.")
+    ] = False,
     form: FormatOption = None,
 ) -> None:
     """Download, verify, unpack and harmonize datasets; prints the manifests' paths."""
@@ -44,7 +63,9 @@ def fetch(
     datasets = [state.catalog[name] for name in dict.fromkeys(names)]  # a wrong name stops before any request
     if dry_run:
         plans = [planned(state, dataset, wants) for dataset in datasets]
-        emit([row for plan in plans for row in plan_rows(plan, state, mirror or [])], PLAN_KEYS, form, "fetch")
+        emit(
+            [row for plan in plans for row in plan_rows(plan, state, mirror or [])], PLAN_KEYS, form, "fetch"
+        )
         return
     errors = each(state, datasets, wants, mirror or [], jobs or os.cpu_count() or 1, accept_license)
     conclude(errors, len(datasets))
@@ -82,7 +103,9 @@ def conclude(errors: list[DermdataError], asked: int) -> None:
         return
     if asked == 1:
         raise errors[0]
-    raise SomeFailed(f"{len(errors)} of {asked} datasets had problems, the others are done", hint="see the lines above")
+    raise SomeFailed(
+        f"{len(errors)} of {asked} datasets had problems, the others are done", hint="see the lines above"
+    )
 
 
 def planned(state: State, dataset: "Dataset", wants: "Wants") -> "Plan":
@@ -145,7 +168,9 @@ def require_license(dataset: "Dataset", accepted: bool) -> None:
         typer.echo(dataset.license.statement or "", err=True)
         if typer.confirm(f"Accept {text} for {dataset.name}?", err=True):
             return
-    raise LicenseNotAccepted(f"{dataset.name} asks you to accept {text}", hint="read it, then add --accept-license")
+    raise LicenseNotAccepted(
+        f"{dataset.name} asks you to accept {text}", hint="read it, then add --accept-license"
+    )
 
 
 def tell(state: State, dataset: "Dataset", outcome: "Outcome") -> None:
@@ -154,7 +179,9 @@ def tell(state: State, dataset: "Dataset", outcome: "Outcome") -> None:
     if outcome.nothing_to_do:
         state.say(f"{dataset.name}: already complete, nothing to do ({report.get('rows', 0):,} rows)")
         return
-    state.say(f"{dataset.name}: {report['rows']:,} rows of {report['rows_in']:,}, {size(outcome.downloaded)} fetched")
+    state.say(
+        f"{dataset.name}: {report['rows']:,} rows of {report['rows_in']:,}, {size(outcome.downloaded)} fetched"
+    )
     for line in remarks(report):
         state.say(f"warning: {dataset.name}: {line}")
 
@@ -164,15 +191,24 @@ def remarks(report: Mapping[str, Any]) -> list[str]:
     lines = [f"row rejected: {row}" for row in report["rejected"][:SHOWN_WORDS]]
     if len(report["rejected"]) > SHOWN_WORDS:
         lines.append(f"{len(report['rejected'])} rows rejected in all; the receipt lists them")
-    lines += [f"label not in the crosswalk: {word} ({rows:,} rows)" for word, rows in report["unmapped_labels"].items()]
+    lines += [
+        f"label not in the crosswalk: {word} ({rows:,} rows)"
+        for word, rows in report["unmapped_labels"].items()
+    ]
     lines += [f"word not mapped: {word} ({rows:,} rows)" for word, rows in report["unmapped_values"].items()]
     lines += [f"{rows:,} rows without partner in {name}" for name, rows in report["unpartnered"].items()]
     if report["rows_without_image"]:
-        lines.append(f"{report['rows_without_image']:,} rows without an image file (column image_problem says why)")
+        lines.append(
+            f"{report['rows_without_image']:,} rows without an image file (column image_problem says why)"
+        )
     if report["undecodable"]:
-        lines.append(f"{report['undecodable']:,} images cannot be decoded whole (column image_problem says why)")
+        lines.append(
+            f"{report['undecodable']:,} images cannot be decoded whole (column image_problem says why)"
+        )
     if report["images_without_row"]["count"]:
-        lines.append(f"{report['images_without_row']['count']:,} image files that no row names, kept in the cache")
+        lines.append(
+            f"{report['images_without_row']['count']:,} image files that no row names, kept in the cache"
+        )
     return [*lines, *report["differences"]]
 
 
@@ -191,5 +227,7 @@ def plan_rows(plan: "Plan", state: State, mirrors: list[str]) -> list[dict[str, 
     return rows + ([row(plan, "build", "manifest.parquet", None, None, None)] if plan.build else [])
 
 
-def row(plan: "Plan", step: str, file: str, count: int | None, checksum: str | None, origin: str | None) -> dict[str, Any]:
+def row(
+    plan: "Plan", step: str, file: str, count: int | None, checksum: str | None, origin: str | None
+) -> dict[str, Any]:
     return dict(zip(PLAN_KEYS, (plan.dataset.name, step, file, count, checksum, origin), strict=True))

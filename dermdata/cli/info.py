@@ -29,8 +29,12 @@ MANY_FILES, MANY_LABELS = 30, 40
 @app.command()
 def info(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=dataset_names, help="Dataset or model.")],
-    form: Annotated[Literal["text", "json", "bibtex"], typer.Option("--format", "-f", help="How to show it.")] = "text",
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", autocompletion=dataset_names, help="Dataset or model.")
+    ],
+    form: Annotated[
+        Literal["text", "json", "bibtex"], typer.Option("--format", "-f", help="How to show it.")
+    ] = "text",
     facts: Annotated[bool, typer.Option("--facts", help="Also say where each fact comes from.")] = False,
 ) -> None:
     """One card: what it is, licence, access, files, labels, known problems, citation."""
@@ -38,12 +42,16 @@ def info(
     dataset = state.catalog[name]
     if form == "bibtex":
         if not dataset.citation.bibtex:
-            raise UsageError(f"{dataset.name} has no BibTeX entry", hint=dataset.citation.text or dataset.homepage)
+            raise UsageError(
+                f"{dataset.name} has no BibTeX entry", hint=dataset.citation.text or dataset.homepage
+            )
         sys.stdout.write(dataset.citation.bibtex.strip() + "\n")
         return
     if form == "json":
         document = {"schema": "dermdata.info/1", "items": [as_item(state, dataset)]}
-        sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=1 if sys.stdout.isatty() else None) + "\n")
+        sys.stdout.write(
+            json.dumps(document, ensure_ascii=False, indent=1 if sys.stdout.isatty() else None) + "\n"
+        )
         return
     for line in card(state, dataset, facts):
         sys.stdout.write(f"{visible(line)}\n")
@@ -63,12 +71,16 @@ def as_item(state: State, dataset: "Dataset") -> dict[str, Any]:
     """The entry as one object, its label words with what they map to."""
     facts = asdict(dataset)
     facts["labels"] = [
-        {**asdict(label), "count": dataset.counts.labels.get(label.raw_label)} for label in labels_of(state, dataset)
+        {**asdict(label), "count": dataset.counts.labels.get(label.raw_label)}
+        for label in labels_of(state, dataset)
     ]
     facts["cached"] = dataset.name in state.cache.cached_names()
     if not dataset.license.link_may_be_shared:
         facts["files"] = []
-    return {key: facts[key] for key in KEYS} | {"facts": dict(dataset.facts), "aliases": list(dataset.aliases)}
+    return {key: facts[key] for key in KEYS} | {
+        "facts": dict(dataset.facts),
+        "aliases": list(dataset.aliases),
+    }
 
 
 def card(state: State, dataset: "Dataset", facts: bool) -> Iterator[str]:
@@ -81,7 +93,10 @@ def card(state: State, dataset: "Dataset", facts: bool) -> Iterator[str]:
     yield from field("modality", ", ".join(dataset.modalities))
     yield from field("tasks", ", ".join(dataset.tasks))
     yield from field("counts", counts(dataset))
-    yield from field("cached", str(state.cache.folder(dataset).path) if dataset.name in state.cache.cached_names() else "no")
+    yield from field(
+        "cached",
+        str(state.cache.folder(dataset).path) if dataset.name in state.cache.cached_names() else "no",
+    )
     yield from field("seed list", dataset.seed_claim)
     yield from rights(dataset)
     yield from access(dataset)
@@ -93,13 +108,22 @@ def card(state: State, dataset: "Dataset", facts: bool) -> Iterator[str]:
         doi = f"https://doi.org/{dataset.citation.doi}" if dataset.citation.doi else ""
         yield from listing("Cite", [text for text in (dataset.citation.text, doi) if text])
     if facts:
-        yield from listing("Where the facts come from", [f"{key}: {text}" for key, text in dataset.facts.items()])
+        yield from listing(
+            "Where the facts come from", [f"{key}: {text}" for key, text in dataset.facts.items()]
+        )
 
 
 def wrapped(text: str, first: str = "", rest: str = "") -> list[str]:
     import textwrap
 
-    return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False)
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def field(name: str, value: str | None) -> list[str]:
@@ -116,7 +140,11 @@ def listing(title: str, lines: Any) -> Iterator[str]:
 
 def counts(dataset: "Dataset") -> str:
     numbers = asdict(dataset.counts)
-    words = [f"{numbers[key]:,} {key}" for key in ("images", "lesions", "patients", "cases", "masks") if numbers[key]]
+    words = [
+        f"{numbers[key]:,} {key}"
+        for key in ("images", "lesions", "patients", "cases", "masks")
+        if numbers[key]
+    ]
     splits = ", ".join(f"{part} {count:,}" for part, count in dataset.counts.splits.items())
     return ", ".join(words) + (f" (official split: {splits})" if splits else "")
 
@@ -126,7 +154,11 @@ def rights(dataset: "Dataset") -> Iterator[str]:
     yield ""
     yield "Licence"
     yield from wrapped(f"{terms.id or 'not stated'}  {terms.url or ''}".strip(), "  ", "  ")
-    may = {"commercial use": terms.commercial_use, "redistribution": terms.redistribution, "share alike": terms.share_alike}
+    may = {
+        "commercial use": terms.commercial_use,
+        "redistribution": terms.redistribution,
+        "share alike": terms.share_alike,
+    }
     yield f"  {', '.join(f'{what}: {MAY[allowed]}' for what, allowed in may.items())}"
     if terms.statement:
         yield from wrapped(terms.statement, "  ", "  ")
@@ -156,7 +188,13 @@ def files(dataset: "Dataset") -> Iterator[str]:
 
 
 def size_of(file: "File") -> str:
-    return size(file.size) if file.size is not None else f"about {file.size_text}" if file.size_text else "size not stated"
+    return (
+        size(file.size)
+        if file.size is not None
+        else f"about {file.size_text}"
+        if file.size_text
+        else "size not stated"
+    )
 
 
 def labels(state: State, dataset: "Dataset") -> Iterator[str]:

@@ -11,8 +11,21 @@ from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import State, state_of
 from dermdata.errors import UnknownName, UsageError
 
-app = typer.Typer(no_args_is_help=True, help="The diagnosis vocabulary and how each dataset's words map into it.")
-MAP_KEYS = ("dataset", "field", "raw_label", "concept", "name", "predicate", "members", "malignancy", "count", "note")
+app = typer.Typer(
+    no_args_is_help=True, help="The diagnosis vocabulary and how each dataset's words map into it."
+)
+MAP_KEYS = (
+    "dataset",
+    "field",
+    "raw_label",
+    "concept",
+    "name",
+    "predicate",
+    "members",
+    "malignancy",
+    "count",
+    "note",
+)
 MAP_SHOWN = ("raw_label", "count", "predicate", "concept", "malignancy", "members")
 FIND_KEYS = ("concept", "name", "path", "malignancy", "matched", "score")
 TREE_KEYS = ("concept", "name", "parent", "level", "malignancy", "synonyms")
@@ -34,7 +47,9 @@ def map_(
         for label in rows_of(state, dataset.name)
     ]  # fmt: skip
     if not rows:
-        raise UsageError(f"{dataset.name} has no label words", hint=f"`dermdata info {dataset.name}` says what it has")
+        raise UsageError(
+            f"{dataset.name} has no label words", hint=f"`dermdata info {dataset.name}` says what it has"
+        )
     emit(rows, MAP_KEYS, form, "labels map", shown=MAP_SHOWN, color=state.color)
 
 
@@ -57,7 +72,14 @@ def find(
          "malignancy": vocabulary.malignancy(hit.concept), "matched": hit.matched, "score": hit.score}
         for hit in hits
     ]  # fmt: skip
-    emit(rows, FIND_KEYS, form, "labels find", shown=("concept", "name", "malignancy", "matched"), color=state.color)
+    emit(
+        rows,
+        FIND_KEYS,
+        form,
+        "labels find",
+        shown=("concept", "name", "malignancy", "matched"),
+        color=state.color,
+    )
     if not rows:
         state.say(f"no concept is called '{' '.join(text)}'; `dermdata labels tree` shows all")
 
@@ -109,7 +131,9 @@ def vocabulary_of(state: State) -> Any:
 def rows_of(state: State, name: str) -> list[Any]:
     from dermdata.labels import parse_labels
 
-    return [label for path in state.catalog.labels_files(name) for label in parse_labels(read(path), str(path))]
+    return [
+        label for path in state.catalog.labels_files(name) for label in parse_labels(read(path), str(path))
+    ]
 
 
 def read(path: Path) -> str:

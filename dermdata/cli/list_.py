@@ -21,12 +21,21 @@ Item = dict[str, Any]
 @app.command()
 def list_(
     ctx: typer.Context,
-    search: Annotated[str | None, typer.Option(help="Words in name, title or summary.", metavar="TEXT")] = None,
+    search: Annotated[
+        str | None, typer.Option(help="Words in name, title or summary.", metavar="TEXT")
+    ] = None,
     modality: Annotated[str | None, typer.Option(help="dermoscopic, clinical, …", metavar="M")] = None,
     task: Annotated[str | None, typer.Option(help="classification, segmentation, …", metavar="T")] = None,
-    access: Annotated[str | None, typer.Option(help="open, account, agreement, per-image, unavailable", metavar="A")] = None,
-    license_: Annotated[str | None, typer.Option("--license", help="Licence id, or the beginning of one.", metavar="L")] = None,
-    has: Annotated[list[str] | None, typer.Option(help="Only with this manifest field, such as skin_tone; repeatable.", metavar="FIELD")] = None,
+    access: Annotated[
+        str | None, typer.Option(help="open, account, agreement, per-image, unavailable", metavar="A")
+    ] = None,
+    license_: Annotated[
+        str | None, typer.Option("--license", help="Licence id, or the beginning of one.", metavar="L")
+    ] = None,
+    has: Annotated[
+        list[str] | None,
+        typer.Option(help="Only with this manifest field, such as skin_tone; repeatable.", metavar="FIELD"),
+    ] = None,
     kind: Annotated[Literal["dataset", "model", "all"], typer.Option(help="What to list.")] = "dataset",
     cached: Annotated[bool, typer.Option("--cached", help="Only what is in the cache.")] = False,
     sort: Annotated[str, typer.Option(help="Key to sort by; -KEY for descending.", metavar="KEY")] = "name",
@@ -86,4 +95,6 @@ def ordered(items: list[Item], key: str) -> list[Item]:
     if name not in KEYS:
         raise UnknownName("sort key", name, KEYS, hint=f"one of {', '.join(KEYS)}")
     known = [item for item in items if item[name] is not None]
-    return sorted(known, key=lambda item: item[name], reverse=falling) + [item for item in items if item[name] is None]
+    return sorted(known, key=lambda item: item[name], reverse=falling) + [
+        item for item in items if item[name] is None
+    ]

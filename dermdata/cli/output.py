@@ -34,7 +34,11 @@ def emit(
     """Write rows to stdout: `columns` in machine formats, `shown` of them in a table; names = the first one."""
     form = form or ("table" if sys.stdout.isatty() else "tsv")
     if form == "json":
-        document = {"schema": f"dermdata.{command}/1", **(beside or {}), "items": [pick(row, columns) for row in rows]}
+        document = {
+            "schema": f"dermdata.{command}/1",
+            **(beside or {}),
+            "items": [pick(row, columns) for row in rows],
+        }
         write(json.dumps(document, ensure_ascii=False, indent=1 if sys.stdout.isatty() else None))
     elif form == "jsonl":
         for row in rows:
@@ -100,9 +104,16 @@ def table(rows: Iterable[Row], columns: Sequence[str], color: str) -> None:
     view = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     rows = list(rows)
     for number, name in enumerate(columns):
-        numeric = any(isinstance(row.get(name), (int, float)) and not isinstance(row.get(name), bool) for row in rows)
+        numeric = any(
+            isinstance(row.get(name), (int, float)) and not isinstance(row.get(name), bool) for row in rows
+        )
         # the id must be readable whole: it is what the next command needs
-        view.add_column(name.replace("_", " "), justify="right" if numeric else "left", no_wrap=number == 0, overflow="fold")
+        view.add_column(
+            name.replace("_", " "),
+            justify="right" if numeric else "left",
+            no_wrap=number == 0,
+            overflow="fold",
+        )
     for row in rows:
         view.add_row(*(Text(visible(human(name, row.get(name)))) for name in columns))
     console(sys.stdout, color).print(view)
@@ -143,7 +154,9 @@ def console(file: IO[str], color: str = "auto") -> "Console":
     forced = {"always": True, "never": False}.get(color)
     never = color == "never" or (color == "auto" and "NO_COLOR" in os.environ)
     width = None if file.isatty() else 120
-    return Console(file=file, force_terminal=forced, no_color=never, highlight=False, width=width, soft_wrap=False)
+    return Console(
+        file=file, force_terminal=forced, no_color=never, highlight=False, width=width, soft_wrap=False
+    )
 
 
 def write_error(error: DermdataError, *, as_json: bool) -> None:

@@ -21,7 +21,13 @@ def showing(state: State) -> Iterator[Progress]:
     if state.settings.quiet:
         yield Silent()
     elif sys.stderr.isatty():
-        from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
         from rich.progress import Progress as Bars
 
         columns: list[Any] = [

@@ -1,6 +1,6 @@
 """`dermdata split`: a leak-free split, or a judgement of the one that is there."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -8,9 +8,6 @@ from dermdata.cli.complete import dataset_names
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import State, state_of
 from dermdata.errors import ProblemsFound, UsageError
-
-if TYPE_CHECKING:
-    from dermdata.split import SplitResult
 
 app = typer.Typer()
 KEYS = ("part", "images", "groups", "patients", "lesions", "share")
@@ -20,16 +17,48 @@ FINDING_KEYS = ("level", "code", "dataset", "keys", "message", "evidence")
 @app.command()
 def split(
     ctx: typer.Context,
-    targets: Annotated[list[str], typer.Argument(metavar="TARGET…", autocompletion=dataset_names, help="Dataset names, manifest files, or - for a stream.")],
-    by: Annotated[Literal["auto", "patient", "lesion", "case", "image"], typer.Option(help="What must stay together.")] = "auto",
-    ratios: Annotated[str | None, typer.Option(help="Parts and their shares. [default: train=0.7,val=0.15,test=0.15]", metavar="NAME=R,…", show_default=False)] = None,
+    targets: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TARGET…",
+            autocompletion=dataset_names,
+            help="Dataset names, manifest files, or - for a stream.",
+        ),
+    ],
+    by: Annotated[
+        Literal["auto", "patient", "lesion", "case", "image"], typer.Option(help="What must stay together.")
+    ] = "auto",
+    ratios: Annotated[
+        str | None,
+        typer.Option(
+            help="Parts and their shares. [default: train=0.7,val=0.15,test=0.15]",
+            metavar="NAME=R,…",
+            show_default=False,
+        ),
+    ] = None,
     folds: Annotated[int | None, typer.Option(help="K folds instead of parts.", metavar="K")] = None,
-    stratify: Annotated[str, typer.Option(help="Columns whose mix each part must mirror.", metavar="COLS")] = "diagnosis",
-    official: Annotated[bool, typer.Option("--official", help="Keep the publisher's test set, split the rest.")] = False,
-    stable: Annotated[bool, typer.Option("--stable", help="Assign by hash: more rows later move no group.")] = False,
+    stratify: Annotated[
+        str, typer.Option(help="Columns whose mix each part must mirror.", metavar="COLS")
+    ] = "diagnosis",
+    official: Annotated[
+        bool, typer.Option("--official", help="Keep the publisher's test set, split the rest.")
+    ] = False,
+    stable: Annotated[
+        bool, typer.Option("--stable", help="Assign by hash: more rows later move no group.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Another seed, another split.", metavar="N")] = 0,
-    check: Annotated[bool, typer.Option("--check", help="Only judge the split that is there; exit 1 on leaks.")] = False,
-    out: Annotated[str | None, typer.Option("--output", "-o", help="Write the manifest with its split: .parquet, .csv, .jsonl, or - for a stream.", metavar="OUT")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only judge the split that is there; exit 1 on leaks.")
+    ] = False,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Write the manifest with its split: .parquet, .csv, .jsonl, or - for a stream.",
+            metavar="OUT",
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the balance; write nothing.")] = False,
     form: FormatOption = None,
 ) -> None:
@@ -42,7 +71,8 @@ def split(
         raise UsageError("--ratios and --folds exclude each other", hint="give one of them")
     table = load(state, targets).table
     if check:
-        return judge(state, table, form)
+        judge(state, table, form)
+        return
     result = split(
         table,
         by=by,
@@ -58,9 +88,18 @@ def split(
     state.say(f"largest deviation of a class share: {result.largest_deviation:.4f} percentage points")
     if out != "-":
         rows = [vars(part) for part in result.balance]
-        emit(rows, KEYS, form, "split", beside={"largest_deviation": result.largest_deviation}, color=state.color)
+        emit(
+            rows,
+            KEYS,
+            form,
+            "split",
+            beside={"largest_deviation": result.largest_deviation},
+            color=state.color,
+        )
     if out and not dry_run:
-        write_manifest(result.table, out, {"split": command(by, ratios, folds, stratify, official, stable, seed)})
+        write_manifest(
+            result.table, out, {"split": command(by, ratios, folds, stratify, official, stable, seed)}
+        )
         state.say(f"written to {out}" if out != "-" else "")
     elif not dry_run:
         state.say("nothing written; add -o FILE to keep the split")
@@ -69,7 +108,9 @@ def split(
 def command(*options: Any) -> str:
     """How the split was made, for the manifest's metadata."""
     names = ("by", "ratios", "folds", "stratify", "official", "stable", "seed")
-    return " ".join(f"{name}={value}" for name, value in zip(names, options, strict=True) if value not in (None, False))
+    return " ".join(
+        f"{name}={value}" for name, value in zip(names, options, strict=True) if value not in (None, False)
+    )
 
 
 def judge(state: State, table: Any, form: Any) -> None:
@@ -79,5 +120,7 @@ def judge(state: State, table: Any, form: Any) -> None:
     if findings or form:
         emit(findings, FINDING_KEYS, form, "split", color=state.color)
     if findings:
-        raise ProblemsFound(f"{len(findings):,} leaks across parts", hint="`dermdata split` makes one without")
+        raise ProblemsFound(
+            f"{len(findings):,} leaks across parts", hint="`dermdata split` makes one without"
+        )
     state.say("no patient, lesion, case or image is in two parts")

@@ -57,7 +57,9 @@ class State:
 
         catalog = open_catalog(self.settings.catalogs, self.settings.cache / "index")
         if len(catalog.broken) > MANY:
-            self.say(f"warning: {len(catalog.broken)} catalog entries are broken and left out (`dermdata doctor` lists them)")
+            self.say(
+                f"warning: {len(catalog.broken)} catalog entries are broken and left out (`dermdata doctor` lists them)"
+            )
         else:
             for message in catalog.broken.values():
                 self.say(f"warning: left out: {message}")

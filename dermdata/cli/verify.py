@@ -21,11 +21,22 @@ KEYS = ("dataset", "path", "status", "expected", "actual")
 @app.command()
 def verify(
     ctx: typer.Context,
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME…]", autocompletion=dataset_names, help="Datasets; all cached ones if none is named.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME…]",
+            autocompletion=dataset_names,
+            help="Datasets; all cached ones if none is named.",
+        ),
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Only sizes, no checksums.")] = False,
-    repair: Annotated[bool, typer.Option("--repair", help="Fetch again just what is broken or missing.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Fetch again just what is broken or missing.")
+    ] = False,
     every: Annotated[bool, typer.Option("--all", help="List the files that are ok too.")] = False,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Threads. [default: all cores]", show_default=False)] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Threads. [default: all cores]", show_default=False)
+    ] = None,
     form: FormatOption = None,
 ) -> None:
     """Check every cached file; silent when all is well, exit 1 when anything is wrong."""
@@ -41,7 +52,10 @@ def verify(
     if not wrong:
         return
     if not repair:
-        raise ProblemsFound(f"{len(wrong)} of {len(seen):,} files are wrong", hint="`dermdata verify --repair` fetches just those again")
+        raise ProblemsFound(
+            f"{len(wrong)} of {len(seen):,} files are wrong",
+            hint="`dermdata verify --repair` fetches just those again",
+        )
     mend(state, folders, wrong)
     left, _ = check(state, folders, quick, jobs or os.cpu_count() or 1)
     if left:
@@ -59,12 +73,16 @@ def chosen(state: State, names: list[str]) -> list["Folder"]:
         dataset = state.catalog[name]
         folder = state.cache.folder(dataset)
         if folder.receipt() is None:
-            raise UsageError(f"{dataset.name} is not in the cache", hint=f"`dermdata fetch {dataset.name}` fetches it")
+            raise UsageError(
+                f"{dataset.name} is not in the cache", hint=f"`dermdata fetch {dataset.name}` fetches it"
+            )
         folders.append(folder)
     return folders
 
 
-def check(state: State, folders: list["Folder"], quick: bool, jobs: int) -> tuple[list["Finding"], list["Finding"]]:
+def check(
+    state: State, folders: list["Folder"], quick: bool, jobs: int
+) -> tuple[list["Finding"], list["Finding"]]:
     """The findings that are not ok, and all of them."""
     from dermdata import verify as room
     from dermdata.cli.progress import showing
@@ -94,7 +112,11 @@ def mend(state: State, folders: list["Folder"], wrong: list["Finding"]) -> None:
             continue
         dataset = state.catalog[folder.name]
         broken = [one.content for one in mine if one.content]
-        with showing(state) as progress, state.transfer() as transfer, state.cache.lock(folder.name, waiting=state.say):
+        with (
+            showing(state) as progress,
+            state.transfer() as transfer,
+            state.cache.lock(folder.name, waiting=state.say),
+        ):
             if any(one.content is None for one in mine):  # the manifest itself
                 receipt = replace(receipt, manifest_sha256=None)
             steps = plan(dataset, receipt, Wants(), state.library.digest(dataset), broken)

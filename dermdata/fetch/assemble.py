@@ -13,7 +13,7 @@ from dermdata.catalog.compile import plain
 from dermdata.errors import TableRefused
 from dermdata.labels import Crosswalk, check, parse_labels
 from dermdata.manifest.build import Source
-from dermdata.model import Content, Dataset
+from dermdata.model import Content, Dataset, Label
 from dermdata.progress import Progress
 from dermdata.vocabulary import Vocabulary
 
@@ -30,7 +30,7 @@ class Library:
 
     def crosswalk(self, dataset: Dataset) -> Crosswalk:
         """The dataset's words, the bundled rows first, overlays' rows on top."""
-        rows = []
+        rows: list[Label] = []
         for path in self.catalog.labels_files(dataset.name):
             found = parse_labels(path.read_text(encoding="utf-8"), str(path))
             check(found, self.vocabulary, str(path))

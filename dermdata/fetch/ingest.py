@@ -7,7 +7,7 @@ from dermdata import archive, disk, images
 from dermdata.archive import safe_name
 from dermdata.cache import Fetched, Folder
 from dermdata.errors import ChecksumMismatch, SizeMismatch
-from dermdata.model import Content, File, Request
+from dermdata.model import Content, File, Request, Unpack
 from dermdata.progress import Progress
 from dermdata.transfer import Transfer
 
@@ -56,7 +56,12 @@ def copy(file: File, source: Path, target: Path, progress: Progress) -> Taken:
             raise SizeMismatch(f"{source}: {size:,} bytes, expected {file.size:,}")
         if file.checksum:
             hasher.require(file.checksum, str(source))
-    return Taken(path=target, size=size, sha256=hasher.sha256, url=source.as_uri() if source.is_absolute() else str(source))
+    return Taken(
+        path=target,
+        size=size,
+        sha256=hasher.sha256,
+        url=source.as_uri() if source.is_absolute() else str(source),
+    )
 
 
 def require_first_seen(file: File, taken: Taken, before: Fetched | None) -> None:
@@ -79,20 +84,25 @@ def contents_of(file: File, taken: Taken, folder: Folder, jobs: int, progress: P
     if file.unpack is None:
         facts = images.inspect(taken.path) if is_image(file.name) else None
         path = taken.path.relative_to(folder.path).as_posix()
-        return [Content(path=path, role=file.role, file=file.name, size=taken.size, sha256=taken.sha256, image=facts)]
-    return unpack(file, taken.path, folder, jobs, progress)
+        return [
+            Content(
+                path=path, role=file.role, file=file.name, size=taken.size, sha256=taken.sha256, image=facts
+            )
+        ]
+    return unpack(file, file.unpack, taken.path, folder, jobs, progress)
 
 
-def unpack(file: File, source: Path, folder: Folder, jobs: int, progress: Progress) -> list[Content]:
+def unpack(
+    file: File, kind: Unpack, source: Path, folder: Folder, jobs: int, progress: Progress
+) -> list[Content]:
     """Every regular member, once through inflate, CRC, SHA-256 and decode check, under names of ours."""
-    assert file.unpack is not None
     task, top = f"unpack {file.name}", stem(file.name)
     home = f"{FOLDERS.get(file.role, 'files')}/{safe_name(top)}"
     progress.begin(task, None)
     with folder.unpacking(home) as temporary:
         found = archive.extract(
             source,
-            file.unpack,
+            kind,
             temporary,
             place=lambda name: safe_name(name.removeprefix(f"{top}/")),
             jobs=jobs,

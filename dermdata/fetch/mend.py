@@ -16,7 +16,9 @@ from dermdata.transfer import Transfer
 Resolve = Callable[[Dataset, File], Request | Path]
 
 
-def mend(plan: Plan, folder: Folder, transfer: Transfer, resolve: Resolve, progress: Progress) -> Iterator[Content]:
+def mend(
+    plan: Plan, folder: Folder, transfer: Transfer, resolve: Resolve, progress: Progress
+) -> Iterator[Content]:
     """Each broken file anew, under its recorded SHA-256; yields what was mended."""
     for content in plan.mend:
         file = plan.dataset.file(content.file)
@@ -44,7 +46,12 @@ def member_bytes(file: File, member: Member, size: int, place: Request | Path, t
         return transfer.read_range(place, start, length)
 
     entry = archive.Entry(
-        name=member.path, size=size, stored=member.stored, method=member.method, crc32=member.crc32, offset=member.offset
+        name=member.path,
+        size=size,
+        stored=member.stored,
+        method=member.method,
+        crc32=member.crc32,
+        offset=member.offset,
     )
     return b"".join(archive.read_member(read, entry, what=file.name))
 

@@ -44,7 +44,9 @@ class Plan:
         sizes = [file.size for file in self.download]
         if None in sizes:
             return None
-        return sum(filter(None, sizes)) + sum(one.member.stored if one.member else one.size for one in self.mend)
+        return sum(filter(None, sizes)) + sum(
+            one.member.stored if one.member else one.size for one in self.mend
+        )
 
 
 def plan(

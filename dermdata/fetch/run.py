@@ -48,7 +48,12 @@ def run(plan: Plan, workshop: Workshop) -> Outcome:
     folder = workshop.cache.folder(plan.dataset)
     if plan.nothing:
         receipt = folder.receipt()
-        return Outcome(manifest=folder.manifest, report=receipt.report if receipt else {}, downloaded=0, nothing_to_do=True)
+        return Outcome(
+            manifest=folder.manifest,
+            report=receipt.report if receipt else {},
+            downloaded=0,
+            nothing_to_do=True,
+        )
     folder.sweep()
     require_room(plan, folder)
     ledger = Ledger(plan, folder, workshop)
@@ -112,7 +117,9 @@ class Ledger:
         old = folder.receipt() if not plan.wants.force else None
         self._before = {one.name: one for one in old.files} if old else {}
         self._files = {one.name: one for one in plan.have}
-        self._contents = {one.path: one for one in folder.contents() if one.file in self._files} if old else {}
+        self._contents = (
+            {one.path: one for one in folder.contents() if one.file in self._files} if old else {}
+        )
         self._roles = set(old.roles) | plan.wants.roles if old else set(plan.wants.roles)
         self._archives: list[Path] = []
         self._lock = threading.Lock()
@@ -175,4 +182,3 @@ class Ledger:
     def close(self, report: Any) -> None:
         with self._lock:
             self._save(report.manifest_sha256, report.facts)
-
