@@ -1,0 +1,219 @@
+"""What an image file is, and whether it decodes whole: bad ones first."""
+
+import io
+import random
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from dermdata.images import FILE_BYTES, inspect
+from dermdata.model import ImageFacts
+
+
+def noise(mode: str = "RGB", size: tuple[int, int] = (60, 45)) -> Image.Image:
+    pixels = random.Random(4).randbytes(size[0] * size[1] * 4)
+    return Image.frombytes("RGBA", size, pixels).convert(mode)
+
+
+def saved(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+JPEG = saved(noise(), "JPEG")
+PNG = saved(noise(), "PNG")
+WHOLE = {
+    "jpeg": JPEG,
+    "png": PNG,
+    "tiff": saved(noise(), "TIFF", compression="tiff_lzw"),
+    "webp": saved(noise(), "WEBP"),
+    "gif": saved(noise("P"), "GIF"),
+    "bmp": saved(noise(), "BMP"),
+}
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_half_a_file_is_found(kind: str) -> None:
+    """Row 79: cut to 50 %, format and size are still told where the header is whole."""
+    facts = inspect(WHOLE[kind][: len(WHOLE[kind]) // 2])
+    assert facts.format == kind
+    assert facts.problem
+
+
+@pytest.mark.parametrize("missing", [1, 2, 3, 100])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_the_last_bytes_of_a_jpeg_are_missed(missing: int, progressive: bool) -> None:
+    """Row 79: also where the decoder has all its rows; a thumbnail's end in the header does not count."""
+    data = saved(noise(), "JPEG", progressive=progressive, comment=JPEG[:2_000] + b"\xff\xd9")
+    assert inspect(data).problem is None
+    problem = inspect(data[:-missing]).problem
+    assert problem is not None
+    assert problem.startswith("truncated:")
+
+
+def test_the_last_bytes_of_a_png_are_missed() -> None:
+    """Row 79: without its IEND chunk, or half of it."""
+    for missing in (1, 4, 12, 13):
+        assert "truncated" in str(inspect(PNG[:-missing]).problem)
+
+
+def test_what_follows_a_jpeg_is_let_pass() -> None:
+    """Cameras put a second image or zeros after the first one."""
+    assert inspect(JPEG + bytes(100)).problem is None
+    assert inspect(JPEG + JPEG).problem is None
+
+
+@pytest.mark.parametrize(
+    "data", [b"\0", b"<!doctype html><p>Sign in", b"%!PS-Adobe-3.0 EPSF", b"P6 1 1 255 abc"]
+)
+def test_other_files_are_no_images(data: bytes) -> None:
+    """Row 81: zeros, pages, and formats outside the allow-list, PostScript above all."""
+    assert inspect(data) == ImageFacts(problem="not an image")
+
+
+def test_an_empty_file_says_so(tmp_path: Path) -> None:
+    """Row 81: nothing at all, as bytes and as a file."""
+    (tmp_path / "a.jpg").write_bytes(b"")
+    assert (
+        inspect(tmp_path / "a.jpg") == inspect(b"") == ImageFacts(problem="not an image: the file is empty")
+    )
+
+
+def test_the_real_format_is_told(tmp_path: Path) -> None:
+    """Row 81: a PNG named .jpg is a PNG."""
+    (tmp_path / "a.jpg").write_bytes(PNG)
+    assert inspect(tmp_path / "a.jpg") == ImageFacts(format="png", mode="RGB", width=60, height=45)
+
+
+def huge_png(width: int, height: int) -> bytes:
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">L", len(data)) + name + data + struct.pack(">L", zlib.crc32(name + data))
+
+    header = struct.pack(">2L5B", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b""))
+        + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize("side", [10_000, 20_000, 60_000])
+def test_bombs_are_a_problem_not_a_decode(side: int) -> None:
+    """Row 82: between Pillow's warning and its error, and far above; size and mode are still told."""
+    facts = inspect(huge_png(side, side))
+    assert (facts.mode, facts.width, facts.height) == ("RGB", side, side)
+    assert str(facts.problem).startswith("too many pixels:")
+    assert str(inspect(JPEG, pixel_limit=2_699).problem).startswith("too many pixels:")
+    assert inspect(JPEG, pixel_limit=2_700).problem is None
+
+
+def test_frames_count_as_pixels() -> None:
+    """Row 82: an animation may not hide a bomb in its number of frames."""
+    frames = [noise("P", (60, 45 - n)).resize((60, 45)) for n in range(5)]
+    data = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert inspect(data).problem is None
+    assert "frames" in str(inspect(data, pixel_limit=3 * 2_700).problem)
+
+
+def test_a_file_too_large_to_hold_is_a_problem(tmp_path: Path) -> None:
+    """Row 67: nothing over 256 MiB is read into memory."""
+    with (tmp_path / "a.tif").open("wb") as file:
+        file.truncate(FILE_BYTES + 1)
+    assert str(inspect(tmp_path / "a.tif").problem).startswith("too many bytes:")
+
+
+MODES: dict[str, tuple[str, Callable[[], bytes]]] = {
+    "cmyk": ("CMYK", lambda: saved(noise("CMYK"), "JPEG")),
+    "grey": ("L", lambda: saved(noise("L"), "JPEG")),
+    "progressive": ("RGB", lambda: saved(noise(), "JPEG", progressive=True)),
+    "subsampled": ("RGB", lambda: saved(noise(), "JPEG", subsampling=2)),
+    "16-bit": ("I;16", lambda: saved(Image.frombytes("I;16", (60, 45), bytes(60 * 45 * 2)), "PNG")),
+    "palette": ("P", lambda: saved(noise("P"), "PNG")),
+    "alpha": ("RGBA", lambda: saved(noise("RGBA"), "PNG")),
+    "grey alpha": ("LA", lambda: saved(noise("LA"), "PNG")),
+    "one bit": ("1", lambda: saved(noise("1"), "PNG")),
+    "float": ("F", lambda: saved(noise("F"), "TIFF")),
+    "profile": ("RGB", lambda: saved(noise(), "JPEG", icc_profile=bytes(3_000))),
+    "animated png": (
+        "RGB",
+        lambda: saved(noise(), "PNG", save_all=True, append_images=[noise("L").convert("RGB")]),
+    ),
+    "animated webp": ("RGB", lambda: saved(noise(), "WEBP", save_all=True, append_images=[noise("L")])),
+    "pages": ("RGB", lambda: saved(noise(), "TIFF", save_all=True, append_images=[noise("L", (9, 9))])),
+}
+
+
+@pytest.mark.parametrize("case", MODES)
+def test_the_stored_mode_is_told(case: str) -> None:
+    """Row 83: nothing is converted, and what is unusual is no problem."""
+    mode, make = MODES[case]
+    facts = inspect(make())
+    assert (facts.mode, facts.width, facts.height, facts.problem) == (mode, 60, 45, None)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_orientation_does_not_turn_the_size(kind: str, orientation: int) -> None:
+    """Row 84: width and height are those of the stored pixels."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    facts = inspect(saved(noise(), kind, exif=exif))
+    assert (facts.width, facts.height, facts.problem) == (60, 45, None)
+
+
+def test_broken_exif_is_no_problem() -> None:
+    """Row 84: it says nothing about the pixels, and no warning reaches anyone."""
+    data = saved(
+        noise(), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\x1a\x01\x05\0\xff\xff\xff\xff" * 3
+    )
+    assert inspect(data).problem is None
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "gif", "bmp"])  # the others need their end
+def test_without_decode_only_the_header_is_read(kind: str) -> None:
+    """A cut file has its facts and no problem then."""
+    facts = inspect(WHOLE[kind][:-20], decode=False)
+    assert (facts.format, facts.width, facts.height, facts.problem) == (kind, 60, 45, None)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(sorted(WHOLE)), st.integers(0, 400), st.binary(min_size=1, max_size=8))
+def test_no_damage_raises(kind: str, at: int, patch: bytes) -> None:
+    """Row 85: whatever header bytes are overwritten, the answer is facts and words."""
+    data = WHOLE[kind]
+    facts = inspect(data[:at] + patch + data[at + len(patch) :], pixel_limit=1_000_000)
+    assert facts.problem is None or facts.problem.split(":")[0] in {
+        "not an image", "too many pixels", "truncated", "header cannot be read", "cannot be decoded",
+    }  # fmt: skip
+
+
+def test_threads_agree() -> None:
+    """Promise 15: many at once give what one after another gives."""
+    samples = [data[: len(data) - cut] for data in WHOLE.values() for cut in (0, 2, 50)] * 10
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(inspect, samples)) == list(map(inspect, samples))
+
+
+def test_warnings_and_libtiff_stay_silent() -> None:
+    """Nothing is printed for a broken file: only cli/ prints."""
+    code = "import sys; from dermdata.images import inspect; inspect(sys.stdin.buffer.read())"
+    for data in (WHOLE["tiff"][:-200], huge_png(10_000, 10_000), JPEG[:500]):
+        result = subprocess.run([sys.executable, "-c", code], input=data, capture_output=True, check=True)
+        assert (result.stdout, result.stderr) == (b"", b"")
+
+
+def test_a_file_that_cannot_be_read_raises(tmp_path: Path) -> None:
+    """Only the operating system's own errors are raised."""
+    with pytest.raises(FileNotFoundError):
+        inspect(tmp_path / "absent.jpg")
