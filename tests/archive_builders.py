@@ -111,8 +111,12 @@ class Raw:
     disk: int = 0
     at: int | None = None  # another member's offset
     extra: bytes = b""
+    packed: bytes | None = None  # the bytes in the archive
+    local_crc: int | None = None
 
     def stored(self) -> bytes:
+        if self.packed is not None:
+            return self.packed
         return zlib.compress(self.data, wbits=-15) if self.method == 8 else self.data
 
     def sizes(self) -> tuple[int, int, int]:
@@ -122,7 +126,9 @@ class Raw:
     def local(self) -> bytes:
         name = self.name if self.local_name is None else self.local_name
         method = self.method if self.local_method is None else self.local_method
-        head = struct.pack("<4s5H3L2H", b"PK\3\4", 20, self.flags, method, 0, 33, *self.sizes(), len(name), 0)
+        crc, stored, size = self.sizes()
+        numbers = (crc if self.local_crc is None else self.local_crc, stored, size, len(name), 0)
+        head = struct.pack("<4s5H3L2H", b"PK\3\4", 20, self.flags, method, 0, 33, *numbers)
         return head + name + self.stored()
 
     def central(self, offset: int) -> bytes:

@@ -5,6 +5,7 @@ import stat
 import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -160,6 +161,11 @@ def test_every_cut_of_a_tar_is_refused(mode: str, tmp_path: Path) -> None:
             assert refused(tmp_path, whole[:length], "tar" if mode == "w" else "tar.gz").exit_code == 4
 
 
+def deflated(end: bytes, finish: bool = True) -> bytes:
+    machine = zlib.compressobj(wbits=-15)
+    return machine.compress(JPEG) + machine.flush(zlib.Z_FINISH if finish else zlib.Z_SYNC_FLUSH) + end
+
+
 LIES: dict[str, tuple[Callable[[Raw], Raw], str]] = {
     "crc": (lambda raw: replace(raw, crc=1), "CRC-32"),
     "name": (lambda raw: replace(raw, local_name=b"x.jpg"), "is called 'x.jpg'"),
@@ -167,6 +173,14 @@ LIES: dict[str, tuple[Callable[[Raw], Raw], str]] = {
     "part": (lambda raw: replace(raw, disk=3), "several parts"),
     "folder": (lambda raw: replace(raw, name=b"a/"), "folder with data"),
     "extra": (lambda raw: replace(raw, extra=b"\1\0\xff\0ab"), "broken extra"),
+    "other crc": (lambda raw: replace(raw, local_crc=1), "another size or CRC in its header"),
+    "no end": (lambda raw: replace(raw, method=8, packed=deflated(b"", finish=False)), "ends too early"),
+    "hidden": (lambda raw: replace(raw, method=8, packed=deflated(b"hidden")), "bytes follow the end"),
+    "garbage": (lambda raw: replace(raw, method=8, packed=b"\xff" * 50), "is damaged"),
+    "dictionary": (
+        lambda raw: replace(raw, method=14, packed=b"\x09\x04\5\0\x5d" + b"\xff" * 40),
+        "dictionary",
+    ),
     "utf-8": (lambda raw: replace(raw, name=b"\xff.jpg", flags=0x800), "not UTF-8"),
 }
 
@@ -207,6 +221,30 @@ def test_junk_after_a_tar_is_refused(tmp_path: Path) -> None:
     assert refused(tmp_path, b"<!doctype html>" + bytes(1000), "tar").exit_code == 4
     assert refused(tmp_path, b"<!doctype html>", "tar.gz").exit_code == 4
     assert refused(tmp_path, raw_zip(Raw(b"a.jpg")), "tar.zst").exit_code == 4
+
+
+def test_tar_headers_may_not_fill_memory(tmp_path: Path) -> None:
+    """Row 70: tarfile holds a header's extra records whole, so they have a limit; so has a size below zero."""
+    filled = tar_member("a.jpg", pax_headers={"comment": "x" * (2 << 20)})
+    assert "has a header of" in refused(tmp_path, raw_tar(filled, mode="w"), "tar").message
+    info = tarfile.TarInfo("a.jpg")
+    info.size = -512
+    assert "declares -512" in refused(tmp_path, info.tobuf(tarfile.GNU_FORMAT) + bytes(1024), "tar").message
+    extra = info.tobuf(tarfile.GNU_FORMAT)
+    info.type = tarfile.GNUTYPE_LONGNAME
+    assert "has a header of -" in refused(tmp_path, info.tobuf(tarfile.GNU_FORMAT) + extra, "tar").message
+
+
+def test_two_end_records_that_disagree_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 76: the 32-bit numbers of a zip64 archive are full or the same."""
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 1)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as made:
+        made.writestr("a.jpg", JPEG)
+        made.writestr("b.jpg", JPEG)
+    whole = buffer.getvalue()
+    assert Remote(whole).contents() == {"a.jpg": JPEG, "b.jpg": JPEG}
+    assert "disagree" in refused(tmp_path, whole[:-14] + b"\1\0\1\0" + whole[-10:]).message
 
 
 def test_every_flipped_byte_is_refused_or_harmless() -> None:

@@ -22,14 +22,14 @@ def test_listing_costs_three_requests_at_most_and_a_member_one() -> None:
     assert remote.requests == [member_span(entries[7_777])]
 
 
-def test_a_long_local_extra_field_costs_a_second_look() -> None:
+@pytest.mark.parametrize("size", [10, 3_000])
+def test_a_long_local_extra_field_costs_a_second_look(size: int) -> None:
     """The local header may be longer than the directory lets expect."""
-    name, data, extra = b"a.jpg", b"y" * 3_000, struct.pack("<2H", 0x9999, 2_000) + bytes(2_000)
+    name, data, extra = b"a.jpg", b"y" * size, struct.pack("<2H", 0x9999, 2_000) + bytes(2_000)
     crc = zlib.crc32(data)
-    head = struct.pack("<4s5H3L2H", b"PK\3\4", 20, 0, 0, 0, 33, crc, 3_000, 3_000, len(name), len(extra))
+    head = struct.pack("<4s5H3L2H", b"PK\3\4", 20, 0, 0, 0, 33, crc, size, size, len(name), len(extra))
     remote = Remote(head + name + extra + data)
-    entry = Entry("a.jpg", 3_000, 3_000, 0, crc, 0)
-    assert b"".join(read_member(remote, entry)) == data
+    assert b"".join(read_member(remote, Entry("a.jpg", size, size, 0, crc, 0))) == data
     assert len(remote.requests) == 2
 
 
