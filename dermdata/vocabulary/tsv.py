@@ -1,0 +1,63 @@
+"""The catalog's tab-separated files: UTF-8, one header line, Excel quoting only where a tab or `"` needs it.
+
+Both sides use Python's csv module with a tab and minimal quoting, so a raw label keeps its quotes, commas
+and blanks exactly. (A line break inside a field is legal too; the catalog has none.)
+"""
+
+import csv
+from collections.abc import Iterable, Sequence
+from io import StringIO
+
+from dermdata.errors import BadCatalog
+
+
+class Tab(csv.excel_tab):
+    """One line ending on every machine; a stray quote is an error, not a guess."""
+
+    lineterminator = "\n"
+    strict = True
+
+
+class Quoted(Tab):
+    """The same file with all fields of a row in quotes."""
+
+    quoting = csv.QUOTE_ALL
+
+
+def read(text: str, header: Sequence[str], issues: list[str]) -> list[tuple[int, list[str]]]:
+    """Rows with their line numbers; a wrong header, a row of another width and bad quoting become issues."""
+    reader = csv.reader(StringIO(text, newline=""), Tab)
+    rows: list[tuple[int, list[str]]] = []
+    try:
+        for row in reader:
+            if row and len(row) != len(header):
+                issues.append(f"line {reader.line_num}: {len(row)} fields instead of {len(header)}")
+            elif row:
+                rows.append((reader.line_num, row))
+    except csv.Error as error:
+        issues.append(f"line {reader.line_num}: {error}")
+    if not rows or rows[0][1] != list(header):
+        issues.insert(0, f"line 1: the header must be {' '.join(header)}, separated by tabs")
+    return rows[1:]
+
+
+def write(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """The text of such a file; `read` gives the same rows back."""
+    out = StringIO(newline="")
+    for row in (header, *rows):
+        # minimal quoting forgets a lone carriage return, which the reader takes for the end of the line
+        dialect = Quoted if any("\r" in cell for cell in row) else Tab
+        csv.writer(out, dialect).writerow(row)
+    return out.getvalue()
+
+
+def complain(where: str, issues: Sequence[str]) -> None:
+    """BadCatalog with every issue on its own line, if there is one."""
+    if issues:
+        lines = "".join(f"\n  {issue}" for issue in issues)
+        raise BadCatalog(f"{where} has {len(issues)} issue(s):{lines}")
+
+
+def several(field: str) -> tuple[str, ...]:
+    """The parts of a `|`-separated field."""
+    return tuple(field.split("|")) if field else ()

@@ -1,0 +1,71 @@
+"""The bundled vocabulary and crosswalks, read once for the tests that ask about them."""
+
+import csv
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from dermdata.labels import Crosswalk, Harmonized, harmonize, parse_labels
+from dermdata.model import Label
+from dermdata.vocabulary import Space, Vocabulary, parse, parse_spaces, project
+
+ROOT = Path(__file__).parents[1]
+CATALOG = ROOT / "catalog"
+SHARED = ROOT.parent / "shared"
+
+
+def needs_shared(test):
+    """Mark a test that reads ../shared, and skip it where that is absent."""
+    absent = pytest.mark.skipif(not SHARED.is_dir(), reason="../shared with the real metadata is absent")
+    return pytest.mark.shared(absent(test))
+
+
+def text(leaf: str) -> str:
+    return (CATALOG / leaf).read_bytes().decode("utf-8")
+
+
+@cache
+def vocabulary() -> Vocabulary:
+    return parse(text("vocabulary/concepts.tsv"))
+
+
+@cache
+def spaces() -> dict[str, Space]:
+    return parse_spaces(text("vocabulary/spaces.toml"), vocabulary())
+
+
+@cache
+def datasets() -> list[str]:
+    return sorted(path.parent.name for path in CATALOG.glob("datasets/*/labels.tsv"))
+
+
+@cache
+def labels(dataset: str) -> tuple[Label, ...]:
+    return parse_labels(text(f"datasets/{dataset}/labels.tsv"), dataset)
+
+
+@cache
+def crosswalk(dataset: str) -> Crosswalk:
+    return Crosswalk(labels(dataset))
+
+
+def label(dataset: str, field: str, raw: str) -> Label:
+    found = crosswalk(dataset).lookup(field, raw)
+    assert found, f"no row for {dataset} {field} {raw}"
+    return found
+
+
+def meant(dataset: str, field: str, word: str) -> Harmonized:
+    """What the manifest says of one word."""
+    return harmonize(field, [word], crosswalk(dataset), vocabulary())[word]
+
+
+def in_space(dataset: str, field: str, word: str, space: str) -> str | None:
+    """The class of one word in a named space."""
+    return project(label(dataset, field, word), spaces()[space], vocabulary()).value
+
+
+def shared_rows(leaf: str) -> list[dict[str, str]]:
+    with (SHARED / leaf).open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))

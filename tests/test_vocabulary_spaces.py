@@ -1,0 +1,160 @@
+"""Label spaces, and what labels, lumps and differentials become in them."""
+
+import pytest
+from bundled_labels import label, spaces, vocabulary
+
+from dermdata.errors import BadCatalog, UnknownName, UsageError
+from dermdata.model import Label
+from dermdata.vocabulary import parse_space, parse_spaces, project, project_weights
+
+# ------------------------------------------------------------------ projection
+
+REFERENCE = [  # the self-test of the reference semantics
+    (("ham10000", "dx", "akiec"), "AKIEC"),
+    (("ham10000", "dx", "bkl"), "BKL"),
+    (("ham10000", "dx", "vasc"), "VASC"),
+    (("isic-2019", "one-hot", "AK"), "AKIEC"),
+    (("isic-2019", "one-hot", "SCC"), None),
+    (("pad-ufes-20", "diagnostic", "SCC"), None),
+    (("isic-2020", "diagnosis", "unknown"), None),
+    (("isic-2020", "diagnosis", "lentigo NOS"), None),
+    (("ddi", "disease", "squamous-cell-carcinoma-in-situ"), "AKIEC"),
+    (("derm7pt", "diagnosis", "melanoma (in situ)"), "MEL"),
+    (("derm7pt", "diagnosis", "clark nevus"), "NV"),
+    (("fitzpatrick17k", "label", "pyogenic granuloma"), "VASC"),
+    (("sd-198", "class folder", "Psoriasis"), None),
+]
+
+
+@pytest.mark.parametrize(("key", "wanted"), REFERENCE, ids=[" ".join(key) for key, _ in REFERENCE])
+def test_projection_follows_the_reference(key, wanted):
+    """A class where there is one, else None and a reason."""
+    found = project(label(*key), spaces()["ham7"], vocabulary())
+    assert found.value == wanted
+    assert (found.reason is None) == (wanted is not None)
+
+
+@pytest.mark.parametrize(
+    ("key", "space", "reason"),
+    [
+        (("ham10000", "dx", "akiec"), "isic8", "a lump: AK or SCC"),
+        (("isic-2019", "one-hot", "SCC"), "ham7", "a lump: AKIEC or outside the space"),
+        (("fitzpatrick17k", "label", "squamous cell carcinoma"), "ham7", "wider than one class: AKIEC"),
+        (("sd-198", "class folder", "Psoriasis"), "ham7", "outside the space"),
+        (("isic-2020", "diagnosis", "unknown"), "superclass", "diagnosis not stated"),
+        (("scin", "weighted_skin_condition_label", "Foreign body"), "superclass", "overlap only"),
+        (("ham10000", "dx", "akiec"), "malignancy", "a lump: malignant or premalignant"),
+        (("ddi", "malignant", "False"), "malignancy", "malignancy not stated"),
+        (
+            ("fitzpatrick17k", "nine_partition_label", "genodermatoses"),
+            "fitzpatrick9",
+            "wider than one class",
+        ),
+    ],
+)
+def test_a_label_without_a_class_has_the_reason(key, space, reason):
+    """What is not projected is explained, never guessed."""
+    found = project(label(*key), spaces()[space], vocabulary())
+    assert found.value is None
+    assert found.reason.startswith(reason)
+
+
+def test_an_overlap_is_projected_only_when_asked_for():
+    """relatedMatch says no more than that the two meet."""
+    row = label("sd-198", "class folder", "Nevus_Incipiens")
+    assert project(row, spaces()["ham7"], vocabulary()).value is None
+    assert project(row, spaces()["ham7"], vocabulary(), related=True).value == "NV"
+
+
+def test_the_datasets_own_word_on_malignancy_comes_first():
+    """ISIC 2020 says benign of a proliferation that the vocabulary calls indeterminate."""
+    row = label("isic-2020", "diagnosis", "atypical melanocytic proliferation")
+    assert project(row, spaces()["malignancy"], vocabulary()).value == "benign"
+    assert project((row.concept,), spaces()["malignancy"], vocabulary()).value == "indeterminate"
+
+
+def test_in_a_nested_space_the_nearest_class_wins():
+    """The outer class takes what is not known to be finer."""
+    space = parse_space("melanocytic-neoplasm,melanoma", vocabulary(), {})
+    assert project(("lentigo-maligna",), space, vocabulary()).value == "melanoma"
+    assert project(("blue-nevus",), space, vocabulary()).value == "melanocytic-neoplasm"
+
+
+def test_a_differential_adds_up_along_ancestors():
+    """p(concept) is the sum over itself and all below it."""
+    sums = vocabulary().add_up({"blue-nevus": 0.25, "melanoma": 0.5, "psoriasis": 0.25})
+    assert sums["melanocytic-neoplasm"] == 0.75
+    assert sums["skin-finding"] == 1
+
+
+def test_a_differential_keeps_its_whole_weight():
+    """What has no class is reported with its reason, not spread over the others."""
+    found = project_weights(
+        {"blue-nevus": 0.25, "melanoma": 0.5, "psoriasis": 0.25}, spaces()["ham7"], vocabulary()
+    )
+    assert found.classes == {"NV": 0.25, "MEL": 0.5}
+    assert found.unassigned == {"outside the space": 0.25}
+
+
+# ------------------------------------------------------------------ spaces
+
+
+def test_a_space_is_named_or_written_out():
+    """Concepts by comma, several in one class by plus."""
+    tree = vocabulary()
+    assert parse_space("ham7", tree, spaces()) is spaces()["ham7"]
+    space = parse_space(
+        "melanoma, melanocytic-nevus,actinic-keratosis+squamous-cell-carcinoma", tree, spaces()
+    )
+    assert list(space.classes) == [
+        "melanoma",
+        "melanocytic-nevus",
+        "actinic-keratosis+squamous-cell-carcinoma",
+    ]
+    assert project(label("ham10000", "dx", "akiec"), space, tree).value == list(space.classes)[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "near"),
+    [("ham8", UnknownName, "ham7"), ("melanoma,melanocytic-nevi", UnknownName, "melanocytic-nevus")],
+)
+def test_a_misspelt_space_gets_a_near_miss(text, error, near):
+    """Names of spaces and of concepts are both known."""
+    with pytest.raises(error) as caught:
+        parse_space(text, vocabulary(), spaces())
+    assert near in caught.value.near
+
+
+@pytest.mark.parametrize(
+    "text", ["", "melanoma,", "melanoma,melanoma", "melanoma+melanoma", "melanoma,nevus-spilus+melanoma"]
+)
+def test_an_empty_or_doubled_class_is_refused(text):
+    """A class without a concept, or a concept in two classes, is no label space."""
+    with pytest.raises(UsageError):
+        parse_space(text, vocabulary(), spaces())
+
+
+@pytest.mark.parametrize(
+    ("text", "issue"),
+    [
+        ("a = [", "has 1 issue"),
+        ("a = 1", "a: a space is a table with `classes`"),
+        ("[a]\nclasses = ['melanomma']", "a.melanomma: unknown concept 'melanomma'"),
+        ("[a]\nclasses = ['melanoma']\ncolour = 1", "a: unknown key 'colour'"),
+        ("[a]\nfacet = 'colour'\nclasses = ['melanoma']", "a: unknown facet 'colour'"),
+        ("[a.classes]\nX = []", "a.X: no concepts"),
+        ("[a.classes]\nX = ['melanoma']\nY = ['melanoma']", "a.Y: 'melanoma' belongs to X already"),
+        ("[a.classes]\nX = ['neoplastic/nasty']", "a.X: unknown malignancy 'nasty'"),
+    ],
+)
+def test_a_broken_space_file_is_refused(text, issue):
+    """With the space and the class in the message."""
+    with pytest.raises(BadCatalog) as caught:
+        parse_spaces(text, vocabulary())
+    assert issue in caught.value.message
+
+
+def test_a_label_row_alone_can_be_projected():
+    """No file is needed: a Label and a space are enough."""
+    row = Label(field="dx", raw_label="x", concept="blue-nevus", predicate="exactMatch")
+    assert project(row, spaces()["pad6"], vocabulary()).value == "NEV"
