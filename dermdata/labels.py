@@ -1,0 +1,182 @@
+"""One dataset's words -> concepts: its crosswalk (`labels.tsv`), and what a word means in the manifest.
+
+The key is the exact string, misspellings and blanks kept. The file is tab-separated with minimal quoting, see
+`vocabulary.tsv`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, cast, get_args
+
+from dermdata.errors import TableRefused, nearest
+from dermdata.model import Label, Predicate
+from dermdata.vocabulary import Vocabulary, manifest_malignancy, tsv
+from dermdata.vocabulary.concepts import IN_MANIFEST, UNKNOWN
+from dermdata.vocabulary.parsing import SLUG
+from dermdata.vocabulary.spaces import NOT_STATED, OVERLAP_ONLY
+
+HEADER = ("field", "raw_label", "concept", "predicate", "malignancy", "members", "note")
+PREDICATES = get_args(Predicate)
+# What a dataset may say of a word; the last two say less than any one value of the manifest, which gets null.
+STATEMENTS = (*IN_MANIFEST, "mixed", "non-malignant")
+Match = Literal["exact", "broad", "narrow", "close", "related"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Harmonized:
+    """What the manifest says of one raw word; without a diagnosis there is a reason."""
+
+    diagnosis: str | None  # the most specific concept that is surely true
+    diagnosis_name: str | None
+    diagnosis_path: tuple[str, ...]  # ids from the root down; empty without a diagnosis
+    match: Match
+    malignancy: str | None  # the dataset's own statement first
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Differential:
+    """Concept -> weight of several graded words, summing to 1 unless a word is unmapped."""
+
+    weights: Mapping[str, float]
+    dropped: tuple[str, ...] = ()  # words that are no diagnosis; the others' weights are scaled up
+    unmapped: tuple[str, ...] = ()  # words without a crosswalk row; their weight is missing from the sum
+
+
+class Crosswalk:
+    """One dataset's rows by field and exact raw word; a later row of a word replaces an earlier one."""
+
+    def __init__(self, labels: Iterable[Label] = ()) -> None:
+        self._rows = {(label.field, label.raw_label): label for label in labels}
+
+    def __iter__(self) -> Iterator[Label]:
+        return iter(self._rows.values())
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The dataset's label fields, in file order."""
+        return tuple(dict.fromkeys(field for field, _ in self._rows))
+
+    def lookup(self, field: str, raw: str) -> Label | None:
+        """The row of this very string, or None: never a near miss."""
+        return self._rows.get((field, raw))
+
+
+# ------------------------------------------------------------------ reading and checking
+
+
+def parse_labels(text: str, where: str = "labels.tsv") -> tuple[Label, ...]:
+    """The rows of a `labels.tsv`, in file order; BadCatalog lists every issue (concepts: see `check`)."""
+    issues: list[str] = []
+    labels: dict[tuple[str, str], Label] = {}
+    for line, row in tsv.read(text, HEADER, issues):
+        issues += [f"line {line}: {issue}" for issue in misfits(row)]
+        key = (row[0], row[1])
+        if key in labels:
+            issues.append(f"line {line}: '{row[1]}' of {row[0]} stands there already")
+        labels[key] = label_of(row)
+    tsv.complain(where, issues)
+    return tuple(labels.values())
+
+
+def label_of(row: list[str]) -> Label:
+    field, raw, concept, predicate, malignancy, members, note = row
+    return Label(
+        field=field,
+        raw_label=raw,
+        concept=concept,
+        predicate=cast("Predicate", predicate),  # `misfits` looks at it
+        malignancy=malignancy or None,
+        members=tsv.several(members),
+        note=note or None,
+    )
+
+
+def misfits(row: list[str]) -> Iterator[str]:
+    """What is wrong with one row by itself."""
+    field, raw, concept, predicate, malignancy, members, _ = row
+    if not field or not raw:
+        yield "a row needs a field and a raw label"
+    if predicate not in PREDICATES:
+        yield f"unknown predicate '{predicate}' of '{raw}': {'|'.join(PREDICATES)}"
+    if malignancy and malignancy not in STATEMENTS:
+        yield f"unknown malignancy '{malignancy}' of '{raw}': {'|'.join(STATEMENTS)}"
+    for one in (concept, *tsv.several(members)):
+        if not SLUG.match(one):
+            yield f"'{one}' of '{raw}' is no concept id"
+
+
+def check(labels: Iterable[Label], vocabulary: Vocabulary, where: str = "labels.tsv") -> None:
+    """BadCatalog with every concept outside the vocabulary and every member outside its row's concept."""
+    issues: list[str] = []
+    for label in labels:
+        word = f"'{label.raw_label}' of {label.field}"
+        unknown = [one for one in (label.concept, *label.members) if one not in vocabulary]
+        for one in unknown:
+            near = nearest(one, (concept.id for concept in vocabulary))
+            asked = f" (did you mean {' or '.join(near)}?)" if near else ""
+            issues.append(f"{word}: unknown concept '{one}'{asked}")
+        if not unknown:
+            strays = [one for one in label.members if not vocabulary.is_under(one, label.concept)]
+            issues += [f"{word}: member '{one}' does not lie under '{label.concept}'" for one in strays]
+    tsv.complain(where, issues)
+
+
+# ------------------------------------------------------------------ harmonizing
+
+
+def harmonize(
+    field: str, words: Iterable[str], crosswalk: Crosswalk, vocabulary: Vocabulary
+) -> dict[str, Harmonized]:
+    """The meaning of each word that has a row; a word without one is absent, for the caller to count."""
+    rows = {word: crosswalk.lookup(field, word) for word in words}
+    return {word: meaning(label, vocabulary) for word, label in rows.items() if label}
+
+
+def meaning(label: Label, vocabulary: Vocabulary) -> Harmonized:
+    reason = why_no_diagnosis(label, vocabulary)
+    concept = None if reason else label.concept
+    statement = label.malignancy or vocabulary.malignancy(label.concept)
+    return Harmonized(
+        diagnosis=concept,
+        diagnosis_name=vocabulary.name(concept) if concept else None,
+        diagnosis_path=vocabulary.path(concept) if concept else (),
+        match=cast("Match", label.predicate.removesuffix("Match")),
+        malignancy=manifest_malignancy(statement, label.members or (label.concept,), vocabulary),
+        reason=reason,
+    )
+
+
+def why_no_diagnosis(label: Label, vocabulary: Vocabulary) -> str | None:
+    """A word that only overlaps our concept, or says that there is no diagnosis, gives none."""
+    if label.predicate == "relatedMatch":
+        return OVERLAP_ONLY
+    return NOT_STATED if vocabulary.is_under(label.concept, UNKNOWN) else None
+
+
+def differential(
+    field: str, weights: Mapping[str, float], crosswalk: Crosswalk, vocabulary: Vocabulary
+) -> Differential:
+    """Graded words (SCIN) as graded concepts, scaled to 1; TableRefused for a weight that is none.
+
+    A word that only overlaps its concept counts for the root: that it is a finding is all that is sure.
+    A word that is no diagnosis (an artefact of the labelling tool) is dropped.
+    """
+    rows = {word: crosswalk.lookup(field, word) for word in weights}
+    dropped = tuple(word for word, row in rows.items() if row and vocabulary.is_under(row.concept, UNKNOWN))
+    total = sum(checked(weight, word) for word, weight in weights.items() if word not in dropped)
+    sums: dict[str, float] = {}
+    for word, row in rows.items():
+        if row and word not in dropped and total:
+            concept = vocabulary.root if row.predicate == "relatedMatch" else row.concept
+            sums[concept] = sums.get(concept, 0.0) + weights[word] / total
+    return Differential(sums, dropped, tuple(word for word, row in rows.items() if row is None))
+
+
+def checked(weight: float, word: str) -> float:
+    if not 0 <= weight < float("inf"):
+        raise TableRefused(f"the weight of '{word}' is {weight}", hint="weights are numbers from 0 up")
+    return weight
