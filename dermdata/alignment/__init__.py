@@ -1,16 +1,16 @@
 """The finest common label space of several datasets, and what a finer one would cost; pure.
 
-Each raw label has an extent: the concepts it may cover. Labels whose extents overlap must share a class, so the
-classes are the connected components of the overlap graph: every label falls whole into one class, and no finer
-space has that. One catch-all word can glue everything; `tradeoff` shows what leaving labels out would buy.
+Each raw label has an extent: the concepts it may cover. Labels whose extents overlap must share a class, so
+the classes are the connected components of the overlap graph: every label falls whole into one class, and no
+finer space has that. One catch-all word can glue everything; `tradeoff` shows what leaving labels out would
+buy.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from dermdata.alignment.extents import Extent, Extents, catch_all, whole_extent
-from dermdata.alignment.tradeoff import components, frontier
+from dermdata.alignment.tradeoff import components, frontier, worthwhile
 from dermdata.errors import UsageError
 from dermdata.model import Label
 from dermdata.vocabulary import Space, Vocabulary
@@ -61,7 +61,7 @@ class Forced:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """One line of the trade-off: to have this many classes, at least these images must be left out."""
+    """One line of the trade-off: to have this many classes or more, at least these images are lost."""
 
     classes: int
     images_left_out: int
@@ -179,9 +179,12 @@ def within(max_loss: float, counted: Sequence[Counted], choices: Sequence[Choice
 
 
 def tradeoff(groups: Sequence[Group]) -> tuple[Choice, ...]:
-    """For each number of classes that can be had, the least images to leave out, and which labels."""
+    """For each number of classes, the least images to leave out, and which labels.
+
+    The first line leaves nothing out; a number that costs no less than a higher one is not listed.
+    """
     choices = []
-    best = frontier([one.extent for one in groups], [one.images for one in groups])
+    best = worthwhile(frontier([one.extent for one in groups], [one.images for one in groups]))
     for classes, (cost, left) in sorted(best.items()):
         labels = sorted((one for place in left for one in groups[place].labels), key=lambda one: one.key)
         choices.append(Choice(classes=classes, images_left_out=cost, labels=tuple(labels)))

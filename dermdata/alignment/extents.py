@@ -1,4 +1,4 @@
-"""What a raw label may cover, as a set of concepts; a set is one integer, bit n = the vocabulary's n-th concept."""
+"""What a raw label may cover: a set of concepts, as one integer whose bit n is the n-th concept."""
 
 from collections.abc import Iterator
 

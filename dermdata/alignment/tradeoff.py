@@ -19,7 +19,11 @@ class Way:
     def and_then(self, other: "Way") -> "Way":
         if not other.sets:
             return self
-        return Way(self.cost + other.cost, self.sets + other.sets, (self.left, other.left)) if self.sets else other
+        return (
+            Way(self.cost + other.cost, self.sets + other.sets, (self.left, other.left))
+            if self.sets
+            else other
+        )
 
     def beats(self, other: "Way | None") -> bool:
         """Cheaper, or as cheap with less left out."""
@@ -27,6 +31,7 @@ class Way:
 
 
 Front = dict[int, Way]  # number of classes -> the best way to it
+Found = dict[int, tuple[int, list[int]]]  # number of classes -> (cost, places left out)
 FREE = Way(0, 0, ())
 
 
@@ -44,12 +49,12 @@ def components(extents: Sequence[int]) -> list[list[int]]:
     return sorted(part for _, part in found)
 
 
-def frontier(extents: Sequence[int], costs: Sequence[int | None]) -> dict[int, tuple[int, list[int]]]:
+def frontier(extents: Sequence[int], costs: Sequence[int | None]) -> Found:
     """Number of classes -> (least cost, places left out); a set whose cost is None cannot be left out.
 
-    A component stays together (one class, free) or loses its most overlapping set. Only where that set is kept
-    and yet does not touch everything, both ways are followed. Nested sets, which all single concepts are, never
-    branch, so that the work grows with the lumps across branches of the tree only.
+    A component stays together (one class, free) or loses its most overlapping set. Only where that set is
+    kept and yet does not touch everything, both ways are followed. Nested sets, which all single concepts are,
+    never branch, so that the work grows only with the lumps across branches of the tree.
     """
 
     @cache
@@ -85,6 +90,15 @@ def frontier(extents: Sequence[int], costs: Sequence[int | None]) -> dict[int, t
 
     best = solve(tuple(range(len(extents))), ())
     return {classes: (way.cost, sorted(flat(way.left))) for classes, way in best.items()}
+
+
+def worthwhile(found: Found) -> Found:
+    """Without the numbers of classes that cost no less than a higher one; leaving nothing out always counts."""
+    return {
+        classes: (cost, left)
+        for classes, (cost, left) in found.items()
+        if not left or all(cost < more for higher, (more, _) in found.items() if higher > classes)
+    }
 
 
 def merged(extent: int, kept: tuple[int, ...]) -> tuple[int, ...]:

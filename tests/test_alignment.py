@@ -1,0 +1,181 @@
+"""The finest common label space of several datasets."""
+
+from time import perf_counter
+
+import pytest
+from bundled_labels import labels, needs_shared, shared_rows, vocabulary
+
+from dermdata.alignment import align
+from dermdata.errors import UsageError
+
+FIELDS = {
+    "ham10000": "dx",
+    "isic-2019": "one-hot",
+    "pad-ufes-20": "diagnostic",
+    "derm7pt": "diagnosis",
+    "fitzpatrick17k": "label",
+    "msld-v2": "class folder",
+    "scin": "weighted_skin_condition_label",
+}
+HAM = {"nv": 6705, "mel": 1113, "bkl": 1099, "bcc": 514, "akiec": 327, "vasc": 142, "df": 115}
+
+
+def rows(*datasets, counts=None):
+    """The diagnosis labels of bundled datasets, ten images each where no counts are given."""
+    wanted = [(name, row) for name in datasets for row in labels(name) if row.field == FIELDS[name]]
+    counted = counts or {}
+    return [(name, row, counted.get((name, row.field, row.raw_label), 10)) for name, row in wanted]
+
+
+def together(alignment):
+    """The raw words of each class."""
+    return [{one.label.raw_label for one in each.labels} for each in alignment.classes]
+
+
+def real_counts():
+    found = shared_rows("vocabulary/raw_labels.csv")
+    return {
+        (row["dataset"], row["field"], row["raw_label"]): int(row["count_if_known"])
+        for row in found
+        if row["count_if_known"]
+    }
+
+
+# ------------------------------------------------------------------ the bad day
+
+
+def test_no_labels_have_no_classes():
+    """Nothing in, nothing out."""
+    found = align([], vocabulary())
+    assert (found.classes, found.unassigned, found.tradeoff, found.forced) == ((), (), (), ())
+
+
+@pytest.mark.parametrize("loss", [-0.1, 1.5, float("nan")])
+def test_a_loss_that_is_no_share_is_refused(loss):
+    """2 is no 2%."""
+    with pytest.raises(UsageError, match="is no share"):
+        align(rows("ham10000"), vocabulary(), max_loss=loss)
+
+
+def test_keeping_all_and_losing_some_exclude_each_other():
+    """The caller must decide."""
+    with pytest.raises(UsageError):
+        align(rows("ham10000"), vocabulary(), max_loss=0.1, keep_all=True)
+
+
+def test_one_catch_all_word_glues_everything_when_all_is_kept():
+    """derm7pt "miscellaneous" spans every neoplasm."""
+    found = align(rows("ham10000", "pad-ufes-20", "derm7pt"), vocabulary(), keep_all=True)
+    assert len(found.classes) == 1
+    assert found.unassigned == ()
+
+
+# ------------------------------------------------------------------ what the page promises
+
+
+def test_labels_align_ham10000_pad_ufes_20():
+    """akiec, ACK and SCC are one class; MEL, NEV and BCC stay apart; SEK joins bkl, which is a lump."""
+    found = align(rows("ham10000", "pad-ufes-20"), vocabulary())
+    assert sorted(map(sorted, together(found))) == [
+        ["ACK", "SCC", "akiec"],
+        ["BCC", "bcc"],
+        ["MEL", "mel"],
+        ["NEV", "nv"],
+        ["SEK", "bkl"],
+        ["df"],
+        ["vasc"],
+    ]
+    assert found.unassigned == ()
+
+
+def test_a_class_is_named_by_its_concepts():
+    """The id can be written in --labels; the name is for people."""
+    found = align(rows("ham10000", "pad-ufes-20"), vocabulary())
+    [one] = [each for each in found.classes if len(each.concepts) == 2]
+    assert one.id == "actinic-keratosis+squamous-cell-carcinoma"
+    assert one.name == "Actinic keratosis or Squamous cell carcinoma (in situ or invasive)"
+    assert one.images == 30
+
+
+def test_the_label_that_forced_a_merge_is_named_with_what_it_joins():
+    """Without akiec, AK and SCC would be two classes."""
+    [forced] = align(rows("ham10000", "pad-ufes-20"), vocabulary()).forced
+    assert [one.key for one in forced.labels] == [("ham10000", "dx", "akiec")]
+    assert forced.without == (("actinic-keratosis",), ("squamous-cell-carcinoma",))
+
+
+def test_miscellaneous_of_derm7pt_is_left_out_and_named():
+    """Unassigned by default, with its count and with what it would glue."""
+    found = align(rows("ham10000", "isic-2019", "pad-ufes-20", "derm7pt"), vocabulary())
+    reasons = {one.label.label.raw_label: one for one in found.unassigned}
+    assert set(reasons) == {"miscellaneous", "UNK"}
+    assert reasons["miscellaneous"].label.count == 10
+    assert reasons["miscellaneous"].reason == "'neoplastic' is all that is known: would make 9 classes one"
+    assert reasons["UNK"].reason.startswith("diagnosis not stated")
+
+
+@needs_shared
+def test_the_tradeoff_begins_with_the_cheapest_catch_all():
+    """8 images of 'miscellaneous' and no image of UNK buy nine classes, 327 akiec images a tenth."""
+    found = align(rows("ham10000", "isic-2019", "pad-ufes-20", "derm7pt", counts=real_counts()), vocabulary())
+    table = {
+        one.classes: (one.images_left_out, {x.label.raw_label for x in one.labels}) for one in found.tradeoff
+    }
+    assert table[1] == (0, set())
+    assert table[9] == (8, {"miscellaneous", "UNK"})
+    assert table[10] == (335, {"miscellaneous", "UNK", "akiec"})
+
+
+@needs_shared
+def test_a_loss_of_two_percent_takes_the_finest_space_within_it():
+    """akiec's 327 images of 38,655 are fewer."""
+    given_rows = rows("ham10000", "isic-2019", "pad-ufes-20", "derm7pt", counts=real_counts())
+    found = align(given_rows, vocabulary(), max_loss=0.02)
+    assert {one.label.label.raw_label for one in found.unassigned} == {"miscellaneous", "UNK", "akiec"}
+    assert len(found.classes) == 10
+    assert {"AK", "ACK"} in together(found)
+    assert len(align(given_rows, vocabulary(), max_loss=0).classes) == 1
+
+
+def test_a_label_whose_count_is_unknown_is_never_the_price():
+    """Nobody can say what leaving it out costs."""
+    unknown = [
+        (name, row, None if row.raw_label == "akiec" else 10)
+        for name, row, _ in rows("ham10000", "pad-ufes-20")
+    ]
+    found = align(unknown, vocabulary())
+    assert [one.classes for one in found.tradeoff] == [7]
+
+
+def test_normal_skin_is_a_class():
+    """A superclass without finer concepts is no catch-all."""
+    found = align(rows("msld-v2"), vocabulary())
+    assert {"Healthy"} in together(found)
+    assert found.unassigned == ()
+
+
+def test_an_exact_lump_covers_more_than_its_known_members():
+    """VASC is every benign vascular lesion: a port-wine stain belongs to it although no member names it."""
+    found = align(rows("ham10000", "fitzpatrick17k"), vocabulary())
+    [one] = [words for words in together(found) if "vasc" in words]
+    assert "port wine stain" in one
+
+
+@needs_shared
+def test_the_five_datasets_of_the_page_are_aligned_at_once():
+    """Well under a second."""
+    names = ("ham10000", "isic-2019", "pad-ufes-20", "derm7pt", "fitzpatrick17k")
+    given_rows = rows(*names, counts=real_counts())
+    start = perf_counter()
+    found = align(given_rows, vocabulary())
+    assert perf_counter() - start < 1
+    assert len(found.classes) > 80
+
+
+def test_scin_and_its_many_overlaps_are_aligned():
+    """Overlaps and catch-alls stay out by name; everything else has a class."""
+    given_rows = rows("scin", "derm7pt")
+    found = align(given_rows, vocabulary())
+    placed = sum(len(each.labels) for each in found.classes) + len(found.unassigned)
+    assert placed == len(given_rows)
+    assert all(one.reason for one in found.unassigned)
