@@ -17,7 +17,7 @@ demo: $(STAMP)
 	$(BIN)/dermdata --cache .demo/cache demo --output .demo/out
 
 test: $(STAMP) check
-	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered tests
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered tests
 
 check: $(STAMP)
 	$(BIN)/ruff check .

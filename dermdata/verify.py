@@ -1,5 +1,6 @@
 """Compares the cache with its receipts: every file missing, altered, unreadable or extra; changes nothing."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from dermdata.checksum import of_file
 from dermdata.model import Content
 
 Status = Literal["ok", "missing", "modified", "unreadable", "extra"]
-OWN = {"receipt.json", "contents.tsv", "manifest.parquet"}
+OWN = re.compile(r"receipt\.json|manifest\.parquet|contents-[0-9a-f]*\.tsv")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,12 @@ def by_checksum(folder: Folder, content: Content) -> Finding:
 
 def found(folder: Folder, content: Content, status: Status, expected: str, actual: str | None) -> Finding:
     return Finding(
-        dataset=folder.name, path=content.path, status=status, expected=expected, actual=actual, content=content
+        dataset=folder.name,
+        path=content.path,
+        status=status,
+        expected=expected,
+        actual=actual,
+        content=content,
     )
 
 
@@ -85,15 +91,18 @@ def manifest(folder: Folder, expected: str | None) -> Iterator[Finding]:
 
 def extra(folder: Folder, contents: Iterable[Content], files: Iterable[Fetched]) -> Iterator[Finding]:
     """Files that nobody put there on record; our own partials are `cache prune`'s matter."""
-    known = {content.path for content in contents} | {file.path for file in files if file.path} | OWN
+    known = {content.path for content in contents} | {file.path for file in files if file.path}
     for path in sorted(folder.path.rglob("*")):
         name = path.relative_to(folder.path).as_posix()
-        partial = any(part.startswith(".") and part.endswith((".part", ".tmp", ".json")) for part in name.split("/"))
-        if not path.is_dir() and name not in known and not partial:
-            yield Finding(dataset=folder.name, path=name, status="extra", actual=f"{path.lstat().st_size} bytes")
+        partial = any(
+            part.startswith(".") and part.endswith((".part", ".tmp", ".json")) for part in name.split("/")
+        )
+        if not path.is_dir() and name not in known and not partial and not OWN.fullmatch(name):
+            yield Finding(
+                dataset=folder.name, path=name, status="extra", actual=f"{path.lstat().st_size} bytes"
+            )
 
 
 def total(folders: Iterable[Folder]) -> int:
     """Bytes that a verification reads."""
     return sum(content.size for folder in folders for content in folder.contents())
-

@@ -8,6 +8,7 @@ from dermdata.cli.complete import LIST_FIELDS
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import state_of
 from dermdata.errors import UnknownName
+from dermdata.layout import cached_names
 
 app = typer.Typer()
 KEYS = (
@@ -43,7 +44,7 @@ def list_(
 ) -> None:
     """The catalog: every dataset that dermdata knows, filtered."""
     state = state_of(ctx)
-    here = state.cache.cached_names()
+    here = cached_names(state.settings.cache)
     items = [{**item, "cached": item["name"] in here} for item in state.catalog.items]
     one_of = {"modality": ("modalities", modality), "task": ("tasks", task), "access": ("access", access)}
     for option, (key, wanted) in one_of.items():

@@ -6,6 +6,7 @@ from pathlib import Path
 from dermdata import archive, disk, images
 from dermdata.archive import safe_name
 from dermdata.cache import Fetched, Folder
+from dermdata.checksum import Hasher, of_file
 from dermdata.errors import ChecksumMismatch, SizeMismatch
 from dermdata.model import Content, File, Request, Unpack
 from dermdata.progress import Progress
@@ -28,6 +29,9 @@ class Taken:
 def take(file: File, place: Request | Path, target: Path, transfer: Transfer, progress: Progress) -> Taken:
     """Download the file, or copy it from a folder, under its final name; only verified bytes get there."""
     progress.begin(file.name, file.size)
+    if whole := already(file, target):
+        progress.end(file.name, "was there, its checksum is right")
+        return whole
     if isinstance(place, Path):
         taken = copy(file, place, target, progress)
     else:
@@ -35,6 +39,18 @@ def take(file: File, place: Request | Path, target: Path, transfer: Transfer, pr
         taken = Taken(path=target, size=received.size, sha256=received.sha256, url=received.url)
     progress.end(file.name)
     return taken
+
+
+def already(file: File, target: Path) -> Taken | None:
+    """The file that an interrupted run left under its final name, if its checksum is the catalog's."""
+    if not file.checksum or not target.is_file():
+        return None
+    hasher = of_file(target, file.checksum)
+    if not hasher.matches(file.checksum):
+        return None
+    return Taken(
+        path=target, size=target.stat().st_size, sha256=hasher.sha256, url=str(file.source or file.urls[0])
+    )
 
 
 def copy(file: File, source: Path, target: Path, progress: Progress) -> Taken:
@@ -45,8 +61,6 @@ def copy(file: File, source: Path, target: Path, progress: Progress) -> Taken:
         return chunk
 
     with disk.replacing(target) as out:
-        from dermdata.checksum import Hasher
-
         hasher, size = Hasher(file.checksum), 0
         for chunk in disk.chunks_of(source):
             hasher.update(told(chunk))

@@ -121,7 +121,6 @@ class Ledger:
             {one.path: one for one in folder.contents() if one.file in self._files} if old else {}
         )
         self._roles = set(old.roles) | plan.wants.roles if old else set(plan.wants.roles)
-        self._archives: list[Path] = []
         self._lock = threading.Lock()
         self.downloaded = 0
 
@@ -147,8 +146,6 @@ class Ledger:
             )
             self._contents |= {one.path: one for one in found}
             self.downloaded += taken.size
-            if not kept:
-                self._archives.append(taken.path)
             self._save(None, {})
 
     def replace(self, content: Content) -> None:
@@ -173,11 +170,14 @@ class Ledger:
             report=report,
         )
         self.folder.write_receipt(receipt)
+        self.folder.drop_old_contents(contents)
 
     def let_archives_go(self) -> None:
-        """Delete unpacked archives, after the receipt has noted what they held."""
-        for path in self._archives:
-            path.unlink(missing_ok=True)
+        """Delete unpacked archives, after the receipt has noted what they held; an earlier run's too."""
+        for file in self.plan.dataset.files:
+            fetched = self._files.get(file.name)
+            if file.unpack and fetched and fetched.path is None:
+                ingest.target_of(file, self.folder).unlink(missing_ok=True)
 
     def close(self, report: Any) -> None:
         with self._lock:

@@ -1,0 +1,17 @@
+"""Where things lie in a cache folder; light enough for `dermdata list` to ask.
+
+    <root>/datasets/<name>/<version>/manifest.parquet
+"""
+
+import os
+from glob import iglob
+
+
+def cached_names(root: "os.PathLike[str]") -> set[str]:
+    """The datasets that have a manifest; no file is opened."""
+    datasets = f"{os.fspath(root)}/datasets"
+    try:
+        names = os.listdir(datasets)  # noqa: PTH208  # start-up counts: pathlib costs five times as much
+    except FileNotFoundError:
+        return set()
+    return {name for name in names if any(iglob(f"{datasets}/{name}/*/manifest.parquet"))}

@@ -1,0 +1,69 @@
+"""What every test may ask for: the real metadata, a command line to run, a server to fetch from."""
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from servers import Site
+
+REPOSITORY = Path(__file__).parents[1]
+SHARED = REPOSITORY.parent / "shared"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of the real metadata are skipped, with the reason, where it is not beside the checkout."""
+    if SHARED.is_dir():
+        return
+    skip = pytest.mark.skip(reason="the real metadata of ../shared is not here")
+    for item in items:
+        if item.get_closest_marker("shared"):
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    return SHARED
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the person's own cache, catalogs, proxies or credentials."""
+    for name in ("CACHE", "CATALOG", "OFFLINE", "REWRITE"):
+        monkeypatch.delenv(f"DERMDATA_{name}", raising=False)
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "120")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one command line gave back."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+    """Run a command line in this process, on a cache of the test's own."""
+    from dermdata.cli.app import run
+
+    def call(*words: object, cache: Path | None = None) -> Answer:
+        capfd.readouterr()
+        code = run(["--cache", str(cache or tmp_path / "cache"), *map(str, words)])
+        sys.stdout.flush()
+        out, err = capfd.readouterr()
+        return Answer(code, out, err)
+
+    return call
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """A server with ranges on 127.0.0.1 that stands for every https host (`site.rewrite`)."""
+    with Site() as running:
+        yield running

@@ -1,0 +1,117 @@
+"""The contract of every catalog entry: faked from its TOML, served, fetched, and looked at.
+
+Parametrised over the catalog: a new folder there is tested without a line here.
+"""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from contract.faker import Fake, fake
+from dermdata.catalog import open_catalog
+from dermdata.labels import parse_labels
+from dermdata.manifest.schema import SCHEMA
+from dermdata.sources import Surroundings, official
+from servers import Site
+
+CATALOG = open_catalog()
+FETCHED = [name for name in CATALOG if CATALOG[name].table]
+
+
+def labels_of(name: str) -> list:
+    return [
+        label
+        for path in CATALOG.labels_files(name)
+        for label in parse_labels(path.read_text(encoding="utf-8"))
+    ]
+
+
+@pytest.fixture(params=FETCHED)
+def faked(request: pytest.FixtureRequest, tmp_path: Path, site: Site) -> tuple[Fake, list[str]]:
+    """A fake of one dataset, served under its official addresses; and the options that lead there."""
+    made = fake(CATALOG[request.param], labels_of(request.param))
+    overlay = tmp_path / "overlay" / "datasets" / made.dataset.name
+    (overlay / "files").mkdir(parents=True)
+    lines = [f'extends = "{made.dataset.name}"']
+    for file in made.dataset.files:
+        lines += [
+            "[[files]]",
+            f'name = "{file.name}"',
+            f"size = {file.size}",
+            f'checksum = "{file.checksum}"',
+        ]
+    (overlay / "dataset.toml").write_text("\n".join(lines), encoding="utf-8")
+    around = Surroundings(catalogs=(tmp_path / "overlay",))
+    for file in made.dataset.files:
+        (overlay / "files" / file.name).parent.mkdir(parents=True, exist_ok=True)
+        (overlay / "files" / file.name).write_bytes(made.files[file.name])
+        place = official(made.dataset, file, around)
+        if not isinstance(place, Path):
+            site.put(place.urls[0], made.files[file.name])
+    return made, ["--catalog", str(tmp_path / "overlay"), "--rewrite", site.rewrite]
+
+
+def test_a_fetch_gives_a_manifest_that_holds_the_contract(faked: tuple, cli: Callable, site: Site) -> None:
+    """Every row and image arrives, every label is a concept or listed, and a second fetch asks for nothing."""
+    made, options = faked
+    answer = cli(*options, "fetch", made.dataset.name)
+    assert answer.code == 0, answer.err
+    manifest = Path(answer.out.strip())
+    table = pq.ParquetFile(manifest).read()
+    assert table.schema.remove_metadata().equals(SCHEMA.remove_metadata())
+    rows = table.to_pylist()
+    assert {row["image_id"] for row in rows} == made.images
+    assert len({row["key"] for row in rows}) == len(rows)
+    assert sorted(row["label_raw"] for row in rows if row["label_raw"]) == sorted(made.labels)
+    for row in rows:
+        assert row["dataset"] == made.dataset.name
+        assert row["image_problem"] is None
+        with Image.open(io.BytesIO((manifest.parent / row["path"]).read_bytes())) as image:
+            assert image.size == (row["width"], row["height"])
+        assert "" not in {value for value in row.values() if isinstance(value, str)}
+
+    asked = len(site.requests)
+    again = cli(*options, "fetch", made.dataset.name)
+    assert again.code == 0
+    assert "nothing to do" in again.err
+    assert len(site.requests) == asked
+    assert cli(*options, "verify", made.dataset.name).code == 0
+    assert cli(*options, "info", made.dataset.name).code == 0
+
+
+def test_a_file_with_other_bytes_leaves_nothing_under_a_final_name(
+    faked: tuple, cli: Callable, site: Site, tmp_path: Path
+) -> None:
+    """A wrong checksum in one file: exit 4, no manifest, and not one byte of that file under its name."""
+    made, options = faked
+    victim = next(file for file in made.dataset.files)
+    bad = b"x" * len(made.files[victim.name])
+    around = Surroundings(catalogs=(tmp_path / "overlay",))
+    place = official(made.dataset, victim, around)
+    if isinstance(place, Path):
+        place.write_bytes(bad)
+    else:
+        for url in place.urls:
+            site.put(url, bad)
+    answer = cli(*options, "fetch", made.dataset.name)
+    assert answer.code == 4, answer.err
+    folder = tmp_path / "cache" / "datasets" / made.dataset.name
+    assert not list(folder.rglob("manifest.parquet"))
+    assert not [path for path in folder.rglob("*") if path.is_file() and path.read_bytes() == bad]
+
+
+@pytest.mark.parametrize("name", list(CATALOG))
+def test_every_entry_is_whole(name: str) -> None:
+    """Facts say where they come from; an entry without files says how it can be had or why not."""
+    dataset = CATALOG[name]
+    assert dataset.facts or name == "demo"
+    assert dataset.access.evidence
+    if not dataset.files:
+        assert dataset.access.steps or dataset.access.kind == "unavailable" or dataset.access.url
+    words = {label.raw_label for label in labels_of(name)}
+    if dataset.table and dataset.counts.labels:
+        assert set(dataset.counts.labels) <= words

@@ -1,0 +1,73 @@
+"""A small honest HTTP server for tests: byte ranges, ETags, and a log of what was asked."""
+
+import hashlib
+import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any
+from urllib.parse import unquote
+
+
+class Site:
+    """Serves bytes by official address: `https://host/path` is asked at `<base>/web/host/path`."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.requests: list[tuple[str, str | None]] = []  # (address, Range)
+        self.sent = 0  # body bytes
+        site = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:  # noqa: N802  # http.server calls it so
+                site.answer(self)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02})
+
+    @property
+    def rewrite(self) -> str:
+        return f"https://=http://127.0.0.1:{self.server.server_port}/web/"
+
+    def put(self, url: str, data: bytes) -> None:
+        self.files[unquote(url.partition("://")[2])] = data
+
+    def answer(self, request: Any) -> None:
+        address = unquote(request.path.removeprefix("/web/"))
+        wanted = request.headers.get("Range")
+        self.requests.append((address, wanted))
+        data = self.files.get(address)
+        if data is None:
+            request.send_error(404)
+            return
+        tag = f'"{hashlib.md5(data).hexdigest()}"'
+        start, end = 0, len(data)
+        if wanted and request.headers.get("If-Range", tag) == tag:
+            first, last = re.fullmatch(r"bytes=(\d+)-(\d*)", wanted).groups()
+            start, end = int(first), min(int(last or len(data) - 1) + 1, len(data))
+        request.send_response(206 if wanted and (start, end) != (0, len(data)) else 200)
+        if (start, end) != (0, len(data)):
+            request.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(data)}")
+        request.send_header("ETag", tag)
+        request.send_header("Accept-Ranges", "bytes")
+        request.send_header("Content-Length", str(end - start))
+        request.end_headers()
+        request.wfile.write(data[start:end])
+        self.sent += end - start
+
+    def __enter__(self) -> "Site":
+        self.thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
