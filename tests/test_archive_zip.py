@@ -2,6 +2,7 @@
 
 import hashlib
 import struct
+import time
 import zipfile
 import zlib
 
@@ -20,6 +21,25 @@ def test_listing_costs_three_requests_at_most_and_a_member_one() -> None:
     remote.requests.clear()
     assert b"".join(read_member(remote, entries[7_777])) == b"x" * 50
     assert remote.requests == [member_span(entries[7_777])]
+
+
+@pytest.mark.slow
+def test_the_time_to_list_grows_with_the_members_only() -> None:
+    """401,059 members, as many as the largest dataset has, are listed in seconds by three ranges."""
+    count, name, step = 401_059, b"train-image/image/ISIC_%07d.jpg", 5_064
+    fixed = struct.pack("<4s6H3L5H", b"PK\1\2", 0x314, 20, 0, 0, 0, 33, 0, 5_000, 5_000, 34, 0, 0, 0, 0)
+    records = [fixed + struct.pack("<2L", 0, n * step) + name % n for n in range(count)]
+    directory, start = b"".join(records), count * step
+    numbers = (count, count, len(directory), start)
+    tail = directory + struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, *numbers)
+    tail += struct.pack("<4sLQL", b"PK\6\7", 0, start + len(directory), 1)
+    tail += struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, len(directory), start, 0)
+    remote = Remote(tail)
+    began = time.perf_counter()
+    entries = list_zip(lambda at, length: remote(at - start, length), start + len(tail))
+    assert time.perf_counter() - began < 30
+    assert (len(entries), entries[-1].offset) == (count, (count - 1) * step)
+    assert len(remote.requests) == 3
 
 
 @pytest.mark.parametrize("size", [10, 3_000])

@@ -167,9 +167,8 @@ def _records(data: bytes, end: End, what: str) -> Iterator[Record]:
         stop = at + RECORD.size + sum(fields[10:13])
         if stop > len(data):
             raise ArchiveRefused(f"{what}: record {number + 1} of {end.members} in its directory is cut")
-        name_at = at + RECORD.size
-        raw, extra = data[name_at : name_at + fields[10]], data[name_at + fields[10] :][: fields[11]]
-        yield _record(fields, raw, extra, what)
+        name_at, extra_at = at + RECORD.size, at + RECORD.size + fields[10]
+        yield _record(fields, data[name_at:extra_at], data[extra_at : extra_at + fields[11]], what)
         at = stop
     if at != len(data):
         raise ArchiveRefused(f"{what}: its directory holds more than the {end.members} members it counts")
