@@ -1,0 +1,82 @@
+"""`dermdata export`: manifests and images in the formats of other tools."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dermdata.cli.complete import dataset_names
+from dermdata.cli.output import FormatOption, emit, size
+from dermdata.cli.state import State, state_of
+from dermdata.errors import UsageError
+
+if TYPE_CHECKING:
+    from dermdata.export import Part, Written
+
+app = typer.Typer()
+PLAN_KEYS = ("path", "rows", "size_bytes", "there")
+TARGETS_HELP = "Datasets, manifests or - (an Arrow stream); all that is cached if none is given."
+EXCEL_HELP = "CSV: a ' before cells that a spreadsheet would take for a formula."
+JOBS_HELP = "Threads that read images. [default: all cores]"
+
+
+@app.command()
+def export(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="FORMAT", help="parquet, csv or jsonl", show_default=False)],
+    out: Annotated[str, typer.Option("--out", "-o", help="Folder or file to write.", metavar="OUT", show_default=False)],
+    targets: Annotated[
+        list[str] | None, typer.Argument(metavar="[TARGET…]", autocompletion=dataset_names, help=TARGETS_HELP)
+    ] = None,
+    embed: Annotated[bool, typer.Option("--embed/--no-embed", help="Put the image bytes into the output.")] = False,
+    split: Annotated[str | None, typer.Option(help="Only this part: train, val, test, …", metavar="NAME")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help=JOBS_HELP, show_default=False)] = None,
+    excel_safe: Annotated[bool, typer.Option("--excel-safe", help=EXCEL_HELP)] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written; change nothing.")] = False,
+    form: FormatOption = None,
+) -> None:
+    """Write manifests, and images if asked to, in the format of another tool; prints the paths."""
+    from dermdata import export as room
+    from dermdata.cli.progress import showing
+    from dermdata.cli.target import cached, load
+
+    state = state_of(ctx)
+    room.format_named(name)  # a wrong name must not cost the reading of a large manifest
+    if out == "-":
+        raise UsageError("export writes files, not a stream", hint="give -o FILE or a folder")
+    names = targets or all_of(state, cached(state))
+    loaded = load(state, names)
+    with showing(state) as progress:
+        job = room.Job(
+            table=loaded.table, roots=loaded.roots, out=Path(out), embed=embed, split=split,
+            jobs=jobs or os.cpu_count() or 1, excel_safe=excel_safe, progress=progress,
+        )  # fmt: skip
+        if dry_run:
+            emit(map(planned, room.plan(name, job)), PLAN_KEYS, form, "export", color=state.color)
+            return
+        written = room.write(name, job)
+    conclude(state, written, loaded.names, out)
+
+
+def all_of(state: State, names: list[str]) -> list[str]:
+    state.say(f"exporting all that is cached: {', '.join(names)}")
+    return names
+
+
+def planned(part: "Part") -> dict[str, object]:
+    return {"path": str(part.path), "rows": part.rows, "size_bytes": part.bytes, "there": part.there}
+
+
+def conclude(state: State, written: "Written", names: tuple[str, ...], out: str) -> None:
+    """Paths on stdout, what they hold on stderr."""
+    for path in written.files:
+        sys.stdout.write(f"{path}\n")
+    for words, count in written.left_out.items():
+        state.say(f"warning: {count:,} {words}")
+    whose = f" of {', '.join(names)}" if names else ""
+    count = len(written.files)
+    facts = [f"{count} file{'s' * (count != 1)}", size(written.bytes)]
+    facts += [f"{written.kept} already there"] if written.kept else []
+    state.say(f"exported {written.rows:,} rows{whose} to {out} ({', '.join(facts)})")

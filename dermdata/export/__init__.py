@@ -1,0 +1,39 @@
+"""Manifests written for others: one module a format, all with `plan(job)` and `write(job)`.
+
+A new format is a module of this package and its name in FORMATS. `plan` says what would be written and
+touches nothing; `write` streams with flat memory, gives a file its final name only when it is whole, and
+writes the same bytes for the same job.
+"""
+
+from importlib import import_module
+from typing import Protocol, cast
+
+from dermdata.errors import UnknownName
+from dermdata.export.job import Job, Part, Written, prepared
+
+FORMATS = ("parquet", "csv", "jsonl")
+
+__all__ = ["FORMATS", "Job", "Part", "Written", "plan", "write"]
+
+
+class Format(Protocol):
+    """What each format's module offers."""
+
+    def plan(self, job: Job) -> tuple[Part, ...]: ...
+    def write(self, job: Job) -> Written: ...
+
+
+def plan(name: str, job: Job) -> tuple[Part, ...]:
+    """The files that `write` would make, and which of them are there already; UnknownName for no such format."""
+    return format_named(name).plan(prepared(job))
+
+
+def write(name: str, job: Job) -> Written:
+    """Export in the format of this name; UnknownName, UsageError, SizeMismatch or StorageError."""
+    return format_named(name).write(prepared(job))
+
+
+def format_named(name: str) -> Format:
+    if name not in FORMATS:
+        raise UnknownName("format", name, FORMATS, hint=f"one of {', '.join(FORMATS)}")
+    return cast("Format", import_module(f"dermdata.export.{name}"))

@@ -1,0 +1,100 @@
+"""What an export is asked for and what came of it; the choices that all formats share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dermdata.errors import BadTable, UnknownName, UsageError
+from dermdata.progress import Progress, Silent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A manifest, where its images lie, and where to write what."""
+
+    table: pa.Table
+    roots: Mapping[str, Path]  # dataset -> the folder that its relative paths start from
+    out: Path
+    embed: bool = False  # image bytes inside the output
+    split: str | None = None  # only this part
+    size: int | None = None  # longest side, pixels; None: as stored
+    jobs: int = 1  # threads that read images
+    excel_safe: bool = False  # CSV only
+    progress: Progress = field(default_factory=Silent)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file of an export, before it is written."""
+
+    path: Path
+    rows: int
+    bytes: int | None  # of images inside; None: not known before it is written
+    there: bool  # whole already, so it will be kept
+
+
+@dataclass(frozen=True)
+class Written:
+    """What an export wrote, or found written by an earlier run of the same job."""
+
+    files: tuple[Path, ...]
+    rows: int
+    bytes: int  # of the files
+    kept: int = 0  # files that were there already
+    left_out: Mapping[str, int] = field(default_factory=dict)  # what the output lacks, in words -> rows
+
+
+def prepared(job: Job) -> Job:
+    """The job with just the rows of its split; UnknownName for a split that no row has."""
+    missing = {"dataset", "path"} - set(job.table.column_names)
+    if missing:
+        raise BadTable(f"the manifest has no column {' and no column '.join(sorted(missing))}")
+    if job.split is None:
+        return job
+    column = split_column(job.table)
+    words = job.table[column].cast(pa.string())
+    chosen = job.table.filter(pc.equal(words, job.split))
+    if chosen.num_rows == 0:
+        known = sorted(word for word in pc.unique(words).to_pylist() if word is not None)
+        hint = f"{column} is one of {', '.join(known)}" if known else "run `dermdata split` first: no row has a split"
+        raise UnknownName("split", job.split, known, hint=hint)
+    return replace(job, table=chosen)
+
+
+def split_column(table: pa.Table) -> str:
+    """Our own split where there is one, else the publisher's."""
+    named = [name for name in ("split", "split_official") if name in table.column_names]
+    filled = [name for name in named if table[name].null_count < table.num_rows]
+    if not named:
+        raise UsageError("the manifest has no split", hint="run `dermdata split` first")
+    return (filled or named)[0]
+
+
+def stem(job: Job) -> str:
+    """The name of the output without its ending: the dataset, or `images` for several; then the split."""
+    datasets = [name for name in pc.unique(job.table["dataset"].cast(pa.string())).to_pylist() if name]
+    parts = [datasets[0] if len(datasets) == 1 else "images", *([job.split] if job.split else [])]
+    return "-".join(map(slug, parts))
+
+
+def slug(word: str) -> str:
+    """A word of the table as part of a file name: it must not lead into another folder."""
+    kept = "".join(char if char.isalnum() or char in "._-" else "_" for char in word)
+    return kept.lstrip(".") or "_"
+
+
+def one_file(job: Job, ending: str) -> Path:
+    """Where a format of one file writes: OUT itself, or `<stem><ending>` in OUT if that is or looks like a folder."""
+    if job.out.is_dir() or not job.out.suffix:
+        return folder(job.out) / f"{stem(job)}{ending}"
+    return job.out
+
+
+def folder(out: Path) -> Path:
+    """OUT as a folder; UsageError when it is a file."""
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file, a folder is needed", hint="give another -o OUT")
+    return out

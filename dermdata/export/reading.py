@@ -1,0 +1,139 @@
+"""Reads CSV and JSON Lines manifests back: text first, then each column as the manifest's schema has it.
+
+What `csv.py` and `jsonl.py` write comes back as it was; a table made by hand or by pandas may have fewer columns,
+more of them, whole numbers written as 1.0, and any null as an empty cell.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as arrow_csv
+import pyarrow.types as kinds
+
+from dermdata.errors import BadTable
+from dermdata.export.cells import is_bytes, is_text
+from dermdata.manifest.schema import SCHEMA
+
+BLOCK = 1 << 25  # bytes; a row must fit
+KINDS = {field.name: field.type for field in SCHEMA}
+
+
+def read_csv(path: Path) -> pa.Table:
+    """A CSV manifest in the schema's types; BadTable names the line or column that is wrong."""
+    data = bytes_of(path)
+    names = header(data, path)
+    types = dict.fromkeys(names, pa.string())
+    try:
+        table = arrow_csv.read_csv(
+            io.BytesIO(data),
+            read_options=arrow_csv.ReadOptions(block_size=BLOCK),
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
+            convert_options=arrow_csv.ConvertOptions(column_types=types, strings_can_be_null=True, null_values=[""]),
+        )
+    except (pa.ArrowInvalid, OSError) as error:
+        raise BadTable(f"{path} is not a CSV table: {error}") from error
+    return pa.table({name: of_words(table[name], name, path) for name in names})
+
+
+def read_jsonl(path: Path) -> pa.Table:
+    """A JSON Lines manifest in the schema's types; BadTable names the line or column that is wrong."""
+    rows = [parsed(line, number, path) for number, line in enumerate(bytes_of(path).split(b"\n"), 1) if line.strip()]
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pa.table({name: of_values([row.get(name) for row in rows], name, path) for name in names})
+
+
+def bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadTable(f"cannot read {path}: {error.strerror}") from error
+
+
+def header(data: bytes, path: Path) -> list[str]:
+    try:
+        names = next(csv.reader(io.StringIO(data[:BLOCK].decode("utf-8-sig", "ignore"), newline="")), [])
+    except csv.Error as error:
+        raise BadTable(f"{path} is not a CSV table: {error}") from error
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if not names or twice:
+        raise BadTable(f"{path} has {f'two columns {twice[0]}' if twice else 'no header line'}")
+    return names
+
+
+def parsed(line: bytes, number: int, path: Path) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise BadTable(f"{path}, line {number} is not JSON: {error}") from error
+    if not isinstance(row, dict):
+        raise BadTable(f"{path}, line {number} is not a JSON object")
+    return row
+
+
+def of_words(column: pa.ChunkedArray, name: str, path: Path) -> pa.ChunkedArray:
+    """A column of text in the schema's type; a column that the schema has not stays text."""
+    kind = KINDS.get(name)
+    with_type = kind is not None and not is_text(kind)
+    return guarded(lambda: typed(column, kind), name, path) if with_type else column
+
+
+def typed(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    if kinds.is_dictionary(kind):
+        return column.dictionary_encode()
+    if kinds.is_integer(kind):
+        return column.cast(pa.float64()).cast(kind)  # pandas writes 1.0 where a column has gaps
+    if kinds.is_floating(kind):
+        return column.cast(kind)
+    if is_bytes(kind):
+        return pa.chunked_array([of_each(column, bytes.fromhex, kind)])
+    return pa.chunked_array([of_each(column, lambda word: shaped(json.loads(word), kind), kind)])
+
+
+def of_each(column: pa.ChunkedArray, convert: Callable[[str], Any], kind: pa.DataType) -> pa.Array:
+    """Each distinct word converted once."""
+    encoded = column.combine_chunks().dictionary_encode()
+    found = pa.array([convert(word) for word in encoded.dictionary.to_pylist()], kind)
+    return pc.take(found, encoded.indices)
+
+
+def of_values(values: list[Any], name: str, path: Path) -> pa.Array:
+    """A column of JSON values in the schema's type; unknown columns in the type that fits all values, else as text."""
+    kind = KINDS.get(name)
+    if kind is not None:
+        return guarded(lambda: known(values, kind), name, path)
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.array([value if value is None or isinstance(value, str) else json.dumps(value) for value in values])
+
+
+def known(values: Iterable[Any], kind: pa.DataType) -> pa.Array:
+    if is_text(kind) or kinds.is_dictionary(kind):
+        words = pa.array([value if value is None else word(value) for value in values], pa.string())
+        return words.dictionary_encode() if kinds.is_dictionary(kind) else words
+    if is_bytes(kind):
+        return pa.array([value and bytes.fromhex(value) for value in values], kind)
+    return pa.array([None if value is None else shaped(value, kind) for value in values], kind)
+
+
+def word(value: Any) -> str:
+    """Ids that JSON holds as numbers are words here."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def shaped(value: Any, kind: pa.DataType) -> Any:
+    """A JSON object as the pairs that a map is made of."""
+    return list(value.items()) if kinds.is_map(kind) and isinstance(value, dict) else value
+
+
+def guarded(convert: Callable[[], Any], name: str, path: Path) -> Any:
+    try:
+        return convert()
+    except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError, TypeError) as error:
+        raise BadTable(f"{path}, column {name}: {error}") from error

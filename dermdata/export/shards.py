@@ -1,0 +1,94 @@
+"""How the rows of an export are cut into files, and which files of earlier runs are ours to keep or sweep."""
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dermdata import disk
+from dermdata.errors import UsageError
+from dermdata.export.about import OURS
+
+SHARD_BYTES, SHARD_ROWS = 500_000_000, 100_000
+GROUP_BYTES, GROUP_ROWS = 32_000_000, 65_536  # one row group is in memory at a time
+LAYOUT = "1"  # changes when the same rows shall be written otherwise
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Rows `start` to `stop` (exclusive) as one file."""
+
+    path: Path
+    start: int
+    stop: int
+
+
+def cut(sizes: Sequence[int], most_bytes: int, most_rows: int) -> list[tuple[int, int]]:
+    """Runs of rows, in order, each as long as both limits allow; at least one run, at least one row in each."""
+    runs, start, held = [], 0, 0
+    for row, size in enumerate(sizes):
+        if row > start and (held + size > most_bytes or row - start == most_rows):
+            runs.append((start, row))
+            start, held = row, 0
+        held += size
+    return [*runs, (start, len(sizes))]
+
+
+def named(folder: Path, stem: str, sizes: Sequence[int]) -> list[Shard]:
+    """The shards of a folder: `<stem>-00000-of-00003.parquet`."""
+    runs = cut(sizes, SHARD_BYTES, SHARD_ROWS)
+    names = [f"{stem}-{number:05}-of-{len(runs):05}.parquet" for number in range(len(runs))]
+    return [Shard(folder / name, *run) for name, run in zip(names, runs, strict=True)]
+
+
+def digest(table: pa.Table, sizes: Sequence[int], *parts: str) -> str:
+    """SHA-256 of all that decides the bytes of an export: equal digests, equal files."""
+    settings = (LAYOUT, pa.__version__, SHARD_BYTES, SHARD_ROWS, GROUP_BYTES, GROUP_ROWS, *parts, *sizes)
+    running = hashlib.sha256(repr(settings).encode())
+    for batch in table.combine_chunks().to_batches(max_chunksize=GROUP_ROWS):
+        running.update(batch.serialize())
+    running.update(table.schema.serialize())
+    return running.hexdigest()
+
+
+def digest_of(path: Path) -> str | None:
+    """The digest that an exported file carries; None for a file that is not there or not ours."""
+    try:
+        metadata = pq.read_metadata(path).metadata or {}
+    except (OSError, pa.ArrowInvalid):
+        return None
+    found: bytes | None = metadata.get(OURS)
+    return None if found is None else found.decode()
+
+
+def stale(folder: Path, stem: str, wanted: Sequence[Shard]) -> list[Path]:
+    """Shards of the same name that another run left; UsageError when the folder holds Parquet files not ours.
+
+    Shards of other datasets or splits may stay beside these; so may files that are not Parquet.
+    """
+    strangers = [path for path in tables_in(folder) if digest_of(path) is None]
+    if strangers:
+        shown = ", ".join(path.name for path in strangers[:3]) + (", …" if len(strangers) > 3 else "")
+        raise UsageError(
+            f"{folder} holds tables that dermdata did not export ({shown})",
+            hint="give an empty folder, so that the two cannot be mixed up",
+        )
+    pattern = re.compile(re.escape(stem) + r"-\d{5}-of-\d{5}\.parquet")
+    keep = {shard.path for shard in wanted}
+    return [path for path in tables_in(folder) if pattern.fullmatch(path.name) and path not in keep]
+
+
+def tables_in(folder: Path) -> Iterator[Path]:
+    if folder.is_dir():
+        yield from sorted(path for path in folder.glob("*.parquet") if not path.name.startswith("."))
+
+
+def sweep(paths: Sequence[Path]) -> None:
+    """Delete shards of another run, before the new ones come: a mixture must never be seen."""
+    for path in paths:
+        with disk.storage_errors(path):
+            path.unlink()

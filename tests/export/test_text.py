@@ -1,0 +1,240 @@
+"""CSV and JSON Lines: every value survives, in our own reader and in others'."""
+
+import csv
+import errno
+import io
+import json
+import math
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from export.conftest import MakeJob
+from export.samples import bare, table
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dermdata import export
+from dermdata.errors import BadTable, StorageError, UnknownName, UsageError
+from dermdata.export import cells, reading
+from dermdata.export import csv as csv_format
+from dermdata.export import jsonl as jsonl_format
+from dermdata.manifest import store
+
+READERS = {"csv": reading.read_csv, "jsonl": reading.read_jsonl}
+
+
+def back(path: Path, form: str) -> pa.Table:
+    return store.union([READERS[form](path)])
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_a_full_disk_leaves_no_half_file(
+    job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """ENOSPC: a StorageError that says so, and an earlier file stays whole."""
+    (path,) = export.write(form, job(f"x.{form}")).files
+    before = path.read_bytes()
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match="no room for"):
+        export.write(form, job(f"x.{form}"))
+    assert path.read_bytes() == before
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["cache", f"x.{form}", f"x.{form}.about.json"]
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_it_comes_back_as_it_was(job: MakeJob, rows: pa.Table, root: Path, form: str) -> None:
+    """Labels with commas, quotes, line ends, NA, right-to-left script; nested columns; nulls; but absolute paths."""
+    written = export.write(form, job(f"x.{form}"))
+    found = back(written.files[0], form).drop_columns(["path"])
+    assert found.to_pylist() == rows.drop_columns(["path"]).to_pylist()
+    assert found.schema.types == rows.drop_columns(["path"]).schema.types
+    assert back(written.files[0], form)["path"].to_pylist()[9:] == [
+        str(root / "images" / "IMG_0009.jpg"),
+        None,
+        None,
+    ]
+    assert written.left_out == {"rows without an image file": 2}
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+@pytest.mark.parametrize("count", [0, 1])
+def test_tables_of_nothing(job: MakeJob, form: str, count: int) -> None:
+    """No rows, or nothing but nulls in them."""
+    (path,) = export.write(form, job(f"x.{form}", table=table([bare(1)] * count))).files
+    assert back(path, form).to_pylist() == table([bare(1)] * count).to_pylist()
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_a_second_run_is_the_same_bytes(job: MakeJob, form: str) -> None:
+    """No clock, no machine, no order of threads is in the file."""
+    (one,) = export.write(form, job(f"one.{form}")).files
+    (two,) = export.write(form, job(f"two.{form}", jobs=1)).files
+    assert one.read_bytes() == two.read_bytes()
+
+
+@given(st.lists(st.none() | st.text(min_size=1), min_size=1))
+def test_any_text_survives(words: list[str | None]) -> None:
+    """Whatever a source calls things, both formats give it back."""
+    given_words = pa.table(
+        {"image_id": pa.array(["x"] * len(words)), "label_raw": pa.array(words, pa.string())}
+    )
+    path = Path("in memory")
+    text = b"".join(csv_format.chunks(given_words)).decode()
+    rows = list(csv.reader(io.StringIO(text, newline="")))
+    assert [row[1] or None for row in rows[1:]] == words
+    lines = b"".join(jsonl_format.chunks(given_words)).split(b"\n")[:-1]
+    assert [reading.parsed(line, 1, path)["label_raw"] for line in lines] == words
+
+
+def test_pandas_reads_the_csv(job: MakeJob, rows: pa.Table) -> None:
+    """With text read as text, pandas sees the same labels; a lone carriage return ends no line."""
+    import pandas as pd
+
+    (path,) = export.write("csv", job("x.csv")).files
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    assert frame["label_raw"].tolist() == [label or "" for label in rows["label_raw"].to_pylist()]
+    assert json.loads(frame["differential"][0]) == [
+        {"concept": "melanoma", "weight": 0.1},
+        {"concept": "eczema", "weight": None},
+    ]
+
+
+def test_every_line_has_every_key(job: MakeJob, rows: pa.Table) -> None:
+    """Readers that look at the first lines only must know all columns."""
+    (path,) = export.write("jsonl", job("x.jsonl")).files
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert all(list(line) == rows.column_names for line in lines)
+    assert lines[0]["concepts"] == {"papule": True, "ulcer": None}
+
+
+@pytest.mark.parametrize(
+    ("cell", "safe"),
+    [
+        ("=1+1", "'=1+1"), ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"), ("-1+1", "'-1+1"), ("@SUM(A1)", "'@SUM(A1)"),
+        ("\tx", "'\tx"), ("\rx", "'\rx"), ("-1.5", "-1.5"), ("+3e-4", "+3e-4"), ("-.5", "-.5"), ("-", "'-"),
+        ("-1.5\n", "'-1.5\n"), ("-٣", "'-٣"), ("nv", "nv"), ("", ""), (None, None),
+    ],
+)  # fmt: skip
+def test_excel_safe(cell: str | None, safe: str | None) -> None:
+    """What a spreadsheet would take for a formula is marked as text; plain numbers stay."""
+    assert csv_format.safe(cell) == safe
+
+
+def test_excel_safe_is_off_by_default(job: MakeJob) -> None:
+    """A mark in front of a label cannot be undone, so it must be asked for."""
+    (plain,) = export.write("csv", job("plain.csv")).files
+    (safe,) = export.write("csv", job("safe.csv", excel_safe=True)).files
+    assert ",=1+1," in plain.read_text(encoding="utf-8")
+    assert ",'=1+1," in safe.read_text(encoding="utf-8")
+    assert ",-1.5," in safe.read_text(encoding="utf-8")
+
+
+def test_floats_are_as_short_as_they_can_be() -> None:
+    """A 32-bit 0.1 is 0.1; NaN and infinity are null, for JSON has neither."""
+    column = pa.chunked_array([pa.array([0.1, 55, math.nan, math.inf, None], pa.float32())])
+    assert cells.values(column) == [0.1, 55.0, None, None, None]
+    assert cells.words(column) == ["0.1", "55", None, None, None]
+
+
+def test_text_cannot_hold_images(job: MakeJob) -> None:
+    """--embed with CSV says what can embed."""
+    with pytest.raises(UsageError, match="csv cannot hold images"):
+        export.write("csv", job(embed=True))
+
+
+def test_a_folder_gets_a_file_named_after_the_dataset(job: MakeJob, tmp_path: Path) -> None:
+    """OUT without an ending is a folder; several datasets together are `images`."""
+    assert export.write("csv", job("folder")).files == (tmp_path / "folder" / "demo.csv",)
+    two = table([bare(1), bare(1, "other")])
+    assert (
+        export.write("csv", job("folder", table=two, roots={"demo": tmp_path, "other": tmp_path}))
+        .files[0]
+        .name
+        == "images.csv"
+    )
+
+
+def test_provenance_lies_beside(job: MakeJob, tmp_path: Path) -> None:
+    """`<file>.about.json` says what the rows are of and what each column means."""
+    export.write("csv", job("x.csv"))
+    facts = json.loads((tmp_path / "x.csv.about.json").read_bytes())
+    assert (facts["rows"], facts["manifest"]["dataset"], facts["columns"]["age"]) == (12, "demo", "years")
+
+
+def test_an_unknown_format_is_named(job: MakeJob) -> None:
+    """With the nearest one that is there."""
+    with pytest.raises(UnknownName, match="unknown format 'cvs'") as caught:
+        export.write("cvs", job())
+    assert caught.value.near == ["csv"]
+
+
+# ------------------------------------------------------------------ reading tables of the user's own
+
+
+def test_a_table_made_by_pandas_is_understood(tmp_path: Path) -> None:
+    """Whole numbers written as 1.0, few columns, a column of one's own, a byte-order mark."""
+    path = tmp_path / "mine.csv"
+    path.write_text("\ufeffimage_id,fitzpatrick,score\n0001,1.0,0.5\n0002,,x\n", encoding="utf-8")
+    found = back(path, "csv")
+    assert found.select(["image_id", "fitzpatrick", "score"]).to_pylist() == [
+        {"image_id": "0001", "fitzpatrick": 1, "score": "0.5"},
+        {"image_id": "0002", "fitzpatrick": None, "score": "x"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no header line"), ("a,a\n1,2\n", "two columns a"), ("image_id,age\nx,old\n", "column age"),
+        ("image_id,fitzpatrick\nx,1.5\n", "column fitzpatrick"), ("image_id,extra\nx,{\n", "column extra"),
+        ("image_id,phash\nx,zz\n", "column phash"), ("a,b\n1\n", "Expected 2 columns"),
+    ],
+)  # fmt: skip
+def test_a_bad_csv_is_told_by_column(tmp_path: Path, text: str, words: str) -> None:
+    """The file and the column that is wrong, never a traceback."""
+    path = tmp_path / "bad.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(BadTable, match=words):
+        reading.read_csv(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{\n", "line 1 is not JSON"),
+        ("{}\n[]\n", "line 2 is not a JSON object"),
+        ('{"age": "old"}', "column age"),
+    ],
+)
+def test_a_bad_jsonl_is_told_by_line(tmp_path: Path, text: str, words: str) -> None:
+    """The file and the line that is wrong, never a traceback."""
+    path = tmp_path / "bad.jsonl"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(BadTable, match=words):
+        reading.read_jsonl(path)
+
+
+def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
+    """A CSV in another encoding is refused, not guessed at."""
+    path = tmp_path / "latin.csv"
+    path.write_bytes("image_id,caption\nx,Ausschläge\n".encode("latin-1"))
+    with pytest.raises(BadTable, match="UTF8"):
+        reading.read_csv(path)
+
+
+def test_json_values_of_several_kinds_become_text(tmp_path: Path) -> None:
+    """An id that is a number is a word; a column of one's own keeps its type if it has one."""
+    path = tmp_path / "mine.jsonl"
+    path.write_text(
+        '{"image_id": 7, "score": 0.5, "odd": 1}\n\n{"image_id": "b", "odd": "x"}\n', encoding="utf-8"
+    )
+    found = reading.read_jsonl(path)
+    assert found["image_id"].to_pylist() == ["7", "b"]
+    assert found["score"].to_pylist() == [0.5, None]
+    assert found["odd"].to_pylist() == ["1", "x"]
