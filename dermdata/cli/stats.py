@@ -1,0 +1,111 @@
+"""`dermdata stats`: how many images, patients and lesions, by diagnosis, sex, skin type or any column."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dermdata.cli.complete import dataset_names
+from dermdata.cli.output import FormatOption, console, emit, human, visible
+from dermdata.cli.state import state_of
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+app = typer.Typer()
+Row = dict[str, Any]
+TARGETS_HELP = "Datasets, manifests or - (an Arrow stream); all that is cached if none is given."
+BY_HELP = "Columns to count by, such as diagnosis,sex. [default: an overview]"
+MEASURES = ("images", "patients", "lesions", "share")
+NOT_STATED = "(not stated)"
+EIGHTHS = " ▏▎▍▌▋▊▉█"
+WIDEST, NARROWEST = 40, 8  # columns of a bar
+TEXT_WIDTH = 70  # what words and numbers of a row may take before the bar is cut short
+
+
+@app.command()
+def stats(
+    ctx: typer.Context,
+    targets: Annotated[
+        list[str] | None, typer.Argument(metavar="[TARGET…]", autocompletion=dataset_names, help=TARGETS_HELP)
+    ] = None,
+    by: Annotated[str | None, typer.Option(help=BY_HELP, metavar="COLS", show_default=False)] = None,
+    form: FormatOption = None,
+) -> None:
+    """Counts and cross-tables: images, patients and lesions in each cell."""
+    from dermdata import stats as room
+    from dermdata.cli.target import cached, load
+
+    state = state_of(ctx)
+    columns = [name.strip() for name in (by or "").split(",") if name.strip()]
+    loaded = load(state, targets or cached(state), [*(columns or room.OVERVIEW), *room.COUNTED.values()])
+    state.more(f"counting {', '.join(loaded.names)}")
+    table = loaded.table
+    rows = room.tabulate(table, columns) if columns else room.overview(table, overview_of(loaded.names, room.OVERVIEW))
+    keys = [*(columns or ("by", "value")), *MEASURES]
+    if form == "table" or (form is None and sys.stdout.isatty()):
+        show(rows, columns, table.num_rows, state.color)
+        return
+    emit(rows, keys, form, "stats", color=state.color)
+
+
+def overview_of(names: Sequence[str], columns: Sequence[str]) -> list[str]:
+    """Several datasets are also compared."""
+    return [*(["dataset"] if len(names) > 1 else []), *columns]
+
+
+def show(rows: list[Row], columns: Sequence[str], images: int, color: str) -> None:
+    """Tables with bars; one for each column of the overview."""
+    screen = console(sys.stdout, color)
+    width = max(NARROWEST, min(WIDEST, screen.width - TEXT_WIDTH))
+    blocks = can_show(EIGHTHS, sys.stdout.encoding)
+    screen.print(f"{images:,} images", markup=False)
+    tables: Iterable[tuple[Sequence[str], list[Row]]] = [(columns, rows)]
+    if not columns:
+        parts = groupby(rows, key=lambda row: row["by"])
+        tables = [((name,), [{name: row["value"], **row} for row in part]) for name, part in parts]
+    for names, part in tables:
+        screen.print()
+        screen.print(view(part, names, width, blocks=blocks))
+
+
+def view(rows: Sequence[Row], columns: Sequence[str], width: int, *, blocks: bool) -> "Table":
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD if blocks else box.ASCII2, pad_edge=False, show_edge=False)
+    for name in columns:
+        table.add_column(visible(name.replace("_", " ")), overflow="fold")
+    for name in MEASURES:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    largest = max((row["images"] for row in rows), default=1)
+    for row in rows:
+        words = [stated(name, row[name]) for name in columns]
+        numbers = [*(human(name, row[name]) for name in MEASURES[:-1]), f"{row['share']:.1%}"]
+        drawn = bar(row["images"] / largest, width, blocks=blocks)
+        table.add_row(*map(Text, words), *map(Text, numbers), Text(drawn, style="cyan"))
+    return table
+
+
+def stated(name: str, value: Any) -> str:
+    return NOT_STATED if value is None else visible(human(name, value))
+
+
+def bar(share: float, width: int, *, blocks: bool) -> str:
+    """A bar of up to `width` columns; anything above nothing is seen."""
+    if not blocks:
+        return "#" * max(1, round(share * width))
+    eighths = max(1, round(share * width * 8))
+    return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
+
+
+def can_show(text: str, encoding: str | None) -> bool:
+    try:
+        text.encode(encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,95 @@
+"""Counts and cross-tables of a manifest: images, patients and lesions in each cell."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as kinds
+
+from dermdata.errors import UnknownName, UsageError
+from dermdata.manifest.schema import SCHEMA
+
+Row = dict[str, Any]
+OVERVIEW = ("diagnosis", "malignancy", "fitzpatrick", "sex", "body_site")
+COUNTED = {"patients": "patient_id", "lesions": "lesion_id"}
+MEASURES = ("images", *COUNTED, "share")
+
+
+def tabulate(table: pa.Table, by: Sequence[str]) -> list[Row]:
+    """One row per combination of values: the `by` columns, then images, patients, lesions, share (of all images).
+
+    Patients and lesions are distinct ids, null where no row of the cell has one. A value that is not stated is
+    null and comes last; numbers ascend, words come by their number of images. UnknownName, UsageError.
+    """
+    by = list(dict.fromkeys(by))
+    cells = countable(table, by)
+    counts = [([], "count_all"), *((name, "count_distinct") for name in COUNTED.values())]
+    grouped = cells.group_by(by).aggregate(counts).to_pylist()
+    rows = [row_of(cell, by, table.num_rows) for cell in grouped]
+    return ordered(rows, by)
+
+
+def overview(table: pa.Table, columns: Sequence[str] = OVERVIEW) -> list[Row]:
+    """One-column tables one after the other: `by` (the column), `value`, images, patients, lesions, share."""
+    return [
+        {"by": name, "value": row[name], **{measure: row[measure] for measure in MEASURES}}
+        for name in columns
+        for row in tabulate(table, [name])
+    ]
+
+
+def countable(table: pa.Table, by: Sequence[str]) -> pa.Table:
+    """The columns to group by, as plain values, and the ids to count."""
+    columns = {name: groupable(table, name) for name in by}
+    for name in set(COUNTED.values()) - set(by):
+        there = name in table.column_names
+        columns[name] = plain(table[name]) if there else pa.nulls(table.num_rows, pa.string())
+    return pa.table(columns)
+
+
+def groupable(table: pa.Table, name: str) -> pa.ChunkedArray:
+    if name not in table.column_names:
+        known = dict.fromkeys((*table.column_names, *SCHEMA.names))
+        raise UnknownName("column", name, known, hint="columns of the manifest, such as diagnosis, sex, fitzpatrick")
+    if name in MEASURES:
+        raise UsageError(f"'{name}' is what is counted, not what can be counted by")
+    column = plain(table[name])
+    if kinds.is_nested(column.type):
+        what = f"column '{name}' holds several values in each row ({column.type})"
+        raise UsageError(what, hint="choose a column such as diagnosis, sex or fitzpatrick")
+    return column
+
+
+def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Words as words, NaN as not stated."""
+    if kinds.is_dictionary(column.type):
+        return column.cast(column.type.value_type)
+    return pc.if_else(pc.is_nan(column), None, column) if kinds.is_floating(column.type) else column
+
+
+def row_of(cell: Row, by: Sequence[str], images: int) -> Row:
+    """Zero known ids is "not known", not "none"."""
+    found = {name: cell[f"{column}_count_distinct"] or None for name, column in COUNTED.items()}
+    share = cell["count_all"] / images
+    return {**{name: cell[name] for name in by}, "images": cell["count_all"], **found, "share": share}
+
+
+def ordered(rows: list[Row], by: Sequence[str]) -> list[Row]:
+    totals = {name: total_of(rows, name) for name in by}
+    return sorted(rows, key=lambda row: [rank(row[name], totals[name]) for name in by])
+
+
+def total_of(rows: Sequence[Row], name: str) -> dict[Any, int]:
+    totals: dict[Any, int] = {}
+    for row in rows:
+        totals[row[name]] = totals.get(row[name], 0) + row["images"]
+    return totals
+
+
+def rank(value: Any, totals: dict[Any, int]) -> tuple[Any, ...]:
+    if value is None:
+        return (2,)
+    if isinstance(value, (int, float)):
+        return (0, value)
+    return (1, -totals[value], str(value))

@@ -1,0 +1,107 @@
+"""`dermdata stats`: the shape that scripts rely on, and what a person sees."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from export.samples import bare, row, table
+
+from dermdata import manifest
+from dermdata.cli import stats
+
+Cli = Callable[..., Any]
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    """A manifest of 12 rows, one of which says nothing and one of which has a hostile label."""
+    rows = [row(tmp_path / "images", number) for number in range(10)]
+    hostile = {**bare(10), "sex": "male", "diagnosis": "bad\x1b[31m\u202eword, [bold]x"}
+    path = tmp_path / "m.parquet"
+    manifest.write(table([*rows, hostile, bare(11)]), path, {})
+    return path
+
+
+def test_unknown_column(cli: Cli, target: Path) -> None:
+    """Exit 2 and the nearest one."""
+    answer = cli("stats", target, "--by", "sexx")
+    assert answer.code == 2
+    assert answer.err == "error: unknown column 'sexx'\nhint: did you mean sex?\n"
+
+
+def test_items_of_a_cross_table(cli: Cli, target: Path) -> None:
+    """The --by columns, images, patients, lesions; null for what is not stated."""
+    items = json.loads(cli("stats", target, "--by", "malignancy, sex", "-f", "json").out)["items"]
+    assert list(items[0]) == ["malignancy", "sex", "images", "patients", "lesions", "share"]
+    assert items[-1] | {"share": 0} == {
+        "malignancy": None,
+        "sex": None,
+        "images": 1,
+        "patients": None,
+        "lesions": None,
+        "share": 0,
+    }
+
+
+def test_items_of_the_overview(cli: Cli, target: Path) -> None:
+    """One row per value of each column: `by, value`, then the counts."""
+    document = json.loads(cli("stats", target, "-f", "json").out)
+    assert document["schema"] == "dermdata.stats/1"
+    assert list(document["items"][0]) == ["by", "value", "images", "patients", "lesions", "share"]
+    assert list(dict.fromkeys(item["by"] for item in document["items"])) == [
+        "diagnosis",
+        "malignancy",
+        "fitzpatrick",
+        "sex",
+        "body_site",
+    ]
+
+
+def test_in_a_pipe_it_is_tsv(cli: Cli, target: Path) -> None:
+    """A header and one line a cell, equal counts by word; what is not stated is empty."""
+    lines = cli("stats", target, "--by", "sex").out.splitlines()
+    assert [line.split("\t")[0] for line in lines] == ["sex", "female", "male", ""]
+
+
+def test_the_table_has_bars_and_harmless_labels(cli: Cli, target: Path) -> None:
+    """Control characters are shown, not obeyed; markup is text; null is "(not stated)"."""
+    out = cli("stats", target, "-f", "table").out
+    assert "█" in out
+    assert "(not stated)" in out
+    assert "bad\\x1b[31m\\x202eword, [bold]x" in out
+    assert "12 images" in out
+
+
+def test_no_rows_is_a_table_of_nothing(cli: Cli, tmp_path: Path) -> None:
+    """An empty manifest is no error."""
+    manifest.write(table([]), tmp_path / "none.parquet", {})
+    answer = cli("stats", tmp_path / "none.parquet", "-f", "table")
+    assert (answer.code, answer.out) == (0, "0 images\n")
+    assert cli("stats", tmp_path / "none.parquet", "--by", "sex", "-f", "table").code == 0
+
+
+def test_nothing_cached(cli: Cli) -> None:
+    """No TARGET and an empty cache: what to do first."""
+    answer = cli("stats")
+    assert answer.code == 2
+    assert "no dataset is in the cache" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("share", "blocks", "drawn"),
+    [(1, True, "█" * 10), (0.5, True, "█" * 5), (0.51, True, "█████▏"), (0.0001, True, "▏"),
+     (1, False, "#" * 10), (0.0001, False, "#")],
+)  # fmt: skip
+def test_bar(share: float, blocks: bool, drawn: str) -> None:
+    """Scaled to the width; the rarest is still seen."""
+    assert stats.bar(share, 10, blocks=blocks) == drawn
+
+
+def test_plain_where_blocks_cannot_be_shown() -> None:
+    """A terminal that is not UTF-8 gets ASCII."""
+    assert stats.can_show("█", "utf-8")
+    assert not stats.can_show("█", "ascii")
+    assert not stats.can_show("█", "latin-1")
+    assert not stats.can_show("█", None)
