@@ -46,4 +46,6 @@ def demo(
         code = run([*common, *words])
         if code:
             raise typer.Exit(code)
-    state.say(f"\nThe demo dataset is in {state.cache.root}; its split and exports are in {out.absolute()}")
+    state.say(
+        f"\nThe demo dataset is in {state.cache.root.absolute()}; its split and exports are in {out.absolute()}"
+    )

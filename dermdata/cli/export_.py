@@ -26,15 +26,23 @@ JOBS_HELP = "Threads that read images. [default: all cores]"
 def export(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="FORMAT", help="parquet, csv or jsonl", show_default=False)],
-    out: Annotated[str, typer.Option("--out", "-o", help="Folder or file to write.", metavar="OUT", show_default=False)],
+    out: Annotated[
+        str, typer.Option("--out", "-o", help="Folder or file to write.", metavar="OUT", show_default=False)
+    ],
     targets: Annotated[
         list[str] | None, typer.Argument(metavar="[TARGET…]", autocompletion=dataset_names, help=TARGETS_HELP)
     ] = None,
-    embed: Annotated[bool, typer.Option("--embed/--no-embed", help="Put the image bytes into the output.")] = False,
-    split: Annotated[str | None, typer.Option(help="Only this part: train, val, test, …", metavar="NAME")] = None,
+    embed: Annotated[
+        bool, typer.Option("--embed/--no-embed", help="Put the image bytes into the output.")
+    ] = False,
+    split: Annotated[
+        str | None, typer.Option(help="Only this part: train, val, test, …", metavar="NAME")
+    ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help=JOBS_HELP, show_default=False)] = None,
     excel_safe: Annotated[bool, typer.Option("--excel-safe", help=EXCEL_HELP)] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written; change nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be written; change nothing.")
+    ] = False,
     form: FormatOption = None,
 ) -> None:
     """Write manifests, and images if asked to, in the format of another tool; prints the paths."""

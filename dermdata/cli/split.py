@@ -83,7 +83,7 @@ def split(
         stable=stable,
         seed=seed,
     )
-    for line in (*result.grouping.why, *result.notes):
+    for line in (result.grouping.why, *result.notes):
         state.say(line)
     state.say(f"largest deviation of a class share: {result.largest_deviation:.4f} percentage points")
     if out != "-":

@@ -43,7 +43,11 @@ def stats(
     loaded = load(state, targets or cached(state), [*(columns or room.OVERVIEW), *room.COUNTED.values()])
     state.more(f"counting {', '.join(loaded.names)}")
     table = loaded.table
-    rows = room.tabulate(table, columns) if columns else room.overview(table, overview_of(loaded.names, room.OVERVIEW))
+    rows = (
+        room.tabulate(table, columns)
+        if columns
+        else room.overview(table, overview_of(loaded.names, room.OVERVIEW))
+    )
     keys = [*(columns or ("by", "value")), *MEASURES]
     if form == "table" or (form is None and sys.stdout.isatty()):
         show(rows, columns, table.num_rows, state.color)

@@ -58,9 +58,15 @@ def load(state: State, targets: Sequence[str], columns: Sequence[str] | None = N
 def cached(state: State) -> list[str]:
     """All datasets in the cache, as targets; UsageError when there is none."""
     here = state.cache.cached_names()
-    names = [name for name in state.catalog if name in here and state.cache.folder(state.catalog[name]).manifest.exists()]
+    names = [
+        name
+        for name in state.catalog
+        if name in here and state.cache.folder(state.catalog[name]).manifest.exists()
+    ]
     if not names:
-        raise UsageError("no dataset is in the cache", hint="`dermdata fetch NAME`, or give a manifest's path")
+        raise UsageError(
+            "no dataset is in the cache", hint="`dermdata fetch NAME`, or give a manifest's path"
+        )
     return sorted(names)
 
 
@@ -127,11 +133,15 @@ def of_arrow(path: Path) -> pa.Table:
 
 def of_stream() -> pa.Table:
     if sys.stdin.isatty():
-        raise UsageError("- reads an Arrow stream, but stdin is a terminal", hint="`dermdata … -o - | dermdata … -`")
+        raise UsageError(
+            "- reads an Arrow stream, but stdin is a terminal", hint="`dermdata … -o - | dermdata … -`"
+        )
     try:
         return pa.ipc.open_stream(sys.stdin.buffer).read_all()
     except (pa.ArrowInvalid, OSError) as error:
-        raise BadTable(f"stdin is not an Arrow stream: {error}", hint="the command before must end in `-o -`") from error
+        raise BadTable(
+            f"stdin is not an Arrow stream: {error}", hint="the command before must end in `-o -`"
+        ) from error
 
 
 def joined(tables: Sequence[pa.Table]) -> pa.Table:
@@ -147,7 +157,11 @@ def joined(tables: Sequence[pa.Table]) -> pa.Table:
 def with_maps(table: pa.Table) -> pa.Table:
     """Lists of {key, value}, as `export parquet` writes maps, as maps again."""
     for name, kind in reading.KINDS.items():
-        if name in table.column_names and pa.types.is_map(kind) and pa.types.is_list(table.schema.field(name).type):
+        if (
+            name in table.column_names
+            and pa.types.is_map(kind)
+            and pa.types.is_list(table.schema.field(name).type)
+        ):
             rows = [row and [(pair["key"], pair["value"]) for pair in row] for row in table[name].to_pylist()]
             table = table.set_column(table.column_names.index(name), name, pa.array(rows, kind))
     return table
@@ -184,7 +198,9 @@ def write_manifest(table: pa.Table, out: str, facts: Mapping[str, str]) -> None:
         disk.write(path, (csv if path.suffix == ".csv" else jsonl).chunks(table))
         about.write_beside(path, table)
     else:
-        raise UsageError(f"cannot tell the format of {out}", hint=f"OUT ends in {', '.join(SUFFIXES)}, or is -")
+        raise UsageError(
+            f"cannot tell the format of {out}", hint=f"OUT ends in {', '.join(SUFFIXES)}, or is -"
+        )
     return None
 
 

@@ -26,10 +26,21 @@ class Taken:
     url: str
 
 
-def take(file: File, place: Request | Path, target: Path, transfer: Transfer, progress: Progress) -> Taken:
-    """Download the file, or copy it from a folder, under its final name; only verified bytes get there."""
+def take(
+    file: File,
+    place: Request | Path,
+    target: Path,
+    transfer: Transfer,
+    progress: Progress,
+    *,
+    fresh: bool = False,
+) -> Taken:
+    """Download the file, or copy it from a folder, under its final name; only verified bytes get there.
+
+    What an interrupted run left whole is taken as it is, unless it must be `fresh`.
+    """
     progress.begin(file.name, file.size)
-    if whole := already(file, target):
+    if not fresh and (whole := already(file, target)):
         progress.end(file.name, "was there, its checksum is right")
         return whole
     if isinstance(place, Path):

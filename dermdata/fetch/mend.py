@@ -26,7 +26,7 @@ def mend(
         target = folder.path / content.path
         progress.begin(content.path, content.member.stored if content.member else content.size)
         if content.member is None:
-            ingest.take(file, place, target, transfer, progress)
+            ingest.take(file, place, target, transfer, progress, fresh=True)
         else:
             data = member_bytes(file, content.member, content.size, place, transfer)
             require(content, data)

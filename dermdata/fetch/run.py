@@ -82,7 +82,7 @@ def bring(plan: Plan, folder: Folder, workshop: Workshop, ledger: "Ledger") -> N
     def bring_one(file: File) -> None:
         place = workshop.resolve(plan.dataset, file)
         target = ingest.target_of(file, folder)
-        taken = ingest.take(file, place, target, workshop.transfer, workshop.progress)
+        taken = ingest.take(file, place, target, workshop.transfer, workshop.progress, fresh=plan.wants.force)
         ingest.require_first_seen(file, taken, ledger.before(file.name))
         if file.unpack:
             with one_unpacking:

@@ -1,0 +1,119 @@
+"""What holds for every command: exit codes, errors in words, streams, and what start-up may import."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("httpx", "pandas", "pyarrow", "numpy", "PIL", "pydantic", "rich", "duckdb")
+LIGHT_COMMANDS = (["list"], ["info", "ham10000"], ["--help"], ["--version"], ["labels", "find", "nevus"])
+
+
+@pytest.mark.parametrize("words", LIGHT_COMMANDS, ids=" ".join)
+def test_light_commands_import_nothing_heavy(words: list[str], tmp_path: Path) -> None:
+    """Start-up is a feature; --help alone may draw with rich."""
+    program = (
+        "import sys\nfrom dermdata.cli.app import run\n"
+        f"code = run({['--cache', str(tmp_path), *words]!r})\n"
+        "sys.stderr.write(' '.join(sorted({name.partition('.')[0] for name in sys.modules})))\nsys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stderr.split()) & set(HEAVY)
+    assert loaded <= ({"rich"} if words == ["--help"] else set())
+
+
+def test_an_unknown_command_gets_did_you_mean(cli: Callable) -> None:
+    """Exit 2, one error line, one hint line."""
+    answer = cli("fetsh")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == "error: unknown command 'fetsh'\nhint: did you mean fetch?\n"
+
+
+def test_an_unknown_dataset_gets_did_you_mean(cli: Callable) -> None:
+    """`fetch ham1000` names ham10000 and exits 2 before any request."""
+    answer = cli("--offline", "fetch", "ham1000")
+    assert answer.code == 2
+    assert answer.err == "error: unknown dataset 'ham1000'\nhint: did you mean ham10000?\n"
+
+
+def test_an_error_is_json_when_json_was_asked_for(cli: Callable) -> None:
+    """Code, message and hint on stderr; stdout stays empty."""
+    answer = cli("list", "--access", "opne", "--format", "json")
+    assert (answer.code, answer.out) == (2, "")
+    assert json.loads(answer.err)["error"] == {
+        "code": "unknown_name", "message": "unknown access 'opne'", "hint": "did you mean open?",
+    }  # fmt: skip
+
+
+def test_a_wrong_option_names_the_help(cli: Callable) -> None:
+    """Typer's own complaint in our words, exit 2."""
+    answer = cli("list", "--colour", "red")
+    assert answer.code == 2
+    assert answer.err.startswith("error: No such option: --colour")
+    assert "hint: `dermdata list --help` shows the options" in answer.err
+
+
+def test_version_and_help_go_to_stdout(cli: Callable) -> None:
+    """Both are data: they can be piped."""
+    assert cli("--version").out.startswith("dermdata ")
+    answer = cli("--help")
+    assert answer.code == 0
+    assert all(name in answer.out for name in ("list", "info", "fetch", "verify", "split", "export"))
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    """`dermdata labels tree | head -1`: no traceback, nothing on stderr."""
+    command = f"{sys.executable} -m dermdata labels tree --format jsonl 2>err | head -1; cat err >&2"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert json.loads(done.stdout)["concept"] == "skin-finding"
+    assert done.stderr == ""
+    Path("err").unlink(missing_ok=True)
+
+
+def test_names_pipe_into_the_next_command(tmp_path: Path) -> None:
+    """The shell line of the contract: list names, ask for each one's card as JSON, take the first line."""
+    python = f"{sys.executable} -m dermdata --cache {tmp_path}"
+    command = f"{python} list --format names | xargs -n1 {python} info --format json | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert json.loads(done.stdout)["schema"] == "dermdata.info/1"
+
+
+def test_a_broken_overlay_is_told_and_everything_else_works(cli: Callable, tmp_path: Path) -> None:
+    """The broken entry exits 2 with its issues; the others are not touched."""
+    entry = tmp_path / "mine" / "datasets" / "ours"
+    entry.mkdir(parents=True)
+    (entry / "dataset.toml").write_text('name = "ours"\ntitel = "Ours"\n', encoding="utf-8")
+    answer = cli("--catalog", tmp_path / "mine", "info", "ours")
+    assert answer.code == 2
+    assert "titel: unknown key, did you mean title?" in answer.err
+    assert cli("--catalog", tmp_path / "mine", "info", "ham10000").code == 0
+
+
+def test_quiet_says_nothing_but_results(cli: Callable) -> None:
+    """-q: stderr is empty when all goes well."""
+    answer = cli("-q", "fetch", "demo")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.strip().endswith("manifest.parquet")
+
+
+def test_an_interrupt_exits_130(monkeypatch: pytest.MonkeyPatch, cli: Callable) -> None:
+    """Ctrl-C in the middle of work."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dermdata.fetch.run", interrupted)
+    assert cli("fetch", "demo").code == 130
+
+
+def test_settings_come_from_option_then_environment(
+    cli: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """--cache wins over DERMDATA_CACHE."""
+    monkeypatch.setenv("DERMDATA_CACHE", str(tmp_path / "environment"))
+    assert cli("cache", "path", cache=tmp_path / "option").out.strip() == str(tmp_path / "option")

@@ -1,0 +1,137 @@
+"""`dermdata fetch`, in the words a person sees; what it does is in tests/contract and tests/test_main_job."""
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+from servers import Site
+
+
+def overlay(root: Path, *files: str, name: str = "demo") -> list[str]:
+    """A catalog folder that changes an entry's files; the options that lay it over."""
+    folder = root / "overlay" / "datasets" / name
+    folder.mkdir(parents=True)
+    text = "\n".join([f'extends = "{name}"', *(f"[[files]]\n{one}" for one in files)])
+    (folder / "dataset.toml").write_text(text, encoding="utf-8")
+    return ["--catalog", str(root / "overlay")]
+
+
+def test_the_manifest_path_is_the_only_thing_on_stdout(cli: Callable, tmp_path: Path) -> None:
+    """Talk goes to stderr, and says what is not as it should be."""
+    answer = cli("fetch", "demo")
+    assert answer.code == 0
+    assert Path(answer.out.strip()) == tmp_path / "cache/datasets/demo/1.0/manifest.parquet"
+    assert "120 rows of 120" in answer.err
+    assert "1 images cannot be decoded whole" in answer.err
+
+
+def test_a_dry_run_shows_the_plan_and_changes_nothing(cli: Callable, tmp_path: Path) -> None:
+    """Files, bytes and what is there already."""
+    rows = list(csv.DictReader(io.StringIO(cli("fetch", "demo", "--dry-run", "--format", "csv").out)))
+    assert [row["step"] for row in rows] == ["download"] * 3 + ["build"]
+    assert not (tmp_path / "cache" / "datasets").exists()
+    cli("fetch", "demo")
+    rows = list(csv.DictReader(io.StringIO(cli("fetch", "demo", "--dry-run", "--format", "csv").out)))
+    assert {row["step"] for row in rows} == {"have"}
+
+
+def test_only_metadata_then_the_rest(cli: Callable, tmp_path: Path) -> None:
+    """Rows without images first; the second fetch adds the images and keeps what is there."""
+    answer = cli("fetch", "demo", "--only", "metadata")
+    assert "120 rows without an image file" in answer.err
+    assert not list((tmp_path / "cache").rglob("*.jpg"))
+    answer = cli("fetch", "demo")
+    assert "2 files" in answer.err
+    assert len(list((tmp_path / "cache").rglob("*.jpg"))) == 120
+
+
+def test_a_wrong_checksum_exits_4_and_leaves_nothing(cli: Callable, tmp_path: Path) -> None:
+    """Both digests are named, nothing lies under a final name."""
+    options = overlay(tmp_path, f'name = "demo_metadata.csv"\nchecksum = "sha256:{"0" * 64}"')
+    answer = cli(*options, "fetch", "demo")
+    assert answer.code == 4
+    assert f"expected {'0' * 64}" in answer.err
+    assert not list((tmp_path / "cache").rglob("*.csv"))
+    assert not list((tmp_path / "cache").rglob("manifest.parquet"))
+
+
+def test_offline_needs_no_network_for_what_is_bundled_and_says_so_for_the_rest(cli: Callable) -> None:
+    """Exit 3 with the reason, not a time-out."""
+    assert cli("--offline", "fetch", "demo").code == 0
+    answer = cli("--offline", "fetch", "pad-ufes-20")
+    assert answer.code == 3
+    assert "offline" in answer.err.lower()
+
+
+def test_one_of_two_fails_the_other_is_done(cli: Callable) -> None:
+    """Exit 8; the failure is told where it happened."""
+    answer = cli("--offline", "fetch", "pad-ufes-20", "demo")
+    assert answer.code == 8
+    assert answer.out.strip().endswith("demo/1.0/manifest.parquet")
+    assert "pad-ufes-20" in answer.err
+
+
+def test_a_mirror_folder_is_used_first_and_its_bytes_are_checked(
+    cli: Callable, tmp_path: Path, site: Site
+) -> None:
+    """--mirror DIR: right bytes need no request, wrong ones are refused."""
+    import dermdata.catalog
+
+    bundled = dermdata.catalog.bundled() / "datasets" / "demo" / "files"
+    mirror = tmp_path / "mirror" / "demo"
+    mirror.mkdir(parents=True)
+    for path in bundled.iterdir():
+        (mirror / path.name).write_bytes(path.read_bytes())
+    assert cli("fetch", "demo", "--mirror", tmp_path / "mirror").code == 0
+    (mirror / "demo_metadata.csv").write_bytes(b"other bytes")
+    answer = cli("fetch", "demo", "--force", "--mirror", tmp_path / "mirror")
+    assert answer.code == 4
+
+
+def test_a_mirror_address_is_asked_before_the_catalogs_own(cli: Callable, tmp_path: Path, site: Site) -> None:
+    """--mirror URL: <mirror>/<dataset>/<file name>."""
+    table = b"img_id,patient_id,lesion_id,diagnostic,biopsed,age,gender,region,fitspatrick\n"
+    data = table + b"PAT_1.png,PAT_1,1,NEV,False,40,MALE,ARM,2.0\n"
+    from hashlib import sha256
+
+    options = overlay(
+        tmp_path,
+        f'name = "metadata.csv"\nsize = {len(data)}\nchecksum = "sha256:{sha256(data).hexdigest()}"',
+        name="pad-ufes-20",
+    )
+    site.put("https://mirror.example/pad-ufes-20/metadata.csv", data)
+    answer = cli(
+        *options,
+        "--rewrite",
+        site.rewrite,
+        "fetch",
+        "pad-ufes-20",
+        "--only",
+        "metadata",
+        "--mirror",
+        "https://mirror.example",
+    )
+    assert answer.code == 0, answer.err
+    assert [address for address, _ in site.requests] == ["mirror.example/pad-ufes-20/metadata.csv"]
+
+
+def test_a_broken_receipt_is_refused_in_words_and_force_mends_it(cli: Callable, tmp_path: Path) -> None:
+    """Our own state is never trusted blindly."""
+    cli("fetch", "demo")
+    (tmp_path / "cache/datasets/demo/1.0/receipt.json").write_text("{", encoding="utf-8")
+    answer = cli("fetch", "demo")
+    assert answer.code == 4
+    assert "hint: run `dermdata fetch demo --force`" in answer.err
+    assert cli("fetch", "demo", "--force").code == 0
+    assert cli("verify").code == 0
+
+
+def test_a_deleted_image_is_fetched_again_alone(cli: Callable, tmp_path: Path) -> None:
+    """fetch looks at sizes, so that it never says complete when it is not."""
+    cli("fetch", "demo")
+    next((tmp_path / "cache").rglob("DEMO_0005.jpg")).unlink()
+    answer = cli("fetch", "demo")
+    assert answer.code == 0
+    assert "0 files" in answer.err
+    assert cli("verify").code == 0
