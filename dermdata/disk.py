@@ -13,6 +13,8 @@ from dermdata.errors import StorageError
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
+NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP}  # some network file systems cannot sync a folder
+NAME_SHOWN = 40  # characters of the target's name in the temporary one, which must stay under 255 bytes
 
 
 @contextmanager
@@ -26,19 +28,31 @@ def storage_errors(path: Path, needed: int | None = None) -> Iterator[None]:
 
 def as_storage_error(error: OSError, path: Path, needed: int | None = None) -> StorageError:
     """The same failure in words a user can act on."""
+    if error.filename is not None and not belongs(str(error.filename), path):
+        return StorageError(f"cannot use {error.filename}: {error.strerror}")
     place = existing(path)
     if error.errno in FULL:
         wanted = f"{needed:,} bytes needed, " if needed is not None else ""
-        return StorageError(f"no room for {path}: {wanted}{space(place)}", hint="make room and run the same command again")
+        return StorageError(
+            f"no room for {path}: {wanted}{space(place)}", hint="make room and run the same command again"
+        )
     if error.errno in FORBIDDEN:
         reason = "is read-only" if error.errno == errno.EROFS else f"belongs to user {place.stat().st_uid}"
-        return StorageError(f"cannot write {path}: {place} {reason}", hint="choose another folder with --cache or -o")
+        return StorageError(
+            f"cannot write {path}: {place} {reason}", hint="choose another folder with --cache or -o"
+        )
     return StorageError(f"cannot use {path}: {error.strerror or error}")
 
 
+def belongs(name: str, path: Path) -> bool:
+    """Whether an error about the file `name` is one about writing `path`: itself, its folders, its temporary."""
+    named = Path(name)
+    return named == path or named.parent == path.parent or named in path.parents or path in named.parents
+
+
 def existing(path: Path) -> Path:
-    """The nearest ancestor that exists."""
-    while not path.exists() and path != path.parent:
+    """The nearest ancestor that exists and can be looked at."""
+    while not os.path.exists(path) and path != path.parent:  # noqa: PTH110  # Path.exists raises on long names
         path = path.parent
     return path
 
@@ -48,7 +62,7 @@ def space(place: Path) -> str:
     stat = os.statvfs(place)
     if stat.f_files and not stat.f_favail:
         return "no inodes free (too many files)"
-    return f"{shutil.disk_usage(place).free:,} free"
+    return f"{shutil.disk_usage(place).free:,} bytes free"
 
 
 def require_space(folder: Path, needed: int) -> None:
@@ -61,7 +75,7 @@ def require_space(folder: Path, needed: int) -> None:
 @contextmanager
 def replacing(target: Path) -> Iterator[BinaryIO]:
     """A new file that takes the target's name only when the block ends well and the bytes are on disk."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+    temporary = target.with_name(f".{target.name[:NAME_SHOWN]}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
@@ -74,7 +88,7 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
             temporary.replace(target)
             sync_folder(target.parent)
         except BaseException:
-            with suppress(FileNotFoundError):
+            with suppress(OSError):  # what stopped the write says more than a failed clean-up
                 temporary.unlink()
             raise
 
@@ -95,10 +109,13 @@ def write_text(target: Path, text: str) -> Hasher:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames and new names in a folder durable."""
+    """Make renames and new names in a folder durable, where the file system can."""
     handle = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in NO_FOLDER_SYNC:
+            raise
     finally:
         os.close(handle)
 

@@ -1,6 +1,7 @@
 """How one run is set up: option, then environment, then default; values, no I/O beyond reading the environment."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from dermdata.errors import UsageError
 
 FALSE = {"", "0", "false", "no", "off"}
+RULE = re.compile(r"(?P<source>.+)=(?P<target>https?://.+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,20 +33,22 @@ def from_environment(environment: Mapping[str, str]) -> dict[str, object]:
     if value := environment.get("DERMDATA_CATALOG"):
         found["catalogs"] = tuple(Path(part) for part in value.split(os.pathsep) if part)
     if value := environment.get("DERMDATA_OFFLINE"):
-        found["offline"] = value.lower() not in FALSE
+        found["offline"] = value.strip().lower() not in FALSE
     if value := environment.get("DERMDATA_REWRITE"):
         found["rewrite"] = rules(value.split())
     return found
 
 
 def rules(words: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """`FROM=TO` words as pairs; FROM ends at the last `=` before the target's scheme."""
+    """`FROM=TO` words as pairs; FROM ends at the last `=` before the target's scheme, which is http or https."""
     pairs = []
     for word in words:
-        source, separator, target = word.rpartition("=http")
-        if not separator or not source:
-            raise UsageError(f"'{word}' is no rewrite rule", hint="write FROM=TO, for example https://=http://proxy/web/")
-        pairs.append((source, f"http{target}"))
+        rule = RULE.fullmatch(word)
+        if not rule:
+            raise UsageError(
+                f"'{word}' is no rewrite rule", hint="write FROM=TO, for example https://=http://proxy/web/"
+            )
+        pairs.append((rule["source"], rule["target"]))
     return tuple(pairs)
 
 

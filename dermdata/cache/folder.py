@@ -1,0 +1,122 @@
+"""One version of one dataset on disk: its receipt, its contents, and how archives are unpacked into it."""
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from dermdata import checksum, disk
+from dermdata.cache.process import alive, here, machine
+from dermdata.cache.records import COLUMNS, Receipt, Tab, content_of, receipt_of, row_of
+from dermdata.errors import CacheDamaged
+from dermdata.model import Content
+
+RECEIPT_SCHEMA = "dermdata.receipt/1"
+ENCODING = ("utf-8", "surrogateescape")  # a tar's member may have a name that is not UTF-8
+TEMPORARY = re.compile(r"\..*\.(?P<host>[^.]+)-(?P<pid>\d+)\.[0-9a-f]{8}(\.old)?\.tmp", re.DOTALL)
+
+
+class Folder:
+    """One version of one dataset in the cache."""
+
+    def __init__(self, path: Path, name: str, version: str | None) -> None:
+        self.path, self.name, self.version = path, name, version
+        self.manifest = path / "manifest.parquet"
+
+    def receipt(self) -> Receipt | None:
+        """The receipt, None when nothing was fetched; CacheDamaged when it is broken or newer than we are."""
+        path = self.path / "receipt.json"
+        try:
+            data = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (ValueError, RecursionError) as error:
+            raise self.damaged(f"{path} is not JSON ({error})") from error
+        except OSError as error:
+            raise disk.as_storage_error(error, path) from error
+        if not isinstance(data, dict) or data.pop("schema", None) != RECEIPT_SCHEMA:
+            raise self.damaged(f"{path} was written by another version of dermdata")
+        try:
+            return receipt_of(data)
+        except (TypeError, KeyError) as error:
+            raise self.damaged(f"{path} is incomplete ({error})") from error
+
+    def damaged(self, what: str) -> CacheDamaged:
+        return CacheDamaged(what, hint=f"run `dermdata fetch {self.name} --force` to build it again")
+
+    def write_receipt(self, receipt: Receipt) -> None:
+        data = {"schema": RECEIPT_SCHEMA, **asdict(receipt)}
+        disk.write_text(self.path / "receipt.json", json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+    def contents(self) -> tuple[Content, ...]:
+        """Every file the folder should hold; CacheDamaged if the list is not the receipt's."""
+        receipt = self.receipt()
+        if receipt is None:
+            return ()
+        path = self.contents_path(receipt.contents_sha256)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError as error:
+            raise self.damaged(f"{path} is missing") from error
+        except OSError as error:
+            raise disk.as_storage_error(error, path) from error
+        if checksum.of_chunks([data]) != receipt.contents_sha256:
+            raise self.damaged(f"{path} was altered")
+        rows = csv.reader(io.StringIO(data.decode(*ENCODING), newline=""), Tab)
+        next(rows)
+        return tuple(content_of(dict(zip(COLUMNS, row, strict=True))) for row in rows)
+
+    @contextmanager
+    def unpacking(self, home: str) -> Iterator[Path]:
+        """A temporary folder that takes the name `home` when the block ends well, in place of an older one."""
+        target = self.path / home
+        mark = f".{target.name[: disk.NAME_SHOWN]}.{here()}.{os.urandom(4).hex()}"
+        temporary, old = target.with_name(f"{mark}.tmp"), target.with_name(f"{mark}.old.tmp")
+        with disk.storage_errors(target):
+            temporary.mkdir(parents=True)
+            try:
+                yield temporary
+                if target.exists():
+                    target.rename(old)  # a name, not a tree, is what changes between old and new
+                temporary.rename(target)
+                disk.sync_folder(target.parent)
+                if old.exists():
+                    shutil.rmtree(old)
+            except BaseException:
+                shutil.rmtree(temporary, ignore_errors=True)
+                raise
+
+    def sweep(self) -> None:
+        """Remove temporary folders that a process of this machine left behind when it was killed."""
+        for path in sorted(self.path.glob("**/.*.tmp")):
+            maker = TEMPORARY.fullmatch(path.name)
+            if maker and maker["host"] == machine() and path.is_dir() and not alive(int(maker["pid"])):
+                with disk.storage_errors(path):
+                    shutil.rmtree(path)
+
+    def write_contents(self, contents: Iterable[Content]) -> str:
+        """Write the list, by path; its SHA-256."""
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, Tab)
+        writer.writerow(COLUMNS)
+        writer.writerows(row_of(content) for content in sorted(contents, key=lambda one: one.path))
+        data = text.getvalue().encode(*ENCODING)
+        digest = checksum.of_chunks([data])
+        disk.write(self.contents_path(digest), [data])
+        return digest
+
+    def contents_path(self, digest: str | None) -> Path:
+        """Named by its digest, so that writing the receipt switches from one list to the next at once."""
+        return self.path / f"contents-{(digest or '')[:16]}.tsv"
+
+    def drop_old_contents(self, digest: str) -> None:
+        """Delete the lists that no receipt names any more."""
+        for path in self.path.glob("contents-*.tsv"):
+            if path != self.contents_path(digest):
+                path.unlink(missing_ok=True)

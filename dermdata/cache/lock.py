@@ -1,0 +1,63 @@
+"""Holds one dataset against other processes."""
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from dermdata import disk
+from dermdata.cache.process import machine
+from dermdata.errors import CacheBusy, StorageError
+
+NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS}
+
+
+@contextmanager
+def held(path: Path, name: str, waiting: Callable[[str], None], patience: float) -> Iterator[None]:
+    """Hold the lock file; whoever dies lets go of it."""
+    import fcntl
+
+    with disk.storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    try:
+        wait_for(lambda: fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB), handle, name, waiting, patience)
+        with suppress(OSError):  # a courtesy: on a full disk `cache remove` must still get its lock
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"process {os.getpid()} on {machine()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def wait_for(
+    take: Callable[[], None], handle: int, name: str, waiting: Callable[[str], None], patience: float
+) -> None:
+    """Try to take a lock until it is ours; where the file system has no locks, say so and go on."""
+    import time
+
+    said, deadline = False, time.monotonic() + patience
+    while True:
+        try:
+            return take()
+        except BlockingIOError:
+            holder = holder_of(handle)
+            if time.monotonic() > deadline:
+                raise CacheBusy(
+                    f"{name} is held by {holder}", hint="wait for it or stop it, then try again"
+                ) from None
+            if not said:
+                waiting(f"{name}: waiting for {holder}")
+            said = True
+            time.sleep(0.2)
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise StorageError(f"cannot lock {name}: {error.strerror}") from error
+            return waiting(f"{name}: this file system has no locks ({error.strerror}), going on without")
+
+
+def holder_of(handle: int) -> str:
+    """Who wrote itself into a lock file, fit for a terminal."""
+    note = os.pread(handle, 200, 0).decode(errors="replace").strip()
+    return "".join(sign for sign in note if sign.isprintable()) or "another process"

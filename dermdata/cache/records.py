@@ -1,0 +1,88 @@
+"""The receipt and the list of contents as values, and as the rows and JSON they are stored in; no I/O."""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from dermdata.model import Content, ImageFacts, Member
+
+COLUMNS = (
+    "path", "role", "file", "size", "sha256", "member", "offset", "stored", "method", "crc32",
+    "format", "mode", "width", "height", "problem",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetched:
+    """One catalog file as it was fetched."""
+
+    name: str
+    role: str
+    size: int  # bytes
+    sha256: str
+    checksum: str | None  # the published checksum that it matched; None: none is published
+    url: str  # where it came from, without query
+    fetched_at: str  # ISO 8601, UTC
+    path: str | None  # in the cache folder; None: an archive that was unpacked and let go
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """What a dataset's folder holds and how it came there."""
+
+    dataset: str
+    version: str | None
+    tool: str
+    catalog_digest: str
+    roles: tuple[str, ...]  # what was asked for
+    files: tuple[Fetched, ...]
+    manifest_sha256: str | None = None
+    contents_sha256: str | None = None
+    report: Mapping[str, Any] = field(default_factory=dict)  # counts, unmapped words, rows without image
+
+    def file(self, name: str) -> Fetched | None:
+        """The fetched file of this name, if it was fetched."""
+        return next((file for file in self.files if file.name == name), None)
+
+
+class Tab(csv.excel_tab):
+    """Tabs and LF; a cell is quoted where it holds a tab, a quote or a line end."""
+
+    lineterminator = "\n"
+
+
+def receipt_of(data: dict[str, Any]) -> Receipt:
+    """The receipt of its JSON; TypeError or KeyError when a part is absent, unknown or of another kind."""
+    files = tuple(Fetched(**file) for file in data.pop("files"))
+    receipt = Receipt(**data | {"files": files, "roles": tuple(data["roles"])})
+    texts = [receipt.dataset, receipt.tool, *receipt.roles, *(one.name for one in files)]
+    texts += [text for one in files for text in (one.sha256, one.url, one.fetched_at)]
+    if not all(isinstance(text, str) for text in texts) or not isinstance(receipt.report, dict):
+        raise TypeError("a text or the report is of another kind")
+    if not all(type(one.size) is int for one in files):
+        raise TypeError("a size is no whole number")
+    return receipt
+
+
+def row_of(content: Content) -> list[Any]:
+    member, image = content.member, content.image or ImageFacts()
+    place = [member.path, member.offset, member.stored, member.method, member.crc32] if member else [""] * 5
+    facts = [value if value is not None else "" for value in asdict(image).values()]
+    return [content.path, content.role, content.file, content.size, content.sha256, *place, *facts]
+
+
+def content_of(row: Mapping[str, str]) -> Content:
+    whole = {key: int(row[key]) for key in ("offset", "stored", "method", "crc32") if row[key]}
+    facts: dict[str, Any] = {name: row[name] or None for name in (one.name for one in fields(ImageFacts))}
+    for key in ("width", "height"):
+        facts[key] = int(facts[key]) if facts[key] else None
+    return Content(
+        path=row["path"],
+        role=row["role"],  # type: ignore[arg-type]  # written by us from a Content, under the receipt's hash
+        file=row["file"],
+        size=int(row["size"]),
+        sha256=row["sha256"],
+        member=Member(path=row["member"], **whole) if whole else None,
+        image=ImageFacts(**facts) if any(facts.values()) else None,
+    )
