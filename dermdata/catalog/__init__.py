@@ -47,7 +47,7 @@ class Catalog:
 
         if name in self.broken:
             raise BadCatalog(self.broken[name], hint="mend the file or leave out its --catalog folder")
-        found = self._aliases.get(name, name)
+        found = name if name in self._entries else self._aliases.get(name, name)
         if found not in self._entries:
             raise UnknownName(
                 "dataset", name, [*self._entries, *self._aliases], hint="`dermdata list` shows all names"
@@ -69,10 +69,12 @@ class Catalog:
 
 def open_catalog(overlays: Iterable[Path] = (), index_folder: Path | None = None) -> Catalog:
     """The bundled catalog with overlays on top, through the compiled index in `index_folder`."""
-    roots = (bundled(), *overlays)
+    roots = tuple(root.absolute() for root in (bundled(), *overlays))
     for root in roots:
         if not root.is_dir():
-            raise BadCatalog(f"no catalog folder at {root}", hint="--catalog wants a folder that holds datasets/")
+            raise BadCatalog(
+                f"no catalog folder at {root}", hint="--catalog wants a folder that holds datasets/"
+            )
     stamp = index.fingerprint(roots)
     path = index_folder / index_name(roots) if index_folder else None
     compiled = index.load(path, stamp) if path else None

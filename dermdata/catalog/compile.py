@@ -1,6 +1,5 @@
 """Builds the compiled index from the catalog's files: one summary item and one JSON text an entry."""
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -9,7 +8,9 @@ from typing import Any
 
 from dermdata.catalog.files import read_all
 from dermdata.model import Dataset
+from dermdata.vocabulary import tsv
 
+LABELS = ("field", "raw_label", "concept", "predicate", "malignancy", "members", "note")
 SKIN_TONE = {"fitzpatrick", "fitzpatrick_range", "monk"}
 
 
@@ -18,7 +19,9 @@ def build(roots: Sequence[Path]) -> dict[str, Any]:
     datasets, broken = read_all(roots)
     return {
         "items": [item(dataset, roots) for dataset in datasets.values()],
-        "entries": {name: json.dumps(plain(dataset), ensure_ascii=False) for name, dataset in datasets.items()},
+        "entries": {
+            name: json.dumps(plain(dataset), ensure_ascii=False) for name, dataset in datasets.items()
+        },
         "aliases": {alias: name for name, dataset in datasets.items() for alias in dataset.aliases},
         "broken": broken,
     }
@@ -26,11 +29,13 @@ def build(roots: Sequence[Path]) -> dict[str, Any]:
 
 def plain(dataset: Dataset) -> dict[str, Any]:
     """The entry as the data of a TOML file: nothing that is absent."""
-    return {key: value for key, value in asdict(dataset, dict_factory=without_none).items()}
+    return asdict(dataset, dict_factory=without_none)
 
 
 def without_none(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in pairs if value is not None}
+    return {
+        key: list(value) if isinstance(value, tuple) else value for key, value in pairs if value is not None
+    }
 
 
 def item(dataset: Dataset, roots: Sequence[Path]) -> dict[str, Any]:
@@ -77,9 +82,9 @@ def label_count(dataset: Dataset, roots: Sequence[Path]) -> int | None:
     for root in roots:
         path = root / "datasets" / dataset.name / "labels.tsv"
         if path.exists():
-            with path.open(encoding="utf-8", newline="") as file:
-                rows = csv.DictReader(file, delimiter="\t")
-                words |= {row["raw_label"] for row in rows if not used or row["field"] in used}
+            # a broken line only counts less here: whoever reads the labels is told of every issue
+            rows = tsv.read(path.read_text(encoding="utf-8", errors="replace"), LABELS, [])
+            words |= {row[1] for _, row in rows if not used or row[0] in used}
     return len(words) or None
 
 

@@ -1,13 +1,13 @@
 """Reads the folders of a catalog: TOML files, `files.tsv`, and overlays laid over each other."""
 
-import csv
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dermdata.catalog.check import files_of
 from dermdata.catalog.parse import overlay, parse
-from dermdata.errors import BadCatalog, DermdataError, UnknownName
+from dermdata.errors import BadCatalog, nearest
 from dermdata.model import Dataset
 
 Data = dict[str, Any]
@@ -30,36 +30,66 @@ def read_all(roots: Sequence[Path]) -> tuple[dict[str, Dataset], dict[str, str]]
             try:
                 raw[name] = laid_over(name, read_entry(path), raw, path)
                 origin[name] = str(path)
-            except DermdataError as error:
+            except BadCatalog as error:
                 broken[name] = error.message
-    datasets = {}
+    datasets: dict[str, Dataset] = {}
+    owner = dict.fromkeys(raw, "")  # who goes by a name: the entry of that name before any alias
     for name, data in raw.items():
         try:
-            datasets[name] = parse(data, origin[name])
+            dataset = parse(data, origin[name])
+            claim(dataset, owner, origin[name])
+            datasets[name] = dataset
         except BadCatalog as error:
             broken[name] = error.message
     return {name: datasets[name] for name in sorted(datasets.keys() - broken.keys())}, broken
 
 
+def claim(dataset: Dataset, owner: dict[str, str], source: str) -> None:
+    """Take the entry's aliases; BadCatalog when one is another's name, which it would silently replace."""
+    taken = [alias for alias in dataset.aliases if alias in owner]
+    if taken:
+        whose = [owner[alias] or alias for alias in taken]
+        raise BadCatalog(f"{source}: the alias {', '.join(taken)} already means {', '.join(whose)}")
+    owner.update(dict.fromkeys(dataset.aliases, dataset.name))
+
+
 def read_entry(path: Path) -> Data:
     """One TOML file's data, with the rows of a `files.tsv` beside it."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        data: Data = tomllib.loads(text_of(path))
+    except tomllib.TOMLDecodeError as error:
         raise BadCatalog(f"{path} is not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise BadCatalog(f"{path} is not valid TOML: nested too deeply") from error
     listing = path.with_name("files.tsv")
     if path.name == "dataset.toml" and listing.exists():
-        data["files"] = [*data.get("files", []), *read_listing(listing)]
+        data["files"] = [*files_of(data), *read_listing(listing)]
     return data
+
+
+def text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadCatalog(f"{path} is not UTF-8: {error}") from error
+    except OSError as error:
+        raise BadCatalog(f"{path} cannot be read: {error.strerror}") from error
 
 
 def read_listing(path: Path) -> list[Data]:
     """The files of a `files.tsv`: name, size, checksum and, where they cannot be derived, role and url."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return [file_of(row) for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)]
+    lines = text_of(path).splitlines()
+    header, files = lines[0].split("\t") if lines else [], []
+    for number, line in enumerate(lines[1:], 2):
+        cells = line.split("\t")
+        if line and len(cells) != len(header):
+            raise BadCatalog(f"{path}, line {number}: {len(cells)} fields, the header has {len(header)}")
+        if line:
+            files.append(file_of(dict(zip(header, cells, strict=True))))
+    return files
 
 
-def file_of(row: Mapping[str, str | None]) -> Data:
+def file_of(row: Mapping[str, str]) -> Data:
     data: Data = {key: value for key, value in row.items() if value and key != "url"}
     if "size" in data and data["size"].isdecimal():
         data["size"] = int(data["size"])
@@ -77,6 +107,10 @@ def laid_over(name: str, data: Data, below: Mapping[str, Data], path: Path) -> D
         if data.get("name") != name:
             raise BadCatalog(f"{path}: name must be '{name}', as its folder or file")
         return data
-    if base not in below:
-        raise BadCatalog(f"{path}: {UnknownName('dataset', str(base), below)} in extends")
-    return overlay(below[base], data) | {"name": name}
+    if not isinstance(base, str) or base not in below:
+        near = nearest(str(base), below)
+        asked = f", did you mean {near[0]}?" if near else ""
+        raise BadCatalog(f"{path}: no entry '{base}' in the catalogs below to extend{asked}")
+    if base != name or data.get("name", name) != name:
+        raise BadCatalog(f"{path}: changes the entry '{base}', so folder and name must be '{base}' too")
+    return overlay(below[base], data)

@@ -3,13 +3,15 @@
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from dermdata import __version__
 
 Item = dict[str, Any]
-SCHEMA = 1
+SCHEMA = 2
+PARTS = {"fingerprint": list, "items": list, "entries": dict, "aliases": dict, "broken": dict}
 LAYOUT = ("dataset.toml", "labels.tsv", "files.tsv")
 
 
@@ -40,12 +42,18 @@ def stamps(folder: Path, names: Iterable[str] | None) -> list[list[Any]]:
 
 
 def load(path: Path, stamp: list[list[Any]]) -> dict[str, Any] | None:
-    """The index if it is there, whole and of these files; None when it must be built again."""
+    """The index if it is there, whole and of these files; None when it must be built again.
+
+    A file changed in the same tick of the clock as the index was written cannot be told from an unchanged
+    one, so the index must be younger than all of them.
+    """
     try:
-        index = json.loads(path.read_bytes())
-        return index if index["fingerprint"] == stamp else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # absent, torn or of another version: it is only a copy, so it is made again
+        written, index = path.stat().st_mtime_ns, json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None  # absent or torn: it is only a copy, so it is made again
+    whole = isinstance(index, dict) and all(isinstance(index.get(key), kind) for key, kind in PARTS.items())
+    younger = all(changed < written for _, changed, _ in stamp[1:])
+    return index if whole and younger and index["fingerprint"] == stamp else None
 
 
 def save(path: Path, index: Mapping[str, Any]) -> None:
@@ -56,4 +64,5 @@ def save(path: Path, index: Mapping[str, Any]) -> None:
         temporary.write_text(json.dumps(index, ensure_ascii=False), encoding="utf-8")
         temporary.replace(path)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a read-only file system refuses this too
+            temporary.unlink()

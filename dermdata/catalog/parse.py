@@ -1,37 +1,26 @@
 """One catalog file's data -> one frozen Dataset, or every issue of the file at once (pure)."""
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from dermdata import checksum
-from dermdata.errors import BadCatalog, UsageError, nearest
-from dermdata.model import Dataset, File, Table
+from dermdata.catalog.check import Data, Issues, check, files_of
+from dermdata.errors import BadCatalog, nearest
+from dermdata.model import Dataset
 
-Data = Mapping[str, Any]
-SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 NOT_MERGED = {"extends"}
-
-
-class Issues:
-    """Problems found so far, each with its place."""
-
-    def __init__(self) -> None:
-        self.found: list[str] = []
-
-    def add(self, where: str, problem: str) -> None:
-        self.found.append(f"{where}: {problem}" if where else problem)
+WORDS = {"str": "text", "Mapping": "a table", "dict": "a table", "list": "a list", "int": "a whole number"}
+WORDS |= {"bool": "true or false", "float": "a decimal number"}
 
 
 def parse(data: Data, source: str) -> Dataset:
     """The entry that a TOML file's data describes; BadCatalog lists every issue with its place."""
     issues = Issues()
     dataset = structure(Dataset, data, "", issues)
-    if not issues.found:
-        check(dataset, issues)
+    if isinstance(data, Mapping):
+        check(data, issues)
     if issues.found:
         lines = "".join(f"\n  {issue}" for issue in issues.found)
         raise BadCatalog(f"{source} has {len(issues.found)} issue(s):{lines}")
@@ -52,7 +41,7 @@ def structure(cls: type, data: Any, where: str, issues: Issues) -> Any:
         issues.add(where, f"must be a table, not {kind_of(data)}")
         return None
     known = {field.name: field for field in fields(cls)}
-    for key in data.keys() - known.keys():
+    for key in (key for key in data if key not in known):
         near = nearest(key, known)
         issues.add(place(where, key), f"unknown key{f', did you mean {near[0]}?' if near else ''}")
     values = {}
@@ -77,8 +66,8 @@ def convert(kind: Any, value: Any, where: str, issues: Issues) -> Any:
         return mapping(args[1], value, where, issues)
     if is_dataclass(kind) and isinstance(kind, type):
         return structure(kind, value, where, issues)
-    if kind is not bool and isinstance(value, bool) or not isinstance(value, kind):
-        issues.add(where, f"must be {kind.__name__}, not {kind_of(value)}")
+    if (kind is not bool and isinstance(value, bool)) or not isinstance(value, kind):
+        issues.add(where, f"must be {WORDS.get(kind.__name__, kind.__name__)}, not {kind_of(value)}")
     return value
 
 
@@ -112,52 +101,8 @@ def place(where: str, key: str) -> str:
 
 
 def kind_of(value: Any) -> str:
-    return {"str": "text", "Mapping": "a table", "dict": "a table", "list": "a list"}.get(
-        type(value).__name__, type(value).__name__
-    )
-
-
-# ------------------------------------------------------------------ meaning
-
-
-def check(dataset: Dataset, issues: Issues) -> None:
-    """What types cannot say: slugs, checksums, names that refer to each other."""
-    if not SLUG.match(dataset.name):
-        issues.add("name", f"'{dataset.name}' must be kebab-case [a-z0-9-]")
-    names = [file.name for file in dataset.files]
-    for name in {name for name in names if names.count(name) > 1}:
-        issues.add(f"files[{name}]", "is listed twice")
-    for file in dataset.files:
-        check_file(file, f"files[{file.name}]", issues)
-    for number, table in enumerate(dataset.table):
-        check_table(table, f"table[{number}]", names, issues)
-    if dataset.access.kind == "unavailable" and not dataset.access.evidence:
-        issues.add("access.evidence", "is missing: say why it cannot be had")
-
-
-def check_file(file: File, where: str, issues: Issues) -> None:
-    if file.checksum:
-        try:
-            checksum.parse(file.checksum)
-        except UsageError as error:
-            issues.add(f"{where}.checksum", error.message)
-    if file.size is not None and file.size <= 0:
-        issues.add(f"{where}.size", "must be positive")
-    for url in file.urls:
-        if not url.startswith(("https://", "http://")):
-            issues.add(f"{where}.urls", f"'{url}' is no http(s) address")
-    parts = file.name.replace("\\", "/").split("/")
-    if "" in parts or ".." in parts:
-        issues.add(f"{where}.name", "must be a plain relative path")
-
-
-def check_table(table: Table, where: str, names: Iterable[str], issues: Issues) -> None:
-    wanted = [("file", table.file), *(("join", join.file) for join in table.join)]
-    wanted += [("images", name) for name in table.images]
-    for key, name in wanted:
-        if name is not None and name not in names:
-            near = nearest(name, names)
-            issues.add(f"{where}.{key}", f"no [[files]] entry '{name}'{f', did you mean {near[0]}?' if near else ''}")
+    name = type(value).__name__
+    return WORDS.get(name, name)
 
 
 # ------------------------------------------------------------------ overlays
@@ -170,7 +115,7 @@ def overlay(base: Data, changes: Data) -> dict[str, Any]:
         if key in NOT_MERGED:
             continue
         if key == "files":
-            merged[key] = overlay_files(base.get(key, []), value)
+            merged[key] = overlay_files(files_of(base), files_of(changes))
         elif isinstance(value, Mapping) and isinstance(base.get(key), Mapping):
             merged[key] = overlay(base[key], value)
         else:
@@ -178,8 +123,17 @@ def overlay(base: Data, changes: Data) -> dict[str, Any]:
     return merged
 
 
-def overlay_files(base: list[Data], changes: list[Data]) -> list[Data]:
-    by_name = {str(file.get("name")): dict(file) for file in base}
+def overlay_files(base: list[Any], changes: list[Any]) -> list[Any]:
+    """The base's files, each changed by the one of its name, then the new ones; misfits stay to be told of."""
+    merged = [dict(file) if isinstance(file, Mapping) else file for file in base]
+    by_name = {file["name"]: file for file in merged if isinstance(file, dict) and has_name(file)}
     for change in changes:
-        by_name.setdefault(str(change.get("name")), {}).update(change)
-    return list(by_name.values())
+        if isinstance(change, Mapping) and has_name(change) and change["name"] in by_name:
+            by_name[change["name"]].update(change)
+        else:
+            merged.append(change)
+    return merged
+
+
+def has_name(file: Data) -> bool:
+    return isinstance(file.get("name"), str)

@@ -10,14 +10,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dermdata.errors import UnknownName
 from dermdata.labels import Crosswalk
 from dermdata.manifest import harmonize
+from dermdata.manifest.counts import differences
 from dermdata.manifest.match import ImageIndex
-from dermdata.manifest.schema import ALLOWED, KEYS, SCHEMA
+from dermdata.manifest.schema import ALLOWED, KEYS, LIMITS, MAPPABLE, SCHEMA
 from dermdata.model import Content, Dataset, Table
 from dermdata.vocabulary import Vocabulary
 
-RAW_KEPT = {"image_id", "label_raw", "caption", "attribution", "case_id"}
+NOT_CONVERTED = {"image", "image_id", "isic_id", "label_raw", "malignancy", *KEYS}
+FOLDS = (0, 100)
+OURS = {"@path", "@one-hot"}  # columns that the readers make of paths and one-hot classes
 
 
 @dataclass
@@ -61,7 +65,8 @@ def build(
         maker = Maker(dataset, source, images, crosswalk, vocabulary, body_sites, report)
         tables.append(maker.table())
     table = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
-    table = unique(table.combine_chunks(), report)
+    table = unique(table.unify_dictionaries().combine_chunks(), report)
+    table = harmonize.canonical(table)
     report.rows = table.num_rows
     report.images_without_row = images.unclaimed()
     report.differences = differences(dataset, table)
@@ -69,7 +74,10 @@ def build(
 
 
 def unique(table: pa.Table, report: Report) -> pa.Table:
-    """Ordered by image_id; of rows with one image_id the first stays, the others are listed as rejected."""
+    """Ordered by image_id; rows without one, and all but the first of those with the same, are rejected."""
+    nameless = pc.equal(table["image_id"], "")
+    reject(table.filter(nameless), "the source names no image", report)
+    table = table.filter(pc.invert(nameless))
     order = pc.sort_indices(table, sort_keys=[("image_id", "ascending")])
     table = table.take(order)
     ids = table["image_id"].combine_chunks()
@@ -78,29 +86,14 @@ def unique(table: pa.Table, report: Report) -> pa.Table:
     again = pc.equal(ids.slice(1), ids.slice(0, len(ids) - 1))
     twice = pa.concat_arrays([pa.array([False]), again])
     if pc.any(twice).as_py():
-        lost = table.filter(twice)
-        report.rejected += [
-            {"image_id": row["image_id"], "label_raw": row["label_raw"], "reason": "image_id appears more than once"}
-            for row in lost.select(["image_id", "label_raw"]).to_pylist()
-        ]
+        reject(table.filter(twice), "image_id appears more than once", report)
         table = table.filter(pc.invert(twice))
     return table
 
 
-def differences(dataset: Dataset, table: pa.Table) -> list[str]:
-    """Where the rows differ from the counts that the catalog expects."""
-    counts, found = dataset.counts, []
-    actual = {
-        "images": table.num_rows,
-        "lesions": pc.count_distinct(table["lesion_id"]).as_py(),
-        "patients": pc.count_distinct(table["patient_id"]).as_py(),
-        "cases": pc.count_distinct(table["case_id"]).as_py(),
-    }
-    for name, number in actual.items():
-        expected = getattr(counts, name)
-        if expected is not None and number and expected != number:
-            found.append(f"{number:,} {name}, the catalog expects {expected:,}")
-    return found
+def reject(lost: pa.Table, reason: str, report: Report) -> None:
+    rows = lost.select(["image_id", "label_raw"]).to_pylist()
+    report.rejected += [{**row, "reason": reason} for row in rows]
 
 
 class Maker:
@@ -127,10 +120,11 @@ class Maker:
             report.unpartnered[name] = report.unpartnered.get(name, 0) + count
 
     def table(self) -> pa.Table:
+        self.require_fields()
         self.identity()
         self.image_facts()
         self.label()
-        for name in self.fields() - self.columns.keys() - {"image", "label_raw", "isic_id"}:
+        for name in sorted(self.fields() - NOT_CONVERTED):
             self.columns |= self.convert(name)
         self.rights()
         self.columns["extra"] = self.extra()
@@ -144,30 +138,46 @@ class Maker:
     def fields(self) -> set[str]:
         return set(self.spec.columns) | set(self.spec.constants)
 
-    def text(self, name: str) -> pa.Array:
-        """Our field's raw words: a constant, a source column, or several joined by "/"; "" for none."""
+    def require_fields(self) -> None:
+        """UnknownName for a field that is no column of the manifest, or one that no catalog can set."""
+        for name in sorted(self.fields() - set(MAPPABLE)):
+            raise UnknownName("manifest column", name, MAPPABLE, hint=f"one of {', '.join(MAPPABLE)}")
+        if not {"image", "image_id"} & set(self.spec.columns):
+            raise UnknownName("image column", "", (), hint="[table.columns] needs image_id or image")
+
+    def parts(self, name: str) -> list[pa.Array]:
+        """Our field's raw words: a constant, or the source's columns; "" for none."""
         if name in self.spec.constants:
-            return pa.array([self.spec.constants[name]] * self.count, pa.string())
-        parts = [self.rows[column].combine_chunks() for column in self.spec.columns[name]]
+            return [pa.array([self.spec.constants[name]] * self.count, pa.string())]
+        return [self.rows[column].combine_chunks() for column in self.spec.columns[name]]
+
+    def text(self, name: str) -> pa.Array:
+        """Our field's raw words as one, several columns joined by "/"; "" where all are empty."""
+        parts = self.parts(name)
         if len(parts) == 1:
             return parts[0]
-        return pc.binary_join_element_wise(*parts, "/")
+        joined = pc.binary_join_element_wise(*parts, "/")
+        return pc.if_else(pc.equal(joined, "/" * (len(parts) - 1)), "", joined)
 
     # -------------------------------------------------------------- identity and image
 
     def identity(self) -> None:
-        ids = harmonize.without_extension(self.text("image_id" if "image_id" in self.spec.columns else "image"))
+        ids = harmonize.without_extension(
+            self.text("image_id" if "image_id" in self.spec.columns else "image")
+        )
         self.columns["image_id"] = ids
         self.columns["dataset"] = harmonize.constant(self.dataset.name, self.count)
         self.columns["key"] = pc.binary_join_element_wise(self.dataset.name, ids, "/")
         if "isic_id" in self.fields():
             self.columns["isic_id"] = harmonize.isic_id(self.text("isic_id"))
         for name in KEYS:
-            if name in self.spec.columns:
-                self.columns[name] = harmonize.namespaced(self.text(name), self.dataset.name, self.spec.missing)
+            if name in self.fields():
+                self.columns[name] = harmonize.namespaced(
+                    self.parts(name), self.dataset.name, self.spec.missing
+                )
 
     def image_facts(self) -> None:
-        named = self.text("image") if "image" in self.spec.columns else self.columns["image_id"]
+        named = self.text("image" if "image" in self.spec.columns else "image_id")
         names = self.spec.images or None
         found, problems = self.images.find(named.to_pylist(), names)
         self.columns |= harmonize.image_columns(found, problems)
@@ -179,12 +189,20 @@ class Maker:
     # -------------------------------------------------------------- words
 
     def label(self) -> None:
-        if "label_raw" not in self.fields():
-            return
+        if "label_raw" in self.fields():
+            self.diagnosis()
+        if "malignancy" in self.fields():  # what the source says itself comes before what its label means
+            said = self.convert("malignancy")["malignancy"]
+            meant = self.columns.get("malignancy")
+            self.columns["malignancy"] = said if meant is None else harmonize.first_known(said, meant)
+
+    def diagnosis(self) -> None:
         raw = self.text("label_raw")
         name = self.spec.label_field or "/".join(self.spec.columns.get("label_raw", ("label_raw",)))
         self.columns["label_raw"] = harmonize.null_if(raw, ("",))
-        self.columns |= harmonize.diagnosis(raw, name, self.crosswalk, self.vocabulary, self.report.unmapped_labels)
+        self.columns |= harmonize.diagnosis(
+            raw, name, self.crosswalk, self.vocabulary, self.report.unmapped_labels
+        )
 
     def convert(self, name: str) -> dict[str, pa.Array]:
         """One harmonized field, and the raw twin that MANIFEST keeps of it."""
@@ -196,7 +214,7 @@ class Maker:
             return words.body_sites(self.body_sites, unmapped)
         kind = SCHEMA.field(name).type
         if pa.types.is_integer(kind):
-            return {name: words.whole_numbers(kind, unmapped)}
+            return {name: words.whole_numbers(kind, LIMITS.get(name, FOLDS), unmapped)}
         if pa.types.is_list(kind):
             return {name: words.ranges(kind, unmapped)}
         if name in ALLOWED:
@@ -211,24 +229,33 @@ class Maker:
         return note
 
     def rights(self) -> None:
-        if self.dataset.license.id and "license" not in self.columns:
-            self.columns["license"] = harmonize.constant(self.dataset.license.id, self.count)
+        if self.dataset.license.id is None:
+            return
+        whole = harmonize.constant(self.dataset.license.id, self.count)
+        own = self.columns.get("license")
+        self.columns["license"] = whole if own is None else harmonize.first_known(own, whole)
 
     def extra(self) -> pa.Array:
         """Every source column whose words do not stand verbatim in a manifest column."""
-        kept = {column for name in RAW_KEPT for column in self.spec.columns.get(name, ()) if name in self.columns}
-        kept |= {column for name in ("body_site",) for column in self.spec.columns.get(name, ())}
-        for name, columns in self.spec.columns.items():
-            if len(columns) == 1 and name in self.columns and self.verbatim(name, columns[0]):
-                kept.add(columns[0])
-        left = [name for name in self.rows.column_names if name not in kept and not name.startswith("@")]
-        return harmonize.extra({name: self.rows[name].combine_chunks() for name in left}, self.count)
+        kept = {
+            columns[0]
+            for name, columns in self.spec.columns.items()
+            if len(columns) == 1
+            and (self.verbatim(name, columns[0]) or self.verbatim(f"{name}_raw", columns[0]))
+        }
+        kept |= OURS - {column for columns in self.spec.columns.values() for column in columns}
+        left = [name for name in self.rows.column_names if name not in kept]
+        return harmonize.other_words({name: self.rows[name].combine_chunks() for name in left}, self.count)
 
     def verbatim(self, name: str, column: str) -> bool:
         """Whether the manifest column says the very words of the source column (null for empty)."""
-        ours = self.columns[name]
-        if name in KEYS:
-            return True  # the namespaced id holds the source's own
-        if not (pa.types.is_dictionary(ours.type) or pa.types.is_string(ours.type)):
+        ours = self.columns.get(name)
+        if ours is None or not (pa.types.is_dictionary(ours.type) or pa.types.is_string(ours.type)):
             return False
-        return bool(pc.all(pc.equal(pc.fill_null(ours.cast(pa.string()), ""), self.rows[column].combine_chunks())).as_py())
+        words = pc.fill_null(ours.cast(pa.string()), "")
+        if name in KEYS:  # the namespaced id holds the source's own
+            start = f"{self.dataset.name}/"
+            words = pc.if_else(
+                pc.starts_with(words, start), pc.utf8_slice_codeunits(words, len(start)), words
+            )
+        return bool(pc.all(pc.equal(words, self.rows[column].combine_chunks())).as_py())

@@ -8,14 +8,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dermdata.labels import Crosswalk, harmonize
-from dermdata.manifest.schema import BY_NAME, WORDS
+from dermdata.manifest.schema import BY_NAME, EXTENSION_PATTERN, WORDS
 from dermdata.model import Content
 from dermdata.vocabulary import Vocabulary
 
 Note = Callable[[str, int], None]
-EXTENSION = r"\.(?i:jpe?g|png|tiff?|bmp|gif|webp)$"
 RANGE = re.compile(r"([1-6])-([1-6])\Z")
-MATCHES = ("diagnosis", "diagnosis_name", "diagnosis_match", "malignancy")
+WHOLE = re.compile(r"([0-9]{1,3})(\.0*)?\Z")
+NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?\Z")
 
 
 def constant(word: str, count: int) -> pa.DictionaryArray:
@@ -29,7 +29,7 @@ def null_if(column: pa.Array, missing: Sequence[str]) -> pa.Array:
 
 
 def without_extension(column: pa.Array) -> pa.Array:
-    return pc.replace_substring_regex(column, EXTENSION, "")
+    return pc.replace_substring_regex(column, EXTENSION_PATTERN, "")
 
 
 def isic_id(column: pa.Array) -> pa.Array:
@@ -38,9 +38,12 @@ def isic_id(column: pa.Array) -> pa.Array:
     return pc.if_else(pc.match_substring_regex(bare, r"^ISIC_\d+$"), bare, None)
 
 
-def namespaced(column: pa.Array, dataset: str, missing: Sequence[str]) -> pa.Array:
-    """`dataset/id`, so that ids of two sources never meet; ISIC's own IP_ and IL_ ids stay."""
-    known = null_if(pc.utf8_rtrim(column, "/"), missing)
+def namespaced(parts: Sequence[pa.Array], dataset: str, missing: Sequence[str]) -> pa.Array:
+    """`dataset/id`, so that ids of two sources never meet; ISIC's own IP_ and IL_ ids stay.
+
+    A key of several parts is null where one of them is: half a key would make one of many.
+    """
+    known = pc.binary_join_element_wise(*(null_if(part, ("", *missing)) for part in parts), "/")
     own = pc.match_substring_regex(known, r"^I[LP]_\d{7}$")
     return pc.if_else(own, known, pc.binary_join_element_wise(dataset, known, "/"))
 
@@ -52,11 +55,11 @@ def diagnosis(
     encoded = raw.dictionary_encode()
     words = encoded.dictionary.to_pylist()
     known = harmonize(field, [word for word in words if word], crosswalk, vocabulary)
-    for word, rows in counted(encoded):
+    for word, count in counted(encoded):
         if word and word not in known:
-            unmapped[f"{field}: {word}"] = unmapped.get(f"{field}: {word}", 0) + rows
+            unmapped[f"{field}: {word}"] = unmapped.get(f"{field}: {word}", 0) + count
     rows = [known.get(word) for word in words]
-    values = {
+    values: dict[str, list[Any]] = {
         "diagnosis": [row.diagnosis if row else None for row in rows],
         "diagnosis_name": [row.diagnosis_name if row else None for row in rows],
         "diagnosis_match": [row.match if row else None for row in rows],
@@ -131,11 +134,11 @@ class Words:
     def ages(self) -> dict[str, pa.Array]:
         """Years where the word is a plain number; any other word is kept as it stands in `age_raw`."""
         years = self.map(years_of, pa.float32())
-        other = pc.and_(pc.is_null(years), pc.not_equal(self.column, ""))
-        return {"age": years, "age_raw": pc.if_else(other, self.column, None)}
+        raw = null_if(self.column, ("", *self.missing))
+        return {"age": years, "age_raw": pc.if_else(pc.is_null(years), raw, None)}
 
-    def whole_numbers(self, kind: pa.DataType, unmapped: Note) -> pa.Array:
-        return self.map(whole_number, kind, unmapped)
+    def whole_numbers(self, kind: pa.DataType, limits: tuple[int, int], unmapped: Note) -> pa.Array:
+        return self.map(lambda word: whole_number(word, *limits), kind, unmapped)
 
     def ranges(self, kind: pa.DataType, unmapped: Note) -> pa.Array:
         return self.map(range_of, kind, unmapped)
@@ -143,18 +146,17 @@ class Words:
 
 def years_of(word: str) -> float:
     """A plausible age in years; ValueError otherwise (0-130, as reported)."""
-    years = float(word)
-    if not 0 <= years <= 130:
+    if not NUMBER.match(word) or float(word) > 130:
         raise ValueError(word)
-    return years
+    return float(word)
 
 
-def whole_number(word: str) -> int:
+def whole_number(word: str, least: int, most: int) -> int:
     """A small whole number, also where the source writes 2.0; ValueError otherwise."""
-    number = float(word)
-    if number != int(number) or not 0 <= number <= 100:
+    found = WHOLE.match(word)
+    if not found or not least <= int(found[1]) <= most:
         raise ValueError(word)
-    return int(number)
+    return int(found[1])
 
 
 def range_of(word: str) -> list[int]:
@@ -163,6 +165,20 @@ def range_of(word: str) -> list[int]:
     if not found or found[1] > found[2]:
         raise ValueError(word)
     return list(range(int(found[1]), int(found[2]) + 1))
+
+
+def first_known(*columns: pa.Array) -> pa.Array:
+    """Words of the first column that has one."""
+    return pc.coalesce(*(column.cast(pa.string()) for column in columns)).cast(WORDS)
+
+
+def canonical(table: pa.Table) -> pa.Table:
+    """Dictionaries in the order in which the rows use them: equal rows give equal bytes, however they came."""
+    for number, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            words = table.column(number).combine_chunks().cast(field.type.value_type)
+            table = table.set_column(number, field, words.dictionary_encode().cast(field.type))
+    return table
 
 
 def image_columns(found: Sequence[Content | None], problems: Sequence[str | None]) -> dict[str, pa.Array]:
@@ -180,7 +196,7 @@ def image_columns(found: Sequence[Content | None], problems: Sequence[str | None
     }
 
 
-def extra(columns: Mapping[str, pa.Array], count: int) -> pa.Array:
+def other_words(columns: Mapping[str, pa.Array], count: int) -> pa.Array:
     """A map of the non-empty words of each row; null where a row has none.
 
     Built flat: all columns side by side, row by row, and the empty words filtered out.
@@ -199,4 +215,8 @@ def extra(columns: Mapping[str, pa.Array], count: int) -> pa.Array:
     offsets = np.concatenate([[0], ends]).astype("int32")
     filled = pa.MapArray.from_arrays(pa.array(offsets), names.filter(present), cells.filter(present))
     empty = pa.array(np.diff(offsets) == 0)
-    return pc.if_else(empty, pa.nulls(count, filled.type), filled).cast(BY_NAME) if pc.any(empty).as_py() else filled
+    return (
+        pc.if_else(empty, pa.nulls(count, filled.type), filled).cast(BY_NAME)
+        if pc.any(empty).as_py()
+        else filled
+    )

@@ -1,48 +1,70 @@
 """Which cached file is the image, or the mask, that a row names."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import pyarrow as pa
 
+from dermdata.manifest.schema import BY_NAME, EXTENSION_PATTERN
 from dermdata.model import Content
-from dermdata.manifest.schema import BY_NAME
+
+EXTENSION = re.compile(EXTENSION_PATTERN)
+
+
+class Names:
+    """Files found by official path, by path without extension, by file name, by name without extension.
+
+    A closer kind of name wins: "a.jpg" is the file of this very path before any "part/a.jpg".
+    """
+
+    def __init__(self, contents: Iterable[Content]) -> None:
+        self.kinds: tuple[dict[str, list[Content]], ...] = ({}, {}, {}, {})
+        for content in sorted(contents, key=lambda one: one.path):
+            for kind, name in zip(self.kinds, names_of(content), strict=True):
+                kind.setdefault(name, []).append(content)
+
+    def find(self, name: str, files: Collection[str] | None = None) -> list[Content]:
+        """All files of the closest kind that has any, only those out of the catalog files `files`."""
+        for kind in self.kinds:
+            found = [one for one in kind.get(name, ()) if files is None or one.file in files]
+            if found:
+                return found
+        return []
+
+
+def alike(found: Sequence[Content]) -> bool:
+    """Whether it is one file, or copies of one."""
+    return len({one.sha256 for one in found}) == 1
 
 
 class ImageIndex:
-    """The cached images and masks, found by official path, by file name or by name without extension."""
+    """The cached images and masks, and which images a row has claimed."""
 
     def __init__(self, contents: Sequence[Content]) -> None:
-        self.images = [content for content in contents if content.role == "images" and content.image]
+        images = [content for content in contents if content.role == "images" and content.image]
+        self.images = sorted(images, key=lambda one: one.path)
         self.claimed: set[str] = set()
-        self.by_name: dict[str, list[Content]] = {}
-        for content in self.images:
-            for name in names_of(content):
-                self.by_name.setdefault(name, []).append(content)
-        masks = (content for content in contents if content.role == "masks")
-        self.masks = {content.official.rpartition("/")[2]: content for content in masks}
+        self.names = Names(self.images)
+        self.masks = Names(content for content in contents if content.role == "masks")
 
-    def find(self, wanted: Sequence[str], files: tuple[str, ...] | None) -> tuple[list[Content | None], list[str | None]]:
+    def find(
+        self, wanted: Sequence[str], files: tuple[str, ...] | None
+    ) -> tuple[list[Content | None], list[str | None]]:
         """For each row's image name its file, or None; and why the image is missing or cannot be decoded."""
-        found: list[Content | None] = []
-        problems: list[str | None] = []
         allowed = set(files) if files else None
-        for name in wanted:
-            content, problem = self.one(name, allowed)
-            found.append(content)
-            problems.append(problem)
-            if content:
-                self.claimed.add(content.path)
-        return found, problems
+        answers = [self.one(name, allowed) for name in wanted]
+        return [content for content, _ in answers], [problem for _, problem in answers]
 
     def one(self, name: str, files: set[str] | None) -> tuple[Content | None, str | None]:
         if not name:
             return None, "the source names no image"
-        candidates = [one for one in self.by_name.get(name, ()) if files is None or one.file in files]
-        if not candidates:
+        found = self.names.find(name, files) or self.names.find(EXTENSION.sub("", name), files)
+        if not found:
             return None, "no such image file"
-        if len({one.sha256 for one in candidates}) > 1:
-            return None, f"{len(candidates)} different files have this name"
-        return candidates[0], candidates[0].image.problem if candidates[0].image else None
+        if not alike(found):
+            return None, f"{len(found)} different files have this name"
+        self.claimed.update(one.path for one in found)
+        return found[0], found[0].image.problem if found[0].image else None
 
     def unclaimed(self) -> list[str]:
         """Cached images that no row names."""
@@ -56,18 +78,26 @@ class ImageIndex:
             columns["mask_path"] = pa.array(paths, pa.string())
         others = {name: leaf for name, leaf in masks.items() if name != "lesion"}
         if others:
-            rows = [[(name, path) for name, leaf in others.items() if (path := self.mask(leaf, one))] for one in ids]
+            rows = [
+                [(name, path) for name, leaf in others.items() if (path := self.mask(leaf, one))]
+                for one in ids
+            ]
             columns["masks"] = pa.array([row or None for row in rows], BY_NAME)
         return columns
 
-    def mask(self, leaf: str, image_id: str) -> str | None:
-        content = self.masks.get(leaf.replace("{image_id}", image_id))
-        return content.path if content else None
+    def mask(self, template: str, image_id: str) -> str | None:
+        """The mask's path; None where there is none, or where different files have its name."""
+        found = self.masks.find(template.replace("{image_id}", image_id))
+        return found[0].path if found and alike(found) else None
 
 
-def names_of(content: Content) -> set[str]:
-    """Every name by which a table may mean this file."""
+def names_of(content: Content) -> tuple[str, str, str, str]:
+    """Every name by which a table may mean this file, the closest first."""
     path = content.official
     leaf = path.rpartition("/")[2]
-    stem = leaf.rpartition(".")[0] or leaf
-    return {path, leaf, stem}
+    return path, without_ending(path), leaf, without_ending(leaf)
+
+
+def without_ending(name: str) -> str:
+    stem, _, ending = name.rpartition(".")
+    return stem if stem and "/" not in ending else name

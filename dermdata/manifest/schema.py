@@ -5,6 +5,7 @@ import pyarrow as pa
 VERSION = "1"
 WORDS = pa.dictionary(pa.int32(), pa.string())
 TEXT = pa.string()
+GRADED = pa.list_(pa.struct([("concept", pa.string()), ("weight", pa.float32())]))
 BY_NAME = pa.map_(pa.string(), pa.string())
 
 SEX = ("female", "male", "other")
@@ -38,7 +39,7 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("diagnosis_name", WORDS, "the concept's preferred label"),
     ("diagnosis_path", pa.list_(pa.string()), "concept ids from the root down"),
     ("diagnosis_match", WORDS, "SKOS: exact | broad | narrow | close | related"),
-    ("differential", pa.list_(pa.struct([("concept", pa.string()), ("weight", pa.float32())])), "graded labels; weights sum to 1"),
+    ("differential", GRADED, "graded labels; weights sum to 1"),
     ("malignancy", WORDS, " | ".join(MALIGNANCY) + "; null when the source does not say"),
     ("confirmation", WORDS, " | ".join(CONFIRMATION)),
     ("age", pa.float32(), "years"),
@@ -73,3 +74,23 @@ ALLOWED = {
     "monk_source": SKIN_SOURCE,
 }
 KEYS = ("patient_id", "lesion_id", "case_id")
+LIMITS = {"fitzpatrick": (1, 6), "monk": (1, 10)}  # other whole numbers are folds
+EXTENSION_PATTERN = r"\.(?i:jpe?g|png|tiff?|bmp|gif|webp)$"
+
+# what a catalog may map to; all else is found from the files, the labels or `split`
+DERIVED = {
+    "dataset",
+    "key",
+    "path",
+    "mask_path",
+    "masks",
+    "sha256",
+    "bytes",
+    "width",
+    "height",
+    "format",
+    "mode",
+}
+DERIVED |= {"image_problem", "phash", "diagnosis", "diagnosis_name", "diagnosis_path", "diagnosis_match"}
+DERIVED |= {"differential", "concepts", "split", "fold", "extra"}
+MAPPABLE = (*(name for name, _, _ in COLUMNS if name not in DERIVED), "image")

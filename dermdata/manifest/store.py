@@ -12,6 +12,7 @@ from dermdata.errors import BadTable
 from dermdata.manifest.schema import SCHEMA, VERSION
 
 ROW_GROUP = 65_536  # rows
+PREFIX = b"dermdata."
 
 
 def write(table: pa.Table, target: Path, about: Mapping[str, str]) -> str:
@@ -34,7 +35,11 @@ def with_metadata(table: pa.Table, about: Mapping[str, str]) -> pa.Table:
 def metadata_of(table: pa.Table) -> dict[str, str]:
     """The `dermdata.…` metadata of a table or schema, without the prefix."""
     found: Mapping[bytes, bytes] = (table if isinstance(table, pa.Schema) else table.schema).metadata or {}
-    return {key.decode()[9:]: value.decode() for key, value in found.items() if key.startswith(b"dermdata.")}
+    return {
+        key.removeprefix(PREFIX).decode(errors="replace"): value.decode(errors="replace")
+        for key, value in found.items()
+        if key.startswith(PREFIX)
+    }
 
 
 def read(path: Path, columns: list[str] | None = None) -> pa.Table:
@@ -42,18 +47,18 @@ def read(path: Path, columns: list[str] | None = None) -> pa.Table:
     try:
         # ParquetFile, not read_table: the latter imports pandas, half a second on each start
         with pq.ParquetFile(path) as file:
+            check_version(file.schema_arrow, path)
             known = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
             table = file.read(columns=known)
     except FileNotFoundError as error:
         raise BadTable(f"no manifest at {path}", hint="give a dataset's name or a manifest's path") from error
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise BadTable(f"{path} is not a Parquet manifest: {error}") from error
-    check_version(table, path)
     return table
 
 
-def check_version(table: pa.Table, path: Path) -> None:
-    version = metadata_of(table).get("schema", VERSION)
+def check_version(schema: pa.Schema, path: Path) -> None:
+    version = metadata_of(schema).get("schema", VERSION)
     if version.isdecimal() and int(version) > int(VERSION):
         raise BadTable(f"{path} has manifest schema {version}, newer than {VERSION}", hint="update dermdata")
 
@@ -63,13 +68,23 @@ def conform(table: pa.Table) -> pa.Table:
     arrays: dict[str, Any] = {}
     for field in SCHEMA:
         if field.name in table.column_names:
-            arrays[field.name] = cast(table[field.name], field.type)
+            arrays[field.name] = fitted(table[field.name], field)
         else:
             arrays[field.name] = pa.nulls(table.num_rows, field.type)
     more = [name for name in table.column_names if name not in arrays]
     fields = [*SCHEMA, *(table.schema.field(name) for name in more)]
     columns = [*arrays.values(), *(table[name] for name in more)]
     return pa.Table.from_arrays(columns, schema=pa.schema(fields, metadata=table.schema.metadata))
+
+
+def fitted(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
+    """The column in the schema's type; BadTable where its values are no such thing."""
+    try:
+        return cast(column, field.type)
+    except pa.ArrowException as error:
+        raise BadTable(
+            f"the columns do not fit the manifest's schema: {field.name} is no {field.type} ({error})"
+        ) from error
 
 
 def cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
@@ -81,8 +96,10 @@ def cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
 
 
 def union(tables: list[pa.Table]) -> pa.Table:
-    """Manifests one after the other under one schema."""
-    conformed = [conform(table) for table in tables]
-    names = list(dict.fromkeys(name for table in conformed for name in table.column_names))
-    return pa.concat_tables([table.select([n for n in names if n in table.column_names]) for table in conformed],
-                            promote_options="permissive").unify_dictionaries().combine_chunks()  # fmt: skip
+    """Manifests one after the other under one schema, without the metadata that is one manifest's own."""
+    conformed = [conform(table).replace_schema_metadata() for table in tables]
+    try:
+        joined = pa.concat_tables(conformed, promote_options="permissive")
+    except pa.ArrowException as error:
+        raise BadTable(f"the columns do not fit each other: one name, different kinds ({error})") from error
+    return joined.unify_dictionaries().combine_chunks()

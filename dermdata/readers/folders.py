@@ -4,6 +4,7 @@
 """
 
 import re
+from collections.abc import Mapping
 
 import pyarrow as pa
 
@@ -19,20 +20,41 @@ def read(spec: Table, files: Opener, contents: tuple[Content, ...]) -> RawTable:
         raise TableRefused("the catalog's table has no pattern")
     pattern, names = compiled(spec.pattern)
     found: list[tuple[str, ...]] = []
-    rejected = []
-    for content in contents:
+    rejected: list[Mapping[str, object]] = []
+    for content in sorted(contents, key=lambda one: one.path):
         if content.role != "images" or (spec.images and content.file not in spec.images):
             continue
         match = pattern.fullmatch(content.official)
-        if match:
+        if reason := misfit(content, match is not None):
+            shown = content.official.encode(errors="backslashreplace").decode()
+            rejected.append({"file": content.file, "row": shown, "reason": reason})
+        elif match:
             found.append((content.official, *match.groups()))
-        else:
-            rejected.append({"file": content.file, "row": content.official, "reason": "path does not fit the pattern"})
     columns = list(zip(*found, strict=True)) or [()] * (len(names) + 1)
     rows = pa.table(
-        {name: pa.array(list(column), pa.string()) for name, column in zip(["@path", *names], columns, strict=True)}
+        {
+            name: pa.array(list(column), pa.string())
+            for name, column in zip(["@path", *names], columns, strict=True)
+        }
     )
     return RawTable(rows, tuple(rejected))
+
+
+def misfit(content: Content, fits: bool) -> str | None:
+    """Why a file among the images is no row; None when it is one."""
+    if not fits:
+        return "path does not fit the pattern"
+    if content.image is None:
+        return "is no image"
+    return None if is_text(content.official) else "name is not UTF-8"
+
+
+def is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def compiled(pattern: str) -> tuple[re.Pattern[str], list[str]]:

@@ -4,12 +4,12 @@
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from urllib.parse import quote
 
-from dermdata.errors import ManualDownload, Unobtainable, UnknownName
+from dermdata.errors import ManualDownload, UnknownName, Unobtainable
 from dermdata.model import Dataset, File, Request
 
 HOSTS = ("dataverse", "package")
@@ -30,12 +30,15 @@ def resolve(dataset: Dataset, file: File, around: Surroundings) -> Request | Pat
         if "://" not in mirror and (path := Path(mirror) / dataset.name / file.name).is_file():
             return path
     mirrored = tuple(
-        f"{mirror.rstrip('/')}/{dataset.name}/{quote(file.name)}" for mirror in around.mirrors if "://" in mirror
+        f"{mirror.rstrip('/')}/{dataset.name}/{quote(file.name)}"
+        for mirror in around.mirrors
+        if "://" in mirror
     )
     request = official(dataset, file, around)
     if isinstance(request, Path) or not mirrored:
         return request
-    return Request(**{**vars(request), "urls": (*mirrored, *request.urls)})
+    # a token belongs to the official host: with a mirror in front, nobody gets it
+    return replace(request, urls=(*mirrored, *request.urls), headers={}, secrets={})
 
 
 def official(dataset: Dataset, file: File, around: Surroundings) -> Request | Path:

@@ -1,0 +1,166 @@
+"""A delimited text file -> text columns, and the lines that have too many or too few cells.
+
+Text first: every cell is read as it stands ("NA", "0001" and "1e5" survive), also the line ends inside
+quotes. Quoting is strict: a file that two programs could read in two ways is refused with its line.
+"""
+
+import csv
+import io
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from dermdata.errors import TableRefused
+
+BATCH = 20_000  # rows that stand in memory as Python texts at once
+CELL = re.compile(rb"[^\r\n]")
+BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+LINE_END = re.compile(rb"\r\n?|\n")
+HEADER = re.compile(rb"(?:\r\n?|\n)*([^\r\n]*)(?:\r\n?|\n|\Z)")
+Rejected = list[Mapping[str, Any]]
+
+
+def parse(
+    data: bytes, file: str, *, delimiter: str, encoding: str, header: Sequence[str] = ()
+) -> tuple[pa.Table, Rejected]:
+    """All cells as text under the header's names (or those given, for a file without a header line).
+
+    TableRefused for bytes of another encoding, broken quoting, a NUL, an empty file, a name twice, or
+    when no line at all has as many cells as the header.
+    """
+    data = as_utf8(data, file, encoding)
+    plain = None if b'"' in data else quickly(data, file, delimiter, header)
+    return plain or strictly(data, file, delimiter, header)
+
+
+# ------------------------------------------------------------------ bytes
+
+
+def as_utf8(data: bytes, file: str, encoding: str) -> bytes:
+    """The file in UTF-8 without a byte order mark; a mark that is there counts more than the catalog's word."""
+    named = next((name for mark, name in BOMS.items() if data.startswith(mark)), encoding)
+    try:
+        text = data.decode(named)
+    except UnicodeDecodeError as error:
+        raise TableRefused(
+            f"{file}, line {line_at(data, error.start)}: not {named} ({error.reason})"
+        ) from error
+    except LookupError as error:
+        raise TableRefused(f"{file}: {error}") from error
+    data = text.encode()
+    if (nul := data.find(b"\0")) >= 0:
+        raise TableRefused(f"{file}, line {line_at(data, nul)}: holds a NUL byte")
+    return data
+
+
+def line_at(data: bytes, offset: int) -> int:
+    return len(LINE_END.findall(data[:offset])) + 1
+
+
+def check_header(names: Sequence[str], file: str) -> None:
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    if twice:
+        raise TableRefused(f"{file} has the column {quoted(twice)} more than once")
+
+
+def quoted(names: Sequence[str], limit: int = 30) -> str:
+    """Names for a message, not more than a screen of them."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(f"'{name}'" for name in names[:limit]) + more
+
+
+# ------------------------------------------------------------------ without a quotation mark
+
+
+def quickly(
+    data: bytes, file: str, delimiter: str, header: Sequence[str]
+) -> tuple[pa.Table, Rejected] | None:
+    """The table where every line is whole; None where one is not, for `strictly` to say which."""
+    start, names = 0, list(header)
+    if not names and (first := HEADER.match(data)):
+        start, names = first.end(), first[1].decode().split(delimiter)
+    body = pa.py_buffer(data).slice(start)
+    if names in ([], [""]) or not CELL.search(data, start):
+        return None
+    check_header(names, file)
+    uneven: list[pa_csv.InvalidRow] = []
+
+    def skip(row: pa_csv.InvalidRow) -> str:
+        uneven.append(row)
+        return "skip"
+
+    try:
+        rows = pa_csv.read_csv(
+            pa.BufferReader(body),
+            read_options=pa_csv.ReadOptions(column_names=names),
+            parse_options=pa_csv.ParseOptions(
+                delimiter=delimiter,
+                quote_char=False,
+                invalid_row_handler=skip,
+            ),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
+            ),
+        )
+    except pa.ArrowInvalid:
+        return None  # a line longer than Arrow's block: `strictly` reads or refuses it
+    return None if uneven else (rows.combine_chunks(), [])
+
+
+# ------------------------------------------------------------------ with quotation marks, or with uneven lines
+
+
+def strictly(data: bytes, file: str, delimiter: str, header: Sequence[str]) -> tuple[pa.Table, Rejected]:
+    """The table by Python's csv module in strict mode, which knows the number of each line."""
+    rows = numbered(data, file, delimiter)
+    names = list(header) or next((cells for _, cells in rows), [])
+    if not any(names):
+        raise TableRefused(f"{file} is empty")
+    check_header(names, file)
+    rejected: Rejected = []
+    batches = [*batched(whole(rows, len(names), file, delimiter, rejected), names)]
+    if rejected and not batches:
+        raise TableRefused(
+            f"{file}: none of its {len(rejected):,} lines has the header's {len(names)} cells "
+            f"(line {rejected[0]['line']} has {rejected[0]['reason']})"
+        )
+    schema = pa.schema([(name, pa.string()) for name in names])
+    return pa.Table.from_batches(batches, schema).combine_chunks(), rejected
+
+
+def numbered(data: bytes, file: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Each row with the number of its first line; blank lines are no rows."""
+    text = io.TextIOWrapper(io.BytesIO(data), "utf-8", newline="")
+    reader = csv.reader(text, delimiter=delimiter, strict=True)
+    line = 1
+    try:
+        for cells in reader:
+            if cells:
+                yield line, cells
+            line = reader.line_num + 1
+    except csv.Error as error:
+        what = "a quotation mark is never closed" if "unexpected end" in str(error) else error
+        raise TableRefused(f"{file}, line {line}: {what}") from error
+
+
+def whole(
+    rows: Iterable[tuple[int, list[str]]], width: int, file: str, delimiter: str, rejected: Rejected
+) -> Iterator[list[str]]:
+    """The rows of the right width; the others are listed with their line."""
+    for line, cells in rows:
+        if len(cells) == width:
+            yield cells
+        else:
+            reason = f"{len(cells)} cells, the header has {width}"
+            rejected.append({"file": file, "line": line, "row": delimiter.join(cells), "reason": reason})
+
+
+def batched(rows: Iterator[list[str]], names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    while some := [*itertools.islice(rows, BATCH)]:
+        columns = [pa.array(column, pa.string()) for column in zip(*some, strict=True)]
+        yield pa.RecordBatch.from_arrays(columns, names=list(names))
