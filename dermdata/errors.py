@@ -26,7 +26,8 @@
     │   ├── ManualDownload
     │   └── Unobtainable
     ├── SomeFailed (8)            some of several names failed, the others are done
-    └── ProblemsFound (1)         the command ran and found problems
+    ├── ProblemsFound (1)         the command ran and found problems
+    └── Bug (70)                  a fault of dermdata itself
 
 `code` is the stable word of `--format json`; `hint` is the next step for the person.
 """
@@ -218,6 +219,13 @@ class ProblemsFound(DermdataError):
 
     code = "problems_found"
     exit_code = 1
+
+
+class Bug(DermdataError):
+    """Something nobody foresaw: a fault of dermdata itself."""
+
+    code = "bug"
+    exit_code = 70
 
 
 def nearest(name: str, known: Iterable[str], limit: int = 3) -> list[str]:

@@ -1,6 +1,6 @@
 """Where things lie in a cache folder; light enough for `dermdata list` to ask.
 
-    <root>/datasets/<name>/<version>/manifest.parquet
+<root>/datasets/<name>/<version>/manifest.parquet
 """
 
 import os
@@ -14,4 +14,4 @@ def cached_names(root: "os.PathLike[str]") -> set[str]:
         names = os.listdir(datasets)  # noqa: PTH208  # start-up counts: pathlib costs five times as much
     except FileNotFoundError:
         return set()
-    return {name for name in names if any(iglob(f"{datasets}/{name}/*/manifest.parquet"))}
+    return {name for name in names if any(iglob(f"{datasets}/{name}/*/manifest.parquet"))}  # noqa: PTH207  # likewise

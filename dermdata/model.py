@@ -86,6 +86,8 @@ class File:
     checksum: str | None = None  # sha256:… | md5:…, as the publisher or two independent copies state it
     unpack: Unpack | None = None
     fetch: bool = True  # False: a known file that the table does not need
+    auth: Literal["basic"] | None = None  # wants the person's user name and password for access.service
+    members: Mapping[str, Role] = field(default_factory=dict)  # archive: glob over member paths -> their role
     note: str | None = None
 
 
@@ -110,7 +112,9 @@ class Table:
     encoding: str = "utf-8-sig"
     header: tuple[str, ...] = ()  # column names of a file without a header line
     join: tuple[Join, ...] = ()
-    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # ours -> theirs; several are joined by "/"
+    columns: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # ours -> theirs; several are joined by "/"
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # our field -> their word -> ours
     missing: tuple[str, ...] = ("",)  # their words for "not known"
     one_hot: tuple[str, ...] = ()  # label columns, one of which is 1
@@ -118,6 +122,7 @@ class Table:
     constants: Mapping[str, str] = field(default_factory=dict)  # manifest field -> value of every row
     images: tuple[str, ...] = ()  # the files that hold the rows' images; default: all of role images
     pattern: str | None = None  # folders: path pattern with {fields}
+    image_url: str | None = None  # column with each image's own address (listing = "rows")
     masks: Mapping[str, str] = field(default_factory=dict)  # structure -> file name with {image_id}
 
 
@@ -145,6 +150,7 @@ class Dataset:
     citation: Citation = field(default_factory=Citation)
     facts: Mapping[str, str] = field(default_factory=dict)  # dotted key -> where the fact comes from
     files: tuple[File, ...] = ()
+    listing: str | None = None  # `<host>:<id>`: its own listing names the files; `rows`: the table does
     table: tuple[Table, ...] = ()
 
     def file(self, name: str) -> File:

@@ -26,3 +26,20 @@ class Silent:
     def advance(self, task: str, amount: int) -> None: ...
     def end(self, task: str, note: str = "") -> None: ...
     def say(self, text: str) -> None: ...
+
+
+class Together:
+    """Very many small tasks shown as one."""
+
+    def __init__(self, progress: Progress, task: str) -> None:
+        self.progress, self.task = progress, task
+
+    def begin(self, task: str, total: int | None, unit: str = "B") -> None: ...
+
+    def advance(self, task: str, amount: int) -> None:  # noqa: ARG002  # Progress names it so
+        self.progress.advance(self.task, amount)
+
+    def end(self, task: str, note: str = "") -> None: ...
+
+    def say(self, text: str) -> None:
+        self.progress.say(text)

@@ -51,7 +51,9 @@ def countable(table: pa.Table, by: Sequence[str]) -> pa.Table:
 def groupable(table: pa.Table, name: str) -> pa.ChunkedArray:
     if name not in table.column_names:
         known = dict.fromkeys((*table.column_names, *SCHEMA.names))
-        raise UnknownName("column", name, known, hint="columns of the manifest, such as diagnosis, sex, fitzpatrick")
+        raise UnknownName(
+            "column", name, known, hint="columns of the manifest, such as diagnosis, sex, fitzpatrick"
+        )
     if name in MEASURES:
         raise UsageError(f"'{name}' is what is counted, not what can be counted by")
     column = plain(table[name])

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
 from servers import Site
 
 REPOSITORY = Path(__file__).parents[1]

@@ -21,7 +21,7 @@ class Site:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_GET(self) -> None:  # noqa: N802  # http.server calls it so
+            def do_GET(self) -> None:  # http.server calls it so
                 site.answer(self)
 
             def log_message(self, *_: Any) -> None:

@@ -6,13 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
 from mirror import Mirror, mirror
 
 pytestmark = [pytest.mark.shared, pytest.mark.xdist_group("main-job")]

@@ -42,9 +42,6 @@ class Receipt:
     lost: Mapping[str, str] = field(
         default_factory=dict
     )  # file with an address of its own -> why it is not here
-    lost: Mapping[str, str] = field(
-        default_factory=dict
-    )  # files of an address of their own that is dead -> why
     report: Mapping[str, Any] = field(default_factory=dict)  # counts, unmapped words, rows without image
 
     def file(self, name: str) -> Fetched | None:

@@ -17,7 +17,7 @@ from typer.exceptions import TyperException
 
 from dermdata import __version__
 from dermdata.cli.state import State, state_of
-from dermdata.errors import DermdataError, nearest
+from dermdata.errors import Bug, DermdataError, nearest
 
 COMMANDS = (
     "list", "info", "fetch", "verify", "cache", "labels", "split", "export", "stats", "demo", "doctor",
@@ -111,17 +111,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 def run(arguments: list[str]) -> int:
     """The exit code of one command line; every error ends here."""
-    debug = "--debug" in arguments
     try:
         code = app(arguments, standalone_mode=False, prog_name="dermdata")
         sys.stdout.flush()
         return int(code or 0)
-    except DermdataError as error:
-        if debug:
-            raise
-        return say(error, arguments)
-    except TyperException as error:
-        return say(usage(error), arguments)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; what is whole was kept, the same command goes on from here\n")
         return INTERRUPTED
@@ -129,12 +122,28 @@ def run(arguments: list[str]) -> int:
         # the reader has left (`| head`): nothing more to say, also not at the interpreter's own flush
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
-    except OSError as error:
-        if debug:
-            raise
+    except Exception as error:  # noqa: BLE001  # the ground floor of errors: what nobody foresaw is told too
+        if "--debug" in arguments:
+            import traceback
+
+            traceback.print_exc()
+        return say(in_words(error), arguments)
+
+
+def in_words(error: Exception) -> DermdataError:
+    """Any failure as something to tell the person."""
+    if isinstance(error, DermdataError):
+        return error
+    if isinstance(error, TyperException):
+        return usage(error)
+    if isinstance(error, OSError):
         from dermdata.disk import as_storage_error
 
-        return say(as_storage_error(error, Path(error.filename or ".")), arguments)
+        return as_storage_error(error, Path(error.filename or "."))
+    return Bug(
+        f"{type(error).__name__}: {error}",
+        hint="this is a fault of dermdata: please report it with --debug's output",
+    )
 
 
 def usage(error: TyperException) -> DermdataError:

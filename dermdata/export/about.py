@@ -30,4 +30,6 @@ def write_beside(target: Path, table: pa.Table) -> None:
     """Write `<target>.about.json`: provenance, rows, and what each column means."""
     columns = {field.name: (field.metadata or {}).get(b"description", b"").decode() for field in table.schema}
     facts = {"schema": "dermdata.about/1", "rows": table.num_rows, "manifest": of(table), "columns": columns}
-    disk.write_text(target.with_name(f"{target.name}.about.json"), json.dumps(facts, ensure_ascii=False, indent=1) + "\n")
+    disk.write_text(
+        target.with_name(f"{target.name}.about.json"), json.dumps(facts, ensure_ascii=False, indent=1) + "\n"
+    )

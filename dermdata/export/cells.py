@@ -30,7 +30,9 @@ def words(column: pa.ChunkedArray) -> list[str | None]:
     if is_text(column.type):
         return list(column.to_pylist())
     if kinds.is_nested(column.type) or is_bytes(column.type):
-        return [value if value is None or isinstance(value, str) else dumped(value) for value in values(column)]
+        return [
+            value if value is None or isinstance(value, str) else dumped(value) for value in values(column)
+        ]
     if kinds.is_floating(column.type):
         column = pc.if_else(pc.is_finite(column), column, None)
     return list(column.cast(pa.string()).to_pylist())

@@ -38,14 +38,17 @@ def listed(path: str) -> frozenset[str]:
 
 def located(table: pa.Table, roots: Mapping[str, Path], column: str = "path") -> list[Found]:
     """The absolute path of each row's file, None where the row names none or it is not there."""
-    return [path for path, in nested([[path] for path in table[column].to_pylist()], table, roots)]
+    return [path for (path,) in nested([[path] for path in table[column].to_pylist()], table, roots)]
 
 
 def nested(rows: Sequence[Sequence[Found]], table: pa.Table, roots: Mapping[str, Path]) -> list[list[Found]]:
     """The absolute path of each file of each row."""
     here, texts = Listing(), {name: str(root.absolute()) for name, root in roots.items()}
     datasets = table["dataset"].cast(pa.string()).to_pylist()
-    found = ([absolute(path, dataset or "", texts) for path in row] for row, dataset in zip(rows, datasets, strict=True))
+    found = (
+        [absolute(path, dataset or "", texts) for path in row]
+        for row, dataset in zip(rows, datasets, strict=True)
+    )
     return [[path if path is not None and path in here else None for path in row] for row in found]
 
 
@@ -103,7 +106,9 @@ def read(path: Found, size: int) -> bytes | None:
     try:
         data = Path(path).read_bytes()
     except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}", hint="`dermdata verify` shows what is broken") from error
+        raise StorageError(
+            f"cannot read {path}: {error.strerror}", hint="`dermdata verify` shows what is broken"
+        ) from error
     if len(data) != size:
         hint = "`dermdata verify --repair` fetches it again"
         raise SizeMismatch(f"{path} has {len(data):,} bytes, the manifest says {size:,}", hint=hint)

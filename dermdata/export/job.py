@@ -59,7 +59,11 @@ def prepared(job: Job) -> Job:
     chosen = job.table.filter(pc.equal(words, job.split))
     if chosen.num_rows == 0:
         known = sorted(word for word in pc.unique(words).to_pylist() if word is not None)
-        hint = f"{column} is one of {', '.join(known)}" if known else "run `dermdata split` first: no row has a split"
+        hint = (
+            f"{column} is one of {', '.join(known)}"
+            if known
+            else "run `dermdata split` first: no row has a split"
+        )
         raise UnknownName("split", job.split, known, hint=hint)
     return replace(job, table=chosen)
 

@@ -72,7 +72,9 @@ def made_ready(job: Job) -> Work:
     """Everything decided, nothing written."""
     table, found, missing = source(job)
     table, sizes = tabular(table), files.sizes(table, found)
-    reusable = not job.embed or all(one or path is None for one, path in zip(digests(table), found, strict=True))
+    reusable = not job.embed or all(
+        one or path is None for one, path in zip(digests(table), found, strict=True)
+    )
     presence = "".join("-" if path is None else "i" for path in found)
     mark = shards.digest(table, sizes, str(job.embed), presence)
     single = job.out.suffix == ".parquet" and not job.out.is_dir()
@@ -103,7 +105,9 @@ def is_there(work: Work, shard: Shard) -> bool:
 
 def tabular(table: pa.Table) -> pa.Table:
     """Dictionaries as plain strings and maps as lists of {key, value}: what every reader of Parquet knows."""
-    schema = pa.schema([field.with_type(portable(field.type)) for field in table.schema], metadata=table.schema.metadata)
+    schema = pa.schema(
+        [field.with_type(portable(field.type)) for field in table.schema], metadata=table.schema.metadata
+    )
     return table.cast(schema)
 
 
@@ -117,7 +121,11 @@ def portable(kind: pa.DataType) -> pa.DataType:
 
 def metadata(table: pa.Table, embed: bool, mark: str) -> Mapping[bytes, bytes]:
     ours = {f"dermdata.{key}".encode(): value.encode() for key, value in about.of(table).items()}
-    return ours | {about.OURS: mark.encode()} | (features.metadata(with_image(table.schema), IMAGE) if embed else {})
+    return (
+        ours
+        | {about.OURS: mark.encode()}
+        | (features.metadata(with_image(table.schema), IMAGE) if embed else {})
+    )
 
 
 def with_image(schema: pa.Schema) -> pa.Schema:
@@ -131,7 +139,10 @@ def write_shard(work: Work, shard: Shard, job: Job) -> None:
     task = shard.path.name
     job.progress.begin(task, total if work.embed else shard.stop - shard.start, "B" if work.embed else "rows")
     schema = with_image(work.table.schema) if work.embed else work.table.schema
-    with disk.replacing(shard.path) as file, pq.ParquetWriter(file, schema, **options(schema, work.embed)) as writer:
+    with (
+        disk.replacing(shard.path) as file,
+        pq.ParquetWriter(file, schema, **options(schema, work.embed)) as writer,
+    ):
         for group, done in groups(work, shard, job.jobs):
             writer.write_table(group.cast(schema), row_group_size=max(1, group.num_rows))
             job.progress.advance(task, done)
@@ -163,7 +174,11 @@ def column_of(images: Sequence[bytes | None], found: Sequence[Found]) -> pa.Arra
 def options(schema: pa.Schema, embed: bool) -> dict[str, object]:
     """How columns are stored: everything but the image bytes compressed, counted and dictionary-encoded."""
     stored = [path for path in leaves(schema) if not (embed and path.startswith(f"{IMAGE}."))]
-    return {"compression": dict.fromkeys(stored, "zstd"), "use_dictionary": stored, "write_statistics": stored}
+    return {
+        "compression": dict.fromkeys(stored, "zstd"),
+        "use_dictionary": stored,
+        "write_statistics": stored,
+    }
 
 
 def leaves(schema: pa.Schema) -> list[str]:

@@ -34,7 +34,9 @@ def read_csv(path: Path) -> pa.Table:
             io.BytesIO(data),
             read_options=arrow_csv.ReadOptions(block_size=BLOCK),
             parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
-            convert_options=arrow_csv.ConvertOptions(column_types=types, strings_can_be_null=True, null_values=[""]),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types=types, strings_can_be_null=True, null_values=[""]
+            ),
         )
     except (pa.ArrowInvalid, OSError) as error:
         raise BadTable(f"{path} is not a CSV table: {error}") from error
@@ -43,7 +45,11 @@ def read_csv(path: Path) -> pa.Table:
 
 def read_jsonl(path: Path) -> pa.Table:
     """A JSON Lines manifest in the schema's types; BadTable names the line or column that is wrong."""
-    rows = [parsed(line, number, path) for number, line in enumerate(bytes_of(path).split(b"\n"), 1) if line.strip()]
+    rows = [
+        parsed(line, number, path)
+        for number, line in enumerate(bytes_of(path).split(b"\n"), 1)
+        if line.strip()
+    ]
     names = dict.fromkeys(name for row in rows for name in row)
     return pa.table({name: of_values([row.get(name) for row in rows], name, path) for name in names})
 
@@ -110,7 +116,9 @@ def of_values(values: list[Any], name: str, path: Path) -> pa.Array:
     try:
         return pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return pa.array([value if value is None or isinstance(value, str) else json.dumps(value) for value in values])
+        return pa.array(
+            [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
+        )
 
 
 def known(values: Iterable[Any], kind: pa.DataType) -> pa.Array:

@@ -60,9 +60,7 @@ def assemble(
     """Read the tables, harmonize, and put the manifest in place."""
     progress.begin("manifest", None, "rows")
 
-    def opened(file: str, member: str | None) -> bytes:
-        return (folder.path / path_of(file, member, contents)).read_bytes()
-
+    opened = opener(folder, contents)
     sources = []
     for spec in dataset.table:
         raw = readers.read(spec, opened, contents)
@@ -73,6 +71,15 @@ def assemble(
     digest = manifest.write(table, folder.manifest, about(dataset, library))
     progress.end("manifest", f"{report.rows:,} rows")
     return Built(digest, {**asdict(report), "images_without_row": shortened(report.images_without_row)})
+
+
+def opener(folder: Folder, contents: tuple[Content, ...]) -> readers.Opener:
+    """How readers get at a fetched file's bytes, by its official names."""
+
+    def opened(file: str, member: str | None) -> bytes:
+        return (folder.path / path_of(file, member, contents)).read_bytes()
+
+    return opened
 
 
 def shortened(names: list[str]) -> dict[str, Any]:

@@ -57,7 +57,9 @@ def plan(
     if receipt is None or wants.force:
         return Plan(dataset=dataset, wants=wants, download=tuple(wanted), mend=(), have=(), build=True)
     have = {one.name: one for one in receipt.files}
-    missing = tuple(file for file in wanted if not is_had(file, have.get(file.name)))
+    missing = tuple(
+        file for file in wanted if file.name not in receipt.lost and not is_had(file, have.get(file.name))
+    )
     again = {file.name for file in missing}
     mend = tuple(content for content in broken if content.file not in again)
     whole = tuple(one for one in receipt.files if one.name not in again)

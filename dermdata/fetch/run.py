@@ -1,23 +1,27 @@
 """Carries out a plan: several files at once, each noted in the receipt as soon as it is whole."""
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dermdata import __version__, disk
 from dermdata.cache import Cache, Fetched, Folder, Receipt
+from dermdata.errors import NetworkError, NotTheFile, Offline
 from dermdata.fetch import ingest
 from dermdata.fetch.assemble import Library, assemble
 from dermdata.fetch.mend import mend
 from dermdata.fetch.plan import Plan
 from dermdata.model import Content, Dataset, File, Request
-from dermdata.progress import Progress, Silent
+from dermdata.progress import Progress, Silent, Together
 from dermdata.transfer import Transfer
 
-STREAMS = 4  # files at once; politeness to a host is transfer's matter
+STREAMS, MANY_STREAMS, MANY_FILES = 4, 16, 100  # files at once; politeness to a host is transfer's matter
+SAVING = 2.0  # seconds between two savings of the receipt while files arrive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,26 +80,40 @@ def require_room(plan: Plan, folder: Folder) -> None:
 
 
 def bring(plan: Plan, folder: Folder, workshop: Workshop, ledger: "Ledger") -> None:
-    """All missing files, several at once; the first failure stops what has not begun and is raised."""
+    """All missing files, several at once; the first failure stops what has not begun and is raised.
+
+    Where every image has an address of its own (`per-image`), a dead one is noted and the others go on.
+    """
     one_unpacking = threading.Lock()  # unpacking uses every core by itself
+    tolerant = plan.dataset.access.kind == "per-image"
+    many = len(plan.download) > MANY_FILES
+    task = f"{plan.dataset.name}: {len(plan.download):,} files"
+    progress = Together(workshop.progress, task) if many else workshop.progress
 
     def bring_one(file: File) -> None:
-        place = workshop.resolve(plan.dataset, file)
-        target = ingest.target_of(file, folder)
-        taken = ingest.take(file, place, target, workshop.transfer, workshop.progress, fresh=plan.wants.force)
+        try:
+            place = workshop.resolve(plan.dataset, file)
+            target = ingest.target_of(file, folder)
+            taken = ingest.take(file, place, target, workshop.transfer, progress, fresh=plan.wants.force)
+        except (NetworkError, NotTheFile) as error:
+            if not (tolerant and file.role == "images") or isinstance(error, Offline):
+                raise
+            ledger.lose(file, error.message)
+            return
         ingest.require_first_seen(file, taken, ledger.before(file.name))
-        if file.unpack:
-            with one_unpacking:
-                found = ingest.contents_of(file, taken, folder, workshop.jobs, workshop.progress)
-        else:
-            found = ingest.contents_of(file, taken, folder, workshop.jobs, workshop.progress)
+        with one_unpacking if file.unpack else nullcontext():
+            found = ingest.contents_of(file, taken, folder, workshop.jobs, progress)
         ledger.add(file, taken, found)
 
     if not plan.download:
         return
-    with ThreadPoolExecutor(max_workers=min(STREAMS, len(plan.download))) as pool:
-        futures = [pool.submit(bring_one, file) for file in plan.download]
-        raise_first(futures)
+    if many:
+        workshop.progress.begin(task, plan.bytes)
+    streams = MANY_STREAMS if many else min(STREAMS, len(plan.download))
+    with ThreadPoolExecutor(max_workers=streams) as pool:
+        raise_first([pool.submit(bring_one, file) for file in plan.download])
+    if many:
+        workshop.progress.end(task)
 
 
 def raise_first(futures: list[Future[None]]) -> None:
@@ -123,6 +141,8 @@ class Ledger:
         self._roles = set(old.roles) | plan.wants.roles if old else set(plan.wants.roles)
         self._lock = threading.Lock()
         self.downloaded = 0
+        self._lost = dict(old.lost) if old else {}
+        self._saved = time.monotonic()
 
     def before(self, name: str) -> Fetched | None:
         return self._before.get(name)
@@ -146,7 +166,17 @@ class Ledger:
             )
             self._contents |= {one.path: one for one in found}
             self.downloaded += taken.size
-            self._save(None, {})
+            if file.unpack or time.monotonic() - self._saved > SAVING:
+                self._save(None, {})
+
+    def lose(self, file: File, reason: str) -> None:
+        """Note that a file of its own address cannot be had."""
+        with self._lock:
+            self._lost[file.name] = reason
+
+    @property
+    def lost(self) -> Mapping[str, str]:
+        return self._lost
 
     def replace(self, content: Content) -> None:
         self._contents[content.path] = content
@@ -167,10 +197,12 @@ class Ledger:
             files=tuple(self._files[name] for name in sorted(self._files)),
             manifest_sha256=manifest,
             contents_sha256=contents,
+            lost=self._lost,
             report=report,
         )
         self.folder.write_receipt(receipt)
         self.folder.drop_old_contents(contents)
+        self._saved = time.monotonic()
 
     def let_archives_go(self) -> None:
         """Delete unpacked archives, after the receipt has noted what they held; an earlier run's too."""

@@ -76,7 +76,7 @@ def test_repair_never_deletes_what_it_did_not_put_there(cli: Callable, folder: P
 
 def test_quick_sees_sizes_only(cli: Callable, folder: Path) -> None:
     """A flipped bit needs the checksum; a cut does not."""
-    image = sorted((folder / "images").rglob("*.jpg"))[0]
+    image = min((folder / "images").rglob("*.jpg"))
     data = image.read_bytes()
     image.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     assert cli("verify", "--quick").code == 0

@@ -7,7 +7,6 @@ enough to be faked; the contract tests hold every entry to that.
 import csv
 import io
 import itertools
-import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,8 +17,9 @@ from PIL import Image
 from dermdata.model import Dataset, File, Label, Table
 
 ROWS = 7
-BY_FIELD = {"age": "45", "sex": "female", "fitzpatrick": "3", "fitzpatrick_range": "1-2", "monk": "5", "modality": "dermoscopic",
-            "fold_official": "1", "confirmation": "histopathology", "body_site": "", "malignancy": "benign",
+BY_FIELD = {"age": "45", "sex": "female", "fitzpatrick": "3", "fitzpatrick_range": "1-2", "monk": "5",
+            "modality": "dermoscopic", "fold_official": "1",
+            "confirmation": "histopathology", "body_site": "", "malignancy": "benign",
             "split_official": "train"}  # fmt: skip
 
 
@@ -192,9 +192,8 @@ def folders(maker: Maker, spec: Table) -> None:
             if ours in BY_FIELD:
                 words = list(spec.values.get(ours, ()))
                 parts[column] = words[number % len(words)] if words else BY_FIELD[ours]
-        path = re.sub(
-            r"\{(\w+)\}", lambda found: parts.get(found[1], f"IMG_{number:04d}.jpg"), spec.pattern or ""
-        )
+        parts["image"] = f"IMG_{number:04d}.jpg"
+        path = (spec.pattern or "").format(**parts)
         holder = next(
             f.name
             for f in maker.dataset.files

@@ -10,13 +10,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from servers import Site
 
 from contract.faker import Fake, fake
 from dermdata.catalog import open_catalog
 from dermdata.labels import parse_labels
 from dermdata.manifest.schema import SCHEMA
 from dermdata.sources import Surroundings, official
-from servers import Site
 
 CATALOG = open_catalog()
 FETCHED = [name for name in CATALOG if CATALOG[name].table]

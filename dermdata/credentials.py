@@ -1,0 +1,279 @@
+"""A person's own tokens and passwords: where they lie, and the header they make; never their text.
+
+Looked for in this order: environment, the service's own files, ~/.netrc, the system's keyring.
+"""
+
+import base64
+import importlib
+import importlib.util
+import json
+import netrc
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dermdata.errors import CredentialsMissing
+
+HOSTS = {"kaggle": "www.kaggle.com", "huggingface": "huggingface.co"}  # whose files and variables we know
+TOKEN_USERS = ("", "token", "__token__")  # user names that say: the password is a token
+OTHERS_MAY_READ = 0o044
+
+Keyring = Callable[[str], tuple[str, str] | None]  # service -> user, password
+
+
+class Secret(str):
+    """A header's value that no message, log line or traceback can show by accident."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "…"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return format("…", spec)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """Credentials for one service: what to send, and where they were found."""
+
+    headers: Mapping[str, str]  # values are Secret
+    place: str  # a variable, a file, `keyring`
+    note: str | None = None  # what is unwise about that place
+
+
+class Credentials:
+    """Finds a person's credentials when they are asked for; reads nothing before."""
+
+    def __init__(
+        self, environment: Mapping[str, str], home: Path | None, keyring: Keyring | None = None
+    ) -> None:
+        self._environment = environment
+        self._home = home
+        self._keyring = keyring
+
+    def __repr__(self) -> str:
+        return "Credentials(…)"
+
+    def find(self, service: str, host: str | None = None) -> Found | None:
+        """The first credentials there are; CredentialsMissing for a place that cannot be read.
+
+        `host` is the service's address, for ~/.netrc; known for kaggle and huggingface.
+        """
+        host = host or HOSTS.get(service)
+        found = self._variables(service) or self._files(service)
+        found = found or (self._netrc(service, host) if host else None)
+        return found or (self._from_keyring(service) if self._keyring else None)
+
+    def for_service(self, service: str, host: str | None = None) -> Mapping[str, str] | None:
+        """The headers to send to that service's own host, and to no other."""
+        found = self.find(service, host)
+        return found.headers if found else None
+
+    def where(self, service: str, host: str | None = None) -> str | None:
+        """The name of the place that has them."""
+        found = self.find(service, host)
+        return found.place if found else None
+
+    def note(self, service: str, host: str | None = None) -> str | None:
+        """What is unwise about that place: a file that others may read."""
+        found = self.find(service, host)
+        return found.note if found else None
+
+    # ------------------------------------------------------------------ places
+
+    def _variables(self, service: str) -> Found | None:
+        for name in token_variables(service):
+            if value := self._environment.get(name, "").strip():
+                return self._token_or_path(value, f"environment variable {name}", kaggle=service == "kaggle")
+        for user, password in password_variables(service):
+            if self._environment.get(user) and self._environment.get(password):
+                place = f"environment variables {user} and {password}"
+                return basic(self._environment[user], self._environment[password], place)
+        return None
+
+    def _token_or_path(self, value: str, place: str, *, kaggle: bool) -> Found | None:
+        """Kaggle's variable may name a file instead."""
+        path = self._expanded(value) if kaggle and value.startswith(("/", "~/", "./")) else None
+        if path is None:
+            return bearer(value, place)
+        if found := from_token_file(path):
+            return found
+        raise useless(f"{place} names {path}, which has no token")
+
+    def _files(self, service: str) -> Found | None:
+        for path in self._token_files(service):
+            if found := from_token_file(path):
+                return found
+        if service == "kaggle" and (folder := self._kaggle_folder()):
+            return from_kaggle_json(folder / "kaggle.json")
+        return None
+
+    def _token_files(self, service: str) -> Iterator[Path]:
+        if service == "kaggle" and (folder := self._kaggle_folder()):
+            yield from (folder / "access_token", folder / "access_token.txt")
+        if service != "huggingface":
+            return
+        if named := self._environment.get("HF_TOKEN_PATH"):
+            yield self._expanded(named)
+        if home := self._environment.get("HF_HOME"):
+            yield self._expanded(home) / "token"
+        elif self._home:
+            yield self._home / ".cache" / "huggingface" / "token"
+
+    def _kaggle_folder(self) -> Path | None:
+        if named := self._environment.get("KAGGLE_CONFIG_DIR"):
+            return self._expanded(named)
+        return self._home / ".kaggle" if self._home else None
+
+    def _netrc(self, service: str, host: str) -> Found | None:
+        named = self._environment.get("NETRC")
+        path = self._expanded(named) if named else self._home / ".netrc" if self._home else None
+        if path is None or text_of(path) is None:
+            return None
+        try:
+            # `default` is for hosts that its owner thought of, not for ours
+            entry = netrc.netrc(path).hosts.get(host)
+        except (netrc.NetrcParseError, UnicodeDecodeError) as error:
+            where = f", line {error.lineno}" if isinstance(error, netrc.NetrcParseError) else ""
+            broken = f"{path}{where} is not in the form of a .netrc file"
+        else:
+            return pair(service, entry[0], entry[2] or "", str(path), note_on(path)) if entry else None
+        raise useless(broken)  # out of the handler: the error's text may hold a password
+
+    def _from_keyring(self, service: str) -> Found | None:
+        found = self._keyring(f"dermdata:{service}") if self._keyring else None
+        return pair(service, found[0], found[1], "the system's keyring", None) if found else None
+
+    def _expanded(self, name: str) -> Path:
+        return self._home / name[2:] if name.startswith("~/") and self._home else Path(name)
+
+
+def token_variables(service: str) -> tuple[str, ...]:
+    """Environment variables that hold a token, the service's own before ours."""
+    known = {"kaggle": ("KAGGLE_API_TOKEN",), "huggingface": ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")}
+    return (*known.get(service, ()), f"{prefix(service)}_TOKEN")
+
+
+def password_variables(service: str) -> tuple[tuple[str, str], ...]:
+    """Pairs of environment variables that hold a user and a password."""
+    known = (("KAGGLE_USERNAME", "KAGGLE_KEY"),) if service == "kaggle" else ()
+    return (*known, (f"{prefix(service)}_USER", f"{prefix(service)}_PASSWORD"))
+
+
+def prefix(service: str) -> str:
+    return f"DERMDATA_{service.upper().replace('-', '_')}"
+
+
+def how_to(
+    service: str, *, page: str | None = None, host: str | None = None, steps: str | None = None
+) -> str:
+    """What the person must do to have credentials: where to get them, where to put them."""
+    if service == "kaggle":
+        return (
+            "make a token at https://www.kaggle.com/settings (section API), then set KAGGLE_API_TOKEN to it "
+            "or save it as ~/.kaggle/access_token (an older ~/.kaggle/kaggle.json works too)"
+        )
+    if service == "huggingface":
+        conditions = f"accept the conditions on {page}, " if page else ""
+        return (
+            f"{conditions}make a read token at https://huggingface.co/settings/tokens, then set HF_TOKEN to it "
+            "or save it as ~/.cache/huggingface/token"
+        )
+    first = (
+        f"{steps.rstrip('. ')}; then" if steps else f"register at {page}, then" if page else "register, then"
+    )
+    lines = f", or add a line for {host} to ~/.netrc" if host else ""
+    return f"{first} set {prefix(service)}_USER and {prefix(service)}_PASSWORD (or {prefix(service)}_TOKEN){lines}"
+
+
+def system_keyring(service: str) -> tuple[str, str] | None:
+    """User and password from the system's keyring; None where the library or a keyring is absent."""
+    if importlib.util.find_spec("keyring") is None:
+        return None
+    library = importlib.import_module("keyring")
+    errors = importlib.import_module("keyring.errors")
+    try:
+        found = library.get_credential(service, None)
+    except errors.NoKeyringError:  # a machine without a desktop
+        return None
+    except errors.KeyringError as error:
+        raise CredentialsMissing(
+            f"the system's keyring cannot be read for {service}: {type(error).__name__}"
+        ) from None
+    return (str(found.username), str(found.password)) if found else None
+
+
+# ------------------------------------------------------------------ headers
+
+
+def pair(service: str, user: str, password: str, place: str, note: str | None) -> Found | None:
+    """A user and a password as the service takes them: Hugging Face takes tokens only."""
+    if service == "huggingface" or user in TOKEN_USERS:
+        return bearer(password, place, note)
+    return basic(user, password, place, note)
+
+
+def bearer(token: str, place: str, note: str | None = None) -> Found | None:
+    token = token.strip()
+    if not token:
+        return None
+    if not token.isascii() or not token.isprintable() or " " in token:
+        # such a value would show itself in the error that sending it raises
+        raise useless(f"the token in {place} holds signs that no token has")
+    return Found(headers={"Authorization": Secret(f"Bearer {token}")}, place=place, note=note)
+
+
+def basic(user: str, password: str, place: str, note: str | None = None) -> Found:
+    text = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return Found(headers={"Authorization": Secret(f"Basic {text}")}, place=place, note=note)
+
+
+def useless(why: str) -> CredentialsMissing:
+    """A place that is there and holds nothing that can be sent."""
+    return CredentialsMissing(why, hint="correct it, or remove it so that other places are looked at")
+
+
+# ------------------------------------------------------------------ files
+
+
+def from_token_file(path: Path) -> Found | None:
+    text = text_of(path)
+    return bearer(text, str(path), note_on(path)) if text else None
+
+
+def from_kaggle_json(path: Path) -> Found | None:
+    """`{"username": …, "key": …}`, as the site gives it out."""
+    text = text_of(path)
+    if text is None:
+        return None
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        data = None
+    user, key = (data.get("username"), data.get("key")) if isinstance(data, dict) else (None, None)
+    if not (isinstance(user, str) and isinstance(key, str)):
+        raise useless(f'{path} is not the file that Kaggle gives out: {{"username": …, "key": …}}')
+    return basic(user, key, str(path), note_on(path))
+
+
+def text_of(path: Path) -> str | None:
+    """A file's text; None when there is no such file."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        why = f"{path} cannot be read: {error.strerror}"
+    except UnicodeDecodeError:
+        why = f"{path} is no text"
+    raise useless(why)
+
+
+def note_on(path: Path) -> str | None:
+    """The advice for a file that other users of this machine may read."""
+    if path.stat().st_mode & OTHERS_MAY_READ:
+        return f"{path} can be read by other users of this machine: chmod 600 {path}"
+    return None

@@ -1,0 +1,109 @@
+"""A server that misbehaves on request, a network that does not sleep, and requests for its files."""
+
+import asyncio
+import hashlib
+import importlib.util
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from dermdata.model import Request
+from dermdata.transfer import Network, Transfer
+
+SERVER = Path(__file__).parents[3] / "shared" / "tools" / "faultserver.py"
+SIZE = 1_000_000
+DATA = b"PK\x03\x04" + b"".join(hashlib.sha256(str(n).encode()).digest() for n in range(SIZE // 32 + 1))
+DATA = DATA[:SIZE]
+SHA = hashlib.sha256(DATA).hexdigest()
+
+
+@pytest.fixture(scope="session")
+def faultserver() -> ModuleType:
+    if not SERVER.exists():
+        pytest.skip(f"{SERVER} is not here")
+    spec = importlib.util.spec_from_file_location("faultserver", SERVER)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["faultserver"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "served"
+    folder.mkdir()
+    (folder / "a.zip").write_bytes(DATA)
+    (folder / "answer.json").write_text('{"ok": [1, 2]}')
+    return folder
+
+
+@contextmanager
+def serving(faultserver: ModuleType, root: Path, **options: Any) -> Iterator[Any]:
+    """A server that is stopped only when it has seen its clients leave: it would leak their sockets."""
+    with faultserver.FaultServer(root, **options) as running:
+        yield running
+        until = time.monotonic() + 2
+        while len(asyncio.all_tasks(running._loop)) > 1 and time.monotonic() < until:
+            time.sleep(0.002)
+
+
+@pytest.fixture
+def server(faultserver: ModuleType, root: Path) -> Iterator[Any]:
+    with serving(faultserver, root) as running:
+        yield running
+
+
+@pytest.fixture
+def slept() -> list[float]:
+    """The pauses that the transfer wanted."""
+    return []
+
+
+@pytest.fixture
+def network(slept: list[float]) -> Network:
+    """All limits real but small; pauses are noted, not slept."""
+    return Network(
+        trust_env=False,
+        sleep=slept.append,
+        random=lambda: 1.0,
+        connect_timeout=1,
+        read_timeout=0.3,
+        head_deadline=0.6,
+        minimum_rate_window=0.4,
+    )
+
+
+Get = Callable[..., Any]
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "cache" / "a.zip"
+
+
+@pytest.fixture
+def get(server: Any, network: Network, target: Path) -> Get:
+    """Download a.zip with this fault spec; what the transfer gives back or raises."""
+
+    def download(spec: str = "", progress: Callable[[int], None] = lambda _: None, **changes: Any) -> Any:
+        options = {"size": SIZE, "checksum": f"sha256:{SHA}", "archive": "zip"} | changes
+        net = replace(network, **options.pop("network", {}))
+        request = Request(urls=options.pop("urls", (server.url_for("a.zip", spec),)), **options)
+        with Transfer(net) as transfer:
+            return transfer.download(request, target, progress)
+
+    return download
+
+
+def left(target: Path) -> list[str]:
+    """What lies beside the target, itself included."""
+    return sorted(path.name for path in target.parent.iterdir()) if target.parent.exists() else []
