@@ -16,6 +16,21 @@ NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS}
 @contextmanager
 def held(path: Path, name: str, waiting: Callable[[str], None], patience: float) -> Iterator[None]:
     """Hold the lock file; whoever dies lets go of it."""
+    handle = taken(path, name, waiting, patience)
+    while not is_at(handle, path):  # deleted while we waited: what we hold, others do not see
+        os.close(handle)
+        handle = taken(path, name, waiting, patience)
+    try:
+        with suppress(OSError):  # a courtesy: on a full disk `cache remove` must still get its lock
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"process {os.getpid()} on {machine()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def taken(path: Path, name: str, waiting: Callable[[str], None], patience: float) -> int:
+    """The open lock file, locked; never one that a symbolic link leads to."""
     import fcntl
 
     with disk.storage_errors(path):
@@ -23,12 +38,17 @@ def held(path: Path, name: str, waiting: Callable[[str], None], patience: float)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
     try:
         wait_for(lambda: fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB), handle, name, waiting, patience)
-        with suppress(OSError):  # a courtesy: on a full disk `cache remove` must still get its lock
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, f"process {os.getpid()} on {machine()}\n".encode(), 0)
-        yield
-    finally:
+    except BaseException:
         os.close(handle)
+        raise
+    return handle
+
+
+def is_at(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), path.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def wait_for(

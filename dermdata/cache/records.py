@@ -50,7 +50,7 @@ class Receipt:
 
 
 class Tab(csv.excel_tab):
-    """Tabs and LF; a cell is quoted where it holds a tab, a quote or a line end."""
+    """Tabs and LF; a cell with a tab, a quote or LF is quoted (no name holds a CR: the archive room refuses it)."""
 
     lineterminator = "\n"
 

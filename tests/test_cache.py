@@ -1,0 +1,378 @@
+"""The cache: what is torn, foreign or in the way is told in words, and nothing outside is touched."""
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dermdata.cache import Cache, Fetched, Folder, Receipt, size_of, version_slug
+from dermdata.cache.process import machine
+from dermdata.errors import CacheDamaged, StorageError
+from dermdata.model import Content, ImageFacts, Member
+
+NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=20)
+# a tar's name that is not UTF-8, as tarfile gives it
+FOREIGN = st.builds(
+    lambda name, byte: name + bytes([byte]).decode(errors="surrogateescape"), NAMES, st.integers(128, 255)
+)
+WHOLE = st.integers(0, 2**48)
+HEX = st.text("0123456789abcdef", min_size=64, max_size=64)
+MEMBERS = st.builds(
+    Member, path=NAMES | FOREIGN, offset=WHOLE, stored=WHOLE, method=st.sampled_from([0, 8]), crc32=WHOLE
+)
+IMAGES = st.builds(
+    ImageFacts,
+    format=st.sampled_from(["jpeg", "png"]),
+    mode=st.sampled_from([None, "RGB", "L"]),
+    width=st.none() | st.integers(1, 99_999),
+    height=st.none() | st.integers(1, 99_999),
+    problem=st.none() | NAMES,
+)
+CONTENTS = st.builds(
+    Content,
+    path=NAMES,
+    role=st.sampled_from(["images", "masks", "metadata"]),
+    file=NAMES,
+    size=WHOLE,
+    sha256=HEX,
+    member=st.none() | MEMBERS,
+    image=st.none() | IMAGES,
+)
+FETCHED = st.builds(
+    Fetched,
+    name=NAMES,
+    role=NAMES,
+    size=WHOLE,
+    sha256=HEX,
+    checksum=st.none() | HEX,
+    url=NAMES,
+    fetched_at=NAMES,
+    path=st.none() | NAMES,
+)
+RECEIPTS = st.builds(
+    Receipt,
+    dataset=NAMES,
+    version=st.none() | NAMES,
+    tool=NAMES,
+    catalog_digest=HEX,
+    roles=st.lists(NAMES).map(tuple),
+    files=st.lists(FETCHED, max_size=3).map(tuple),
+    manifest_sha256=st.none() | HEX,
+    contents_sha256=st.none() | HEX,
+    report=st.dictionaries(NAMES, WHOLE | NAMES | st.lists(NAMES)),
+)
+RECEIPT = Receipt(dataset="demo", version="1", tool="0", catalog_digest="d", roles=("images",), files=())
+CONTENT = Content(path="images/a.jpg", role="images", file="a.zip", size=3, sha256="0" * 64)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Cache(tmp_path).folder_of("demo", "1")
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Folder]:
+    """A folder for one of hypothesis's examples."""
+    with tempfile.TemporaryDirectory() as root:
+        yield Cache(Path(root)).folder_of("demo", "1")
+
+
+def fill(folder: Folder, *contents: Content) -> None:
+    folder.write_receipt(replace(RECEIPT, contents_sha256=folder.write_contents(contents)))
+
+
+def tree(root: Path) -> set[str]:
+    return {path.relative_to(root).as_posix() for path in root.rglob("*")}
+
+
+# ------------------------------------------------------------------ receipt and contents
+
+
+def test_what_was_never_fetched_is_nothing(folder: Folder, tmp_path: Path) -> None:
+    """No folder, no receipt, no contents, and looking creates nothing."""
+    assert folder.receipt() is None
+    assert folder.contents() == ()
+    folder.sweep()
+    cache = Cache(tmp_path / "absent")
+    assert ([*cache.folders()], cache.cached_names(), cache.leftovers(time.time())) == ([], set(), [])
+    assert tree(tmp_path) == set()
+
+
+@settings(max_examples=40, deadline=None)
+@given(RECEIPTS)
+def test_a_receipt_is_read_as_it_was_written(receipt: Receipt) -> None:
+    with scratch() as folder:
+        folder.write_receipt(receipt)
+        assert folder.receipt() == receipt
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(CONTENTS, max_size=4, unique_by=lambda one: one.path))
+def test_contents_are_read_as_they_were_written(contents: list[Content]) -> None:
+    """Also names with tabs, quotes, no UTF-8; sorted by path, whatever the order they came in."""
+    with scratch() as folder:
+        fill(folder, *contents)
+        assert folder.contents() == tuple(sorted(contents, key=lambda one: one.path))
+        assert folder.write_contents(reversed(contents)) == folder.write_contents(contents)
+
+
+WHOLE_RECEIPT = {
+    "schema": "dermdata.receipt/1", "dataset": "demo", "version": "1", "tool": "0", "catalog_digest": "d",
+    "roles": [], "files": [],
+}  # fmt: skip
+FILE = {
+    "name": "a", "role": "images", "size": 1, "sha256": "0", "checksum": None, "url": "u",
+    "fetched_at": "t", "path": None,
+}  # fmt: skip
+BROKEN = {
+    "empty": b"",
+    "half": json.dumps(WHOLE_RECEIPT).encode()[:40],
+    "garbage": bytes(range(256)),
+    "a deep list": b"[" * 200_000,
+    "a list": b"[]",
+    "no schema": json.dumps({**WHOLE_RECEIPT, "schema": None}).encode(),
+    "newer": json.dumps({**WHOLE_RECEIPT, "schema": "dermdata.receipt/2"}).encode(),
+    "a part missing": json.dumps(
+        {key: WHOLE_RECEIPT[key] for key in WHOLE_RECEIPT if key != "roles"}
+    ).encode(),
+    "a part too many": json.dumps({**WHOLE_RECEIPT, "colour": "red"}).encode(),
+    "files are a number": json.dumps({**WHOLE_RECEIPT, "files": 3}).encode(),
+    "a file is a text": json.dumps({**WHOLE_RECEIPT, "files": ["a.zip"]}).encode(),
+    "a file without name": json.dumps({**WHOLE_RECEIPT, "files": [{"size": 1}]}).encode(),
+    "a size is a text": json.dumps({**WHOLE_RECEIPT, "files": [{**FILE, "size": "1"}]}).encode(),
+    "a name is a number": json.dumps({**WHOLE_RECEIPT, "files": [{**FILE, "name": 1}]}).encode(),
+    "the report is a list": json.dumps({**WHOLE_RECEIPT, "report": []}).encode(),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_receipt_is_told_with_the_way_out(what: str, folder: Folder) -> None:
+    """Row 66: in words, with the path and the command that mends it."""
+    folder.path.mkdir(parents=True)
+    (folder.path / "receipt.json").write_bytes(BROKEN[what])
+    with pytest.raises(CacheDamaged, match=r"receipt\.json") as caught:
+        folder.receipt()
+    assert "dermdata fetch demo --force" in (caught.value.hint or "")
+
+
+def test_a_receipt_that_cannot_be_read_is_no_damage(folder: Folder) -> None:
+    """A folder in its place, or no permission: the storage's fault, not the receipt's."""
+    (folder.path / "receipt.json").mkdir(parents=True)
+    with pytest.raises(StorageError):
+        folder.receipt()
+
+
+def test_contents_that_are_not_the_receipts_are_never_trusted(folder: Folder) -> None:
+    """Row 66: one changed byte, a half list, none at all."""
+    fill(folder, CONTENT)
+    (path,) = folder.path.glob("contents-*.tsv")
+    data = path.read_bytes()
+    for altered in (data.replace(b"a.jpg", b"b.jpg"), data[: len(data) // 2], b""):
+        path.write_bytes(altered)
+        with pytest.raises(CacheDamaged, match="was altered") as caught:
+            folder.contents()
+        assert "--force" in (caught.value.hint or "")
+    path.unlink()
+    with pytest.raises(CacheDamaged, match="is missing"):
+        folder.contents()
+
+
+def test_a_new_list_counts_only_with_its_receipt(folder: Folder) -> None:
+    """Killed between the two, the old receipt still finds its own list."""
+    fill(folder, CONTENT)
+    folder.write_contents([replace(CONTENT, size=4)])
+    assert folder.contents() == (CONTENT,)
+
+
+def test_a_moved_cache_still_works(folder: Folder, tmp_path: Path) -> None:
+    """Row 64: nothing in it says where it lies."""
+    fill(folder, CONTENT)
+    shutil.move(tmp_path / "datasets", tmp_path / "elsewhere" / "datasets")
+    (moved,) = Cache(tmp_path / "elsewhere").folders()
+    assert (moved.name, moved.contents()) == ("demo", (CONTENT,))
+    assert str(tmp_path).encode() not in (moved.path / "receipt.json").read_bytes()
+
+
+# ------------------------------------------------------------------ names
+
+
+@pytest.mark.parametrize(
+    "version", ["../x", "..", ".", "/etc", "", None, "a/b", "4.0\n", "v\0", ".hidden", "é/ü", "…"]
+)
+def test_no_version_leads_out_of_its_folder(version: str | None) -> None:
+    """Row 63: whatever the publisher calls it, it is one visible folder."""
+    slug = version_slug(version)
+    assert slug
+    assert not {"/", "\0", "\n", "\\"} & set(slug)
+    assert not slug.startswith(".")
+
+
+def test_usual_versions_stay_readable() -> None:
+    assert [version_slug(one) for one in ("4.0", "v2", "2024-05", None)] == [
+        "4.0",
+        "v2",
+        "2024-05",
+        "unversioned",
+    ]
+
+
+# ------------------------------------------------------------------ unpacking and sweeping
+
+
+class Killed(BaseException):
+    """Stands for an end of the process that still unwinds, as Ctrl-C does."""
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), ValueError("x"), Killed()])
+def test_a_failed_unpacking_leaves_what_was_there(error: BaseException, folder: Folder) -> None:
+    """The older files stay, the temporary folder goes."""
+    with folder.unpacking("images/part") as temporary:
+        (temporary / "old.jpg").write_bytes(b"old")
+    expected = StorageError if isinstance(error, OSError) else type(error)
+
+    def unpack() -> None:
+        with folder.unpacking("images/part") as temporary:
+            (temporary / "new.jpg").write_bytes(b"new")
+            raise error
+
+    with pytest.raises(expected):
+        unpack()
+    assert tree(folder.path) == {"images", "images/part", "images/part/old.jpg"}
+
+
+def test_unpacking_takes_the_place_of_older_files(folder: Folder) -> None:
+    """Nothing of the older ones is mixed in, and the name may be the longest there is."""
+    home = f"images/{'n' * 255}"
+    for leaf in ("old.jpg", "new.jpg"):
+        with folder.unpacking(home) as temporary:
+            (temporary / leaf).write_bytes(b"x")
+    assert tree(folder.path) == {"images", home, f"{home}/new.jpg"}
+
+
+def test_a_link_in_the_place_of_a_folder_is_not_followed(folder: Folder, tmp_path: Path) -> None:
+    """Row 59: what it leads to stays untouched."""
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "photo.jpg").write_bytes(b"mine")
+    (folder.path / "images").mkdir(parents=True)
+    (folder.path / "images" / "part").symlink_to(mine)
+    with contextlib.suppress(StorageError), folder.unpacking("images/part") as temporary:
+        (temporary / "new.jpg").write_bytes(b"x")
+    assert tree(mine) == {"photo.jpg"}
+
+
+def ended() -> int:
+    """The number of a process that was there and is gone."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_only_dead_processes_of_this_machine_are_swept(folder: Folder) -> None:
+    """Row 57: what a living process or another machine works on stays, and so does what we do not know."""
+    dead, alive = ended(), os.getppid()
+    kept = [
+        f"images/.part.{machine()}-{alive}.0a1b2c3d.tmp",
+        f"images/.part.another-machine-{dead}.0a1b2c3d.tmp",
+        f"images/.part.{machine()}-abc.0a1b2c3d.tmp",
+        "images/.tmp", "images/.x.tmp", "images/..tmp", "images/part",
+    ]  # fmt: skip
+    swept = [
+        f"images/.part.{machine()}-{dead}.0a1b2c3d.tmp",
+        f"images/deep/.part.jpg.d.{machine()}-{dead}.0a1b2c3d.tmp",
+        f"images/.part.{machine()}-{dead}.0a1b2c3d.old.tmp",
+    ]
+    for name in [*kept, *swept]:
+        (folder.path / name / "class").mkdir(parents=True)
+        (folder.path / name / "class" / "x.jpg").write_bytes(b"x")
+    folder.sweep()
+    assert {name for name in [*kept, *swept] if (folder.path / name).exists()} == set(kept)
+
+
+def test_a_killed_unpacking_is_swept(folder: Folder) -> None:
+    """Row 53: SIGKILL in the middle of it, by a real process."""
+    script = (
+        "import os, signal, sys; from pathlib import Path; from dermdata.cache import Cache\n"
+        "with Cache(Path(sys.argv[1])).folder_of('demo', '1').unpacking('images/part') as temporary:\n"
+        "    (temporary / 'x.jpg').write_bytes(b'x'); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(folder.path.parents[2])], check=False)
+    assert len(list((folder.path / "images").iterdir())) == 1
+    folder.sweep()
+    assert tree(folder.path) == {"images"}
+
+
+def test_leftovers_are_told_by_age_alone(folder: Folder, tmp_path: Path) -> None:
+    """Older than asked for; files under their final names are never among them."""
+    old, new = ("files/.a.zip.part", "files/.a.zip.part.json", "images/.x.tmp"), ("files/.b.zip.part",)
+    for number, name in enumerate([*old, *new, "files/c.part", "images/d.jpg"]):
+        path = folder.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+        os.utime(path, (1_000 + number, 1_000 + number) if name not in new else (9_000, 9_000))
+    assert Cache(tmp_path).leftovers(5_000) == sorted(folder.path / name for name in old)
+    assert Cache(tmp_path).leftovers(0) == []
+
+
+# ------------------------------------------------------------------ listing and removing
+
+
+def test_removing_takes_one_version_alone(tmp_path: Path) -> None:
+    """The bytes freed are told; the dataset's folder goes with its last version."""
+    cache = Cache(tmp_path)
+    first, second = cache.folder_of("demo", "1"), cache.folder_of("demo", "2")
+    for folder in (first, second):
+        folder.write_receipt(RECEIPT)
+        (folder.path / "images").mkdir()
+        (folder.path / "images" / "a.jpg").write_bytes(b"12345")
+    expected = size_of(first.path)
+    assert cache.remove(first) == expected > 5
+    assert [folder.version for folder in cache.folders()] == ["2"]
+    cache.remove(second)
+    assert tree(tmp_path) == {"datasets"}
+
+
+def test_removing_follows_no_link(tmp_path: Path) -> None:
+    """A link among the images is deleted, not what it leads to."""
+    cache, mine = Cache(tmp_path / "cache"), tmp_path / "mine.jpg"
+    mine.write_bytes(b"x")
+    folder = cache.folder_of("demo", "1")
+    folder.write_receipt(RECEIPT)
+    (folder.path / "a.jpg").symlink_to(mine)
+    cache.remove(folder)
+    assert mine.read_bytes() == b"x"
+
+
+def test_removing_what_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="No such file"):
+        Cache(tmp_path).remove(Cache(tmp_path).folder_of("demo", "1"))
+
+
+def test_a_file_that_vanishes_while_counting_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Row 61: another process finishes a download meanwhile."""
+    (tmp_path / "a").write_bytes(b"123")
+    monkeypatch.setattr("os.walk", lambda _path: [(str(tmp_path), [], ["a", "gone.part"])])
+    assert size_of(tmp_path) == 3
+
+
+def test_stray_files_are_no_datasets(tmp_path: Path) -> None:
+    """What somebody put into the cache's folders is passed over."""
+    (tmp_path / "datasets" / "empty").mkdir(parents=True)
+    (tmp_path / "datasets" / "notes.txt").write_text("x")
+    cache = Cache(tmp_path)
+    assert cache.cached_names() == set()
+    assert [*cache.folders()] == []

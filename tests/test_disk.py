@@ -1,0 +1,230 @@
+"""How a file comes to be: whatever fails, the target is the old bytes or the new ones, and nothing else is left."""
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dermdata import disk
+from dermdata.errors import ChecksumMismatch, StorageError
+
+
+class Killed(BaseException):
+    """Stands for the end of the process at this step."""
+
+
+def raising(error: BaseException) -> Callable[..., Any]:
+    def act(*_args: object, **_options: object) -> None:
+        raise error
+
+    return act
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def is_folder(handle: int) -> bool:
+    return stat.S_ISDIR(os.fstat(handle).st_mode)
+
+
+STEPS = {"fsync": "os.fsync", "rename": "pathlib.Path.replace"}
+
+
+@pytest.mark.parametrize("step", ["write", *STEPS])
+@pytest.mark.parametrize("kind", ["full", "killed"])
+@pytest.mark.parametrize("before", [None, b"old"])
+def test_a_failure_at_any_step_leaves_the_target_as_it_was(
+    step: str, kind: str, before: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows 45, 51, 53: the old file (or none) is there, and no temporary one."""
+    target = tmp_path / "file"
+    if before is not None:
+        target.write_bytes(before)
+    error = Killed() if kind == "killed" else OSError(errno.ENOSPC, "No space left on device")
+    if step in STEPS:
+        monkeypatch.setattr(STEPS[step], raising(error))
+
+    def chunks() -> Iterator[bytes]:
+        yield b"new"
+        if step == "write":
+            raise error
+
+    with pytest.raises(Killed if kind == "killed" else StorageError):
+        disk.write(target, chunks())
+    assert files(tmp_path) == ({} if before is None else {"file": before})
+
+
+def test_an_error_of_the_caller_stays_what_it_is(tmp_path: Path) -> None:
+    """A checksum that does not match is no storage error."""
+    with pytest.raises(ChecksumMismatch), disk.replacing(tmp_path / "file"):
+        raise ChecksumMismatch("x")
+    assert files(tmp_path) == {}
+
+
+def test_a_failed_clean_up_does_not_hide_the_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk turned read-only meanwhile: the checksum is still what is told."""
+    monkeypatch.setattr("pathlib.Path.unlink", raising(OSError(errno.EROFS, "Read-only file system")))
+    with pytest.raises(ChecksumMismatch), disk.replacing(tmp_path / "file"):
+        raise ChecksumMismatch("x")
+
+
+def test_a_file_is_replaced_at_once_and_its_folders_are_made(tmp_path: Path) -> None:
+    """Whoever has the old file open reads it to its end; the hash is that of the bytes written."""
+    target = tmp_path / "a" / "b" / "file"
+    first = disk.write(target, [b"ol", b"d"])
+    with target.open("rb") as reader:
+        second = disk.write_text(target, "new\r\n")
+        assert reader.read() == b"old"
+    assert target.read_bytes() == b"new\r\n"
+    assert first.sha256 != second.sha256
+    assert files(target.parent).keys() == {"file"}
+
+
+def test_the_bytes_are_on_disk_before_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 55: fsync of the file, then rename, then fsync of the folder."""
+    steps: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def synced(handle: int) -> None:
+        steps.append("folder" if is_folder(handle) else "file")
+        fsync(handle)
+
+    def renamed(path: Path, target: Path) -> Path:
+        steps.append("rename")
+        return replace(path, target)
+
+    monkeypatch.setattr("os.fsync", synced)
+    monkeypatch.setattr("pathlib.Path.replace", renamed)
+    disk.write(tmp_path / "file", [b"x"])
+    assert steps == ["file", "rename", "folder"]
+
+
+def test_the_temporary_file_lies_beside_the_target(tmp_path: Path) -> None:
+    """Row 64: a rename never crosses a mount."""
+    with disk.replacing(tmp_path / "file"):
+        (temporary,) = tmp_path.iterdir()
+        assert temporary.name.startswith(".file.")
+        assert temporary.name.endswith(".tmp")
+
+
+@pytest.mark.parametrize("name", ["n" * 255, "ж" * 127])
+def test_the_longest_names_can_be_written(name: str, tmp_path: Path) -> None:
+    """Row 63: 255 bytes are a legal name; the temporary one is not longer."""
+    disk.write(tmp_path / name, [b"x"])
+    assert files(tmp_path) == {name: b"x"}
+
+
+def test_a_name_that_is_too_long_is_told_in_words(tmp_path: Path) -> None:
+    """Row 63: 256 bytes are refused as a storage error, not by a traceback."""
+    with pytest.raises(StorageError, match="File name too long"):
+        disk.write(tmp_path / ("n" * 256), [b"x"])
+    assert files(tmp_path) == {}
+
+
+def test_a_symbolic_link_is_replaced_not_followed(tmp_path: Path) -> None:
+    """The file it leads to keeps its bytes."""
+    other, link = tmp_path / "other", tmp_path / "link"
+    other.write_bytes(b"mine")
+    link.symlink_to(other)
+    disk.write(link, [b"new"])
+    assert other.read_bytes() == b"mine"
+    assert not link.is_symlink()
+
+
+def test_a_folder_in_the_way_is_told(tmp_path: Path) -> None:
+    """A folder of the target's name stays."""
+    (tmp_path / "file").mkdir()
+    with pytest.raises(StorageError, match="cannot use"):
+        disk.write(tmp_path / "file", [b"x"])
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP])
+def test_a_file_system_that_cannot_sync_folders_is_used(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some network file systems refuse to sync a folder: the write is as durable as it can be there."""
+    fsync = os.fsync
+
+    def synced(handle: int) -> None:
+        if is_folder(handle):
+            raise OSError(code, os.strerror(code))
+        fsync(handle)
+
+    monkeypatch.setattr("os.fsync", synced)
+    disk.write(tmp_path / "file", [b"x"])
+    assert files(tmp_path) == {"file": b"x"}
+
+
+# ------------------------------------------------------------------ words
+
+
+def test_no_room_says_how_much_is_needed_and_free(tmp_path: Path) -> None:
+    """Row 45: path, bytes needed, bytes free, and what to do."""
+    error = disk.as_storage_error(OSError(errno.ENOSPC, "x"), tmp_path / "sub" / "file", 1_500_000)
+    assert "no room for" in error.message
+    assert "1,500,000 bytes needed" in error.message
+    assert error.message.endswith(" bytes free")
+    assert "make room" in (error.hint or "")
+
+
+@pytest.mark.parametrize("code", sorted(disk.FULL))
+def test_quota_and_file_size_limits_are_no_room_too(code: int, tmp_path: Path) -> None:
+    """Row 47: whatever the limit is called, there is no room."""
+    assert "no room" in disk.as_storage_error(OSError(code, "x"), tmp_path).message
+
+
+def test_no_inodes_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 46: bytes are free, but files are not."""
+    full = os.statvfs_result((4096, 4096, 100, 50, 50, 1000, 0, 0, 0, 255))
+    monkeypatch.setattr("os.statvfs", lambda _path: full)
+    assert "no inodes" in disk.as_storage_error(OSError(errno.ENOSPC, "x"), tmp_path).message
+
+
+def test_read_only_and_forbidden_say_which(tmp_path: Path) -> None:
+    """Rows 48, 49: what is read-only, or whose it is; and where else to write."""
+    read_only = disk.as_storage_error(OSError(errno.EROFS, "x"), tmp_path / "file")
+    assert f"{tmp_path} is read-only" in read_only.message
+    foreign = disk.as_storage_error(PermissionError(errno.EACCES, "x"), tmp_path / "file")
+    assert f"{tmp_path} belongs to user {os.getuid()}" in foreign.message
+    assert "--cache" in (foreign.hint or "")
+
+
+def test_a_folder_that_cannot_be_looked_into_is_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Finding whose folder it is may be forbidden itself."""
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    look = os.stat
+
+    def refusing(path: Any, *args: Any, **options: Any) -> os.stat_result:
+        if str(path).startswith(f"{locked}{os.sep}"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return look(path, *args, **options)
+
+    monkeypatch.setattr("os.stat", refusing)
+    error = disk.as_storage_error(PermissionError(errno.EACCES, "x"), locked / "a" / "file")
+    assert str(locked) in error.message
+
+
+def test_the_file_that_cannot_be_read_is_named_not_the_one_to_write(tmp_path: Path) -> None:
+    """Copying from a folder: the source is what is missing."""
+    source = tmp_path / "disk" / "gone.zip"
+    with pytest.raises(StorageError, match=r"cannot use .*gone\.zip: No such file") as caught:
+        disk.write(tmp_path / "cache" / "file", disk.chunks_of(source))
+    assert "cache" not in caught.value.message
+
+
+def test_space_is_asked_for_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exactly enough is enough; the folder need not exist yet."""
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: type("Usage", (), {"free": 100})())
+    disk.require_space(tmp_path / "not" / "yet", 100)
+    with pytest.raises(StorageError, match="101 bytes needed, 100 bytes free"):
+        disk.require_space(tmp_path / "not" / "yet", 101)
+    assert files(tmp_path) == {}
