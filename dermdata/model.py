@@ -99,6 +99,17 @@ class Join:
     member: str | None = None
     on: str  # column of the first table
     to: str | None = None  # column of the second one, if named otherwise
+    marks: Mapping[str, str] = field(
+        default_factory=dict
+    )  # new column -> the word of rows that have a partner
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """One of several image columns of a row: each becomes an image row of its own."""
+
+    column: str
+    word: str  # what `@view` says of it: clinic, derm, close-up, …
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +129,15 @@ class Table:
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # our field -> their word -> ours
     missing: tuple[str, ...] = ("",)  # their words for "not known"
     one_hot: tuple[str, ...] = ()  # label columns, one of which is 1
+    one_hot_word: str = "{class}"  # the label's word, from the name of its class column
+    one_hot_none: str | None = None  # the label's word where no class is set; absent: such rows are rejected
+    views: tuple[View, ...] = ()  # several images a row; `@image` and `@view` say which
+    parts: Mapping[str, str] = field(default_factory=dict)  # column -> pattern with {name}s: columns `@name`
+    first: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # ours -> column -> ours_source
+    concepts: tuple[str, ...] = ()  # columns of 0 and 1: clinical concepts
+    flags: tuple[str, ...] = ()  # columns in which 1 says that the image must not be used
+    over: str | None = None  # the catalog entry that holds the images of these annotations
+    sheet: str | None = None  # spreadsheet: name of the sheet; default: the first
     label_field: str | None = None  # the crosswalk's field; default: the label's column
     constants: Mapping[str, str] = field(default_factory=dict)  # manifest field -> value of every row
     images: tuple[str, ...] = ()  # the files that hold the rows' images; default: all of role images

@@ -11,6 +11,7 @@ from dermdata.errors import BadCatalog, nearest
 from dermdata.model import Dataset
 
 Data = dict[str, Any]
+ONLY_FACTS = "@only-facts"
 
 
 def entry_files(root: Path) -> Iterator[tuple[str, Path]]:
@@ -95,6 +96,8 @@ def file_of(row: Mapping[str, str]) -> Data:
         data["size"] = int(data["size"])
     if row.get("url"):
         data["urls"] = [row["url"]]
+    if "role" not in data:
+        data[ONLY_FACTS] = True  # of a file that the entry below or its host's listing names
     return data
 
 
@@ -113,4 +116,12 @@ def laid_over(name: str, data: Data, below: Mapping[str, Data], path: Path) -> D
         raise BadCatalog(f"{path}: no entry '{base}' in the catalogs below to extend{asked}")
     if base != name or data.get("name", name) != name:
         raise BadCatalog(f"{path}: changes the entry '{base}', so folder and name must be '{base}' too")
-    return overlay(below[base], data)
+    merged = overlay(below[base], data)
+    merged["files"] = [settled(file) for file in merged.get("files", [])]
+    return merged
+
+
+def settled(file: Data) -> Data:
+    """A file of a listing's facts alone is known, but nothing that the entry itself asks for."""
+    known = {key: value for key, value in file.items() if key != ONLY_FACTS}
+    return known if ONLY_FACTS not in file or "role" in file else {**known, "role": "other", "fetch": False}

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -17,6 +18,7 @@ from dermdata.errors import DermdataError, SomeFailed
 if TYPE_CHECKING:
     from dermdata.fetch import Outcome, Plan, Wants, Workshop
     from dermdata.model import Dataset
+    from dermdata.sources import Surroundings
 
 app = typer.Typer()
 PLAN_KEYS = ("dataset", "step", "file", "size_bytes", "checksum", "from")
@@ -62,10 +64,10 @@ def fetch(
     wants = Wants(only=only, force=force, keep_archives=keep_archives)
     datasets = [state.catalog[name] for name in dict.fromkeys(names)]  # a wrong name stops before any request
     if dry_run:
-        plans = [planned(state, dataset, wants) for dataset in datasets]
-        emit(
-            [row for plan in plans for row in plan_rows(plan, state, mirror or [])], PLAN_KEYS, form, "fetch"
-        )
+        plans = [
+            planned(state, already(state, one, wants) or one, wants) for one in map(obtainable, datasets)
+        ]
+        emit([row for plan in plans for row in plan_rows(plan)], PLAN_KEYS, form, "fetch")
         return
     errors = each(state, datasets, wants, mirror or [], jobs or os.cpu_count() or 1, accept_license)
     conclude(errors, len(datasets))
@@ -81,6 +83,7 @@ def each(
     with showing(state) as progress, state.transfer() as transfer:
         for dataset in datasets:
             try:
+                obtainable(dataset)
                 require_license(dataset, accepted)
                 workshop = workshop_of(state, transfer, progress, mirrors, jobs)
                 outcome = fetched(state, dataset, wants, workshop)
@@ -92,9 +95,17 @@ def each(
                 continue
             tell(state, dataset, outcome)
             sys.stdout.write(f"{outcome.manifest}\n")
-            if outcome.report.get("unmapped_labels") or outcome.report.get("rejected"):
+            if any(outcome.report.get(key) for key in ("unmapped_labels", "rejected", "lost")):
                 errors.append(SomeFailed(f"{dataset.name}: some rows or labels could not be used, see above"))
     return errors
+
+
+def obtainable(dataset: "Dataset") -> "Dataset":
+    """The entry itself, if it can be had at all."""
+    from dermdata.sources import require_obtainable
+
+    require_obtainable(dataset)
+    return dataset
 
 
 def conclude(errors: list[DermdataError], asked: int) -> None:
@@ -111,10 +122,8 @@ def conclude(errors: list[DermdataError], asked: int) -> None:
 def planned(state: State, dataset: "Dataset", wants: "Wants") -> "Plan":
     """The plan for one dataset, with the files that a look at sizes finds broken."""
     from dermdata.fetch import plan
-    from dermdata.sources import require_obtainable
     from dermdata.verify import verify
 
-    require_obtainable(dataset)
     folder = state.cache.folder(dataset)
     receipt = None if wants.force else folder.receipt()
     broken = []
@@ -122,35 +131,105 @@ def planned(state: State, dataset: "Dataset", wants: "Wants") -> "Plan":
         findings = verify(folder, quick=True, jobs=1, advance=lambda _: None)
         broken = [one.content for one in findings if one.content and one.status != "ok"]
         if not folder.manifest.exists():
-            from dataclasses import replace
-
             receipt = replace(receipt, manifest_sha256=None)
-    return plan(dataset, receipt, wants, state.library.digest(dataset), broken)
+    return plan(dataset, receipt, wants, state.library.digest(state.catalog[dataset.name]), broken)
 
 
 def fetched(state: State, dataset: "Dataset", wants: "Wants", workshop: "Workshop") -> "Outcome":
     from dermdata.fetch import run
 
-    plan = planned(state, dataset, wants)
-    if plan.nothing:
+    done = already(state, dataset, wants)
+    plan = planned(state, done or dataset, wants)
+    if plan.nothing and (done or not dataset.listing):
         return run(plan, workshop)
     with state.cache.lock(dataset.name, waiting=state.say):
-        plan = planned(state, dataset, wants)  # another process may have done it while we waited
+        entry, workshop = listed(state, dataset, wants, workshop)
+        plan = planned(state, entry, wants)  # another process may have done it while we waited
         if not plan.nothing:
-            state.say(f"{dataset.name}: {len(plan.download)} files, {size(plan.bytes)} to download")
+            state.say(f"{dataset.name}: {len(plan.download):,} files, {size(plan.bytes)} to download")
         return run(plan, workshop)
+
+
+def already(state: State, dataset: "Dataset", wants: "Wants") -> "Dataset | None":
+    """The entry with the files of an earlier, complete fetch, so that its listing is not asked again."""
+    from dermdata.fetch.listing import with_known
+
+    receipt = None if wants.force or not dataset.listing else state.cache.folder(dataset).receipt()
+    if receipt and receipt.manifest_sha256 and set(wants.roles) <= set(receipt.roles):
+        return with_known(dataset, receipt)
+    return None
+
+
+def listed(
+    state: State, dataset: "Dataset", wants: "Wants", workshop: "Workshop"
+) -> tuple["Dataset", "Workshop"]:
+    """The entry with every file that its host's listing, or its own table, names."""
+    from dermdata.fetch import listing, run
+    from dermdata.fetch.plan import Wants as Only
+    from dermdata.sources import listing as ask
+
+    place = dataset.listing
+    if place is None or wants.only == "metadata":
+        return dataset, workshop
+    around = workshop.around
+    if place == listing.BY_ROWS:
+        run(planned(state, dataset, Only(only="metadata", force=wants.force)), workshop)
+        return listing.with_rows(dataset, state.cache.folder(dataset)), workshop
+    if place.startswith("isic:"):
+        return with_isic_records(state, dataset, place.removeprefix("isic:"), workshop)
+    return listing.with_listed(dataset, lambda where: ask(where, around)), workshop
+
+
+def with_isic_records(
+    state: State, dataset: "Dataset", identity: str, workshop: "Workshop"
+) -> tuple["Dataset", "Workshop"]:
+    """The ISIC Archive's records, asked page by page, as table and files."""
+    from dermdata import disk
+    from dermdata.fetch.listing import RECORDS, with_records
+    from dermdata.sources import isic
+
+    query, collections = isic.search(identity)
+    records = list(isic.pages(query, collections, workshop.around))
+    entry, data = with_records(dataset, map(isic.flatten, records), isic.files_of(records))
+    made = state.cache.folder(dataset).path / f".{RECORDS}.{os.getpid()}.tmp"
+    disk.write(made, [data])
+    usual = workshop.resolve
+    return entry, replace(
+        workshop, resolve=lambda one, file: made if file.name == RECORDS else usual(one, file)
+    )
+
+
+def surroundings(state: State, transfer: Any, mirrors: list[str]) -> "Surroundings":
+    """Whom the source adapters may ask: catalogs, mirrors, the network and the person's credentials."""
+    from dermdata.credentials import Credentials
+    from dermdata.sources import Surroundings
+
+    network = (
+        {"ask": transfer.get_json, "read": transfer.get_bytes, "head": transfer.resolve_head}
+        if transfer
+        else {}
+    )
+    return Surroundings(
+        catalogs=state.catalog.roots,
+        mirrors=tuple(mirrors),
+        environment=os.environ,
+        credentials=Credentials(os.environ, Path.home()),
+        **network,
+    )
 
 
 def workshop_of(state: State, transfer: Any, progress: Any, mirrors: list[str], jobs: int) -> "Workshop":
     from dermdata.fetch import Workshop
-    from dermdata.sources import Surroundings, resolve
+    from dermdata.sources import explained, resolve
 
-    around = Surroundings(catalogs=state.catalog.roots, mirrors=tuple(mirrors), environment=os.environ)
+    around = surroundings(state, transfer, mirrors)
     return Workshop(
         cache=state.cache,
         transfer=transfer,
         library=state.library,
         resolve=lambda dataset, file: resolve(dataset, file, around),
+        explain=lambda error, dataset, file: explained(error, dataset, file, around),
+        around=around,
         now=lambda: datetime.now(UTC).isoformat(timespec="seconds"),
         jobs=jobs,
         progress=progress,
@@ -209,18 +288,18 @@ def remarks(report: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"{report['images_without_row']['count']:,} image files that no row names, kept in the cache"
         )
+    if report.get("lost"):
+        lines.append(
+            f"{report['lost']:,} images cannot be had from their addresses (column image_problem says why)"
+        )
     return [*lines, *report["differences"]]
 
 
-def plan_rows(plan: "Plan", state: State, mirrors: list[str]) -> list[dict[str, Any]]:
+def plan_rows(plan: "Plan") -> list[dict[str, Any]]:
     """The plan as rows: what would be downloaded, mended and built, and what is there."""
-    from dermdata.sources import Surroundings, resolve
-
-    around = Surroundings(catalogs=state.catalog.roots, mirrors=tuple(mirrors))
     rows = []
     for file in plan.download:
-        place = resolve(plan.dataset, file, around)
-        origin = str(place) if isinstance(place, Path) else place.urls[0]
+        origin = file.source or (file.urls[0] if file.urls else None)
         rows.append(row(plan, "download", file.name, file.size, file.checksum, origin))
     rows += [row(plan, "mend", one.path, one.size, f"sha256:{one.sha256}", one.file) for one in plan.mend]
     rows += [row(plan, "have", one.name, one.size, f"sha256:{one.sha256}", one.url) for one in plan.have]

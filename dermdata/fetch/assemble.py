@@ -16,6 +16,7 @@ from dermdata.manifest.build import Source
 from dermdata.model import Content, Dataset, Label
 from dermdata.progress import Progress
 from dermdata.vocabulary import Vocabulary
+from dermdata.vocabulary.parsing import Site
 
 LISTED = 20  # names a report lists before it only counts
 
@@ -26,7 +27,7 @@ class Library:
 
     catalog: Catalog
     vocabulary: Vocabulary
-    body_sites: frozenset[str]
+    body_sites: Mapping[str, str]  # a site's id, or its path in ISIC's words -> its id
 
     def crosswalk(self, dataset: Dataset) -> Crosswalk:
         """The dataset's words, the bundled rows first, overlays' rows on top."""
@@ -36,6 +37,10 @@ class Library:
             check(found, self.vocabulary, str(path))
             rows += found
         return Crosswalk(rows)
+
+    def digest_of(self, name: str) -> str:
+        """The digest of the catalog's own entry, without what a listing adds to it."""
+        return self.digest(self.catalog[name])
 
     def digest(self, dataset: Dataset) -> str:
         """SHA-256 of everything that decides the manifest besides the files: entry, labels, vocabulary."""
@@ -55,7 +60,12 @@ class Built:
 
 
 def assemble(
-    dataset: Dataset, folder: Folder, contents: tuple[Content, ...], library: Library, progress: Progress
+    dataset: Dataset,
+    folder: Folder,
+    contents: tuple[Content, ...],
+    library: Library,
+    progress: Progress,
+    lost: Mapping[str, str],
 ) -> Built:
     """Read the tables, harmonize, and put the manifest in place."""
     progress.begin("manifest", None, "rows")
@@ -66,11 +76,20 @@ def assemble(
         raw = readers.read(spec, opened, contents)
         sources.append(Source(spec, raw.rows, raw.rejected, raw.unpartnered))
     table, report = manifest.build(
-        dataset, sources, contents, library.crosswalk(dataset), library.vocabulary, library.body_sites
+        dataset,
+        sources,
+        contents,
+        library.crosswalk(dataset),
+        library.vocabulary,
+        library.body_sites,
+        reasons(lost),
     )
     digest = manifest.write(table, folder.manifest, about(dataset, library))
     progress.end("manifest", f"{report.rows:,} rows")
-    return Built(digest, {**asdict(report), "images_without_row": shortened(report.images_without_row)})
+    return Built(
+        digest,
+        {**asdict(report), "lost": len(lost), "images_without_row": shortened(report.images_without_row)},
+    )
 
 
 def opener(folder: Folder, contents: tuple[Content, ...]) -> readers.Opener:
@@ -80,6 +99,11 @@ def opener(folder: Folder, contents: tuple[Content, ...]) -> readers.Opener:
         return (folder.path / path_of(file, member, contents)).read_bytes()
 
     return opened
+
+
+def reasons(lost: Mapping[str, str]) -> dict[str, str]:
+    """Why an image is not here, by its name without folder and ending."""
+    return {name.rpartition("/")[2].rpartition(".")[0]: reason for name, reason in lost.items()}
 
 
 def shortened(names: list[str]) -> dict[str, Any]:
@@ -104,7 +128,7 @@ def about(dataset: Dataset, library: Library) -> dict[str, str]:
     facts = {
         "dataset": dataset.name,
         "version": dataset.version,
-        "catalog_digest": library.digest(dataset),
+        "catalog_digest": library.digest_of(dataset.name),
         "tool": f"dermdata {__version__}",
         "license": dataset.license.id,
         "citation": dataset.citation.text,
@@ -120,4 +144,14 @@ def open_library(catalog: Catalog) -> Library:
     concepts, sites = (catalog.vocabulary_file(leaf) for leaf in ("concepts.tsv", "body-sites.tsv"))
     vocabulary = parse(concepts.read_text(encoding="utf-8"), str(concepts))
     body_sites = parse_sites(sites.read_text(encoding="utf-8"), str(sites))
-    return Library(catalog, vocabulary, frozenset(body_sites))
+    return Library(catalog, vocabulary, site_names(body_sites))
+
+
+def site_names(sites: Mapping[str, Site]) -> dict[str, str]:
+    """Every way of naming a site that is no guess: its id, and its path ("Head and neck:Head:Scalp")."""
+
+    def path(site: Site) -> str:
+        above = f"{path(sites[site.parent])}:" if site.parent else ""
+        return f"{above}{site.label}"
+
+    return {name: one for one, site in sites.items() for name in (one, path(site))}

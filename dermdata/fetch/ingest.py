@@ -1,6 +1,7 @@
 """One catalog file on its way into the cache: take it, verify it, unpack it, look at its images."""
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from dermdata import archive, disk, images
@@ -8,7 +9,7 @@ from dermdata.archive import safe_name
 from dermdata.cache import Fetched, Folder
 from dermdata.checksum import Hasher, of_file
 from dermdata.errors import ChecksumMismatch, SizeMismatch
-from dermdata.model import Content, File, Request, Unpack
+from dermdata.model import Content, File, Request, Role, Unpack
 from dermdata.progress import Progress
 from dermdata.transfer import Transfer
 
@@ -138,7 +139,7 @@ def unpack(
     return [
         Content(
             path=f"{home}/{one.path}",
-            role=file.role,
+            role=role_of(one.name, file),
             file=file.name,
             size=one.size,
             sha256=one.sha256,
@@ -147,6 +148,11 @@ def unpack(
         )
         for one in found.contents
     ]
+
+
+def role_of(member: str, file: File) -> Role:
+    """A member's role: by the entry's globs, else the archive's."""
+    return next((role for glob, role in file.members.items() if fnmatchcase(member, glob)), file.role)
 
 
 def is_image(name: str) -> bool:

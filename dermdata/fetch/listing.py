@@ -1,15 +1,19 @@
 """Entries whose files are too many for the catalog: their own listing, or their table, names them."""
 
-from collections.abc import Callable, Iterable
+import csv
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
 from dermdata import readers
 from dermdata.cache import Folder, Receipt
+from dermdata.checksum import of_chunks
 from dermdata.fetch.assemble import opener
 from dermdata.model import Content, Dataset, File, Role
 
 BY_ROWS = "rows"  # each row of the table has its image's address
+RECORDS, MADE = "metadata.csv", "listing"  # the table that an archive's records make, and its source
 Listing = Callable[[str], tuple[File, ...]]  # sources.listing
 
 
@@ -33,6 +37,32 @@ def with_known(dataset: Dataset, receipt: Receipt) -> Dataset:
 def with_listed(dataset: Dataset, ask: Listing) -> Dataset:
     """The entry with the files that its host lists."""
     return with_files(dataset, ask(dataset.listing or ""))
+
+
+def with_records(
+    dataset: Dataset, records: Iterable[Mapping[str, str]], files: Iterable[File]
+) -> tuple[Dataset, bytes]:
+    """The entry with an archive's own records as its table (and that table's bytes), and their files."""
+    named = {name for spec in dataset.table for names in spec.columns.values() for name in names}
+    data = table_of(list(records), sorted(named))
+    table = File(
+        name=RECORDS,
+        role="metadata",
+        source=f"{MADE}:{RECORDS}",
+        size=len(data),
+        checksum=f"sha256:{of_chunks([data])}",
+    )
+    return with_files(dataset, [table, *files]), data
+
+
+def table_of(records: Sequence[Mapping[str, str]], named: Sequence[str]) -> bytes:
+    """Flat records as CSV: the columns of all of them as they first appear, then those that none has set."""
+    names = list(dict.fromkeys([name for record in records for name in record] + list(named)))
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue().encode()
 
 
 def with_rows(dataset: Dataset, folder: Folder) -> Dataset:

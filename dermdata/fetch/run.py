@@ -11,7 +11,7 @@ from typing import Any
 
 from dermdata import __version__, disk
 from dermdata.cache import Cache, Fetched, Folder, Receipt
-from dermdata.errors import NetworkError, NotTheFile, Offline
+from dermdata.errors import DermdataError, NetworkError, NotTheFile, Offline
 from dermdata.fetch import ingest
 from dermdata.fetch.assemble import Library, assemble
 from dermdata.fetch.mend import mend
@@ -32,6 +32,8 @@ class Workshop:
     transfer: Transfer
     library: Library
     resolve: Callable[[Dataset, File], Request | Path]
+    explain: Callable[[DermdataError, Dataset, File], DermdataError] = lambda error, _, __: error
+    around: Any = None  # sources.Surroundings, for listings
     now: Callable[[], str]  # ISO 8601, UTC
     jobs: int = 1
     progress: Progress = field(default_factory=Silent)
@@ -68,7 +70,9 @@ def run(plan: Plan, workshop: Workshop) -> Outcome:
     finally:
         ledger.save()  # what is whole is noted even when something else failed
     ledger.let_archives_go()
-    report = assemble(plan.dataset, folder, ledger.contents(), workshop.library, workshop.progress)
+    report = assemble(
+        plan.dataset, folder, ledger.contents(), workshop.library, workshop.progress, ledger.lost
+    )
     ledger.close(report)
     return Outcome(manifest=folder.manifest, report=report.facts, downloaded=ledger.downloaded)
 
@@ -95,9 +99,10 @@ def bring(plan: Plan, folder: Folder, workshop: Workshop, ledger: "Ledger") -> N
             place = workshop.resolve(plan.dataset, file)
             target = ingest.target_of(file, folder)
             taken = ingest.take(file, place, target, workshop.transfer, progress, fresh=plan.wants.force)
-        except (NetworkError, NotTheFile) as error:
-            if not (tolerant and file.role == "images") or isinstance(error, Offline):
-                raise
+        except DermdataError as error:
+            dead = isinstance(error, NetworkError | NotTheFile) and not isinstance(error, Offline)
+            if not (dead and tolerant and file.role == "images"):
+                raise workshop.explain(error, plan.dataset, file) from error
             ledger.lose(file, error.message)
             return
         ingest.require_first_seen(file, taken, ledger.before(file.name))
@@ -192,7 +197,7 @@ class Ledger:
             dataset=self.plan.dataset.name,
             version=self.plan.dataset.version,
             tool=__version__,
-            catalog_digest=self.workshop.library.digest(self.plan.dataset),
+            catalog_digest=self.workshop.library.digest_of(self.plan.dataset.name),
             roles=tuple(sorted(self._roles)),
             files=tuple(self._files[name] for name in sorted(self._files)),
             manifest_sha256=manifest,

@@ -3,6 +3,7 @@
 Works on columns: each distinct word of a column is looked at once, however many rows carry it.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,14 +15,16 @@ from dermdata.errors import UnknownName
 from dermdata.labels import Crosswalk
 from dermdata.manifest import harmonize
 from dermdata.manifest.counts import differences
+from dermdata.manifest.graded import graded
 from dermdata.manifest.match import ImageIndex
 from dermdata.manifest.schema import ALLOWED, KEYS, LIMITS, MAPPABLE, SCHEMA
-from dermdata.model import Content, Dataset, Table
+from dermdata.model import NOTHING, Content, Dataset, Table
 from dermdata.vocabulary import Vocabulary
 
-NOT_CONVERTED = {"image", "image_id", "isic_id", "label_raw", "malignancy", *KEYS}
+NOT_CONVERTED = {"differential", "image", "image_id", "isic_id", "label_raw", "malignancy", *KEYS}
 FOLDS = (0, 100)
-OURS = {"@path", "@one-hot"}  # columns that the readers make of paths and one-hot classes
+TRUE = ("1", "1.0", "true", "True", "TRUE")
+OURS = {"@path", "@one-hot", "@image", "@view", "@group", "@row"}  # columns that the readers make
 
 
 @dataclass
@@ -56,11 +59,15 @@ def build(
     contents: Sequence[Content],
     crosswalk: Crosswalk,
     vocabulary: Vocabulary,
-    body_sites: frozenset[str],
+    body_sites: Mapping[str, str],
+    lost: Mapping[str, str] = NOTHING,
 ) -> tuple[pa.Table, Report]:
-    """The manifest of one dataset, in SCHEMA, ordered by image_id, and the report of what became of what."""
+    """The manifest of one dataset, in SCHEMA, ordered by image_id, and the report of what became of what.
+
+    `lost` says of images that could not be had (by name without extension) why.
+    """
     report, tables = Report(), []
-    images = ImageIndex(contents)
+    images = ImageIndex(contents, lost)
     for source in sources:
         maker = Maker(dataset, source, images, crosswalk, vocabulary, body_sites, report)
         tables.append(maker.table())
@@ -106,7 +113,7 @@ class Maker:
         images: ImageIndex,
         crosswalk: Crosswalk,
         vocabulary: Vocabulary,
-        body_sites: frozenset[str],
+        body_sites: Mapping[str, str],
         report: Report,
     ) -> None:
         self.dataset, self.spec, self.rows, self.report = dataset, source.spec, source.rows, report
@@ -124,6 +131,7 @@ class Maker:
         self.identity()
         self.image_facts()
         self.label()
+        self.clinical_concepts()
         for name in sorted(self.fields() - NOT_CONVERTED):
             self.columns |= self.convert(name)
         self.rights()
@@ -136,7 +144,8 @@ class Maker:
         return int(self.rows.num_rows)
 
     def fields(self) -> set[str]:
-        return set(self.spec.columns) | set(self.spec.constants)
+        firsts = set(self.spec.first) | {f"{name}_source" for name in self.spec.first}
+        return set(self.spec.columns) | set(self.spec.constants) | firsts
 
     def require_fields(self) -> None:
         """UnknownName for a field that is no column of the manifest, or one that no catalog can set."""
@@ -149,7 +158,18 @@ class Maker:
         """Our field's raw words: a constant, or the source's columns; "" for none."""
         if name in self.spec.constants:
             return [pa.array([self.spec.constants[name]] * self.count, pa.string())]
+        if name in self.spec.first or name.removesuffix("_source") in self.spec.first:
+            return [self.first(name.removesuffix("_source"), whose=name not in self.spec.first)]
         return [self.rows[column].combine_chunks() for column in self.spec.columns[name]]
+
+    def first(self, name: str, *, whose: bool) -> pa.Array:
+        """The first known word of several columns, or which of them it comes from."""
+        found = pa.array([""] * self.count, pa.string())
+        for column, source in list(self.spec.first[name].items())[::-1]:
+            words = self.rows[column].combine_chunks()
+            known = pc.invert(pc.is_in(words, pa.array(self.spec.missing, pa.string())))
+            found = pc.if_else(known, source if whose else words, found)
+        return found
 
     def text(self, name: str) -> pa.Array:
         """Our field's raw words as one, several columns joined by "/"; "" where all are empty."""
@@ -179,14 +199,45 @@ class Maker:
     def image_facts(self) -> None:
         named = self.text("image" if "image" in self.spec.columns else "image_id")
         names = self.spec.images or None
-        found, problems = self.images.find(named.to_pylist(), names)
+        found, problems = self.images.find(named.to_pylist(), names, self.spec.over)
+        problems = self.flagged(problems)
         self.columns |= harmonize.image_columns(found, problems)
-        self.columns |= self.images.mask_columns(self.columns["image_id"].to_pylist(), self.spec.masks)
+        self.columns |= self.images.mask_columns(
+            {one: self.filled(name) for one, name in self.spec.masks.items()}
+        )
         missing = sum(content is None for content in found)
         self.report.rows_without_image += missing
         self.report.undecodable += sum(problem is not None for problem in problems) - missing
 
+    def filled(self, template: str) -> list[str]:
+        """Each row's file name: {image_id} and the source's columns filled in, image names without ending."""
+        names = re.findall(r"\{([^{}]+)\}", template)
+        cells = {
+            name: self.columns["image_id"]
+            if name == "image_id"
+            else harmonize.without_extension(self.rows[name])
+            for name in names
+        }
+        words = {name: column.to_pylist() for name, column in cells.items()}
+        return [
+            re.sub(r"\{([^{}]+)\}", lambda found, row=row: words[found[1]][row], template)  # type: ignore[misc]
+            for row in range(self.count)
+        ]
+
+    def flagged(self, problems: list[str | None]) -> list[str | None]:
+        """The problems, where the source itself says that an image must not be used: its words."""
+        for column in self.spec.flags:
+            marks = pc.is_in(self.rows[column].combine_chunks(), pa.array(TRUE)).to_pylist()
+            said = f"the source says: {column}"
+            problems = [said if mark else problem for mark, problem in zip(marks, problems, strict=True)]
+        return problems
+
     # -------------------------------------------------------------- words
+
+    def clinical_concepts(self) -> None:
+        if self.spec.concepts:
+            columns = {name: self.rows[name].combine_chunks() for name in self.spec.concepts}
+            self.columns["concepts"] = harmonize.concepts(columns, self.count)
 
     def label(self) -> None:
         if "label_raw" in self.fields():
@@ -198,10 +249,22 @@ class Maker:
 
     def diagnosis(self) -> None:
         raw = self.text("label_raw")
+        if "differential" in self.spec.columns:
+            self.differential()
+            return
         name = self.spec.label_field or "/".join(self.spec.columns.get("label_raw", ("label_raw",)))
         self.columns["label_raw"] = harmonize.null_if(raw, ("",))
         self.columns |= harmonize.diagnosis(
             raw, name, self.crosswalk, self.vocabulary, self.report.unmapped_labels
+        )
+
+    def differential(self) -> None:
+        """Graded labels: a diagnosis only where they are all of one concept."""
+        (column,) = self.spec.columns["differential"]
+        raw = self.rows[column].combine_chunks()
+        self.columns["label_raw"] = harmonize.null_if(raw, ("", "{}"))
+        self.columns |= graded(
+            raw, self.spec.label_field or column, self.crosswalk, self.vocabulary, self.report.unmapped_labels
         )
 
     def convert(self, name: str) -> dict[str, pa.Array]:
@@ -243,9 +306,18 @@ class Maker:
             if len(columns) == 1
             and (self.verbatim(name, columns[0]) or self.verbatim(f"{name}_raw", columns[0]))
         }
-        kept |= OURS - {column for columns in self.spec.columns.values() for column in columns}
+        kept |= {
+            name for name in self.spec.concepts if harmonize.is_yes_or_no(self.rows[name].combine_chunks())
+        }
+        kept |= (OURS | self.cut()) - {column for columns in self.spec.columns.values() for column in columns}
         left = [name for name in self.rows.column_names if name not in kept]
         return harmonize.other_words({name: self.rows[name].combine_chunks() for name in left}, self.count)
+
+    def cut(self) -> set[str]:
+        """Columns cut from names by the catalog's patterns."""
+        return {
+            f"@{name}" for pattern in self.spec.parts.values() for name in re.findall(r"\{(\w+)\}", pattern)
+        }
 
     def verbatim(self, name: str, column: str) -> bool:
         """Whether the manifest column says the very words of the source column (null for empty)."""

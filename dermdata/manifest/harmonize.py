@@ -8,12 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dermdata.labels import Crosswalk, harmonize
-from dermdata.manifest.schema import BY_NAME, EXTENSION_PATTERN, WORDS
+from dermdata.manifest.schema import BY_NAME, EXTENSION_PATTERN, SCHEMA, WORDS
 from dermdata.model import Content
 from dermdata.vocabulary import Vocabulary
 
 Note = Callable[[str, int], None]
 RANGE = re.compile(r"([1-6])-([1-6])\Z")
+YES_OR_NO = {"0": False, "1": True, "0.0": False, "1.0": True}
 WHOLE = re.compile(r"([0-9]{1,3})(\.0*)?\Z")
 NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?\Z")
 
@@ -120,11 +121,11 @@ class Words:
 
         return self.map(choose, pa.string(), unmapped).cast(WORDS)
 
-    def body_sites(self, known: frozenset[str], unmapped: Note) -> dict[str, pa.Array]:
+    def body_sites(self, known: Mapping[str, str], unmapped: Note) -> dict[str, pa.Array]:
         def site(word: str) -> str:
             if word not in known:
                 raise ValueError(word)
-            return word
+            return known[word]
 
         return {
             "body_site": self.map(site, pa.string(), unmapped).cast(WORDS),
@@ -220,3 +221,18 @@ def other_words(columns: Mapping[str, pa.Array], count: int) -> pa.Array:
         if pc.any(empty).as_py()
         else filled
     )
+
+
+def concepts(columns: Mapping[str, pa.Array], count: int) -> pa.Array:
+    """A map of clinical concept -> present, for each row; a cell that is neither 0 nor 1 is left out."""
+    yes_or_no = {name: [YES_OR_NO.get(word) for word in cells.to_pylist()] for name, cells in columns.items()}
+    rows = [
+        [(name, values[row]) for name, values in yes_or_no.items() if values[row] is not None]
+        for row in range(count)
+    ]
+    return pa.array([row or None for row in rows], SCHEMA.field("concepts").type)
+
+
+def is_yes_or_no(cells: pa.Array) -> bool:
+    """Whether a concept's column says nothing that the map does not."""
+    return set(cells.unique().to_pylist()) <= {*YES_OR_NO, ""}

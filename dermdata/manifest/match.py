@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import pyarrow as pa
 
 from dermdata.manifest.schema import BY_NAME, EXTENSION_PATTERN
-from dermdata.model import Content
+from dermdata.model import NOTHING, Content
 
 EXTENSION = re.compile(EXTENSION_PATTERN)
 
@@ -40,7 +40,8 @@ def alike(found: Sequence[Content]) -> bool:
 class ImageIndex:
     """The cached images and masks, and which images a row has claimed."""
 
-    def __init__(self, contents: Sequence[Content]) -> None:
+    def __init__(self, contents: Sequence[Content], lost: Mapping[str, str] = NOTHING) -> None:
+        self.lost = lost
         images = [content for content in contents if content.role == "images" and content.image]
         self.images = sorted(images, key=lambda one: one.path)
         self.claimed: set[str] = set()
@@ -48,19 +49,23 @@ class ImageIndex:
         self.masks = Names(content for content in contents if content.role == "masks")
 
     def find(
-        self, wanted: Sequence[str], files: tuple[str, ...] | None
+        self, wanted: Sequence[str], files: tuple[str, ...] | None, over: str | None = None
     ) -> tuple[list[Content | None], list[str | None]]:
         """For each row's image name its file, or None; and why the image is missing or cannot be decoded."""
         allowed = set(files) if files else None
-        answers = [self.one(name, allowed) for name in wanted]
+        absent = f"the image is in {over}" if over else "no such image file"
+        answers = [self.one(name, allowed, absent) for name in wanted]
         return [content for content, _ in answers], [problem for _, problem in answers]
 
-    def one(self, name: str, files: set[str] | None) -> tuple[Content | None, str | None]:
+    def one(self, name: str, files: set[str] | None, absent: str) -> tuple[Content | None, str | None]:
         if not name:
             return None, "the source names no image"
         found = self.names.find(name, files) or self.names.find(EXTENSION.sub("", name), files)
+        if not found and "/" in name:  # the end of a path
+            leaf = self.names.find(name.rpartition("/")[2], files)
+            found = [one for one in leaf if one.official.endswith(f"/{name}")]
         if not found:
-            return None, "no such image file"
+            return None, self.lost.get(EXTENSION.sub("", name), absent)
         if not alike(found):
             return None, f"{len(found)} different files have this name"
         self.claimed.update(one.path for one in found)
@@ -70,24 +75,23 @@ class ImageIndex:
         """Cached images that no row names."""
         return [content.path for content in self.images if content.path not in self.claimed]
 
-    def mask_columns(self, ids: Sequence[str], masks: Mapping[str, str]) -> dict[str, pa.Array]:
-        """`mask_path` for the structure "lesion", `masks` for all others; the catalog gives the file names."""
+    def mask_columns(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, pa.Array]:
+        """`mask_path` for the structure "lesion", `masks` for all others, from each row's mask names."""
         columns = {}
-        if "lesion" in masks:
-            paths = [self.mask(masks["lesion"], image_id) for image_id in ids]
-            columns["mask_path"] = pa.array(paths, pa.string())
-        others = {name: leaf for name, leaf in masks.items() if name != "lesion"}
+        if "lesion" in wanted:
+            columns["mask_path"] = pa.array([self.mask(name) for name in wanted["lesion"]], pa.string())
+        others = {structure: names for structure, names in wanted.items() if structure != "lesion"}
         if others:
             rows = [
-                [(name, path) for name, leaf in others.items() if (path := self.mask(leaf, one))]
-                for one in ids
+                [(one, path) for one, name in zip(others, names, strict=True) if (path := self.mask(name))]
+                for names in zip(*others.values(), strict=True)
             ]
             columns["masks"] = pa.array([row or None for row in rows], BY_NAME)
         return columns
 
-    def mask(self, template: str, image_id: str) -> str | None:
+    def mask(self, name: str) -> str | None:
         """The mask's path; None where there is none, or where different files have its name."""
-        found = self.masks.find(template.replace("{image_id}", image_id))
+        found = self.masks.find(name)
         return found[0].path if found and alike(found) else None
 
 

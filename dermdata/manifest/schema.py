@@ -92,5 +92,5 @@ DERIVED = {
     "mode",
 }
 DERIVED |= {"image_problem", "phash", "diagnosis", "diagnosis_name", "diagnosis_path", "diagnosis_match"}
-DERIVED |= {"differential", "concepts", "split", "fold", "extra"}
+DERIVED |= {"concepts", "split", "fold", "extra"}
 MAPPABLE = (*(name for name, _, _ in COLUMNS if name not in DERIVED), "image")

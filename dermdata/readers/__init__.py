@@ -7,7 +7,7 @@ from dermdata.errors import UnknownName
 from dermdata.model import Content, Table
 from dermdata.readers.raw import Opener, RawTable
 
-SHAPES = ("table", "folders")
+SHAPES = ("table", "folders", "spreadsheet")
 
 __all__ = ["SHAPES", "Opener", "RawTable", "read"]
 

@@ -3,18 +3,19 @@
 `pattern` names the parts of the official path: `{split_official}/{label_raw}/{image}`.
 """
 
-import re
 from collections.abc import Mapping
 
 import pyarrow as pa
 
 from dermdata.errors import TableRefused
 from dermdata.model import Content, Table
+from dermdata.readers.patterns import compiled
 from dermdata.readers.raw import Opener, RawTable
+from dermdata.readers.reshape import reshaped
 
 
 def read(spec: Table, files: Opener, contents: tuple[Content, ...]) -> RawTable:
-    """One row an image whose official path meets the pattern; the others are listed as rejected."""
+    """One row an image whose official path meets the pattern; the others are the report's images without row."""
     del files
     if not spec.pattern:
         raise TableRefused("the catalog's table has no pattern")
@@ -25,10 +26,12 @@ def read(spec: Table, files: Opener, contents: tuple[Content, ...]) -> RawTable:
         if content.role != "images" or (spec.images and content.file not in spec.images):
             continue
         match = pattern.fullmatch(content.official)
-        if reason := misfit(content, match is not None):
+        if content.image is None or match is None:
+            continue  # a licence text, another task's copy: the manifest's report counts images without row
+        if reason := misfit(content):
             shown = content.official.encode(errors="backslashreplace").decode()
             rejected.append({"file": content.file, "row": shown, "reason": reason})
-        elif match:
+        else:
             found.append((content.official, *match.groups()))
     columns = list(zip(*found, strict=True)) or [()] * (len(names) + 1)
     rows = pa.table(
@@ -37,15 +40,11 @@ def read(spec: Table, files: Opener, contents: tuple[Content, ...]) -> RawTable:
             for name, column in zip(["@path", *names], columns, strict=True)
         }
     )
-    return RawTable(rows, tuple(rejected))
+    return RawTable(reshaped(rows, spec), tuple(rejected))
 
 
-def misfit(content: Content, fits: bool) -> str | None:
-    """Why a file among the images is no row; None when it is one."""
-    if not fits:
-        return "path does not fit the pattern"
-    if content.image is None:
-        return "is no image"
+def misfit(content: Content) -> str | None:
+    """Why an image is no row; None when it is one."""
     return None if is_text(content.official) else "name is not UTF-8"
 
 
@@ -55,13 +54,3 @@ def is_text(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def compiled(pattern: str) -> tuple[re.Pattern[str], list[str]]:
-    """The pattern as an expression in which each {name} is one path component, and the names in order."""
-    parts = re.split(r"\{(\w+)\}", pattern)
-    names = parts[1::2]
-    expression = "".join(
-        f"(?P<{part}>[^/]+)" if number % 2 else re.escape(part) for number, part in enumerate(parts)
-    )
-    return re.compile(expression), names

@@ -13,9 +13,10 @@ from dermdata.errors import TableRefused, nearest
 from dermdata.model import Content, Join, Table
 from dermdata.readers.delimited import Rejected, parse, quoted
 from dermdata.readers.raw import Opener, RawTable
+from dermdata.readers.reshape import reshaped
 
-ONE_HOT = "@one-hot"
-TRUE = ("1", "1.0", "true", "True", "TRUE")
+ONE_HOT, ROW = "@one-hot", "@row"  # the row's number from 0, where another table counts so
+TRUE = ("1", "1.0", "true", "True", "TRUE", "X", "x")
 FALSE = ("0", "0.0", "false", "False", "FALSE", "")
 
 
@@ -27,21 +28,42 @@ def read(spec: Table, files: Opener, contents: tuple[Content, ...]) -> RawTable:
     form = {"delimiter": spec.delimiter, "encoding": spec.encoding}
     rows, rejected = parse(files(spec.file, spec.member), spec.file, header=spec.header, **form)
     unpartnered: dict[str, int] = {}
+    if any(join.on == ROW for join in spec.join):
+        numbers = pa.array([str(number) for number in range(rows.num_rows)], pa.string())
+        rows = rows.append_column(ROW, numbers)
     for join in spec.join:
         other, refused = parse(files(join.file, join.member), join.file, **form)
         rejected += refused
+        if join.marks:
+            rows = marked(rows, other, join)
+            continue
         rows, lonely, unused = joined(rows, other, join)
         counts = {join.file: lonely, f"{spec.file} among the rows of {join.file}": unused}
         unpartnered |= {name: count for name, count in counts.items() if count}
+    rows, refused = understood(rows, spec, spec.file)
+    return RawTable(rows, (*rejected, *refused), unpartnered)
+
+
+def understood(rows: pa.Table, spec: Table, file: str) -> tuple[pa.Table, Rejected]:
+    """One-hot labels as words, derived columns, and every column there that the catalog names."""
+    rejected: Rejected = []
     if spec.one_hot:
-        rows, refused = with_one_hot(rows, spec.one_hot, spec.file)
-        rejected += refused
-    require(rows, needed(spec), spec.file)
-    return RawTable(rows, tuple(rejected), unpartnered)
+        rows, rejected = with_one_hot(rows, spec, file)
+    require(
+        rows,
+        [view.column for view in spec.views] + [name for name in spec.parts if not name.startswith("@")],
+        file,
+    )
+    rows = reshaped(rows, spec)
+    require(rows, needed(spec), file)
+    return rows, rejected
 
 
 def needed(spec: Table) -> list[str]:
-    return [name for names in spec.columns.values() for name in names]
+    """Every column that the catalog names."""
+    named = [name for names in spec.columns.values() for name in names]
+    named += [name for columns in spec.first.values() for name in columns]
+    return [*named, *spec.concepts, *spec.flags, *([spec.image_url] if spec.image_url else [])]
 
 
 def require(rows: pa.Table, columns: Sequence[str], file: str) -> None:
@@ -76,6 +98,19 @@ def joined(rows: pa.Table, other: pa.Table, join: Join) -> tuple[pa.Table, int, 
     return pa.table(columns), lonely, len(keys) - int(pc.count_distinct(places).as_py())
 
 
+def marked(rows: pa.Table, other: pa.Table, join: Join) -> pa.Table:
+    """The rows with the join's words in its new columns, where the other table names the row."""
+    to = join.to or join.on
+    require(rows, [join.on], "the first table")
+    require(other, [to], join.file)
+    named = pc.is_in(rows[join.on].combine_chunks(), other[to].combine_chunks())
+    columns = {name: rows[name].combine_chunks() for name in rows.column_names}
+    for name, word in join.marks.items():
+        before = columns.get(name, pa.array([""] * rows.num_rows, pa.string()))
+        columns[name] = pc.if_else(named, word, before)
+    return pa.table(columns)
+
+
 def free_name(name: str, file: str, taken: Collection[str]) -> str:
     """The column's name, with its file where another table has one like it."""
     candidates = itertools.chain(
@@ -84,8 +119,12 @@ def free_name(name: str, file: str, taken: Collection[str]) -> str:
     return next(one for one in candidates if one not in taken)
 
 
-def with_one_hot(rows: pa.Table, classes: Sequence[str], file: str) -> tuple[pa.Table, Rejected]:
-    """A column ONE_HOT with the name of the one class that is set; rows with none or several are rejected."""
+def with_one_hot(rows: pa.Table, spec: Table, file: str) -> tuple[pa.Table, Rejected]:
+    """A column ONE_HOT with the word of the one class that is set.
+
+    Rows with several are rejected; so are those with none, unless the catalog has a word for them.
+    """
+    classes = spec.one_hot
     require(rows, classes, file)
     if ONE_HOT in rows.column_names:
         raise TableRefused(f"{file} has a column '{ONE_HOT}', which is our name for the class")
@@ -93,10 +132,11 @@ def with_one_hot(rows: pa.Table, classes: Sequence[str], file: str) -> tuple[pa.
     is_set = [pc.is_in(column, pa.array(TRUE)) for column in cells]
     total = sum_of(is_set)
     sure = sum_of([pc.is_in(column, pa.array(TRUE + FALSE)) for column in cells])
-    label = pa.array([""] * rows.num_rows, pa.string())
+    label = pa.array([spec.one_hot_none or ""] * rows.num_rows, pa.string())
     for name, mask in zip(classes, is_set, strict=True):
-        label = pc.if_else(mask, name, label)
-    good = pc.and_(pc.equal(total, 1), pc.equal(sure, len(classes)))
+        label = pc.if_else(mask, spec.one_hot_word.replace("{class}", name), label)
+    enough = pc.less_equal(total, 1) if spec.one_hot_none is not None else pc.equal(total, 1)
+    good = pc.and_(enough, pc.equal(sure, len(classes)))
     wrong = pc.invert(good)
     counts = zip(total.filter(wrong).to_pylist(), sure.filter(wrong).to_pylist(), strict=True)
     reasons: Rejected = [

@@ -143,6 +143,6 @@ def require_obtainable(dataset: Dataset) -> None:
     if access.kind == "unavailable":
         nearest = f"the nearest: {', '.join(access.alternatives)}" if access.alternatives else None
         raise Unobtainable(f"{dataset.name} cannot be had: {access.evidence}", hint=nearest)
-    if not any(file.fetch for file in dataset.files):
+    if not any(file.fetch for file in dataset.files) and not dataset.listing:
         steps = access.steps or f"see {access.url or dataset.homepage}"
         raise ManualDownload(f"{dataset.name} has no files to download", hint=steps)

@@ -95,15 +95,19 @@ class Guard(httpcore.NetworkBackend):
         left = self.remaining(timeout)
         # connecting to the address that was checked: a name may mean another one a moment later
         stream = self._inner.connect_tcp(place, port, left, local_address, socket_options)
-        return TimedStream(stream, self)
+        try:
+            peer = stream.get_extra_info("server_addr")  # now: after a reset nobody can tell any more
+        except OSError as error:
+            stream.close()
+            raise httpcore.ConnectError("reset") from error
+        return TimedStream(stream, self, peer)
 
 
 class TimedStream(httpcore.NetworkStream):
     """A connection whose every wait ends at the guard's deadline."""
 
-    def __init__(self, inner: httpcore.NetworkStream, guard: Guard) -> None:
-        self._inner = inner
-        self._guard = guard
+    def __init__(self, inner: httpcore.NetworkStream, guard: Guard, peer: Any) -> None:
+        self._inner, self._guard, self._peer = inner, guard, peer
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         return self._inner.read(max_bytes, self._guard.remaining(timeout))
@@ -118,10 +122,11 @@ class TimedStream(httpcore.NetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         left = self._guard.remaining(timeout)
-        return TimedStream(self._inner.start_tls(ssl_context, server_hostname, left), self._guard)
+        secure = self._inner.start_tls(ssl_context, server_hostname, left)
+        return TimedStream(secure, self._guard, self._peer)
 
     def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)
+        return self._peer if info == "server_addr" else self._inner.get_extra_info(info)
 
 
 def _public_address(host: str, port: int) -> str:

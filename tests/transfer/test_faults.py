@@ -27,6 +27,7 @@ from dermdata.errors import (
 )
 from dermdata.model import Request
 from dermdata.transfer import Network, Transfer, address
+from dermdata.transfer.wire import Wire
 
 pytestmark = pytest.mark.shared
 
@@ -264,6 +265,20 @@ def test_many_files_under_a_rate_limit(server: Any, network: Network, tmp_path: 
             url = server.url_for(f"_gen/1k/{n}", "ratelimit:5,per=1,all=1")
             transfer.download(Request(urls=(url,), size=1024), tmp_path / f"{n}.bin")
     assert len(server.ended()) <= 15 * 1.2
+
+
+def test_a_reset_right_after_the_head(get: Get, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 7: the connection is gone before anybody looks at it; that is one more cut, no crash."""
+    send = Wire._send
+
+    def late(*args: Any) -> Any:
+        response = send(*args)
+        time.sleep(0.1)  # the reset arrives here
+        return response
+
+    monkeypatch.setattr(Wire, "_send", late)
+    get("reset:10;good")
+    assert target.read_bytes() == DATA
 
 
 def test_an_expired_link_is_asked_for_again(get: Get, server: Any, target: Path, faultserver: Any) -> None:

@@ -1,0 +1,75 @@
+"""The shape "spreadsheet": one sheet of an .xlsx workbook, read as text like any other table."""
+
+import io
+import zipfile
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from dermdata.errors import TableRefused, nearest
+from dermdata.model import Content, Table
+from dermdata.readers.raw import Opener, RawTable
+from dermdata.readers.table import needed, understood
+
+CELLS = 5_000_000  # in one sheet; a workbook may claim any size
+
+
+def read(spec: Table, files: Opener, contents: tuple[Content, ...]) -> RawTable:
+    """The lines under the header line, empty ones left out; a cell is its shown text, "" for none."""
+    del contents
+    if spec.file is None:
+        raise TableRefused("the catalog's table names no file")
+    what = spec.member or spec.file
+    names, lines = under_header(sheet(files(spec.file, spec.member), spec.sheet, what), spec, what)
+    rows = pa.table(
+        {name: pa.array([line[n] for line in lines], pa.string()) for n, name in enumerate(names)}
+    )
+    rows, rejected = understood(rows, spec, what)
+    return RawTable(rows, tuple(rejected))
+
+
+def under_header(lines: list[list[str]], spec: Table, what: str) -> tuple[list[str], list[list[str]]]:
+    """The column names and the filled lines below: the first line with every column that the catalog names.
+
+    Legends and titles above it are passed over.
+    """
+    wanted = {name for name in (*needed(spec), *spec.one_hot) if not name.startswith("@")}
+    for number, line in enumerate(lines):
+        if wanted <= set(line):
+            names = [name or f"column {place}" for place, name in enumerate(line, 1)]
+            return names, [below for below in lines[number + 1 :] if any(below)]
+    raise TableRefused(f"{what} has no line with the columns {', '.join(sorted(wanted))}")
+
+
+def sheet(data: bytes, name: str | None, what: str) -> list[list[str]]:
+    """All lines of a sheet, padded to the widest."""
+    import openpyxl
+
+    try:
+        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+        raise TableRefused(f"{what} is not an .xlsx workbook: {error}") from error
+    if name is not None and name not in book.sheetnames:
+        near = nearest(name, book.sheetnames)
+        raise TableRefused(f"{what} has no sheet '{name}'", hint=f"did you mean {near[0]}?" if near else None)
+    lines = list(cells(book[name] if name else book.worksheets[0], what))
+    width = max(map(len, lines), default=0)
+    return [line + [""] * (width - len(line)) for line in lines]
+
+
+def cells(lines: object, what: str) -> Iterator[list[str]]:
+    count = 0
+    for line in lines.iter_rows(values_only=True):  # type: ignore[attr-defined]  # openpyxl ships no types
+        count += len(line)
+        if count > CELLS:
+            raise TableRefused(f"{what} has more than {CELLS:,} cells")
+        yield [text_of(cell) for cell in line]
+
+
+def text_of(cell: object) -> str:
+    """A cell's text; a whole number without the .0 that the format adds."""
+    if cell is None:
+        return ""
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return str(cell)

@@ -1,0 +1,319 @@
+"""What hosts may answer, good and bad, without a network."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from dermdata.errors import ManualDownload, NotTheFile, Offline, ServerRefused, UnknownName
+from dermdata.model import File, Request
+from dermdata.sources import Surroundings, listing, resolve, s3
+from dermdata.sources.around import Answers
+
+from .conftest import answering, entry, sourced
+
+MD5 = "md5:" + "a" * 32
+SHA = "sha256:" + "b" * 64
+ZENODO = "https://zenodo.org/api/records/7"
+FIGSHARE = "https://api.figshare.com/v2/articles/7/files?page=1&page_size=500"
+MENDELEY = "https://data.mendeley.com/public-api/datasets/abc"
+DATAVERSE = "https://dataverse.harvard.edu/api/datasets/:persistentId/?persistentId=doi:10.7910/DVN/ABC"
+GCS = "https://storage.googleapis.com/storage/v1/b/bucket"
+HUB = "https://huggingface.co/api"
+
+
+def asked_for(source: str, answers: dict[str, Any], **more: Any) -> Request:
+    file = sourced(source, **more)
+    request = resolve(entry(file), file, answering(answers)[0])
+    assert isinstance(request, Request)
+    return request
+
+
+# ------------------------------------------------------------------ the catalog's word wins
+
+
+@pytest.mark.parametrize(
+    ("source", "url"),
+    [
+        ("dataverse:3172585", "https://dataverse.harvard.edu/api/access/datafile/3172585"),
+        ("zenodo:7/a b.zip", "https://zenodo.org/records/7/files/a%20b.zip?download=1"),
+        ("gcs:bucket/a/b c.png", "https://storage.googleapis.com/bucket/a/b%20c.png"),
+        ("s3:bucket/a/b.zip", "https://bucket.s3.amazonaws.com/a/b.zip"),
+        ("s3:bucket.org/a.zip", "https://s3.amazonaws.com/bucket.org/a.zip"),
+        ("huggingface:owner/model@v1/w.bin", "https://huggingface.co/owner/model/resolve/v1/w.bin"),
+    ],
+)
+def test_nobody_is_asked_when_the_catalog_says_it_all(source: str, url: str) -> None:
+    """Size and checksum are there, and the host has stable addresses: not even offline is this a question."""
+    file = sourced(source, size=5, checksum=SHA, urls=("https://other.org/a",))
+    request = resolve(entry(file), file, Surroundings(catalogs=()))
+    assert request == Request(urls=(url, "https://other.org/a"), size=5, checksum=SHA)
+
+
+@pytest.mark.parametrize(
+    "source", ["figshare:7/a.zip", "mendeley:abc/1/a.zip", "dataverse:doi:10.7910/DVN/ABC/a.zip"]
+)
+def test_hosts_without_stable_addresses_are_not_asked_when_the_catalog_has_one(source: str) -> None:
+    file = sourced(source, size=5, checksum=SHA, urls=("https://stable.org/a",))
+    assert resolve(entry(file), file, Surroundings(catalogs=())) == Request(
+        urls=("https://stable.org/a",), size=5, checksum=SHA
+    )
+
+
+def test_the_catalogs_checksum_and_size_win() -> None:
+    row = {"key": "a.csv", "size": 9, "checksum": MD5}
+    request = asked_for("zenodo:7/a.csv", {ZENODO: {"files": [row]}}, checksum=SHA)
+    assert (request.checksum, request.size) == (SHA, 9)
+    request = asked_for("zenodo:7/a.csv", {ZENODO: {"files": [row]}}, size=0)
+    assert (request.checksum, request.size) == (MD5, 0)
+
+
+def test_a_question_that_may_not_be_asked_is_offline() -> None:
+    file = sourced("zenodo:7/a.csv")
+    with pytest.raises(Offline, match="zenodo.org must be asked"):
+        resolve(entry(file), file, Surroundings(catalogs=()))
+
+
+# ------------------------------------------------------------------ answers of the hosts
+
+
+def test_a_table_of_dataverse_is_asked_for_in_its_original_form() -> None:
+    """Its size there is the original's; the one of the re-export would be wrong."""
+    data = {"id": 5, "filesize": 999, "md5": "a" * 32, "originalFileFormat": "text/csv"}
+    data |= {"originalFileSize": 7, "originalFileName": "t.csv"}
+    row = {"label": "t.tab", "directoryLabel": "tables", "dataFile": data}
+    request = asked_for(
+        "dataverse:doi:10.7910/DVN/ABC/tables/t.csv",
+        {DATAVERSE: {"data": {"latestVersion": {"files": [row]}}}},
+    )
+    assert request.urls == ("https://dataverse.harvard.edu/api/access/datafile/5?format=original",)
+    assert (request.size, request.checksum) == (7, MD5)
+
+
+def test_a_restricted_file_is_for_the_person_to_ask_for() -> None:
+    row = {"label": "a.zip", "restricted": True, "dataFile": {"id": 5, "filesize": 9, "md5": "a" * 32}}
+    answer = {DATAVERSE: {"data": {"latestVersion": {"files": [row]}}}}
+    with pytest.raises(ManualDownload, match="is restricted") as caught:
+        asked_for("dataverse:doi:10.7910/DVN/ABC/a.zip", answer)
+    assert caught.value.hint == "ask for access at https://doi.org/10.7910/DVN/ABC"
+    (file,) = listing("dataverse:doi:10.7910/DVN/ABC", answering(answer)[0])
+    assert not file.fetch
+
+
+def test_figshares_own_digest_goes_before_the_authors() -> None:
+    row = {"name": "a.zip", "size": 9, "download_url": "https://n.org/1", "supplied_md5": "c" * 32}
+    assert asked_for("figshare:7/a.zip", {FIGSHARE: [row]}).checksum == "md5:" + "c" * 32
+    assert asked_for("figshare:7/a.zip", {FIGSHARE: [row | {"computed_md5": "a" * 32}]}).checksum == MD5
+
+
+def test_figshare_is_asked_for_more_than_one_page() -> None:
+    rows = [{"name": f"{number}.png", "size": 1, "download_url": "https://n.org/1"} for number in range(501)]
+    second = FIGSHARE.replace("page=1", "page=2")
+    here, _ = answering({FIGSHARE: rows[:500], second: rows[500:]})
+    assert len(listing("figshare:7", here)) == 501
+
+
+def test_mendeleys_folders_are_paths() -> None:
+    def row(name: str) -> dict[str, Any]:
+        details = {"size": 3, "sha256_hash": "b" * 64, "download_url": "https://d.org/1"}
+        return {"filename": name, "content_details": details}
+
+    folders = [{"id": "f1", "name": "images"}, {"id": "f2", "name": "raw", "parent_id": "f1"}]
+    answers = {f"{MENDELEY}/folders/2": folders}
+    for folder, name in (("root", "a.csv"), ("f1", "b.png"), ("f2", "c.png")):
+        answers[f"{MENDELEY}/files?folder_id={folder}&version=2"] = [row(name)]
+    files = listing("mendeley:abc/2", answering(answers)[0])
+    assert [file.name for file in files] == ["a.csv", "images/b.png", "images/raw/c.png"]
+    assert asked_for("mendeley:abc/2/images/raw/c.png", answers).checksum == SHA
+    folders[0]["parent_id"] = "f2"
+    with pytest.raises(NotTheFile, match="does not lead to the top"):
+        listing("mendeley:abc/2", answering(answers)[0])
+
+
+def test_hugging_faces_large_files_have_a_checksum_and_a_commit() -> None:
+    """Small files have none that is of their bytes; sizes, checksums and bytes are of one commit."""
+    stored = {"rfilename": "w.bin", "size": 134, "lfs": {"sha256": "b" * 64, "size": 9_000}}
+    answer = {"sha": "c" * 40, "gated": False, "siblings": [stored, {"rfilename": "c.json", "size": 4}]}
+    answers = {f"{HUB}/models/owner/m/revision/main?blobs=true": answer}
+    request = asked_for("huggingface:owner/m@main/w.bin", answers)
+    assert request.urls == (f"https://huggingface.co/owner/m/resolve/{'c' * 40}/w.bin",)
+    assert (request.size, request.checksum) == (9_000, SHA)
+    request = asked_for("huggingface:owner/m@main/c.json", answers)
+    assert (request.size, request.checksum) == (4, None)
+
+
+def test_an_object_of_google_that_was_composed_has_no_md5() -> None:
+    request = asked_for("gcs:bucket/a/b.png", {f"{GCS}/o/a%2Fb.png": {"name": "a/b.png", "size": "12"}})
+    assert (request.size, request.checksum) == (12, None)
+
+
+def test_the_pages_of_google_follow_each_other() -> None:
+    """A folder's own object is no file; a page may be without any."""
+    first = f"{GCS}/o?prefix=a%2F&maxResults=1000"
+    answers = {
+        first: {"items": [{"name": "a/"}, {"name": "a/2.png", "size": "1"}], "nextPageToken": "x"},
+        f"{first}&pageToken=x": {"nextPageToken": "y"},
+        f"{first}&pageToken=y": {"items": [{"name": "a/1.png", "size": "1"}]},
+    }
+    assert [file.name for file in listing("gcs:bucket/a/", answering(answers)[0])] == ["a/1.png", "a/2.png"]
+    answers[f"{first}&pageToken=y"]["nextPageToken"] = "x"
+    with pytest.raises(NotTheFile, match="circle"):
+        listing("gcs:bucket/a/", answering(answers)[0])
+
+
+ROW = {"key": "a.csv", "size": 9, "checksum": MD5}
+
+
+@pytest.mark.parametrize(
+    ("source", "answers"),
+    [
+        ("zenodo:7/a.csv", {ZENODO: []}),
+        ("zenodo:7/a.csv", {ZENODO: {}}),
+        ("zenodo:7/a.csv", {ZENODO: {"files": {"a.csv": {}}}}),
+        ("zenodo:7/a.csv", {ZENODO: {"files": [None]}}),
+        ("zenodo:7/a.csv", {ZENODO: {"files": [ROW | {"key": 5}]}}),
+        ("zenodo:7/a.csv", {ZENODO: {"files": [ROW | {"size": -1}]}}),
+        ("zenodo:7/a.csv", {ZENODO: {"files": [ROW | {"size": True}]}}),
+        ("zenodo:7/a.csv", {ZENODO: {"files": [ROW | {"checksum": "md5:nothing"}]}}),
+        ("zenodo:7/a.csv", {ZENODO: {"files": [ROW, ROW]}}),
+        ("figshare:7/a", {FIGSHARE: {"files": []}}),
+        ("figshare:7/a", {FIGSHARE: [{"name": "a", "size": 1, "download_url": "file:///etc/passwd"}]}),
+        ("gcs:bucket/a", {f"{GCS}/o/a": {"name": "a", "size": "1", "md5Hash": "%%"}}),
+        ("gcs:bucket/a", {f"{GCS}/o/a": {"name": "a", "size": "1", "md5Hash": "YWJj"}}),
+        ("huggingface:o/m@main/a", {f"{HUB}/models/o/m/revision/main?blobs=true": {"siblings": []}}),
+        ("dataverse:doi:10.7910/DVN/ABC/a", {DATAVERSE: {"status": "ERROR"}}),
+    ],
+)
+def test_an_answer_of_another_shape_is_told_as_such(source: str, answers: dict[str, Any]) -> None:
+    """Nothing of it is used, and the message says which field is not what it must be."""
+    with pytest.raises(NotTheFile, match="not as expected"):
+        asked_for(source, answers)
+
+
+def test_a_record_without_files_says_so() -> None:
+    with pytest.raises(UnknownName) as caught:
+        asked_for("zenodo:7/a.csv", {ZENODO: {"files": []}})
+    assert caught.value.hint == "it has no files"
+
+
+def test_a_busy_host_stays_a_busy_host() -> None:
+    """Only 404 and 410 mean that a record is not there."""
+    with pytest.raises(ServerRefused, match="answers 503"):
+        asked_for("zenodo:7/a.csv", {ZENODO: 503})
+    with pytest.raises(ServerRefused, match=r"zenodo.org has no record 7 \(410\)"):
+        asked_for("zenodo:7/a.csv", {ZENODO: 410})
+
+
+# ------------------------------------------------------------------ S3
+
+XMLNS = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
+
+
+def bucket(*objects: str, more: str = "") -> bytes:
+    return f"<ListBucketResult {XMLNS}><Name>b</Name>{more}{''.join(objects)}</ListBucketResult>".encode()
+
+
+def stored(key: str, etag: str = '"' + "a" * 32 + '"') -> str:
+    return f"<Contents><Key>{key}</Key><ETag>{etag}</ETag><Size>5</Size></Contents>"
+
+
+def test_the_pages_of_s3_follow_each_other() -> None:
+    first = "https://b-1.s3.amazonaws.com/?list-type=2&prefix=p%2F&max-keys=1000"
+    cut = "<IsTruncated>true</IsTruncated><NextContinuationToken>a/b==</NextContinuationToken>"
+    here, asked = answering(
+        {
+            first: bucket(stored("p/2 &amp; 3.png"), stored("p/"), more=cut),
+            f"{first}&continuation-token=a%2Fb%3D%3D": bucket(stored("p/1.png", '"' + "a" * 32 + '-2"')),
+        }
+    )
+    files = listing("s3:b-1/p/", here)
+    assert [file.name for file in files] == ["p/1.png", "p/2 & 3.png"]
+    assert [file.checksum for file in files] == [None, MD5]
+    assert files[1].urls == ("https://b-1.s3.amazonaws.com/p/2%20%26%203.png",)
+    assert len(asked) == 2
+
+
+def test_the_etag_of_an_upload_in_parts_is_no_md5() -> None:
+    """Nor is a weak one."""
+    assert s3.md5_of('"' + "a" * 32 + '"') == MD5
+    assert s3.md5_of('"' + "a" * 32 + '-12"') is None
+    assert s3.md5_of('W/"' + "a" * 32 + '"') is None
+    assert s3.md5_of(None) is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><ListBucketResult>&b;</ListBucketResult>',
+        b'<!DOCTYPE x SYSTEM "file:///etc/passwd"><ListBucketResult/>',
+        '<!DOCTYPE x [<!ENTITY a "a">]><ListBucketResult>&a;</ListBucketResult>'.encode("utf-16"),
+        b"<Error><Code>AccessDenied</Code></Error>",
+        b"<html><body>not a list",
+        b"",
+        bucket(more="<IsTruncated>true</IsTruncated>"),
+        bucket("<Contents><Size>5</Size></Contents>"),
+        bucket("<Contents><Key>a</Key><Size>many</Size></Contents>"),
+    ],
+)
+def test_xml_that_is_no_plain_list_is_refused(data: bytes) -> None:
+    """A document type could define entities without end, or read files; a cut list would lose objects."""
+    here, _ = answering({"https://b-1.s3.amazonaws.com/?list-type=2&prefix=&max-keys=1000": data})
+    with pytest.raises(NotTheFile, match="not as expected"):
+        listing("s3:b-1", here)
+
+
+def test_a_hidden_object_of_s3_says_that_it_may_be_absent() -> None:
+    """S3 answers 403 for a key that is not there when the bucket cannot be listed."""
+
+    def head(_: Request) -> Any:
+        raise ServerRefused("b answers 403", status=403)
+
+    file = sourced("s3:b-1/a.zip")
+    with pytest.raises(ServerRefused, match="has no object a.zip, or does not show it"):
+        resolve(entry(file), file, replace(Surroundings(catalogs=()), head=head))
+
+
+# ------------------------------------------------------------------ mirrors
+
+
+def test_a_mirror_that_has_the_file_spares_the_question_and_the_account() -> None:
+    """What the publisher's host wants does not matter to someone whose mirror has the file."""
+    for source in ("kaggle:owner/slug", "zenodo:7/a.csv"):
+        file = sourced(source, checksum=SHA)
+        here = Surroundings(catalogs=(), mirrors=("https://mirror.org/",), head=lambda _: None)
+        request = resolve(entry(file), file, here)
+        assert request == Request(urls=("https://mirror.org/demo/file",), checksum=SHA)
+
+
+def test_a_mirror_that_has_it_not_leaves_the_official_way() -> None:
+    def head(_: Request) -> Any:
+        raise ServerRefused("mirror.org answers 404", status=404)
+
+    here, _ = answering({ZENODO: {"files": [ROW]}}, mirrors=("https://mirror.org",), head=head)
+    file = sourced("zenodo:7/a.csv")
+    request = resolve(entry(file), file, here)
+    assert isinstance(request, Request)
+    assert request.urls == ("https://zenodo.org/records/7/files/a.csv?download=1",)
+
+
+def test_a_mirror_stands_in_front_of_an_open_address() -> None:
+    file = File(name="a b.csv", role="other", urls=("https://a.org/a",))
+    request = resolve(entry(file), file, Surroundings(catalogs=(), mirrors=("https://mirror.org",)))
+    assert request == Request(urls=("https://mirror.org/demo/a%20b.csv", "https://a.org/a"))
+
+
+# ------------------------------------------------------------------ answers are kept for one run
+
+
+def test_a_failed_question_is_asked_again() -> None:
+    answers, tries = Answers(), list[int]()
+
+    def fails_once() -> int:
+        tries.append(1)
+        if len(tries) == 1:
+            raise ServerRefused("busy", status=503)
+        return len(tries)
+
+    with pytest.raises(ServerRefused):
+        answers.of(("a",), fails_once)
+    assert [answers.of(("a",), fails_once) for _ in range(3)] == [2, 2, 2]

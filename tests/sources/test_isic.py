@@ -1,0 +1,162 @@
+"""The ISIC Archive's search: pages, records, files, rows."""
+
+from collections.abc import Callable
+from itertools import islice
+from typing import Any
+
+import pytest
+from mirror import Mirror
+
+from dermdata.errors import BadCatalog, IntegrityError, NotTheFile, UnknownName, UsageError
+from dermdata.sources import Surroundings, isic, listing
+from dermdata.sources.isic import SEARCH, flatten, pages, search
+
+from .conftest import Truth, answering
+
+Around = Callable[..., Surroundings]
+FIRST = f"{SEARCH}?limit=100"
+
+
+def record(number: int, **clinical: Any) -> dict[str, Any]:
+    name = f"ISIC_{number:07d}"
+    return {
+        "public": True,
+        "isic_id": name,
+        "copyright_license": "CC-0",
+        "attribution": "Anonymous",
+        "files": {"full": {"url": f"https://isic-archive.s3.amazonaws.com/images/{name}.JPG", "size": 49982}},
+        "metadata": {"acquisition": {"pixels_x": 1022, "image_type": "dermoscopic"}, "clinical": clinical},
+    }
+
+
+def page(*numbers: int, count: int | None = None, following: str | None = None) -> dict[str, Any]:
+    return {"results": [record(number) for number in numbers], "count": count, "next": following}
+
+
+class TestOfTheStandIn:
+    """Against the archive's interface."""
+
+    pytestmark = [pytest.mark.shared, pytest.mark.xdist_group("sources")]
+
+    def test_everything_comes_over_all_pages(self, around: Around, truth: Truth) -> None:
+        files = listing("isic:", around())
+        assert len(files) > 100 > len(files) - 100
+        assert [file.name for file in files] == truth.names("isic-archive", "images/")
+        assert all(file.size == truth.of("isic-archive", file.name)["size"] for file in files)
+
+    def test_collections_and_a_query_narrow_it_down(self, around: Around) -> None:
+        both = len(listing("isic:collections=70,292", around()))
+        some = listing("isic:collections=70&query=sex:female AND age_approx:[50 TO *]", around())
+        assert 0 < len(some) < isic.count("", (70,), around()) < both
+
+    def test_a_limit_asks_for_no_more_pages_than_it_needs(self, around: Around, stand: Mirror) -> None:
+        before = len(stand.requests())
+        assert len(list(pages("", (), around(), limit=3))) == 3
+        assert list(pages("", (), around(), limit=0)) == []
+        assert len(stand.requests()) - before == 1
+
+    def test_a_query_it_cannot_read_is_wrong_usage(self, around: Around) -> None:
+        with pytest.raises(UsageError, match=r"cannot read the query '\(\(' \(400\)") as caught:
+            list(pages("((", (), around()))
+        assert "field:value" in str(caught.value.hint)
+
+    def test_no_credentials_are_sent(self, around: Around, stand: Mirror) -> None:
+        before = len(stand.requests())
+        listing("isic:collections=292", around())
+        assert {asked["credentials"] for asked in stand.requests()[before:]} == {None}
+
+
+def test_the_next_address_is_used_as_it_is() -> None:
+    """The cursor is the archive's own matter, whatever it looks like."""
+    odd = "https://api.isic-archive.com/api/v2/images/search/?cursor=cD0y%2B+x==&limit=2&query="
+    here, asked = answering({FIRST: page(1, 2, count=3, following=odd), odd: page(3)})
+    assert [one["isic_id"] for one in pages("", (), here)] == ["ISIC_0000001", "ISIC_0000002", "ISIC_0000003"]
+    assert asked == [FIRST, odd]
+
+
+def test_a_page_is_asked_for_only_when_it_is_needed() -> None:
+    here, asked = answering({FIRST: page(1, 2, count=3, following="https://a/2")})
+    assert len(list(islice(pages("", (), here), 2))) == 2
+    assert asked == [FIRST]
+
+
+def test_fewer_records_than_counted_are_an_error() -> None:
+    here, _ = answering({FIRST: page(1, 2, count=3)})
+    with pytest.raises(IntegrityError, match="counted 3 images and gave 2"):
+        list(pages("", (), here))
+
+
+def test_pages_that_go_round_in_a_circle_are_left() -> None:
+    here, _ = answering(
+        {FIRST: page(1, count=3, following="https://a/2"), "https://a/2": page(2, following="https://a/2")}
+    )
+    with pytest.raises(NotTheFile, match="circle"):
+        list(pages("", (), here))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [],
+        {},
+        {"results": None},
+        {"results": ["ISIC_0000001"]},
+        {"results": [{"isic_id": "../../x"}]},
+        {"results": [], "next": "file:///etc/passwd"},
+        {"results": [], "count": "many"},
+    ],
+)
+def test_an_answer_of_another_shape_is_refused(answer: Any) -> None:
+    here, _ = answering({FIRST: answer})
+    with pytest.raises(NotTheFile, match="not as expected"):
+        list(pages("", (), here))
+
+
+def test_a_record_becomes_a_row_of_the_official_table() -> None:
+    """Fixed columns first, then the fields by name; booleans as True and False, numbers as they are."""
+    clinical = {
+        "sex": "female",
+        "age_approx": 55,
+        "melanocytic": True,
+        "mel_ulcer": False,
+        "clin_size_long_diam_mm": 3.5,
+        "diagnosis_1": "Benign",
+        "diagnosis_2": "Benign melanocytic proliferations",
+        "anatom_site_1": "Trunk",
+        "lesion_id": None,
+    }
+    row = flatten(record(7, **clinical))
+    assert list(row)[:3] == ["isic_id", "attribution", "copyright_license"]
+    assert list(row)[3:] == sorted(list(row)[3:])
+    assert (row["melanocytic"], row["mel_ulcer"], row["age_approx"]) == ("True", "False", "55")
+    assert row["clin_size_long_diam_mm"] == "3.5"
+    assert row["diagnosis"] == "Benign:Benign melanocytic proliferations"
+    assert row["anatom_site"] == row["anatom_site_1"] == "Trunk"
+    assert "lesion_id" not in row
+
+
+def test_a_level_in_between_that_is_not_set_keeps_its_place() -> None:
+    row = flatten(record(7, diagnosis_1="Malignant", diagnosis_3="Melanoma, NOS"))
+    assert row["diagnosis"] == "Malignant::Melanoma, NOS"
+
+
+def test_a_record_without_diagnosis_has_no_diagnosis() -> None:
+    assert "diagnosis" not in flatten(record(7))
+
+
+def test_a_file_keeps_the_ending_of_its_address() -> None:
+    (file,) = isic.files_of([record(7)])
+    assert (file.name, file.size, file.role) == ("images/ISIC_0000007.jpg", 49982, "images")
+
+
+def test_the_identity_of_a_listing_is_read_word_for_word() -> None:
+    assert search("") == ("", ())
+    assert search("collections=70,65") == ("", (70, 65))
+    assert search("query=mel_mitotic_index:<1/mm^2&collections=70") == ("mel_mitotic_index:<1/mm^2", (70,))
+
+
+def test_another_word_or_number_in_it_is_refused() -> None:
+    with pytest.raises(UnknownName, match="collection"):
+        search("collection=70")
+    with pytest.raises(BadCatalog):
+        search("collections=seventy")

@@ -1,0 +1,123 @@
+"""All files of a record, as its host lists them."""
+
+from collections.abc import Callable
+
+import pytest
+from mirror import Mirror
+
+from dermdata.errors import CredentialsMissing, NotTheFile, ServerRefused, UnknownName
+from dermdata.model import File, Request
+from dermdata.sources import Surroundings, listing, resolve
+from dermdata.sources.record import in_order, role_of
+
+from .conftest import Truth, entry
+
+Around = Callable[..., Surroundings]
+shared = [pytest.mark.shared, pytest.mark.xdist_group("sources")]
+
+
+class TestOfTheStandIns:
+    """Against the interfaces of the hosts."""
+
+    pytestmark = shared
+
+    @pytest.mark.parametrize(
+        ("place", "dataset", "start", "algorithm"),
+        [
+            ("gcs:dx-scin-public-data/dataset/images/", "scin", "dataset/images/", "md5"),
+            ("gcs:dx-scin-public-data/dataset/", "scin", "dataset/", "md5"),
+            ("figshare:24140028", "bcn20000", "", "md5"),
+            ("dataverse:doi:10.7910/DVN/DBW86T", "ham10000", "", "md5"),
+        ],
+    )
+    def test_names_sizes_and_checksums_are_those_of_the_host(
+        self, around: Around, truth: Truth, place: str, dataset: str, start: str, algorithm: str
+    ) -> None:
+        """Every file with its official path, in the order of names, and nothing left to ask for."""
+        files = listing(place, around())
+        assert [file.name for file in files] == truth.names(dataset, start)
+        for file in files:
+            fact = truth.of(dataset, file.name)
+            assert (file.size, file.checksum) == (fact["size"], f"{algorithm}:{fact[algorithm]}")
+            assert isinstance(resolve(entry(file), file, around()), Request)
+
+    def test_a_bucket_of_s3_is_listed_below_a_prefix(self, around: Around, truth: Truth) -> None:
+        files = listing("s3:isic-archive/challenges/2016/", around())
+        prefix = "challenges/2016/"
+        assert [file.name.removeprefix(prefix) for file in files] == truth.names("isic-2016")
+        assert all(file.checksum and file.checksum.startswith("md5:") for file in files)
+        assert files[0].urls == (f"https://isic-archive.s3.amazonaws.com/{files[0].name}",)
+
+    def test_zenodo_and_mendeley_list_their_records(self, around: Around) -> None:
+        assert [file.name for file in listing("zenodo:12739457", around())] == ["Fitzpatrick17k-C.csv"]
+        names = [file.name for file in listing("mendeley:zr7vgbcyr2/1", around())]
+        assert names == ["imgs_part_1.zip", "imgs_part_2.zip", "imgs_part_3.zip", "metadata.csv"]
+
+    def test_kaggle_lists_names_and_sizes_without_checksums(self, around: Around) -> None:
+        """More than one page; each file is then a source of its own, behind the same account."""
+        files = listing("kaggle:shubhamgoel27/dermnet", around())
+        assert len(files) == 64
+        assert {file.role for file in files} == {"images"}
+        assert all(file.size and file.checksum is None for file in files)
+        assert files[0].source == f"kaggle:shubhamgoel27/dermnet/{files[0].name}"
+
+    def test_kaggle_without_an_account_says_how_to_get_one(self, around: Around) -> None:
+        with pytest.raises(CredentialsMissing, match="needs an account of kaggle") as caught:
+            listing("kaggle:shubhamgoel27/dermnet", around({}))
+        assert "KAGGLE_API_TOKEN" in str(caught.value.hint)
+
+    def test_hugging_face_pins_the_commit(self, around: Around, truth: Truth) -> None:
+        files = listing("huggingface:datasets/open/scin@main/dataset/images", around())
+        assert [file.name for file in files] == truth.names("scin", "dataset/images/")
+        assert all("@main/" not in str(file.source) for file in files)
+
+    def test_a_record_is_asked_for_once_per_run(self, around: Around, stand: Mirror, truth: Truth) -> None:
+        """Many files, one question."""
+        before = len(stand.requests())
+        here = around()
+        for name in truth.names("ham10000"):
+            file = File(name=name, role="other", source=f"dataverse:doi:10.7910/DVN/DBW86T/{name}")
+            resolve(entry(file), file, here)
+        assert len(stand.requests()) - before == 1
+
+    @pytest.mark.parametrize(
+        "place", ["gcs:nothing/", "s3:isic-challenge-data-2/", "zenodo:1", "figshare:1", "mendeley:a/1"]
+    )
+    def test_a_place_that_is_not_there_is_named(self, around: Around, place: str) -> None:
+        with pytest.raises(ServerRefused) as caught:
+            listing(place, around())
+        assert caught.value.status == 404
+
+
+def test_a_host_that_lists_nothing_is_an_unknown_name() -> None:
+    with pytest.raises(UnknownName, match="unknown listing 'gcss'") as caught:
+        listing("gcss:bucket/", Surroundings(catalogs=()))
+    assert caught.value.hint == "did you mean gcs?"
+
+
+@pytest.mark.parametrize("name", ["../x.png", "a/../../x", "/etc/passwd", "a//b", "", "a\\b", "a\nb"])
+def test_a_name_that_leads_out_of_its_folder_is_refused(name: str) -> None:
+    """Names of a listing become paths of mirrors and of the cache."""
+    with pytest.raises(NotTheFile):
+        in_order([File(name=name, role="other")], "bucket b")
+
+
+def test_a_name_that_comes_twice_is_refused() -> None:
+    """A name is a file's identity: figshare lets authors use one twice."""
+    twice = [File(name="a", role="other"), File(name="a", role="other")]
+    with pytest.raises(NotTheFile, match="several files named 'a'"):
+        in_order(twice, "article 1")
+
+
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [
+        ("a/b.PNG", "images"),
+        ("a.tiff", "images"),
+        ("t.csv", "metadata"),
+        ("readme", "other"),
+        ("a.zip", "other"),
+    ],
+)
+def test_the_ending_tells_the_role(name: str, role: str) -> None:
+    assert role_of(name) == role
