@@ -87,20 +87,20 @@ def test_all_issues_come_at_once_with_their_places() -> None:
             "access.evidence: is missing: say why it cannot be had",
             "files[../a.zip].checksum: 'md5:123' is no checksum",
             "files[../a.zip].name: must be a plain relative path",
-            "table[0].file: no [[files]] entry 'a.zpi'",
+            "table[0].file: no [[files]] entry 'a.zpi', did you mean ../a.zip?",
             "table[0].delimiter: ', ' must be one sign, for example a comma",
         ]
     )
 
 
-@pytest.mark.parametrize("data", [None, [], "x", 3])
-def test_what_is_no_table_at_all(data: Any) -> None:
-    assert issues(data) == [
-        f"must be a table, not {dict(zip('NLSI', ('NoneType', 'a list', 'text', 'a whole number'), strict=True))[{type(None): 'N', list: 'L', str: 'S', int: 'I'}[type(data)]]}"
-    ]
+@pytest.mark.parametrize(
+    ("data", "kind"), [([], "a list"), ("x", "text"), (3, "a whole number"), (None, "NoneType")]
+)
+def test_what_is_no_table_at_all(data: Any, kind: str) -> None:
+    assert issues(data) == [f"must be a table, not {kind}"]
 
 
-def test_the_order_of_issues_is_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_order_of_issues_is_the_files() -> None:
     """Row 102: not the hash seed's."""
     unknown = {f"key{n}": 1 for n in range(20)}
     assert issues({**LEAST, **unknown}) == [f"{key}: unknown key" for key in unknown]

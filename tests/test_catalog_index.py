@@ -8,10 +8,18 @@ from typing import Any
 import pytest
 from catalog_folders import entry, put
 
-from dermdata.catalog import Catalog, bundled, compile, index, open_catalog
+import dermdata.catalog as catalog_room
+from dermdata.catalog import Catalog, bundled, index, index_name, open_catalog
+from dermdata.catalog import compile as compiling
 from dermdata.catalog.files import read_all
 
-NAMES = sorted(open_catalog())
+
+@pytest.fixture(autouse=True)
+def small(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bundled catalog of one entry: these tests compile often."""
+    root = tmp_path_factory.mktemp("bundled")
+    put(root, "public", entry("public"))
+    monkeypatch.setattr(catalog_room, "bundled", lambda: aged(root))
 
 
 @pytest.fixture
@@ -31,13 +39,13 @@ def aged(root: Path) -> Path:
 def built(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """One more item for each time that the catalog is compiled."""
     times: list[int] = []
-    build = compile.build
+    build = compiling.build
 
     def counted(roots: Any) -> dict[str, Any]:
         times.append(1)
         return build(roots)
 
-    monkeypatch.setattr(compile, "build", counted)
+    monkeypatch.setattr(compiling, "build", counted)
     return times
 
 
@@ -52,18 +60,17 @@ def test_a_second_start_reads_the_index(root: Path, tmp_path: Path, built: list[
     assert first["ours"] == second["ours"]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_an_entry_is_the_same_through_the_index(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Over all bundled entries."""
-    folder = tmp_path_factory.getbasetemp() / "index"
-    open_catalog([], folder)
-    datasets, broken = read_all([bundled()]) if not CACHED else CACHED
-    CACHED[:] = [datasets, broken]
+def test_every_bundled_entry_is_the_same_through_the_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compiled to JSON and read again, nothing is another value or another type."""
+    monkeypatch.setattr(catalog_room, "bundled", bundled)
+    open_catalog([], tmp_path)
+    datasets, broken = read_all([bundled()])
+    catalog = open_catalog([], tmp_path)
     assert broken == {}
-    assert open_catalog([], folder)[name] == datasets[name]
-
-
-CACHED: list[Any] = []
+    assert list(catalog) == list(datasets)
+    assert [name for name in catalog if catalog[name] != datasets[name]] == []
 
 
 @pytest.mark.parametrize("leaf", ["dataset.toml", "labels.tsv", "files.tsv", "new entry", "removed"])
@@ -162,15 +169,9 @@ def test_a_file_in_place_of_the_index_folder(root: Path, tmp_path: Path) -> None
 
 
 def test_nothing_but_the_index_is_left_behind(root: Path, tmp_path: Path) -> None:
-    opened(root, tmp_path)
+    catalog = opened(root, tmp_path)
     (path,) = (tmp_path / "index").iterdir()
-    assert path.name == index_name(root)
-
-
-def index_name(root: Path) -> str:
-    from dermdata.catalog import index_name as name
-
-    return name((bundled().absolute(), root))
+    assert path.name == index_name(catalog.roots)
 
 
 def test_catalogs_of_one_relative_name_are_not_confused(
@@ -189,10 +190,11 @@ def test_catalogs_of_one_relative_name_are_not_confused(
 
 def test_the_list_knows_sizes_only_when_it_knows_all(tmp_path: Path) -> None:
     """A sum with an unknown part is unknown; files that are not fetched do not count."""
-    files = '[[files]]\nname = "a"\nrole = "images"\nsize = 3\n[[files]]\nname = "b"\nrole = "other"\nsize = 5\nfetch = false\n'
+    files = '[[files]]\nname = "a"\nrole = "images"\nsize = 3\n'
+    files += '[[files]]\nname = "b"\nrole = "other"\nsize = 5\nfetch = false\n'
     put(tmp_path, "known", entry("known") + files)
     put(tmp_path, "unknown", entry("unknown") + files + '[[files]]\nname = "c"\nrole = "images"\n')
-    sizes = {item["name"]: item["size_bytes"] for item in compile.build([tmp_path])["items"]}
+    sizes = {item["name"]: item["size_bytes"] for item in compiling.build([tmp_path])["items"]}
     assert sizes == {"known": 3, "unknown": None}
 
 

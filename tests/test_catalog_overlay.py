@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from catalog_folders import entry, put
 
-from dermdata.catalog import Catalog, open_catalog
+from dermdata.catalog import Catalog, bundled, open_catalog
+from dermdata.catalog.compile import build
 from dermdata.catalog.files import read_all
 from dermdata.catalog.parse import overlay
 from dermdata.errors import BadCatalog, UnknownName
@@ -203,18 +204,18 @@ def test_a_broken_labels_file_breaks_no_list(base: Path, above: Path) -> None:
     """Whoever reads the labels is told; `list` goes on."""
     put(above, "set-a", 'extends = "set-a"\n')
     put(above, "set-a", "", "labels.tsv").write_bytes(b'\xff\xfe"x\tno header\n')
-    catalog = open_catalog([base, above])
-    assert catalog["set-a"].name == "set-a"
+    assert opened(base, above)["set-a"].name == "set-a"
 
 
 def test_asking_for_a_broken_entry_tells_what_is_wrong(base: Path, above: Path) -> None:
     """Exit 2 for that name alone."""
     put(above, "set-a", 'extends = "set-a"\nverison = "2"\n')
-    catalog = open_catalog([base, above])
+    put(above, "ours", entry("ours"))
+    catalog = opened(base, above)
     with pytest.raises(BadCatalog, match="did you mean version") as caught:
         catalog["set-a"]
     assert "--catalog" in (caught.value.hint or "")
-    assert catalog["ham10000"].name == "ham10000"
+    assert catalog["ours"].name == "ours"
     assert "set-a" not in catalog
 
 
@@ -273,11 +274,19 @@ def test_a_list_that_is_none(data: bytes, above: Path) -> None:
     assert datasets.keys() | issues.keys() == {"ours"}
 
 
+def test_facts_of_a_file_that_has_no_role_here(above: Path) -> None:
+    """In an overlay they belong to what a host's listing names; in an entry of its own a role is missing."""
+    listing(above, "name\tsize\na.png\t12\n")
+    assert "files[a.png].role: is missing" in broken(above)["ours"]
+    assert "@" not in broken(above)["ours"].partition("issue(s)")[2]
+
+
 # ------------------------------------------------------------------ asking
 
 
 def opened(*roots: Path) -> Catalog:
-    return open_catalog(roots)
+    """These alone: compiling the bundled catalog takes its time."""
+    return Catalog(roots, {"fingerprint": [], **build(roots)})
 
 
 def test_an_entry_is_found_by_its_alias(above: Path) -> None:
@@ -298,9 +307,8 @@ def test_an_unknown_name_is_answered_with_the_nearest(above: Path) -> None:
 
 
 def test_labels_of_all_catalogs_the_bundled_first(above: Path) -> None:
-    put(above, "ham10000", 'extends = "ham10000"\n')
     path = put(above, "ham10000", "", "labels.tsv")
-    found = opened(above).labels_files("ham10000")
+    found = Catalog((bundled(), above), build([above])).labels_files("ham10000")
     assert len(found) == 2
     assert found[1] == path
 
@@ -308,7 +316,8 @@ def test_labels_of_all_catalogs_the_bundled_first(above: Path) -> None:
 def test_a_vocabulary_of_ones_own_wins(above: Path) -> None:
     (above / "vocabulary").mkdir()
     (above / "vocabulary" / "concepts.tsv").write_text("")
-    assert opened(above).vocabulary_file("concepts.tsv") == above / "vocabulary" / "concepts.tsv"
-    assert opened(above).vocabulary_file("body-sites.tsv").parent.parent != above
+    catalog = Catalog((bundled(), above), build([above]))
+    assert catalog.vocabulary_file("concepts.tsv") == above / "vocabulary" / "concepts.tsv"
+    assert catalog.vocabulary_file("body-sites.tsv") == bundled() / "vocabulary" / "body-sites.tsv"
     with pytest.raises(BadCatalog, match=r"no vocabulary/gone\.tsv"):
-        opened(above).vocabulary_file("gone.tsv")
+        catalog.vocabulary_file("gone.tsv")

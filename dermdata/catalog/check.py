@@ -128,7 +128,7 @@ def address_problem(url: str, checked: bool) -> str | None:
         parts.port  # noqa: B018  # a port that is none raises here
     except ValueError:
         return "is no address"
-    if parts.scheme not in ("https", "http") or not host or CONTROL.search(url):
+    if parts.scheme not in ("https", "http") or not host or CONTROL.search(url) or url != url.strip():
         return "is no http(s) address"
     if parts.username is not None or parts.password is not None:
         return "holds a user or a password: a catalog is shared, secrets go into the environment"

@@ -109,7 +109,7 @@ def laid_over(name: str, data: Data, below: Mapping[str, Data], path: Path) -> D
             raise BadCatalog(f"{path}: '{name}' is already in the catalog below; write extends = \"{name}\"")
         if data.get("name") != name:
             raise BadCatalog(f"{path}: name must be '{name}', as its folder or file")
-        return data
+        return data | {"files": [unmarked(file) for file in files_of(data)]} if "files" in data else data
     if not isinstance(base, str) or base not in below:
         near = nearest(str(base), below)
         asked = f", did you mean {near[0]}?" if near else ""
@@ -117,11 +117,19 @@ def laid_over(name: str, data: Data, below: Mapping[str, Data], path: Path) -> D
     if base != name or data.get("name", name) != name:
         raise BadCatalog(f"{path}: changes the entry '{base}', so folder and name must be '{base}' too")
     merged = overlay(below[base], data)
-    merged["files"] = [settled(file) for file in merged.get("files", [])]
+    merged["files"] = [settled(file) for file in files_of(merged)]
     return merged
 
 
-def settled(file: Data) -> Data:
+def settled(file: Any) -> Any:
     """A file of a listing's facts alone is known, but nothing that the entry itself asks for."""
-    known = {key: value for key, value in file.items() if key != ONLY_FACTS}
-    return known if ONLY_FACTS not in file or "role" in file else {**known, "role": "other", "fetch": False}
+    if not isinstance(file, Mapping) or ONLY_FACTS not in file or "role" in file:
+        return unmarked(file)
+    return {**unmarked(file), "role": "other", "fetch": False}
+
+
+def unmarked(file: Any) -> Any:
+    """A file as it was written; what is no table stays, for `parse` to tell."""
+    if not isinstance(file, Mapping):
+        return file
+    return {key: value for key, value in file.items() if key != ONLY_FACTS}
