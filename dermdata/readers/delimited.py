@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from dermdata.errors import TableRefused
@@ -109,7 +110,12 @@ def quickly(
         )
     except pa.ArrowInvalid:
         return None  # a line longer than Arrow's block: `strictly` reads or refuses it
-    return None if uneven else (rows.combine_chunks(), [])
+    return None if uneven or longest(rows) > csv.field_size_limit() else (rows.combine_chunks(), [])
+
+
+def longest(rows: pa.Table) -> int:
+    """Bytes of the longest cell."""
+    return max((pc.max(pc.binary_length(column)).as_py() or 0 for column in rows.columns), default=0)
 
 
 # ------------------------------------------------------------------ with quotation marks, or with uneven lines

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from dermdata.errors import TableRefused, nearest
 from dermdata.model import Content, Table
+from dermdata.readers.delimited import check_header
 from dermdata.readers.raw import Opener, RawTable
 from dermdata.readers.table import needed, understood
 
@@ -21,6 +22,7 @@ def read(spec: Table, files: Opener, contents: tuple[Content, ...]) -> RawTable:
         raise TableRefused("the catalog's table names no file")
     what = spec.member or spec.file
     names, lines = under_header(sheet(files(spec.file, spec.member), spec.sheet, what), spec, what)
+    check_header(names, what)
     rows = pa.table(
         {name: pa.array([line[n] for line in lines], pa.string()) for n, name in enumerate(names)}
     )

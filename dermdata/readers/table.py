@@ -29,6 +29,8 @@ def read(spec: Table, files: Opener, contents: tuple[Content, ...]) -> RawTable:
     rows, rejected = parse(files(spec.file, spec.member), spec.file, header=spec.header, **form)
     unpartnered: dict[str, int] = {}
     if any(join.on == ROW for join in spec.join):
+        if rejected:
+            raise TableRefused(f"{spec.file}: the rows are known by number, and one is broken: {rejected[0]}")
         numbers = pa.array([str(number) for number in range(rows.num_rows)], pa.string())
         rows = rows.append_column(ROW, numbers)
     for join in spec.join:
