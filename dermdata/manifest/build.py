@@ -226,6 +226,11 @@ class Maker:
 
     def flagged(self, problems: list[str | None]) -> list[str | None]:
         """The problems, where the source itself says that an image must not be used: its words."""
+        if self.spec.image_url:
+            nowhere = pc.equal(self.rows[self.spec.image_url].combine_chunks(), "").to_pylist()
+            problems = [
+                "the source gives no address" if one else p for one, p in zip(nowhere, problems, strict=True)
+            ]
         for column in self.spec.flags:
             marks = pc.is_in(self.rows[column].combine_chunks(), pa.array(TRUE)).to_pylist()
             said = f"the source says: {column}"

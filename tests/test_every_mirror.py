@@ -1,0 +1,298 @@
+"""Every dataset that the mirror can build, in full, through its real host's protocol: the numbers must be the mirror's."""
+
+import ast
+import collections
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from mirror import Mirror, mirror
+
+pytestmark = [pytest.mark.shared, pytest.mark.xdist_group("every-mirror")]
+Rows = list[dict[str, Any]]
+
+ACCOUNTS = {
+    "KAGGLE_USERNAME": "someone", "KAGGLE_KEY": "sesame",
+    "DERMDATA_DERM7PT_USER": "someone", "DERMDATA_DERM7PT_PASSWORD": "sesame",
+}  # fmt: skip
+NAMES = (
+    "isic-2016", "isic-2017", "isic-2018-task1", "isic-2018-task2", "isic-2018-task3", "isic-2020", "bcn20000",
+    "isic-archive", "ph2", "mclass", "fitzpatrick17k", "skincon", "derm7pt", "dermnet", "scin", "msld-v2", "fuseg",
+)  # fmt: skip
+PARTS = {"Training": "train", "Validation": "val", "Test": "test", "Test_v2": "test", "valid": "val"}
+PART_OF_FUSEG = {"train": 962, "val": 200, "test": 208}  # both of its folders together
+WORDS_2017 = {"melanoma": "melanoma=1", "seborrheic_keratosis": "seborrheic_keratosis=1",
+              "nevus": "melanoma=0;seborrheic_keratosis=0"}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirror]:
+    with mirror(tmp_path_factory.mktemp("mirror"), *NAMES, "sd-198") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def fetch(served: Mirror, cache: Path, name: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """One real process; http addresses lead to the mirror too, as the https ones do."""
+    plain = f"http://atlasdermatologico.com.br/=http://127.0.0.1:{served.port}/web/atlasdermatologico.com.br/"
+    words = [
+        sys.executable,
+        "-m",
+        "dermdata",
+        "--cache",
+        str(cache),
+        *served.options,
+        "--rewrite",
+        plain,
+        "fetch",
+        name,
+    ]
+    return subprocess.run(
+        words, capture_output=True, text=True, check=False, env={**clean(), "HOME": str(cache), **environment}
+    )
+
+
+def clean() -> dict[str, str]:
+    return {
+        key: value for key, value in os.environ.items() if not key.startswith(("KAGGLE", "HF_", "DERMDATA"))
+    }
+
+
+def manifest(cache: Path, name: str) -> pa.Table:
+    (path,) = cache.glob(f"datasets/{name}/*/manifest.parquet")
+    return pq.ParquetFile(path).read()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rows_labels_lesions_and_patients_are_the_publishers(served: Mirror, cache: Path, name: str) -> None:
+    """Nothing lost, nothing invented; every label word is mapped; a second fetch asks for nothing."""
+    done = fetch(served, cache, name, **ACCOUNTS)
+    assert done.returncode == 0, done.stderr
+    assert "not in the crosswalk" not in done.stderr
+    table, expected = manifest(cache, name), served.expected[name]
+    rows = table.to_pylist()
+    check_counts(name, rows, expected)
+    if expected["labels"]:
+        assert labels_of(name, rows, expected) == relabelled(name, expected["labels"])
+    before = len(served.requests())
+    again = fetch(served, cache, name, **ACCOUNTS)
+    assert (again.returncode, "nothing to do" in again.stderr) == (0, True)
+    assert len(served.requests()) == before
+
+
+def check_counts(name: str, rows: Rows, expected: dict[str, Any]) -> None:
+    pictures = sum(row["path"] is not None for row in rows)
+    assert pictures == expected["images"]
+    if name not in ("derm7pt", "scin"):  # there a row of the source is a case with several images
+        assert len(rows) == expected["rows"]
+    training = [row for row in rows if row["split_official"] == "train"]
+    for key, column in (("lesions", "lesion_id"), ("patients", "patient_id")):
+        if expected.get(key):
+            found = {distinct(rows, column), distinct(training, column)}
+            assert expected[key] in found, (key, found)
+    splits = collections.Counter(row["split_official"] for row in rows)
+    wanted = {PARTS.get(part, part): count for part, count in expected.get("splits", {}).items()}
+    if name == "fuseg":
+        wanted = PART_OF_FUSEG
+    if wanted and name != "derm7pt":
+        assert {part: splits[part] for part in wanted} == wanted
+
+
+def distinct(rows: Rows, column: str) -> int:
+    return len({row[column] for row in rows} - {None})
+
+
+def labels_of(name: str, rows: Rows, expected: dict[str, Any]) -> dict[str, int]:
+    """The label words counted as the mirror counts them: of the training part where there is one."""
+    if name == "scin":
+        cases = {row["extra_case"]: row["label_raw"] for row in with_case(rows) if row["label_raw"]}
+        return dict(collections.Counter(word for text in cases.values() for word in ast.literal_eval(text)))
+    if name == "derm7pt":
+        return dict(collections.Counter({row["case_id"]: row["label_raw"] for row in rows}.values()))
+    if name == "skincon":
+        concepts = collections.Counter(word for row in rows for word, there in row["concepts"] if there)
+        flagged = sum(row["image_problem"].startswith("the source says") for row in rows)
+        return dict(concepts) | {"Do not consider this image": flagged}
+    if name == "isic-archive":
+        return dict(collections.Counter(row["label_raw"].rpartition(":")[2] for row in rows))
+    part = [row for row in rows if row["split_official"] in ("train", None)]
+    chosen = (
+        part if "split_labels" in expected or "test_labels" in expected or len(part) < len(rows) else rows
+    )
+    counted = dict(collections.Counter(row["label_raw"] for row in chosen if row["label_raw"] is not None))
+    return counted if counted.keys() == relabelled(name, expected["labels"]).keys() and sum(
+        counted.values()) == sum(expected["labels"].values()) else dict(
+        collections.Counter(row["label_raw"] for row in rows if row["label_raw"] is not None))  # fmt: skip
+
+
+def with_case(rows: Rows) -> Rows:
+    """SCIN rows with the publisher's own case, also those that share an image with other cases."""
+    found = []
+    for row in rows:
+        extra = dict(row["extra"])
+        found.append({**row, "extra_case": extra["case_id"]})
+        for number in range(2, 43):  # 15 images have 42 references in all
+            if case := extra.get(f"case_id ({number})"):
+                label = extra.get(f"weighted_skin_condition_label ({number})", row["label_raw"])
+                found.append({**row, "extra_case": case, "label_raw": None if label == "{}" else label})
+    return found
+
+
+def relabelled(name: str, labels: dict[str, int]) -> dict[str, int]:
+    return {WORDS_2017[word]: count for word, count in labels.items()} if name == "isic-2017" else labels
+
+
+# ------------------------------------------------------------------ what is particular
+
+
+@pytest.fixture
+def rows_of(served: Mirror, cache: Path) -> Callable[[str], Rows]:
+    def rows(name: str) -> Rows:
+        done = fetch(served, cache, name, **ACCOUNTS)
+        assert done.returncode == 0, done.stderr
+        return manifest(cache, name).to_pylist()
+
+    return rows
+
+
+def test_isic_2020s_published_duplicates_lie_within_one_patient(rows_of: Callable, served: Mirror) -> None:
+    """All 425 pairs are in one group: a patient-wise split never parts them."""
+    import csv
+
+    patients = {row["image_id"]: row["patient_id"] for row in rows_of("isic-2020")}
+    with (served.root / "isic-2020" / "ISIC_2020_Training_Duplicates.csv").open(newline="") as file:
+        pairs = [tuple(pair.values()) for pair in csv.DictReader(file)]
+    assert len(pairs) == 425
+    assert all(patients[one] == patients[other] for one, other in pairs)
+
+
+def test_scin_cases_that_share_images_are_joined(rows_of: Callable) -> None:
+    """29 cases share images: they have fewer case ids than there are cases."""
+    rows = rows_of("scin")
+    group: dict[str, set[str]] = collections.defaultdict(set)
+    images: dict[str, set[str]] = collections.defaultdict(set)
+    for row in with_case(rows):
+        group[row["extra_case"]].add(row["case_id"])
+        images[row["image_id"]].add(row["extra_case"])
+    together = [cases for cases in images.values() if len(cases) > 1]
+    assert len(set().union(*together)) == 29
+    assert {len(found) for found in group.values()} == {1}
+    assert all(len({*group[one], *group[other]}) == 1 for one, other, *_ in map(sorted, together))
+    assert all(
+        abs(sum(one["weight"] for one in row["differential"]) - 1) < 1e-4
+        for row in rows
+        if row["differential"]
+    )
+
+
+def test_fitzpatrick17k_keeps_its_41_rows_without_address(rows_of: Callable) -> None:
+    """They are rows, with the reason why there is no image."""
+    nowhere = [row for row in rows_of("fitzpatrick17k") if row["path"] is None]
+    assert len(nowhere) == 41
+    assert {row["image_problem"] for row in nowhere} == {"the source gives no address"}
+
+
+def test_skincon_gives_3230_and_636_usable_images_with_48_concepts(rows_of: Callable) -> None:
+    """The annotators' own flag tells which are not to be used."""
+    rows = rows_of("skincon")
+    usable = collections.Counter(
+        row["image_problem"] for row in rows if not row["image_problem"].startswith("the source says")
+    )
+    assert usable == {"the image is in fitzpatrick17k": 3230, "the image is in ddi": 636}
+    assert {len(row["concepts"]) for row in rows} == {48}
+
+
+def test_derm7pt_records_the_nine_cases_with_one_file_for_both_roles(rows_of: Callable) -> None:
+    """One row an image; the second role stands in extra."""
+    both = [row for row in rows_of("derm7pt") if "view (2)" in dict(row["extra"])]
+    assert len(both) == 9
+    assert {dict(row["extra"])["view (2)"] for row in both} == {"dermoscopic"}
+
+
+def test_dead_addresses_are_noted_per_row_and_exit_8(served: Mirror, tmp_path: Path) -> None:
+    """A host that is gone: its images are missing with the reason, the others are there."""
+    words = [
+        sys.executable,
+        "-m",
+        "dermdata",
+        "--cache",
+        str(tmp_path),
+        *served.options,
+        "fetch",
+        "fitzpatrick17k",
+    ]
+    rule = f"http://atlasdermatologico.com.br/=http://127.0.0.1:{served.port}/gone/"
+    done = subprocess.run(
+        [*words[:-2], "--rewrite", rule, *words[-2:]], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 8, done.stderr
+    rows = manifest(tmp_path, "fitzpatrick17k").to_pylist()
+    assert len(rows) == 16_577
+    lost = collections.Counter(row["image_problem"] for row in rows if row["path"] is None)
+    assert sum(lost.values()) == 41 + 3_905
+    assert "3,905 images cannot be had" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "word"), [("dermnet", "kaggle"), ("derm7pt", "derm7pt"), ("msld-v2", "KAGGLE")]
+)
+def test_without_credentials_the_steps_are_said(served: Mirror, tmp_path: Path, name: str, word: str) -> None:
+    """Exit 6, the exact steps, and no request with credentials."""
+    done = fetch(served, tmp_path, name)
+    assert done.returncode == 6
+    assert word in done.stderr
+    assert "hint: " in done.stderr
+
+
+def test_the_token_is_seen_by_its_own_host_only(served: Mirror, tmp_path: Path) -> None:
+    """Kaggle redirects to a storage host, which must never see it; nor does any output."""
+    before = len(served.requests())
+    done = fetch(served, tmp_path, "dermnet", **ACCOUNTS)
+    assert done.returncode == 0, done.stderr
+    asked = served.requests()[before:]
+    assert {entry["credentials"] for entry in asked if entry["port"] == served.port} >= {"Basic"}
+    assert {entry["credentials"] for entry in asked if entry["port"] != served.port} == {None}
+    assert "sesame" not in done.stderr + done.stdout
+    for path in tmp_path.rglob("*.json"):
+        assert "sesame" not in path.read_text()
+
+
+@pytest.mark.parametrize(
+    "name", ["dermexpert", "skingpt4-training", "charm", "dermis", "ucsd-ai4h", "wound-imaging"]
+)
+def test_what_cannot_be_had_is_said_in_one_true_sentence(served: Mirror, tmp_path: Path, name: str) -> None:
+    """Exit 6 with the evidence and the nearest that can be had."""
+    done = fetch(served, tmp_path, name)
+    assert done.returncode == 6
+    assert done.stderr.startswith("error: ") or "\nerror: " in done.stderr
+    assert "cannot be had" in done.stderr
+
+
+def test_names_of_the_seed_list_are_all_there() -> None:
+    """Every named dataset and model repository has its entry."""
+    done = subprocess.run(
+        [sys.executable, "-m", "dermdata", "list", "--kind", "all", "--format", "json"],
+        capture_output=True,
+        check=True,
+    )
+    names = {item["name"] for item in json.loads(done.stdout)["items"]}
+    seed = {
+        "isic-archive", "ham10000", "fitzpatrick17k", "pad-ufes-20", "derm7pt", "dermnet", "sd-198", "ddi",
+        "isic-2018-task1", "isic-2018-task2", "isic-2018-task3", "ph2", "dermis", "uwaterloo-skin", "isic-2016",
+        "isic-2017", "isic-2019", "isic-2020", "isic-2024", "bcn20000", "mclass-d", "mclass-nd", "skincon", "msld",
+        "msld-v2", "azh-wound", "azh-wound-400", "azh-localization", "fuseg", "wound-imaging", "scin",
+        "skingpt4-training", "dermexpert", "derm-foundation", "ucsd-ai4h", "charm",
+    }  # fmt: skip
+    assert seed <= names
+    assert len(names) >= 75
