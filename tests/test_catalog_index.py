@@ -114,21 +114,28 @@ def test_a_clock_that_was_wrong_costs_only_speed(root: Path, tmp_path: Path, bui
 
 
 def garbled(path: Path) -> dict[str, bytes]:
-    data = json.loads(path.read_bytes())
+    head, _, body = path.read_bytes().partition(b"\n")
+    data = json.loads(head)
+
+    def with_head(changed: dict) -> bytes:
+        return json.dumps(changed).encode() + b"\n" + body
+
     return {
         "empty": b"",
+        "entries cut": path.read_bytes()[:-1],
         "half": path.read_bytes()[:100],
         "garbage": bytes(range(256)),
         "deep": b"[" * 200_000,
         "a list": b"[]",
-        "another version": json.dumps({**data, "fingerprint": [[0, "0"], *data["fingerprint"][1:]]}).encode(),
-        "a part missing": json.dumps({key: data[key] for key in data if key != "items"}).encode(),
-        "a part of another kind": json.dumps({**data, "entries": []}).encode(),
+        "another version": with_head({**data, "fingerprint": [[0, "0"], *data["fingerprint"][1:]]}),
+        "a part missing": with_head({key: data[key] for key in data if key != "items"}),
+        "a part of another kind": with_head({**data, "lengths": []}),
     }
 
 
 WAYS = [
     "empty",
+    "entries cut",
     "half",
     "garbage",
     "deep",

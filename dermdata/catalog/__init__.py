@@ -32,7 +32,7 @@ class Catalog:
         self.roots = tuple(roots)
         self.items: list[Item] = compiled["items"]
         self.broken: dict[str, str] = compiled["broken"]
-        self._entries: dict[str, str] = compiled["entries"]
+        self._entries: dict[str, str | bytes] = compiled["entries"]
         self._aliases: dict[str, str] = compiled["aliases"]
 
     def __iter__(self) -> Iterator[str]:

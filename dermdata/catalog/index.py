@@ -1,5 +1,10 @@
-"""The compiled catalog: JSON that answers `list` without parsing TOML, rebuilt when a file changes."""
+"""The compiled catalog: JSON that answers `list` without parsing TOML, rebuilt when a file changes.
 
+The first line is what `list` needs; the entries follow as one text, cut into pieces but not parsed before
+one of them is asked for.
+"""
+
+import itertools
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,8 +15,8 @@ from typing import Any
 from dermdata import __version__
 
 Item = dict[str, Any]
-SCHEMA = 2
-PARTS = {"fingerprint": list, "items": list, "entries": dict, "aliases": dict, "broken": dict}
+SCHEMA = 3
+PARTS = {"fingerprint": list, "items": list, "lengths": dict, "aliases": dict, "broken": dict}
 LAYOUT = ("dataset.toml", "labels.tsv", "files.tsv")
 
 
@@ -48,12 +53,22 @@ def load(path: Path, stamp: list[list[Any]]) -> dict[str, Any] | None:
     one, so the index must be younger than all of them.
     """
     try:
-        written, index = path.stat().st_mtime_ns, json.loads(path.read_bytes())
+        written, (head, _, body) = path.stat().st_mtime_ns, path.read_bytes().partition(b"\n")
+        index = json.loads(head)
     except (OSError, ValueError, RecursionError):
         return None  # absent or torn: it is only a copy, so it is made again
     whole = isinstance(index, dict) and all(isinstance(index.get(key), kind) for key, kind in PARTS.items())
     younger = all(changed < written for _, changed, _ in stamp[1:])
-    return index if whole and younger and index["fingerprint"] == stamp else None
+    if not whole or not younger or index["fingerprint"] != stamp:
+        return None
+    lengths = index.pop("lengths")
+    return {**index, "entries": pieces(body, lengths)} if sum(lengths.values()) == len(body) else None
+
+
+def pieces(body: bytes, lengths: Mapping[str, int]) -> dict[str, bytes]:
+    """Each entry's JSON text, by name."""
+    ends = itertools.accumulate(lengths.values())
+    return {name: body[end - length : end] for (name, length), end in zip(lengths.items(), ends, strict=True)}
 
 
 def save(path: Path, index: Mapping[str, Any]) -> None:
@@ -61,8 +76,15 @@ def save(path: Path, index: Mapping[str, Any]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(index, ensure_ascii=False), encoding="utf-8")
+        temporary.write_bytes(text_of(index))
         temporary.replace(path)
     except OSError:
         with suppress(OSError):  # a read-only file system refuses this too
             temporary.unlink()
+
+
+def text_of(index: Mapping[str, Any]) -> bytes:
+    entries = {name: entry.encode() for name, entry in index["entries"].items()}
+    head = {key: value for key, value in index.items() if key != "entries"}
+    head["lengths"] = {name: len(entry) for name, entry in entries.items()}
+    return json.dumps(head, ensure_ascii=False).encode() + b"\n" + b"".join(entries.values())
