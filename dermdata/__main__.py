@@ -1,6 +1,6 @@
 """`python -m dermdata` is the same as `dermdata`."""
 
-from dermdata.cli.app import main
+from dermdata.start import main
 
 if __name__ == "__main__":
     main()
