@@ -137,7 +137,7 @@ class Credentials:
             # `default` is for hosts that its owner thought of, not for ours
             entry = netrc.netrc(path).hosts.get(host)
         except (netrc.NetrcParseError, UnicodeDecodeError) as error:
-            where = f", line {error.lineno}" if isinstance(error, netrc.NetrcParseError) else ""
+            where = f", near line {error.lineno}," if isinstance(error, netrc.NetrcParseError) else ""
             broken = f"{path}{where} is not in the form of a .netrc file"
         else:
             return pair(service, entry[0], entry[2] or "", str(path), note_on(path)) if entry else None

@@ -44,10 +44,11 @@ def account_of(dataset: Dataset, file: File) -> Account | None:
     if kind == "huggingface":
         return hub(identity.partition("@")[0])
     access = dataset.access
-    if kind or not access.service or not access.url or access.kind not in GUARDED:
+    place = access.url or (file.urls[0] if file.urls and file.auth else None)
+    if kind or not access.service or not place or not (file.auth or access.kind in GUARDED):
         return None
     # an overlay may point the file at a hospital's own copy: that host must not get the password
-    host = urlsplit(access.url).netloc
+    host = urlsplit(place).netloc
     if not any(is_on(url, host) for url in file.urls):
         return None
     return Account(service=access.service, host=host, page=access.url, steps=access.steps)

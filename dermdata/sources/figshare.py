@@ -3,10 +3,11 @@
 from dermdata.model import Dataset, File, Request
 from dermdata.sources.around import Surroundings
 from dermdata.sources.record import answered_by_catalog, joined, matched, pick, role_of
-from dermdata.sources.shape import Part, each
+from dermdata.sources.shape import Part, each, pages, strange
 
 SERVER = "https://api.figshare.com/v2"
 PAGE = 500  # an article itself shows no more than 10 of its files; figshare allows 500
+PAGES = 20  # a host that gives the same page for ever is not followed
 
 
 def resolve(dataset: Dataset, file: File, identity: str, around: Surroundings) -> Request:
@@ -26,18 +27,15 @@ def listing(identity: str, around: Surroundings) -> tuple[File, ...]:
 def entries(article: str, around: Surroundings) -> tuple[File, ...]:
     """All files of an article, page by page."""
 
-    def ask() -> tuple[File, ...]:
-        files: list[File] = []
-        while len(files) % PAGE == 0:
-            page = len(files) // PAGE + 1
-            url = f"{SERVER}/articles/{article}/files?page={page}&page_size={PAGE}"
-            rows = list(each(around.ask_about(what(article), url), what(article)))
-            files += map(entry, rows)
-            if not rows:
-                break
-        return tuple(files)
+    def page(token: str) -> tuple[list[File], str | None]:
+        number = int(token or 1)
+        url = f"{SERVER}/articles/{article}/files?page={number}&page_size={PAGE}"
+        files = [entry(row) for row in each(around.ask_about(what(article), url), what(article))]
+        if number > PAGES:
+            raise strange(f"{what(article)} has more than {PAGE * PAGES:,} files")
+        return files, str(number + 1) if len(files) == PAGE else None
 
-    return around.answers.of(("figshare", article), ask)
+    return around.answers.of(("figshare", article), lambda: tuple(pages(page, what(article))))
 
 
 def entry(row: Part) -> File:

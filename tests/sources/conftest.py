@@ -27,6 +27,7 @@ NAMES = (
     "derm7pt",
     "fuseg",
 )
+ROWS = 60  # of each table: more than 100 ISIC records, so that there are two pages
 TOKENS = {
     "KAGGLE_API_TOKEN": "KGAT_letmein",
     "HF_TOKEN": "hf_letmein",
@@ -37,7 +38,7 @@ TOKENS = {
 
 @pytest.fixture(scope="session")
 def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirror]:
-    with mirror(tmp_path_factory.mktemp("stand"), *NAMES, rows=50) as running:
+    with mirror(tmp_path_factory.mktemp("stand"), *NAMES, rows=ROWS) as running:
         yield running
 
 
@@ -50,8 +51,13 @@ class Truth:
     def of(self, dataset: str, name: str) -> dict[str, Any]:
         return self.files[dataset, name]
 
-    def names(self, dataset: str, start: str = "") -> list[str]:
-        return sorted(name for owner, name in self.files if owner == dataset and name.startswith(start))
+    def names(self, dataset: str, start: str = "", host: str | None = None) -> list[str]:
+        """The dataset's files, or those of them that one host has."""
+        return sorted(
+            name
+            for (owner, name), fact in self.files.items()
+            if owner == dataset and name.startswith(start) and (host is None or host in fact.get("host", {}))
+        )
 
 
 @pytest.fixture(scope="session")
@@ -104,7 +110,7 @@ def answering(answers: dict[str, Any], **more: Any) -> tuple[Surroundings, list[
 
     def ask(url: str, **_: Any) -> Any:
         asked.append(url)
-        answer = answers[url] if url in answers else 404
+        answer = answers.get(url, 404)
         if isinstance(answer, int):
             raise ServerRefused(f"host answers {answer}", status=answer)
         return answer

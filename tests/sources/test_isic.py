@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from mirror import Mirror
 
-from dermdata.errors import BadCatalog, IntegrityError, NotTheFile, UnknownName, UsageError
+from dermdata.errors import BadCatalog, IntegrityError, NotTheFile, ServerRefused, UnknownName, UsageError
 from dermdata.sources import Surroundings, isic, listing
 from dermdata.sources.isic import SEARCH, flatten, pages, search
 
@@ -33,10 +33,10 @@ def page(*numbers: int, count: int | None = None, following: str | None = None) 
     return {"results": [record(number) for number in numbers], "count": count, "next": following}
 
 
+@pytest.mark.shared
+@pytest.mark.xdist_group("sources")
 class TestOfTheStandIn:
     """Against the archive's interface."""
-
-    pytestmark = [pytest.mark.shared, pytest.mark.xdist_group("sources")]
 
     def test_everything_comes_over_all_pages(self, around: Around, truth: Truth) -> None:
         files = listing("isic:", around())
@@ -78,6 +78,12 @@ def test_a_page_is_asked_for_only_when_it_is_needed() -> None:
     here, asked = answering({FIRST: page(1, 2, count=3, following="https://a/2")})
     assert len(list(islice(pages("", (), here), 2))) == 2
     assert asked == [FIRST]
+
+
+def test_a_busy_archive_is_no_wrong_query() -> None:
+    here, _ = answering({FIRST: 503})
+    with pytest.raises(ServerRefused, match="answers 503"):
+        list(pages("", (), here))
 
 
 def test_fewer_records_than_counted_are_an_error() -> None:
