@@ -52,7 +52,7 @@ def read(path: Path, columns: list[str] | None = None) -> pa.Table:
             table = file.read(columns=known)
     except FileNotFoundError as error:
         raise BadTable(f"no manifest at {path}", hint="give a dataset's name or a manifest's path") from error
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise BadTable(f"{path} is not a Parquet manifest: {error}") from error
     return table
 

@@ -1,0 +1,109 @@
+"""Which file a row means: by path, by name, by name without extension; never one of several."""
+
+import random
+
+import pytest
+from manifest_builders import file
+
+from dermdata.manifest.match import ImageIndex
+from dermdata.model import Content, ImageFacts
+
+
+def found(name: str, *contents: Content, files: tuple[str, ...] | None = None) -> str | None:
+    """The official path of the one file that is meant; the reason where there is none."""
+    (content,), (problem,) = ImageIndex(contents).find([name], files)
+    return content.official if content else f"none: {problem}"
+
+
+@pytest.mark.parametrize(
+    "name", ["train/nv/ISIC_1.jpg", "train/nv/ISIC_1", "ISIC_1.jpg", "ISIC_1", "nv/ISIC_1.jpg", "ISIC_1.png"]
+)
+def test_ways_to_name_a_file(name: str) -> None:
+    """A table that says .png means the .jpg of that name, if there is no .png."""
+    assert found(name, file("train/nv/ISIC_1.jpg"), file("train/nv/ISIC_10.jpg")) == "train/nv/ISIC_1.jpg"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "isic_1", "ISIC", "SIC_1.jpg", "v/ISIC_1.jpg", "../ISIC_1.jpg", "/etc/passwd", "/train/nv/ISIC_1.jpg", "a\0b",
+        "\n", "ISIC_1.jpg/",
+    ],
+)  # fmt: skip
+def test_what_is_no_name_of_it(name: str) -> None:
+    """Row 93: a name is compared with names, never joined to a path; case is part of it."""
+    assert found(name, file("train/nv/ISIC_1.jpg")) == "none: no such image file"
+
+
+def test_the_closest_name_wins() -> None:
+    """The exact path before a file name, the name with its extension before another one without."""
+    files = [file("a.jpg"), file("part/a.jpg"), file("part/b.jpg"), file("part/b.png"), file("b")]
+    assert found("a.jpg", *files) == "a.jpg"
+    assert found("part/a.jpg", *files) == "part/a.jpg"
+    assert found("b.png", *files) == "part/b.png"
+    assert found("b", *files) == "b"
+
+
+def test_different_files_of_one_name_are_none() -> None:
+    """Row 91: said with their number, not the first one taken."""
+    files = [file("train/1.jpg"), file("val/1.jpg"), file("c/2.jpg"), file("c/2.png")]
+    assert found("1.jpg", *files) == "none: 2 different files have this name"
+    assert found("2", *files) == "none: 2 different files have this name"
+    assert found("val/1.jpg", *files) == "val/1.jpg"
+
+
+def test_copies_are_one_file() -> None:
+    """The first by path, whatever the order of the list; none of them is an image without row."""
+    copies = [file("b/1.jpg", digest="same"), file("a/1.jpg", digest="same")]
+    for contents in (copies, copies[::-1]):
+        index = ImageIndex(contents)
+        (content,), _ = index.find(["1.jpg"], None)
+        assert content
+        assert content.official == "a/1.jpg"
+        assert index.unclaimed() == []
+
+
+def test_only_the_files_that_the_table_names() -> None:
+    """Two archives may use the same names."""
+    files = [file("1.jpg", archive="train.zip"), file("1.jpg", archive="test.zip", digest="other")]
+    assert found("1.jpg", *files) == "none: 2 different files have this name"
+    assert found("1.jpg", *files, files=("test.zip",)) == "1.jpg"
+    assert found("1.jpg", *files, files=("val.zip",)) == "none: no such image file"
+
+
+def test_masks_and_tables_are_no_images() -> None:
+    contents = [
+        file("1.png", role="masks"),
+        file("1.csv", role="metadata", image=None),
+        file("1.txt", image=None),
+    ]
+    assert found("1", *contents) == "none: no such image file"
+
+
+def test_an_empty_name_is_told_apart() -> None:
+    assert found("", file("1.jpg")) == "none: the source names no image"
+
+
+def test_a_broken_image_is_found_with_its_problem() -> None:
+    index = ImageIndex([file("1.jpg", image=ImageFacts(problem="truncated"))])
+    (content,), (problem,) = index.find(["1"], None)
+    assert content
+    assert problem == "truncated"
+
+
+def test_images_that_no_row_names_are_listed_in_order() -> None:
+    contents = [file(f"{n}.jpg") for n in range(9)]
+    index = ImageIndex(random.Random(2).sample(contents, 9))
+    index.find(["3", "4.jpg", "x"], None)
+    assert index.unclaimed() == [f"images/a.zip/{n}.jpg" for n in (0, 1, 2, 5, 6, 7, 8)]
+
+
+def test_masks_by_name() -> None:
+    """One structure is the lesion, the others stand in a map; an ambiguous one is none."""
+    names = ["1_lesion.png", "1_net.png", "train/2_lesion.png", "val/2_lesion.png"]
+    index = ImageIndex([file(name, role="masks") for name in names])
+    wanted = {one: [f"{n}_{one}.png" for n in (1, 2)] for one in ("lesion", "net", "dots")}
+    columns = index.mask_columns(wanted)
+    assert columns["mask_path"].to_pylist() == ["masks/a.zip/1_lesion.png", None]
+    assert columns["masks"].to_pylist() == [[("net", "masks/a.zip/1_net.png")], None]
+    assert index.mask_columns({}) == {}

@@ -1,0 +1,81 @@
+"""Builds manifests of a few rows for tests: tables as dicts of columns, files as lists of names."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+from bundled_labels import vocabulary
+
+from dermdata.labels import Crosswalk
+from dermdata.manifest import Report, build
+from dermdata.manifest.build import Source
+from dermdata.model import Access, Content, Dataset, ImageFacts, Label, License, Member, Role, Table
+
+IMAGE = ImageFacts(format="jpeg", mode="RGB", width=600, height=450)
+SITES = {"head-and-neck": "head-and-neck", "trunk": "trunk"}
+LABELS = Crosswalk(
+    [
+        Label(field="dx", raw_label="mel", concept="melanoma", predicate="exactMatch"),
+        Label(field="dx", raw_label="nv", concept="melanocytic-nevus", predicate="exactMatch"),
+        Label(
+            field="dx",
+            raw_label="NA",
+            concept="melanocytic-nevus",
+            predicate="broadMatch",
+            malignancy="benign",
+        ),
+    ]
+)
+
+
+def dataset(**keys: Any) -> Dataset:
+    least = {"name": "set-a", "title": "A", "kind": "dataset", "summary": "x", "access": Access(kind="open")}
+    return Dataset(**least | {"license": License(id="CC0-1.0")} | keys)
+
+
+def file(
+    official: str,
+    *,
+    digest: str = "",
+    role: Role = "images",
+    archive: str = "a.zip",
+    image: ImageFacts | None = IMAGE,
+) -> Content:
+    """A cached member of an archive; files of one digest have equal bytes."""
+    member = Member(path=official, offset=0, stored=1, method=0, crc32=0)
+    return Content(
+        path=f"{role}/{archive}/{official}",
+        role=role,
+        file=archive,
+        size=7,
+        sha256=digest or official,
+        member=member,
+        image=image,
+    )
+
+
+def table(columns: Mapping[str, Sequence[str]]) -> pa.Table:
+    return pa.table({name: pa.array(cells, pa.string()) for name, cells in columns.items()})
+
+
+def built(
+    columns: Mapping[str, Sequence[str]],
+    spec: Mapping[str, Any],
+    *contents: Content,
+    of: Dataset | None = None,
+    rejected: tuple[Mapping[str, Any], ...] = (),
+) -> tuple[pa.Table, Report]:
+    """The manifest of one table whose `columns` the spec maps."""
+    source = Source(Table(reader="table", **spec), table(columns), rejected)
+    return build(of or dataset(), [source], contents, LABELS, vocabulary(), SITES)
+
+
+def cells(
+    columns: Mapping[str, Sequence[str]], mapping: Mapping[str, Any], name: str, **spec: Any
+) -> list[Any]:
+    """One manifest column of rows that are named r0, r1, …"""
+    count = len(next(iter(columns.values())))
+    ids = {"id": [f"r{n:03}" for n in range(count)], **columns}
+    found, _ = built(ids, {"columns": {"image_id": ("id",), **mapping}, **spec})
+    values: list[Any] = found[name].to_pylist()
+    return values
