@@ -86,7 +86,7 @@ def as_item(state: State, dataset: "Dataset") -> dict[str, Any]:
 def card(state: State, dataset: "Dataset", facts: bool) -> Iterator[str]:
     """The card's lines, at most 80 columns where words allow."""
     version = f"  {dataset.version}" if dataset.version else ""
-    yield f"{dataset.title} ({dataset.name}){version}"
+    yield from wrapped(f"{dataset.title} ({dataset.name}){version}")
     yield from wrapped(dataset.summary)
     yield ""
     yield from field("home", dataset.homepage)
@@ -159,7 +159,7 @@ def rights(dataset: "Dataset") -> Iterator[str]:
         "redistribution": terms.redistribution,
         "share alike": terms.share_alike,
     }
-    yield f"  {', '.join(f'{what}: {MAY[allowed]}' for what, allowed in may.items())}"
+    yield from wrapped(", ".join(f"{what}: {MAY[allowed]}" for what, allowed in may.items()), "  ", "  ")
     if terms.statement:
         yield from wrapped(terms.statement, "  ", "  ")
 
@@ -208,6 +208,11 @@ def labels(state: State, dataset: "Dataset") -> Iterator[str]:
         count = dataset.counts.labels.get(row.raw_label)
         number = f"{count:>7,}" if count is not None else " " * 7
         sign = "=" if row.predicate == "exactMatch" else "<" if row.predicate == "broadMatch" else "~"
-        yield f"  {row.raw_label:<{width}} {number}  {sign} {row.concept}"
+        line = f"  {row.raw_label:<{width}} {number}  {sign} {row.concept}"
+        if len(line) <= WIDTH:
+            yield line
+        else:  # a long word stands alone, what it means under it
+            yield from wrapped(row.raw_label, "  ", "  ")
+            yield f"  {'':<{width}} {number}  {sign} {row.concept}"
     if len(rows) > MANY_LABELS:
         yield f"  … and {len(rows) - MANY_LABELS:,} more (`dermdata labels map {dataset.name}` has all)"

@@ -7,11 +7,13 @@ enough to be faked; the contract tests hold every entry to that.
 import csv
 import io
 import itertools
+import re
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
+import openpyxl
 from PIL import Image
 
 from dermdata.model import Dataset, File, Label, Table
@@ -31,6 +33,7 @@ class Fake:
     files: dict[str, bytes]
     labels: list[str] = field(default_factory=list)  # the raw label of each row that has one
     images: set[str] = field(default_factory=set)  # image ids
+    listed: dict[str, bytes] = field(default_factory=dict)  # by address
 
 
 def fake(dataset: Dataset, labels: Sequence[Label]) -> Fake:
@@ -49,6 +52,7 @@ class Maker:
         self.numbers = itertools.count(1)
         self.members: dict[str, dict[str, bytes]] = {file.name: {} for file in dataset.files if file.fetch}
         self.plain: dict[str, bytes] = {}
+        self.listed: dict[str, bytes] = {}  # images with an address of their own, by address
         self.labels: list[str] = []
         self.images: set[str] = set()
 
@@ -56,7 +60,10 @@ class Maker:
         """The raw labels of the table's field, as many as there are rows, every word once if they fit."""
         name = table.label_field or "/".join(table.columns.get("label_raw", ()))
         words = [label.raw_label for label in self.crosswalk if label.field == name]
-        return list(itertools.islice(itertools.cycle(words), ROWS)) if words else [""] * ROWS
+        if "label_raw" not in table.columns or not words:
+            return [""] * ROWS
+        words = list(itertools.islice(itertools.cycle(words), ROWS))
+        return [repr({word: 1.0}) for word in words] if "differential" in table.columns else words
 
     def put(self, file: str, member: str | None, data: bytes) -> None:
         if member is None:
@@ -64,17 +71,21 @@ class Maker:
         else:
             self.members[file][member] = data
 
-    def put_image(self, table: Table, stem: str, number: int) -> None:
-        """A picture of its own in one of the table's archives, or as a file of its own."""
+    def put_image(self, table: Table, name: str, number: int) -> None:
+        """A picture of its own in one of the table's archives, or at an address of its own."""
         holders = [file for file in self.dataset.files if file.fetch and file.role == "images"
                    and (not table.images or file.name in table.images)]  # fmt: skip
-        holder = holders[number % len(holders)]
-        self.members[holder.name][f"{stem}.jpg"] = picture(number)
+        if table.over:
+            return
+        if holders:
+            self.members[holders[number % len(holders)].name][name] = picture(number)
+        else:
+            self.listed[f"https://pictures.example/{name}"] = picture(number)
 
-    def put_masks(self, table: Table, image_id: str) -> None:
+    def put_masks(self, table: Table, cells: Mapping[str, str]) -> None:
         holders = [file.name for file in self.dataset.files if file.fetch and file.role == "masks"]
         for leaf in table.masks.values() if holders else ():
-            self.members[holders[0]][leaf.replace("{image_id}", image_id)] = mask()
+            self.members[holders[0]][leaf.format(**cells)] = mask()
 
     def finish(self) -> Fake:
         files = {}
@@ -88,7 +99,7 @@ class Maker:
             for file in self.dataset.files
             if file.fetch
         )
-        return Fake(replace(self.dataset, files=known), files, self.labels, self.images)
+        return Fake(replace(self.dataset, files=known), files, self.labels, self.images, self.listed)
 
 
 def packed(file: File, plain: bytes | None, members: Mapping[str, bytes]) -> bytes:
@@ -120,41 +131,90 @@ def mask() -> bytes:
 def table(maker: Maker, spec: Table) -> None:
     """CSV files with every column that the entry names, joined ones apart."""
     rows = [row_of(maker, spec, label) for label in maker.words(spec)]
-    joined = [join.file for join in spec.join]
+    joins = [join for join in spec.join if not join.marks]
     main, *others = shared_out(rows, spec)
     maker.put(spec.file or "", spec.member, text_of(main, spec))
-    for name, join, columns in zip(joined, spec.join, others, strict=True):
+    for join, columns in zip(joins, others, strict=True):
         renamed = [
             {(join.to or join.on) if key == join.on else key: value for key, value in row.items()}
             for row in columns
         ]
-        maker.put(name, join.member, text_of(renamed, replace(spec, header=())))
+        maker.put(join.file, join.member, text_of(renamed, replace(spec, header=())))
+    marking = [join for join in spec.join if join.marks]
+    for number, join in enumerate(marking):
+        named = [{str(join.to): str(row)} for row in range(number, ROWS, len(marking))]
+        maker.put(join.file, join.member, text_of(named, replace(spec, header=())))
+
+
+def spreadsheet(maker: Maker, spec: Table) -> None:
+    """A workbook with a title above the header line."""
+    rows = [row_of(maker, spec, label) for label in maker.words(spec)]
+    book = openpyxl.Workbook()
+    book.active.append(["a title", None, "and a legend"])
+    book.active.append(list(rows[0]))
+    for row in rows:
+        book.active.append(list(row.values()))
+    data = io.BytesIO()
+    book.save(data)
+    maker.put(spec.file or "", spec.member, data.getvalue())
 
 
 def row_of(maker: Maker, spec: Table, label: str) -> dict[str, str]:
     number = next(maker.numbers)
-    image_id = f"ISIC_{9000000 + number}" if "isic_id" in spec.columns else f"IMG_{number:04d}"
+    image_id = name_of(spec, number)
     row: dict[str, str] = {}
-    for ours, columns in spec.columns.items():
+    for ours, columns in [
+        *spec.columns.items(),
+        *((ours, tuple(first)) for ours, first in spec.first.items()),
+    ]:
         for column in columns:
             row.setdefault(column, cell(spec, ours, number, image_id, label))
     for name in spec.one_hot:
-        row[name] = "1.0" if name == label else "0.0"
-    row.pop("@one-hot", None)
+        row[name] = "1" if spec.one_hot_word.replace("{class}", name) == label else "0"
+    row |= dict.fromkeys(spec.concepts, "1") | dict.fromkeys(spec.flags, "0")
+    if spec.image_url:
+        row[spec.image_url] = f"https://pictures.example/{image_id}.jpg"
     for join in spec.join:
         row.setdefault(join.on, image_id)
-    maker.images.add(image_id)
+    pictures(maker, spec, row, number, image_id)
     if label:
-        maker.labels.append(label)
-    maker.put_image(spec, image_id, number)
-    maker.put_masks(spec, image_id)
-    return row
+        maker.labels += [label] * (len(spec.views) or 1)
+    return {column: value for column, value in row.items() if not column.startswith("@")}
+
+
+def name_of(spec: Table, number: int) -> str:
+    if "isic_id" in spec.columns:
+        return f"ISIC_{9000000 + number}"
+    source = spec.columns.get("image_id", ("",))[0]
+    if source in spec.parts:
+        return filled(spec.parts[source], number)
+    return f"IMG_{number:04d}"
+
+
+def filled(pattern: str, number: int) -> str:
+    names = re.findall(r"\{(\w+)\}", pattern)
+    return pattern.format(**{name: f"{name[0].upper()}{number:03d}" for name in names})
+
+
+def pictures(maker: Maker, spec: Table, row: dict[str, str], number: int, image_id: str) -> None:
+    """The row's picture, or one for each of its image columns."""
+    if not spec.views:
+        maker.images.add(image_id)
+        maker.put_image(spec, f"{image_id}.jpg", number)
+        maker.put_masks(spec, {**row, "image_id": image_id})
+    for place, view in enumerate(spec.views):
+        own = number * 10 + place
+        path = filled(spec.parts["@image"], own) if "@image" in spec.parts else f"folder/V{own}.jpg"
+        row[view.column] = path
+        maker.put_image(spec, path, own)
+        whole = spec.columns["image_id"] == ("@image",)
+        maker.images.add((path if whole else path.rpartition("/")[2]).rpartition(".")[0])
 
 
 def cell(spec: Table, ours: str, number: int, image_id: str, label: str) -> str:
     if ours in ("image_id", "isic_id", "image"):
         return image_id
-    if ours == "label_raw":
+    if ours in ("label_raw", "differential"):
         return label
     if ours in ("patient_id", "lesion_id", "case_id"):
         return f"{ours[0].upper()}{(number + 1) // 2}"
@@ -164,13 +224,14 @@ def cell(spec: Table, ours: str, number: int, image_id: str, label: str) -> str:
 
 def shared_out(rows: list[dict[str, str]], spec: Table) -> list[list[dict[str, str]]]:
     """The rows' columns dealt to the table and its joined files: the key in all, the rest in the last."""
-    if not spec.join:
+    joins = [join for join in spec.join if not join.marks]
+    if not joins:
         return [rows]
-    keys = {join.on for join in spec.join}
-    label = set(spec.columns.get("label_raw", ())) | set(spec.one_hot)
+    keys = {join.on for join in joins}
+    label = set(spec.columns.get("label_raw", ())) | set(spec.one_hot) | {view.column for view in spec.views}
     first = [{key: row[key] for key in row if key in keys | label} for row in rows]
     rest = [{key: row[key] for key in row if key in keys or key not in label} for row in rows]
-    return [first, *([rest] + [[{key: row[key] for key in keys} for row in rows]] * (len(spec.join) - 1))]
+    return [first, *([rest] + [[{key: row[key] for key in keys} for row in rows]] * (len(joins) - 1))]
 
 
 def text_of(rows: list[dict[str, str]], spec: Table) -> bytes:
@@ -187,25 +248,28 @@ def folders(maker: Maker, spec: Table) -> None:
     """Images under paths that fit the pattern."""
     for label in maker.words(spec):
         number = next(maker.numbers)
-        parts = {"label_raw": label}
-        for ours, (column,) in spec.columns.items():
+        parts = dict.fromkeys(re.findall(r"\{(\w+)\}", spec.pattern or ""), "part") | {"label_raw": label}
+        for ours, (column, *_) in spec.columns.items():
             if ours in BY_FIELD:
                 words = list(spec.values.get(ours, ()))
                 parts[column] = words[number % len(words)] if words else BY_FIELD[ours]
-        parts["image"] = f"IMG_{number:04d}.jpg"
-        path = (spec.pattern or "").format(**parts)
-        holder = next(
-            f.name
-            for f in maker.dataset.files
-            if f.role == "images" and (not spec.images or f.name in spec.images)
+        stem = filled(spec.parts["image"], number) if "image" in spec.parts else f"IMG_{number:04d}"
+        parts["image"] = (
+            stem
+            if "{image}_" in (spec.pattern or "") or "{image}." in (spec.pattern or "")
+            else f"{stem}.jpg"
         )
-        maker.members[holder][path] = picture(number)
-        maker.images.add(f"IMG_{number:04d}")
-        maker.labels.append(label)
+        path = (spec.pattern or "").format(**parts)
+        names = [
+            parts[name].removesuffix(".jpg")
+            for name in spec.columns.get("image_id", ("image",))
+            if name in parts
+        ]
+        whole = spec.columns.get("image_id", ("@path",)) == ("@path",)
+        maker.put_image(spec, path, number)
+        maker.images.add(path.removesuffix(".jpg") if whole else "/".join(names))
+        if label:
+            maker.labels.append(label)
 
 
-SHAPES = {"table": table, "folders": folders}
-
-
-def known(files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
-    yield from ((name, sha256(data).hexdigest()) for name, data in files.items())
+SHAPES = {"table": table, "folders": folders, "spreadsheet": spreadsheet}
