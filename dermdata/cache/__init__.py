@@ -20,10 +20,10 @@ from pathlib import Path
 from dermdata import disk
 from dermdata.cache.folder import Folder
 from dermdata.cache.lock import held
-from dermdata.cache.records import Fetched, Receipt
+from dermdata.cache.records import Fetched, Receipt, Recognized
 from dermdata.model import Dataset
 
-__all__ = ["Cache", "Fetched", "Folder", "Receipt", "size_of", "version_slug"]
+__all__ = ["Cache", "Fetched", "Folder", "Receipt", "Recognized", "size_of", "version_slug"]
 
 
 class Cache:

@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, Literal
 
 from dermdata.model import Content, ImageFacts, Member
 
@@ -11,6 +11,7 @@ COLUMNS = (
     "path", "role", "file", "size", "sha256", "member", "offset", "stored", "method", "crc32",
     "format", "mode", "width", "height", "problem",
 )  # fmt: skip
+Recognized = Literal["checksum", "name", "content", "part"]  # the last two: not verified; part: not complete
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,12 @@ class Fetched:
     url: str  # where it came from, without query
     fetched_at: str  # ISO 8601, UTC
     path: str | None  # in the cache folder; None: an archive that was unpacked and let go
+    recognized: Recognized | None = None  # how the person's own copy was told for it; None: downloaded
+
+    @property
+    def remade(self) -> bool:
+        """Whether it stands for members picked from another archive or a folder: its bytes were never here."""
+        return self.path is None and self.recognized in ("content", "part")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dermdata import archive, disk, images
 from dermdata.archive import safe_name
-from dermdata.cache import Fetched, Folder
+from dermdata.cache import Fetched, Folder, Recognized
 from dermdata.checksum import Hasher, of_file
 from dermdata.errors import ChecksumMismatch, SizeMismatch
 from dermdata.model import Content, File, Request, Role, Unpack
@@ -25,6 +25,7 @@ class Taken:
     size: int
     sha256: str
     url: str
+    recognized: Recognized | None = None  # a copy of the person's own
 
 
 def take(
@@ -60,9 +61,8 @@ def already(file: File, target: Path) -> Taken | None:
     hasher = of_file(target, file.checksum)
     if not hasher.matches(file.checksum):
         return None
-    return Taken(
-        path=target, size=target.stat().st_size, sha256=hasher.sha256, url=str(file.source or file.urls[0])
-    )
+    url = file.source or next(iter(file.urls), "")
+    return Taken(path=target, size=target.stat().st_size, sha256=hasher.sha256, url=url)
 
 
 def copy(file: File, source: Path, target: Path, progress: Progress) -> Taken:
@@ -92,7 +92,13 @@ def copy(file: File, source: Path, target: Path, progress: Progress) -> Taken:
 
 def require_first_seen(file: File, taken: Taken, before: Fetched | None) -> None:
     """A file without a published checksum must be the one that was seen first."""
-    if before and not file.checksum and not before.checksum and before.sha256 != taken.sha256:
+    if (
+        before
+        and not before.remade
+        and not file.checksum
+        and not before.checksum
+        and before.sha256 != taken.sha256
+    ):
         raise ChecksumMismatch(
             f"{file.name}: sha256 is {taken.sha256}, first seen {before.fetched_at} as {before.sha256}",
             hint="the publisher has changed it without a version; `dermdata cache remove` accepts the new one",
@@ -122,15 +128,14 @@ def unpack(
     file: File, kind: Unpack, source: Path, folder: Folder, jobs: int, progress: Progress
 ) -> list[Content]:
     """Every regular member, once through inflate, CRC, SHA-256 and decode check, under names of ours."""
-    task, top = f"unpack {file.name}", stem(file.name)
-    home = f"{FOLDERS.get(file.role, 'files')}/{safe_name(top)}"
+    task, home = f"unpack {file.name}", home_of(file)
     progress.begin(task, None)
     with folder.unpacking(home) as temporary:
         found = archive.extract(
             source,
             kind,
             temporary,
-            place=lambda name: safe_name(name.removeprefix(f"{top}/")),
+            place=lambda name: place_of(name, file),
             jobs=jobs,
             look=images.inspect,
             progress=lambda count: progress.advance(task, count),
@@ -148,6 +153,16 @@ def unpack(
         )
         for one in found.contents
     ]
+
+
+def home_of(file: File) -> str:
+    """The folder, in the dataset's, of what an archive holds."""
+    return f"{FOLDERS.get(file.role, 'files')}/{safe_name(stem(file.name))}"
+
+
+def place_of(member: str, file: File) -> str:
+    """A member's path in its archive's folder, which need not be named twice."""
+    return safe_name(member.removeprefix(f"{stem(file.name)}/"))
 
 
 def role_of(member: str, file: File) -> Role:

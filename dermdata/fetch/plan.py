@@ -57,8 +57,11 @@ def plan(
     if receipt is None or wants.force:
         return Plan(dataset=dataset, wants=wants, download=tuple(wanted), mend=(), have=(), build=True)
     have = {one.name: one for one in receipt.files}
+    remade = {one.file for one in broken if one.file in have and have[one.file].remade}  # no range to ask for
     missing = tuple(
-        file for file in wanted if file.name not in receipt.lost and not is_had(file, have.get(file.name))
+        file
+        for file in wanted
+        if file.name in remade or (file.name not in receipt.lost and not is_had(file, have.get(file.name)))
     )
     again = {file.name for file in missing}
     mend = tuple(content for content in broken if content.file not in again)
@@ -72,6 +75,8 @@ def is_had(file: File, fetched: Fetched | None) -> bool:
     """Whether the file that was fetched is the one the catalog means now."""
     if fetched is None:
         return False
+    if fetched.remade:
+        return fetched.recognized == "content"
     if file.checksum:
         return file.checksum in (fetched.checksum, f"sha256:{fetched.sha256}")
     return file.size in (None, fetched.size)

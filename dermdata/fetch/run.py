@@ -49,8 +49,8 @@ class Outcome:
     nothing_to_do: bool = False
 
 
-def run(plan: Plan, workshop: Workshop) -> Outcome:
-    """Download, verify, unpack, mend; then build the manifest and write it last."""
+def run(plan: Plan, workshop: Workshop, bring: "Bring | None" = None) -> Outcome:
+    """Download (or `bring` in another way), verify, unpack, mend; then build the manifest and write it last."""
     folder = workshop.cache.folder(plan.dataset)
     if plan.nothing:
         receipt = folder.receipt()
@@ -64,7 +64,7 @@ def run(plan: Plan, workshop: Workshop) -> Outcome:
     require_room(plan, folder)
     ledger = Ledger(plan, folder, workshop)
     try:
-        bring(plan, folder, workshop, ledger)
+        (bring or download)(plan, folder, workshop, ledger)
         for content in mend(plan, folder, workshop.transfer, workshop.resolve, workshop.progress):
             ledger.replace(content)
     finally:
@@ -83,7 +83,7 @@ def require_room(plan: Plan, folder: Folder) -> None:
     disk.require_space(folder.path, needed)
 
 
-def bring(plan: Plan, folder: Folder, workshop: Workshop, ledger: "Ledger") -> None:
+def download(plan: Plan, folder: Folder, workshop: Workshop, ledger: "Ledger") -> None:
     """All missing files, several at once; the first failure stops what has not begun and is raised.
 
     Where every image has an address of its own (`per-image`), a dead one is noted and the others go on.
@@ -168,8 +168,10 @@ class Ledger:
                 url=taken.url,
                 fetched_at=self.workshop.now(),
                 path=taken.path.relative_to(self.folder.path).as_posix() if kept else None,
+                recognized=taken.recognized,
             )
             self._contents |= {one.path: one for one in found}
+            self._lost.pop(file.name, None)
             self.downloaded += taken.size
             if file.unpack or time.monotonic() - self._saved > SAVING:
                 self._save(None, {})
@@ -219,3 +221,6 @@ class Ledger:
     def close(self, report: Any) -> None:
         with self._lock:
             self._save(report.manifest_sha256, report.facts)
+
+
+Bring = Callable[[Plan, Folder, Workshop, Ledger], None]  # puts all of plan.download into the folder

@@ -31,6 +31,14 @@ class Names:
                 return found
         return []
 
+    def meant(self, name: str, files: Collection[str] | None = None) -> list[Content]:
+        """The files that a row means by this name: also with another ending, or as the end of a path."""
+        found = self.find(name, files) or self.find(EXTENSION.sub("", name), files)
+        if not found and "/" in name:
+            leaf = self.find(name.rpartition("/")[2], files)
+            found = [one for one in leaf if one.official.endswith(f"/{name}")]
+        return found
+
 
 def alike(found: Sequence[Content]) -> bool:
     """Whether it is one file, or copies of one."""
@@ -60,10 +68,7 @@ class ImageIndex:
     def one(self, name: str, files: set[str] | None, absent: str) -> tuple[Content | None, str | None]:
         if not name:
             return None, "the source names no image"
-        found = self.names.find(name, files) or self.names.find(EXTENSION.sub("", name), files)
-        if not found and "/" in name:  # the end of a path
-            leaf = self.names.find(name.rpartition("/")[2], files)
-            found = [one for one in leaf if one.official.endswith(f"/{name}")]
+        found = self.names.meant(name, files)
         if not found:
             return None, self.lost.get(EXTENSION.sub("", name), absent)
         if not alike(found):
