@@ -13,16 +13,12 @@ import typer
 from dermdata import __version__
 from dermdata.cli.output import FormatOption, emit, size
 from dermdata.cli.state import State, state_of
-from dermdata.errors import DermdataError, ProblemsFound
+from dermdata.errors import CredentialsMissing, DermdataError, ProblemsFound
 
 app = typer.Typer()
 KEYS = ("check", "state", "detail")
 LIBRARIES = ("typer", "httpx", "rich", "pandas", "pyarrow", "pillow", "platformdirs", "duckdb", "datasets")
-CREDENTIALS = {
-    "kaggle": (("KAGGLE_API_TOKEN", "KAGGLE_KEY"), ("~/.kaggle/kaggle.json", "~/.kaggle/access_token")),
-    "huggingface": (("HF_TOKEN",), ("~/.cache/huggingface/token",)),
-    "netrc": ((), ("~/.netrc",)),
-}
+SERVICES = {"kaggle": None, "huggingface": None, "derm7pt": "derm.cs.sfu.ca"}  # and the host for ~/.netrc
 HOSTS = (
     "https://dataverse.harvard.edu/",
     "https://isic-archive.s3.amazonaws.com/",
@@ -82,10 +78,18 @@ def catalog(state: State) -> Iterator[dict[str, Any]]:
 
 
 def credentials() -> Iterator[dict[str, Any]]:
-    for service, (names, paths) in CREDENTIALS.items():
-        where = [name for name in names if os.environ.get(name)]
-        where += [path for path in paths if Path(path).expanduser().is_file()]
-        yield row(f"credentials: {service}", "ok" if where else "absent", ", ".join(where) or "none found")
+    """Where credentials lie, and what is unwise about that place; never their values."""
+    from dermdata.credentials import Credentials, system_keyring
+
+    known = Credentials(os.environ, Path.home(), system_keyring)
+    for service, host in SERVICES.items():
+        try:
+            place, note = known.where(service, host), known.note(service, host)
+        except CredentialsMissing as error:
+            yield row(f"credentials: {service}", "error", error.message)
+            continue
+        detail = f"{place}{f' ({note})' if note else ''}" if place else "none found"
+        yield row(f"credentials: {service}", "ok" if place else "absent", detail)
 
 
 def reachable(state: State) -> Iterator[dict[str, Any]]:

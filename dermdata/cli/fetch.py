@@ -201,7 +201,7 @@ def with_isic_records(
 
 def surroundings(state: State, transfer: Any, mirrors: list[str]) -> "Surroundings":
     """Whom the source adapters may ask: catalogs, mirrors, the network and the person's credentials."""
-    from dermdata.credentials import Credentials
+    from dermdata.credentials import Credentials, system_keyring
     from dermdata.sources import Surroundings
 
     network = (
@@ -213,7 +213,7 @@ def surroundings(state: State, transfer: Any, mirrors: list[str]) -> "Surroundin
         catalogs=state.catalog.roots,
         mirrors=tuple(mirrors),
         environment=os.environ,
-        credentials=Credentials(os.environ, Path.home()),
+        credentials=Credentials(os.environ, Path.home(), system_keyring),
         **network,
     )
 
