@@ -4,6 +4,7 @@ import hashlib
 import logging
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -205,12 +206,8 @@ def test_connections_per_host(
         transfer.download(Request(urls=(server.url_for(f"_gen/100k/{n}", "slow:1M"),)), tmp_path / str(n))
 
     monkeypatch.setattr(Wire, "ask", counted)
-    with Transfer(replace(network, connections=2)) as transfer:
-        threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    with Transfer(replace(network, connections=2)) as transfer, ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
     assert len(seen) == 8
     assert max(seen) == 2
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from dermdata.transfer.partial import Partial
 MIB = 1 << 20
 SCRIPT = """
 import sys, resource
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from dermdata.errors import DermdataError
 from dermdata.model import Request
@@ -124,18 +126,9 @@ def test_many_at_one_target(
     if not locks:
         monkeypatch.setattr(fcntl, "flock", lambda *_: None)
     request = Request(urls=(server.url_for("a.zip", "slow:4M"),), size=SIZE, checksum=f"sha256:{SHA}")
-    digests: list[str] = []
-
-    def work() -> None:
-        digests.append(transfer.download(request, target).sha256)
-
-    with Transfer(network) as transfer:
-        threads = [threading.Thread(target=work) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert digests == [SHA] * 4
+    with Transfer(network) as transfer, ThreadPoolExecutor(4) as pool:
+        works = [pool.submit(transfer.download, request, target) for _ in range(4)]
+        assert [work.result().sha256 for work in works] == [SHA] * 4
     assert target.read_bytes() == DATA
     assert left(target) == ["a.zip"]
 
@@ -147,6 +140,17 @@ def test_another_request_begins_anew(get: Get, server: Any, target: Path) -> Non
     with pytest.raises(NetworkError):
         get(urls=url)
     assert get(urls=url, checksum=None).resumed_from == 0
+
+
+@pytest.mark.shared
+def test_progress_is_measured_from_the_restart(get: Get, server: Any, target: Path) -> None:
+    """A new version in small steps is progress, though an earlier run had got further with the old one."""
+    steps = "truncate:900k;empty*5;truncate:100k+mutate:1*9;mutate:1"
+    urls = (server.url_for("a.zip", steps),)
+    with pytest.raises(NetworkError):
+        get(urls=urls, checksum=None, archive=None)
+    get(urls=urls, checksum=None, archive=None)
+    assert target.read_bytes() == bytes(byte ^ 1 for byte in DATA)
 
 
 @pytest.mark.shared
