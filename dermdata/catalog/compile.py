@@ -41,7 +41,8 @@ def without_none(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def item(dataset: Dataset, roots: Sequence[Path]) -> dict[str, Any]:
     """What `dermdata list` shows, filters and sorts by."""
     fields = manifest_fields(dataset)
-    sizes = [file.size for file in dataset.files if file.fetch]
+    # what a listing adds is not known before it is asked
+    sizes = [None] if dataset.listing else [file.size for file in dataset.files if file.fetch]
     return {
         "name": dataset.name,
         "title": dataset.title,

@@ -15,7 +15,7 @@ KEYS = (
     "name", "title", "kind", "images", "classes", "modalities", "tasks", "access", "license",
     "commercial_use", "size_bytes", "skin_tone", "cached", "homepage",
 )  # fmt: skip
-SHOWN = ("name", "images", "classes", "modalities", "access", "license", "size_bytes", "skin_tone", "cached")
+SHOWN = ("name", "images", "access", "license", "size_bytes", "modalities", "classes", "skin_tone", "cached")
 Item = dict[str, Any]
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Row = Mapping[str, Any]
+WIDEST, PADDING = 36, 3  # characters: a longer cell folds; between two columns
 Format = Literal["table", "names", "json", "jsonl", "csv", "tsv"]
 FormatOption = Annotated[
     Format | None,
@@ -97,26 +98,40 @@ def visible(text: str) -> str:
 
 
 def table(rows: Iterable[Row], columns: Sequence[str], color: str) -> None:
+    """A table that fits: columns that would not are left out, the last ones first, and named below."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
+    screen = console(sys.stdout, color)
+    cells = [[visible(human(name, row.get(name))) for name in columns] for row in rows]
+    kept = fitting(cells, columns, screen.width)
     view = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    rows = list(rows)
-    for number, name in enumerate(columns):
-        numeric = any(
-            isinstance(row.get(name), (int, float)) and not isinstance(row.get(name), bool) for row in rows
-        )
-        # the id must be readable whole: it is what the next command needs
+    for number, name in enumerate(columns[:kept]):
+        numeric = all(line[number][:1].isdigit() or line[number] == "-" for line in cells)
+        # an id must be readable whole: it is what the next command needs
         view.add_column(
             name.replace("_", " "),
             justify="right" if numeric else "left",
-            no_wrap=number == 0,
+            no_wrap=numeric or not number,
             overflow="fold",
         )
-    for row in rows:
-        view.add_row(*(Text(visible(human(name, row.get(name)))) for name in columns))
-    console(sys.stdout, color).print(view)
+    for line in cells:
+        view.add_row(*(Text(cell) for cell in line[:kept]))
+    screen.print(view)
+    if kept < len(columns):
+        sys.stderr.write(f"not shown at this width: {', '.join(columns[kept:])}\n")
+
+
+def fitting(cells: Sequence[Sequence[str]], columns: Sequence[str], width: int) -> int:
+    """How many of the columns fit side by side; two at least, which then fold."""
+    total = 0
+    for number, name in enumerate(columns):
+        longest = max((len(line[number]) for line in cells), default=0)
+        total += max(min(longest, WIDEST), len(name.split("_")[0])) + PADDING
+        if total - PADDING > width and number >= 2:
+            return number
+    return len(columns)
 
 
 def human(name: str, value: Any) -> str:
