@@ -17,7 +17,7 @@ from dermdata.errors import CredentialsMissing, DermdataError, ProblemsFound
 
 app = typer.Typer()
 KEYS = ("check", "state", "detail")
-LIBRARIES = ("typer", "httpx", "rich", "pandas", "pyarrow", "pillow", "platformdirs", "duckdb", "datasets")
+LIBRARIES = ("typer", "httpcore", "rich", "pandas", "pyarrow", "pillow", "platformdirs", "duckdb", "datasets")
 SERVICES = {"kaggle": None, "huggingface": None, "derm7pt": "derm.cs.sfu.ca"}  # and the host for ~/.netrc
 HOSTS = (
     "https://dataverse.harvard.edu/",
