@@ -109,14 +109,19 @@ def obtainable(dataset: "Dataset") -> "Dataset":
 
 
 def conclude(errors: list[DermdataError], asked: int) -> None:
-    """Raise the one error, or say that some of several failed."""
+    """Raise the one error; say that some of several failed, or that all did and with what code."""
     if not errors:
         return
     if asked == 1:
         raise errors[0]
-    raise SomeFailed(
+    several = SomeFailed(
         f"{len(errors)} of {asked} datasets had problems, the others are done", hint="see the lines above"
     )
+    if len(errors) == asked:
+        several = SomeFailed(f"all {asked} datasets had problems", hint="see the lines above")
+        codes = {error.exit_code for error in errors}
+        several.exit_code = codes.pop() if len(codes) == 1 else several.exit_code
+    raise several
 
 
 def planned(state: State, dataset: "Dataset", wants: "Wants") -> "Plan":

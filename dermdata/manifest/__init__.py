@@ -1,6 +1,7 @@
 """THE table: its schema, how it is built from a source's rows, read and written."""
 
-from dermdata.manifest.build import Report, build
+from dermdata.manifest.build import build
+from dermdata.manifest.report import Report
 from dermdata.manifest.schema import SCHEMA
 from dermdata.manifest.store import read, write
 

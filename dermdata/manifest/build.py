@@ -17,6 +17,7 @@ from dermdata.manifest import harmonize
 from dermdata.manifest.counts import differences
 from dermdata.manifest.graded import graded
 from dermdata.manifest.match import ImageIndex
+from dermdata.manifest.report import Report, unique
 from dermdata.manifest.schema import ALLOWED, KEYS, LIMITS, MAPPABLE, SCHEMA
 from dermdata.model import NOTHING, Content, Dataset, Table
 from dermdata.vocabulary import Vocabulary
@@ -25,22 +26,6 @@ NOT_CONVERTED = {"differential", "image", "image_id", "isic_id", "label_raw", "m
 FOLDS = (0, 100)
 TRUE = ("1", "1.0", "true", "True", "TRUE")
 OURS = {"@path", "@one-hot", "@image", "@view", "@group", "@row"}  # columns that the readers make
-
-
-@dataclass
-class Report:
-    """What became of the source's rows and words; rows_in = rows + the rejected ones."""
-
-    rows_in: int = 0
-    rows: int = 0
-    rejected: list[dict[str, Any]] = field(default_factory=list)  # {table, row, reason}
-    unmapped_labels: dict[str, int] = field(default_factory=dict)  # "field: word" -> rows
-    unmapped_values: dict[str, int] = field(default_factory=dict)
-    rows_without_image: int = 0
-    undecodable: int = 0
-    images_without_row: list[str] = field(default_factory=list)
-    unpartnered: dict[str, int] = field(default_factory=dict)  # join file -> rows without partner
-    differences: list[str] = field(default_factory=list)  # from the catalog's expected counts
 
 
 @dataclass(frozen=True)
@@ -78,29 +63,6 @@ def build(
     report.images_without_row = images.unclaimed()
     report.differences = differences(dataset, table)
     return table, report
-
-
-def unique(table: pa.Table, report: Report) -> pa.Table:
-    """Ordered by image_id; rows without one, and all but the first of those with the same, are rejected."""
-    nameless = pc.equal(table["image_id"], "")
-    reject(table.filter(nameless), "the source names no image", report)
-    table = table.filter(pc.invert(nameless))
-    order = pc.sort_indices(table, sort_keys=[("image_id", "ascending")])
-    table = table.take(order)
-    ids = table["image_id"].combine_chunks()
-    if len(ids) < 2:
-        return table
-    again = pc.equal(ids.slice(1), ids.slice(0, len(ids) - 1))
-    twice = pa.concat_arrays([pa.array([False]), again])
-    if pc.any(twice).as_py():
-        reject(table.filter(twice), "image_id appears more than once", report)
-        table = table.filter(pc.invert(twice))
-    return table
-
-
-def reject(lost: pa.Table, reason: str, report: Report) -> None:
-    rows = lost.select(["image_id", "label_raw"]).to_pylist()
-    report.rejected += [{**row, "reason": reason} for row in rows]
 
 
 class Maker:
