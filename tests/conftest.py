@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
 from servers import Site
 
 # a busy machine is no finding: what is slow is measured in benchmarks/

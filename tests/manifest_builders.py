@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
-from bundled_labels import vocabulary
 
+from bundled_labels import vocabulary
 from dermdata.labels import Crosswalk
 from dermdata.manifest import Report, build
 from dermdata.manifest.build import Source

@@ -3,8 +3,8 @@
 from time import perf_counter
 
 import pytest
-from bundled_labels import labels, needs_shared, shared_rows, vocabulary
 
+from bundled_labels import labels, needs_shared, shared_rows, vocabulary
 from dermdata.alignment import align
 from dermdata.errors import UsageError
 

@@ -9,8 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from archive_builders import IMAGES, MAKERS, Remote, on_disk, unpack, zipped
 
+from archive_builders import IMAGES, MAKERS, Remote, on_disk, unpack, zipped
 from dermdata import disk
 from dermdata.archive import (
     Entry,

@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from archive_builders import JPEG, Raw, Remote, raw_tar, raw_zip, tar_member
 
+from archive_builders import JPEG, Raw, Remote, raw_tar, raw_zip, tar_member
 from dermdata.archive import Limits, extract, safe_name
 from dermdata.errors import ArchiveRefused, CredentialsMissing, DermdataError
 

@@ -4,10 +4,10 @@ import tempfile
 import unicodedata
 from pathlib import Path
 
-from archive_builders import MAKERS, unpack
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from archive_builders import MAKERS, unpack
 from dermdata.archive import safe_name
 from dermdata.errors import ArchiveRefused
 from dermdata.model import Unpack

@@ -7,8 +7,8 @@ import zipfile
 import zlib
 
 import pytest
-from archive_builders import IMAGES, Remote, Unseekable, zipped
 
+from archive_builders import IMAGES, Remote, Unseekable, zipped
 from dermdata.archive import Entry, list_zip, member_span, read_member
 
 

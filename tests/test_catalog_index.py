@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from catalog_folders import entry, put
 
 import dermdata.catalog as catalog_room
+from catalog_folders import entry, put
 from dermdata.catalog import Catalog, bundled, index, index_name, open_catalog
 from dermdata.catalog import compile as compiling
 from dermdata.catalog.files import read_all

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from catalog_folders import entry, put
 
+from catalog_folders import entry, put
 from dermdata.catalog import Catalog, bundled, open_catalog
 from dermdata.catalog.compile import build
 from dermdata.catalog.files import read_all

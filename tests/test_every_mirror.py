@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from mirror import Mirror, mirror
 
 pytestmark = [pytest.mark.shared, pytest.mark.xdist_group("every-mirror")]

@@ -1,10 +1,10 @@
 """One dataset's words -> concepts."""
 
 import pytest
-from bundled_labels import crosswalk, labels, meant, vocabulary
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bundled_labels import crosswalk, labels, meant, vocabulary
 from dermdata.errors import BadCatalog, TableRefused
 from dermdata.labels import HEADER, Crosswalk, check, differential, harmonize, parse_labels
 from dermdata.model import Label

@@ -5,6 +5,9 @@ from collections import Counter
 from io import StringIO
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from bundled_labels import (
     crosswalk,
     datasets,
@@ -17,9 +20,6 @@ from bundled_labels import (
     text,
     vocabulary,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-
 from dermdata.labels import differential, harmonize
 from dermdata.vocabulary import tsv
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from mirror import Mirror, mirror
 
 pytestmark = [pytest.mark.shared, pytest.mark.xdist_group("main-job")]

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from export.samples import bare, manifest, table
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dermdata.errors import UnknownName, UsageError
 from dermdata.stats import OVERVIEW, overview, tabulate
+from export.samples import bare, manifest, table
 
 
 def small(**columns: list[object]) -> pa.Table:

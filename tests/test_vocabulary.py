@@ -4,10 +4,10 @@ import subprocess
 import sys
 
 import pytest
-from bundled_labels import labels, vocabulary
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bundled_labels import labels, vocabulary
 from dermdata.errors import BadCatalog, UnknownName, UsageError
 from dermdata.vocabulary import (
     Vocabulary,

@@ -1,8 +1,8 @@
 """Label spaces, and what labels, lumps and differentials become in them."""
 
 import pytest
-from bundled_labels import label, spaces, vocabulary
 
+from bundled_labels import label, spaces, vocabulary
 from dermdata.errors import BadCatalog, UnknownName, UsageError
 from dermdata.model import Label
 from dermdata.vocabulary import parse_space, parse_spaces, project, project_weights

@@ -4,6 +4,7 @@ import csv
 from io import StringIO
 
 import pytest
+
 from bundled_labels import (
     CATALOG,
     crosswalk,
@@ -15,7 +16,6 @@ from bundled_labels import (
     text,
     vocabulary,
 )
-
 from dermdata.labels import HEADER, check, harmonize, parse_labels
 from dermdata.vocabulary import parse_sites, project, tsv
 from dermdata.vocabulary.parsing import CONCEPTS, SITES

@@ -10,12 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from export.samples import manifest as sample
 
 from dermdata import manifest
 from dermdata.cli.state import State
 from dermdata.cli.target import load, write_manifest
 from dermdata.errors import BadTable, UsageError
+from export.samples import manifest as sample
 
 Cli = Callable[..., Any]
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from export.samples import bare, row, table
 
 from dermdata import manifest
 from dermdata.cli import stats
+from export.samples import bare, row, table
 
 Cli = Callable[..., Any]
 

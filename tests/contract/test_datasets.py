@@ -10,7 +10,6 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from servers import Site
 
 from contract.faker import Fake, fake
 from dermdata.catalog import open_catalog
@@ -19,6 +18,7 @@ from dermdata.labels import parse_labels
 from dermdata.manifest.schema import SCHEMA
 from dermdata.model import Dataset, File
 from dermdata.sources import Surroundings, official
+from servers import Site
 
 CATALOG = open_catalog()
 # what a host's listing or a long files.tsv names is held to the real numbers in tests/test_every_mirror.py

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from export.samples import manifest
 
 from dermdata.export import Job
+from export.samples import manifest
 
 MakeJob = Callable[..., Job]
 

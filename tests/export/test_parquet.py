@@ -7,12 +7,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from export.conftest import MakeJob
-from export.samples import jpeg, manifest, table
 
 from dermdata import export
 from dermdata.errors import BadTable, SizeMismatch, StorageError, UnknownName, UsageError
 from dermdata.export import shards
+from export.conftest import MakeJob
+from export.samples import jpeg, manifest, table
 
 # ------------------------------------------------------------------ the bad day
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from export.conftest import MakeJob
 
 from dermdata import export
 from dermdata.export import shards
+from export.conftest import MakeJob
 
 
 def test_pandas_reads_it(job: MakeJob, rows: pa.Table) -> None:

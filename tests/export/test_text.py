@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from export.conftest import MakeJob
-from export.samples import bare, table
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +19,8 @@ from dermdata.export import cells, reading
 from dermdata.export import csv as csv_format
 from dermdata.export import jsonl as jsonl_format
 from dermdata.manifest import store
+from export.conftest import MakeJob
+from export.samples import bare, table
 
 READERS = {"csv": reading.read_csv, "jsonl": reading.read_jsonl}
 

@@ -5,15 +5,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from bundled_labels import vocabulary
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from manifest_builders import LABELS, SITES, built, cells, dataset, file, table
 
+from bundled_labels import vocabulary
 from dermdata.errors import UnknownName
 from dermdata.manifest import SCHEMA, build
 from dermdata.manifest.build import Source
 from dermdata.model import Counts, License, Table
+from manifest_builders import LABELS, SITES, built, cells, dataset, file, table
 
 LEAST = {"columns": {"image_id": ("id",)}}
 

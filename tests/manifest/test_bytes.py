@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from bundled_labels import vocabulary
-from manifest_builders import LABELS, SITES, dataset, file, table
 
+from bundled_labels import vocabulary
 from dermdata.manifest import build, write
 from dermdata.manifest.build import Source
 from dermdata.model import Content, Table
 from dermdata.readers import read
+from manifest_builders import LABELS, SITES, dataset, file, table
 
 WORDS = ["mel", "nv", "zzz", "", "Mel"]
 SPEC = Table(

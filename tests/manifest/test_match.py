@@ -3,10 +3,10 @@
 import random
 
 import pytest
-from manifest_builders import file
 
 from dermdata.manifest.match import ImageIndex
 from dermdata.model import Content, ImageFacts
+from manifest_builders import file
 
 
 def found(name: str, *contents: Content, files: tuple[str, ...] | None = None) -> str | None:

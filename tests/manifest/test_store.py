@@ -7,11 +7,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from manifest_builders import built
 
 from dermdata.errors import BadTable
 from dermdata.manifest import SCHEMA, read, write
 from dermdata.manifest.store import check_version, conform, metadata_of, union, with_metadata
+from manifest_builders import built
 
 
 def manifest(*labels: str) -> pa.Table:

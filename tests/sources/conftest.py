@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mirror import Mirror, mirror
 
 from dermdata.credentials import Credentials
 from dermdata.errors import ServerRefused
 from dermdata.model import Access, Dataset, File
 from dermdata.sources import Surroundings
 from dermdata.transfer import Network, Transfer
+from mirror import Mirror, mirror
 
 NAMES = (
     "ham10000",

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mirror import Mirror
 
 from dermdata.credentials import Credentials
 from dermdata.errors import CredentialsMissing, DermdataError, LicenseNotAccepted, ServerRefused
 from dermdata.model import Dataset, File, Request
 from dermdata.sources import Surroundings, explained, listing, resolve
 from dermdata.transfer import Transfer
+from mirror import Mirror
 
 from .conftest import TOKENS, Truth, answering, entry, sourced
 

@@ -5,11 +5,11 @@ from itertools import islice
 from typing import Any
 
 import pytest
-from mirror import Mirror
 
 from dermdata.errors import BadCatalog, IntegrityError, NotTheFile, ServerRefused, UnknownName, UsageError
 from dermdata.sources import Surroundings, isic, listing
 from dermdata.sources.isic import SEARCH, flatten, pages, search
+from mirror import Mirror
 
 from .conftest import Truth, answering
 

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 import pytest
-from mirror import Mirror
 
 from dermdata.errors import CredentialsMissing, NotTheFile, ServerRefused, UnknownName
 from dermdata.model import File, Request
 from dermdata.sources import Surroundings, listing, resolve
 from dermdata.sources.record import in_order, role_of
+from mirror import Mirror
 
 from .conftest import Truth, entry
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transfer.conftest import DATA, SHA, SIZE, Get
 
 from dermdata.errors import (
     ChecksumMismatch,
@@ -27,6 +26,7 @@ from dermdata.model import Request
 from dermdata.transfer import Head, Network, Transfer
 from dermdata.transfer.client import google_md5
 from dermdata.transfer.wire import Wire
+from transfer.conftest import DATA, SHA, SIZE, Get
 
 pytestmark = pytest.mark.shared
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transfer.conftest import DATA, SHA, SIZE, Get, left, serving
 
 from dermdata.errors import (
     BadRedirect,
@@ -28,6 +27,7 @@ from dermdata.errors import (
 from dermdata.model import Request
 from dermdata.transfer import Network, Transfer, address
 from dermdata.transfer.wire import Wire
+from transfer.conftest import DATA, SHA, SIZE, Get, left, serving
 
 pytestmark = pytest.mark.shared
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transfer.conftest import DATA, SHA, SIZE, Get, left
 
 from dermdata.errors import NetworkError, StorageError
 from dermdata.model import Request
@@ -22,6 +21,7 @@ from dermdata.transfer import Network, Transfer
 from dermdata.transfer.download import key_of
 from dermdata.transfer.journal import Story, Version
 from dermdata.transfer.partial import Partial
+from transfer.conftest import DATA, SHA, SIZE, Get, left
 
 MIB = 1 << 20
 SCRIPT = """
