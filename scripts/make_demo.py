@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from demo_patients import COLUMNS, Picture, drawn_pictures, generator
-from demo_skin import HEIGHT, WIDTH, draw
 from numpy.typing import NDArray
 from PIL import Image
+
+from demo_patients import COLUMNS, Picture, drawn_pictures, generator
+from demo_skin import HEIGHT, WIDTH, draw
 
 QUALITY = 90  # of a JPEG
 FAR_APART = 14  # bits of 64 by which unplanted pictures must differ, in every hash
