@@ -28,6 +28,7 @@ MAP_KEYS = (
 )
 MAP_SHOWN = ("raw_label", "count", "predicate", "concept", "malignancy", "members")
 FIND_KEYS = ("concept", "name", "path", "malignancy", "matched", "score")
+ALIGN_KEYS = ("id", "name", "concepts", "labels", "images")
 TREE_KEYS = ("concept", "name", "parent", "level", "malignancy", "synonyms")
 
 
@@ -112,6 +113,106 @@ def tree(
         for one, _ in found
     ]  # fmt: skip
     emit(rows, TREE_KEYS, form, "labels tree", color=state.color)
+
+
+@app.command()
+def align(
+    ctx: typer.Context,
+    names: Annotated[list[str], typer.Argument(metavar="NAME…", autocompletion=dataset_names)],
+    max_loss: Annotated[
+        str | None,
+        typer.Option(help="Leave out labels of at most this share of the images: 2% or 0.02.", metavar="P"),
+    ] = None,
+    keep_all: Annotated[
+        bool, typer.Option("--keep-all", help="Leave no label out, whatever it glues.")
+    ] = False,
+    form: FormatOption = None,
+) -> None:
+    """The finest label set that several datasets share without ambiguity."""
+    from dermdata.alignment import align
+
+    state = state_of(ctx)
+    datasets = [state.catalog[name] for name in dict.fromkeys(names)]
+    rows = [
+        (one.name, label, one.counts.labels.get(label.raw_label))
+        for one in datasets
+        for label in rows_of(state, one.name)
+        if label.field in used_fields(one)
+    ]
+    if not rows:
+        raise UsageError(
+            f"{', '.join(names)} have no label words", hint="`dermdata info NAME` says what they have"
+        )
+    found = align(rows, vocabulary_of(state), max_loss=share(max_loss), keep_all=keep_all)
+    beside = {
+        "unassigned": [{**counted(one.label), "reason": one.reason} for one in found.unassigned],
+        "tradeoff": [
+            {
+                "classes": one.classes,
+                "images_left_out": one.images_left_out,
+                "labels": list(map(counted, one.labels)),
+            }
+            for one in found.tradeoff
+        ],
+    }
+    items: list[dict[str, Any]] = [
+        {"id": one.id, "name": one.name, "concepts": list(one.concepts), "images": one.images,
+         "labels": list(map(counted, one.labels))}
+        for one in found.classes
+    ]  # fmt: skip
+    if form in ("json", "jsonl"):
+        emit(items, ALIGN_KEYS, form, "labels align", beside=beside)
+        return
+    shown = [{**item, "labels": spoken(item["labels"]), "concepts": item["concepts"]} for item in items]
+    emit(shown, ALIGN_KEYS, form, "labels align", shown=("id", "images", "labels"), color=state.color)
+    for unassigned in found.unassigned:
+        state.say(f"left out: {spoken([counted(unassigned.label)])}: {unassigned.reason}")
+    for forced in found.forced:
+        state.say(f"{spoken(list(map(counted, forced.labels)))} forces {forced.into} into one class")
+    for choice in found.tradeoff:
+        state.say(f"{choice.classes} classes: {choice.images_left_out:,} images left out")
+
+
+def used_fields(dataset: Any) -> set[str]:
+    """The crosswalk fields that the dataset's own tables use; all of them where it has none."""
+    fields = {table.label_field or "/".join(table.columns.get("label_raw", ())) for table in dataset.table}
+    return fields - {""} or Everything()
+
+
+class Everything(set[str]):
+    """A set that holds every word."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+def counted(one: Any) -> dict[str, Any]:
+    return {
+        "dataset": one.dataset,
+        "field": one.label.field,
+        "raw_label": one.label.raw_label,
+        "count": one.count,
+    }
+
+
+def spoken(labels: list[dict[str, Any]]) -> str:
+    def count(one: dict[str, Any]) -> str:
+        return f" ({one['count']:,})" if one["count"] is not None else ""
+
+    return ", ".join(f"{one['dataset']} {one['raw_label']}{count(one)}" for one in labels)
+
+
+def share(text: str | None) -> float | None:
+    """`2%` or `0.02` as a number from 0 to 1."""
+    if text is None:
+        return None
+    try:
+        part = float(text.rstrip("%")) / (100 if text.endswith("%") else 1)
+    except ValueError as error:
+        raise UsageError(f"'{text}' is no share", hint="write 2% or 0.02") from error
+    if not 0 <= part <= 1:
+        raise UsageError(f"{text} is not between 0 and 100 %", hint="write 2% or 0.02")
+    return part
 
 
 def below(vocabulary: Any, concept: str, depth: int | None, level: int = 0) -> Iterator[tuple[str, int]]:

@@ -137,12 +137,17 @@ def listing(place: str, around: Surroundings) -> tuple[File, ...]:
     return in_order(lister(identity, around), place)
 
 
-def require_obtainable(dataset: Dataset) -> None:
-    """Raise what the person must know or do before any request, if the entry says so."""
+def require_obtainable(dataset: Dataset, *, mirrored: bool = False) -> None:
+    """Raise what the person must know or do before any request, if the entry says so.
+
+    A file without an address can only come from a mirror, or from the person.
+    """
     access = dataset.access
     if access.kind == "unavailable":
         nearest = f"the nearest: {', '.join(access.alternatives)}" if access.alternatives else None
         raise Unobtainable(f"{dataset.name} cannot be had: {access.evidence}", hint=nearest)
-    if not any(file.fetch for file in dataset.files) and not dataset.listing:
+    addressed = [one for one in dataset.files if one.fetch and (one.source or one.urls or mirrored)]
+    if not addressed and not dataset.listing:
         steps = access.steps or f"see {access.url or dataset.homepage}"
-        raise ManualDownload(f"{dataset.name} has no files to download", hint=steps)
+        said = f"{dataset.name} cannot be downloaded by a program: access is by {access.kind}"
+        raise ManualDownload(said, hint=steps)

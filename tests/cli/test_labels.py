@@ -34,3 +34,31 @@ def test_tree_and_its_branches(cli: Callable) -> None:
     assert branch[0] == "melanoma"
     assert 1 < len(branch) < 40
     assert cli("labels", "tree", "melanomma").code == 2
+
+
+def test_align_keeps_apart_what_can_be_told_apart(cli: Callable) -> None:
+    """akiec, ACK and SCC share a class, as do SEK and bkl; melanoma, nevus and BCC stand alone."""
+    answer = cli("labels", "align", "ham10000", "pad-ufes-20", "--format", "json")
+    document = json.loads(answer.out)
+    assert set(document) == {"schema", "unassigned", "tradeoff", "items"}
+    classes = [{label["raw_label"] for label in item["labels"]} for item in document["items"]]
+    assert {"akiec", "ACK", "SCC"} in classes
+    assert {"bkl", "SEK"} in classes
+    assert {"mel", "MEL"} in classes
+    assert {"nv", "NEV"} in classes
+    assert {"bcc", "BCC"} in classes
+
+
+def test_align_names_the_label_that_would_glue_everything(cli: Callable) -> None:
+    """derm7pt's "miscellaneous" is left out and named; --keep-all shows what it does."""
+    names = ("ham10000", "isic-2019", "pad-ufes-20", "derm7pt")
+    answer = cli("labels", "align", *names)
+    assert "derm7pt miscellaneous (8)" in answer.err
+    assert len(answer.out.splitlines()) > 6
+    assert len(cli("labels", "align", *names, "--keep-all", "--format", "names").out.splitlines()) == 1
+
+
+def test_a_share_is_written_as_percent_or_number(cli: Callable) -> None:
+    """Anything else is said in words."""
+    assert cli("labels", "align", "ham10000", "derm7pt", "--max-loss", "2%").code == 0
+    assert cli("labels", "align", "ham10000", "derm7pt", "--max-loss", "lots").code == 2
