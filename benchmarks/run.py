@@ -1,0 +1,122 @@
+"""Runs every benchmark script of this folder and writes what it prints into benchmarks/README.md.
+
+    python benchmarks/run.py [NAME …] [--quick] [--date YYYY-MM-DD]
+
+A script is any other .py file here: run as a process of its own, told `--quick` if its source knows that
+option. Its Markdown tables go as they are between `<!-- run: NAME -->` and `<!-- end -->`; other output goes
+into a text block. A new script gets a new section at the end. A script that fails leaves its section as it was, and the
+exit code is 1.
+"""
+
+import argparse
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PAGE = HERE / "README.md"
+HAM10000 = HERE.parents[1] / "shared/data/ham10000/HAM10000_metadata.csv"
+LIBRARIES = ("dermdata", "numpy", "pandas", "pyarrow", "pillow", "typer", "scikit-learn")
+QUICK = {"startup": ("--rounds", "3")}  # of scripts that have no --quick of their own
+
+
+def scripts() -> dict[str, Path]:
+    """The benchmark scripts by name."""
+    return {path.stem: path for path in sorted(HERE.glob("*.py")) if path != Path(__file__).resolve()}
+
+
+def arguments(path: Path, *, quick: bool) -> list[str]:
+    """What a script is told: real metadata where it is at hand, and to be quick."""
+    words = [str(HAM10000)] if path.stem == "splits" and HAM10000.is_file() else []
+    if not quick:
+        return words
+    if "--quick" in path.read_text(encoding="utf-8"):
+        return [*words, "--quick"]
+    return [*words, *QUICK.get(path.stem, ())]
+
+
+def measured(path: Path, words: list[str]) -> str | None:
+    """What the script prints; None, with its stderr told, when it fails."""
+    done = subprocess.run([sys.executable, str(path), *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(f"{path.name} failed ({done.returncode}): {done.stderr.strip()}", file=sys.stderr)
+        return None
+    return done.stdout.strip()
+
+
+def as_markdown(printed: str) -> str:
+    """Output with a Markdown table as it is, any other as a text block."""
+    has_table = any(re.match(r"\|[\s:|-]+\|$", line) for line in printed.splitlines())
+    return printed if has_table else f"```text\n{printed}\n```"
+
+
+def machine() -> str:
+    """Processor, cores, memory, system."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"{processor()}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.release()}"
+    )
+
+
+def processor() -> str:
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"^model name\s*: (.+)$", info.read_text(), re.MULTILINE) if info.is_file() else None
+    return found[1] if found else platform.machine()
+
+
+def versions() -> str:
+    return ", ".join(
+        [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in LIBRARIES)]
+    )
+
+
+def section(path: Path, words: list[str], date: str, printed: str) -> str:
+    """What was run, when, on what, and what came of it."""
+    shown = [word.replace(f"{HERE.parents[1]}/", "../") for word in words]
+    facts = [f"`{shlex.join(['python', f'benchmarks/{path.name}', *shown])}`", date, machine(), versions()]
+    full = words == arguments(path, quick=False)
+    speed = "" if full else "Quick run, few rounds, for orientation only: "
+    return f"{speed}{'; '.join(facts)}.\n\n{as_markdown(printed)}"
+
+
+def put(page: str, name: str, text: str) -> str:
+    """The page with the section of this script made anew, or added at the end."""
+    block = f"<!-- run: {name} -->\n{text}\n<!-- end -->"
+    pattern = re.compile(rf"<!-- run: {re.escape(name)} -->\n.*?<!-- end -->", re.DOTALL)
+    if pattern.search(page):
+        return pattern.sub(lambda _: block, page)
+    return f"{page.rstrip()}\n\n## {name}\n\n{block}\n"
+
+
+def main() -> int:
+    known = scripts()
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}; all by default")
+    parser.add_argument("--quick", action="store_true", help="Few rounds.")
+    parser.add_argument("--date", default=datetime.now(UTC).date().isoformat(), metavar="YYYY-MM-DD")
+    asked = parser.parse_args()
+    if unknown := set(asked.names) - set(known):
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
+    failed = False
+    for name in asked.names or known:
+        words = arguments(known[name], quick=asked.quick)
+        printed = measured(known[name], words)
+        if printed is None:
+            failed = True
+            continue
+        text = section(known[name], words, asked.date, printed)
+        PAGE.write_text(put(PAGE.read_text(encoding="utf-8"), name, text), encoding="utf-8")
+        print(f"{name}: written to {PAGE.relative_to(HERE.parent)}")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
