@@ -8,7 +8,7 @@ import typer
 
 from dermdata.cli.state import state_of
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 STEPS = (
     ("fetch", "demo"),
     ("verify", "demo"),

@@ -15,7 +15,7 @@ from dermdata.cli.output import FormatOption, emit, size
 from dermdata.cli.state import State, state_of
 from dermdata.errors import CredentialsMissing, DermdataError, ProblemsFound
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 KEYS = ("check", "state", "detail")
 LIBRARIES = ("typer", "httpcore", "rich", "pandas", "pyarrow", "pillow", "platformdirs", "duckdb", "datasets")
 SERVICES = {"kaggle": None, "huggingface": None, "derm7pt": "derm.cs.sfu.ca"}  # and the host for ~/.netrc

@@ -15,7 +15,7 @@ from dermdata.errors import UsageError
 if TYPE_CHECKING:
     from dermdata.export import Part, Written
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 PLAN_KEYS = ("path", "rows", "size_bytes", "there")
 TARGETS_HELP = "Datasets, manifests or - (an Arrow stream); all that is cached if none is given."
 EXCEL_HELP = "CSV: a ' before cells that a spreadsheet would take for a formula."

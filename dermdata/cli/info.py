@@ -16,7 +16,7 @@ from dermdata.errors import UsageError
 if TYPE_CHECKING:
     from dermdata.model import Dataset, File, Label
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 WIDTH = 80
 KEYS = (
     "name", "title", "kind", "summary", "version", "homepage", "modalities", "tasks", "counts", "license",

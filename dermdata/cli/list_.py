@@ -10,7 +10,7 @@ from dermdata.cli.state import state_of
 from dermdata.errors import UnknownName
 from dermdata.layout import cached_names
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 KEYS = (
     "name", "title", "kind", "images", "classes", "modalities", "tasks", "access", "license",
     "commercial_use", "size_bytes", "skin_tone", "cached", "homepage",

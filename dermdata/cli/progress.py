@@ -21,22 +21,41 @@ def showing(state: State) -> Iterator[Progress]:
     if state.settings.quiet:
         yield Silent()
     elif sys.stderr.isatty():
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            TextColumn,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
-        )
-        from rich.progress import Progress as Bars
-
-        columns: list[Any] = [
-            TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(),
-        ]  # fmt: skip
-        with Bars(*columns, console=console(sys.stderr, state.color), transient=True) as bars:
-            yield OnTerminal(bars)
+        with bars(state) as shown:
+            yield OnTerminal(shown)
     else:
         yield InLines()
+
+
+def bars(state: State) -> "Bars":
+    """Bytes, rate and time left for each file; a mere count for what is no bytes."""
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+    from rich.progress import Progress as Bars
+    from rich.text import Text
+
+    class Amount(DownloadColumn):
+        def render(self, task: Task) -> Text:
+            return super().render(task) if task.fields["unit"] == "B" else Text("")
+
+    class Rate(TransferSpeedColumn):
+        def render(self, task: Task) -> Text:
+            return super().render(task) if task.fields["unit"] == "B" else Text("")
+
+    columns: list[Any] = [
+        TextColumn("{task.description}"),
+        BarColumn(),
+        Amount(),
+        Rate(),
+        TimeRemainingColumn(),
+    ]
+    return Bars(*columns, console=console(sys.stderr, state.color), transient=True)
 
 
 class OnTerminal:
@@ -47,7 +66,7 @@ class OnTerminal:
         self.tasks: dict[str, TaskID] = {}
 
     def begin(self, task: str, total: int | None, unit: str = "B") -> None:
-        self.tasks[task] = self.bars.add_task(task if unit == "B" else f"{task} ({unit})", total=total)
+        self.tasks[task] = self.bars.add_task(task, total=total, unit=unit)
 
     def advance(self, task: str, amount: int) -> None:
         self.bars.advance(self.tasks[task], amount)

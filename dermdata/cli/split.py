@@ -9,7 +9,7 @@ from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import State, state_of
 from dermdata.errors import ProblemsFound, UsageError
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 KEYS = ("part", "images", "groups", "patients", "lesions", "share")
 FINDING_KEYS = ("level", "code", "dataset", "keys", "message", "evidence")
 

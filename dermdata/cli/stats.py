@@ -14,7 +14,7 @@ from dermdata.cli.state import state_of
 if TYPE_CHECKING:
     from rich.table import Table
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 Row = dict[str, Any]
 TARGETS_HELP = "Datasets, manifests or - (an Arrow stream); all that is cached if none is given."
 BY_HELP = "Columns to count by, such as diagnosis,sex. [default: an overview]"

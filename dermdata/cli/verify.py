@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dermdata.cache import Folder
     from dermdata.verify import Finding
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 KEYS = ("dataset", "path", "status", "expected", "actual")
 
 
