@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from dermdata.cli.complete import dataset_names
+from dermdata.cli.fetch_report import tell
 from dermdata.cli.output import FormatOption, emit, size, write_error
 from dermdata.cli.state import State, state_of
 from dermdata.errors import DermdataError, SomeFailed
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from dermdata.model import Dataset
     from dermdata.sources import Surroundings
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 PLAN_KEYS = ("dataset", "step", "file", "size_bytes", "checksum", "from")
-SHOWN_WORDS = 10
 
 
 @app.command()
@@ -39,6 +38,14 @@ def fetch(
         list[str] | None,
         typer.Option(
             help="Try <mirror>/<dataset>/<file> first: an address or a folder; repeatable.", metavar="URL|DIR"
+        ),
+    ] = None,
+    own: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--from",
+            help="Take the files from these archives or folders, in any layout; repeatable. Downloads nothing.",
+            metavar="PATH",
         ),
     ] = None,
     accept_license: Annotated[
@@ -63,13 +70,23 @@ def fetch(
     state = state_of(ctx)
     wants = Wants(only=only, force=force, keep_archives=keep_archives)
     datasets = [state.catalog[name] for name in dict.fromkeys(names)]  # a wrong name stops before any request
+    cores = jobs or os.cpu_count() or 1
+    if own:
+        from dermdata.cli.fetch_from import fetch_from
+
+        took = fetch_from(
+            state, datasets, wants, own, jobs=cores, accepted=accept_license, dry_run=dry_run, form=form
+        )
+        conclude(took, len(datasets))
+        return
     if dry_run:
-        plans = [
-            planned(state, already(state, one, wants) or one, wants) for one in map(obtainable, datasets)
-        ]
+        plans = [planned(state, already(state, one, wants) or one, wants) for one in datasets]
+        for plan in plans:
+            if not plan.nothing:
+                obtainable(plan.dataset, mirrored=bool(mirror))
         emit([row for plan in plans for row in plan_rows(plan)], PLAN_KEYS, form, "fetch")
         return
-    errors = each(state, datasets, wants, mirror or [], jobs or os.cpu_count() or 1, accept_license)
+    errors = each(state, datasets, wants, mirror or [], cores, accept_license)
     conclude(errors, len(datasets))
 
 
@@ -83,15 +100,10 @@ def each(
     with showing(state) as progress, state.transfer() as transfer:
         for dataset in datasets:
             try:
-                obtainable(dataset)
-                require_license(dataset, accepted)
                 workshop = workshop_of(state, transfer, progress, mirrors, jobs)
-                outcome = fetched(state, dataset, wants, workshop)
+                outcome = fetched(state, dataset, wants, workshop, mirrored=bool(mirrors), accepted=accepted)
             except DermdataError as error:
-                errors.append(error)
-                if len(datasets) > 1:
-                    write_error(type(error)(f"{dataset.name}: {error.message}", hint=error.hint)
-                                if type(error).__init__ is DermdataError.__init__ else error, as_json=False)  # fmt: skip
+                errors.append(failed(error, dataset, several=len(datasets) > 1))
                 continue
             tell(state, dataset, outcome)
             sys.stdout.write(f"{outcome.manifest}\n")
@@ -100,12 +112,20 @@ def each(
     return errors
 
 
-def obtainable(dataset: "Dataset") -> "Dataset":
-    """The entry itself, if it can be had at all."""
+def failed(error: DermdataError, dataset: "Dataset", *, several: bool) -> DermdataError:
+    """Tell of a failure at once where other datasets follow."""
+    if several:
+        plain = type(error).__init__ is DermdataError.__init__
+        told = type(error)(f"{dataset.name}: {error.message}", hint=error.hint) if plain else error
+        write_error(told, as_json=False)
+    return error
+
+
+def obtainable(dataset: "Dataset", *, mirrored: bool) -> None:
+    """Raise why it cannot be had, or what the person must do first, if that is so."""
     from dermdata.sources import require_obtainable
 
-    require_obtainable(dataset)
-    return dataset
+    require_obtainable(dataset, mirrored=mirrored)
 
 
 def conclude(errors: list[DermdataError], asked: int) -> None:
@@ -140,13 +160,18 @@ def planned(state: State, dataset: "Dataset", wants: "Wants") -> "Plan":
     return plan(dataset, receipt, wants, state.library.digest(state.catalog[dataset.name]), broken)
 
 
-def fetched(state: State, dataset: "Dataset", wants: "Wants", workshop: "Workshop") -> "Outcome":
+def fetched(
+    state: State, dataset: "Dataset", wants: "Wants", workshop: "Workshop", *, mirrored: bool, accepted: bool
+) -> "Outcome":
+    """Do what is left to do; what is complete asks neither a host nor the person again."""
     from dermdata.fetch import run
 
     done = already(state, dataset, wants)
     plan = planned(state, done or dataset, wants)
     if plan.nothing and (done or not dataset.listing):
         return run(plan, workshop)
+    obtainable(dataset, mirrored=mirrored)
+    require_license(dataset, accepted)
     with state.cache.lock(dataset.name, waiting=state.say):
         entry, workshop = listed(state, dataset, wants, workshop)
         plan = planned(state, entry, wants)  # another process may have done it while we waited
@@ -255,49 +280,6 @@ def require_license(dataset: "Dataset", accepted: bool) -> None:
     raise LicenseNotAccepted(
         f"{dataset.name} asks you to accept {text}", hint="read it, then add --accept-license"
     )
-
-
-def tell(state: State, dataset: "Dataset", outcome: "Outcome") -> None:
-    """What came of it: one line, and one for everything that is not as it should be."""
-    report = outcome.report
-    if outcome.nothing_to_do:
-        state.say(f"{dataset.name}: already complete, nothing to do ({report.get('rows', 0):,} rows)")
-        return
-    state.say(
-        f"{dataset.name}: {report['rows']:,} rows of {report['rows_in']:,}, {size(outcome.downloaded)} fetched"
-    )
-    for line in remarks(report):
-        state.say(f"warning: {dataset.name}: {line}")
-
-
-def remarks(report: Mapping[str, Any]) -> list[str]:
-    """Everything in a report that a person should know."""
-    lines = [f"row rejected: {row}" for row in report["rejected"][:SHOWN_WORDS]]
-    if len(report["rejected"]) > SHOWN_WORDS:
-        lines.append(f"{len(report['rejected'])} rows rejected in all; the receipt lists them")
-    lines += [
-        f"label not in the crosswalk: {word} ({rows:,} rows)"
-        for word, rows in report["unmapped_labels"].items()
-    ]
-    lines += [f"word not mapped: {word} ({rows:,} rows)" for word, rows in report["unmapped_values"].items()]
-    lines += [f"{rows:,} rows without partner in {name}" for name, rows in report["unpartnered"].items()]
-    if report["rows_without_image"]:
-        lines.append(
-            f"{report['rows_without_image']:,} rows without an image file (column image_problem says why)"
-        )
-    if report["undecodable"]:
-        lines.append(
-            f"{report['undecodable']:,} images cannot be decoded whole (column image_problem says why)"
-        )
-    if report["images_without_row"]["count"]:
-        lines.append(
-            f"{report['images_without_row']['count']:,} image files that no row names, kept in the cache"
-        )
-    if report.get("lost"):
-        lines.append(
-            f"{report['lost']:,} images cannot be had from their addresses (column image_problem says why)"
-        )
-    return [*lines, *report["differences"]]
 
 
 def plan_rows(plan: "Plan") -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from contract.faker import Fake, fake
 from dermdata.catalog import open_catalog
-from dermdata.errors import CredentialsMissing, Offline
+from dermdata.errors import CredentialsMissing, ManualDownload, Offline
 from dermdata.labels import parse_labels
 from dermdata.manifest.schema import SCHEMA
 from dermdata.model import Dataset, File
@@ -69,15 +69,26 @@ def urls_of(dataset: Dataset, file: File, around: Surroundings) -> tuple[str, ..
     """Where the file is asked for: its own addresses, or a mirror where a host or an account comes between."""
     try:
         place = official(dataset, file, around)
+    except ManualDownload:
+        return ()
     except (Offline, CredentialsMissing):
         return (f"{MIRROR}/{dataset.name}/{file.name}",)
     return () if isinstance(place, Path) else place.urls
 
 
-def test_a_fetch_gives_a_manifest_that_holds_the_contract(faked: tuple, cli: Callable, site: Site) -> None:
+def way(made: Fake, tmp_path: Path) -> list[object]:
+    """From a mirror; what has no address anywhere, from the person's own folder."""
+    if any(file.urls or file.source for file in made.dataset.files):
+        return ["--mirror", MIRROR]
+    return ["--from", tmp_path / "overlay" / "datasets" / made.dataset.name / "files"]
+
+
+def test_a_fetch_gives_a_manifest_that_holds_the_contract(
+    faked: tuple, cli: Callable, site: Site, tmp_path: Path
+) -> None:
     """Every row and image arrives, every label is a concept or listed, and a second fetch asks for nothing."""
     made, options = faked
-    answer = cli(*options, "fetch", made.dataset.name, "--mirror", MIRROR)
+    answer = cli(*options, "fetch", made.dataset.name, *way(made, tmp_path))
     assert answer.code == 0, answer.err
     manifest = Path(answer.out.strip())
     table = pq.ParquetFile(manifest).read()
@@ -97,7 +108,7 @@ def test_a_fetch_gives_a_manifest_that_holds_the_contract(faked: tuple, cli: Cal
         assert "" not in {value for value in row.values() if isinstance(value, str)}
 
     asked = len(site.requests)
-    again = cli(*options, "fetch", made.dataset.name, "--mirror", MIRROR)
+    again = cli(*options, "fetch", made.dataset.name, *way(made, tmp_path))
     assert again.code == 0
     assert "nothing to do" in again.err
     assert len(site.requests) == asked
@@ -117,7 +128,7 @@ def test_a_file_with_other_bytes_leaves_nothing_under_a_final_name(
         site.put(url, bad)
     bundled = tmp_path / "overlay" / "datasets" / made.dataset.name / "files" / victim.name
     bundled.write_bytes(bad)
-    answer = cli(*options, "fetch", made.dataset.name, "--mirror", MIRROR)
+    answer = cli(*options, "fetch", made.dataset.name, *way(made, tmp_path))
     assert answer.code == 4, answer.err
     folder = tmp_path / "cache" / "datasets" / made.dataset.name
     assert not list(folder.rglob("manifest.parquet"))

@@ -1,0 +1,56 @@
+"""What came of a fetch, in lines for the person."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from dermdata.cli.output import size
+from dermdata.cli.state import State
+
+if TYPE_CHECKING:
+    from dermdata.fetch import Outcome
+    from dermdata.model import Dataset
+
+SHOWN_WORDS = 10
+
+
+def tell(state: State, dataset: "Dataset", outcome: "Outcome") -> None:
+    """What came of it: one line, and one for everything that is not as it should be."""
+    report = outcome.report
+    if outcome.nothing_to_do:
+        state.say(f"{dataset.name}: already complete, nothing to do ({report.get('rows', 0):,} rows)")
+        return
+    state.say(
+        f"{dataset.name}: {report['rows']:,} rows of {report['rows_in']:,}, {size(outcome.downloaded)} fetched"
+    )
+    for line in remarks(report):
+        state.say(f"warning: {dataset.name}: {line}")
+
+
+def remarks(report: Mapping[str, Any]) -> list[str]:
+    """Everything in a report that a person should know."""
+    lines = [f"row rejected: {row}" for row in report["rejected"][:SHOWN_WORDS]]
+    if len(report["rejected"]) > SHOWN_WORDS:
+        lines.append(f"{len(report['rejected'])} rows rejected in all; the receipt lists them")
+    lines += [
+        f"label not in the crosswalk: {word} ({rows:,} rows)"
+        for word, rows in report["unmapped_labels"].items()
+    ]
+    lines += [f"word not mapped: {word} ({rows:,} rows)" for word, rows in report["unmapped_values"].items()]
+    lines += [f"{rows:,} rows without partner in {name}" for name, rows in report["unpartnered"].items()]
+    if report["rows_without_image"]:
+        lines.append(
+            f"{report['rows_without_image']:,} rows without an image file (column image_problem says why)"
+        )
+    if report["undecodable"]:
+        lines.append(
+            f"{report['undecodable']:,} images cannot be decoded whole (column image_problem says why)"
+        )
+    if report["images_without_row"]["count"]:
+        lines.append(
+            f"{report['images_without_row']['count']:,} image files that no row names, kept in the cache"
+        )
+    if report.get("lost"):
+        lines.append(
+            f"{report['lost']:,} images cannot be had from their addresses (column image_problem says why)"
+        )
+    return [*lines, *report["differences"]]
