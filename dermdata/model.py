@@ -225,7 +225,7 @@ class Member:
     """Where a cached file lies inside its archive: enough to fetch it again by one range."""
 
     path: str  # the archive's own name of it
-    offset: int  # of the local header, bytes from the start of the archive
+    offset: int  # of the local header, bytes from the start of the archive; -1: a tar's, not to be had alone
     stored: int  # compressed size, bytes
     method: int  # 0 stored, 8 deflated
     crc32: int

@@ -129,7 +129,12 @@ def overlay_files(base: list[Any], changes: list[Any]) -> list[Any]:
     by_name = {file["name"]: file for file in merged if isinstance(file, dict) and has_name(file)}
     for change in changes:
         if isinstance(change, Mapping) and has_name(change) and change["name"] in by_name:
-            by_name[change["name"]].update(change)
+            known = by_name[change["name"]]
+            if "urls" in change and "source" not in change:
+                known.pop(
+                    "source", None
+                )  # the overlay's own copy, not the publisher's with it as a second way
+            known.update(change)
         else:
             merged.append(change)
     return merged

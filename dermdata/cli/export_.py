@@ -27,7 +27,8 @@ def export(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="FORMAT", help="parquet, csv or jsonl", show_default=False)],
     out: Annotated[
-        str, typer.Option("--out", "-o", help="Folder or file to write.", metavar="OUT", show_default=False)
+        str,
+        typer.Option("--output", "-o", help="Folder or file to write.", metavar="OUT", show_default=False),
     ],
     targets: Annotated[
         list[str] | None, typer.Argument(metavar="[TARGET…]", autocompletion=dataset_names, help=TARGETS_HELP)

@@ -9,7 +9,7 @@ from dermdata.archive import safe_name
 from dermdata.cache import Fetched, Folder, Recognized
 from dermdata.checksum import Hasher, of_file
 from dermdata.errors import ChecksumMismatch, SizeMismatch
-from dermdata.model import Content, File, Request, Role, Unpack
+from dermdata.model import Content, File, Member, Request, Role, Unpack
 from dermdata.progress import Progress
 from dermdata.transfer import Transfer
 
@@ -148,7 +148,7 @@ def unpack(
             file=file.name,
             size=one.size,
             sha256=one.sha256,
-            member=one.member,
+            member=one.member or Member(path=one.name, offset=-1, stored=one.size, method=0, crc32=0),
             image=one.image if is_image(one.name) else None,
         )
         for one in found.contents

@@ -58,10 +58,13 @@ def plan(
         return Plan(dataset=dataset, wants=wants, download=tuple(wanted), mend=(), have=(), build=True)
     have = {one.name: one for one in receipt.files}
     remade = {one.file for one in broken if one.file in have and have[one.file].remade}  # no range to ask for
+    # a tar gives no member alone: its whole archive is fetched again
+    whole_again = remade | {one.file for one in broken if one.member and one.member.offset < 0}
     missing = tuple(
         file
         for file in wanted
-        if file.name in remade or (file.name not in receipt.lost and not is_had(file, have.get(file.name)))
+        if file.name in whole_again
+        or (file.name not in receipt.lost and not is_had(file, have.get(file.name)))
     )
     again = {file.name for file in missing}
     mend = tuple(content for content in broken if content.file not in again)

@@ -11,7 +11,7 @@ from typing import Any
 
 from dermdata import __version__, disk
 from dermdata.cache import Cache, Fetched, Folder, Receipt
-from dermdata.errors import DermdataError, NetworkError, NotTheFile, Offline
+from dermdata.errors import CacheDamaged, DermdataError, NetworkError, NotTheFile, Offline
 from dermdata.fetch import ingest
 from dermdata.fetch.assemble import Library, assemble
 from dermdata.fetch.mend import mend
@@ -61,7 +61,8 @@ def run(plan: Plan, workshop: Workshop, bring: "Bring | None" = None) -> Outcome
             nothing_to_do=True,
         )
     folder.sweep()
-    require_room(plan, folder)
+    if bring is None:
+        require_room(plan, folder)
     ledger = Ledger(plan, folder, workshop)
     try:
         (bring or download)(plan, folder, workshop, ledger)
@@ -132,13 +133,22 @@ def raise_first(futures: list[Future[None]]) -> None:
             future.result()
 
 
+def seen_before(folder: Folder) -> tuple[Fetched, ...]:
+    """The files of the last receipt, also with --force; a broken receipt has seen nothing."""
+    try:
+        receipt = folder.receipt()
+    except CacheDamaged:
+        return ()
+    return receipt.files if receipt else ()
+
+
 class Ledger:
     """The receipt and contents of one folder while files arrive; saved under one lock."""
 
     def __init__(self, plan: Plan, folder: Folder, workshop: Workshop) -> None:
         self.plan, self.folder, self.workshop = plan, folder, workshop
         old = folder.receipt() if not plan.wants.force else None
-        self._before = {one.name: one for one in old.files} if old else {}
+        self._before = {one.name: one for one in seen_before(folder)}
         self._files = {one.name: one for one in plan.have}
         self._contents = (
             {one.path: one for one in folder.contents() if one.file in self._files} if old else {}
@@ -157,7 +167,8 @@ class Ledger:
 
     def add(self, file: File, taken: ingest.Taken, found: list[Content]) -> None:
         """Note one whole file and what it brought."""
-        kept = file.unpack is None or self.plan.wants.keep_archives
+        whole = taken.path.is_file()  # not the pieces of a person's own copy
+        kept = file.unpack is None or (self.plan.wants.keep_archives and whole)
         with self._lock:
             self._files[file.name] = Fetched(
                 name=file.name,

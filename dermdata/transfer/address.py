@@ -98,7 +98,7 @@ def next_hop(network: Network, hop: Hop, location: str, peer: str | None) -> Hop
 def private(where: str) -> BadRedirect:
     return BadRedirect(
         f"a public host redirects to the private address {where}",
-        hint="--allow-private lets it, if that network is yours",
+        hint="if that network is yours, point the file there with --rewrite or a --mirror",
     )
 
 

@@ -135,3 +135,41 @@ def test_a_deleted_image_is_fetched_again_alone(cli: Callable, tmp_path: Path) -
     assert answer.code == 0
     assert "0 files" in answer.err
     assert cli("verify").code == 0
+
+
+PRIVATE = """
+name = "ours"
+title = "Ours"
+kind = "dataset"
+summary = "a private table"
+[access]
+kind = "open"
+evidence = "it lies beside this file"
+[[files]]
+name = "table.csv"
+role = "metadata"
+source = "package:table.csv"
+[[table]]
+reader = "table"
+file = "table.csv"
+[table.columns]
+image_id = "id"
+sex = "sex"
+"""
+
+
+def test_what_was_seen_first_is_held_to_also_with_force(cli: Callable, tmp_path: Path) -> None:
+    """No published checksum: other bytes later are an integrity error that shows both digests."""
+    folder = tmp_path / "mine" / "datasets" / "ours"
+    (folder / "files").mkdir(parents=True)
+    (folder / "dataset.toml").write_text(PRIVATE, encoding="utf-8")
+    (folder / "files" / "table.csv").write_text("id,sex\n1,female\n", encoding="utf-8")
+    options = ["--catalog", tmp_path / "mine"]
+    assert cli(*options, "fetch", "ours").code == 0
+    (folder / "files" / "table.csv").write_text("id,sex\n1,male\n", encoding="utf-8")
+    answer = cli(*options, "fetch", "ours", "--force")
+    assert answer.code == 4
+    assert "first seen" in answer.err
+    assert "cache remove" in answer.err
+    assert cli(*options, "cache", "remove", "ours").code == 0
+    assert cli(*options, "fetch", "ours").code == 0
