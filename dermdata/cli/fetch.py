@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from dermdata.cli.complete import dataset_names
-from dermdata.cli.fetch_report import tell
+from dermdata.cli.fetch_report import require_usable, tell
 from dermdata.cli.output import FormatOption, emit, size, write_error
 from dermdata.cli.state import State, state_of
-from dermdata.errors import DermdataError, SomeFailed
+from dermdata.errors import DermdataError, SomeFailed, UsageError
 
 if TYPE_CHECKING:
     from dermdata.fetch import Outcome, Plan, Wants, Workshop
@@ -72,6 +72,8 @@ def fetch(
     datasets = [state.catalog[name] for name in dict.fromkeys(names)]  # a wrong name stops before any request
     cores = jobs or os.cpu_count() or 1
     if own:
+        if mirror:
+            raise UsageError("--from downloads nothing", hint="leave --mirror out, or --from")
         from dermdata.cli.fetch_from import fetch_from
 
         took = fetch_from(
@@ -102,20 +104,19 @@ def each(
             try:
                 workshop = workshop_of(state, transfer, progress, mirrors, jobs)
                 outcome = fetched(state, dataset, wants, workshop, mirrored=bool(mirrors), accepted=accepted)
+                tell(state, dataset, outcome)
+                sys.stdout.write(f"{outcome.manifest}\n")
+                require_usable(dataset, outcome)
             except DermdataError as error:
                 errors.append(failed(error, dataset, several=len(datasets) > 1))
-                continue
-            tell(state, dataset, outcome)
-            sys.stdout.write(f"{outcome.manifest}\n")
-            if any(outcome.report.get(key) for key in ("unmapped_labels", "rejected", "lost")):
-                errors.append(SomeFailed(f"{dataset.name}: some rows or labels could not be used, see above"))
     return errors
 
 
 def failed(error: DermdataError, dataset: "Dataset", *, several: bool) -> DermdataError:
     """Tell of a failure at once where other datasets follow."""
     if several:
-        plain = type(error).__init__ is DermdataError.__init__
+        named = error.message.startswith(f"{dataset.name}:")
+        plain = type(error).__init__ is DermdataError.__init__ and not named
         told = type(error)(f"{dataset.name}: {error.message}", hint=error.hint) if plain else error
         write_error(told, as_json=False)
     return error

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dermdata.cli.fetch_report import tell
+from dermdata.cli.fetch_report import require_usable, tell
 from dermdata.cli.output import Format, emit
 from dermdata.cli.state import State
 from dermdata.errors import DermdataError, SomeFailed
@@ -54,6 +54,7 @@ class Adoption:
             tell(self.state, dataset, outcome)
         sys.stdout.write(f"{outcome.manifest}\n")
         require_complete(dataset, recognition, len(bringer.failed))
+        require_usable(dataset, outcome)
 
     def show(self, dataset: "Dataset") -> None:
         """Recognize one dataset and note the rows of a dry run; SomeFailed as when it is taken."""
@@ -84,10 +85,12 @@ class Adoption:
             return []
         holding = {one.within for one in self.used} | {one.within.within for one in self.used if one.within}
         known = self.used | holding
+        unread = {one.shown for one in self.given.problems}
         return [
             one
             for one in self.given.all()
             if one not in known and not self.given.opened.get(one) and one.within not in self.used
+            if one.shown not in unread
         ]
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from dermdata.cli.output import size
 from dermdata.cli.state import State
+from dermdata.errors import SomeFailed
 
 if TYPE_CHECKING:
     from dermdata.fetch import Outcome
@@ -24,6 +25,12 @@ def tell(state: State, dataset: "Dataset", outcome: "Outcome") -> None:
     )
     for line in remarks(report):
         state.say(f"warning: {dataset.name}: {line}")
+
+
+def require_usable(dataset: "Dataset", outcome: "Outcome") -> None:
+    """SomeFailed when rows or labels of the source could not be used."""
+    if any(outcome.report.get(key) for key in ("unmapped_labels", "rejected", "lost")):
+        raise SomeFailed(f"{dataset.name}: some rows or labels could not be used, see above")
 
 
 def remarks(report: Mapping[str, Any]) -> list[str]:

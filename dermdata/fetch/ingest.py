@@ -1,6 +1,8 @@
 """One catalog file on its way into the cache: take it, verify it, unpack it, look at its images."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -90,19 +92,23 @@ def copy(file: File, source: Path, target: Path, progress: Progress) -> Taken:
     )
 
 
-def require_first_seen(file: File, taken: Taken, before: Fetched | None) -> None:
-    """A file without a published checksum must be the one that was seen first."""
-    if (
-        before
-        and not before.remade
-        and not file.checksum
-        and not before.checksum
-        and before.sha256 != taken.sha256
-    ):
+@contextmanager
+def held_to_first_sight(
+    file: File, place: Request | Path, before: Fetched | None
+) -> Iterator[tuple[File, Request | Path]]:
+    """A file without a published checksum must be the one that was seen first: other bytes get no name."""
+    if file.checksum or before is None or before.checksum or before.remade:
+        yield file, place
+        return
+    checksum = f"sha256:{before.sha256}"
+    try:
+        asked = place if isinstance(place, Path) else replace(place, checksum=checksum)
+        yield replace(file, checksum=checksum), asked
+    except ChecksumMismatch as error:
         raise ChecksumMismatch(
-            f"{file.name}: sha256 is {taken.sha256}, first seen {before.fetched_at} as {before.sha256}",
+            f"{error.message}, as first seen {before.fetched_at}",
             hint="the publisher has changed it without a version; `dermdata cache remove` accepts the new one",
-        )
+        ) from error
 
 
 def target_of(file: File, folder: Folder) -> Path:

@@ -99,14 +99,14 @@ def download(plan: Plan, folder: Folder, workshop: Workshop, ledger: "Ledger") -
         try:
             place = workshop.resolve(plan.dataset, file)
             target = ingest.target_of(file, folder)
-            taken = ingest.take(file, place, target, workshop.transfer, progress, fresh=plan.wants.force)
+            with ingest.held_to_first_sight(file, place, ledger.before(file.name)) as (held, asked):
+                taken = ingest.take(held, asked, target, workshop.transfer, progress, fresh=plan.wants.force)
         except DermdataError as error:
             dead = isinstance(error, NetworkError | NotTheFile) and not isinstance(error, Offline)
             if not (dead and tolerant and file.role == "images"):
                 raise workshop.explain(error, plan.dataset, file) from error
             ledger.lose(file, error.message)
             return
-        ingest.require_first_seen(file, taken, ledger.before(file.name))
         with one_unpacking if file.unpack else nullcontext():
             found = ingest.contents_of(file, taken, folder, workshop.jobs, progress)
         ledger.add(file, taken, found)

@@ -170,6 +170,8 @@ def test_what_was_seen_first_is_held_to_also_with_force(cli: Callable, tmp_path:
     answer = cli(*options, "fetch", "ours", "--force")
     assert answer.code == 4
     assert "first seen" in answer.err
+    (kept,) = (tmp_path / "cache").rglob("table.csv")
+    assert "female" in kept.read_text(encoding="utf-8")
     assert "cache remove" in answer.err
     assert cli(*options, "cache", "remove", "ours").code == 0
     assert cli(*options, "fetch", "ours").code == 0

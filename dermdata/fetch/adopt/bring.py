@@ -100,8 +100,8 @@ class Bringer:
             return None
         path = ingest.place_of(piece.official, file)
         landing.write(path, [data])
-        # the place in the official archive is not known: such a file is never mended by a range
-        member = Member(path=piece.official, offset=0, stored=len(data), method=0, crc32=0)
+        # its place in the official archive is not known
+        member = Member(path=piece.official, offset=-1, stored=len(data), method=0, crc32=0)
         return Content(
             path=f"{home}/{path}",
             role=piece.role,

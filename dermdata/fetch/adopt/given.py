@@ -16,7 +16,7 @@ from dermdata import archive, checksum, disk
 from dermdata.archive import Entry, RangeReader
 from dermdata.archive.names import is_junk
 from dermdata.errors import DermdataError, IntegrityError, PersonMustAct, UsageError
-from dermdata.fetch.ingest import stem
+from dermdata.fetch.ingest import is_image, stem
 from dermdata.model import Unpack
 
 TARS: dict[str, Unpack] = {".tar": "tar", ".tar.gz": "tar.gz", ".tgz": "tar.gz", ".tar.zst": "tar.zst"}
@@ -99,7 +99,16 @@ class Given:
         elif not os.access(path, os.R_OK):
             self.problems.append(Problem(text_of(path), "permission denied"))
         else:
-            yield Found(matched(text_of(relative)), text_of(path), path, path, status.st_size)
+            found = Found(matched(text_of(relative)), text_of(path), path, path, status.st_size)
+            yield from self._filled([found])
+
+    def _filled(self, every: Iterable[Found]) -> Iterator[Found]:
+        """Those that hold something: an image of no bytes is what a broken copy leaves."""
+        for found in every:
+            if found.size or not is_image(found.leaf):
+                yield found
+            else:
+                self.problems.append(Problem(found.shown, "the file is empty"))
 
     def _links(self, paths: Iterable[Path]) -> bool:
         links = [path for path in paths if path.is_symlink()]
@@ -148,10 +157,11 @@ class Given:
         with ranges(path) as read:
             entries = archive.list_zip(read, path.stat().st_size, what=found.leaf)
         top = stem(found.name)
-        return [
+        members = (
             Found(f"{top}/{one.name}", f"{found.shown}: {one.name}", found.origin, path, one.size, one, found)
             for one in entries
-        ]
+        )
+        return list(self._filled(members))
 
     def _untarred(self, found: Found) -> list[Found]:
         home = self._workplace / str(len(self.opened))
@@ -159,13 +169,14 @@ class Given:
         assert kind  # noqa: S101  # only archives come here
         done = archive.extract(self.on_disk(found), kind, home, place=archive.safe_name)
         top = stem(found.name)
-        return [
+        members = (
             Found(
                 f"{top}/{one.name}", f"{found.shown}: {one.name}", found.origin, home / one.path, one.size,
                 within=found,
             )
             for one in done.contents
-        ]  # fmt: skip
+        )  # fmt: skip
+        return list(self._filled(members))
 
     # -------------------------------------------------------------- reading
 
@@ -190,7 +201,7 @@ class Given:
             copy = self._workplace / f"{len(self._copies)}.member"
             with disk.storage_errors(copy):
                 copy.parent.mkdir(parents=True, exist_ok=True)
-                copy.touch()
+                copy.write_bytes(b"")
             for chunk in self.chunks(found):
                 with disk.storage_errors(copy, found.size), copy.open("ab") as file:
                     file.write(chunk)

@@ -5,26 +5,19 @@ Reads, but writes nothing; what it finds is a value that can be shown, and carri
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import chain
 
-import pyarrow as pa
-
-from dermdata import readers
 from dermdata.cache import Folder
 from dermdata.errors import ChecksumMismatch, DermdataError, ManualDownload
-from dermdata.fetch.adopt.given import Found, Given
+from dermdata.fetch.adopt.given import Found, Given, text_of
+from dermdata.fetch.adopt.inventory import Inventory
 from dermdata.fetch.adopt.paths import official_paths
-from dermdata.fetch.adopt.pictures import Harvest, Pictures, find_images, find_masks, image_names
-from dermdata.fetch.adopt.tables import Part, Tables, parts_of
-from dermdata.fetch.adopt.values import Adopted, Conflict, Piece, Planner, Recognition, content_of
-from dermdata.fetch.adopt.wholes import Search
-from dermdata.fetch.assemble import opener, path_of
-from dermdata.fetch.ingest import home_of, is_image, role_of
+from dermdata.fetch.adopt.pictures import Pictures, find_images, find_masks, image_names
+from dermdata.fetch.adopt.tables import Part
+from dermdata.fetch.adopt.values import Adopted, Conflict, Piece, Planner, Recognition
+from dermdata.fetch.ingest import is_image, role_of
 from dermdata.fetch.listing import BY_ROWS, image_name, with_files
-from dermdata.fetch.plan import Plan
 from dermdata.labels import Crosswalk
-from dermdata.manifest.match import Names
-from dermdata.model import Content, Dataset, File, Table
+from dermdata.model import Dataset, File, Table
 
 
 def recognize(
@@ -38,44 +31,21 @@ def recognize(
     return Recognizer(dataset, given, planner, folder, crosswalk).recognition()
 
 
-class Recognizer:
+class Recognizer(Inventory):
     """One dataset's search, step by step."""
 
     def __init__(
         self, dataset: Dataset, given: Given, planner: Planner, folder: Folder, crosswalk: Crosswalk
     ) -> None:
-        self.dataset, self.given, self.folder, self.crosswalk = dataset, given, folder, crosswalk
-        self.planner = planner
-        self.plan = self.planned(dataset)
-        self.parts, self.tables = parts_of(dataset), Tables(given)
-        self.search = Search(given, dataset, self.parts, self.tables)
-        self.harvest = Harvest(given)
-        have = {one.name for one in self.plan.have}
-        self.cached = tuple(one for one in folder.contents() if one.file in have)
-        self.earlier = [one for file in self.plan.download for one in self.from_earlier(file)]
+        super().__init__(dataset, given, planner, folder)
+        self.crosswalk = crosswalk
         self.lost_masks = 0
-
-    def planned(self, dataset: Dataset) -> Plan:
-        """What is missing; a file that is broken in part counts as missing, since no range is asked for."""
-        plan = self.planner(dataset)
-        receipt = None if plan.wants.force else self.folder.receipt()
-        again = {one.file for one in plan.mend} | set(receipt.lost if receipt else ())
-        files = [one for one in dataset.files if one in plan.download or one.name in again]
-        have = tuple(one for one in plan.have if one.name not in again)
-        return replace(plan, download=tuple(files), mend=(), have=have)
-
-    def from_earlier(self, file: File) -> list[Found]:
-        """What an earlier, incomplete copy brought of an archive."""
-        receipt = None if self.plan.wants.force else self.folder.receipt()
-        before = receipt.file(file.name) if receipt else None
-        whole = before is None or not before.remade
-        return [] if whole else list(self.given.files(self.folder.path / home_of(file)))
 
     def recognition(self) -> Recognition:
         self.search.find(self.plan.download)
-        self.pictures = Pictures(self.given, self.candidates())
-        missing = [part for part in self.parts if not self.find_table(part)]
-        self.require_tables(missing)
+        self.find_tables()
+        if self.let_go():
+            self.find_tables()
         if self.dataset.listing:
             self.find_listed()
         self.find_by_paths()
@@ -89,41 +59,29 @@ class Recognizer:
                 )
         return self.verdict()
 
-    # -------------------------------------------------------------- what there is
-
-    def candidates(self) -> list[Found]:
-        """All files that were given, but for those in archives that are taken as a whole."""
-        inside = {one for found, _ in self.search.wholes.values() for one in self.given.opened.get(found, ())}
-        return [one for one in (*self.given.all(), *self.earlier) if one not in inside]
-
-    def contents(self) -> tuple[Content, ...]:
-        """Everything that the cache holds or would hold, by name."""
-        found = chain.from_iterable(self.whole_contents(name) for name in self.search.wholes)
-        return (*self.cached, *found, *self.harvest.contents())
-
-    def whole_contents(self, name: str) -> list[Content]:
-        file, (found, _) = self.dataset.file(name), self.search.wholes[name]
-        if file.unpack is None:
-            return [replace(content_of(found, name, name, file.role), member=None)]
-        members = [(one, one.entry.name) for one in self.given.members(found) if one.entry]
-        return [content_of(one, name, path, role_of(path, file)) for one, path in members]
-
-    def there(self, role: str) -> Names:
-        return Names(one for one in self.contents() if one.role == role and is_image(one.official))
-
-    def archives(self) -> list[File]:
-        """The archives that were not given whole."""
-        return [one for one in self.plan.download if one.unpack and one.name not in self.search.wholes]
-
-    def holders(self, spec: Table) -> list[File]:
-        """The archives that a table's images may be pieces of."""
-        every = [one for one in self.archives() if one.role == "images"]
-        return [one for one in every if not spec.images or one.name in spec.images]
-
-    def mask_holders(self) -> list[File]:
-        return [one for one in self.archives() if "masks" in (one.role, *one.members.values())]
-
     # -------------------------------------------------------------- tables
+
+    def find_tables(self) -> None:
+        self.pictures = Pictures(self.given, self.candidates())
+        self.require_tables([part for part in self.parts if not self.find_table(part)])
+
+    def let_go(self) -> bool:
+        """Take an archive that only its name speaks for by pieces, if it lacks images: the rest may come later."""
+        lacking = {
+            name
+            for spec in self.dataset.table
+            if spec.file and not spec.over and self.lacks(spec)
+            for name, (_, how) in self.search.wholes.items()
+            if how == "name" and self.dataset.file(name).unpack and name in (spec.images or (name,))
+        }
+        for name in lacking:
+            del self.search.wholes[name]
+        return bool(lacking)
+
+    def lacks(self, spec: Table) -> bool:
+        there, allowed = self.there("images"), set(spec.images) or None
+        names = set(image_names(spec, self.rows(spec))) - {""}
+        return not all(there.meant(name, allowed) for name in names)
 
     def find_table(self, part: Part) -> bool:
         """Whether a part's file is here: in the cache, in a whole file, or as a file of its columns."""
@@ -148,35 +106,14 @@ class Recognizer:
         paths = {part.member or part.file, (part.member or part.file).rpartition("/")[2]}
         return any((part.file, path) in known for path in paths)
 
-    def opened(self, file: str, member: str | None) -> bytes:
-        """A table's bytes, as readers ask for them."""
-        if any(one.file == file for one in self.cached):
-            return opener(self.folder, self.cached)(file, member)
-        path = path_of(file, member, self.contents())
-        if file in self.search.wholes and member is None:
-            return self.given.read(self.search.wholes[file][0])
-        pieces = self.harvest.pieces.get(file, {}).values()
-        if file in self.search.wholes:
-            return self.given.read(self.member(file, path))
-        return self.given.read(next(one.found for one in pieces if one.content(file).path == path))
-
-    def member(self, file: str, path: str) -> Found:
-        whole, _ = self.search.wholes[file]
-        return next(
-            one for one in self.given.members(whole) if one.entry and f"{file}/{one.entry.name}" == path
-        )
-
-    def rows(self, spec: Table) -> pa.Table:
-        return readers.read(spec, self.opened, self.contents()).rows
-
     def require_tables(self, missing: Sequence[Part]) -> None:
         """Raise what stands in the way of any rows at all."""
         for part in missing:
             for found in self.search.mismatched.get(part.file, ()):
                 self.refuse(part, found)
-        refused = [one.error for one in self.given.problems if one.error]
-        if missing and refused:
-            raise refused[0]
+        for problem in self.given.problems:
+            if missing and problem.error and [problem.shown] == list(map(text_of, self.given.paths)):
+                raise problem.error  # all that was given is one archive, and that was refused
         if missing:
             raise self.ask(f"its table {missing[0].shown} is not among the paths")
 
