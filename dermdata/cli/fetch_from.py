@@ -59,7 +59,7 @@ class Adoption:
     def show(self, dataset: "Dataset") -> None:
         """Recognize one dataset and note the rows of a dry run; SomeFailed as when it is taken."""
         recognition = self.recognized(dataset)
-        self.rows += rows_of(recognition)
+        self.rows += rows_of(recognition, self.given.paths)
         require_complete(dataset, recognition, 0)
 
     def recognized(self, dataset: "Dataset") -> "Recognition":
@@ -70,7 +70,7 @@ class Adoption:
         recognition = recognize(dataset, self.given, self.planner, folder, crosswalk)
         self.used |= recognition.used
         self.settled |= not recognition.adopted and recognition.complete
-        for line in lines(recognition):
+        for line in lines(recognition, self.given.paths):
             self.state.say(f"{dataset.name}: {line}")
         return recognition
 
@@ -157,9 +157,9 @@ def require_complete(dataset: "Dataset", recognition: "Recognition", unread: int
 # ------------------------------------------------------------------ words
 
 
-def lines(recognition: "Recognition") -> Iterator[str]:
+def lines(recognition: "Recognition", paths: Sequence[Path]) -> Iterator[str]:
     """What was recognized and how, and what is missing, a line each."""
-    yield from (adopted_line(one) for one in recognition.adopted)
+    yield from (adopted_line(one, paths) for one in recognition.adopted)
     for name, found in recognition.mismatched.items():
         yield f"warning: {first([one.shown for one in found])}: has the name of {name}, but other bytes"
     for conflict in recognition.conflicts[:SHOWN]:
@@ -178,19 +178,23 @@ def lines(recognition: "Recognition") -> Iterator[str]:
         yield f"{recognition.missing_masks:,} images without a mask among the paths"
 
 
-def adopted_line(one: "Adopted") -> str:
+def adopted_line(one: "Adopted", paths: Sequence[Path]) -> str:
     what = "" if one.whole else f"{len(one.pieces):,} files "
-    return f"{one.file.name}: {what}{WORDS[one.how]} ({origins(one)})"
+    return f"{one.file.name}: {what}{WORDS[one.how]} ({origins(one, paths)})"
 
 
-def origins(one: "Adopted") -> str:
-    """Where it comes from: the file, or the archives and the folder that hold its pieces."""
+def origins(one: "Adopted", paths: Sequence[Path]) -> str:
+    """Where it comes from: the file, or the archives and given folders that hold its pieces."""
     if one.whole:
         return one.whole.shown
-    loose = [str(found.origin.parent) for found in one.sources if not found.within]
-    folder = [os.path.commonpath(loose)] if loose else []
-    archives = dict.fromkeys(str(found.origin) for found in one.sources if found.within)
-    return first([*folder, *archives]) or "its images lie elsewhere"
+    places = dict.fromkeys(place_of(found, paths) for found in one.sources)
+    return first(list(places)) or "its images lie elsewhere"
+
+
+def place_of(found: "Found", paths: Sequence[Path]) -> str:
+    if found.within:
+        return str(found.origin)
+    return next((str(path) for path in paths if found.origin.is_relative_to(path)), "an earlier copy")
 
 
 def first(names: Sequence[str], limit: int = SHOWN) -> str:
@@ -218,7 +222,7 @@ def keys() -> tuple[str, ...]:
     return (*PLAN_KEYS, "how")
 
 
-def rows_of(recognition: "Recognition") -> Iterator[dict[str, Any]]:
+def rows_of(recognition: "Recognition", paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
     """Everything that was recognized or is missing, a row each."""
     name = recognition.plan.dataset.name
 
@@ -227,7 +231,7 @@ def rows_of(recognition: "Recognition") -> Iterator[dict[str, Any]]:
 
     for one in recognition.adopted:
         checked = one.file.checksum if one.how == "checksum" else None
-        yield row("adopt", one.file.name, one.size, origins(one), checksum=checked, how=one.how)
+        yield row("adopt", one.file.name, one.size, origins(one, paths), checksum=checked, how=one.how)
     yield from (row("missing", file.name, file.size, checksum=file.checksum) for file in recognition.missing)
     yield from (row("missing-image", image) for image in recognition.missing_images)
     for conflict in recognition.conflicts:

@@ -5,6 +5,7 @@ wholes.py     catalog files as they are: by checksum, else by name
 tables.py     which file is which table: by its columns
 pictures.py   which files are the images and masks that the tables name
 paths.py      … that the folders name, where there is no table
+inventory.py  what is wanted, what was given, what is there already or found so far
 recognize.py  all of it in order, and the verdict as a value
 bring.py      the value carried out, through the same code as a download
 """

@@ -63,12 +63,13 @@ class Bringer:
         """Every piece, hashed and looked at, under the names that the official archive's members get."""
         found = self.land_all(one, folder, workshop) if one.pieces else []
         how = one.how if len(found) == len(one.pieces) else "part"
-        origins = [piece.found.origin for piece in one.pieces] or [*self.given.paths]
+        origins = [piece.found.origin for piece in one.pieces]
+        new = [origin for origin in origins if not origin.is_relative_to(folder.path)]
         taken = Taken(
             path=folder.path / ingest.home_of(one.file),
             size=sum(content.size for content in found),
             sha256=listing_digest(found),
-            url=origins[0].as_uri(),
+            url=(new or origins or self.given.paths)[0].as_uri(),
             recognized=how,
         )
         return taken, found
