@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from dermdata.cli.complete import dataset_names
+from dermdata.cli.fetch_listing import already, foreseen, listed, surroundings
 from dermdata.cli.fetch_report import require_usable, tell
 from dermdata.cli.output import FormatOption, emit, size, write_error
 from dermdata.cli.state import State, state_of
@@ -18,7 +19,6 @@ from dermdata.errors import DermdataError, SomeFailed, UsageError
 if TYPE_CHECKING:
     from dermdata.fetch import Outcome, Plan, Wants, Workshop
     from dermdata.model import Dataset
-    from dermdata.sources import Surroundings
 
 app = typer.Typer(add_completion=False)
 PLAN_KEYS = ("dataset", "step", "file", "size_bytes", "checksum", "from")
@@ -82,7 +82,7 @@ def fetch(
         conclude(took, len(datasets))
         return
     if dry_run:
-        plans = [planned(state, already(state, one, wants) or one, wants) for one in datasets]
+        plans = [planned(state, foreseen(state, one, wants, mirror or []), wants) for one in datasets]
         for plan in plans:
             if not plan.nothing:
                 obtainable(plan.dataset, mirrored=bool(mirror))
@@ -174,79 +174,11 @@ def fetched(
     obtainable(dataset, mirrored=mirrored)
     require_license(dataset, accepted)
     with state.cache.lock(dataset.name, waiting=state.say):
-        entry, workshop = listed(state, dataset, wants, workshop)
+        entry, workshop = listed(state, dataset, wants, workshop, planned)
         plan = planned(state, entry, wants)  # another process may have done it while we waited
         if not plan.nothing:
             state.say(f"{dataset.name}: {len(plan.download):,} files, {size(plan.bytes)} to download")
         return run(plan, workshop)
-
-
-def already(state: State, dataset: "Dataset", wants: "Wants") -> "Dataset | None":
-    """The entry with the files of an earlier, complete fetch, so that its listing is not asked again."""
-    from dermdata.fetch.listing import with_known
-
-    receipt = None if wants.force or not dataset.listing else state.cache.folder(dataset).receipt()
-    if receipt and receipt.manifest_sha256 and set(wants.roles) <= set(receipt.roles):
-        return with_known(dataset, receipt)
-    return None
-
-
-def listed(
-    state: State, dataset: "Dataset", wants: "Wants", workshop: "Workshop"
-) -> tuple["Dataset", "Workshop"]:
-    """The entry with every file that its host's listing, or its own table, names."""
-    from dermdata.fetch import listing, run
-    from dermdata.fetch.plan import Wants as Only
-    from dermdata.sources import listing as ask
-
-    place = dataset.listing
-    if place is None or wants.only == "metadata":
-        return dataset, workshop
-    around = workshop.around
-    if place == listing.BY_ROWS:
-        run(planned(state, dataset, Only(only="metadata", force=wants.force)), workshop)
-        return listing.with_rows(dataset, state.cache.folder(dataset)), workshop
-    if place.startswith("isic:"):
-        return with_isic_records(state, dataset, place.removeprefix("isic:"), workshop)
-    return listing.with_listed(dataset, lambda where: ask(where, around)), workshop
-
-
-def with_isic_records(
-    state: State, dataset: "Dataset", identity: str, workshop: "Workshop"
-) -> tuple["Dataset", "Workshop"]:
-    """The ISIC Archive's records, asked page by page, as table and files."""
-    from dermdata import disk
-    from dermdata.fetch.listing import RECORDS, with_records
-    from dermdata.sources import isic
-
-    query, collections = isic.search(identity)
-    records = list(isic.pages(query, collections, workshop.around))
-    entry, data = with_records(dataset, map(isic.flatten, records), isic.files_of(records))
-    made = state.cache.folder(dataset).path / f".{RECORDS}.{os.getpid()}.tmp"
-    disk.write(made, [data])
-    usual = workshop.resolve
-    return entry, replace(
-        workshop, resolve=lambda one, file: made if file.name == RECORDS else usual(one, file)
-    )
-
-
-def surroundings(state: State, transfer: Any, mirrors: list[str]) -> "Surroundings":
-    """Whom the source adapters may ask: catalogs, mirrors, the network and the person's credentials."""
-    from dermdata.credentials import Credentials, system_keyring
-    from dermdata.sources import Surroundings
-
-    network = (
-        {"ask": transfer.get_json, "read": transfer.get_bytes, "head": transfer.resolve_head}
-        if transfer
-        else {}
-    )
-    return Surroundings(
-        catalogs=state.catalog.roots,
-        mirrors=tuple(mirrors),
-        environment=os.environ,
-        credentials=Credentials(os.environ, Path.home(), system_keyring),
-        **network,
-    )
 
 
 def workshop_of(state: State, transfer: Any, progress: Any, mirrors: list[str], jobs: int) -> "Workshop":

@@ -1,0 +1,109 @@
+"""Entries whose files a host lists: ask it when it must be, and never when an earlier fetch knows."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dermdata.cli.state import State
+
+if TYPE_CHECKING:
+    from dermdata.fetch import Plan, Wants, Workshop
+    from dermdata.model import Dataset
+    from dermdata.sources import Surroundings
+
+Planned = Callable[[State, "Dataset", "Wants"], "Plan"]
+
+
+def foreseen(state: State, dataset: "Dataset", wants: "Wants", mirrors: list[str]) -> "Dataset":
+    """The entry with the files that a fetch would find, as far as that can be known without fetching."""
+    from dermdata.fetch.listing import BY_ROWS, with_listed
+    from dermdata.sources import isic
+    from dermdata.sources import listing as ask
+
+    place = dataset.listing
+    if place is None or wants.only == "metadata":
+        return dataset
+    if known := already(state, dataset, wants):
+        return known
+    if place == BY_ROWS:
+        state.say(
+            f"{dataset.name}: which images there are, only its table says: --only metadata fetches that"
+        )
+        return dataset
+    with state.transfer() as transfer:
+        around = surroundings(state, transfer, mirrors)
+        if place.startswith("isic:"):
+            query, collections = isic.search(place.removeprefix("isic:"))
+            state.say(f"{dataset.name}: {isic.count(query, collections, around):,} images in the archive")
+            return dataset
+        return with_listed(dataset, lambda where: ask(where, around))
+
+
+def already(state: State, dataset: "Dataset", wants: "Wants") -> "Dataset | None":
+    """The entry with the files of an earlier, complete fetch, so that its listing is not asked again."""
+    from dermdata.fetch.listing import with_known
+
+    receipt = None if wants.force or not dataset.listing else state.cache.folder(dataset).receipt()
+    if receipt and receipt.manifest_sha256 and set(wants.roles) <= set(receipt.roles):
+        return with_known(dataset, receipt)
+    return None
+
+
+def listed(
+    state: State, dataset: "Dataset", wants: "Wants", workshop: "Workshop", planned: Planned
+) -> tuple["Dataset", "Workshop"]:
+    """The entry with every file that its host's listing, or its own table, names."""
+    from dermdata.fetch import listing, run
+    from dermdata.fetch.plan import Wants as Only
+    from dermdata.sources import listing as ask
+
+    place = dataset.listing
+    if place is None or wants.only == "metadata":
+        return dataset, workshop
+    around = workshop.around
+    if place == listing.BY_ROWS:
+        run(planned(state, dataset, Only(only="metadata", force=wants.force)), workshop)
+        return listing.with_rows(dataset, state.cache.folder(dataset)), workshop
+    if place.startswith("isic:"):
+        return with_isic_records(state, dataset, place.removeprefix("isic:"), workshop)
+    return listing.with_listed(dataset, lambda where: ask(where, around)), workshop
+
+
+def with_isic_records(
+    state: State, dataset: "Dataset", identity: str, workshop: "Workshop"
+) -> tuple["Dataset", "Workshop"]:
+    """The ISIC Archive's records, asked page by page, as table and files."""
+    from dermdata import disk
+    from dermdata.fetch.listing import RECORDS, with_records
+    from dermdata.sources import isic
+
+    query, collections = isic.search(identity)
+    records = list(isic.pages(query, collections, workshop.around))
+    entry, data = with_records(dataset, map(isic.flatten, records), isic.files_of(records))
+    made = state.cache.folder(dataset).path / f".{RECORDS}.{os.getpid()}.tmp"
+    disk.write(made, [data])
+    usual = workshop.resolve
+    return entry, replace(
+        workshop, resolve=lambda one, file: made if file.name == RECORDS else usual(one, file)
+    )
+
+
+def surroundings(state: State, transfer: Any, mirrors: list[str]) -> "Surroundings":
+    """Whom the source adapters may ask: catalogs, mirrors, the network and the person's credentials."""
+    from dermdata.credentials import Credentials, system_keyring
+    from dermdata.sources import Surroundings
+
+    network = (
+        {"ask": transfer.get_json, "read": transfer.get_bytes, "head": transfer.resolve_head}
+        if transfer
+        else {}
+    )
+    return Surroundings(
+        catalogs=state.catalog.roots,
+        mirrors=tuple(mirrors),
+        environment=os.environ,
+        credentials=Credentials(os.environ, Path.home(), system_keyring),
+        **network,
+    )
