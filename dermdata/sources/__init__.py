@@ -149,5 +149,5 @@ def require_obtainable(dataset: Dataset, *, mirrored: bool = False) -> None:
     addressed = [one for one in dataset.files if one.fetch and (one.source or one.urls or mirrored)]
     if not addressed and not dataset.listing:
         steps = access.steps or f"see {access.url or dataset.homepage}"
-        said = f"{dataset.name} cannot be downloaded by a program: access is by {access.kind}"
+        said = f"{dataset.name} has no files to download: access is by {access.kind}"
         raise ManualDownload(said, hint=steps)

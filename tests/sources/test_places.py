@@ -111,4 +111,4 @@ def test_an_entry_without_files_to_download_says_what_to_do() -> None:
     with pytest.raises(ManualDownload) as caught:
         require_obtainable(entry(file, kind="agreement", url="https://a.org/form"))
     assert caught.value.hint == "see https://a.org/form"
-    require_obtainable(entry(File(name="a.zip", role="images")))
+    require_obtainable(entry(File(name="a.zip", role="images", urls=("https://a.org/a.zip",))))
