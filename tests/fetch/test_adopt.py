@@ -157,6 +157,13 @@ def test_without_the_table_the_person_is_told_the_steps(search: Search) -> None:
     assert "Research Use Agreement" in (caught.value.hint or "")
 
 
+def test_an_entry_without_files_can_recognize_none(search: Search) -> None:
+    """The person's folder is not to blame."""
+    search.put(a=images(SIX))
+    with pytest.raises(ManualDownload, match="the catalog does not describe its files"):
+        search(dataset="passion")
+
+
 def test_a_file_of_the_tables_name_that_is_none_says_why(search: Search) -> None:
     """Saved by a spreadsheet with semicolons: the reason is told beside the steps."""
     search.put(a={"ddi_metadata.csv": table([1]).replace(b",", b";"), **images([1])})

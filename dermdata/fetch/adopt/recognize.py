@@ -28,6 +28,11 @@ def recognize(
     ManualDownload when a table that the rows need is not there, or nothing at all; ChecksumMismatch when
     it is there with other bytes; UsageError when it cannot be told which file it is.
     """
+    if not (dataset.files or dataset.listing):
+        raise ManualDownload(
+            f"{dataset.name}: the catalog does not describe its files, so none can be recognized",
+            hint="an overlay (--catalog) can name its files and its table; see the catalog's own entries",
+        )
     return Recognizer(dataset, given, planner, folder, crosswalk).recognition()
 
 
