@@ -57,9 +57,8 @@ def plan(
     if receipt is None or wants.force:
         return Plan(dataset=dataset, wants=wants, download=tuple(wanted), mend=(), have=(), build=True)
     have = {one.name: one for one in receipt.files}
-    remade = {one.file for one in broken if one.file in have and have[one.file].remade}  # no range to ask for
-    # a tar gives no member alone: its whole archive is fetched again
-    whole_again = remade | {one.file for one in broken if one.member and one.member.offset < 0}
+    # a tar, or a copy put together from pieces, gives no member alone: its whole archive is fetched again
+    whole_again = {one.file for one in broken if one.member and one.member.offset < 0}
     missing = tuple(
         file
         for file in wanted

@@ -168,6 +168,24 @@ def test_a_broken_image_is_taken_again_from_the_copy(cli: Callable, own: Path, h
     assert cli("verify", "ddi").code == 0
 
 
+def test_a_broken_piece_is_mended_by_the_whole_official_archive(
+    cli: Callable, own: Path, home: Path, tmp_path: Path, site: Site
+) -> None:
+    """Where it has an address: of a copy nobody knows where in the archive a piece lies."""
+    entry = put(tmp_path / "overlay" / "datasets" / "ddi", {})
+    addresses = 'name = "{}"\nurls = ["https://mirror.example/{}"]\n'
+    files = "".join(f"[[files]]\n{addresses.format(name, name)}" for name in ("ddi_metadata.csv", HOLDER))
+    (entry / "dataset.toml").write_text(f'extends = "ddi"\n{files}')
+    site.put(f"https://mirror.example/{HOLDER}", zipped(images(SIX)))
+    options = ["--catalog", tmp_path / "overlay", "--rewrite", site.rewrite]
+    assert cli(*options, "fetch", "ddi", "--from", own).code == 0
+    (home / rows(home)[0]["path"]).write_bytes(b"")
+    answer = cli(*options, "fetch", "ddi", "--accept-license")
+    assert answer.code == 0, answer.err
+    assert [(address, span) for address, span in site.requests] == [(f"mirror.example/{HOLDER}", None)]
+    assert cli("verify", "ddi").code == 0
+
+
 def test_without_from_the_exact_steps_are_said(cli: Callable) -> None:
     answer = cli("fetch", "ddi")
     assert answer.code == 6
@@ -273,6 +291,14 @@ def test_unknown_files_are_counted_with_the_first_names(cli: Callable, own: Path
     assert answer.code == 0
     assert "8 files that nothing asks for, left alone" in answer.err
     assert "and 3 more" in answer.err
+
+
+def test_nothing_in_an_archive_that_is_taken_whole_is_unknown(cli: Callable, tmp_path: Path) -> None:
+    """Its publisher put it there."""
+    given = {HOLDER: zipped({**images(SIX), "README.txt": b"x"}), "t.csv": table(SIX)}
+    answer = cli("fetch", "ddi", "--from", put(tmp_path / "own", given))
+    assert answer.code == 0
+    assert "nothing asks for" not in answer.err
 
 
 def test_each_of_several_names_takes_what_is_its_own(cli: Callable, own: Path) -> None:

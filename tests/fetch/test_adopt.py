@@ -114,14 +114,16 @@ def test_another_kind_of_image_file_stands_for_the_one_that_the_table_names(sear
 
 
 def test_images_that_the_table_names_with_a_folder_are_found_without_it(search: Search) -> None:
-    """derm7pt's table says Fhl/Fhl057.jpg; a flat copy has the file alone."""
+    """derm7pt's table says Fhl/Fhl057.jpg; a flat copy has the file alone, and an old table beside it."""
     names = {"clinic": "Aal/Aal001.jpg", "derm": "Fal/Fal001.jpg"}
     meta = "case_num,diagnosis,sex,clinic,derm\n" + f"1,melanoma,male,{names['clinic']},{names['derm']}\n"
     indexes = {f"{part}_indexes.csv": b"indexes\n" for part in ("valid", "test")}
+    search.put(old={"meta of 2019.csv": meta.replace("melanoma", "lentigo").encode()})
     search.put(a={"meta.csv": meta.encode(), "train_indexes.csv": b"indexes\n0\n", **indexes})
     search.put(b={"Aal001.jpg": picture(1, "JPEG"), "Fal001.jpg": picture(2, "JPEG")})
     found = search(dataset="derm7pt")
     assert set(names.values()) < set(pieces(found, "release_v0.zip"))
+    assert pieces(found, "release_v0.zip")["release_v0/meta/meta.csv"] == "meta.csv"
     assert found.complete
 
 
@@ -264,9 +266,9 @@ def test_a_table_of_the_official_name_with_other_bytes_is_refused(search: Search
 
 
 def test_a_table_that_only_looks_like_one_whose_bytes_are_known_is_not_it(search: Search) -> None:
-    search.put(a={"t.csv": table(SIX), **images(SIX)})
+    search.put(a={"t.csv": table(SIX).replace(b"abscess", b"eczemas"), **images(SIX)})
     with pytest.raises(ManualDownload):
-        search(dataset=known(ddi_metadata__csv=table([1])))
+        search(dataset=known(ddi_metadata__csv=table(SIX)))
 
 
 def test_a_wrong_image_of_the_right_name_is_not_taken(search: Search) -> None:
