@@ -1,0 +1,218 @@
+"""`dermdata select`: the union of datasets, refined, filtered, folded and sampled, as one manifest."""
+
+import json
+import shlex
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from dermdata.cli.complete import dataset_names
+from dermdata.cli.labelling import LABELS_HELP, space_of, words_of
+from dermdata.cli.output import FormatOption, emit, visible
+from dermdata.cli.state import State, state_of
+from dermdata.errors import ProblemsFound, UsageError
+
+if TYPE_CHECKING:
+    from dermdata.cli.target import Loaded
+    from dermdata.select import Selection
+
+app = typer.Typer()
+Shown = Literal["summary", "images", "dropped", "conflicts", "unexpressed"]
+KEYS: dict[Shown, tuple[str, ...]] = {
+    "summary": ("dataset", "given", "images", "patients", "lesions"),
+    "images": ("key", "dataset", "image_id", "diagnosis", "label", "path"),
+    "dropped": ("key", "kept", "reason"),
+    "conflicts": ("level", "code", "dataset", "keys", "message", "evidence"),
+    "unexpressed": ("dataset", "label_raw", "diagnosis", "reason", "images"),
+}
+LONGEST = 60  # characters of a label on stderr
+TOLD = 8  # labels without a class that are told one by one
+
+
+@app.command()
+def select(
+    ctx: typer.Context,
+    targets: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TARGET…",
+            autocompletion=dataset_names,
+            help="Dataset names, manifest files, or - for a stream.",
+        ),
+    ],
+    where: Annotated[
+        str | None,
+        typer.Option(
+            help="Only rows of which this is true: SQL over the manifest's columns, and `diagnosis under 'concept'`.",
+            metavar="EXPR",
+        ),
+    ] = None,
+    labels: Annotated[str | None, typer.Option(help=LABELS_HELP, metavar="SPACE")] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit 1 and write nothing if a row has no class in SPACE.")
+    ] = False,
+    refine: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Take the finer label that the same image (isic_id) has in NAME; repeatable.",
+            metavar="NAME",
+            autocompletion=dataset_names,
+        ),
+    ] = None,
+    dedupe: Annotated[
+        Literal["none", "id", "exact", "near"],
+        typer.Option(help="One row of each image: same isic_id, same bytes, or all but the same picture."),
+    ] = "none",
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="So many rows, by hash of key.", metavar="N")
+    ] = None,
+    per_class: Annotated[
+        bool, typer.Option("--per-class", help="--sample N of each class (label, else diagnosis).")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Another seed, another sample.", metavar="N")] = 0,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Write the manifest: .parquet, .csv, .jsonl, .arrow, or - for a stream.",
+            metavar="OUT",
+        ),
+    ] = None,
+    show: Annotated[
+        Literal["summary", "images", "dropped", "conflicts", "unexpressed"],
+        typer.Option(help="Which rows to print: one per dataset, the images, or what is not as asked."),
+    ] = "summary",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be selected; write nothing.")
+    ] = False,
+    form: FormatOption = None,
+) -> None:
+    """Join datasets, filter them by any column or concept, fold doubles, and write one manifest."""
+    from dermdata.cli.target import load
+    from dermdata.select import NEEDED, Wanted, without_class
+    from dermdata.select import select as selected
+
+    state = state_of(ctx)
+    if strict and not labels:
+        raise UsageError("--strict judges the classes of --labels SPACE", hint="give a label space")
+    wanted = Wanted(
+        where=where,
+        space=space_of(state, labels) if labels else None,
+        dedupe=None if dedupe == "none" else dedupe,
+        sample=sample,
+        per_class=per_class,
+        seed=seed,
+    )
+    loaded = load(state, targets)
+    sources = load(state, names_of(refine), NEEDED) if refine else None
+    words = words_of(state, {*loaded.names, *(sources.names if sources else ())})
+    done = selected(loaded.table, wanted, state.library.vocabulary, words, sources and sources.table)
+    tell(state, done)
+    if out != "-":
+        emit(rows_of(show, done, loaded), KEYS[show], form, "select", beside=counts(done), color=state.color)
+    if strict and (missing := without_class(done.table)):
+        raise ProblemsFound(
+            f"{missing:,} rows have no class in {labels}",
+            hint="`--show unexpressed` lists them; nothing is written",
+        )
+    if out and not dry_run:
+        asked = {
+            "where": where, "labels": labels, "refine": refine and ",".join(names_of(refine)),
+            "dedupe": wanted.dedupe, "sample": sample, "per-class": per_class, "seed": sample and seed,
+        }  # fmt: skip
+        keep(state, done.table, out, command(targets, asked))
+    else:
+        state.say("nothing written" if dry_run else "nothing written; add -o FILE to keep the selection")
+
+
+def names_of(refine: list[str]) -> list[str]:
+    """The targets of `--refine A --refine B,C`."""
+    return [name.strip() for text in refine for name in text.split(",") if name.strip()]
+
+
+def command(targets: list[str], asked: dict[str, Any]) -> str:
+    """The command line without its output: what a reader needs to do it again."""
+    options = [
+        f"--{name}" if value is True else f"--{name}={value}"
+        for name, value in asked.items()
+        if value is not None and value is not False
+    ]
+    return shlex.join(["select", *targets, *options])
+
+
+def keep(state: State, table: Any, out: str, line: str) -> None:
+    """Write the manifest; its history is that of the target it was made from, and this command."""
+    from dermdata.cli.target import write_manifest
+    from dermdata.manifest.store import metadata_of
+
+    before = json.loads(metadata_of(table).get("history", "[]"))
+    write_manifest(table, out, {"history": json.dumps([*before, line], ensure_ascii=False)})
+    if out != "-":
+        state.say(f"written to {out}")
+
+
+# ------------------------------------------------------------------ telling
+
+
+def tell(state: State, done: "Selection") -> None:
+    """What was done, and what could not be, in lines on stderr."""
+    for note in done.notes:
+        state.say(note)
+    if done.conflicts:
+        state.say(
+            f"{len(done.conflicts):,} images have labels that cannot both be true; "
+            "their own label stays (`--show conflicts` lists them)"
+        )
+    missing = unexpressed_of(done)
+    if missing:
+        state.say(f"{sum(row['images'] for row in missing):,} rows have no class:")
+        for row in missing[:TOLD]:
+            word = row["label_raw"] or row["diagnosis"] or "no label"
+            state.say(f"  {row['images']:,} {row['dataset']} {short(word)}: {row['reason']}")
+        if len(missing) > TOLD:
+            state.say(f"  … and {len(missing) - TOLD:,} more (`--show unexpressed` lists them)")
+
+
+def short(text: str) -> str:
+    return visible(text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…")
+
+
+def unexpressed_of(done: "Selection") -> list[dict[str, Any]]:
+    from dermdata.projection import REASON, unexpressed
+
+    return unexpressed(done.table) if REASON in done.table.column_names else []
+
+
+def counts(done: "Selection") -> dict[str, int]:
+    """How many rows of each kind there are, beside JSON's items."""
+    missing = sum(row["images"] for row in unexpressed_of(done))
+    return {
+        "images": done.table.num_rows,
+        "dropped": len(done.dropped),
+        "conflicts": len(done.conflicts),
+        "unexpressed": missing,
+    }
+
+
+def rows_of(show: Shown, done: "Selection", loaded: "Loaded") -> list[dict[str, Any]]:
+    if show == "dropped":
+        return [vars(one) for one in done.dropped]
+    if show == "conflicts":
+        return [vars(one) for one in done.conflicts]
+    if show == "unexpressed":
+        return unexpressed_of(done)
+    if show == "images":
+        there = [name for name in KEYS[show] if name in done.table.column_names]
+        return done.table.select(there).to_pylist()  # type: ignore[no-any-return]
+    return summary(done.table, loaded)
+
+
+def summary(table: Any, loaded: "Loaded") -> list[dict[str, Any]]:
+    """One row per dataset of the targets, also of those that no row is left of."""
+    from dermdata.stats import tabulate
+
+    left = {row["dataset"]: row for row in tabulate(table, ["dataset"])} if table.num_rows else {}
+    given = {row["dataset"]: row["images"] for row in tabulate(loaded.table, ["dataset"])}
+    nothing = {"images": 0, "patients": None, "lesions": None}
+    return [{**nothing, **left.get(name, {}), "dataset": name, "given": given[name]} for name in given]

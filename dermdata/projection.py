@@ -1,0 +1,173 @@
+"""A manifest's labels as the classes of one label space, row by row; null with a reason where there is no one class.
+
+What a row says is its crosswalk row, not only its `diagnosis`: a lump's members decide, and `diagnosis` is what they
+have in common. A row that `select --refine` refined says what the row says that it was refined from.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from dermdata.labels import meaning
+from dermdata.manifest.schema import WORDS
+from dermdata.model import Label, Predicate
+from dermdata.vocabulary import Projected, Space, Vocabulary, project, project_weights
+from dermdata.vocabulary.concepts import UNKNOWN
+from dermdata.vocabulary.spaces import NOT_STATED
+
+Words = Mapping[str, Iterable[Label]]  # dataset -> the crosswalk rows of the fields that its labels come from
+LABEL, REASON = "label", "label_reason"
+REFINED_FROM, REFINED_LABEL = "refined_from", "refined_label"
+DESCRIPTIONS = {
+    LABEL: "class of the label space asked for; null where the row fits no one class",
+    REASON: "why `label` is null",
+    REFINED_FROM: "key of the row whose finer label of the same image `diagnosis` is; null: its own",
+    REFINED_LABEL: "that row's own word; `label_raw` stays",
+}
+SAID = ("dataset", "label_raw", "diagnosis", "diagnosis_match", "malignancy", REFINED_FROM, REFINED_LABEL)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the manifest holds of one row's label."""
+
+    dataset: str | None
+    word: str | None
+    diagnosis: str | None
+    match: str | None
+    malignancy: str | None
+
+
+class Statements:
+    """What each row says, as the crosswalk row it came from; the same words are looked up once."""
+
+    def __init__(self, words: Words, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self._rows: dict[tuple[str | None, str | None], list[Label]] = {}
+        for dataset, labels in words.items():
+            for label in labels:
+                self._rows.setdefault((dataset, label.raw_label), []).append(label)
+
+    def of(self, table: pa.Table) -> tuple[list[Label | None], NDArray[np.int64]]:
+        """The distinct statements of a table, and for each row which of them is its own."""
+        first, place = distinct([words_of(table, name) for name in SAID])
+        columns = [words_of(table, name).take(pa.array(first)).to_pylist() for name in SAID]
+        return [self.statement(said(row)) for row in zip(*columns, strict=True)], place
+
+    def statement(self, row: Said) -> Label | None:
+        """The crosswalk row that gave the row its diagnosis, else the diagnosis itself; None if it says nothing."""
+        for label in self._rows.get((row.dataset, row.word), ()):
+            if meaning(label, self.vocabulary).diagnosis == row.diagnosis:
+                return replace(label, malignancy=row.malignancy or label.malignancy)
+        if row.diagnosis is None and row.malignancy is None:
+            return None
+        return Label(
+            field="",
+            raw_label=row.word or "",
+            concept=self.vocabulary[row.diagnosis or UNKNOWN].id,
+            predicate=cast("Predicate", f"{row.match or 'exact'}Match"),
+            malignancy=row.malignancy,
+        )
+
+
+def said(row: Sequence[str | None]) -> Said:
+    """A refined row speaks with the word of the row that it was refined from."""
+    dataset, word, diagnosis, match, malignancy, source, source_word = row
+    if source:
+        dataset, word = source.partition("/")[0], source_word
+    return Said(dataset, word, diagnosis, match, malignancy)
+
+
+def project_table(
+    table: pa.Table, space: Space, vocabulary: Vocabulary, words: Words, *, related: bool = False
+) -> pa.Table:
+    """The manifest with `label` and `label_reason`, null where the other is not; UnknownName for an alien concept.
+
+    A graded differential has a class where all its weight lies in that one. `related` as for `project`.
+    """
+    statements, place = Statements(words, vocabulary).of(table)
+    found = [classified(one, space, vocabulary, related=related) for one in statements]
+    rows = [found[number] for number in place]
+    for number, weights in graded(table):
+        rows[number] = of_weights(weights, space, vocabulary)
+    table = with_words(table, LABEL, [row.value for row in rows])
+    return with_words(table, REASON, [row.reason for row in rows])
+
+
+def classified(label: Label | None, space: Space, vocabulary: Vocabulary, *, related: bool) -> Projected:
+    if label is None:
+        return Projected(None, NOT_STATED)
+    return project(label, space, vocabulary, related=related)
+
+
+def graded(table: pa.Table) -> Iterable[tuple[int, list[dict[str, Any]]]]:
+    """The rows that have a differential and no diagnosis."""
+    if "differential" not in table.column_names or "diagnosis" not in table.column_names:
+        return
+    there = pc.and_(pc.is_valid(table["differential"]), pc.is_null(table["diagnosis"]))
+    for number in np.flatnonzero(there.to_numpy()).tolist():
+        yield number, table["differential"][number].as_py()
+
+
+def of_weights(weights: list[dict[str, Any]], space: Space, vocabulary: Vocabulary) -> Projected:
+    sums: dict[str, float] = {}
+    for one in weights:
+        sums[one["concept"]] = sums.get(one["concept"], 0.0) + one["weight"]
+    parts = project_weights(sums, space, vocabulary)
+    if len(parts.classes) == 1 and not parts.unassigned:
+        return Projected(next(iter(parts.classes)))
+    if not parts.classes:
+        return Projected(None, "; ".join(sorted(parts.unassigned)))
+    names = [*sorted(parts.classes), *(["no class"] if parts.unassigned else [])]
+    return Projected(None, f"a differential: {' or '.join(names)}")
+
+
+def unexpressed(table: pa.Table) -> list[dict[str, Any]]:
+    """What has no class: `dataset, label_raw, diagnosis, reason, images`, most images first."""
+    rows = pa.table({name: words_of(table, name) for name in ("dataset", "label_raw", "diagnosis", REASON)})
+    cells = rows.filter(pc.is_valid(rows[REASON])).group_by(rows.column_names, use_threads=False)
+    found = [
+        {**{name: cell[name] for name in rows.column_names[:-1]}, "reason": cell[REASON], "images": cell["count_all"]}
+        for cell in cells.aggregate([([], "count_all")]).to_pylist()
+    ]  # fmt: skip
+    return sorted(found, key=lambda row: (-row["images"], [str(value) for value in row.values()]))
+
+
+# ------------------------------------------------------------------ columns
+
+
+def words_of(table: pa.Table, name: str) -> pa.Array:
+    """A column as plain text; null in every row when it is not there."""
+    if name not in table.column_names:
+        return pa.nulls(table.num_rows, pa.string())
+    return table[name].cast(pa.string()).combine_chunks()
+
+
+def distinct(columns: Sequence[pa.Array]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first row of each distinct combination of values, and for each row which combination it has."""
+    place = np.zeros(len(columns[0]), np.int64)
+    first = np.zeros(0, np.int64)
+    for column in columns:
+        encoded = column.dictionary_encode()
+        codes = encoded.indices.fill_null(len(encoded.dictionary)).to_numpy(zero_copy_only=False)
+        combined = place * (len(encoded.dictionary) + 1) + codes
+        _, first, place = np.unique(combined, return_index=True, return_inverse=True)
+        place = place.reshape(-1)
+    return first.astype(np.int64), place.astype(np.int64)
+
+
+def with_words(table: pa.Table, name: str, values: Sequence[str | None]) -> pa.Table:
+    """The table with this column of words, in its place or at the end."""
+    field = pa.field(name, WORDS, metadata={"description": DESCRIPTIONS[name]})
+    array = pa.array(values, pa.string()).cast(WORDS)
+    if name in table.column_names:
+        return table.set_column(table.column_names.index(name), field, array)
+    return table.append_column(field, array)
+
+
+__all__ = ["Statements", "Words", "project_table", "unexpressed"]

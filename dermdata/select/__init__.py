@@ -1,0 +1,18 @@
+"""Datasets refined, filtered, folded and sampled: a manifest in, a manifest out.
+
+| column added | meaning |
+|---|---|
+| `label`, `label_reason` | the class in the label space asked for, or why there is none |
+| `refined_from`, `refined_label` | the row whose finer label of the same image was taken, and its own word |
+| `also_in` | keys of the rows that were folded into this one |
+| `ids_as_given` | an id that folding replaced by the one that the same thing has elsewhere |
+"""
+
+from dermdata.select.agreement import Conflict
+from dermdata.select.dedupe import By
+from dermdata.select.refine import NEEDED
+from dermdata.select.result import Selection, Wanted, select, without_class
+from dermdata.select.rows import Dropped
+from dermdata.select.where import where
+
+__all__ = ["NEEDED", "By", "Conflict", "Dropped", "Selection", "Wanted", "select", "where", "without_class"]

@@ -1,0 +1,134 @@
+"""Several rows of one image become one row: the one that says most, which keeps what joined the others to more rows."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dermdata.errors import UsageError
+from dermdata.manifest.schema import SCHEMA
+from dermdata.projection import Statements, words_of
+from dermdata.select.agreement import Conflict, Judge
+from dermdata.select.links import near_hashes
+from dermdata.select.merge import merged
+from dermdata.select.refine import Side, conflict, side
+from dermdata.select.rows import Dropped
+
+By = Literal["id", "exact", "near"]
+COLUMN = {"id": "isic_id", "exact": "sha256", "near": "phash"}
+WHY_NOT = {
+    "id": "no row has an isic_id",
+    "exact": "no row has a sha256: no image is fetched",
+    "near": "no row has a perceptual hash",
+}
+# told in words, in the order in which they decide
+REASONS = (
+    "coarser label",
+    "not confirmed by histopathology",
+    "image is not here",
+    "less metadata",
+    "name order",
+)
+
+
+@dataclass(frozen=True)
+class Deduped:
+    """The folded table, the rows that are gone, and folded rows whose labels contradict each other."""
+
+    table: pa.Table
+    dropped: tuple[Dropped, ...]
+    conflicts: tuple[Conflict, ...]
+
+
+def dedupe(table: pa.Table, by: By, statements: Statements, judge: Judge) -> Deduped:
+    """One row of each image: by `isic_id`, by the bytes (`sha256`), or by perceptual hash (differing in 3 bits at most).
+
+    The finer label stays (deeper, and below the other one); then what histopathology confirms; an image that is
+    here; more metadata; the first dataset by name. UsageError where no row has what is compared.
+    """
+    identity = identities(table, by)
+    if not any(identity) and table.num_rows:
+        raise UsageError(
+            f"cannot --dedupe {by}: {WHY_NOT[by]}", hint="`--dedupe id` compares isic_id, `exact` the files"
+        )
+    rows = side(table, statements)
+    merits = merits_of(table)
+    kept_for: dict[int, int] = {}
+    dropped: list[Dropped] = []
+    conflicts: list[Conflict] = []
+    for name, group in several(identity):
+        best = best_of(group, rows, merits, judge)
+        for row in group:
+            if row != best:
+                kept_for[row] = best
+                dropped.append(
+                    Dropped(
+                        key=rows.keys[row],
+                        kept=rows.keys[best],
+                        reason=reason(row, best, rows, merits, judge),
+                    )
+                )
+        against = [row for row in group if judge.verdict(rows.says(best), rows.says(row)) == "contradicts"]
+        if against:
+            conflicts.append(conflict(name, [(rows, row) for row in (best, *against)]))
+    return Deduped(merged(table, kept_for), tuple(dropped), tuple(conflicts))
+
+
+def identities(table: pa.Table, by: By) -> list[str | None]:
+    """The word that rows of one image share."""
+    column = COLUMN[by]
+    if column not in table.column_names:
+        return [None] * table.num_rows
+    if by != "near":
+        return words_of(table, column).to_pylist()  # type: ignore[no-any-return]
+    hashes = table[column].to_pylist()
+    groups = near_hashes(hashes)
+    return [None if one is None else groups[one] for one in hashes]
+
+
+def several(identity: Sequence[str | None]) -> Iterator[tuple[str, list[int]]]:
+    """Each identity that more than one row has, with its rows."""
+    found: dict[str, list[int]] = {}
+    for row, name in enumerate(identity):
+        if name is not None:
+            found.setdefault(name, []).append(row)
+    yield from ((name, rows) for name, rows in found.items() if len(rows) > 1)
+
+
+# ------------------------------------------------------------------ which one stays
+
+Merit = tuple[bool, bool, int]  # what decides after the label, smaller is better
+
+
+def merits_of(table: pa.Table) -> list[Merit]:
+    """Of each row: not confirmed by histopathology, image not here, fields not filled."""
+    proven = pc.fill_null(pc.equal(words_of(table, "confirmation"), "histopathology"), fill_value=False)
+    here = pc.and_(pc.is_valid(words_of(table, "path")), pc.is_null(words_of(table, "image_problem")))
+    empty = np.zeros(table.num_rows, np.int64)
+    for name in SCHEMA.names:
+        if name in table.column_names:
+            empty += table[name].is_null().to_numpy()
+    merits = zip(proven.to_pylist(), here.to_pylist(), empty.tolist(), strict=True)
+    return [(not is_proven, not is_here, fields) for is_proven, is_here, fields in merits]
+
+
+def best_of(group: Sequence[int], rows: Side, merits: Sequence[Merit], judge: Judge) -> int:
+    """The row that stays: of those that no other one is finer than, the one of most merit (rows are in name order)."""
+    finest = [
+        row
+        for row in group
+        if not any(judge.verdict(rows.says(row), rows.says(other)) == "finer" for other in group)
+    ]
+    return min(finest, key=lambda row: (*merits[row], row))
+
+
+def reason(row: int, best: int, rows: Side, merits: Sequence[Merit], judge: Judge) -> str:
+    """What decided against the row."""
+    if judge.verdict(rows.says(row), rows.says(best)) == "finer":
+        return REASONS[0]
+    differs = [one > other for one, other in zip(merits[row], merits[best], strict=True)]
+    # a row of more merit than the one that stayed was coarser than a third one
+    return REASONS[1 + differs.index(True)] if True in differs else REASONS[-1 if row > best else 0]

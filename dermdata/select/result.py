@@ -1,0 +1,119 @@
+"""The whole selection: refine, name the classes, filter, fold, sample; each step counted."""
+
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from dermdata.errors import UsageError
+from dermdata.projection import REASON, Statements, Words, project_table, words_of
+from dermdata.select.agreement import Conflict, Judge
+from dermdata.select.dedupe import By, dedupe
+from dermdata.select.refine import refine
+from dermdata.select.rows import Dropped, arranged
+from dermdata.select.sample import class_column, sample
+from dermdata.select.where import strangers, where
+from dermdata.vocabulary import Space, Vocabulary
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is asked of the rows."""
+
+    where: str | None = None
+    space: Space | None = None
+    dedupe: By | None = None
+    sample: int | None = None
+    per_class: bool = False
+    seed: int = 0
+
+
+@dataclass(kw_only=True)
+class Selection:
+    """The selected rows, those that another stands for, contradicting labels, and in words what was done."""
+
+    table: pa.Table
+    dropped: tuple[Dropped, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    notes: list[str] = field(default_factory=list)
+
+
+def select(
+    table: pa.Table, wanted: Wanted, vocabulary: Vocabulary, words: Words, refine_with: pa.Table | None = None
+) -> Selection:
+    """The rows of a manifest that are wanted, by dataset and image.
+
+    The condition sees refined labels and classes; folding comes after it, so that a row which it excludes is never
+    the one that stays. UsageError, UnknownName or BadTable for what cannot be done.
+    """
+    if wanted.per_class and wanted.sample is None:
+        raise UsageError("--per-class needs --sample N")
+    rows, twice = arranged(table)
+    done = Selection(table=rows, dropped=twice)
+    if twice:
+        done.notes.append(f"{len(twice):,} rows are in more than one target: taken once")
+    statements, judge = Statements(words, vocabulary), Judge(vocabulary)
+    if refine_with is not None:
+        refining(done, refine_with, statements, judge)
+    if wanted.space:
+        done.table = project_table(done.table, wanted.space, vocabulary, words)
+    if wanted.where:
+        filtering(done, wanted.where, vocabulary)
+    if wanted.dedupe:
+        folding(done, wanted.dedupe, statements, judge)
+    if wanted.sample is not None:
+        sampling(done, wanted.sample, wanted)
+    done.conflicts = once(done.conflicts)
+    return done
+
+
+def refining(done: Selection, others: pa.Table, statements: Statements, judge: Judge) -> None:
+    found = refine(done.table, others, statements, judge)
+    done.table, done.conflicts = found.table, found.conflicts
+    done.notes.append(f"{found.count:,} rows take a finer label of the same image")
+
+
+def filtering(done: Selection, condition: str, vocabulary: Vocabulary) -> None:
+    found = where(done.table, condition, vocabulary)
+    done.notes += strangers(done.table, condition)
+    done.notes.append(f"{found.num_rows:,} of {done.table.num_rows:,} rows are as the condition says")
+    done.table = found
+
+
+def folding(done: Selection, by: By, statements: Statements, judge: Judge) -> None:
+    found = dedupe(done.table, by, statements, judge)
+    done.table, done.dropped = found.table, done.dropped + found.dropped
+    done.conflicts += found.conflicts
+    reasons: dict[str, int] = {}
+    for one in found.dropped:
+        reasons[one.reason] = reasons.get(one.reason, 0) + 1
+    why = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
+    done.notes.append(f"{len(found.dropped):,} rows are folded into others{f' ({why})' if why else ''}")
+
+
+def sampling(done: Selection, count: int, wanted: Wanted) -> None:
+    before = done.table
+    done.table = sample(before, count, wanted.seed, per_class=wanted.per_class)
+    done.notes.append(f"{done.table.num_rows:,} of {before.num_rows:,} rows are sampled (seed {wanted.seed})")
+    if wanted.per_class:
+        lacking = words_of(before, class_column(before)).null_count
+        short = [name for name, have in sizes(before) if have < count]
+        if lacking:
+            done.notes.append(f"{lacking:,} rows have no {class_column(before)} and are in no class")
+        if short:
+            done.notes.append(f"fewer than {count:,} rows in {', '.join(short)}: all of them are taken")
+
+
+def sizes(table: pa.Table) -> list[tuple[str, int]]:
+    """Each class and its rows, by name."""
+    counts = words_of(table, class_column(table)).value_counts().to_pylist()
+    return sorted((one["values"], one["counts"]) for one in counts if one["values"] is not None)
+
+
+def once(conflicts: tuple[Conflict, ...]) -> tuple[Conflict, ...]:
+    """The same rows contradict each other once, whichever of them was looked at first."""
+    return tuple({frozenset(one.keys): one for one in reversed(conflicts)}.values())[::-1]
+
+
+def without_class(table: pa.Table) -> int:
+    """The rows that have no class in the label space."""
+    return int(table.num_rows - words_of(table, REASON).null_count)

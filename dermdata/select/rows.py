@@ -1,0 +1,69 @@
+"""The rows of a selection: their keys, their order, and columns that are set anew."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dermdata.errors import BadTable
+from dermdata.projection import words_of
+
+ALSO_IN, GIVEN = "also_in", "ids_as_given"
+DESCRIPTIONS = {
+    ALSO_IN: "keys of the rows of the same image that were folded into this one",
+    GIVEN: "the source's id where this row took the id that a folded image has elsewhere: column -> id",
+}
+SAME_KEY = "the same row in an earlier target"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dropped:
+    """A row that is not in the selection because another one stands for it."""
+
+    key: str
+    kept: str
+    reason: str
+
+
+def keys_of(table: pa.Table) -> pa.Array:
+    """The key of every row, from `dataset` and `image_id` where it has none; BadTable where it has neither."""
+    joined = pc.binary_join_element_wise(words_of(table, "dataset"), words_of(table, "image_id"), "/")
+    keys = pc.coalesce(words_of(table, "key"), joined)
+    if keys.null_count:
+        raise BadTable(
+            f"{keys.null_count:,} rows have no key",
+            hint="a manifest needs the column key, or dataset and image_id, in each row",
+        )
+    return keys
+
+
+def arranged(table: pa.Table) -> tuple[pa.Table, tuple[Dropped, ...]]:
+    """The rows by dataset and image, each key once: of rows with one key, that of the first target stays."""
+    keys = keys_of(table)
+    by = pa.table(
+        {
+            "dataset": words_of(table, "dataset"),
+            "image": words_of(table, "image_id"),
+            "key": keys,
+            "row": pa.array(range(table.num_rows), pa.int64()),
+        }
+    )
+    order = by.sort_by([(name, "ascending") for name in by.column_names])
+    firsts = order.group_by("key", use_threads=False).aggregate([("row", "min")])["row_min"]
+    kept = order.filter(pc.is_in(order["row"], firsts.combine_chunks()))["row"]
+    twice = keys.filter(pc.invert(pc.is_in(by["row"].combine_chunks(), firsts.combine_chunks())))
+    dropped = tuple(Dropped(key=key, kept=key, reason=SAME_KEY) for key in sorted(twice.to_pylist()))
+    return table.take(kept.combine_chunks()), dropped
+
+
+def with_column(table: pa.Table, name: str, values: Sequence[Any], kind: pa.DataType) -> pa.Table:
+    """The table with these values, in the column's place or at the end, its description kept or given."""
+    array = pa.array(values, kind)
+    if name in table.column_names:
+        place = table.column_names.index(name)
+        field = table.schema.field(place)
+        return table.set_column(place, field.with_type(kind), array)
+    metadata = {"description": DESCRIPTIONS[name]} if name in DESCRIPTIONS else None
+    return table.append_column(pa.field(name, kind, metadata=metadata), array)
