@@ -203,6 +203,26 @@ def test_a_lesion_wise_split_mirrors_the_whole(cache: Path, served: Mirror, tmp_
             assert abs(part[str(diagnosis)] / part.total() - number / rows.num_rows) < 0.001
 
 
+def test_akiec_is_refined_by_isic_2019_and_shared_images_are_folded(
+    cache: Path, served: Mirror, tmp_path: Path
+) -> None:
+    """327 akiec become 130 actinic keratosis and 197 squamous; 10,015 images of two datasets are one row each."""
+    options = ["--cache", cache, *served.options, "select", "ham10000"]
+    done = dermdata(
+        *options, "--refine", "isic-2019", "--show", "conflicts", "-o", tmp_path / "refined.parquet"
+    )
+    assert (done.returncode, done.stdout.count("\n")) == (0, 1), done.stderr  # a header, no contradiction
+    rows = pq.ParquetFile(tmp_path / "refined.parquet").read()
+    akiec = rows.filter([word == "akiec" for word in rows["label_raw"].to_pylist()])
+    assert counts(akiec, "diagnosis") == {"actinic-keratosis": 130, "squamous-cell-carcinoma": 197}
+    assert rows.num_rows - rows["refined_from"].null_count == 327
+    done = dermdata(*options, "isic-2019", "--dedupe", "id", "-o", tmp_path / "folded.parquet")
+    assert done.returncode == 0, done.stderr
+    folded = pq.ParquetFile(tmp_path / "folded.parquet").read()
+    assert folded.num_rows == len(set(folded["isic_id"].to_pylist())) == 33_569
+    assert folded.num_rows - folded["also_in"].null_count == 10_015
+
+
 def test_all_that_is_cached_is_exported_to_parquet(cache: Path, served: Mirror, tmp_path: Path) -> None:
     """45,882 rows of three datasets in one folder that DuckDB and pandas read."""
     import duckdb

@@ -1,0 +1,181 @@
+"""`dermdata select`."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from dermdata.manifest import store
+from label_tables import manifest, row
+
+
+def kept(path: Path, *rows: dict) -> Path:
+    """A manifest file of these rows."""
+    store.write(manifest(*rows), path, {"dataset": rows[0]["dataset"]})
+    return path
+
+
+@pytest.fixture
+def twins(tmp_path: Path) -> tuple[Path, Path]:
+    """Three images that two datasets share, one of them labelled in contradiction."""
+    words = {"1": ("akiec", "SCC"), "2": ("akiec", "AK"), "3": ("nv", "MEL")}
+    return tuple(  # type: ignore[return-value]
+        kept(tmp_path / f"{name}.parquet", *(row(name, n, pair[place], isic_id=f"ISIC_{n}") for n, pair in words.items()))
+        for place, name in enumerate(("ham10000", "isic-2019"))
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["nosuch"], "unknown dataset 'nosuch'"),
+        (["demo", "--where", "agee > 3"], "unknown column 'agee'"),
+        (["demo", "--where", "diagnosis under 'melanom'"], "did you mean melanoma"),
+        (["demo", "--where", "age >"], "character"),
+        (["demo", "--where", "true; drop table images"], "';' is not allowed"),
+        (["demo", "--labels", "ham8"], "did you mean ham7"),
+        (["demo", "--labels", "melanomma,nevus"], "unknown concept 'melanomma'"),
+        (["demo", "--strict"], "--labels"),
+        (["demo", "--per-class"], "--sample"),
+        (["demo", "--sample", "0"], "0"),
+        (["demo", "--dedupe", "near"], "perceptual hash"),
+        (["demo", "--refine", "nosuch"], "unknown dataset 'nosuch'"),
+        (["demo", "--refine", "ham10000"], "ham10000 is not in the cache"),
+        (["demo", "-o", "out.xyz"], "cannot tell the format"),
+        (["-"], "stdin"),
+    ],
+)
+def test_wrong_requests_are_said_in_words(cli: Callable, words: list[str], says: str) -> None:
+    """Exit 2, one line of what is wrong, nothing on stdout that is no table."""
+    cli("fetch", "demo")
+    answer = cli("select", *words)
+    assert answer.code == 2, answer.err
+    assert "error: " in answer.err
+    assert says in answer.err
+    assert "Traceback" not in answer.err
+
+
+def test_strict_writes_nothing_where_a_row_has_no_class(cli: Callable, twins: tuple, tmp_path: Path) -> None:
+    """Exit 1, and what could not be expressed is counted by word; without it the rows are there with a reason."""
+    words = ["select", twins[0], "--labels", "isic8", "-o", tmp_path / "out.parquet"]
+    answer = cli(*words, "--strict")
+    assert answer.code == 1
+    assert not (tmp_path / "out.parquet").exists()
+    assert "2 ham10000 akiec: a lump: AK or SCC" in answer.err
+    assert cli(*words).code == 0
+    rows = pq.ParquetFile(tmp_path / "out.parquet").read().to_pylist()
+    assert [(one["label"], one["label_reason"]) for one in rows] == [
+        (None, "a lump: AK or SCC"), (None, "a lump: AK or SCC"), ("NV", None),
+    ]  # fmt: skip
+
+
+def test_refining_settles_what_strict_refuses_and_tells_contradictions(
+    cli: Callable, twins: tuple, tmp_path: Path
+) -> None:
+    """AK and SCC by ISIC 2019's word; nevus or melanoma is not for us to say."""
+    words = ["select", twins[0], "--refine", twins[1], "--labels", "isic8", "--strict"]
+    answer = cli(*words, "--show", "conflicts", "-f", "json", "-o", tmp_path / "out.jsonl")
+    assert answer.code == 0, answer.err
+    document = json.loads(answer.out)
+    assert document["schema"] == "dermdata.select/1"
+    assert {name: document[name] for name in ("images", "dropped", "conflicts", "unexpressed")} == {
+        "images": 3, "dropped": 0, "conflicts": 1, "unexpressed": 0,
+    }  # fmt: skip
+    assert document["items"][0]["code"] == "label-conflict"
+    assert document["items"][0]["keys"] == ["ham10000/3", "isic-2019/3"]
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [(one["label"], one["refined_from"]) for one in rows] == [
+        ("SCC", "isic-2019/1"), ("AK", "isic-2019/2"), ("NV", None),
+    ]  # fmt: skip
+
+
+def test_doubles_are_folded_and_listed_with_their_reason(cli: Callable, twins: tuple) -> None:
+    """Every row that is gone is named."""
+    answer = cli("select", *twins, "--dedupe", "id", "--show", "dropped", "-f", "csv")
+    assert answer.out.splitlines() == [
+        "key,kept,reason",
+        "ham10000/1,isic-2019/1,coarser label",
+        "ham10000/2,isic-2019/2,coarser label",
+        "isic-2019/3,ham10000/3,name order",
+    ]
+    assert "3 rows are folded into others" in answer.err
+
+
+def test_the_summary_names_each_dataset_also_one_that_nothing_is_left_of(cli: Callable, twins: tuple) -> None:
+    """Given and selected; without -o nothing is written, and it says so."""
+    answer = cli("select", *twins, "--where", "dataset = 'ham10000'", "--format", "tsv")
+    assert answer.out.splitlines() == [
+        "dataset\tgiven\timages\tpatients\tlesions", "ham10000\t3\t3\t\t", "isic-2019\t3\t0\t\t",
+    ]  # fmt: skip
+    assert "nothing written; add -o FILE" in answer.err
+
+
+def test_names_are_keys_of_the_images(cli: Callable, twins: tuple) -> None:
+    """One a line, for xargs."""
+    answer = cli("select", *twins, "--where", "diagnosis under 'melanoma'", "--show", "images", "-f", "names")
+    assert answer.out == "isic-2019/3\n"
+
+
+def test_a_dry_run_writes_nothing(cli: Callable, twins: tuple, tmp_path: Path) -> None:
+    """It shows what would be."""
+    assert cli("select", twins[0], "-o", tmp_path / "out.parquet", "--dry-run").code == 0
+    assert not (tmp_path / "out.parquet").exists()
+
+
+def test_the_history_is_kept_from_command_to_command(cli: Callable, twins: tuple, tmp_path: Path) -> None:
+    """Metadata says how the manifest came to be, each column what it is; the same request gives the same bytes."""
+    one, two = tmp_path / "one.parquet", tmp_path / "two.parquet"
+    cli("select", *twins, "--dedupe", "id", "--where", "age is null", "-o", one)
+    cli("select", one, "--sample", "2", "--seed", "7", "-o", two)
+    history = json.loads(store.metadata_of(store.read(two))["history"])
+    assert [shlex.split(line)[0] for line in history] == ["select", "select"]
+    assert "--where=age is null" in shlex.split(history[0])
+    assert history[1] == f"select {one} --sample=2 --seed=7"
+    assert b"folded into this one" in store.read(two).schema.field("also_in").metadata[b"description"]
+    before = two.read_bytes()
+    cli("select", one, "--sample", "2", "--seed", "7", "-o", two)
+    assert two.read_bytes() == before
+
+
+def test_a_manifest_outlives_csv_and_comes_back(cli: Callable, twins: tuple, tmp_path: Path) -> None:
+    """Added columns too."""
+    assert cli("select", *twins, "--dedupe", "id", "--labels", "ham7", "-o", tmp_path / "out.csv").code == 0
+    answer = cli("select", tmp_path / "out.csv", "--where", "label = 'NV'", "--show", "images", "-f", "names")
+    assert answer.out == "ham10000/3\n", answer.err
+
+
+def test_select_split_and_export_run_as_one_shell_line(cli: Callable, tmp_path: Path) -> None:
+    """Streams between them, no temporary file; stdout carries nothing else."""
+    cli("fetch", "demo")
+    dermdata = f"{shlex.quote(sys.executable)} -m dermdata --cache {shlex.quote(str(tmp_path / 'cache'))}"
+    line = (
+        f"set -o pipefail; {dermdata} select demo --where \"age >= 40 and diagnosis under 'neoplastic'\" "
+        f"--dedupe exact --labels malignancy -o - | {dermdata} split - --by patient -o - | "
+        f"{dermdata} export parquet - -o {shlex.quote(str(tmp_path / 'out'))}"
+    )
+    done = subprocess.run(["bash", "-c", line], capture_output=True, check=False, env=os.environ)
+    assert done.returncode == 0, done.stderr.decode()
+    tables = [pq.ParquetFile(path).read() for path in (tmp_path / "out").glob("*.parquet")]
+    table = pa.concat_tables(tables)
+    assert table.num_rows > 0
+    assert min(table["age"].to_pylist()) >= 40
+    assert None not in table["split"].to_pylist()
+    assert "label" in table.column_names
+    assert "select demo" in json.loads(store.metadata_of(tables[0])["history"])[0]
+
+
+def test_a_reader_that_leaves_early_is_no_fault(cli: Callable, tmp_path: Path) -> None:
+    """`| head` ends quietly."""
+    cli("fetch", "demo")
+    dermdata = f"{shlex.quote(sys.executable)} -m dermdata --cache {shlex.quote(str(tmp_path / 'cache'))}"
+    line = f"{dermdata} select demo -o - | head -c 10 > /dev/null"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, check=False)
+    assert b"Traceback" not in done.stderr
+    assert b"error" not in done.stderr
