@@ -148,6 +148,8 @@ def require_obtainable(dataset: Dataset, *, mirrored: bool = False) -> None:
         raise Unobtainable(f"{dataset.name} cannot be had: {access.evidence}", hint=nearest)
     addressed = [one for one in dataset.files if one.fetch and (one.source or one.urls or mirrored)]
     if not addressed and not dataset.listing:
-        steps = access.steps or f"see {access.url or dataset.homepage}"
-        said = f"{dataset.name} has no files to download: access is by {access.kind}"
-        raise ManualDownload(said, hint=steps)
+        page = access.url or dataset.homepage
+        steps = access.steps or f"see {page}"
+        known = page is None or page in steps
+        said = f"{dataset.name} has no files to download whose addresses the catalog knows (access: {access.kind})"
+        raise ManualDownload(said, hint=steps if known else f"{steps} {page}")
