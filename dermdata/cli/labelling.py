@@ -1,9 +1,11 @@
-"""What a command needs for `--labels SPACE`: the space, and the words that the datasets' labels come from."""
+"""What a command needs for `--labels SPACE`: the space, the words that labels come from, and what fits no class."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
+from dermdata.cli.output import visible
 from dermdata.cli.state import State
+from dermdata.errors import ProblemsFound
 
 if TYPE_CHECKING:
     from dermdata.model import Label
@@ -12,6 +14,58 @@ if TYPE_CHECKING:
 LABELS_HELP = (
     "Name the classes of a label space: ham7, isic8, pad6, malignancy, … or concept,concept+concept,…"
 )
+STRICT_HELP = "Exit 1 and write nothing if a row has no class in SPACE."
+LONGEST = 60  # characters of a label on stderr
+TOLD = 8  # labels without a class that are told one by one
+
+
+def project(state: State, table: Any, space_text: str, *, strict: bool = False) -> Any:
+    """The table with `label` and `label_reason`; what has no class is told on stderr, and is ProblemsFound if `strict`."""
+    from dermdata.projection import project_table, unexpressed
+
+    words = words_of(state, sources_of(table))
+    table = project_table(table, space_of(state, space_text), state.library.vocabulary, words)
+    missing = unexpressed(table)
+    tell_unexpressed(state, missing)
+    if strict:
+        refuse(missing, space_text)
+    return table
+
+
+def sources_of(table: Any) -> set[str]:
+    """The datasets whose words the rows' labels are, those of refined rows included."""
+    from dermdata.projection import REFINED_FROM, words_of
+
+    keys = words_of(table, REFINED_FROM).unique().to_pylist()
+    names = words_of(table, "dataset").unique().to_pylist()
+    return {name for name in (*names, *(key.partition("/")[0] for key in keys if key)) if name}
+
+
+def tell_unexpressed(state: State, missing: Sequence[dict[str, Any]], more: str = "") -> None:
+    """The commonest labels without a class on stderr; `more` says where the rest is listed."""
+    if not missing:
+        return
+    state.say(f"{images_of(missing):,} rows have no class:")
+    for row in missing[:TOLD]:
+        word = row["label_raw"] or row["diagnosis"] or "no label"
+        state.say(f"  {row['images']:,} {row['dataset']} {short(word)}: {row['reason']}")
+    if len(missing) > TOLD:
+        state.say(f"  … and {len(missing) - TOLD:,} more labels{more}")
+
+
+def refuse(missing: Sequence[dict[str, Any]], space_text: str) -> None:
+    """ProblemsFound if there is a row without a class."""
+    if missing:
+        hint = "`dermdata select TARGET… --labels SPACE --show unexpressed` lists them; nothing is written"
+        raise ProblemsFound(f"{images_of(missing):,} rows have no class in {space_text}", hint=hint)
+
+
+def images_of(missing: Iterable[dict[str, Any]]) -> int:
+    return sum(row["images"] for row in missing)
+
+
+def short(text: str) -> str:
+    return visible(text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…")
 
 
 def space_of(state: State, text: str) -> "Space":
