@@ -63,6 +63,7 @@ class UnknownName(UsageError):
         near = nearest(name, known)
         asked = f"did you mean {' or '.join(near)}?" if near else hint
         super().__init__(f"unknown {kind} '{name}'", hint=asked)
+        self.kind = kind
         self.name = name
         self.near = near
 

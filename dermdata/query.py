@@ -1,0 +1,172 @@
+"""SQL over manifests: DuckDB that may read these files and nothing else, and may change nothing.
+
+Each manifest is a view under its name (and under that name with `_` for `-`, which needs no quotes); `images` is
+their union. The engine is locked before it sees a word of the person's SQL: no other file, no network, no
+extension, no setting; what does not fit into memory goes to the scratch folder.
+"""
+
+import datetime
+import decimal
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from dermdata.errors import BadTable, StorageError, UnknownName, UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+UNION = "images"
+MEMORY = "2GB"
+BATCH = 4096  # rows that are in memory as Python values at a time
+QUOTES = 'a name with - stands in double quotes ("pad-ufes-20") or with _ (pad_ufes_20)'
+READ_ONLY = "`query` only reads: SELECT, WITH, DESCRIBE, SUMMARIZE; `select`, `split` and `export` write"
+
+
+class Query:
+    """Manifests as tables of a locked database; use as a context manager."""
+
+    def __init__(self, sources: "Mapping[str, Path | pa.Table]", scratch: Path) -> None:
+        self.names = tuple(sources)
+        self._connection = duckdb.connect(":memory:")
+        self._lock([source for source in sources.values() if isinstance(source, Path)], scratch)
+        for name, source in sources.items():
+            self._show(name, source)
+        if sources:
+            parts = " UNION ALL BY NAME ".join(f"FROM {quoted(name)}" for name in sources)
+            if tuple(sources) != (UNION,):
+                self._connection.execute(f"CREATE VIEW {UNION} AS {parts}")
+
+    def __enter__(self) -> "Query":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def rows(self, sql: str) -> tuple[list[str], Iterator[dict[str, Any]]]:
+        """The answer's columns, and its rows as plain values, read while they are used."""
+        asked = self._ask(sql)
+        names = distinct([one[0] for one in asked.description or ()])
+        return names, self._read(asked, names)
+
+    def table(self, sql: str) -> "pa.Table":
+        """The answer as an Arrow table."""
+        self._require_one_read(sql)
+        try:
+            return self._connection.sql(sql).to_arrow_table()
+        except duckdb.Error as error:
+            raise self._complaint(error) from error
+
+    # ------------------------------------------------------------------ opening
+
+    def _lock(self, files: Sequence[Path], scratch: Path) -> None:
+        settings = {
+            "allowed_paths": [str(path.absolute()) for path in files],
+            "temp_directory": str(scratch),
+            "memory_limit": MEMORY,
+            "python_enable_replacements": False,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "enable_external_access": False,
+            "TimeZone": "UTC",
+            "lock_configuration": True,
+        }
+        for name, value in settings.items():
+            self._connection.execute(f"SET {name} = {value!r}")
+
+    def _show(self, name: str, source: "Path | pa.Table") -> None:
+        if isinstance(source, Path):
+            literal = str(source.absolute()).replace("'", "''")
+            relation = f"read_parquet(['{literal}'])"
+        else:
+            relation = quoted(f"rows of {name}")
+            self._connection.register(f"rows of {name}", source)
+        try:
+            for view in dict.fromkeys((name, name.replace("-", "_"))):
+                self._connection.execute(f"CREATE VIEW {quoted(view)} AS FROM {relation}")
+        except duckdb.Error as error:
+            raise BadTable(f"{source} cannot be read as a table: {first(str(error))}") from error
+
+    # ------------------------------------------------------------------ asking
+
+    def _ask(self, sql: str) -> duckdb.DuckDBPyConnection:
+        self._require_one_read(sql)
+        try:
+            return self._connection.execute(sql)
+        except duckdb.Error as error:
+            raise self._complaint(error) from error
+
+    def _require_one_read(self, sql: str) -> None:
+        try:
+            statements = self._connection.extract_statements(sql)
+        except duckdb.Error as error:
+            raise self._complaint(error) from error
+        if len(statements) != 1:
+            raise UsageError(f"one query at a time, not {len(statements)}", hint=READ_ONLY)
+        if statements[0].type not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
+            what = statements[0].type.name.replace("_", " ")
+            raise UsageError(f"{what} is not for `query`", hint=READ_ONLY)
+
+    def _read(self, asked: duckdb.DuckDBPyConnection, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+        try:
+            while rows := asked.fetchmany(BATCH):
+                for row in rows:
+                    yield dict(zip(names, map(plain, row), strict=True))
+        except duckdb.Error as error:
+            raise self._complaint(error) from error
+
+    def _complaint(self, error: duckdb.Error) -> Exception:
+        """DuckDB's words without its class, as one line, and what to try next."""
+        text, _, place = str(error).partition("\n\nLINE ")
+        what = re.sub(r"\A[A-Z]\w+(?: \w+)* Error: ", "", text)
+        table = re.search(r"Table with name (\S+) does not exist", what)
+        if table:
+            return UnknownName("table", table[1], [*self.names, *([UNION] if self.names else [])])
+        column = re.search(r'Referenced column "([^"]+)" (?:was )?not found', what)
+        if column:
+            near = re.findall(r'"([^"]+)"', what[column.end() :])
+            return UnknownName("column", column[1], near, hint=None)
+        if isinstance(error, duckdb.PermissionException):
+            return UsageError("the query may only read the manifests", hint=READ_ONLY)
+        if isinstance(error, duckdb.OutOfMemoryException):
+            return StorageError(f"the query needs more than {MEMORY}: {first(what)}", hint="ask for less")
+        where = f" (line {place.split(':')[0]})" if place[:1].isdigit() and not place.startswith("1:") else ""
+        hint = QUOTES if 'near "-"' in what else None
+        return UsageError(f"the query is wrong{where}: {first(what)}", hint=hint)
+
+
+def first(text: str) -> str:
+    return text.strip().split("\n")[0]
+
+
+def quoted(name: str) -> str:
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Column names of which no two are the same: rows are told by them."""
+    seen: dict[str, int] = {}
+    found = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        found.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+    return found
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON knows it: dates as ISO 8601, bytes in hexadecimal, decimals as numbers."""
+    if isinstance(value, dict):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    if isinstance(value, decimal.Decimal):
+        return float(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
