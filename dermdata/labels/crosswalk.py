@@ -82,6 +82,16 @@ def parse_labels(text: str, where: str = "labels.tsv") -> tuple[Label, ...]:
     return tuple(labels.values())
 
 
+def write_labels(labels: Iterable[Label]) -> str:
+    """The text of a `labels.tsv` with these rows; `parse_labels` gives them back."""
+    return tsv.write(HEADER, map(row_of, labels))
+
+
+def row_of(label: Label) -> list[str]:
+    words = (label.field, label.raw_label, label.concept, label.predicate, label.malignancy or "")
+    return [*words, "|".join(label.members), label.note or ""]
+
+
 def label_of(row: list[str]) -> Label:
     field, raw, concept, predicate, malignancy, members, note = row
     return Label(
