@@ -1,18 +1,20 @@
 """What a command needs for `--labels SPACE`: the space, the words that labels come from, and what fits no class."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermdata.cli.output import visible
 from dermdata.cli.state import State
-from dermdata.errors import ProblemsFound
+from dermdata.errors import BadTable, ProblemsFound
 
 if TYPE_CHECKING:
     from dermdata.model import Label
     from dermdata.vocabulary import Space
 
 LABELS_HELP = (
-    "Name the classes of a label space: ham7, isic8, pad6, malignancy, … or concept,concept+concept,…"
+    "Name the classes of a label space: ham7, isic8, pad6, malignancy, …, a file (.toml, .tsv, .txt), "
+    "or concept,concept+concept,…"
 )
 STRICT_HELP = "Exit 1 and write nothing if a row has no class in SPACE."
 LONGEST = 60  # characters of a label on stderr
@@ -69,14 +71,27 @@ def short(text: str) -> str:
 
 
 def space_of(state: State, text: str) -> "Space":
-    """A named space of the catalog, or one written as `a,b+c`; UnknownName with near names."""
+    """A named space of the catalog, one in a file, or one written as `a,b+c`; UnknownName with near names."""
     from dermdata.vocabulary import parse_space, parse_spaces
+    from dermdata.vocabulary.space_files import SUFFIXES, parse_space_file
 
-    path = state.catalog.vocabulary_file("spaces.toml")
     vocabulary = state.library.vocabulary
+    if text.endswith(SUFFIXES):
+        return parse_space_file(text_of(Path(text), "label space"), text, vocabulary)
+    path = state.catalog.vocabulary_file("spaces.toml")
     return parse_space(
         text, vocabulary, parse_spaces(path.read_text(encoding="utf-8"), vocabulary, str(path))
     )
+
+
+def text_of(path: Path, what: str) -> str:
+    """A person's own file as text; BadTable if it is not there or not UTF-8."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise BadTable(f"no {what} at {path}", hint="give the path of a file") from error
+    except UnicodeDecodeError as error:
+        raise BadTable(f"{path} is not UTF-8: {error}", hint="save it as UTF-8") from error
 
 
 def words_of(state: State, names: Iterable[str]) -> "dict[str, list[Label]]":

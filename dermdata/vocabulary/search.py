@@ -4,6 +4,7 @@ Spelling is compared without case, accents and punctuation here and nowhere else
 string is the key.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ PUNCTUATION = str.maketrans(dict.fromkeys("-_/,;:()[]|'\u2019\"=", " "))
 WHOLE, FIRST_WORDS, PREFIX, ALL_WORDS = 1.0, 0.9, 0.8, 0.7
 COVERED = 0.1  # the part of a score that depends on how much of the name the text covers
 RAW_WORD, TYPO = 0.95, 0.6
+CODED = 0.98
+ACROSS = 0.6  # all words of the text, some of them from names of wider concepts
+# a wrong digit is another disease: codes are never taken for misspelt ones
+CODE = re.compile(r"(?P<icd>[a-z]\d[\da-z](\.[\da-z]{1,4})?)|(doid:)?(?P<doid>\d+)")
 LOOKS_ALIKE = 0.8  # difflib's ratio from which a word counts as misspelt
 
 
@@ -29,12 +34,18 @@ class Hit:
 
 
 def find(text: str, vocabulary: Vocabulary, labels: Iterable[Label] = (), limit: int = 20) -> list[Hit]:
-    """The best fitting concepts, each once; misspelt text is tried only when nothing else fits."""
+    """The best fitting concepts, each once; misspelt text is tried only when nothing else fits.
+
+    A code finds what has it, else what has the wider code: C43.9 is C43 where nothing is finer.
+    """
     wanted = plain(text)
     if not wanted:
         return []
-    names = list(all_names(vocabulary, labels))
-    hits = list(fitting(wanted, names)) or misspelt(wanted, names)
+    if code := CODE.fullmatch(text.strip().lower()):
+        hits = list(coded(code, vocabulary))
+    else:
+        names = list(all_names(vocabulary, labels))
+        hits = list(fitting(wanted, names)) or list(across(wanted, vocabulary)) or misspelt(wanted, names)
     order = {concept.id: place for place, concept in enumerate(vocabulary)}
     hits.sort(key=lambda hit: (-hit.score, len(vocabulary.path(hit.concept)), order[hit.concept]))
     first: dict[str, Hit] = {}
@@ -61,7 +72,47 @@ def own_names(concept: Concept) -> Iterator[tuple[str, float]]:
         yield synonym, 0.99
     for code in (concept.icd10cm, concept.doid):
         if code:
-            yield code, 0.98
+            yield code, CODED
+
+
+def coded(code: re.Match[str], vocabulary: Vocabulary) -> Iterator[Hit]:
+    """The concepts of an ICD-10-CM or Disease Ontology code; a code that is not there as the one above it."""
+    wanted = code["icd"] or f"doid:{code['doid']}"
+    known = [
+        (one.id, name, name.lower())
+        for one in vocabulary
+        for name in (one.icd10cm, one.doid)
+        if name is not None
+    ]
+    end = len(wanted)
+    shortest = len("c43") if code["icd"] else end
+    while end >= shortest:
+        found = [(ident, name) for ident, name, low in known if low == wanted[:end]]
+        found = found or [(ident, name) for ident, name, low in known if low.startswith(f"{wanted[:end]}.")]
+        if found:
+            yield from (Hit(ident, name, round(CODED * end / len(wanted), 3)) for ident, name in found)
+            return
+        end = len(wanted[: end - 1].rstrip("."))
+
+
+def across(wanted: str, vocabulary: Vocabulary) -> Iterator[Hit]:
+    """Concepts that have every word of the text in their names or in those above them: `SCC in situ`, `BCC nodular`.
+
+    At least one of the words is the concept's own; those of wider concepts only say where it lies.
+    """
+    words = set(wanted.split())
+    own = {one.id: own_words(one) for one in vocabulary}
+    for one in vocabulary:
+        around = {word for above in vocabulary.path(one.id) for word in own[above]}
+        above = {word for wider in vocabulary.ancestors(one.id) for word in own[wider]}
+        if words <= around and not words <= above:
+            yield Hit(one.id, one.label, ACROSS)
+
+
+def own_words(concept: Concept) -> set[str]:
+    """The words of all its names, without what stands in brackets: `(in situ or invasive)` names its children."""
+    names = (re.sub(r"\(.*?\)", "", name) for name, _ in own_names(concept))
+    return {word for name in names for word in plain(name).split()}
 
 
 def plain(text: str) -> str:

@@ -151,21 +151,31 @@ def own_malignancy(concept: str, vocabulary: Vocabulary) -> str | None:
 
 
 def parse_space(text: str, vocabulary: Vocabulary, named: Mapping[str, Space]) -> Space:
-    """A space by name, or `a,b+c`: a class for a, one for b and c together; UnknownName with near names."""
+    """A space by name, or `a,b+c,NAME=d+e`: a class for a, one for b and c together, one of d and e called NAME.
+
+    UnknownName with near names.
+    """
     if text in named:
         return named[text]
-    names = [part.strip() for part in text.split(",")]
-    if not all(names) or len(set(names)) < len(names):
+    classes = dict(class_of_text(part) for part in text.split(","))
+    if not all(map(all, classes.values())) or not all(classes) or len(classes) <= text.count(","):
         raise UsageError(f"'{text}' is no label space", hint="name one, or write concept,concept,…")
-    for concept in (one for name in names for one in name.split("+")):
+    for concept in (one for items in classes.values() for one in items):
         if concept not in vocabulary:
-            kind = "label space" if len(names) == 1 and "+" not in text else "concept"
+            kind = "concept" if set("+,=") & set(text) else "label space"
             known = [*named, *(one.id for one in vocabulary)]
             raise UnknownName(kind, concept, known, hint=f"the named spaces are {', '.join(named)}")
-    space = Space(text, {name: tuple((one, None) for one in name.split("+")) for name in names})
+    space = Space(text, {name: tuple((one, None) for one in items) for name, items in classes.items()})
     if len(space.at) < sum(len(items) for items in space.classes.values()):
         raise UsageError(f"'{text}' names a concept twice")
     return space
+
+
+def class_of_text(text: str) -> tuple[str, list[str]]:
+    """`melanoma`, `a+b` or `NAME = a + b`; a class without a name is called by its concepts."""
+    name, sign, concepts = text.partition("=")
+    items = [one.strip() for one in (concepts if sign else name).split("+")]
+    return name.strip() if sign else "+".join(items), items
 
 
 def parse_spaces(
