@@ -60,6 +60,20 @@ class Forced:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Wider:
+    """Labels of one meaning that hold others whole, which for that share their class."""
+
+    labels: tuple[Counted, ...]
+    into: str  # id of the class
+    holds: tuple[Counted, ...]
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """What a lump may mean; empty for a concept that is just wider."""
+        return next((one.label.members for one in self.labels if one.label.members), ())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
     """One line of the trade-off: to have this many classes or more, at least these images are lost."""
 
@@ -76,6 +90,7 @@ class Alignment:
     unassigned: tuple[Unassigned, ...]
     tradeoff: tuple[Choice, ...]
     forced: tuple[Forced, ...]
+    wider: tuple[Wider, ...]
 
     def space(self, name: str = "aligned") -> Space:
         """The classes as a label space: every assigned label projects to its class."""
@@ -96,6 +111,11 @@ class Group:
         counts = [one.count for one in self.labels]
         return None if None in counts else sum(filter(None, counts))
 
+    def price(self, vocabulary: Vocabulary) -> int | None:
+        """`images`, but a catch-all counts as far as is known: it is not in the space anyway."""
+        known = sum(one.count or 0 for one in self.labels)
+        return known if all(catch_all(one.label, vocabulary) for one in self.labels) else self.images
+
 
 def align(
     rows: Iterable[Row], vocabulary: Vocabulary, *, max_loss: float | None = None, keep_all: bool = False
@@ -112,7 +132,7 @@ def align(
         raise UsageError(f"a loss of {max_loss} is no share", hint="write a number from 0 to 1")
     counted = sorted((Counted(dataset=a, label=b, count=c) for a, b, c in rows), key=lambda one: one.key)
     extents = Extents(vocabulary)
-    choices = tradeoff(grouped(counted, extents))
+    choices = tradeoff(grouped(counted, extents), vocabulary)
     if keep_all:
         left_out: dict[Counted, str] = {}
     elif max_loss is None:
@@ -128,6 +148,7 @@ def align(
         unassigned=tuple(Unassigned(label=one, reason=why + spans[one]) for one, why in left_out.items()),
         tradeoff=choices,
         forced=tuple(forced_merges(kept, extents)),
+        wider=tuple(wider_ones(kept, extents)),
     )
 
 
@@ -178,13 +199,14 @@ def within(max_loss: float, counted: Sequence[Counted], choices: Sequence[Choice
     return dict.fromkeys(best.labels, "left out for a finer space") if best else {}
 
 
-def tradeoff(groups: Sequence[Group]) -> tuple[Choice, ...]:
+def tradeoff(groups: Sequence[Group], vocabulary: Vocabulary) -> tuple[Choice, ...]:
     """For each number of classes, the least images to leave out, and which labels.
 
     The first line leaves nothing out; a number that costs no less than a higher one is not listed.
     """
     choices = []
-    best = worthwhile(frontier([one.extent for one in groups], [one.images for one in groups]))
+    prices = [one.price(vocabulary) for one in groups]
+    best = worthwhile(frontier([one.extent for one in groups], prices))
     for classes, (cost, left) in sorted(best.items()):
         labels = sorted((one for place in left for one in groups[place].labels), key=lambda one: one.key)
         choices.append(Choice(classes=classes, images_left_out=cost, labels=tuple(labels)))
@@ -203,4 +225,15 @@ def forced_merges(groups: Sequence[Group], extents: Extents) -> Iterable[Forced]
                 yield Forced(labels=group.labels, into="+".join(whole), without=tuple(without))
 
 
-__all__ = ["AlignedClass", "Alignment", "Choice", "Counted", "Forced", "Row", "Unassigned", "align"]
+def wider_ones(groups: Sequence[Group], extents: Extents) -> Iterable[Wider]:
+    """Each group of labels that holds others of its class whole."""
+    for part in parts(groups):
+        whole = "+".join(covered(part, extents))
+        for group in part:
+            inside = [one for one in part if one is not group and not one.extent & ~group.extent]
+            if inside:
+                holds = sorted((label for one in inside for label in one.labels), key=lambda one: one.key)
+                yield Wider(labels=group.labels, into=whole, holds=tuple(holds))
+
+
+__all__ = ["AlignedClass", "Alignment", "Choice", "Counted", "Forced", "Row", "Unassigned", "Wider", "align"]

@@ -1,6 +1,7 @@
 """What a command needs for `--labels SPACE`: the space, the words that labels come from, and what fits no class."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from dermdata.cli.state import State
 from dermdata.errors import BadTable, ProblemsFound
 
 if TYPE_CHECKING:
-    from dermdata.model import Label
+    from dermdata.model import Dataset, Label
     from dermdata.vocabulary import Space
 
 LABELS_HELP = (
@@ -94,14 +95,51 @@ def text_of(path: Path, what: str) -> str:
         raise BadTable(f"{path} is not UTF-8: {error}", hint="save it as UTF-8") from error
 
 
-def words_of(state: State, names: Iterable[str]) -> "dict[str, list[Label]]":
-    """Of each dataset that the catalog knows, the crosswalk rows of the fields that its tables take labels from."""
+def fields_of(dataset: "Dataset") -> set[str]:
+    """The crosswalk fields that the dataset's own tables take labels from; none where it has no table with labels."""
     from dermdata.catalog.compile import label_field
 
+    return {found for one in dataset.table if (found := label_field(one.label_field, one.columns))}
+
+
+def words_of(state: State, names: Iterable[str]) -> "dict[str, list[Label]]":
+    """Of each dataset that the catalog knows, the crosswalk rows of the fields that its tables take labels from."""
     words = {}
     for name in names:
         if name in state.catalog:
             dataset = state.catalog[name]
-            fields = {label_field(table.label_field, table.columns) for table in dataset.table}
+            fields = fields_of(dataset)
             words[name] = [row for row in state.library.crosswalk(dataset) if row.field in fields]
     return words
+
+
+# ------------------------------------------------------------------ counts
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The images of a dataset's words; `complete` where a word that is not among them has none."""
+
+    words: Mapping[str, int]
+    complete: bool
+
+    def of(self, word: str) -> int | None:
+        """The word's images; None where nobody stated them."""
+        return self.words.get(word, 0 if self.complete else None)
+
+
+def counts_of(state: State, dataset: "Dataset") -> Counts:
+    """The rows of the cached manifest by word, else what the catalog states; graded labels are not counted by row."""
+    if not state.cache.folder(dataset).manifest.exists():
+        return Counts(dataset.counts.labels, complete=False)
+    from dermdata.cli.target import load
+    from dermdata.projection import words_of as column
+
+    table = load(state, [dataset.name], ["label_raw", "differential"]).table
+    words = column(table, "label_raw")
+    graded = "differential" in table.column_names and table["differential"].null_count < table.num_rows
+    if graded or words.null_count == len(words):
+        return Counts(dataset.counts.labels, complete=False)
+    return Counts(
+        {one["values"]: one["counts"] for one in words.drop_null().value_counts().to_pylist()}, complete=True
+    )

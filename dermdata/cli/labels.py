@@ -1,57 +1,35 @@
-"""`dermdata labels`: the diagnosis vocabulary, and how one dataset's words map into it."""
+"""`dermdata labels`: the diagnosis vocabulary, and how datasets' words map into it."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dermdata.cli.complete import dataset_names
-from dermdata.cli.output import FormatOption, emit
+from dermdata.cli.labels_align import align
+from dermdata.cli.labels_map import map_
+from dermdata.cli.output import FormatOption, console, emit, visible
 from dermdata.cli.state import State, state_of
-from dermdata.errors import UnknownName, UsageError
+from dermdata.errors import UnknownName
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
+
+    from dermdata.model import Label
+    from dermdata.vocabulary import Vocabulary
 
 app = typer.Typer(
     no_args_is_help=True, help="The diagnosis vocabulary and how each dataset's words map into it."
 )
-MAP_KEYS = (
-    "dataset",
-    "field",
-    "raw_label",
-    "concept",
-    "name",
-    "predicate",
-    "members",
-    "malignancy",
-    "count",
-    "note",
-)
-MAP_SHOWN = ("raw_label", "count", "predicate", "concept", "malignancy", "members")
 FIND_KEYS = ("concept", "name", "path", "malignancy", "matched", "score")
-ALIGN_KEYS = ("id", "name", "concepts", "labels", "images")
-TREE_KEYS = ("concept", "name", "parent", "level", "malignancy", "synonyms")
+TREE_KEYS = ("concept", "name", "parent", "level", "malignancy", "synonyms", "images")
+REVIEW_KEYS = ("dataset", "field", "raw_label", "concept", "name", "count", "reason")
+DIFF_KEYS = ("kind", "what", "name", "raw_label", "part", "old", "new")
+Images = Mapping[str, int]  # concept -> cached images of it or of what is below it
 
-
-@app.command("map")
-def map_(
-    ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=dataset_names)],
-    form: FormatOption = None,
-) -> None:
-    """How one dataset's own words map to concepts."""
-    state = state_of(ctx)
-    dataset = state.catalog[name]
-    vocabulary = vocabulary_of(state)
-    rows = [
-        {**vars_of(label), "dataset": dataset.name, "name": vocabulary.name(label.concept),
-         "count": dataset.counts.labels.get(label.raw_label)}
-        for label in rows_of(state, dataset.name)
-    ]  # fmt: skip
-    if not rows:
-        raise UsageError(
-            f"{dataset.name} has no label words", hint=f"`dermdata info {dataset.name}` says what it has"
-        )
-    emit(rows, MAP_KEYS, form, "labels map", shown=MAP_SHOWN, color=state.color)
+app.command("map")(map_)
 
 
 @app.command()
@@ -65,8 +43,8 @@ def find(
     from dermdata.vocabulary import find
 
     state = state_of(ctx)
-    vocabulary = vocabulary_of(state)
-    labels = [label for name in state.catalog for label in rows_of(state, name)]
+    vocabulary = state.library.vocabulary
+    labels = (label for name in state.catalog for label in rows_of(state, name))
     hits = find(" ".join(text), vocabulary, labels, limit)
     rows = [
         {"concept": hit.concept, "name": vocabulary.name(hit.concept), "path": list(vocabulary.path(hit.concept)),
@@ -82,7 +60,7 @@ def find(
         color=state.color,
     )
     if not rows:
-        state.say(f"no concept is called '{' '.join(text)}'; `dermdata labels tree` shows all")
+        state.say(f"no concept is called '{visible(' '.join(text))}'; `dermdata labels tree` shows all")
 
 
 @app.command()
@@ -92,156 +70,146 @@ def tree(
     depth: Annotated[int | None, typer.Option(min=1, help="How many levels.", metavar="N")] = None,
     form: FormatOption = None,
 ) -> None:
-    """The diagnosis tree."""
-    import sys
-
+    """The diagnosis tree, with how many cached images are of each concept or of what is below it."""
     state = state_of(ctx)
-    vocabulary = vocabulary_of(state)
+    vocabulary = state.library.vocabulary
     start = concept or vocabulary.root
     if start not in vocabulary:
-        raise UnknownName("concept", start, [one.id for one in vocabulary])
-    found = list(below(vocabulary, start, depth))
-    if form is None and sys.stdout.isatty():
-        form = "table"
-    if form == "table":
-        for one, level in found:
-            sys.stdout.write(f"{'  ' * level}{vocabulary.name(one)} ({one})\n")
+        known = [one.id for one in vocabulary]
+        raise UnknownName("concept", start, known, hint="`dermdata labels find TEXT` searches the vocabulary")
+    images = cached_images(state, vocabulary)
+    if form == "table" or (form is None and sys.stdout.isatty()):
+        console(sys.stdout, state.color).print(drawn(vocabulary, start, depth, images))
         return
-    rows = [
+    rows = (
         {"concept": one, "name": vocabulary.name(one), "parent": vocabulary[one].parent, "level": vocabulary[one].level,
-         "malignancy": vocabulary.malignancy(one), "synonyms": list(vocabulary[one].synonyms)}
-        for one, _ in found
-    ]  # fmt: skip
+         "malignancy": vocabulary.malignancy(one), "synonyms": list(vocabulary[one].synonyms),
+         "images": None if images is None else images.get(one, 0)}
+        for one in below(vocabulary, start, depth)
+    )  # fmt: skip
     emit(rows, TREE_KEYS, form, "labels tree", color=state.color)
 
 
+app.command()(align)
+
+
 @app.command()
-def align(
+def review(
     ctx: typer.Context,
-    names: Annotated[list[str], typer.Argument(metavar="NAME…", autocompletion=dataset_names)],
-    max_loss: Annotated[
-        str | None,
-        typer.Option(help="Leave out labels of at most this share of the images: 2% or 0.02.", metavar="P"),
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME…]", autocompletion=dataset_names, help="Only of these datasets."),
     ] = None,
-    keep_all: Annotated[
-        bool, typer.Option("--keep-all", help="Leave no label out, whatever it glues.")
-    ] = False,
     form: FormatOption = None,
 ) -> None:
-    """The finest label set that several datasets share without ambiguity."""
-    from dermdata.alignment import align
+    """The words whose concept a dermatologist should decide, and why."""
+    from dermdata.labels.review import parse_review
 
     state = state_of(ctx)
-    datasets = [state.catalog[name] for name in dict.fromkeys(names)]
+    vocabulary = state.library.vocabulary
+    wanted = {state.catalog[name].name for name in names or ()}
+    path = state.catalog.vocabulary_file("review.tsv")
+    doubts = parse_review(path.read_text(encoding="utf-8"), vocabulary, str(path))
     rows = [
-        (one.name, label, one.counts.labels.get(label.raw_label))
-        for one in datasets
-        for label in rows_of(state, one.name)
-        if label.field in used_fields(one)
+        {key: getattr(one, key, None) for key in REVIEW_KEYS}
+        | {"name": vocabulary.name(one.concept) if one.concept else None}
+        for one in doubts
+        if not wanted or one.dataset in wanted
     ]
-    if not rows:
-        raise UsageError(
-            f"{', '.join(names)} have no label words", hint="`dermdata info NAME` says what they have"
-        )
-    found = align(rows, vocabulary_of(state), max_loss=share(max_loss), keep_all=keep_all)
-    beside = {
-        "unassigned": [{**counted(one.label), "reason": one.reason} for one in found.unassigned],
-        "tradeoff": [
-            {
-                "classes": one.classes,
-                "images_left_out": one.images_left_out,
-                "labels": list(map(counted, one.labels)),
-            }
-            for one in found.tradeoff
-        ],
-    }
-    items: list[dict[str, Any]] = [
-        {"id": one.id, "name": one.name, "concepts": list(one.concepts), "images": one.images,
-         "labels": list(map(counted, one.labels))}
-        for one in found.classes
-    ]  # fmt: skip
-    if form in ("json", "jsonl"):
-        emit(items, ALIGN_KEYS, form, "labels align", beside=beside)
-        return
-    shown = [{**item, "labels": spoken(item["labels"]), "concepts": item["concepts"]} for item in items]
-    emit(shown, ALIGN_KEYS, form, "labels align", shown=("id", "images", "labels"), color=state.color)
-    for unassigned in found.unassigned:
-        state.say(f"left out: {spoken([counted(unassigned.label)])}: {unassigned.reason}")
-    for forced in found.forced:
-        state.say(f"{spoken(list(map(counted, forced.labels)))} forces {forced.into} into one class")
-    for choice in found.tradeoff:
-        state.say(f"{choice.classes} classes: {choice.images_left_out:,} images left out")
+    emit(
+        rows,
+        REVIEW_KEYS,
+        form,
+        "labels review",
+        shown=("dataset", "raw_label", "concept", "reason"),
+        color=state.color,
+    )
+    state.say(f"{len(rows):,} rows want a dermatologist; docs/labels.md says how to answer")
 
 
-def used_fields(dataset: Any) -> set[str]:
-    """The crosswalk fields that the dataset's own tables use; all of them where it has none."""
-    fields = {table.label_field or "/".join(table.columns.get("label_raw", ())) for table in dataset.table}
-    return fields - {""} or Everything()
+@app.command()
+def diff(
+    ctx: typer.Context,
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="A catalog folder.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Another one.")],
+    form: FormatOption = None,
+) -> None:
+    """What differs between the concepts, words and label spaces of two catalog folders."""
+    from dermdata.labels.changes import changes, read_version
+
+    state = state_of(ctx)
+    bundled = state.library.vocabulary
+    found = changes(read_version(old, bundled), read_version(new, bundled))
+    emit(
+        [{key: getattr(one, key) for key in DIFF_KEYS} for one in found],
+        DIFF_KEYS,
+        form,
+        "labels diff",
+        color=state.color,
+    )
+    state.say(tally((one.kind, one.what) for one in found))
 
 
-class Everything(set[str]):
-    """A set that holds every word."""
-
-    def __contains__(self, _: object) -> bool:
-        return True
+# ------------------------------------------------------------------ the tree
 
 
-def counted(one: Any) -> dict[str, Any]:
-    return {
-        "dataset": one.dataset,
-        "field": one.label.field,
-        "raw_label": one.label.raw_label,
-        "count": one.count,
-    }
-
-
-def spoken(labels: list[dict[str, Any]]) -> str:
-    def count(one: dict[str, Any]) -> str:
-        return f" ({one['count']:,})" if one["count"] is not None else ""
-
-    return ", ".join(f"{one['dataset']} {one['raw_label']}{count(one)}" for one in labels)
-
-
-def share(text: str | None) -> float | None:
-    """`2%` or `0.02` as a number from 0 to 1."""
-    if text is None:
-        return None
-    try:
-        part = float(text.rstrip("%")) / (100 if text.endswith("%") else 1)
-    except ValueError as error:
-        raise UsageError(f"'{text}' is no share", hint="write 2% or 0.02") from error
-    if not 0 <= part <= 1:
-        raise UsageError(f"{text} is not between 0 and 100 %", hint="write 2% or 0.02")
-    return part
-
-
-def below(vocabulary: Any, concept: str, depth: int | None, level: int = 0) -> Iterator[tuple[str, int]]:
-    yield concept, level
-    if depth is None or level < depth:
+def below(vocabulary: "Vocabulary", concept: str, depth: int | None) -> Iterator[str]:
+    yield concept
+    if depth != 0:
         for child in vocabulary.children(concept):
-            yield from below(vocabulary, child, depth, level + 1)
+            yield from below(vocabulary, child, None if depth is None else depth - 1)
 
 
-def vocabulary_of(state: State) -> Any:
-    from dermdata.vocabulary import parse
+def drawn(vocabulary: "Vocabulary", concept: str, depth: int | None, images: Images | None) -> "Tree":
+    from rich.text import Text
+    from rich.tree import Tree
 
-    path = state.catalog.vocabulary_file("concepts.tsv")
-    return parse(path.read_text(encoding="utf-8"), str(path))
+    count = (images or {}).get(concept, 0)
+    line = Text(visible(vocabulary.name(concept)))
+    line.append(f" {concept}", style="dim")
+    line.append(f" {count:,}" if count else "", style="bold cyan")
+    branch = Tree(line, guide_style="dim")
+    if depth != 0:
+        for child in vocabulary.children(concept):
+            branch.add(drawn(vocabulary, child, None if depth is None else depth - 1, images))
+    return branch
 
 
-def rows_of(state: State, name: str) -> list[Any]:
+def cached_images(state: State, vocabulary: "Vocabulary") -> Images | None:
+    """Concept -> cached images at or below it; None when nothing is cached."""
+    there = (name for name in sorted(state.cache.cached_names()) if name in state.catalog)
+    names = [name for name in there if state.cache.folder(state.catalog[name]).manifest.exists()]
+    if not names:
+        return None
+    from dermdata.cli.target import load
+    from dermdata.projection import words_of
+
+    state.say(f"images of {', '.join(names)}")
+    column = words_of(load(state, names, ["diagnosis"]).table, "diagnosis").drop_null()
+    known = {one["values"]: one["counts"] for one in column.value_counts().to_pylist()}
+    # a concept of an older vocabulary has no place in this tree
+    return {
+        name: round(count)
+        for name, count in vocabulary.add_up(
+            {one: n for one, n in known.items() if one in vocabulary}
+        ).items()
+    }
+
+
+# ------------------------------------------------------------------ reading
+
+
+def rows_of(state: State, name: str) -> "Iterator[Label]":
     from dermdata.labels import parse_labels
 
-    return [
-        label for path in state.catalog.labels_files(name) for label in parse_labels(read(path), str(path))
-    ]
+    for path in state.catalog.labels_files(name):
+        yield from parse_labels(path.read_text(encoding="utf-8"), str(path))
 
 
-def read(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
+def tally(found: Iterable[tuple[str, str]]) -> str:
+    """`3 concepts added, 1 label changed`, or that nothing differs."""
+    from collections import Counter
 
-
-def vars_of(label: Any) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return asdict(label)
+    counts = Counter(found)
+    said = [f"{count:,} {kind}{'s' * (count != 1)} {what}" for (kind, what), count in counts.items()]
+    return ", ".join(said) or "nothing differs"

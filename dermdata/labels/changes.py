@@ -1,11 +1,14 @@
-"""What differs between the vocabularies and crosswalks of two versions of a catalog; pure."""
+"""What differs between the vocabularies, spaces and crosswalks of two versions of a catalog."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Literal, TypeVar
 
+from dermdata.errors import BadCatalog
+from dermdata.labels.crosswalk import parse_labels
 from dermdata.model import Label
-from dermdata.vocabulary import Concept, Space, Vocabulary
+from dermdata.vocabulary import Concept, Space, Vocabulary, parse, parse_spaces
 
 K = TypeVar("K")
 What = Literal["added", "removed", "changed"]
@@ -32,6 +35,30 @@ class Change:
     part: str | None = None
     old: str | None = None
     new: str | None = None
+
+
+def read_version(folder: Path, bundled: Vocabulary) -> Version:
+    """The labels of a catalog folder; spaces of one without concepts are read with the `bundled` vocabulary.
+
+    BadCatalog for a folder that holds no labels, and for files with issues.
+    """
+    concepts, spaces = folder / "vocabulary" / "concepts.tsv", folder / "vocabulary" / "spaces.toml"
+    paths = sorted(folder.glob("datasets/*/labels.tsv"))
+    if not concepts.exists() and not paths:
+        raise BadCatalog(
+            f"no catalog with labels at {folder}", hint="give a folder that holds datasets/ or vocabulary/"
+        )
+    vocabulary = parse(text_of(concepts), str(concepts)) if concepts.exists() else None
+    named = parse_spaces(text_of(spaces), vocabulary or bundled, str(spaces)) if spaces.exists() else {}
+    words = {path.parent.name: parse_labels(text_of(path), str(path)) for path in paths}
+    return Version(vocabulary=vocabulary, spaces=named, words=words)
+
+
+def text_of(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadCatalog(f"{path} is not UTF-8: {error}") from error
 
 
 def changes(old: Version, new: Version) -> list[Change]:

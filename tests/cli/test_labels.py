@@ -40,7 +40,7 @@ def test_align_keeps_apart_what_can_be_told_apart(cli: Callable) -> None:
     """akiec, ACK and SCC share a class, as do SEK and bkl; melanoma, nevus and BCC stand alone."""
     answer = cli("labels", "align", "ham10000", "pad-ufes-20", "--format", "json")
     document = json.loads(answer.out)
-    assert set(document) == {"schema", "unassigned", "tradeoff", "items"}
+    assert set(document) == {"schema", "unassigned", "forced", "wider", "tradeoff", "items"}
     classes = [{label["raw_label"] for label in item["labels"]} for item in document["items"]]
     assert {"akiec", "ACK", "SCC"} in classes
     assert {"bkl", "SEK"} in classes
