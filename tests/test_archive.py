@@ -23,6 +23,7 @@ from dermdata.errors import ArchiveRefused, StorageError
 from dermdata.model import ImageFacts, Unpack
 
 
+@pytest.mark.fault(78)
 def test_junk_is_left_out_and_counted(tmp_path: Path) -> None:
     """Row 78: what macOS and Windows leave behind."""
     junk = {"__MACOSX/._a.jpg": b"1", "a/.DS_Store": b"2", "a/Thumbs.db": b"3", "a/._b.jpg": b"4"}
@@ -72,6 +73,7 @@ def test_the_number_of_threads_changes_nothing(jobs: int, tmp_path: Path) -> Non
     assert [file.name for file in contents] == sorted(IMAGES)
 
 
+@pytest.mark.fault(77)
 def test_what_a_killed_run_left_is_written_anew(tmp_path: Path) -> None:
     """Row 77: half a file under the same name is replaced."""
     half = tmp_path / "out/images/ISIC_0000003.jpg"
@@ -97,6 +99,7 @@ KILLED = """
 """
 
 
+@pytest.mark.fault(77)
 def test_a_kill_in_the_middle_leaves_no_final_folder(tmp_path: Path) -> None:
     """Row 77: the caller renames the folder only after all is written and durable."""
     archive = tmp_path / "a.zip"
@@ -168,6 +171,7 @@ def test_syncfs_is_used_on_this_system(tmp_path: Path) -> None:
     assert landing._sync_file_system(tmp_path) is (sys.platform == "linux" and landing._kernel() >= (5, 8))
 
 
+@pytest.mark.fault(68)
 @pytest.mark.parametrize("path", ["../a", "/a", "a/../b", "", ".", "a//b"])
 def test_a_path_outside_the_folder_is_refused(path: str, tmp_path: Path) -> None:
     """Row 68: even when our own naming goes wrong."""

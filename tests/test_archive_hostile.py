@@ -37,6 +37,7 @@ UNSAFE = {
 }  # fmt: skip
 
 
+@pytest.mark.fault(68)
 @pytest.mark.parametrize(("name", "reason"), UNSAFE.items())
 def test_names_that_leave_the_folder_are_refused(name: str, reason: str, tmp_path: Path) -> None:
     """Row 68: traversal, absolute, drive, UNC, backslash and control characters, in zip and tar alike."""
@@ -45,6 +46,7 @@ def test_names_that_leave_the_folder_are_refused(name: str, reason: str, tmp_pat
     assert reason in refused(tmp_path, raw_tar(tar_member("good.jpg"), tar_member(name)), "tar.gz").message
 
 
+@pytest.mark.fault(69)
 @pytest.mark.parametrize(
     "format_bits", [stat.S_IFLNK, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK]
 )
@@ -56,6 +58,7 @@ def test_only_regular_zip_members(format_bits: int, tmp_path: Path) -> None:
     assert "'link' is a" in error.message
 
 
+@pytest.mark.fault(69)
 @pytest.mark.parametrize(
     ("kind", "words"),
     [(tarfile.SYMTYPE, "symbolic link"), (tarfile.LNKTYPE, "hard link"), (tarfile.FIFOTYPE, "named pipe"),
@@ -68,6 +71,7 @@ def test_only_regular_tar_members(kind: bytes, words: str, tmp_path: Path) -> No
     assert words in refused(tmp_path, data, "tar.gz").message
 
 
+@pytest.mark.fault(69)
 def test_setuid_is_not_kept(tmp_path: Path) -> None:
     """Row 69: whatever mode the archive asks for, ours is 0644 at most."""
     archive = tmp_path / "a.tar"
@@ -76,6 +80,7 @@ def test_setuid_is_not_kept(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "out/a.jpg").stat().st_mode) & ~0o644 == 0
 
 
+@pytest.mark.fault(70)
 @pytest.mark.parametrize(
     ("limits", "name"),
     [(Limits(members=2), "members"), (Limits(member_bytes=1023), "member_bytes"),
@@ -88,6 +93,7 @@ def test_limits_are_named(limits: Limits, name: str, tmp_path: Path) -> None:
     assert f"the limit {name}:" in error.message
 
 
+@pytest.mark.fault(70)
 @pytest.mark.parametrize("kind", ["zip", "tar.gz"])
 def test_bombs_are_refused_by_their_ratio(kind: str, tmp_path: Path) -> None:
     """Row 70: zeros that inflate a thousandfold, before they are inflated (zip) or written (tar)."""
@@ -96,6 +102,7 @@ def test_bombs_are_refused_by_their_ratio(kind: str, tmp_path: Path) -> None:
     assert "the limit ratio" in refused(tmp_path, data, kind, limits=Limits(ratio=500)).message
 
 
+@pytest.mark.fault(70)
 def test_overlapping_members_are_refused(tmp_path: Path) -> None:
     """Row 70: several directory records on one header (CVE-2024-0450)."""
     members = [Raw(b"a.jpg"), Raw(b"b.jpg", at=0), Raw(b"c.jpg", at=0)]
@@ -103,6 +110,7 @@ def test_overlapping_members_are_refused(tmp_path: Path) -> None:
     assert "runs into" in refused(tmp_path, raw_zip(Raw(b"a.jpg"), Raw(b"b.jpg", at=2000))).message
 
 
+@pytest.mark.fault(71)
 @pytest.mark.parametrize("size", [len(JPEG) - 1, len(JPEG) + 1, 10])
 def test_a_size_that_lies_is_refused(size: int, tmp_path: Path) -> None:
     """Row 71: inflating stops at the declared size."""
@@ -111,6 +119,7 @@ def test_a_size_that_lies_is_refused(size: int, tmp_path: Path) -> None:
     assert "'a.jpg'" in message
 
 
+@pytest.mark.fault(72)
 @pytest.mark.parametrize(
     ("names", "words"),
     [(["a.jpg", "a.jpg"], "twice"), (["a.jpg", "A.JPG"], "but for case"), (["é", "e\u0301"], "twice"),
@@ -125,6 +134,7 @@ def test_names_that_clash_are_refused(names: list[str], words: str, tmp_path: Pa
         assert words in refused(tmp_path, raw_tar(*map(tar_member, names)), "tar.gz").message
 
 
+@pytest.mark.fault(73)
 @pytest.mark.parametrize(
     "member", [Raw(b"a.jpg", flags=1), Raw(b"a.jpg", flags=0x41), Raw(b"a.jpg", method=99)]
 )
@@ -135,6 +145,7 @@ def test_encrypted_members_need_a_person(member: Raw, tmp_path: Path) -> None:
     assert error.exit_code == 6
 
 
+@pytest.mark.fault(74)
 @pytest.mark.parametrize(
     ("method", "name"), [(9, "deflate64"), (6, "imploded"), (98, "PPMd"), (77, "unknown")]
 )
@@ -143,6 +154,7 @@ def test_unknown_methods_are_named(method: int, name: str, tmp_path: Path) -> No
     assert f"method {method} ({name})" in refused(tmp_path, raw_zip(Raw(b"a.jpg", method=method))).message
 
 
+@pytest.mark.fault(75)
 def test_every_cut_of_a_zip_is_refused(tmp_path: Path) -> None:
     """Row 75: whatever is missing at the end."""
     whole = raw_zip(Raw(b"a.jpg"), Raw(b"b.jpg", method=8), comment=b"a comment")
@@ -151,6 +163,7 @@ def test_every_cut_of_a_zip_is_refused(tmp_path: Path) -> None:
     assert "it is empty" in refused(tmp_path, b"").message
 
 
+@pytest.mark.fault(75)
 @pytest.mark.parametrize("mode", ["w", "w:gz"])
 def test_every_cut_of_a_tar_is_refused(mode: str, tmp_path: Path) -> None:
     """Row 75: also at a member's border, which tarfile takes for the end, and within gzip's last CRC."""
@@ -185,6 +198,7 @@ LIES: dict[str, tuple[Callable[[Raw], Raw], str]] = {
 }
 
 
+@pytest.mark.fault(75)
 @pytest.mark.parametrize("lie", LIES)
 def test_headers_that_lie_are_refused(lie: str, tmp_path: Path) -> None:
     """Row 75: what directory, header and data say must agree."""
@@ -192,12 +206,14 @@ def test_headers_that_lie_are_refused(lie: str, tmp_path: Path) -> None:
     assert words in refused(tmp_path, raw_zip(Raw(b"good.jpg"), change(Raw(b"a.jpg")))).message
 
 
+@pytest.mark.fault(75)
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_a_wrong_count_of_members_is_refused(count: int, tmp_path: Path) -> None:
     """Row 75: the end record counts what the directory holds."""
     assert "directory" in refused(tmp_path, raw_zip(Raw(b"a.jpg"), Raw(b"b.jpg"), count=count)).message
 
 
+@pytest.mark.fault(76)
 def test_junk_around_a_zip_is_refused(tmp_path: Path) -> None:
     """Row 76: prefix, trailing bytes, two end records, a page instead, NUL in a name."""
     whole = raw_zip(Raw(b"a.jpg"))
@@ -214,6 +230,7 @@ def test_junk_around_a_zip_is_refused(tmp_path: Path) -> None:
     assert "before the first" in refused(tmp_path, moved + shifted.central(shifted.at or 0) + end).message
 
 
+@pytest.mark.fault(76)
 def test_junk_after_a_tar_is_refused(tmp_path: Path) -> None:
     """Row 76: nothing but zeros follows the end mark."""
     whole = raw_tar(tar_member("a.jpg"), mode="w")
@@ -223,6 +240,7 @@ def test_junk_after_a_tar_is_refused(tmp_path: Path) -> None:
     assert refused(tmp_path, raw_zip(Raw(b"a.jpg")), "tar.zst").exit_code == 4
 
 
+@pytest.mark.fault(70)
 def test_tar_headers_may_not_fill_memory(tmp_path: Path) -> None:
     """Row 70: tarfile holds a header's extra records whole, so they have a limit; so has a size below zero."""
     filled = tar_member("a.jpg", pax_headers={"comment": "x" * (2 << 20)})
@@ -235,6 +253,7 @@ def test_tar_headers_may_not_fill_memory(tmp_path: Path) -> None:
     assert "has a header of -" in refused(tmp_path, info.tobuf(tarfile.GNU_FORMAT) + extra, "tar").message
 
 
+@pytest.mark.fault(76)
 def test_two_end_records_that_disagree_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 76: the 32-bit numbers of a zip64 archive are full or the same."""
     monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 1)

@@ -157,6 +157,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.fault(66)
 @pytest.mark.parametrize("what", BROKEN)
 def test_a_broken_receipt_is_told_with_the_way_out(what: str, folder: Folder) -> None:
     """Row 66: in words, with the path and the command that mends it."""
@@ -174,6 +175,7 @@ def test_a_receipt_that_cannot_be_read_is_no_damage(folder: Folder) -> None:
         folder.receipt()
 
 
+@pytest.mark.fault(66)
 def test_contents_that_are_not_the_receipts_are_never_trusted(folder: Folder) -> None:
     """Row 66: one changed byte, a half list, none at all."""
     fill(folder, CONTENT)
@@ -196,6 +198,7 @@ def test_a_new_list_counts_only_with_its_receipt(folder: Folder) -> None:
     assert folder.contents() == (CONTENT,)
 
 
+@pytest.mark.fault(64)
 def test_a_moved_cache_still_works(folder: Folder, tmp_path: Path) -> None:
     """Row 64: nothing in it says where it lies."""
     fill(folder, CONTENT)
@@ -208,6 +211,7 @@ def test_a_moved_cache_still_works(folder: Folder, tmp_path: Path) -> None:
 # ------------------------------------------------------------------ names
 
 
+@pytest.mark.fault(63)
 @pytest.mark.parametrize(
     "version", ["../x", "..", ".", "/etc", "", None, "a/b", "4.0\n", "v\0", ".hidden", "é/ü", "…"]
 )
@@ -261,6 +265,7 @@ def test_unpacking_takes_the_place_of_older_files(folder: Folder) -> None:
     assert tree(folder.path) == {"images", home, f"{home}/new.jpg"}
 
 
+@pytest.mark.fault(59)
 def test_a_link_in_the_place_of_a_folder_is_not_followed(folder: Folder, tmp_path: Path) -> None:
     """Row 59: what it leads to stays untouched."""
     mine = tmp_path / "mine"
@@ -280,6 +285,7 @@ def ended() -> int:
     return process.pid
 
 
+@pytest.mark.fault(57)
 def test_only_dead_processes_of_this_machine_are_swept(folder: Folder) -> None:
     """Row 57: what a living process or another machine works on stays, and so does what we do not know."""
     dead, alive = ended(), os.getppid()
@@ -301,6 +307,7 @@ def test_only_dead_processes_of_this_machine_are_swept(folder: Folder) -> None:
     assert {name for name in [*kept, *swept] if (folder.path / name).exists()} == set(kept)
 
 
+@pytest.mark.fault(53)
 def test_a_killed_unpacking_is_swept(folder: Folder) -> None:
     """Row 53: SIGKILL in the middle of it, by a real process."""
     script = (
@@ -360,6 +367,7 @@ def test_removing_what_is_not_there_is_told(tmp_path: Path) -> None:
         Cache(tmp_path).remove(Cache(tmp_path).folder_of("demo", "1"))
 
 
+@pytest.mark.fault(61)
 def test_a_file_that_vanishes_while_counting_is_no_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,6 +38,7 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     process.stdout.close()
 
 
+@pytest.mark.fault(60)
 def test_who_waits_too_long_is_told_for_whom(holder: subprocess.Popen[str], tmp_path: Path) -> None:
     """Row 60: process and machine of the holder, once, then CacheBusy."""
     said: list[str] = []
@@ -50,6 +51,7 @@ def test_who_waits_too_long_is_told_for_whom(holder: subprocess.Popen[str], tmp_
     assert caught.value.hint
 
 
+@pytest.mark.fault(57)
 def test_a_killed_holder_lets_go(holder: subprocess.Popen[str], tmp_path: Path) -> None:
     """Row 57: the lock dies with its process, whatever the file says."""
     with Cache(tmp_path).lock("demo", waiting=lambda _text: holder.kill(), patience=30):
@@ -62,6 +64,7 @@ def test_another_dataset_is_not_held(holder: subprocess.Popen[str], tmp_path: Pa
         assert said == []
 
 
+@pytest.mark.fault(57)
 def test_a_lock_file_deleted_while_waiting_is_not_held_in_vain(
     holder: subprocess.Popen[str], tmp_path: Path
 ) -> None:
@@ -79,6 +82,7 @@ def test_a_lock_file_deleted_while_waiting_is_not_held_in_vain(
         pytest.fail("two hold it")
 
 
+@pytest.mark.fault(59)
 def test_a_planted_link_is_refused(tmp_path: Path) -> None:
     """Row 59: a symbolic link in place of the lock file overwrites nothing."""
     mine = tmp_path / "bashrc"
@@ -90,6 +94,7 @@ def test_a_planted_link_is_refused(tmp_path: Path) -> None:
     assert mine.read_text() == "mine"
 
 
+@pytest.mark.fault(66, 96)
 @pytest.mark.parametrize("note", [b"\xff\xfe\x00\x1b[31m", b"x" * 100_000, b""])
 def test_garbage_in_a_lock_file_harms_nobody(note: bytes, tmp_path: Path) -> None:
     """Rows 66, 96: it is neither trusted nor sent raw to the terminal."""
@@ -113,6 +118,7 @@ def failing(code: int) -> Callable[..., Any]:
     return flock
 
 
+@pytest.mark.fault(58)
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS])
 def test_where_there_are_no_locks_work_goes_on_and_says_so(
     code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -125,6 +131,7 @@ def test_where_there_are_no_locks_work_goes_on_and_says_so(
     assert [text.startswith("demo: this file system has no locks") for text in said] == [True]
 
 
+@pytest.mark.fault(58)
 def test_locks_that_do_nothing_let_everybody_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 58: each writer's temporary names are its own, so the bytes are right."""
     monkeypatch.setattr("fcntl.flock", lambda _handle, _how: None)
@@ -146,6 +153,7 @@ def test_another_failure_of_the_lock_is_told(tmp_path: Path, monkeypatch: pytest
         pytest.fail("it was not locked")
 
 
+@pytest.mark.fault(45)
 def test_a_full_disk_does_not_keep_the_lock_from_whoever_makes_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -100,6 +100,7 @@ def test_what_is_no_table_at_all(data: Any, kind: str) -> None:
     assert issues(data) == [f"must be a table, not {kind}"]
 
 
+@pytest.mark.fault(102)
 def test_the_order_of_issues_is_the_files() -> None:
     """Row 102: not the hash seed's."""
     unknown = {f"key{n}": 1 for n in range(20)}
@@ -116,6 +117,7 @@ def test_a_checksum_that_is_none(checksum: str) -> None:
     assert of_file(checksum=checksum) == [f"'{checksum}' is no checksum"]
 
 
+@pytest.mark.fault(100)
 @pytest.mark.parametrize(
     "name", ["", "/etc/passwd", "../a", "a/../b", "a//b", "a/", "./a", "a\\b", "C:\\a", "a\nb", "a\0b", "a\rb", "..", "."]
 )  # fmt: skip
@@ -129,6 +131,7 @@ def test_usual_and_odd_but_harmless_names(name: str) -> None:
     assert parse({**LEAST, "files": [{"name": name, "role": "images"}]}, "x").files[0].name == name
 
 
+@pytest.mark.fault(100)
 @pytest.mark.parametrize(
     "url",
     [
@@ -143,6 +146,7 @@ def test_only_http_addresses(url: str) -> None:
     assert problem.endswith(("is no http(s) address", "is no address"))
 
 
+@pytest.mark.fault(100)
 def test_http_needs_a_checksum() -> None:
     """Row 100: whoever is on the way could change the bytes, and the first download would be trusted.
 
@@ -158,6 +162,7 @@ def test_http_needs_a_checksum() -> None:
         assert parse({**LEAST, "files": [{"name": "a", "role": "images", **good}]}, "x").files
 
 
+@pytest.mark.fault(100)
 def test_a_hospital_may_name_its_own_host() -> None:
     """Row 100: private addresses are the owner's choice; only redirects to them are refused, by `transfer`."""
     data = {

@@ -106,6 +106,7 @@ def test_a_change_in_the_same_tick_is_seen(root: Path, tmp_path: Path) -> None:
     assert opened(root, tmp_path)["ours"].version == "2"
 
 
+@pytest.mark.fault(56)
 def test_a_clock_that_was_wrong_costs_only_speed(root: Path, tmp_path: Path, built: list[int]) -> None:
     """Row 56: files from the future are read anew on each start."""
     os.utime(root / "datasets" / "ours" / "dataset.toml", (4_000_000_000, 4_000_000_000))
@@ -146,6 +147,7 @@ WAYS = [
 ]
 
 
+@pytest.mark.fault(66)
 @pytest.mark.parametrize("way", WAYS)
 def test_a_broken_index_is_made_again(way: str, root: Path, tmp_path: Path, built: list[int]) -> None:
     """Row 66: nobody is told, since nothing is lost."""
@@ -157,6 +159,7 @@ def test_a_broken_index_is_made_again(way: str, root: Path, tmp_path: Path, buil
     assert len(built) == 2
 
 
+@pytest.mark.fault(48)
 def test_a_cache_that_cannot_be_written_costs_only_speed(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

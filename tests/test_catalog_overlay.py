@@ -113,6 +113,7 @@ def test_overlays_of_overlays(base: Path, above: Path, tmp_path: Path) -> None:
 # ------------------------------------------------------------------ what it may not do
 
 
+@pytest.mark.fault(100)
 def test_a_bundled_name_is_not_taken_silently(base: Path, above: Path) -> None:
     """Row 100: without `extends`, neither the one nor the other is used."""
     put(above, "set-a", entry("set-a"))
@@ -122,6 +123,7 @@ def test_a_bundled_name_is_not_taken_silently(base: Path, above: Path) -> None:
     assert 'extends = "set-a"' in issues["set-a"]
 
 
+@pytest.mark.fault(100)
 @pytest.mark.parametrize("alias", ["set-a", "old-a"])
 def test_nor_by_an_alias(alias: str, base: Path, above: Path) -> None:
     """Row 100: an alias that is another's name or alias would be the same confusion."""
@@ -176,6 +178,7 @@ NOT_TOML = {
 }
 
 
+@pytest.mark.fault(97)
 @pytest.mark.parametrize("what", NOT_TOML)
 def test_a_broken_file_breaks_only_its_entry(what: str, base: Path, above: Path) -> None:
     """Row 97: everything else is listed and read as before."""

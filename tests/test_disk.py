@@ -35,6 +35,7 @@ def is_folder(handle: int) -> bool:
 STEPS = {"fsync": "os.fsync", "rename": "pathlib.Path.replace"}
 
 
+@pytest.mark.fault(45, 51, 53)
 @pytest.mark.parametrize("step", ["write", *STEPS])
 @pytest.mark.parametrize("kind", ["full", "killed"])
 @pytest.mark.parametrize("before", [None, b"old"])
@@ -85,6 +86,7 @@ def test_a_file_is_replaced_at_once_and_its_folders_are_made(tmp_path: Path) -> 
     assert files(target.parent).keys() == {"file"}
 
 
+@pytest.mark.fault(55)
 def test_the_bytes_are_on_disk_before_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 55: fsync of the file, then rename, then fsync of the folder."""
     steps: list[str] = []
@@ -104,6 +106,7 @@ def test_the_bytes_are_on_disk_before_the_name(tmp_path: Path, monkeypatch: pyte
     assert steps == ["file", "rename", "folder"]
 
 
+@pytest.mark.fault(64)
 def test_the_temporary_file_lies_beside_the_target(tmp_path: Path) -> None:
     """Row 64: a rename never crosses a mount."""
     with disk.replacing(tmp_path / "file"):
@@ -112,6 +115,7 @@ def test_the_temporary_file_lies_beside_the_target(tmp_path: Path) -> None:
         assert temporary.name.endswith(".tmp")
 
 
+@pytest.mark.fault(63)
 @pytest.mark.parametrize("name", ["n" * 255, "ж" * 127])
 def test_the_longest_names_can_be_written(name: str, tmp_path: Path) -> None:
     """Row 63: 255 bytes are a legal name; the temporary one is not longer."""
@@ -119,6 +123,7 @@ def test_the_longest_names_can_be_written(name: str, tmp_path: Path) -> None:
     assert files(tmp_path) == {name: b"x"}
 
 
+@pytest.mark.fault(63)
 def test_a_name_that_is_too_long_is_told_in_words(tmp_path: Path) -> None:
     """Row 63: 256 bytes are refused as a storage error, not by a traceback."""
     with pytest.raises(StorageError, match="File name too long"):
@@ -164,6 +169,7 @@ def test_a_file_system_that_cannot_sync_folders_is_used(
 # ------------------------------------------------------------------ words
 
 
+@pytest.mark.fault(45)
 def test_no_room_says_how_much_is_needed_and_free(tmp_path: Path) -> None:
     """Row 45: path, bytes needed, bytes free, and what to do."""
     error = disk.as_storage_error(OSError(errno.ENOSPC, "x"), tmp_path / "sub" / "file", 1_500_000)
@@ -173,12 +179,14 @@ def test_no_room_says_how_much_is_needed_and_free(tmp_path: Path) -> None:
     assert "make room" in (error.hint or "")
 
 
+@pytest.mark.fault(47)
 @pytest.mark.parametrize("code", sorted(disk.FULL))
 def test_quota_and_file_size_limits_are_no_room_too(code: int, tmp_path: Path) -> None:
     """Row 47: whatever the limit is called, there is no room."""
     assert "no room" in disk.as_storage_error(OSError(code, "x"), tmp_path).message
 
 
+@pytest.mark.fault(46)
 def test_no_inodes_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 46: bytes are free, but files are not."""
     full = os.statvfs_result((4096, 4096, 100, 50, 50, 1000, 0, 0, 0, 255))
@@ -186,6 +194,7 @@ def test_no_inodes_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "no inodes" in disk.as_storage_error(OSError(errno.ENOSPC, "x"), tmp_path).message
 
 
+@pytest.mark.fault(48, 49)
 def test_read_only_and_forbidden_say_which(tmp_path: Path) -> None:
     """Rows 48, 49: what is read-only, or whose it is; and where else to write."""
     read_only = disk.as_storage_error(OSError(errno.EROFS, "x"), tmp_path / "file")

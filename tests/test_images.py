@@ -42,6 +42,7 @@ WHOLE = {
 }
 
 
+@pytest.mark.fault(79)
 @pytest.mark.parametrize("kind", WHOLE)
 def test_half_a_file_is_found(kind: str) -> None:
     """Row 79: cut to 50 %, format and size are still told where the header is whole."""
@@ -50,6 +51,7 @@ def test_half_a_file_is_found(kind: str) -> None:
     assert facts.problem
 
 
+@pytest.mark.fault(79)
 @pytest.mark.parametrize("missing", [1, 2, 3, 100])
 @pytest.mark.parametrize("progressive", [False, True])
 def test_the_last_bytes_of_a_jpeg_are_missed(missing: int, progressive: bool) -> None:
@@ -61,6 +63,7 @@ def test_the_last_bytes_of_a_jpeg_are_missed(missing: int, progressive: bool) ->
     assert problem.startswith("truncated:")
 
 
+@pytest.mark.fault(79)
 def test_the_last_bytes_of_a_png_are_missed() -> None:
     """Row 79: without its IEND chunk, or half of it."""
     for missing in (1, 4, 12, 13):
@@ -73,6 +76,7 @@ def test_what_follows_a_jpeg_is_let_pass() -> None:
     assert inspect(JPEG + JPEG).problem is None
 
 
+@pytest.mark.fault(81)
 @pytest.mark.parametrize(
     "data", [b"\0", b"<!doctype html><p>Sign in", b"%!PS-Adobe-3.0 EPSF", b"P6 1 1 255 abc"]
 )
@@ -81,6 +85,7 @@ def test_other_files_are_no_images(data: bytes) -> None:
     assert inspect(data) == ImageFacts(problem="not an image")
 
 
+@pytest.mark.fault(81)
 def test_an_empty_file_says_so(tmp_path: Path) -> None:
     """Row 81: nothing at all, as bytes and as a file."""
     (tmp_path / "a.jpg").write_bytes(b"")
@@ -89,6 +94,7 @@ def test_an_empty_file_says_so(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.fault(81)
 def test_the_real_format_is_told(tmp_path: Path) -> None:
     """Row 81: a PNG named .jpg is a PNG."""
     (tmp_path / "a.jpg").write_bytes(PNG)
@@ -108,6 +114,7 @@ def huge_png(width: int, height: int) -> bytes:
     )
 
 
+@pytest.mark.fault(82)
 @pytest.mark.parametrize("side", [10_000, 20_000, 60_000])
 def test_bombs_are_a_problem_not_a_decode(side: int) -> None:
     """Row 82: between Pillow's warning and its error, and far above; size and mode are still told."""
@@ -118,6 +125,7 @@ def test_bombs_are_a_problem_not_a_decode(side: int) -> None:
     assert inspect(JPEG, pixel_limit=2_700).problem is None
 
 
+@pytest.mark.fault(82)
 def test_frames_count_as_pixels() -> None:
     """Row 82: an animation may not hide a bomb in its number of frames."""
     frames = [noise("P", (60, 45 - n)).resize((60, 45)) for n in range(5)]
@@ -126,6 +134,7 @@ def test_frames_count_as_pixels() -> None:
     assert "frames" in str(inspect(data, pixel_limit=3 * 2_700).problem)
 
 
+@pytest.mark.fault(67)
 def test_a_file_too_large_to_hold_is_a_problem(tmp_path: Path) -> None:
     """Row 67: nothing over 256 MiB is read into memory."""
     with (tmp_path / "a.tif").open("wb") as file:
@@ -154,6 +163,7 @@ MODES: dict[str, tuple[str, Callable[[], bytes]]] = {
 }
 
 
+@pytest.mark.fault(83)
 @pytest.mark.parametrize("case", MODES)
 def test_the_stored_mode_is_told(case: str) -> None:
     """Row 83: nothing is converted, and what is unusual is no problem."""
@@ -162,6 +172,7 @@ def test_the_stored_mode_is_told(case: str) -> None:
     assert (facts.mode, facts.width, facts.height, facts.problem) == (mode, 60, 45, None)
 
 
+@pytest.mark.fault(84)
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_orientation_does_not_turn_the_size(kind: str, orientation: int) -> None:
@@ -172,6 +183,7 @@ def test_orientation_does_not_turn_the_size(kind: str, orientation: int) -> None
     assert (facts.width, facts.height, facts.problem) == (60, 45, None)
 
 
+@pytest.mark.fault(84)
 def test_broken_exif_is_no_problem() -> None:
     """Row 84: it says nothing about the pixels, and no warning reaches anyone."""
     data = saved(
@@ -187,6 +199,7 @@ def test_without_decode_only_the_header_is_read(kind: str) -> None:
     assert (facts.format, facts.width, facts.height, facts.problem) == (kind, 60, 45, None)
 
 
+@pytest.mark.fault(85)
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(sorted(WHOLE)), st.integers(0, 400), st.binary(min_size=1, max_size=8))
 def test_no_damage_raises(kind: str, at: int, patch: bytes) -> None:

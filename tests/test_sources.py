@@ -95,6 +95,7 @@ def test_a_dataset_without_files_to_fetch_is_the_persons_to_bring() -> None:
     require_obtainable(dataset(None, FILE))
 
 
+@pytest.mark.fault(100)
 @pytest.mark.parametrize("source", ["datavers:1", "file:/etc/passwd", "os:system", "record:1", "__init__:1"])
 def test_only_hosts_that_we_know(source: str) -> None:
     """Row 100: a catalog names an adapter, never a module or a path."""
@@ -136,6 +137,7 @@ def test_a_bundled_file_that_is_not_there(catalogs: tuple[Path, ...]) -> None:
         packaged(dataset(), FILE, "c.csv", around(catalogs=catalogs))
 
 
+@pytest.mark.fault(100)
 @pytest.mark.parametrize(
     "identity", ["../dataset.toml", "/etc/passwd", "x/../../dataset.toml", "..", "../files/a.csv"]
 )

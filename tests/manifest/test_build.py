@@ -20,6 +20,7 @@ LEAST = {"columns": {"image_id": ("id",)}}
 # ------------------------------------------------------------------ rows
 
 
+@pytest.mark.fault(91)
 def test_of_rows_with_one_id_the_first_stays() -> None:
     """Row 91: the others are listed, also where they say something else."""
     found, report = built(
@@ -49,6 +50,7 @@ def test_what_the_reader_rejected_is_counted_too() -> None:
     assert (report.rows_in, report.rows, report.rejected) == (2, 1, [dict(refused[0])])
 
 
+@pytest.mark.fault(91)
 def test_rows_without_image_and_images_without_row() -> None:
     """Row 91: both are counted, and the row says why."""
     contents = [file("a.jpg"), file("c.jpg"), file("x/d.jpg"), file("y/d.jpg")]
@@ -92,6 +94,7 @@ def test_a_field_that_is_none_is_told_with_the_nearest() -> None:
 # ------------------------------------------------------------------ words
 
 
+@pytest.mark.fault(92)
 def test_a_label_is_mapped_or_counted() -> None:
     """Row 92: case, blanks, Unicode variants and misspellings are other words; the original stays."""
     words = ["mel", "Mel", "mel ", "ｍel", "melanoma", "NA", "", "mel"]
@@ -115,6 +118,7 @@ def test_a_label_is_mapped_or_counted() -> None:
     assert found["diagnosis_match"].to_pylist()[5] == "broad"
 
 
+@pytest.mark.fault(87)
 def test_words_for_not_known_do_not_touch_labels() -> None:
     """Row 87: "NA" may be missing for an age and a label all the same."""
     columns = {"id": ["a"], "dx": ["NA"], "age": ["NA"]}

@@ -68,6 +68,7 @@ def folders(files: list[Content]) -> Source:
     return Source(spec, read(spec, lambda _name, _member: b"", tuple(files)).rows)
 
 
+@pytest.mark.fault(102)
 @pytest.mark.parametrize("shape", ["table", "folders"])
 def test_the_order_of_the_files_does_not_matter(shape: str, tmp_path: Path) -> None:
     """Row 102: a folder is listed in any order."""
@@ -86,6 +87,7 @@ def test_the_order_of_the_rows_does_not_matter(tmp_path: Path) -> None:
     assert one == two
 
 
+@pytest.mark.fault(102)
 @pytest.mark.parametrize(
     "surroundings",
     [

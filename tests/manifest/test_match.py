@@ -23,6 +23,7 @@ def test_ways_to_name_a_file(name: str) -> None:
     assert found(name, file("train/nv/ISIC_1.jpg"), file("train/nv/ISIC_10.jpg")) == "train/nv/ISIC_1.jpg"
 
 
+@pytest.mark.fault(93)
 @pytest.mark.parametrize(
     "name",
     [
@@ -44,6 +45,7 @@ def test_the_closest_name_wins() -> None:
     assert found("b", *files) == "b"
 
 
+@pytest.mark.fault(91)
 def test_different_files_of_one_name_are_none() -> None:
     """Row 91: said with their number, not the first one taken."""
     files = [file("train/1.jpg"), file("val/1.jpg"), file("c/2.jpg"), file("c/2.png")]

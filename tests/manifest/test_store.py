@@ -76,6 +76,7 @@ def test_a_folder_in_its_place(tmp_path: Path) -> None:
     assert "is not a Parquet manifest" in told(tmp_path)
 
 
+@pytest.mark.fault(66)
 def test_a_torn_manifest(tmp_path: Path) -> None:
     """Row 66: cut anywhere, it is told."""
     path = tmp_path / "m.parquet"
@@ -86,6 +87,7 @@ def test_a_torn_manifest(tmp_path: Path) -> None:
         assert "is not a Parquet manifest" in told(path)
 
 
+@pytest.mark.fault(66)
 def test_a_flipped_byte_never_ends_in_a_traceback(tmp_path: Path) -> None:
     """Row 66: it is read or refused; `verify` knows the file's SHA-256."""
     path = tmp_path / "m.parquet"
@@ -103,6 +105,7 @@ def test_a_flipped_byte_never_ends_in_a_traceback(tmp_path: Path) -> None:
             assert str(path) in error.message  # noqa: PT017  # either way is right
 
 
+@pytest.mark.fault(66)
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     """Row 66: before its columns are read; an older or foreign file is not."""
     path = tmp_path / "m.parquet"

@@ -54,6 +54,7 @@ def test_a_part_is_one_folder() -> None:
     assert raw.rows["@path"].to_pylist() == ["a+(b)/nv/1.jpg"]
 
 
+@pytest.mark.fault(92)
 def test_words_are_verbatim() -> None:
     """Row 92: case, blanks and Unicode forms are the label's own; whether they are known is asked later."""
     labels = ["Nevus", "nevus ", "na\u00efve", "nai\u0308ve", "NA", "0001", "[red]", "=1+1"]
@@ -86,6 +87,7 @@ def test_a_broken_image_is_a_row_all_the_same() -> None:
     assert raw.rows.num_rows == 1
 
 
+@pytest.mark.fault(63)
 def test_a_name_that_is_not_utf_8_is_rejected_with_a_reason() -> None:
     """Row 63: Arrow holds text; the bytes are shown escaped."""
     raw = reading(
@@ -104,6 +106,7 @@ def test_no_images_are_a_table_without_rows() -> None:
     assert raw.rows.num_rows == 0
 
 
+@pytest.mark.fault(102)
 def test_the_order_of_the_contents_does_not_matter() -> None:
     """Row 102: folders are listed in any order."""
     contents = [content(f"nv/{n}.jpg") for n in range(30)]

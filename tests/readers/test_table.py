@@ -32,6 +32,7 @@ def rows(raw: RawTable) -> list[dict[str, str]]:
 # ------------------------------------------------------------------ columns
 
 
+@pytest.mark.fault(90)
 @pytest.mark.parametrize(
     ("header", "nearest"),
     [("id,DX", "DX"), ("id, dx", " dx"), ("id,dx_type", None), ("id,diagnosys", "diagnosys")],
@@ -98,6 +99,7 @@ def test_a_key_twice_in_the_second_table_is_refused() -> None:
     assert len(rows(reading({"a.csv": A + "1,bcc\n", "b.csv": "id,age\n1,3\n2,4\n"}, join=join))) == 3
 
 
+@pytest.mark.fault(88)
 def test_keys_are_texts() -> None:
     """Row 88: 1 is not 01."""
     raw = reading({"a.csv": A, "b.csv": "id,age\n01,3\n2.0,4\n"}, join=(Join(file="b.csv", on="id"),))

@@ -40,6 +40,7 @@ def again(server: Any, faultserver: Any) -> int:
 # ------------------------------------------------------------------ what ends well
 
 
+@pytest.mark.fault(1, 2, 4, 6, 7, 8, 11, 12, 13, 14, 15, 16, 17, 18, 19, 21, 23, 30, 32, 39, 41, 42, 43)
 @pytest.mark.parametrize(
     ("spec", "requests"),
     [
@@ -93,6 +94,7 @@ def test_the_file_arrives(get: Get, server: Any, target: Path, spec: str, reques
     assert len(server.ended("a.zip")) == requests
 
 
+@pytest.mark.fault(1, 2, 7, 30)
 @pytest.mark.parametrize(
     "spec",
     [
@@ -109,6 +111,7 @@ def test_no_byte_is_fetched_twice(get: Get, server: Any, faultserver: Any, spec:
     assert again(server, faultserver) == 0
 
 
+@pytest.mark.fault(11)
 def test_a_restart_takes_the_progress_back(get: Get) -> None:
     """Row 11: the deltas go down when the file starts over, and add up to its size."""
     told: list[int] = []
@@ -117,6 +120,7 @@ def test_a_restart_takes_the_progress_back(get: Get) -> None:
     assert sum(told) == SIZE
 
 
+@pytest.mark.fault(18)
 def test_no_if_range_with_a_weak_etag(get: Get, server: Any) -> None:
     """Row 18: the date stands in for a weak ETag; with neither, a checksum must be known."""
     get("truncate:50p+etag:weak+nodate;etag:weak+nodate")
@@ -126,6 +130,7 @@ def test_no_if_range_with_a_weak_etag(get: Get, server: Any) -> None:
     ]
 
 
+@pytest.mark.fault(18)
 def test_without_validator_and_checksum_there_is_no_resume(get: Get, server: Any, target: Path) -> None:
     """Row 18: nothing would tell that the halves belong together."""
     received = get("truncate:50p+etag:none+nodate;etag:none+nodate", checksum=None)
@@ -134,6 +139,7 @@ def test_without_validator_and_checksum_there_is_no_resume(get: Get, server: Any
     assert not received.verified
 
 
+@pytest.mark.fault(16)
 def test_a_changed_file_without_checksum_is_the_new_one_whole(get: Get, target: Path) -> None:
     """Row 16: If-Range keeps two versions apart where no checksum does."""
     get("truncate:50p;mutate:1", checksum=None, archive=None)
@@ -143,6 +149,7 @@ def test_a_changed_file_without_checksum_is_the_new_one_whole(get: Get, target: 
 # ------------------------------------------------------------------ what ends in an error
 
 
+@pytest.mark.fault(2, 3, 4, 5, 8, 11, 16, 17, 19, 20, 21, 23, 24, 25, 27, 28, 29, 30, 31, 32, 35, 37, 38, 41)
 @pytest.mark.parametrize(
     ("spec", "error", "most"),
     [
@@ -201,6 +208,7 @@ def test_the_failure_is_told(
     assert "Signature" not in f"{raised.value} {raised.value.hint}"
 
 
+@pytest.mark.fault(2)
 def test_the_partial_stays_for_a_later_run(get: Get, server: Any, target: Path, faultserver: Any) -> None:
     """Row 2: what arrived before the last failure is not fetched again."""
     urls = (server.url_for("a.zip", "truncate:700k;empty*5;good"),)
@@ -212,6 +220,7 @@ def test_the_partial_stays_for_a_later_run(get: Get, server: Any, target: Path, 
     assert again(server, faultserver) == 0
 
 
+@pytest.mark.fault(16)
 def test_a_changed_source_is_called_changed(get: Get) -> None:
     """Row 16: two downloads of the same other bytes are no accident; both digests are named."""
     with pytest.raises(ChecksumMismatch, match=f"expected {SHA}") as raised:
@@ -219,6 +228,7 @@ def test_a_changed_source_is_called_changed(get: Get) -> None:
     assert "source has changed" in (raised.value.hint or "")
 
 
+@pytest.mark.fault(41)
 def test_different_wrong_bytes_are_called_altered(get: Get) -> None:
     """Row 41: two different wrong downloads say nothing about the source."""
     with pytest.raises(ChecksumMismatch) as raised:
@@ -226,6 +236,7 @@ def test_different_wrong_bytes_are_called_altered(get: Get) -> None:
     assert "altered" in (raised.value.hint or "")
 
 
+@pytest.mark.fault(19)
 def test_a_complete_partial_is_not_asked_for(get: Get, server: Any, target: Path, network: Network) -> None:
     """Row 19: all bytes are there, only the end was missing: 416 or no question at all."""
     get("chunked:cut;good", size=None, checksum=None)
@@ -233,6 +244,7 @@ def test_a_complete_partial_is_not_asked_for(get: Get, server: Any, target: Path
     assert target.read_bytes() == DATA
 
 
+@pytest.mark.fault(21)
 @pytest.mark.parametrize(
     ("spec", "pause"),
     [("status:429,retry_after=2;good", 2), ("status:503,retry_date=4;good", 4), ("status:503;good", 1)],
@@ -243,6 +255,7 @@ def test_the_pause_is_the_server_s_or_our_own(get: Get, slept: list[float], spec
     assert slept == [pytest.approx(pause, abs=1.2 if "date" in spec else 0.1)]
 
 
+@pytest.mark.fault(23)
 def test_pauses_grow(get: Get, slept: list[float]) -> None:
     """Row 23: back-off doubles."""
     with pytest.raises(ServerRefused):
@@ -250,6 +263,7 @@ def test_pauses_grow(get: Get, slept: list[float]) -> None:
     assert slept == [1, 2, 4, 8]
 
 
+@pytest.mark.fault(21)
 def test_the_wait_that_is_too_long_is_named(get: Get, slept: list[float]) -> None:
     """Row 21: nobody waits a day; the message says how long it would be."""
     with pytest.raises(ServerRefused, match=r"99999 s .27 h"):
@@ -257,6 +271,7 @@ def test_the_wait_that_is_too_long_is_named(get: Get, slept: list[float]) -> Non
     assert slept == []
 
 
+@pytest.mark.fault(22)
 def test_many_files_under_a_rate_limit(server: Any, network: Network, tmp_path: Path) -> None:
     """Row 22: all files arrive with few refused requests."""
     network = replace(network, sleep=time.sleep)
@@ -267,6 +282,7 @@ def test_many_files_under_a_rate_limit(server: Any, network: Network, tmp_path: 
     assert len(server.ended()) <= 15 * 1.2
 
 
+@pytest.mark.fault(7)
 def test_a_reset_right_after_the_head(get: Get, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 7: the connection is gone before anybody looks at it; that is one more cut, no crash."""
     send = Wire._send
@@ -281,6 +297,7 @@ def test_a_reset_right_after_the_head(get: Get, target: Path, monkeypatch: pytes
     assert target.read_bytes() == DATA
 
 
+@pytest.mark.fault(25)
 def test_an_expired_link_is_asked_for_again(get: Get, server: Any, target: Path, faultserver: Any) -> None:
     """Row 25: the original address gives a new link; the bytes so far stay."""
     get("signed:30,then=truncate:200k")
@@ -290,6 +307,7 @@ def test_an_expired_link_is_asked_for_again(get: Get, server: Any, target: Path,
     assert again(server, faultserver) == 0
 
 
+@pytest.mark.fault(26)
 def test_an_error_page_never_reaches_the_partial(get: Get, server: Any, target: Path) -> None:
     """Row 26: a 403's XML leaves the bytes so far as they are."""
     urls = (server.url_for("a.zip", "truncate:300k;status:403;good"),)
@@ -299,6 +317,7 @@ def test_an_error_page_never_reaches_the_partial(get: Get, server: Any, target: 
     assert target.read_bytes() == DATA
 
 
+@pytest.mark.fault(9)
 def test_closed_port(get: Get, slept: list[float]) -> None:
     """Row 9: five tries, then words with the host."""
     with socket.socket() as taken:
@@ -309,6 +328,7 @@ def test_closed_port(get: Get, slept: list[float]) -> None:
     assert len(slept) == 4
 
 
+@pytest.mark.fault(10)
 def test_unknown_name(get: Get) -> None:
     """Row 10: a name that does not resolve is named."""
     with pytest.raises(CannotConnect, match=r"cannot resolve nosuch\.invalid") as raised:
@@ -316,6 +336,7 @@ def test_unknown_name(get: Get) -> None:
     assert "--offline" in (raised.value.hint or "")
 
 
+@pytest.mark.fault(40)
 def test_extra_bytes_do_not_spoil_the_next_file(server: Any, network: Network, tmp_path: Path) -> None:
     """Row 40: junk after a body on a kept connection."""
     with Transfer(network) as transfer:
@@ -335,6 +356,7 @@ def test_connections_are_kept(server: Any, network: Network, tmp_path: Path) -> 
     assert len({end["conn"] for end in server.ended()}) == 1
 
 
+@pytest.mark.fault(44)
 def test_server_gone_in_the_middle(faultserver: Any, root: Path, network: Network, target: Path) -> None:
     """Row 44: the server dies; a later run goes on."""
     with serving(faultserver, root) as server:
@@ -360,6 +382,7 @@ def official(server: Any, network: Network) -> Network:
     return replace(network, rewrite=(("https://data.example/", f"{server.url}/"),))
 
 
+@pytest.mark.fault(33)
 def test_secrets_reach_their_origin_only(server: Any, network: Network, target: Path) -> None:
     """Row 33: no secret header of any name travels to another host."""
     url = "https://data.example/f/auth:T+redirect:host=localhost/a.zip"
@@ -372,6 +395,7 @@ def test_secrets_reach_their_origin_only(server: Any, network: Network, target: 
     assert second["host"].startswith("localhost")
 
 
+@pytest.mark.fault(33)
 def test_secrets_stay_on_a_redirect_within_the_origin(server: Any, network: Network, target: Path) -> None:
     """Row 33: the same host asks for the token again."""
     url = "https://data.example/f/redirect:chain=1,then=auth:T/a.zip"
@@ -387,6 +411,7 @@ def test_secrets_never_go_over_plain_http(get: Get, server: Any) -> None:
     assert server.ended()[0]["authorization"] is None
 
 
+@pytest.mark.fault(24)
 def test_a_refused_token_is_told_without_it(server: Any, network: Network, target: Path) -> None:
     """Row 24: 401 with a token is refused credentials; the token is nowhere in the words."""
     request = Request(
@@ -407,6 +432,7 @@ def test_a_token_with_a_line_end_is_not_shown(server: Any, network: Network, tar
     assert not any("X9" in repr(error) for error in chain)
 
 
+@pytest.mark.fault(35)
 def test_redirect_to_a_private_address(get: Get, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 35: refused from a public host before a connection is made; --allow-private lets it."""
     real = address.is_private
@@ -418,6 +444,7 @@ def test_redirect_to_a_private_address(get: Get, server: Any, monkeypatch: pytes
         get(spec, network={"allow_private": True})
 
 
+@pytest.mark.fault(35)
 def test_redirect_to_a_name_of_a_private_address(get: Get, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 35: what counts is the resolved address."""
     real, lookup = address.is_private, socket.getaddrinfo
@@ -465,6 +492,7 @@ def secure(faultserver: Any, root: Path, certificates: Path, kind: str) -> Any:
     return serving(faultserver, root, tls=context)
 
 
+@pytest.mark.fault(36)
 @pytest.mark.parametrize(
     ("kind", "words"),
     [("expired", "expired"), ("wronghost", "mismatch"), ("good", "unable to get local issuer")],
@@ -486,6 +514,7 @@ def test_bad_certificates(
         assert server.ended() == []
 
 
+@pytest.mark.fault(34)
 def test_good_certificate_and_no_downgrade(
     faultserver: Any, root: Path, server: Any, certificates: Path, network: Network, target: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -184,6 +184,7 @@ def test_order_of_the_end(get: Get, monkeypatch: pytest.MonkeyPatch, target: Pat
     assert order == ["fsync False", "rename", "fsync True", "unlink"]
 
 
+@pytest.mark.fault(51)
 @pytest.mark.shared
 def test_a_failed_fsync_publishes_nothing(get: Get, monkeypatch: pytest.MonkeyPatch, target: Path) -> None:
     """FAULTS row 51: bytes that may not be on disk get no final name."""
@@ -219,6 +220,7 @@ def test_resumes_what_was_left(target: Path) -> None:
     assert left(target) == ["a.zip"]
 
 
+@pytest.mark.fault(20)
 def test_bytes_without_journal_are_not_trusted(target: Path) -> None:
     """FAULTS row 20: a partial that nobody vouches for is begun anew."""
     filled(target, b"x" * 1000, 5000)
@@ -227,6 +229,7 @@ def test_bytes_without_journal_are_not_trusted(target: Path) -> None:
         assert part.have == 0
 
 
+@pytest.mark.fault(20)
 def test_bytes_beyond_the_journal_are_cut_off(target: Path) -> None:
     """FAULTS row 20: a partial longer than its journal loses the rest."""
     filled(target, b"x" * 1000, 5000)
@@ -293,6 +296,7 @@ def planted(target: Path, victim: Path, suffix: str) -> None:
     target.with_name(f".{target.name}.{'0' * 16}{suffix}").symlink_to(victim)
 
 
+@pytest.mark.fault(59)
 def test_a_link_in_the_partial_s_place_is_replaced(target: Path, tmp_path: Path) -> None:
     """FAULTS row 59: nothing outside is written."""
     planted(target, tmp_path / "victim", ".part")
@@ -301,6 +305,7 @@ def test_a_link_in_the_partial_s_place_is_replaced(target: Path, tmp_path: Path)
     assert not journal(target).with_suffix("").is_symlink()
 
 
+@pytest.mark.fault(59)
 def test_a_link_in_the_journal_s_place_is_an_error(target: Path, tmp_path: Path) -> None:
     """FAULTS row 59: somebody meddles; the path is named."""
     planted(target, tmp_path / "victim", ".part.json")
@@ -309,6 +314,7 @@ def test_a_link_in_the_journal_s_place_is_an_error(target: Path, tmp_path: Path)
     assert (tmp_path / "victim").read_text() == "precious"
 
 
+@pytest.mark.fault(59)
 def test_a_second_name_is_not_written_through(target: Path, tmp_path: Path) -> None:
     """FAULTS row 59: a hard link in the partial's place is replaced."""
     filled(target, b"x" * 1000, 2000)
