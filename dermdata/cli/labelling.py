@@ -118,20 +118,29 @@ def words_of(state: State, names: Iterable[str]) -> "dict[str, list[Label]]":
 
 @dataclass(frozen=True)
 class Counts:
-    """The images of a dataset's words; `complete` where a word that is not among them has none."""
+    """The images of a dataset's words: as the catalog states them, which is the same on every machine, else as cached."""
 
-    words: Mapping[str, int]
-    complete: bool
+    stated: Mapping[str, int]
+    cached: Mapping[str, int] | None  # None: no copy here whose rows have one word each
 
     def of(self, word: str) -> int | None:
         """The word's images; None where nobody stated them."""
-        return self.words.get(word, 0 if self.complete else None)
+        if word in self.stated or self.cached is None:
+            return self.stated.get(word)
+        return self.cached.get(word, 0)
 
 
 def counts_of(state: State, dataset: "Dataset") -> Counts:
-    """The rows of the cached manifest by word, else what the catalog states; graded labels are not counted by row."""
+    """What is known of the images of a dataset's words; the cached rows are read only where the catalog is silent."""
+    stated = dataset.counts.labels
+    words = {row.raw_label for row in state.library.crosswalk(dataset)}
+    return Counts(stated, None if words <= stated.keys() else cached_counts(state, dataset))
+
+
+def cached_counts(state: State, dataset: "Dataset") -> dict[str, int] | None:
+    """The rows of the cached manifest by word; None where it has none, or graded words, several a row."""
     if not state.cache.folder(dataset).manifest.exists():
-        return Counts(dataset.counts.labels, complete=False)
+        return None
     from dermdata.cli.target import load
     from dermdata.projection import words_of as column
 
@@ -139,7 +148,5 @@ def counts_of(state: State, dataset: "Dataset") -> Counts:
     words = column(table, "label_raw")
     graded = "differential" in table.column_names and table["differential"].null_count < table.num_rows
     if graded or words.null_count == len(words):
-        return Counts(dataset.counts.labels, complete=False)
-    return Counts(
-        {one["values"]: one["counts"] for one in words.drop_null().value_counts().to_pylist()}, complete=True
-    )
+        return None
+    return {one["values"]: one["counts"] for one in words.drop_null().value_counts().to_pylist()}

@@ -166,8 +166,8 @@ def drawn(vocabulary: "Vocabulary", concept: str, depth: int | None, images: Ima
 
     count = (images or {}).get(concept, 0)
     line = Text(visible(vocabulary.name(concept)))
-    line.append(f" {concept}", style="dim")
-    line.append(f" {count:,}" if count else "", style="bold cyan")
+    line.append(f" ({concept})", style="dim")
+    line.append(f"  {count:,} image{'s' * (count != 1)}" if count else "", style="bold cyan")
     branch = Tree(line, guide_style="dim")
     if depth != 0:
         for child in vocabulary.children(concept):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dermdata.cli.complete import dataset_names
-from dermdata.cli.labelling import Counts, counts_of, fields_of
+from dermdata.cli.labelling import counts_of, fields_of
 from dermdata.cli.output import FormatOption, emit, visible
 from dermdata.cli.state import State, state_of
 from dermdata.errors import UsageError
@@ -64,13 +64,7 @@ def rows_of(state: State, dataset: "Dataset") -> "list[tuple[str, Label, int | N
         hint = f"`dermdata info {dataset.name}` says what it has"
         raise UsageError(f"{dataset.name} has no label words", hint=hint)
     counts = counts_of(state, dataset)
-    tell_counts(state, dataset.name, counts)
     return [(dataset.name, row, counts.of(row.raw_label)) for row in rows]
-
-
-def tell_counts(state: State, name: str, counts: Counts) -> None:
-    where = "in the cache" if counts.complete else "by the catalog"
-    state.more(f"{name}: images counted {where}" if counts.words else f"{name}: no counts are known")
 
 
 def vars_of(one: Any, keys: Iterable[str]) -> dict[str, Any]:

@@ -103,6 +103,8 @@ def map_own(state: State, path: Path, column: str, decisions: list[str], out: Pa
 
     vocabulary = state.library.vocabulary
     words = own.words_of(text_of(path, "table"), column, str(path))
+    if blank := words.pop("", 0):
+        state.say(f"{blank:,} rows have no word in {column}")
     decided = [*there(state, out), *own.accepted(decisions, column, words, vocabulary)]
     proposals = own.propose(words, column, vocabulary, known_words(state), decided)
     rows = [

@@ -7,10 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from dermdata.cli.complete import dataset_names
-from dermdata.cli.labelling import LABELS_HELP, space_of, words_of
+from dermdata.cli.labelling import (
+    LABELS_HELP,
+    STRICT_HELP,
+    images_of,
+    refuse,
+    sources_of,
+    space_of,
+    tell_unexpressed,
+    words_of,
+)
 from dermdata.cli.output import FormatOption, emit, visible
 from dermdata.cli.state import State, state_of
-from dermdata.errors import ProblemsFound, UsageError
+from dermdata.errors import UsageError
 
 if TYPE_CHECKING:
     from dermdata.cli.target import Loaded
@@ -25,8 +34,7 @@ KEYS: dict[Shown, tuple[str, ...]] = {
     "conflicts": ("level", "code", "dataset", "keys", "message", "evidence"),
     "unexpressed": ("dataset", "label_raw", "diagnosis", "reason", "images"),
 }
-LONGEST = 60  # characters of a label on stderr
-TOLD = 8  # labels without a class that are told one by one
+TOLD = 8  # contradicting images that are told one by one
 
 
 @app.command()
@@ -48,9 +56,7 @@ def select(
         ),
     ] = None,
     labels: Annotated[str | None, typer.Option(help=LABELS_HELP, metavar="SPACE")] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Exit 1 and write nothing if a row has no class in SPACE.")
-    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help=STRICT_HELP)] = False,
     refine: Annotated[
         list[str] | None,
         typer.Option(
@@ -90,7 +96,7 @@ def select(
 ) -> None:
     """Join datasets, filter them by any column or concept, fold doubles, and write one manifest."""
     from dermdata.cli.target import load
-    from dermdata.select import NEEDED, Wanted, without_class
+    from dermdata.select import NEEDED, Wanted
     from dermdata.select import select as selected
 
     state = state_of(ctx)
@@ -106,16 +112,14 @@ def select(
     )
     loaded = load(state, targets)
     sources = load(state, names_of(refine), NEEDED) if refine else None
-    words = words_of(state, {*loaded.names, *(sources.names if sources else ())})
+    named = [sources_of(one.table) for one in (loaded, sources) if one]
+    words = words_of(state, set().union(*named))
     done = selected(loaded.table, wanted, state.library.vocabulary, words, sources and sources.table)
     tell(state, done)
     if out != "-":
         emit(rows_of(show, done, loaded), KEYS[show], form, "select", beside=counts(done), color=state.color)
-    if strict and (missing := without_class(done.table)):
-        raise ProblemsFound(
-            f"{missing:,} rows have no class in {labels}",
-            hint="`--show unexpressed` lists them; nothing is written",
-        )
+    if strict and labels:
+        refuse(unexpressed_of(done), labels)
     if out and not dry_run:
         asked = {
             "where": where, "labels": labels, "refine": refine and ",".join(names_of(refine)),
@@ -160,22 +164,12 @@ def tell(state: State, done: "Selection") -> None:
     for note in done.notes:
         state.say(note)
     if done.conflicts:
-        state.say(
-            f"{len(done.conflicts):,} images have labels that cannot both be true; "
-            "their own label stays (`--show conflicts` lists them)"
-        )
-    missing = unexpressed_of(done)
-    if missing:
-        state.say(f"{sum(row['images'] for row in missing):,} rows have no class:")
-        for row in missing[:TOLD]:
-            word = row["label_raw"] or row["diagnosis"] or "no label"
-            state.say(f"  {row['images']:,} {row['dataset']} {short(word)}: {row['reason']}")
-        if len(missing) > TOLD:
-            state.say(f"  … and {len(missing) - TOLD:,} more (`--show unexpressed` lists them)")
-
-
-def short(text: str) -> str:
-    return visible(text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…")
+        state.say(f"{len(done.conflicts):,} images have labels that cannot both be true:")
+        for one in done.conflicts[:TOLD]:
+            state.say(f"  {visible(one.message)}")
+        if len(done.conflicts) > TOLD:
+            state.say(f"  … and {len(done.conflicts) - TOLD:,} more (`--show conflicts` lists them)")
+    tell_unexpressed(state, unexpressed_of(done), " (`--show unexpressed` lists them)")
 
 
 def unexpressed_of(done: "Selection") -> list[dict[str, Any]]:
@@ -186,7 +180,7 @@ def unexpressed_of(done: "Selection") -> list[dict[str, Any]]:
 
 def counts(done: "Selection") -> dict[str, int]:
     """How many rows of each kind there are, beside JSON's items."""
-    missing = sum(row["images"] for row in unexpressed_of(done))
+    missing = images_of(unexpressed_of(done))
     return {
         "images": done.table.num_rows,
         "dropped": len(done.dropped),

@@ -54,7 +54,7 @@ class Names:
 
 
 def words_of(text: str, column: str, where: str) -> Counter[str]:
-    """How often each word stands in a column of a CSV text; the delimiter is the one that its header is parted by.
+    """How often each word stands in a column of a CSV text, "" for none; the delimiter is what parts its header.
 
     UnknownName for a column that is not there, BadTable for a row of another width.
     """
@@ -64,7 +64,7 @@ def words_of(text: str, column: str, where: str) -> Counter[str]:
     for number, row in enumerate(rows, start=2):
         if row and len(row) != len(header):
             raise BadTable(f"{where}, row {number}: {len(row)} fields, the header has {len(header)}")
-        if row and row[place]:
+        if row:
             words[row[place]] += 1
     return words
 
@@ -154,8 +154,11 @@ def alike(word: str, count: int, vocabulary: Vocabulary) -> Proposal:
     hits = [hit for hit in find(word, vocabulary, limit=MOST) if hit.score >= ENOUGH]
     if not hits:
         return undecided(word, count, "none", (), None, None)
+    from difflib import SequenceMatcher  # slow to import; only when nothing is called so
+
     concepts = tuple(hit.concept for hit in hits)
-    return undecided(word, count, "fuzzy", concepts, hits[0].score, hits[0].matched)
+    ratio = SequenceMatcher(None, plain(word), plain(hits[0].matched), autojunk=False).ratio()
+    return undecided(word, count, "fuzzy", concepts, round(ratio, 3), hits[0].matched)
 
 
 def undecided(

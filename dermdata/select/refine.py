@@ -96,6 +96,26 @@ def judged(
     return list(dict.fromkeys(against)), best
 
 
+def contradictions(table: pa.Table, statements: Statements, judge: Judge) -> tuple[Conflict, ...]:
+    """The images that several rows of the table have, labelled so that not all of it can be true, by `isic_id`."""
+    ids = words_of(table, "isic_id")
+    counts = ids.drop_null().value_counts()
+    several = pc.filter(counts.field("values"), pc.greater(counts.field("counts"), 1))
+    if not len(several):
+        return ()
+    rows = side(table, statements)
+    found = []
+    for isic_id, same in by_identity(ids, several).items():
+        against = [one for one in same if any(disagree(rows, judge, one, other) for other in same)]
+        if against:
+            found.append(conflict(isic_id, [(rows, one) for one in against]))
+    return tuple(found)
+
+
+def disagree(rows: Side, judge: Judge, one: int, other: int) -> bool:
+    return judge.verdict(rows.says(one), rows.says(other)) == "contradicts"
+
+
 def conflict(isic_id: str, rows: Sequence[tuple[Side, int]]) -> Conflict:
     evidence = {one.keys[row]: one.shown(row) for one, row in rows}
     words = ", ".join(f"{key}: {shown['label_raw']}" for key, shown in evidence.items())

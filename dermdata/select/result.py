@@ -8,7 +8,7 @@ from dermdata.errors import UsageError
 from dermdata.projection import REASON, Statements, Words, project_table, words_of
 from dermdata.select.agreement import Conflict, Judge
 from dermdata.select.dedupe import By, dedupe
-from dermdata.select.refine import refine
+from dermdata.select.refine import contradictions, refine
 from dermdata.select.rows import Dropped, arranged
 from dermdata.select.sample import class_column, sample
 from dermdata.select.where import strangers, where
@@ -58,6 +58,7 @@ def select(
         done.table = project_table(done.table, wanted.space, vocabulary, words)
     if wanted.where:
         filtering(done, wanted.where, vocabulary)
+    done.conflicts += contradictions(done.table, statements, judge)
     if wanted.dedupe:
         folding(done, wanted.dedupe, statements, judge)
     if wanted.sample is not None:
@@ -110,8 +111,16 @@ def sizes(table: pa.Table) -> list[tuple[str, int]]:
 
 
 def once(conflicts: tuple[Conflict, ...]) -> tuple[Conflict, ...]:
-    """The same rows contradict each other once, whichever of them was looked at first."""
-    return tuple({frozenset(one.keys): one for one in reversed(conflicts)}.values())[::-1]
+    """Each contradiction once, whichever of its rows was looked at first: not again with fewer of its rows."""
+    found: list[int] = []
+    by_key: dict[str, list[frozenset[str]]] = {}
+    for place, one in sorted(enumerate(conflicts), key=lambda pair: -len(pair[1].keys)):
+        keys = frozenset(one.keys)
+        if not any(keys <= other for other in by_key.get(one.keys[0], ())):
+            found.append(place)
+            for key in keys:
+                by_key.setdefault(key, []).append(keys)
+    return tuple(conflicts[place] for place in sorted(found))
 
 
 def without_class(table: pa.Table) -> int:
