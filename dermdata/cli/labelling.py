@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dermdata.cli.output import visible
 from dermdata.cli.state import State
-from dermdata.errors import BadTable, ProblemsFound
+from dermdata.errors import BadTable, ProblemsFound, UsageError
 
 if TYPE_CHECKING:
     from dermdata.model import Dataset, Label
@@ -17,9 +17,21 @@ LABELS_HELP = (
     "Name the classes of a label space: ham7, isic8, pad6, malignancy, …, a file (.toml, .tsv, .txt), "
     "or concept,concept+concept,…"
 )
-STRICT_HELP = "Exit 1 and write nothing if a row has no class in SPACE."
+ADDED = ("label", "label_reason")  # the columns that a projection adds
+# the columns that it reads, which are those of `projection.SAID` (a test holds them equal) and a differential
+NEEDED = (
+    "dataset", "label_raw", "diagnosis", "diagnosis_match", "malignancy", "refined_from", "refined_label",
+    "differential",
+)  # fmt: skip
+STRICT_HELP = "Exit 1, with nothing written, if a row has no class in SPACE."
 LONGEST = 60  # characters of a label on stderr
 TOLD = 8  # labels without a class that are told one by one
+
+
+def check_strict(labels: str | None, *, strict: bool) -> None:
+    """UsageError where there are no classes to be strict about."""
+    if strict and not labels:
+        raise UsageError("--strict judges the classes of --labels SPACE", hint="give a label space")
 
 
 def project(state: State, table: Any, space_text: str, *, strict: bool = False) -> Any:

@@ -10,6 +10,7 @@ from dermdata.cli.complete import dataset_names
 from dermdata.cli.labelling import (
     LABELS_HELP,
     STRICT_HELP,
+    check_strict,
     images_of,
     refuse,
     sources_of,
@@ -19,7 +20,6 @@ from dermdata.cli.labelling import (
 )
 from dermdata.cli.output import FormatOption, emit, visible
 from dermdata.cli.state import State, state_of
-from dermdata.errors import UsageError
 
 if TYPE_CHECKING:
     from dermdata.cli.target import Loaded
@@ -100,8 +100,7 @@ def select(
     from dermdata.select import select as selected
 
     state = state_of(ctx)
-    if strict and not labels:
-        raise UsageError("--strict judges the classes of --labels SPACE", hint="give a label space")
+    check_strict(labels, strict=strict)
     wanted = Wanted(
         where=where,
         space=space_of(state, labels) if labels else None,

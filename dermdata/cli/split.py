@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from dermdata.cli.complete import dataset_names
+from dermdata.cli.labelling import LABELS_HELP, STRICT_HELP, check_strict, project
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import State, state_of
 from dermdata.errors import ProblemsFound, UsageError
@@ -38,8 +39,15 @@ def split(
     ] = None,
     folds: Annotated[int | None, typer.Option(help="K folds instead of parts.", metavar="K")] = None,
     stratify: Annotated[
-        str, typer.Option(help="Columns whose mix each part must mirror.", metavar="COLS")
-    ] = "diagnosis",
+        str | None,
+        typer.Option(
+            help="Columns whose mix each part must mirror. [default: diagnosis, or label with --labels]",
+            metavar="COLS",
+            show_default=False,
+        ),
+    ] = None,
+    labels: Annotated[str | None, typer.Option(help=LABELS_HELP, metavar="SPACE", show_default=False)] = None,
+    strict: Annotated[bool, typer.Option("--strict", help=STRICT_HELP)] = False,
     official: Annotated[
         bool, typer.Option("--official", help="Keep the publisher's test set, split the rest.")
     ] = False,
@@ -67,12 +75,14 @@ def split(
     from dermdata.split import parse_ratios, split
 
     state = state_of(ctx)
-    if ratios and folds:
-        raise UsageError("--ratios and --folds exclude each other", hint="give one of them")
+    exclude(ratios=ratios, folds=folds, check=check, labels=labels)
+    check_strict(labels, strict=strict)
     table = load(state, targets).table
     if check:
         judge(state, table, form)
         return
+    table = project(state, table, labels, strict=strict) if labels else table
+    stratify = stratify if stratify is not None else mirrored(labels)
     result = split(
         table,
         by=by,
@@ -98,16 +108,31 @@ def split(
         )
     if out and not dry_run:
         write_manifest(
-            result.table, out, {"split": command(by, ratios, folds, stratify, official, stable, seed)}
+            result.table,
+            out,
+            {"split": command(by, ratios, folds, stratify, official, stable, seed, labels)},
         )
         state.say(f"written to {out}" if out != "-" else "")
     elif not dry_run:
         state.say("nothing written; add -o FILE to keep the split")
 
 
+def exclude(*, ratios: str | None, folds: int | None, check: bool, labels: str | None) -> None:
+    """UsageError for options that do not go together."""
+    if ratios and folds:
+        raise UsageError("--ratios and --folds exclude each other", hint="give one of them")
+    if check and labels:
+        raise UsageError("--check judges the split that is there, not its labels", hint="leave out --labels")
+
+
+def mirrored(labels: str | None) -> str:
+    """What each part mirrors unless told."""
+    return "label" if labels else "diagnosis"
+
+
 def command(*options: Any) -> str:
     """How the split was made, for the manifest's metadata."""
-    names = ("by", "ratios", "folds", "stratify", "official", "stable", "seed")
+    names = ("by", "ratios", "folds", "stratify", "official", "stable", "seed", "labels")
     return " ".join(
         f"{name}={value}" for name, value in zip(names, options, strict=True) if value not in (None, False)
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dermdata.cli.complete import dataset_names
+from dermdata.cli.labelling import ADDED, LABELS_HELP, NEEDED, STRICT_HELP, check_strict, project
 from dermdata.cli.output import FormatOption, console, emit, human, visible
 from dermdata.cli.state import state_of
 
@@ -32,6 +33,8 @@ def stats(
         list[str] | None, typer.Argument(metavar="[TARGET…]", autocompletion=dataset_names, help=TARGETS_HELP)
     ] = None,
     by: Annotated[str | None, typer.Option(help=BY_HELP, metavar="COLS", show_default=False)] = None,
+    labels: Annotated[str | None, typer.Option(help=LABELS_HELP, metavar="SPACE", show_default=False)] = None,
+    strict: Annotated[bool, typer.Option("--strict", help=STRICT_HELP)] = False,
     form: FormatOption = None,
 ) -> None:
     """Counts and cross-tables: images, patients and lesions in each cell."""
@@ -39,14 +42,15 @@ def stats(
     from dermdata.cli.target import cached, load
 
     state = state_of(ctx)
+    check_strict(labels, strict=strict)
     columns = [name.strip() for name in (by or "").split(",") if name.strip()]
-    loaded = load(state, targets or cached(state), [*(columns or room.OVERVIEW), *room.COUNTED.values()])
+    shown = columns or ([*ADDED, *room.OVERVIEW] if labels else room.OVERVIEW)
+    needed = [*shown, *room.COUNTED.values(), *(NEEDED if labels else ())]
+    loaded = load(state, targets or cached(state), needed)
     state.more(f"counting {', '.join(loaded.names)}")
-    table = loaded.table
+    table = project(state, loaded.table, labels, strict=strict) if labels else loaded.table
     rows = (
-        room.tabulate(table, columns)
-        if columns
-        else room.overview(table, overview_of(loaded.names, room.OVERVIEW))
+        room.tabulate(table, columns) if columns else room.overview(table, overview_of(loaded.names, shown))
     )
     keys = [*(columns or ("by", "value")), *MEASURES]
     if form == "table" or (form is None and sys.stdout.isatty()):
