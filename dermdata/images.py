@@ -28,7 +28,8 @@ from dermdata.model import ImageFacts
 PIXELS = 89_478_485  # where Pillow begins to warn of decompression bombs
 LARGE = 16_000_000  # pixels; such images are decoded one at a time, for memory's sake
 FILE_BYTES = 256 << 20  # a file is read whole
-END_OF_IMAGE, END_CHUNK = b"\xff\xd9", b"IEND\xaeB\x60\x82"
+SCANS = 100  # of one JPEG: encoders make about ten, but 120 bytes can ask for one more pass over all pixels
+END_OF_IMAGE, START_OF_SCAN, END_CHUNK = b"\xff\xd9", b"\xff\xda", b"IEND\xaeB\x60\x82"
 IMAGE_WIDTH, IMAGE_LENGTH = 256, 257  # TIFF tags
 
 # Pillow's plug-ins by the bytes a file begins with: no other decoder is ever tried
@@ -93,8 +94,14 @@ def _facts(image: ImageFile, data: bytes, name: str, decode: bool, pixel_limit: 
     if width * height > pixel_limit:
         problem = f"too many pixels: {width} x {height} > {pixel_limit:,}"
     elif decode:
-        problem = _decoded(image, pixel_limit) or _without_end(data, name)
+        problem = _too_many_scans(data, name) or _decoded(image, pixel_limit) or _without_end(data, name)
     return ImageFacts(format=name, mode=mode, width=width, height=height, problem=problem)
+
+
+def _too_many_scans(data: bytes, name: str) -> str | None:
+    """Say when a JPEG would keep the decoder busy for hours; within a scan, the marker's bytes do not occur."""
+    scans = data.count(START_OF_SCAN, _scan_start(data)) if name == "jpeg" else 0
+    return f"too many scans: {scans:,} > {SCANS}" if scans > SCANS else None
 
 
 def _stored_size(image: ImageFile) -> tuple[int, int]:

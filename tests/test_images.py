@@ -134,6 +134,15 @@ def test_frames_count_as_pixels() -> None:
     assert "frames" in str(inspect(data, pixel_limit=3 * 2_700).problem)
 
 
+@pytest.mark.fault(85)
+def test_a_decoder_is_not_kept_busy_by_scans() -> None:
+    """Row 85: at 123 bytes a pass, a small file could ask for hours of decoding in one thread."""
+    data = saved(noise("L", (600, 400)), "JPEG", progressive=True)
+    last = data[data.rindex(b"\xff\xda") : -2]
+    assert inspect(data[:-2] + last * 50 + data[-2:]).problem is None
+    assert str(inspect(data[:-2] + last * 5_000 + data[-2:]).problem).startswith("too many scans:")
+
+
 @pytest.mark.fault(67)
 def test_a_file_too_large_to_hold_is_a_problem(tmp_path: Path) -> None:
     """Row 67: nothing over 256 MiB is read into memory."""
@@ -207,7 +216,7 @@ def test_no_damage_raises(kind: str, at: int, patch: bytes) -> None:
     data = WHOLE[kind]
     facts = inspect(data[:at] + patch + data[at + len(patch) :], pixel_limit=1_000_000)
     assert facts.problem is None or facts.problem.split(":")[0] in {
-        "not an image", "too many pixels", "truncated", "header cannot be read", "cannot be decoded",
+        "not an image", "too many pixels", "too many scans", "truncated", "header cannot be read", "cannot be decoded",
     }  # fmt: skip
 
 
