@@ -17,6 +17,7 @@
     │   ├── NotTheFile                a page in place of a file
     │   ├── ArchiveRefused            a hostile or broken archive
     │   ├── TableRefused              a publisher's table that is not what the catalog says
+    │   ├── CohortDiffers             a locked cohort cannot be rebuilt as it was
     │   └── CacheDamaged              our own state is broken
     ├── StorageError (5)          disk full, read-only, no permission, cache locked
     │   └── CacheBusy
@@ -156,6 +157,12 @@ class TableRefused(IntegrityError):
     """A publisher's table that is not what the catalog says."""
 
     code = "table_refused"
+
+
+class CohortDiffers(IntegrityError):
+    """Rows of a locked cohort are gone or not what they were."""
+
+    code = "cohort_differs"
 
 
 class CacheDamaged(IntegrityError):

@@ -20,8 +20,8 @@ from dermdata.cli.state import State, state_of
 from dermdata.errors import Bug, DermdataError, nearest
 
 COMMANDS = (
-    "list", "info", "fetch", "verify", "cache", "labels", "select", "query", "split", "export", "stats", "cite", "demo",
-    "doctor",
+    "list", "info", "fetch", "verify", "cache", "labels", "select", "query", "split", "export", "stats", "lock",
+    "sync", "cite", "demo", "doctor",
 )  # fmt: skip
 MODULES = {"list": "list_", "export": "export_"}  # names that would hide a builtin or a package
 INTERRUPTED, BROKEN_PIPE = 130, 141

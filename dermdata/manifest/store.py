@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dermdata import disk
@@ -16,13 +17,43 @@ PREFIX = b"dermdata."
 
 
 def write(table: pa.Table, target: Path, about: Mapping[str, str]) -> str:
-    """Write a manifest; `about` becomes file metadata. The SHA-256 of the file: same input, same bytes."""
-    table = with_metadata(table, about)
-    with disk.replacing(target) as file:
-        pq.write_table(table, file, compression="zstd", row_group_size=ROW_GROUP)
+    """Write a manifest; `about` becomes file metadata. The SHA-256 of the file: same rows, same bytes.
+
+    However the table came to be: dictionaries are sorted and hold only words that are used, and each row group
+    is written from one piece.
+    """
+    table = with_sorted_words(with_metadata(table, about))
+    with (
+        disk.replacing(target) as file,
+        pq.ParquetWriter(file, table.schema, compression="zstd") as writer,
+    ):
+        for start in range(0, table.num_rows, ROW_GROUP):
+            writer.write_table(table.slice(start, ROW_GROUP).combine_chunks(), row_group_size=ROW_GROUP)
     from dermdata.checksum import of_file
 
     return of_file(target).sha256
+
+
+def with_sorted_words(table: pa.Table) -> pa.Table:
+    for number, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            table = table.set_column(number, field, sorted_words(table[field.name], field.type))
+    return table
+
+
+def sorted_words(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """The same values with a dictionary of just the words in use, in order."""
+    words = pc.drop_null(pc.unique(column.cast(kind.value_type)))
+    words = words.take(pc.array_sort_indices(words))
+    if words.type != kind.value_type or not len(column):
+        return column
+    chunks = [recoded(chunk, words, kind) for chunk in column.chunks]
+    return pa.chunked_array(chunks, kind)
+
+
+def recoded(chunk: pa.DictionaryArray, words: pa.Array, kind: pa.DataType) -> pa.DictionaryArray:
+    places = pc.index_in(chunk.dictionary, value_set=words)  # null for a word that no row has
+    return pa.DictionaryArray.from_arrays(places.take(chunk.indices).cast(kind.index_type), words)
 
 
 def with_metadata(table: pa.Table, about: Mapping[str, str]) -> pa.Table:

@@ -1,0 +1,115 @@
+"""`dermdata sync`: a locked cohort rebuilt exactly, or row by row what is gone or changed."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dermdata import disk
+from dermdata.cli.lock import base_of, digest_of_files
+from dermdata.cli.output import FormatOption, emit
+from dermdata.cli.state import State, state_of
+from dermdata.errors import CohortDiffers, UsageError
+
+if TYPE_CHECKING:
+    from dermdata.cohort import DatasetLock, Difference, Lock
+
+app = typer.Typer(add_completion=False)
+KEYS = ("key", "problem", "column", "was", "now")
+OUT_HELP = "Write the manifest: .parquet, .csv, .jsonl, .arrow, or - for a stream."
+
+
+@app.command()
+def sync(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A lock file.", show_default=False)],
+    out: Annotated[str | None, typer.Option("--output", "-o", help=OUT_HELP, metavar="OUT")] = None,
+    accept_license: Annotated[
+        bool,
+        typer.Option("--accept-license", help="Accept the datasets' licences where they must be accepted."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what is locked and what would be fetched; change nothing.")
+    ] = False,
+    form: FormatOption = None,
+) -> None:
+    """Fetch what is missing and rebuild a locked cohort; exit 4 and the rows on any difference."""
+    from dermdata.cohort import compared, loads, rebuilt
+
+    state = state_of(ctx)
+    with disk.storage_errors(file):
+        lock = loads(file.read_bytes(), file.name)
+    require_versions(state, lock)
+    if dry_run:
+        emit([planned(state, one) for one in lock.datasets], PLAN, form, "sync", color=state.color)
+        return
+    bring(state, lock, accept_license)
+    bases = {one.name: base_of(state, one.name) for one in lock.datasets}
+    table = rebuilt(lock, bases)
+    differences = compared(lock, table)
+    if out != "-" or differences:
+        emit([vars(one) for one in differences], KEYS, form, "sync", color=state.color)
+    if differences:
+        raise CohortDiffers(told(lock, differences), hint="nothing is written; the rows are listed above")
+    state.say(f"{table.num_rows:,} rows, each as it was locked")
+    if out:
+        from dermdata.cli.target import write_manifest
+
+        write_manifest(table, out, {})
+        state.say(f"written to {out}" if out != "-" else "")
+    else:
+        state.say("nothing written; add -o FILE to have the manifest")
+
+
+PLAN = ("dataset", "version", "rows", "cached")
+
+
+def planned(state: State, one: "DatasetLock") -> dict[str, object]:
+    here = state.cache.folder(state.catalog[one.name]).manifest.exists()
+    return {"dataset": one.name, "version": one.version, "rows": one.rows, "cached": here}
+
+
+def require_versions(state: State, lock: "Lock") -> None:
+    """Another version of a dataset has other rows: said before anything is downloaded."""
+    for one in lock.datasets:
+        if one.name not in state.catalog:
+            raise UsageError(
+                f"no catalog knows {one.name}", hint="add the catalog it was locked with: --catalog DIR"
+            )
+        now = state.catalog[one.name].version
+        if now != one.version:
+            raise CohortDiffers(
+                f"{one.name} was locked in version {one.version}, the catalog has {now}",
+                hint="use the catalog or the dermdata version it was locked with",
+            )
+
+
+def bring(state: State, lock: "Lock", accepted: bool) -> None:
+    """Fetch what the cache lacks; a dataset without images in the lock needs only its metadata."""
+    from dermdata.cli.fetch import fetched, workshop_of
+    from dermdata.cli.fetch_report import tell
+    from dermdata.cli.progress import showing
+    from dermdata.fetch import Wants
+
+    with showing(state) as progress, state.transfer() as transfer:
+        for one in lock.datasets:
+            dataset = state.catalog[one.name]
+            wants = Wants(only=None if one.images else "metadata")
+            workshop = workshop_of(state, transfer, progress, [], 1)
+            outcome = fetched(state, dataset, wants, workshop, mirrored=False, accepted=accepted)
+            tell(state, dataset, outcome)
+    for one in lock.datasets:
+        if state.library.digest_of(one.name) != one.catalog_digest:
+            state.say(f"{one.name}: the catalog has changed since it was locked; the rows decide")
+        if digest_of_files(state, one.name) != one.sources_digest:
+            state.say(f"{one.name}: the fetched files are not those it was locked with; the rows decide")
+
+
+def told(lock: "Lock", differences: "list[Difference]") -> str:
+    kinds: dict[str, int] = {}
+    for one in differences:
+        kinds[one.problem] = kinds.get(one.problem, 0) + 1
+    words = {"gone": "gone", "image": "with another image", "value": "with another value"}
+    parts = ", ".join(f"{count:,} {words[kind]}" for kind, count in kinds.items())
+    rows = len({one.key for one in differences})
+    return f"{rows:,} of {lock.rows.num_rows:,} rows are not as they were locked: {parts}"
