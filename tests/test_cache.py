@@ -106,7 +106,8 @@ def test_what_was_never_fetched_is_nothing(folder: Folder, tmp_path: Path) -> No
     assert folder.contents() == ()
     folder.sweep()
     cache = Cache(tmp_path / "absent")
-    assert ([*cache.folders()], cache.cached_names(), cache.leftovers(time.time())) == ([], set(), [])
+    assert ([*cache.folders()], cache.cached_names(), cache.names()) == ([], set(), [])
+    assert cache.leftovers(None, time.time(), str) == []
     assert tree(tmp_path) == set()
 
 
@@ -321,7 +322,7 @@ def test_a_killed_unpacking_is_swept(folder: Folder) -> None:
     assert tree(folder.path) == {"images"}
 
 
-def test_leftovers_are_told_by_age_alone(folder: Folder, tmp_path: Path) -> None:
+def test_leftovers_of_nobody_in_particular_are_told_by_age(folder: Folder, tmp_path: Path) -> None:
     """Older than asked for; files under their final names are never among them."""
     old, new = ("files/.a.zip.part", "files/.a.zip.part.json", "images/.x.tmp"), ("files/.b.zip.part",)
     for number, name in enumerate([*old, *new, "files/c.part", "images/d.jpg"]):
@@ -329,8 +330,53 @@ def test_leftovers_are_told_by_age_alone(folder: Folder, tmp_path: Path) -> None
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
         os.utime(path, (1_000 + number, 1_000 + number) if name not in new else (9_000, 9_000))
-    assert Cache(tmp_path).leftovers(5_000) == sorted(folder.path / name for name in old)
-    assert Cache(tmp_path).leftovers(0) == []
+    assert leftovers(tmp_path, 5_000) == sorted(folder.path / name for name in old)
+    assert leftovers(tmp_path, 0) == []
+
+
+def test_a_temporary_folder_names_its_process(folder: Folder, tmp_path: Path) -> None:
+    """Of a dead one here: at once. Of a living one: never. Of another machine: when all in it is old."""
+    dead, alive = (
+        f"images/.x.{machine()}-{DEAD}.0123abcd.tmp",
+        f"images/.x.{machine()}-{os.getpid()}.0123abcd.tmp",
+    )
+    foreign, busy = f"images/.x.elsewhere-{DEAD}.0123abcd.tmp", f"images/.y.elsewhere-{DEAD}.0123abcd.old.tmp"
+    for name in (dead, alive, foreign, busy):
+        (folder.path / name).mkdir(parents=True)
+        (folder.path / name / "a.jpg").write_bytes(b"x")
+        for path in (folder.path / name / "a.jpg", folder.path / name):
+            os.utime(path, (1_000, 1_000))
+    os.utime(folder.path / busy / "a.jpg", (9_000, 9_000))
+    assert leftovers(tmp_path, 5_000) == sorted([folder.path / dead, folder.path / foreign])
+
+
+DEAD = 2**22 + 1  # Linux gives no process a higher number than 2**22
+
+
+def leftovers(root: Path, older_than: float) -> list[Path]:
+    return [one.path for one in Cache(root).leftovers("demo", older_than, str)]
+
+
+def test_what_was_unpacked_or_replaced_is_needed_no_more(folder: Folder, tmp_path: Path) -> None:
+    """An archive that the receipt let go, an older list; not a kept archive, nor a stranger's file."""
+    let_go = replace(FETCHED_ZIP, name="gone.zip", path=None)
+    remade = replace(let_go, name="own.zip", recognized="content")
+    digest = folder.write_contents([CONTENT])
+    folder.write_contents([replace(CONTENT, size=4)])
+    folder.write_receipt(replace(RECEIPT, files=(FETCHED_ZIP, let_go, remade), contents_sha256=digest))
+    for name in ("kept.zip", "gone.zip", "own.zip", "stranger.zip"):
+        (folder.path / "files").mkdir(exist_ok=True)
+        (folder.path / "files" / name).write_bytes(b"PK")
+    older = next(path for path in folder.path.glob("contents-*") if path != folder.contents_path(digest))
+    assert leftovers(tmp_path, 0) == [folder.path / "files" / "gone.zip", older]
+    (folder.path / "receipt.json").write_bytes(b"{")
+    assert leftovers(tmp_path, 0) == []
+
+
+FETCHED_ZIP = Fetched(
+    name="kept.zip", role="images", size=2, sha256="0" * 64, checksum=None, url="u", fetched_at="t",
+    path="files/kept.zip",
+)  # fmt: skip
 
 
 # ------------------------------------------------------------------ listing and removing

@@ -165,3 +165,13 @@ def test_a_full_disk_does_not_keep_the_lock_from_whoever_makes_room(
     monkeypatch.setattr("os.pwrite", pwrite)
     with Cache(tmp_path).lock("demo", waiting=print):
         assert (tmp_path / "locks" / "demo.lock").read_bytes() == b""
+
+
+def test_who_holds_it_can_be_asked_without_waiting(holder: subprocess.Popen[str], tmp_path: Path) -> None:
+    """And without creating a lock file for a dataset that nobody ever held."""
+    assert Cache(tmp_path).holder("demo") == f"process {holder.pid} on {machine()}"
+    assert Cache(tmp_path).holder("other") is None
+    assert not (tmp_path / "locks" / "other.lock").exists()
+    holder.kill()
+    holder.wait()
+    assert Cache(tmp_path).holder("demo") is None

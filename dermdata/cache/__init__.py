@@ -7,6 +7,11 @@
     <root>/locks/<name>.lock
     <root>/index/catalog-*.json                         compiled catalogs, only copies
 
+    folder.py   one version's folder        records.py  its receipt and contents as values
+    lock.py     one process at a time       process.py  which one, and whether it lives
+    share.py    equal bytes stored once     usage.py    and counted once
+    sweep.py    what killed runs left
+
 Paths inside are relative, so the cache may be moved. Receipt, contents and manifest name each other's
 SHA-256: a torn set is seen and made again, never trusted.
 """
@@ -14,16 +19,31 @@ SHA-256: a torn set is seen and made again, never trusted.
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from dermdata import disk
 from dermdata.cache.folder import Folder
-from dermdata.cache.lock import held
+from dermdata.cache.lock import held, holder_now
 from dermdata.cache.records import Fetched, Receipt, Recognized
+from dermdata.cache.share import Sharing
+from dermdata.cache.sweep import Leftover, superfluous, temporaries
+from dermdata.cache.usage import Usage, in_all, usage
 from dermdata.model import Dataset
 
-__all__ = ["Cache", "Fetched", "Folder", "Receipt", "Recognized", "size_of", "version_slug"]
+__all__ = [
+    "Cache",
+    "Fetched",
+    "Folder",
+    "Leftover",
+    "Receipt",
+    "Recognized",
+    "Usage",
+    "in_all",
+    "size_of",
+    "usage",
+    "version_slug",
+]
 
 
 class Cache:
@@ -49,6 +69,19 @@ class Cache:
         for path in sorted(self.root.glob("datasets/*/*/receipt.json")):
             yield Folder(path.parent, path.parent.parent.name, path.parent.name)
 
+    def names(self) -> list[str]:
+        """Every dataset that has a folder, complete or not."""
+        return sorted({path.parent.name for path in self._version_folders("*")})
+
+    def versions(self, name: str) -> list[Folder]:
+        """All that is there of one dataset, with a receipt or without."""
+        return [Folder(path, path.parent.name, path.name) for path in self._version_folders(name)]
+
+    def _version_folders(self, name: str) -> Iterator[Path]:
+        for path in sorted(self.root.glob("datasets/*/*")):
+            if name in ("*", path.parent.name) and path.name[0] != "." and path.is_dir():
+                yield path
+
     def cached_names(self) -> set[str]:
         """The names with a manifest, quickly: no file is opened."""
         try:
@@ -67,9 +100,18 @@ class Cache:
         """
         return held(self.root / "locks" / f"{name}.lock", name, waiting, patience)
 
+    def share(self, folder: Folder, *, jobs: int = 1) -> int:
+        """Store what other datasets have too only once; the bytes saved. For whoever holds the folder's lock."""
+        others = (one for one in self.folders() if one.path != folder.path)
+        return Sharing(folder, others).carry_out(jobs)
+
+    def holder(self, name: str) -> str | None:
+        """Who holds a dataset now; asks only, and creates no lock file."""
+        return holder_now(self.root / "locks" / f"{name}.lock")
+
     def remove(self, folder: Folder) -> int:
-        """Delete one dataset version; the bytes that were freed."""
-        freed = size_of(folder.path)
+        """Delete one dataset version; the bytes that were freed: what others share stays."""
+        freed = usage(folder.path).own
         with disk.storage_errors(folder.path):
             (folder.path / "receipt.json").unlink(missing_ok=True)
             shutil.rmtree(folder.path)
@@ -77,22 +119,16 @@ class Cache:
                 folder.path.parent.rmdir()
         return freed
 
-    def leftovers(self, older_than: float) -> list[Path]:
-        """Partials and temporary folders last touched before `older_than` (seconds since the epoch)."""
-        found = [
-            path
-            for path in self.root.glob("datasets/**/.*")
-            if path.name.endswith((".part", ".part.json", ".tmp"))
-        ]
-        return sorted(path for path in found if touched(path) < older_than)
+    def leftovers(self, name: str | None, older_than: float, place: Callable[[str], str]) -> list[Leftover]:
+        """What killed runs left of one dataset, or (None) of the cache as a whole.
 
-
-def touched(path: Path) -> float:
-    """When a file was last changed; never, if another process has just taken it away."""
-    try:
-        return path.lstat().st_mtime
-    except FileNotFoundError:
-        return float("inf")
+        `older_than` in seconds since the epoch, `place`: see sweep.superfluous.
+        """
+        if name is None:
+            rooms = [self.root / "datasets", self.index]
+            return [one for room in rooms for one in temporaries(room, older_than, deep=False)]
+        found = list(temporaries(self.root / "datasets" / name, older_than))
+        return found + [one for folder in self.versions(name) for one in superfluous(folder, place)]
 
 
 def version_slug(version: str | None) -> str:
@@ -102,10 +138,5 @@ def version_slug(version: str | None) -> str:
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of all files below a folder."""
-    total = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            with suppress(FileNotFoundError):  # another process may finish or sweep a file meanwhile
-                total += (Path(parent) / name).lstat().st_size
-    return total
+    """Bytes of all files below a folder, each stored one counted once."""
+    return usage(folder).bytes

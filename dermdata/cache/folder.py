@@ -60,17 +60,38 @@ class Folder:
         if receipt is None:
             return ()
         path = self.contents_path(receipt.contents_sha256)
-        try:
+        with self._reading(path):
             data = path.read_bytes()
-        except FileNotFoundError as error:
-            raise self.damaged(f"{path} is missing") from error
-        except OSError as error:
-            raise disk.as_storage_error(error, path) from error
         if checksum.of_chunks([data]) != receipt.contents_sha256:
             raise self.damaged(f"{path} was altered")
         rows = csv.reader(io.StringIO(data.decode(*ENCODING), newline=""), Tab)
         next(rows)
         return tuple(content_of(dict(zip(COLUMNS, row, strict=True))) for row in rows)
+
+    def listed(self) -> Iterator[tuple[str, str]]:
+        """Path and SHA-256 of each file, kept archives too, as `contents` would say; without holding the list."""
+        receipt = self.receipt()
+        if receipt is None:
+            return
+        path = self.contents_path(receipt.contents_sha256)
+        place, digest = COLUMNS.index("path"), COLUMNS.index("sha256")
+        with self._reading(path):
+            if checksum.of_file(path).sha256 != receipt.contents_sha256:
+                raise self.damaged(f"{path} was altered")
+            with path.open(encoding=ENCODING[0], errors=ENCODING[1], newline="") as file:
+                rows = csv.reader(file, Tab)
+                next(rows)
+                yield from ((row[place], row[digest]) for row in rows)
+        yield from ((one.path, one.sha256) for one in receipt.files if one.path)
+
+    @contextmanager
+    def _reading(self, path: Path) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise self.damaged(f"{path} is missing") from error
+        except OSError as error:
+            raise disk.as_storage_error(error, path) from error
 
     @contextmanager
     def unpacking(self, home: str) -> Iterator[Path]:

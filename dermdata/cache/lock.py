@@ -81,3 +81,23 @@ def holder_of(handle: int) -> str:
     """Who wrote itself into a lock file, fit for a terminal."""
     note = os.pread(handle, 200, 0).decode(errors="replace").strip()
     return "".join(sign for sign in note if sign.isprintable()) or "another process"
+
+
+def holder_now(path: Path) -> str | None:
+    """Who holds a lock file at this moment; None for nobody, and where locks cannot tell."""
+    import fcntl
+
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:  # no lock file, or one that is not ours to read: whoever takes the lock is told
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return holder_of(handle)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise StorageError(f"cannot lock {path}: {error.strerror}") from error
+    finally:
+        os.close(handle)
+    return None

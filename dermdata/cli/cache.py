@@ -66,7 +66,7 @@ def prune(
 ) -> None:
     """Sweep partial downloads and temporary files that nobody has touched for a week."""
     state = state_of(ctx)
-    found = state.cache.leftovers(time.time() - WEEK)
+    found = [one.path for name in (None, *state.cache.names()) for one in state.cache.leftovers(name, time.time() - WEEK, str)]
     for one in found:
         state.say(f"{'would delete' if dry_run else 'deleted'} {one}")
         if not dry_run:

@@ -75,6 +75,8 @@ def run(plan: Plan, workshop: Workshop, bring: "Bring | None" = None) -> Outcome
         plan.dataset, folder, ledger.contents(), workshop.library, workshop.progress, ledger.lost
     )
     ledger.close(report)
+    if plan.download or plan.mend:  # a mere rebuild brings no new bytes
+        workshop.cache.share(folder, jobs=workshop.jobs)
     return Outcome(manifest=folder.manifest, report=report.facts, downloaded=ledger.downloaded)
 
 
