@@ -22,7 +22,7 @@ def write(table: pa.Table, target: Path, about: Mapping[str, str]) -> str:
     However the table came to be: dictionaries are sorted and hold only words that are used, and each row group
     is written from one piece.
     """
-    table = with_sorted_words(with_metadata(table, about))
+    table = canonical(with_metadata(table, about))
     with (
         disk.replacing(target) as file,
         pq.ParquetWriter(file, table.schema, compression="zstd") as writer,
@@ -34,11 +34,13 @@ def write(table: pa.Table, target: Path, about: Mapping[str, str]) -> str:
     return of_file(target).sha256
 
 
-def with_sorted_words(table: pa.Table) -> pa.Table:
-    for number, field in enumerate(table.schema):
-        if pa.types.is_dictionary(field.type):
-            table = table.set_column(number, field, sorted_words(table[field.name], field.type))
-    return table
+def canonical(table: pa.Table) -> pa.Table:
+    """The same rows with sorted dictionaries, under a schema as it is after one way through its own serialization."""
+    columns = [
+        sorted_words(column, column.type) if pa.types.is_dictionary(column.type) else column
+        for column in table.columns
+    ]
+    return pa.Table.from_arrays(columns, schema=pa.ipc.read_schema(table.schema.serialize()))
 
 
 def sorted_words(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
