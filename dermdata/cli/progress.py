@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from dermdata.cli.output import console, size
+from dermdata.cli.output import console, size, visible
 from dermdata.cli.state import State
 from dermdata.progress import Progress, Silent
 
@@ -49,7 +49,7 @@ def bars(state: State) -> "Bars":
             return super().render(task) if task.fields["unit"] == "B" else Text("")
 
     columns: list[Any] = [
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         Amount(),
         Rate(),
@@ -66,17 +66,17 @@ class OnTerminal:
         self.tasks: dict[str, TaskID] = {}
 
     def begin(self, task: str, total: int | None, unit: str = "B") -> None:
-        self.tasks[task] = self.bars.add_task(task, total=total, unit=unit)
+        self.tasks[task] = self.bars.add_task(visible(task), total=total, unit=unit)
 
     def advance(self, task: str, amount: int) -> None:
         self.bars.advance(self.tasks[task], amount)
 
     def end(self, task: str, note: str = "") -> None:
         self.bars.remove_task(self.tasks.pop(task))
-        self.bars.console.print(f"{task}{': ' if note else ''}{note}", markup=False, highlight=False)
+        self.say(f"{task}{': ' if note else ''}{note}")
 
     def say(self, text: str) -> None:
-        self.bars.console.print(text, markup=False, highlight=False)
+        self.bars.console.print(visible(text), markup=False, highlight=False)
 
 
 class InLines:
@@ -103,4 +103,4 @@ class InLines:
         self.say(f"{task}: {note or amount}")
 
     def say(self, text: str) -> None:
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{visible(text)}\n")

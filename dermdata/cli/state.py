@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dermdata.cli.output import visible
 from dermdata.settings import Settings, default_cache, from_environment, rules
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class State:
     def say(self, text: str) -> None:
         """One line for the person, on stderr; not with --quiet."""
         if not self.settings.quiet:
-            sys.stderr.write(f"{text}\n")
+            sys.stderr.write(f"{visible(text)}\n")
 
     def more(self, text: str) -> None:
         """A line for --verbose."""
