@@ -1,10 +1,11 @@
 """The finest common label space of several datasets."""
 
+import csv
 from time import perf_counter
 
 import pytest
 
-from bundled_labels import labels, needs_shared, shared_rows, vocabulary
+from bundled_labels import CATALOG, labels, needs_shared, shared_rows, vocabulary
 from dermdata.alignment import align
 from dermdata.errors import UsageError
 
@@ -47,7 +48,13 @@ def real_counts():
 def test_no_labels_have_no_classes():
     """Nothing in, nothing out."""
     found = align([], vocabulary())
-    assert (found.classes, found.unassigned, found.tradeoff, found.forced) == ((), (), (), ())
+    assert (found.classes, found.unassigned, found.tradeoff, found.forced, found.wider) == (
+        (),
+        (),
+        (),
+        (),
+        (),
+    )
 
 
 @pytest.mark.parametrize("loss", [-0.1, 1.5, float("nan")])
@@ -164,12 +171,84 @@ def test_an_exact_lump_covers_more_than_its_known_members():
 @needs_shared
 def test_the_five_datasets_of_the_page_are_aligned_at_once():
     """Well under a second."""
-    names = ("ham10000", "isic-2019", "pad-ufes-20", "derm7pt", "fitzpatrick17k")
-    given_rows = rows(*names, counts=real_counts())
+    given_rows = rows(*FIVE, counts=real_counts())
     start = perf_counter()
     found = align(given_rows, vocabulary())
     assert perf_counter() - start < 1
     assert len(found.classes) > 80
+
+
+def subtrees(path):
+    """Concept -> itself and all below it, from the file by itself: nothing of dermdata's own tree."""
+    with path.open(encoding="utf-8", newline="") as file:
+        parents = {row["id"]: row["parent"] for row in csv.DictReader(file, delimiter="\t")}
+    found = {one: set() for one in parents}
+    for one in parents:
+        above = one
+        while above:
+            found[above].add(one)
+            above = parents[above]
+    return found
+
+
+def brute_force(given_rows, below):
+    """Join any two labels that may mean the same concept until nothing changes."""
+    parts = []
+    for name, row, _ in given_rows:
+        known = row.members and row.predicate != "exactMatch"
+        members = row.members if known else (row.concept, *row.members)
+        if row.concept == "unknown":
+            members = ("skin-finding",)  # may be anything
+        parts.append(({(name, row.raw_label)}, set().union(*(below[one] for one in members))))
+    done = []
+    while parts:
+        words, extent = parts.pop()
+        touching = [other for other in parts if other[1] & extent]
+        if not touching:
+            done.append((words, extent))
+            continue
+        parts = [other for other in parts if not other[1] & extent]
+        parts.append(
+            (words.union(*(one[0] for one in touching)), extent.union(*(one[1] for one in touching)))
+        )
+    return sorted(sorted(words) for words, _ in done)
+
+
+FIVE = ("ham10000", "isic-2019", "pad-ufes-20", "derm7pt", "fitzpatrick17k")
+
+
+@needs_shared
+@pytest.mark.parametrize(
+    ("left", "options", "classes"), [({"miscellaneous", "UNK"}, {}, 91), (set(), {"keep_all": True}, 1)]
+)
+def test_the_five_datasets_fall_as_by_brute_force(left, options, classes):
+    """Class by class, by another reading of the files; whole subtrees apart, each label whole in its class."""
+    given_rows = rows(*FIVE, counts=real_counts())
+    found = align(given_rows, vocabulary(), **options)
+    assert {one.label.label.raw_label for one in found.unassigned} == left
+    below = subtrees(CATALOG / "vocabulary/concepts.tsv")
+    kept = [row for row in given_rows if row[1].raw_label not in left]
+    ours = sorted(sorted((one.dataset, one.label.raw_label) for one in each.labels) for each in found.classes)
+    assert ours == brute_force(kept, below)
+    assert len(ours) == classes
+    covers = [set().union(*(below[one] for one in each.concepts)) for each in found.classes]
+    assert sum(map(len, covers)) == len(set().union(*covers))
+
+
+def test_a_lump_that_holds_another_label_whole_is_named_for_sharing_its_class():
+    """SEK shares bkl's class because bkl is a lump; taking bkl out would not make more classes."""
+    found = align(rows("ham10000", "pad-ufes-20"), vocabulary())
+    [wider] = [one for one in found.wider if one.into == "benign-keratosis"]
+    assert [one.key for one in wider.labels] == [("ham10000", "dx", "bkl")]
+    assert [one.key for one in wider.holds] == [("pad-ufes-20", "diagnostic", "SEK")]
+    assert wider.members == ("seborrheic-keratosis", "solar-lentigo", "lichen-planus-like-keratosis")
+
+
+def test_a_catch_all_without_a_count_does_not_hide_the_tradeoff():
+    """It is left out anyway: UNK, which no table counts, costs as far as is known."""
+    uncounted = [(name, row, None if row.raw_label == "UNK" else 10) for name, row, _ in rows("isic-2019")]
+    found = align(uncounted, vocabulary())
+    assert [(one.classes, one.images_left_out) for one in found.tradeoff] == [(1, 0), (8, 0)]
 
 
 def test_scin_and_its_many_overlaps_are_aligned():

@@ -216,11 +216,31 @@ def test_a_body_site_on_the_wrong_level_is_refused():
         ("seborheic keratosis", "seborrheic-keratosis"),
         ("melanoma", "melanoma"),
         ("keratosis actinic", "actinic-keratosis"),
+        ("c43", "melanoma"),
+        ("C43.9", "melanoma"),
+        ("D04", "squamous-cell-carcinoma-in-situ"),
+        ("8923", "melanoma"),
+        ("scc in situ", "squamous-cell-carcinoma-in-situ"),
+        ("BCC nodular", "nodular-basal-cell-carcinoma"),
+        ("nevus sebacius", "nevus-sebaceus"),
     ],
 )
 def test_the_best_hit_comes_first(text, concept):
     """Labels, synonyms, codes, accents, word order and slips of the pen."""
     assert find(text, vocabulary())[0].concept == concept
+
+
+@pytest.mark.parametrize("code", ["C99", "Z99.1", "DOID:8924", "892"])
+def test_a_code_is_never_taken_for_another_one(code):
+    """A wrong digit is another disease, not a slip of the pen."""
+    assert find(code, vocabulary()) == []
+
+
+def test_a_wider_code_finds_what_is_under_it():
+    """L57 stands for L57.0, L57.5, …; each keeps its own code to be seen."""
+    hits = find("L57", vocabulary())
+    assert {hit.matched[:3] for hit in hits} == {"L57"}
+    assert "actinic-keratosis" in {hit.concept for hit in hits}
 
 
 def test_bowen_disease_is_a_carcinoma_in_situ():

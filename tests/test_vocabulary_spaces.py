@@ -1,8 +1,10 @@
 """Label spaces, and what labels, lumps and differentials become in them."""
 
+from collections import Counter
+
 import pytest
 
-from bundled_labels import label, spaces, vocabulary
+from bundled_labels import in_space, label, needs_shared, shared_rows, spaces, vocabulary
 from dermdata.errors import BadCatalog, UnknownName, UsageError
 from dermdata.model import Label
 from dermdata.vocabulary import parse_space, parse_spaces, project, project_weights
@@ -152,6 +154,30 @@ def test_a_broken_space_file_is_refused(text, issue):
     with pytest.raises(BadCatalog) as caught:
         parse_spaces(text, vocabulary())
     assert issue in caught.value.message
+
+
+def test_a_class_written_out_may_have_a_name():
+    """NAME=a+b."""
+    space = parse_space("PIG=melanocytic-nevus+lentigo,melanoma", vocabulary(), {})
+    assert list(space.classes) == ["PIG", "melanoma"]
+    assert project(label("ham10000", "dx", "nv"), space, vocabulary()).value == "PIG"
+
+
+@pytest.mark.parametrize("text", ["PIG=", "=melanoma", "A=melanoma,A=lentigo", "A=melanoma,B=melanoma"])
+def test_a_named_class_needs_a_name_and_concepts_of_its_own(text):
+    """Once each."""
+    with pytest.raises(UsageError):
+        parse_space(text, vocabulary(), {})
+
+
+@needs_shared
+def test_isic_2020_is_null_in_isic8_and_benign_in_malignancy():
+    """27,124 of 33,126 rows: no diagnosis, and no malignant lesion."""
+    rows = [row["diagnosis"] for row in shared_rows("data/isic2020/ISIC_2020_Training_GroundTruth_v2.csv")]
+    found = {space: Counter((word, in_space("isic-2020", "diagnosis", word, space)) for word in rows)
+             for space in ("isic8", "malignancy")}  # fmt: skip
+    assert found["isic8"]["unknown", None] == found["malignancy"]["unknown", "benign"] == 27124
+    assert sum(count for (word, _), count in found["isic8"].items() if word == "unknown") == 27124
 
 
 def test_a_label_row_alone_can_be_projected():

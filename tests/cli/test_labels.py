@@ -2,8 +2,11 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+
+from bundled_labels import CATALOG
 
 
 def test_map_shows_every_word_with_its_concept(cli: Callable) -> None:
@@ -62,3 +65,177 @@ def test_a_share_is_written_as_percent_or_number(cli: Callable) -> None:
     """Anything else is said in words."""
     assert cli("labels", "align", "ham10000", "derm7pt", "--max-loss", "2%").code == 0
     assert cli("labels", "align", "ham10000", "derm7pt", "--max-loss", "lots").code == 2
+
+
+def own_table(path: Path, *words: str) -> Path:
+    """A person's table: an id and a word a row."""
+    path.write_text(
+        "id,dx\n" + "".join(f"{place},{word}\n" for place, word in enumerate(words)), encoding="utf-8"
+    )
+    return path
+
+
+# ------------------------------------------------------------------ the bad day
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["map"], "NAME or --csv"),
+        (["map", "ham10000", "--csv", "x.csv"], "NAME or --csv"),
+        (["map", "ham10000", "-o", "x.tsv"], "belong to --csv"),
+        (["map", "--csv", "nosuch.csv"], "--column"),
+        (["map", "--csv", "nosuch.csv", "--column", "dx"], "no table at nosuch.csv"),
+        (["map", "nosuch"], "unknown dataset 'nosuch'"),
+        (["map", "ham1000", "-f", "sssom"], "did you mean ham10000"),
+        (["review", "nosuch"], "unknown dataset 'nosuch'"),
+        (["diff", "nosuch", "nosuch"], "no catalog with labels at nosuch"),
+        (["align", "ham10000", "nosuch"], "unknown dataset 'nosuch'"),
+        (["align", "fuseg"], "has no label words"),
+        (["tree", "melanomma"], "did you mean melanoma"),
+    ],
+)
+def test_wrong_requests_are_said_in_words(cli: Callable, words: list[str], says: str) -> None:
+    """Exit 2 and nothing on stdout."""
+    answer = cli("labels", *words)
+    assert (answer.code, answer.out) == (2, ""), answer.err
+    assert says in answer.err
+
+
+def test_a_fuzzy_proposal_is_shown_and_never_written(cli: Callable, tmp_path: Path) -> None:
+    """Exit 1 with -o while a word has no row; the proposals alone are no failure."""
+    table, out = (
+        own_table(tmp_path / "mine.csv", "Melanoma", "Melanomma", "akiec", ""),
+        tmp_path / "labels.tsv",
+    )
+    words = ["labels", "map", "--csv", table, "--column", "dx", "--format", "json"]
+    items = {one["raw_label"]: one for one in json.loads(cli(*words).out)["items"]}
+    assert {word: (one["how"], one["applied"]) for word, one in items.items()} == {
+        "Melanoma": ("exact", True), "Melanomma": ("fuzzy", False), "akiec": ("dataset", False),
+    }  # fmt: skip
+    assert cli(*words).code == 0
+    answer = cli(*words, "-o", out)
+    assert answer.code == 1
+    assert "2 words (2 rows) have no concept yet" in answer.err
+    assert "1 rows have no word in dx" in answer.err
+    assert [line.split("\t")[1] for line in out.read_text().splitlines()[1:]] == ["Melanoma"]
+
+
+# ------------------------------------------------------------------ what it is for
+
+
+def test_a_catalog_takes_the_written_words(cli: Callable, tmp_path: Path) -> None:
+    """Decided word by word, kept by the next run, and read as a private catalog's crosswalk."""
+    folder = tmp_path / "catalog/datasets/mine"
+    table, out = own_table(tmp_path / "mine.csv", "BCC", "Melanomma", "akiec"), folder / "labels.tsv"
+    words = ["labels", "map", "--csv", table, "--column", "dx", "-o", out]
+    lump = "akiec=actinic-keratosis+squamous-cell-carcinoma-in-situ"
+    assert cli(*words, "--accept", "Melanomma=melanoma").code == 1
+    answer = cli(*words, "--accept", lump)
+    assert answer.code == 0, answer.err
+    assert "dataset.toml" in answer.err
+    write_entry(folder)
+    answer = cli("--catalog", tmp_path / "catalog", "labels", "map", "mine", "--format", "json")
+    items = {one["raw_label"]: one for one in json.loads(answer.out)["items"]}
+    assert {word: one["concept"] for word, one in items.items()} == {
+        "BCC": "basal-cell-carcinoma", "Melanomma": "melanoma", "akiec": "squamous-neoplasia",
+    }  # fmt: skip
+    assert items["akiec"]["predicate"] == "broadMatch"
+    aligned = cli("--catalog", tmp_path / "catalog", "labels", "align", "mine", "ham10000", "-f", "names")
+    assert "actinic-keratosis+squamous-cell-carcinoma-in-situ" in aligned.out.splitlines()
+
+
+def write_entry(folder: Path) -> None:
+    """The smallest entry that a catalog takes."""
+    facts = ['name = "mine"', 'title = "Mine"', 'kind = "dataset"', 'summary = "Mine."']
+    facts += ["[license]", 'id = "CC-BY-4.0"', "[access]", 'kind = "open"']
+    (folder / "dataset.toml").write_text("\n".join(facts) + "\n", encoding="utf-8")
+
+
+def test_the_tree_counts_cached_images_of_a_concept_and_of_all_below_it(cli: Callable) -> None:
+    """Null where nothing is cached; drawn with branches where a person looks."""
+    first = json.loads(cli("labels", "tree", "melanoma", "--depth", "1", "--format", "json").out)["items"]
+    assert {one["images"] for one in first} == {None}
+    cli("fetch", "demo")
+    items = json.loads(cli("labels", "tree", "--format", "json").out)["items"]
+    images = {one["concept"]: one["images"] for one in items}
+    assert images["skin-finding"] == 120
+    assert images["melanocytic-neoplasm"] == images["melanoma"] + images["melanocytic-nevus"] == 77
+    drawn = cli("labels", "tree", "melanocytic-neoplasm", "--depth", "1", "--format", "table").out
+    assert "Melanoma (melanoma)  14 images" in drawn
+    assert "└── " in drawn
+    assert (
+        cli("labels", "tree", "melanoma", "--depth", "1", "--format", "csv")
+        .out.splitlines()[0]
+        .endswith("images")
+    )
+
+
+def test_align_says_why_classes_are_shared_and_what_more_would_cost(cli: Callable) -> None:
+    """akiec joins two, bkl holds SEK whole; one line for each number of classes."""
+    answer = cli("labels", "align", "ham10000", "pad-ufes-20")
+    assert (
+        "ham10000 akiec (327) forces actinic-keratosis+squamous-cell-carcinoma into one class" in answer.err
+    )
+    assert (
+        "pad-ufes-20 SEK (235) shares the class of ham10000 bkl (1,099), a lump (seborrheic-keratosis"
+        in answer.err
+    )
+    table = answer.err[answer.err.index("classes  images") :].splitlines()
+    assert [line.split(maxsplit=2) for line in table[1:]] == [
+        ["7", "0"],
+        ["8", "327", "ham10000 akiec (327)"],
+    ]
+    assert "forces" not in cli("--quiet", "labels", "align", "ham10000", "pad-ufes-20").err
+
+
+def test_counts_that_the_catalog_does_not_state_are_those_of_the_cache(cli: Callable) -> None:
+    """The catalog's own are the same on every machine and come first."""
+
+    def counts() -> dict[str, int | None]:
+        items = json.loads(cli("labels", "map", "demo", "--format", "json").out)["items"]
+        return {one["raw_label"]: one["count"] for one in items}
+
+    before = counts()
+    assert before["nv"] == 63
+    cli("fetch", "demo")
+    assert {word: count for word, count in counts().items() if before[word] is not None} == {
+        word: count for word, count in before.items() if count is not None
+    }
+    assert None not in counts().values()
+
+
+def test_sssom_is_written_as_it_is(cli: Callable) -> None:
+    """A head of metadata, a header, a row a word; JSON Schema and prefixes are tests/labels/test_sssom.py's."""
+    lines = cli("labels", "map", "ham10000", "--format", "sssom").out.splitlines()
+    assert lines[0] == "#curie_map:"
+    body = [line for line in lines if not line.startswith("#")]
+    assert body[0].startswith("subject_id\tsubject_label\tpredicate_id")
+    assert len(body) == 8
+
+
+def test_review_lists_what_a_dermatologist_should_decide(cli: Callable) -> None:
+    """All of it, or of one dataset, each with its reason."""
+    rows = json.loads(cli("labels", "review", "--format", "json").out)["items"]
+    assert len(rows) > 40
+    assert all(one["reason"] for one in rows)
+    [one] = json.loads(cli("labels", "review", "derm7pt", "-f", "json").out)["items"]
+    assert (one["raw_label"], one["concept"], one["count"]) == ("clark nevus", "dysplastic-nevus", 399)
+
+
+def test_diff_compares_two_folders(cli: Callable) -> None:
+    """A catalog with itself, and in rows with another one."""
+    answer = cli("labels", "diff", CATALOG, CATALOG, "--format", "tsv")
+    assert (answer.code, answer.out) == (0, "kind\twhat\tname\traw_label\tpart\told\tnew\n")
+    assert "nothing differs" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("text", "concept"), [("C43.9", "melanoma"), ("SCC in situ", "squamous-cell-carcinoma-in-situ")]
+)
+def test_find_knows_finer_codes_and_words_of_wider_concepts(cli: Callable, text: str, concept: str) -> None:
+    """And what nobody calls anything is said to be nothing."""
+    assert cli("labels", "find", text, "--format", "names").out.splitlines()[0] == concept
+    answer = cli("labels", "find", "xyzzyq", "--format", "names")
+    assert (answer.code, answer.out) == (0, "")
+    assert "no concept is called 'xyzzyq'" in answer.err

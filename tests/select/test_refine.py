@@ -2,7 +2,8 @@
 
 import pyarrow as pa
 
-from dermdata.select.refine import Refined, refine
+from bundled_labels import needs_shared, shared_rows
+from dermdata.select.refine import Refined, contradictions, refine
 from label_tables import NEVUS_2017, column, judge, manifest, row, statements
 
 
@@ -127,3 +128,60 @@ def test_only_the_same_isic_id_is_the_same_image() -> None:
     assert refined(own, row("isic-2019", "x", "SCC")).count == 0
     itself = manifest(one("ham10000", "akiec"))
     assert refine(itself, itself, statements(), judge()).count == 0
+
+
+# ------------------------------------------------------------------ rows of one table
+
+
+def test_every_row_that_another_one_contradicts_is_named_with_all_sources() -> None:
+    """Those that agree with all are not; one image, one conflict."""
+    table = manifest(
+        one("isic-2016", "benign"), one("isic-2017", "melanoma=1"), one("isic-2019", "MEL"), one("mine", None),
+        row("ham10000", "y", "nv", isic_id="ISIC_2"), row("isic-2019", "y", "NV", isic_id="ISIC_2"),
+    )  # fmt: skip
+    (found,) = contradictions(table, statements(), judge())
+    assert found.keys == ("isic-2016/x", "isic-2017/x", "isic-2019/x")
+    assert (
+        contradictions(manifest(one("ham10000", "nv"), row("isic-2019", "y", "MEL")), statements(), judge())
+        == ()
+    )
+
+
+@needs_shared
+def test_the_three_images_that_turned_from_benign_to_melanoma() -> None:
+    """ISIC 2016 against 2017 and 2019, on the real tables: three conflicts, each with its sources."""
+    said = [
+        *((line["img_id"], "isic-2016", line["Label"]) for line in shared_rows(TRAIN_2016)),
+        *((line["image_id"], "isic-2017", word_of_2017(line)) for line in shared_rows(TRAIN_2017)),
+        *((base(line["image"]), "isic-2019", one_hot(line)) for line in shared_rows(TRAIN_2019)),
+    ]
+    known = {image for image, dataset, _ in said if dataset == "isic-2016"}
+    table = manifest(*(row(name, image, word, isic_id=image) for image, name, word in said if image in known))
+    found = contradictions(table, statements(), judge())
+    assert {one.evidence[one.keys[0]]["malignancy"] for one in found} == {"benign"}
+    assert [[key.partition("/")[0] for key in one.keys] for one in found] == [
+        ["isic-2016", "isic-2017", "isic-2019"]
+    ] * 3
+    assert [one.keys[0].partition("/")[2] for one in found] == [
+        "ISIC_0000077",
+        "ISIC_0000511",
+        "ISIC_0010094",
+    ]
+
+
+TRAIN_2016 = "data/isic2016/ISBI2016_ISIC_Part3_Training_GroundTruth.csv"
+TRAIN_2017 = "data/isic2017/ISIC-2017_Training_Part3_GroundTruth.csv"
+TRAIN_2019 = "data/isic2019/ISIC_2019_Training_GroundTruth.csv"
+
+
+def word_of_2017(line: dict[str, str]) -> str:
+    flags = [name for name in ("melanoma", "seborrheic_keratosis") if float(line[name])]
+    return f"{flags[0]}=1" if flags else NEVUS_2017
+
+
+def base(image: str) -> str:
+    return image.removesuffix("_downsampled")
+
+
+def one_hot(line: dict[str, str]) -> str:
+    return next(name for name, value in line.items() if name != "image" and float(value))
