@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dermdata.cli.complete import dataset_names
+from dermdata.cli.labelling import LABELS_HELP, STRICT_HELP, project
 from dermdata.cli.output import FormatOption, emit, size
 from dermdata.cli.state import State, state_of
 from dermdata.errors import UsageError
@@ -16,16 +17,21 @@ if TYPE_CHECKING:
     from dermdata.export import Part, Written
 
 app = typer.Typer(add_completion=False)
+FORMATS_HELP = "parquet, csv, jsonl, imagefolder, webdataset or huggingface"
 PLAN_KEYS = ("path", "rows", "size_bytes", "there")
 TARGETS_HELP = "Datasets, manifests or - (an Arrow stream); all that is cached if none is given."
 EXCEL_HELP = "CSV: a ' before cells that a spreadsheet would take for a formula."
-JOBS_HELP = "Threads that read images. [default: all cores]"
+JOBS_HELP = "Threads that read and scale images. [default: all cores]"
+SIZE_HELP = "Scale images down so that the longest side has PX pixels; smaller ones stay as they are."
+STRIP_HELP = "Images without EXIF, XMP, IPTC and comments; the pixels stay as they are."
+RIGHTS_HELP = "Only images whose licence allows passing them on; left-out.csv lists the others."
+COPY_HELP = "imagefolder: files of its own instead of links to the cache."
 
 
 @app.command()
 def export(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="FORMAT", help="parquet, csv or jsonl", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="FORMAT", help=FORMATS_HELP, show_default=False)],
     out: Annotated[
         str,
         typer.Option("--output", "-o", help="Folder or file to write.", metavar="OUT", show_default=False),
@@ -39,6 +45,12 @@ def export(
     split: Annotated[
         str | None, typer.Option(help="Only this part: train, val, test, …", metavar="NAME")
     ] = None,
+    labels: Annotated[str | None, typer.Option(help=LABELS_HELP, metavar="SPACE")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help=STRICT_HELP)] = False,
+    pixels: Annotated[int | None, typer.Option("--size", min=1, help=SIZE_HELP, metavar="PX")] = None,
+    strip_exif: Annotated[bool, typer.Option("--strip-exif", help=STRIP_HELP)] = False,
+    redistributable: Annotated[bool, typer.Option("--redistributable", help=RIGHTS_HELP)] = False,
+    copy: Annotated[bool, typer.Option("--copy", help=COPY_HELP)] = False,
     jobs: Annotated[int | None, typer.Option(min=1, help=JOBS_HELP, show_default=False)] = None,
     excel_safe: Annotated[bool, typer.Option("--excel-safe", help=EXCEL_HELP)] = False,
     dry_run: Annotated[
@@ -53,14 +65,19 @@ def export(
 
     state = state_of(ctx)
     room.format_named(name)  # a wrong name must not cost the reading of a large manifest
+    if strict and not labels:
+        raise UsageError("--strict judges the classes of --labels SPACE", hint="give a label space")
     if out == "-":
         raise UsageError("export writes files, not a stream", hint="give -o FILE or a folder")
     names = targets or all_of(state, cached(state))
     loaded = load(state, names)
+    table = project(state, loaded.table, labels, strict=strict) if labels else loaded.table
+    entries = {one: state.catalog[one] for one in loaded.names if one in state.catalog}
     with showing(state) as progress:
         job = room.Job(
-            table=loaded.table, roots=loaded.roots, out=Path(out), embed=embed, split=split,
-            jobs=jobs or os.cpu_count() or 1, excel_safe=excel_safe, progress=progress,
+            table=table, roots=loaded.roots, out=Path(out), embed=embed, split=split, size=pixels,
+            strip=strip_exif, redistributable=redistributable, copy=copy, jobs=jobs or os.cpu_count() or 1,
+            excel_safe=excel_safe, entries=entries, progress=progress,
         )  # fmt: skip
         if dry_run:
             emit(map(planned, room.plan(name, job)), PLAN_KEYS, form, "export", color=state.color)
@@ -85,7 +102,7 @@ def conclude(state: State, written: "Written", names: tuple[str, ...], out: str)
     for words, count in written.left_out.items():
         state.say(f"warning: {count:,} {words}")
     whose = f" of {', '.join(names)}" if names else ""
-    count = len(written.files)
-    facts = [f"{count} file{'s' * (count != 1)}", size(written.bytes)]
-    facts += [f"{written.kept} already there"] if written.kept else []
+    count = len(written.files) if written.count is None else written.count
+    facts = [f"{count:,} file{'s' * (count != 1)}", size(written.bytes)]
+    facts += [f"{written.kept:,} already there"] if written.kept else []
     state.say(f"exported {written.rows:,} rows{whose} to {out} ({', '.join(facts)})")

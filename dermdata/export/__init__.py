@@ -8,10 +8,11 @@ writes the same bytes for the same job.
 from importlib import import_module
 from typing import Protocol, cast
 
-from dermdata.errors import UnknownName
+from dermdata.errors import UnknownName, UsageError
 from dermdata.export.job import Job, Part, Written, prepared
 
-FORMATS = ("parquet", "csv", "jsonl")
+# coco.py and croissant.py are to come: a module each, and its name here
+FORMATS = ("parquet", "csv", "jsonl", "imagefolder", "webdataset", "huggingface")
 
 __all__ = ["FORMATS", "Job", "Part", "Written", "plan", "write"]
 
@@ -25,12 +26,19 @@ class Format(Protocol):
 
 def plan(name: str, job: Job) -> tuple[Part, ...]:
     """The files that `write` would make, and which of them are there already; UnknownName for no such format."""
-    return format_named(name).plan(prepared(job))
+    return format_named(name).plan(prepared(allowed(name, job)))
 
 
 def write(name: str, job: Job) -> Written:
     """Export in the format of this name; UnknownName, UsageError, SizeMismatch or StorageError."""
-    return format_named(name).write(prepared(job))
+    return format_named(name).write(prepared(allowed(name, job)))
+
+
+def allowed(name: str, job: Job) -> Job:
+    """The job, if its choices mean something in this format."""
+    if job.copy and name != "imagefolder":
+        raise UsageError(f"{name} has no links that --copy could replace", hint="leave out --copy")
+    return job
 
 
 def format_named(name: str) -> Format:

@@ -1,14 +1,12 @@
-"""Where each row's image lies, and reading many of them ahead of the writer."""
+"""Where each row's image lies, and how large it is."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
-from dermdata.errors import BadTable, SizeMismatch, StorageError
+from dermdata.errors import BadTable, StorageError
 
 MISSING = "rows without an image file"
 Found = str | None  # an absolute path; None: there is no such file
@@ -97,38 +95,3 @@ def size_of(path: Found, known: int | None) -> int:
     if path is None:
         return 0
     return known if known is not None else Path(path).stat().st_size
-
-
-def read(path: Found, size: int) -> bytes | None:
-    """A file's bytes; SizeMismatch when they are not as many as the manifest says: a changed image is never passed on."""
-    if path is None:
-        return None
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise StorageError(
-            f"cannot read {path}: {error.strerror}", hint="`dermdata verify` shows what is broken"
-        ) from error
-    if len(data) != size:
-        hint = "`dermdata verify --repair` fetches it again"
-        raise SizeMismatch(f"{path} has {len(data):,} bytes, the manifest says {size:,}", hint=hint)
-    return data
-
-
-def read_ahead(groups: Sequence[Sequence[tuple[Found, int]]], jobs: int) -> Iterator[list[bytes | None]]:
-    """Each group's images, given as (path, bytes), read by `jobs` threads while the group before is being written.
-
-    Never more than two groups are in memory.
-    """
-    with ThreadPoolExecutor(jobs) as pool:
-        waiting: list[list[Future[bytes | None]]] = []
-        try:
-            for group in chain(groups, [None]):
-                if group is not None:
-                    waiting.append([pool.submit(read, path, size) for path, size in group])
-                if len(waiting) == 2 or group is None:
-                    yield from ([one.result() for one in now] for now in waiting[:1])
-                    del waiting[:1]
-        finally:
-            for one in chain(*waiting):
-                one.cancel()

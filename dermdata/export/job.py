@@ -1,6 +1,6 @@
 """What an export is asked for and what came of it; the choices that all formats share."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -8,6 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dermdata.errors import BadTable, UnknownName, UsageError
+from dermdata.export import classes, leftout, rights
+from dermdata.export.pixels import Recipe
+from dermdata.model import Dataset
 from dermdata.progress import Progress, Silent
 
 
@@ -21,9 +24,24 @@ class Job:
     embed: bool = False  # image bytes inside the output
     split: str | None = None  # only this part
     size: int | None = None  # longest side, pixels; None: as stored
-    jobs: int = 1  # threads that read images
+    strip: bool = False  # images without private metadata
+    redistributable: bool = False  # only images that may be passed on
+    copy: bool = False  # imagefolder: files of its own, no links
+    jobs: int = 1  # workers that read and scale images
     excel_safe: bool = False  # CSV only
+    entries: Mapping[str, Dataset] = field(
+        default_factory=dict
+    )  # what the catalog says of the rows' datasets
     progress: Progress = field(default_factory=Silent)
+    label: str = ""  # the column of the classes; found by `prepared`, as the two below
+    classes: tuple[str, ...] = ()  # of the whole manifest: a part numbers its classes as the whole does
+    left: pa.Table = field(
+        default_factory=lambda: leftout.NONE
+    )  # rows that the output lacks, with the reason
+
+    @property
+    def recipe(self) -> Recipe:
+        return Recipe(self.size, self.strip)
 
 
 @dataclass(frozen=True)
@@ -45,18 +63,34 @@ class Written:
     bytes: int  # of the files
     kept: int = 0  # files that were there already
     left_out: Mapping[str, int] = field(default_factory=dict)  # what the output lacks, in words -> rows
+    count: int | None = None  # of files, where `files` names just their folder
 
 
 def prepared(job: Job) -> Job:
-    """The job with just the rows of its split; UnknownName for a split that no row has."""
+    """The job with just the rows that are asked for, and its classes; UnknownName for a split that no row has."""
     missing = {"dataset", "path"} - set(job.table.column_names)
     if missing:
         raise BadTable(f"the manifest has no column {' and no column '.join(sorted(missing))}")
-    if job.split is None:
-        return job
-    column = split_column(job.table)
-    words = job.table[column].cast(pa.string())
-    chosen = job.table.filter(pc.equal(words, job.split))
+    label = classes.column(job.table)
+    job = replace(job, label=label, classes=classes.named(job.table, label))
+    if job.split is not None:
+        job = replace(job, table=of_split(job.table, job.split))
+    if job.redistributable:
+        reasons = rights.reasons(job.table, job.entries, adapted=job.size is not None)
+        job = without(job, reasons)
+    return job
+
+
+def without(job: Job, reasons: Sequence[str | None]) -> Job:
+    """The job without the rows that have a reason to be left out; they are listed in `left`."""
+    table, left = leftout.parted(job.table, reasons)
+    return replace(job, table=table, left=pa.concat_tables([job.left, left]))
+
+
+def of_split(table: pa.Table, split: str) -> pa.Table:
+    column = split_column(table)
+    words = table[column].cast(pa.string())
+    chosen = table.filter(pc.equal(words, split))
     if chosen.num_rows == 0:
         known = sorted(word for word in pc.unique(words).to_pylist() if word is not None)
         hint = (
@@ -64,8 +98,8 @@ def prepared(job: Job) -> Job:
             if known
             else "run `dermdata split` first: no row has a split"
         )
-        raise UnknownName("split", job.split, known, hint=hint)
-    return replace(job, table=chosen)
+        raise UnknownName("split", split, known, hint=hint)
+    return chosen
 
 
 def split_column(table: pa.Table) -> str:

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from dermdata import disk
 from dermdata.errors import UsageError
-from dermdata.export import about, files
+from dermdata.export import about, files, leftout
 from dermdata.export.job import Job, Part, Written, one_file
 
 BATCH = 8192  # rows that are text in memory at once
@@ -26,8 +26,9 @@ def write(job: Job, ending: str, chunks: Callable[[pa.Table], Iterator[bytes]]) 
     disk.write(path, told(chunks(table), job, path.name))
     about.write_beside(path, table)
     job.progress.end(path.name)
-    left_out = {files.MISSING: missing} if missing else {}
-    return Written((path,), table.num_rows, path.stat().st_size, left_out=left_out)
+    beside = leftout.write_beside(path, job.left)
+    left_out = leftout.counted(job.left) | ({files.MISSING: missing} if missing else {})
+    return Written((path, *beside), table.num_rows, path.stat().st_size, left_out=left_out)
 
 
 def told(chunks: Iterator[bytes], job: Job, task: str) -> Iterator[bytes]:
@@ -37,7 +38,7 @@ def told(chunks: Iterator[bytes], job: Job, task: str) -> Iterator[bytes]:
 
 
 def target(job: Job, ending: str) -> Path:
-    if job.embed:
+    if job.embed or job.recipe.changes:
         raise UsageError(f"{ending[1:]} cannot hold images", hint="export parquet --embed can")
     return one_file(job, ending)
 

@@ -1,0 +1,68 @@
+"""What the formats that fill a folder share: pieces are kept, swept and made, the same way for each."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dermdata import disk
+from dermdata.export import ledger, leftout
+from dermdata.export.job import Job, Part, Written, stem
+from dermdata.export.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One file: what decides its bytes, and how it is made."""
+
+    path: str  # below OUT
+    mark: str  # "": always made anew
+    rows: int
+    bytes: int  # of images as stored
+    make: Callable[[Path], None]  # writes the file, which has its name only when it is whole
+
+
+def of_content(path: str, content: bytes) -> Piece:
+    """A small file made of these bytes."""
+    mark = hashlib.sha256(content).hexdigest()[:16]
+    return Piece(path, mark, 0, 0, lambda target: write_content(target, content))
+
+
+def write_content(target: Path, content: bytes) -> None:
+    disk.write(target, [content])
+
+
+def of_left(job: Job) -> list[Piece]:
+    """`left-out.csv`, where rows are; for one split it has the split's name."""
+    if not job.left.num_rows:
+        return []
+    name = leftout.NAME if job.split is None else f"left-out-{stem(job)}.csv"
+    return [of_content(name, leftout.content(job.left))]
+
+
+def opened(job: Job, form: str) -> Ledger:
+    return ledger.opened(job.out, form, stem(job))
+
+
+def plan(record: Ledger, pieces: Sequence[Piece]) -> tuple[Part, ...]:
+    """What `write` would make; UsageError where it would refuse to."""
+    record.require_free({piece.path: piece.mark for piece in pieces})
+    return tuple(
+        Part(record.out / one.path, one.rows, one.bytes, record.keeps(one.path, one.mark)) for one in pieces
+    )
+
+
+def write(job: Job, record: Ledger, pieces: Sequence[Piece]) -> Written:
+    """Make the pieces that are not there."""
+    wanted = {piece.path: piece.mark for piece in pieces}
+    record.require_free(wanted)
+    todo = [piece for piece in pieces if not record.keeps(piece.path, piece.mark)]
+    if job.size is None:
+        disk.require_space(job.out, sum(piece.bytes for piece in todo))
+    record.begin(wanted)
+    for piece in todo:
+        piece.make(job.out / piece.path)
+    paths = tuple(record.out / piece.path for piece in pieces)
+    size = sum(path.stat().st_size for path in paths)
+    rows = sum(piece.rows for piece in pieces)
+    return Written(paths, rows, size, len(pieces) - len(todo), leftout.counted(job.left))

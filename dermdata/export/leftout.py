@@ -1,0 +1,53 @@
+"""Rows that an export lacks, each with its reason: `left-out.csv` beside what was written."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from dermdata import disk
+
+NAME = "left-out.csv"
+SCHEMA = pa.schema([(name, pa.string()) for name in ("key", "dataset", "image_id", "reason")])
+NONE = SCHEMA.empty_table()
+
+
+def parted(table: pa.Table, reasons: Sequence[str | None]) -> tuple[pa.Table, pa.Table]:
+    """The rows that stay, and those that have a reason not to, as `left-out.csv` has them."""
+    gone = pa.array([reason is not None for reason in reasons], pa.bool_())
+    stay = pa.array([reason is None for reason in reasons], pa.bool_())
+    left = table.filter(gone)
+    columns = [text(left, name) for name in SCHEMA.names[:-1]]
+    why = pa.array([reason for reason in reasons if reason is not None], pa.string())
+    return table.filter(stay), pa.table([*columns, why], SCHEMA)
+
+
+def text(table: pa.Table, name: str) -> pa.Array:
+    if name not in table.column_names:
+        return pa.nulls(table.num_rows, pa.string())
+    return table[name].cast(pa.string()).combine_chunks()
+
+
+def counted(left: pa.Table) -> dict[str, int]:
+    """In words how many rows were left out for which reason."""
+    return {f"rows left out: {why}": count for why, count in Counter(left["reason"].to_pylist()).items()}
+
+
+def content(left: pa.Table) -> bytes:
+    held = io.StringIO()
+    writer = csv.writer(held, lineterminator="\n")
+    writer.writerow(left.column_names)
+    writer.writerows(zip(*(column.to_pylist() for column in left.columns), strict=True))
+    return held.getvalue().encode()
+
+
+def write_beside(target: Path, left: pa.Table) -> tuple[Path, ...]:
+    """Write the rows beside a file or into a folder, if there are any; the paths written."""
+    if not left.num_rows:
+        return ()
+    path = target / NAME if target.is_dir() else target.with_name(f"{target.name}.{NAME}")
+    disk.write(path, [content(left)])
+    return (path,)

@@ -1,0 +1,78 @@
+"""The image and mask files of a job's rows, and which rows have none that can be used."""
+
+from pathlib import Path
+
+import PIL
+import pyarrow as pa
+
+from dermdata.export import files, leftout
+from dermdata.export.files import Found
+from dermdata.export.job import Job, without
+from dermdata.export.pixels import Recipe
+
+NO_FILE = "no image file"
+ENDINGS = {"jpeg": "jpg", "png": "png", "tiff": "tif", "gif": "gif", "bmp": "bmp", "webp": "webp"}
+SAME = {"jpeg": "jpg", "tiff": "tif"}  # endings that say the same
+
+
+def usable(table: pa.Table, job: Job) -> list[Found]:
+    """Each row's image file; None where there is none, or where it shall be changed and does not decode."""
+    found = files.located(table, job.roots)
+    if not job.recipe.changes:
+        return found
+    problems = leftout.text(table, "image_problem").to_pylist()
+    return [None if problem else path for path, problem in zip(found, problems, strict=True)]
+
+
+def with_images(job: Job) -> tuple[Job, list[Found]]:
+    """The job without the rows that have no image that can be used, and the files of the others."""
+    found = usable(job.table, job)
+    problems = leftout.text(job.table, "image_problem").to_pylist()
+    reasons = [
+        None if path is not None else problem or NO_FILE
+        for path, problem in zip(found, problems, strict=True)
+    ]
+    return without(job, reasons), [path for path in found if path is not None]
+
+
+def masks(table: pa.Table, job: Job) -> list[Found]:
+    """Each row's lesion mask."""
+    if "mask_path" not in table.column_names:
+        return [None] * table.num_rows
+    return files.located(table, job.roots, "mask_path")
+
+
+def endings(table: pa.Table, found: list[Found], recipe: Recipe) -> list[str]:
+    """Each image's ending without the dot, by its stored format, else by its name: jpg, png, tif and so on."""
+    formats = leftout.text(table, "format").to_pylist()
+    return [
+        ending(form, Path(path or "").suffix[1:].lower(), recipe)
+        for form, path in zip(formats, found, strict=True)
+    ]
+
+
+def ending(form: str | None, suffix: str, recipe: Recipe) -> str:
+    name = ENDINGS.get(form or "") or SAME.get(suffix, suffix)
+    return name if name in ("jpg", "png") or not recipe.changes else "png"
+
+
+def identities(table: pa.Table) -> list[str]:
+    """What tells one image from another."""
+    columns = [leftout.text(table, name).to_pylist() for name in ("dataset", "image_id", "path")]
+    return ["\0".join(word or "" for word in row) for row in zip(*columns, strict=True)]
+
+
+def ids(table: pa.Table) -> list[str]:
+    """Each row's image_id, else the name of its file."""
+    named = zip(leftout.text(table, "image_id").to_pylist(), table["path"].to_pylist(), strict=True)
+    return [image_id or Path(path or "").stem for image_id, path in named]
+
+
+def sure(table: pa.Table) -> list[bool]:
+    """Whether a row says by a digest which bytes its image has."""
+    return [digest is not None for digest in leftout.text(table, "sha256").to_pylist()]
+
+
+def version(recipe: Recipe) -> str:
+    """What else decides the bytes of images made by this recipe."""
+    return f"{recipe} {PIL.__version__ if recipe.changes else ''}"
