@@ -12,6 +12,7 @@ import warnings
 import zlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -31,6 +32,8 @@ FILE_BYTES = 256 << 20  # a file is read whole
 SCANS = 100  # of one JPEG: encoders make about ten, but 120 bytes can ask for one more pass over all pixels
 END_OF_IMAGE, START_OF_SCAN, END_CHUNK = b"\xff\xd9", b"\xff\xda", b"IEND\xaeB\x60\x82"
 IMAGE_WIDTH, IMAGE_LENGTH = 256, 257  # TIFF tags
+SMALL = 56  # pixels: what is compared needs no more on its shorter side, and 450 / 8 is just enough
+First = Callable[[Image.Image], None]
 
 # Pillow's plug-ins by the bytes a file begins with: no other decoder is ever tried
 FORMATS: tuple[tuple[bytes, str, Callable[[io.BytesIO], ImageFile]], ...] = (
@@ -50,7 +53,7 @@ UNREADABLE = (
     RuntimeError, EOFError, MemoryError, struct.error, zlib.error, Image.DecompressionBombError, Warning,
 )  # fmt: skip
 
-_one_header = threading.Lock()  # warnings.catch_warnings is not safe in threads
+one_header = threading.Lock()  # warnings.catch_warnings is not safe in threads
 _one_large = threading.Lock()
 
 
@@ -59,6 +62,24 @@ def inspect(data: bytes | Path, *, decode: bool = True, pixel_limit: int = PIXEL
 
     A bad image is a result, its `problem` in words; only a file that cannot be read raises (OSError).
     """
+    found = opened(data)
+    if isinstance(found, ImageFacts):
+        return found
+    with found.image:
+        return facts_of(found, decode=decode, pixel_limit=pixel_limit)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """An image whose header is read, and the bytes of its file."""
+
+    image: ImageFile
+    data: bytes
+    format: str
+
+
+def opened(data: bytes | Path) -> Opened | ImageFacts:
+    """The image, to be closed by who asks; facts with a `problem` where there is none."""
     if isinstance(data, Path):
         if data.stat().st_size > FILE_BYTES:
             return ImageFacts(problem=f"too many bytes: {data.stat().st_size:,} > {FILE_BYTES:,}")
@@ -68,11 +89,9 @@ def inspect(data: bytes | Path, *, decode: bool = True, pixel_limit: int = PIXEL
         return ImageFacts(problem="not an image: the file is empty" if not data else "not an image")
     name, plugin = known
     try:
-        image = _opened(data, plugin)
+        return Opened(image=_opened(data, plugin), data=data, format=name)
     except UNREADABLE as error:
         return ImageFacts(format=name, problem=_words("header cannot be read", error))
-    with image:
-        return _facts(image, data, name, decode, pixel_limit)
 
 
 def _format(data: bytes) -> tuple[str, Callable[[io.BytesIO], ImageFile]] | None:
@@ -82,25 +101,29 @@ def _format(data: bytes) -> tuple[str, Callable[[io.BytesIO], ImageFile]] | None
 
 
 def _opened(data: bytes, plugin: Callable[[io.BytesIO], ImageFile]) -> ImageFile:
-    with _one_header, warnings.catch_warnings():
+    with one_header, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of broken EXIF and the like: not about pixels
         return plugin(io.BytesIO(data))
 
 
-def _facts(image: ImageFile, data: bytes, name: str, decode: bool, pixel_limit: int) -> ImageFacts:
+def facts_of(
+    found: Opened, *, decode: bool = True, pixel_limit: int = PIXELS, first: First | None = None
+) -> ImageFacts:
+    """As `inspect`; `first` is shown the first frame's pixels, of a JPEG reduced as far as SMALL allows."""
+    image = found.image
     width, height = _stored_size(image)
     mode = image.mode
     problem = None
     if width * height > pixel_limit:
         problem = f"too many pixels: {width} x {height} > {pixel_limit:,}"
     elif decode:
-        problem = _too_many_scans(data, name) or _decoded(image, pixel_limit) or _without_end(data, name)
-    return ImageFacts(format=name, mode=mode, width=width, height=height, problem=problem)
+        problem = too_many_scans(found) or _decoded(image, pixel_limit, first) or without_end(found)
+    return ImageFacts(format=found.format, mode=mode, width=width, height=height, problem=problem)
 
 
-def _too_many_scans(data: bytes, name: str) -> str | None:
+def too_many_scans(found: Opened) -> str | None:
     """Say when a JPEG would keep the decoder busy for hours; within a scan, the marker's bytes do not occur."""
-    scans = data.count(START_OF_SCAN, _scan_start(data)) if name == "jpeg" else 0
+    scans = found.data.count(START_OF_SCAN, _scan_start(found.data)) if found.format == "jpeg" else 0
     return f"too many scans: {scans:,} > {SCANS}" if scans > SCANS else None
 
 
@@ -111,25 +134,32 @@ def _stored_size(image: ImageFile) -> tuple[int, int]:
     return image.size
 
 
-def _decoded(image: ImageFile, pixel_limit: int) -> str | None:
+def _decoded(image: ImageFile, pixel_limit: int, first: First | None) -> str | None:
     """Decode every frame, at most `pixel_limit` pixels in all; what went wrong, in words."""
-    turn: AbstractContextManager[object] = _one_large if image.width * image.height > LARGE else nullcontext()
     try:
-        with turn:
-            return _decode_frames(image, pixel_limit)
+        with turn_of(image):
+            return _decode_frames(image, pixel_limit, first)
     except UNREADABLE as error:
         return _words("cannot be decoded", error)
 
 
-def _decode_frames(image: ImageFile, pixel_limit: int) -> str | None:
+def turn_of(image: ImageFile) -> AbstractContextManager[object]:
+    """Held while an image is decoded: the large ones wait for each other."""
+    return _one_large if image.width * image.height > LARGE else nullcontext()
+
+
+def _decode_frames(image: ImageFile, pixel_limit: int, first: First | None) -> str | None:
     if isinstance(image, JpegImageFile):
-        image.draft("L", (1, 1))  # an eighth of the size: all data is read, few pixels are made
+        # an eighth of the size: all data is read, few pixels are made
+        image.draft("L", (SMALL, SMALL) if first else (1, 1))
     pixels = 0
     for frame in itertools.count(1):
         pixels += image.width * image.height
         if pixels > pixel_limit:
             return f"too many pixels: {pixels:,} in {frame} frames > {pixel_limit:,}"
         image.load()
+        if first and frame == 1:
+            first(image)
         try:
             image.seek(frame)
         except EOFError:
@@ -137,8 +167,9 @@ def _decode_frames(image: ImageFile, pixel_limit: int) -> str | None:
     return None
 
 
-def _without_end(data: bytes, name: str) -> str | None:
+def without_end(found: Opened) -> str | None:
     """Say where a decoder is content though the file's own end is missing."""
+    name, data = found.format, found.data
     if name == "jpeg" and data.rfind(END_OF_IMAGE, _scan_start(data)) < 0:
         return "truncated: no end-of-image marker"
     if name == "png" and END_CHUNK not in data[-(64 << 10) :] and END_CHUNK not in data:

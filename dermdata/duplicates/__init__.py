@@ -1,0 +1,7 @@
+"""Which images look alike: hashes in, pairs out; exact within a distance, then verified on the images."""
+
+from dermdata.duplicates.join import RADIUS, near
+from dermdata.duplicates.pairs import Pair, Pairs
+from dermdata.duplicates.verify import ALIKE, verified
+
+__all__ = ["ALIKE", "RADIUS", "Pair", "Pairs", "near", "verified"]

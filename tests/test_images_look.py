@@ -1,0 +1,208 @@
+"""What one decode tells of an image, bad ones first: damage, fingerprint, private metadata, pixels."""
+
+import io
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dermdata import images
+from dermdata.errors import IntegrityError
+from dermdata.images import Look, Private, look
+from dermdata.images.fingerprint import TURNS, turned
+from lesion_pictures import blurred_lesion, jpeg, turned_picture
+
+PICTURE = blurred_lesion(3)
+JPEG = jpeg(PICTURE)
+
+
+def saved(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def bits(data: bytes, turn: int = 0) -> np.uint64:
+    found = look(data).phash
+    assert found is not None
+    return turned(np.array([int.from_bytes(found, "big")], np.uint64), turn)[0]
+
+
+def apart(one: bytes, other: bytes, turn: int = 0) -> int:
+    """Differing bits, the second image turned."""
+    return int(np.bitwise_count(bits(one) ^ bits(other, turn)))
+
+
+# ------------------------------------------------------------------ bad images
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP", "BMP"])
+def test_a_cut_image_has_a_problem_and_no_hash(kind: str) -> None:
+    """The same words as `inspect`, with what the header tells."""
+    data = saved(PICTURE, kind)
+    seen, facts = look(data[: len(data) // 2]), images.inspect(data[: len(data) // 2])
+    assert (seen.problem, seen.width, seen.format) == (facts.problem, facts.width, facts.format)
+    assert seen.problem
+    assert seen.phash is None
+
+
+def test_what_is_no_image_is_a_result() -> None:
+    assert look(b"<html>") == Look(problem="not an image")
+    assert look(b"") == Look(problem="not an image: the file is empty")
+    assert str(look(JPEG, pixel_limit=1_000).problem).startswith("too many pixels")
+
+
+def test_zeroed_blocks_are_seen_though_pillow_decodes_on() -> None:
+    """Damage is not a problem: some cameras write bytes that libjpeg complains of."""
+    middle = len(JPEG) // 2
+    data = JPEG[:middle] + bytes(512) + JPEG[middle + 512 :]
+    seen = look(data)
+    assert (seen.problem, images.inspect(data).problem) == (None, None)
+    assert seen.damage
+    assert seen.phash is not None
+
+
+@pytest.mark.parametrize("missing", [1, 2, 50])
+def test_a_jpeg_without_its_end_is_truncated(missing: int) -> None:
+    assert str(look(JPEG[:-missing]).problem).startswith("truncated")
+
+
+def test_a_missing_file_raises(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        look(tmp_path / "absent.jpg")
+
+
+def test_no_raster_of_a_bad_image(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(JPEG[:500])
+    with pytest.raises(IntegrityError, match=r"a\.jpg: image is gone bad"):
+        images.raster(tmp_path / "a.jpg")
+
+
+# ------------------------------------------------------------------ the fingerprint
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF"])
+def test_the_format_changes_a_few_bits_at_most(kind: str) -> None:
+    assert apart(JPEG, saved(PICTURE, kind)) <= 3
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK", "RGBA", "P", "I;16", "F"])
+def test_the_colour_mode_changes_a_few_bits_at_most(mode: str) -> None:
+    """Levels of 16 bits too, which a plain conversion to grey would clip."""
+    levels = np.asarray(PICTURE.convert("L")).astype(np.uint16) * 257
+    picture = Image.fromarray(levels) if mode == "I;16" else PICTURE.convert(mode)
+    assert apart(JPEG, saved(picture, "JPEG" if mode == "CMYK" else "TIFF")) <= 3
+
+
+@pytest.mark.parametrize("size", [(1200, 900), (601, 451), (150, 113), (57, 41)])
+def test_the_size_changes_a_few_bits_at_most(size: tuple[int, int]) -> None:
+    """Also where the last block of eight pixels is not full."""
+    assert apart(JPEG, jpeg(PICTURE.resize(size, Image.Resampling.LANCZOS), quality=95)) <= 3
+
+
+@pytest.mark.parametrize("turn", range(8), ids=TURNS)
+def test_the_hash_of_a_turned_image_follows_from_the_hash(turn: int) -> None:
+    """Turning the hash is turning the image; without loss not one bit differs."""
+    assert apart(saved(turned_picture(PICTURE, turn), "PNG"), saved(PICTURE, "PNG"), turn) == 0
+    assert apart(jpeg(turned_picture(PICTURE, turn)), JPEG, turn) <= 3
+
+
+def test_an_upright_tag_changes_nothing_but_the_turn() -> None:
+    """Pillow turns a TIFF by its tag, a JPEG not: the turns find both."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = saved(PICTURE, "TIFF", exif=exif)
+    assert (look(data).width, look(data).height) == (300, 225)
+    assert apart(data, JPEG, TURNS.index("rotated by 90 clockwise")) <= 3
+    assert apart(jpeg(PICTURE, exif=exif.tobytes()), JPEG) == 0
+
+
+@pytest.mark.parametrize("colour", [0, 128, 255])
+def test_an_image_of_one_colour_has_no_hash(colour: int) -> None:
+    """All of them would be alike."""
+    for kind in ("JPEG", "PNG"):
+        seen = look(saved(Image.new("RGB", (100, 80), (colour,) * 3), kind))
+        assert (seen.problem, seen.phash) == (None, None)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 400), (400, 1), (3, 2)])
+def test_tiny_images_are_looked_at(size: tuple[int, int]) -> None:
+    for kind in ("JPEG", "PNG"):
+        assert look(saved(PICTURE.resize(size), kind)).problem is None
+
+
+def test_other_lesions_are_far_away() -> None:
+    others = [jpeg(blurred_lesion(seed)) for seed in range(50, 70)]
+    assert min(apart(JPEG, other, turn) for other in others for turn in range(8)) > 10
+
+
+# ------------------------------------------------------------------ private metadata
+
+
+def test_private_metadata_is_named_and_not_repeated() -> None:
+    exif = Image.Exif()
+    exif[0x013B] = "Dr. Muster"
+    exif.get_ifd(0x8769).update(
+        {0xA431: "SN 123", 0x9003: "2020:01:02 03:04:05", 0x9004: "0000:00:00 00:00:00"}
+    )
+    exif.get_ifd(0x8825).update({0: b"\2\3\0\0", 1: "N", 2: (48.0, 8.0, 0.0)})
+    seen = look(jpeg(PICTURE, exif=exif))
+    assert set(seen.private) == {
+        Private("name", "Artist"),
+        Private("serial number", "BodySerialNumber"),
+        Private("date", "DateTimeOriginal"),
+        Private("place", "GPSLatitudeRef"),
+        Private("place", "GPSLatitude"),
+    }
+    assert "Muster" not in repr(seen)
+
+
+def test_xmp_is_read_too() -> None:
+    xmp = b'<x:xmpmeta><rdf:Description exif:GPSLatitude="48,8N"/></x:xmpmeta>'
+    assert look(jpeg(PICTURE, xmp=xmp)).private == (Private("place", "exif:GPS"),)
+
+
+def test_broken_metadata_is_told_and_does_not_stop_the_look() -> None:
+    seen = look(jpeg(PICTURE, exif=b"Exif\0\0II*\0\xff\xff\xff\x7f"))
+    assert seen.problem is None
+    assert seen.phash == look(JPEG).phash
+
+
+def test_a_plain_image_hides_nothing() -> None:
+    assert [look(saved(PICTURE, kind)).private for kind in ("JPEG", "PNG", "TIFF")] == [(), (), ()]
+
+
+# ------------------------------------------------------------------ pixels
+
+
+def test_equal_pixels_have_one_digest_whatever_the_file() -> None:
+    """One level changed in one pixel, or another size, is another digest."""
+    decoded = Image.open(io.BytesIO(JPEG)).convert("RGB")
+    digest = images.pixel_digest(JPEG)
+    assert digest is not None
+    assert digest == images.pixel_digest(saved(decoded, "PNG")) == images.pixel_digest(saved(decoded, "TIFF"))
+    decoded.putpixel((5, 5), (0, 0, 0))
+    assert images.pixel_digest(saved(decoded, "PNG")) != digest
+    assert images.pixel_digest(saved(Image.new("L", (2, 3)), "PNG")) != images.pixel_digest(
+        saved(Image.new("L", (3, 2)), "PNG")
+    )
+
+
+def test_bad_images_have_no_digest() -> None:
+    assert [images.pixel_digest(data) for data in (b"", b"x", JPEG[:900])] == [None, None, None]
+    assert images.pixel_digest(JPEG, pixel_limit=10) is None
+
+
+# ------------------------------------------------------------------ workers
+
+
+def test_a_look_travels_between_processes(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(JPEG)
+    seen = pickle.loads(pickle.dumps(look))(path)
+    assert pickle.loads(pickle.dumps(seen)) == look(JPEG)
+    with ThreadPoolExecutor(4) as threads:
+        assert set(threads.map(look, [path] * 20)) == {seen}
