@@ -48,6 +48,14 @@ def fetch(
             metavar="PATH",
         ),
     ] = None,
+    mirror_out: Annotated[
+        Path | None,
+        typer.Option(
+            "--mirror-out",
+            help="Only keep the original files as <DIR>/<dataset>/<file>, which --mirror reads elsewhere.",
+            metavar="DIR",
+        ),
+    ] = None,
     accept_license: Annotated[
         bool,
         typer.Option("--accept-license", help="Accept the dataset's licence where one must be accepted."),
@@ -71,6 +79,12 @@ def fetch(
     wants = Wants(only=only, force=force, keep_archives=keep_archives)
     datasets = [state.catalog[name] for name in dict.fromkeys(names)]  # a wrong name stops before any request
     cores = jobs or os.cpu_count() or 1
+    if mirror_out:
+        from dermdata.cli.mirror_out import mirror_out as keep
+
+        kept = keep(state, datasets, wants, mirror_out, mirror or [], own, accept_license, dry_run, form)
+        conclude(kept, len(datasets))
+        return
     if own:
         if mirror:
             raise UsageError("--from downloads nothing", hint="leave --mirror out, or --from")

@@ -11,6 +11,7 @@ from dermdata.archive import safe_name
 from dermdata.cache import Fetched, Folder, Recognized
 from dermdata.checksum import Hasher, of_file
 from dermdata.errors import ChecksumMismatch, SizeMismatch
+from dermdata.fetch import sums
 from dermdata.model import Content, File, Member, Request, Role, Unpack
 from dermdata.progress import Progress
 from dermdata.transfer import Transfer
@@ -74,16 +75,17 @@ def copy(file: File, source: Path, target: Path, progress: Progress) -> Taken:
         progress.advance(file.name, len(chunk))
         return chunk
 
+    expected = file.checksum or sums.noted(source, file.name)
     with disk.replacing(target) as out:
-        hasher, size = Hasher(file.checksum), 0
+        hasher, size = Hasher(expected), 0
         for chunk in disk.chunks_of(source):
             hasher.update(told(chunk))
             out.write(chunk)
             size += len(chunk)
         if file.size is not None and size != file.size:
             raise SizeMismatch(f"{source}: {size:,} bytes, expected {file.size:,}")
-        if file.checksum:
-            hasher.require(file.checksum, str(source))
+        if expected:
+            hasher.require(expected, str(source))
     return Taken(
         path=target,
         size=size,
