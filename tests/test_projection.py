@@ -3,8 +3,9 @@
 import pytest
 
 from bundled_labels import spaces, vocabulary
+from dermdata.cli.labelling import ADDED, NEEDED
 from dermdata.errors import UnknownName
-from dermdata.projection import project_table, unexpressed
+from dermdata.projection import LABEL, REASON, SAID, project_table, unexpressed
 from dermdata.select.refine import refine
 from label_tables import column, judge, manifest, row, statements, words
 
@@ -105,3 +106,9 @@ def test_projecting_again_replaces_the_classes() -> None:
     assert column(again, "label") == ["AKIEC"]
     assert again.column_names == table.column_names
     assert project_table(table.slice(0, 0), spaces()["ham7"], vocabulary(), words()).num_rows == 0
+
+
+def test_what_the_command_line_loads_is_what_a_projection_reads() -> None:
+    """A column that is not loaded would silently be null."""
+    assert {*NEEDED} == {*SAID, "differential"}
+    assert ADDED == (LABEL, REASON)

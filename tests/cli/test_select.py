@@ -179,3 +179,37 @@ def test_a_reader_that_leaves_early_is_no_fault(cli: Callable, tmp_path: Path) -
     done = subprocess.run(["bash", "-c", line], capture_output=True, check=False)
     assert b"Traceback" not in done.stderr
     assert b"error" not in done.stderr
+
+
+def test_contradictions_between_the_targets_are_told_with_both_sources(cli: Callable, twins: tuple) -> None:
+    """Without --refine and --dedupe too: one line an image, and rows with --show conflicts."""
+    answer = cli("select", *twins, "--show", "conflicts", "-f", "jsonl")
+    (found,) = map(json.loads, answer.out.splitlines())
+    assert found["keys"] == ["ham10000/3", "isic-2019/3"]
+    assert {key: said["label_raw"] for key, said in found["evidence"].items()} == {
+        "ham10000/3": "nv", "isic-2019/3": "MEL",
+    }  # fmt: skip
+    assert "ham10000/3: nv, isic-2019/3: MEL" in answer.err
+    refined = cli(
+        "select", *twins, "--refine", twins[0], "--refine", twins[1], "--show", "conflicts", "-f", "jsonl"
+    )
+    assert len(refined.out.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [("mine.txt", "NEVUS = melanocytic-nevus\nmelanoma\n"), ("mine.tsv", "class\tconcept\nNEVUS\tmelanocytic-nevus\n"),
+     ("mine.toml", 'classes = {NEVUS = ["melanocytic-nevus"]}\n')],
+)  # fmt: skip
+def test_a_label_space_may_stand_in_a_file(
+    cli: Callable, twins: tuple, tmp_path: Path, name: str, body: str
+) -> None:
+    """One class a line, a table, TOML; a file that is not there is said to be so."""
+    (tmp_path / name).write_text(body, encoding="utf-8")
+    words = ["select", twins[0], "--labels", tmp_path / name, "-o", tmp_path / "out.jsonl"]
+    assert cli(*words).code == 0
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [one["label"] for one in rows] == [None, None, "NEVUS"]
+    answer = cli("select", twins[0], "--labels", "nosuch.txt")
+    assert answer.code == 2
+    assert "no label space at nosuch.txt" in answer.err

@@ -62,3 +62,26 @@ def test_wrong_requests_are_said_in_words(cli: Callable) -> None:
         answer = cli("split", "demo", *words)
         assert answer.code == 2, words
         assert answer.err.startswith("error: ")
+
+
+def test_a_split_by_a_label_space_mirrors_its_classes(cli: Callable, tmp_path: Path) -> None:
+    """The class is a column and what each part mirrors; what has none is told, and refused with --strict."""
+    cli("fetch", "demo")
+    answer = cli("split", "demo", "--labels", "ham7", "-o", tmp_path / "split.parquet")
+    assert answer.code == 0, answer.err
+    rows = pq.ParquetFile(tmp_path / "split.parquet").read().to_pylist()
+    assert {row["label"] for row in rows} == {"NV", "BKL", "MEL", "BCC", "AKIEC", "VASC", "DF"}
+    parts = {part: [row["label"] for row in rows if row["split"] == part] for part in ("train", "test")}
+    assert abs(parts["train"].count("NV") / len(parts["train"]) - 63 / 120) < 0.05
+    answer = cli("split", "demo", "--labels", "isic8", "--strict", "-o", tmp_path / "none.parquet")
+    assert answer.code == 1
+    assert "demo akiec: a lump: AK or SCC" in answer.err
+    assert not (tmp_path / "none.parquet").exists()
+
+
+def test_labels_do_not_go_with_check_nor_strict_without_labels(cli: Callable) -> None:
+    """What is there is judged as it is."""
+    cli("fetch", "demo")
+    assert cli("split", "demo", "--check", "--labels", "ham7").code == 2
+    assert cli("split", "demo", "--strict").code == 2
+    assert cli("split", "demo", "--labels", "ham8").code == 2

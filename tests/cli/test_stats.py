@@ -105,3 +105,27 @@ def test_plain_where_blocks_cannot_be_shown() -> None:
     assert not stats.can_show("█", "ascii")
     assert not stats.can_show("█", "latin-1")
     assert not stats.can_show("█", None)
+
+
+def test_classes_of_a_label_space_are_counted(cli: Cli) -> None:
+    """First in the overview, or by --by; a null class has its reason."""
+    cli("fetch", "demo")
+    answer = cli("stats", "demo", "--labels", "isic8", "--format", "json")
+    items = json.loads(answer.out)["items"]
+    assert [one["by"] for one in items][:2] == ["label", "label"]
+    classes = {one["value"]: one["images"] for one in items if one["by"] == "label"}
+    assert classes["NV"] == 63
+    reasons = {one["value"]: one["images"] for one in items if one["by"] == "label_reason"}
+    assert reasons["a lump: AK or SCC"] == classes[None]
+    assert f"{classes[None]} demo akiec: a lump: AK or SCC" in answer.err
+    by = cli("stats", "demo", "--labels", "ham7", "--by", "label,malignancy", "--format", "tsv")
+    assert by.out.splitlines()[1].split("\t")[:3] == ["NV", "benign", "63"]
+
+
+def test_strict_counts_nothing_where_a_row_has_no_class(cli: Cli) -> None:
+    """Exit 1; without a space there is nothing to be strict about."""
+    cli("fetch", "demo")
+    answer = cli("stats", "demo", "--labels", "isic8", "--strict")
+    assert (answer.code, answer.out) == (1, "")
+    assert cli("stats", "demo", "--strict").code == 2
+    assert cli("stats", "demo", "--labels", "ham7", "--strict").code == 0
