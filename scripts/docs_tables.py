@@ -7,6 +7,7 @@ from functools import cache
 import pyarrow as pa
 
 from dermdata.labels import parse_labels
+from dermdata.labels.review import parse_review
 from dermdata.manifest.schema import COLUMNS
 from dermdata.model import Label
 from dermdata.vocabulary import Vocabulary, parse
@@ -88,3 +89,18 @@ def crosswalk_in_numbers() -> str:
     with_rows = sum(bool(labels) for labels in crosswalk().values())
     lumps = sum(bool(label.members) for label in rows)
     return f"{len(rows):,} rows of {with_rows} entries: {kinds}. {lumps:,} rows name the members of a lump."
+
+
+def review_list() -> str:
+    path = catalog().vocabulary_file("review.tsv")
+    doubts = parse_review(path.read_text(encoding="utf-8"), vocabulary(), str(path))
+    rows = [
+        (
+            f"`{one.dataset}`",
+            one.raw_label or "all words",
+            f"`{one.concept}`" if one.concept else "",
+            one.reason,
+        )
+        for one in doubts
+    ]
+    return table(("dataset", "word", "our reading", "why it is in doubt"), rows)

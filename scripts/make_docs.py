@@ -30,6 +30,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "concept tree": docs_tables.tree,
     "label spaces": docs_tables.spaces,
     "crosswalk in numbers": docs_tables.crosswalk_in_numbers,
+    "review list": docs_tables.review_list,
 }
 BLOCK = re.compile(r"(<!-- make docs: (?P<name>[a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
