@@ -1,6 +1,7 @@
 """The one way a file comes to be: temp beside the target, hash while writing, fsync, rename, fsync the folder."""
 
 import errno
+import glob
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -12,6 +13,11 @@ from dermdata.checksum import Hasher
 from dermdata.errors import StorageError
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+LIMITS = {  # what is used up though the disk has room: its free bytes would mislead
+    errno.EDQUOT: "your disk quota is used up",
+    errno.EFBIG: "files may not be that large here (see `ulimit -f`)",
+}
+TOO_MANY = {errno.EMFILE, errno.ENFILE}
 FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
 NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP}  # some network file systems cannot sync a folder
 NAME_SHOWN = 40  # characters of the target's name in the temporary one, which must stay under 255 bytes
@@ -28,13 +34,19 @@ def storage_errors(path: Path, needed: int | None = None) -> Iterator[None]:
 
 def as_storage_error(error: OSError, path: Path, needed: int | None = None) -> StorageError:
     """The same failure in words a user can act on."""
+    if error.errno in TOO_MANY:
+        return StorageError(
+            f"cannot open {error.filename or path}: {error.strerror}",
+            hint="raise the limit: `ulimit -n 1024`",
+        )
     if error.filename is not None and not belongs(str(error.filename), path):
         return StorageError(f"cannot use {error.filename}: {error.strerror}")
     place = existing(path)
     if error.errno in FULL:
         wanted = f"{needed:,} bytes needed, " if needed is not None else ""
+        reason = LIMITS.get(error.errno or 0) or space(place)
         return StorageError(
-            f"no room for {path}: {wanted}{space(place)}", hint="make room and run the same command again"
+            f"no room for {path}: {wanted}{reason}", hint="make room and run the same command again"
         )
     if error.errno in FORBIDDEN:
         reason = "is read-only" if error.errno == errno.EROFS else f"belongs to user {place.stat().st_uid}"
@@ -70,6 +82,12 @@ def require_space(folder: Path, needed: int) -> None:
     place = existing(folder)
     if shutil.disk_usage(place).free < needed:
         raise as_storage_error(OSError(errno.ENOSPC, "no space"), folder, needed)
+
+
+def taken_by_partials(target: Path) -> int:
+    """Bytes on the disk of what is on its way to this name (holes take none)."""
+    found = target.parent.glob(f".{glob.escape(target.name[:180])}.*.part")
+    return sum(part.stat().st_blocks * 512 for part in found)
 
 
 @contextmanager

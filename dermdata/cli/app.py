@@ -6,6 +6,7 @@ package that is only imported when it runs: `dermdata list` must not pay for `fe
 
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -17,7 +18,7 @@ from typer.exceptions import TyperException
 
 from dermdata import __version__
 from dermdata.cli.state import State, state_of
-from dermdata.errors import Bug, DermdataError, nearest
+from dermdata.errors import Bug, DermdataError, StorageError, nearest
 
 COMMANDS = (
     "list", "info", "fetch", "verify", "cache", "labels", "select", "query", "split", "export", "stats", "lock",
@@ -107,7 +108,24 @@ def options(
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run one command line and leave the process with its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    sys.exit(run(arguments))
+    open_missing_streams()
+    code = run(arguments)
+    if code == INTERRUPTED:  # threads may still be at a body that takes hours: nothing waits for them
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):  # its reader may be gone
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def open_missing_streams() -> None:
+    """Give a closed stdin, stdout or stderr (`>&-`) to nobody, or the next file opened would take its number."""
+    while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(handle, True)
+    os.close(handle)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115  # until the end
 
 
 def run(arguments: list[str]) -> int:
@@ -141,6 +159,10 @@ def in_words(error: Exception) -> DermdataError:
         from dermdata.disk import as_storage_error
 
         return as_storage_error(error, Path(error.filename or "."))
+    if isinstance(error, MemoryError) or "can't start new thread" in str(error):
+        return StorageError(
+            "there is not enough memory", hint="close other programs, raise `ulimit -v`, or give --jobs 1"
+        )
     return Bug(
         f"{type(error).__name__}: {error}",
         hint="this is a fault of dermdata: please report it with --debug's output",

@@ -119,6 +119,13 @@ def target_of(file: File, folder: Folder) -> Path:
     return folder.path / leaf / safe_name(file.name)
 
 
+def room_taken(file: File, folder: Folder) -> int:
+    """Bytes of the file that lie on the disk already, whole or in part; at most its size."""
+    target = target_of(file, folder)
+    whole = target.is_file() and target.stat().st_size == file.size
+    return min(file.size or 0, target.stat().st_size if whole else disk.taken_by_partials(target))
+
+
 def contents_of(file: File, taken: Taken, folder: Folder, jobs: int, progress: Progress) -> list[Content]:
     """The files that this one brings into the cache: its members, or itself."""
     if file.unpack is None:

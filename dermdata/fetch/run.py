@@ -14,6 +14,7 @@ from dermdata.cache import Cache, Fetched, Folder, Receipt
 from dermdata.errors import CacheDamaged, DermdataError, NetworkError, NotTheFile, Offline
 from dermdata.fetch import ingest
 from dermdata.fetch.assemble import Library, assemble
+from dermdata.fetch.interrupt import interruptible
 from dermdata.fetch.mend import mend
 from dermdata.fetch.plan import Plan
 from dermdata.model import Content, Dataset, File, Request
@@ -81,8 +82,13 @@ def run(plan: Plan, workshop: Workshop, bring: "Bring | None" = None) -> Outcome
 
 
 def require_room(plan: Plan, folder: Folder) -> None:
-    """Archives and what they unpack to must fit; unpacked images are about as large as their zip."""
+    """Archives and what they unpack to must fit; unpacked images are about as large as their zip.
+
+    What an earlier run left of them, whole or in part, has its room already.
+    """
     needed = sum((file.size or 0) * (2 if file.unpack else 1) for file in plan.download)
+    if not plan.wants.force:
+        needed -= sum(ingest.room_taken(file, folder) for file in plan.download)
     disk.require_space(folder.path, needed)
 
 
@@ -118,7 +124,7 @@ def download(plan: Plan, folder: Folder, workshop: Workshop, ledger: "Ledger") -
     if many:
         workshop.progress.begin(task, plan.bytes)
     streams = MANY_STREAMS if many else min(STREAMS, len(plan.download))
-    with ThreadPoolExecutor(max_workers=streams) as pool:
+    with interruptible(ThreadPoolExecutor(max_workers=streams)) as pool:
         raise_first([pool.submit(bring_one, file) for file in plan.download])
     if many:
         workshop.progress.end(task)
