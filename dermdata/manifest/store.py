@@ -103,11 +103,18 @@ def conform(table: pa.Table) -> pa.Table:
         if field.name in table.column_names:
             arrays[field.name] = fitted(table[field.name], field)
         else:
-            arrays[field.name] = pa.nulls(table.num_rows, field.type)
+            arrays[field.name] = nothing(table.num_rows, field.type)
     more = [name for name in table.column_names if name not in arrays]
     fields = [*SCHEMA, *(table.schema.field(name) for name in more)]
     columns = [*arrays.values(), *(table[name] for name in more)]
     return pa.Table.from_arrays(columns, schema=pa.schema(fields, metadata=table.schema.metadata))
+
+
+def nothing(rows: int, kind: pa.DataType) -> pa.ChunkedArray:
+    """A column of nulls that costs the memory of one row group: its pieces are one piece."""
+    whole, rest = divmod(rows, ROW_GROUP)
+    piece = pa.nulls(ROW_GROUP if whole else rest, kind)
+    return pa.chunked_array([*[piece] * whole, *([piece.slice(0, rest)] if rest else [])], kind)
 
 
 def fitted(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
@@ -135,4 +142,13 @@ def union(tables: list[pa.Table]) -> pa.Table:
         joined = pa.concat_tables(conformed, promote_options="permissive")
     except pa.ArrowException as error:
         raise BadTable(f"the columns do not fit each other: one name, different kinds ({error})") from error
-    return joined.unify_dictionaries().combine_chunks()
+    return in_one_piece(joined.unify_dictionaries())
+
+
+def in_one_piece(table: pa.Table) -> pa.Table:
+    """Every column that says something as one array; columns of nulls stay as cheap as they are."""
+    columns = [
+        nothing(len(column), column.type) if column.null_count == len(column) else column.combine_chunks()
+        for column in table.columns
+    ]
+    return pa.Table.from_arrays(columns, schema=table.schema)
