@@ -10,8 +10,9 @@ from dermdata.cli.state import State
 from dermdata.errors import BadTable, ProblemsFound, UsageError
 
 if TYPE_CHECKING:
+    from dermdata.labels import Crosswalk
     from dermdata.model import Dataset, Label
-    from dermdata.vocabulary import Space
+    from dermdata.vocabulary import Space, Vocabulary
 
 LABELS_HELP = (
     "Name the classes of a label space: ham7, isic8, pad6, malignancy, …, a file (.toml, .tsv, .txt), "
@@ -107,6 +108,26 @@ def text_of(path: Path, what: str) -> str:
         raise BadTable(f"{path} is not UTF-8: {error}", hint="save it as UTF-8") from error
 
 
+def vocabulary_of(state: State) -> "Vocabulary":
+    """The concept tree, without what `state.library` brings along: `labels find` must answer at once."""
+    from dermdata.vocabulary import parse
+
+    path = state.catalog.vocabulary_file("concepts.tsv")
+    return parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def crosswalk_of(state: State, name: str, vocabulary: "Vocabulary") -> "Crosswalk":
+    """A dataset's words, the bundled rows first, overlays' on top; BadCatalog for what is not in the tree."""
+    from dermdata.labels import Crosswalk, check, parse_labels
+
+    rows: list[Label] = []
+    for path in state.catalog.labels_files(name):
+        found = parse_labels(path.read_text(encoding="utf-8"), str(path))
+        check(found, vocabulary, str(path))
+        rows += found
+    return Crosswalk(rows)
+
+
 def fields_of(dataset: "Dataset") -> set[str]:
     """The crosswalk fields that the dataset's own tables take labels from; none where it has no table with labels."""
     from dermdata.catalog.compile import label_field
@@ -142,11 +163,11 @@ class Counts:
         return self.cached.get(word, 0)
 
 
-def counts_of(state: State, dataset: "Dataset") -> Counts:
-    """What is known of the images of a dataset's words; the cached rows are read only where the catalog is silent."""
+def counts_of(state: State, dataset: "Dataset", rows: "Iterable[Label]") -> Counts:
+    """What is known of the images of these words; the cached rows are read only where the catalog is silent."""
     stated = dataset.counts.labels
-    words = {row.raw_label for row in state.library.crosswalk(dataset)}
-    return Counts(stated, None if words <= stated.keys() else cached_counts(state, dataset))
+    silent = {row.raw_label for row in rows} - stated.keys()
+    return Counts(stated, cached_counts(state, dataset) if silent else None)
 
 
 def cached_counts(state: State, dataset: "Dataset") -> dict[str, int] | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dermdata.cli.complete import dataset_names
+from dermdata.cli.labelling import vocabulary_of
 from dermdata.cli.labels_align import align
 from dermdata.cli.labels_map import map_
 from dermdata.cli.output import FormatOption, console, emit, visible
@@ -43,7 +44,7 @@ def find(
     from dermdata.vocabulary import find
 
     state = state_of(ctx)
-    vocabulary = state.library.vocabulary
+    vocabulary = vocabulary_of(state)
     labels = (label for name in state.catalog for label in rows_of(state, name))
     hits = find(" ".join(text), vocabulary, labels, limit)
     rows = [
@@ -72,7 +73,7 @@ def tree(
 ) -> None:
     """The diagnosis tree, with how many cached images are of each concept or of what is below it."""
     state = state_of(ctx)
-    vocabulary = state.library.vocabulary
+    vocabulary = vocabulary_of(state)
     start = concept or vocabulary.root
     if start not in vocabulary:
         known = [one.id for one in vocabulary]
@@ -106,7 +107,7 @@ def review(
     from dermdata.labels.review import parse_review
 
     state = state_of(ctx)
-    vocabulary = state.library.vocabulary
+    vocabulary = vocabulary_of(state)
     wanted = {state.catalog[name].name for name in names or ()}
     path = state.catalog.vocabulary_file("review.tsv")
     doubts = parse_review(path.read_text(encoding="utf-8"), vocabulary, str(path))
@@ -138,7 +139,7 @@ def diff(
     from dermdata.labels.changes import changes, read_version
 
     state = state_of(ctx)
-    bundled = state.library.vocabulary
+    bundled = vocabulary_of(state)
     found = changes(read_version(old, bundled), read_version(new, bundled))
     emit(
         [{key: getattr(one, key) for key in DIFF_KEYS} for one in found],

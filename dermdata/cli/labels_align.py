@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dermdata.cli.complete import dataset_names
-from dermdata.cli.labelling import counts_of, fields_of
+from dermdata.cli.labelling import counts_of, crosswalk_of, fields_of, vocabulary_of
 from dermdata.cli.output import FormatOption, emit, visible
 from dermdata.cli.state import State, state_of
 from dermdata.errors import UsageError
@@ -15,6 +15,7 @@ from dermdata.errors import UsageError
 if TYPE_CHECKING:
     from dermdata.alignment import Alignment, Counted
     from dermdata.model import Dataset, Label
+    from dermdata.vocabulary import Vocabulary
 
 KEYS = ("id", "name", "concepts", "labels", "images")
 TOLD = 12  # lines of the trade-off on stderr
@@ -38,8 +39,9 @@ def align(
 
     state = state_of(ctx)
     loss = share(max_loss)
-    rows = [row for name in dict.fromkeys(names) for row in rows_of(state, state.catalog[name])]
-    vocabulary = state.library.vocabulary
+    vocabulary = vocabulary_of(state)
+    datasets = [state.catalog[name] for name in dict.fromkeys(names)]
+    rows = [row for dataset in datasets for row in rows_of(state, dataset, vocabulary)]
     start = time.perf_counter()
     found = align(rows, vocabulary, max_loss=loss, keep_all=keep_all)
     state.more(f"aligned {len(rows):,} words in {time.perf_counter() - start:.2f} s")
@@ -56,14 +58,17 @@ def align(
         state.say(visible(line))
 
 
-def rows_of(state: State, dataset: "Dataset") -> "list[tuple[str, Label, int | None]]":
+def rows_of(
+    state: State, dataset: "Dataset", vocabulary: "Vocabulary"
+) -> "list[tuple[str, Label, int | None]]":
     """The words of the fields that the dataset's tables take labels from, each with its images."""
     fields = fields_of(dataset)
-    rows = [row for row in state.library.crosswalk(dataset) if not fields or row.field in fields]
+    words = crosswalk_of(state, dataset.name, vocabulary)
+    rows = [row for row in words if not fields or row.field in fields]
     if not rows:
         hint = f"`dermdata info {dataset.name}` says what it has"
         raise UsageError(f"{dataset.name} has no label words", hint=hint)
-    counts = counts_of(state, dataset)
+    counts = counts_of(state, dataset, rows)
     return [(dataset.name, row, counts.of(row.raw_label)) for row in rows]
 
 

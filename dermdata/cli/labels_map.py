@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from dermdata.cli.complete import dataset_names
-from dermdata.cli.labelling import counts_of, text_of
+from dermdata.cli.labelling import counts_of, crosswalk_of, text_of, vocabulary_of
 from dermdata.cli.output import emit, write
 from dermdata.cli.state import State, state_of
 from dermdata.errors import ProblemsFound, UsageError
@@ -14,6 +14,7 @@ from dermdata.errors import ProblemsFound, UsageError
 if TYPE_CHECKING:
     from dermdata.labels.own import Proposal
     from dermdata.model import Label
+    from dermdata.vocabulary import Vocabulary
 
 KEYS = (
     "dataset", "field", "raw_label", "concept", "name", "predicate", "members", "malignancy", "count", "note",
@@ -77,8 +78,8 @@ def map_(
 
 def map_dataset(state: State, name: str, form: Form | None) -> None:
     dataset = state.catalog[name]
-    vocabulary = state.library.vocabulary
-    labels = list(state.library.crosswalk(dataset))
+    vocabulary = vocabulary_of(state)
+    labels = list(crosswalk_of(state, dataset.name, vocabulary))
     if not labels:
         hint = f"`dermdata info {dataset.name}` says what it has"
         raise UsageError(f"{dataset.name} has no label words", hint=hint)
@@ -88,7 +89,7 @@ def map_dataset(state: State, name: str, form: Form | None) -> None:
 
         write(sssom(dataset.name, labels, vocabulary, __version__).rstrip("\n"))
         return
-    counts = counts_of(state, dataset)
+    counts = counts_of(state, dataset, labels)
     rows = [
         {**vars_of(label), "dataset": dataset.name, "name": vocabulary.name(label.concept),
          "count": counts.of(label.raw_label)}
@@ -101,12 +102,12 @@ def map_own(state: State, path: Path, column: str, decisions: list[str], out: Pa
     """Propose, show, and write what is sure or decided; ProblemsFound if words are left that OUT has no row for."""
     from dermdata.labels import own
 
-    vocabulary = state.library.vocabulary
+    vocabulary = vocabulary_of(state)
     words = own.words_of(text_of(path, "table"), column, str(path))
     if blank := words.pop("", 0):
         state.say(f"{blank:,} rows have no word in {column}")
-    decided = [*there(state, out), *own.accepted(decisions, column, words, vocabulary)]
-    proposals = own.propose(words, column, vocabulary, known_words(state), decided)
+    decided = [*there(out, vocabulary), *own.accepted(decisions, column, words, vocabulary)]
+    proposals = own.propose(words, column, vocabulary, known_words(state, vocabulary), decided)
     rows = [
         {**{key: getattr(one, key, None) for key in PROPOSED}, "name": one.concept and vocabulary.name(one.concept)}
         for one in proposals
@@ -118,22 +119,22 @@ def map_own(state: State, path: Path, column: str, decisions: list[str], out: Pa
         refuse(proposals)
 
 
-def there(state: State, out: Path | None) -> "list[Label]":
+def there(out: Path | None, vocabulary: "Vocabulary") -> "list[Label]":
     """The rows that an earlier run or a person has written; BadCatalog if they are not sound."""
     from dermdata.labels import check, parse_labels
 
     if out is None or not out.exists():
         return []
     rows = parse_labels(text_of(out, "labels.tsv"), str(out))
-    check(rows, state.library.vocabulary, str(out))
+    check(rows, vocabulary, str(out))
     return list(rows)
 
 
-def known_words(state: State) -> "dict[str, list[tuple[str, Label]]]":
+def known_words(state: State, vocabulary: "Vocabulary") -> "dict[str, list[tuple[str, Label]]]":
     """Raw word -> the datasets of the catalog that use it."""
     known: dict[str, list[tuple[str, Label]]] = {}
     for name in state.catalog:
-        for row in state.library.crosswalk(state.catalog[name]):
+        for row in crosswalk_of(state, name, vocabulary):
             known.setdefault(row.raw_label, []).append((name, row))
     return known
 
