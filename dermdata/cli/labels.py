@@ -122,7 +122,7 @@ def review(
         REVIEW_KEYS,
         form,
         "labels review",
-        shown=("dataset", "raw_label", "concept", "reason"),
+        shown=("dataset", "raw_label", "reason", "concept"),
         color=state.color,
     )
     state.say(f"{len(rows):,} rows want a dermatologist; docs/labels.md says how to answer")

@@ -22,7 +22,7 @@ SURE = ("decided", "exact", "synonym", "normalized")
 
 DELIMITERS = (",", ";", "\t", "|")
 MOST = 3  # candidates that are shown of a word
-ENOUGH = 0.25  # a search hit's score from which it is worth showing
+ENOUGH = 0.5  # the likeness from which a proposal is worth showing
 Known = Mapping[str, Sequence[tuple[str, Label]]]  # raw word -> the datasets that use it, and their rows
 
 
@@ -151,14 +151,21 @@ def elsewhere(word: str, count: int, rows: Sequence[tuple[str, Label]]) -> Propo
 
 
 def alike(word: str, count: int, vocabulary: Vocabulary) -> Proposal:
-    hits = [hit for hit in find(word, vocabulary, limit=MOST) if hit.score >= ENOUGH]
+    """What looks like the word, best first."""
+    near = [(hit, likeness(word, hit.matched)) for hit in find(word, vocabulary, limit=MOST)]
+    hits = [(hit, score) for hit, score in near if score >= ENOUGH]
     if not hits:
         return undecided(word, count, "none", (), None, None)
+    best, score = hits[0]
+    return undecided(word, count, "fuzzy", tuple(hit.concept for hit, _ in hits), score, best.matched)
+
+
+def likeness(one: str, other: str) -> float:
+    """From 0 to 1 for the same words, whatever their order."""
     from difflib import SequenceMatcher  # slow to import; only when nothing is called so
 
-    concepts = tuple(hit.concept for hit in hits)
-    ratio = SequenceMatcher(None, plain(word), plain(hits[0].matched), autojunk=False).ratio()
-    return undecided(word, count, "fuzzy", concepts, round(ratio, 3), hits[0].matched)
+    first, second = (" ".join(sorted(plain(text).split())) for text in (one, other))
+    return round(SequenceMatcher(None, first, second, autojunk=False).ratio(), 3)
 
 
 def undecided(

@@ -52,9 +52,10 @@ def test_a_word_of_other_datasets_means_what_they_say_and_is_left_to_the_person(
     assert "ham10000" in str(found.matched)
 
 
-def test_a_word_that_is_like_nothing_has_no_proposal() -> None:
+@pytest.mark.parametrize("word", ["xyzzyq", "-1", "a\nb", " ", "?"])
+def test_a_word_that_is_like_nothing_has_no_proposal(word: str) -> None:
     """And no default."""
-    found = proposed("xyzzyq")["xyzzyq"]
+    found = proposed(word)[word]
     assert (found.how, found.concept, found.score, found.applied) == ("none", None, None, False)
 
 
