@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dermdata.cache import Cache, Fetched, Folder, Receipt, size_of, version_slug
+from dermdata.cache import Cache, Fetched, Folder, Receipt, usage, version_slug
 from dermdata.cache.process import machine
 from dermdata.errors import CacheDamaged, StorageError
 from dermdata.model import Content, ImageFacts, Member
@@ -390,7 +390,7 @@ def test_removing_takes_one_version_alone(tmp_path: Path) -> None:
         folder.write_receipt(RECEIPT)
         (folder.path / "images").mkdir()
         (folder.path / "images" / "a.jpg").write_bytes(b"12345")
-    expected = size_of(first.path)
+    expected = usage(first.path).bytes
     assert cache.remove(first) == expected > 5
     assert [folder.version for folder in cache.folders()] == ["2"]
     cache.remove(second)
@@ -420,7 +420,7 @@ def test_a_file_that_vanishes_while_counting_is_no_error(
     """Row 61: another process finishes a download meanwhile."""
     (tmp_path / "a").write_bytes(b"123")
     monkeypatch.setattr("os.walk", lambda _path: [(str(tmp_path), [], ["a", "gone.part"])])
-    assert size_of(tmp_path) == 3
+    assert usage(tmp_path).bytes == 3
 
 
 def test_stray_files_are_no_datasets(tmp_path: Path) -> None:

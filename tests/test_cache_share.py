@@ -4,18 +4,15 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from dermdata.cache import Cache, Folder, Receipt
+from cached_folders import fetched, tree
+from dermdata.cache import Cache, Folder
 from dermdata.cache.share import cloned
 from dermdata.cache.usage import in_all, usage
-from dermdata.checksum import of_chunks
-from dermdata.model import Content
 
-RECEIPT = Receipt(dataset="demo", version="1", tool="0", catalog_digest="d", roles=("images",), files=())
 SAME, OTHER = b"the same image" * 400, b"another image" * 400
 
 
@@ -24,30 +21,8 @@ def cache(tmp_path: Path) -> Cache:
     return Cache(tmp_path / "cache")
 
 
-def fetched(cache: Cache, name: str, images: dict[str, bytes]) -> Folder:
-    """A dataset's folder as a fetch leaves it."""
-    folder = cache.folder_of(name, "1")
-    contents = []
-    for path, data in images.items():
-        target = folder.path / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
-        digest = of_chunks([data])
-        contents.append(Content(path=path, role="images", file="a.zip", size=len(data), sha256=digest))
-    folder.write_receipt(replace(RECEIPT, dataset=name, contents_sha256=folder.write_contents(contents)))
-    return folder
-
-
 def inode(folder: Folder, path: str) -> int:
     return (folder.path / path).lstat().st_ino
-
-
-def tree(folder: Folder) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder.path).as_posix(): path.read_bytes()
-        for path in folder.path.rglob("*")
-        if path.is_file()
-    }
 
 
 @pytest.fixture

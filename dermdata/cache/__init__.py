@@ -40,7 +40,6 @@ __all__ = [
     "Recognized",
     "Usage",
     "in_all",
-    "size_of",
     "usage",
     "version_slug",
 ]
@@ -135,8 +134,3 @@ def version_slug(version: str | None) -> str:
     """A folder name for a publisher's version."""
     kept = "".join(char if char.isalnum() or char in ".-_" else "_" for char in version or "")
     return kept.lstrip(".") or "unversioned"
-
-
-def size_of(folder: Path) -> int:
-    """Bytes of all files below a folder, each stored one counted once."""
-    return usage(folder).bytes

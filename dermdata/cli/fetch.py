@@ -88,9 +88,10 @@ def fetch(
     if own:
         if mirror:
             raise UsageError("--from downloads nothing", hint="leave --mirror out, or --from")
+        from dermdata.cli.bundle import among, take
         from dermdata.cli.fetch_from import fetch_from
 
-        took = fetch_from(
+        took = (take if among(own) else fetch_from)(
             state, datasets, wants, own, jobs=cores, accepted=accept_license, dry_run=dry_run, form=form
         )
         conclude(took, len(datasets))
