@@ -12,7 +12,7 @@ import typer
 from dermdata.cli.complete import dataset_names
 from dermdata.cli.fetch_listing import already, foreseen, listed, surroundings
 from dermdata.cli.fetch_report import require_usable, tell
-from dermdata.cli.output import FormatOption, emit, size, write_error
+from dermdata.cli.output import FormatOption, emit, size, visible, write_error
 from dermdata.cli.state import State, state_of
 from dermdata.errors import DermdataError, SomeFailed, UsageError
 
@@ -222,7 +222,7 @@ def require_license(dataset: "Dataset", accepted: bool) -> None:
 
     text = f"{dataset.license.id or 'its licence'} ({dataset.license.url or dataset.homepage})"
     if sys.stdin.isatty() and sys.stderr.isatty():
-        typer.echo(dataset.license.statement or "", err=True)
+        typer.echo(visible(dataset.license.statement or ""), err=True)
         if typer.confirm(f"Accept {text} for {dataset.name}?", err=True):
             return
     raise LicenseNotAccepted(
@@ -232,9 +232,11 @@ def require_license(dataset: "Dataset", accepted: bool) -> None:
 
 def plan_rows(plan: "Plan") -> list[dict[str, Any]]:
     """The plan as rows: what would be downloaded, mended and built, and what is there."""
+    from dermdata.transfer.address import shown
+
     rows = []
     for file in plan.download:
-        origin = file.source or (file.urls[0] if file.urls else None)
+        origin = file.source or (shown(file.urls[0]) if file.urls else None)
         rows.append(row(plan, "download", file.name, file.size, file.checksum, origin))
     rows += [row(plan, "mend", one.path, one.size, f"sha256:{one.sha256}", one.file) for one in plan.mend]
     rows += [row(plan, "have", one.name, one.size, f"sha256:{one.sha256}", one.url) for one in plan.have]

@@ -15,6 +15,7 @@ from dermdata.fetch import sums
 from dermdata.model import Content, File, Member, Request, Role, Unpack
 from dermdata.progress import Progress
 from dermdata.transfer import Transfer
+from dermdata.transfer.address import shown
 
 IMAGE_ENDS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 FOLDERS = {"images": "images", "masks": "masks"}
@@ -64,7 +65,7 @@ def already(file: File, target: Path) -> Taken | None:
     hasher = of_file(target, file.checksum)
     if not hasher.matches(file.checksum):
         return None
-    url = file.source or next(iter(file.urls), "")
+    url = file.source or shown(next(iter(file.urls), ""))
     return Taken(path=target, size=target.stat().st_size, sha256=hasher.sha256, url=url)
 
 
