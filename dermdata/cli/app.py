@@ -133,10 +133,8 @@ def run(arguments: list[str]) -> int:
     try:
         code = app(arguments, standalone_mode=False, prog_name="dermdata")
         sys.stdout.flush()
-        return int(code or 0)
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; what is whole was kept, the same command goes on from here\n")
-        return INTERRUPTED
+        code = INTERRUPTED
     except BrokenPipeError:
         # the reader has left (`| head`): nothing more to say, also not at the interpreter's own flush
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -147,6 +145,9 @@ def run(arguments: list[str]) -> int:
 
             traceback.print_exc()
         return say(in_words(error), arguments)
+    if code == INTERRUPTED:  # Typer makes this code of Ctrl-C too
+        sys.stderr.write("interrupted; what is whole was kept, the same command goes on from here\n")
+    return int(code or 0)
 
 
 def in_words(error: Exception) -> DermdataError:
