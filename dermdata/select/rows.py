@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from dermdata.errors import BadTable
+from dermdata.manifest import store
 from dermdata.projection import words_of
 
 ALSO_IN, GIVEN = "also_in", "ids_as_given"
@@ -42,20 +45,25 @@ def keys_of(table: pa.Table) -> pa.Array:
 def arranged(table: pa.Table) -> tuple[pa.Table, tuple[Dropped, ...]]:
     """The rows by dataset and image, each key once: of rows with one key, that of the first target stays."""
     keys = keys_of(table)
-    by = pa.table(
-        {
-            "dataset": words_of(table, "dataset"),
-            "image": words_of(table, "image_id"),
-            "key": keys,
-            "row": pa.array(range(table.num_rows), pa.int64()),
-        }
+    twice = repeated(keys)
+    by = {"dataset": words_of(table, "dataset"), "image": words_of(table, "image_id"), "key": keys}
+    order = pc.sort_indices(pa.table(by), [(name, "ascending") for name in by]).to_numpy()
+    if len(twice):
+        order = order[~np.isin(order, twice)]
+    dropped = tuple(
+        Dropped(key=key, kept=key, reason=SAME_KEY) for key in sorted(keys.take(twice).to_pylist())
     )
-    order = by.sort_by([(name, "ascending") for name in by.column_names])
-    firsts = order.group_by("key", use_threads=False).aggregate([("row", "min")])["row_min"]
-    kept = order.filter(pc.is_in(order["row"], firsts.combine_chunks()))["row"]
-    twice = keys.filter(pc.invert(pc.is_in(by["row"].combine_chunks(), firsts.combine_chunks())))
-    dropped = tuple(Dropped(key=key, kept=key, reason=SAME_KEY) for key in sorted(twice.to_pylist()))
-    return table.take(kept.combine_chunks()), dropped
+    if len(order) == table.num_rows and bool((order[1:] > order[:-1]).all()):
+        return table, dropped  # as it is read from the cache: ten million rows are not copied
+    return store.taken(table, order), dropped
+
+
+def repeated(keys: pa.Array) -> NDArray[np.uint64]:
+    """The rows whose key an earlier row has."""
+    order = pc.sort_indices(keys)  # stable: of equal keys the first row comes first
+    ordered = keys.take(order)
+    again = pc.equal(ordered[1:], ordered[:-1]).to_numpy(zero_copy_only=False)
+    return order.to_numpy()[1:][again]  # type: ignore[no-any-return]
 
 
 def with_column(table: pa.Table, name: str, values: Sequence[Any], kind: pa.DataType) -> pa.Table:

@@ -11,9 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from dermdata.errors import UnknownName, UsageError, nearest
+from dermdata.manifest import store
 from dermdata.select.tokens import EXAMPLE, Piece, pieces, wrong
 from dermdata.select.under import Rewritten, rewritten
 from dermdata.vocabulary import Vocabulary
@@ -54,14 +56,14 @@ def where(table: pa.Table, condition: str, vocabulary: Vocabulary) -> pa.Table:
     query = rewritten(condition, vocabulary)
     with engine() as connection:
         columns = checked(connection, query, table.column_names)
-        numbers = pa.array(range(table.num_rows), pa.int64())
+        numbers = pa.array(np.arange(table.num_rows))
         connection.register("images", table.select(columns).append_column(ROW, numbers))
         try:
             check_type(connection, query)
             rows = connection.execute(f"{ASKED}{query.sql}\n)").fetchnumpy()[ROW]
         except duckdb.Error as error:
             raise complaint(error) from error
-    return table.take(pa.array(rows).sort())
+    return store.taken(table, np.sort(rows))
 
 
 def engine() -> duckdb.DuckDBPyConnection:
