@@ -139,7 +139,7 @@ def test_row_77_out_of_space_in_the_middle(shelf: Shelf, monkeypatch: pytest.Mon
     assert shelf.unpacked() == ["files/images.zip"]
     assert shelf.fetch().code == 0
     assert shelf.unpacked() == [f"images/images/{n}.jpg" for n in range(5)]
-    assert not [path for path in shelf.folder.rglob(".*")]
+    assert not list(shelf.folder.rglob(".*"))
 
 
 def test_row_78_what_a_mac_or_windows_left(shelf: Shelf) -> None:
