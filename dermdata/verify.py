@@ -8,6 +8,7 @@ from typing import Literal
 
 from dermdata.cache import Fetched, Folder
 from dermdata.checksum import of_file
+from dermdata.errors import CacheDamaged
 from dermdata.model import Content
 
 Status = Literal["ok", "missing", "modified", "unreadable", "extra"]
@@ -42,6 +43,11 @@ def verify(folder: Folder, *, quick: bool, jobs: int, advance: Callable[[int], N
         yield from pool.map(judged, contents)
     yield from manifest(folder, receipt.manifest_sha256)
     yield from extra(folder, contents, receipt.files)
+
+
+def unreadable(folder: Folder, error: CacheDamaged) -> Finding:
+    """What is found of a dataset whose receipt or list cannot be believed: nothing can be compared with it."""
+    return Finding(dataset=folder.name, path="receipt.json", status="unreadable", actual=error.message)
 
 
 def by_size(folder: Folder, content: Content) -> Finding:

@@ -8,7 +8,7 @@ import typer
 from dermdata.cli.complete import dataset_names
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import State, state_of
-from dermdata.errors import ProblemsFound, UsageError
+from dermdata.errors import CacheDamaged, ProblemsFound, UsageError
 
 if TYPE_CHECKING:
     from dermdata.cache import Folder
@@ -54,7 +54,7 @@ def verify(
     if not repair:
         raise ProblemsFound(
             f"{len(wrong)} of {len(seen):,} files are wrong",
-            hint="`dermdata verify --repair` fetches just those again",
+            hint=way_out(wrong),
         )
     mend(state, folders, wrong)
     left, _ = check(state, folders, quick, jobs or os.cpu_count() or 1)
@@ -72,7 +72,7 @@ def chosen(state: State, names: list[str]) -> list["Folder"]:
     for name in names:
         dataset = state.catalog[name]
         folder = state.cache.folder(dataset)
-        if folder.receipt() is None:
+        if not (folder.path / "receipt.json").exists():
             raise UsageError(
                 f"{dataset.name} is not in the cache", hint=f"`dermdata fetch {dataset.name}` fetches it"
             )
@@ -90,10 +90,14 @@ def check(
     seen: list[Any] = []
     with showing(state) as progress:
         for folder in folders:
-            progress.begin(f"verify {folder.name}", room.total([folder]))
-            advance = lambda count, name=folder.name: progress.advance(f"verify {name}", count)  # noqa: E731
-            seen += room.verify(folder, quick=quick, jobs=jobs, advance=advance)
-            progress.end(f"verify {folder.name}")
+            task = f"verify {folder.name}"
+            advance = lambda count, task=task: progress.advance(task, count)  # noqa: E731
+            try:
+                progress.begin(task, room.total([folder]))
+                seen += room.verify(folder, quick=quick, jobs=jobs, advance=advance)
+                progress.end(task)
+            except CacheDamaged as error:  # the other datasets are looked at all the same
+                seen.append(room.unreadable(folder, error))
     return [one for one in seen if one.status != "ok"], seen
 
 
@@ -107,7 +111,7 @@ def mend(state: State, folders: list["Folder"], wrong: list["Finding"]) -> None:
 
     for folder in folders:
         mine = [one for one in wrong if one.dataset == folder.name and one.status != "extra"]
-        receipt = folder.receipt()
+        receipt = folder.receipt()  # a broken one ends the repair: there is nothing to mend by
         if not mine or receipt is None:
             continue
         dataset = state.catalog[folder.name]
@@ -123,6 +127,14 @@ def mend(state: State, folders: list["Folder"], wrong: list["Finding"]) -> None:
             kept = tuple(file for file in steps.download if receipt.file(file.name))
             steps = replace(steps, download=kept)  # repair never fetches what was not there before
             run(steps, workshop_of(state, transfer, progress, [], os.cpu_count() or 1))
+
+
+def way_out(wrong: list["Finding"]) -> str:
+    """What mends it: a dataset whose own lists are broken must be built anew."""
+    lost = [one.dataset for one in wrong if one.path == "receipt.json"]
+    if lost:
+        return f"`dermdata fetch {' '.join(lost)} --force` builds anew what has no sound receipt"
+    return "`dermdata verify --repair` fetches just those again"
 
 
 def extra_hint(left: list["Finding"]) -> str | None:
