@@ -16,10 +16,11 @@ another program might not. Only regular files are ever created, under names that
 from dermdata.archive.directory import list_zip
 from dermdata.archive.entries import Entry, Limits, RangeReader
 from dermdata.archive.extract import ExtractedFile, Extraction, extract
-from dermdata.archive.members import member_span, read_member
+from dermdata.archive.members import PIECE, member_span, read_member
 from dermdata.archive.names import safe_name
 
 __all__ = [
+    "PIECE",
     "Entry",
     "ExtractedFile",
     "Extraction",

@@ -11,7 +11,8 @@ COLUMNS = (
     "path", "role", "file", "size", "sha256", "member", "offset", "stored", "method", "crc32",
     "format", "mode", "width", "height", "problem",
 )  # fmt: skip
-Recognized = Literal["checksum", "name", "content", "part"]  # the last two: not verified; part: not complete
+# content, part: not verified; part: not complete; ranges: downloaded member by member, each by its CRC-32
+Recognized = Literal["checksum", "name", "content", "part", "ranges"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +27,30 @@ class Fetched:
     url: str  # where it came from, without query
     fetched_at: str  # ISO 8601, UTC
     path: str | None  # in the cache folder; None: an archive that was unpacked and let go
-    recognized: Recognized | None = None  # how the person's own copy was told for it; None: downloaded
+    recognized: Recognized | None = None  # how the person's own copy was told for it; None: downloaded whole
 
     @property
     def remade(self) -> bool:
-        """Whether it stands for members picked from another archive or a folder: its bytes were never here."""
-        return self.path is None and self.recognized in ("content", "part")
+        """Whether it stands for members that came without their archive: its own bytes were never here."""
+        return self.path is None and self.recognized in ("content", "part", "ranges")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One partial fetch, as it was asked for."""
+
+    where: str | None
+    limit: int | None
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """The rows that partial fetches took; the manifest holds them and no others."""
+
+    asked: tuple[Asked, ...]
+    rows: tuple[str, ...]  # image_id, in the manifest's order
+    of: int  # rows of the whole dataset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +69,12 @@ class Receipt:
         default_factory=dict
     )  # file with an address of its own -> why it is not here
     report: Mapping[str, Any] = field(default_factory=dict)  # counts, unmapped words, rows without image
+    part: Part | None = None  # None: all rows
+
+    @property
+    def complete(self) -> bool:
+        """Whether every row was asked for and the manifest was written."""
+        return self.part is None and self.manifest_sha256 is not None
 
     def file(self, name: str) -> Fetched | None:
         """The fetched file of this name, if it was fetched."""
@@ -65,7 +90,8 @@ class Tab(csv.excel_tab):
 def receipt_of(data: dict[str, Any]) -> Receipt:
     """The receipt of its JSON; TypeError or KeyError when a part is absent, unknown or of another kind."""
     files = tuple(Fetched(**file) for file in data.pop("files"))
-    receipt = Receipt(**data | {"files": files, "roles": tuple(data["roles"])})
+    part = part_of(data.pop("part", None))
+    receipt = Receipt(**data | {"files": files, "roles": tuple(data["roles"]), "part": part})
     texts = [receipt.dataset, receipt.tool, *receipt.roles, *(one.name for one in files)]
     texts += [text for one in files for text in (one.sha256, one.url, one.fetched_at)]
     if not all(isinstance(text, str) for text in texts) or not isinstance(receipt.report, dict):
@@ -73,6 +99,16 @@ def receipt_of(data: dict[str, Any]) -> Receipt:
     if not all(type(one.size) is int for one in files):
         raise TypeError("a size is no whole number")
     return receipt
+
+
+def part_of(data: dict[str, Any] | None) -> Part | None:
+    if data is None:
+        return None
+    asked = tuple(Asked(**one | {"roles": tuple(one["roles"])}) for one in data["asked"])
+    part = Part(asked=asked, rows=tuple(data["rows"]), of=data["of"])
+    if type(part.of) is not int or not all(isinstance(one, str) for one in part.rows):
+        raise TypeError("the part is of another kind")
+    return part
 
 
 def row_of(content: Content) -> list[Any]:

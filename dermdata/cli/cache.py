@@ -184,6 +184,6 @@ def row_of(folder: "Folder", used: "Usage") -> dict[str, Any]:
         "images": receipt.report.get("rows", 0) - receipt.report.get("rows_without_image", 0)
         if receipt.report
         else None,
-        "complete": receipt.manifest_sha256 is not None and folder.manifest.exists(),
+        "complete": receipt.complete and folder.manifest.exists(),
         "fetched_at": max((file.fetched_at for file in receipt.files), default=None),
     }

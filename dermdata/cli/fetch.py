@@ -11,8 +11,9 @@ import typer
 
 from dermdata.cli.complete import dataset_names
 from dermdata.cli.fetch_listing import already, foreseen, listed, surroundings
+from dermdata.cli.fetch_part import PartFetch
 from dermdata.cli.fetch_report import require_usable, tell
-from dermdata.cli.output import FormatOption, emit, size, visible, write_error
+from dermdata.cli.output import Format, FormatOption, emit, size, visible, write_error
 from dermdata.cli.state import State, state_of
 from dermdata.errors import DermdataError, SomeFailed, UsageError
 
@@ -33,6 +34,15 @@ def fetch(
     only: Annotated[
         Literal["metadata", "images", "masks"] | None,
         typer.Option(help="Only these files (metadata always comes along)."),
+    ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            help="Only the images of rows of which this is true, as in `select --where`.", metavar="EXPR"
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first N of these rows.", metavar="N")
     ] = None,
     mirror: Annotated[
         list[str] | None,
@@ -76,9 +86,15 @@ def fetch(
     from dermdata.fetch import Wants
 
     state = state_of(ctx)
-    wants = Wants(only=only, force=force, keep_archives=keep_archives)
+    some = where is not None or limit is not None
+    whole = only in (None, "images") and not some
+    wants = Wants(only=only, force=force, keep_archives=keep_archives, whole=whole)
     datasets = [state.catalog[name] for name in dict.fromkeys(names)]  # a wrong name stops before any request
     cores = jobs or os.cpu_count() or 1
+    require_together(own, mirror, some)
+    part = PartFetch(state, wants, where, limit) if some else None
+    if part:
+        part.check()
     if mirror_out:
         from dermdata.cli.mirror_out import mirror_out as keep
 
@@ -86,8 +102,6 @@ def fetch(
         conclude(kept, len(datasets))
         return
     if own:
-        if mirror:
-            raise UsageError("--from downloads nothing", hint="leave --mirror out, or --from")
         from dermdata.cli.bundle import among, take
         from dermdata.cli.fetch_from import fetch_from
 
@@ -95,20 +109,48 @@ def fetch(
             state, datasets, wants, own, jobs=cores, accepted=accept_license, dry_run=dry_run, form=form
         )
         conclude(took, len(datasets))
+    elif dry_run:
+        show(state, datasets, wants, mirror or [], form, part)
+    else:
+        errors = each(state, datasets, wants, mirror or [], cores, accept_license, part)
+        conclude(errors, len(datasets))
+
+
+def require_together(own: list[Path] | None, mirror: list[str] | None, some: bool) -> None:
+    """UsageError for options that contradict each other."""
+    if own and mirror:
+        raise UsageError("--from downloads nothing", hint="leave --mirror out, or --from")
+    if own and some:
+        raise UsageError("--from takes all that is there", hint="`select --where` filters it afterwards")
+
+
+def show(
+    state: State,
+    datasets: list["Dataset"],
+    wants: "Wants",
+    mirrors: list[str],
+    form: Format | None,
+    part: PartFetch | None,
+) -> None:
+    """The plans of a dry run, as rows."""
+    if part:
+        emit(part.shown(datasets, mirrors), (*PLAN_KEYS, "count"), form, "fetch")
         return
-    if dry_run:
-        plans = [planned(state, foreseen(state, one, wants, mirror or []), wants) for one in datasets]
-        for plan in plans:
-            if not plan.nothing:
-                obtainable(plan.dataset, mirrored=bool(mirror))
-        emit([row for plan in plans for row in plan_rows(plan)], PLAN_KEYS, form, "fetch")
-        return
-    errors = each(state, datasets, wants, mirror or [], cores, accept_license)
-    conclude(errors, len(datasets))
+    plans = [planned(state, foreseen(state, one, wants, mirrors), wants) for one in datasets]
+    for plan in plans:
+        if not plan.nothing:
+            obtainable(plan.dataset, mirrored=bool(mirrors))
+    emit([row for plan in plans for row in plan_rows(plan)], PLAN_KEYS, form, "fetch")
 
 
 def each(
-    state: State, datasets: list["Dataset"], wants: "Wants", mirrors: list[str], jobs: int, accepted: bool
+    state: State,
+    datasets: list["Dataset"],
+    wants: "Wants",
+    mirrors: list[str],
+    jobs: int,
+    accepted: bool,
+    some: PartFetch | None = None,
 ) -> list[DermdataError]:
     """Fetch one after the other; a failure is told and the next one goes on."""
     from dermdata.cli.progress import showing
@@ -118,7 +160,12 @@ def each(
         for dataset in datasets:
             try:
                 workshop = workshop_of(state, transfer, progress, mirrors, jobs)
-                outcome = fetched(state, dataset, wants, workshop, mirrored=bool(mirrors), accepted=accepted)
+                if some:
+                    outcome = some.fetched(dataset, workshop, mirrored=bool(mirrors), accepted=accepted)
+                else:
+                    outcome = fetched(
+                        state, dataset, wants, workshop, mirrored=bool(mirrors), accepted=accepted
+                    )
                 tell(state, dataset, outcome)
                 sys.stdout.write(f"{outcome.manifest}\n")
                 require_usable(dataset, outcome)

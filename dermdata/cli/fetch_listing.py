@@ -46,7 +46,7 @@ def already(state: State, dataset: "Dataset", wants: "Wants") -> "Dataset | None
     from dermdata.fetch.listing import with_known
 
     receipt = None if wants.force or not dataset.listing else state.cache.folder(dataset).receipt()
-    if receipt and receipt.manifest_sha256 and set(wants.roles) <= set(receipt.roles):
+    if receipt and receipt.complete and set(wants.roles) <= set(receipt.roles):
         return with_known(dataset, receipt)
     return None
 

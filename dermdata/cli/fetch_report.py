@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from dermdata.cli.output import size
+from dermdata.cli.output import size, visible
 from dermdata.cli.state import State
 from dermdata.errors import SomeFailed
 
 if TYPE_CHECKING:
+    from dermdata.cache.records import Asked
     from dermdata.fetch import Outcome
     from dermdata.model import Dataset
 
@@ -18,13 +19,25 @@ def tell(state: State, dataset: "Dataset", outcome: "Outcome") -> None:
     """What came of it: one line, and one for everything that is not as it should be."""
     report = outcome.report
     if outcome.nothing_to_do:
-        state.say(f"{dataset.name}: already complete, nothing to do ({report.get('rows', 0):,} rows)")
+        rows = part_line(outcome) if outcome.part else f"{report.get('rows', 0):,} rows"
+        state.say(f"{dataset.name}: already complete, nothing to do ({rows})")
         return
-    state.say(
-        f"{dataset.name}: {report['rows']:,} rows of {report['rows_in']:,}, {size(outcome.downloaded)} fetched"
-    )
+    here = part_line(outcome) if outcome.part else f"{report['rows']:,} rows of {report['rows_in']:,}"
+    state.say(f"{dataset.name}: {here}, {size(outcome.downloaded)} fetched")
     for line in remarks(report):
         state.say(f"warning: {dataset.name}: {line}")
+
+
+def part_line(outcome: "Outcome") -> str:
+    """How many of how many rows are here, and by which conditions they were chosen."""
+    part = outcome.part
+    assert part is not None  # noqa: S101  # asked for a part only
+    return f"{len(part.rows):,} of {part.of:,} rows: {'; '.join(asked_words(one) for one in part.asked)}"
+
+
+def asked_words(asked: "Asked") -> str:
+    words = [visible(asked.where)] if asked.where is not None else []
+    return ", ".join(words + ([f"the first {asked.limit:,}"] if asked.limit is not None else []))
 
 
 def require_usable(dataset: "Dataset", outcome: "Outcome") -> None:

@@ -2,17 +2,24 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import shlex
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from dermdata import __version__, manifest, readers
 from dermdata.cache import Folder
+from dermdata.cache.records import Asked, Part
 from dermdata.catalog import Catalog
 from dermdata.catalog.compile import plain
 from dermdata.errors import TableRefused
 from dermdata.labels import Crosswalk, check, parse_labels
+from dermdata.manifest import Report
 from dermdata.manifest.build import Source
+from dermdata.manifest.harmonize import canonical
 from dermdata.model import Content, Dataset, Label
 from dermdata.progress import Progress
 from dermdata.vocabulary import Vocabulary
@@ -66,16 +73,48 @@ def assemble(
     library: Library,
     progress: Progress,
     lost: Mapping[str, str],
+    part: Part | None = None,
+    elsewhere: tuple[Content, ...] = (),
 ) -> Built:
-    """Read the tables, harmonize, and put the manifest in place."""
-    progress.begin("manifest", None, "rows")
+    """Read the tables, harmonize, and put the manifest in place; of a `part`, only its rows.
 
-    opened = opener(folder, contents)
-    sources = []
-    for spec in dataset.table:
-        raw = readers.read(spec, opened, contents)
-        sources.append(Source(spec, raw.rows, raw.rejected, raw.unpartnered))
-    table, report = manifest.build(
+    `elsewhere` are the files that a partial fetch left at the host, so that names mean what they mean in the
+    whole dataset.
+    """
+    progress.begin("manifest", None, "rows")
+    sources = read_tables(dataset, opener(folder, contents), (*contents, *elsewhere))
+    table, report = harmonized(dataset, sources, (*contents, *elsewhere), library, lost)
+    if part:
+        table = rows_of(table, part)
+        report = report_of(report, table, {one.path for one in contents})
+    digest = manifest.write(table, folder.manifest, about(dataset, library, part))
+    progress.end("manifest", f"{report.rows:,} rows")
+    return Built(
+        digest,
+        {**asdict(report), "lost": len(lost), "images_without_row": shortened(report.images_without_row)},
+    )
+
+
+def read_tables(
+    dataset: Dataset, opened: readers.Opener, contents: tuple[Content, ...]
+) -> tuple[Source, ...]:
+    """The source's own rows, table by table."""
+    return tuple(
+        Source(spec, raw.rows, raw.rejected, raw.unpartnered)
+        for spec in dataset.table
+        for raw in [readers.read(spec, opened, contents)]
+    )
+
+
+def harmonized(
+    dataset: Dataset,
+    sources: Sequence[Source],
+    contents: tuple[Content, ...],
+    library: Library,
+    lost: Mapping[str, str],
+) -> tuple[pa.Table, Report]:
+    """The whole dataset's rows, and what became of the source's."""
+    return manifest.build(
         dataset,
         sources,
         contents,
@@ -84,11 +123,27 @@ def assemble(
         library.body_sites,
         reasons(lost),
     )
-    digest = manifest.write(table, folder.manifest, about(dataset, library))
-    progress.end("manifest", f"{report.rows:,} rows")
-    return Built(
-        digest,
-        {**asdict(report), "lost": len(lost), "images_without_row": shortened(report.images_without_row)},
+
+
+def rows_of(table: pa.Table, part: Part) -> pa.Table:
+    """The rows of a part, as if there had never been others."""
+    return canonical(table.filter(pc.is_in(table["image_id"], pa.array(part.rows, pa.string()))))
+
+
+def report_of(report: Report, table: pa.Table, here: Collection[str]) -> Report:
+    """What of a whole dataset's report is true of these rows; its expected numbers are of all rows."""
+    missing = table["path"].null_count
+    words = set(table["label_raw"].unique().to_pylist())
+    return replace(
+        report,
+        rows=table.num_rows,
+        rows_without_image=missing,
+        undecodable=table.num_rows - table["image_problem"].null_count - missing,
+        images_without_row=[path for path in report.images_without_row if path in here],
+        unmapped_labels={
+            word: rows for word, rows in report.unmapped_labels.items() if word.partition(": ")[2] in words
+        },
+        differences=[],
     )
 
 
@@ -123,9 +178,10 @@ def path_of(file: str, member: str | None, contents: tuple[Content, ...]) -> str
     raise TableRefused(f"{what} is not among the fetched files", hint="fetch it without --only")
 
 
-def about(dataset: Dataset, library: Library) -> dict[str, str]:
+def about(dataset: Dataset, library: Library, part: Part | None) -> dict[str, str]:
     """What the manifest's metadata says: no clock and no machine, so the same inputs give the same bytes."""
     facts = {
+        "history": history(dataset, part) if part else None,
         "dataset": dataset.name,
         "version": dataset.version,
         "catalog_digest": library.digest_of(dataset.name),
@@ -135,6 +191,17 @@ def about(dataset: Dataset, library: Library) -> dict[str, str]:
         "doi": dataset.citation.doi,
     }
     return {key: value for key, value in facts.items() if value is not None}
+
+
+def history(dataset: Dataset, part: Part) -> str:
+    return json.dumps([command(dataset, one) for one in part.asked], ensure_ascii=False)
+
+
+def command(dataset: Dataset, asked: Asked) -> str:
+    """The command line that asked for a part, as `select` writes its own into a manifest's history."""
+    options = {"where": asked.where, "limit": asked.limit}
+    words = [f"--{name}={value}" for name, value in options.items() if value is not None]
+    return shlex.join(["fetch", dataset.name, *words])
 
 
 def open_library(catalog: Catalog) -> Library:

@@ -9,7 +9,7 @@ from pathlib import Path
 from dermdata import archive, disk, images
 from dermdata.archive import safe_name
 from dermdata.cache import Fetched, Folder, Recognized
-from dermdata.checksum import Hasher, of_file
+from dermdata.checksum import Hasher, of_chunks, of_file
 from dermdata.errors import ChecksumMismatch, SizeMismatch
 from dermdata.fetch import sums
 from dermdata.model import Content, File, Member, Request, Role, Unpack
@@ -29,7 +29,8 @@ class Taken:
     size: int
     sha256: str
     url: str
-    recognized: Recognized | None = None  # a copy of the person's own
+    recognized: Recognized | None = None  # how, if not as a whole from its official place
+    moved: int | None = None  # bytes that were downloaded; None: `size`
 
 
 def take(
@@ -169,6 +170,12 @@ def unpack(
         )
         for one in found.contents
     ]
+
+
+def listing_digest(found: list[Content]) -> str:
+    """What stands for the SHA-256 of an archive that was not there: that of its members' list."""
+    ordered = sorted(found, key=lambda one: one.path)
+    return of_chunks(f"{one.sha256}  {one.official}\n".encode() for one in ordered)
 
 
 def home_of(file: File) -> str:

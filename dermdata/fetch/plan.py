@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from dermdata.cache import Fetched, Receipt
+from dermdata.cache.records import Part
 from dermdata.model import Content, Dataset, File, Role
 
 ALWAYS: frozenset[Role] = frozenset({"metadata", "splits", "captions"})
@@ -17,6 +18,7 @@ class Wants:
     only: Role | None = None  # metadata is always fetched: without it there are no rows
     force: bool = False
     keep_archives: bool = False
+    whole: bool = False  # also the rows that earlier partial fetches left out
 
     @property
     def roles(self) -> frozenset[Role]:
@@ -33,6 +35,7 @@ class Plan:
     mend: tuple[Content, ...]  # single files to fetch again
     have: tuple[Fetched, ...]
     build: bool  # the manifest is missing or would differ
+    part: Part | None = None  # the only rows the manifest is to hold
 
     @property
     def nothing(self) -> bool:
@@ -65,18 +68,22 @@ def plan(
         if file.name in whole_again
         or (file.name not in receipt.lost and not is_had(file, have.get(file.name)))
     )
-    again = {file.name for file in missing}
+    # of what partial fetches took out of an archive, single files are mended unless the archive is fetched now
+    again = {file.name for file in missing if wants.whole or file.name in have}
     mend = tuple(content for content in broken if content.file not in again)
     whole = tuple(one for one in receipt.files if one.name not in again)
     current = receipt.manifest_sha256 is not None and receipt.catalog_digest == digest
-    build = bool(missing or mend) or not current
-    return Plan(dataset=dataset, wants=wants, download=missing, mend=mend, have=whole, build=build)
+    part = None if wants.whole else receipt.part
+    build = bool(missing or mend) or not current or part != receipt.part
+    return Plan(dataset=dataset, wants=wants, download=missing, mend=mend, have=whole, build=build, part=part)
 
 
 def is_had(file: File, fetched: Fetched | None) -> bool:
     """Whether the file that was fetched is the one the catalog means now."""
     if fetched is None:
         return False
+    if fetched.recognized == "ranges":  # of the archive's own bytes only their number was seen
+        return file.size in (None, fetched.size)
     if fetched.remade:
         return fetched.recognized == "content"
     if file.checksum:

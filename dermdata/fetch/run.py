@@ -11,12 +11,14 @@ from typing import Any
 
 from dermdata import __version__, disk
 from dermdata.cache import Cache, Fetched, Folder, Receipt
+from dermdata.cache.records import Part
 from dermdata.errors import CacheDamaged, DermdataError, NetworkError, NotTheFile, Offline
 from dermdata.fetch import ingest
 from dermdata.fetch.assemble import Library, assemble
 from dermdata.fetch.interrupt import interruptible
 from dermdata.fetch.mend import mend
-from dermdata.fetch.plan import Plan
+from dermdata.fetch.plan import ALWAYS, Plan
+from dermdata.fetch.rest import rest
 from dermdata.model import Content, Dataset, File, Request
 from dermdata.progress import Progress, Silent, Together
 from dermdata.transfer import Transfer
@@ -48,6 +50,7 @@ class Outcome:
     report: Mapping[str, Any]
     downloaded: int  # bytes
     nothing_to_do: bool = False
+    part: Part | None = None  # the rows that are here, where these are not all
 
 
 def run(plan: Plan, workshop: Workshop, bring: "Bring | None" = None) -> Outcome:
@@ -60,6 +63,7 @@ def run(plan: Plan, workshop: Workshop, bring: "Bring | None" = None) -> Outcome
             report=receipt.report if receipt else {},
             downloaded=0,
             nothing_to_do=True,
+            part=plan.part,
         )
     folder.sweep()
     if bring is None:
@@ -73,12 +77,14 @@ def run(plan: Plan, workshop: Workshop, bring: "Bring | None" = None) -> Outcome
         ledger.save()  # what is whole is noted even when something else failed
     ledger.let_archives_go()
     report = assemble(
-        plan.dataset, folder, ledger.contents(), workshop.library, workshop.progress, ledger.lost
+        plan.dataset, folder, ledger.contents(), workshop.library, workshop.progress, ledger.lost, plan.part
     )
-    ledger.close(report)
+    ledger.close(report, plan.part)
     if plan.download or plan.mend:  # a mere rebuild brings no new bytes
         workshop.cache.share(folder, jobs=workshop.jobs)
-    return Outcome(manifest=folder.manifest, report=report.facts, downloaded=ledger.downloaded)
+    return Outcome(
+        manifest=folder.manifest, report=report.facts, downloaded=ledger.downloaded, part=plan.part
+    )
 
 
 def require_room(plan: Plan, folder: Folder) -> None:
@@ -106,6 +112,10 @@ def download(plan: Plan, folder: Folder, workshop: Workshop, ledger: "Ledger") -
     def bring_one(file: File) -> None:
         try:
             place = workshop.resolve(plan.dataset, file)
+            part = ledger.of(file.name) if file.unpack and not plan.wants.keep_archives else []
+            if by_ranges := rest(file, place, part, folder, workshop.transfer, progress):
+                ledger.add(file, *by_ranges)
+                return
             target = ingest.target_of(file, folder)
             with ingest.held_to_first_sight(file, place, ledger.before(file.name)) as (held, asked):
                 taken = ingest.take(held, asked, target, workshop.transfer, progress, fresh=plan.wants.force)
@@ -158,12 +168,15 @@ class Ledger:
         old = folder.receipt() if not plan.wants.force else None
         self._before = {one.name: one for one in seen_before(folder)}
         self._files = {one.name: one for one in plan.have}
-        self._contents = (
-            {one.path: one for one in folder.contents() if one.file in self._files} if old else {}
-        )
-        self._roles = set(old.roles) | plan.wants.roles if old else set(plan.wants.roles)
+        # besides whole files, what partial fetches took out of archives that never were here
+        again = {one.name for one in old.files} - set(self._files) if old else set()
+        self._contents = {one.path: one for one in folder.contents() if one.file not in again} if old else {}
+        self._part = old.part if old else None
+        self._roles_before = frozenset(old.roles) if old else frozenset()
+        self._roles = self._roles_before | plan.wants.roles
         self._lock = threading.Lock()
         self.downloaded = 0
+        self.changed = False  # since the receipt was read
         self._lost = dict(old.lost) if old else {}
         self._saved = time.monotonic()
 
@@ -172,6 +185,27 @@ class Ledger:
 
     def contents(self) -> tuple[Content, ...]:
         return tuple(self._contents[path] for path in sorted(self._contents))
+
+    def only_tables(self) -> None:
+        """Nothing but tables came of this run, whatever was wanted."""
+        self._roles = self._roles_before | ALWAYS
+
+    def has(self, name: str) -> bool:
+        """Whether this catalog file is here as a whole, or known to be lost."""
+        return name in self._files or name in self._lost
+
+    def of(self, name: str) -> list[Content]:
+        """What is here of one catalog file."""
+        with self._lock:
+            return [one for one in self._contents.values() if one.file == name]
+
+    def hold(self, found: list[Content], moved: int) -> None:
+        """Note members of an archive that itself does not come, and the bytes they cost."""
+        with self._lock:
+            self._contents |= {one.path: one for one in found}
+            self.changed = self.changed or bool(found)
+            self.downloaded += moved
+            self._save_now_and_then()
 
     def add(self, file: File, taken: ingest.Taken, found: list[Content]) -> None:
         """Note one whole file and what it brought."""
@@ -189,27 +223,38 @@ class Ledger:
                 path=taken.path.relative_to(self.folder.path).as_posix() if kept else None,
                 recognized=taken.recognized,
             )
+            if file.unpack:  # in place of what a partial fetch took out of it
+                others = {path: one for path, one in self._contents.items() if one.file != file.name}
+                self._contents = others
             self._contents |= {one.path: one for one in found}
+            self.changed = True
             self._lost.pop(file.name, None)
-            self.downloaded += taken.size
-            if file.unpack or time.monotonic() - self._saved > SAVING:
+            self.downloaded += taken.size if taken.moved is None else taken.moved
+            if file.unpack:
                 self._save(None, {})
+            self._save_now_and_then()
 
     def lose(self, file: File, reason: str) -> None:
         """Note that a file of its own address cannot be had."""
         with self._lock:
             self._lost[file.name] = reason
+            self.changed = True
 
     @property
     def lost(self) -> Mapping[str, str]:
         return self._lost
 
     def replace(self, content: Content) -> None:
+        self.changed = True
         self._contents[content.path] = content
         self.downloaded += content.member.stored if content.member else content.size
 
     def save(self) -> None:
         with self._lock:
+            self._save(None, {})
+
+    def _save_now_and_then(self) -> None:
+        if time.monotonic() - self._saved > SAVING:
             self._save(None, {})
 
     def _save(self, manifest: str | None, report: Mapping[str, Any]) -> None:
@@ -225,6 +270,7 @@ class Ledger:
             contents_sha256=contents,
             lost=self._lost,
             report=report,
+            part=self._part,
         )
         self.folder.write_receipt(receipt)
         self.folder.drop_old_contents(contents)
@@ -237,8 +283,10 @@ class Ledger:
             if file.unpack and fetched and fetched.path is None:
                 ingest.target_of(file, self.folder).unlink(missing_ok=True)
 
-    def close(self, report: Any) -> None:
+    def close(self, report: Any, part: Part | None) -> None:
         with self._lock:
+            self._part = part
+            self.changed = False
             self._save(report.manifest_sha256, report.facts)
 
 

@@ -68,7 +68,7 @@ class Bringer:
         taken = Taken(
             path=folder.path / ingest.home_of(one.file),
             size=sum(content.size for content in found),
-            sha256=listing_digest(found),
+            sha256=ingest.listing_digest(found),
             url=(new or origins or self.given.paths)[0].as_uri(),
             recognized=how,
         )
@@ -120,12 +120,3 @@ def in_place(file: File, source: Path, whole: Found) -> Taken:
     if file.checksum:
         hasher.require(file.checksum, whole.shown)
     return Taken(path=source, size=source.stat().st_size, sha256=hasher.sha256, url=whole.origin.as_uri())
-
-
-def listing_digest(found: list[Content]) -> str:
-    """What stands for the SHA-256 of an archive that was not there: that of its members' list."""
-    return checksum.of_chunks(f"{one.sha256}  {one.official}\n".encode() for one in sorted(found, key=place))
-
-
-def place(content: Content) -> str:
-    return content.path
