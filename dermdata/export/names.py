@@ -9,7 +9,7 @@ FORBIDDEN = frozenset('<>:"/\\|?*')  # Windows; a slash is a folder everywhere
 LONGEST = 120  # bytes; most systems allow 255, of which endings and a temporary name take some
 
 
-def safe(word: str) -> str:
+def safe(word: str, longest: int = LONGEST) -> str:
     """A word as one name: it cannot lead elsewhere, hide, or be refused by Windows."""
     kept = "".join("_" if char in FORBIDDEN or not char.isprintable() else char for char in word)
     kept = unicodedata.normalize("NFC", kept).rstrip(". ").lstrip(" ")
@@ -17,14 +17,14 @@ def safe(word: str) -> str:
         kept = "_" + kept[1:]
     if kept.partition(".")[0].rstrip().lower() in RESERVED:
         kept = f"{kept}_"
-    return shortened(kept) or "_"
+    return shortened(kept, longest) or "_"
 
 
-def shortened(name: str) -> str:
-    """At most LONGEST bytes of UTF-8; what is cut is told apart by its hash."""
-    if len(name.encode()) <= LONGEST:
+def shortened(name: str, longest: int) -> str:
+    """At most so many bytes of UTF-8; what is cut is told apart by its hash."""
+    if len(name.encode()) <= longest:
         return name
-    return name.encode()[: LONGEST - 9].decode(errors="ignore") + "-" + mark_of(name)
+    return name.encode()[: longest - 9].decode(errors="ignore") + "-" + mark_of(name)
 
 
 def unique(names: Sequence[str], identities: Sequence[str]) -> list[str]:

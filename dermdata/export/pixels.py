@@ -108,7 +108,8 @@ def scaled(image: Image.Image, longest: int, *, mask: bool) -> Image.Image:
         return image.resize(shape, Image.Resampling.NEAREST)
     image.draft(None, (round(longest * GAP), round(longest * GAP)))
     small = drawable(image)
-    small.thumbnail((longest, longest), Image.Resampling.LANCZOS, reducing_gap=GAP)
+    gap = None if small.mode.startswith("I;16") else GAP  # Pillow cannot reduce these first
+    small.thumbnail((longest, longest), Image.Resampling.LANCZOS, reducing_gap=gap)
     return small
 
 

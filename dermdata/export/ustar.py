@@ -13,7 +13,7 @@ def template() -> bytes:
     """A header without name, size and checksum."""
     fields = [
         bytes(NAME), b"0000644\0", b"0000000\0", b"0000000\0", bytes(12), b"00000000000\0", b" " * 8, b"0",
-        bytes(100), b"ustar\0", b"00", bytes(32), bytes(32), b"0000000\0", b"0000000\0", bytes(PREFIX), bytes(12),
+        bytes(100), b"ustar\0", b"00", bytes(32), bytes(32), bytes(8), bytes(8), bytes(PREFIX), bytes(12),
     ]  # fmt: skip
     return b"".join(fields)
 

@@ -1,4 +1,4 @@
-"""WebDataset: tar shards of samples, each a few files of one name, that `webdataset` and `datasets` stream.
+"""WebDataset: tar shards of samples, each a few files of one name, that `webdataset` streams.
 
 OUT is a folder of `<dataset or "images">[-<split>]-00000-of-00003.tar`, each of at most 500 MB of images or
 100,000 rows, and `classes.txt`. Samples are sorted by key: shuffling is the loader's business. A sample has
@@ -7,6 +7,8 @@ OUT is a folder of `<dataset or "images">[-<split>]-00000-of-00003.tar`, each of
   <key>.cls               the class as a number: its line in classes.txt, from 0; none where the row has no class
   <key>.json              the row: every column that it has a value in, about the image as the source has it
 The key is `dataset/image_id`, with `_` for each dot in it, because loaders cut the name at the first one.
+
+`datasets` wants every sample to have the same files and the same JSON types: `huggingface` is for it.
 """
 
 import hashlib
@@ -34,6 +36,7 @@ from dermdata.export.tabular import tabular
 FORM = "webdataset"
 BLOCK_ROWS = 1024
 MASK = "mask.png"
+KEY_BYTES = 70  # of a name with ending and hash at most 100 are left in a tar
 encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
@@ -94,7 +97,7 @@ def keys(table: pa.Table) -> list[str]:
 
 def dotless(word: str) -> str:
     # loaders pass over names that begin with two underscores
-    return names.safe(word).replace(".", "_").lstrip("_") or "_"
+    return names.safe(word, KEY_BYTES).replace(".", "_").lstrip("_") or "_"
 
 
 # ------------------------------------------------------------------ shards

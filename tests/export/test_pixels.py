@@ -1,0 +1,106 @@
+"""--size: smaller, never larger, the same kind of file."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from dermdata.errors import IntegrityError, SizeMismatch, StorageError
+from dermdata.export.pixels import Recipe, Task, load
+from export.pictures import PRIVATE, camera_jpeg, camera_png, opened, photograph, pixels, saved
+
+
+def made(tmp_path: Path, data: bytes, recipe: Recipe) -> bytes:
+    path = tmp_path / "image"
+    path.write_bytes(data)
+    (found,) = load([Task(str(path), len(data), recipe)])
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("data", [b"no image", b"", b"\xff\xd8\xff\xe0", saved(photograph(), "JPEG")[:900]])
+def test_what_cannot_be_decoded_stops_the_export(tmp_path: Path, data: bytes) -> None:
+    """The error names the file and says how to leave it out."""
+    with pytest.raises(IntegrityError, match="image cannot be decoded") as caught:
+        made(tmp_path, data, Recipe(size=8))
+    assert "image_problem is null" in (caught.value.hint or "")
+
+
+def test_a_file_that_is_gone_or_changed_stops_the_export(tmp_path: Path) -> None:
+    """Between planning and reading."""
+    (tmp_path / "a").write_bytes(b"123")
+    with pytest.raises(StorageError, match="cannot read"):
+        load([Task(str(tmp_path / "b"), 3, Recipe())])
+    with pytest.raises(SizeMismatch, match="has 3 bytes, the manifest says 4"):
+        load([Task(str(tmp_path / "a"), 4, Recipe())])
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+def test_the_longest_side_has_that_many_pixels(tmp_path: Path, form: str) -> None:
+    """Landscape and portrait, in the format that it was."""
+    for shape, size in (((64, 40), (16, 10)), ((40, 64), (10, 16)), ((64, 1), (16, 1))):
+        image = opened(made(tmp_path, saved(photograph(*shape), form), Recipe(size=16)))
+        assert (image.size, image.format, image.mode) == (size, form, "RGB")
+
+
+@pytest.mark.parametrize("data", [camera_jpeg(), camera_png()])
+@pytest.mark.parametrize("size", [64, 65, 10_000])
+def test_smaller_images_keep_their_bytes(tmp_path: Path, data: bytes, size: int) -> None:
+    """Nothing is made larger, or encoded twice for nothing."""
+    assert made(tmp_path, data, Recipe(size=size)) == data
+
+
+@pytest.mark.parametrize(
+    ("form", "mode"),
+    [("PNG", "P"), ("PNG", "1"), ("PNG", "L"), ("PNG", "LA"), ("PNG", "RGBA"), ("PNG", "I;16"),
+     ("JPEG", "L"), ("JPEG", "CMYK"), ("TIFF", "RGB"), ("TIFF", "CMYK"), ("TIFF", "1"),
+     ("GIF", "P"), ("BMP", "RGB"), ("WEBP", "RGBA")],
+)  # fmt: skip
+@pytest.mark.parametrize("recipe", [Recipe(size=16), Recipe(strip=True), Recipe(size=500)])
+def test_every_kind_of_image_can_be_changed(tmp_path: Path, form: str, mode: str, recipe: Recipe) -> None:
+    """JPEG stays JPEG, all else is PNG; Recipe says what is smaller."""
+    source = (
+        photograph().convert("L").convert("I").convert("I;16") if mode == "I;16" else photograph(mode=mode)
+    )
+    image = opened(made(tmp_path, saved(source, form), recipe))
+    assert image.format == ("JPEG" if form == "JPEG" else "PNG")
+    assert image.size == ((16, 10) if recipe.size == 16 else (64, 40))
+
+
+@pytest.mark.parametrize("form", ["TIFF", "BMP"])
+def test_other_formats_become_png_without_loss(tmp_path: Path, form: str) -> None:
+    """Every pixel is the same."""
+    assert pixels(made(tmp_path, saved(photograph(), form), Recipe(strip=True))) == photograph().tobytes()
+
+
+@pytest.mark.parametrize("data", [camera_jpeg(), camera_png()])
+def test_pixels_are_not_turned_and_the_tag_stays(tmp_path: Path, data: bytes) -> None:
+    """Masks and columns are of the stored pixels; viewers show the image upright as before."""
+    small = opened(made(tmp_path, data, Recipe(size=16)))
+    clean = made(tmp_path, data, Recipe(size=16, strip=True))
+    assert small.size == (16, 10)
+    assert small.getexif()[0x0112] == 6
+    assert small.info["icc_profile"] == b"profile" * 9
+    assert dict(opened(clean).getexif()) == {0x0112: 6}
+    assert PRIVATE not in clean
+
+
+def test_masks_keep_their_classes(tmp_path: Path) -> None:
+    """Nearest neighbour: no value that was not there."""
+    mask = Image.new("L", (64, 40), 0)
+    mask.paste(255, (10, 10, 31, 29))
+    mask.paste(7, (40, 3, 61, 29))
+    small = opened(made(tmp_path, saved(mask, "PNG"), Recipe(size=17, mask=True)))
+    assert small.size == (17, 11)
+    assert set(small.tobytes()) == {0, 7, 255}
+
+
+def test_a_scaled_jpeg_is_close_to_one_scaled_from_all_its_pixels(tmp_path: Path) -> None:
+    """Decoding at a reduced scale costs no visible quality."""
+    import numpy as np
+
+    large = photograph(512, 320)
+    small = opened(made(tmp_path, saved(large, "JPEG", quality=98), Recipe(size=64)))
+    whole = large.resize((64, 40), Image.Resampling.LANCZOS)
+    difference = np.abs(np.asarray(small, dtype=int) - np.asarray(whole, dtype=int))
+    assert difference.mean() < 3
