@@ -8,7 +8,6 @@ from PIL import Image
 
 from dermdata import duplicates, images
 from dermdata.duplicates import Pairs, verify
-from dermdata.duplicates.verify import likeness
 from lesion_pictures import blurred_lesion, jpeg, turned_picture
 
 Raster = np.ndarray
@@ -17,6 +16,10 @@ Raster = np.ndarray
 def candidates(*pairs: tuple[int, int, int]) -> Pairs:
     i, j, turn = (np.array(column) for column in zip(*pairs, strict=True))
     return Pairs(i.astype(np.int64), j.astype(np.int64), np.zeros(len(i), np.uint8), turn.astype(np.uint8))
+
+
+def likeness(one: Raster, other: Raster) -> float:
+    return verify.compared([(one, other)])[0]
 
 
 def rasters(*pictures: Image.Image) -> list[Raster]:
@@ -68,6 +71,13 @@ def test_each_image_is_read_once_a_portion(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(verify, "TASK", 1)
     with ThreadPoolExecutor(2) as threads:
         assert list(duplicates.verified(pairs, raster, run=threads.map)) == whole
+
+
+def test_two_sets_are_read_each_by_its_own_numbers() -> None:
+    left, right = rasters(blurred_lesion(1), blurred_lesion(2)), rasters(blurred_lesion(2), blurred_lesion(1))
+    pairs = candidates((0, 0, 0), (0, 1, 0), (1, 0, 0), (1, 1, 0))
+    found = duplicates.verified(pairs, left.__getitem__, right.__getitem__)
+    assert [(pair.i, pair.j) for pair in found] == [(0, 1), (1, 0)]
 
 
 def test_an_image_that_is_gone_is_not_passed_over() -> None:

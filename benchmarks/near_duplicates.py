@@ -1,0 +1,257 @@
+"""Near duplicates: what is found of known copies, what is found wrongly, and how long it takes.
+
+    python benchmarks/near_duplicates.py [--quick] [--others N] [--folder DIR]
+
+Generated lesions (`lesions/`), 600 x 450, JPEG quality 95, and nine kinds of copies of the first 2,000. Other
+hashes are made of the first 500 of them only, since they take minutes (`--others 2000` for all): the fewer images,
+the fewer wrong pairs, which is in their favour. For each the widest threshold is taken that makes at most one wrong
+pair per 1,000 images. Of what is not installed, nothing is told. Encoding is timed warm, with 2 workers.
+"""
+
+import argparse
+import importlib.util
+import io
+import math
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lesions import VARIANTS, jpeg, picture
+from PIL import Image
+
+from dermdata import duplicates, images
+
+WORKERS, QUALITY = 2, 95
+
+
+# ------------------------------------------------------------------ pictures
+
+
+def place(folder: Path, kind: str, seed: int) -> Path:
+    return folder / kind.replace(" ", "-").replace("%", "percent") / f"{seed:06}.jpg"
+
+
+def make(folder: Path, copies: int, seed: int) -> None:
+    """One lesion's file, and its copies where wanted, made from the stored file."""
+    base = place(folder, "base", seed)
+    base.write_bytes(jpeg(picture(seed), QUALITY))
+    if seed < copies:
+        with Image.open(base) as stored:
+            for kind, (how, quality) in VARIANTS.items():
+                place(folder, kind, seed).write_bytes(jpeg(how(stored), quality))
+
+
+def made(folder: Path, count: int, copies: int) -> None:
+    for kind in ("base", *VARIANTS):
+        place(folder, kind, 0).parent.mkdir(parents=True, exist_ok=True)
+    with ProcessPoolExecutor(WORKERS) as workers:
+        list(workers.map(partial(make, folder, copies), range(count), chunksize=50))
+
+
+# ------------------------------------------------------------------ ours
+
+
+def seen(paths: Sequence[Path]) -> list[bytes | None]:
+    with ThreadPoolExecutor(WORKERS) as threads:
+        return [one.phash for one in threads.map(images.look, paths)]
+
+
+def of(folder: Path, kind: str, number: int) -> Any:
+    return images.raster(place(folder, kind, number))
+
+
+def ours(folder: Path, copies: int) -> dict[str, list[float]]:
+    """By hash alone and after verification: recall of each kind, then wrong pairs per 1,000 images."""
+    hashes = {kind: seen([place(folder, kind, n) for n in range(copies)]) for kind in ("base", *VARIANTS)}
+    alone, both = [], []
+    for kind in VARIANTS:
+        found = duplicates.near(hashes["base"], hashes[kind])
+        kept = duplicates.verified(found, partial(of, folder, "base"), partial(of, folder, kind))
+        alone.append(100 * float((found.i == found.j).sum()) / copies)
+        both.append(100 * float((kept.i == kept.j).sum()) / copies)
+    found = duplicates.near(hashes["base"])
+    kept = duplicates.verified(found, partial(of, folder, "base"))
+    alone.append(len(found) / copies * 1000)
+    both.append(len(kept) / copies * 1000)
+    return {f"dermdata, hash only (<= {duplicates.RADIUS} bits)": alone, "**dermdata, verified**": both}
+
+
+# ------------------------------------------------------------------ others
+
+
+def imagehash_of(name: str, path: Path) -> Any:
+    import imagehash
+
+    with Image.open(path) as image:
+        return np.packbits(getattr(imagehash, name)(image).hash)[None]
+
+
+def pdq(path: Path) -> Any:
+    """The eight hashes of the turned image, which pdqhash gives together."""
+    import pdqhash
+
+    with Image.open(path) as image:
+        return np.packbits(np.array(pdqhash.compute_dihedral(np.asarray(image.convert("RGB")))[0]), axis=1)
+
+
+def imagededup_of(path: Path) -> Any:
+    from imagededup.methods import PHash
+
+    found = PHash(verbose=False).encode_image(str(path))
+    return np.frombuffer(bytes.fromhex(found), np.uint8)[None]
+
+
+OTHERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
+    "imagehash phash": ("imagehash", partial(imagehash_of, "phash")),
+    "imagehash dhash": ("imagehash", partial(imagehash_of, "dhash")),
+    "pdqhash, 8 turns": ("pdqhash", pdq),
+    "imagededup PHash": ("imagededup", imagededup_of),
+}
+
+
+def others() -> dict[str, Callable[[Path], Any]]:
+    return {name: way for name, (module, way) in OTHERS.items() if importlib.util.find_spec(module)}
+
+
+def encoded(way: Callable[[Path], Any], paths: Sequence[Path]) -> Any:
+    with ProcessPoolExecutor(WORKERS) as workers:
+        return np.array(list(workers.map(way, paths, chunksize=20)))
+
+
+def apart(one: Any, turns: Any) -> Any:
+    """Differing bits of each with each [n, m], the least of all turns."""
+    views = np.unpackbits(turns, axis=2).astype(np.float32) * 2 - 1
+    plain = np.unpackbits(one[:, 0], axis=1).astype(np.float32) * 2 - 1
+    return np.min([(plain.shape[1] - plain @ views[:, turn].T) / 2 for turn in range(views.shape[1])], axis=0)
+
+
+def theirs(way: Callable[[Path], Any], folder: Path, copies: int) -> tuple[int, list[float]]:
+    """The widest threshold with one wrong pair per 1,000 images; recall of each kind, and the wrong pairs."""
+    base = encoded(way, [place(folder, "base", n) for n in range(copies)])
+    between = np.sort(apart(base, base)[np.triu_indices(copies, 1)])
+    threshold = math.ceil(between[copies // 1000]) - 1
+    found = []
+    for kind in VARIANTS:
+        turns = encoded(way, [place(folder, kind, n) for n in range(copies)])
+        found.append(100 * float((np.diagonal(apart(base, turns)) <= threshold).mean()))
+    return threshold, [*found, float((between <= threshold).sum()) / copies * 1000]
+
+
+# ------------------------------------------------------------------ time
+
+
+def limit(path: Path) -> None:
+    """The least that finds a JPEG cut or whole: read it, decode an eighth of it in grey."""
+    with Image.open(io.BytesIO(path.read_bytes())) as image:
+        image.draft("L", (1, 1))
+        image.load()
+
+
+def timed(way: Callable[[Path], Any], paths: Sequence[Path], pool: type[Executor]) -> float:
+    """Seconds, workers started and warm."""
+    with pool(max_workers=WORKERS) as workers:
+        list(workers.map(way, paths[:8]))
+        start = time.perf_counter()
+        list(workers.map(way, paths, chunksize=20))
+        return time.perf_counter() - start
+
+
+def times(paths: Sequence[Path], rounds: int) -> None:
+    ways: dict[str, tuple[Callable[[Path], Any], type[Executor]]] = {
+        "limit: read + 1/8 grey decode": (limit, ProcessPoolExecutor),
+        "dermdata look, threads": (images.look, ThreadPoolExecutor),
+        "dermdata look, processes": (images.look, ProcessPoolExecutor),
+        **{name: (way, ProcessPoolExecutor) for name, way in others().items()},
+    }
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):  # interleaved: the machine may be shared
+        for name, (way, pool) in ways.items():
+            taken[name].append(timed(way, paths, pool))
+    medians = {name: statistics.median(one) / len(paths) * 1000 for name, one in taken.items()}
+    rows = [
+        [name, f"{one:.2f}", f"{one / next(iter(medians.values())):.2f}"] for name, one in medians.items()
+    ]
+    table(["encoding", "s per 1,000 images", "times the limit"], rows)
+
+
+def whole(paths: Sequence[Path]) -> None:
+    """Look, join and verify, as an audit does; none of these images is a copy."""
+    start = time.perf_counter()
+    hashes = seen(paths)
+    looked = time.perf_counter()
+    found = duplicates.near(hashes)
+    joined = time.perf_counter()
+    with ThreadPoolExecutor(WORKERS) as threads:
+        kept = duplicates.verified(found, partial(numbered, paths), run=threads.map)
+    done = time.perf_counter()
+    spent = [f"{one:.1f}" for one in (looked - start, joined - looked, done - joined)]
+    row = [f"{len(paths):,}", *spent, f"{len(found):,}", f"{len(kept) / len(paths) * 1000:.2f}"]
+    table(["images", "look s", "join s", "verify s", "candidates", "wrong pairs per 1,000 images"], [row])
+
+
+def numbered(paths: Sequence[Path], number: int) -> Any:
+    return images.raster(paths[number])
+
+
+def self_join(hashes: Sequence[bytes | None], count: int) -> None:
+    """Random hashes, and hashes in which bits go together as in the lesions'."""
+    rng = np.random.default_rng(1)
+    bits = np.unpackbits(np.array([list(one) for one in hashes if one], np.uint8), axis=1).astype(float)
+    spread = np.linalg.cholesky(np.corrcoef(bits.T) + 0.05 * np.eye(64))
+    centre = np.array([statistics.NormalDist().inv_cdf(float(one)) for one in bits.mean(0).clip(0.01, 0.99)])
+    like = rng.standard_normal((count, 64)) @ spread.T + centre > 0
+    kinds = {
+        "random": rng.integers(0, 2**64, count, np.uint64),
+        "as the lesions'": np.packbits(like, axis=1).view(">u8")[:, 0].astype(np.uint64),
+    }
+    del like
+    rows = []
+    for name, numbers in kinds.items():
+        start = time.perf_counter()
+        found = duplicates.near(numbers, workers=WORKERS)
+        taken = time.perf_counter() - start
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        rows.append([f"{count:,} {name}", f"{taken:.1f}", f"{len(found):,}", f"{peak:.0f}"])
+    table(["self-join over 8 turns", "s", "pairs", "process's peak MiB"], rows)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    for row in (head, ["---"] * len(head), *rows):
+        print(f"| {' | '.join(row)} |")
+    print(flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="Fewer images and hashes.")
+    parser.add_argument("--folder", type=Path, help="Keep the pictures there, and use those that are.")
+    parser.add_argument("--others", type=int, default=500, metavar="N", help="Images for other hashes.")
+    asked = parser.parse_args()
+    copies, count, hashes = (200, 400, 50_000) if asked.quick else (2_000, 10_015, 500_000)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = asked.folder or Path(temporary)
+        if not place(folder, "base", count - 1).exists():
+            made(folder, count, copies)
+        paths = [place(folder, "base", n) for n in range(count)]
+        rows = ours(folder, copies)
+        for name, way in others().items():
+            threshold, found = theirs(way, folder, min(asked.others, copies))
+            rows[f"{name} (<= {threshold} bits)"] = found
+        head = [f"recall %, {copies:,} lesions", *VARIANTS, "wrong pairs per 1,000 images"]
+        table(head, [[name, *(f"{one:.1f}" for one in row)] for name, row in rows.items()])
+        times(paths[:1_000], 1 if asked.quick else 3)
+        whole(paths)
+        self_join(seen(paths[:copies]), hashes)
+
+
+if __name__ == "__main__":
+    main()
