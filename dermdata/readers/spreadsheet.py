@@ -1,8 +1,12 @@
 """The shape "spreadsheet": one sheet of an .xlsx workbook, read as text like any other table."""
 
 import io
+import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -12,7 +16,16 @@ from dermdata.readers.delimited import check_header
 from dermdata.readers.raw import Opener, RawTable
 from dermdata.readers.table import needed, understood
 
+if TYPE_CHECKING:
+    from openpyxl import Workbook
+
 CELLS = 5_000_000  # in one sheet; a workbook may claim any size
+INFLATED = 128 << 20  # bytes of XML in one workbook
+# what openpyxl raises on broken workbooks; a parse error, entities that swell included, is a SyntaxError
+UNREADABLE = (
+    zipfile.BadZipFile, zlib.error, SyntaxError, LookupError, ValueError, TypeError, AttributeError,
+    ArithmeticError, RuntimeError, EOFError, OSError,
+)  # fmt: skip
 
 
 def read(spec: Table, files: Opener, contents: tuple[Content, ...]) -> RawTable:
@@ -45,18 +58,37 @@ def under_header(lines: list[list[str]], spec: Table, what: str) -> tuple[list[s
 
 def sheet(data: bytes, name: str | None, what: str) -> list[list[str]]:
     """All lines of a sheet, padded to the widest."""
-    import openpyxl
-
-    try:
-        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
-        raise TableRefused(f"{what} is not an .xlsx workbook: {error}") from error
-    if name is not None and name not in book.sheetnames:
-        near = nearest(name, book.sheetnames)
-        raise TableRefused(f"{what} has no sheet '{name}'", hint=f"did you mean {near[0]}?" if near else None)
-    lines = list(cells(book[name] if name else book.worksheets[0], what))
+    with readable(what):
+        book = opened(data, what)
+        if name is not None and name not in book.sheetnames:
+            near = nearest(name, book.sheetnames)
+            hint = f"did you mean {near[0]}?" if near else None
+            raise TableRefused(f"{what} has no sheet '{name}'", hint=hint)
+        lines = list(cells(book[name] if name else book.worksheets[0], what))
     width = max(map(len, lines), default=0)
     return [line + [""] * (width - len(line)) for line in lines]
+
+
+@contextmanager
+def readable(what: str) -> Iterator[None]:
+    """TableRefused for whatever openpyxl makes of a broken workbook; sheets are parsed as they are read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of styles and links that it does not know: not about cells
+            yield
+    except UNREADABLE as error:
+        raise TableRefused(f"{what} is not an .xlsx workbook that can be read: {error}") from error
+
+
+def opened(data: bytes, what: str) -> "Workbook":
+    """The workbook, unless it would inflate without measure: its words are held in memory whole."""
+    import openpyxl
+
+    with zipfile.ZipFile(io.BytesIO(data)) as parts:
+        inflated = sum(part.file_size for part in parts.infolist())
+    if inflated > INFLATED:
+        raise TableRefused(f"{what} inflates to {inflated:,} bytes, the limit is {INFLATED:,}")
+    return openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
 
 
 def cells(lines: object, what: str) -> Iterator[list[str]]:
