@@ -7,6 +7,7 @@ value of the wrong type is the types' matter and passed over here.
 import codecs
 import ipaddress
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
@@ -38,6 +39,7 @@ def check(data: Data, issues: Issues) -> None:
     names = Counter(name for file in files for name in texts(file.get("name")))
     found = [*entry_issues(data)]
     found += [(f"files[{name}]", "is listed twice") for name, count in names.items() if count > 1]
+    found += list(twin_issues(names))
     for number, file in enumerate(files):
         found += placed(f"files[{file.get('name', number)}]", file_issues(file))
     for number, table in enumerate(tables):
@@ -48,6 +50,15 @@ def check(data: Data, issues: Issues) -> None:
 
 def placed(where: str, found: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     return [(f"{where}.{key}", problem) for key, problem in found]
+
+
+def twin_issues(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """File names that are one name to a disk that is blind to case or composes accents."""
+    seen: dict[str, str] = {}
+    for name in names:
+        twin = seen.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
+        if twin != name:
+            yield f"files[{name}]", f"is '{twin}' on disks that are blind to case"
 
 
 def entry_issues(data: Data) -> Iterator[tuple[str, str]]:

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from dermdata import __version__, disk
 from dermdata.cache import Cache, Fetched, Folder, Receipt
 from dermdata.cache.records import Part
-from dermdata.errors import CacheDamaged, DermdataError, NetworkError, NotTheFile, Offline
+from dermdata.errors import CacheDamaged, DermdataError, NetworkError, NotTheFile, Offline, StorageError
 from dermdata.fetch import ingest
 from dermdata.fetch.assemble import Library, assemble
 from dermdata.fetch.interrupt import interruptible
@@ -73,8 +73,11 @@ def run(plan: Plan, workshop: Workshop, bring: "Bring | None" = None) -> Outcome
         (bring or download)(plan, folder, workshop, ledger)
         for content in mend(plan, folder, workshop.transfer, workshop.resolve, workshop.progress):
             ledger.replace(content)
-    finally:
-        ledger.save()  # what is whole is noted even when something else failed
+    except BaseException:
+        with suppress(StorageError):  # a full disk takes no note; what filled it says more
+            ledger.save()  # what is whole is noted even when something else failed
+        raise
+    ledger.save()
     ledger.let_archives_go()
     report = assemble(
         plan.dataset, folder, ledger.contents(), workshop.library, workshop.progress, ledger.lost, plan.part
