@@ -78,12 +78,11 @@ def first_hop(network: Network, url: str) -> Hop:
 
 def next_hop(network: Network, hop: Hop, location: str, peer: str | None) -> Hop:
     """Where a redirect leads, or BadRedirect; `peer` is the address that sent it, None behind a proxy."""
-    target = urljoin(hop.asked, location)
     try:
         # relative to what was asked; the rewrite backwards gives the address it stands for
-        meant = canonical(network.meant(canonical(target)))
-    except UsageError as error:
-        said = f"{host_of(hop.asked)} redirects to '{shown(target)}', which is not https"
+        meant = canonical(network.meant(canonical(urljoin(hop.asked, location))))
+    except (UsageError, ValueError) as error:  # ValueError: urljoin's own, for a bracket that does not close
+        said = f"{host_of(hop.asked)} redirects to '{shown(location)}', which is not https"
         raise BadRedirect(said) from error
     asked = canonical(network.asked(meant))
     rewritten = asked != meant

@@ -198,6 +198,7 @@ PUBLIC = "8.8.8.8"
         ("https://a.example/", "https://localhost/", PUBLIC),
         ("https://a.example/", "https://169.254.169.254/", None),
         ("https://a.example/", "https://a b/", PUBLIC),
+        ("https://a.example/", "https://[::token", PUBLIC),
         ("https://127.0.0.1/", "http://127.0.0.1/", "127.0.0.1"),
     ],
 )
