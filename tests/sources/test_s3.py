@@ -47,6 +47,7 @@ def test_the_etag_of_an_upload_in_parts_is_no_md5() -> None:
     assert s3.md5_of(None) is None
 
 
+@pytest.mark.fault(98)
 @pytest.mark.parametrize(
     "data",
     [
