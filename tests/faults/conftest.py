@@ -13,6 +13,10 @@ from faults.shelf import Shelf
 from transfer.conftest import faultserver as faultserver
 from transfer.conftest import serving
 
+pytest.register_assert_rewrite(
+    "faults.promises_network", "faults.promises_cache", "faults.promises_person"
+)  # an assertion there tells what it compared
+
 
 @pytest.fixture
 def shelf(tmp_path: Path, cli: Callable[..., Any]) -> Shelf:
