@@ -7,7 +7,8 @@ name and its mark is done, whenever a run was killed.
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,6 +20,7 @@ from dermdata.export.job import folder
 RECORD = ".dermdata-export.json"
 SCHEMA = "dermdata.files/1"
 SHOWN = 3
+TEMPORARY = re.compile(r"\..+\.(\d{1,9})\.[0-9a-f]{8}\.tmp")  # as disk.replacing names them: by process
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,21 @@ class Ledger:
             for path, entry in self.entries.items()
             if wanted.get(path, None if path in mine else entry.mark) != entry.mark
         ]
-        self.sweep(stale)
+        self.sweep([*stale, *self.torn(wanted)])
         others = {path: entry for path, entry in self.entries.items() if path not in mine}
         entries = others | {path: Entry(mark, self.scope) for path, mark in wanted.items()}
         rows = [[path, entry.mark, entry.scope] for path, entry in sorted(entries.items())]
         facts = {"schema": SCHEMA, "format": self.form, "files": rows}
         disk.write_text(self.out / RECORD, json.dumps(facts, ensure_ascii=False, indent=0) + "\n")
+
+    def torn(self, wanted: Iterable[str]) -> Iterator[str]:
+        """Temporary files of processes that were killed, in the folders that are written to."""
+        for parent in sorted({path.rpartition("/")[0] for path in wanted}):
+            place = self.out / parent
+            for name in os.listdir(place) if place.is_dir() else ():  # noqa: PTH208  # as in files.py
+                found = TEMPORARY.fullmatch(name)
+                if found and not is_running(int(found[1])):
+                    yield f"{parent}/{name}" if parent else name
 
     def sweep(self, paths: Iterable[str]) -> None:
         """Delete these files, and the folders that they leave empty."""
@@ -120,3 +131,13 @@ def foreign(out: Path, names: list[str]) -> UsageError:
         f"{out} holds what dermdata did not export ({shown})",
         hint="give an empty folder, so that the two cannot be mixed up",
     )
+
+
+def is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # asks, does nothing
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # another user's
+    return True

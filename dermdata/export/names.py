@@ -11,7 +11,9 @@ LONGEST = 120  # bytes; most systems allow 255, of which endings and a temporary
 
 def safe(word: str, longest: int = LONGEST) -> str:
     """A word as one name: it cannot lead elsewhere, hide, or be refused by Windows."""
-    kept = "".join("_" if char in FORBIDDEN or not char.isprintable() else char for char in word)
+    kept = word
+    if not (FORBIDDEN.isdisjoint(word) and word.isprintable()):
+        kept = "".join("_" if char in FORBIDDEN or not char.isprintable() else char for char in word)
     kept = unicodedata.normalize("NFC", kept).rstrip(". ").lstrip(" ")
     if kept.startswith("."):
         kept = "_" + kept[1:]

@@ -5,6 +5,7 @@ from pathlib import Path
 import PIL
 import pyarrow as pa
 
+from dermdata.errors import UsageError
 from dermdata.export import files, leftout
 from dermdata.export.files import Found
 from dermdata.export.job import Job, without
@@ -25,8 +26,16 @@ def usable(table: pa.Table, job: Job) -> list[Found]:
 
 
 def with_images(job: Job) -> tuple[Job, list[Found]]:
-    """The job without the rows that have no image that can be used, and the files of the others."""
+    """The job without the rows that have no image that can be used, and the files of the others.
+
+    UsageError when there are rows and none has one: an empty export would only look like success.
+    """
     found = usable(job.table, job)
+    if found and not any(found):
+        raise UsageError(
+            f"none of the {len(found):,} rows has an image that can be used",
+            hint="`dermdata fetch NAME` fetches the images; `export csv` needs none",
+        )
     problems = leftout.text(job.table, "image_problem").to_pylist()
     reasons = [
         None if path is not None else problem or NO_FILE

@@ -26,7 +26,7 @@ from dermdata.errors import UsageError
 from dermdata.export import cells, classes, files, folders, leftout, names, parts, pictures, shards, ustar
 from dermdata.export.files import Found
 from dermdata.export.folders import Piece
-from dermdata.export.job import Job, Part, Written, slug, stem
+from dermdata.export.job import Job, Part, Written, slug
 from dermdata.export.ledger import Ledger
 from dermdata.export.pixels import Recipe
 from dermdata.export.stamps import stamp
@@ -69,7 +69,11 @@ def decided(job: Job) -> tuple[Job, Ledger, list[Piece]]:
         raise UsageError("webdataset writes several shards", hint="give a folder as -o OUT")
     record = folders.opened(job, FORM)
     job, samples = samples_of(job)
-    pieces = [piece for part in parts.split_parts(job.table) for piece in shards_of(job, samples, part)]
+    pieces = [
+        piece
+        for part in parts.split_parts(job.table)
+        for piece in shards_of(job, samples, part, record.scope)
+    ]
     names_of = folders.of_content("classes.txt", "".join(f"{one}\n" for one in job.classes).encode())
     return job, record, [*pieces, names_of, *folders.of_left(job)]
 
@@ -103,10 +107,10 @@ def dotless(word: str) -> str:
 # ------------------------------------------------------------------ shards
 
 
-def shards_of(job: Job, samples: Samples, part: parts.SplitPart) -> Iterator[Piece]:
+def shards_of(job: Job, samples: Samples, part: parts.SplitPart, scope: str) -> Iterator[Piece]:
     rows = np.array(sorted(part.rows.tolist(), key=samples.keys.__getitem__), dtype=np.int64)
     runs = shards.cut(parts.picked(samples.sizes, rows), shards.SHARD_BYTES, shards.SHARD_ROWS)
-    named = [stem(job), *([slug(part.name)] if part.name and job.split is None else [])]
+    named = [scope, *([slug(part.name)] if part.name and job.split is None else [])]
     for number, (start, stop) in enumerate(runs):
         name = f"{'-'.join(named)}-{number:05}-of-{len(runs):05}.tar"
         yield shard(job, samples, rows[start:stop], name)

@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,17 @@ def test_missing_images_are_left_out_and_listed(job: MakeJob, tmp_path: Path, fo
 
 
 @every_format
+def test_no_image_at_all_is_refused(job: MakeJob, root: Path, tmp_path: Path, form: str) -> None:
+    """Metadata alone makes no image dataset; the hint says how to get them."""
+    for path in (root / "images").iterdir():
+        path.unlink()
+    with pytest.raises(UsageError, match=r"none of the 1[12] rows has an image") as caught:
+        export.write(form, job())
+    assert "dermdata fetch" in (caught.value.hint or "")
+    assert not (tmp_path / "out").exists()
+
+
+@every_format
 def test_a_full_disk_leaves_no_half_file(
     job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
@@ -146,7 +158,7 @@ def test_being_killed_at_any_write_keeps_whole_files_only(
     export.write(form, job("whole", copy=form == "imagefolder"))
     wanted = contents(tmp_path / "whole")
     real = Path.replace
-    for stop in range(1, 6):
+    for stop in range(1, 4):
         calls = iter([None] * stop)
 
         def interrupted(self: Path, target: Path, calls: Any = calls) -> Path:
@@ -163,6 +175,22 @@ def test_being_killed_at_any_write_keeps_whole_files_only(
         assert there.items() <= wanted.items()
         assert export.write(form, job(out, copy=form == "imagefolder")).kept == len(there) - 1
         assert contents(tmp_path / out) == wanted
+
+
+@every_format
+def test_what_a_killed_process_left_half_is_swept(job: MakeJob, tmp_path: Path, form: str) -> None:
+    """Its temporary files, and not those of a process that runs."""
+    export.write(form, job())
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    (folder,) = {path.parent for path in (tmp_path / "out").rglob("*train*00000*")} or {
+        tmp_path / "out" / "train"
+    }
+    mine, its = folder / f".a.{os.getpid()}.0123abcd.tmp", folder / f".a.{dead.pid}.0123abcd.tmp"
+    mine.write_text("half")
+    its.write_text("half")
+    export.write(form, job())
+    assert (mine.exists(), its.exists()) == (True, False)
 
 
 # ------------------------------------------------------------------ again
