@@ -8,11 +8,10 @@
 | `ids_as_given` | an id that folding replaced by the one that the same thing has elsewhere |
 """
 
-from dermdata.select.agreement import Conflict
 from dermdata.select.dedupe import By
 from dermdata.select.refine import NEEDED
 from dermdata.select.result import Selection, Wanted, select, without_class
 from dermdata.select.rows import Dropped
 from dermdata.select.where import where
 
-__all__ = ["NEEDED", "By", "Conflict", "Dropped", "Selection", "Wanted", "select", "where", "without_class"]
+__all__ = ["NEEDED", "By", "Dropped", "Selection", "Wanted", "select", "where", "without_class"]

@@ -12,18 +12,6 @@ Verdict = Literal["finer", "agrees", "contradicts"]
 OPPOSITE = {"benign", "malignant"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Conflict:
-    """Rows of one image whose labels cannot both be true; the fields of an audit's finding."""
-
-    dataset: str
-    keys: tuple[str, ...]
-    message: str
-    evidence: dict[str, dict[str, str | None]]  # key -> label_raw, diagnosis, malignancy
-    level: Literal["warning"] = "warning"
-    code: Literal["label-conflict"] = "label-conflict"
-
-
 @dataclass
 class Judge:
     """Compares what rows say; each pair of statements once."""

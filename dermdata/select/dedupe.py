@@ -9,9 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dermdata.errors import UsageError
+from dermdata.finding import Finding
 from dermdata.manifest.schema import SCHEMA
 from dermdata.projection import Statements, words_of
-from dermdata.select.agreement import Conflict, Judge
+from dermdata.select.agreement import Judge
 from dermdata.select.links import near_hashes
 from dermdata.select.merge import merged
 from dermdata.select.refine import Side, conflict, side
@@ -40,7 +41,7 @@ class Deduped:
 
     table: pa.Table
     dropped: tuple[Dropped, ...]
-    conflicts: tuple[Conflict, ...]
+    conflicts: tuple[Finding, ...]
 
 
 def dedupe(table: pa.Table, by: By, statements: Statements, judge: Judge) -> Deduped:
@@ -58,7 +59,7 @@ def dedupe(table: pa.Table, by: By, statements: Statements, judge: Judge) -> Ded
     merits = merits_of(table)
     kept_for: dict[int, int] = {}
     dropped: list[Dropped] = []
-    conflicts: list[Conflict] = []
+    conflicts: list[Finding] = []
     for name, group in several(identity):
         best = best_of(group, rows, merits, judge)
         for row in group:

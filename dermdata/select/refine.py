@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from dermdata.finding import Finding
 from dermdata.manifest.schema import SCHEMA
 from dermdata.model import Label
 from dermdata.projection import REFINED_FROM, REFINED_LABEL, Statements, with_words, words_of
-from dermdata.select.agreement import Conflict, Judge
+from dermdata.select.agreement import Judge
 from dermdata.select.rows import keys_of
 
 TAKEN = ("diagnosis", "diagnosis_name", "diagnosis_path", "diagnosis_match", "malignancy")
@@ -31,7 +32,7 @@ class Refined:
 
     table: pa.Table
     count: int
-    conflicts: tuple[Conflict, ...]
+    conflicts: tuple[Finding, ...]
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def refine(table: pa.Table, others: pa.Table, statements: Statements, judge: Jud
     ours, theirs = side(table, statements), side(others, statements)
     same = by_identity(words_of(others, "isic_id"), words_of(table, "isic_id"))
     source = np.full(table.num_rows, -1, np.int64)
-    conflicts: list[Conflict] = []
+    conflicts: list[Finding] = []
     for row, isic_id in enumerate(words_of(table, "isic_id").to_pylist()):
         found = [one for one in same.get(isic_id, ()) if theirs.keys[one] != ours.keys[row]]
         if not found:
@@ -96,7 +97,7 @@ def judged(
     return list(dict.fromkeys(against)), best
 
 
-def contradictions(table: pa.Table, statements: Statements, judge: Judge) -> tuple[Conflict, ...]:
+def contradictions(table: pa.Table, statements: Statements, judge: Judge) -> tuple[Finding, ...]:
     """The images that several rows of the table have, labelled so that not all of it can be true, by `isic_id`."""
     ids = words_of(table, "isic_id")
     counts = ids.drop_null().value_counts()
@@ -116,11 +117,13 @@ def disagree(rows: Side, judge: Judge, one: int, other: int) -> bool:
     return judge.verdict(rows.says(one), rows.says(other)) == "contradicts"
 
 
-def conflict(isic_id: str, rows: Sequence[tuple[Side, int]]) -> Conflict:
+def conflict(isic_id: str, rows: Sequence[tuple[Side, int]]) -> Finding:
     evidence = {one.keys[row]: one.shown(row) for one, row in rows}
     words = ", ".join(f"{key}: {shown['label_raw']}" for key, shown in evidence.items())
     datasets = dict.fromkeys(key.partition("/")[0] for key in evidence)
-    return Conflict(
+    return Finding(
+        level="warning",
+        code="label-conflict",
         dataset=", ".join(datasets),
         keys=tuple(evidence),
         message=f"{isic_id} has labels that cannot both be true ({words})",

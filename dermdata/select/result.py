@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from dermdata.errors import UsageError
+from dermdata.finding import Finding
 from dermdata.projection import REASON, Statements, Words, project_table, words_of
-from dermdata.select.agreement import Conflict, Judge
+from dermdata.select.agreement import Judge
 from dermdata.select.dedupe import By, dedupe
 from dermdata.select.refine import contradictions, refine
 from dermdata.select.rows import Dropped, arranged
@@ -33,7 +34,7 @@ class Selection:
 
     table: pa.Table
     dropped: tuple[Dropped, ...] = ()
-    conflicts: tuple[Conflict, ...] = ()
+    conflicts: tuple[Finding, ...] = ()
     notes: list[str] = field(default_factory=list)
 
 
@@ -110,7 +111,7 @@ def sizes(table: pa.Table) -> list[tuple[str, int]]:
     return sorted((one["values"], one["counts"]) for one in counts if one["values"] is not None)
 
 
-def once(conflicts: tuple[Conflict, ...]) -> tuple[Conflict, ...]:
+def once(conflicts: tuple[Finding, ...]) -> tuple[Finding, ...]:
     """Each contradiction once, whichever of its rows was looked at first: not again with fewer of its rows."""
     found: list[int] = []
     by_key: dict[str, list[frozenset[str]]] = {}

@@ -1,7 +1,7 @@
 """Leak-free splits over the manifest: what belongs together stays together, each part mirrors the whole."""
 
 from dermdata.split.balance import ClassShare, PartBalance
-from dermdata.split.check import Finding, check
+from dermdata.split.check import check
 from dermdata.split.groups import By, Grouping, groups
 from dermdata.split.ratios import parse_ratios
 from dermdata.split.result import SplitResult, split
@@ -9,7 +9,6 @@ from dermdata.split.result import SplitResult, split
 __all__ = [
     "By",
     "ClassShare",
-    "Finding",
     "Grouping",
     "PartBalance",
     "SplitResult",

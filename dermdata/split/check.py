@@ -1,18 +1,15 @@
 """Judge a split that is there: which patients, lesions, cases and images lie in more than one part."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 
 from dermdata.errors import UsageError
+from dermdata.finding import Finding
 from dermdata.split.columns import Coded, Ints, coded, row_keys
 
-Code = Literal["leak-patient", "leak-lesion", "leak-image"]
-
-LEAKS: Mapping[str, Code] = {
+LEAKS: Mapping[str, str] = {
     "patient_id": "leak-patient",
     "lesion_id": "leak-lesion",
     "case_id": "leak-patient",  # a case is one person's
@@ -22,20 +19,8 @@ LEAKS: Mapping[str, Code] = {
 OURS, OFFICIAL = ("split", "fold"), ("split_official", "fold_official")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One id that lies in more than one part."""
-
-    level: Literal["error"]
-    code: Code
-    dataset: str | None  # several are joined by ", "
-    keys: tuple[str, ...]  # the row keys of all its images that are in a part
-    message: str
-    evidence: Mapping[str, object]  # the split column, the id's column and value, part -> images
-
-
 def check(table: pa.Table) -> tuple[Finding, ...]:
-    """The leaks of the columns `split` and `fold`, or of the publisher's own where both are empty.
+    """The leaks of the columns `split` and `fold`, or of the publisher's own where both are empty: an id in several parts.
 
     Rows in no part cannot leak. UsageError when the table has no split of either kind.
     """

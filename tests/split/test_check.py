@@ -4,7 +4,8 @@ import pyarrow as pa
 import pytest
 
 from dermdata.errors import UsageError
-from dermdata.split import Finding, check
+from dermdata.finding import Finding
+from dermdata.split import check
 
 
 def table(**columns: list[object]) -> pa.Table:
@@ -29,7 +30,7 @@ def test_an_id_in_two_parts_is_an_error(column: str, code: str) -> None:
     assert found == (
         Finding(
             level="error",
-            code=code,  # type: ignore[arg-type]
+            code=code,
             dataset="a",
             keys=("a/0", "a/1"),
             message=f"{column} x is in more than one part of split: test (1), train (1)",
