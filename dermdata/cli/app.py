@@ -135,10 +135,12 @@ def run(arguments: list[str]) -> int:
         sys.stdout.flush()
     except KeyboardInterrupt:
         code = INTERRUPTED
+    except SystemExit as end:  # click makes a bare 1 of a reader that has left
+        if not isinstance(end.__context__, BrokenPipeError):
+            raise
+        return pipe_broken()
     except BrokenPipeError:
-        # the reader has left (`| head`): nothing more to say, also not at the interpreter's own flush
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
+        return pipe_broken()
     except Exception as error:  # noqa: BLE001  # the ground floor of errors: what nobody foresaw is told too
         if "--debug" in arguments:
             import traceback
@@ -148,6 +150,12 @@ def run(arguments: list[str]) -> int:
     if code == INTERRUPTED:  # Typer makes this code of Ctrl-C too
         sys.stderr.write("interrupted; what is whole was kept, the same command goes on from here\n")
     return int(code or 0)
+
+
+def pipe_broken() -> int:
+    """The reader has left (`| head`): nothing more to say, also not at the interpreter's own flush."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return BROKEN_PIPE
 
 
 def in_words(error: Exception) -> DermdataError:
