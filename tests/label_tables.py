@@ -5,12 +5,12 @@ from typing import Any
 import pyarrow as pa
 
 from bundled_labels import labels, vocabulary
+from dermdata.agreement import Judge
 from dermdata.labels import meaning
 from dermdata.manifest.schema import SCHEMA
 from dermdata.manifest.store import union
 from dermdata.model import Label
 from dermdata.projection import Statements
-from dermdata.select.agreement import Judge
 
 FIELDS = {
     "ham10000": "dx",

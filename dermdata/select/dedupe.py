@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dermdata.agreement import Judge
 from dermdata.errors import UsageError
 from dermdata.finding import Finding
 from dermdata.manifest.schema import SCHEMA
 from dermdata.projection import Statements, words_of
-from dermdata.select.agreement import Judge
 from dermdata.select.links import near_hashes
 from dermdata.select.merge import merged
 from dermdata.select.refine import Side, conflict, side

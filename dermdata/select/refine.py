@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from dermdata.agreement import Judge
 from dermdata.finding import Finding
 from dermdata.manifest.schema import SCHEMA
 from dermdata.model import Label
 from dermdata.projection import REFINED_FROM, REFINED_LABEL, Statements, with_words, words_of
-from dermdata.select.agreement import Judge
 from dermdata.select.rows import keys_of
 
 TAKEN = ("diagnosis", "diagnosis_name", "diagnosis_path", "diagnosis_match", "malignancy")

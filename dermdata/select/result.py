@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from dermdata.agreement import Judge
 from dermdata.errors import UsageError
 from dermdata.finding import Finding
 from dermdata.projection import REASON, Statements, Words, project_table, words_of
-from dermdata.select.agreement import Judge
 from dermdata.select.dedupe import By, dedupe
 from dermdata.select.refine import contradictions, refine
 from dermdata.select.rows import Dropped, arranged
