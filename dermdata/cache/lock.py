@@ -24,9 +24,27 @@ def held(path: Path, name: str, waiting: Callable[[str], None], patience: float)
         with suppress(OSError):  # a courtesy: on a full disk `cache remove` must still get its lock
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"process {os.getpid()} on {machine()}\n".encode(), 0)
-        yield
+        with turn(path, name, waiting, patience):
+            yield
     finally:
         os.close(handle)
+
+
+@contextmanager
+def turn(path: Path, name: str, waiting: Callable[[str], None], patience: float) -> Iterator[None]:
+    """Hold back where the lock just taken keeps nobody out."""
+    from dermdata.cache.queue import Queue, keeps_others_out
+
+    if keeps_others_out(path):
+        yield
+        return
+    queue = Queue(path.with_suffix(".queue"))
+    queue.join()
+    try:
+        wait_for(queue.require_turn, lambda: queue.ahead() or "another process", name, waiting, patience)
+        yield
+    finally:
+        queue.leave()
 
 
 def taken(path: Path, name: str, waiting: Callable[[str], None], patience: float) -> int:
@@ -37,7 +55,8 @@ def taken(path: Path, name: str, waiting: Callable[[str], None], patience: float
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
     try:
-        wait_for(lambda: fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB), handle, name, waiting, patience)
+        take = lambda: fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # noqa: E731
+        wait_for(take, lambda: holder_of(handle), name, waiting, patience)
     except BaseException:
         os.close(handle)
         raise
@@ -52,7 +71,11 @@ def is_at(handle: int, path: Path) -> bool:
 
 
 def wait_for(
-    take: Callable[[], None], handle: int, name: str, waiting: Callable[[str], None], patience: float
+    take: Callable[[], None],
+    holder_of_it: Callable[[], str],
+    name: str,
+    waiting: Callable[[str], None],
+    patience: float,
 ) -> None:
     """Try to take a lock until it is ours; where the file system has no locks, say so and go on."""
     import time
@@ -62,7 +85,7 @@ def wait_for(
         try:
             return take()
         except BlockingIOError:
-            holder = holder_of(handle)
+            holder = holder_of_it()
             if time.monotonic() > deadline:
                 raise CacheBusy(
                     f"{name} is held by {holder}", hint="wait for it or stop it, then try again"

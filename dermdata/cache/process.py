@@ -2,6 +2,7 @@
 
 import os
 import socket
+from pathlib import Path
 
 
 def machine() -> str:
@@ -22,3 +23,11 @@ def alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def began(pid: int) -> str:
+    """When a process began, in the kernel's ticks: ids are used again; empty where that cannot be known."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
