@@ -96,6 +96,8 @@ def fetch(
     if part:
         part.check()
     if mirror_out:
+        if some:
+            raise UsageError("--mirror-out keeps whole files", hint="leave --where and --limit out")
         from dermdata.cli.mirror_out import mirror_out as keep
 
         kept = keep(state, datasets, wants, mirror_out, mirror or [], own, accept_license, dry_run, form)

@@ -96,7 +96,11 @@ def rows_of(shelf: "Shelf") -> list[dict[str, Any]]:
     return [
         {
             "dataset": shelf.dataset.name,
-            "step": "have" if file.name not in absent else "copy" if file.name in shelf.cached else "download",
+            "step": "have"
+            if file.name not in absent
+            else "copy"
+            if file.name in shelf.cached
+            else "download",
             "file": file.name,
             "size_bytes": file.size,
             "checksum": file.checksum,

@@ -98,7 +98,10 @@ def vouched(one: Bundled, folder: Folder) -> dict[str, str | None]:
     receipt = folder.receipt()
     if receipt is None or receipt.dataset != one.name or receipt.manifest_sha256 is None:
         return {"receipt.json": None}
-    own = {"receipt.json": one.receipt_sha256, folder.manifest.name: receipt.manifest_sha256}
+    own: dict[str, str | None] = {
+        "receipt.json": one.receipt_sha256,
+        folder.manifest.name: receipt.manifest_sha256,
+    }
     contents = folder.contents_path(receipt.contents_sha256)
     own[contents.name] = receipt.contents_sha256
     if not contents.is_file() or checksum.of_file(contents).sha256 != receipt.contents_sha256:

@@ -88,6 +88,7 @@ def test_what_a_host_lists_is_refused_with_the_other_way(cli: Callable, tmp_path
 def test_the_cache_itself_is_no_mirror(cli: Callable, tmp_path: Path) -> None:
     assert cli("fetch", "demo", "--mirror-out", tmp_path / "cache" / "mirror").code == 2
     assert cli("fetch", "demo", "--mirror-out", tmp_path / "m", "--from", tmp_path).code == 2
+    assert cli("fetch", "demo", "--mirror-out", tmp_path / "m", "--limit", "3").code == 2
 
 
 # ------------------------------------------------------------------ the good day
