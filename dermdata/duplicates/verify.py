@@ -133,10 +133,11 @@ def _improvement(fixed: Rasters, moved: Rasters) -> Rasters:
     at = _places(side)
     columns = (down, down * at[:, None], across, across * at, np.ones_like(moved), moved)
     slopes = np.stack([column.reshape(count, side * side) for column in columns], axis=1)
-    normal = slopes @ slopes.transpose(0, 2, 1)
+    # not by matmul: BLAS would start threads of its own within ours, and they wait for each other
+    normal = np.einsum("pik,pjk->pij", slopes, slopes)
     normal += RIDGE * np.eye(len(columns), dtype=np.float32)
-    wanted = slopes @ (fixed - moved).reshape(count, side * side, 1)
-    return np.linalg.solve(normal, wanted)[:, :4, 0]
+    wanted = np.einsum("pik,pk->pi", slopes, (fixed - moved).reshape(count, side * side))
+    return np.linalg.solve(normal, wanted[..., None])[:, :4, 0]
 
 
 def _laid(images: Rasters, fit: Rasters) -> Rasters:
