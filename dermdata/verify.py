@@ -8,7 +8,7 @@ from typing import Literal
 
 from dermdata.cache import Fetched, Folder
 from dermdata.checksum import of_file
-from dermdata.errors import CacheDamaged
+from dermdata.errors import BadTable, CacheDamaged
 from dermdata.model import Content
 
 Status = Literal["ok", "missing", "modified", "unreadable", "extra"]
@@ -107,6 +107,24 @@ def extra(folder: Folder, contents: Iterable[Content], files: Iterable[Fetched])
             yield Finding(
                 dataset=folder.name, path=name, status="extra", actual=f"{path.lstat().st_size} bytes"
             )
+
+
+def concerned(folder: Folder, findings: Iterable[Finding]) -> dict[str, list[str]]:
+    """The keys of the manifest's rows that use each of these files; none where the manifest itself is broken."""
+    from dermdata.manifest import store
+
+    wanted = {one.path: list[str]() for one in findings if one.dataset == folder.name and one.content}
+    if not wanted or not folder.manifest.is_file():
+        return {}
+    try:
+        table = store.read(folder.manifest, ["key", "path", "mask_path", "masks"])
+    except BadTable:  # it is a finding of its own
+        return {}
+    for row in table.to_pylist():
+        for path in {row["path"], row["mask_path"], *(path for _, path in row["masks"] or ())}:
+            if path in wanted:
+                wanted[path].append(row["key"])
+    return wanted
 
 
 def total(folders: Iterable[Folder]) -> int:

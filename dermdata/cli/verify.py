@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from dermdata.verify import Finding
 
 app = typer.Typer(add_completion=False)
-KEYS = ("dataset", "path", "status", "expected", "actual")
+KEYS = ("dataset", "path", "status", "expected", "actual", "rows")
+SHOWN = ("path", "status", "dataset", "rows", "expected", "actual")
 
 
 @app.command()
@@ -44,8 +45,7 @@ def verify(
     folders = chosen(state, names or [])
     wrong, seen = check(state, folders, quick, jobs or os.cpu_count() or 1)
     if wrong or every:
-        rows = [vars(one) for one in (seen if every else wrong)]
-        emit(rows, KEYS, form, "verify", color=state.color)
+        show(state, folders, seen if every else wrong, form)
     elif form in ("json", "csv", "tsv"):
         emit([], KEYS, form, "verify")
     state.more(f"{len(seen):,} files checked, {len(wrong):,} wrong")
@@ -59,9 +59,19 @@ def verify(
     mend(state, folders, wrong)
     left, _ = check(state, folders, quick, jobs or os.cpu_count() or 1)
     if left:
-        emit([vars(one) for one in left], KEYS, form, "verify", color=state.color)
+        show(state, folders, left, form)
         raise ProblemsFound(f"{len(left)} files are still wrong after the repair", hint=extra_hint(left))
     state.say(f"{len(wrong)} files repaired")
+
+
+def show(state: State, folders: list["Folder"], found: list["Finding"], form: Any) -> None:
+    """The findings, each with the manifest's rows that use the file."""
+    from dermdata.verify import concerned
+
+    wrong = [one for one in found if one.status != "ok"]
+    keys = {folder.name: concerned(folder, wrong) for folder in folders}
+    rows = [{**vars(one), "rows": keys.get(one.dataset, {}).get(one.path, [])} for one in found]
+    emit(rows, KEYS, form, "verify", shown=SHOWN, color=state.color)
 
 
 def chosen(state: State, names: list[str]) -> list["Folder"]:

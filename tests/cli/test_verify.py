@@ -95,3 +95,16 @@ def test_a_name_that_is_not_cached(cli: Callable) -> None:
 def test_all_lists_the_good_files_too(cli: Callable, folder: Path) -> None:
     """120 images, 80 masks, the table and the manifest."""
     assert len(cli("verify", "--all", "--format", "names").out.splitlines()) == 202
+
+
+def test_the_rows_that_a_broken_file_belongs_to_are_named(cli: Callable, folder: Path) -> None:
+    """An image's row, a mask's row; a file that is nobody's has none."""
+    image, mask = min((folder / "images").rglob("*.jpg")), min((folder / "masks").rglob("*.png"))
+    image.write_bytes(b"")
+    mask.unlink()
+    (folder / "images" / "stranger.jpg").write_bytes(b"?")
+    items = json.loads(cli("verify", "--format", "json").out)["items"]
+    rows = {Path(item["path"]).name: item["rows"] for item in items}
+    assert rows[image.name] == [f"demo/{image.stem}"]
+    assert rows[mask.name] == [f"demo/{mask.stem.removesuffix('_segmentation')}"]
+    assert rows["stranger.jpg"] == []
