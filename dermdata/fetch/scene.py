@@ -12,7 +12,7 @@ from dermdata.fetch.listing import BY_ROWS, files_of_rows, with_files
 from dermdata.fetch.plan import ALWAYS, Plan
 from dermdata.fetch.run import Ledger, Workshop, download
 from dermdata.fetch.shelf import NOT_SEEN, Shelf
-from dermdata.model import Content, Dataset, File, Table
+from dermdata.model import Content, Dataset, File, Request, Table
 
 PICTURES = ("images", "masks")
 SMALL = 64 << 20  # bytes; an archive of this size comes whole from a host that gives no ranges
@@ -116,8 +116,9 @@ class Scene:
         """A small archive is taken whole; for a large one the person decides."""
         if not shelf.whole_only(error):
             raise self.workshop.explain(error, self.dataset, file) from error
-        if file.size is None or file.size > SMALL:
-            how_large = f"{file.size:,} bytes" if file.size else "of unknown size"
+        size = file.size or self.size_told(file)
+        if size is None or size > SMALL:
+            how_large = f"{size:,} bytes" if size else "of unknown size"
             raise ServerRefused(
                 f"{file.name}: its host gives no part of a file, only the whole archive ({how_large})",
                 status=200,
@@ -125,6 +126,11 @@ class Scene:
             ) from error
         self.workshop.progress.say(f"{file.name}: its host gives no part of a file, it comes whole")
         self.take_whole(file)
+
+    def size_told(self, file: File) -> int | None:
+        """Bytes, as the file's host says; None where it does not."""
+        place = self.workshop.resolve(self.dataset, file)
+        return self.workshop.transfer.resolve_head(place).size if isinstance(place, Request) else None
 
     def take_whole(self, file: File) -> None:
         self.whole.append(file)

@@ -165,8 +165,11 @@ def listed(file: File, read: archive.RangeReader, size: int, url: str) -> Shelf:
 
 
 def tail_kept(read: archive.RangeReader, size: int) -> archive.RangeReader:
-    """A reader that asks for the archive's last bytes once: its directory often lies in them, or ends there."""
-    start = max(0, size - TAIL)
+    """A reader that asks for the archive's last bytes once: its directory often lies in them, or ends there.
+
+    Never all bytes by one range, which some servers answer as if no range had been asked for.
+    """
+    start = max(1, size - TAIL)
     tail: list[bytes] = []
 
     def ask(first: int, length: int) -> bytes:
