@@ -218,9 +218,9 @@ def planned(state: State, dataset: "Dataset", wants: "Wants") -> "Plan":
     receipt = None if wants.force else folder.receipt()
     broken = []
     if receipt:
-        findings = verify(folder, quick=True, jobs=1, advance=lambda _: None)
+        findings = list(verify(folder, quick=True, jobs=1, advance=lambda _: None))
         broken = [one.content for one in findings if one.content and one.status != "ok"]
-        if not folder.manifest.exists():
+        if any(one.path == folder.manifest.name and one.status != "ok" for one in findings):
             receipt = replace(receipt, manifest_sha256=None)
     return plan(dataset, receipt, wants, state.library.digest(state.catalog[dataset.name]), broken)
 
