@@ -1,5 +1,22 @@
-"""What is wrong with the data: findings over manifests and the images they name."""
+"""What is wrong with the data: findings over manifests and the images they name.
+
+Each check is a pure function of a `Subject`; `CHECKS` is all of them, a file for each family.
+"""
 
 from dermdata.audit.finding import Finding
+from dermdata.audit.known import IssueList, apply, find
+from dermdata.audit.run import CHECKS, CODES, LEVELS, Context, Wanted, audit, codes_of
 
-__all__ = ["Finding"]
+__all__ = [
+    "CHECKS",
+    "CODES",
+    "LEVELS",
+    "Context",
+    "Finding",
+    "IssueList",
+    "Wanted",
+    "apply",
+    "audit",
+    "codes_of",
+    "find",
+]

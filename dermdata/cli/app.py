@@ -21,7 +21,7 @@ from dermdata.cli.state import State, state_of
 from dermdata.errors import Bug, DermdataError, StorageError, nearest
 
 COMMANDS = (
-    "list", "info", "fetch", "verify", "cache", "labels", "select", "query", "split", "export", "stats", "lock",
+    "list", "info", "fetch", "verify", "cache", "labels", "select", "query", "split", "export", "stats", "audit", "lock",
     "sync", "cite", "demo", "doctor",
 )  # fmt: skip
 MODULES = {"list": "list_", "export": "export_"}  # names that would hide a builtin or a package

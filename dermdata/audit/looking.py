@@ -1,0 +1,134 @@
+"""Looks at the rows' image files, each different file once, on all cores; batch by batch onto the shelf.
+
+Threads: libjpeg decodes and hashlib hashes without the interpreter's lock, and `benchmarks/near_duplicates.py` finds
+processes no faster.
+"""
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from dermdata.audit.seen import Shelf
+from dermdata.checksum import of_chunks
+from dermdata.images import FILE_BYTES, Look, look
+from dermdata.progress import Progress
+
+TASK = 16  # images
+BATCH = 2_000  # images: what a killed audit loses at most
+AHEAD = 4  # tasks waiting for each worker
+TASK_NAME = "look at images"
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """A row's image file."""
+
+    path: Path
+    dataset: str
+    sha256: str | None  # what the manifest says that it is
+    bytes: int | None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one file was found to be."""
+
+    look: Look
+    sha256: str | None  # of the bytes that were read; None: they could not be
+
+
+def executor(jobs: int) -> Executor:
+    """Where the work on images runs: the one seam for other engines."""
+    return ThreadPoolExecutor(jobs)
+
+
+def looked_at(
+    images: Sequence[Image | None],
+    shelves: Mapping[str, Shelf],
+    pool: Executor,
+    jobs: int,
+    progress: Progress,
+) -> list[Seen | None]:
+    """Of each image what it is, from the shelf where its file is the one that lies there; None of None."""
+    found: dict[Path, Seen] = {}
+    todo: dict[Path, Image] = {}
+    for image in images:
+        if image and image.path not in found and image.path not in todo:
+            if known := on_shelf(image, shelves[image.dataset]):
+                found[image.path] = known
+            else:
+                todo[image.path] = image
+    if todo:
+        progress.begin(TASK_NAME, len(todo), "images")
+        look_and_keep(list(todo.values()), shelves, pool, jobs, found, progress)
+        progress.end(TASK_NAME)
+    return [found[image.path] if image else None for image in images]
+
+
+def on_shelf(image: Image, shelf: Shelf) -> Seen | None:
+    """What was seen of these bytes, unless the file has another size by now."""
+    known = shelf.looks.get(image.sha256 or "")
+    if known is None or image.bytes is None:
+        return None
+    try:
+        same = image.path.stat().st_size == image.bytes
+    except OSError:  # looking says what is wrong
+        return None
+    return Seen(known, image.sha256) if same else None
+
+
+def look_and_keep(
+    todo: Sequence[Image],
+    shelves: Mapping[str, Shelf],
+    pool: Executor,
+    jobs: int,
+    found: dict[Path, Seen],
+    progress: Progress,
+) -> None:
+    tasks = [[image.path for image in todo[at : at + TASK]] for at in range(0, len(todo), TASK)]
+    done = itertools.chain.from_iterable(in_order(pool, look_at, tasks, jobs * AHEAD))
+    try:
+        for number, (image, seen) in enumerate(zip(todo, done, strict=True), 1):
+            found[image.path] = seen
+            if seen.sha256:
+                shelves[image.dataset].add({seen.sha256: seen.look})
+            progress.advance(TASK_NAME, 1)
+            if number % BATCH == 0:
+                shelves[image.dataset].keep()
+    finally:
+        for shelf in shelves.values():
+            shelf.tidy()
+
+
+def in_order(pool: Executor, work: Callable[[T], R], tasks: Iterable[T], ahead: int) -> Iterator[R]:
+    """The results in the order of the tasks; only so many wait, so that Ctrl-C ends it soon."""
+    waiting: deque[Future[R]] = deque()
+    for task in tasks:
+        waiting.append(pool.submit(work, task))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def look_at(paths: Sequence[Path]) -> list[Seen]:
+    return [seen(path) for path in paths]
+
+
+def seen(path: Path) -> Seen:
+    """A file that is not there or cannot be read is a finding, not a failure."""
+    try:
+        if path.stat().st_size > FILE_BYTES:
+            return Seen(look(path), None)
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return Seen(Look(problem="the file is missing"), None)
+    except OSError as error:
+        return Seen(Look(problem=f"the file cannot be read: {error.strerror}"), None)
+    return Seen(look(data), of_chunks([data]))

@@ -1,0 +1,209 @@
+"""`dermdata audit`: what is wrong with the data, from broken files to missing skin tones."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dermdata.cli.complete import dataset_names
+from dermdata.cli.output import FormatOption, emit
+from dermdata.cli.state import State, state_of
+from dermdata.errors import ProblemsFound, UsageError
+
+if TYPE_CHECKING:
+    from dermdata.audit import Context, Finding
+    from dermdata.cli.target import Loaded
+
+app = typer.Typer(add_completion=False)
+KEYS = ("level", "code", "dataset", "keys", "message", "evidence")
+CODE_HELP = "A kind of finding, such as duplicate-near; repeatable."
+
+
+@app.command()
+def audit(
+    ctx: typer.Context,
+    targets: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TARGET…",
+            autocompletion=dataset_names,
+            help="Dataset names, manifest files, or - for a stream.",
+        ),
+    ],
+    near: Annotated[
+        bool,
+        typer.Option("--near", help="Find near duplicates too: turned, mirrored, cropped, encoded anew."),
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="Write all of it as one offline page.", metavar="FILE.html")
+    ] = None,
+    apply: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Take away what this list of known issues names, and tell it; repeatable.",
+            metavar="LIST@VERSION",
+        ),
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option(help=f"Only this. {CODE_HELP}", metavar="CODE")] = None,
+    skip: Annotated[list[str] | None, typer.Option(help=f"Not this. {CODE_HELP}", metavar="CODE")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Threads. [default: all cores]", show_default=False)
+    ] = None,
+    form: FormatOption = None,
+) -> None:
+    """Find broken images, duplicates, leaks, label conflicts and gaps; exit 1 on any finding of level error."""
+    from dermdata import audit as room
+    from dermdata.cli.progress import showing
+    from dermdata.cli.target import load
+
+    state = state_of(ctx)
+    if report and not report.parent.is_dir():
+        raise UsageError(f"there is no folder {report.parent} for the report")
+    codes = room.codes_of(codes_in(only), codes_in(skip))
+    lists = [one for name in apply or () for one in room.find(state.catalog.roots, name, state.catalog)]
+    loaded = load(state, targets, None if report else needed())
+    table, applied = room.apply(loaded.table, lists)
+    for one in applied:
+        state.say(one.message)
+    context = context_of(state, loaded, targets, selected=bool(lists))
+    wanted = room.Wanted(near=near, codes=codes, jobs=jobs or os.cpu_count() or 1)
+    with showing(state) as progress:
+        found = [*room.audit(table, context, wanted, progress), *applied]
+    if report:
+        write_report(state, report, table, found, context, targets)
+    show(
+        found,
+        f"{', '.join(loaded.names) or targets[0]}: {table.num_rows:,} images audited",
+        form,
+        state.color,
+    )
+    tell(state, found, near=near)
+
+
+def codes_in(words: Sequence[str] | None) -> list[str]:
+    """The codes of `--only a --only b,c`."""
+    return [code.strip() for word in words or () for code in word.split(",") if code.strip()]
+
+
+def needed() -> list[str]:
+    """The columns that checks read: not the wide ones that only a page shows."""
+    from dermdata.manifest.schema import SCHEMA
+    from dermdata.projection import LABEL, REASON, REFINED_FROM, REFINED_LABEL
+
+    wide = {"extra", "caption", "concepts", "masks", "attribution"}
+    return [*(name for name in SCHEMA.names if name not in wide), LABEL, REASON, REFINED_FROM, REFINED_LABEL]
+
+
+def context_of(state: State, loaded: "Loaded", targets: Sequence[str], *, selected: bool) -> "Context":
+    """What the rows' datasets are; counts are compared where all of a dataset's rows are here."""
+    from dermdata.agreement import Judge
+    from dermdata.audit import Context
+    from dermdata.cli.labelling import sources_of, words_of
+    from dermdata.projection import Statements
+    from dermdata.split import check
+
+    entries = {name: state.catalog[name] for name in loaded.names if name in state.catalog}
+    folders = {name: state.cache.folder(entry) for name, entry in entries.items()}
+    receipts = {name: receipt for name, folder in folders.items() if (receipt := folder.receipt())}
+    named = {state.catalog[target].name for target in targets if target in state.catalog}
+    complete = {name for name, receipt in receipts.items() if receipt.complete}
+    vocabulary = state.library.vocabulary
+    return Context(
+        statements=Statements(words_of(state, sources_of(loaded.table)), vocabulary),
+        judge=Judge(vocabulary),
+        entries=entries,
+        roots=loaded.roots,
+        kept={name: folders[name].path for name in receipts},
+        whole=frozenset() if selected else frozenset(named & complete),
+        check_split=check,
+    )
+
+
+# ------------------------------------------------------------------ telling
+
+
+def show(found: Sequence["Finding"], head: str, form: Any, color: str) -> None:
+    form = form or ("table" if sys.stdout.isatty() else "tsv")
+    if form == "table":
+        from dermdata.cli.audit_summary import show as summary
+
+        summary(found, head, color)
+    elif form == "names":
+        keys = dict.fromkeys(key for one in found for key in one.keys)
+        emit([{"key": key} for key in keys], ("key",), form, "audit")
+    else:
+        emit((vars(one) for one in found), KEYS, form, "audit", beside=levels(found), color=color)
+
+
+def levels(found: Sequence["Finding"]) -> dict[str, int]:
+    """How many there are of each level, beside JSON's items."""
+    return {f"{level}s": sum(one.level == level for one in found) for level in ("error", "warning", "note")}
+
+
+def tell(state: State, found: Sequence["Finding"], *, near: bool) -> None:
+    """ProblemsFound where there is an error."""
+    counts = levels(found)
+    if not near:
+        state.more("near duplicates were not looked for; add --near")
+    if counts["errors"]:
+        said = ", ".join(f"{count:,} {name if count != 1 else name[:-1]}" for name, count in counts.items())
+        raise ProblemsFound(
+            said, hint="`--format json` lists each with its images, `--report FILE.html` shows them"
+        )
+    state.say(f"no errors, {counts['warnings']:,} warnings, {counts['notes']:,} notes")
+
+
+# ------------------------------------------------------------------ the page
+
+
+def write_report(
+    state: State,
+    path: Path,
+    table: Any,
+    found: Sequence["Finding"],
+    context: "Context",
+    targets: Sequence[str],
+) -> None:
+    from dermdata import disk
+    from dermdata.report import audit_page
+
+    chunks = audit_page(table, found, reader_of(table, context), facts_of(table, context, targets))
+    disk.write(path, (chunk.encode() for chunk in chunks))
+    state.say(f"written to {path}")
+
+
+def reader_of(table: Any, context: "Context") -> Any:
+    """Gives the bytes of an image file by its row's key; None where there is none."""
+    from dermdata.projection import words_of
+
+    columns = [words_of(table, name).to_pylist() for name in ("key", "dataset", "path")]
+    paths = {
+        key: context.roots[dataset or ""] / path for key, dataset, path in zip(*columns, strict=True) if path
+    }
+
+    def look(key: str) -> bytes | None:
+        path = paths.get(key)
+        return path.read_bytes() if path and path.is_file() else None
+
+    return look
+
+
+def facts_of(table: Any, context: "Context", targets: Sequence[str]) -> Mapping[str, Any]:
+    """What the page says of where the rows come from."""
+    import json
+    from dataclasses import asdict
+
+    from dermdata import __version__
+    from dermdata.manifest.store import metadata_of
+
+    about = metadata_of(table)
+    return {
+        "targets": list(targets),
+        "tool": f"dermdata {__version__}",
+        "history": json.loads(about.get("history", "[]")),
+        "about": about,
+        "datasets": {name: asdict(entry) for name, entry in context.entries.items()},
+    }

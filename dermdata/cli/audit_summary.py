@@ -1,0 +1,57 @@
+"""An audit on one screen: for each code how many, an example, and what to do."""
+
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dermdata.cli.output import console, visible
+
+if TYPE_CHECKING:
+    from dermdata.finding import Finding
+
+TODO = {
+    "image-unreadable": "`dermdata verify --repair` fetches again what is broken here; leave out what the source broke",
+    "image-truncated": 'leave it out: `--where "image_problem is null"`, or `dermdata verify --repair` if it was whole',
+    "duplicate-exact": "`dermdata select … --dedupe exact` keeps one of each",
+    "duplicate-pixels": "`dermdata select … --dedupe near` keeps one of each",
+    "duplicate-near": "look at the pairs (`--report FILE.html`), then `dermdata select … --dedupe near`",
+    "leak-image": "`dermdata split` keeps copies together; do not report results on this split",
+    "leak-patient": "`dermdata split --by patient`; do not report results on this split",
+    "leak-lesion": "`dermdata split --by lesion`; do not report results on this split",
+    "label-conflict": "leave both out, or ask the publisher which one is true",
+    "id-conflict": "split by what joins them (`dermdata split` does), and trust neither id",
+    "exif-private": "do not publish the files as they are: `dermdata export` without --keep-metadata strips them",
+    "count-differs": "`dermdata fetch NAME --force` if files are missing; else the publisher changed the set",
+    "metadata-missing": "a result by this column leaves these rows out: say how many",
+    "class-imbalance": "report balanced accuracy and figures per class",
+    "skin-tone-coverage": "make no claim for these skin types; report the interval",
+    "license-mix": "`dermdata cite` lists who asks for what; the strictest term holds for all of it",
+    "known-issue": "read them before you use the data: `dermdata info NAME`",
+}
+COLOURS = {"error": "bold red", "warning": "yellow", "note": "dim"}
+LINES_BESIDE = 4  # of the screen: head, empty lines, prompt
+
+
+def show(findings: Sequence["Finding"], head: str, color: str) -> None:
+    """One line for each level and code, with what to do below where the screen has room for it."""
+    from rich.text import Text
+
+    screen = console(sys.stdout, color)
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for one in findings:
+        groups.setdefault((one.level, one.code), []).append(one)
+    screen.print(visible(head), markup=False)
+    roomy = 2 * len(groups) + LINES_BESIDE <= shutil.get_terminal_size((120, 40)).lines
+    wide = max((len(code) for _, code in groups), default=0)
+    for (level, code), some in groups.items():
+        line = (
+            Text(f"{level:<8}", COLOURS[level])
+            + f"{code:<{wide}} {len(some):>6,}  {visible(some[0].message)}"
+        )
+        line.truncate(screen.width, overflow="ellipsis")
+        screen.print(line)
+        if roomy or level == "error":
+            advice = Text(f"{'':<8}{'':<{wide}} {'':>6}  {TODO[code]}", "dim")
+            advice.truncate(screen.width, overflow="ellipsis")
+            screen.print(advice)
