@@ -66,7 +66,7 @@ def of_type(subject: Subject, number: int, rows: Sequence[int]) -> Iterator[Find
     elif (high - low) / 2 > HALF_WIDTH:
         text = (
             f"skin type {TYPES[number]}: {images:,} images of {people:,} people or lesions are too few for a claim: "
-            f"a rate of 50 % seen on them may be {low:.0%} to {high:.0%}"
+            f"a rate of 50 % seen on them may be {100 * low:.0f} to {100 * high:.0f} %"
         )
         yield subject.finding("warning", "skin-tone-coverage", rows, text, evidence)
     elif small:
@@ -121,7 +121,7 @@ def confined(subject: Subject) -> Iterator[Finding]:
             share, usual = count / classes[name], places[word] / places.total()
             if share >= CONFINED and usual <= USUAL and classes[name] >= ENOUGH:
                 text = (
-                    f"{share:.0%} of {name} come from {place} {word}, of all images {usual:.0%}: "
+                    f"{100 * share:.0f} % of {name} come from {place} {word}, of all images {100 * usual:.0f} %: "
                     "a model can learn the place instead of the disease"
                 )
                 evidence = {"column": place, "value": word, "class": name, "share": round(share, 4),
@@ -155,7 +155,7 @@ def missing(subject: Subject) -> Iterator[Finding]:
 
 def lacking_some(subject: Subject, name: str, lacking: Sequence[int], rows: int) -> Finding:
     patients = len({one for row in lacking if (one := subject.words("patient_id")[row])})
-    of = f" ({patients:,} patients)" if patients else ""
+    of = f" ({patients:,} {'patient' if patients == 1 else 'patients'})" if patients else ""
     level: Level = "warning" if name == "diagnosis" else "note"
     text = f"{name} is missing in {len(lacking):,} of {rows:,} images{of}"
     evidence = {"column": name, "missing": len(lacking), "rows": rows, "patients": patients}

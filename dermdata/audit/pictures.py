@@ -9,10 +9,10 @@ from dermdata.audit.subject import Subject
 from dermdata.finding import Finding, Level
 
 OWN, OFFICIAL = ("split", "fold"), ("split_official", "fold_official")
-SAME_AS = {
-    "exact": "the same bytes",
-    "pixels": "the same pixels in other bytes",
-    "near": "the same picture, changed",
+DO = {
+    "exact": "have the same bytes",
+    "pixels": "have the same pixels in other bytes",
+    "near": "show one picture, changed",
 }
 ONE = {"exact": "one picture (same bytes)", "pixels": "one picture (same pixels)", "near": "one picture, changed,",
        "isic_id": "one ISIC id", "lesion_id": "one lesion"}  # fmt: skip
@@ -25,7 +25,7 @@ def duplicates(subject: Subject) -> Iterator[Finding]:
     for one in subject.copies:
         names = {subject.words("dataset")[row] for row in one.rows}
         across = " across datasets" if len(names) > 1 else ""
-        text = f"{listed(subject, one.rows)} have {SAME_AS[one.how]}{across}"
+        text = f"{listed(subject, one.rows)} {DO[one.how]}{across}"
         evidence = {"images": len(one.rows), "rows": about(subject, one.rows), **pairs_of(subject, one)}
         yield subject.finding("warning", f"duplicate-{one.how}", one.rows, text, evidence)
 
@@ -64,7 +64,7 @@ def several_ids(subject: Subject) -> Iterator[Finding]:
             several = {name: ids for name in IDS if len(ids := ids_of(subject, name, rows)) > 1}
             if several:
                 under = " and ".join(f"{len(ids)} {IDS[name]}" for name, ids in several.items())
-                text = f"{listed(subject, rows)} have {SAME_AS[one.how]} but are filed under {under}"
+                text = f"{listed(subject, rows)} {DO[one.how]} but are filed under {under}"
                 yield subject.finding("warning", "id-conflict", rows, text, {"how": one.how, **several})
 
 
@@ -152,7 +152,7 @@ def by_picture(subject: Subject, one: Copies, columns: tuple[str, ...], level: L
         rows = [row for row in one.rows if subject.words(column)[row] is not None]
         parts = sorted({str(subject.words(column)[row]) for row in rows})
         if len(parts) > 1:
-            text = f"{listed(subject, rows)} have {SAME_AS[one.how]} in several parts of {column}: {', '.join(parts)}"
+            text = f"{listed(subject, rows)} {DO[one.how]} in several parts of {column}: {', '.join(parts)}"
             images = {part: sum(subject.words(column)[row] == part for row in rows) for part in parts}
             evidence = {"column": column, "how": one.how, "images": images, **pairs_of(subject, one)}
             yield subject.finding(level, "leak-image", rows, text, evidence)

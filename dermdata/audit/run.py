@@ -69,7 +69,7 @@ def codes_of(only: Sequence[str], skip: Sequence[str]) -> frozenset[str]:
 
 
 def audit(table: pa.Table, context: Context, wanted: Wanted, progress: Progress) -> list[Finding]:
-    """All findings about a manifest, the gravest first, then by code, dataset and keys.
+    """All findings about a manifest, the gravest first, then by code and dataset, then as the rows lie.
 
     Images are looked at only where a finding that is asked for needs them. Of the cache nothing is changed but the
     record of what was seen.
@@ -79,8 +79,8 @@ def audit(table: pa.Table, context: Context, wanted: Wanted, progress: Progress)
     return sorted(found, key=rank)
 
 
-def rank(one: Finding) -> tuple[int, int, str, tuple[str, ...], str]:
-    return LEVELS.index(one.level), CODES.index(one.code), one.dataset or "", one.keys, one.message
+def rank(one: Finding) -> tuple[int, int, str]:
+    return LEVELS.index(one.level), CODES.index(one.code), one.dataset or ""
 
 
 def subject_of(table: pa.Table, context: Context, wanted: Wanted, progress: Progress) -> Subject:

@@ -21,7 +21,7 @@ TODO = {
     "leak-lesion": "`dermdata split --by lesion`; do not report results on this split",
     "label-conflict": "leave both out, or ask the publisher which one is true",
     "id-conflict": "split by what joins them (`dermdata split` does), and trust neither id",
-    "exif-private": "do not publish the files as they are: `dermdata export` without --keep-metadata strips them",
+    "exif-private": "do not publish the files as they are: `dermdata export … --strip-exif`",
     "count-differs": "`dermdata fetch NAME --force` if files are missing; else the publisher changed the set",
     "metadata-missing": "a result by this column leaves these rows out: say how many",
     "class-imbalance": "report balanced accuracy and figures per class",
