@@ -82,6 +82,7 @@ class CountingSite(Site):
             self.watch(address, first + start)
             if first + start >= self.stall_at.get(address, whole):
                 self.awake.wait(60)
+                request.close_connection = True
                 return
             piece = body[start : start + PIECE]
             wire.write(piece)

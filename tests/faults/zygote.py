@@ -27,7 +27,7 @@ def preload() -> None:
 
 def forked(job: dict[str, Any]) -> tuple[int, Any]:
     """The child's process id and the file that its stderr goes to."""
-    said = tempfile.TemporaryFile()
+    said = tempfile.TemporaryFile()  # noqa: SIM115  # read when the child has ended
     if pid := os.fork():
         return pid, said
     nobody = os.open(os.devnull, os.O_RDWR)
@@ -62,7 +62,8 @@ def main() -> None:
             said.seek(0)
             answers.append([status, said.read().decode(errors="replace")])
             said.close()
-        print(json.dumps(answers), flush=True)
+        sys.stdout.write(json.dumps(answers) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
