@@ -1,12 +1,13 @@
 """`dermdata list`: the catalog, filtered."""
 
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 import typer
 
 from dermdata.cli.complete import LIST_FIELDS
 from dermdata.cli.output import FormatOption, emit
-from dermdata.cli.state import state_of
+from dermdata.cli.state import State, state_of
 from dermdata.errors import UnknownName
 from dermdata.layout import cached_names
 
@@ -52,9 +53,26 @@ def list_(
     items = [item for item in items if fits(item, search, license_, kind, cached)]
     for field in has or ():
         items = [item for item in items if known_field(field) in (*item["fields"], *truths(item))]
-    emit(ordered(items, sort), KEYS, form, "list", shown=SHOWN, color=state.color)
+    if cached:
+        whole = complete(state)
+        items = [{**item, "complete": item["name"] in whole} for item in items]
+    more = ("complete",) if cached else ()
+    emit(ordered(items, sort), (*KEYS, *more), form, "list", shown=(*SHOWN, *more), color=state.color)
     if not items:
         state.say("nothing in the catalog fits; `dermdata list` shows all")
+
+
+def complete(state: State) -> set[str]:
+    """The cached datasets that hold all their rows; one whose receipt is broken or absent is none of them."""
+    from dermdata.errors import CacheDamaged
+
+    names = set()
+    for folder in state.cache.folders():
+        with suppress(CacheDamaged):
+            receipt = folder.receipt()
+            if receipt and receipt.complete:
+                names.add(folder.name)
+    return names
 
 
 def chosen(items: list[Item], option: str, key: str, wanted: str | None, all_items: list[Item]) -> list[Item]:

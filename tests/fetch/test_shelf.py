@@ -1,0 +1,104 @@
+"""An archive by its directory: few questions, few ranges, and never much more than was wanted."""
+
+from pathlib import Path
+
+import pytest
+
+from archive_builders import IMAGES, Remote, zipped
+from dermdata.errors import ArchiveRefused
+from dermdata.fetch import shelf
+from dermdata.fetch.shelf import Shelf
+from dermdata.model import Content, File
+
+FILE = File(name="images.zip", role="images", unpack="zip")
+
+
+def shelved(members: dict[str, bytes], method: int = 0) -> tuple[Shelf, Remote]:
+    remote = Remote(zipped(members, method))
+    return shelf.listed(FILE, remote, len(remote.data), "https://data.example/images.zip"), remote
+
+
+def chosen(source: Shelf, *numbers: int) -> list[Content]:
+    return [source.foreseen[number] for number in numbers]
+
+
+def test_the_directory_costs_two_or_three_questions() -> None:
+    """A directory of 140 kB: the tail, and what of the directory lies before it; nothing twice."""
+    source, remote = shelved({f"images/{'x' * 100}{number}.jpg": b"" for number in range(1000)})
+    assert len(source.entries) == 1000
+    assert len(remote.requests) == 2
+    assert sum(length for _, length in remote.requests) < 270_000
+    ends = sorted((start, start + length) for start, length in remote.requests)
+    assert ends[0][1] <= ends[1][0]
+
+
+def test_the_end_of_a_large_directory_is_not_read_twice() -> None:
+    """What the tail brought of it is used."""
+    source, remote = shelved({f"{'x' * 100}{number}.jpg": b"" for number in range(1000)})
+    (tail, _), (front, length) = remote.requests
+    assert front + length == tail
+    assert source.size == len(remote.data)
+
+
+def test_members_are_foreseen_under_the_names_that_unpacking_gives() -> None:
+    """Path, role, place; no SHA-256, but what tells copies from others."""
+    source, _ = shelved({"a.jpg": b"one", "b.jpg": b"one", "c.txt": b"two", "__MACOSX/._b.jpg": b"x"})
+    found = {one.path: one for one in source.foreseen}
+    assert sorted(found) == ["images/images/a.jpg", "images/images/b.jpg", "images/images/c.txt"]
+    first, second, text = (found[path] for path in sorted(found))
+    assert first.sha256 == second.sha256 != text.sha256
+    assert (first.image, text.image) == (shelf.NOT_SEEN, None)
+
+
+def test_neighbours_are_one_range() -> None:
+    """Exactly their bytes: the next member's begin is the end."""
+    source, remote = shelved(IMAGES)
+    [reach] = source.reaches(chosen(source, 10, 11, 12))
+    assert remote.data[reach.start :].startswith(b"PK\3\4")
+    assert reach.start + reach.length == source.entries[13].offset
+    assert [one.official for one in reach.members] == [source.entries[n].name for n in (10, 11, 12)]
+
+
+def test_the_last_member_ends_where_the_archive_does() -> None:
+    source, remote = shelved(IMAGES)
+    [reach] = source.reaches(chosen(source, 99))
+    assert reach.start + reach.length <= len(remote.data)
+
+
+def test_a_gap_as_long_as_a_member_is_read_through_and_a_longer_one_is_not() -> None:
+    """So that no more than twice the wanted bytes are read."""
+    source, _ = shelved(IMAGES)
+    assert len(list(source.reaches(chosen(source, 10, 12)))) == 1
+    assert len(list(source.reaches(chosen(source, 10, 13)))) == 2
+
+
+def test_a_wide_gap_is_never_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large members that are not neighbours are asked for one by one."""
+    monkeypatch.setattr(shelf, "GAP", 100)
+    source, _ = shelved(IMAGES)
+    assert len(list(source.reaches(chosen(source, 10, 12)))) == 2
+
+
+def test_a_range_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a killed run loses is little."""
+    monkeypatch.setattr(shelf, "REACH", 1500)
+    source, _ = shelved(IMAGES)
+    reaches = list(source.reaches(source.foreseen))
+    assert max(one.length for one in reaches) <= 1500
+    assert sum(len(one.members) for one in reaches) == 100
+
+
+def test_names_that_clash_in_the_cache_are_refused() -> None:
+    """As when the archive is unpacked."""
+    source, _ = shelved({"images/a.jpg": b"1", "a.jpg": b"2"})
+    with pytest.raises(ArchiveRefused, match="is there twice"):
+        _ = source.foreseen
+
+
+def test_an_archive_on_disk(tmp_path: Path) -> None:
+    """A mirror's folder is read in the same way."""
+    path = tmp_path / "images.zip"
+    path.write_bytes(zipped(IMAGES))
+    source = shelf.opened(FILE, path, None)  # type: ignore[arg-type]  # no network is used
+    assert len(source.entries) == 100
+    assert source.url == path.as_uri()
