@@ -4,13 +4,14 @@ Each check is a pure function of a `Subject`; `CHECKS` is all of them, a file fo
 """
 
 from dermdata.audit.finding import Finding
-from dermdata.audit.known import IssueList, apply, find
+from dermdata.audit.known import Applied, IssueList, apply, find
 from dermdata.audit.run import CHECKS, CODES, LEVELS, Context, Wanted, audit, codes_of
 
 __all__ = [
     "CHECKS",
     "CODES",
     "LEVELS",
+    "Applied",
     "Context",
     "Finding",
     "IssueList",

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from dermdata import duplicates
 from dermdata.audit.looking import Image, Seen
 from dermdata.images import pixel_digest, raster
 
-How = Literal["exact", "pixels", "near"]
+How = Literal["exact", "pixels", "listed", "near"]  # surest first
 Near = tuple[int, int, Mapping[str, Any]]  # two of them, and how alike they are
 SAME = 2  # differing bits of two encodings of the same pixels
 SURE = 3  # bits: what counts as near where the images are not here to verify it
@@ -33,12 +33,15 @@ class Pictures:
     """The rows as different files: each file once, with all rows that have its bytes."""
 
     def __init__(
-        self, images: Sequence[Image | None], seen: Sequence[Seen | None], phash: Sequence[bytes | None]
+        self,
+        images: Sequence[Image | None],
+        seen: Sequence[Seen | None],
+        digests: Sequence[str | None],
+        phash: Sequence[bytes | None],
     ) -> None:
         by_file: dict[str, list[int]] = {}
-        for row, (image, one) in enumerate(zip(images, seen, strict=True)):
-            name = (one and one.sha256) or (image and image.sha256) or f"row {row}"
-            by_file.setdefault(name, []).append(row)
+        for row, digest in enumerate(digests):
+            by_file.setdefault(digest or f"row {row}", []).append(row)
         self.rows = list(by_file.values())
         first = [rows[0] for rows in self.rows]
         self.looks = [one.look if (one := seen[row]) else None for row in first]
@@ -69,6 +72,15 @@ def same_pixels(pictures: Pictures, pool: Executor, jobs: int) -> list[Copies]:
     return [
         Copies(how="pixels", rows=rows_of(pictures, group)) for group in groups.values() if len(group) > 1
     ]
+
+
+def listed(keys: Sequence[str], pairs: Iterable[tuple[str, str]]) -> list[Copies]:
+    """Rows that published lists call one picture, by their keys; no image is needed."""
+    place = {key: row for row, key in enumerate(keys)}
+    here: list[Near] = [
+        (place[one], place[other], {}) for one, other in pairs if {one, other} <= place.keys()
+    ]
+    return [Copies(how="listed", rows=tuple(rows)) for rows, _ in chains(len(keys), here)]
 
 
 def near(pictures: Pictures, alike: Sequence[Copies], pool: Executor, jobs: int) -> list[Copies]:
@@ -145,3 +157,17 @@ def chains(count: int, pairs: Sequence[Near]) -> list[tuple[list[int], list[Near
 def of_chain(pictures: Pictures, chain: Sequence[int], pairs: Sequence[Near]) -> Copies:
     told = [(pictures.rows[i][0], pictures.rows[j][0], how) for i, j, how in pairs[:PAIRS]]
     return Copies(how="near", rows=rows_of(pictures, chain), pairs=tuple(told))
+
+
+def told_once(found: Sequence[Copies]) -> list[Copies]:
+    """Without the groups of which every row is in one surer group."""
+    order = get_args(How)
+    kept: list[Copies] = []
+    groups: dict[int, list[frozenset[int]]] = {}
+    for one in sorted(found, key=lambda one: order.index(one.how)):
+        rows = frozenset(one.rows)
+        if not any(rows <= other for other in groups.get(one.rows[0], ())):
+            kept.append(one)
+            for row in rows:
+                groups.setdefault(row, []).append(rows)
+    return kept

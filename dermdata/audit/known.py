@@ -5,9 +5,10 @@
 | column | meaning |
 |---|---|
 | `image_id` | the source's own id |
-| `action` | `drop`: not to be used; `note`: doubtful, stays |
+| `action` | `drop`: not to be used; `note`: doubtful, stays; `copy`: shows the picture of `of`, stays |
 | `issue` | what is wrong: duplicate, label-error, irrelevant, … |
 | `source` | who found it |
+| `of` | the other image of a `copy`; else empty |
 """
 
 import csv
@@ -23,8 +24,9 @@ from dermdata.errors import BadCatalog, UnknownName, UsageError
 from dermdata.finding import Finding
 from dermdata.projection import words_of
 
-COLUMNS = ("image_id", "action", "issue", "source")
-ACTIONS = ("drop", "note")
+COLUMNS = ("image_id", "action", "issue", "source", "of")
+ACTIONS = ("drop", "note", "copy")
+DONE = {"drop": "taken away", "note": "kept", "copy": "joined with the one that they copy"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,7 @@ class Issue:
     action: str
     issue: str
     source: str
+    of: str = ""  # image_id
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,36 +94,56 @@ def fault(row: Sequence[str]) -> str | None:
         return f"{len(row)} fields, not {len(COLUMNS)}"
     if row[1] not in ACTIONS:
         return f"action '{row[1]}' is none of {', '.join(ACTIONS)}"
+    if (row[1] == "copy") != bool(row[4]):
+        return f"action {row[1]} {'needs' if row[1] == 'copy' else 'has no'} 'of'"
     return None if row[0] else "no image_id"
 
 
-def apply(table: pa.Table, lists: Sequence[IssueList]) -> tuple[pa.Table, list[Finding]]:
-    """The table without the rows that the lists drop, and for each list and issue a finding with its rows."""
-    rows = list(
-        zip(words_of(table, "dataset").to_pylist(), words_of(table, "image_id").to_pylist(), strict=True)
-    )
-    place = {one: row for row, one in enumerate(rows)}
+@dataclass(frozen=True, kw_only=True)
+class Applied:
+    """The rows that stay, a finding for each list and issue, and the pairs of keys that lists call copies."""
+
+    table: pa.Table
+    findings: tuple[Finding, ...]
+    copies: tuple[tuple[str, str], ...]
+
+
+def apply(table: pa.Table, lists: Sequence[IssueList]) -> Applied:
+    """The table without the rows that the lists drop; what they name and what is here of it is told."""
+    ids = zip(words_of(table, "dataset").to_pylist(), words_of(table, "image_id").to_pylist(), strict=True)
+    place = {one: row for row, one in enumerate(ids)}
     stay = np.ones(table.num_rows, bool)
-    found = []
+    found: list[Finding] = []
     for one in lists:
-        groups: dict[tuple[str, str, str], list[Issue]] = {}
-        for image in one.issues:
-            groups.setdefault((image.action, image.issue, image.source), []).append(image)
-        for (action, issue, source), listed in sorted(groups.items()):
+        for (action, issue, source), listed in sorted(alike(one.issues).items()):
             here = [image.image_id for image in listed if (one.dataset, image.image_id) in place]
             if action == "drop":
                 stay[[place[one.dataset, image_id] for image_id in here]] = False
             found.append(told(one, action, issue, source, here, len(listed)))
-    return table.filter(pa.array(stay)), found
+    copies = tuple(
+        (f"{one.dataset}/{image.image_id}", f"{one.dataset}/{image.of}")
+        for one in lists
+        for image in one.issues
+        if image.action == "copy"
+    )
+    kept = table if stay.all() else table.filter(pa.array(stay))
+    return Applied(table=kept, findings=tuple(found), copies=copies)
+
+
+def alike(issues: Iterable[Issue]) -> dict[tuple[str, str, str], list[Issue]]:
+    """The issues by action, what is wrong and who says so."""
+    found: dict[tuple[str, str, str], list[Issue]] = {}
+    for one in issues:
+        found.setdefault((one.action, one.issue, one.source), []).append(one)
+    return found
 
 
 def told(one: IssueList, action: str, issue: str, source: str, here: Sequence[str], listed: int) -> Finding:
-    done = "taken away" if action == "drop" else "kept"
     return Finding(
         level="note",
         code="known-issue",
         dataset=one.dataset,
         keys=tuple(sorted(f"{one.dataset}/{image}" for image in here)),
-        message=f"{one.name}: {len(here):,} of {listed:,} listed images are here and {done} ({issue}; {source})",
+        message=f"{one.name}: {len(here):,} of {listed:,} listed images are here and {DONE[action]} ({issue}; {source})",
         evidence={"list": one.name, "action": action, "issue": issue, "source": source, "listed": listed},
     )

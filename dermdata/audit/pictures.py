@@ -8,14 +8,22 @@ from dermdata.audit.copies import Copies
 from dermdata.audit.subject import Subject
 from dermdata.finding import Finding, Level
 
+BYTES = "sha256"  # equal ones are copies, told by their keys
 OWN, OFFICIAL = ("split", "fold"), ("split_official", "fold_official")
 DO = {
     "exact": "have the same bytes",
     "pixels": "have the same pixels in other bytes",
+    "listed": "are one picture by a published list",
     "near": "show one picture, changed",
 }
-ONE = {"exact": "one picture (same bytes)", "pixels": "one picture (same pixels)", "near": "one picture, changed,",
-       "isic_id": "one ISIC id", "lesion_id": "one lesion"}  # fmt: skip
+ONE = {
+    "exact": "one picture (same bytes)",
+    "pixels": "one picture (same pixels)",
+    "listed": "one picture by a published list",
+    "near": "one picture, changed,",
+    "isic_id": "one ISIC id",
+    "lesion_id": "one lesion",
+}
 IDS = {"patient_id": "patients", "lesion_id": "lesions", "case_id": "cases"}
 TOLD = 4  # keys in a message
 
@@ -27,13 +35,14 @@ def duplicates(subject: Subject) -> Iterator[Finding]:
         across = " across datasets" if len(names) > 1 else ""
         text = f"{listed(subject, one.rows)} {DO[one.how]}{across}"
         evidence = {"images": len(one.rows), "rows": about(subject, one.rows), **pairs_of(subject, one)}
-        yield subject.finding("warning", f"duplicate-{one.how}", one.rows, text, evidence)
+        code = "duplicate-near" if one.how == "listed" else f"duplicate-{one.how}"
+        yield subject.finding("warning", code, one.rows, text, {"how": one.how, **evidence})
 
 
 def listed(subject: Subject, rows: Sequence[int]) -> str:
     keys = [subject.keys[row] for row in rows[:TOLD]]
-    more = len(rows) - len(keys)
-    return ", ".join(keys[:-1]) + f", {keys[-1]} and {more:,} more" if more else " and ".join(keys)
+    last = f"{len(rows) - len(keys):,} more" if len(rows) > len(keys) else keys.pop()
+    return f"{', '.join(keys)} and {last}"
 
 
 def about(subject: Subject, rows: Sequence[int]) -> dict[str, dict[str, str]]:
@@ -93,7 +102,7 @@ def conflicts(subject: Subject) -> Iterator[Finding]:
 
 def same_things(subject: Subject) -> Iterator[tuple[str, Sequence[int]]]:
     """What rows are of one thing, surest first."""
-    order = ("exact", "pixels", "isic_id", "near", "lesion_id")
+    order = ("exact", "pixels", "isic_id", "listed", "near", "lesion_id")
     groups: list[tuple[str, Sequence[int]]] = [(one.how, one.rows) for one in subject.copies]
     groups += [(name, rows) for name in ("isic_id", "lesion_id") for rows in of_one(subject, name)]
     yield from sorted(groups, key=lambda group: order.index(group[0]))
@@ -141,14 +150,13 @@ def parted(subject: Subject, name: str) -> bool:
 def by_id(subject: Subject, columns: tuple[str, ...], level: Level) -> Iterator[Finding]:
     if subject.check_split is None:
         return
-    other = [name for name in (*OWN, *OFFICIAL) if name not in columns]
+    other = {*OWN, *OFFICIAL, BYTES} - {*columns}
     table = subject.table.drop_columns([name for name in other if name in subject.table.column_names])
     yield from (replace(one, level=level) for one in subject.check_split(table))
 
 
 def by_picture(subject: Subject, one: Copies, columns: tuple[str, ...], level: Level) -> Iterator[Finding]:
-    """Equal bytes are found by their digest."""
-    for column in columns if one.how != "exact" else ():
+    for column in columns:
         rows = [row for row in one.rows if subject.words(column)[row] is not None]
         parts = sorted({str(subject.words(column)[row]) for row in rows})
         if len(parts) > 1:

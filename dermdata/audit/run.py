@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -58,6 +58,7 @@ class Context:
     kept: Mapping[str, Path] = field(default_factory=dict)
     whole: frozenset[str] = frozenset()
     check_split: CheckSplit | None = None
+    listed: Sequence[tuple[str, str]] = ()  # pairs of keys that published lists call copies
 
 
 def codes_of(only: Sequence[str], skip: Sequence[str]) -> frozenset[str]:
@@ -85,25 +86,26 @@ def rank(one: Finding) -> tuple[int, int, str]:
 
 def subject_of(table: pa.Table, context: Context, wanted: Wanted, progress: Progress) -> Subject:
     seen: list[Seen | None] | None = None
-    joined: tuple[Copies, ...] = ()
+    found: list[Copies] = []
     if wanted.codes & set(NEEDS_IMAGES):
         images = images_of(table, context)
         names = {image.dataset for image in images if image}
         shelves = {name: Shelf(context.kept.get(name), progress) for name in sorted(names)}
         with executor(wanted.jobs) as pool:
             seen = looked_at(images, shelves, pool, wanted.jobs, progress)
-            joined = tuple(copies_of(table, images, seen, wanted, pool))
-        table = with_digests(table, seen)
-    return Subject(
+            table = with_digests(table, seen)
+            found = copies_of(table, images, seen, wanted, pool)
+    subject = Subject(
         table=table,
         statements=context.statements,
         judge=context.judge,
         entries=context.entries,
         whole=context.whole,
         seen=seen,
-        copies=joined,
         check_split=context.check_split,
     )
+    listed = copies.listed(subject.keys, context.listed)
+    return replace(subject, copies=tuple(copies.told_once([*found, *listed])))
 
 
 def images_of(table: pa.Table, context: Context) -> list[Image | None]:
@@ -124,14 +126,13 @@ def copies_of(
     seen: Sequence[Seen | None],
     wanted: Wanted,
     pool: Executor,
-) -> Iterable[Copies]:
+) -> list[Copies]:
     there = "phash" in table.column_names
-    found = Pictures(images, seen, table["phash"].to_pylist() if there else [None] * table.num_rows)
-    yield from copies.exact(found)
-    alike = copies.same_pixels(found, pool, wanted.jobs)
-    yield from alike
-    if wanted.near:
-        yield from copies.near(found, alike, pool, wanted.jobs)
+    phash = table["phash"].to_pylist() if there else [None] * table.num_rows
+    pictures = Pictures(images, seen, words_of(table, "sha256").to_pylist(), phash)
+    alike = copies.same_pixels(pictures, pool, wanted.jobs)
+    near = copies.near(pictures, alike, pool, wanted.jobs) if wanted.near else []
+    return [*copies.exact(pictures), *alike, *near]
 
 
 def with_digests(table: pa.Table, seen: Sequence[Seen | None]) -> pa.Table:

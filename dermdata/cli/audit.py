@@ -65,13 +65,14 @@ def audit(
     codes = room.codes_of(codes_in(only), codes_in(skip))
     lists = [one for name in apply or () for one in room.find(state.catalog.roots, name, state.catalog)]
     loaded = load(state, targets, None if report else needed())
-    table, applied = room.apply(loaded.table, lists)
-    for one in applied:
+    applied = room.apply(loaded.table, lists)
+    table = applied.table
+    for one in applied.findings:
         state.say(one.message)
-    context = context_of(state, loaded, targets, selected=bool(lists))
+    context = context_of(state, loaded, targets, applied.copies, changed=table is not loaded.table)
     wanted = room.Wanted(near=near, codes=codes, jobs=jobs or os.cpu_count() or 1)
     with showing(state) as progress:
-        found = [*room.audit(table, context, wanted, progress), *applied]
+        found = [*room.audit(table, context, wanted, progress), *applied.findings]
     if report:
         write_report(state, report, table, found, context, targets)
     show(
@@ -97,7 +98,14 @@ def needed() -> list[str]:
     return [*(name for name in SCHEMA.names if name not in wide), LABEL, REASON, REFINED_FROM, REFINED_LABEL]
 
 
-def context_of(state: State, loaded: "Loaded", targets: Sequence[str], *, selected: bool) -> "Context":
+def context_of(
+    state: State,
+    loaded: "Loaded",
+    targets: Sequence[str],
+    listed: Sequence[tuple[str, str]],
+    *,
+    changed: bool,
+) -> "Context":
     """What the rows' datasets are; counts are compared where all of a dataset's rows are here."""
     from dermdata.agreement import Judge
     from dermdata.audit import Context
@@ -117,8 +125,9 @@ def context_of(state: State, loaded: "Loaded", targets: Sequence[str], *, select
         entries=entries,
         roots=loaded.roots,
         kept={name: folders[name].path for name in receipts},
-        whole=frozenset() if selected else frozenset(named & complete),
+        whole=frozenset() if changed else frozenset(named & complete),
         check_split=check,
+        listed=listed,
     )
 
 
