@@ -10,7 +10,7 @@ from dermdata import archive, disk, images
 from dermdata.archive import safe_name
 from dermdata.cache import Fetched, Folder, Recognized
 from dermdata.checksum import Hasher, of_chunks, of_file
-from dermdata.errors import ChecksumMismatch, SizeMismatch
+from dermdata.errors import ArchiveRefused, ChecksumMismatch, SizeMismatch
 from dermdata.fetch import sums
 from dermdata.model import Content, File, Member, Request, Role, Unpack
 from dermdata.progress import Progress
@@ -47,8 +47,8 @@ def take(
     What an interrupted run left whole is taken as it is, unless it must be `fresh`.
     """
     progress.begin(file.name, file.size)
-    if not fresh and (whole := already(file, target)):
-        progress.end(file.name, "was there, its checksum is right")
+    if not fresh and (whole := already(file, target, unchecked=not isinstance(place, Path))):
+        progress.end(file.name, "was there" + (", its checksum is right" if file.checksum else ""))
         return whole
     if isinstance(place, Path):
         taken = copy(file, place, target, progress)
@@ -59,12 +59,16 @@ def take(
     return taken
 
 
-def already(file: File, target: Path) -> Taken | None:
-    """The file that an interrupted run left under its final name, if its checksum is the catalog's."""
-    if not file.checksum or not target.is_file():
+def already(file: File, target: Path, *, unchecked: bool = False) -> Taken | None:
+    """The file that an interrupted run left under its final name, if its checksum is the catalog's.
+
+    `unchecked`: without a published checksum the name is enough, which only whole downloads were given.
+    """
+    if target.is_symlink() or not target.is_file() or not (file.checksum or unchecked):
         return None
     hasher = of_file(target, file.checksum)
-    if not hasher.matches(file.checksum):
+    whole = hasher.matches(file.checksum) if file.checksum else file.size in (None, target.stat().st_size)
+    if not whole:
         return None
     url = file.source or shown(next(iter(file.urls), ""))
     return Taken(path=target, size=target.stat().st_size, sha256=hasher.sha256, url=url)
@@ -147,7 +151,7 @@ def unpack(
     """Every regular member, once through inflate, CRC, SHA-256 and decode check, under names of ours."""
     task, home = f"unpack {file.name}", home_of(file)
     progress.begin(task, None)
-    with folder.unpacking(home) as temporary:
+    with folder.unpacking(home) as temporary, not_kept_if_refused(file, source, folder):
         found = archive.extract(
             source,
             kind,
@@ -170,6 +174,17 @@ def unpack(
         )
         for one in found.contents
     ]
+
+
+@contextmanager
+def not_kept_if_refused(file: File, source: Path, folder: Folder) -> Iterator[None]:
+    """A broken archive of ours that no checksum vouches for is let go: the next run must ask for it again."""
+    try:
+        yield
+    except ArchiveRefused:
+        if not file.checksum and source.is_relative_to(folder.path):
+            source.unlink(missing_ok=True)
+        raise
 
 
 def listing_digest(found: list[Content]) -> str:
