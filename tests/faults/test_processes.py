@@ -152,6 +152,24 @@ def test_row_53_a_kill_at_a_random_moment_costs_a_mebibyte_at_most(
         assert wrong_finals(cache, good, {}) == []
 
 
+def test_row_53_a_file_without_checksum_is_not_fetched_again_for_want_of_a_receipt(
+    zygote: Zygote, site: CountingSite, tmp_path: Path
+) -> None:
+    """Killed after the file got its name and before it was noted: only whole downloads get one, so it is taken."""
+    options = publish(tmp_path, site, small_files(images=2, side=32), checksums=False, sizes=False)
+    good = prepared(tmp_path, zygote, options)
+    (cache,) = caches(tmp_path, 1)
+    for name in ("files/loose.bin", "files/table.csv"):
+        (cache / "datasets/ours/1" / name).parent.mkdir(parents=True, exist_ok=True)
+        (cache / "datasets/ours/1" / name).write_bytes(good[f"1/{name}"])
+    (cache / "datasets/ours/1/files/images.zip").write_bytes(b"PK\x03\x04 an archive that cannot be read")
+    site.forget()
+    line = fetches([cache], options)[0]
+    assert [zygote.run(*line).code for _ in "12"] == [4, 0]  # refused, let go, asked for again
+    assert site.downloads() == {"files.example/images.zip": 1}
+    assert wrong_finals(cache, good, {}) == []
+
+
 def test_row_54_an_interruption_ends_at_once_though_a_body_stalls(
     stalled: Callable, site: CountingSite, tmp_path: Path
 ) -> None:
