@@ -1,6 +1,7 @@
 """`dermdata audit`: what is wrong with the data, from broken files to missing skin tones."""
 
 import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -74,7 +75,11 @@ def audit(
     with showing(state) as progress:
         found = [*room.audit(table, context, wanted, progress), *applied.findings]
     if report:
-        write_report(state, report, table, found, context, targets)
+        from dermdata.cli.audit_page import write
+
+        checked = codes - (set() if near else {"duplicate-near"})
+        line = command(targets, {"apply": apply, "only": only, "skip": skip}, near=near)
+        write(state, report, table, found, context, command=line, checked=checked)
     show(
         found,
         f"{', '.join(loaded.names) or targets[0]}: {table.num_rows:,} images audited",
@@ -87,6 +92,12 @@ def audit(
 def codes_in(words: Sequence[str] | None) -> list[str]:
     """The codes of `--only a --only b,c`."""
     return [code.strip() for word in words or () for code in word.split(",") if code.strip()]
+
+
+def command(targets: Sequence[str], asked: Mapping[str, Sequence[str] | None], *, near: bool) -> str:
+    """The command line as far as it decides what is found."""
+    options = [f"--{name}={word}" for name, words in asked.items() for word in words or ()]
+    return shlex.join(["dermdata", "audit", *targets, *(["--near"] if near else []), *options])
 
 
 def needed() -> list[str]:
@@ -163,56 +174,3 @@ def tell(state: State, found: Sequence["Finding"], *, near: bool) -> None:
             said, hint="`--format json` lists each with its images, `--report FILE.html` shows them"
         )
     state.say(f"no errors, {counts['warnings']:,} warnings, {counts['notes']:,} notes")
-
-
-# ------------------------------------------------------------------ the page
-
-
-def write_report(
-    state: State,
-    path: Path,
-    table: Any,
-    found: Sequence["Finding"],
-    context: "Context",
-    targets: Sequence[str],
-) -> None:
-    from dermdata import disk
-    from dermdata.report import audit_page
-
-    chunks = audit_page(table, found, reader_of(table, context), facts_of(table, context, targets))
-    disk.write(path, (chunk.encode() for chunk in chunks))
-    state.say(f"written to {path}")
-
-
-def reader_of(table: Any, context: "Context") -> Any:
-    """Gives the bytes of an image file by its row's key; None where there is none."""
-    from dermdata.projection import words_of
-
-    columns = [words_of(table, name).to_pylist() for name in ("key", "dataset", "path")]
-    paths = {
-        key: context.roots[dataset or ""] / path for key, dataset, path in zip(*columns, strict=True) if path
-    }
-
-    def look(key: str) -> bytes | None:
-        path = paths.get(key)
-        return path.read_bytes() if path and path.is_file() else None
-
-    return look
-
-
-def facts_of(table: Any, context: "Context", targets: Sequence[str]) -> Mapping[str, Any]:
-    """What the page says of where the rows come from."""
-    import json
-    from dataclasses import asdict
-
-    from dermdata import __version__
-    from dermdata.manifest.store import metadata_of
-
-    about = metadata_of(table)
-    return {
-        "targets": list(targets),
-        "tool": f"dermdata {__version__}",
-        "history": json.loads(about.get("history", "[]")),
-        "about": about,
-        "datasets": {name: asdict(entry) for name, entry in context.entries.items()},
-    }
