@@ -193,7 +193,7 @@ class PartFetch:
         for source in scene.shelves.values():
             mine = [one for one in choice.wanted if one.file == source.file.name and one.path not in here]
             if mine:
-                count = sum(one.length for one in source.reaches(mine))
+                count = source.cost + sum(one.length for one in source.reaches(mine))
                 total += count
                 yield {**row(plan, "pick", source.file.name, count, None, source.url), "count": len(mine)}
         yield {**row(plan, "build", "manifest.parquet", None, None, None), "count": len(choice.part.rows)}

@@ -37,7 +37,7 @@ def rest(
     missing = [one for one in source.foreseen if one.path not in kept]
     if shelf.stored(missing) > WORTH * source.size:
         return None
-    moved = []
+    moved = [source.cost]
 
     def note(found: list[Content], count: int) -> None:
         kept.update((one.path, one) for one in found)

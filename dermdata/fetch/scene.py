@@ -109,6 +109,7 @@ class Scene:
             try:
                 place = self.workshop.resolve(self.dataset, file)
                 self.shelves[file.name] = shelf.opened(file, place, self.workshop.transfer)
+                self.ledger.hold([], self.shelves[file.name].cost)
             except DermdataError as error:
                 self.without_ranges(file, error)
 

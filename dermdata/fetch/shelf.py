@@ -45,6 +45,7 @@ class Shelf:
     size: int  # bytes of the archive
     url: str
     entries: tuple[archive.Entry, ...]
+    cost: int  # bytes that were read to know this
 
     @cached_property
     def foreseen(self) -> tuple[Content, ...]:
@@ -161,7 +162,14 @@ def at(file: File, request: Request, transfer: Transfer) -> Shelf:
 
 
 def listed(file: File, read: archive.RangeReader, size: int, url: str) -> Shelf:
-    return Shelf(file, read, size, url, archive.list_zip(tail_kept(read, size), size, what=file.name))
+    costs: list[int] = []
+
+    def counted(start: int, length: int) -> bytes:
+        costs.append(length)
+        return read(start, length)
+
+    entries = archive.list_zip(tail_kept(counted, size), size, what=file.name)
+    return Shelf(file, read, size, url, entries, sum(costs))
 
 
 def tail_kept(read: archive.RangeReader, size: int) -> archive.RangeReader:

@@ -223,7 +223,8 @@ def test_a_dry_run_shows_rows_and_bytes(cli: Callable, ours: Ours, tmp_path: Pat
     found = {row["file"]: row for row in csv.DictReader(io.StringIO(answer.out))}
     assert found["a.zip"]["step"] == "pick"
     assert found["manifest.parquet"]["count"] == "2"
-    assert 2 * 2000 < sum(int(row["size_bytes"] or 0) for row in found.values()) < 20_000
+    # the directory's bytes count too: of an archive this small they are all of it
+    assert int(found["a.zip"]["size_bytes"]) >= len(ours.files["a.zip"][1]) + len(picture(8))
     assert "2 of 40 rows" in answer.err
     assert not (tmp_path / "cache" / "datasets").exists()
 
