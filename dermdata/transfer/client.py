@@ -3,23 +3,21 @@
 import base64
 import binascii
 import json
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dermdata.errors import BadRedirect, IntegrityError, NotTheFile, ServerRefused
+from dermdata.errors import IntegrityError, NotTheFile, ServerRefused
 from dermdata.model import NOTHING, Request
 from dermdata.transfer import diagnose, replies
-from dermdata.transfer.address import Hop, first_hop, headers_for, host_of, next_hop, sends_secrets, shown
-from dermdata.transfer.download import Download, Progress, offline, peeked, refused
-from dermdata.transfer.hosts import Hosts
+from dermdata.transfer.address import host_of, shown
+from dermdata.transfer.answers import peeked, refused
+from dermdata.transfer.download import Download, Progress, offline
 from dermdata.transfer.network import Head, Network, Received
-from dermdata.transfer.replies import REDIRECTS, Then, Trouble
+from dermdata.transfer.replies import Then, Trouble
 from dermdata.transfer.tries import Tries
-from dermdata.transfer.wire import Answer, Wire, tls_context
+from dermdata.transfer.web import Web
+from dermdata.transfer.wire import Answer
 
 LIMIT = 64 << 20  # bytes of a small answer
 DEEPEST = 100  # levels of an answer's JSON
@@ -32,20 +30,13 @@ class Transfer:
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self._hosts = Hosts(network)
-        self._threads = threading.local()
-        self._lock = threading.Lock()
-        self._wires: list[Wire] = []
-        self._tls = tls_context(network)
+        self._web = Web(network)
 
     def __enter__(self) -> "Transfer":
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._lock:
-            for wire in self._wires:
-                wire.close()
-            self._wires.clear()
+        self._web.close()
 
     # ------------------------------------------------------------------ what is asked for
 
@@ -55,7 +46,7 @@ class Transfer:
         `progress` gets byte deltas, negative when the file starts over; they add up to the file's size.
         NetworkError, IntegrityError, StorageError or PersonMustAct; the target is then as before.
         """
-        return Download(self.network, self._open, request, target, progress).run()
+        return Download(self.network, self._web, request, target, progress).run()
 
     def read_range(self, request: Request, start: int, length: int) -> bytes:
         """Exactly `length` bytes from `start` on; IntegrityError or ServerRefused when the server differs."""
@@ -116,52 +107,12 @@ class Transfer:
         tries = Tries(self.network)
         while True:
             try:
-                with self._open(request, url, extra) as answer:
+                with self._web.open(request, url, extra) as answer:
                     if answer.status not in (200, 206):
                         raise refused(answer, self.network)
                     return read(answer)
             except Trouble as trouble:
                 tries.spend(trouble)
-
-    @contextmanager
-    def _open(self, request: Request, url: str, extra: Mapping[str, str]) -> Iterator[Answer]:
-        """Ask an address and follow its redirects by our own rules; Trouble when that fails."""
-        original = hop = first_hop(self.network, url)
-        for count in range(self.network.redirects + 1):
-            headers = headers_for(request, original, hop, extra)
-            host = host_of(hop.asked)
-            with self._hosts.turn(host), self._wire().ask(hop, headers) as answer:
-                self._hosts.learn(host, answer.headers)
-                location = answer.headers.get("location")
-                if answer.status not in REDIRECTS or not location:
-                    secret = bool(request.secrets) and sends_secrets(original, hop)
-                    yield self._noted(replace(answer, redirected=count > 0, secret=secret))
-                    return
-                answer.drain()
-                hop = self._redirected(hop, location, answer)
-        raise Trouble(BadRedirect(f"{shown(url)} redirects more than {count} times"), Then.NEVER)
-
-    def _redirected(self, hop: Hop, location: str, answer: Answer) -> Hop:
-        try:
-            return next_hop(self.network, hop, location, answer.peer)
-        except BadRedirect as error:
-            raise Trouble(error, Then.NEVER) from error
-
-    def _noted(self, answer: Answer) -> Answer:
-        """The answer, after its wish that this host be left alone for a while is kept."""
-        if answer.status in replies.TRANSIENT:
-            wait = replies.parse_retry_after(answer.headers.get("retry-after"), self.network.wall_clock())
-            if wait and wait <= self.network.retry_after_limit:
-                self._hosts.pause(answer.host, wait)
-        return answer
-
-    def _wire(self) -> Wire:
-        if not hasattr(self._threads, "wire"):
-            self._threads.wire = Wire(self.network, self._tls)
-            with self._lock:
-                self._wires.append(self._threads.wire)
-        wire: Wire = self._threads.wire
-        return wire
 
 
 def _exact(answer: Answer, start: int, length: int, size: int | None) -> bytes:

@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,14 +12,18 @@ from dermdata.errors import IntegrityError as Wrong
 from dermdata.model import Request
 from dermdata.transfer import diagnose, replies
 from dermdata.transfer.address import host_of, shown
+from dermdata.transfer.answers import peeked, refused, require_plain, require_within
+from dermdata.transfer.crew import Crew
 from dermdata.transfer.journal import Version
 from dermdata.transfer.network import Network, Received
 from dermdata.transfer.partial import Partial
-from dermdata.transfer.replies import Append, Complete, StartOver, Then, Trouble, Whole
+from dermdata.transfer.replies import Append, Complete, StartOver, Then, Trouble, Verdict, Whole
+from dermdata.transfer.shares import Claim
+from dermdata.transfer.spans import ENDLESS
 from dermdata.transfer.tries import Tries
+from dermdata.transfer.web import Web
 from dermdata.transfer.wire import Answer
 
-Open = Callable[[Request, str, Mapping[str, str]], AbstractContextManager[Answer]]
 Progress = Callable[[int], None]
 CHANGED = "two downloads gave the same bytes: the source has changed the file"
 ALTERED = "the download was altered on its way; nothing was kept"
@@ -37,11 +40,12 @@ class Download:
     """One request on its way to one target."""
 
     network: Network
-    open: Open
+    web: Web
     request: Request
     target: Path
     progress: Progress
     _shown: int = 0  # bytes that progress was told of
+    _alone: bool = False  # one stream only: joined bytes were wrong, or ranges are
     _digests: list[str] = field(default_factory=list)  # SHA-256 of whole downloads that were wrong
 
     def run(self) -> Received:
@@ -61,6 +65,7 @@ class Download:
     def _from(self, source: int, url: str, part: Partial) -> Received:
         tries = Tries(self.network, part.have, part.restarts)
         self._digests.clear()
+        self._alone = False
         while True:
             tries.start()
             try:
@@ -68,48 +73,61 @@ class Download:
                 return self._finish(url, part)
             except Trouble as trouble:
                 if trouble.then in (Then.FRESH, Then.AT_ONCE):
+                    self._alone = True
                     self._begin(part, Version())
                 tries.spend(trouble, part.have, part.restarts)
 
     # ------------------------------------------------------------------ one try
 
     def _attempt(self, source: int, url: str, part: Partial) -> None:
-        """Ask once for what is missing and store it; Trouble when it does not come whole."""
+        """Ask for what is missing and store it; Trouble when it does not come whole."""
         if self._on_disk(part):
             return
         if part.version.source != source:  # another server's validators mean nothing here
             part.version = Version(source=source, total=part.version.total)
-        checked = self.request.checksum is not None
-        headers = replies.range_headers(part.version, part.have, checked=checked)
-        offset = part.have if headers else 0
-        with self.open(self.request, url, headers) as answer:
-            self._take(answer, source, offset, part)
+        with Crew(self.web, self.network, self.request, url, part) as crew:
+            while claim := crew.claim(lambda: self._tell(part)):
+                try:
+                    self._ask(Stream(source, url, part, crew, claim))
+                finally:
+                    crew.shares.leave(claim)
 
     def _on_disk(self, part: Partial) -> bool:
         return bool(part.have) and part.have == (self.request.size or part.version.total)
 
-    def _take(self, answer: Answer, source: int, offset: int, part: Partial) -> None:
-        self._require_plain(answer)
-        match replies.decide(answer.status, answer.headers, part.version, offset, self.request.size):
+    def _ask(self, stream: "Stream") -> None:
+        part, claim = stream.part, stream.claim
+        end = claim.end if claim.end < stream.crew.shares.total else None
+        checked = self.request.checksum is not None
+        headers = replies.range_headers(part.version, claim.first, checked=checked, end=end)
+        offset = claim.first if headers else 0
+        bounds = (end,) if headers and end else ()
+        with self.web.open(self.request, stream.url, headers) as answer:
+            require_plain(answer, self.target.name)
+            verdict = replies.decide(
+                answer.status, answer.headers, part.version, offset, self.request.size, *bounds
+            )
+            self._take(answer, verdict, stream)
+
+    def _take(self, answer: Answer, verdict: Verdict | None, stream: "Stream") -> None:
+        part, crew, claim = stream.part, stream.crew, stream.claim
+        match verdict:
             case Whole(total=total):
-                self._whole(answer, source, total, part)
+                self._whole(answer, total, stream)
             case Append(total=total):
                 part.version.total = total
-                self._receive(answer, answer.body, part)
+                crew.shares.learn(claim, total)
+                if crew.shares.confirm(claim):
+                    self._receive(answer, answer.body, stream)
             case Complete():
                 part.version.total = part.have
+                crew.shares.learn(claim, part.have)
             case StartOver(why=why):
                 raise Trouble(NetworkError(f"{answer.host}: {why}"), Then.AT_ONCE)
             case None:
                 raise refused(answer, self.network)
 
-    def _require_plain(self, answer: Answer) -> None:
-        encoding = answer.headers.get("content-encoding", "identity").lower()
-        if answer.status in (200, 206) and encoding != "identity":
-            said = f"{answer.host} sends {self.target.name} with Content-Encoding {shown(encoding)}, unasked"
-            raise Trouble(Wrong(said, hint="the stored bytes would not be the file's own"), Then.NEVER)
-
-    def _whole(self, answer: Answer, source: int, total: int | None, part: Partial) -> None:
+    def _whole(self, answer: Answer, total: int | None, stream: "Stream") -> None:
         start, body = peeked(answer)
         page = diagnose.misdelivery(
             start,
@@ -123,24 +141,44 @@ class Download:
         if total is not None and total != (self.request.size or total):
             wrong = replies.wrong_size(shown(answer.hop.meant), total, self.request.size or 0)
             raise Trouble(wrong, Then.FRESH)
-        require_space(self.target.parent, (total or self.request.size or 0) - part.have)
+        stream.crew.dissolve()  # what others bring is of another version, or there are no ranges
+        require_space(self.target.parent, (total or self.request.size or 0) - stream.part.have)
         etag, modified = answer.headers.get("etag"), answer.headers.get("last-modified")
         size = total or self.request.size
-        self._begin(part, Version(source=source, etag=etag, modified=modified, total=size))
-        self._receive(answer, body, part)
+        self._begin(stream.part, Version(source=stream.source, etag=etag, modified=modified, total=size))
+        stream.crew.shares.restart(stream.claim, size)
+        self._receive(answer, body, stream)
 
-    def _receive(self, answer: Answer, body: Iterator[bytes], part: Partial) -> None:
-        total = self.request.size or part.version.total
+    def _receive(self, answer: Answer, body: Iterator[bytes], stream: "Stream") -> None:
+        part, claim, asked = stream.part, stream.claim, stream.claim.end
+        if not self._alone:
+            stream.crew.allow(answer)
         try:
-            for chunk in body:
-                require_within(part.have + len(chunk), total, answer)
-                part.write(chunk)
-                self._tell(part)
+            self._pour(answer, body, stream)
         except Trouble as trouble:
             if trouble.then is Then.FRESH or not self._whole_after_all(part):
                 raise
-        if total is not None and part.have < total:
-            raise Trouble(replies.wrong_size(shown(answer.hop.meant), part.have, total), Then.LATER)
+        if claim.end == ENDLESS:
+            stream.crew.shares.learn(claim, claim.at)
+        if claim.at < claim.end:
+            raise Trouble(replies.wrong_size(shown(answer.hop.meant), claim.at, asked), Then.LATER)
+
+    def _pour(self, answer: Answer, body: Iterator[bytes], stream: "Stream") -> None:
+        part, claim, asked = stream.part, stream.claim, stream.claim.end
+        waited, clock = 0.0, self.network.clock
+        with part.strand(claim.first) as strand:
+            before = clock()
+            for chunk in body:
+                waited += clock() - before
+                if claim.end == asked:
+                    require_within(claim.at + len(chunk), claim.end, answer)
+                part.write(strand, chunk[: claim.end - claim.at])
+                claim.at = strand.at
+                self._tell(part)
+                if claim.at >= claim.end < asked:
+                    return  # another stream has the rest
+                stream.crew.look(waited)
+                before = clock()
 
     def _whole_after_all(self, part: Partial) -> bool:
         """Whether a body that broke had in fact all its bytes: the checksum knows, or the size."""
@@ -184,47 +222,15 @@ class Download:
             self._shown = part.have
 
 
-def require_within(have: int, total: int | None, answer: Answer) -> None:
-    """Trouble when a body runs over the file's end."""
-    if total is not None and have > total:
-        raise Trouble(replies.wrong_size(shown(answer.hop.meant), have, total), Then.FRESH)
+@dataclass(frozen=True)
+class Stream:
+    """What the first stream of a try is about to bring, and where to."""
 
-
-def peeked(answer: Answer) -> tuple[bytes, Iterator[bytes]]:
-    """The first bytes of a body (PEEK, if it has as many), and the body with them in it."""
-    taken: list[bytes] = []
-    broke: list[Trouble] = []
-    try:
-        while sum(map(len, taken)) < diagnose.PEEK and (part := next(answer.body, b"")):
-            taken.append(part)
-    except Trouble as trouble:
-        if not taken:
-            raise
-        broke.append(trouble)
-
-    def again() -> Iterator[bytes]:
-        yield from taken
-        if broke:
-            raise broke[0]
-        yield from answer.body
-
-    return b"".join(taken)[: diagnose.PEEK], again()
-
-
-def refused(answer: Answer, network: Network) -> Trouble:
-    """A status that is not the file; its body may say what the person must do."""
-    trouble = replies.refusal(
-        answer.status,
-        answer.headers,
-        answer.host,
-        network,
-        secret=answer.secret,
-        redirected=answer.redirected,
-    )
-    if answer.status in (400, 401, 403) and not answer.redirected:
-        said = diagnose.explained(answer.some(), answer.host)
-        return Trouble(said, Then.NEVER) if said else trouble
-    return trouble
+    source: int
+    url: str
+    part: Partial
+    crew: Crew
+    claim: Claim
 
 
 def offline(url: str) -> Offline:

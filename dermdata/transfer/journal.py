@@ -7,7 +7,7 @@ It is lines of JSON, only ever appended to, so a kill can tear its last line at 
     [0, 262144, 305419896]                                 first byte, end, CRC-32: these bytes are written
     {"free": "host:pid:start:random"}                      … and has left it
 
-Ranges may come in any order, so parallel ranges of one file need no other journal. Whoever cannot be sure to
+Ranges come in any order and leave gaps: several streams write one file. Whoever cannot be sure to
 be alone (a live lock, a live holder, a holder on another machine) works in a partial of its own, begun with a
 copy of what the journal proves. Where locks do nothing, the holders' lines keep two processes apart.
 """
@@ -16,7 +16,6 @@ import fcntl
 import json
 import os
 import socket
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,15 +66,6 @@ class Story:
                 self.ranges.clear()
                 known = Version(_as(int, source), _as(str, etag), _as(str, modified), _as(int, total))
                 self.version = known if of == key else Version()
-
-    def prefix(self) -> Iterator[tuple[int, int, int]]:
-        """The ranges that follow each other from the first byte on."""
-        at = 0
-        for first, end, crc in sorted(self.ranges):
-            if first != at:
-                return
-            yield first, end, crc
-            at = end
 
 
 def _as(kind: type[T], value: object) -> T | None:

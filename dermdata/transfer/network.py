@@ -21,6 +21,7 @@ class Network:
     redirects: int = 10
     connections: int = 4  # at once to one host
     store_connections: int = 16  # at once to one object store
+    window: float = 0.2  # seconds over which a rate is measured, before one file gets more connections
     connect_timeout: float = 15  # seconds, as all below
     read_timeout: float = 60  # silence within a body
     head_deadline: float = 30  # from the question to the end of the answer's head

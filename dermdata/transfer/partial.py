@@ -2,27 +2,39 @@
 
 import os
 import stat
+import threading
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dermdata.checksum import Hasher
 from dermdata.disk import storage_errors, sync_folder
 from dermdata.errors import StorageError
+from dermdata.transfer.follow import Follower
 from dermdata.transfer.journal import NOFOLLOW, Journal, Story, Version, claim
+from dermdata.transfer.spans import Spans
 
-STEP = 256 * 1024  # bytes between two journal lines: what a kill can cost
+STEP = 256 * 1024  # bytes that all streams together may hold between two journal lines: what a kill can cost
+
+
+class Strand:
+    """One stream's place in a partial: where it writes next, and what the journal does not know of it yet."""
+
+    def __init__(self, at: int) -> None:
+        self.at = self.noted = at
+        self.crc = 0  # of the bytes from `noted` on
 
 
 class Partial:
-    """The bytes so far, hashed as they are written; use as a context manager."""
+    """The bytes so far, hashed as they are written; use as a context manager, write from any thread."""
 
     def __init__(self, target: Path, key: str, checksum: str | None) -> None:
         self.target = target
         self.version = Version()
-        self.have = 0  # bytes
+        self.spans = Spans()
         self.resumed_from = 0
         self.restarts = 0  # how often bytes were given up
-        self.hasher = Hasher(checksum)
         self._key = key
         self._checksum = checksum
         self._shared = target.with_name(f".{target.name[:180]}.{key}.part")
@@ -30,7 +42,9 @@ class Partial:
         self._path = self._shared
         self._journal: Journal | None = None
         self._file = -1
-        self._noted = (0, 0)  # up to which byte the journal knows, CRC-32 of what followed
+        self._strands: list[Strand] = []
+        self._lock = threading.Lock()
+        self._follower = Follower(-1, checksum)
 
     def __enter__(self) -> "Partial":
         with storage_errors(self.target):
@@ -42,45 +56,78 @@ class Partial:
                 raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None or not issubclass(kind, StorageError):  # a full disk takes no note either
-                with storage_errors(self._path):
-                    self.note()
-        finally:
-            self._leave()
+    def __exit__(self, *_: object) -> None:
+        self._leave()
+
+    @property
+    def have(self) -> int:
+        """How many bytes there are, wherever they lie."""
+        return self.spans.have
+
+    @property
+    def hasher(self) -> Hasher:
+        """The hash of the bytes before the first gap."""
+        with storage_errors(self.target):
+            return self._follower.hasher(self.spans.front)
 
     # ------------------------------------------------------------------ writing
 
     def begin(self, version: Version) -> None:
         """Forget the bytes so far; what comes now is this version from its first byte."""
+        self._follower.stop()
         with storage_errors(self.target, version.total):
             self._log({"key": self._key, **vars(version)})  # before the cut: the old ranges are void now
             os.ftruncate(self._file, 0)
         self.restarts += bool(self.have)
-        self.version, self.have, self._noted = version, 0, (0, 0)
-        self.resumed_from = 0
-        self.hasher = Hasher(self._checksum)
+        self.spans.clear()
+        self.version, self.resumed_from = version, 0
+        self._follower = Follower(self._file, self._checksum)
 
-    def write(self, data: bytes) -> None:
-        """Append bytes, hash them, and note them now and then."""
+    @contextmanager
+    def strand(self, at: int) -> Iterator[Strand]:
+        """A place to write from `at` on; what was written is noted at the end."""
+        strand = Strand(at)
+        with self._lock:
+            self._strands.append(strand)
+        try:
+            yield strand
+        except StorageError:
+            with suppress(StorageError):  # a full disk may take no note either; the first error says more
+                self._end(strand)
+            raise
+        except BaseException:
+            self._end(strand)
+            raise
+        self._end(strand)
+
+    def _end(self, strand: Strand) -> None:
+        with self._lock:
+            self._strands.remove(strand)
+        with storage_errors(self.target):
+            self.note(strand)
+
+    def write(self, strand: Strand, data: bytes) -> None:
+        """Add bytes to a strand, hash them in their turn, and note them now and then."""
+        first = strand.at
         with storage_errors(self.target, self._missing(len(data))):
-            _put(self._file, data, self.have)
-            self.hasher.update(data)
-            self._noted = (self._noted[0], zlib.crc32(data, self._noted[1]))
-            self.have += len(data)
-            if self.have - self._noted[0] >= STEP:
-                self.note()
+            _put(self._file, data, first)
+            strand.crc = zlib.crc32(data, strand.crc)
+            strand.at += len(data)
+            with self._lock:
+                self.spans.add(first, strand.at)
+                self._follower.grow(self.spans.front, first, data)
+                step = STEP // max(1, len(self._strands))
+            if strand.at - strand.noted >= step:
+                self.note(strand)
 
     def _missing(self, at_least: int) -> int:
         return (self.version.total or 0) - self.have if self.version.total else at_least
 
-    def note(self) -> None:
-        """Write down what has been written since the last note."""
-        first, crc = self._noted
-        if self.have > first:
-            self._log([first, self.have, crc])
-            self._noted = (self.have, 0)
+    def note(self, strand: Strand) -> None:
+        """Write down what a strand has written since its last note."""
+        if strand.at > strand.noted:
+            self._log([strand.noted, strand.at, strand.crc])
+            strand.noted, strand.crc = strand.at, 0
 
     def finish(self) -> None:
         """Give the file its name: fsync, rename, fsync the folder."""
@@ -105,7 +152,7 @@ class Partial:
             found = _reopen(self._shared)
             self._file = _create(self._shared) if found is None else found
             self._restore(self._file, story)
-            os.ftruncate(self._file, self.have)
+            os.ftruncate(self._file, self.spans.end)
             return
         own = self._shared.name.removesuffix(".part")
         self._path = self._shared.with_name(f"{own}.{os.getpid()}-{os.urandom(4).hex()}.part")
@@ -119,18 +166,19 @@ class Partial:
     def _restore(self, source: int, story: Story) -> None:
         """Take over the bytes that the journal proves, read from disk and hashed."""
         self.version = story.version
-        for first, end, crc in story.prefix():
+        self._follower = Follower(self._file, self._checksum)
+        for first, end, crc in sorted(story.ranges):
             data = os.pread(source, end - first, first)
             if len(data) != end - first or zlib.crc32(data) != crc:
-                break
+                continue
             if source != self._file:
                 _put(self._file, data, first)
-            self.hasher.update(data)
-            self.have = end
+            self.spans.add(first, end)
+            self._follower.grow(self.spans.front, first, data)
         self.resumed_from = self.have
-        self._noted = (self.have, 0)
 
     def _leave(self) -> None:
+        self._follower.stop()
         if self._file >= 0:
             os.close(self._file)
         if self._journal is not None:

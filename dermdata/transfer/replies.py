@@ -60,7 +60,7 @@ class Whole:
 
 @dataclass(frozen=True, kw_only=True)
 class Append:
-    """The body continues the partial exactly."""
+    """The body is just the bytes that were asked for."""
 
     total: int
 
@@ -85,43 +85,52 @@ def strong(etag: str | None) -> str | None:
     return etag if etag and re.fullmatch(r'"[^"]*"', etag) else None
 
 
-def range_headers(version: Version, offset: int, *, checked: bool) -> dict[str, str]:
-    """What asks for the rest of a file; empty when only the whole one is safe.
+def range_headers(version: Version, offset: int, *, checked: bool, end: int | None = None) -> dict[str, str]:
+    """What asks for a file from `offset` on, up to before `end`; empty when only the whole one is safe.
 
     `checked`: a checksum will tell whether the joined bytes are one file.
     """
     validator = strong(version.etag) or version.modified
-    if not offset or not (validator or checked):
+    if not (offset or end) or not (validator or checked):
         return {}
     condition = {"If-Range": validator} if validator else {}
-    return {"Range": f"bytes={offset}-"} | condition
+    return {"Range": f"bytes={offset}-{'' if end is None else end - 1}"} | condition
 
 
 def decide(
-    status: int, headers: Mapping[str, str], version: Version, offset: int, size: int | None
+    status: int,
+    headers: Mapping[str, str],
+    version: Version,
+    offset: int,
+    size: int | None,
+    end: int | None = None,
 ) -> Verdict | None:
-    """What a download makes of an answer to "the file from `offset` on"; None: it is a refusal."""
+    """What a download makes of an answer to "the file from `offset` on"; None: it is a refusal.
+
+    `end`: only what comes before it was asked for.
+    """
     if status == 200:
         return Whole(total=_number(headers.get("content-length")))
-    if status == 206 and offset:
-        return _continued(headers, version, offset, size)
-    if status == 416 and offset:
+    asked = bool(offset or end)
+    if status == 206 and asked:
+        return _continued(headers, version, offset, size, end)
+    if status == 416 and asked:
         total = total_of_416(headers.get("content-range"))
         return Complete() if offset in (total, size) else StartOver(why="no such range")
     if status in (206, 412):
-        return StartOver(why=f"status {status} to a plain question") if offset else None
+        return StartOver(why=f"status {status} to a plain question") if asked else None
     return None
 
 
 def _continued(
-    headers: Mapping[str, str], version: Version, offset: int, size: int | None
+    headers: Mapping[str, str], version: Version, offset: int, size: int | None, asked: int | None
 ) -> Append | StartOver:
     span = parse_content_range(headers.get("content-range"))
     if span is None:
         return StartOver(why="206 without a readable Content-Range")
-    start, end, total = span
+    start, last, total = span
     length = _number(headers.get("content-length"))
-    if start != offset or end != total - 1 or length not in (None, end - start + 1):
+    if start != offset or last != (asked or total) - 1 or length not in (None, last - start + 1):
         return StartOver(why="206 for another range")
     if total != (version.total or total) or total != (size or total):
         return StartOver(why="206 of a file of another size")

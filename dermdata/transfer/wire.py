@@ -10,8 +10,8 @@ import os
 import socket
 import ssl
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
@@ -26,6 +26,7 @@ from dermdata.transfer.replies import Then, Trouble, too_many_headers
 from dermdata.transfer.tries import Pace
 
 AGAIN = "run the same command again: it goes on from here"
+CHUNK = 128 * 1024  # bytes of a body that are read at once: what is read is not lost, but not yet written
 SMALL = 16 * 1024  # bytes of an unwanted body that are cheaper to read than a new connection
 
 
@@ -37,7 +38,8 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     peer: str | None  # the address of the host itself; None behind a proxy
-    body: Iterator[bytes]  # raw, in chunks of at most 64 KiB; raises Trouble
+    body: Iterator[bytes]  # raw, in chunks; raises Trouble
+    cut: Callable[[], None]  # from any thread: whoever reads the body is told that it broke off
     redirected: bool = False
     secret: bool = False  # the request's secrets went to this address
 
@@ -71,6 +73,7 @@ class Wire:
         self._network = network
         self._tls = tls
         self._guard = Guard(network)
+        self.chunk = CHUNK
         self._pools: dict[str | None, httpcore.ConnectionPool] = {}
 
     @contextmanager
@@ -99,6 +102,7 @@ class Wire:
         )
         guard.deadline = network.clock() + network.head_deadline
         guard.public_only = hop.public_only and proxy is None
+        guard.chunk = self.chunk
         try:
             return self._pool(proxy).handle_request(request)
         finally:
@@ -113,7 +117,14 @@ class Wire:
         if trouble := too_many_headers(len(response.headers), host_of(hop.asked)):
             raise trouble
         body = _body(response, hop.asked, self._network)
-        return Answer(hop=hop, status=response.status, headers=_merged(response), peer=peer, body=body)
+        return Answer(
+            hop=hop,
+            status=response.status,
+            headers=_merged(response),
+            peer=peer,
+            body=body,
+            cut=_cutter(stream),
+        )
 
     def _pool(self, proxy: str | None) -> httpcore.ConnectionPool:
         if proxy not in self._pools:
@@ -153,6 +164,18 @@ def tls_context(network: Network) -> ssl.SSLContext:
     if network.trust_env and (os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")):
         return ssl.create_default_context()
     return ssl.create_default_context(cafile=certifi.where())
+
+
+def _cutter(stream: httpcore.NetworkStream | None) -> Callable[[], None]:
+    """Ends a connection under its reader's hands: a close alone would let the reader wait."""
+    held = stream.get_extra_info("socket") if stream else None
+
+    def cut() -> None:
+        with suppress(OSError):  # it has ended by itself
+            if isinstance(held, socket.socket):
+                socket.socket.shutdown(held, socket.SHUT_RDWR)
+
+    return cut
 
 
 def _merged(response: httpcore.Response) -> dict[str, str]:

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import importlib.util
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -33,7 +34,25 @@ def faultserver() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules["faultserver"] = module
     spec.loader.exec_module(module)
+    module.Wire.silence = silent(module.ClientGone)
     return module
+
+
+def silent(gone: type[Exception]) -> Callable[..., Any]:
+    """The server's silence, without a fault of its own.
+
+    To see whether the client has left it takes a byte off the connection; a client that has its whole body asks
+    its next question there already, which would then arrive as "ET /a.zip".
+    """
+
+    async def silence(wire: Any, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (rest := until - time.monotonic()) > 0:
+            if wire.reader.at_eof() or wire.reader.exception():
+                raise gone
+            await asyncio.sleep(min(rest, 0.01))
+
+    return silence
 
 
 @pytest.fixture

@@ -40,49 +40,47 @@ def again(server: Any, faultserver: Any) -> int:
 # ------------------------------------------------------------------ what ends well
 
 
+ENDS_WELL = [
+    pytest.param("truncate:50p;good", 2, id="1 cut, length known"),
+    pytest.param("truncate:50p*12;good", 13, id="2 cut often, with progress each time"),
+    pytest.param("length:10;good", 2, id="4 Content-Length too big, then right"),
+    pytest.param("chunked", 1, id="6 chunked"),
+    pytest.param("chunked:cut", 1, id="6 chunked without end, complete by checksum"),
+    pytest.param("chunked:bad", 1, id="6 chunked with a bad chunk, complete by checksum"),
+    pytest.param("chunked:cut+truncate:50p;good", 2, id="6 chunked without end, half the bytes"),
+    pytest.param("reset:50p;good", 2, id="7 reset"),
+    pytest.param("empty;good", 2, id="8 no bytes at all"),
+    pytest.param("garbage;good", 2, id="8 not HTTP, once"),
+    pytest.param("truncate:50p;norange", 2, id="11 no Range support"),
+    pytest.param("truncate:50p;ignorerange", 2, id="12 Range ignored"),
+    pytest.param("truncate:50p;wrongrange:16;good", 3, id="13 206 from another offset"),
+    pytest.param("truncate:50p;wrongbytes:16;good", 3, id="14 206 with wrong bytes"),
+    pytest.param("truncate:50p;wrongtotal:10;good", 3, id="15 206 with a wrong total"),
+    pytest.param("truncate:50p;norangeheader;good", 3, id="15 206 without Content-Range"),
+    pytest.param("truncate:50p+mutate:1;good", 2, id="16 changed, new ETag: 200 in place of 206"),
+    pytest.param("truncate:50p+mutate:1;ignoreifrange;good", 3, id="16 If-Range ignored: ETag differs"),
+    pytest.param("truncate:50p+mutate:1,keep_etag=1;good", 3, id="17 changed, same ETag"),
+    pytest.param("truncate:50p+etag:weak;etag:weak", 2, id="18 weak ETag"),
+    pytest.param("truncate:50p+etag:none+nodate;etag:none+nodate", 2, id="18 no validator, checksum known"),
+    pytest.param("truncate:50p;status:416;good", 3, id="19 416 to a half: from zero"),
+    pytest.param("status:429,retry_after=2;good", 2, id="21 429 with seconds"),
+    pytest.param("status:429,retry_after=x;good", 2, id="21 429 with nonsense"),
+    pytest.param("status:503*2;good", 3, id="23 503 twice"),
+    pytest.param("status:502;status:504;status:500;status:408;good", 5, id="23 502 504 500 408"),
+    pytest.param("stall:50p;good", 2, id="30 stall, then resume"),
+    pytest.param("redirect:chain=9", 10, id="32 chain of nine"),
+    pytest.param("disposition:..%2F..%2Fx.sh", 1, id="39 Content-Disposition is ignored"),
+    pytest.param("flip:100;good", 2, id="41 a bit wrong, once"),
+    pytest.param("http10", 1, id="42 HTTP/1.0"),
+    pytest.param("http10+nolength", 1, id="42 HTTP/1.0 without length"),
+    pytest.param("clock:-86400", 1, id="43 the server's clock is wrong"),
+    pytest.param("truncate:50p+clock:-86400;clock:86400", 2, id="43 wrong clocks on a resume"),
+    pytest.param("truncate:50p;empty;status:503;reset:50p;good", 5, id="1-23 one after the other"),
+]
+
+
 @pytest.mark.fault(1, 2, 4, 6, 7, 8, 11, 12, 13, 14, 15, 16, 17, 18, 19, 21, 23, 30, 32, 39, 41, 42, 43)
-@pytest.mark.parametrize(
-    ("spec", "requests"),
-    [
-        pytest.param("truncate:50p;good", 2, id="1 cut, length known"),
-        pytest.param("truncate:50p*12;good", 13, id="2 cut often, with progress each time"),
-        pytest.param("length:10;good", 2, id="4 Content-Length too big, then right"),
-        pytest.param("chunked", 1, id="6 chunked"),
-        pytest.param("chunked:cut", 1, id="6 chunked without end, complete by checksum"),
-        pytest.param("chunked:bad", 1, id="6 chunked with a bad chunk, complete by checksum"),
-        pytest.param("chunked:cut+truncate:50p;good", 2, id="6 chunked without end, half the bytes"),
-        pytest.param("reset:50p;good", 2, id="7 reset"),
-        pytest.param("empty;good", 2, id="8 no bytes at all"),
-        pytest.param("garbage;good", 2, id="8 not HTTP, once"),
-        pytest.param("truncate:50p;norange", 2, id="11 no Range support"),
-        pytest.param("truncate:50p;ignorerange", 2, id="12 Range ignored"),
-        pytest.param("truncate:50p;wrongrange:16;good", 3, id="13 206 from another offset"),
-        pytest.param("truncate:50p;wrongbytes:16;good", 3, id="14 206 with wrong bytes"),
-        pytest.param("truncate:50p;wrongtotal:10;good", 3, id="15 206 with a wrong total"),
-        pytest.param("truncate:50p;norangeheader;good", 3, id="15 206 without Content-Range"),
-        pytest.param("truncate:50p+mutate:1;good", 2, id="16 changed, new ETag: 200 in place of 206"),
-        pytest.param("truncate:50p+mutate:1;ignoreifrange;good", 3, id="16 If-Range ignored: ETag differs"),
-        pytest.param("truncate:50p+mutate:1,keep_etag=1;good", 3, id="17 changed, same ETag"),
-        pytest.param("truncate:50p+etag:weak;etag:weak", 2, id="18 weak ETag"),
-        pytest.param(
-            "truncate:50p+etag:none+nodate;etag:none+nodate", 2, id="18 no validator, checksum known"
-        ),
-        pytest.param("truncate:50p;status:416;good", 3, id="19 416 to a half: from zero"),
-        pytest.param("status:429,retry_after=2;good", 2, id="21 429 with seconds"),
-        pytest.param("status:429,retry_after=x;good", 2, id="21 429 with nonsense"),
-        pytest.param("status:503*2;good", 3, id="23 503 twice"),
-        pytest.param("status:502;status:504;status:500;status:408;good", 5, id="23 502 504 500 408"),
-        pytest.param("stall:50p;good", 2, id="30 stall, then resume"),
-        pytest.param("redirect:chain=9", 10, id="32 chain of nine"),
-        pytest.param("disposition:..%2F..%2Fx.sh", 1, id="39 Content-Disposition is ignored"),
-        pytest.param("flip:100;good", 2, id="41 a bit wrong, once"),
-        pytest.param("http10", 1, id="42 HTTP/1.0"),
-        pytest.param("http10+nolength", 1, id="42 HTTP/1.0 without length"),
-        pytest.param("clock:-86400", 1, id="43 the server's clock is wrong"),
-        pytest.param("truncate:50p+clock:-86400;clock:86400", 2, id="43 wrong clocks on a resume"),
-        pytest.param("truncate:50p;empty;status:503;reset:50p;good", 5, id="1-23 one after the other"),
-    ],
-)
+@pytest.mark.parametrize(("spec", "requests"), ENDS_WELL)
 def test_the_file_arrives(get: Get, server: Any, target: Path, spec: str, requests: int) -> None:
     """Whatever happens on the way, the target holds the right bytes and nothing lies beside it."""
     told: list[int] = []
