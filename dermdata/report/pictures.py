@@ -1,0 +1,108 @@
+"""Small pictures inside the page: which ones, how large, and which are blurred until asked for."""
+
+import base64
+import hashlib
+import heapq
+import io
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from PIL import Image, ImageOps
+
+from dermdata.images.whole import PIXELS, UNREADABLE, opened, turn_of
+from dermdata.model import ImageFacts
+
+EDGE = 176  # pixels of the longer side
+QUALITY = 74  # JPEG
+Look = Callable[[str], bytes | None]
+# the skin alone, from so near that nobody is recognised
+NEAR = {"dermoscopic", "rcm", "histopathology", "ultrasound", "tbp-tile"}
+INTIMATE = ("anogenital-region", "lower-extremity-buttock")
+RECOGNISABLE = "head-and-neck"
+
+
+def sensitive(modality: str | None, site: str | None) -> bool:
+    """Whether a picture is blurred until somebody asks for it.
+
+    All clinical photographs are, and all of which nobody says what they are: they show faces, genitals and open
+    wounds, most sets do not state the site, and a site that is not stated is not harmless. Of close-ups, those of
+    intimate sites are, and tiles of the head, which a camera for the whole body took.
+    """
+    if modality not in NEAR:
+        return True
+    place = site or ""
+    return place.startswith(INTIMATE) or (modality == "tbp-tile" and place.startswith(RECOGNISABLE))
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as a data URI, or why there is none."""
+
+    uri: str | None
+    why: str = ""
+
+
+@dataclass
+class Album:
+    """Makes pictures as long as the page has room for them."""
+
+    look: Look
+    room: int  # characters
+    left_out: int = 0
+
+    def of(self, key: str) -> Picture:
+        """The picture of a row."""
+        if self.room <= 0:
+            self.left_out += 1
+            return Picture(None, "left out, to keep this page small")
+        data = self.look(key)
+        if data is None:
+            return Picture(None, "no image file")
+        small = thumbnail(data)
+        if isinstance(small, str):
+            return Picture(None, small)
+        uri = f"data:image/jpeg;base64,{base64.b64encode(small).decode()}"
+        self.room -= len(uri)
+        return Picture(uri)
+
+
+def thumbnail(data: bytes) -> bytes | str:
+    """A JPEG of at most EDGE pixels a side, upright and without metadata; else why not, in words."""
+    found = opened(data)
+    if isinstance(found, ImageFacts):
+        return found.problem or "not an image"
+    with found.image as image:
+        if image.width * image.height > PIXELS:
+            return "too many pixels"
+        try:
+            with turn_of(image):
+                image.draft("RGB", (EDGE, EDGE))
+                small = eight_bits(image)
+                small.thumbnail((EDGE, EDGE), Image.Resampling.LANCZOS, reducing_gap=2.0)
+                ImageOps.exif_transpose(small, in_place=True)
+        except UNREADABLE:
+            return "cannot be decoded"
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=QUALITY, optimize=True)
+    return buffer.getvalue()
+
+
+def eight_bits(image: Image.Image) -> Image.Image:
+    """RGB of any mode; levels of other depths from their darkest to their lightest."""
+    if image.mode.startswith(("I", "F")):
+        levels = image.convert("F")
+        low, high = levels.getextrema()
+        assert isinstance(low, float)
+        assert isinstance(high, float)
+        image = levels.point(lambda level: (level - low) * (255 / ((high - low) or 1)))
+    if "A" in image.mode or "transparency" in image.info:
+        plain = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(plain, image.convert("RGBA")).convert("RGB")
+    turned = image.convert("RGB")
+    turned.info = dict(image.info)
+    return turned
+
+
+def sampled(keys: Iterable[str], most: int) -> list[str]:
+    """Always the same ones of the same keys, and near the same ones of nearly the same: the lowest hashes."""
+    return heapq.nsmallest(most, keys, key=lambda key: hashlib.sha256(key.encode()).digest())

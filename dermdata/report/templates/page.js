@@ -1,0 +1,73 @@
+"use strict";
+{
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const one = (id) => document.getElementById(id);
+  const show = (element, visible) => { element.hidden = !visible; };
+
+  // what needs this script is not there without it
+  all(".controls, #filter").forEach((element) => show(element, true));
+
+  // ---- colours: the system's until asked for others
+  const theme = one("theme");
+  const dark = () => {
+    const chosen = document.documentElement.dataset.theme;
+    return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  };
+  const tellTheme = () => theme.setAttribute("aria-pressed", String(dark()));
+  theme.addEventListener("click", () => {
+    document.documentElement.dataset.theme = dark() ? "light" : "dark";
+    tellTheme();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", tellTheme);
+  tellTheme();
+
+  // ---- pictures: blurred until asked for
+  const veils = all("button.veil");
+  const unveil = one("unveil");
+  const set = (button, visible) => button.setAttribute("aria-pressed", String(visible));
+  const open = (button) => button.getAttribute("aria-pressed") === "true";
+  const tellVeils = () => { if (unveil) set(unveil, veils.length > 0 && veils.every(open)); };
+  veils.forEach((button) => button.addEventListener("click", () => {
+    set(button, !open(button));
+    tellVeils();
+  }));
+  if (unveil) {
+    show(unveil, veils.length > 0);
+    unveil.addEventListener("click", () => {
+      const visible = !open(unveil);
+      veils.forEach((button) => set(button, visible));
+      set(unveil, visible);
+    });
+  }
+
+  // ---- findings: by level, code and text
+  const filter = one("filter");
+  if (filter) {
+    const findings = all("article.finding").map((element) => ({
+      element, words: element.textContent.toLowerCase(), level: element.dataset.level, code: element.dataset.code,
+    }));
+    const apply = () => {
+      const text = one("text").value.trim().toLowerCase();
+      const code = one("code").value;
+      const levels = new Set(all("input[name=level]:checked", filter).map((box) => box.value));
+      let count = 0;
+      findings.forEach((finding) => {
+        const fits = levels.has(finding.level) && (!code || finding.code === code) && finding.words.includes(text);
+        show(finding.element, fits);
+        count += fits;
+      });
+      one("shown").textContent = `${count} of ${findings.length} findings shown`;
+    };
+    filter.addEventListener("input", apply);
+    filter.addEventListener("submit", (event) => event.preventDefault());
+    apply();
+  }
+
+  // ---- paper shows what a click would
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = all("details:not([open])");
+    opened.forEach((details) => { details.open = true; });
+  });
+  addEventListener("afterprint", () => opened.forEach((details) => { details.open = false; }));
+}
