@@ -18,6 +18,7 @@ LIMITS = {  # what is used up though the disk has room: its free bytes would mis
     errno.EFBIG: "files may not be that large here (see `ulimit -f`)",
 }
 TOO_MANY = {errno.EMFILE, errno.ENFILE}
+IN_THE_WAY = {errno.ENOTDIR, errno.EEXIST}
 FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
 NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP}  # some network file systems cannot sync a folder
 NAME_SHOWN = 40  # characters of the target's name in the temporary one, which must stay under 255 bytes
@@ -41,6 +42,11 @@ def as_storage_error(error: OSError, path: Path, needed: int | None = None) -> S
         )
     if error.filename is not None and not belongs(str(error.filename), path):
         return StorageError(f"cannot use {error.filename}: {error.strerror}")
+    if error.errno in IN_THE_WAY and (way := in_the_way(path)):
+        return StorageError(
+            f"cannot use {path}: {way} is no folder",
+            hint="move it away, or choose another folder with --cache or -o",
+        )
     place = existing(path)
     if error.errno in FULL:
         wanted = f"{needed:,} bytes needed, " if needed is not None else ""
@@ -60,6 +66,11 @@ def belongs(name: str, path: Path) -> bool:
     """Whether an error about the file `name` is one about writing `path`: itself, its folders, its temporary."""
     named = Path(name)
     return named == path or named.parent == path.parent or named in path.parents or path in named.parents
+
+
+def in_the_way(path: Path) -> Path | None:
+    """A file, or a link that leads nowhere, in place of one of the folders of a path."""
+    return next((parent for parent in path.parents if os.path.lexists(parent) and not parent.is_dir()), None)
 
 
 def existing(path: Path) -> Path:

@@ -5,13 +5,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dermdata.cache import Cache
-from dermdata.cache.process import machine
+from dermdata.cache.process import began, machine
 from dermdata.errors import CacheBusy, StorageError
 
 HOLDER = """
@@ -175,3 +176,46 @@ def test_who_holds_it_can_be_asked_without_waiting(holder: subprocess.Popen[str]
     holder.kill()
     holder.wait()
     assert Cache(tmp_path).holder("demo") is None
+
+
+def queued(tmp_path: Path, *lines: str) -> list[str]:
+    """What is said to a process that finds these lines where locks do nothing, before its turn or its patience ends."""
+    path = tmp_path / "locks" / "demo.queue"
+    path.parent.mkdir(parents=True)
+    path.write_text("\n".join(lines))
+    said: list[str] = []
+    with pytest.MonkeyPatch.context() as patch, suppress(CacheBusy):
+        patch.setattr("fcntl.flock", lambda _handle, _how: None)
+        with Cache(tmp_path).lock("demo", waiting=said.append, patience=0.1):
+            said.append("our turn")
+    return said
+
+
+def test_who_came_first_goes_first_where_locks_do_nothing(
+    holder: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    """Row 58: a living process of this machine that has not gone is waited for, and named."""
+    line = f"+ {machine()} {holder.pid} {began(holder.pid)} 00"
+    waits = [f"demo: waiting for process {holder.pid} on {machine()}"]
+    assert queued(tmp_path / "there", line) == waits
+    assert queued(tmp_path / "gone", line, line.replace("+", "-")) == ["our turn"]
+
+
+def test_nobody_waits_in_a_queue_for_the_dead_for_another_machine_or_for_garbage(
+    holder: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    """Rows 57, 58, 66: an id that is used again is another process."""
+    since = began(holder.pid)
+    for number, line in enumerate(
+        (
+            f"+ {machine()} 999999999 1 00",
+            f"+ {machine()} {'9' * 30} 1 00",
+            f"+ {machine()} 0  00",
+            f"+ {machine()} {holder.pid} {since}1 00",
+            f"+ elsewhere {holder.pid} {since} 00",
+            "+ \x00 \x1b[31m",
+            "+",
+            f"+ {machine()}",
+        )
+    ):
+        assert queued(tmp_path / str(number), line) == ["our turn"], line

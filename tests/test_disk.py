@@ -187,6 +187,35 @@ def test_quota_and_file_size_limits_are_no_room_too(code: int, tmp_path: Path) -
 
 
 @pytest.mark.fault(46)
+@pytest.mark.parametrize(
+    ("code", "limit"), [(errno.EDQUOT, "quota"), (errno.EFBIG, "ulimit -f"), (errno.EMFILE, "open files")]
+)
+def test_a_limit_is_named_not_the_free_bytes_of_the_disk(code: int, limit: str, tmp_path: Path) -> None:
+    """Rows 47, 50: the disk has room, so its free bytes would send the reader the wrong way."""
+    message = disk.as_storage_error(OSError(code, os.strerror(code)), tmp_path).message
+    assert limit in message
+    assert "bytes free" not in message
+
+
+@pytest.mark.parametrize("kind", ["file", "dangling"])
+def test_what_stands_in_place_of_a_folder_is_named(kind: str, tmp_path: Path) -> None:
+    """The one thing that the person must move away."""
+    way = tmp_path / "cache"
+    way.write_text("mine") if kind == "file" else way.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(StorageError, match=f"{way} is no folder"):
+        disk.write(way / "a" / "file", [b"x"])
+
+
+def test_what_is_on_its_way_is_measured_without_its_holes(tmp_path: Path) -> None:
+    """Row 45: parallel streams leave gaps; only what lies on the disk has its room already."""
+    with (tmp_path / ".data.zip.0123.part").open("wb") as file:
+        file.write(b"x" * 8192)
+        file.seek(50_000_000)
+        file.write(b"x")
+    assert 8192 <= disk.taken_by_partials(tmp_path / "data.zip") < 1_000_000
+    assert disk.taken_by_partials(tmp_path / "other.zip") == 0
+
+
 def test_no_inodes_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 46: bytes are free, but files are not."""
     full = os.statvfs_result((4096, 4096, 100, 50, 50, 1000, 0, 0, 0, 255))

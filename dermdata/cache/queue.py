@@ -82,7 +82,8 @@ def keeps_others_out(path: Path) -> bool:
 def blocks(who: str) -> bool:
     """Whether this is a living process of this machine, and not ourselves."""
     host, pid, since, *_ = [*who.split(" "), "", "", ""]
-    if host != machine() or not pid.isdecimal() or int(pid) == os.getpid():
+    ours = host == machine() and pid.isdecimal() and len(pid) < 10  # else no process id of ours
+    if not ours or int(pid) in (0, os.getpid()):
         return False
     return alive(int(pid)) and began(int(pid)) == since
 

@@ -165,8 +165,10 @@ def in_words(error: Exception) -> DermdataError:
     if isinstance(error, TyperException):
         return usage(error)
     if isinstance(error, OSError):
-        from dermdata.disk import as_storage_error
+        from dermdata.disk import FULL, as_storage_error
 
+        if error.filename is None and error.errno in FULL:  # what we write to by name is named
+            return StorageError(f"cannot write the output: {error.strerror}")
         return as_storage_error(error, Path(error.filename or "."))
     if isinstance(error, MemoryError) or "can't start new thread" in str(error):
         return StorageError(

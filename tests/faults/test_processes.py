@@ -187,19 +187,6 @@ def test_row_54_an_interruption_ends_at_once_though_a_body_stalls(
     assert [bool(wanted) for _, wanted in site.requests] == [True]
 
 
-def test_row_54_a_reader_that_leaves_and_closed_streams_are_no_errors(tmp_path: Path) -> None:
-    """`| head -1`: 0 or 141 and silence; `>&-` and `2>&-`: as if they led to nobody."""
-    line = words(tmp_path / "cache", [], "list", "--format", "csv")
-    piped = run(["bash", "-c", '"$@" | head -1; exit ${PIPESTATUS[0]}', "bash", *line])
-    assert piped.returncode in (0, 141)
-    assert piped.stderr == ""
-    assert piped.stdout.startswith("name,")
-    for closed in (">&-", "2>&-", ">&- 2>&-", "<&-"):
-        answer = run(["sh", "-c", f'exec "$@" {closed}', "sh", *line])
-        assert answer.returncode == 0, closed
-        assert answer.stderr == ""
-
-
 def test_row_57_a_dead_holder_never_blocks(stalled: Callable, site: CountingSite, tmp_path: Path) -> None:
     """Killed while it held the lock and a partial; its process id, used again by another, means nothing."""
     options = publish(tmp_path, site, small_files(loose=900_000))
