@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ class Counted:
             "fdopen",
             lambda fd, *how: io.BufferedWriter(Raw(self, fd)) if self._mine(fd) else fdopen(fd, *how),
         )
-        patch.setattr(shutil, "disk_usage", lambda _path: shutil._ntuple_diskusage(self.size, 0, self.free()))  # type: ignore[attr-defined]
+        patch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=self.free()))
         patch.setattr(os, "statvfs", self._stat)
 
     def resize(self, size: int | None = None, files: int | None = None, read_only: bool = False) -> None:
