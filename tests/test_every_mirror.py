@@ -214,6 +214,37 @@ def test_skincon_gives_3230_and_636_usable_images_with_48_concepts(rows_of: Call
     assert {len(row["concepts"]) for row in rows} == {48}
 
 
+def test_fusegs_equal_images_and_leaks_are_all_audited(rows_of: Callable, cache: Path) -> None:
+    """29 groups of 61 files and 7 leaks between train and validation; beside them Medetec's 8 test images."""
+    rows_of("fuseg")
+    words = [
+        "--cache",
+        str(cache),
+        "-q",
+        "audit",
+        "fuseg",
+        "--only",
+        "duplicate-exact,leak-image",
+        "-f",
+        "json",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "dermdata", *words], capture_output=True, text=True, check=False, env=clean()
+    )
+    assert done.returncode == 1, done.stderr
+    found = json.loads(done.stdout)["items"]
+    groups = [one["keys"] for one in found if one["code"] == "duplicate-exact"]
+    fuseg = [
+        keys for keys in groups if not any(key.count("/") > 1 for key in keys)
+    ]  # Medetec's ids hold their part
+    assert (len(fuseg), sum(map(len, fuseg))) == (29, 61)
+    leaks = collections.Counter(
+        tuple(one["evidence"]["images"]) for one in found if one["code"] == "leak-image"
+    )
+    assert leaks == {("train", "val"): 7, ("test", "train"): 8}
+    assert {one["level"] for one in found if one["code"] == "leak-image"} == {"error"}
+
+
 def test_derm7pt_records_the_nine_cases_with_one_file_for_both_roles(rows_of: Callable) -> None:
     """One row an image; the second role stands in extra."""
     both = [row for row in rows_of("derm7pt") if "view (2)" in dict(row["extra"])]

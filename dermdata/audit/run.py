@@ -70,7 +70,7 @@ def codes_of(only: Sequence[str], skip: Sequence[str]) -> frozenset[str]:
 
 
 def audit(table: pa.Table, context: Context, wanted: Wanted, progress: Progress) -> list[Finding]:
-    """All findings about a manifest, the gravest first, then by code and dataset, then as the rows lie.
+    """All findings about a manifest, the gravest first, then by code, then as the rows lie.
 
     Images are looked at only where a finding that is asked for needs them. Of the cache nothing is changed but the
     record of what was seen.
@@ -80,8 +80,8 @@ def audit(table: pa.Table, context: Context, wanted: Wanted, progress: Progress)
     return sorted(found, key=rank)
 
 
-def rank(one: Finding) -> tuple[int, int, str]:
-    return LEVELS.index(one.level), CODES.index(one.code), one.dataset or ""
+def rank(one: Finding) -> tuple[int, int]:
+    return LEVELS.index(one.level), CODES.index(one.code)
 
 
 def subject_of(table: pa.Table, context: Context, wanted: Wanted, progress: Progress) -> Subject:

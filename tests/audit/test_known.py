@@ -1,0 +1,106 @@
+"""Published lists of bad images are applied as they are, and tell what they do."""
+
+import csv
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from audit_builders import audited, rows
+from dermdata.audit import apply, find
+from dermdata.errors import BadCatalog, UnknownName, UsageError
+
+HEAD = "image_id\taction\tissue\tsource\tof\n"
+
+
+def listed(root: Path, text: str, name: str = "clean@1", dataset: str = "a") -> Path:
+    path = root / "datasets" / dataset / "issues" / f"{name}.tsv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return root
+
+
+def test_dropped_rows_are_gone_and_told(tmp_path: Path) -> None:
+    """Also how many of the list are not here; rows of another dataset of the same id stay."""
+    root = listed(
+        tmp_path,
+        f"{HEAD}0\tdrop\tirrelevant\tX 2025\t\n9\tdrop\tirrelevant\tX 2025\t\n1\tnote\tblurred\tY\t\n",
+    )
+    table = rows(dataset=["a", "a", "b"], image_id=["0", "1", "0"])
+    done = apply(table, find([root], "clean@1"))
+    assert done.table["key"].to_pylist() == ["a/1", "b/0"]
+    assert [one.keys for one in done.findings] == [("a/0",), ("a/1",)]
+    assert (
+        done.findings[0].message
+        == "clean@1: 1 of 2 listed images are here and taken away (irrelevant; X 2025)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("id\taction\n", "header"),
+        (f"{HEAD}0\tdelete\tx\ty\t\n", "action 'delete'"),
+        (f"{HEAD}0\tdrop\tx\n", "3 fields"),
+        (f"{HEAD}\tdrop\tx\ty\t\n", "no image_id"),
+        (f"{HEAD}0\tcopy\tx\ty\t\n", "needs 'of'"),
+        ("", "header"),
+    ],
+)
+def test_a_list_that_is_wrong_is_refused(tmp_path: Path, text: str, word: str) -> None:
+    with pytest.raises(BadCatalog, match=word):
+        find([listed(tmp_path, text)], "clean@1")
+
+
+def test_a_list_whose_content_nobody_may_bundle_is_refused_with_the_way(tmp_path: Path) -> None:
+    """A catalog entry alone is no list; an unknown name gets near ones."""
+    listed(tmp_path, HEAD)
+    with pytest.raises(UsageError, match="not in the catalog") as refused:
+        find([tmp_path], "fitzpatrick17k-c@1", ["fitzpatrick17k-c"])
+    assert "issues/fitzpatrick17k-c@1.tsv" in (refused.value.hint or "")
+    with pytest.raises(UnknownName, match="clean@2") as unknown:
+        find([tmp_path], "clean@2")
+    assert unknown.value.near == ["clean@1"]
+
+
+def test_a_later_catalog_folder_wins(tmp_path: Path) -> None:
+    one = listed(tmp_path / "1", f"{HEAD}0\tdrop\tx\ty\t\n")
+    two = listed(tmp_path / "2", HEAD)
+    assert find([one, two], "clean@1")[0].issues == ()
+
+
+def test_listed_copies_are_one_picture_without_any_image(tmp_path: Path) -> None:
+    """They leak, and their labels contradict, as other copies do."""
+    table = rows(
+        image_id=["0", "1"], split=["train", "test"], diagnosis=["melanoma", "melanocytic-nevus"],
+    )  # fmt: skip
+    done = apply(table, find([listed(tmp_path, f"{HEAD}0\tcopy\tduplicate\tX\t1\n")], "clean@1"))
+    codes = ("duplicate-near", "leak-image", "label-conflict")
+    found = audited(table, *codes, listed=done.copies)
+    assert sorted((one.code, one.level) for one in found) == [
+        ("duplicate-near", "warning"), ("label-conflict", "warning"), ("leak-image", "error"),
+    ]  # fmt: skip
+
+
+@pytest.mark.shared
+def test_all_425_published_duplicates_of_isic_2020_are_accounted_for(shared: Path, tmp_path: Path) -> None:
+    """By id: 425 groups of 2 images, no two patients in any; in 8 the lesion ids differ."""
+    with (shared / "data/isic2020/ISIC_2020_Training_Duplicates.csv").open(newline="") as file:
+        pairs = [tuple(pair.values()) for pair in csv.DictReader(file)]
+    with (shared / "data/isic2020/ISIC_2020_Training_GroundTruth_v2.csv").open(newline="") as file:
+        truth = list(csv.DictReader(file))
+    columns = {"image_id": "image_name", "patient_id": "patient_id", "lesion_id": "lesion_id"}
+    table = rows(
+        dataset=["isic-2020"] * len(truth),
+        **{ours: [row[name] for row in truth] for ours, name in columns.items()},
+    )
+    lines = "".join(f"{one}\tcopy\tduplicate\tISIC 2020\t{other}\n" for one, other in pairs)
+    root = listed(tmp_path, HEAD + lines, "isic-2020-duplicates@1", "isic-2020")
+    done = apply(table, find([root], "isic-2020-duplicates@1"))
+    found = audited(table, "duplicate-near", "id-conflict", listed=done.copies)
+    groups = {one.keys for one in found if one.code == "duplicate-near"}
+    assert groups == {tuple(sorted((f"isic-2020/{one}", f"isic-2020/{other}"))) for one, other in pairs}
+    assert len(groups) == 425
+    conflicts = [one for one in found if one.code == "id-conflict" and one.evidence.get("how") == "listed"]
+    assert [set(one.evidence) & {"patient_id", "lesion_id"} for one in conflicts] == [{"lesion_id"}] * 8
+    assert pa.compute.count_distinct(table["patient_id"]).as_py() == 2056

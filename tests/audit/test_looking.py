@@ -1,0 +1,156 @@
+"""Images are looked at once: what was seen is kept beside the dataset, and only believed of the same bytes."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from dermdata.audit import looking
+from dermdata.audit.looking import Image, Seen, looked_at
+from dermdata.audit.seen import Shelf
+from dermdata.checksum import of_chunks
+from dermdata.progress import Silent
+from lesion_pictures import blurred_lesion, jpeg
+
+
+class Told(Silent):
+    """Remembers what the person would be told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.looks = 0
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+    def advance(self, task: str, amount: int) -> None:
+        self.looks += amount
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[Image]:
+    found = []
+    for number in range(5):
+        path, data = tmp_path / f"{number}.jpg", jpeg(blurred_lesion(number, (64, 48)))
+        path.write_bytes(data)
+        found.append(Image(path=path, dataset="a", sha256=of_chunks([data]), bytes=len(data)))
+    return found
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as threads:
+        yield threads
+
+
+def look(pictures: list[Image], pool: ThreadPoolExecutor, told: Told) -> list[Seen | None]:
+    """One audit's looks, the record read anew."""
+    shelf = Shelf(pictures[0].path.parent, told)
+    return looked_at(pictures, {"a": shelf}, pool, 2, told)
+
+
+def records(pictures: list[Image]) -> list[Path]:
+    return sorted(pictures[0].path.parent.glob("looks-*.parquet"))
+
+
+def test_a_second_audit_looks_at_nothing(pictures: list[Image], pool: ThreadPoolExecutor) -> None:
+    """And sees the same."""
+    first, again = Told(), Told()
+    seen = look(pictures, pool, first)
+    assert (first.looks, len(records(pictures))) == (5, 1)
+    assert look(pictures, pool, again) == seen
+    assert again.looks == 0
+
+
+def test_a_file_that_changed_its_size_is_looked_at_again(
+    pictures: list[Image], pool: ThreadPoolExecutor
+) -> None:
+    """The record is of other bytes: the damage is seen, and the record of the sound file stays."""
+    look(pictures, pool, Told())
+    sound = pictures[0].path.read_bytes()
+    pictures[0].path.write_bytes(sound[:-100])
+    seen = look(pictures, pool, told := Told())[0]
+    assert (told.looks, seen and "truncated" in (seen.look.problem or "")) == (1, True)
+    pictures[0].path.write_bytes(sound)
+    seen = look(pictures, pool, Told())[0]
+    assert seen
+    assert seen.look.problem is None
+
+
+def test_the_record_is_by_the_bytes_that_were_read(pictures: list[Image], pool: ThreadPoolExecutor) -> None:
+    """A file that is not what the manifest says teaches nothing about the one that it says."""
+    other = jpeg(blurred_lesion(9, (64, 48)))
+    pictures[0].path.write_bytes(other)
+    seen = look(pictures[:1], pool, Told())[0]
+    assert seen
+    assert seen.sha256 == of_chunks([other])
+    assert pq.ParquetFile(records(pictures)[0]).read()["sha256"].to_pylist() == [of_chunks([other])]
+
+
+def test_a_killed_audit_goes_on_from_its_last_batch(
+    pictures: list[Image], pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches of one task: what was whole before the end is there, and no half file."""
+    monkeypatch.setattr(looking, "TASK", 1)
+    monkeypatch.setattr(looking, "BATCH", 2)
+    monkeypatch.setattr(Shelf, "tidy", lambda self: None)  # a kill leaves no time for it
+
+    class Killed(Told):
+        def advance(self, task: str, amount: int) -> None:
+            super().advance(task, amount)
+            if self.looks == 4:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        look(pictures, pool, Killed())
+    monkeypatch.undo()
+    look(pictures, pool, told := Told())
+    assert told.looks == 3  # the fourth was in a batch that was not whole
+    assert len(records(pictures)) == 1
+    assert not list(pictures[0].path.parent.glob(".*"))
+
+
+def test_a_record_that_cannot_be_read_costs_only_time(
+    pictures: list[Image], pool: ThreadPoolExecutor
+) -> None:
+    """It is said, and made anew."""
+    look(pictures, pool, Told())
+    records(pictures)[0].write_bytes(b"PAR1 no more")
+    look(pictures, pool, told := Told())
+    assert told.looks == 5
+    assert "looked at again" in told.lines[0]
+    assert look(pictures, pool, again := Told())
+    assert (again.looks, again.lines) == (0, [])
+
+
+def test_a_record_of_another_edition_is_not_believed(pictures: list[Image], pool: ThreadPoolExecutor) -> None:
+    look(pictures, pool, Told())
+    (path,) = records(pictures)
+    table = pq.ParquetFile(path).read()
+    pq.write_table(table.replace_schema_metadata({"dermdata.looks": "0"}), path)
+    look(pictures, pool, told := Told())
+    assert told.looks == 5
+
+
+def test_what_cannot_be_written_is_said_once(
+    pictures: list[Image], pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read-only cache only loses the reuse."""
+
+    def refused(*args: object) -> None:
+        raise PermissionError(13, "Permission denied", str(pictures[0].path.parent))
+
+    monkeypatch.setattr("os.open", refused)
+    told = Told()
+    assert all(look(pictures, pool, told))
+    assert len(told.lines) == 1
+    assert "is not kept" in told.lines[0]
+
+
+def test_a_folder_that_was_removed_meanwhile_is_not_made_again(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "gone", Told())
+    shelf.add({"x": looking.Look(problem="y")})
+    shelf.tidy()
+    assert not (tmp_path / "gone").exists()
