@@ -14,7 +14,7 @@ from dermdata.report.pictures import Album, sampled
 
 SAMPLES = 6  # pictures of a class
 # characters of pictures: with all else, a page stays under 10 MB
-ROOM_OF_SAMPLES, ROOM_OF_FINDINGS = 3_000_000, 4_500_000
+ROOM_OF_SAMPLES, ROOM_OF_FINDINGS = 3_000_000, 4_300_000
 COUNTED = (
     ("modality", "Modality"),
     ("confirmation", "Confirmation of the diagnosis"),
@@ -62,10 +62,10 @@ def audit_page(
 
 def summary(table: pa.Table, sources: Sequence[origin.Source]) -> dict[str, int | None]:
     return {
-        "images": table.num_rows,
-        "patients": holdings.distinct(table, "patient_id"),
-        "lesions": holdings.distinct(table, "lesion_id"),
-        "datasets": len(sources),
+        "image": table.num_rows,
+        "patient": holdings.distinct(table, "patient_id"),
+        "lesion": holdings.distinct(table, "lesion_id"),
+        "dataset": len(sources),
     }
 
 
@@ -82,9 +82,7 @@ def counted(table: pa.Table, names: Mapping[str, str]) -> list[tuple[str, tuple[
     return found
 
 
-def samples(
-    table: pa.Table, names: Mapping[str, str]
-) -> list[tuple[str, int, tuple[problems.Subject, ...]]]:
+def samples(table: pa.Table, names: Mapping[str, str]) -> list[tuple[str, int, tuple[problems.Subject, ...]]]:
     """Each class with its number of images and a few that have a file, the commonest first."""
     columns = [words_of(table, name).to_pylist() for name in ("key", "path", "image_problem")]
     classes = holdings.words(table, holdings.column_of_classes(table), names)

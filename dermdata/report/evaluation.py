@@ -1,9 +1,203 @@
-"""The evaluation's page."""
+"""The evaluation's page: how good a model is, for whom it is worse, and for whom nobody can say."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
 from typing import Any
+
+from dermdata.report import charts, holdings, origin
+from dermdata.report.page import NOT_STATED, rendered
+
+Item = Mapping[str, Any]
+WORDS = {"auroc": "AUROC", "ece": "Expected calibration error", "brier": "Brier score", "f1": "F1"}
+LOWER = ("brier", "ece", "error", "loss")  # parts of names of metrics that are better when low
+SIDE = 300  # units of the calibration's square
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """One number and its interval, of all images or of one group."""
+
+    word: str
+    n: int | None
+    estimate: float | None
+    low: float | None
+    high: float | None
+    small: bool = False  # too small for a claim
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One metric of all images and of each group, on one scale."""
+
+    name: str
+    title: str
+    scale: charts.Scale
+    lower: bool  # is better
+    overall: Estimate | None
+    groups: tuple[tuple[str, tuple[Estimate, ...]], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confusion:
+    """How often images of a true class (row) were called each class (column)."""
+
+    classes: tuple[str, ...]
+    rows: tuple[
+        tuple[str, tuple[tuple[int, int], ...], int], ...
+    ]  # class, (count, shade of the row's share), total
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bin:
+    """What was predicted and what was so, of the predictions within two bounds."""
+
+    low: float
+    high: float
+    n: int
+    confidence: float
+    accuracy: float
+    x: float
+    y: float
+    radius: float
 
 
 def evaluation_page(result: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
-    """HTML in pieces; `result` as the package says."""
-    yield f"<!doctype html><title>{len(result['items'])} estimates</title>"
+    """HTML in pieces; `result` and `facts` as the package says."""
+    names = facts.get("names", {})
+    found = metrics(result, names)
+    values = {
+        "title": facts.get("title") or "Evaluation",
+        "facts": origin.about_page(facts),
+        "result": {name: result.get(name) for name in COUNTS},
+        "level": result.get("level") or 0.95,
+        "notes": result.get("notes") or (),
+        "metrics": found,
+        "overall": [one for one in found if one.overall],
+        "grouped": [one for one in found if one.groups],
+        "gaps": [gap(one, names) for one in result.get("gaps") or ()],
+        "gap_scale": gap_scale(result.get("gaps") or ()),
+        "too_small": result.get("too_small") or (),
+        "confusion": confusion(result.get("confusion"), names),
+        "bins": bins(result.get("calibration")),
+        "calibration": result.get("calibration") or {},
+        "unit": charts.Scale(low=0.0, high=1.0, ticks=(0.0, 0.25, 0.5, 0.75, 1.0)),
+        "side": SIDE,
+        "sources": origin.stated_sources(facts),
+        "citations": origin.citations(facts),
+    }
+    yield from rendered("evaluation.html", values)
+
+
+COUNTS = (
+    "n", "missing_predictions", "unknown_predictions", "duplicate_predictions", "unit", "resamples", "seed",
+)  # fmt: skip
+
+
+def title(metric: str) -> str:
+    """`balanced_accuracy` as "Balanced accuracy"; abbreviations stay what they are."""
+    words = [WORDS.get(word, word) for word in metric.replace("-", "_").split("_")]
+    text = " ".join(words)
+    return text[:1].upper() + text[1:]
+
+
+def metrics(result: Mapping[str, Any], names: Mapping[str, str]) -> tuple[Metric, ...]:
+    """The items by metric, in their order; groups in theirs."""
+    small = {(one.get("by"), one.get("value")) for one in result.get("too_small") or ()}
+    by_metric: dict[str, list[Item]] = {}
+    for item in result.get("items") or ():
+        by_metric.setdefault(item["metric"], []).append(item)
+    return tuple(metric(name, items, small, names) for name, items in by_metric.items())
+
+
+def metric(name: str, items: Sequence[Item], small: set[tuple[Any, Any]], names: Mapping[str, str]) -> Metric:
+    groups: dict[str, list[Estimate]] = {}
+    for item in items:
+        if item.get("by") is not None:
+            is_small = (item["by"], item.get("value")) in small
+            groups.setdefault(item["by"], []).append(estimate(item, names, small=is_small))
+    overall = next((estimate(item, names) for item in items if item.get("by") is None), None)
+    numbers = [finite(item.get(part)) for item in items for part in ("estimate", "low", "high")]
+    return Metric(
+        name=name,
+        title=title(name),
+        scale=charts.scale([one for one in numbers if one is not None]),
+        lower=any(word in name.lower() for word in LOWER),
+        overall=overall,
+        groups=tuple((by, tuple(some)) for by, some in groups.items()),
+    )
+
+
+def estimate(item: Item, names: Mapping[str, str], *, small: bool = False) -> Estimate:
+    return Estimate(
+        word="All images" if item.get("by") is None else worded(item["by"], item.get("value"), names),
+        n=item.get("n"),
+        estimate=finite(item.get("estimate")),
+        low=finite(item.get("low")),
+        high=finite(item.get("high")),
+        small=small,
+    )
+
+
+def worded(by: str, value: Any, names: Mapping[str, str]) -> str:
+    """A group's value as people write it."""
+    if value is None:
+        return NOT_STATED
+    text = str(value).removesuffix(".0")
+    if by == "fitzpatrick" and text in "123456":
+        return holdings.ROMAN[int(text) - 1]
+    return names.get(text, text)
+
+
+def finite(number: Any) -> float | None:
+    return float(number) if isinstance(number, (int, float)) and isfinite(number) else None
+
+
+def gap(item: Item, names: Mapping[str, str]) -> dict[str, Any]:
+    """A gap with its groups in words; `sure` where its interval excludes none."""
+    low, high = finite(item.get("low")), finite(item.get("high"))
+    return {
+        "by": item["by"],
+        "metric": title(item["metric"]),
+        "worst": worded(item["by"], item.get("worst"), names),
+        "best": worded(item["by"], item.get("best"), names),
+        "gap": finite(item.get("gap")),
+        "low": low,
+        "high": high,
+        "sure": low is not None and low > 0,
+    }
+
+
+def gap_scale(gaps: Sequence[Item]) -> charts.Scale:
+    numbers = [finite(one.get(part)) for one in gaps for part in ("gap", "low", "high")]
+    return charts.scale([0.0, *(one for one in numbers if one is not None)])
+
+
+def confusion(found: Mapping[str, Any] | None, names: Mapping[str, str]) -> Confusion | None:
+    if not found or not found.get("classes"):
+        return None
+    classes = tuple(names.get(name, name) for name in found["classes"])
+    rows = [
+        (name, tuple((n, holdings.shade(n, sum(row))) for n in row), sum(row))
+        for name, row in zip(classes, found["matrix"], strict=True)
+    ]
+    return Confusion(classes=classes, rows=tuple(rows))
+
+
+def bins(found: Mapping[str, Any] | None) -> tuple[Bin, ...]:
+    """The bins that hold predictions; a dot's area grows with their number."""
+    kept = [one for one in (found or {}).get("bins") or () if one.get("n")]
+    most = max((one["n"] for one in kept), default=1)
+    return tuple(
+        Bin(
+            low=one["low"],
+            high=one["high"],
+            n=one["n"],
+            confidence=one["confidence"],
+            accuracy=one["accuracy"],
+            x=round(SIDE * one["confidence"], 1),
+            y=round(SIDE * (1 - one["accuracy"]), 1),
+            radius=round(3 + 8 * (one["n"] / most) ** 0.5, 1),
+        )
+        for one in kept
+    )

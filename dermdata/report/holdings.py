@@ -16,6 +16,7 @@ ROMAN = ("I", "II", "III", "IV", "V", "VI")
 SHADES = 9  # of the heat map, beside none
 MOST_CLASSES = 60  # rows of the heat map and of the samples
 MOST_BARS = 12
+LONGEST = 160  # characters of a word
 DECADES = 10  # the last one is open: 90 and older
 CLASS_COLUMNS = ("label", "diagnosis_name", "diagnosis")
 SEVERAL = "others"
@@ -61,7 +62,7 @@ def words(table: pa.Table, name: str, names: Mapping[str, str]) -> list[str | No
     """A column's words by their labels; None where not stated."""
     if name not in table.column_names:
         return [None] * table.num_rows
-    return [word and names.get(word, word) for word in words_of(table, name).to_pylist()]
+    return [word and names.get(word, word)[:LONGEST] for word in words_of(table, name).to_pylist()]
 
 
 def bars(values: Iterable[str | None], most: int = MOST_BARS) -> tuple[Bar, ...]:
@@ -127,15 +128,15 @@ def heat_map(table: pa.Table, names: Mapping[str, str]) -> HeatMap | None:
 
 def shaded(counts: Sequence[tuple[str, Sequence[int]]]) -> tuple[HeatRow, ...]:
     """Shades grow with the logarithm: a class of ten images differs from one of none."""
-    top = math.log1p(max(max(row) for _, row in counts))
+    most = max(max(row) for _, row in counts)
     return tuple(
-        HeatRow(word=word, cells=tuple((n, shade(n, top)) for n in row), total=sum(row))
+        HeatRow(word=word, cells=tuple((n, shade(n, most)) for n in row), total=sum(row))
         for word, row in counts
     )
 
 
-def shade(count: int, top: float) -> int:
-    return math.ceil(SHADES * math.log1p(count) / top) if count else 0
+def shade(count: int, most: int) -> int:
+    return math.ceil(SHADES * math.log1p(count) / math.log1p(most)) if count else 0
 
 
 def columns_of(scale: str, tones: set[str]) -> tuple[str | None, ...]:

@@ -49,7 +49,9 @@ def sources(table: pa.Table, facts: Mapping[str, Any]) -> tuple[Source, ...]:
     }
     abouts = manifests(metadata_of(table))
     stated = {one["name"]: one for one in facts.get("datasets", ())}
-    return tuple(source(name, counts[name], stated.get(name, {}), abouts.get(name, {})) for name in sorted(counts))
+    return tuple(
+        source(name, counts[name], stated.get(name, {}), abouts.get(name, {})) for name in sorted(counts)
+    )
 
 
 def manifests(about: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
@@ -76,7 +78,9 @@ def source(name: str, images: int, stated: Mapping[str, Any], about: Mapping[str
 def stated_sources(facts: Mapping[str, Any]) -> tuple[Source, ...]:
     """The datasets where no rows are at hand."""
     return tuple(
-        source(one["name"], one.get("images") or 0, one, {}) for one in facts.get("datasets", ()) if one.get("name")
+        source(one["name"], one.get("images") or 0, one, {})
+        for one in facts.get("datasets", ())
+        if one.get("name")
     )
 
 

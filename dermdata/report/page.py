@@ -4,6 +4,7 @@ import base64
 import hashlib
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from importlib.resources import files
 from typing import Any
 from urllib.parse import quote
 
@@ -32,20 +33,20 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters |= {"count": count, "percent": percent, "figure": figure, "linked": linked, "doi": doi}
-    found.globals |= {"style": source(found, STYLE), "script": source(found, SCRIPT)}
-    found.globals |= {"policy": policy(found), "not_stated": NOT_STATED}
+    found.globals |= {"style": source(STYLE), "script": source(SCRIPT)}
+    found.globals |= {"policy": policy(), "not_stated": NOT_STATED}
     return found
 
 
-def source(environment: Environment, name: str) -> Markup:
+def source(name: str) -> Markup:
     """Our own style or script, word for word: its hash is in the policy."""
-    assert environment.loader is not None
-    return Markup(environment.loader.get_source(environment, name)[0])  # noqa: S704 - a file of this package
+    text = files("dermdata.report").joinpath("templates", name).read_text("utf-8")
+    return Markup(text)  # noqa: S704 - a file of this package
 
 
-def policy(environment: Environment) -> str:
+def policy() -> str:
     """The page may run its own style and script and show pictures that it holds; nothing else."""
-    allowed = {"style-src": source(environment, STYLE), "script-src": source(environment, SCRIPT)}
+    allowed = {"style-src": source(STYLE), "script-src": source(SCRIPT)}
     hashes = "; ".join(f"{name} 'sha256-{digest(text)}'" for name, text in allowed.items())
     return f"default-src 'none'; img-src data:; {hashes}; base-uri 'none'; form-action 'none'"
 

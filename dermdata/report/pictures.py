@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import numpy as np
 from PIL import Image, ImageOps
 
 from dermdata.images.whole import PIXELS, UNREADABLE, opened, turn_of
@@ -82,6 +83,7 @@ def thumbnail(data: bytes) -> bytes | str:
                 ImageOps.exif_transpose(small, in_place=True)
         except UNREADABLE:
             return "cannot be decoded"
+    small.info.clear()  # a comment would be written too
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=QUALITY, optimize=True)
     return buffer.getvalue()
@@ -90,11 +92,9 @@ def thumbnail(data: bytes) -> bytes | str:
 def eight_bits(image: Image.Image) -> Image.Image:
     """RGB of any mode; levels of other depths from their darkest to their lightest."""
     if image.mode.startswith(("I", "F")):
-        levels = image.convert("F")
-        low, high = levels.getextrema()
-        assert isinstance(low, float)
-        assert isinstance(high, float)
-        image = levels.point(lambda level: (level - low) * (255 / ((high - low) or 1)))
+        levels = np.asarray(image, np.float32)
+        low, high = float(levels.min()), float(levels.max())
+        image = Image.fromarray(((levels - low) * (255 / ((high - low) or 1))).astype(np.uint8))
     if "A" in image.mode or "transparency" in image.info:
         plain = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(plain, image.convert("RGBA")).convert("RGB")

@@ -8,10 +8,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from markupsafe import escape
 
 from dermdata.finding import Finding, Level
 from dermdata.projection import words_of
 from dermdata.report.holdings import column_of_classes
+from dermdata.report.page import shown
 from dermdata.report.pictures import sensitive
 
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")
@@ -19,7 +21,8 @@ MOST = 100  # findings of one code that are written out
 MOST_KEYS = 12  # of one finding
 MOST_PICTURES = 4
 MOST_SHOWN = 40  # findings of one code that have pictures
-ROOM = 1_500_000  # characters of all findings
+ROOM = 1_700_000  # bytes of all findings
+MARKUP = 900  # bytes around the words of a finding or a picture
 MESSAGE, VALUE = 600, 300  # characters
 
 
@@ -77,14 +80,16 @@ FAMILIES = (
 )
 
 
+PICTURED = {code for family in FAMILIES if family.pictures for code in family.codes}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Subject:
     """One row as a caption says it."""
 
     key: str
     label: str | None = None
-    split: str | None = None
-    patient: str | None = None
+    split: str | None = None  # None too where no row of the table is in a part
     veiled: bool = True
 
 
@@ -128,20 +133,19 @@ class Chapter:
 
 def chapters(table: pa.Table, findings: Sequence[Finding], facts: Mapping[str, Any]) -> tuple[Chapter, ...]:
     """The findings by family; a code that no family knows is in the last one."""
-    kept = list(chosen(findings))
-    known = subjects(table, {key for one in kept for key in one.keys[:MOST_PICTURES]}, facts.get("names", {}))
+    kept = few(findings)
+    keys = {key for one in kept if one.code in PICTURED for key in one.keys[:MOST_PICTURES]}
+    made = list(written(kept, subjects(table, keys, facts.get("names", {}))))
     counts = Counter(one.code for one in findings)
     familiar = {code for family in FAMILIES for code in family.codes}
     found = []
     for family in FAMILIES:
         strange = sorted(counts.keys() - familiar) if family is FAMILIES[-1] else []
-        codes = (*family.codes, *strange)
-        mine = [one for one in kept if one.code in codes]
-        checked = facts.get("checked")
+        codes, checked = (*family.codes, *strange), facts.get("checked")
         found.append(
             Chapter(
                 family=family,
-                problems=tuple(problems(mine, family, known)),
+                problems=tuple(one for one in made if one.code in codes),
                 counts={code: counts[code] for code in codes if counts[code]},
                 checked=checked is None or bool(set(codes) & set(checked)),
             )
@@ -149,35 +153,50 @@ def chapters(table: pa.Table, findings: Sequence[Finding], facts: Mapping[str, A
     return tuple(found)
 
 
-def chosen(findings: Sequence[Finding]) -> Iterator[Finding]:
-    """The gravest ones, so many of each code and as long as there is room."""
+def few(findings: Sequence[Finding]) -> list[Finding]:
+    """The gravest ones, so many of each code."""
     seen: Counter[str] = Counter()
-    room = ROOM
+    kept = []
     for one in sorted(findings, key=lambda one: LEVELS.index(one.level)):
-        size = MESSAGE + sum(map(len, one.keys[:MOST_KEYS])) + VALUE * len(one.evidence)
-        if seen[one.code] < MOST and room >= size:
-            seen[one.code] += 1
-            room -= size
-            yield one
+        if seen[one.code] < MOST:
+            kept.append(one)
+        seen[one.code] += 1
+    return kept
 
 
-def problems(findings: Sequence[Finding], family: Family, known: Mapping[str, Subject]) -> Iterator[Problem]:
-    shown: Counter[str] = Counter()
+def written(findings: Sequence[Finding], known: Mapping[str, Subject]) -> Iterator[Problem]:
+    """As long as there is room on the page."""
+    pictures: Counter[str] = Counter()
+    room = ROOM
     for one in findings:
-        pictured = family.pictures and shown[one.code] < MOST_SHOWN
-        shown[one.code] += 1
-        keys = one.keys[:MOST_PICTURES] if pictured else ()
-        yield Problem(
-            level=one.level,
-            code=one.code,
-            dataset=one.dataset,
-            message=clipped(one.message, MESSAGE),
-            keys=one.keys[:MOST_KEYS],
-            more=max(0, len(one.keys) - MOST_KEYS),
-            evidence=tuple((name, said(value)) for name, value in one.evidence.items()),
-            subjects=tuple(known.get(key, Subject(key=key)) for key in keys),
-            interval=interval(one.evidence),
-        )
+        made = problem(one, known, pictured=one.code in PICTURED and pictures[one.code] < MOST_SHOWN)
+        pictures[one.code] += 1
+        room -= size(made)
+        if room < 0:
+            return
+        yield made
+
+
+def problem(one: Finding, known: Mapping[str, Subject], *, pictured: bool) -> Problem:
+    keys = one.keys[:MOST_PICTURES] if pictured else ()
+    return Problem(
+        level=one.level,
+        code=one.code,
+        dataset=one.dataset,
+        message=clipped(one.message, MESSAGE),
+        keys=one.keys[:MOST_KEYS],
+        more=max(0, len(one.keys) - MOST_KEYS),
+        evidence=tuple((name, said(value)) for name, value in one.evidence.items()),
+        subjects=tuple(known.get(key, Subject(key=key)) for key in keys),
+        interval=interval(one.evidence),
+    )
+
+
+def size(one: Problem) -> int:
+    """Bytes that it takes on the page, but for its pictures."""
+    words = [one.message, *one.keys, *(word for pair in one.evidence for word in pair)]
+    words += [word or "" for each in one.subjects for word in (each.key, each.key, each.label)]
+    return MARKUP * (1 + len(one.subjects)) + sum(len(escape(shown(word)).encode()) for word in words)
 
 
 def said(value: Any) -> str:
@@ -205,15 +224,14 @@ def subjects(table: pa.Table, keys: set[str], names: Mapping[str, str]) -> dict[
     """The rows of these keys, by key."""
     rows = pc.indices_nonzero(pc.is_in(words_of(table, "key"), value_set=pa.array(sorted(keys), pa.string())))
     some = table.take(rows)
-    columns = ("key", column_of_classes(table), "split", "split_official", "patient_id", "modality", "body_site")
+    columns = ("key", column_of_classes(table), "split", "split_official", "modality", "body_site")
     cells = zip(*(words_of(some, name).to_pylist() for name in columns), strict=True)
     return {
         key: Subject(
             key=key,
             label=names.get(label, label),
             split=split or official,
-            patient=patient,
             veiled=sensitive(modality, site),
         )
-        for key, label, split, official, patient, modality, site in cells
+        for key, label, split, official, modality, site in cells
     }
