@@ -5,7 +5,7 @@ Each check is a pure function of a `Subject`; `CHECKS` is all of them, a file fo
 
 from dermdata.audit.finding import Finding
 from dermdata.audit.known import Applied, IssueList, apply, find
-from dermdata.audit.run import CHECKS, CODES, LEVELS, Context, Wanted, audit, codes_of
+from dermdata.audit.run import CHECKS, CODES, LEVELS, Context, Wanted, audit, codes_of, once
 
 __all__ = [
     "CHECKS",
@@ -20,4 +20,5 @@ __all__ = [
     "audit",
     "codes_of",
     "find",
+    "once",
 ]

@@ -39,6 +39,26 @@ def duplicates(subject: Subject) -> Iterator[Finding]:
         yield subject.finding("warning", code, one.rows, text, {"how": one.how, **evidence})
 
 
+def shared_ids(subject: Subject) -> Iterator[Finding]:
+    """A warning for each set of datasets that have ISIC ids in common, whose files may differ in size and encoding."""
+    owners: dict[str, list[int]] = {}
+    for row, name in enumerate(subject.words("isic_id")):
+        if name is not None:
+            owners.setdefault(name, []).append(row)
+    groups: dict[tuple[str, ...], list[list[int]]] = {}
+    for rows in owners.values():
+        if len(rows) > 1:
+            names = tuple(sorted({subject.words("dataset")[row] or "" for row in rows}))
+            groups.setdefault(names, []).append(rows)
+    for names, found in sorted(groups.items()):
+        where = f"are in {' and '.join(names)}" if len(names) > 1 else f"are several times in {names[0]}"
+        evidence = {"how": "isic_id", "images": len(found), "datasets": list(names)}
+        rows = [row for some in found for row in some]
+        yield subject.finding(
+            "warning", "duplicate-near", rows, f"{len(found):,} images, by isic_id, {where}", evidence
+        )
+
+
 def listed(subject: Subject, rows: Sequence[int]) -> str:
     keys = [subject.keys[row] for row in rows[:TOLD]]
     last = f"{len(rows) - len(keys):,} more" if len(rows) > len(keys) else keys.pop()

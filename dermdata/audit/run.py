@@ -5,6 +5,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from dermdata.agreement import Judge
@@ -12,7 +13,7 @@ from dermdata.audit import copies, coverage, files, people, pictures, stated
 from dermdata.audit.copies import Copies, Pictures
 from dermdata.audit.looking import Image, Seen, executor, looked_at
 from dermdata.audit.seen import Shelf
-from dermdata.audit.subject import CheckSplit, Subject
+from dermdata.audit.subject import CheckSplit, Subject, names_of
 from dermdata.errors import UnknownName
 from dermdata.finding import Finding
 from dermdata.model import Dataset
@@ -22,7 +23,7 @@ from dermdata.projection import Statements, words_of
 Check = Callable[[Subject], Iterable[Finding]]
 CHECKS: tuple[Check, ...] = (
     files.unreadable, files.absent, files.misnamed, files.private,
-    pictures.duplicates, pictures.several_ids, pictures.conflicts, pictures.leaks,
+    pictures.duplicates, pictures.shared_ids, pictures.several_ids, pictures.conflicts, pictures.leaks,
     people.owners, people.persons, people.ages,
     coverage.skin_tone, coverage.imbalance, coverage.confined, coverage.missing,
     stated.licences, stated.counts, stated.known_issues,
@@ -67,6 +68,13 @@ def codes_of(only: Sequence[str], skip: Sequence[str]) -> frozenset[str]:
         if code not in CODES:
             raise UnknownName("finding", code, CODES, hint=f"one of {', '.join(CODES)}")
     return frozenset(only or CODES) - frozenset(skip)
+
+
+def once(table: pa.Table) -> pa.Table:
+    """Each key once: of rows with one key, as where a manifest and a selection of it are given, the first stays."""
+    keys = np.array(names_of(table))
+    _, first = np.unique(keys, return_index=True)
+    return table if len(first) == len(keys) else table.take(pa.array(np.sort(first)))
 
 
 def audit(table: pa.Table, context: Context, wanted: Wanted, progress: Progress) -> list[Finding]:

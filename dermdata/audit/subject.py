@@ -34,12 +34,7 @@ class Subject:
 
     @cached_property
     def keys(self) -> list[str]:
-        """A name for every row: its key, else dataset and image, else its number."""
-        joined = pc.binary_join_element_wise(
-            words_of(self.table, "dataset"), words_of(self.table, "image_id"), "/"
-        )
-        keys = pc.coalesce(words_of(self.table, "key"), joined, words_of(self.table, "image_id"))
-        return [key if key is not None else f"row {row}" for row, key in enumerate(keys.to_pylist(), 1)]
+        return names_of(self.table)
 
     def words(self, name: str) -> list[str | None]:
         """A column as text, by row."""
@@ -89,3 +84,10 @@ class Subject:
             message=message,
             evidence=evidence,
         )
+
+
+def names_of(table: pa.Table) -> list[str]:
+    """A name for every row: its key, else dataset and image, else its number."""
+    joined = pc.binary_join_element_wise(words_of(table, "dataset"), words_of(table, "image_id"), "/")
+    keys = pc.coalesce(words_of(table, "key"), joined, words_of(table, "image_id"))
+    return [key if key is not None else f"row {row}" for row, key in enumerate(keys.to_pylist(), 1)]

@@ -66,11 +66,14 @@ def audit(
     codes = room.codes_of(codes_in(only), codes_in(skip))
     lists = [one for name in apply or () for one in room.find(state.catalog.roots, name, state.catalog)]
     loaded = load(state, targets, None if report else needed())
-    applied = room.apply(loaded.table, lists)
+    rows = room.once(loaded.table)
+    if twice := loaded.table.num_rows - rows.num_rows:
+        state.say(f"{twice:,} rows are there twice: taken once")
+    applied = room.apply(rows, lists)
     table = applied.table
     for one in applied.findings:
         state.say(one.message)
-    context = context_of(state, loaded, targets, applied.copies, changed=table is not loaded.table)
+    context = context_of(state, loaded, targets, applied.copies, changed=table is not rows)
     wanted = room.Wanted(near=near, codes=codes, jobs=jobs or os.cpu_count() or 1)
     with showing(state) as progress:
         found = [*room.audit(table, context, wanted, progress), *applied.findings]

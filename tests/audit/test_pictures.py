@@ -52,6 +52,14 @@ def test_duplicates_across_datasets_say_so(folder: Path) -> None:
     assert (one.dataset, one.message[-15:]) == ("a, b", "across datasets")
 
 
+def test_ids_that_datasets_share_are_told_with_their_number() -> None:
+    """One finding for each set of datasets: there may be ten thousand images."""
+    table = rows(dataset=["a", "b", "a", "b", "a"], image_id=list("01234"), isic_id=["x", "x", "y", "y", "z"])
+    (one,) = audited(table, "duplicate-near")
+    assert (one.dataset, one.message) == ("a, b", "2 images, by isic_id, are in a and b")
+    assert one.keys == ("a/0", "a/2", "b/1", "b/3")
+
+
 def test_without_images_hashes_and_digests_of_the_manifest_are_used() -> None:
     """Hashes that nothing can verify must be nearer than others."""
     table = rows(

@@ -159,6 +159,14 @@ def test_an_applied_list_is_told_and_its_rows_are_gone(
     assert not [one for one in items(answer) if one["code"] == "count-differs"]
 
 
+def test_a_row_of_two_targets_is_no_duplicate(audit: Callable, shelf: Path) -> None:
+    """A dataset beside a selection of it: each image once, and said."""
+    (path,) = shelf.glob("datasets/demo/*/manifest.parquet")
+    answer = audit("demo", path, "--only", "duplicate-exact", "-f", "json")
+    assert len(items(answer)) == 2
+    assert "120 rows are there twice: taken once" in answer.err
+
+
 def test_the_record_of_looks_is_no_stranger_to_verify(audit: Callable, cli: Callable, shelf: Path) -> None:
     """And is all that an audit leaves in the cache."""
     audit("demo")
