@@ -77,10 +77,10 @@ def evaluation_page(result: Mapping[str, Any], facts: Mapping[str, Any]) -> Iter
         "grouped": [one for one in found if one.groups],
         "gaps": [gap(one, names) for one in result.get("gaps") or ()],
         "gap_scale": gap_scale(result.get("gaps") or ()),
-        "too_small": result.get("too_small") or (),
+        "too_small": [too_small(one, names) for one in result.get("too_small") or ()],
         "confusion": confusion(result.get("confusion"), names),
         "bins": bins(result.get("calibration")),
-        "calibration": result.get("calibration") or {},
+        "calibration": {name: (result.get("calibration") or {}).get(name) for name in ("ece", "brier")},
         "unit": charts.Scale(low=0.0, high=1.0, ticks=(0.0, 0.25, 0.5, 0.75, 1.0)),
         "side": SIDE,
         "sources": origin.stated_sources(facts),
@@ -166,6 +166,11 @@ def gap(item: Item, names: Mapping[str, str]) -> dict[str, Any]:
         "high": high,
         "sure": low is not None and low > 0,
     }
+
+
+def too_small(item: Item, names: Mapping[str, str]) -> dict[str, Any]:
+    word = worded(item["by"], item.get("value"), names)
+    return {"by": item["by"], "word": word, "n": item.get("n"), "reason": item.get("reason")}
 
 
 def gap_scale(gaps: Sequence[Item]) -> charts.Scale:

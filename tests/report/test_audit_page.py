@@ -1,0 +1,225 @@
+"""What the audit's page says: what is in the set, what was found, and what it leaves out."""
+
+import re
+
+import pyarrow as pa
+import pytest
+
+from dermdata.report import audit_page
+from dermdata.report.holdings import ages, bars, heat_map
+from dermdata.report.problems import MOST, chapters
+from report.samples import FACTS, FINDINGS, finding, jpeg, look, page, rows
+
+# ------------------------------------------------------------------ too much and too little
+
+
+@pytest.mark.parametrize(
+    "table",
+    [rows(0), rows(1).select(["key"]), pa.table({"x": pa.array([1, 2])})],
+    ids=["no rows", "only keys", "no column of ours"],
+)
+def test_a_page_of_next_to_nothing(table: pa.Table) -> None:
+    """Nothing is stated, and the page says just that."""
+    text = page(table, [], {})
+    assert "No row states a skin type" in text
+    assert "Nothing was found that makes results wrong." in text
+
+
+def test_25000_images_with_everything_wrong_are_under_10_megabytes() -> None:
+    """70 classes of noise, findings of every code that fill what they may, words that grow when they are escaped."""
+    count, codes = (
+        25_000,
+        ("duplicate-near", "leak-image", "label-conflict", "image-truncated", "metadata-missing", "new"),
+    )
+    table = rows(
+        count,
+        diagnosis_name=[f"class {n % 70}" for n in range(count)],
+        key=[f"demo/r{n:05}" for n in range(count)],
+    )
+    keys = [tuple(f"demo/r{(n + more) % count:05}" for more in range(40)) for n in range(count)]
+    found = [
+        finding(
+            code, message='"<&>"' * 400, keys=keys[n], evidence={f"<{m}>": ["<&>"] * 400 for m in range(12)}
+        )
+        for code in codes
+        for n in range(500)
+    ]
+    noise = [jpeg(seed, (200, 180)) for seed in range(4)]
+    size = sum(
+        len(piece.encode()) for piece in audit_page(table, found, lambda key: noise[int(key[-1]) % 4], FACTS)
+    )
+    assert 6_000_000 < size < 10_000_000
+
+
+def test_what_is_not_written_out_is_told() -> None:
+    text = page(findings=[finding(message=f"number {n}") for n in range(MOST + 30)])
+    assert text.count('<article class="finding') == MOST
+    assert "30 more of this kind are not written out here" in text
+
+
+def test_the_gravest_are_written_first() -> None:
+    """An error is not crowded out by the notes before it."""
+    notes = [finding(level="note", message=f"note {n}") for n in range(MOST)]
+    assert "the one error" in page(findings=[*notes, finding(level="error", message="the one error")])
+
+
+def test_a_finding_about_rows_that_are_not_here_is_shown_all_the_same() -> None:
+    text = page(findings=[finding(keys=("elsewhere/x", "demo/r000"))], look=lambda _: None)
+    assert "elsewhere/x" in text
+    assert text.count("no image file") >= 2
+
+
+def test_a_code_that_no_chapter_knows_is_in_the_last_one() -> None:
+    *_, last = chapters(rows(), [finding("brand-new")], {})
+    assert [one.code for one in last.problems] == ["brand-new"]
+
+
+# ------------------------------------------------------------------ what was found
+
+
+def test_every_finding_is_in_its_chapter() -> None:
+    found = {
+        chapter.family.id: [one.code for one in chapter.problems]
+        for chapter in chapters(rows(), FINDINGS, {})
+    }
+    assert found == {
+        "files": ["image-truncated"],
+        "leaks": ["leak-patient"],
+        "conflicts": ["label-conflict"],
+        "duplicates": ["duplicate-exact", "duplicate-near"],
+        "coverage": ["skin-tone-coverage"],
+        "records": ["metadata-missing"],
+    }
+
+
+def test_none_found_is_not_the_same_as_not_looked_for() -> None:
+    text = page(findings=[], facts={"checked": ["image-unreadable", "leak-image"]})
+    assert text.count("None found.") == 2
+    assert text.count("Not looked for in this audit.") == 4
+
+
+def test_copies_stand_side_by_side_with_label_and_part() -> None:
+    text = page(findings=[finding()])
+    (article,) = re.findall(r"<article class=\"finding.*?</article>", text, re.DOTALL)
+    assert article.count("data:image/jpeg") == 2
+    assert re.findall(r"<span>(.*?)</span>", article)[-2:] == ["Melanoma", "Melanocytic nevus"]
+    assert re.findall(r"part: (\w+)", article) == ["test", "train"]
+
+
+def test_a_file_that_cannot_be_shown_says_why() -> None:
+    text = page(findings=[finding(keys=("demo/r002", "demo/r007"))])
+    assert "cannot be decoded" in text
+    assert "no image file" in text
+
+
+def test_an_interval_is_drawn_where_the_evidence_has_one() -> None:
+    text = page(findings=[one for one in FINDINGS if one.code == "skin-tone-coverage"])
+    assert "<span>9 %</span>" in text
+    assert "<span>91 %</span>" in text
+    assert 'x1="9.45%" x2="90.55%"' in text
+
+
+# ------------------------------------------------------------------ what is in the set
+
+
+def test_the_heat_map_counts_every_image_once() -> None:
+    found = heat_map(rows(), {})
+    assert found is not None
+    assert found.columns == ("I", "II", "III", "IV", "V", "VI")
+    assert {row.word: [n for n, _ in row.cells] for row in found.rows}["Melanoma"] == [2, 0, 0, 2, 0, 0]
+    assert sum(found.totals) == sum(row.total for row in found.rows) == 12
+
+
+def test_a_cell_without_images_has_no_shade_and_the_fullest_the_darkest() -> None:
+    found = heat_map(rows(), {})
+    assert found is not None
+    assert {n: shade for row in found.rows for n, shade in row.cells} == {0: 0, 2: 9}
+
+
+def test_groups_of_skin_types_have_columns_of_their_own() -> None:
+    """DDI gives 1-2, 3-4 and 5-6; what is not stated comes last."""
+    spans = [[1, 2], [3, 4], [5, 6], [6, 5], [4, 4], None]
+    found = heat_map(rows(6, fitzpatrick=[None] * 6, fitzpatrick_range=spans), {})
+    assert found is not None
+    assert found.columns == ("I", "II", "III", "IV", "V", "VI", "I–II", "III–IV", "V–VI", "not stated")
+    assert found.totals == (0, 0, 0, 1, 0, 0, 1, 1, 2, 1)
+
+
+def test_monk_tones_where_no_row_has_a_skin_type() -> None:
+    found = heat_map(rows(3, fitzpatrick=[None] * 3, monk=[1, 10, None]), {})
+    assert found is not None
+    assert (found.scale, len(found.columns), found.totals[9]) == ("Monk", 11, 1)
+
+
+def test_many_classes_end_in_one_row_of_the_others() -> None:
+    found = heat_map(rows(100, diagnosis_name=[f"c{n:02}" for n in range(100)]), {})
+    assert found is not None
+    assert (len(found.rows), found.rows[-1].word, found.rows[-1].total) == (61, "40 others", 40)
+
+
+def test_the_classes_of_a_label_space_come_before_the_diagnosis() -> None:
+    table = rows(3).append_column("label", pa.array(["melanoma", None, "other"]))
+    assert "Label by Fitzpatrick" in page(table)
+    assert "MEL &amp; co" in page(table, facts={"names": {"melanoma": "MEL & co"}})
+
+
+def test_ages_by_decade_with_the_oldest_in_one() -> None:
+    """NaN is not an age; none is lost."""
+    found = ages(rows(6, age=[0.0, 9.9, 10.0, 101.0, float("nan"), None]))
+    assert [(bar.word, bar.count) for bar in found if bar.count] == [
+        ("0–9", 2),
+        ("10–19", 1),
+        ("90+", 1),
+        ("not stated", 2),
+    ]
+
+
+def test_bars_put_the_rest_in_one_and_what_is_not_stated_last() -> None:
+    found = bars(["a"] * 3 + ["b"] * 2 + ["c", "d", None], most=2)
+    assert [(bar.word, bar.count) for bar in found] == [
+        ("a", 3),
+        ("b", 2),
+        ("2 others", 2),
+        ("not stated", 1),
+    ]
+    assert sum(bar.share for bar in found) == pytest.approx(1)
+
+
+def test_samples_of_each_class_without_those_that_cannot_be_shown() -> None:
+    table = rows(9, image_problem=[None, None, None, "truncated", *[None] * 5])
+    text = page(table, [])
+    strips = re.findall(r'<section class="strip">.*?</section>', text, re.DOTALL)
+    assert [re.findall(r"<code>demo/(r\d+)</code>", strip) for strip in strips][-1] != []
+    assert "demo/r003" not in "".join(strips)
+    assert len(strips) == 3
+
+
+# ------------------------------------------------------------------ where it comes from
+
+
+def test_it_says_where_the_rows_come_from_and_whom_to_cite() -> None:
+    about = {
+        b"dermdata.dataset": b"demo",
+        b"dermdata.version": b"1.1",
+        b"dermdata.catalog_digest": b"ab" * 32,
+    }
+    text = page(rows().replace_schema_metadata({**about, b"dermdata.split": b"by=auto seed=7"}))
+    for words in (
+        "1.1",
+        "ab" * 32,
+        "by=auto seed=7",
+        "select: 12 of 20 rows",
+        "@misc{demo}",
+        "https://doi.org/10.1000/1",
+    ):
+        assert words in text
+
+
+def test_pieces_come_before_the_whole_is_made() -> None:
+    """Pictures are read as the page goes: it is never whole in memory."""
+    asked: list[str] = []
+    pieces = audit_page(rows(), FINDINGS, lambda key: asked.append(key) or look(key), FACTS)
+    next(pieces)
+    assert asked == []
+    assert "".join(pieces)
+    assert asked
