@@ -23,11 +23,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from lesions import VARIANTS, jpeg, picture
 from PIL import Image
 
-from dermdata import duplicates, images
+from dermdata import audit, duplicates, images
+from dermdata.agreement import Judge
+from dermdata.progress import Silent
+from dermdata.projection import Statements
+from dermdata.vocabulary import parse
 
+ROOT = Path(__file__).parents[1]
 WORKERS, QUALITY = 2, 95
 
 
@@ -178,7 +184,7 @@ def times(paths: Sequence[Path], rounds: int) -> None:
     rows = [
         [name, f"{one:.2f}", f"{one / next(iter(medians.values())):.2f}"] for name, one in medians.items()
     ]
-    table(["encoding", "s per 1,000 images", "times the limit"], rows)
+    show(["encoding", "s per 1,000 images", "times the limit"], rows)
 
 
 def whole(paths: Sequence[Path]) -> None:
@@ -193,7 +199,26 @@ def whole(paths: Sequence[Path]) -> None:
     done = time.perf_counter()
     spent = [f"{one:.1f}" for one in (looked - start, joined - looked, done - joined)]
     row = [f"{len(paths):,}", *spent, f"{len(found):,}", f"{len(kept) / len(paths) * 1000:.2f}"]
-    table(["images", "look s", "join s", "verify s", "candidates", "wrong pairs per 1,000 images"], [row])
+    show(["images", "look s", "join s", "verify s", "candidates", "wrong pairs per 1,000 images"], [row])
+
+
+def audited(paths: Sequence[Path]) -> None:
+    """The command's whole work on these images, nothing remembered, beside imagededup's encoding of them alone."""
+    names = [path.stem for path in paths]
+    table = pa.table(
+        {"dataset": ["lesions"] * len(paths), "image_id": names, "path": [path.name for path in paths]}
+    )
+    tree = parse((ROOT / "catalog/vocabulary/concepts.tsv").read_text(encoding="utf-8"))
+    roots = {"lesions": paths[0].parent}
+    context = audit.Context(statements=Statements({}, tree), judge=Judge(tree), roots=roots)
+    rows = []
+    for near in (False, True):
+        start = time.perf_counter()
+        audit.audit(table, context, audit.Wanted(near=near, jobs=WORKERS), Silent())
+        rows.append([f"dermdata audit{' --near' if near else ''}", f"{time.perf_counter() - start:.1f}"])
+    if way := others().get("imagededup PHash"):
+        rows.append(["imagededup PHash, encoding alone", f"{timed(way, paths, ProcessPoolExecutor):.1f}"])
+    show([f"{len(paths):,} images", "s"], rows)
 
 
 def numbered(paths: Sequence[Path], number: int) -> Any:
@@ -219,10 +244,10 @@ def self_join(hashes: Sequence[bytes | None], count: int) -> None:
         taken = time.perf_counter() - start
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         rows.append([f"{count:,} {name}", f"{taken:.1f}", f"{len(found):,}", f"{peak:.0f}"])
-    table(["self-join over 8 turns", "s", "pairs", "process's peak MiB"], rows)
+    show(["self-join over 8 turns", "s", "pairs", "process's peak MiB"], rows)
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def show(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in (head, ["---"] * len(head), *rows):
         print(f"| {' | '.join(row)} |")
     print(flush=True)
@@ -247,9 +272,10 @@ def main() -> None:
             threshold, found = theirs(way, folder, min(asked.others, copies))
             rows[f"{name} (<= {threshold} bits)"] = found
         head = [f"recall %, {copies:,} lesions", *VARIANTS, "wrong pairs per 1,000 images"]
-        table(head, [[name, *(f"{one:.1f}" for one in row)] for name, row in rows.items()])
+        show(head, [[name, *(f"{one:.1f}" for one in row)] for name, row in rows.items()])
         times(paths[:1_000], 1 if asked.quick else 3)
         whole(paths)
+        audited(paths)
         self_join(seen(paths[:copies]), hashes)
 
 
