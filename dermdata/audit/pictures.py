@@ -14,13 +14,13 @@ DO = {
     "exact": "have the same bytes",
     "pixels": "have the same pixels in other bytes",
     "listed": "are one picture by a published list",
-    "near": "show one picture, changed",
+    "near": "are versions of one picture",
 }
 ONE = {
     "exact": "one picture (same bytes)",
     "pixels": "one picture (same pixels)",
-    "listed": "one picture by a published list",
-    "near": "one picture, changed,",
+    "listed": "one picture (by a published list)",
+    "near": "one picture (versions of it)",
     "isic_id": "one ISIC id",
     "lesion_id": "one lesion",
 }

@@ -11,24 +11,25 @@ if TYPE_CHECKING:
     from dermdata.finding import Finding
 
 TODO = {
-    "image-unreadable": "`dermdata verify --repair` fetches again what is broken here; leave out what the source broke",
-    "image-truncated": 'leave it out: `--where "image_problem is null"`, or `dermdata verify --repair` if it was whole',
+    "image-unreadable": "`dermdata verify --repair` fetches again what is broken here",
+    "image-truncated": 'leave it out: `select --where "image_problem is null"`',
     "duplicate-exact": "`dermdata select … --dedupe exact` keeps one of each",
     "duplicate-pixels": "`dermdata select … --dedupe near` keeps one of each",
-    "duplicate-near": "look at the pairs (`--report FILE.html`), then `dermdata select … --dedupe near`",
-    "leak-image": "`dermdata split` keeps copies together; do not report results on this split",
-    "leak-patient": "`dermdata split --by patient`; do not report results on this split",
-    "leak-lesion": "`dermdata split --by lesion`; do not report results on this split",
+    "duplicate-near": "look at them in the report, then `dermdata select … --dedupe near`",
+    "leak-image": "do not report results on this split; `dermdata split` makes another",
+    "leak-patient": "do not report results on this split; `dermdata split` makes another",
+    "leak-lesion": "do not report results on this split; `dermdata split` makes another",
     "label-conflict": "leave both out, or ask the publisher which one is true",
-    "id-conflict": "split by what joins them (`dermdata split` does), and trust neither id",
-    "exif-private": "do not publish the files as they are: `dermdata export … --strip-exif`",
-    "count-differs": "`dermdata fetch NAME --force` if files are missing; else the publisher changed the set",
+    "id-conflict": "`dermdata split` keeps together what is joined; trust neither id",
+    "exif-private": "`dermdata export … --strip-exif` before you publish the files",
+    "count-differs": "`dermdata verify NAME` tells whether files are missing here",
     "metadata-missing": "a result by this column leaves these rows out: say how many",
-    "class-imbalance": "report balanced accuracy and figures per class",
+    "class-imbalance": "report balanced accuracy, and figures per class and place",
     "skin-tone-coverage": "make no claim for these skin types; report the interval",
-    "license-mix": "`dermdata cite` lists who asks for what; the strictest term holds for all of it",
+    "license-mix": "`dermdata cite` says who asks for what",
     "known-issue": "read them before you use the data: `dermdata info NAME`",
 }
+INDENT = " " * 8
 COLOURS = {"error": "bold red", "warning": "yellow", "note": "dim"}
 LINES_BESIDE = 4  # of the screen: head, empty lines, prompt
 
@@ -52,6 +53,6 @@ def show(findings: Sequence["Finding"], head: str, color: str) -> None:
         line.truncate(screen.width, overflow="ellipsis")
         screen.print(line)
         if roomy or level == "error":
-            advice = Text(f"{'':<8}{'':<{wide}} {'':>6}  {TODO[code]}", "dim")
+            advice = Text(f"{INDENT}{TODO[code]}", "dim")
             advice.truncate(screen.width, overflow="ellipsis")
             screen.print(advice)
