@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dermdata.errors import BadTable, UnknownName, UsageError
-from dermdata.export import classes, leftout, rights
+from dermdata.export import classes, leftout, rights, structures
 from dermdata.export.pixels import Recipe
 from dermdata.model import Dataset
 from dermdata.progress import Progress, Silent
@@ -26,15 +26,16 @@ class Job:
     size: int | None = None  # longest side, pixels; None: as stored
     strip: bool = False  # images without private metadata
     redistributable: bool = False  # only images that may be passed on
-    copy: bool = False  # imagefolder: files of its own, no links
+    copy: bool = False  # imagefolder, coco: files of its own, no links
     jobs: int = 1  # workers that read and scale images
     excel_safe: bool = False  # CSV only
     entries: Mapping[str, Dataset] = field(
         default_factory=dict
     )  # what the catalog says of the rows' datasets
     progress: Progress = field(default_factory=Silent)
-    label: str = ""  # the column of the classes; found by `prepared`, as the two below
+    label: str = ""  # the column of the classes; found by `prepared`, as the three below
     classes: tuple[str, ...] = ()  # of the whole manifest: a part numbers its classes as the whole does
+    structures: tuple[str, ...] = ()  # that `masks` outlines, of the whole manifest as well
     left: pa.Table = field(
         default_factory=lambda: leftout.NONE
     )  # rows that the output lacks, with the reason
@@ -72,7 +73,12 @@ def prepared(job: Job) -> Job:
     if missing:
         raise BadTable(f"the manifest has no column {' and no column '.join(sorted(missing))}")
     label = classes.column(job.table)
-    job = replace(job, label=label, classes=classes.named(job.table, label))
+    job = replace(
+        job,
+        label=label,
+        classes=classes.named(job.table, label),
+        structures=structures.named(job.table),
+    )
     if job.split is not None:
         job = replace(job, table=of_split(job.table, job.split))
     if job.redistributable:
