@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dermdata.export import Part, Written
 
 app = typer.Typer(add_completion=False)
-FORMATS_HELP = "parquet, csv, jsonl, imagefolder, webdataset or huggingface"
+FORMATS_HELP = "parquet, csv, jsonl, imagefolder, webdataset, huggingface, coco or croissant"
 PLAN_KEYS = ("path", "rows", "size_bytes", "there")
 TARGETS_HELP = "Datasets, manifests or - (an Arrow stream); all that is cached if none is given."
 EXCEL_HELP = "CSV: a ' before cells that a spreadsheet would take for a formula."
@@ -25,7 +25,7 @@ JOBS_HELP = "Threads that read and scale images. [default: all cores]"
 SIZE_HELP = "Scale images down so that the longest side has PX pixels; smaller ones stay as they are."
 STRIP_HELP = "Images without EXIF, XMP, IPTC and comments; the pixels stay as they are."
 RIGHTS_HELP = "Only images whose licence allows passing them on; left-out.csv lists the others."
-COPY_HELP = "imagefolder: files of its own instead of links to the cache."
+COPY_HELP = "imagefolder, coco: files of its own instead of links to the cache."
 
 
 @app.command()

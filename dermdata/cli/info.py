@@ -33,7 +33,7 @@ def info(
         str, typer.Argument(metavar="NAME", autocompletion=dataset_names, help="Dataset or model.")
     ],
     form: Annotated[
-        Literal["text", "json", "bibtex"], typer.Option("--format", "-f", help="How to show it.")
+        Literal["text", "json", "bibtex", "croissant"], typer.Option("--format", "-f", help="How to show it.")
     ] = "text",
     facts: Annotated[bool, typer.Option("--facts", help="Also say where each fact comes from.")] = False,
 ) -> None:
@@ -52,6 +52,9 @@ def info(
         sys.stdout.write(
             json.dumps(document, ensure_ascii=False, indent=1 if sys.stdout.isatty() else None) + "\n"
         )
+        return
+    if form == "croissant":
+        sys.stdout.write(json.dumps(as_croissant(state, dataset), ensure_ascii=False, indent=1) + "\n")
         return
     for line in card(state, dataset, facts):
         sys.stdout.write(f"{visible(line)}\n")
@@ -81,6 +84,28 @@ def as_item(state: State, dataset: "Dataset") -> dict[str, Any]:
         "facts": dict(dataset.facts),
         "aliases": list(dataset.aliases),
     }
+
+
+def as_croissant(state: State, dataset: "Dataset") -> dict[str, Any]:
+    """The entry as JSON-LD; no host is asked, so addresses that only hosts can tell are left out."""
+    from dermdata.croissant import of_entry
+
+    found = {file.name: address(state, dataset, file) for file in dataset.files}
+    return of_entry(dataset, {name: url for name, url in found.items() if url})
+
+
+def address(state: State, dataset: "Dataset", file: "File") -> str | None:
+    """Where the file is, as far as the catalog alone says."""
+    from pathlib import Path
+
+    from dermdata.errors import Offline, PersonMustAct
+    from dermdata.sources import Surroundings, official
+
+    try:
+        found = official(dataset, file, Surroundings(catalogs=state.catalog.roots))
+    except (Offline, PersonMustAct):
+        return file.urls[0] if file.urls else None
+    return None if isinstance(found, Path) else found.urls[0]
 
 
 def card(state: State, dataset: "Dataset", facts: bool) -> Iterator[str]:

@@ -11,8 +11,8 @@ from typing import Protocol, cast
 from dermdata.errors import UnknownName, UsageError
 from dermdata.export.job import Job, Part, Written, prepared
 
-# coco.py and croissant.py are to come: a module each, and its name here
-FORMATS = ("parquet", "csv", "jsonl", "imagefolder", "webdataset", "huggingface")
+FORMATS = ("parquet", "csv", "jsonl", "imagefolder", "webdataset", "huggingface", "coco", "croissant")
+LINKING = ("imagefolder", "coco")  # formats whose images may be links
 
 __all__ = ["FORMATS", "Job", "Part", "Written", "plan", "write"]
 
@@ -36,7 +36,7 @@ def write(name: str, job: Job) -> Written:
 
 def allowed(name: str, job: Job) -> Job:
     """The job, if its choices mean something in this format."""
-    if job.copy and name != "imagefolder":
+    if job.copy and name not in LINKING:
         raise UsageError(f"{name} has no links that --copy could replace", hint="leave out --copy")
     return job
 

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-FORMATS = ("imagefolder", "webdataset", "huggingface")
+from dermdata.export import LINKING as LINKING
+
+FORMATS = ("imagefolder", "webdataset", "huggingface", "coco")
 every_format = pytest.mark.parametrize("form", FORMATS)
 
 
