@@ -12,7 +12,7 @@ from dermdata.errors import BadTable, CacheDamaged
 from dermdata.model import Content
 
 Status = Literal["ok", "missing", "modified", "unreadable", "extra"]
-OWN = re.compile(r"receipt\.json|manifest\.parquet|contents-[0-9a-f]*\.tsv|looks-[0-9a-f]*\.parquet")
+OWN = re.compile(r"receipt\.json|manifest\.parquet|contents-[0-9a-f]*\.tsv|(looks|alike)-[0-9a-f]*\.parquet")
 
 
 @dataclass(frozen=True, kw_only=True)

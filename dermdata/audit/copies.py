@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermdata import duplicates
+from dermdata.audit.likeness import verified
 from dermdata.audit.looking import Image, Seen
+from dermdata.audit.seen import Shelf
 from dermdata.images import pixel_digest, raster
 
 How = Literal["exact", "pixels", "listed", "near"]  # surest first
@@ -44,6 +46,8 @@ class Pictures:
             by_file.setdefault(digest or f"row {row}", []).append(row)
         self.rows = list(by_file.values())
         first = [rows[0] for rows in self.rows]
+        self.digests = [digests[row] for row in first]
+        self.owners = [image.dataset if (image := images[row]) else "" for row in first]
         self.looks = [one.look if (one := seen[row]) else None for row in first]
         self.paths = [image.path if (image := images[row]) else None for row in first]
         self.hashes = [
@@ -83,12 +87,15 @@ def listed(keys: Sequence[str], pairs: Iterable[tuple[str, str]]) -> list[Copies
     return [Copies(how="listed", rows=tuple(rows)) for rows, _ in chains(len(keys), here)]
 
 
-def near(pictures: Pictures, alike: Sequence[Copies], pool: Executor, jobs: int) -> list[Copies]:
+def near(
+    pictures: Pictures, alike: Sequence[Copies], shelves: Mapping[str, Shelf], pool: Executor, jobs: int
+) -> list[Copies]:
     """Files that show one picture, turned, mirrored, cropped or encoded anew; `alike` are known for the same already."""
     found = duplicates.near(pictures.hashes, workers=jobs)
     both = np.array([path is not None for path in pictures.paths], bool)
     there = both[found.i] & both[found.j]
-    kept = duplicates.verified(found[there], Reader(pictures), run=pool.map)
+    read = Reader(pictures)
+    kept = verified(found[there], pictures.digests, pictures.owners, shelves, read, pool)
     unsure = found[~there & (found.distance <= SURE)]
     group = {row: number for number, one in enumerate(alike) for row in one.rows}
     pairs = [

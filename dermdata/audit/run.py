@@ -102,7 +102,7 @@ def subject_of(table: pa.Table, context: Context, wanted: Wanted, progress: Prog
         with executor(wanted.jobs) as pool:
             seen = looked_at(images, shelves, pool, wanted.jobs, progress)
             table = with_digests(table, seen)
-            found = copies_of(table, images, seen, wanted, pool)
+            found = copies_of(table, images, seen, shelves, wanted, pool)
     subject = Subject(
         table=table,
         statements=context.statements,
@@ -132,6 +132,7 @@ def copies_of(
     table: pa.Table,
     images: Sequence[Image | None],
     seen: Sequence[Seen | None],
+    shelves: Mapping[str, Shelf],
     wanted: Wanted,
     pool: Executor,
 ) -> list[Copies]:
@@ -139,7 +140,7 @@ def copies_of(
     phash = table["phash"].to_pylist() if there else [None] * table.num_rows
     pictures = Pictures(images, seen, words_of(table, "sha256").to_pylist(), phash)
     alike = copies.same_pixels(pictures, pool, wanted.jobs)
-    near = copies.near(pictures, alike, pool, wanted.jobs) if wanted.near else []
+    near = copies.near(pictures, alike, shelves, pool, wanted.jobs) if wanted.near else []
     return [*copies.exact(pictures), *alike, *near]
 
 

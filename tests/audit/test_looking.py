@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from audit_builders import audited, rows
 from dermdata.audit import looking
 from dermdata.audit.looking import Image, Seen, looked_at
 from dermdata.audit.seen import Shelf
@@ -132,6 +133,20 @@ def test_a_record_of_another_edition_is_not_believed(pictures: list[Image], pool
     pq.write_table(table.replace_schema_metadata({"dermdata.looks": "0"}), path)
     look(pictures, pool, told := Told())
     assert told.looks == 5
+
+
+def test_pairs_are_laid_upon_each_other_once(
+    tmp_path: Path, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second time their likeness is remembered, also of those that are not alike."""
+    for name, quality in (("one", 90), ("two", 60)):
+        (tmp_path / f"{name}.jpg").write_bytes(jpeg(blurred_lesion(1), quality=quality))
+    table = rows(path=["one.jpg", "two.jpg"])
+    first = audited(table, "duplicate-near", root=tmp_path, keep=tmp_path, near=True)
+    assert len(first) == 1
+    assert len(list(tmp_path.glob("alike-*.parquet"))) == 1
+    monkeypatch.setattr("dermdata.audit.copies.raster", lambda path: pytest.fail("read again"))
+    assert audited(table, "duplicate-near", root=tmp_path, keep=tmp_path, near=True) == first
 
 
 def test_what_cannot_be_written_is_said_once(
