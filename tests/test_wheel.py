@@ -57,3 +57,13 @@ def test_the_wheel_fetches_the_demo(installed: Path, tmp_path: Path) -> None:
     done = dermdata(installed, tmp_path, "fetch", "demo")
     assert done.returncode == 0, done.stderr
     assert Path(done.stdout.strip()).is_file()
+
+
+def test_the_wheel_makes_pages(installed: Path, tmp_path: Path) -> None:
+    """Their templates, style and script are inside."""
+    made = "from dermdata.report import evaluation_page; print(*evaluation_page({'items': []}, {}))"
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    command = [sys.executable, "-c", f"import dermdata; print(dermdata.__file__); {made}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
+    assert done.stdout.startswith(str(installed)), done.stderr
+    assert "There is no overall estimate." in done.stdout
