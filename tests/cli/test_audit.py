@@ -214,3 +214,10 @@ def test_the_page_gets_rows_findings_images_and_sources(
     assert facts["command"] == "dermdata audit demo"
     assert "duplicate-near" not in facts["checked"]
     json.dumps(facts)
+
+
+def test_every_code_says_what_to_do_in_a_line_of_80() -> None:
+    from dermdata.cli.audit_summary import INDENT, TODO
+
+    assert TODO.keys() == CODE_WORDS
+    assert max(len(INDENT + text) for text in TODO.values()) <= 80
