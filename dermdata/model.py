@@ -211,13 +211,14 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFacts:
-    """What an image file's bytes are: pixels, stored format, and why it cannot be decoded, if so."""
+    """What an image file's bytes are and look like, and why they cannot be decoded, if so."""
 
     format: str | None = None  # jpeg, png, tiff, …
     mode: str | None = None  # RGB, L, CMYK, …
     width: int | None = None  # pixels, as stored
     height: int | None = None
     problem: str | None = None  # None: decodes whole
+    phash: bytes | None = None  # 8 bytes; b"" of one colour all over; None: not looked at
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,8 +70,8 @@ class Folder:
         if checksum.of_chunks([data]) != receipt.contents_sha256:
             raise self.damaged(f"{path} was altered")
         rows = csv.reader(io.StringIO(data.decode(*ENCODING), newline=""), Tab)
-        next(rows)
-        return tuple(content_of(dict(zip(COLUMNS, row, strict=True))) for row in rows)
+        names = next(rows)
+        return tuple(content_of(dict(zip(names, row, strict=True))) for row in rows)
 
     def listed(self) -> Iterator[tuple[str, str]]:
         """Path and SHA-256 of each file, kept archives too, as `contents` would say; without holding the list."""

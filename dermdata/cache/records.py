@@ -9,8 +9,9 @@ from dermdata.model import Content, ImageFacts, Member
 
 COLUMNS = (
     "path", "role", "file", "size", "sha256", "member", "offset", "stored", "method", "crc32",
-    "format", "mode", "width", "height", "problem",
+    "format", "mode", "width", "height", "problem", "phash",
 )  # fmt: skip
+ONE_COLOUR = "-"  # in place of a perceptual hash
 # content, part: not verified; part: not complete; ranges: downloaded member by member, each by its CRC-32
 Recognized = Literal["checksum", "name", "content", "part", "ranges"]
 
@@ -114,15 +115,21 @@ def part_of(data: dict[str, Any] | None) -> Part | None:
 def row_of(content: Content) -> list[Any]:
     member, image = content.member, content.image or ImageFacts()
     place = [member.path, member.offset, member.stored, member.method, member.crc32] if member else [""] * 5
-    facts = [value if value is not None else "" for value in asdict(image).values()]
-    return [content.path, content.role, content.file, content.size, content.sha256, *place, *facts]
+    facts = asdict(image) | {"phash": image.phash and image.phash.hex()}
+    if image.phash == b"":
+        facts["phash"] = ONE_COLOUR
+    words = [value if value is not None else "" for value in facts.values()]
+    return [content.path, content.role, content.file, content.size, content.sha256, *place, *words]
 
 
 def content_of(row: Mapping[str, str]) -> Content:
+    """The content of its row; lists of before perceptual hashes have no column for them."""
     whole = {key: int(row[key]) for key in ("offset", "stored", "method", "crc32") if row[key]}
-    facts: dict[str, Any] = {name: row[name] or None for name in (one.name for one in fields(ImageFacts))}
+    facts: dict[str, Any] = {one.name: row.get(one.name) or None for one in fields(ImageFacts)}
     for key in ("width", "height"):
         facts[key] = int(facts[key]) if facts[key] else None
+    if phash := facts["phash"]:
+        facts["phash"] = b"" if phash == ONE_COLOUR else bytes.fromhex(phash)
     return Content(
         path=row["path"],
         role=row["role"],  # type: ignore[arg-type]  # written by us from a Content, under the receipt's hash

@@ -211,7 +211,7 @@ def conclude(errors: list[DermdataError], asked: int) -> None:
 
 def planned(state: State, dataset: "Dataset", wants: "Wants") -> "Plan":
     """The plan for one dataset, with the files that a look at sizes finds broken."""
-    from dermdata.fetch import plan
+    from dermdata.fetch import plan, unseen
     from dermdata.verify import verify
 
     folder = state.cache.folder(dataset)
@@ -222,7 +222,8 @@ def planned(state: State, dataset: "Dataset", wants: "Wants") -> "Plan":
         broken = [one.content for one in findings if one.content and one.status != "ok"]
         if any(one.path == folder.manifest.name and one.status != "ok" for one in findings):
             receipt = replace(receipt, manifest_sha256=None)
-    return plan(dataset, receipt, wants, state.library.digest(state.catalog[dataset.name]), broken)
+    digest = state.library.digest(state.catalog[dataset.name])
+    return plan(dataset, receipt, wants, digest, broken, unseen(folder) if receipt else ())
 
 
 def fetched(

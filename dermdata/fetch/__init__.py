@@ -5,13 +5,14 @@ run.py       carries it out; the ledger of what is whole
 ingest.py    one catalog file on its way into the cache
 assemble.py  tables and files become the manifest
 listing.py   entries whose files a host, or their table, lists
-mend.py      single broken files
+mend.py      single broken files; images that an older version did not look at
 partial.py   only the images of chosen rows; scene.py: the dataset as that sees it
 shelf.py     an archive by its directory; reach.py: members out of it by ranges
 rest.py      what a partial fetch left of an archive
 """
 
+from dermdata.fetch.mend import unseen
 from dermdata.fetch.plan import Plan, Wants, plan
 from dermdata.fetch.run import Outcome, Workshop, run
 
-__all__ = ["Outcome", "Plan", "Wants", "Workshop", "plan", "run"]
+__all__ = ["Outcome", "Plan", "Wants", "Workshop", "plan", "run", "unseen"]

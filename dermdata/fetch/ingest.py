@@ -12,7 +12,7 @@ from dermdata.cache import Fetched, Folder, Recognized
 from dermdata.checksum import Hasher, of_chunks, of_file
 from dermdata.errors import ArchiveRefused, ChecksumMismatch, SizeMismatch
 from dermdata.fetch import sums
-from dermdata.model import Content, File, Member, Request, Role, Unpack
+from dermdata.model import Content, File, ImageFacts, Member, Request, Role, Unpack
 from dermdata.progress import Progress
 from dermdata.transfer import Transfer
 from dermdata.transfer.address import shown
@@ -135,7 +135,7 @@ def room_taken(file: File, folder: Folder) -> int:
 def contents_of(file: File, taken: Taken, folder: Folder, jobs: int, progress: Progress) -> list[Content]:
     """The files that this one brings into the cache: its members, or itself."""
     if file.unpack is None:
-        facts = images.inspect(taken.path) if is_image(file.name) else None
+        facts = seen(taken.path) if is_image(file.name) else None
         path = taken.path.relative_to(folder.path).as_posix()
         return [
             Content(
@@ -158,7 +158,7 @@ def unpack(
             temporary,
             place=lambda name: place_of(name, file),
             jobs=jobs,
-            look=images.inspect,
+            look=seen,
             progress=lambda count: progress.advance(task, count),
         )
     progress.end(task, f"{len(found.contents):,} files")
@@ -174,6 +174,19 @@ def unpack(
         )
         for one in found.contents
     ]
+
+
+def seen(data: bytes | Path) -> ImageFacts:
+    """What an image is and looks like, from one decode."""
+    found = images.look(data)
+    return ImageFacts(
+        format=found.format,
+        mode=found.mode,
+        width=found.width,
+        height=found.height,
+        problem=found.problem,
+        phash=None if found.problem else found.phash or b"",
+    )
 
 
 @contextmanager

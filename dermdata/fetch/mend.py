@@ -1,6 +1,13 @@
-"""Fetches again just the files that are broken or missing: a member by one range, else its whole file."""
+"""Fetches again just the files that are broken or missing: a member by one range, else its whole file.
 
+And looks at images that an older version fetched, without fetching anything.
+"""
+
+import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from dermdata import archive, disk
@@ -8,6 +15,7 @@ from dermdata.cache import Folder
 from dermdata.checksum import of_chunks
 from dermdata.errors import ChecksumMismatch
 from dermdata.fetch import ingest
+from dermdata.fetch.interrupt import interruptible
 from dermdata.fetch.plan import Plan
 from dermdata.model import Content, Dataset, File, Member, Request
 from dermdata.progress import Progress
@@ -63,3 +71,36 @@ def require(content: Content, data: bytes) -> None:
             f"{content.path}: sha256 is {actual}, expected {content.sha256}",
             hint="the archive at the source has changed; `dermdata fetch --force` takes the new one",
         )
+
+
+def unseen(folder: Folder) -> list[Content]:
+    """The images that decode and of which an older version did not note what they look like.
+
+    None in a folder that cannot be written: there it could not be noted.
+    """
+    if not os.access(folder.path, os.W_OK):
+        return []
+    images = [one for one in folder.contents() if one.image and one.image.format and not one.image.problem]
+    return [one for one in images if one.image and one.image.phash is None]
+
+
+def looked_at(plan: Plan, folder: Folder, jobs: int, progress: Progress) -> Iterator[Content]:
+    """What an older version did not note of its images, from one decode of each that is as it was."""
+    if not plan.look:
+        return
+    task = f"{plan.dataset.name}: look at images"
+    progress.begin(task, len(plan.look), "images")
+    with interruptible(ThreadPoolExecutor(jobs)) as pool:
+        for content, found in zip(plan.look, pool.map(partial(look_at, folder), plan.look), strict=True):
+            progress.advance(task, 1)
+            if found:
+                yield found
+            else:
+                progress.say(f"{content.path} was altered; `dermdata verify --repair` fetches it again")
+    progress.end(task)
+
+
+def look_at(folder: Folder, content: Content) -> Content | None:
+    """The content with what its image looks like; None where the file is another one by now."""
+    data = (folder.path / content.path).read_bytes()
+    return replace(content, image=ingest.seen(data)) if of_chunks([data]) == content.sha256 else None

@@ -10,7 +10,7 @@ from dermdata.cache import Receipt
 from dermdata.cache.records import Asked, Part
 from dermdata.errors import ProblemsFound
 from dermdata.fetch.assemble import Built, assemble, harmonized, read_tables
-from dermdata.fetch.mend import mend
+from dermdata.fetch.mend import looked_at, mend
 from dermdata.fetch.plan import Plan, Wants
 from dermdata.fetch.run import Ledger, Outcome, Workshop
 from dermdata.fetch.scene import Scene, archives_of_images, archives_of_rows
@@ -83,6 +83,8 @@ def run_part(plan: Plan, ask: Ask, workshop: Workshop, before: Receipt | None) -
         choice = chosen(scene, ask, before)
         for content in mend(scene.plan, folder, workshop.transfer, workshop.resolve, workshop.progress):
             ledger.replace(content)
+        for content in looked_at(plan, folder, workshop.jobs, workshop.progress):
+            ledger.hold([content], 0)
         if choice.everything:
             return None
         scene.bring(choice.wanted)

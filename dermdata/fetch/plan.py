@@ -33,6 +33,7 @@ class Plan:
     wants: Wants
     download: tuple[File, ...]
     mend: tuple[Content, ...]  # single files to fetch again
+    look: tuple[Content, ...] = ()  # images that are here, of which it is not known what they look like
     have: tuple[Fetched, ...]
     build: bool  # the manifest is missing or would differ
     part: Part | None = None  # the only rows the manifest is to hold
@@ -53,9 +54,17 @@ class Plan:
 
 
 def plan(
-    dataset: Dataset, receipt: Receipt | None, wants: Wants, digest: str, broken: Collection[Content] = ()
+    dataset: Dataset,
+    receipt: Receipt | None,
+    wants: Wants,
+    digest: str,
+    broken: Collection[Content] = (),
+    unseen: Collection[Content] = (),
 ) -> Plan:
-    """Compare what is wanted with what the receipt says is there; `broken` files are fetched again."""
+    """Compare what is wanted with what the receipt says is there; `broken` files are fetched again.
+
+    `unseen` images, which an older version fetched, are only looked at.
+    """
     wanted = [file for file in dataset.files if file.fetch and file.role in wants.roles]
     if receipt is None or wants.force:
         return Plan(dataset=dataset, wants=wants, download=tuple(wanted), mend=(), have=(), build=True)
@@ -74,8 +83,19 @@ def plan(
     whole = tuple(one for one in receipt.files if one.name not in again)
     current = receipt.manifest_sha256 is not None and receipt.catalog_digest == digest
     part = None if wants.whole else receipt.part
-    build = bool(missing or mend) or not current or part != receipt.part
-    return Plan(dataset=dataset, wants=wants, download=missing, mend=mend, have=whole, build=build, part=part)
+    anew = {one.path for one in broken}
+    look = tuple(one for one in unseen if one.file not in again and one.path not in anew)
+    build = bool(missing or mend or look) or not current or part != receipt.part
+    return Plan(
+        dataset=dataset,
+        wants=wants,
+        download=missing,
+        mend=mend,
+        look=look,
+        have=whole,
+        build=build,
+        part=part,
+    )
 
 
 def is_had(file: File, fetched: Fetched | None) -> bool:

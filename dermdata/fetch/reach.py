@@ -8,13 +8,14 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from dermdata import archive, disk, images
+from dermdata import archive, disk
 from dermdata.archive.crew import Crew
 from dermdata.archive.landing import Landing
 from dermdata.cache import Folder
 from dermdata.cache.process import here
 from dermdata.checksum import of_chunks
 from dermdata.errors import ArchiveRefused, StorageError
+from dermdata.fetch import ingest
 from dermdata.fetch.shelf import Reach, Shelf, entry_of
 from dermdata.model import Content
 from dermdata.progress import Progress
@@ -128,7 +129,7 @@ def inflated(shelf: Shelf, read: archive.RangeReader, content: Content) -> bytes
 
 def seen(content: Content, data: bytes) -> Content:
     """The member with what only its bytes tell: SHA-256 and image header."""
-    return replace(content, sha256=of_chunks([data]), image=images.inspect(data) if content.image else None)
+    return replace(content, sha256=of_chunks([data]), image=ingest.seen(data) if content.image else None)
 
 
 def already(content: Content, folder: Folder) -> Content | None:

@@ -16,7 +16,7 @@ from dermdata.errors import CacheDamaged, DermdataError, NetworkError, NotTheFil
 from dermdata.fetch import ingest
 from dermdata.fetch.assemble import Library, assemble
 from dermdata.fetch.interrupt import interruptible
-from dermdata.fetch.mend import mend
+from dermdata.fetch.mend import looked_at, mend
 from dermdata.fetch.plan import ALWAYS, Plan
 from dermdata.fetch.rest import rest
 from dermdata.model import Content, Dataset, File, Request
@@ -73,6 +73,8 @@ def run(plan: Plan, workshop: Workshop, bring: "Bring | None" = None) -> Outcome
         (bring or download)(plan, folder, workshop, ledger)
         for content in mend(plan, folder, workshop.transfer, workshop.resolve, workshop.progress):
             ledger.replace(content)
+        for content in looked_at(plan, folder, workshop.jobs, workshop.progress):
+            ledger.hold([content], 0)
     except BaseException:
         with suppress(StorageError):  # a full disk takes no note; what filled it says more
             ledger.save()  # what is whole is noted even when something else failed
@@ -203,7 +205,7 @@ class Ledger:
             return [one for one in self._contents.values() if one.file == name]
 
     def hold(self, found: list[Content], moved: int) -> None:
-        """Note members of an archive that itself does not come, and the bytes they cost."""
+        """Note files that come without their archive, or are looked at, and the bytes they cost."""
         with self._lock:
             self._contents |= {one.path: one for one in found}
             self.changed = self.changed or bool(found)

@@ -194,6 +194,7 @@ def image_columns(found: Sequence[Content | None], problems: Sequence[str | None
         "format": pa.array([one.format if one else None for one in facts], pa.string()).cast(WORDS),
         "mode": pa.array([one.mode if one else None for one in facts], pa.string()).cast(WORDS),
         "image_problem": pa.array(problems, pa.string()),
+        "phash": pa.array([one.phash or None if one else None for one in facts], SCHEMA.field("phash").type),
     }
 
 

@@ -29,7 +29,7 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("format", WORDS, "jpeg, png, tiff, …"),
     ("mode", WORDS, "stored colour mode: RGB, L, CMYK, …"),
     ("image_problem", TEXT, "why the image is missing or cannot be decoded; null when it decodes whole"),
-    ("phash", pa.binary(8), "64-bit perceptual hash of the decoded image"),
+    ("phash", pa.binary(8), "64-bit perceptual hash of the decoded image; null where it is of one colour"),
     ("modality", WORDS, " | ".join(MODALITY)),
     ("patient_id", TEXT, "grouping key dataset/…; ISIC's IP_ ids stay as they are"),
     ("lesion_id", TEXT, "grouping key dataset/…; ISIC's IL_ ids stay as they are"),

@@ -8,7 +8,7 @@ import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from dermdata import checksum, disk, images
+from dermdata import checksum, disk
 from dermdata.archive.landing import Landing
 from dermdata.cache import Folder
 from dermdata.errors import ArchiveRefused
@@ -110,7 +110,7 @@ class Bringer:
             size=len(data),
             sha256=hashlib.sha256(data).hexdigest(),
             member=member,
-            image=images.inspect(data) if ingest.is_image(piece.official) else None,
+            image=ingest.seen(data) if ingest.is_image(piece.official) else None,
         )
 
 
