@@ -93,6 +93,14 @@ def test_no_address_of_what_may_not_be_passed_on(cli: Callable[..., Any]) -> Non
     assert made["url"] == CATALOG["ddi"].homepage
 
 
+def test_a_model_is_no_dataset(cli: Callable[..., Any]) -> None:
+    """It is not described as one."""
+    name = next(name for name in CATALOG if CATALOG[name].kind == "model")
+    answer = cli("info", name, "--format", "croissant")
+    assert (answer.code, answer.out) == (2, "")
+    assert f"{name} is a model" in answer.err
+
+
 def test_nobody_is_asked(cli: Callable[..., Any]) -> None:
     """An address that only the host can tell is left out, offline as well as online."""
     one, other = (

@@ -90,6 +90,8 @@ def as_croissant(state: State, dataset: "Dataset") -> dict[str, Any]:
     """The entry as JSON-LD; no host is asked, so addresses that only hosts can tell are left out."""
     from dermdata.croissant import of_entry
 
+    if dataset.kind == "model":
+        raise UsageError(f"{dataset.name} is a model: Croissant describes datasets", hint="--format json")
     found = {file.name: address(state, dataset, file) for file in dataset.files}
     return of_entry(dataset, {name: url for name, url in found.items() if url})
 

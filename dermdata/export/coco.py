@@ -6,7 +6,7 @@
 `file_name` is the name in that folder, so torchvision's CocoDetection takes the two paths as they stand here.
 Images are links or copies as with imagefolder. Categories are the classes (`label` from --labels, else
 `diagnosis`) by name from 1, then the structures of `masks`; a part numbers them as the whole manifest does. Where no
-row has a class, masks are of the category `lesion`; where others have one, a row without is left out, since an
+row has a class, lesion masks are of the category `lesion`; where others have one, a row without is left out, since an
 image whose lesion has no name would be learned as background.
 
 A mask is one annotation (parts of it that do not touch are not told apart), a compressed run-length code
@@ -53,7 +53,7 @@ from dermdata.images import inspect
 FORM, LAYOUT = "coco", "1"
 LESION, STRUCTURE = "lesion", "structure"  # categories and supercategories of our own
 NO_SIZE = "its width and height cannot be read"
-BARE = "images without an annotation: their class stands in categories_of_image only"
+BARE = "images without an annotation (what is known of their class is in categories_of_image)"
 SOFT = "masks of more than two values: what is at least half as bright as the brightest pixel is inside"
 
 
@@ -150,7 +150,7 @@ def decided(job: Job) -> Work:
     job, found, stored = with_sizes(job)
     divided = parts.split_parts(job.table)
     named = names.unique([names.safe(one.name) for one in divided], [one.name for one in divided])
-    named_masks = covers.of(job, LESION)
+    named_masks = covers.of(job, len(classes_of(job)))
     homes = [
         home(replace(job, table=job.table.take(pa.array(part.rows))), name if part.name else "",
              *(parts.picked(values, part.rows) for values in (found, stored, named_masks)))
@@ -246,9 +246,16 @@ def head(job: Job) -> Mapping[str, Any]:
     return {"info": info, "licenses": licences, "categories": list(categories(job))}
 
 
+def classes_of(job: Job) -> list[tuple[str, str]]:
+    """The classes of lesions and where they come from; structures are numbered after them."""
+    if job.classes or (job.structures and not job.lesions):
+        return [(name, job.label) for name in job.classes]
+    return [(LESION, LESION)]
+
+
 def categories(job: Job) -> Iterator[dict[str, Any]]:
-    named = [(name, job.label) for name in job.classes] or [(LESION, LESION)]
-    for number, (name, above) in enumerate([*named, *((one, STRUCTURE) for one in job.structures)], 1):
+    named = [*classes_of(job), *((one, STRUCTURE) for one in job.structures)]
+    for number, (name, above) in enumerate(named, 1):
         yield {"id": number, "name": name, "supercategory": above}
 
 

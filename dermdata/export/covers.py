@@ -5,13 +5,12 @@ from dermdata.export.annotations import Cover
 from dermdata.export.job import Job
 
 
-def of(job: Job, lesion: str) -> list[list[Cover]]:
-    """Each row's masks: the lesion's in the row's class (in `lesion` where there are no classes), then each structure's."""
+def of(job: Job, after: int) -> list[list[Cover]]:
+    """Each row's masks: the lesion's in the row's class (else in the first), then structures' from `after` on."""
     table = job.table
     numbers = classes.numbers(classes.words(table, job.label), job.classes)
     lesions = leftout.text(table, "mask_path").to_pylist()
     there = pictures.masks(table, job)
-    after = len(job.classes or (lesion,))
     place = {name: after + number for number, name in enumerate(job.structures, 1)}
     further = further_masks(job)
     return [

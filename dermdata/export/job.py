@@ -33,8 +33,9 @@ class Job:
         default_factory=dict
     )  # what the catalog says of the rows' datasets
     progress: Progress = field(default_factory=Silent)
-    label: str = ""  # the column of the classes; found by `prepared`, as the three below
+    label: str = ""  # the column of the classes; found by `prepared`, as the four below
     classes: tuple[str, ...] = ()  # of the whole manifest: a part numbers its classes as the whole does
+    lesions: bool = False  # whether any row of the whole manifest has a lesion mask
     structures: tuple[str, ...] = ()  # that `masks` outlines, of the whole manifest as well
     left: pa.Table = field(
         default_factory=lambda: leftout.NONE
@@ -77,6 +78,7 @@ def prepared(job: Job) -> Job:
         job,
         label=label,
         classes=classes.named(job.table, label),
+        lesions=structures.has_lesions(job.table),
         structures=structures.named(job.table),
     )
     if job.split is not None:

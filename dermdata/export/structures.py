@@ -1,7 +1,11 @@
-"""The further masks of a manifest: which structures it outlines beside the lesion."""
+"""What a manifest has masks of: the lesion, and which structures beside it."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+
+def has_lesions(table: pa.Table) -> bool:
+    return "mask_path" in table.column_names and table["mask_path"].null_count < table.num_rows
 
 
 def named(table: pa.Table) -> tuple[str, ...]:

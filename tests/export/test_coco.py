@@ -24,6 +24,7 @@ from dermdata import export
 from dermdata.errors import UsageError
 from dermdata.export import annotations, rle
 from dermdata.export.annotations import Cover, Document, Picture
+from dermdata.export.coco import BARE
 from dermdata.export.outlines import EMPTY, OTHER_SIZE, Outline, Task, outlined
 from dermdata.progress import Silent
 from export.conftest import MakeJob
@@ -229,6 +230,14 @@ def test_where_no_row_has_a_class_masks_are_lesions(written: Any, root: Path) ->
     assert (file["annotations"][0]["category_id"], file["images"][0]["categories_of_image"]) == (1, [])
 
 
+def test_where_only_structures_are_outlined_there_is_no_lesion(written: Any, root: Path) -> None:
+    """No category that no mask can have."""
+    mask = drawn(root, "s.png", blob(6, 5))
+    _, file = written([covered(root, 0, diagnosis=None, mask_path=None, masks=[("streaks", mask)])])
+    assert [(one["id"], one["name"]) for one in file["categories"]] == [(1, "streaks")]
+    assert [one["category_id"] for one in file["annotations"]] == [1]
+
+
 def test_a_row_without_a_class_is_left_out_where_others_have_one(written: Any, root: Path) -> None:
     """A lesion without a name would be learned as background."""
     told, file = written([covered(root, 0), covered(root, 1, diagnosis=None)])
@@ -241,7 +250,7 @@ def test_an_image_without_mask_has_a_class_and_no_annotation(written: Any, root:
     told, file = written([covered(root, 0, mask_path=None), covered(root, 1)])
     assert [one["categories_of_image"] for one in file["images"]] == [[2], [1]]
     assert [one["image_id"] for one in file["annotations"]] == [2]
-    assert told == {"images without an annotation: their class stands in categories_of_image only": 1}
+    assert list(told.items()) == [(BARE, 1)]
 
 
 def test_masks_that_cannot_be_used_are_left_out_and_told(written: Any, root: Path) -> None:
