@@ -1,10 +1,10 @@
 """The audit's page: what is in the set, what is wrong with it, and where it comes from."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from dermdata.finding import Finding
 from dermdata.projection import words_of
@@ -49,7 +49,7 @@ def audit_page(
         "heat": holdings.heat_map(table, names),
         "ages": charts.histogram(holdings.ages(table)),
         "counted": counted(table, names),
-        "samples": samples(table, names),
+        **samples(table, names),
         "album": Album(look, ROOM_OF_FINDINGS),
         "gallery": Album(look, ROOM_OF_SAMPLES),
         "sources": sources,
@@ -82,22 +82,21 @@ def counted(table: pa.Table, names: Mapping[str, str]) -> list[tuple[str, tuple[
     return found
 
 
-def samples(table: pa.Table, names: Mapping[str, str]) -> list[tuple[str, int, tuple[problems.Subject, ...]]]:
-    """Each class with its number of images and a few that have a file, the commonest first."""
+def samples(table: pa.Table, names: Mapping[str, str]) -> dict[str, Any]:
+    """The commonest classes, each with its number of images and a few that have a file; how many are left out."""
     columns = [words_of(table, name).to_pylist() for name in ("key", "path", "image_problem")]
     classes = holdings.words(table, holdings.column_of_classes(table), names)
-    sizes = pc.value_counts(pa.array(classes, pa.string())).to_pylist()
     there: dict[str | None, list[str]] = {}
     for name, key, path, problem in zip(classes, *columns, strict=True):
-        if path and not problem and key:
+        if key and path and not problem:
             there.setdefault(name, []).append(key)
-    ranked = sorted(sizes, key=lambda one: (one["values"] is None, -one["counts"], str(one["values"])))
-    picked = {
-        one["values"]: sampled(there.get(one["values"], ()), SAMPLES)
-        for one in ranked[: holdings.MOST_CLASSES]
-    }
+    sizes = Counter(classes)
+    ranked = sorted(sizes, key=lambda name: (name is None, -sizes[name], str(name)))
+    picked = {name: sampled(there.get(name, ()), SAMPLES) for name in ranked[: holdings.MOST_CLASSES]}
     known = problems.subjects(table, {key for keys in picked.values() for key in keys}, names)
-    return [
-        (one["values"] or NOT_STATED, one["counts"], tuple(known[key] for key in picked[one["values"]]))
-        for one in ranked[: holdings.MOST_CLASSES]
-    ]
+    return {
+        "samples": [
+            (name or NOT_STATED, sizes[name], [known[key] for key in keys]) for name, keys in picked.items()
+        ],
+        "unsampled": len(ranked) - len(picked),
+    }

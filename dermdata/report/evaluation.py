@@ -75,7 +75,7 @@ def evaluation_page(result: Mapping[str, Any], facts: Mapping[str, Any]) -> Iter
         "metrics": found,
         "overall": [one for one in found if one.overall],
         "grouped": [one for one in found if one.groups],
-        "gaps": [gap(one, names) for one in result.get("gaps") or ()],
+        "gaps": [gap(one, groups_too_small(result), names) for one in result.get("gaps") or ()],
         "gap_scale": gap_scale(result.get("gaps") or ()),
         "too_small": [too_small(one, names) for one in result.get("too_small") or ()],
         "confusion": confusion(result.get("confusion"), names),
@@ -103,11 +103,15 @@ def title(metric: str) -> str:
 
 def metrics(result: Mapping[str, Any], names: Mapping[str, str]) -> tuple[Metric, ...]:
     """The items by metric, in their order; groups in theirs."""
-    small = {(one.get("by"), one.get("value")) for one in result.get("too_small") or ()}
+    small = groups_too_small(result)
     by_metric: dict[str, list[Item]] = {}
     for item in result.get("items") or ():
         by_metric.setdefault(item["metric"], []).append(item)
     return tuple(metric(name, items, small, names) for name, items in by_metric.items())
+
+
+def groups_too_small(result: Mapping[str, Any]) -> set[tuple[Any, Any]]:
+    return {(one.get("by"), one.get("value")) for one in result.get("too_small") or ()}
 
 
 def metric(name: str, items: Sequence[Item], small: set[tuple[Any, Any]], names: Mapping[str, str]) -> Metric:
@@ -153,9 +157,10 @@ def finite(number: Any) -> float | None:
     return float(number) if isinstance(number, (int, float)) and isfinite(number) else None
 
 
-def gap(item: Item, names: Mapping[str, str]) -> dict[str, Any]:
-    """A gap with its groups in words; `sure` where its interval excludes none."""
+def gap(item: Item, small: set[tuple[Any, Any]], names: Mapping[str, str]) -> dict[str, Any]:
+    """A gap with its groups in words; `sure` where its interval excludes none and both groups are large enough."""
     low, high = finite(item.get("low")), finite(item.get("high"))
+    is_small = bool({(item["by"], item.get(end)) for end in ("worst", "best")} & small)
     return {
         "by": item["by"],
         "metric": title(item["metric"]),
@@ -164,7 +169,8 @@ def gap(item: Item, names: Mapping[str, str]) -> dict[str, Any]:
         "gap": finite(item.get("gap")),
         "low": low,
         "high": high,
-        "sure": low is not None and low > 0,
+        "small": is_small,
+        "sure": low is not None and low > 0 and not is_small,
     }
 
 

@@ -49,7 +49,6 @@ class HeatMap:
     columns: tuple[str, ...]
     rows: tuple[HeatRow, ...]
     totals: tuple[int, ...]  # per column
-    left_out: int = 0  # classes that are counted together in the last row
 
 
 def column_of_classes(table: pa.Table) -> str:
@@ -70,6 +69,7 @@ def bars(values: Iterable[str | None], most: int = MOST_BARS) -> tuple[Bar, ...]
     counts = Counter(values)
     images, silent = counts.total() or 1, counts.pop(None, 0)
     ranked = sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))
+    most += len(ranked) == most + 1  # one word of its own takes no more room than "1 others"
     rest = ranked[most:]
     found = [Bar(word=str(word), count=n, share=n / images) for word, n in ranked[:most]]
     if rest:
@@ -113,8 +113,9 @@ def heat_map(table: pa.Table, names: Mapping[str, str]) -> HeatMap | None:
     ranked = sorted(classes, key=lambda word: (word is None, -classes[word], str(word)))
     columns = columns_of(scale, {tone for tone in tones if tone})
     columns = (*columns, None) if None in tones else columns
-    groups = [(word or NOT_STATED, [word]) for word in ranked[:MOST_CLASSES]]
-    if rest := ranked[MOST_CLASSES:]:
+    most = MOST_CLASSES + (len(ranked) == MOST_CLASSES + 1)
+    groups = [(word or NOT_STATED, [word]) for word in ranked[:most]]
+    if rest := ranked[most:]:
         groups.append((f"{len(rest):,} {SEVERAL}", rest))
     counts = [(name, [sum(cells[one, tone] for one in group) for tone in columns]) for name, group in groups]
     return HeatMap(
@@ -122,7 +123,6 @@ def heat_map(table: pa.Table, names: Mapping[str, str]) -> HeatMap | None:
         columns=tuple(tone or NOT_STATED for tone in columns),
         rows=shaded(counts),
         totals=tuple(map(sum, zip(*(row for _, row in counts), strict=True))),
-        left_out=len(rest),
     )
 
 

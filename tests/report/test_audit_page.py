@@ -185,6 +185,13 @@ def test_bars_put_the_rest_in_one_and_what_is_not_stated_last() -> None:
     assert sum(bar.share for bar in found) == pytest.approx(1)
 
 
+def test_a_single_word_is_never_called_others() -> None:
+    assert [bar.word for bar in bars("aaabbc", most=2)] == ["a", "b", "c"]
+    found = heat_map(rows(61, diagnosis_name=[f"c{n:02}" for n in range(61)]), {})
+    assert found is not None
+    assert found.rows[-1].word == "c60"
+
+
 def test_samples_of_each_class_without_those_that_cannot_be_shown() -> None:
     table = rows(9, image_problem=[None, None, None, "truncated", *[None] * 5])
     text = page(table, [])
@@ -192,6 +199,12 @@ def test_samples_of_each_class_without_those_that_cannot_be_shown() -> None:
     assert [re.findall(r"<code>demo/(r\d+)</code>", strip) for strip in strips][-1] != []
     assert "demo/r003" not in "".join(strips)
     assert len(strips) == 3
+
+
+def test_classes_without_samples_are_counted() -> None:
+    text = page(rows(65, diagnosis_name=[f"c{n:02}" for n in range(65)]), [], look=lambda _: None)
+    assert text.count('<section class="strip">') == 60
+    assert "5 smaller classes are not shown." in text
 
 
 # ------------------------------------------------------------------ where it comes from

@@ -82,8 +82,14 @@ def test_groups_are_called_what_people_call_them() -> None:
 
 
 def test_a_gap_is_bold_where_its_interval_excludes_none() -> None:
-    shown = table_of(page(), "Gaps between groups")
+    shown = table_of(page(too_small=[]), "Gaps between groups")
     assert re.findall(r'<tr class="overall"><th scope="row">(\w+)', shown) == ["fitzpatrick"]
+
+
+def test_a_gap_to_a_group_that_is_too_small_is_no_claim() -> None:
+    shown = table_of(page(), "Gaps between groups")
+    assert 'class="overall"' not in shown
+    assert shown.count("too small") == 1
 
 
 def test_rows_of_the_confusion_are_the_truth() -> None:
