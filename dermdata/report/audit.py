@@ -71,13 +71,13 @@ def summary(table: pa.Table, sources: Sequence[origin.Source]) -> dict[str, int 
 
 def counted(table: pa.Table, names: Mapping[str, str]) -> list[tuple[str, tuple[holdings.Bar, ...]]]:
     """The columns that are told as bars, by their title."""
-    found = []
+    found, labels = [], set(names.values())
     for name, title in COUNTED:
         words = holdings.words(table, name, names)
         if name in OPTIONAL and not any(words):
             continue
-        if name == "body_site":
-            words = [word and word.replace("-", " ") for word in words]
+        if name == "body_site":  # an id reads as words where no label is given
+            words = [word.replace("-", " ") if word and word not in labels else word for word in words]
         found.append((title, holdings.bars(words)))
     return found
 

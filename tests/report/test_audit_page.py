@@ -185,6 +185,12 @@ def test_bars_put_the_rest_in_one_and_what_is_not_stated_last() -> None:
     assert sum(bar.share for bar in found) == pytest.approx(1)
 
 
+def test_sites_are_called_by_their_label_or_read_as_words() -> None:
+    text = page(rows(2, body_site=["trunk-upper-back", "x-y"]), [], {"names": {"x-y": "Nose-bridge"}})
+    assert ">trunk upper back</th>" in text
+    assert ">Nose-bridge</th>" in text
+
+
 def test_a_single_word_is_never_called_others() -> None:
     assert [bar.word for bar in bars("aaabbc", most=2)] == ["a", "b", "c"]
     found = heat_map(rows(61, diagnosis_name=[f"c{n:02}" for n in range(61)]), {})

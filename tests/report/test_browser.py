@@ -231,6 +231,7 @@ def test_findings_are_filtered_by_text_code_and_level(reader: Reader) -> None:
     reader.press("DEMO/P1 ")
     assert reader.shown() == ["leak-patient"]
     assert reader.all("#shown")[0].text == "1 of 8 findings shown"
+    assert [one.get_dom_attribute("id") for one in reader.all(".chapter") if one.is_displayed()] == ["leaks"]
     reader.press(Keys.BACKSPACE * 8)
     reader.tab_to("#code")
     reader.press("duplicate-n")

@@ -46,6 +46,7 @@
     const findings = all("article.finding").map((element) => ({
       element, words: element.textContent.toLowerCase(), level: element.dataset.level, code: element.dataset.code,
     }));
+    const chapters = all(".chapter");
     const apply = () => {
       const text = one("text").value.trim().toLowerCase();
       const code = one("code").value;
@@ -55,6 +56,10 @@
         const fits = levels.has(finding.level) && (!code || finding.code === code) && finding.words.includes(text);
         show(finding.element, fits);
         count += fits;
+      });
+      // a chapter without a match would look as if nothing had been found
+      chapters.forEach((chapter) => {
+        show(chapter, count === findings.length || all("article.finding:not([hidden])", chapter).length > 0);
       });
       one("shown").textContent = `${count} of ${findings.length} findings shown`;
     };
