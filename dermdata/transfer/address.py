@@ -91,6 +91,8 @@ def next_hop(network: Network, hop: Hop, location: str, peer: str | None) -> Hop
     trusted = network.allow_private or rewritten or (peer is not None and is_private(peer))
     if not trusted and _private_name(origin(asked)[1]):
         raise private(shown(asked))
+    if not rewritten and _link_local(origin(asked)[1]):  # where a cloud machine keeps its credentials
+        raise BadRedirect(f"{host_of(hop.asked)} redirects to the link-local address {shown(asked)}")
     return Hop(meant=meant, asked=asked, public_only=not trusted)
 
 
@@ -99,6 +101,14 @@ def private(where: str) -> BadRedirect:
         f"a public host redirects to the private address {where}",
         hint="if that network is yours, point the file there with --rewrite or a --mirror",
     )
+
+
+def _link_local(host: str) -> bool:
+    try:
+        parsed = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return bool((getattr(parsed, "ipv4_mapped", None) or parsed).is_link_local)
 
 
 def is_private(address: str) -> bool:

@@ -200,10 +200,12 @@ PUBLIC = "8.8.8.8"
         ("https://a.example/", "https://a b/", PUBLIC),
         ("https://a.example/", "https://[::token", PUBLIC),
         ("https://127.0.0.1/", "http://127.0.0.1/", "127.0.0.1"),
+        ("http://127.0.0.1/", "http://169.254.169.254/latest/meta-data", "127.0.0.1"),
+        ("http://10.0.0.1/", "http://[::ffff:169.254.169.254]/", "10.0.0.1"),
     ],
 )
 def test_redirects_that_are_refused(start: str, location: str, peer: str | None) -> None:
-    """Downgrades, other schemes, private addresses."""
+    """Downgrades, other schemes, private addresses; link-local ones from everywhere."""
     with pytest.raises(BadRedirect):
         next_hop(NETWORK, first_hop(NETWORK, start), location, peer)
 
