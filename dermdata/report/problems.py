@@ -124,7 +124,11 @@ class Chapter:
     family: Family
     problems: tuple[Problem, ...]
     counts: Mapping[str, int]
-    checked: bool
+    unchecked: tuple[str, ...]  # codes that nobody looked for
+
+    @property
+    def checked(self) -> bool:
+        return len(self.unchecked) < len(self.family.codes)
 
     @property
     def left_out(self) -> int:
@@ -138,16 +142,17 @@ def chapters(table: pa.Table, findings: Sequence[Finding], facts: Mapping[str, A
     made = list(written(kept, subjects(table, keys, facts.get("names", {}))))
     counts = Counter(one.code for one in findings)
     familiar = {code for family in FAMILIES for code in family.codes}
+    checked = facts.get("checked", familiar)
     found = []
     for family in FAMILIES:
         strange = sorted(counts.keys() - familiar) if family is FAMILIES[-1] else []
-        codes, checked = (*family.codes, *strange), facts.get("checked")
+        codes = (*family.codes, *strange)
         found.append(
             Chapter(
                 family=family,
                 problems=tuple(one for one in made if one.code in codes),
                 counts={code: counts[code] for code in codes if counts[code]},
-                checked=checked is None or bool(set(codes) & set(checked)),
+                unchecked=tuple(code for code in family.codes if code not in checked),
             )
         )
     return tuple(found)

@@ -96,6 +96,7 @@ def test_none_found_is_not_the_same_as_not_looked_for() -> None:
     text = page(findings=[], facts={"checked": ["image-unreadable", "leak-image"]})
     assert text.count("None found.") == 2
     assert text.count("Not looked for in this audit.") == 4
+    assert "Not looked for: leak-patient, leak-lesion." in text
 
 
 def test_copies_stand_side_by_side_with_label_and_part() -> None:
