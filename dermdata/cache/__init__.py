@@ -29,6 +29,7 @@ from dermdata.cache.records import Fetched, Receipt, Recognized
 from dermdata.cache.share import Sharing
 from dermdata.cache.sweep import Leftover, superfluous, temporaries
 from dermdata.cache.usage import Usage, in_all, usage
+from dermdata.layout import version_folder, version_slug
 from dermdata.model import Dataset
 
 __all__ = [
@@ -60,8 +61,7 @@ class Cache:
         return self.folder_of(dataset.name, dataset.version)
 
     def folder_of(self, name: str, version: str | None) -> Folder:
-        leaf = version_slug(version)
-        return Folder(self.root / "datasets" / name / leaf, name, version)
+        return Folder(version_folder(self.root, name, version), name, version)
 
     def folders(self) -> Iterator[Folder]:
         """Every dataset version that has a receipt, by name."""
@@ -128,9 +128,3 @@ class Cache:
             return [one for room in rooms for one in temporaries(room, older_than, deep=False)]
         found = list(temporaries(self.root / "datasets" / name, older_than))
         return found + [one for folder in self.versions(name) for one in superfluous(folder, place)]
-
-
-def version_slug(version: str | None) -> str:
-    """A folder name for a publisher's version."""
-    kept = "".join(char if char.isalnum() or char in ".-_" else "_" for char in version or "")
-    return kept.lstrip(".") or "unversioned"

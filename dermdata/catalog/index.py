@@ -1,7 +1,7 @@
 """The compiled catalog: JSON that answers `list` without parsing TOML, rebuilt when a file changes.
 
 The first line is what `list` needs; the entries follow as one text, cut into pieces but not parsed before
-one of them is asked for.
+one of them is asked for. What rooms above make of the catalog's files is kept in the same form (`Catalog.kept`).
 """
 
 import itertools
@@ -15,8 +15,9 @@ from typing import Any
 from dermdata import __version__
 
 Item = dict[str, Any]
-SCHEMA = 3
-PARTS = {"fingerprint": list, "items": list, "lengths": dict, "aliases": dict, "broken": dict}
+SCHEMA = 4
+KEPT = {"fingerprint": list, "lengths": dict}
+PARTS = {**KEPT, "items": list, "aliases": dict, "broken": dict}
 LAYOUT = ("dataset.toml", "labels.tsv", "files.tsv")
 
 
@@ -24,7 +25,7 @@ def fingerprint(roots: Sequence[Path]) -> list[list[Any]]:
     """Path, modification time and size of every catalog file: equal fingerprints, equal content."""
     seen: list[list[Any]] = [[SCHEMA, __version__]]
     for root in roots:
-        for folder, names in (("datasets", LAYOUT), ("models", None)):
+        for folder, names in (("datasets", LAYOUT), ("models", None), ("vocabulary", None)):
             seen += stamps(root / folder, names)
     return seen
 
@@ -46,7 +47,7 @@ def stamps(folder: Path, names: Iterable[str] | None) -> list[list[Any]]:
     return found
 
 
-def load(path: Path, stamp: list[list[Any]]) -> dict[str, Any] | None:
+def load(path: Path, stamp: list[list[Any]], parts: Mapping[str, type] = PARTS) -> dict[str, Any] | None:
     """The index if it is there, whole and of these files; None when it must be built again.
 
     A file changed in the same tick of the clock as the index was written cannot be told from an unchanged
@@ -57,7 +58,7 @@ def load(path: Path, stamp: list[list[Any]]) -> dict[str, Any] | None:
         index = json.loads(head)
     except (OSError, ValueError, RecursionError):
         return None  # absent or torn: it is only a copy, so it is made again
-    whole = isinstance(index, dict) and all(isinstance(index.get(key), kind) for key, kind in PARTS.items())
+    whole = isinstance(index, dict) and all(isinstance(index.get(key), kind) for key, kind in parts.items())
     younger = all(changed < written for _, changed, _ in stamp[1:])
     if not whole or not younger or index["fingerprint"] != stamp:
         return None

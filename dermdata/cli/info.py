@@ -11,10 +11,12 @@ import typer
 from dermdata.cli.complete import dataset_names
 from dermdata.cli.output import size, visible
 from dermdata.cli.state import State, state_of
+from dermdata.cli.words import card_rows, labels_of
 from dermdata.errors import UsageError
+from dermdata.layout import cached_names, version_folder
 
 if TYPE_CHECKING:
-    from dermdata.model import Dataset, File, Label
+    from dermdata.model import Dataset, File
 
 app = typer.Typer(add_completion=False)
 WIDTH = 80
@@ -39,7 +41,7 @@ def info(
 ) -> None:
     """One card: what it is, licence, access, files, labels, known problems, citation."""
     state = state_of(ctx)
-    dataset = state.catalog[name]
+    dataset = state.catalog.outline(name) if form == "text" else state.catalog[name]
     if form == "bibtex":
         if not dataset.citation.bibtex:
             raise UsageError(
@@ -60,24 +62,14 @@ def info(
         sys.stdout.write(f"{visible(line)}\n")
 
 
-def labels_of(state: State, dataset: "Dataset") -> list["Label"]:
-    """The crosswalk rows of the entry, of the fields its table uses first."""
-    from dermdata.labels import parse_labels
-
-    rows: list[Label] = []
-    for path in state.catalog.labels_files(dataset.name):
-        rows += parse_labels(path.read_text(encoding="utf-8"), str(path))
-    return rows
-
-
 def as_item(state: State, dataset: "Dataset") -> dict[str, Any]:
     """The entry as one object, its label words with what they map to."""
     facts = asdict(dataset)
     facts["labels"] = [
         {**asdict(label), "count": dataset.counts.labels.get(label.raw_label)}
-        for label in labels_of(state, dataset)
+        for label in labels_of(state.catalog, dataset.name)
     ]
-    facts["cached"] = dataset.name in state.cache.cached_names()
+    facts["cached"] = dataset.name in cached_names(state.settings.cache)
     if not dataset.license.link_may_be_shared:
         facts["files"] = []
     return {key: facts[key] for key in KEYS} | {
@@ -120,10 +112,7 @@ def card(state: State, dataset: "Dataset", facts: bool) -> Iterator[str]:
     yield from field("modality", ", ".join(dataset.modalities))
     yield from field("tasks", ", ".join(dataset.tasks))
     yield from field("counts", counts(dataset))
-    yield from field(
-        "cached",
-        str(state.cache.folder(dataset).path) if dataset.name in state.cache.cached_names() else "no",
-    )
+    yield from field("cached", place(state, dataset))
     yield from field("seed list", dataset.seed_claim)
     yield from rights(dataset)
     yield from access(dataset)
@@ -165,13 +154,20 @@ def listing(title: str, lines: Any) -> Iterator[str]:
             yield from wrapped(line, "  ", "    ")
 
 
+def place(state: State, dataset: "Dataset") -> str:
+    cache = state.settings.cache
+    return (
+        str(version_folder(cache, dataset.name, dataset.version))
+        if dataset.name in cached_names(cache)
+        else "no"
+    )
+
+
 def counts(dataset: "Dataset") -> str:
-    numbers = asdict(dataset.counts)
-    words = [
-        f"{numbers[key]:,} {key}"
-        for key in ("images", "lesions", "patients", "cases", "masks")
-        if numbers[key]
-    ]
+    numbers = {
+        key: getattr(dataset.counts, key) for key in ("images", "lesions", "patients", "cases", "masks")
+    }
+    words = [f"{number:,} {key}" for key, number in numbers.items() if number]
     splits = ", ".join(f"{part} {count:,}" for part, count in dataset.counts.splits.items())
     return ", ".join(words) + (f" (official split: {splits})" if splits else "")
 
@@ -225,21 +221,21 @@ def size_of(file: "File") -> str:
 
 
 def labels(state: State, dataset: "Dataset") -> Iterator[str]:
-    rows = labels_of(state, dataset)
+    rows = card_rows(state.catalog, dataset.name)
     if not rows:
         return
     yield ""
     yield "Labels"
-    width = min(32, max(len(row.raw_label) for row in rows[:MANY_LABELS]))
-    for row in rows[:MANY_LABELS]:
-        count = dataset.counts.labels.get(row.raw_label)
+    width = min(32, max(len(raw) for raw, _, _ in rows[:MANY_LABELS]))
+    for raw, predicate, concept in rows[:MANY_LABELS]:
+        count = dataset.counts.labels.get(raw)
         number = f"{count:>7,}" if count is not None else " " * 7
-        sign = "=" if row.predicate == "exactMatch" else "<" if row.predicate == "broadMatch" else "~"
-        line = f"  {row.raw_label:<{width}} {number}  {sign} {row.concept}"
+        sign = "=" if predicate == "exactMatch" else "<" if predicate == "broadMatch" else "~"
+        line = f"  {raw:<{width}} {number}  {sign} {concept}"
         if len(line) <= WIDTH:
             yield line
         else:  # a long word stands alone, what it means under it
-            yield from wrapped(row.raw_label, "  ", "  ")
-            yield f"  {'':<{width}} {number}  {sign} {row.concept}"
+            yield from wrapped(raw, "  ", "  ")
+            yield f"  {'':<{width}} {number}  {sign} {concept}"
     if len(rows) > MANY_LABELS:
         yield f"  … and {len(rows) - MANY_LABELS:,} more (`dermdata labels map {dataset.name}` has all)"

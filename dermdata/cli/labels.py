@@ -13,12 +13,12 @@ from dermdata.cli.labels_align import align
 from dermdata.cli.labels_map import map_
 from dermdata.cli.output import FormatOption, console, emit, visible
 from dermdata.cli.state import State, state_of
+from dermdata.cli.words import names_of
 from dermdata.errors import UnknownName
 
 if TYPE_CHECKING:
     from rich.tree import Tree
 
-    from dermdata.model import Label
     from dermdata.vocabulary import Vocabulary
 
 app = typer.Typer(
@@ -41,12 +41,11 @@ def find(
     form: FormatOption = None,
 ) -> None:
     """Find concepts by label, synonym, a dataset's word or a code; forgives typing errors."""
-    from dermdata.vocabulary import find
+    from dermdata.vocabulary.search import search
 
     state = state_of(ctx)
-    vocabulary = vocabulary_of(state)
-    labels = (label for name in state.catalog for label in rows_of(state, name))
-    hits = find(" ".join(text), vocabulary, labels, limit)
+    vocabulary, words = names_of(state.catalog)
+    hits = search(" ".join(text), vocabulary, words, limit)
     rows = [
         {"concept": hit.concept, "name": vocabulary.name(hit.concept), "path": list(vocabulary.path(hit.concept)),
          "malignancy": vocabulary.malignancy(hit.concept), "matched": hit.matched, "score": hit.score}
@@ -195,16 +194,6 @@ def cached_images(state: State, vocabulary: "Vocabulary") -> Images | None:
             {one: n for one, n in known.items() if one in vocabulary}
         ).items()
     }
-
-
-# ------------------------------------------------------------------ reading
-
-
-def rows_of(state: State, name: str) -> "Iterator[Label]":
-    from dermdata.labels import parse_labels
-
-    for path in state.catalog.labels_files(name):
-        yield from parse_labels(path.read_text(encoding="utf-8"), str(path))
 
 
 def tally(found: Iterable[tuple[str, str]]) -> str:

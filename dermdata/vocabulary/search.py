@@ -8,10 +8,14 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from dermdata.model import Label
 from dermdata.vocabulary.concepts import Concept, Vocabulary
 
+if TYPE_CHECKING:
+    from dermdata.model import Label
+
+Named = tuple[str, str, float]  # concept, what it is called, factor of the score
 PUNCTUATION = str.maketrans(dict.fromkeys("-_/,;:()[]|'\u2019\"=", " "))
 # how well the text fits a name -> score; names of a concept itself come before words that map to it
 WHOLE, FIRST_WORDS, PREFIX, ALL_WORDS = 1.0, 0.9, 0.8, 0.7
@@ -33,18 +37,23 @@ class Hit:
     score: float
 
 
-def find(text: str, vocabulary: Vocabulary, labels: Iterable[Label] = (), limit: int = 20) -> list[Hit]:
+def find(text: str, vocabulary: Vocabulary, labels: Iterable["Label"] = (), limit: int = 20) -> list[Hit]:
     """The best fitting concepts, each once; misspelt text is tried only when nothing else fits.
 
     A code finds what has it, else what has the wider code: C43.9 is C43 where nothing is finer.
     """
+    return search(text, vocabulary, label_names(labels), limit)
+
+
+def search(text: str, vocabulary: Vocabulary, words: Iterable[Named], limit: int = 20) -> list[Hit]:
+    """`find` among the vocabulary's own names and these words of datasets (`label_names`)."""
     wanted = plain(text)
     if not wanted:
         return []
     if code := CODE.fullmatch(text.strip().lower()):
         hits = list(coded(code, vocabulary))
     else:
-        names = list(all_names(vocabulary, labels))
+        names = [*vocabulary_names(vocabulary), *words]
         hits = list(fitting(wanted, names)) or list(across(wanted, vocabulary)) or misspelt(wanted, names)
     order = {concept.id: place for place, concept in enumerate(vocabulary)}
     hits.sort(key=lambda hit: (-hit.score, len(vocabulary.path(hit.concept)), order[hit.concept]))
@@ -54,11 +63,15 @@ def find(text: str, vocabulary: Vocabulary, labels: Iterable[Label] = (), limit:
     return list(first.values())[:limit]
 
 
-def all_names(vocabulary: Vocabulary, labels: Iterable[Label]) -> Iterator[tuple[str, str, float]]:
-    """(concept, name, factor) of everything a concept is called."""
+def vocabulary_names(vocabulary: Vocabulary) -> Iterator[Named]:
+    """What the vocabulary calls its concepts."""
     for concept in vocabulary:
         for name, factor in own_names(concept):
             yield concept.id, name, factor
+
+
+def label_names(labels: Iterable["Label"]) -> Iterator[Named]:
+    """What datasets call the concepts; a word that only overlaps one is no name of it."""
     for label in labels:
         if label.predicate != "relatedMatch":
             exact = label.predicate == "exactMatch" and not label.members
@@ -123,7 +136,7 @@ def plain(text: str) -> str:
     return " ".join(text.casefold().translate(PUNCTUATION).split())
 
 
-def fitting(wanted: str, names: Iterable[tuple[str, str, float]]) -> Iterator[Hit]:
+def fitting(wanted: str, names: Iterable[Named]) -> Iterator[Hit]:
     first = wanted.split(" ", 1)[0]
     for concept, name, factor in names:
         # four thousand names: those that cannot fit are not worth normalizing
@@ -144,7 +157,7 @@ def fit(wanted: str, name: str) -> float:
     return ALL_WORDS if all(any(one.startswith(word) for one in words) for word in wanted.split()) else 0.0
 
 
-def misspelt(wanted: str, names: Iterable[tuple[str, str, float]]) -> list[Hit]:
+def misspelt(wanted: str, names: Iterable[Named]) -> list[Hit]:
     """Names that look like the text as a whole."""
     from difflib import SequenceMatcher  # slow; only when nothing fits
 

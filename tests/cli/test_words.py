@@ -1,0 +1,103 @@
+"""The compiled words behind `info` and `labels find`: quicker than the files, and never another answer."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from catalog_folders import entry, put
+from dermdata.catalog import Catalog, bundled, open_catalog
+from dermdata.cli.info import card
+from dermdata.cli.state import State
+from dermdata.cli.words import SEARCH, card_rows, compiled, labels_of, names_of
+from dermdata.errors import BadCatalog
+from dermdata.labels import write_labels
+from dermdata.model import Label
+from dermdata.vocabulary import find, parse
+from dermdata.vocabulary.search import search
+
+TEXTS = ("bowen", "BCC", "C43.9", "doid:1909", "melanomma", "scc in situ", "akiec", "nosuchthing")
+BROKEN = "field\traw_label\tconcept\n"
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+    """The bundled catalog at its second start, words and all from the index folder."""
+    folder = tmp_path_factory.mktemp("index")
+    compiled(open_catalog([], folder))
+    return open_catalog([], folder)
+
+
+@pytest.fixture
+def overlay(tmp_path: Path) -> Path:
+    """A catalog with a whole entry and one whose crosswalk is broken."""
+    row = Label(field="dx", raw_label="zzyzx", concept="melanoma", predicate="exactMatch")
+    put(tmp_path / "over", "whole", entry("whole"))
+    put(tmp_path / "over", "whole", write_labels([row]), "labels.tsv")
+    put(tmp_path / "over", "torn", entry("torn"))
+    put(tmp_path / "over", "torn", BROKEN, "labels.tsv")
+    return tmp_path / "over"
+
+
+def test_every_card_is_the_same_from_the_outline(catalog: Catalog, tmp_path: Path) -> None:
+    """What the card reads of an entry's data is what the classes would have said."""
+    state = State.of(cache=tmp_path, catalogs=None, offline=None, rewrite=None, color="auto")
+    for name in catalog:
+        assert list(card(state, catalog.outline(name), True)) == list(card(state, catalog[name], True))
+
+
+def test_every_crosswalk_is_the_same_from_the_index(catalog: Catalog) -> None:
+    for name in catalog:
+        rows = [(one.raw_label, one.predicate, one.concept) for one in labels_of(catalog, name)]
+        assert card_rows(catalog, name) == rows
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_the_search_finds_the_same_from_the_index(catalog: Catalog, text: str) -> None:
+    """By name, word, code, typing error, words from above, and nothing."""
+    vocabulary, words = names_of(catalog)
+    whole = parse(catalog.vocabulary_file("concepts.tsv").read_text(encoding="utf-8"))
+    labels = [label for name in catalog for label in labels_of(catalog, name)]
+    assert search(text, vocabulary, words) == find(text, whole, labels)
+
+
+def test_a_broken_crosswalk_is_told_and_not_kept(overlay: Path, tmp_path: Path) -> None:
+    """On every start; the other entries' cards stay quick."""
+    for _ in range(2):
+        catalog = open_catalog([overlay], tmp_path / "index")
+        assert card_rows(catalog, "whole") == [("zzyzx", "exactMatch", "melanoma")]
+        with pytest.raises(BadCatalog, match="header"):
+            card_rows(catalog, "torn")
+        with pytest.raises(BadCatalog, match="header"):
+            names_of(catalog)
+        assert not {"torn", SEARCH} & compiled(catalog).keys()
+
+
+def test_a_mended_crosswalk_is_seen(overlay: Path, cli: Callable) -> None:
+    """The words are compiled again when a file changes, as the catalog is."""
+    words = ("--catalog", overlay, "labels", "find", "zzyzx", "--format", "names")
+    assert cli(*words).code != 0
+    shutil.copy(overlay / "datasets/whole/labels.tsv", overlay / "datasets/torn/labels.tsv")
+    assert cli(*words).out == "melanoma\n"
+
+
+def test_a_changed_vocabulary_is_seen(overlay: Path, cli: Callable) -> None:
+    """An overlay's own concepts.tsv is searched as soon as it lies there."""
+    (overlay / "datasets/torn/labels.tsv").unlink()
+    words = ("--catalog", overlay, "labels", "find", "bowen's own", "--format", "names")
+    assert "bowens-own" not in cli(*words).out
+    text = (bundled() / "vocabulary/concepts.tsv").read_text(encoding="utf-8")
+    row = "bowens-own\tBowen's own\tbowen-disease\tsubtype\tmalignant\t\t\t\t\t\n"
+    (overlay / "vocabulary").mkdir()
+    (overlay / "vocabulary/concepts.tsv").write_text(text + row, encoding="utf-8")
+    assert cli(*words).out.splitlines()[0] == "bowens-own"
+
+
+def test_an_unknown_entry_has_no_outline(catalog: Catalog) -> None:
+    """The same complaint as for the entry itself, near names and all."""
+    with pytest.raises(Exception, match="ham1000") as by_outline:
+        catalog.outline("ham1000")
+    with pytest.raises(Exception, match="ham1000") as by_name:
+        catalog["ham1000"]
+    assert str(by_outline.value) == str(by_name.value)
