@@ -7,6 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
+import typer.main
+
+from dermdata.cli.app import COMMANDS, app
 
 HEAVY = ("httpx", "pandas", "pyarrow", "numpy", "PIL", "pydantic", "rich", "duckdb")
 LIGHT_COMMANDS = (["list"], ["info", "ham10000"], ["--help"], ["--version"], ["labels", "find", "nevus"])
@@ -24,6 +28,13 @@ def test_light_commands_import_nothing_heavy(words: list[str], tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     loaded = set(done.stderr.split()) & set(HEAVY)
     assert loaded <= ({"rich"} if words == ["--help"] else set())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_says_each_commands_own_sentence(name: str) -> None:
+    """`--help` knows it without the command's module, and must not say anything else."""
+    command = typer.main.get_group(app).get_command(typer.Context(typer.main.get_command(app)), name)
+    assert command.help == COMMANDS[name]
 
 
 def test_an_unknown_command_gets_did_you_mean(cli: Callable) -> None:
