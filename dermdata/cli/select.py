@@ -1,7 +1,5 @@
 """`dermdata select`: the union of datasets, refined, filtered, folded and sampled, as one manifest."""
 
-import json
-import shlex
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -67,7 +65,9 @@ def select(
     ] = None,
     dedupe: Annotated[
         Literal["none", "id", "exact", "near"],
-        typer.Option(help="One row of each image: same isic_id, same bytes, or all but the same picture."),
+        typer.Option(
+            help="One row of each image: same isic_id, same bytes, or near duplicates too (by fetched images)."
+        ),
     ] = "none",
     sample: Annotated[
         int | None, typer.Option(min=1, help="So many rows, by hash of key.", metavar="N")
@@ -95,12 +95,13 @@ def select(
     form: FormatOption = None,
 ) -> None:
     """Join datasets, filter them by any column or concept, fold doubles, and write one manifest."""
-    from dermdata.cli.target import load
+    from dermdata.cli.target import command_line, keep, load, near_of
     from dermdata.select import NEEDED, Wanted
     from dermdata.select import select as selected
 
     state = state_of(ctx)
     check_strict(labels, strict=strict)
+    loaded = load(state, targets)
     wanted = Wanted(
         where=where,
         space=space_of(state, labels) if labels else None,
@@ -108,8 +109,8 @@ def select(
         sample=sample,
         per_class=per_class,
         seed=seed,
+        near=near_of(loaded),
     )
-    loaded = load(state, targets)
     sources = load(state, names_of(refine), NEEDED) if refine else None
     named = [sources_of(one.table) for one in (loaded, sources) if one]
     words = words_of(state, set().union(*named))
@@ -124,7 +125,7 @@ def select(
             "where": where, "labels": labels, "refine": refine and ",".join(names_of(refine)),
             "dedupe": wanted.dedupe, "sample": sample, "per-class": per_class, "seed": sample and seed,
         }  # fmt: skip
-        keep(state, done.table, out, command(targets, asked))
+        keep(state, done.table, out, command_line("select", targets, asked))
     else:
         state.say("nothing written" if dry_run else "nothing written; add -o FILE to keep the selection")
 
@@ -132,27 +133,6 @@ def select(
 def names_of(refine: list[str]) -> list[str]:
     """The targets of `--refine A --refine B,C`."""
     return [name.strip() for text in refine for name in text.split(",") if name.strip()]
-
-
-def command(targets: list[str], asked: dict[str, Any]) -> str:
-    """The command line without its output: what a reader needs to do it again."""
-    options = [
-        f"--{name}" if value is True else f"--{name}={value}"
-        for name, value in asked.items()
-        if value is not None and value is not False
-    ]
-    return shlex.join(["select", *targets, *options])
-
-
-def keep(state: State, table: Any, out: str, line: str) -> None:
-    """Write the manifest; its history is that of the target it was made from, and this command."""
-    from dermdata.cli.target import write_manifest
-    from dermdata.manifest.store import metadata_of
-
-    before = json.loads(metadata_of(table).get("history", "[]"))
-    write_manifest(table, out, {"history": json.dumps([*before, line], ensure_ascii=False)})
-    if out != "-":
-        state.say(f"written to {out}")
 
 
 # ------------------------------------------------------------------ telling

@@ -1,18 +1,18 @@
 """`dermdata split`: a leak-free split, or a judgement of the one that is there."""
 
-from typing import Annotated, Any, Literal
+import json
+from typing import Annotated, Literal
 
 import typer
 
 from dermdata.cli.complete import dataset_names
 from dermdata.cli.labelling import LABELS_HELP, STRICT_HELP, check_strict, project
 from dermdata.cli.output import FormatOption, emit
-from dermdata.cli.state import State, state_of
-from dermdata.errors import ProblemsFound, UsageError
+from dermdata.cli.state import state_of
+from dermdata.errors import UsageError
 
 app = typer.Typer(add_completion=False)
 KEYS = ("part", "images", "groups", "patients", "lesions", "share")
-FINDING_KEYS = ("level", "code", "dataset", "keys", "message", "evidence")
 
 
 @app.command()
@@ -23,7 +23,7 @@ def split(
         typer.Argument(
             metavar="TARGET…",
             autocompletion=dataset_names,
-            help="Dataset names, manifest files, or - for a stream.",
+            help="Dataset names, manifest files, - for a stream; with --check also a CSV of image ids and parts.",
         ),
     ],
     by: Annotated[
@@ -58,6 +58,19 @@ def split(
     check: Annotated[
         bool, typer.Option("--check", help="Only judge the split that is there; exit 1 on leaks.")
     ] = False,
+    near: Annotated[
+        bool,
+        typer.Option("--near", help="Near duplicates stay together too; with --check, they are leaks."),
+    ] = False,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="With --check: the dataset that a CSV's images are of; repeatable. [default: found by their ids]",
+            metavar="NAME",
+            autocompletion=dataset_names,
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[
         str | None,
         typer.Option(
@@ -71,16 +84,21 @@ def split(
     form: FormatOption = None,
 ) -> None:
     """Split by patient or lesion, stratified, seeded; no group is ever in two parts."""
-    from dermdata.cli.target import load, write_manifest
+    from dermdata.cli.target import command_line, keep, load
     from dermdata.split import parse_ratios, split
 
     state = state_of(ctx)
-    exclude(ratios=ratios, folds=folds, check=check, labels=labels)
+    exclude(ratios=ratios, folds=folds, check=check, labels=labels, target=target)
     check_strict(labels, strict=strict)
-    table = load(state, targets).table
     if check:
-        judge(state, table, form)
+        from dermdata.cli.split_check import judge
+
+        judge(state, targets, target or (), form, near=near)
         return
+    from dermdata.cli.split_check import near_duplicates
+
+    loaded = load(state, targets)
+    table, alike = loaded.table, near_duplicates(state, loaded) if near else None
     table = project(state, table, labels, strict=strict) if labels else table
     stratify = stratify if stratify is not None else mirrored(labels)
     result = split(
@@ -92,6 +110,7 @@ def split(
         official=official,
         stable=stable,
         seed=seed,
+        near=alike,
     )
     for line in (result.grouping.why, *result.notes):
         state.say(line)
@@ -107,45 +126,28 @@ def split(
             color=state.color,
         )
     if out and not dry_run:
-        write_manifest(
-            result.table,
-            out,
-            {"split": command(by, ratios, folds, stratify, official, stable, seed, labels)},
-        )
-        state.say(f"written to {out}" if out != "-" else "")
+        asked = {
+            "by": by, "ratios": ratios, "folds": folds, "stratify": stratify, "labels": labels, "official": official,
+            "stable": stable, "near": near, "seed": seed,
+        }  # fmt: skip
+        balance = json.dumps([vars(part) for part in result.balance], ensure_ascii=False)
+        keep(state, result.table, out, command_line("split", targets, asked), {"balance": balance})
     elif not dry_run:
         state.say("nothing written; add -o FILE to keep the split")
 
 
-def exclude(*, ratios: str | None, folds: int | None, check: bool, labels: str | None) -> None:
+def exclude(
+    *, ratios: str | None, folds: int | None, check: bool, labels: str | None, target: list[str] | None
+) -> None:
     """UsageError for options that do not go together."""
     if ratios and folds:
         raise UsageError("--ratios and --folds exclude each other", hint="give one of them")
     if check and labels:
         raise UsageError("--check judges the split that is there, not its labels", hint="leave out --labels")
+    if target and not check:
+        raise UsageError("--target goes with --check", hint="what to split is named without an option")
 
 
 def mirrored(labels: str | None) -> str:
     """What each part mirrors unless told."""
     return "label" if labels else "diagnosis"
-
-
-def command(*options: Any) -> str:
-    """How the split was made, for the manifest's metadata."""
-    names = ("by", "ratios", "folds", "stratify", "official", "stable", "seed", "labels")
-    return " ".join(
-        f"{name}={value}" for name, value in zip(names, options, strict=True) if value not in (None, False)
-    )
-
-
-def judge(state: State, table: Any, form: Any) -> None:
-    from dermdata.split import check
-
-    findings = [vars(one) for one in check(table)]
-    if findings or form:
-        emit(findings, FINDING_KEYS, form, "split", color=state.color)
-    if findings:
-        raise ProblemsFound(
-            f"{len(findings):,} leaks across parts", hint="`dermdata split` makes one without"
-        )
-    state.say("no patient, lesion, case or image is in two parts")

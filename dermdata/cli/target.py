@@ -1,10 +1,14 @@
 """What a TARGET is: a dataset's name, a manifest's path, or `-` for an Arrow stream; and where `-o OUT` goes."""
 
+import json
+import os
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,7 +19,11 @@ from dermdata.errors import BadTable, UsageError
 from dermdata.export import about, csv, jsonl, reading
 from dermdata.manifest import store
 
+if TYPE_CHECKING:
+    from dermdata.duplicates import Alike
+
 SUFFIXES = (".parquet", ".csv", ".jsonl", ".arrow")
+ROWS = b"dermdata.stream-rows"  # only in streams
 EMBEDDED = "image"  # the bytes that `export parquet --embed` adds: no command wants them in memory
 
 
@@ -68,6 +76,27 @@ def cached(state: State) -> list[str]:
             "no dataset is in the cache", hint="`dermdata fetch NAME`, or give a manifest's path"
         )
     return sorted(names)
+
+
+def near_of(loaded: Loaded) -> "Callable[[pa.Table], Alike]":
+    """What finds the near duplicates among rows of the targets, on all cores."""
+
+    def found(table: pa.Table) -> "Alike":
+        from dermdata.duplicates import alike
+        from dermdata.projection import words_of
+
+        paths, datasets = words_of(table, "path"), words_of(table, "dataset")
+
+        def file(row: int) -> Path | None:
+            path, root = paths[row].as_py(), loaded.roots.get(datasets[row].as_py() or "")
+            return root / path if root and path is not None else None
+
+        there = "phash" in table.column_names
+        hashes = table["phash"].to_pylist() if there else [None] * table.num_rows
+        digests = words_of(table, "sha256").to_pylist()
+        return alike(hashes, digests, file, jobs=os.cpu_count() or 1)
+
+    return found
 
 
 # ------------------------------------------------------------------ reading
@@ -137,11 +166,22 @@ def of_stream() -> pa.Table:
             "- reads an Arrow stream, but stdin is a terminal", hint="`dermdata … -o - | dermdata … -`"
         )
     try:
-        return pa.ipc.open_stream(sys.stdin.buffer).read_all()
+        return whole(pa.ipc.open_stream(sys.stdin.buffer).read_all())
     except (pa.ArrowInvalid, OSError) as error:
         raise BadTable(
             f"stdin is not an Arrow stream: {error}", hint="the command before must end in `-o -`"
         ) from error
+
+
+def whole(table: pa.Table) -> pa.Table:
+    """A stream's table, if it has as many rows as its head says: Arrow takes a stream cut between batches for whole."""
+    metadata = dict(table.schema.metadata or {})
+    rows = metadata.pop(ROWS, None)
+    if rows is not None and int(rows) != table.num_rows:
+        raise BadTable(
+            f"the stream ends after {table.num_rows:,} of {int(rows):,} rows: the command before has failed"
+        )
+    return table.replace_schema_metadata(metadata)
 
 
 def joined(tables: Sequence[pa.Table]) -> pa.Table:
@@ -183,6 +223,25 @@ def root_of(state: State, name: str, sources: Sequence[Source]) -> Path:
 # ------------------------------------------------------------------ writing
 
 
+def command_line(name: str, targets: Sequence[str], asked: Mapping[str, Any]) -> str:
+    """The command line without its output: what a reader needs to do it again."""
+    options = [
+        f"--{option}" if value is True else f"--{option}={value}"
+        for option, value in asked.items()
+        if value is not None and value is not False
+    ]
+    return shlex.join([name, *targets, *options])
+
+
+def keep(state: State, table: pa.Table, out: str, line: str, facts: Mapping[str, str] | None = None) -> None:
+    """Write the manifest; its history is that of the targets it was made from, and this command."""
+    before = json.loads(store.metadata_of(table).get("history", "[]"))
+    history = json.dumps([*before, line], ensure_ascii=False)
+    write_manifest(table, out, {**(facts or {}), "history": history})
+    if out != "-":
+        state.say(f"written to {out}")
+
+
 def write_manifest(table: pa.Table, out: str, facts: Mapping[str, str]) -> None:
     """Write a table to `-o OUT`: by its ending, or as an Arrow stream to stdout for `-`; `facts` go into its metadata."""
     table = store.with_metadata(table, facts)
@@ -207,6 +266,7 @@ def write_manifest(table: pa.Table, out: str, facts: Mapping[str, str]) -> None:
 def to_stream(table: pa.Table) -> None:
     if sys.stdout.isatty():
         raise UsageError("an Arrow stream is not for a terminal", hint="pipe it on, or give -o FILE.parquet")
-    with pa.ipc.new_stream(sys.stdout.buffer, table.schema) as writer:
-        writer.write_table(table)
+    schema = table.schema.with_metadata({**(table.schema.metadata or {}), ROWS: str(table.num_rows)})
+    with pa.ipc.new_stream(sys.stdout.buffer, schema) as writer:
+        writer.write_table(table.cast(schema))
     sys.stdout.buffer.flush()

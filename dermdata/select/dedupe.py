@@ -1,8 +1,8 @@
 """Several rows of one image become one row: the one that says most, which keeps what joined the others to more rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -13,17 +13,21 @@ from dermdata.errors import UsageError
 from dermdata.finding import Finding
 from dermdata.manifest.schema import SCHEMA
 from dermdata.projection import Statements, words_of
-from dermdata.select.links import near_hashes
+from dermdata.select.links import Links
 from dermdata.select.merge import merged
 from dermdata.select.refine import Side, conflict, side
-from dermdata.select.rows import Dropped
+from dermdata.select.rows import Dropped, keys_of
+
+if TYPE_CHECKING:
+    from dermdata.duplicates import Alike
 
 By = Literal["id", "exact", "near"]
-COLUMN = {"id": "isic_id", "exact": "sha256", "near": "phash"}
+FindNear = Callable[[pa.Table], "Alike"]
+COLUMN = {"id": "isic_id", "exact": "sha256"}
 WHY_NOT = {
     "id": "no row has an isic_id",
     "exact": "no row has a sha256: no image is fetched",
-    "near": "no row has a perceptual hash",
+    "near": "no row has a perceptual hash: no image is fetched, or an older version fetched it",
 }
 # told in words, in the order in which they decide
 REASONS = (
@@ -42,15 +46,18 @@ class Deduped:
     table: pa.Table
     dropped: tuple[Dropped, ...]
     conflicts: tuple[Finding, ...]
+    note: str | None = None  # how near duplicates were told
 
 
-def dedupe(table: pa.Table, by: By, statements: Statements, judge: Judge) -> Deduped:
-    """One row of each image: by `isic_id`, by the bytes (`sha256`), or by perceptual hash (differing in 3 bits at most).
+def dedupe(
+    table: pa.Table, by: By, statements: Statements, judge: Judge, near: "FindNear | None" = None
+) -> Deduped:
+    """One row of each image: by `isic_id`, by the bytes (`sha256`), or by what `near` finds to be one picture.
 
     The finer label stays (deeper, and below the other one); then what histopathology confirms; an image that is
     here; more metadata; the first dataset by name. UsageError where no row has what is compared.
     """
-    identity = identities(table, by)
+    identity, note = identities(table, by, near)
     if not any(identity) and table.num_rows:
         raise UsageError(
             f"cannot --dedupe {by}: {WHY_NOT[by]}", hint="`--dedupe id` compares isic_id, `exact` the files"
@@ -75,19 +82,33 @@ def dedupe(table: pa.Table, by: By, statements: Statements, judge: Judge) -> Ded
         against = [row for row in group if judge.verdict(rows.says(best), rows.says(row)) == "contradicts"]
         if against:
             conflicts.append(conflict(name, [(rows, row) for row in (best, *against)]))
-    return Deduped(merged(table, kept_for), tuple(dropped), tuple(conflicts))
+    return Deduped(merged(table, kept_for), tuple(dropped), tuple(conflicts), note)
 
 
-def identities(table: pa.Table, by: By) -> list[str | None]:
-    """The word that rows of one image share."""
-    column = COLUMN[by]
-    if column not in table.column_names:
-        return [None] * table.num_rows
-    if by != "near":
-        return words_of(table, column).to_pylist()  # type: ignore[no-any-return]
-    hashes = table[column].to_pylist()
-    groups = near_hashes(hashes)
-    return [None if one is None else groups[one] for one in hashes]
+def identities(
+    table: pa.Table, by: By, near: "FindNear | None" = None
+) -> tuple[list[str | None], str | None]:
+    """The word that rows of one image share; and how near duplicates were told."""
+    if by == "near":
+        return pictures(table, near)
+    return words_of(table, COLUMN[by]).to_pylist(), None
+
+
+def pictures(table: pa.Table, near: "FindNear | None") -> tuple[list[str | None], str | None]:
+    """Of each row with a perceptual hash the key of the first row that shows its picture, by a chain of likenesses."""
+    if near is None or "phash" not in table.column_names or not table.num_rows:
+        return [None] * table.num_rows, None
+    if table["phash"].null_count == table.num_rows:
+        return [None] * table.num_rows, None
+    found = near(table)
+    keys, digests = keys_of(table).to_pylist(), words_of(table, "sha256").to_pylist()
+    links, first = Links(), dict[str, str]()
+    for key, digest in zip(keys, digests, strict=True):
+        if digest is not None:
+            links.join(first.setdefault(digest, key), key)
+    for i, j in found.pairs():
+        links.join(keys[i], keys[j])
+    return [links.top(key) for key in keys], found.said
 
 
 def several(identity: Sequence[str | None]) -> Iterator[tuple[str, list[int]]]:

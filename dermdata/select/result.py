@@ -8,7 +8,7 @@ from dermdata.agreement import Judge
 from dermdata.errors import UsageError
 from dermdata.finding import Finding
 from dermdata.projection import REASON, Statements, Words, project_table, words_of
-from dermdata.select.dedupe import By, dedupe
+from dermdata.select.dedupe import By, FindNear, dedupe
 from dermdata.select.refine import contradictions, refine
 from dermdata.select.rows import Dropped, arranged
 from dermdata.select.sample import class_column, sample
@@ -26,6 +26,7 @@ class Wanted:
     sample: int | None = None
     per_class: bool = False
     seed: int = 0
+    near: FindNear | None = None  # how `dedupe` finds near duplicates
 
 
 @dataclass(kw_only=True)
@@ -61,7 +62,7 @@ def select(
         filtering(done, wanted.where, vocabulary)
     done.conflicts += contradictions(done.table, statements, judge)
     if wanted.dedupe:
-        folding(done, wanted.dedupe, statements, judge)
+        folding(done, wanted, wanted.dedupe, statements, judge)
     if wanted.sample is not None:
         sampling(done, wanted.sample, wanted)
     done.conflicts = once(done.conflicts)
@@ -81,8 +82,9 @@ def filtering(done: Selection, condition: str, vocabulary: Vocabulary) -> None:
     done.table = found
 
 
-def folding(done: Selection, by: By, statements: Statements, judge: Judge) -> None:
-    found = dedupe(done.table, by, statements, judge)
+def folding(done: Selection, wanted: Wanted, by: By, statements: Statements, judge: Judge) -> None:
+    found = dedupe(done.table, by, statements, judge, wanted.near)
+    done.notes += [found.note] if found.note else []
     done.table, done.dropped = found.table, done.dropped + found.dropped
     done.conflicts += found.conflicts
     reasons: dict[str, int] = {}

@@ -1,8 +1,9 @@
 """Leak-free splits over the manifest: what belongs together stays together, each part mirrors the whole."""
 
 from dermdata.split.balance import ClassShare, PartBalance
-from dermdata.split.check import check
+from dermdata.split.check import check, counted
 from dermdata.split.groups import By, Grouping, groups
+from dermdata.split.published import Published, published, recognized
 from dermdata.split.ratios import parse_ratios
 from dermdata.split.result import SplitResult, split
 
@@ -11,9 +12,13 @@ __all__ = [
     "ClassShare",
     "Grouping",
     "PartBalance",
+    "Published",
     "SplitResult",
     "check",
+    "counted",
     "groups",
     "parse_ratios",
+    "published",
+    "recognized",
     "split",
 ]

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
 
 from dermdata.errors import UnknownName, UsageError
 from dermdata.split.columns import Coded, Ints, coded, row_keys
+
+if TYPE_CHECKING:
+    from dermdata.duplicates import Alike
 
 By = Literal["auto", "patient", "lesion", "case", "image"]
 Level = Literal["patient", "lesion", "case", "image"]
@@ -35,12 +38,12 @@ class Grouping:
         return ", ".join(f"{dataset}: {level}" for dataset, level in self.levels.items())
 
 
-def groups(table: pa.Table, by: By = "auto") -> Grouping:
+def groups(table: pa.Table, by: By = "auto", near: "Alike | None" = None) -> Grouping:
     """The rows' groups; UsageError when no row at all has the key of the level asked for.
 
     A level brings every finer key with it (patient: lesion and case too), so a row without the coarser key
     falls back to the finer one. `auto` joins by every key there is. Equal `isic_id` or `sha256` always join,
-    across datasets. A missing key joins nothing.
+    across datasets, and so do the pairs of rows that are `near` duplicates. A missing key joins nothing.
     """
     if by not in get_args(By):
         raise UnknownName("level", by, get_args(By), hint=f"one of {', '.join(get_args(By))}")
@@ -50,7 +53,8 @@ def groups(table: pa.Table, by: By = "auto") -> Grouping:
     joined = key_columns(by)
     known = {KEYS[level]: column for level, column in keys.items()}
     columns = (known.get(name) or coded(table, name) for name in joined)
-    number = _by_smallest_key(components(table.num_rows, (*columns, row_key)), row_key.codes)
+    alike = near.pairs() if near else ()
+    number = _by_smallest_key(components(table.num_rows, (*columns, row_key), alike), row_key.codes)
     levels = {name: _level(keys, rows, by) for name, rows in _datasets(dataset)}
     why = "; ".join(_why(name, keys, rows, by) for name, rows in _datasets(dataset))
     counts = _counts(number, dataset.codes)
@@ -65,23 +69,24 @@ def key_columns(by: By) -> tuple[str, ...]:
     return (*(KEYS[level] for level in kept), *SAME_IMAGE)
 
 
-def components(rows: int, columns: Iterable[Coded]) -> Ints:
-    """The first row of each row's component, where equal codes of any column connect rows.
+def components(rows: int, columns: Iterable[Coded], pairs: Iterable[tuple[int, int]] = ()) -> Ints:
+    """The first row of each row's component, where equal codes of any column, or a pair, connect rows.
 
     Union-find with whole arrays in place of single steps: every root hooks onto the smallest root it meets,
     then all paths are halved until they are flat; one column at a time, so memory is a few arrays of `rows`.
     """
     parent = np.arange(rows, dtype=np.int64)
     for column in columns:
-        _join(parent, column)
+        row = np.flatnonzero(column.known)
+        first = np.zeros(len(column.values), np.int64)
+        first[column.codes[row]] = row  # any one row of each code will do
+        _join(parent, row, first[column.codes[row]])
+    both = np.array(list(pairs), np.int64).reshape(-1, 2)
+    _join(parent, both[:, 0], both[:, 1])
     return parent
 
 
-def _join(parent: Ints, column: Coded) -> None:
-    row = np.flatnonzero(column.known)
-    first = np.zeros(len(column.values), np.int64)
-    first[column.codes[row]] = row  # any one row of each code will do
-    other = first[column.codes[row]]
+def _join(parent: Ints, row: Ints, other: Ints) -> None:
     while True:
         a, b = parent[row], parent[other]
         apart = a != b

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,9 @@ from dermdata.split.official import FREE, official
 from dermdata.split.ratios import DEFAULT, require_folds, require_ratios
 from dermdata.split.stable import by_hash, group_names
 from dermdata.split.strata import stratify_columns
+
+if TYPE_CHECKING:
+    from dermdata.duplicates import Alike
 
 TRAIN = "train"  # with folds, the official rows' counterpart
 
@@ -42,19 +46,20 @@ def split(
     official: bool = False,
     stable: bool = False,
     seed: int = 0,
+    near: "Alike | None" = None,
 ) -> SplitResult:
     """Replace the columns `split` and `fold` so that no group is in two parts; 70/15/15 unless told.
 
     With `folds` the column `fold` is 0 … K-1 and `split` is null (with `official`: train and the official
     parts), otherwise `fold` is null. The answer depends on the rows' values, the request and the seed, not on
     the rows' order. `stable` places each group by the hash of its own key: adding rows never moves it, but
-    nothing is stratified. UsageError when the request cannot be met.
+    nothing is stratified. `near` duplicates stay together too. UsageError when the request cannot be met.
     """
     parts = _parts(ratios, folds)
     columns = stratify_columns(table, stratify)
     if table.num_rows == 0:
         raise UsageError("there is nothing to split: the table has no rows")
-    grouping = groups(table, by)
+    grouping = groups(table, by, near)
     names, part, notes = _placed(table, grouping, columns, parts, official, stable, seed)
     classes = class_shares(columns, part, names)
     return SplitResult(

@@ -45,7 +45,6 @@ def twins(tmp_path: Path) -> tuple[Path, Path]:
         (["demo", "--strict"], "--labels"),
         (["demo", "--per-class"], "--sample"),
         (["demo", "--sample", "0"], "0"),
-        (["demo", "--dedupe", "near"], "perceptual hash"),
         (["demo", "--refine", "nosuch"], "unknown dataset 'nosuch'"),
         (["demo", "--refine", "ham10000"], "ham10000 is not in the cache"),
         (["demo", "-o", "out.xyz"], "cannot tell the format"),
@@ -213,3 +212,22 @@ def test_a_label_space_may_stand_in_a_file(
     answer = cli("select", twins[0], "--labels", "nosuch.txt")
     assert answer.code == 2
     assert "no label space at nosuch.txt" in answer.err
+
+
+def test_near_duplicates_need_images(cli: Callable) -> None:
+    """Metadata alone shows nothing; "no doubles" would mislead."""
+    cli("fetch", "demo", "--only", "metadata")
+    answer = cli("select", "demo", "--dedupe", "near")
+    assert answer.code == 2
+    assert "no row has a perceptual hash" in answer.err
+
+
+def test_near_duplicates_are_folded_by_what_their_images_show(cli: Callable) -> None:
+    """The demo's planted copies, with what decided for each."""
+    cli("fetch", "demo")
+    answer = cli("select", "demo", "--dedupe", "near", "--show", "dropped", "-f", "jsonl")
+    assert answer.code == 0, answer.err
+    assert "3 of 3 pairs of near hashes show one picture" in answer.err
+    dropped = [json.loads(line) for line in answer.out.splitlines()]
+    assert len(dropped) == 5  # two of them by equal bytes
+    assert all(one["kept"] and one["reason"] for one in dropped)

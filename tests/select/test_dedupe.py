@@ -1,5 +1,6 @@
 """`--dedupe`: which row of an image stays, what it keeps of the others, and that no group is torn by it."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dermdata.duplicates import Alike, alike
 from dermdata.errors import UsageError
+from dermdata.images import look
 from dermdata.select.dedupe import By, Deduped, dedupe
-from dermdata.select.links import near_hashes
 from dermdata.split import groups
 from label_tables import column, judge, manifest, row, statements
+from lesion_pictures import blurred_lesion, jpeg, turned_picture
 
 
 def deduped(*rows: dict[str, Any], by: By = "id") -> Deduped:
@@ -103,29 +106,55 @@ def test_the_same_bytes_are_one_image_by_exact() -> None:
     assert column(found.table, "key") == ["a/x", "b/x"]
 
 
-def test_all_but_the_same_pictures_are_one_by_near() -> None:
+def pictures(table: pa.Table, root: Path | None = None) -> Alike:
+    """As the command line finds them: by the files below `root`, by hash alone where there are none."""
+    paths = column(table, "path") if "path" in table.column_names else [None] * table.num_rows
+    hashes, digests = column(table, "phash"), [None] * table.num_rows
+    return alike(hashes, digests, lambda row: root / paths[row] if root and paths[row] else None)
+
+
+def near(*rows: dict[str, Any], root: Path | None = None) -> Deduped:
+    return dedupe(manifest(*rows), "near", statements(), judge(), lambda table: pictures(table, root))
+
+
+def test_without_the_images_only_all_but_equal_hashes_are_one_and_it_is_said() -> None:
     """Three bits apart at most, also in a chain; four bits are another picture."""
-    hashes = [0, 0b111, 0b111000 << 20, 0b1111 << 40, 0b1111111 << 50]
+    first = 0x123456789ABCDEF0
+    hashes = [first ^ change for change in (0, 0b111, 0b111000 << 20, 0b1111 << 40, 0b1111111 << 50)]
     rows = [row("a", str(n), phash=value.to_bytes(8, "big")) for n, value in enumerate(hashes)]
-    assert column(deduped(*rows, row("a", "none"), by="near").table, "image_id") == ["0", "3", "4", "none"]
+    found = near(*rows, row("a", "none"))
+    assert column(found.table, "image_id") == ["0", "3", "4", "none"]
+    assert "their images are not here" in str(found.note)
 
 
-@given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 255), max_size=40))
-def test_near_hashes_are_the_chains_of_all_near_pairs(numbers: list[int]) -> None:
-    """The bands lose no pair that a comparison of all with all finds."""
-    found = near_hashes(number.to_bytes(8, "big") for number in numbers)
-    known = sorted(set(numbers))
-    parent = {number: number for number in known}
+def test_the_images_decide_where_they_are_here(tmp_path: Path) -> None:
+    """A turned copy is folded with the label that says more; another lesion stays, however near its hash is claimed."""
+    picture = blurred_lesion(1)
+    for name, data in {
+        "a.jpg": jpeg(picture),
+        "b.jpg": jpeg(turned_picture(picture, 3), quality=60),
+        "c.jpg": jpeg(blurred_lesion(2)),
+    }.items():
+        (tmp_path / name).write_bytes(data)
+    hashes = {name: look(tmp_path / name).phash for name in ("a.jpg", "b.jpg")}
+    rows = [
+        row("isic-2019", "x", "AK", path="a.jpg", phash=hashes["a.jpg"], lesion_id="isic-2019/L"),
+        row("ham10000", "x", "akiec", path="b.jpg", phash=hashes["b.jpg"], patient_id="ham10000/P"),
+        row("ham10000", "y", "nv", path="c.jpg", phash=hashes["a.jpg"]),
+    ]
+    found = near(*rows, root=tmp_path)
+    assert column(found.table, "key") == ["isic-2019/x", "ham10000/y"]
+    assert column(found.table, "patient_id") == ["ham10000/P", None]
+    assert [(one.key, one.kept, one.reason) for one in found.dropped] == [
+        ("ham10000/x", "isic-2019/x", "coarser label")
+    ]
+    assert str(found.note).startswith("1 of 3 pairs of near hashes show one picture")
 
-    def top(number: int) -> int:
-        return number if parent[number] == number else top(parent[number])
 
-    for number in known:
-        for other in known:
-            if (number ^ other).bit_count() <= 3:
-                parent[max(top(number), top(other))] = min(top(number), top(other))
-    expected = {number: top(number) for number in known}
-    assert {number: int(found[number.to_bytes(8, "big")], 16) for number in known} == expected
+def test_equal_bytes_are_one_by_near_too_even_of_one_colour() -> None:
+    """What has no perceptual hash has a checksum."""
+    rows = [row("a", name, sha256="00") for name in "xy"]
+    assert column(near(*rows, row("a", "z", phash=bytes(8))).table, "image_id") == ["x", "z"]
 
 
 def test_folding_twice_keeps_who_was_folded_first() -> None:

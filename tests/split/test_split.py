@@ -226,15 +226,15 @@ print(split(table, stratify=["diagnosis", "sex"]).table["split"].to_pylist())
 
 
 def test_pythonhashseed_is_irrelevant_and_nothing_heavy_is_imported() -> None:
-    """Two interpreters with other hash seeds print the same; the import needs numpy and pyarrow alone."""
+    """Other hash seeds, locales and time zones print the same; the import needs numpy and pyarrow alone."""
     house = Path(__file__).parents[2]
     answers = {
         subprocess.run(
             [sys.executable, "-c", PRINT_A_SPLIT],
-            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(house)},
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(house), "LC_ALL": locale, "TZ": zone},
             cwd=house, check=True, capture_output=True, text=True,
         ).stdout
-        for seed in ("1", "2")
+        for seed, locale, zone in (("1", "C", "Pacific/Kiritimati"), ("2", "tr_TR.UTF-8", "America/Lima"))
     }  # fmt: skip
     assert len(answers) == 1
     assert "train" in answers.pop()
