@@ -5,6 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
+
+from dermdata.manifest import store
 
 
 def test_the_balance_is_on_stdout_and_the_manifest_where_it_was_asked_for(
@@ -85,3 +88,93 @@ def test_labels_do_not_go_with_check_nor_strict_without_labels(cli: Callable) ->
     assert cli("split", "demo", "--check", "--labels", "ham7").code == 2
     assert cli("split", "demo", "--strict").code == 2
     assert cli("split", "demo", "--labels", "ham8").code == 2
+
+
+def listed(path: Path, rows: list[tuple[str, str]], head: str) -> Path:
+    path.write_text(
+        "\n".join([head, *(";".join(row) if ";" in head else ",".join(row) for row in rows)]) + "\n"
+    )
+    return path
+
+
+@pytest.fixture
+def images(cli: Callable, tmp_path: Path) -> list[dict[str, str]]:
+    """The demo dataset's rows; only its metadata is fetched."""
+    cli("fetch", "demo", "--only", "metadata")
+    (manifest,) = (tmp_path / "cache").rglob("manifest.parquet")
+    return pq.ParquetFile(manifest).read(["image_id", "lesion_id", "patient_id"]).to_pylist()
+
+
+def test_a_list_that_nobody_knows_is_not_given_a_clean_bill(
+    cli: Callable, tmp_path: Path, images: list
+) -> None:
+    """Exit 2, and what to do."""
+    path = listed(tmp_path / "paper.csv", [("nosuch_1", "train"), ("nosuch_2", "test")], "image_id,split")
+    answer = cli("split", "--check", path)
+    assert answer.code == 2
+    assert "none of 2 images is known" in answer.err
+    assert cli("split", "demo", "--target", "demo").code == 2
+    assert cli("split", "--check", "demo", "--target", "demo").code == 2
+    assert cli("split", "--check", path, "demo").code == 2
+
+
+@pytest.mark.parametrize("head", ["image_id,split", "id;fold", "isic_id,set"])
+def test_a_papers_list_is_judged_by_the_cached_manifests(
+    cli: Callable, tmp_path: Path, images: list, head: str
+) -> None:
+    """Exit 1 with what is shared, counted; names of columns and the dataset are said."""
+    parts = ["train" if number % 2 else "test" for number in range(len(images))]
+    path = tmp_path / "paper.csv"
+    listed(path, [(f"{row['image_id']}.jpg", part) for row, part in zip(images, parts, strict=True)], head)
+    answer = cli("split", "--check", path, "-f", "json")
+    assert answer.code == 1
+    seen: dict[str, set[str]] = {}
+    for row, part in zip(images, parts, strict=True):
+        seen.setdefault(row["lesion_id"], set()).add(part)
+    shared = sum(len(found) > 1 for name, found in seen.items() if name)
+    assert shared > 0
+    assert f"{shared:,} lesions" in answer.err
+    assert f"{len(images)} of {len(images)} images are of demo" in answer.err
+    assert "not judged, because no row has one: sha256" in answer.err
+    items = json.loads(answer.out)["items"]
+    assert sum("lesion_id" in one["evidence"] for one in items) == shared
+
+
+def test_one_file_for_each_part(cli: Callable, tmp_path: Path, images: list) -> None:
+    """train.csv and test.csv without a column of parts; a split by patient passes."""
+    patients = sorted({row["patient_id"] for row in images})
+    for part, mine in (("train", patients[::2]), ("test", patients[1::2])):
+        rows = [(row["image_id"],) for row in images if row["patient_id"] in mine]
+        listed(tmp_path / f"{part}.csv", rows, "image")
+    answer = cli("split", "--check", tmp_path / "train.csv", tmp_path / "test.csv", "--target", "demo")
+    assert answer.code == 0, answer.err
+    assert "parts in the files' names" in answer.err
+
+
+def test_near_duplicates_stay_together_on_request(cli: Callable, tmp_path: Path) -> None:
+    """Without --near the demo's planted copies may be torn; --check --near tells, and --near keeps them."""
+    cli("fetch", "demo")
+    out = tmp_path / "split.parquet"
+    codes = []
+    for words in ([], ["--near"]):
+        assert cli("split", "demo", "--seed", "7", *words, "-o", out).code == 0
+        assert cli("split", "--check", out).code == 0
+        codes.append(cli("split", "--check", "--near", out).code)
+    assert codes == [1, 0]
+    cli("fetch", "demo", "--only", "metadata", cache=tmp_path / "other")
+    assert cli("split", "demo", "--near", cache=tmp_path / "other").code == 2
+
+
+def test_the_command_is_in_the_history_after_the_ones_before(cli: Callable, tmp_path: Path) -> None:
+    """select, split, and what export carries; the balance beside it."""
+    cli("fetch", "demo")
+    part, out = tmp_path / "part.parquet", tmp_path / "split.parquet"
+    cli("select", "demo", "--where", "age >= 30", "-o", part)
+    cli("split", part, "--folds", "3", "--seed", "5", "-o", out)
+    cli("export", "parquet", out, "--no-embed", "-o", tmp_path / "exported")
+    (exported,) = (tmp_path / "exported").glob("*.parquet")
+    for path in (out, exported):
+        about = store.metadata_of(pq.read_schema(path))
+        assert [line.split()[0] for line in json.loads(about["history"])] == ["select", "split"]
+        assert json.loads(about["history"])[1].endswith("--by=auto --folds=3 --stratify=diagnosis --seed=5")
+        assert sum(one["images"] for one in json.loads(about["balance"])) == pq.read_metadata(out).num_rows
