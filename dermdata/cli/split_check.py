@@ -117,6 +117,10 @@ def published(state: State, files: Sequence[str], known_by: Sequence[str]) -> "L
     split = together([read(state, file, alone=len(files) == 1) for file in files])
     column = f"'{split.part_column}'" if split.part_column else "the files' names"
     state.say(f"{', '.join(files)}: image ids in '{split.id_column}', parts in {column}")
+    if split.ids.null_count == len(split.ids):
+        raise BadTable(f"{', '.join(files)}: there are no images in it")
+    if split.ids.null_count:
+        state.say(f"{split.ids.null_count:,} rows without an image id are left out")
     names = list(known_by) or cached(state)
     found = recognized(split.ids, {name: load(state, [name], NEEDED).table for name in names})
     for name, rows in found.items():

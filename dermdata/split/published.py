@@ -113,7 +113,10 @@ def rows_of(ids: pa.Array, table: pa.Table) -> Ints:
 
 
 def joined(found: Mapping[str, Ints], manifests: Mapping[str, pa.Table], split: Published) -> pa.Table:
-    """The list's rows as rows of manifests, with the list's `split`; those of no dataset have their id for a key."""
+    """The list's rows as rows of manifests, with the list's `split`; those of no dataset have their id for a key.
+
+    A row without an id is left out.
+    """
     missing = np.ones(len(split.ids), bool)
     tables = []
     for name, rows in found.items():
@@ -125,7 +128,7 @@ def joined(found: Mapping[str, Ints], manifests: Mapping[str, pa.Table], split: 
         ]
         table = table.drop_columns(dropped).append_column("split", split.parts.take(pa.array(mine)))
         tables.append(plain_words(table))
-    rest = pa.array(np.flatnonzero(missing))
+    rest = pa.array(np.flatnonzero(missing & split.ids.is_valid().to_numpy(zero_copy_only=False)))
     own = {"key": split.ids, "split": split.parts, **split.own}
     tables.append(pa.table({name: words.take(rest) for name, words in own.items()}))
     return pa.concat_tables(tables, promote_options="permissive")

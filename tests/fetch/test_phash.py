@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from dermdata import checksum
+from dermdata.audit.seen import Shelf
 from dermdata.images import look
+from dermdata.progress import Silent
 
 
 def column(folder: Path, name: str) -> list[object]:
@@ -90,3 +92,12 @@ def test_the_hash_is_that_of_the_image_on_any_number_of_workers(
     for path, problem, phash in zip(paths, problems, column(folder, "phash"), strict=True):
         assert phash == look(folder / str(path)).phash
         assert (phash is None) == (problem is not None)
+
+
+def test_the_audit_sees_what_fetch_saw(cli: Callable, folder: Path) -> None:
+    """Its record of looks and the manifest agree, image by image."""
+    cli("audit", "demo")
+    looks = Shelf(folder, Silent()).looks
+    digests, hashes = column(folder, "sha256"), column(folder, "phash")
+    assert len(looks) == len(set(digests))
+    assert [looks[str(one)].phash for one in digests] == hashes

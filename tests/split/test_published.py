@@ -79,8 +79,8 @@ def test_the_dataset_that_knows_most_is_taken_first_of_equals_the_smaller() -> N
 
 def test_a_joined_list_is_judged_by_what_the_manifests_know() -> None:
     """Lesions of the manifest; of images that no dataset knows the list's own lesions and the ids themselves."""
-    ids, parts = ["1", "2", "u1", "u2", "u1"], ["train", "test", "train", "test", "test"]
-    split = published(listed(image=ids, set=parts, lesion_id=["", "", "L", "L", "M"]), "paper.csv")
+    ids, parts = ["1", "2", "u1", "u2", "u1", ""], ["train", "test", "train", "test", "test", "test"]
+    split = published(listed(image=ids, set=parts, lesion_id=["", "", "L", "L", "M", "L"]), "paper.csv")
     ham = manifest("ham", "1", "2", lesion_id=["HAM_1", "HAM_1"], split=["test", "test"])
     found = recognized(split.ids, {"ham": ham})
     table = joined(found, {"ham": ham}, split)
