@@ -58,15 +58,15 @@ def test_a_file_altered_since_is_not_looked_at(cli: Callable, folder: Path) -> N
     assert sum(one is None for one in column(folder, "phash")) == 2  # and the one that never decoded
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_cache_that_cannot_be_written_is_complete_as_it_is(cli: Callable, folder: Path) -> None:
+def test_a_cache_that_cannot_be_written_is_complete_as_it_is(
+    cli: Callable, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Older caches serve read-only: hashes are no reason to fail."""
     as_an_older_version_left_it(folder)
-    folder.chmod(0o555)
-    try:
-        assert cli("fetch", "demo").code == 0
-    finally:
-        folder.chmod(0o755)
+    monkeypatch.setattr(os, "access", lambda _path, mode: mode != os.W_OK)  # root may write everywhere
+    answer = cli("fetch", "demo")
+    assert answer.code == 0
+    assert "nothing to do" in answer.err
 
 
 def test_an_older_cache_is_filled_without_a_download(cli: Callable, folder: Path) -> None:
