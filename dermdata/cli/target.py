@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dermdata import disk
+from dermdata import disk, places
 from dermdata.cli.state import State
 from dermdata.errors import BadTable, UsageError
 from dermdata.export import about, csv, jsonl, reading
@@ -105,6 +105,8 @@ def near_of(loaded: Loaded) -> "Callable[[pa.Table], Alike]":
 def opened(state: State, target: str, columns: list[str] | None) -> Source:
     if target == "-":
         return Source(of_stream(), Path.cwd())
+    if places.is_remote(target):
+        return Source(of_store(state, target, columns), Path.cwd())
     path = Path(target)
     if path.suffix in SUFFIXES:
         return Source(of_file(state, path, columns), path.absolute().parent)
@@ -123,6 +125,15 @@ def of_cache(state: State, name: str, columns: list[str] | None) -> Source:
         return Source(store.read(folder.manifest, columns), folder.path)
     except BadTable as error:
         raise folder.damaged(error.message) from error
+
+
+def of_store(state: State, url: str, columns: list[str] | None) -> pa.Table:
+    """A manifest in an object store, by way of a copy here for as long as it is read."""
+    if not url.endswith(SUFFIXES):
+        raise BadTable(f"{url} is not a manifest", hint=f"a manifest ends in {', '.join(SUFFIXES)}")
+    with places.fetched(url) as path:
+        table = of_file(state, path, columns)
+        return pa.table(table.columns, table.schema)
 
 
 def of_file(state: State, path: Path, columns: list[str] | None) -> pa.Table:
@@ -247,6 +258,10 @@ def write_manifest(table: pa.Table, out: str, facts: Mapping[str, str]) -> None:
     table = store.with_metadata(table, facts)
     if out == "-":
         return to_stream(table)
+    if places.is_remote(out):
+        prefix, _, name = out.rpartition("/")
+        with places.bucket(prefix) as bucket:
+            return bucket.fill(name, lambda path: write_manifest(table, str(path), {}))
     path = Path(out)
     if path.suffix == ".parquet":
         store.write(table, path, {})

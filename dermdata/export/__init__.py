@@ -12,6 +12,7 @@ from dermdata.errors import UnknownName, UsageError
 from dermdata.export.job import Job, Part, Written, prepared
 
 FORMATS = ("parquet", "csv", "jsonl", "imagefolder", "webdataset", "huggingface", "coco", "croissant")
+REMOTE = ("parquet", "webdataset", "huggingface")  # formats of whole files that a bucket can hold
 LINKING = ("imagefolder", "coco")  # formats whose images may be links
 
 __all__ = ["FORMATS", "Job", "Part", "Written", "plan", "write"]
@@ -38,6 +39,11 @@ def allowed(name: str, job: Job) -> Job:
     """The job, if its choices mean something in this format."""
     if job.copy and name not in LINKING:
         raise UsageError(f"{name} has no links that --copy could replace", hint="leave out --copy")
+    if job.bucket and name not in REMOTE:
+        raise UsageError(
+            f"{name} cannot be written to {job.bucket}",
+            hint=f"{', '.join(REMOTE)} can; or give a folder here",
+        )
     return job
 
 

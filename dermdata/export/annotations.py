@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dermdata.engine import Make, executor
 from dermdata.errors import CacheDamaged, StorageError
-from dermdata.export.executors import executor
 from dermdata.export.outlines import Outline, Size, Task, outlined
 from dermdata.images import inspect
 from dermdata.progress import Progress
@@ -55,6 +55,7 @@ class Document:
     pictures: Sequence[Picture]
     folder: Path | None  # of the images, when they have another size there than as stored
     jobs: int
+    make: Make = executor
 
 
 @dataclass
@@ -73,7 +74,7 @@ def chunks(document: Document, progress: Progress) -> Iterator[bytes]:
     yield (
         "{" + "".join(f"{encode(name)}: {encode(value)},\n" for name, value in document.head.items())
     ).encode()
-    with executor(document.jobs) as pool:
+    with document.make(document.jobs) as pool:
         sizes = [size for _, size in in_order(pool, size_in(document.folder), document.pictures)]
         yield from listed("images", images(document.pictures, sizes))
         progress.begin(TASK, sum(len(one.covers) for one in document.pictures), "masks")

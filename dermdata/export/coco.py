@@ -98,7 +98,7 @@ def plan(job: Job) -> tuple[Part, ...]:
 def folder_part(work: Work, home: Home) -> Part:
     there = all(work.record.keeps(one.path, one.mark) for one in home.placed)
     size = sum(one.size for one in home.placed)
-    return Part(work.record.out / home.folder, len(home.placed), size, there=there)
+    return Part(work.job.out / home.folder, len(home.placed), size, there=there)
 
 
 def write(job: Job) -> Written:
@@ -117,7 +117,7 @@ def write(job: Job) -> Written:
 
 
 def written(work: Work, kept: int) -> Written:
-    paths = [work.record.out / one.path for one in work.files]
+    paths = [work.job.out / one.path for one in work.files]
     size = sum(one.size for one in work.placed) + sum(path.stat().st_size for path in paths)
     return Written(
         files=tuple(paths), rows=len(work.placed), bytes=size, kept=kept,
@@ -129,7 +129,7 @@ def lacking(work: Work) -> dict[str, int]:
     """In words what the files lack, from what they say themselves."""
     found: Counter[str] = Counter()
     for home in work.homes:
-        facts = annotations.summary_of(work.record.out / home.file.path)
+        facts = annotations.summary_of(work.job.out / home.file.path)
         found[BARE] += facts["images_without_annotation"]
         found[SOFT] += facts["soft_masks"]
         for reason, count in facts["masks_left_out"].items():
@@ -194,7 +194,7 @@ def home(job: Job, name: str, found: list[str], stored: list[Size], named: list[
         Picture(placed[at].path.removeprefix(f"{folder}/"), facts[at], stored[at], named[at]) for at in order
     ]
     scaled = job.out / folder if job.size is not None else None
-    document = Document(head(job), shown, scaled, job.jobs)
+    document = Document(head(job), shown, scaled, job.jobs, job.make)
     path = f"instances_{name}.json" if name else "annotations.json"
 
     def make(target: Path) -> None:

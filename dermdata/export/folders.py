@@ -41,14 +41,15 @@ def of_left(job: Job) -> list[Piece]:
 
 
 def opened(job: Job, form: str) -> Ledger:
-    return ledger.opened(job.out, form, stem(job))
+    return ledger.opened(job.place, form, stem(job))
 
 
 def plan(record: Ledger, pieces: Sequence[Piece]) -> tuple[Part, ...]:
     """What `write` would make; UsageError where it would refuse to."""
     record.require_free({piece.path: piece.mark for piece in pieces})
     return tuple(
-        Part(record.out / one.path, one.rows, one.bytes, record.keeps(one.path, one.mark)) for one in pieces
+        Part(record.place.at(one.path), one.rows, one.bytes, record.keeps(one.path, one.mark))
+        for one in pieces
     )
 
 
@@ -58,11 +59,19 @@ def write(job: Job, record: Ledger, pieces: Sequence[Piece]) -> Written:
     record.require_free(wanted)
     todo = [piece for piece in pieces if not record.keeps(piece.path, piece.mark)]
     if job.size is None:
-        disk.require_space(job.out, sum(piece.bytes for piece in todo))
+        require_space(job, [piece.bytes for piece in todo])
     record.begin(wanted)
     for piece in todo:
-        piece.make(job.out / piece.path)
-    paths = tuple(record.out / piece.path for piece in pieces)
-    size = sum(path.stat().st_size for path in paths)
+        record.place.fill(piece.path, piece.make)
+    paths = tuple(record.place.at(piece.path) for piece in pieces)
+    size = sum(record.place.size(piece.path) for piece in pieces)
     rows = sum(piece.rows for piece in pieces)
     return Written(paths, rows, size, len(pieces) - len(todo), leftout.counted(job.left))
+
+
+def require_space(job: Job, sizes: Sequence[int]) -> None:
+    """StorageError unless there is room for all files, or for one at a time on its way to a bucket."""
+    if job.bucket is None:
+        disk.require_space(job.out, sum(sizes))
+    else:
+        disk.require_space(job.bucket.spool, max(sizes, default=0))

@@ -7,10 +7,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dermdata.engine import Make, executor
 from dermdata.errors import BadTable, UnknownName, UsageError
 from dermdata.export import classes, leftout, rights, structures
 from dermdata.export.pixels import Recipe
 from dermdata.model import Dataset
+from dermdata.places import Bucket, Folder, Place, Where
 from dermdata.progress import Progress, Silent
 
 
@@ -21,6 +23,7 @@ class Job:
     table: pa.Table
     roots: Mapping[str, Path]  # dataset -> the folder that its relative paths start from
     out: Path
+    bucket: Bucket | None = None  # instead of the folder OUT, of which only the name counts then
     embed: bool = False  # image bytes inside the output
     split: str | None = None  # only this part
     size: int | None = None  # longest side, pixels; None: as stored
@@ -28,6 +31,7 @@ class Job:
     redistributable: bool = False  # only images that may be passed on
     copy: bool = False  # imagefolder, coco: files of its own, no links
     jobs: int = 1  # workers that read and scale images
+    make: Make = executor  # where they work
     excel_safe: bool = False  # CSV only
     entries: Mapping[str, Dataset] = field(
         default_factory=dict
@@ -42,6 +46,11 @@ class Job:
     )  # rows that the output lacks, with the reason
 
     @property
+    def place(self) -> Place:
+        """What formats of several whole files fill."""
+        return self.bucket or Folder(self.out)
+
+    @property
     def recipe(self) -> Recipe:
         return Recipe(self.size, self.strip)
 
@@ -50,7 +59,7 @@ class Job:
 class Part:
     """One file of an export, before it is written."""
 
-    path: Path
+    path: Where
     rows: int
     bytes: int | None  # of images inside; None: not known before it is written
     there: bool  # whole already, so it will be kept
@@ -60,7 +69,7 @@ class Part:
 class Written:
     """What an export wrote, or found written by an earlier run of the same job."""
 
-    files: tuple[Path, ...]
+    files: tuple[Where, ...]
     rows: int
     bytes: int  # of the files
     kept: int = 0  # files that were there already

@@ -16,6 +16,7 @@ from typing import Any
 from dermdata import disk
 from dermdata.errors import BadTable, UsageError
 from dermdata.export.job import folder
+from dermdata.places import Folder, Place
 
 RECORD = ".dermdata-export.json"
 SCHEMA = "dermdata.files/1"
@@ -35,7 +36,7 @@ class Entry:
 class Ledger:
     """A folder's record."""
 
-    out: Path
+    place: Place
     form: str
     scope: str  # the dataset, then the split: exports of several splits may share a folder
     entries: Mapping[str, Entry] = field(default_factory=dict)
@@ -46,18 +47,18 @@ class Ledger:
             return  # OUT is empty
         for path, mark in wanted.items():
             entry = self.entries.get(path)
-            if entry is None and os.path.lexists(self.out / path):
-                raise foreign(self.out, [path])
+            if entry is None and is_taken(self.place, path):
+                raise foreign(self.place, [path])
             if entry and entry.scope != self.scope and entry.mark != mark:
                 raise UsageError(
-                    f"{self.out} holds an export of {entry.scope} whose {path} is another",
+                    f"{self.place} holds an export of {entry.scope} whose {path} is another",
                     hint="give an empty folder, or export all parts in one go",
                 )
 
     def keeps(self, path: str, mark: str) -> bool:
         """Whether this very file is there already."""
         entry = self.entries.get(path)
-        return bool(mark) and entry is not None and entry.mark == mark and (self.out / path).exists()
+        return bool(mark) and entry is not None and entry.mark == mark and self.place.exists(path)
 
     def begin(self, wanted: Mapping[str, str]) -> None:
         """Delete what earlier runs left and this one will not have, then record what it will have."""
@@ -72,12 +73,15 @@ class Ledger:
         entries = others | {path: Entry(mark, self.scope) for path, mark in wanted.items()}
         rows = [[path, entry.mark, entry.scope] for path, entry in sorted(entries.items())]
         facts = {"schema": SCHEMA, "format": self.form, "files": rows}
-        disk.write_text(self.out / RECORD, json.dumps(facts, ensure_ascii=False, indent=0) + "\n")
+        text = json.dumps(facts, ensure_ascii=False, indent=0) + "\n"
+        self.place.fill(RECORD, lambda path: write_text(path, text))
 
     def torn(self, wanted: Iterable[str]) -> Iterator[str]:
         """Temporary files of processes that were killed, in the folders that are written to."""
+        if not isinstance(self.place, Folder):
+            return  # what is on its way to a bucket has no name there
         for parent in sorted({path.rpartition("/")[0] for path in wanted}):
-            place = self.out / parent
+            place = self.place.path / parent
             for name in os.listdir(place) if place.is_dir() else ():  # noqa: PTH208  # as in files.py
                 found = TEMPORARY.fullmatch(name)
                 if found and not is_running(int(found[1])):
@@ -87,31 +91,43 @@ class Ledger:
         """Delete these files, and the folders that they leave empty."""
         emptied: set[PurePosixPath] = set()
         for path in paths:
-            with disk.storage_errors(self.out / path):
-                (self.out / path).unlink(missing_ok=True)
+            self.place.delete(path)
             emptied.update(PurePosixPath(path).parents)
+        if not isinstance(self.place, Folder):
+            return
         for parent in sorted(emptied - {PurePosixPath(".")}, key=lambda one: -len(one.parts)):
-            place = self.out / parent
+            place = self.place.path / parent
             if place.is_dir() and not any(place.iterdir()):
                 with disk.storage_errors(place):
                     place.rmdir()
 
 
-def opened(out: Path, form: str, scope: str) -> Ledger:
+def write_text(path: Path, text: str) -> None:
+    disk.write_text(path, text)
+
+
+def is_taken(place: Place, path: str) -> bool:
+    """Whether something has this name, a link that leads nowhere included."""
+    return os.path.lexists(place.path / path) if isinstance(place, Folder) else place.exists(path)
+
+
+def opened(place: Place, form: str, scope: str) -> Ledger:
     """The record of OUT; UsageError where OUT holds what dermdata did not export, or another format."""
-    path = folder(out) / RECORD
-    if path.exists():
-        return Ledger(out, form, scope, read(path, form))
-    if out.is_dir():
-        strangers = sorted(name for name in os.listdir(out) if not name.startswith("."))  # noqa: PTH208
-        if strangers:
-            raise foreign(out, strangers)
-    return Ledger(out, form, scope)
+    if isinstance(place, Folder):
+        folder(place.path)
+    names = place.names()
+    if RECORD in names:
+        return Ledger(place, form, scope, read(place, form))
+    if strangers := [name for name in names if not name.startswith(".")]:
+        raise foreign(place, strangers)
+    return Ledger(place, form, scope)
 
 
-def read(path: Path, form: str) -> dict[str, Entry]:
+def read(place: Place, form: str) -> dict[str, Entry]:
+    path = place.at(RECORD)
     try:
-        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        with place.opened(RECORD) as file:
+            facts: dict[str, Any] = json.loads(file.read().decode("utf-8"))
         entries = {name: Entry(mark, scope) for name, mark, scope in facts["files"]}
         made = str(facts["format"])
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -121,11 +137,11 @@ def read(path: Path, form: str) -> dict[str, Entry]:
     if any(".." in PurePosixPath(name).parts or name.startswith("/") for name in entries):
         raise BadTable(f"{path} names files outside its folder", hint="give an empty folder")
     if made != form:
-        raise UsageError(f"{path.parent} holds an export as {made}", hint="give an empty folder")
+        raise UsageError(f"{place} holds an export as {made}", hint="give an empty folder")
     return entries
 
 
-def foreign(out: Path, names: list[str]) -> UsageError:
+def foreign(out: Place, names: list[str]) -> UsageError:
     shown = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
     return UsageError(
         f"{out} holds what dermdata did not export ({shown})",

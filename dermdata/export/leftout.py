@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from dermdata import disk
+from dermdata.places import Place, Where
 
 NAME = "left-out.csv"
 SCHEMA = pa.schema([(name, pa.string()) for name in ("key", "dataset", "image_id", "reason")])
@@ -42,6 +43,18 @@ def content(left: pa.Table) -> bytes:
     writer.writerow(left.column_names)
     writer.writerows(zip(*(column.to_pylist() for column in left.columns), strict=True))
     return held.getvalue().encode()
+
+
+def write_into(place: Place, name: str, left: pa.Table) -> tuple[Where, ...]:
+    """Write the rows into a place, if there are any; the path written."""
+    if not left.num_rows:
+        return ()
+    place.fill(name, lambda path: write_content(path, left))
+    return (place.at(name),)
+
+
+def write_content(path: Path, left: pa.Table) -> None:
+    disk.write(path, [content(left)])
 
 
 def write_beside(target: Path, left: pa.Table) -> tuple[Path, ...]:

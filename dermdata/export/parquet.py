@@ -13,21 +13,21 @@ Embedded, they stay as in the manifest, so that nothing of this machine is in th
 A shard of an earlier run of the same job is kept; shards of another count are deleted first.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
-from dermdata import disk
 from dermdata.errors import UsageError
-from dermdata.export import about, features, files, leftout, pictures, shards, sheets
+from dermdata.export import about, features, files, folders, leftout, pictures, shards, sheets
 from dermdata.export.files import Found
 from dermdata.export.job import Job, Part, Written, folder, stem
 from dermdata.export.shards import Shard
 from dermdata.export.sheets import IMAGE, Sheet
 from dermdata.export.stream import Images
 from dermdata.export.tabular import tabular
+from dermdata.places import Folder, Place
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Work:
 
     sheet: Sheet
     parts: Sequence[Shard]
-    stale: Sequence[Path]
+    stale: Sequence[str]
     reusable: bool  # the digest covers every image's content
     missing: int  # rows without an image file
 
@@ -44,25 +44,49 @@ class Work:
 def plan(job: Job) -> tuple[Part, ...]:
     work = made_ready(job)
     return tuple(
-        Part(one.path, one.stop - one.start, bytes_of(work, one), there=is_there(work, one))
+        Part(
+            place_of(job).at(one.name),
+            one.stop - one.start,
+            bytes_of(work, one),
+            there=is_there(job, work, one),
+        )
         for one in work.parts
     )
 
 
 def write(job: Job) -> Written:
     work = made_ready(job)
-    kept = [one for one in work.parts if is_there(work, one)]
+    kept = [one for one in work.parts if is_there(job, work, one)]
     todo = [one for one in work.parts if one not in kept]
     if job.size is None:
-        disk.require_space(job.out, sum(bytes_of(work, one) for one in todo))
-    shards.sweep(work.stale)
+        folders.require_space(job, [bytes_of(work, one) for one in todo])
+    place = place_of(job)
+    shards.sweep(place, work.stale)
     for shard in todo:
-        sheets.write(shard.path, work.sheet.part(shard.start, shard.stop), job)
-    paths = tuple(shard.path for shard in work.parts)
-    beside = leftout.write_beside(job.out, job.left)
+        place.fill(shard.name, maker(job, work.sheet.part(shard.start, shard.stop)))
+    paths = tuple(place.at(shard.name) for shard in work.parts)
+    beside = leftout.write_into(place, left_name(job), job.left)
     left_out = leftout.counted(job.left) | ({files.MISSING: work.missing} if work.missing else {})
-    size = sum(path.stat().st_size for path in paths)
+    size = sum(place.size(shard.name) for shard in work.parts)
     return Written((*paths, *beside), work.sheet.table.num_rows, size, kept=len(kept), left_out=left_out)
+
+
+def maker(job: Job, sheet: Sheet) -> Callable[[Path], None]:
+    return lambda path: sheets.write(path, sheet, job)
+
+
+def is_single(job: Job) -> bool:
+    """Whether OUT is one file."""
+    return job.out.suffix == ".parquet" and not job.out.is_dir()
+
+
+def place_of(job: Job) -> Place:
+    """OUT, or what the one file is in."""
+    return job.bucket or Folder(job.out.parent if is_single(job) else job.out)
+
+
+def left_name(job: Job) -> str:
+    return f"{job.out.name}.{leftout.NAME}" if is_single(job) else leftout.NAME
 
 
 def made_ready(job: Job) -> Work:
@@ -77,9 +101,10 @@ def made_ready(job: Job) -> Work:
     presence = "".join("-" if path is None else "i" for path in found)
     made = [pictures.version(job.recipe)] if job.recipe.changes else []
     mark = shards.digest(table, sizes, str(job.embed), presence, *made)
-    single = job.out.suffix == ".parquet" and not job.out.is_dir()
-    parts = [Shard(job.out, 0, table.num_rows)] if single else shards.named(folder(job.out), stem(job), sizes)
-    stale = [] if single else shards.stale(job.out, stem(job), parts)
+    if not (single := is_single(job)) and job.bucket is None:
+        folder(job.out)
+    parts = [Shard(job.out.name, 0, table.num_rows)] if single else shards.named(stem(job), sizes)
+    stale = [] if single else shards.stale(place_of(job), stem(job), parts)
     images = {IMAGE: Images(found, sizes, job.recipe)} if job.embed else {}
     sheet = Sheet(table, images, sizes)
     table = table.replace_schema_metadata(metadata(sheet.schema, mark))
@@ -100,10 +125,10 @@ def bytes_of(work: Work, shard: Shard) -> int:
     return sum(work.sheet.sizes[shard.start : shard.stop])
 
 
-def is_there(work: Work, shard: Shard) -> bool:
+def is_there(job: Job, work: Work, shard: Shard) -> bool:
     """Whether a whole file with these very rows and images has this name: names are only given to whole files."""
     mark = work.sheet.table.schema.metadata[about.OURS].decode()
-    return work.reusable and shards.digest_of(shard.path) == mark
+    return work.reusable and shards.digest_of(place_of(job), shard.name) == mark
 
 
 def metadata(schema: pa.Schema, mark: str) -> Mapping[bytes, bytes]:

@@ -57,7 +57,7 @@ def copy(job: Job, todo: Sequence[Placed]) -> None:
     images = {TASK: Images([one.source for one in todo], sizes, job.recipe)}
     runs = [slice(*run) for run in shards.cut(sizes, shards.GROUP_BYTES, BLOCK_ROWS)]
     with ThreadPoolExecutor(WRITERS) as writers:
-        for run, loaded in blocks(images, runs, job.jobs):
+        for run, loaded in blocks(images, runs, job.jobs, job.make):
             targets = [job.out / one.path for one in todo[run]]
             for _ in writers.map(write_one, targets, loaded[TASK]):
                 job.progress.advance(TASK, 1)

@@ -2,16 +2,15 @@
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dermdata import disk
 from dermdata.errors import UsageError
 from dermdata.export.about import OURS
+from dermdata.places import Place
 
 SHARD_BYTES, SHARD_ROWS = 500_000_000, 100_000
 GROUP_BYTES, GROUP_ROWS = 32_000_000, 65_536  # one row group is in memory at a time
@@ -22,7 +21,7 @@ LAYOUT = "1"  # changes when the same rows shall be written otherwise
 class Shard:
     """Rows `start` to `stop` (exclusive) as one file."""
 
-    path: Path
+    name: str
     start: int
     stop: int
 
@@ -38,11 +37,11 @@ def cut(sizes: Sequence[int], most_bytes: int, most_rows: int) -> list[tuple[int
     return [*runs, (start, len(sizes))]
 
 
-def named(folder: Path, stem: str, sizes: Sequence[int]) -> list[Shard]:
-    """The shards of a folder: `<stem>-00000-of-00003.parquet`."""
+def named(stem: str, sizes: Sequence[int]) -> list[Shard]:
+    """The shards of a place: `<stem>-00000-of-00003.parquet`."""
     runs = cut(sizes, SHARD_BYTES, SHARD_ROWS)
     names = [f"{stem}-{number:05}-of-{len(runs):05}.parquet" for number in range(len(runs))]
-    return [Shard(folder / name, *run) for name, run in zip(names, runs, strict=True)]
+    return [Shard(name, *run) for name, run in zip(names, runs, strict=True)]
 
 
 def digest(table: pa.Table, sizes: Sequence[int], *parts: str) -> str:
@@ -55,40 +54,39 @@ def digest(table: pa.Table, sizes: Sequence[int], *parts: str) -> str:
     return running.hexdigest()
 
 
-def digest_of(path: Path) -> str | None:
+def digest_of(place: Place, name: str) -> str | None:
     """The digest that an exported file carries; None for a file that is not there or not ours."""
     try:
-        metadata = pq.read_metadata(path).metadata or {}
+        with place.opened(name) as file:
+            metadata = pq.read_metadata(file).metadata or {}
     except (OSError, pa.ArrowInvalid):
         return None
     found: bytes | None = metadata.get(OURS)
     return None if found is None else found.decode()
 
 
-def stale(folder: Path, stem: str, wanted: Sequence[Shard]) -> list[Path]:
+def stale(place: Place, stem: str, wanted: Sequence[Shard]) -> list[str]:
     """Shards of the same name that another run left; UsageError when the folder holds Parquet files not ours.
 
     Shards of other datasets or splits may stay beside these; so may files that are not Parquet.
     """
-    strangers = [path for path in tables_in(folder) if digest_of(path) is None]
+    strangers = [name for name in tables_in(place) if digest_of(place, name) is None]
     if strangers:
-        shown = ", ".join(path.name for path in strangers[:3]) + (", …" if len(strangers) > 3 else "")
+        shown = ", ".join(strangers[:3]) + (", …" if len(strangers) > 3 else "")
         raise UsageError(
-            f"{folder} holds tables that dermdata did not export ({shown})",
+            f"{place} holds tables that dermdata did not export ({shown})",
             hint="give an empty folder, so that the two cannot be mixed up",
         )
     pattern = re.compile(re.escape(stem) + r"-\d{5}-of-\d{5}\.parquet")
-    keep = {shard.path for shard in wanted}
-    return [path for path in tables_in(folder) if pattern.fullmatch(path.name) and path not in keep]
+    keep = {shard.name for shard in wanted}
+    return [name for name in tables_in(place) if pattern.fullmatch(name) and name not in keep]
 
 
-def tables_in(folder: Path) -> Iterator[Path]:
-    if folder.is_dir():
-        yield from sorted(path for path in folder.glob("*.parquet") if not path.name.startswith("."))
+def tables_in(place: Place) -> list[str]:
+    return [name for name in place.names() if name.endswith(".parquet") and not name.startswith(".")]
 
 
-def sweep(paths: Sequence[Path]) -> None:
+def sweep(place: Place, names: Sequence[str]) -> None:
     """Delete shards of another run, before the new ones come: a mixture must never be seen."""
-    for path in paths:
-        with disk.storage_errors(path):
-            path.unlink()
+    for name in names:
+        place.delete(name)

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dermdata import disk
+from dermdata.engine import Make, executor
 from dermdata.export import shards
 from dermdata.export.files import Found
 from dermdata.export.job import Job
@@ -59,13 +60,13 @@ def write(path: Path, sheet: Sheet, job: Job) -> None:
         disk.replacing(path) as file,
         pq.ParquetWriter(file, schema, **options(schema, sheet.images)) as writer,
     ):
-        for group, done in groups(sheet, job.jobs):
+        for group, done in groups(sheet, job.jobs, job.make):
             writer.write_table(group.cast(schema), row_group_size=max(1, group.num_rows))
             job.progress.advance(path.name, done)
     job.progress.end(path.name)
 
 
-def groups(sheet: Sheet, jobs: int) -> Iterator[tuple[pa.Table, int]]:
+def groups(sheet: Sheet, jobs: int, make: Make = executor) -> Iterator[tuple[pa.Table, int]]:
     """The row groups with their images, read ahead of the writer, and how much each one is: bytes or rows."""
     most = EMBEDDED_ROWS if sheet.images else shards.GROUP_ROWS
     runs = [slice(*run) for run in shards.cut(sheet.sizes, shards.GROUP_BYTES, most)]
@@ -73,7 +74,7 @@ def groups(sheet: Sheet, jobs: int) -> Iterator[tuple[pa.Table, int]]:
         for run in runs:
             yield sheet.table.slice(run.start, run.stop - run.start), run.stop - run.start
         return
-    for run, loaded in blocks(sheet.images, runs, jobs):
+    for run, loaded in blocks(sheet.images, runs, jobs, make):
         group = sheet.table.slice(run.start, run.stop - run.start)
         for name, images in loaded.items():
             column = sheet.images[name]

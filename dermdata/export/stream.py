@@ -4,12 +4,12 @@ While one block is written, the next is read and, if asked, scaled by all worker
 are in memory.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from itertools import chain
 
-from dermdata.export.executors import executor
+from dermdata.engine import Make, executor
 from dermdata.export.files import Found
 from dermdata.export.pixels import Recipe, Task, load
 
@@ -34,7 +34,7 @@ def blocks(
     columns: Mapping[str, Images],
     runs: Sequence[slice],
     jobs: int,
-    make: Callable[[int], Executor] = executor,
+    make: Make = executor,
 ) -> Iterator[tuple[slice, dict[str, Loaded]]]:
     """Each run of rows with the bytes of its images by column, None where there is no file."""
     with make(jobs) as pool:

@@ -148,7 +148,7 @@ def write_shard(path: Path, job: Job, samples: Samples, rows: NDArray[np.int64])
         images["mask"] = Images(covers, [None] * len(rows), Recipe(job.size, job.strip, mask=True))
     runs = [slice(*run) for run in shards.cut(sizes, shards.GROUP_BYTES, BLOCK_ROWS)]
     with disk.replacing(path) as file:
-        for run, loaded in blocks(images, runs, job.jobs):
+        for run, loaded in blocks(images, runs, job.jobs, job.make):
             for sample in entries(samples, rows[run], loaded):
                 file.write(sample)
             job.progress.advance(path.name, sum(sizes[run]))

@@ -1,0 +1,138 @@
+"""Where work on images runs: the one seam, a `concurrent.futures` executor of threads here or of a cluster's workers.
+
+Work is given as functions of a module's top level and arguments that can be pickled, and it changes nothing, so
+that it can be done anywhere, and done again when a worker dies. Files are given by path, not by content: a cluster
+reads them from the file system that it shares, and only what is made of them travels.
+"""
+
+import platform
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import CancelledError, Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib import metadata
+from typing import Any, ParamSpec, TypeVar
+from urllib.parse import urlsplit
+
+from dermdata.errors import CannotConnect, NetworkError, StorageError, UsageError
+
+Make = Callable[[int], Executor]  # from a number of jobs: an executor to be used in a `with`
+P = ParamSpec("P")
+R = TypeVar("R")
+
+SCHEMES = {"dask": "tcp", "dask+tls": "tls"}
+CONNECT = 10  # seconds
+DECIDING = ("dermdata", "pillow", "numpy", "pyarrow", "simplejpeg")  # what decides the bytes that are made
+
+
+def executor(jobs: int) -> Executor:
+    """Threads: reading waits for the disk, and Pillow decodes, scales and encodes without the interpreter's lock."""
+    return ThreadPoolExecutor(jobs)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Something that does the work, and how many workers it has by now."""
+
+    make: Make
+    workers: int
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Engine]:
+    """The cluster at `dask://HOST:PORT`; UsageError for another address, CannotConnect when nothing answers there."""
+    address = address_of(url)
+    try:
+        from distributed import Client, KilledWorker
+    except ImportError as error:
+        raise UsageError(
+            f"{url} needs the extra `dask`", hint="pip install 'dermdata[dask]', here and on every worker"
+        ) from error
+    client_of: Any = Client  # without type information of its own
+    try:
+        client = client_of(address, timeout=CONNECT, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise CannotConnect(
+            f"no dask scheduler answers at {url}", hint="start one: `dask scheduler`, see docs/cluster.md"
+        ) from error
+    try:
+        with client:
+            yield Engine(partial(on_cluster, client), len(client.scheduler_info(n_workers=-1)["workers"]))
+    except RuntimeError as error:
+        if "deserialization" not in str(error):
+            raise
+        raise UsageError(
+            f"{url} cannot read our work: {str(error).splitlines()[0]}",
+            hint="install the same dermdata on the scheduler and on every worker",
+        ) from error
+    except (CancelledError, KilledWorker) as error:
+        raise NetworkError(
+            f"{url} has lost the work: {error or 'the scheduler is gone'}",
+            hint="look into the workers' logs (memory?), then run the same command again: what is there is kept",
+        ) from error
+
+
+def address_of(url: str) -> str:
+    """The scheduler's address in dask's own words."""
+    parts = urlsplit(url)
+    try:
+        whole = parts.scheme in SCHEMES and parts.hostname and parts.port
+    except ValueError:  # a port that is no number
+        whole = None
+    if not whole:
+        raise UsageError(f"no engine '{url}'", hint="--engine dask://HOST:PORT, the scheduler's address")
+    return f"{SCHEMES[parts.scheme]}://{parts.netloc}"
+
+
+def on_cluster(client: Any, _jobs: int) -> Executor:
+    """The cluster as an executor; how much it does at once is its own affair."""
+    return Cluster(client.get_executor(pure=False))
+
+
+class Cluster(Executor):
+    """Has each piece of work done by a worker whose libraries are the ones that are here.
+
+    The scheduler gives the work of a worker that dies to another one; work during which three workers in a row have
+    died is an error.
+    """
+
+    def __init__(self, inner: Executor) -> None:
+        self.inner = inner
+        self.versions = versions()
+
+    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        return self.inner.submit(done_alike, self.versions, partial(fn, *args, **kwargs))
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self.inner.shutdown(wait=wait and not cancel_futures)
+
+
+def done_alike(wanted: Mapping[str, str], work: Callable[[], R]) -> R:
+    """Do the work, if it comes out here as it would there: another Pillow makes other bytes."""
+    if versions() != wanted:
+        differ = [
+            f"{name} {found}, not {wanted[name]}"
+            for name, found in versions().items()
+            if found != wanted[name]
+        ]
+        raise UsageError(
+            f"the worker on {socket.gethostname()} has {', '.join(differ)}",
+            hint="give every worker the environment of the machine that asks",
+        )
+    try:
+        return work()
+    except StorageError as error:
+        raise StorageError(
+            f"{error.message} (on {socket.gethostname()})",
+            hint="every worker must see the cache under the same path: --cache on a shared file system",
+        ) from error
+
+
+@cache
+def versions() -> dict[str, str]:
+    """What decides the bytes that are made of an image."""
+    return {"python": ".".join(platform.python_version_tuple()[:2])} | {
+        name: metadata.version(name) for name in DECIDING
+    }

@@ -1,0 +1,236 @@
+"""Where files of an export come to be: a folder here, or a prefix of an object store (`s3://…`, `gs://…`, `memory://…`).
+
+An object appears only when all of its bytes have come: it is made as a local file first, then sent, in several
+parts when it is large. What fails is sent again by the store's own library, and given up as a whole.
+Credentials, region and address are found by that library's own means: environment, profile, the machine's role.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, cast
+from urllib.parse import urlsplit
+
+from dermdata import disk
+from dermdata.errors import (
+    BadTable,
+    CannotConnect,
+    CredentialsMissing,
+    DermdataError,
+    NetworkError,
+    SizeMismatch,
+    StorageError,
+    UsageError,
+)
+
+Where = Path | str  # of a file: a path here, or a URL
+SCHEMES = ("s3", "gs", "gcs", "az", "abfs", "memory")
+PACKAGES = {"gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
+
+
+class Place(Protocol):
+    """A folder that an export fills, wherever it is; paths are below it, with `/`."""
+
+    def at(self, path: str) -> Where: ...
+    def exists(self, path: str) -> bool: ...
+    def names(self) -> list[str]: ...
+    def size(self, path: str) -> int: ...
+    def opened(self, path: str) -> BinaryIO: ...
+    def fill(self, path: str, make: Callable[[Path], None]) -> None: ...
+    def delete(self, path: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder of this machine."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def at(self, path: str) -> Path:
+        return self.path / path
+
+    def exists(self, path: str) -> bool:
+        return (self.path / path).exists()
+
+    def names(self) -> list[str]:
+        """Of what is directly in it, sorted; none when it is not there."""
+        return sorted(one.name for one in self.path.iterdir()) if self.path.is_dir() else []
+
+    def size(self, path: str) -> int:
+        return (self.path / path).stat().st_size
+
+    def opened(self, path: str) -> BinaryIO:
+        return (self.path / path).open("rb")
+
+    def fill(self, path: str, make: Callable[[Path], None]) -> None:
+        """Have the file made under its own name; `make` gives it that only when it is whole."""
+        make(self.path / path)
+
+    def delete(self, path: str) -> None:
+        with disk.storage_errors(self.path / path):
+            (self.path / path).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A prefix of an object store."""
+
+    url: str  # without a slash at its end
+    store: Any  # fsspec's file system
+    spool: Path  # a local folder, for one file at a time
+
+    def __str__(self) -> str:
+        return self.url
+
+    def at(self, path: str) -> str:
+        return f"{self.url}/{path}"
+
+    def exists(self, path: str) -> bool:
+        with store_errors(self.url):
+            return bool(self.store.exists(self.at(path)))
+
+    def names(self) -> list[str]:
+        """Of the objects and prefixes directly below it, sorted; UsageError for a bucket that is not there."""
+        with store_errors(self.url):
+            self.store.invalidate_cache()
+            root = "/".join(self.url.split("/")[:3])
+            if not root.startswith("memory:") and not self.store.exists(root):
+                raise no_bucket(self.url)
+            try:
+                found = self.store.ls(self.url, detail=False)
+            except FileNotFoundError:
+                return []
+            return sorted(one.rstrip("/").rpartition("/")[2] for one in found)
+
+    def size(self, path: str) -> int:
+        with store_errors(self.url):
+            return int(self.store.size(self.at(path)))
+
+    def opened(self, path: str) -> BinaryIO:
+        with store_errors(self.url, missing=FileNotFoundError(self.at(path))):
+            return cast("BinaryIO", self.store.open(self.at(path), "rb"))
+
+    def fill(self, path: str, make: Callable[[Path], None]) -> None:
+        """Make the file here, send it, and check that as many bytes have come."""
+        local = self.spool / path.rpartition("/")[2]
+        try:
+            make(local)
+            send(self, local, path)
+        finally:
+            local.unlink(missing_ok=True)
+
+    def delete(self, path: str) -> None:
+        with store_errors(self.url):
+            if self.store.exists(self.at(path)):
+                self.store.rm_file(self.at(path))
+
+
+def send(bucket: Bucket, local: Path, path: str) -> None:
+    with store_errors(bucket.url):
+        bucket.store.put_file(str(local), bucket.at(path))
+    sent, there = local.stat().st_size, bucket.size(path)
+    if sent != there:
+        raise SizeMismatch(f"{bucket.at(path)} has {there:,} bytes, {sent:,} were sent", hint="run it again")
+
+
+# ------------------------------------------------------------------ opening
+
+
+def is_remote(word: str) -> bool:
+    """Whether this is the URL of an object store."""
+    return urlsplit(word).scheme in SCHEMES
+
+
+@contextmanager
+def bucket(url: str) -> Iterator[Bucket]:
+    """The prefix at this URL, with a local folder for the file that is under way."""
+    with tempfile.TemporaryDirectory(prefix="dermdata-") as spool:
+        with store_errors(url):
+            found = Bucket(url.rstrip("/"), store_of(url), Path(spool))
+        yield found
+
+
+@contextmanager
+def fetched(url: str) -> Iterator[Path]:
+    """A local copy of one object, under its own name, for the time of the block; BadTable when it is not there."""
+    with tempfile.TemporaryDirectory(prefix="dermdata-") as spool:
+        local = Path(spool) / url.rpartition("/")[2]
+        missing = BadTable(f"no manifest at {url}", hint="give a dataset's name or a manifest's path")
+        with (
+            store_errors(url, missing=missing),
+            store_of(url).open(url, "rb") as source,
+            local.open("wb") as target,
+        ):
+            shutil.copyfileobj(source, target, 1 << 20)
+        yield local
+
+
+def store_of(url: str) -> Any:
+    """The file system of a URL; UsageError names the package that is missing."""
+    scheme = urlsplit(url).scheme
+    if not url.split("/")[2]:
+        raise UsageError(f"{url} names no bucket", hint=f"{scheme}://BUCKET/PREFIX")
+    try:
+        import fsspec
+
+        return fsspec.filesystem(scheme, use_listings_cache=False)
+    except ImportError as error:
+        package = PACKAGES.get(scheme)
+        more = f" {package}" if package else ""
+        raise UsageError(
+            f"{scheme}:// needs the extra `cloud`", hint=f"pip install 'dermdata[cloud]'{more}"
+        ) from error
+
+
+# ------------------------------------------------------------------ errors
+
+
+def no_bucket(url: str) -> UsageError:
+    return UsageError(f"there is no bucket for {url}", hint="create it first; dermdata creates none")
+
+
+@contextmanager
+def store_errors(url: str, missing: Exception | None = None) -> Iterator[None]:
+    """Turn an object store's errors into ours; `missing` is raised for an object that is not there."""
+    try:
+        yield
+    except DermdataError:
+        raise
+    except FileNotFoundError as error:
+        raise missing or no_bucket(url) from error
+    except PermissionError as error:
+        raise CredentialsMissing(f"{url}: {error or 'access denied'}", hint=CREDENTIALS) from error
+    except Exception as error:
+        raise as_ours(error, url) from error
+
+
+CREDENTIALS = "check the platform's credentials (AWS_PROFILE, AWS_ACCESS_KEY_ID, a role …) and their rights"
+NO_CREDENTIALS = {
+    "NoCredentialsError",
+    "PartialCredentialsError",
+    "ProfileNotFound",
+    "DefaultCredentialsError",
+}
+LIBRARIES = ("botocore.", "aiobotocore.", "aiohttp.", "gcsfs.", "google.")
+
+
+def as_ours(error: Exception, url: str) -> Exception:
+    """Known by names: the stores' libraries have no common root, and may not be installed."""
+    kind = type(error)
+    if kind.__name__ in NO_CREDENTIALS:
+        return CredentialsMissing(f"{url}: {error}", hint=CREDENTIALS)
+    if "Connect" in kind.__name__ or "Timeout" in kind.__name__ or isinstance(error, ConnectionError):
+        return CannotConnect(
+            f"cannot reach the store of {url}: {error}", hint="AWS_ENDPOINT_URL_S3 sets its address"
+        )
+    if kind.__module__.startswith(LIBRARIES):
+        return NetworkError(f"{url}: {error}", hint="run the same command again: what is there is kept")
+    if isinstance(error, OSError):
+        return StorageError(f"{url}: {error}", hint="run the same command again: what is there is kept")
+    return error

@@ -1,0 +1,150 @@
+"""Work on a real cluster of two worker processes comes out as it does here, even when one of them is killed."""
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from dermdata import engine, export
+from dermdata.engine import Cluster, done_alike, versions
+from dermdata.errors import CannotConnect, NetworkError, SizeMismatch, StorageError, UsageError
+from dermdata.export import Job, stream
+from dermdata.export.pixels import Recipe, Task, load
+from export.samples import row, table
+
+# what dask leaves to the garbage collector says so in its own time
+pytestmark = [
+    pytest.mark.xdist_group("cluster"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_for_other_tests() -> Iterator[None]:
+    yield
+    gc.collect()
+
+
+# a scheduler and two workers, each a process: prints their address and the workers' numbers, ends with its stdin
+CLUSTER = """
+import sys
+from distributed import LocalCluster
+if __name__ == "__main__":
+    with LocalCluster("127.0.0.1", n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        print(cluster.scheduler_address.removeprefix("tcp://"), *(one.pid for one in cluster.workers.values()), flush=True)
+        sys.stdin.read()
+"""
+IMAGES = 24
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[tuple[str, list[int]]]:
+    """The engine's URL and the workers' process ids."""
+    script = folder / "cluster.py"
+    script.write_text(CLUSTER)
+    settings = os.environ | {"DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON__OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        text=True, cwd=folder, env=settings,
+    ) as process:  # fmt: skip
+        assert process.stdout
+        assert process.stdin
+        address, *pids = process.stdout.readline().split()
+        yield f"dask://{address}", list(map(int, pids))
+        process.stdin.close()
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Callable[..., Job]:
+    root = tmp_path / "cache" / "demo"
+    rows = table([row(root, number) for number in range(IMAGES)])
+
+    def make(out: str, **changes: object) -> Job:
+        return Job(
+            table=rows, roots={"demo": root}, out=tmp_path / out, embed=True, size=5, jobs=2, **changes
+        )  # type: ignore[arg-type]
+
+    return make
+
+
+def test_a_cluster_that_loses_a_worker_writes_what_threads_write(
+    job: Callable[..., Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "BATCH", 1)
+    export.write("webdataset", job("local"))
+    with cluster(tmp_path) as (url, pids), engine.opened(url) as found:
+        assert found.workers == 2
+
+        export.write("webdataset", job("far", make=partial(Killing, found.make, pids[:1])))
+        with found.make(1) as pool, pytest.raises(SizeMismatch, match="the manifest says"):
+            pool.submit(load, [Task(str(tmp_path / "cluster.py"), 1, Recipe())]).result()
+        with pytest.raises(UsageError, match="cannot read our work"), engine.opened(url) as other:
+            other.make(1).submit(refuse).result()
+        with pytest.raises(NetworkError, match="lost the work"), engine.opened(url):
+            raise CancelledError  # what a future says whose scheduler is gone
+    local, far = ({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in ("local", "far"))
+    assert local == far
+
+
+class Killing(ThreadPoolExecutor):
+    """Kills a worker once, when several pieces of work are with it."""
+
+    def __init__(self, make: engine.Make, victims: list[int], jobs: int) -> None:
+        super().__init__(1)
+        self.inner, self.victims, self.asked = make(jobs), victims, 0
+
+    def submit(self, *work: object) -> object:  # type: ignore[override]
+        future = self.inner.submit(*work)  # type: ignore[arg-type]
+        self.asked += 1
+        if self.asked == 8 and self.victims:
+            os.kill(self.victims.pop(), signal.SIGKILL)
+        return future
+
+
+def refuse() -> None:
+    """Of a module that the cluster does not have."""
+
+
+def test_a_worker_with_other_libraries_is_refused() -> None:
+    """Another Pillow makes other bytes, so nothing of it may be mixed in."""
+    with pytest.raises(UsageError, match=r"has pillow .*, not 0\.1"):
+        done_alike(versions() | {"pillow": "0.1"}, str)
+
+
+def test_a_worker_that_does_not_see_the_files_says_where_it_is() -> None:
+    with (
+        Cluster(ThreadPoolExecutor(1)) as pool,
+        pytest.raises(StorageError, match=r"no disk \(on .+\)") as caught,
+    ):
+        pool.submit(missing).result()
+    assert "the same path" in str(caught.value.hint)
+
+
+def missing() -> None:
+    raise StorageError("no disk")
+
+
+@pytest.mark.parametrize("url", ["ray://h:1", "dask://h", "dask://:8786", "dask://h:many", "h:8786", ""])
+def test_an_engine_that_there_is_not(url: str) -> None:
+    with pytest.raises(UsageError, match="no engine"), engine.opened(url):
+        raise AssertionError("opened")
+
+
+def test_no_scheduler_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "CONNECT", 0.3)
+    with pytest.raises(CannotConnect, match="no dask scheduler answers"), engine.opened("dask://127.0.0.1:9"):
+        raise AssertionError("opened")
+
+
+def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UsageError, match="needs the extra `dask`"), engine.opened("dask://127.0.0.1:9"):
+        raise AssertionError("opened")
