@@ -34,6 +34,7 @@ COMMANDS = {
     "export": "Write manifests, and images if asked to, in the format of another tool; prints the paths.",
     "stats": "Counts and cross-tables: images, patients and lesions in each cell.",
     "audit": "Find broken images, duplicates, leaks, label conflicts and gaps; exit 1 on any finding of level error.",
+    "evaluate": "Metrics of a model's predictions, overall and by group, with intervals and the gap to the worst group.",
     "lock": "Record exactly these rows: datasets, versions, images' checksums, labels, split; `sync` rebuilds them.",
     "sync": "Fetch what is missing and rebuild a locked cohort; exit 4 and the rows on any difference.",
     "cite": "BibTeX, attributions and licences of exactly the rows used, and the strictest licence of the mix.",

@@ -1,0 +1,232 @@
+"""Intervals, gaps and groups: they cover the truth, claim what is planted, and claim nothing by chance or of too few."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from dermdata.errors import UnknownName, UsageError
+from dermdata.evaluate import Wanted, judge
+from dermdata.evaluate.groups import groups
+from dermdata.evaluate.resampling import beyond, units, weights
+from dermdata.evaluate.sample import Sample
+from evaluate.predicted import binary, drawn, target
+
+
+def one(result: Mapping[str, Any], metric: str, by: str | None = None, value: Any = None) -> Any:
+    (found,) = [
+        item for item in result["items"] if (item["metric"], item["by"], item["value"]) == (metric, by, value)
+    ]
+    return found
+
+
+def rows_of(sample: Sample, **columns: Any) -> pa.Table:
+    return target(["c0"] * len(sample.truth), **columns)
+
+
+def by_people(random: np.random.Generator, people: int, images: int) -> tuple[Sample, pa.Table]:
+    """Each patient's images are right (truth 1, called 1) as often as the patient's own share, 0.8 in the mean."""
+    share = random.beta(4, 1, people).repeat(images)
+    truth = np.ones(people * images, np.int64)
+    decision = (random.random(people * images) < share).astype(np.int64)
+    table = target(["c1"] * len(truth), patient_id=[f"p{n}" for n in np.arange(people).repeat(images)])
+    return Sample(("not c1", "c1"), truth, decision, None, 1), table
+
+
+def test_intervals_cover_the_truth_in_95_percent() -> None:
+    """Patients with five images each, of whom some are hard: images drawn alone would cover it in far fewer."""
+    random = np.random.default_rng(20)
+    wanted = Wanted(resamples=200)
+    covered = {"patient": 0, "image": 0}
+    for _ in range(200):
+        sample, table = by_people(random, 80, 5)
+        for unit, rows in (("patient", table), ("image", table.drop_columns(["patient_id"]))):
+            item = one(judge(sample, rows, wanted), "accuracy")
+            covered[unit] += item["low"] <= 0.8 <= item["high"]
+    assert 0.92 <= covered["patient"] / 200 <= 0.98
+    assert covered["image"] / 200 < 0.89
+
+
+def test_intervals_of_the_auroc_cover_the_truth() -> None:
+    """Normal scores one apart: the area is known."""
+    random = np.random.default_rng(21)
+    truth = np.arange(200) % 4 == 0
+    covered = 0
+    for _ in range(120):
+        said = 1 / (1 + np.exp(-random.normal(size=200) - 1.4142135623730951 * truth))
+        scores = np.stack([1 - said, said], axis=1)
+        sample = Sample(("not c1", "c1"), truth.astype(np.int64), scores.argmax(axis=1), scores, 1)
+        item = one(judge(sample, rows_of(sample), Wanted(resamples=200)), "auroc")
+        covered += item["low"] <= 0.8413447460685429 <= item["high"]  # the normal distribution at 1
+    assert 0.91 <= covered / 120 <= 0.985
+
+
+def skin(count: int, planted: float, seed: int = 0) -> tuple[Sample, pa.Table]:
+    """Six skin types of `count` images; in V and VI the model is wrong more often by `planted`."""
+    random = np.random.default_rng(seed)
+    types = np.arange(6).repeat(count) + 1
+    truth = random.integers(0, 2, 6 * count)
+    wrong = random.random(6 * count) < np.where(types >= 5, 0.1 + planted, 0.1)
+    said = np.where(truth ^ wrong, 0.9, 0.1) + random.random(6 * count) / 20
+    scores = np.stack([1 - said, said], axis=1)
+    sample = Sample(("not c1", "c1"), truth, (said >= 0.5).astype(np.int64), scores, 1)
+    return sample, rows_of(sample, fitzpatrick=pa.array(types, pa.int8()))
+
+
+def test_a_planted_gap_for_fitzpatrick_v_and_vi_is_flagged() -> None:
+    sample, table = skin(150, 0.25)
+    result = judge(sample, table, Wanted(by=("fitzpatrick", "fitzpatrick_band"), resamples=300))
+    gaps = {(gap["by"], gap["metric"]): gap for gap in result["gaps"]}
+    by_type, by_band = gaps["fitzpatrick", "balanced_accuracy"], gaps["fitzpatrick_band", "balanced_accuracy"]
+    assert by_type["worst"] in (5, 6)
+    assert by_type["best"] in (1, 2, 3, 4)
+    assert by_type["claimed"]
+    assert by_type["low"] > 0
+    assert (by_band["worst"], by_band["claimed"], by_band["groups"]) == ("V-VI", True, 3)
+    assert not result["too_small"]
+
+
+def test_without_a_gap_none_is_claimed_more_often_than_by_chance() -> None:
+    """The worst of six equal groups is not news: at most about 5 % of such evaluations claim a gap."""
+    claimed = 0
+    for seed in range(100):
+        sample, table = skin(60, 0.0, seed)
+        sample = Sample(sample.classes, sample.truth, sample.decision, None, 1)
+        result = judge(sample, table, Wanted(by=("fitzpatrick",), resamples=150))
+        claimed += next(gap["claimed"] for gap in result["gaps"] if gap["metric"] == "accuracy")
+    assert claimed <= 10
+
+
+def test_nothing_is_claimed_of_groups_that_are_too_small() -> None:
+    """Too few images, too few people, a class absent: each with its reason, in no gap, but with its numbers."""
+    sample = drawn(5, 240, 2, skill=2.0)
+    truth = sample.truth
+    sex = np.array(["male", "female"], object)[np.arange(240) % 2]
+    sex[:10] = "other"
+    sex[10:80] = "one person"
+    sex[(truth == 1) & (np.arange(240) >= 200)] = "only c1"
+    patient = np.where(sex == "one person", "p", [f"p{n}" for n in range(240)])
+    table = rows_of(sample, sex=sex.tolist(), patient_id=patient.tolist())
+    result = judge(sample, table, Wanted(by=("sex",), resamples=50, min_group=12))
+    assert {row["value"]: row["reason"] for row in result["too_small"]} == {
+        "other": "fewer than 12 images",
+        "one person": "only 1 patient",
+        "only c1": "no image of c0",
+    }
+    assert {gap["worst"] for gap in result["gaps"]} | {gap["best"] for gap in result["gaps"]} == {
+        "male",
+        "female",
+    }
+    assert one(result, "accuracy", "sex", "other")["n"] == 10
+
+
+def test_what_is_not_stated_is_a_group_and_in_no_gap() -> None:
+    sample = drawn(6, 120, 2)
+    table = rows_of(sample, sex=[None, "male", "female"] * 40)
+    result = judge(sample, table, Wanted(by=("sex",), resamples=50))
+    assert [item["value"] for item in result["items"] if item["metric"] == "accuracy"] == [
+        None,
+        "female",
+        "male",
+        None,
+    ]
+    assert result["gaps"]
+    assert all(None not in (gap["worst"], gap["best"]) for gap in result["gaps"])
+
+
+def test_a_class_with_few_images_in_a_group_is_no_ground_for_its_gap() -> None:
+    """One melanoma hit here and one missed there is a gap of 1 that no resample moves."""
+    truth = np.r_[1, np.zeros(40, int), 1, np.zeros(40, int)]
+    decision = np.r_[1, np.zeros(81, int)]
+    sample = Sample(("not c1", "c1"), truth, decision, None, 1)
+    result = judge(
+        sample, rows_of(sample, sex=["male"] * 41 + ["female"] * 41), Wanted(by=("sex",), resamples=100)
+    )
+    assert not result["too_small"]
+    assert {gap["metric"] for gap in result["gaps"]} == {"accuracy", "specificity"}
+    assert not any(gap["claimed"] for gap in result["gaps"])
+
+
+def test_the_same_seed_gives_the_same_numbers() -> None:
+    """Another seed gives others; estimates never change."""
+    sample, table = skin(40, 0.2)
+    first, again, other = (
+        judge(sample, table, Wanted(by=("fitzpatrick",), seed=seed, resamples=50)) for seed in (1, 1, 2)
+    )
+    assert first == again
+    assert first["items"] != other["items"]
+    assert [item["estimate"] for item in first["items"]] == [item["estimate"] for item in other["items"]]
+
+
+def test_no_resamples_give_numbers_without_intervals_and_claims() -> None:
+    sample, table = skin(40, 0.5)
+    result = judge(sample, table, Wanted(by=("fitzpatrick",), resamples=0))
+    assert all(item["low"] is None for item in result["items"])
+    assert result["gaps"]
+    assert not any(gap["claimed"] for gap in result["gaps"])
+
+
+def test_a_perfect_share_has_the_exact_interval() -> None:
+    """All of 20 right is not sure to be all: Clopper and Pearson say 0.832 to 1."""
+    sample = Sample(("a", "b"), np.arange(20) % 2, np.arange(20) % 2)
+    item = one(judge(sample, rows_of(sample), Wanted(resamples=20)), "accuracy")
+    assert (round(item["low"], 3), item["high"]) == (0.832, 1.0)
+    assert beyond(0, 20, 0.95)[1] == pytest.approx(0.168, abs=1e-3)
+    assert one(judge(sample, rows_of(sample), Wanted(resamples=20)), "macro_f1")["low"] is None
+
+
+def test_patients_are_drawn_else_lesions_else_images() -> None:
+    """The unit is said; a row without patient counts by its lesion, one without both alone."""
+    rows = target(["a"] * 5, patient_id=["p", "p", None, None, None], lesion_id=["l", "m", "n", "n", None])
+    place, kind = units(rows)
+    assert (place.tolist(), kind) == ([0, 0, 1, 1, 2], "patient")
+    assert units(rows.drop_columns(["patient_id"]))[1] == "lesion"
+    assert units(target(["a"]))[1] == "image"
+
+
+def test_weights_do_not_depend_on_the_pieces_they_come_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = np.concatenate([*weights(np.arange(10), 7, 3)], axis=1)
+    monkeypatch.setattr("dermdata.evaluate.resampling.CELLS", 20)
+    pieces = [*weights(np.arange(10), 7, 3)]
+    assert len(pieces) == 4
+    assert (np.concatenate(pieces, axis=1) == whole).all()
+    assert (whole.sum(axis=0) == 10).all()
+
+
+def test_skin_types_that_are_only_known_as_a_range() -> None:
+    """They are groups of their own; bands take both, and none for a range over two of them."""
+    rows = target(
+        ["a"] * 5,
+        fitzpatrick=pa.array([1, None, None, None, 6], pa.int8()),
+        fitzpatrick_range=pa.array([None, [1, 2], [5, 6], [2, 3], None], pa.list_(pa.int8())),
+    )
+    assert [one.value for one in groups(rows, "fitzpatrick")] == [1, 6, "I-II", "II-III", "V-VI"]
+    found = {one.value: one.rows.tolist() for one in groups(rows, "fitzpatrick_band")}
+    assert found == {"I-II": [0, 1], "V-VI": [2, 4], None: [3]}
+
+
+def test_ages_go_by_twenty_years() -> None:
+    rows = target(["a"] * 5, age=pa.array([5.0, 19.9, 81.0, float("nan"), None], pa.float32()))
+    assert {one.value: one.rows.tolist() for one in groups(rows, "age")} == {
+        "0-19": [0, 1],
+        "80+": [2],
+        None: [3, 4],
+    }
+
+
+def test_columns_that_make_no_groups() -> None:
+    with pytest.raises(UnknownName, match="sexx"):
+        groups(target(["a"], sex=["male"]), "sexx")
+    with pytest.raises(UsageError, match="61 values"):
+        groups(target(["a"] * 61), "image_id")
+    with pytest.raises(UsageError, match="several values"):
+        groups(target(["a"], path=[["x"]]), "path")
+
+
+def test_error_of_the_calibration_lies_in_its_interval() -> None:
+    """Resampling makes the error larger: its interval is moved back to the estimate."""
+    sample = binary(9, 150)
+    item = one(judge(sample, rows_of(sample), Wanted(resamples=200)), "ece")
+    assert 0 <= item["low"] < item["estimate"] < item["high"]
