@@ -21,7 +21,7 @@ NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?\Z")
 
 def constant(word: str, count: int) -> pa.DictionaryArray:
     """The same word for every row."""
-    return pa.DictionaryArray.from_arrays(pa.array([0] * count, pa.int32()), pa.array([word]))
+    return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), count), pa.array([word]))
 
 
 def null_if(column: pa.Array, missing: Sequence[str]) -> pa.Array:

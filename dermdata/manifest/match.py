@@ -26,14 +26,16 @@ class Names:
     def find(self, name: str, files: Collection[str] | None = None) -> list[Content]:
         """All files of the closest kind that has any, only those out of the catalog files `files`."""
         for kind in self.kinds:
-            found = [one for one in kind.get(name, ()) if files is None or one.file in files]
-            if found:
+            there = kind.get(name)
+            if there and (found := there if files is None else [one for one in there if one.file in files]):
                 return found
         return []
 
     def meant(self, name: str, files: Collection[str] | None = None) -> list[Content]:
         """The files that a row means by this name: also with another ending, or as the end of a path."""
-        found = self.find(name, files) or self.find(EXTENSION.sub("", name), files)
+        found = self.find(name, files)
+        if not found and (bare := EXTENSION.sub("", name)) != name:
+            found = self.find(bare, files)
         if not found and "/" in name:
             leaf = self.find(name.rpartition("/")[2], files)
             found = [one for one in leaf if one.official.endswith(f"/{name}")]

@@ -28,11 +28,12 @@ def unique(table: pa.Table, report: Report) -> pa.Table:
     nameless = pc.equal(table["image_id"], "")
     reject(table.filter(nameless), "the source names no image", report)
     table = table.filter(pc.invert(nameless))
-    order = pc.sort_indices(table, sort_keys=[("image_id", "ascending")])
-    table = table.take(order)
     ids = table["image_id"].combine_chunks()
     if len(ids) < 2:
         return table
+    if not pc.all(pc.less_equal(ids.slice(0, len(ids) - 1), ids.slice(1))).as_py():  # moving rows costs most
+        order = pc.sort_indices(ids)
+        table, ids = table.take(order), ids.take(order)
     again = pc.equal(ids.slice(1), ids.slice(0, len(ids) - 1))
     twice = pa.concat_arrays([pa.array([False]), again])
     if pc.any(twice).as_py():
