@@ -1,20 +1,18 @@
 """Start-up as a whole process: dermdata's light commands beside a two-command program with the same Typer.
 
-    python benchmarks/startup.py [--rounds 15]
+    python benchmarks/startup.py [--quick] [--rounds 21]
 
-Interleaved, medians, output to /dev/null, bytecode caches on: PYTHONDONTWRITEBYTECODE doubles every import.
-The goal is 1.3 times the Typer program for `list`, `info` and `labels find`, 1.2 times its own for `--help`.
+Output to /dev/null, bytecode caches on: PYTHONDONTWRITEBYTECODE doubles every import. The goals are 1.3 times the
+Typer program for `list`, `info` and `labels find`, 1.2 times its own for `--help`, 0.6 times hf's for `--version`.
 """
 
 import argparse
-import os
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from importlib.metadata import version
 from pathlib import Path
+
+from sidebyside import Goal, Way, compare, dermdata, python
 
 PROGRAM = '''
 import typer
@@ -32,51 +30,45 @@ def two(name: str = "x") -> None:
 
 app()
 '''
+TYPER, HELP, HF = "typer, two commands", "typer, two commands, --help", "hf version"
+GOALS = (
+    *(
+        Goal(way=f"dermdata {one}", base=TYPER, most=1.3)
+        for one in ("list", "info ham10000", "labels find bowen")
+    ),
+    Goal(way="dermdata --help", base=HELP, most=1.2),
+    Goal(way="dermdata --version", base=HF, most=0.6),
+)
 
 
-def commands(folder: Path) -> dict[str, list[str]]:
+def ways(folder: Path) -> list[Way]:
     program = folder / "two.py"
     program.write_text(PROGRAM)
-    python = [sys.executable]
-    dermdata = [*python, "-m", "dermdata", "--cache", str(folder / "cache")]
-    return {
-        "python -c pass": [*python, "-c", "pass"],
-        "typer, two commands": [*python, str(program), "one"],
-        "typer, two commands, --help": [*python, str(program), "--help"],
-        "dermdata list": [*dermdata, "list"],
-        "dermdata info ham10000": [*dermdata, "info", "ham10000"],
-        "dermdata labels find bowen": [*dermdata, "labels", "find", "bowen"],
-        "dermdata --version": [*dermdata, "--version"],
-        "dermdata --help": [*dermdata, "--help"],
-    }
-
-
-def measure(rounds: int) -> dict[str, list[float]]:
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    with tempfile.TemporaryDirectory() as folder:
-        running = commands(Path(folder))
-        seconds: dict[str, list[float]] = {name: [] for name in running}
-        for number in range(rounds + 1):
-            for name, words in running.items():
-                started = time.perf_counter()
-                subprocess.run(words, stdout=subprocess.DEVNULL, check=True, env=environment)
-                if number:  # the first round fills the caches
-                    seconds[name].append(time.perf_counter() - started)
-    return seconds
+    cache = ("--cache", folder / "cache")
+    hf = Path(sys.executable).with_name("hf")
+    return [
+        Way(name=TYPER, words=python(str(program), "one")),
+        Way(name=HELP, words=python(str(program), "--help")),
+        Way(name="python -c pass", words=python("-c", "pass")),
+        Way(name="dermdata list", words=dermdata(*cache, "list")),
+        Way(name="dermdata info ham10000", words=dermdata(*cache, "info", "ham10000")),
+        Way(name="dermdata labels find bowen", words=dermdata(*cache, "labels", "find", "bowen")),
+        Way(name="dermdata --version", words=dermdata(*cache, "--version")),
+        Way(name="dermdata --help", words=dermdata(*cache, "--help")),
+        Way(name=HF, words=["sh", "-c", f"exec {hf} version 2>/dev/null"], needs=(str(hf),)),
+    ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=15)
-    seconds = measure(parser.parse_args().rounds)
-    base = statistics.median(seconds["typer, two commands"])
-    print(f"Python {sys.version.split()[0]}, typer {version('typer')}, {os.cpu_count()} cores\n")
-    print("| command | median s | spread s | times the Typer program |\n|---|---|---|---|")
-    for name, runs in seconds.items():
-        middle = statistics.median(runs)
-        print(f"| `{name}` | {middle:.3f} | {min(runs):.3f}-{max(runs):.3f} | {middle / base:.2f} |")
+    parser.add_argument("--quick", action="store_true", help="Fewer rounds.")
+    parser.add_argument("--rounds", type=int)
+    asked = parser.parse_args()
+    print(f"Typer {version('typer')}.\n")
+    with tempfile.TemporaryDirectory() as folder:
+        compare(ways(Path(folder)), asked.rounds or (5 if asked.quick else 21), GOALS)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,92 @@
+"""A deflated zip of JPEGs onto the disk: ours beside `cp -r` of the same files and the programs that unpack.
+
+    python benchmarks/unpacking.py [--quick] [--folder DIR]
+
+Ours checks CRC and size, takes SHA-256 of each member and syncs every file and folder; "as fetch does" also reads
+each image's header, decodes it and takes its perceptual hash. No other way here hashes, decodes or syncs.
+"""
+
+import argparse
+import os
+import shutil
+import tempfile
+import zipfile
+from functools import partial
+from pathlib import Path
+
+from madeup import files, zipped
+from sidebyside import Goal, Way, apart, compare, python
+
+COPY, UNZIP = "cp -r", "unzip"
+OURS, FETCH = "dermdata: unpack, CRC, SHA-256, synced", "dermdata: as fetch does, images decoded"
+
+
+def ours(archive: Path, out: Path, *, seen: bool) -> None:
+    from dermdata.archive import extract
+
+    look = {}
+    if seen:
+        from dermdata.fetch import ingest
+
+        look = {"look": ingest.seen}
+    out.mkdir()
+    extract(archive, "zip", out, place=lambda name: name, jobs=os.cpu_count() or 1, **look)
+
+
+def filled(archive: Path, count: int) -> None:
+    zipped(archive, files(count))
+
+
+def extractall(archive: Path, out: Path) -> None:
+    with zipfile.ZipFile(archive) as opened:
+        opened.extractall(out)
+
+
+HANDS = {
+    OURS: partial(ours, seen=False),
+    FETCH: partial(ours, seen=True),
+    "zipfile.extractall": extractall,
+}
+
+
+def ways(archive: Path, plain: Path, out: Path) -> list[Way]:
+    def empty() -> None:
+        shutil.rmtree(out, ignore_errors=True)
+        os.sync()  # what was written before is not paid for by our fsync
+
+    def way(name: str, *words: str | Path, made: bool = False, needs: tuple[str, ...] = ()) -> Way:
+        before = (lambda: (empty(), out.mkdir())) if made else empty
+        return Way(name=name, words=words, before=before, after=lambda: shutil.rmtree(out), needs=needs)
+
+    return [
+        way(COPY, "cp", "-r", plain, out),
+        way(UNZIP, "unzip", "-q", archive, "-d", out, needs=("unzip",)),
+        way("7z", "7z", "x", "-bso0", archive, f"-o{out}", needs=("7z",)),
+        way("bsdtar", "bsdtar", "-xf", archive, "-C", out, made=True, needs=("bsdtar",)),
+        *(way(name, *python(__file__, "--by", name, archive, out)) for name in HANDS),
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="Fewer files, 3 rounds.")
+    parser.add_argument("--folder", type=Path, help="Where the data are made for the time of the run.")
+    parser.add_argument("--by", nargs=3, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.by:
+        HANDS[asked.by[0]](Path(asked.by[1]), Path(asked.by[2]))
+        return
+    count, rounds = (700, 3) if asked.quick else (5_000, 5)
+    with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
+        archive, plain = Path(folder) / "images.zip", Path(folder) / "plain"
+        apart(filled, archive, count)
+        extractall(archive, plain)
+        print(f"{count:,} images, {archive.stat().st_size / 1e6:,.0f} MB.\n")
+        goals = [Goal(way=FETCH, base=UNZIP, most=0.6), Goal(way=OURS, base=UNZIP, most=0.3)]
+        compare(ways(archive, plain, Path(folder) / "out"), rounds, goals)
+
+
+if __name__ == "__main__":
+    main()
