@@ -99,12 +99,12 @@ class Bucket:
         """Of the objects and prefixes directly below it, sorted; UsageError for a bucket that is not there."""
         with store_errors(self.url):
             self.store.invalidate_cache()
-            root = "/".join(self.url.split("/")[:3])
-            if not root.startswith("memory:") and not self.store.exists(root):
-                raise no_bucket(self.url)
             try:
                 found = self.store.ls(self.url, detail=False)
             except FileNotFoundError:
+                root = "/".join(self.url.split("/")[:3])
+                if not root.startswith("memory:"):
+                    self.store.info(root)  # not `exists`, which takes every failure for a no
                 return []
             return sorted(one.rstrip("/").rpartition("/")[2] for one in found)
 
