@@ -1,6 +1,7 @@
 """Checksums as text, `sha256:<hex>`: parse, hash, compare."""
 
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
@@ -75,9 +76,11 @@ def of_chunks(chunks: Iterable[bytes]) -> str:
 def of_file(path: Path, *checksums: str | None) -> Hasher:
     """A file's hashes, read once in blocks of 1 MiB."""
     hasher = Hasher(*checksums)
-    buffer = bytearray(CHUNK)
-    view = memoryview(buffer)
     with path.open("rb", buffering=0) as file:
-        while count := file.readinto(buffer):
+        size = os.fstat(
+            file.fileno()
+        ).st_size  # a block for each of 10,000 small files costs more than hashing them
+        view = memoryview(bytearray(min(CHUNK, size or CHUNK)))
+        while count := file.readinto(view):
             hasher.update(view[:count])
     return hasher

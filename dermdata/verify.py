@@ -1,7 +1,7 @@
 """Compares the cache with its receipts: every file missing, altered, unreadable or extra; changes nothing."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
@@ -13,6 +13,8 @@ from dermdata.model import Content
 
 Status = Literal["ok", "missing", "modified", "unreadable", "extra"]
 OWN = re.compile(r"receipt\.json|manifest\.parquet|contents-[0-9a-f]*\.tsv|(looks|alike)-[0-9a-f]*\.parquet")
+
+BATCH_FILES, BATCH_BYTES = 32, 4 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,14 +37,29 @@ def verify(folder: Folder, *, quick: bool, jobs: int, advance: Callable[[int], N
     contents = folder.contents()
     check = by_size if quick else by_checksum
 
-    def judged(content: Content) -> Finding:
-        advance(content.size)
-        return check(folder, content)
+    def judged(some: Sequence[Content]) -> list[Finding]:
+        advance(sum(content.size for content in some))
+        return [check(folder, content) for content in some]
 
     with ThreadPoolExecutor(max_workers=jobs) as pool:  # hashlib and read release the GIL
-        yield from pool.map(judged, contents)
+        for findings in pool.map(judged, batches(contents)):
+            yield from findings
     yield from manifest(folder, receipt.manifest_sha256)
     yield from extra(folder, contents, receipt.files)
+
+
+def batches(contents: Iterable[Content]) -> Iterator[list[Content]]:
+    """Neighbours, a few MiB at a time: handing over a small file costs as much as hashing it."""
+    batch: list[Content] = []
+    held = 0
+    for content in contents:
+        batch.append(content)
+        held += content.size
+        if len(batch) == BATCH_FILES or held >= BATCH_BYTES:
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch
 
 
 def unreadable(folder: Folder, error: CacheDamaged) -> Finding:
