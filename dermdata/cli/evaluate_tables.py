@@ -12,15 +12,12 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 NOT_STATED = "(not stated)"
+TOO_SMALL = " *"
+MOST = 6  # gaps of one column that are told
 HEADLINES = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision", "brier", "ece")
 SIDES = ("auroc", "sensitivity", "specificity")  # what is shown of each class
-GROUPED = (
-    "accuracy",
-    "balanced_accuracy",
-    "auroc",
-    "sensitivity",
-    "specificity",
-)  # what is shown of each group
+GROUPED = ("accuracy", "balanced_accuracy", "auroc")  # what is shown of each group
+BINARY = ("balanced_accuracy", "auroc", "sensitivity", "specificity")  # … where one class is judged
 
 
 def show(result: Mapping[str, Any], color: str) -> None:
@@ -38,16 +35,18 @@ def show(result: Mapping[str, Any], color: str) -> None:
     for by in dict.fromkeys(item["by"] for item in result["items"] if item["by"] is not None):
         screen.print()
         screen.print(of_groups(by, result, style))
+        for line in too_small(by, result):
+            screen.print(line, markup=False)
     lines = [*claims(result)]
-    for line in (["", *lines] if lines else []):
+    for line in ["", *lines] if lines else []:
         screen.print(line, markup=False)
 
 
 def head(screen: "Console", result: Mapping[str, Any]) -> None:
     counts = {name: result[f"{name}_predictions"] for name in ("missing", "unknown", "duplicate")}
-    told = [
-        f"{result['n']:,} images",
-        *(f"{count:,} {name} predictions" for name, count in counts.items() if count),
+    told = [f"{result['n']:,} images judged"]
+    told += [
+        f"{count:,} {name} prediction{'' if count == 1 else 's'}" for name, count in counts.items() if count
     ]
     if result["without_class"]:
         told.append(f"{result['without_class']:,} without a class")
@@ -84,21 +83,34 @@ def of_classes(overall: Mapping[str, Row], classes: Sequence[str], box: Any) -> 
 
 
 def of_groups(by: str, result: Mapping[str, Any], box: Any) -> "Table":
-    """One row a group; those too small are marked with why."""
+    """One row a group; those too small are marked."""
     from rich.text import Text
 
     items = [item for item in result["items"] if item["by"] == by]
     groups = dict.fromkeys((item["value"], item["n"]) for item in items)
     cells = {(item["value"], item["metric"]): item for item in items}
-    shown = [name for name in GROUPED if any(item["metric"] == name for item in items)]
-    small = {one["value"]: one["reason"] for one in result["too_small"] if one["by"] == by}
-    table = empty(box, (by, "images", *shown, *(["too small"] if small else [])))
+    there = {item["metric"] for item in items}
+    shown = [name for name in (BINARY if "sensitivity" in there else GROUPED) if name in there]
+    small = {one["value"] for one in result["too_small"] if one["by"] == by}
+    table = empty(box, (by, "images", *shown))
     for value, n in groups:
         word = NOT_STATED if value is None else visible(str(value))
         numbers = [cell(cells.get((value, name))) for name in shown]
-        why = [visible(small.get(value, ""))] if small else []
-        table.add_row(*map(Text, (word, f"{n:,}", *numbers, *why)), style="dim" if value in small else None)
+        mark = TOO_SMALL if value in small else ""
+        table.add_row(*map(Text, (f"{word}{mark}", f"{n:,}", *numbers)), style="dim" if mark else None)
     return table
+
+
+def too_small(by: str, result: Mapping[str, Any]) -> Iterable[str]:
+    """Why nothing is claimed of some groups, those of one reason together."""
+    reasons: dict[str, list[str]] = {}
+    for one in result["too_small"]:
+        if one["by"] == by:
+            reasons.setdefault(one["reason"], []).append(
+                NOT_STATED if one["value"] is None else str(one["value"])
+            )
+    for reason, values in reasons.items():
+        yield visible(f"* too small for a claim: {', '.join(values)}: {reason}")
 
 
 def empty(box: Any, names: Iterable[str]) -> "Table":
@@ -106,10 +118,8 @@ def empty(box: Any, names: Iterable[str]) -> "Table":
 
     table = Table(box=box, pad_edge=False, show_edge=False)
     for number, name in enumerate(names):
-        text = name == "too small" or not number
-        table.add_column(
-            visible(name.replace("_", " ")), justify="left" if text else "right", overflow="fold"
-        )
+        side: Any = "right" if number else "left"
+        table.add_column(visible(name.replace("_", " ")), justify=side, overflow="fold")
     return table
 
 
@@ -118,10 +128,11 @@ def figures(item: Row) -> tuple[str, str]:
 
 
 def cell(item: Row | None) -> str:
-    """Estimate and interval in one cell."""
+    """Estimate and interval in one cell, short enough for five of them side by side."""
     if item is None or item["estimate"] is None:
         return "-"
-    return f"{number(item['estimate'])} {interval(item)}".strip()
+    reach = "" if item["low"] is None else f" ({item['low']:.2f}-{item['high']:.2f})"
+    return f"{number(item['estimate'])}{reach}"
 
 
 def interval(item: Row) -> str:
@@ -142,10 +153,8 @@ def claims(result: Mapping[str, Any]) -> Iterable[str]:
         if len(claimed) > MOST:
             yield f"  … and {len(claimed) - MOST:,} more metrics (`--format json`)"
         if not claimed:
-            yield f"gap by {by}: {gap_words(own[0])}: not more than chance, as all {len(own)} metrics compared"
-
-
-MOST = 6  # gaps of one column that are told
+            headline = next((gap for gap in own if gap["metric"] == "balanced_accuracy"), own[0])
+            yield f"gap by {by}: {gap_words(headline)}: not more than chance, as all {len(own)} metrics compared"
 
 
 def gap_words(gap: Row) -> str:

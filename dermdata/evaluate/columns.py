@@ -88,8 +88,9 @@ def probabilities(
 
 
 def holds_numbers(column: pa.ChunkedArray) -> bool:
-    """Whether a cell is a number: what is none beside them is a mistake to be told, not another kind of column."""
-    return any(is_number(cell) for cell in column.slice(0, 1000).drop_null().to_pylist())
+    """Whether a cell is a number, or none says anything: a mistake beside numbers is to be told, not passed over."""
+    cells = [cell for cell in column.slice(0, 1000).drop_null().to_pylist() if cell.strip()]
+    return not cells or any(map(is_number, cells))
 
 
 def is_number(cell: str) -> bool:
@@ -111,9 +112,9 @@ def numbers(table: pa.Table, columns: Sequence[str], name: str) -> Floats:
     found = np.column_stack([floats(table, column, name) for column in columns])
     empty = np.isnan(found).all(axis=1)
     holes = np.asarray(~empty & np.isnan(found).any(axis=1))
-    check(holes, name, "has no number in some classes")
+    check(holes, name, "no number in some classes")
     outside = np.asarray(((found < 0) | (found > 1)).any(axis=1))
-    check(outside, name, "holds what is no probability (0 to 1)", "apply softmax to logits first")
+    check(outside, name, "no probability (0 to 1)", "apply softmax to logits first")
     return np.asarray(found)
 
 
@@ -132,27 +133,33 @@ def floats(table: pa.Table, column: str, name: str) -> Floats:
 def check(wrong: Mask, name: str, what: str, hint: str | None = None) -> None:
     """BadTable that names the first rows that are wrong."""
     if wrong.any():
-        raise BadTable(f"{name}: {rows_of(wrong)} {what}", hint=hint)
+        raise BadTable(f"{name}: {what}: {rows_of(wrong)}", hint=hint)
+
+
+def counted(which: Mask, word: str) -> str:
+    """`1 row`, `2,000 rows`."""
+    count = int(which.sum())
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def rows_of(wrong: Mask) -> str:
     places = np.flatnonzero(wrong) + 1
     more = f" and {len(places) - MANY:,} more" if len(places) > MANY else ""
-    return f"row {', '.join(map(str, places[:MANY]))}{more}"
+    return f"row{'s' if len(places) > 1 else ''} {', '.join(map(str, places[:MANY]))}{more}"
 
 
 def check_sums(found: Floats, name: str, unread: Sequence[str]) -> str | None:
     """Of each row's probabilities: BadTable where they do not add up to one; a line to tell where that is by rounding."""
     off = np.abs(found.sum(axis=1) - 1)
-    beside = f"; not read: {', '.join(unread)}" if unread else ""
+    beside = f" (not read: {', '.join(unread)})" if unread else ""
     check(
         off > OFF,
         name,
-        f"has probabilities that do not add up to one (by up to {np.nanmax(off, initial=0.0):.3g}){beside}",
-        "each class needs its column; `--labels SPACE` names the classes",
+        f"probabilities do not add up to one (by up to {np.nanmax(off, initial=0.0):.3g})",
+        f"each class needs its column{beside}; `--labels SPACE` names the classes",
     )
     rounded = off > ROUNDED
     if not rounded.any():
         return None
-    said = f"the probabilities of {rounded.sum():,} rows add up to one only when rounded"
+    said = f"the probabilities of {counted(rounded, 'row')} add up to one only when rounded"
     return f"{said} ({rows_of(rounded)}): used as they are"

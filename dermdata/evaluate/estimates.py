@@ -17,18 +17,28 @@ from dermdata.evaluate.sample import Codes, Floats, Mask, Point, Sample
 
 BINS = 10  # of the calibration; of equal width
 NAN = float("nan")
+HEADLINES = (
+    "accuracy",
+    "balanced_accuracy",
+    "macro_f1",
+    "auroc",
+    "average_precision",
+    "brier",
+    "ece",
+)  # come first
 
 
 def estimates(sample: Sample, present: Sequence[int], points: Sequence[Point]) -> dict[str, float]:
     """Every metric of these images; macro averages of probabilities are over the classes `present` in the whole."""
     single = (sample.positive,) if sample.positive is not None else tuple(present)
-    return {
+    found = {
         **decided(sample),
         **dict(ranked(sample, single)),
         **dict(one_by_one(sample, single)),
         **dict(at_points(sample, single, points)),
         **dict(calibration(sample)),
     }
+    return {name: found[name] for name in sorted(found, key=lambda name: name not in HEADLINES)}
 
 
 def decided(sample: Sample) -> dict[str, float]:

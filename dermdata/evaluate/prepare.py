@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dermdata.errors import BadTable
-from dermdata.evaluate.columns import MANY, Found, check_sums, detect, numbers, rows_of
+from dermdata.evaluate.columns import MANY, Found, check_sums, counted, detect, numbers, rows_of
 from dermdata.evaluate.joining import Joined, join
 from dermdata.evaluate.naming import Naming
 from dermdata.evaluate.sample import REST, Codes, Floats, Mask, Sample
@@ -132,15 +132,14 @@ def placed(joined: Joined, scores: Scores, count: int) -> tuple[Codes, dict[str,
             differing += [] if scores.same(number, place[row]) else [number]
     notes = []
     if joined.unknown.any():
-        notes.append(
-            f"{joined.unknown.sum():,} predictions are of no image of the target ({rows_of(joined.unknown)})"
-        )
+        unknown = f"{counted(joined.unknown, 'prediction')} ({rows_of(joined.unknown)})"
+        notes.append(f"of no image of the target: {unknown}")
     if empty.any():
-        notes.append(f"{empty.sum():,} predictions are empty, which is none ({rows_of(empty)})")
+        notes.append(f"empty, which is none: {counted(empty, 'prediction')} ({rows_of(empty)})")
     if again:
-        told = ", ".join(str(one + 1) for one in differing[:MANY])
-        more = f"; {len(differing):,} say something else (row {told})" if differing else ""
-        notes.append(f"{again:,} predictions are of an image that has one: the first counts{more}")
+        other = np.isin(np.arange(len(empty)), differing)
+        more = f"; {counted(other, 'prediction')} said something else ({rows_of(other)})" if differing else ""
+        notes.append(f"{again:,} more than one of an image: the first counts{more}")
     counts = {"unknown_predictions": int(joined.unknown.sum()), "duplicate_predictions": again}
     return place, {**counts, "empty_predictions": int(empty.sum())}, notes
 

@@ -9,7 +9,8 @@ import pytest
 
 from dermdata.errors import UnknownName, UsageError
 from dermdata.evaluate import Wanted, judge
-from dermdata.evaluate.groups import groups
+from dermdata.evaluate.gaps import gap
+from dermdata.evaluate.groups import Group, groups
 from dermdata.evaluate.resampling import beyond, units, weights
 from dermdata.evaluate.sample import Sample
 from evaluate.predicted import binary, drawn, target
@@ -40,13 +41,13 @@ def test_intervals_cover_the_truth_in_95_percent() -> None:
     random = np.random.default_rng(20)
     wanted = Wanted(resamples=200)
     covered = {"patient": 0, "image": 0}
-    for _ in range(200):
+    for _ in range(150):
         sample, table = by_people(random, 80, 5)
         for unit, rows in (("patient", table), ("image", table.drop_columns(["patient_id"]))):
             item = one(judge(sample, rows, wanted), "accuracy")
             covered[unit] += item["low"] <= 0.8 <= item["high"]
-    assert 0.92 <= covered["patient"] / 200 <= 0.98
-    assert covered["image"] / 200 < 0.89
+    assert 0.92 <= covered["patient"] / 150 <= 0.98
+    assert covered["image"] / 150 < 0.89
 
 
 def test_intervals_of_the_auroc_cover_the_truth() -> None:
@@ -54,13 +55,13 @@ def test_intervals_of_the_auroc_cover_the_truth() -> None:
     random = np.random.default_rng(21)
     truth = np.arange(200) % 4 == 0
     covered = 0
-    for _ in range(120):
+    for _ in range(100):
         said = 1 / (1 + np.exp(-random.normal(size=200) - 1.4142135623730951 * truth))
         scores = np.stack([1 - said, said], axis=1)
         sample = Sample(("not c1", "c1"), truth.astype(np.int64), scores.argmax(axis=1), scores, 1)
         item = one(judge(sample, rows_of(sample), Wanted(resamples=200)), "auroc")
         covered += item["low"] <= 0.8413447460685429 <= item["high"]  # the normal distribution at 1
-    assert 0.91 <= covered / 120 <= 0.985
+    assert 0.91 <= covered / 100 <= 0.985
 
 
 def skin(count: int, planted: float, seed: int = 0) -> tuple[Sample, pa.Table]:
@@ -89,14 +90,17 @@ def test_a_planted_gap_for_fitzpatrick_v_and_vi_is_flagged() -> None:
 
 
 def test_without_a_gap_none_is_claimed_more_often_than_by_chance() -> None:
-    """The worst of six equal groups is not news: at most about 5 % of such evaluations claim a gap."""
-    claimed = 0
-    for seed in range(100):
-        sample, table = skin(60, 0.0, seed)
-        sample = Sample(sample.classes, sample.truth, sample.decision, None, 1)
-        result = judge(sample, table, Wanted(by=("fitzpatrick",), resamples=150))
-        claimed += next(gap["claimed"] for gap in result["gaps"] if gap["metric"] == "accuracy")
-    assert claimed <= 10
+    """The worst of six equal groups is not news: about 5 % of such comparisons claim a gap, of two groups as well."""
+    random = np.random.default_rng(22)
+    for count in (2, 6):
+        compared = [Group("fitzpatrick", one, np.arange(100)) for one in range(count)]
+        claimed = 0
+        for _ in range(400):
+            shares = random.binomial(100, 0.8, count) / 100
+            found = {one: (share, random.binomial(100, share, 300) / 100) for one, share in enumerate(shares)}
+            row = gap("fitzpatrick", "accuracy", compared, found, 0.95)
+            claimed += row is not None and row["claimed"]
+        assert 0.02 <= claimed / 400 <= 0.075
 
 
 def test_nothing_is_claimed_of_groups_that_are_too_small() -> None:

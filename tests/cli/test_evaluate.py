@@ -1,0 +1,154 @@
+"""`dermdata evaluate`: the shape that scripts rely on, what is said, and the page."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import dermdata
+
+Cli = Callable[..., Any]
+CLASSES = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
+FAST = ("--bootstrap", "20")
+
+
+@pytest.fixture
+def predicted(cli: Cli, tmp_path: Path) -> Path:
+    """A model's probabilities for the demo's images, but two; and one for an image that nobody knows."""
+    manifest = cli("fetch", "demo").out.strip()
+    rows = pq.read_table(manifest, columns=["image_id", "label_raw"]).to_pylist()
+    random = np.random.default_rng(1)
+    lines = [f"image,fold,{','.join(CLASSES)}", f"gone.jpg,0,{','.join(['1', *'000000'])}"]
+    for row in rows[2:]:
+        logits = random.normal(size=7)
+        logits[CLASSES.index(row["label_raw"].upper())] += 2
+        shares = np.exp(logits) / np.exp(logits).sum()
+        lines.append(f"images/{row['image_id']}.jpg,0,{','.join(map(str, shares.tolist()))}")
+    path = tmp_path / "predictions.csv"
+    path.write_text("\n".join(lines))
+    return path
+
+
+def test_items_of_the_answer(cli: Cli, predicted: Path) -> None:
+    """`by, value, n, metric, estimate, low, high`, overall first; gaps, counts and groups too small beside them."""
+    point = ("--operating-point", "sensitivity=0.9")
+    answer = cli(
+        "evaluate", predicted, "--target", "demo", "--by", "sex,fitzpatrick", *point, *FAST, "-f", "json"
+    )
+    assert answer.code == 0
+    document = json.loads(answer.out)
+    assert document["schema"] == "dermdata.evaluate/1"
+    first = document["items"][0]
+    assert list(first) == ["by", "value", "n", "metric", "estimate", "low", "high"]
+    assert (first["by"], first["value"], first["n"], first["metric"]) == (None, None, 118, "accuracy")
+    assert list(dict.fromkeys(item["by"] for item in document["items"])) == [None, "sex", "fitzpatrick"]
+    assert {"sensitivity_MEL", "specificity_MEL_at_sensitivity_0.9", "auroc_NV", "brier"} <= {
+        item["metric"] for item in document["items"]
+    }
+    assert list(document["gaps"][0])[:7] == ["by", "metric", "worst", "best", "gap", "low", "high"]
+    assert (document["missing_predictions"], document["unknown_predictions"]) == (2, 1)
+    assert {"by": "sex", "value": None, "n": 4, "reason": "fewer than 30 images"} in document["too_small"]
+    assert (document["unit"], document["resamples"], document["seed"]) == ("patient", 20, 0)
+    assert sum(map(sum, document["confusion"]["matrix"])) == 118
+    assert document["operating_points"][0]["thresholds"].keys() == set(CLASSES)
+
+
+def test_what_was_detected_and_left_out_is_said(cli: Cli, predicted: Path) -> None:
+    err = cli("evaluate", predicted, "--target", "demo", *FAST).err
+    assert "classes: ham7, after the columns' names" in err
+    assert "images found by image_id, without folders and file endings" in err
+    assert "not read: fold" in err
+    assert "of no image of the target: 1 prediction (row 1)" in err
+    assert "warning: 2 images have no prediction" in err
+    assert "resamples by patient" in err
+    assert cli("--quiet", "evaluate", predicted, "--target", "demo", *FAST).err == ""
+
+
+def test_names_are_the_images_without_prediction(cli: Cli, predicted: Path) -> None:
+    out = cli("evaluate", predicted, "--target", "demo", "--bootstrap", "0", "-f", "names").out
+    assert out.split() == ["demo/DEMO_0001", "demo/DEMO_0002"]
+
+
+def test_the_table_is_for_a_person(cli: Cli, predicted: Path) -> None:
+    """Overall, classes, groups with a star where they are too small, and the gap in words."""
+    out = cli("evaluate", predicted, "--target", "demo", "--by", "sex", *FAST, "-f", "table").out
+    places = [
+        out.index(word)
+        for word in ("118 images judged", "balanced accuracy", "class ", "female", "gap by sex:")
+    ]
+    assert places == sorted(places)
+    assert "(not stated) *" in out
+    assert "* too small for a claim: (not stated): fewer than 30 images" in out
+
+
+def test_a_lone_probability_of_malignancy(cli: Cli, predicted: Path, tmp_path: Path) -> None:
+    """Judged against the rest, in a label space that nobody had to name; the table has sensitivity and specificity."""
+    rows = [line.split(",") for line in predicted.read_text().splitlines()[1:]]
+    path = tmp_path / "one.csv"
+    path.write_text(
+        "\n".join(["image,p_malignant", *(f"{row[0]},{float(row[2]) + float(row[4])}" for row in rows)])
+    )
+    answer = cli("evaluate", path, "--target", "demo", "--by", "sex", *FAST, "-f", "table")
+    assert "classes: malignancy" in answer.err
+    assert "judged: malignant against all the rest" in answer.err
+    assert "6 images of the target have none of these classes" in answer.err
+    assert "sensitivity" in answer.out
+
+
+def test_a_target_brings_its_own_labels(cli: Cli, predicted: Path, tmp_path: Path) -> None:
+    """What `select --labels` wrote is what is judged."""
+    chosen = tmp_path / "nevi.parquet"
+    cli("select", "demo", "--labels", "ham7", "--where", "sex = 'female'", "-o", chosen)
+    answer = cli("evaluate", predicted, "--target", chosen, *FAST, "-f", "json")
+    assert "classes: the target's own labels" in answer.err
+    assert json.loads(answer.out)["n"] == 61
+
+
+def test_the_page_holds_all_of_it(cli: Cli, predicted: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    answer = cli("evaluate", predicted, "--target", "demo", "--by", "sex", *FAST, "--report", page)
+    assert answer.code == 0
+    text = page.read_text()
+    assert "Evaluation on demo" in text
+    assert "dermdata evaluate" in text
+    assert "missing predictions</dt><dd>2</dd>" in text
+    assert "fewer than 30 images" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--by", "sexx"], "unknown column 'sexx'"),
+        (["--operating-point", "recall=0.9"], "no operating point"),
+        (["--report", "/not/there/x.html"], "no folder /not/there"),
+        (["--labels", "pad6"], "do not add up to one"),
+    ],
+)
+def test_wrong_requests(cli: Cli, predicted: Path, options: list[str], told: str) -> None:
+    """Exit 2, and nothing on stdout."""
+    answer = cli("evaluate", predicted, "--target", "demo", *options)
+    assert (answer.code, answer.out) == (2, "")
+    assert told in answer.err
+
+
+def test_no_file_of_predictions(cli: Cli, tmp_path: Path) -> None:
+    answer = cli("evaluate", tmp_path / "p.csv", "--target", "demo")
+    assert answer.code == 2
+    assert f"no predictions at {tmp_path / 'p.csv'}" in answer.err
+    assert cli("evaluate", "-", "--target", "-").code == 2
+
+
+def test_without_scikit_learn_it_is_said_what_to_install(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit 6: something for the person to do."""
+    for name in [one for one in sys.modules if one.startswith("dermdata.evaluate")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr(dermdata, "evaluate", raising=False)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    answer = cli("evaluate", "p.csv", "--target", "demo")
+    assert answer.code == 6
+    assert answer.err.endswith("hint: pip install 'dermdata[eval]'\n")
