@@ -25,8 +25,9 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# `make bench QUICK=1`: few rounds on little data, under five minutes
 bench: $(STAMP)
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick)
 
 docs: $(STAMP)
 	$(BIN)/python scripts/make_docs.py

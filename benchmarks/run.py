@@ -15,20 +15,27 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE / "README.md"
 HAM10000 = HERE.parents[1] / "shared/data/ham10000/HAM10000_metadata.csv"
 LIBRARIES = ("dermdata", "numpy", "pandas", "pyarrow", "pillow", "typer", "scikit-learn")
-QUICK = {"startup": ("--rounds", "3")}  # of scripts that have no --quick of their own
+PEERS = ("duckdb", "datasets", "webdataset", "imagehash", "imagesize", "imagededup", "huggingface-hub")
+# as the operations follow each other; any other script of this folder comes after them
+ORDER = (
+    "startup", "transfer", "checksums", "unpacking", "images", "tables", "splits", "export", "whole_way",
+    "near_duplicates",
+)  # fmt: skip
 
 
 def scripts() -> dict[str, Path]:
-    """The benchmark scripts by name."""
-    return {path.stem: path for path in sorted(HERE.glob("*.py")) if path != Path(__file__).resolve()}
+    """The benchmark scripts by name, in ORDER."""
+    found = {path.stem: path for path in sorted(HERE.glob("*.py")) if path != Path(__file__).resolve()}
+    return {name: found[name] for name in (*(one for one in ORDER if one in found), *found)}
 
 
 def arguments(path: Path, *, quick: bool) -> list[str]:
@@ -38,7 +45,7 @@ def arguments(path: Path, *, quick: bool) -> list[str]:
         return words
     if "--quick" in path.read_text(encoding="utf-8"):
         return [*words, "--quick"]
-    return [*words, *QUICK.get(path.stem, ())]
+    return words
 
 
 def measured(path: Path, words: list[str]) -> str | None:
@@ -71,9 +78,16 @@ def processor() -> str:
 
 
 def versions() -> str:
-    return ", ".join(
-        [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in LIBRARIES)]
-    )
+    there = [f"{name} {version(name)}" for name in LIBRARIES]
+    return ", ".join([f"Python {platform.python_version()}", *there, *filter(None, map(of_peer, PEERS))])
+
+
+def of_peer(name: str) -> str | None:
+    """A peer that is not installed has no version; its script says that it was left out."""
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:
+        return None
 
 
 def section(path: Path, words: list[str], date: str, printed: str) -> str:
@@ -107,6 +121,7 @@ def main() -> int:
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
     failed = False
     for name in asked.names or known:
+        started = time.monotonic()
         words = arguments(known[name], quick=asked.quick)
         printed = measured(known[name], words)
         if printed is None:
@@ -114,7 +129,8 @@ def main() -> int:
             continue
         text = section(known[name], words, asked.date, printed)
         PAGE.write_text(put(PAGE.read_text(encoding="utf-8"), name, text), encoding="utf-8")
-        print(f"{name}: written to {PAGE.relative_to(HERE.parent)}")
+        took = time.monotonic() - started
+        print(f"{name}: written to {PAGE.relative_to(HERE.parent)} after {took:.0f} s", flush=True)
     return int(failed)
 
 
