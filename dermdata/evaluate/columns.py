@@ -21,6 +21,7 @@ ALONE = (
     "diagnosis",
 )  # may be the truth as well: only where nothing else stands beside the image
 MANY = 5  # rows that are named in a message
+TOLD = 12  # columns that are
 OFF, ROUNDED = 0.02, 1e-3  # how far a sum of probabilities may be from one, and from where that is told
 
 
@@ -39,7 +40,10 @@ class Found:
             name if names == (name,) else f"{' + '.join(names)} = {name}"
             for name, names in self.probabilities.items()
         ]
-        what = f"probabilities {', '.join(parts)}" if parts else f"the decision by {self.decision}"
+        more = f", … ({len(parts):,} classes)" if len(parts) > TOLD else ""
+        what = (
+            f"probabilities {', '.join(parts[:TOLD])}{more}" if parts else f"the decision by {self.decision}"
+        )
         return f"read from the predictions: the image by {self.image}; {what}"
 
 

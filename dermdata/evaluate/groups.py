@@ -76,7 +76,9 @@ def values(table: pa.Table, by: str) -> list[Any]:
             f"column '{by}' holds several values in each row", hint="choose one such as sex or fitzpatrick"
         )
     cells = [None if cell != cell else cell for cell in column.to_pylist()]  # NaN: not stated
-    return [age_band(cell) for cell in cells] if by == "age" else cells
+    if by == "age":
+        return [age_band(cell) for cell in cells]
+    return [cell if cell is None or isinstance(cell, (int, float, str)) else str(cell) for cell in cells]
 
 
 def skin_types(table: pa.Table) -> list[tuple[int, int] | None]:

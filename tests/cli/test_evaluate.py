@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,30 @@ import pyarrow.parquet as pq
 import pytest
 
 import dermdata
+from dermdata.cli.app import run
 
 Cli = Callable[..., Any]
 CLASSES = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
 FAST = ("--bootstrap", "20")
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One with the demo, which no test changes."""
+    path = tmp_path_factory.mktemp("cache")
+    assert run(["--cache", str(path), "--quiet", "fetch", "demo"]) == 0
+    return path
+
+
 @pytest.fixture
-def predicted(cli: Cli, tmp_path: Path) -> Path:
+def cli(cli: Cli, cache: Path) -> Cli:
+    return partial(cli, cache=cache)
+
+
+@pytest.fixture
+def predicted(cache: Path, tmp_path: Path) -> Path:
     """A model's probabilities for the demo's images, but two; and one for an image that nobody knows."""
-    manifest = cli("fetch", "demo").out.strip()
+    (manifest,) = cache.rglob("manifest.parquet")
     rows = pq.read_table(manifest, columns=["image_id", "label_raw"]).to_pylist()
     random = np.random.default_rng(1)
     lines = [f"image,fold,{','.join(CLASSES)}", f"gone.jpg,0,{','.join(['1', *'000000'])}"]

@@ -220,6 +220,12 @@ def test_ages_go_by_twenty_years() -> None:
     }
 
 
+def test_days_are_words() -> None:
+    """What JSON has no word for is shown as text."""
+    rows = target(["a"] * 2, day=pa.array([20000, None], pa.date32()))
+    assert [one.value for one in groups(rows, "day")] == ["2024-10-04", None]
+
+
 def test_columns_that_make_no_groups() -> None:
     with pytest.raises(UnknownName, match="sexx"):
         groups(target(["a"], sex=["male"]), "sexx")
