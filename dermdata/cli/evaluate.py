@@ -2,7 +2,9 @@
 
 import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -200,10 +202,24 @@ def tell(state: State, prepared: "Prepared") -> None:
         )
 
 
+@contextmanager
+def resampling(state: State, count: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal, where hundreds of classes take a minute; nothing elsewhere."""
+    from dermdata.cli.progress import showing
+    from dermdata.progress import Silent
+
+    with showing(state) as shown:
+        progress = shown if sys.stderr.isatty() else Silent()
+        progress.begin("resamples", count, "resamples")
+        yield partial(progress.advance, "resamples")
+        progress.end("resamples")
+
+
 def judged(state: State, prepared: "Prepared", wanted: "Wanted") -> dict[str, Any]:
     from dermdata.evaluate import judge
 
-    result = judge(prepared.sample, prepared.table, wanted)
+    with resampling(state, wanted.resamples) as progress:
+        result = judge(prepared.sample, prepared.table, wanted, progress)
     kind = result["unit"]
     state.say(
         f"{result['n']:,} images judged; intervals are the middle 95 % of {wanted.resamples:,} resamples by {kind} "

@@ -148,8 +148,10 @@ def claims(result: Mapping[str, Any]) -> Iterable[str]:
     for by in dict.fromkeys(gap["by"] for gap in result["gaps"]):
         own = [gap for gap in result["gaps"] if gap["by"] == by]
         claimed = sorted((gap for gap in own if gap["claimed"]), key=lambda gap: -gap["gap"])
+        if claimed:
+            yield f"gap by {by}: {len(claimed)} of {len(own)} metrics differ (1 in 20 would by chance alone)"
         for gap in claimed[:MOST]:
-            yield f"gap by {by}: {gap_words(gap)}"
+            yield f"  {gap_words(gap)}"
         if len(claimed) > MOST:
             yield f"  … and {len(claimed) - MOST:,} more metrics (`--format json`)"
         if not claimed:
