@@ -95,8 +95,8 @@ def words(dataset: str, one: Rights) -> str:
 def one_licence(parts: list[Rights], because: list[str]) -> str | None:
     """The licence under which the whole mix can be passed on; None where there is none that meets all."""
     names = sorted({one.id or "" for one in parts})
-    if len(names) == 1:
-        return names[0] or None
+    if len(names) < 2:
+        return (names[0] or None) if names else None
     if not all(name in FREE or CREATIVE.fullmatch(name) for name in names):
         return None
     strict = [name for name in names if name not in FREE]
