@@ -27,19 +27,22 @@ KINDS = {field.name: field.type for field in SCHEMA}
 def read_csv(path: Path) -> pa.Table:
     """A CSV manifest in the schema's types; BadTable names the line or column that is wrong."""
     data = bytes_of(path)
-    names = header(data, path)
+    delimiter = delimiter_of(data, path)
+    names = header(data, path, delimiter)
     types = dict.fromkeys(names, pa.string())
     try:
         table = arrow_csv.read_csv(
             io.BytesIO(data),
             read_options=arrow_csv.ReadOptions(block_size=BLOCK),
-            parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
+            parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
             convert_options=arrow_csv.ConvertOptions(
                 column_types=types, strings_can_be_null=True, null_values=[""]
             ),
         )
     except (pa.ArrowInvalid, OSError) as error:
         raise BadTable(f"{path} is not a CSV table: {error}") from error
+    if table.column_names != names:  # Arrow and Python part a broken line at different places
+        raise BadTable(f"{path} is not a CSV table: its header line cannot be read")
     return pa.table({name: of_words(table[name], name, path) for name in names})
 
 
@@ -61,9 +64,16 @@ def bytes_of(path: Path) -> bytes:
         raise BadTable(f"cannot read {path}: {error.strerror}") from error
 
 
-def header(data: bytes, path: Path) -> list[str]:
+def delimiter_of(data: bytes, path: Path) -> str:
+    """A comma, or what spreadsheets put in its place in other languages: where only that parts the header."""
+    (first, *more) = header(data, path, ",")
+    return "," if more else next((mark for mark in ";\t" if mark in first), ",")
+
+
+def header(data: bytes, path: Path, delimiter: str) -> list[str]:
+    text = io.StringIO(data[:BLOCK].decode("utf-8-sig", "ignore"), newline="")
     try:
-        names = next(csv.reader(io.StringIO(data[:BLOCK].decode("utf-8-sig", "ignore"), newline="")), [])
+        names = next(csv.reader(text, delimiter=delimiter), [])
     except csv.Error as error:
         raise BadTable(f"{path} is not a CSV table: {error}") from error
     twice = sorted({name for name in names if names.count(name) > 1})
