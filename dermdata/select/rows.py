@@ -42,9 +42,19 @@ def keys_of(table: pa.Table) -> pa.Array:
     return keys
 
 
+def keyed(table: pa.Table, keys: pa.Array) -> pa.Table:
+    """The table with these keys, where rows had none of their own."""
+    if "key" in table.column_names and not table["key"].null_count:
+        return table
+    place = table.column_names.index("key") if "key" in table.column_names else table.num_columns
+    bare = table.drop_columns(["key"]) if place < table.num_columns else table
+    return bare.add_column(place, "key", keys)
+
+
 def arranged(table: pa.Table) -> tuple[pa.Table, tuple[Dropped, ...]]:
     """The rows by dataset and image, each key once: of rows with one key, that of the first target stays."""
     keys = keys_of(table)
+    table = keyed(table, keys)
     twice = repeated(keys)
     by = {"dataset": words_of(table, "dataset"), "image": words_of(table, "image_id"), "key": keys}
     order = pc.sort_indices(pa.table(by), [(name, "ascending") for name in by]).to_numpy()
