@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dermdata.checksum import Hasher
-from dermdata.errors import StorageError
+from dermdata.errors import StorageError, UsageError
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 LIMITS = {  # what is used up though the disk has room: its free bytes would mislead
@@ -120,6 +120,12 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
             with suppress(OSError):  # what stopped the write says more than a failed clean-up
                 temporary.unlink()
             raise
+
+
+def require_file(target: Path) -> None:
+    """UsageError when a folder stands where a person wants a file written: said before the work, not after it."""
+    if not target.name or target.is_dir():
+        raise UsageError(f"{target} is a folder, a file is needed", hint="give another path")
 
 
 def write(target: Path, chunks: Iterable[bytes], *checksums: str | None) -> Hasher:

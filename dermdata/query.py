@@ -104,6 +104,8 @@ class Query:
             statements = self._connection.extract_statements(sql)
         except duckdb.Error as error:
             raise self._complaint(error) from error
+        if not statements:
+            raise UsageError("there is no query", hint=READ_ONLY)
         if len(statements) != 1:
             raise UsageError(f"one query at a time, not {len(statements)}", hint=READ_ONLY)
         if statements[0].type not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):

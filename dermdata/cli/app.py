@@ -18,7 +18,7 @@ from typer.exceptions import TyperException
 
 from dermdata import __version__
 from dermdata.cli.state import State, state_of
-from dermdata.errors import Bug, DermdataError, StorageError, nearest
+from dermdata.errors import Bug, DermdataError, StorageError, UsageError, nearest
 
 # each command's own first sentence (a test holds them equal): `--help` must not import every command to say it
 COMMANDS = {
@@ -213,7 +213,7 @@ def usage(error: TyperException) -> DermdataError:
     words = getattr(error, "format_message", lambda: str(error))()
     ctx = getattr(error, "ctx", None)
     hint = f"`{ctx.command_path} --help` shows the options" if ctx else None
-    return DermdataError(words.strip().rstrip("."), hint=hint)
+    return UsageError(words.strip().rstrip("."), hint=hint)
 
 
 def say(error: DermdataError, arguments: list[str]) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dermdata import disk
 from dermdata.cli.complete import dataset_names
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import State, state_of
@@ -63,6 +64,10 @@ def audit(
     state = state_of(ctx)
     if report and not report.parent.is_dir():
         raise UsageError(f"there is no folder {report.parent} for the report")
+    if report:
+        disk.require_file(report)
+    if "duplicate-near" in codes_in(only) and not near:
+        raise UsageError("duplicate-near is looked for only with --near", hint="add --near")
     codes = room.codes_of(codes_in(only), codes_in(skip))
     lists = [one for name in apply or () for one in room.find(state.catalog.roots, name, state.catalog)]
     loaded = load(state, targets, None if report else needed())

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dermdata import disk
 from dermdata.cli.output import Format, emit, size
 from dermdata.cli.state import State
 from dermdata.errors import CacheDamaged, DermdataError, UsageError
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from dermdata.model import Dataset
 
 
-def write(state: State, names: Sequence[str], target: Path) -> None:
+def write(state: State, names: Sequence[str], target: Path, *, dry_run: bool) -> None:
     """Write a bundle; its SHA-256 goes to stdout as `sha256sum` writes it."""
     from dermdata.cache import usage
     from dermdata.cache.bundle import pack
@@ -26,13 +27,17 @@ def write(state: State, names: Sequence[str], target: Path) -> None:
     if missing := set(names) - {folder.name for folder in folders}:
         name = min(missing)
         raise UsageError(f"{name} is not complete", hint=f"`dermdata fetch {name}` completes it")
-    task = f"bundle {target.name}"
+    disk.require_file(target)
+    task, total = f"bundle {target.name}", sum(usage(folder.path).bytes for folder in folders)
+    if dry_run:
+        return state.say(f"would write {len(folders)} dataset versions to {target}: {size(total)}")
     with showing(state) as progress:
-        progress.begin(task, sum(usage(folder.path).bytes for folder in folders))
+        progress.begin(task, total)
         digest = pack(folders, target, lambda count: progress.advance(task, count))
         progress.end(task)
     state.say(f"on the other machine: dermdata --offline fetch {' '.join(names)} --from {target.name}")
     sys.stdout.write(f"{digest}  {target}\n")
+    return None
 
 
 def among(paths: Sequence[Path]) -> list[Path]:

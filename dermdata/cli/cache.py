@@ -140,6 +140,9 @@ def bundle(
     ctx: typer.Context,
     names: NamesArgument,
     out: Annotated[Path, typer.Option("--output", "-o", help="The tar to write.", metavar="FILE.tar")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be written, and how much.")
+    ] = False,
 ) -> None:
     """Write cached datasets, as they are, into one file for a machine without internet.
 
@@ -148,7 +151,7 @@ def bundle(
     from dermdata.cli.bundle import write
 
     state = state_of(ctx)
-    write(state, in_cache(state, names), out)
+    write(state, in_cache(state, names), out, dry_run=dry_run)
 
 
 def discard(leftover: Path) -> None:

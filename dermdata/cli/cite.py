@@ -38,8 +38,13 @@ def cite(
     ] = None,
     table1: Annotated[bool, typer.Option("--table1", help="A paper's Table 1 of these rows.")] = False,
     by: Annotated[
-        str, typer.Option(help="The column that Table 1 spreads out: dataset, split, …", metavar="COLUMN")
-    ] = "dataset",
+        str | None,
+        typer.Option(
+            help="The column that --table1 spreads out: dataset, split, … [default: dataset]",
+            metavar="COLUMN",
+            show_default=False,
+        ),
+    ] = None,
     form: Annotated[Form | None, typer.Option("--format", "-f", help=FORM_HELP, show_default=False)] = None,
 ) -> None:
     """BibTeX, attributions and licences of exactly the rows used, and the strictest licence of the mix."""
@@ -54,11 +59,13 @@ def cite(
             f"there is no format {form} {with_or_without} --table1",
             hint=f"choose one of {', '.join(allowed)}",
         )
+    if by and not table1:
+        raise UsageError("--by is the column that a Table 1 spreads out", hint="add --table1")
     loaded = load(state, targets or cached(state))
     if table1:
         from dermdata.table1 import table1 as made
 
-        write_table1(made(loaded.table, by), form)
+        write_table1(made(loaded.table, by or "dataset"), form)
         return
     catalog = state.catalog
     found = room.cite(loaded.table, lambda name: catalog[name] if name in catalog else None)  # noqa: SIM401  # no dict

@@ -70,8 +70,9 @@ def map_(
             raise UsageError("--column, --accept and -o belong to --csv FILE")
         map_dataset(state, str(name), form)
     elif column is None or form == "sssom":
-        why = "--csv needs --column NAME" if column is None else "proposals are no SSSOM mappings"
-        raise UsageError(why)
+        if column is None:
+            raise UsageError("--csv needs --column NAME", hint="the column that holds the diagnosis words")
+        raise UsageError("proposals are no SSSOM mappings", hint="-o labels.tsv keeps what is decided")
     else:
         map_own(state, csv, column, accept or [], out, form)
 

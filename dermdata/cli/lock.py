@@ -42,13 +42,16 @@ def lock(
     from dermdata.cohort import dumps, locked
 
     state = state_of(ctx)
+    disk.require_file(out)
     table = load(state, targets).table
+    if not table.num_rows:
+        raise UsageError("there is nothing to lock: the table has no rows")
     bases = {name: base_of(state, name) for name in names_in(state, table)}
     facts = [described(state, name, table) for name in bases]
     made = dumps(locked(table, bases, facts, f"dermdata {__version__}"))
     emit([vars(one) for one in facts], KEYS, form, "lock", shown=SHOWN, color=state.color)
-    each = f"{len(made) / table.num_rows:.0f} bytes a row" if table.num_rows else "no rows"
-    state.say(f"{table.num_rows:,} rows locked in {size(len(made))}, {each}")
+    each = len(made) / table.num_rows
+    state.say(f"{table.num_rows:,} rows locked in {size(len(made))}, {each:.0f} bytes a row")
     if dry_run:
         state.say("nothing written")
         return

@@ -1,5 +1,6 @@
 """`dermdata query`: SQL over the cached manifests, or over the manifests that are named."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,21 +34,34 @@ def query(
     from dermdata.query import Query
 
     state = state_of(ctx)
+    if out:
+        from dermdata.cli.target import require_out
+
+        require_out(out)
     if sql == "-" and "-" in (targets or ()):
         raise UsageError("stdin cannot be the query and a table at once", hint="write the SQL as an argument")
-    text = typer.get_text_stream("stdin").read() if sql == "-" else sql
+    text = of_stdin() if sql == "-" else sql
     sources = tables(state, targets or here(state))
     with Query(sources, state.cache.root / ".query") as asked:
         try:
             if out:
                 from dermdata.cli.target import write_manifest
 
-                write_manifest(asked.table(text), out, {})
+                answer = asked.table(text)
+                write_manifest(answer, out, {})
+                if out != "-":
+                    state.say(f"{answer.num_rows:,} rows written to {out}")
             else:
                 columns, rows = asked.rows(text)
                 emit(rows, columns, form, "query", color=state.color)
         except UnknownName as error:
             raise told(state, error, bool(sources)) from error
+
+
+def of_stdin() -> str:
+    if sys.stdin is None:
+        raise UsageError("- reads the query from stdin, but stdin is closed")
+    return typer.get_text_stream("stdin").read()
 
 
 def tables(state: State, targets: list[str]) -> "dict[str, Path | pa.Table]":
@@ -75,6 +89,9 @@ def named(state: State, target: str) -> "tuple[str, Path | pa.Table]":
     """A target as a table and its name; a Parquet manifest stays on disk."""
     path = Path(target)
     if path.suffix == ".parquet" and path.is_file():
+        from dermdata.manifest import store
+
+        store.read(path, [])  # no column: whether it is a manifest of a version that is known
         return path.stem, path
     if target in state.catalog and manifest_of(state, target).exists():
         return state.catalog[target].name, manifest_of(state, target)

@@ -95,12 +95,13 @@ def select(
     form: FormatOption = None,
 ) -> None:
     """Join datasets, filter them by any column or concept, fold doubles, and write one manifest."""
-    from dermdata.cli.target import command_line, keep, load, near_of
+    from dermdata.cli.target import command_line, keep, load, near_of, require_out
     from dermdata.select import NEEDED, Wanted
     from dermdata.select import select as selected
 
     state = state_of(ctx)
     check_strict(labels, strict=strict)
+    require_out(out)
     loaded = load(state, targets)
     wanted = Wanted(
         where=where,

@@ -84,7 +84,7 @@ def split(
     form: FormatOption = None,
 ) -> None:
     """Split by patient or lesion, stratified, seeded; no group is ever in two parts."""
-    from dermdata.cli.target import command_line, keep, load
+    from dermdata.cli.target import command_line, keep, load, require_out
     from dermdata.split import parse_ratios, split
 
     state = state_of(ctx)
@@ -97,6 +97,7 @@ def split(
         return
     from dermdata.cli.split_check import near_duplicates
 
+    require_out(out)
     loaded = load(state, targets)
     table, alike = loaded.table, near_duplicates(state, loaded) if near else None
     table = project(state, table, labels, strict=strict) if labels else table

@@ -43,7 +43,7 @@ def stats(
 
     state = state_of(ctx)
     check_strict(labels, strict=strict)
-    columns = [name.strip() for name in (by or "").split(",") if name.strip()]
+    columns = list(dict.fromkeys(name.strip() for name in (by or "").split(",") if name.strip()))
     shown = columns or ([*ADDED, *room.OVERVIEW] if labels else room.OVERVIEW)
     needed = [*shown, *room.COUNTED.values(), *(NEEDED if labels else ())]
     loaded = load(state, targets or cached(state), needed)

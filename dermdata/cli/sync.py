@@ -37,6 +37,12 @@ def sync(
     from dermdata.cohort import compared, loads, rebuilt
 
     state = state_of(ctx)
+    if not file.exists() or file.is_dir():
+        raise UsageError(f"no lock file at {file}", hint="`dermdata lock TARGET -o FILE` makes one")
+    if out:
+        from dermdata.cli.target import require_out
+
+        require_out(out)
     with disk.storage_errors(file):
         lock = loads(file.read_bytes(), file.name)
     require_versions(state, lock)

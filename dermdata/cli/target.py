@@ -51,10 +51,12 @@ class Source:
 
 def load(state: State, targets: Sequence[str], columns: Sequence[str] | None = None) -> Loaded:
     """Read and join the targets; with `columns`, of the Parquet files only these (and `dataset`)."""
-    if not targets:
+    if not all(targets) or not targets:
         raise UsageError("no TARGET given", hint="a dataset's name, a manifest's path, or - for a stream")
     wanted = None if columns is None else list(dict.fromkeys((*columns, "dataset")))
     sources = [opened(state, target, wanted) for target in dict.fromkeys(targets)]
+    for target, source in zip(dict.fromkeys(targets), sources, strict=True):
+        store.check_version(source.table.schema, Path(target))
     table = joined([source.table for source in sources])
     names = {name or "" for source in sources for name in datasets_of(source.table)}
     roots = {name: root_of(state, name, sources) for name in names}
@@ -172,9 +174,10 @@ def of_arrow(path: Path) -> pa.Table:
 
 
 def of_stream() -> pa.Table:
-    if sys.stdin.isatty():
+    if sys.stdin is None or sys.stdin.isatty():
+        what = "closed" if sys.stdin is None else "a terminal"
         raise UsageError(
-            "- reads an Arrow stream, but stdin is a terminal", hint="`dermdata … -o - | dermdata … -`"
+            f"- reads an Arrow stream, but stdin is {what}", hint="`dermdata … -o - | dermdata … -`"
         )
     try:
         return whole(pa.ipc.open_stream(sys.stdin.buffer).read_all())
@@ -234,6 +237,18 @@ def root_of(state: State, name: str, sources: Sequence[Source]) -> Path:
 # ------------------------------------------------------------------ writing
 
 
+def require_out(out: str | None) -> None:
+    """UsageError for an `-o OUT` that no manifest can be written to: said before anything is read or fetched."""
+    if not out or out == "-":
+        return
+    if Path(out).suffix not in SUFFIXES:
+        raise UsageError(
+            f"cannot tell the format of {out}", hint=f"OUT ends in {', '.join(SUFFIXES)}, or is -"
+        )
+    if not places.is_remote(out):
+        disk.require_file(Path(out))
+
+
 def command_line(name: str, targets: Sequence[str], asked: Mapping[str, Any]) -> str:
     """The command line without its output: what a reader needs to do it again."""
     options = [
@@ -255,6 +270,7 @@ def keep(state: State, table: pa.Table, out: str, line: str, facts: Mapping[str,
 
 def write_manifest(table: pa.Table, out: str, facts: Mapping[str, str]) -> None:
     """Write a table to `-o OUT`: by its ending, or as an Arrow stream to stdout for `-`; `facts` go into its metadata."""
+    require_out(out)
     table = store.with_metadata(table, facts)
     if out == "-":
         return to_stream(table)
@@ -268,13 +284,9 @@ def write_manifest(table: pa.Table, out: str, facts: Mapping[str, str]) -> None:
     elif path.suffix == ".arrow":
         with disk.replacing(path) as file, pa.ipc.new_file(file, table.schema) as writer:
             writer.write_table(table)
-    elif path.suffix in SUFFIXES:
+    else:
         disk.write(path, (csv if path.suffix == ".csv" else jsonl).chunks(table))
         about.write_beside(path, table)
-    else:
-        raise UsageError(
-            f"cannot tell the format of {out}", hint=f"OUT ends in {', '.join(SUFFIXES)}, or is -"
-        )
     return None
 
 

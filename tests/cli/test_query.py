@@ -112,7 +112,7 @@ def test_a_broken_manifest_is_named(asked, tmp_path: Path) -> None:
     """Not a fault of the query."""
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 and no more")
     answer = asked("FROM bad", str(tmp_path / "bad.parquet"))
-    assert (answer.code, "bad.parquet cannot be read as a table" in answer.err) == (2, True)
+    assert (answer.code, "bad.parquet is not a Parquet manifest" in answer.err) == (2, True)
 
 
 def test_without_any_dataset_it_says_what_to_fetch(cli) -> None:
