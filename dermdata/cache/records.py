@@ -74,8 +74,10 @@ class Receipt:
 
     @property
     def complete(self) -> bool:
-        """Whether every row was asked for and the manifest was written."""
-        return self.part is None and self.manifest_sha256 is not None
+        """Whether every row and the images were asked for, no copy lacked some, and the manifest was written."""
+        wanted = self.part is None and "images" in self.roles
+        whole = all(file.recognized != "part" for file in self.files)
+        return wanted and whole and self.manifest_sha256 is not None
 
     def file(self, name: str) -> Fetched | None:
         """The fetched file of this name, if it was fetched."""

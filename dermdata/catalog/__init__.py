@@ -40,7 +40,7 @@ class Catalog:
         self, roots: Sequence[Path], compiled: Mapping[str, Any], index_folder: Path | None = None
     ) -> None:
         self.roots = tuple(roots)
-        self._stamp: list[list[Any]] = compiled["fingerprint"]
+        self._stamp: list[list[Any]] = compiled.get("fingerprint", [])  # only an index folder needs it
         self._index_folder = index_folder
         self.items: list[Item] = compiled["items"]
         self.broken: dict[str, str] = compiled["broken"]

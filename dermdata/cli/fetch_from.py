@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from dermdata.cli.fetch_report import require_usable, tell
 from dermdata.cli.output import Format, emit
 from dermdata.cli.state import State
-from dermdata.errors import DermdataError, SomeFailed
+from dermdata.errors import CacheDamaged, DermdataError, SomeFailed, UsageError
 
 if TYPE_CHECKING:
+    from dermdata.cache import Folder
     from dermdata.fetch import Plan, Wants
     from dermdata.fetch.adopt import Adopted, Found, Given, Recognition
     from dermdata.model import Dataset
@@ -66,6 +67,7 @@ class Adoption:
         from dermdata.fetch.adopt import recognize
 
         folder = self.state.cache.folder(dataset)
+        require_no_part(dataset, folder)
         crosswalk = self.state.library.crosswalk(dataset)
         recognition = recognize(dataset, self.given, self.planner, folder, crosswalk)
         self.used |= recognition.used
@@ -92,6 +94,19 @@ class Adoption:
             if one not in known and not self.given.opened.get(one) and one.within not in self.used
             if one.shown not in unread
         ]
+
+
+def require_no_part(dataset: "Dataset", folder: "Folder") -> None:
+    """A part of the rows (`--where`, `--limit`) and a copy of the whole are not mixed: nobody could tell what is there."""
+    try:
+        receipt = folder.receipt()
+    except CacheDamaged:  # told, or mended by --force, where the plan is made
+        return
+    if receipt and receipt.part:
+        raise UsageError(
+            f"{dataset.name} is here in part ({len(receipt.part.rows):,} of {receipt.part.of:,} rows)",
+            hint=f"`dermdata fetch {dataset.name}` completes it, or `dermdata cache remove {dataset.name}` first",
+        )
 
 
 def fetch_from(

@@ -462,3 +462,20 @@ def test_different_images_of_one_name_are_nobodys(cli: Callable, ours: Ours, fol
     cli(*ours.options, "fetch", "ours", "--where", "image_id = 'IM_0008'")
     [row] = table(folder)
     assert (row["path"], row["image_problem"]) == (None, "2 different files have this name")
+
+
+def test_a_copy_is_not_mixed_with_a_part(cli: Callable, ours: Ours, folder: Path, tmp_path: Path) -> None:
+    """--from on top of a part would look like the whole; nothing is changed."""
+    assert cli(*ours.options, "fetch", "ours", "--where", DF).code == 0
+    before = (folder / "manifest.parquet").read_bytes()
+    (tmp_path / "own").mkdir()
+    answer = cli(*ours.options, "fetch", "ours", "--from", tmp_path / "own")
+    assert (answer.code, "is here in part (2 of 40 rows)" in answer.err) == (2, True)
+    assert (folder / "manifest.parquet").read_bytes() == before
+
+
+def test_metadata_alone_is_not_complete(cli: Callable, ours: Ours) -> None:
+    """The images are still to come."""
+    assert cli(*ours.options, "fetch", "ours", "--only", "metadata").code == 0
+    [row] = list(csv.DictReader(io.StringIO(cli("cache", "list", "--format", "csv").out)))
+    assert (row["images"], row["complete"]) == ("0", "false")
