@@ -38,7 +38,7 @@ COMMANDS = {
     "lock": "Record exactly these rows: datasets, versions, images' checksums, labels, split; `sync` rebuilds them.",
     "sync": "Fetch what is missing and rebuild a locked cohort; exit 4 and the rows on any difference.",
     "cite": "BibTeX, attributions and licences of exactly the rows used, and the strictest licence of the mix.",
-    "demo": "Fetch, verify, count, split and export the bundled demo dataset: no network, a few seconds.",
+    "demo": "Fetch, verify, count, split, export and audit the bundled demo dataset: no network, a few seconds.",
     "doctor": "Versions, cache, free space, credentials found (never their values), sources reachable.",
 }
 MODULES = {"list": "list_", "export": "export_"}  # names that would hide a builtin or a package
