@@ -33,16 +33,17 @@ def write(
 
 def reader(table: Any, context: "Context") -> Callable[[str], bytes | None]:
     """Gives the bytes of an image file by its row's key; None where there is none."""
+    from dermdata.export.files import located
     from dermdata.projection import words_of
 
-    columns = [words_of(table, name).to_pylist() for name in ("key", "dataset", "path")]
-    paths = {
-        key: context.roots[dataset or ""] / path for key, dataset, path in zip(*columns, strict=True) if path
-    }
+    if "path" not in table.column_names:
+        return lambda _: None
+    found = located(table, context.roots)  # a path that climbs out of its dataset's folder is refused there
+    paths = dict(zip(words_of(table, "key").to_pylist(), found, strict=True))
 
     def look(key: str) -> bytes | None:
         path = paths.get(key)
-        return path.read_bytes() if path and path.is_file() else None
+        return Path(path).read_bytes() if path else None
 
     return look
 
@@ -58,11 +59,21 @@ def about(state: State, table: Any, context: "Context") -> dict[str, Any]:
     return {
         "title": f"Audit of {', '.join(context.entries) or 'a manifest'}",
         "tool": f"dermdata {__version__}",
-        "names": {concept.id: concept.label for concept in state.library.vocabulary},
+        "names": {**site_names(state), **{one.id: one.label for one in state.library.vocabulary}},
         "datasets": [dataset(state, name, context) for name in context.entries],
         "history": json.loads(metadata_of(table).get("history", "[]")),
         "citations": [{name: getattr(one, name) for name in citation} for one in found.credits],
         "effective_license": {**vars(found.effective), "because": list(found.effective.because)},
+    }
+
+
+def site_names(state: State) -> dict[str, str]:
+    """The body sites' own labels: their ids hold the path."""
+    from dermdata.vocabulary import parse_sites
+
+    path = state.catalog.vocabulary_file("body-sites.tsv")
+    return {
+        name: site.label for name, site in parse_sites(path.read_text(encoding="utf-8"), str(path)).items()
     }
 
 
