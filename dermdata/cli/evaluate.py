@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dermdata.cli.complete import dataset_names
-from dermdata.cli.labelling import LABELS_HELP, project, space_of, words_of
+from dermdata.cli.labelling import LABELS_HELP, STRICT_HELP, check_strict, project, space_of, words_of
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import State, state_of
 from dermdata.errors import BadTable, PersonMustAct, UsageError
@@ -46,6 +46,7 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help=STRICT_HELP)] = False,
     by: Annotated[
         list[str] | None,
         typer.Option(
@@ -68,10 +69,11 @@ def evaluate(
     room = needed_room()
     state = state_of(ctx)
     check(predictions, target, report)
+    check_strict(labels, strict=strict)
     wanted = room.Wanted(
         by=split(by), points=split(operating_point), resamples=bootstrap, seed=seed, min_group=min_group
     )
-    prepared = prepared_of(state, predictions, target, labels)
+    prepared = prepared_of(state, predictions, target, labels, strict=strict)
     result = judged(state, prepared, wanted)
     if report:
         from dermdata.cli.evaluate_page import write
@@ -119,7 +121,9 @@ def command(predictions: str, targets: Sequence[str], asked: Mapping[str, Any], 
 # ------------------------------------------------------------------ reading
 
 
-def prepared_of(state: State, predictions: str, targets: Sequence[str], labels: str | None) -> "Prepared":
+def prepared_of(
+    state: State, predictions: str, targets: Sequence[str], labels: str | None, *, strict: bool
+) -> "Prepared":
     """Predictions and truth brought together; what was detected and left out is told."""
     from dermdata.cli.labelling import sources_of
     from dermdata.cli.target import load
@@ -128,7 +132,7 @@ def prepared_of(state: State, predictions: str, targets: Sequence[str], labels: 
     name = "stdin" if predictions == "-" else predictions
     table = parse(read(predictions), name)
     rows = load(state, targets).table
-    rows, space = labelled(state, rows, table.column_names, labels)
+    rows, space = labelled(state, rows, table.column_names, labels, strict=strict)
     naming = Naming(space, state.library.vocabulary, words_of(state, sources_of(rows)))
     prepared = prepare(table, rows, space, naming, name)
     for note in prepared.notes:
@@ -137,7 +141,9 @@ def prepared_of(state: State, predictions: str, targets: Sequence[str], labels: 
     return prepared
 
 
-def labelled(state: State, rows: Any, columns: Sequence[str], labels: str | None) -> "tuple[Any, Space]":
+def labelled(
+    state: State, rows: Any, columns: Sequence[str], labels: str | None, *, strict: bool
+) -> "tuple[Any, Space]":
     """The target with a class in each row that has one: of the space asked for, its own, or the one that columns are."""
     from dermdata.projection import LABEL
 
@@ -146,7 +152,7 @@ def labelled(state: State, rows: Any, columns: Sequence[str], labels: str | None
         state.say(f"classes: the target's own labels ({', '.join(map(str, words))})")
         return rows, own_space(words)
     text = labels or guess(state, columns)
-    return project(state, rows, text), space_of(state, text)
+    return project(state, rows, text, strict=strict), space_of(state, text)
 
 
 def own_space(words: Iterable[str]) -> "Space":

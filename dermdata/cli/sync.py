@@ -112,10 +112,10 @@ def bring(state: State, lock: "Lock", accepted: bool) -> None:
 
 
 def told(lock: "Lock", differences: "list[Difference]") -> str:
-    kinds: dict[str, int] = {}
+    kinds: dict[str, set[str]] = {}
     for one in differences:
-        kinds[one.problem] = kinds.get(one.problem, 0) + 1
+        kinds.setdefault(one.problem, set()).add(one.key)
     words = {"gone": "gone", "image": "with another image", "value": "with another value"}
-    parts = ", ".join(f"{count:,} {words[kind]}" for kind, count in kinds.items())
+    parts = ", ".join(f"{len(keys):,} {words[kind]}" for kind, keys in kinds.items())
     rows = len({one.key for one in differences})
     return f"{rows:,} of {lock.rows.num_rows:,} rows are not as they were locked: {parts}"

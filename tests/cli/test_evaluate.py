@@ -167,3 +167,12 @@ def test_without_scikit_learn_it_is_said_what_to_install(cli: Cli, monkeypatch: 
     answer = cli("evaluate", "p.csv", "--target", "demo")
     assert answer.code == 6
     assert answer.err.endswith("hint: pip install 'dermdata[eval]'\n")
+
+
+def test_strict_judges_nothing_when_a_row_has_no_class(cli: Cli, predicted: Path) -> None:
+    """Exit 1; without --labels there is nothing to be strict about."""
+    space = ("--labels", "MEL=melanoma,NV=melanocytic-nevus")
+    answer = cli("evaluate", predicted, "--target", "demo", *space, "--strict", *FAST)
+    assert (answer.code, answer.out) == (1, "")
+    assert "rows have no class" in answer.err
+    assert cli("evaluate", predicted, "--target", "demo", "--strict", *FAST).code == 2
