@@ -106,7 +106,9 @@ def versions_are_never_joined(desk: Desk) -> None:
     """A server that ignores If-Range and has changed the file: the new one whole, or an error."""
     desk.offer(Offer("blob.bin", fault="truncate:50p;mutate:1+ignoreifrange*2;mutate:1", checksum=False))
     assert desk.fetch().code == 0
-    assert list(desk.finals().values()) == [OTHER]
+    # not in the assertion: its line by line comparison of a megabyte takes minutes
+    joined = list(desk.finals().values()) != [OTHER]
+    assert not joined
 
 
 @promise(4)
