@@ -2,9 +2,9 @@
 
     python benchmarks/near_duplicates.py [--quick] [--others N] [--folder DIR]
 
-Generated lesions (`lesions/`), 600 x 450, JPEG quality 95, and nine kinds of copies of the first 2,000. Other
-hashes are made of the first 500 of them only, since they take minutes (`--others 2000` for all): the fewer images,
-the fewer wrong pairs, which is in their favour. For each the widest threshold is taken that makes at most one wrong
+Generated lesions (`lesions/`), 600 x 450, JPEG quality 95, and nine kinds of copies of the first 2,000. All hashes are
+made of the same images (`--others 500`: other hashes, which take minutes, of the first 500 only: the fewer images,
+the fewer wrong pairs, which is in their favour). For each the widest threshold is taken that makes at most one wrong
 pair per 1,000 images. Of what is not installed, nothing is told. Encoding is timed warm, with 2 workers.
 """
 
@@ -259,7 +259,7 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="Fewer images and hashes.")
     parser.add_argument("--folder", type=Path, help="Keep the pictures there, and use those that are.")
-    parser.add_argument("--others", type=int, default=500, metavar="N", help="Images for other hashes.")
+    parser.add_argument("--others", type=int, default=2_000, metavar="N", help="Images for other hashes.")
     asked = parser.parse_args()
     copies, count, hashes = (200, 400, 50_000) if asked.quick else (2_000, 10_015, 500_000)
     with tempfile.TemporaryDirectory() as temporary:
