@@ -128,3 +128,9 @@ def test_settings_come_from_option_then_environment(
     """--cache wins over DERMDATA_CACHE."""
     monkeypatch.setenv("DERMDATA_CACHE", str(tmp_path / "environment"))
     assert cli("cache", "path", cache=tmp_path / "option").out.strip() == str(tmp_path / "option")
+
+
+@pytest.mark.parametrize("words", [("-h",), ("fetch", "-h"), ("labels", "map", "-h")])
+def test_h_is_help_everywhere(cli, words: tuple[str, ...]) -> None:
+    answer = cli(*words)
+    assert (answer.code, "Usage: dermdata" in answer.out) == (0, True)
