@@ -21,6 +21,7 @@ TOO_MANY = {errno.EMFILE, errno.ENFILE}
 IN_THE_WAY = {errno.ENOTDIR, errno.EEXIST}
 FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
 NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP}  # some network file systems cannot sync a folder
+ANOTHER = "give another path"
 NAME_SHOWN = 40  # characters of the target's name in the temporary one, which must stay under 255 bytes
 
 
@@ -105,6 +106,8 @@ def taken_by_partials(target: Path) -> int:
 def replacing(target: Path) -> Iterator[BinaryIO]:
     """A new file that takes the target's name only when the block ends well and the bytes are on disk."""
     temporary = target.with_name(f".{target.name[:NAME_SHOWN]}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+    if is_special(target):  # the rename would put a plain file in place of /dev/null
+        raise StorageError(f"{target} is a device or a pipe, not a file", hint=ANOTHER)
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
@@ -125,7 +128,15 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
 def require_file(target: Path) -> None:
     """UsageError when a folder stands where a person wants a file written: said before the work, not after it."""
     if not target.name or target.is_dir():
-        raise UsageError(f"{target} is a folder, a file is needed", hint="give another path")
+        raise UsageError(f"{target} is a folder, a file is needed", hint=ANOTHER)
+    if is_special(target):
+        raise UsageError(f"{target} is a device or a pipe, not a file", hint=ANOTHER)
+
+
+def is_special(target: Path) -> bool:
+    """Whether a name is there, or leads by a link, to what is neither file nor folder."""
+    there = os.path.exists(target)  # noqa: PTH110  # Path.exists raises on long names
+    return there and not target.is_file() and not target.is_dir()
 
 
 def write(target: Path, chunks: Iterable[bytes], *checksums: str | None) -> Hasher:

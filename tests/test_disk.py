@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dermdata import disk
-from dermdata.errors import ChecksumMismatch, StorageError
+from dermdata.errors import ChecksumMismatch, StorageError, UsageError
 
 
 class Killed(BaseException):
@@ -266,3 +266,16 @@ def test_space_is_asked_for_before(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(StorageError, match="101 bytes needed, 100 bytes free"):
         disk.require_space(tmp_path / "not" / "yet", 101)
     assert files(tmp_path) == {}
+
+
+def test_a_pipe_or_device_is_never_replaced(tmp_path: Path) -> None:
+    """As root, `-o /dev/null` would take it from the whole machine; also where a link leads to it."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    for name in ("pipe", "link"):
+        with pytest.raises(UsageError, match="a device or a pipe"):
+            disk.require_file(tmp_path / name)
+        with pytest.raises(StorageError, match="a device or a pipe"):
+            disk.write(tmp_path / name, [b"x"])
+    assert stat.S_ISFIFO((tmp_path / "pipe").lstat().st_mode)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["link", "pipe"]
