@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from dermdata.model import License
 
 CREATIVE = re.compile(r"CC-(?P<terms>BY(?:-NC)?(?:-SA|-ND)?)-(?P<version>\d\.\d)")
-FREE = ("CC0-1.0", "MIT", "Apache-2.0", "PDDL-1.0")
+FREE = ("CC0-1.0", "PDDL-1.0", "MIT", "Apache-2.0")  # what asks for more comes later
 PER_IMAGE = "LicenseRef-per-image"
 
 
@@ -112,5 +112,5 @@ def one_licence(parts: list[Rights], because: list[str]) -> str | None:
     return (
         max(meeting, key=lambda name: name.rsplit("-", 1)[1])
         if meeting
-        else (names[0] if not strict else None)
+        else (max(names, key=FREE.index) if not strict else None)
     )

@@ -68,3 +68,10 @@ def test_a_mix_never_allows_what_one_of_its_licences_does_not(names: list[str | 
         whole = rights(mix.id)
         assert all(whole.commercial_use <= bool(one.commercial_use) for one in parts)
         assert all(one.share_alike is False or whole.share_alike for one in parts)
+
+
+def test_what_asks_for_a_notice_outlasts_what_asks_for_nothing() -> None:
+    """Rows under MIT do not become public domain because others are."""
+    for free in ("CC0-1.0", "PDDL-1.0"):
+        assert mixed({"a": [rights(free)], "b": [rights("MIT")]}).id == "MIT"
+    assert mixed({"a": [rights("Apache-2.0")], "b": [rights("MIT")]}).id == "Apache-2.0"
