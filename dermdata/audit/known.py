@@ -111,14 +111,16 @@ class Applied:
 def apply(table: pa.Table, lists: Sequence[IssueList]) -> Applied:
     """The table without the rows that the lists drop; what they name and what is here of it is told."""
     ids = zip(words_of(table, "dataset").to_pylist(), words_of(table, "image_id").to_pylist(), strict=True)
-    place = {one: row for row, one in enumerate(ids)}
+    place: dict[tuple[str | None, str | None], list[int]] = {}
+    for row, name in enumerate(ids):  # a manifest with keys of its own may have an image several times
+        place.setdefault(name, []).append(row)
     stay = np.ones(table.num_rows, bool)
     found: list[Finding] = []
     for one in lists:
         for (action, issue, source), listed in sorted(alike(one.issues).items()):
             here = [image.image_id for image in listed if (one.dataset, image.image_id) in place]
             if action == "drop":
-                stay[[place[one.dataset, image_id] for image_id in here]] = False
+                stay[[row for image_id in here for row in place[one.dataset, image_id]]] = False
             found.append(told(one, action, issue, source, here, len(listed)))
     copies = tuple(
         (f"{one.dataset}/{image.image_id}", f"{one.dataset}/{image.of}")

@@ -104,3 +104,10 @@ def test_all_425_published_duplicates_of_isic_2020_are_accounted_for(shared: Pat
     conflicts = [one for one in found if one.code == "id-conflict" and one.evidence.get("how") == "listed"]
     assert [set(one.evidence) & {"patient_id", "lesion_id"} for one in conflicts] == [{"lesion_id"}] * 8
     assert pa.compute.count_distinct(table["patient_id"]).as_py() == 2056
+
+
+def test_every_row_of_a_dropped_image_goes(tmp_path: Path) -> None:
+    """Keys of one's own: an image may be there once for each lesion."""
+    root = listed(tmp_path, f"{HEAD}0\tdrop\tirrelevant\tX\t\n")
+    table = rows(dataset=["a", "a", "a"], image_id=["0", "0", "1"], key=["a/0#1", "a/0#2", "a/1"])
+    assert apply(table, find([root], "clean@1")).table["key"].to_pylist() == ["a/1"]
