@@ -14,7 +14,6 @@ from typing import Any
 
 from dermdata import __version__
 
-Item = dict[str, Any]
 SCHEMA = 4
 KEPT = {"fingerprint": list, "lengths": dict}
 PARTS = {**KEPT, "items": list, "aliases": dict, "broken": dict}

@@ -18,8 +18,6 @@ from dermdata.vocabulary import Vocabulary
 from dermdata.vocabulary.search import find, plain
 
 How = Literal["decided", "exact", "synonym", "normalized", "ambiguous", "dataset", "fuzzy", "none"]
-SURE = ("decided", "exact", "synonym", "normalized")
-
 DELIMITERS = (",", ";", "\t", "|")
 MOST = 3  # candidates that are shown of a word
 ENOUGH = 0.5  # the likeness from which a proposal is worth showing

@@ -12,7 +12,6 @@ from dermdata.model import Table, View
 from dermdata.readers.patterns import compiled
 
 IMAGE, VIEW, GROUP = "@image", "@view", "@group"
-Row = dict[str, str]
 
 
 def reshaped(rows: pa.Table, spec: Table) -> pa.Table:
@@ -22,12 +21,6 @@ def reshaped(rows: pa.Table, spec: Table) -> pa.Table:
     for column, pattern in spec.parts.items():
         rows = with_parts(rows, column, pattern)
     return rows
-
-
-def derived(spec: Table) -> set[str]:
-    """The names of the columns that `reshaped` adds."""
-    names = {f"@{name}" for pattern in spec.parts.values() for name in compiled(pattern)[1]}
-    return names | ({IMAGE, VIEW, GROUP} if spec.views else set())
 
 
 def with_parts(rows: pa.Table, column: str, pattern: str) -> pa.Table:

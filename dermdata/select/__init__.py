@@ -10,8 +10,8 @@
 
 from dermdata.select.dedupe import By
 from dermdata.select.refine import NEEDED
-from dermdata.select.result import Selection, Wanted, select, without_class
+from dermdata.select.result import Selection, Wanted, select
 from dermdata.select.rows import Dropped
 from dermdata.select.where import where
 
-__all__ = ["NEEDED", "By", "Dropped", "Selection", "Wanted", "select", "where", "without_class"]
+__all__ = ["NEEDED", "By", "Dropped", "Selection", "Wanted", "select", "where"]

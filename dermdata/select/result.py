@@ -7,7 +7,7 @@ import pyarrow as pa
 from dermdata.agreement import Judge
 from dermdata.errors import UsageError
 from dermdata.finding import Finding
-from dermdata.projection import REASON, Statements, Words, project_table, words_of
+from dermdata.projection import Statements, Words, project_table, words_of
 from dermdata.select.dedupe import By, FindNear, dedupe
 from dermdata.select.refine import contradictions, refine
 from dermdata.select.rows import Dropped, arranged
@@ -124,8 +124,3 @@ def once(conflicts: tuple[Finding, ...]) -> tuple[Finding, ...]:
             for key in keys:
                 by_key.setdefault(key, []).append(keys)
     return tuple(conflicts[place] for place in sorted(found))
-
-
-def without_class(table: pa.Table) -> int:
-    """The rows that have no class in the label space."""
-    return int(table.num_rows - words_of(table, REASON).null_count)
