@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dermdata import disk
-from dermdata.cli.complete import dataset_names
+from dermdata.cli.complete import Targets
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import State, state_of
 from dermdata.errors import ProblemsFound, UsageError
@@ -27,14 +27,7 @@ CODE_HELP = "A kind of finding, such as duplicate-near; repeatable."
 @app.command()
 def audit(
     ctx: typer.Context,
-    targets: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="TARGET…",
-            autocompletion=dataset_names,
-            help="Dataset names, manifest files, or - for a stream.",
-        ),
-    ],
+    targets: Targets,
     near: Annotated[
         bool,
         typer.Option("--near", help="Find near duplicates too: turned, mirrored, cropped, encoded anew."),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dermdata.cli.complete import dataset_names
+from dermdata.cli.complete import TargetsOrCached
 from dermdata.cli.output import emit, visible
 from dermdata.cli.state import State, state_of
 from dermdata.errors import UsageError
@@ -22,7 +22,6 @@ KEYS = ("dataset", "rows", "license", "doi", "bibtex", "attribution")
 Form = Literal["text", "bibtex", "json", "jsonl", "csv", "tsv", "names", "table", "markdown", "latex"]
 CITE_FORMS = ("text", "bibtex", "json", "jsonl", "csv", "tsv", "names", "table")
 TABLE_FORMS = ("markdown", "latex", "csv", "json")
-TARGETS_HELP = "Datasets, manifests or - (an Arrow stream); all that is cached if none is given."
 FORM_HELP = (
     "text, bibtex, json, jsonl, csv, tsv, names, table; with --table1: markdown, latex, csv, json. "
     "[default: text, or markdown]"
@@ -33,9 +32,7 @@ ANSWER = {True: "yes", False: "no", None: "not stated: ask, or treat it as no"}
 @app.command()
 def cite(
     ctx: typer.Context,
-    targets: Annotated[
-        list[str] | None, typer.Argument(metavar="[TARGET…]", autocompletion=dataset_names, help=TARGETS_HELP)
-    ] = None,
+    targets: TargetsOrCached = None,
     table1: Annotated[bool, typer.Option("--table1", help="A paper's Table 1 of these rows.")] = False,
     by: Annotated[
         str | None,

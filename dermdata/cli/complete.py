@@ -1,8 +1,10 @@
-"""What the shell can complete: dataset names, manifest fields."""
+"""What the shell can complete: dataset names, manifest fields; and the arguments that commands share for it."""
 
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 # the manifest's fields that `list --has` knows; a test holds them equal to the schema's
 LIST_FIELDS = (
@@ -23,3 +25,21 @@ def dataset_names(ctx: Any, incomplete: str) -> Iterator[str]:
         sys.stderr.write(f"{error.message}\n")
         return
     yield from (name for name in names if name.startswith(incomplete))
+
+
+Targets = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="TARGET…",
+        autocompletion=dataset_names,
+        help="Dataset names, manifest files, or - for a stream.",
+    ),
+]
+TargetsOrCached = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[TARGET…]",
+        autocompletion=dataset_names,
+        help="Datasets, manifests or - (an Arrow stream); all that is cached if none is given.",
+    ),
+]

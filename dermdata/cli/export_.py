@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dermdata.cli.complete import dataset_names
+from dermdata.cli.complete import TargetsOrCached
 from dermdata.cli.labelling import LABELS_HELP, STRICT_HELP, project
 from dermdata.cli.output import FormatOption, emit, size
 from dermdata.cli.state import State, state_of
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False)
 FORMATS_HELP = "parquet, csv, jsonl, imagefolder, webdataset, huggingface, coco or croissant"
 PLAN_KEYS = ("path", "rows", "size_bytes", "there")
-TARGETS_HELP = "Datasets, manifests or - (an Arrow stream); all that is cached if none is given."
 EXCEL_HELP = "CSV: a ' before cells that a spreadsheet would take for a formula."
 JOBS_HELP = "Threads that read and scale images. [default: all cores]"
 SIZE_HELP = "Scale images down so that the longest side has PX pixels; smaller ones stay as they are."
@@ -46,9 +45,7 @@ def export(
             show_default=False,
         ),
     ],
-    targets: Annotated[
-        list[str] | None, typer.Argument(metavar="[TARGET…]", autocompletion=dataset_names, help=TARGETS_HELP)
-    ] = None,
+    targets: TargetsOrCached = None,
     embed: Annotated[
         bool, typer.Option("--embed/--no-embed", help="Put the image bytes into the output.")
     ] = False,

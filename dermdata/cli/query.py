@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dermdata.cli.complete import dataset_names
+from dermdata.cli.complete import TargetsOrCached
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import State, state_of
 from dermdata.errors import UnknownName, UsageError
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False)
 SQL_HELP = "One SELECT. Tables: `images`, and each dataset by its name (- or _). `-` reads it from stdin."
-TARGETS_HELP = "Datasets, manifests or - (an Arrow stream); all that is cached if none is given."
 OUT_HELP = "Write the answer: .parquet, .csv, .jsonl, .arrow, or - for an Arrow stream."
 
 
@@ -24,9 +23,7 @@ OUT_HELP = "Write the answer: .parquet, .csv, .jsonl, .arrow, or - for an Arrow 
 def query(
     ctx: typer.Context,
     sql: Annotated[str, typer.Argument(metavar="SQL", help=SQL_HELP, show_default=False)],
-    targets: Annotated[
-        list[str] | None, typer.Argument(metavar="[TARGET…]", autocompletion=dataset_names, help=TARGETS_HELP)
-    ] = None,
+    targets: TargetsOrCached = None,
     out: Annotated[str | None, typer.Option("--output", "-o", help=OUT_HELP, metavar="OUT")] = None,
     form: FormatOption = None,
 ) -> None:

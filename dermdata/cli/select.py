@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dermdata.cli.complete import dataset_names
+from dermdata.cli.complete import Targets, dataset_names
 from dermdata.cli.labelling import (
     LABELS_HELP,
     STRICT_HELP,
@@ -38,14 +38,7 @@ TOLD = 8  # contradicting images that are told one by one
 @app.command()
 def select(
     ctx: typer.Context,
-    targets: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="TARGET…",
-            autocompletion=dataset_names,
-            help="Dataset names, manifest files, or - for a stream.",
-        ),
-    ],
+    targets: Targets,
     where: Annotated[
         str | None,
         typer.Option(

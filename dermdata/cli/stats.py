@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dermdata.cli.complete import dataset_names
+from dermdata.cli.complete import TargetsOrCached
 from dermdata.cli.labelling import ADDED, LABELS_HELP, NEEDED, STRICT_HELP, check_strict, project
 from dermdata.cli.output import FormatOption, console, emit, human, visible
 from dermdata.cli.state import state_of
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False)
 Row = dict[str, Any]
-TARGETS_HELP = "Datasets, manifests or - (an Arrow stream); all that is cached if none is given."
 BY_HELP = "Columns to count by, such as diagnosis,sex. [default: an overview]"
 MEASURES = ("images", "patients", "lesions", "share")
 NOT_STATED = "(not stated)"
@@ -29,9 +28,7 @@ TEXT_WIDTH = 70  # what words and numbers of a row may take before the bar is cu
 @app.command()
 def stats(
     ctx: typer.Context,
-    targets: Annotated[
-        list[str] | None, typer.Argument(metavar="[TARGET…]", autocompletion=dataset_names, help=TARGETS_HELP)
-    ] = None,
+    targets: TargetsOrCached = None,
     by: Annotated[str | None, typer.Option(help=BY_HELP, metavar="COLS", show_default=False)] = None,
     labels: Annotated[str | None, typer.Option(help=LABELS_HELP, metavar="SPACE", show_default=False)] = None,
     strict: Annotated[bool, typer.Option("--strict", help=STRICT_HELP)] = False,
