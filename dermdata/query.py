@@ -64,28 +64,28 @@ class Query:
 
     def _lock(self, files: Sequence[Path], scratch: Path) -> None:
         settings = {
-            "allowed_paths": [str(path.absolute()) for path in files],
-            "temp_directory": str(scratch),
-            "memory_limit": MEMORY,
+            "allowed_paths": f"[{', '.join(literal(str(path.absolute())) for path in files)}]",
+            "temp_directory": literal(str(scratch)),
+            "memory_limit": literal(MEMORY),
             "python_enable_replacements": False,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "enable_external_access": False,
-            "TimeZone": "UTC",
+            "TimeZone": literal("UTC"),
             "lock_configuration": True,
         }
         for name, value in settings.items():
-            self._connection.execute(f"SET {name} = {value!r}")
+            self._connection.execute(f"SET {name} = {value}")
 
     def _show(self, name: str, source: "Path | pa.Table") -> None:
         if isinstance(source, Path):
-            literal = str(source.absolute()).replace("'", "''")
-            relation = f"read_parquet(['{literal}'])"
+            relation = f"read_parquet([{literal(str(source.absolute()))}])"
         else:
             relation = quoted(f"rows of {name}")
             self._connection.register(f"rows of {name}", source)
         try:
-            for view in dict.fromkeys((name, name.replace("-", "_"))):
+            easy = name.replace("-", "_")
+            for view in (name,) if easy in self.names else (name, easy):  # a-b is no a_b where both are there
                 self._connection.execute(f"CREATE VIEW {quoted(view)} AS FROM {relation}")
         except duckdb.Error as error:
             raise BadTable(f"{source} cannot be read as a table: {first(str(error))}") from error
@@ -142,6 +142,12 @@ class Query:
 
 def first(text: str) -> str:
     return text.strip().split("\n")[0]
+
+
+def literal(words: str) -> str:
+    """A string as SQL writes it: repr takes double quotes, a name's, where an apostrophe is inside."""
+    doubled = words.replace("'", "''")
+    return f"'{doubled}'"
 
 
 def quoted(name: str) -> str:
