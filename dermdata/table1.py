@@ -99,7 +99,10 @@ def ages(part: pa.Table) -> str:
 
 def missing(parts: Sequence[pa.Table], name: str, column: str) -> Iterable[Line]:
     lacking = [
-        part.num_rows if column not in part.column_names else part[column].null_count for part in parts
+        part.num_rows
+        if column not in part.column_names
+        else pc.sum(pc.is_null(part[column], nan_is_null=True)).as_py() or 0
+        for part in parts
     ]
     if any(lacking):
         yield Line("", f"{name} {NOT_STATED}", tuple(map(shared, lacking, parts)))
@@ -142,7 +145,7 @@ def shared(count: int, part: pa.Table) -> str:
 
 
 def markdown(table: Table1) -> str:
-    head = ["", *table.columns]
+    head = ["", *map(piped, table.columns)]
     rows = [head, ["---", *("---:" for _ in table.columns)]]
     for line, new in with_headings(table):
         if new:
