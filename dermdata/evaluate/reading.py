@@ -2,7 +2,8 @@
 
 import io
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +15,8 @@ from dermdata.readers import delimited
 
 DELIMITERS = ",\t;"
 MANY = 5  # lines that are named in a message
+LEAVE_OUT = "leave one out"
+LIST = "[…]"  # stands for a list, which is told as not read
 
 
 def parse(data: bytes, name: str) -> pa.Table:
@@ -44,27 +47,46 @@ def of_text(data: bytes, name: str) -> pa.Table:
 
 def of_parquet(data: bytes, name: str) -> pa.Table:
     try:
-        table = pq.read_table(io.BytesIO(data))
+        table = pq.ParquetFile(io.BytesIO(data)).read()
     except (pa.ArrowInvalid, OSError) as error:
         raise BadTable(f"{name} is no Parquet file: {error}") from error
+    found = [
+        one for field, column in zip(table.schema, table.columns, strict=True) for one in flat(field, column)
+    ]
     return pa.table(
-        {field.name: as_text(table[field.name]) for field in table.schema if not kinds.is_nested(field.type)}
+        {key: as_text(column, f"{name}: column {key}") for key, column in each_once(found, name).items()}
     )
 
 
-def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Numbers in all their digits; words that are kept as codes or bytes as words."""
+def flat(field: pa.Field, column: pa.ChunkedArray) -> list[tuple[str, pa.ChunkedArray]]:
+    """A column by its name; of a struct (`probabilities`) its own columns, as of an object in JSON Lines."""
+    if not kinds.is_struct(field.type):
+        return [(field.name, column)]
+    return list(zip([one.name for one in field.type], column.flatten(), strict=True))
+
+
+def as_text(column: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
+    """Numbers in all their digits; words that are kept as codes or bytes as words; of a list that it is one."""
+    if kinds.is_nested(column.type):
+        return pa.chunked_array([pa.array([LIST] * len(column), pa.string())])
     if kinds.is_floating(column.type):
         return pa.chunked_array(
             [[None if cell is None else repr(cell) for cell in column.to_pylist()]], pa.string()
         )
-    return column.cast(pa.string())
+    try:
+        return column.cast(pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise BadTable(f"{what} is no text: {error}") from error
 
 
 def of_lines(data: bytes, name: str) -> pa.Table:
     """One object a line; an object within it (`"probabilities": {…}`) gives its own columns."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadTable(f"{name} is not UTF-8: {error.reason} at byte {error.start:,}") from error
     rows = []
-    for number, line in enumerate(data.decode("utf-8-sig", "replace").splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):  # within a string JSON may have other ends of lines
         if line.strip():
             rows.append(of_line(line, f"{name}, line {number}"))
     names = list(dict.fromkeys(key for row in rows for key in row))
@@ -73,16 +95,31 @@ def of_lines(data: bytes, name: str) -> pa.Table:
 
 def of_line(line: str, where: str) -> dict[str, str | None]:
     try:
-        found = json.loads(line)
-    except json.JSONDecodeError as error:
+        found = json.loads(line, object_pairs_hook=lambda pairs: each_once(pairs, where))
+    except (ValueError, RecursionError) as error:
         raise BadTable(f"{where}: {error}", hint="one JSON object a line") from error
     if not isinstance(found, dict):
         raise BadTable(f"{where}: no JSON object", hint="one JSON object a line")
-    flat: dict[str, Any] = {}
+    cells: list[tuple[str, Any]] = []
     for key, value in found.items():
-        flat |= value if isinstance(value, Mapping) else {key: value}
-    return {key: word(value) for key, value in flat.items()}
+        cells += value.items() if isinstance(value, Mapping) else [(key, value)]
+    return {key: word(value, where) for key, value in each_once(cells, where).items()}
 
 
-def word(value: Any) -> str | None:
+def each_once(pairs: Sequence[tuple[str, Any]], where: str) -> dict[str, Any]:
+    """The pairs by key; BadTable for a key that is there twice: nobody knows which value is meant."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        [(key, _)] = Counter(key for key, _ in pairs).most_common(1)
+        raise BadTable(f"{where}: '{key}' is there more than once", hint=LEAVE_OUT)
+    return found
+
+
+def word(value: Any, where: str) -> str | None:
+    if (
+        isinstance(value, str)
+        and not value.isprintable()
+        and any("\ud800" <= one <= "\udfff" for one in value)
+    ):
+        raise BadTable(f"{where}: half of a character")
     return value if value is None or isinstance(value, str) else json.dumps(value)

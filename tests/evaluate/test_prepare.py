@@ -26,6 +26,50 @@ TWO = target(["MEL", "NV"])
 # ------------------------------------------------------------------ the file
 
 
+def parquet(table: pa.Table) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    return buffer.getvalue()
+
+
+TWICE = pa.Table.from_arrays([pa.array(["a"]), pa.array([0.1]), pa.array([0.9])], ["key", "MEL", "MEL"])
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b'{"key": "a", "MEL": 0.1, "MEL": 0.9}', "line 1: 'MEL' is there more than once"),
+        (b'{"key": "a", "MEL": 0.1, "p": {"MEL": 0.9}}', "line 1: 'MEL' is there more than once"),
+        (parquet(TWICE), "'MEL' is there more than once"),
+        (parquet(pa.table({"key": [b"\xff"], "MEL": [0.1]})), "column key is no text"),
+        (b'{"key": "a\xff", "MEL": 0.1}', "not UTF-8"),
+        (b'{"key": "\\ud800", "MEL": 0.1}', "half of a character"),
+        (b'{"key": "a", "MEL": ' + b"[" * 99_999 + b"]" * 99_999 + b"}", "line 1: .*recursion"),
+        (b'{"key": "a", "MEL": ' + b"9" * 9_999 + b"}", "line 1: .*digits"),
+    ],
+    ids=["key twice", "key within", "column twice", "bytes", "not utf-8", "surrogate", "deep", "long number"],
+)
+def test_what_can_be_read_in_two_ways_or_in_none_is_refused(data: bytes, said: str) -> None:
+    """Never one of two values in silence, never a traceback."""
+    with pytest.raises(BadTable, match=said):
+        parse(data, "p")
+
+
+def test_nested_columns_of_parquet_are_read_as_those_of_json_lines() -> None:
+    """A list is no probability, but there: it is told as not read."""
+    row = {"key": "demo/r0", "p": {"MEL": 0.25, "NV": 0.75}, "run.id": 3, "logits": [1.0, 2.0]}
+    found = parse(parquet(pa.Table.from_pylist([row])), "p")
+    plain = {"key": "demo/r0", "MEL": "0.25", "NV": "0.75", "run.id": "3", "logits": "[…]"}
+    assert found.to_pylist() == [plain]
+    assert "not read: run.id, logits" in prepared(found.to_pydict(), TWO).notes
+
+
+def test_a_line_of_json_ends_where_json_says() -> None:
+    """U+2028 is a character like any other in a string."""
+    data = '{"key": "a\u2028b", "MEL": 1}\r\n{"key": "c", "MEL": 0}\r\n'.encode()
+    assert [row["key"] for row in parse(data, "p").to_pylist()] == ["a\u2028b", "c"]
+
+
 @pytest.mark.parametrize("mark", [",", "\t", ";"])
 def test_text_is_told_by_its_header(mark: str) -> None:
     table = parse(f"\ufeffkey{mark}MEL\r\nNA{mark}0001\r\n".encode(), "p")
@@ -44,7 +88,9 @@ def test_json_lines_may_hold_the_probabilities_as_an_object() -> None:
 def test_parquet_keeps_every_digit() -> None:
     buffer = io.BytesIO()
     pq.write_table(pa.table({"key": ["a"], "MEL": pa.array([0.1 + 0.2]), "features": [[1.0]]}), buffer)
-    assert parse(buffer.getvalue(), "p").to_pylist() == [{"key": "a", "MEL": "0.30000000000000004"}]
+    assert parse(buffer.getvalue(), "p").to_pylist() == [
+        {"key": "a", "MEL": "0.30000000000000004", "features": "[…]"}
+    ]
 
 
 @pytest.mark.parametrize(
