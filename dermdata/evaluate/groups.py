@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -75,7 +76,7 @@ def values(table: pa.Table, by: str) -> list[Any]:
         raise UsageError(
             f"column '{by}' holds several values in each row", hint="choose one such as sex or fitzpatrick"
         )
-    cells = [None if cell != cell else cell for cell in column.to_pylist()]  # NaN: not stated
+    cells = [None if isinstance(cell, float) and not isfinite(cell) else cell for cell in column.to_pylist()]
     if by == "age":
         return [age_band(cell) for cell in cells]
     return [cell if cell is None or isinstance(cell, (int, float, str)) else str(cell) for cell in cells]

@@ -84,7 +84,7 @@ def ages(table: pa.Table) -> tuple[Bar, ...]:
     """Images per decade of age, then those without."""
     if "age" not in table.column_names:
         return ()
-    years = [age for age in table["age"].to_pylist() if age is not None and not math.isnan(age)]
+    years = [age for age in table["age"].to_pylist() if age is not None and math.isfinite(age)]
     counts = Counter(min(max(int(age // 10), 0), DECADES - 1) for age in years)
     images, silent = table.num_rows or 1, table.num_rows - len(years)
     found = [decade(n, counts[n], images) for n in range(max(counts) + 1)] if counts else []

@@ -240,3 +240,9 @@ def test_error_of_the_calibration_lies_in_its_interval() -> None:
     sample = binary(9, 150)
     item = one(judge(sample, rows_of(sample), Wanted(resamples=200)), "ece")
     assert 0 <= item["low"] < item["estimate"] < item["high"]
+
+
+def test_an_age_that_is_no_number_is_of_no_group() -> None:
+    """As `inf` and `nan` in a CSV are read."""
+    found = groups(target(["MEL"] * 3, age=[float("inf"), float("nan"), 41.0]), "age")
+    assert {one.value: one.rows.tolist() for one in found} == {"40-59": [2], None: [0, 1]}

@@ -165,13 +165,13 @@ def test_the_classes_of_a_label_space_come_before_the_diagnosis() -> None:
 
 
 def test_ages_by_decade_with_the_oldest_in_one() -> None:
-    """NaN is not an age; none is lost."""
-    found = ages(rows(6, age=[0.0, 9.9, 10.0, 101.0, float("nan"), None]))
+    """Neither NaN nor what has no end is an age; none is lost."""
+    found = ages(rows(7, age=[0.0, 9.9, 10.0, 101.0, float("nan"), float("inf"), None]))
     assert [(bar.word, bar.count) for bar in found if bar.count] == [
         ("0–9", 2),
         ("10–19", 1),
         ("90+", 1),
-        ("not stated", 2),
+        ("not stated", 3),
     ]
 
 
