@@ -73,8 +73,22 @@ def prepare(predictions: pa.Table, target: pa.Table, space: Space, naming: Namin
         "repeated_rows": repeated,
     }
     keys = words_of(whole, "key").take(pa.array(missing)).to_pylist()
+    other = relabelled(target) if repeated else 0
+    twice = (
+        [f"{other:,} rows of the target are there again with another class: the first counts"]
+        if other
+        else []
+    )
     how = f"images found by {joined.column}{joined.how}"
-    said = [found.told(), how, *unread(found), *scores.notes, *notes, *about(classes, positive, scores)]
+    said = [
+        found.told(),
+        how,
+        *unread(found),
+        *twice,
+        *scores.notes,
+        *notes,
+        *about(classes, positive, scores),
+    ]
     sample = sampled(truth[judged], place[judged], scores, classes, positive)
     return Prepared(sample, store.taken(whole, judged), counts, keys, said)
 
@@ -88,6 +102,13 @@ def once(target: pa.Table) -> tuple[pa.Table, int]:
     for number, key in enumerate(keys.to_pylist()):
         first.setdefault(number if key is None else key, number)
     return store.taken(target, np.array([*first.values()], np.int64)), target.num_rows - len(first)
+
+
+def relabelled(target: pa.Table) -> int:
+    """Rows whose key an earlier row has with another class."""
+    first: dict[Any, str | None] = {}
+    cells = zip(words_of(target, "key").to_pylist(), words_of(target, LABEL).to_pylist(), strict=True)
+    return sum(key is not None and first.setdefault(key, label) != label for key, label in cells)
 
 
 # ------------------------------------------------------------------ predictions
