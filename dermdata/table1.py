@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import isnan
+from math import isfinite
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -88,7 +88,7 @@ def distinct(part: pa.Table, column: str) -> str:
 def ages(part: pa.Table) -> str:
     if "age" not in part.column_names:
         return "–"
-    found = sorted(age for age in part["age"].to_pylist() if age is not None and not isnan(age))
+    found = sorted(age for age in part["age"].to_pylist() if age is not None and isfinite(age))
     if not found:
         return "–"
     if len(found) == 1:
@@ -101,7 +101,7 @@ def missing(parts: Sequence[pa.Table], name: str, column: str) -> Iterable[Line]
     lacking = [
         part.num_rows
         if column not in part.column_names
-        else pc.sum(pc.is_null(part[column], nan_is_null=True)).as_py() or 0
+        else part.num_rows - (pc.sum(pc.is_finite(part[column])).as_py() or 0)
         for part in parts
     ]
     if any(lacking):

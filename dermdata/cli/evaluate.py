@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dermdata import disk
 from dermdata.cli.complete import dataset_names
 from dermdata.cli.labelling import LABELS_HELP, STRICT_HELP, check_strict, project, space_of, words_of
 from dermdata.cli.output import FormatOption, emit
@@ -98,8 +99,10 @@ def needed_room() -> Any:
 
 def check(predictions: str, targets: Sequence[str], report: Path | None) -> None:
     """UsageError for what would only fail at the end."""
-    if report and not report.parent.is_dir():
-        raise UsageError(f"there is no folder {report.parent} for the report")
+    if report:
+        disk.require_file(report)
+        if not report.parent.is_dir():
+            raise UsageError(f"there is no folder {report.parent} for the report")
     if predictions == "-" and "-" in targets:
         raise UsageError("predictions and target cannot both come from stdin")
 

@@ -105,3 +105,13 @@ def test_table_1_spreads_any_column(cli, mixed: Path) -> None:
 def test_a_format_of_the_other_table_is_refused_with_those_there_are(cli, mixed: Path) -> None:
     answer = cli("cite", mixed, "-f", "latex")
     assert (answer.code, "without --table1" in answer.err) == (2, True)
+
+
+def test_an_age_that_is_no_number_of_years_is_not_stated(cli, tmp_path: Path) -> None:
+    """Endless, not a number and null: three of four images; the fourth is the median."""
+    ages = [float("inf"), None, float("nan"), 40.0]
+    path = manifest(tmp_path / "ages.parquet", dataset=["demo"] * 4, age=ages)
+    lines = cli("cite", path, "--table1", "-f", "csv").out.splitlines()
+    assert [line for line in lines if "Age" in line] == [
+        ',"Age in years, median (quartiles)",40', ",Age not stated,3 (75.0%)"
+    ]  # fmt: skip

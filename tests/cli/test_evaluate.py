@@ -141,6 +141,7 @@ def test_the_page_holds_all_of_it(cli: Cli, predicted: Path, tmp_path: Path) -> 
         (["--by", "sexx"], "unknown column 'sexx'"),
         (["--operating-point", "recall=0.9"], "no operating point"),
         (["--report", "/not/there/x.html"], "no folder /not/there"),
+        (["--report", "/"], "is a folder, a file is needed"),
         (["--labels", "pad6"], "do not add up to one"),
     ],
 )
