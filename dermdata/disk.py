@@ -22,6 +22,7 @@ IN_THE_WAY = {errno.ENOTDIR, errno.EEXIST}
 FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
 NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP}  # some network file systems cannot sync a folder
 ANOTHER = "give another path"
+ROOM_FOR_A_NAME = 1 << 20  # bytes free at which no folder lacks a block for one more name
 NAME_SHOWN = 40  # characters of the target's name in the temporary one, which must stay under 255 bytes
 
 
@@ -51,7 +52,7 @@ def as_storage_error(error: OSError, path: Path, needed: int | None = None) -> S
     place = existing(path)
     if error.errno in FULL:
         wanted = f"{needed:,} bytes needed, " if needed is not None else ""
-        reason = LIMITS.get(error.errno or 0) or space(place)
+        reason = LIMITS.get(error.errno or 0) or space(place, creating=error.filename is not None)
         return StorageError(
             f"no room for {path}: {wanted}{reason}", hint="make room and run the same command again"
         )
@@ -81,12 +82,13 @@ def existing(path: Path) -> Path:
     return path
 
 
-def space(place: Path) -> str:
+def space(place: Path, *, creating: bool = False) -> str:
     """What is free, in words: bytes, or inodes when those have run out."""
-    stat = os.statvfs(place)
-    if stat.f_files and not stat.f_favail:
+    stat, free = os.statvfs(place), shutil.disk_usage(place).free
+    # Another thread may have given an inode back since: a name refused beside free bytes was refused for inodes.
+    if stat.f_files and (not stat.f_favail or (creating and free >= ROOM_FOR_A_NAME)):
         return "no inodes free (too many files)"
-    return f"{shutil.disk_usage(place).free:,} bytes free"
+    return f"{free:,} bytes free"
 
 
 def require_space(folder: Path, needed: int) -> None:

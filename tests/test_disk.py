@@ -5,6 +5,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -221,6 +222,17 @@ def test_no_inodes_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     full = os.statvfs_result((4096, 4096, 100, 50, 50, 1000, 0, 0, 0, 255))
     monkeypatch.setattr("os.statvfs", lambda _path: full)
     assert "no inodes" in disk.as_storage_error(OSError(errno.ENOSPC, "x"), tmp_path).message
+
+
+def test_a_name_refused_beside_free_bytes_lacks_an_inode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Row 46: another thread's clean-up has given one back before we look; a refused write lacks bytes."""
+    target = tmp_path / "file"
+    monkeypatch.setattr("os.statvfs", lambda _path: os.statvfs_result((4096,) * 2 + (900,) * 7 + (255,)))
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: SimpleNamespace(free=3_686_400))
+    assert "no inodes" in disk.as_storage_error(OSError(errno.ENOSPC, "x", str(target)), target).message
+    assert "3,686,400 bytes free" in disk.as_storage_error(OSError(errno.ENOSPC, "x"), target).message
 
 
 @pytest.mark.fault(48, 49)
