@@ -17,7 +17,7 @@ from dermdata.manifest import harmonize
 from dermdata.manifest.counts import differences
 from dermdata.manifest.graded import graded
 from dermdata.manifest.match import ImageIndex
-from dermdata.manifest.report import Report, unique
+from dermdata.manifest.report import Report, in_order, unique
 from dermdata.manifest.schema import ALLOWED, KEYS, LIMITS, MAPPABLE, SCHEMA
 from dermdata.model import NOTHING, Content, Dataset, Table
 from dermdata.vocabulary import Vocabulary
@@ -51,11 +51,9 @@ def build(
 
     `lost` says of images that could not be had (by name without extension) why.
     """
-    report, tables = Report(), []
-    images = ImageIndex(contents, lost)
-    for source in sources:
-        maker = Maker(dataset, source, images, crosswalk, vocabulary, body_sites, report)
-        tables.append(maker.table())
+    report, images = Report(), ImageIndex(contents, lost)
+    words = (crosswalk, vocabulary, body_sites)
+    tables = [Maker(dataset, source, images, *words, report).table() for source in sources]
     table = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
     table = unique(table.unify_dictionaries().combine_chunks(), report)
     table = harmonize.canonical(table)
@@ -82,7 +80,6 @@ class Maker:
         self.images, self.crosswalk, self.vocabulary = images, crosswalk, vocabulary
         self.body_sites = body_sites
         self.columns: dict[str, pa.Array] = {}
-        self.carried: set[str] = set()  # source columns that stand verbatim in a manifest column
         report.rows_in += source.rows.num_rows + len(source.rejected)
         report.rejected += [dict(row) for row in source.rejected]
         for name, count in source.unpartnered.items():
@@ -90,6 +87,7 @@ class Maker:
 
     def table(self) -> pa.Table:
         self.require_fields()
+        self.rows = in_order(self.rows, self.ids())
         self.identity()
         self.image_facts()
         self.label()
@@ -143,11 +141,12 @@ class Maker:
 
     # -------------------------------------------------------------- identity and image
 
+    def ids(self) -> pa.Array:
+        name = "image_id" if "image_id" in self.spec.columns else "image"
+        return harmonize.without_extension(self.text(name))
+
     def identity(self) -> None:
-        ids = harmonize.without_extension(
-            self.text("image_id" if "image_id" in self.spec.columns else "image")
-        )
-        self.columns["image_id"] = ids
+        ids = self.columns["image_id"] = self.ids()
         self.columns["dataset"] = harmonize.constant(self.dataset.name, self.count)
         self.columns["key"] = pc.binary_join_element_wise(self.dataset.name, ids, "/")
         if "isic_id" in self.fields():

@@ -7,6 +7,9 @@ import pyarrow.compute as pc
 
 from dermdata.model import Dataset
 
+DISTINCT = {"lesions": "lesion_id", "patients": "patient_id", "cases": "case_id"}
+FILLED = {"pictures": "path", "masks": "mask_path"}
+
 
 def differences(dataset: Dataset, table: pa.Table) -> list[str]:
     """One sentence for each number that is not the catalog's; nothing of what the rows do not state."""
@@ -14,9 +17,10 @@ def differences(dataset: Dataset, table: pa.Table) -> list[str]:
 
 
 def of_totals(dataset: Dataset, table: pa.Table) -> Iterator[str]:
+    train = pc.equal(table["split_official"].cast(pa.string()), "train")
     whole, training = (
         totals(table),
-        totals(table.filter(pc.equal(table["split_official"].cast(pa.string()), "train"))),
+        totals(table.select([*DISTINCT.values(), *FILLED.values()]).filter(train)),
     )
     for name, number in whole.items():
         expected = getattr(dataset.counts, name, None)
@@ -27,13 +31,11 @@ def of_totals(dataset: Dataset, table: pa.Table) -> Iterator[str]:
 
 
 def totals(table: pa.Table) -> dict[str, int]:
-    keys = {"lesions": "lesion_id", "patients": "patient_id", "cases": "case_id"}
-    distinct = {name: int(pc.count_distinct(table[column]).as_py()) for name, column in keys.items()}
-    filled = {"pictures": "path", "masks": "mask_path"}
+    distinct = {name: int(pc.count_distinct(table[column]).as_py()) for name, column in DISTINCT.items()}
     return {
         "images": table.num_rows,
         **distinct,
-        **{name: len(table) - table[column].null_count for name, column in filled.items()},
+        **{name: len(table) - table[column].null_count for name, column in FILLED.items()},
     }
 
 

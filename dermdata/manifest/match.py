@@ -23,6 +23,18 @@ class Names:
             for kind, name in zip(self.kinds, names_of(content), strict=True):
                 kind.setdefault(name, []).append(content)
 
+    def plain(self, files: Collection[str] | None = None) -> dict[str, Content]:
+        """The names for which `find` has one file and no more."""
+        single: dict[str, Content] = {}
+        for kind in self.kinds[::-1]:
+            for name, there in kind.items():
+                allowed = there if files is None else [one for one in there if one.file in files]
+                if len(allowed) == 1:
+                    single[name] = allowed[0]
+                elif allowed:
+                    single.pop(name, None)
+        return single
+
     def find(self, name: str, files: Collection[str] | None = None) -> list[Content]:
         """All files of the closest kind that has any, only those out of the catalog files `files`."""
         for kind in self.kinds:
@@ -64,13 +76,19 @@ class ImageIndex:
         """For each row's image name its file, or None; and why the image is missing or cannot be decoded."""
         allowed = set(files) if files else None
         absent = f"the image is in {over}" if over else "no such image file"
-        answers = [self.one(name, allowed, absent) for name in wanted]
-        return [content for content, _ in answers], [problem for _, problem in answers]
+        plain = self.names.plain(allowed)
+        found: list[Content | None] = list(map(plain.get, wanted))  # a loop only over what is not that simple
+        self.claimed.update(one.path for one in found if one)
+        problems = [one.image.problem if one and one.image else None for one in found]
+        for row, name in enumerate(wanted):
+            if found[row] is None:
+                found[row], problems[row] = self.one(name, allowed, absent)
+        return found, problems
 
     def one(self, name: str, files: set[str] | None, absent: str) -> tuple[Content | None, str | None]:
         if not name:
             return None, "the source names no image"
-        found = self.names.meant(name, files)
+        found = self.names.meant(name, files) if self.images else []
         if not found:
             return None, self.lost.get(EXTENSION.sub("", name), absent)
         if not alike(found):

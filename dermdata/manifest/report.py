@@ -25,21 +25,27 @@ class Report:
 
 def unique(table: pa.Table, report: Report) -> pa.Table:
     """Ordered by image_id; rows without one, and all but the first of those with the same, are rejected."""
-    nameless = pc.equal(table["image_id"], "")
-    reject(table.filter(nameless), "the source names no image", report)
-    table = table.filter(pc.invert(nameless))
+    table = without(table, pc.equal(table["image_id"], ""), "the source names no image", report)
+    table = in_order(table, table["image_id"].combine_chunks())
     ids = table["image_id"].combine_chunks()
-    if len(ids) < 2:
+    again = pc.equal(ids.slice(1), ids.slice(0, max(len(ids) - 1, 0)))
+    twice = pa.concat_arrays([pa.repeat(pa.scalar(False), min(len(ids), 1)), again])
+    return without(table, twice, "image_id appears more than once", report)
+
+
+def in_order(table: pa.Table, ids: pa.Array) -> pa.Table:
+    """The rows ordered by these ids, equal ones as they came; as they are where they are so: moving costs most."""
+    if len(ids) < 2 or pc.all(pc.less_equal(ids.slice(0, len(ids) - 1), ids.slice(1))).as_py():
         return table
-    if not pc.all(pc.less_equal(ids.slice(0, len(ids) - 1), ids.slice(1))).as_py():  # moving rows costs most
-        order = pc.sort_indices(ids)
-        table, ids = table.take(order), ids.take(order)
-    again = pc.equal(ids.slice(1), ids.slice(0, len(ids) - 1))
-    twice = pa.concat_arrays([pa.array([False]), again])
-    if pc.any(twice).as_py():
-        reject(table.filter(twice), "image_id appears more than once", report)
-        table = table.filter(pc.invert(twice))
-    return table
+    return table.take(pc.sort_indices(ids))
+
+
+def without(table: pa.Table, lost: pa.Array | pa.ChunkedArray, reason: str, report: Report) -> pa.Table:
+    """The rows that are not lost; the lost ones are rejected for this reason."""
+    if not pc.any(lost).as_py():
+        return table
+    reject(table.filter(lost), reason, report)
+    return table.filter(pc.invert(lost))
 
 
 def reject(lost: pa.Table, reason: str, report: Report) -> None:
