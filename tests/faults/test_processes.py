@@ -71,7 +71,8 @@ def stalled(site: CountingSite) -> Callable[[list[str]], subprocess.Popen[str]]:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    err = process.communicate(timeout=30)[1]
+    """How it ended, which must come before a silent body is given up (60 s); a busy disk may hold an fsync long."""
+    err = process.communicate(timeout=50)[1]
     return process.returncode, err
 
 
