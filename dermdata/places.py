@@ -161,9 +161,8 @@ def fetched(url: str) -> Iterator[Path]:
     """A local copy of one object, under its own name, for the time of the block; BadTable when it is not there."""
     with tempfile.TemporaryDirectory(prefix="dermdata-") as spool:
         local = Path(spool) / url.rpartition("/")[2]
-        missing = BadTable(f"no manifest at {url}", hint="give a dataset's name or a manifest's path")
         with (
-            store_errors(url, missing=missing),
+            store_errors(url, missing=no_manifest(url)),
             store_of(url).open(url, "rb") as source,
             local.open("wb") as target,
         ):
@@ -189,6 +188,10 @@ def store_of(url: str) -> Any:
 
 
 # ------------------------------------------------------------------ errors
+
+
+def no_manifest(url: str) -> BadTable:
+    return BadTable(f"no manifest at {url}", hint="give a dataset's name or a manifest's path")
 
 
 def no_bucket(url: str) -> UsageError:

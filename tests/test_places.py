@@ -2,16 +2,13 @@
 
 import gc
 import os
-import socket
-import struct
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import s3fs
@@ -20,6 +17,7 @@ from dermdata import export, places
 from dermdata.errors import CredentialsMissing, StorageError, UsageError
 from dermdata.export import Job
 from export.samples import manifest
+from proxy import Proxy
 
 SERVER = """
 import sys, warnings
@@ -41,64 +39,6 @@ pytestmark = [
 def nothing_is_left_for_other_tests() -> Iterator[None]:
     yield
     gc.collect()
-
-
-@dataclass
-class Proxy:
-    """A TCP proxy that resets the first connection in which an upload has sent so many bytes."""
-
-    port: int  # of the server behind it
-    after: int  # bytes from the client; 0: never
-    resets: int = 0
-    listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
-
-    def __enter__(self) -> "Proxy":
-        threading.Thread(target=self.serve, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.listener.close()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-
-    def serve(self) -> None:
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(("127.0.0.1", self.port))
-            threading.Thread(target=self.up, args=(client, server), daemon=True).start()
-            threading.Thread(target=self.pump, args=(server, client), daemon=True).start()
-
-    def up(self, client: socket.socket, server: socket.socket) -> None:
-        sent = 0
-        while data := received(client):
-            sent += len(data)
-            if self.after and not self.resets and sent > self.after:
-                self.resets += 1
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                client.close()  # lingering for no time: a reset
-                break
-            server.sendall(data)
-        server.close()
-
-    def pump(self, source: socket.socket, target: socket.socket) -> None:
-        try:
-            while data := received(source):
-                target.sendall(data)
-            target.shutdown(socket.SHUT_WR)
-        except OSError:
-            return  # the other side has gone
-
-
-def received(source: socket.socket) -> bytes:
-    try:
-        return source.recv(1 << 14)
-    except OSError:
-        return b""
 
 
 @pytest.fixture(scope="module")
@@ -126,8 +66,8 @@ def aws(port: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     opened: list[Proxy] = []
 
-    def through(after: int = 0) -> Proxy:
-        proxy = Proxy(port, after).__enter__()
+    def through(after: int = 0, after_down: int = 0) -> Proxy:
+        proxy = Proxy(port, after, after_down).__enter__()
         opened.append(proxy)
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.url)
         s3fs.S3FileSystem.clear_instance_cache()  # each knows the address of its test
@@ -231,6 +171,59 @@ def test_a_manifest_goes_there_and_is_read_from_there(
     exported = cli("export", "parquet", "-o", f"{BUCKET}/one/all.parquet", f"{BUCKET}/made/kept.parquet")
     assert exported.out == "s3://skin/one/all.parquet\n"
     assert pq.read_metadata(store().open(f"{BUCKET}/one/all.parquet")).num_rows == 2
+
+
+@pytest.fixture
+def embedded(aws: Callable[..., Proxy], tmp_path: Path) -> Path:
+    """A Parquet with images in 5 row groups, 8 MB, here and in the bucket."""
+    rows = pa.concat_tables([manifest(tmp_path / "demo")] * 20)
+    images = pa.array([os.urandom(1 << 15) for _ in range(rows.num_rows)])
+    pq.write_table(rows.append_column("image", images), tmp_path / "e.parquet", row_group_size=48)
+    aws()
+    store().put_file(str(tmp_path / "e.parquet"), f"{BUCKET}/e.parquet")
+    return tmp_path / "e.parquet"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("stats",),
+        ("split", "--check"),
+        ("query", "SELECT count(*), max(fold) FROM images"),
+        ("select", "--where", "fold = 1", "--format", "csv"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_images_stay_in_the_store(
+    aws: Callable[..., Proxy], embedded: Path, cli: Callable[..., Any], words: tuple[str, ...]
+) -> None:
+    """A command says what it says of a copy here, and a fraction of the object comes."""
+    proxy = aws()
+    there = cli(*words, f"{BUCKET}/e.parquet")
+    assert there.code == cli(*words, embedded).code
+    assert there.out == cli(*words, embedded).out
+    assert proxy.down < embedded.stat().st_size / 10
+
+
+def test_an_answer_that_breaks_is_asked_for_again(
+    aws: Callable[..., Proxy], embedded: Path, cli: Callable[..., Any]
+) -> None:
+    proxy = aws(after_down=30_000)
+    there = cli("stats", f"{BUCKET}/e.parquet")
+    assert (there.code, there.out) == (0, cli("stats", embedded).out)
+    assert proxy.resets == 1
+
+
+def test_a_store_that_goes_away_is_no_bad_manifest(
+    aws: Callable[..., Proxy], embedded: Path, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = aws(after_down=30_000)
+    proxy.always = True
+    monkeypatch.setattr("s3fs.S3FileSystem.retries", 1)
+    gone = cli("stats", f"{BUCKET}/e.parquet")
+    assert gone.code == 3
+    assert f"{BUCKET}/e.parquet" in gone.err
+    assert "not a Parquet" not in gone.err
 
 
 def test_a_strangers_prefix_is_refused(aws: Callable[..., Proxy], job: Callable[..., Job]) -> None:

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from dermdata import disk, places
 from dermdata.cli.state import State
 from dermdata.errors import BadTable, UsageError
 from dermdata.export import about, csv, jsonl, reading
-from dermdata.manifest import store
+from dermdata.manifest import remote, store
 
 if TYPE_CHECKING:
     from dermdata.duplicates import Alike
@@ -56,7 +55,7 @@ def load(state: State, targets: Sequence[str], columns: Sequence[str] | None = N
     wanted = None if columns is None else list(dict.fromkeys((*columns, "dataset")))
     sources = [opened(state, target, wanted) for target in dict.fromkeys(targets)]
     for target, source in zip(dict.fromkeys(targets), sources, strict=True):
-        store.check_version(source.table.schema, Path(target))
+        store.check_version(source.table.schema, target)
     table = joined([source.table for source in sources])
     names = {name or "" for source in sources for name in datasets_of(source.table)}
     roots = {name: root_of(state, name, sources) for name in names}
@@ -130,9 +129,11 @@ def of_cache(state: State, name: str, columns: list[str] | None) -> Source:
 
 
 def of_store(state: State, url: str, columns: list[str] | None) -> pa.Table:
-    """A manifest in an object store, by way of a copy here for as long as it is read."""
+    """A manifest in an object store: of Parquet only what is needed, others by way of a copy here."""
     if not url.endswith(SUFFIXES):
         raise BadTable(f"{url} is not a manifest", hint=f"a manifest ends in {', '.join(SUFFIXES)}")
+    if url.endswith(".parquet"):
+        return remote.read(url, columns, EMBEDDED)
     with places.fetched(url) as path:
         table = of_file(state, path, columns)
         return pa.table(table.columns, table.schema)
@@ -143,22 +144,12 @@ def of_file(state: State, path: Path, columns: list[str] | None) -> pa.Table:
         hint = f"did you mean the dataset {path.stem}?" if path.stem in state.catalog else None
         raise BadTable(f"no manifest at {path}", hint=hint or "give a dataset's name or a manifest's path")
     readers: dict[str, Callable[[], pa.Table]] = {
-        ".parquet": lambda: of_parquet(path, columns),
+        ".parquet": lambda: store.read(path, columns, EMBEDDED),
         ".csv": lambda: reading.read_csv(path),
         ".jsonl": lambda: reading.read_jsonl(path),
         ".arrow": lambda: of_arrow(path),
     }
     return readers[path.suffix]()
-
-
-def of_parquet(path: Path, columns: list[str] | None) -> pa.Table:
-    """A manifest or what `export parquet` wrote, without embedded images."""
-    try:
-        names = pq.read_schema(path).names
-    except (pa.ArrowInvalid, OSError):
-        names = None  # the reader says what is wrong
-    wanted = [name for name in columns or names if name != EMBEDDED] if names else columns
-    return store.read(path, wanted)
 
 
 def of_arrow(path: Path) -> pa.Table:

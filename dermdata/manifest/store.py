@@ -1,6 +1,7 @@
 """Manifests on disk: Parquet with zstd, and what else a TARGET may be."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from dermdata.errors import BadTable
 from dermdata.manifest.schema import SCHEMA, VERSION
 
 if TYPE_CHECKING:
+    from io import IOBase
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -79,22 +82,35 @@ def metadata_of(table: pa.Table) -> dict[str, str]:
     }
 
 
-def read(path: Path, columns: list[str] | None = None) -> pa.Table:
+def read(path: Path, columns: Sequence[str] | None = None, without: str | None = None) -> pa.Table:
     """A manifest file as a table of SCHEMA's columns and any more it has; BadTable in words otherwise."""
+    with parquet(path, path) as file:
+        return file.read(columns=known(file.schema_arrow, columns, without))
+
+
+@contextmanager
+def parquet(source: "Path | IOBase", name: Path | str) -> Iterator[pq.ParquetFile]:
+    """An open manifest; BadTable for one that is none, or of a newer version, also when it is found within the block."""
     try:
         # ParquetFile, not read_table: the latter imports pandas, half a second on each start
-        with pq.ParquetFile(path) as file:
-            check_version(file.schema_arrow, path)
-            known = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
-            table = file.read(columns=known)
+        with pq.ParquetFile(source) as file:
+            check_version(file.schema_arrow, name)
+            yield file
     except FileNotFoundError as error:
-        raise BadTable(f"no manifest at {path}", hint="give a dataset's name or a manifest's path") from error
+        raise BadTable(f"no manifest at {name}", hint="give a dataset's name or a manifest's path") from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise BadTable(f"{path} is not a Parquet manifest: {error}") from error
-    return table
+        raise BadTable(f"{name} is not a Parquet manifest: {error}") from error
 
 
-def check_version(schema: pa.Schema, path: Path) -> None:
+def known(schema: pa.Schema, columns: Sequence[str] | None, without: str | None) -> list[str] | None:
+    """Which of these columns there are, or all, without the one; None for just all."""
+    if columns is None and without not in schema.names:
+        return None
+    wanted = schema.names if columns is None else columns
+    return [name for name in wanted if name in schema.names and name != without]
+
+
+def check_version(schema: pa.Schema, path: Path | str) -> None:
     version = metadata_of(schema).get("schema", VERSION)
     if version.isdecimal() and int(version) > int(VERSION):
         raise BadTable(f"{path} has manifest schema {version}, newer than {VERSION}", hint="update dermdata")
