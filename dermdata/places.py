@@ -5,6 +5,7 @@ parts when it is large. What fails is sent again by the store's own library, and
 Credentials, region and address are found by that library's own means: environment, profile, the machine's role.
 """
 
+import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -175,6 +176,7 @@ def store_of(url: str) -> Any:
     scheme = urlsplit(url).scheme
     if not url.split("/")[2]:
         raise UsageError(f"{url} names no bucket", hint=f"{scheme}://BUCKET/PREFIX")
+    logging.getLogger("gcsfs").addHandler(logging.NullHandler())  # its tracebacks, before our words
     try:
         import fsspec
 
@@ -208,12 +210,28 @@ def store_errors(url: str, missing: Exception | None = None) -> Iterator[None]:
     except FileNotFoundError as error:
         raise missing or no_bucket(url) from error
     except PermissionError as error:
-        raise CredentialsMissing(f"{url}: {error or 'access denied'}", hint=CREDENTIALS) from error
+        raise refused(error, url) from error
     except Exception as error:
         raise as_ours(error, url) from error
 
 
-CREDENTIALS = "check the platform's credentials (AWS_PROFILE, AWS_ACCESS_KEY_ID, a role …) and their rights"
+GOOGLE = {
+    "credentials": "check Google's credentials (GOOGLE_APPLICATION_CREDENTIALS, "
+    "`gcloud auth application-default login`, a role …) and their rights",
+    "address": "STORAGE_EMULATOR_HOST sets another address than Google's",
+}
+HINTS = {
+    "s3": {
+        "credentials": "check the platform's credentials (AWS_PROFILE, AWS_ACCESS_KEY_ID, a role …) and their rights",
+        "address": "AWS_ENDPOINT_URL_S3 sets its address",
+    },
+    "gs": GOOGLE,
+    "gcs": GOOGLE,
+}
+OTHERS = {
+    "credentials": "check the platform's credentials and their rights",
+    "address": "check the network, and the address in the platform's settings",
+}
 NO_CREDENTIALS = {
     "NoCredentialsError",
     "PartialCredentialsError",
@@ -223,15 +241,27 @@ NO_CREDENTIALS = {
 LIBRARIES = ("botocore.", "aiobotocore.", "aiohttp.", "gcsfs.", "google.")
 
 
+def hints(url: str) -> dict[str, str]:
+    return HINTS.get(urlsplit(url).scheme, OTHERS)
+
+
+def refused(error: Exception, url: str) -> CredentialsMissing:
+    return CredentialsMissing(f"{url}: {str(error) or 'access denied'}", hint=hints(url)["credentials"])
+
+
+def is_refusal(error: Exception) -> bool:
+    """In gcsfs a 401 is an error of its own, a 403 a bare OSError."""
+    code = getattr(error, "code", None) if type(error).__module__.startswith("gcsfs.") else None
+    return code in (401, 403) or (type(error) is OSError and str(error).startswith("Forbidden: "))
+
+
 def as_ours(error: Exception, url: str) -> Exception:
     """Known by names: the stores' libraries have no common root, and may not be installed."""
     kind = type(error)
-    if kind.__name__ in NO_CREDENTIALS:
-        return CredentialsMissing(f"{url}: {error}", hint=CREDENTIALS)
+    if kind.__name__ in NO_CREDENTIALS or is_refusal(error):
+        return refused(error, url)
     if "Connect" in kind.__name__ or "Timeout" in kind.__name__ or isinstance(error, ConnectionError):
-        return CannotConnect(
-            f"cannot reach the store of {url}: {error}", hint="AWS_ENDPOINT_URL_S3 sets its address"
-        )
+        return CannotConnect(f"cannot reach the store of {url}: {error}", hint=hints(url)["address"])
     if kind.__module__.startswith(LIBRARIES):
         return NetworkError(f"{url}: {error}", hint="run the same command again: what is there is kept")
     if isinstance(error, OSError):
