@@ -19,7 +19,6 @@ from dermdata.errors import TableRefused
 from dermdata.labels import Crosswalk, check, parse_labels
 from dermdata.manifest import Report
 from dermdata.manifest.build import Source
-from dermdata.manifest.harmonize import canonical
 from dermdata.model import Content, Dataset, Label
 from dermdata.progress import Progress
 from dermdata.vocabulary import Vocabulary
@@ -127,7 +126,7 @@ def harmonized(
 
 def rows_of(table: pa.Table, part: Part) -> pa.Table:
     """The rows of a part, as if there had never been others."""
-    return canonical(table.filter(pc.is_in(table["image_id"], pa.array(part.rows, pa.string()))))
+    return table.filter(pc.is_in(table["image_id"], pa.array(part.rows, pa.string())))
 
 
 def report_of(report: Report, table: pa.Table, here: Collection[str]) -> Report:

@@ -56,7 +56,6 @@ def build(
     tables = [Maker(dataset, source, images, *words, report).table() for source in sources]
     table = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
     table = unique(table.unify_dictionaries().combine_chunks(), report)
-    table = harmonize.canonical(table)
     report.rows = table.num_rows
     report.images_without_row = images.unclaimed()
     report.differences = differences(dataset, table)

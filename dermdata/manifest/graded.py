@@ -35,8 +35,8 @@ def graded(
     }
     single = [only_concept(one) for one in found]
     names = [vocabulary.name(one) if one else None for one in single]
-    columns["diagnosis"] = spread(encoded, single, pa.string()).cast(WORDS)
-    columns["diagnosis_name"] = spread(encoded, names, pa.string()).cast(WORDS)
+    columns["diagnosis"] = spread(encoded, single, WORDS)
+    columns["diagnosis_name"] = spread(encoded, names, WORDS)
     paths = [list(vocabulary.path(one)) if one else None for one in single]
     columns["diagnosis_path"] = spread(encoded, paths, pa.list_(pa.string()))
     columns |= match_and_malignancy(encoded, found, field, crosswalk, vocabulary)
@@ -61,8 +61,8 @@ def match_and_malignancy(
         matches.append(rows[0].match if len(rows) == 1 else None)
         malignancies.append(rows[0].malignancy if len(rows) == 1 else None)
     return {
-        "diagnosis_match": spread(encoded, matches, pa.string()).cast(WORDS),
-        "malignancy": spread(encoded, malignancies, pa.string()).cast(WORDS),
+        "diagnosis_match": spread(encoded, matches, WORDS),
+        "malignancy": spread(encoded, malignancies, WORDS),
     }
 
 

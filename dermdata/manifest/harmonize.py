@@ -16,6 +16,7 @@ Note = Callable[[str, int], None]
 RANGE = re.compile(r"([1-6])-([1-6])\Z")
 YES_OR_NO = {"0": False, "1": True, "0.0": False, "1.0": True}
 WHOLE = re.compile(r"([0-9]{1,3})(\.0*)?\Z")
+IMAGE_FACTS = ("path", "sha256", "bytes", "width", "height", "format", "mode", "phash")
 NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?\Z")
 
 
@@ -66,7 +67,7 @@ def diagnosis(
         "diagnosis_match": [row.match if row else None for row in rows],
         "malignancy": [row.malignancy if row else None for row in rows],
     }
-    columns = {name: spread(encoded, found, pa.string()).cast(WORDS) for name, found in values.items()}
+    columns = {name: spread(encoded, found, WORDS) for name, found in values.items()}
     paths = [list(row.diagnosis_path) if row and row.diagnosis else None for row in rows]
     columns["diagnosis_path"] = spread(encoded, paths, pa.list_(pa.string()))
     return columns
@@ -74,7 +75,10 @@ def diagnosis(
 
 def spread(encoded: pa.DictionaryArray, values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     """The value of each row from the value of each distinct word."""
-    return pa.array(values, kind).take(encoded.indices)
+    if not pa.types.is_dictionary(kind):
+        return pa.array(values, kind).take(encoded.indices)
+    meanings = pa.array(values, kind.value_type).dictionary_encode()  # numbers are moved, not words
+    return pa.DictionaryArray.from_arrays(meanings.indices.take(encoded.indices), meanings.dictionary)
 
 
 def counted(encoded: pa.DictionaryArray) -> list[tuple[str, int]]:
@@ -109,7 +113,7 @@ class Words:
         return spread(self.encoded, found, kind)
 
     def plain(self, kind: pa.DataType) -> pa.Array:
-        return self.map(str, pa.string()).cast(kind)
+        return self.map(str, kind) if pa.types.is_dictionary(kind) else self.map(str, pa.string()).cast(kind)
 
     def chosen(self, allowed: Sequence[str], unmapped: Note) -> pa.Array:
         """One of a closed set of words; the source's own spelling of them in any case is accepted."""
@@ -119,7 +123,7 @@ class Words:
                 raise ValueError(word)
             return word.casefold()
 
-        return self.map(choose, pa.string(), unmapped).cast(WORDS)
+        return self.map(choose, WORDS, unmapped)
 
     def body_sites(self, known: Mapping[str, str], unmapped: Note) -> dict[str, pa.Array]:
         def site(word: str) -> str:
@@ -128,7 +132,7 @@ class Words:
             return known[word]
 
         return {
-            "body_site": self.map(site, pa.string(), unmapped).cast(WORDS),
+            "body_site": self.map(site, WORDS, unmapped),
             "body_site_raw": null_if(self.column, ("",)),
         }
 
@@ -173,17 +177,11 @@ def first_known(*columns: pa.Array) -> pa.Array:
     return pc.coalesce(*(column.cast(pa.string()) for column in columns)).cast(WORDS)
 
 
-def canonical(table: pa.Table) -> pa.Table:
-    """Dictionaries in the order in which the rows use them: equal rows give equal bytes, however they came."""
-    for number, field in enumerate(table.schema):
-        if pa.types.is_dictionary(field.type):
-            words = table.column(number).combine_chunks().cast(field.type.value_type)
-            table = table.set_column(number, field, words.dictionary_encode().cast(field.type))
-    return table
-
-
 def image_columns(found: Sequence[Content | None], problems: Sequence[str | None]) -> dict[str, pa.Array]:
     """What is known of each row's image file."""
+    if not any(found):
+        none = {name: pa.nulls(len(found), SCHEMA.field(name).type) for name in IMAGE_FACTS}
+        return none | {"image_problem": pa.array(problems, pa.string())}
     facts = [content.image if content else None for content in found]
     return {
         "path": pa.array([one.path if one else None for one in found], pa.string()),
@@ -199,29 +197,20 @@ def image_columns(found: Sequence[Content | None], problems: Sequence[str | None
 
 
 def other_words(columns: Mapping[str, pa.Array], count: int) -> pa.Array:
-    """A map of the non-empty words of each row; null where a row has none.
-
-    Built flat: all columns side by side, row by row, and the empty words filtered out.
-    """
+    """A map of the non-empty words of each row, in the columns' order; null where a row has none."""
     if not columns:
         return pa.nulls(count, BY_NAME)
     import numpy as np
 
-    width = len(columns)
-    cells = pa.concat_arrays(list(columns.values())).take(
-        pa.array(np.arange(count * width).reshape(width, count).T.ravel())
-    )
-    present = pc.not_equal(cells, "")
-    names = pa.array(list(columns)).take(pa.array(np.tile(np.arange(width), count)))
-    ends = np.cumsum(present.to_numpy(zero_copy_only=False).reshape(count, width).sum(axis=1))
-    offsets = np.concatenate([[0], ends]).astype("int32")
-    filled = pa.MapArray.from_arrays(pa.array(offsets), names.filter(present), cells.filter(present))
-    empty = pa.array(np.diff(offsets) == 0)
-    return (
-        pc.if_else(empty, pa.nulls(count, filled.type), filled).cast(BY_NAME)
-        if pc.any(empty).as_py()
-        else filled
-    )
+    filled = [pc.not_equal(cells, "").to_numpy(zero_copy_only=False) for cells in columns.values()]
+    present = np.stack(filled, axis=1)
+    row, column = np.nonzero(present)  # row by row
+    words = pa.concat_arrays(list(columns.values())).take(pa.array(column * count + row))
+    names = pa.array(list(columns)).take(pa.array(column))
+    sizes = present.sum(axis=1)
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype("int32")
+    empty = np.append(sizes == 0, False)  # the last offset is no row's
+    return pa.MapArray.from_arrays(pa.array(offsets, mask=empty), names, words).cast(BY_NAME)
 
 
 def concepts(columns: Mapping[str, pa.Array], count: int) -> pa.Array:

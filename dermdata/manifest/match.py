@@ -76,6 +76,8 @@ class ImageIndex:
         """For each row's image name its file, or None; and why the image is missing or cannot be decoded."""
         allowed = set(files) if files else None
         absent = f"the image is in {over}" if over else "no such image file"
+        if not self.images:
+            return [None] * len(wanted), [self.why_not(name, absent) for name in wanted]
         plain = self.names.plain(allowed)
         found: list[Content | None] = list(map(plain.get, wanted))  # a loop only over what is not that simple
         self.claimed.update(one.path for one in found if one)
@@ -86,15 +88,19 @@ class ImageIndex:
         return found, problems
 
     def one(self, name: str, files: set[str] | None, absent: str) -> tuple[Content | None, str | None]:
-        if not name:
-            return None, "the source names no image"
-        found = self.names.meant(name, files) if self.images else []
+        found = self.names.meant(name, files) if name else []
         if not found:
-            return None, self.lost.get(EXTENSION.sub("", name), absent)
+            return None, self.why_not(name, absent)
         if not alike(found):
             return None, f"{len(found)} different files have this name"
         self.claimed.update(one.path for one in found)
         return found[0], found[0].image.problem if found[0].image else None
+
+    def why_not(self, name: str, absent: str) -> str:
+        """Why there is no file for this name."""
+        if not name:
+            return "the source names no image"
+        return self.lost.get(EXTENSION.sub("", name), absent) if self.lost else absent
 
     def unclaimed(self) -> list[str]:
         """Cached images that no row names."""
