@@ -1,74 +1,50 @@
 """Exports of the same images beside `cp -r` and beside what the formats' own libraries do.
 
-    python benchmarks/export.py [--quick]
+    python benchmarks/export.py [--quick] [--folder DIR]
 
-Made-up JPEG-sized files of random bytes (no format here decodes them), an equal manifest row each. Every round
-runs all ways once, in turn, each in a process of its own, on files that are in memory; what is written is synced
-by our ways alone. `times cp` is the median of the rounds' ratios to `cp -r` in the same round. Peak: the process's largest
-resident memory.
+Made-up files of HAM10000's size, random bytes behind a JPEG's first three (no way here decodes them), a manifest row
+each. Whole processes on files that are in memory. What ours write is synced; of the others only `cp -r, then sync`
+is: the least that the same bytes cost once they are on the disk.
 """
 
 import argparse
 import json
-import os
-import resource
 import shutil
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-KB = 1000
+from sidebyside import Goal, Way, apart, compare, dermdata, python
+
+SIZE = 150_000  # mean bytes of an image
+COPY, SYNCED = "cp -r", "cp -r, then sync"
+TAR, DATASETS = "webdataset.TarWriter", "datasets, bytes embedded"
+SHARDS, PARQUET = "dermdata webdataset", "dermdata parquet --embed"
 
 
-def images_of(folder: Path) -> list[Path]:
-    return sorted((folder / "demo" / "images").iterdir())
-
-
-def make(folder: Path, count: int, size: int) -> None:
+def make(folder: Path, count: int) -> None:
     import hashlib
-    import random
+    from random import Random
 
     import pyarrow as pa
 
     from dermdata.manifest import store
     from dermdata.manifest.schema import SCHEMA
 
-    (folder / "demo" / "images").mkdir(parents=True)
-    draw, rows = random.Random(1), []
+    (folder / "images").mkdir(parents=True)
+    draw, rows = Random(1), []
     for number in range(count):
-        data = b"\xff\xd8\xff" + draw.randbytes(size + draw.randrange(-size // 2, size // 2))
+        data = b"\xff\xd8\xff" + draw.randbytes(SIZE + draw.randrange(-SIZE // 2, SIZE // 2))
         name = f"ISIC_{number:07}"
-        (folder / "demo" / "images" / f"{name}.jpg").write_bytes(data)
+        (folder / "images" / f"{name}.jpg").write_bytes(data)
         rows.append(
-            {"dataset": "demo", "image_id": name, "key": f"demo/{name}", "path": f"images/{name}.jpg",
+            {"dataset": "demo", "image_id": name, "key": f"demo/{name}",
+             "path": str(folder / "images" / f"{name}.jpg"),
              "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "format": "jpeg", "width": 600,
              "height": 450, "label_raw": "nv", "diagnosis": ("melanoma", "melanocytic-nevus")[number % 2],
              "age": 40.0, "sex": "female", "split": "train", "license": "CC0-1.0"}
         )  # fmt: skip
-    store.write(
-        pa.Table.from_pylist(rows, schema=SCHEMA), folder / "demo" / "manifest.parquet", {"dataset": "demo"}
-    )
-
-
-# ------------------------------------------------------------------ ways, each in a process of its own
-
-
-def ours(form: str, **choices: object) -> Callable[[Path, Path], None]:
-    def run(data: Path, out: Path) -> None:
-        from dermdata import export
-        from dermdata.manifest import store
-
-        table = store.read(data / "demo" / "manifest.parquet")
-        job = export.Job(
-            table=table, roots={"demo": data / "demo"}, out=out, jobs=os.cpu_count() or 1, **choices
-        )
-        export.write(form, job)
-
-    return run
+    store.write(pa.Table.from_pylist(rows, schema=SCHEMA), folder / "manifest.parquet", {"dataset": "demo"})
 
 
 def tar_writer(data: Path, out: Path) -> None:
@@ -77,10 +53,10 @@ def tar_writer(data: Path, out: Path) -> None:
     from dermdata.manifest import store
 
     out.mkdir()
-    rows = store.read(data / "demo" / "manifest.parquet").to_pylist()
+    rows = store.read(data / "manifest.parquet").to_pylist()
     with webdataset.TarWriter(str(out / "train-000000.tar")) as writer:
         for row in rows:
-            sample = {"__key__": row["image_id"], "jpg": (data / "demo" / row["path"]).read_bytes(), "cls": 1}
+            sample = {"__key__": row["image_id"], "jpg": Path(row["path"]).read_bytes(), "cls": 1}
             kept = {key: value for key, value in row.items() if value is not None}
             writer.write({**sample, "json": json.dumps(kept).encode()})
 
@@ -93,98 +69,78 @@ def datasets_parquet(data: Path, out: Path) -> None:
 
     out.mkdir()
     datasets.disable_progress_bars()
-    rows = store.read(data / "demo" / "manifest.parquet").to_pylist()
+    rows = store.read(data / "manifest.parquet").to_pylist()
     made = datasets.Dataset.from_dict(
-        {
-            "image": [str(data / "demo" / row["path"]) for row in rows],
-            "label": [row["diagnosis"] for row in rows],
-        }
+        {"image": [row["path"] for row in rows], "label": [row["diagnosis"] for row in rows]}
     ).cast_column("image", datasets.Image())
     # a plain `to_parquet` of image files stores only their paths
     made = made.with_format("arrow").map(embed_table_storage, batched=True, batch_size=100).with_format(None)
     made.to_parquet(str(out / "train.parquet"))
 
 
-def copy(data: Path, out: Path) -> None:
-    subprocess.run(["cp", "-r", data / "demo" / "images", out], check=True)
+HANDS: dict[str, Callable[[Path, Path], None]] = {TAR: tar_writer, DATASETS: datasets_parquet}
+NEEDS = {TAR: ("webdataset",), DATASETS: ("datasets",)}
 
 
-WAYS: dict[str, Callable[[Path, Path], None]] = {
-    "cp -r": copy,
-    "webdataset.TarWriter": tar_writer,
-    "dermdata webdataset": ours("webdataset"),
-    "datasets, bytes embedded": datasets_parquet,
-    "dermdata parquet --embed": ours("parquet", embed=True),
-    "dermdata huggingface": ours("huggingface"),
-    "dermdata imagefolder": ours("imagefolder"),
-    "dermdata imagefolder --copy": ours("imagefolder", copy=True),
-}
+def ways(data: Path, scratch: Path) -> list[Way]:
+    out, hub = scratch / "out", scratch / "hf"
+    alone = {"HF_HOME": str(hub), "HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"}
+
+    def gone() -> None:
+        for folder in (out, hub):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def way(name: str, *words: str | Path) -> Way:
+        return Way(
+            name=name, words=words, before=gone, after=gone, needs=NEEDS.get(name, ()), environment=alone
+        )
+
+    def ours(name: str) -> Way:
+        _, form, *options = name.split()
+        table = data / "manifest.parquet"
+        return way(
+            name, *dermdata("--cache", scratch / "cache", "-q", "export", form, *options, "-o", out, table)
+        )
+
+    copy: list[str | Path] = ["cp", "-r", data / "images", out]
+    return [
+        way(COPY, *copy),
+        way(SYNCED, "sh", "-c", '"$@" && sync -f "$4"', "sh", *copy),
+        *(way(name, *python(__file__, "--by", name, data, out)) for name in HANDS),
+        *map(
+            ours,
+            (SHARDS, PARQUET, "dermdata huggingface", "dermdata imagefolder", "dermdata imagefolder --copy"),
+        ),
+    ]
 
 
-def child(way: str, data: Path, out: Path) -> None:
-    """Imports first, so that only the work is timed."""
-    import pyarrow.parquet
-
-    import dermdata.export
-    from dermdata.export import huggingface, imagefolder, parquet, webdataset
-
-    del pyarrow, dermdata, huggingface, imagefolder, parquet, webdataset
-    if way == "webdataset.TarWriter":
-        __import__("webdataset")
-    if way.startswith("datasets"):
-        __import__("datasets")
-    start = time.perf_counter()
-    WAYS[way](data, out)
-    seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps([seconds, peak]))
-
-
-def measured(way: str, data: Path, scratch: Path) -> tuple[float, int]:
-    out = scratch / "out"
-    environment = {**os.environ, "HF_HOME": str(scratch / "hf"), "HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"}
-    words = [sys.executable, __file__, "--child", way, str(data), str(out)]
-    done = subprocess.run(words, check=True, capture_output=True, text=True, env=environment)
-    seconds, peak = json.loads(done.stdout.splitlines()[-1])
-    shutil.rmtree(out)
-    shutil.rmtree(scratch / "hf", ignore_errors=True)
-    return seconds, peak
+GOALS = (
+    Goal(way=SHARDS, base=COPY, most=1.3),
+    Goal(way=SHARDS, base=TAR, most=0.5),
+    Goal(way=PARQUET, base=COPY, most=2.2),
+    Goal(way=PARQUET, base=DATASETS, most=0.2),
+    Goal(way=SHARDS, base=SYNCED, most=1.3),
+    Goal(way=PARQUET, base=SYNCED, most=2.2),
+)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="Fewer images and rounds.")
-    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--quick", action="store_true", help="Fewer images, 3 rounds.")
+    parser.add_argument("--folder", type=Path, help="Where the data are made for the time of the run.")
+    parser.add_argument("--by", nargs=3, help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    if asked.child:
-        way, data, out = asked.child
-        child(way, Path(data), Path(out))
+    if asked.by:
+        HANDS[asked.by[0]](Path(asked.by[1]), Path(asked.by[2]))
         return
-    count, rounds = (2_000, 3) if asked.quick else (10_000, 5)
-    with tempfile.TemporaryDirectory() as scratch:
+    count, rounds = (1_000, 3) if asked.quick else (10_000, 5)
+    with tempfile.TemporaryDirectory(dir=asked.folder) as scratch:
         data = Path(scratch) / "data"
-        make(data, count, 60 * KB)
-        times: dict[str, list[float]] = {way: [] for way in WAYS}
-        peaks: dict[str, int] = dict.fromkeys(WAYS, 0)
-        for _ in range(rounds):
-            os.sync()
-            for way in WAYS:
-                seconds, peak = measured(way, data, Path(scratch))
-                times[way].append(seconds)
-                peaks[way] = max(peaks[way], peak)
-    report(count, rounds, times, peaks)
-
-
-def report(count: int, rounds: int, times: dict[str, list[float]], peaks: dict[str, int]) -> None:
-    print(f"{count:,} images of 30-90 kB, {rounds} rounds\n")
-    print("| way | median s | spread s | times cp | peak MB |")
-    print("|---|---|---|---|---|")
-    for way, found in times.items():
-        ratio = statistics.median(one / base for one, base in zip(found, times["cp -r"], strict=True))
-        spread = f"{min(found):.2f}-{max(found):.2f}"
-        print(f"| {way} | {statistics.median(found):.2f} | {spread} | {ratio:.2f} | {peaks[way] / 1e6:.0f} |")
+        apart(make, data, count)
+        print(f"{count:,} images, {count * SIZE / 1e6:,.0f} MB.\n")
+        compare(ways(data, Path(scratch)), rounds, GOALS)
 
 
 if __name__ == "__main__":

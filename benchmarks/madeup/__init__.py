@@ -121,5 +121,13 @@ def digest(path: Path) -> str:
 
 def fetch(made: Made, cache: Path, base: str) -> list[str | Path]:
     """The options of a `dermdata fetch` of it from a server of ours."""
-    where = ["--cache", cache, "--catalog", made.catalog, "--rewrite", f"{HOST}={base}/", "--quiet"]
+    where: list[str | Path] = [
+        "--cache",
+        cache,
+        "--catalog",
+        made.catalog,
+        "--rewrite",
+        f"{HOST}={base}/",
+        "--quiet",
+    ]
     return [*where, "fetch", NAME]
