@@ -27,7 +27,7 @@ check: $(STAMP)
 
 # `make bench QUICK=1`: few rounds on little data, under five minutes
 bench: $(STAMP)
-	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick)
+	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick) $(if $(COHORT),--cohort $(COHORT))
 
 docs: $(STAMP)
 	$(BIN)/python scripts/make_docs.py

@@ -1,6 +1,6 @@
 """Runs every benchmark script of this folder and writes what it prints into benchmarks/README.md.
 
-    python benchmarks/run.py [NAME …] [--quick] [--date YYYY-MM-DD]
+    python benchmarks/run.py [NAME …] [--quick] [--cohort COHORT.parquet] [--date YYYY-MM-DD]
 
 A script is any other .py file here: run as a process of its own, told `--quick` if its source knows that
 option. Its Markdown tables go as they are between `<!-- run: NAME -->` and `<!-- end -->`; other output goes
@@ -38,14 +38,13 @@ def scripts() -> dict[str, Path]:
     return {name: found[name] for name in (*(one for one in ORDER if one in found), *found)}
 
 
-def arguments(path: Path, *, quick: bool) -> list[str]:
-    """What a script is told: real metadata where it is at hand, and to be quick."""
-    words = [str(HAM10000)] if path.stem == "splits" and HAM10000.is_file() else []
-    if not quick:
-        return words
-    if "--quick" in path.read_text(encoding="utf-8"):
-        return [*words, "--quick"]
-    return words
+def arguments(path: Path, *, quick: bool, cohort: Path | None) -> list[str]:
+    """What a script is told: real metadata where they are at hand, and to be quick."""
+    words = []
+    if path.stem == "splits":
+        words += [str(HAM10000)] if HAM10000.is_file() else []
+        words += ["--cohort", str(cohort)] if cohort else []
+    return [*words, "--quick"] if quick and "--quick" in path.read_text(encoding="utf-8") else words
 
 
 def measured(path: Path, words: list[str]) -> str | None:
@@ -90,11 +89,11 @@ def of_peer(name: str) -> str | None:
         return None
 
 
-def section(path: Path, words: list[str], date: str, printed: str) -> str:
+def section(path: Path, words: list[str], date: str, printed: str, *, full: bool) -> str:
     """What was run, when, on what, and what came of it."""
-    shown = [word.replace(f"{HERE.parents[1]}/", "../") for word in words]
+    shown = [Path(word).name if word.endswith(".parquet") else word for word in words]
+    shown = [word.replace(f"{HERE.parents[1]}/", "../") for word in shown]
     facts = [f"`{shlex.join(['python', f'benchmarks/{path.name}', *shown])}`", date, machine(), versions()]
-    full = words == arguments(path, quick=False)
     speed = "" if full else "Quick run, few rounds, for orientation only: "
     return f"{speed}{'; '.join(facts)}.\n\n{as_markdown(printed)}"
 
@@ -115,6 +114,7 @@ def main() -> int:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}; all by default")
     parser.add_argument("--quick", action="store_true", help="Few rounds.")
+    parser.add_argument("--cohort", type=Path, help="The manifest that splits.py tells how to make.")
     parser.add_argument("--date", default=datetime.now(UTC).date().isoformat(), metavar="YYYY-MM-DD")
     asked = parser.parse_args()
     if unknown := set(asked.names) - set(known):
@@ -122,12 +122,12 @@ def main() -> int:
     failed = False
     for name in asked.names or known:
         started = time.monotonic()
-        words = arguments(known[name], quick=asked.quick)
+        words = arguments(known[name], quick=asked.quick, cohort=asked.cohort)
         printed = measured(known[name], words)
         if printed is None:
             failed = True
             continue
-        text = section(known[name], words, asked.date, printed)
+        text = section(known[name], words, asked.date, printed, full="--quick" not in words)
         PAGE.write_text(put(PAGE.read_text(encoding="utf-8"), name, text), encoding="utf-8")
         took = time.monotonic() - started
         print(f"{name}: written to {PAGE.relative_to(HERE.parent)} after {took:.0f} s", flush=True)

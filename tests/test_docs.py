@@ -21,7 +21,7 @@ PAGES = sorted(
     [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "benchmarks/README.md", *ROOT.glob("docs/*.md")]
 )
 WITH_STEPS = [path for path in PAGES if pages.steps(path.read_text(encoding="utf-8"))]
-OTHER_PROGRAMS = {"--quick"}  # benchmarks/run.py
+OTHER_PROGRAMS = {"--quick", "--cohort"}  # benchmarks/run.py
 
 
 def script(name: str) -> ModuleType:
