@@ -74,13 +74,14 @@ def of_chunks(chunks: Iterable[bytes]) -> str:
 
 
 def of_file(path: Path, *checksums: str | None) -> Hasher:
-    """A file's hashes, read once in blocks of 1 MiB."""
+    """A file's hashes, read once in blocks of at most 1 MiB."""
     hasher = Hasher(*checksums)
-    with path.open("rb", buffering=0) as file:
-        size = os.fstat(
-            file.fileno()
-        ).st_size  # a block for each of 10,000 small files costs more than hashing them
-        view = memoryview(bytearray(min(CHUNK, size or CHUNK)))
-        while count := file.readinto(view):
-            hasher.update(view[:count])
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        # no more is asked for than is there: a block for each of 10,000 small files costs more than hashing them
+        room = min(CHUNK, os.fstat(handle).st_size + 1)
+        while chunk := os.read(handle, room):
+            hasher.update(chunk)
+    finally:
+        os.close(handle)
     return hasher

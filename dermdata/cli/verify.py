@@ -103,8 +103,9 @@ def check(
             task = f"verify {folder.name}"
             advance = lambda count, task=task: progress.advance(task, count)  # noqa: E731
             try:
-                progress.begin(task, room.total([folder]))
-                seen += room.verify(folder, quick=quick, jobs=jobs, advance=advance)
+                contents = folder.contents()
+                progress.begin(task, sum(content.size for content in contents))
+                seen += room.verify(folder, contents, quick=quick, jobs=jobs, advance=advance)
                 progress.end(task)
             except CacheDamaged as error:  # the other datasets are looked at all the same
                 seen.append(room.unreadable(folder, error))
