@@ -218,7 +218,7 @@ def planned(state: State, dataset: "Dataset", wants: "Wants") -> "Plan":
     receipt = None if wants.force else folder.receipt()
     broken = []
     if receipt:
-        findings = list(verify(folder, quick=True, jobs=1, advance=lambda _: None))
+        findings = list(verify(folder, folder.contents(), quick=True, jobs=1, advance=lambda _: None))
         broken = [one.content for one in findings if one.content and one.status != "ok"]
         if any(one.path == folder.manifest.name and one.status != "ok" for one in findings):
             receipt = replace(receipt, manifest_sha256=None)
