@@ -8,7 +8,7 @@ Whole processes over generated JPEGs in memory, 600 x 450. Near duplicates, reca
 import argparse
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from madeup import files
 from sidebyside import Goal, Way, apart, compare, python
 
 LIMIT = "limit: read, 1/8 grey decode, 2 processes"
+Pool = type[ProcessPoolExecutor] | type[ThreadPoolExecutor]
 LOOK = "dermdata: header, decode check, perceptual hash, 2 threads"
 
 
@@ -84,7 +85,7 @@ def in_turn(one: Callable[[Path], None], paths: list[Path]) -> None:
         one(path)
 
 
-def in_pool(one: Callable[[Path], None], paths: list[Path], *, pool: type[Executor]) -> None:
+def in_pool(one: Callable[[Path], None], paths: list[Path], *, pool: Pool) -> None:
     with pool(max_workers=2) as workers:
         list(workers.map(one, paths, chunksize=50))
 

@@ -17,7 +17,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from dermdata.vocabulary import parse
 
 ROOT = Path(__file__).parents[1]
 WORKERS, QUALITY = 2, 95
+Pool = type[ProcessPoolExecutor] | type[ThreadPoolExecutor]
 
 
 # ------------------------------------------------------------------ pictures
@@ -160,7 +161,7 @@ def limit(path: Path) -> None:
         image.load()
 
 
-def timed(way: Callable[[Path], Any], paths: Sequence[Path], pool: type[Executor]) -> float:
+def timed(way: Callable[[Path], Any], paths: Sequence[Path], pool: Pool) -> float:
     """Seconds, workers started and warm."""
     with pool(max_workers=WORKERS) as workers:
         list(workers.map(way, paths[:8]))
@@ -170,7 +171,7 @@ def timed(way: Callable[[Path], Any], paths: Sequence[Path], pool: type[Executor
 
 
 def times(paths: Sequence[Path], rounds: int) -> None:
-    ways: dict[str, tuple[Callable[[Path], Any], type[Executor]]] = {
+    ways: dict[str, tuple[Callable[[Path], Any], Pool]] = {
         "limit: read + 1/8 grey decode": (limit, ProcessPoolExecutor),
         "dermdata look, threads": (images.look, ThreadPoolExecutor),
         "dermdata look, processes": (images.look, ProcessPoolExecutor),

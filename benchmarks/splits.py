@@ -94,7 +94,7 @@ def stratified_group_kfold(group: Codes, label: Codes) -> Codes:
 
 def random_groups(group: Codes) -> Codes:
     draw = np.random.default_rng(0).choice(3, group.max() + 1, p=list(RATIOS.values()))
-    return draw[group]
+    return np.asarray(draw[group])
 
 
 def deviations(part: Codes, label: Codes, judged: Codes) -> tuple[float, float]:

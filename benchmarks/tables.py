@@ -112,7 +112,7 @@ def by_csv(path: Path) -> None:
 def asked_of_duckdb(path: Path) -> None:
     import duckdb
 
-    print(duckdb.sql(SQL.format(f"'{out_of(path)}'")).fetchall())
+    print(duckdb.connect().execute(SQL.format(f"'{out_of(path)}'")).fetchall())
 
 
 READS: dict[str, Callable[[Path], None]] = {

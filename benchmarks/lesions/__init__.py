@@ -27,7 +27,7 @@ def _clouds(rng: np.random.Generator, cells: int) -> Grid:
     """Smooth noise between about -1 and 1, `cells` waves across."""
     shape = (max(cells * 3 // 4, 2), cells)
     rough = Image.fromarray(rng.normal(size=shape).astype(np.float32))
-    return np.asarray(rough.resize(FIELD, Image.Resampling.BICUBIC)) * 0.6
+    return np.asarray(np.asarray(rough.resize(FIELD, Image.Resampling.BICUBIC)) * 0.6)
 
 
 def _skin(rng: np.random.Generator, x: Grid, y: Grid) -> Grid:
@@ -36,7 +36,7 @@ def _skin(rng: np.random.Generator, x: Grid, y: Grid) -> Grid:
     slope = rng.normal(0, 0.06, 2)
     shade = 1 + slope[0] * x + slope[1] * y + 0.03 * _clouds(rng, 5) + 0.02 * _clouds(rng, 24)
     redness = 6 * _clouds(rng, 4)[..., None] * np.array([1, -0.5, -0.5])
-    return tone * shade[..., None] + redness
+    return np.asarray(tone * shade[..., None] + redness)
 
 
 def _lesion(rng: np.random.Generator, x: Grid, y: Grid) -> tuple[Grid, Grid]:
@@ -60,7 +60,8 @@ def _structure(rng: np.random.Generator, u: Grid, v: Grid) -> Grid:
     kind = rng.integers(3)
     if kind == 0:
         waves = rng.uniform(25, 40)
-        return 0.12 * np.sin(waves * u + 2 * _clouds(rng, 8)) * np.sin(waves * v + 2 * _clouds(rng, 8))
+        across, down = np.sin(waves * u + 2 * _clouds(rng, 8)), np.sin(waves * v + 2 * _clouds(rng, 8))
+        return np.asarray(0.12 * across * down)
     if kind == 1:
         dots = sum(
             np.exp(-((u - rng.normal(0, 0.3)) ** 2 + (v - rng.normal(0, 0.3)) ** 2) / rng.uniform(4e-4, 4e-3))
@@ -73,8 +74,8 @@ def _structure(rng: np.random.Generator, u: Grid, v: Grid) -> Grid:
 def _vignette(rng: np.random.Generator, x: Grid, y: Grid) -> Grid:
     radius = np.hypot(x, y)
     if rng.random() < 0.2:  # the round edge of a lens, black beyond
-        return 1 / (1 + np.exp((radius - rng.uniform(1.2, 1.5)) * 40))
-    return 1 - rng.uniform(0, 0.3) * (radius / 1.66) ** 2
+        return np.asarray(1 / (1 + np.exp((radius - rng.uniform(1.2, 1.5)) * 40)))
+    return np.asarray(1 - rng.uniform(0, 0.3) * (radius / 1.66) ** 2)
 
 
 def _hairs(rng: np.random.Generator, image: Image.Image) -> Image.Image:
