@@ -28,7 +28,7 @@ PEERS = ("duckdb", "datasets", "webdataset", "imagehash", "imagesize", "imageded
 # as the operations follow each other; any other script of this folder comes after them
 ORDER = (
     "startup", "transfer", "checksums", "unpacking", "images", "tables", "splits", "export", "whole_way",
-    "near_duplicates",
+    "memory", "near_duplicates",
 )  # fmt: skip
 
 
