@@ -92,16 +92,15 @@ class PartFetch:
         """Where the whole dataset is here, or the same part of it: nothing to do."""
         from dermdata.cli.fetch import planned
         from dermdata.fetch import Outcome, run
-        from dermdata.fetch.partial import is_done
 
         known = already(self.state, dataset, self.wants)
         whole = planned(self.state, known or dataset, replace(self.wants, whole=True))
         if whole.nothing and (known or not dataset.listing):
-            self.state.say(f"{dataset.name}: all rows are here; `select {dataset.name} --where` filters them")
+            self.say_whole(dataset)
             return run(whole, workshop)
         folder = self.state.cache.folder(dataset)
         receipt = folder.receipt()
-        if receipt is None or not is_done(receipt, self.ask, self.wants, self.tables(dataset)):
+        if receipt is None or not self.is_here(receipt, self.tables(dataset)):
             return None
         return Outcome(
             manifest=folder.manifest,
@@ -110,6 +109,16 @@ class PartFetch:
             nothing_to_do=True,
             part=receipt.part,
         )
+
+    def say_whole(self, dataset: "Dataset") -> None:
+        """Nothing is left to choose."""
+        self.state.say(f"{dataset.name}: all rows are here; `select {dataset.name} --where` filters them")
+
+    def is_here(self, receipt: "Receipt", tables: "Plan") -> bool:
+        """Whether an earlier partial fetch brought just this."""
+        from dermdata.fetch.partial import is_done
+
+        return is_done(receipt, self.ask, self.wants, tables)
 
     def tables(self, dataset: "Dataset") -> "Plan":
         """The plan of everything but the images: it keeps what earlier partial fetches brought."""
@@ -130,10 +139,14 @@ class PartFetch:
         part = run_part(self.tables(entry), self.ask, workshop, receipt)
         if part:
             return part
-        self.state.say(f"{dataset.name}: these are all rows, so the whole dataset is fetched")
+        self.say_all(dataset)
         whole = replace(self.wants, whole=True)
         entry, workshop = listed(self.state, dataset, whole, workshop, planned)
         return run(planned(self.state, entry, whole), workshop)
+
+    def say_all(self, dataset: "Dataset") -> None:
+        """The choice leaves nothing out."""
+        self.state.say(f"{dataset.name}: these are all rows, so the whole dataset is fetched")
 
     # -------------------------------------------------------------- a dry run
 

@@ -91,23 +91,24 @@ def require_versions(state: State, lock: "Lock") -> None:
 
 
 def bring(state: State, lock: "Lock", accepted: bool) -> None:
-    """Fetch what the cache lacks; a dataset without images in the lock needs only its metadata."""
-    from dermdata.cli.fetch import fetched, workshop_of
+    """Fetch what the cache lacks of the locked rows; the rest of a dataset only where half of it is locked."""
+    from dermdata.cli.fetch import workshop_of
     from dermdata.cli.fetch_report import tell
     from dermdata.cli.progress import showing
-    from dermdata.fetch import Wants
+    from dermdata.cli.sync_part import fetch_of
 
     with showing(state) as progress, state.transfer() as transfer:
         for one in lock.datasets:
             dataset = state.catalog[one.name]
-            wants = Wants(only=None if one.images else "metadata")
             workshop = workshop_of(state, transfer, progress, [], 1)
-            outcome = fetched(state, dataset, wants, workshop, mirrored=False, accepted=accepted)
+            outcome = fetch_of(state, lock, one).brought(dataset, workshop, accepted=accepted)
             tell(state, dataset, outcome)
     for one in lock.datasets:
         if state.library.digest_of(one.name) != one.catalog_digest:
             state.say(f"{one.name}: the catalog has changed since it was locked; the rows decide")
-        if digest_of_files(state, one.name) != one.sources_digest:
+        receipt = state.cache.folder(state.catalog[one.name]).receipt()
+        partial = receipt is not None and receipt.part is not None  # it holds other files than those locked
+        if not partial and digest_of_files(state, one.name) != one.sources_digest:
             state.say(f"{one.name}: the fetched files are not those it was locked with; the rows decide")
 
 

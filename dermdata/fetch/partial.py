@@ -38,6 +38,9 @@ NOT_KNOWN = frozenset(  # columns that only an image's own bytes fill
 )
 
 
+HALF = 0.5  # of a dataset's rows: a lock that names as many is no small part of it
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ask:
     """Which rows are wanted: in words, and as the function that takes them out of the whole table."""
@@ -45,6 +48,15 @@ class Ask:
     where: str | None
     limit: int | None
     choose: Callable[[pa.Table], pa.Table]
+    of_lock: bool = (
+        False  # of half of the rows on all come, none is no error, no archive is too large to come whole
+    )
+
+    def takes_all(self, rows: int, of: int, wants: Wants) -> bool:
+        """Whether so many rows mean the whole dataset; of tables alone there is no more than what is here."""
+        if self.of_lock:
+            return wants.only != "metadata" and rows >= HALF * of
+        return rows == of
 
     def record(self, wants: Wants) -> Asked:
         return Asked(where=self.where, limit=self.limit, roles=tuple(sorted(wants.roles)))
@@ -57,10 +69,7 @@ class Choice:
     part: Part
     rows: int  # that this choice alone takes
     wanted: tuple[Content, ...]  # not here yet
-
-    @property
-    def everything(self) -> bool:
-        return self.rows == self.part.of
+    everything: bool  # the whole dataset is to be fetched instead
 
 
 def is_done(receipt: Receipt | None, ask: Ask, wants: Wants, plan: Plan) -> bool:
@@ -70,14 +79,14 @@ def is_done(receipt: Receipt | None, ask: Ask, wants: Wants, plan: Plan) -> bool
 
 
 def run_part(plan: Plan, ask: Ask, workshop: Workshop, before: Receipt | None) -> Outcome | None:
-    """Fetch the chosen rows' images on top of what is here; None when all rows are chosen: that is a whole fetch.
+    """Fetch the chosen rows' images on top of what is here; None when all rows are meant: that is a whole fetch.
 
     `plan` is the plan of the dataset's tables. ProblemsFound when no row is chosen.
     """
     folder = workshop.cache.folder(plan.dataset)
     folder.sweep()
     ledger = Ledger(plan, folder, workshop)
-    scene = Scene(plan, folder, workshop, ledger)
+    scene = Scene(plan, folder, workshop, ledger, any_size=ask.of_lock)
     try:
         scene.bring_tables()
         choice = chosen(scene, ask, before)
@@ -143,7 +152,7 @@ def chosen(scene: Scene, ask: Ask, before: Receipt | None) -> Choice:
     sources = read_tables(scene.dataset, scene.opener, scene.contents())
     table = whole_table(scene, sources)
     rows = ask.choose(table.drop_columns(sorted(NOT_KNOWN)))["image_id"]
-    if not len(rows):
+    if not len(rows) and not ask.of_lock:
         raise ProblemsFound(
             f"{scene.dataset.name}: none of {table.num_rows:,} rows is chosen, no image was fetched",
             hint=f"`dermdata stats {scene.dataset.name} --by diagnosis` shows what there is",
@@ -155,10 +164,10 @@ def chosen(scene: Scene, ask: Ask, before: Receipt | None) -> Choice:
         rows=tuple(table.filter(pc.or_(mine, kept))["image_id"].to_pylist()),
         of=table.num_rows,
     )
-    if len(rows) == table.num_rows:
-        return Choice(part=part, rows=len(rows), wanted=())
+    if ask.takes_all(len(rows), table.num_rows, scene.plan.wants):
+        return Choice(part=part, rows=len(rows), wanted=(), everything=True)
     scene.look_into(archives_needed(scene, sources, rows))
-    return Choice(part=part, rows=len(rows), wanted=wanted(scene, sources, rows))
+    return Choice(part=part, rows=len(rows), wanted=wanted(scene, sources, rows), everything=False)
 
 
 def whole_table(scene: Scene, sources: Sequence[Source]) -> pa.Table:

@@ -27,6 +27,7 @@ class Scene:
     workshop: Workshop
     ledger: Ledger
     looks_only: bool = False  # a dry run: no whole archive is taken
+    any_size: bool = False  # also a large archive may come whole from a host that gives no ranges
     shelves: dict[str, Shelf] = field(default_factory=dict)
     whole: list[File] = field(default_factory=list)  # archives that can only be read whole
 
@@ -114,11 +115,11 @@ class Scene:
                 self.without_ranges(file, error)
 
     def without_ranges(self, file: File, error: DermdataError) -> None:
-        """A small archive is taken whole; for a large one the person decides."""
+        """A small archive is taken whole; for a large one the person decides, or has decided."""
         if not shelf.whole_only(error):
             raise self.workshop.explain(error, self.dataset, file) from error
         size = file.size or self.size_told(file)
-        if size is None or size > SMALL:
+        if not self.any_size and (size is None or size > SMALL):
             how_large = f"{size:,} bytes" if size else "of unknown size"
             raise ServerRefused(
                 f"{file.name}: its host gives no part of a file, only the whole archive ({how_large})",

@@ -1,0 +1,78 @@
+"""`dermdata sync` of a small part of a dataset: the tables, and of the images only those that the lock names."""
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from dermdata.cli.fetch_part import PartFetch
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from dermdata.cache import Receipt
+    from dermdata.cli.state import State
+    from dermdata.cohort import DatasetLock, Lock
+    from dermdata.fetch import Outcome, Plan, Workshop
+    from dermdata.fetch.partial import Ask
+    from dermdata.model import Dataset
+
+
+@dataclass(frozen=True)
+class LockFetch(PartFetch):
+    """The rows of one dataset in a lock, by key; the condition is only words, for the receipt."""
+
+    keys: frozenset[str] = field(default=frozenset())
+
+    def choose(self, table: "pa.Table") -> "pa.Table":
+        """The rows that the lock names; says how many of how many, once the table tells."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        rows = table.filter(pc.is_in(table["key"], pa.array(sorted(self.keys), pa.string())))
+        if rows.num_rows and not self.ask.takes_all(rows.num_rows, table.num_rows, self.wants):
+            what = "rows" if self.wants.only == "metadata" else "images"
+            dataset = table["dataset"][0].as_py()
+            self.state.say(f"{dataset}: only {rows.num_rows:,} of {table.num_rows:,} {what} are in the lock")
+        return rows
+
+    @property
+    def ask(self) -> "Ask":
+        from dermdata.fetch.partial import Ask
+
+        return Ask(where=self.where, limit=None, choose=self.choose, of_lock=True)
+
+    def is_here(self, receipt: "Receipt", tables: "Plan") -> bool:
+        """Whether earlier partial fetches, of this lock or not, brought these rows with all that is wanted."""
+        part = receipt.part
+        if part is None or not tables.nothing:
+            return False
+        mine = {key.partition("/")[2] for key in self.keys}
+        full = all(self.wants.roles <= set(one.roles) for one in part.asked)
+        return (full and mine <= set(part.rows)) or super().is_here(receipt, tables)
+
+    def say_whole(self, dataset: "Dataset") -> None:
+        """What is here is told with the outcome."""
+
+    def say_all(self, dataset: "Dataset") -> None:
+        self.state.say(f"{dataset.name}: half of its rows or more are in the lock, so all of it is fetched")
+
+    def brought(self, dataset: "Dataset", workshop: "Workshop", *, accepted: bool) -> "Outcome":
+        """What the cache lacks of these rows; where it holds the dataset with all rows, what that lacks."""
+        from dermdata.cli.fetch import fetched
+
+        receipt = self.state.cache.folder(dataset).receipt()
+        tables_will_do = self.wants.only == "metadata" and not (receipt and receipt.part)
+        if tables_will_do or (receipt and receipt.complete):
+            return fetched(self.state, dataset, self.wants, workshop, mirrored=False, accepted=accepted)
+        return self.fetched(dataset, workshop, mirrored=False, accepted=accepted)
+
+
+def fetch_of(state: "State", lock: "Lock", one: "DatasetLock") -> LockFetch:
+    """What `sync` fetches of one dataset; one without images in the lock needs only its tables."""
+    from dermdata.fetch import Wants
+
+    prefix = f"{one.name}/"
+    keys = frozenset(key for key in lock.rows["key"].to_pylist() if key.startswith(prefix))
+    digest = sha256("\n".join(sorted(keys)).encode()).hexdigest()
+    words = f"those of a lock of {len(keys):,} rows (sha256 of their keys {digest[:12]})"
+    return LockFetch(state, Wants(only=None if one.images else "metadata"), words, None, keys)
