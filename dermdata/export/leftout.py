@@ -18,6 +18,8 @@ NONE = SCHEMA.empty_table()
 
 def parted(table: pa.Table, reasons: Sequence[str | None]) -> tuple[pa.Table, pa.Table]:
     """The rows that stay, and those that have a reason not to, as `left-out.csv` has them."""
+    if not any(reason is not None for reason in reasons):
+        return table, NONE  # the usual case: a filter would hold every row a second time
     gone = pa.array([reason is not None for reason in reasons], pa.bool_())
     stay = pa.array([reason is None for reason in reasons], pa.bool_())
     left = table.filter(gone)
