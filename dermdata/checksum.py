@@ -76,12 +76,9 @@ def of_chunks(chunks: Iterable[bytes]) -> str:
 def of_file(path: Path, *checksums: str | None) -> Hasher:
     """A file's hashes, read once in blocks of at most 1 MiB."""
     hasher = Hasher(*checksums)
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-    try:
+    with path.open("rb", buffering=0) as file:
         # no more is asked for than is there: a block for each of 10,000 small files costs more than hashing them
-        room = min(CHUNK, os.fstat(handle).st_size + 1)
-        while chunk := os.read(handle, room):
+        room = min(CHUNK, os.fstat(file.fileno()).st_size + 1)
+        while chunk := file.read(room):
             hasher.update(chunk)
-    finally:
-        os.close(handle)
     return hasher

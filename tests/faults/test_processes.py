@@ -59,7 +59,12 @@ def stalled(site: CountingSite) -> Callable[[list[str]], subprocess.Popen[str]]:
     def start(line: list[str]) -> subprocess.Popen[str]:
         site.stall_at = {LOOSE: 500_000}
         process = subprocess.Popen(
-            line, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            line,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=hears_ctrl_c,
         )
         cache = Path(line[line.index("--cache") + 1])
         until(lambda: any(one.stat().st_size >= 480_000 for one in cache.rglob(".loose.bin.*.part")))
@@ -68,6 +73,11 @@ def stalled(site: CountingSite) -> Callable[[list[str]], subprocess.Popen[str]]:
         return process
 
     return start
+
+
+def hears_ctrl_c() -> None:
+    """Also where the tests run in a shell's background, whose children are told to ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
