@@ -8,10 +8,11 @@ import typer
 from dermdata.cli.complete import dataset_names
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import State, state_of
-from dermdata.errors import CacheDamaged, ProblemsFound, UsageError
+from dermdata.errors import CacheDamaged, NetworkError, Offline, PersonMustAct, ProblemsFound, UsageError
 
 if TYPE_CHECKING:
-    from dermdata.cache import Folder
+    from dermdata.cache import Folder, Receipt
+    from dermdata.model import Content
     from dermdata.verify import Finding
 
 app = typer.Typer(add_completion=False)
@@ -119,14 +120,18 @@ def mend(state: State, folders: list["Folder"], wrong: list["Finding"]) -> None:
     from dermdata.cli.fetch import workshop_of
     from dermdata.cli.progress import showing
     from dermdata.fetch import Wants, plan, run
+    from dermdata.fetch.listing import with_known
 
     for folder in folders:
         mine = [one for one in wrong if one.dataset == folder.name and one.status != "extra"]
         receipt = folder.receipt()  # a broken one ends the repair: there is nothing to mend by
         if not mine or receipt is None:
             continue
-        dataset = state.catalog[folder.name]
+        entry = state.catalog[folder.name]
+        dataset = with_known(entry, receipt) if entry.listing else entry  # listed files: where they came from
         broken = [one.content for one in mine if one.content]
+        if entry.listing:
+            require_addresses(receipt, broken)
         with (
             showing(state) as progress,
             state.transfer() as transfer,
@@ -134,10 +139,30 @@ def mend(state: State, folders: list["Folder"], wrong: list["Finding"]) -> None:
         ):
             if any(one.content is None for one in mine):  # the manifest itself
                 receipt = replace(receipt, manifest_sha256=None)
-            steps = plan(dataset, receipt, Wants(), state.library.digest(dataset), broken)
+            steps = plan(dataset, receipt, Wants(), state.library.digest(entry), broken)
             kept = tuple(file for file in steps.download if receipt.file(file.name))
             steps = replace(steps, download=kept)  # repair never fetches what was not there before
-            run(steps, workshop_of(state, transfer, progress, [], os.cpu_count() or 1))
+            try:
+                run(steps, workshop_of(state, transfer, progress, [], os.cpu_count() or 1))
+            except (NetworkError, PersonMustAct) as error:
+                if entry.listing and not isinstance(error, Offline):
+                    error.hint = asks_again(entry.name)  # a listing of today may have other addresses
+                raise
+
+
+def require_addresses(receipt: "Receipt", broken: list["Content"]) -> None:
+    """ProblemsFound for a file that was made of a host's answers: only another fetch makes it again."""
+    for one in broken:
+        fetched = receipt.file(one.file)
+        if fetched and not fetched.url.startswith(("https:", "http:")):
+            raise ProblemsFound(
+                f"{one.path} of {receipt.dataset} has no address on record to repair it from",
+                hint=asks_again(receipt.dataset),
+            )
+
+
+def asks_again(name: str) -> str:
+    return f"the same `dermdata fetch {name} …` as before (--where, --limit) asks its host anew and mends it"
 
 
 def way_out(wrong: list["Finding"]) -> str:

@@ -89,9 +89,10 @@ def run_part(plan: Plan, ask: Ask, workshop: Workshop, before: Receipt | None) -
     scene = Scene(plan, folder, workshop, ledger, any_size=ask.of_lock)
     try:
         scene.bring_tables()
-        choice = chosen(scene, ask, before)
+        # before the choice: a broken table chooses wrongly, or not at all
         for content in mend(scene.plan, folder, workshop.transfer, workshop.resolve, workshop.progress):
             ledger.replace(content)
+        choice = chosen(scene, ask, before)
         for content in looked_at(plan, folder, workshop.jobs, workshop.progress):
             ledger.hold([content], 0)
         if choice.everything:

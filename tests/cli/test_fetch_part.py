@@ -182,6 +182,19 @@ def test_repair_and_deleted_images(cli: Callable, ours: Ours, folder: Path) -> N
     assert ids(folder) == CHOSEN
 
 
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"id,dx,age\n")])
+def test_a_broken_table_is_mended_before_it_chooses(
+    cli: Callable, ours: Ours, folder: Path, damage: Callable[[Path], object]
+) -> None:
+    """Gone or cut: the rows are those of the source."""
+    cli(*ours.options, "fetch", "ours", "--where", DF)
+    damage(folder / "files" / "table.csv")
+    answer = cli(*ours.options, "fetch", "ours", "--where", DF)
+    assert answer.code == 0, answer.err
+    assert ids(folder) == CHOSEN
+    assert cli(*ours.options, "verify").code == 0
+
+
 # ------------------------------------------------------------------ wrong questions
 
 
