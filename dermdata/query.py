@@ -1,8 +1,8 @@
 """SQL over manifests: DuckDB that may read these files and nothing else, and may change nothing.
 
-Each manifest is a view under its name (and under that name with `_` for `-`, which needs no quotes); `images` is
-their union. The engine is locked before it sees a word of the person's SQL: no other file, no network, no
-extension, no setting; what does not fit into memory goes to the scratch folder.
+Each manifest is a view under its name (and under that name with `_` for `-`, which needs no quotes, where that can
+mean no other); `images` is their union. The engine is locked before it sees a word of the person's SQL: no other
+file, no network, no extension, no setting; what does not fit into memory goes to the scratch folder.
 """
 
 import datetime
@@ -30,14 +30,17 @@ class Query:
     """Manifests as tables of a locked database; use as a context manager."""
 
     def __init__(self, sources: "Mapping[str, Path | pa.Table]", scratch: Path) -> None:
+        """UsageError where two tables would have one name: the engine sees no upper and lower case."""
+        require_distinct(tuple(sources))
         self.names = tuple(sources)
+        self._easy = easy_names(self.names)
         self._connection = duckdb.connect(":memory:")
         self._lock([source for source in sources.values() if isinstance(source, Path)], scratch)
         for name, source in sources.items():
             self._show(name, source)
         if sources:
             parts = " UNION ALL BY NAME ".join(f"FROM {quoted(name)}" for name in sources)
-            if tuple(sources) != (UNION,):
+            if UNION not in map(str.casefold, sources):
                 self._connection.execute(f"CREATE VIEW {UNION} AS {parts}")
 
     def __enter__(self) -> "Query":
@@ -84,8 +87,8 @@ class Query:
             relation = quoted(f"rows of {name}")
             self._connection.register(f"rows of {name}", source)
         try:
-            easy = name.replace("-", "_")
-            for view in (name,) if easy in self.names else (name, easy):  # a-b is no a_b where both are there
+            easy = [view for view, meant in self._easy.items() if meant == [name]]
+            for view in (name, *easy):
                 self._connection.execute(f"CREATE VIEW {quoted(view)} AS FROM {relation}")
         except duckdb.Error as error:
             raise BadTable(f"{source} cannot be read as a table: {first(str(error))}") from error
@@ -125,6 +128,11 @@ class Query:
         text, _, place = str(error).partition("\n\nLINE ")
         what = re.sub(r"\A[A-Z]\w+(?: \w+)* Error: ", "", text)
         table = re.search(r"Table with name (\S+) does not exist", what)
+        if table and (meant := self._easy.get(table[1].casefold())):
+            quotes = " or ".join(map(quoted, meant))
+            return UsageError(
+                f"{table[1]} can be {' or '.join(meant)}", hint=f"write {quotes}, with the quotes"
+            )
         if table:
             return UnknownName("table", table[1], [*self.names, *([UNION] if self.names else [])])
         column = re.search(r'Referenced column "([^"]+)" (?:was )?not found', what)
@@ -138,6 +146,30 @@ class Query:
         where = f" (line {place.split(':')[0]})" if place[:1].isdigit() and not place.startswith("1:") else ""
         hint = QUOTES if 'near "-"' in what else None
         return UsageError(f"the query is wrong{where}: {first(what)}", hint=hint)
+
+
+def require_distinct(names: Sequence[str]) -> None:
+    taken: dict[str, str] = {UNION: UNION} if len(names) > 1 else {}
+    for name in names:
+        if other := taken.get(name.casefold()):
+            what = (
+                f"{other} and {name} are one name in SQL"
+                if other != name
+                else f"two tables would be called {name}"
+            )
+            raise UsageError(what, hint=f"rename the file of {name}, or name fewer tables")
+        taken[name.casefold()] = name
+
+
+def easy_names(names: Sequence[str]) -> dict[str, list[str]]:
+    """Each name that needs no quotes, and the tables it can mean: a-b is no a_b where both are there."""
+    exact = {name.casefold() for name in names}
+    found: dict[str, list[str]] = {}
+    for name in names:
+        easy = name.replace("-", "_").casefold()
+        if easy not in exact:
+            found.setdefault(easy, []).append(name)
+    return found
 
 
 def first(text: str) -> str:

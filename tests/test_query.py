@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
+from dermdata.errors import UsageError
 from dermdata.query import Query
 
 
@@ -23,3 +25,30 @@ def test_names_that_differ_in_a_dash_are_two_tables(tmp_path: Path) -> None:
         assert list(asked.rows('SELECT n FROM "a-b"')[1]) == [{"n": 1}]
         assert list(asked.rows("SELECT n FROM a_b")[1]) == [{"n": 2}]
         assert list(asked.rows("SELECT sum(n)::INT AS n FROM images")[1]) == [{"n": 3}]
+
+
+def test_a_name_without_quotes_that_can_mean_two_tables_is_told(tmp_path: Path) -> None:
+    """a_b_c is a-b-c or a_b-c: the quoted names work, the other one says so."""
+    tables = {"a-b-c": pa.table({"n": [1]}), "a_b-c": pa.table({"n": [2]}), "x-y": pa.table({"n": [3]})}
+    with Query(tables, tmp_path) as asked:
+        assert list(asked.rows('SELECT n FROM "a-b-c"')[1]) == [{"n": 1}]
+        assert list(asked.rows('SELECT n FROM "a_b-c"')[1]) == [{"n": 2}]
+        assert list(asked.rows("SELECT n FROM X_Y")[1]) == [{"n": 3}]
+        assert list(asked.rows("SELECT sum(n)::INT AS n FROM images")[1]) == [{"n": 6}]
+        for name in ("a_b_c", "A_B_C"):
+            with pytest.raises(UsageError, match="can be a-b-c or a_b-c") as told:
+                asked.rows(f"SELECT n FROM {name}")
+            assert told.value.hint == 'write "a-b-c" or "a_b-c", with the quotes'
+
+
+@pytest.mark.parametrize("names", [("Own", "own"), ("Images", "own"), ("A-b", "a-B")])
+def test_names_that_differ_in_case_alone_are_refused(tmp_path: Path, names: tuple[str, str]) -> None:
+    """SQL sees no case; said before anything is asked."""
+    with pytest.raises(UsageError, match="one name in SQL"):
+        Query({name: pa.table({"n": [1]}) for name in names}, tmp_path)
+
+
+def test_one_table_called_images_is_its_own_union(tmp_path: Path) -> None:
+    """In any case."""
+    with Query({"Images": pa.table({"n": [1]})}, tmp_path) as asked:
+        assert list(asked.rows("SELECT n FROM images")[1]) == [{"n": 1}]
