@@ -47,7 +47,7 @@ def sync(
         lock = loads(file.read_bytes(), file.name)
     require_versions(state, lock)
     if dry_run:
-        emit([planned(state, one) for one in lock.datasets], PLAN, form, "sync", color=state.color)
+        emit([planned(state, lock, one) for one in lock.datasets], PLAN, form, "sync", color=state.color)
         return
     bring(state, lock, accept_license)
     bases = {one.name: base_of(state, one.name) for one in lock.datasets}
@@ -70,8 +70,10 @@ def sync(
 PLAN = ("dataset", "version", "rows", "cached")
 
 
-def planned(state: State, one: "DatasetLock") -> dict[str, object]:
-    here = state.cache.folder(state.catalog[one.name]).manifest.exists()
+def planned(state: State, lock: "Lock", one: "DatasetLock") -> dict[str, object]:
+    from dermdata.cli.sync_part import fetch_of
+
+    here = fetch_of(state, lock, one).cached(state.catalog[one.name])
     return {"dataset": one.name, "version": one.version, "rows": one.rows, "cached": here}
 
 

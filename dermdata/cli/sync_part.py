@@ -56,13 +56,23 @@ class LockFetch(PartFetch):
     def say_all(self, dataset: "Dataset") -> None:
         self.state.say(f"{dataset.name}: half of its rows or more are in the lock, so all of it is fetched")
 
+    def as_whole(self, receipt: "Receipt | None") -> bool:
+        """Whether there is no part to choose: all rows are here or come, with what is wanted of them."""
+        tables_will_do = self.wants.only == "metadata" and not (receipt and receipt.part)
+        return tables_will_do or (receipt is not None and receipt.complete)
+
+    def cached(self, dataset: "Dataset") -> bool:
+        """Whether the locked rows are in the cache, as far as its receipt tells."""
+        receipt = self.state.cache.folder(dataset).receipt()
+        if receipt is None or receipt.manifest_sha256 is None:
+            return False
+        return self.as_whole(receipt) or self.is_here(receipt, self.tables(dataset))
+
     def brought(self, dataset: "Dataset", workshop: "Workshop", *, accepted: bool) -> "Outcome":
         """What the cache lacks of these rows; where it holds the dataset with all rows, what that lacks."""
         from dermdata.cli.fetch import fetched
 
-        receipt = self.state.cache.folder(dataset).receipt()
-        tables_will_do = self.wants.only == "metadata" and not (receipt and receipt.part)
-        if tables_will_do or (receipt and receipt.complete):
+        if self.as_whole(self.state.cache.folder(dataset).receipt()):
             return fetched(self.state, dataset, self.wants, workshop, mirrored=False, accepted=accepted)
         return self.fetched(dataset, workshop, mirrored=False, accepted=accepted)
 

@@ -182,3 +182,38 @@ def test_a_failure_midway_is_made_good_by_the_same_command(
     assert cli(*options, "sync", lock).code in (3, 4)
     assert cli(*ours.options, "sync", lock).code == 0
     assert pictures(folder) == set(CHOSEN)
+
+
+@pytest.mark.parametrize(
+    ("words", "here"),
+    [
+        (None, False),
+        (["--only", "metadata"], False),
+        (["--limit", "2"], False),
+        (["--limit", "9"], True),
+        ([], True),
+    ],
+)
+def test_a_dry_run_says_whether_the_locked_rows_are_here(
+    cli: CLI, ours: Ours, lock_of: Callable[..., Path], words: list[str] | None, here: bool
+) -> None:
+    """Another part of the dataset, or its tables, are not what is locked; no host is asked."""
+    lock = lock_of("image_id in ('IM_0003', 'IM_0008')")
+    if words is not None:
+        cli(*ours.options, "fetch", "ours", *words)
+    ours.asked()
+    answer = cli(*ours.options, "sync", lock, "--dry-run", "-f", "json")
+    assert (json.loads(answer.out)["items"][0]["cached"], ours.asked()) == (here, [])
+
+
+def test_an_image_that_was_deleted_comes_again(
+    cli: CLI, ours: Ours, lock_of: Callable[..., Path], folder: Path
+) -> None:
+    """One range."""
+    lock = lock_of(WHERE)
+    cli(*ours.options, "sync", lock)
+    (folder / "images/a/IM_0003.jpg").unlink()
+    ours.asked()
+    assert cli(*ours.options, "sync", lock).code == 0
+    assert pictures(folder) == set(CHOSEN)
+    assert all(span for _, span in ours.asked())
