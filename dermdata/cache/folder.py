@@ -101,9 +101,8 @@ class Folder:
     @contextmanager
     def unpacking(self, home: str) -> Iterator[Path]:
         """A temporary folder that takes the name `home` when the block ends well, in place of an older one."""
-        target = self.path / home
-        mark = f".{target.name[: disk.NAME_SHOWN]}.{here()}.{os.urandom(4).hex()}"
-        temporary, old = target.with_name(f"{mark}.tmp"), target.with_name(f"{mark}.old.tmp")
+        target, temporary = self.path / home, self.temporary(home)
+        old = temporary.with_suffix(".old.tmp")
         with disk.storage_errors(target):
             temporary.mkdir(parents=True)
             try:
@@ -118,13 +117,18 @@ class Folder:
                 shutil.rmtree(temporary, ignore_errors=True)
                 raise
 
+    def temporary(self, name: str) -> Path:
+        """A new name beside this one, which tells a sweep whose it is."""
+        target = self.path / name
+        return target.with_name(f".{target.name[: disk.NAME_SHOWN]}.{here()}.{os.urandom(4).hex()}.tmp")
+
     def sweep(self) -> None:
-        """Remove temporary folders that a process of this machine left behind when it was killed."""
+        """Remove what a process of this machine made for a while and left behind when it was killed."""
         for path in sorted(self.path.glob("**/.*.tmp")):
             maker = TEMPORARY.fullmatch(path.name)
-            if maker and maker["host"] == machine() and path.is_dir() and not alive(int(maker["pid"])):
+            if maker and maker["host"] == machine() and not alive(int(maker["pid"])):
                 with disk.storage_errors(path):
-                    shutil.rmtree(path)
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def write_contents(self, contents: Iterable[Content]) -> str:
         """Write the list, by path; its SHA-256."""

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import finalize
 
 from dermdata.cli.state import State
 
 if TYPE_CHECKING:
     from dermdata.fetch import Plan, Wants, Workshop
-    from dermdata.model import Dataset
+    from dermdata.model import Dataset, File, Request
     from dermdata.sources import Surroundings
 
 Planned = Callable[[State, "Dataset", "Wants"], "Plan"]
@@ -23,7 +24,7 @@ def foreseen(state: State, dataset: "Dataset", wants: "Wants", mirrors: list[str
     from dermdata.sources import listing as ask
 
     place = dataset.listing
-    if place is None or wants.only == "metadata":
+    if place is None or not asks(place, wants):
         return dataset
     if known := already(state, dataset, wants):
         return known
@@ -39,6 +40,11 @@ def foreseen(state: State, dataset: "Dataset", wants: "Wants", mirrors: list[str
             state.say(f"{dataset.name}: {isic.count(query, collections, around):,} images in the archive")
             return dataset
         return with_listed(dataset, lambda where: ask(where, around))
+
+
+def asks(place: str, wants: "Wants") -> bool:
+    """Whether the listing says anything of what is wanted: an archive's records are its table too."""
+    return wants.only != "metadata" or place.startswith("isic:")
 
 
 def already(state: State, dataset: "Dataset", wants: "Wants") -> "Dataset | None":
@@ -60,7 +66,7 @@ def listed(
     from dermdata.sources import listing as ask
 
     place = dataset.listing
-    if place is None or wants.only == "metadata":
+    if place is None or not asks(place, wants):
         return dataset, workshop
     around = workshop.around
     if place == listing.BY_ROWS:
@@ -82,12 +88,15 @@ def with_isic_records(
     query, collections = isic.search(identity)
     records = list(isic.pages(query, collections, workshop.around))
     entry, data = with_records(dataset, map(isic.flatten, records), isic.files_of(records))
-    made = state.cache.folder(dataset).path / f".{RECORDS}.{os.getpid()}.tmp"
+    made = state.cache.folder(dataset).temporary(RECORDS)
     disk.write(made, [data])
     usual = workshop.resolve
-    return entry, replace(
-        workshop, resolve=lambda one, file: made if file.name == RECORDS else usual(one, file)
-    )
+
+    def resolve(one: "Dataset", file: "File") -> "Request | Path":
+        return made if file.name == RECORDS else usual(one, file)
+
+    finalize(resolve, made.unlink, missing_ok=True)  # gone with the workshop; a killed one's goes in a sweep
+    return entry, replace(workshop, resolve=resolve)
 
 
 def surroundings(state: State, transfer: Any, mirrors: list[str]) -> "Surroundings":
