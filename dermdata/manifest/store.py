@@ -176,8 +176,10 @@ def taken(table: pa.Table, rows: "NDArray[np.integer[Any]] | pa.Array") -> pa.Ta
 
 def in_one_piece(table: pa.Table) -> pa.Table:
     """Every column that says something as one array; columns of nulls stay as cheap as they are."""
-    columns = [
-        nothing(len(column), column.type) if column.null_count == len(column) else column.combine_chunks()
-        for column in table.columns
-    ]
-    return pa.Table.from_arrays(columns, schema=table.schema)
+    return pa.Table.from_arrays([whole(column) for column in table.columns], schema=table.schema)
+
+
+def whole(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    if column.null_count == len(column):
+        return nothing(len(column), column.type)
+    return column if column.num_chunks == 1 else column.combine_chunks()  # which copies even a single one
