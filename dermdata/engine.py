@@ -124,10 +124,14 @@ def done_alike(wanted: Mapping[str, str], work: Callable[[], R]) -> R:
     try:
         return work()
     except StorageError as error:
-        raise StorageError(
-            f"{error.message} (on {socket.gethostname()})",
-            hint="every worker must see the cache under the same path: --cache on a shared file system",
-        ) from error
+        raise not_seen(error.message, f"(on {socket.gethostname()})") from error
+
+
+def not_seen(what: str, where: str) -> StorageError:
+    return StorageError(
+        f"{what} {where}",
+        hint="every worker must see the cache under the same path: --cache on a shared file system",
+    )
 
 
 @cache

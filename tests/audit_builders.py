@@ -9,6 +9,7 @@ import pyarrow as pa
 from bundled_labels import vocabulary
 from dermdata.agreement import Judge
 from dermdata.audit import Context, Wanted, audit, codes_of
+from dermdata.engine import Make, executor
 from dermdata.finding import Finding
 from dermdata.manifest.store import conform
 from dermdata.model import Dataset
@@ -32,6 +33,7 @@ def audited(
     root: Path | None = None,
     keep: Path | None = None,
     near: bool = False,
+    make: Make = executor,
     **more: Any,
 ) -> list[Finding]:
     """The findings of these codes, or all of them; image files lie in `root`."""
@@ -47,7 +49,7 @@ def audited(
         check_split=check,
         **more,
     )
-    return audit(table, context, Wanted(near=near, codes=codes_of(only, ()), jobs=2), Silent())
+    return audit(table, context, Wanted(near=near, codes=codes_of(only, ()), jobs=2, make=make), Silent())
 
 
 def told(found: Iterable[Finding]) -> list[tuple[str, str, tuple[str, ...]]]:

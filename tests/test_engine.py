@@ -13,12 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from audit_builders import audited, rows
 from dermdata import engine, export
+from dermdata.audit import looking
 from dermdata.engine import Cluster, done_alike, versions
 from dermdata.errors import CannotConnect, NetworkError, SizeMismatch, StorageError, UsageError
 from dermdata.export import Job, stream
 from dermdata.export.pixels import Recipe, Task, load
 from export.samples import row, table
+from lesion_pictures import blurred_lesion, jpeg, turned_picture
 
 # what dask leaves to the garbage collector says so in its own time
 pytestmark = [
@@ -94,11 +97,29 @@ def test_a_cluster_that_loses_a_worker_writes_what_threads_write(
     assert local == far
 
 
-class Killing(ThreadPoolExecutor):
+def test_an_audit_on_a_cluster_that_loses_a_worker_finds_what_threads_find(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Broken, missing and near alike: the same findings with the same evidence, in the same order."""
+    monkeypatch.setattr(looking, "TASK", 1)
+    pictures = [blurred_lesion(number) for number in range(8)]
+    pictures += [turned_picture(pictures[number], number) for number in range(1, 4)]
+    names = [f"{number}.jpg" for number in range(len(pictures) + 2)]
+    for name, one in zip(names, pictures, strict=False):
+        (tmp_path / name).write_bytes(jpeg(one))
+    (tmp_path / names[-2]).write_bytes(jpeg(pictures[0])[:2000])
+    table = rows(path=names)
+    local = audited(table, root=tmp_path, near=True)
+    with cluster(tmp_path) as (url, pids), engine.opened(url) as found:
+        far = audited(table, root=tmp_path, near=True, make=partial(Killing, found.make, pids[:1]))
+    assert far == local
+    assert {"duplicate-near", "image-truncated", "image-unreadable"} <= {one.code for one in local}
+
+
+class Killing(Cluster):
     """Kills a worker once, when several pieces of work are with it."""
 
     def __init__(self, make: engine.Make, victims: list[int], jobs: int) -> None:
-        super().__init__(1)
         self.inner, self.victims, self.asked = make(jobs), victims, 0
 
     def submit(self, *work: object) -> object:  # type: ignore[override]

@@ -1,8 +1,11 @@
 """Which rows show one picture: the same bytes, the same pixels, or pictures that lie upon each other."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -11,8 +14,10 @@ from numpy.typing import NDArray
 
 from dermdata import duplicates
 from dermdata.audit.likeness import verified
-from dermdata.audit.looking import Image, Seen
+from dermdata.audit.looking import FAR_AHEAD, TASK, Image, Seen, in_order
 from dermdata.audit.seen import Shelf
+from dermdata.duplicates import Run
+from dermdata.engine import Cluster, executor
 from dermdata.images import pixel_digest, raster
 
 How = Literal["exact", "pixels", "listed", "near"]  # surest first
@@ -94,8 +99,9 @@ def near(
     found = duplicates.near(pictures.hashes, workers=jobs)
     both = np.array([path is not None for path in pictures.paths], bool)
     there = both[found.i] & both[found.j]
-    read = Reader(pictures)
-    kept = verified(found[there], pictures.digests, pictures.owners, shelves, read, pool)
+    with hands(pictures, pool, jobs) as (run, reading):
+        judge = partial(duplicates.verified, read=Reader(pictures), run=run, reading=reading)
+        kept = verified(found[there], pictures.digests, pictures.owners, shelves, judge)
     unsure = found[~there & (found.distance <= SURE)]
     group = {row: number for number, one in enumerate(alike) for row in one.rows}
     pairs = [
@@ -104,7 +110,27 @@ def near(
         if known(pictures, group, pair.i) != known(pictures, group, pair.j)
         or known(pictures, group, pair.i) < 0
     ]
-    return [of_chain(pictures, chain, some) for chain, some in chains(len(pictures.rows), pairs)]
+    return [of_chain(pictures, linked, some) for linked, some in chains(len(pictures.rows), pairs)]
+
+
+@contextmanager
+def hands(pictures: Pictures, pool: Executor, jobs: int) -> Iterator[tuple[Run, Run]]:
+    """Who compares pictures and who reads them: on a cluster only what reads the files is worth the way."""
+    if not isinstance(pool, Cluster):
+        yield pool.map, pool.map
+        return
+
+    def reading(_: object, numbers: Sequence[int]) -> Iterable[Any]:
+        paths = [here(pictures, number) for number in numbers]  # not the reader: it knows all pictures
+        tasks = [paths[at : at + TASK] for at in range(0, len(paths), TASK)]
+        return chain.from_iterable(in_order(pool, rasters, tasks, FAR_AHEAD))
+
+    with executor(jobs) as near:
+        yield near.map, reading
+
+
+def rasters(paths: Sequence[Path]) -> list[NDArray[np.float32]]:
+    return [raster(path) for path in paths]
 
 
 @dataclass(frozen=True)
@@ -161,9 +187,9 @@ def chains(count: int, pairs: Sequence[Near]) -> list[tuple[list[int], list[Near
     return [(sorted({number for i, j, _ in some for number in (i, j)}), some) for some in links.values()]
 
 
-def of_chain(pictures: Pictures, chain: Sequence[int], pairs: Sequence[Near]) -> Copies:
+def of_chain(pictures: Pictures, linked: Sequence[int], pairs: Sequence[Near]) -> Copies:
     told = [(pictures.rows[i][0], pictures.rows[j][0], how) for i, j, how in pairs[:PAIRS]]
-    return Copies(how="near", rows=rows_of(pictures, chain), pairs=tuple(told))
+    return Copies(how="near", rows=rows_of(pictures, linked), pairs=tuple(told))
 
 
 def told_once(found: Sequence[Copies]) -> list[Copies]:

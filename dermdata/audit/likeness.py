@@ -1,13 +1,10 @@
 """How alike the pictures of candidate pairs are, each pair laid upon each other once."""
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dermdata import duplicates
 from dermdata.audit.seen import Pair, Shelf
 from dermdata.duplicates import ALIKE, Pairs
 
@@ -19,10 +16,12 @@ def verified(
     digests: Sequence[str | None],
     owners: Sequence[str],
     shelves: Mapping[str, Shelf],
-    read: Callable[[int], NDArray[np.float32]],
-    pool: Executor,
+    judge: Callable[..., Pairs],
 ) -> Pairs:
-    """The pairs whose pictures are alike; `owners` are the pictures' datasets, whose shelves remember the rest."""
+    """The pairs whose pictures are alike, as `duplicates.verified` judges those that are not known yet.
+
+    `owners` are the pictures' datasets, whose shelves remember the rest.
+    """
     known = {name: shelf.alike() for name, shelf in shelves.items()}
     names = [
         (digests[i] or "", digests[j] or "", turn)
@@ -33,7 +32,7 @@ def verified(
         [known[who].get(pair, np.nan) for who, pair in zip(owner, names, strict=True)], np.float32
     )
     todo = np.flatnonzero(np.isnan(likeness))
-    done = duplicates.verified(pairs[todo], read, alike=ANYTHING, run=pool.map)
+    done = judge(pairs[todo], alike=ANYTHING)
     if done.likeness is not None:
         likeness[todo] = done.likeness
     remember([(owner[at], names[at], float(likeness[at])) for at in todo.tolist()], shelves, known)

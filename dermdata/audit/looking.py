@@ -1,25 +1,22 @@
-"""Looks at the rows' image files, each different file once, on all cores; batch by batch onto the shelf.
-
-Threads: libjpeg decodes and hashlib hashes without the interpreter's lock, and `benchmarks/near_duplicates.py` finds
-processes no faster.
-"""
+"""Looks at the rows' image files, each different file once, by all workers; batch by batch onto the shelf."""
 
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from dermdata.audit.seen import Shelf
 from dermdata.checksum import of_chunks
+from dermdata.engine import Cluster, not_seen
 from dermdata.images import FILE_BYTES, Look, look
 from dermdata.progress import Progress
 
 TASK = 16  # images
 BATCH = 2_000  # images: what a killed audit loses at most
-AHEAD = 4  # tasks waiting for each worker
+AHEAD, FAR_AHEAD = 4, 1_024  # tasks waiting for each thread, and for a cluster, however large it grows
 TASK_NAME = "look at images"
 T = TypeVar("T")
 R = TypeVar("R")
@@ -41,11 +38,6 @@ class Seen:
 
     look: Look
     sha256: str | None  # of the bytes that were read; None: they could not be
-
-
-def executor(jobs: int) -> Executor:
-    """Where the work on images runs: the one seam for other engines."""
-    return ThreadPoolExecutor(jobs)
 
 
 def looked_at(
@@ -92,9 +84,12 @@ def look_and_keep(
     progress: Progress,
 ) -> None:
     tasks = [[image.path for image in todo[at : at + TASK]] for at in range(0, len(todo), TASK)]
-    done = itertools.chain.from_iterable(in_order(pool, look_at, tasks, jobs * AHEAD))
+    far = isinstance(pool, Cluster)
+    done = itertools.chain.from_iterable(in_order(pool, look_at, tasks, FAR_AHEAD if far else jobs * AHEAD))
     try:
         for number, (image, seen) in enumerate(zip(todo, done, strict=True), 1):
+            if far:
+                require_agreement(image.path, seen)
             found[image.path] = seen
             if seen.sha256:
                 shelves[image.dataset].add({seen.sha256: seen.look})
@@ -115,6 +110,12 @@ def in_order(pool: Executor, work: Callable[[T], R], tasks: Iterable[T], ahead: 
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
+
+
+def require_agreement(path: Path, told: Seen) -> None:
+    """StorageError for a file that can be read here and could not by its worker: the data are not to blame."""
+    if told.sha256 is None and seen(path).sha256 is not None:
+        raise not_seen(f"{path}: {told.look.problem}", "for a worker, though it can be read here")
 
 
 def look_at(paths: Sequence[Path]) -> list[Seen]:

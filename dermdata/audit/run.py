@@ -11,9 +11,10 @@ import pyarrow as pa
 from dermdata.agreement import Judge
 from dermdata.audit import copies, coverage, files, people, pictures, stated
 from dermdata.audit.copies import Copies, Pictures
-from dermdata.audit.looking import Image, Seen, executor, looked_at
+from dermdata.audit.looking import Image, Seen, looked_at
 from dermdata.audit.seen import Shelf
 from dermdata.audit.subject import CheckSplit, Subject, names_of
+from dermdata.engine import Make, executor
 from dermdata.errors import UnknownName
 from dermdata.finding import Finding
 from dermdata.model import Dataset
@@ -46,6 +47,7 @@ class Wanted:
     near: bool = False
     codes: frozenset[str] = frozenset(CODES)
     jobs: int = 1
+    make: Make = executor  # who looks at images
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +101,7 @@ def subject_of(table: pa.Table, context: Context, wanted: Wanted, progress: Prog
         images = images_of(table, context)
         names = {image.dataset for image in images if image}
         shelves = {name: Shelf(context.kept.get(name), progress) for name in sorted(names)}
-        with executor(wanted.jobs) as pool:
+        with wanted.make(wanted.jobs) as pool:
             seen = looked_at(images, shelves, pool, wanted.jobs, progress)
             table = with_digests(table, seen)
             found = copies_of(table, images, seen, shelves, wanted, pool)

@@ -13,6 +13,7 @@ from dermdata import disk
 from dermdata.cli.complete import Targets
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import State, state_of
+from dermdata.cli.workers import EngineOption, workers
 from dermdata.errors import ProblemsFound, UsageError
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def audit(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Threads. [default: all cores]", show_default=False)
     ] = None,
+    engine: EngineOption = None,
     form: FormatOption = None,
 ) -> None:
     """Find broken images, duplicates, leaks, label conflicts and gaps; exit 1 on any finding of level error."""
@@ -72,8 +74,8 @@ def audit(
     for one in applied.findings:
         state.say(one.message)
     context = context_of(state, loaded, targets, applied.copies, changed=table is not rows)
-    wanted = room.Wanted(near=near, codes=codes, jobs=jobs or os.cpu_count() or 1)
-    with showing(state) as progress:
+    with workers(state, engine) as make, showing(state) as progress:
+        wanted = room.Wanted(near=near, codes=codes, jobs=jobs or os.cpu_count() or 1, make=make)
         found = [*room.audit(table, context, wanted, progress), *applied.findings]
     if report:
         from dermdata.cli.audit_page import write

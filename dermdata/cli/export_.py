@@ -2,8 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,10 +12,10 @@ from dermdata.cli.complete import TargetsOrCached
 from dermdata.cli.labelling import LABELS_HELP, STRICT_HELP, project
 from dermdata.cli.output import FormatOption, emit, size
 from dermdata.cli.state import State, state_of
+from dermdata.cli.workers import EngineOption, workers
 from dermdata.errors import UsageError
 
 if TYPE_CHECKING:
-    from dermdata.engine import Make
     from dermdata.export import Part, Written
 
 app = typer.Typer(add_completion=False)
@@ -27,7 +26,6 @@ JOBS_HELP = "Threads that read and scale images. [default: all cores]"
 SIZE_HELP = "Scale images down so that the longest side has PX pixels; smaller ones stay as they are."
 STRIP_HELP = "Images without EXIF, XMP, IPTC and comments; the pixels stay as they are."
 RIGHTS_HELP = "Only images whose licence allows passing them on; left-out.csv lists the others."
-ENGINE_HELP = "Work on images on a cluster: dask://HOST:PORT (docs/cluster.md)."
 COPY_HELP = "imagefolder, coco: files of its own instead of links to the cache."
 
 
@@ -59,7 +57,7 @@ def export(
     redistributable: Annotated[bool, typer.Option("--redistributable", help=RIGHTS_HELP)] = False,
     copy: Annotated[bool, typer.Option("--copy", help=COPY_HELP)] = False,
     jobs: Annotated[int | None, typer.Option(min=1, help=JOBS_HELP, show_default=False)] = None,
-    engine: Annotated[str | None, typer.Option(help=ENGINE_HELP, metavar="URL")] = None,
+    engine: EngineOption = None,
     excel_safe: Annotated[bool, typer.Option("--excel-safe", help=EXCEL_HELP)] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be written; change nothing.")
@@ -71,7 +69,6 @@ def export(
     from dermdata import places
     from dermdata.cli.progress import showing
     from dermdata.cli.target import cached, load
-    from dermdata.engine import executor as local
 
     state = state_of(ctx)
     room.format_named(name)  # a wrong name must not cost the reading of a large manifest
@@ -85,7 +82,7 @@ def export(
     entries = {one: state.catalog[one] for one in loaded.names if one in state.catalog}
     with ExitStack() as stack:
         bucket = stack.enter_context(places.bucket(base_of(out))) if places.is_remote(out) else None
-        make = stack.enter_context(workers(state, engine)) if engine and not dry_run else local
+        make = stack.enter_context(workers(state, None if dry_run else engine))
         progress = stack.enter_context(showing(state))
         job = room.Job(
             table=table, roots=loaded.roots, out=Path(out), bucket=bucket, make=make, embed=embed, split=split, size=pixels,
@@ -102,20 +99,6 @@ def export(
 def base_of(out: str) -> str:
     """The prefix that a file or a folder's files come under."""
     return out.rpartition("/")[0] if out.endswith(".parquet") else out
-
-
-@contextmanager
-def workers(state: State, url: str) -> Iterator["Make"]:
-    """A cluster's workers, and a word on how many there are."""
-    from dermdata import engine
-
-    with engine.opened(url) as found:
-        state.say(
-            f"{url}: {found.workers} workers"
-            if found.workers
-            else f"{url} has no workers yet: waiting for them"
-        )
-        yield found.make
 
 
 def all_of(state: State, names: list[str]) -> list[str]:

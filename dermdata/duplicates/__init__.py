@@ -3,6 +3,6 @@
 from dermdata.duplicates.alike import SURE, Alike, alike
 from dermdata.duplicates.join import RADIUS, near
 from dermdata.duplicates.pairs import Pair, Pairs
-from dermdata.duplicates.verify import ALIKE, verified
+from dermdata.duplicates.verify import ALIKE, Run, verified
 
-__all__ = ["ALIKE", "RADIUS", "SURE", "Alike", "Pair", "Pairs", "alike", "near", "verified"]
+__all__ = ["ALIKE", "RADIUS", "SURE", "Alike", "Pair", "Pairs", "Run", "alike", "near", "verified"]

@@ -34,26 +34,32 @@ Run = Callable[..., Iterable[Any]]  # `map`, or that of an executor
 
 
 def verified(
-    pairs: Pairs, read: Read, other: Read | None = None, *, alike: float = ALIKE, run: Run = map
+    pairs: Pairs,
+    read: Read,
+    other: Read | None = None,
+    *,
+    alike: float = ALIKE,
+    run: Run = map,
+    reading: Run | None = None,
 ) -> Pairs:
     """The pairs whose images correlate by at least `alike` (0-1) once aligned, with their likeness.
 
     `read` gives an image's raster, float32 [side, side] (`images.raster`), by the number that the pairs have;
     `other` those of the second set, where there are two. What they raise is passed on. `run` may be an
-    executor's `map`; of processes, `read` must be picklable.
+    executor's `map`, and `reading` another's, for `read` alone; of processes, `read` must be picklable.
     """
     likeness = np.empty(len(pairs), np.float32)
     for start in range(0, len(pairs), AT_A_TIME):
         some = pairs[start : start + AT_A_TIME]
-        likeness[start : start + AT_A_TIME] = _likenesses(some, read, other, run)
+        likeness[start : start + AT_A_TIME] = _likenesses(some, read, other, run, reading or run)
     return replace(pairs, likeness=likeness)[likeness >= alike]
 
 
-def _likenesses(pairs: Pairs, read: Read, other: Read | None, run: Run) -> list[float]:
+def _likenesses(pairs: Pairs, read: Read, other: Read | None, run: Run, reading: Run) -> list[float]:
     if other is None:
-        left = right = _rasters(np.concatenate([pairs.i, pairs.j]), read, run)
+        left = right = _rasters(np.concatenate([pairs.i, pairs.j]), read, reading)
     else:
-        left, right = _rasters(pairs.i, read, run), _rasters(pairs.j, other, run)
+        left, right = _rasters(pairs.i, read, reading), _rasters(pairs.j, other, reading)
     sides = [
         (left[i], turned_image(right[j], turn))
         for i, j, turn in zip(pairs.i.tolist(), pairs.j.tolist(), pairs.turn.tolist(), strict=True)

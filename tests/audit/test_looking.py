@@ -12,6 +12,8 @@ from dermdata.audit import looking
 from dermdata.audit.looking import Image, Seen, looked_at
 from dermdata.audit.seen import Shelf
 from dermdata.checksum import of_chunks
+from dermdata.engine import Cluster
+from dermdata.errors import StorageError
 from dermdata.progress import Silent
 from lesion_pictures import blurred_lesion, jpeg
 
@@ -169,3 +171,28 @@ def test_a_folder_that_was_removed_meanwhile_is_not_made_again(tmp_path: Path) -
     shelf.add({"x": looking.Look(problem="y")})
     shelf.tidy()
     assert not (tmp_path / "gone").exists()
+
+
+def test_a_worker_that_does_not_see_the_files_is_no_finding(
+    pictures: list[Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a cluster the data are not called broken where it is the worker's file system that lacks them."""
+    monkeypatch.setattr(looking, "look_at", blind)
+    with (
+        Cluster(ThreadPoolExecutor(1)) as far,
+        pytest.raises(StorageError, match=r"0\.jpg: the file is missing for a worker, though") as caught,
+    ):
+        looked_at(pictures, {"a": Shelf(None, Silent())}, far, 1, Silent())
+    assert "the same path" in str(caught.value.hint)
+
+
+def test_a_file_that_nobody_sees_is_one(pictures: list[Image], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "look_at", blind)
+    pictures[0].path.unlink()
+    with Cluster(ThreadPoolExecutor(1)) as far:
+        (found,) = looked_at(pictures[:1], {"a": Shelf(None, Silent())}, far, 1, Silent())
+    assert found == Seen(looking.Look(problem="the file is missing"), None)
+
+
+def blind(paths: list[Path]) -> list[Seen]:
+    return [Seen(looking.Look(problem="the file is missing"), None) for _ in paths]
