@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from dermdata.errors import BadTable, StorageError, UnknownName, UsageError
+from dermdata.layout import require_known_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -87,11 +88,19 @@ class Query:
             relation = quoted(f"rows of {name}")
             self._connection.register(f"rows of {name}", source)
         try:
+            if isinstance(source, Path):
+                self._require_known(source)
             easy = [view for view, meant in self._easy.items() if meant == [name]]
             for view in (name, *easy):
                 self._connection.execute(f"CREATE VIEW {quoted(view)} AS FROM {relation}")
         except duckdb.Error as error:
             raise BadTable(f"{source} cannot be read as a table: {first(str(error))}") from error
+
+    def _require_known(self, source: Path) -> None:
+        """BadTable for a manifest of a later dermdata; asked of the engine, for to import Arrow takes longer."""
+        said = "SELECT decode(value) FROM parquet_kv_metadata(?) WHERE key = 'dermdata.schema'::BLOB"
+        for (version,) in self._connection.execute(said, [str(source.absolute())]).fetchall():
+            require_known_schema(version, source)
 
     # ------------------------------------------------------------------ asking
 

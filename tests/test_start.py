@@ -17,16 +17,27 @@ main()
 """
 
 
-def test_a_command_that_reads_tables_does_without_pandas(tmp_path: Path) -> None:
-    """pyarrow would import it with its first array: twice the time of a small manifest's `stats`."""
+def modules_of(folder: Path, *words: str) -> set[str]:
+    """What a command of a process of its own, asked of a manifest of one row, has imported at its end."""
     rows = [{"dataset": "mine", "image_id": "1", "key": "mine/1", "diagnosis": "melanoma"}]
-    store.write(pa.Table.from_pylist(rows, schema=SCHEMA), tmp_path / "mine.parquet", {"dataset": "mine"})
-    words = ["--cache", str(tmp_path), "stats", "--format", "csv", str(tmp_path / "mine.parquet")]
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *words], capture_output=True, text=True, check=False
-    )
+    manifest = folder / "mine.parquet"
+    store.write(pa.Table.from_pylist(rows, schema=SCHEMA), manifest, {"dataset": "mine"})
+    line = [sys.executable, "-c", PROGRAM, "--cache", str(folder), *words, "--format", "csv", str(manifest)]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "melanoma" in done.stdout
-    loaded = set(done.stderr.split())
+    return set(done.stderr.split())
+
+
+def test_a_command_that_reads_tables_does_without_pandas(tmp_path: Path) -> None:
+    """pyarrow would import it with its first array: twice the time of a small manifest's `stats`."""
+    loaded = modules_of(tmp_path, "stats")
     assert {"pyarrow", "numpy"} <= loaded
     assert not {name for name in loaded if name.partition(".")[0] == "pandas"}
+
+
+def test_a_query_does_without_arrow(tmp_path: Path) -> None:
+    """The engine reads manifests itself; to import Arrow would double its time."""
+    loaded = modules_of(tmp_path, "query", "SELECT diagnosis FROM mine")
+    assert "duckdb" in loaded
+    assert not {"pyarrow", "numpy"} & loaded

@@ -86,9 +86,6 @@ def named(state: State, target: str) -> "tuple[str, Path | pa.Table]":
     """A target as a table and its name; a Parquet manifest stays on disk."""
     path = Path(target)
     if path.suffix == ".parquet" and path.is_file():
-        from dermdata.manifest import store
-
-        store.read(path, [])  # no column: whether it is a manifest of a version that is known
         return path.stem, path
     if target in state.catalog and manifest_of(state, target).exists():
         return state.catalog[target].name, manifest_of(state, target)

@@ -2,7 +2,6 @@
 
 import pyarrow as pa
 
-VERSION = "1"
 WORDS = pa.dictionary(pa.int32(), pa.string())
 TEXT = pa.string()
 GRADED = pa.list_(pa.struct([("concept", pa.string()), ("weight", pa.float32())]))

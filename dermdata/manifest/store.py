@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from dermdata import disk
 from dermdata.errors import BadTable
-from dermdata.manifest.schema import SCHEMA, VERSION
+from dermdata.layout import MANIFEST_SCHEMA, require_known_schema
+from dermdata.manifest.schema import SCHEMA
 
 if TYPE_CHECKING:
     from io import IOBase
@@ -67,7 +68,7 @@ def recoded(chunk: pa.DictionaryArray, words: pa.Array, kind: pa.DataType) -> pa
 
 def with_metadata(table: pa.Table, about: Mapping[str, str]) -> pa.Table:
     """The table with its own metadata and `about` on top, under `dermdata.…` keys."""
-    metadata = {**(table.schema.metadata or {}), b"dermdata.schema": VERSION.encode()}
+    metadata = {**(table.schema.metadata or {}), b"dermdata.schema": MANIFEST_SCHEMA.encode()}
     metadata |= {f"dermdata.{key}".encode(): value.encode() for key, value in about.items()}
     return table.replace_schema_metadata(metadata)
 
@@ -111,9 +112,7 @@ def known(schema: pa.Schema, columns: Sequence[str] | None, without: str | None)
 
 
 def check_version(schema: pa.Schema, path: Path | str) -> None:
-    version = metadata_of(schema).get("schema", VERSION)
-    if version.isdecimal() and int(version) > int(VERSION):
-        raise BadTable(f"{path} has manifest schema {version}, newer than {VERSION}", hint="update dermdata")
+    require_known_schema(metadata_of(schema).get("schema", MANIFEST_SCHEMA), path)
 
 
 def conform(table: pa.Table) -> pa.Table:
