@@ -125,6 +125,10 @@ def done_alike(wanted: Mapping[str, str], work: Callable[[], R]) -> R:
         return work()
     except StorageError as error:
         raise not_seen(error.message, f"(on {socket.gethostname()})") from error
+    except OSError as error:
+        if error.filename is None:  # not of the file system
+            raise
+        raise not_seen(f"{error.filename}: {error.strerror}", f"(on {socket.gethostname()})") from error
 
 
 def not_seen(what: str, where: str) -> StorageError:

@@ -20,6 +20,7 @@ from dermdata.engine import Cluster, done_alike, versions
 from dermdata.errors import CannotConnect, NetworkError, SizeMismatch, StorageError, UsageError
 from dermdata.export import Job, stream
 from dermdata.export.pixels import Recipe, Task, load
+from dermdata.images import pixel_digest, raster
 from export.samples import row, table
 from lesion_pictures import blurred_lesion, jpeg, turned_picture
 
@@ -146,6 +147,19 @@ def test_a_worker_that_does_not_see_the_files_says_where_it_is() -> None:
         pytest.raises(StorageError, match=r"no disk \(on .+\)") as caught,
     ):
         pool.submit(missing).result()
+    assert "the same path" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("read", [pixel_digest, raster])
+def test_it_says_so_also_where_the_picture_was_looked_at_before(
+    tmp_path: Path, read: Callable[[Path], object]
+) -> None:
+    """What a look found is on the shelf, but comparing pictures reads the files again."""
+    with (
+        Cluster(ThreadPoolExecutor(1)) as pool,
+        pytest.raises(StorageError, match=r"gone\.jpg: No such file.* \(on .+\)") as caught,
+    ):
+        pool.submit(read, tmp_path / "gone.jpg").result()
     assert "the same path" in str(caught.value.hint)
 
 

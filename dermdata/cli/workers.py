@@ -29,7 +29,7 @@ def workers(state: State, url: str | None) -> Iterator["Make"]:
         return
     with engine.opened(url) as found:
         state.say(
-            f"{url}: {found.workers} workers"
+            f"{url}: {found.workers} worker{'s' * (found.workers != 1)}"
             if found.workers
             else f"{url} has no workers yet: waiting for them"
         )
