@@ -87,9 +87,9 @@ class Query:
         else:
             relation = quoted(f"rows of {name}")
             self._connection.register(f"rows of {name}", source)
+        if isinstance(source, Path):
+            self._require_known(source)
         try:
-            if isinstance(source, Path):
-                self._require_known(source)
             easy = [view for view, meant in self._easy.items() if meant == [name]]
             for view in (name, *easy):
                 self._connection.execute(f"CREATE VIEW {quoted(view)} AS FROM {relation}")
@@ -99,7 +99,11 @@ class Query:
     def _require_known(self, source: Path) -> None:
         """BadTable for a manifest of a later dermdata; asked of the engine, for to import Arrow takes longer."""
         said = "SELECT decode(value) FROM parquet_kv_metadata(?) WHERE key = 'dermdata.schema'::BLOB"
-        for (version,) in self._connection.execute(said, [str(source.absolute())]).fetchall():
+        try:
+            found = self._connection.execute(said, [str(source.absolute())]).fetchall()
+        except duckdb.Error as error:
+            raise BadTable(f"{source} is not a Parquet manifest: {first(str(error))}") from error
+        for (version,) in found:
             require_known_schema(version, source)
 
     # ------------------------------------------------------------------ asking
