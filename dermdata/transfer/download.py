@@ -189,6 +189,7 @@ class Download:
     # ------------------------------------------------------------------ the end
 
     def _finish(self, url: str, part: Partial) -> Received:
+        self._tell(part)  # what another stream brought last
         if self.request.size is not None and part.have != self.request.size:
             raise Trouble(replies.wrong_size(shown(url), part.have, self.request.size), Then.FRESH)
         if self.request.checksum:
@@ -217,9 +218,10 @@ class Download:
         self._tell(part)
 
     def _tell(self, part: Partial) -> None:
-        if part.have != self._shown:
-            self.progress(part.have - self._shown)
-            self._shown = part.have
+        have = part.have  # once: other streams add to it meanwhile
+        if have != self._shown:
+            self.progress(have - self._shown)
+            self._shown = have
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from dermdata.model import Request
 from dermdata.transfer import Network, Transfer, crew, shares
 from dermdata.transfer.download import key_of
 from dermdata.transfer.follow import INLINE, Follower
+from dermdata.transfer.download import Download
 from dermdata.transfer.growth import Growth
 from dermdata.transfer.hosts import Busy, Hosts
 from dermdata.transfer.journal import Story
@@ -356,3 +357,24 @@ def test_a_spare_connection_is_one_that_nobody_wants() -> None:
     hosts.pause("a", 60)
     with pytest.raises(Busy), hosts.spare_turn("a"):
         pass
+
+
+class Growing:
+    """A partial file to which another stream adds bytes at every look."""
+
+    size = 0
+
+    @property
+    def have(self) -> int:
+        self.size += 1000
+        return self.size
+
+
+def test_no_byte_of_another_stream_is_left_untold() -> None:
+    """What comes between two looks is told with the next: the deltas add up to the file."""
+    told: list[int] = []
+    nothing: Any = None
+    download, part = Download(nothing, nothing, nothing, nothing, told.append), Growing()
+    for _ in range(3):
+        download._tell(part)  # type: ignore[arg-type]
+    assert sum(told) == part.size
