@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 from dermdata.errors import ChecksumMismatch, StorageError
 from dermdata.model import Request
 from dermdata.transfer import Network, Transfer, crew, shares
-from dermdata.transfer.download import key_of
+from dermdata.transfer.download import Download, key_of
 from dermdata.transfer.follow import INLINE, Follower
-from dermdata.transfer.download import Download
 from dermdata.transfer.growth import Growth
 from dermdata.transfer.hosts import Busy, Hosts
 from dermdata.transfer.journal import Story
