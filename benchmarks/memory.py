@@ -56,7 +56,7 @@ ROW_ALLOWANCES = (
     Allowance("export csv", ROW, "the row; text is made in pieces", TWICE),
     Allowance("export parquet", ROW, "the row, its words no longer as numbers", TWICE),
 )
-# Kept bytes would show: an image has 1,572 of them here, and a real one a hundred times that.
+# An image has 1,572 bytes here, so that kept ones cannot be told from rows: whole_way.py and export.py have large ones.
 IMAGE = (
     1_500  # bytes: a row, once more while it is put in order, and its path, name and digest as Python's text
 )
