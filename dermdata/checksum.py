@@ -78,7 +78,8 @@ def of_file(path: Path, *checksums: str | None) -> Hasher:
     hasher = Hasher(*checksums)
     with path.open("rb", buffering=0) as file:
         # no more is asked for than is there: a block for each of 10,000 small files costs more than hashing them
-        room = min(CHUNK, os.fstat(file.fileno()).st_size + 1)
+        size = os.fstat(file.fileno()).st_size
+        room = min(CHUNK, size + 1) if size else CHUNK  # some file systems tell no size
         while chunk := file.read(room):
             hasher.update(chunk)
     return hasher

@@ -1,4 +1,4 @@
-"""Where things lie in a cache folder, and in which version; light enough for `dermdata list` to ask.
+"""Where things lie in a cache folder; light enough for `dermdata list` to ask.
 
 <root>/datasets/<name>/<version>/manifest.parquet
 """
@@ -6,10 +6,6 @@
 import os
 from glob import iglob
 from pathlib import Path
-
-from dermdata.errors import BadTable
-
-MANIFEST_SCHEMA = "1"
 
 
 def cached_names(root: "os.PathLike[str]") -> set[str]:
@@ -31,11 +27,3 @@ def version_slug(version: str | None) -> str:
     """A folder name for a publisher's version."""
     kept = "".join(char if char.isalnum() or char in ".-_" else "_" for char in version or "")
     return kept.lstrip(".") or "unversioned"
-
-
-def require_known_schema(version: str, manifest: Path | str) -> None:
-    """BadTable for a manifest of a later dermdata: its columns may mean something else."""
-    if version.isdecimal() and int(version) > int(MANIFEST_SCHEMA):
-        raise BadTable(
-            f"{manifest} has manifest schema {version}, newer than {MANIFEST_SCHEMA}", hint="update dermdata"
-        )

@@ -176,7 +176,8 @@ def store_of(url: str) -> Any:
     scheme = urlsplit(url).scheme
     if not url.split("/")[2]:
         raise UsageError(f"{url} names no bucket", hint=f"{scheme}://BUCKET/PREFIX")
-    logging.getLogger("gcsfs").addHandler(logging.NullHandler())  # its tracebacks, before our words
+    if not (log := logging.getLogger("gcsfs")).handlers:
+        log.addHandler(logging.NullHandler())  # its tracebacks, before our words
     try:
         import fsspec
 

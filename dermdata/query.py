@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from dermdata import schema_version
 from dermdata.errors import BadTable, StorageError, UnknownName, UsageError
-from dermdata.layout import require_known_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -104,7 +104,7 @@ class Query:
         except duckdb.Error as error:
             raise BadTable(f"{source} is not a Parquet manifest: {first(str(error))}") from error
         for (version,) in found:
-            require_known_schema(version, source)
+            schema_version.require_known(version, source)
 
     # ------------------------------------------------------------------ asking
 

@@ -86,6 +86,11 @@ def masks(numbers: Iterable[int]) -> bytes:
     return zipped({f"{name_of(number)}_mask.png": picture(number % 3, "png") for number in numbers})
 
 
+def pictures_in(folder: Path) -> set[str]:
+    """The names, without ending, of the images below a folder."""
+    return {path.stem for path in folder.rglob("*.jpg")}
+
+
 @dataclass
 class Ours:
     """The dataset's files on the server, the options that lead there, and what was asked."""

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from madeup import WORDS, Made, names, put_entry, table, zipped
+from madeup import COMMENT, WORDS, Made, names, own, put_entry, table, zipped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -159,7 +159,7 @@ def dataset(folder: Path, count: int) -> Made:
 
 
 def pictures() -> Iterator[bytes]:
-    """JPEGs without end, about one and a half kilobytes each."""
+    """JPEGs without end, of few pixels and about twenty kilobytes each."""
     import numpy as np
     from PIL import Image
 
@@ -168,7 +168,7 @@ def pictures() -> Iterator[bytes]:
         patches = Image.fromarray(rng.integers(0, 256, (*PATCHES[::-1], 3), np.uint8))
         buffer = io.BytesIO()
         patches.resize(SIDE, Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=90)
-        yield buffer.getvalue()
+        yield own(buffer.getvalue(), rng.bytes(COMMENT))
 
 
 def image_bytes() -> float:

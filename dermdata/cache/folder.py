@@ -128,7 +128,10 @@ class Folder:
             maker = TEMPORARY.fullmatch(path.name)
             if maker and maker["host"] == machine() and not alive(int(maker["pid"])):
                 with disk.storage_errors(path):
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+                    if path.is_dir():
+                        shutil.rmtree(path)
+                    else:
+                        path.unlink(missing_ok=True)  # another process may sweep too
 
     def write_contents(self, contents: Iterable[Content]) -> str:
         """Write the list, by path; its SHA-256."""

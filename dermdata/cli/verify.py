@@ -170,7 +170,7 @@ def way_out(wrong: list["Finding"]) -> str:
     lost = [one.dataset for one in wrong if one.path == "receipt.json"]
     if lost:
         return f"`dermdata fetch {' '.join(lost)} --force` builds anew what has no sound receipt"
-    return "`dermdata verify --repair` fetches just those again"
+    return extra_hint(wrong) or "`dermdata verify --repair` fetches just those again"
 
 
 def extra_hint(left: list["Finding"]) -> str | None:

@@ -48,9 +48,8 @@ class Ask:
     where: str | None
     limit: int | None
     choose: Callable[[pa.Table], pa.Table]
-    of_lock: bool = (
-        False  # of half of the rows on all come, none is no error, no archive is too large to come whole
-    )
+    # a lock's: of half of the rows on all come, none is no error, no archive is too large to come whole
+    of_lock: bool = False
 
     def takes_all(self, rows: int, of: int, wants: Wants) -> bool:
         """Whether so many rows mean the whole dataset; of tables alone there is no more than what is here."""
@@ -203,9 +202,7 @@ def ids_of(scene: Scene, source: Source) -> pa.Array:
     """The image ids of one table."""
     library, dataset = scene.workshop.library, scene.dataset
     words = (library.crosswalk(dataset), library.vocabulary, library.body_sites)
-    maker = Maker(dataset, source, ImageIndex(()), *words, Report())
-    maker.identity()
-    return maker.columns["image_id"]
+    return Maker(dataset, source, ImageIndex(()), *words, Report()).ids()
 
 
 def wanted(scene: Scene, sources: Sequence[Source], rows: pa.ChunkedArray) -> tuple[Content, ...]:

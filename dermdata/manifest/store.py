@@ -9,9 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from dermdata import disk
+from dermdata import disk, schema_version
 from dermdata.errors import BadTable
-from dermdata.layout import MANIFEST_SCHEMA, require_known_schema
 from dermdata.manifest.schema import SCHEMA
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def recoded(chunk: pa.DictionaryArray, words: pa.Array, kind: pa.DataType) -> pa
 
 def with_metadata(table: pa.Table, about: Mapping[str, str]) -> pa.Table:
     """The table with its own metadata and `about` on top, under `dermdata.…` keys."""
-    metadata = {**(table.schema.metadata or {}), b"dermdata.schema": MANIFEST_SCHEMA.encode()}
+    metadata = {**(table.schema.metadata or {}), b"dermdata.schema": schema_version.CURRENT.encode()}
     metadata |= {f"dermdata.{key}".encode(): value.encode() for key, value in about.items()}
     return table.replace_schema_metadata(metadata)
 
@@ -112,7 +111,7 @@ def known(schema: pa.Schema, columns: Sequence[str] | None, without: str | None)
 
 
 def check_version(schema: pa.Schema, path: Path | str) -> None:
-    require_known_schema(metadata_of(schema).get("schema", MANIFEST_SCHEMA), path)
+    schema_version.require_known(metadata_of(schema).get("schema", schema_version.CURRENT), path)
 
 
 def conform(table: pa.Table) -> pa.Table:

@@ -11,33 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from archive_builders import Raw, raw_tar, raw_zip, tar_member
-from made_up_dataset import HOST, ROWS, TABLE, Ours, images, label_of, name_of, picture, rows
+from made_up_dataset import HOST, ROWS, TABLE, Ours, images, label_of, name_of, picture, pictures_in, rows
 from servers import Site
 
+pytestmark = pytest.mark.usefixtures("small_catalog")
 DF = "diagnosis = 'dermatofibroma'"
 DIRECTORY = 3  # questions: how large it is, its last bytes, its first byte
 CHOSEN = [name_of(number) for number in range(ROWS) if label_of(number) == "df"]
-
-
-@pytest.fixture(autouse=True)
-def small_catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bundled vocabulary without the bundled datasets: to compile a hundred of them takes half a test's time."""
-    import dermdata.catalog
-
-    bundled = dermdata.catalog.bundled() / "vocabulary"
-    (tmp_path / "bundled" / "datasets").mkdir(parents=True)
-    (tmp_path / "bundled" / "vocabulary").symlink_to(bundled)
-    monkeypatch.setattr(dermdata.catalog, "bundled", lambda: tmp_path / "bundled")
-
-
-@pytest.fixture
-def ours(tmp_path: Path, site: Site) -> Ours:
-    return Ours(tmp_path, site).usual()
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "cache" / "datasets" / "ours" / "unversioned"
 
 
 def table(folder: Path) -> list[dict[str, Any]]:
@@ -47,10 +27,6 @@ def table(folder: Path) -> list[dict[str, Any]]:
 
 def ids(folder: Path) -> list[str]:
     return [row["image_id"] for row in table(folder)]
-
-
-def pictures(folder: Path) -> set[str]:
-    return {path.stem for path in folder.rglob("*.jpg")}
 
 
 # ------------------------------------------------------------------ what it brings
@@ -67,7 +43,7 @@ def test_only_the_chosen_rows_images_and_masks_come(cli: Callable, ours: Ours, f
     assert all(
         (folder / row["path"]).is_file() and (folder / row["mask_path"]).is_file() for row in table(folder)
     )
-    assert pictures(folder) == set(CHOSEN)
+    assert pictures_in(folder) == set(CHOSEN)
     assert cli(*ours.options, "verify").code == 0
     [row] = list(csv.DictReader(io.StringIO(cli("cache", "list", "--format", "csv").out)))
     assert (row["images"], row["complete"]) == ("2", "false")
@@ -103,7 +79,7 @@ def test_masks_alone_of_chosen_rows(cli: Callable, ours: Ours, folder: Path) -> 
     """`--only masks --where`: no image comes."""
     cli(*ours.options, "fetch", "ours", "--only", "masks", "--where", DF)
     assert {path.stem for path in folder.rglob("*_mask.png")} == {f"{name}_mask" for name in CHOSEN}
-    assert not pictures(folder)
+    assert not pictures_in(folder)
 
 
 def test_only_metadata_first(cli: Callable, ours: Ours, folder: Path) -> None:
@@ -264,7 +240,7 @@ def test_a_large_archive_is_not_taken_whole_unasked(
     answer = cli(*ours.options, "fetch", "ours", "--where", DF)
     assert answer.code == 3
     assert "hint: without --where and --limit" in answer.err
-    assert not pictures(folder)
+    assert not pictures_in(folder)
 
 
 def test_a_broken_member_gets_no_name(cli: Callable, ours: Ours, folder: Path) -> None:
@@ -276,7 +252,7 @@ def test_a_broken_member_gets_no_name(cli: Callable, ours: Ours, folder: Path) -
     assert answer.code == 4
     assert "IM_0003.jpg" in answer.err
     assert "CRC" in answer.err
-    assert "IM_0003" not in pictures(folder)
+    assert "IM_0003" not in pictures_in(folder)
     ours.put("a.zip", "images", good, 'unpack = "zip"')
     assert cli(*ours.options, "fetch", "ours", "--where", "image_id in ('IM_0003', 'IM_0010')").code == 0
     assert (folder / "images/a/IM_0003.jpg").read_bytes() == picture(3)
@@ -313,7 +289,7 @@ def test_an_archive_that_changes_meanwhile_is_refused(cli: Callable, ours: Ours,
     ours.before_each(change)
     answer = cli(*ours.options, "fetch", "ours", "--where", "image_id = 'IM_0016'")
     assert answer.code == 4
-    assert not pictures(folder)
+    assert not pictures_in(folder)
 
 
 def test_another_size_than_the_catalogs_is_refused(cli: Callable, ours: Ours, folder: Path) -> None:
@@ -337,7 +313,7 @@ def test_a_directory_whose_sizes_lie_is_refused(cli: Callable, ours: Ours, folde
     answer = cli(*ours.options, "fetch", "ours", "--where", "image_id = 'IM_0003'")
     assert answer.code == 4
     assert "IM_0003.jpg" in answer.err
-    assert not pictures(folder)
+    assert not pictures_in(folder)
 
 
 def test_a_run_that_was_cut_goes_on(
@@ -359,7 +335,7 @@ def test_a_run_that_was_cut_goes_on(
     monkeypatch.setattr(reach, "STREAMS", 1)
     assert cli(*ours.options, "fetch", "ours", "--where", condition).code == 130
     monkeypatch.undo()
-    assert len(pictures(folder)) == 1
+    assert len(pictures_in(folder)) == 1
     (folder / "images/a/IM_0016.jpg").write_bytes(bytes(len(picture(16))))
     ours.asked()
     assert cli(*ours.options, "fetch", "ours", "--where", condition).code == 0
@@ -401,7 +377,7 @@ def test_rows_that_only_the_archives_directory_knows(
     assert answer.code == 0, answer.err
     assert "2 of 40 rows" in answer.err
     assert ids(folder) == CHOSEN
-    assert pictures(folder) == set(CHOSEN)
+    assert pictures_in(folder) == set(CHOSEN)
 
 
 def test_images_with_addresses_of_their_own(cli: Callable, tmp_path: Path, site: Site, folder: Path) -> None:

@@ -9,28 +9,12 @@ import pytest
 
 from archive_builders import zipped
 from conftest import Answer
-from made_up_dataset import HOST, Ours, name_of, picture, rows
-from servers import Site
+from made_up_dataset import HOST, Ours, name_of, picture, pictures_in, rows
 
+pytestmark = pytest.mark.usefixtures("small_catalog")
 CLI = Callable[..., Answer]
 CHOSEN = [name_of(number) for number in (3, 8, 32)]
 WHERE = "image_id in ('IM_0003', 'IM_0008', 'IM_0032')"
-
-
-@pytest.fixture(autouse=True)
-def small_catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bundled vocabulary without the bundled datasets: to compile a hundred of them takes half a test's time."""
-    import dermdata.catalog
-
-    bundled = dermdata.catalog.bundled() / "vocabulary"
-    (tmp_path / "bundled" / "datasets").mkdir(parents=True)
-    (tmp_path / "bundled" / "vocabulary").symlink_to(bundled)
-    monkeypatch.setattr(dermdata.catalog, "bundled", lambda: tmp_path / "bundled")
-
-
-@pytest.fixture
-def ours(tmp_path: Path, site: Site) -> Ours:
-    return Ours(tmp_path, site).usual()
 
 
 @pytest.fixture
@@ -49,15 +33,6 @@ def lock_of(cli: CLI, ours: Ours, tmp_path: Path) -> Callable[[str], Path]:
     return made
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "cache" / "datasets" / "ours" / "unversioned"
-
-
-def pictures(folder: Path) -> set[str]:
-    return {path.stem for path in folder.rglob("*.jpg")}
-
-
 def part_in(folder: Path) -> dict[str, Any]:
     part: dict[str, Any] = json.loads((folder / "receipt.json").read_text())["part"]
     return part
@@ -72,7 +47,7 @@ def test_only_the_locked_rows_images_come(
     assert answer.code == 0, answer.err
     assert "ours: only 3 of 40 images are in the lock" in answer.err
     assert "not those it was locked with" not in answer.err
-    assert pictures(folder) == set(CHOSEN)
+    assert pictures_in(folder) == set(CHOSEN)
     assert (tmp_path / "again.parquet").read_bytes() == (tmp_path / "cohort.parquet").read_bytes()
     assert all(span for address, span in ours.asked() if address.endswith(".zip"))
     assert (part_in(folder)["rows"], part_in(folder)["of"]) == (CHOSEN, 40)
@@ -107,7 +82,7 @@ def test_earlier_parts_are_added_to(cli: CLI, ours: Ours, lock_of: Callable[...,
     lock = lock_of(WHERE)
     cli(*ours.options, "fetch", "ours", "--limit", "5")
     assert cli(*ours.options, "sync", lock).code == 0
-    assert pictures(folder) == {*CHOSEN, *map(name_of, range(5))}
+    assert pictures_in(folder) == {*CHOSEN, *map(name_of, range(5))}
 
 
 @pytest.mark.parametrize("first", [[], ["--limit", "3"]])
@@ -121,7 +96,7 @@ def test_half_of_the_dataset_is_fetched_whole(
     answer = cli(*ours.options, "sync", lock)
     assert answer.code == 0, answer.err
     assert "half of its rows or more are in the lock" in answer.err
-    assert len(pictures(folder)) == 40
+    assert len(pictures_in(folder)) == 40
     assert part_in(folder) is None
 
 
@@ -170,7 +145,7 @@ def test_rows_without_images_add_no_image(
     assert cli(*ours.options, "sync", lock).code == 0
     assert not ours.asked(".zip")
     assert len(part_in(folder)["rows"]) == 35
-    assert len(pictures(folder)) == 5
+    assert len(pictures_in(folder)) == 5
 
 
 def test_a_failure_midway_is_made_good_by_the_same_command(
@@ -181,7 +156,7 @@ def test_a_failure_midway_is_made_good_by_the_same_command(
     ours.site.put(f"{HOST}b.zip", b"an error page")
     assert cli(*options, "sync", lock).code in (3, 4)
     assert cli(*ours.options, "sync", lock).code == 0
-    assert pictures(folder) == set(CHOSEN)
+    assert pictures_in(folder) == set(CHOSEN)
 
 
 @pytest.mark.parametrize(
@@ -215,5 +190,5 @@ def test_an_image_that_was_deleted_comes_again(
     (folder / "images/a/IM_0003.jpg").unlink()
     ours.asked()
     assert cli(*ours.options, "sync", lock).code == 0
-    assert pictures(folder) == set(CHOSEN)
+    assert pictures_in(folder) == set(CHOSEN)
     assert all(span for _, span in ours.asked())
