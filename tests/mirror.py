@@ -3,14 +3,17 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 from conftest import SHARED
 
+OURS, QUESTIONS = "quiet?", 100  # the user agent of our own questions, and how often one is asked at most
 TOOL = SHARED / "tools" / "mkmirror" / "mkmirror.py"
 
 
@@ -29,7 +32,39 @@ class Mirror:
         return ["--catalog", str(self.root / "overlay"), "--rewrite", rewrite]
 
     def requests(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        """All that were asked so far, oldest first.
+
+        The server notes a request after its answer is out, so a client may read the log too early. Quiet means:
+        between two questions of our own, each noted before the next is asked, nobody else's was noted.
+        """
+        noted = self.others()
+        for _ in range(QUESTIONS):
+            self.ask()
+            before, noted = noted, self.others()
+            if len(before) == len(noted):
+                return noted
+        raise AssertionError("the mirror is never quiet")
+
+    def others(self) -> list[dict[str, Any]]:
+        return [one for one in self.noted() if one["user_agent"] != OURS]
+
+    def noted(self) -> list[dict[str, Any]]:
+        """The whole lines of the log."""
+        lines = self.log.read_text().splitlines(keepends=True) if self.log.exists() else []
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def ask(self) -> None:
+        """Ask for nothing that matters over a connection of its own; back when that is noted, and a little later."""
+        before = len(self.noted()) - len(self.others())
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection.request("GET", "/quiet", headers={"User-Agent": OURS})
+        connection.getresponse().read()
+        connection.close()
+        until = time.monotonic() + 30
+        while len(self.noted()) - len(self.others()) == before:
+            assert time.monotonic() < until, "the mirror does not note what it is asked"
+            time.sleep(0.005)
+        time.sleep(0.02)
 
 
 @contextmanager

@@ -15,7 +15,6 @@ class Site:
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.requests: list[tuple[str, str | None]] = []  # (address, Range)
-        self.sent = 0  # body bytes
         site = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -59,7 +58,6 @@ class Site:
         request.send_header("Content-Length", str(end - start))
         request.end_headers()
         request.wfile.write(data[start:end])
-        self.sent += end - start
 
     def __enter__(self) -> "Site":
         self.thread.start()
