@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dermdata.cli.complete import TargetsOrCached
-from dermdata.cli.labelling import LABELS_HELP, STRICT_HELP, project
+from dermdata.cli.labelling import ADDED, LABELS_HELP, STRICT_HELP, project
+from dermdata.cli.labelling import NEEDED as PROJECTED
 from dermdata.cli.output import FormatOption, emit, size
 from dermdata.cli.state import State, state_of
 from dermdata.cli.workers import EngineOption, workers
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False)
 FORMATS_HELP = "parquet, csv, jsonl, imagefolder, webdataset, huggingface, coco or croissant"
+# what formats without images decide by: which rows, which file name, what may be passed on
+HELD = ("dataset", "key", "image_id", "license", "diagnosis", "split", "split_official")
 PLAN_KEYS = ("path", "rows", "size_bytes", "there")
 EXCEL_HELP = "CSV: a ' before cells that a spreadsheet would take for a formula."
 JOBS_HELP = "Threads that read and scale images. [default: all cores]"
@@ -68,7 +71,7 @@ def export(
     from dermdata import export as room
     from dermdata import places
     from dermdata.cli.progress import showing
-    from dermdata.cli.target import cached, load
+    from dermdata.cli.target import cached, load, load_lean
 
     state = state_of(ctx)
     room.format_named(name)  # a wrong name must not cost the reading of a large manifest
@@ -77,7 +80,9 @@ def export(
     if out == "-":
         raise UsageError("export writes files, not a stream", hint="give -o FILE or a folder")
     names = targets or all_of(state, cached(state))
-    loaded = load(state, names)
+    held = (*HELD, *ADDED, *(PROJECTED if labels else ()))
+    lean = name in ("csv", "jsonl") or (name == "parquet" and not embed)
+    loaded = load_lean(state, names, lambda _: held) if lean else load(state, names)
     table = project(state, loaded.table, labels, strict=strict) if labels else loaded.table
     entries = {one: state.catalog[one] for one in loaded.names if one in state.catalog}
     with ExitStack() as stack:
@@ -85,7 +90,8 @@ def export(
         make = stack.enter_context(workers(state, None if dry_run else engine))
         progress = stack.enter_context(showing(state))
         job = room.Job(
-            table=table, roots=loaded.roots, out=Path(out), bucket=bucket, make=make, embed=embed, split=split, size=pixels,
+            table=table, rest=loaded.rest, roots=loaded.roots, out=Path(out), bucket=bucket, make=make,
+            embed=embed, split=split, size=pixels,
             strip=strip_exif, redistributable=redistributable, copy=copy, jobs=jobs or os.cpu_count() or 1,
             excel_safe=excel_safe, entries=entries, progress=progress,
         )  # fmt: skip

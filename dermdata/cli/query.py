@@ -32,7 +32,7 @@ def query(
 
     state = state_of(ctx)
     if out:
-        from dermdata.cli.target import require_out
+        from dermdata.cli.out import require_out
 
         require_out(out)
     if sql == "-" and "-" in (targets or ()):
@@ -42,10 +42,11 @@ def query(
     with Query(sources, state.cache.root / ".query") as asked:
         try:
             if out:
-                from dermdata.cli.target import write_manifest
+                from dermdata.cli.out import write_manifest
+                from dermdata.manifest.rest import Rows
 
                 answer = asked.table(text)
-                write_manifest(answer, out, {})
+                write_manifest(Rows(answer), out, {})
                 if out != "-":
                     state.say(f"{answer.num_rows:,} rows written to {out}")
             else:

@@ -6,6 +6,7 @@ import typer
 
 from dermdata.cli.complete import Targets, dataset_names
 from dermdata.cli.labelling import (
+    ADDED,
     LABELS_HELP,
     STRICT_HELP,
     check_strict,
@@ -16,10 +17,13 @@ from dermdata.cli.labelling import (
     tell_unexpressed,
     words_of,
 )
+from dermdata.cli.labelling import NEEDED as PROJECTED
 from dermdata.cli.output import FormatOption, emit, visible
 from dermdata.cli.state import State, state_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dermdata.cli.target import Loaded
     from dermdata.select import Selection
 
@@ -32,6 +36,7 @@ KEYS: dict[Shown, tuple[str, ...]] = {
     "conflicts": ("level", "code", "dataset", "keys", "message", "evidence"),
     "unexpressed": ("dataset", "label_raw", "diagnosis", "reason", "images"),
 }
+USED = ("dataset", "image_id", "key", "isic_id", "patient_id", "lesion_id")  # in each selection
 TOLD = 8  # contradicting images that are told one by one
 
 
@@ -88,14 +93,23 @@ def select(
     form: FormatOption = None,
 ) -> None:
     """Join datasets, filter them by any column or concept, fold doubles, and write one manifest."""
-    from dermdata.cli.target import command_line, keep, load, near_of, require_out
-    from dermdata.select import NEEDED, Wanted
+    from dermdata.cli.out import command_line, keep, require_out
+    from dermdata.cli.target import load, load_lean, near_of
+    from dermdata.select import NEEDED, Wanted, columns_of
     from dermdata.select import select as selected
 
     state = state_of(ctx)
     check_strict(labels, strict=strict)
     require_out(out)
-    loaded = load(state, targets)
+
+    def columns(names: "Sequence[str]") -> "Sequence[str]":
+        if dedupe != "none":
+            return names  # which row says more, and what its ids are, is a matter of all columns
+        known = (*names, *ADDED, *NEEDED)
+        asked = columns_of(where, known, state.library.vocabulary) if where else ()
+        return (*USED, *PROJECTED, *ADDED, *KEYS[show], *(NEEDED if refine else ()), *asked)
+
+    loaded = load_lean(state, targets, columns)
     wanted = Wanted(
         where=where,
         space=space_of(state, labels) if labels else None,
@@ -119,7 +133,7 @@ def select(
             "where": where, "labels": labels, "refine": refine and ",".join(names_of(refine)),
             "dedupe": wanted.dedupe, "sample": sample, "per-class": per_class, "seed": sample and seed,
         }  # fmt: skip
-        keep(state, done.table, out, command_line("select", targets, asked))
+        keep(state, loaded.rows(done.table), out, command_line("select", targets, asked))
     else:
         state.say("nothing written" if dry_run else "nothing written; add -o FILE to keep the selection")
 
@@ -180,6 +194,6 @@ def summary(table: Any, loaded: "Loaded") -> list[dict[str, Any]]:
     from dermdata.stats import tabulate
 
     left = {row["dataset"]: row for row in tabulate(table, ["dataset"])} if table.num_rows else {}
-    given = {row["dataset"]: row["images"] for row in tabulate(loaded.table, ["dataset"])}
+    given = {row["dataset"]: row["images"] for row in tabulate(loaded.table.select(["dataset"]), ["dataset"])}
     nothing = {"images": 0, "patients": None, "lesions": None}
     return [{**nothing, **left.get(name, {}), "dataset": name, "given": given[name]} for name in given]

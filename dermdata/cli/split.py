@@ -6,12 +6,14 @@ from typing import Annotated, Literal
 import typer
 
 from dermdata.cli.complete import dataset_names
-from dermdata.cli.labelling import LABELS_HELP, STRICT_HELP, check_strict, project
+from dermdata.cli.labelling import ADDED, LABELS_HELP, STRICT_HELP, check_strict, project
+from dermdata.cli.labelling import NEEDED as PROJECTED
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import state_of
 from dermdata.errors import UsageError
 
 app = typer.Typer(add_completion=False)
+PICTURES = ("path", "sha256", "phash")  # by which near duplicates are told
 KEYS = ("part", "images", "groups", "patients", "lesions", "share")
 
 
@@ -84,8 +86,9 @@ def split(
     form: FormatOption = None,
 ) -> None:
     """Split by patient or lesion, stratified, seeded; no group is ever in two parts."""
-    from dermdata.cli.target import command_line, keep, load, require_out
-    from dermdata.split import parse_ratios, split
+    from dermdata.cli.out import command_line, keep, require_out
+    from dermdata.cli.target import load_lean
+    from dermdata.split import WRITTEN, parse_ratios, split
 
     state = state_of(ctx)
     exclude(ratios=ratios, folds=folds, check=check, labels=labels, target=target)
@@ -98,10 +101,11 @@ def split(
     from dermdata.cli.split_check import near_duplicates
 
     require_out(out)
-    loaded = load(state, targets)
+    stratify = stratify if stratify is not None else mirrored(labels)
+    wanted = (*WRITTEN, *ADDED, *(PROJECTED if labels else ()), *(PICTURES if near else ()))
+    loaded = load_lean(state, targets, lambda _: wanted)
     table, alike = loaded.table, near_duplicates(state, loaded) if near else None
     table = project(state, table, labels, strict=strict) if labels else table
-    stratify = stratify if stratify is not None else mirrored(labels)
     result = split(
         table,
         by=by,
@@ -112,6 +116,7 @@ def split(
         stable=stable,
         seed=seed,
         near=alike,
+        rest=loaded.rest,
     )
     for line in (result.grouping.why, *result.notes):
         state.say(line)
@@ -132,7 +137,9 @@ def split(
             "stable": stable, "near": near, "seed": seed,
         }  # fmt: skip
         balance = json.dumps([vars(part) for part in result.balance], ensure_ascii=False)
-        keep(state, result.table, out, command_line("split", targets, asked), {"balance": balance})
+        keep(
+            state, loaded.rows(result.table), out, command_line("split", targets, asked), {"balance": balance}
+        )
     elif not dry_run:
         state.say("nothing written; add -o FILE to keep the split")
 

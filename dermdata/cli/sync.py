@@ -40,7 +40,7 @@ def sync(
     if not file.exists() or file.is_dir():
         raise UsageError(f"no lock file at {file}", hint="`dermdata lock TARGET -o FILE` makes one")
     if out:
-        from dermdata.cli.target import require_out
+        from dermdata.cli.out import require_out
 
         require_out(out)
     with disk.storage_errors(file):
@@ -59,9 +59,10 @@ def sync(
         raise CohortDiffers(told(lock, differences), hint="nothing is written; the rows are listed above")
     state.say(f"{table.num_rows:,} rows, each as it was locked")
     if out:
-        from dermdata.cli.target import write_manifest
+        from dermdata.cli.out import write_manifest
+        from dermdata.manifest.rest import Rows
 
-        write_manifest(table, out, {})
+        write_manifest(Rows(table), out, {})
         state.say(f"written to {out}" if out != "-" else "")
     else:
         state.say("nothing written; add -o FILE to have the manifest")

@@ -1,22 +1,21 @@
-"""What a TARGET is: a dataset's name, a manifest's path, or `-` for an Arrow stream; and where `-o OUT` goes."""
+"""What a TARGET is: a dataset's name, a manifest's path, or `-` for an Arrow stream."""
 
-import json
 import os
-import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from dermdata import disk, places
+from dermdata import places
 from dermdata.cli.state import State
 from dermdata.errors import BadTable, UsageError
-from dermdata.export import about, csv, jsonl, reading
+from dermdata.export import about, reading
 from dermdata.manifest import remote, store
+from dermdata.manifest.rest import Rest, Rows, kept, on_disk
 
 if TYPE_CHECKING:
     from dermdata.duplicates import Alike
@@ -33,6 +32,11 @@ class Loaded:
     table: pa.Table
     roots: Mapping[str, Path]  # dataset -> the folder that its paths start from; "" for rows without dataset
     names: tuple[str, ...]  # the datasets that the rows are of
+    rest: Rest | None = None  # where the columns are that the table has not
+
+    def rows(self, table: pa.Table | None = None) -> Rows:
+        """The rows of a table made of ours, all columns at hand."""
+        return Rows(self.table if table is None else table, self.rest)
 
     @property
     def about(self) -> dict[str, str]:
@@ -57,11 +61,44 @@ def load(state: State, targets: Sequence[str], columns: Sequence[str] | None = N
     for target, source in zip(dict.fromkeys(targets), sources, strict=True):
         store.check_version(source.table.schema, target)
     table = joined([source.table for source in sources])
+    table = store.in_one_piece(table) if columns is None else table  # some columns are few: no copy of them
     names = {name or "" for source in sources for name in datasets_of(source.table)}
     roots = {name: root_of(state, name, sources) for name in names}
     if wanted is not None:
         table = table.select([name for name in table.column_names if name in wanted])
     return Loaded(table, roots, tuple(sorted(name for name in names if name)))
+
+
+def load_lean(
+    state: State, targets: Sequence[str], columns: Callable[[Sequence[str]], Sequence[str]]
+) -> Loaded:
+    """The targets with only the columns that `columns` chooses of all; what is no Parquet file here is loaded whole."""
+    rest = rest_of(state, list(dict.fromkeys(targets)))
+    if rest is None:
+        return load(state, targets)
+    loaded = load(state, targets, kept(columns(rest.schema.names), rest.schema))
+    return replace(loaded, table=rest.numbered(loaded.table), rest=rest)
+
+
+def rest_of(state: State, targets: Sequence[str]) -> Rest | None:
+    """The targets' files, if all are Parquet and here."""
+    paths = [parquet_of(state, target) for target in targets]
+    if not targets or not all(paths):
+        return None
+    try:
+        return Rest(tuple(on_disk(path, EMBEDDED, with_maps) for path in paths if path))
+    except BadTable:
+        return None  # `load` says what is wrong, and what to do
+
+
+def parquet_of(state: State, target: str) -> Path | None:
+    """The Parquet file that a target is, if it is one: of others `opened` says what is wrong with them."""
+    if target == "-" or places.is_remote(target):
+        return None
+    path = Path(target)
+    if path.suffix not in SUFFIXES and target in state.catalog:
+        path = state.cache.folder(state.catalog[target]).manifest
+    return path if path.suffix == ".parquet" and path.is_file() else None
 
 
 def cached(state: State) -> list[str]:
@@ -223,68 +260,3 @@ def root_of(state: State, name: str, sources: Sequence[Source]) -> Path:
     if name in state.catalog:
         return state.cache.folder(state.catalog[name]).path
     return next(source.folder for source in sources if (name or None) in datasets_of(source.table))
-
-
-# ------------------------------------------------------------------ writing
-
-
-def require_out(out: str | None) -> None:
-    """UsageError for an `-o OUT` that no manifest can be written to: said before anything is read or fetched."""
-    if not out or out == "-":
-        return
-    if Path(out).suffix not in SUFFIXES:
-        raise UsageError(
-            f"cannot tell the format of {out}", hint=f"OUT ends in {', '.join(SUFFIXES)}, or is -"
-        )
-    if not places.is_remote(out):
-        disk.require_file(Path(out))
-
-
-def command_line(name: str, targets: Sequence[str], asked: Mapping[str, Any]) -> str:
-    """The command line without its output: what a reader needs to do it again."""
-    options = [
-        f"--{option}" if value is True else f"--{option}={value}"
-        for option, value in asked.items()
-        if value is not None and value is not False
-    ]
-    return shlex.join([name, *targets, *options])
-
-
-def keep(state: State, table: pa.Table, out: str, line: str, facts: Mapping[str, str] | None = None) -> None:
-    """Write the manifest; its history is that of the targets it was made from, and this command."""
-    before = json.loads(store.metadata_of(table).get("history", "[]"))
-    history = json.dumps([*before, line], ensure_ascii=False)
-    write_manifest(table, out, {**(facts or {}), "history": history})
-    if out != "-":
-        state.say(f"written to {out}")
-
-
-def write_manifest(table: pa.Table, out: str, facts: Mapping[str, str]) -> None:
-    """Write a table to `-o OUT`: by its ending, or as an Arrow stream to stdout for `-`; `facts` go into its metadata."""
-    require_out(out)
-    table = store.with_metadata(table, facts)
-    if out == "-":
-        return to_stream(table)
-    if places.is_remote(out):
-        prefix, _, name = out.rpartition("/")
-        with places.bucket(prefix) as bucket:
-            return bucket.fill(name, lambda path: write_manifest(table, str(path), {}))
-    path = Path(out)
-    if path.suffix == ".parquet":
-        store.write(table, path, {})
-    elif path.suffix == ".arrow":
-        with disk.replacing(path) as file, pa.ipc.new_file(file, table.schema) as writer:
-            writer.write_table(table)
-    else:
-        disk.write(path, (csv if path.suffix == ".csv" else jsonl).chunks(table))
-        about.write_beside(path, table)
-    return None
-
-
-def to_stream(table: pa.Table) -> None:
-    if sys.stdout.isatty():
-        raise UsageError("an Arrow stream is not for a terminal", hint="pipe it on, or give -o FILE.parquet")
-    schema = table.schema.with_metadata({**(table.schema.metadata or {}), ROWS: str(table.num_rows)})
-    with pa.ipc.new_stream(sys.stdout.buffer, schema) as writer:
-        writer.write_table(table.cast(schema))
-    sys.stdout.buffer.flush()

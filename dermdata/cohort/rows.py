@@ -26,7 +26,7 @@ def keys_of(table: pa.Table) -> pa.Array:
 
 def sources(bases: Mapping[str, pa.Table]) -> pa.Table:
     """The datasets' own manifests one after the other, without their metadata."""
-    return store.union(list(bases.values()))
+    return store.in_one_piece(store.union(list(bases.values())))
 
 
 def from_sources(keys: pa.Array, base: pa.Table) -> pa.Table:

@@ -12,7 +12,7 @@ from dermdata.manifest.store import metadata_of
 OURS = b"dermdata.export"  # the key by which we know a file that we exported
 
 
-def of(table: pa.Table) -> dict[str, str]:
+def of(table: pa.Table | pa.Schema) -> dict[str, str]:
     """The manifest's own metadata: dataset, version, catalog digest, tool, licence, citation."""
     return {key: value for key, value in metadata_of(table).items() if key != "export"}
 
@@ -26,10 +26,10 @@ def together(abouts: Sequence[Mapping[str, str]]) -> dict[str, str]:
     return shared | {"sources": json.dumps([dict(one) for one in abouts], ensure_ascii=False, sort_keys=True)}
 
 
-def write_beside(target: Path, table: pa.Table) -> None:
+def write_beside(target: Path, schema: pa.Schema, rows: int) -> None:
     """Write `<target>.about.json`: provenance, rows, and what each column means."""
-    columns = {field.name: (field.metadata or {}).get(b"description", b"").decode() for field in table.schema}
-    facts = {"schema": "dermdata.about/1", "rows": table.num_rows, "manifest": of(table), "columns": columns}
+    columns = {field.name: (field.metadata or {}).get(b"description", b"").decode() for field in schema}
+    facts = {"schema": "dermdata.about/1", "rows": rows, "manifest": of(schema), "columns": columns}
     disk.write_text(
         target.with_name(f"{target.name}.about.json"), json.dumps(facts, ensure_ascii=False, indent=1) + "\n"
     )

@@ -84,7 +84,7 @@ def embedded(job: Job) -> tuple[Job, Sheet]:
 
 def pointing(job: Job) -> tuple[Job, Sheet]:
     """Rows with paths into the cache."""
-    table, _ = files.anywhere(job.table, job.roots)
+    table, _ = files.anywhere(job.table, files.Look(job.roots))
     return job, with_metadata(Sheet(tabular(table), {}, [0] * table.num_rows))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -26,13 +27,13 @@ def plan(job: Job) -> tuple[Part, ...]:
 
 
 def write(job: Job) -> Written:
-    return text.write(job, ".csv", lambda table: chunks(table, excel_safe=job.excel_safe))
+    return text.write(job, ".csv", partial(chunks, excel_safe=job.excel_safe))
 
 
-def chunks(table: pa.Table, *, excel_safe: bool = False) -> Iterator[bytes]:
+def chunks(schema: pa.Schema, blocks: Iterable[pa.Table], *, excel_safe: bool = False) -> Iterator[bytes]:
     """The file's bytes, a block of rows at a time."""
-    yield block([table.column_names], excel_safe)
-    for batch in text.batches(table):
+    yield block([schema.names], excel_safe)
+    for batch in blocks:
         yield block(zip(*(cells.words(column) for column in batch.columns), strict=True), excel_safe)
 
 

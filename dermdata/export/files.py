@@ -81,18 +81,17 @@ def absolute(path: Found, dataset: str, roots: Mapping[str, str]) -> Found:
     return f"{roots[dataset]}/{path}"
 
 
-def anywhere(table: pa.Table, roots: Mapping[str, Path]) -> tuple[pa.Table, int]:
+def anywhere(table: pa.Table, look: Look) -> tuple[pa.Table, int]:
     """The table with absolute paths, null where no file is, so that it can be used from any folder; rows without image."""
     for name in ("path", "mask_path", "masks"):
         if name in table.column_names and table[name].null_count < table.num_rows:
             place = table.column_names.index(name)
-            table = table.set_column(place, table.schema.field(name), moved(table, roots, name))
+            table = table.set_column(place, table.schema.field(name), moved(table, look, name))
     return table, table["path"].null_count
 
 
-def moved(table: pa.Table, roots: Mapping[str, Path], column: str) -> pa.Array:
+def moved(table: pa.Table, look: Look, column: str) -> pa.Array:
     """The column with its paths absolute."""
-    look = Look(roots)
     change: Callable[..., Any] = partial(masks, look) if column == "masks" else look
     kind = MASKS if column == "masks" else pa.string()
     done = [pa.array([change(*pair) for pair in part], kind) for part in parts(table, column)]

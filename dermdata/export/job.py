@@ -11,6 +11,7 @@ from dermdata.engine import Make, executor
 from dermdata.errors import BadTable, UnknownName, UsageError
 from dermdata.export import classes, leftout, rights, structures
 from dermdata.export.pixels import Recipe
+from dermdata.manifest.rest import Rest, Rows
 from dermdata.model import Dataset
 from dermdata.places import Bucket, Folder, Place, Where
 from dermdata.progress import Progress, Silent
@@ -20,9 +21,10 @@ from dermdata.progress import Progress, Silent
 class Job:
     """A manifest, where its images lie, and where to write what."""
 
-    table: pa.Table
+    table: pa.Table  # what is held in memory of each row
     roots: Mapping[str, Path]  # dataset -> the folder that its relative paths start from
     out: Path
+    rest: Rest | None = None  # where the columns are that are not held
     bucket: Bucket | None = None  # instead of the folder OUT, of which only the name counts then
     embed: bool = False  # image bytes inside the output
     split: str | None = None  # only this part
@@ -44,6 +46,11 @@ class Job:
     left: pa.Table = field(
         default_factory=lambda: leftout.NONE
     )  # rows that the output lacks, with the reason
+
+    @property
+    def rows(self) -> Rows:
+        """The rows with all their columns at hand."""
+        return Rows(self.table, self.rest)
 
     @property
     def place(self) -> Place:
@@ -79,7 +86,7 @@ class Written:
 
 def prepared(job: Job) -> Job:
     """The job with just the rows that are asked for, and its classes; UnknownName for a split that no row has."""
-    missing = {"dataset", "path"} - set(job.table.column_names)
+    missing = {"dataset", "path"} - set(job.rows.column_names)
     if missing:
         raise BadTable(f"the manifest has no column {' and no column '.join(sorted(missing))}")
     label = classes.column(job.table)

@@ -4,7 +4,7 @@ Nulls are written: readers that guess the columns from the first lines (pandas, 
 know them all. `path` is absolute, so that the table can be used from anywhere.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 
@@ -20,10 +20,10 @@ def write(job: Job) -> Written:
     return text.write(job, ".jsonl", chunks)
 
 
-def chunks(table: pa.Table) -> Iterator[bytes]:
+def chunks(schema: pa.Schema, blocks: Iterable[pa.Table]) -> Iterator[bytes]:
     """The file's bytes, a block of rows at a time."""
-    names = table.column_names
-    for batch in text.batches(table):
+    names = schema.names
+    for batch in blocks:
         rows = zip(*(cells.values(column) for column in batch.columns), strict=True)
         lines = [cells.dumped(dict(zip(names, row, strict=True))) + "\n" for row in rows]
         yield "".join(lines).encode()

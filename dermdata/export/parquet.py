@@ -13,31 +13,34 @@ Embedded, they stay as in the manifest, so that nothing of this machine is in th
 A shard of an earlier run of the same job is kept; shards of another count are deleted first.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 
 from dermdata.errors import UsageError
 from dermdata.export import about, features, files, folders, leftout, pictures, shards, sheets
-from dermdata.export.files import Found
 from dermdata.export.job import Job, Part, Written, folder, stem
 from dermdata.export.shards import Shard
 from dermdata.export.sheets import IMAGE, Sheet
 from dermdata.export.stream import Images
 from dermdata.export.tabular import tabular
+from dermdata.manifest.rest import Rows
 from dermdata.places import Folder, Place
 
 
 @dataclass(frozen=True)
 class Work:
-    """A job made ready: the table as it will stand in the files, its images, the shards."""
+    """A job made ready: how each shard is written, and what it will hold."""
 
-    sheet: Sheet
+    write: Callable[[Path, Shard], None]
+    mark: str  # of the very rows and images
     parts: Sequence[Shard]
+    sizes: Sequence[int]  # bytes of each row's image, none where none are embedded
     stale: Sequence[str]
-    reusable: bool  # the digest covers every image's content
+    reusable: bool  # the mark covers every image's content
     missing: int  # rows without an image file
 
 
@@ -47,7 +50,7 @@ def plan(job: Job) -> tuple[Part, ...]:
         Part(
             place_of(job).at(one.name),
             one.stop - one.start,
-            bytes_of(work, one),
+            sum(work.sizes[one.start : one.stop]),
             there=is_there(job, work, one),
         )
         for one in work.parts
@@ -59,20 +62,20 @@ def write(job: Job) -> Written:
     kept = [one for one in work.parts if is_there(job, work, one)]
     todo = [one for one in work.parts if one not in kept]
     if job.size is None:
-        folders.require_space(job, [bytes_of(work, one) for one in todo])
+        folders.require_space(job, [sum(work.sizes[one.start : one.stop]) for one in todo])
     place = place_of(job)
     shards.sweep(place, work.stale)
     for shard in todo:
-        place.fill(shard.name, maker(job, work.sheet.part(shard.start, shard.stop)))
+        place.fill(shard.name, partial(write_shard, work, shard))
     paths = tuple(place.at(shard.name) for shard in work.parts)
     beside = leftout.write_into(place, left_name(job), job.left)
     left_out = leftout.counted(job.left) | ({files.MISSING: work.missing} if work.missing else {})
     size = sum(place.size(shard.name) for shard in work.parts)
-    return Written((*paths, *beside), work.sheet.table.num_rows, size, kept=len(kept), left_out=left_out)
+    return Written((*paths, *beside), job.table.num_rows, size, kept=len(kept), left_out=left_out)
 
 
-def maker(job: Job, sheet: Sheet) -> Callable[[Path], None]:
-    return lambda path: sheets.write(path, sheet, job)
+def write_shard(work: Work, shard: Shard, path: Path) -> None:
+    work.write(path, shard)
 
 
 def is_single(job: Job) -> bool:
@@ -93,42 +96,69 @@ def made_ready(job: Job) -> Work:
     """Everything decided, nothing written."""
     if job.recipe.changes and not job.embed:
         raise UsageError("without --embed no image is written that could be changed", hint="add --embed")
-    table, found, missing = source(job)
-    reusable = not job.embed or all(
-        sure or path is None for sure, path in zip(pictures.sure(table), found, strict=True)
-    )
+    if not is_single(job) and job.bucket is None:
+        folder(job.out)
+    return embedding(job) if job.embed else pointing(job)
+
+
+def embedding(job: Job) -> Work:
+    """The rows with their images, all rows in memory."""
+    table = job.table.drop_columns([IMAGE]) if IMAGE in job.table.column_names else job.table
+    found = pictures.usable(table, job)
+    reusable = all(sure or path is None for sure, path in zip(pictures.sure(table), found, strict=True))
     table, sizes = tabular(table), files.sizes(table, found)
     presence = "".join("-" if path is None else "i" for path in found)
     made = [pictures.version(job.recipe)] if job.recipe.changes else []
-    mark = shards.digest(table, sizes, str(job.embed), presence, *made)
-    if not (single := is_single(job)) and job.bucket is None:
-        folder(job.out)
-    parts = [Shard(job.out.name, 0, table.num_rows)] if single else shards.named(stem(job), sizes)
-    stale = [] if single else shards.stale(place_of(job), stem(job), parts)
-    images = {IMAGE: Images(found, sizes, job.recipe)} if job.embed else {}
-    sheet = Sheet(table, images, sizes)
-    table = table.replace_schema_metadata(metadata(sheet.schema, mark))
-    return Work(Sheet(table, images, sizes), parts, stale, reusable, missing)
+    mark = shards.digest(table, sizes, presence, *made)
+    images = {IMAGE: Images(found, sizes, job.recipe)}
+    schema = Sheet(table, images, sizes).schema
+    sheet = Sheet(table.replace_schema_metadata(metadata(schema, mark)), images, sizes)
+
+    def put(path: Path, shard: Shard) -> None:
+        sheets.write(path, sheet.part(shard.start, shard.stop), job)
+
+    parts, stale = parts_of(job, sizes)
+    return Work(put, mark, parts, sizes, stale, reusable, found.count(None))
 
 
-def source(job: Job) -> tuple[pa.Table, list[Found], int]:
-    """The rows as the format states them, the images to embed, and how many rows have no image file."""
-    if not job.embed:
-        table, missing = files.anywhere(job.table, job.roots)
-        return table, [None] * table.num_rows, missing
-    table = job.table.drop_columns([IMAGE]) if IMAGE in job.table.column_names else job.table
-    found = pictures.usable(table, job)
-    return table, found, found.count(None)
+def pointing(job: Job) -> Work:
+    """The rows with absolute paths, a row group in memory at a time."""
+    rows, look = job.rows, files.Look(job.roots)
+    lacking: list[int] = []  # rows without an image, a block each
+
+    def blocks(rows: Rows) -> Iterator[pa.Table]:
+        for block in rows.blocks(shards.GROUP_ROWS):
+            table, missing = files.anywhere(block, look)
+            lacking.append(missing)
+            yield tabular(table)
+
+    schema = tabular(rows.schema.empty_table()).schema
+    mark = shards.digest_of_blocks(schema, blocks(rows), "paths")
+    missing = sum(lacking)
+    schema = schema.with_metadata(metadata(schema, mark))
+
+    def put(path: Path, shard: Shard) -> None:
+        count = shard.stop - shard.start
+        job.progress.begin(path.name, count, "rows")
+        groups = ((one, one.num_rows) for one in blocks(rows.part(shard.start, count)))
+        sheets.write_groups(path, schema, groups, job)
+
+    sizes = [0] * rows.num_rows
+    parts, stale = parts_of(job, sizes)
+    return Work(put, mark, parts, sizes, stale, True, missing)
 
 
-def bytes_of(work: Work, shard: Shard) -> int:
-    return sum(work.sheet.sizes[shard.start : shard.stop])
+def parts_of(job: Job, sizes: Sequence[int]) -> tuple[list[Shard], list[str]]:
+    """The files, and those of earlier runs that must go."""
+    if is_single(job):
+        return [Shard(job.out.name, 0, len(sizes))], []
+    parts = shards.named(stem(job), sizes)
+    return parts, shards.stale(place_of(job), stem(job), parts)
 
 
 def is_there(job: Job, work: Work, shard: Shard) -> bool:
     """Whether a whole file with these very rows and images has this name: names are only given to whole files."""
-    mark = work.sheet.table.schema.metadata[about.OURS].decode()
-    return work.reusable and shards.digest_of(place_of(job), shard.name) == mark
+    return work.reusable and shards.digest_of(place_of(job), shard.name) == work.mark
 
 
 def metadata(schema: pa.Schema, mark: str) -> Mapping[bytes, bytes]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -46,11 +46,19 @@ def named(stem: str, sizes: Sequence[int]) -> list[Shard]:
 
 def digest(table: pa.Table, sizes: Sequence[int], *parts: str) -> str:
     """SHA-256 of all that decides the bytes of an export: equal digests, equal files."""
-    settings = (LAYOUT, pa.__version__, SHARD_BYTES, SHARD_ROWS, GROUP_BYTES, GROUP_ROWS, *parts, *sizes)
+    whole = table.combine_chunks()
+    blocks = (whole.slice(start, GROUP_ROWS) for start in range(0, table.num_rows, GROUP_ROWS))
+    return digest_of_blocks(table.schema, blocks, *parts, *map(str, sizes))
+
+
+def digest_of_blocks(schema: pa.Schema, blocks: Iterable[pa.Table], *parts: str) -> str:
+    """The same of rows that come in blocks of GROUP_ROWS."""
+    settings = (LAYOUT, pa.__version__, SHARD_BYTES, SHARD_ROWS, GROUP_BYTES, GROUP_ROWS, *parts)
     running = hashlib.sha256(repr(settings).encode())
-    for batch in table.combine_chunks().to_batches(max_chunksize=GROUP_ROWS):
-        running.update(batch.serialize())
-    running.update(table.schema.serialize())
+    for block in blocks:
+        for batch in block.combine_chunks().to_batches():
+            running.update(batch.serialize())
+    running.update(schema.serialize())
     return running.hexdigest()
 
 

@@ -1,6 +1,6 @@
 """Parquet files with image columns: what `parquet` and `huggingface` write, a row group at a time."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,12 +55,22 @@ def write(path: Path, sheet: Sheet, job: Job) -> None:
     job.progress.begin(
         path.name, sum(sheet.sizes) if embed else sheet.table.num_rows, "B" if embed else "rows"
     )
-    schema = sheet.schema
+    write_groups(path, sheet.schema, groups(sheet, job.jobs, job.make), job, images=sheet.images)
+
+
+def write_groups(
+    path: Path,
+    schema: pa.Schema,
+    groups: Iterable[tuple[pa.Table, int]],
+    job: Job,
+    images: Mapping[str, Images] | None = None,
+) -> None:
+    """Write each group as a row group of the file, and tell how far it is."""
     with (
         disk.replacing(path) as file,
-        pq.ParquetWriter(file, schema, **options(schema, sheet.images)) as writer,
+        pq.ParquetWriter(file, schema, **options(schema, images or {})) as writer,
     ):
-        for group, done in groups(sheet, job.jobs, job.make):
+        for group, done in groups:
             writer.write_table(group.cast(schema), row_group_size=max(1, group.num_rows))
             job.progress.advance(path.name, done)
     job.progress.end(path.name)

@@ -18,17 +18,26 @@ def plan(job: Job, ending: str) -> tuple[Part, ...]:
     return (Part(target(job, ending), job.table.num_rows, None, there=False),)
 
 
-def write(job: Job, ending: str, chunks: Callable[[pa.Table], Iterator[bytes]]) -> Written:
+def write(
+    job: Job, ending: str, chunks: Callable[[pa.Schema, Iterator[pa.Table]], Iterator[bytes]]
+) -> Written:
     """Write the rows, and `<file>.about.json` after them."""
-    path = target(job, ending)
-    table, missing = files.anywhere(job.table, job.roots)
+    path, rows, look = target(job, ending), job.rows, files.Look(job.roots)
+    lacking: list[int] = []  # rows without an image, a block each
+
+    def blocks() -> Iterator[pa.Table]:
+        for block in rows.blocks(BATCH):
+            table, missing = files.anywhere(block, look)
+            lacking.append(missing)
+            yield table
+
     job.progress.begin(path.name, None)
-    disk.write(path, told(chunks(table), job, path.name))
-    about.write_beside(path, table)
+    disk.write(path, told(chunks(rows.schema, blocks()), job, path.name))
+    about.write_beside(path, rows.schema, rows.num_rows)
     job.progress.end(path.name)
     beside = leftout.write_beside(path, job.left)
-    left_out = leftout.counted(job.left) | ({files.MISSING: missing} if missing else {})
-    return Written((path, *beside), table.num_rows, path.stat().st_size, left_out=left_out)
+    left_out = leftout.counted(job.left) | ({files.MISSING: sum(lacking)} if sum(lacking) else {})
+    return Written((path, *beside), rows.num_rows, path.stat().st_size, left_out=left_out)
 
 
 def told(chunks: Iterator[bytes], job: Job, task: str) -> Iterator[bytes]:
@@ -41,9 +50,3 @@ def target(job: Job, ending: str) -> Path:
     if job.embed or job.recipe.changes:
         raise UsageError(f"{ending[1:]} cannot hold images", hint="export parquet --embed can")
     return one_file(job, ending)
-
-
-def batches(table: pa.Table) -> Iterator[pa.Table]:
-    """The table in blocks of rows."""
-    for start in range(0, table.num_rows, BATCH):
-        yield table.slice(start, BATCH)

@@ -1,6 +1,6 @@
 """Manifests on disk: Parquet with zstd, and what else a TARGET may be."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,30 +24,34 @@ PREFIX = b"dermdata."
 
 
 def write(table: pa.Table, target: Path, about: Mapping[str, str]) -> str:
-    """Write a manifest; `about` becomes file metadata. The SHA-256 of the file: same rows, same bytes.
+    """Write a manifest; `about` becomes file metadata. The SHA-256 of the file: same rows, same bytes."""
+    table = with_metadata(table, about)
+    starts = range(0, table.num_rows, ROW_GROUP)
+    return write_blocks(table.schema, (table.slice(start, ROW_GROUP) for start in starts), target)
 
-    However the table came to be: dictionaries are sorted and hold only words that are used, and each row group
-    is written from one piece.
+
+def write_blocks(schema: pa.Schema, blocks: Iterable[pa.Table], target: Path) -> str:
+    """Write a manifest, each block of at most ROW_GROUP rows as a row group; the SHA-256 of the file.
+
+    However the blocks came to be, the same rows give the same bytes: each block is one piece, its dictionaries are
+    sorted and hold only words that it uses, the schema is as it is after one way through its own serialization.
     """
-    table = canonical(with_metadata(table, about))
-    with (
-        disk.replacing(target) as file,
-        pq.ParquetWriter(file, table.schema, compression="zstd") as writer,
-    ):
-        for start in range(0, table.num_rows, ROW_GROUP):
-            writer.write_table(table.slice(start, ROW_GROUP).combine_chunks(), row_group_size=ROW_GROUP)
+    schema = pa.ipc.read_schema(schema.serialize())
+    with disk.replacing(target) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for block in blocks:
+            writer.write_table(canonical(block, schema), row_group_size=ROW_GROUP)
     from dermdata.checksum import of_file
 
     return of_file(target).sha256
 
 
-def canonical(table: pa.Table) -> pa.Table:
-    """The same rows with sorted dictionaries, under a schema as it is after one way through its own serialization."""
+def canonical(block: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The same rows in one piece, with sorted dictionaries."""
     columns = [
         sorted_words(column, column.type) if pa.types.is_dictionary(column.type) else column
-        for column in table.columns
+        for column in block.combine_chunks().columns
     ]
-    return pa.Table.from_arrays(columns, schema=pa.ipc.read_schema(table.schema.serialize()))
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def sorted_words(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
@@ -72,7 +76,7 @@ def with_metadata(table: pa.Table, about: Mapping[str, str]) -> pa.Table:
     return table.replace_schema_metadata(metadata)
 
 
-def metadata_of(table: pa.Table) -> dict[str, str]:
+def metadata_of(table: pa.Table | pa.Schema) -> dict[str, str]:
     """The `dermdata.…` metadata of a table or schema, without the prefix."""
     found: Mapping[bytes, bytes] = (table if isinstance(table, pa.Schema) else table.schema).metadata or {}
     return {
@@ -85,7 +89,13 @@ def metadata_of(table: pa.Table) -> dict[str, str]:
 def read(path: Path, columns: Sequence[str] | None = None, without: str | None = None) -> pa.Table:
     """A manifest file as a table of SCHEMA's columns and any more it has; BadTable in words otherwise."""
     with parquet(path, path) as file:
-        return file.read(columns=known(file.schema_arrow, columns, without))
+        return contents(file, known(file.schema_arrow, columns, without))
+
+
+def contents(file: pq.ParquetFile, columns: Sequence[str] | None) -> pa.Table:
+    """These columns, or all, a row group at a time: `file.read` holds what it decodes twice, and takes longer."""
+    groups = [file.read_row_group(number, columns=columns) for number in range(file.num_row_groups)]
+    return pa.concat_tables(groups) if groups else file.read(columns=columns)
 
 
 @contextmanager
@@ -160,7 +170,7 @@ def union(tables: list[pa.Table]) -> pa.Table:
         joined = pa.concat_tables(conformed, promote_options="permissive")
     except pa.ArrowException as error:
         raise BadTable(f"the columns do not fit each other: one name, different kinds ({error})") from error
-    return in_one_piece(joined.unify_dictionaries())
+    return joined.unify_dictionaries()
 
 
 def taken(table: pa.Table, rows: "NDArray[np.integer[Any]] | pa.Array") -> pa.Table:

@@ -12,6 +12,6 @@ from dermdata.select.dedupe import By
 from dermdata.select.refine import NEEDED
 from dermdata.select.result import Selection, Wanted, select
 from dermdata.select.rows import Dropped
-from dermdata.select.where import where
+from dermdata.select.where import columns_of, where
 
-__all__ = ["NEEDED", "By", "Dropped", "Selection", "Wanted", "select", "where"]
+__all__ = ["NEEDED", "By", "Dropped", "Selection", "Wanted", "columns_of", "select", "where"]

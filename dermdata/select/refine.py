@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dermdata.agreement import Judge
 from dermdata.finding import Finding
+from dermdata.manifest.same import first_rows
 from dermdata.manifest.schema import SCHEMA
 from dermdata.model import Label
 from dermdata.projection import REFINED_FROM, REFINED_LABEL, Statements, with_words, words_of
@@ -100,8 +101,8 @@ def judged(
 def contradictions(table: pa.Table, statements: Statements, judge: Judge) -> tuple[Finding, ...]:
     """The images that several rows of the table have, labelled so that not all of it can be true, by `isic_id`."""
     ids = words_of(table, "isic_id")
-    counts = ids.drop_null().value_counts()
-    several = pc.filter(counts.field("values"), pc.greater(counts.field("counts"), 1))
+    first = first_rows(pa.chunked_array([ids]))
+    several = ids.take(pa.array(np.flatnonzero(first != np.arange(len(first))))).unique()
     if not len(several):
         return ()
     rows = side(table, statements)

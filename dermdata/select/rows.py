@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from dermdata.errors import BadTable
 from dermdata.manifest import store
+from dermdata.manifest.same import Ints, first_rows
 from dermdata.projection import words_of
 
 ALSO_IN, GIVEN = "also_in", "ids_as_given"
@@ -32,8 +32,11 @@ class Dropped:
 
 def keys_of(table: pa.Table) -> pa.Array:
     """The key of every row, from `dataset` and `image_id` where it has none; BadTable where it has neither."""
+    keys = words_of(table, "key")
+    if not keys.null_count and "key" in table.column_names:
+        return keys
     joined = pc.binary_join_element_wise(words_of(table, "dataset"), words_of(table, "image_id"), "/")
-    keys = pc.coalesce(words_of(table, "key"), joined)
+    keys = pc.coalesce(keys, joined)
     if keys.null_count:
         raise BadTable(
             f"{keys.null_count:,} rows have no key",
@@ -56,24 +59,36 @@ def arranged(table: pa.Table) -> tuple[pa.Table, tuple[Dropped, ...]]:
     keys = keys_of(table)
     table = keyed(table, keys)
     twice = repeated(keys)
-    by = {"dataset": words_of(table, "dataset"), "image": words_of(table, "image_id"), "key": keys}
-    order = pc.sort_indices(pa.table(by), [(name, "ascending") for name in by]).to_numpy()
+    by = [words_of(table, "dataset"), words_of(table, "image_id"), keys]
+    if not len(twice) and in_order(by):
+        return table, ()  # as it is read from the cache: ten million rows are neither sorted nor copied
+    names = [str(number) for number in range(len(by))]
+    order = pc.sort_indices(pa.table(by, names), [(name, "ascending") for name in names]).to_numpy()
     if len(twice):
         order = order[~np.isin(order, twice)]
     dropped = tuple(
-        Dropped(key=key, kept=key, reason=SAME_KEY) for key in sorted(keys.take(twice).to_pylist())
+        Dropped(key=key, kept=key, reason=SAME_KEY) for key in sorted(keys.take(pa.array(twice)).to_pylist())
     )
-    if len(order) == table.num_rows and bool((order[1:] > order[:-1]).all()):
-        return table, dropped  # as it is read from the cache: ten million rows are not copied
     return store.taken(table, order), dropped
 
 
-def repeated(keys: pa.Array) -> NDArray[np.uint64]:
+def in_order(columns: Sequence[pa.Array]) -> bool:
+    """Whether no row must come before the one above it, by the first column, then the next; rows lack no word."""
+    if any(column.null_count for column in columns):
+        return False
+    same = np.ones(max(len(columns[0]) - 1, 0), bool)
+    for column in columns:
+        above, below = column[:-1], column[1:]
+        if (same & pc.greater(above, below).to_numpy(zero_copy_only=False)).any():
+            return False
+        same &= pc.equal(above, below).to_numpy(zero_copy_only=False)
+    return True
+
+
+def repeated(keys: pa.Array) -> Ints:
     """The rows whose key an earlier row has."""
-    order = pc.sort_indices(keys)  # stable: of equal keys the first row comes first
-    ordered = keys.take(order)
-    again = pc.equal(ordered[1:], ordered[:-1]).to_numpy(zero_copy_only=False)
-    return order.to_numpy()[1:][again]  # type: ignore[no-any-return]
+    first = first_rows(pa.chunked_array([keys]))
+    return np.flatnonzero(first != np.arange(len(first)))
 
 
 def with_column(table: pa.Table, name: str, values: Sequence[Any], kind: pa.DataType) -> pa.Table:

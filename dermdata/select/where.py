@@ -66,6 +66,12 @@ def where(table: pa.Table, condition: str, vocabulary: Vocabulary) -> pa.Table:
     return store.taken(table, np.sort(rows))
 
 
+def columns_of(condition: str, names: Sequence[str], vocabulary: Vocabulary) -> list[str]:
+    """Those of the names that the condition looks at; errors as of `where`."""
+    with engine() as connection:
+        return checked(connection, rewritten(condition, vocabulary), names)
+
+
 def engine() -> duckdb.DuckDBPyConnection:
     """An empty database in memory that can reach nothing and be told nothing else."""
     connection = duckdb.connect(":memory:", config=LOCKED)

@@ -5,9 +5,10 @@ from dermdata.split.check import check, counted
 from dermdata.split.groups import By, Grouping, groups
 from dermdata.split.published import Published, published, recognized
 from dermdata.split.ratios import parse_ratios
-from dermdata.split.result import SplitResult, split
+from dermdata.split.result import WRITTEN, SplitResult, split
 
 __all__ = [
+    "WRITTEN",
     "By",
     "ClassShare",
     "Grouping",

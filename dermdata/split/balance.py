@@ -9,11 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from dermdata.split.columns import Coded, Ints, coded
-from dermdata.split.groups import Grouping
+from dermdata.split.columns import Coded, Ints
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,26 +39,42 @@ class ClassShare:
     deviation: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """Where the known ids of one column lie."""
+
+    distinct: tuple[int, ...]  # in each part
+    torn: int  # ids in more than one part
+
+
+def spread(codes: Ints, part: Ints, parts: int) -> Spread:
+    """The ids, as codes from 0 with -1 for missing, by part; -1 is no part."""
+    times = np.zeros(int(codes.max(initial=-1)) + 1, np.int16)
+    distinct = []
+    for number in range(parts):
+        here = np.zeros(len(times), bool)
+        here[codes[(part == number) & (codes >= 0)]] = True
+        distinct.append(int(here.sum()))
+        times += here
+    return Spread(distinct=tuple(distinct), torn=int((times > 1).sum()))
+
+
 def part_balance(
-    table: pa.Table, grouping: Grouping, part: Ints, names: Sequence[str]
+    part: Ints, names: Sequence[str], groups: Spread, patients: Spread, lesions: Spread
 ) -> tuple[PartBalance, ...]:
     """A line for each part, in the order asked for; -1 is no part."""
-    patients, lesions = coded(table, "patient_id").codes, coded(table, "lesion_id").codes
-    total = int((part >= 0).sum())
-    lines = []
-    for number, name in enumerate(names):
-        rows = np.flatnonzero(part == number)
-        lines.append(
-            PartBalance(
-                part=name,
-                images=len(rows),
-                groups=_distinct(grouping.number[rows]),
-                patients=_distinct(patients[rows]),
-                lesions=_distinct(lesions[rows]),
-                share=len(rows) / total if total else 0.0,
-            )
+    images = np.bincount(part[part >= 0], minlength=len(names))
+    return tuple(
+        PartBalance(
+            part=name,
+            images=int(images[number]),
+            groups=groups.distinct[number],
+            patients=patients.distinct[number],
+            lesions=lesions.distinct[number],
+            share=float(images[number] / images.sum()) if images.any() else 0.0,
         )
-    return tuple(lines)
+        for number, name in enumerate(names)
+    )
 
 
 def class_shares(columns: Mapping[str, Coded], part: Ints, names: Sequence[str]) -> tuple[ClassShare, ...]:
@@ -101,7 +115,3 @@ def _lines(column: str, values: Coded, part: Ints, number: int, name: str) -> li
 def _shares(values: Coded, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
     counts = np.bincount(values.codes[rows] + 1, minlength=len(values.values) + 1)
     return counts / max(int(rows.sum()), 1)
-
-
-def _distinct(codes: Ints) -> int:
-    return len(np.unique(codes[codes >= 0]))

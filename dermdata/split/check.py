@@ -107,7 +107,7 @@ def _leaks_of_pictures(pairs: "Pairs", digests: Coded, parts: Coded) -> Iterator
     if not len(pairs):
         return
     linked = zip(pairs.i.tolist(), pairs.j.tolist(), strict=True)
-    root = components(len(parts.codes), (digests,), linked)
+    root = components(len(parts.codes), (digests.same,), linked)
     wanted = np.isin(root, root[pairs.i]) & parts.known
     chain = Coded(
         np.where(wanted, np.unique(root, return_inverse=True)[1].reshape(-1), -1), pa.nulls(len(root))

@@ -1,6 +1,7 @@
 """Table columns as integer codes whose order depends on the values alone, never on the order of rows."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -8,8 +9,19 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dermdata.errors import BadTable, UsageError
+from dermdata.manifest.same import first_rows, rising
 
 Ints = NDArray[np.int64]
+
+
+class Columns(Protocol):
+    """A table, held or partly on disk."""
+
+    @property
+    def num_rows(self) -> int: ...
+    @property
+    def column_names(self) -> list[str]: ...
+    def column(self, name: str, /) -> pa.ChunkedArray: ...
 
 
 @dataclass(frozen=True)
@@ -23,18 +35,43 @@ class Coded:
     def known(self) -> NDArray[np.bool_]:
         return self.codes >= 0
 
+    @property
+    def same(self) -> Ints:
+        """For each row some row of the same value; its own number where it has none."""
+        rows = np.arange(len(self.codes), dtype=np.int64)
+        some = np.zeros(len(self.values) + 1, np.int64)  # the last place is for -1, missing
+        some[self.codes] = rows
+        return np.where(self.known, some[self.codes], rows)
+
     def value(self, code: int) -> str | None:
         return None if code < 0 else str(self.values[int(code)].as_py())
 
 
-def coded(table: pa.Table, name: str) -> Coded:
+def coded(table: Columns, name: str) -> Coded:
     """A column's codes; a column that is not there is missing in every row, a blank is missing too."""
     if name not in table.column_names:
         return nothing(table.num_rows)
     return _encode(_as_text(table.column(name), name))
 
 
-def row_keys(table: pa.Table) -> Coded:
+def same_words(table: Columns, name: str) -> Ints:
+    """For each row the first one with the same word in the column; its own number where it has none or a blank."""
+    if name not in table.column_names:
+        return np.arange(table.num_rows, dtype=np.int64)
+    words = _as_text(table.column(name), name)
+    blank = pc.equal(words, "")
+    return first_rows(pc.if_else(blank, None, words) if pc.any(blank).as_py() else words)
+
+
+def known(table: Columns, name: str) -> NDArray[np.bool_]:
+    """Which rows have a value in the column, neither null nor blank."""
+    if name not in table.column_names:
+        return np.zeros(table.num_rows, bool)
+    some = pc.greater(pc.binary_length(_as_text(table.column(name), name)), 0)
+    return pc.fill_null(some, fill_value=False).to_numpy()  # type: ignore[no-any-return]
+
+
+def row_keys(table: Columns) -> Coded:
     """The row keys `dataset/image_id`; BadTable when a row has none."""
     key = coded(table, "key")
     if not key.known.all():
@@ -52,7 +89,7 @@ def nothing(rows: int) -> Coded:
     return Coded(np.full(rows, -1, np.int64), pa.array([], pa.large_string()))
 
 
-def _joined_key(table: pa.Table) -> pa.ChunkedArray:
+def _joined_key(table: Columns) -> pa.ChunkedArray:
     missing = {"dataset", "image_id"} - set(table.column_names)
     if missing:
         raise BadTable(f"the table has no column {' and no column '.join(sorted(missing))}, and no full key")
@@ -71,15 +108,15 @@ def _as_text(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
 
 
 def _encode(text: pa.ChunkedArray) -> Coded:
-    encoded = text.dictionary_encode().unify_dictionaries()
-    if encoded.num_chunks == 0:
-        return nothing(0)
-    values = encoded.chunk(0).dictionary
-    indices = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in encoded.chunks]
+    if rising(text):  # as ten million keys are: in order, each there once
+        return _without_blank(Coded(np.arange(len(text), dtype=np.int64), text.combine_chunks()))
+    encoded = text.combine_chunks().dictionary_encode()  # of many pieces each would keep all words
+    values = encoded.dictionary
     order = pc.sort_indices(values).to_numpy()
     rank = np.full(len(values) + 1, -1, np.int64)  # the last place is for -1, missing
     rank[order] = np.arange(len(values))
-    return _without_blank(Coded(rank[np.concatenate(indices)], values.take(order)))
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return _without_blank(Coded(rank[codes], values.take(order)))
 
 
 def _without_blank(column: Coded) -> Coded:

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-import pyarrow as pa
+from numpy.typing import NDArray
 
 from dermdata.errors import UnknownName, UsageError
-from dermdata.split.columns import Coded, Ints, coded, row_keys
+from dermdata.split.columns import Coded, Columns, Ints, coded, known, row_keys, same_words
 
 if TYPE_CHECKING:
     from dermdata.duplicates import Alike
@@ -17,6 +18,8 @@ By = Literal["auto", "patient", "lesion", "case", "image"]
 Level = Literal["patient", "lesion", "case", "image"]
 
 KEYS: Mapping[Level, str] = {"patient": "patient_id", "lesion": "lesion_id", "case": "case_id"}
+Known = NDArray[np.bool_]
+Numbers = NDArray[np.integer[Any]]
 SAME_IMAGE = ("isic_id", "sha256")  # the same picture in two datasets, under two names
 
 
@@ -38,7 +41,7 @@ class Grouping:
         return ", ".join(f"{dataset}: {level}" for dataset, level in self.levels.items())
 
 
-def groups(table: pa.Table, by: By = "auto", near: "Alike | None" = None) -> Grouping:
+def groups(table: Columns, by: By = "auto", near: "Alike | None" = None) -> Grouping:
     """The rows' groups; UsageError when no row at all has the key of the level asked for.
 
     A level brings every finer key with it (patient: lesion and case too), so a row without the coarser key
@@ -47,14 +50,14 @@ def groups(table: pa.Table, by: By = "auto", near: "Alike | None" = None) -> Gro
     """
     if by not in get_args(By):
         raise UnknownName("level", by, get_args(By), hint=f"one of {', '.join(get_args(By))}")
-    keys = {level: coded(table, column) for level, column in KEYS.items()}
+    keys = {level: known(table, column) for level, column in KEYS.items()}
     _require_some(keys, by, table.num_rows)
-    row_key, dataset = row_keys(table), coded(table, "dataset")
+    key, dataset = row_keys(table), coded(table, "dataset")
+    order, same_key = key.codes, key.same
+    del key  # its words are ten million texts
     joined = key_columns(by)
-    known = {KEYS[level]: column for level, column in keys.items()}
-    columns = (known.get(name) or coded(table, name) for name in joined)
-    alike = near.pairs() if near else ()
-    number = _by_smallest_key(components(table.num_rows, (*columns, row_key), alike), row_key.codes)
+    same = chain((same_words(table, name) for name in joined), [same_key])
+    number = _by_smallest_key(components(table.num_rows, same, near.pairs() if near else ()), order)
     levels = {name: _level(keys, rows, by) for name, rows in _datasets(dataset)}
     why = "; ".join(_why(name, keys, rows, by) for name, rows in _datasets(dataset))
     counts = _counts(number, dataset.codes)
@@ -69,24 +72,23 @@ def key_columns(by: By) -> tuple[str, ...]:
     return (*(KEYS[level] for level in kept), *SAME_IMAGE)
 
 
-def components(rows: int, columns: Iterable[Coded], pairs: Iterable[tuple[int, int]] = ()) -> Ints:
-    """The first row of each row's component, where equal codes of any column, or a pair, connect rows.
+def components(rows: int, same: Iterable[Ints], pairs: Iterable[tuple[int, int]] = ()) -> Ints:
+    """The first row of each row's component, where a row of the same value in any column, or a pair, connects rows.
 
     Union-find with whole arrays in place of single steps: every root hooks onto the smallest root it meets,
     then all paths are halved until they are flat; one column at a time, so memory is a few arrays of `rows`.
     """
-    parent = np.arange(rows, dtype=np.int64)
-    for column in columns:
-        row = np.flatnonzero(column.known)
-        first = np.zeros(len(column.values), np.int64)
-        first[column.codes[row]] = row  # any one row of each code will do
-        _join(parent, row, first[column.codes[row]])
-    both = np.array(list(pairs), np.int64).reshape(-1, 2)
+    number: type[np.integer[Any]] = np.int32 if rows < 2**31 else np.int64  # half the memory
+    parent: Numbers = np.arange(rows, dtype=number)
+    for other in same:
+        row = np.flatnonzero(other != np.arange(rows)).astype(number)
+        _join(parent, row, other[row].astype(number))
+    both = np.array(list(pairs), number).reshape(-1, 2)
     _join(parent, both[:, 0], both[:, 1])
-    return parent
+    return parent.astype(np.int64)
 
 
-def _join(parent: Ints, row: Ints, other: Ints) -> None:
+def _join(parent: Numbers, row: Numbers, other: Numbers) -> None:
     while True:
         a, b = parent[row], parent[other]
         apart = a != b
@@ -97,7 +99,7 @@ def _join(parent: Ints, row: Ints, other: Ints) -> None:
         _flatten(parent)
 
 
-def _flatten(parent: Ints) -> None:
+def _flatten(parent: Numbers) -> None:
     while True:
         above = parent[parent]
         if np.array_equal(above, parent):
@@ -112,10 +114,10 @@ def _by_smallest_key(root: Ints, key: Ints) -> Ints:
     return np.unique(smallest[root], return_inverse=True)[1].astype(np.int64).reshape(-1)
 
 
-def _require_some(keys: Mapping[Level, Coded], by: By, rows: int) -> None:
-    if rows == 0 or by == "auto" or by == "image" or keys[by].known.any():
+def _require_some(keys: Mapping[Level, Known], by: By, rows: int) -> None:
+    if rows == 0 or by == "auto" or by == "image" or keys[by].any():
         return
-    there = [level for level, column in keys.items() if column.known.any()] or ["image"]
+    there = [level for level, column in keys.items() if column.any()] or ["image"]
     raise UsageError(
         f"cannot split by {by}: no row has a {KEYS[by]}",
         hint=f"use --by auto or --by {there[0]}, the coarsest level that the table knows",
@@ -130,18 +132,18 @@ def _datasets(dataset: Coded) -> list[tuple[str, Ints]]:
     return [(dataset.value(code) or "table", rows) for code, rows in zip(codes, pieces, strict=True)]
 
 
-def _level(keys: Mapping[Level, Coded], rows: Ints, by: By) -> Level:
+def _level(keys: Mapping[Level, Known], rows: Ints, by: By) -> Level:
     if by != "auto":
         return by
     for level, column in keys.items():
-        if 2 * int(column.known[rows].sum()) > len(rows):
+        if 2 * int(column[rows].sum()) > len(rows):
             return level
     return "image"
 
 
-def _why(name: str, keys: Mapping[Level, Coded], rows: Ints, by: By) -> str:
+def _why(name: str, keys: Mapping[Level, Known], rows: Ints, by: By) -> str:
     level = _level(keys, rows, by)
-    filled = {KEYS[one]: int(column.known[rows].sum()) for one, column in keys.items()}
+    filled = {KEYS[one]: int(column[rows].sum()) for one, column in keys.items()}
     asked = "as asked" if by != "auto" else "the coarsest key that most rows have"
     shown = ", ".join(f"{column} in {count}" for column, count in filled.items() if count) or "no key at all"
     text = f"{name}: by {level}, {asked} ({shown} of {len(rows)} rows)"

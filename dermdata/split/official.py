@@ -10,11 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from dermdata.errors import UsageError
-from dermdata.split.columns import Ints, coded
+from dermdata.split.columns import Columns, Ints, coded
 from dermdata.split.groups import Grouping
 
 WORDS: Mapping[str, tuple[str, ...]] = {
@@ -34,7 +33,7 @@ class Official:
     notes: tuple[str, ...]
 
 
-def official(table: pa.Table, grouping: Grouping, asked: Sequence[str]) -> Official:
+def official(table: Columns, grouping: Grouping, asked: Sequence[str]) -> Official:
     """Fix the official test and validation rows; UsageError when the publishers have none at all."""
     names = {word: _name_for(word, asked) for word in WORDS}
     parts = (*asked, *(name for name in names.values() if name not in asked))
@@ -57,7 +56,7 @@ def _name_for(word: str, asked: Sequence[str]) -> str:
     return next((name for name in asked if name.lower() in WORDS[word]), word)
 
 
-def _roles(table: pa.Table) -> Ints:
+def _roles(table: Columns) -> Ints:
     """Per row 0 for official test, 1 for validation, -1 for anything else."""
     column = coded(table, "split_official")
     words = [str(value).strip().lower() for value in column.values.to_pylist()]
@@ -74,7 +73,7 @@ def _strongest(role: Ints, grouping: Grouping) -> Ints:
 
 
 def _cohorts(
-    table: pa.Table, role: Ints, grouping: Grouping, free: NDArray[np.bool_]
+    table: Columns, role: Ints, grouping: Grouping, free: NDArray[np.bool_]
 ) -> list[tuple[Ints, set[str]]]:
     """The free rows by the official sets of their group's datasets: those parts are not open to them."""
     dataset = coded(table, "dataset").codes + 1

@@ -9,8 +9,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dermdata.errors import UsageError
+from dermdata.manifest.rest import Rest, Rows
 from dermdata.split.assign import assign
-from dermdata.split.balance import ClassShare, PartBalance, class_shares, largest_deviation, part_balance
+from dermdata.split.balance import (
+    ClassShare,
+    PartBalance,
+    Spread,
+    class_shares,
+    largest_deviation,
+    part_balance,
+    spread,
+)
 from dermdata.split.columns import Coded, Ints, coded
 from dermdata.split.groups import KEYS, By, Grouping, groups
 from dermdata.split.official import FREE, official
@@ -21,6 +30,7 @@ from dermdata.split.strata import stratify_columns
 if TYPE_CHECKING:
     from dermdata.duplicates import Alike
 
+WRITTEN = ("split", "fold")  # the columns that are replaced
 TRAIN = "train"  # with folds, the official rows' counterpart
 
 
@@ -47,28 +57,33 @@ def split(
     stable: bool = False,
     seed: int = 0,
     near: "Alike | None" = None,
+    rest: Rest | None = None,
 ) -> SplitResult:
     """Replace the columns `split` and `fold` so that no group is in two parts; 70/15/15 unless told.
 
     With `folds` the column `fold` is 0 … K-1 and `split` is null (with `official`: train and the official
     parts), otherwise `fold` is null. The answer depends on the rows' values, the request and the seed, not on
     the rows' order. `stable` places each group by the hash of its own key: adding rows never moves it, but
-    nothing is stratified. `near` duplicates stay together too. UsageError when the request cannot be met.
+    nothing is stratified. `near` duplicates stay together too. What `table` does not hold is read from `rest`, a
+    column at a time. UsageError when the request cannot be met.
     """
     parts = _parts(ratios, folds)
-    columns = stratify_columns(table, stratify)
+    rows = Rows(table, rest)
+    columns = stratify_columns(rows, stratify)
     if table.num_rows == 0:
         raise UsageError("there is nothing to split: the table has no rows")
-    grouping = groups(table, by, near)
-    names, part, notes = _placed(table, grouping, columns, parts, official, stable, seed)
+    grouping = groups(rows, by, near)
+    names, part, notes = _placed(rows, grouping, columns, parts, official, stable, seed)
     classes = class_shares(columns, part, names)
+    ids = {column: spread(coded(rows, column).codes, part, len(names)) for column in KEYS.values()}
+    whole = spread(grouping.number, part, len(names))
     return SplitResult(
         table=_written(table, names, part, folds),
         grouping=grouping,
-        balance=part_balance(table, grouping, part, names),
+        balance=part_balance(part, names, whole, ids["patient_id"], ids["lesion_id"]),
         classes=classes,
         largest_deviation=largest_deviation(classes),
-        notes=(*notes, *_torn(table, part), *_absent(classes), *_stable_note(stable, stratify)),
+        notes=(*notes, *_torn(ids), *_absent(classes), *_stable_note(stable, stratify)),
     )
 
 
@@ -81,7 +96,7 @@ def _parts(ratios: Mapping[str, float] | None, folds: int | None) -> dict[str, f
 
 
 def _placed(
-    table: pa.Table,
+    table: Rows,
     grouping: Grouping,
     columns: Mapping[str, Coded],
     parts: Mapping[str, float],
@@ -145,20 +160,13 @@ def _replaced(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
     return table.set_column(table.schema.get_field_index(name), field, values.cast(field.type))
 
 
-def _torn(table: pa.Table, part: Ints) -> tuple[str, ...]:
+def _torn(ids: Mapping[str, Spread]) -> tuple[str, ...]:
     """A note for the coarser keys that the level asked for has spread over parts."""
-    counted = ((column, _spread(coded(table, column), part)) for column in KEYS.values())
     return tuple(
-        f"{count} values of {column} are in more than one part; --by auto keeps them together"
-        for column, count in counted
-        if count
+        f"{one.torn} values of {column} are in more than one part; --by auto keeps them together"
+        for column, one in ids.items()
+        if one.torn
     )
-
-
-def _spread(ids: Coded, part: Ints) -> int:
-    rows = np.flatnonzero(ids.known & (part >= 0))
-    pairs = np.unique(ids.codes[rows] * (int(part.max(initial=0)) + 1) + part[rows])
-    return int((np.bincount(pairs // (int(part.max(initial=0)) + 1)) > 1).sum())
 
 
 def _absent(classes: Sequence[ClassShare]) -> tuple[str, ...]:

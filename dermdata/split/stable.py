@@ -4,16 +4,15 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from dermdata.split.columns import Coded, Ints, coded, row_keys
+from dermdata.split.columns import Coded, Columns, Ints, coded, row_keys
 from dermdata.split.groups import Grouping
 
 NAMING = ("patient_id", "lesion_id", "case_id", "isic_id")  # not sha256: fetching images must move nothing
 
 
-def group_names(table: pa.Table, grouping: Grouping) -> list[str]:
+def group_names(table: Columns, grouping: Grouping) -> list[str]:
     """Each group's name: its smallest key of the coarsest kind it has, else its smallest row key.
 
     A name changes only when added rows merge the group with another or bring it a coarser key.

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
 from dermdata.errors import UnknownName
-from dermdata.split.columns import Coded, Ints, coded
+from dermdata.split.columns import Coded, Columns, Ints, coded
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +35,7 @@ class Counts:
         return Counts(start, self.stratum[entry], self.count[entry], self.strata)
 
 
-def stratify_columns(table: pa.Table, names: Sequence[str]) -> dict[str, Coded]:
+def stratify_columns(table: Columns, names: Sequence[str]) -> dict[str, Coded]:
     """The columns to stratify by; UnknownName, with the nearest names, for one that is not there."""
     for name in names:
         if name not in table.column_names:

@@ -12,9 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from dermdata import manifest
+from dermdata.cli.out import write_manifest
 from dermdata.cli.state import State
-from dermdata.cli.target import load, write_manifest
+from dermdata.cli.target import load
 from dermdata.errors import BadTable, UsageError
+from dermdata.manifest.rest import Rows
 from export.samples import manifest as sample
 
 Cli = Callable[..., Any]
@@ -206,7 +208,7 @@ def test_an_export_is_a_target_again(cli: Cli, cache: Path, tmp_path: Path) -> N
 def test_write_manifest_and_load_are_each_others_way_back(state: State, tmp_path: Path, ending: str) -> None:
     """The same rows and types; paths stay relative, and are found from the dataset's cache folder."""
     before = load(state, ["demo"])
-    write_manifest(before.table, str(tmp_path / f"x.{ending}"), {"made_by": "a test"})
+    write_manifest(Rows(before.table), str(tmp_path / f"x.{ending}"), {"made_by": "a test"})
     after = load(state, [str(tmp_path / f"x.{ending}")])
     assert after.table.schema.equals(before.table.schema)
     assert after.table.to_pylist() == before.table.to_pylist()
@@ -238,7 +240,7 @@ def test_a_private_manifest_has_its_images_beside_it(state: State, tmp_path: Pat
 def test_several_targets_keep_each_ones_provenance(state: State, tmp_path: Path) -> None:
     """What all have in common, and each one's own under `sources`; the same target twice counts once."""
     other = sample(tmp_path / "other", "other").replace_schema_metadata({"dermdata.dataset": "other"})
-    write_manifest(other, str(tmp_path / "other.parquet"), {})
+    write_manifest(Rows(other), str(tmp_path / "other.parquet"), {})
     loaded = load(state, ["demo", str(tmp_path / "other.parquet"), "demo"])
     assert (loaded.table.num_rows, loaded.names) == (24, ("demo", "other"))
     assert "dataset" not in loaded.about
@@ -274,14 +276,14 @@ def test_an_unknown_ending_is_told(state: State, tmp_path: Path) -> None:
     with pytest.raises(BadTable, match="is not a manifest"):
         load(state, [str(tmp_path / "x.xlsx")])
     with pytest.raises(UsageError, match="cannot tell the format"):
-        write_manifest(load(state, ["demo"]).table, str(tmp_path / "y.xlsx"), {})
+        write_manifest(Rows(load(state, ["demo"]).table), str(tmp_path / "y.xlsx"), {})
 
 
 def test_a_stream_is_not_written_to_a_terminal(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     """Binary on a screen helps nobody."""
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     with pytest.raises(UsageError, match="not for a terminal"):
-        write_manifest(load(state, ["demo"]).table, "-", {})
+        write_manifest(Rows(load(state, ["demo"]).table), "-", {})
 
 
 def test_streams_are_read_from_stdin(cache: Path, state: State, tmp_path: Path) -> None:

@@ -85,10 +85,10 @@ def test_any_text_survives(words: list[str | None]) -> None:
         {"image_id": pa.array(["x"] * len(words)), "label_raw": pa.array(words, pa.string())}
     )
     path = Path("in memory")
-    text = b"".join(csv_format.chunks(given_words)).decode()
+    text = b"".join(csv_format.chunks(given_words.schema, [given_words])).decode()
     rows = list(csv.reader(io.StringIO(text, newline="")))
     assert [row[1] or None for row in rows[1:]] == words
-    lines = b"".join(jsonl_format.chunks(given_words)).split(b"\n")[:-1]
+    lines = b"".join(jsonl_format.chunks(given_words.schema, [given_words])).split(b"\n")[:-1]
     assert [reading.parsed(line, 1, path)["label_raw"] for line in lines] == words
 
 

@@ -1,0 +1,85 @@
+"""Where `-o OUT` goes: a manifest as a file by its ending, or as an Arrow stream to stdout."""
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from dermdata import disk, places
+from dermdata.cli.state import State
+from dermdata.cli.target import ROWS, SUFFIXES
+from dermdata.errors import UsageError
+from dermdata.export import about, csv, jsonl
+from dermdata.export.text import BATCH
+from dermdata.manifest import store
+from dermdata.manifest.rest import Rows
+
+
+def require_out(out: str | None) -> None:
+    """UsageError for an `-o OUT` that no manifest can be written to: said before anything is read or fetched."""
+    if not out or out == "-":
+        return
+    if Path(out).suffix not in SUFFIXES:
+        raise UsageError(
+            f"cannot tell the format of {out}", hint=f"OUT ends in {', '.join(SUFFIXES)}, or is -"
+        )
+    if not places.is_remote(out):
+        disk.require_file(Path(out))
+
+
+def command_line(name: str, targets: Sequence[str], asked: Mapping[str, Any]) -> str:
+    """The command line without its output: what a reader needs to do it again."""
+    options = [
+        f"--{option}" if value is True else f"--{option}={value}"
+        for option, value in asked.items()
+        if value is not None and value is not False
+    ]
+    return shlex.join([name, *targets, *options])
+
+
+def keep(state: State, rows: Rows, out: str, line: str, facts: Mapping[str, str] | None = None) -> None:
+    """Write the manifest; its history is that of the targets it was made from, and this command."""
+    before = json.loads(store.metadata_of(rows.table).get("history", "[]"))
+    history = json.dumps([*before, line], ensure_ascii=False)
+    write_manifest(rows, out, {**(facts or {}), "history": history})
+    if out != "-":
+        state.say(f"written to {out}")
+
+
+def write_manifest(rows: Rows, out: str, facts: Mapping[str, str]) -> None:
+    """Write rows to `-o OUT`: by its ending, or as an Arrow stream to stdout for `-`; `facts` go into its metadata."""
+    require_out(out)
+    rows = Rows(store.with_metadata(rows.table, facts), rows.rest)
+    if out == "-":
+        return to_stream(rows)
+    if places.is_remote(out):
+        prefix, _, name = out.rpartition("/")
+        with places.bucket(prefix) as bucket:
+            return bucket.fill(name, lambda path: write_manifest(rows, str(path), {}))
+    path = Path(out)
+    if path.suffix == ".parquet":
+        store.write_blocks(rows.schema, rows.blocks(), path)
+    elif path.suffix == ".arrow":
+        table = rows.whole()  # an Arrow file has one dictionary a column
+        with disk.replacing(path) as file, pa.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table)
+    else:
+        chunks = csv.chunks if path.suffix == ".csv" else jsonl.chunks
+        disk.write(path, chunks(rows.schema, rows.blocks(BATCH)))
+        about.write_beside(path, rows.schema, rows.num_rows)
+    return None
+
+
+def to_stream(rows: Rows) -> None:
+    if sys.stdout.isatty():
+        raise UsageError("an Arrow stream is not for a terminal", hint="pipe it on, or give -o FILE.parquet")
+    schema = rows.schema
+    schema = schema.with_metadata({**(schema.metadata or {}), ROWS: str(rows.num_rows)})
+    with pa.ipc.new_stream(sys.stdout.buffer, schema) as writer:
+        for block in rows.blocks():
+            writer.write_table(block.cast(schema))
+    sys.stdout.buffer.flush()

@@ -1,0 +1,154 @@
+"""A manifest of which only some columns are held: what is written of it is what all of it in memory gives."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from dermdata.errors import BadTable
+from dermdata.manifest import rest, store
+from dermdata.manifest.rest import ROW, Rest, Rows, on_disk
+from manifest_builders import built
+
+COUNT = 90
+
+
+def manifest(start: int = 0, words: str = "mel nv bkl") -> pa.Table:
+    rows, kinds = [str(n) for n in range(start, start + COUNT)], itertools.cycle(words.split())
+    columns = {"id": rows, "dx": [next(kinds) for _ in rows], "note": [f"note {n}" for n in rows]}
+    return built(columns, {"columns": {"image_id": ("id",), "label_raw": ("dx",)}})[0]
+
+
+def unchanged(table: pa.Table) -> pa.Table:
+    return table
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """Two manifests of several row groups; the second has a column of its own and embedded images."""
+    monkeypatch.setattr(store, "ROW_GROUP", 40)
+    one, two = tmp_path / "one.parquet", tmp_path / "two.parquet"
+    store.write(manifest(), one, {})
+    more = manifest(COUNT, "nv df").append_column("score", pa.array(np.arange(COUNT) / 2))
+    store.write(more.append_column("image", pa.array([b"x"] * COUNT)), two, {})
+    return one, two
+
+
+@pytest.fixture
+def whole(files: tuple[Path, Path]) -> pa.Table:
+    return store.union([store.read(path, without="image") for path in files])
+
+
+@pytest.fixture
+def held(files: tuple[Path, Path]) -> Rows:
+    """Of both only two columns."""
+    away = Rest(tuple(on_disk(path, "image", unchanged) for path in files))
+    table = store.union([store.read(path, ["image_id", "diagnosis"]) for path in files])
+    return Rows(away.numbered(table.select(["image_id", "diagnosis"])), away)
+
+
+def written(rows: Rows, path: Path) -> bytes:
+    store.write_blocks(rows.schema, rows.blocks(store.ROW_GROUP), path)
+    return path.read_bytes()
+
+
+def taken(rows: Rows, numbers: Any) -> Rows:
+    return Rows(rows.table.take(pa.array(numbers, pa.int64())), rows.rest)
+
+
+CHOICES: dict[str, Callable[[], Any]] = {
+    "all": lambda: np.arange(2 * COUNT),
+    "none": lambda: np.arange(0),
+    "some": lambda: np.arange(5, 2 * COUNT, 7),
+    "of the second alone": lambda: np.arange(COUNT + 45, COUNT + 50),
+    "backwards": lambda: np.arange(2 * COUNT)[::-1],
+    "shuffled": lambda: np.random.default_rng(1).permutation(2 * COUNT)[:50],
+}
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_the_same_bytes_as_from_memory(choice: str, held: Rows, whole: pa.Table, tmp_path: Path) -> None:
+    """Every column, the columns' order, the groups and the dictionaries."""
+    numbers = CHOICES[choice]()
+    rows, table = taken(held, numbers), Rows(whole.take(pa.array(numbers)))
+    assert rows.num_rows == table.num_rows == len(numbers)
+    assert rows.column_names == table.column_names
+    assert "image" not in rows.column_names
+    assert rows.whole().to_pylist() == table.table.to_pylist()
+    assert written(rows, tmp_path / "a.parquet") == written(table, tmp_path / "b.parquet")
+
+
+@pytest.mark.parametrize("most", [1, 7, 40, 1000])
+def test_blocks_are_of_one_size(most: int, held: Rows, whole: pa.Table) -> None:
+    """The last one excepted; together they are the table."""
+    blocks = list(held.blocks(most))
+    assert {block.num_rows for block in blocks[:-1]} <= {most}
+    assert pa.concat_tables(blocks).to_pylist() == whole.to_pylist()
+
+
+def test_what_a_command_has_changed_or_added_counts(held: Rows, whole: pa.Table) -> None:
+    """In its old place, or at the end with its own description; ROW is never seen."""
+    field = pa.field("label", pa.string(), metadata={"description": "a class"})
+    place = held.table.column_names.index("diagnosis")
+    new = pa.array([None] * whole.num_rows, held.table.schema.field("diagnosis").type)
+    table = held.table.set_column(place, held.table.schema.field(place), new)
+    rows = Rows(table.append_column(field, pa.array(["x"] * whole.num_rows)), held.rest)
+    assert rows.column_names == [*whole.column_names, "label"]
+    assert rows.schema.field("label").metadata == {b"description": b"a class"}
+    assert ROW not in rows.column_names
+    found = rows.whole()
+    assert found["diagnosis"].null_count == whole.num_rows
+    assert found["score"].to_pylist() == whole["score"].to_pylist()
+
+
+def test_one_column_is_read_for_this_once(held: Rows, whole: pa.Table) -> None:
+    """Of all rows or of some; one that a file has not is null there."""
+    for name in ("key", "score", "diagnosis", "extra"):
+        assert held.column(name).to_pylist() == whole[name].to_pylist()
+        assert taken(held, [150, 3]).column(name).to_pylist() == whole[name].take([150, 3]).to_pylist()
+        assert held.column(name).type == whole.schema.field(name).type
+
+
+def test_all_columns_held_need_no_reading(held: Rows, whole: pa.Table, files: tuple[Path, Path]) -> None:
+    assert held.rest
+    rows = Rows(held.rest.numbered(whole), held.rest)
+    for path in files:
+        path.unlink()
+    assert rows.whole().to_pylist() == whole.to_pylist()
+
+
+def test_a_file_that_was_changed_in_between_is_told(held: Rows, files: tuple[Path, Path]) -> None:
+    """Rows of one version beside columns of another would be an invented manifest."""
+    store.write(manifest(words="df"), files[0], {})
+    with pytest.raises(BadTable, match=r"one\.parquet was changed while it was read") as caught:
+        held.whole()
+    assert caught.value.hint == "run the command again"
+    files[0].unlink()
+    with pytest.raises(BadTable, match="no manifest at"):
+        held.whole()
+
+
+def test_a_strangers_one_large_row_group_comes_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However the file is cut, a block at a time is in memory."""
+    monkeypatch.setattr(store, "ROW_GROUP", 40)
+    pq.write_table(manifest(), tmp_path / "big.parquet", row_group_size=COUNT)
+    file = on_disk(tmp_path / "big.parquet", "image", unchanged)
+    assert file.groups == (COUNT,)
+    blocks = list(file.blocks(np.arange(10, 85), ["image_id"]))
+    assert [block.num_rows for block in blocks] == [30, 40, 5]
+    assert pa.concat_tables(blocks)["image_id"].to_pylist() == manifest()["image_id"][10:85].to_pylist()
+
+
+def test_a_manifest_without_rows(tmp_path: Path) -> None:
+    store.write(manifest().slice(0, 0), tmp_path / "empty.parquet", {})
+    away = Rest((on_disk(tmp_path / "empty.parquet", "image", unchanged),))
+    rows = Rows(away.numbered(store.read(tmp_path / "empty.parquet", ["dataset"])), away)
+    assert (rows.num_rows, list(rows.blocks()), rows.whole().num_rows) == (0, [], 0)
+    assert rows.whole().column_names == rows.column_names == rest.SCHEMA.names
