@@ -24,7 +24,7 @@ STREAMED = 32 << 20  # what a larger one holds at a time, at most
 BATCH_FILES, BATCH_BYTES = 32, 4 << 20
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ExtractedFile:
     """One file as it lies in the folder."""
 
