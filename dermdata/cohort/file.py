@@ -80,13 +80,16 @@ def loads(data: bytes, name: str) -> Lock:
         packed = base64.b64decode("".join(document["data"]), validate=True)
         if hashlib.sha256(packed).hexdigest() != document["rows_sha256"]:
             raise BadTable(f"{name} is damaged: its rows are not those that were written")
+        rows = pq.ParquetFile(pa.BufferReader(packed)).read()
+        if rows.num_rows != document["rows"]:
+            raise BadTable(f"{name} is damaged: it says {document['rows']} rows and holds {rows.num_rows:,}")
         schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(document["manifest_schema"])))
         return Lock(
             datasets=tuple(DatasetLock(**one) for one in document["datasets"]),
             tool=document["tool"],
             commands=tuple(document["commands"]),
             schema=schema,
-            rows=pq.ParquetFile(pa.BufferReader(packed)).read(),
+            rows=rows,
         )
     except (KeyError, TypeError, binascii.Error, pa.ArrowException, OSError) as error:
         raise BadTable(f"{name} is damaged: {error}") from error

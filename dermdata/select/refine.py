@@ -114,6 +114,31 @@ def contradictions(table: pa.Table, statements: Statements, judge: Judge) -> tup
     return tuple(found)
 
 
+def clashes(table: pa.Table, statements: Statements, judge: Judge) -> tuple[Finding, ...]:
+    """The rows whose key an earlier row has with a label that contradicts theirs: one of them will be dropped."""
+    first, rows = first_rows(pa.chunked_array([keys_of(table)])), side(table, statements)
+    again = np.flatnonzero(first != np.arange(len(first))).tolist()
+    return tuple(
+        clash(rows, int(first[row]), row) for row in again if disagree(rows, judge, int(first[row]), row)
+    )
+
+
+def clash(rows: Side, kept: int, dropped: int) -> Finding:
+    evidence = {"kept": rows.shown(kept), "dropped": rows.shown(dropped)}
+    key, words = (
+        rows.keys[kept],
+        ", ".join(str(one["diagnosis"] or one["malignancy"]) for one in evidence.values()),
+    )
+    return Finding(
+        level="warning",
+        code="label-conflict",
+        dataset=key.partition("/")[0],
+        keys=(key,),
+        message=f"{key} is there twice with labels that cannot both be true ({words})",
+        evidence=evidence,
+    )
+
+
 def disagree(rows: Side, judge: Judge, one: int, other: int) -> bool:
     return judge.verdict(rows.says(one), rows.says(other)) == "contradicts"
 

@@ -9,7 +9,7 @@ from dermdata.errors import UsageError
 from dermdata.finding import Finding
 from dermdata.projection import Statements, Words, project_table, words_of
 from dermdata.select.dedupe import By, FindNear, dedupe
-from dermdata.select.refine import contradictions, refine
+from dermdata.select.refine import clashes, contradictions, refine
 from dermdata.select.rows import Dropped, arranged
 from dermdata.select.sample import class_column, sample
 from dermdata.select.where import strangers, where
@@ -51,9 +51,10 @@ def select(
         raise UsageError("--per-class needs --sample N")
     rows, twice = arranged(table)
     done = Selection(table=rows, dropped=twice)
+    statements, judge = Statements(words, vocabulary), Judge(vocabulary)
     if twice:
         done.notes.append(f"{len(twice):,} rows are in more than one target: taken once")
-    statements, judge = Statements(words, vocabulary), Judge(vocabulary)
+        done.conflicts = clashes(table, statements, judge)
     if refine_with is not None:
         refining(done, refine_with, statements, judge)
     if wanted.space:
@@ -71,7 +72,7 @@ def select(
 
 def refining(done: Selection, others: pa.Table, statements: Statements, judge: Judge) -> None:
     found = refine(done.table, others, statements, judge)
-    done.table, done.conflicts = found.table, found.conflicts
+    done.table, done.conflicts = found.table, done.conflicts + found.conflicts
     done.notes.append(f"{found.count:,} rows take a finer label of the same image")
 
 

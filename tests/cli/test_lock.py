@@ -177,3 +177,15 @@ def test_a_dry_run_shows_what_would_be_fetched(cli: CLI, locked: Path, tmp_path:
     assert answer.code == 0
     assert answer.out.splitlines()[1].endswith(",false")
     assert not list((tmp_path / "cache").glob("datasets/*"))
+
+
+def test_a_lock_that_counts_other_rows_than_it_holds_is_refused(cli: CLI, locked: Path) -> None:
+    """What `rows` says is read by people: it must be so."""
+    document = json.loads(locked.read_text())
+    document["rows"] += 1
+    locked.write_text(json.dumps(document))
+    answer = cli("sync", locked)
+    assert (
+        answer.code,
+        f"it says {document['rows']} rows and holds {document['rows'] - 1}" in answer.err,
+    ) == (2, True)

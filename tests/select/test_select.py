@@ -19,6 +19,28 @@ def test_the_same_row_of_two_targets_is_taken_once_from_the_first() -> None:
     assert [(one.key, one.reason) for one in found.dropped] == [("a/1", "the same row in an earlier target")]
 
 
+def test_a_row_that_is_there_twice_with_labels_that_exclude_each_other_is_told() -> None:
+    """The first one stays, but nobody said which is right; a finer label is no contradiction."""
+    twice = [
+        row("ham10000", "1", "nv"),
+        row("ham10000", "1", "mel"),
+        row("ham10000", "2", "nv"),
+        row("ham10000", "2", "nv"),
+    ]
+    done = selected(*twice)
+    assert column(done.table, "label_raw") == ["nv", "nv"]
+    [told] = done.conflicts
+    assert (told.code, told.keys) == ("label-conflict", ("ham10000/1",))
+    assert (
+        told.message
+        == "ham10000/1 is there twice with labels that cannot both be true (melanocytic-nevus, melanoma)"
+    )
+    assert {name: shown["label_raw"] for name, shown in told.evidence.items()} == {
+        "kept": "nv",
+        "dropped": "mel",
+    }
+
+
 def test_rows_are_in_order_of_dataset_and_image() -> None:
     """Whatever the order of the targets."""
     found = selected(row("b", "1"), row("a", "2"), row("a", "1"))
