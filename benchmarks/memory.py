@@ -46,15 +46,15 @@ class Allowance:
     what: str  # is held of each
 
 
-# set before anything was measured at the sizes that are judged
+# set before anything was measured at the sizes that are judged; when they were set, commands held whole rows
 ROW, IMAGE = 400, 1_000  # bytes: a row in memory; a row, and its path, name and digest as Python's text
 ROW_ALLOWANCES = (
     Allowance("query", 20, "nothing: DuckDB reads three columns, in pieces"),
-    Allowance("stats --by", 100, "four columns"),
-    Allowance("select --where", ROW, "the row"),
-    Allowance("split --by patient", ROW, "the row, its group and part as numbers"),
-    Allowance("export csv", ROW, "the row; text is made in pieces"),
-    Allowance("export parquet", ROW, "the row"),
+    Allowance("stats --by", 100, "four columns, two of them ids"),
+    Allowance("select --where", ROW, "the columns that it decides by; the rest is written in pieces"),
+    Allowance("split --by patient", ROW, "its group and part as numbers, one column of ids at a time"),
+    Allowance("export csv", ROW, "a few columns; text is made in pieces"),
+    Allowance("export parquet", ROW, "a few columns"),
 )
 IMAGE_ALLOWANCES = (
     Allowance("fetch", IMAGE, "its row, path, name and digest"),
