@@ -211,19 +211,21 @@ def conclude(errors: list[DermdataError], asked: int) -> None:
 
 def planned(state: State, dataset: "Dataset", wants: "Wants") -> "Plan":
     """The plan for one dataset, with the files that a look at sizes finds broken."""
-    from dermdata.fetch import plan, unseen
+    from dermdata.fetch import plan, receipt_for, unseen
     from dermdata.verify import verify
 
     folder = state.cache.folder(dataset)
-    receipt = None if wants.force else folder.receipt()
+    receipt = receipt_for(folder, wants)
     broken = []
-    if receipt:
+    if receipt and not wants.force:
         findings = list(verify(folder, folder.contents(), quick=True, jobs=1, advance=lambda _: None))
         broken = [one.content for one in findings if one.content and one.status != "ok"]
         if any(one.path == folder.manifest.name and one.status != "ok" for one in findings):
             receipt = replace(receipt, manifest_sha256=None)
     digest = state.library.digest(state.catalog[dataset.name])
-    return plan(dataset, receipt, wants, digest, broken, unseen(folder) if receipt else ())
+    return plan(
+        dataset, receipt, wants, digest, broken, unseen(folder) if receipt and not wants.force else ()
+    )
 
 
 def fetched(

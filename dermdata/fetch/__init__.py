@@ -2,6 +2,7 @@
 
 plan.py      what would be done, as a value
 run.py       carries it out; the ledger of what is whole
+earlier.py   what earlier fetches brought, as far as it counts
 ingest.py    one catalog file on its way into the cache
 assemble.py  tables and files become the manifest
 listing.py   entries whose files a host, or their table, lists
@@ -11,8 +12,9 @@ shelf.py     an archive by its directory; reach.py: members out of it by ranges
 rest.py      what a partial fetch left of an archive
 """
 
+from dermdata.fetch.earlier import receipt_for
 from dermdata.fetch.mend import unseen
 from dermdata.fetch.plan import Plan, Wants, plan
 from dermdata.fetch.run import Outcome, Workshop, run
 
-__all__ = ["Outcome", "Plan", "Wants", "Workshop", "plan", "run", "unseen"]
+__all__ = ["Outcome", "Plan", "Wants", "Workshop", "plan", "receipt_for", "run", "unseen"]

@@ -63,11 +63,20 @@ def plan(
 ) -> Plan:
     """Compare what is wanted with what the receipt says is there; `broken` files are fetched again.
 
+    With `force` all that is wanted is; what is not, stays.
     `unseen` images, which an older version fetched, are only looked at.
     """
     wanted = [file for file in dataset.files if file.fetch and file.role in wants.roles]
     if receipt is None or wants.force:
-        return Plan(dataset=dataset, wants=wants, download=tuple(wanted), mend=(), have=(), build=True)
+        return Plan(
+            dataset=dataset,
+            wants=wants,
+            download=tuple(wanted),
+            mend=(),
+            have=tuple(one for one in receipt.files if one.role not in wants.roles) if receipt else (),
+            build=True,
+            part=receipt.part if receipt and wants.roles != EVERYTHING else None,
+        )
     have = {one.name: one for one in receipt.files}
     # a tar, or a copy put together from pieces, gives no member alone: its whole archive is fetched again
     whole_again = {one.file for one in broken if one.member and one.member.offset < 0}

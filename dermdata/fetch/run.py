@@ -12,9 +12,10 @@ from typing import Any
 from dermdata import __version__, disk
 from dermdata.cache import Cache, Fetched, Folder, Receipt
 from dermdata.cache.records import Part
-from dermdata.errors import CacheDamaged, DermdataError, NetworkError, NotTheFile, Offline, StorageError
+from dermdata.errors import DermdataError, NetworkError, NotTheFile, Offline, StorageError
 from dermdata.fetch import ingest
 from dermdata.fetch.assemble import Library, assemble
+from dermdata.fetch.earlier import held, seen_before
 from dermdata.fetch.interrupt import interruptible
 from dermdata.fetch.mend import looked_at, mend
 from dermdata.fetch.plan import ALWAYS, Plan
@@ -156,26 +157,17 @@ def raise_first(futures: list[Future[None]]) -> None:
             future.result()
 
 
-def seen_before(folder: Folder) -> tuple[Fetched, ...]:
-    """The files of the last receipt, also with --force; a broken receipt has seen nothing."""
-    try:
-        receipt = folder.receipt()
-    except CacheDamaged:
-        return ()
-    return receipt.files if receipt else ()
-
-
 class Ledger:
     """The receipt and contents of one folder while files arrive; saved under one lock."""
 
     def __init__(self, plan: Plan, folder: Folder, workshop: Workshop) -> None:
         self.plan, self.folder, self.workshop = plan, folder, workshop
-        old = folder.receipt() if not plan.wants.force else None
+        old, contents = held(folder, plan.wants)
         self._before = {one.name: one for one in seen_before(folder)}
         self._files = {one.name: one for one in plan.have}
         # besides whole files, what partial fetches took out of archives that never were here
         again = {one.name for one in old.files} - set(self._files) if old else set()
-        self._contents = {one.path: one for one in folder.contents() if one.file not in again} if old else {}
+        self._contents = {one.path: one for one in contents if one.file not in again}
         self._part = old.part if old else None
         self._roles_before = frozenset(old.roles) if old else frozenset()
         self._roles = self._roles_before | plan.wants.roles

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -124,6 +125,31 @@ def test_a_broken_receipt_is_refused_in_words_and_force_mends_it(cli: Callable, 
     assert answer.code == 4
     assert "hint: run `dermdata fetch demo --force`" in answer.err
     assert cli("fetch", "demo", "--force").code == 0
+    assert cli("verify").code == 0
+
+
+def test_force_of_the_tables_leaves_the_images(cli: Callable, tmp_path: Path) -> None:
+    """`--force --only metadata` fetches again what it names: all else is there, known and whole as before."""
+    cli("fetch", "demo")
+    folder = tmp_path / "cache/datasets/demo/1.0"
+    before = {name: (folder / name).read_bytes() for name in ("manifest.parquet", "receipt.json")}
+    answer = cli("fetch", "demo", "--force", "--only", "metadata")
+    assert answer.code == 0, answer.err
+    assert (folder / "manifest.parquet").read_bytes() == before["manifest.parquet"]
+    old, new = (json.loads(text) for text in (before["receipt.json"], (folder / "receipt.json").read_text()))
+    assert (new["roles"], new["contents_sha256"]) == (old["roles"], old["contents_sha256"])
+    assert [one["name"] for one in new["files"]] == [one["name"] for one in old["files"]]
+    again = cli("verify")
+    assert (again.code, again.out.count("extra")) == (0, 0), again.out
+    assert "nothing to do" in cli("fetch", "demo").err
+
+
+def test_force_of_the_tables_of_a_broken_cache_starts_anew(cli: Callable, tmp_path: Path) -> None:
+    """Records that cannot be read say nothing of images either: the next fetch brings them."""
+    cli("fetch", "demo")
+    (tmp_path / "cache/datasets/demo/1.0/receipt.json").write_text("{", encoding="utf-8")
+    assert cli("fetch", "demo", "--force", "--only", "metadata").code == 0
+    assert cli("fetch", "demo").code == 0
     assert cli("verify").code == 0
 
 
