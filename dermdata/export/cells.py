@@ -15,6 +15,7 @@ import pyarrow.types as kinds
 
 Value = Any  # what JSON can hold
 Convert = Callable[[Any], Value]
+ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)  # `json.dumps` makes one for each value
 
 
 def values(column: pa.ChunkedArray) -> list[Value]:
@@ -44,7 +45,7 @@ def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def dumped(value: Value) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return ENCODER.encode(value)
 
 
 def converter(kind: pa.DataType) -> Convert | None:
