@@ -49,6 +49,7 @@ def global_options() -> set[str]:
     return {*names, "--help", *generator().SHELL}
 
 
+@cache
 def promised() -> set[str]:
     """Commands and options that the docs may name because they say that these are not there yet."""
     missing = [one for one in generator().PROMISES if not generator().kept(one)]
