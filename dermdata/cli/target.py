@@ -15,7 +15,7 @@ from dermdata.cli.state import State
 from dermdata.errors import BadTable, UsageError
 from dermdata.export import about, reading
 from dermdata.manifest import remote, store
-from dermdata.manifest.rest import Rest, Rows, kept, on_disk
+from dermdata.manifest.rest import OnDisk, Rest, Rows, kept, on_disk
 
 if TYPE_CHECKING:
     from dermdata.duplicates import Alike
@@ -82,23 +82,23 @@ def load_lean(
 
 def rest_of(state: State, targets: Sequence[str]) -> Rest | None:
     """The targets' files, if all are Parquet and here."""
-    paths = [parquet_of(state, target) for target in targets]
-    if not targets or not all(paths):
-        return None
     try:
-        return Rest(tuple(on_disk(path, EMBEDDED, with_maps) for path in paths if path))
+        files = [parquet_of(state, target) for target in targets]
     except BadTable:
         return None  # `load` says what is wrong, and what to do
+    return Rest(tuple(file for file in files if file)) if files and all(files) else None
 
 
-def parquet_of(state: State, target: str) -> Path | None:
+def parquet_of(state: State, target: str) -> OnDisk | None:
     """The Parquet file that a target is, if it is one: of others `opened` says what is wrong with them."""
     if target == "-" or places.is_remote(target):
         return None
     path = Path(target)
     if path.suffix not in SUFFIXES and target in state.catalog:
-        path = state.cache.folder(state.catalog[target]).manifest
-    return path if path.suffix == ".parquet" and path.is_file() else None
+        folder = state.cache.folder(state.catalog[target])
+        there = folder.manifest.is_file()
+        return on_disk(folder.manifest, EMBEDDED, with_maps, folder.damaged) if there else None
+    return on_disk(path, EMBEDDED, with_maps) if path.suffix == ".parquet" and path.is_file() else None
 
 
 def cached(state: State) -> list[str]:

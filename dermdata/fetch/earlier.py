@@ -26,12 +26,17 @@ def all_of(folder: Folder) -> tuple[Receipt | None, tuple[Content, ...]]:
     return receipt, tuple(folder.contents()) if receipt else ()
 
 
-def left_by_force(folder: Folder, wants: Wants) -> tuple[Receipt | None, tuple[Content, ...]]:
-    """What `--force --only ROLE` does not fetch again and so leaves as it is; nothing where the records are broken."""
+def readable(folder: Folder) -> tuple[Receipt | None, tuple[Content, ...]]:
+    """What the folder holds; nothing where the records are broken, which --force is there to mend."""
     try:
-        receipt, contents = all_of(folder)
+        return all_of(folder)
     except CacheDamaged:
         return None, ()
+
+
+def left_by_force(folder: Folder, wants: Wants) -> tuple[Receipt | None, tuple[Content, ...]]:
+    """What `--force --only ROLE` does not fetch again and so leaves as it is."""
+    receipt, contents = readable(folder)
     roles = tuple(role for role in receipt.roles if role not in wants.roles) if receipt else ()
     if receipt is None or not roles:
         return None, ()

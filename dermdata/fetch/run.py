@@ -15,7 +15,7 @@ from dermdata.cache.records import Part
 from dermdata.errors import DermdataError, NetworkError, NotTheFile, Offline, StorageError
 from dermdata.fetch import ingest
 from dermdata.fetch.assemble import Library, assemble
-from dermdata.fetch.earlier import held, seen_before
+from dermdata.fetch.earlier import held, readable, seen_before
 from dermdata.fetch.interrupt import interruptible
 from dermdata.fetch.mend import looked_at, mend
 from dermdata.fetch.plan import ALWAYS, Plan
@@ -78,7 +78,7 @@ def run(plan: Plan, workshop: Workshop, bring: "Bring | None" = None) -> Outcome
             ledger.hold([content], 0)
     except BaseException:
         with suppress(StorageError):  # a full disk takes no note; what filled it says more
-            ledger.save()  # what is whole is noted even when something else failed
+            ledger.save_unfinished()
         raise
     ledger.save()
     ledger.let_archives_go()
@@ -164,6 +164,7 @@ class Ledger:
         self.plan, self.folder, self.workshop = plan, folder, workshop
         old, contents = held(folder, plan.wants)
         self._before = {one.name: one for one in seen_before(folder)}
+        self._there = readable(folder) if plan.wants.force else (None, ())
         self._files = {one.name: one for one in plan.have}
         # besides whole files, what partial fetches took out of archives that never were here
         again = {one.name for one in old.files} - set(self._files) if old else set()
@@ -249,6 +250,25 @@ class Ledger:
     def save(self) -> None:
         with self._lock:
             self._save(None, {})
+
+    def save_unfinished(self) -> None:
+        """Note what is whole even when something else failed; --force that brought nothing has changed nothing."""
+        with self._lock:
+            if self.plan.wants.force:
+                if not self.changed:
+                    return
+                self._take_back()
+            self._save(None, {})
+
+    def _take_back(self) -> None:
+        """What was here before --force and was not fetched again is here still."""
+        old, contents = self._there
+        files = {one.name: one for one in old.files if one.name not in self._files} if old else {}
+        still = {one.path: one for one in contents if one.file not in self._files}
+        self._contents = still | self._contents
+        self._files |= files
+        self._lost = {**(old.lost if old else {}), **self._lost}
+        self._roles |= frozenset(old.roles) if old else frozenset()
 
     def _save_now_and_then(self) -> None:
         if time.monotonic() - self._saved > SAVING:

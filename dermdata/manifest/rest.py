@@ -5,6 +5,7 @@ sorts like any other; when the rows are written, the rest is read a block at a t
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from dermdata.errors import BadTable
+from dermdata.errors import BadTable, DermdataError
 from dermdata.manifest import store
 from dermdata.manifest.schema import SCHEMA
 
@@ -31,6 +33,7 @@ class OnDisk:
     groups: tuple[int, ...]  # the rows of each row group
     state: tuple[int, int, int]
     repaired: Callable[[pa.Table], pa.Table]  # a block in the manifest's kinds of columns
+    damaged: Callable[[str], DermdataError] = BadTable  # what it is when it turns out to be torn
 
     @property
     def rows(self) -> int:
@@ -39,17 +42,27 @@ class OnDisk:
     def blocks(self, rows: Ints, names: Sequence[str]) -> Iterator[pa.Table]:
         """These columns of these rows (ascending); BadTable if the file is another one by now."""
         there = [name for name in names if name in self.schema.names] or self.schema.names[:1]
-        with store.parquet(self.path, self.path) as file:
-            if state_of(self.path) != self.state:
-                raise BadTable(f"{self.path} was changed while it was read", hint="run the command again")
+        with self.opened() as file:
             start = 0
             for group, count in enumerate(self.groups):
                 if len(within(rows, start, start + count)):
-                    batches = file.iter_batches(
-                        store.ROW_GROUP, [group], there
-                    )  # a stranger's group may be large
+                    # a stranger's group may be large: it comes in pieces
+                    batches = file.iter_batches(store.ROW_GROUP, [group], there)
                     yield from picked(batches, rows, start, self.repaired)
                 start += count
+
+    @contextmanager
+    def opened(self) -> Iterator[pq.ParquetFile]:
+        """The file; BadTable if it is another one by now, and what `damaged` says where it cannot be read."""
+        if state_of(self.path) != self.state:
+            raise changed(self.path)
+        try:
+            with store.parquet(self.path, self.path) as file:
+                yield file
+        except BadTable as error:
+            raise self.damaged(error.message) from error
+        if state_of(self.path) != self.state:
+            raise changed(self.path)
 
     def column(self, field: pa.Field) -> pa.ChunkedArray:
         """One column of all rows, in the field's kind; nulls where the file has none."""
@@ -60,7 +73,16 @@ class OnDisk:
         return pa.chunked_array(pieces, field.type)
 
 
-def on_disk(path: Path, without: str, repaired: Callable[[pa.Table], pa.Table]) -> OnDisk:
+def changed(path: Path) -> BadTable:
+    return BadTable(f"{path} was changed while it was read", hint="run the command again")
+
+
+def on_disk(
+    path: Path,
+    without: str,
+    repaired: Callable[[pa.Table], pa.Table],
+    damaged: Callable[[str], DermdataError] = BadTable,
+) -> OnDisk:
     """A look at the file's footer; BadTable where it is no manifest."""
     state = state_of(path)
     with store.parquet(path, path) as file:
@@ -68,7 +90,7 @@ def on_disk(path: Path, without: str, repaired: Callable[[pa.Table], pa.Table]) 
         groups = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
     names = [name for name in schema.names if name != without]
     empty = schema.empty_table().select(names)
-    return OnDisk(path, repaired(empty).schema, tuple(groups), state, repaired)
+    return OnDisk(path, repaired(empty).schema, tuple(groups), state, repaired, damaged)
 
 
 def state_of(path: Path) -> tuple[int, int, int]:
@@ -116,6 +138,8 @@ class Rest:
 
     def numbered(self, table: pa.Table) -> pa.Table:
         """The table, which has all rows in their order, with their numbers."""
+        if table.num_rows != self.rows:
+            raise changed(self.files[-1].path)
         return table.append_column(ROW, pa.array(np.arange(self.rows)))
 
     def column(self, name: str) -> pa.ChunkedArray:

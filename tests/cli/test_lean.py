@@ -162,3 +162,35 @@ def test_a_column_that_is_not_there_is_told_with_near_ones(
     for paths in targets:
         answer = cli(*words, *paths)
         assert (answer.code, says in answer.err) == (2, True), answer.err
+
+
+def torn(path: Path, column: str) -> None:
+    """Break the bytes of one column, which the footer still describes."""
+    metadata = pq.read_metadata(path)
+    group = metadata.row_group(0)
+    [chunk] = [one for one in map(group.column, range(group.num_columns)) if one.path_in_schema == column]
+    data = bytearray(path.read_bytes())
+    start = chunk.dictionary_page_offset or chunk.data_page_offset
+    data[start : start + chunk.total_compressed_size] = bytes(chunk.total_compressed_size)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("command", [["select"], ["split"], ["export", "csv"], ["export", "parquet"]])
+def test_a_torn_column_that_is_read_last_is_told_and_nothing_is_written(
+    cli: Callable, targets: tuple[list[Path], list[Path]], tmp_path: Path, command: list[str]
+) -> None:
+    """A person's own file: its name and exit 2. One of the cache: exit 4 and how to mend it."""
+    out = tmp_path / f"out.{'csv' if 'csv' in command else 'parquet'}"
+    mine = targets[0][0]
+    torn(mine, "caption")
+    answer = cli(*command, mine, "-o", out)
+    assert (answer.code, str(mine) in answer.err) == (2, True), answer.err
+    cli("fetch", "demo")
+    torn(
+        tmp_path / "cache/datasets/demo/1.0/manifest.parquet",
+        "image_id" if "split" not in command else "path",
+    )
+    answer = cli(*command, "demo", "-o", out)
+    assert (answer.code, "dermdata fetch demo --force" in answer.err) == (4, True), answer.err
+    assert not out.exists()
+    assert not list(tmp_path.glob("*.tmp*"))

@@ -152,3 +152,10 @@ def test_a_manifest_without_rows(tmp_path: Path) -> None:
     rows = Rows(away.numbered(store.read(tmp_path / "empty.parquet", ["dataset"])), away)
     assert (rows.num_rows, list(rows.blocks()), rows.whole().num_rows) == (0, [], 0)
     assert rows.whole().column_names == rows.column_names == rest.SCHEMA.names
+
+
+def test_rows_that_are_no_longer_there_are_not_numbered(held: Rows, whole: pa.Table) -> None:
+    """The file was replaced between the look at its footer and the first reading."""
+    assert held.rest
+    with pytest.raises(BadTable, match="was changed while it was read"):
+        held.rest.numbered(whole.slice(1))
