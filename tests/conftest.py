@@ -1,5 +1,6 @@
 """What every test may ask for: the real metadata, a command line to run, a server to fetch from."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,8 +21,18 @@ REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of the real metadata are skipped, with the reason, where it is not beside the checkout."""
+FULL = "DERMDATA_TEST_FULL" in os.environ  # set by `make test-full`
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests of the real metadata are skipped, with the reason, where it is not beside the checkout.
+
+    Tests that take a minute for what a quicker test holds nearly as well are left to `make test-full`.
+    """
+    if not FULL:
+        full = [item for item in items if item.get_closest_marker("full")]
+        config.hook.pytest_deselected(items=full)
+        items[:] = [item for item in items if item not in full]
     if SHARED.is_dir():
         return
     skip = pytest.mark.skip(reason="the real metadata of ../shared is not here")

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from conftest import SHARED
 
+SMALL = "16x12"  # pixels
 OURS, QUESTIONS = "quiet?", 100  # the user agent of our own questions, and how often one is asked at most
 TOOL = SHARED / "tools" / "mkmirror" / "mkmirror.py"
 
@@ -73,8 +74,11 @@ class Mirror:
 
 
 @contextmanager
-def mirror(root: Path, *names: str, rows: int | None = None) -> Iterator[Mirror]:
-    """Build the datasets in full (or so many rows) and serve them until the block ends."""
+def mirror(root: Path, *names: str, rows: int | None = None, small: bool = False) -> Iterator[Mirror]:
+    """Build the datasets in full (or so many rows) and serve them until the block ends.
+
+    With `small` every picture is there, but only a few pixels large: for tests of what the tables say.
+    """
     build = [
         sys.executable,
         str(TOOL),
@@ -85,7 +89,11 @@ def mirror(root: Path, *names: str, rows: int | None = None) -> Iterator[Mirror]
         "--only",
         ",".join(names),
     ]
-    run([*build, *(["--rows", str(rows)] if rows else [])])
+    if rows:
+        build += ["--rows", str(rows)]
+    if small:
+        build += ["--size", SMALL]
+    run(build)
     run([sys.executable, str(TOOL), "overlay", str(root)])
     record = json.loads((root / "mirror.json").read_text())["datasets"]
     log = root / "log.jsonl"

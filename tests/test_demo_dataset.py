@@ -292,7 +292,7 @@ def test_a_difference_is_found(script: ModuleType, tmp_path: Path) -> None:
     assert script.differences(made, FILES) == []
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_whole_dataset_is_what_the_script_makes() -> None:
     command = [sys.executable, str(ROOT / "scripts/make_demo.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from conftest import FULL
 from mirror import Mirror, mirror
 
-pytestmark = [pytest.mark.shared, pytest.mark.xdist_group("every-mirror")]
+pytestmark = pytest.mark.shared
 Rows = list[dict[str, Any]]
 
 ACCOUNTS = {
@@ -28,6 +30,9 @@ NAMES = (
     "isic-2016", "isic-2017", "isic-2018-task1", "isic-2018-task2", "isic-2018-task3", "isic-2020", "bcn20000",
     "isic-archive", "ph2", "mclass", "fitzpatrick17k", "skincon", "derm7pt", "dermnet", "scin", "msld-v2", "fuseg",
 )  # fmt: skip
+# Of so many pictures only the tables are fetched in full, and some rows with their pictures; `make test-full` fetches all.
+MANY = () if FULL else ("isic-2018-task3", "isic-2020", "bcn20000", "fitzpatrick17k", "scin")
+FEW = 400
 PARTS = {"Training": "train", "Validation": "val", "Test": "test", "Test_v2": "test", "valid": "val"}
 GONE = "https://www.dermaamin.com/site/images/clinical-pic/p/"
 PART_OF_FUSEG = {"train": 962, "val": 200, "test": 208}  # both of its folders together
@@ -35,18 +40,38 @@ WORDS_2017 = {"melanoma": "melanoma=1", "seborrheic_keratosis": "seborrheic_kera
               "nevus": "melanoma=0;seborrheic_keratosis=0"}  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirror]:
-    with mirror(tmp_path_factory.mktemp("mirror"), *NAMES, "sd-198") as running:
-        yield running
+class Hosts:
+    """A mirror and a cache for each dataset, both made when they are first asked for."""
+
+    def __init__(self, folder: Callable[[str], Path], stack: ExitStack) -> None:
+        self.folder, self.stack = folder, stack
+        self.running: dict[tuple[str, int | None], tuple[Mirror, Path]] = {}
+
+    def __call__(self, name: str, rows: int | None = None) -> tuple[Mirror, Path]:
+        if (name, rows) not in self.running:
+            root = self.folder(f"mirror-{name}")
+            running = self.stack.enter_context(mirror(root, name, rows=rows, small=True))
+            self.running[name, rows] = running, self.folder(f"cache-{name}")
+        return self.running[name, rows]
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
+    with ExitStack() as stack:
+        yield Hosts(tmp_path_factory.mktemp, stack)
 
 
-def fetch(served: Mirror, cache: Path, name: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def of_mirror(name: str) -> pytest.MarkDecorator:
+    """Tests of one dataset run in one worker, so that its mirror is built once; datasets run side by side."""
+    return pytest.mark.xdist_group(f"mirror-{name}")
+
+
+EACH = [pytest.param(name, marks=of_mirror(name)) for name in NAMES]
+
+
+def fetch(
+    served: Mirror, cache: Path, name: str, *options: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """One real process; http addresses lead to the mirror too, as the https ones do."""
     plain = f"http://atlasdermatologico.com.br/=http://127.0.0.1:{served.port}/web/atlasdermatologico.com.br/"
     words = [
@@ -60,6 +85,7 @@ def fetch(served: Mirror, cache: Path, name: str, **environment: str) -> subproc
         plain,
         "fetch",
         name,
+        *options,
     ]
     return subprocess.run(
         words, capture_output=True, text=True, check=False, env={**clean(), "HOME": str(cache), **environment}
@@ -77,17 +103,36 @@ def manifest(cache: Path, name: str) -> pa.Table:
     return pq.ParquetFile(path).read()
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_rows_labels_lesions_and_patients_are_the_publishers(served: Mirror, cache: Path, name: str) -> None:
-    """Nothing lost, nothing invented; every label word is mapped; a second fetch asks for nothing."""
-    done = fetch(served, cache, name, **ACCOUNTS)
+def fetched(hosts: Hosts, name: str) -> Rows:
+    """All rows of a dataset; of many pictures only what the tables say of them."""
+    served, cache = hosts(name)
+    tables_only = ("--only", "metadata") if name in MANY else ()
+    done = fetch(served, cache, name, *tables_only, **ACCOUNTS)
     assert done.returncode == 0, done.stderr
     assert "not in the crosswalk" not in done.stderr
-    table, expected = manifest(cache, name), served.expected[name]
-    rows = table.to_pylist()
+    return manifest(cache, name).to_pylist()
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_rows_labels_lesions_and_patients_are_the_publishers(hosts: Hosts, name: str) -> None:
+    """Nothing lost, nothing invented; every label word is mapped."""
+    served, _ = hosts(name)
+    rows, expected = fetched(hosts, name), served.expected[name]
     check_counts(name, rows, expected)
     if expected["labels"]:
         assert labels_of(name, rows, expected) == relabelled(name, expected["labels"])
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_every_picture_finds_its_row_and_a_second_fetch_asks_for_nothing(hosts: Hosts, name: str) -> None:
+    """As many pictures as the publisher has, and no request for what is here."""
+    served, cache = hosts(name, FEW if name in MANY else None)
+    done = fetch(served, cache, name, **ACCOUNTS)
+    assert done.returncode == 0, done.stderr
+    rows = manifest(cache, name).to_pylist()
+    pictures = sum(row["path"] is not None for row in rows)
+    assert pictures == served.expected[name]["images"]
+    assert pictures or name == "skincon"  # the one that annotates others' images
     before = len(served.requests())
     again = fetch(served, cache, name, **ACCOUNTS)
     assert (again.returncode, "nothing to do" in again.stderr) == (0, True)
@@ -95,8 +140,6 @@ def test_rows_labels_lesions_and_patients_are_the_publishers(served: Mirror, cac
 
 
 def check_counts(name: str, rows: Rows, expected: dict[str, Any]) -> None:
-    pictures = sum(row["path"] is not None for row in rows)
-    assert pictures == expected["images"]
     if name not in ("derm7pt", "scin"):  # there a row of the source is a case with several images
         assert len(rows) == expected["rows"]
     training = [row for row in rows if row["split_official"] == "train"]
@@ -160,26 +203,22 @@ def relabelled(name: str, labels: dict[str, int]) -> dict[str, int]:
 
 
 @pytest.fixture
-def rows_of(served: Mirror, cache: Path) -> Callable[[str], Rows]:
-    def rows(name: str) -> Rows:
-        done = fetch(served, cache, name, **ACCOUNTS)
-        assert done.returncode == 0, done.stderr
-        return manifest(cache, name).to_pylist()
-
-    return rows
+def rows_of(hosts: Hosts) -> Callable[[str], Rows]:
+    return lambda name: fetched(hosts, name)
 
 
-def test_isic_2020s_published_duplicates_lie_within_one_patient(rows_of: Callable, served: Mirror) -> None:
+@of_mirror("isic-2020")
+def test_isic_2020s_published_duplicates_lie_within_one_patient(rows_of: Callable, hosts: Hosts) -> None:
     """All 425 pairs are in one group: a patient-wise split never parts them."""
-    import csv
-
     patients = {row["image_id"]: row["patient_id"] for row in rows_of("isic-2020")}
+    served, _ = hosts("isic-2020")
     with (served.root / "isic-2020" / "ISIC_2020_Training_Duplicates.csv").open(newline="") as file:
         pairs = [tuple(pair.values()) for pair in csv.DictReader(file)]
     assert len(pairs) == 425
     assert all(patients[one] == patients[other] for one, other in pairs)
 
 
+@of_mirror("scin")
 def test_scin_cases_that_share_images_are_joined(rows_of: Callable) -> None:
     """29 cases share images: they have fewer case ids than there are cases."""
     rows = rows_of("scin")
@@ -199,13 +238,14 @@ def test_scin_cases_that_share_images_are_joined(rows_of: Callable) -> None:
     )
 
 
+@of_mirror("fitzpatrick17k")
 def test_fitzpatrick17k_keeps_its_41_rows_without_address(rows_of: Callable) -> None:
     """They are rows, with the reason why there is no image."""
-    nowhere = [row for row in rows_of("fitzpatrick17k") if row["path"] is None]
-    assert len(nowhere) == 41
-    assert {row["image_problem"] for row in nowhere} == {"the source gives no address"}
+    problems = collections.Counter(row["image_problem"] for row in rows_of("fitzpatrick17k"))
+    assert problems["the source gives no address"] == 41
 
 
+@of_mirror("skincon")
 def test_skincon_gives_3230_and_636_usable_images_with_48_concepts(rows_of: Callable) -> None:
     """The annotators' own flag tells which are not to be used."""
     rows = rows_of("skincon")
@@ -216,9 +256,11 @@ def test_skincon_gives_3230_and_636_usable_images_with_48_concepts(rows_of: Call
     assert {len(row["concepts"]) for row in rows} == {48}
 
 
-def test_fusegs_equal_images_and_leaks_are_all_audited(rows_of: Callable, cache: Path) -> None:
+@of_mirror("fuseg")
+def test_fusegs_equal_images_and_leaks_are_all_audited(rows_of: Callable, hosts: Hosts) -> None:
     """29 groups of 61 files and 7 leaks between train and validation; beside them Medetec's 8 test images."""
     rows_of("fuseg")
+    _, cache = hosts("fuseg")
     words = [
         "--cache",
         str(cache),
@@ -247,6 +289,7 @@ def test_fusegs_equal_images_and_leaks_are_all_audited(rows_of: Callable, cache:
     assert {one["level"] for one in found if one["code"] == "leak-image"} == {"error"}
 
 
+@of_mirror("derm7pt")
 def test_derm7pt_records_the_nine_cases_with_one_file_for_both_roles(rows_of: Callable) -> None:
     """One row an image; the second role stands in extra."""
     both = [row for row in rows_of("derm7pt") if "view (2)" in dict(row["extra"])]
@@ -276,18 +319,26 @@ def test_dead_addresses_are_noted_per_row_and_exit_8(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "word"), [("dermnet", "kaggle"), ("derm7pt", "derm7pt"), ("msld-v2", "KAGGLE")]
+    ("name", "word"),
+    [
+        pytest.param("dermnet", "kaggle", marks=of_mirror("dermnet")),
+        pytest.param("derm7pt", "derm7pt", marks=of_mirror("derm7pt")),
+        pytest.param("msld-v2", "KAGGLE", marks=of_mirror("msld-v2")),
+    ],
 )
-def test_without_credentials_the_steps_are_said(served: Mirror, tmp_path: Path, name: str, word: str) -> None:
+def test_without_credentials_the_steps_are_said(hosts: Hosts, tmp_path: Path, name: str, word: str) -> None:
     """Exit 6, the exact steps, and no request with credentials."""
+    served, _ = hosts(name)
     done = fetch(served, tmp_path, name)
     assert done.returncode == 6
     assert word in done.stderr
     assert "hint: " in done.stderr
 
 
-def test_the_token_is_seen_by_its_own_host_only(served: Mirror, tmp_path: Path) -> None:
+@of_mirror("dermnet")
+def test_the_token_is_seen_by_its_own_host_only(hosts: Hosts, tmp_path: Path) -> None:
     """Kaggle redirects to a storage host, which must never see it; nor does any output."""
+    served, _ = hosts("dermnet")
     before = len(served.requests())
     done = fetch(served, tmp_path, "dermnet", **ACCOUNTS)
     assert done.returncode == 0, done.stderr
@@ -302,8 +353,10 @@ def test_the_token_is_seen_by_its_own_host_only(served: Mirror, tmp_path: Path) 
 @pytest.mark.parametrize(
     "name", ["dermexpert", "skingpt4-training", "charm", "dermis", "ucsd-ai4h", "wound-imaging"]
 )
-def test_what_cannot_be_had_is_said_in_one_true_sentence(served: Mirror, tmp_path: Path, name: str) -> None:
+@of_mirror("ph2")
+def test_what_cannot_be_had_is_said_in_one_true_sentence(hosts: Hosts, tmp_path: Path, name: str) -> None:
     """Exit 6 with the evidence and the nearest that can be had."""
+    served, _ = hosts("ph2")
     done = fetch(served, tmp_path, name)
     assert done.returncode == 6
     assert done.stderr.startswith("error: ") or "\nerror: " in done.stderr

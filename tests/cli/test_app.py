@@ -86,9 +86,9 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
 
 
 def test_names_pipe_into_the_next_command(tmp_path: Path) -> None:
-    """The shell line of the contract: list names, ask for each one's card as JSON, take the first line."""
+    """The shell line of the contract: list names, ask for each one's card as JSON, take the first line; of three names."""
     python = f"{sys.executable} -m dermdata --cache {tmp_path}"
-    command = f"{python} list --format names | xargs -n1 {python} info --format json | head -1"
+    command = f"{python} list --format names | head -3 | xargs -n1 {python} info --format json | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.stderr == ""
     assert json.loads(done.stdout)["schema"] == "dermdata.info/1"
