@@ -32,6 +32,7 @@ NOT_KNOWN = frozenset(  # columns that only an image's own bytes fill
         "mode",
         "image_problem",
         "phash",
+        "verified",
         "split",
         "fold",
     }
@@ -91,7 +92,8 @@ def run_part(plan: Plan, ask: Ask, workshop: Workshop, before: Receipt | None) -
         # before the choice: a broken table chooses wrongly, or not at all
         for content in mend(scene.plan, folder, workshop.transfer, workshop.resolve, workshop.progress):
             ledger.replace(content)
-        choice = chosen(scene, ask, before)
+        with ledger.refusals():
+            choice = chosen(scene, ask, before)
         for content in looked_at(plan, folder, workshop.jobs, workshop.progress):
             ledger.hold([content], 0)
         if choice.everything:
@@ -130,6 +132,7 @@ def written(scene: Scene, part: Part | None, wanted: Sequence[Content]) -> Built
         scene.workshop.library,
         scene.workshop.progress,
         scene.ledger.lost,
+        scene.ledger.coverage,
         part,
         tuple(one for one in scene.elsewhere() if one.path not in lost),
     )

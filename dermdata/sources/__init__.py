@@ -80,14 +80,14 @@ def behind(mirrored: tuple[str, ...], dataset: Dataset, file: File, around: Surr
     if isinstance(request, Path):
         return request
     if request and not request.secrets:
-        return replace(request, urls=(*mirrored, *request.urls))
+        return replace(request, urls=(*mirrored, *request.urls), mirrors=len(mirrored))
     if has(mirrored, around):
-        return direct(replace(file, urls=()), mirrored)
+        return replace(direct(replace(file, urls=()), mirrored), mirrors=len(mirrored))
     found = official(dataset, file, around)
     if around.head is not None or isinstance(found, Path):
         return found
     # a token belongs to the official host: with a mirror in front, nobody gets it
-    return replace(found, urls=(*mirrored, *found.urls), headers={}, secrets={})
+    return replace(found, urls=(*mirrored, *found.urls), mirrors=len(mirrored), headers={}, secrets={})
 
 
 def has(urls: tuple[str, ...], around: Surroundings) -> bool:
@@ -149,7 +149,8 @@ def require_obtainable(dataset: Dataset, *, mirrored: bool = False) -> None:
     addressed = [one for one in dataset.files if one.fetch and (one.source or one.urls or mirrored)]
     if not addressed and not dataset.listing:
         page = access.url or dataset.homepage
-        steps = access.steps or f"see {page}"
-        known = page is None or page in steps
         said = f"{dataset.name} has no files to download whose addresses the catalog knows (access: {access.kind})"
-        raise ManualDownload(said, hint=steps if known else f"{steps} {page}")
+        steps = access.steps or (
+            f"see {page}" if page else f"`dermdata fetch {dataset.name} --from PATH` takes them"
+        )
+        raise ManualDownload(said, hint=f"{steps} {page}" if page and page not in steps else steps)
