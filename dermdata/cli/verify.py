@@ -1,6 +1,7 @@
 """`dermdata verify`: every cached file against its recorded checksum."""
 
 import os
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -56,23 +57,22 @@ def verify(
     if not repair:
         raise ProblemsFound(
             f"{len(wrong)} of {len(seen):,} files are wrong",
-            hint=way_out(state, wrong),
+            hint=way_out(folders, wrong),
         )
     mend(state, folders, wrong)
     left, _ = check(state, folders, quick, jobs or os.cpu_count() or 1)
     if left:
         show(state, folders, left, form)
-        hint = extra_hint(state, left)
+        hint = extra_hint(folders, left)
         raise ProblemsFound(f"{len(left)} files are still wrong after the repair", hint=hint)
     state.say(f"{len(wrong)} files repaired")
 
 
 def tell_unverified(state: State, seen: list["Finding"]) -> None:
     """Files that are as they were recorded, of which nobody who published them has said what they must be."""
-    names = [one.dataset for one in seen if one.verified is False]
-    for name in dict.fromkeys(names):
+    for name, count in Counter(one.dataset for one in seen if one.verified is False).items():
         state.say(
-            f"{name}: {names.count(name):,} files are unverified: they came in part, "
+            f"{name}: {count:,} files are unverified: they came in part, "
             "and no published checksum covers them"
         )
 
@@ -189,22 +189,23 @@ def asks_again(name: str) -> str:
     return f"the same `dermdata fetch {name} …` as before (--where, --limit) asks its host anew and mends it"
 
 
-def way_out(state: State, wrong: list["Finding"]) -> str:
+def way_out(folders: list["Folder"], wrong: list["Finding"]) -> str:
     """What mends it: a dataset whose own lists are broken must be built anew."""
     lost = [one.dataset for one in wrong if one.path == "receipt.json"]
     if lost:
         return f"`dermdata fetch {' '.join(lost)} --force` builds anew what has no sound receipt"
-    return extra_hint(state, wrong) or "`dermdata verify --repair` fetches just those again"
+    return extra_hint(folders, wrong) or "`dermdata verify --repair` fetches just those again"
 
 
-def extra_hint(state: State, left: list["Finding"]) -> str | None:
+def extra_hint(folders: list["Folder"], left: list["Finding"]) -> str | None:
     """Where nothing but extra files is wrong: whose they are."""
     from dermdata.fetch.tidy import leavings
 
     if any(one.status != "extra" for one in left):
         return None
-    names = list(dict.fromkeys(one.dataset for one in left))
-    ours = {(name, path) for name in names for path in leavings(state.cache.folder(state.catalog[name]))}
-    if all((one.dataset, one.path) in ours for one in left):
-        return f"a killed run left them: `dermdata fetch {' '.join(names)}` or `verify --repair` sweeps them"
+    found = {(one.dataset, one.path) for one in left}
+    mine = [one for one in folders if one.name in {name for name, _ in found}]
+    if found <= {(folder.name, path) for folder in mine for path in leavings(folder)}:
+        names = " ".join(sorted({folder.name for folder in mine}))
+        return f"a killed run left them: `dermdata fetch {names}` or `verify --repair` sweeps them"
     return "files that dermdata did not put there are never deleted: move them away"

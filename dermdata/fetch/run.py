@@ -367,11 +367,11 @@ class Ledger:
                 self.folder.write_receipt(replace(receipt, directories=self._directories))
 
     def save_unfinished(self) -> None:
-        """Note what is whole even when something else failed; --force that brought nothing has changed nothing."""
+        """Note what is whole even when something else failed; a run that brought nothing has changed nothing."""
         with self._lock:
+            if not self.changed:
+                return
             if self.plan.wants.force:
-                if not self.changed:
-                    return
                 self._take_back()
             self._save(None, {})
 

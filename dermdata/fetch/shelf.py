@@ -15,6 +15,7 @@ from dermdata.archive.entries import DEFAULT, Gate
 from dermdata.cache.records import Directory
 from dermdata.checksum import of_file
 from dermdata.errors import (
+    ChecksumMismatch,
     DermdataError,
     IntegrityError,
     NetworkError,
@@ -235,7 +236,8 @@ def from_mirror(file: File, place: Request, opening: Opening) -> Shelf:
     for url in place.urls[: place.mirrors]:
         try:
             found = at(file, replace(place, urls=(url,)), opening.transfer)
-            return replace(unchanged(found, replace(opening, known=known)), official=True)
+            require_same(found, known, url)
+            return replace(found, official=True)
         except Offline:
             raise
         except (NetworkError, IntegrityError, PersonMustAct) as error:
@@ -243,6 +245,14 @@ def from_mirror(file: File, place: Request, opening: Opening) -> Shelf:
     if isinstance(own, DermdataError):
         raise failures[-1]
     return replace(own, notes=tuple(f"{error.message}; the publisher's is taken" for error in failures))
+
+
+def require_same(mirrored: Shelf, known: Directory | None, url: str) -> None:
+    if known is None or mirrored.directory.digest != known.digest:
+        raise ChecksumMismatch(
+            f"{mirrored.file.name} at the mirror {shown(url)} has another directory than its publisher's",
+            hint="nothing was taken from it; the mirror holds another version",
+        )
 
 
 def publisher_of(file: File, place: Request, opening: Opening) -> Shelf | DermdataError:

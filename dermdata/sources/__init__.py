@@ -4,6 +4,7 @@
 `"<host>:<id>"` names the same module's list of all files under that id.
 
     around.py    Surroundings: whom an adapter may ask
+    local.py     files on this machine that others laid out
     accounts.py  whose account a file needs, and what the person must do
     record.py    the catalog's word joined with the host's
     shape.py     reads the hosts' answers, field by field
@@ -22,10 +23,12 @@ from dermdata.errors import (
     PersonMustAct,
     UnknownName,
     Unobtainable,
+    UsageError,
 )
 from dermdata.model import Dataset, File, Request
 from dermdata.sources.accounts import account_of, explained, guarded
 from dermdata.sources.around import Head, Surroundings, nobody
+from dermdata.sources.local import file_within
 from dermdata.sources.record import direct, in_order
 
 __all__ = [
@@ -57,7 +60,11 @@ HOSTS = (
 def resolve(dataset: Dataset, file: File, around: Surroundings) -> Request | Path:
     """Where to take the file from: mirrors first, then the catalog's word; checksums rule either way."""
     for mirror in around.mirrors:
-        if "://" not in mirror and (path := Path(mirror) / dataset.name / file.name).is_file():
+        if "://" in mirror:
+            continue
+        if path := file_within(
+            Path(mirror), Path(mirror) / dataset.name / file.name, UsageError, f"--mirror {mirror}"
+        ):
             return path
     mirrored = tuple(
         f"{mirror.rstrip('/')}/{dataset.name}/{quote(file.name)}"
