@@ -101,7 +101,11 @@ def inode_of(path: Path) -> int | None:
 
 
 def is_own(folder: Path, path: str) -> bool:
-    """Whether a path is that of a regular file in the folder, and no link leads there."""
-    file = folder / path
-    inside = file.parent.resolve() == folder.resolve() / Path(path).parent
+    """Whether a path is that of a regular file in the folder: relative, straight down, and no link on the way."""
+    parts = path.split("/")
+    if path.startswith("/") or {"", ".", ".."} & set(parts) or "\0" in path:
+        return False  # whoever could write the list may not make us delete anything elsewhere
+    home = folder.resolve()
+    file = home / path
+    inside = file.parent.resolve() == file.parent and file.parent.is_relative_to(home)
     return inside and file.is_file() and not file.is_symlink()

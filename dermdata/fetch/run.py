@@ -78,30 +78,31 @@ def run(plan: Plan, workshop: Workshop, bring: "Bring | None" = None) -> Outcome
     if bring is None:
         require_room(plan, folder)
     ledger = Ledger(plan, folder, workshop)
-    try:
-        (bring or download)(plan, folder, workshop, ledger)
-        for content in mend(plan, folder, workshop.transfer, workshop.resolve, workshop.progress):
-            ledger.replace(content)
-        for content in looked_at(plan, folder, workshop.jobs, workshop.progress):
-            ledger.hold([content], 0)
-    except BaseException:
-        with suppress(StorageError):  # a full disk takes no note; what filled it says more
-            ledger.save_unfinished()
-        raise
-    ledger.save()
-    ledger.let_archives_go()
-    with ledger.refusals():
-        report = assemble(
-            plan.dataset,
-            folder,
-            ledger.contents(),
-            workshop.library,
-            workshop.progress,
-            ledger.lost,
-            ledger.coverage,
-            plan.part,
-        )
-    ledger.close(report, plan.part)
+    with ledger.at_work():
+        try:
+            (bring or download)(plan, folder, workshop, ledger)
+            for content in mend(plan, folder, workshop.transfer, workshop.resolve, workshop.progress):
+                ledger.replace(content)
+            for content in looked_at(plan, folder, workshop.jobs, workshop.progress):
+                ledger.hold([content], 0)
+        except BaseException:
+            with suppress(StorageError):  # a full disk takes no note; what filled it says more
+                ledger.save_unfinished()
+            raise
+        ledger.save()
+        ledger.let_archives_go()
+        with ledger.refusals():
+            report = assemble(
+                plan.dataset,
+                folder,
+                ledger.contents(),
+                workshop.library,
+                workshop.progress,
+                ledger.lost,
+                ledger.coverage,
+                plan.part,
+            )
+        ledger.close(report, plan.part)
     if plan.download or plan.mend:  # a mere rebuild brings no new bytes
         workshop.cache.share(folder, jobs=workshop.jobs)
     return Outcome(
@@ -460,10 +461,24 @@ class Ledger:
             self._save(report.manifest_sha256, report.facts)
             self._sweep()
 
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """A run that fails and leaves no file without a record leaves no list either."""
+        try:
+            yield
+        except BaseException:
+            with suppress(StorageError):
+                if not self._strays():
+                    self._unfinished.end()
+            raise
+
+    def _strays(self) -> list[str]:
+        kept = {one.path for one in self._files.values() if one.path}
+        return self._unfinished.strays(kept | self._contents.keys())
+
     def _sweep(self) -> None:
         """What this run or a killed one brought and no record names goes; then nothing is on its way any more."""
-        kept = {one.path for one in self._files.values() if one.path}
-        for path in self._unfinished.strays(kept | self._contents.keys()):
+        for path in self._strays():
             (self.folder.path / path).unlink(missing_ok=True)
         self._unfinished.end()
 
