@@ -6,9 +6,9 @@ last changed). A run writes the record before the files, as what is to be; then 
 has its name; the last act puts them in order. So what is kept was written, whenever a run was killed: a line
 without bytes promises nothing, nor does the record of an earlier version (dermdata.files/1), whose images were not compared.
 
-One run at a time writes into a folder: it holds `.dermdata-export.lock` while it does, the others wait. Where a file system's locks
-keep nobody out, and in object stores, which have none, a run sees at its end that the record, or a file that it
-wrote, is another's: then it fails, and nothing in the folder is kept by the next one.
+One run at a time writes into a folder: it holds `.dermdata-export.lock` while it does, the others wait. Where a file
+system's locks keep nobody out, and in object stores, which have none, a run sees at its end that the record, or a
+file that it wrote, is another's: then it fails, and nothing in the folder is kept by the next one.
 """
 
 import json
