@@ -5,8 +5,11 @@ parts when it is large. What fails is sent again by the store's own library, and
 Credentials, region and address are found by that library's own means: environment, profile, the machine's role.
 """
 
+import errno
 import logging
+import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -67,7 +70,12 @@ class Folder:
         return (self.path / path).stat().st_size
 
     def opened(self, path: str) -> BinaryIO:
-        return (self.path / path).open("rb")
+        """OSError for what is no regular file: a pipe would keep us waiting."""
+        handle = os.open(self.path / path, os.O_RDONLY | os.O_NONBLOCK)
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise OSError(errno.EINVAL, "no regular file", str(self.path / path))
+        return os.fdopen(handle, "rb")
 
     def fill(self, path: str, make: Callable[[Path], None]) -> None:
         """Have the file made under its own name; `make` gives it that only when it is whole."""

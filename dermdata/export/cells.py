@@ -4,9 +4,11 @@ Missing is null; bytes are hexadecimal; a float is written with as few digits as
 objects, lists arrays. NaN and infinity, which JSON has not, are null.
 """
 
+import csv
 import json
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +17,8 @@ import pyarrow.types as kinds
 
 Value = Any  # what JSON can hold
 Convert = Callable[[Any], Value]
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
 ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)  # `json.dumps` makes one for each value
 
 
@@ -107,3 +111,32 @@ def is_text(kind: pa.DataType) -> bool:
 
 def is_bytes(kind: pa.DataType) -> bool:
     return bool(kinds.is_binary(kind) or kinds.is_large_binary(kind) or kinds.is_fixed_size_binary(kind))
+
+
+# ------------------------------------------------------------------ CSV
+
+
+class Lines:
+    """Takes the CSV writer's rows one by one and gives them our own line end."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def write(self, line: str) -> Any:
+        self.lines.append(line[:-2] + "\n")
+
+
+def lines(rows: Iterable[Iterable[str | None]], *, excel_safe: bool) -> bytes:
+    """Rows of words as CSV; with `excel_safe` no cell is a formula for a spreadsheet."""
+    taken = Lines()
+    # with CR LF as its line end the writer also quotes a lone CR, which pandas would take for a line end
+    writer = csv.writer(taken, lineterminator="\r\n")
+    writer.writerows(([safe(cell) for cell in row] for row in rows) if excel_safe else rows)
+    return "".join(taken.lines).encode()
+
+
+def safe(cell: str | None) -> str | None:
+    """The cell as text for a spreadsheet too."""
+    if cell and cell.startswith(FORMULA) and not NUMBER.match(cell):
+        return f"'{cell}"
+    return cell

@@ -74,6 +74,7 @@ class Work:
     record: Ledger
     homes: Sequence[Home]
     left: Sequence[Piece]
+    unchecked: Mapping[str, int]  # in words: images that no digest is known of
 
     @property
     def placed(self) -> list[Placed]:
@@ -85,7 +86,7 @@ class Work:
 
     @property
     def wanted(self) -> dict[str, str]:
-        return {one.path: one.mark for one in self.placed} | {one.path: one.mark for one in self.files}
+        return folders.marks(self.placed) | folders.marks(self.files)
 
 
 def plan(job: Job) -> tuple[Part, ...]:
@@ -104,15 +105,14 @@ def folder_part(work: Work, home: Home) -> Part:
 def write(job: Job) -> Written:
     """Place the images that are not there, then write the files that are about them."""
     work = decided(job)
-    work.record.require_free(work.wanted)
-    todo = [one for one in work.placed if not work.record.keeps(one.path, one.mark)]
-    made = [one for one in work.files if not work.record.keeps(one.path, one.mark)]
-    if job.copy and job.size is None:
-        disk.require_space(job.out, sum(one.size for one in todo))
-    work.record.begin(work.wanted)
-    placing.place(job, todo)
-    for piece in made:
-        piece.make(job.out / piece.path)
+    with work.record.writing(work.wanted, job.progress) as run:
+        todo = [one for one in work.placed if not run.keeps(one.path)]
+        made = [one for one in work.files if not run.keeps(one.path)]
+        if job.copy and job.size is None:
+            disk.require_space(job.out, sum(one.size for one in todo))
+        run.begin()
+        placing.place(job, todo, pictures.digests(work.job.table), run)
+        folders.fill(run, made)
     return written(work, kept=len(work.wanted) - len(todo) - len(made))
 
 
@@ -121,7 +121,7 @@ def written(work: Work, kept: int) -> Written:
     size = sum(one.size for one in work.placed) + sum(path.stat().st_size for path in paths)
     return Written(
         files=tuple(paths), rows=len(work.placed), bytes=size, kept=kept,
-        left_out=leftout.counted(work.job.left) | lacking(work), count=len(work.wanted),
+        left_out={**leftout.counted(work.job.left), **work.unchecked, **lacking(work)}, count=len(work.wanted),
     )  # fmt: skip
 
 
@@ -152,11 +152,11 @@ def decided(job: Job) -> Work:
     named = names.unique([names.safe(one.name) for one in divided], [one.name for one in divided])
     named_masks = covers.of(job, len(classes_of(job)))
     homes = [
-        home(replace(job, table=job.table.take(pa.array(part.rows))), name if part.name else "",
+        home(replace(job, table=job.table.take(pa.array(part.rows))), name if part.name else "", part.rows.tolist(),
              *(parts.picked(values, part.rows) for values in (found, stored, named_masks)))
         for part, name in zip(divided, named, strict=True)
     ]  # fmt: skip
-    return Work(job, record, homes, folders.of_left(job))
+    return Work(job, record, homes, folders.of_left(job), pictures.unchecked(job.table))
 
 
 def with_sizes(job: Job) -> tuple[Job, list[str], list[Size]]:
@@ -184,10 +184,12 @@ def looked(path: str) -> Size | None:
 # ------------------------------------------------------------------ one split
 
 
-def home(job: Job, name: str, found: list[str], stored: list[Size], named: list[list[Cover]]) -> Home:
-    """The images of one split, and its file; `job` has just the split's rows."""
+def home(
+    job: Job, name: str, rows: list[int], found: list[str], stored: list[Size], named: list[list[Cover]]
+) -> Home:
+    """The images of one split, and its file; `job` has just the split's rows, `rows` their places in the whole."""
     folder = name or "images"
-    placed = places(job, folder, found)
+    placed = places(job, folder, found, rows)
     order = sorted(range(len(placed)), key=lambda at: placed[at].path)
     facts = further_facts(job)
     shown = [
@@ -203,7 +205,7 @@ def home(job: Job, name: str, found: list[str], stored: list[Size], named: list[
     return Home(folder, placed, Piece(path, mark_of(job, document), 0, 0, make))
 
 
-def places(job: Job, folder: str, found: list[str]) -> list[Placed]:
+def places(job: Job, folder: str, found: list[str], rows: list[int]) -> list[Placed]:
     """A name of its own for each image, and the mark of what lies there."""
     table = job.table
     plain = [f"{folder}/{names.safe(name)}" for name in pictures.ids(table)]
@@ -213,8 +215,8 @@ def places(job: Job, folder: str, found: list[str]) -> list[Placed]:
     digests = leftout.text(table, "sha256").to_pylist()
     how = pictures.version(job.recipe) if job.recipe.changes else "copy" if job.copy else "link"
     return [
-        Placed(f"{stem}.{kind}" if kind else stem, path, size, f"{digest[:32]} {how}" if digest else "")
-        for stem, kind, path, size, digest in zip(stems, kinds, found, sizes, digests, strict=True)
+        Placed(f"{stem}.{kind}" if kind else stem, path, size, f"{digest[:32]} {how}" if digest else "", row)
+        for stem, kind, path, size, digest, row in zip(stems, kinds, found, sizes, digests, rows, strict=True)
     ]
 
 

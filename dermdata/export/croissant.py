@@ -47,10 +47,10 @@ def plan(job: Job) -> tuple[Part, ...]:
 def write(job: Job) -> Written:
     """Write the files that are not there, then the description."""
     job, record, pieces = decided(job)
-    done = folders.write(job, record, pieces)
-    missing = 0 if job.embed else files.located(job.table, job.roots).count(None)
-    gaps = {files.MISSING: missing} if missing else {}
-    return Written(done.files, done.rows, done.bytes, done.kept, {**done.left_out, **gaps})
+    if job.embed:
+        return folders.write(job, record, pieces, pictures.unchecked(job.table))
+    missing = files.located(job.table, job.roots).count(None)
+    return folders.write(job, record, pieces, {files.MISSING: missing} if missing else {})
 
 
 def decided(job: Job) -> tuple[Job, Ledger, list[Piece]]:
@@ -75,7 +75,7 @@ def embedded(job: Job) -> tuple[Job, Sheet]:
     job, found = pictures.with_images(job)
     table = without(job.table, IMAGE, MASK)
     sizes = files.sizes(table, found)
-    images = {IMAGE: Images(found, sizes, job.recipe)}
+    images = {IMAGE: Images(found, sizes, job.recipe, pictures.digests(table))}
     covers = pictures.masks(table, job)
     if any(covers):
         images[MASK] = Images(covers, [None] * len(covers), Recipe(job.size, job.strip, mask=True))

@@ -1,14 +1,15 @@
 """What the formats that fill a folder share: pieces are kept, swept and made, the same way for each."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dermdata import disk
 from dermdata.export import ledger, leftout
 from dermdata.export.job import Job, Part, Written, stem
-from dermdata.export.ledger import Ledger
+from dermdata.export.ledger import Ledger, Writing
+from dermdata.export.placing import Placed
 
 
 @dataclass(frozen=True)
@@ -37,36 +38,47 @@ def of_left(job: Job) -> list[Piece]:
     if not job.left.num_rows:
         return []
     name = leftout.NAME if job.split is None else f"left-out-{stem(job)}.csv"
-    return [of_content(name, leftout.content(job.left))]
+    return [of_content(name, leftout.content(job.left, excel_safe=job.excel_safe))]
 
 
 def opened(job: Job, form: str) -> Ledger:
     return ledger.opened(job.place, form, stem(job))
 
 
+def marks(pieces: Iterable[Piece | Placed]) -> dict[str, str]:
+    """Path -> mark of what an export shall have."""
+    return {one.path: one.mark for one in pieces}
+
+
 def plan(record: Ledger, pieces: Sequence[Piece]) -> tuple[Part, ...]:
     """What `write` would make; UsageError where it would refuse to."""
-    record.require_free({piece.path: piece.mark for piece in pieces})
+    record.require_free(marks(pieces))
     return tuple(
         Part(record.place.at(one.path), one.rows, one.bytes, record.keeps(one.path, one.mark))
         for one in pieces
     )
 
 
-def write(job: Job, record: Ledger, pieces: Sequence[Piece]) -> Written:
-    """Make the pieces that are not there."""
-    wanted = {piece.path: piece.mark for piece in pieces}
-    record.require_free(wanted)
-    todo = [piece for piece in pieces if not record.keeps(piece.path, piece.mark)]
-    if job.size is None:
-        require_space(job, [piece.bytes for piece in todo])
-    record.begin(wanted)
-    for piece in todo:
-        record.place.fill(piece.path, piece.make)
+def write(job: Job, record: Ledger, pieces: Sequence[Piece], notes: Mapping[str, int]) -> Written:
+    """Make the pieces that are not there; `notes`: what else is to be told, in words -> rows."""
+    with record.writing(marks(pieces), job.progress) as run:
+        todo = [piece for piece in pieces if not run.keeps(piece.path)]
+        if job.size is None:
+            require_space(job, [piece.bytes for piece in todo])
+        run.begin()
+        fill(run, todo)
     paths = tuple(record.place.at(piece.path) for piece in pieces)
     size = sum(record.place.size(piece.path) for piece in pieces)
     rows = sum(piece.rows for piece in pieces)
-    return Written(paths, rows, size, len(pieces) - len(todo), leftout.counted(job.left))
+    return Written(paths, rows, size, len(pieces) - len(todo), {**leftout.counted(job.left), **notes})
+
+
+def fill(run: Writing, todo: Sequence[Piece]) -> None:
+    """Make each file, if nobody else writes into the folder."""
+    for piece in todo:
+        run.require_ours()
+        run.place.fill(piece.path, piece.make)
+        run.add(piece.path)
 
 
 def require_space(job: Job, sizes: Sequence[int]) -> None:

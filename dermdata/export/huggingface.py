@@ -51,7 +51,7 @@ def plan(job: Job) -> tuple[Part, ...]:
 def write(job: Job) -> Written:
     """Write the shards that are not there, and the card."""
     job, record, pieces = decided(job)
-    return folders.write(job, record, pieces)
+    return folders.write(job, record, pieces, pictures.unchecked(job.table))
 
 
 def decided(job: Job) -> tuple[Job, Ledger, list[Piece]]:
@@ -82,7 +82,7 @@ def sheet_of(job: Job, found: Sequence[str | None]) -> Sheet:
     if job.classes:
         table = table.add_column(0, "label", pa.array(numbers, pa.int64()))
     sizes = files.sizes(job.table, found)
-    images = {IMAGE: Images(found, sizes, job.recipe)}
+    images = {IMAGE: Images(found, sizes, job.recipe, pictures.digests(job.table))}
     covers = pictures.masks(job.table, job)
     if any(covers):
         images[MASK] = Images(covers, [None] * len(covers), Recipe(job.size, job.strip, mask=True))
@@ -111,10 +111,7 @@ def shards_of(job: Job, sheet: Sheet, part: parts.SplitPart, name: str) -> Itera
 
 
 def chosen(sheet: Sheet, rows: list[int]) -> Sheet:
-    images = {
-        name: Images([one.found[at] for at in rows], [one.sizes[at] for at in rows], one.recipe)
-        for name, one in sheet.images.items()
-    }
+    images = {name: one.take(rows) for name, one in sheet.images.items()}
     return Sheet(sheet.table.take(pa.array(rows, pa.int64())), images, [sheet.sizes[at] for at in rows])
 
 

@@ -13,7 +13,7 @@ files of their own. Whoever edits a linked image in place edits the cache's.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,12 +43,17 @@ class Tree:
     folders: Sequence[str]  # of the split: "" or "train/"
     placed: Sequence[Placed]
     sidecars: Sequence[Piece]
+    unchecked: Mapping[str, int]  # in words: images that no digest is known of
+
+    @property
+    def wanted(self) -> dict[str, str]:
+        return folders.marks(self.placed) | folders.marks(self.sidecars)
 
 
 def plan(job: Job) -> tuple[Part, ...]:
     """A line for each folder of images."""
     job, record, tree = decided(job)
-    record.require_free(wanted(tree))
+    record.require_free(tree.wanted)
     there = Counter(folder_of(one) for one in tree.placed)
     for one in tree.placed:
         if record.keeps(one.path, one.mark):
@@ -64,25 +69,20 @@ def plan(job: Job) -> tuple[Part, ...]:
 def write(job: Job) -> Written:
     """Place the images that are not there, then write the tables beside them."""
     job, record, tree = decided(job)
-    record.require_free(wanted(tree))
-    todo = [one for one in tree.placed if not record.keeps(one.path, one.mark)]
-    if job.copy and job.size is None:
-        disk.require_space(job.out, sum(one.size for one in todo))
-    record.begin(wanted(tree))
-    place(job, todo)
-    made = [piece for piece in tree.sidecars if not record.keeps(piece.path, piece.mark)]
-    for piece in made:
-        piece.make(job.out / piece.path)
+    with record.writing(tree.wanted, job.progress) as run:
+        todo = [one for one in tree.placed if not run.keeps(one.path)]
+        made = [piece for piece in tree.sidecars if not run.keeps(piece.path)]
+        if job.copy and job.size is None:
+            disk.require_space(job.out, sum(one.size for one in todo))
+        run.begin()
+        place(job, todo, pictures.digests(job.table), run)
+        folders.fill(run, made)
     warn_of_gaps(job, tree)
     count = len(tree.placed) + len(tree.sidecars)
     return Written(
         files=(job.out,), rows=len(tree.placed), bytes=sum(one.size for one in tree.placed),
-        kept=count - len(todo) - len(made), left_out=leftout.counted(job.left), count=count,
+        kept=count - len(todo) - len(made), left_out={**leftout.counted(job.left), **tree.unchecked}, count=count,
     )  # fmt: skip
-
-
-def wanted(tree: Tree) -> dict[str, str]:
-    return {one.path: one.mark for one in tree.placed} | {one.path: one.mark for one in tree.sidecars}
 
 
 def folder_of(one: Placed) -> str:
@@ -106,7 +106,8 @@ def decided(job: Job) -> tuple[Job, Ledger, Tree]:
     job, found = pictures.with_images(job)
     homes = split_folders(job.table)
     placed = places(job, found, homes)
-    return job, record, Tree(job.table, homes, placed, [*tables(job, homes, placed), *folders.of_left(job)])
+    sidecars = [*tables(job, homes, placed), *folders.of_left(job)]
+    return job, record, Tree(job.table, homes, placed, sidecars, pictures.unchecked(job.table))
 
 
 def split_folders(table: pa.Table) -> list[str]:
@@ -132,10 +133,13 @@ def places(job: Job, found: Sequence[str | None], homes: Sequence[str]) -> list[
     how = pictures.version(job.recipe) if job.recipe.changes else "copy" if job.copy else "link"
     return [
         Placed(
-            f"{name}.{kind}" if kind else name, source or "", size, (digest and f"{digest[:32]} {how}") or ""
+            f"{name}.{kind}" if kind else name, source or "", size,
+            f"{digest[:32]} {how}" if digest else "", row,
         )
-        for name, kind, source, size, digest in zip(stems, kinds, found, sizes, digests, strict=True)
-    ]
+        for row, (name, kind, source, size, digest) in enumerate(
+            zip(stems, kinds, found, sizes, digests, strict=True)
+        )
+    ]  # fmt: skip
 
 
 def tables(job: Job, homes: Sequence[str], placed: Sequence[Placed]) -> Iterator[Piece]:

@@ -1,35 +1,53 @@
-"""Which files in OUT are an export's own: kept when unchanged, swept when not, never mixed with a stranger's.
+"""Which files in OUT are an export's own: kept when whole and unchanged, swept when not, never mixed with a stranger's.
 
-`.dermdata-export.json` names every file with a mark of what decides its bytes. It is written before them, after
-those that no longer fit are deleted; each of them gets its name only when it is whole. So a file that has its
-name and its mark is done, whenever a run was killed.
+`.dermdata-export.json` is a JSON value a line: a head, then for each file its path, the mark of what decides its bytes,
+and whose it is; and, once the file was written whole with this mark, its bytes (of a link also when its file was
+last changed). A run writes the record before the files, as what is to be; then each file's line is added when the file
+has its name; the last act puts them in order. So what is kept was written, whenever a run was killed: a line
+without bytes promises nothing, nor does the record of an earlier version (dermdata.files/1), whose images were not compared.
+
+One run at a time writes into a folder: it holds `.dermdata-export.lock` while it does, the others wait. Where a file
+system's locks keep nobody out, and in object stores, which have none, a run sees at its end that the record, or a
+file that it wrote, is another's: then it fails, and nothing in the folder is kept by the next one.
 """
 
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dermdata import disk
-from dermdata.errors import BadTable, UsageError
+from dermdata.cache.lock import held
+from dermdata.cache.process import alive
+from dermdata.errors import BadTable, StorageError, UsageError
 from dermdata.export.job import folder
+from dermdata.export.pixels import Identity, identity_of
 from dermdata.places import Folder, Place
+from dermdata.progress import Progress
 
-RECORD = ".dermdata-export.json"
-SCHEMA = "dermdata.files/1"
+RECORD, LOCK = ".dermdata-export.json", ".dermdata-export.lock"
+SCHEMA = "dermdata.files/2"
+PATIENCE = 3600  # seconds for which another run is waited for
 SHOWN = 3
 TEMPORARY = re.compile(r"\..+\.(\d{1,9})\.[0-9a-f]{8}\.tmp")  # as disk.replacing names them: by process
+encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
-    """One file of an earlier run: what it was made of, and by which export."""
+    """One file of an export: what it is made of, by which export, and what it was when it was whole."""
 
     mark: str  # "": nothing tells whether it is still right
     scope: str
+    size: int | None = None  # bytes; None: not known to be whole
+    time: int | None = None  # when its content was last changed, ns; kept in the record for links only
+    inode: int | None = None  # of what this run wrote; not in the record
+    linked: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,59 +74,221 @@ class Ledger:
                 )
 
     def keeps(self, path: str, mark: str) -> bool:
-        """Whether this very file is there already."""
+        """Whether this very file was written by an earlier run, and is still what it was then."""
         entry = self.entries.get(path)
-        return bool(mark) and entry is not None and entry.mark == mark and self.place.exists(path)
+        return bool(mark) and entry is not None and entry.mark == mark and is_whole(self.place, path, entry)
 
-    def begin(self, wanted: Mapping[str, str]) -> None:
+    @contextmanager
+    def writing(self, wanted: Mapping[str, str], progress: Progress) -> Iterator["Writing"]:
+        """Hold the folder and write the wanted files (path -> mark); StorageError if another run wrote there too."""
+        with one_writer(self.place, progress.say):
+            record = opened(self.place, self.form, self.scope)  # as it is now: who held the folder has ended
+            record.require_free(wanted)
+            run = Writing(record, wanted)
+            try:
+                yield run
+                run.finish()
+            finally:
+                run.close()
+
+
+class Writing:
+    """One run's writing into a folder: what it keeps of earlier runs, and what it has written so far."""
+
+    def __init__(self, record: Ledger, wanted: Mapping[str, str]) -> None:
+        self.record, self.place, self.wanted = record, record.place, wanted
+        self.name = os.urandom(8).hex()
+        kept = (path for path, mark in wanted.items() if record.keeps(path, mark))
+        self.done = {path: replace(record.entries[path], scope=record.scope) for path in kept}
+        self.lines = -1  # the record's handle, to add lines to
+
+    def keeps(self, path: str) -> bool:
+        """Whether this file is there already and stays."""
+        return path in self.done
+
+    def begin(self) -> None:
         """Delete what earlier runs left and this one will not have, then record what it will have."""
-        mine = {path for path, entry in self.entries.items() if entry.scope == self.scope}
+        scope, wanted = self.record.scope, self.wanted
         stale = [
             path
-            for path, entry in self.entries.items()
-            if wanted.get(path, None if path in mine else entry.mark) != entry.mark
+            for path, entry in self.record.entries.items()
+            if wanted.get(path, None if entry.scope == scope else entry.mark) != entry.mark
         ]
-        self.sweep([*stale, *self.torn(wanted)])
-        others = {path: entry for path, entry in self.entries.items() if path not in mine}
-        entries = others | {path: Entry(mark, self.scope) for path, mark in wanted.items()}
-        rows = [[path, entry.mark, entry.scope] for path, entry in sorted(entries.items())]
-        facts = {"schema": SCHEMA, "format": self.form, "files": rows}
-        text = json.dumps(facts, ensure_ascii=False, indent=0) + "\n"
-        self.place.fill(RECORD, lambda path: write_text(path, text))
+        sweep(self.place, [*stale, *torn(self.place, wanted)])
+        self.store(self.name, self.others(), self.done)
+        if isinstance(self.place, Folder):
+            with disk.storage_errors(self.place.at(RECORD)):
+                flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+                self.lines = os.open(self.place.at(RECORD), flags)
 
-    def torn(self, wanted: Iterable[str]) -> Iterator[str]:
-        """Temporary files of processes that were killed, in the folders that are written to."""
-        if not isinstance(self.place, Folder):
-            return  # what is on its way to a bucket has no name there
-        for parent in sorted({path.rpartition("/")[0] for path in wanted}):
-            place = self.place.path / parent
-            for name in os.listdir(place) if place.is_dir() else ():  # noqa: PTH208  # as in files.py
-                found = TEMPORARY.fullmatch(name)
-                if found and not is_running(int(found[1])):
-                    yield f"{parent}/{name}" if parent else name
-
-    def sweep(self, paths: Iterable[str]) -> None:
-        """Delete these files, and the folders that they leave empty."""
-        emptied: set[PurePosixPath] = set()
-        for path in paths:
-            self.place.delete(path)
-            emptied.update(PurePosixPath(path).parents)
-        if not isinstance(self.place, Folder):
+    def add(self, path: str, source: Identity | None = None) -> None:
+        """Record that a file is whole and has its name (of a link: that it is this file); from any thread."""
+        mark, scope = self.wanted[path], self.record.scope
+        if not isinstance(self.place, Folder):  # objects cannot grow; and there are few of them
+            self.done[path] = Entry(mark, scope, self.place.size(path))
+            self.require_ours()
+            self.store(self.name, self.others(), self.done)
             return
-        for parent in sorted(emptied - {PurePosixPath(".")}, key=lambda one: -len(one.parts)):
-            place = self.place.path / parent
-            if place.is_dir() and not any(place.iterdir()):
-                with disk.storage_errors(place):
-                    place.rmdir()
+        found = looked_at(f"{self.place}/{path}")
+        if source is not None and found != source:
+            raise StorageError(
+                f"{self.place.at(path)} was changed while it was linked", hint="run the same command again"
+            )
+        entry = Entry(mark, scope, found.size, found.time, found.inode, linked=source is not None)
+        self.done[path] = entry
+        with disk.storage_errors(self.place.at(RECORD)):
+            os.write(self.lines, line_of(path, entry))  # a line that is cut by a full disk is no promise
+
+    def require_ours(self) -> None:
+        """StorageError unless the record is still the one that this run began."""
+        if head_of(self.place).get("run") != self.name:
+            self.give_up()
+
+    def finish(self) -> None:
+        """Put the record in order, if all that was written or kept is still there and nobody else wrote."""
+        self.require_ours()
+        if not all(is_whole(self.place, path, self.done[path]) for path in self.wanted):
+            self.give_up()
+        self.store(None, self.others(), self.done)
+
+    def give_up(self) -> None:
+        """Let nothing in the folder be kept by the next run, and say why."""
+        known = {**self.record.entries, **(read(self.place)[1] if is_taken(self.place, RECORD) else {})}
+        doubtful = {path: Entry(entry.mark, entry.scope) for path, entry in known.items()}
+        self.store(None, doubtful, {})
+        raise another_wrote(self.place)
+
+    def others(self) -> dict[str, Entry]:
+        """What other exports have in this folder."""
+        entries, scope = self.record.entries, self.record.scope
+        return {path: one for path, one in entries.items() if one.scope != scope and path not in self.wanted}
+
+    def store(self, run: str | None, others: Mapping[str, Entry], done: Mapping[str, Entry]) -> None:
+        """Write the record whole."""
+        scope, paths = self.record.scope, sorted({*others, *self.wanted})
+        head = {"schema": SCHEMA, "format": self.record.form, "run": run, "files": len(paths)}
+
+        def lines() -> Iterator[bytes]:
+            yield f"{encode(head)}\n".encode()
+            for path in paths:
+                known = done.get(path) or others.get(path)
+                yield line_of(path, known or Entry(self.wanted[path], scope))
+
+        self.place.fill(RECORD, lambda target: write_lines(target, lines()))
+
+    def close(self) -> None:
+        if self.lines >= 0:
+            os.close(self.lines)
 
 
-def write_text(path: Path, text: str) -> None:
-    disk.write_text(path, text)
+def write_lines(path: Path, lines: Iterable[bytes]) -> None:
+    disk.write(path, lines)
+
+
+def line_of(path: str, entry: Entry) -> bytes:
+    facts = [] if entry.size is None else [entry.size, entry.time] if entry.linked else [entry.size]
+    return f"{encode([path, entry.mark, entry.scope, *facts])}\n".encode(errors="surrogatepass")
+
+
+# ------------------------------------------------------------------ one writer
+
+
+@contextmanager
+def one_writer(place: Place, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold a folder against other exports; CacheBusy where another one does not let go. Object stores have no locks."""
+    if not isinstance(place, Folder):
+        yield
+        return
+    path = place.path / LOCK
+    require_own(path)
+    with held(path, str(place), say, PATIENCE):
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # a courtesy: who waits looks whether what it got is still there
+                path.unlink()
+
+
+def another_wrote(place: Place) -> StorageError:
+    return StorageError(
+        f"another export wrote into {place} at the same time, so that its files may be of either",
+        hint="when it has ended, run the same command again: what is not this export's is made anew",
+    )
+
+
+def require_own(path: Path) -> None:
+    """StorageError where something else has the lock file's name: it would be written into."""
+    try:
+        facts = path.lstat()
+    except OSError:  # none, or a folder that cannot be entered: who makes it is told
+        return
+    if not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1:
+        raise StorageError(
+            f"{path} is a link or no file, so that it cannot be locked",
+            hint="move it away, or give another folder",
+        )
+
+
+# ------------------------------------------------------------------ files
+
+
+def looked_at(path: str) -> Identity:
+    with disk.storage_errors(Path(path)):
+        return identity_of(os.stat(path))  # noqa: PTH116  # 100,000 files: a Path for each costs more
+
+
+def is_whole(place: Place, path: str, entry: Entry) -> bool:
+    """Whether a file is what was written: its bytes, of a link's file and of what this run wrote also its time."""
+    if entry.size is None:
+        return False
+    if not isinstance(place, Folder):
+        return place.exists(path) and place.size(path) == entry.size
+    try:
+        facts = (os.stat if entry.linked else os.lstat)(f"{place}/{path}")
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    found = identity_of(facts)
+    known = Identity(
+        found.inode if entry.inode is None else entry.inode,
+        entry.size,
+        found.time if entry.time is None else entry.time,
+    )
+    return stat.S_ISREG(facts.st_mode) and found == known
 
 
 def is_taken(place: Place, path: str) -> bool:
     """Whether something has this name, a link that leads nowhere included."""
     return os.path.lexists(place.path / path) if isinstance(place, Folder) else place.exists(path)
+
+
+def torn(place: Place, wanted: Iterable[str]) -> Iterator[str]:
+    """Temporary files of processes that were killed, in the folders that are written to."""
+    if not isinstance(place, Folder):
+        return  # what is on its way to a bucket has no name there
+    for parent in sorted({path.rpartition("/")[0] for path in wanted}):
+        folder = place.path / parent
+        for name in os.listdir(folder) if folder.is_dir() else ():  # noqa: PTH208  # as in files.py
+            found = TEMPORARY.fullmatch(name)
+            if found and not alive(int(found[1])):
+                yield f"{parent}/{name}" if parent else name
+
+
+def sweep(place: Place, paths: Iterable[str]) -> None:
+    """Delete these files, and the folders that they leave empty."""
+    emptied: set[PurePosixPath] = set()
+    for path in paths:
+        place.delete(path)
+        emptied.update(PurePosixPath(path).parents)
+    if not isinstance(place, Folder):
+        return
+    for parent in sorted(emptied - {PurePosixPath(".")}, key=lambda one: -len(one.parts)):
+        folder = place.path / parent
+        if folder.is_dir() and not any(folder.iterdir()):
+            with disk.storage_errors(folder):
+                folder.rmdir()
+
+
+# ------------------------------------------------------------------ the record
 
 
 def opened(place: Place, form: str, scope: str) -> Ledger:
@@ -117,28 +297,66 @@ def opened(place: Place, form: str, scope: str) -> Ledger:
         folder(place.path)
     names = place.names()
     if RECORD in names:
-        return Ledger(place, form, scope, read(place, form))
+        made, entries = read(place)
+        if made != form:
+            raise UsageError(f"{place} holds an export as {made}", hint="give an empty folder")
+        return Ledger(place, form, scope, entries)
     if strangers := [name for name in names if not name.startswith(".")]:
         raise foreign(place, strangers)
     return Ledger(place, form, scope)
 
 
-def read(place: Place, form: str) -> dict[str, Entry]:
+def read(place: Place) -> tuple[str, dict[str, Entry]]:
+    """The format of the export and its files; BadTable for a record that cannot be read or leads elsewhere."""
     path = place.at(RECORD)
     try:
         with place.opened(RECORD) as file:
-            facts: dict[str, Any] = json.loads(file.read().decode("utf-8"))
-        entries = {name: Entry(mark, scope) for name, mark, scope in facts["files"]}
-        made = str(facts["format"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+            head, rows = parsed(file.read())
+        entries = {row[0]: entry_of(row) for row in rows}
+        made = str(head["format"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise BadTable(
             f"{path} cannot be read as the record of an export: {error}", hint="give an empty folder"
         ) from error
     if any(".." in PurePosixPath(name).parts or name.startswith("/") for name in entries):
         raise BadTable(f"{path} names files outside its folder", hint="give an empty folder")
-    if made != form:
-        raise UsageError(f"{place} holds an export as {made}", hint="give an empty folder")
-    return entries
+    return made, entries
+
+
+def parsed(data: bytes) -> tuple[dict[str, Any], list[list[Any]]]:
+    """Head and rows. Of rows that were added while files were written one may be cut, or lost with the machine's power."""
+    first, _, rest = data.partition(b"\n")
+    if SCHEMA.encode() not in first:
+        whole: dict[str, Any] = json.loads(data)
+        return whole, [row[:3] for row in whole["files"]]
+    head: dict[str, Any] = json.loads(first)
+    lines = rest.split(b"\n")
+    rows: list[list[Any]] = json.loads(b"[" + b",".join(lines[: head["files"]]) + b"]")
+    if len(rows) != head["files"]:
+        raise ValueError(f"{len(rows)} files of {head['files']}")
+    for line in lines[head["files"] :]:
+        with suppress(ValueError):
+            rows.append(json.loads(line))
+    return head, rows
+
+
+def entry_of(row: list[Any]) -> Entry:
+    _, mark, scope, *facts = row
+    size, time = [*facts, None, None][:2]
+    return Entry(str(mark), str(scope), size, time, linked=time is not None)
+
+
+def head_of(place: Place) -> dict[str, Any]:
+    """The record's head; empty where there is no record that says one."""
+    if not is_taken(place, RECORD):
+        return {}
+    with place.opened(RECORD) as file:
+        first = file.readline()
+    try:
+        head: dict[str, Any] = json.loads(first)
+    except ValueError:
+        return {}
+    return head
 
 
 def foreign(out: Place, names: list[str]) -> UsageError:
@@ -147,13 +365,3 @@ def foreign(out: Place, names: list[str]) -> UsageError:
         f"{out} holds what dermdata did not export ({shown})",
         hint="give an empty folder, so that the two cannot be mixed up",
     )
-
-
-def is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)  # asks, does nothing
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # another user's
-    return True

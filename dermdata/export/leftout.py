@@ -1,7 +1,5 @@
 """Rows that an export lacks, each with its reason: `left-out.csv` beside what was written."""
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from dermdata import disk
+from dermdata.export.cells import lines
 from dermdata.places import Place, Where
 
 NAME = "left-out.csv"
@@ -39,30 +38,27 @@ def counted(left: pa.Table) -> dict[str, int]:
     return {f"rows left out: {why}": count for why, count in Counter(left["reason"].to_pylist()).items()}
 
 
-def content(left: pa.Table) -> bytes:
-    held = io.StringIO()
-    writer = csv.writer(held, lineterminator="\n")
-    writer.writerow(left.column_names)
-    writer.writerows(zip(*(column.to_pylist() for column in left.columns), strict=True))
-    return held.getvalue().encode()
+def content(left: pa.Table, *, excel_safe: bool) -> bytes:
+    rows = zip(*(column.to_pylist() for column in left.columns), strict=True)
+    return lines([left.column_names, *rows], excel_safe=excel_safe)
 
 
-def write_into(place: Place, name: str, left: pa.Table) -> tuple[Where, ...]:
+def write_into(place: Place, name: str, left: pa.Table, *, excel_safe: bool) -> tuple[Where, ...]:
     """Write the rows into a place, if there are any; the path written."""
     if not left.num_rows:
         return ()
-    place.fill(name, lambda path: write_content(path, left))
+    place.fill(name, lambda path: write_bytes(path, content(left, excel_safe=excel_safe)))
     return (place.at(name),)
 
 
-def write_content(path: Path, left: pa.Table) -> None:
-    disk.write(path, [content(left)])
+def write_bytes(path: Path, data: bytes) -> None:
+    disk.write(path, [data])
 
 
-def write_beside(target: Path, left: pa.Table) -> tuple[Path, ...]:
+def write_beside(target: Path, left: pa.Table, *, excel_safe: bool) -> tuple[Path, ...]:
     """Write the rows beside a file or into a folder, if there are any; the paths written."""
     if not left.num_rows:
         return ()
     path = target / NAME if target.is_dir() else target.with_name(f"{target.name}.{NAME}")
-    disk.write(path, [content(left)])
+    write_bytes(path, content(left, excel_safe=excel_safe))
     return (path,)

@@ -14,6 +14,7 @@ A shard of an earlier run of the same job is kept; shards of another count are d
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ import pyarrow as pa
 from dermdata.errors import UsageError
 from dermdata.export import about, features, files, folders, leftout, pictures, shards, sheets
 from dermdata.export.job import Job, Part, Written, folder, stem
+from dermdata.export.ledger import another_wrote, one_writer
 from dermdata.export.shards import Shard
 from dermdata.export.sheets import IMAGE, Sheet
 from dermdata.export.stream import Images
@@ -39,9 +41,8 @@ class Work:
     mark: str  # of the very rows and images
     parts: Sequence[Shard]
     sizes: Sequence[int]  # bytes of each row's image, none where none are embedded
-    stale: Sequence[str]
     reusable: bool  # the mark covers every image's content
-    missing: int  # rows without an image file
+    notes: Mapping[str, int]  # what is to be told, in words -> rows
 
 
 def plan(job: Job) -> tuple[Part, ...]:
@@ -58,20 +59,30 @@ def plan(job: Job) -> tuple[Part, ...]:
 
 
 def write(job: Job) -> Written:
-    work = made_ready(job)
-    kept = [one for one in work.parts if is_there(job, work, one)]
-    todo = [one for one in work.parts if one not in kept]
-    if job.size is None:
-        folders.require_space(job, [sum(work.sizes[one.start : one.stop]) for one in todo])
-    place = place_of(job)
-    shards.sweep(place, work.stale)
-    for shard in todo:
-        place.fill(shard.name, partial(write_shard, work, shard))
+    work, place = made_ready(job), place_of(job)
+    with nullcontext() if is_single(job) else one_writer(place, job.progress.say):
+        kept = [one for one in work.parts if is_there(job, work, one)]
+        todo = [one for one in work.parts if one not in kept]
+        if job.size is None:
+            folders.require_space(job, [sum(work.sizes[one.start : one.stop]) for one in todo])
+        shards.sweep(place, stale(job, work))
+        for shard in todo:
+            place.fill(shard.name, partial(write_shard, work, shard))
+        beside = leftout.write_into(place, left_name(job), job.left, excel_safe=job.excel_safe)
+        require_alone(job, work)
     paths = tuple(place.at(shard.name) for shard in work.parts)
-    beside = leftout.write_into(place, left_name(job), job.left)
-    left_out = leftout.counted(job.left) | ({files.MISSING: work.missing} if work.missing else {})
     size = sum(place.size(shard.name) for shard in work.parts)
+    left_out = leftout.counted(job.left) | dict(work.notes)
     return Written((*paths, *beside), job.table.num_rows, size, kept=len(kept), left_out=left_out)
+
+
+def require_alone(job: Job, work: Work) -> None:
+    """StorageError unless the folder holds just the shards of this run: where locks do nothing, another may have written."""
+    place = place_of(job)
+    if isinstance(place, Folder):
+        ours = all(shards.digest_of(place, one.name) == work.mark for one in work.parts)
+        if not ours or stale(job, work):
+            raise another_wrote(place)
 
 
 def write_shard(work: Work, shard: Shard, path: Path) -> None:
@@ -96,8 +107,10 @@ def made_ready(job: Job) -> Work:
     """Everything decided, nothing written."""
     if job.recipe.changes and not job.embed:
         raise UsageError("without --embed no image is written that could be changed", hint="add --embed")
-    if not is_single(job) and job.bucket is None:
-        folder(job.out)
+    if not is_single(job):
+        if job.bucket is None:
+            folder(job.out)
+        shards.require_ours(place_of(job))
     return embedding(job) if job.embed else pointing(job)
 
 
@@ -106,19 +119,21 @@ def embedding(job: Job) -> Work:
     table = job.table.drop_columns([IMAGE]) if IMAGE in job.table.column_names else job.table
     found = pictures.usable(table, job)
     reusable = all(sure or path is None for sure, path in zip(pictures.sure(table), found, strict=True))
+    gone = found.count(None)
+    notes = {files.MISSING: gone} if gone else {}
+    notes |= pictures.unchecked(table.filter(pa.array([path is not None for path in found], pa.bool_())))
     table, sizes = tabular(table), files.sizes(table, found)
     presence = "".join("-" if path is None else "i" for path in found)
     made = [pictures.version(job.recipe)] if job.recipe.changes else []
     mark = shards.digest(table, sizes, presence, *made)
-    images = {IMAGE: Images(found, sizes, job.recipe)}
+    images = {IMAGE: Images(found, sizes, job.recipe, pictures.digests(table))}
     schema = Sheet(table, images, sizes).schema
     sheet = Sheet(table.replace_schema_metadata(metadata(schema, mark)), images, sizes)
 
     def put(path: Path, shard: Shard) -> None:
         sheets.write(path, sheet.part(shard.start, shard.stop), job)
 
-    parts, stale = parts_of(job, sizes)
-    return Work(put, mark, parts, sizes, stale, reusable, found.count(None))
+    return Work(put, mark, parts_of(job, sizes), sizes, reusable, notes)
 
 
 def pointing(job: Job) -> Work:
@@ -144,16 +159,19 @@ def pointing(job: Job) -> Work:
         sheets.write_groups(path, schema, groups, job)
 
     sizes = [0] * rows.num_rows
-    parts, stale = parts_of(job, sizes)
-    return Work(put, mark, parts, sizes, stale, True, missing)
+    parts = parts_of(job, sizes)
+    return Work(put, mark, parts, sizes, True, {files.MISSING: missing} if missing else {})
 
 
-def parts_of(job: Job, sizes: Sequence[int]) -> tuple[list[Shard], list[str]]:
-    """The files, and those of earlier runs that must go."""
+def parts_of(job: Job, sizes: Sequence[int]) -> list[Shard]:
     if is_single(job):
-        return [Shard(job.out.name, 0, len(sizes))], []
-    parts = shards.named(stem(job), sizes)
-    return parts, shards.stale(place_of(job), stem(job), parts)
+        return [Shard(job.out.name, 0, len(sizes))]
+    return shards.named(stem(job), sizes)
+
+
+def stale(job: Job, work: Work) -> list[str]:
+    """Shards of earlier runs that must go; UsageError when the folder holds Parquet files not ours."""
+    return [] if is_single(job) else shards.stale(place_of(job), stem(job), work.parts)
 
 
 def is_there(job: Job, work: Work, shard: Shard) -> bool:

@@ -12,6 +12,7 @@ from dermdata.export.job import Job, without
 from dermdata.export.pixels import Recipe
 
 NO_FILE = "no image file"
+UNCHECKED = "images have no checksum to compare with"
 ENDINGS = {"jpeg": "jpg", "png": "png", "tiff": "tif", "gif": "gif", "bmp": "bmp", "webp": "webp"}
 SAME = {"jpeg": "jpg", "tiff": "tif"}  # endings that say the same
 
@@ -79,7 +80,18 @@ def ids(table: pa.Table) -> list[str]:
 
 def sure(table: pa.Table) -> list[bool]:
     """Whether a row says by a digest which bytes its image has."""
-    return [digest is not None for digest in leftout.text(table, "sha256").to_pylist()]
+    return [bool(digest) for digest in leftout.text(table, "sha256").to_pylist()]
+
+
+def digests(table: pa.Table) -> pa.Table:
+    """`sha256` and `key` of each row: what its image is compared with when it is read, and how the row is called."""
+    return pa.table({name: leftout.text(table, name) for name in ("sha256", "key")})
+
+
+def unchecked(table: pa.Table) -> dict[str, int]:
+    """In words how many rows have no digest of their image, so that nobody can tell whether it is theirs."""
+    count = sure(table).count(False)
+    return {UNCHECKED: count} if count else {}
 
 
 def version(recipe: Recipe) -> str:

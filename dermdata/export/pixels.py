@@ -5,26 +5,40 @@ scale of at least twice the size; masks by nearest neighbour); smaller images ke
 JPEG is encoded anew (quality 95, full colour resolution). The pixels are not turned: an orientation tag is kept
 instead, so that masks, boxes and the manifest's columns still fit. Other formats become PNG when images are
 changed at all, their first picture without loss.
+
+Whatever is done to an image, its bytes as stored are compared with the SHA-256 of its row first: an export never
+passes on what is not the row's.
 """
 
+import hashlib
 import io
-from collections.abc import Sequence
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from typing import BinaryIO
 
 from PIL import Image
 
-from dermdata.errors import IntegrityError, SizeMismatch, StorageError
+from dermdata import checksum
+from dermdata.checksum import CHUNK
+from dermdata.errors import ChecksumMismatch, IntegrityError, SizeMismatch, StorageError
 from dermdata.export.strip import can_strip, stripped
 from dermdata.images.whole import PIXELS, UNREADABLE
 
 FORMATS = ("JPEG", "PNG", "TIFF", "GIF", "BMP", "WEBP")  # no other decoder is tried
+MOST_BYTES = 4 << 30  # of one image file
 QUALITY = 95
 GAP = 2.0  # a JPEG's reduced scale is at least this times the size asked for
 ENCODED = {
     "JPEG": {"quality": QUALITY, "subsampling": 0},
     "PNG": {"compress_level": 6},
 }
+BROKEN = "`dermdata verify` shows what is broken"
+REPAIR = "`dermdata verify --repair` fetches it again"
+LEAVE_OUT = 'leave such images out: `dermdata select --where "image_problem is null"`'
 SAVED_AS = {"P": "RGBA", "PA": "RGBA", "1": "L", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB"}
 
 
@@ -48,38 +62,112 @@ class Task:
     path: str | None  # absolute; None: no such file
     bytes: int | None  # that the file must have; None: not known
     recipe: Recipe
+    sha256: str | None = None  # that the file must have; None: not known
+    key: str | None = None  # of the row that names it
+
+    @property
+    def name(self) -> str:
+        """The row and the file, for an error."""
+        return f"{self.key}: {self.path}" if self.key else str(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which file a name means, as far as the file system tells: another one, or a changed one, differs."""
+
+    inode: int
+    size: int  # bytes
+    time: int  # of the last change of its content, ns
+
+
+def identity_of(facts: os.stat_result) -> Identity:
+    return Identity(facts.st_ino, facts.st_size, facts.st_mtime_ns)
 
 
 def load(tasks: Sequence[Task]) -> list[bytes | None]:
     """The bytes of several images, ready to be written; IntegrityError or StorageError for one that is not as it must be."""
-    return [None if task.path is None else made(task.path, task.bytes, task.recipe) for task in tasks]
+    return [None if task.path is None else make(task) for task in tasks]
 
 
-def made(path: str, size: int | None, recipe: Recipe) -> bytes:
-    data = read(path, size)
-    if not recipe.changes:
+def identify(tasks: Sequence[Task]) -> list[Identity]:
+    """Which file each is, after its bytes were compared with the row's SHA-256 as `load` does; for what links them."""
+    return [compared(task) for task in tasks]
+
+
+def make(task: Task) -> bytes:
+    """One image as the export gives it on."""
+    data = read(task)
+    if not task.recipe.changes:
         return data
-    data = redrawn(data, recipe, path)
-    return stripped(data, path) if recipe.strip else data
+    data = redrawn(data, task.recipe, task.name)
+    return stripped(data, task.name) if task.recipe.strip else data
 
 
-def read(path: str, size: int | None) -> bytes:
-    """A file's bytes; SizeMismatch when they are not as many as the manifest says: a changed image is never passed on."""
-    try:
-        with Path(path).open("rb", buffering=0) as file:
-            data = file.readall()
-    except OSError as error:
-        raise StorageError(
-            f"cannot read {path}: {error.strerror}", hint="`dermdata verify` shows what is broken"
-        ) from error
-    if size is not None and len(data) != size:
-        raise wrong_size(path, len(data), size)
+# ------------------------------------------------------------------ files as stored
+
+
+def read(task: Task) -> bytes:
+    """A file's bytes; SizeMismatch or ChecksumMismatch unless they are those that the manifest says."""
+    with opened(task) as file:
+        size = os.fstat(file.fileno()).st_size
+        require_size(task, size)
+        if size > MOST_BYTES:
+            raise StorageError(f"{task.name} has {size:,} bytes, the limit is {MOST_BYTES:,}", hint=BROKEN)
+        data = file.read(size + 1)  # one more: a file that grew is another one
+    if len(data) != size:
+        raise changed(task)
+    if task.sha256:
+        require_checksum(task, hashlib.sha256(data).hexdigest())
     return data
 
 
-def wrong_size(path: str, found: int, said: int) -> SizeMismatch:
-    hint = "`dermdata verify --repair` fetches it again"
-    return SizeMismatch(f"{path} has {found:,} bytes, the manifest says {said:,}", hint=hint)
+def compared(task: Task) -> Identity:
+    """Which file this is; the bytes of a large one are never in memory as a whole."""
+    with opened(task) as file:
+        before = identity_of(os.fstat(file.fileno()))
+        require_size(task, before.size)
+        if task.sha256:
+            # no more is asked for than is there: a block of 1 MiB for each small file costs more than its hash
+            blocks = iter(partial(file.read, min(CHUNK, before.size + 1)), b"")
+            require_checksum(task, checksum.of_chunks(blocks))
+        if identity_of(os.fstat(file.fileno())) != before:
+            raise changed(task)
+    return before
+
+
+@contextmanager
+def opened(task: Task) -> Iterator[BinaryIO]:
+    """The file, open for reading; StorageError for what is none: a pipe would keep us waiting, a device never ends."""
+    try:
+        handle = os.open(task.path or "", os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0))
+        try:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise StorageError(f"{task.name} is no regular file", hint=BROKEN)
+            with os.fdopen(handle, "rb", closefd=False) as file:
+                yield file
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise StorageError(f"cannot read {task.name}: {error.strerror}", hint=BROKEN) from error
+
+
+def require_size(task: Task, found: int) -> None:
+    if task.bytes is not None and found != task.bytes:
+        raise SizeMismatch(f"{task.name} has {found:,} bytes, the manifest says {task.bytes:,}", hint=REPAIR)
+
+
+def changed(task: Task) -> StorageError:
+    return StorageError(f"{task.name} was changed while it was read", hint="run the same command again")
+
+
+def require_checksum(task: Task, found: str) -> None:
+    if task.sha256 and found != task.sha256.lower():
+        raise ChecksumMismatch(
+            f"{task.name} was altered: its sha256 is {found}, the manifest says {task.sha256}", hint=REPAIR
+        )
+
+
+# ------------------------------------------------------------------ pictures
 
 
 def redrawn(data: bytes, recipe: Recipe, what: str) -> bytes:
@@ -96,7 +184,7 @@ def redrawn(data: bytes, recipe: Recipe, what: str) -> bytes:
     except UNREADABLE as error:
         raise IntegrityError(
             f"{what} cannot be decoded: {error}",
-            hint='leave such images out: `dermdata select --where "image_problem is null"`',
+            hint=LEAVE_OUT,
         ) from error
 
 

@@ -2,18 +2,21 @@
 
 import errno
 import os
-import stat
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import pyarrow as pa
 
 from dermdata import disk
 from dermdata.errors import StorageError
 from dermdata.export import shards
 from dermdata.export.job import Job
-from dermdata.export.pixels import wrong_size
-from dermdata.export.stream import Images, blocks
+from dermdata.export.ledger import Writing
+from dermdata.export.pixels import identify
+from dermdata.export.stream import Images, blocks, work_in_blocks
 
 NO_HARD_LINK = {
     errno.EXDEV,
@@ -27,6 +30,7 @@ NO_HARD_LINK = {
 TASK = "images"
 WRITERS = 8  # each waits for the disk most of the time
 BLOCK_ROWS = 256
+LINK_ROWS = 512  # files that are compared while the ones before are linked
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,43 +41,50 @@ class Placed:
     source: str
     size: int
     mark: str
+    row: int  # of the manifest's table
 
 
-def place(job: Job, todo: Sequence[Placed]) -> None:
-    """Make the images; what is there under their names is replaced."""
+def place(job: Job, todo: Sequence[Placed], digests: pa.Table, run: Writing) -> None:
+    """Make the images, each compared with its row's digest; what is there under their names is replaced."""
     for parent in sorted({one.path.rpartition("/")[0] for one in todo}):
         with disk.storage_errors(job.out / parent):
             (job.out / parent).mkdir(parents=True, exist_ok=True)
     job.progress.begin(TASK, len(todo), "images")
+    sizes = [one.size for one in todo]
+    rows = pa.array([one.row for one in todo], pa.int64())
+    images = Images([one.source for one in todo], sizes, job.recipe, digests.take(rows))
     if job.copy or job.recipe.changes:
-        copy(job, todo)
+        copy(job, todo, images, shards.cut(sizes, shards.GROUP_BYTES, BLOCK_ROWS), run)
     else:
-        link(job, todo)
+        link(job, todo, images, run)
     job.progress.end(TASK)
 
 
-def copy(job: Job, todo: Sequence[Placed]) -> None:
-    sizes = [one.size for one in todo]
-    images = {TASK: Images([one.source for one in todo], sizes, job.recipe)}
-    runs = [slice(*run) for run in shards.cut(sizes, shards.GROUP_BYTES, BLOCK_ROWS)]
+def copy(
+    job: Job, todo: Sequence[Placed], images: Images, cuts: Sequence[tuple[int, int]], run: Writing
+) -> None:
+    def write_one(one: Placed, data: bytes) -> None:
+        with disk.replacing(job.out / one.path) as file:
+            file.write(data)
+        run.add(one.path)
+
     with ThreadPoolExecutor(WRITERS) as writers:
-        for run, loaded in blocks(images, runs, job.jobs, job.make):
-            targets = [job.out / one.path for one in todo[run]]
-            for _ in writers.map(write_one, targets, loaded[TASK]):
+        for cut, loaded in blocks({TASK: images}, [slice(*cut) for cut in cuts], job.jobs, job.make):
+            run.require_ours()
+            for _ in writers.map(write_one, todo[cut], loaded[TASK]):
                 job.progress.advance(TASK, 1)
 
 
-def write_one(target: Path, data: bytes) -> None:
-    with disk.replacing(target) as file:
-        file.write(data)
-
-
-def link(job: Job, todo: Sequence[Placed]) -> None:
+def link(job: Job, todo: Sequence[Placed], images: Images, run: Writing) -> None:
     """Hard links; symbolic ones where the system has no others."""
     symbolic = 0
-    for one in todo:
-        symbolic += linked(real(one), job.out / one.path)
-        job.progress.advance(TASK, 1)
+    cuts = [slice(start, start + LINK_ROWS) for start in range(0, len(todo), LINK_ROWS)]
+    for cut, files in work_in_blocks(identify, {TASK: images}, cuts, job.jobs, job.make):
+        run.require_ours()
+        for one, file in zip(todo[cut], files[TASK], strict=True):
+            symbolic += linked(real(one.source), f"{job.out}/{one.path}")
+            run.add(one.path, file)
+        job.progress.advance(TASK, len(files[TASK]))
     if symbolic:
         job.progress.say(
             f"{symbolic:,} images are symbolic links (hard ones cannot lead there): "
@@ -81,33 +92,24 @@ def link(job: Job, todo: Sequence[Placed]) -> None:
         )
 
 
-def real(one: Placed) -> str:
-    """The file itself, whose size is the manifest's."""
-    try:
-        facts = os.lstat(one.source)
-        source = one.source
-        if stat.S_ISLNK(facts.st_mode):
-            source = os.path.realpath(source)
-            facts = os.stat(source)  # noqa: PTH116  # a Path for each of 400,000 images costs more than the link
-    except OSError as error:
-        raise StorageError(f"cannot read {one.source}: {error.strerror}") from error
-    if facts.st_size != one.size:
-        raise wrong_size(one.source, facts.st_size, one.size)
-    return source
+def real(source: str) -> str:
+    """The file itself, where a name is a link to it."""
+    return os.path.realpath(source) if os.path.islink(source) else source  # noqa: PTH114  # see below
 
 
-def linked(source: str, target: Path) -> bool:
+def linked(source: str, target: str) -> bool:
     """Link the file; True if the link is symbolic."""
-    target.unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
+        os.unlink(target)  # noqa: PTH108  # a Path for each of 400,000 images costs more than the link
     try:
         os.link(source, target)
     except OSError as error:
         if error.errno not in NO_HARD_LINK:
-            raise disk.as_storage_error(error, target) from error
+            raise disk.as_storage_error(error, Path(target)) from error
     else:
         return False
     try:
-        target.symlink_to(source)
+        Path(target).symlink_to(source)
     except OSError as error:
         raise StorageError(f"cannot link to {target}: {error.strerror}", hint="use --copy") from error
     return True

@@ -14,7 +14,7 @@ from dermdata.places import Place
 
 SHARD_BYTES, SHARD_ROWS = 500_000_000, 100_000
 GROUP_BYTES, GROUP_ROWS = 32_000_000, 65_536  # one row group is in memory at a time
-LAYOUT = "1"  # changes when the same rows shall be written otherwise
+LAYOUT = "2"  # changes when the same rows shall be written otherwise; "1": images were not compared with their rows
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,14 @@ def stale(place: Place, stem: str, wanted: Sequence[Shard]) -> list[str]:
 
     Shards of other datasets or splits may stay beside these; so may files that are not Parquet.
     """
+    require_ours(place)
+    pattern = re.compile(re.escape(stem) + r"-\d{5}-of-\d{5}\.parquet")
+    keep = {shard.name for shard in wanted}
+    return [name for name in tables_in(place) if pattern.fullmatch(name) and name not in keep]
+
+
+def require_ours(place: Place) -> None:
+    """UsageError when the folder holds Parquet files that dermdata did not export."""
     strangers = [name for name in tables_in(place) if digest_of(place, name) is None]
     if strangers:
         shown = ", ".join(strangers[:3]) + (", …" if len(strangers) > 3 else "")
@@ -85,9 +93,6 @@ def stale(place: Place, stem: str, wanted: Sequence[Shard]) -> list[str]:
             f"{place} holds tables that dermdata did not export ({shown})",
             hint="give an empty folder, so that the two cannot be mixed up",
         )
-    pattern = re.compile(re.escape(stem) + r"-\d{5}-of-\d{5}\.parquet")
-    keep = {shard.name for shard in wanted}
-    return [name for name in tables_in(place) if pattern.fullmatch(name) and name not in keep]
 
 
 def tables_in(place: Place) -> list[str]:

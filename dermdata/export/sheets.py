@@ -43,9 +43,7 @@ class Sheet:
 
     def part(self, start: int, stop: int) -> "Sheet":
         rows = slice(start, stop)
-        images = {
-            name: Images(one.found[rows], one.sizes[rows], one.recipe) for name, one in self.images.items()
-        }
+        images = {name: one.part(rows) for name, one in self.images.items()}
         return Sheet(self.table.slice(start, stop - start), images, self.sizes[rows])
 
 

@@ -35,7 +35,7 @@ def write(
     disk.write(path, told(chunks(rows.schema, blocks()), job, path.name))
     about.write_beside(path, rows.schema, rows.num_rows)
     job.progress.end(path.name)
-    beside = leftout.write_beside(path, job.left)
+    beside = leftout.write_beside(path, job.left, excel_safe=job.excel_safe)
     left_out = leftout.counted(job.left) | ({files.MISSING: sum(lacking)} if sum(lacking) else {})
     return Written((path, *beside), rows.num_rows, path.stat().st_size, left_out=left_out)
 

@@ -61,7 +61,7 @@ def plan(job: Job) -> tuple[Part, ...]:
 def write(job: Job) -> Written:
     """Write the shards that are not there."""
     job, record, pieces = decided(job)
-    return folders.write(job, record, pieces)
+    return folders.write(job, record, pieces, pictures.unchecked(job.table))
 
 
 def decided(job: Job) -> tuple[Job, Ledger, list[Piece]]:
@@ -142,7 +142,8 @@ def write_shard(path: Path, job: Job, samples: Samples, rows: NDArray[np.int64])
     """Write one tar, a block of samples at a time."""
     sizes = parts.picked(samples.sizes, rows)
     job.progress.begin(path.name, sum(sizes))
-    images = {"image": Images(parts.picked(samples.found, rows), sizes, job.recipe)}
+    digests = pictures.digests(samples.table).take(pa.array(rows))
+    images = {"image": Images(parts.picked(samples.found, rows), sizes, job.recipe, digests)}
     covers = parts.picked(samples.masks, rows)
     if any(covers):
         images["mask"] = Images(covers, [None] * len(rows), Recipe(job.size, job.strip, mask=True))

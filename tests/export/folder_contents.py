@@ -5,9 +5,15 @@ from pathlib import Path
 import pytest
 
 from dermdata.export import LINKING as LINKING
+from dermdata.export.ledger import RECORD
 
 FORMATS = ("imagefolder", "webdataset", "huggingface", "coco")
 every_format = pytest.mark.parametrize("form", FORMATS)
+
+
+def exported(folder: Path) -> dict[str, bytes]:
+    """Every file that is the export's, without what a run notes for the next one."""
+    return {name: data for name, data in contents(folder).items() if name != RECORD}
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -15,7 +15,7 @@ from dermdata import disk, export
 from dermdata.errors import BadTable, SizeMismatch, StorageError, UsageError
 from dermdata.export import ledger, shards, webdataset
 from export.conftest import MakeJob
-from export.folder_contents import FORMATS, LINKING, contents, every_format
+from export.folder_contents import FORMATS, LINKING, contents, every_format, exported
 from export.samples import manifest, table
 
 # ------------------------------------------------------------------ the bad day
@@ -131,10 +131,10 @@ def test_a_full_disk_leaves_no_half_file(
     with pytest.raises(StorageError, match="no room for"):
         export.write(form, job(copy=form in LINKING))
     monkeypatch.setattr(os, "fsync", real)
-    there, wanted = contents(tmp_path / "out"), contents(tmp_path / "whole")
+    there, wanted = exported(tmp_path / "out"), exported(tmp_path / "whole")
     assert there.items() <= wanted.items()
-    assert export.write(form, job(copy=form in LINKING)).kept == len(there) - 1  # the record
-    assert contents(tmp_path / "out") == wanted
+    assert export.write(form, job(copy=form in LINKING)).kept == len(there)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
 @every_format
@@ -144,7 +144,7 @@ def test_being_killed_at_any_write_keeps_whole_files_only(
     """Interrupted at each point where a file gets its name: the same command goes on after what is whole."""
     monkeypatch.setattr(shards, "SHARD_BYTES", 2000)
     export.write(form, job("whole", copy=form in LINKING))
-    wanted = contents(tmp_path / "whole")
+    wanted = exported(tmp_path / "whole")
     real = Path.replace
     for stop in range(1, 4):
         calls = iter([None] * stop)
@@ -159,10 +159,10 @@ def test_being_killed_at_any_write_keeps_whole_files_only(
         with pytest.raises(KeyboardInterrupt):
             export.write(form, job(out, copy=form in LINKING))
         monkeypatch.setattr(Path, "replace", real)
-        there = contents(tmp_path / out)
+        there = exported(tmp_path / out)
         assert there.items() <= wanted.items()
-        assert export.write(form, job(out, copy=form in LINKING)).kept == len(there) - 1
-        assert contents(tmp_path / out) == wanted
+        assert export.write(form, job(out, copy=form in LINKING)).kept == len(there)
+        assert contents(tmp_path / out) == contents(tmp_path / "whole")
 
 
 @every_format
@@ -265,7 +265,7 @@ def test_two_datasets_share_one_export(job: MakeJob, tmp_path: Path, rows: pa.Ta
 
 
 def test_disk_writer_is_the_only_one(job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every file of every format gets its name by `disk.replacing`, links apart."""
+    """Every file of every format gets its name by `disk.replacing`, links apart; no lock stays."""
     names: list[str] = []
     real = disk.replacing
     monkeypatch.setattr(disk, "replacing", lambda path: names.append(path.name) or real(path))
@@ -273,4 +273,7 @@ def test_disk_writer_is_the_only_one(job: MakeJob, monkeypatch: pytest.MonkeyPat
         names.clear()
         out = job(form, copy=form in LINKING)
         export.write(form, out)
-        assert sorted(names) == sorted(path.name for path in out.out.rglob("*") if path.is_file())
+        there = [path.name for path in out.out.rglob("*") if path.is_file()]
+        assert sorted(names) == sorted(
+            [*there, ledger.RECORD]
+        )  # the record twice: before the files, and after

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,7 +21,7 @@ from dermdata.export import csv as csv_format
 from dermdata.export import jsonl as jsonl_format
 from dermdata.manifest import store
 from export.conftest import MakeJob
-from export.samples import bare, table
+from export.samples import bare, row, table
 
 READERS = {"csv": reading.read_csv, "jsonl": reading.read_jsonl}
 
@@ -124,7 +125,7 @@ def test_every_line_has_every_key(job: MakeJob, rows: pa.Table) -> None:
 )  # fmt: skip
 def test_excel_safe(cell: str | None, safe: str | None) -> None:
     """What a spreadsheet would take for a formula is marked as text; plain numbers stay."""
-    assert csv_format.safe(cell) == safe
+    assert cells.safe(cell) == safe
 
 
 def test_excel_safe_is_off_by_default(job: MakeJob) -> None:
@@ -239,3 +240,27 @@ def test_json_values_of_several_kinds_become_text(tmp_path: Path) -> None:
     assert found["image_id"].to_pylist() == ["7", "b"]
     assert found["score"].to_pylist() == [0.5, None]
     assert found["odd"].to_pylist() == ["1", "x"]
+
+
+LEFT = [
+    ("csv", {}), ("parquet", {}), ("parquet", {"embed": True}), ("webdataset", {}), ("huggingface", {}),
+    ("imagefolder", {}), ("coco", {}), ("croissant", {"embed": True}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("form", "choices"), LEFT)
+@pytest.mark.parametrize("excel_safe", [True, False])
+def test_excel_safe_reaches_what_was_left_out(
+    job: MakeJob, tmp_path: Path, root: Path, form: str, choices: dict[str, object], excel_safe: bool
+) -> None:
+    """Ids, licences and label reasons are a source's words too; without it they stay as they are."""
+    words = {"image_id": "=1+1", "key": "@SUM(1)", "license": "=HYPERLINK(1)"}
+    given = table([row(root, 0), row(root, 1) | words])
+    made = job(table=given, redistributable=True, excel_safe=excel_safe, **choices)
+    export.write(form, replace(made, out=tmp_path / "o.csv") if form == "csv" else made)
+    (path,) = tmp_path.rglob("*left-out.csv")
+    (line,) = list(csv.reader(io.StringIO(path.read_text())))[1:]
+    sign = "'" if excel_safe else ""
+    assert line[0] == f"{sign}@SUM(1)"
+    assert line[2] == f"{sign}=1+1"
+    assert line[3].startswith(f"{sign}=HYPERLINK(1) is not known")
