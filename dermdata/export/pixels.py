@@ -10,12 +10,12 @@ changed at all, their first picture without loss.
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from PIL import Image
 
 from dermdata.errors import IntegrityError, SizeMismatch, StorageError
 from dermdata.export.strip import can_strip, stripped
+from dermdata.images.image_file import MOST_BYTES, ImageFileTooLarge, read_image_file
 from dermdata.images.whole import PIXELS, UNREADABLE
 
 FORMATS = ("JPEG", "PNG", "TIFF", "GIF", "BMP", "WEBP")  # no other decoder is tried
@@ -66,9 +66,10 @@ def made(path: str, size: int | None, recipe: Recipe) -> bytes:
 def read(path: str, size: int | None) -> bytes:
     """A file's bytes; SizeMismatch when they are not as many as the manifest says: a changed image is never passed on."""
     try:
-        with Path(path).open("rb", buffering=0) as file:
-            data = file.readall()
+        data = read_image_file(path, MOST_BYTES if size is None else size)
     except OSError as error:
+        if isinstance(error, ImageFileTooLarge) and size not in (None, error.size):
+            raise wrong_size(path, error.size, size) from error
         raise StorageError(
             f"cannot read {path}: {error.strerror}", hint="`dermdata verify` shows what is broken"
         ) from error
