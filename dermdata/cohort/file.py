@@ -91,17 +91,17 @@ def loads(data: bytes, name: str) -> Lock:
             tool=text(document, "tool"),
             commands=tuple(texts(document, "commands")),
             schema=schema,
-            rows=unpacked_rows(packed, document["rows"], name),
+            rows=unpacked_rows(packed, number(document, "rows"), name),
         )
-    # ValueError: of broken base64, and most of what Arrow says
+        require_whole(lock, name)
+    # ValueError: of broken base64, of words that are no UTF-8, and most of what Arrow says
     except (KeyError, TypeError, ValueError, pa.ArrowException, OSError) as error:
         raise BadTable(f"{name} is damaged: {error}") from error
-    require_whole(lock, name)
     require_no_images_set(lock.rows, name)
     return lock
 
 
-def unpacked_rows(packed: bytes, count: object, name: str) -> pa.Table:
+def unpacked_rows(packed: bytes, count: int, name: str) -> pa.Table:
     """The rows, whole and of no more than the file can honestly hold: each has a digest that nothing compresses."""
     with pq.ParquetFile(pa.BufferReader(packed)) as file:
         facts = file.metadata
@@ -174,6 +174,12 @@ def texts(document: Mapping[str, Any], key: str) -> list[str]:
     if not all(isinstance(one, str) for one in found):
         raise TypeError(f"{key} is no list of words")
     return found
+
+
+def number(document: Mapping[str, Any], key: str) -> int:
+    if type(document[key]) is not int:
+        raise TypeError(f"{key} is no number")
+    return document[key]  # type: ignore[no-any-return]
 
 
 def text(document: Mapping[str, Any], key: str) -> str:

@@ -58,7 +58,7 @@ def wrong_files(
     """
     named = with_digests(list(files_of(table, ImageFinder(roots))), listed)
     paths = list(dict.fromkeys(one.path for one in named if one.path))
-    progress.begin(TASK, len(paths), "images")
+    progress.begin(TASK, len(paths), "files")
     found = dict(zip(paths, hashed(paths, jobs, progress), strict=True))
     progress.end(TASK)
     keys = words_of(table, "key").to_pylist()

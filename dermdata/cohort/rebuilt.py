@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dermdata.cohort.file import Lock
-from dermdata.cohort.rows import SET, TOLD, digests, from_sources, sources
+from dermdata.cohort.rows import SET, TOLD, all_values, digests, from_sources, sources
 from dermdata.errors import BadTable
 from dermdata.manifest import store
 from dermdata.projection import words_of
@@ -65,8 +65,8 @@ def compared(lock: Lock, table: pa.Table) -> list[Difference]:
 def named(was: pa.Table, now: pa.Table) -> Iterator[Difference]:
     keys, found = was["key"].to_pylist(), words_of(now, "key").to_pylist()
     told = [name.removeprefix(TOLD) for name in was.column_names if name.startswith(TOLD)]
-    before = {name: was[f"{TOLD}{name}"].to_pylist() for name in told}
-    after = {name: now[name].to_pylist() for name in told}
+    before = {name: all_values(was, f"{TOLD}{name}") for name in told}
+    after = {name: all_values(now, name) for name in told}
     shas = [None if one is None else one.hex() for one in was["sha256"].to_pylist()]
     images = words_of(now, "sha256").to_pylist()
     for row, key in enumerate(keys):

@@ -73,17 +73,18 @@ def digests(table: pa.Table, names: Sequence[str]) -> pa.Array:
     found: list[bytes] = []
     head = json.dumps(list(names)).encode()
     for start in range(0, table.num_rows, BATCH):
-        columns = [values(table, name, start) for name in names]
+        batch = table.slice(start, BATCH)
+        columns = [all_values(batch, name) for name in names]
         for row in zip(*columns, strict=True):
             text = json.dumps(row, ensure_ascii=False, default=written).encode(errors="surrogatepass")
             found.append(hashlib.blake2b(head + text, digest_size=DIGEST).digest())
     return pa.array(found, pa.binary(DIGEST))
 
 
-def values(table: pa.Table, name: str, start: int) -> list[Any]:
-    """A batch of a column as Python's own values."""
+def all_values(table: pa.Table, name: str) -> list[Any]:
+    """A column as Python's own values; BadTable where they are none."""
     try:
-        found: list[Any] = table[name].slice(start, BATCH).to_pylist()
+        found: list[Any] = table[name].to_pylist()
     except (ValueError, OverflowError) as error:  # words that are no UTF-8, times beyond the year 9999
         raise BadTable(f"the column {name} holds what cannot be read: {error}") from error
     return found
