@@ -2,8 +2,9 @@
 
 import base64
 import hashlib
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 
 from dermdata.cohort.rows import DIGEST, OF_SOURCES, SET, TOLD
 from dermdata.errors import BadTable
+from dermdata.manifest.schema import SCHEMA as SCHEMA_OF_ROWS
 
 SCHEMA = "dermdata.lock/1"
 LEVEL = 19  # zstd: a lock is written once and kept for years
@@ -120,9 +122,13 @@ def unpacked_rows(packed: bytes, count: int, name: str) -> pa.Table:
 
 
 def require_whole(lock: Lock, name: str) -> None:
-    """BadTable for a lock that lacks what every lock has, or names columns that its manifest has not."""
+    """BadTable for a lock that lacks what every lock has, or names columns that its manifest has not.
+
+    ValueError for what is no UTF-8.
+    """
     kinds = {"key": pa.string(), "sha256": pa.binary(32), "digest": pa.binary(DIGEST)}
     found = {field.name: field.type for field in lock.rows.schema}
+    require_words(lock.schema)
     columns = set(lock.schema.names)
     further = [one.removeprefix(SET).removeprefix(TOLD) for one in found if one not in kinds]
     lacking = [one for one, kind in kinds.items() if found.get(one) != kind or "key" not in columns]
@@ -139,6 +145,24 @@ def require_whole(lock: Lock, name: str) -> None:
         raise BadTable(f"{name} is damaged: it {'has a column twice' if twice else what}")
     if lock.rows["key"].null_count or lock.rows["digest"].null_count:
         raise BadTable(f"{name} is damaged: a row has no key or no digest")
+
+
+def require_words(schema: pa.Schema) -> None:
+    """ValueError for names and metadata that are no UTF-8, and for what tells images apart in another kind of column."""
+    for one in (schema, *itertools.chain(*map(fields_of, schema))):
+        for word in itertools.chain(*(one.metadata or {}).items()):
+            word.decode()
+    for name in OF_SOURCES:
+        if name in schema.names and schema.field(name).type != SCHEMA_OF_ROWS.field(name).type:
+            raise ValueError(f"its column {name} is no {SCHEMA_OF_ROWS.field(name).type}")
+
+
+def fields_of(field: pa.Field) -> Iterator[pa.Field]:
+    """A field and those inside it, all of whose names can be read."""
+    _ = field.name
+    yield field
+    for number in range(field.type.num_fields):
+        yield from fields_of(field.type.field(number))
 
 
 def require_no_images_set(rows: pa.Table, name: str) -> None:

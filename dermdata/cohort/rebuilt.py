@@ -62,11 +62,16 @@ def compared(lock: Lock, table: pa.Table) -> list[Difference]:
     return list(named(lock.rows.take(places), some))
 
 
+def said(value: Any) -> Any:
+    """A value as it can be told in any format."""
+    return value if value is None or isinstance(value, str | int | float) else str(value)
+
+
 def named(was: pa.Table, now: pa.Table) -> Iterator[Difference]:
     keys, found = was["key"].to_pylist(), words_of(now, "key").to_pylist()
     told = [name.removeprefix(TOLD) for name in was.column_names if name.startswith(TOLD)]
-    before = {name: all_values(was, f"{TOLD}{name}") for name in told}
-    after = {name: all_values(now, name) for name in told}
+    before = {name: list(map(said, all_values(was, f"{TOLD}{name}"))) for name in told}
+    after = {name: list(map(said, all_values(now, name))) for name in told}
     shas = [None if one is None else one.hex() for one in was["sha256"].to_pylist()]
     images = words_of(now, "sha256").to_pylist()
     for row, key in enumerate(keys):
