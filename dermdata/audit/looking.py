@@ -12,12 +12,14 @@ from dermdata.audit.seen import Shelf
 from dermdata.checksum import of_chunks
 from dermdata.engine import Cluster, not_seen
 from dermdata.images import FILE_BYTES, Look, look
+from dermdata.images.image_file import ImageFileTooLarge, read_image_file
 from dermdata.progress import Progress
 
 TASK = 16  # images
 BATCH = 2_000  # images: what a killed audit loses at most
 AHEAD, FAR_AHEAD = 4, 1_024  # tasks waiting for each thread, and for a cluster, however large it grows
 TASK_NAME = "look at images"
+MISSING = "the file is missing"
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -30,6 +32,7 @@ class Image:
     dataset: str
     sha256: str | None  # what the manifest says that it is
     bytes: int | None
+    problem: str | None = None  # why it cannot be opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,9 @@ def looked_at(
     todo: dict[Path, Image] = {}
     for image in images:
         if image and image.path not in found and image.path not in todo:
-            if known := on_shelf(image, shelves[image.dataset]):
+            if image.problem:
+                found[image.path] = Seen(Look(problem=image.problem), None)
+            elif known := on_shelf(image, shelves[image.dataset]):
                 found[image.path] = known
             else:
                 todo[image.path] = image
@@ -125,11 +130,11 @@ def look_at(paths: Sequence[Path]) -> list[Seen]:
 def seen(path: Path) -> Seen:
     """A file that is not there or cannot be read is a finding, not a failure."""
     try:
-        if path.stat().st_size > FILE_BYTES:
-            return Seen(look(path), None)
-        data = path.read_bytes()
+        data = read_image_file(path, FILE_BYTES)
+    except ImageFileTooLarge:
+        return Seen(look(path), None)
     except FileNotFoundError:
-        return Seen(Look(problem="the file is missing"), None)
+        return Seen(Look(problem=MISSING), None)
     except OSError as error:
         return Seen(Look(problem=f"the file cannot be read: {error.strerror}"), None)
     return Seen(look(data), of_chunks([data]))

@@ -11,12 +11,13 @@ import pyarrow as pa
 from dermdata.agreement import Judge
 from dermdata.audit import copies, coverage, files, people, pictures, stated
 from dermdata.audit.copies import Copies, Pictures
-from dermdata.audit.looking import Image, Seen, looked_at
+from dermdata.audit.looking import MISSING, Image, Seen, looked_at
 from dermdata.audit.seen import Shelf
 from dermdata.audit.subject import CheckSplit, Subject, names_of
 from dermdata.engine import Make, executor
 from dermdata.errors import UnknownName
 from dermdata.finding import Finding
+from dermdata.manifest.image_files import ImageFinder, NoRegularFile
 from dermdata.model import Dataset
 from dermdata.progress import Progress
 from dermdata.projection import Statements, words_of
@@ -120,13 +121,25 @@ def subject_of(table: pa.Table, context: Context, wanted: Wanted, progress: Prog
 
 def images_of(table: pa.Table, context: Context) -> list[Image | None]:
     """Each row's image file; None where it has none."""
-    columns = [words_of(table, name).to_pylist() for name in ("dataset", "path", "sha256")]
+    finder = ImageFinder(context.roots)
+
+    def file(path: str | None, dataset: str | None) -> tuple[Path, str | None] | None:
+        """Where a row's image is, and why it cannot be opened."""
+        if path is None:
+            return None
+        try:
+            found, problem = finder.find(path, dataset), MISSING
+        except NoRegularFile as error:
+            found, problem = None, f"the file cannot be read: it {error.why}"
+        return (Path(found), None) if found else (Path(finder.named(path, dataset)), problem)
+
+    names, paths, digests = (words_of(table, name).to_pylist() for name in ("dataset", "path", "sha256"))
     sizes = table["bytes"].to_pylist() if "bytes" in table.column_names else [None] * table.num_rows
     return [
-        None
-        if path is None
-        else Image(path=context.roots[dataset or ""] / path, dataset=dataset or "", sha256=digest, bytes=size)
-        for dataset, path, digest, size in zip(*columns, sizes, strict=True)
+        found and Image(path=found[0], dataset=dataset or "", sha256=digest, bytes=size, problem=found[1])
+        for found, dataset, digest, size in zip(
+            finder.of_rows(table, paths, file), names, digests, sizes, strict=True
+        )
     ]
 
 

@@ -33,17 +33,18 @@ def write(
 
 def reader(table: Any, context: "Context") -> Callable[[str], bytes | None]:
     """Gives the bytes of an image file by its row's key; None where there is none."""
-    from dermdata.export.files import located
+    from dermdata.images.image_file import read_image_file
+    from dermdata.manifest.image_files import ImageFinder
     from dermdata.projection import words_of
 
     if "path" not in table.column_names:
         return lambda _: None
-    found = located(table, context.roots)  # a path that climbs out of its dataset's folder is refused there
+    found = ImageFinder(context.roots).column(table)
     paths = dict(zip(words_of(table, "key").to_pylist(), found, strict=True))
 
     def look(key: str) -> bytes | None:
         path = paths.get(key)
-        return Path(path).read_bytes() if path else None
+        return read_image_file(path) if path else None
 
     return look
 

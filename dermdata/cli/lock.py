@@ -1,6 +1,8 @@
 """`dermdata lock`: a cohort as a small file that rebuilds it exactly."""
 
 import hashlib
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,12 +12,12 @@ from dermdata import __version__, disk
 from dermdata.cli.complete import dataset_names
 from dermdata.cli.output import FormatOption, emit, size
 from dermdata.cli.state import State, state_of
-from dermdata.errors import UsageError
+from dermdata.errors import CacheDamaged, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from dermdata.cohort import DatasetLock
+    from dermdata.cohort import DatasetLock, Difference
 
 app = typer.Typer(add_completion=False)
 KEYS = ("name", "version", "rows", "images", "catalog_digest", "sources_digest")
@@ -39,7 +41,7 @@ def lock(
 ) -> None:
     """Record exactly these rows: datasets, versions, images' checksums, labels, split; `sync` rebuilds them."""
     from dermdata.cli.target import load
-    from dermdata.cohort import dumps, locked
+    from dermdata.cohort import dumps, locked, rebuilt
 
     state = state_of(ctx)
     disk.require_file(out)
@@ -48,7 +50,9 @@ def lock(
         raise UsageError("there is nothing to lock: the table has no rows")
     bases = {name: base_of(state, name) for name in names_in(state, table)}
     facts = [described(state, name, table) for name in bases]
-    made = dumps(locked(table, bases, facts, f"dermdata {__version__}"))
+    found = locked(table, bases, facts, f"dermdata {__version__}")
+    require_right_files(state, rebuilt(found, bases), list(bases))
+    made = dumps(found)
     emit([vars(one) for one in facts], KEYS, form, "lock", shown=SHOWN, color=state.color)
     each = len(made) / table.num_rows
     if count := unverified(table):
@@ -90,6 +94,32 @@ def base_of(state: State, name: str) -> "pa.Table":
     from dermdata.manifest import store
 
     return store.read(state.cache.folder(state.catalog[name]).manifest)
+
+
+def wrong_files_of(state: State, table: "pa.Table", names: Sequence[str]) -> "list[Difference]":
+    """The rows whose image or mask in the cache is not the one that it must be; the files are read."""
+    from dermdata.cli.progress import showing
+    from dermdata.cohort import wrong_files
+    from dermdata.manifest.image_files import ImageRoots
+
+    folders = {name: state.cache.folder(state.catalog[name]) for name in names}
+    roots = ImageRoots(
+        {name: folder.path for name, folder in folders.items()}, datasets=state.cache.root / "datasets"
+    )
+    with showing(state) as progress:
+        return wrong_files(table, roots, lambda name: folders[name].listed(), os.cpu_count() or 1, progress)
+
+
+def require_right_files(state: State, table: "pa.Table", names: Sequence[str]) -> None:
+    """CacheDamaged when an image of the rows is not the one that their manifest says: what is locked must be so."""
+    from dermdata.cohort import shown
+
+    if wrong := wrong_files_of(state, table, names):
+        rows = len({one.key for one in wrong})
+        raise CacheDamaged(
+            f"{rows:,} of {table.num_rows:,} rows have another file than the manifest says: {shown(wrong)}",
+            hint=f"nothing is locked; `dermdata verify {' '.join(names)} --repair` fetches such files again",
+        )
 
 
 def described(state: State, name: str, table: "pa.Table") -> "DatasetLock":

@@ -111,6 +111,7 @@ def delimiter_of(path: Path) -> str:
 def published(state: State, files: Sequence[str], known_by: Sequence[str]) -> "Loaded":
     """The lists as rows of the datasets that know their images; what was taken for what is said."""
     from dermdata.cli.target import Loaded, cached, load
+    from dermdata.manifest.image_files import roots_of_all
     from dermdata.split import recognized
     from dermdata.split.published import joined, strangers
 
@@ -135,7 +136,7 @@ def published(state: State, files: Sequence[str], known_by: Sequence[str]) -> "L
             hint="fetch the dataset first (`--only metadata` will do), or name it by --target",
         )
     sources = {name: load(state, [name], USED) for name in found}
-    roots = {name: path for source in sources.values() for name, path in source.roots.items()}
+    roots = roots_of_all([source.roots for source in sources.values()])
     table = joined(found, {name: source.table for name, source in sources.items()}, split)
     return Loaded(table, roots, tuple(sorted(roots)))
 

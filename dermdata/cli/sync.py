@@ -33,7 +33,8 @@ def sync(
     ] = False,
     form: FormatOption = None,
 ) -> None:
-    """Fetch what is missing and rebuild a locked cohort; exit 4 and the rows on any difference."""
+    """Fetch what is missing and rebuild a locked cohort; exit 4 and the rows on any difference, also of image files."""
+    from dermdata.cli.lock import wrong_files_of
     from dermdata.cohort import compared, loads, rebuilt
 
     state = state_of(ctx)
@@ -53,10 +54,19 @@ def sync(
     bases = {one.name: base_of(state, one.name) for one in lock.datasets}
     table = rebuilt(lock, bases)
     differences = compared(lock, table)
+    files = [] if differences else wrong_files_of(state, table, list(bases))
+    differences += files
     if out != "-" or differences:
         emit([vars(one) for one in differences], KEYS, form, "sync", color=state.color)
     if differences:
-        raise CohortDiffers(told(lock, differences), hint="nothing is written; the rows are listed above")
+        mend = (
+            f"; `dermdata verify {' '.join(sorted(bases))} --repair` fetches such files again"
+            if files
+            else ""
+        )
+        raise CohortDiffers(
+            told(lock, differences), hint=f"nothing is written; the rows are listed above{mend}"
+        )
     state.say(f"{table.num_rows:,} rows, each as it was locked")
     if out:
         from dermdata.cli.out import write_manifest
@@ -119,7 +129,8 @@ def told(lock: "Lock", differences: "list[Difference]") -> str:
     kinds: dict[str, set[str]] = {}
     for one in differences:
         kinds.setdefault(one.problem, set()).add(one.key)
-    words = {"gone": "gone", "image": "with another image", "value": "with another value"}
+    words = {"gone": "gone", "image": "with another image", "mask": "with another mask"}
+    words["value"] = "with another value"
     parts = ", ".join(f"{len(keys):,} {words[kind]}" for kind, keys in kinds.items())
     rows = len({one.key for one in differences})
     return f"{rows:,} of {lock.rows.num_rows:,} rows are not as they were locked: {parts}"

@@ -15,6 +15,7 @@ from dermdata.cli.state import State
 from dermdata.errors import BadTable, UsageError
 from dermdata.export import about, reading
 from dermdata.manifest import remote, store
+from dermdata.manifest.image_files import ImageFinder, ImageRoots
 from dermdata.manifest.rest import OnDisk, Rest, Rows, kept, on_disk
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Loaded:
     """The union of the targets, in the manifest's schema."""
 
     table: pa.Table
-    roots: Mapping[str, Path]  # dataset -> the folder that its paths start from; "" for rows without dataset
+    roots: Mapping[str, Path]  # where the files of each dataset's rows are; "" for rows without dataset
     names: tuple[str, ...]  # the datasets that the rows are of
     rest: Rest | None = None  # where the columns are that the table has not
 
@@ -49,7 +50,7 @@ class Source:
     """One target, read."""
 
     table: pa.Table
-    folder: Path  # where the paths of a dataset that the catalog does not know start
+    folder: Path | None  # of the manifest: its own images are beside it; None: it is the cache's own
 
 
 def load(state: State, targets: Sequence[str], columns: Sequence[str] | None = None) -> Loaded:
@@ -62,11 +63,10 @@ def load(state: State, targets: Sequence[str], columns: Sequence[str] | None = N
         store.check_version(source.table.schema, target)
     table = joined([source.table for source in sources])
     table = store.in_one_piece(table) if columns is None else table  # some columns are few: no copy of them
-    names = {name or "" for source in sources for name in datasets_of(source.table)}
-    roots = {name: root_of(state, name, sources) for name in names}
+    roots = roots_of(state, sources)
     if wanted is not None:
         table = table.select([name for name in table.column_names if name in wanted])
-    return Loaded(table, roots, tuple(sorted(name for name in names if name)))
+    return Loaded(table, roots, tuple(sorted(name for name in roots if name)))
 
 
 def load_lean(
@@ -123,11 +123,11 @@ def near_of(loaded: Loaded) -> "Callable[[pa.Table], Alike]":
         from dermdata.duplicates import alike
         from dermdata.projection import words_of
 
-        paths, datasets = words_of(table, "path"), words_of(table, "dataset")
+        finder = ImageFinder(loaded.roots)
 
         def file(row: int) -> Path | None:
-            path, root = paths[row].as_py(), loaded.roots.get(datasets[row].as_py() or "")
-            return root / path if root and path is not None else None
+            found = finder.of_row(table, row)
+            return Path(found) if found is not None else None
 
         there = "phash" in table.column_names
         hashes = table["phash"].to_pylist() if there else [None] * table.num_rows
@@ -160,7 +160,7 @@ def of_cache(state: State, name: str, columns: list[str] | None) -> Source:
     if not folder.manifest.exists():
         raise UsageError(f"{dataset.name} is not in the cache", hint=f"dermdata fetch {dataset.name}")
     try:
-        return Source(store.read(folder.manifest, columns), folder.path)
+        return Source(store.read(folder.manifest, columns), None)
     except BadTable as error:
         raise folder.damaged(error.message) from error
 
@@ -255,8 +255,12 @@ def datasets_of(table: pa.Table) -> Iterable[str | None]:
     return list(store.cast(table["dataset"], pa.string()).unique().to_pylist())
 
 
-def root_of(state: State, name: str, sources: Sequence[Source]) -> Path:
-    """A known dataset's cache folder; for others the folder of the first manifest that names them."""
-    if name in state.catalog:
-        return state.cache.folder(state.catalog[name]).path
-    return next(source.folder for source in sources if (name or None) in datasets_of(source.table))
+def roots_of(state: State, sources: Sequence[Source]) -> ImageRoots:
+    """Where the files of the targets' rows may be: in the cache, or beside the manifests that name them."""
+    beside: dict[str, list[Path]] = {}
+    for source in sources:
+        for name in datasets_of(source.table):
+            folders = beside.setdefault(name or "", [])
+            folders += [source.folder] if source.folder else []
+    cached = {name: state.cache.folder(state.catalog[name]).path for name in beside if name in state.catalog}
+    return ImageRoots(cached, beside, state.cache.root / "datasets")

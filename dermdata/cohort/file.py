@@ -1,21 +1,28 @@
 """The lock file: JSON that a person can read, and the rows in it as compressed Parquet in base64."""
 
 import base64
-import binascii
 import hashlib
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dermdata.cohort.rows import DIGEST, OF_SOURCES, SET, TOLD
 from dermdata.errors import BadTable
+from dermdata.manifest.schema import SCHEMA as SCHEMA_OF_ROWS
 
 SCHEMA = "dermdata.lock/1"
 LEVEL = 19  # zstd: a lock is written once and kept for years
 LINE = 120  # characters of base64 a line: a diff stays readable
+COLUMNS = 1_000  # of a lock's rows
+ROOM, RATIO = (
+    64 << 20,
+    64,
+)  # bytes that any lock's rows may unpack to, and how many times their packed size beyond
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +45,7 @@ class Lock:
     tool: str
     commands: tuple[str, ...]  # how it was made, as far as its manifest says
     schema: pa.Schema  # of the manifest, with its metadata
-    rows: pa.Table  # key, sha256, digest, `told:…`, `set:…`
+    rows: pa.Table  # key, sha256, digest, `told:…`, `set:…`; never `set:` of what says which image a row has
 
 
 def dumps(lock: Lock) -> bytes:
@@ -74,25 +81,135 @@ def packed_rows(rows: pa.Table) -> bytes:
 
 
 def loads(data: bytes, name: str) -> Lock:
-    """A lock file's content; BadTable in words when it is none, is damaged or is newer than we know."""
+    """A lock file's content; BadTable in words when it is none, is damaged, is newer than we know, or sets images."""
     document = parsed(data, name)
     try:
-        packed = base64.b64decode("".join(document["data"]), validate=True)
+        packed = base64.b64decode("".join(texts(document, "data")), validate=True)
         if hashlib.sha256(packed).hexdigest() != document["rows_sha256"]:
             raise BadTable(f"{name} is damaged: its rows are not those that were written")
-        rows = pq.ParquetFile(pa.BufferReader(packed)).read()
-        if rows.num_rows != document["rows"]:
-            raise BadTable(f"{name} is damaged: it says {document['rows']} rows and holds {rows.num_rows:,}")
-        schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(document["manifest_schema"])))
-        return Lock(
-            datasets=tuple(DatasetLock(**one) for one in document["datasets"]),
-            tool=document["tool"],
-            commands=tuple(document["commands"]),
+        schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(text(document, "manifest_schema"))))
+        lock = Lock(
+            datasets=tuple(map(dataset_lock, listed(document, "datasets"))),
+            tool=text(document, "tool"),
+            commands=tuple(texts(document, "commands")),
             schema=schema,
-            rows=rows,
+            rows=unpacked_rows(packed, number(document, "rows"), name),
         )
-    except (KeyError, TypeError, binascii.Error, pa.ArrowException, OSError) as error:
+        require_whole(lock, name)
+    # ValueError: of broken base64, of words that are no UTF-8, and most of what Arrow says
+    except (KeyError, TypeError, ValueError, pa.ArrowException, OSError) as error:
         raise BadTable(f"{name} is damaged: {error}") from error
+    require_no_images_set(lock.rows, name)
+    return lock
+
+
+def unpacked_rows(packed: bytes, count: int, name: str) -> pa.Table:
+    """The rows, whole and of no more than the file can honestly hold: each has a digest that nothing compresses."""
+    with pq.ParquetFile(pa.BufferReader(packed)) as file:
+        facts = file.metadata
+        if facts.num_rows != count:
+            raise BadTable(f"{name} is damaged: it says {count} rows and holds {facts.num_rows:,}")
+        unpacked = sum(facts.row_group(number).total_byte_size for number in range(facts.num_row_groups))
+        if facts.num_rows * DIGEST > len(packed) or unpacked > ROOM + len(packed) * RATIO:
+            raise BadTable(f"{name} is damaged: its rows unpack to more than a lock's can")
+        if facts.num_columns > COLUMNS:
+            raise BadTable(
+                f"{name} is damaged: it has {facts.num_columns:,} columns, {COLUMNS:,} are allowed"
+            )
+        rows = file.read()
+    rows.validate(full=True)  # words that are no UTF-8, offsets that point outside
+    return rows
+
+
+def require_whole(lock: Lock, name: str) -> None:
+    """BadTable for a lock that lacks what every lock has, or names columns that its manifest has not.
+
+    ValueError for what is no UTF-8.
+    """
+    kinds = {"key": pa.string(), "sha256": pa.binary(32), "digest": pa.binary(DIGEST)}
+    found = {field.name: field.type for field in lock.rows.schema}
+    require_words(lock.schema)
+    columns = set(lock.schema.names)
+    further = [one.removeprefix(SET).removeprefix(TOLD) for one in found if one not in kinds]
+    lacking = [one for one, kind in kinds.items() if found.get(one) != kind or "key" not in columns]
+    twice = len(columns) < len(lock.schema.names) or len(found) < lock.rows.num_columns
+    stray = [one for one in further if one not in columns]
+    if lacking or twice or stray or not (lock.datasets and lock.rows.num_rows):
+        what = (
+            f"has no {lacking[0]}"
+            if lacking
+            else f"sets {stray[0]}, which no row has"
+            if stray
+            else "is empty"
+        )
+        raise BadTable(f"{name} is damaged: it {'has a column twice' if twice else what}")
+    if lock.rows["key"].null_count or lock.rows["digest"].null_count:
+        raise BadTable(f"{name} is damaged: a row has no key or no digest")
+
+
+def require_words(schema: pa.Schema) -> None:
+    """ValueError for names and metadata that are no UTF-8, and for what tells images apart in another kind of column."""
+    for one in (schema, *itertools.chain(*map(fields_of, schema))):
+        for word in itertools.chain(*(one.metadata or {}).items()):
+            word.decode()
+    for name in OF_SOURCES:
+        if name in schema.names and schema.field(name).type != SCHEMA_OF_ROWS.field(name).type:
+            raise ValueError(f"its column {name} is no {SCHEMA_OF_ROWS.field(name).type}")
+
+
+def fields_of(field: pa.Field) -> Iterator[pa.Field]:
+    """A field and those inside it, all of whose names can be read."""
+    _ = field.name
+    yield field
+    for number in range(field.type.num_fields):
+        yield from fields_of(field.type.field(number))
+
+
+def require_no_images_set(rows: pa.Table, name: str) -> None:
+    """BadTable for a lock that says where images are, or which ones: only the datasets' own manifests do."""
+    for column in OF_SOURCES:
+        field = f"{SET}{column}"
+        if field in rows.column_names and rows[field].null_count < rows.num_rows:
+            raise BadTable(
+                f"{name} sets {column}: a lock cannot say where images are, or which one a row has",
+                hint="`dermdata lock` does not write such a file: ask who gave it to you for a new one",
+            )
+
+
+def dataset_lock(one: Any) -> DatasetLock:
+    """One dataset; TypeError or ValueError where it is none."""
+    made = DatasetLock(**one)
+    kinds: dict[str, Any] = {"name": str, "version": (str, type(None)), "rows": int, "images": bool}
+    kinds |= {"catalog_digest": str, "sources_digest": str}
+    wrong = next((name for name, kind in kinds.items() if not isinstance(getattr(made, name), kind)), None)
+    if wrong:
+        raise ValueError(f"{wrong} of a dataset is not what it should be")
+    return made
+
+
+def listed(document: Mapping[str, Any], key: str) -> list[Any]:
+    if not isinstance(document[key], list):
+        raise TypeError(f"{key} is no list")
+    return document[key]  # type: ignore[no-any-return]
+
+
+def texts(document: Mapping[str, Any], key: str) -> list[str]:
+    found = listed(document, key)
+    if not all(isinstance(one, str) for one in found):
+        raise TypeError(f"{key} is no list of words")
+    return found
+
+
+def number(document: Mapping[str, Any], key: str) -> int:
+    if type(document[key]) is not int:
+        raise TypeError(f"{key} is no number")
+    return document[key]  # type: ignore[no-any-return]
+
+
+def text(document: Mapping[str, Any], key: str) -> str:
+    if not isinstance(document[key], str):
+        raise TypeError(f"{key} is no text")
+    return document[key]  # type: ignore[no-any-return]
 
 
 def parsed(data: bytes, name: str) -> Mapping[str, Any]:

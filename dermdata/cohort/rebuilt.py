@@ -8,11 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dermdata.cohort.file import Lock
-from dermdata.cohort.rows import digests, from_sources, sources
+from dermdata.cohort.rows import SET, TOLD, all_values, digests, from_sources, sources
+from dermdata.errors import BadTable
 from dermdata.manifest import store
 from dermdata.projection import words_of
-
-TOLD, SET = "told:", "set:"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +19,7 @@ class Difference:
     """A row that is not what it was when the cohort was locked."""
 
     key: str
-    problem: Literal["gone", "image", "value"]
+    problem: Literal["gone", "image", "mask", "value"]
     column: str | None  # None: some column that the lock does not hold by itself
     was: Any
     now: Any
@@ -34,8 +33,15 @@ def rebuilt(lock: Lock, bases: Mapping[str, pa.Table]) -> pa.Table:
     for field in lock.schema:
         name = f"{SET}{field.name}"
         column = lock.rows[name] if name in lock.rows.column_names else of_sources(given, field)
-        columns.append(store.cast(column, field.type))
+        columns.append(cast(column, field))
     return pa.Table.from_arrays(columns, schema=lock.schema)
+
+
+def cast(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
+    try:
+        return store.cast(column, field.type)
+    except (pa.ArrowException, ValueError) as error:
+        raise BadTable(f"the lock's column {field.name} is no {field.type}: {error}") from error
 
 
 def of_sources(given: pa.Table, field: pa.Field) -> pa.ChunkedArray:
@@ -56,11 +62,16 @@ def compared(lock: Lock, table: pa.Table) -> list[Difference]:
     return list(named(lock.rows.take(places), some))
 
 
+def said(value: Any) -> Any:
+    """A value as it can be told in any format."""
+    return value if value is None or isinstance(value, str | int | float) else str(value)
+
+
 def named(was: pa.Table, now: pa.Table) -> Iterator[Difference]:
     keys, found = was["key"].to_pylist(), words_of(now, "key").to_pylist()
     told = [name.removeprefix(TOLD) for name in was.column_names if name.startswith(TOLD)]
-    before = {name: was[f"{TOLD}{name}"].to_pylist() for name in told}
-    after = {name: now[name].to_pylist() for name in told}
+    before = {name: list(map(said, all_values(was, f"{TOLD}{name}"))) for name in told}
+    after = {name: list(map(said, all_values(now, name))) for name in told}
     shas = [None if one is None else one.hex() for one in was["sha256"].to_pylist()]
     images = words_of(now, "sha256").to_pylist()
     for row, key in enumerate(keys):

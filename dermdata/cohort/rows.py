@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +13,19 @@ from dermdata.manifest import store
 
 BATCH = 65_536  # rows that are in memory as Python values at a time
 DIGEST = 8  # bytes: a change goes unseen once in 10^19
+TOLD, SET = (
+    "told:",
+    "set:",
+)  # of a lock's columns: what a difference is told by, and what the sources do not give
+PLACES = ("path", "mask_path", "masks")
+OF_SOURCES = (
+    "dataset",
+    "key",
+    "image_id",
+    "sha256",
+    "bytes",
+    *PLACES,
+)  # which image a row has: no lock can set it
 
 
 def keys_of(table: pa.Table) -> pa.Array:
@@ -59,11 +73,21 @@ def digests(table: pa.Table, names: Sequence[str]) -> pa.Array:
     found: list[bytes] = []
     head = json.dumps(list(names)).encode()
     for start in range(0, table.num_rows, BATCH):
-        columns = [table[name].slice(start, BATCH).to_pylist() for name in names]
+        batch = table.slice(start, BATCH)
+        columns = [all_values(batch, name) for name in names]
         for row in zip(*columns, strict=True):
             text = json.dumps(row, ensure_ascii=False, default=written).encode(errors="surrogatepass")
             found.append(hashlib.blake2b(head + text, digest_size=DIGEST).digest())
     return pa.array(found, pa.binary(DIGEST))
+
+
+def all_values(table: pa.Table, name: str) -> list[Any]:
+    """A column as Python's own values; BadTable where they are none."""
+    try:
+        found: list[Any] = table[name].to_pylist()
+    except (ValueError, OverflowError) as error:  # words that are no UTF-8, times beyond the year 9999
+        raise BadTable(f"the column {name} holds what cannot be read: {error}") from error
+    return found
 
 
 def written(value: object) -> str:

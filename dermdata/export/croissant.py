@@ -32,6 +32,7 @@ from dermdata.export.pixels import Recipe
 from dermdata.export.sheets import IMAGE, MASK, Sheet
 from dermdata.export.stream import Images
 from dermdata.export.tabular import tabular
+from dermdata.manifest.image_files import ImageFinder
 
 FORM, NAME = "croissant", "croissant.json"
 RECORDS, SHARDS = "images", "shards"  # ids of the rows, and of several files taken together
@@ -84,7 +85,7 @@ def embedded(job: Job) -> tuple[Job, Sheet]:
 
 def pointing(job: Job) -> tuple[Job, Sheet]:
     """Rows with paths into the cache."""
-    table, _ = files.anywhere(job.table, files.Look(job.roots))
+    table, _ = files.anywhere(job.table, ImageFinder(job.roots))
     return job, with_metadata(Sheet(tabular(table), {}, [0] * table.num_rows))
 
 

@@ -5,6 +5,7 @@ the greater). A mask of more values (soft edges, JPEG) has the pixels of at leas
 is counted. Colours count by their brightness, what is transparent is outside.
 """
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from PIL import Image
 
 from dermdata.export import rle
 from dermdata.export.pixels import FORMATS
+from dermdata.images.image_file import read_image_file
 from dermdata.images.whole import PIXELS, UNREADABLE
 
 Size = tuple[int, int]  # width, height; pixels
@@ -43,7 +45,7 @@ class Outline:
 def outlined(task: Task) -> Outline:
     """The outline of one mask file; a file that cannot be one says why."""
     try:
-        with Image.open(Path(task.path), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(read_image_file(task.path)), formats=FORMATS) as image:
             if image.size != task.stored:
                 return Outline(problem=OTHER_SIZE)
             if image.width * image.height > PIXELS:

@@ -29,6 +29,7 @@ from dermdata.export.shards import Shard
 from dermdata.export.sheets import IMAGE, Sheet
 from dermdata.export.stream import Images
 from dermdata.export.tabular import tabular
+from dermdata.manifest.image_files import ImageFinder
 from dermdata.manifest.rest import Rows
 from dermdata.places import Folder, Place
 
@@ -138,12 +139,12 @@ def embedding(job: Job) -> Work:
 
 def pointing(job: Job) -> Work:
     """The rows with absolute paths, a row group in memory at a time."""
-    rows, look = job.rows, files.Look(job.roots)
+    rows, finder = job.rows, ImageFinder(job.roots)
     lacking: list[int] = []  # rows without an image, a block each
 
     def blocks(rows: Rows) -> Iterator[pa.Table]:
         for block in rows.blocks(shards.GROUP_ROWS):
-            table, missing = files.anywhere(block, look)
+            table, missing = files.anywhere(block, finder)
             lacking.append(missing)
             yield tabular(table)
 

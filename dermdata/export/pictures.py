@@ -53,11 +53,14 @@ def masks(table: pa.Table, job: Job) -> list[Found]:
 
 
 def endings(table: pa.Table, found: list[Found], recipe: Recipe) -> list[str]:
-    """Each image's ending without the dot, by its stored format, else by its name: jpg, png, tif and so on."""
-    formats = leftout.text(table, "format").to_pylist()
+    """Each image's ending without the dot, by its stored format, else by its name: jpg, png, tif and so on.
+
+    Its name is the manifest's: the file that it leads to by a link may be called anything.
+    """
+    formats, named = (leftout.text(table, name).to_pylist() for name in ("format", "path"))
     return [
-        ending(form, Path(path or "").suffix[1:].lower(), recipe)
-        for form, path in zip(formats, found, strict=True)
+        ending(form, Path((path and name) or "").suffix[1:].lower(), recipe)
+        for form, name, path in zip(formats, named, found, strict=True)
     ]
 
 

@@ -13,12 +13,10 @@ passes on what is not the row's.
 import hashlib
 import io
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import BinaryIO
 
 from PIL import Image
 
@@ -26,10 +24,10 @@ from dermdata import checksum
 from dermdata.checksum import CHUNK
 from dermdata.errors import ChecksumMismatch, IntegrityError, SizeMismatch, StorageError
 from dermdata.export.strip import can_strip, stripped
+from dermdata.images.image_file import MOST_BYTES, open_image_file
 from dermdata.images.whole import PIXELS, UNREADABLE
 
 FORMATS = ("JPEG", "PNG", "TIFF", "GIF", "BMP", "WEBP")  # no other decoder is tried
-MOST_BYTES = 4 << 30  # of one image file
 QUALITY = 95
 GAP = 2.0  # a JPEG's reduced scale is at least this times the size asked for
 ENCODED = {
@@ -136,17 +134,11 @@ def compared(task: Task) -> Identity:
 
 
 @contextmanager
-def opened(task: Task) -> Iterator[BinaryIO]:
+def opened(task: Task) -> Iterator[io.FileIO]:
     """The file, open for reading; StorageError for what is none: a pipe would keep us waiting, a device never ends."""
     try:
-        handle = os.open(task.path or "", os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0))
-        try:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise StorageError(f"{task.name} is no regular file", hint=BROKEN)
-            with os.fdopen(handle, "rb", closefd=False) as file:
-                yield file
-        finally:
-            os.close(handle)
+        with open_image_file(task.path or "") as file:
+            yield file
     except OSError as error:
         raise StorageError(f"cannot read {task.name}: {error.strerror}", hint=BROKEN) from error
 

@@ -9,6 +9,7 @@ from dermdata import disk
 from dermdata.errors import UsageError
 from dermdata.export import about, files, leftout
 from dermdata.export.job import Job, Part, Written, one_file
+from dermdata.manifest.image_files import ImageFinder
 
 BATCH = 8192  # rows that are text in memory at once
 
@@ -22,12 +23,12 @@ def write(
     job: Job, ending: str, chunks: Callable[[pa.Schema, Iterator[pa.Table]], Iterator[bytes]]
 ) -> Written:
     """Write the rows, and `<file>.about.json` after them."""
-    path, rows, look = target(job, ending), job.rows, files.Look(job.roots)
+    path, rows, finder = target(job, ending), job.rows, ImageFinder(job.roots)
     lacking: list[int] = []  # rows without an image, a block each
 
     def blocks() -> Iterator[pa.Table]:
         for block in rows.blocks(BATCH):
-            table, missing = files.anywhere(block, look)
+            table, missing = files.anywhere(block, finder)
             lacking.append(missing)
             yield table
 

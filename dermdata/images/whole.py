@@ -24,6 +24,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from dermdata.images.image_file import ImageFileTooLarge, read_image_file
 from dermdata.model import ImageFacts
 
 PIXELS = 89_478_485  # where Pillow begins to warn of decompression bombs
@@ -81,9 +82,10 @@ class Opened:
 def opened(data: bytes | Path) -> Opened | ImageFacts:
     """The image, to be closed by who asks; facts with a `problem` where there is none."""
     if isinstance(data, Path):
-        if data.stat().st_size > FILE_BYTES:
-            return ImageFacts(problem=f"too many bytes: {data.stat().st_size:,} > {FILE_BYTES:,}")
-        data = data.read_bytes()
+        try:
+            data = read_image_file(data, FILE_BYTES)
+        except ImageFileTooLarge as error:
+            return ImageFacts(problem=f"too many bytes: {error.size:,} > {FILE_BYTES:,}")
     known = _format(data)
     if known is None:
         return ImageFacts(problem="not an image: the file is empty" if not data else "not an image")

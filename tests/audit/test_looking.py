@@ -1,5 +1,6 @@
 """Images are looked at once: what was seen is kept beside the dataset, and only believed of the same bytes."""
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -156,8 +157,12 @@ def test_what_cannot_be_written_is_said_once(
 ) -> None:
     """A read-only cache only loses the reuse."""
 
-    def refused(*args: object) -> None:
-        raise PermissionError(13, "Permission denied", str(pictures[0].path.parent))
+    whole = os.open
+
+    def refused(path: Path, flags: int, *more: int) -> int:
+        if flags & os.O_CREAT:
+            raise PermissionError(13, "Permission denied", str(pictures[0].path.parent))
+        return whole(path, flags, *more)
 
     monkeypatch.setattr("os.open", refused)
     told = Told()

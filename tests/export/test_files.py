@@ -6,6 +6,8 @@ import pyarrow as pa
 import pytest
 
 from dermdata.export import files, leftout
+from dermdata.manifest import image_files
+from dermdata.manifest.image_files import ImageFinder
 from dermdata.manifest.schema import SCHEMA
 
 ROWS = [
@@ -30,8 +32,8 @@ def test_paths_are_the_same_in_blocks_of_any_size(
     block: int, roots: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Absolute where there is a file, null where there is none, masks by name."""
-    monkeypatch.setattr(files, "BLOCK", block)
-    table, missing = files.anywhere(pa.Table.from_pylist(ROWS, SCHEMA), files.Look(roots))
+    monkeypatch.setattr(image_files, "BLOCK", block)
+    table, missing = files.anywhere(pa.Table.from_pylist(ROWS, SCHEMA), ImageFinder(roots))
     one, other, mask = (str(roots["a"] / "1.jpg"), str(roots["b"] / "1.jpg"), str(roots["a"] / "m/1.png"))
     assert table["path"].to_pylist() == [one, None, other, None, None]
     assert missing == 3
@@ -43,8 +45,8 @@ def test_paths_are_the_same_in_blocks_of_any_size(
 def test_a_table_without_images_stays_as_it_is(roots: dict[str, Path]) -> None:
     """Neither rows nor files: nothing to look for."""
     table = pa.Table.from_pylist([{"dataset": "a"}] * 3, SCHEMA)
-    assert files.anywhere(table, files.Look(roots)) == (table, 3)
-    assert files.anywhere(SCHEMA.empty_table(), files.Look(roots)) == (SCHEMA.empty_table(), 0)
+    assert files.anywhere(table, ImageFinder(roots)) == (table, 3)
+    assert files.anywhere(SCHEMA.empty_table(), ImageFinder(roots)) == (SCHEMA.empty_table(), 0)
 
 
 def test_rows_are_held_once_where_none_is_left_out() -> None:

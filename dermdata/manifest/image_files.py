@@ -1,0 +1,340 @@
+"""The one way from a path in a manifest to a file that may be opened: every command's images are found here.
+
+A manifest may come from anyone, so what its paths say is not believed. A `path`, a `mask_path` and each of `masks`
+is opened only where it ends, all links on its way resolved, inside the cache's folder of datasets (the dataset's own
+folder there may itself be a link to another disk), or beside the manifest that names it, which is anywhere below that
+manifest's folder. Everything else that is there is refused with the row: other places, `..`, links that lead out,
+and what is no regular file. A path at which there is nothing is a row without an image file, wherever it leads.
+
+400,000 rows are usual. A folder is looked at once: its real place, and by one `scandir`, which tells links and
+special files from regular ones, what is in it. Only a link costs a look of its own.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+
+from dermdata.errors import BadTable, StorageError
+from dermdata.images.image_file import kind_of
+
+BLOCK = 8192  # rows that are Python's own at once: as such they take ten times the memory
+SHOWN = 200  # characters of a path in an error
+NAME_BYTES, PATH_BYTES = 255, 4095  # what file systems give a name, and systems a path
+HINT = (
+    "images are opened only in the cache and beside the manifest that names them: "
+    "move them into its folder, or leave the row out"
+)
+Found = str | None  # an absolute path without a link at its end; None: there is no such file
+Masks = list[tuple[str, Found]]
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+@dataclass(frozen=True, eq=False)
+class ImageRoots(Mapping[str, Path]):
+    """Where the files of each dataset's rows may be; as a mapping, where their relative paths start.
+
+    Parameters
+    ----------
+    cached : mapping
+        Of datasets that a catalog knows: their own folder in the cache.
+    beside : mapping
+        Of each dataset: the folders of the manifests that name it, in the order in which they were given; "" stands
+        for rows without a dataset.
+    datasets : Path, optional
+        The folder of all datasets in the cache.
+
+    """
+
+    cached: Mapping[str, Path]
+    beside: Mapping[str, Sequence[Path]] = field(default_factory=dict)
+    datasets: Path | None = None
+
+    @cached_property
+    def starts(self) -> Mapping[str, Path]:
+        return {name: folders[0] for name, folders in self.beside.items() if folders} | dict(self.cached)
+
+    def __getitem__(self, name: str) -> Path:
+        return self.starts[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.starts)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def own_manifest(self, name: str) -> str | None:
+        """The real folder of the manifest that names the dataset; None where there are several, or it is the whole disk.
+
+        Of rows whose manifests lie in several folders nothing tells which one a row is from.
+        """
+        real = {os.path.realpath(folder) for folder in self.beside.get(name, ())}
+        return real.pop() if len(real) == 1 and real != {"/"} else None
+
+    def allowed(self, name: str) -> tuple[str, ...]:
+        """The real folders in which files of the dataset's rows may be opened, each with a slash at its end."""
+        folders = [folder for folder in (self.datasets, self.cached.get(name)) if folder is not None]
+        real = [os.path.realpath(folder) for folder in folders]
+        return tuple(f"{one.rstrip('/')}/" for one in (*real, self.own_manifest(name)) if one)
+
+    def start(self, name: str) -> str | None:
+        """Where relative paths of the dataset's rows start; None where nothing tells that."""
+        if name in self.cached:
+            return str(self.cached[name].absolute())
+        return str(self.beside[name][0].absolute()) if self.own_manifest(name) else None
+
+
+def roots_of(given: Mapping[str, Path]) -> ImageRoots:
+    """The roots as they are, or made of plain folders, in which then all of a dataset's files must be."""
+    return given if isinstance(given, ImageRoots) else ImageRoots(cached=given)
+
+
+def roots_of_all(several: Sequence[Mapping[str, Path]]) -> ImageRoots:
+    """The roots of the targets of several loads."""
+    all_ = [roots_of(one) for one in several]
+    names = dict.fromkeys(name for one in all_ for name in one.beside)
+    return ImageRoots(
+        cached={name: folder for one in all_ for name, folder in one.cached.items()},
+        beside={name: tuple(folder for one in all_ for folder in one.beside.get(name, ())) for name in names},
+        datasets=next((one.datasets for one in all_ if one.datasets is not None), None),
+    )
+
+
+class PathRefused(BadTable):
+    """A path of a manifest that is not opened."""
+
+    def __init__(self, path: str, why: str, row: str = "") -> None:
+        shown = path if len(path) <= SHOWN else f"{path[:SHOWN]}…"
+        whose = f" of {row}" if row else ""
+        super().__init__(f"the path {shown}{whose} {why}", hint=HINT)
+        self.path, self.why = path, why
+
+    def of_row(self, row: str) -> "PathRefused":
+        """The same with the row's name."""
+        return type(self)(self.path, self.why, row)
+
+
+class NoRegularFile(PathRefused):
+    """A folder, a pipe or a device at a path where a file may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What is in one folder that rows name."""
+
+    real: str  # the folder's real path
+    named: str = ""  # its absolute path as rows name it, with a slash at its end
+    plain: frozenset[str] = frozenset()  # names of regular files
+    others: frozenset[str] = frozenset()  # names of all else
+    allowed: bool = False  # whether files in it may be opened; of others it is not known what is in them
+
+
+class ImageFinder:
+    """Finds the files of rows; each folder is looked at once."""
+
+    def __init__(self, roots: Mapping[str, Path]) -> None:
+        self.roots = roots_of(roots)
+        self._starts: dict[str, str | None] = {}
+        self._allowed: dict[str, tuple[str, ...]] = {}
+        self._listings: dict[tuple[str | None, str], Listing] = {}  # by dataset, and folder as rows name it
+
+    def find(self, path: str | None, dataset: str | None) -> Found:
+        """The file that a row's path names; None where it names none, or nothing is there. PathRefused for others."""
+        if path is None:
+            return None
+        folder, slash, name = path.rpartition("/")
+        listing = self._listings.get((dataset, folder or slash))
+        if listing is not None and name in listing.plain:
+            return listing.named + name
+        return self._look(path, dataset)
+
+    def named(self, path: str, dataset: str | None) -> str:
+        """The absolute path that a row names, whatever is there: to be shown, not to be opened."""
+        return path if path.startswith("/") else f"{self._start(path, dataset)}/{path}"
+
+    # ------------------------------------------------------------------ rows of tables
+
+    def column(self, table: pa.Table, name: str = "path") -> list[Found]:
+        """Each row's file of one column; all None where there is no such column."""
+        if name not in table.column_names:
+            return [None] * table.num_rows
+        return [one for block in self.blocks(table, name) for one in block]
+
+    def of_row(self, table: pa.Table, row: int, name: str = "path") -> Found:
+        """One row's file."""
+        return self.column(table.slice(row, 1), name)[0]
+
+    def blocks(self, table: pa.Table, name: str) -> Iterator[list[Any]]:
+        """The files of a column, BLOCK rows at a time; of `masks` each row's pairs of a structure and its file."""
+        work: Callable[[Any, str | None], Any] = self.masks if name == "masks" else self.find
+        for start in range(0, table.num_rows, BLOCK):
+            block = table.slice(start, BLOCK)
+            yield self.of_rows(block, block[name].to_pylist(), work)
+
+    def masks(self, row: Sequence[tuple[str, str | None]] | None, dataset: str | None) -> Masks | None:
+        """A row's masks by structure, where each is."""
+        return None if row is None else [(name, self.find(path, dataset)) for name, path in row]
+
+    def of_rows(
+        self, table: pa.Table, values: Iterable[In], work: Callable[[In, str | None], Out]
+    ) -> list[Out]:
+        """What `work` makes of each row's value and dataset; a path that it refuses is told with its row."""
+        done: list[Out] = []
+        datasets = words(table, "dataset", 0, table.num_rows)
+        try:
+            for value, dataset in zip(values, datasets, strict=True):
+                done.append(work(value, dataset))  # its length is the row that is refused
+        except PathRefused as refused:
+            raise refused.of_row(name_of(table, len(done))) from None
+        return done
+
+    # ------------------------------------------------------------------ paths that are new or not plain
+
+    def _start(self, path: str, dataset: str | None) -> str:
+        name = dataset or ""
+        if name not in self._starts:
+            self._starts[name] = self.roots.start(name)
+        start = self._starts[name]
+        if start is None:
+            raise PathRefused(path, no_start(self.roots, name))
+        return start
+
+    def _look(self, path: str, dataset: str | None) -> Found:
+        require_a_path(path)
+        folder, slash, name = path.rpartition("/")
+        if (dataset, folder or slash) not in self._listings:
+            self._listings[dataset, folder or slash] = self._listing(self.named(path, dataset), dataset)
+        listing = self._listings[dataset, folder or slash]
+        whole = listing.named + name
+        if name in listing.plain:
+            return whole
+        if listing.allowed:
+            return self._special(path, dataset, whole) if name in listing.others else None
+        if is_there(whole):
+            raise PathRefused(path, leads_out(f"{listing.real.rstrip('/')}/{name}", whole, dataset))
+        return None
+
+    def _listing(self, whole: str, dataset: str | None) -> Listing:
+        """What is in the folder of a file."""
+        parent, slash, _ = whole.rpartition("/")
+        real = os.path.realpath(parent or slash)
+        listing = listing_of(real) if self._is_allowed(real, dataset) else Listing(real)
+        return replace(listing, named=parent + slash)
+
+    def _special(self, path: str, dataset: str | None, whole: str) -> Found:
+        """The file that a link leads to; PathRefused for what is neither file nor link, None for what is not there."""
+        mode = mode_of(whole)
+        if mode is None or stat.S_ISREG(mode):  # it is another one by now
+            return None
+        if not stat.S_ISLNK(mode):
+            raise NoRegularFile(path, f"is {kind_of(mode)}, not a file")
+        end = os.path.realpath(whole)
+        if not self._is_allowed(end, dataset):
+            raise PathRefused(path, leads_out(end, whole, dataset))
+        mode = mode_of(end)
+        if mode is not None and not stat.S_ISREG(mode):
+            what = "a link that leads in a circle" if stat.S_ISLNK(mode) else kind_of(mode)
+            raise NoRegularFile(path, f"is {what}, not a file")
+        return None if mode is None else end
+
+    def _is_allowed(self, real: str, dataset: str | None) -> bool:
+        name = dataset or ""
+        if name not in self._allowed:
+            self._allowed[name] = self.roots.allowed(name)
+        return f"{real}/".startswith(self._allowed[name])
+
+
+def listing_of(real: str) -> Listing:
+    """What is in a folder; nothing where there is none."""
+    plain: list[str] = []
+    others: list[str] = []
+    try:
+        with os.scandir(real) as entries:
+            for one in entries:
+                (plain if one.is_file(follow_symlinks=False) else others).append(one.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return Listing(real, allowed=True)
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # links in a circle: nowhere, so not in an allowed folder
+            return Listing(real)
+        raise StorageError(f"cannot look into {real}: {error.strerror}") from error
+    return Listing(real, plain=frozenset(plain), others=frozenset(others), allowed=True)
+
+
+def mode_of(path: str) -> int | None:
+    """What is at a path, links not followed; None where nothing is."""
+    try:
+        return os.lstat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise StorageError(f"cannot look at {path}: {error.strerror}") from error
+
+
+# ------------------------------------------------------------------ what is refused
+
+
+def require_a_path(path: str) -> None:
+    """PathRefused for what no file can be called, and for a relative path that climbs."""
+    if "\0" in path:
+        raise PathRefused(path.replace("\0", "\\0"), "holds a NUL, so it is no path")
+    if len(path) > NAME_BYTES // 4 and is_too_long(path):
+        raise PathRefused(
+            path, f"is too long: {NAME_BYTES} bytes a name and {PATH_BYTES:,} in all are allowed"
+        )
+    if not path.startswith("/") and ".." in path.split("/"):
+        raise PathRefused(path, "leads out of the folder that it starts from")
+
+
+def is_too_long(path: str) -> bool:
+    data = os.fsencode(path)
+    return len(data) > PATH_BYTES or any(len(one) > NAME_BYTES for one in data.split(b"/"))
+
+
+def is_there(path: str) -> bool:
+    """Whether anything has this name, also a link that leads nowhere, also where looking is forbidden."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def leads_out(end: str, whole: str, dataset: str | None) -> str:
+    """Why a path is refused whose file is somewhere else."""
+    how = f" (to {end})" if end != whole else ""
+    return f"leads out of the folder of {f'{dataset} and of ' if dataset else ''}its manifest{how}"
+
+
+def no_start(roots: ImageRoots, name: str) -> str:
+    """Why nothing tells where relative paths of a dataset start."""
+    folders = roots.beside.get(name, ())
+    if len(folders) > 1:
+        shown = " and ".join(map(str, folders[:2]))
+        return f"may start in any of several folders ({shown}): the manifests of '{name}' do not lie in one"
+    if folders:
+        return "would start from the whole disk, not from a folder of the manifest's own"
+    return f"starts nowhere: no folder is known for the images of '{name}'"
+
+
+def name_of(table: pa.Table, row: int) -> str:
+    """What a row is called in an error: its key, else its dataset and image, as far as it says."""
+    key, dataset, image = (words(table, name, row, 1)[0] for name in ("key", "dataset", "image_id"))
+    return key or "/".join(one for one in (dataset, image) if one) or "a row"
+
+
+def words(table: pa.Table, name: str, start: int, count: int) -> list[str | None]:
+    """Some rows of a column as text; None where there is no such column."""
+    if name not in table.column_names:
+        return [None] * count
+    found: list[str | None] = table[name].slice(start, count).cast(pa.string()).to_pylist()
+    return found
