@@ -1,9 +1,9 @@
 """What a TARGET is: a dataset's name, a manifest's path, or `-` for an Arrow stream."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from dermdata import places
 from dermdata.cli.state import State
 from dermdata.errors import BadTable, UsageError
 from dermdata.export import about, reading
-from dermdata.manifest import remote, store
+from dermdata.manifest import arrow, remote, store
 from dermdata.manifest.rest import OnDisk, Rest, Rows, kept, on_disk
 
 if TYPE_CHECKING:
@@ -184,21 +184,9 @@ def of_file(state: State, path: Path, columns: list[str] | None) -> pa.Table:
         ".parquet": lambda: store.read(path, columns, EMBEDDED),
         ".csv": lambda: reading.read_csv(path),
         ".jsonl": lambda: reading.read_jsonl(path),
-        ".arrow": lambda: of_arrow(path),
+        ".arrow": lambda: arrow.read_file(path),
     }
     return readers[path.suffix]()
-
-
-def of_arrow(path: Path) -> pa.Table:
-    """An Arrow file, or a stream that was kept as one."""
-    with ExitStack() as stack:
-        try:
-            file = stack.enter_context(pa.memory_map(str(path)))
-            is_file = file.size() >= 6 and file.read(6) == b"ARROW1"
-            file.seek(0)
-            return (pa.ipc.open_file(file) if is_file else pa.ipc.open_stream(file)).read_all()
-        except (pa.ArrowInvalid, OSError) as error:
-            raise BadTable(f"{path} is not an Arrow table: {error}") from error
 
 
 def of_stream() -> pa.Table:
@@ -207,18 +195,15 @@ def of_stream() -> pa.Table:
         raise UsageError(
             f"- reads an Arrow stream, but stdin is {what}", hint="`dermdata … -o - | dermdata … -`"
         )
-    try:
-        return whole(pa.ipc.open_stream(sys.stdin.buffer).read_all())
-    except (pa.ArrowInvalid, OSError) as error:
-        raise BadTable(
-            f"stdin is not an Arrow stream: {error}", hint="the command before must end in `-o -`"
-        ) from error
+    return whole(arrow.read_stream(sys.stdin.buffer))
 
 
 def whole(table: pa.Table) -> pa.Table:
     """A stream's table, if it has as many rows as its head says: Arrow takes a stream cut between batches for whole."""
     metadata = dict(table.schema.metadata or {})
     rows = metadata.pop(ROWS, None)
+    if rows is not None and not re.fullmatch(rb"\d{1,18}", rows):
+        raise BadTable("stdin is not a stream of ours: its head does not say how many rows it has")
     if rows is not None and int(rows) != table.num_rows:
         raise BadTable(
             f"the stream ends after {table.num_rows:,} of {int(rows):,} rows: the command before has failed"
@@ -259,4 +244,6 @@ def root_of(state: State, name: str, sources: Sequence[Source]) -> Path:
     """A known dataset's cache folder; for others the folder of the first manifest that names them."""
     if name in state.catalog:
         return state.cache.folder(state.catalog[name]).path
-    return next(source.folder for source in sources if (name or None) in datasets_of(source.table))
+    return next(
+        source.folder for source in sources if name in {one or "" for one in datasets_of(source.table)}
+    )
