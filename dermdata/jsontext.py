@@ -24,6 +24,7 @@ def parse_json(text: str | bytes, pairs: Pairs | None = None) -> Any:
     ------
     ValueError
         What is no JSON, is nested deeper than DEPTH, or holds half of a character.
+
     """
     text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
     if text.count("[") + text.count("{") > DEPTH and depth_of(text) > DEPTH:

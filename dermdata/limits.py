@@ -8,9 +8,9 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
-from dermdata.errors import BadTable
+from dermdata.errors import BadTable, DermdataError
 
 COLUMNS = 16_384  # of one table, as many as a spreadsheet can have
 FREE = 1_000_000  # rows, or cells of a sparse table, that any file may have, however small
@@ -36,6 +36,13 @@ def require_rows(rows: int, size: int, table: str) -> None:
         raise BadTable(f"{table} says {rows:,} rows in {size:,} bytes, the limit is {most:,}")
 
 
+def require_cells(cells: int, size: int, table: str) -> None:
+    """BadTable for a sparse table that is larger than its bytes, each cell counted that is there or not."""
+    most = max(FREE, size)
+    if cells > most:
+        raise BadTable(f"{table} has {cells:,} cells in {size:,} bytes, the limit is {most:,}")
+
+
 def require_memory(held: int, size: int, table: str) -> None:
     """BadTable for values that take more memory than a table of so many bytes may."""
     if held > memory_of(size):
@@ -54,9 +61,14 @@ def too_large(table: str, size: int) -> BadTable:
     )
 
 
+def limit_table(size: int, table: str) -> AbstractContextManager[None]:
+    """BadTable when the block, which reads a table of so many bytes, takes more memory than one of them may."""
+    return limit_memory(memory_of(size), too_large(table, size))
+
+
 @contextmanager
-def limit_memory(size: int, table: str) -> Iterator[None]:
-    """BadTable when the block, which reads a table of so many bytes, takes more memory than one of them may.
+def limit_memory(most: int, refusal: DermdataError) -> Iterator[None]:
+    """The refusal when the block takes so many bytes of memory more than are held before.
 
     By the process's own limit on memory (Linux alone has one that holds), so that what a library allocates by itself
     counts too. Not for a block beside which other threads work: it is their limit as well.
@@ -67,16 +79,16 @@ def limit_memory(size: int, table: str) -> Iterator[None]:
     import resource
 
     before = resource.getrlimit(resource.RLIMIT_DATA)
-    most = data_segment() + memory_of(size) + THREAD * (os.cpu_count() or 1)
-    ours = before[0] == resource.RLIM_INFINITY or most < before[0]
+    bound = data_segment() + most + THREAD * (os.cpu_count() or 1)
+    ours = before[0] == resource.RLIM_INFINITY or bound < before[0]
     if ours:
-        resource.setrlimit(resource.RLIMIT_DATA, (most, before[1]))
+        resource.setrlimit(resource.RLIMIT_DATA, (bound, before[1]))
     try:
         yield
     except MemoryError as error:
         if not ours or resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
             raise  # somebody else's limit, and perhaps a smaller one
-        raise too_large(table, size) from error
+        raise refusal from error
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, before)
 

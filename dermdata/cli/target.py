@@ -16,6 +16,7 @@ from dermdata.errors import BadTable, UsageError
 from dermdata.export import about, reading
 from dermdata.manifest import arrow, remote, store
 from dermdata.manifest.rest import OnDisk, Rest, Rows, kept, on_disk
+from dermdata.manifest.validate import without_views
 
 if TYPE_CHECKING:
     from dermdata.duplicates import Alike
@@ -222,16 +223,30 @@ def joined(tables: Sequence[pa.Table]) -> pa.Table:
 
 
 def with_maps(table: pa.Table) -> pa.Table:
-    """Lists of {key, value}, as `export parquet` writes maps, as maps again."""
-    for name, kind in reading.KINDS.items():
-        if (
-            name in table.column_names
-            and pa.types.is_map(kind)
-            and pa.types.is_list(table.schema.field(name).type)
-        ):
-            rows = [row and [(pair["key"], pair["value"]) for pair in row] for row in table[name].to_pylist()]
-            table = table.set_column(table.column_names.index(name), name, pa.array(rows, kind))
+    """Lists of {key, value}, as `export parquet` writes maps, as maps again; views of text as text."""
+    table = without_views(table)
+    for number, field in enumerate(table.schema):
+        kind = reading.KINDS.get(field.name)
+        if kind is not None and pa.types.is_map(kind) and is_pairs(field.type):
+            table = table.set_column(number, field.name, as_map(table[field.name], field.name, kind))
     return table
+
+
+def is_pairs(kind: pa.DataType) -> bool:
+    """Whether this is a list of {key, value}."""
+    if not pa.types.is_list(kind) or not pa.types.is_struct(kind.value_type):
+        return False
+    return {"key", "value"} <= {field.name for field in kind.value_type}
+
+
+def as_map(column: pa.ChunkedArray, name: str, kind: pa.DataType) -> pa.Array:
+    try:
+        rows = [row and [(pair["key"], pair["value"]) for pair in row] for row in column.to_pylist()]
+        return pa.array(rows, kind)
+    except (TypeError, pa.ArrowInvalid) as error:  # a pair that is null, or holds something else
+        raise BadTable(
+            f"the columns do not fit the manifest's schema: {name} is no {kind} ({error})"
+        ) from error
 
 
 def datasets_of(table: pa.Table) -> Iterable[str | None]:

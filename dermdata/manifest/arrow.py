@@ -48,7 +48,7 @@ def require_arrow(what: str, hint: str | None = None) -> Iterator[None]:
 
 def table_of(data: bytes | memoryview, name: str) -> pa.Table:
     """The table in these bytes, which it goes on using."""
-    with limits.limit_memory(len(data), name):
+    with limits.limit_table(len(data), name):
         if data[: len(FILE)] == FILE:
             file = pa.ipc.open_file(data)
             schema, found = file.schema, (file.get_batch(number) for number in range(file.num_record_batches))

@@ -102,11 +102,11 @@ def contents(file: pq.ParquetFile, columns: Sequence[str] | None, size: int, nam
 
 
 @contextmanager
-def parquet(source: "Path | IOBase", name: Path | str) -> Iterator[pq.ParquetFile]:
-    """An open manifest; BadTable for one that is none, or of a newer version, also when it is found within the block."""
+def parquet(source: "Path | IOBase", name: Path | str, what: str = "manifest") -> Iterator[pq.ParquetFile]:
+    """An open manifest, or other Parquet table; BadTable for what is none, also when it is found within the block."""
     try:
         # ParquetFile, not read_table: the latter imports pandas, half a second on each start
-        with limits.limit_memory(size := size_of(source), str(name)):
+        with limits.limit_table(size := size_of(source), str(name)):
             file = pq.ParquetFile(source, arrow_extensions_enabled=False)
         with file:
             check_version(file.schema_arrow, name)
@@ -118,7 +118,7 @@ def parquet(source: "Path | IOBase", name: Path | str) -> Iterator[pq.ParquetFil
     except MemoryError:
         raise
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise BadTable(f"{name} is not a Parquet manifest: {error}") from error
+        raise BadTable(f"{name} is not a Parquet {what}: {error}") from error
 
 
 def size_of(source: "Path | IOBase") -> int:

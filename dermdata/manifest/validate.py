@@ -4,7 +4,6 @@ Arrow believes what a file says of itself: an offset, a dictionary's index or te
 one, or the end of the process. So every block is looked at in full where it is read.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -19,12 +18,13 @@ from dermdata.jsontext import DEPTH, parse_json
 PREFIX = b"dermdata."
 POINTER = 8  # bytes of a null that has no memory of its own, once it is Python's
 SCALARS = (
-    kinds.is_null, kinds.is_boolean, kinds.is_integer, kinds.is_floating, kinds.is_decimal, kinds.is_string,
-    kinds.is_large_string, kinds.is_string_view, kinds.is_binary, kinds.is_large_binary, kinds.is_binary_view,
-    kinds.is_fixed_size_binary, kinds.is_date, kinds.is_time, kinds.is_duration,
+    kinds.is_null, kinds.is_boolean, kinds.is_integer, kinds.is_floating, kinds.is_string, kinds.is_large_string,
+    kinds.is_binary, kinds.is_large_binary, kinds.is_fixed_size_binary, kinds.is_date, kinds.is_time,
+    kinds.is_duration,
 )  # fmt: skip
 LISTS = (kinds.is_list, kinds.is_large_list, kinds.is_fixed_size_list)
 TEXTS = (kinds.is_string, kinds.is_large_string, kinds.is_binary, kinds.is_large_binary)
+VIEWS = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
 STRINGS, SOURCES = "a list of texts", "a list of objects of texts"
 
 
@@ -53,6 +53,8 @@ def is_known(kind: pa.DataType, depth: int = 0) -> bool:
         return False
     if kinds.is_dictionary(kind):
         return is_scalar(kind.value_type)
+    if kind in VIEWS:
+        return depth == 0
     if any(is_list(kind) for is_list in LISTS):
         return is_known(kind.value_type, depth + 1)
     if kinds.is_map(kind):
@@ -65,6 +67,8 @@ def is_known(kind: pa.DataType, depth: int = 0) -> bool:
 def is_scalar(kind: pa.DataType) -> bool:
     if kinds.is_timestamp(kind):
         return kind.tz is None or is_time_zone(kind.tz)
+    if kinds.is_decimal(kind):
+        return bool(0 <= kind.scale <= kind.precision)
     return any(is_kind(kind) for is_kind in SCALARS)
 
 
@@ -119,13 +123,22 @@ def is_source(value: Any) -> bool:
 # ------------------------------------------------------------------ what it holds
 
 
+def without_views(table: pa.Table) -> pa.Table:
+    """Views of text, which other tools stream, as text: Arrow cannot choose rows of them."""
+    for number, field in enumerate(table.schema):
+        if field.type in VIEWS:
+            plain = field.with_type(VIEWS[field.type])
+            table = table.set_column(number, plain, table[field.name].cast(plain.type))
+    return table
+
+
 def valid_blocks(
     blocks: Iterable[pa.RecordBatch | pa.Table], size: int, table: str
 ) -> Iterator[pa.RecordBatch | pa.Table]:
     """The blocks of a table that came in so many bytes, each one looked at in full; BadTable where one is not right."""
     waiting, rows, held = iter(blocks), 0, 0
     while True:
-        with limits.limit_memory(size, table):
+        with limits.limit_table(size, table):
             block = next(waiting, None)
             if block is None:
                 return
@@ -142,7 +155,9 @@ def require_valid(block: pa.RecordBatch | pa.Table, table: str) -> None:
         try:
             column.validate(full=True)
         except pa.ArrowInvalid as error:
-            raise BadTable(f"{table}, column {name}: {error}") from error
+            raise BadTable(
+                f"{table}, column {name}: {error}", hint="the file is damaged or made up: write it again"
+            ) from error
 
 
 def memory_held(block: pa.RecordBatch | pa.Table) -> int:
