@@ -1,9 +1,9 @@
 """What a TARGET is: a dataset's name, a manifest's path, or `-` for an Arrow stream."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +14,10 @@ from dermdata import places
 from dermdata.cli.state import State
 from dermdata.errors import BadTable, UsageError
 from dermdata.export import about, reading
-from dermdata.manifest import remote, store
+from dermdata.manifest import arrow, remote, store
 from dermdata.manifest.image_files import ImageFinder, ImageRoots
 from dermdata.manifest.rest import OnDisk, Rest, Rows, kept, on_disk
+from dermdata.manifest.validate import without_views
 
 if TYPE_CHECKING:
     from dermdata.duplicates import Alike
@@ -184,21 +185,9 @@ def of_file(state: State, path: Path, columns: list[str] | None) -> pa.Table:
         ".parquet": lambda: store.read(path, columns, EMBEDDED),
         ".csv": lambda: reading.read_csv(path),
         ".jsonl": lambda: reading.read_jsonl(path),
-        ".arrow": lambda: of_arrow(path),
+        ".arrow": lambda: arrow.read_file(path),
     }
     return readers[path.suffix]()
-
-
-def of_arrow(path: Path) -> pa.Table:
-    """An Arrow file, or a stream that was kept as one."""
-    with ExitStack() as stack:
-        try:
-            file = stack.enter_context(pa.memory_map(str(path)))
-            is_file = file.size() >= 6 and file.read(6) == b"ARROW1"
-            file.seek(0)
-            return (pa.ipc.open_file(file) if is_file else pa.ipc.open_stream(file)).read_all()
-        except (pa.ArrowInvalid, OSError) as error:
-            raise BadTable(f"{path} is not an Arrow table: {error}") from error
 
 
 def of_stream() -> pa.Table:
@@ -207,18 +196,15 @@ def of_stream() -> pa.Table:
         raise UsageError(
             f"- reads an Arrow stream, but stdin is {what}", hint="`dermdata … -o - | dermdata … -`"
         )
-    try:
-        return whole(pa.ipc.open_stream(sys.stdin.buffer).read_all())
-    except (pa.ArrowInvalid, OSError) as error:
-        raise BadTable(
-            f"stdin is not an Arrow stream: {error}", hint="the command before must end in `-o -`"
-        ) from error
+    return whole(arrow.read_stream(sys.stdin.buffer))
 
 
 def whole(table: pa.Table) -> pa.Table:
     """A stream's table, if it has as many rows as its head says: Arrow takes a stream cut between batches for whole."""
     metadata = dict(table.schema.metadata or {})
     rows = metadata.pop(ROWS, None)
+    if rows is not None and not re.fullmatch(rb"\d{1,18}", rows):
+        raise BadTable("stdin is not a stream of ours: its head does not say how many rows it has")
     if rows is not None and int(rows) != table.num_rows:
         raise BadTable(
             f"the stream ends after {table.num_rows:,} of {int(rows):,} rows: the command before has failed"
@@ -237,16 +223,30 @@ def joined(tables: Sequence[pa.Table]) -> pa.Table:
 
 
 def with_maps(table: pa.Table) -> pa.Table:
-    """Lists of {key, value}, as `export parquet` writes maps, as maps again."""
-    for name, kind in reading.KINDS.items():
-        if (
-            name in table.column_names
-            and pa.types.is_map(kind)
-            and pa.types.is_list(table.schema.field(name).type)
-        ):
-            rows = [row and [(pair["key"], pair["value"]) for pair in row] for row in table[name].to_pylist()]
-            table = table.set_column(table.column_names.index(name), name, pa.array(rows, kind))
+    """Lists of {key, value}, as `export parquet` writes maps, as maps again; views of text as text."""
+    table = without_views(table)
+    for number, field in enumerate(table.schema):
+        kind = reading.KINDS.get(field.name)
+        if kind is not None and pa.types.is_map(kind) and is_pairs(field.type):
+            table = table.set_column(number, field.name, as_map(table[field.name], field.name, kind))
     return table
+
+
+def is_pairs(kind: pa.DataType) -> bool:
+    """Whether this is a list of {key, value}."""
+    if not pa.types.is_list(kind) or not pa.types.is_struct(kind.value_type):
+        return False
+    return {"key", "value"} <= {field.name for field in kind.value_type}
+
+
+def as_map(column: pa.ChunkedArray, name: str, kind: pa.DataType) -> pa.Array:
+    try:
+        rows = [row and [(pair["key"], pair["value"]) for pair in row] for row in column.to_pylist()]
+        return pa.array(rows, kind)
+    except (TypeError, pa.ArrowInvalid) as error:  # a pair that is null, or holds something else
+        raise BadTable(
+            f"the columns do not fit the manifest's schema: {name} is no {kind} ({error})"
+        ) from error
 
 
 def datasets_of(table: pa.Table) -> Iterable[str | None]:

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pyarrow.types as kinds
 
+from dermdata import limits
 from dermdata.errors import BadTable, TableRefused
+from dermdata.jsontext import parse_json
+from dermdata.manifest import store
 from dermdata.readers import delimited
 
 DELIMITERS = ",\t;"
@@ -46,10 +48,8 @@ def of_text(data: bytes, name: str) -> pa.Table:
 
 
 def of_parquet(data: bytes, name: str) -> pa.Table:
-    try:
-        table = pq.ParquetFile(io.BytesIO(data)).read()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise BadTable(f"{name} is no Parquet file: {error}") from error
+    with store.parquet(io.BytesIO(data), name, "file") as file:
+        table = store.contents(file, None, len(data), name)
     found = [
         one for field, column in zip(table.schema, table.columns, strict=True) for one in flat(field, column)
     ]
@@ -85,25 +85,30 @@ def of_lines(data: bytes, name: str) -> pa.Table:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadTable(f"{name} is not UTF-8: {error.reason} at byte {error.start:,}") from error
-    rows = []
-    for number, line in enumerate(text.split("\n"), 1):  # within a string JSON may have other ends of lines
-        if line.strip():
-            rows.append(of_line(line, f"{name}, line {number}"))
-    names = list(dict.fromkeys(key for row in rows for key in row))
-    return pa.table({key: pa.array([row.get(key) for row in rows], pa.string()) for key in names})
+    with limits.limit_table(len(data), name):
+        rows = []
+        for number, line in enumerate(
+            text.split("\n"), 1
+        ):  # within a string JSON may have other ends of lines
+            if line.strip():
+                rows.append(of_line(line, f"{name}, line {number}"))
+        names = list(dict.fromkeys(key for row in rows for key in row))
+        limits.require_columns(names, name)
+        limits.require_cells(len(names) * len(rows), len(data), name)
+        return pa.table({key: pa.array([row.get(key) for row in rows], pa.string()) for key in names})
 
 
 def of_line(line: str, where: str) -> dict[str, str | None]:
     try:
-        found = json.loads(line, object_pairs_hook=lambda pairs: each_once(pairs, where))
-    except (ValueError, RecursionError) as error:
+        found = parse_json(line, lambda pairs: each_once(pairs, where))
+    except ValueError as error:
         raise BadTable(f"{where}: {error}", hint="one JSON object a line") from error
     if not isinstance(found, dict):
         raise BadTable(f"{where}: no JSON object", hint="one JSON object a line")
     cells: list[tuple[str, Any]] = []
     for key, value in found.items():
         cells += value.items() if isinstance(value, Mapping) else [(key, value)]
-    return {key: word(value, where) for key, value in each_once(cells, where).items()}
+    return {key: word(value) for key, value in each_once(cells, where).items()}
 
 
 def each_once(pairs: Sequence[tuple[str, Any]], where: str) -> dict[str, Any]:
@@ -115,11 +120,5 @@ def each_once(pairs: Sequence[tuple[str, Any]], where: str) -> dict[str, Any]:
     return found
 
 
-def word(value: Any, where: str) -> str | None:
-    if (
-        isinstance(value, str)
-        and not value.isprintable()
-        and any("\ud800" <= one <= "\udfff" for one in value)
-    ):
-        raise BadTable(f"{where}: half of a character")
+def word(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else json.dumps(value)

@@ -15,6 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as kinds
 
+from dermdata.errors import BadTable
+
 Value = Any  # what JSON can hold
 Convert = Callable[[Any], Value]
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -25,7 +27,7 @@ ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)  # `json.dumps` 
 def values(column: pa.ChunkedArray) -> list[Value]:
     """The column as values for JSON."""
     convert = converter(column.type)
-    found = plain(column).to_pylist()
+    found = python_values(plain(column))
     return found if convert is None else [None if value is None else convert(value) for value in found]
 
 
@@ -38,9 +40,21 @@ def words(column: pa.ChunkedArray) -> list[str | None]:
         return [
             value if value is None or isinstance(value, str) else dumped(value) for value in values(column)
         ]
+    if kinds.is_temporal(column.type):
+        python_values(pc.min_max(column))  # Arrow writes a date that no calendar has as a remark
     if kinds.is_floating(column.type):
         column = pc.if_else(pc.is_finite(column), column, None)
     return list(column.cast(pa.string()).to_pylist())
+
+
+def python_values(column: pa.ChunkedArray | pa.Scalar) -> list[Any]:
+    """The values as Python's; BadTable for a date or duration that Python, and text, has no form of."""
+    try:
+        return list(column.to_pylist()) if isinstance(column, pa.ChunkedArray) else [column.as_py()]
+    except (ArithmeticError, ValueError) as error:
+        raise BadTable(
+            f"a value of {column.type} cannot be written as text: {error}", hint="-o FILE.parquet keeps it"
+        ) from error
 
 
 def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

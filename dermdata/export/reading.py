@@ -7,7 +7,8 @@ more of them, whole numbers written as 1.0, and any null as an empty cell.
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 import pyarrow.types as kinds
 
+from dermdata import limits
 from dermdata.errors import BadTable
 from dermdata.export.cells import is_bytes, is_text
+from dermdata.jsontext import parse_json
 from dermdata.manifest.schema import SCHEMA
 
 BLOCK = 1 << 25  # bytes; a row must fit
@@ -29,8 +32,9 @@ def read_csv(path: Path) -> pa.Table:
     data = bytes_of(path)
     delimiter = delimiter_of(data, path)
     names = header(data, path, delimiter)
+    limits.require_columns(names, str(path))
     types = dict.fromkeys(names, pa.string())
-    try:
+    with limits.limit_table(len(data), str(path)), require_text(path, "CSV table"):
         table = arrow_csv.read_csv(
             io.BytesIO(data),
             read_options=arrow_csv.ReadOptions(block_size=BLOCK),
@@ -39,22 +43,29 @@ def read_csv(path: Path) -> pa.Table:
                 column_types=types, strings_can_be_null=True, null_values=[""]
             ),
         )
-    except (pa.ArrowInvalid, OSError) as error:
-        raise BadTable(f"{path} is not a CSV table: {error}") from error
     if table.column_names != names:  # Arrow and Python part a broken line at different places
         raise BadTable(f"{path} is not a CSV table: its header line cannot be read")
-    return pa.table({name: of_words(table[name], name, path) for name in names})
+    with limits.limit_table(len(data), str(path)):
+        return pa.table({name: of_words(table[name], name, path) for name in names})
 
 
 def read_jsonl(path: Path) -> pa.Table:
     """A JSON Lines manifest in the schema's types; BadTable names the line or column that is wrong."""
-    rows = [
-        parsed(line, number, path)
-        for number, line in enumerate(bytes_of(path).split(b"\n"), 1)
-        if line.strip()
-    ]
-    names = dict.fromkeys(name for row in rows for name in row)
-    return pa.table({name: of_values([row.get(name) for row in rows], name, path) for name in names})
+    data = bytes_of(path)
+    with limits.limit_table(len(data), str(path)):
+        rows = [parsed(line, number, path) for number, line in enumerate(io.BytesIO(data), 1) if line.strip()]
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        limits.require_columns(names, str(path))
+        limits.require_cells(len(names) * len(rows), len(data), str(path))
+        return pa.table({name: of_values([row.get(name) for row in rows], name, path) for name in names})
+
+
+@contextmanager
+def require_text(path: Path, what: str) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowInvalid, OSError) as error:
+        raise BadTable(f"{path} is not a {what}: {error}") from error
 
 
 def bytes_of(path: Path) -> bytes:
@@ -76,15 +87,14 @@ def header(data: bytes, path: Path, delimiter: str) -> list[str]:
         names = next(csv.reader(text, delimiter=delimiter), [])
     except csv.Error as error:
         raise BadTable(f"{path} is not a CSV table: {error}") from error
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if not names or twice:
-        raise BadTable(f"{path} has {f'two columns {twice[0]}' if twice else 'no header line'}")
+    if not names:
+        raise BadTable(f"{path} has no header line")
     return names
 
 
 def parsed(line: bytes, number: int, path: Path) -> dict[str, Any]:
     try:
-        row = json.loads(line)
+        row = parse_json(line)
     except ValueError as error:
         raise BadTable(f"{path}, line {number} is not JSON: {error}") from error
     if not isinstance(row, dict):
@@ -108,7 +118,7 @@ def typed(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
         return column.cast(kind)
     if is_bytes(kind):
         return pa.chunked_array([of_each(column, bytes.fromhex, kind)])
-    return pa.chunked_array([of_each(column, lambda word: shaped(json.loads(word), kind), kind)])
+    return pa.chunked_array([of_each(column, lambda word: shaped(parse_json(word), kind), kind)])
 
 
 def of_each(column: pa.ChunkedArray, convert: Callable[[str], Any], kind: pa.DataType) -> pa.Array:
@@ -125,10 +135,8 @@ def of_values(values: list[Any], name: str, path: Path) -> pa.Array:
         return guarded(lambda: known(values, kind), name, path)
     try:
         return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return pa.array(
-            [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
-        )
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        return pa.array([value if value is None else word(value) for value in values], pa.string())
 
 
 def known(values: Iterable[Any], kind: pa.DataType) -> pa.Array:
@@ -153,5 +161,5 @@ def shaped(value: Any, kind: pa.DataType) -> Any:
 def guarded(convert: Callable[[], Any], name: str, path: Path) -> Any:
     try:
         return convert()
-    except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError, TypeError) as error:
+    except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError, TypeError, OverflowError) as error:
         raise BadTable(f"{path}, column {name}: {error}") from error

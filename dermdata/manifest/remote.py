@@ -28,7 +28,7 @@ def read(url: str, columns: Sequence[str] | None = None, without: str | None = N
     with ranges(url) as source, store.parquet(source, url) as file:
         wanted = store.known(file.schema_arrow, columns, without)
         source.ahead(spans(file.metadata, wanted))
-        return store.contents(file, wanted)
+        return store.contents(file, wanted, source.size, url)
 
 
 @contextmanager

@@ -16,9 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from dermdata import limits
 from dermdata.errors import BadTable, DermdataError
 from dermdata.manifest import store
 from dermdata.manifest.schema import SCHEMA
+from dermdata.manifest.validate import memory_held, valid_blocks
 
 ROW = "dermdata.row"
 Ints = NDArray[np.int64]
@@ -48,7 +50,8 @@ class OnDisk:
                 if len(within(rows, start, start + count)):
                     # a stranger's group may be large: it comes in pieces
                     batches = file.iter_batches(store.ROW_GROUP, [group], there)
-                    yield from picked(batches, rows, start, self.repaired)
+                    valid = valid_blocks(batches, self.state[1], str(self.path))
+                    yield from picked(valid, rows, start, self.repaired)
                 start += count
 
     @contextmanager
@@ -68,8 +71,12 @@ class OnDisk:
         """One column of all rows, in the field's kind; nulls where the file has none."""
         if field.name not in self.schema.names:
             return store.nothing(self.rows, field.type)
-        blocks = list(self.blocks(np.arange(self.rows), [field.name]))
-        pieces = [piece for block in blocks for piece in store.fitted(block[field.name], field).chunks]
+        pieces: list[pa.Array] = []
+        held = 0
+        for block in self.blocks(np.arange(self.rows), [field.name]):
+            pieces += store.fitted(block[field.name], field).chunks
+            held += memory_held(block)
+            limits.require_memory(held, self.state[1], str(self.path))
         return pa.chunked_array(pieces, field.type)
 
 
@@ -87,7 +94,7 @@ def on_disk(
     state = state_of(path)
     with store.parquet(path, path) as file:
         schema = file.schema_arrow
-        groups = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+        groups = store.rows_of_groups(file)
     names = [name for name in schema.names if name != without]
     empty = schema.empty_table().select(names)
     return OnDisk(path, repaired(empty).schema, tuple(groups), state, repaired, damaged)

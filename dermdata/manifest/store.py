@@ -1,5 +1,6 @@
 """Manifests on disk: Parquet with zstd, and what else a TARGET may be."""
 
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,9 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from dermdata import disk, schema_version
+from dermdata import disk, limits, schema_version
 from dermdata.errors import BadTable
 from dermdata.manifest.schema import SCHEMA
+from dermdata.manifest.validate import PREFIX, require_schema, valid_blocks
 
 if TYPE_CHECKING:
     from io import IOBase
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ROW_GROUP = 65_536  # rows
-PREFIX = b"dermdata."
 
 
 def write(table: pa.Table, target: Path, about: Mapping[str, str]) -> str:
@@ -89,27 +90,47 @@ def metadata_of(table: pa.Table | pa.Schema) -> dict[str, str]:
 def read(path: Path, columns: Sequence[str] | None = None, without: str | None = None) -> pa.Table:
     """A manifest file as a table of SCHEMA's columns and any more it has; BadTable in words otherwise."""
     with parquet(path, path) as file:
-        return contents(file, known(file.schema_arrow, columns, without))
+        return contents(file, known(file.schema_arrow, columns, without), path.stat().st_size, path)
 
 
-def contents(file: pq.ParquetFile, columns: Sequence[str] | None) -> pa.Table:
+def contents(file: pq.ParquetFile, columns: Sequence[str] | None, size: int, name: Path | str) -> pa.Table:
     """These columns, or all, a row group at a time: `file.read` holds what it decodes twice, and takes longer."""
-    groups = [file.read_row_group(number, columns=columns) for number in range(file.num_row_groups)]
-    return pa.concat_tables(groups) if groups else file.read(columns=columns)
+    numbers = range(file.num_row_groups)
+    groups = (file.read_row_group(number, columns=columns) for number in numbers)
+    found = list(valid_blocks(groups, size, str(name)))
+    return pa.concat_tables(found) if found else file.read(columns=columns)
 
 
 @contextmanager
-def parquet(source: "Path | IOBase", name: Path | str) -> Iterator[pq.ParquetFile]:
-    """An open manifest; BadTable for one that is none, or of a newer version, also when it is found within the block."""
+def parquet(source: "Path | IOBase", name: Path | str, what: str = "manifest") -> Iterator[pq.ParquetFile]:
+    """An open manifest, or other Parquet table; BadTable for what is none, also when it is found within the block."""
     try:
         # ParquetFile, not read_table: the latter imports pandas, half a second on each start
-        with pq.ParquetFile(source) as file:
+        with limits.limit_table(size := size_of(source), str(name)):
+            file = pq.ParquetFile(source, arrow_extensions_enabled=False)
+        with file:
             check_version(file.schema_arrow, name)
+            require_schema(file.schema_arrow, str(name))
+            limits.require_rows(sum(rows_of_groups(file)), size, str(name))
             yield file
     except FileNotFoundError as error:
         raise BadTable(f"no manifest at {name}", hint="give a dataset's name or a manifest's path") from error
+    except MemoryError:
+        raise
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise BadTable(f"{name} is not a Parquet manifest: {error}") from error
+        raise BadTable(f"{name} is not a Parquet {what}: {error}") from error
+
+
+def size_of(source: "Path | IOBase") -> int:
+    return source.stat().st_size if isinstance(source, Path) else source.seek(0, io.SEEK_END)
+
+
+def rows_of_groups(file: pq.ParquetFile) -> list[int]:
+    """The rows of each row group, as the footer says."""
+    counts = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+    if min(counts, default=0) < 0:
+        raise pa.ArrowInvalid("a row group of fewer than no rows")
+    return counts
 
 
 def known(schema: pa.Schema, columns: Sequence[str] | None, without: str | None) -> list[str] | None:

@@ -1,21 +1,26 @@
 """`--where`: an SQL condition over the manifest's columns, judged by DuckDB on the Arrow table in memory.
 
 The engine is locked before it sees a word of the condition: no files, no network, no extensions, no other Python
-objects, two threads and one gigabyte. What it parsed is looked at as well: only columns of the table, constants,
-operators and functions that give the same answer each time; no query inside, no aggregate, no window.
+objects, two threads, one gigabyte and a minute. What it parsed is looked at as well: only columns of the table,
+constants, operators and the functions of `functions.py`, which give the same answer each time and make nothing large
+of something small; no query inside, no aggregate, no window.
 """
 
 import json
 import re
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
+from dermdata import limits
 from dermdata.errors import UnknownName, UsageError, nearest
 from dermdata.manifest import store
+from dermdata.select.functions import FUNCTIONS
 from dermdata.select.tokens import EXAMPLE, Piece, pieces, wrong
 from dermdata.select.under import Rewritten, rewritten
 from dermdata.vocabulary import Vocabulary
@@ -41,10 +46,13 @@ IN_WORDS = {
     "LAMBDA": "a lambda",
     "PARAMETER": "a parameter",
 }
-MACROS = {"nullif", "split_part"}  # what DuckDB has as a macro and stands for a plain function
+MEMORY = 1 << 30  # bytes; DuckDB's own limit does not hold for constants
+SECONDS = 60
 BEFORE, AFTER = "SELECT (", "\n) FROM images"
 ROW = "row number of dermdata"
 ASKED = 'SELECT "row number of dermdata" FROM images WHERE ('
+SIMPLER = "make it simpler, or ask `dermdata query`"
+TOO_MUCH = UsageError(f"the condition takes more than {MEMORY >> 30} GB of memory", hint=SIMPLER)
 SHOWN = 3  # words that are listed when one is not found
 
 
@@ -58,11 +66,9 @@ def where(table: pa.Table, condition: str, vocabulary: Vocabulary) -> pa.Table:
         columns = checked(connection, query, table.column_names)
         numbers = pa.array(np.arange(table.num_rows))
         connection.register("images", table.select(columns).append_column(ROW, numbers))
-        try:
+        with limited(connection):
             check_type(connection, query)
             rows = connection.execute(f"{ASKED}{query.sql}\n)").fetchnumpy()[ROW]
-        except duckdb.Error as error:
-            raise complaint(error) from error
     return store.taken(table, np.sort(rows))
 
 
@@ -78,6 +84,25 @@ def engine() -> duckdb.DuckDBPyConnection:
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET lock_configuration = true")
     return connection
+
+
+@contextmanager
+def limited(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """UsageError for what the engine says, and when it takes more than MEMORY or SECONDS."""
+    alarm = threading.Timer(SECONDS, connection.interrupt)
+    alarm.daemon = True
+    alarm.start()
+    try:
+        with limits.limit_memory(MEMORY, TOO_MUCH):
+            yield
+    except duckdb.OutOfMemoryException as error:
+        raise TOO_MUCH from error
+    except duckdb.InterruptException as error:
+        raise UsageError(f"the condition takes more than {SECONDS} seconds", hint=SIMPLER) from error
+    except duckdb.Error as error:
+        raise complaint(error) from error
+    finally:
+        alarm.cancel()
 
 
 # ------------------------------------------------------------------ looking at what was parsed
@@ -96,6 +121,8 @@ def checked(connection: duckdb.DuckDBPyConnection, query: Rewritten, names: Sequ
             used[column_of(node["column_names"][0], known)] = None
         if kind == "FUNCTION":
             check_function(connection, node["function_name"])
+        if kind == "TYPE" and node["type_name"].lower() == "array":
+            raise UsageError("the condition may not hold a list of a fixed size", hint=EXAMPLE)
     return list(used)
 
 
@@ -138,18 +165,18 @@ def column_of(name: str, known: Mapping[str, str]) -> str:
 
 
 def check_function(connection: duckdb.DuckDBPyConnection, name: str) -> None:
-    """Only what looks at one row and always gives the same answer."""
-    asked = "SELECT DISTINCT function_type, stability FROM duckdb_functions() WHERE function_name = ?"
-    kinds = connection.execute(asked, [name.lower()]).fetchall()
+    """Only what looks at one row, always gives the same answer, and makes nothing large of something small."""
+    if name.lower() in FUNCTIONS:
+        return
+    asked = "SELECT DISTINCT function_type FROM duckdb_functions() WHERE function_name = ?"
+    kinds = {kind for (kind,) in connection.execute(asked, [name.lower()]).fetchall()}
     if not kinds:
-        known = connection.execute("SELECT function_name FROM duckdb_functions()").fetchall()
-        raise UnknownName("function", name, {one for (one,) in known})
-    steady = ("scalar", "CONSISTENT") in kinds and ("scalar", "VOLATILE") not in kinds
-    if name.startswith("__") or not (steady or name.lower() in MACROS):
-        why = (
-            "looks at more than one row" if ("aggregate", "CONSISTENT") in kinds else "is not for conditions"
-        )
-        raise UsageError(f"the function {name} {why}", hint=EXAMPLE)
+        raise UnknownName("function", name, FUNCTIONS)
+    why = "looks at more than one row" if "aggregate" in kinds else "is not for conditions"
+    near = nearest(name.lower(), FUNCTIONS)
+    raise UsageError(
+        f"the function {name} {why}", hint=f"did you mean {' or '.join(near)}?" if near else EXAMPLE
+    )
 
 
 def check_type(connection: duckdb.DuckDBPyConnection, query: Rewritten) -> None:

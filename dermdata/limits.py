@@ -1,0 +1,99 @@
+"""What a table from outside may cost: columns, rows and cells by the bytes it came in, and memory to read it.
+
+A few kilobytes can stand for billions of rows (run lengths, dictionaries, shared buffers, compression). What is in
+proportion to the file is read; what is not is refused before it is held.
+"""
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+
+from dermdata.errors import BadTable, DermdataError
+
+COLUMNS = 16_384  # of one table, as many as a spreadsheet can have
+FREE = 1_000_000  # rows, or cells of a sparse table, that any file may have, however small
+ROOM = 256 << 20  # bytes of memory that any file may take, however small
+RATIO = 64  # bytes of memory for one byte of a file; our own manifests take 7
+ROWS = 4  # for one byte of a file; our own manifests have a sixtieth
+THREAD = 16 << 20  # bytes of a thread that Arrow starts: its stack, and the allocator's own
+
+
+def require_columns(names: Sequence[str], table: str) -> None:
+    """BadTable for more columns than COLUMNS, or two of one name."""
+    if len(names) > COLUMNS:
+        raise BadTable(f"{table} has {len(names):,} columns, the limit is {COLUMNS:,}")
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    if twice:
+        raise BadTable(f"{table} has two columns {twice[0]}")
+
+
+def require_rows(rows: int, size: int, table: str) -> None:
+    """BadTable for more rows than its bytes can hold."""
+    most = max(FREE, size * ROWS)
+    if rows > most:
+        raise BadTable(f"{table} says {rows:,} rows in {size:,} bytes, the limit is {most:,}")
+
+
+def require_cells(cells: int, size: int, table: str) -> None:
+    """BadTable for a sparse table that is larger than its bytes, each cell counted that is there or not."""
+    most = max(FREE, size)
+    if cells > most:
+        raise BadTable(f"{table} has {cells:,} cells in {size:,} bytes, the limit is {most:,}")
+
+
+def require_memory(held: int, size: int, table: str) -> None:
+    """BadTable for values that take more memory than a table of so many bytes may."""
+    if held > memory_of(size):
+        raise too_large(table, size)
+
+
+def memory_of(size: int) -> int:
+    """Bytes of memory that a table of so many bytes may take."""
+    return ROOM + RATIO * size
+
+
+def too_large(table: str, size: int) -> BadTable:
+    return BadTable(
+        f"{table} of {size:,} bytes takes more than {memory_of(size) >> 20:,} MB of memory",
+        hint="few bytes stand for very many here: make the file again, from rows that are real",
+    )
+
+
+def limit_table(size: int, table: str) -> AbstractContextManager[None]:
+    """BadTable when the block, which reads a table of so many bytes, takes more memory than one of them may."""
+    return limit_memory(memory_of(size), too_large(table, size))
+
+
+@contextmanager
+def limit_memory(most: int, refusal: DermdataError) -> Iterator[None]:
+    """The refusal when the block takes so many bytes of memory more than are held before.
+
+    By the process's own limit on memory (Linux alone has one that holds), so that what a library allocates by itself
+    counts too. Not for a block beside which other threads work: it is their limit as well.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    bound = data_segment() + most + THREAD * (os.cpu_count() or 1)
+    ours = before[0] == resource.RLIM_INFINITY or bound < before[0]
+    if ours:
+        resource.setrlimit(resource.RLIMIT_DATA, (bound, before[1]))
+    try:
+        yield
+    except MemoryError as error:
+        if not ours or resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+            raise  # somebody else's limit, and perhaps a smaller one
+        raise refusal from error
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+def data_segment() -> int:
+    """Bytes of memory that RLIMIT_DATA counts."""
+    with open("/proc/self/status", "rb") as file:  # noqa: PTH123  # once a block of rows
+        return next(int(line.split()[1]) << 10 for line in file if line.startswith(b"VmData"))

@@ -1,0 +1,193 @@
+"""Tables from outside, before anything uses them: kinds of columns that a manifest can have, whole values, bounded memory.
+
+Arrow believes what a file says of itself: an offset, a dictionary's index or text that is wrong is memory of another
+one, or the end of the process. So every block is looked at in full where it is read.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as kinds
+
+from dermdata import limits
+from dermdata.errors import BadTable
+from dermdata.jsontext import DEPTH, parse_json
+
+PREFIX = b"dermdata."
+POINTER = 8  # bytes of a null that has no memory of its own, once it is Python's
+SCALARS = (
+    kinds.is_null, kinds.is_boolean, kinds.is_integer, kinds.is_floating, kinds.is_string, kinds.is_large_string,
+    kinds.is_binary, kinds.is_large_binary, kinds.is_fixed_size_binary, kinds.is_date, kinds.is_time,
+    kinds.is_duration,
+)  # fmt: skip
+LISTS = (kinds.is_list, kinds.is_large_list, kinds.is_fixed_size_list)
+TEXTS = (kinds.is_string, kinds.is_large_string, kinds.is_binary, kinds.is_large_binary)
+VIEWS = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+STRINGS, SOURCES = "a list of texts", "a list of objects of texts"
+
+
+# ------------------------------------------------------------------ what a table says of itself
+
+
+def require_schema(schema: pa.Schema, table: str) -> None:
+    """BadTable for names, kinds of columns or metadata that no manifest has."""
+    try:
+        names = schema.names
+    except UnicodeDecodeError as error:
+        raise BadTable(f"{table} has a column whose name is not UTF-8") from error
+    limits.require_columns(names, table)
+    for field in schema:
+        if not is_known(field.type):
+            raise BadTable(
+                f"{table}, column {field.name}: a manifest has no {shown(field.type)}",
+                hint="text, numbers, dates, bytes, and lists, maps and structs of them",
+            )
+    require_metadata(schema.metadata or {}, table)
+
+
+def is_known(kind: pa.DataType, depth: int = 0) -> bool:
+    """Whether a manifest may have a column of this kind: unions, views of lists and extensions are none."""
+    if depth > DEPTH:
+        return False
+    if kinds.is_dictionary(kind):
+        return is_scalar(kind.value_type)
+    if kind in VIEWS:
+        return depth == 0
+    if any(is_list(kind) for is_list in LISTS):
+        return is_known(kind.value_type, depth + 1)
+    if kinds.is_map(kind):
+        return is_known(kind.key_type, depth + 1) and is_known(kind.item_type, depth + 1)
+    if kinds.is_struct(kind):
+        return all(is_known(field.type, depth + 1) for field in kind)
+    return is_scalar(kind)
+
+
+def is_scalar(kind: pa.DataType) -> bool:
+    if kinds.is_timestamp(kind):
+        return kind.tz is None or is_time_zone(kind.tz)
+    if kinds.is_decimal(kind):
+        return bool(0 <= kind.scale <= kind.precision)
+    return any(is_kind(kind) for is_kind in SCALARS)
+
+
+def is_time_zone(name: str) -> bool:
+    try:
+        pa.lib.string_to_tzinfo(name)
+    except (KeyError, ValueError, OSError):  # Arrow's own errors are KeyError or ValueError
+        return False
+    return True
+
+
+def shown(kind: pa.DataType) -> str:
+    """The kind in words, of a deep one the beginning."""
+    text = str(kind)
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+def require_metadata(metadata: Mapping[bytes, bytes], table: str) -> None:
+    """BadTable where `history` or `sources`, which commands read as JSON, are something else."""
+    for key, what, is_right in ((b"history", STRINGS, is_strings), (b"sources", SOURCES, is_sources)):
+        text = metadata.get(PREFIX + key)
+        if text is None:
+            continue
+        try:
+            right = is_right(parse_json(text))
+        except ValueError:
+            right = False
+        if not right:
+            raise BadTable(f"{table}: its metadata's {key.decode()} is not {what}")
+
+
+def is_strings(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def is_sources(value: Any) -> bool:
+    """Whether these are the metadata of the manifests of a union, which may be unions themselves."""
+    return isinstance(value, list) and all(is_source(one) for one in value)
+
+
+def is_source(value: Any) -> bool:
+    if not isinstance(value, dict) or not is_strings(list(value.values())):
+        return False
+    try:
+        return is_strings(parse_json(value.get("history", "[]"))) and is_sources(
+            parse_json(value.get("sources", "[]"))
+        )
+    except ValueError:
+        return False
+
+
+# ------------------------------------------------------------------ what it holds
+
+
+def without_views(table: pa.Table) -> pa.Table:
+    """Views of text, which other tools stream, as text: Arrow cannot choose rows of them."""
+    for number, field in enumerate(table.schema):
+        if field.type in VIEWS:
+            plain = field.with_type(VIEWS[field.type])
+            table = table.set_column(number, plain, table[field.name].cast(plain.type))
+    return table
+
+
+def valid_blocks(
+    blocks: Iterable[pa.RecordBatch | pa.Table], size: int, table: str
+) -> Iterator[pa.RecordBatch | pa.Table]:
+    """The blocks of a table that came in so many bytes, each one looked at in full; BadTable where one is not right."""
+    waiting, rows, held = iter(blocks), 0, 0
+    while True:
+        with limits.limit_table(size, table):
+            block = next(waiting, None)
+            if block is None:
+                return
+            require_valid(block, table)
+            rows, held = rows + block.num_rows, held + memory_held(block)
+        limits.require_rows(rows, size, table)
+        limits.require_memory(held, size, table)
+        yield block
+
+
+def require_valid(block: pa.RecordBatch | pa.Table, table: str) -> None:
+    """BadTable for a column with text that is not UTF-8, or with offsets, indices or sizes that point outside."""
+    for name, column in zip(block.schema.names, block.columns, strict=True):
+        try:
+            column.validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise BadTable(
+                f"{table}, column {name}: {error}", hint="the file is damaged or made up: write it again"
+            ) from error
+
+
+def memory_held(block: pa.RecordBatch | pa.Table) -> int:
+    """Bytes of the values when nothing is shared: each word of a dictionary as often as it is used."""
+    return sum(
+        held_by(chunk)
+        for column in block.columns
+        for chunk in (column.chunks if isinstance(column, pa.ChunkedArray) else [column])
+    )
+
+
+def held_by(array: pa.Array) -> int:
+    kind = array.type
+    if kinds.is_dictionary(kind):
+        return held_by_words(array)
+    if kinds.is_map(kind):
+        return int(array.nbytes) + held_by(array.keys) + held_by(array.items)
+    if any(is_list(kind) for is_list in LISTS):
+        return int(array.nbytes) + held_by(array.values)
+    if kinds.is_struct(kind):
+        return len(array) + sum(held_by(array.field(number)) for number in range(kind.num_fields))
+    return max(int(array.nbytes), len(array) * (POINTER if kinds.is_null(kind) else 1))
+
+
+def held_by_words(array: pa.DictionaryArray) -> int:
+    words = array.dictionary
+    if not any(is_text(words.type) for is_text in TEXTS):
+        return int(array.nbytes)
+    lengths = pc.binary_length(words)
+    most = (pc.max(lengths).as_py() or 0) * len(array)
+    if most <= limits.ROOM // limits.RATIO:  # few: not worth to be counted
+        return most
+    return int(pc.sum(pc.cast(lengths, pa.int64()).take(array.indices)).as_py() or 0)
