@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dermdata.cli.output import visible
 from dermdata.cli.state import State
 from dermdata.errors import BadTable, ProblemsFound, UsageError
 
@@ -81,7 +80,7 @@ def images_of(missing: Iterable[dict[str, Any]]) -> int:
 
 
 def short(text: str) -> str:
-    return visible(text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…")
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def space_of(state: State, text: str) -> "Space":
