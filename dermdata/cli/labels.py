@@ -103,13 +103,14 @@ def review(
     form: FormatOption = None,
 ) -> None:
     """The words whose concept a dermatologist should decide, and why."""
+    from dermdata.catalog.files import read_text
     from dermdata.labels.review import parse_review
 
     state = state_of(ctx)
     vocabulary = vocabulary_of(state)
     wanted = {state.catalog[name].name for name in names or ()}
     path = state.catalog.vocabulary_file("review.tsv")
-    doubts = parse_review(path.read_text(encoding="utf-8"), vocabulary, str(path))
+    doubts = parse_review(read_text(path), vocabulary, str(path))
     rows = [
         {key: getattr(one, key, None) for key in REVIEW_KEYS}
         | {"name": vocabulary.name(one.concept) if one.concept else None}

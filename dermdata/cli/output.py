@@ -14,6 +14,7 @@ import typer
 
 from dermdata.errors import DermdataError
 from dermdata.markup import show_controls
+from dermdata.urls import redact
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -94,8 +95,8 @@ def write_prose(line: str) -> None:
 
 
 def talk(text: str) -> None:
-    """A line for a person, on stderr."""
-    sys.stderr.write(f"{show_controls(text)}\n")
+    """A line for a person, on stderr; no address in it shows a password or a signature."""
+    sys.stderr.write(f"{show_controls(redact(text))}\n")
 
 
 def delimited(rows: Iterable[Row], columns: Sequence[str], form: str) -> None:
@@ -223,7 +224,11 @@ def console(file: IO[str], color: str = "auto") -> "Console":
 def write_error(error: DermdataError, *, as_json: bool) -> None:
     """One `error:` line and, where there is a next step, one `hint:` line; or both as JSON."""
     if as_json:
-        facts = {"code": error.code, "message": error.message, "hint": error.hint}
+        facts = {
+            "code": error.code,
+            "message": redact(error.message),
+            "hint": error.hint and redact(error.hint),
+        }
         talk(json.dumps({"error": facts}, ensure_ascii=False))
         return
     talk(f"error: {error.message}")
