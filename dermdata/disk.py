@@ -233,16 +233,19 @@ def open_regular(path: Path, *, links: bool = False) -> int:
             raise not_regular(path, "is a socket or a device, not a file") from error
         raise
     try:
-        require_regular(handle, path)
+        require_regular_mode(os.fstat(handle).st_mode, path)
     except OSError:
         os.close(handle)
         raise
     return handle
 
 
-def require_regular(file: int | Path, path: Path) -> None:
-    """NotRegular unless an open handle, or what a path leads to, is a regular file; `path` is its name in words."""
-    mode = os.stat(file).st_mode  # noqa: PTH116  # handles too
+def require_regular(path: Path) -> None:
+    """NotRegular for a path that leads to a folder, pipe, socket or device: said before a library opens it."""
+    require_regular_mode(os.stat(path).st_mode, path)  # noqa: PTH116  # Path.stat costs more, for each of many
+
+
+def require_regular_mode(mode: int, path: Path) -> None:
     if stat.S_ISREG(mode):
         return
     kind = "folder" if stat.S_ISDIR(mode) else "pipe" if stat.S_ISFIFO(mode) else "device or a socket"

@@ -5,7 +5,8 @@ from urllib.parse import parse_qsl
 
 # scheme, host and port without a user: what stands behind may hold an @
 PLAIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:\[[^\]@/]*\]|[^/@:?#\[]*)(?::\d+)?(?:[/?#]|\Z)", re.IGNORECASE)
-ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
+# a path made of an address has lost a slash
+ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*://|(?:https?|s3|gs|gcs):/)\S+", re.IGNORECASE)
 SECRET_WORDS = ("token", "signature", "password", "passwd", "secret", "credential", "apikey", "accesskey")
 SECRET_NAMES = {"sig", "pwd", "pass", "auth", "authorization", "jwt", "sas", "keypairid", "xamzsecurity"}
 
@@ -24,6 +25,11 @@ def redact_url(url: str) -> str:
 def redact(text: str) -> str:
     """Words in which no address has a user, a password, a token or a signature; others stay whole."""
     return ADDRESS.sub(lambda found: redact_url(found[0]) if holds_secret(found[0]) else found[0], text)
+
+
+def secrets_in(text: str) -> list[str]:
+    """The addresses among the words that have a user, a password, a token or a signature, fit to be shown."""
+    return [redact_url(found) for found in ADDRESS.findall(text) if holds_secret(found)]
 
 
 def holds_secret(url: str) -> bool:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from dermdata import checksum
 from dermdata.errors import UsageError, nearest
-from dermdata.urls import redact, redact_url, secret_parameter
+from dermdata.urls import redact, redact_url, secrets_in
 
 Data = Mapping[str, Any]
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
@@ -40,7 +40,7 @@ def check(data: Data, issues: Issues) -> None:
     """Add every issue of meaning, with its place."""
     files, tables = tables_of(data.get("files")), tables_of(data.get("table"))
     names = Counter(name for file in files for name in texts(file.get("name")))
-    found = [*entry_issues(data), *page_issues(data)]
+    found = [*entry_issues(data), *page_issues(data), *secret_issues(data)]
     found += [(f"files[{name}]", "is listed twice") for name, count in names.items() if count > 1]
     found += list(twin_issues(names))
     for number, file in enumerate(files):
@@ -157,16 +157,27 @@ def page_problem(url: str) -> str | None:
         return "is no address: write the page's, https://…"
     if parts.scheme not in WEB or not host or not url.isprintable() or " " in url:
         return "is no http(s) address: write the page's, https://…, or leave it out"
-    return secret_problem(url)
-
-
-def secret_problem(url: str) -> str | None:
-    """What of the address nobody else may know: a catalog is shared."""
-    if "@" in urlsplit(url).netloc:
-        return "holds a user or a password: a catalog is shared, secrets go into the environment"
-    if name := secret_parameter(url):
-        return f"holds a secret ({name}=…): a catalog is shared, give the address without it"
     return None
+
+
+def secret_issues(data: Data) -> Iterator[tuple[str, str]]:
+    """Addresses anywhere in the entry, in running words too, that nobody else may know: a catalog is shared."""
+    waiting: list[tuple[str, Any]] = [("", data)]  # a stack: dotted keys nest deeper than Python may call
+    while waiting:
+        where, value = waiting.pop()
+        if isinstance(value, Mapping):
+            waiting += [(f"{where}.{key}" if where else str(key), item) for key, item in value.items()]
+        elif isinstance(value, list | tuple):
+            waiting += [(f"{where}{name_of(item)}", item) for item in value]
+        for url in secrets_in(value) if isinstance(value, str) else ():
+            yield (
+                where,
+                f"'{url}' holds a password or a token: a catalog is shared, secrets go into the environment",
+            )
+
+
+def name_of(item: Any) -> str:
+    return f"[{item['name']}]" if isinstance(item, Mapping) and "name" in item else ""
 
 
 def address_problem(url: str, checked: bool) -> str | None:
@@ -185,8 +196,6 @@ def address_problem(url: str, checked: bool) -> str | None:
         return "is no address"
     if parts.scheme not in WEB or not host or not url.isprintable() or url != url.strip():
         return "is no http(s) address"
-    if problem := secret_problem(url):
-        return problem
     if parts.scheme == "http" and not checked and not loopback(host):
         return "is plain http: it needs a checksum, or https"
     return None

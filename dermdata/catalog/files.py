@@ -71,15 +71,18 @@ def read_entry(path: Path) -> Data:
 
 
 def read_text(path: Path) -> str:
-    """A catalog file's text, with LF as line ends; BadCatalog for one that cannot be read as such.
-
-    Catalogs are shared folders: a pipe in one is not waited for, and a link is followed.
-    """
+    """A catalog file's text, with LF as line ends; BadCatalog for one that cannot be read as such."""
     try:
-        text = disk.read_regular(path, most=MOST, links=True).decode("utf-8-sig")
-        return text.replace("\r\n", "\n").replace("\r", "\n")
+        text = read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadCatalog(f"{path} is not UTF-8: {error}") from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_bytes(path: Path) -> bytes:
+    """A catalog file as it is; BadCatalog when it cannot be read: a pipe in a shared folder is not waited for."""
+    try:
+        return disk.read_regular(path, most=MOST, links=True)
     except OSError as error:
         raise BadCatalog(f"{path} cannot be read: {error.strerror}") from error
 

@@ -6,6 +6,7 @@ What goes to a terminal is shown and never obeyed, in any format: `data_output` 
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Annotated, Any, Literal, Protocol
@@ -231,6 +232,11 @@ def write_error(error: DermdataError, *, as_json: bool) -> None:
         }
         talk(json.dumps({"error": facts}, ensure_ascii=False))
         return
-    talk(f"error: {error.message}")
+    talk(f"error: {indent(error.message)}")
     if error.hint:
-        talk(f"hint: {error.hint}")
+        talk(f"hint: {indent(error.hint)}")
+
+
+def indent(text: str) -> str:
+    """Words whose further lines stand under the first: no line of data begins with `error:` or `hint:`."""
+    return re.sub(r"\n(?! )", "\n  ", text)

@@ -15,7 +15,7 @@ from dermdata.cache import Folder
 from dermdata.cache.records import Asked, Part
 from dermdata.catalog import Catalog
 from dermdata.catalog.compile import plain
-from dermdata.catalog.files import read_text
+from dermdata.catalog.files import read_bytes, read_text
 from dermdata.errors import TableRefused
 from dermdata.labels import Crosswalk, check, parse_labels
 from dermdata.manifest import Report
@@ -54,7 +54,7 @@ class Library:
         running = hashlib.sha256(json.dumps(plain(dataset), sort_keys=True).encode())
         paths = [*self.catalog.labels_files(dataset.name), self.catalog.vocabulary_file("concepts.tsv")]
         for path in [*paths, self.catalog.vocabulary_file("body-sites.tsv")]:
-            running.update(path.read_bytes())
+            running.update(read_bytes(path))
         return running.hexdigest()
 
 

@@ -102,12 +102,18 @@ def contents(file: pq.ParquetFile, columns: Sequence[str] | None) -> pa.Table:
 def parquet(source: "Path | IOBase", name: Path | str) -> Iterator[pq.ParquetFile]:
     """An open manifest; BadTable for one that is none, or of a newer version, also when it is found within the block."""
     try:
+        if isinstance(source, Path):
+            disk.require_regular(source)
         # ParquetFile, not read_table: the latter imports pandas, half a second on each start
         with pq.ParquetFile(source) as file:
             check_version(file.schema_arrow, name)
             yield file
     except FileNotFoundError as error:
         raise BadTable(f"no manifest at {name}", hint="give a dataset's name or a manifest's path") from error
+    except disk.NotRegular as error:
+        raise BadTable(
+            f"{name} {error.strerror}", hint="give a dataset's name or a manifest's path"
+        ) from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise BadTable(f"{name} is not a Parquet manifest: {error}") from error
 
