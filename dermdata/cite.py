@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dermdata.errors import BadTable
+from dermdata.markup import bibtex_entry
 from dermdata.model import Citation, Dataset
 from dermdata.projection import words_of
 from dermdata.rights import PER_IMAGE, Mix, Rights, mixed, rights
@@ -103,11 +104,7 @@ def stated(dataset: Dataset | None) -> str | None:
 
 def bibtex(name: str, citation: Citation) -> str | None:
     """The catalog's entry; where it has none, one made of the citation's own words."""
-    if citation.bibtex:
-        return citation.bibtex.strip()
-    fields = {"note": citation.text, "doi": citation.doi}
-    lines = [f"  {key:4} = {{{value}}}" for key, value in fields.items() if value]
-    return ",\n".join([f"@misc{{{name}", *lines]) + "\n}" if lines else None
+    return bibtex_entry(name, citation.bibtex, note=citation.text, doi=citation.doi)
 
 
 def credit(

@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dermdata.disk import read_regular
 from dermdata.errors import CredentialsMissing
 
 HOSTS = {"kaggle": "www.kaggle.com", "huggingface": "huggingface.co"}  # whose files and variables we know
 TOKEN_USERS = ("", "token", "__token__")  # user names that say: the password is a token
 OTHERS_MAY_READ = 0o044
+MOST = 1 << 20  # bytes of a file of credentials
 
 Keyring = Callable[[str], tuple[str, str] | None]  # service -> user, password
 
@@ -262,7 +264,7 @@ def from_kaggle_json(path: Path) -> Found | None:
 def text_of(path: Path) -> str | None:
     """A file's text; None when there is no such file."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_regular(path, most=MOST, links=True).decode("utf-8-sig")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from dermdata.manifest.schema import COLUMNS
+from dermdata.markup import bibtex_entry
 from dermdata.model import Dataset, File
 from dermdata.rights import CREATIVE, FREE
 
@@ -131,7 +132,7 @@ def reference(dataset: Dataset) -> str | None:
     """How to cite it: BibTeX, else in words, else its DOI."""
     cited = dataset.citation
     doi = f"https://doi.org/{cited.doi}" if cited.doi else None
-    return (cited.bibtex or "").strip() or cited.text or doi
+    return bibtex_entry(dataset.name, cited.bibtex) or cited.text or doi
 
 
 def access(dataset: Dataset, *, many: bool) -> str:

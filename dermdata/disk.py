@@ -4,6 +4,7 @@ import errno
 import glob
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -35,8 +36,14 @@ def storage_errors(path: Path, needed: int | None = None) -> Iterator[None]:
         raise as_storage_error(error, path, needed) from error
 
 
+class NotRegular(OSError):
+    """Not a file, or one that is too large, where one of our own files belongs; `strerror` says what is there."""
+
+
 def as_storage_error(error: OSError, path: Path, needed: int | None = None) -> StorageError:
     """The same failure in words a user can act on."""
+    if isinstance(error, NotRegular):
+        return StorageError(f"{error.filename} {error.strerror}", hint="move it away, then try again")
     if error.errno in TOO_MANY:
         return StorageError(
             f"cannot open {error.filename or path}: {error.strerror}",
@@ -173,3 +180,77 @@ def chunks_of(path: Path, size: int = 1 << 20) -> Iterator[bytes]:
     with path.open("rb", buffering=0) as file:
         while chunk := file.read(size):
             yield chunk
+
+
+# ------------------------------------------------------------------ reading what others may have replaced
+
+
+def read_regular(path: Path, *, most: int, links: bool = False) -> bytes:
+    """The bytes of a regular file, and of nothing else that has its name: no pipe or device is waited for.
+
+    Parameters
+    ----------
+    path
+        The file.
+    most
+        How many bytes it may have.
+    links
+        Whether the name itself may be a symbolic link; links among its folders are followed always.
+
+    Returns
+    -------
+    bytes
+        All that the file holds.
+
+    Raises
+    ------
+    NotRegular
+        For a link, folder, pipe, socket or device, and for a file of more bytes.
+    OSError
+        As opening a file raises.
+
+    """
+    handle = open_regular(path, links=links)
+    with os.fdopen(handle, "rb", buffering=0) as file:
+        size = os.fstat(handle).st_size
+        data = file.read(min(size, most) + 1)
+        while len(data) <= most and (more := file.read(1 << 20)):  # it grew, or does not tell its size
+            data += more
+    if len(data) > most:
+        raise not_regular(path, f"holds more than the {most:,} bytes that such a file may have")
+    return data
+
+
+def open_regular(path: Path, *, links: bool = False) -> int:
+    """A handle to read a regular file by, which the caller closes; NotRegular for anything else there."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        handle = os.open(path, flags | (0 if links else getattr(os, "O_NOFOLLOW", 0)))
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise not_regular(path, "is a symbolic link, not a file") from error
+        if error.errno == errno.ENXIO:
+            raise not_regular(path, "is a socket or a device, not a file") from error
+        raise
+    try:
+        require_regular_mode(os.fstat(handle).st_mode, path)
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def require_regular(path: Path) -> None:
+    """NotRegular for a path that leads to a folder, pipe, socket or device: said before a library opens it."""
+    require_regular_mode(os.stat(path).st_mode, path)  # noqa: PTH116  # Path.stat costs more, for each of many
+
+
+def require_regular_mode(mode: int, path: Path) -> None:
+    if stat.S_ISREG(mode):
+        return
+    kind = "folder" if stat.S_ISDIR(mode) else "pipe" if stat.S_ISFIFO(mode) else "device or a socket"
+    raise not_regular(path, f"is a {kind}, not a file")
+
+
+def not_regular(path: Path, what: str) -> NotRegular:
+    return NotRegular(errno.EINVAL, what, str(path))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from dermdata import schema_version
+from dermdata.disk import is_special
 from dermdata.errors import BadTable, StorageError, UnknownName, UsageError
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ class Query:
 
     def _require_known(self, source: Path) -> None:
         """BadTable for a manifest of a later dermdata; asked of the engine, for to import Arrow takes longer."""
+        if is_special(source):  # the engine would wait at a pipe
+            raise BadTable(f"{source} is a device or a pipe, not a file")
         said = "SELECT decode(value) FROM parquet_kv_metadata(?) WHERE key = 'dermdata.schema'::BLOB"
         try:
             found = self._connection.execute(said, [str(source.absolute())]).fetchall()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dermdata.errors import UsageError
+from dermdata.urls import redact_url
 
 FALSE = {"", "0", "false", "no", "off"}
 RULE = re.compile(r"(?P<source>.+)=(?P<target>https?://.+)")
@@ -46,7 +47,8 @@ def rules(words: Sequence[str]) -> tuple[tuple[str, str], ...]:
         rule = RULE.fullmatch(word)
         if not rule:
             raise UsageError(
-                f"'{word}' is no rewrite rule", hint="write FROM=TO, for example https://=http://proxy/web/"
+                f"'{redact_url(word)}' is no rewrite rule",
+                hint="write FROM=TO, for example https://=http://proxy/web/",
             )
         pairs.append((rule["source"], rule["target"]))
     return tuple(pairs)

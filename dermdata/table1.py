@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dermdata.errors import UnknownName
+from dermdata.markup import escape_latex, escape_markdown
 from dermdata.projection import words_of
 
 GROUPS = (
@@ -145,47 +146,30 @@ def shared(count: int, part: pa.Table) -> str:
 
 
 def markdown(table: Table1) -> str:
-    head = ["", *map(piped, table.columns)]
+    head = ["", *map(escape_markdown, table.columns)]
     rows = [head, ["---", *("---:" for _ in table.columns)]]
     for line, new in with_headings(table):
         if new:
-            rows.append([f"**{piped(line.heading)}**", *("" for _ in table.columns)])
+            rows.append([f"**{escape_markdown(line.heading)}**", *("" for _ in table.columns)])
         indent = "&emsp;" if line.heading else ""
-        rows.append([f"{indent}{piped(line.name)}", *line.cells])
+        rows.append([f"{indent}{escape_markdown(line.name)}", *line.cells])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
-
-
-def piped(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 def latex(table: Table1) -> str:
     """A tabular for the booktabs package."""
-    rows = [" & ".join(["", *map(tex, table.columns)]) + r" \\", r"\midrule"]
+    rows = [" & ".join(["", *map(escape_latex, table.columns)]) + r" \\", r"\midrule"]
     for line, new in with_headings(table):
         if new:
-            rows.append(
-                rf"\multicolumn{{{len(table.columns) + 1}}}{{l}}{{\textit{{{tex(line.heading)}}}}} \\"
-            )
+            heading = escape_latex(line.heading)
+            rows.append(rf"\multicolumn{{{len(table.columns) + 1}}}{{l}}{{\textit{{{heading}}}}} \\")
         indent = r"\quad " if line.heading else ""
-        rows.append(" & ".join([indent + tex(line.name), *map(tex, line.cells)]) + r" \\")
+        rows.append(" & ".join([indent + escape_latex(line.name), *map(escape_latex, line.cells)]) + r" \\")
     columns = "l" + "r" * len(table.columns)
     body = "\n".join(
         ["% needs \\usepackage{booktabs}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule", *rows]
     )
     return body + "\n\\bottomrule\n\\end{tabular}\n"
-
-
-def tex(text: str) -> str:
-    escaped = "".join(TEX.get(char, char) for char in text)
-    return escaped.replace("–", "--")
-
-
-TEX = {char: f"\\{char}" for char in "&%$#_{}"} | {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-}
 
 
 def with_headings(table: Table1) -> Iterable[tuple[Line, bool]]:

@@ -172,9 +172,63 @@ def test_a_hospital_may_name_its_own_host() -> None:
     assert len(parse(data, "x").files[0].urls) == 2
 
 
-def test_no_password_in_a_catalog() -> None:
-    (problem,) = of_file(urls=["https://user:secret@host/a"])
-    assert "environment" in problem
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user:SECRET@host/a", "https://SECRET@host/a", "https://host/a?token=SECRET",
+        "https://host/a?x=1&X-Amz-Signature=SECRET",
+        "s3://KEY:SECRET@bucket/a",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "key", ["urls", "source", "homepage", "license", "access", "notes", "citation", "facts", "unknown"]
+)
+def test_no_secret_in_a_catalog_and_none_in_its_refusal(key: str, url: str) -> None:
+    """Whatever key it stands in, in running words too: a catalog is shared, and its issues are shown to anybody."""
+    data: dict[str, Any] = {**LEAST, "files": [{"name": "a", "role": "images"}]}
+    places: dict[str, Any] = {
+        "urls": {"files": [{"name": "a", "role": "images", "urls": [url]}]},
+        "source": {"files": [{"name": "a", "role": "images", "source": url}]},
+        "homepage": {"homepage": url},
+        "license": {"license": {"url": url}},
+        "access": {"access": {"kind": "account", "steps": f"Open {url} in a browser."}},
+        "notes": {"notes": ["x", f"a copy is at {url}, too"]},
+        "citation": {"citation": {"bibtex": f"@misc{{a, url={{{url}}}}}"}},
+        "facts": {"facts": {"counts.images": url}},
+        "unknown": {"unknown": [[{"deep": url}]]},
+    }
+    found = issues(data | places[key])
+    assert any("secrets go into the environment" in issue for issue in found)
+    assert "SECRET" not in "".join(found)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "javascript:alert(1)", "JavaScript:alert(1)", " javascript:alert(1)", "java\tscript:alert(1)",
+        "data:text/html,<script>",
+        "file:///etc/passwd", "vbscript:x", "//host/a", "www.host.example", "https://", "https://[::1", "https://a\x1b[31m",
+        "https://a/\u202egpj.exe", "https://a b", "mailto:a@b.example", "",
+    ],
+)  # fmt: skip
+def test_people_are_sent_to_web_pages_only(page: str) -> None:
+    """The file's key and the mend are told; a page may be plain http, as old atlases are."""
+    whole = {"homepage": page, "license": {"url": page}, "access": {"kind": "open", "url": page}}
+    found = issues({**LEAST, **whole})
+    assert [issue.partition(":")[0] for issue in found] == ["homepage", "license.url", "access.url"]
+    assert all("write the page's, https://" in issue for issue in found)
+    good = "http://atlas.example/a?b=c#d"
+    assert parse({**LEAST, "homepage": good, "license": {"url": good}}, "x").homepage == good
+
+
+@pytest.mark.parametrize(
+    "doi",
+    ["https://doi.org/10.1000/a", "javascript:1", "10.1/a", "10.1000/", "10.1000/a\nb", "10.1000/\u202ea"],
+)
+def test_a_doi_is_no_address(doi: str) -> None:
+    (problem,) = issues({**LEAST, "citation": {"doi": doi}})
+    assert problem.startswith("citation.doi: ")
+    assert "write it as 10.1234/abc" in problem
 
 
 @pytest.mark.parametrize("source", ["dataverse", ":1", "dataverse:", "Data verse:1"])

@@ -159,6 +159,49 @@ def test_a_broken_index_is_made_again(way: str, root: Path, tmp_path: Path, buil
     assert len(built) == 2
 
 
+@pytest.mark.parametrize("what", ["pipe", "link", "endless", "pipes in the way of the new one"])
+def test_red_team_17_what_is_no_file_in_place_of_the_index_is_replaced(
+    what: str, root: Path, tmp_path: Path, built: list[int]
+) -> None:
+    """No command waits at a pipe that somebody made in the cache, follows a link or reads without end."""
+    opened(root, tmp_path)
+    (path,) = (tmp_path / "index").iterdir()
+    path.unlink()
+    if what == "link":
+        path.symlink_to("/etc/passwd")
+    elif what == "endless":
+        path.touch()
+        os.truncate(path, 1 << 40)
+    else:
+        os.mkfifo(path)
+    if "way" in what:
+        os.mkfifo(path.with_name(f".{path.name}.{os.getpid()}"))
+    assert opened(root, tmp_path)["ours"].version == "1"
+    opened(root, tmp_path)
+    assert len(built) == 2
+    assert path.is_file()
+    assert not path.is_symlink()
+
+
+def test_a_folder_in_place_of_the_index_costs_only_speed(root: Path, tmp_path: Path) -> None:
+    opened(root, tmp_path)
+    (path,) = (tmp_path / "index").iterdir()
+    path.unlink()
+    path.mkdir()
+    assert opened(root, tmp_path)["ours"].version == "1"
+    assert [one.name for one in (tmp_path / "index").iterdir()] == [path.name]
+
+
+def test_the_index_of_a_catalog_of_ones_own_is_for_nobody_else(root: Path, tmp_path: Path) -> None:
+    """Others may use the same cache; that of the bundled catalog alone saves them time too."""
+    catalog = opened(root, tmp_path)
+    catalog.kept("words", dict)
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "index").iterdir()} == {0o600}
+    open_catalog([], tmp_path / "shared")
+    (path,) = (tmp_path / "shared").iterdir()
+    assert path.stat().st_mode & 0o044
+
+
 @pytest.mark.fault(48)
 def test_a_cache_that_cannot_be_written_costs_only_speed(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import socket
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -291,3 +292,55 @@ def test_a_pipe_or_device_is_never_replaced(tmp_path: Path) -> None:
             disk.write(tmp_path / name, [b"x"])
     assert stat.S_ISFIFO((tmp_path / "pipe").lstat().st_mode)
     assert sorted(one.name for one in tmp_path.iterdir()) == ["link", "pipe"]
+
+
+# ------------------------------------------------------------------ reading what others may have replaced
+
+
+def placed(path: Path, what: str) -> Path:
+    """Something in place of a file."""
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "symbolic link":
+        path.symlink_to("/etc/passwd")
+    elif what == "folder":
+        path.mkdir()
+    elif what == "socket":
+        with socket.socket(socket.AF_UNIX) as one:
+            one.bind(str(path))
+    else:  # of no size on the disk
+        path.touch()
+        os.truncate(path, 1 << 40)
+    return path
+
+
+@pytest.mark.parametrize("what", ["pipe", "symbolic link", "folder", "socket", "1,000 bytes"])
+def test_only_a_regular_file_of_bounded_size_is_read(what: str, tmp_path: Path) -> None:
+    """At once, without waiting for a writer and without reading a terabyte."""
+    path = placed(tmp_path / "state.json", what)
+    with pytest.raises(disk.NotRegular) as caught:
+        disk.read_regular(path, most=1000)
+    told = disk.as_storage_error(caught.value, path)
+    assert what in told.message
+    assert str(path) in told.message
+    assert "move it away" in (told.hint or "")
+
+
+def test_a_device_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(disk.NotRegular, match="device"):
+        disk.read_regular(Path("/dev/zero"), most=1000)
+    link = tmp_path / "link"
+    link.symlink_to("/dev/zero")
+    with pytest.raises(disk.NotRegular, match="device"):
+        disk.read_regular(link, most=1000, links=True)
+
+
+def test_a_file_is_read_whole_up_to_the_bound(tmp_path: Path) -> None:
+    """Empty, full, and through a link where that is allowed."""
+    path, link = tmp_path / "a", tmp_path / "b"
+    link.symlink_to(path)
+    for data in (b"", b"x" * 1000):
+        path.write_bytes(data)
+        assert disk.read_regular(path, most=1000) == disk.read_regular(link, most=1000, links=True) == data
+    with pytest.raises(FileNotFoundError):
+        disk.read_regular(tmp_path / "gone", most=1000)

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from dermdata.catalog.files import read_text
 from dermdata.errors import BadCatalog, UnknownName, UsageError
 from dermdata.finding import Finding
 from dermdata.projection import words_of
@@ -71,11 +72,7 @@ def find(roots: Sequence[Path], name: str, known: Iterable[str] = ()) -> list[Is
 
 def read(path: Path, name: str, dataset: str) -> IssueList:
     """One file; BadCatalog tells every line that is wrong."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadCatalog(f"{path} cannot be read: {error}") from error
-    rows = list(csv.reader(io.StringIO(text, newline=""), csv.excel_tab))
+    rows = list(csv.reader(io.StringIO(read_text(path), newline=""), csv.excel_tab))
     if not rows or tuple(rows[0]) != COLUMNS:
         raise BadCatalog(f"{path}: the header must be {', '.join(COLUMNS)}, with tabs between")
     wrong = [

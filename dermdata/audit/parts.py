@@ -33,6 +33,7 @@ class Parts:
 
     def _rows(self, path: Path) -> list[dict[str, Any]]:
         try:
+            disk.require_regular(path)
             # ParquetFile, not read_table: the latter imports pandas
             with pq.ParquetFile(path) as file:
                 if (file.schema_arrow.metadata or {}).get(self.mark) != EDITION:

@@ -18,6 +18,7 @@ from dermdata.errors import CacheDamaged
 from dermdata.model import Content
 
 RECEIPT_SCHEMA = "dermdata.receipt/1"
+MOST = 1 << 30  # bytes of a receipt or a list of contents
 ENCODING = ("utf-8", "surrogateescape")  # a tar's member may have a name that is not UTF-8
 TEMPORARY = re.compile(r"\..*\.(?P<host>[^.]+)-(?P<pid>\d+)\.[0-9a-f]{8}(\.old)?\.tmp", re.DOTALL)
 
@@ -33,7 +34,7 @@ class Folder:
         """The receipt, None when nothing was fetched; CacheDamaged when it is broken or newer than we are."""
         path = self.path / "receipt.json"
         try:
-            data = json.loads(path.read_bytes())
+            data = json.loads(disk.read_regular(path, most=MOST))
         except FileNotFoundError:
             return None
         except (ValueError, RecursionError) as error:
@@ -62,7 +63,7 @@ class Folder:
         path = self.contents_path(receipt.contents_sha256)
         try:
             with self._reading(path):
-                data = path.read_bytes()
+                data = disk.read_regular(path, most=MOST)
         except CacheDamaged:
             if self.receipt() == receipt:
                 raise
@@ -81,6 +82,7 @@ class Folder:
         path = self.contents_path(receipt.contents_sha256)
         place, digest = COLUMNS.index("path"), COLUMNS.index("sha256")
         with self._reading(path):
+            disk.require_regular(path)
             if checksum.of_file(path).sha256 != receipt.contents_sha256:
                 raise self.damaged(f"{path} was altered")
             with path.open(encoding=ENCODING[0], errors=ENCODING[1], newline="") as file:

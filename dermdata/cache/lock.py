@@ -53,7 +53,7 @@ def taken(path: Path, name: str, waiting: Callable[[str], None], patience: float
 
     with disk.storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | os.O_NONBLOCK, 0o600)
     try:
         take = lambda: fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # noqa: E731
         wait_for(take, lambda: holder_of(handle), name, waiting, patience)
@@ -111,7 +111,7 @@ def holder_now(path: Path) -> str | None:
     import fcntl
 
     try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | os.O_NONBLOCK)
     except OSError:  # no lock file, or one that is not ours to read: whoever takes the lock is told
         return None
     try:

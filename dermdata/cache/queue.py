@@ -15,6 +15,8 @@ from dermdata import disk
 from dermdata.cache.process import alive, began, machine
 from dermdata.errors import StorageError
 
+MOST = 64 << 20  # bytes of a queue
+
 
 class Queue:
     """One process's place among those that want a dataset."""
@@ -41,7 +43,9 @@ class Queue:
     def ahead(self) -> str | None:
         """Who came before us, has not gone and lives; None: it is our turn."""
         there: list[str] = []
-        text = self.path.read_text("utf-8", "replace") if self.path.is_file() else ""
+        text = (
+            disk.read_regular(self.path, most=MOST).decode("utf-8", "replace") if self.path.is_file() else ""
+        )
         for line in text.splitlines():
             sign, _, who = line.partition(" ")
             if sign == "+":
@@ -53,7 +57,7 @@ class Queue:
 
     def _append(self, line: str) -> None:
         """In one write; the line end comes first, so that a torn line spoils only itself."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0)
         with disk.storage_errors(self.path):
             handle = os.open(self.path, flags, 0o600)
             try:

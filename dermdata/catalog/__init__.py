@@ -87,7 +87,7 @@ class Catalog:
             return cast("Texts", known["entries"])
         made = build()
         if path:
-            index.save(path, {"fingerprint": self._stamp, "entries": made})
+            index.save(path, {"fingerprint": self._stamp, "entries": made}, private=len(self.roots) > 1)
         return made
 
     def labels_files(self, name: str) -> list[Path]:
@@ -119,7 +119,7 @@ def open_catalog(overlays: Iterable[Path] = (), index_folder: Path | None = None
 
         compiled = {"fingerprint": stamp, **build(roots)}
         if path:
-            index.save(path, compiled)
+            index.save(path, compiled, private=len(roots) > 1)
     return Catalog(roots, compiled, index_folder)
 
 

@@ -15,12 +15,15 @@ from urllib.parse import urlsplit
 
 from dermdata import checksum
 from dermdata.errors import UsageError, nearest
+from dermdata.urls import redact, redact_url, secrets_in
 
 Data = Mapping[str, Any]
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 SOURCE = re.compile(r"[a-z0-9]+:.+\Z", re.DOTALL)
 FIELD = re.compile(r"\{([^{}]*)\}")
+DOI = re.compile(r"10\.\d{4,9}/\S+")
+WEB = ("https", "http")
 
 
 class Issues:
@@ -30,14 +33,14 @@ class Issues:
         self.found: list[str] = []
 
     def add(self, where: str, problem: str) -> None:
-        self.found.append(f"{where}: {problem}" if where else problem)
+        self.found.append(redact(f"{where}: {problem}" if where else problem))
 
 
 def check(data: Data, issues: Issues) -> None:
     """Add every issue of meaning, with its place."""
     files, tables = tables_of(data.get("files")), tables_of(data.get("table"))
     names = Counter(name for file in files for name in texts(file.get("name")))
-    found = [*entry_issues(data)]
+    found = [*entry_issues(data), *page_issues(data), *secret_issues(data)]
     found += [(f"files[{name}]", "is listed twice") for name, count in names.items() if count > 1]
     found += list(twin_issues(names))
     for number, file in enumerate(files):
@@ -69,6 +72,25 @@ def entry_issues(data: Data) -> Iterator[tuple[str, str]]:
     for access in tables_of(data.get("access")):
         if access.get("kind") == "unavailable" and not access.get("evidence"):
             yield "access.evidence", "is missing: say why it cannot be had"
+
+
+def page_issues(data: Data) -> Iterator[tuple[str, str]]:
+    """What is wrong with the addresses that a person is sent to."""
+    pages = [("homepage", page) for page in texts(data.get("homepage"))]
+    pages += [(f"{key}.url", page) for key in ("license", "access") for page in words_of(data, key, "url")]
+    found = [(where, page, page_problem(page)) for where, page in pages]
+    found += [("citation.doi", doi, doi_problem(doi)) for doi in words_of(data, "citation", "doi")]
+    yield from ((where, f"'{redact_url(address)}' {problem}") for where, address, problem in found if problem)
+
+
+def words_of(data: Data, table: str, key: str) -> list[str]:
+    return [word for one in tables_of(data.get(table)) for word in texts(one.get(key))]
+
+
+def doi_problem(doi: str) -> str | None:
+    if DOI.fullmatch(doi) and doi.isprintable():
+        return None
+    return "is no DOI: write it as 10.1234/abc, without an address before it"
 
 
 def tables_of(value: Any) -> list[Data]:
@@ -103,10 +125,10 @@ def file_issues(file: Data) -> Iterator[tuple[str, str]]:
     checked = bool(texts(file.get("checksum"))) and not faults
     for url in texts(file.get("urls")):
         if problem := address_problem(url, checked):
-            yield "urls", f"'{url}' {problem}"
+            yield "urls", f"'{redact_url(url)}' {problem}"
     for source in texts(file.get("source")):
         if not SOURCE.match(source):
-            yield "source", f"'{source}' must be <host>:<id>"
+            yield "source", f"'{redact_url(source)}' must be <host>:<id>"
     if not all(map(plain_path, texts(file.get("name")))):
         yield "name", "must be a plain relative path"
 
@@ -125,6 +147,39 @@ def plain_path(name: str) -> bool:
     return not ("\\" in name or CONTROL.search(name) or {"", ".", ".."} & set(parts))
 
 
+def page_problem(url: str) -> str | None:
+    """Why nobody may be sent to this address; None when they may: a browser runs what `javascript:` says."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+        parts.port  # noqa: B018  # a port that is none raises here
+    except ValueError:
+        return "is no address: write the page's, https://…"
+    if parts.scheme not in WEB or not host or not url.isprintable() or " " in url:
+        return "is no http(s) address: write the page's, https://…, or leave it out"
+    return None
+
+
+def secret_issues(data: Data) -> Iterator[tuple[str, str]]:
+    """Addresses anywhere in the entry, in running words too, that nobody else may know: a catalog is shared."""
+    waiting: list[tuple[str, Any]] = [("", data)]  # a stack: dotted keys nest deeper than Python may call
+    while waiting:
+        where, value = waiting.pop()
+        if isinstance(value, Mapping):
+            waiting += [(f"{where}.{key}" if where else str(key), item) for key, item in value.items()]
+        elif isinstance(value, list | tuple):
+            waiting += [(f"{where}{name_of(item)}", item) for item in value]
+        for url in secrets_in(value) if isinstance(value, str) else ():
+            yield (
+                where,
+                f"'{url}' holds a password or a token: a catalog is shared, secrets go into the environment",
+            )
+
+
+def name_of(item: Any) -> str:
+    return f"[{item['name']}]" if isinstance(item, Mapping) and "name" in item else ""
+
+
 def address_problem(url: str, checked: bool) -> str | None:
     """Why no file may be taken from this address; None when it may.
 
@@ -139,10 +194,8 @@ def address_problem(url: str, checked: bool) -> str | None:
         parts.port  # noqa: B018  # a port that is none raises here
     except ValueError:
         return "is no address"
-    if parts.scheme not in ("https", "http") or not host or CONTROL.search(url) or url != url.strip():
+    if parts.scheme not in WEB or not host or not url.isprintable() or url != url.strip():
         return "is no http(s) address"
-    if parts.username is not None or parts.password is not None:
-        return "holds a user or a password: a catalog is shared, secrets go into the environment"
     if parts.scheme == "http" and not checked and not loopback(host):
         return "is plain http: it needs a checksum, or https"
     return None

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from dermdata.catalog.files import read_all
+from dermdata.catalog.files import read_all, read_text
+from dermdata.errors import BadCatalog
 from dermdata.model import Dataset
 from dermdata.vocabulary import tsv
 
@@ -83,9 +85,10 @@ def label_count(dataset: Dataset, roots: Sequence[Path]) -> int | None:
     for root in roots:
         path = root / "datasets" / dataset.name / "labels.tsv"
         if path.exists():
-            # a broken line only counts less here: whoever reads the labels is told of every issue
-            rows = tsv.read(path.read_text(encoding="utf-8", errors="replace"), LABELS, [])
-            words |= {row[1] for _, row in rows if not used or row[0] in used}
+            # a broken file or line only counts less here: whoever reads the labels is told of every issue
+            with suppress(BadCatalog):
+                rows = tsv.read(read_text(path), LABELS, [])
+                words |= {row[1] for _, row in rows if not used or row[0] in used}
     return len(words) or None
 
 

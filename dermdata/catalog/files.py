@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dermdata import disk
 from dermdata.catalog.check import files_of
 from dermdata.catalog.parse import overlay, parse
 from dermdata.errors import BadCatalog, nearest
@@ -12,6 +13,7 @@ from dermdata.model import Dataset
 
 Data = dict[str, Any]
 ONLY_FACTS = "@only-facts"
+MOST = 256 << 20  # bytes of a catalog file
 
 
 def entry_files(root: Path) -> Iterator[tuple[str, Path]]:
@@ -57,7 +59,7 @@ def claim(dataset: Dataset, owner: dict[str, str], source: str) -> None:
 def read_entry(path: Path) -> Data:
     """One TOML file's data, with the rows of a `files.tsv` beside it."""
     try:
-        data: Data = tomllib.loads(text_of(path))
+        data: Data = tomllib.loads(read_text(path))
     except tomllib.TOMLDecodeError as error:
         raise BadCatalog(f"{path} is not valid TOML: {error}") from error
     except RecursionError as error:
@@ -68,18 +70,26 @@ def read_entry(path: Path) -> Data:
     return data
 
 
-def text_of(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """A catalog file's text, with LF as line ends; BadCatalog for one that cannot be read as such."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        text = read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadCatalog(f"{path} is not UTF-8: {error}") from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_bytes(path: Path) -> bytes:
+    """A catalog file as it is; BadCatalog when it cannot be read: a pipe in a shared folder is not waited for."""
+    try:
+        return disk.read_regular(path, most=MOST, links=True)
     except OSError as error:
         raise BadCatalog(f"{path} cannot be read: {error.strerror}") from error
 
 
 def read_listing(path: Path) -> list[Data]:
     """The files of a `files.tsv`: name, size, checksum and, where they cannot be derived, role and url."""
-    lines = text_of(path).splitlines()
+    lines = read_text(path).splitlines()
     header, files = lines[0].split("\t") if lines else [], []
     for number, line in enumerate(lines[1:], 2):
         cells = line.split("\t")

@@ -12,9 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from dermdata import __version__
+from dermdata import __version__, disk
 
-SCHEMA = 4
+SCHEMA = 5
+MOST = 256 << 20  # bytes of an index
 KEPT = {"fingerprint": list, "lengths": dict}
 PARTS = {**KEPT, "items": list, "aliases": dict, "broken": dict}
 LAYOUT = ("dataset.toml", "labels.tsv", "files.tsv")
@@ -53,10 +54,11 @@ def load(path: Path, stamp: list[list[Any]], parts: Mapping[str, type] = PARTS) 
     one, so the index must be younger than all of them.
     """
     try:
-        written, (head, _, body) = path.stat().st_mtime_ns, path.read_bytes().partition(b"\n")
+        written = path.stat().st_mtime_ns
+        head, _, body = disk.read_regular(path, most=MOST).partition(b"\n")
         index = json.loads(head)
     except (OSError, ValueError, RecursionError):
-        return None  # absent or torn: it is only a copy, so it is made again
+        return None  # absent, torn or no file at all: it is only a copy, so it is made again
     whole = isinstance(index, dict) and all(isinstance(index.get(key), kind) for key, kind in parts.items())
     younger = all(changed < written for _, changed, _ in stamp[1:])
     if not whole or not younger or index["fingerprint"] != stamp:
@@ -71,12 +73,17 @@ def pieces(body: bytes, lengths: Mapping[str, int]) -> dict[str, bytes]:
     return {name: body[end - length : end] for (name, length), end in zip(lengths.items(), ends, strict=True)}
 
 
-def save(path: Path, index: Mapping[str, Any]) -> None:
-    """Write the index; a cache that cannot be written only costs the next start its speed."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+def save(path: Path, index: Mapping[str, Any], *, private: bool) -> None:
+    """Write the index; a cache that cannot be written only costs the next start its speed.
+
+    `private`: catalogs of the person's own are in it, so that others who use the cache may not read it.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(text_of(index))
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+        with os.fdopen(os.open(temporary, flags, 0o600 if private else 0o644), "wb") as file:
+            file.write(text_of(index))
         temporary.replace(path)
     except OSError:
         with suppress(OSError):  # a read-only file system refuses this too

@@ -17,6 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
 from dermdata import __version__
+from dermdata.cli.output import talk, write_error, write_line
 from dermdata.cli.state import State, state_of
 from dermdata.errors import Bug, DermdataError, StorageError, UsageError, nearest
 
@@ -89,7 +90,7 @@ app = typer.Typer(
 
 def version(wanted: bool) -> None:
     if wanted:
-        sys.stdout.write(f"dermdata {__version__}\n")
+        write_line(f"dermdata {__version__}")
         raise typer.Exit
 
 
@@ -179,10 +180,10 @@ def run(arguments: list[str]) -> int:
         if "--debug" in arguments:
             import traceback
 
-            traceback.print_exc()
+            talk(traceback.format_exc().rstrip())
         return say(in_words(error), arguments)
     if code == INTERRUPTED:  # Typer makes this code of Ctrl-C too
-        sys.stderr.write("interrupted; what is whole was kept, the same command goes on from here\n")
+        talk("interrupted; what is whole was kept, the same command goes on from here")
     return int(code or 0)
 
 
@@ -223,8 +224,6 @@ def usage(error: TyperException) -> DermdataError:
 
 
 def say(error: DermdataError, arguments: list[str]) -> int:
-    from dermdata.cli.output import write_error
-
     write_error(error, as_json=wants_json(arguments))
     return error.exit_code
 

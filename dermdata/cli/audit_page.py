@@ -70,12 +70,11 @@ def about(state: State, table: Any, context: "Context") -> dict[str, Any]:
 
 def site_names(state: State) -> dict[str, str]:
     """The body sites' own labels: their ids hold the path."""
+    from dermdata.catalog.files import read_text
     from dermdata.vocabulary import parse_sites
 
     path = state.catalog.vocabulary_file("body-sites.tsv")
-    return {
-        name: site.label for name, site in parse_sites(path.read_text(encoding="utf-8"), str(path)).items()
-    }
+    return {name: site.label for name, site in parse_sites(read_text(path), str(path)).items()}
 
 
 def dataset(state: State, name: str, context: "Context") -> dict[str, Any]:

@@ -5,7 +5,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dermdata.cli.output import console, visible
+from dermdata.cli.output import console, to_text
+from dermdata.markup import show_controls
 
 if TYPE_CHECKING:
     from dermdata.finding import Finding
@@ -36,23 +37,21 @@ LINES_BESIDE = 4  # of the screen: head, empty lines, prompt
 
 def show(findings: Sequence["Finding"], head: str, color: str) -> None:
     """One line for each level and code, with what to do below where the screen has room for it."""
-    from rich.text import Text
-
     screen = console(sys.stdout, color)
     groups: dict[tuple[str, str], list[Finding]] = {}
     for one in findings:
         groups.setdefault((one.level, one.code), []).append(one)
-    screen.print(visible(head), markup=False)
+    screen.print(head, markup=False)
     roomy = 2 * len(groups) + LINES_BESIDE <= shutil.get_terminal_size((120, 40)).lines
     wide = max((len(code) for _, code in groups), default=0)
     for (level, code), some in groups.items():
         line = (
-            Text(f"{level:<8}", COLOURS[level])
-            + f"{code:<{wide}} {len(some):>6,}  {visible(some[0].message)}"
+            to_text(f"{level:<8}", COLOURS[level])
+            + f"{code:<{wide}} {len(some):>6,}  {show_controls(some[0].message)}"
         )
         line.truncate(screen.width, overflow="ellipsis")
         screen.print(line)
         if roomy or level == "error":
-            advice = Text(f"{INDENT}{TODO[code]}", "dim")
+            advice = to_text(f"{INDENT}{TODO[code]}", "dim")
             advice.truncate(screen.width, overflow="ellipsis")
             screen.print(advice)

@@ -1,12 +1,11 @@
 """`dermdata cache bundle` and `dermdata fetch --from FILE.tar`: cached datasets to a machine without internet."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dermdata import disk
-from dermdata.cli.output import Format, emit, size
+from dermdata.cli.output import Format, emit, size, write_line
 from dermdata.cli.state import State
 from dermdata.errors import CacheDamaged, DermdataError, UsageError
 
@@ -36,7 +35,7 @@ def write(state: State, names: Sequence[str], target: Path, *, dry_run: bool) ->
         digest = pack(folders, target, lambda count: progress.advance(task, count))
         progress.end(task)
     state.say(f"on the other machine: dermdata --offline fetch {' '.join(names)} --from {target.name}")
-    sys.stdout.write(f"{digest}  {target}\n")
+    write_line(f"{digest}  {target}")
     return None
 
 
@@ -115,7 +114,7 @@ def take_one(state: State, dataset: "Dataset", wants: "Wants", path: Path, one: 
             state.cache.share(folder, jobs=jobs)
             progress.end(task, "every checksum is right")
     bring_up_to_date(state, dataset, jobs)
-    sys.stdout.write(f"{folder.manifest}\n")
+    write_line(str(folder.manifest))
 
 
 def stands(folder: "Folder", one: "Bundled", *, force: bool) -> bool:

@@ -1,6 +1,5 @@
 """`dermdata cache`: where it is, what it holds, delete, sweep, take along."""
 
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dermdata.cli.complete import dataset_names
-from dermdata.cli.output import FormatOption, emit, size
+from dermdata.cli.output import FormatOption, emit, size, write_line
 from dermdata.cli.state import State, state_of
 from dermdata.errors import CacheBusy, CacheDamaged, StorageError, UsageError
 
@@ -40,7 +39,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be 
 @app.command()
 def path(ctx: typer.Context) -> None:
     """Print the cache folder."""
-    sys.stdout.write(f"{state_of(ctx).settings.cache}\n")
+    write_line(str(state_of(ctx).settings.cache))
 
 
 @app.command("list")

@@ -2,13 +2,12 @@
 
 import csv
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from dermdata.cli.complete import TargetsOrCached
-from dermdata.cli.output import emit, visible
+from dermdata.cli.output import data_output, emit, write_line, write_prose
 from dermdata.cli.state import State, state_of
 from dermdata.errors import UsageError
 
@@ -76,7 +75,7 @@ def show(state: State, found: "Credits", form: Form | None) -> None:
         write_bibtex(state, found)
     elif form in (None, "text"):
         for line in text(found):
-            sys.stdout.write(f"{visible(line)}\n")
+            write_prose(line)
     else:
         rows = [{name: getattr(one, name) for name in KEYS} for one in found.credits]
         beside = {"effective_license": terms(found.effective)}
@@ -93,7 +92,7 @@ def write_bibtex(state: State, found: "Credits") -> None:
     entries = {one.dataset: one.bibtex for one in found.credits}
     for name, entry in entries.items():
         if entry:
-            sys.stdout.write(f"{entry}\n\n")
+            write_line(f"{entry}\n")
         else:
             state.say(f"warning: {name} has no citation in the catalog")
 
@@ -128,10 +127,11 @@ def credited(one: "Credit") -> list[str]:
 def write_table1(table: "Table1", form: Form | None) -> None:
     from dermdata.table1 import latex, markdown
 
+    out = data_output()
     if form == "latex":
-        sys.stdout.write(latex(table))
+        out.write(latex(table))
     elif form == "csv":
-        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer = csv.writer(out, lineterminator="\n")
         writer.writerow(["group", "value", *table.columns])
         writer.writerows([line.heading, line.name, *line.cells] for line in table.lines)
     elif form == "json":
@@ -143,8 +143,6 @@ def write_table1(table: "Table1", form: Form | None) -> None:
             }
             for line in table.lines
         ]
-        sys.stdout.write(
-            json.dumps({"schema": "dermdata.table1/1", "items": items}, ensure_ascii=False) + "\n"
-        )
+        write_line(json.dumps({"schema": "dermdata.table1/1", "items": items}, ensure_ascii=False))
     else:
-        sys.stdout.write(markdown(table))
+        out.write(markdown(table))

@@ -1,10 +1,11 @@
 """What the shell can complete: dataset names, manifest fields; and the arguments that commands share for it."""
 
-import sys
 from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
+
+from dermdata.cli.output import talk
 
 # the manifest's fields that `list --has` knows; a test holds them equal to the schema's
 LIST_FIELDS = (
@@ -22,7 +23,7 @@ def dataset_names(ctx: Any, incomplete: str) -> Iterator[str]:
     try:
         names = list(state_of(ctx).catalog)
     except DermdataError as error:
-        sys.stderr.write(f"{error.message}\n")
+        talk(error.message)
         return
     yield from (name for name in names if name.startswith(incomplete))
 

@@ -167,12 +167,13 @@ def own_space(words: Iterable[str]) -> "Space":
 
 def guess(state: State, columns: Sequence[str]) -> str:
     """The label space that the columns are named by; UsageError where they do not tell."""
+    from dermdata.catalog.files import read_text
     from dermdata.evaluate import guessed
     from dermdata.vocabulary import parse_spaces
 
     vocabulary = state.library.vocabulary
     path = state.catalog.vocabulary_file("spaces.toml")
-    spaces = parse_spaces(path.read_text(encoding="utf-8"), vocabulary, str(path))
+    spaces = parse_spaces(read_text(path), vocabulary, str(path))
     text = guessed(spaces, vocabulary, columns)
     if text is None:
         raise UsageError(

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dermdata.cli.output import console, visible
+from dermdata.cli.output import console, to_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -69,8 +69,6 @@ def is_binary(overall: Mapping[str, Row]) -> bool:
 
 def of_classes(overall: Mapping[str, Row], classes: Sequence[str], box: Any) -> "Table | None":
     """One row a class, one column a measure."""
-    from rich.text import Text
-
     shown = [name for name in SIDES if any(f"{name}_{one}" in overall for one in classes)]
     if not shown or is_binary(overall):
         return None
@@ -78,14 +76,12 @@ def of_classes(overall: Mapping[str, Row], classes: Sequence[str], box: Any) -> 
     for one in classes:
         items = [overall.get(f"{name}_{one}") for name in shown]
         if any(items):
-            table.add_row(Text(visible(one)), *(Text(cell(item)) for item in items))
+            table.add_row(to_text(one), *(to_text(cell(item)) for item in items))
     return table
 
 
 def of_groups(by: str, result: Mapping[str, Any], box: Any) -> "Table":
     """One row a group; those too small are marked."""
-    from rich.text import Text
-
     items = [item for item in result["items"] if item["by"] == by]
     groups = dict.fromkeys((item["value"], item["n"]) for item in items)
     cells = {(item["value"], item["metric"]): item for item in items}
@@ -94,10 +90,10 @@ def of_groups(by: str, result: Mapping[str, Any], box: Any) -> "Table":
     small = {one["value"] for one in result["too_small"] if one["by"] == by}
     table = empty(box, (by, "images", *shown))
     for value, n in groups:
-        word = NOT_STATED if value is None else visible(str(value))
+        word = NOT_STATED if value is None else str(value)
         numbers = [cell(cells.get((value, name))) for name in shown]
         mark = TOO_SMALL if value in small else ""
-        table.add_row(*map(Text, (f"{word}{mark}", f"{n:,}", *numbers)), style="dim" if mark else None)
+        table.add_row(*map(to_text, (f"{word}{mark}", f"{n:,}", *numbers)), style="dim" if mark else None)
     return table
 
 
@@ -110,7 +106,7 @@ def too_small(by: str, result: Mapping[str, Any]) -> Iterable[str]:
                 NOT_STATED if one["value"] is None else str(one["value"])
             )
     for reason, values in reasons.items():
-        yield visible(f"* too small for a claim: {', '.join(values)}: {reason}")
+        yield f"* too small for a claim: {', '.join(values)}: {reason}"
 
 
 def empty(box: Any, names: Iterable[str]) -> "Table":
@@ -119,7 +115,7 @@ def empty(box: Any, names: Iterable[str]) -> "Table":
     table = Table(box=box, pad_edge=False, show_edge=False)
     for number, name in enumerate(names):
         side: Any = "right" if number else "left"
-        table.add_column(visible(name.replace("_", " ")), justify=side, overflow="fold")
+        table.add_column(to_text(name.replace("_", " ")), justify=side, overflow="fold")
     return table
 
 
@@ -161,8 +157,7 @@ def claims(result: Mapping[str, Any]) -> Iterable[str]:
 
 def gap_words(gap: Row) -> str:
     metric = gap["metric"].replace("_", " ")
-    worst, best = visible(str(gap["worst"])), visible(str(gap["best"]))
-    return f"{metric} is {number(gap['gap'])} {interval(gap)} worse for {worst} than for {best}"
+    return f"{metric} is {number(gap['gap'])} {interval(gap)} worse for {gap['worst']} than for {gap['best']}"
 
 
 def can_show(text: str, encoding: str | None) -> bool:

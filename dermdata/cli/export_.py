@@ -1,7 +1,6 @@
 """`dermdata export`: manifests and images in the formats of other tools."""
 
 import os
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +10,7 @@ import typer
 from dermdata.cli.complete import TargetsOrCached
 from dermdata.cli.labelling import ADDED, LABELS_HELP, STRICT_HELP, project
 from dermdata.cli.labelling import NEEDED as PROJECTED
-from dermdata.cli.output import FormatOption, emit, size
+from dermdata.cli.output import FormatOption, emit, size, write_line
 from dermdata.cli.state import State, state_of
 from dermdata.cli.workers import EngineOption, workers
 from dermdata.errors import UsageError
@@ -119,7 +118,7 @@ def planned(part: "Part") -> dict[str, object]:
 def conclude(state: State, written: "Written", names: tuple[str, ...], out: str) -> None:
     """Paths on stdout, what they hold on stderr."""
     for path in written.files:
-        sys.stdout.write(f"{path}\n")
+        write_line(str(path))
     for words, count in written.left_out.items():
         state.say(f"warning: {count:,} {words}")
     whose = f" of {', '.join(names)}" if names else ""

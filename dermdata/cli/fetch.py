@@ -13,9 +13,10 @@ from dermdata.cli.complete import dataset_names
 from dermdata.cli.fetch_listing import already, foreseen, listed, surroundings
 from dermdata.cli.fetch_part import PartFetch
 from dermdata.cli.fetch_report import require_usable, tell
-from dermdata.cli.output import Format, FormatOption, emit, size, visible, write_error
+from dermdata.cli.output import Format, FormatOption, emit, size, talk, write_error, write_line
 from dermdata.cli.state import State, state_of
 from dermdata.errors import DermdataError, SomeFailed, UsageError
+from dermdata.markup import show_controls
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -172,7 +173,7 @@ def each(
                         state, dataset, wants, workshop, mirrored=bool(mirrors), accepted=accepted
                     )
                 tell(state, dataset, outcome)
-                sys.stdout.write(f"{outcome.manifest}\n")
+                write_line(str(outcome.manifest))
                 require_usable(dataset, outcome)
             except DermdataError as error:
                 errors.append(failed(error, dataset, several=len(datasets) > 1))
@@ -291,8 +292,8 @@ def require_license(dataset: "Dataset", accepted: bool) -> None:
 
     text = f"{dataset.license.id or 'its licence'} ({dataset.license.url or dataset.homepage})"
     if sys.stdin.isatty() and sys.stderr.isatty():
-        typer.echo(visible(dataset.license.statement or ""), err=True)
-        if typer.confirm(f"Accept {text} for {dataset.name}?", err=True):
+        talk(dataset.license.statement or "")
+        if typer.confirm(show_controls(f"Accept {text} for {dataset.name}?"), err=True):
             return
     raise LicenseNotAccepted(
         f"{dataset.name} asks you to accept {text}", hint="read it, then add --accept-license"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermdata.cli.fetch_report import require_usable, tell
-from dermdata.cli.output import Format, emit
+from dermdata.cli.output import Format, emit, write_line
 from dermdata.cli.state import State
 from dermdata.errors import CacheDamaged, DermdataError, SomeFailed, UsageError
 
@@ -39,8 +39,6 @@ class Adoption:
 
     def take(self, dataset: "Dataset", progress: Any) -> None:
         """Recognize and ingest one dataset; SomeFailed when something that it names is missing."""
-        import sys
-
         from dermdata.cli.fetch import workshop_of
         from dermdata.fetch import run
         from dermdata.fetch.adopt import Bringer
@@ -53,7 +51,7 @@ class Adoption:
         self.given.problems += bringer.failed
         if recognition.adopted or recognition.complete:
             tell(self.state, dataset, outcome)
-        sys.stdout.write(f"{outcome.manifest}\n")
+        write_line(str(outcome.manifest))
         require_complete(dataset, recognition, len(bringer.failed))
         require_usable(dataset, outcome)
 

@@ -221,6 +221,4 @@ class PartFetch:
 
 
 def words(where: str | None) -> str:
-    from dermdata.cli.output import visible
-
-    return f": {visible(where)}" if where else ""
+    return f": {where}" if where else ""

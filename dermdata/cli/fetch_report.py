@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from dermdata.cli.output import size, visible
+from dermdata.cli.output import size
 from dermdata.cli.state import State
 from dermdata.errors import SomeFailed
 
@@ -48,7 +48,7 @@ def part_line(outcome: "Outcome") -> str:
 
 
 def asked_words(asked: "Asked") -> str:
-    words = [visible(asked.where)] if asked.where is not None else []
+    words = [asked.where] if asked.where is not None else []
     return ", ".join(words + ([f"the first {asked.limit:,}"] if asked.limit is not None else []))
 
 

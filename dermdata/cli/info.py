@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from dermdata.cli.complete import dataset_names
-from dermdata.cli.output import size, visible
+from dermdata.cli.output import size, write_line, write_prose
 from dermdata.cli.state import State, state_of
 from dermdata.cli.words import card_rows, labels_of
 from dermdata.errors import UsageError
 from dermdata.layout import cached_names, version_folder
+from dermdata.markup import bibtex_entry
 
 if TYPE_CHECKING:
     from dermdata.model import Dataset, File
@@ -43,23 +44,22 @@ def info(
     state = state_of(ctx)
     dataset = state.catalog.outline(name) if form == "text" else state.catalog[name]
     if form == "bibtex":
-        if not dataset.citation.bibtex:
+        entry = bibtex_entry(dataset.name, dataset.citation.bibtex)
+        if entry is None:
             raise UsageError(
                 f"{dataset.name} has no BibTeX entry", hint=dataset.citation.text or dataset.homepage
             )
-        sys.stdout.write(dataset.citation.bibtex.strip() + "\n")
+        write_line(entry)
         return
     if form == "json":
         document = {"schema": "dermdata.info/1", "items": [as_item(state, dataset)]}
-        sys.stdout.write(
-            json.dumps(document, ensure_ascii=False, indent=1 if sys.stdout.isatty() else None) + "\n"
-        )
+        write_line(json.dumps(document, ensure_ascii=False, indent=1 if sys.stdout.isatty() else None))
         return
     if form == "croissant":
-        sys.stdout.write(json.dumps(as_croissant(state, dataset), ensure_ascii=False, indent=1) + "\n")
+        write_line(json.dumps(as_croissant(state, dataset), ensure_ascii=False, indent=1))
         return
     for line in card(state, dataset, facts):
-        sys.stdout.write(f"{visible(line)}\n")
+        write_prose(line)
 
 
 def as_item(state: State, dataset: "Dataset") -> dict[str, Any]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dermdata.cli.output import visible
 from dermdata.cli.state import State
 from dermdata.errors import BadTable, ProblemsFound, UsageError
 
@@ -81,11 +80,12 @@ def images_of(missing: Iterable[dict[str, Any]]) -> int:
 
 
 def short(text: str) -> str:
-    return visible(text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…")
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def space_of(state: State, text: str) -> "Space":
     """A named space of the catalog, one in a file, or one written as `a,b+c`; UnknownName with near names."""
+    from dermdata.catalog.files import read_text
     from dermdata.vocabulary import parse_space, parse_spaces
     from dermdata.vocabulary.space_files import SUFFIXES, parse_space_file
 
@@ -93,9 +93,7 @@ def space_of(state: State, text: str) -> "Space":
     if text.endswith(SUFFIXES):
         return parse_space_file(text_of(Path(text), "label space"), text, vocabulary)
     path = state.catalog.vocabulary_file("spaces.toml")
-    return parse_space(
-        text, vocabulary, parse_spaces(path.read_text(encoding="utf-8"), vocabulary, str(path))
-    )
+    return parse_space(text, vocabulary, parse_spaces(read_text(path), vocabulary, str(path)))
 
 
 def text_of(path: Path, what: str) -> str:
@@ -110,19 +108,21 @@ def text_of(path: Path, what: str) -> str:
 
 def vocabulary_of(state: State) -> "Vocabulary":
     """The concept tree, without what `state.library` brings along: `labels find` must answer at once."""
+    from dermdata.catalog.files import read_text
     from dermdata.vocabulary import parse
 
     path = state.catalog.vocabulary_file("concepts.tsv")
-    return parse(path.read_text(encoding="utf-8"), str(path))
+    return parse(read_text(path), str(path))
 
 
 def crosswalk_of(state: State, name: str, vocabulary: "Vocabulary") -> "Crosswalk":
     """A dataset's words, the bundled rows first, overlays' on top; BadCatalog for what is not in the tree."""
+    from dermdata.catalog.files import read_text
     from dermdata.labels import Crosswalk, check, parse_labels
 
     rows: list[Label] = []
     for path in state.catalog.labels_files(name):
-        found = parse_labels(path.read_text(encoding="utf-8"), str(path))
+        found = parse_labels(read_text(path), str(path))
         check(found, vocabulary, str(path))
         rows += found
     return Crosswalk(rows)

@@ -11,7 +11,7 @@ from dermdata.cli.complete import dataset_names
 from dermdata.cli.labelling import vocabulary_of
 from dermdata.cli.labels_align import align
 from dermdata.cli.labels_map import map_
-from dermdata.cli.output import FormatOption, console, emit, visible
+from dermdata.cli.output import FormatOption, console, emit, to_text
 from dermdata.cli.state import State, state_of
 from dermdata.cli.words import names_of
 from dermdata.errors import UnknownName
@@ -60,7 +60,7 @@ def find(
         color=state.color,
     )
     if not rows:
-        state.say(f"no concept is called '{visible(' '.join(text))}'; `dermdata labels tree` shows all")
+        state.say(f"no concept is called '{' '.join(text)}'; `dermdata labels tree` shows all")
 
 
 @app.command()
@@ -103,13 +103,14 @@ def review(
     form: FormatOption = None,
 ) -> None:
     """The words whose concept a dermatologist should decide, and why."""
+    from dermdata.catalog.files import read_text
     from dermdata.labels.review import parse_review
 
     state = state_of(ctx)
     vocabulary = vocabulary_of(state)
     wanted = {state.catalog[name].name for name in names or ()}
     path = state.catalog.vocabulary_file("review.tsv")
-    doubts = parse_review(path.read_text(encoding="utf-8"), vocabulary, str(path))
+    doubts = parse_review(read_text(path), vocabulary, str(path))
     rows = [
         {key: getattr(one, key, None) for key in REVIEW_KEYS}
         | {"name": vocabulary.name(one.concept) if one.concept else None}
@@ -161,12 +162,11 @@ def below(vocabulary: "Vocabulary", concept: str, depth: int | None) -> Iterator
 
 
 def drawn(vocabulary: "Vocabulary", concept: str, depth: int | None, images: Images | None) -> "Tree":
-    from rich.text import Text
     from rich.tree import Tree
 
     count = (images or {}).get(concept, 0)
-    line = Text(visible(vocabulary.name(concept)))
-    line.append(f" ({concept})", style="dim")
+    line = to_text(vocabulary.name(concept))
+    line.append(to_text(f" ({concept})", "dim"))
     line.append(f"  {count:,} image{'s' * (count != 1)}" if count else "", style="bold cyan")
     branch = Tree(line, guide_style="dim")
     if depth != 0:

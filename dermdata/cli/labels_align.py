@@ -8,7 +8,7 @@ import typer
 
 from dermdata.cli.complete import dataset_names
 from dermdata.cli.labelling import counts_of, crosswalk_of, fields_of, vocabulary_of
-from dermdata.cli.output import FormatOption, emit, visible
+from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import State, state_of
 from dermdata.errors import UsageError
 
@@ -55,7 +55,7 @@ def align(
     shown = [{**item, "labels": spoken(one.labels)} for item, one in zip(items, found.classes, strict=True)]
     emit(shown, KEYS, form, "labels align", shown=("id", "images", "labels"), color=state.color)
     for line in (*reasons(found), *table(found)):
-        state.say(visible(line))
+        state.say(line)
 
 
 def rows_of(

@@ -7,7 +7,7 @@ import typer
 
 from dermdata.cli.complete import dataset_names
 from dermdata.cli.labelling import counts_of, crosswalk_of, text_of, vocabulary_of
-from dermdata.cli.output import emit, write
+from dermdata.cli.output import emit, write_line
 from dermdata.cli.state import State, state_of
 from dermdata.errors import ProblemsFound, UsageError
 
@@ -88,7 +88,7 @@ def map_dataset(state: State, name: str, form: Form | None) -> None:
         from dermdata import __version__
         from dermdata.labels.sssom import sssom
 
-        write(sssom(dataset.name, labels, vocabulary, __version__).rstrip("\n"))
+        write_line(sssom(dataset.name, labels, vocabulary, __version__).rstrip("\n"))
         return
     counts = counts_of(state, dataset, labels)
     rows = [

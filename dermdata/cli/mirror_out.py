@@ -1,11 +1,10 @@
 """`dermdata fetch --mirror-out DIR`: keep the original files in a folder that `fetch --mirror` reads."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dermdata.cli.output import Format, emit, size
+from dermdata.cli.output import Format, emit, size, write_line
 from dermdata.cli.state import State
 from dermdata.errors import CacheDamaged, DermdataError, UsageError
 
@@ -87,7 +86,7 @@ def fill(state: State, shelf: "Shelf", workshop: "Workshop", *, accepted: bool) 
     brought = mirror.fill(shelf, workshop)
     told = f"{size(brought)} downloaded" if brought else "nothing to download"
     state.say(f"{shelf.dataset.name}: {len(shelf.files):,} files, {told}; checksums in SHA256SUMS")
-    sys.stdout.write(f"{shelf.path}\n")
+    write_line(str(shelf.path))
 
 
 def rows_of(shelf: "Shelf") -> list[dict[str, Any]]:

@@ -1,17 +1,25 @@
-"""Rows -> table, json, jsonl, csv, tsv or names; errors -> words. Only here is stdout written."""
+"""Rows -> table, json, jsonl, csv, tsv or names; errors -> words. Only here are stdout and stderr written.
+
+What goes to a terminal is shown and never obeyed, in any format: `data_output` for plain text, `console` for tables,
+`talk` for people. A pipe or a file gets data as it is.
+"""
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
+from typing import IO, TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 import typer
 
 from dermdata.errors import DermdataError
+from dermdata.markup import show_controls
+from dermdata.urls import redact
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 Row = Mapping[str, Any]
 WIDEST, PADDING = 36, 3  # characters: a longer cell folds; between two columns
@@ -40,13 +48,13 @@ def emit(
             **(beside or {}),
             "items": [pick(row, columns) for row in rows],
         }
-        write(json.dumps(document, ensure_ascii=False, indent=1 if sys.stdout.isatty() else None))
+        write_line(json.dumps(document, ensure_ascii=False, indent=1 if sys.stdout.isatty() else None))
     elif form == "jsonl":
         for row in rows:
-            write(json.dumps(pick(row, columns), ensure_ascii=False))
+            write_line(json.dumps(pick(row, columns), ensure_ascii=False))
     elif form == "names":
         for row in rows:
-            write(str(row[columns[0]]))
+            write_line(str(row[columns[0]]))
     elif form == "table":
         table(rows, shown or columns, color)
     else:
@@ -57,22 +65,54 @@ def pick(row: Row, columns: Sequence[str]) -> dict[str, Any]:
     return {name: row.get(name) for name in columns}
 
 
-def write(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
+def write_line(line: str) -> None:
+    data_output().write(f"{line}\n")
+
+
+class Writable(Protocol):
+    """What text can be written to."""
+
+    def write(self, text: str, /) -> int: ...
+
+
+class Terminal:
+    """A terminal that gets the text of data: control characters but tabs and line ends are shown."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self.file = file
+
+    def write(self, text: str, /) -> int:
+        return self.file.write(show_controls(text, keep="\n\t"))
+
+
+def data_output() -> Writable:
+    """Stdout for text that may hold anything."""
+    return Terminal(sys.stdout) if sys.stdout.isatty() else sys.stdout
+
+
+def write_prose(line: str) -> None:
+    """A line of words for a person on stdout, which stays fit to be shown when it is kept."""
+    sys.stdout.write(f"{show_controls(line)}\n")
+
+
+def talk(text: str) -> None:
+    """A line for a person, on stderr; no address in it shows a password or a signature."""
+    sys.stderr.write(f"{show_controls(redact(text))}\n")
 
 
 def delimited(rows: Iterable[Row], columns: Sequence[str], form: str) -> None:
     """CSV after RFC 4180, or TSV in which tab, newline and backslash are escaped."""
+    out = data_output()
     if form == "csv":
         import csv
 
-        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer = csv.writer(out, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows([plain(row.get(name)) for name in columns] for row in rows)
         return
-    write("\t".join(columns))
+    out.write("\t".join(map(escaped, columns)) + "\n")
     for row in rows:
-        write("\t".join(escaped(plain(row.get(name))) for name in columns))
+        out.write("\t".join(escaped(plain(row.get(name))) for name in columns) + "\n")
 
 
 def plain(value: Any) -> str:
@@ -92,35 +132,29 @@ def escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
 
 
-def visible(text: str) -> str:
-    """Control characters shown, not obeyed: a label must not move the cursor or turn the text around."""
-    return "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
-
-
 def table(rows: Iterable[Row], columns: Sequence[str], color: str) -> None:
     """A table that fits: columns that would not are left out, the last ones first, and named below."""
     from rich import box
     from rich.table import Table
-    from rich.text import Text
 
     screen = console(sys.stdout, color)
-    cells = [[visible(human(name, row.get(name))) for name in columns] for row in rows]
+    cells = [[show_controls(human(name, row.get(name))) for name in columns] for row in rows]
     kept = fitting(cells, columns, screen.width)
     view = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for number, name in enumerate(columns[:kept]):
         numeric = all(line[number][:1].isdigit() or line[number] == "-" for line in cells)
         # an id must be readable whole: it is what the next command needs
         view.add_column(
-            name.replace("_", " "),
+            to_text(name.replace("_", " ")),
             justify="right" if numeric else "left",
             no_wrap=numeric or not number,
             overflow="fold",
         )
     for line in cells:
-        view.add_row(*(Text(cell) for cell in line[:kept]))
+        view.add_row(*map(to_text, line[:kept]))
     screen.print(view)
     if kept < len(columns):
-        sys.stderr.write(f"not shown at this width: {', '.join(columns[kept:])}\n")
+        talk(f"not shown at this width: {', '.join(columns[kept:])}")
 
 
 def fitting(cells: Sequence[Sequence[str]], columns: Sequence[str], width: int) -> int:
@@ -162,14 +196,28 @@ def size(count: int | None) -> str:
     return f"{amount:.1f} TB"
 
 
+def to_text(words: str, style: str = "") -> "Text":
+    """Words for a table or tree: no markup, control characters shown at the width that they then have."""
+    from rich.text import Text
+
+    return Text(show_controls(words), style)
+
+
 def console(file: IO[str], color: str = "auto") -> "Console":
-    """A rich console that obeys --color, NO_COLOR and FORCE_COLOR."""
-    from rich.console import Console
+    """A rich console that obeys --color, NO_COLOR and FORCE_COLOR, and no control character of a text."""
+    from rich.console import Console, RenderableType
+    from rich.console import ConsoleOptions as Options
+    from rich.segment import Segment
+
+    class Screen(Console):
+        def render(self, renderable: RenderableType, options: Options | None = None) -> Iterable[Segment]:
+            for one in super().render(renderable, options):
+                yield one if one.control else Segment(show_controls(one.text), one.style)
 
     forced = {"always": True, "never": False}.get(color)
     never = color == "never" or (color == "auto" and "NO_COLOR" in os.environ)
     width = None if file.isatty() else 120
-    return Console(
+    return Screen(
         file=file, force_terminal=forced, no_color=never, highlight=False, width=width, soft_wrap=False
     )
 
@@ -177,9 +225,18 @@ def console(file: IO[str], color: str = "auto") -> "Console":
 def write_error(error: DermdataError, *, as_json: bool) -> None:
     """One `error:` line and, where there is a next step, one `hint:` line; or both as JSON."""
     if as_json:
-        facts = {"code": error.code, "message": error.message, "hint": error.hint}
-        sys.stderr.write(json.dumps({"error": facts}, ensure_ascii=False) + "\n")
+        facts = {
+            "code": error.code,
+            "message": redact(error.message),
+            "hint": error.hint and redact(error.hint),
+        }
+        talk(json.dumps({"error": facts}, ensure_ascii=False))
         return
-    sys.stderr.write(f"error: {visible(error.message)}\n")
+    talk(f"error: {indent(error.message)}")
     if error.hint:
-        sys.stderr.write(f"hint: {visible(error.hint)}\n")
+        talk(f"hint: {indent(error.hint)}")
+
+
+def indent(text: str) -> str:
+    """Words whose further lines stand under the first: no line of data begins with `error:` or `hint:`."""
+    return re.sub(r"\n(?! )", "\n  ", text)

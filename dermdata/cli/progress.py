@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from dermdata.cli.output import console, size, visible
+from dermdata.cli.output import console, size, talk
 from dermdata.cli.state import State
 from dermdata.progress import Progress, Silent
 
@@ -66,7 +66,7 @@ class OnTerminal:
         self.tasks: dict[str, TaskID] = {}
 
     def begin(self, task: str, total: int | None, unit: str = "B") -> None:
-        self.tasks[task] = self.bars.add_task(visible(task), total=total, unit=unit)
+        self.tasks[task] = self.bars.add_task(task, total=total, unit=unit)
 
     def advance(self, task: str, amount: int) -> None:
         self.bars.advance(self.tasks[task], amount)
@@ -76,7 +76,7 @@ class OnTerminal:
         self.say(f"{task}{': ' if note else ''}{note}")
 
     def say(self, text: str) -> None:
-        self.bars.console.print(visible(text), markup=False, highlight=False)
+        self.bars.console.print(text, markup=False, highlight=False)
 
 
 class InLines:
@@ -103,4 +103,4 @@ class InLines:
         self.say(f"{task}: {note or amount}")
 
     def say(self, text: str) -> None:
-        sys.stderr.write(f"{visible(text)}\n")
+        talk(text)

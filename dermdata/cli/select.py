@@ -18,7 +18,7 @@ from dermdata.cli.labelling import (
     words_of,
 )
 from dermdata.cli.labelling import NEEDED as PROJECTED
-from dermdata.cli.output import FormatOption, emit, visible
+from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import State, state_of
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def tell(state: State, done: "Selection") -> None:
     if done.conflicts:
         state.say(f"{len(done.conflicts):,} images have labels that cannot both be true:")
         for one in done.conflicts[:TOLD]:
-            state.say(f"  {visible(one.message)}")
+            state.say(f"  {one.message}")
         if len(done.conflicts) > TOLD:
             state.say(f"  … and {len(done.conflicts) - TOLD:,} more (`--show conflicts` lists them)")
     tell_unexpressed(state, unexpressed_of(done), " (`--show unexpressed` lists them)")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dermdata.cli.output import emit, visible
+from dermdata.cli.output import emit
 from dermdata.cli.state import State
 from dermdata.errors import BadTable, ProblemsFound, UsageError
 
@@ -129,7 +129,7 @@ def published(state: State, files: Sequence[str], known_by: Sequence[str]) -> "L
     unknown = strangers(found, split.ids)
     if unknown:
         some = ", ".join(unknown[:SHOWN])
-        state.say(f"{len(unknown):,} images are of none of {', '.join(names)} (such as {visible(some)})")
+        state.say(f"{len(unknown):,} images are of none of {', '.join(names)} (such as {some})")
     if not found and not split.own:
         raise BadTable(
             f"none of {len(split.ids):,} images is known: nothing can be judged",

@@ -1,13 +1,12 @@
 """What one run of the command line shares: settings, and the rooms that are opened when first needed."""
 
 import os
-import sys
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dermdata.cli.output import visible
+from dermdata.cli.output import talk
 from dermdata.settings import Settings, default_cache, from_environment, rules
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ class State:
     def say(self, text: str) -> None:
         """One line for the person, on stderr; not with --quiet."""
         if not self.settings.quiet:
-            sys.stderr.write(f"{visible(text)}\n")
+            talk(text)
 
     def more(self, text: str) -> None:
         """A line for --verbose."""

@@ -9,7 +9,7 @@ import typer
 
 from dermdata.cli.complete import TargetsOrCached
 from dermdata.cli.labelling import ADDED, LABELS_HELP, NEEDED, STRICT_HELP, check_strict, project
-from dermdata.cli.output import FormatOption, console, emit, human, visible
+from dermdata.cli.output import FormatOption, console, emit, human, to_text
 from dermdata.cli.state import state_of
 
 if TYPE_CHECKING:
@@ -79,11 +79,10 @@ def show(rows: list[Row], columns: Sequence[str], images: int, color: str) -> No
 def view(rows: Sequence[Row], columns: Sequence[str], width: int, *, blocks: bool) -> "Table":
     from rich import box
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD if blocks else box.ASCII2, pad_edge=False, show_edge=False)
     for name in columns:
-        table.add_column(visible(name.replace("_", " ")), overflow="fold")
+        table.add_column(to_text(name.replace("_", " ")), overflow="fold")
     for name in MEASURES:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
@@ -92,12 +91,12 @@ def view(rows: Sequence[Row], columns: Sequence[str], width: int, *, blocks: boo
         words = [stated(name, row[name]) for name in columns]
         numbers = [*(human(name, row[name]) for name in MEASURES[:-1]), f"{row['share']:.1%}"]
         drawn = bar(row["images"] / largest, width, blocks=blocks)
-        table.add_row(*map(Text, words), *map(Text, numbers), Text(drawn, style="cyan"))
+        table.add_row(*map(to_text, [*words, *numbers]), to_text(drawn, "cyan"))
     return table
 
 
 def stated(name: str, value: Any) -> str:
-    return NOT_STATED if value is None else visible(human(name, value))
+    return NOT_STATED if value is None else human(name, value)
 
 
 def bar(share: float, width: int, *, blocks: bool) -> str:

@@ -62,11 +62,12 @@ def build(catalog: "Catalog") -> dict[str, str]:
 
 
 def search_text(catalog: "Catalog") -> str:
+    from dermdata.catalog.files import read_text
     from dermdata.vocabulary import parse
     from dermdata.vocabulary.search import label_names
 
     path = catalog.vocabulary_file("concepts.tsv")
-    vocabulary = parse(path.read_text(encoding="utf-8"), str(path))
+    vocabulary = parse(read_text(path), str(path))
     labels = (label for name in catalog for label in labels_of(catalog, name))
     concepts = [
         (one.id, one.label, one.parent, one.level, one.malignancy, one.synonyms, one.doid, one.icd10cm)
@@ -77,10 +78,11 @@ def search_text(catalog: "Catalog") -> str:
 
 def labels_of(catalog: "Catalog", name: str) -> "Iterator[Label]":
     """The crosswalk rows of an entry from its files, the bundled one first."""
+    from dermdata.catalog.files import read_text
     from dermdata.labels import parse_labels
 
     for path in catalog.labels_files(name):
-        yield from parse_labels(path.read_text(encoding="utf-8"), str(path))
+        yield from parse_labels(read_text(path), str(path))
 
 
 def row_of(label: "Label") -> CardRow:

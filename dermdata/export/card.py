@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from dermdata.export import about, features
 from dermdata.export.features import Feature
 from dermdata.export.job import Job
+from dermdata.markup import bibtex_entry, escape_markdown, fence_markdown, link_markdown, show_controls
 from dermdata.model import Dataset
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -60,7 +61,7 @@ def header(job: Job, columns: Mapping[str, Feature], splits: Splits) -> Iterator
         ],
     }
     for name, value in facts.items():
-        yield f"{name}: {json.dumps(value, ensure_ascii=False)}"
+        yield f"{name}: {show_controls(json.dumps(value, ensure_ascii=False))}"
 
 
 def licence(job: Job) -> dict[str, Any]:
@@ -91,7 +92,7 @@ def entries(job: Job) -> list[Dataset]:
 
 
 def body(job: Job, splits: Splits) -> Iterator[str]:
-    yield f"# {', '.join(entry.title for entry in entries(job)) or 'Skin images'}"
+    yield f"# {', '.join(escape_markdown(entry.title) for entry in entries(job)) or 'Skin images'}"
     yield ""
     yield "Dermatology images exported by dermdata, with one row an image in the columns of its manifest."
     if job.recipe.changes:
@@ -101,9 +102,10 @@ def body(job: Job, splits: Splits) -> Iterator[str]:
             + " Columns such as `bytes` and `sha256` describe the originals."
         )
     yield from ("", "| split | images |", "|---|---:|")
-    yield from (f"| {name} | {count:,} |" for name, (count, _) in splits.items())
+    yield from (f"| {escape_markdown(name)} | {count:,} |" for name, (count, _) in splits.items())
     if job.classes:
-        yield from ("", f"`label` has {len(job.classes)} classes, in this order: {', '.join(job.classes)}.")
+        classes = ", ".join(map(escape_markdown, job.classes))
+        yield from ("", f"`label` has {len(job.classes)} classes, in this order: {classes}.")
     if job.left.num_rows:
         yield from ("", f"{job.left.num_rows:,} images were left out: `left-out.csv` says which and why.")
     yield from (
@@ -127,27 +129,22 @@ def changes(job: Job) -> str:
 def source(entry: Dataset) -> Iterator[str]:
     """What one dataset is, its terms and how to cite it."""
     terms = entry.license
-    yield from ("", f"## {entry.title}", "", entry.summary, "")
+    yield from ("", f"## {escape_markdown(entry.title)}", "", escape_markdown(entry.summary), "")
     if entry.homepage:
-        yield f"- Home: <{entry.homepage}>"
-    yield f"- Licence: {terms.id or 'not stated'}{f' (<{terms.url}>)' if terms.url else ''}"
+        yield f"- Home: {link_markdown(entry.homepage)}"
+    page = f" ({link_markdown(terms.url)})" if terms.url else ""
+    yield f"- Licence: {escape_markdown(terms.id or 'not stated')}{page}"
     yield f"- Commercial use: {ALLOWED[terms.commercial_use]}; redistribution: {ALLOWED[terms.redistribution]}"
     if terms.statement:
-        yield f"- {terms.statement}"
+        yield f"- {escape_markdown(terms.statement)}"
     if entry.citation.text:
-        yield from ("", f"Cite: {entry.citation.text}")
-    if entry.citation.bibtex:
-        yield from ("", "```bibtex", entry.citation.bibtex.strip(), "```")
+        yield from ("", f"Cite: {escape_markdown(entry.citation.text)}")
+    if bibtex := bibtex_entry(entry.name, entry.citation.bibtex):
+        yield from ("", *fence_markdown(bibtex, "bibtex"))
 
 
 def provenance(job: Job) -> Iterator[str]:
     facts = about.of(job.table)
     if facts:
-        yield from (
-            "",
-            "## Provenance",
-            "",
-            "```json",
-            json.dumps(facts, ensure_ascii=False, indent=1),
-            "```",
-        )
+        text = json.dumps(facts, ensure_ascii=False, indent=1)
+        yield from ("", "## Provenance", "", *fence_markdown(text, "json"))

@@ -16,6 +16,7 @@ from dermdata.cache import Folder
 from dermdata.cache.records import Asked, Part
 from dermdata.catalog import Catalog
 from dermdata.catalog.compile import plain
+from dermdata.catalog.files import read_bytes, read_text
 from dermdata.errors import TableRefused
 from dermdata.labels import Crosswalk, check, parse_labels
 from dermdata.manifest import SCHEMA, Report
@@ -40,7 +41,7 @@ class Library:
         """The dataset's words, the bundled rows first, overlays' rows on top."""
         rows: list[Label] = []
         for path in self.catalog.labels_files(dataset.name):
-            found = parse_labels(path.read_text(encoding="utf-8"), str(path))
+            found = parse_labels(read_text(path), str(path))
             check(found, self.vocabulary, str(path))
             rows += found
         return Crosswalk(rows)
@@ -54,7 +55,7 @@ class Library:
         running = hashlib.sha256(json.dumps([plain(dataset), SCHEMA.names], sort_keys=True).encode())
         paths = [*self.catalog.labels_files(dataset.name), self.catalog.vocabulary_file("concepts.tsv")]
         for path in [*paths, self.catalog.vocabulary_file("body-sites.tsv")]:
-            running.update(path.read_bytes())
+            running.update(read_bytes(path))
         return running.hexdigest()
 
 
@@ -223,8 +224,8 @@ def open_library(catalog: Catalog) -> Library:
     from dermdata.vocabulary import parse, parse_sites
 
     concepts, sites = (catalog.vocabulary_file(leaf) for leaf in ("concepts.tsv", "body-sites.tsv"))
-    vocabulary = parse(concepts.read_text(encoding="utf-8"), str(concepts))
-    body_sites = parse_sites(sites.read_text(encoding="utf-8"), str(sites))
+    vocabulary = parse(read_text(concepts), str(concepts))
+    body_sites = parse_sites(read_text(sites), str(sites))
     return Library(catalog, vocabulary, site_names(body_sites))
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from dermdata.catalog.files import read_text
 from dermdata.errors import BadCatalog
 from dermdata.labels.crosswalk import parse_labels
 from dermdata.model import Label
@@ -48,17 +49,10 @@ def read_version(folder: Path, bundled: Vocabulary) -> Version:
         raise BadCatalog(
             f"no catalog with labels at {folder}", hint="give a folder that holds datasets/ or vocabulary/"
         )
-    vocabulary = parse(text_of(concepts), str(concepts)) if concepts.exists() else None
-    named = parse_spaces(text_of(spaces), vocabulary or bundled, str(spaces)) if spaces.exists() else {}
-    words = {path.parent.name: parse_labels(text_of(path), str(path)) for path in paths}
+    vocabulary = parse(read_text(concepts), str(concepts)) if concepts.exists() else None
+    named = parse_spaces(read_text(spaces), vocabulary or bundled, str(spaces)) if spaces.exists() else {}
+    words = {path.parent.name: parse_labels(read_text(path), str(path)) for path in paths}
     return Version(vocabulary=vocabulary, spaces=named, words=words)
-
-
-def text_of(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise BadCatalog(f"{path} is not UTF-8: {error}") from error
 
 
 def changes(old: Version, new: Version) -> list[Change]:

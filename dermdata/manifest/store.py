@@ -105,6 +105,8 @@ def contents(file: pq.ParquetFile, columns: Sequence[str] | None, size: int, nam
 def parquet(source: "Path | IOBase", name: Path | str, what: str = "manifest") -> Iterator[pq.ParquetFile]:
     """An open manifest, or other Parquet table; BadTable for what is none, also when it is found within the block."""
     try:
+        if isinstance(source, Path):
+            disk.require_regular(source)
         # ParquetFile, not read_table: the latter imports pandas, half a second on each start
         with limits.limit_table(size := size_of(source), str(name)):
             file = pq.ParquetFile(source, arrow_extensions_enabled=False)
@@ -117,6 +119,10 @@ def parquet(source: "Path | IOBase", name: Path | str, what: str = "manifest") -
         raise BadTable(f"no manifest at {name}", hint="give a dataset's name or a manifest's path") from error
     except MemoryError:
         raise
+    except disk.NotRegular as error:
+        raise BadTable(
+            f"{name} {error.strerror}", hint="give a dataset's name or a manifest's path"
+        ) from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise BadTable(f"{name} is not a Parquet {what}: {error}") from error
 

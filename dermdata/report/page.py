@@ -11,10 +11,12 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from dermdata.markup import show_controls
+
 STYLE, SCRIPT = "page.css", "page.js"
 NOT_STATED = "not stated"
 WEB = ("https://", "http://")
-BREAKS = "\n\t"  # control characters that may stay
+BREAKS = "\n\t\r"  # control characters that may stay
 
 
 def rendered(template: str, values: Mapping[str, Any]) -> Iterator[str]:
@@ -64,15 +66,7 @@ def shown(value: Any) -> Any:
         return ""
     if not isinstance(value, str) or hasattr(value, "__html__"):
         return value
-    if value.isprintable():
-        return value
-    return "".join(char if char.isprintable() or char in BREAKS else escaped(char) for char in value)
-
-
-def escaped(char: str) -> str:
-    if char.isspace():
-        return " "  # no-break and thin spaces
-    return f"\\x{ord(char):02x}" if ord(char) < 256 else f"\\u{ord(char):04x}"
+    return show_controls(value, keep=BREAKS)
 
 
 def count(number: int | None) -> str:

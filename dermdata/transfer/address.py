@@ -9,6 +9,7 @@ from urllib.parse import quote, urljoin, urlsplit
 from dermdata.errors import BadRedirect, UsageError
 from dermdata.model import Request
 from dermdata.transfer.network import Network
+from dermdata.urls import redact_url
 
 PORTS = {"http": 80, "https": 443}
 LEGAL = "!#$%&'()*+,/:;=?@[]~"  # signs that quoting leaves alone
@@ -52,11 +53,7 @@ def _host(name: str) -> str:
 
 def shown(url: str) -> str:
     """An address fit for messages and receipts: no query, no user, no password, no control characters."""
-    bare = url.partition("#")[0].partition("?")[0]
-    scheme, separator, rest = bare.partition("://")
-    host, slash, path = rest.partition("/")
-    text = f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
-    return "".join(sign if sign.isprintable() else "?" for sign in text)[:300]
+    return "".join(sign if sign.isprintable() else "?" for sign in redact_url(url))[:300]
 
 
 def host_of(url: str) -> str:

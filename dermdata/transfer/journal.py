@@ -16,12 +16,16 @@ import fcntl
 import json
 import os
 import socket
+import stat
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from dermdata import disk
+
 LONGEST_RANGE = 16 << 20  # bytes; a line of ours is never longer
+MOST = 1 << 30  # bytes of a journal
 NOFOLLOW = os.O_NOFOLLOW | os.O_CLOEXEC
 
 T = TypeVar("T")
@@ -98,7 +102,7 @@ def claim(path: Path, key: str) -> tuple[Story, Journal | None]:
     handle = _locked(path)
     if handle is None:
         with suppress(OSError):  # not ours to read: begin with nothing
-            return Story.read(path.read_text("utf-8", "replace"), key), None
+            return Story.read(disk.read_regular(path, most=MOST).decode("utf-8", "replace"), key), None
         return Story(), None
     me = ":".join((*_identity(os.getpid()), os.urandom(8).hex()))
     journal = Journal(path, handle, me)
@@ -119,8 +123,11 @@ def _locked(path: Path) -> int | None:
     """The journal, opened and locked; None when somebody else has it."""
     while True:
         try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | NOFOLLOW, 0o600)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | NOFOLLOW | os.O_NONBLOCK, 0o600)
         except PermissionError:
+            return None
+        if not stat.S_ISREG(os.fstat(handle).st_mode):  # a pipe that was planted there
+            os.close(handle)
             return None
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -70,7 +70,7 @@ def test_the_table_has_bars_and_harmless_labels(cli: Cli, target: Path) -> None:
     out = cli("stats", target, "-f", "table").out
     assert "█" in out
     assert "(not stated)" in out
-    assert "bad\\x1b[31m\\x202eword, [bold]x" in out
+    assert "bad\\x1b[31m\\u202eword, [bold]x" in out
     assert "12 images" in out
 
 

@@ -1,0 +1,147 @@
+r"""Words of data in a text of another format: whatever they hold, they stay words there.
+
+One function for each format, for every writer of it: terminal and HTML (`show_controls`), Markdown, LaTeX, BibTeX.
+What is no printable sign is shown by its number, `\x1b`, so that nothing vanishes and nothing is obeyed.
+"""
+
+import json
+import re
+
+PUNCTUATION = re.compile(
+    r"[\\`*_\[\]<>{}|~$]|&(?=[#A-Za-z])"
+)  # opens something in the middle of a Markdown line
+BEGINNING = re.compile(r"^(\d+)?((?(1)[.)]|[#+=-]))")  # … at its beginning
+WEB_ADDRESS = re.compile(r"https?://[^\s<>\\`|]+", re.IGNORECASE)
+LATEX = {char: f"\\{char}" for char in "&%$#_"} | {
+    "{": r"\textbraceleft{}",  # BibTeX counts \{ as a brace
+    "}": r"\textbraceright{}",
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",  # ^^5c would be a backslash
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "[": "{[}",  # after \\ it would be its argument
+    "]": "{]}",
+    "*": "{*}",
+    "@": "{@}",  # some readers of BibTeX begin an entry at any @
+    "–": "--",
+}
+ENTRY = re.compile(
+    r"@(?!comment|string|preamble)[a-z]+\s*\{\s*[^\s{}()@,\"#%'=~\\]+\s*(?:,(?P<fields>.*))?\}",
+    re.DOTALL | re.IGNORECASE,
+)
+WEB_FIELD = re.compile(r"(?:\burl\s*=\s*|\\url\s*)[{\"]\s*https?://[^\s{}\"\\]*\s*[}\"]", re.IGNORECASE)
+ANY_FIELD = re.compile(r"\burl\s*=|\\url", re.IGNORECASE)
+COMMAND = re.compile(r"\\(?:[A-Za-z]+|.)", re.DOTALL)
+HARMLESS = {rf"\{char}" for char in "&%$#_-`'^\"~=.,/ uvHtcdbkrlLoOij"} | {
+    rf"\{name}"
+    for name in (
+        "aa", "AA", "ae", "AE", "oe", "OE", "ss", "textit", "textbf", "textsc", "textrm", "textsuperscript", "textsubscript",
+        "emph", "textendash", "textemdash", "textasciitilde", "textasciicircum", "textbackslash", "textbraceleft",
+        "textbraceright", "textunderscore", "textregistered", "texttrademark", "copyright", "alpha", "beta", "gamma", "mu",
+    )
+}  # fmt: skip
+KEY = re.compile(r"[^A-Za-z0-9_.:-]+")
+DOI = re.compile(r"10\.\d{4,9}/[A-Za-z0-9._;()/:+-]+")
+
+
+def show_controls(text: str, keep: str = "\n") -> str:
+    """Control characters, and those that turn text around, shown by their numbers; other spaces as a space."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in keep else shown_char(char) for char in text)
+
+
+def shown_char(char: str) -> str:
+    """A sign's number, beyond ASCII as JSON writes it; a space of any width as a space."""
+    number = ord(char)
+    if number < 0x7F:
+        return f"\\x{number:02x}"
+    if char.isspace():
+        return " "
+    return f"\\u{number:04x}" if number < 0x10000 else json.dumps(char)[1:-1]
+
+
+def one_line(text: str) -> str:
+    """The words with one space wherever there were spaces or line breaks, none at the ends."""
+    return show_controls(" ".join(text.split()))
+
+
+# ------------------------------------------------------------------ Markdown
+
+
+def escape_markdown(text: str) -> str:
+    """The words on one line that Markdown, in a table or anywhere else, shows as they are."""
+    escaped = PUNCTUATION.sub(r"\\\g<0>", one_line(text))
+    return BEGINNING.sub(r"\1\\\2", escaped)
+
+
+def link_markdown(address: str) -> str:
+    """A link to a web address; any other address as words."""
+    return f"<{address}>" if WEB_ADDRESS.fullmatch(address) else escape_markdown(address)
+
+
+def fence_markdown(text: str, language: str) -> list[str]:
+    """Lines of a code block that only its last line ends."""
+    lines = show_controls(text, keep="\n\t").split("\n")
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return [f"{fence}{language}", *lines, fence]
+
+
+# ------------------------------------------------------------------ LaTeX and BibTeX
+
+
+def escape_latex(text: str) -> str:
+    """The words on one line of LaTeX, or of a field of BibTeX: no command, no comment, no end of a group or cell."""
+    return "".join(LATEX.get(char, char) for char in one_line(text))
+
+
+def bibtex_entry(key: str, text: str | None, **fields: str | None) -> str | None:
+    """One BibTeX entry, closed, that runs no command: the publisher's own, or one made of what is known.
+
+    Parameters
+    ----------
+    key
+        What the entry is cited by, where it must be made.
+    text
+        The publisher's entry. One that is not a single whole entry, or holds commands that do more than print a sign or
+        change the type, is quoted word for word in the field `note`.
+    fields
+        What an entry is made of where there is no `text`; those of None are left out.
+
+    """
+    lines = show_controls(text or "", keep="\n\t").splitlines()
+    own = "\n".join(line.rstrip() for line in lines if line.strip()).strip()
+    if own and is_bibtex(own):
+        return own
+    known = {"note": own} if own else fields
+    found = [f"  {name:4} = {{{field_of(name, value)}}}" for name, value in known.items() if value]
+    return ",\n".join([f"@misc{{{KEY.sub('-', key)}", *found]) + "\n}" if found else None
+
+
+def field_of(name: str, value: str) -> str:
+    return value if name == "doi" and DOI.fullmatch(value) else escape_latex(value)
+
+
+def is_bibtex(text: str) -> bool:
+    """Whether this is one entry with its braces in balance, web addresses only, and commands that only print."""
+    entry = ENTRY.fullmatch(text)
+    if entry is None:
+        return False
+    fields = WEB_FIELD.sub("", entry["fields"] or "")
+    commands = set(COMMAND.findall(fields))
+    words = COMMAND.sub("", fields)
+    forbidden = ANY_FIELD.search(fields) or "^^" in words or {"@", "%"} & set(words)
+    return not forbidden and commands <= HARMLESS and is_balanced(entry["fields"] or "")
+
+
+def is_balanced(text: str) -> bool:
+    """Whether every brace is closed, as BibTeX counts them: no backslash exempts one."""
+    depth = 0
+    for char in text:
+        depth += (char == "{") - (char == "}")
+        if depth < 0:
+            return False
+    return depth == 0
