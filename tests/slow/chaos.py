@@ -13,6 +13,7 @@ It judges the dermdata of the interpreter that runs it. 500 kills take some eigh
 
 import argparse
 import io
+import itertools
 import random
 import shutil
 import signal
@@ -399,7 +400,8 @@ class Trial:
         wanted = {name: data for name, data in self.stage.good.items() if not own(name)}
         for what in differences(found, wanted):
             self.err(f"cache: {what}") if what.endswith("bytes") else self.fail(f"cache: {what}")
-        for words in (("verify",), ("cache", "prune"), ("verify", "--quick")):
+        last = [("verify", "--quick")] if self.stage.measure else []
+        for words in [("verify",), ("cache", "prune"), *last]:
             done = self.complete(*words)
             if words[0] == "verify" and done.out.strip():
                 self.fail(f"verify lists {done.out.decode(errors='replace')[:500]}")
@@ -693,26 +695,31 @@ KINDS: dict[str, Callable[[Trial], None]] = {
 }
 
 
-def try_kinds(
-    stage: Stage, kinds: Sequence[str], runs: int, seed: int, *, keep: bool = False
-) -> dict[str, Tally]:
-    """Kinds in turn, each with dice of its own, until so many processes were killed."""
+def try_kind(stage: Stage, kind: str, number: int, seed: int, tally: Tally, *, keep: bool = False) -> None:
+    """One trial, with dice of its own; with `keep`, the folder stays where it went wrong."""
+    trial, begun = (
+        Trial(stage, kind, number, random.Random(f"{seed}/{kind}/{number}"), tally),
+        time.monotonic(),
+    )
+    KINDS[kind](trial)
+    trial.end()
+    tally.seconds += time.monotonic() - begun
+    if keep and trial.ending:
+        trial.aside.parent.mkdir(exist_ok=True)
+        trial.folder.rename(trial.aside)
+    else:
+        shutil.rmtree(trial.folder)
+
+
+def try_kinds(stage: Stage, kinds: Sequence[str], runs: int, seed: int) -> dict[str, Tally]:
+    """Kinds in turn, until so many processes were killed."""
     tallies = {kind: Tally() for kind in kinds}
-    number = 0
-    while sum(one.killed for one in tallies.values()) < runs:
+    for number in itertools.count():
+        if sum(one.killed for one in tallies.values()) >= runs:
+            return tallies
         kind = kinds[number % len(kinds)]
-        tally, begun = tallies[kind], time.monotonic()
-        trial = Trial(stage, kind, number, random.Random(f"{seed}/{kind}/{number}"), tally)
-        KINDS[kind](trial)
-        trial.end()
-        tally.seconds += time.monotonic() - begun
-        if keep and trial.ending:
-            trial.aside.parent.mkdir(exist_ok=True)
-            trial.folder.rename(trial.aside)
-        else:
-            shutil.rmtree(trial.folder)
-        number += 1
-    return tallies
+        try_kind(stage, kind, number, seed, tallies[kind], keep=True)
+    raise AssertionError("unreachable")
 
 
 def show(tallies: dict[str, Tally]) -> str:
@@ -753,9 +760,7 @@ def main() -> int:
     sys.stdout.write(f"dermdata of {Path(dermdata.__file__).parent}, seed {options.seed}\n")
     root = Path(tempfile.mkdtemp(prefix="chaos-", dir=options.room))
     with CountingSite() as site, Forks(root / "said") as forks:
-        tallies = try_kinds(
-            Stage(root, site, forks), options.kinds.split(","), options.runs, options.seed, keep=True
-        )
+        tallies = try_kinds(Stage(root, site, forks), options.kinds.split(","), options.runs, options.seed)
     sys.stdout.write(show(tallies) + "\n")
     every = total(tallies)
     if every.wrong or every.failed:
