@@ -47,10 +47,11 @@ check: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick) $(if $(COHORT),--cohort $(COHORT))
 
-# the generated pages, and all of them as a site in site/; a link or an anchor that leads nowhere ends it
+# the generated pages, and all of them as a site in site/; a link or an anchor that leads nowhere ends it. No `--quiet`:
+# it silences the warnings that `--strict` counts
 docs: $(SITE)
 	$(BIN)/python scripts/make_docs.py
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
 	rm -rf $(VENV) .demo dist build site .pytest_cache .mypy_cache .ruff_cache .coverage*

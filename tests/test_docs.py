@@ -210,6 +210,14 @@ def test_every_page_is_on_the_site() -> None:
     assert all((ROOT / name).is_file() for name in outside)
 
 
+def test_the_site_is_built_so_that_dead_links_end_it() -> None:
+    """mkdocs counts only the warnings that it would print: with `--quiet`, `--strict` finds nothing."""
+    [line] = [line for line in text_of(ROOT / "Makefile").splitlines() if "mkdocs build" in line]
+    assert line.endswith("mkdocs build --strict")
+    checks = text_of(ROOT / "mkdocs.yml").partition("validation:\n")[2].split()
+    assert checks[1::2] == ["warn"] * 5
+
+
 @pytest.mark.parametrize(
     ("link", "source", "expected"),
     [
