@@ -75,6 +75,21 @@ def test_the_index_gets_its_addresses() -> None:
     assert set(project()["urls"]) == {"Homepage", "Documentation", "Source", "Issues", "Changelog"}
 
 
+def test_the_changelog_has_the_form_that_it_names() -> None:
+    """Unreleased first, then versions with their dates, the newest first; known kinds of change; an address each."""
+    page = text_of("CHANGELOG.md")
+    versions = re.findall(r"^## (.*)$", page, re.MULTILINE)
+    assert versions[0] == "[Unreleased]"
+    dated = [re.fullmatch(r"\[(\d+)\.(\d+)\.(\d+)\] - \d{4}-\d\d-\d\d", one) for one in versions[1:]]
+    numbers = [tuple(map(int, one.groups())) for one in dated if one]
+    assert len(numbers) == len(dated)
+    assert numbers == sorted(set(numbers), reverse=True)
+    kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert set(re.findall(r"^### (.*)$", page, re.MULTILINE)) <= kinds
+    for one in versions:
+        assert f"\n{one.partition(' - ')[0]}: https://" in page
+
+
 # ------------------------------------------------------------------ continuous integration
 
 
