@@ -10,6 +10,8 @@ from dermdata.cli.app import app
 from dermdata.export import FORMATS
 from docs_markdown import table
 
+# the README is read outside of the repository too, where relative links lead nowhere
+PAGE = "https://github.com/dermdata/dermdata/blob/main/docs/commands.md"
 SHELL = ("--install-completion", "--show-completion")
 HEAD = """\
 # Commands
@@ -161,7 +163,7 @@ def default_of(option: Any) -> str:
 def overview() -> str:
     """One row a command, each with a link to its section."""
     rows = [
-        (f"[`{words}`](docs/commands.md#dermdata-{words.replace(' ', '-')})", (command.help or "").strip())
+        (f"[`{words}`]({PAGE}#dermdata-{words.replace(' ', '-')})", (command.help or "").strip())
         for words, command in commands().items()
     ]
     return table(("command", "what it does"), rows)

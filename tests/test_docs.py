@@ -17,9 +17,8 @@ import pages
 from dermdata import errors
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted(
-    [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "benchmarks/README.md", *ROOT.glob("docs/*.md")]
-)
+PAGES = sorted([*ROOT.glob("*.md"), ROOT / "benchmarks/README.md", *ROOT.glob("docs/*.md")])
+REPOSITORY = "https://github.com/dermdata/dermdata/"
 WITH_STEPS = [path for path in PAGES if pages.steps(path.read_text(encoding="utf-8"))]
 OTHER_PROGRAMS = {"--quick", "--cohort"}  # benchmarks/run.py
 
@@ -157,16 +156,87 @@ def test_the_check_of_commands_sees_what_is_wrong(line: str, wrong: int) -> None
 
 @each_page(PAGES)
 def test_internal_links_lead_somewhere(path: Path) -> None:
-    """Files exist, and so do the headings after #."""
+    """Files exist, and so do the headings after #; also of links to the repository's own address."""
+    assert not dead_links(path, text_of(path))
+
+
+def dead_links(path: Path, text: str) -> list[str]:
     dead = []
-    for link in pages.links(text_of(path)):
+    for link in pages.links(text):
         target, _, anchor = link.partition("#")
-        if "://" in target:
+        if found := re.match(rf"{REPOSITORY}(?:blob|tree)/main/(.*)", target):
+            place = ROOT / found[1]
+        elif "://" in target:
             continue
-        place = (path.parent / target).resolve() if target else path
+        else:
+            place = (path.parent / target).resolve() if target else path
         if not place.exists() or (anchor and anchor not in pages.anchors(text_of(place))):
             dead.append(link)
-    assert not dead
+    return dead
+
+
+@pytest.mark.parametrize(
+    ("link", "dead"),
+    [
+        ("docs/splits.md#what-is-balanced", False),
+        ("docs/splits.md#what-is-balance", True),
+        ("docs/split.md", True),
+        ("#exit-codes", False),
+        ("#exit-code", True),
+        (f"{REPOSITORY}blob/main/docs/splits.md#what-is-balanced", False),
+        (f"{REPOSITORY}blob/main/docs/splits.md#balance", True),
+        (f"{REPOSITORY}tree/main/doc", True),
+        (f"{REPOSITORY}issues", False),
+    ],
+)
+def test_the_check_of_links_sees_what_is_dead(link: str, dead: bool) -> None:
+    readme = ROOT / "README.md"
+    assert bool(dead_links(readme, f"{text_of(readme)}\n[a link]({link})\n")) is dead
+
+
+def test_the_readme_has_no_relative_link() -> None:
+    """It is shown in other places than the repository, where such a link leads nowhere."""
+    assert [link for link in pages.links(text_of(ROOT / "README.md")) if "://" not in link] == []
+
+
+# ------------------------------------------------------------------ the site
+
+
+def test_every_page_is_on_the_site() -> None:
+    """`mkdocs build --strict` refuses a page without a place too, and a place without a page; here without mkdocs."""
+    listed = re.findall(r"^ +- (?:.*: )?(\S+\.md)$", text_of(ROOT / "mkdocs.yml"), re.MULTILINE)
+    outside = script("site_pages").OUTSIDE
+    assert sorted(listed) == sorted([path.name for path in ROOT.glob("docs/*.md")] + [*outside.values()])
+    assert all((ROOT / name).is_file() for name in outside)
+
+
+def test_the_site_is_built_so_that_dead_links_end_it() -> None:
+    """mkdocs counts only the warnings that it would print: with `--quiet`, `--strict` finds nothing."""
+    [line] = [line for line in text_of(ROOT / "Makefile").splitlines() if "mkdocs build" in line]
+    assert line.endswith("mkdocs build --strict")
+    checks = text_of(ROOT / "mkdocs.yml").partition("validation:\n")[2].split()
+    assert checks[1::2] == ["warn"] * 5
+
+
+@pytest.mark.parametrize(
+    ("link", "source", "expected"),
+    [
+        ("splits.md#x", "docs/labels.md", "splits.md#x"),
+        ("docs/splits.md", "CHANGELOG.md", "splits.md"),
+        (f"{REPOSITORY}blob/main/docs/splits.md#x", "README.md", "splits.md#x"),
+        ("../benchmarks/README.md", "docs/splits.md", "benchmarks.md"),
+        (f"{REPOSITORY}blob/main/CHANGELOG.md", "README.md", "changelog.md"),
+        ("../LICENSE", "docs/splits.md", f"{REPOSITORY}blob/main/LICENSE"),
+        ("transfer.py", "benchmarks/README.md", f"{REPOSITORY}blob/main/benchmarks/transfer.py"),
+        ("#x", "README.md", "#x"),
+        ("https://example.org/docs/splits.md", "README.md", "https://example.org/docs/splits.md"),
+        ("split.md", "docs/labels.md", "split.md"),
+    ],
+)
+def test_a_link_leads_to_the_page_or_to_the_repository(link: str, source: str, expected: str) -> None:
+    """A dead one stays, so that `mkdocs build --strict` names it."""
+    on_site = {"index.md", "splits.md", "labels.md", "changelog.md", "benchmarks.md"}
+    assert script("site_pages").site_link(link, source, on_site) == expected
 
 
 def test_the_readme_lists_every_exit_code() -> None:

@@ -1,8 +1,9 @@
-"""What is tested elsewhere is the checkout; here the built wheel itself, with its catalog inside."""
+"""What is tested elsewhere is the checkout; here the built wheel itself, with its catalog inside, and the sdist."""
 
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -15,24 +16,20 @@ from conftest import REPOSITORY
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, unpacked as pip would, in a folder of its own."""
     folder = tmp_path_factory.mktemp("wheel")
-    build = [
-        sys.executable,
-        "-m",
-        "build",
-        "--wheel",
-        "--no-isolation",
-        "--outdir",
-        str(folder),
-        str(REPOSITORY),
-    ]
-    done = subprocess.run(build, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (wheel,) = folder.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
+    with zipfile.ZipFile(built("--wheel", REPOSITORY, folder)) as archive:
         for name in archive.namelist():
             assert not name.startswith(("tests/", "scripts/", "benchmarks/"))
         archive.extractall(folder / "site")  # our own wheel, just built
     return folder / "site"
+
+
+def built(kind: str, source: Path, folder: Path) -> Path:
+    """The wheel or sdist of a source tree."""
+    command = [sys.executable, "-m", "build", kind, "--no-isolation", "--outdir", str(folder), str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (made,) = folder.glob("dermdata-*")
+    return made
 
 
 def dermdata(installed: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -67,3 +64,47 @@ def test_the_wheel_makes_pages(installed: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
     assert done.stdout.startswith(str(installed)), done.stderr
     assert "There is no overall estimate." in done.stdout
+
+
+# ------------------------------------------------------------------ the sdist
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sdist, unpacked in a folder of its own."""
+    folder = tmp_path_factory.mktemp("sdist")
+    with tarfile.open(built("--sdist", REPOSITORY, folder)) as archive:
+        archive.extractall(folder, filter="data")
+    (root,) = (path for path in folder.iterdir() if path.is_dir())
+    return root
+
+
+def files_below(root: Path) -> set[str]:
+    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+
+
+def files_in_git() -> set[str]:
+    """What git has, or would take, of this checkout; of an sdist's own tree, where git knows nothing, all of it."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    if not (REPOSITORY / ".git").exists():
+        return files_below(REPOSITORY)
+    listed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    return {name for name in listed.split("\0") if name and (REPOSITORY / name).is_file()}
+
+
+def test_the_sdist_is_the_whole_checkout(unpacked: Path) -> None:
+    """Tests, pages, catalog, and what the tests of those read: all pass in it, on any machine."""
+    inside = files_below(unpacked) - {"PKG-INFO"}
+    assert inside <= files_in_git()
+    if (REPOSITORY / ".git").exists():
+        assert files_in_git() <= inside
+
+
+def test_the_wheel_of_the_sdist_is_the_wheel_of_the_checkout(
+    unpacked: Path, installed: Path, tmp_path: Path
+) -> None:
+    """An installer that finds no wheel builds one from the sdist."""
+    with zipfile.ZipFile(built("--wheel", unpacked, tmp_path)) as archive:
+        assert set(archive.namelist()) == files_below(installed)
+        for name in archive.namelist():
+            assert archive.read(name) == (installed / name).read_bytes(), name
