@@ -39,7 +39,7 @@ class Unfinished:
         found: dict[str, Announced] = {}
         if not os.path.lexists(self._path):
             return found
-        with os.fdopen(self._opened(os.O_RDONLY), encoding="utf-8", errors="surrogateescape") as file:
+        with open(self._opened(os.O_RDONLY), "rb") as file:  # noqa: PTH123  # a descriptor, not a path
             for line in file:
                 with suppress(ValueError, TypeError):  # a line may be cut
                     path, origin, inode = json.loads(line)
@@ -66,8 +66,10 @@ class Unfinished:
             lines.append(f"\n{json.dumps([path, one.origin, one.inode])}")  # a torn line spoils only itself
         handle = self._opened(os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
-            with disk.storage_errors(self._path):
-                os.write(handle, "".join(lines).encode())
+            view = memoryview("".join(lines).encode())
+            with disk.storage_errors(self._path, len(view)):
+                while view:
+                    view = view[os.write(handle, view) :]
         finally:
             os.close(handle)
 
