@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from dermdata import images
 from dermdata.errors import IntegrityError
@@ -163,6 +163,34 @@ def test_private_metadata_is_named_and_not_repeated() -> None:
 def test_xmp_is_read_too() -> None:
     xmp = b'<x:xmpmeta><rdf:Description exif:GPSLatitude="48,8N"/></x:xmpmeta>'
     assert look(jpeg(PICTURE, xmp=xmp)).private == (Private("place", "exif:GPS"),)
+
+
+@pytest.mark.parametrize("header", [b"Photoshop 3.0\0", b"Adobe_Photoshop2.5:", b""])
+def test_iptc_is_read_behind_any_header(header: bytes) -> None:
+    """Photoshop's old one too, as exiftool does; empty fields say nothing."""
+    fields = {80: b"Dr. Muster", 90: b"Ulm", 55: b"20200102", 120: b"left arm", 101: b"", 0: b"\0\2"}
+    data = b"".join(
+        b"\x1c\x02" + bytes([tag]) + len(text).to_bytes(2, "big") + text for tag, text in fields.items()
+    )
+    content = header + b"8BIM\x04\x04\0\0" + len(data).to_bytes(4, "big") + data
+    seen = look(JPEG[:20] + b"\xff\xed" + (len(content) + 2).to_bytes(2, "big") + content + JPEG[20:])
+    assert set(seen.private) == {
+        Private("name", "By-line"),
+        Private("place", "City"),
+        Private("date", "Date created"),
+        Private("text", "Caption"),
+    }
+    assert "Muster" not in repr(seen)
+
+
+def test_comments_and_text_chunks_are_read() -> None:
+    """A JPEG's comment, a PNG's words."""
+    words = PngImagePlugin.PngInfo()
+    words.add_text("Author", "Dr. Muster")
+    words.add_text("Software", "gimp")
+    assert look(saved(PICTURE, "PNG", pnginfo=words)).private == (Private("name", "Author"),)
+    assert look(jpeg(PICTURE, comment=b"left arm")).private == (Private("text", "comment"),)
+    assert look(jpeg(PICTURE, comment=b"\0")).private == ()
 
 
 def test_broken_metadata_is_told_and_does_not_stop_the_look() -> None:

@@ -12,7 +12,7 @@ ENDINGS = {
     "bmp": (".bmp",), "webp": (".webp",),
 }  # fmt: skip
 SAYS_OF = {"place": "where it was taken", "name": "a person's name", "serial number": "the device's serial number",
-           "date": "when it was taken", "unreadable": "EXIF that cannot be read"}  # fmt: skip
+           "date": "when it was taken", "text": "free text", "unreadable": "EXIF that cannot be read"}  # fmt: skip
 GRAVE = {"place", "name"}  # may tell who the patient is
 
 
@@ -71,6 +71,6 @@ def private(subject: Subject) -> Iterator[Finding]:
             tags.setdefault(group, Counter())[tag] += 1
     for (name, kind), found in sorted(rows.items(), key=str):
         level: Level = "warning" if kind in GRAVE else "note"
-        text = f"{len(found):,} images carry {SAYS_OF[kind]} in their EXIF or XMP"
+        text = f"{len(found):,} images carry {SAYS_OF[kind]} in their EXIF, XMP, IPTC or comments"
         evidence = {"images": len(found), "kind": kind, "tags": dict(sorted(tags[name, kind].items()))}
         yield subject.finding(level, "exif-private", found, text, evidence)

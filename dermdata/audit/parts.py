@@ -15,7 +15,7 @@ from dermdata.checksum import of_chunks
 from dermdata.errors import StorageError
 from dermdata.progress import Progress
 
-EDITION = b"1"  # another one: records that mean something else, and are not read
+EDITION = b"2"  # another one: records that mean something else, and are not read
 
 
 class Parts:

@@ -23,10 +23,10 @@ FORMATS_HELP = "parquet, csv, jsonl, imagefolder, webdataset, huggingface, coco 
 # what formats without images decide by: which rows, which file name, what may be passed on
 HELD = ("dataset", "key", "image_id", "license", "diagnosis", "split", "split_official")
 PLAN_KEYS = ("path", "rows", "size_bytes", "there")
-EXCEL_HELP = "CSV: a ' before cells that a spreadsheet would take for a formula."
+EXCEL_HELP = "CSV, also left-out.csv: a ' before cells that a spreadsheet would take for a formula."
 JOBS_HELP = "Threads that read and scale images. [default: all cores]"
 SIZE_HELP = "Scale images down so that the longest side has PX pixels; smaller ones stay as they are."
-STRIP_HELP = "Images without EXIF, XMP, IPTC and comments; the pixels stay as they are."
+STRIP_HELP = "Nothing but the picture: no EXIF, XMP, IPTC, comments; the pixels stay as they are."
 RIGHTS_HELP = "Only images whose licence allows passing them on; left-out.csv lists the others."
 COPY_HELP = "imagefolder, coco: files of its own instead of links to the cache."
 

@@ -99,7 +99,11 @@ class Writing:
         self.record, self.place, self.wanted = record, record.place, wanted
         self.name = os.urandom(8).hex()
         kept = (path for path, mark in wanted.items() if record.keeps(path, mark))
-        self.done = {path: replace(record.entries[path], scope=record.scope) for path in kept}
+        entries, scope = record.entries, record.scope
+        self.done = {
+            path: entries[path] if entries[path].scope == scope else replace(entries[path], scope=scope)
+            for path in kept
+        }
         self.lines = -1  # the record's handle, to add lines to
 
     def keeps(self, path: str) -> bool:
@@ -136,8 +140,10 @@ class Writing:
             )
         entry = Entry(mark, scope, found.size, found.time, found.inode, linked=source is not None)
         self.done[path] = entry
-        with disk.storage_errors(self.place.at(RECORD)):
+        try:
             os.write(self.lines, line_of(path, entry))  # a line that is cut by a full disk is no promise
+        except OSError as error:
+            raise disk.as_storage_error(error, self.place.at(RECORD)) from error
 
     def require_ours(self) -> None:
         """StorageError unless the record is still the one that this run began."""
@@ -233,8 +239,10 @@ def require_own(path: Path) -> None:
 
 
 def looked_at(path: str) -> Identity:
-    with disk.storage_errors(Path(path)):
+    try:
         return identity_of(os.stat(path))  # noqa: PTH116  # 100,000 files: a Path for each costs more
+    except OSError as error:
+        raise disk.as_storage_error(error, Path(path)) from error
 
 
 def is_whole(place: Place, path: str, entry: Entry) -> bool:
@@ -247,13 +255,8 @@ def is_whole(place: Place, path: str, entry: Entry) -> bool:
         facts = (os.stat if entry.linked else os.lstat)(f"{place}/{path}")
     except (FileNotFoundError, NotADirectoryError):
         return False
-    found = identity_of(facts)
-    known = Identity(
-        found.inode if entry.inode is None else entry.inode,
-        entry.size,
-        found.time if entry.time is None else entry.time,
-    )
-    return stat.S_ISREG(facts.st_mode) and found == known
+    same = facts.st_size == entry.size and entry.time in (None, facts.st_mtime_ns)
+    return same and entry.inode in (None, facts.st_ino) and stat.S_ISREG(facts.st_mode)
 
 
 def is_taken(place: Place, path: str) -> bool:

@@ -25,6 +25,7 @@ from dermdata.checksum import CHUNK
 from dermdata.errors import ChecksumMismatch, IntegrityError, SizeMismatch, StorageError
 from dermdata.export.strip import can_strip, stripped
 from dermdata.images.image_file import MOST_BYTES, open_image_file
+from dermdata.export.strip_shared import NeedsRedraw
 from dermdata.images.whole import PIXELS, UNREADABLE
 
 FORMATS = ("JPEG", "PNG", "TIFF", "GIF", "BMP", "WEBP")  # no other decoder is tried
@@ -97,8 +98,9 @@ def make(task: Task) -> bytes:
     data = read(task)
     if not task.recipe.changes:
         return data
-    data = redrawn(data, task.recipe, task.name)
-    return stripped(data, task.name) if task.recipe.strip else data
+    if task.recipe.size is not None or not can_strip(data):
+        data = redrawn(data, task.recipe, task.name)
+    return clean(data, task.name) if task.recipe.strip else data
 
 
 # ------------------------------------------------------------------ files as stored
@@ -112,6 +114,8 @@ def read(task: Task) -> bytes:
         if size > MOST_BYTES:
             raise StorageError(f"{task.name} has {size:,} bytes, the limit is {MOST_BYTES:,}", hint=BROKEN)
         data = file.read(size + 1)  # one more: a file that grew is another one
+        while len(data) < size and (more := file.read(size + 1 - len(data))):
+            data += more  # one read gives at most 2 GiB, and less from some file systems
     if len(data) != size:
         raise changed(task)
     if task.sha256:
@@ -162,22 +166,40 @@ def require_checksum(task: Task, found: str) -> None:
 # ------------------------------------------------------------------ pictures
 
 
+def clean(data: bytes, what: str) -> bytes:
+    """The image without what is private; encoded anew where that cannot be told from the picture."""
+    try:
+        return stripped(data, what)
+    except NeedsRedraw:
+        with decoding(what), Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            anew = encoded(image, image)
+    try:
+        return stripped(anew, what)
+    except NeedsRedraw as error:
+        raise IntegrityError(
+            f"{what} cannot be told from what is private in it: {error}", hint=LEAVE_OUT
+        ) from error
+
+
+@contextmanager
+def decoding(what: str) -> Iterator[None]:
+    """IntegrityError for an image that does not decode."""
+    try:
+        yield
+    except UNREADABLE as error:
+        raise IntegrityError(f"{what} cannot be decoded: {error}", hint=LEAVE_OUT) from error
+
+
 def redrawn(data: bytes, recipe: Recipe, what: str) -> bytes:
     """The image at the recipe's size, or in a format whose metadata can be removed; as it is where it is both already."""
-    try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            if image.width * image.height > PIXELS:
-                raise ValueError(f"{image.width} x {image.height} pixels are too many")
-            longest = recipe.size or max(image.size)
-            smaller = max(image.size) > longest
-            if not smaller and can_strip(data):
-                return data
-            return encoded(scaled(image, longest, mask=recipe.mask) if smaller else image, image)
-    except UNREADABLE as error:
-        raise IntegrityError(
-            f"{what} cannot be decoded: {error}",
-            hint=LEAVE_OUT,
-        ) from error
+    with decoding(what), Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        if image.width * image.height > PIXELS:
+            raise ValueError(f"{image.width} x {image.height} pixels are too many")
+        longest = recipe.size or max(image.size)
+        smaller = max(image.size) > longest
+        if not smaller and can_strip(data):
+            return data
+        return encoded(scaled(image, longest, mask=recipe.mask) if smaller else image, image)
 
 
 def scaled(image: Image.Image, longest: int, *, mask: bool) -> Image.Image:

@@ -1,12 +1,25 @@
 """Little images of many kinds, with and without what cameras write into them."""
 
 import io
+import zlib
 
 import numpy as np
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageCms, PngImagePlugin
 
 PRIVATE = b"Jane Doe's camera"
 TURNED = 6
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def segment(marker: int, content: bytes) -> bytes:
+    """Of a JPEG."""
+    return b"\xff" + bytes([marker]) + (len(content) + 2).to_bytes(2, "big") + content
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    """Of a PNG."""
+    check = zlib.crc32(kind + content).to_bytes(4, "big")
+    return len(content).to_bytes(4, "big") + kind + content + check
 
 
 def photograph(width: int = 64, height: int = 40, *, mode: str = "RGB") -> Image.Image:
@@ -34,12 +47,11 @@ def camera_jpeg(orientation: int | None = TURNED, **options: object) -> bytes:
     """A JPEG with EXIF, XMP, IPTC, a comment, a colour profile, and something after its end."""
     xmp = b"<x:xmpmeta>" + PRIVATE + b"</x:xmpmeta>"
     data = saved(
-        photograph(), "JPEG", exif=exif(orientation), xmp=xmp, comment=PRIVATE, icc_profile=b"profile" * 9,
+        photograph(), "JPEG", exif=exif(orientation), xmp=xmp, comment=PRIVATE, icc_profile=PROFILE,
         quality=90, **options,
     )  # fmt: skip
     iptc = b"Photoshop 3.0\x008BIM" + PRIVATE
-    segment = b"\xff\xed" + (len(iptc) + 2).to_bytes(2, "big") + iptc
-    return data[:2] + segment + data[2:] + PRIVATE
+    return data[:2] + segment(0xED, iptc) + data[2:] + PRIVATE
 
 
 def camera_png(orientation: int | None = TURNED) -> bytes:
@@ -49,7 +61,7 @@ def camera_png(orientation: int | None = TURNED) -> bytes:
     text.add_text("Comment", PRIVATE.decode(), zip=True)
     text.add_itxt("XML:com.adobe.xmp", PRIVATE.decode())
     text.add(b"tIME", bytes(7))
-    options = {"pnginfo": text, "exif": exif(orientation), "icc_profile": b"profile" * 9}
+    options = {"pnginfo": text, "exif": exif(orientation), "icc_profile": PROFILE}
     return saved(photograph(), "PNG", **options) + PRIVATE
 
 

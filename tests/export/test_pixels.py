@@ -7,7 +7,7 @@ from PIL import Image
 
 from dermdata.errors import IntegrityError, SizeMismatch, StorageError
 from dermdata.export.pixels import Recipe, Task, load
-from export.pictures import PRIVATE, camera_jpeg, camera_png, opened, photograph, pixels, saved
+from export.pictures import PRIVATE, PROFILE, camera_jpeg, camera_png, opened, photograph, pixels, saved
 
 
 def made(tmp_path: Path, data: bytes, recipe: Recipe) -> bytes:
@@ -80,7 +80,7 @@ def test_pixels_are_not_turned_and_the_tag_stays(tmp_path: Path, data: bytes) ->
     clean = made(tmp_path, data, Recipe(size=16, strip=True))
     assert small.size == (16, 10)
     assert small.getexif()[0x0112] == 6
-    assert small.info["icc_profile"] == b"profile" * 9
+    assert small.info["icc_profile"] == PROFILE
     assert dict(opened(clean).getexif()) == {0x0112: 6}
     assert PRIVATE not in clean
 

@@ -6,8 +6,19 @@ import pytest
 from PIL import Image
 
 from dermdata.errors import IntegrityError
-from dermdata.export.strip import segment, stripped
-from export.pictures import PRIVATE, camera_jpeg, camera_png, opened, photograph, pixels, saved
+from dermdata.export.icc import rebuild_profile
+from dermdata.export.strip import stripped
+from export.pictures import (
+    PRIVATE,
+    PROFILE,
+    camera_jpeg,
+    camera_png,
+    opened,
+    photograph,
+    pixels,
+    saved,
+    segment,
+)
 
 ORIENTATION = 0x0112
 
@@ -46,7 +57,7 @@ def test_jpeg_pixels_stay_and_private_bytes_go(options: dict[str, object]) -> No
     assert data.count(PRIVATE) == 5
     assert PRIVATE not in clean
     assert pixels(clean) == pixels(data)
-    assert opened(clean).info["icc_profile"] == b"profile" * 9
+    assert opened(clean).info["icc_profile"] == rebuild_profile(PROFILE)
 
 
 @pytest.mark.parametrize("make", [camera_jpeg, camera_png])

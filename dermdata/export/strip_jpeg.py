@@ -1,0 +1,231 @@
+"""A JPEG without anything but its picture. Source: ITU-T T.81 annex B.
+
+Stay: the frame, the tables that its scans use, the scans up to the last byte that the decoder needs. Built anew: JFIF's
+density without a thumbnail, Adobe's colour mark, the orientation, the numbers of a colour profile (icc.py). All else
+goes: EXIF, XMP, IPTC, comments, previews, unknown and reserved markers, unused tables, what stands after a scan's data
+and after the end.
+
+Where a scan's data end, libjpeg tells: it complains of data that are one byte too short. (Up to seven bytes before a
+restart marker it passes over in silence.)
+"""
+
+import re
+import struct
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import simplejpeg
+
+from dermdata.export.icc import rebuild_profile
+from dermdata.export.strip_shared import NeedsRedraw, orientation, tiff_with
+from dermdata.images.whole import PIXELS, SCANS
+
+JPEG = b"\xff\xd8\xff"
+SOI, EOI, SOS, DQT, DHT, DAC, DRI, EXTENSION = 0xD8, 0xD9, 0xDA, 0xDB, 0xC4, 0xCC, 0xDD, 0xC8
+APP0, APP1, APP2, APP14 = 0xE0, 0xE1, 0xE2, 0xEE
+FRAMES = range(0xC0, 0xD0)
+HUFFMAN = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive
+BARE = (0x01, *range(0xD0, 0xD8))  # markers without content
+AFTER_SCAN = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)  # a marker that is no restart
+PROFILE = b"ICC_PROFILE\0"
+MOST_BITS = {0: 11, 1: 10}  # of a coefficient in an 8-bit picture: DC, AC
+END = b"\xff\xd9"
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One marker with its content, and a scan's data after it."""
+
+    marker: int
+    content: bytes
+    data: bytes = b""
+
+    @property
+    def whole(self) -> bytes:
+        return struct.pack(">BBH", 0xFF, self.marker, len(self.content) + 2) + self.content + self.data
+
+
+def strip_jpeg(data: bytes) -> Iterator[bytes]:
+    """The parts of the file that stay, in order; ValueError for what is no JPEG as T.81 has it."""
+    segments, ended = segments_of(data)
+    frame = frame_of(segments)
+    picture = without_tails([one for one in in_use(segments, frame) if one], frame)
+    yield data[:2]
+    yield from (one.whole for one in (*marks(segments), *picture))
+    if ended:
+        yield END
+
+
+# ------------------------------------------------------------------ reading
+
+
+def segments_of(data: bytes) -> tuple[list[Segment], bool]:
+    """Each segment after the first marker, scans with their data; and whether the image's end was reached."""
+    found, at = list[Segment](), 2
+    while at < len(data):
+        while data[at] == data[at + 1] == 0xFF:  # fill bytes
+            at += 1
+        marker = data[at + 1]
+        if data[at] != 0xFF or marker in (0, SOI):
+            raise ValueError(f"no JPEG marker at byte {at}")
+        if marker == EOI:
+            return found, True
+        if marker in BARE:
+            at += 2
+            continue
+        stop = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if stop > len(data) or stop < at + 4:
+            raise ValueError(f"the JPEG segment at byte {at} is cut")
+        after = AFTER_SCAN.search(data, stop) if marker == SOS else None
+        end = stop if marker != SOS else after.start() if after else len(data)
+        found.append(Segment(marker, data[at + 4 : stop], data[stop:end]))
+        at = end
+    return found, False
+
+
+def frame_of(segments: Sequence[Segment]) -> Segment:
+    """The frame's header; ValueError for none, for several, and for more pixels or scans than a picture has."""
+    frames = [one for one in segments if one.marker in FRAMES and one.marker not in (DHT, DAC, EXTENSION)]
+    if len(frames) != 1:
+        raise ValueError(f"it has {len(frames)} frames")
+    (frame,) = frames
+    height, width, count = struct.unpack_from(">xHHB", frame.content)
+    if len(frame.content) != 6 + 3 * count or not 1 <= count <= 4 or not width * height:
+        raise ValueError("the frame's header is not right")
+    scans = sum(one.marker == SOS for one in segments)
+    if width * height > PIXELS or scans > SCANS:
+        raise ValueError(f"{width} x {height} pixels in {scans} scans are too many")
+    if frame.marker not in HUFFMAN:
+        raise NeedsRedraw("where its data end cannot be told")
+    return frame
+
+
+# ------------------------------------------------------------------ marks
+
+
+def marks(segments: Sequence[Segment]) -> Iterator[Segment]:
+    """What stands before the picture's own segments, built anew."""
+    contents: dict[int, list[bytes]] = {}
+    for one in segments:
+        contents.setdefault(one.marker, []).append(one.content)
+    jfif = [one for one in contents.get(APP0, []) if one.startswith(b"JFIF\0") and len(one) >= 12]
+    if jfif:
+        units = jfif[0][7] if jfif[0][7] < 3 else 0
+        yield Segment(APP0, b"JFIF\0\1\1" + bytes([units]) + jfif[0][8:12] + b"\0\0")
+    exif = (orientation(one[6:]) for one in contents.get(APP1, []) if one.startswith(b"Exif\0"))
+    if turned := next(filter(None, exif), None):
+        yield Segment(APP1, b"Exif\0\0" + tiff_with(turned))
+    if profile := profile_in([one for one in contents.get(APP2, []) if one.startswith(PROFILE)]):
+        yield Segment(APP2, PROFILE + b"\1\1" + profile)
+    adobe = [one[11] for one in contents.get(APP14, []) if one.startswith(b"Adobe") and len(one) >= 12]
+    if adobe and adobe[-1] < 3:  # libjpeg obeys the last one
+        yield Segment(APP14, b"Adobe\0\x64\0\0\0\0" + bytes(adobe[-1:]))
+
+
+def profile_in(parts: Sequence[bytes]) -> bytes | None:
+    """The colour profile of segments that are numbered as they must be."""
+    numbers = sorted((one[12], one[13]) for one in parts if len(one) > 14)
+    if not parts or numbers != [(number, len(parts)) for number in range(1, len(parts) + 1)]:
+        return None
+    return rebuild_profile(b"".join(one[14:] for one in sorted(parts, key=lambda one: one[12])))
+
+
+# ------------------------------------------------------------------ tables
+
+
+def in_use(segments: Sequence[Segment], frame: Segment) -> list[Segment | None]:
+    """The picture's own segments in order; of tables those that scans use: others could hold anything."""
+    quantizers = {frame.content[at]: frame.content[at + 2] for at in range(6, len(frame.content), 3)}
+    kept: list[Segment | None] = []
+    now: dict[tuple[int, int], int] = {}  # marker and name -> the place in `kept` of the table that holds now
+    waiting: dict[int, Segment] = {}  # tables that no scan has used yet, by their place in `kept`
+    for one in segments:
+        if one.marker in (DQT, DHT):
+            for name, table in tables_in(one):
+                now[one.marker, name] = len(kept)
+                waiting[len(kept)] = Segment(one.marker, table)
+                kept.append(None)
+        elif one.marker == SOS:
+            for component, chosen in chosen_in(one.content):
+                names = (DQT, quantizers[component]), (DHT, chosen >> 4), (DHT, 0x10 | chosen & 15)
+                for place in [now[name] for name in names if now.get(name) in waiting]:
+                    kept[place] = require_code(waiting.pop(place), frame)
+            kept.append(one)
+        elif one is frame or (one.marker == DRI and len(one.content) == 2):
+            kept.append(one)
+    return kept
+
+
+def chosen_in(scan: bytes) -> list[tuple[int, int]]:
+    """Each component of a scan with the Huffman tables that it uses; ValueError for a header that is not right."""
+    count = scan[0]
+    if len(scan) != 4 + 2 * count or not 1 <= count <= 4:
+        raise ValueError("a scan's header is not right")
+    return [(scan[at], scan[at + 1]) for at in range(1, 1 + 2 * count, 2)]
+
+
+def tables_in(one: Segment) -> Iterator[tuple[int, bytes]]:
+    """The name and the bytes of each quantization or Huffman table of a segment."""
+    at, content = 0, one.content
+    while at < len(content):
+        name, high = content[at], content[at] >> 4
+        size = 64 * (1 + high) if one.marker == DQT else 16 + sum(content[at + 1 : at + 17])
+        if at + 1 + size > len(content) or name & 15 > 3 or high > 1:
+            raise ValueError("a table is not right")
+        yield (name & 15 if one.marker == DQT else name), content[at : at + 1 + size]
+        at += 1 + size
+
+
+def require_code(table: Segment, frame: Segment) -> Segment:
+    """The table; NeedsRedraw for a Huffman table with symbols that no picture has: words could stand in their place."""
+    if table.marker == DHT:
+        high, symbols = table.content[0] >> 4, table.content[17:]
+        most = MOST_BITS[high] if frame.content[0] == 8 else 15
+        if len(set(symbols)) != len(symbols) or any((one & 15 if high else one) > most for one in symbols):
+            raise NeedsRedraw("a Huffman table has symbols that no picture has")
+    return table
+
+
+# ------------------------------------------------------------------ scans
+
+
+def without_tails(parts: Sequence[Segment], frame: Segment) -> list[Segment]:
+    """The parts, each scan's data without bytes that the decoder does not need; NeedsRedraw where it cannot tell."""
+    done = list[Segment]()
+    for one in parts:
+        done.append(one if one.marker != SOS else trimmed(one, done, frame))
+    return done
+
+
+def trimmed(scan: Segment, before: Sequence[Segment], frame: Segment) -> Segment:
+    def part(size: int) -> Segment:
+        return replace(scan, data=scan.data[:size])
+
+    def says(size: int) -> str:
+        return complaint([*before, part(size)], frame)
+
+    whole = len(scan.data)
+    if is_short(says(whole - 1)):  # the usual case, and that of a file that is cut
+        return scan
+    if (said := says(whole)) and "extraneous" not in said:
+        raise NeedsRedraw(said)
+    least = bisect_left(range(whole), True, key=lambda size: not is_short(says(size)))
+    if said := says(least):
+        raise NeedsRedraw(said)
+    return part(least)
+
+
+def complaint(parts: Sequence[Segment], frame: Segment) -> str:
+    """What libjpeg first complains of when it decodes all data of these parts; nothing of sound ones."""
+    data = b"".join([b"\xff\xd8", *(one.whole for one in parts), END])
+    try:
+        # an eighth of the size: all data are read, few pixels are made
+        simplejpeg.decode_jpeg(data, "CMYK" if frame.content[5] == 4 else "GRAY", min_height=1, min_width=1)
+    except ValueError as error:
+        return str(error) or "it cannot be decoded"
+    return ""
+
+
+def is_short(said: str) -> bool:
+    return "premature end" in said.lower()

@@ -1,0 +1,239 @@
+"""A PNG without anything but its picture. Source: PNG third edition, chapters 5 and 11.
+
+Stay: the header, the image data up to the end of their stream, of a palette the entries that are used, and what decides
+colours and the pixels' shape, each with its right length and numbers that mean something. Built anew: the orientation,
+and the numbers of a colour profile (icc.py). All else goes: text, time, EXIF, suggested palettes, private chunks, the
+further pictures of an animation, what stands after the end. An unknown chunk without which there would be no
+picture is refused.
+"""
+
+import io
+import struct
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+
+from PIL import Image
+
+from dermdata.export.icc import rebuild_profile
+from dermdata.export.strip_shared import NeedsRedraw, orientation, tiff_with
+from dermdata.images.whole import PIXELS, UNREADABLE
+
+PNG = b"\x89PNG\r\n\x1a\n"
+CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of each kind of colour
+DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+INDEXED = 3
+PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+PROFILE_BYTES = 4 << 20
+INFLATED = 1 << 20  # bytes at once
+LARGEST = 1 << 24  # of gamma and of pixels per metre: what is more means nothing
+CHROMATICITY = 200_000  # two, in units of 0.00001
+
+
+class Header:
+    """What the first chunk says of the picture."""
+
+    def __init__(self, content: bytes) -> None:
+        self.width, self.height, self.depth, self.color, method, way, self.interlaced = struct.unpack(
+            ">IIBBBBB", content
+        )
+        known = self.depth in DEPTHS.get(self.color, ()) and not (method or way) and self.interlaced < 2
+        if not known or not self.width * self.height:
+            raise ValueError("its header is not right")
+        if self.width * self.height > PIXELS:
+            raise ValueError(f"{self.width} x {self.height} pixels are too many")
+
+    @property
+    def bytes(self) -> int:
+        """How many the picture has when it is inflated, with a byte for each line's filter."""
+        passes = PASSES if self.interlaced else ((0, 0, 1, 1),)
+        sizes = [(-(-(self.width - x) // dx), -(-(self.height - y) // dy)) for x, y, dx, dy in passes]
+        bits = CHANNELS[self.color] * self.depth
+        return sum(
+            (1 + -(-columns * bits // 8)) * lines for columns, lines in sizes if columns > 0 and lines > 0
+        )
+
+    def is_sample(self, values: Sequence[int]) -> bool:
+        """Whether these are brightnesses of this depth, one for each colour."""
+        return len(values) == (1 if self.color in (0, 4) else 3) and all(
+            one < 1 << self.depth for one in values
+        )
+
+
+def strip_png(data: bytes) -> Iterator[bytes]:
+    """The parts of the file that stay, in order; ValueError for what is no PNG as its standard has it."""
+    chunks = list(chunks_of(data))
+    if not chunks or chunks[0][0] != b"IHDR":
+        raise ValueError("it does not begin with its header")
+    header, seen = Header(chunks[0][1]), set[bytes]()
+    stream = stream_of(header, [content for kind, content in chunks if kind == b"IDAT"])
+    colors = used_colors(data, header)
+    yield PNG
+    for kind, content in chunks:
+        if kind in seen:
+            continue
+        if kind == b"IDAT":
+            yield from (chunk(kind, part) for part in stream)
+        elif (kept := kept_content(kind, content, header, colors)) is not None:
+            yield chunk(kind, kept)
+        else:
+            continue
+        seen.add(kind)
+
+
+def chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and content of each chunk up to IEND."""
+    at = len(PNG)
+    while at < len(data):
+        size, kind = struct.unpack_from(">I4s", data, at)
+        stop = at + 12 + size
+        if stop > len(data):
+            raise ValueError(f"the PNG chunk {kind.decode('latin-1')} at byte {at} is cut")
+        content = data[at + 8 : stop - 4]
+        if kind[:1].isupper() and data[stop - 4 : stop] != struct.pack(">I", zlib.crc32(kind + content)):
+            raise ValueError(f"the PNG chunk {kind.decode('latin-1')} at byte {at} is damaged")
+        yield kind, content
+        if kind == b"IEND":
+            return
+        at = stop
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+# ------------------------------------------------------------------ picture
+
+
+def stream_of(header: Header, parts: Sequence[bytes]) -> list[bytes]:
+    """The image data's parts without what follows the stream's end; NeedsRedraw where more is inside than a picture."""
+    inflate, count, kept = zlib.decompressobj(), 0, list[bytes]()
+    for part in parts:
+        rest = part
+        while rest and not inflate.eof:
+            count += len(inflate.decompress(rest, INFLATED))
+            rest = inflate.unconsumed_tail
+            if count > header.bytes:
+                raise NeedsRedraw("its data hold more than its picture")
+        kept.append(part[: len(part) - len(inflate.unused_data)] if inflate.eof else part)
+        if inflate.eof:
+            break
+    if not inflate.eof or count != header.bytes:
+        raise ValueError(f"its data are cut: {count:,} bytes of {header.bytes:,}")
+    return [part for part in kept if part]
+
+
+def used_colors(data: bytes, header: Header) -> frozenset[int]:
+    """Which entries of its palette a picture uses: others could hold anything."""
+    if header.color != INDEXED:
+        return frozenset()
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+            return frozenset(index for index, count in enumerate(image.histogram()) if count)
+    except UNREADABLE as error:
+        raise ValueError(str(error)) from error
+
+
+# ------------------------------------------------------------------ chunks
+
+
+def kept_content(kind: bytes, content: bytes, header: Header, colors: frozenset[int]) -> bytes | None:
+    """What stays of a chunk; None where it goes, ValueError where there is no picture without it."""
+    if kind in CRITICAL:
+        return CRITICAL[kind](content, header, colors)
+    if kind[:1].isupper():
+        raise ValueError(f"it needs a chunk that is not known: {kind.decode('latin-1')}")
+    checked = ANCILLARY.get(kind)
+    return checked(content, header, colors) if checked else None
+
+
+Check = Callable[[bytes, Header, frozenset[int]], bytes | None]
+
+
+def same(content: bytes, _header: Header, _colors: frozenset[int]) -> bytes | None:
+    return content
+
+
+def nothing(_content: bytes, _header: Header, _colors: frozenset[int]) -> bytes | None:
+    return b""
+
+
+def palette(content: bytes, header: Header, colors: frozenset[int]) -> bytes | None:
+    """Of a palette that the picture uses, the entries that it uses."""
+    if header.color != INDEXED:
+        return None  # only a suggestion
+    return b"".join(
+        content[3 * index : 3 * index + 3] if index in colors else bytes(3)
+        for index in range(max(colors) + 1)
+    )
+
+
+def transparency(content: bytes, header: Header, colors: frozenset[int]) -> bytes | None:
+    if header.color == INDEXED:
+        stays = content[: max(colors) + 1]
+        return bytes(value if index in colors else 255 for index, value in enumerate(stays))
+    return samples(content, header) if header.color in (0, 2) else None
+
+
+def background(content: bytes, header: Header, colors: frozenset[int]) -> bytes | None:
+    if header.color == INDEXED:
+        return content if len(content) == 1 and content[0] <= max(colors) else None
+    return samples(content, header)
+
+
+def samples(content: bytes, header: Header) -> bytes | None:
+    values = struct.unpack(f">{len(content) // 2}H", content) if len(content) % 2 == 0 else ()
+    return content if header.is_sample(values) else None
+
+
+def significant(content: bytes, header: Header, _colors: frozenset[int]) -> bytes | None:
+    depth = 8 if header.color == INDEXED else header.depth
+    count = 3 if header.color == INDEXED else CHANNELS[header.color]
+    return content if len(content) == count and all(1 <= one <= depth for one in content) else None
+
+
+def numbers(count: int, most: int) -> Check:
+    """So many numbers of four bytes, none above the greatest that means something."""
+
+    def check(content: bytes, _header: Header, _colors: frozenset[int]) -> bytes | None:
+        right = len(content) == 4 * count and all(one <= most for one in struct.unpack(f">{count}I", content))
+        return content if right else None
+
+    return check
+
+
+def small(count: int, most: int) -> Check:
+    """So many bytes, none above the greatest that means something."""
+
+    def check(content: bytes, _header: Header, _colors: frozenset[int]) -> bytes | None:
+        return content if len(content) == count and all(one <= most for one in content) else None
+
+    return check
+
+
+def density(content: bytes, _header: Header, _colors: frozenset[int]) -> bytes | None:
+    if len(content) != 9:
+        return None
+    across, down, unit = struct.unpack(">IIB", content)
+    return content if max(across, down) < LARGEST and unit < 2 else None
+
+
+def profile(content: bytes, _header: Header, _colors: frozenset[int]) -> bytes | None:
+    _, _, packed = content.partition(b"\0")
+    try:
+        found = rebuild_profile(zlib.decompressobj().decompress(packed[1:], PROFILE_BYTES))
+    except zlib.error:
+        return None
+    return b"ICC\0\0" + zlib.compress(found, 9) if found else None
+
+
+def turn(content: bytes, _header: Header, _colors: frozenset[int]) -> bytes | None:
+    turned = orientation(content.removeprefix(b"Exif\0\0"))
+    return tiff_with(turned) if turned else None
+
+
+CRITICAL: dict[bytes, Check] = {b"IHDR": same, b"PLTE": palette, b"IEND": nothing}
+ANCILLARY: dict[bytes, Check] = {
+    b"tRNS": transparency, b"bKGD": background, b"sBIT": significant, b"pHYs": density, b"iCCP": profile,
+    b"eXIf": turn, b"gAMA": numbers(1, LARGEST), b"cHRM": numbers(8, CHROMATICITY), b"sRGB": small(1, 3),
+    b"cICP": small(4, 22),
+}  # fmt: skip

@@ -1,0 +1,126 @@
+"""Findings 2, 4, 9 and 14 of the attack on the first version, as a person meets them at the command line."""
+
+import csv
+import fcntl
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dermdata import manifest
+from dermdata.export import ledger
+from dermdata.export.ledger import Writing
+from dermdata.places import Folder
+from export.folder_contents import contents
+from export.pictures import photograph, saved, segment
+from export.samples import manifest as sample
+from export.samples import row, table
+
+Cli = Callable[..., Any]
+WAYS = ["webdataset", "huggingface", "imagefolder", "imagefolder --copy", "parquet --embed", "webdataset --size 6",
+        "coco", "coco --copy", "croissant --embed", "imagefolder --strip-exif"]  # fmt: skip
+
+
+@pytest.fixture
+def cached(tmp_path: Path) -> Path:
+    """The folder of a dataset in the cache."""
+    folder = tmp_path / "cache" / "datasets" / "demo" / "1.0"
+    manifest.write(sample(folder), folder / "manifest.parquet", {"dataset": "demo"})
+    return folder
+
+
+@pytest.mark.parametrize("words", WAYS)
+def test_red_team_02_an_altered_image_is_not_exported(
+    cli: Cli, cached: Path, tmp_path: Path, words: str
+) -> None:
+    """Exit 4 with row, file and the mend; after it the same command is right."""
+    path = cached / "images" / "IMG_0002.jpg"
+    before = path.read_bytes()
+    path.write_bytes(before[:-3] + b"\0" + before[-2:])
+    answer = cli("export", *words.split(), "demo", "-o", tmp_path / "out")
+    assert answer.code == 4
+    assert f"error: demo/IMG_0002: {path} was altered: its sha256 is " in answer.err
+    assert "hint: `dermdata verify --repair`" in answer.err
+    path.unlink()
+    path.write_bytes(before)
+    assert cli("export", *words.split(), "demo", "-o", tmp_path / "out").code == 0
+    assert cli("export", *words.split(), "demo", "-o", tmp_path / "fresh").code == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+
+
+def test_red_team_02_images_that_nobody_can_compare_are_counted(cli: Cli, tmp_path: Path) -> None:
+    """A manifest of one's own without checksums."""
+    rows = table([row(tmp_path, number) | {"sha256": None, "dataset": "mine"} for number in range(3)])
+    manifest.write(rows, tmp_path / "mine.parquet", {})
+    answer = cli("export", "webdataset", tmp_path / "mine.parquet", "-o", tmp_path / "out")
+    assert answer.code == 0
+    assert "warning: 3 images have no checksum to compare with" in answer.err
+
+
+@pytest.mark.usefixtures("cached")
+def test_red_team_04_a_second_export_waits_for_the_first(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And is refused with exit 5 when that does not end."""
+    monkeypatch.setattr(ledger, "PATIENCE", 0)
+    with ledger.one_writer(Folder(tmp_path / "out"), print):
+        answer = cli("export", "webdataset", "demo", "-o", tmp_path / "out")
+    assert answer.code == 5
+    assert f"error: {tmp_path}/out is held by process {os.getpid()} on " in answer.err
+
+
+@pytest.mark.usefixtures("cached")
+def test_red_team_04_two_exports_where_locks_do_nothing(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A is stopped after its record, B exports smaller images, A goes on: A fails, nothing of it is kept."""
+    monkeypatch.setattr(fcntl, "flock", lambda _handle, _how: None)
+    real, others = Writing.begin, [("export", "webdataset", "--size", "6", "demo", "-o", tmp_path / "out")]
+
+    def stopped(self: Writing) -> None:
+        real(self)
+        if others:
+            assert cli(*others.pop()).code == 0
+
+    monkeypatch.setattr(Writing, "begin", stopped)
+    answer = cli("export", "webdataset", "demo", "-o", tmp_path / "out")
+    assert answer.code == 5
+    assert "error: another export wrote into " in answer.err
+    again = cli("export", "webdataset", "--size", "6", "demo", "-o", tmp_path / "out")
+    assert again.code == 0
+    assert "already there" not in again.err
+
+
+def test_red_team_09_names_are_told_and_do_not_go_out(cli: Cli, tmp_path: Path) -> None:
+    """IPTC in the old Photoshop header: `audit` has a row for it, `--strip-exif` leaves nothing of it."""
+    content = b"Adobe_Photoshop2.5:8BIM\x04\x04\0\0\0\0\0\x0d\x1c\x02\x50\0\x08Jane Doe"
+    data = saved(photograph(), "JPEG")
+    rows = [row(tmp_path, 0) | {"sha256": None, "bytes": None, "dataset": "mine"}]
+    (tmp_path / "images" / "IMG_0000.jpg").write_bytes(data[:20] + segment(0xED, content) + data[20:])
+    manifest.write(table(rows), tmp_path / "mine.parquet", {})
+    told = cli("audit", tmp_path / "mine.parquet", "--only", "exif-private")
+    assert "1 images carry a person's name in their EXIF, XMP, IPTC or comments" in told.out
+    out = tmp_path / "out"
+    assert cli("export", "imagefolder", tmp_path / "mine.parquet", "--strip-exif", "-o", out).code == 0
+    assert not [path for path in out.rglob("*.jpg") if b"Jane" in path.read_bytes()]
+
+
+def test_red_team_14_what_is_left_out_is_no_formula(cli: Cli, tmp_path: Path) -> None:
+    """The script's own table."""
+    (tmp_path / "l.csv").write_text("dataset,image_id,path,diagnosis,license\ne,=1+1,,,=HYPERLINK(1)\n")
+    words = (
+        "export",
+        "csv",
+        tmp_path / "l.csv",
+        "--excel-safe",
+        "--redistributable",
+        "-o",
+        tmp_path / "o.csv",
+    )
+    assert cli(*words).code == 0
+    (line,) = list(csv.reader(io.StringIO((tmp_path / "o.csv.left-out.csv").read_text())))[1:]
+    assert not [cell for cell in line if cell.startswith("=")]
+    assert line[2] == "'=1+1"
