@@ -33,7 +33,7 @@ def sync(
     ] = False,
     form: FormatOption = None,
 ) -> None:
-    """Fetch what is missing and rebuild a locked cohort; exit 4 and the rows on any difference, also of image files."""
+    """Fetch what is missing and rebuild a locked cohort; exit 4 and the rows on any difference."""
     from dermdata.cli.lock import wrong_files_of
     from dermdata.cohort import compared, loads, rebuilt
 

@@ -1,0 +1,306 @@
+"""Where the files of rows may be: in the cache or beside the manifest, links resolved; everything else is refused."""
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from dermdata.errors import BadTable, StorageError
+from dermdata.manifest import image_files
+from dermdata.manifest.image_files import ImageFinder, ImageRoots, NoRegularFile, roots_of_all
+
+Find = Callable[..., str | None]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    """A cache with the dataset `known`, a manifest's folder `beside`, and what nobody may read in `outside`."""
+    for name in (
+        "cache/datasets/known/1/a.jpg",
+        "beside/own.jpg",
+        "beside/more/deep.jpg",
+        "outside/secret.jpg",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    return tmp_path
+
+
+@pytest.fixture
+def roots(house: Path) -> ImageRoots:
+    datasets = house / "cache" / "datasets"
+    beside = {"known": [house / "beside"], "mine": [house / "beside"], "": [house / "beside"]}
+    return ImageRoots({"known": datasets / "known" / "1"}, beside, datasets)
+
+
+@pytest.fixture
+def find(roots: ImageRoots) -> Find:
+    return lambda path, dataset="mine": ImageFinder(roots).find(str(path), dataset)
+
+
+@pytest.mark.parametrize(
+    ("path", "dataset"),
+    [
+        ("/etc/passwd", "mine"),
+        ("/etc/passwd", "known"),
+        ("/etc/passwd", None),
+        ("/etc", "mine"),
+        ("/dev/zero", "mine"),
+        ("/", "mine"),
+        ("HOUSE/outside/secret.jpg", "mine"),
+        ("HOUSE/outside/secret.jpg", "known"),
+        ("HOUSE/beside/../outside/secret.jpg", "mine"),
+        ("HOUSE/cache/datasets/../../outside/secret.jpg", "known"),
+        ("../outside/secret.jpg", "mine"),
+        ("more/../own.jpg", "mine"),
+    ],
+)
+def test_what_lies_elsewhere_is_refused(house: Path, find: Find, path: str, dataset: str | None) -> None:
+    """Named absolutely or by climbing; the error names the path."""
+    whole = path.replace("HOUSE", str(house))
+    with pytest.raises(BadTable, match="leads out of the folder") as refused:
+        find(whole, dataset)
+    assert whole in refused.value.message
+
+
+def test_a_folder_of_a_like_name_is_another_one(house: Path, find: Find) -> None:
+    """`beside-evil` begins with the letters of `beside`."""
+    (house / "beside-evil").mkdir()
+    (house / "beside-evil" / "x.jpg").touch()
+    with pytest.raises(BadTable, match="leads out of"):
+        find(house / "beside-evil" / "x.jpg")
+
+
+@pytest.mark.parametrize("dataset", ["mine", "known"])
+@pytest.mark.parametrize("way", ["file", "folder", "folder within", "link to a link", "hidden in the cache"])
+def test_links_that_lead_out_are_refused(house: Path, find: Find, way: str, dataset: str) -> None:
+    """At the path's end, on its way, by way of others; the error says where they lead to."""
+    home, outside = (
+        (house / "beside" if dataset == "mine" else house / "cache/datasets/known/1"),
+        house / "outside",
+    )
+    if way in ("file", "link to a link"):
+        (home / "first").symlink_to(outside / "secret.jpg")
+        (home / "second").symlink_to(home / "first")
+        path = "first" if way == "file" else "second"
+    elif way == "hidden in the cache":
+        (house / "cache/datasets/known/1/in.jpg").symlink_to(outside / "secret.jpg")
+        (home / "x").symlink_to(house / "cache/datasets/known/1/in.jpg")
+        path = "x"
+    else:
+        (home / "sub").mkdir()
+        (home / ("lnk" if way == "folder" else "sub/lnk")).symlink_to(outside, target_is_directory=True)
+        path = "lnk/secret.jpg" if way == "folder" else "sub/lnk/secret.jpg"
+    with pytest.raises(BadTable, match="leads out of") as refused:
+        find(path, dataset)
+    assert str(outside / "secret.jpg") in refused.value.message
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "socket", "link to a device", "link to a pipe", "circle"])
+def test_only_regular_files_are_opened(
+    house: Path, find: Find, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the manifest as well; nothing waits for a pipe."""
+    place = house / "beside" / "it"
+    monkeypatch.chdir(place.parent)
+    if kind == "folder":
+        place.mkdir()
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as one:
+            one.bind("it")
+    elif kind == "circle":
+        place.symlink_to("it")
+    else:
+        os.mkfifo(house / "beside" / ("pipe" if "link" in kind else "it"))
+        if kind == "link to a pipe":
+            place.symlink_to("pipe")
+        elif kind == "link to a device":
+            place.symlink_to("/dev/zero")
+    with pytest.raises(BadTable) as refused:
+        find("it")
+    assert isinstance(refused.value, NoRegularFile) or kind == "link to a device"
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("a\0b.jpg", "holds a NUL"),
+        ("/etc/passwd\0.jpg", "holds a NUL"),
+        ("n" * 256, "is too long"),
+        ("é" * 200, "is too long"),
+        ("a/" * 3000 + "x.jpg", "is too long"),
+    ],
+)
+def test_what_no_file_can_be_called_is_refused(find: Find, path: str, said: str) -> None:
+    """In words of a bounded length."""
+    with pytest.raises(BadTable, match=said) as refused:
+        find(path)
+    assert len(refused.value.message) < 400
+
+
+def test_the_row_is_named_in_what_is_refused(roots: ImageRoots, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its key, else by dataset and image; in any column, in blocks of any size."""
+    monkeypatch.setattr(image_files, "BLOCK", 2)
+    whole = [{"dataset": "mine", "image_id": str(number), "path": "own.jpg"} for number in range(5)]
+    for column, value in (
+        ("path", "/etc/passwd"),
+        ("mask_path", "/etc/passwd"),
+        ("masks", [("net", "/etc/passwd")]),
+    ):
+        rows = [dict(row) for row in whole]
+        rows[3] |= {column: value}
+        kind = pa.map_(pa.string(), pa.string()) if column == "masks" else pa.string()
+        table = pa.Table.from_pylist(rows, pa.schema([*map(text, ("dataset", "image_id", "path")), (column, kind)])
+                                     if column != "path" else None)  # fmt: skip
+        with pytest.raises(BadTable, match="/etc/passwd of mine/3 leads out"):
+            list(ImageFinder(roots).blocks(table, column))
+        table = table.append_column("key", pa.array([f"k{number}" for number in range(5)]))
+        with pytest.raises(BadTable, match="/etc/passwd of k3 leads out"):
+            list(ImageFinder(roots).blocks(table, column))
+
+
+def text(name: str) -> tuple[str, pa.DataType]:
+    return name, pa.string()
+
+
+def test_the_hint_says_what_to_do(find: Find) -> None:
+    with pytest.raises(BadTable) as refused:
+        find("/etc/passwd")
+    assert "move them into its folder" in (refused.value.hint or "")
+
+
+# ------------------------------------------------------------------ what is found
+
+
+@pytest.mark.parametrize(
+    ("path", "dataset", "end"),
+    [
+        ("a.jpg", "known", "cache/datasets/known/1/a.jpg"),
+        ("own.jpg", "mine", "beside/own.jpg"),
+        ("more/deep.jpg", None, "beside/more/deep.jpg"),
+        ("HOUSE/cache/datasets/known/1/a.jpg", "known", "cache/datasets/known/1/a.jpg"),
+        ("HOUSE/cache/datasets/known/1/a.jpg", "mine", "cache/datasets/known/1/a.jpg"),
+        ("HOUSE/beside/own.jpg", "known", "beside/own.jpg"),
+    ],
+)
+def test_files_in_the_cache_and_beside_the_manifest_are_found(
+    house: Path, find: Find, path: str, dataset: str | None, end: str
+) -> None:
+    """Also by absolute paths, as `export csv` writes them."""
+    assert find(path.replace("HOUSE", str(house)), dataset) == str(house / end)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["gone.jpg", "no/such/folder.jpg", "own.jpg/x", "", "/nowhere/x.jpg", "/etc/no-such-file", "dangling"],
+)
+def test_nothing_there_is_a_row_without_an_image(house: Path, find: Find, path: str) -> None:
+    """Wherever it would be: a manifest of another machine names what this one has not."""
+    (house / "beside" / "dangling").symlink_to(house / "beside" / "gone")
+    assert find(path) is None
+
+
+def test_a_link_that_stays_within_is_followed_to_its_end(house: Path, find: Find) -> None:
+    """So that what is opened is no link."""
+    (house / "beside" / "link.jpg").symlink_to("more/deep.jpg")
+    (house / "beside" / "to-cache.jpg").symlink_to(house / "cache/datasets/known/1/a.jpg")
+    (house / "beside" / "folder").symlink_to("more", target_is_directory=True)
+    assert find("link.jpg") == str(house / "beside/more/deep.jpg")
+    assert find("to-cache.jpg") == str(house / "cache/datasets/known/1/a.jpg")
+    assert find("folder/deep.jpg") == str(house / "beside/folder/deep.jpg")
+
+
+def test_a_cache_and_a_dataset_may_lie_behind_links_of_the_persons_own(house: Path) -> None:
+    """A link to a larger disk is usual."""
+    (house / "cache/datasets/known").rename(house / "disk")
+    (house / "cache/datasets/known").symlink_to(house / "disk", target_is_directory=True)
+    (house / "way").symlink_to(house / "cache", target_is_directory=True)
+    datasets = house / "way" / "datasets"
+    finder = ImageFinder(ImageRoots({"known": datasets / "known" / "1"}, {}, datasets))
+    assert finder.find("a.jpg", "known") == str(datasets / "known/1/a.jpg")
+
+
+def test_hard_links_are_files(house: Path, find: Find) -> None:
+    """Datasets that share an image have one file under two names."""
+    (house / "beside" / "hard.jpg").hardlink_to(house / "cache/datasets/known/1/a.jpg")
+    assert find("hard.jpg") == str(house / "beside/hard.jpg")
+
+
+def test_each_folder_is_looked_at_once(
+    house: Path, roots: ImageRoots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """400,000 rows: a look at each would take minutes on a network file system."""
+    for number in range(100):
+        (house / "beside" / f"{number}.jpg").touch()
+    looks: list[str] = []
+    for name in ("scandir", "lstat", "stat"):
+        whole = getattr(os, name)
+        monkeypatch.setattr(
+            os, name, lambda *given, whole=whole, **more: looks.append(given[0]) or whole(*given, **more)
+        )
+    finder = ImageFinder(roots)
+    assert all(finder.find(f"{number}.jpg", "mine") for number in range(100))
+    assert finder.find("gone.jpg", "mine") is None
+    assert len([one for one in looks if str(one).endswith("beside")]) <= 5
+    assert not [one for one in looks if str(one).endswith(".jpg")]
+
+
+def test_a_folder_that_cannot_be_looked_into_is_told(find: Find, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: str) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr("os.scandir", refused)
+    with pytest.raises(StorageError, match=r"cannot look into .*beside: Permission denied"):
+        find("own.jpg")
+
+
+# ------------------------------------------------------------------ several manifests
+
+
+def test_relative_paths_of_manifests_in_two_folders_are_refused(house: Path) -> None:
+    """Nothing tells which manifest a row is from: the first one's folder would give another's image."""
+    finder = ImageFinder(ImageRoots({}, {"mine": [house / "beside", house / "outside"]}))
+    with pytest.raises(BadTable, match="may start in any of several folders"):
+        finder.find("own.jpg", "mine")
+    with pytest.raises(BadTable, match="leads out of"):
+        finder.find(str(house / "outside/secret.jpg"), "mine")
+
+
+def test_the_manifest_of_another_dataset_opens_nothing_beside_it(house: Path) -> None:
+    """What lies beside mine is not for the rows of theirs."""
+    roots = ImageRoots({}, {"mine": [house / "outside"], "theirs": [house / "beside"]})
+    assert ImageFinder(roots).find("secret.jpg", "mine")
+    with pytest.raises(BadTable, match="leads out of"):
+        ImageFinder(roots).find(str(house / "outside/secret.jpg"), "theirs")
+
+
+def test_a_manifest_in_the_root_does_not_open_the_whole_disk() -> None:
+    """A container's working folder is often `/`."""
+    finder = ImageFinder(ImageRoots({}, {"mine": [Path("/")]}))
+    with pytest.raises(BadTable, match="would start from the whole disk"):
+        finder.find("etc/passwd", "mine")
+    with pytest.raises(BadTable, match="leads out of"):
+        finder.find("/etc/passwd", "mine")
+
+
+def test_rows_of_no_known_folder_are_refused(roots: ImageRoots) -> None:
+    with pytest.raises(BadTable, match="no folder is known"):
+        ImageFinder(roots).find("a.jpg", "stranger")
+
+
+def test_one_folder_spelled_in_two_ways_is_one(house: Path) -> None:
+    (house / "alias").symlink_to(house / "beside", target_is_directory=True)
+    finder = ImageFinder(
+        ImageRoots({}, {"mine": [house / "beside", house / "alias", house / "outside/../beside"]})
+    )
+    assert finder.find("own.jpg", "mine") == str(house / "beside/own.jpg")
+
+
+def test_roots_of_several_loads_together(house: Path) -> None:
+    """As a mapping they say where relative paths start."""
+    one, other = ImageRoots({"a": house / "a"}, {}, house), ImageRoots({}, {"b": [house / "beside"]}, house)
+    assert roots_of_all([one, other]) == {"a": house / "a", "b": house / "beside"}
+    assert roots_of_all([{"c": house}]).datasets is None
