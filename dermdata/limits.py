@@ -14,6 +14,9 @@ from dermdata.errors import BadTable, DermdataError
 
 COLUMNS = 16_384  # of one table, as many as a spreadsheet can have
 FREE = 1_000_000  # rows, or cells of a sparse table, that any file may have, however small
+REJECTED = (
+    200_000  # rows of a publisher's table that are listed with a reason; more are another table than it seems
+)
 ROOM = 256 << 20  # bytes of memory that any file may take, however small
 RATIO = 64  # bytes of memory for one byte of a file; our own manifests take 7
 ROWS = 4  # for one byte of a file; our own manifests have a sixtieth

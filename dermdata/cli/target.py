@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dermdata import places
 from dermdata.cli.state import State
@@ -63,6 +64,7 @@ def load(state: State, targets: Sequence[str], columns: Sequence[str] | None = N
     for target, source in zip(dict.fromkeys(targets), sources, strict=True):
         store.check_version(source.table.schema, target)
     table = joined([source.table for source in sources])
+    require_names(table)
     table = store.in_one_piece(table) if columns is None else table  # some columns are few: no copy of them
     roots = roots_of(state, sources)
     if wanted is not None:
@@ -247,6 +249,13 @@ def as_map(column: pa.ChunkedArray, name: str, kind: pa.DataType) -> pa.Array:
         raise BadTable(
             f"the columns do not fit the manifest's schema: {name} is no {kind} ({error})"
         ) from error
+
+
+def require_names(table: pa.Table) -> None:
+    """BadTable for a file's name with a NUL: no file can have it."""
+    for name in {"path", "mask_path"} & set(table.column_names):
+        if pc.any(pc.match_substring(table[name], "\0")).as_py():
+            raise BadTable(f"the column {name} has a NUL character in a file's name")
 
 
 def datasets_of(table: pa.Table) -> Iterable[str | None]:

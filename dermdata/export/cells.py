@@ -40,7 +40,7 @@ def words(column: pa.ChunkedArray) -> list[str | None]:
         return [
             value if value is None or isinstance(value, str) else dumped(value) for value in values(column)
         ]
-    if kinds.is_temporal(column.type):
+    if kinds.is_date(column.type) or kinds.is_timestamp(column.type):
         python_values(pc.min_max(column))  # Arrow writes a date that no calendar has as a remark
     if kinds.is_floating(column.type):
         column = pc.if_else(pc.is_finite(column), column, None)

@@ -6,6 +6,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dermdata.errors import TableRefused
+from dermdata.limits import REJECTED
+
 
 @dataclass
 class Report:
@@ -49,5 +52,7 @@ def without(table: pa.Table, lost: pa.Array | pa.ChunkedArray, reason: str, repo
 
 
 def reject(lost: pa.Table, reason: str, report: Report) -> None:
+    if lost.num_rows > REJECTED:
+        raise TableRefused(f"{lost.num_rows:,} rows cannot be used: {reason}; the limit is {REJECTED:,}")
     rows = lost.select(["image_id", "label_raw"]).to_pylist()
     report.rejected += [{**row, "reason": reason} for row in rows]

@@ -4,20 +4,25 @@ Text first: every cell is read as it stands ("NA", "0001" and "1e5" survive), al
 quotes. Quoting is strict: a file that two programs could read in two ways is refused with its line.
 """
 
+import codecs
+import collections
 import csv
 import io
 import itertools
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from dermdata.errors import TableRefused
+from dermdata.limits import COLUMNS, REJECTED
 
+ROWS = 2_000_000  # of one table; the largest that is published has half a million
+LINE = 16 << 20  # characters
+PIECE = 1 << 20  # bytes that are decoded at once
 BATCH = 20_000  # rows that stand in memory as Python texts at once
 CELL = re.compile(rb"[^\r\n]")
 BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
@@ -36,7 +41,10 @@ def parse(
     """
     data = as_utf8(data, file, encoding)
     plain = None if b'"' in data else quickly(data, file, delimiter, header)
-    return plain or strictly(data, file, delimiter, header)
+    rows, rejected = plain or strictly(data, file, delimiter, header)
+    if rows.num_rows > ROWS:
+        raise TableRefused(f"{file} has {rows.num_rows:,} rows, the limit is {ROWS:,}")
+    return rows, rejected
 
 
 # ------------------------------------------------------------------ bytes
@@ -46,17 +54,30 @@ def as_utf8(data: bytes, file: str, encoding: str) -> bytes:
     """The file in UTF-8 without a byte order mark; a mark that is there counts more than the catalog's word."""
     named = next((name for mark, name in BOMS.items() if data.startswith(mark)), encoding)
     try:
-        text = data.decode(named)
-    except UnicodeDecodeError as error:
-        raise TableRefused(
-            f"{file}, line {line_at(data, error.start)}: not {named} ({error.reason})"
-        ) from error
+        is_utf8 = codecs.lookup(named).name == "utf-8"
     except LookupError as error:
         raise TableRefused(f"{file}: {error}") from error
-    data = text.encode()
+    pieces = recoded(data, file, named)
+    if is_utf8:
+        collections.deque(pieces, 0)  # looked at, not kept
+    else:
+        data = b"".join(pieces)
     if (nul := data.find(b"\0")) >= 0:
         raise TableRefused(f"{file}, line {line_at(data, nul)}: holds a NUL byte")
     return data
+
+
+def recoded(data: bytes, file: str, encoding: str) -> Iterator[bytes]:
+    """The bytes in UTF-8, a piece at a time: as one text they would take four times the memory."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    for start in range(0, len(data), PIECE):
+        waiting = len(decoder.getstate()[0])
+        try:
+            text = decoder.decode(data[start : start + PIECE], final=start + PIECE >= len(data))
+        except UnicodeDecodeError as error:
+            line = line_at(data, start - waiting + error.start)
+            raise TableRefused(f"{file}, line {line}: not {encoding} ({error.reason})") from error
+        yield text.encode()
 
 
 def line_at(data: bytes, offset: int) -> int:
@@ -64,7 +85,9 @@ def line_at(data: bytes, offset: int) -> int:
 
 
 def check_header(names: Sequence[str], file: str) -> None:
-    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    if len(names) > COLUMNS:
+        raise TableRefused(f"{file} has {len(names):,} columns, the limit is {COLUMNS:,}")
+    twice = sorted(name for name, count in collections.Counter(names).items() if count > 1)
     if twice:
         raise TableRefused(f"{file} has the column {quoted(twice)} more than once")
 
@@ -89,28 +112,18 @@ def quickly(
     if names in ([], [""]) or not CELL.search(data, start):
         return None
     check_header(names, file)
-    uneven: list[pa_csv.InvalidRow] = []
-
-    def skip(row: pa_csv.InvalidRow) -> str:
-        uneven.append(row)
-        return "skip"
-
     try:
         rows = pa_csv.read_csv(
             pa.BufferReader(body),
             read_options=pa_csv.ReadOptions(column_names=names),
-            parse_options=pa_csv.ParseOptions(
-                delimiter=delimiter,
-                quote_char=False,
-                invalid_row_handler=skip,
-            ),
+            parse_options=pa_csv.ParseOptions(delimiter=delimiter, quote_char=False),
             convert_options=pa_csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
             ),
         )
     except pa.ArrowInvalid:
-        return None  # a line longer than Arrow's block: `strictly` reads or refuses it
-    return None if uneven or longest(rows) > csv.field_size_limit() else (rows.combine_chunks(), [])
+        return None  # an uneven line, or one longer than Arrow's block: `strictly` reads or refuses it
+    return None if longest(rows) > csv.field_size_limit() else (rows.combine_chunks(), [])
 
 
 def longest(rows: pa.Table) -> int:
@@ -142,7 +155,7 @@ def strictly(data: bytes, file: str, delimiter: str, header: Sequence[str]) -> t
 def numbered(data: bytes, file: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Each row with the number of its first line; blank lines are no rows."""
     text = io.TextIOWrapper(io.BytesIO(data), "utf-8", newline="")
-    reader = csv.reader(text, delimiter=delimiter, strict=True)
+    reader = csv.reader(bounded_lines(text, file), delimiter=delimiter, strict=True)
     line = 1
     try:
         for cells in reader:
@@ -152,6 +165,14 @@ def numbered(data: bytes, file: str, delimiter: str) -> Iterator[tuple[int, list
     except csv.Error as error:
         what = "a quotation mark is never closed" if "unexpected end" in str(error) else error
         raise TableRefused(f"{file}, line {line}: {what}") from error
+
+
+def bounded_lines(text: TextIO, file: str) -> Iterator[str]:
+    """The lines of a text, none of them held when it is longer than LINE."""
+    for number, line in enumerate(iter(lambda: text.readline(LINE), ""), 1):
+        if len(line) == LINE:
+            raise TableRefused(f"{file}, line {number}: longer than {LINE:,} characters")
+        yield line
 
 
 def whole(
@@ -164,6 +185,13 @@ def whole(
         else:
             reason = f"{len(cells)} cells, the header has {width}"
             rejected.append({"file": file, "line": line, "row": delimiter.join(cells), "reason": reason})
+            require_few(len(rejected), file)
+
+
+def require_few(rejected: int, file: str) -> None:
+    """TableRefused where so many lines are no rows that the file is another one than it seems."""
+    if rejected > REJECTED:
+        raise TableRefused(f"{file}: more than {REJECTED:,} of its lines are not what its header says")
 
 
 def batched(rows: Iterator[list[str]], names: Sequence[str]) -> Iterator[pa.RecordBatch]:

@@ -1,16 +1,23 @@
-"""The shape "spreadsheet": one sheet of an .xlsx workbook, read as text like any other table."""
+"""The shape "spreadsheet": one sheet of an .xlsx workbook, read as text like any other table.
+
+Only cells that are there count: a workbook of a kilobyte may say that it has a billion. What is unpacked, its marks and
+the length of each are looked at before anything is parsed, and cells are read one at a time.
+"""
 
 import io
+import re
 import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from xml.etree.ElementTree import Element, iterparse
 
 import pyarrow as pa
 
 from dermdata.errors import TableRefused, nearest
+from dermdata.limits import COLUMNS
 from dermdata.model import Content, Table
 from dermdata.readers.delimited import check_header
 from dermdata.readers.raw import Opener, RawTable
@@ -19,8 +26,17 @@ from dermdata.readers.table import needed, understood
 if TYPE_CHECKING:
     from openpyxl import Workbook
 
-CELLS = 5_000_000  # in one sheet; a workbook may claim any size
+CELLS = 2_000_000  # in one sheet, the empty ones between others counted
+LONGEST = 32_767  # characters of a cell, as many as a spreadsheet can have
 INFLATED = 128 << 20  # bytes of XML in one workbook
+MARKS = 6 * CELLS  # of XML in all of it: a cell has four, with a formula six
+WORDS = 4_000_000  # marks of the words that cells share: each has four, and is slow to read
+OTHER = 400_000  # marks of styles and whatever else no cell stands in
+MARK = 1 << 20  # bytes from the end of a mark to that of the next one
+PIECE = 1 << 20
+BEGINNING = re.compile(
+    rb"""(?:\xef\xbb\xbf)?\s*(?:<[^?]|<\?xml(?:[^>]*\sencoding\s*=\s*["'](?i:utf-8|us-ascii)["']|(?![^>]*encoding)))"""
+)  # in UTF-8: in other encodings the marks would be other bytes
 # what openpyxl raises on broken workbooks; a parse error, entities that swell included, is a SyntaxError
 UNREADABLE = (
     zipfile.BadZipFile, zlib.error, SyntaxError, LookupError, ValueError, TypeError, AttributeError,
@@ -81,23 +97,109 @@ def readable(what: str) -> Iterator[None]:
 
 
 def opened(data: bytes, what: str) -> "Workbook":
-    """The workbook, unless it would inflate without measure: its words are held in memory whole."""
+    """The workbook, once its parts are no more than can be held: its words are in memory whole."""
     import openpyxl
 
     with zipfile.ZipFile(io.BytesIO(data)) as parts:
         inflated = sum(part.file_size for part in parts.infolist())
-    if inflated > INFLATED:
-        raise TableRefused(f"{what} inflates to {inflated:,} bytes, the limit is {INFLATED:,}")
-    return openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+        if inflated > INFLATED:
+            raise TableRefused(f"{what} inflates to {inflated:,} bytes, the limit is {INFLATED:,}")
+        marks = 0
+        for part in parts.infolist():
+            if part.filename.lower().endswith((".xml", ".rels")):
+                with parts.open(part) as source:
+                    found = marks_of(source, f"{what}: {part.filename}")
+                require_marks(found, most_of(part.filename.lower()), f"{what}: {part.filename}")
+                marks += found
+        require_marks(marks, MARKS, what)
+    return openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
 
 
-def cells(lines: object, what: str) -> Iterator[list[str]]:
-    count = 0
-    for line in lines.iter_rows(values_only=True):  # type: ignore[attr-defined]  # openpyxl ships no types
-        count += len(line)
-        if count > CELLS:
-            raise TableRefused(f"{what} has more than {CELLS:,} cells")
-        yield [text_of(cell) for cell in line]
+def most_of(part: str) -> int:
+    """How many marks a part may have."""
+    if "sharedstrings" in part:
+        return WORDS
+    return MARKS if "sheet" in part else OTHER
+
+
+def require_marks(found: int, most: int, what: str) -> None:
+    if found > most:
+        raise TableRefused(f"{what} has {found:,} marks of XML, the limit is {most:,}")
+
+
+def marks_of(source: Any, what: str) -> int:
+    """How many marks the XML has; TableRefused for one that is too long, for entities and for odd encodings."""
+    piece, before, count = source.read(PIECE), b"", 0
+    if not BEGINNING.match(piece):
+        raise TableRefused(f"{what} is not XML in UTF-8")
+    while piece:
+        count += piece.count(b"<")
+        before += piece
+        if b"<!DOCTYPE" in before or b"\0" in piece:
+            raise TableRefused(f"{what} has a document type or NUL bytes, which no spreadsheet writes")
+        *_, before = before.rpartition(b">")
+        if len(before) > MARK:
+            raise TableRefused(f"{what} has a text or mark of more than {MARK:,} bytes")
+        piece = source.read(PIECE)
+    return count
+
+
+def cells(sheet: Any, what: str) -> Iterator[list[str]]:
+    """The lines that have cells, each as wide as its last one; openpyxl gives every line that a sheet may have."""
+    from openpyxl.worksheet._reader import CELL_TAG, ROW_TAG, WorkSheetParser
+
+    book, count = sheet.parent, 0
+    with sheet._get_source() as source:
+        parser = WorkSheetParser(
+            source,
+            sheet._shared_strings,
+            data_only=True,
+            epoch=book.epoch,
+            date_formats=book._date_formats,
+            timedelta_formats=book._timedelta_formats,
+        )
+        line: list[str] = []
+        for element in elements(source, CELL_TAG, ROW_TAG, what):
+            if element.tag == CELL_TAG:
+                cell = parser.parse_cell(element)
+                if text := text_of(cell["value"]):
+                    place(line, cell["column"], text, what)
+            else:
+                count += len(line)
+                if count > CELLS:
+                    raise TableRefused(f"{what} has more than {CELLS:,} cells")
+                if line:
+                    yield line
+                line, parser.col_counter = [], 0
+
+
+def place(line: list[str], column: int, text: str, what: str) -> None:
+    """Put the text into its column, from 1."""
+    if not 1 <= column <= COLUMNS:
+        raise TableRefused(f"{what} has a cell in column {column:,}, the limit is {COLUMNS:,}")
+    if len(text) > LONGEST:
+        raise TableRefused(f"{what} has a cell of {len(text):,} characters, the limit is {LONGEST:,}")
+    line += [""] * (column - len(line))
+    line[column - 1] = text
+
+
+def elements(source: Any, cell: str, row: str, what: str) -> Iterator[Element]:
+    """Each cell and each row as it ends, of which nothing is held after it."""
+    around: list[Element] = []
+    parts = 0  # of the cell that is open
+    for event, element in iterparse(source, ("start", "end")):  # noqa: S314  # no entities: `marks_of`
+        if event == "start":
+            parts = parts + 1 if parts or element.tag == cell else 0
+            if parts > LONGEST:
+                raise TableRefused(f"{what} has a cell of more than {LONGEST:,} parts")
+            around.append(element)
+            continue
+        around.pop()
+        if element.tag in (cell, row):
+            yield element
+            parts = 0
+        if not parts and around:
+            around[-1].clear()
 
 
 def text_of(cell: object) -> str:

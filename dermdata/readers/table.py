@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from dermdata.errors import TableRefused, nearest
 from dermdata.model import Content, Join, Table
-from dermdata.readers.delimited import Rejected, parse, quoted
+from dermdata.readers.delimited import Rejected, parse, quoted, require_few
 from dermdata.readers.raw import Opener, RawTable
 from dermdata.readers.reshape import reshaped
 
@@ -140,6 +140,7 @@ def with_one_hot(rows: pa.Table, spec: Table, file: str) -> tuple[pa.Table, Reje
     enough = pc.less_equal(total, 1) if spec.one_hot_none is not None else pc.equal(total, 1)
     good = pc.and_(enough, pc.equal(sure, len(classes)))
     wrong = pc.invert(good)
+    require_few(int(pc.sum(wrong).as_py() or 0), file)
     counts = zip(total.filter(wrong).to_pylist(), sure.filter(wrong).to_pylist(), strict=True)
     reasons: Rejected = [
         {"file": file, "row": ",".join(row.values()), "reason": misfit(number, yes_or_no, len(classes))}
