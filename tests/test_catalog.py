@@ -223,7 +223,7 @@ def test_people_are_sent_to_web_pages_only(page: str) -> None:
 
 @pytest.mark.parametrize(
     "doi",
-    ["https://doi.org/10.1000/a", "javascript:1", "10.1/a", "10.1000/", "10.1000/a\nb", "10.1000/\u202ea"],
+    ["https://doi.org/10.1000/a", "javascript:1", "10/a", "10.1000/", "10.1000/a\nb", "10.1000/\u202ea"],
 )
 def test_a_doi_is_no_address(doi: str) -> None:
     (problem,) = issues({**LEAST, "citation": {"doi": doi}})

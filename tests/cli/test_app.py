@@ -134,3 +134,32 @@ def test_settings_come_from_option_then_environment(
 def test_h_is_help_everywhere(cli, words: tuple[str, ...]) -> None:
     answer = cli(*words)
     assert (answer.code, "Usage: dermdata" in answer.out) == (0, True)
+
+
+def test_only_one_room_writes_to_the_streams() -> None:
+    """What a terminal would obey is shown there; a second writer would forget it."""
+    import ast
+
+    import dermdata.cli
+
+    found = []
+    for path in sorted(Path(dermdata.cli.__file__).parent.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            words = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            given = [ast.unparse(one) for one in node.args] if isinstance(node, ast.Call) else []
+            writes = words in (
+                "print",
+                "typer.echo",
+                "sys.stdout.write",
+                "sys.stderr.write",
+                "Console",
+                "Text",
+            )
+            empty = words == "Text" and given == ["''"]
+            if (
+                path.name != "output.py"
+                and not empty
+                and (writes or (words.endswith("writer") and "sys.stdout" in given))
+            ):
+                found.append(f"{path.name}:{node.lineno}: {words}")
+    assert found == []

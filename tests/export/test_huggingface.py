@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from markdown_it import MarkdownIt
 
 from dermdata import export
 from dermdata.errors import UsageError
@@ -62,6 +64,35 @@ def test_images_are_the_files_bytes(job: MakeJob, tmp_path: Path) -> None:
         jpeg(number) for number in (0, 1, 3, 4, 6, 7, 9)
     ]
     assert read["label"].to_pylist() == [0, 1, 1, 0, 0, 1, 1]
+
+
+def test_red_team_13_the_card_shows_words_and_nothing_that_they_would_do(
+    job: MakeJob, tmp_path: Path
+) -> None:
+    """No HTML, link, heading or code of the data's; the header stays one, and the BibTeX one entry."""
+    bad = "A\n\n# X <script>alert(1)</script> [o](javascript:1) `c` \x1b]0;pwn\x07\u202e ``` | --- \n---\n- x"
+    hostile = Dataset(
+        name="demo", title=bad, kind="dataset", summary=bad, access=Access(kind="open"), homepage="javascript:alert(1)",
+        license=License(id=bad, url="data:text/html,x", statement=bad),
+        citation=Citation(text=bad, bibtex=f"@misc{{x, title={{{bad}}}}}\n```\n@misc{{evil,}}"),
+    )  # fmt: skip
+    export.write("huggingface", job(entries={"demo": hostile}))
+    facts, text = header(tmp_path / "out"), (tmp_path / "out" / "README.md").read_text()
+    assert facts["pretty_name"].startswith("A")
+    assert text.splitlines().count("---") == 2
+    assert not {"\x1b", "\x07", "\u202e"} & set(text)
+    tokens = MarkdownIt("commonmark").enable("table").parse(text.split("---\n", 2)[2])
+    inline = [part for token in tokens for part in token.children or []]
+    assert {part.type for part in inline} <= {"text", "code_inline", "softbreak"}
+    assert [part.content for part in inline if part.type == "code_inline"] == ["label", "left-out.csv"]
+    assert {token.type for token in tokens}.isdisjoint(
+        {"html_block", "blockquote_open", "ordered_list_open", "hr"}
+    )
+    headings = [after.content for token, after in pairwise(tokens) if token.type == "heading_open"]
+    assert len(headings) == 3  # the title, the dataset, where it comes from
+    assert [token.info for token in tokens if token.type == "fence"] == ["python", "bibtex", "json"]
+    entry = next(token.content for token in tokens if token.info == "bibtex")
+    assert (entry.count("{"), entry.count("@") - entry.count("{@}")) == (entry.count("}"), 1)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pyarrow as pa
@@ -124,6 +125,68 @@ def test_red_team_13_what_is_kept_as_a_document_is_harmless_in_a_pipe_too(
         if "bibtex" in words:
             assert answer.out.count("{") == answer.out.count("}")
             assert answer.out.count("@") - answer.out.count("{@}") == 1
+
+
+class Page(HTMLParser):
+    """What a browser would run or follow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scripts, self.handlers, self.addresses = 0, [], []  # type: ignore[var-annotated]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.scripts += tag == "script"
+        self.handlers += [name for name, _ in attrs if name.startswith("on")]
+        self.addresses += [
+            value for name, value in attrs if name in ("href", "src", "action", "formaction") and value
+        ]
+
+
+@pytest.mark.parametrize("by", ["sex,license,label_raw", "patient_id"])
+def test_red_team_13_the_page_of_an_evaluation_holds_no_script_of_the_datas(
+    by: str, screen: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    """Ids, labels, groups, licences and the dataset's title in the words of a stranger, with predictions that are taken."""
+    pytest.importorskip("sklearn")
+    count = 24
+    rows = {name: (values * count)[:count] for name, values in ROWS.items()}
+    keys = [f"evil/{number}<img src=x onerror=alert(1)>{TITLE}{TURN}" for number in range(count)]
+    rows |= {
+        "key": keys,
+        "image_id": [key.removeprefix("evil/") for key in keys],
+        "dataset": ["evil"] * count,
+    }
+    rows |= {"malignancy": ["benign", "malignant"] * (count // 2)}
+    pq.write_table(pa.table(rows), tmp_path / "m.parquet")
+    chances = [number % 7 / 7 for number in range(count)]
+    predictions = {"key": keys, "malignant": chances, "benign": [1 - one for one in chances], WORD: chances}
+    pq.write_table(pa.table(predictions), tmp_path / "p.parquet")
+    words = (
+        "--target",
+        "m.parquet",
+        "--labels",
+        "malignancy",
+        "--by",
+        by,
+        "--bootstrap",
+        "20",
+        "--report",
+        "e.html",
+    )
+    code, out = screen("evaluate", "p.parquet", *words)
+    assert code == 0, out
+    assert not [sign for sign in (TITLE, TURN, CLEAR) if sign in out]
+    text = (tmp_path / "e.html").read_text(encoding="utf-8")
+    assert "alert(1)" in text
+    assert not {"\x1b", "\x07", "\x9b", TURN} & set(text)
+    page = Page()
+    page.feed(text)
+    assert (page.scripts, page.handlers) == (1, [])
+    assert [
+        one
+        for one in page.addresses
+        if not one.startswith(("https://", "http://", "#", "data:image/", "data:,"))
+    ] == []
 
 
 # ------------------------------------------------------------------ secrets

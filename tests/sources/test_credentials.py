@@ -84,7 +84,7 @@ def test_a_file_that_is_no_text_or_no_file_is_named(tmp_path: Path) -> None:
         Credentials({}, tmp_path).find("kaggle")
     path.unlink()
     path.mkdir()
-    with pytest.raises(CredentialsMissing, match="cannot be read: Is a directory"):
+    with pytest.raises(CredentialsMissing, match="cannot be read: is a folder, not a file"):
         Credentials({}, tmp_path).find("kaggle")
 
 
