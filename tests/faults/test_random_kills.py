@@ -11,8 +11,8 @@ from slow.chaos import Stage, Tally, try_kind
 pytestmark = pytest.mark.xdist_group("random kills")  # one stage
 SEED = 12
 KILLED = {  # kind -> the number of a trial that reaches deep
-    "fetch": 0, "part": 0, "rest": 0, "force": 0, "bundled": 5, "sync": 0, "webdataset": 0, "imagefolder": 0, "huggingface": 0,
-    "parquet": 0, "repair": 0, "two-fetches": 3, "two-exports": 36,
+    "fetch": 0, "part": 0, "rest": 0, "force": 0, "bundled": 5, "sync": 0, "webdataset": 0, "imagefolder": 0,
+    "huggingface": 0, "parquet": 0, "repair": 0, "two-fetches": 3, "two-exports": 36,
 }  # fmt: skip
 REFUSED = {"altered-export": 0, "altered-sync": 0, "changed-source": 1}
 

@@ -23,7 +23,7 @@ class Finding:
 
 def judge(done: Outcome, outputs: Iterable[Path]) -> list[Finding]:
     """All that is wrong with an outcome."""
-    found = [Finding(what, done.err[-1500:]) for what in ending(done)]
+    found = [Finding(what, done.err) for what in ending(done)]
     found += [Finding(f"outside: {one.partition(chr(9))[0]}", one) for one in done.outside[:3]]
     if any(
         mark in data

@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -19,6 +20,7 @@ from fuzzing.documents import damage_json
 
 Dice = random.Random
 FORMS = ("parquet", "csv", "jsonl", "arrow", "stream")
+SMALL = 100_000  # what offsets of small tables stay below
 LOADED = [
     "path",
     "path",
@@ -49,7 +51,26 @@ def damaged(table: pa.Table, form: str, dice: Dice) -> bytes:
     return data
 
 
-MORE: dict[str, list[Callable[[bytes, Dice], bytes]]] = {"csv": [damage_text] * 3, "jsonl": [damage_json] * 3}
+def damage_offsets(data: bytes, dice: Dice) -> bytes:
+    """Small whole numbers in a row, as offsets and indices are, become ones that point elsewhere."""
+    numbers = np.frombuffer(data[: len(data) // 4 * 4], "<i4").copy()
+    small = (numbers >= 0) & (numbers < SMALL)
+    runs = np.flatnonzero(small[:-3] & small[1:-2] & small[2:-1] & small[3:] & (numbers[:-3] != numbers[3:]))
+    if not len(runs):
+        return damage(data, dice)
+    at = int(runs[dice.randrange(len(runs))]) + dice.randrange(4)
+    numbers[at : at + dice.choice([1, 1, 4])] = dice.choice(
+        [0x70000000, -0x70000000, 60_000, -1, 1 << 24, 2**31 - 1]
+    )
+    return numbers.tobytes() + data[len(data) // 4 * 4 :]
+
+
+MORE: dict[str, list[Callable[[bytes, Dice], bytes]]] = {
+    "csv": [damage_text] * 3,
+    "jsonl": [damage_json] * 3,
+    "arrow": [damage_offsets] * 4,
+    "stream": [damage_offsets] * 4,
+}
 
 
 # ------------------------------------------------------------------ what is wrong with it
@@ -73,6 +94,19 @@ def with_cells(table: pa.Table, dice: Dice) -> pa.Table:
         row = dice.randrange(len(values))
         values[row] = dice.choice(pool) if dice.random() < 0.7 else plain(hostile.value(dice))
     return table.set_column(at, name, column_of(values[: table.num_rows]))
+
+
+def with_path(table: pa.Table, dice: Dice) -> pa.Table:
+    """A path that leads elsewhere, in rows that do not say what the file should be."""
+    unsaid = [name for name in table.column_names if name not in ("bytes", "sha256", "width", "height")]
+    table = table.select(unsaid)
+    name = dice.choice(["path", "path", "mask_path"])
+    paths = dice.choices(hostile.PATHS, k=table.num_rows)
+    column = pa.array(
+        [path.replace("\0", "") for path in paths] if dice.random() < 0.5 else [paths[0]] * len(paths)
+    )
+    at = table.column_names.index(name)
+    return table.set_column(at, name, column)
 
 
 def plain(value: Any) -> Any:
@@ -259,7 +293,8 @@ def with_extension(table: pa.Table, dice: Dice) -> pa.Table:
 
 
 ACTS: list[Callable[[pa.Table, Dice], pa.Table]] = [
-    *[with_cells] * 5, *[with_kind] * 3, *[with_name] * 2, without, with_rows, with_metadata, with_extension,
+    *[with_cells] * 5, with_path, with_path, *[with_kind] * 3, *[with_name] * 2, without, with_rows, with_metadata,
+    with_extension,
 ]  # fmt: skip
 
 
