@@ -24,8 +24,8 @@ from dermdata import checksum
 from dermdata.checksum import CHUNK
 from dermdata.errors import ChecksumMismatch, IntegrityError, SizeMismatch, StorageError
 from dermdata.export.strip import can_strip, stripped
-from dermdata.images.image_file import MOST_BYTES, open_image_file
 from dermdata.export.strip_shared import NeedsRedraw
+from dermdata.images.image_file import MOST_BYTES, open_image_file
 from dermdata.images.whole import PIXELS, UNREADABLE
 
 FORMATS = ("JPEG", "PNG", "TIFF", "GIF", "BMP", "WEBP")  # no other decoder is tried
