@@ -3,7 +3,7 @@
 import pytest
 
 from bundled_labels import spaces, vocabulary
-from dermdata.cli.labelling import ADDED, NEEDED
+from dermdata.api.label_spaces import ADDED, NEEDED
 from dermdata.errors import UnknownName
 from dermdata.projection import LABEL, REASON, SAID, project_table, unexpressed
 from dermdata.select.refine import refine

@@ -17,6 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
 from dermdata import __version__
+from dermdata.api.resources import in_environment
 from dermdata.cli.output import talk, write_error, write_line
 from dermdata.cli.state import State, state_of
 from dermdata.errors import Bug, DermdataError, StorageError, UsageError, nearest
@@ -128,7 +129,7 @@ def options(
 ) -> None:
     """List, fetch, verify, split and export open dermatology image datasets."""
     del show_version
-    ctx.obj = State.of(
+    settings = in_environment(
         cache=cache,
         catalogs=catalog,
         offline=offline,
@@ -136,8 +137,8 @@ def options(
         quiet=quiet,
         verbose=verbose,
         debug=debug,
-        color=color,
     )
+    ctx.obj = State(settings, color)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

@@ -17,8 +17,8 @@ from dermdata.cli.workers import EngineOption, workers
 from dermdata.errors import ProblemsFound, UsageError
 
 if TYPE_CHECKING:
+    from dermdata.api.targets import Loaded
     from dermdata.audit import Context, Finding
-    from dermdata.cli.target import Loaded
 
 app = typer.Typer(add_completion=False)
 KEYS = ("level", "code", "dataset", "keys", "message", "evidence")
@@ -53,8 +53,7 @@ def audit(
 ) -> None:
     """Find broken images, duplicates, leaks, label conflicts and gaps; exit 1 on any finding of level error."""
     from dermdata import audit as room
-    from dermdata.cli.progress import showing
-    from dermdata.cli.target import load
+    from dermdata.api.targets import load
 
     state = state_of(ctx)
     if report and not report.parent.is_dir():
@@ -74,7 +73,7 @@ def audit(
     for one in applied.findings:
         state.say(one.message)
     context = context_of(state, loaded, targets, applied.copies, changed=table is not rows)
-    with workers(state, engine) as make, showing(state) as progress:
+    with workers(state, engine) as make, state.show_progress() as progress:
         wanted = room.Wanted(near=near, codes=codes, jobs=jobs or os.cpu_count() or 1, make=make)
         found = [*room.audit(table, context, wanted, progress), *applied.findings]
     if report:
@@ -122,8 +121,8 @@ def context_of(
 ) -> "Context":
     """What the rows' datasets are; counts are compared where all of a dataset's rows are here."""
     from dermdata.agreement import Judge
+    from dermdata.api.label_spaces import sources_of, words_of
     from dermdata.audit import Context
-    from dermdata.cli.labelling import sources_of, words_of
     from dermdata.projection import Statements
     from dermdata.split import check
 

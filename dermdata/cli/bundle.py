@@ -20,7 +20,6 @@ def write(state: State, names: Sequence[str], target: Path, *, dry_run: bool) ->
     """Write a bundle; its SHA-256 goes to stdout as `sha256sum` writes it."""
     from dermdata.cache import usage
     from dermdata.cache.bundle import pack
-    from dermdata.cli.progress import showing
 
     folders = [folder for name in names for folder in state.cache.versions(name) if folder.receipt()]
     if missing := set(names) - {folder.name for folder in folders}:
@@ -30,7 +29,7 @@ def write(state: State, names: Sequence[str], target: Path, *, dry_run: bool) ->
     task, total = f"bundle {target.name}", sum(usage(folder.path).bytes for folder in folders)
     if dry_run:
         return state.say(f"would write {len(folders)} dataset versions to {target}: {size(total)}")
-    with showing(state) as progress:
+    with state.show_progress() as progress:
         progress.begin(task, total)
         digest = pack(folders, target, lambda count: progress.advance(task, count))
         progress.end(task)
@@ -99,7 +98,6 @@ def place_of(
 
 
 def take_one(state: State, dataset: "Dataset", wants: "Wants", path: Path, one: "Bundled", jobs: int) -> None:
-    from dermdata.cli.progress import showing
     from dermdata.fetch.bundle import unpack
 
     folder = state.cache.folder(dataset)
@@ -108,7 +106,7 @@ def take_one(state: State, dataset: "Dataset", wants: "Wants", path: Path, one: 
     else:
         folder.sweep()
         task = f"unpack {dataset.name}"
-        with showing(state) as progress:
+        with state.show_progress() as progress:
             progress.begin(task, None)
             unpack(path, one, state.cache, jobs=jobs, advance=lambda count: progress.advance(task, count))
             state.cache.share(folder, jobs=jobs)
@@ -142,10 +140,9 @@ def receipt_of(folder: "Folder") -> "Receipt | None":
 
 def bring_up_to_date(state: State, dataset: "Dataset", jobs: int) -> None:
     """Build the manifest anew where this catalog is another one, and say what the bundle does not hold."""
+    from dermdata.api.listings import already
     from dermdata.cli.fetch import planned, workshop_of
-    from dermdata.cli.fetch_listing import already
     from dermdata.cli.fetch_report import tell
-    from dermdata.cli.progress import showing
     from dermdata.fetch import Wants, run
 
     wants = Wants()
@@ -159,5 +156,5 @@ def bring_up_to_date(state: State, dataset: "Dataset", jobs: int) -> None:
             f"are not in the bundle, which was fetched for {roles}"
         )
     elif not plan.nothing:
-        with showing(state) as progress:
+        with state.show_progress() as progress:
             tell(state, dataset, run(plan, workshop_of(state, None, progress, [], jobs)))

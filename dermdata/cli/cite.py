@@ -45,7 +45,7 @@ def cite(
 ) -> None:
     """BibTeX, attributions and licences of exactly the rows used, and the strictest licence of the mix."""
     from dermdata import cite as room
-    from dermdata.cli.target import cached, load
+    from dermdata.api.targets import cached, load
 
     state = state_of(ctx)
     allowed = TABLE_FORMS if table1 else CITE_FORMS

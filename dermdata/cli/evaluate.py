@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dermdata import disk
+from dermdata.api.label_spaces import check_strict, project, space_of, words_of
 from dermdata.cli.complete import dataset_names
-from dermdata.cli.labelling import LABELS_HELP, STRICT_HELP, check_strict, project, space_of, words_of
+from dermdata.cli.labelling import LABELS_HELP, STRICT_HELP
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import State, state_of
 from dermdata.errors import BadTable, PersonMustAct, UsageError
@@ -128,8 +129,8 @@ def prepared_of(
     state: State, predictions: str, targets: Sequence[str], labels: str | None, *, strict: bool
 ) -> "Prepared":
     """Predictions and truth brought together; what was detected and left out is told."""
-    from dermdata.cli.labelling import sources_of
-    from dermdata.cli.target import load
+    from dermdata.api.label_spaces import sources_of
+    from dermdata.api.targets import load
     from dermdata.evaluate import Naming, parse, prepare
 
     name = "stdin" if predictions == "-" else predictions
@@ -215,10 +216,9 @@ def tell(state: State, prepared: "Prepared") -> None:
 @contextmanager
 def resampling(state: State, count: int) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal, where hundreds of classes take a minute; nothing elsewhere."""
-    from dermdata.cli.progress import showing
     from dermdata.progress import Silent
 
-    with showing(state) as shown:
+    with state.show_progress() as shown:
         progress = shown if sys.stderr.isatty() else Silent()
         progress.begin("resamples", count, "resamples")
         yield partial(progress.advance, "resamples")

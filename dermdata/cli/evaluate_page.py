@@ -21,8 +21,8 @@ def write(state: State, path: Path, result: Mapping[str, Any], table: Any, comma
 def about(state: State, table: Any) -> dict[str, Any]:
     """Where the judged rows come from, and whom to cite."""
     from dermdata import __version__
+    from dermdata.api.targets import datasets_of
     from dermdata.cite import cite
-    from dermdata.cli.target import datasets_of
     from dermdata.manifest.store import metadata_of
 
     names = sorted(name for name in datasets_of(table) if name)

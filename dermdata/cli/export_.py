@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dermdata.api.label_spaces import ADDED, project
+from dermdata.api.label_spaces import NEEDED as PROJECTED
 from dermdata.cli.complete import TargetsOrCached
-from dermdata.cli.labelling import ADDED, LABELS_HELP, STRICT_HELP, project
-from dermdata.cli.labelling import NEEDED as PROJECTED
+from dermdata.cli.labelling import LABELS_HELP, STRICT_HELP
 from dermdata.cli.output import FormatOption, emit, size, write_line
 from dermdata.cli.state import State, state_of
 from dermdata.cli.workers import EngineOption, workers
@@ -69,8 +70,7 @@ def export(
     """Write manifests, and images if asked to, in the format of another tool; prints the paths."""
     from dermdata import export as room
     from dermdata import places
-    from dermdata.cli.progress import showing
-    from dermdata.cli.target import cached, load, load_lean
+    from dermdata.api.targets import cached, load, load_lean
 
     state = state_of(ctx)
     room.format_named(name)  # a wrong name must not cost the reading of a large manifest
@@ -87,7 +87,7 @@ def export(
     with ExitStack() as stack:
         bucket = stack.enter_context(places.bucket(base_of(out))) if places.is_remote(out) else None
         make = stack.enter_context(workers(state, None if dry_run else engine))
-        progress = stack.enter_context(showing(state))
+        progress = stack.enter_context(state.show_progress())
         job = room.Job(
             table=table, rest=loaded.rest, roots=loaded.roots, out=Path(out), bucket=bucket, make=make,
             embed=embed, split=split, size=pixels,

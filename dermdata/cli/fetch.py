@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from dermdata.api.listings import already, foreseen, listed, surroundings
 from dermdata.cli.complete import dataset_names
-from dermdata.cli.fetch_listing import already, foreseen, listed, surroundings
 from dermdata.cli.fetch_part import PartFetch
 from dermdata.cli.fetch_report import require_usable, tell
 from dermdata.cli.output import Format, FormatOption, emit, size, talk, write_error, write_line
@@ -159,10 +159,8 @@ def each(
     some: PartFetch | None = None,
 ) -> list[DermdataError]:
     """Fetch one after the other; a failure is told and the next one goes on."""
-    from dermdata.cli.progress import showing
-
     errors: list[DermdataError] = []
-    with showing(state) as progress, state.transfer() as transfer:
+    with state.show_progress() as progress, state.transfer() as transfer:
         for dataset in datasets:
             try:
                 workshop = workshop_of(state, transfer, progress, mirrors, jobs)

@@ -120,11 +120,10 @@ def fetch_from(
 ) -> list[DermdataError]:
     """Take each dataset's own out of the paths; the failures, already told where there are several names."""
     from dermdata.cli.fetch import failed, require_license
-    from dermdata.cli.progress import showing
     from dermdata.fetch.adopt import Given
 
     errors: list[DermdataError] = []
-    with workplace(state, dry_run=dry_run) as place, showing(state) as progress:
+    with workplace(state, dry_run=dry_run) as place, state.show_progress() as progress:
         adoption = Adoption(state, wants, Given(paths, state.settings.cache, place), jobs)
         for dataset in datasets:
             try:

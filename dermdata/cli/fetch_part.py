@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dermdata.cli.fetch_listing import already, listed
+from dermdata.api.listings import already, listed
 from dermdata.cli.output import size
 from dermdata.cli.state import State
 from dermdata.errors import UsageError

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dermdata.api.label_spaces import vocabulary_of
 from dermdata.cli.complete import dataset_names
-from dermdata.cli.labelling import vocabulary_of
 from dermdata.cli.labels_align import align
 from dermdata.cli.labels_map import map_
 from dermdata.cli.output import FormatOption, console, emit, to_text
@@ -181,7 +181,7 @@ def cached_images(state: State, vocabulary: "Vocabulary") -> Images | None:
     names = [name for name in there if state.cache.folder(state.catalog[name]).manifest.exists()]
     if not names:
         return None
-    from dermdata.cli.target import load
+    from dermdata.api.targets import load
     from dermdata.projection import words_of
 
     state.say(f"images of {', '.join(names)}")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dermdata.api.label_spaces import counts_of, crosswalk_of, fields_of, vocabulary_of
 from dermdata.cli.complete import dataset_names
-from dermdata.cli.labelling import counts_of, crosswalk_of, fields_of, vocabulary_of
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import State, state_of
 from dermdata.errors import UsageError

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from dermdata.api.label_spaces import counts_of, crosswalk_of, text_of, vocabulary_of
 from dermdata.cli.complete import dataset_names
-from dermdata.cli.labelling import counts_of, crosswalk_of, text_of, vocabulary_of
 from dermdata.cli.output import emit, write_line
 from dermdata.cli.state import State, state_of
 from dermdata.errors import ProblemsFound, UsageError

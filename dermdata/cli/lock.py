@@ -40,7 +40,7 @@ def lock(
     form: FormatOption = None,
 ) -> None:
     """Record exactly these rows: datasets, versions, images' checksums, labels, split; `sync` rebuilds them."""
-    from dermdata.cli.target import load
+    from dermdata.api.targets import load
     from dermdata.cohort import dumps, locked, rebuilt
 
     state = state_of(ctx)
@@ -76,7 +76,7 @@ def unverified(table: "pa.Table") -> int:
 
 def names_in(state: State, table: "pa.Table") -> list[str]:
     """The datasets of the rows, all of which must be in the catalog and in the cache."""
-    from dermdata.cli.target import datasets_of
+    from dermdata.api.targets import datasets_of
 
     names = sorted(name or "" for name in datasets_of(table))
     for name in names:
@@ -98,7 +98,6 @@ def base_of(state: State, name: str) -> "pa.Table":
 
 def wrong_files_of(state: State, table: "pa.Table", names: Sequence[str]) -> "list[Difference]":
     """The rows whose image or mask in the cache is not the one that it must be; the files are read."""
-    from dermdata.cli.progress import showing
     from dermdata.cohort import wrong_files
     from dermdata.manifest.image_files import ImageRoots
 
@@ -106,7 +105,7 @@ def wrong_files_of(state: State, table: "pa.Table", names: Sequence[str]) -> "li
     roots = ImageRoots(
         {name: folder.path for name, folder in folders.items()}, datasets=state.cache.root / "datasets"
     )
-    with showing(state) as progress:
+    with state.show_progress() as progress:
         return wrong_files(table, roots, lambda name: folders[name].listed(), os.cpu_count() or 1, progress)
 
 

@@ -31,12 +31,11 @@ def mirror_out(
         said = "--mirror-out keeps official files, --from takes the person's own"
         raise UsageError(said, hint="leave one of them out")
     from dermdata.cli.fetch import PLAN_KEYS, failed, workshop_of
-    from dermdata.cli.progress import showing
 
     root = outside(root.absolute(), state)
     errors: list[DermdataError] = []
     rows: list[dict[str, Any]] = []
-    with showing(state) as progress, state.transfer() as transfer:
+    with state.show_progress() as progress, state.transfer() as transfer:
         workshop = workshop_of(state, transfer, progress, mirrors, 1)
         for dataset in datasets:
             try:

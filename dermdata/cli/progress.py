@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from dermdata.cli.output import console, size, talk
-from dermdata.cli.state import State
 from dermdata.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -16,18 +15,18 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def showing(state: State) -> Iterator[Progress]:
-    """The right way of showing progress for this run."""
-    if state.settings.quiet:
+def show_progress(*, quiet: bool, color: str) -> Iterator[Progress]:
+    """Show progress in the way that stderr can."""
+    if quiet:
         yield Silent()
     elif sys.stderr.isatty():
-        with bars(state) as shown:
+        with bars(color) as shown:
             yield OnTerminal(shown)
     else:
         yield InLines()
 
 
-def bars(state: State) -> "Bars":
+def bars(color: str) -> "Bars":
     """Bytes, rate and time left for each file; a mere count for what is no bytes."""
     from rich.progress import (
         BarColumn,
@@ -55,7 +54,7 @@ def bars(state: State) -> "Bars":
         Rate(),
         TimeRemainingColumn(),
     ]
-    return Bars(*columns, console=console(sys.stderr, state.color), transient=True)
+    return Bars(*columns, console=console(sys.stderr, color), transient=True)
 
 
 class OnTerminal:

@@ -32,7 +32,7 @@ def query(
 
     state = state_of(ctx)
     if out:
-        from dermdata.cli.out import require_out
+        from dermdata.api.write_manifest import require_out
 
         require_out(out)
     if sql == "-" and "-" in (targets or ()):
@@ -42,7 +42,7 @@ def query(
     with Query(sources, state.cache.root / ".query") as asked:
         try:
             if out:
-                from dermdata.cli.out import write_manifest
+                from dermdata.api.write_manifest import write_manifest
                 from dermdata.manifest.rest import Rows
 
                 answer = asked.table(text)
@@ -90,7 +90,7 @@ def named(state: State, target: str) -> "tuple[str, Path | pa.Table]":
         return path.stem, path
     if target in state.catalog and manifest_of(state, target).exists():
         return state.catalog[target].name, manifest_of(state, target)
-    from dermdata.cli.target import load
+    from dermdata.api.targets import load
 
     return "stdin" if target == "-" else path.stem, load(state, [target]).table
 

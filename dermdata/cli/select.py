@@ -4,11 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dermdata.cli.complete import Targets, dataset_names
-from dermdata.cli.labelling import (
+from dermdata.api.label_spaces import (
     ADDED,
-    LABELS_HELP,
-    STRICT_HELP,
     check_strict,
     images_of,
     refuse,
@@ -17,14 +14,16 @@ from dermdata.cli.labelling import (
     tell_unexpressed,
     words_of,
 )
-from dermdata.cli.labelling import NEEDED as PROJECTED
+from dermdata.api.label_spaces import NEEDED as PROJECTED
+from dermdata.cli.complete import Targets, dataset_names
+from dermdata.cli.labelling import LABELS_HELP, STRICT_HELP
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import State, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dermdata.cli.target import Loaded
+    from dermdata.api.targets import Loaded
     from dermdata.select import Selection
 
 app = typer.Typer()
@@ -93,8 +92,8 @@ def select(
     form: FormatOption = None,
 ) -> None:
     """Join datasets, filter them by any column or concept, fold doubles, and write one manifest."""
-    from dermdata.cli.out import command_line, keep, require_out
-    from dermdata.cli.target import load, load_lean, near_of
+    from dermdata.api.targets import load, load_lean, near_of
+    from dermdata.api.write_manifest import command_line, keep, require_out
     from dermdata.select import NEEDED, Wanted, columns_of
     from dermdata.select import select as selected
 

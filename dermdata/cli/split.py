@@ -5,9 +5,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from dermdata.api.label_spaces import ADDED, check_strict, project
+from dermdata.api.label_spaces import NEEDED as PROJECTED
 from dermdata.cli.complete import dataset_names
-from dermdata.cli.labelling import ADDED, LABELS_HELP, STRICT_HELP, check_strict, project
-from dermdata.cli.labelling import NEEDED as PROJECTED
+from dermdata.cli.labelling import LABELS_HELP, STRICT_HELP
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import state_of
 from dermdata.errors import UsageError
@@ -86,8 +87,8 @@ def split(
     form: FormatOption = None,
 ) -> None:
     """Split by patient or lesion, stratified, seeded; no group is ever in two parts."""
-    from dermdata.cli.out import command_line, keep, require_out
-    from dermdata.cli.target import load_lean
+    from dermdata.api.targets import load_lean
+    from dermdata.api.write_manifest import command_line, keep, require_out
     from dermdata.split import WRITTEN, parse_ratios, split
 
     state = state_of(ctx)

@@ -11,7 +11,7 @@ from dermdata.errors import BadTable, ProblemsFound, UsageError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from dermdata.cli.target import Loaded
+    from dermdata.api.targets import Loaded
     from dermdata.duplicates import Alike
     from dermdata.split import Published
 
@@ -24,7 +24,7 @@ SHOWN = 3  # ids in a message
 
 def judge(state: State, targets: Sequence[str], known_by: Sequence[str], form: Any, *, near: bool) -> None:
     """Print the leaks; ProblemsFound where there is an error among them."""
-    from dermdata.cli.target import load
+    from dermdata.api.targets import load
     from dermdata.split import check, counted
 
     lists = [target for target in targets if is_list(target)]
@@ -63,7 +63,7 @@ def one_of(name: str) -> str:
 
 def near_duplicates(state: State, loaded: "Loaded") -> "Alike":
     """The near duplicates among the rows, and in words how they are known; UsageError where there are no hashes."""
-    from dermdata.cli.target import near_of
+    from dermdata.api.targets import near_of
 
     if not has_hashes(loaded):
         raise UsageError(
@@ -110,7 +110,7 @@ def delimiter_of(path: Path) -> str:
 
 def published(state: State, files: Sequence[str], known_by: Sequence[str]) -> "Loaded":
     """The lists as rows of the datasets that know their images; what was taken for what is said."""
-    from dermdata.cli.target import Loaded, cached, load
+    from dermdata.api.targets import Loaded, cached, load
     from dermdata.manifest.image_files import roots_of_all
     from dermdata.split import recognized
     from dermdata.split.published import joined, strangers

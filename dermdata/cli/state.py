@@ -1,111 +1,43 @@
-"""What one run of the command line shares: settings, and the rooms that are opened when first needed."""
+"""What one run of the command line adds to its session: how it talks to the person."""
 
-import os
-from collections.abc import Sequence
-from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
+from dermdata.api.resources import Resources, in_environment
 from dermdata.cli.output import talk
-from dermdata.settings import Settings, default_cache, from_environment, rules
-
-if TYPE_CHECKING:
-    from dermdata.cache import Cache
-    from dermdata.catalog import Catalog
-    from dermdata.fetch.assemble import Library
-    from dermdata.transfer import Transfer
-
-MANY = 3  # broken entries that are told one by one
+from dermdata.progress import Progress
+from dermdata.settings import Settings
 
 
-class State:
-    """Settings and lazily opened rooms of one run."""
+class State(Resources):
+    """The session of one run, which talks on stderr."""
 
     def __init__(self, settings: Settings, color: str = "auto") -> None:
-        self.settings = settings
+        super().__init__(settings)
         self.color = color
 
-    @classmethod
-    def of(
-        cls,
-        *,
-        cache: Path | None,
-        catalogs: Sequence[Path] | None,
-        offline: bool | None,
-        rewrite: Sequence[str] | None,
-        color: str,
-        **flags: bool,
-    ) -> "State":
-        """Option, then environment, then default."""
-        values: dict[str, Any] = {**from_environment(os.environ), **flags}
-        if cache is not None:
-            values["cache"] = cache
-        if catalogs:
-            values["catalogs"] = tuple(catalogs)
-        if offline is not None:
-            values["offline"] = offline
-        if rewrite:
-            values["rewrite"] = rules(rewrite)
-        values.setdefault("cache", None)
-        if values["cache"] is None:
-            values["cache"] = default_cache()
-        return cls(Settings(**values), color)
-
-    @cached_property
-    def catalog(self) -> "Catalog":
-        from dermdata.catalog import open_catalog
-
-        catalog = open_catalog(self.settings.catalogs, self.settings.cache / "index")
-        if len(catalog.broken) > MANY:
-            self.say(
-                f"warning: {len(catalog.broken)} catalog entries are broken and left out (`dermdata doctor` lists them)"
-            )
-        else:
-            for message in catalog.broken.values():
-                self.say(f"warning: left out: {message}")
-        return catalog
-
-    @cached_property
-    def cache(self) -> "Cache":
-        from dermdata.cache import Cache
-
-        return Cache(self.settings.cache)
-
-    @cached_property
-    def library(self) -> "Library":
-        from dermdata.fetch.assemble import open_library
-
-        return open_library(self.catalog)
-
-    def transfer(self) -> "Transfer":
-        """A fresh connection to the network, as the settings allow it."""
-        import random
-        import time
-
-        from dermdata.transfer import Network, Transfer
-
-        network = Network(
-            offline=self.settings.offline,
-            rewrite=self.settings.rewrite,
-            sleep=time.sleep,
-            clock=time.monotonic,
-            random=random.random,
-        )
-        return Transfer(network)
-
     def say(self, text: str) -> None:
-        """One line for the person, on stderr; not with --quiet."""
+        """Write one line for the person on stderr; not with --quiet."""
         if not self.settings.quiet:
             talk(text)
 
     def more(self, text: str) -> None:
-        """A line for --verbose."""
+        """Write a line for --verbose."""
         if self.settings.verbose:
             self.say(text)
+
+    @contextmanager
+    def show_progress(self) -> Iterator[Progress]:
+        """Show progress as this run's stderr can."""
+        from dermdata.cli.progress import show_progress
+
+        with show_progress(quiet=self.settings.quiet, color=self.color) as progress:
+            yield progress
 
 
 def state_of(ctx: Any) -> State:
     """The run's state; commands called without the callback (in tests) get the environment's."""
     if not isinstance(ctx.obj, State):
-        ctx.obj = State.of(cache=None, catalogs=None, offline=None, rewrite=None, color="auto")
+        ctx.obj = State(in_environment())
     return ctx.obj

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dermdata.api.label_spaces import ADDED, NEEDED, check_strict, project
 from dermdata.cli.complete import TargetsOrCached
-from dermdata.cli.labelling import ADDED, LABELS_HELP, NEEDED, STRICT_HELP, check_strict, project
+from dermdata.cli.labelling import LABELS_HELP, STRICT_HELP
 from dermdata.cli.output import FormatOption, console, emit, human, to_text
 from dermdata.cli.state import state_of
 
@@ -36,7 +37,7 @@ def stats(
 ) -> None:
     """Counts and cross-tables: images, patients and lesions in each cell."""
     from dermdata import stats as room
-    from dermdata.cli.target import cached, load
+    from dermdata.api.targets import cached, load
 
     state = state_of(ctx)
     check_strict(labels, strict=strict)

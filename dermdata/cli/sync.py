@@ -41,7 +41,7 @@ def sync(
     if not file.exists() or file.is_dir():
         raise UsageError(f"no lock file at {file}", hint="`dermdata lock TARGET -o FILE` makes one")
     if out:
-        from dermdata.cli.out import require_out
+        from dermdata.api.write_manifest import require_out
 
         require_out(out)
     with disk.storage_errors(file):
@@ -69,7 +69,7 @@ def sync(
         )
     state.say(f"{table.num_rows:,} rows, each as it was locked")
     if out:
-        from dermdata.cli.out import write_manifest
+        from dermdata.api.write_manifest import write_manifest
         from dermdata.manifest.rest import Rows
 
         write_manifest(Rows(table), out, {})
@@ -107,10 +107,9 @@ def bring(state: State, lock: "Lock", accepted: bool) -> None:
     """Fetch what the cache lacks of the locked rows; the rest of a dataset only where half of it is locked."""
     from dermdata.cli.fetch import workshop_of
     from dermdata.cli.fetch_report import tell
-    from dermdata.cli.progress import showing
     from dermdata.cli.sync_part import fetch_of
 
-    with showing(state) as progress, state.transfer() as transfer:
+    with state.show_progress() as progress, state.transfer() as transfer:
         for one in lock.datasets:
             dataset = state.catalog[one.name]
             workshop = workshop_of(state, transfer, progress, [], 1)

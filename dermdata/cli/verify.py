@@ -108,10 +108,9 @@ def check(
 ) -> tuple[list["Finding"], list["Finding"]]:
     """The findings that are not ok, and all of them."""
     from dermdata import verify as room
-    from dermdata.cli.progress import showing
 
     seen: list[Any] = []
-    with showing(state) as progress:
+    with state.show_progress() as progress:
         for folder in folders:
             task = f"verify {folder.name}"
             advance = lambda count, task=task: progress.advance(task, count)  # noqa: E731
@@ -130,7 +129,6 @@ def mend(state: State, folders: list["Folder"], wrong: list["Finding"]) -> None:
     from dataclasses import replace
 
     from dermdata.cli.fetch import workshop_of
-    from dermdata.cli.progress import showing
     from dermdata.fetch import Wants, plan, run
     from dermdata.fetch.listing import with_known
 
@@ -146,7 +144,7 @@ def mend(state: State, folders: list["Folder"], wrong: list["Finding"]) -> None:
         if entry.listing:
             require_addresses(receipt, broken)
         with (
-            showing(state) as progress,
+            state.show_progress() as progress,
             state.transfer() as transfer,
             state.cache.lock(folder.name, waiting=state.say),
         ):

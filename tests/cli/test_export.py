@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from dermdata import manifest
-from dermdata.cli.out import write_manifest
+from dermdata.api.resources import in_environment
+from dermdata.api.targets import load
+from dermdata.api.write_manifest import write_manifest
 from dermdata.cli.state import State
-from dermdata.cli.target import load
 from dermdata.errors import BadTable, UsageError
 from dermdata.manifest.rest import Rows
 from export.samples import manifest as sample
@@ -32,7 +33,7 @@ def cache(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def state(cache: Path) -> State:
-    return State.of(cache=cache, catalogs=None, offline=None, rewrite=None, color="never")
+    return State(in_environment(cache=cache), "never")
 
 
 # ------------------------------------------------------------------ the command

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from catalog_folders import entry, put
+from dermdata.api.resources import in_environment
 from dermdata.catalog import Catalog, bundled, open_catalog
 from dermdata.cli.info import card
 from dermdata.cli.state import State
@@ -42,7 +43,7 @@ def overlay(tmp_path: Path) -> Path:
 
 def test_every_card_is_the_same_from_the_outline(catalog: Catalog, tmp_path: Path) -> None:
     """What the card reads of an entry's data is what the classes would have said."""
-    state = State.of(cache=tmp_path, catalogs=None, offline=None, rewrite=None, color="auto")
+    state = State(in_environment(cache=tmp_path))
     for name in catalog:
         assert list(card(state, catalog.outline(name), True)) == list(card(state, catalog[name], True))
 

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import finalize
 
-from dermdata.cli.state import State
+from dermdata.api.resources import Resources
 
 if TYPE_CHECKING:
     from dermdata.fetch import Plan, Wants, Workshop
     from dermdata.model import Dataset, File, Request
     from dermdata.sources import Surroundings
 
-Planned = Callable[[State, "Dataset", "Wants"], "Plan"]
+Planned = Callable[[Resources, "Dataset", "Wants"], "Plan"]
 
 
-def foreseen(state: State, dataset: "Dataset", wants: "Wants", mirrors: list[str]) -> "Dataset":
+def foreseen(resources: Resources, dataset: "Dataset", wants: "Wants", mirrors: list[str]) -> "Dataset":
     """The entry with the files that a fetch would find, as far as that can be known without fetching."""
     from dermdata.fetch.listing import BY_ROWS, with_listed
     from dermdata.sources import isic
@@ -26,18 +26,18 @@ def foreseen(state: State, dataset: "Dataset", wants: "Wants", mirrors: list[str
     place = dataset.listing
     if place is None or not asks(place, wants):
         return dataset
-    if known := already(state, dataset, wants):
+    if known := already(resources, dataset, wants):
         return known
     if place == BY_ROWS:
-        state.say(
+        resources.say(
             f"{dataset.name}: which images there are, only its table says: --only metadata fetches that"
         )
         return dataset
-    with state.transfer() as transfer:
-        around = surroundings(state, transfer, mirrors)
+    with resources.transfer() as transfer:
+        around = surroundings(resources, transfer, mirrors)
         if place.startswith("isic:"):
             query, collections = isic.search(place.removeprefix("isic:"))
-            state.say(f"{dataset.name}: {isic.count(query, collections, around):,} images in the archive")
+            resources.say(f"{dataset.name}: {isic.count(query, collections, around):,} images in the archive")
             return dataset
         return with_listed(dataset, lambda where: ask(where, around))
 
@@ -47,18 +47,18 @@ def asks(place: str, wants: "Wants") -> bool:
     return wants.only != "metadata" or place.startswith("isic:")
 
 
-def already(state: State, dataset: "Dataset", wants: "Wants") -> "Dataset | None":
+def already(resources: Resources, dataset: "Dataset", wants: "Wants") -> "Dataset | None":
     """The entry with the files of an earlier, complete fetch, so that its listing is not asked again."""
     from dermdata.fetch.listing import with_known
 
-    receipt = None if wants.force or not dataset.listing else state.cache.folder(dataset).receipt()
+    receipt = None if wants.force or not dataset.listing else resources.cache.folder(dataset).receipt()
     if receipt and receipt.complete and set(wants.roles) <= set(receipt.roles):
         return with_known(dataset, receipt)
     return None
 
 
 def listed(
-    state: State, dataset: "Dataset", wants: "Wants", workshop: "Workshop", planned: Planned
+    resources: Resources, dataset: "Dataset", wants: "Wants", workshop: "Workshop", planned: Planned
 ) -> tuple["Dataset", "Workshop"]:
     """The entry with every file that its host's listing, or its own table, names."""
     from dermdata.fetch import listing, run
@@ -70,15 +70,15 @@ def listed(
         return dataset, workshop
     around = workshop.around
     if place == listing.BY_ROWS:
-        run(planned(state, dataset, Only(only="metadata", force=wants.force)), workshop)
-        return listing.with_rows(dataset, state.cache.folder(dataset)), workshop
+        run(planned(resources, dataset, Only(only="metadata", force=wants.force)), workshop)
+        return listing.with_rows(dataset, resources.cache.folder(dataset)), workshop
     if place.startswith("isic:"):
-        return with_isic_records(state, dataset, place.removeprefix("isic:"), workshop)
+        return with_isic_records(resources, dataset, place.removeprefix("isic:"), workshop)
     return listing.with_listed(dataset, lambda where: ask(where, around)), workshop
 
 
 def with_isic_records(
-    state: State, dataset: "Dataset", identity: str, workshop: "Workshop"
+    resources: Resources, dataset: "Dataset", identity: str, workshop: "Workshop"
 ) -> tuple["Dataset", "Workshop"]:
     """The ISIC Archive's records, asked page by page, as table and files."""
     from dermdata import disk
@@ -88,7 +88,7 @@ def with_isic_records(
     query, collections = isic.search(identity)
     records = list(isic.pages(query, collections, workshop.around))
     entry, data = with_records(dataset, map(isic.flatten, records), isic.files_of(records))
-    made = state.cache.folder(dataset).temporary(RECORDS)
+    made = resources.cache.folder(dataset).temporary(RECORDS)
     disk.write(made, [data])
     usual = workshop.resolve
 
@@ -99,7 +99,7 @@ def with_isic_records(
     return entry, replace(workshop, resolve=resolve)
 
 
-def surroundings(state: State, transfer: Any, mirrors: list[str]) -> "Surroundings":
+def surroundings(resources: Resources, transfer: Any, mirrors: list[str]) -> "Surroundings":
     """Whom the source adapters may ask: catalogs, mirrors, the network and the person's credentials."""
     from dermdata.credentials import Credentials, system_keyring
     from dermdata.sources import Surroundings
@@ -110,7 +110,7 @@ def surroundings(state: State, transfer: Any, mirrors: list[str]) -> "Surroundin
         else {}
     )
     return Surroundings(
-        catalogs=state.catalog.roots,
+        catalogs=resources.catalog.roots,
         mirrors=tuple(mirrors),
         environment=os.environ,
         credentials=Credentials(os.environ, Path.home(), system_keyring),

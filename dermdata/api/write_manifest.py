@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from dermdata import disk, places
-from dermdata.cli.state import State
-from dermdata.cli.target import ROWS, SUFFIXES
+from dermdata.api.resources import Resources
+from dermdata.api.targets import ROWS, SUFFIXES
 from dermdata.errors import UsageError
 from dermdata.export import about, csv, jsonl
 from dermdata.export.text import BATCH
@@ -41,13 +41,15 @@ def command_line(name: str, targets: Sequence[str], asked: Mapping[str, Any]) ->
     return shlex.join([name, *targets, *options])
 
 
-def keep(state: State, rows: Rows, out: str, line: str, facts: Mapping[str, str] | None = None) -> None:
+def keep(
+    resources: Resources, rows: Rows, out: str, line: str, facts: Mapping[str, str] | None = None
+) -> None:
     """Write the manifest; its history is that of the targets it was made from, and this command."""
     before = json.loads(store.metadata_of(rows.table).get("history", "[]"))
     history = json.dumps([*before, line], ensure_ascii=False)
     write_manifest(rows, out, {**(facts or {}), "history": history})
     if out != "-":
-        state.say(f"written to {out}")
+        resources.say(f"written to {out}")
 
 
 def write_manifest(rows: Rows, out: str, facts: Mapping[str, str]) -> None:

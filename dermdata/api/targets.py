@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dermdata import places
-from dermdata.cli.state import State
+from dermdata.api.resources import Resources
 from dermdata.errors import BadTable, UsageError
 from dermdata.export import about, reading
 from dermdata.manifest import arrow, remote, store
@@ -55,62 +55,62 @@ class Source:
     folder: Path | None  # of the manifest: its own images are beside it; None: it is the cache's own
 
 
-def load(state: State, targets: Sequence[str], columns: Sequence[str] | None = None) -> Loaded:
+def load(resources: Resources, targets: Sequence[str], columns: Sequence[str] | None = None) -> Loaded:
     """Read and join the targets; with `columns`, of the Parquet files only these (and `dataset`)."""
     if not all(targets) or not targets:
         raise UsageError("no TARGET given", hint="a dataset's name, a manifest's path, or - for a stream")
     wanted = None if columns is None else list(dict.fromkeys((*columns, "dataset")))
-    sources = [opened(state, target, wanted) for target in dict.fromkeys(targets)]
+    sources = [opened(resources, target, wanted) for target in dict.fromkeys(targets)]
     for target, source in zip(dict.fromkeys(targets), sources, strict=True):
         store.check_version(source.table.schema, target)
     table = joined([source.table for source in sources])
     require_names(table)
     table = store.in_one_piece(table) if columns is None else table  # some columns are few: no copy of them
-    roots = roots_of(state, sources)
+    roots = roots_of(resources, sources)
     if wanted is not None:
         table = table.select([name for name in table.column_names if name in wanted])
     return Loaded(table, roots, tuple(sorted(name for name in roots if name)))
 
 
 def load_lean(
-    state: State, targets: Sequence[str], columns: Callable[[Sequence[str]], Sequence[str]]
+    resources: Resources, targets: Sequence[str], columns: Callable[[Sequence[str]], Sequence[str]]
 ) -> Loaded:
     """The targets with only the columns that `columns` chooses of all; what is no Parquet file here is loaded whole."""
-    rest = rest_of(state, list(dict.fromkeys(targets)))
+    rest = rest_of(resources, list(dict.fromkeys(targets)))
     if rest is None:
-        return load(state, targets)
-    loaded = load(state, targets, kept(columns(rest.schema.names), rest.schema))
+        return load(resources, targets)
+    loaded = load(resources, targets, kept(columns(rest.schema.names), rest.schema))
     return replace(loaded, table=rest.numbered(loaded.table), rest=rest)
 
 
-def rest_of(state: State, targets: Sequence[str]) -> Rest | None:
+def rest_of(resources: Resources, targets: Sequence[str]) -> Rest | None:
     """The targets' files, if all are Parquet and here."""
     try:
-        files = [parquet_of(state, target) for target in targets]
+        files = [parquet_of(resources, target) for target in targets]
     except BadTable:
         return None  # `load` says what is wrong, and what to do
     return Rest(tuple(file for file in files if file)) if files and all(files) else None
 
 
-def parquet_of(state: State, target: str) -> OnDisk | None:
+def parquet_of(resources: Resources, target: str) -> OnDisk | None:
     """The Parquet file that a target is, if it is one: of others `opened` says what is wrong with them."""
     if target == "-" or places.is_remote(target):
         return None
     path = Path(target)
-    if path.suffix not in SUFFIXES and target in state.catalog:
-        folder = state.cache.folder(state.catalog[target])
+    if path.suffix not in SUFFIXES and target in resources.catalog:
+        folder = resources.cache.folder(resources.catalog[target])
         there = folder.manifest.is_file()
         return on_disk(folder.manifest, EMBEDDED, with_maps, folder.damaged) if there else None
     return on_disk(path, EMBEDDED, with_maps) if path.suffix == ".parquet" and path.is_file() else None
 
 
-def cached(state: State) -> list[str]:
+def cached(resources: Resources) -> list[str]:
     """All datasets in the cache, as targets; UsageError when there is none."""
-    here = state.cache.cached_names()
+    here = resources.cache.cached_names()
     names = [
         name
-        for name in state.catalog
-        if name in here and state.cache.folder(state.catalog[name]).manifest.exists()
+        for name in resources.catalog
+        if name in here and resources.cache.folder(resources.catalog[name]).manifest.exists()
     ]
     if not names:
         raise UsageError(
@@ -143,23 +143,23 @@ def near_of(loaded: Loaded) -> "Callable[[pa.Table], Alike]":
 # ------------------------------------------------------------------ reading
 
 
-def opened(state: State, target: str, columns: list[str] | None) -> Source:
+def opened(resources: Resources, target: str, columns: list[str] | None) -> Source:
     if target == "-":
         return Source(of_stream(), Path.cwd())
     if places.is_remote(target):
-        return Source(of_store(state, target, columns), Path.cwd())
+        return Source(of_store(resources, target, columns), Path.cwd())
     path = Path(target)
     if path.suffix in SUFFIXES:
-        return Source(of_file(state, path, columns), path.absolute().parent)
-    if target not in state.catalog and (path.exists() or "/" in target):
+        return Source(of_file(resources, path, columns), path.absolute().parent)
+    if target not in resources.catalog and (path.exists() or "/" in target):
         what = "is not a manifest" if path.exists() else "is not there"
         raise BadTable(f"{target} {what}", hint=f"a manifest ends in {', '.join(SUFFIXES)}")
-    return of_cache(state, target, columns)
+    return of_cache(resources, target, columns)
 
 
-def of_cache(state: State, name: str, columns: list[str] | None) -> Source:
-    dataset = state.catalog[name]
-    folder = state.cache.folder(dataset)
+def of_cache(resources: Resources, name: str, columns: list[str] | None) -> Source:
+    dataset = resources.catalog[name]
+    folder = resources.cache.folder(dataset)
     if not folder.manifest.exists():
         raise UsageError(f"{dataset.name} is not in the cache", hint=f"dermdata fetch {dataset.name}")
     try:
@@ -168,20 +168,20 @@ def of_cache(state: State, name: str, columns: list[str] | None) -> Source:
         raise folder.damaged(error.message) from error
 
 
-def of_store(state: State, url: str, columns: list[str] | None) -> pa.Table:
+def of_store(resources: Resources, url: str, columns: list[str] | None) -> pa.Table:
     """A manifest in an object store: of Parquet only what is needed, others by way of a copy here."""
     if not url.endswith(SUFFIXES):
         raise BadTable(f"{url} is not a manifest", hint=f"a manifest ends in {', '.join(SUFFIXES)}")
     if url.endswith(".parquet"):
         return remote.read(url, columns, EMBEDDED)
     with places.fetched(url) as path:
-        table = of_file(state, path, columns)
+        table = of_file(resources, path, columns)
         return pa.table(table.columns, table.schema)
 
 
-def of_file(state: State, path: Path, columns: list[str] | None) -> pa.Table:
+def of_file(resources: Resources, path: Path, columns: list[str] | None) -> pa.Table:
     if not path.is_file():
-        hint = f"did you mean the dataset {path.stem}?" if path.stem in state.catalog else None
+        hint = f"did you mean the dataset {path.stem}?" if path.stem in resources.catalog else None
         raise BadTable(f"no manifest at {path}", hint=hint or "give a dataset's name or a manifest's path")
     readers: dict[str, Callable[[], pa.Table]] = {
         ".parquet": lambda: store.read(path, columns, EMBEDDED),
@@ -264,12 +264,16 @@ def datasets_of(table: pa.Table) -> Iterable[str | None]:
     return list(store.cast(table["dataset"], pa.string()).unique().to_pylist())
 
 
-def roots_of(state: State, sources: Sequence[Source]) -> ImageRoots:
+def roots_of(resources: Resources, sources: Sequence[Source]) -> ImageRoots:
     """Where the files of the targets' rows may be: in the cache, or beside the manifests that name them."""
     beside: dict[str, list[Path]] = {}
     for source in sources:
         for name in datasets_of(source.table):
             folders = beside.setdefault(name or "", [])
             folders += [source.folder] if source.folder else []
-    cached = {name: state.cache.folder(state.catalog[name]).path for name in beside if name in state.catalog}
-    return ImageRoots(cached, beside, state.cache.root / "datasets")
+    cached = {
+        name: resources.cache.folder(resources.catalog[name]).path
+        for name in beside
+        if name in resources.catalog
+    }
+    return ImageRoots(cached, beside, resources.cache.root / "datasets")

@@ -1,0 +1,1 @@
+"""The Python API: what notebooks, scripts and the command line call."""

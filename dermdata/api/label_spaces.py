@@ -1,0 +1,180 @@
+"""What a command needs for `--labels SPACE`: the space, the words that labels come from, and what fits no class."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dermdata.api.resources import Resources
+from dermdata.errors import BadTable, ProblemsFound, UsageError
+
+if TYPE_CHECKING:
+    from dermdata.labels import Crosswalk
+    from dermdata.model import Dataset, Label
+    from dermdata.vocabulary import Space, Vocabulary
+
+ADDED = ("label", "label_reason")  # the columns that a projection adds
+# the columns that it reads, which are those of `projection.SAID` (a test holds them equal) and a differential
+NEEDED = (
+    "dataset", "label_raw", "diagnosis", "diagnosis_match", "malignancy", "refined_from", "refined_label",
+    "differential",
+)  # fmt: skip
+LONGEST = 60  # characters of a label on stderr
+TOLD = 8  # labels without a class that are told one by one
+
+
+def check_strict(labels: str | None, *, strict: bool) -> None:
+    """UsageError where there are no classes to be strict about."""
+    if strict and not labels:
+        raise UsageError("--strict judges the classes of --labels SPACE", hint="give a label space")
+
+
+def project(resources: Resources, table: Any, space_text: str, *, strict: bool = False) -> Any:
+    """The table with `label` and `label_reason`; what has no class is told on stderr, and is ProblemsFound if `strict`."""
+    from dermdata.projection import project_table, unexpressed
+
+    words = words_of(resources, sources_of(table))
+    table = project_table(table, space_of(resources, space_text), resources.library.vocabulary, words)
+    missing = unexpressed(table)
+    tell_unexpressed(resources, missing)
+    if strict:
+        refuse(missing, space_text)
+    return table
+
+
+def sources_of(table: Any) -> set[str]:
+    """The datasets whose words the rows' labels are, those of refined rows included."""
+    from dermdata.projection import REFINED_FROM, words_of
+
+    keys = words_of(table, REFINED_FROM).unique().to_pylist()
+    names = words_of(table, "dataset").unique().to_pylist()
+    return {name for name in (*names, *(key.partition("/")[0] for key in keys if key)) if name}
+
+
+def tell_unexpressed(resources: Resources, missing: Sequence[dict[str, Any]], more: str = "") -> None:
+    """The commonest labels without a class on stderr; `more` says where the rest is listed."""
+    if not missing:
+        return
+    resources.say(f"{images_of(missing):,} rows have no class:")
+    for row in missing[:TOLD]:
+        word = row["label_raw"] or row["diagnosis"] or "no label"
+        resources.say(f"  {row['images']:,} {row['dataset']} {short(word)}: {row['reason']}")
+    if len(missing) > TOLD:
+        resources.say(f"  … and {len(missing) - TOLD:,} more labels{more}")
+
+
+def refuse(missing: Sequence[dict[str, Any]], space_text: str) -> None:
+    """ProblemsFound if there is a row without a class."""
+    if missing:
+        hint = "`dermdata select TARGET… --labels SPACE --show unexpressed` lists them; nothing is written"
+        raise ProblemsFound(f"{images_of(missing):,} rows have no class in {space_text}", hint=hint)
+
+
+def images_of(missing: Iterable[dict[str, Any]]) -> int:
+    return sum(row["images"] for row in missing)
+
+
+def short(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def space_of(resources: Resources, text: str) -> "Space":
+    """A named space of the catalog, one in a file, or one written as `a,b+c`; UnknownName with near names."""
+    from dermdata.catalog.files import read_text
+    from dermdata.vocabulary import parse_space, parse_spaces
+    from dermdata.vocabulary.space_files import SUFFIXES, parse_space_file
+
+    vocabulary = resources.library.vocabulary
+    if text.endswith(SUFFIXES):
+        return parse_space_file(text_of(Path(text), "label space"), text, vocabulary)
+    path = resources.catalog.vocabulary_file("spaces.toml")
+    return parse_space(text, vocabulary, parse_spaces(read_text(path), vocabulary, str(path)))
+
+
+def text_of(path: Path, what: str) -> str:
+    """A person's own file as text; BadTable if it is not there or not UTF-8."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise BadTable(f"no {what} at {path}", hint="give the path of a file") from error
+    except UnicodeDecodeError as error:
+        raise BadTable(f"{path} is not UTF-8: {error}", hint="save it as UTF-8") from error
+
+
+def vocabulary_of(resources: Resources) -> "Vocabulary":
+    """The concept tree, without what `resources.library` brings along: `labels find` must answer at once."""
+    from dermdata.catalog.files import read_text
+    from dermdata.vocabulary import parse
+
+    path = resources.catalog.vocabulary_file("concepts.tsv")
+    return parse(read_text(path), str(path))
+
+
+def crosswalk_of(resources: Resources, name: str, vocabulary: "Vocabulary") -> "Crosswalk":
+    """A dataset's words, the bundled rows first, overlays' on top; BadCatalog for what is not in the tree."""
+    from dermdata.catalog.files import read_text
+    from dermdata.labels import Crosswalk, check, parse_labels
+
+    rows: list[Label] = []
+    for path in resources.catalog.labels_files(name):
+        found = parse_labels(read_text(path), str(path))
+        check(found, vocabulary, str(path))
+        rows += found
+    return Crosswalk(rows)
+
+
+def fields_of(dataset: "Dataset") -> set[str]:
+    """The crosswalk fields that the dataset's own tables take labels from; none where it has no table with labels."""
+    from dermdata.catalog.compile import label_field
+
+    return {found for one in dataset.table if (found := label_field(one.label_field, one.columns))}
+
+
+def words_of(resources: Resources, names: Iterable[str]) -> "dict[str, list[Label]]":
+    """Of each dataset that the catalog knows, the crosswalk rows of the fields that its tables take labels from."""
+    words = {}
+    for name in names:
+        if name in resources.catalog:
+            dataset = resources.catalog[name]
+            fields = fields_of(dataset)
+            words[name] = [row for row in resources.library.crosswalk(dataset) if row.field in fields]
+    return words
+
+
+# ------------------------------------------------------------------ counts
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The images of a dataset's words: as the catalog states them, which is the same on every machine, else as cached."""
+
+    stated: Mapping[str, int]
+    cached: Mapping[str, int] | None  # None: no copy here whose rows have one word each
+
+    def of(self, word: str) -> int | None:
+        """The word's images; None where nobody stated them."""
+        if word in self.stated or self.cached is None:
+            return self.stated.get(word)
+        return self.cached.get(word, 0)
+
+
+def counts_of(resources: Resources, dataset: "Dataset", rows: "Iterable[Label]") -> Counts:
+    """What is known of the images of these words; the cached rows are read only where the catalog is silent."""
+    stated = dataset.counts.labels
+    silent = {row.raw_label for row in rows} - stated.keys()
+    return Counts(stated, cached_counts(resources, dataset) if silent else None)
+
+
+def cached_counts(resources: Resources, dataset: "Dataset") -> dict[str, int] | None:
+    """The rows of the cached manifest by word; None where it has none, or graded words, several a row."""
+    if not resources.cache.folder(dataset).manifest.exists():
+        return None
+    from dermdata.api.targets import load
+    from dermdata.projection import words_of as column
+
+    table = load(resources, [dataset.name], ["label_raw", "differential"]).table
+    words = column(table, "label_raw")
+    graded = "differential" in table.column_names and table["differential"].null_count < table.num_rows
+    if graded or words.null_count == len(words):
+        return None
+    return {one["values"]: one["counts"] for one in words.drop_null().value_counts().to_pylist()}

@@ -1,0 +1,110 @@
+"""What the calls of one session share: settings, and the catalog, cache, labels and network, opened when first needed."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dermdata.progress import Progress, Silent
+from dermdata.settings import Settings, default_cache, from_environment, rules
+
+if TYPE_CHECKING:
+    from dermdata.cache import Cache
+    from dermdata.catalog import Catalog
+    from dermdata.fetch.assemble import Library
+    from dermdata.transfer import Transfer
+
+MANY = 3  # broken entries that are named one by one
+Say = Callable[[str], None]
+
+
+def settings_of(
+    environment: Mapping[str, str],
+    *,
+    cache: Path | None = None,
+    catalogs: Sequence[Path] | None = None,
+    offline: bool | None = None,
+    rewrite: Sequence[str] | None = None,
+    **flags: bool,
+) -> Settings:
+    """The settings of a run: an option, else the environment's word, else the default."""
+    values: dict[str, Any] = {**from_environment(environment), **flags}
+    given = {"cache": cache, "catalogs": tuple(catalogs or ()) or None, "offline": offline}
+    values |= {name: value for name, value in given.items() if value is not None}
+    if rewrite:
+        values["rewrite"] = rules(rewrite)
+    return Settings(**{"cache": None, **values} | {"cache": values.get("cache") or default_cache()})
+
+
+class Resources:
+    """Settings and lazily opened rooms; a copy in another process opens them anew."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The settings alone: catalogs and caches are read again where they are needed."""
+        return {"settings": self.settings}
+
+    @cached_property
+    def catalog(self) -> "Catalog":
+        """The bundled catalog with the overlays laid over it; broken entries are named and left out."""
+        from dermdata.catalog import open_catalog
+
+        catalog = open_catalog(self.settings.catalogs, self.settings.cache / "index")
+        if len(catalog.broken) > MANY:
+            self.say(
+                f"warning: {len(catalog.broken)} catalog entries are broken and left out (`dermdata doctor` lists them)"
+            )
+        else:
+            for message in catalog.broken.values():
+                self.say(f"warning: left out: {message}")
+        return catalog
+
+    @cached_property
+    def cache(self) -> "Cache":
+        """The folder that datasets are fetched into."""
+        from dermdata.cache import Cache
+
+        return Cache(self.settings.cache)
+
+    @cached_property
+    def library(self) -> "Library":
+        """The vocabulary and the crosswalks."""
+        from dermdata.fetch.assemble import open_library
+
+        return open_library(self.catalog)
+
+    def transfer(self) -> "Transfer":
+        """Open a connection to the network, as the settings allow it."""
+        import random
+        import time
+
+        from dermdata.transfer import Network, Transfer
+
+        network = Network(
+            offline=self.settings.offline,
+            rewrite=self.settings.rewrite,
+            sleep=time.sleep,
+            clock=time.monotonic,
+            random=random.random,
+        )
+        return Transfer(network)
+
+    def say(self, text: str) -> None:
+        """Pass one line on to the person."""
+
+    def more(self, text: str) -> None:
+        """Pass a line on to a person who asked for more of them."""
+
+    @contextmanager
+    def show_progress(self) -> Iterator[Progress]:
+        """Show what takes long, for as long as the block runs."""
+        yield Silent()
+
+
+def in_environment(**given: Any) -> Settings:
+    """The settings of a run in this process's environment."""
+    return settings_of(os.environ, **given)
