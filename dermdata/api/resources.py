@@ -99,6 +99,11 @@ class Resources:
     def more(self, text: str) -> None:
         """Pass a line on to a person who asked for more of them."""
 
+    def confirm(self, question: str, statement: str) -> bool:
+        """Ask the person, after showing them what it is about; nobody to ask means no."""
+        del question, statement
+        return False
+
     @contextmanager
     def show_progress(self) -> Iterator[Progress]:
         """Show what takes long, for as long as the block runs."""

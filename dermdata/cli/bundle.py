@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dermdata import disk
-from dermdata.cli.output import Format, emit, size, write_line
+from dermdata.cli.output import Format, emit, write_line
 from dermdata.cli.state import State
 from dermdata.errors import CacheDamaged, DermdataError, UsageError
+from dermdata.units import size
 
 if TYPE_CHECKING:
     from dermdata.cache import Folder, Receipt
@@ -60,7 +61,8 @@ def take(
     form: Format | None,
 ) -> list[DermdataError]:
     """Each dataset out of the bundles; the failures, already told where there are several names."""
-    from dermdata.cli.fetch import PLAN_KEYS, failed, require_license
+    from dermdata.api.fetching import PLAN_KEYS, require_license
+    from dermdata.cli.fetch_report import failed
     from dermdata.fetch.bundle import index
 
     held = {(one.name, one.folder): (path, one) for path in reversed(paths) for one in index(path)}
@@ -75,7 +77,8 @@ def take(
     errors: list[DermdataError] = []
     for dataset, path, one in places:
         try:
-            require_license(dataset, accepted or dataset.access.kind == "agreement")
+            agreed = accepted or dataset.access.kind == "agreement"
+            require_license(state, dataset, accepted=agreed)
             with state.cache.lock(dataset.name, waiting=state.say):
                 take_one(state, dataset, wants, path, one, jobs)
         except DermdataError as error:
@@ -140,14 +143,13 @@ def receipt_of(folder: "Folder") -> "Receipt | None":
 
 def bring_up_to_date(state: State, dataset: "Dataset", jobs: int) -> None:
     """Build the manifest anew where this catalog is another one, and say what the bundle does not hold."""
-    from dermdata.api.listings import already
-    from dermdata.cli.fetch import planned, workshop_of
+    from dermdata.api.fetching import already, open_workshop, plan_fetch
     from dermdata.cli.fetch_report import tell
     from dermdata.fetch import Wants, run
 
     wants = Wants()
     entry = already(state, dataset, wants) or dataset
-    plan = planned(state, entry, wants)
+    plan = plan_fetch(state, entry, wants)
     if plan.download or plan.mend:
         receipt = state.cache.folder(dataset).receipt()
         roles = ", ".join(receipt.roles) if receipt else ""
@@ -157,4 +159,4 @@ def bring_up_to_date(state: State, dataset: "Dataset", jobs: int) -> None:
         )
     elif not plan.nothing:
         with state.show_progress() as progress:
-            tell(state, dataset, run(plan, workshop_of(state, None, progress, [], jobs)))
+            tell(state, dataset, run(plan, open_workshop(state, None, progress, [], jobs)))

@@ -11,10 +11,11 @@ from dermdata.api.label_spaces import ADDED, project
 from dermdata.api.label_spaces import NEEDED as PROJECTED
 from dermdata.cli.complete import TargetsOrCached
 from dermdata.cli.labelling import LABELS_HELP, STRICT_HELP
-from dermdata.cli.output import FormatOption, emit, size, write_line
+from dermdata.cli.output import FormatOption, emit, write_line
 from dermdata.cli.state import State, state_of
 from dermdata.cli.workers import EngineOption, workers
 from dermdata.errors import UsageError
+from dermdata.units import size
 
 if TYPE_CHECKING:
     from dermdata.export import Part, Written

@@ -1,32 +1,24 @@
 """`dermdata fetch`: download, verify, unpack, build the manifest."""
 
 import os
-import sys
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from dermdata.api.listings import already, foreseen, listed, surroundings
+from dermdata.api.fetching import PLAN_KEYS, fetch_dataset, foreseen, open_workshop, plan_fetch, plan_rows
+from dermdata.api.subset import SubsetFetch
 from dermdata.cli.complete import dataset_names
-from dermdata.cli.fetch_part import PartFetch
-from dermdata.cli.fetch_report import require_usable, tell
-from dermdata.cli.output import Format, FormatOption, emit, size, talk, write_error, write_line
+from dermdata.cli.fetch_report import failed, require_usable, tell
+from dermdata.cli.output import Format, FormatOption, emit, write_line
 from dermdata.cli.state import State, state_of
 from dermdata.errors import DermdataError, SomeFailed, UsageError
-from dermdata.markup import show_controls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from dermdata.cache import Fetched
-    from dermdata.fetch import Outcome, Plan, Wants, Workshop
+    from dermdata.fetch import Wants
     from dermdata.model import Dataset
 
 app = typer.Typer(add_completion=False)
-PLAN_KEYS = ("dataset", "step", "file", "size_bytes", "checksum", "from")
 
 
 @app.command()
@@ -96,7 +88,7 @@ def fetch(
     datasets = [state.catalog[name] for name in dict.fromkeys(names)]  # a wrong name stops before any request
     cores = jobs or os.cpu_count() or 1
     require_together(own, mirror, some)
-    part = PartFetch(state, wants, where, limit) if some else None
+    part = SubsetFetch(state, wants, where, limit) if some else None
     if part:
         part.check()
     if mirror_out:
@@ -136,16 +128,18 @@ def show(
     wants: "Wants",
     mirrors: list[str],
     form: Format | None,
-    part: PartFetch | None,
+    part: SubsetFetch | None,
 ) -> None:
     """The plans of a dry run, as rows."""
     if part:
         emit(part.shown(datasets, mirrors), (*PLAN_KEYS, "count"), form, "fetch")
         return
-    plans = [planned(state, foreseen(state, one, wants, mirrors), wants) for one in datasets]
+    from dermdata.sources import require_obtainable
+
+    plans = [plan_fetch(state, foreseen(state, one, wants, mirrors), wants) for one in datasets]
     for plan in plans:
         if not plan.nothing:
-            obtainable(plan.dataset, mirrored=bool(mirrors))
+            require_obtainable(plan.dataset, mirrored=bool(mirrors))
     emit([row for plan in plans for row in plan_rows(plan)], PLAN_KEYS, form, "fetch")
 
 
@@ -156,18 +150,18 @@ def each(
     mirrors: list[str],
     jobs: int,
     accepted: bool,
-    some: PartFetch | None = None,
+    some: SubsetFetch | None = None,
 ) -> list[DermdataError]:
     """Fetch one after the other; a failure is told and the next one goes on."""
     errors: list[DermdataError] = []
     with state.show_progress() as progress, state.transfer() as transfer:
         for dataset in datasets:
             try:
-                workshop = workshop_of(state, transfer, progress, mirrors, jobs)
+                workshop = open_workshop(state, transfer, progress, mirrors, jobs)
                 if some:
                     outcome = some.fetched(dataset, workshop, mirrored=bool(mirrors), accepted=accepted)
                 else:
-                    outcome = fetched(
+                    outcome = fetch_dataset(
                         state, dataset, wants, workshop, mirrored=bool(mirrors), accepted=accepted
                     )
                 tell(state, dataset, outcome)
@@ -176,23 +170,6 @@ def each(
             except DermdataError as error:
                 errors.append(failed(error, dataset, several=len(datasets) > 1))
     return errors
-
-
-def failed(error: DermdataError, dataset: "Dataset", *, several: bool) -> DermdataError:
-    """Tell of a failure at once where other datasets follow."""
-    if several:
-        named = error.message.startswith(f"{dataset.name}:")
-        plain = type(error).__init__ is DermdataError.__init__ and not named
-        told = type(error)(f"{dataset.name}: {error.message}", hint=error.hint) if plain else error
-        write_error(told, as_json=False)
-    return error
-
-
-def obtainable(dataset: "Dataset", *, mirrored: bool) -> None:
-    """Raise why it cannot be had, or what the person must do first, if that is so."""
-    from dermdata.sources import require_obtainable
-
-    require_obtainable(dataset, mirrored=mirrored)
 
 
 def conclude(errors: list[DermdataError], asked: int) -> None:
@@ -209,109 +186,3 @@ def conclude(errors: list[DermdataError], asked: int) -> None:
         codes = {error.exit_code for error in errors}
         several.exit_code = codes.pop() if len(codes) == 1 else several.exit_code
     raise several
-
-
-def planned(state: State, dataset: "Dataset", wants: "Wants") -> "Plan":
-    """The plan for one dataset, with the files that a look at sizes finds broken."""
-    from dermdata.fetch import plan, receipt_for, unseen
-    from dermdata.verify import verify
-
-    folder = state.cache.folder(dataset)
-    receipt = receipt_for(folder, wants)
-    broken = []
-    if receipt and not wants.force:
-        findings = list(verify(folder, folder.contents(), quick=True, jobs=1, advance=lambda _: None))
-        broken = [one.content for one in findings if one.content and one.status != "ok"]
-        if any(one.path == folder.manifest.name and one.status != "ok" for one in findings):
-            receipt = replace(receipt, manifest_sha256=None)
-    digest = state.library.digest(state.catalog[dataset.name])
-    return plan(
-        dataset, receipt, wants, digest, broken, unseen(folder) if receipt and not wants.force else ()
-    )
-
-
-def fetched(
-    state: State, dataset: "Dataset", wants: "Wants", workshop: "Workshop", *, mirrored: bool, accepted: bool
-) -> "Outcome":
-    """Do what is left to do; what is complete asks neither a host nor the person again."""
-    from dermdata.fetch import run
-
-    done = already(state, dataset, wants)
-    plan = planned(state, done or dataset, wants)
-    if plan.nothing and (done or not dataset.listing):
-        sweep_after_kill(state, dataset, plan.have)
-        return run(plan, workshop)
-    obtainable(dataset, mirrored=mirrored)
-    require_license(dataset, accepted)
-    with state.cache.lock(dataset.name, waiting=state.say):
-        entry, workshop = listed(state, dataset, wants, workshop, planned)
-        plan = planned(state, entry, wants)  # another process may have done it while we waited
-        if not plan.nothing:
-            state.say(f"{dataset.name}: {len(plan.download):,} files, {size(plan.bytes)} to download")
-        return run(plan, workshop)
-
-
-def sweep_after_kill(state: State, dataset: "Dataset", files: "Iterable[Fetched]") -> None:
-    """Where all is here: sweep what a killed run left, unless one is at work. Takes no lock where there is nothing."""
-    from dermdata.fetch.tidy import is_untidy, tidy
-
-    folder = state.cache.folder(dataset)
-    if not is_untidy(folder, files) or not os.access(folder.path, os.W_OK):
-        return
-    if state.cache.holder(dataset.name) is None:
-        with state.cache.lock(dataset.name, waiting=state.say):
-            tidy(folder)
-
-
-def workshop_of(state: State, transfer: Any, progress: Any, mirrors: list[str], jobs: int) -> "Workshop":
-    from dermdata.fetch import Workshop
-    from dermdata.sources import explained, official, resolve
-
-    around = surroundings(state, transfer, mirrors)
-    return Workshop(
-        cache=state.cache,
-        transfer=transfer,
-        library=state.library,
-        resolve=lambda dataset, file: resolve(dataset, file, around),
-        official=lambda dataset, file: official(dataset, file, around),
-        explain=lambda error, dataset, file: explained(error, dataset, file, around),
-        around=around,
-        now=lambda: datetime.now(UTC).isoformat(timespec="seconds"),
-        jobs=jobs,
-        progress=progress,
-    )
-
-
-def require_license(dataset: "Dataset", accepted: bool) -> None:
-    """Where a licence must be accepted: --accept-license, or a yes at the terminal."""
-    if not dataset.license.must_accept or accepted:
-        return
-    from dermdata.errors import LicenseNotAccepted
-
-    text = f"{dataset.license.id or 'its licence'} ({dataset.license.url or dataset.homepage})"
-    if sys.stdin.isatty() and sys.stderr.isatty():
-        talk(dataset.license.statement or "")
-        if typer.confirm(show_controls(f"Accept {text} for {dataset.name}?"), err=True):
-            return
-    raise LicenseNotAccepted(
-        f"{dataset.name} asks you to accept {text}", hint="read it, then add --accept-license"
-    )
-
-
-def plan_rows(plan: "Plan") -> list[dict[str, Any]]:
-    """The plan as rows: what would be downloaded, mended and built, and what is there."""
-    from dermdata.transfer.address import shown
-
-    rows = []
-    for file in plan.download:
-        origin = file.source or (shown(file.urls[0]) if file.urls else None)
-        rows.append(row(plan, "download", file.name, file.size, file.checksum, origin))
-    rows += [row(plan, "mend", one.path, one.size, f"sha256:{one.sha256}", one.file) for one in plan.mend]
-    rows += [row(plan, "have", one.name, one.size, f"sha256:{one.sha256}", one.url) for one in plan.have]
-    return rows + ([row(plan, "build", "manifest.parquet", None, None, None)] if plan.build else [])
-
-
-def row(
-    plan: "Plan", step: str, file: str, count: int | None, checksum: str | None, origin: str | None
-) -> dict[str, Any]:
-    return dict(zip(PLAN_KEYS, (plan.dataset.name, step, file, count, checksum, origin), strict=True))

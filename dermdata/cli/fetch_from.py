@@ -39,14 +39,14 @@ class Adoption:
 
     def take(self, dataset: "Dataset", progress: Any) -> None:
         """Recognize and ingest one dataset; SomeFailed when something that it names is missing."""
-        from dermdata.cli.fetch import workshop_of
+        from dermdata.api.fetching import open_workshop
         from dermdata.fetch import run
         from dermdata.fetch.adopt import Bringer
 
         with self.state.cache.lock(dataset.name, waiting=self.state.say):
             recognition = self.recognized(dataset)
             bringer = Bringer(recognition, self.given)
-            workshop = workshop_of(self.state, None, progress, [], self.jobs)
+            workshop = open_workshop(self.state, None, progress, [], self.jobs)
             outcome = run(recognition.plan, workshop, bringer)
         self.given.problems += bringer.failed
         if recognition.adopted or recognition.complete:
@@ -75,9 +75,9 @@ class Adoption:
         return recognition
 
     def planner(self, dataset: "Dataset") -> "Plan":
-        from dermdata.cli.fetch import planned
+        from dermdata.api.fetching import plan_fetch
 
-        return planned(self.state, dataset, self.wants)
+        return plan_fetch(self.state, dataset, self.wants)
 
     def unknown(self) -> list["Found"]:
         """What was given and nothing asks for; an archive that something was taken from is no such thing."""
@@ -119,7 +119,8 @@ def fetch_from(
     form: Format | None,
 ) -> list[DermdataError]:
     """Take each dataset's own out of the paths; the failures, already told where there are several names."""
-    from dermdata.cli.fetch import failed, require_license
+    from dermdata.api.fetching import require_license
+    from dermdata.cli.fetch_report import failed
     from dermdata.fetch.adopt import Given
 
     errors: list[DermdataError] = []
@@ -131,7 +132,8 @@ def fetch_from(
                     adoption.show(dataset)
                     continue
                 # who has files that are only given out for a signed agreement has accepted it there
-                require_license(dataset, accepted or dataset.access.kind == "agreement")
+                agreed = accepted or dataset.access.kind == "agreement"
+                require_license(state, dataset, accepted=agreed)
                 adoption.take(dataset, progress)
             except DermdataError as error:
                 errors.append(failed(error, dataset, several=len(datasets) > 1))
@@ -231,7 +233,7 @@ def tell_rest(state: State, adoption: Adoption) -> None:
 
 
 def keys() -> tuple[str, ...]:
-    from dermdata.cli.fetch import PLAN_KEYS
+    from dermdata.api.fetching import PLAN_KEYS
 
     return (*PLAN_KEYS, "how")
 

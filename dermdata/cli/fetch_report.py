@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from dermdata.cli.output import size
+from dermdata.cli.output import write_error
 from dermdata.cli.state import State
-from dermdata.errors import SomeFailed
+from dermdata.errors import DermdataError, SomeFailed
+from dermdata.units import size
 
 if TYPE_CHECKING:
     from dermdata.cache.records import Asked
@@ -86,3 +87,13 @@ def remarks(report: Mapping[str, Any]) -> list[str]:
             f"{report['lost']:,} images cannot be had from their addresses (column image_problem says why)"
         )
     return [*lines, *report["differences"]]
+
+
+def failed(error: DermdataError, dataset: "Dataset", *, several: bool) -> DermdataError:
+    """Tell of a failure at once where other datasets follow."""
+    if several:
+        named = error.message.startswith(f"{dataset.name}:")
+        plain = type(error).__init__ is DermdataError.__init__ and not named
+        told = type(error)(f"{dataset.name}: {error.message}", hint=error.hint) if plain else error
+        write_error(told, as_json=False)
+    return error

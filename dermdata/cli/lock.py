@@ -10,9 +10,10 @@ import typer
 
 from dermdata import __version__, disk
 from dermdata.cli.complete import dataset_names
-from dermdata.cli.output import FormatOption, emit, size
+from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import State, state_of
 from dermdata.errors import CacheDamaged, UsageError
+from dermdata.units import size
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dermdata.cli.output import Format, emit, size, write_line
+from dermdata.cli.output import Format, emit, write_line
 from dermdata.cli.state import State
 from dermdata.errors import CacheDamaged, DermdataError, UsageError
+from dermdata.units import size
 
 if TYPE_CHECKING:
     from dermdata.cache import Receipt
@@ -30,13 +31,14 @@ def mirror_out(
     if own:
         said = "--mirror-out keeps official files, --from takes the person's own"
         raise UsageError(said, hint="leave one of them out")
-    from dermdata.cli.fetch import PLAN_KEYS, failed, workshop_of
+    from dermdata.api.fetching import PLAN_KEYS, open_workshop
+    from dermdata.cli.fetch_report import failed
 
     root = outside(root.absolute(), state)
     errors: list[DermdataError] = []
     rows: list[dict[str, Any]] = []
     with state.show_progress() as progress, state.transfer() as transfer:
-        workshop = workshop_of(state, transfer, progress, mirrors, 1)
+        workshop = open_workshop(state, transfer, progress, mirrors, 1)
         for dataset in datasets:
             try:
                 shelf = shelf_of(state, dataset, wants, root, mirrored=bool(mirrors))
@@ -59,10 +61,10 @@ def outside(root: Path, state: State) -> Path:
 
 
 def shelf_of(state: State, dataset: "Dataset", wants: "Wants", root: Path, *, mirrored: bool) -> "Shelf":
-    from dermdata.cli.fetch import obtainable
     from dermdata.fetch.mirror import shelf
+    from dermdata.sources import require_obtainable
 
-    obtainable(dataset, mirrored=mirrored)
+    require_obtainable(dataset, mirrored=mirrored)
     return shelf(dataset, wants, root, receipt_of(state, dataset), state.cache.folder(dataset).path)
 
 
@@ -75,10 +77,10 @@ def receipt_of(state: State, dataset: "Dataset") -> "Receipt | None":
 
 
 def fill(state: State, shelf: "Shelf", workshop: "Workshop", *, accepted: bool) -> None:
-    from dermdata.cli.fetch import require_license
+    from dermdata.api.fetching import require_license
     from dermdata.fetch import mirror
 
-    require_license(shelf.dataset, accepted)
+    require_license(state, shelf.dataset, accepted=accepted)
     if absent := shelf.absent:
         total = size(sum(file.size or 0 for file in absent))
         state.say(f"{shelf.dataset.name}: {len(absent):,} files, {total}, to {shelf.path}")

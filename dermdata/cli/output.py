@@ -15,6 +15,7 @@ import typer
 
 from dermdata.errors import DermdataError
 from dermdata.markup import show_controls
+from dermdata.units import size
 from dermdata.urls import redact
 
 if TYPE_CHECKING:
@@ -182,18 +183,6 @@ def human(name: str, value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(map(plain, value))
     return plain(value)
-
-
-def size(count: int | None) -> str:
-    """Bytes for people: 1.4 GB (powers of ten, as publishers write them)."""
-    if count is None:
-        return "unknown size"
-    amount = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} TB"
 
 
 def to_text(words: str, style: str = "") -> "Text":

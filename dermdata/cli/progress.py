@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from dermdata.cli.output import console, size, talk
+from dermdata.cli.output import console, talk
 from dermdata.progress import Progress, Silent
+from dermdata.units import size
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars

@@ -1,11 +1,13 @@
 """What one run of the command line adds to its session: how it talks to the person."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from dermdata.api.resources import Resources, in_environment
 from dermdata.cli.output import talk
+from dermdata.markup import show_controls
 from dermdata.progress import Progress
 from dermdata.settings import Settings
 
@@ -26,6 +28,15 @@ class State(Resources):
         """Write a line for --verbose."""
         if self.settings.verbose:
             self.say(text)
+
+    def confirm(self, question: str, statement: str) -> bool:
+        """Ask at the terminal; where there is none, the answer is no."""
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return False
+        import typer
+
+        talk(statement)
+        return typer.confirm(show_controls(question), err=True)
 
     @contextmanager
     def show_progress(self) -> Iterator[Progress]:

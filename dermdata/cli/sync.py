@@ -48,7 +48,7 @@ def sync(
         lock = loads(file.read_bytes(), file.name)
     require_versions(state, lock)
     if dry_run:
-        emit([planned(state, lock, one) for one in lock.datasets], PLAN, form, "sync", color=state.color)
+        emit([plan_fetch(state, lock, one) for one in lock.datasets], PLAN, form, "sync", color=state.color)
         return
     bring(state, lock, accept_license)
     bases = {one.name: base_of(state, one.name) for one in lock.datasets}
@@ -81,8 +81,8 @@ def sync(
 PLAN = ("dataset", "version", "rows", "cached")
 
 
-def planned(state: State, lock: "Lock", one: "DatasetLock") -> dict[str, object]:
-    from dermdata.cli.sync_part import fetch_of
+def plan_fetch(state: State, lock: "Lock", one: "DatasetLock") -> dict[str, object]:
+    from dermdata.api.lock_fetch import fetch_of
 
     here = fetch_of(state, lock, one).cached(state.catalog[one.name])
     return {"dataset": one.name, "version": one.version, "rows": one.rows, "cached": here}
@@ -105,14 +105,14 @@ def require_versions(state: State, lock: "Lock") -> None:
 
 def bring(state: State, lock: "Lock", accepted: bool) -> None:
     """Fetch what the cache lacks of the locked rows; the rest of a dataset only where half of it is locked."""
-    from dermdata.cli.fetch import workshop_of
+    from dermdata.api.fetching import open_workshop
+    from dermdata.api.lock_fetch import fetch_of
     from dermdata.cli.fetch_report import tell
-    from dermdata.cli.sync_part import fetch_of
 
     with state.show_progress() as progress, state.transfer() as transfer:
         for one in lock.datasets:
             dataset = state.catalog[one.name]
-            workshop = workshop_of(state, transfer, progress, [], 1)
+            workshop = open_workshop(state, transfer, progress, [], 1)
             outcome = fetch_of(state, lock, one).brought(dataset, workshop, accepted=accepted)
             tell(state, dataset, outcome)
     for one in lock.datasets:

@@ -128,7 +128,7 @@ def mend(state: State, folders: list["Folder"], wrong: list["Finding"]) -> None:
     """Fetch the broken files again, dataset by dataset."""
     from dataclasses import replace
 
-    from dermdata.cli.fetch import workshop_of
+    from dermdata.api.fetching import open_workshop
     from dermdata.fetch import Wants, plan, run
     from dermdata.fetch.listing import with_known
 
@@ -154,7 +154,7 @@ def mend(state: State, folders: list["Folder"], wrong: list["Finding"]) -> None:
             kept = tuple(file for file in steps.download if receipt.file(file.name))
             steps = replace(steps, download=kept)  # repair never fetches what was not there before
             try:
-                run(steps, workshop_of(state, transfer, progress, [], os.cpu_count() or 1))
+                run(steps, open_workshop(state, transfer, progress, [], os.cpu_count() or 1))
             except (NetworkError, PersonMustAct) as error:
                 if entry.listing and not isinstance(error, Offline):
                     error.hint = asks_again(entry.name)  # a listing of today may have other addresses

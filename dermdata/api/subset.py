@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dermdata.api.listings import already, listed
-from dermdata.cli.output import size
-from dermdata.cli.state import State
+from dermdata.api.fetching import already, listed
+from dermdata.api.resources import Resources
 from dermdata.errors import UsageError
+from dermdata.units import size
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,10 +25,10 @@ Rows = Iterator[dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class PartFetch:
+class SubsetFetch:
     """One run of `fetch` for a part: the condition is judged before anything is asked of anybody."""
 
-    state: State
+    resources: Resources
     wants: "Wants"
     where: str | None
     limit: int | None
@@ -47,7 +47,7 @@ class PartFetch:
             from dermdata.select.under import rewritten
             from dermdata.select.where import checked, engine, where
 
-            vocabulary = self.state.library.vocabulary
+            vocabulary = self.resources.library.vocabulary
             where(SCHEMA.empty_table(), self.where, vocabulary)
             with engine() as connection:
                 used = checked(connection, rewritten(self.where, vocabulary), SCHEMA.names)
@@ -63,8 +63,8 @@ class PartFetch:
             from dermdata.select.where import strangers, where
 
             for note in strangers(table, self.where):
-                self.state.say(note)
-            table = where(table, self.where, self.state.library.vocabulary)
+                self.resources.say(note)
+            table = where(table, self.where, self.resources.library.vocabulary)
         return table if self.limit is None else table.slice(0, self.limit)
 
     @property
@@ -79,33 +79,34 @@ class PartFetch:
         self, dataset: "Dataset", workshop: "Workshop", *, mirrored: bool, accepted: bool
     ) -> "Outcome":
         """Fetch the part; what is here already asks neither a host nor the person again."""
-        from dermdata.cli.fetch import obtainable, require_license
+        from dermdata.api.fetching import require_license
+        from dermdata.sources import require_obtainable
 
         if done := self.done(dataset, workshop):
             return done
-        obtainable(dataset, mirrored=mirrored)
-        require_license(dataset, accepted)
-        with self.state.cache.lock(dataset.name, waiting=self.state.say):
+        require_obtainable(dataset, mirrored=mirrored)
+        require_license(self.resources, dataset, accepted=accepted)
+        with self.resources.cache.lock(dataset.name, waiting=self.resources.say):
             return self.done(dataset, workshop, locked=True) or self.bring(dataset, workshop)
 
     def done(self, dataset: "Dataset", workshop: "Workshop", *, locked: bool = False) -> "Outcome | None":
         """Where the whole dataset is here, or the same part of it: nothing to do."""
-        from dermdata.cli.fetch import planned, sweep_after_kill
+        from dermdata.api.fetching import plan_fetch, sweep_after_kill
         from dermdata.fetch import Outcome, run
 
-        known = already(self.state, dataset, self.wants)
-        whole = planned(self.state, known or dataset, replace(self.wants, whole=True))
+        known = already(self.resources, dataset, self.wants)
+        whole = plan_fetch(self.resources, known or dataset, replace(self.wants, whole=True))
         if whole.nothing and (known or not dataset.listing):
             self.say_whole(dataset)
             if not locked:
-                sweep_after_kill(self.state, dataset, whole.have)
+                sweep_after_kill(self.resources, dataset, whole.have)
             return run(whole, workshop)
-        folder = self.state.cache.folder(dataset)
+        folder = self.resources.cache.folder(dataset)
         receipt = folder.receipt()
         if receipt is None or not self.is_here(receipt, self.tables(dataset)):
             return None
         if not locked:
-            sweep_after_kill(self.state, dataset, receipt.files)
+            sweep_after_kill(self.resources, dataset, receipt.files)
         return Outcome(
             manifest=folder.manifest,
             report=receipt.report,
@@ -116,7 +117,7 @@ class PartFetch:
 
     def say_whole(self, dataset: "Dataset") -> None:
         """Nothing is left to choose."""
-        self.state.say(f"{dataset.name}: all rows are here; `select {dataset.name} --where` filters them")
+        self.resources.say(f"{dataset.name}: all rows are here; `select {dataset.name} --where` filters them")
 
     def is_here(self, receipt: "Receipt", tables: "Plan") -> bool:
         """Whether an earlier partial fetch brought just this."""
@@ -126,57 +127,57 @@ class PartFetch:
 
     def tables(self, dataset: "Dataset") -> "Plan":
         """The plan of everything but the images: it keeps what earlier partial fetches brought."""
-        from dermdata.cli.fetch import planned
+        from dermdata.api.fetching import plan_fetch
 
         only = replace(self.wants, only="metadata", whole=False)
-        return replace(planned(self.state, dataset, only), wants=self.wants)
+        return replace(plan_fetch(self.resources, dataset, only), wants=self.wants)
 
     def bring(self, dataset: "Dataset", workshop: "Workshop") -> "Outcome":
-        from dermdata.cli.fetch import planned
+        from dermdata.api.fetching import plan_fetch
         from dermdata.fetch import run
         from dermdata.fetch.partial import run_part
 
         entry = dataset
         if dataset.listing != "rows":
-            entry, workshop = listed(self.state, dataset, self.wants, workshop, planned)
-        receipt = self.state.cache.folder(dataset).receipt()
+            entry, workshop = listed(self.resources, dataset, self.wants, workshop)
+        receipt = self.resources.cache.folder(dataset).receipt()
         part = run_part(self.tables(entry), self.ask, workshop, receipt)
         if part:
             return part
         self.say_all(dataset)
         whole = replace(self.wants, whole=True)
-        entry, workshop = listed(self.state, dataset, whole, workshop, planned)
-        return run(planned(self.state, entry, whole), workshop)
+        entry, workshop = listed(self.resources, dataset, whole, workshop)
+        return run(plan_fetch(self.resources, entry, whole), workshop)
 
     def say_all(self, dataset: "Dataset") -> None:
         """The choice leaves nothing out."""
-        self.state.say(f"{dataset.name}: these are all rows, so the whole dataset is fetched")
+        self.resources.say(f"{dataset.name}: these are all rows, so the whole dataset is fetched")
 
     # -------------------------------------------------------------- a dry run
 
     def shown(self, datasets: list["Dataset"], mirrors: list[str]) -> list[dict[str, Any]]:
         """The steps for all of these datasets: tables and directories are read, no image."""
-        from dermdata.cli.fetch import obtainable, workshop_of
+        from dermdata.api.fetching import open_workshop
         from dermdata.progress import Silent
+        from dermdata.sources import require_obtainable
 
-        with self.state.transfer() as transfer:
-            workshop = workshop_of(self.state, transfer, Silent(), mirrors, os.cpu_count() or 1)
+        with self.resources.transfer() as transfer:
+            workshop = open_workshop(self.resources, transfer, Silent(), mirrors, os.cpu_count() or 1)
             for dataset in datasets:
-                obtainable(dataset, mirrored=bool(mirrors))
+                require_obtainable(dataset, mirrored=bool(mirrors))
             return [one for dataset in datasets for one in self.rows(dataset, workshop)]
 
     def rows(self, dataset: "Dataset", workshop: "Workshop") -> Rows:
         """What would be done; the tables are read in a folder that is gone afterwards."""
         from dermdata.cache import Cache
-        from dermdata.cli.fetch import planned
         from dermdata.fetch.partial import foresee
         from dermdata.fetch.plan import plan
 
         entry = dataset
         if dataset.listing != "rows":
-            entry, workshop = listed(self.state, dataset, self.wants, workshop, planned)
-        receipt = self.state.cache.folder(dataset).receipt()
-        digest = self.state.library.digest_of(dataset.name)
+            entry, workshop = listed(self.resources, dataset, self.wants, workshop)
+        receipt = self.resources.cache.folder(dataset).receipt()
+        digest = self.resources.library.digest_of(dataset.name)
         tables = replace(plan(entry, None, replace(self.wants, only="metadata"), digest), wants=self.wants)
         with tempfile.TemporaryDirectory() as place:
             elsewhere = replace(workshop, cache=Cache(Path(place)), resolve=self.at_hand(workshop))
@@ -187,7 +188,7 @@ class PartFetch:
         """Where to take a file from: the cache, if it is there."""
 
         def resolve(dataset: "Dataset", file: Any) -> Any:
-            folder = self.state.cache.folder(dataset)
+            folder = self.resources.cache.folder(dataset)
             here = {one.file: folder.path / one.path for one in folder.contents() if one.member is None}
             path = here.get(file.name)
             return path if path and path.is_file() else workshop.resolve(dataset, file)
@@ -195,9 +196,9 @@ class PartFetch:
         return resolve
 
     def steps(self, scene: "Scene", choice: "Choice", receipt: "Receipt | None") -> Rows:
-        from dermdata.cli.fetch import row
+        from dermdata.api.fetching import row
 
-        folder = self.state.cache.folder(scene.dataset)
+        folder = self.resources.cache.folder(scene.dataset)
         here = {one.path for one in folder.contents()}
         had = {one.name for one in receipt.files} if receipt else set()
         plan, total = scene.plan, 0
@@ -214,7 +215,7 @@ class PartFetch:
                 total += count
                 yield {**row(plan, "pick", source.file.name, count, None, source.url), "count": len(mine)}
         yield {**row(plan, "build", "manifest.parquet", None, None, None), "count": len(choice.part.rows)}
-        self.state.say(
+        self.resources.say(
             f"{plan.dataset.name}: {choice.rows:,} of {choice.part.of:,} rows{words(self.where)}, "
             f"{size(total)} to download"
         )

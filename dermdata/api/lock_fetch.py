@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from dermdata.cli.fetch_part import PartFetch
+from dermdata.api.subset import SubsetFetch
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from dermdata.api.resources import Resources
     from dermdata.cache import Receipt
-    from dermdata.cli.state import State
     from dermdata.cohort import DatasetLock, Lock
     from dermdata.fetch import Outcome, Plan, Workshop
     from dermdata.fetch.partial import Ask
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class LockFetch(PartFetch):
+class LockFetch(SubsetFetch):
     """The rows of one dataset in a lock, by key; the condition is only words, for the receipt."""
 
     keys: frozenset[str] = field(default=frozenset())
@@ -32,7 +32,9 @@ class LockFetch(PartFetch):
         if rows.num_rows and not self.ask.takes_all(rows.num_rows, table.num_rows, self.wants):
             what = "rows" if self.wants.only == "metadata" else "images"
             dataset = table["dataset"][0].as_py()
-            self.state.say(f"{dataset}: only {rows.num_rows:,} of {table.num_rows:,} {what} are in the lock")
+            self.resources.say(
+                f"{dataset}: only {rows.num_rows:,} of {table.num_rows:,} {what} are in the lock"
+            )
         return rows
 
     @property
@@ -54,7 +56,9 @@ class LockFetch(PartFetch):
         """What is here is told with the outcome."""
 
     def say_all(self, dataset: "Dataset") -> None:
-        self.state.say(f"{dataset.name}: half of its rows or more are in the lock, so all of it is fetched")
+        self.resources.say(
+            f"{dataset.name}: half of its rows or more are in the lock, so all of it is fetched"
+        )
 
     def as_whole(self, receipt: "Receipt | None") -> bool:
         """Whether there is no part to choose: all rows are here or come, with what is wanted of them."""
@@ -63,21 +67,23 @@ class LockFetch(PartFetch):
 
     def cached(self, dataset: "Dataset") -> bool:
         """Whether the locked rows are in the cache, as far as its receipt tells."""
-        receipt = self.state.cache.folder(dataset).receipt()
+        receipt = self.resources.cache.folder(dataset).receipt()
         if receipt is None or receipt.manifest_sha256 is None:
             return False
         return self.as_whole(receipt) or self.is_here(receipt, self.tables(dataset))
 
     def brought(self, dataset: "Dataset", workshop: "Workshop", *, accepted: bool) -> "Outcome":
         """What the cache lacks of these rows; where it holds the dataset with all rows, what that lacks."""
-        from dermdata.cli.fetch import fetched
+        from dermdata.api.fetching import fetch_dataset
 
-        if self.as_whole(self.state.cache.folder(dataset).receipt()):
-            return fetched(self.state, dataset, self.wants, workshop, mirrored=False, accepted=accepted)
+        if self.as_whole(self.resources.cache.folder(dataset).receipt()):
+            return fetch_dataset(
+                self.resources, dataset, self.wants, workshop, mirrored=False, accepted=accepted
+            )
         return self.fetched(dataset, workshop, mirrored=False, accepted=accepted)
 
 
-def fetch_of(state: "State", lock: "Lock", one: "DatasetLock") -> LockFetch:
+def fetch_of(resources: "Resources", lock: "Lock", one: "DatasetLock") -> LockFetch:
     """What `sync` fetches of one dataset; one without images in the lock needs only its tables."""
     from dermdata.fetch import Wants
 
@@ -85,4 +91,4 @@ def fetch_of(state: "State", lock: "Lock", one: "DatasetLock") -> LockFetch:
     keys = frozenset(key for key in lock.rows["key"].to_pylist() if key.startswith(prefix))
     digest = sha256("\n".join(sorted(keys)).encode()).hexdigest()
     words = f"those of a lock of {len(keys):,} rows (sha256 of their keys {digest[:12]})"
-    return LockFetch(state, Wants(only=None if one.images else "metadata"), words, None, keys)
+    return LockFetch(resources, Wants(only=None if one.images else "metadata"), words, None, keys)
