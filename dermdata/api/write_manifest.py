@@ -41,13 +41,18 @@ def command_line(name: str, targets: Sequence[str], asked: Mapping[str, Any]) ->
     return shlex.join([name, *targets, *options])
 
 
+def record_command(table: pa.Table, line: str, facts: Mapping[str, str] | None = None) -> pa.Table:
+    """The table with a command's line at the end of its history, and what else is true of all its rows."""
+    before = json.loads(store.metadata_of(table).get("history", "[]"))
+    history = json.dumps([*before, line], ensure_ascii=False)
+    return store.with_metadata(table, {**(facts or {}), "history": history})
+
+
 def keep(
     resources: Resources, rows: Rows, out: str, line: str, facts: Mapping[str, str] | None = None
 ) -> None:
     """Write the manifest; its history is that of the targets it was made from, and this command."""
-    before = json.loads(store.metadata_of(rows.table).get("history", "[]"))
-    history = json.dumps([*before, line], ensure_ascii=False)
-    write_manifest(rows, out, {**(facts or {}), "history": history})
+    write_manifest(Rows(record_command(rows.table, line, facts), rows.rest), out, {})
     if out != "-":
         resources.say(f"written to {out}")
 

@@ -18,9 +18,10 @@ from typer.exceptions import TyperException
 
 from dermdata import __version__
 from dermdata.api.resources import in_environment
-from dermdata.cli.output import talk, write_error, write_line
+from dermdata.cli.output import write_error, write_line
 from dermdata.cli.state import State, state_of
 from dermdata.errors import Bug, DermdataError, StorageError, UsageError, nearest
+from dermdata.terminal import talk
 
 # each command's own first sentence (a test holds them equal): `--help` must not import every command to say it
 COMMANDS = {

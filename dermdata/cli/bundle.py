@@ -62,7 +62,7 @@ def take(
 ) -> list[DermdataError]:
     """Each dataset out of the bundles; the failures, already told where there are several names."""
     from dermdata.api.fetching import PLAN_KEYS, require_license
-    from dermdata.cli.fetch_report import failed
+    from dermdata.cli.failures import failed
     from dermdata.fetch.bundle import index
 
     held = {(one.name, one.folder): (path, one) for path in reversed(paths) for one in index(path)}
@@ -143,8 +143,8 @@ def receipt_of(folder: "Folder") -> "Receipt | None":
 
 def bring_up_to_date(state: State, dataset: "Dataset", jobs: int) -> None:
     """Build the manifest anew where this catalog is another one, and say what the bundle does not hold."""
+    from dermdata.api.fetch_report import tell
     from dermdata.api.fetching import already, open_workshop, plan_fetch
-    from dermdata.cli.fetch_report import tell
     from dermdata.fetch import Wants, run
 
     wants = Wants()

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from dermdata.api.fetch_report import require_usable, tell
 from dermdata.api.fetching import PLAN_KEYS, fetch_dataset, foreseen, open_workshop, plan_fetch, plan_rows
 from dermdata.api.subset import SubsetFetch
 from dermdata.cli.complete import dataset_names
-from dermdata.cli.fetch_report import failed, require_usable, tell
+from dermdata.cli.failures import failed
 from dermdata.cli.output import Format, FormatOption, emit, write_line
 from dermdata.cli.state import State, state_of
 from dermdata.errors import DermdataError, SomeFailed, UsageError

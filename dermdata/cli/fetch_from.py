@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dermdata.cli.fetch_report import require_usable, tell
+from dermdata.api.fetch_report import require_usable, tell
 from dermdata.cli.output import Format, emit, write_line
 from dermdata.cli.state import State
 from dermdata.errors import CacheDamaged, DermdataError, SomeFailed, UsageError
@@ -120,7 +120,7 @@ def fetch_from(
 ) -> list[DermdataError]:
     """Take each dataset's own out of the paths; the failures, already told where there are several names."""
     from dermdata.api.fetching import require_license
-    from dermdata.cli.fetch_report import failed
+    from dermdata.cli.failures import failed
     from dermdata.fetch.adopt import Given
 
     errors: list[DermdataError] = []

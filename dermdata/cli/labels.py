@@ -11,10 +11,11 @@ from dermdata.api.label_spaces import vocabulary_of
 from dermdata.cli.complete import dataset_names
 from dermdata.cli.labels_align import align
 from dermdata.cli.labels_map import map_
-from dermdata.cli.output import FormatOption, console, emit, to_text
+from dermdata.cli.output import FormatOption, emit, to_text
 from dermdata.cli.state import State, state_of
 from dermdata.cli.words import names_of
 from dermdata.errors import UnknownName
+from dermdata.terminal import console
 
 if TYPE_CHECKING:
     from rich.tree import Tree

@@ -32,7 +32,7 @@ def mirror_out(
         said = "--mirror-out keeps official files, --from takes the person's own"
         raise UsageError(said, hint="leave one of them out")
     from dermdata.api.fetching import PLAN_KEYS, open_workshop
-    from dermdata.cli.fetch_report import failed
+    from dermdata.cli.failures import failed
 
     root = outside(root.absolute(), state)
     errors: list[DermdataError] = []

@@ -5,7 +5,6 @@ What goes to a terminal is shown and never obeyed, in any format: `data_output` 
 """
 
 import json
-import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,11 +14,11 @@ import typer
 
 from dermdata.errors import DermdataError
 from dermdata.markup import show_controls
+from dermdata.terminal import console, talk
 from dermdata.units import size
 from dermdata.urls import redact
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.text import Text
 
 Row = Mapping[str, Any]
@@ -94,11 +93,6 @@ def data_output() -> Writable:
 def write_prose(line: str) -> None:
     """A line of words for a person on stdout, which stays fit to be shown when it is kept."""
     sys.stdout.write(f"{show_controls(line)}\n")
-
-
-def talk(text: str) -> None:
-    """A line for a person, on stderr; no address in it shows a password or a signature."""
-    sys.stderr.write(f"{show_controls(redact(text))}\n")
 
 
 def delimited(rows: Iterable[Row], columns: Sequence[str], form: str) -> None:
@@ -190,25 +184,6 @@ def to_text(words: str, style: str = "") -> "Text":
     from rich.text import Text
 
     return Text(show_controls(words), style)
-
-
-def console(file: IO[str], color: str = "auto") -> "Console":
-    """A rich console that obeys --color, NO_COLOR and FORCE_COLOR, and no control character of a text."""
-    from rich.console import Console, RenderableType
-    from rich.console import ConsoleOptions as Options
-    from rich.segment import Segment
-
-    class Screen(Console):
-        def render(self, renderable: RenderableType, options: Options | None = None) -> Iterable[Segment]:
-            for one in super().render(renderable, options):
-                yield one if one.control else Segment(show_controls(one.text), one.style)
-
-    forced = {"always": True, "never": False}.get(color)
-    never = color == "never" or (color == "auto" and "NO_COLOR" in os.environ)
-    width = None if file.isatty() else 120
-    return Screen(
-        file=file, force_terminal=forced, no_color=never, highlight=False, width=width, soft_wrap=False
-    )
 
 
 def write_error(error: DermdataError, *, as_json: bool) -> None:

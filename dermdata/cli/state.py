@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from dermdata.api.resources import Resources, in_environment
-from dermdata.cli.output import talk
 from dermdata.markup import show_controls
 from dermdata.progress import Progress
 from dermdata.settings import Settings
+from dermdata.terminal import talk
 
 
 class State(Resources):
@@ -41,7 +41,7 @@ class State(Resources):
     @contextmanager
     def show_progress(self) -> Iterator[Progress]:
         """Show progress as this run's stderr can."""
-        from dermdata.cli.progress import show_progress
+        from dermdata.api.progress import show_progress
 
         with show_progress(quiet=self.settings.quiet, color=self.color) as progress:
             yield progress

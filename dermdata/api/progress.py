@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from dermdata.cli.output import console, talk
 from dermdata.progress import Progress, Silent
+from dermdata.terminal import console, talk
 from dermdata.units import size
 
 if TYPE_CHECKING:

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from dermdata.cli.output import write_error
-from dermdata.cli.state import State
-from dermdata.errors import DermdataError, SomeFailed
+from dermdata.api.resources import Resources
+from dermdata.errors import SomeFailed
 from dermdata.units import size
 
 if TYPE_CHECKING:
@@ -16,29 +15,31 @@ if TYPE_CHECKING:
 SHOWN_WORDS = 10
 
 
-def tell(state: State, dataset: "Dataset", outcome: "Outcome") -> None:
+def tell(resources: Resources, dataset: "Dataset", outcome: "Outcome") -> None:
     """What came of it: one line, and one for everything that is not as it should be."""
     report = outcome.report
     if outcome.nothing_to_do:
         rows = part_line(outcome) if outcome.part else f"{report.get('rows', 0):,} rows"
-        state.say(f"{dataset.name}: already complete, nothing to do ({rows})")
-        tell_unverified(state, dataset, report)
+        resources.say(f"{dataset.name}: already complete, nothing to do ({rows})")
+        tell_unverified(resources, dataset, report)
         return
     here = part_line(outcome) if outcome.part else f"{report['rows']:,} rows of {report['rows_in']:,}"
-    state.say(f"{dataset.name}: {here}, {size(outcome.downloaded)} fetched")
+    resources.say(f"{dataset.name}: {here}, {size(outcome.downloaded)} fetched")
     for line in remarks(report):
-        state.say(f"warning: {dataset.name}: {line}")
-    tell_unverified(state, dataset, report)
+        resources.say(f"warning: {dataset.name}: {line}")
+    tell_unverified(resources, dataset, report)
 
 
-def tell_unverified(state: State, dataset: "Dataset", report: Mapping[str, Any]) -> None:
+def tell_unverified(resources: Resources, dataset: "Dataset", report: Mapping[str, Any]) -> None:
     """How many images are here that no published checksum covers, and what would."""
     if count := report.get("unverified"):
-        state.say(
+        resources.say(
             f"{dataset.name}: {count:,} images are unverified: they came in part, and no published checksum covers them"
         )
         if any(file.checksum for file in dataset.files if file.unpack):
-            state.say(f"{dataset.name}: `dermdata fetch {dataset.name}` takes whole archives and checks them")
+            resources.say(
+                f"{dataset.name}: `dermdata fetch {dataset.name}` takes whole archives and checks them"
+            )
 
 
 def part_line(outcome: "Outcome") -> str:
@@ -87,13 +88,3 @@ def remarks(report: Mapping[str, Any]) -> list[str]:
             f"{report['lost']:,} images cannot be had from their addresses (column image_problem says why)"
         )
     return [*lines, *report["differences"]]
-
-
-def failed(error: DermdataError, dataset: "Dataset", *, several: bool) -> DermdataError:
-    """Tell of a failure at once where other datasets follow."""
-    if several:
-        named = error.message.startswith(f"{dataset.name}:")
-        plain = type(error).__init__ is DermdataError.__init__ and not named
-        told = type(error)(f"{dataset.name}: {error.message}", hint=error.hint) if plain else error
-        write_error(told, as_json=False)
-    return error

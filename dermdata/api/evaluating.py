@@ -1,0 +1,198 @@
+"""Predictions against a manifest: read, brought together, and judged."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dermdata.api.label_spaces import project, space_of, words_of
+from dermdata.api.records import Records
+from dermdata.api.resources import Resources
+from dermdata.errors import BadTable, PersonMustAct, UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from dermdata.evaluate import Prepared, Wanted
+    from dermdata.vocabulary import Space
+
+
+def import_evaluate() -> Any:
+    """The room, which stands on the extra `eval`; PersonMustAct where that is not installed."""
+    try:
+        from dermdata import evaluate as room
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("sklearn", "scipy"):
+            raise
+        raise PersonMustAct(
+            "evaluate needs scikit-learn, which is not installed", hint="pip install 'dermdata[eval]'"
+        ) from error
+    return room
+
+
+def prepare_files(
+    resources: Resources, predictions: str, targets: Sequence[str], labels: str | None, *, strict: bool
+) -> "Prepared":
+    """The predictions of a file (or of stdin: `-`) and the rows of these targets, brought together."""
+    from dermdata.api.targets import load
+    from dermdata.evaluate import parse
+
+    name = "stdin" if predictions == "-" else predictions
+    table = parse(read_predictions(predictions), name)
+    return prepare_table(resources, table, name, load(resources, targets).table, labels, strict=strict)
+
+
+def prepare_table(
+    resources: Resources, table: "pa.Table", name: str, rows: "pa.Table", labels: str | None, *, strict: bool
+) -> "Prepared":
+    """Predictions and truth brought together; what was detected and left out is told."""
+    from dermdata.api.label_spaces import sources_of
+    from dermdata.evaluate import Naming, prepare
+
+    rows, space = with_classes(resources, rows, table.column_names, labels, strict=strict)
+    naming = Naming(space, resources.library.vocabulary, words_of(resources, sources_of(rows)))
+    prepared = prepare(table, rows, space, naming, name)
+    for note in prepared.notes:
+        resources.say(note)
+    tell_left_out(resources, prepared)
+    return prepared
+
+
+def with_classes(
+    resources: Resources, rows: Any, columns: Sequence[str], labels: str | None, *, strict: bool
+) -> "tuple[Any, Space]":
+    """The target with a class in each row that has one: of the space asked for, its own, or the one that columns are."""
+    from dermdata.projection import LABEL
+
+    words = None if labels or LABEL not in rows.column_names else rows[LABEL].drop_null().unique().to_pylist()
+    if words:
+        resources.say(f"classes: the target's own labels ({', '.join(map(str, words))})")
+        return rows, own_space(words)
+    text = labels or guess(resources, columns)
+    return project(resources, rows, text, strict=strict), space_of(resources, text)
+
+
+def own_space(words: Iterable[str]) -> "Space":
+    """Classes of which only the names are known."""
+    from dermdata.vocabulary import Space
+
+    return Space("the target's labels", dict.fromkeys(sorted(words), ()))
+
+
+def guess(resources: Resources, columns: Sequence[str]) -> str:
+    """The label space that the columns are named by; UsageError where they do not tell."""
+    from dermdata.catalog.files import read_text
+    from dermdata.evaluate import guessed
+    from dermdata.vocabulary import parse_spaces
+
+    vocabulary = resources.library.vocabulary
+    path = resources.catalog.vocabulary_file("spaces.toml")
+    spaces = parse_spaces(read_text(path), vocabulary, str(path))
+    text = guessed(spaces, vocabulary, columns)
+    if text is None:
+        raise UsageError(
+            "the columns of the predictions do not tell which classes they are",
+            hint=f"give --labels SPACE, such as {', '.join(spaces)}",
+        )
+    resources.say(f"classes: {text}, after the columns' names; --labels SPACE names others")
+    return text
+
+
+def read_predictions(predictions: str) -> bytes:
+    if predictions == "-":
+        if sys.stdin.isatty():
+            raise UsageError("- reads predictions from stdin, which is a terminal", hint="give a file")
+        return sys.stdin.buffer.read()
+    try:
+        return Path(predictions).read_bytes()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise BadTable(
+            f"no predictions at {predictions}", hint="CSV, Parquet or JSON Lines; - for stdin"
+        ) from error
+
+
+def tell_left_out(resources: Resources, prepared: "Prepared") -> None:
+    """What is not judged."""
+    counts = prepared.counts
+    if counts["repeated_rows"]:
+        resources.say(f"{counts['repeated_rows']:,} rows of the target are there twice: taken once")
+    if counts["without_class"]:
+        resources.say(
+            f"{counts['without_class']:,} images of the target have none of these classes: not judged"
+        )
+    if counts["missing_predictions"]:
+        examples = ", ".join(prepared.missing[:3]) + (", …" if len(prepared.missing) > 3 else "")
+        resources.say(
+            f"warning: {counts['missing_predictions']:,} images have no prediction, so no number here is of them "
+            f"({examples}; `--format names` lists them)"
+        )
+
+
+@contextmanager
+def resampling(resources: Resources, count: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal, where hundreds of classes take a minute; nothing elsewhere."""
+    from dermdata.progress import Silent
+
+    with resources.show_progress() as shown:
+        progress = shown if sys.stderr.isatty() else Silent()
+        progress.begin("resamples", count, "resamples")
+        yield partial(progress.advance, "resamples")
+        progress.end("resamples")
+
+
+def judge_prepared(resources: Resources, prepared: "Prepared", wanted: "Wanted") -> dict[str, Any]:
+    from dermdata.evaluate import judge
+
+    with resampling(resources, wanted.resamples) as progress:
+        result = judge(prepared.sample, prepared.table, wanted, progress)
+    kind = result["unit"]
+    resources.say(
+        f"{result['n']:,} images judged; intervals are the middle 95 % of {wanted.resamples:,} resamples by {kind} "
+        f"({result['units']:,} drawn each time), seed {wanted.seed}"
+        if wanted.resamples
+        else f"{result['n']:,} images judged; no resamples, so no intervals and no claims"
+    )
+    return {**result, **prepared.counts, "notes": prepared.notes}
+
+
+def evaluate_predictions(
+    resources: Resources,
+    predictions: Any,
+    rows: "pa.Table",
+    *,
+    labels: str | None,
+    strict: bool,
+    by: tuple[str, ...],
+    points: tuple[str, ...],
+    resamples: int,
+    seed: int,
+    min_group: int,
+) -> Records:
+    """The metrics of predictions (a path, a data frame or an Arrow table) for these rows."""
+    room = import_evaluate()
+    wanted = room.Wanted(by=by, points=points, resamples=resamples, seed=seed, min_group=min_group)
+    table, name = table_of(predictions)
+    prepared = prepare_table(resources, table, name, rows, labels, strict=strict)
+    result = judge_prepared(resources, prepared, wanted)
+    facts = {key: value for key, value in result.items() if key != "items"}
+    return Records(result["items"], room.KEYS, {**facts, "without_prediction": prepared.missing})
+
+
+def table_of(predictions: Any) -> "tuple[pa.Table, str]":
+    """The predictions as a table of text, and what they are called in an error."""
+    import io
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from dermdata.evaluate import parse
+
+    if isinstance(predictions, (str, Path)):
+        return parse(read_predictions(str(predictions)), str(predictions)), str(predictions)
+    if not isinstance(predictions, pa.Table):
+        predictions = pa.Table.from_pandas(predictions, preserve_index=False)
+    sink = io.BytesIO()  # the one reader of predictions takes files: their cells become the same text
+    pq.write_table(predictions, sink)
+    return parse(sink.getvalue(), "the predictions"), "the predictions"

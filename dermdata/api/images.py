@@ -1,0 +1,100 @@
+"""A manifest's images for training: a map-style dataset, which `torch.utils.data.DataLoader` takes as it is."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dermdata.errors import UsageError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Transform = Callable[[Any], Any]
+
+
+class ImageDataset:
+    """Pairs of an image and its class (or its mask), read when they are asked for.
+
+    It needs no PyTorch, and it pickles: workers of a `DataLoader` get paths, not open files.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        The absolute path of each image.
+    targets : sequence of int
+        The number of each image's class.
+    classes : sequence of str
+        The classes by their numbers.
+    masks : sequence of str, optional
+        The absolute path of each image's mask; with them an item is (image, mask).
+    transform : callable, optional
+        Called with the RGB image, or with image and mask, before an item is returned.
+
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        targets: Sequence[int],
+        classes: Sequence[str],
+        masks: Sequence[str] | None = None,
+        transform: Transform | None = None,
+    ) -> None:
+        self.paths, self.targets, self.masks = list(paths), list(targets), masks and list(masks)
+        self.classes = list(classes)
+        self.class_to_idx = {name: number for number, name in enumerate(classes)}
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, place: int) -> tuple[Any, Any]:
+        """Return (image, number of its class), or (image, mask).
+
+        Raises
+        ------
+        IndexError
+            Past the last image, which ends a plain `for` loop.
+        StorageError, IntegrityError
+            For a file that cannot be read or decoded.
+
+        """
+        image = open_rgb(self.paths[place])
+        if self.masks is None:
+            return (self.transform(image) if self.transform else image), self.targets[place]
+        mask = open_image(self.masks[place])
+        pair = self.transform(image, mask) if self.transform else (image, mask)  # type: ignore[call-arg]
+        return pair[0], pair[1]
+
+    def __repr__(self) -> str:
+        return f"<{len(self):,} images of {len(self.classes)} classes>"
+
+
+def open_image(path: str) -> "Image":
+    """Open and decode an image as it is stored: an orientation tag is not applied, so that masks and boxes fit."""
+    import io
+
+    from PIL import Image
+
+    from dermdata.errors import IntegrityError
+    from dermdata.images.image_file import read_image_file
+    from dermdata.images.whole import UNREADABLE
+
+    data = read_image_file(path)
+    try:
+        image = Image.open(io.BytesIO(data))
+        image.load()
+    except UNREADABLE as error:
+        hint = 'leave such images out: .where("image_problem is null")'
+        raise IntegrityError(f"{path} cannot be decoded: {error}", hint=hint) from error
+    return image
+
+
+def open_rgb(path: str) -> "Image":
+    """Open an image in three channels."""
+    return open_image(path).convert("RGB")
+
+
+def require_images(count: int, wanted: str) -> None:
+    """UsageError where nothing is left to train on."""
+    if not count:
+        raise UsageError(f"no row has {wanted}", hint="`fetch` brings images, `with_labels` classes")
