@@ -65,6 +65,7 @@ def read_directory(read: RangeReader, size: int, limits: Limits, what: str) -> L
     records = list(_records(_exactly(read, end.offset, end.size, what), end, what))
     for record in records:
         _judge(record, gate, what)
+    gate.check_total_ratio(sum(one.entry.size for one in records), size)
     refuse_overlap(((r.entry.offset, r.stop, r.entry.name) for r in records), end.offset, what)
     files = [record.entry for record in records if not record.folder]
     entries = tuple(entry for entry in files if not is_junk(entry.name))

@@ -45,6 +45,8 @@ class Limits:
     total_bytes: int = 2 * TIB
     ratio: int = 1000  # inflated to stored, of members over `ratio_floor`
     ratio_floor: int = 4 * MIB
+    total_ratio: int = 250  # inflated to stored, of all members together over `total_floor`
+    total_floor: int = 256 * MIB
     name_bytes: int = 1024
     directory_bytes: int = 512 * MIB
 
@@ -73,6 +75,11 @@ class Gate:
             self.check("ratio", size // max(stored, 1), name)
         if reason := fault(name):
             raise self.refusal(name, reason)
+
+    def check_total_ratio(self, total: int, stored: int) -> None:
+        """ArchiveRefused when so many bytes, of all members together, come of so few."""
+        if total > self._limits.total_floor:
+            self.check("total_ratio", total // max(stored, 1))
 
     def check(self, limit: str, value: int, name: str | None = None) -> None:
         """ArchiveRefused when the value is over the limit of that name."""

@@ -76,6 +76,7 @@ def read_tar(archive: Path, kind: Unpack, gate: Gate) -> Iterator[Taped]:
         stream = Forward(file, archive.name)
         for info in _headers(stream, archive.name):
             gate.check("ratio", _ratio(info.offset_data + info.size, packed))
+            gate.check_total_ratio(info.offset_data + info.size, packed)
             taped = _judged(info, stream, gate)
             if taped:
                 yield taped
