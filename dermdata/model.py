@@ -202,6 +202,7 @@ class Request:
     """What a source resolves a catalog file to: where to ask, with what, and what must come."""
 
     urls: tuple[str, ...]  # tried in order; one must give the file
+    mirrors: int = 0  # so many of the first urls are a mirror's, not the publisher's
     size: int | None = None
     checksum: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)  # not secret

@@ -4,21 +4,31 @@
 <mirror>/<dataset>/<file name>
 """
 
+import os
 import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
 from dermdata import disk
+from dermdata.errors import UsageError
 
 NAME = "SHA256SUMS"
+LARGEST = 256 << 20  # bytes: a line for each of two million files
 LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 
 
 def read(folder: Path) -> dict[str, str]:
-    """SHA-256 (hex) by file name; lines of another form are passed over, no file is no names."""
+    """SHA-256 (hex) by file name; lines of another form are passed over, no file is no names.
+
+    UsageError for a link, a pipe or a device in its place, and for one that is larger than any such list.
+    """
     path = folder / NAME
-    if not path.is_file():
+    if not os.path.lexists(path):
         return {}
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
+        raise UsageError(f"{path} is no file of checksums", hint="write it with `sha256sum`, or remove it")
     with disk.storage_errors(path):
         lines = path.read_text("utf-8", "replace").splitlines()
     return {match[2]: match[1] for match in map(LINE.fullmatch, lines) if match}

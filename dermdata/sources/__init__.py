@@ -4,6 +4,7 @@
 `"<host>:<id>"` names the same module's list of all files under that id.
 
     around.py    Surroundings: whom an adapter may ask
+    local.py     files on this machine that others laid out
     accounts.py  whose account a file needs, and what the person must do
     record.py    the catalog's word joined with the host's
     shape.py     reads the hosts' answers, field by field
@@ -22,10 +23,12 @@ from dermdata.errors import (
     PersonMustAct,
     UnknownName,
     Unobtainable,
+    UsageError,
 )
 from dermdata.model import Dataset, File, Request
 from dermdata.sources.accounts import account_of, explained, guarded
 from dermdata.sources.around import Head, Surroundings, nobody
+from dermdata.sources.local import file_within
 from dermdata.sources.record import direct, in_order
 
 __all__ = [
@@ -57,7 +60,11 @@ HOSTS = (
 def resolve(dataset: Dataset, file: File, around: Surroundings) -> Request | Path:
     """Where to take the file from: mirrors first, then the catalog's word; checksums rule either way."""
     for mirror in around.mirrors:
-        if "://" not in mirror and (path := Path(mirror) / dataset.name / file.name).is_file():
+        if "://" in mirror:
+            continue
+        if path := file_within(
+            Path(mirror), Path(mirror) / dataset.name / file.name, UsageError, f"--mirror {mirror}"
+        ):
             return path
     mirrored = tuple(
         f"{mirror.rstrip('/')}/{dataset.name}/{quote(file.name)}"
@@ -80,14 +87,14 @@ def behind(mirrored: tuple[str, ...], dataset: Dataset, file: File, around: Surr
     if isinstance(request, Path):
         return request
     if request and not request.secrets:
-        return replace(request, urls=(*mirrored, *request.urls))
+        return replace(request, urls=(*mirrored, *request.urls), mirrors=len(mirrored))
     if has(mirrored, around):
-        return direct(replace(file, urls=()), mirrored)
+        return replace(direct(replace(file, urls=()), mirrored), mirrors=len(mirrored))
     found = official(dataset, file, around)
     if around.head is not None or isinstance(found, Path):
         return found
     # a token belongs to the official host: with a mirror in front, nobody gets it
-    return replace(found, urls=(*mirrored, *found.urls), headers={}, secrets={})
+    return replace(found, urls=(*mirrored, *found.urls), mirrors=len(mirrored), headers={}, secrets={})
 
 
 def has(urls: tuple[str, ...], around: Surroundings) -> bool:
@@ -149,7 +156,8 @@ def require_obtainable(dataset: Dataset, *, mirrored: bool = False) -> None:
     addressed = [one for one in dataset.files if one.fetch and (one.source or one.urls or mirrored)]
     if not addressed and not dataset.listing:
         page = access.url or dataset.homepage
-        steps = access.steps or f"see {page}"
-        known = page is None or page in steps
         said = f"{dataset.name} has no files to download whose addresses the catalog knows (access: {access.kind})"
-        raise ManualDownload(said, hint=steps if known else f"{steps} {page}")
+        steps = access.steps or (
+            f"see {page}" if page else f"`dermdata fetch {dataset.name} --from PATH` takes them"
+        )
+        raise ManualDownload(said, hint=f"{steps} {page}" if page and page not in steps else steps)

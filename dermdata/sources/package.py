@@ -2,16 +2,25 @@
 
 from pathlib import Path, PurePosixPath
 
+from dermdata import catalog
 from dermdata.errors import BadCatalog, CacheDamaged
 from dermdata.model import Dataset, File
-from dermdata.sources import Surroundings
+from dermdata.sources.around import Surroundings
+from dermdata.sources.local import file_within
 
 
 def resolve(dataset: Dataset, file: File, identity: str, around: Surroundings) -> Path:
-    """The bundled file; the last catalog folder that has it wins. BadCatalog for a path out of that folder."""
+    """The bundled file; the last catalog folder that has it wins.
+
+    BadCatalog for a path out of that folder, also by a link, and for what is no regular file.
+    """
     if PurePosixPath(identity).is_absolute() or {"..", "~"} & set(PurePosixPath(identity).parts):
         raise BadCatalog(f"{dataset.name}: {file.name}: 'package:{identity}' is not inside the catalog")
+    what = f"{dataset.name}: {file.name}"
     for root in reversed(around.catalogs):
-        if (path := root / "datasets" / dataset.name / "files" / identity).is_file():
+        path = root / "datasets" / dataset.name / "files" / identity
+        # dermdata's own files may lie elsewhere: some installers link them
+        ours = root == catalog.bundled().absolute() and path.is_file()
+        if ours or file_within(root, path, BadCatalog, what):
             return path
     raise CacheDamaged(f"{dataset.name}: {identity} is not in the catalog", hint="install dermdata again")

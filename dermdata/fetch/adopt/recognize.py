@@ -133,7 +133,9 @@ class Recognizer(Inventory):
 
     def ask(self, what: str) -> DermdataError:
         access = self.dataset.access
-        return ManualDownload(f"{self.dataset.name}: {what}", hint=access.steps or f"see {access.url}")
+        page = access.url or self.dataset.homepage
+        where = f"see {page}" if page else "give --from the files as their publisher gives them out"
+        return ManualDownload(f"{self.dataset.name}: {what}", hint=access.steps or where)
 
     # -------------------------------------------------------------- images
 
