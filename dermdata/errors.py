@@ -15,6 +15,7 @@
     │   ├── ChecksumMismatch
     │   ├── SizeMismatch
     │   ├── NotTheFile                a page in place of a file
+    │   ├── SourceChanged             an archive is another one than that of which parts were taken before
     │   ├── ArchiveRefused            a hostile or broken archive
     │   ├── TableRefused              a publisher's table that is not what the catalog says
     │   ├── CohortDiffers             a locked cohort cannot be rebuilt as it was
@@ -145,6 +146,12 @@ class NotTheFile(IntegrityError):
     """A page, an error text or nothing came in place of the file."""
 
     code = "not_the_file"
+
+
+class SourceChanged(IntegrityError):
+    """An archive is not the one that its earlier parts came from; nothing of the two is mixed."""
+
+    code = "source_changed"
 
 
 class ArchiveRefused(IntegrityError):

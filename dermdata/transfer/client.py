@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dermdata.errors import IntegrityError, NotTheFile, ServerRefused
+from dermdata.errors import IntegrityError, NotTheFile, ServerRefused, SourceChanged
 from dermdata.model import NOTHING, Request
 from dermdata.transfer import diagnose, replies
 from dermdata.transfer.address import host_of, shown
@@ -48,10 +48,18 @@ class Transfer:
         """
         return Download(self.network, self._web, request, target, progress).run()
 
-    def read_range(self, request: Request, start: int, length: int) -> bytes:
-        """Exactly `length` bytes from `start` on; IntegrityError or ServerRefused when the server differs."""
+    def read_range(self, request: Request, start: int, length: int, version: Head | None = None) -> bytes:
+        """Exactly `length` bytes from `start` on; IntegrityError or ServerRefused when the server differs.
+
+        Of this `version` of the file, if one is given: SourceChanged when the server has another one by now.
+        """
         headers = {"Range": f"bytes={start}-{start + length - 1}"}
-        return self._from_any(request, headers, lambda answer: _exact(answer, start, length, request.size))
+        if version and (validator := replies.strong(version.etag) or version.modified):
+            headers["If-Range"] = validator
+        expected = version or Head(size=request.size)
+        return self._from_any(
+            request, headers, lambda answer: _exact(answer, start, length, expected, same=version is not None)
+        )
 
     def get_bytes(
         self,
@@ -109,21 +117,43 @@ class Transfer:
             try:
                 with self._web.open(request, url, extra) as answer:
                     if answer.status not in (200, 206):
-                        raise refused(answer, self.network)
+                        raise _refused(answer, extra, self.network)
                     return read(answer)
             except Trouble as trouble:
                 tries.spend(trouble)
 
 
-def _exact(answer: Answer, start: int, length: int, size: int | None) -> bytes:
-    """A 206 with just these bytes, or Trouble."""
+def _refused(answer: Answer, asked: Mapping[str, str], network: Network) -> Trouble:
+    if answer.status == 412 and "If-Range" in asked:
+        return Trouble(_another_version(answer), Then.NEVER)
+    return refused(answer, network)
+
+
+def _another_version(answer: Answer) -> SourceChanged:
+    return SourceChanged(
+        f"{shown(answer.hop.meant)} has changed while it was read in parts",
+        hint="nothing of the two versions was mixed; run the same command again",
+    )
+
+
+def _is_another(answer: Answer, version: Head, size: str | None) -> bool:
+    """Whether an answer is of another version of a file: other validators, or another size."""
+    other_size = version.size is not None and size is not None and size != str(version.size)
+    return other_size or replies.changed(version, answer.headers)
+
+
+def _exact(answer: Answer, start: int, length: int, version: Head, *, same: bool) -> bytes:
+    """A 206 with just these bytes, or Trouble; `same`: its validators must be those of the version."""
     if answer.status == 200:
         begun, _ = peeked(answer)
         page = diagnose.explained(begun, answer.host) if diagnose.page_kind(begun) else None
         whole = ServerRefused(f"{answer.host} ignores ranges", status=200, hint="fetch the whole file")
-        raise Trouble(page or whole, Then.NEVER)
+        other = same and _is_another(answer, version, answer.headers.get("content-length"))
+        raise Trouble(page or (_another_version(answer) if other else whole), Then.NEVER)
     span = replies.parse_content_range(answer.headers.get("content-range"))
-    if span is None or span[:2] != (start, start + length - 1) or span[2] != (size or span[2]):
+    if span and same and _is_another(answer, version, str(span[2])):
+        raise Trouble(_another_version(answer), Then.NEVER)
+    if span is None or span[:2] != (start, start + length - 1) or span[2] != (version.size or span[2]):
         raise Trouble(IntegrityError(f"{answer.host} sends another range than asked for"), Then.NEVER)
     if answer.headers.get("content-encoding", "identity") != "identity":
         raise Trouble(IntegrityError(f"{answer.host} sends an encoded range"), Then.NEVER)

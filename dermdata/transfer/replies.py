@@ -43,12 +43,20 @@ class Trouble(Exception):
         self.wait = wait  # seconds, as the server asked
 
 
-class Version(Protocol):
+class Validators(Protocol):
+    """What tells one version of a file from another."""
+
+    @property
+    def etag(self) -> str | None: ...
+    @property
+    def modified(self) -> str | None: ...
+
+
+class Version(Validators, Protocol):
     """What is known of the file that a partial holds."""
 
-    etag: str | None
-    modified: str | None
-    total: int | None
+    @property
+    def total(self) -> int | None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +147,7 @@ def _continued(
     return Append(total=total)
 
 
-def changed(version: Version, headers: Mapping[str, str]) -> bool:
+def changed(version: Validators, headers: Mapping[str, str]) -> bool:
     """Whether an answer's validators contradict those of the partial."""
     etag, modified = headers.get("etag"), headers.get("last-modified")
     if etag and version.etag:
