@@ -6,6 +6,7 @@ Works on columns: each distinct word of a column is looked at once, however many
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -46,14 +47,16 @@ def build(
     vocabulary: Vocabulary,
     body_sites: Mapping[str, str],
     lost: Mapping[str, str] = NOTHING,
+    coverage: Mapping[str, bool | None] = MappingProxyType({}),
 ) -> tuple[pa.Table, Report]:
     """The manifest of one dataset, in SCHEMA, ordered by image_id, and the report of what became of what.
 
-    `lost` says of images that could not be had (by name without extension) why.
+    `lost` says of images that could not be had (by name without extension) why, `coverage` of catalog files whether
+    a published checksum covers what is here of them.
     """
     report, images = Report(), ImageIndex(contents, lost)
     words = (crosswalk, vocabulary, body_sites)
-    tables = [Maker(dataset, source, images, *words, report).table() for source in sources]
+    tables = [Maker(dataset, source, images, *words, report, coverage).table() for source in sources]
     table = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
     table = unique(table.unify_dictionaries().combine_chunks(), report)
     report.rows = table.num_rows
@@ -74,10 +77,11 @@ class Maker:
         vocabulary: Vocabulary,
         body_sites: Mapping[str, str],
         report: Report,
+        coverage: Mapping[str, bool | None] = MappingProxyType({}),
     ) -> None:
         self.dataset, self.spec, self.rows, self.report = dataset, source.spec, source.rows, report
         self.images, self.crosswalk, self.vocabulary = images, crosswalk, vocabulary
-        self.body_sites = body_sites
+        self.body_sites, self.coverage = body_sites, coverage
         self.columns: dict[str, pa.Array] = {}
         report.rows_in += source.rows.num_rows + len(source.rejected)
         report.rejected += [dict(row) for row in source.rejected]
@@ -161,7 +165,7 @@ class Maker:
         names = self.spec.images or None
         found, problems = self.images.find(named.to_pylist(), names, self.spec.over)
         problems = self.flagged(problems)
-        self.columns |= harmonize.image_columns(found, problems)
+        self.columns |= harmonize.image_columns(found, problems, self.coverage)
         self.columns |= self.images.mask_columns(
             {one: self.filled(name) for one, name in self.spec.masks.items()}
         )

@@ -16,7 +16,7 @@ Note = Callable[[str, int], None]
 RANGE = re.compile(r"([1-6])-([1-6])\Z")
 YES_OR_NO = {"0": False, "1": True, "0.0": False, "1.0": True}
 WHOLE = re.compile(r"([0-9]{1,3})(\.0*)?\Z")
-IMAGE_FACTS = ("path", "sha256", "bytes", "width", "height", "format", "mode", "phash")
+IMAGE_FACTS = ("path", "sha256", "bytes", "width", "height", "format", "mode", "phash", "verified")
 NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?\Z")
 
 
@@ -177,8 +177,10 @@ def first_known(*columns: pa.Array) -> pa.Array:
     return pc.coalesce(*(column.cast(pa.string()) for column in columns)).cast(WORDS)
 
 
-def image_columns(found: Sequence[Content | None], problems: Sequence[str | None]) -> dict[str, pa.Array]:
-    """What is known of each row's image file."""
+def image_columns(
+    found: Sequence[Content | None], problems: Sequence[str | None], coverage: Mapping[str, bool | None]
+) -> dict[str, pa.Array]:
+    """What is known of each row's image file; `coverage` says of its catalog file whether a checksum covers it."""
     if not any(found):
         none = {name: pa.nulls(len(found), SCHEMA.field(name).type) for name in IMAGE_FACTS}
         return none | {"image_problem": pa.array(problems, pa.string())}
@@ -192,6 +194,7 @@ def image_columns(found: Sequence[Content | None], problems: Sequence[str | None
         "format": pa.array([one.format if one else None for one in facts], pa.string()).cast(WORDS),
         "mode": pa.array([one.mode if one else None for one in facts], pa.string()).cast(WORDS),
         "image_problem": pa.array(problems, pa.string()),
+        "verified": pa.array([coverage.get(one.file) if one else None for one in found], pa.bool_()),
         "phash": pa.array([one.phash or None if one else None for one in facts], SCHEMA.field("phash").type),
     }
 

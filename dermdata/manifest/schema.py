@@ -40,6 +40,7 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("diagnosis_match", WORDS, "SKOS: exact | broad | narrow | close | related"),
     ("differential", GRADED, "graded labels; weights sum to 1"),
     ("malignancy", WORDS, " | ".join(MALIGNANCY) + "; null when the source does not say"),
+    ("verified", pa.bool_(), "false: came in part, no published checksum covers it; true: one does; null: none published"),
     ("confirmation", WORDS, " | ".join(CONFIRMATION)),
     ("age", pa.float32(), "years"),
     ("age_raw", TEXT, "the source's words where they are no plain number"),
@@ -91,5 +92,5 @@ DERIVED = {
     "mode",
 }
 DERIVED |= {"image_problem", "phash", "diagnosis", "diagnosis_name", "diagnosis_path", "diagnosis_match"}
-DERIVED |= {"concepts", "split", "fold", "extra"}
+DERIVED |= {"verified", "concepts", "split", "fold", "extra"}
 MAPPABLE = (*(name for name, _, _ in COLUMNS if name not in DERIVED), "image")
