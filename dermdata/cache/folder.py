@@ -124,14 +124,8 @@ class Folder:
 
     def sweep(self) -> None:
         """Remove what a process of this machine made for a while and left behind when it was killed."""
-        for path in sorted(self.path.glob("**/.*.tmp")):
-            maker = TEMPORARY.fullmatch(path.name)
-            if maker and maker["host"] == machine() and not alive(int(maker["pid"])):
-                with disk.storage_errors(path):
-                    if path.is_dir():
-                        shutil.rmtree(path)
-                    else:
-                        path.unlink(missing_ok=True)  # another process may sweep too
+        beside = self.path.parent.glob(".*.tmp")  # a bundle is unpacked there
+        discard_dead([*sorted(self.path.glob("**/.*.tmp")), *sorted(beside)])
 
     def write_contents(self, contents: Iterable[Content]) -> str:
         """Write the list, by path; its SHA-256."""
@@ -153,3 +147,15 @@ class Folder:
         for path in self.path.glob("contents-*.tsv"):
             if path != self.contents_path(digest):
                 path.unlink(missing_ok=True)
+
+
+def discard_dead(paths: Iterable[Path]) -> None:
+    """Delete those of these temporary files and folders whose process, one of this machine, is gone."""
+    for path in paths:
+        maker = TEMPORARY.fullmatch(path.name)
+        if maker and maker["host"] == machine() and not alive(int(maker["pid"])):
+            with disk.storage_errors(path):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)  # another process may sweep too

@@ -2,13 +2,14 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from dermdata.cache.folder import TEMPORARY, Folder
 from dermdata.cache.process import alive, machine
+from dermdata.cache.records import Fetched
 from dermdata.errors import CacheDamaged, StorageError
 
 OURS = re.compile(r"\..*\.(part|part\.json|tmp)", re.DOTALL)
@@ -54,14 +55,20 @@ def superfluous(folder: Folder, place: Callable[[str], str]) -> Iterator[Leftove
         receipt = folder.receipt()
         if receipt is None:
             return
-        for one in receipt.files:
-            path = folder.path / "files" / place(one.name)
-            if one.path is None and not one.remade and path.is_file() and not path.is_symlink():
-                yield Leftover(path=path, why="unpacked already")
+        yield from let_go(folder, receipt.files, place)
         current = folder.contents_path(receipt.contents_sha256)
         for path in sorted(folder.path.glob("contents-*.tsv")):
             if current.exists() and path != current:
                 yield Leftover(path=path, why="an older list")
+
+
+def let_go(folder: Folder, files: Iterable[Fetched], place: Callable[[str], str]) -> Iterator[Leftover]:
+    """Archives that are there though the receipt has noted them as unpacked and gone."""
+    for one in files:
+        if one.path is None and not one.remade:
+            path = folder.path / "files" / place(one.name)
+            if path.is_file() and not path.is_symlink():
+                yield Leftover(path=path, why="unpacked already")
 
 
 def touched(path: Path) -> float:
