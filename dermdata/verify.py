@@ -28,6 +28,9 @@ class Finding:
     expected: str | None = None  # `sha256:…`, or bytes with --quick
     actual: str | None = None
     content: Content | None = None  # what to fetch again
+    verified: bool | None = (
+        None  # whether a published checksum covers it; None: none is published, or no file's
+    )
 
 
 def verify(
@@ -37,11 +40,12 @@ def verify(
     receipt = folder.receipt()
     if receipt is None:
         return
-    check = by_size if quick else by_checksum
+    check, coverage = by_size if quick else by_checksum, receipt.coverage
 
     def judged(some: Sequence[Content]) -> list[Finding]:
         advance(sum(content.size for content in some))
-        return [check(folder, content) for content in some]
+        # of an archive without a record of its own only members are here
+        return [check(folder, content, coverage.get(content.file, False)) for content in some]
 
     with ThreadPoolExecutor(max_workers=jobs) as pool:  # hashlib and read release the GIL
         for findings in pool.map(judged, batches(contents)):
@@ -69,30 +73,37 @@ def unreadable(folder: Folder, error: CacheDamaged) -> Finding:
     return Finding(dataset=folder.name, path="receipt.json", status="unreadable", actual=error.message)
 
 
-def by_size(folder: Folder, content: Content) -> Finding:
-    path = folder.path / content.path
+def by_size(folder: Folder, content: Content, verified: bool | None) -> Finding:
+    path, expected = folder.path / content.path, f"{content.size} bytes"
     try:
-        actual = path.lstat().st_size
+        size = path.lstat().st_size
     except FileNotFoundError:
-        return found(folder, content, "missing", f"{content.size} bytes", None)
-    status: Status = "ok" if actual == content.size else "modified"
-    return found(folder, content, status, f"{content.size} bytes", f"{actual} bytes")
+        return found(folder, content, "missing", expected, None, verified)
+    status: Status = "ok" if size == content.size else "modified"
+    return found(folder, content, status, expected, f"{size} bytes", verified)
 
 
-def by_checksum(folder: Folder, content: Content) -> Finding:
+def by_checksum(folder: Folder, content: Content, verified: bool | None) -> Finding:
     path, expected = folder.path / content.path, f"sha256:{content.sha256}"
     if path.is_symlink():
-        return found(folder, content, "modified", expected, "a symbolic link")
+        return found(folder, content, "modified", expected, "a symbolic link", verified)
     try:
         actual = f"sha256:{of_file(path).sha256}"
     except FileNotFoundError:
-        return found(folder, content, "missing", expected, None)
+        return found(folder, content, "missing", expected, None, verified)
     except OSError as error:
-        return found(folder, content, "unreadable", expected, error.strerror)
-    return found(folder, content, "ok" if actual == expected else "modified", expected, actual)
+        return found(folder, content, "unreadable", expected, error.strerror, verified)
+    return found(folder, content, "ok" if actual == expected else "modified", expected, actual, verified)
 
 
-def found(folder: Folder, content: Content, status: Status, expected: str, actual: str | None) -> Finding:
+def found(
+    folder: Folder,
+    content: Content,
+    status: Status,
+    expected: str,
+    actual: str | None,
+    verified: bool | None,
+) -> Finding:
     return Finding(
         dataset=folder.name,
         path=content.path,
@@ -100,6 +111,7 @@ def found(folder: Folder, content: Content, status: Status, expected: str, actua
         expected=expected,
         actual=actual,
         content=content,
+        verified=verified,
     )
 
 

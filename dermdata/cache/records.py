@@ -29,11 +29,37 @@ class Fetched:
     fetched_at: str  # ISO 8601, UTC
     path: str | None  # in the cache folder; None: an archive that was unpacked and let go
     recognized: Recognized | None = None  # how the person's own copy was told for it; None: downloaded whole
+    mirrored: bool = False  # from a mirror, not from where its publisher gives it
+    stated: str | None = None  # the checksum that its host stated and that it has, where the catalog has none
 
     @property
     def remade(self) -> bool:
         """Whether it stands for members that came without their archive: its own bytes were never here."""
         return self.path is None and self.recognized in ("content", "part", "ranges")
+
+    @property
+    def verified(self) -> bool | None:
+        """Whether a published checksum vouches for its bytes; None where it came whole and none is published."""
+        if self.remade and (self.checksum or self.recognized != "ranges"):
+            return False  # pieces, whatever checksum is published for the archive that was not there
+        return True if self.checksum or self.stated else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Directory:
+    """A zip's central directory as a partial fetch read it; with another one it is another archive.
+
+    Each member is checked by the size and CRC-32 that stand in it. So the same directory means the same members as
+    far as these tell, also where the validators have changed: a host may give them anew for the same bytes.
+    """
+
+    digest: str  # SHA-256 over the archive's size and every entry
+    size: int  # bytes of the archive
+    url: str  # where it was read, without query
+    etag: str | None = None
+    modified: str | None = None
+    verified: bool = False  # the whole archive had its published checksum when members were taken out of it
+    official: bool = True  # read where the publisher gives it, or proven to be the same
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +97,16 @@ class Receipt:
     )  # file with an address of its own -> why it is not here
     report: Mapping[str, Any] = field(default_factory=dict)  # counts, unmapped words, rows without image
     part: Part | None = None  # None: all rows
+    directories: Mapping[str, Directory] = field(
+        default_factory=dict
+    )  # archive of which some members are here
+
+    @property
+    def coverage(self) -> dict[str, bool | None]:
+        """Of each catalog file whether a published checksum covers what is here of it; None: none is published."""
+        return {name: one.verified for name, one in self.directories.items()} | {
+            one.name: one.verified for one in self.files
+        }
 
     @property
     def complete(self) -> bool:
@@ -94,12 +130,16 @@ def receipt_of(data: dict[str, Any]) -> Receipt:
     """The receipt of its JSON; TypeError or KeyError when a part is absent, unknown or of another kind."""
     files = tuple(Fetched(**file) for file in data.pop("files"))
     part = part_of(data.pop("part", None))
-    receipt = Receipt(**data | {"files": files, "roles": tuple(data["roles"]), "part": part})
+    directories = {name: Directory(**one) for name, one in data.pop("directories", {}).items()}
+    more = {"files": files, "roles": tuple(data["roles"]), "part": part, "directories": directories}
+    receipt = Receipt(**data | more)
     texts = [receipt.dataset, receipt.tool, *receipt.roles, *(one.name for one in files)]
     texts += [text for one in files for text in (one.sha256, one.url, one.fetched_at)]
+    texts += [text for name, one in directories.items() for text in (name, one.digest, one.url)]
     if not all(isinstance(text, str) for text in texts) or not isinstance(receipt.report, dict):
         raise TypeError("a text or the report is of another kind")
-    if not all(type(one.size) is int for one in files):
+    sizes = [*(one.size for one in files), *(one.size for one in directories.values())]
+    if not all(type(size) is int for size in sizes):
         raise TypeError("a size is no whole number")
     return receipt
 

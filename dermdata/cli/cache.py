@@ -20,7 +20,17 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Where the cache is, what it holds and how large; delete, sweep, bundle for another machine.",
 )
-KEYS = ("dataset", "version", "bytes", "shared_bytes", "images", "complete", "path", "fetched_at")
+KEYS = (
+    "dataset",
+    "version",
+    "bytes",
+    "shared_bytes",
+    "images",
+    "unverified",
+    "complete",
+    "path",
+    "fetched_at",
+)
 WEEK = 7 * 24 * 3600  # seconds; a partial that old belongs to nobody
 AT_ONCE = -1.0  # seconds of patience
 NamesArgument = Annotated[list[str], typer.Argument(metavar="NAME…", autocompletion=dataset_names)]
@@ -35,7 +45,10 @@ def path(ctx: typer.Context) -> None:
 
 @app.command("list")
 def list_(ctx: typer.Context, form: FormatOption = None) -> None:
-    """What the cache holds and how large it is; `shared_bytes` are stored once for several datasets."""
+    """What the cache holds and how large it is; `shared_bytes` are stored once for several datasets.
+
+    `unverified` counts images that came in part and that no published checksum covers.
+    """
     from dermdata.cache import in_all, usage
 
     state = state_of(ctx)
@@ -180,13 +193,14 @@ def row_of(folder: "Folder", used: "Usage") -> dict[str, Any]:
     except (CacheDamaged, StorageError):
         receipt = None
     if receipt is None:
-        return {**row, "images": None, "complete": False, "fetched_at": None}
+        return {**row, "images": None, "unverified": None, "complete": False, "fetched_at": None}
     return {
         **row,
         "version": receipt.version,
         "images": receipt.report.get("rows", 0) - receipt.report.get("rows_without_image", 0)
         if receipt.report
         else None,
+        "unverified": receipt.report.get("unverified"),  # images; None: not built, or by an older version
         "complete": receipt.complete and folder.manifest.exists(),
         "fetched_at": max((file.fetched_at for file in receipt.files), default=None),
     }

@@ -18,6 +18,9 @@ from dermdata.cli.state import State, state_of
 from dermdata.errors import DermdataError, SomeFailed, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dermdata.cache import Fetched
     from dermdata.fetch import Outcome, Plan, Wants, Workshop
     from dermdata.model import Dataset
 
@@ -237,6 +240,7 @@ def fetched(
     done = already(state, dataset, wants)
     plan = planned(state, done or dataset, wants)
     if plan.nothing and (done or not dataset.listing):
+        sweep_after_kill(state, dataset, plan.have)
         return run(plan, workshop)
     obtainable(dataset, mirrored=mirrored)
     require_license(dataset, accepted)
@@ -248,9 +252,21 @@ def fetched(
         return run(plan, workshop)
 
 
+def sweep_after_kill(state: State, dataset: "Dataset", files: "Iterable[Fetched]") -> None:
+    """Where all is here: sweep what a killed run left, unless one is at work. Takes no lock where there is nothing."""
+    from dermdata.fetch.tidy import is_untidy, tidy
+
+    folder = state.cache.folder(dataset)
+    if not is_untidy(folder, files) or not os.access(folder.path, os.W_OK):
+        return
+    if state.cache.holder(dataset.name) is None:
+        with state.cache.lock(dataset.name, waiting=state.say):
+            tidy(folder)
+
+
 def workshop_of(state: State, transfer: Any, progress: Any, mirrors: list[str], jobs: int) -> "Workshop":
     from dermdata.fetch import Workshop
-    from dermdata.sources import explained, resolve
+    from dermdata.sources import explained, official, resolve
 
     around = surroundings(state, transfer, mirrors)
     return Workshop(
@@ -258,6 +274,7 @@ def workshop_of(state: State, transfer: Any, progress: Any, mirrors: list[str], 
         transfer=transfer,
         library=state.library,
         resolve=lambda dataset, file: resolve(dataset, file, around),
+        official=lambda dataset, file: official(dataset, file, around),
         explain=lambda error, dataset, file: explained(error, dataset, file, around),
         around=around,
         now=lambda: datetime.now(UTC).isoformat(timespec="seconds"),

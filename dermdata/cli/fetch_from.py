@@ -147,9 +147,11 @@ def fetch_from(
 @contextmanager
 def workplace(state: State, *, dry_run: bool) -> Iterator[Path]:
     """A folder for copies of what lies deep in archives, made when first needed; a dry run leaves the cache alone."""
+    from dermdata.cache.folder import discard_dead
     from dermdata.cache.process import here
 
     home = Path(tempfile.gettempdir()) if dry_run else state.cache.root / "datasets"
+    discard_dead(home.glob(".from.*.tmp"))
     place = home / f".from.{here()}.{os.urandom(4).hex()}.tmp"
     try:
         yield place

@@ -86,22 +86,26 @@ class PartFetch:
         obtainable(dataset, mirrored=mirrored)
         require_license(dataset, accepted)
         with self.state.cache.lock(dataset.name, waiting=self.state.say):
-            return self.done(dataset, workshop) or self.bring(dataset, workshop)
+            return self.done(dataset, workshop, locked=True) or self.bring(dataset, workshop)
 
-    def done(self, dataset: "Dataset", workshop: "Workshop") -> "Outcome | None":
+    def done(self, dataset: "Dataset", workshop: "Workshop", *, locked: bool = False) -> "Outcome | None":
         """Where the whole dataset is here, or the same part of it: nothing to do."""
-        from dermdata.cli.fetch import planned
+        from dermdata.cli.fetch import planned, sweep_after_kill
         from dermdata.fetch import Outcome, run
 
         known = already(self.state, dataset, self.wants)
         whole = planned(self.state, known or dataset, replace(self.wants, whole=True))
         if whole.nothing and (known or not dataset.listing):
             self.say_whole(dataset)
+            if not locked:
+                sweep_after_kill(self.state, dataset, whole.have)
             return run(whole, workshop)
         folder = self.state.cache.folder(dataset)
         receipt = folder.receipt()
         if receipt is None or not self.is_here(receipt, self.tables(dataset)):
             return None
+        if not locked:
+            sweep_after_kill(self.state, dataset, receipt.files)
         return Outcome(
             manifest=folder.manifest,
             report=receipt.report,

@@ -21,11 +21,23 @@ def tell(state: State, dataset: "Dataset", outcome: "Outcome") -> None:
     if outcome.nothing_to_do:
         rows = part_line(outcome) if outcome.part else f"{report.get('rows', 0):,} rows"
         state.say(f"{dataset.name}: already complete, nothing to do ({rows})")
+        tell_unverified(state, dataset, report)
         return
     here = part_line(outcome) if outcome.part else f"{report['rows']:,} rows of {report['rows_in']:,}"
     state.say(f"{dataset.name}: {here}, {size(outcome.downloaded)} fetched")
     for line in remarks(report):
         state.say(f"warning: {dataset.name}: {line}")
+    tell_unverified(state, dataset, report)
+
+
+def tell_unverified(state: State, dataset: "Dataset", report: Mapping[str, Any]) -> None:
+    """How many images are here that no published checksum covers, and what would."""
+    if count := report.get("unverified"):
+        state.say(
+            f"{dataset.name}: {count:,} images are unverified: they came in part, and no published checksum covers them"
+        )
+        if any(file.checksum for file in dataset.files if file.unpack):
+            state.say(f"{dataset.name}: `dermdata fetch {dataset.name}` takes whole archives and checks them")
 
 
 def part_line(outcome: "Outcome") -> str:

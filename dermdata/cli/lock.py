@@ -51,12 +51,23 @@ def lock(
     made = dumps(locked(table, bases, facts, f"dermdata {__version__}"))
     emit([vars(one) for one in facts], KEYS, form, "lock", shown=SHOWN, color=state.color)
     each = len(made) / table.num_rows
+    if count := unverified(table):
+        state.say(f"warning: {count:,} rows have an unverified image: no published checksum covers it")
     state.say(f"{table.num_rows:,} rows locked in {size(len(made))}, {each:.0f} bytes a row")
     if dry_run:
         state.say("nothing written")
         return
     disk.write(out, [made])
     state.say(f"written to {out}; `dermdata sync {out}` rebuilds it")
+
+
+def unverified(table: "pa.Table") -> int:
+    """Rows whose image came in part, without a published checksum that covers it."""
+    import pyarrow.compute as pc
+
+    if "verified" not in table.column_names:
+        return 0
+    return int(pc.sum(pc.equal(table["verified"], False)).as_py() or 0)
 
 
 def names_in(state: State, table: "pa.Table") -> list[str]:

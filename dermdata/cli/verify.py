@@ -1,6 +1,7 @@
 """`dermdata verify`: every cached file against its recorded checksum."""
 
 import os
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from dermdata.verify import Finding
 
 app = typer.Typer(add_completion=False)
-KEYS = ("dataset", "path", "status", "expected", "actual", "rows")
+KEYS = ("dataset", "path", "status", "expected", "actual", "rows", "verified")
 SHOWN = ("path", "status", "dataset", "rows", "expected", "actual")
 
 
@@ -50,19 +51,30 @@ def verify(
     elif form in ("json", "csv", "tsv"):
         emit([], KEYS, form, "verify")
     state.more(f"{len(seen):,} files checked, {len(wrong):,} wrong")
+    tell_unverified(state, seen)
     if not wrong:
         return
     if not repair:
         raise ProblemsFound(
             f"{len(wrong)} of {len(seen):,} files are wrong",
-            hint=way_out(wrong),
+            hint=way_out(folders, wrong),
         )
     mend(state, folders, wrong)
     left, _ = check(state, folders, quick, jobs or os.cpu_count() or 1)
     if left:
         show(state, folders, left, form)
-        raise ProblemsFound(f"{len(left)} files are still wrong after the repair", hint=extra_hint(left))
+        hint = extra_hint(folders, left)
+        raise ProblemsFound(f"{len(left)} files are still wrong after the repair", hint=hint)
     state.say(f"{len(wrong)} files repaired")
+
+
+def tell_unverified(state: State, seen: list["Finding"]) -> None:
+    """Files that are as they were recorded, of which nobody who published them has said what they must be."""
+    for name, count in Counter(one.dataset for one in seen if one.verified is False).items():
+        state.say(
+            f"{name}: {count:,} files are unverified: they came in part, "
+            "and no published checksum covers them"
+        )
 
 
 def show(state: State, folders: list["Folder"], found: list["Finding"], form: Any) -> None:
@@ -123,6 +135,7 @@ def mend(state: State, folders: list["Folder"], wrong: list["Finding"]) -> None:
     from dermdata.fetch.listing import with_known
 
     for folder in folders:
+        sweep_extra(state, folder, wrong)
         mine = [one for one in wrong if one.dataset == folder.name and one.status != "extra"]
         receipt = folder.receipt()  # a broken one ends the repair: there is nothing to mend by
         if not mine or receipt is None:
@@ -150,6 +163,17 @@ def mend(state: State, folders: list["Folder"], wrong: list["Finding"]) -> None:
                 raise
 
 
+def sweep_extra(state: State, folder: "Folder", wrong: list["Finding"]) -> None:
+    """What is extra and ours, since a killed run left it, goes; nothing else that is."""
+    from dermdata.fetch.tidy import leavings, tidy
+
+    extra = {one.path for one in wrong if one.dataset == folder.name and one.status == "extra"}
+    if extra:
+        with state.cache.lock(folder.name, waiting=state.say):
+            if extra & set(leavings(folder)):
+                tidy(folder)
+
+
 def require_addresses(receipt: "Receipt", broken: list["Content"]) -> None:
     """ProblemsFound for a file that was made of a host's answers: only another fetch makes it again."""
     for one in broken:
@@ -165,15 +189,23 @@ def asks_again(name: str) -> str:
     return f"the same `dermdata fetch {name} …` as before (--where, --limit) asks its host anew and mends it"
 
 
-def way_out(wrong: list["Finding"]) -> str:
+def way_out(folders: list["Folder"], wrong: list["Finding"]) -> str:
     """What mends it: a dataset whose own lists are broken must be built anew."""
     lost = [one.dataset for one in wrong if one.path == "receipt.json"]
     if lost:
         return f"`dermdata fetch {' '.join(lost)} --force` builds anew what has no sound receipt"
-    return extra_hint(wrong) or "`dermdata verify --repair` fetches just those again"
+    return extra_hint(folders, wrong) or "`dermdata verify --repair` fetches just those again"
 
 
-def extra_hint(left: list["Finding"]) -> str | None:
-    if all(one.status == "extra" for one in left):
-        return "files that dermdata did not put there are never deleted: move them away"
-    return None
+def extra_hint(folders: list["Folder"], left: list["Finding"]) -> str | None:
+    """Where nothing but extra files is wrong: whose they are."""
+    from dermdata.fetch.tidy import leavings
+
+    if any(one.status != "extra" for one in left):
+        return None
+    found = {(one.dataset, one.path) for one in left}
+    mine = [one for one in folders if one.name in {name for name, _ in found}]
+    if found <= {(folder.name, path) for folder in mine for path in leavings(folder)}:
+        names = " ".join(sorted({folder.name for folder in mine}))
+        return f"a killed run left them: `dermdata fetch {names}` or `verify --repair` sweeps them"
+    return "files that dermdata did not put there are never deleted: move them away"

@@ -5,6 +5,7 @@ import json
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +18,7 @@ from dermdata.catalog import Catalog
 from dermdata.catalog.compile import plain
 from dermdata.errors import TableRefused
 from dermdata.labels import Crosswalk, check, parse_labels
-from dermdata.manifest import Report
+from dermdata.manifest import SCHEMA, Report
 from dermdata.manifest.build import Source
 from dermdata.model import Content, Dataset, Label
 from dermdata.progress import Progress
@@ -49,8 +50,8 @@ class Library:
         return self.digest(self.catalog[name])
 
     def digest(self, dataset: Dataset) -> str:
-        """SHA-256 of everything that decides the manifest besides the files: entry, labels, vocabulary."""
-        running = hashlib.sha256(json.dumps(plain(dataset), sort_keys=True).encode())
+        """SHA-256 of everything that decides the manifest besides the files: entry, labels, vocabulary, columns."""
+        running = hashlib.sha256(json.dumps([plain(dataset), SCHEMA.names], sort_keys=True).encode())
         paths = [*self.catalog.labels_files(dataset.name), self.catalog.vocabulary_file("concepts.tsv")]
         for path in [*paths, self.catalog.vocabulary_file("body-sites.tsv")]:
             running.update(path.read_bytes())
@@ -72,17 +73,19 @@ def assemble(
     library: Library,
     progress: Progress,
     lost: Mapping[str, str],
+    coverage: Mapping[str, bool | None],
     part: Part | None = None,
     elsewhere: tuple[Content, ...] = (),
 ) -> Built:
     """Read the tables, harmonize, and put the manifest in place; of a `part`, only its rows.
 
+    `coverage` says of catalog files whether a published checksum covers what is here of them.
     `elsewhere` are the files that a partial fetch left at the host, so that names mean what they mean in the
     whole dataset.
     """
     progress.begin("manifest", None, "rows")
     sources = read_tables(dataset, opener(folder, contents), (*contents, *elsewhere))
-    table, report = harmonized(dataset, sources, (*contents, *elsewhere), library, lost)
+    table, report = harmonized(dataset, sources, (*contents, *elsewhere), library, lost, coverage)
     if part:
         table = rows_of(table, part)
         report = report_of(report, table, {one.path for one in contents})
@@ -90,7 +93,12 @@ def assemble(
     progress.end("manifest", f"{report.rows:,} rows")
     return Built(
         digest,
-        {**asdict(report), "lost": len(lost), "images_without_row": shortened(report.images_without_row)},
+        {
+            **asdict(report),
+            "lost": len(lost),
+            "images_without_row": shortened(report.images_without_row),
+            "unverified": unverified(table),
+        },
     )
 
 
@@ -111,6 +119,7 @@ def harmonized(
     contents: tuple[Content, ...],
     library: Library,
     lost: Mapping[str, str],
+    coverage: Mapping[str, bool | None] = MappingProxyType({}),
 ) -> tuple[pa.Table, Report]:
     """The whole dataset's rows, and what became of the source's."""
     return manifest.build(
@@ -121,7 +130,13 @@ def harmonized(
         library.vocabulary,
         library.body_sites,
         reasons(lost),
+        coverage,
     )
+
+
+def unverified(table: pa.Table) -> int:
+    """Rows whose image no published checksum covers, though it came in part."""
+    return int(pc.sum(pc.equal(table["verified"], False)).as_py() or 0)
 
 
 def rows_of(table: pa.Table, part: Part) -> pa.Table:

@@ -16,8 +16,10 @@ from dermdata.model import Content, File, ImageFacts, Member, Request, Role, Unp
 from dermdata.progress import Progress
 from dermdata.transfer import Transfer
 from dermdata.transfer.address import shown
+from dermdata.transfer.download import key_of
 
 IMAGE_ENDS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp")
+MADE = "listing"  # the source of a table that an archive's records make
 FOLDERS = {"images": "images", "masks": "masks"}
 
 
@@ -30,6 +32,8 @@ class Taken:
     sha256: str
     url: str
     recognized: Recognized | None = None  # how, if not as a whole from its official place
+    mirrored: bool = False  # from a mirror
+    stated: str | None = None  # the checksum that its host states and that it has, besides the catalog's
     moved: int | None = None  # bytes that were downloaded; None: `size`
 
 
@@ -41,28 +45,47 @@ def take(
     progress: Progress,
     *,
     fresh: bool = False,
+    same_origin: bool = False,
 ) -> Taken:
     """Download the file, or copy it from a folder, under its final name; only verified bytes get there.
 
-    What an interrupted run left whole is taken as it is, unless it must be `fresh`.
+    What an interrupted run left whole is taken as it is, unless it must be `fresh`: if its checksum is the
+    published one, or where none is published if it is known to come from this very place (`same_origin`).
     """
     progress.begin(file.name, file.size)
-    if not fresh and (whole := already(file, target, unchecked=not isinstance(place, Path))):
+    if not fresh and (whole := already(file, target, unchecked=same_origin)):
         progress.end(file.name, "was there" + (", its checksum is right" if file.checksum else ""))
-        return whole
+        return replace(whole, mirrored=isinstance(place, Request) and place.mirrors > 0)
     if isinstance(place, Path):
-        taken = copy(file, place, target, progress)
+        taken = replace(copy(file, place, target, progress), mirrored=not lies_with_entry(file))
     else:
         received = transfer.download(place, target, lambda count: progress.advance(file.name, count))
-        taken = Taken(path=target, size=received.size, sha256=received.sha256, url=received.url)
+        taken = Taken(
+            path=target,
+            size=received.size,
+            sha256=received.sha256,
+            url=received.url,
+            mirrored=received.url in [shown(url) for url in place.urls[: place.mirrors]],
+            stated=place.checksum if received.verified and not file.checksum else None,
+        )
     progress.end(file.name)
     return taken
+
+
+def lies_with_entry(file: File) -> bool:
+    """Whether a file on this machine is the entry's own: it ships with the catalog, or a listing made it."""
+    return (file.source or "").startswith(("package:", f"{MADE}:"))
+
+
+def origin_of(place: Request | Path) -> str | None:
+    """What tells the place that a file comes from; None for a folder, whose file is only copied anew."""
+    return None if isinstance(place, Path) else key_of(place)
 
 
 def already(file: File, target: Path, *, unchecked: bool = False) -> Taken | None:
     """The file that an interrupted run left under its final name, if its checksum is the catalog's.
 
-    `unchecked`: without a published checksum the name is enough, which only whole downloads were given.
+    `unchecked`: without a published checksum the size is enough.
     """
     if target.is_symlink() or not target.is_file() or not (file.checksum or unchecked):
         return None

@@ -10,10 +10,11 @@ from dermdata import readers
 from dermdata.cache import Folder, Receipt
 from dermdata.checksum import of_chunks
 from dermdata.fetch.assemble import opener
+from dermdata.fetch.ingest import MADE
 from dermdata.model import Content, Dataset, File, Role
 
 BY_ROWS = "rows"  # each row of the table has its image's address
-RECORDS, MADE = "metadata.csv", "listing"  # the table that an archive's records make, and its source
+RECORDS = "metadata.csv"  # the table that an archive's records make
 Listing = Callable[[str], tuple[File, ...]]  # sources.listing
 
 

@@ -32,6 +32,7 @@ NOT_KNOWN = frozenset(  # columns that only an image's own bytes fill
         "mode",
         "image_problem",
         "phash",
+        "verified",
         "split",
         "fold",
     }
@@ -86,30 +87,40 @@ def run_part(plan: Plan, ask: Ask, workshop: Workshop, before: Receipt | None) -
     folder.sweep()
     ledger = Ledger(plan, folder, workshop)
     scene = Scene(plan, folder, workshop, ledger, any_size=ask.of_lock)
+    with ledger.at_work():
+        choice = bring_chosen(scene, ask, before)
+        if choice.everything:
+            return None
+        built = written(scene, choice.part, choice.wanted)
+        ledger.let_archives_go()
+        ledger.close(built, choice.part)
+    workshop.cache.share(folder, jobs=workshop.jobs)
+    return Outcome(
+        manifest=folder.manifest, report=built.facts, downloaded=ledger.downloaded, part=choice.part
+    )
+
+
+def bring_chosen(scene: Scene, ask: Ask, before: Receipt | None) -> Choice:
+    """The tables, the choice by them, and the chosen rows' files, unless these are all rows."""
+    plan, folder, workshop, ledger = scene.plan, scene.folder, scene.workshop, scene.ledger
     try:
         scene.bring_tables()
         # before the choice: a broken table chooses wrongly, or not at all
         for content in mend(scene.plan, folder, workshop.transfer, workshop.resolve, workshop.progress):
             ledger.replace(content)
-        choice = chosen(scene, ask, before)
+        with ledger.refusals():
+            choice = chosen(scene, ask, before)
         for content in looked_at(plan, folder, workshop.jobs, workshop.progress):
             ledger.hold([content], 0)
-        if choice.everything:
-            return None
-        scene.bring(choice.wanted)
+        if not choice.everything:
+            scene.bring(choice.wanted)
     except ProblemsFound:
         leave_tables(scene, before)
         raise
     finally:
         if ledger.changed:  # what is whole is noted even when something else failed
             ledger.save()
-    built = written(scene, choice.part, choice.wanted)
-    ledger.let_archives_go()
-    ledger.close(built, choice.part)
-    workshop.cache.share(folder, jobs=workshop.jobs)
-    return Outcome(
-        manifest=folder.manifest, report=built.facts, downloaded=ledger.downloaded, part=choice.part
-    )
+    return choice
 
 
 def leave_tables(scene: Scene, before: Receipt | None) -> None:
@@ -130,6 +141,7 @@ def written(scene: Scene, part: Part | None, wanted: Sequence[Content]) -> Built
         scene.workshop.library,
         scene.workshop.progress,
         scene.ledger.lost,
+        scene.ledger.coverage,
         part,
         tuple(one for one in scene.elsewhere() if one.path not in lost),
     )

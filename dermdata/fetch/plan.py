@@ -112,7 +112,7 @@ def is_had(file: File, fetched: Fetched | None) -> bool:
     if fetched is None:
         return False
     if fetched.recognized == "ranges":  # of the archive's own bytes only their number was seen
-        return file.size in (None, fetched.size)
+        return file.checksum is None and file.size in (None, fetched.size)
     if fetched.remade:
         return fetched.recognized == "content"
     if file.checksum:

@@ -14,7 +14,7 @@ from dermdata.archive.landing import Landing
 from dermdata.cache import Folder
 from dermdata.cache.process import here
 from dermdata.checksum import of_chunks
-from dermdata.errors import ArchiveRefused, StorageError
+from dermdata.errors import ArchiveRefused, SourceChanged, StorageError
 from dermdata.fetch import ingest
 from dermdata.fetch.shelf import Reach, Shelf, entry_of
 from dermdata.model import Content
@@ -30,8 +30,12 @@ def bring(
     folder: Folder,
     progress: Progress,
     note: Callable[[list[Content], int], None],
+    announce: Callable[[Sequence[str]], None],
 ) -> None:
-    """The wanted members under their final names; `note` gets those of each range, and its bytes."""
+    """The wanted members under their final names; `note` gets those of each range, and its bytes.
+
+    `announce` gets the paths of each range before one of them takes its name.
+    """
     if not wanted:
         return
     there = [one for one in (already(content, folder) for content in wanted) if one]
@@ -45,6 +49,7 @@ def bring(
     progress.begin(task, sum(one.length for one in reaches))
 
     def take(reach: Reach) -> None:
+        announce([one.path for one in reach.members])
         note(landed(shelf, reach, folder), reach.length)
         progress.advance(task, reach.length)
 
@@ -66,7 +71,7 @@ def landed(shelf: Shelf, reach: Reach, folder: Folder) -> list[Content]:
     """The members of one range; what fails its check is asked for once more, then refused."""
     try:
         return land(shelf, reach, folder)
-    except ArchiveRefused:
+    except (ArchiveRefused, SourceChanged):
         return land(shelf, reach, folder)
 
 

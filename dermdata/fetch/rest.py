@@ -1,18 +1,20 @@
-"""What is missing of an archive of which partial fetches brought some members: only that, where it is less than half."""
+"""What is missing of an archive of which partial fetches brought some members: only that, where it is less than half.
 
-from collections.abc import Sequence
+Only of an archive for which no checksum is published: where there is one, the whole archive comes and is held to it.
+"""
+
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dermdata.cache import Folder
-from dermdata.errors import IntegrityError, NetworkError, PersonMustAct
+from dermdata.errors import IntegrityError, NetworkError, PersonMustAct, SourceChanged
 from dermdata.fetch import ingest, reach, shelf
 from dermdata.fetch.ingest import Taken
-from dermdata.fetch.shelf import Shelf
+from dermdata.fetch.shelf import Opening, Shelf
 from dermdata.model import Content, File, Request
 from dermdata.progress import Progress
-from dermdata.transfer import Transfer
 
-WORTH = 0.5  # of the archive's bytes; above it the whole archive comes, and with it its published checksum
+WORTH = 0.5  # of the archive's bytes; above it the whole archive comes
 
 
 def rest(
@@ -20,17 +22,22 @@ def rest(
     place: Request | Path,
     here: Sequence[Content],
     folder: Folder,
-    transfer: Transfer,
+    opening: Opening,
     progress: Progress,
+    announce: Callable[[Sequence[str]], None],
 ) -> tuple[Taken, list[Content]] | None:
     """All the archive's files, the missing ones fetched by ranges; None when the archive must come whole.
 
-    A directory that cannot be read is no error here: the whole archive's own checks say what is wrong.
+    A directory that cannot be read is no error here: the whole archive's own checks say what is wrong. SourceChanged
+    when it is not that of which members are here.
     """
     if not here or file.unpack != "zip":
         return None
     try:
-        source = shelf.opened(file, place, transfer)
+        source = shelf.opened(file, place, opening)
+        shelf.require_holds(source, here, opening.dataset)
+    except SourceChanged:
+        raise
     except (NetworkError, IntegrityError, PersonMustAct):
         return None
     kept = still_true(here, source, folder)
@@ -43,7 +50,7 @@ def rest(
         kept.update((one.path, one) for one in found)
         moved.append(count)
 
-    reach.bring(source, missing, folder, progress, note)
+    reach.bring(source, missing, folder, progress, note, announce)
     found = list(kept.values())
     taken = Taken(
         path=folder.path / ingest.home_of(file),

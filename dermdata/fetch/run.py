@@ -2,17 +2,19 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dermdata import __version__, disk
 from dermdata.cache import Cache, Fetched, Folder, Receipt
-from dermdata.cache.records import Part
-from dermdata.errors import DermdataError, NetworkError, NotTheFile, Offline, StorageError
+from dermdata.cache.records import Directory, Part
+from dermdata.cache.unfinished import Unfinished
+from dermdata.errors import DermdataError, NetworkError, NotTheFile, Offline, StorageError, TableRefused
 from dermdata.fetch import ingest
 from dermdata.fetch.assemble import Library, assemble
 from dermdata.fetch.earlier import held, readable, seen_before
@@ -20,6 +22,7 @@ from dermdata.fetch.interrupt import interruptible
 from dermdata.fetch.mend import looked_at, mend
 from dermdata.fetch.plan import ALWAYS, Plan
 from dermdata.fetch.rest import rest
+from dermdata.fetch.shelf import Opening
 from dermdata.model import Content, Dataset, File, Request
 from dermdata.progress import Progress, Silent, Together
 from dermdata.transfer import Transfer
@@ -37,10 +40,15 @@ class Workshop:
     library: Library
     resolve: Callable[[Dataset, File], Request | Path]
     explain: Callable[[DermdataError, Dataset, File], DermdataError] = lambda error, _, __: error
+    official: Callable[[Dataset, File], Request | Path] | None = None  # as resolve, without mirrors
     around: Any = None  # sources.Surroundings, for listings
     now: Callable[[], str]  # ISO 8601, UTC
     jobs: int = 1
     progress: Progress = field(default_factory=Silent)
+
+    def ask_publisher(self, dataset: Dataset, file: File) -> Request | Path:
+        """Where the publisher gives a file, whatever mirrors there are."""
+        return (self.official or self.resolve)(dataset, file)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,22 +78,31 @@ def run(plan: Plan, workshop: Workshop, bring: "Bring | None" = None) -> Outcome
     if bring is None:
         require_room(plan, folder)
     ledger = Ledger(plan, folder, workshop)
-    try:
-        (bring or download)(plan, folder, workshop, ledger)
-        for content in mend(plan, folder, workshop.transfer, workshop.resolve, workshop.progress):
-            ledger.replace(content)
-        for content in looked_at(plan, folder, workshop.jobs, workshop.progress):
-            ledger.hold([content], 0)
-    except BaseException:
-        with suppress(StorageError):  # a full disk takes no note; what filled it says more
-            ledger.save_unfinished()
-        raise
-    ledger.save()
-    ledger.let_archives_go()
-    report = assemble(
-        plan.dataset, folder, ledger.contents(), workshop.library, workshop.progress, ledger.lost, plan.part
-    )
-    ledger.close(report, plan.part)
+    with ledger.at_work():
+        try:
+            (bring or download)(plan, folder, workshop, ledger)
+            for content in mend(plan, folder, workshop.transfer, workshop.resolve, workshop.progress):
+                ledger.replace(content)
+            for content in looked_at(plan, folder, workshop.jobs, workshop.progress):
+                ledger.hold([content], 0)
+        except BaseException:
+            with suppress(StorageError):  # a full disk takes no note; what filled it says more
+                ledger.save_unfinished()
+            raise
+        ledger.save()
+        ledger.let_archives_go()
+        with ledger.refusals():
+            report = assemble(
+                plan.dataset,
+                folder,
+                ledger.contents(),
+                workshop.library,
+                workshop.progress,
+                ledger.lost,
+                ledger.coverage,
+                plan.part,
+            )
+        ledger.close(report, plan.part)
     if plan.download or plan.mend:  # a mere rebuild brings no new bytes
         workshop.cache.share(folder, jobs=workshop.jobs)
     return Outcome(
@@ -109,41 +126,78 @@ def download(plan: Plan, folder: Folder, workshop: Workshop, ledger: "Ledger") -
 
     Where every image has an address of its own (`per-image`), a dead one is noted and the others go on.
     """
-    one_unpacking = threading.Lock()  # unpacking uses every core by itself
-    tolerant = plan.dataset.access.kind == "per-image"
+    if not plan.download:
+        return
     many = len(plan.download) > MANY_FILES
     task = f"{plan.dataset.name}: {len(plan.download):,} files"
     progress = Together(workshop.progress, task) if many else workshop.progress
-
-    def bring_one(file: File) -> None:
-        try:
-            place = workshop.resolve(plan.dataset, file)
-            part = ledger.of(file.name) if file.unpack and not plan.wants.keep_archives else []
-            if by_ranges := rest(file, place, part, folder, workshop.transfer, progress):
-                ledger.add(file, *by_ranges)
-                return
-            target = ingest.target_of(file, folder)
-            with ingest.held_to_first_sight(file, place, ledger.before(file.name)) as (held, asked):
-                taken = ingest.take(held, asked, target, workshop.transfer, progress, fresh=plan.wants.force)
-        except DermdataError as error:
-            dead = isinstance(error, NetworkError | NotTheFile) and not isinstance(error, Offline)
-            if not (dead and tolerant and file.role == "images"):
-                raise workshop.explain(error, plan.dataset, file) from error
-            ledger.lose(file, error.message)
-            return
-        with one_unpacking if file.unpack else nullcontext():
-            found = ingest.contents_of(file, taken, folder, workshop.jobs, progress)
-        ledger.add(file, taken, found)
-
-    if not plan.download:
-        return
+    downloads = Downloads(plan, folder, workshop, ledger, progress)
     if many:
         workshop.progress.begin(task, plan.bytes)
     streams = MANY_STREAMS if many else min(STREAMS, len(plan.download))
     with interruptible(ThreadPoolExecutor(max_workers=streams)) as pool:
-        raise_first([pool.submit(bring_one, file) for file in plan.download])
+        raise_first([pool.submit(downloads.bring, file) for file in plan.download])
     if many:
         workshop.progress.end(task)
+
+
+@dataclass(frozen=True)
+class Downloads:
+    """The files of one fetch on their way, each by one call of `bring`, from several threads."""
+
+    plan: Plan
+    folder: Folder
+    workshop: Workshop
+    ledger: "Ledger"
+    progress: Progress
+    # unpacking uses every core by itself
+    one_unpacking: threading.Lock = field(default_factory=threading.Lock)
+
+    def bring(self, file: File) -> None:
+        """Download, verify and unpack one file, and note it; or note that it cannot be had."""
+        try:
+            place = self.workshop.resolve(self.plan.dataset, file)
+            if self.bring_rest(file, place):
+                return
+            taken = self.take(file, place)
+        except DermdataError as error:
+            tolerant = self.plan.dataset.access.kind == "per-image" and file.role == "images"
+            dead = isinstance(error, NetworkError | NotTheFile) and not isinstance(error, Offline)
+            if not (dead and tolerant):
+                raise self.workshop.explain(error, self.plan.dataset, file) from error
+            self.ledger.lose(file, error.message)
+            return
+        with self.one_unpacking if file.unpack else nullcontext():
+            found = ingest.contents_of(file, taken, self.folder, self.workshop.jobs, self.progress)
+        self.ledger.add(file, taken, found)
+
+    def take(self, file: File, place: Request | Path) -> ingest.Taken:
+        """The whole file under its final name."""
+        target = ingest.target_of(file, self.folder)
+        same_origin = self.ledger.expect(target, ingest.origin_of(place))
+        with ingest.held_to_first_sight(file, place, self.ledger.before(file.name)) as (held, asked):
+            return ingest.take(
+                held,
+                asked,
+                target,
+                self.workshop.transfer,
+                self.progress,
+                fresh=self.plan.wants.force,
+                same_origin=same_origin,
+            )
+
+    def bring_rest(self, file: File, place: Request | Path) -> bool:
+        """Whether what partial fetches left of an archive came alone; never where a checksum covers the whole."""
+        part = self.ledger.of(file.name) if file.unpack and not self.plan.wants.keep_archives else []
+        if not part or published(file, place):
+            return False
+        official = partial(self.workshop.ask_publisher, self.plan.dataset, file)
+        known = self.ledger.directory(file.name)
+        opening = Opening(self.plan.dataset.name, self.workshop.transfer, known, official)
+        brought = rest(file, place, part, self.folder, opening, self.progress, self.ledger.announce)
+        if brought:
+            self.ledger.add(file, *brought)
+        return brought is not None
 
 
 def raise_first(futures: list[Future[None]]) -> None:
@@ -155,6 +209,11 @@ def raise_first(futures: list[Future[None]]) -> None:
     for future in futures:
         if not future.cancelled():
             future.result()
+
+
+def published(file: File, place: Request | Path) -> str | None:
+    """The checksum that the catalog states of a file, or else its host."""
+    return file.checksum or (place.checksum if isinstance(place, Request) else None)
 
 
 class Ledger:
@@ -169,6 +228,13 @@ class Ledger:
         # besides whole files, what partial fetches took out of archives that never were here
         again = {one.name for one in old.files} - set(self._files) if old else set()
         self._contents = {one.path: one for one in contents if one.file not in again}
+        here = {one.file for one in self._contents.values()}
+        self._directories = {
+            name: one for name, one in (old.directories if old else {}).items() if name in here
+        }
+        self._unfinished = Unfinished(folder.path)
+        self._unfinished.announce(())  # from now on it is known that a run has not ended
+        self._brought: set[str] = set()
         self._part = old.part if old else None
         self._roles_before = frozenset(old.roles) if old else frozenset()
         self._roles = self._roles_before | plan.wants.roles
@@ -183,6 +249,39 @@ class Ledger:
 
     def contents(self) -> tuple[Content, ...]:
         return tuple(self._contents[path] for path in sorted(self._contents))
+
+    @property
+    def coverage(self) -> dict[str, bool | None]:
+        """Of each catalog file of which something is here whether a published checksum covers it."""
+        pieces = {one.file: False for one in self._contents.values() if one.file not in self._files}
+        return pieces | self._receipt(None, None, {}).coverage
+
+    def directory(self, name: str) -> Directory | None:
+        """The directory of an archive of which partial fetches took members."""
+        return self._directories.get(name)
+
+    def note_directory(self, name: str, directory: Directory) -> None:
+        """Note what an archive's directory is, before a member is taken by it."""
+        with self._lock:
+            known = self._directories.get(name)
+            here = any(one.file == name for one in self._contents.values())
+            verified = directory.verified and (not here or bool(known and known.verified))
+            official = directory.official or bool(known and known.official)
+            self._directories[name] = replace(directory, verified=verified, official=official)
+
+    def expect(self, target: Path, origin: str | None) -> bool:
+        """Announce a whole file; whether the one that is there came from the same place in an earlier run."""
+        path = target.relative_to(self.folder.path).as_posix()
+        with self._lock:
+            same = origin is not None and self._unfinished.came_from(path, origin)
+            if not same:
+                self._unfinished.announce([path], origin)
+            return same
+
+    def announce(self, paths: Sequence[str]) -> None:
+        """Note members that are about to get their names."""
+        with self._lock:
+            self._unfinished.announce(paths)
 
     def only_tables(self) -> None:
         """Nothing but tables came of this run, whatever was wanted."""
@@ -208,6 +307,8 @@ class Ledger:
     def add(self, file: File, taken: ingest.Taken, found: list[Content]) -> None:
         """Note one whole file and what it brought."""
         whole = taken.path.is_file()  # not the pieces of a person's own copy
+        before = self.before(file.name)
+        stated = before.stated if before and before.sha256 == taken.sha256 else None
         kept = file.unpack is None or (self.plan.wants.keep_archives and whole)
         with self._lock:
             self._files[file.name] = Fetched(
@@ -215,12 +316,18 @@ class Ledger:
                 role=file.role,
                 size=taken.size,
                 sha256=taken.sha256,
-                checksum=file.checksum,
+                # of a copy in pieces, and of an archive of which only ranges came, it says nothing
+                checksum=file.checksum if whole else None,
                 url=taken.url,
                 fetched_at=self.workshop.now(),
                 path=taken.path.relative_to(self.folder.path).as_posix() if kept else None,
                 recognized=taken.recognized,
+                mirrored=taken.mirrored,
+                stated=taken.stated or stated,
             )
+            self._brought.add(file.name)
+            if whole:
+                self._directories.pop(file.name, None)
             if file.unpack:  # in place of what a partial fetch took out of it
                 others = {path: one for path, one in self._contents.items() if one.file != file.name}
                 self._contents = others
@@ -251,12 +358,21 @@ class Ledger:
         with self._lock:
             self._save(None, {})
 
-    def save_unfinished(self) -> None:
-        """Note what is whole even when something else failed; --force that brought nothing has changed nothing."""
+    def save_directories(self) -> None:
+        """Put the archives' directories on record; all else in the receipt stays as it is."""
         with self._lock:
+            receipt = self.folder.receipt()
+            if receipt is None or self.changed:
+                self._save(None, {})
+            else:
+                self.folder.write_receipt(replace(receipt, directories=self._directories))
+
+    def save_unfinished(self) -> None:
+        """Note what is whole even when something else failed; a run that brought nothing has changed nothing."""
+        with self._lock:
+            if not self.changed:
+                return
             if self.plan.wants.force:
-                if not self.changed:
-                    return
                 self._take_back()
             self._save(None, {})
 
@@ -268,6 +384,10 @@ class Ledger:
         self._contents = still | self._contents
         self._files |= files
         self._lost = {**(old.lost if old else {}), **self._lost}
+        directories = old.directories if old else {}
+        self._directories = {
+            n: one for n, one in directories.items() if n not in self._files
+        } | self._directories
         self._roles |= frozenset(old.roles) if old else frozenset()
 
     def _save_now_and_then(self) -> None:
@@ -276,7 +396,12 @@ class Ledger:
 
     def _save(self, manifest: str | None, report: Mapping[str, Any]) -> None:
         contents = self.folder.write_contents(self._contents.values())
-        receipt = Receipt(
+        self.folder.write_receipt(self._receipt(contents, manifest, report))
+        self.folder.drop_old_contents(contents)
+        self._saved = time.monotonic()
+
+    def _receipt(self, contents: str | None, manifest: str | None, report: Mapping[str, Any]) -> Receipt:
+        return Receipt(
             dataset=self.plan.dataset.name,
             version=self.plan.dataset.version,
             tool=__version__,
@@ -288,10 +413,39 @@ class Ledger:
             lost=self._lost,
             report=report,
             part=self._part,
+            directories=self._directories,
         )
-        self.folder.write_receipt(receipt)
-        self.folder.drop_old_contents(contents)
-        self._saved = time.monotonic()
+
+    @contextmanager
+    def refusals(self) -> Iterator[None]:
+        """Where a table is refused, files that nothing vouches for are let go: the next run must ask for them again.
+
+        Those are tables without a checksum, and whatever came without one from a mirror in this run.
+        """
+        try:
+            yield
+        except TableRefused:
+            plain = {file.name for file in self.plan.dataset.files if file.unpack is None}
+            self._forget(
+                name
+                for name, one in self._files.items()
+                if one.verified is not True
+                and ((one.role in ALWAYS and name in plain) or (one.mirrored and name in self._brought))
+            )
+            raise
+
+    def _forget(self, names: Iterable[str]) -> None:
+        gone = set(names)
+        if not gone:
+            return
+        with self._lock:
+            paths = [path for path, one in self._contents.items() if one.file in gone]
+            paths += [one.path for name, one in self._files.items() if name in gone and one.path]
+            self._files = {name: one for name, one in self._files.items() if name not in gone}
+            self._contents = {path: one for path, one in self._contents.items() if one.file not in gone}
+            self._save(None, {})
+            for path in paths:
+                (self.folder.path / path).unlink(missing_ok=True)
 
     def let_archives_go(self) -> None:
         """Delete unpacked archives, after the receipt has noted what they held; an earlier run's too."""
@@ -305,6 +459,28 @@ class Ledger:
             self._part = part
             self.changed = False
             self._save(report.manifest_sha256, report.facts)
+            self._sweep()
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """A run that fails and leaves no file without a record leaves no list either."""
+        try:
+            yield
+        except BaseException:
+            with suppress(StorageError):
+                if not self._strays():
+                    self._unfinished.end()
+            raise
+
+    def _strays(self) -> list[str]:
+        kept = {one.path for one in self._files.values() if one.path}
+        return self._unfinished.strays(kept | self._contents.keys())
+
+    def _sweep(self) -> None:
+        """What this run or a killed one brought and no record names goes; then nothing is on its way any more."""
+        for path in self._strays():
+            (self.folder.path / path).unlink(missing_ok=True)
+        self._unfinished.end()
 
 
 Bring = Callable[[Plan, Folder, Workshop, Ledger], None]  # puts all of plan.download into the folder

@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 
 from dermdata import readers
 from dermdata.cache import Folder
@@ -11,7 +13,7 @@ from dermdata.fetch.assemble import path_of
 from dermdata.fetch.listing import BY_ROWS, files_of_rows, with_files
 from dermdata.fetch.plan import ALWAYS, Plan
 from dermdata.fetch.run import Ledger, Workshop, download
-from dermdata.fetch.shelf import NOT_SEEN, Shelf
+from dermdata.fetch.shelf import NOT_SEEN, Opening, Shelf
 from dermdata.model import Content, Dataset, File, Request, Table
 
 PICTURES = ("images", "masks")
@@ -109,24 +111,38 @@ class Scene:
                 continue
             try:
                 place = self.workshop.resolve(self.dataset, file)
-                self.shelves[file.name] = shelf.opened(file, place, self.workshop.transfer)
-                self.ledger.hold([], self.shelves[file.name].cost)
+                self.shelves[file.name] = self.opened_shelf(file, place)
             except DermdataError as error:
                 self.without_ranges(file, error)
 
+    def opened_shelf(self, file: File, place: Request | Path) -> Shelf:
+        """An archive's directory; it goes on record, so that no later part is taken by another one."""
+        official = partial(self.workshop.ask_publisher, self.dataset, file)
+        known = self.ledger.directory(file.name)
+        source = shelf.opened(
+            file, place, Opening(self.dataset.name, self.workshop.transfer, known, official)
+        )
+        shelf.require_holds(source, self.ledger.of(file.name), self.dataset.name)
+        for note in source.notes:
+            self.workshop.progress.say(f"warning: {note}")
+        self.ledger.note_directory(file.name, source.directory)
+        self.ledger.hold([], source.cost)
+        return source
+
     def without_ranges(self, file: File, error: DermdataError) -> None:
         """A small archive is taken whole; for a large one the person decides, or has decided."""
-        if not shelf.whole_only(error):
+        if not (isinstance(error, ServerRefused) and shelf.whole_only(error)):
             raise self.workshop.explain(error, self.dataset, file) from error
+        reason = error.message if error.status != 200 else f"{file.name}: its host gives no part of a file"
         size = file.size or self.size_told(file)
         if not self.any_size and (size is None or size > SMALL):
             how_large = f"{size:,} bytes" if size else "of unknown size"
             raise ServerRefused(
-                f"{file.name}: its host gives no part of a file, only the whole archive ({how_large})",
+                f"{reason}, only the whole archive ({how_large})",
                 status=200,
                 hint="without --where and --limit it is fetched whole; `select --where` filters afterwards",
             ) from error
-        self.workshop.progress.say(f"{file.name}: its host gives no part of a file, it comes whole")
+        self.workshop.progress.say(f"{reason}, it comes whole")
         self.take_whole(file)
 
     def size_told(self, file: File) -> int | None:
@@ -152,7 +168,11 @@ class Scene:
 
     def bring_members(self, source: Shelf, wanted: Sequence[Content]) -> None:
         try:
-            reach.bring(source, wanted, self.folder, self.workshop.progress, self.ledger.hold)
+            if wanted:
+                self.ledger.save_directories()  # before the first member is taken
+            reach.bring(
+                source, wanted, self.folder, self.workshop.progress, self.ledger.hold, self.ledger.announce
+            )
         except DermdataError as error:
             raise self.workshop.explain(error, self.dataset, source.file) from error
 

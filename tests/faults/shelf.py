@@ -107,6 +107,6 @@ class Shelf:
 
     def unpacked(self) -> list[str]:
         """What lies in the cache for `ours`, without dermdata's own records."""
-        own = ("receipt.json", "manifest.parquet")
+        own = ("receipt.json", "manifest.parquet", ".unfinished.json")
         names = (p.relative_to(self.folder).as_posix() for p in self.folder.rglob("*") if p.is_file())
         return sorted(name for name in names if name not in own and not name.startswith("contents-"))

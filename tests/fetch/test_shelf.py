@@ -7,7 +7,7 @@ import pytest
 from archive_builders import IMAGES, Remote, zipped
 from dermdata.errors import ArchiveRefused
 from dermdata.fetch import shelf
-from dermdata.fetch.shelf import Shelf
+from dermdata.fetch.shelf import Opening, Shelf
 from dermdata.model import Content, File
 
 FILE = File(name="images.zip", role="images", unpack="zip")
@@ -99,6 +99,6 @@ def test_an_archive_on_disk(tmp_path: Path) -> None:
     """A mirror's folder is read in the same way."""
     path = tmp_path / "images.zip"
     path.write_bytes(zipped(IMAGES))
-    source = shelf.opened(FILE, path, None)  # type: ignore[arg-type]  # no network is used
+    source = shelf.opened(FILE, path, Opening("ours", None))  # type: ignore[arg-type]  # no network is used
     assert len(source.entries) == 100
     assert source.url == path.as_uri()
