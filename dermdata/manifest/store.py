@@ -111,9 +111,7 @@ def parquet(source: "Path | IOBase", name: Path | str) -> Iterator[pq.ParquetFil
     except FileNotFoundError as error:
         raise BadTable(f"no manifest at {name}", hint="give a dataset's name or a manifest's path") from error
     except disk.NotRegular as error:
-        raise BadTable(
-            f"{name} {error.strerror}", hint="give a dataset's name or a manifest's path"
-        ) from error
+        raise BadTable(f"{name} is not a Parquet manifest: it {error.strerror}") from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise BadTable(f"{name} is not a Parquet manifest: {error}") from error
 
