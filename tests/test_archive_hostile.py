@@ -1,6 +1,7 @@
 """Archives that could do harm or are broken: each is refused by name and leaves nothing behind."""
 
 import io
+import random
 import stat
 import struct
 import tarfile
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from archive_builders import JPEG, Raw, Remote, raw_tar, raw_zip, tar_member
+from archive_builders import JPEG, Raw, Remote, raw_tar, raw_zip, tar_member, unpack
 from dermdata.archive import Limits, extract, safe_name
 from dermdata.errors import ArchiveRefused, CredentialsMissing, DermdataError
 
@@ -100,6 +101,28 @@ def test_bombs_are_refused_by_their_ratio(kind: str, tmp_path: Path) -> None:
     zeros = bytes(16 << 20)
     data = raw_zip(Raw(b"zeros", zeros, method=8)) if kind == "zip" else raw_tar(tar_member("zeros", zeros))
     assert "the limit ratio" in refused(tmp_path, data, kind, limits=Limits(ratio=500)).message
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+@pytest.mark.parametrize("members", [1, 40])
+def test_red_team_18_zeros_below_the_ratio_are_refused_by_what_they_come_to(
+    kind: str, members: int, tmp_path: Path
+) -> None:
+    """One member or many, each below the limits of a member: 4 MB would become 4 GB."""
+    zeros = bytes((16 << 20) // members)
+    named = {f"{number}.bmp": zeros for number in range(members)}
+    raws = [Raw(name.encode(), data, method=8) for name, data in named.items()]
+    data = raw_zip(*raws) if kind == "zip" else raw_tar(*(tar_member(*one) for one in named.items()))
+    limits = Limits(ratio=2000, total_floor=8 << 20)
+    assert "the limit total_ratio" in refused(tmp_path, data, kind, limits=limits).message
+
+
+def test_what_masks_come_to_is_no_bomb(tmp_path: Path) -> None:
+    """A few that are all zeros beside pictures, and any that stay small: only the whole is judged."""
+    picture = random.Random(1).randbytes(1 << 20)
+    masks = (Raw(f"{number}.bmp".encode(), bytes(3 << 20), method=8) for number in range(3))
+    data = raw_zip(*masks, Raw(b"picture.jpg", picture, method=8))
+    assert len(unpack(tmp_path, data, limits=Limits(total_floor=4 << 20)).contents) == 4
 
 
 @pytest.mark.fault(70)

@@ -1,5 +1,7 @@
 """From a catalog file to where its bytes are, without asking anybody: mirrors, bundled files, what cannot be had."""
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -145,3 +147,40 @@ def test_no_path_leads_out_of_the_catalog(identity: str, catalogs: tuple[Path, .
     """Row 100: a user's catalog copies no file of the machine into the cache."""
     with pytest.raises(BadCatalog, match="is not inside the catalog"):
         packaged(dataset(), FILE, identity, around(catalogs=catalogs))
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "fifo", "loop", "device"])
+def test_red_team_12_no_link_leads_out_of_the_catalog(
+    kind: str, catalogs: tuple[Path, ...], tmp_path: Path
+) -> None:
+    """A link to a file, of a folder above it, to a device; a pipe: refused by name, nothing is opened."""
+    home = catalogs[1] / "datasets" / "set-a" / "files"
+    (tmp_path / "away").mkdir()
+    (tmp_path / "away" / "x").write_text("top secret")
+    targets = {"file": tmp_path / "away" / "x", "loop": home / "x", "device": Path("/dev/zero")}
+    if kind == "folder":
+        (home / "d").symlink_to(tmp_path / "away")
+    elif kind == "fifo":
+        os.mkfifo(home / "x")
+    else:
+        (home / "x").symlink_to(targets[kind])
+    with pytest.raises(BadCatalog, match="x") as caught:
+        packaged(dataset(), FILE, "d/x" if kind == "folder" else "x", around(catalogs=catalogs))
+    assert "top secret" not in caught.value.message
+
+
+def test_a_link_within_the_catalog_is_followed(catalogs: tuple[Path, ...]) -> None:
+    """One file of two entries."""
+    (catalogs[1] / "datasets" / "set-a" / "files" / "x").symlink_to("b.csv")
+    assert packaged(dataset(), FILE, "x", around(catalogs=catalogs)).read_text() == "two"
+
+
+@pytest.mark.parametrize("homepage", [None, "https://page.example/"])
+def test_red_team_18_no_hint_says_none(homepage: str | None) -> None:
+    """An entry may know neither steps nor page."""
+    bare = replace(dataset(Access(kind="agreement"), File(name="a.zip", role="images")), homepage=homepage)
+    with pytest.raises(ManualDownload) as caught:
+        require_obtainable(bare)
+    assert caught.value.hint
+    assert "None" not in caught.value.hint
+    assert homepage is None or homepage in caught.value.hint

@@ -156,7 +156,7 @@ def decided(job: Job) -> Work:
              *(parts.picked(values, part.rows) for values in (found, stored, named_masks)))
         for part, name in zip(divided, named, strict=True)
     ]  # fmt: skip
-    return Work(job, record, homes, folders.of_left(job), pictures.unchecked(job.table))
+    return Work(job, record, homes, folders.of_left(job), pictures.count_unchecked(job.table))
 
 
 def with_sizes(job: Job) -> tuple[Job, list[str], list[Size]]:

@@ -49,7 +49,7 @@ def write(job: Job) -> Written:
     """Write the files that are not there, then the description."""
     job, record, pieces = decided(job)
     if job.embed:
-        return folders.write(job, record, pieces, pictures.unchecked(job.table))
+        return folders.write(job, record, pieces, pictures.count_unchecked(job.table))
     missing = files.located(job.table, job.roots).count(None)
     return folders.write(job, record, pieces, {files.MISSING: missing} if missing else {})
 

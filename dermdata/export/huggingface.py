@@ -51,7 +51,7 @@ def plan(job: Job) -> tuple[Part, ...]:
 def write(job: Job) -> Written:
     """Write the shards that are not there, and the card."""
     job, record, pieces = decided(job)
-    return folders.write(job, record, pieces, pictures.unchecked(job.table))
+    return folders.write(job, record, pieces, pictures.count_unchecked(job.table))
 
 
 def decided(job: Job) -> tuple[Job, Ledger, list[Piece]]:

@@ -107,7 +107,7 @@ def decided(job: Job) -> tuple[Job, Ledger, Tree]:
     homes = split_folders(job.table)
     placed = places(job, found, homes)
     sidecars = [*tables(job, homes, placed), *folders.of_left(job)]
-    return job, record, Tree(job.table, homes, placed, sidecars, pictures.unchecked(job.table))
+    return job, record, Tree(job.table, homes, placed, sidecars, pictures.count_unchecked(job.table))
 
 
 def split_folders(table: pa.Table) -> list[str]:

@@ -133,7 +133,7 @@ class Writing:
             self.require_ours()
             self.store(self.name, self.others(), self.done)
             return
-        found = looked_at(f"{self.place}/{path}")
+        found = identity_at(f"{self.place}/{path}")
         if source is not None and found != source:
             raise StorageError(
                 f"{self.place.at(path)} was changed while it was linked", hint="run the same command again"
@@ -238,7 +238,7 @@ def require_own(path: Path) -> None:
 # ------------------------------------------------------------------ files
 
 
-def looked_at(path: str) -> Identity:
+def identity_at(path: str) -> Identity:
     try:
         return identity_of(os.stat(path))  # noqa: PTH116  # 100,000 files: a Path for each costs more
     except OSError as error:
@@ -314,7 +314,7 @@ def read(place: Place) -> tuple[str, dict[str, Entry]]:
     path = place.at(RECORD)
     try:
         with place.opened(RECORD) as file:
-            head, rows = parsed(file.read())
+            head, rows = parse(file.read())
         entries = {row[0]: entry_of(row) for row in rows}
         made = str(head["format"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
@@ -326,7 +326,7 @@ def read(place: Place) -> tuple[str, dict[str, Entry]]:
     return made, entries
 
 
-def parsed(data: bytes) -> tuple[dict[str, Any], list[list[Any]]]:
+def parse(data: bytes) -> tuple[dict[str, Any], list[list[Any]]]:
     """Head and rows. Of rows that were added while files were written one may be cut, or lost with the machine's power."""
     first, _, rest = data.partition(b"\n")
     if SCHEMA.encode() not in first:

@@ -122,7 +122,9 @@ def embedding(job: Job) -> Work:
     reusable = all(sure or path is None for sure, path in zip(pictures.sure(table), found, strict=True))
     gone = found.count(None)
     notes = {files.MISSING: gone} if gone else {}
-    notes |= pictures.unchecked(table.filter(pa.array([path is not None for path in found], pa.bool_())))
+    notes |= pictures.count_unchecked(
+        table.filter(pa.array([path is not None for path in found], pa.bool_()))
+    )
     table, sizes = tabular(table), files.sizes(table, found)
     presence = "".join("-" if path is None else "i" for path in found)
     made = [pictures.version(job.recipe)] if job.recipe.changes else []

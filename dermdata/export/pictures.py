@@ -91,7 +91,7 @@ def digests(table: pa.Table) -> pa.Table:
     return pa.table({name: leftout.text(table, name) for name in ("sha256", "key")})
 
 
-def unchecked(table: pa.Table) -> dict[str, int]:
+def count_unchecked(table: pa.Table) -> dict[str, int]:
     """In words how many rows have no digest of their image, so that nobody can tell whether it is theirs."""
     count = sure(table).count(False)
     return {UNCHECKED: count} if count else {}

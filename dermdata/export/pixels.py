@@ -90,7 +90,7 @@ def load(tasks: Sequence[Task]) -> list[bytes | None]:
 
 def identify(tasks: Sequence[Task]) -> list[Identity]:
     """Which file each is, after its bytes were compared with the row's SHA-256 as `load` does; for what links them."""
-    return [compared(task) for task in tasks]
+    return [compare(task) for task in tasks]
 
 
 def make(task: Task) -> bytes:
@@ -108,7 +108,7 @@ def make(task: Task) -> bytes:
 
 def read(task: Task) -> bytes:
     """A file's bytes; SizeMismatch or ChecksumMismatch unless they are those that the manifest says."""
-    with opened(task) as file:
+    with open_stored(task) as file:
         size = os.fstat(file.fileno()).st_size
         require_size(task, size)
         if size > MOST_BYTES:
@@ -117,15 +117,15 @@ def read(task: Task) -> bytes:
         while len(data) < size and (more := file.read(size + 1 - len(data))):
             data += more  # one read gives at most 2 GiB, and less from some file systems
     if len(data) != size:
-        raise changed(task)
+        raise change_error(task)
     if task.sha256:
         require_checksum(task, hashlib.sha256(data).hexdigest())
     return data
 
 
-def compared(task: Task) -> Identity:
+def compare(task: Task) -> Identity:
     """Which file this is; the bytes of a large one are never in memory as a whole."""
-    with opened(task) as file:
+    with open_stored(task) as file:
         before = identity_of(os.fstat(file.fileno()))
         require_size(task, before.size)
         if task.sha256:
@@ -133,12 +133,12 @@ def compared(task: Task) -> Identity:
             blocks = iter(partial(file.read, min(CHUNK, before.size + 1)), b"")
             require_checksum(task, checksum.of_chunks(blocks))
         if identity_of(os.fstat(file.fileno())) != before:
-            raise changed(task)
+            raise change_error(task)
     return before
 
 
 @contextmanager
-def opened(task: Task) -> Iterator[io.FileIO]:
+def open_stored(task: Task) -> Iterator[io.FileIO]:
     """The file, open for reading; StorageError for what is none: a pipe would keep us waiting, a device never ends."""
     try:
         with open_image_file(task.path or "") as file:
@@ -152,7 +152,7 @@ def require_size(task: Task, found: int) -> None:
         raise SizeMismatch(f"{task.name} has {found:,} bytes, the manifest says {task.bytes:,}", hint=REPAIR)
 
 
-def changed(task: Task) -> StorageError:
+def change_error(task: Task) -> StorageError:
     return StorageError(f"{task.name} was changed while it was read", hint="run the same command again")
 
 

@@ -50,7 +50,7 @@ def strip_jpeg(data: bytes) -> Iterator[bytes]:
     """The parts of the file that stay, in order; ValueError for what is no JPEG as T.81 has it."""
     segments, ended = segments_of(data)
     frame = frame_of(segments)
-    picture = without_tails([one for one in in_use(segments, frame) if one], frame)
+    picture = cut_tails([one for one in used_segments(segments, frame) if one], frame)
     yield data[:2]
     yield from (one.whole for one in (*marks(segments), *picture))
     if ended:
@@ -134,7 +134,7 @@ def profile_in(parts: Sequence[bytes]) -> bytes | None:
 # ------------------------------------------------------------------ tables
 
 
-def in_use(segments: Sequence[Segment], frame: Segment) -> list[Segment | None]:
+def used_segments(segments: Sequence[Segment], frame: Segment) -> list[Segment | None]:
     """The picture's own segments in order; of tables those that scans use: others could hold anything."""
     quantizers = {frame.content[at]: frame.content[at + 2] for at in range(6, len(frame.content), 3)}
     kept: list[Segment | None] = []
@@ -190,15 +190,15 @@ def require_code(table: Segment, frame: Segment) -> Segment:
 # ------------------------------------------------------------------ scans
 
 
-def without_tails(parts: Sequence[Segment], frame: Segment) -> list[Segment]:
+def cut_tails(parts: Sequence[Segment], frame: Segment) -> list[Segment]:
     """The parts, each scan's data without bytes that the decoder does not need; NeedsRedraw where it cannot tell."""
     done = list[Segment]()
     for one in parts:
-        done.append(one if one.marker != SOS else trimmed(one, done, frame))
+        done.append(one if one.marker != SOS else trim(one, done, frame))
     return done
 
 
-def trimmed(scan: Segment, before: Sequence[Segment], frame: Segment) -> Segment:
+def trim(scan: Segment, before: Sequence[Segment], frame: Segment) -> Segment:
     def part(size: int) -> Segment:
         return replace(scan, data=scan.data[:size])
 

@@ -34,7 +34,10 @@ def mend(
         target = folder.path / content.path
         progress.begin(content.path, content.member.stored if content.member else content.size)
         if content.member is None:
-            ingest.take(file, place, target, transfer, progress, fresh=True)
+            recorded = f"sha256:{content.sha256}"  # what was seen first, where no checksum is published
+            asked = place if isinstance(place, Path) else replace(place, checksum=recorded)
+            held = replace(file, checksum=recorded)
+            ingest.take(held, asked, target, transfer, progress, fresh=True)
         else:
             data = member_bytes(file, content.member, content.size, place, transfer)
             require(content, data)

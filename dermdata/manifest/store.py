@@ -120,9 +120,7 @@ def parquet(source: "Path | IOBase", name: Path | str, what: str = "manifest") -
     except MemoryError:
         raise
     except disk.NotRegular as error:
-        raise BadTable(
-            f"{name} {error.strerror}", hint="give a dataset's name or a manifest's path"
-        ) from error
+        raise BadTable(f"{name} is not a Parquet manifest: it {error.strerror}") from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise BadTable(f"{name} is not a Parquet {what}: {error}") from error
 

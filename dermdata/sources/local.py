@@ -21,6 +21,8 @@ def file_within(root: Path, path: Path, refusal: type[DermdataError], what: str)
         mode = os.stat(real).st_mode  # noqa: PTH116  # a link that leads nowhere is nothing
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise refusal(f"{what}: {path}: {error.strerror}", hint="put the file itself there") from error
     if not stat.S_ISREG(mode):
         raise refusal(f"{what}: {path} is no regular file", hint="put the file itself there")
     return path

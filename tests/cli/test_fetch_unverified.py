@@ -436,6 +436,20 @@ def cut(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.parametrize("mend", [("fetch", "ours"), ("verify", "--repair")])
+def test_a_table_that_is_mended_is_the_one_that_was_there(
+    cli: Callable, ours: Ours, folder: Path, mend: tuple[str, ...]
+) -> None:
+    """No checksum is published and the source has another one by now: exit 4, it gets no name."""
+    options = ours.options
+    assert cli(*options, "fetch", "ours").code == 0
+    (folder / "files/table.csv").unlink()
+    ours.site.put(f"{HOST}table.csv", rows(range(30)))
+    answer = cli(*options, *mend)
+    assert (answer.code, "sha256 is" in answer.err) == (4, True), answer.err
+    assert not (folder / "files/table.csv").exists()
+
+
 # ------------------------------------------------------------------ links out
 
 

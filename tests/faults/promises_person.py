@@ -100,8 +100,11 @@ def a_token_goes_home_only(desk: Desk) -> None:
 
 @promise(11)
 def a_signed_address_is_not_shown(desk: Desk) -> None:
-    """In errors, in the plan, in the receipt: the address without its query."""
-    signed = f"https://data.example/f/FAULT/blob.bin?X-Amz-Signature={SIGNATURE}"
+    """In errors, in the plan, in the receipt: the address without its query, also where nobody knows it for a secret.
+
+    A query that says that it is one is refused in a catalog (red team 16).
+    """
+    signed = f"https://data.example/f/FAULT/blob.bin?t={SIGNATURE}"
     answers = []
     for fault, code in (("flip:100", 4), ("status:404", 3), ("good", 0), ("redirect:loop", 3)):
         desk.offer(Offer("blob.bin", url=signed.replace("FAULT", fault)))
@@ -115,7 +118,7 @@ def a_signed_address_is_not_shown(desk: Desk) -> None:
 @promise(11)
 def a_file_left_whole_is_noted_without_its_query(desk: Desk) -> None:
     """What an earlier run left under its final name is taken over: the receipt shows no signature."""
-    signed = f"https://data.example/blob.bin?X-Amz-Signature={SIGNATURE}"
+    signed = f"https://data.example/blob.bin?t={SIGNATURE}"
     desk.offer(Offer("blob.bin", url=signed))
     (desk.folder / "files").mkdir(parents=True)
     (desk.folder / "files" / "blob.bin").write_bytes(BLOB)

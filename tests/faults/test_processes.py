@@ -20,6 +20,9 @@ from pathlib import Path
 
 import pytest
 
+from dermdata.cache.unfinished import Unfinished
+from dermdata.model import Request
+from dermdata.transfer.download import key_of
 from faults.stage import (
     CountingSite,
     Zygote,
@@ -166,18 +169,25 @@ def test_row_53_a_kill_at_a_random_moment_costs_a_mebibyte_at_most(
 def test_row_53_a_file_without_checksum_is_not_fetched_again_for_want_of_a_receipt(
     zygote: Zygote, site: CountingSite, tmp_path: Path
 ) -> None:
-    """Killed after the file got its name and before it was noted: only whole downloads get one, so it is taken."""
+    """Killed after the file got its name and before it was noted: it was announced from this address, so it is taken.
+
+    What nobody announced may be from anywhere, and is asked for.
+    """
     options = publish(tmp_path, site, small_files(images=2, side=32), checksums=False, sizes=False)
     good = prepared(tmp_path, zygote, options)
     (cache,) = caches(tmp_path, 1)
-    for name in ("files/loose.bin", "files/table.csv"):
-        (cache / "datasets/ours/1" / name).parent.mkdir(parents=True, exist_ok=True)
-        (cache / "datasets/ours/1" / name).write_bytes(good[f"1/{name}"])
-    (cache / "datasets/ours/1/files/images.zip").write_bytes(b"PK\x03\x04 an archive that cannot be read")
+    home = cache / "datasets/ours/1"
+    (home / "files").mkdir(parents=True)
+    for name in ("loose.bin", "images.zip"):
+        origin = key_of(Request(urls=(f"https://files.example/{name}",)))
+        Unfinished(home).announce([f"files/{name}"], origin)
+    for name in ("loose.bin", "table.csv"):
+        (home / "files" / name).write_bytes(good[f"1/files/{name}"])
+    (home / "files/images.zip").write_bytes(b"PK\x03\x04 an archive that cannot be read")
     site.forget()
     line = fetches([cache], options)[0]
     assert [zygote.run(*line).code for _ in "12"] == [4, 0]  # refused, let go, asked for again
-    assert site.downloads() == {"files.example/images.zip": 1}
+    assert site.downloads() == {"files.example/images.zip": 1, "files.example/table.csv": 1}
     assert wrong_finals(cache, good, {}) == []
 
 

@@ -22,7 +22,7 @@ def test_a_mirror_that_has_the_file_spares_the_question_and_the_account() -> Non
         file = sourced(source, checksum=SHA)
         here = Surroundings(catalogs=(), mirrors=("https://mirror.org/",), head=lambda _: None)
         request = resolve(entry(file), file, here)
-        assert request == Request(urls=("https://mirror.org/demo/file",), checksum=SHA)
+        assert request == Request(urls=("https://mirror.org/demo/file",), checksum=SHA, mirrors=1)
 
 
 def test_a_mirror_that_has_it_not_leaves_the_official_way() -> None:
@@ -39,7 +39,7 @@ def test_a_mirror_that_has_it_not_leaves_the_official_way() -> None:
 def test_a_mirror_stands_in_front_of_an_open_address() -> None:
     file = File(name="a b.csv", role="other", urls=("https://a.org/a",))
     request = resolve(entry(file), file, Surroundings(catalogs=(), mirrors=("https://mirror.org",)))
-    assert request == Request(urls=("https://mirror.org/demo/a%20b.csv", "https://a.org/a"))
+    assert request == Request(urls=("https://mirror.org/demo/a%20b.csv", "https://a.org/a"), mirrors=1)
 
 
 def test_a_folder_as_mirror_gives_a_path(tmp_path: Path) -> None:

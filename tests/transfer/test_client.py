@@ -21,6 +21,7 @@ from dermdata.errors import (
     PersonMustAct,
     ServerRefused,
     SizeMismatch,
+    SourceChanged,
 )
 from dermdata.model import Request
 from dermdata.transfer import Head, Network, Transfer
@@ -71,6 +72,37 @@ def test_range_of_another_size(server: Any, network: Network) -> None:
     """A file that is not as long as the catalog says is another file."""
     with pytest.raises(IntegrityError):
         asked(server, network, "wrongtotal:10", "read_range", 1000, 5000, size=SIZE)
+
+
+@pytest.mark.parametrize(
+    ("spec", "version"),
+    [
+        ("mutate:1", Head(size=SIZE, etag=f'"{SHA[:32]}"')),  # If-Range does not match: 200
+        ("mutate:1+ignoreifrange", Head(size=SIZE, etag=f'"{SHA[:32]}"')),  # 206 all the same
+        ("mutate:1+ignoreifrange+etag:none", Head(modified="Thu, 01 Jan 1970 00:00:00 GMT")),
+        ("wrongtotal:10", Head(size=SIZE)),
+        ("status:412", Head(size=SIZE, etag=f'"{SHA[:32]}"')),
+    ],
+)
+def test_a_range_of_another_version_is_refused(
+    server: Any, network: Network, spec: str, version: Head
+) -> None:
+    """However the server shows it: ranges of two versions are never joined."""
+    with pytest.raises(SourceChanged):
+        asked(server, network, spec, "read_range", 1000, 5000, version)
+
+
+@pytest.mark.parametrize("spec", ["", "norange"])
+def test_a_range_of_the_same_version_is_given_or_told_that_there_are_none(
+    server: Any, network: Network, spec: str
+) -> None:
+    """A server without ranges has not changed its file."""
+    version = Head(size=SIZE, etag=f'"{SHA[:32]}"')
+    if not spec:
+        assert asked(server, network, spec, "read_range", 1000, 5000, version) == DATA[1000:6000]
+        return
+    with pytest.raises(ServerRefused):
+        asked(server, network, spec, "read_range", 1000, 5000, version)
 
 
 def test_head_without_the_file(server: Any, network: Network) -> None:
