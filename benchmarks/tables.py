@@ -44,8 +44,8 @@ def manifest(path: Path) -> None:
     """What `fetch` does with a dataset's table, its images aside."""
     import pyarrow.parquet as pq
 
-    from dermdata.catalog import open_catalog
-    from dermdata.fetch.assemble import harmonized, open_library, read_tables
+    from dermdata.catalogs import open_catalog
+    from dermdata.fetching.assemble import harmonized, open_library, read_tables
     from dermdata.manifest import store
     from dermdata.model import Access, Dataset, License, Table
     from dermdata.start import WithoutPandas

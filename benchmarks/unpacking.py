@@ -38,7 +38,7 @@ def ours(archive: Path, out: Path, *, seen: bool) -> None:
 
 
 def seeing() -> "Callable[[bytes], ImageFacts | None]":
-    from dermdata.fetch import ingest  # which imports what decodes
+    from dermdata.fetching import ingest  # which imports what decodes
 
     return ingest.seen
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dermdata.labels import meaning
+from dermdata.crosswalks import meaning
 from dermdata.manifest.schema import WORDS
 from dermdata.model import Label, Predicate
 from dermdata.vocabulary import Projected, Space, Vocabulary, project, project_weights

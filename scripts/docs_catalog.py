@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 import docs_commands
-from dermdata.catalog import Catalog, open_catalog
+from dermdata.catalogs import Catalog, open_catalog
 from dermdata.cli.output import size
 from dermdata.model import Dataset
 from docs_markdown import table

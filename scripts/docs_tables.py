@@ -6,8 +6,8 @@ from functools import cache
 
 import pyarrow as pa
 
-from dermdata.labels import parse_labels
-from dermdata.labels.review import parse_review
+from dermdata.crosswalks import parse_labels
+from dermdata.crosswalks.review import parse_review
 from dermdata.manifest.schema import COLUMNS
 from dermdata.model import Label
 from dermdata.vocabulary import Vocabulary, parse

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dermdata.labels import Crosswalk, Harmonized, harmonize, parse_labels
+from dermdata.crosswalks import Crosswalk, Harmonized, harmonize, parse_labels
 from dermdata.model import Label
 from dermdata.vocabulary import Space, Vocabulary, parse, parse_spaces, project
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from dermdata.catalog import bundled, files
-from dermdata.catalog import compile as compiling
+from dermdata.catalogs import bundled, files
+from dermdata.catalogs import compile as compiling
 from dermdata.model import Dataset
 
 

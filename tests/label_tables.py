@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from bundled_labels import labels, vocabulary
 from dermdata.agreement import Judge
-from dermdata.labels import meaning
+from dermdata.crosswalks import meaning
 from dermdata.manifest.schema import SCHEMA
 from dermdata.manifest.store import union
 from dermdata.model import Label

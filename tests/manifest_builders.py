@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from bundled_labels import vocabulary
-from dermdata.labels import Crosswalk
+from dermdata.crosswalks import Crosswalk
 from dermdata.manifest import Report, build
 from dermdata.manifest.build import Source
 from dermdata.model import Access, Content, Dataset, ImageFacts, Label, License, Member, Role, Table

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dermdata.catalog.parse import parse
+from dermdata.catalogs.parse import parse
 from dermdata.errors import BadCatalog
 from dermdata.model import Access, Dataset, File
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-import dermdata.catalog as catalog_room
+import dermdata.catalogs as catalog_room
 from catalog_folders import entry, put
-from dermdata.catalog import Catalog, bundled, index, index_name, open_catalog
-from dermdata.catalog import compile as compiling
-from dermdata.catalog.files import read_all
+from dermdata.catalogs import Catalog, bundled, index, index_name, open_catalog
+from dermdata.catalogs import compile as compiling
+from dermdata.catalogs.files import read_all
 
 
 @pytest.fixture(autouse=True)

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from catalog_folders import entry, put
-from dermdata.catalog import Catalog, bundled, open_catalog
-from dermdata.catalog.compile import build
-from dermdata.catalog.files import read_all
-from dermdata.catalog.parse import overlay
+from dermdata.catalogs import Catalog, bundled, open_catalog
+from dermdata.catalogs.compile import build
+from dermdata.catalogs.files import read_all
+from dermdata.catalogs.parse import overlay
 from dermdata.errors import BadCatalog, UnknownName
 from dermdata.model import Dataset
 

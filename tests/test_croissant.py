@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dermdata.catalog import open_catalog
+from dermdata.catalogs import open_catalog
 from dermdata.cli.info import as_croissant
 from dermdata.cli.state import State
 from dermdata.croissant import encoding, licence_url, of_entry, responsible

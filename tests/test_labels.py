@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bundled_labels import crosswalk, labels, meant, vocabulary
+from dermdata.crosswalks import HEADER, Crosswalk, check, differential, harmonize, parse_labels
 from dermdata.errors import BadCatalog, TableRefused
-from dermdata.labels import HEADER, Crosswalk, check, differential, harmonize, parse_labels
 from dermdata.model import Label
 from dermdata.vocabulary import tsv
 

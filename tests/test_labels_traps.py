@@ -20,7 +20,7 @@ from bundled_labels import (
     text,
     vocabulary,
 )
-from dermdata.labels import differential, harmonize
+from dermdata.crosswalks import differential, harmonize
 from dermdata.vocabulary import tsv
 
 SCIN = "weighted_skin_condition_label"

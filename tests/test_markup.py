@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from dermdata.catalog import bundled
-from dermdata.catalog.files import read_all
+from dermdata.catalogs import bundled
+from dermdata.catalogs.files import read_all
 from dermdata.markup import (
     bibtex_entry,
     escape_latex,

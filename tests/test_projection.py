@@ -6,7 +6,7 @@ from bundled_labels import spaces, vocabulary
 from dermdata.api.label_spaces import ADDED, NEEDED
 from dermdata.errors import UnknownName
 from dermdata.projection import LABEL, REASON, SAID, project_table, unexpressed
-from dermdata.select.refine import refine
+from dermdata.selection.refine import refine
 from label_tables import column, judge, manifest, row, statements, words
 
 

@@ -280,7 +280,7 @@ def test_every_concept_is_found_by_its_own_label(concept):
 
 def test_the_vocabulary_imports_nothing_heavy():
     """`labels find` must start at once."""
-    code = "import sys, dermdata.vocabulary, dermdata.labels, dermdata.alignment; print(*sys.modules)"
+    code = "import sys, dermdata.vocabulary, dermdata.crosswalks, dermdata.alignment; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert not loaded & {"numpy", "pandas", "pyarrow", "PIL", "httpx", "tomllib", "difflib", "rich", "typer"}

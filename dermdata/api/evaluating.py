@@ -15,14 +15,14 @@ from dermdata.errors import BadTable, PersonMustAct, UsageError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from dermdata.evaluate import Prepared, Wanted
+    from dermdata.evaluation import Prepared, Wanted
     from dermdata.vocabulary import Space
 
 
 def import_evaluate() -> Any:
     """The room, which stands on the extra `eval`; PersonMustAct where that is not installed."""
     try:
-        from dermdata import evaluate as room
+        from dermdata import evaluation as room
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("sklearn", "scipy"):
             raise
@@ -37,7 +37,7 @@ def prepare_files(
 ) -> "Prepared":
     """The predictions of a file (or of stdin: `-`) and the rows of these targets, brought together."""
     from dermdata.api.targets import load
-    from dermdata.evaluate import parse
+    from dermdata.evaluation import parse
 
     name = "stdin" if predictions == "-" else predictions
     table = parse(read_predictions(predictions), name)
@@ -49,7 +49,7 @@ def prepare_table(
 ) -> "Prepared":
     """Predictions and truth brought together; what was detected and left out is told."""
     from dermdata.api.label_spaces import sources_of
-    from dermdata.evaluate import Naming, prepare
+    from dermdata.evaluation import Naming, prepare
 
     rows, space = with_classes(resources, rows, table.column_names, labels, strict=strict)
     naming = Naming(space, resources.library.vocabulary, words_of(resources, sources_of(rows)))
@@ -83,8 +83,8 @@ def own_space(words: Iterable[str]) -> "Space":
 
 def guess(resources: Resources, columns: Sequence[str]) -> str:
     """The label space that the columns are named by; UsageError where they do not tell."""
-    from dermdata.catalog.files import read_text
-    from dermdata.evaluate import guessed
+    from dermdata.catalogs.files import read_text
+    from dermdata.evaluation import guessed
     from dermdata.vocabulary import parse_spaces
 
     vocabulary = resources.library.vocabulary
@@ -143,7 +143,7 @@ def resampling(resources: Resources, count: int) -> Iterator[Callable[[int], Non
 
 
 def judge_prepared(resources: Resources, prepared: "Prepared", wanted: "Wanted") -> dict[str, Any]:
-    from dermdata.evaluate import judge
+    from dermdata.evaluation import judge
 
     with resampling(resources, wanted.resamples) as progress:
         result = judge(prepared.sample, prepared.table, wanted, progress)
@@ -187,7 +187,7 @@ def table_of(predictions: Any) -> "tuple[pa.Table, str]":
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from dermdata.evaluate import parse
+    from dermdata.evaluation import parse
 
     if isinstance(predictions, (str, Path)):
         return parse(read_predictions(str(predictions)), str(predictions)), str(predictions)

@@ -9,7 +9,7 @@ from dermdata.units import size
 
 if TYPE_CHECKING:
     from dermdata.cache.records import Asked
-    from dermdata.fetch import Outcome
+    from dermdata.fetching import Outcome
     from dermdata.model import Dataset
 
 SHOWN_WORDS = 10

@@ -9,7 +9,7 @@ from dermdata.api.resources import Resources
 from dermdata.errors import BadTable, ProblemsFound, UsageError
 
 if TYPE_CHECKING:
-    from dermdata.labels import Crosswalk
+    from dermdata.crosswalks import Crosswalk
     from dermdata.model import Dataset, Label
     from dermdata.vocabulary import Space, Vocabulary
 
@@ -80,7 +80,7 @@ def short(text: str) -> str:
 
 def space_of(resources: Resources, text: str) -> "Space":
     """A named space of the catalog, one in a file, or one written as `a,b+c`; UnknownName with near names."""
-    from dermdata.catalog.files import read_text
+    from dermdata.catalogs.files import read_text
     from dermdata.vocabulary import parse_space, parse_spaces
     from dermdata.vocabulary.space_files import SUFFIXES, parse_space_file
 
@@ -103,7 +103,7 @@ def text_of(path: Path, what: str) -> str:
 
 def vocabulary_of(resources: Resources) -> "Vocabulary":
     """The concept tree, without what `resources.library` brings along: `labels find` must answer at once."""
-    from dermdata.catalog.files import read_text
+    from dermdata.catalogs.files import read_text
     from dermdata.vocabulary import parse
 
     path = resources.catalog.vocabulary_file("concepts.tsv")
@@ -112,8 +112,8 @@ def vocabulary_of(resources: Resources) -> "Vocabulary":
 
 def crosswalk_of(resources: Resources, name: str, vocabulary: "Vocabulary") -> "Crosswalk":
     """A dataset's words, the bundled rows first, overlays' on top; BadCatalog for what is not in the tree."""
-    from dermdata.catalog.files import read_text
-    from dermdata.labels import Crosswalk, check, parse_labels
+    from dermdata.catalogs.files import read_text
+    from dermdata.crosswalks import Crosswalk, check, parse_labels
 
     rows: list[Label] = []
     for path in resources.catalog.labels_files(name):
@@ -125,7 +125,7 @@ def crosswalk_of(resources: Resources, name: str, vocabulary: "Vocabulary") -> "
 
 def fields_of(dataset: "Dataset") -> set[str]:
     """The crosswalk fields that the dataset's own tables take labels from; none where it has no table with labels."""
-    from dermdata.catalog.compile import label_field
+    from dermdata.catalogs.compile import label_field
 
     return {found for one in dataset.table if (found := label_field(one.label_field, one.columns))}
 

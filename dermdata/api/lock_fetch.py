@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from dermdata.api.resources import Resources
     from dermdata.cache import Receipt
     from dermdata.cohort import DatasetLock, Lock
-    from dermdata.fetch import Outcome, Plan, Workshop
-    from dermdata.fetch.partial import Ask
+    from dermdata.fetching import Outcome, Plan, Workshop
+    from dermdata.fetching.partial import Ask
     from dermdata.model import Dataset
 
 
@@ -39,7 +39,7 @@ class LockFetch(SubsetFetch):
 
     @property
     def ask(self) -> "Ask":
-        from dermdata.fetch.partial import Ask
+        from dermdata.fetching.partial import Ask
 
         return Ask(where=self.where, limit=None, choose=self.choose, of_lock=True)
 
@@ -74,7 +74,7 @@ class LockFetch(SubsetFetch):
 
     def brought(self, dataset: "Dataset", workshop: "Workshop", *, accepted: bool) -> "Outcome":
         """What the cache lacks of these rows; where it holds the dataset with all rows, what that lacks."""
-        from dermdata.api.fetching import fetch_dataset
+        from dermdata.api.fetch_dataset import fetch_dataset
 
         if self.as_whole(self.resources.cache.folder(dataset).receipt()):
             return fetch_dataset(
@@ -85,7 +85,7 @@ class LockFetch(SubsetFetch):
 
 def fetch_of(resources: "Resources", lock: "Lock", one: "DatasetLock") -> LockFetch:
     """What `sync` fetches of one dataset; one without images in the lock needs only its tables."""
-    from dermdata.fetch import Wants
+    from dermdata.fetching import Wants
 
     prefix = f"{one.name}/"
     keys = frozenset(key for key in lock.rows["key"].to_pylist() if key.startswith(prefix))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dermdata.cite import Credits
     from dermdata.duplicates import Alike
     from dermdata.export import Written
-    from dermdata.select import Selection
+    from dermdata.selection import Selection
     from dermdata.split import SplitResult
 
 PIPED = ("-",)  # what a command line names in place of a manifest that another command has made
@@ -169,7 +169,7 @@ class Parts(Mapping[str, "Manifest"]):
 class Manifest:
     """Rows of images with harmonized labels, and where their files are.
 
-    Made by `dermdata.load`, `dermdata.select` and by its own methods; never changed in place. It is read from disk
+    Made by `dermdata.load`, `dermdata.selection` and by its own methods; never changed in place. It is read from disk
     as far as a method needs it, and it pickles.
 
     Examples
@@ -474,8 +474,8 @@ class Manifest:
             With `strict`, for rows without a class.
 
         """
-        from dermdata.select import NEEDED, Wanted, columns_of
-        from dermdata.select import select as select_rows
+        from dermdata.selection import NEEDED, Wanted, columns_of
+        from dermdata.selection import select as select_rows
 
         library = self._resources.library
 

@@ -12,8 +12,8 @@ from dermdata.settings import Settings, default_cache, from_environment, rules
 
 if TYPE_CHECKING:
     from dermdata.cache import Cache
-    from dermdata.catalog import Catalog
-    from dermdata.fetch.assemble import Library
+    from dermdata.catalogs import Catalog
+    from dermdata.fetching.assemble import Library
     from dermdata.transfer import Transfer
 
 MANY = 3  # broken entries that are named one by one
@@ -51,7 +51,7 @@ class Resources:
     @cached_property
     def catalog(self) -> "Catalog":
         """The bundled catalog with the overlays laid over it; broken entries are named and left out."""
-        from dermdata.catalog import open_catalog
+        from dermdata.catalogs import open_catalog
 
         catalog = open_catalog(self.settings.catalogs, self.settings.cache / "index")
         if len(catalog.broken) > MANY:
@@ -73,7 +73,7 @@ class Resources:
     @cached_property
     def library(self) -> "Library":
         """The vocabulary and the crosswalks."""
-        from dermdata.fetch.assemble import open_library
+        from dermdata.fetching.assemble import open_library
 
         return open_library(self.catalog)
 

@@ -180,10 +180,10 @@ class Session:
         NetworkError, IntegrityError, StorageError, PersonMustAct
 
         """
+        from dermdata.api.fetch_dataset import fetch_dataset, open_workshop
         from dermdata.api.fetch_report import tell
-        from dermdata.api.fetching import fetch_dataset, open_workshop
         from dermdata.api.subset import SubsetFetch
-        from dermdata.fetch import Wants
+        from dermdata.fetching import Wants
 
         if not names:
             raise UsageError("no dataset is named", hint="dermdata.catalog() has their names")
@@ -258,6 +258,8 @@ class Session:
             Datasets; all that are cached without any.
         quick : bool, default False
             Only sizes.
+        jobs : int, optional
+            Threads; all cores unless told.
 
         Returns
         -------
@@ -265,7 +267,7 @@ class Session:
             The files that are wrong; `facts["files"]` counts all that were compared.
 
         """
-        from dermdata import verify as room
+        from dermdata import verification as room
         from dermdata.errors import CacheDamaged
 
         resources = self._resources

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dermdata.api.fetching import already, listed
+from dermdata.api.fetch_dataset import already, listed
 from dermdata.api.resources import Resources
 from dermdata.errors import UsageError
 from dermdata.units import size
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from dermdata.cache import Receipt
-    from dermdata.fetch import Outcome, Plan, Wants, Workshop
-    from dermdata.fetch.partial import Ask, Choice
-    from dermdata.fetch.scene import Scene
+    from dermdata.fetching import Outcome, Plan, Wants, Workshop
+    from dermdata.fetching.partial import Ask, Choice
+    from dermdata.fetching.scene import Scene
     from dermdata.model import Dataset
 
 Rows = Iterator[dict[str, Any]]
@@ -42,10 +42,10 @@ class SubsetFetch:
                 "--force fetches whole datasets again", hint="`dermdata verify --repair` mends what is here"
             )
         if self.where is not None:
-            from dermdata.fetch.partial import NOT_KNOWN
+            from dermdata.fetching.partial import NOT_KNOWN
             from dermdata.manifest import SCHEMA
-            from dermdata.select.under import rewritten
-            from dermdata.select.where import checked, engine, where
+            from dermdata.selection.under import rewritten
+            from dermdata.selection.where import checked, engine, where
 
             vocabulary = self.resources.library.vocabulary
             where(SCHEMA.empty_table(), self.where, vocabulary)
@@ -60,7 +60,7 @@ class SubsetFetch:
     def choose(self, table: "pa.Table") -> "pa.Table":
         """The rows for which the condition is true, in the manifest's order, at most `limit`."""
         if self.where is not None:
-            from dermdata.select.where import strangers, where
+            from dermdata.selection.where import strangers, where
 
             for note in strangers(table, self.where):
                 self.resources.say(note)
@@ -69,7 +69,7 @@ class SubsetFetch:
 
     @property
     def ask(self) -> "Ask":
-        from dermdata.fetch.partial import Ask
+        from dermdata.fetching.partial import Ask
 
         return Ask(where=self.where, limit=self.limit, choose=self.choose)
 
@@ -79,7 +79,7 @@ class SubsetFetch:
         self, dataset: "Dataset", workshop: "Workshop", *, mirrored: bool, accepted: bool
     ) -> "Outcome":
         """Fetch the part; what is here already asks neither a host nor the person again."""
-        from dermdata.api.fetching import require_license
+        from dermdata.api.fetch_dataset import require_license
         from dermdata.sources import require_obtainable
 
         if done := self.done(dataset, workshop):
@@ -91,8 +91,8 @@ class SubsetFetch:
 
     def done(self, dataset: "Dataset", workshop: "Workshop", *, locked: bool = False) -> "Outcome | None":
         """Where the whole dataset is here, or the same part of it: nothing to do."""
-        from dermdata.api.fetching import plan_fetch, sweep_after_kill
-        from dermdata.fetch import Outcome, run
+        from dermdata.api.fetch_dataset import plan_fetch, sweep_after_kill
+        from dermdata.fetching import Outcome, run
 
         known = already(self.resources, dataset, self.wants)
         whole = plan_fetch(self.resources, known or dataset, replace(self.wants, whole=True))
@@ -121,21 +121,21 @@ class SubsetFetch:
 
     def is_here(self, receipt: "Receipt", tables: "Plan") -> bool:
         """Whether an earlier partial fetch brought just this."""
-        from dermdata.fetch.partial import is_done
+        from dermdata.fetching.partial import is_done
 
         return is_done(receipt, self.ask, self.wants, tables)
 
     def tables(self, dataset: "Dataset") -> "Plan":
         """The plan of everything but the images: it keeps what earlier partial fetches brought."""
-        from dermdata.api.fetching import plan_fetch
+        from dermdata.api.fetch_dataset import plan_fetch
 
         only = replace(self.wants, only="metadata", whole=False)
         return replace(plan_fetch(self.resources, dataset, only), wants=self.wants)
 
     def bring(self, dataset: "Dataset", workshop: "Workshop") -> "Outcome":
-        from dermdata.api.fetching import plan_fetch
-        from dermdata.fetch import run
-        from dermdata.fetch.partial import run_part
+        from dermdata.api.fetch_dataset import plan_fetch
+        from dermdata.fetching import run
+        from dermdata.fetching.partial import run_part
 
         entry = dataset
         if dataset.listing != "rows":
@@ -157,7 +157,7 @@ class SubsetFetch:
 
     def shown(self, datasets: list["Dataset"], mirrors: list[str]) -> list[dict[str, Any]]:
         """The steps for all of these datasets: tables and directories are read, no image."""
-        from dermdata.api.fetching import open_workshop
+        from dermdata.api.fetch_dataset import open_workshop
         from dermdata.progress import Silent
         from dermdata.sources import require_obtainable
 
@@ -170,8 +170,8 @@ class SubsetFetch:
     def rows(self, dataset: "Dataset", workshop: "Workshop") -> Rows:
         """What would be done; the tables are read in a folder that is gone afterwards."""
         from dermdata.cache import Cache
-        from dermdata.fetch.partial import foresee
-        from dermdata.fetch.plan import plan
+        from dermdata.fetching.partial import foresee
+        from dermdata.fetching.plan import plan
 
         entry = dataset
         if dataset.listing != "rows":
@@ -196,7 +196,7 @@ class SubsetFetch:
         return resolve
 
     def steps(self, scene: "Scene", choice: "Choice", receipt: "Receipt | None") -> Rows:
-        from dermdata.api.fetching import row
+        from dermdata.api.fetch_dataset import row
 
         folder = self.resources.cache.folder(scene.dataset)
         here = {one.path for one in folder.contents()}

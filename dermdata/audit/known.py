@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from dermdata.catalog.files import read_text
+from dermdata.catalogs.files import read_text
 from dermdata.errors import BadCatalog, UnknownName, UsageError
 from dermdata.finding import Finding
 from dermdata.projection import words_of

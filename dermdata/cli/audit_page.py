@@ -70,7 +70,7 @@ def about(state: State, table: Any, context: "Context") -> dict[str, Any]:
 
 def site_names(state: State) -> dict[str, str]:
     """The body sites' own labels: their ids hold the path."""
-    from dermdata.catalog.files import read_text
+    from dermdata.catalogs.files import read_text
     from dermdata.vocabulary import parse_sites
 
     path = state.catalog.vocabulary_file("body-sites.tsv")

@@ -13,7 +13,7 @@ from dermdata.units import size
 if TYPE_CHECKING:
     from dermdata.cache import Folder, Receipt
     from dermdata.cache.bundle import Bundled
-    from dermdata.fetch import Wants
+    from dermdata.fetching import Wants
     from dermdata.model import Dataset
 
 
@@ -41,7 +41,7 @@ def write(state: State, names: Sequence[str], target: Path, *, dry_run: bool) ->
 
 def among(paths: Sequence[Path]) -> list[Path]:
     """The bundles among what was given with --from; UsageError when they are mixed with other files."""
-    from dermdata.fetch.bundle import is_bundle
+    from dermdata.fetching.bundle import is_bundle
 
     found = [path for path in paths if is_bundle(path)]
     if found and len(found) < len(paths):
@@ -61,9 +61,9 @@ def take(
     form: Format | None,
 ) -> list[DermdataError]:
     """Each dataset out of the bundles; the failures, already told where there are several names."""
-    from dermdata.api.fetching import PLAN_KEYS, require_license
+    from dermdata.api.fetch_dataset import PLAN_KEYS, require_license
     from dermdata.cli.failures import failed
-    from dermdata.fetch.bundle import index
+    from dermdata.fetching.bundle import index
 
     held = {(one.name, one.folder): (path, one) for path in reversed(paths) for one in index(path)}
     places = [(dataset, *place_of(state, dataset, held)) for dataset in datasets]
@@ -101,7 +101,7 @@ def place_of(
 
 
 def take_one(state: State, dataset: "Dataset", wants: "Wants", path: Path, one: "Bundled", jobs: int) -> None:
-    from dermdata.fetch.bundle import unpack
+    from dermdata.fetching.bundle import unpack
 
     folder = state.cache.folder(dataset)
     if stands(folder, one, force=wants.force):
@@ -143,9 +143,9 @@ def receipt_of(folder: "Folder") -> "Receipt | None":
 
 def bring_up_to_date(state: State, dataset: "Dataset", jobs: int) -> None:
     """Build the manifest anew where this catalog is another one, and say what the bundle does not hold."""
+    from dermdata.api.fetch_dataset import already, open_workshop, plan_fetch
     from dermdata.api.fetch_report import tell
-    from dermdata.api.fetching import already, open_workshop, plan_fetch
-    from dermdata.fetch import Wants, run
+    from dermdata.fetching import Wants, run
 
     wants = Wants()
     entry = already(state, dataset, wants) or dataset

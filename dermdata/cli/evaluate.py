@@ -18,7 +18,7 @@ from dermdata.cli.state import State, state_of
 from dermdata.errors import UsageError
 
 if TYPE_CHECKING:
-    from dermdata.evaluate import Prepared, Wanted
+    from dermdata.evaluation import Prepared, Wanted
 
 app = typer.Typer(add_completion=False)
 POINT_HELP = "sensitivity=0.9, specificity=0.9 or threshold=0.3, on all images; repeatable."
@@ -124,7 +124,7 @@ def show(result: Mapping[str, Any], prepared: "Prepared", form: Any, state: Stat
     if form == "names":
         emit([{"key": key} for key in prepared.missing], ("key",), form, "evaluate")
         return
-    from dermdata.evaluate import KEYS
+    from dermdata.evaluation import KEYS
 
     beside = {name: value for name, value in result.items() if name != "items"}
     emit(result["items"], KEYS, form, "evaluate", beside=beside)

@@ -6,8 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from dermdata.api.fetch_dataset import (
+    PLAN_KEYS,
+    fetch_dataset,
+    foreseen,
+    open_workshop,
+    plan_fetch,
+    plan_rows,
+)
 from dermdata.api.fetch_report import require_usable, tell
-from dermdata.api.fetching import PLAN_KEYS, fetch_dataset, foreseen, open_workshop, plan_fetch, plan_rows
 from dermdata.api.subset import SubsetFetch
 from dermdata.cli.complete import dataset_names
 from dermdata.cli.failures import failed
@@ -16,7 +23,7 @@ from dermdata.cli.state import State, state_of
 from dermdata.errors import DermdataError, SomeFailed, UsageError
 
 if TYPE_CHECKING:
-    from dermdata.fetch import Wants
+    from dermdata.fetching import Wants
     from dermdata.model import Dataset
 
 app = typer.Typer(add_completion=False)
@@ -80,7 +87,7 @@ def fetch(
     form: FormatOption = None,
 ) -> None:
     """Download, verify, unpack and harmonize datasets; prints the manifests' paths."""
-    from dermdata.fetch import Wants
+    from dermdata.fetching import Wants
 
     state = state_of(ctx)
     some = where is not None or limit is not None

@@ -15,8 +15,8 @@ from dermdata.errors import CacheDamaged, DermdataError, SomeFailed, UsageError
 
 if TYPE_CHECKING:
     from dermdata.cache import Folder
-    from dermdata.fetch import Plan, Wants
-    from dermdata.fetch.adopt import Adopted, Found, Given, Recognition
+    from dermdata.fetching import Plan, Wants
+    from dermdata.fetching.adopt import Adopted, Found, Given, Recognition
     from dermdata.model import Dataset
 
 SHOWN = 5  # names in a line for the person; a dry run lists them all
@@ -39,9 +39,9 @@ class Adoption:
 
     def take(self, dataset: "Dataset", progress: Any) -> None:
         """Recognize and ingest one dataset; SomeFailed when something that it names is missing."""
-        from dermdata.api.fetching import open_workshop
-        from dermdata.fetch import run
-        from dermdata.fetch.adopt import Bringer
+        from dermdata.api.fetch_dataset import open_workshop
+        from dermdata.fetching import run
+        from dermdata.fetching.adopt import Bringer
 
         with self.state.cache.lock(dataset.name, waiting=self.state.say):
             recognition = self.recognized(dataset)
@@ -62,7 +62,7 @@ class Adoption:
         require_complete(dataset, recognition, 0)
 
     def recognized(self, dataset: "Dataset") -> "Recognition":
-        from dermdata.fetch.adopt import recognize
+        from dermdata.fetching.adopt import recognize
 
         folder = self.state.cache.folder(dataset)
         require_no_part(dataset, folder)
@@ -75,7 +75,7 @@ class Adoption:
         return recognition
 
     def planner(self, dataset: "Dataset") -> "Plan":
-        from dermdata.api.fetching import plan_fetch
+        from dermdata.api.fetch_dataset import plan_fetch
 
         return plan_fetch(self.state, dataset, self.wants)
 
@@ -119,9 +119,9 @@ def fetch_from(
     form: Format | None,
 ) -> list[DermdataError]:
     """Take each dataset's own out of the paths; the failures, already told where there are several names."""
-    from dermdata.api.fetching import require_license
+    from dermdata.api.fetch_dataset import require_license
     from dermdata.cli.failures import failed
-    from dermdata.fetch.adopt import Given
+    from dermdata.fetching.adopt import Given
 
     errors: list[DermdataError] = []
     with workplace(state, dry_run=dry_run) as place, state.show_progress() as progress:
@@ -233,7 +233,7 @@ def tell_rest(state: State, adoption: Adoption) -> None:
 
 
 def keys() -> tuple[str, ...]:
-    from dermdata.api.fetching import PLAN_KEYS
+    from dermdata.api.fetch_dataset import PLAN_KEYS
 
     return (*PLAN_KEYS, "how")
 

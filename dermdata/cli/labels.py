@@ -104,8 +104,8 @@ def review(
     form: FormatOption = None,
 ) -> None:
     """The words whose concept a dermatologist should decide, and why."""
-    from dermdata.catalog.files import read_text
-    from dermdata.labels.review import parse_review
+    from dermdata.catalogs.files import read_text
+    from dermdata.crosswalks.review import parse_review
 
     state = state_of(ctx)
     vocabulary = vocabulary_of(state)
@@ -137,7 +137,7 @@ def diff(
     form: FormatOption = None,
 ) -> None:
     """What differs between the concepts, words and label spaces of two catalog folders."""
-    from dermdata.labels.changes import changes, read_version
+    from dermdata.crosswalks.changes import changes, read_version
 
     state = state_of(ctx)
     bundled = vocabulary_of(state)

@@ -12,7 +12,7 @@ from dermdata.cli.state import State, state_of
 from dermdata.errors import ProblemsFound, UsageError
 
 if TYPE_CHECKING:
-    from dermdata.labels.own import Proposal
+    from dermdata.crosswalks.own import Proposal
     from dermdata.model import Label
     from dermdata.vocabulary import Vocabulary
 
@@ -86,7 +86,7 @@ def map_dataset(state: State, name: str, form: Form | None) -> None:
         raise UsageError(f"{dataset.name} has no label words", hint=hint)
     if form == "sssom":
         from dermdata import __version__
-        from dermdata.labels.sssom import sssom
+        from dermdata.crosswalks.sssom import sssom
 
         write_line(sssom(dataset.name, labels, vocabulary, __version__).rstrip("\n"))
         return
@@ -101,7 +101,7 @@ def map_dataset(state: State, name: str, form: Form | None) -> None:
 
 def map_own(state: State, path: Path, column: str, decisions: list[str], out: Path | None, form: Any) -> None:
     """Propose, show, and write what is sure or decided; ProblemsFound if words are left that OUT has no row for."""
-    from dermdata.labels import own
+    from dermdata.crosswalks import own
 
     vocabulary = vocabulary_of(state)
     words = own.words_of(text_of(path, "table"), column, str(path))
@@ -122,7 +122,7 @@ def map_own(state: State, path: Path, column: str, decisions: list[str], out: Pa
 
 def there(out: Path | None, vocabulary: "Vocabulary") -> "list[Label]":
     """The rows that an earlier run or a person has written; BadCatalog if they are not sound."""
-    from dermdata.labels import check, parse_labels
+    from dermdata.crosswalks import check, parse_labels
 
     if out is None or not out.exists():
         return []
@@ -150,7 +150,7 @@ def tell(state: State, proposals: "list[Proposal]") -> None:
 
 def keep(state: State, out: Path, labels: "list[Label]") -> None:
     from dermdata import disk
-    from dermdata.labels import write_labels
+    from dermdata.crosswalks import write_labels
 
     disk.write(out, [write_labels(labels).encode()])
     state.say(f"{len(labels):,} rows written to {out}")

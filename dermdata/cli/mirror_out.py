@@ -11,8 +11,8 @@ from dermdata.units import size
 
 if TYPE_CHECKING:
     from dermdata.cache import Receipt
-    from dermdata.fetch import Wants, Workshop
-    from dermdata.fetch.mirror import Shelf
+    from dermdata.fetching import Wants, Workshop
+    from dermdata.fetching.mirror import Shelf
     from dermdata.model import Dataset
 
 
@@ -31,7 +31,7 @@ def mirror_out(
     if own:
         said = "--mirror-out keeps official files, --from takes the person's own"
         raise UsageError(said, hint="leave one of them out")
-    from dermdata.api.fetching import PLAN_KEYS, open_workshop
+    from dermdata.api.fetch_dataset import PLAN_KEYS, open_workshop
     from dermdata.cli.failures import failed
 
     root = outside(root.absolute(), state)
@@ -61,7 +61,7 @@ def outside(root: Path, state: State) -> Path:
 
 
 def shelf_of(state: State, dataset: "Dataset", wants: "Wants", root: Path, *, mirrored: bool) -> "Shelf":
-    from dermdata.fetch.mirror import shelf
+    from dermdata.fetching.mirror import shelf
     from dermdata.sources import require_obtainable
 
     require_obtainable(dataset, mirrored=mirrored)
@@ -77,8 +77,8 @@ def receipt_of(state: State, dataset: "Dataset") -> "Receipt | None":
 
 
 def fill(state: State, shelf: "Shelf", workshop: "Workshop", *, accepted: bool) -> None:
-    from dermdata.api.fetching import require_license
-    from dermdata.fetch import mirror
+    from dermdata.api.fetch_dataset import require_license
+    from dermdata.fetching import mirror
 
     require_license(state, shelf.dataset, accepted=accepted)
     if absent := shelf.absent:

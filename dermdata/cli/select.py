@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dermdata.api.targets import Loaded
-    from dermdata.select import Selection
+    from dermdata.selection import Selection
 
 app = typer.Typer()
 Shown = Literal["summary", "images", "dropped", "conflicts", "unexpressed"]
@@ -94,8 +94,8 @@ def select(
     """Join datasets, filter them by any column or concept, fold doubles, and write one manifest."""
     from dermdata.api.targets import load, load_lean, near_of
     from dermdata.api.write_manifest import command_line, keep, require_out
-    from dermdata.select import NEEDED, Wanted, columns_of
-    from dermdata.select import select as selected
+    from dermdata.selection import NEEDED, Wanted, columns_of
+    from dermdata.selection import select as selected
 
     state = state_of(ctx)
     check_strict(labels, strict=strict)

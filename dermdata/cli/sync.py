@@ -105,8 +105,8 @@ def require_versions(state: State, lock: "Lock") -> None:
 
 def bring(state: State, lock: "Lock", accepted: bool) -> None:
     """Fetch what the cache lacks of the locked rows; the rest of a dataset only where half of it is locked."""
+    from dermdata.api.fetch_dataset import open_workshop
     from dermdata.api.fetch_report import tell
-    from dermdata.api.fetching import open_workshop
     from dermdata.api.lock_fetch import fetch_of
 
     with state.show_progress() as progress, state.transfer() as transfer:

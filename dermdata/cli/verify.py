@@ -14,7 +14,7 @@ from dermdata.errors import CacheDamaged, NetworkError, Offline, PersonMustAct, 
 if TYPE_CHECKING:
     from dermdata.cache import Folder, Receipt
     from dermdata.model import Content
-    from dermdata.verify import Finding
+    from dermdata.verification import Finding
 
 app = typer.Typer(add_completion=False)
 KEYS = ("dataset", "path", "status", "expected", "actual", "rows", "verified")
@@ -79,7 +79,7 @@ def tell_unverified(state: State, seen: list["Finding"]) -> None:
 
 def show(state: State, folders: list["Folder"], found: list["Finding"], form: Any) -> None:
     """The findings, each with the manifest's rows that use the file."""
-    from dermdata.verify import concerned
+    from dermdata.verification import concerned
 
     wrong = [one for one in found if one.status != "ok"]
     keys = {folder.name: concerned(folder, wrong) for folder in folders}
@@ -107,7 +107,7 @@ def check(
     state: State, folders: list["Folder"], quick: bool, jobs: int
 ) -> tuple[list["Finding"], list["Finding"]]:
     """The findings that are not ok, and all of them."""
-    from dermdata import verify as room
+    from dermdata import verification as room
 
     seen: list[Any] = []
     with state.show_progress() as progress:
@@ -128,9 +128,9 @@ def mend(state: State, folders: list["Folder"], wrong: list["Finding"]) -> None:
     """Fetch the broken files again, dataset by dataset."""
     from dataclasses import replace
 
-    from dermdata.api.fetching import open_workshop
-    from dermdata.fetch import Wants, plan, run
-    from dermdata.fetch.listing import with_known
+    from dermdata.api.fetch_dataset import open_workshop
+    from dermdata.fetching import Wants, plan, run
+    from dermdata.fetching.listing import with_known
 
     for folder in folders:
         sweep_extra(state, folder, wrong)
@@ -163,7 +163,7 @@ def mend(state: State, folders: list["Folder"], wrong: list["Finding"]) -> None:
 
 def sweep_extra(state: State, folder: "Folder", wrong: list["Finding"]) -> None:
     """What is extra and ours, since a killed run left it, goes; nothing else that is."""
-    from dermdata.fetch.tidy import leavings, tidy
+    from dermdata.fetching.tidy import leavings, tidy
 
     extra = {one.path for one in wrong if one.dataset == folder.name and one.status == "extra"}
     if extra:
@@ -197,7 +197,7 @@ def way_out(folders: list["Folder"], wrong: list["Finding"]) -> str:
 
 def extra_hint(folders: list["Folder"], left: list["Finding"]) -> str | None:
     """Where nothing but extra files is wrong: whose they are."""
-    from dermdata.fetch.tidy import leavings
+    from dermdata.fetching.tidy import leavings
 
     if any(one.status != "extra" for one in left):
         return None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from dermdata.errors import BadCatalog
 
 if TYPE_CHECKING:
-    from dermdata.catalog import Catalog
+    from dermdata.catalogs import Catalog
     from dermdata.model import Label
     from dermdata.vocabulary import Vocabulary
     from dermdata.vocabulary.search import Named
@@ -62,7 +62,7 @@ def build(catalog: "Catalog") -> dict[str, str]:
 
 
 def search_text(catalog: "Catalog") -> str:
-    from dermdata.catalog.files import read_text
+    from dermdata.catalogs.files import read_text
     from dermdata.vocabulary import parse
     from dermdata.vocabulary.search import label_names
 
@@ -78,8 +78,8 @@ def search_text(catalog: "Catalog") -> str:
 
 def labels_of(catalog: "Catalog", name: str) -> "Iterator[Label]":
     """The crosswalk rows of an entry from its files, the bundled one first."""
-    from dermdata.catalog.files import read_text
-    from dermdata.labels import parse_labels
+    from dermdata.catalogs.files import read_text
+    from dermdata.crosswalks import parse_labels
 
     for path in catalog.labels_files(name):
         yield from parse_labels(read_text(path), str(path))

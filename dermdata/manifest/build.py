@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dermdata.crosswalks import Crosswalk
 from dermdata.errors import UnknownName
-from dermdata.labels import Crosswalk
 from dermdata.manifest import harmonize
 from dermdata.manifest.counts import differences
 from dermdata.manifest.graded import graded

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from dermdata.labels import Crosswalk, Differential, differential, harmonize
+from dermdata.crosswalks import Crosswalk, Differential, differential, harmonize
 from dermdata.manifest.harmonize import counted, spread
 from dermdata.manifest.schema import SCHEMA, WORDS
 from dermdata.vocabulary import Vocabulary

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dermdata.labels import Crosswalk, harmonize
+from dermdata.crosswalks import Crosswalk, harmonize
 from dermdata.manifest.schema import BY_NAME, EXTENSION_PATTERN, SCHEMA, WORDS
 from dermdata.model import Content
 from dermdata.vocabulary import Vocabulary

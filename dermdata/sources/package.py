@@ -2,7 +2,7 @@
 
 from pathlib import Path, PurePosixPath
 
-from dermdata import catalog
+from dermdata import catalogs
 from dermdata.errors import BadCatalog, CacheDamaged
 from dermdata.model import Dataset, File
 from dermdata.sources.around import Surroundings
@@ -20,7 +20,7 @@ def resolve(dataset: Dataset, file: File, identity: str, around: Surroundings) -
     for root in reversed(around.catalogs):
         path = root / "datasets" / dataset.name / "files" / identity
         # dermdata's own files may lie elsewhere: some installers link them
-        ours = root == catalog.bundled().absolute() and path.is_file()
+        ours = root == catalogs.bundled().absolute() and path.is_file()
         if ours or file_within(root, path, BadCatalog, what):
             return path
     raise CacheDamaged(f"{dataset.name}: {identity} is not in the catalog", hint="install dermdata again")

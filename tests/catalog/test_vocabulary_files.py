@@ -16,7 +16,7 @@ from bundled_labels import (
     text,
     vocabulary,
 )
-from dermdata.labels import HEADER, check, harmonize, parse_labels
+from dermdata.crosswalks import HEADER, check, harmonize, parse_labels
 from dermdata.vocabulary import parse_sites, project, tsv
 from dermdata.vocabulary.parsing import CONCEPTS, SITES
 

@@ -11,12 +11,12 @@ from servers import Site
 @pytest.fixture
 def small_catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bundled vocabulary without the bundled datasets: to compile a hundred of them takes half a test's time."""
-    import dermdata.catalog
+    import dermdata.catalogs
 
-    bundled = dermdata.catalog.bundled() / "vocabulary"
+    bundled = dermdata.catalogs.bundled() / "vocabulary"
     (tmp_path / "bundled" / "datasets").mkdir(parents=True)
     (tmp_path / "bundled" / "vocabulary").symlink_to(bundled)
-    monkeypatch.setattr(dermdata.catalog, "bundled", lambda: tmp_path / "bundled")
+    monkeypatch.setattr(dermdata.catalogs, "bundled", lambda: tmp_path / "bundled")
 
 
 @pytest.fixture

@@ -161,7 +161,7 @@ def test_no_file_of_predictions(cli: Cli, tmp_path: Path) -> None:
 
 def test_without_scikit_learn_it_is_said_what_to_install(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit 6: something for the person to do."""
-    for name in [one for one in sys.modules if one.startswith("dermdata.evaluate")]:
+    for name in [one for one in sys.modules if one.startswith("dermdata.evaluation")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.delattr(dermdata, "evaluate", raising=False)
     monkeypatch.setitem(sys.modules, "sklearn", None)

@@ -77,9 +77,9 @@ def test_a_mirror_folder_is_used_first_and_its_bytes_are_checked(
     cli: Callable, tmp_path: Path, site: Site
 ) -> None:
     """--mirror DIR: right bytes need no request, wrong ones are refused."""
-    import dermdata.catalog
+    import dermdata.catalogs
 
-    bundled = dermdata.catalog.bundled() / "datasets" / "demo" / "files"
+    bundled = dermdata.catalogs.bundled() / "datasets" / "demo" / "files"
     mirror = tmp_path / "mirror" / "demo"
     mirror.mkdir(parents=True)
     for path in bundled.iterdir():

@@ -235,7 +235,7 @@ def test_a_large_archive_is_not_taken_whole_unasked(
     cli: Callable, ours: Ours, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Exit 3, and the hint says what to leave out."""
-    monkeypatch.setattr("dermdata.fetch.scene.SMALL", 1000)
+    monkeypatch.setattr("dermdata.fetching.scene.SMALL", 1000)
     ours.without_ranges()
     answer = cli(*ours.options, "fetch", "ours", "--where", DF)
     assert answer.code == 3
@@ -321,7 +321,7 @@ def test_a_run_that_was_cut_goes_on(
 ) -> None:
     """What was whole is not asked for again, and a stranger under a member's name is not trusted."""
     condition = "image_id in ('IM_0001', 'IM_0008', 'IM_0016')"
-    from dermdata.fetch import reach
+    from dermdata.fetching import reach
 
     usual, names = reach.alone, []
 

@@ -261,7 +261,7 @@ def test_a_large_archive_of_a_mirror_alone_is_left_to_the_person(
     cli: Callable, ours: Ours, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As of a host that gives no ranges: exit 3 with its size."""
-    monkeypatch.setattr("dermdata.fetch.scene.SMALL", 1000)
+    monkeypatch.setattr("dermdata.fetching.scene.SMALL", 1000)
     options = checked(ours).options
     mirrored(ours)
     del ours.site.files[f"{HOST}a.zip".partition("://")[2]]
@@ -399,7 +399,7 @@ def test_what_a_cut_run_left_from_another_place_is_not_taken(
     cli: Callable, ours: Ours, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The mirror's file was whole when the run was cut; the publisher is asked all the same, and only once."""
-    from dermdata.fetch import ingest
+    from dermdata.fetching import ingest
 
     options = ours.options
     mirrored(ours, a_zip=other_images())
@@ -417,7 +417,7 @@ def test_what_a_cut_run_left_from_the_same_place_is_not_asked_for_again(
     cli: Callable, ours: Ours, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Promise 2 holds for files without a checksum too."""
-    from dermdata.fetch import ingest
+    from dermdata.fetching import ingest
 
     options = ours.options
     monkeypatch.setattr(ingest, "unpack", cut)
@@ -508,9 +508,9 @@ def test_a_mirrors_list_of_checksums_is_a_file(cli: Callable, ours: Ours, tmp_pa
 
 def killed(monkeypatch: pytest.MonkeyPatch, name: str, when: Callable[[Any], bool]) -> None:
     """The run ends at this call of a ledger's method as by a kill: nothing is noted or cleared up."""
-    from dermdata.fetch import reach
+    from dermdata.fetching import reach
 
-    run = sys.modules["dermdata.fetch.run"]  # the package has a function of this name
+    run = sys.modules["dermdata.fetching.run"]  # the package has a function of this name
     usual = getattr(run.Ledger, name)
 
     def dead(*_: Any, **__: Any) -> Any:

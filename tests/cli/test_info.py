@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from dermdata.catalog import open_catalog
+from dermdata.catalogs import open_catalog
 
 KEYS = {
     "name", "title", "kind", "summary", "version", "homepage", "modalities", "tasks", "counts", "license",

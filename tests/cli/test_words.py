@@ -8,12 +8,12 @@ import pytest
 
 from catalog_folders import entry, put
 from dermdata.api.resources import in_environment
-from dermdata.catalog import Catalog, bundled, open_catalog
+from dermdata.catalogs import Catalog, bundled, open_catalog
 from dermdata.cli.info import card
 from dermdata.cli.state import State
 from dermdata.cli.words import SEARCH, card_rows, compiled, labels_of, names_of
+from dermdata.crosswalks import write_labels
 from dermdata.errors import BadCatalog
-from dermdata.labels import write_labels
 from dermdata.model import Label
 from dermdata.vocabulary import find, parse
 from dermdata.vocabulary.search import search

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from contract.faker import Fake, fake
-from dermdata.catalog import open_catalog
+from dermdata.catalogs import open_catalog
+from dermdata.crosswalks import parse_labels
 from dermdata.errors import CredentialsMissing, ManualDownload, Offline
-from dermdata.labels import parse_labels
 from dermdata.manifest.schema import SCHEMA
 from dermdata.model import Dataset, File
 from dermdata.sources import Surroundings, official

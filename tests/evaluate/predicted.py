@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from bundled_labels import vocabulary
-from dermdata.evaluate import Naming, Prepared, prepare
-from dermdata.evaluate.sample import Sample
+from dermdata.evaluation import Naming, Prepared, prepare
+from dermdata.evaluation.sample import Sample
 from dermdata.model import Label
 from dermdata.vocabulary import Space
 

@@ -8,10 +8,10 @@ from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
 from dermdata.errors import UsageError
-from dermdata.evaluate import estimates
-from dermdata.evaluate.estimates import estimates as measured
-from dermdata.evaluate.replicates import Replicates
-from dermdata.evaluate.sample import Sample
+from dermdata.evaluation import estimates
+from dermdata.evaluation.estimates import estimates as measured
+from dermdata.evaluation.replicates import Replicates
+from dermdata.evaluation.sample import Sample
 from evaluate.predicted import binary, drawn
 
 seeds = st.integers(0, 10_000)

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pytest
 
 from dermdata.errors import UnknownName, UsageError
-from dermdata.evaluate import Wanted, judge
-from dermdata.evaluate.gaps import gap
-from dermdata.evaluate.groups import Group, groups
-from dermdata.evaluate.resampling import beyond, units, weights
-from dermdata.evaluate.sample import Sample
+from dermdata.evaluation import Wanted, judge
+from dermdata.evaluation.gaps import gap
+from dermdata.evaluation.groups import Group, groups
+from dermdata.evaluation.resampling import beyond, units, weights
+from dermdata.evaluation.sample import Sample
 from evaluate.predicted import binary, drawn, target
 
 
@@ -192,7 +192,7 @@ def test_patients_are_drawn_else_lesions_else_images() -> None:
 
 def test_weights_do_not_depend_on_the_pieces_they_come_in(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = np.concatenate([*weights(np.arange(10), 7, 3)], axis=1)
-    monkeypatch.setattr("dermdata.evaluate.resampling.CELLS", 20)
+    monkeypatch.setattr("dermdata.evaluation.resampling.CELLS", 20)
     pieces = [*weights(np.arange(10), 7, 3)]
     assert len(pieces) == 4
     assert (np.concatenate(pieces, axis=1) == whole).all()

@@ -11,8 +11,8 @@ import pytest
 
 from bundled_labels import vocabulary
 from dermdata.errors import BadTable
-from dermdata.evaluate import guessed, parse
-from dermdata.evaluate.naming import bare, fold
+from dermdata.evaluation import guessed, parse
+from dermdata.evaluation.naming import bare, fold
 from dermdata.vocabulary import Space
 from evaluate.predicted import SPACE, prepared, target
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from dermdata import export
-from dermdata.catalog import open_catalog
+from dermdata.catalogs import open_catalog
 from dermdata.errors import SizeMismatch, UsageError
 from dermdata.export import shards
 from export.conftest import MakeJob

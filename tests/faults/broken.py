@@ -209,7 +209,7 @@ def addresses_with_queries(patch: Patch) -> None:
 
 def unpickles(patch: Patch) -> None:
     """Promise 12: looks into every file that the dataset brings."""
-    from dermdata.fetch import ingest
+    from dermdata.fetching import ingest
 
     contents = ingest.contents_of
 
@@ -231,21 +231,21 @@ def takes_any_page(patch: Patch) -> None:
 
 def verifies_sizes(patch: Patch) -> None:
     """Promise 14: size is integrity."""
-    from dermdata import verify
+    from dermdata import verification as verify
 
     patch(verify, "by_checksum", verify.by_size)
 
 
 def sees_no_strangers(patch: Patch) -> None:
     """Promise 14: only what is on record is looked at."""
-    from dermdata import verify
+    from dermdata import verification as verify
 
     patch(verify, "extra", lambda *_: iter(()))
 
 
 def notes_the_machine(patch: Patch) -> None:
     """Promise 15: what differs from run to run is in the manifest."""
-    from dermdata.fetch import assemble
+    from dermdata.fetching import assemble
 
     about = assemble.about
     patch(assemble, "about", lambda *args: {**about(*args), "host": f"{hash('host')} {time.tzname}"})

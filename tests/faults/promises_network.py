@@ -163,7 +163,7 @@ def a_dead_link_is_asked_for_once_more(desk: Desk) -> None:
 @promise(5)
 def four_connections_to_a_host(desk: Desk) -> None:
     """However many files come at once: a host that refuses the fifth never has to."""
-    desk.patch.setattr(import_module("dermdata.fetch.run"), "STREAMS", 12)
+    desk.patch.setattr(import_module("dermdata.fetching.run"), "STREAMS", 12)
     desk.offer(*(Offer(f"{n}.bin", bytes([n]) * 9, fault="busy:4,all=1+delay:0.02") for n in range(24)))
     assert desk.fetch().code == 0
     assert {end["status"] for end in desk.asked()} == {200}

@@ -20,10 +20,10 @@ YEARS = 10 * 365 * 24 * 3600  # seconds
 @pytest.fixture(autouse=True)
 def only_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No bundled entry but the vocabulary: compiling ninety of them for each test would cost most of its time."""
-    import dermdata.catalog
+    import dermdata.catalogs
 
-    shutil.copytree(dermdata.catalog.bundled() / "vocabulary", tmp_path / "bare" / "vocabulary")
-    monkeypatch.setattr(dermdata.catalog, "bundled", lambda: tmp_path / "bare")
+    shutil.copytree(dermdata.catalogs.bundled() / "vocabulary", tmp_path / "bare" / "vocabulary")
+    monkeypatch.setattr(dermdata.catalogs, "bundled", lambda: tmp_path / "bare")
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import pytest
 
 from archive_builders import Raw, raw_zip, tarred
 from dermdata.cache import Cache, Folder
-from dermdata.catalog import open_catalog
+from dermdata.catalogs import open_catalog
+from dermdata.crosswalks import Crosswalk, parse_labels
 from dermdata.errors import (
     ArchiveRefused,
     ChecksumMismatch,
@@ -19,9 +20,8 @@ from dermdata.errors import (
     ManualDownload,
     UsageError,
 )
-from dermdata.fetch.adopt import Given, Recognition, recognize
-from dermdata.fetch.plan import Wants, plan
-from dermdata.labels import Crosswalk, parse_labels
+from dermdata.fetching.adopt import Given, Recognition, recognize
+from dermdata.fetching.plan import Wants, plan
 from dermdata.model import Dataset, File
 from own_copies import COLUMNS, HOLDER, images, name_of, picture, put, table, zipped
 

@@ -12,7 +12,7 @@ from cached_folders import fetched, files, rewritten, tree
 from dermdata.cache import Cache
 from dermdata.cache.bundle import pack
 from dermdata.errors import IntegrityError
-from dermdata.fetch.bundle import index, is_bundle, unpack
+from dermdata.fetching.bundle import index, is_bundle, unpack
 
 
 @pytest.fixture

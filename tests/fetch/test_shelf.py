@@ -6,8 +6,8 @@ import pytest
 
 from archive_builders import IMAGES, Remote, zipped
 from dermdata.errors import ArchiveRefused
-from dermdata.fetch import shelf
-from dermdata.fetch.shelf import Opening, Shelf
+from dermdata.fetching import shelf
+from dermdata.fetching.shelf import Opening, Shelf
 from dermdata.model import Content, File
 
 FILE = File(name="images.zip", role="images", unpack="zip")

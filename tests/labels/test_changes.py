@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from bundled_labels import CATALOG, vocabulary
+from dermdata.crosswalks.changes import Change, changes, read_version
 from dermdata.errors import BadCatalog
-from dermdata.labels.changes import Change, changes, read_version
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 from bundled_labels import datasets, labels, vocabulary
+from dermdata.crosswalks import check, own, parse_labels, write_labels
 from dermdata.errors import BadTable, UnknownName, UsageError
-from dermdata.labels import check, own, parse_labels, write_labels
 from dermdata.model import Label
 
 KNOWN = {row.raw_label: [(name, row)] for name in datasets() for row in labels(name)}

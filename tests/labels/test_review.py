@@ -3,8 +3,8 @@
 import pytest
 
 from bundled_labels import text, vocabulary
+from dermdata.crosswalks.review import HEADER, parse_review
 from dermdata.errors import BadCatalog
-from dermdata.labels.review import HEADER, parse_review
 from dermdata.vocabulary import tsv
 
 

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import pytest
 
 from bundled_labels import labels, vocabulary
-from dermdata.labels.sssom import sssom
+from dermdata.crosswalks.sssom import sssom
 from dermdata.model import Label
 
 # in a process of its own: the library brings pandas, and warns of its own dependencies. Its `strict` takes regular

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dermdata.duplicates import Alike, alike
 from dermdata.errors import UsageError
 from dermdata.images import look
-from dermdata.select.dedupe import By, Deduped, dedupe
+from dermdata.selection.dedupe import By, Deduped, dedupe
 from dermdata.split import groups
 from label_tables import column, judge, manifest, row, statements
 from lesion_pictures import blurred_lesion, jpeg, turned_picture

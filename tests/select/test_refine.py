@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from bundled_labels import needs_shared, shared_rows
-from dermdata.select.refine import Refined, contradictions, refine
+from dermdata.selection.refine import Refined, contradictions, refine
 from label_tables import NEVUS_2017, column, judge, manifest, row, statements
 
 

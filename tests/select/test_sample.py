@@ -3,7 +3,7 @@
 import pytest
 
 from dermdata.errors import BadTable, UsageError
-from dermdata.select.sample import sample
+from dermdata.selection.sample import sample
 from label_tables import column, manifest, row
 
 WORDS = ["mel", "nv", "nv", "nv", "bcc", None]

@@ -4,7 +4,7 @@ import pytest
 
 from bundled_labels import spaces, vocabulary
 from dermdata.errors import UsageError
-from dermdata.select import Selection, Wanted, select
+from dermdata.selection import Selection, Wanted, select
 from label_tables import column, manifest, row, words
 
 

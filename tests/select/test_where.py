@@ -5,10 +5,10 @@ import pytest
 
 from bundled_labels import vocabulary
 from dermdata.errors import UnknownName, UsageError
-from dermdata.select import where
-from dermdata.select.tokens import LONGEST, pieces
-from dermdata.select.under import rewritten
-from dermdata.select.where import LOCKED, engine, strangers
+from dermdata.selection import where
+from dermdata.selection.tokens import LONGEST, pieces
+from dermdata.selection.under import rewritten
+from dermdata.selection.where import LOCKED, engine, strangers
 from label_tables import column, manifest, row
 
 

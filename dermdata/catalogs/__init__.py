@@ -1,0 +1,130 @@
+"""Finds and reads catalog folders: what datasets there are and what is known of each.
+
+`open_catalog` reads a compiled index (see `index`), so that a command that only lists pays for one
+JSON file; the TOML files are parsed again when one of them changes.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from dermdata.catalogs import index
+from dermdata.errors import BadCatalog, UnknownName
+
+if TYPE_CHECKING:
+    from dermdata.model import Dataset
+
+Item = dict[str, Any]
+Texts = Mapping[str, str | bytes]
+
+
+class Outline(dict[str, Any]):
+    """An entry's data, read as the Dataset that it describes: what is absent is None."""
+
+    def __getattr__(self, name: str) -> Any:
+        return self.get(name)
+
+
+def bundled() -> Path:
+    """The catalog that ships with dermdata: beside the package in a checkout, inside it in a wheel."""
+    package = Path(__file__).parent.parent
+    inside = package / "catalog_data"
+    return inside if inside.is_dir() else package.parent / "catalog"
+
+
+class Catalog:
+    """Every entry of the catalogs laid over each other; entries are built when asked for."""
+
+    def __init__(
+        self, roots: Sequence[Path], compiled: Mapping[str, Any], index_folder: Path | None = None
+    ) -> None:
+        self.roots = tuple(roots)
+        self._stamp: list[list[Any]] = compiled.get("fingerprint", [])  # only an index folder needs it
+        self._index_folder = index_folder
+        self.items: list[Item] = compiled["items"]
+        self.broken: dict[str, str] = compiled["broken"]
+        self._entries: dict[str, str | bytes] = compiled["entries"]
+        self._aliases: dict[str, str] = compiled["aliases"]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._entries
+
+    def __getitem__(self, name: str) -> "Dataset":
+        """The entry of this name or alias; BadCatalog if its file is broken, else UnknownName."""
+        from dermdata.catalogs.parse import parse
+
+        found = self._name(name)
+        return parse(json.loads(self._entries[found]), found)
+
+    def outline(self, name: str) -> "Dataset":
+        """The entry for showing only: its attributes without the classes, which cost a start a third of its time.
+
+        Raises as `catalog[name]` does. Without `table`, one of whose fields a dict has as a method.
+        """
+        data = json.loads(self._entries[self._name(name)], object_hook=Outline)
+        data.pop("table", None)
+        return cast("Dataset", data)
+
+    def _name(self, name: str) -> str:
+        if name in self.broken:
+            raise BadCatalog(self.broken[name], hint="mend the file or leave out its --catalog folder")
+        found = name if name in self._entries else self._aliases.get(name, name)
+        if found not in self._entries:
+            raise UnknownName(
+                "dataset", name, [*self._entries, *self._aliases], hint="`dermdata list` shows all names"
+            )
+        return found
+
+    def kept(self, name: str, build: Callable[[], Mapping[str, str]]) -> Texts:
+        """Texts made of the catalog's files: from the index folder as long as no file changes, else made anew."""
+        path = self._index_folder / index_name(self.roots, name) if self._index_folder else None
+        known = index.load(path, self._stamp, index.KEPT) if path else None
+        if known is not None:
+            return cast("Texts", known["entries"])
+        made = build()
+        if path:
+            index.save(path, {"fingerprint": self._stamp, "entries": made}, private=len(self.roots) > 1)
+        return made
+
+    def labels_files(self, name: str) -> list[Path]:
+        """The crosswalk files of an entry, the bundled one first, overlays after it."""
+        paths = (root / "datasets" / name / "labels.tsv" for root in self.roots)
+        return [path for path in paths if path.exists()]
+
+    def vocabulary_file(self, leaf: str) -> Path:
+        """A file of the vocabulary; a later catalog's own one wins."""
+        for root in reversed(self.roots):
+            if (path := root / "vocabulary" / leaf).exists():
+                return path
+        raise BadCatalog(f"no vocabulary/{leaf} in {', '.join(map(str, self.roots))}")
+
+
+def open_catalog(overlays: Iterable[Path] = (), index_folder: Path | None = None) -> Catalog:
+    """The bundled catalog with overlays on top, through the compiled index in `index_folder`."""
+    roots = tuple(root.absolute() for root in (bundled(), *overlays))
+    for root in roots:
+        if not root.is_dir():
+            raise BadCatalog(
+                f"no catalog folder at {root}", hint="--catalog wants a folder that holds datasets/"
+            )
+    stamp = index.fingerprint(roots)
+    path = index_folder / index_name(roots) if index_folder else None
+    compiled = index.load(path, stamp) if path else None
+    if compiled is None:
+        from dermdata.catalogs.compile import build
+
+        compiled = {"fingerprint": stamp, **build(roots)}
+        if path:
+            index.save(path, compiled, private=len(roots) > 1)
+    return Catalog(roots, compiled, index_folder)
+
+
+def index_name(roots: Sequence[Path], kind: str = "catalog") -> str:
+    """One index for each combination of catalogs, named by where they lie."""
+    import zlib
+
+    return f"{kind}-{zlib.crc32(chr(0).join(map(str, roots)).encode()):08x}.json"

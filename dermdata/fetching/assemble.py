@@ -1,0 +1,239 @@
+"""The last step: the source's tables and the cached files become the manifest."""
+
+import hashlib
+import json
+import shlex
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dermdata import __version__, manifest, readers
+from dermdata.cache import Folder
+from dermdata.cache.records import Asked, Part
+from dermdata.catalogs import Catalog
+from dermdata.catalogs.compile import plain
+from dermdata.catalogs.files import read_bytes, read_text
+from dermdata.crosswalks import Crosswalk, check, parse_labels
+from dermdata.errors import TableRefused
+from dermdata.manifest import SCHEMA, Report
+from dermdata.manifest.build import Source
+from dermdata.model import Content, Dataset, Label
+from dermdata.progress import Progress
+from dermdata.vocabulary import Vocabulary
+from dermdata.vocabulary.parsing import Site
+
+LISTED = 20  # names a report lists before it only counts
+
+
+@dataclass(frozen=True)
+class Library:
+    """The vocabulary and crosswalks that labels are read with."""
+
+    catalog: Catalog
+    vocabulary: Vocabulary
+    body_sites: Mapping[str, str]  # a site's id, or its path in ISIC's words -> its id
+
+    def crosswalk(self, dataset: Dataset) -> Crosswalk:
+        """The dataset's words, the bundled rows first, overlays' rows on top."""
+        rows: list[Label] = []
+        for path in self.catalog.labels_files(dataset.name):
+            found = parse_labels(read_text(path), str(path))
+            check(found, self.vocabulary, str(path))
+            rows += found
+        return Crosswalk(rows)
+
+    def digest_of(self, name: str) -> str:
+        """The digest of the catalog's own entry, without what a listing adds to it."""
+        return self.digest(self.catalog[name])
+
+    def digest(self, dataset: Dataset) -> str:
+        """SHA-256 of everything that decides the manifest besides the files: entry, labels, vocabulary, columns."""
+        running = hashlib.sha256(json.dumps([plain(dataset), SCHEMA.names], sort_keys=True).encode())
+        paths = [*self.catalog.labels_files(dataset.name), self.catalog.vocabulary_file("concepts.tsv")]
+        for path in [*paths, self.catalog.vocabulary_file("body-sites.tsv")]:
+            running.update(read_bytes(path))
+        return running.hexdigest()
+
+
+@dataclass(frozen=True)
+class Built:
+    """The written manifest's SHA-256 and the facts of its report, ready for JSON."""
+
+    manifest_sha256: str
+    facts: Mapping[str, Any]
+
+
+def assemble(
+    dataset: Dataset,
+    folder: Folder,
+    contents: tuple[Content, ...],
+    library: Library,
+    progress: Progress,
+    lost: Mapping[str, str],
+    coverage: Mapping[str, bool | None],
+    part: Part | None = None,
+    elsewhere: tuple[Content, ...] = (),
+) -> Built:
+    """Read the tables, harmonize, and put the manifest in place; of a `part`, only its rows.
+
+    `coverage` says of catalog files whether a published checksum covers what is here of them.
+    `elsewhere` are the files that a partial fetch left at the host, so that names mean what they mean in the
+    whole dataset.
+    """
+    progress.begin("manifest", None, "rows")
+    sources = read_tables(dataset, opener(folder, contents), (*contents, *elsewhere))
+    table, report = harmonized(dataset, sources, (*contents, *elsewhere), library, lost, coverage)
+    if part:
+        table = rows_of(table, part)
+        report = report_of(report, table, {one.path for one in contents})
+    digest = manifest.write(table, folder.manifest, about(dataset, library, part))
+    progress.end("manifest", f"{report.rows:,} rows")
+    return Built(
+        digest,
+        {
+            **asdict(report),
+            "lost": len(lost),
+            "images_without_row": shortened(report.images_without_row),
+            "unverified": unverified(table),
+        },
+    )
+
+
+def read_tables(
+    dataset: Dataset, opened: readers.Opener, contents: tuple[Content, ...]
+) -> tuple[Source, ...]:
+    """The source's own rows, table by table."""
+    return tuple(
+        Source(spec, raw.rows, raw.rejected, raw.unpartnered)
+        for spec in dataset.table
+        for raw in [readers.read(spec, opened, contents)]
+    )
+
+
+def harmonized(
+    dataset: Dataset,
+    sources: Sequence[Source],
+    contents: tuple[Content, ...],
+    library: Library,
+    lost: Mapping[str, str],
+    coverage: Mapping[str, bool | None] = MappingProxyType({}),
+) -> tuple[pa.Table, Report]:
+    """The whole dataset's rows, and what became of the source's."""
+    return manifest.build(
+        dataset,
+        sources,
+        contents,
+        library.crosswalk(dataset),
+        library.vocabulary,
+        library.body_sites,
+        reasons(lost),
+        coverage,
+    )
+
+
+def unverified(table: pa.Table) -> int:
+    """Rows whose image no published checksum covers, though it came in part."""
+    return int(pc.sum(pc.equal(table["verified"], False)).as_py() or 0)
+
+
+def rows_of(table: pa.Table, part: Part) -> pa.Table:
+    """The rows of a part, as if there had never been others."""
+    return table.filter(pc.is_in(table["image_id"], pa.array(part.rows, pa.string())))
+
+
+def report_of(report: Report, table: pa.Table, here: Collection[str]) -> Report:
+    """What of a whole dataset's report is true of these rows; its expected numbers are of all rows."""
+    missing = table["path"].null_count
+    words = set(table["label_raw"].unique().to_pylist())
+    return replace(
+        report,
+        rows=table.num_rows,
+        rows_without_image=missing,
+        undecodable=table.num_rows - table["image_problem"].null_count - missing,
+        images_without_row=[path for path in report.images_without_row if path in here],
+        unmapped_labels={
+            word: rows for word, rows in report.unmapped_labels.items() if word.partition(": ")[2] in words
+        },
+        differences=[],
+    )
+
+
+def opener(folder: Folder, contents: tuple[Content, ...]) -> readers.Opener:
+    """How readers get at a fetched file's bytes, by its official names."""
+
+    def opened(file: str, member: str | None) -> bytes:
+        return (folder.path / path_of(file, member, contents)).read_bytes()
+
+    return opened
+
+
+def reasons(lost: Mapping[str, str]) -> dict[str, str]:
+    """Why an image is not here, by its name without folder and ending."""
+    return {name.rpartition("/")[2].rpartition(".")[0]: reason for name, reason in lost.items()}
+
+
+def shortened(names: list[str]) -> dict[str, Any]:
+    return {"count": len(names), "first": names[:LISTED]}
+
+
+def path_of(file: str, member: str | None, contents: tuple[Content, ...]) -> str:
+    """The cached path of a table: a catalog file, or a member of one by its path or file name."""
+    for content in contents:
+        if content.file != file:
+            continue
+        if member is None and content.member is None:
+            return content.path
+        if member and content.official in (member, member.rpartition("/")[2]):
+            return content.path
+    what = f"{member} in {file}" if member else file
+    raise TableRefused(f"{what} is not among the fetched files", hint="fetch it without --only")
+
+
+def about(dataset: Dataset, library: Library, part: Part | None) -> dict[str, str]:
+    """What the manifest's metadata says: no clock and no machine, so the same inputs give the same bytes."""
+    facts = {
+        "history": history(dataset, part) if part else None,
+        "dataset": dataset.name,
+        "version": dataset.version,
+        "catalog_digest": library.digest_of(dataset.name),
+        "tool": f"dermdata {__version__}",
+        "license": dataset.license.id,
+        "citation": dataset.citation.text,
+        "doi": dataset.citation.doi,
+    }
+    return {key: value for key, value in facts.items() if value is not None}
+
+
+def history(dataset: Dataset, part: Part) -> str:
+    return json.dumps([command(dataset, one) for one in part.asked], ensure_ascii=False)
+
+
+def command(dataset: Dataset, asked: Asked) -> str:
+    """The command line that asked for a part, as `select` writes its own into a manifest's history."""
+    options = {"where": asked.where, "limit": asked.limit}
+    words = [f"--{name}={value}" for name, value in options.items() if value is not None]
+    return shlex.join(["fetch", dataset.name, *words])
+
+
+def open_library(catalog: Catalog) -> Library:
+    """The vocabulary of a catalog, parsed."""
+    from dermdata.vocabulary import parse, parse_sites
+
+    concepts, sites = (catalog.vocabulary_file(leaf) for leaf in ("concepts.tsv", "body-sites.tsv"))
+    vocabulary = parse(read_text(concepts), str(concepts))
+    body_sites = parse_sites(read_text(sites), str(sites))
+    return Library(catalog, vocabulary, site_names(body_sites))
+
+
+def site_names(sites: Mapping[str, Site]) -> dict[str, str]:
+    """Every way of naming a site that is no guess: its id, and its path ("Head and neck:Head:Scalp")."""
+
+    def path(site: Site) -> str:
+        above = f"{path(sites[site.parent])}:" if site.parent else ""
+        return f"{above}{site.label}"
+
+    return {name: one for one, site in sites.items() for name in (one, path(site))}
