@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from dermdata.api.defaults import info as info
     from dermdata.api.defaults import labels as labels
     from dermdata.api.defaults import load as load
+    from dermdata.api.defaults import lock as lock
     from dermdata.api.defaults import select as select
+    from dermdata.api.defaults import sync as sync
     from dermdata.api.defaults import verify as verify
     from dermdata.api.manifest import Manifest as Manifest
     from dermdata.api.manifest import Row as Row
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 HOMES = {
-    **dict.fromkeys(("catalog", "evaluate", "fetch", "info", "labels", "load", "select", "verify"), "api.defaults"),
+    **dict.fromkeys(
+        ("catalog", "evaluate", "fetch", "info", "labels", "load", "lock", "select", "sync", "verify"), "api.defaults"
+    ),
     "Manifest": "api.manifest", "Row": "api.manifest",
     "Session": "api.session", "open_session": "api.session",
 }  # fmt: skip

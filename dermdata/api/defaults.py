@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 from dermdata.api.session import Session, open_session
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
     from dermdata.api.manifest import Manifest
@@ -55,3 +57,13 @@ def verify(*names: str, **options: Any) -> "Records":
 def evaluate(predictions: Any, target: Any, **options: Any) -> "Records":
     """See `Session.evaluate`."""
     return default_session().evaluate(predictions, target, **options)
+
+
+def lock(*targets: Any, out: Any) -> "Path":
+    """See `Session.lock`."""
+    return default_session().lock(*targets, out=out)
+
+
+def sync(file: Any, **options: Any) -> "Manifest":
+    """See `Session.sync`."""
+    return default_session().sync(file, **options)

@@ -32,9 +32,11 @@ if TYPE_CHECKING:
     from dermdata.selection import Selection
     from dermdata.split import SplitResult
 
+FINDING = ("level", "code", "dataset", "keys", "message", "evidence")
 PIPED = ("-",)  # what a command line names in place of a manifest that another command has made
 USED = ("dataset", "image_id", "key", "isic_id", "patient_id", "lesion_id")  # in each selection
 PICTURES = ("path", "sha256", "phash")  # by which near duplicates are found
+ROWS_SHOWN, THUMBNAIL = 5, 100  # in a notebook; pixels
 FEW = 4  # columns that are read one by one
 IMAGE, MASK = "image", "mask"  # keys of a row that open a file
 Dedupe = Literal["none", "id", "exact", "near"]
@@ -99,8 +101,7 @@ class Selected:
         missing = unexpressed(selection.table) if labelled else []
         self.manifest = manifest
         self.dropped = Records([vars(one) for one in selection.dropped], ("key", "kept", "reason"))
-        finding = ("level", "code", "dataset", "keys", "message", "evidence")
-        self.conflicts = Records([vars(one) for one in selection.conflicts], finding)
+        self.conflicts = Records([vars(one) for one in selection.conflicts], FINDING)
         reasons = ("dataset", "label_raw", "diagnosis", "reason", "images")
         self.unexpressed = Records(missing, reasons)
         self.notes = tuple(selection.notes)
@@ -415,7 +416,8 @@ class Manifest:
         frame = frame.drop(columns=[name for name in ("label", "phash") if name in frame])
         parts = frame["split"].fillna("unsplit") if frame["split"].notna().any() else ["all"] * len(frame)
         found = {}
-        for part in dict.fromkeys(parts):
+        usual = {name: place for place, name in enumerate(("train", "val", "test"))}
+        for part in sorted(dict.fromkeys(parts), key=lambda name: (usual.get(name, len(usual)), name)):
             chosen = [row for row, name in enumerate(parts) if name == part]
             rows = frame.iloc[chosen].reset_index(drop=True)
             data = datasets.Dataset.from_pandas(rows, preserve_index=False)
@@ -646,8 +648,7 @@ class Manifest:
             for name in ids
             if name not in loaded.table.column_names or loaded.table[name].null_count == len(self)
         ]
-        finding = ("level", "code", "dataset", "keys", "message", "evidence")
-        return Records([vars(one) for one in found], finding, {"not_judged": absent})
+        return Records([vars(one) for one in found], FINDING, {"not_judged": absent})
 
     def near_duplicates(self) -> "Alike":
         """Find the near duplicates among the rows by their images; UsageError where no row has a perceptual hash."""
@@ -691,6 +692,80 @@ class Manifest:
             return Records(room.tabulate(table, columns), (*columns, *room.MEASURES))
         several = ["dataset"] if len(self.names) > 1 else []
         return Records(room.overview(table, [*several, *shown]), ("by", "value", *room.MEASURES))
+
+    def audit(
+        self,
+        *,
+        near: bool = False,
+        apply: Sequence[str] = (),
+        only: Sequence[str] = (),
+        skip: Sequence[str] = (),
+        jobs: int | None = None,
+    ) -> Records:
+        """Find broken images, duplicates, leaks, label conflicts and gaps.
+
+        Parameters
+        ----------
+        near : bool, default False
+            Find near duplicates too.
+        apply : sequence of str
+            Lists of known issues, such as "LIST@VERSION", whose images are taken away first.
+        only, skip : sequence of str
+            Codes of findings, such as "duplicate-exact".
+        jobs : int, optional
+            Threads; all cores unless told.
+
+        Returns
+        -------
+        Records
+            A record a finding: `level, code, dataset, keys, message, evidence`; `facts` count the levels.
+
+        """
+        from dermdata import audit as room
+        from dermdata.api.auditing import audit_columns, context_of
+        from dermdata.engine import executor
+
+        if "duplicate-near" in only and not near:
+            raise UsageError("duplicate-near is looked for only with near=True", hint="add near=True")
+        codes = room.codes_of(list(only), list(skip))
+        catalog = self._resources.catalog
+        lists = [one for name in apply for one in room.find(catalog.roots, name, catalog)]
+        loaded = self._holding(lambda _: audit_columns())
+        rows = room.once(loaded.table)
+        if twice := loaded.table.num_rows - rows.num_rows:
+            self._resources.say(f"{twice:,} rows are there twice: taken once")
+        applied = room.apply(rows, lists)
+        changed = applied.table is not rows
+        context = context_of(self._resources, loaded, self._source, applied.copies, changed=changed)
+        with self._resources.show_progress() as progress:
+            wanted = room.Wanted(near=near, codes=codes, jobs=jobs or os.cpu_count() or 1, make=executor)
+            found = [*room.audit(applied.table, context, wanted, progress), *applied.findings]
+        levels = {
+            f"{level}s": sum(one.level == level for one in found) for level in ("error", "warning", "note")
+        }
+        return Records([vars(one) for one in found], FINDING, levels)
+
+    def lock(self, out: str | os.PathLike[str]) -> Path:
+        """Write a file of a few kB that `Session.sync` and `dermdata sync` rebuild exactly these rows from.
+
+        Raises
+        ------
+        UsageError
+            For rows of a dataset that no catalog knows, or that is not in the cache.
+        CacheDamaged
+            For an image that is not the one that its row says.
+
+        """
+        from dermdata import disk
+        from dermdata.api.locking import lock_table
+
+        path = Path(out)
+        disk.require_file(path)
+        if not len(self):
+            raise UsageError("there is nothing to lock: the table has no rows")
+        _, made = lock_table(self._resources, self.table)
+        disk.write(path, [made])
+        return path
 
     def cite(self) -> "Credits":
         """Name whom to credit for exactly these rows, and what their licenses allow together."""
@@ -790,6 +865,43 @@ class Manifest:
         write_manifest(self.loaded.rows(), os.fspath(out), {})
         return Path(out)
 
+    def _repr_html_(self) -> str:
+        """A notebook's view: the first rows with their pictures, a hundred pixels wide."""
+        from html import escape
+
+        shown = ("image_id", "diagnosis", "sex", "age", "split")
+        heads = "".join(f"<th>{escape(name)}</th>" for name in (IMAGE, *shown))
+        rows = "".join(
+            f"<tr><td>{thumbnail(row)}</td>"
+            + "".join(
+                f"<td>{escape(str(row.get(name) if row.get(name) is not None else ''))}</td>"
+                for name in shown
+            )
+            + "</tr>"
+            for row in self[:ROWS_SHOWN]
+        )
+        return f"<p>{escape(repr(self)[1:-1])}</p><table><tr>{heads}</tr>{rows}</table>"
+
     def __repr__(self) -> str:
         whose = f" of {', '.join(self.names)}" if self.names else ""
         return f"<manifest of {len(self):,} images{whose}>"
+
+
+def thumbnail(row: Row) -> str:
+    """A row's picture as an HTML element; words where it cannot be shown."""
+    import base64
+    import io
+
+    from dermdata.errors import IntegrityError
+
+    try:
+        image = row[IMAGE]
+    except IntegrityError:
+        return "broken"
+    if image is None:
+        return ""
+    small = image.convert("RGB")
+    small.thumbnail((THUMBNAIL, THUMBNAIL))
+    held = io.BytesIO()
+    small.save(held, "JPEG")
+    return f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(held.getvalue()).decode()}">'

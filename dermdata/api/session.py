@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from dermdata.api.manifest import Manifest
+from dermdata.api.manifest import PIPED, Manifest
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources, settings_of
 from dermdata.errors import UsageError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("dermdata")
 Target = "str | os.PathLike[str] | Manifest"
+SHOWN = 20  # differing rows that are told one by one
 Only = Literal["metadata", "images", "masks"]
 
 
@@ -292,6 +293,44 @@ class Session:
         keys = ("dataset", "path", "status", "expected", "actual")
         wrong = [{key: getattr(one, key) for key in keys} for one in seen if one.status != "ok"]
         return Records(wrong, keys, {"files": len(seen)})
+
+    def lock(self, *targets: "str | os.PathLike[str]", out: "str | os.PathLike[str]") -> Path:
+        """Write the lock of these targets' rows: `Manifest.lock`."""
+        return self.load(*targets).lock(out)
+
+    def sync(self, file: "str | os.PathLike[str]", *, accept_license: bool = False) -> Manifest:
+        """Fetch what is missing of a locked cohort, and rebuild it exactly.
+
+        Raises
+        ------
+        CohortDiffers
+            For rows that are not as they were locked; their keys are in the message.
+        UsageError, BadTable
+            For what is no lock, or names a dataset that no catalog knows.
+
+        """
+        from dermdata.api.locking import (
+            fetch_locked,
+            read_lock,
+            rebuild_rows,
+            require_as_locked,
+            require_versions,
+        )
+        from dermdata.api.targets import Loaded
+        from dermdata.manifest.image_files import ImageRoots
+
+        resources = self._resources
+        lock = read_lock(Path(file))
+        require_versions(resources, lock)
+        fetch_locked(resources, lock, accepted=accept_license)
+        table, differences, by_file = rebuild_rows(resources, lock)
+        for one in differences[:SHOWN]:
+            resources.say(f"{one.key}: {one.problem} {one.column or ''}: {one.was} is {one.now}")
+        require_as_locked(lock, differences, by_file=by_file)
+        names = tuple(sorted(one.name for one in lock.datasets))
+        folders = {name: resources.cache.folder(resources.catalog[name]).path for name in names}
+        roots = ImageRoots(folders, datasets=resources.cache.root / "datasets")
+        return Manifest(resources, Loaded(table, roots, names), PIPED)
 
     def evaluate(
         self,

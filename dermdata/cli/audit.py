@@ -17,8 +17,7 @@ from dermdata.cli.workers import EngineOption, workers
 from dermdata.errors import ProblemsFound, UsageError
 
 if TYPE_CHECKING:
-    from dermdata.api.targets import Loaded
-    from dermdata.audit import Context, Finding
+    from dermdata.audit import Finding
 
 app = typer.Typer(add_completion=False)
 KEYS = ("level", "code", "dataset", "keys", "message", "evidence")
@@ -53,6 +52,7 @@ def audit(
 ) -> None:
     """Find broken images, duplicates, leaks, label conflicts and gaps; exit 1 on any finding of level error."""
     from dermdata import audit as room
+    from dermdata.api.auditing import audit_columns, context_of
     from dermdata.api.targets import load
 
     state = state_of(ctx)
@@ -64,7 +64,7 @@ def audit(
         raise UsageError("duplicate-near is looked for only with --near", hint="add --near")
     codes = room.codes_of(codes_in(only), codes_in(skip))
     lists = [one for name in apply or () for one in room.find(state.catalog.roots, name, state.catalog)]
-    loaded = load(state, targets, None if report else needed())
+    loaded = load(state, targets, None if report else audit_columns())
     rows = room.once(loaded.table)
     if twice := loaded.table.num_rows - rows.num_rows:
         state.say(f"{twice:,} rows are there twice: taken once")
@@ -100,48 +100,6 @@ def command(targets: Sequence[str], asked: Mapping[str, Sequence[str] | None], *
     """The command line as far as it decides what is found."""
     options = [f"--{name}={word}" for name, words in asked.items() for word in words or ()]
     return shlex.join(["dermdata", "audit", *targets, *(["--near"] if near else []), *options])
-
-
-def needed() -> list[str]:
-    """The columns that checks read: not the wide ones that only a page shows."""
-    from dermdata.manifest.schema import SCHEMA
-    from dermdata.projection import LABEL, REASON, REFINED_FROM, REFINED_LABEL
-
-    wide = {"extra", "caption", "concepts", "masks", "attribution"}
-    return [*(name for name in SCHEMA.names if name not in wide), LABEL, REASON, REFINED_FROM, REFINED_LABEL]
-
-
-def context_of(
-    state: State,
-    loaded: "Loaded",
-    targets: Sequence[str],
-    listed: Sequence[tuple[str, str]],
-    *,
-    changed: bool,
-) -> "Context":
-    """What the rows' datasets are; counts are compared where all of a dataset's rows are here."""
-    from dermdata.agreement import Judge
-    from dermdata.api.label_spaces import sources_of, words_of
-    from dermdata.audit import Context
-    from dermdata.projection import Statements
-    from dermdata.split import check
-
-    entries = {name: state.catalog[name] for name in loaded.names if name in state.catalog}
-    folders = {name: state.cache.folder(entry) for name, entry in entries.items()}
-    receipts = {name: receipt for name, folder in folders.items() if (receipt := folder.receipt())}
-    named = {state.catalog[target].name for target in targets if target in state.catalog}
-    complete = {name for name, receipt in receipts.items() if receipt.complete}
-    vocabulary = state.library.vocabulary
-    return Context(
-        statements=Statements(words_of(state, sources_of(loaded.table)), vocabulary),
-        judge=Judge(vocabulary),
-        entries=entries,
-        roots=loaded.roots,
-        kept={name: folders[name].path for name in receipts},
-        whole=frozenset() if changed else frozenset(named & complete),
-        check_split=check,
-        listed=listed,
-    )
 
 
 # ------------------------------------------------------------------ telling

@@ -1,24 +1,16 @@
 """`dermdata lock`: a cohort as a small file that rebuilds it exactly."""
 
-import hashlib
-import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from dermdata import __version__, disk
+from dermdata import disk
 from dermdata.cli.complete import dataset_names
 from dermdata.cli.output import FormatOption, emit
-from dermdata.cli.state import State, state_of
-from dermdata.errors import CacheDamaged, UsageError
+from dermdata.cli.state import state_of
+from dermdata.errors import UsageError
 from dermdata.units import size
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from dermdata.cohort import DatasetLock, Difference
 
 app = typer.Typer(add_completion=False)
 KEYS = ("name", "version", "rows", "images", "catalog_digest", "sources_digest")
@@ -41,107 +33,20 @@ def lock(
     form: FormatOption = None,
 ) -> None:
     """Record exactly these rows: datasets, versions, images' checksums, labels, split; `sync` rebuilds them."""
+    from dermdata.api.locking import lock_table
     from dermdata.api.targets import load
-    from dermdata.cohort import dumps, locked, rebuilt
 
     state = state_of(ctx)
     disk.require_file(out)
     table = load(state, targets).table
     if not table.num_rows:
         raise UsageError("there is nothing to lock: the table has no rows")
-    bases = {name: base_of(state, name) for name in names_in(state, table)}
-    facts = [described(state, name, table) for name in bases]
-    found = locked(table, bases, facts, f"dermdata {__version__}")
-    require_right_files(state, rebuilt(found, bases), list(bases))
-    made = dumps(found)
-    emit([vars(one) for one in facts], KEYS, form, "lock", shown=SHOWN, color=state.color)
+    locked, made = lock_table(state, table)
+    emit([vars(one) for one in locked.datasets], KEYS, form, "lock", shown=SHOWN, color=state.color)
     each = len(made) / table.num_rows
-    if count := unverified(table):
-        state.say(f"warning: {count:,} rows have an unverified image: no published checksum covers it")
     state.say(f"{table.num_rows:,} rows locked in {size(len(made))}, {each:.0f} bytes a row")
     if dry_run:
         state.say("nothing written")
         return
     disk.write(out, [made])
     state.say(f"written to {out}; `dermdata sync {out}` rebuilds it")
-
-
-def unverified(table: "pa.Table") -> int:
-    """Rows whose image came in part, without a published checksum that covers it."""
-    import pyarrow.compute as pc
-
-    if "verified" not in table.column_names:
-        return 0
-    return int(pc.sum(pc.equal(table["verified"], False)).as_py() or 0)
-
-
-def names_in(state: State, table: "pa.Table") -> list[str]:
-    """The datasets of the rows, all of which must be in the catalog and in the cache."""
-    from dermdata.api.targets import datasets_of
-
-    names = sorted(name or "" for name in datasets_of(table))
-    for name in names:
-        if name not in state.catalog:
-            raise UsageError(
-                f"rows of {name or 'no dataset'} cannot be locked: no catalog knows it",
-                hint="docs/private-catalogs.md shows how to add a dataset",
-            )
-        if not state.cache.folder(state.catalog[name]).manifest.exists():
-            raise UsageError(f"{name} is not in the cache", hint=f"dermdata fetch {name}")
-    return names
-
-
-def base_of(state: State, name: str) -> "pa.Table":
-    from dermdata.manifest import store
-
-    return store.read(state.cache.folder(state.catalog[name]).manifest)
-
-
-def wrong_files_of(state: State, table: "pa.Table", names: Sequence[str]) -> "list[Difference]":
-    """The rows whose image or mask in the cache is not the one that it must be; the files are read."""
-    from dermdata.cohort import wrong_files
-    from dermdata.manifest.image_files import ImageRoots
-
-    folders = {name: state.cache.folder(state.catalog[name]) for name in names}
-    roots = ImageRoots(
-        {name: folder.path for name, folder in folders.items()}, datasets=state.cache.root / "datasets"
-    )
-    with state.show_progress() as progress:
-        return wrong_files(table, roots, lambda name: folders[name].listed(), os.cpu_count() or 1, progress)
-
-
-def require_right_files(state: State, table: "pa.Table", names: Sequence[str]) -> None:
-    """CacheDamaged when an image of the rows is not the one that their manifest says: what is locked must be so."""
-    from dermdata.cohort import shown
-
-    if wrong := wrong_files_of(state, table, names):
-        rows = len({one.key for one in wrong})
-        raise CacheDamaged(
-            f"{rows:,} of {table.num_rows:,} rows have another file than the manifest says: {shown(wrong)}",
-            hint=f"nothing is locked; `dermdata verify {' '.join(names)} --repair` fetches such files again",
-        )
-
-
-def described(state: State, name: str, table: "pa.Table") -> "DatasetLock":
-    import pyarrow.compute as pc
-
-    from dermdata.cohort import DatasetLock
-    from dermdata.projection import words_of
-
-    dataset = state.catalog[name]
-    rows = table.filter(pc.equal(words_of(table, "dataset"), name))
-    return DatasetLock(
-        name=name,
-        version=dataset.version,
-        rows=rows.num_rows,
-        images=words_of(rows, "path").null_count < rows.num_rows,
-        catalog_digest=state.library.digest_of(name),
-        sources_digest=digest_of_files(state, name),
-    )
-
-
-def digest_of_files(state: State, name: str) -> str:
-    """SHA-256 over the names and checksums of the files that the dataset's manifest was built from."""
-    receipt = state.cache.folder(state.catalog[name]).receipt()
-    files = sorted((one.name, one.sha256) for one in receipt.files) if receipt else []
-    return hashlib.sha256("\n".join(f"{sha}  {leaf}" for leaf, sha in files).encode()).hexdigest()
