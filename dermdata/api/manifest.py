@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from dermdata.split import SplitResult
 
 FINDING = ("level", "code", "dataset", "keys", "message", "evidence")
+FOLD = "fold "  # before its number, as the name of a part
 PIPED = ("-",)  # what a command line names in place of a manifest that another command has made
 USED = ("dataset", "image_id", "key", "isic_id", "patient_id", "lesion_id")  # in each selection
 PICTURES = ("path", "sha256", "phash")  # by which near duplicates are found
@@ -146,7 +147,22 @@ class Parts(Mapping[str, "Manifest"]):
         if name not in list(self):
             raise UnknownName("part", name, list(self))
         words = self.manifest.loaded.table[self._column].cast(pa.string())
-        return self.manifest.take_rows(pc.equal(words, name))
+        return self.manifest.take_rows(pc.equal(words, name.removeprefix(FOLD)))
+
+    @property
+    def folds(self) -> "list[tuple[Manifest, Manifest]]":
+        """Of each fold the rows of all others and its own: to train on, and to test on; empty without folds."""
+        if self._column != "fold":
+            return []
+        held = self.manifest.loaded.table["fold"]
+        numbers = [int(part["part"].removeprefix(FOLD)) for part in self.records]
+        return [
+            (
+                self.manifest.take_rows(pc.not_equal(held, number)),
+                self.manifest.take_rows(pc.equal(held, number)),
+            )
+            for number in numbers
+        ]
 
     def __getattr__(self, name: str) -> "Manifest":
         if name.startswith("_") or name not in [part["part"] for part in self.records]:

@@ -1,0 +1,125 @@
+"""The command line and the API: the same words, the same bytes, or the same rows."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import dermdata as dd
+
+OLD = "age >= 40 and diagnosis under 'neoplastic'"
+SELECTIONS = {
+    "where": ({"where": OLD}, ["--where", OLD]),
+    "labels": ({"labels": "malignancy"}, ["--labels", "malignancy"]),
+    "dedupe": ({"dedupe": "exact"}, ["--dedupe", "exact"]),
+    "sample": ({"sample": 20, "per_class": True, "seed": 3}, ["--sample", "20", "--per-class", "--seed", "3"]),
+    "all": (
+        {"where": "sex = 'female'", "labels": "malignancy", "dedupe": "exact"},
+        ["--where", "sex = 'female'", "--labels", "malignancy", "--dedupe", "exact"],
+    ),
+}  # fmt: skip
+SPLITS = {
+    "plain": ({"by": "patient", "seed": 7}, ["--by", "patient", "--seed", "7"]),
+    "ratios": ({"ratios": {"a": 0.5, "b": 0.5}}, ["--ratios", "a=0.5,b=0.5"]),
+    "folds": ({"folds": 4, "stratify": ("diagnosis", "sex")}, ["--folds", "4", "--stratify", "diagnosis,sex"]),
+    "labels": ({"labels": "malignancy", "stable": True}, ["--labels", "malignancy", "--stable"]),
+}  # fmt: skip
+EXPORTS = ("parquet", "csv", "jsonl", "webdataset", "huggingface", "imagefolder", "coco", "croissant")
+
+
+@pytest.mark.parametrize("case", SELECTIONS)
+@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl", "arrow"])
+def test_select(session: dd.Session, run: Callable, tmp_path: Path, case: str, ending: str) -> None:
+    options, words = SELECTIONS[case]
+    session.select("demo", **options).save(tmp_path / f"api.{ending}")
+    assert run("select", "demo", *words, "-o", tmp_path / f"cli.{ending}").code == 0
+    assert (tmp_path / f"api.{ending}").read_bytes() == (tmp_path / f"cli.{ending}").read_bytes()
+
+
+@pytest.mark.parametrize("case", SPLITS)
+def test_split(demo: dd.Manifest, run: Callable, tmp_path: Path, case: str) -> None:
+    options, words = SPLITS[case]
+    parts = demo.split(**options)
+    parts.manifest.save(tmp_path / "api.parquet")
+    answer = run("split", "demo", *words, "-o", tmp_path / "cli.parquet", "-f", "json")
+    assert (tmp_path / "api.parquet").read_bytes() == (tmp_path / "cli.parquet").read_bytes()
+    document = json.loads(answer.out)
+    assert document["items"] == parts.records.items
+    assert document["largest_deviation"] == parts.largest_deviation
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_export(demo: dd.Manifest, run: Callable, tmp_path: Path, name: str) -> None:
+    options = {"labels": "malignancy"} if name != "croissant" else {}
+    words = ["--labels", "malignancy"] if name != "croissant" else []
+    demo.export(name, tmp_path / "api" / "out", **options)
+    assert run("export", name, "demo", *words, "-o", tmp_path / "cli" / "out").code == 0
+    made = {one: contents(tmp_path / one) for one in ("api", "cli")}
+    assert made["api"] == made["cli"]
+    assert made["api"]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file but the record of the run that wrote it."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith(".dermdata-export")
+    }
+
+
+def test_stats(demo: dd.Manifest, run: Callable) -> None:
+    for by in ((), ("diagnosis", "sex")):
+        words = ["--by", ",".join(by)] if by else []
+        items = json.loads(run("stats", "demo", *words, "-f", "json").out)["items"]
+        assert items == json.loads(json.dumps(demo.stats(by).items))
+
+
+def test_audit(demo: dd.Manifest, run: Callable) -> None:
+    document = json.loads(run("audit", "demo", "-f", "json").out)
+    found = demo.audit()
+    assert document["items"] == json.loads(json.dumps(found.items))
+    assert {key: document[key] for key in found.facts} == found.facts
+
+
+def test_lock_and_sync(demo: dd.Manifest, session: dd.Session, run: Callable, tmp_path: Path) -> None:
+    demo.lock(tmp_path / "api.lock")
+    assert run("lock", "demo", "-o", tmp_path / "cli.lock").code == 0
+    assert (tmp_path / "api.lock").read_bytes() == (tmp_path / "cli.lock").read_bytes()
+    session.sync(tmp_path / "cli.lock").save(tmp_path / "api.parquet")
+    assert run("sync", tmp_path / "api.lock", "-o", tmp_path / "cli.parquet").code == 0
+    assert (tmp_path / "api.parquet").read_bytes() == (tmp_path / "cli.parquet").read_bytes()
+
+
+def test_cite(demo: dd.Manifest, run: Callable) -> None:
+    items = json.loads(run("cite", "demo", "-f", "json").out)["items"]
+    assert [(one["dataset"], one["rows"], one["license"]) for one in items] == [
+        (one.dataset, one.rows, one.license) for one in demo.cite().credits
+    ]
+
+
+def test_list_info_and_labels(session: dd.Session, run: Callable) -> None:
+    items = json.loads(run("list", "-f", "json").out)["items"]
+    frame = session.catalog()
+    assert [one["name"] for one in items] == sorted(frame["name"])
+    [card] = json.loads(run("info", "demo", "-f", "json").out)["items"]
+    assert card["title"] == session.info("demo").title
+    words = json.loads(run("labels", "map", "demo", "-f", "json").out)["items"]
+    assert words == json.loads(json.dumps(session.labels("demo").items))
+
+
+def test_verify(session: dd.Session, run: Callable) -> None:
+    assert json.loads(run("verify", "demo", "-f", "json").out)["items"] == session.verify("demo").items == []
+
+
+def test_evaluate(demo: dd.Manifest, session: dd.Session, run: Callable, tmp_path: Path) -> None:
+    named = demo.with_labels("malignancy")
+    frame = named.where("label is not null").to_pandas(["key", "label"])
+    frame.rename(columns={"label": "prediction"}).to_csv(tmp_path / "p.csv", index=False)
+    named.save(tmp_path / "truth.parquet")
+    words = ["--target", tmp_path / "truth.parquet", "--by", "sex", "--bootstrap", "50", "-f", "json"]
+    document = json.loads(run("evaluate", tmp_path / "p.csv", *words).out)
+    found = session.evaluate(tmp_path / "p.csv", named, by=["sex"], bootstrap=50)
+    assert document["items"] == json.loads(json.dumps(found.items))
+    assert document["gaps"] == json.loads(json.dumps(found.facts["gaps"]))
