@@ -55,7 +55,8 @@ def test_a_frame_has_words_dicts_and_paths_that_open(demo: dd.Manifest, tmp_path
     here = Path.cwd()
     os.chdir(tmp_path)
     try:
-        assert Image.open(frame["path"][0]).size == (256, 192)
+        with Image.open(frame["path"][0]) as image:
+            assert image.size == (256, 192)
     finally:
         os.chdir(here)
 
