@@ -35,6 +35,7 @@ from typing import Any
 
 TICK = 0.01  # seconds between two looks at the memory of what runs
 DATA = 4  # a process may ask for so many times the memory that it may use
+LEAST = 2 << 30  # bytes that any process may ask for
 SETTLED = 0.05  # seconds until a fork is the command that it is to be
 PATIENCE = 0.5  # seconds that a stopped process lets the others work
 BOUNDARIES = ("fsync", "rename", "replace", "unlink", "remove", "rmdir")
@@ -94,7 +95,7 @@ def become(job: dict[str, Any]) -> None:
     sys.stdin = os.fdopen(0, "r", encoding="utf-8", closefd=False)
     os.chdir(job["folder"])
     if job.get("memory"):
-        resource.setrlimit(resource.RLIMIT_DATA, (DATA * job["memory"],) * 2)
+        resource.setrlimit(resource.RLIMIT_DATA, (max(DATA * job["memory"], LEAST),) * 2)
     if job.get("seams"):
         sys.path.insert(0, os.environ["SEAMS"])
         import sitecustomize
