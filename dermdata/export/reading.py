@@ -34,9 +34,11 @@ def read_csv(path: Path) -> pa.Table:
     names = header(data, path, delimiter)
     limits.require_columns(names, str(path))
     types = dict.fromkeys(names, pa.string())
-    with limits.limit_table(len(data), str(path)), require_text(path, "CSV table"):
+    # a file of Arrow's own: with one of Python's its threads may end the process (SIGABRT) when that ends before them
+    opened = pa.OSFile(str(path))
+    with limits.limit_table(len(data), str(path)), require_text(path, "CSV table"), opened as file:
         table = arrow_csv.read_csv(
-            io.BytesIO(data),
+            file,
             read_options=arrow_csv.ReadOptions(block_size=BLOCK),
             parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
             convert_options=arrow_csv.ConvertOptions(
