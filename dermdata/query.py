@@ -8,9 +8,10 @@ file, no network, no extension, no setting; what does not fit into memory goes t
 import datetime
 import decimal
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
@@ -21,6 +22,7 @@ from dermdata.errors import BadTable, StorageError, UnknownName, UsageError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+T = TypeVar("T")
 UNION = "images"
 MEMORY = "2GB"
 BATCH = 4096  # rows that are in memory as Python values at a time
@@ -61,7 +63,7 @@ class Query:
         """The answer as an Arrow table."""
         self._require_one_read(sql)
         try:
-            return self._connection.sql(sql).to_arrow_table()
+            return self._work(lambda: self._connection.sql(sql).to_arrow_table())
         except duckdb.Error as error:
             raise self._complaint(error) from error
 
@@ -114,9 +116,19 @@ class Query:
     def _ask(self, sql: str) -> duckdb.DuckDBPyConnection:
         self._require_one_read(sql)
         try:
-            return self._connection.execute(sql)
+            return self._work(lambda: self._connection.execute(sql))
         except duckdb.Error as error:
             raise self._complaint(error) from error
+
+    def _work(self, work: Callable[[], T]) -> T:
+        """Do what may take long, and stop it at Ctrl-C: the engine does not look for it by itself."""
+        with ThreadPoolExecutor(1) as thread:
+            done = thread.submit(work)
+            try:
+                return done.result()
+            except KeyboardInterrupt:
+                self._connection.interrupt()
+                raise
 
     def _require_one_read(self, sql: str) -> None:
         try:
@@ -133,7 +145,7 @@ class Query:
 
     def _read(self, asked: duckdb.DuckDBPyConnection, names: Sequence[str]) -> Iterator[dict[str, Any]]:
         try:
-            while rows := asked.fetchmany(BATCH):
+            while rows := self._work(lambda: asked.fetchmany(BATCH)):
                 for row in rows:
                     yield dict(zip(names, map(plain, row), strict=True))
         except duckdb.Error as error:

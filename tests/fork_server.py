@@ -35,6 +35,8 @@ from typing import Any
 
 TICK = 0.01  # seconds between two looks at the memory of what runs
 DATA = 4  # a process may ask for so many times the memory that it may use
+LEAST = 2 << 30  # bytes that any process may ask for
+SETTLED = 0.05  # seconds until a fork is the command that it is to be
 PATIENCE = 0.5  # seconds that a stopped process lets the others work
 BOUNDARIES = ("fsync", "rename", "replace", "unlink", "remove", "rmdir")
 TOLD = 0.3  # seconds to say where the threads are
@@ -92,10 +94,8 @@ def become(job: dict[str, Any]) -> None:
         os.close(opened)
     sys.stdin = os.fdopen(0, "r", encoding="utf-8", closefd=False)
     os.chdir(job["folder"])
-    faulthandler.enable()
-    faulthandler.register(signal.SIGUSR1, all_threads=True)
     if job.get("memory"):
-        resource.setrlimit(resource.RLIMIT_DATA, (DATA * job["memory"],) * 2)
+        resource.setrlimit(resource.RLIMIT_DATA, (max(DATA * job["memory"], LEAST),) * 2)
     if job.get("seams"):
         sys.path.insert(0, os.environ["SEAMS"])
         import sitecustomize
@@ -206,7 +206,7 @@ class Running:
                 self.end(self.how)
         elif elapsed > self.job["seconds"]:
             self.ask("time", now)
-        elif memory:
+        elif memory and elapsed > SETTLED:
             self.peak = max(self.peak, resident(self.process))
             if self.peak > memory:
                 self.ask("memory", now)
@@ -297,6 +297,8 @@ def pause(waiting: Any) -> float:
 
 def main() -> None:
     """Serve until stdin ends."""
+    faulthandler.enable()  # children have it from their first moment, each on its own stderr
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
     preload()
     for line in sys.stdin:
         sys.stdout.write(json.dumps(together(json.loads(line))) + "\n")

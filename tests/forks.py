@@ -84,7 +84,7 @@ class Forks:
         watch = None
         if job.writable:
             log = f"{said}.log"
-            Path(log).unlink(missing_ok=True)
+            Path(log).write_bytes(b"")
             watch = {
                 "writable": [os.path.realpath(path) for path in job.writable],
                 "closed": [os.path.realpath(path) for path in job.closed],

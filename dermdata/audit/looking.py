@@ -1,4 +1,8 @@
-"""Looks at the rows' image files, each different file once, by all workers; batch by batch onto the shelf."""
+"""Looks at the rows' image files, each different file once, by all workers; batch by batch onto the shelf.
+
+What an earlier audit saw is believed of a file only after its bytes are compared with their SHA-256: one that was
+altered at the same size is looked at again.
+"""
 
 import itertools
 from collections import deque
@@ -12,13 +16,13 @@ from dermdata.audit.seen import Shelf
 from dermdata.checksum import of_chunks
 from dermdata.engine import Cluster, not_seen
 from dermdata.images import FILE_BYTES, Look, look
-from dermdata.images.image_file import ImageFileTooLarge, read_image_file
+from dermdata.images.image_file import ImageFileTooLarge, read_image_file, sha256_of_image_file
 from dermdata.progress import Progress
 
 TASK = 16  # images
 BATCH = 2_000  # images: what a killed audit loses at most
 AHEAD, FAR_AHEAD = 4, 1_024  # tasks waiting for each thread, and for a cluster, however large it grows
-TASK_NAME = "look at images"
+TASK_NAME, COMPARING = "look at images", "compare images with what was seen"
 MISSING = "the file is missing"
 T = TypeVar("T")
 R = TypeVar("R")
@@ -52,15 +56,17 @@ def looked_at(
 ) -> list[Seen | None]:
     """Of each image what it is, from the shelf where its file is the one that lies there; None of None."""
     found: dict[Path, Seen] = {}
+    files = dict.fromkeys(image for image in images if image)
+    known = [one for one in files if not one.problem and one.sha256 in shelves[one.dataset].looks]
+    for image, digest in zip(known, read_digests(known, pool, jobs, progress), strict=True):
+        if digest is not None and digest == image.sha256:
+            found[image.path] = Seen(shelves[image.dataset].looks[digest], digest)
     todo: dict[Path, Image] = {}
-    for image in images:
-        if image and image.path not in found and image.path not in todo:
-            if image.problem:
-                found[image.path] = Seen(Look(problem=image.problem), None)
-            elif known := on_shelf(image, shelves[image.dataset]):
-                found[image.path] = known
-            else:
-                todo[image.path] = image
+    for image in files:
+        if image.problem:
+            found.setdefault(image.path, Seen(Look(problem=image.problem), None))
+        elif image.path not in found:
+            todo.setdefault(image.path, image)
     if todo:
         progress.begin(TASK_NAME, len(todo), "images")
         look_and_keep(list(todo.values()), shelves, pool, jobs, found, progress)
@@ -68,16 +74,30 @@ def looked_at(
     return [found[image.path] if image else None for image in images]
 
 
-def on_shelf(image: Image, shelf: Shelf) -> Seen | None:
-    """What was seen of these bytes, unless the file has another size by now."""
-    known = shelf.looks.get(image.sha256 or "")
-    if known is None or image.bytes is None:
-        return None
+def read_digests(
+    images: Sequence[Image], pool: Executor, jobs: int, progress: Progress
+) -> Iterator[str | None]:
+    """The SHA-256 of each file as it is now: what was seen of it before is true of the same bytes only."""
+    if not images:
+        return
+    progress.begin(COMPARING, len(images), "images")
+    tasks = [[image.path for image in images[at : at + TASK]] for at in range(0, len(images), TASK)]
+    for digests in in_order(pool, digests_of, tasks, jobs * AHEAD):
+        progress.advance(COMPARING, len(digests))
+        yield from digests
+    progress.end(COMPARING)
+
+
+def digests_of(paths: Sequence[Path]) -> list[str | None]:
+    return [digest_of(path) for path in paths]
+
+
+def digest_of(path: Path) -> str | None:
+    """None of a file that cannot be read: looking at it says why."""
     try:
-        same = image.path.stat().st_size == image.bytes
-    except OSError:  # looking says what is wrong
+        return sha256_of_image_file(path)
+    except OSError:
         return None
-    return Seen(known, image.sha256) if same else None
 
 
 def look_and_keep(

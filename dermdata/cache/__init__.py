@@ -16,7 +16,6 @@ Paths inside are relative, so the cache may be moved. Receipt, contents and mani
 SHA-256: a torn set is seen and made again, never trusted.
 """
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -29,7 +28,7 @@ from dermdata.cache.records import Fetched, Receipt, Recognized
 from dermdata.cache.share import Sharing
 from dermdata.cache.sweep import Leftover, superfluous, temporaries
 from dermdata.cache.usage import Usage, in_all, usage
-from dermdata.layout import version_folder, version_slug
+from dermdata.layout import cached_names, version_folder, version_slug
 from dermdata.model import Dataset
 
 __all__ = [
@@ -65,8 +64,9 @@ class Cache:
 
     def folders(self) -> Iterator[Folder]:
         """Every dataset version that has a receipt, by name."""
-        for path in sorted(self.root.glob("datasets/*/*/receipt.json")):
-            yield Folder(path.parent, path.parent.parent.name, path.parent.name)
+        for path in self._version_folders("*"):
+            if (path / "receipt.json").exists():
+                yield Folder(path, path.parent.name, path.name)
 
     def names(self) -> list[str]:
         """Every dataset that has a folder, complete or not."""
@@ -83,11 +83,7 @@ class Cache:
 
     def cached_names(self) -> set[str]:
         """The names with a manifest, quickly: no file is opened."""
-        try:
-            names = os.listdir(self.root / "datasets")  # noqa: PTH208  # start-up counts
-        except FileNotFoundError:
-            return set()
-        return {name for name in names if any((self.root / "datasets" / name).glob("*/manifest.parquet"))}
+        return cached_names(self.root)
 
     def lock(
         self, name: str, *, waiting: Callable[[str], None], patience: float = 3600

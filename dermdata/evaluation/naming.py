@@ -7,8 +7,9 @@ from dermdata.model import Label
 from dermdata.projection import Words
 from dermdata.vocabulary import Projected, Space, Vocabulary, project
 
+# a bounded run of marks: of a name that is a million dashes each would be tried anew
 PREFIX = re.compile(r"^(?:prob|p|proba|probability|pred|score|softmax)[_. -]+(?=.)", re.IGNORECASE)
-SUFFIX = re.compile(r"(?<=.)[_. -]+(?:prob|proba|probability|score|softmax)$", re.IGNORECASE)
+SUFFIX = re.compile(r"(?<=.)[_. -]{1,9}(?:prob|proba|probability|score|softmax)$", re.IGNORECASE)
 
 
 def fold(word: str) -> str:

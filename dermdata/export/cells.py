@@ -41,16 +41,17 @@ def words(column: pa.ChunkedArray) -> list[str | None]:
             value if value is None or isinstance(value, str) else dumped(value) for value in values(column)
         ]
     if kinds.is_date(column.type) or kinds.is_timestamp(column.type):
-        python_values(pc.min_max(column))  # Arrow writes a date that no calendar has as a remark
+        low, high = pc.min_max(column).values()  # Arrow writes a date that no calendar has as a remark
+        python_values(pa.chunked_array([pa.array([low, high], column.type)]))
     if kinds.is_floating(column.type):
         column = pc.if_else(pc.is_finite(column), column, None)
     return list(column.cast(pa.string()).to_pylist())
 
 
-def python_values(column: pa.ChunkedArray | pa.Scalar) -> list[Any]:
+def python_values(column: pa.ChunkedArray) -> list[Any]:
     """The values as Python's; BadTable for a date or duration that Python, and text, has no form of."""
     try:
-        return list(column.to_pylist()) if isinstance(column, pa.ChunkedArray) else [column.as_py()]
+        return list(column.to_pylist())
     except (ArithmeticError, ValueError) as error:
         raise BadTable(
             f"a value of {column.type} cannot be written as text: {error}", hint="-o FILE.parquet keeps it"

@@ -1,4 +1,7 @@
-"""Puts image files into folders: as links to the cache, or as files of their own. Each appears whole."""
+"""Puts image files into folders: as links to the cache, or as files of their own. Each appears whole.
+
+Images that lie beside a manifest, outside the cache, are always copied.
+"""
 
 import errno
 import os
@@ -17,6 +20,7 @@ from dermdata.export.job import Job
 from dermdata.export.ledger import Writing
 from dermdata.export.pixels import identify
 from dermdata.export.stream import Images, blocks, work_in_blocks
+from dermdata.manifest.image_files import roots_of
 
 NO_HARD_LINK = {
     errno.EXDEV,
@@ -50,19 +54,40 @@ def place(job: Job, todo: Sequence[Placed], digests: pa.Table, run: Writing) -> 
         with disk.storage_errors(job.out / parent):
             (job.out / parent).mkdir(parents=True, exist_ok=True)
     job.progress.begin(TASK, len(todo), "images")
-    sizes = [one.size for one in todo]
-    rows = pa.array([one.row for one in todo], pa.int64())
-    images = Images([one.source for one in todo], sizes, job.recipe, digests.take(rows))
     if job.copy or job.recipe.changes:
-        copy(job, todo, images, shards.cut(sizes, shards.GROUP_BYTES, BLOCK_ROWS), run)
+        copy(job, todo, digests, run)
     else:
-        link(job, todo, images, run)
+        cached = in_cache(job, todo)
+        link(job, [one for one, ours in zip(todo, cached, strict=True) if ours], digests, run)
+        copy(job, [one for one, ours in zip(todo, cached, strict=True) if not ours], digests, run)
     job.progress.end(TASK)
 
 
-def copy(
-    job: Job, todo: Sequence[Placed], images: Images, cuts: Sequence[tuple[int, int]], run: Writing
-) -> None:
+def in_cache(job: Job, todo: Sequence[Placed]) -> list[bool]:
+    """Which files lie in the cache. No others are linked: who edits an export must not edit their own pictures."""
+    roots = roots_of(job.roots)
+    folders = [*roots.cached.values(), *([roots.datasets] if roots.datasets else [])]
+    homes = tuple(f"{os.path.realpath(folder)}/" for folder in folders)
+    parents = {parent: f"{os.path.realpath(parent)}/" for parent in {folder_of(one.source) for one in todo}}
+    return [parents[folder_of(one.source)].startswith(homes) for one in todo]
+
+
+def folder_of(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def images_of(job: Job, todo: Sequence[Placed], digests: pa.Table) -> Images:
+    rows = pa.array([one.row for one in todo], pa.int64())
+    found, sizes = [one.source for one in todo], [one.size for one in todo]
+    return Images(found, sizes, job.recipe, digests.take(rows))
+
+
+def copy(job: Job, todo: Sequence[Placed], digests: pa.Table, run: Writing) -> None:
+    if not todo:
+        return
+    images = images_of(job, todo, digests)
+    cuts = shards.cut([one.size for one in todo], shards.GROUP_BYTES, BLOCK_ROWS)
+
     def write_one(one: Placed, data: bytes) -> None:
         with disk.replacing(job.out / one.path) as file:
             file.write(data)
@@ -75,9 +100,9 @@ def copy(
                 job.progress.advance(TASK, 1)
 
 
-def link(job: Job, todo: Sequence[Placed], images: Images, run: Writing) -> None:
+def link(job: Job, todo: Sequence[Placed], digests: pa.Table, run: Writing) -> None:
     """Hard links; symbolic ones where the system has no others."""
-    symbolic = 0
+    symbolic, images = 0, images_of(job, todo, digests)
     cuts = [slice(start, start + LINK_ROWS) for start in range(0, len(todo), LINK_ROWS)]
     for cut, files in work_in_blocks(identify, {TASK: images}, cuts, job.jobs, job.make):
         run.require_ours()

@@ -34,17 +34,19 @@ def read_csv(path: Path) -> pa.Table:
     names = header(data, path, delimiter)
     limits.require_columns(names, str(path))
     types = dict.fromkeys(names, pa.string())
-    with limits.limit_table(len(data), str(path)), require_text(path, "CSV table"):
+    # a file of Arrow's own: with one of Python's its threads may end the process (SIGABRT) when that ends before them
+    opened = pa.OSFile(str(path))
+    with limits.limit_table(len(data), str(path)), require_csv(path), opened as file:
         table = arrow_csv.read_csv(
-            io.BytesIO(data),
+            file,
             read_options=arrow_csv.ReadOptions(block_size=BLOCK),
             parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
             convert_options=arrow_csv.ConvertOptions(
                 column_types=types, strings_can_be_null=True, null_values=[""]
             ),
         )
-    if table.column_names != names:  # Arrow and Python part a broken line at different places
-        raise BadTable(f"{path} is not a CSV table: its header line cannot be read")
+        if table.column_names != names:  # Arrow and Python part a broken line at different places
+            raise pa.ArrowInvalid("its header line cannot be read")
     with limits.limit_table(len(data), str(path)):
         return pa.table({name: of_words(table[name], name, path) for name in names})
 
@@ -61,11 +63,11 @@ def read_jsonl(path: Path) -> pa.Table:
 
 
 @contextmanager
-def require_text(path: Path, what: str) -> Iterator[None]:
+def require_csv(path: Path) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowInvalid, OSError) as error:
-        raise BadTable(f"{path} is not a {what}: {error}") from error
+    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
+        raise BadTable(f"{path} is not a CSV table: {error}") from error
 
 
 def bytes_of(path: Path) -> bytes:

@@ -1,17 +1,24 @@
 """What a killed run left of a dataset that is complete otherwise: seen by a look at a few names, swept by the next fetch."""
 
+import os
 from collections.abc import Iterable
 
 from dermdata.archive import safe_name
 from dermdata.cache import Fetched, Folder
+from dermdata.cache.folder import TEMPORARY
 from dermdata.cache.sweep import let_go
 from dermdata.cache.unfinished import Unfinished, has_unfinished
 from dermdata.errors import CacheDamaged
 
 
 def is_untidy(folder: Folder, files: Iterable[Fetched]) -> bool:
-    """Whether a run has not ended here, or one of the receipt's `files` is an unpacked archive that is still there."""
-    return has_unfinished(folder.path) or next(let_go(folder, files, safe_name), None) is not None
+    """Whether a run has not ended here, or one of the receipt's `files` is an unpacked archive that is still there.
+
+    A bundle is unpacked beside the folder: what a killed one left is seen there.
+    """
+    beside = any(TEMPORARY.fullmatch(name) for name in os.listdir(folder.path.parent))  # noqa: PTH208  # a few names
+    archives = next(let_go(folder, files, safe_name), None) is not None
+    return beside or archives or has_unfinished(folder.path)
 
 
 def leavings(folder: Folder) -> list[str]:

@@ -41,7 +41,7 @@ def require_schema(schema: pa.Schema, table: str) -> None:
     for field in schema:
         if not is_known(field.type):
             raise BadTable(
-                f"{table}, column {field.name}: a manifest has no {shown(field.type)}",
+                f"{table}, column {field.name}: a manifest has no {short_name(field.type)}",
                 hint="text, numbers, dates, bytes, and lists, maps and structs of them",
             )
     require_metadata(schema.metadata or {}, table)
@@ -80,7 +80,7 @@ def is_time_zone(name: str) -> bool:
     return True
 
 
-def shown(kind: pa.DataType) -> str:
+def short_name(kind: pa.DataType) -> str:
     """The kind in words, of a deep one the beginning."""
     text = str(kind)
     return text if len(text) <= 60 else f"{text[:60]}…"
@@ -163,26 +163,26 @@ def require_valid(block: pa.RecordBatch | pa.Table, table: str) -> None:
 def memory_held(block: pa.RecordBatch | pa.Table) -> int:
     """Bytes of the values when nothing is shared: each word of a dictionary as often as it is used."""
     return sum(
-        held_by(chunk)
+        bytes_of(chunk)
         for column in block.columns
         for chunk in (column.chunks if isinstance(column, pa.ChunkedArray) else [column])
     )
 
 
-def held_by(array: pa.Array) -> int:
+def bytes_of(array: pa.Array) -> int:
     kind = array.type
     if kinds.is_dictionary(kind):
-        return held_by_words(array)
+        return bytes_of_words(array)
     if kinds.is_map(kind):
-        return int(array.nbytes) + held_by(array.keys) + held_by(array.items)
+        return int(array.nbytes) + bytes_of(array.keys) + bytes_of(array.items)
     if any(is_list(kind) for is_list in LISTS):
-        return int(array.nbytes) + held_by(array.values)
+        return int(array.nbytes) + bytes_of(array.values)
     if kinds.is_struct(kind):
-        return len(array) + sum(held_by(array.field(number)) for number in range(kind.num_fields))
+        return len(array) + sum(bytes_of(array.field(number)) for number in range(kind.num_fields))
     return max(int(array.nbytes), len(array) * (POINTER if kinds.is_null(kind) else 1))
 
 
-def held_by_words(array: pa.DictionaryArray) -> int:
+def bytes_of_words(array: pa.DictionaryArray) -> int:
     words = array.dictionary
     if not any(is_text(words.type) for is_text in TEXTS):
         return int(array.nbytes)

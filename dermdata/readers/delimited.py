@@ -57,7 +57,7 @@ def as_utf8(data: bytes, file: str, encoding: str) -> bytes:
         is_utf8 = codecs.lookup(named).name == "utf-8"
     except LookupError as error:
         raise TableRefused(f"{file}: {error}") from error
-    pieces = recoded(data, file, named)
+    pieces = recode(data, file, named)
     if is_utf8:
         collections.deque(pieces, 0)  # looked at, not kept
     else:
@@ -67,7 +67,7 @@ def as_utf8(data: bytes, file: str, encoding: str) -> bytes:
     return data
 
 
-def recoded(data: bytes, file: str, encoding: str) -> Iterator[bytes]:
+def recode(data: bytes, file: str, encoding: str) -> Iterator[bytes]:
     """The bytes in UTF-8, a piece at a time: as one text they would take four times the memory."""
     decoder = codecs.getincrementaldecoder(encoding)()
     for start in range(0, len(data), PIECE):

@@ -163,7 +163,7 @@ def cells(sheet: Any, what: str) -> Iterator[list[str]]:
             if element.tag == CELL_TAG:
                 cell = parser.parse_cell(element)
                 if text := text_of(cell["value"]):
-                    place(line, cell["column"], text, what)
+                    put_text(line, cell["column"], text, what)
             else:
                 count += len(line)
                 if count > CELLS:
@@ -173,7 +173,7 @@ def cells(sheet: Any, what: str) -> Iterator[list[str]]:
                 line, parser.col_counter = [], 0
 
 
-def place(line: list[str], column: int, text: str, what: str) -> None:
+def put_text(line: list[str], column: int, text: str, what: str) -> None:
     """Put the text into its column, from 1."""
     if not 1 <= column <= COLUMNS:
         raise TableRefused(f"{what} has a cell in column {column:,}, the limit is {COLUMNS:,}")

@@ -66,7 +66,7 @@ def where(table: pa.Table, condition: str, vocabulary: Vocabulary) -> pa.Table:
         columns = checked(connection, query, table.column_names)
         numbers = pa.array(np.arange(table.num_rows))
         connection.register("images", table.select(columns).append_column(ROW, numbers))
-        with limited(connection):
+        with watch_limits(connection):
             check_type(connection, query)
             rows = connection.execute(f"{ASKED}{query.sql}\n)").fetchnumpy()[ROW]
     return store.taken(table, np.sort(rows))
@@ -87,7 +87,7 @@ def engine() -> duckdb.DuckDBPyConnection:
 
 
 @contextmanager
-def limited(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+def watch_limits(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """UsageError for what the engine says, and when it takes more than MEMORY or SECONDS."""
     alarm = threading.Timer(SECONDS, connection.interrupt)
     alarm.daemon = True

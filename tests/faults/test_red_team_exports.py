@@ -124,3 +124,16 @@ def test_red_team_14_what_is_left_out_is_no_formula(cli: Cli, tmp_path: Path) ->
     (line,) = list(csv.reader(io.StringIO((tmp_path / "o.csv.left-out.csv").read_text())))[1:]
     assert not [cell for cell in line if cell.startswith("=")]
     assert line[2] == "'=1+1"
+
+
+@pytest.mark.parametrize("form", ["imagefolder", "coco"])
+def test_red_team_05_a_person_s_own_pictures_are_never_linked(cli: Cli, tmp_path: Path, form: str) -> None:
+    """Who edits the export in place must not edit the pictures beside the manifest; what the cache has is linked."""
+    rows = table([row(tmp_path / "own", number) | {"dataset": "mine"} for number in range(3)])
+    manifest.write(rows, tmp_path / "own" / "mine.parquet", {})
+    assert cli("export", form, tmp_path / "own" / "mine.parquet", "-o", tmp_path / "out").code == 0
+    sources = {path.stat().st_ino for path in (tmp_path / "own").rglob("*.jpg")}
+    placed = [path for path in (tmp_path / "out").rglob("*") if path.suffix in (".jpg", ".jpeg")]
+    assert len(placed) == 3
+    assert not sources & {path.stat().st_ino for path in placed}
+    assert not any(path.is_symlink() for path in placed)

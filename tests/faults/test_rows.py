@@ -31,7 +31,7 @@ OTHERWISE = {  # rows that are tested, and held in another way than the matrix p
     97: "There is no YAML: catalogs are TOML, read by the standard library's tomllib, which has neither tags nor "
     "aliases and refuses a key twice.",
     98: "No XML of PASCAL is read. What is XML, S3's lists and .xlsx, is parsed by expat: a list with a document type "
-    "is refused, a workbook's entities are bounded by expat and its size by us.",
+    "is refused, and so is a workbook with one; the workbook's size and marks are bounded before it is parsed.",
 }
 
 

@@ -194,7 +194,9 @@ def again(path: Path, fuzz: Fuzz) -> int:
     told = {name: document.pop(name) for name in ("what", "cause", "more")}
     files = {name: base64.b64decode(data) for name, data in document.pop("files").items()}
     commands = [tuple(words) for words in document.pop("commands")]
-    done, found = fuzz.alone(Case(**document, files=files, commands=commands), "--debug")
+    case = Case(**document, files=files, commands=commands)
+    _, found = fuzz.alone(case)
+    done, _ = fuzz.alone(case, "--debug")  # says more
     sys.stdout.write(
         f"{' '.join(commands[0])}\nexit {done.code} ({done.how}), {done.seconds:.1f} s, {done.peak >> 20} MB\n"
     )

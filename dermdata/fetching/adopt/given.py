@@ -40,6 +40,13 @@ class Found:
     def leaf(self) -> str:
         return self.name.rpartition("/")[2]
 
+    @property
+    def member(self) -> str:
+        """Its path in the archive that holds it, as the archive names it."""
+        if self.entry:
+            return self.entry.name
+        return self.name.removeprefix(f"{stem(self.within.name)}/") if self.within else self.name
+
 
 @dataclass(frozen=True)
 class Problem:

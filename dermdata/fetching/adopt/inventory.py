@@ -66,7 +66,7 @@ class Inventory:
         file, (found, _) = self.dataset.file(name), self.search.wholes[name]
         if file.unpack is None:
             return [replace(content_of(found, name, name, file.role), member=None)]
-        members = [(one, one.entry.name) for one in self.given.members(found) if one.entry]
+        members = [(one, one.member) for one in self.given.members(found)]
         return [content_of(one, name, path, role_of(path, file)) for one, path in members]
 
     def there(self, role: str) -> Names:
