@@ -23,8 +23,8 @@ from dermdata.export import reading
 from dermdata.jsontext import parse_json
 from dermdata.manifest import arrow, store, validate
 from dermdata.readers import delimited, spreadsheet
-from dermdata.select import where
-from dermdata.select import where as where_of
+from dermdata.selection import where
+from dermdata.selection import where as where_of
 from faults.shelf import Shelf
 
 ROWS = 4
@@ -118,8 +118,8 @@ def test_red_team_06_views_of_text_are_text(tmp_path: Path, cli: Cli) -> None:
 @pytest.mark.parametrize("head", [b"x", b"-1", b"9" * 5000])
 def test_red_team_06_a_stream_that_lies_about_its_rows(head: bytes, tmp_path: Path) -> None:
     """A number of rows that is none is refused in words."""
-    from dermdata.cli.target import ROWS as KEY
-    from dermdata.cli.target import whole
+    from dermdata.api.targets import ROWS as KEY
+    from dermdata.api.targets import whole
 
     with pytest.raises(BadTable, match="how many rows"):
         whole(table().replace_schema_metadata({KEY: head}))
