@@ -17,7 +17,18 @@ from dermdata.errors import CredentialsMissing, DermdataError, ProblemsFound
 
 app = typer.Typer(add_completion=False)
 KEYS = ("check", "state", "detail")
-LIBRARIES = ("typer", "httpcore", "rich", "pandas", "pyarrow", "pillow", "platformdirs", "duckdb", "datasets")
+LIBRARIES = (
+    "typer",
+    "httpx",
+    "httpcore",
+    "rich",
+    "pandas",
+    "pyarrow",
+    "pillow",
+    "platformdirs",
+    "duckdb",
+    "datasets",
+)
 SERVICES = {"kaggle": None, "huggingface": None, "derm7pt": "derm.cs.sfu.ca"}  # and the host for ~/.netrc
 HOSTS = (
     "https://dataverse.harvard.edu/",

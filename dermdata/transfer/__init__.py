@@ -9,7 +9,7 @@
     address.py   where a redirect may lead, who gets the secrets (pure)
     diagnose.py  a page in place of a file (pure)
     hosts.py     connections and pauses per host
-    wire.py      one question, one answer; guard.py: the only file that opens connections
+    wire.py      one question, one answer; transport.py: httpx, and the only file that opens connections
     network.py   Network, Received, Head: values
 
 Nothing here prints, and no message holds a query string, a header's value or a cookie.

@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx
+
 from dermdata.errors import IntegrityError, NotTheFile, ServerRefused, SourceChanged
 from dermdata.model import NOTHING, Request
 from dermdata.transfer import diagnose, replies
 from dermdata.transfer.address import host_of, shown
 from dermdata.transfer.answers import peeked, refused
-from dermdata.transfer.download import Download, Progress, offline
+from dermdata.transfer.download import Deltas, Download, Progress, offline
 from dermdata.transfer.network import Head, Network, Received
 from dermdata.transfer.replies import Then, Trouble
 from dermdata.transfer.tries import Tries
@@ -26,11 +28,14 @@ T = TypeVar("T")
 
 
 class Transfer:
-    """Moves bytes over HTTP; use as a context manager, from as many threads as you like."""
+    """Moves bytes over HTTP; use as a context manager, from as many threads as you like.
 
-    def __init__(self, network: Network) -> None:
+    `transport`: what answers in place of the network, for example an `httpx.MockTransport`.
+    """
+
+    def __init__(self, network: Network, transport: httpx.BaseTransport | None = None) -> None:
         self.network = network
-        self._web = Web(network)
+        self._web = Web(network, transport)
 
     def __enter__(self) -> "Transfer":
         return self
@@ -46,7 +51,7 @@ class Transfer:
         `progress` gets byte deltas, negative when the file starts over; they add up to the file's size.
         NetworkError, IntegrityError, StorageError or PersonMustAct; the target is then as before.
         """
-        return Download(self.network, self._web, request, target, progress).run()
+        return Download(self.network, self._web, request, target, Deltas(progress)).run()
 
     def read_range(self, request: Request, start: int, length: int, version: Head | None = None) -> bytes:
         """Exactly `length` bytes from `start` on; IntegrityError or ServerRefused when the server differs.

@@ -135,7 +135,6 @@ class Crew:
         except Exception as error:  # noqa: BLE001 - raised again in the first stream's thread
             self._error = self._error or (None if self._stopped else error)
         finally:
-            self._web.leave()
             with self._changed:
                 self._helpers.remove(threading.current_thread())
                 self._changed.notify_all()

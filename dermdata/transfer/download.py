@@ -43,8 +43,7 @@ class Download:
     web: Web
     request: Request
     target: Path
-    progress: Progress
-    _shown: int = 0  # bytes that progress was told of
+    progress: "Deltas"
     _alone: bool = False  # one stream only: joined bytes were wrong, or ranges are
     _digests: list[str] = field(default_factory=list)  # SHA-256 of whole downloads that were wrong
 
@@ -53,7 +52,7 @@ class Download:
         if self.network.offline:
             raise offline(self.request.urls[0])
         with Partial(self.target, key_of(self.request), self.request.checksum) as part:
-            self._tell(part)
+            self.progress.show(part.have)
             errors: list[tuple[str, DermdataError]] = []
             for source, url in enumerate(self.request.urls):
                 try:
@@ -86,7 +85,7 @@ class Download:
         if part.version.source != source:  # another server's validators mean nothing here
             part.version = Version(source=source, total=part.version.total)
         with Crew(self.web, self.network, self.request, url, part) as crew:
-            while claim := crew.claim(lambda: self._tell(part)):
+            while claim := crew.claim(lambda: self.progress.show(part.have)):
                 try:
                     self._ask(Stream(source, url, part, crew, claim))
                 finally:
@@ -174,7 +173,7 @@ class Download:
                     require_within(claim.at + len(chunk), claim.end, answer)
                 part.write(strand, chunk[: claim.end - claim.at])
                 claim.at = strand.at
-                self._tell(part)
+                self.progress.show(part.have)
                 if claim.at >= claim.end < asked:
                     return  # another stream has the rest
                 stream.crew.look(waited)
@@ -189,7 +188,7 @@ class Download:
     # ------------------------------------------------------------------ the end
 
     def _finish(self, url: str, part: Partial) -> Received:
-        self._tell(part)  # what another stream brought last
+        self.progress.show(part.have)  # what another stream brought last
         if self.request.size is not None and part.have != self.request.size:
             raise Trouble(replies.wrong_size(shown(url), part.have, self.request.size), Then.FRESH)
         if self.request.checksum:
@@ -215,12 +214,20 @@ class Download:
 
     def _begin(self, part: Partial, version: Version) -> None:
         part.begin(version)
-        self._tell(part)
+        self.progress.show(part.have)
 
-    def _tell(self, part: Partial) -> None:
-        have = part.have  # once: other streams add to it meanwhile
+
+class Deltas:
+    """Tells of a growing file by how much it grew, or shrank when it began anew."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._shown = 0
+
+    def show(self, have: int) -> None:
+        """Tell that there are so many bytes now."""
         if have != self._shown:
-            self.progress(have - self._shown)
+            self._progress(have - self._shown)
             self._shown = have
 
 

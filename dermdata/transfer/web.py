@@ -1,9 +1,10 @@
-"""An address asked, its redirects followed by our own rules, with the turns at hosts and each thread's wire."""
+"""An address asked, its redirects followed by our own rules, with the turns at hosts."""
 
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+
+import httpx
 
 from dermdata.errors import BadRedirect
 from dermdata.model import Request
@@ -12,35 +13,21 @@ from dermdata.transfer.address import Hop, first_hop, headers_for, host_of, next
 from dermdata.transfer.hosts import Hosts
 from dermdata.transfer.network import Network
 from dermdata.transfer.replies import REDIRECTS, Then, Trouble
-from dermdata.transfer.wire import CHUNK, Answer, Wire, tls_context
+from dermdata.transfer.transport import CHUNK, GuardedTransport
+from dermdata.transfer.wire import Answer, ask
 
 
 class Web:
-    """Asks addresses, from as many threads as you like; each thread has its own connections."""
+    """Asks addresses, from as many threads as you like, over connections that they share."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, transport: httpx.BaseTransport | None = None) -> None:
         self.hosts = Hosts(network)
         self._network = network
-        self._threads = threading.local()
-        self._lock = threading.Lock()
-        self._wires: list[Wire] = []
-        self._tls = tls_context(network)
+        self._transport = transport or GuardedTransport(network)
 
     def close(self) -> None:
-        """Close every thread's connections."""
-        with self._lock:
-            for wire in self._wires:
-                wire.close()
-            self._wires.clear()
-
-    def leave(self) -> None:
-        """Close this thread's connections: it ends."""
-        wire = self._threads.__dict__.pop("wire", None)
-        if wire is not None:
-            wire.close()
-            with self._lock:
-                if wire in self._wires:
-                    self._wires.remove(wire)
+        """Close all connections."""
+        self._transport.close()
 
     @contextmanager
     def open(
@@ -62,7 +49,7 @@ class Web:
             headers = headers_for(request, original, hop, extra)
             host = host_of(hop.asked)
             turn = self.hosts.spare_turn(host) if spare else self.hosts.turn(host)
-            with turn, self._wire(chunk).ask(hop, headers) as answer:
+            with turn, ask(self._transport, self._network, hop, headers, chunk) as answer:
                 self.hosts.learn(host, answer.headers)
                 location = answer.headers.get("location")
                 if answer.status not in REDIRECTS or not location:
@@ -86,12 +73,3 @@ class Web:
             if wait and wait <= self._network.retry_after_limit:
                 self.hosts.pause(answer.host, wait)
         return answer
-
-    def _wire(self, chunk: int) -> Wire:
-        if not hasattr(self._threads, "wire"):
-            self._threads.wire = Wire(self._network, self._tls)
-            with self._lock:
-                self._wires.append(self._threads.wire)
-        wire: Wire = self._threads.wire
-        wire.chunk = chunk
-        return wire

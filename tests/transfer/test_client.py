@@ -2,10 +2,7 @@
 
 import hashlib
 import logging
-import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,8 +23,7 @@ from dermdata.errors import (
 from dermdata.model import Request
 from dermdata.transfer import Head, Network, Transfer
 from dermdata.transfer.client import google_md5
-from dermdata.transfer.wire import Wire
-from transfer.conftest import DATA, SHA, SIZE, Get
+from transfer.conftest import DATA, SHA, SIZE, CountingTransport, Get
 
 pytestmark = pytest.mark.shared
 
@@ -212,36 +208,20 @@ def test_size_alone(get: Get, target: Path) -> None:
         get("good", checksum=None, size=SIZE + 1)
 
 
-def test_connections_per_host(
-    server: Any, network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_connections_per_host(server: Any, network: Network, tmp_path: Path) -> None:
     """However many threads: only so many ask one host at a time, and that many do.
 
     Counted at the client: the server notes the end of a slow body after the client has left.
     """
-    lock, under_way, seen = threading.Lock(), [0], []
-    ask = Wire.ask
-
-    @contextmanager
-    def counted(wire: Wire, *args: Any) -> Iterator[Any]:
-        with lock:
-            under_way[0] += 1
-            seen.append(under_way[0])
-        try:
-            with ask(wire, *args) as answer:
-                yield answer
-        finally:
-            with lock:
-                under_way[0] -= 1
 
     def work(n: int) -> None:
         transfer.download(Request(urls=(server.url_for(f"_gen/100k/{n}", "slow:1M"),)), tmp_path / str(n))
 
-    monkeypatch.setattr(Wire, "ask", counted)
-    with Transfer(replace(network, connections=2)) as transfer, ThreadPoolExecutor(8) as pool:
+    network = replace(network, connections=2)
+    transport = CountingTransport(network)
+    with Transfer(network, transport) as transfer, ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(8)))
-    assert len(seen) == 8
-    assert max(seen) == 2
+    assert (transport.asked, transport.most) == (8, 2)
 
 
 def test_rewritten_addresses(server: Any, network: Network, target: Path) -> None:

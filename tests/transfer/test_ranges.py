@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from dermdata.errors import ChecksumMismatch, StorageError
 from dermdata.model import Request
 from dermdata.transfer import Network, Transfer, crew, shares
-from dermdata.transfer.download import Download, key_of
+from dermdata.transfer.download import Deltas, key_of
 from dermdata.transfer.follow import INLINE, Follower
 from dermdata.transfer.growth import Growth
 from dermdata.transfer.hosts import Busy, Hosts
 from dermdata.transfer.journal import Story
 from dermdata.transfer.shares import PIECE, Shares
 from dermdata.transfer.spans import Spans
-from transfer.conftest import DATA, SHA, SIZE, Get, left
+from transfer.conftest import DATA, SHA, SIZE, CountingTransport, Get, left
 from transfer.test_faults import ENDS_WELL
 from transfer.test_resume import start
 
@@ -61,14 +61,12 @@ def slowed(spec: str) -> str:
 @pytest.mark.shared
 @pytest.mark.usefixtures("eager")
 def test_one_file_by_several_connections(
-    get: Get, server: Any, faultserver: Any, target: Path, monkeypatch: pytest.MonkeyPatch
+    get: Get, server: Any, faultserver: Any, network: Network, target: Path
 ) -> None:
     """Each range names the version it wants a part of; together they are the file, no byte twice."""
     told: list[int] = []
-    busy: list[int] = []
-    give_back = Hosts._give_back
-    monkeypatch.setattr(Hosts, "_give_back", lambda *a: busy.append(a[1].busy) or give_back(*a))
-    received = get(SLOW, told.append)
+    transport = CountingTransport(network)
+    received = get(SLOW, told.append, transport=transport)
     assert received.sha256 == SHA
     assert target.read_bytes() == DATA
     assert left(target) == ["a.zip"]
@@ -77,7 +75,7 @@ def test_one_file_by_several_connections(
     assert first["status"] == 200
     assert len(others) >= 3
     assert {(end["status"], end["if_range"]) for end in others} == {(206, first["etag"])}
-    assert max(busy) == 4  # connections at once
+    assert transport.most == 4  # connections at once
     assert faultserver.report(server.ended("a.zip"))[0]["again"] <= MIB // 2
 
 
@@ -358,22 +356,10 @@ def test_a_spare_connection_is_one_that_nobody_wants() -> None:
         pass
 
 
-class Growing:
-    """A partial file to which another stream adds bytes at every look."""
-
-    size = 0
-
-    @property
-    def have(self) -> int:
-        self.size += 1000
-        return self.size
-
-
 def test_no_byte_of_another_stream_is_left_untold() -> None:
-    """What comes between two looks is told with the next: the deltas add up to the file."""
+    """What comes between two looks is told with the next, also after a new beginning: the deltas add up."""
     told: list[int] = []
-    nothing: Any = None
-    download, part = Download(nothing, nothing, nothing, nothing, told.append), Growing()
-    for _ in range(3):
-        download._tell(part)  # type: ignore[arg-type]
-    assert sum(told) == part.size
+    deltas = Deltas(told.append)
+    for have in (1000, 1000, 3000, 0, 500):
+        deltas.show(have)
+    assert told == [1000, 2000, -3000, 500]

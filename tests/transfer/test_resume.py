@@ -22,7 +22,7 @@ from dermdata.transfer import Network, Transfer
 from dermdata.transfer.download import key_of
 from dermdata.transfer.journal import Story, Version
 from dermdata.transfer.partial import STEP, Partial
-from dermdata.transfer.wire import CHUNK
+from dermdata.transfer.transport import CHUNK
 from transfer.conftest import DATA, SHA, SIZE, Get, left
 
 MIB = 1 << 20
