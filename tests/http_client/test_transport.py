@@ -23,11 +23,11 @@ from dermdata.errors import (
     ServerRefused,
     Stalled,
 )
+from dermdata.http import HttpClient, NetworkSettings, urls
+from dermdata.http.retry import TransferFault
+from dermdata.http.transport import GuardedTransport
 from dermdata.model import Request
-from dermdata.transfer import Network, Transfer, address
-from dermdata.transfer.replies import Trouble
-from dermdata.transfer.transport import GuardedTransport
-from transfer.conftest import DATA, SHA, SIZE, Get
+from http_client.conftest import DATA, SHA, SIZE, Get
 
 HEAD = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
 
@@ -64,16 +64,16 @@ def answering(answer: bytes) -> Iterator[tuple[str, list[bytes]]]:
             thread.join()
 
 
-def transfer_with(network: Network, handler: Callable[[httpx.Request], httpx.Response]) -> Transfer:
-    return Transfer(network, httpx.MockTransport(handler))
+def transfer_with(network: NetworkSettings, handler: Callable[[httpx.Request], httpx.Response]) -> HttpClient:
+    return HttpClient(network, httpx.MockTransport(handler))
 
 
 # ------------------------------------------------------------------ what goes over the wire
 
 
-def test_the_head_is_ours_to_the_byte(network: Network) -> None:
+def test_the_head_is_ours_to_the_byte(network: NetworkSettings) -> None:
     """httpx adds nothing, and sends the address as it is written: a signature may cover each of its signs."""
-    with answering(f"{HEAD}\r\nok".encode()) as (host, heads), Transfer(network) as transfer:
+    with answering(f"{HEAD}\r\nok".encode()) as (host, heads), HttpClient(network) as transfer:
         transfer.get_bytes(f"http://{host}/a/../b//c;d/%7e'[x]?q='a'&r=%2f+%20", headers={"X-Own": "1"})
     assert heads == [
         (
@@ -83,11 +83,11 @@ def test_the_head_is_ours_to_the_byte(network: Network) -> None:
     ]
 
 
-def test_cookies_are_not_kept(network: Network) -> None:
+def test_cookies_are_not_kept(network: NetworkSettings) -> None:
     """What a host sets at one question is not told it at the next."""
     with (
         answering(f"{HEAD}Set-Cookie: a=b\r\n\r\nok".encode()) as (host, heads),
-        Transfer(network) as transfer,
+        HttpClient(network) as transfer,
     ):
         for _ in range(2):
             transfer.get_bytes(f"http://{host}/")
@@ -95,18 +95,18 @@ def test_cookies_are_not_kept(network: Network) -> None:
 
 
 @pytest.mark.parametrize("secret", ["Bearer X9\n", "Bearer X9\u20ac", "Bearer X9\x00"])
-def test_a_token_that_no_header_can_hold_is_not_shown(network: Network, secret: str) -> None:
+def test_a_token_that_no_header_can_hold_is_not_shown(network: NetworkSettings, secret: str) -> None:
     """Promise 11: neither h11's nor Python's own complaint reaches the person."""
     with answering(f"{HEAD}\r\nok".encode()) as (host, heads):
         network = replace(network, rewrite=(("https://data.example/", f"http://{host}/"),))
-        with Transfer(network) as transfer, pytest.raises(NetworkError) as raised:
+        with HttpClient(network) as transfer, pytest.raises(NetworkError) as raised:
             transfer.get_bytes("https://data.example/a", secrets={"Authorization": secret})
     assert heads == []
     assert raised.value.hint == "check the token"
     assert "X9" not in f"{raised.value}{raised.value.hint}{raised.value.__cause__!r}"
 
 
-def test_an_etag_goes_back_as_it_came(network: Network, tmp_path: Path) -> None:
+def test_an_etag_goes_back_as_it_came(network: NetworkSettings, tmp_path: Path) -> None:
     """RFC 9110 lets it hold any byte above 0x7f."""
     asked: list[bytes] = []
 
@@ -137,11 +137,11 @@ class Cut(httpx.SyncByteStream):
 
 
 @pytest.mark.shared
-def test_a_deadline_is_the_thread_s_own(server: Any, network: Network, tmp_path: Path) -> None:
+def test_a_deadline_is_the_thread_s_own(server: Any, network: NetworkSettings, tmp_path: Path) -> None:
     """One thread's slow head is given up while another's body, over the same pool, takes its time."""
     stalled, slow = server.url_for("a.zip", "drip:0.02"), server.url_for("a.zip", "slow:1M")
     network = replace(network, attempts=1)
-    with Transfer(network) as transfer, ThreadPoolExecutor(2) as pool:
+    with HttpClient(network) as transfer, ThreadPoolExecutor(2) as pool:
         body = pool.submit(transfer.download, Request(urls=(slow,), size=SIZE), tmp_path / "slow.zip")
         with pytest.raises(Stalled):
             transfer.get_bytes(stalled)
@@ -149,23 +149,23 @@ def test_a_deadline_is_the_thread_s_own(server: Any, network: Network, tmp_path:
 
 
 @pytest.mark.shared
-def test_threads_share_connections(server: Any, network: Network) -> None:
+def test_threads_share_connections(server: Any, network: NetworkSettings) -> None:
     """What one thread leaves open the next one uses."""
-    with Transfer(network) as transfer:
+    with HttpClient(network) as transfer:
         for _ in range(3):
             with ThreadPoolExecutor(1) as pool:
                 pool.submit(transfer.get_bytes, server.url_for("answer.json")).result()
     assert len({end["conn"] for end in server.ended()}) == 1
 
 
-def test_a_kept_connection_does_not_go_round_the_guard(network: Network) -> None:
+def test_a_kept_connection_does_not_go_round_the_guard(network: NetworkSettings) -> None:
     """A redirect of a public host to where we are connected already: not a byte is sent."""
     with answering(f"{HEAD}\r\nok".encode()) as (host, heads):
         transport = GuardedTransport(network)
         for _ in range(2):
             response = transport.handle_request(httpx.Request("GET", f"http://{host}/"))
             assert (response.read(), response.extensions["peer"]) == (b"ok", "127.0.0.1")
-        with pytest.raises(Trouble, match="private address"):
+        with pytest.raises(TransferFault, match="private address"):
             transport.handle_request(
                 httpx.Request("GET", f"http://{host}/", extensions={"public_only": True})
             )
@@ -193,7 +193,7 @@ def test_a_kept_connection_does_not_go_round_the_guard(network: Network) -> None
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
 def test_httpx_errors_become_ours(
-    network: Network, failure: Exception, error: type[DermdataError], tries: int
+    network: NetworkSettings, failure: Exception, error: type[DermdataError], tries: int
 ) -> None:
     """Each with the host's name, asked again only where that can help."""
     asked: list[str] = []
@@ -212,7 +212,7 @@ def test_httpx_errors_become_ours(
     "location", ["http://[::1", "http://a b/", "https:///x", "http://x:99999999/", "\xe9:"]
 )
 def test_a_redirect_that_makes_no_sense_is_told_at_once(
-    network: Network, slept: list[float], location: str
+    network: NetworkSettings, slept: list[float], location: str
 ) -> None:
     """Row 35: httpx's own complaint about it would read like a broken connection, to be tried again."""
     handler = lambda _: httpx.Response(302, headers=[(b"Location", location.encode("latin-1"))])  # noqa: E731
@@ -221,13 +221,13 @@ def test_a_redirect_that_makes_no_sense_is_told_at_once(
     assert slept == []
 
 
-def test_an_address_that_httpx_refuses_is_an_error_of_ours(network: Network) -> None:
+def test_an_address_that_httpx_refuses_is_an_error_of_ours(network: NetworkSettings) -> None:
     """It takes no address of more than 64 KiB."""
-    with Transfer(network) as transfer, pytest.raises(CannotConnect, match="no way to connect"):
+    with HttpClient(network) as transfer, pytest.raises(CannotConnect, match="no way to connect"):
         transfer.get_bytes(f"https://data.example/{'a' * 70_000}")
 
 
-def test_a_mock_stands_for_every_host(network: Network) -> None:
+def test_a_mock_stands_for_every_host(network: NetworkSettings) -> None:
     """Mirrors, ranges and refusals without a server: the seam for tests of the rooms above."""
 
     def handler(request: httpx.Request) -> httpx.Response:
@@ -246,13 +246,13 @@ def test_a_mock_stands_for_every_host(network: Network) -> None:
 
 
 def test_a_proxy_of_the_environment_is_asked(
-    network: Network, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    network: NetworkSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """In the proxy's own form, with its password and not ours; a name in no_proxy goes directly."""
     with answering(f"{HEAD}\r\nok".encode()) as (host, heads):
         monkeypatch.setenv("http_proxy", f"http://me:p%40ss@{host}")
         monkeypatch.setenv("no_proxy", "nosuch.invalid")
-        with Transfer(replace(network, trust_env=True)) as transfer:
+        with HttpClient(replace(network, trust_env=True)) as transfer:
             assert transfer.get_bytes("http://data.example/a?b=c") == b"ok"
             with pytest.raises(CannotConnect, match="cannot resolve"):
                 transfer.get_bytes("http://nosuch.invalid/")
@@ -276,9 +276,54 @@ def test_start_up_imports_no_http_library(module: str) -> None:
 @pytest.mark.shared
 def test_private_addresses_are_refused_whatever_the_form(get: Get, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 35: httpx reads these hosts as addresses, or does not; none is connected to."""
-    real = address.is_private
-    monkeypatch.setattr(address, "is_private", lambda text: text != "127.0.0.1" and real(text))
+    real = urls.is_private
+    monkeypatch.setattr(urls, "is_private", lambda text: text != "127.0.0.1" and real(text))
     for host in ("127.1", "0x7f.2", "2130706434", "[::ffff:127.0.0.2]"):
         with pytest.raises((BadRedirect, CannotConnect)) as raised:
             get(f"redirect:to=http:%2F%2F{host}:9%2F")
         assert "private address" in raised.value.message, host
+
+
+# ------------------------------------------------------------------ other systems
+
+WINDOWS = """
+import fcntl, os, sys, types
+from pathlib import Path
+import httpx, dermdata.disk, dermdata.checksum  # what else is imported, as this system has it
+
+def locking(handle, mode, count):
+    if mode == 2:  # LK_NBLCK
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, count, os.lseek(handle, 0, os.SEEK_CUR))
+        except BlockingIOError as error:
+            raise PermissionError(13, "locked") from error
+
+sys.modules["msvcrt"] = types.SimpleNamespace(locking=locking, LK_NBLCK=2)
+sys.modules["fcntl"] = None
+sys.platform = "win32"
+for name in ("pread", "preadv", "pwrite", "geteuid", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"):
+    delattr(os, name)
+from dermdata.http.partial_file import INLINE, PartialFile
+from dermdata.http.responses import FileVersion
+
+target, data = Path(sys.argv[1]), os.urandom(INLINE + 700_000)
+for part in (data[:1_000_000], data[1_000_000:]):
+    with PartialFile(target, "0" * 16, None) as file:
+        if not file.received:
+            file.start_over(FileVersion(total=len(data)))
+        with file.open_cursor(file.received) as cursor:
+            file.write(cursor, part)
+        if file.received == len(data):
+            file.finish()
+assert target.read_bytes() == data
+print(file.resumed_from, [path.name for path in target.parent.iterdir()])
+"""
+
+
+def test_partial_files_without_what_windows_lacks(tmp_path: Path) -> None:
+    """No fcntl, no positional reads and writes, no user ids: the branches for Windows, run here."""
+    target = tmp_path / "a.zip"
+    done = subprocess.run(
+        [sys.executable, "-c", WINDOWS, str(target)], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "1000000 ['a.zip']\n", done.stderr

@@ -16,9 +16,9 @@ from typing import Any
 import httpx
 import pytest
 
+from dermdata.http import HttpClient, NetworkSettings
+from dermdata.http.transport import GuardedTransport
 from dermdata.model import Request
-from dermdata.transfer import Network, Transfer
-from dermdata.transfer.transport import GuardedTransport
 
 SERVER = Path(__file__).parents[3] / "shared" / "tools" / "faultserver.py"
 SIZE = 1_000_000
@@ -101,9 +101,9 @@ def slept() -> list[float]:
 
 
 @pytest.fixture
-def network(slept: list[float]) -> Network:
+def network(slept: list[float]) -> NetworkSettings:
     """All limits real but small; pauses are noted, not slept."""
-    return Network(
+    return NetworkSettings(
         trust_env=False,
         sleep=slept.append,
         random=lambda: 1.0,
@@ -123,7 +123,7 @@ def target(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def get(server: Any, network: Network, target: Path) -> Get:
+def get(server: Any, network: NetworkSettings, target: Path) -> Get:
     """Download a.zip with this fault spec; what the transfer gives back or raises."""
 
     def download(spec: str = "", progress: Callable[[int], None] = lambda _: None, **changes: Any) -> Any:
@@ -131,7 +131,7 @@ def get(server: Any, network: Network, target: Path) -> Get:
         net = replace(network, **options.pop("network", {}))
         transport = options.pop("transport", None)
         request = Request(urls=options.pop("urls", (server.url_for("a.zip", spec),)), **options)
-        with Transfer(net, transport) as transfer:
+        with HttpClient(net, transport) as transfer:
             return transfer.download(request, target, progress)
 
     return download
@@ -145,7 +145,7 @@ def left(target: Path) -> list[str]:
 class CountingTransport(GuardedTransport):
     """The real transport, which counts the answers that are under way: from the question to the close."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: NetworkSettings) -> None:
         super().__init__(network)
         self.asked = self.under_way = self.most = 0
         self.lock = threading.Lock()

@@ -1,7 +1,7 @@
 """httpx over connections of our own: to checked addresses only, with one deadline for a whole head.
 
 httpx takes any transport (`httpx.BaseTransport`), and httpcore, the engine beneath httpx, takes a network backend.
-`GuardedTransport` joins the two, since `httpx.HTTPTransport` has no argument for a backend. It is asked directly,
+`GuardedTransport` joins the two, since `httpx.HTTPTransport` has no argument for a backend. It is called directly,
 without an `httpx.Client`: a client would parse each Location, keep cookies, and log addresses with their signatures.
 """
 
@@ -22,9 +22,9 @@ import certifi
 import httpcore
 import httpx
 
-from dermdata.transfer.address import is_private, private
-from dermdata.transfer.network import Network
-from dermdata.transfer.replies import Then, Trouble
+from dermdata.http.retry import RetryAction, TransferFault
+from dermdata.http.settings import NetworkSettings
+from dermdata.http.urls import is_private, private_address_error
 
 CHUNK = 128 * 1024  # bytes of a body that are read at once: what is read is not lost, but not yet written
 KEEPALIVE = 30  # seconds that an idle connection is kept
@@ -38,7 +38,7 @@ SocketOptions = Iterable[
 class ReadLimits:
     """What holds for the reads of the present thread."""
 
-    deadline: float | None = None  # on the network's clock
+    deadline: float | None = None  # on the clock of the settings
     chunk: int = CHUNK  # bytes
 
 
@@ -60,27 +60,36 @@ class GuardedTransport(httpx.BaseTransport):
 
     It understands these extensions of a request, each of which may be absent:
 
-    - `timeout`: seconds, as httpx has them; `deadline`: seconds from now to the end of the answer's head
+    - `timeout`: seconds, as httpx has them; `deadline`: seconds from now to the end of the response's head
     - `chunk`: bytes that are read at once, at most
     - `public_only`: connect to public addresses only
     - `target`: the bytes of the request's target, where httpx would write the address in another way
 
-    Answers have the extension `peer`: the address that was connected to, or None behind a proxy.
+    Responses have the extension `peer`: the address that was connected to, or None behind a proxy.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, settings: NetworkSettings) -> None:
         # its DEBUG lines hold Location headers, and those hold signatures
         logging.getLogger("httpcore").setLevel(logging.WARNING)
-        self._network = network
-        self._tls = tls_context(network)
+        self._settings = settings
+        self._tls = tls_context(settings)
         self._pools: dict[tuple[str | None, bool], httpcore.ConnectionPool] = {}
         self._lock = threading.Lock()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """The answer's head, and a body that is read on demand; httpx's exceptions, or Trouble."""
-        extensions, network = request.extensions, self._network
+        """Return the head of the response, and a body that is read on demand.
+
+        Raises
+        ------
+        httpx.TransportError
+            In httpx's words.
+        TransferFault
+            If `public_only` and the host has a private address.
+
+        """
+        extensions, settings = request.extensions, self._settings
         chunk = extensions.get("chunk", CHUNK)
-        deadline = network.clock() + extensions.get("deadline", network.head_deadline)
+        deadline = settings.clock() + extensions.get("deadline", settings.head_deadline)
         proxy = self._proxy(str(request.url))
         pool = self._pool(proxy, public_only=extensions.get("public_only", False) and proxy is None)
         url = httpcore.URL(
@@ -89,20 +98,20 @@ class GuardedTransport(httpx.BaseTransport):
             port=request.url.port,
             target=extensions.get("target", request.url.raw_path),
         )
-        question = httpcore.Request(
+        wire_request = httpcore.Request(
             request.method,
             url,
             headers=request.headers.raw,
             extensions={"timeout": extensions.get("timeout", {})},
         )
         with _as_httpx_errors(), _limit_reads(ReadLimits(deadline, chunk)):
-            response = pool.handle_request(question)
+            response = pool.handle_request(wire_request)
         stream = response.extensions["network_stream"]
         address = None if proxy else stream.get_extra_info("server_addr")
         return httpx.Response(
             response.status,
             headers=response.headers,
-            stream=_Body(response, ReadLimits(chunk=chunk)),
+            stream=_RawBody(response, ReadLimits(chunk=chunk)),
             extensions={**response.extensions, "peer": str(address[0]) if address else None},
         )
 
@@ -115,14 +124,14 @@ class GuardedTransport(httpx.BaseTransport):
             pool.close()
 
     def _pool(self, proxy: str | None, *, public_only: bool) -> httpcore.ConnectionPool:
-        """Connections that were checked are kept apart from those that were not."""
+        """Return the pool for a proxy; connections that were checked are kept apart from those that were not."""
         with self._lock:
             if (proxy, public_only) not in self._pools:
                 self._pools[proxy, public_only] = self._open_pool(proxy, public_only=public_only)
             return self._pools[proxy, public_only]
 
     def _open_pool(self, proxy: str | None, *, public_only: bool) -> httpcore.ConnectionPool:
-        backend = GuardedBackend(self._network, public_only=public_only)
+        backend = GuardedBackend(self._settings, public_only=public_only)
         # how many there may be at once is a matter of each host
         if proxy is None:
             return httpcore.ConnectionPool(
@@ -145,7 +154,7 @@ class GuardedTransport(httpx.BaseTransport):
     def _proxy(self, url: str) -> str | None:
         parts = urlsplit(url)
         host = parts.hostname or ""
-        if not self._network.trust_env or host in ("127.0.0.1", "::1", "localhost"):
+        if not self._settings.trust_env or host in ("127.0.0.1", "::1", "localhost"):
             return None
         if urllib.request.proxy_bypass(parts.netloc):
             return None
@@ -154,8 +163,8 @@ class GuardedTransport(httpx.BaseTransport):
         return (proxy if "://" in proxy else f"http://{proxy}") if proxy else None
 
 
-class _Body(httpx.SyncByteStream):
-    """An answer's body as it comes, undecoded."""
+class _RawBody(httpx.SyncByteStream):
+    """The body of a response as it comes, undecoded."""
 
     def __init__(self, response: httpcore.Response, limits: ReadLimits) -> None:
         self._response, self._limits = response, limits
@@ -176,13 +185,13 @@ class _Body(httpx.SyncByteStream):
 class GuardedBackend(httpcore.NetworkBackend):
     """Opens connections: to public addresses only where that is asked for, and never past a deadline."""
 
-    def __init__(self, network: Network, *, public_only: bool) -> None:
+    def __init__(self, settings: NetworkSettings, *, public_only: bool) -> None:
         self._inner = httpcore.SyncBackend()
-        self._clock = network.clock
+        self._clock = settings.clock
         self._public_only = public_only
 
     def remaining(self, timeout: float | None) -> float | None:
-        """The timeout, cut to what is left until the deadline."""
+        """Return the timeout, cut to what is left until the deadline."""
         deadline = _limits.get().deadline
         if deadline is None:
             return timeout
@@ -199,7 +208,7 @@ class GuardedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: SocketOptions | None = None,
     ) -> httpcore.NetworkStream:
-        """A connection to a host, or rather to the address that was checked."""
+        """Connect to a host, or rather to its address that was checked."""
         place = _public_address(host, port) if self._public_only else host
         left = self.remaining(timeout)
         # connecting to the address that was checked: a name may mean another one a moment later
@@ -218,7 +227,7 @@ class _GuardedStream(httpcore.NetworkStream):
     def __init__(self, inner: httpcore.NetworkStream, backend: GuardedBackend, peer: Any) -> None:
         self._inner, self._backend, self._peer = inner, backend, peer
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 - always 64 KiB
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 - httpcore always wants 64 KiB
         # larger reads cost less, smaller ones lose less at a kill
         return self._inner.read(_limits.get().chunk, self._backend.remaining(timeout))
 
@@ -247,13 +256,15 @@ def _public_address(host: str, port: int) -> str:
     addresses = [str(entry[4][0]) for entry in found]
     for address in addresses:
         if is_private(address):
-            raise Trouble(private(host if host == address else f"{host} ({address})"), Then.NEVER)
+            raise TransferFault(
+                private_address_error(host if host == address else f"{host} ({address})"), RetryAction.NEVER
+            )
     return addresses[0]
 
 
-def tls_context(network: Network) -> ssl.SSLContext:
-    """Certificates are always checked; an institution's own authority comes by SSL_CERT_FILE or _DIR."""
-    if network.trust_env and (os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")):
+def tls_context(settings: NetworkSettings) -> ssl.SSLContext:
+    """Return a context that checks certificates; an institution's own authority comes by SSL_CERT_FILE or _DIR."""
+    if settings.trust_env and (os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")):
         return ssl.create_default_context()
     return ssl.create_default_context(cafile=certifi.where())
 
