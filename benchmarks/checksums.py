@@ -18,7 +18,6 @@ from pathlib import Path
 
 from madeup import NAME, fetch, make
 from sidebyside import Goal, Way, apart, compare, dermdata, once, python
-
 from transfer import serving
 
 READING, MIRDATA, OURS = "reading alone, 2 threads", "mirdata's way (MD5, 1 thread)", "dermdata verify"

@@ -23,7 +23,6 @@ from pathlib import Path
 from grown import dataset, image_bytes, manifest, row_bytes
 from madeup import NAME, Made, fetch
 from sidebyside import Run, Way, apart, dermdata, once
-
 from transfer import serving
 
 BASE = 100

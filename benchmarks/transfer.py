@@ -100,16 +100,16 @@ def serving(folder: Path, rate: int = 0, latency: float = 0.0) -> Iterator[str]:
 
 def fetch(base: str, listing: Path, target: Path, connections: int) -> None:
     """Download every `name size sha256` of a listing as `fetch` does."""
+    from dermdata.http import HttpClient, NetworkSettings
     from dermdata.model import Request
-    from dermdata.transfer import Network, Transfer
 
     def one(line: str) -> None:
         name, size, digest = line.split()
         request = Request(urls=(f"{base}/{name}",), size=int(size), checksum=f"sha256:{digest}")
         transfer.download(request, target / name)
 
-    network = Network(connections=connections, trust_env=False)
-    with Transfer(network) as transfer, ThreadPoolExecutor(connections) as pool:
+    network = NetworkSettings(connections=connections, trust_env=False)
+    with HttpClient(network) as transfer, ThreadPoolExecutor(connections) as pool:
         for _ in pool.map(one, listing.read_text().splitlines()):
             pass
 

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from madeup import fetch, make
 from sidebyside import Goal, Way, apart, compare, dermdata, python
-
 from transfer import serving
 
 FILES = ("part_1.zip", "part_2.zip", "table.csv", "SHA256SUMS")

@@ -164,7 +164,7 @@ def test_http_needs_a_checksum() -> None:
 
 @pytest.mark.fault(100)
 def test_a_hospital_may_name_its_own_host() -> None:
-    """Row 100: private addresses are the owner's choice; only redirects to them are refused, by `transfer`."""
+    """Row 100: private addresses are the owner's choice; only redirects to them are refused, by `dermdata.http`."""
     data = {
         **LEAST,
         "files": [{"name": "a", "role": "images", "urls": ["https://10.0.0.7/a", "https://pacs.local/a"]}],

@@ -206,11 +206,11 @@ def open_workshop(
 
 def plan_rows(plan: "Plan") -> list[dict[str, Any]]:
     """The plan as rows: what would be downloaded, mended and built, and what is there."""
-    from dermdata.transfer.address import shown
+    from dermdata.http.urls import redact
 
     rows = []
     for file in plan.download:
-        origin = file.source or (shown(file.urls[0]) if file.urls else None)
+        origin = file.source or (redact(file.urls[0]) if file.urls else None)
         rows.append(row(plan, "download", file.name, file.size, file.checksum, origin))
     rows += [row(plan, "mend", one.path, one.size, f"sha256:{one.sha256}", one.file) for one in plan.mend]
     rows += [row(plan, "have", one.name, one.size, f"sha256:{one.sha256}", one.url) for one in plan.have]

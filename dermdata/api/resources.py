@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dermdata.cache import Cache
     from dermdata.catalogs import Catalog
     from dermdata.fetching.assemble import Library
-    from dermdata.transfer import Transfer
+    from dermdata.http import HttpClient
 
 MANY = 3  # broken entries that are named one by one
 Say = Callable[[str], None]
@@ -77,21 +77,21 @@ class Resources:
 
         return open_library(self.catalog)
 
-    def transfer(self) -> "Transfer":
+    def transfer(self) -> "HttpClient":
         """Open a connection to the network, as the settings allow it."""
         import random
         import time
 
-        from dermdata.transfer import Network, Transfer
+        from dermdata.http import HttpClient, NetworkSettings
 
-        network = Network(
+        network = NetworkSettings(
             offline=self.settings.offline,
             rewrite=self.settings.rewrite,
             sleep=time.sleep,
             clock=time.monotonic,
             random=random.random,
         )
-        return Transfer(network)
+        return HttpClient(network)
 
     def say(self, text: str) -> None:
         """Pass one line on to the person."""

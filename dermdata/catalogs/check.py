@@ -186,7 +186,7 @@ def address_problem(url: str, checked: bool) -> str | None:
     Over http anyone on the way can change the bytes, so only a checksum makes it fit: without one, the
     first download would be trusted on sight. Loopback does not leave this machine. Private hosts are
     allowed, since a hospital's catalog names its own; that a public host must not lead there by a
-    redirect is for `transfer` to see.
+    redirect is for `dermdata.http` to see.
     """
     try:
         parts = urlsplit(url)

@@ -18,7 +18,18 @@ from dermdata.units import size
 
 app = typer.Typer(add_completion=False)
 KEYS = ("check", "state", "detail")
-LIBRARIES = ("typer", "httpcore", "rich", "pandas", "pyarrow", "pillow", "platformdirs", "duckdb", "datasets")
+LIBRARIES = (
+    "typer",
+    "httpx",
+    "httpcore",
+    "rich",
+    "pandas",
+    "pyarrow",
+    "pillow",
+    "platformdirs",
+    "duckdb",
+    "datasets",
+)
 SERVICES = {"kaggle": None, "huggingface": None, "derm7pt": "derm.cs.sfu.ca"}  # and the host for ~/.netrc
 HOSTS = (
     "https://dataverse.harvard.edu/",

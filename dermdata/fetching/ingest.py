@@ -12,11 +12,11 @@ from dermdata.cache import Fetched, Folder, Recognized
 from dermdata.checksum import Hasher, of_chunks, of_file
 from dermdata.errors import ArchiveRefused, ChecksumMismatch, SizeMismatch
 from dermdata.fetching import sums
+from dermdata.http import HttpClient
+from dermdata.http.download import request_key
+from dermdata.http.urls import redact
 from dermdata.model import Content, File, ImageFacts, Member, Request, Role, Unpack
 from dermdata.progress import Progress
-from dermdata.transfer import Transfer
-from dermdata.transfer.address import shown
-from dermdata.transfer.download import key_of
 
 IMAGE_ENDS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 MADE = "listing"  # the source of a table that an archive's records make
@@ -41,7 +41,7 @@ def take(
     file: File,
     place: Request | Path,
     target: Path,
-    transfer: Transfer,
+    transfer: HttpClient,
     progress: Progress,
     *,
     fresh: bool = False,
@@ -65,7 +65,7 @@ def take(
             size=received.size,
             sha256=received.sha256,
             url=received.url,
-            mirrored=received.url in [shown(url) for url in place.urls[: place.mirrors]],
+            mirrored=received.url in [redact(url) for url in place.urls[: place.mirrors]],
             stated=place.checksum if received.verified and not file.checksum else None,
         )
     progress.end(file.name)
@@ -79,7 +79,7 @@ def lies_with_entry(file: File) -> bool:
 
 def origin_of(place: Request | Path) -> str | None:
     """What tells the place that a file comes from; None for a folder, whose file is only copied anew."""
-    return None if isinstance(place, Path) else key_of(place)
+    return None if isinstance(place, Path) else request_key(place)
 
 
 def already(file: File, target: Path, *, unchecked: bool = False) -> Taken | None:
@@ -93,7 +93,7 @@ def already(file: File, target: Path, *, unchecked: bool = False) -> Taken | Non
     whole = hasher.matches(file.checksum) if file.checksum else file.size in (None, target.stat().st_size)
     if not whole:
         return None
-    url = file.source or shown(next(iter(file.urls), ""))
+    url = file.source or redact(next(iter(file.urls), ""))
     return Taken(path=target, size=target.stat().st_size, sha256=hasher.sha256, url=url)
 
 

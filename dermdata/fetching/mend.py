@@ -17,15 +17,15 @@ from dermdata.errors import ChecksumMismatch
 from dermdata.fetching import ingest
 from dermdata.fetching.interrupt import interruptible
 from dermdata.fetching.plan import Plan
+from dermdata.http import HttpClient
 from dermdata.model import Content, Dataset, File, Member, Request
 from dermdata.progress import Progress
-from dermdata.transfer import Transfer
 
 Resolve = Callable[[Dataset, File], Request | Path]
 
 
 def mend(
-    plan: Plan, folder: Folder, transfer: Transfer, resolve: Resolve, progress: Progress
+    plan: Plan, folder: Folder, transfer: HttpClient, resolve: Resolve, progress: Progress
 ) -> Iterator[Content]:
     """Each broken file anew, under its recorded SHA-256; yields what was mended."""
     for content in plan.mend:
@@ -46,7 +46,7 @@ def mend(
         yield content
 
 
-def member_bytes(file: File, member: Member, size: int, place: Request | Path, transfer: Transfer) -> bytes:
+def member_bytes(file: File, member: Member, size: int, place: Request | Path, transfer: HttpClient) -> bytes:
     """One member out of its archive, wherever that is, by reading only its own range."""
 
     def read(start: int, length: int) -> bytes:

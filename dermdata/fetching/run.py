@@ -23,9 +23,9 @@ from dermdata.fetching.mend import looked_at, mend
 from dermdata.fetching.plan import ALWAYS, Plan
 from dermdata.fetching.rest import rest
 from dermdata.fetching.shelf import Opening
+from dermdata.http import HttpClient
 from dermdata.model import Content, Dataset, File, Request
 from dermdata.progress import Progress, Silent, Together
-from dermdata.transfer import Transfer
 
 STREAMS, MANY_STREAMS, MANY_FILES = 4, 16, 100  # files at once; politeness to a host is transfer's matter
 SAVING = 2.0  # seconds between two savings of the receipt while files arrive
@@ -36,7 +36,7 @@ class Workshop:
     """What carrying out needs: the cache, the network, the library of labels, the clock."""
 
     cache: Cache
-    transfer: Transfer
+    transfer: HttpClient
     library: Library
     resolve: Callable[[Dataset, File], Request | Path]
     explain: Callable[[DermdataError, Dataset, File], DermdataError] = lambda error, _, __: error

@@ -27,9 +27,9 @@ from dermdata.errors import (
     SourceChanged,
 )
 from dermdata.fetching import ingest, sums
+from dermdata.http import HttpClient
+from dermdata.http.urls import redact
 from dermdata.model import Content, File, ImageFacts, Member, Request
-from dermdata.transfer import Transfer
-from dermdata.transfer.address import shown
 
 GAP = 64 << 10  # bytes between two members that are cheaper to read than to ask again …
 REACH = 1 << 20  # … and what one range may span: so much is lost at most when a run is killed
@@ -158,7 +158,7 @@ class Opening:
     """What opening an archive needs besides its place: whom to ask, and what is known of it."""
 
     dataset: str
-    transfer: Transfer
+    transfer: HttpClient
     known: Directory | None = None  # by which members were taken before
     official: Callable[[], Request | Path] | None = (
         None  # where its publisher gives it, when a mirror must be compared
@@ -206,7 +206,7 @@ def require_holds(shelf: Shelf, here: Sequence[Content], dataset: str) -> None:
             raise changed(shelf, f"{one.official} is not as it was", dataset)
 
 
-def first_of(file: File, request: Request, transfer: Transfer) -> Shelf:
+def first_of(file: File, request: Request, transfer: HttpClient) -> Shelf:
     """The directory from the first of these addresses that gives ranges."""
     failures: list[DermdataError] = []
     for url in request.urls:
@@ -250,7 +250,7 @@ def from_mirror(file: File, place: Request, opening: Opening) -> Shelf:
 def require_same(mirrored: Shelf, known: Directory | None, url: str) -> None:
     if known is None or mirrored.directory.digest != known.digest:
         raise ChecksumMismatch(
-            f"{mirrored.file.name} at the mirror {shown(url)} has another directory than its publisher's",
+            f"{mirrored.file.name} at the mirror {redact(url)} has another directory than its publisher's",
             hint="nothing was taken from it; the mirror holds another version",
         )
 
@@ -288,7 +288,7 @@ def whole_only(error: DermdataError) -> bool:
 # ------------------------------------------------------------------ reading
 
 
-def at(file: File, request: Request, transfer: Transfer) -> Shelf:
+def at(file: File, request: Request, transfer: HttpClient) -> Shelf:
     """The directory at one address; all that is read later comes from there too, and of the same version."""
     (url,) = request.urls
     head = transfer.resolve_head(request)
@@ -306,7 +306,7 @@ def at(file: File, request: Request, transfer: Transfer) -> Shelf:
     def read(start: int, length: int) -> bytes:
         return transfer.read_range(sized, start, min(length, size - start), head)
 
-    return replace(listed(file, read, size, shown(url)), etag=head.etag, modified=head.modified)
+    return replace(listed(file, read, size, redact(url)), etag=head.etag, modified=head.modified)
 
 
 def listed(file: File, read: archive.RangeReader, size: int, url: str) -> Shelf:

@@ -27,13 +27,13 @@ class Head(Protocol):
 
 
 class AskJson(Protocol):
-    """Transfer.get_json."""
+    """HttpClient.get_json."""
 
     def __call__(self, url: str, /, *, secrets: Mapping[str, str] = NOTHING) -> Any: ...
 
 
 class AskBytes(Protocol):
-    """Transfer.get_bytes."""
+    """HttpClient.get_bytes."""
 
     def __call__(self, url: str, /) -> bytes: ...
 

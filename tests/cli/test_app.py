@@ -12,7 +12,7 @@ import typer.main
 
 from dermdata.cli.app import COMMANDS, app
 
-HEAVY = ("httpx", "pandas", "pyarrow", "numpy", "PIL", "pydantic", "rich", "duckdb")
+HEAVY = ("httpx", "httpcore", "pandas", "pyarrow", "numpy", "PIL", "pydantic", "rich", "duckdb")
 LIGHT_COMMANDS = (["list"], ["info", "ham10000"], ["--help"], ["--version"], ["labels", "find", "nevus"])
 
 

@@ -38,40 +38,40 @@ def no_checksum(patch: Patch) -> None:
 
 def partials_have_final_names(patch: Patch) -> None:
     """Promise 1: as curl, wget and aria2 write."""
-    from dermdata.transfer.partial import Partial
+    from dermdata.http.partial_file import PartialFile
 
-    begin = Partial.__init__
+    begin = PartialFile.__init__
 
     def init(self: Any, target: Path, key: str, checksum: str | None) -> None:
         begin(self, target, key, checksum)
         self._shared = self._path = target
 
-    patch(Partial, "__init__", init)
+    patch(PartialFile, "__init__", init)
 
 
 def no_resume(patch: Patch) -> None:
     """Promise 2: as pooch and isic-cli."""
-    from dermdata.transfer import replies
+    from dermdata.http import responses
 
-    patch(replies, "range_headers", lambda *_, **__: {})
+    patch(responses, "range_headers", lambda *_, **__: {})
 
 
 def no_notes(patch: Patch) -> None:
     """Promise 2: nothing is on record of what came before the kill."""
-    from dermdata.transfer.partial import Partial
+    from dermdata.http.partial_file import PartialFile
 
-    patch(Partial, "note", nothing)
+    patch(PartialFile, "record", nothing)
 
 
 def rename_before_fsync(patch: Patch) -> None:
     """Promise 3: the name is there before the bytes are."""
-    from dermdata.transfer.partial import Partial
+    from dermdata.http.partial_file import PartialFile
 
     def finish(self: Any) -> None:
         self._path.replace(self.target)
         os.fsync(self._file)
 
-    patch(Partial, "finish", finish)
+    patch(PartialFile, "finish", finish)
 
 
 def records_without_fsync(patch: Patch) -> None:
@@ -91,60 +91,60 @@ def records_without_fsync(patch: Patch) -> None:
 
 def no_if_range(patch: Patch) -> None:
     """Promise 4: a range without condition, as hf, curl and wget ask."""
-    from dermdata.transfer import replies
+    from dermdata.http import responses
 
-    patch(replies, "range_headers", lambda _, offset, **__: {"Range": f"bytes={offset}-"} if offset else {})
+    patch(responses, "range_headers", lambda _, offset, **__: {"Range": f"bytes={offset}-"} if offset else {})
 
 
 def appends_anything(patch: Patch) -> None:
     """Promise 4: a 206 is a 206."""
-    from dermdata.transfer import replies
+    from dermdata.http import responses
 
-    decide = replies.decide
+    interpret = responses.interpret
 
     def careless(status: int, headers: Any, version: Any, offset: int, size: int | None) -> Any:
         if status == 206:
-            return replies.Append(total=version.total)
-        return decide(status, headers, version, offset, size)
+            return responses.RangeBody(total=version.total)
+        return interpret(status, headers, version, offset, size)
 
-    patch(replies, "decide", careless)
+    patch(responses, "interpret", careless)
 
 
 def tries_fifty_times(patch: Patch) -> None:
     """Promise 5: no end of retries."""
-    from dermdata.transfer.tries import Tries
+    from dermdata.http.retry import RetryBudget
 
-    begin = Tries.__init__
-    patch(Tries, "__init__", lambda self, net, *rest: begin(self, replace(net, attempts=50), *rest))
+    begin = RetryBudget.__init__
+    patch(RetryBudget, "__init__", lambda self, net, *rest: begin(self, replace(net, attempts=50), *rest))
 
 
 def deaf_to_retry_after(patch: Patch) -> None:
     """Promise 5: as if the server had not named a time."""
-    from dermdata.transfer import replies
+    from dermdata.http import retry
 
-    patch(replies, "parse_retry_after", nothing)
+    patch(retry, "parse_retry_after", nothing)
 
 
 def no_turns(patch: Patch) -> None:
     """Promise 5: every thread at one host at once."""
-    from dermdata.transfer.hosts import Hosts
+    from dermdata.http.redirects import HostLimits
 
-    patch(Hosts, "turn", lambda *_: nullcontext())
+    patch(HostLimits, "connection", lambda *_: nullcontext())
 
 
 def waits_for_ever(patch: Patch) -> None:
     """Promise 6: no limit of time or rate."""
-    from dermdata.transfer import Transfer
+    from dermdata.http import HttpClient
 
-    begin = Transfer.__init__
+    begin = HttpClient.__init__
     patient = {"read_timeout": 600, "head_deadline": 600, "minimum_rate_window": 600}
-    patch(Transfer, "__init__", lambda self, network: begin(self, replace(network, **patient)))
+    patch(HttpClient, "__init__", lambda self, network: begin(self, replace(network, **patient)))
 
 
 def asks_for_no_room(patch: Patch) -> None:
     """Promise 7: writes until the disk is full."""
     from dermdata import disk
-    from dermdata.transfer import download
+    from dermdata.http import download
 
     patch(disk, "require_space", nothing)
     patch(download, "require_space", nothing)
@@ -152,9 +152,9 @@ def asks_for_no_room(patch: Patch) -> None:
 
 def a_full_disk_is_a_bug(patch: Patch) -> None:
     """Promise 7: the operating system's error as it comes."""
-    from dermdata.transfer import partial
+    from dermdata.http import partial_file
 
-    patch(partial, "storage_errors", lambda *_: nullcontext())
+    patch(partial_file, "storage_errors", lambda *_: nullcontext())
 
 
 def no_locks(patch: Patch) -> None:
@@ -185,26 +185,26 @@ def no_limits(patch: Patch) -> None:
 
 def hops_without_end(patch: Patch) -> None:
     """Promise 10: follows redirects as long as they come (a thousand will do)."""
-    from dermdata.transfer import Transfer
+    from dermdata.http import HttpClient
 
-    begin = Transfer.__init__
-    patch(Transfer, "__init__", lambda self, network: begin(self, replace(network, redirects=1000)))
+    begin = HttpClient.__init__
+    patch(HttpClient, "__init__", lambda self, network: begin(self, replace(network, redirects=1000)))
 
 
 def secrets_to_every_host(patch: Patch) -> None:
-    """Promise 11: as httpx treats headers of a name it does not know."""
-    from dermdata.transfer import address
+    """Promise 11: as httpx's own redirects treat headers of a name they do not know."""
+    from dermdata.http import urls
 
-    patch(address, "sends_secrets", lambda *_: True)
+    patch(urls, "sends_secrets", lambda *_: True)
 
 
 def addresses_with_queries(patch: Patch) -> None:
     """Promise 11: shows addresses as they are, signature and all."""
-    from dermdata.transfer import address
+    from dermdata.http import urls
 
     for module in [module for name, module in sys.modules.items() if name.startswith("dermdata.")]:
-        if getattr(module, "shown", None) is address.shown:
-            patch(module, "shown", str)
+        if getattr(module, "redact", None) is urls.redact:
+            patch(module, "redact", str)
 
 
 def unpickles(patch: Patch) -> None:
@@ -223,10 +223,10 @@ def unpickles(patch: Patch) -> None:
 
 def takes_any_page(patch: Patch) -> None:
     """Promise 13: a page is a file."""
-    from dermdata.transfer import diagnose
+    from dermdata.http import error_pages
 
-    patch(diagnose, "misdelivery", nothing)
-    patch(diagnose, "explained", nothing)
+    patch(error_pages, "find_wrong_content", nothing)
+    patch(error_pages, "explain_page", nothing)
 
 
 def verifies_sizes(patch: Patch) -> None:

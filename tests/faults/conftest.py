@@ -10,8 +10,8 @@ import pytest
 from dermdata.cli.state import State
 from faults.desk import Desk, brief
 from faults.shelf import Shelf
-from transfer.conftest import faultserver as faultserver
-from transfer.conftest import serving
+from http_client.conftest import faultserver as faultserver
+from http_client.conftest import serving
 
 pytest.register_assert_rewrite(
     "faults.promises_network", "faults.promises_cache", "faults.promises_person"

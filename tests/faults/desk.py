@@ -132,9 +132,9 @@ def brief(transfer: Callable[[Any], Any], slept: list[float]) -> Callable[[Any],
     """The command line's way to the network with all its limits, but short ones, and pauses noted, not slept."""
     from dataclasses import replace
 
-    from dermdata.transfer import Transfer
+    from dermdata.http import HttpClient
 
     def quick(state: Any) -> Any:
-        return Transfer(replace(transfer(state).network, sleep=slept.append, trust_env=False, **BRIEF))
+        return HttpClient(replace(transfer(state).settings, sleep=slept.append, trust_env=False, **BRIEF))
 
     return quick

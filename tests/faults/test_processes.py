@@ -21,8 +21,8 @@ from pathlib import Path
 import pytest
 
 from dermdata.cache.unfinished import Unfinished
+from dermdata.http.download import request_key
 from dermdata.model import Request
-from dermdata.transfer.download import key_of
 from faults.stage import (
     CountingSite,
     Zygote,
@@ -179,7 +179,7 @@ def test_row_53_a_file_without_checksum_is_not_fetched_again_for_want_of_a_recei
     home = cache / "datasets/ours/1"
     (home / "files").mkdir(parents=True)
     for name in ("loose.bin", "images.zip"):
-        origin = key_of(Request(urls=(f"https://files.example/{name}",)))
+        origin = request_key(Request(urls=(f"https://files.example/{name}",)))
         Unfinished(home).announce([f"files/{name}"], origin)
     for name in ("loose.bin", "table.csv"):
         (home / "files" / name).write_bytes(good[f"1/files/{name}"])

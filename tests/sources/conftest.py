@@ -10,9 +10,9 @@ import pytest
 
 from dermdata.credentials import Credentials
 from dermdata.errors import ServerRefused
+from dermdata.http import HttpClient, NetworkSettings
 from dermdata.model import Access, Dataset, File
 from dermdata.sources import Surroundings
-from dermdata.transfer import Network, Transfer
 from mirror import Mirror, mirror
 
 NAMES = (
@@ -68,14 +68,14 @@ def truth(stand: Mirror) -> Truth:
 
 
 @pytest.fixture
-def transfer(stand: Mirror) -> Iterator[Transfer]:
+def transfer(stand: Mirror) -> Iterator[HttpClient]:
     rewrite = (("https://", f"http://127.0.0.1:{stand.port}/web/"),)
-    with Transfer(Network(rewrite=rewrite, trust_env=False, sleep=lambda _: None)) as moving:
+    with HttpClient(NetworkSettings(rewrite=rewrite, trust_env=False, sleep=lambda _: None)) as moving:
         yield moving
 
 
 @pytest.fixture
-def around(transfer: Transfer, tmp_path: Path) -> Callable[..., Surroundings]:
+def around(transfer: HttpClient, tmp_path: Path) -> Callable[..., Surroundings]:
     """The surroundings of a real run against the stand-ins, with these credentials in the environment."""
 
     def make(environment: dict[str, str] | None = None, **more: Any) -> Surroundings:

@@ -9,9 +9,9 @@ import pytest
 
 from dermdata.credentials import Credentials
 from dermdata.errors import CredentialsMissing, DermdataError, LicenseNotAccepted, ServerRefused
+from dermdata.http import HttpClient
 from dermdata.model import Dataset, File, Request
 from dermdata.sources import Surroundings, explained, listing, resolve
-from dermdata.transfer import Transfer
 from mirror import Mirror
 
 from .conftest import TOKENS, Truth, answering, entry, sourced
@@ -62,7 +62,7 @@ class TestOfTheStandIns:
     def test_the_secret_goes_to_the_host_and_never_to_its_storage(
         self,
         around: Around,
-        transfer: Transfer,
+        transfer: HttpClient,
         stand: Mirror,
         truth: Truth,
         tmp_path: Path,
@@ -85,7 +85,7 @@ class TestOfTheStandIns:
         assert storage or dataset == "derm7pt"  # that one sends its file itself
 
     def test_a_refused_key_of_kaggle_names_the_place_it_came_from(
-        self, around: Around, transfer: Transfer, monkeypatch: pytest.MonkeyPatch
+        self, around: Around, transfer: HttpClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Refused before the download, by the look at its size."""
 
@@ -101,7 +101,7 @@ class TestOfTheStandIns:
         assert "https://www.kaggle.com/settings" in str(caught.value.hint)
 
     def test_a_download_without_credentials_is_explained(
-        self, around: Around, transfer: Transfer, tmp_path: Path
+        self, around: Around, transfer: HttpClient, tmp_path: Path
     ) -> None:
         """A gate that the catalog knows nothing of: the host's 401 becomes the steps to take."""
         name = "dataset/scin_cases.csv"

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from dermdata.errors import BadCatalog, ServerRefused, UnknownName
+from dermdata.http import HttpClient
 from dermdata.model import Request
 from dermdata.sources import Surroundings, resolve
-from dermdata.transfer import Transfer
 
 from .conftest import Truth, entry, sourced
 
@@ -44,7 +44,7 @@ Around = Callable[..., Surroundings]
 )
 def test_a_host_says_where_a_file_is_and_what_it_must_be(
     around: Around,
-    transfer: Transfer,
+    transfer: HttpClient,
     truth: Truth,
     tmp_path: Path,
     dataset: str,

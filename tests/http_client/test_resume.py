@@ -17,13 +17,14 @@ from typing import Any
 import pytest
 
 from dermdata.errors import NetworkError, StorageError
+from dermdata.http import HttpClient, NetworkSettings
+from dermdata.http.download import request_key
+from dermdata.http.journal import JournalEntries
+from dermdata.http.partial_file import STEP, PartialFile
+from dermdata.http.responses import FileVersion
+from dermdata.http.transport import CHUNK
 from dermdata.model import Request
-from dermdata.transfer import Network, Transfer
-from dermdata.transfer.download import key_of
-from dermdata.transfer.journal import Story, Version
-from dermdata.transfer.partial import STEP, Partial
-from dermdata.transfer.wire import CHUNK
-from transfer.conftest import DATA, SHA, SIZE, Get, left
+from http_client.conftest import DATA, SHA, SIZE, Get, left
 
 MIB = 1 << 20
 SCRIPT = """
@@ -32,12 +33,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from dermdata.errors import DermdataError
 from dermdata.model import Request
-from dermdata.transfer import Network, Transfer
+from dermdata.http import NetworkSettings
+from dermdata.http import HttpClient
 url, target, limit = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 if limit:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 try:
-    with Transfer(Network(trust_env=False)) as transfer:
+    with HttpClient(NetworkSettings(trust_env=False)) as transfer:
         transfer.download(Request(urls=(url,)), target)
 except DermdataError as error:
     print(error.message)
@@ -51,21 +53,21 @@ def start(url: str, target: Path, limit: int = 0) -> subprocess.Popen[str]:
     )
 
 
-def partial(target: Path, checksum: str | None = None) -> Partial:
-    return Partial(target, "0" * 16, checksum)
+def partial(target: Path, checksum: str | None = None) -> PartialFile:
+    return PartialFile(target, "0" * 16, checksum)
 
 
 def filled(target: Path, data: bytes, total: int) -> None:
     """A partial that was left orderly after `data`."""
     with partial(target) as part:
-        part.begin(Version(source=0, etag='"1"', total=total))
+        part.start_over(FileVersion(source=0, etag='"1"', total=total))
         put(part, data)
 
 
-def put(part: Partial, data: bytes, at: int | None = None) -> None:
+def put(part: PartialFile, data: bytes, at: int | None = None) -> None:
     """Add bytes at their place, or at the end."""
-    with part.strand(part.have if at is None else at) as strand:
-        part.write(strand, data)
+    with part.open_cursor(part.received if at is None else at) as cursor:
+        part.write(cursor, data)
 
 
 def journal(target: Path) -> Path:
@@ -76,7 +78,7 @@ def journal(target: Path) -> Path:
 
 
 @pytest.mark.shared
-def test_kill_in_the_middle(server: Any, faultserver: Any, network: Network, target: Path) -> None:
+def test_kill_in_the_middle(server: Any, faultserver: Any, network: NetworkSettings, target: Path) -> None:
     """Promise 2: after SIGKILL at most 1 MiB is fetched again, and the file is right."""
     url = server.url_for("_gen/8M/big", "stall:5M;good")
     process = start(url, target)
@@ -84,7 +86,7 @@ def test_kill_in_the_middle(server: Any, faultserver: Any, network: Network, tar
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not target.exists()
-    with Transfer(network) as transfer:
+    with HttpClient(network) as transfer:
         received = transfer.download(Request(urls=(url,)), target)
     assert received.sha256 == server.find("/_gen/8M/big").body.digest()
     assert received.resumed_from >= 4 * MIB
@@ -93,7 +95,7 @@ def test_kill_in_the_middle(server: Any, faultserver: Any, network: Network, tar
 
 
 @pytest.mark.shared
-def test_kill_while_bytes_flow(server: Any, faultserver: Any, network: Network, target: Path) -> None:
+def test_kill_while_bytes_flow(server: Any, faultserver: Any, network: NetworkSettings, target: Path) -> None:
     """Promise 2: the same when the kill comes between two reads."""
     url = server.url_for("_gen/8M/big", "slow:4M;good")
     process = start(url, target)
@@ -104,14 +106,14 @@ def test_kill_while_bytes_flow(server: Any, faultserver: Any, network: Network, 
         until.wait(0.01)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    with Transfer(network) as transfer:
+    with HttpClient(network) as transfer:
         received = transfer.download(Request(urls=(url,)), target)
     assert received.sha256 == server.find("/_gen/8M/big").body.digest()
     assert faultserver.report(server.ended())[0]["again"] <= MIB
 
 
 @pytest.mark.shared
-def test_a_full_disk_keeps_the_partial(server: Any, network: Network, target: Path) -> None:
+def test_a_full_disk_keeps_the_partial(server: Any, network: NetworkSettings, target: Path) -> None:
     """Promise 7: exit 5 with path and bytes; the next run goes on."""
     url = server.url_for("_gen/2M/big")
     process = start(url, target, limit=MIB)
@@ -120,7 +122,7 @@ def test_a_full_disk_keeps_the_partial(server: Any, network: Network, target: Pa
     assert str(target) in said
     assert "bytes needed" in said
     assert "ulimit -f" in said
-    with Transfer(network) as transfer:
+    with HttpClient(network) as transfer:
         assert transfer.download(Request(urls=(url,)), target).resumed_from >= MIB // 2
     assert left(target) == ["a.zip"]
 
@@ -128,13 +130,13 @@ def test_a_full_disk_keeps_the_partial(server: Any, network: Network, target: Pa
 @pytest.mark.shared
 @pytest.mark.parametrize("locks", [True, False], ids=["flock", "flock does nothing"])
 def test_many_at_one_target(
-    server: Any, network: Network, target: Path, monkeypatch: pytest.MonkeyPatch, locks: bool
+    server: Any, network: NetworkSettings, target: Path, monkeypatch: pytest.MonkeyPatch, locks: bool
 ) -> None:
     """Promise 8: writers of one target never mix, with locks or without."""
     if not locks:
         monkeypatch.setattr(fcntl, "flock", lambda *_: None)
     request = Request(urls=(server.url_for("a.zip", "slow:4M"),), size=SIZE, checksum=f"sha256:{SHA}")
-    with Transfer(network) as transfer, ThreadPoolExecutor(4) as pool:
+    with HttpClient(network) as transfer, ThreadPoolExecutor(4) as pool:
         works = [pool.submit(transfer.download, request, target) for _ in range(4)]
         assert [work.result().sha256 for work in works] == [SHA] * 4
     assert target.read_bytes() == DATA
@@ -225,7 +227,7 @@ def test_resumes_what_was_left(target: Path) -> None:
     """An orderly end leaves every byte."""
     filled(target, b"x" * 1000, 5000)
     with partial(target) as part:
-        assert (part.have, part.version.etag, part.version.total) == (1000, '"1"', 5000)
+        assert (part.received, part.version.etag, part.version.total) == (1000, '"1"', 5000)
         put(part, b"y" * 4000)
         part.finish()
     assert target.read_bytes() == b"x" * 1000 + b"y" * 4000
@@ -238,7 +240,7 @@ def test_bytes_without_journal_are_not_trusted(target: Path) -> None:
     filled(target, b"x" * 1000, 5000)
     journal(target).unlink()
     with partial(target) as part:
-        assert part.have == 0
+        assert part.received == 0
 
 
 @pytest.mark.fault(20)
@@ -248,7 +250,7 @@ def test_bytes_beyond_the_journal_are_cut_off(target: Path) -> None:
     path = journal(target).with_suffix("")
     path.write_bytes(path.read_bytes() + b"junk" * 100)
     with partial(target) as part:
-        assert part.have == 1000
+        assert part.received == 1000
         assert path.stat().st_size == 1000
 
 
@@ -260,11 +262,11 @@ def test_a_torn_journal(target: Path, cut: int) -> None:
     text = path.read_text().replace(f":{os.getpid()}:", ":4194304:")  # its writer is dead
     path.write_text(text[:-cut])
     with partial(target) as part:
-        assert part.have in (0, 1000)
-        part.begin(Version(source=0, total=3))
+        assert part.received in (0, 1000)
+        part.start_over(FileVersion(source=0, total=3))
         put(part, b"abc")
     with partial(target) as part:
-        assert part.have == 3
+        assert part.received == 3
 
 
 def test_the_second_holder_works_apart(target: Path) -> None:
@@ -272,7 +274,7 @@ def test_the_second_holder_works_apart(target: Path) -> None:
     filled(target, b"x" * 1000, 2000)
     with partial(target) as first:
         with partial(target) as second:
-            assert second.have == 1000
+            assert second.received == 1000
             put(second, b"z" * 1000)
         put(first, b"y" * 1000)
         first.finish()
@@ -297,7 +299,7 @@ def test_a_holder_that_did_not_leave(target: Path, who: str, apart: bool) -> Non
     text = journal(target).read_text()
     journal(target).write_text(text + "\n" + json.dumps({"holder": who}))
     with partial(target) as part:
-        assert part.have == 1000
+        assert part.received == 1000
         names = [name for name in left(target) if name.endswith(".part")]
     assert (len(names) == 2) is apart
 
@@ -333,7 +335,7 @@ def test_a_second_name_is_not_written_through(target: Path, tmp_path: Path) -> N
     victim = tmp_path / "victim"
     victim.hardlink_to(journal(target).with_suffix(""))
     with partial(target) as part:
-        part.begin(Version())
+        part.start_over(FileVersion())
         put(part, b"data")
     assert victim.read_bytes() == b"x" * 1000
 
@@ -341,12 +343,12 @@ def test_a_second_name_is_not_written_through(target: Path, tmp_path: Path) -> N
 def test_ranges_come_in_any_order(target: Path) -> None:
     """Several streams write one partial; what they left, with gaps, is taken over and hashed in order."""
     with partial(target) as part:
-        part.begin(Version(source=0, total=9))
+        part.start_over(FileVersion(source=0, total=9))
         put(part, b"ef", at=4)
         put(part, b"ab", at=0)
         assert part.hasher.sha256 == hashlib.sha256(b"ab").hexdigest()
     with partial(target) as part:
-        assert (part.have, part.resumed_from, part.spans.gaps(9)) == (4, 4, [(2, 4), (6, 9)])
+        assert (part.received, part.resumed_from, part.intervals.gaps(9)) == (4, 4, [(2, 4), (6, 9)])
         put(part, b"ghi", at=6)
         put(part, b"cd", at=2)
         assert part.hasher.sha256 == hashlib.sha256(b"abcdefghi").hexdigest()
@@ -359,7 +361,7 @@ def test_ranges_come_in_any_order(target: Path) -> None:
 )
 def test_senseless_journal_lines(line: str) -> None:
     """Damage costs bytes, never correctness."""
-    assert Story.read(line, "k").ranges == []
+    assert JournalEntries.parse(line, "k").ranges == []
 
 
 def test_a_request_is_its_checksum_size_and_addresses() -> None:
@@ -370,8 +372,10 @@ def test_a_request_is_its_checksum_size_and_addresses() -> None:
         Request(urls=("https://a/",), size=2, checksum="md5:x"),
         Request(urls=("https://a/",), size=1),
     ]
-    assert len({key_of(request) for request in [base, *others]}) == 4
-    assert key_of(Request(urls=("https://a/",), size=1, checksum="md5:x", headers={"A": "b"})) == key_of(base)
+    assert len({request_key(request) for request in [base, *others]}) == 4
+    assert request_key(
+        Request(urls=("https://a/",), size=1, checksum="md5:x", headers={"A": "b"})
+    ) == request_key(base)
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:

@@ -15,18 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dermdata.errors import ChecksumMismatch, StorageError
+from dermdata.http import HttpClient, NetworkSettings, ranges
+from dermdata.http.download import ProgressDeltas, request_key
+from dermdata.http.journal import JournalEntries
+from dermdata.http.partial_file import INLINE, BackgroundHasher, IntervalSet
+from dermdata.http.ranges import PIECE, ConcurrencyController, RangeScheduler
+from dermdata.http.redirects import HostBusy, HostLimits
 from dermdata.model import Request
-from dermdata.transfer import Network, Transfer, crew, shares
-from dermdata.transfer.download import Download, key_of
-from dermdata.transfer.follow import INLINE, Follower
-from dermdata.transfer.growth import Growth
-from dermdata.transfer.hosts import Busy, Hosts
-from dermdata.transfer.journal import Story
-from dermdata.transfer.shares import PIECE, Shares
-from dermdata.transfer.spans import Spans
-from transfer.conftest import DATA, SHA, SIZE, Get, left
-from transfer.test_faults import ENDS_WELL
-from transfer.test_resume import start
+from http_client.conftest import DATA, SHA, SIZE, CountingTransport, Get, left
+from http_client.test_faults import ENDS_WELL
+from http_client.test_resume import start
 
 MIB = 1 << 20
 SLOW = "slow:8M"  # bytes a second: others get their say before the first stream is done
@@ -36,13 +34,12 @@ SLOW = "slow:8M"  # bytes a second: others get their say before the first stream
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many streams as may be, from the first chunk on, and small pieces."""
 
-    def look(self: Growth, *_: Any) -> int:
+    def update(self: ConcurrencyController, *_: Any) -> int:
         self.wanted = min(4, self.most)
         return self.wanted
 
-    monkeypatch.setattr(Growth, "look", look)
-    monkeypatch.setattr(crew, "PIECE", 1 << 16)
-    monkeypatch.setattr(shares, "PIECE", 1 << 16)
+    monkeypatch.setattr(ConcurrencyController, "update", update)
+    monkeypatch.setattr(ranges, "PIECE", 1 << 16)
 
 
 BODIES = {"1", "2", "7", "12", "13", "14", "15", "16", "17", "18", "19", "30", "41", "1-23"}  # rows of FAULTS
@@ -61,14 +58,12 @@ def slowed(spec: str) -> str:
 @pytest.mark.shared
 @pytest.mark.usefixtures("eager")
 def test_one_file_by_several_connections(
-    get: Get, server: Any, faultserver: Any, target: Path, monkeypatch: pytest.MonkeyPatch
+    get: Get, server: Any, faultserver: Any, network: NetworkSettings, target: Path
 ) -> None:
     """Each range names the version it wants a part of; together they are the file, no byte twice."""
     told: list[int] = []
-    busy: list[int] = []
-    give_back = Hosts._give_back
-    monkeypatch.setattr(Hosts, "_give_back", lambda *a: busy.append(a[1].busy) or give_back(*a))
-    received = get(SLOW, told.append)
+    transport = CountingTransport(network)
+    received = get(SLOW, told.append, transport=transport)
     assert received.sha256 == SHA
     assert target.read_bytes() == DATA
     assert left(target) == ["a.zip"]
@@ -77,7 +72,7 @@ def test_one_file_by_several_connections(
     assert first["status"] == 200
     assert len(others) >= 3
     assert {(end["status"], end["if_range"]) for end in others} == {(206, first["etag"])}
-    assert max(busy) == 4  # connections at once
+    assert transport.most == 4  # connections at once
     assert faultserver.report(server.ended("a.zip"))[0]["again"] <= MIB // 2
 
 
@@ -155,7 +150,7 @@ def test_without_validator_and_checksum_there_is_one_stream(get: Get, server: An
 @pytest.mark.usefixtures("eager")
 def test_nobody_waits_for_a_stalled_stream(get: Get, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 30: when all else is there, or the first stream has broken, the rest is asked for anew."""
-    monkeypatch.setattr(crew, "SECONDS", 0.3)
+    monkeypatch.setattr(ranges, "SECONDS", 0.3)
     begun = time.monotonic()
     get(f"{SLOW}+reset:40p;stall:20k;good", network={"read_timeout": 30, "minimum_rate_window": 30})
     assert target.read_bytes() == DATA
@@ -184,7 +179,9 @@ def test_a_disk_that_fills_under_another_stream(
 
 
 @pytest.mark.shared
-def test_kill_while_four_streams_run(server: Any, faultserver: Any, network: Network, target: Path) -> None:
+def test_kill_while_four_streams_run(
+    server: Any, faultserver: Any, network: NetworkSettings, target: Path
+) -> None:
     """Promise 2: what several streams lose to a SIGKILL is at most 1 MiB in all; gaps are filled later."""
     url = server.url_for("_gen/24M/big", "slow:5M")  # growth is real here
     process = start(url, target)
@@ -195,11 +192,11 @@ def test_kill_while_four_streams_run(server: Any, faultserver: Any, network: Net
     process.send_signal(signal.SIGKILL)
     process.communicate()
     (journal,) = target.parent.glob(".*.part.json")
-    kept = Spans()
-    for first, end, _ in Story.read(journal.read_text(), key_of(Request(urls=(url,)))).ranges:
+    kept = IntervalSet()
+    for first, end, _ in JournalEntries.parse(journal.read_text(), request_key(Request(urls=(url,)))).ranges:
         kept.add(first, end)
     assert len(kept.gaps(24 * MIB)) > 1
-    with Transfer(network) as transfer:
+    with HttpClient(network) as transfer:
         received = transfer.download(Request(urls=(url,)), target)
     assert received.sha256 == server.find("/_gen/24M/big").body.digest()
     assert received.resumed_from > 7 * MIB
@@ -208,9 +205,9 @@ def test_kill_while_four_streams_run(server: Any, faultserver: Any, network: Net
 
 
 @pytest.mark.shared
-def test_an_unlimited_server_keeps_one_stream(server: Any, network: Network, target: Path) -> None:
+def test_an_unlimited_server_keeps_one_stream(server: Any, network: NetworkSettings, target: Path) -> None:
     """More connections are for servers that limit each of them."""
-    with Transfer(network) as transfer:
+    with HttpClient(network) as transfer:
         transfer.download(Request(urls=(server.url_for("_gen/48M/big"),)), target)
     assert len(server.ended()) == 1
 
@@ -218,48 +215,54 @@ def test_an_unlimited_server_keeps_one_stream(server: Any, network: Network, tar
 # ------------------------------------------------------------------ how many
 
 
-def rates(growth: Growth, *windows: tuple[float, float], limit: int = 16) -> Iterator[int]:
+def rates(growth: ConcurrencyController, *windows: tuple[float, float], limit: int = 16) -> Iterator[int]:
     """How many streams are wanted after each window of (bytes a second, share of time waited)."""
     now = have = waited = 0.0
-    growth.look(0, 0, 0, 10**12, 1, limit)
+    growth.update(0, 0, 0, 10**12, 1, limit)
     for rate, waiting in windows:
         now, have, waited = now + 1, have + rate, waited + waiting
-        yield growth.look(now, int(have), waited, 10**12, growth.wanted, limit)
+        yield growth.update(now, int(have), waited, 10**12, growth.wanted, limit)
 
 
 def test_streams_double_while_that_pays() -> None:
     """A server that limits each connection gets as many as may be; one that does not, gets one."""
-    assert list(rates(Growth(1.0), (5, 1), (10, 1), (20, 1), (40, 1), (80, 1))) == [2, 4, 8, 16, 16]
-    assert list(rates(Growth(1.0), (5, 1), (10, 1), (20, 1), limit=4)) == [2, 4, 4]
-    assert list(rates(Growth(1.0), (100, 1), (101, 1), (100, 1))) == [2, 1, 1]
-    assert list(rates(Growth(1.0), (5, 1), (10, 1), (11, 1), (11, 1))) == [2, 4, 2, 2]
+    assert list(rates(ConcurrencyController(1.0), (5, 1), (10, 1), (20, 1), (40, 1), (80, 1))) == [
+        2,
+        4,
+        8,
+        16,
+        16,
+    ]
+    assert list(rates(ConcurrencyController(1.0), (5, 1), (10, 1), (20, 1), limit=4)) == [2, 4, 4]
+    assert list(rates(ConcurrencyController(1.0), (100, 1), (101, 1), (100, 1))) == [2, 1, 1]
+    assert list(rates(ConcurrencyController(1.0), (5, 1), (10, 1), (11, 1), (11, 1))) == [2, 4, 2, 2]
 
 
 def test_a_vain_try_is_repeated_rarely() -> None:
     """The network may change within a long download: after 8 s, then 16 s, then 32 s."""
-    wanted = list(rates(Growth(1.0), *[(100, 1)] * 40))
+    wanted = list(rates(ConcurrencyController(1.0), *[(100, 1)] * 40))
     assert [second for second, streams in enumerate(wanted) if streams == 2] == [0, 9, 26]
 
 
 def test_no_stream_is_added_where_we_are_the_slow_one() -> None:
     """A receiver that is busy all the time gains nothing from another connection."""
-    assert list(rates(Growth(1.0), (500, 0.5), (500, 0.5))) == [1, 1]
+    assert list(rates(ConcurrencyController(1.0), (500, 0.5), (500, 0.5))) == [1, 1]
 
 
 def test_no_stream_is_added_for_the_last_second() -> None:
     """A question costs time too."""
-    growth = Growth(1.0)
-    growth.look(0, 0, 0, 150, 1, 4)
-    assert growth.look(1, 100, 1, 50, 1, 4) == 1
+    growth = ConcurrencyController(1.0)
+    growth.update(0, 0, 0, 150, 1, 4)
+    assert growth.update(1, 100, 1, 50, 1, 4) == 1
 
 
 def test_a_refusal_is_kept() -> None:
     """A server that takes no third connection is not asked for one again."""
-    growth = Growth(1.0)
+    growth = ConcurrencyController(1.0)
     assert list(rates(growth, (5, 1), (10, 1))) == [2, 4]
-    growth.refused(2)
+    growth.cap(2)
     assert growth.wanted == 2
-    assert growth.look(1000, 10**6, 1000, 10**9, 2, 16) == 2
+    assert growth.update(1000, 10**6, 1000, 10**9, 2, 16) == 2
 
 
 # ------------------------------------------------------------------ who brings what
@@ -267,18 +270,18 @@ def test_a_refusal_is_kept() -> None:
 
 def test_pieces_come_from_near_the_front() -> None:
     """The hash follows; towards the end pieces get smaller, so that all are done at once."""
-    spans, size = Spans(), 8 * PIECE
-    work = Shares(spans, 64 * PIECE)
-    first = work.take()
+    spans, size = IntervalSet(), 8 * PIECE
+    work = RangeScheduler(spans, 64 * PIECE)
+    first = work.lease()
     assert first
     assert (first.first, first.end) == (0, 64 * PIECE)
-    second = work.take(2, size)
+    second = work.lease(2, size)
     assert second
     assert (second.first, second.end) == (8 * PIECE, 16 * PIECE)
     assert first.end == 64 * PIECE  # nothing is cut before an answer is there
     assert work.confirm(second)
     assert first.end == 8 * PIECE
-    others = takewhile(lambda claim: claim.cut is None, iter(lambda: work.take(4, size), None))
+    others = takewhile(lambda claim: claim.taken_from is None, iter(lambda: work.lease(4, size), None))
     ends = [claim.end - claim.first for claim in others]
     assert sum(ends) == 48 * PIECE
     assert ends == sorted(ends, reverse=True)
@@ -287,38 +290,38 @@ def test_pieces_come_from_near_the_front() -> None:
 
 def test_who_comes_too_late_for_a_piece_leaves_it() -> None:
     """The first stream has got there meanwhile, or another has it."""
-    spans = Spans()
-    work = Shares(spans, 8 * PIECE)
-    first = work.take()
-    late, later = work.take(2, PIECE), work.take(2, PIECE)
+    spans = IntervalSet()
+    work = RangeScheduler(spans, 8 * PIECE)
+    first = work.lease()
+    late, later = work.lease(2, PIECE), work.lease(2, PIECE)
     assert first
     assert late
     assert later
     assert work.confirm(late)
     assert not work.confirm(later)
     assert first.end == PIECE
-    work.leave(late)
-    assert [(claim.first, claim.end) for claim in [work.take(1)] if claim] == [(PIECE, 8 * PIECE)]
+    work.release(late)
+    assert [(claim.first, claim.end) for claim in [work.lease(1)] if claim] == [(PIECE, 8 * PIECE)]
 
 
 def test_small_rests_are_not_shared() -> None:
     """A question for a few bytes is not worth it."""
-    work = Shares(Spans(), 2 * PIECE - 1)
-    assert work.take()
-    assert work.take(2, PIECE) is None
+    work = RangeScheduler(IntervalSet(), 2 * PIECE - 1)
+    assert work.lease()
+    assert work.lease(2, PIECE) is None
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 15)), max_size=12))
 def test_spans_are_sets_of_bytes(adds: list[tuple[int, int]]) -> None:
     """Whatever the order and overlaps."""
-    spans, model = Spans(), set[int]()
+    spans, model = IntervalSet(), set[int]()
     for first, length in adds:
         spans.add(first, first + length)
         model |= set(range(first, first + length))
     missing = set(range(60)) - model
-    assert spans.have == len(model)
+    assert spans.length == len(model)
     assert spans.end == max(model, default=-1) + 1
-    assert spans.front == min(missing)
+    assert spans.first_gap == min(missing)
     assert {at for first, end in spans.gaps(60) for at in range(first, end)} == missing
 
 
@@ -331,49 +334,42 @@ def test_the_hash_follows_the_front(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(data)
     with path.open("rb") as file:
-        follower = Follower(file.fileno(), None)
-        follower.grow(MIB, 0, data[:MIB])
-        follower.grow(len(data), MIB, data[MIB : 2 * MIB])
-        assert follower.hasher(len(data)).sha256 == hashlib.sha256(data).hexdigest()
+        follower = BackgroundHasher(file.fileno(), None)
+        follower.advance(MIB, 0, data[:MIB])
+        follower.advance(len(data), MIB, data[MIB : 2 * MIB])
+        assert follower.wait_for(len(data)).sha256 == hashlib.sha256(data).hexdigest()
         with pytest.raises(StorageError, match="cut"):
-            follower.hasher(len(data) + 1)
+            follower.wait_for(len(data) + 1)
         follower.stop()
 
 
 def test_a_spare_connection_is_one_that_nobody_wants() -> None:
     """Streams beside the first one never take a turn from another file, and never wait."""
-    hosts = Hosts(Network(connections=2))
-    assert hosts.room("a") == 2
-    with hosts.turn("a"), hosts.spare_turn("a"), pytest.raises(Busy), hosts.spare_turn("a"):
+    hosts = HostLimits(NetworkSettings(connections=2))
+    assert hosts.count_spare("a") == 2
+    with (
+        hosts.connection("a"),
+        hosts.spare_connection("a"),
+        pytest.raises(HostBusy),
+        hosts.spare_connection("a"),
+    ):
         pass
-    with hosts.turn("a"), hosts.turn("a"):
-        waiting = threading.Thread(target=lambda: hosts.turn("a").__enter__())
+    with hosts.connection("a"), hosts.connection("a"):
+        waiting = threading.Thread(target=lambda: hosts.connection("a").__enter__())
         waiting.start()
-        while not hosts.crowded("a"):
+        while not hosts.is_crowded("a"):
             time.sleep(0.001)
-        assert hosts.room("a") == 0
+        assert hosts.count_spare("a") == 0
     waiting.join()
     hosts.pause("a", 60)
-    with pytest.raises(Busy), hosts.spare_turn("a"):
+    with pytest.raises(HostBusy), hosts.spare_connection("a"):
         pass
-
-
-class Growing:
-    """A partial file to which another stream adds bytes at every look."""
-
-    size = 0
-
-    @property
-    def have(self) -> int:
-        self.size += 1000
-        return self.size
 
 
 def test_no_byte_of_another_stream_is_left_untold() -> None:
-    """What comes between two looks is told with the next: the deltas add up to the file."""
+    """What comes between two looks is told with the next, also after a new beginning: the deltas add up."""
     told: list[int] = []
-    nothing: Any = None
-    download, part = Download(nothing, nothing, nothing, nothing, told.append), Growing()
-    for _ in range(3):
-        download._tell(part)  # type: ignore[arg-type]
-    assert sum(told) == part.size
+    deltas = ProgressDeltas(told.append)
+    for have in (1000, 1000, 3000, 0, 500):
+        deltas.report(have)
+    assert told == [1000, 2000, -3000, 500]

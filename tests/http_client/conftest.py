@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import importlib.util
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,10 +13,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import httpx
 import pytest
 
+from dermdata.http import HttpClient, NetworkSettings
+from dermdata.http.transport import GuardedTransport
 from dermdata.model import Request
-from dermdata.transfer import Network, Transfer
 
 SERVER = Path(__file__).parents[3] / "shared" / "tools" / "faultserver.py"
 SIZE = 1_000_000
@@ -98,9 +101,9 @@ def slept() -> list[float]:
 
 
 @pytest.fixture
-def network(slept: list[float]) -> Network:
+def network(slept: list[float]) -> NetworkSettings:
     """All limits real but small; pauses are noted, not slept."""
-    return Network(
+    return NetworkSettings(
         trust_env=False,
         sleep=slept.append,
         random=lambda: 1.0,
@@ -120,14 +123,15 @@ def target(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def get(server: Any, network: Network, target: Path) -> Get:
+def get(server: Any, network: NetworkSettings, target: Path) -> Get:
     """Download a.zip with this fault spec; what the transfer gives back or raises."""
 
     def download(spec: str = "", progress: Callable[[int], None] = lambda _: None, **changes: Any) -> Any:
         options = {"size": SIZE, "checksum": f"sha256:{SHA}", "archive": "zip"} | changes
         net = replace(network, **options.pop("network", {}))
+        transport = options.pop("transport", None)
         request = Request(urls=options.pop("urls", (server.url_for("a.zip", spec),)), **options)
-        with Transfer(net) as transfer:
+        with HttpClient(net, transport) as transfer:
             return transfer.download(request, target, progress)
 
     return download
@@ -136,3 +140,42 @@ def get(server: Any, network: Network, target: Path) -> Get:
 def left(target: Path) -> list[str]:
     """What lies beside the target, itself included."""
     return sorted(path.name for path in target.parent.iterdir()) if target.parent.exists() else []
+
+
+class CountingTransport(GuardedTransport):
+    """The real transport, which counts the answers that are under way: from the question to the close."""
+
+    def __init__(self, network: NetworkSettings) -> None:
+        super().__init__(network)
+        self.asked = self.under_way = self.most = 0
+        self.lock = threading.Lock()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        with self.lock:
+            self.asked += 1
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+        try:
+            response = super().handle_request(request)
+        except BaseException:
+            self.finish()
+            raise
+        assert isinstance(response.stream, httpx.SyncByteStream)
+        response.stream = CountedBody(response.stream, self.finish)
+        return response
+
+    def finish(self) -> None:
+        with self.lock:
+            self.under_way -= 1
+
+
+class CountedBody(httpx.SyncByteStream):
+    def __init__(self, inner: httpx.SyncByteStream, finish: Callable[[], None]) -> None:
+        self.inner, self.finish = inner, finish
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self.inner
+
+    def close(self) -> None:
+        self.inner.close()
+        self.finish()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from dermdata.errors import (
@@ -24,10 +25,10 @@ from dermdata.errors import (
     SizeMismatch,
     Stalled,
 )
+from dermdata.http import HttpClient, NetworkSettings, urls
+from dermdata.http.transport import GuardedTransport
 from dermdata.model import Request
-from dermdata.transfer import Network, Transfer, address
-from dermdata.transfer.wire import Wire
-from transfer.conftest import DATA, SHA, SIZE, Get, left, serving
+from http_client.conftest import DATA, SHA, SIZE, Get, left, serving
 
 pytestmark = pytest.mark.shared
 
@@ -235,7 +236,9 @@ def test_different_wrong_bytes_are_called_altered(get: Get) -> None:
 
 
 @pytest.mark.fault(19)
-def test_a_complete_partial_is_not_asked_for(get: Get, server: Any, target: Path, network: Network) -> None:
+def test_a_complete_partial_is_not_asked_for(
+    get: Get, server: Any, target: Path, network: NetworkSettings
+) -> None:
     """Row 19: all bytes are there, only the end was missing: 416 or no question at all."""
     get("chunked:cut;good", size=None, checksum=None)
     assert [end["status"] for end in server.ended()] == [200, 416]
@@ -270,28 +273,29 @@ def test_the_wait_that_is_too_long_is_named(get: Get, slept: list[float]) -> Non
 
 
 @pytest.mark.fault(22)
-def test_many_files_under_a_rate_limit(server: Any, network: Network, tmp_path: Path) -> None:
+def test_many_files_under_a_rate_limit(server: Any, network: NetworkSettings, tmp_path: Path) -> None:
     """Row 22: all files arrive with few refused requests."""
     network = replace(network, sleep=time.sleep)
-    with Transfer(network) as transfer:
+    with HttpClient(network) as transfer:
         for n in range(15):
             url = server.url_for(f"_gen/1k/{n}", "ratelimit:5,per=1,all=1")
             transfer.download(Request(urls=(url,), size=1024), tmp_path / f"{n}.bin")
     assert len(server.ended()) <= 15 * 1.2
 
 
-@pytest.mark.fault(7)
-def test_a_reset_right_after_the_head(get: Get, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row 7: the connection is gone before anybody looks at it; that is one more cut, no crash."""
-    send = Wire._send
+class LateTransport(GuardedTransport):
+    """The real transport, whose answers are looked at a moment later."""
 
-    def late(*args: Any) -> Any:
-        response = send(*args)
-        time.sleep(0.1)  # the reset arrives here
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = super().handle_request(request)
+        time.sleep(0.1)
         return response
 
-    monkeypatch.setattr(Wire, "_send", late)
-    get("reset:10;good")
+
+@pytest.mark.fault(7)
+def test_a_reset_right_after_the_head(get: Get, network: NetworkSettings, target: Path) -> None:
+    """Row 7: the connection is gone before anybody looks at it; that is one more cut, no crash."""
+    get("reset:10;good", transport=LateTransport(network))
     assert target.read_bytes() == DATA
 
 
@@ -335,18 +339,20 @@ def test_unknown_name(get: Get) -> None:
 
 
 @pytest.mark.fault(40)
-def test_extra_bytes_do_not_spoil_the_next_file(server: Any, network: Network, tmp_path: Path) -> None:
+def test_extra_bytes_do_not_spoil_the_next_file(
+    server: Any, network: NetworkSettings, tmp_path: Path
+) -> None:
     """Row 40: junk after a body on a kept connection."""
-    with Transfer(network) as transfer:
+    with HttpClient(network) as transfer:
         for n in range(3):
             request = Request(urls=(server.url_for("a.zip", "extra:10"),), checksum=f"sha256:{SHA}")
             transfer.download(request, tmp_path / f"{n}.zip")
             assert (tmp_path / f"{n}.zip").read_bytes() == DATA
 
 
-def test_connections_are_kept(server: Any, network: Network, tmp_path: Path) -> None:
+def test_connections_are_kept(server: Any, network: NetworkSettings, tmp_path: Path) -> None:
     """One thread asks all its files over one connection."""
-    with Transfer(network) as transfer:
+    with HttpClient(network) as transfer:
         for n in range(3):
             transfer.download(
                 Request(urls=(server.url_for("a.zip", "redirect:chain=1"),)), tmp_path / f"{n}.zip"
@@ -355,16 +361,18 @@ def test_connections_are_kept(server: Any, network: Network, tmp_path: Path) -> 
 
 
 @pytest.mark.fault(44)
-def test_server_gone_in_the_middle(faultserver: Any, root: Path, network: Network, target: Path) -> None:
+def test_server_gone_in_the_middle(
+    faultserver: Any, root: Path, network: NetworkSettings, target: Path
+) -> None:
     """Row 44: the server dies; a later run goes on."""
     with serving(faultserver, root) as server:
         url, port = server.url_for("a.zip", "truncate:400k;empty*5;good"), server.port
         request = Request(urls=(url,), size=SIZE, checksum=f"sha256:{SHA}")
-        with Transfer(network) as transfer, pytest.raises(NetworkError):
+        with HttpClient(network) as transfer, pytest.raises(NetworkError):
             transfer.download(request, target)
-    with Transfer(network) as transfer, pytest.raises(CannotConnect):
+    with HttpClient(network) as transfer, pytest.raises(CannotConnect):
         transfer.download(request, target)
-    with serving(faultserver, root, port=port) as server, Transfer(network) as transfer:
+    with serving(faultserver, root, port=port) as server, HttpClient(network) as transfer:
         server.counts[url.removeprefix(server.url)] = 6  # the good step
         assert transfer.download(request, target).resumed_from == 400 * 1024
 
@@ -375,17 +383,17 @@ def test_server_gone_in_the_middle(faultserver: Any, root: Path, network: Networ
 TOKEN = {"Authorization": "Bearer T", "X-Dataverse-key": "K", "Cookie": "C=1"}
 
 
-def official(server: Any, network: Network) -> Network:
+def official(server: Any, network: NetworkSettings) -> NetworkSettings:
     """https://data.example/ stands for the test server, as --rewrite would have it."""
     return replace(network, rewrite=(("https://data.example/", f"{server.url}/"),))
 
 
 @pytest.mark.fault(33)
-def test_secrets_reach_their_origin_only(server: Any, network: Network, target: Path) -> None:
+def test_secrets_reach_their_origin_only(server: Any, network: NetworkSettings, target: Path) -> None:
     """Row 33: no secret header of any name travels to another host."""
     url = "https://data.example/f/auth:T+redirect:host=localhost/a.zip"
     request = Request(urls=(url,), checksum=f"sha256:{SHA}", secrets=TOKEN)
-    with Transfer(official(server, network)) as transfer:
+    with HttpClient(official(server, network)) as transfer:
         transfer.download(request, target)
     first, second = server.ended("a.zip")
     assert {"authorization", "x-dataverse-key", "cookie"} <= set(first["header_names"])
@@ -394,11 +402,13 @@ def test_secrets_reach_their_origin_only(server: Any, network: Network, target: 
 
 
 @pytest.mark.fault(33)
-def test_secrets_stay_on_a_redirect_within_the_origin(server: Any, network: Network, target: Path) -> None:
+def test_secrets_stay_on_a_redirect_within_the_origin(
+    server: Any, network: NetworkSettings, target: Path
+) -> None:
     """Row 33: the same host asks for the token again."""
     url = "https://data.example/f/redirect:chain=1,then=auth:T/a.zip"
     request = Request(urls=(url,), checksum=f"sha256:{SHA}", secrets=TOKEN)
-    with Transfer(official(server, network)) as transfer:
+    with HttpClient(official(server, network)) as transfer:
         transfer.download(request, target)
     assert all("authorization" in end["header_names"] for end in server.ended("a.zip"))
 
@@ -410,21 +420,21 @@ def test_secrets_never_go_over_plain_http(get: Get, server: Any) -> None:
 
 
 @pytest.mark.fault(24)
-def test_a_refused_token_is_told_without_it(server: Any, network: Network, target: Path) -> None:
+def test_a_refused_token_is_told_without_it(server: Any, network: NetworkSettings, target: Path) -> None:
     """Row 24: 401 with a token is refused credentials; the token is nowhere in the words."""
     request = Request(
         urls=("https://data.example/f/auth:T/a.zip?key=hidden",), secrets={"Authorization": "Bearer X9"}
     )
-    with Transfer(official(server, network)) as transfer, pytest.raises(CredentialsMissing) as raised:
+    with HttpClient(official(server, network)) as transfer, pytest.raises(CredentialsMissing) as raised:
         transfer.download(request, target)
     assert "refuses the credentials" in str(raised.value)
     assert not any(word in f"{raised.value} {raised.value.hint}" for word in ("X9", "hidden"))
 
 
-def test_a_token_with_a_line_end_is_not_shown(server: Any, network: Network, target: Path) -> None:
+def test_a_token_with_a_line_end_is_not_shown(server: Any, network: NetworkSettings, target: Path) -> None:
     """Promise 11: HTTP's own complaint would quote it."""
     request = Request(urls=("https://data.example/a.zip",), secrets={"Authorization": "Bearer X9\n"})
-    with Transfer(official(server, network)) as transfer, pytest.raises(NetworkError) as raised:
+    with HttpClient(official(server, network)) as transfer, pytest.raises(NetworkError) as raised:
         transfer.download(request, target)
     chain = [raised.value, raised.value.__cause__, raised.value.__context__]
     assert not any("X9" in repr(error) for error in chain)
@@ -433,8 +443,8 @@ def test_a_token_with_a_line_end_is_not_shown(server: Any, network: Network, tar
 @pytest.mark.fault(35)
 def test_redirect_to_a_private_address(get: Get, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 35: refused from a public host before a connection is made; --allow-private lets it."""
-    real = address.is_private
-    monkeypatch.setattr(address, "is_private", lambda text: text != "127.0.0.1" and real(text))
+    real = urls.is_private
+    monkeypatch.setattr(urls, "is_private", lambda text: text != "127.0.0.1" and real(text))
     spec = "redirect:to=http:%2F%2F127.0.0.2:9%2F"
     with pytest.raises(BadRedirect, match="private address"):
         get(spec)
@@ -445,8 +455,8 @@ def test_redirect_to_a_private_address(get: Get, server: Any, monkeypatch: pytes
 @pytest.mark.fault(35)
 def test_redirect_to_a_name_of_a_private_address(get: Get, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 35: what counts is the resolved address."""
-    real, lookup = address.is_private, socket.getaddrinfo
-    monkeypatch.setattr(address, "is_private", lambda text: text != "127.0.0.1" and real(text))
+    real, lookup = urls.is_private, socket.getaddrinfo
+    monkeypatch.setattr(urls, "is_private", lambda text: text != "127.0.0.1" and real(text))
     monkeypatch.setattr(
         socket,
         "getaddrinfo",
@@ -497,7 +507,7 @@ def secure(faultserver: Any, root: Path, certificates: Path, kind: str) -> Any:
     ids=["36 expired", "36 wrong host", "36 unknown authority"],
 )
 def test_bad_certificates(
-    faultserver: Any, root: Path, certificates: Path, network: Network, target: Path,
+    faultserver: Any, root: Path, certificates: Path, network: NetworkSettings, target: Path,
     monkeypatch: pytest.MonkeyPatch, kind: str, words: str,
 ) -> None:  # fmt: skip
     """Row 36: refused at once, with the reason."""
@@ -505,7 +515,7 @@ def test_bad_certificates(
         monkeypatch.setenv("SSL_CERT_FILE", str(certificates / "ca.pem"))
     with (
         secure(faultserver, root, certificates, kind) as server,
-        Transfer(replace(network, trust_env=True)) as transfer,
+        HttpClient(replace(network, trust_env=True)) as transfer,
     ):
         with pytest.raises(CannotConnect, match=words):
             transfer.download(Request(urls=(server.url_for("a.zip"),)), target)
@@ -514,14 +524,14 @@ def test_bad_certificates(
 
 @pytest.mark.fault(34)
 def test_good_certificate_and_no_downgrade(
-    faultserver: Any, root: Path, server: Any, certificates: Path, network: Network, target: Path,
+    faultserver: Any, root: Path, server: Any, certificates: Path, network: NetworkSettings, target: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """Row 34: https works with the own authority, but does not lead to http."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificates / "ca.pem"))
     with (
         secure(faultserver, root, certificates, "good") as tls,
-        Transfer(replace(network, trust_env=True)) as transfer,
+        HttpClient(replace(network, trust_env=True)) as transfer,
     ):
         request = Request(
             urls=(tls.url_for("a.zip", "truncate:50p;good"),), checksum=f"sha256:{SHA}", secrets=TOKEN

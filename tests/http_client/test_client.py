@@ -2,10 +2,7 @@
 
 import hashlib
 import logging
-import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,29 +20,34 @@ from dermdata.errors import (
     SizeMismatch,
     SourceChanged,
 )
+from dermdata.http import HttpClient, NetworkSettings, RemoteFile
+from dermdata.http.client import parse_google_md5
 from dermdata.model import Request
-from dermdata.transfer import Head, Network, Transfer
-from dermdata.transfer.client import google_md5
-from dermdata.transfer.wire import Wire
-from transfer.conftest import DATA, SHA, SIZE, Get
+from http_client.conftest import DATA, SHA, SIZE, CountingTransport, Get
 
 pytestmark = pytest.mark.shared
 
 
 def asked(
-    server: Any, network: Network, spec: str, method: str, *args: Any, name: str = "a.zip", **request: Any
+    server: Any,
+    network: NetworkSettings,
+    spec: str,
+    method: str,
+    *args: Any,
+    name: str = "a.zip",
+    **request: Any,
 ) -> Any:
-    with Transfer(network) as transfer:
+    with HttpClient(network) as transfer:
         return getattr(transfer, method)(Request(urls=(server.url_for(name, spec),), **request), *args)
 
 
-def test_range(server: Any, network: Network) -> None:
+def test_range(server: Any, network: NetworkSettings) -> None:
     """The very bytes."""
     assert asked(server, network, "", "read_range", 1000, 5000) == DATA[1000:6000]
 
 
 @pytest.mark.parametrize("spec", ["status:503;good", "truncate:50p;good", "reset:10;good", "empty;good"])
-def test_range_is_tried_again(server: Any, network: Network, spec: str) -> None:
+def test_range_is_tried_again(server: Any, network: NetworkSettings, spec: str) -> None:
     """A range is small: it is asked for whole again."""
     assert asked(server, network, spec, "read_range", 7, 5000) == DATA[7:5007]
 
@@ -62,13 +64,15 @@ def test_range_is_tried_again(server: Any, network: Network, spec: str) -> None:
         ("truncate:50p", NetworkError),
     ],
 )
-def test_range_is_exact_or_an_error(server: Any, network: Network, spec: str, error: type[Exception]) -> None:
+def test_range_is_exact_or_an_error(
+    server: Any, network: NetworkSettings, spec: str, error: type[Exception]
+) -> None:
     """Neither more nor less nor other bytes."""
     with pytest.raises(error):
         asked(server, network, spec, "read_range", 1000, 5000, size=SIZE)
 
 
-def test_range_of_another_size(server: Any, network: Network) -> None:
+def test_range_of_another_size(server: Any, network: NetworkSettings) -> None:
     """A file that is not as long as the catalog says is another file."""
     with pytest.raises(IntegrityError):
         asked(server, network, "wrongtotal:10", "read_range", 1000, 5000, size=SIZE)
@@ -77,15 +81,15 @@ def test_range_of_another_size(server: Any, network: Network) -> None:
 @pytest.mark.parametrize(
     ("spec", "version"),
     [
-        ("mutate:1", Head(size=SIZE, etag=f'"{SHA[:32]}"')),  # If-Range does not match: 200
-        ("mutate:1+ignoreifrange", Head(size=SIZE, etag=f'"{SHA[:32]}"')),  # 206 all the same
-        ("mutate:1+ignoreifrange+etag:none", Head(modified="Thu, 01 Jan 1970 00:00:00 GMT")),
-        ("wrongtotal:10", Head(size=SIZE)),
-        ("status:412", Head(size=SIZE, etag=f'"{SHA[:32]}"')),
+        ("mutate:1", RemoteFile(size=SIZE, etag=f'"{SHA[:32]}"')),  # If-Range does not match: 200
+        ("mutate:1+ignoreifrange", RemoteFile(size=SIZE, etag=f'"{SHA[:32]}"')),  # 206 all the same
+        ("mutate:1+ignoreifrange+etag:none", RemoteFile(modified="Thu, 01 Jan 1970 00:00:00 GMT")),
+        ("wrongtotal:10", RemoteFile(size=SIZE)),
+        ("status:412", RemoteFile(size=SIZE, etag=f'"{SHA[:32]}"')),
     ],
 )
 def test_a_range_of_another_version_is_refused(
-    server: Any, network: Network, spec: str, version: Head
+    server: Any, network: NetworkSettings, spec: str, version: RemoteFile
 ) -> None:
     """However the server shows it: ranges of two versions are never joined."""
     with pytest.raises(SourceChanged):
@@ -94,10 +98,10 @@ def test_a_range_of_another_version_is_refused(
 
 @pytest.mark.parametrize("spec", ["", "norange"])
 def test_a_range_of_the_same_version_is_given_or_told_that_there_are_none(
-    server: Any, network: Network, spec: str
+    server: Any, network: NetworkSettings, spec: str
 ) -> None:
     """A server without ranges has not changed its file."""
-    version = Head(size=SIZE, etag=f'"{SHA[:32]}"')
+    version = RemoteFile(size=SIZE, etag=f'"{SHA[:32]}"')
     if not spec:
         assert asked(server, network, spec, "read_range", 1000, 5000, version) == DATA[1000:6000]
         return
@@ -105,28 +109,29 @@ def test_a_range_of_the_same_version_is_given_or_told_that_there_are_none(
         asked(server, network, spec, "read_range", 1000, 5000, version)
 
 
-def test_head_without_the_file(server: Any, network: Network) -> None:
+def test_head_without_the_file(server: Any, network: NetworkSettings) -> None:
     """Size and validators cost one byte."""
     head = asked(server, network, "", "resolve_head")
     assert head.size == SIZE
     assert head.etag == f'"{SHA[:32]}"'
     assert server.ended()[0]["sent"] == 1
     assert asked(server, network, "norange", "resolve_head").size == SIZE
-    assert asked(server, network, "norange+nolength+etag:none+nodate", "resolve_head") == Head()
+    assert asked(server, network, "norange+nolength+etag:none+nodate", "resolve_head") == RemoteFile()
 
 
 def test_google_md5() -> None:
     """The store's base64 becomes the catalog's hexadecimal; nonsense becomes nothing."""
     assert (
-        google_md5("crc32c=AAAAAA==,md5=1B2M2Y8AsgTpgAmY7PhCfg==") == "md5:d41d8cd98f00b204e9800998ecf8427e"
+        parse_google_md5("crc32c=AAAAAA==,md5=1B2M2Y8AsgTpgAmY7PhCfg==")
+        == "md5:d41d8cd98f00b204e9800998ecf8427e"
     )
-    assert google_md5("crc32c=AAAAAA==") is None
-    assert google_md5("md5=%%%") is None
+    assert parse_google_md5("crc32c=AAAAAA==") is None
+    assert parse_google_md5("md5=%%%") is None
 
 
-def test_json(server: Any, network: Network) -> None:
+def test_json(server: Any, network: NetworkSettings) -> None:
     """An API's answer, after a failure or two."""
-    with Transfer(network) as transfer:
+    with HttpClient(network) as transfer:
         url = server.url_for("answer.json", "status:429,retry_after=1;empty;good")
         assert transfer.get_json(url) == {"ok": [1, 2]}
 
@@ -138,23 +143,23 @@ def test_json(server: Any, network: Network) -> None:
     ids=["page", "empty", "deep and open", "deep", "log-in", "no text"],
 )  # fmt: skip
 def test_json_that_is_none(
-    server: Any, network: Network, root: Path, body: bytes, error: type[Exception]
+    server: Any, network: NetworkSettings, root: Path, body: bytes, error: type[Exception]
 ) -> None:
     """Anything else is told as what it is."""
     (root / "bad").write_bytes(body)
-    with Transfer(network) as transfer, pytest.raises(error):
+    with HttpClient(network) as transfer, pytest.raises(error):
         transfer.get_json(server.url_for("bad"))
 
 
-def test_a_small_answer_has_a_limit(server: Any, network: Network) -> None:
+def test_a_small_answer_has_a_limit(server: Any, network: NetworkSettings) -> None:
     """Promise 10: the limit is named."""
-    with Transfer(network) as transfer, pytest.raises(IntegrityError, match="limit of 1,000 bytes"):
+    with HttpClient(network) as transfer, pytest.raises(IntegrityError, match="limit of 1,000 bytes"):
         transfer.get_bytes(server.url_for("a.zip"), limit=1000)
 
 
-def test_offline(server: Any, network: Network, target: Path) -> None:
+def test_offline(server: Any, network: NetworkSettings, target: Path) -> None:
     """--offline asks nobody and says which host was needed."""
-    with Transfer(replace(network, offline=True)) as transfer:
+    with HttpClient(replace(network, offline=True)) as transfer:
         request = Request(urls=(server.url_for("a.zip"),))
         for call in (
             lambda: transfer.download(request, target),
@@ -212,44 +217,28 @@ def test_size_alone(get: Get, target: Path) -> None:
         get("good", checksum=None, size=SIZE + 1)
 
 
-def test_connections_per_host(
-    server: Any, network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_connections_per_host(server: Any, network: NetworkSettings, tmp_path: Path) -> None:
     """However many threads: only so many ask one host at a time, and that many do.
 
     Counted at the client: the server notes the end of a slow body after the client has left.
     """
-    lock, under_way, seen = threading.Lock(), [0], []
-    ask = Wire.ask
-
-    @contextmanager
-    def counted(wire: Wire, *args: Any) -> Iterator[Any]:
-        with lock:
-            under_way[0] += 1
-            seen.append(under_way[0])
-        try:
-            with ask(wire, *args) as answer:
-                yield answer
-        finally:
-            with lock:
-                under_way[0] -= 1
 
     def work(n: int) -> None:
         transfer.download(Request(urls=(server.url_for(f"_gen/100k/{n}", "slow:1M"),)), tmp_path / str(n))
 
-    monkeypatch.setattr(Wire, "ask", counted)
-    with Transfer(replace(network, connections=2)) as transfer, ThreadPoolExecutor(8) as pool:
+    network = replace(network, connections=2)
+    transport = CountingTransport(network)
+    with HttpClient(network, transport) as transfer, ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(8)))
-    assert len(seen) == 8
-    assert max(seen) == 2
+    assert (transport.asked, transport.most) == (8, 2)
 
 
-def test_rewritten_addresses(server: Any, network: Network, target: Path) -> None:
+def test_rewritten_addresses(server: Any, network: NetworkSettings, target: Path) -> None:
     """The longest prefix wins; the receipt keeps the official address."""
     network = replace(
         network, rewrite=(("https://", "http://127.0.0.1:1/"), ("https://data.example/x/", f"{server.url}/"))
     )
-    with Transfer(network) as transfer:
+    with HttpClient(network) as transfer:
         received = transfer.download(Request(urls=("https://data.example/x/a.zip?sig=1",)), target)
     assert received.url == "https://data.example/x/a.zip"
 

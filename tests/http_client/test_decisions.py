@@ -15,15 +15,15 @@ from dermdata.errors import (
     PersonMustAct,
     UsageError,
 )
+from dermdata.http import NetworkSettings, responses, retry
+from dermdata.http.error_pages import explain_page, find_wrong_content
+from dermdata.http.responses import AlreadyComplete, CannotResume, FileVersion, FullBody, RangeBody
+from dermdata.http.retry import RetryAction
+from dermdata.http.urls import canonicalize, follow_hop, is_private, redact, select_headers, start_hop
 from dermdata.model import Request
-from dermdata.transfer import Network, replies
-from dermdata.transfer.address import canonical, first_hop, headers_for, is_private, next_hop, shown
-from dermdata.transfer.diagnose import explained, misdelivery
-from dermdata.transfer.journal import Version
-from dermdata.transfer.replies import Append, Complete, StartOver, Then, Whole
 
-NETWORK = Network(wall_clock=lambda: 784_111_777.0)  # Sun, 06 Nov 1994 08:49:37 GMT
-HERE = Version(etag='"1"', modified="Sun, 06 Nov 1994 08:49:37 GMT", total=10)
+NETWORK = NetworkSettings(wall_clock=lambda: 784_111_777.0)  # Sun, 06 Nov 1994 08:49:37 GMT
+HERE = FileVersion(etag='"1"', modified="Sun, 06 Nov 1994 08:49:37 GMT", total=10)
 
 
 def rest(**changes: str) -> dict[str, str]:
@@ -35,22 +35,22 @@ def rest(**changes: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("status", "headers", "offset", "verdict"),
     [
-        (200, {"content-length": "10"}, 0, Whole(total=10)),
-        (200, {}, 4, Whole(total=None)),
-        (200, {"content-length": "-1"}, 4, Whole(total=None)),
-        (206, rest(), 4, Append(total=10)),
-        (206, rest(content_length=""), 4, Append(total=10)),
-        (206, rest(), 5, StartOver),
-        (206, rest(content_range="bytes 4-8/10"), 4, StartOver),
-        (206, rest(content_range="bytes 4-9/*"), 4, StartOver),
-        (206, rest(content_range="bytes 4-10/11", content_length="7"), 4, StartOver),
-        (206, rest(content_length="5"), 4, StartOver),
-        (206, rest(etag='"2"'), 4, StartOver),
+        (200, {"content-length": "10"}, 0, FullBody(total=10)),
+        (200, {}, 4, FullBody(total=None)),
+        (200, {"content-length": "-1"}, 4, FullBody(total=None)),
+        (206, rest(), 4, RangeBody(total=10)),
+        (206, rest(content_length=""), 4, RangeBody(total=10)),
+        (206, rest(), 5, CannotResume),
+        (206, rest(content_range="bytes 4-8/10"), 4, CannotResume),
+        (206, rest(content_range="bytes 4-9/*"), 4, CannotResume),
+        (206, rest(content_range="bytes 4-10/11", content_length="7"), 4, CannotResume),
+        (206, rest(content_length="5"), 4, CannotResume),
+        (206, rest(etag='"2"'), 4, CannotResume),
         (206, rest(), 0, None),
-        (412, {}, 4, StartOver),
-        (416, {"content-range": "bytes */4"}, 4, Complete()),
-        (416, {"content-range": "bytes */9"}, 4, StartOver),
-        (416, {}, 4, StartOver),
+        (412, {}, 4, CannotResume),
+        (416, {"content-range": "bytes */4"}, 4, AlreadyComplete()),
+        (416, {"content-range": "bytes */9"}, 4, CannotResume),
+        (416, {}, 4, CannotResume),
         (416, {}, 0, None),
         (404, {}, 4, None),
         (503, {}, 0, None),
@@ -58,24 +58,24 @@ def rest(**changes: str) -> dict[str, str]:
 )
 def test_what_an_answer_means(status: int, headers: dict[str, str], offset: int, verdict: Any) -> None:
     """Append only when start, end, total, length and version all agree."""
-    decided = replies.decide(status, headers, HERE, offset, None)
-    assert isinstance(decided, verdict) if verdict is StartOver else decided == verdict
+    decided = responses.interpret(status, headers, HERE, offset, None)
+    assert isinstance(decided, verdict) if verdict is CannotResume else decided == verdict
 
 
 @pytest.mark.parametrize(
     ("version", "checked", "headers"),
     [
         (HERE, False, {"Range": "bytes=4-", "If-Range": '"1"'}),
-        (Version(etag='W/"1"'), True, {"Range": "bytes=4-"}),
-        (Version(etag='W/"1"'), False, {}),
-        (Version(etag='W/"1"', modified="then"), False, {"Range": "bytes=4-", "If-Range": "then"}),
-        (Version(), False, {}),
+        (FileVersion(etag='W/"1"'), True, {"Range": "bytes=4-"}),
+        (FileVersion(etag='W/"1"'), False, {}),
+        (FileVersion(etag='W/"1"', modified="then"), False, {"Range": "bytes=4-", "If-Range": "then"}),
+        (FileVersion(), False, {}),
     ],
 )
-def test_what_asks_for_the_rest(version: Version, checked: bool, headers: dict[str, str]) -> None:
+def test_what_asks_for_the_rest(version: FileVersion, checked: bool, headers: dict[str, str]) -> None:
     """A strong validator, or a checksum, or nothing."""
-    assert replies.range_headers(version, 4, checked=checked) == headers
-    assert replies.range_headers(version, 0, checked=checked) == {}
+    assert responses.range_headers(version, 4, checked=checked) == headers
+    assert responses.range_headers(version, 0, checked=checked) == {}
 
 
 @pytest.mark.parametrize(
@@ -97,46 +97,50 @@ def test_what_asks_for_the_rest(version: Version, checked: bool, headers: dict[s
 )
 def test_retry_after(text: str | None, seconds: float | None) -> None:
     """Seconds or a date; nonsense is nothing."""
-    assert replies.parse_retry_after(text, 784_111_777.0) == seconds
+    assert retry.parse_retry_after(text, 784_111_777.0) == seconds
 
 
 @given(st.text(max_size=60))
 def test_parsers_take_anything(text: str) -> None:
     """No header's text makes a parser raise."""
-    replies.parse_retry_after(text, 0.0)
-    replies.parse_content_range(text)
-    replies.parse_content_range(f"bytes {text}")
-    replies.total_of_416(text)
-    shown(text)
-    explained(text.encode("utf-8", "replace"), "host")
+    retry.parse_retry_after(text, 0.0)
+    responses.parse_content_range(text)
+    responses.parse_content_range(f"bytes {text}")
+    responses.parse_unsatisfied_range(text)
+    redact(text)
+    explain_page(text.encode("utf-8", "replace"), "host")
 
 
 @given(st.integers(0, 10**17), st.integers(0, 10**17), st.integers(0, 10**17))
 def test_content_range_is_sensible(first: int, last: int, total: int) -> None:
     """What is parsed is a range within a file."""
-    parsed = replies.parse_content_range(f"bytes {first}-{last}/{total}")
+    parsed = responses.parse_content_range(f"bytes {first}-{last}/{total}")
     assert (parsed is not None) == (first <= last < total)
 
 
 @given(st.integers(0, 10_000), st.floats(0, 1))
 def test_backoff_is_bounded(failures: int, chance: float) -> None:
     """Never more than 30 s, never nothing."""
-    assert 0.5 <= replies.backoff(failures, chance) <= 30
+    assert 0.5 <= retry.choose_pause(failures, chance) <= 30
 
 
 @pytest.mark.parametrize(
     ("status", "secret", "redirected", "then"),
-    [(503, False, False, Then.LATER), (403, False, True, Then.ORIGIN), (404, False, True, Then.NEVER)],
+    [
+        (503, False, False, RetryAction.LATER),
+        (403, False, True, RetryAction.NEW_LINK),
+        (404, False, True, RetryAction.NEVER),
+    ],
 )
-def test_refusals(status: int, secret: bool, redirected: bool, then: Then) -> None:
+def test_refusals(status: int, secret: bool, redirected: bool, then: RetryAction) -> None:
     """Only what may pass is asked again."""
-    trouble = replies.refusal(status, {}, "h", NETWORK, secret=secret, redirected=redirected)
-    assert trouble.then is then
+    trouble = responses.explain_status(status, {}, "h", NETWORK, secret=secret, redirected=redirected)
+    assert trouble.action is then
 
 
 def test_403_with_our_secret_is_about_the_secret() -> None:
     """Without a secret of ours it is the server's own matter."""
-    trouble = replies.refusal(403, {}, "h", NETWORK, secret=True, redirected=False)
+    trouble = responses.explain_status(403, {}, "h", NETWORK, secret=True, redirected=False)
     assert isinstance(trouble.error, CredentialsMissing)
 
 
@@ -155,7 +159,7 @@ def test_403_with_our_secret_is_about_the_secret() -> None:
 )
 def test_canonical(url: str, expected: str) -> None:
     """One spelling, so that prefixes and origins can be compared."""
-    assert canonical(url) == expected
+    assert canonicalize(url) == expected
 
 
 @pytest.mark.parametrize(
@@ -164,13 +168,13 @@ def test_canonical(url: str, expected: str) -> None:
 def test_no_address(url: str) -> None:
     """Only http and https with a host."""
     with pytest.raises(UsageError):
-        canonical(url)
+        canonicalize(url)
 
 
 def test_shown_hides_what_is_secret() -> None:
     """No query, no password, no control characters."""
-    assert shown("https://u:p@h/a?sig=1#x") == "https://h/a"
-    assert "\x1b" not in shown("https://h/\x1b[31m")
+    assert redact("https://u:p@h/a?sig=1#x") == "https://h/a"
+    assert "\x1b" not in redact("https://h/\x1b[31m")
 
 
 @pytest.mark.parametrize(
@@ -207,7 +211,7 @@ PUBLIC = "8.8.8.8"
 def test_redirects_that_are_refused(start: str, location: str, peer: str | None) -> None:
     """Downgrades, other schemes, private addresses; link-local ones from everywhere."""
     with pytest.raises(BadRedirect):
-        next_hop(NETWORK, first_hop(NETWORK, start), location, peer)
+        follow_hop(NETWORK, start_hop(NETWORK, start), location, peer)
 
 
 @pytest.mark.parametrize(
@@ -223,8 +227,8 @@ def test_redirects_that_are_followed(
     start: str, location: str, peer: str, asked: str, public_only: bool
 ) -> None:
     """From a public host only to public ones; among private ones freely."""
-    hop = next_hop(NETWORK, first_hop(NETWORK, start), location, peer)
-    assert (hop.asked, hop.public_only) == (asked, public_only)
+    hop = follow_hop(NETWORK, start_hop(NETWORK, start), location, peer)
+    assert (hop.request_url, hop.public_only) == (asked, public_only)
 
 
 REWRITING = replace(NETWORK, rewrite=(("https://", "http://127.0.0.1:1/web/"),))
@@ -232,14 +236,14 @@ REWRITING = replace(NETWORK, rewrite=(("https://", "http://127.0.0.1:1/web/"),))
 
 def test_a_rewritten_redirect_keeps_what_it_means() -> None:
     """The stand-in's own addresses are turned back, official ones are turned forth."""
-    first = first_hop(REWRITING, "https://a.example/x")
-    assert first.asked == "http://127.0.0.1:1/web/a.example/x"
-    relative = next_hop(REWRITING, first, "/web/a.example/y", "127.0.0.1")
-    official = next_hop(REWRITING, first, "https://a.example/y", "127.0.0.1")
-    assert relative.meant == official.meant == "https://a.example/y"
-    assert relative.asked == official.asked == "http://127.0.0.1:1/web/a.example/y"
-    storage = next_hop(REWRITING, first, "http://127.0.0.1:2/store?sig=1", "127.0.0.1")
-    assert storage.meant == "http://127.0.0.1:2/store?sig=1"
+    first = start_hop(REWRITING, "https://a.example/x")
+    assert first.request_url == "http://127.0.0.1:1/web/a.example/x"
+    relative = follow_hop(REWRITING, first, "/web/a.example/y", "127.0.0.1")
+    official = follow_hop(REWRITING, first, "https://a.example/y", "127.0.0.1")
+    assert relative.official_url == official.official_url == "https://a.example/y"
+    assert relative.request_url == official.request_url == "http://127.0.0.1:1/web/a.example/y"
+    storage = follow_hop(REWRITING, first, "http://127.0.0.1:2/store?sig=1", "127.0.0.1")
+    assert storage.official_url == "http://127.0.0.1:2/store?sig=1"
 
 
 REQUEST = Request(
@@ -258,20 +262,20 @@ REQUEST = Request(
 )
 def test_who_gets_the_secrets(location: str, names: set[str]) -> None:
     """The exact https origin, no other port, no subdomain."""
-    first = first_hop(NETWORK, "https://a.example/")
-    assert set(headers_for(REQUEST, first, next_hop(NETWORK, first, location, PUBLIC), {})) == names
+    first = start_hop(NETWORK, "https://a.example/")
+    assert set(select_headers(REQUEST, first, follow_hop(NETWORK, first, location, PUBLIC), {})) == names
 
 
 def test_plain_http_gets_no_secrets() -> None:
     """Not even when the address itself is http."""
-    first = first_hop(NETWORK, "http://a.example/")
-    assert "X-Dataverse-key" not in headers_for(REQUEST, first, first, {})
+    first = start_hop(NETWORK, "http://a.example/")
+    assert "X-Dataverse-key" not in select_headers(REQUEST, first, first, {})
 
 
 def test_a_stand_in_gets_the_secrets() -> None:
     """http is fine for what stands for an https origin."""
-    first = first_hop(REWRITING, "https://a.example/")
-    assert "X-Dataverse-key" in headers_for(REQUEST, first, first, {})
+    first = start_hop(REWRITING, "https://a.example/")
+    assert "X-Dataverse-key" in select_headers(REQUEST, first, first, {})
 
 
 # ------------------------------------------------------------------ pages
@@ -298,7 +302,7 @@ def test_a_stand_in_gets_the_secrets() -> None:
 def test_pages_in_place_of_files(start: bytes, name: str, error: type[Exception], words: str) -> None:
     """What was received is said, and what to do if the page's words are known."""
     archive = "zip" if name.endswith("zip") else None
-    found = misdelivery(start, name=name, where="host", archive=archive)
+    found = find_wrong_content(start, name=name, where="host", archive=archive)
     assert type(found) is error
     with pytest.raises(error, match=words):
         raise found
@@ -324,10 +328,12 @@ def test_pages_in_place_of_files(start: bytes, name: str, error: type[Exception]
 )
 def test_files_are_files(start: bytes, name: str, archive: Any) -> None:
     """Nothing is refused that may be the file."""
-    assert misdelivery(start, name=name, where="host", archive=archive) is None
+    assert find_wrong_content(start, name=name, where="host", archive=archive) is None
 
 
 def test_terminal_escapes_do_not_reach_the_message() -> None:
     """A page's title is shown as plain text."""
-    found = misdelivery(b"<html><title>\x1b[31mred&#27;</title>", name="a.zip", where="host", archive="zip")
+    found = find_wrong_content(
+        b"<html><title>\x1b[31mred&#27;</title>", name="a.zip", where="host", archive="zip"
+    )
     assert "\x1b" not in str(found)

@@ -12,8 +12,8 @@ import pytest
 
 from dermdata.credentials import Secret
 from dermdata.errors import DermdataError
+from dermdata.http import HttpClient, NetworkSettings
 from dermdata.model import Request
-from dermdata.transfer import Network, Transfer
 
 KAGGLE, HUB = "Bearer KAGGLESECRET", "Bearer HUBSECRET"
 HEADERS = ("Authorization", "Cookie", "X-Dataverse-key", "Proxy-Authorization")
@@ -95,11 +95,11 @@ def no(status: int) -> Callable[[Any], None]:
 
 
 @pytest.fixture
-def hosts() -> Iterator[tuple[Host, Host, Network]]:
+def hosts() -> Iterator[tuple[Host, Host, NetworkSettings]]:
     """https://kaggle.example and https://hub.example, and the network that leads there."""
     pair = Host(), Host()
     rewrite = (("https://kaggle.example/", pair[0].base), ("https://hub.example/", pair[1].base))
-    network = Network(
+    network = NetworkSettings(
         offline=False, rewrite=rewrite, sleep=lambda _: None, clock=lambda: 0.0, random=lambda: 0.5
     )
     yield (*pair, network)
@@ -107,10 +107,10 @@ def hosts() -> Iterator[tuple[Host, Host, Network]]:
         one.close()
 
 
-def ask(network: Network, url: str, secret: str, target: Path) -> DermdataError | None:
+def ask(network: NetworkSettings, url: str, secret: str, target: Path) -> DermdataError | None:
     """Download one file with the secret of its host; the error, if it fails."""
     request = Request(urls=(url,), secrets={"Authorization": Secret(secret)})
-    with Transfer(network) as transfer:
+    with HttpClient(network) as transfer:
         try:
             transfer.download(request, target)
         except DermdataError as error:
@@ -120,7 +120,7 @@ def ask(network: Network, url: str, secret: str, target: Path) -> DermdataError 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_each_host_sees_its_own_token_and_no_other(
-    hosts: tuple[Host, Host, Network], tmp_path: Path, status: int
+    hosts: tuple[Host, Host, NetworkSettings], tmp_path: Path, status: int
 ) -> None:
     """Each sends the other's file from itself: there and, on the second run, back again."""
     kaggle, hub, network = hosts
@@ -134,7 +134,7 @@ def test_each_host_sees_its_own_token_and_no_other(
 
 
 def test_a_token_that_went_out_and_came_home_is_for_its_own_host_still(
-    hosts: tuple[Host, Host, Network], tmp_path: Path
+    hosts: tuple[Host, Host, NetworkSettings], tmp_path: Path
 ) -> None:
     """There and back in one download: the host between never sees it."""
     kaggle, hub, network = hosts
@@ -147,7 +147,7 @@ def test_a_token_that_went_out_and_came_home_is_for_its_own_host_still(
     "location", ["//hub.example/b", "https://kaggle.example:444/b", "http://kaggle.example/b",
                  "https://kaggle.example@hub.example/b", "https://kaggle.example.hub.example/b"])  # fmt: skip
 def test_an_address_that_only_looks_like_home_gets_nothing(
-    hosts: tuple[Host, Host, Network], tmp_path: Path, location: str
+    hosts: tuple[Host, Host, NetworkSettings], tmp_path: Path, location: str
 ) -> None:
     """Another port, another scheme, a user of that name, a name that begins so."""
     kaggle, hub, network = hosts
@@ -165,7 +165,7 @@ def test_an_address_that_only_looks_like_home_gets_nothing(
 
 @pytest.mark.parametrize("status", [401, 403, 404, 500])
 def test_no_error_repeats_a_token_that_the_host_repeats(
-    hosts: tuple[Host, Host, Network], tmp_path: Path, status: int
+    hosts: tuple[Host, Host, NetworkSettings], tmp_path: Path, status: int
 ) -> None:
     """Nor does anything that hangs on it: `--debug` prints the causes too."""
     kaggle, _, network = hosts

@@ -1,0 +1,301 @@
+"""What the other rooms call: a file, a range of one, a small response, the size of a remote file."""
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+from dermdata.errors import IntegrityError, NotTheFile, ServerRefused, SourceChanged
+from dermdata.http import error_pages, responses
+from dermdata.http.download import Download, DownloadedFile, Progress, ProgressDeltas, offline_error
+from dermdata.http.redirects import RedirectingClient
+from dermdata.http.responses import StreamedResponse, explain_refusal, peek_body
+from dermdata.http.retry import RetryAction, RetryBudget, TransferFault
+from dermdata.http.settings import NetworkSettings
+from dermdata.http.urls import get_host, redact
+from dermdata.model import NOTHING, Request
+
+LIMIT = 64 << 20  # bytes of a small response
+DEEPEST = 100  # levels of a JSON response
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoteFile:
+    """What a server says of a file before it is downloaded; None where it is silent."""
+
+    size: int | None = None
+    etag: str | None = None
+    modified: str | None = None
+    checksum: str | None = None  # `md5:…` of `x-goog-hash`
+
+
+class HttpClient:
+    """Moves bytes over HTTP; a context manager, for as many threads as you like.
+
+    Parameters
+    ----------
+    settings
+        What this run may do with the network.
+    transport
+        What responds in place of the network, for example an `httpx.MockTransport`.
+
+    Examples
+    --------
+    >>> with HttpClient(NetworkSettings()) as client:  # doctest: +SKIP
+    ...     client.download(Request(urls=("https://example.org/a.zip",)), Path("a.zip"))
+
+    """
+
+    def __init__(self, settings: NetworkSettings, transport: httpx.BaseTransport | None = None) -> None:
+        self.settings = settings
+        self._client = RedirectingClient(settings, transport)
+
+    def __enter__(self) -> "HttpClient":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    # ------------------------------------------------------------------ what callers want
+
+    def download(self, request: Request, target: Path, progress: Progress = lambda _: None) -> DownloadedFile:
+        """Store a file under its final name, resumed and retried as need be, verified if it can be.
+
+        Parameters
+        ----------
+        request
+            Addresses in order, headers, secrets, and what is known of the file: size, checksum, kind of archive.
+        target
+            The final name; the bytes lie in a hidden file beside it until they are whole.
+        progress
+            Gets deltas in bytes, negative when the file starts over; they add up to the file's size.
+
+        Returns
+        -------
+        DownloadedFile
+            Size, SHA-256, the address it came from, and whether a checksum was there to match.
+
+        Raises
+        ------
+        NetworkError, IntegrityError, StorageError, PersonMustAct
+            The target is then as it was before.
+
+        """
+        return Download(self.settings, self._client, request, target, ProgressDeltas(progress)).run()
+
+    def read_range(
+        self, request: Request, start: int, length: int, version: RemoteFile | None = None
+    ) -> bytes:
+        """Return exactly `length` bytes of a file from byte `start` on.
+
+        Parameters
+        ----------
+        request
+            The file's addresses; its size, if it is known, must be that of the response.
+        start, length
+            Which bytes.
+        version
+            The version that they must be of.
+
+        Raises
+        ------
+        ServerRefused
+            If the server ignores ranges, or refuses.
+        SourceChanged
+            If the server has another version by now.
+        IntegrityError
+            If the bytes are others than were requested.
+
+        """
+        headers = {"Range": f"bytes={start}-{start + length - 1}"}
+        if version and (validator := responses.strong_etag(version.etag) or version.modified):
+            headers["If-Range"] = validator
+        expected = version or RemoteFile(size=request.size)
+        return self._try_each_url(
+            request,
+            headers,
+            lambda response: _read_exact(response, start, length, expected, same=version is not None),
+        )
+
+    def get_bytes(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] = NOTHING,
+        secrets: Mapping[str, str] = NOTHING,
+        limit: int = LIMIT,
+    ) -> bytes:
+        """Return the body of a small response.
+
+        Raises
+        ------
+        IntegrityError
+            If it is longer than `limit` bytes.
+
+        """
+        request = Request(urls=(url,), headers=headers, secrets=secrets)
+        return self._try_each_url(request, {}, lambda response: _read_all(response, limit))
+
+    def get_json(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] = NOTHING,
+        secrets: Mapping[str, str] = NOTHING,
+        limit: int = LIMIT,
+    ) -> Any:
+        """Return the value of a service's JSON response.
+
+        Raises
+        ------
+        NotTheFile
+            If it is something else, or nested without end.
+        PersonMustAct
+            If it is a page that says what the person must do.
+
+        """
+        data = self.get_bytes(url, headers=headers, secrets=secrets, limit=limit)
+        try:
+            value = json.loads(data)
+            _require_shallow(value)
+        except (ValueError, RecursionError) as error:
+            where = get_host(url)
+            page = error_pages.explain_page(data[: error_pages.PEEK], where)
+            raise page or NotTheFile(f"{redact(url)} is no JSON that can be read") from error
+        return value
+
+    def resolve_head(self, request: Request) -> RemoteFile:
+        """Return size and validators of a file without its bytes: by GET of one byte, since signed links refuse HEAD."""
+        return self._try_each_url(request, {"Range": "bytes=0-0"}, _describe)
+
+    # ------------------------------------------------------------------ how it is requested
+
+    def _try_each_url(
+        self, request: Request, extra: Mapping[str, str], read: Callable[[StreamedResponse], T]
+    ) -> T:
+        """Return what `read` makes of the first address's response; the others are requested when that one fails."""
+        if self.settings.offline:
+            raise offline_error(request.urls[0])
+        for url in request.urls[:-1]:
+            try:
+                return self._with_retries(request, url, extra, read)
+            except (ServerRefused, IntegrityError):
+                continue
+        return self._with_retries(request, request.urls[-1], extra, read)
+
+    def _with_retries(
+        self, request: Request, url: str, extra: Mapping[str, str], read: Callable[[StreamedResponse], T]
+    ) -> T:
+        budget = RetryBudget(self.settings)
+        while True:
+            try:
+                with self._client.open(request, url, extra) as response:
+                    if response.status not in (200, 206):
+                        raise _explain_refusal(response, extra, self.settings)
+                    return read(response)
+            except TransferFault as fault:
+                budget.spend(fault)
+
+
+def _explain_refusal(
+    response: StreamedResponse, asked: Mapping[str, str], settings: NetworkSettings
+) -> TransferFault:
+    if response.status == 412 and "If-Range" in asked:
+        return TransferFault(_source_changed(response), RetryAction.NEVER)
+    return explain_refusal(response, settings)
+
+
+def _source_changed(response: StreamedResponse) -> SourceChanged:
+    return SourceChanged(
+        f"{redact(response.hop.official_url)} has changed while it was read in parts",
+        hint="nothing of the two versions was mixed; run the same command again",
+    )
+
+
+def _is_other_file(response: StreamedResponse, version: RemoteFile, size: str | None) -> bool:
+    """Tell whether a response is of another version of a file: other validators, or another size."""
+    other_size = version.size is not None and size is not None and size != str(version.size)
+    return other_size or responses.is_other_version(version, response.headers)
+
+
+def _read_exact(
+    response: StreamedResponse, start: int, length: int, version: RemoteFile, *, same: bool
+) -> bytes:
+    """Return the bytes of a fitting 206; `same` says that its validators must be those of the version."""
+    if response.status == 200:
+        begun, _ = peek_body(response)
+        page = error_pages.explain_page(begun, response.host) if error_pages.guess_page_kind(begun) else None
+        whole = ServerRefused(f"{response.host} ignores ranges", status=200, hint="fetch the whole file")
+        other = same and _is_other_file(response, version, response.headers.get("content-length"))
+        raise TransferFault(page or (_source_changed(response) if other else whole), RetryAction.NEVER)
+    span = responses.parse_content_range(response.headers.get("content-range"))
+    if span and same and _is_other_file(response, version, str(span[2])):
+        raise TransferFault(_source_changed(response), RetryAction.NEVER)
+    if span is None or span[:2] != (start, start + length - 1) or span[2] != (version.size or span[2]):
+        raise TransferFault(
+            IntegrityError(f"{response.host} sends another range than asked for"), RetryAction.NEVER
+        )
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise TransferFault(IntegrityError(f"{response.host} sends an encoded range"), RetryAction.NEVER)
+    data = _read_all(response, length)
+    if len(data) != length:
+        wrong = responses.size_mismatch(f"a range of {redact(response.hop.official_url)}", len(data), length)
+        raise TransferFault(wrong, RetryAction.LATER)
+    return data
+
+
+def _read_all(response: StreamedResponse, limit: int) -> bytes:
+    parts, size = [], 0
+    for part in response.body:
+        parts.append(part)
+        if (size := size + len(part)) > limit:
+            where = redact(response.hop.official_url)
+            raise TransferFault(
+                IntegrityError(f"{where} sends more than the limit of {limit:,} bytes"), RetryAction.NEVER
+            )
+    return b"".join(parts)
+
+
+def _require_shallow(value: Any) -> None:
+    level = [value]
+    for _ in range(DEEPEST):
+        if not level:
+            return
+        level = [
+            child
+            for part in level
+            if isinstance(part, dict | list)
+            for child in (part.values() if isinstance(part, dict) else part)
+        ]
+    raise ValueError(f"more than {DEEPEST} levels")
+
+
+def _describe(response: StreamedResponse) -> RemoteFile:
+    span = responses.parse_content_range(response.headers.get("content-range"))
+    length = response.headers.get("content-length", "")
+    plain = int(length) if response.status == 200 and length.isdecimal() else None
+    return RemoteFile(
+        size=span[2] if span else plain,
+        etag=response.headers.get("etag"),
+        modified=response.headers.get("last-modified"),
+        checksum=parse_google_md5(response.headers.get("x-goog-hash", "")),
+    )
+
+
+def parse_google_md5(text: str) -> str | None:
+    """Return `md5:<hex>` of `crc32c=…,md5=<base64>`; None if there is no MD5 in it."""
+    for part in text.split(","):
+        name, _, value = part.strip().partition("=")
+        if name == "md5":
+            try:
+                return f"md5:{base64.b64decode(value, validate=True).hex()}"
+            except binascii.Error:
+                return None
+    return None

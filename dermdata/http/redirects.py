@@ -1,0 +1,320 @@
+"""One address requested: redirects followed by rules of our own, connections counted per host, errors in our words."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import httpx
+
+from dermdata.errors import BadRedirect, CannotConnect, NetworkError, Stalled
+from dermdata.http import responses, retry
+from dermdata.http.responses import REDIRECTS, StreamedResponse, require_few_headers
+from dermdata.http.retry import RateMonitor, RetryAction, TransferFault
+from dermdata.http.settings import NetworkSettings
+from dermdata.http.transport import CHUNK, GuardedTransport
+from dermdata.http.urls import Hop, follow_hop, get_host, redact, select_headers, sends_secrets, start_hop
+from dermdata.model import Request
+
+RERUN = "run the same command again: it goes on from here"
+STORE_HEADERS = ("x-amz-request-id", "x-goog-hash", "x-goog-generation", "x-ms-request-id")
+
+
+class HostBusy(Exception):
+    """Every connection to this host is in use or wanted."""
+
+
+@dataclass
+class _Host:
+    limit: int
+    busy: int = 0
+    waiting: int = 0
+    not_before: float = 0.0  # on the clock of the settings
+
+
+class HostLimits:
+    """Counts the connections to each host for all threads of one client, and keeps the pauses that hosts want."""
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        self._settings = settings
+        self._hosts: dict[str, _Host] = {}
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def connection(self, host: str) -> Iterator[None]:
+        """Hold one of the host's connections, after waiting for one to be free and for the host's pause to end."""
+        with self._changed:
+            state = self._state(host)
+            state.waiting += 1
+            try:
+                self._changed.wait_for(lambda: state.busy < state.limit)
+            finally:
+                state.waiting -= 1
+            state.busy += 1
+            pause = state.not_before - self._settings.clock()
+        try:
+            if pause > 0:
+                self._settings.sleep(pause)
+            yield
+        finally:
+            self._release(state)
+
+    @contextmanager
+    def spare_connection(self, host: str) -> Iterator[None]:
+        """Hold a connection that nobody else wants; raise HostBusy if there is none, or the host wants a pause."""
+        with self._changed:
+            state = self._state(host)
+            paused = state.not_before > self._settings.clock()
+            if paused or state.waiting or state.busy >= state.limit:
+                raise HostBusy(host)
+            state.busy += 1
+        try:
+            yield
+        finally:
+            self._release(state)
+
+    def count_spare(self, host: str) -> int:
+        """Return how many more connections to this host there may be: none while somebody waits for one."""
+        with self._changed:
+            state = self._state(host)
+            return 0 if state.waiting else max(0, state.limit - state.busy)
+
+    def is_crowded(self, host: str) -> bool:
+        """Tell whether somebody waits for a connection to this host."""
+        with self._changed:
+            return self._state(host).waiting > 0
+
+    def limit(self, host: str) -> int:
+        """Return how many connections to this host there may be at all."""
+        with self._changed:
+            return self._state(host).limit
+
+    def _release(self, state: _Host) -> None:
+        with self._changed:
+            state.busy -= 1
+            self._changed.notify_all()
+
+    def pause(self, host: str, seconds: float) -> None:
+        """Let nobody begin a request to this host for so many seconds."""
+        with self._changed:
+            state = self._state(host)
+            state.not_before = max(state.not_before, self._settings.clock() + seconds)
+
+    def raise_limit_for_stores(self, host: str, headers: Mapping[str, str]) -> None:
+        """Raise the limit of an object store, which shows itself by its headers."""
+        if any(name in headers for name in STORE_HEADERS):
+            with self._changed:
+                self._state(host).limit = self._settings.store_connections
+                self._changed.notify_all()
+
+    def _state(self, host: str) -> _Host:
+        return self._hosts.setdefault(host, _Host(self._settings.connections))
+
+
+class RedirectingClient:
+    """Requests addresses, from as many threads as you like, over connections that they share."""
+
+    def __init__(self, settings: NetworkSettings, transport: httpx.BaseTransport | None = None) -> None:
+        self.hosts = HostLimits(settings)
+        self._settings = settings
+        self._transport = transport or GuardedTransport(settings)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._transport.close()
+
+    @contextmanager
+    def open(
+        self,
+        request: Request,
+        url: str,
+        extra: Mapping[str, str],
+        *,
+        spare: bool = False,
+        chunk: int = CHUNK,
+    ) -> Iterator[StreamedResponse]:
+        """Request an address and follow its redirects; the body can be read within the block.
+
+        Parameters
+        ----------
+        request, url, extra
+            Headers and secrets, one of the request's addresses, and more headers.
+        spare
+            Only take a connection that nobody else waits for.
+        chunk
+            How many bytes of the body are read at once, at most.
+
+        Raises
+        ------
+        TransferFault
+            If no response comes.
+        HostBusy
+            If `spare` and no connection is free.
+
+        """
+        original = hop = start_hop(self._settings, url)
+        for count in range(self._settings.redirects + 1):
+            headers = select_headers(request, original, hop, extra)
+            host = get_host(hop.request_url)
+            connection = self.hosts.spare_connection(host) if spare else self.hosts.connection(host)
+            with connection, send_request(self._transport, self._settings, hop, headers, chunk) as response:
+                self.hosts.raise_limit_for_stores(host, response.headers)
+                location = response.headers.get("location")
+                if response.status not in REDIRECTS or not location:
+                    secret = bool(request.secrets) and sends_secrets(original, hop)
+                    yield self._respect_retry_after(replace(response, redirected=count > 0, secret=secret))
+                    return
+                response.drain()
+                hop = self._follow_redirect(hop, location, response)
+        raise TransferFault(
+            BadRedirect(f"{redact(url)} redirects more than {count} times"), RetryAction.NEVER
+        )
+
+    def _follow_redirect(self, hop: Hop, location: str, response: StreamedResponse) -> Hop:
+        try:
+            return follow_hop(self._settings, hop, location, response.peer)
+        except BadRedirect as error:
+            raise TransferFault(error, RetryAction.NEVER) from error
+
+    def _respect_retry_after(self, response: StreamedResponse) -> StreamedResponse:
+        """Note the pause that a busy host wants, and return its response."""
+        if response.status in responses.TRANSIENT:
+            wait = retry.parse_retry_after(response.headers.get("retry-after"), self._settings.wall_clock())
+            if wait and wait <= self._settings.retry_after_limit:
+                self.hosts.pause(response.host, wait)
+        return response
+
+
+# ------------------------------------------------------------------ one request and its response
+
+
+@contextmanager
+def send_request(
+    transport: httpx.BaseTransport,
+    settings: NetworkSettings,
+    hop: Hop,
+    headers: Mapping[str, str],
+    chunk: int,
+) -> Iterator[StreamedResponse]:
+    """Request one address; the body of the response can be read within the block."""
+    with map_errors(hop.request_url):
+        response = transport.handle_request(_build_request(settings, hop, headers, chunk))
+    try:
+        yield _wrap_response(settings, hop, response)
+    finally:
+        response.close()
+
+
+def _build_request(
+    settings: NetworkSettings, hop: Hop, extra: Mapping[str, str], chunk: int
+) -> httpx.Request:
+    own = {"Host": get_host(hop.request_url), "User-Agent": settings.user_agent, "Accept": "*/*"}
+    merged = own | dict(extra) | {"Accept-Encoding": "identity"}
+    timeout = httpx.Timeout(settings.read_timeout, connect=settings.connect_timeout)
+    extensions = {
+        "timeout": timeout.as_dict(),
+        "deadline": settings.head_deadline,
+        "public_only": hop.public_only,
+        "chunk": chunk,
+        "target": f"/{hop.request_url.split('/', 3)[3]}".encode("ascii"),  # as it is: httpx would fold `..`
+    }
+    headers = httpx.Headers(merged, encoding="latin-1")
+    return httpx.Request("GET", hop.request_url, headers=headers, extensions=extensions)
+
+
+def _wrap_response(settings: NetworkSettings, hop: Hop, response: httpx.Response) -> StreamedResponse:
+    response.headers.encoding = "latin-1"  # each byte is one character, so that an ETag goes back as it came
+    require_few_headers(len(response.headers.raw), get_host(hop.request_url))
+    return StreamedResponse(
+        hop=hop,
+        status=response.status_code,
+        headers=dict(response.headers),
+        peer=response.extensions.get("peer"),
+        body=_iterate_body(response, hop.request_url, settings),
+        abort=_make_abort(response.extensions.get("network_stream")),
+    )
+
+
+def _make_abort(stream: Any) -> Callable[[], None]:
+    """Return what ends a connection under its reader: a close alone would let the reader wait."""
+    held = stream.get_extra_info("socket") if stream else None
+
+    def abort() -> None:
+        with suppress(OSError):  # it has ended by itself
+            if isinstance(held, socket.socket):
+                socket.socket.shutdown(held, socket.SHUT_RDWR)
+
+    return abort
+
+
+def _iterate_body(response: httpx.Response, url: str, settings: NetworkSettings) -> Iterator[bytes]:
+    monitor = RateMonitor(settings, get_host(url))
+    # not `iter_raw`: that gives the connection back at the body's end, while another thread may still abort it
+    assert isinstance(response.stream, httpx.SyncByteStream)  # noqa: S101 - the other kind is for asyncio
+    stream = iter(response.stream)
+    while True:
+        before = settings.clock()
+        with map_errors(url):
+            chunk = next(stream, None)
+        if chunk is None:
+            return
+        monitor.add(len(chunk), settings.clock() - before)
+        yield chunk
+
+
+@contextmanager
+def map_errors(url: str) -> Iterator[None]:
+    """Turn httpx's errors into TransferFault, in words that hold neither headers nor queries."""
+    host = get_host(url)
+    try:
+        yield
+    except (httpx.LocalProtocolError, UnicodeEncodeError):
+        # its text and its traceback hold the header's value, which may be a token
+        error = NetworkError(f"a header for {host} holds signs that HTTP forbids", hint="check the token")
+        raise TransferFault(error, RetryAction.NEVER) from None
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        raise _explain_connect_error(host, error) from error
+    except httpx.TimeoutException as error:
+        raise TransferFault(
+            Stalled(f"{host} is silent for too long", hint=RERUN), RetryAction.LATER
+        ) from error
+    except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+        raise TransferFault(CannotConnect(f"no way to connect to {host}"), RetryAction.NEVER) from error
+    except httpx.ProxyError as error:
+        raise TransferFault(
+            CannotConnect(f"the proxy refuses to connect to {host}"), RetryAction.LATER
+        ) from error
+    except (httpx.NetworkError, httpx.ProtocolError) as error:
+        broken = NetworkError(f"{host} broke off, or does not speak HTTP", hint=RERUN)
+        raise TransferFault(broken, RetryAction.LATER) from error
+
+
+def _explain_connect_error(host: str, error: Exception) -> TransferFault:
+    cause = _find_root_cause(error)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        message = f"the certificate of {host} is refused: {cause.verify_message}"
+        hint = "check this machine's clock; behind an inspecting proxy set SSL_CERT_FILE"
+        return TransferFault(CannotConnect(message, hint=hint), RetryAction.NEVER)
+    if isinstance(cause, socket.gaierror):
+        known = cause.errno == socket.EAI_NONAME
+        unknown = CannotConnect(f"cannot resolve {host}", hint="is this machine online? see --offline")
+        return TransferFault(unknown, RetryAction.NEVER if known else RetryAction.LATER)
+    why = "no answer in time" if isinstance(error, httpx.ConnectTimeout) else _explain_os_error(cause)
+    return TransferFault(
+        CannotConnect(f"cannot connect to {host}: {why}", hint="try again later"), RetryAction.LATER
+    )
+
+
+def _explain_os_error(cause: BaseException) -> str:
+    if isinstance(cause, ssl.SSLError):
+        return "the TLS handshake failed"
+    return (cause.strerror if isinstance(cause, OSError) else None) or "the connection was closed"
+
+
+def _find_root_cause(error: BaseException) -> BaseException:
+    while inner := error.__cause__ or error.__context__:  # httpcore's pool clears the cause
+        error = inner
+    return error
