@@ -10,7 +10,6 @@ id and writing them as Parquet with zstd. `query` is told beside DuckDB asked th
 
 import argparse
 import csv
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -48,9 +47,9 @@ def manifest(path: Path) -> None:
     from dermdata.fetching.assemble import harmonized, open_library, read_tables
     from dermdata.manifest import store
     from dermdata.model import Access, Dataset, License, Table
-    from dermdata.start import WithoutPandas
+    from dermdata.pandas_import import hide_pandas
 
-    sys.meta_path.insert(0, WithoutPandas)  # as in any process of ours
+    hide_pandas()  # as in any process of ours
     fields = ("image_id", "lesion_id", "patient_id", "age", "sex")
     columns = {**{one: (one,) for one in fields}, "label_raw": ("dx",)}
     # the name is HAM10000's, whose crosswalk has these words

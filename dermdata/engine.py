@@ -17,6 +17,7 @@ from typing import Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from dermdata.errors import CannotConnect, NetworkError, StorageError, UsageError
+from dermdata.pandas_import import show_pandas
 
 Make = Callable[[int], Executor]  # from a number of jobs: an executor to be used in a `with`
 P = ParamSpec("P")
@@ -44,6 +45,7 @@ class Engine:
 def opened(url: str) -> Iterator[Engine]:
     """The cluster at `dask://HOST:PORT`; UsageError for another address, CannotConnect when nothing answers there."""
     address = address_of(url)
+    show_pandas()
     try:
         from distributed import Client, KilledWorker
     except ImportError as error:

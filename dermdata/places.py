@@ -29,6 +29,7 @@ from dermdata.errors import (
     StorageError,
     UsageError,
 )
+from dermdata.pandas_import import show_pandas
 
 Where = Path | str  # of a file: a path here, or a URL
 SCHEMES = ("s3", "gs", "gcs", "az", "abfs", "memory")
@@ -187,6 +188,7 @@ def store_of(url: str) -> Any:
     if not (log := logging.getLogger("gcsfs")).handlers:
         log.addHandler(logging.NullHandler())  # its tracebacks, before our words
     try:
+        show_pandas()
         import fsspec
 
         return fsspec.filesystem(scheme, use_listings_cache=False)

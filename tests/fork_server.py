@@ -64,9 +64,9 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 def preload() -> None:
     """Import all that a command might, as `dermdata.start` does: without pandas."""
-    from dermdata.start import WithoutPandas
+    from dermdata.pandas_import import hide_pandas
 
-    sys.meta_path.insert(0, WithoutPandas)  # type: ignore[arg-type]
+    hide_pandas()
     import dermdata
 
     for module in pkgutil.walk_packages(dermdata.__path__, "dermdata."):

@@ -41,3 +41,16 @@ def test_a_query_does_without_arrow(tmp_path: Path) -> None:
     loaded = modules_of(tmp_path, "query", "SELECT diagnosis FROM mine")
     assert "duckdb" in loaded
     assert not {"pyarrow", "numpy"} & loaded
+
+
+def test_what_is_hidden_from_pyarrow_is_there_for_others() -> None:
+    """Before a cluster's or a store's library is loaded, and in a notebook anyway."""
+    code = (
+        "from dermdata.pandas_import import hide_pandas, show_pandas\n"
+        "hide_pandas()\n"
+        "try:\n    import pandas\nexcept ModuleNotFoundError: print('hidden')\n"
+        "show_pandas(); show_pandas()\n"
+        "import pandas; print(pandas.DataFrame({'a': [1]}).shape)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split("\n")[:2] == ["hidden", "(1, 1)"]
