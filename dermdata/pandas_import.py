@@ -26,4 +26,4 @@ def hide_pandas() -> None:
 def show_pandas() -> None:
     """Let imports find pandas again: before a library of others is loaded."""
     if HiddenPandas in sys.meta_path:
-        sys.meta_path.remove(HiddenPandas)  # type: ignore[arg-type]  # a class is a finder too
+        sys.meta_path.remove(HiddenPandas)
