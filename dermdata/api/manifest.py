@@ -272,10 +272,7 @@ class Manifest:
         """The rows of these numbers, or those at which a boolean array is true."""
         table = self.loaded.table
         chosen = table.filter(which) if pa.types.is_boolean(which.type) else table.take(which)
-        return self._with(chosen, self._source)
-
-    def _with(self, table: pa.Table, source: Sequence[str] = PIPED) -> "Manifest":
-        return Manifest(self._resources, replace(self.loaded, table=table), source)
+        return Manifest(self._resources, replace(self.loaded, table=chosen), self._source)
 
     def _holding(self, columns: Columns) -> Loaded:
         """The rows with these columns at hand; which, is told by the names of all."""
@@ -286,7 +283,7 @@ class Manifest:
         if missing and self._whole:
             return load_lean(self._resources, self._source, lambda _: (*USED, *wanted))
         if len(missing) > FEW:
-            return replace(self.loaded, table=rows.whole())
+            return replace(self.loaded, table=rows.whole(), rest=None)  # nothing is left on disk
         for name in missing:
             table = table.append_column(rows.schema.field(name), rows.column(name))
         return replace(self.loaded, table=table)
@@ -294,7 +291,7 @@ class Manifest:
     def _made(self, rows: Rows, name: str, asked: Mapping[str, Any], **facts: str) -> "Manifest":
         """The rows that a command has made, with that command in their history."""
         table = record_command(rows.table, command_line(name, self._source, asked), facts)
-        return self._with(table)
+        return Manifest(self._resources, replace(self.loaded, table=table, rest=rows.rest), PIPED)
 
     # ------------------------------------------------------------------ for other libraries
 
