@@ -7,6 +7,7 @@ package that is only imported when it runs: `dermdata list` must not pay for `fe
 import os
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -18,6 +19,7 @@ from typer.exceptions import TyperException
 
 from dermdata import __version__
 from dermdata.api.resources import in_environment
+from dermdata.cli.global_options import accept_global_options
 from dermdata.cli.output import write_error, write_line
 from dermdata.cli.state import State, state_of
 from dermdata.errors import Bug, DermdataError, StorageError, UsageError, nearest
@@ -71,6 +73,7 @@ class Commands(TyperGroup):
         module = import_module(f"dermdata.cli.{MODULES.get(cmd_name, cmd_name)}")
         command = typer.main.get_command(module.app)
         command.name = cmd_name
+        accept_global_options(command, self)
         return command
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -130,16 +133,18 @@ def options(
 ) -> None:
     """List, fetch, verify, split and export open dermatology image datasets."""
     del show_version
-    settings = in_environment(
-        cache=cache,
-        catalogs=catalog,
-        offline=offline,
-        rewrite=rewrite,
-        quiet=quiet,
-        verbose=verbose,
-        debug=debug,
-    )
-    ctx.obj = State(settings, color)
+    given = {
+        "cache": cache,
+        "catalogs": catalog,
+        "offline": offline,
+        "rewrite": rewrite,
+        "quiet": quiet,
+        "verbose": verbose,
+        "debug": debug,
+    }
+    line, ctx.obj = ctx.obj, State(in_environment(**given), color, given)
+    if isinstance(line, CommandLine):
+        line.state = ctx.obj
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -165,10 +170,35 @@ def open_missing_streams() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115  # until the end
 
 
+@dataclass
+class CommandLine:
+    """One command line, and its session as soon as the global options are parsed."""
+
+    arguments: list[str]
+    state: State | None = None
+
+    @property
+    def debug(self) -> bool:
+        """Whether tracebacks are wanted; before anything is parsed, whether the option stands there."""
+        return self.state.settings.debug if self.state else "--debug" in self.arguments
+
+    @property
+    def wants_json(self) -> bool:
+        """Whether errors are to be JSON: as the command's format is, or would have been but for a wrong option."""
+        if self.state and self.state.form is not None:
+            return self.state.form == "json"
+        pairs = zip(self.arguments, [*self.arguments[1:], ""], strict=True)
+        return any(
+            word in ("--format=json", "-fjson") or (word in ("--format", "-f") and following == "json")
+            for word, following in pairs
+        )
+
+
 def run(arguments: list[str]) -> int:
     """The exit code of one command line; every error ends here."""
+    line = CommandLine(arguments)
     try:
-        code = app(arguments, standalone_mode=False, prog_name="dermdata")
+        code = app(arguments, standalone_mode=False, prog_name="dermdata", obj=line)
         sys.stdout.flush()
     except KeyboardInterrupt:
         code = INTERRUPTED
@@ -179,11 +209,11 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         return pipe_broken()
     except Exception as error:  # noqa: BLE001  # the ground floor of errors: what nobody foresaw is told too
-        if "--debug" in arguments:
+        if line.debug:
             import traceback
 
             talk(traceback.format_exc().rstrip())
-        return say(in_words(error), arguments)
+        return say(in_words(error), as_json=line.wants_json)
     if code == INTERRUPTED:  # Typer makes this code of Ctrl-C too
         talk("interrupted; what is whole was kept, the same command goes on from here")
     return int(code or 0)
@@ -225,14 +255,9 @@ def usage(error: TyperException) -> DermdataError:
     return UsageError(words.strip().rstrip("."), hint=hint)
 
 
-def say(error: DermdataError, arguments: list[str]) -> int:
-    write_error(error, as_json=wants_json(arguments))
+def say(error: DermdataError, *, as_json: bool) -> int:
+    write_error(error, as_json=as_json)
     return error.exit_code
-
-
-def wants_json(arguments: list[str]) -> bool:
-    text = " ".join(arguments)
-    return any(form in text for form in ("--format json", "--format=json", "-f json", "-fjson"))
 
 
 __all__ = ["app", "main", "run", "state_of"]

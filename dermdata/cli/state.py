@@ -1,7 +1,7 @@
 """What one run of the command line adds to its session: how it talks to the person."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,9 +15,24 @@ from dermdata.terminal import talk
 class State(Resources):
     """The session of one run, which talks on stderr."""
 
-    def __init__(self, settings: Settings, color: str = "auto") -> None:
+    def __init__(
+        self, settings: Settings, color: str = "auto", given: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(settings)
         self.color = color
+        self.given = dict(given or {})  # the global options, as the settings were made of them
+        self.form: str | None = None  # of the command's answer, once that is parsed
+
+    def take_option(self, name: str, value: Any) -> None:
+        """Take a global option that stands after the command: what can be repeated is added, others replace."""
+        if name == "color":
+            self.color = value
+            return
+        name = {"catalog": "catalogs"}.get(name, name)
+        if isinstance(value, list | tuple):
+            value = [*(self.given.get(name) or ()), *value]
+        self.given[name] = value
+        self.settings = in_environment(**self.given)
 
     def say(self, text: str) -> None:
         """Write one line for the person on stderr; not with --quiet."""
