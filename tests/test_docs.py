@@ -126,13 +126,15 @@ def problems(words: list[str]) -> list[str]:
             rest.pop(0)
     if not rest or rest[0] == pages.ANYTHING or rest[0].isupper():
         return found
+    if rest[:2] == ["as", "dd"]:  # Python, whose sessions run in tests/api/test_pages.py
+        return found
     command = next((one for one in (" ".join(rest[:2]), rest[0]) if one in commands()), None)
     if command is None:
         groups = {one.split()[0] for one in commands()}
         missing = promised()
         known = " ".join(rest[:2]) in missing or rest[0] in missing or (rest[0] in groups and len(rest) == 1)
         return found if known else [*found, "no such command"]
-    names = generator().option_names(commands()[command]) | promised()
+    names = generator().option_names(commands()[command]) | promised() | set(global_options())
     asked = [word.partition("=")[0] for word in rest if re.match(r"--?[a-z]", word)]
     return [*found, *(f"{command} has no option {name}" for name in asked if name not in names)]
 

@@ -40,7 +40,7 @@ def test_what_is_no_regular_file_is_an_error_at_once(
         ):
             work(path)
     with pytest.raises(StorageError, match="cannot read"):
-        pixels.read(str(path), None)
+        pixels.read(pixels.Task(str(path), None, pixels.Recipe()))
 
 
 def test_a_file_is_read_whole(tmp_path: Path) -> None:
@@ -58,9 +58,9 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(ImageFileTooLarge):
         read_image_file(tmp_path / "x")
     with pytest.raises(SizeMismatch, match="the manifest says 5"):
-        pixels.read(str(tmp_path / "x"), 5)
-    with pytest.raises(StorageError, match="are allowed"):
-        pixels.read(str(tmp_path / "x"), None)
+        pixels.read(pixels.Task(str(tmp_path / "x"), 5, pixels.Recipe()))
+    with pytest.raises(StorageError, match="the limit is"):
+        pixels.read(pixels.Task(str(tmp_path / "x"), None, pixels.Recipe()))
     assert str(inspect(tmp_path / "x").problem).startswith("too many bytes: 1,099,511,627,776")
 
 

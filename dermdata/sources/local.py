@@ -8,9 +8,9 @@ from dermdata.errors import DermdataError
 
 
 def file_within(root: Path, path: Path, refusal: type[DermdataError], what: str) -> Path | None:
-    """The path, if a regular file lies there within `root`, links resolved; None if there is nothing.
+    """The path, if a regular file lies there within `root`, links resolved; None if there is nothing, or a folder.
 
-    `refusal`, by the name `what` and before a byte is read, for a link that leads out, a folder, a pipe or a device.
+    `refusal`, by the name `what` and before a byte is read, for a link that leads out, a pipe or a device.
     """
     if not os.path.lexists(path):
         return None
@@ -23,6 +23,8 @@ def file_within(root: Path, path: Path, refusal: type[DermdataError], what: str)
         return None
     except OSError as error:
         raise refusal(f"{what}: {path}: {error.strerror}", hint="put the file itself there") from error
+    if stat.S_ISDIR(mode):
+        return None
     if not stat.S_ISREG(mode):
         raise refusal(f"{what}: {path} is no regular file", hint="put the file itself there")
     return path

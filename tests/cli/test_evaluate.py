@@ -163,7 +163,7 @@ def test_without_scikit_learn_it_is_said_what_to_install(cli: Cli, monkeypatch: 
     """Exit 6: something for the person to do."""
     for name in [one for one in sys.modules if one.startswith("dermdata.evaluation")]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delattr(dermdata, "evaluate", raising=False)
+    monkeypatch.delattr(dermdata, "evaluation", raising=False)
     monkeypatch.setitem(sys.modules, "sklearn", None)
     answer = cli("evaluate", "p.csv", "--target", "demo")
     assert answer.code == 6

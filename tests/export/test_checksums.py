@@ -152,7 +152,7 @@ def test_what_is_no_file_is_neither_waited_for_nor_read(
     path = {"pipe": tmp_path / "p", "folder": tmp_path, "device": Path("/dev/zero")}[kind]
     if kind == "pipe":
         os.mkfifo(path)
-    with pytest.raises(StorageError, match="is no regular file"):
+    with pytest.raises(StorageError, match="not a file"):
         act([Task(str(path), None, Recipe())])
 
 

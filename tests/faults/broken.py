@@ -253,7 +253,8 @@ def notes_the_machine(patch: Patch) -> None:
 
 def drops_rows_silently(patch: Patch) -> None:
     """Promise 15: what does not fit is not mentioned."""
-    from dermdata.cli import fetch, fetch_report
+    from dermdata.api import fetch_report
+    from dermdata.cli import fetch
 
     patch(fetch_report, "remarks", lambda _: [])
     patch(fetch, "require_usable", nothing)

@@ -31,7 +31,11 @@ class Counted:
         patch.setattr(
             os,
             "fdopen",
-            lambda fd, *how: io.BufferedWriter(Raw(self, fd)) if self._mine(fd) else fdopen(fd, *how),
+            lambda fd, *how, **more: (
+                io.BufferedWriter(Raw(self, fd))
+                if self._mine(fd) and "w" in how[0]
+                else fdopen(fd, *how, **more)
+            ),
         )
         patch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=self.free()))
         patch.setattr(os, "statvfs", self._stat)

@@ -128,12 +128,12 @@ def test_red_team_06_a_stream_that_lies_about_its_rows(head: bytes, tmp_path: Pa
 PROGRAM = """
 import sys
 from pathlib import Path
-from dermdata.cli import target
+from dermdata.api import targets
 from dermdata.errors import DermdataError
 from dermdata.manifest import arrow, store
 for path in sorted(Path(sys.argv[1]).iterdir()):
     try:
-        table = store.in_one_piece(target.joined([arrow.read_file(path)]))
+        table = store.in_one_piece(targets.joined([arrow.read_file(path)]))
         table.to_pylist()
     except (DermdataError, MemoryError):
         pass
