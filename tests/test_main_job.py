@@ -248,3 +248,32 @@ def test_all_that_is_cached_is_exported_to_parquet(cache: Path, served: Mirror, 
     frame = pd.concat(pd.read_parquet(path) for path in sorted((tmp_path / "out").glob("*.parquet")))
     assert len(frame) == 45_882
     assert Path(frame["path"].iloc[0]).is_file()
+
+
+def test_the_notebook_of_the_contract(cache: Path, served: Mirror, tmp_path: Path) -> None:
+    """The Python API's own example on two whole datasets, from loading to evaluating."""
+    import dermdata as dd
+
+    session = dd.open_session(
+        cache=cache,
+        catalogs=[served.root / "overlay"],
+        rewrite={"https://": f"http://127.0.0.1:{served.port}/web/"},
+        progress=False,
+    )
+    assert len(session.load("ham10000")) == 10_015
+    both = session.load("ham10000", "pad-ufes-20")
+    cohort = both.where("age >= 18 and diagnosis under 'neoplastic'").with_labels("malignancy").dedupe("id")
+    assert 0 < len(cohort) < len(both) == 12_313
+    parts = cohort.split(by="patient", seed=7)
+    assert sum(len(part) for part in parts.values()) == len(cohort)
+    assert not parts.manifest.check_split()
+    assert parts.train[0]["image"].size == (parts.train[0]["width"], parts.train[0]["height"])
+    frame = parts.test.where("label is not null").to_pandas(["key", "label", "path"])
+    assert Path(frame["path"].iloc[-1]).is_file()
+    assert len(parts.train.to_torch()) == len(parts.train.where("label is not null"))
+    predictions = frame.rename(columns={"label": "prediction"})[["key", "prediction"]]
+    answer = session.evaluate(predictions, parts.test, by=["fitzpatrick", "sex"], bootstrap=0)
+    assert {one["by"] for one in answer} == {None, "fitzpatrick", "sex"}
+    again = session.load(cohort.save(tmp_path / "cohort.parquet"))
+    assert again.table.num_rows == len(cohort)
+    assert {one.dataset for one in cohort.cite().credits} == {"ham10000", "pad-ufes-20"}
