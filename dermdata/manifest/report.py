@@ -47,12 +47,11 @@ def without(table: pa.Table, lost: pa.Array | pa.ChunkedArray, reason: str, repo
     """The rows that are not lost; the lost ones are rejected for this reason."""
     if not pc.any(lost).as_py():
         return table
-    reject(table.filter(lost), reason, report)
+    reject(table.select(["image_id", "label_raw"]).filter(lost), reason, report)  # not a copy of all columns
     return table.filter(pc.invert(lost))
 
 
 def reject(lost: pa.Table, reason: str, report: Report) -> None:
     if lost.num_rows > REJECTED:
         raise TableRefused(f"{lost.num_rows:,} rows cannot be used: {reason}; the limit is {REJECTED:,}")
-    rows = lost.select(["image_id", "label_raw"]).to_pylist()
-    report.rejected += [{**row, "reason": reason} for row in rows]
+    report.rejected += [{**row, "reason": reason} for row in lost.to_pylist()]
