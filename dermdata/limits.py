@@ -13,7 +13,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dermdata.errors import BadTable, DermdataError
 
 COLUMNS = 16_384  # of one table, as many as a spreadsheet can have
-FREE = 1_000_000  # rows, or cells of a sparse table, that any file may have, however small
+FREE_ROWS = 100_000  # that any file may have, however small
+FREE = 1_000_000  # cells of a sparse table, likewise
 REJECTED = (
     200_000  # rows of a publisher's table that are listed with a reason; more are another table than it seems
 )
@@ -34,7 +35,7 @@ def require_columns(names: Sequence[str], table: str) -> None:
 
 def require_rows(rows: int, size: int, table: str) -> None:
     """BadTable for more rows than its bytes can hold."""
-    most = max(FREE, size * ROWS)
+    most = max(FREE_ROWS, size * ROWS)
     if rows > most:
         raise BadTable(f"{table} says {rows:,} rows in {size:,} bytes, the limit is {most:,}")
 

@@ -116,6 +116,8 @@ def graded(table: pa.Table) -> Iterable[tuple[int, list[dict[str, Any]]]]:
 
 def of_weights(weights: list[dict[str, Any]], space: Space, vocabulary: Vocabulary) -> Projected:
     sums: dict[str, float] = {}
+    if any(one is None or one["concept"] is None or one["weight"] is None for one in weights):
+        return Projected(None, "a differential that lacks a concept or a weight")
     for one in weights:
         sums[one["concept"]] = sums.get(one["concept"], 0.0) + one["weight"]
     parts = project_weights(sums, space, vocabulary)

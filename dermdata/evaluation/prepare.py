@@ -17,6 +17,7 @@ from dermdata.manifest import store
 from dermdata.projection import LABEL, words_of
 from dermdata.vocabulary import Space
 
+NO_KEY = "(a row without key)"
 BINARY = ("benign", "malignant")  # where a model tells only these, the others are none of its business
 UNDECIDED = "indeterminate"  # neither malignant nor not
 
@@ -72,7 +73,7 @@ def prepare(predictions: pa.Table, target: pa.Table, space: Space, naming: Namin
         "without_class": int((truth < 0).sum()),
         "repeated_rows": repeated,
     }
-    keys = words_of(whole, "key").take(pa.array(missing)).to_pylist()
+    keys = [one or NO_KEY for one in words_of(whole, "key").take(pa.array(missing)).to_pylist()]
     other = relabelled(target) if repeated else 0
     twice = (
         [f"{other:,} rows of the target are there again with another class: the first counts"]

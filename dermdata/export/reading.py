@@ -156,8 +156,17 @@ def word(value: Any) -> str:
 
 
 def shaped(value: Any, kind: pa.DataType) -> Any:
-    """A JSON object as the pairs that a map is made of."""
-    return list(value.items()) if kinds.is_map(kind) and isinstance(value, dict) else value
+    """A JSON object as the pairs that a map is made of; ValueError for a list of anything else, at which Arrow aborts."""
+    if not kinds.is_map(kind):
+        return value
+    pairs = list(value.items()) if isinstance(value, dict) else value
+    if not isinstance(pairs, list) or not all(is_pair(one) for one in pairs):
+        raise ValueError("neither an object nor a list of pairs")
+    return pairs
+
+
+def is_pair(one: Any) -> bool:
+    return isinstance(one, list | tuple) and len(one) == 2 and one[0] is not None
 
 
 def guarded(convert: Callable[[], Any], name: str, path: Path) -> Any:

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -167,9 +166,12 @@ class Rest:
 
 def fitted(block: pa.Table, schema: pa.Schema) -> pa.Table:
     """The block with all columns of the schema, in their kinds."""
+    there = dict(
+        zip(block.column_names, block.columns, strict=True)
+    )  # thousands of columns: each is found once
     columns = [
-        store.fitted(block[field.name], field)
-        if field.name in block.column_names
+        store.fitted(there[field.name], field)
+        if field.name in there
         else store.nothing(block.num_rows, field.type)
         for field in schema
     ]
@@ -237,14 +239,16 @@ class Rows:
     def joined(self, rest: Rest) -> Iterator[pa.Table]:
         """What is held and the rest side by side, in blocks of any size; the numbers must ascend."""
         schema, start = self.schema, 0
-        away = pa.schema([field for field in rest.schema if field.name not in self.table.column_names])
+        mine = set(self.table.column_names)
+        away = pa.schema([field for field in rest.schema if field.name not in mine])
         if not away.names:
             yield self.table.select(schema.names)
             return
         for block in rest.blocks(self.numbers, away):
             held = self.table.slice(start, block.num_rows)
-            columns: list[Any] = [(block if name in away.names else held)[name] for name in schema.names]
-            yield pa.Table.from_arrays(columns, schema=schema)
+            columns = dict(zip(held.column_names, held.columns, strict=True))
+            columns |= dict(zip(block.column_names, block.columns, strict=True))
+            yield pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
             start += block.num_rows
 
 

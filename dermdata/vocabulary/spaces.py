@@ -202,7 +202,10 @@ def space_of(name: str, entry: Any, vocabulary: Vocabulary, issues: list[str]) -
     issues += [f"{name}: unknown key '{key}'" for key in sorted(entry.keys() - {"classes", "title", "facet"})]
     classes = entry["classes"]
     if isinstance(classes, list):  # each concept is its own class, under its own id
-        classes = {one: [one] for one in classes}
+        classes = {one: [one] for one in map(word_of, classes)}
+    wrong = [one for one, items in classes.items() if not isinstance(items, list)]
+    issues += [f"{name}: class '{one}' is no list of concepts" for one in wrong]
+    classes = {one: items for one, items in classes.items() if isinstance(items, list)}
     space = Space(
         name,
         {one: tuple(item_of(item) for item in items) for one, items in classes.items()},
@@ -211,6 +214,11 @@ def space_of(name: str, entry: Any, vocabulary: Vocabulary, issues: list[str]) -
     )
     issues += space_issues(space, vocabulary)
     return space
+
+
+def word_of(one: Any) -> Any:
+    """A concept's id; of what is none, words that an issue can name."""
+    return one if isinstance(one, str) else repr(one)
 
 
 def item_of(text: Any) -> Item:

@@ -535,3 +535,53 @@ def test_red_team_06_whole_streams_are_still_read() -> None:
         arrow.read_stream(io.BytesIO(b""))
     with pytest.raises(BadTable, match="not an Arrow stream"):
         arrow.read_stream(io.BytesIO(b"y\n" * 100))
+
+
+@pytest.mark.parametrize("cell", [[None], [["a"]], [[None, "b"]], ["ab", 3], 7, "x"])
+@pytest.mark.parametrize("column", ["masks", "extra", "concepts"])
+def test_red_team_10_pairs_that_are_none_are_refused(
+    cli: Callable, tmp_path: Path, column: str, cell: Any
+) -> None:
+    """A JSON null among a map's pairs ended the process (SIGABRT): Arrow aborts there."""
+    row = {"dataset": "evil", "image_id": "a", "key": "evil/a", "path": None, column: cell}
+    (tmp_path / "m.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    answer = cli("select", tmp_path / "m.jsonl")
+    assert (answer.code, f"column {column}: " in answer.err) == (2, True), answer.err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'x.classes = [{a = ["nevus"]}]',
+        "x.classes = [[1]]",
+        "[x.classes]\na = 3",
+        '[x.classes]\na = "melanoma"',
+    ],
+)
+def test_red_team_10_label_spaces_of_other_kinds_are_refused(
+    cli: Callable, tmp_path: Path, text: str
+) -> None:
+    assert cli("-q", "fetch", "demo").code == 0
+    (tmp_path / "space.toml").write_text(text + "\n", encoding="utf-8")
+    answer = cli("stats", "demo", "--labels", tmp_path / "space.toml")
+    assert (answer.code, answer.err.startswith("error: ")) == (2, True), answer.err
+
+
+def test_red_team_10_a_differential_without_weights_gives_no_class(cli: Callable, tmp_path: Path) -> None:
+    """Words in place of a TypeError."""
+    graded = [{"concept": "melanoma", "weight": None}, {"concept": None, "weight": 0.5}]
+    row = {"dataset": "evil", "image_id": "a", "key": "evil/a", "differential": graded}
+    (tmp_path / "m.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    answer = cli("select", tmp_path / "m.jsonl", "--labels", "malignancy")
+    assert (answer.code, "lacks a concept or a weight" in answer.err) == (0, True), answer.err
+
+
+def test_red_team_08_few_bytes_are_not_a_million_rows(cli: Callable, tmp_path: Path) -> None:
+    """Columns of nulls take no bytes: their rows would be printed for half a minute."""
+    nothing = pa.table({"dataset": pa.nulls(1_000_000), "image_id": pa.nulls(1_000_000)})
+    with pa.ipc.new_file(tmp_path / "m.arrow", nothing.schema) as file:
+        file.write_table(nothing)
+    pq.write_table(nothing, tmp_path / "m.parquet")
+    for name in ("m.arrow", "m.parquet"):
+        answer = cli("stats", tmp_path / name)
+        assert (answer.code, "the limit is" in answer.err) == (2, True), answer.err
