@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dermdata.api.defaults import sync as sync
     from dermdata.api.defaults import verify as verify
     from dermdata.api.manifest import Manifest as Manifest
-    from dermdata.api.manifest import Row as Row
+    from dermdata.api.results import Row as Row
     from dermdata.api.session import Session as Session
     from dermdata.api.session import open_session as open_session
 
@@ -34,7 +34,7 @@ HOMES = {
     **dict.fromkeys(
         ("catalog", "evaluate", "fetch", "info", "labels", "load", "lock", "select", "sync", "verify"), "api.defaults"
     ),
-    "Manifest": "api.manifest", "Row": "api.manifest",
+    "Manifest": "api.manifest", "Row": "api.results",
     "Session": "api.session", "open_session": "api.session",
 }  # fmt: skip
 __all__ = [*HOMES, "errors", "__version__"]  # strings all
