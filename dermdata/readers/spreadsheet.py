@@ -26,11 +26,11 @@ from dermdata.readers.table import needed, understood
 if TYPE_CHECKING:
     from openpyxl import Workbook
 
-CELLS = 2_000_000  # in one sheet, the empty ones between others counted
+CELLS = 1_000_000  # in one sheet, the empty ones between others counted
 LONGEST = 32_767  # characters of a cell, as many as a spreadsheet can have
 INFLATED = 128 << 20  # bytes of XML in one workbook
 MARKS = 6 * CELLS  # of XML in all of it: a cell has four, with a formula six
-WORDS = 4_000_000  # marks of the words that cells share: each has four, and is slow to read
+WORDS = 2_000_000  # marks of the words that cells share: each has four, and is slow to read
 OTHER = 400_000  # marks of styles and whatever else no cell stands in
 MARK = 1 << 20  # bytes from the end of a mark to that of the next one
 PIECE = 1 << 20

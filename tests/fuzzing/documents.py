@@ -16,6 +16,7 @@ from fuzzing import hostile
 from fuzzing.damage import damage, number
 
 Dice = random.Random
+MOST_READ = 1 << 24  # bytes of a member: its head may claim any number
 NAMES = [
     "../x.jpg", "../../x.jpg", "/etc/x.jpg", "a/../../x.jpg", "C:\\x.jpg", "a\\..\\x.jpg", "x.jpg\0.png", "IMG_000.JPG",
     "img_000.jpg", "é.jpg", "é.jpg", "con.jpg", ".", "..", "", "a/", "a" * 300 + ".jpg", "\x1b[31m.jpg", "x\n.jpg",
@@ -209,7 +210,7 @@ def damage_tar(data: bytes, dice: Dice) -> bytes:
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:*") as old:
         for member in old.getmembers():
             file = old.extractfile(member)
-            members.append((member, file.read() if file else b""))
+            members.append((member, file.read(MOST_READ) if file else b""))
     gz = data[:2] == b"\x1f\x8b"
     for _ in range(dice.choice([1, 1, 3])):
         at = dice.randrange(len(members))
