@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
+from weakref import WeakSet
 
 import certifi
 import httpcore
@@ -74,6 +75,7 @@ class GuardedTransport(httpx.BaseTransport):
         self._settings = settings
         self._tls = tls_context(settings)
         self._pools: dict[tuple[str | None, bool], httpcore.ConnectionPool] = {}
+        self._backends: list[GuardedBackend] = []
         self._lock = threading.Lock()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -118,10 +120,13 @@ class GuardedTransport(httpx.BaseTransport):
     def close(self) -> None:
         """Close every connection."""
         with self._lock:
-            pools = list(self._pools.values())
+            pools, backends = list(self._pools.values()), list(self._backends)
             self._pools.clear()
+            self._backends.clear()
         for pool in pools:
             pool.close()
+        for backend in backends:
+            backend.close()
 
     def _pool(self, proxy: str | None, *, public_only: bool) -> httpcore.ConnectionPool:
         """Return the pool for a proxy; connections that were checked are kept apart from those that were not."""
@@ -132,6 +137,7 @@ class GuardedTransport(httpx.BaseTransport):
 
     def _open_pool(self, proxy: str | None, *, public_only: bool) -> httpcore.ConnectionPool:
         backend = GuardedBackend(self._settings, public_only=public_only)
+        self._backends.append(backend)
         # how many there may be at once is a matter of each host
         if proxy is None:
             return httpcore.ConnectionPool(
@@ -189,6 +195,14 @@ class GuardedBackend(httpcore.NetworkBackend):
         self._inner = httpcore.SyncBackend()
         self._clock = settings.clock
         self._public_only = public_only
+        self._open: WeakSet[_GuardedStream] = WeakSet()
+        self._closed = False
+
+    def close(self) -> None:
+        """Close what is open, also what no pool knows yet: a thread may be connecting while others are interrupted."""
+        self._closed = True
+        for stream in list(self._open):
+            stream.close()
 
     def remaining(self, timeout: float | None) -> float | None:
         """Return the timeout, cut to what is left until the deadline."""
@@ -199,6 +213,13 @@ class GuardedBackend(httpcore.NetworkBackend):
         if left <= 0:
             raise httpcore.ReadTimeout("deadline")
         return left if timeout is None else min(left, timeout)
+
+    def watch(self, stream: "_GuardedStream") -> None:
+        """Close this one with the others."""
+        self._open.add(stream)
+        if self._closed:
+            stream.close()
+            raise httpcore.ConnectError("closed")
 
     def connect_tcp(
         self,
@@ -218,7 +239,9 @@ class GuardedBackend(httpcore.NetworkBackend):
         except OSError as error:
             stream.close()
             raise httpcore.ConnectError("reset") from error
-        return _GuardedStream(stream, self, peer)
+        guarded = _GuardedStream(stream, self, peer)
+        self.watch(guarded)
+        return guarded
 
 
 class _GuardedStream(httpcore.NetworkStream):
@@ -241,8 +264,11 @@ class _GuardedStream(httpcore.NetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         left = self._backend.remaining(timeout)
-        secure = self._inner.start_tls(ssl_context, server_hostname, left)
-        return _GuardedStream(secure, self._backend, self._peer)
+        secure = _GuardedStream(
+            self._inner.start_tls(ssl_context, server_hostname, left), self._backend, self._peer
+        )
+        self._backend.watch(secure)
+        return secure
 
     def get_extra_info(self, info: str) -> Any:
         return self._peer if info == "server_addr" else self._inner.get_extra_info(info)

@@ -327,3 +327,20 @@ def test_partial_files_without_what_windows_lacks(tmp_path: Path) -> None:
         [sys.executable, "-c", WINDOWS, str(target)], capture_output=True, text=True, check=False
     )
     assert done.stdout == "1000000 ['a.zip']\n", done.stderr
+
+
+def test_what_is_connected_while_the_transport_closes_is_closed_too() -> None:
+    """After Ctrl-C other threads may still be connecting: their sockets belong to no pool."""
+    import httpcore
+
+    from dermdata.http.settings import NetworkSettings
+    from dermdata.http.transport import GuardedBackend
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        backend = GuardedBackend(NetworkSettings(), public_only=False)
+        port = server.getsockname()[1]
+        first = backend.connect_tcp("127.0.0.1", port, 5)
+        backend.close()
+        assert first._inner.get_extra_info("socket").fileno() == -1  # type: ignore[attr-defined]
+        with pytest.raises(httpcore.ConnectError):
+            backend.connect_tcp("127.0.0.1", port, 5)
