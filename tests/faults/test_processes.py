@@ -222,8 +222,8 @@ def test_row_57_a_dead_holder_never_blocks(stalled: Callable, site: CountingSite
     answer = run(line)
     assert answer.returncode == 0, answer.stderr
     assert "waiting" not in answer.stderr
-    ((address, wanted),) = site.requests
-    assert (address, bool(wanted)) == (LOOSE, True)
+    # the other files may not have been whole yet when the holder was killed
+    assert [bool(wanted) for address, wanted in site.requests if address == LOOSE] == [True]
 
 
 def test_row_57_a_lock_file_deleted_while_it_is_held_harms_no_byte(
