@@ -243,8 +243,13 @@ class Bug(DermdataError):
     exit_code = 70
 
 
+LONGEST_NAME = 200  # characters: to compare a long text with each name takes minutes
+
+
 def nearest(name: str, known: Iterable[str], limit: int = 3) -> list[str]:
-    """The known names that look most like `name`, best first."""
+    """The known names that look most like `name`, best first; none of a name that is far longer than any."""
+    if len(name) > LONGEST_NAME:
+        return []
     from difflib import get_close_matches  # only when something is wrong: start-up counts
 
     return get_close_matches(name.lower(), list(known), n=limit, cutoff=0.6)

@@ -34,7 +34,7 @@ def of_toml(text: str, name: str, vocabulary: Vocabulary) -> Space:
     """`classes` at the top, or in the file's only table."""
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadTable(f"{name} is not valid TOML: {error}") from error
     if "classes" not in data and len(data) == 1:
         (data,) = data.values()
@@ -68,13 +68,17 @@ def of_lines(text: str, issues: list[str]) -> Classes:
     return classes
 
 
+LOOKED_UP = 50  # issues: each search takes some milliseconds
+
+
 def with_near(issues: Iterable[str], vocabulary: Vocabulary) -> list[str]:
-    """Each issue, and for an unknown concept what may have been meant."""
+    """Each issue, and for the first unknown concepts what may have been meant."""
     marker = "unknown concept '"
-    told = []
+    told: list[str] = []
     for issue in issues:
         _, found, rest = issue.partition(marker)
-        near = nearest(rest.rstrip("'"), (one.id for one in vocabulary)) if found else []
+        look = bool(found) and len(told) < LOOKED_UP
+        near = nearest(rest.rstrip("'"), (one.id for one in vocabulary)) if look else []
         told.append(f"{issue} (did you mean {' or '.join(near)}?)" if near else issue)
     return told
 

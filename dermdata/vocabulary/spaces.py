@@ -187,7 +187,7 @@ def parse_spaces(
     issues: list[str] = []
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         data = {}
         issues.append(str(error))
     spaces = {name: space_of(name, entry, vocabulary, issues) for name, entry in data.items()}
