@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dermdata.cache import Cache, Fetched, Folder, Receipt, usage, version_slug
-from dermdata.cache.process import machine
 from dermdata.errors import CacheDamaged, StorageError
 from dermdata.model import Content, ImageFacts, Member
+from dermdata.process import machine
 
 NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=20)
 # a tar's name that is not UTF-8, as tarfile gives it

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from dermdata.cache import Cache
-from dermdata.cache.process import began, machine
 from dermdata.errors import CacheBusy, StorageError
+from dermdata.process import began, machine
 
 HOLDER = """
 import sys, time

@@ -12,10 +12,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from dermdata import checksum, disk
-from dermdata.cache.process import alive, here, machine
 from dermdata.cache.records import COLUMNS, Receipt, Tab, content_of, receipt_of, row_of
 from dermdata.errors import CacheDamaged
 from dermdata.model import Content
+from dermdata.process import alive, here, machine
 
 RECEIPT_SCHEMA = "dermdata.receipt/1"
 MOST = 1 << 30  # bytes of a receipt or a list of contents

@@ -7,8 +7,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dermdata import disk
-from dermdata.cache.process import machine
 from dermdata.errors import CacheBusy, StorageError
+from dermdata.process import machine
 
 NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS}
 

@@ -12,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from dermdata import disk
-from dermdata.cache.process import alive, began, machine
 from dermdata.errors import StorageError
+from dermdata.process import alive, began, machine
 
 MOST = 64 << 20  # bytes of a queue
 

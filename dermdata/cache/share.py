@@ -16,9 +16,9 @@ from pathlib import Path
 
 from dermdata import disk
 from dermdata.cache.folder import Folder
-from dermdata.cache.process import here
 from dermdata.checksum import of_file
 from dermdata.errors import CacheDamaged, StorageError
+from dermdata.process import here
 
 FICLONE = 0x40049409  # linux/fs.h
 NO_CLONES = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS}

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dermdata.cache.folder import TEMPORARY, Folder
-from dermdata.cache.process import alive, machine
 from dermdata.cache.records import Fetched
 from dermdata.errors import CacheDamaged, StorageError
+from dermdata.process import alive, machine
 
 OURS = re.compile(r"\..*\.(part|part\.json|tmp)", re.DOTALL)
 

@@ -147,7 +147,7 @@ def fetch_from(
 def workplace(state: State, *, dry_run: bool) -> Iterator[Path]:
     """A folder for copies of what lies deep in archives, made when first needed; a dry run leaves the cache alone."""
     from dermdata.cache.folder import discard_dead
-    from dermdata.cache.process import here
+    from dermdata.process import here
 
     home = Path(tempfile.gettempdir()) if dry_run else state.cache.root / "datasets"
     discard_dead(home.glob(".from.*.tmp"))

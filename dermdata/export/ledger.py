@@ -23,11 +23,11 @@ from typing import Any
 
 from dermdata import disk
 from dermdata.cache.lock import held
-from dermdata.cache.process import alive
 from dermdata.errors import BadTable, StorageError, UsageError
 from dermdata.export.job import folder
 from dermdata.export.pixels import Identity, identity_of
 from dermdata.places import Folder, Place
+from dermdata.process import alive
 from dermdata.progress import Progress
 
 RECORD, LOCK = ".dermdata-export.json", ".dermdata-export.lock"

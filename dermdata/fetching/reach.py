@@ -12,12 +12,12 @@ from dermdata import archive, disk
 from dermdata.archive.crew import Crew
 from dermdata.archive.landing import Landing
 from dermdata.cache import Folder
-from dermdata.cache.process import here
 from dermdata.checksum import of_chunks
 from dermdata.errors import ArchiveRefused, SourceChanged, StorageError
 from dermdata.fetching import ingest
 from dermdata.fetching.shelf import Reach, Shelf, entry_of
 from dermdata.model import Content
+from dermdata.process import here
 from dermdata.progress import Progress
 
 STREAMS = 16  # ranges at once; how many a host may be asked is transfer's matter

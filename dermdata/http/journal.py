@@ -24,6 +24,7 @@ from typing import TypeVar
 
 from dermdata import disk
 from dermdata.http.responses import FileVersion
+from dermdata.process import alive, began
 
 LONGEST_RANGE = 16 << 20  # bytes; a line of ours is never longer
 MOST = 1 << 30  # bytes of a journal
@@ -45,11 +46,6 @@ if sys.platform == "win32":
             return False
         return True
 
-    def _is_running(pid: int) -> bool:
-        """Tell whether a holder's process may live: no, since its lock would have kept us out."""
-        del pid
-        return False
-
 else:
     import fcntl
 
@@ -59,16 +55,6 @@ else:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        return True
-
-    def _is_running(pid: int) -> bool:
-        """Tell whether a process lives."""
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            return True
         return True
 
 
@@ -145,7 +131,7 @@ def claim_journal(path: Path, key: str) -> tuple[JournalEntries, Journal | None]
             text = disk.read_regular(path, most=MOST).decode("utf-8", "replace")
             return JournalEntries.parse(text, key), None
         return JournalEntries(), None
-    me = ":".join((*_identify_process(os.getpid()), os.urandom(8).hex()))
+    me = ":".join((socket.gethostname(), str(os.getpid()), began(os.getpid()), os.urandom(8).hex()))
     journal = Journal(path, handle, me)
     journal.append({"holder": me})
     # read after writing: of two at once, one comes first
@@ -184,18 +170,9 @@ def _read_text(handle: int) -> str:
         return file.read().decode("utf-8", "replace")
 
 
-def _identify_process(pid: int) -> tuple[str, str, str]:
-    """Return host, process id and the time the process began: a process id alone is used again."""
-    try:
-        began = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        began = ""
-    return socket.gethostname(), str(pid), began
-
-
 def _is_alive(who: str) -> bool:
     """Tell whether a holder may still be at work; on another machine nobody can know."""
-    host, pid, began, *_ = [*who.split(":"), "", "", ""]
+    host, pid, since, *_ = [*who.split(":"), "", "", ""]
     if host != socket.gethostname() or not pid.isdecimal():
         return True
-    return _is_running(int(pid)) and (_identify_process(int(pid))[2] == began or not began)
+    return alive(int(pid)) and (began(int(pid)) == since or not since)

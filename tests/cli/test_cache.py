@@ -13,7 +13,7 @@ import pytest
 from cached_folders import fetched
 from dermdata import disk
 from dermdata.cache import Cache
-from dermdata.cache.process import machine
+from dermdata.process import machine
 
 
 def test_list_remove_and_what_is_left(cli: Callable, tmp_path: Path) -> None:

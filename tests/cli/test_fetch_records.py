@@ -68,6 +68,6 @@ def test_the_records_on_their_way_leave_nothing_behind(cli: Callable, ours: Ours
 
 
 def host() -> str:
-    from dermdata.cache.process import machine
+    from dermdata.process import machine
 
     return machine()

@@ -178,7 +178,8 @@ def test_spoilt_bytes_of_a_partial_are_fetched_again(
     received = get(urls=urls, checksum=None)
     assert 700 * 1024 - STEP - CHUNK <= received.resumed_from < 700 * 1024
     assert target.read_bytes() == DATA
-    assert server.ended()[-1]["length"] == SIZE - 700 * 1024
+    # a busy server may note the end of the one range after the end of the other
+    assert SIZE - 700 * 1024 in [one["length"] for one in server.ended()[-2:]]
     assert faultserver.report(server.ended())[0]["again"] <= MIB // 2
 
 

@@ -1,0 +1,62 @@
+"""Which process this is, among all that may share the cache, and whether another one still lives."""
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+MOST_PID = 2**31 - 1  # a larger id, in a file that is damaged or not ours, is nobody's
+
+
+def machine() -> str:
+    """This machine's name, without dots."""
+    return socket.gethostname().partition(".")[0] or "localhost"
+
+
+def here() -> str:
+    """This process among all that may share the cache."""
+    return f"{machine()}-{os.getpid()}"
+
+
+if sys.platform == "win32":
+    # os.kill(pid, 0) asks nothing there: signal 0 is Ctrl-C, and it would end the very process that is asked about
+    import ctypes
+
+    SYNCHRONIZE = 0x0010_0000  # the right to wait for a process
+    ACCESS_DENIED = 5
+    STILL_RUNNING = 0x102  # WAIT_TIMEOUT: it has not ended
+
+    def _is_running(pid: int) -> bool:
+        kernel = ctypes.WinDLL("kernel32", use_last_error=True)
+        kernel.OpenProcess.restype = ctypes.c_void_p
+        handle = kernel.OpenProcess(SYNCHRONIZE, False, pid)
+        if not handle:
+            return ctypes.get_last_error() == ACCESS_DENIED
+        try:
+            return bool(kernel.WaitForSingleObject(ctypes.c_void_p(handle), 0) == STILL_RUNNING)
+        finally:
+            kernel.CloseHandle(ctypes.c_void_p(handle))
+
+else:
+
+    def _is_running(pid: int) -> bool:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return True
+
+
+def alive(pid: int) -> bool:
+    """Tell whether a process of this machine lives; nothing is done to it."""
+    return 0 < pid <= MOST_PID and _is_running(pid)
+
+
+def began(pid: int) -> str:
+    """When a process began, in the kernel's ticks: ids are used again; empty where that cannot be known."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
