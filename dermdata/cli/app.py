@@ -18,12 +18,12 @@ from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
 from dermdata import __version__
+from dermdata.api.display import talk
 from dermdata.api.resources import in_environment
 from dermdata.cli.global_options import accept_global_options
 from dermdata.cli.output import write_error, write_line
 from dermdata.cli.state import State, state_of
 from dermdata.errors import Bug, DermdataError, StorageError, UsageError, nearest
-from dermdata.terminal import talk
 
 # each command's own first sentence (a test holds them equal): `--help` must not import every command to say it
 COMMANDS = {

@@ -5,9 +5,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from dermdata.api.display import console, show_controls
 from dermdata.cli.output import to_text
-from dermdata.markup import show_controls
-from dermdata.terminal import console
 
 if TYPE_CHECKING:
     from dermdata.finding import Finding

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dermdata.api.display import size
 from dermdata.cli.complete import dataset_names
 from dermdata.cli.output import FormatOption, emit, write_line
 from dermdata.cli.state import State, state_of
 from dermdata.errors import CacheBusy, CacheDamaged, StorageError, UsageError
-from dermdata.units import size
 
 if TYPE_CHECKING:
     from dermdata.cache import Folder, Leftover, Usage

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dermdata.terminal import talk
+from dermdata.api.display import talk
 
 # the manifest's fields that `list --has` knows; a test holds them equal to the schema's
 LIST_FIELDS = (

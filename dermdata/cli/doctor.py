@@ -11,10 +11,10 @@ from typing import Annotated, Any
 import typer
 
 from dermdata import __version__
+from dermdata.api.display import size
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import State, state_of
 from dermdata.errors import CredentialsMissing, DermdataError, ProblemsFound
-from dermdata.units import size
 
 app = typer.Typer(add_completion=False)
 KEYS = ("check", "state", "detail")

@@ -4,8 +4,8 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dermdata.api.display import console
 from dermdata.cli.output import to_text
-from dermdata.terminal import console
 
 if TYPE_CHECKING:
     from rich.console import Console

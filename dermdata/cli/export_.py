@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dermdata.api.display import size
 from dermdata.api.label_spaces import ADDED, project
 from dermdata.api.label_spaces import NEEDED as PROJECTED
 from dermdata.cli.complete import TargetsOrCached
@@ -15,7 +16,6 @@ from dermdata.cli.output import FormatOption, emit, write_line
 from dermdata.cli.state import State, state_of
 from dermdata.cli.workers import EngineOption, workers
 from dermdata.errors import UsageError
-from dermdata.units import size
 
 if TYPE_CHECKING:
     from dermdata.export import Part, Written

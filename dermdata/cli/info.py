@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from dermdata.api.display import bibtex_entry, size
 from dermdata.cli.complete import dataset_names
 from dermdata.cli.output import write_line, write_prose
 from dermdata.cli.state import State, state_of
 from dermdata.cli.words import card_rows, labels_of
 from dermdata.errors import UsageError
 from dermdata.layout import cached_names, version_folder
-from dermdata.markup import bibtex_entry
-from dermdata.units import size
 
 if TYPE_CHECKING:
     from dermdata.model import Dataset, File

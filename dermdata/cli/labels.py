@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dermdata.api.display import console
 from dermdata.api.label_spaces import vocabulary_of
 from dermdata.cli.complete import dataset_names
 from dermdata.cli.labels_align import align
@@ -15,7 +16,6 @@ from dermdata.cli.output import FormatOption, emit, to_text
 from dermdata.cli.state import State, state_of
 from dermdata.cli.words import names_of
 from dermdata.errors import UnknownName
-from dermdata.terminal import console
 
 if TYPE_CHECKING:
     from rich.tree import Tree

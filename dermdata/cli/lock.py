@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 from dermdata import disk
+from dermdata.api.display import size
 from dermdata.cli.complete import dataset_names
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import state_of
 from dermdata.errors import UsageError
-from dermdata.units import size
 
 app = typer.Typer(add_completion=False)
 KEYS = ("name", "version", "rows", "images", "catalog_digest", "sources_digest")

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dermdata.api.display import size
 from dermdata.cli.output import Format, emit, write_line
 from dermdata.cli.state import State
 from dermdata.errors import CacheDamaged, DermdataError, UsageError
-from dermdata.units import size
 
 if TYPE_CHECKING:
     from dermdata.cache import Receipt

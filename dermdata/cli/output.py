@@ -12,11 +12,8 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 import typer
 
+from dermdata.api.display import console, redact, show_controls, size, talk
 from dermdata.errors import DermdataError
-from dermdata.markup import show_controls
-from dermdata.terminal import console, talk
-from dermdata.units import size
-from dermdata.urls import redact
 
 if TYPE_CHECKING:
     from rich.text import Text

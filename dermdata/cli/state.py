@@ -5,11 +5,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from dermdata.api.display import show_controls, talk
 from dermdata.api.resources import Resources, in_environment
-from dermdata.markup import show_controls
 from dermdata.progress import Progress
 from dermdata.settings import Settings
-from dermdata.terminal import talk
 
 
 class State(Resources):

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dermdata.api.display import console
 from dermdata.api.label_spaces import ADDED, NEEDED, check_strict, project
 from dermdata.cli.complete import TargetsOrCached
 from dermdata.cli.labelling import LABELS_HELP, STRICT_HELP
 from dermdata.cli.output import FormatOption, emit, human, to_text
 from dermdata.cli.state import state_of
-from dermdata.terminal import console
 
 if TYPE_CHECKING:
     from rich.table import Table
