@@ -1,16 +1,75 @@
-"""What an audit needs beside rows: which datasets they are of, and what the catalog and the cache say of these."""
+"""An audit of rows: what is asked, what the catalog and the cache say of the rows' datasets, and what was found."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import os
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from dermdata.api.records import Records
 from dermdata.api.resources import Resources
+from dermdata.errors import UsageError
 
 if TYPE_CHECKING:
     from dermdata.api.targets import Loaded
     from dermdata.audit import Context
 
+LEVELS = ("error", "warning", "note")
+NEAR = "duplicate-near"  # looked for only where it is asked for
 
-def audit_columns() -> list[str]:
+
+class AuditFindings(Records):
+    """The findings of an audit, the gravest first; `facts` count those of each level.
+
+    Attributes
+    ----------
+    datasets : tuple of str
+        The datasets that the rows are of.
+    images : int
+        The rows that were audited.
+
+    """
+
+    def __init__(
+        self, items: Sequence[Mapping[str, Any]], columns: Sequence[str], datasets: Sequence[str], images: int
+    ) -> None:
+        levels = {f"{level}s": sum(one["level"] == level for one in items) for level in LEVELS}
+        super().__init__(items, columns, levels)
+        self.datasets = tuple(datasets)
+        self.images = images
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditRequest:
+    """What is asked of an audit; `apply`, `only` and `skip` as typed: each may name several, joined by commas."""
+
+    near: bool = False
+    apply: Sequence[str] = ()
+    only: Sequence[str] = ()
+    skip: Sequence[str] = ()
+    jobs: int | None = None
+    engine: str | None = None
+    report: Path | None = None
+
+    def require_near(self, option: str) -> None:
+        """UsageError where near duplicates alone are asked for and are not looked for."""
+        if NEAR in split_codes(self.only) and not self.near:
+            raise UsageError(f"{NEAR} is looked for only with {option}", hint=f"add {option}")
+
+    def command(self, targets: Sequence[str]) -> str:
+        """The command line as far as it decides what is found."""
+        asked = {"apply": self.apply, "only": self.only, "skip": self.skip}
+        options = [f"--{name}={word}" for name, words in asked.items() for word in words]
+        return shlex.join(["dermdata", "audit", *targets, *(["--near"] if self.near else []), *options])
+
+
+def split_codes(words: Sequence[str]) -> list[str]:
+    """The codes of `--only a --only b,c`."""
+    return [code.strip() for word in words for code in word.split(",") if code.strip()]
+
+
+def list_columns() -> list[str]:
     """The columns that checks read: not the wide ones that only a page shows."""
     from dermdata.manifest.schema import SCHEMA
     from dermdata.projection import LABEL, REASON, REFINED_FROM, REFINED_LABEL
@@ -19,7 +78,58 @@ def audit_columns() -> list[str]:
     return [*(name for name in SCHEMA.names if name not in wide), LABEL, REASON, REFINED_FROM, REFINED_LABEL]
 
 
-def context_of(
+def audit_rows(
+    resources: Resources, request: AuditRequest, targets: Sequence[str], read: Callable[[], "Loaded"]
+) -> AuditFindings:
+    """Find what is wrong with rows, and write the report that is asked for; what was taken away is told.
+
+    Parameters
+    ----------
+    resources : Resources
+        The catalog and the cache, and who is told.
+    request : AuditRequest
+        What is asked.
+    targets : sequence of str
+        What the rows were read from.
+    read : callable
+        Gives the rows; called when the request is known to be right.
+
+    Raises
+    ------
+    UnknownName, UsageError, BadCatalog
+        For a code or a list of known issues that there is not.
+
+    """
+    from dermdata import audit as room
+    from dermdata.api.engines import open_workers
+    from dermdata.api.results import FINDING
+
+    codes = room.codes_of(split_codes(request.only), split_codes(request.skip))
+    catalog = resources.catalog
+    lists = [one for name in request.apply for one in room.find(catalog.roots, name, catalog)]
+    loaded = read()
+    rows = room.once(loaded.table)
+    if twice := loaded.table.num_rows - rows.num_rows:
+        resources.say(f"{twice:,} rows are there twice: taken once")
+    applied = room.apply(rows, lists)
+    for one in applied.findings:
+        resources.say(one.message)
+    changed = applied.table is not rows
+    context = describe_datasets(resources, loaded, targets, applied.copies, changed=changed)
+    with open_workers(resources, request.engine) as make, resources.show_progress() as progress:
+        jobs = request.jobs or os.cpu_count() or 1
+        wanted = room.Wanted(near=request.near, codes=codes, jobs=jobs, make=make)
+        found = [*room.audit(applied.table, context, wanted, progress), *applied.findings]
+    if request.report:
+        from dermdata.api.reports import write_audit_report
+
+        checked = codes - (set() if request.near else {NEAR})
+        facts = {"command": request.command(targets), "checked": sorted(checked)}
+        write_audit_report(resources, request.report, applied.table, found, context, facts)
+    return AuditFindings([vars(one) for one in found], FINDING, loaded.names, applied.table.num_rows)
+
+
+def describe_datasets(
     resources: Resources,
     loaded: "Loaded",
     targets: Sequence[str],

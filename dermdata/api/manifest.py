@@ -2,48 +2,49 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal
 
-import pyarrow as pa
-
-from dermdata.api.images import ImageDataset, Transform, require_images
-from dermdata.api.label_spaces import ADDED, project, refuse, sources_of, space_of, words_of
+from dermdata.api.label_spaces import ADDED, project
 from dermdata.api.label_spaces import NEEDED as PROJECTED
+from dermdata.api.manifest_conversions import ConvertibleRows
+from dermdata.api.manifest_rows import PIPED, USED
+from dermdata.api.manifest_selection import Dedupe, SelectableRows
 from dermdata.api.records import Records
-from dermdata.api.resources import Resources
-from dermdata.api.results import FINDING, IMAGE, Parts, Row, Selected, thumbnail
-from dermdata.api.targets import Loaded, load, load_lean, near_of
-from dermdata.api.write_manifest import command_line, record_command, write_manifest
-from dermdata.errors import UnknownName, UsageError
-from dermdata.manifest.rest import Rows
+from dermdata.api.results import Parts, Row, Selected
+from dermdata.api.splitting import JUDGED, PICTURES, find_near_duplicates, judge_split
+from dermdata.api.write_manifest import write_manifest
+from dermdata.errors import UsageError
 
 if TYPE_CHECKING:
-    import datasets
-    import pandas as pd
-    import polars
-
+    from dermdata.api.auditing import AuditFindings
+    from dermdata.api.exporting import ExportRequest
+    from dermdata.api.targets import Loaded
     from dermdata.cite import Credits
     from dermdata.duplicates import Alike
     from dermdata.export import Written
 
-PIPED = ("-",)  # what a command line names in place of a manifest that another command has made
-USED = ("dataset", "image_id", "key", "isic_id", "patient_id", "lesion_id")  # in each selection
-PICTURES = ("path", "sha256", "phash")  # by which near duplicates are found
-ROWS_SHOWN = 5  # in a notebook
-FEW = 4  # columns that are read one by one
-Dedupe = Literal["none", "id", "exact", "near"]
+__all__ = [
+    "PICTURES",
+    "PIPED",
+    "USED",
+    "Dedupe",
+    "GroupBy",
+    "Manifest",
+    "Parts",
+    "Records",
+    "Row",
+    "Selected",
+]
+
 GroupBy = Literal["auto", "patient", "lesion", "case", "image"]
-Columns = Callable[[Sequence[str]], Sequence[str]]
 
 
-class Manifest:
+class Manifest(ConvertibleRows, SelectableRows):
     """Rows of images with harmonized labels, and where their files are.
 
-    Made by `dermdata.load`, `dermdata.selection` and by its own methods; never changed in place. It is read from disk
+    Made by `dermdata.load`, `dermdata.select` and by its own methods; never changed in place. It is read from disk
     as far as a method needs it, and it pickles.
 
     Examples
@@ -58,366 +59,13 @@ class Manifest:
 
     """
 
-    def __init__(
-        self, resources: Resources, loaded: Loaded, source: Sequence[str], *, whole: bool = False
-    ) -> None:
-        self._resources = resources
-        self.loaded = loaded
-        self._source = tuple(source)
-        self._whole = whole  # all rows of the source: more columns are read from it in one go
-
-    @classmethod
-    def of_targets(cls, resources: Resources, targets: Sequence[str]) -> "Manifest":
-        """Read what the targets are; of Parquet files here only a few columns are held."""
-        loaded = load_lean(resources, targets, lambda _: USED)
-        return cls(resources, loaded, targets, whole=loaded.rest is not None)
-
-    # ------------------------------------------------------------------ reading
-
-    def __len__(self) -> int:
-        return int(self.loaded.table.num_rows)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The datasets that the rows are of."""
-        return self.loaded.names
-
-    @cached_property
-    def table(self) -> pa.Table:
-        """All rows and columns, as MANIFEST describes them; paths as they are stored."""
-        return self.loaded.rows().whole().select(self.schema.names)
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The columns' names, types and descriptions, and the manifest's own metadata."""
-        return self.loaded.rows().schema
-
-    @property
-    def history(self) -> tuple[str, ...]:
-        """The command lines that made these rows, oldest first."""
-        return tuple(json.loads(self.loaded.about.get("history", "[]")))
-
-    @overload
-    def __getitem__(self, place: int) -> Row: ...
-    @overload
-    def __getitem__(self, place: slice) -> "Manifest": ...
-    def __getitem__(self, place: "int | slice") -> "Row | Manifest":
-        if isinstance(place, slice):
-            start, stop, step = place.indices(len(self))
-            return self.take_rows(pa.array(range(start, stop, step), pa.int64()))
-        if not -len(self) <= place < len(self):
-            raise IndexError(f"row {place} of {len(self):,}")
-        return next(self._rows_from(place % len(self), 1))
-
-    def __iter__(self) -> Iterator[Row]:
-        return self._rows_from(0, len(self))
-
-    def _rows_from(self, start: int, count: int) -> Iterator[Row]:
-        """So many rows from one on, some hundreds at a time."""
-        from dermdata.manifest.image_files import ImageFinder
-
-        finder = ImageFinder(self.loaded.roots)
-        for begin in range(start, start + count, 512):
-            block = self.table.slice(begin, min(512, start + count - begin))
-            images, masks = finder.column(block), finder.column(block, "mask_path")
-            for values, path, mask in zip(
-                block.to_pylist(maps_as_pydicts="strict"), images, masks, strict=True
-            ):
-                yield Row({**values, **({"path": path} if path else {})}, path, mask)
-
-    def take_rows(self, which: "pa.Array | pa.ChunkedArray") -> "Manifest":
-        """The rows of these numbers, or those at which a boolean array is true."""
-        table = self.loaded.table
-        chosen = table.filter(which) if pa.types.is_boolean(which.type) else table.take(which)
-        return Manifest(self._resources, replace(self.loaded, table=chosen), self._source)
-
-    def _holding(self, columns: Columns) -> Loaded:
-        """The rows with these columns at hand; which, is told by the names of all."""
-        rows, table = self.loaded.rows(), self.loaded.table
-        there = rows.column_names
-        wanted = columns(there)
-        missing = [name for name in dict.fromkeys(wanted) if name in there and name not in table.column_names]
-        if missing and self._whole:
-            return load_lean(self._resources, self._source, lambda _: (*USED, *wanted))
-        if len(missing) > FEW:
-            return replace(self.loaded, table=rows.whole(), rest=None)  # nothing is left on disk
-        for name in missing:
-            table = table.append_column(rows.schema.field(name), rows.column(name))
-        return replace(self.loaded, table=table)
-
-    def _made(self, rows: Rows, name: str, asked: Mapping[str, Any], **facts: str) -> "Manifest":
-        """The rows that a command has made, with that command in their history."""
-        table = record_command(rows.table, command_line(name, self._source, asked), facts)
-        return Manifest(self._resources, replace(self.loaded, table=table, rest=rows.rest), PIPED)
-
-    # ------------------------------------------------------------------ for other libraries
-
-    def to_arrow(self) -> pa.Table:
-        """Return the rows as an Arrow table with absolute paths, null where there is no file."""
-        from dermdata.export.files import anywhere
-        from dermdata.manifest.image_files import ImageFinder
-
-        table, _ = anywhere(self.table, ImageFinder(self.loaded.roots))
-        return table
-
-    def to_pandas(self, columns: Sequence[str] | None = None, *, flat: bool = True) -> "pd.DataFrame":
-        """Return the rows as a data frame.
-
-        Parameters
-        ----------
-        columns : sequence of str, optional
-            Only these; `extra.age` is one key of a column of pairs, `extra.*` all of them.
-        flat : bool, default True
-            Words as strings instead of categories, pairs as dicts instead of lists of tuples.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Its `path` is absolute, so that `PIL.Image.open` takes it from any folder.
-
-        Raises
-        ------
-        UnknownName
-            For a column that is not there.
-
-        """
-        table = self.to_arrow()
-        if not flat:
-            frame: pd.DataFrame = (table if columns is None else table.select(list(columns))).to_pandas()
-            return frame
-        from dermdata.api.frames import flat_frame
-
-        return flat_frame(table, columns)
-
-    def to_polars(self) -> "polars.DataFrame":
-        """Return the rows as a Polars data frame; polars must be installed."""
-        import polars
-
-        frame = polars.from_arrow(self.to_arrow())
-        if not isinstance(frame, polars.DataFrame):
-            raise TypeError("a table did not become a data frame")
-        return frame
-
-    def to_torch(
-        self,
-        transform: Transform | None = None,
-        target: str | None = None,
-        *,
-        return_mask: bool = False,
-        allow_missing: bool = False,
-    ) -> ImageDataset:
-        """Return the images with their classes as a map-style dataset for `torch.utils.data.DataLoader`.
-
-        Parameters
-        ----------
-        transform : callable, optional
-            Called with the RGB image (with `return_mask`: with image and mask).
-        target : str, optional
-            The column of the classes; `label` where any row has one, else `diagnosis`.
-        return_mask : bool, default False
-            Give (image, lesion mask) instead of (image, class).
-        allow_missing : bool, default False
-            Leave out rows whose image file is not there.
-
-        Returns
-        -------
-        ImageDataset
-            Rows without a class (or mask) are left out, and their number is told.
-
-        Raises
-        ------
-        UsageError
-            Where an image that a row names is not there, or no row is left.
-
-        """
-        from dermdata.export import classes
-        from dermdata.manifest.image_files import ImageFinder
-
-        loaded = self._holding(
-            lambda _: ("path", "mask_path", *classes.COLUMNS, *([target] if target else []))
-        )
-        table = loaded.table
-        column = target or classes.column(table)
-        if column not in table.column_names:
-            raise UnknownName("column", column, self.schema.names)
-        given = classes.words(table, column)
-        names = classes.named(table, column)
-        finder = ImageFinder(loaded.roots)
-        paths = finder.column(table)
-        masks = finder.column(table, "mask_path") if return_mask else [None] * len(paths)
-        missing = sum(path is None for path in paths)
-        if missing and not allow_missing:
-            raise UsageError(
-                f"{missing:,} of {len(paths):,} rows have no image file",
-                hint="fetch the images, or pass allow_missing=True",
-            )
-        wanted = [
-            row
-            for row, path in enumerate(paths)
-            if path is not None and (masks[row] is not None if return_mask else given[row] is not None)
-        ]
-        what = "mask" if return_mask else column
-        if left := len(paths) - missing - len(wanted):
-            self._resources.say(f"{left:,} rows without {what} are left out")
-        require_images(len(wanted), f"an image and a {what}")
-        numbers = classes.numbers(given, names)
-        return ImageDataset(
-            [paths[row] or "" for row in wanted],
-            [-1 if (number := numbers[row]) is None else number for row in wanted],
-            names,
-            [masks[row] or "" for row in wanted] if return_mask else None,
-            transform,
-        )
-
-    def to_huggingface(self) -> "datasets.DatasetDict":
-        """Return a `datasets.DatasetDict` by split (`all` without one); images are read when a row is asked for.
-
-        The column of the classes is a `ClassLabel` named `label`; paths lie where the images lie, nothing is copied.
-        """
-        import datasets
-
-        from dermdata.export import classes
-
-        frame = self.to_pandas()
-        column = classes.column(self.table)
-        names = list(classes.named(self.table, column))
-        frame[IMAGE] = frame["path"]
-        numbers = classes.numbers(classes.words(self.table, column), names)
-        frame = frame.drop(columns=[name for name in ("label", "phash") if name in frame])
-        parts = frame["split"].fillna("unsplit") if frame["split"].notna().any() else ["all"] * len(frame)
-        found = {}
-        usual = {name: place for place, name in enumerate(("train", "val", "test"))}
-        for part in sorted(dict.fromkeys(parts), key=lambda name: (usual.get(name, len(usual)), name)):
-            chosen = [row for row, name in enumerate(parts) if name == part]
-            rows = frame.iloc[chosen].reset_index(drop=True)
-            data = datasets.Dataset.from_pandas(rows, preserve_index=False)
-            data = data.add_column("label", [numbers[row] for row in chosen])
-            data = data.cast_column("label", datasets.ClassLabel(names=names))
-            found[str(part)] = data.cast_column(IMAGE, datasets.Image())
-        return datasets.DatasetDict(found)
-
-    # ------------------------------------------------------------------ choosing rows
-
-    def select(
-        self,
-        *,
-        where: str | None = None,
-        labels: str | None = None,
-        strict: bool = False,
-        refine: Sequence[str] = (),
-        dedupe: Dedupe = "none",
-        sample: int | None = None,
-        per_class: bool = False,
-        seed: int = 0,
-        show: Sequence[str] = (),
-    ) -> Selected:
-        """Refine labels, name classes, filter, drop duplicates and sample, in this order.
-
-        Parameters
-        ----------
-        where : str, optional
-            Only rows of which this is true: SQL over the columns, and `diagnosis under 'concept'`.
-        labels : str, optional
-            A label space, such as "malignancy", "ham7" or a file: adds the columns `label` and `label_reason`.
-        strict : bool, default False
-            Raise where a row has no class in the space.
-        refine : sequence of str
-            Targets whose finer label of the same image (isic_id) is taken.
-        dedupe : {"none", "id", "exact", "near"}
-            Keep one row of each image: same isic_id, same bytes, or near duplicates too.
-        sample : int, optional
-            Keep so many rows, chosen by the hash of their keys.
-        per_class : bool, default False
-            So many of each class.
-        seed : int, default 0
-            Another seed, another sample.
-        show : sequence of str
-            Further columns that are to be at hand in the result.
-
-        Returns
-        -------
-        Selected
-
-        Raises
-        ------
-        UsageError, UnknownName, BadTable
-            For a condition, space or column that cannot be.
-        ProblemsFound
-            With `strict`, for rows without a class.
-
-        """
-        from dermdata.selection import NEEDED, Wanted, columns_of
-        from dermdata.selection import select as select_rows
-
-        library = self._resources.library
-
-        def columns(names: Sequence[str]) -> Sequence[str]:
-            if dedupe != "none":
-                return names  # which row says more, and what its ids are, is a matter of all columns
-            known = (*names, *ADDED, *NEEDED)
-            asked = columns_of(where, known, library.vocabulary) if where else ()
-            return (*USED, *PROJECTED, *ADDED, *show, *(NEEDED if refine else ()), *asked)
-
-        loaded = self._holding(columns)
-        wanted = Wanted(
-            where=where,
-            space=space_of(self._resources, labels) if labels else None,
-            dedupe=None if dedupe == "none" else dedupe,
-            sample=sample,
-            per_class=per_class,
-            seed=seed,
-            near=near_of(loaded),
-        )
-        finer = load(self._resources, refine, NEEDED) if refine else None
-        named = [sources_of(one.table) for one in (loaded, finer) if one]
-        words = words_of(self._resources, set().union(*named))
-        done = select_rows(loaded.table, wanted, library.vocabulary, words, finer and finer.table)
-        asked = {
-            "where": where, "labels": labels, "refine": ",".join(refine) or None, "dedupe": wanted.dedupe,
-            "sample": sample, "per-class": per_class, "seed": sample and seed,
-        }  # fmt: skip
-        selected = Selected(self._made(loaded.rows(done.table), "select", asked), done)
-        if strict and labels:
-            refuse([dict(one) for one in selected.unexpressed], labels)
-        return selected
-
-    def where(self, condition: str) -> "Manifest":
-        """Keep the rows of which the condition is true: `"age >= 60 and diagnosis under 'melanoma'"`."""
-        return self._selected(self.select(where=condition))
-
-    def with_labels(self, space: str, *, strict: bool = False) -> "Manifest":
-        """Name the class of each row in a label space, such as "malignancy" or "ham7"."""
-        return self._selected(self.select(labels=space, strict=strict))
-
-    def refine(self, *targets: str) -> "Manifest":
-        """Take the finer label that the same image (isic_id) has in these targets."""
-        return self._selected(self.select(refine=targets))
-
-    def dedupe(self, by: Dedupe = "id") -> "Manifest":
-        """Keep one row of each image: same isic_id, same bytes ("exact"), or near duplicates too ("near")."""
-        return self._selected(self.select(dedupe=by))
-
-    def sample(self, count: int, *, per_class: bool = False, seed: int = 0) -> "Manifest":
-        """Keep so many rows, or so many of each class, chosen by the hash of their keys."""
-        return self._selected(self.select(sample=count, per_class=per_class, seed=seed))
-
-    def _selected(self, done: Selected) -> "Manifest":
-        """The manifest of a selection; what was done is told."""
-        for note in done.notes:
-            self._resources.say(note)
-        if done.conflicts:
-            self._resources.say(f"{len(done.conflicts):,} images have labels that cannot both be true")
-        if rows := sum(row["images"] for row in done.unexpressed):
-            self._resources.say(f"{rows:,} rows have no class")
-        return done.manifest
-
     # ------------------------------------------------------------------ splits
 
     def split(
         self,
         *,
         by: GroupBy = "auto",
-        ratios: Mapping[str, float] | None = None,
+        ratios: Mapping[str, float] | str | None = None,
         folds: int | None = None,
         stratify: Sequence[str] | None = None,
         labels: str | None = None,
@@ -433,12 +81,12 @@ class Manifest:
         ----------
         by : {"auto", "patient", "lesion", "case", "image"}
             What must stay together.
-        ratios : mapping of str to float, optional
-            Parts and their shares; train 0.7, val 0.15 and test 0.15 unless told.
+        ratios : mapping of str to float, or str, optional
+            Parts and their shares, also as "train=0.8,test=0.2"; train 0.7, val 0.15 and test 0.15 unless told.
         folds : int, optional
             So many folds instead of parts.
         stratify : sequence of str, optional
-            Columns whose mix each part mirrors; `label` with `labels`, else `diagnosis`.
+            Columns whose mix each part mirrors, also as "diagnosis,sex"; `label` with `labels`, else `diagnosis`.
         labels : str, optional
             A label space, whose classes become the column `label` first.
         strict : bool, default False
@@ -465,23 +113,22 @@ class Manifest:
         from dermdata.split import WRITTEN
         from dermdata.split import split as split_rows
 
-        mirrored = tuple(stratify) if stratify is not None else ("label" if labels else "diagnosis",)
+        usual = "label" if labels else "diagnosis"
+        mirrored = usual if stratify is None else as_text(stratify)
         wanted = (*WRITTEN, *ADDED, *(PROJECTED if labels else ()), *(PICTURES if near else ()))
         loaded = self._holding(lambda _: wanted)
-        alike = self.near_duplicates() if near else None
+        alike = find_near_duplicates(self._resources, loaded) if near else None
         table = project(self._resources, loaded.table, labels, strict=strict) if labels else loaded.table
         result = split_rows(
-            table, by=by, ratios=ratios, folds=folds, stratify=mirrored, official=official, stable=stable,
-            seed=seed, near=alike, rest=loaded.rest,
+            table, by=by, ratios=to_shares(ratios), folds=folds, stratify=to_names(mirrored), official=official,
+            stable=stable, seed=seed, near=alike, rest=loaded.rest,
         )  # fmt: skip
-        shares = ",".join(f"{name}={share:g}" for name, share in ratios.items()) if ratios else None
         asked = {
-            "by": by, "ratios": shares, "folds": folds, "stratify": ",".join(mirrored), "labels": labels,
-            "official": official, "stable": stable, "near": near, "seed": seed,
+            "by": by, "ratios": None if ratios is None else as_text(ratios), "folds": folds, "stratify": mirrored,
+            "labels": labels, "official": official, "stable": stable, "near": near, "seed": seed,
         }  # fmt: skip
         balance = json.dumps([vars(part) for part in result.balance], ensure_ascii=False)
-        made = self._made(loaded.rows(result.table), "split", asked, balance=balance)
-        return Parts(made, result)
+        return Parts(self._made(loaded, result.table, "split", asked, balance=balance), result)
 
     def check_split(self, *, near: bool = False) -> Records:
         """Judge the split that is there: patients, lesions, cases and images that are in two parts.
@@ -494,43 +141,15 @@ class Manifest:
         Returns
         -------
         Records
-            The leaks; `facts["not_judged"]` names the ids that no row has.
+            The leaks; `facts["leaks"]` counts what is in two parts, `facts["not_judged"]` names the ids that no row
+            has.
 
         """
-        from dermdata.split import check
-
-        used = (
-            "key",
-            "dataset",
-            "split",
-            "fold",
-            "split_official",
-            "fold_official",
-            *USED,
-            "case_id",
-            *PICTURES,
-        )
-        loaded = self._holding(lambda _: used)
-        found = check(loaded.table, self.near_duplicates() if near else None)
-        ids = ("patient_id", "lesion_id", "sha256")
-        absent = [
-            name
-            for name in ids
-            if name not in loaded.table.column_names or loaded.table[name].null_count == len(self)
-        ]
-        return Records([vars(one) for one in found], FINDING, {"not_judged": absent})
+        return judge_split(self._resources, self._holding(lambda _: JUDGED), near=near)
 
     def near_duplicates(self) -> "Alike":
         """Find the near duplicates among the rows by their images; UsageError where no row has a perceptual hash."""
-        loaded = self._holding(lambda _: PICTURES)
-        hashed = "phash" in loaded.table.column_names and loaded.table["phash"].null_count < len(self)
-        if not hashed:
-            raise UsageError(
-                "--near compares images, and no row has a perceptual hash", hint="fetch the images first"
-            )
-        found = near_of(loaded)(loaded.table)
-        self._resources.say(found.said)
-        return found
+        return find_near_duplicates(self._resources, self._holding(lambda _: PICTURES))
 
     # ------------------------------------------------------------------ answers
 
@@ -571,7 +190,9 @@ class Manifest:
         only: Sequence[str] = (),
         skip: Sequence[str] = (),
         jobs: int | None = None,
-    ) -> Records:
+        engine: str | None = None,
+        report: str | os.PathLike[str] | None = None,
+    ) -> "AuditFindings":
         """Find broken images, duplicates, leaks, label conflicts and gaps.
 
         Parameters
@@ -585,35 +206,34 @@ class Manifest:
         jobs : int, optional
             Threads; all cores unless told.
 
+        engine : str, optional
+            The scheduler of a cluster that looks at the images, as "dask://HOST:PORT".
+        report : path, optional
+            Write all of it as one offline page, too.
+
         Returns
         -------
-        Records
+        AuditFindings
             A record a finding: `level, code, dataset, keys, message, evidence`; `facts` count the levels.
 
-        """
-        from dermdata import audit as room
-        from dermdata.api.auditing import audit_columns, context_of
-        from dermdata.engine import executor
+        Raises
+        ------
+        UsageError, UnknownName
+            For a code or a list that there is not, and for a report that cannot be written.
 
-        if "duplicate-near" in only and not near:
-            raise UsageError("duplicate-near is looked for only with near=True", hint="add near=True")
-        codes = room.codes_of(list(only), list(skip))
-        catalog = self._resources.catalog
-        lists = [one for name in apply for one in room.find(catalog.roots, name, catalog)]
-        loaded = self._holding(lambda _: audit_columns())
-        rows = room.once(loaded.table)
-        if twice := loaded.table.num_rows - rows.num_rows:
-            self._resources.say(f"{twice:,} rows are there twice: taken once")
-        applied = room.apply(rows, lists)
-        changed = applied.table is not rows
-        context = context_of(self._resources, loaded, self._source, applied.copies, changed=changed)
-        with self._resources.show_progress() as progress:
-            wanted = room.Wanted(near=near, codes=codes, jobs=jobs or os.cpu_count() or 1, make=executor)
-            found = [*room.audit(applied.table, context, wanted, progress), *applied.findings]
-        levels = {
-            f"{level}s": sum(one.level == level for one in found) for level in ("error", "warning", "note")
-        }
-        return Records([vars(one) for one in found], FINDING, levels)
+        """
+        from dermdata.api.auditing import AuditRequest, audit_rows, list_columns
+        from dermdata.api.reports import require_report
+
+        request = AuditRequest(
+            near=near, apply=apply, only=only, skip=skip, jobs=jobs, engine=engine,
+            report=None if report is None else Path(report),
+        )  # fmt: skip
+        if request.report:
+            require_report(request.report)
+        request.require_near("near=True")
+        read = self._holding_all if request.report else lambda: self._holding(lambda _: list_columns())
+        return audit_rows(self._resources, request, self._source, read)
 
     def lock(self, out: str | os.PathLike[str]) -> Path:
         """Write a file of a few kB that `Session.sync` and `dermdata sync` rebuild exactly these rows from.
@@ -660,6 +280,7 @@ class Manifest:
         copy: bool = False,
         excel_safe: bool = False,
         jobs: int | None = None,
+        engine: str | None = None,
     ) -> "Written":
         """Write the rows, and images if asked to, in the format of another tool.
 
@@ -689,6 +310,8 @@ class Manifest:
             csv: a ' before cells that a spreadsheet would take for a formula.
         jobs : int, optional
             Threads that read and scale images; all cores unless told.
+        engine : str, optional
+            The scheduler of a cluster that reads and scales images, as "dask://HOST:PORT".
 
         Returns
         -------
@@ -700,28 +323,34 @@ class Manifest:
         UnknownName, UsageError, IntegrityError, StorageError
 
         """
-        from contextlib import ExitStack
+        from dermdata.api.exporting import ExportRequest, export_rows, require_format
 
-        from dermdata import export as room
-        from dermdata import places
+        require_format(name)
+        request = ExportRequest(
+            name=name, out=os.fspath(out), labels=labels, strict=strict, embed=embed, split=split, size=size,
+            strip_exif=strip_exif, redistributable=redistributable, copy=copy, excel_safe=excel_safe, jobs=jobs,
+            engine=engine,
+        )  # fmt: skip
+        return export_rows(self._resources, self._to_export(request), request)
 
-        room.format_named(name)
-        target = os.fspath(out)
-        table = self.table
-        table = project(self._resources, table, labels, strict=strict) if labels else table
-        catalog = self._resources.catalog
-        with ExitStack() as stack:
-            remote = places.is_remote(target)
-            prefix = target.rpartition("/")[0] if target.endswith(".parquet") else target
-            bucket = stack.enter_context(places.bucket(prefix)) if remote else None
-            progress = stack.enter_context(self._resources.show_progress())
-            job = room.Job(
-                table=table, roots=self.loaded.roots, out=Path(target), bucket=bucket, embed=embed, split=split,
-                size=size, strip=strip_exif, redistributable=redistributable, copy=copy,
-                jobs=jobs or os.cpu_count() or 1, excel_safe=excel_safe,
-                entries={one: catalog[one] for one in self.names if one in catalog}, progress=progress,
-            )  # fmt: skip
-            return room.write(name, job)
+    def plan_export(self, name: str, out: str | os.PathLike[str], **options: Any) -> Records:
+        """Tell what `export` would write with the same options; nothing is written.
+
+        Returns
+        -------
+        Records
+            A record a file or a folder of images: `path, rows, size_bytes, there` (whether it is there already).
+
+        """
+        from dermdata.api.exporting import ExportRequest, plan_rows, require_format
+
+        require_format(name)
+        request = ExportRequest(name=name, out=os.fspath(out), **options)
+        return plan_rows(self._resources, self._to_export(request), request)
+
+    def _to_export(self, request: "ExportRequest") -> "Loaded":
+        """The rows as far as the export needs them at hand."""
+        return self._holding(lambda _: request.columns) if request.is_lean else self._holding_all()
 
     def save(self, out: str | os.PathLike[str]) -> Path:
         """Write the manifest as a file: .parquet, .csv, .jsonl or .arrow, by its ending.
@@ -735,23 +364,23 @@ class Manifest:
         write_manifest(self.loaded.rows(), os.fspath(out), {})
         return Path(out)
 
-    def _repr_html_(self) -> str:
-        """A notebook's view: the first rows with their pictures, a hundred pixels wide."""
-        from html import escape
 
-        shown = ("image_id", "diagnosis", "sex", "age", "split")
-        heads = "".join(f"<th>{escape(name)}</th>" for name in (IMAGE, *shown))
-        rows = "".join(
-            f"<tr><td>{thumbnail(row)}</td>"
-            + "".join(
-                f"<td>{escape(str(row.get(name) if row.get(name) is not None else ''))}</td>"
-                for name in shown
-            )
-            + "</tr>"
-            for row in self[:ROWS_SHOWN]
-        )
-        return f"<p>{escape(repr(self)[1:-1])}</p><table><tr>{heads}</tr>{rows}</table>"
+def as_text(words: Mapping[str, float] | Sequence[str] | str) -> str:
+    """Words or shares as the command line has them; a text as it stands."""
+    if isinstance(words, Mapping):
+        words = [f"{name}={share:g}" for name, share in words.items()]
+    return words if isinstance(words, str) else ",".join(words)
 
-    def __repr__(self) -> str:
-        whose = f" of {', '.join(self.names)}" if self.names else ""
-        return f"<manifest of {len(self):,} images{whose}>"
+
+def to_names(text: str) -> tuple[str, ...]:
+    """The words of a text that commas part."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def to_shares(ratios: Mapping[str, float] | str | None) -> Mapping[str, float] | None:
+    """Parts and their shares, as given or from a text; None where the usual ones are meant."""
+    from dermdata.split import parse_ratios
+
+    if isinstance(ratios, str):
+        return parse_ratios(ratios) if ratios else None
+    return ratios

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FINDING = ("level", "code", "dataset", "keys", "message", "evidence")
 FOLD = "fold "  # before its number, as the name of a part
-THUMBNAIL = 100  # pixels, in a notebook
+IMAGE_COLUMNS = ("key", "dataset", "image_id", "diagnosis", "label", "path")  # of a selection's `images`
 IMAGE, MASK = "image", "mask"  # keys of a row that open a file
 
 
@@ -62,32 +62,17 @@ class Row(Mapping[str, Any]):
         return None if found is None else Path(found)
 
 
-def thumbnail(row: Row) -> str:
-    """A row's picture as an HTML element; words where it cannot be shown."""
-    import base64
-    import io
-
-    from dermdata.errors import IntegrityError
-
-    try:
-        image = row[IMAGE]
-    except IntegrityError:
-        return "broken"
-    if image is None:
-        return ""
-    small = image.convert("RGB")
-    small.thumbnail((THUMBNAIL, THUMBNAIL))
-    held = io.BytesIO()
-    small.save(held, "JPEG")
-    return f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(held.getvalue()).decode()}">'
-
-
 class Selected:
     """What a selection gave: the manifest, and what was left out or could not be as asked.
 
     Attributes
     ----------
     manifest : Manifest
+    summary : Records
+        Of each dataset how many images were given, and how many images, patients and lesions are left; `facts` count
+        what the other records list.
+    images : Records
+        The rows in a few columns; paths as they are stored.
     dropped, conflicts, unexpressed : Records
         Rows that another row stands for, images with labels that exclude each other, labels without a class.
     notes : tuple of str
@@ -95,7 +80,7 @@ class Selected:
 
     """
 
-    def __init__(self, manifest: "Manifest", selection: "Selection") -> None:
+    def __init__(self, manifest: "Manifest", selection: "Selection", before: pa.Table) -> None:
         from dermdata.projection import REASON, unexpressed
 
         labelled = REASON in selection.table.column_names
@@ -106,6 +91,36 @@ class Selected:
         reasons = ("dataset", "label_raw", "diagnosis", "reason", "images")
         self.unexpressed = Records(missing, reasons)
         self.notes = tuple(selection.notes)
+        self._before, self._after = before.select(["dataset"]), selection.table
+
+    @cached_property
+    def summary(self) -> Records:
+        from dermdata.stats import tabulate
+
+        left = tabulate(self._after, ["dataset"]) if self._after.num_rows else []
+        found = {row["dataset"]: row for row in left}
+        given = {row["dataset"]: row["images"] for row in tabulate(self._before, ["dataset"])}
+        nothing = {"images": 0, "patients": None, "lesions": None}
+        items = [
+            {**nothing, **found.get(name, {}), "dataset": name, "given": count}
+            for name, count in given.items()
+        ]
+        return Records(items, ("dataset", "given", "images", "patients", "lesions"), self.counts)
+
+    @cached_property
+    def images(self) -> Records:
+        there = [name for name in IMAGE_COLUMNS if name in self._after.column_names]
+        return Records(self._after.select(there).to_pylist(), IMAGE_COLUMNS)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many images there are, and how many rows of each other kind."""
+        return {
+            "images": len(self.manifest),
+            "dropped": len(self.dropped),
+            "conflicts": len(self.conflicts),
+            "unexpressed": sum(row["images"] for row in self.unexpressed),
+        }
 
 
 class Parts(Mapping[str, "Manifest"]):

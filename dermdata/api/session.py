@@ -210,7 +210,7 @@ class Session:
                         resources, dataset, wants, workshop, mirrored=bool(mirrors), accepted=accept_license
                     )
                 tell(resources, dataset, outcome)
-        return Manifest.of_targets(resources, [dataset.name for dataset in datasets])
+        return Manifest.read_targets(resources, [dataset.name for dataset in datasets])
 
     def load(
         self, *targets: "str | os.PathLike[str]", download: bool = True, accept_license: bool = False
@@ -243,7 +243,7 @@ class Session:
         ]
         if missing and download:
             self.fetch(*missing, accept_license=accept_license)
-        return Manifest.of_targets(resources, words)
+        return Manifest.read_targets(resources, words)
 
     def select(self, *targets: "str | os.PathLike[str]", download: bool = True, **options: Any) -> Manifest:
         """Join targets, then refine, filter, drop duplicates and sample: `Manifest.select` names the options."""

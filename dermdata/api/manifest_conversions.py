@@ -1,0 +1,177 @@
+"""A manifest for other libraries: Arrow, pandas, Polars, PyTorch and Hugging Face."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from dermdata.api.images import ImageDataset, Transform, require_images
+from dermdata.api.manifest_rows import ManifestRows
+from dermdata.api.results import IMAGE
+from dermdata.errors import UnknownName, UsageError
+
+if TYPE_CHECKING:
+    import datasets
+    import pandas as pd
+    import polars
+
+USUAL_PARTS = ("train", "val", "test")
+
+
+class ConvertibleRows(ManifestRows):
+    """Rows that become what other libraries work with."""
+
+    def to_arrow(self) -> pa.Table:
+        """Return the rows as an Arrow table with absolute paths, null where there is no file."""
+        from dermdata.export.files import anywhere
+        from dermdata.manifest.image_files import ImageFinder
+
+        table, _ = anywhere(self.table, ImageFinder(self.loaded.roots))
+        return table
+
+    def to_pandas(self, columns: Sequence[str] | None = None, *, flat: bool = True) -> "pd.DataFrame":
+        """Return the rows as a data frame.
+
+        Parameters
+        ----------
+        columns : sequence of str, optional
+            Only these; `extra.age` is one key of a column of pairs, `extra.*` all of them.
+        flat : bool, default True
+            Words as strings instead of categories, pairs as dicts instead of lists of tuples.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Its `path` is absolute, so that `PIL.Image.open` takes it from any folder.
+
+        Raises
+        ------
+        UnknownName
+            For a column that is not there.
+
+        """
+        table = self.to_arrow()
+        if not flat:
+            frame: pd.DataFrame = (table if columns is None else table.select(list(columns))).to_pandas()
+            return frame
+        from dermdata.api.frames import flat_frame
+
+        return flat_frame(table, columns)
+
+    def to_polars(self) -> "polars.DataFrame":
+        """Return the rows as a Polars data frame; polars must be installed."""
+        import polars
+
+        frame = polars.from_arrow(self.to_arrow())
+        if not isinstance(frame, polars.DataFrame):
+            raise TypeError("a table did not become a data frame")
+        return frame
+
+    def to_torch(
+        self,
+        transform: Transform | None = None,
+        target: str | None = None,
+        *,
+        return_mask: bool = False,
+        allow_missing: bool = False,
+    ) -> ImageDataset:
+        """Return the images with their classes as a map-style dataset for `torch.utils.data.DataLoader`.
+
+        Parameters
+        ----------
+        transform : callable, optional
+            Called with the RGB image (with `return_mask`: with image and mask).
+        target : str, optional
+            The column of the classes; `label` where any row has one, else `diagnosis`.
+        return_mask : bool, default False
+            Give (image, lesion mask) instead of (image, class).
+        allow_missing : bool, default False
+            Leave out rows whose image file is not there.
+
+        Returns
+        -------
+        ImageDataset
+            Rows without a class (or mask) are left out, and their number is told.
+
+        Raises
+        ------
+        UsageError
+            Where an image that a row names is not there, or no row is left.
+
+        """
+        from dermdata.export import classes
+        from dermdata.manifest.image_files import ImageFinder
+
+        loaded = self._holding(
+            lambda _: ("path", "mask_path", *classes.COLUMNS, *([target] if target else []))
+        )
+        table = loaded.table
+        column = target or classes.column(table)
+        if column not in table.column_names:
+            raise UnknownName("column", column, self.schema.names)
+        finder = ImageFinder(loaded.roots)
+        paths = finder.column(table)
+        masks = finder.column(table, "mask_path") if return_mask else None
+        words, names = classes.words(table, column), classes.named(table, column)
+        numbers = classes.numbers(words, names)
+        missing = paths.count(None)
+        if missing and not allow_missing:
+            raise UsageError(
+                f"{missing:,} of {len(paths):,} rows have no image file",
+                hint="fetch the images, or pass allow_missing=True",
+            )
+        what = "mask" if return_mask else column
+        wanted = rows_with(paths, words if masks is None else masks)
+        if left := len(paths) - missing - len(wanted):
+            self._resources.say(f"{left:,} rows without {what} are left out")
+        require_images(len(wanted), f"an image and a {what}")
+        return ImageDataset(
+            [paths[row] or "" for row in wanted],
+            [-1 if (number := numbers[row]) is None else number for row in wanted],
+            names,
+            None if masks is None else [masks[row] or "" for row in wanted],
+            transform,
+        )
+
+    def to_huggingface(self) -> "datasets.DatasetDict":
+        """Return a `datasets.DatasetDict` by split (`all` without one); images are read when a row is asked for.
+
+        The column of the classes is a `ClassLabel` named `label`; paths lie where the images lie, nothing is copied.
+        """
+        import datasets
+
+        from dermdata.export import classes
+
+        column = classes.column(self.table)
+        names = list(classes.named(self.table, column))
+        numbers = classes.numbers(classes.words(self.table, column), names)
+        frame = self.to_pandas()
+        frame[IMAGE] = frame["path"]
+        frame = frame.drop(columns=[name for name in ("label", "phash") if name in frame])
+        found = {}
+        for part, chosen in rows_of_parts(frame).items():
+            rows = frame.iloc[chosen].reset_index(drop=True)
+            data = datasets.Dataset.from_pandas(rows, preserve_index=False)
+            data = data.add_column("label", [numbers[row] for row in chosen])
+            data = data.cast_column("label", datasets.ClassLabel(names=names))
+            found[part] = data.cast_column(IMAGE, datasets.Image())
+        return datasets.DatasetDict(found)
+
+
+def rows_with(paths: Sequence[str | None], answers: Sequence[str | None]) -> list[int]:
+    """The numbers of the rows that have both an image and what is to be learned of it."""
+    return [
+        row
+        for row, (path, answer) in enumerate(zip(paths, answers, strict=True))
+        if path is not None and answer is not None
+    ]
+
+
+def rows_of_parts(frame: "pd.DataFrame") -> dict[str, list[int]]:
+    """The numbers of each part's rows, the usual parts first; `all` where there is no split."""
+    parts = frame["split"].fillna("unsplit") if frame["split"].notna().any() else ["all"] * len(frame)
+    found: dict[str, list[int]] = {}
+    for row, part in enumerate(parts):
+        found.setdefault(str(part), []).append(row)
+    usual = {name: place for place, name in enumerate(USUAL_PARTS)}
+    return dict(sorted(found.items(), key=lambda one: (usual.get(one[0], len(usual)), one[0])))

@@ -1,0 +1,133 @@
+"""Which rows of a manifest stay, and what their labels are called: filters, label spaces, duplicates, samples."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, cast
+
+from dermdata.api.label_spaces import ADDED, refuse, sources_of, space_of, words_of
+from dermdata.api.label_spaces import NEEDED as PROJECTED
+from dermdata.api.manifest_rows import USED, ManifestRows
+from dermdata.api.results import Selected
+from dermdata.api.targets import load, near_of
+
+if TYPE_CHECKING:
+    from dermdata.api.manifest import Manifest
+
+Dedupe = Literal["none", "id", "exact", "near"]
+
+
+class SelectableRows(ManifestRows):
+    """Rows of which some are chosen."""
+
+    def select(
+        self,
+        *,
+        where: str | None = None,
+        labels: str | None = None,
+        strict: bool = False,
+        refine: Sequence[str] = (),
+        dedupe: Dedupe = "none",
+        sample: int | None = None,
+        per_class: bool = False,
+        seed: int = 0,
+        show: Sequence[str] = (),
+    ) -> Selected:
+        """Refine labels, name classes, filter, drop duplicates and sample, in this order.
+
+        Parameters
+        ----------
+        where : str, optional
+            Only rows of which this is true: SQL over the columns, and `diagnosis under 'concept'`.
+        labels : str, optional
+            A label space, such as "malignancy", "ham7" or a file: adds the columns `label` and `label_reason`.
+        strict : bool, default False
+            Raise where a row has no class in the space.
+        refine : sequence of str
+            Targets whose finer label of the same image (isic_id) is taken.
+        dedupe : {"none", "id", "exact", "near"}
+            Keep one row of each image: same isic_id, same bytes, or near duplicates too.
+        sample : int, optional
+            Keep so many rows, chosen by the hash of their keys.
+        per_class : bool, default False
+            So many of each class.
+        seed : int, default 0
+            Another seed, another sample.
+        show : sequence of str
+            Further columns that are to be at hand in the result.
+
+        Returns
+        -------
+        Selected
+
+        Raises
+        ------
+        UsageError, UnknownName, BadTable
+            For a condition, space or column that cannot be.
+        ProblemsFound
+            With `strict`, for rows without a class.
+
+        """
+        from dermdata.selection import NEEDED, Wanted, columns_of
+        from dermdata.selection import select as select_rows
+
+        library = self._resources.library
+
+        def columns(names: Sequence[str]) -> Sequence[str]:
+            if dedupe != "none":
+                return names  # which row says more, and what its ids are, is a matter of all columns
+            known = (*names, *ADDED, *NEEDED)
+            asked = columns_of(where, known, library.vocabulary) if where else ()
+            return (*USED, *PROJECTED, *ADDED, *show, *(NEEDED if refine else ()), *asked)
+
+        loaded = self._holding(columns)
+        wanted = Wanted(
+            where=where,
+            space=space_of(self._resources, labels) if labels else None,
+            dedupe=None if dedupe == "none" else dedupe,
+            sample=sample,
+            per_class=per_class,
+            seed=seed,
+            near=near_of(loaded),
+        )
+        finer = load(self._resources, refine, NEEDED) if refine else None
+        named = [sources_of(one.table) for one in (loaded, finer) if one]
+        words = words_of(self._resources, set().union(*named))
+        done = select_rows(loaded.table, wanted, library.vocabulary, words, finer and finer.table)
+        asked = {
+            "where": where, "labels": labels, "refine": ",".join(refine) or None, "dedupe": wanted.dedupe,
+            "sample": sample, "per-class": per_class, "seed": sample and seed,
+        }  # fmt: skip
+        made = cast("Manifest", self._made(loaded, done.table, "select", asked))  # whose method this is
+        selected = Selected(made, done, loaded.table)
+        if strict and labels:
+            refuse([dict(one) for one in selected.unexpressed], labels)
+        return selected
+
+    def where(self, condition: str) -> "Manifest":
+        """Keep the rows of which the condition is true: `"age >= 60 and diagnosis under 'melanoma'"`."""
+        return self._selected(self.select(where=condition))
+
+    def with_labels(self, space: str, *, strict: bool = False) -> "Manifest":
+        """Name the class of each row in a label space, such as "malignancy" or "ham7"."""
+        return self._selected(self.select(labels=space, strict=strict))
+
+    def refine(self, *targets: str) -> "Manifest":
+        """Take the finer label that the same image (isic_id) has in these targets."""
+        return self._selected(self.select(refine=targets))
+
+    def dedupe(self, by: Dedupe = "id") -> "Manifest":
+        """Keep one row of each image: same isic_id, same bytes ("exact"), or near duplicates too ("near")."""
+        return self._selected(self.select(dedupe=by))
+
+    def sample(self, count: int, *, per_class: bool = False, seed: int = 0) -> "Manifest":
+        """Keep so many rows, or so many of each class, chosen by the hash of their keys."""
+        return self._selected(self.select(sample=count, per_class=per_class, seed=seed))
+
+    def _selected(self, done: Selected) -> "Manifest":
+        """The manifest of a selection; what was done is told."""
+        for note in done.notes:
+            self._resources.say(note)
+        if done.conflicts:
+            self._resources.say(f"{len(done.conflicts):,} images have labels that cannot both be true")
+        if rows := sum(row["images"] for row in done.unexpressed):
+            self._resources.say(f"{rows:,} rows have no class")
+        return done.manifest

@@ -1,0 +1,124 @@
+"""The offline pages of `audit` and `evaluate`: what they need beside rows and numbers, and how they are written."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dermdata import disk
+from dermdata.api.resources import Resources
+from dermdata.errors import UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from dermdata.audit import Context, Finding
+    from dermdata.model import Dataset
+
+CITATION = ("dataset", "rows", "license", "doi", "bibtex", "attribution")
+
+
+def require_report(path: Path) -> None:
+    """UsageError for a report that cannot be written: said before the work, not after it."""
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent} for the report")
+    disk.require_file(path)
+
+
+def write_audit_report(
+    resources: Resources,
+    path: Path,
+    table: "pa.Table",
+    found: Sequence["Finding"],
+    context: "Context",
+    facts: Mapping[str, Any],
+) -> None:
+    """Write the page of an audit, whole or not at all; `facts` are its `command` and the codes that were `checked`."""
+    from dermdata.report import audit_page
+
+    vocabulary = resources.library.vocabulary
+    names = {**site_names(resources), **{concept.id: concept.label for concept in vocabulary}}
+    title = f"Audit of {', '.join(context.entries) or 'a manifest'}"
+    about = {**describe_rows(resources, table, context.entries), "title": title, "names": names, **facts}
+    write_page(resources, path, audit_page(table, found, image_reader(table, context), about))
+
+
+def write_evaluation_report(
+    resources: Resources, path: Path, result: Mapping[str, Any], table: "pa.Table", command: str
+) -> None:
+    """Write the page of an evaluation, whole or not at all; `table` has the rows that were judged."""
+    from dermdata.api.targets import datasets_of
+    from dermdata.report import evaluation_page
+
+    datasets = sorted(name for name in datasets_of(table) if name)
+    entries = {name: resources.catalog[name] for name in datasets if name in resources.catalog}
+    names = {concept.id: concept.label for concept in resources.library.vocabulary}
+    title = f"Evaluation on {', '.join(datasets) or 'a manifest'}"
+    about = {**describe_rows(resources, table, entries), "title": title, "names": names, "command": command}
+    write_page(resources, path, evaluation_page(result, about))
+
+
+def write_page(resources: Resources, path: Path, chunks: Iterable[str]) -> None:
+    disk.write(path, (chunk.encode() for chunk in chunks))
+    resources.say(f"written to {path}")
+
+
+# ------------------------------------------------------------------ what a page needs
+
+
+def describe_rows(
+    resources: Resources, table: "pa.Table", entries: Mapping[str, "Dataset"]
+) -> dict[str, Any]:
+    """Where the rows come from, whom to cite and what may be done with them."""
+    from dermdata import __version__
+    from dermdata.cite import cite
+    from dermdata.manifest.store import metadata_of
+
+    found = cite(table, entries.get)
+    return {
+        "tool": f"dermdata {__version__}",
+        "datasets": [describe_dataset(resources, name, entry) for name, entry in entries.items()],
+        "history": json.loads(metadata_of(table).get("history", "[]")),
+        "citations": [{name: getattr(one, name) for name in CITATION} for one in found.credits],
+        "effective_license": {**vars(found.effective), "because": list(found.effective.because)},
+    }
+
+
+def describe_dataset(resources: Resources, name: str, entry: "Dataset") -> dict[str, Any]:
+    """A dataset in a line of the page."""
+    return {
+        "name": name,
+        "title": entry.title,
+        "version": entry.version,
+        "digest": resources.library.digest_of(name),
+        "homepage": entry.homepage,
+        "license": entry.license.id,
+        "images": entry.counts.images,
+    }
+
+
+def site_names(resources: Resources) -> dict[str, str]:
+    """The body sites' own labels: their ids hold the path."""
+    from dermdata.catalogs.files import read_text
+    from dermdata.vocabulary import parse_sites
+
+    path = resources.catalog.vocabulary_file("body-sites.tsv")
+    return {name: site.label for name, site in parse_sites(read_text(path), str(path)).items()}
+
+
+def image_reader(table: "pa.Table", context: "Context") -> Callable[[str], bytes | None]:
+    """Gives the bytes of an image file by its row's key; None where there is none."""
+    from dermdata.images.image_file import read_image_file
+    from dermdata.manifest.image_files import ImageFinder
+    from dermdata.projection import words_of
+
+    if "path" not in table.column_names:
+        return lambda _: None
+    found = ImageFinder(context.roots).column(table)
+    paths = dict(zip(words_of(table, "key").to_pylist(), found, strict=True))
+
+    def read(key: str) -> bytes | None:
+        path = paths.get(key)
+        return read_image_file(path) if path else None
+
+    return read

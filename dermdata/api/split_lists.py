@@ -1,0 +1,141 @@
+"""A split that somebody published as lists of images and parts: read, and brought together with the datasets' rows."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dermdata.api.resources import Resources
+from dermdata.errors import BadTable, UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from dermdata.api.targets import Loaded
+    from dermdata.split import Published
+    from dermdata.split.columns import Ints
+
+ENDINGS = (".csv", ".tsv", ".txt")
+NEEDED = ("image_id", "isic_id")
+USED = ("key", "dataset", *NEEDED, "patient_id", "lesion_id", "case_id", "sha256", "phash", "path")
+SHOWN = 3  # ids in a message
+
+
+def choose_lists(targets: Sequence[str], known_by: Sequence[str]) -> list[str]:
+    """Those of the targets that are lists: all, or none; UsageError for a mixture, or for datasets without a list."""
+    lists = [target for target in targets if is_list(target)]
+    if known_by and not lists:
+        raise UsageError("--target names the dataset of a list of images", hint="leave it out for a manifest")
+    if lists and len(lists) < len(targets):
+        raise UsageError(
+            "a list of images and a manifest cannot be judged together", hint="one after the other"
+        )
+    return lists
+
+
+def is_list(target: str) -> bool:
+    """Whether it is a text file that is no manifest of ours: its rows have no key."""
+    path = Path(target)
+    if path.suffix.lower() not in ENDINGS or not path.is_file():
+        return False
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        names = {name.strip().strip('"') for name in file.readline().split(find_delimiter(path))}
+    return "key" not in names and not {"dataset", "image_id"} <= names
+
+
+def find_delimiter(path: Path) -> str:
+    """The comma, semicolon or tab that the first line has most of."""
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        first = file.readline()
+    return max(",;\t", key=first.count)
+
+
+def load_lists(resources: Resources, files: Sequence[str], known_by: Sequence[str]) -> "Loaded":
+    """The lists as rows of the datasets that know their images; what was taken for what is told.
+
+    Parameters
+    ----------
+    resources : Resources
+        The catalog and the cache, and who is told.
+    files : sequence of str
+        Tables with a column of image ids and, if it is one file, one of parts; else a file is a part.
+    known_by : sequence of str
+        The datasets that the images are of; all that are cached without any.
+
+    Raises
+    ------
+    BadTable
+        For a list without images, or none of which is known.
+    UsageError
+        Where nothing is in the cache.
+
+    """
+    from dermdata.api.targets import Loaded, cached, load
+    from dermdata.manifest.image_files import roots_of_all
+    from dermdata.split import recognized
+    from dermdata.split.published import joined
+
+    split = join_lists([read_list(resources, file, alone=len(files) == 1) for file in files])
+    column = f"'{split.part_column}'" if split.part_column else "the files' names"
+    resources.say(f"{', '.join(files)}: image ids in '{split.id_column}', parts in {column}")
+    if split.ids.null_count == len(split.ids):
+        raise BadTable(f"{', '.join(files)}: there are no images in it")
+    if split.ids.null_count:
+        resources.say(f"{split.ids.null_count:,} rows without an image id are left out")
+    names = list(known_by) or cached(resources)
+    found = recognized(split.ids, {name: load(resources, [name], NEEDED).table for name in names})
+    tell_known(resources, split, found, names)
+    if not found and not split.own:
+        raise BadTable(
+            f"none of {len(split.ids):,} images is known: nothing can be judged",
+            hint="fetch the dataset first (`--only metadata` will do), or name it by --target",
+        )
+    sources = {name: load(resources, [name], USED) for name in found}
+    roots = roots_of_all([source.roots for source in sources.values()])
+    table = joined(found, {name: source.table for name, source in sources.items()}, split)
+    return Loaded(table, roots, tuple(sorted(roots)))
+
+
+def tell_known(
+    resources: Resources, split: "Published", found: "Mapping[str, Ints]", names: Sequence[str]
+) -> None:
+    """Which images are of which dataset, and which of none."""
+    from dermdata.split.published import strangers
+
+    for name, rows in found.items():
+        resources.say(f"{int((rows >= 0).sum()):,} of {len(split.ids):,} images are of {name}")
+    if unknown := strangers(found, split.ids):
+        some = ", ".join(unknown[:SHOWN])
+        resources.say(f"{len(unknown):,} images are of none of {', '.join(names)} (such as {some})")
+
+
+def read_list(resources: Resources, file: str, *, alone: bool) -> "Published":
+    """One file; a file that is not alone is a part of its name where it has no column of parts."""
+    from dermdata.readers.delimited import parse
+    from dermdata.split import published
+
+    path = Path(file)
+    table, rejected = parse(path.read_bytes(), file, delimiter=find_delimiter(path), encoding="utf-8")
+    if rejected:
+        resources.say(
+            f"{file}: {len(rejected):,} lines are left out, the first is line {rejected[0]['line']}"
+        )
+    return published(table, file, None if alone else path.stem)
+
+
+def join_lists(lists: Sequence["Published"]) -> "Published":
+    """Several files as one list."""
+    import pyarrow as pa
+
+    from dermdata.split import Published
+
+    def column(arrays: Sequence["pa.Array"]) -> "pa.Array":
+        return pa.concat_arrays(arrays)
+
+    shared = [name for name in lists[0].own if all(name in one.own for one in lists)]
+    return Published(
+        ids=column([one.ids for one in lists]),
+        parts=column([one.parts for one in lists]),
+        own={name: column([one.own[name] for one in lists]) for name in shared},
+        id_column=lists[0].id_column,
+        part_column=lists[0].part_column,
+    )

@@ -1,0 +1,68 @@
+"""What `split` needs beside the rows: near duplicates, and a judgement of the split that is there."""
+
+from typing import TYPE_CHECKING
+
+from dermdata.api.records import Records
+from dermdata.api.resources import Resources
+from dermdata.api.results import FINDING
+from dermdata.api.targets import Loaded, near_of
+from dermdata.errors import UsageError
+
+if TYPE_CHECKING:
+    from dermdata.duplicates import Alike
+
+PICTURES = ("path", "sha256", "phash")  # by which near duplicates are found
+JUDGED = (
+    "key", "dataset", "split", "fold", "split_official", "fold_official", "image_id", "isic_id", "patient_id",
+    "lesion_id", "case_id", *PICTURES,
+)  # fmt: skip
+TOLD = ("patient_id", "lesion_id", "sha256")  # ids without which a judgement is less than it seems
+
+
+def find_near_duplicates(resources: Resources, loaded: Loaded) -> "Alike":
+    """The near duplicates among rows, and in words how they are known; UsageError where there are no hashes."""
+    if not has_values(loaded, "phash"):
+        raise UsageError(
+            "--near compares images, and no row has a perceptual hash", hint="fetch the images first"
+        )
+    found = near_of(loaded)(loaded.table)
+    resources.say(found.said)
+    return found
+
+
+def has_values(loaded: Loaded, name: str) -> bool:
+    """Whether any row has a value in this column."""
+    table = loaded.table
+    return name in table.column_names and table[name].null_count < table.num_rows
+
+
+def judge_split(resources: Resources, loaded: Loaded, *, near: bool) -> Records:
+    """The leaks of the split that the rows have.
+
+    Parameters
+    ----------
+    resources : Resources
+        Who is told how near duplicates are known.
+    loaded : Loaded
+        The rows, with the columns JUDGED.
+    near : bool
+        Near duplicates in two parts are leaks too.
+
+    Returns
+    -------
+    Records
+        The findings; `facts` have `leaks`, how many of what is in more than one part, and `not_judged`, the ids that
+        no row has.
+
+    Raises
+    ------
+    UsageError
+        Where there is no split, or no image to compare.
+
+    """
+    from dermdata.split import check, counted
+
+    findings = check(loaded.table, find_near_duplicates(resources, loaded) if near else None)
+    leaks = counted(tuple(one for one in findings if one.level == "error"))
+    absent = [name for name in TOLD if not has_values(loaded, name)]
+    return Records([vars(one) for one in findings], FINDING, {"leaks": leaks, "not_judged": absent})
