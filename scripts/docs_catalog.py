@@ -6,8 +6,8 @@ from functools import cache
 from typing import Any
 
 import docs_commands
+from dermdata.api.display import size
 from dermdata.catalogs import Catalog, open_catalog
-from dermdata.cli.output import size
 from dermdata.model import Dataset
 from docs_markdown import table
 

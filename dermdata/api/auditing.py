@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermdata.api.records import Records
+from dermdata.api.reports import require_report, write_audit_report
 from dermdata.api.resources import Resources
 from dermdata.errors import UsageError
 
@@ -52,10 +53,12 @@ class AuditRequest:
     engine: str | None = None
     report: Path | None = None
 
-    def require_near(self, option: str) -> None:
-        """UsageError where near duplicates alone are asked for and are not looked for."""
+    def require_possible(self, near: str) -> None:
+        """UsageError for a report that cannot be written, and for near duplicates alone without the option `near`."""
+        if self.report:
+            require_report(self.report)
         if NEAR in split_codes(self.only) and not self.near:
-            raise UsageError(f"{NEAR} is looked for only with {option}", hint=f"add {option}")
+            raise UsageError(f"{NEAR} is looked for only with {near}", hint=f"add {near}")
 
     def command(self, targets: Sequence[str]) -> str:
         """The command line as far as it decides what is found."""
@@ -76,6 +79,14 @@ def list_columns() -> list[str]:
 
     wide = {"extra", "caption", "concepts", "masks", "attribution"}
     return [*(name for name in SCHEMA.names if name not in wide), LABEL, REASON, REFINED_FROM, REFINED_LABEL]
+
+
+def audit_targets(resources: Resources, targets: Sequence[str], request: AuditRequest) -> AuditFindings:
+    """Find what is wrong with the rows of these targets; of Parquet files only what is needed is read."""
+    from dermdata.api.targets import load
+
+    columns = None if request.report else list_columns()
+    return audit_rows(resources, request, targets, lambda: load(resources, targets, columns))
 
 
 def audit_rows(
@@ -121,8 +132,6 @@ def audit_rows(
         wanted = room.Wanted(near=request.near, codes=codes, jobs=jobs, make=make)
         found = [*room.audit(applied.table, context, wanted, progress), *applied.findings]
     if request.report:
-        from dermdata.api.reports import write_audit_report
-
         checked = codes - (set() if request.near else {NEAR})
         facts = {"command": request.command(targets), "checked": sorted(checked)}
         write_audit_report(resources, request.report, applied.table, found, context, facts)

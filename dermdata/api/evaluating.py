@@ -1,20 +1,24 @@
 """Predictions against a manifest: read, brought together, and judged."""
 
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermdata.api.label_spaces import project, space_of, words_of
 from dermdata.api.records import Records
+from dermdata.api.reports import require_report, write_evaluation_report
 from dermdata.api.resources import Resources
 from dermdata.errors import BadTable, PersonMustAct, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from dermdata.api.manifest import Manifest
     from dermdata.evaluation import Prepared, Wanted
     from dermdata.vocabulary import Space
 
@@ -30,18 +34,6 @@ def import_evaluate() -> Any:
             "evaluate needs scikit-learn, which is not installed", hint="pip install 'dermdata[eval]'"
         ) from error
     return room
-
-
-def prepare_files(
-    resources: Resources, predictions: str, targets: Sequence[str], labels: str | None, *, strict: bool
-) -> "Prepared":
-    """The predictions of a file (or of stdin: `-`) and the rows of these targets, brought together."""
-    from dermdata.api.targets import load
-    from dermdata.evaluation import parse
-
-    name = "stdin" if predictions == "-" else predictions
-    table = parse(read_predictions(predictions), name)
-    return prepare_table(resources, table, name, load(resources, targets).table, labels, strict=strict)
 
 
 def prepare_table(
@@ -157,25 +149,69 @@ def judge_prepared(resources: Resources, prepared: "Prepared", wanted: "Wanted")
     return {**result, **prepared.counts, "notes": prepared.notes}
 
 
+@dataclass(frozen=True, kw_only=True)
+class EvaluationRequest:
+    """What is asked of an evaluation, as `Session.evaluate` says."""
+
+    labels: str | None = None
+    strict: bool = False
+    by: tuple[str, ...] = ()
+    points: tuple[str, ...] = ()
+    resamples: int = 1000
+    seed: int = 0
+    min_group: int = 30
+    report: Path | None = None
+
+    def command(self, predictions: str, targets: Sequence[str]) -> str:
+        """The command line without its output."""
+        asked = {
+            "labels": self.labels,
+            "by": ",".join(self.by) or None,
+            "bootstrap": self.resamples,
+            "seed": self.seed,
+        }
+        sources = [f"--target={target}" for target in targets]
+        options = [f"--{name}={value}" for name, value in asked.items() if value is not None]
+        points = [f"--operating-point={point}" for point in self.points]
+        return shlex.join(["dermdata", "evaluate", predictions, *sources, *options, *points])
+
+
 def evaluate_predictions(
-    resources: Resources,
-    predictions: Any,
-    rows: "pa.Table",
-    *,
-    labels: str | None,
-    strict: bool,
-    by: tuple[str, ...],
-    points: tuple[str, ...],
-    resamples: int,
-    seed: int,
-    min_group: int,
+    resources: Resources, predictions: Any, target: "Manifest", request: EvaluationRequest
 ) -> Records:
-    """The metrics of predictions (a path, a data frame or an Arrow table) for these rows."""
+    """The metrics of predictions for a target's rows, and the report that is asked for.
+
+    Parameters
+    ----------
+    resources : Resources
+        The vocabulary, and who is told.
+    predictions : path, pandas.DataFrame or pyarrow.Table
+        A row an image; "-" is stdin.
+    target : Manifest
+        The truth; it is read after the predictions.
+    request : EvaluationRequest
+        What is asked.
+
+    Returns
+    -------
+    Records
+        `by, value, n, metric, estimate, low, high`; `facts` has the gaps and what was not judged.
+
+    """
     room = import_evaluate()
-    wanted = room.Wanted(by=by, points=points, resamples=resamples, seed=seed, min_group=min_group)
+    if request.report:
+        require_report(request.report)
+    wanted = room.Wanted(
+        by=request.by, points=request.points, resamples=request.resamples, seed=request.seed,
+        min_group=request.min_group,
+    )  # fmt: skip
     table, name = table_of(predictions)
-    prepared = prepare_table(resources, table, name, rows, labels, strict=strict)
+    prepared = prepare_table(resources, table, name, target.table, request.labels, strict=request.strict)
     result = judge_prepared(resources, prepared, wanted)
+    if request.report:
+        typed = str(predictions) if isinstance(predictions, (str, Path)) else name
+        line = request.command(typed, target.source)
+        write_evaluation_report(resources, request.report, result, prepared.table, line)
     facts = {key: value for key, value in result.items() if key != "items"}
     return Records(result["items"], room.KEYS, {**facts, "without_prediction": prepared.missing})
 
@@ -190,7 +226,8 @@ def table_of(predictions: Any) -> "tuple[pa.Table, str]":
     from dermdata.evaluation import parse
 
     if isinstance(predictions, (str, Path)):
-        return parse(read_predictions(str(predictions)), str(predictions)), str(predictions)
+        name = "stdin" if str(predictions) == "-" else str(predictions)
+        return parse(read_predictions(str(predictions)), name), name
     if not isinstance(predictions, pa.Table):
         predictions = pa.Table.from_pandas(predictions, preserve_index=False)
     sink = io.BytesIO()  # the one reader of predictions takes files: their cells become the same text

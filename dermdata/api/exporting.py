@@ -14,7 +14,8 @@ from dermdata.api.resources import Resources
 
 if TYPE_CHECKING:
     from dermdata.api.targets import Loaded
-    from dermdata.export import Job, Written
+    from dermdata.export import Job
+    from dermdata.export import Written as Written  # what an export gives
 
 # what formats without images decide by: which rows, which file name, what may be passed on
 HELD = ("dataset", "key", "image_id", "license", "diagnosis", "split", "split_official")

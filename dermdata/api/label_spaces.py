@@ -51,7 +51,7 @@ def sources_of(table: Any) -> set[str]:
     return {name for name in (*names, *(key.partition("/")[0] for key in keys if key)) if name}
 
 
-def tell_unexpressed(resources: Resources, missing: Sequence[dict[str, Any]], more: str = "") -> None:
+def tell_unexpressed(resources: Resources, missing: Sequence[Mapping[str, Any]], more: str = "") -> None:
     """The commonest labels without a class on stderr; `more` says where the rest is listed."""
     if not missing:
         return
@@ -63,14 +63,14 @@ def tell_unexpressed(resources: Resources, missing: Sequence[dict[str, Any]], mo
         resources.say(f"  … and {len(missing) - TOLD:,} more labels{more}")
 
 
-def refuse(missing: Sequence[dict[str, Any]], space_text: str) -> None:
+def refuse(missing: Sequence[Mapping[str, Any]], space_text: str) -> None:
     """ProblemsFound if there is a row without a class."""
     if missing:
         hint = "`dermdata select TARGET… --labels SPACE --show unexpressed` lists them; nothing is written"
         raise ProblemsFound(f"{images_of(missing):,} rows have no class in {space_text}", hint=hint)
 
 
-def images_of(missing: Iterable[dict[str, Any]]) -> int:
+def images_of(missing: Iterable[Mapping[str, Any]]) -> int:
     return sum(row["images"] for row in missing)
 
 

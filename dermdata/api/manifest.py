@@ -223,15 +223,12 @@ class Manifest(ConvertibleRows, SelectableRows):
 
         """
         from dermdata.api.auditing import AuditRequest, audit_rows, list_columns
-        from dermdata.api.reports import require_report
 
         request = AuditRequest(
             near=near, apply=apply, only=only, skip=skip, jobs=jobs, engine=engine,
             report=None if report is None else Path(report),
         )  # fmt: skip
-        if request.report:
-            require_report(request.report)
-        request.require_near("near=True")
+        request.require_possible("near=True")
         read = self._holding_all if request.report else lambda: self._holding(lambda _: list_columns())
         return audit_rows(self._resources, request, self._source, read)
 

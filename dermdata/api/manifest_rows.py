@@ -32,6 +32,7 @@ class ManifestRows:
         self._loaded = loaded  # None: not read yet
         self._source = tuple(source)
         self._whole = whole  # all rows of the source: more columns are read from it in one go
+        self._names = None if loaded is None else loaded.names
 
     @classmethod
     def from_targets(cls, resources: Resources, targets: Sequence[str]) -> Self:
@@ -45,6 +46,11 @@ class ManifestRows:
         return cls(resources, loaded, targets, whole=loaded.rest is not None)
 
     # ------------------------------------------------------------------ what is held
+
+    @property
+    def source(self) -> tuple[str, ...]:
+        """What the rows were read from, as a command line names it."""
+        return self._source
 
     @property
     def loaded(self) -> Loaded:
@@ -62,6 +68,7 @@ class ManifestRows:
         """The rows with these columns at hand; which, is decided by the names of all."""
         if self._loaded is None:
             read = load_lean(self._resources, self._source, columns)
+            self._names = read.names
             if read.rest is None:  # all is in memory
                 self._keep(read)
             return read
@@ -97,7 +104,7 @@ class ManifestRows:
     @property
     def names(self) -> tuple[str, ...]:
         """The datasets that the rows are of."""
-        return self.loaded.names
+        return self.loaded.names if self._names is None else self._names
 
     @cached_property
     def table(self) -> pa.Table:

@@ -99,7 +99,7 @@ class SelectableRows(ManifestRows):
         made = cast("Manifest", self._made(loaded, done.table, "select", asked))  # whose method this is
         selected = Selected(made, done, loaded.table)
         if strict and labels:
-            refuse([dict(one) for one in selected.unexpressed], labels)
+            refuse(selected.unexpressed.items, labels)
         return selected
 
     def where(self, condition: str) -> "Manifest":

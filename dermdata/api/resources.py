@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermdata.progress import Progress, Silent
-from dermdata.settings import Settings, default_cache, from_environment, rules
+from dermdata.settings import Settings as Settings
+from dermdata.settings import default_cache, from_environment, rules
 
 if TYPE_CHECKING:
     from dermdata.cache import Cache

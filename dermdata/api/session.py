@@ -344,6 +344,7 @@ class Session:
         bootstrap: int = 1000,
         seed: int = 0,
         min_group: int = 30,
+        report: "str | os.PathLike[str] | None" = None,
     ) -> Records:
         """Measure a model's predictions, overall and by group, with intervals.
 
@@ -367,6 +368,8 @@ class Session:
             Another seed, other resamples.
         min_group : int, default 30
             Nothing is claimed of groups with fewer images.
+        report : path, optional
+            Write all of it as one offline page, too.
 
         Returns
         -------
@@ -381,13 +384,14 @@ class Session:
             Where scikit-learn is not installed.
 
         """
-        from dermdata.api.evaluating import evaluate_predictions
+        from dermdata.api.evaluating import EvaluationRequest, evaluate_predictions
 
-        rows = target if isinstance(target, Manifest) else self.load(target)
-        return evaluate_predictions(
-            self._resources, predictions, rows.table, labels=labels, strict=strict, by=tuple(by),
-            points=tuple(operating_points), resamples=bootstrap, seed=seed, min_group=min_group,
+        truth = target if isinstance(target, Manifest) else self.load(target)
+        request = EvaluationRequest(
+            labels=labels, strict=strict, by=tuple(by), points=tuple(operating_points), resamples=bootstrap, seed=seed,
+            min_group=min_group, report=None if report is None else Path(report),
         )  # fmt: skip
+        return evaluate_predictions(self._resources, predictions, truth, request)
 
 
 def open_session(

@@ -2,14 +2,13 @@
 
 import shutil
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dermdata.api.display import console, show_controls
 from dermdata.cli.output import to_text
 
 if TYPE_CHECKING:
-    from dermdata.finding import Finding
+    from dermdata.api.records import Item, Records
 
 TODO = {
     "image-unreadable": "`dermdata verify --repair` fetches again what is broken here",
@@ -31,23 +30,23 @@ TODO = {
     "known-issue": "read them before you use the data: `dermdata info NAME`",
 }
 INDENT = " " * 8
-COLOURS = {"error": "bold red", "warning": "yellow", "note": "dim"}
+COLORS = {"error": "bold red", "warning": "yellow", "note": "dim"}
 LINES_BESIDE = 4  # of the screen: head, empty lines, prompt
 
 
-def show(findings: Sequence["Finding"], head: str, color: str) -> None:
+def show(findings: "Records", head: str, color: str) -> None:
     """One line for each level and code, with what to do below where the screen has room for it."""
     screen = console(sys.stdout, color)
-    groups: dict[tuple[str, str], list[Finding]] = {}
+    groups: dict[tuple[str, str], list[Item]] = {}
     for one in findings:
-        groups.setdefault((one.level, one.code), []).append(one)
+        groups.setdefault((one["level"], one["code"]), []).append(one)
     screen.print(head, markup=False)
     roomy = 2 * len(groups) + LINES_BESIDE <= shutil.get_terminal_size((120, 40)).lines
     wide = max((len(code) for _, code in groups), default=0)
     for (level, code), some in groups.items():
         line = (
-            to_text(f"{level:<8}", COLOURS[level])
-            + f"{code:<{wide}} {len(some):>6,}  {show_controls(some[0].message)}"
+            to_text(f"{level:<8}", COLORS[level])
+            + f"{code:<{wide}} {len(some):>6,}  {show_controls(some[0]['message'])}"
         )
         line.truncate(screen.width, overflow="ellipsis")
         screen.print(line)

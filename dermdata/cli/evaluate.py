@@ -1,24 +1,23 @@
 """`dermdata evaluate`: how good a model's predictions are, overall and for whom."""
 
-import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dermdata import disk
-from dermdata.api.evaluating import import_evaluate, judge_prepared, prepare_files
+from dermdata.api.evaluating import EvaluationRequest, evaluate_predictions, import_evaluate
 from dermdata.api.label_spaces import check_strict
+from dermdata.api.reports import require_report
 from dermdata.cli.complete import dataset_names
 from dermdata.cli.labelling import LABELS_HELP, STRICT_HELP
-from dermdata.cli.output import FormatOption, emit
-from dermdata.cli.state import State, state_of
+from dermdata.cli.output import Format, FormatOption, emit
+from dermdata.cli.state import state_of
 from dermdata.errors import UsageError
 
 if TYPE_CHECKING:
-    from dermdata.evaluation import Prepared, Wanted
+    from dermdata.api.records import Records
 
 app = typer.Typer(add_completion=False)
 POINT_HELP = "sensitivity=0.9, specificity=0.9 or threshold=0.3, on all images; repeatable."
@@ -66,65 +65,39 @@ def evaluate(
     form: FormatOption = None,
 ) -> None:
     """Metrics of a model's predictions, overall and by group, with intervals and the gap to the worst group."""
-    room = import_evaluate()
+    import_evaluate()
+    from dermdata.api.manifest import Manifest
+
     state = state_of(ctx)
-    check(predictions, target, report)
-    check_strict(labels, strict=strict)
-    wanted = room.Wanted(
-        by=split(by), points=split(operating_point), resamples=bootstrap, seed=seed, min_group=min_group
-    )
-    prepared = prepare_files(state, predictions, target, labels, strict=strict)
-    result = judge_prepared(state, prepared, wanted)
     if report:
-        from dermdata.cli.evaluate_page import write
-
-        asked = {"labels": labels, "by": ",".join(wanted.by) or None, "bootstrap": bootstrap, "seed": seed}
-        write(state, report, result, prepared.table, command(predictions, target, asked, wanted))
-    show(result, prepared, form, state)
-
-
-def check(predictions: str, targets: Sequence[str], report: Path | None) -> None:
-    """UsageError for what would only fail at the end."""
-    if report:
-        disk.require_file(report)
-        if not report.parent.is_dir():
-            raise UsageError(f"there is no folder {report.parent} for the report")
-    if predictions == "-" and "-" in targets:
+        require_report(report)
+    if predictions == "-" and "-" in target:
         raise UsageError("predictions and target cannot both come from stdin")
+    check_strict(labels, strict=strict)
+    request = EvaluationRequest(
+        labels=labels, strict=strict, by=split_words(by), points=split_words(operating_point), resamples=bootstrap,
+        seed=seed, min_group=min_group, report=report,
+    )  # fmt: skip
+    found = evaluate_predictions(state, predictions, Manifest.from_targets(state, target), request)
+    show(found, form, state.color)
 
 
-def split(words: Sequence[str] | None) -> tuple[str, ...]:
+def split_words(words: Sequence[str] | None) -> tuple[str, ...]:
     """The words of `--by a --by b,c`, each once."""
     found = (one.strip() for word in words or () for one in word.split(","))
     return tuple(dict.fromkeys(one for one in found if one))
 
 
-def command(predictions: str, targets: Sequence[str], asked: Mapping[str, Any], wanted: "Wanted") -> str:
-    """The command line without its output."""
-    options = [f"--{name}={value}" for name, value in asked.items() if value is not None]
-    points = [f"--operating-point={point}" for point in wanted.points]
-    sources = [f"--target={target}" for target in targets]
-    return shlex.join(["dermdata", "evaluate", predictions, *sources, *options, *points])
-
-
-# ------------------------------------------------------------------ reading
-
-
-# ------------------------------------------------------------------ telling
-
-
-def show(result: Mapping[str, Any], prepared: "Prepared", form: Any, state: State) -> None:
+def show(found: "Records", form: Format | None, color: str) -> None:
     """Items in machine formats; `names`: the images without prediction; tables for a person."""
     form = form or ("table" if sys.stdout.isatty() else "tsv")
+    beside = dict(found.facts)
+    missing = beside.pop("without_prediction")
     if form == "table":
-        from dermdata.cli.evaluate_tables import show as tables
+        from dermdata.cli.evaluate_tables import show as show_tables
 
-        tables(result, state.color)
-        return
-    if form == "names":
-        emit([{"key": key} for key in prepared.missing], ("key",), form, "evaluate")
-        return
-    from dermdata.evaluation import KEYS
-
-    beside = {name: value for name, value in result.items() if name != "items"}
-    emit(result["items"], KEYS, form, "evaluate", beside=beside)
+        show_tables(found, color)
+    elif form == "names":
+        emit([{"key": key} for key in missing], ("key",), form, "evaluate")
+    else:
+        emit(found, found.columns, form, "evaluate", beside=beside)

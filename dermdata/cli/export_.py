@@ -1,30 +1,23 @@
 """`dermdata export`: manifests and images in the formats of other tools."""
 
-import os
-from contextlib import ExitStack
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dermdata.api.display import size
-from dermdata.api.label_spaces import ADDED, project
-from dermdata.api.label_spaces import NEEDED as PROJECTED
+from dermdata.api.label_spaces import check_strict
 from dermdata.cli.complete import TargetsOrCached
 from dermdata.cli.labelling import LABELS_HELP, STRICT_HELP
 from dermdata.cli.output import FormatOption, emit, write_line
 from dermdata.cli.state import State, state_of
-from dermdata.cli.workers import EngineOption, workers
+from dermdata.cli.workers import EngineOption
 from dermdata.errors import UsageError
 
 if TYPE_CHECKING:
-    from dermdata.export import Part, Written
+    from dermdata.api.exporting import Written
 
 app = typer.Typer(add_completion=False)
 FORMATS_HELP = "parquet, csv, jsonl, imagefolder, webdataset, huggingface, coco or croissant"
-# what formats without images decide by: which rows, which file name, what may be passed on
-HELD = ("dataset", "key", "image_id", "license", "diagnosis", "split", "split_official")
-PLAN_KEYS = ("path", "rows", "size_bytes", "there")
 EXCEL_HELP = "CSV, also left-out.csv: a ' before cells that a spreadsheet would take for a formula."
 JOBS_HELP = "Threads that read and scale images. [default: all cores]"
 SIZE_HELP = "Scale images down so that the longest side has PX pixels; smaller ones stay as they are."
@@ -69,51 +62,33 @@ def export(
     form: FormatOption = None,
 ) -> None:
     """Write manifests, and images if asked to, in the format of another tool; prints the paths."""
-    from dermdata import export as room
-    from dermdata import places
-    from dermdata.api.targets import cached, load, load_lean
+    from dermdata.api.exporting import require_format
+    from dermdata.api.manifest import Manifest
 
     state = state_of(ctx)
-    room.format_named(name)  # a wrong name must not cost the reading of a large manifest
-    if strict and not labels:
-        raise UsageError("--strict judges the classes of --labels SPACE", hint="give a label space")
+    require_format(name)
+    check_strict(labels, strict=strict)
     if out == "-":
         raise UsageError("export writes files, not a stream", hint="give -o FILE or a folder")
-    names = targets or all_of(state, cached(state))
-    held = (*HELD, *ADDED, *(PROJECTED if labels else ()))
-    lean = name in ("csv", "jsonl") or (name == "parquet" and not embed)
-    loaded = load_lean(state, names, lambda _: held) if lean else load(state, names)
-    table = project(state, loaded.table, labels, strict=strict) if labels else loaded.table
-    entries = {one: state.catalog[one] for one in loaded.names if one in state.catalog}
-    with ExitStack() as stack:
-        bucket = stack.enter_context(places.bucket(base_of(out))) if places.is_remote(out) else None
-        make = stack.enter_context(workers(state, None if dry_run else engine))
-        progress = stack.enter_context(state.show_progress())
-        job = room.Job(
-            table=table, rest=loaded.rest, roots=loaded.roots, out=Path(out), bucket=bucket, make=make,
-            embed=embed, split=split, size=pixels,
-            strip=strip_exif, redistributable=redistributable, copy=copy, jobs=jobs or os.cpu_count() or 1,
-            excel_safe=excel_safe, entries=entries, progress=progress,
-        )  # fmt: skip
-        if dry_run:
-            emit(map(planned, room.plan(name, job)), PLAN_KEYS, form, "export", color=state.color)
-            return
-        written = room.write(name, job)
-    conclude(state, written, loaded.names, out)
+    manifest = Manifest.from_targets(state, targets or all_cached(state))
+    asked: dict[str, Any] = {
+        "labels": labels, "strict": strict, "embed": embed, "split": split, "size": pixels, "strip_exif": strip_exif,
+        "redistributable": redistributable, "copy": copy, "excel_safe": excel_safe, "jobs": jobs,
+    }  # fmt: skip
+    if dry_run:
+        plan = manifest.plan_export(name, out, **asked)
+        emit(plan, plan.columns, form, "export", color=state.color)
+        return
+    conclude(state, manifest.export(name, out, engine=engine, **asked), manifest.names, out)
 
 
-def base_of(out: str) -> str:
-    """The prefix that a file or a folder's files come under."""
-    return out.rpartition("/")[0] if out.endswith(".parquet") else out
+def all_cached(state: State) -> list[str]:
+    """The datasets in the cache, which are named to the person."""
+    from dermdata.api.targets import cached
 
-
-def all_of(state: State, names: list[str]) -> list[str]:
+    names = cached(state)
     state.say(f"exporting all that is cached: {', '.join(names)}")
     return names
-
-
-def planned(part: "Part") -> dict[str, object]:
-    return {"path": str(part.path), "rows": part.rows, "size_bytes": part.bytes, "there": part.there}
 
 
 def conclude(state: State, written: "Written", names: tuple[str, ...], out: str) -> None:

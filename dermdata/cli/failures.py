@@ -1,12 +1,36 @@
-"""One of several datasets that failed: told at once, while the next one goes on."""
+"""What failed, in words: an `error:` line and a `hint:` line, or both as JSON, on stderr."""
 
+import json
+import re
 from typing import TYPE_CHECKING
 
-from dermdata.cli.output import write_error
-from dermdata.errors import DermdataError
+from typer.exceptions import TyperException
+
+from dermdata.api.display import redact, talk
+from dermdata.errors import DermdataError, UsageError
 
 if TYPE_CHECKING:
     from dermdata.model import Dataset
+
+
+def write_error(error: DermdataError, *, as_json: bool) -> None:
+    """One `error:` line and, where there is a next step, one `hint:` line; or both as JSON."""
+    if as_json:
+        facts = {
+            "code": error.code,
+            "message": redact(error.message),
+            "hint": error.hint and redact(error.hint),
+        }
+        talk(json.dumps({"error": facts}, ensure_ascii=False))
+        return
+    talk(f"error: {indent(error.message)}")
+    if error.hint:
+        talk(f"hint: {indent(error.hint)}")
+
+
+def indent(text: str) -> str:
+    """Words whose further lines stand under the first: no line of data begins with `error:` or `hint:`."""
+    return re.sub(r"\n(?! )", "\n  ", text)
 
 
 def failed(error: DermdataError, dataset: "Dataset", *, several: bool) -> DermdataError:
@@ -17,3 +41,22 @@ def failed(error: DermdataError, dataset: "Dataset", *, several: bool) -> Dermda
         told = type(error)(f"{dataset.name}: {error.message}", hint=error.hint) if plain else error
         write_error(told, as_json=False)
     return error
+
+
+def to_error(error: Exception) -> DermdataError:
+    """Any failure as something to tell the person."""
+    if isinstance(error, DermdataError):
+        return error
+    if isinstance(error, TyperException):
+        return to_usage_error(error)
+    from dermdata.api.failures import explain_failure
+
+    return explain_failure(error)
+
+
+def to_usage_error(error: TyperException) -> DermdataError:
+    """A wrong option or argument in our own words."""
+    words = getattr(error, "format_message", lambda: str(error))()
+    ctx = getattr(error, "ctx", None)
+    hint = f"`{ctx.command_path} --help` shows the options" if ctx else None
+    return UsageError(words.strip().rstrip("."), hint=hint)

@@ -1,14 +1,14 @@
-"""What one run of the command line adds to its session: how it talks to the person."""
+"""One run of the command line: its words, and what it adds to its session, which is how it talks to the person."""
 
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from dermdata.api.display import show_controls, talk
-from dermdata.api.resources import Resources, in_environment
+from dermdata.api.resources import Resources, Settings, in_environment
 from dermdata.progress import Progress
-from dermdata.settings import Settings
 
 
 class State(Resources):
@@ -59,6 +59,30 @@ class State(Resources):
 
         with show_progress(quiet=self.settings.quiet, color=self.color) as progress:
             yield progress
+
+
+@dataclass
+class CommandLine:
+    """One command line, and its session as soon as the global options are parsed."""
+
+    arguments: list[str]
+    state: State | None = None
+
+    @property
+    def debug(self) -> bool:
+        """Whether tracebacks are wanted; before anything is parsed, whether the option stands there."""
+        return self.state.settings.debug if self.state else "--debug" in self.arguments
+
+    @property
+    def wants_json(self) -> bool:
+        """Whether errors are to be JSON: as the command's format is, or would have been but for a wrong option."""
+        if self.state and self.state.form is not None:
+            return self.state.form == "json"
+        pairs = zip(self.arguments, [*self.arguments[1:], ""], strict=True)
+        return any(
+            word in ("--format=json", "-fjson") or (word in ("--format", "-f") and following == "json")
+            for word, following in pairs
+        )
 
 
 def state_of(ctx: Any) -> State:

@@ -1,0 +1,61 @@
+"""Tables on a terminal: as many columns as fit, and nothing in them that a terminal would obey."""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+from dermdata.api.display import console, show_controls, talk
+from dermdata.cli.cells import human
+from dermdata.cli.output import to_text
+
+if TYPE_CHECKING:
+    from rich.box import Box
+
+WIDEST, PADDING = 36, 3  # characters: a longer cell folds; between two columns
+
+
+def write_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], color: str) -> None:
+    """A table that fits: columns that would not are left out, the last ones first, and named below."""
+    from rich import box
+    from rich.table import Table
+
+    screen = console(sys.stdout, color)
+    cells = [[show_controls(human(name, row.get(name))) for name in columns] for row in rows]
+    kept = count_fitting(cells, columns, screen.width)
+    view = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for number, name in enumerate(columns[:kept]):
+        numeric = all(line[number][:1].isdigit() or line[number] == "-" for line in cells)
+        # an id must be readable whole: it is what the next command needs
+        view.add_column(
+            to_text(name.replace("_", " ")),
+            justify="right" if numeric else "left",
+            no_wrap=numeric or not number,
+            overflow="fold",
+        )
+    for line in cells:
+        view.add_row(*map(to_text, line[:kept]))
+    screen.print(view)
+    if kept < len(columns):
+        talk(f"not shown at this width: {', '.join(columns[kept:])}")
+
+
+def count_fitting(cells: Sequence[Sequence[str]], columns: Sequence[str], width: int) -> int:
+    """How many of the columns fit side by side; two at least, which then fold."""
+    total = 0
+    for number, name in enumerate(columns):
+        longest = max((len(line[number]) for line in cells), default=0)
+        total += max(min(longest, WIDEST), len(name.split("_")[0])) + PADDING
+        if total - PADDING > width and number >= 2:
+            return number
+    return len(columns)
+
+
+def line_style(stream: TextIO) -> "Box":
+    """The lines of a table, in characters that the stream can show."""
+    from rich import box
+
+    try:
+        "─".encode(stream.encoding or "ascii")
+    except UnicodeEncodeError:
+        return box.ASCII2
+    return box.SIMPLE_HEAD
