@@ -153,10 +153,10 @@ def describe_datasets(
     from dermdata.projection import Statements
     from dermdata.split import check
 
-    entries = {name: resources.catalog[name] for name in loaded.names if name in resources.catalog}
+    entries = resources.find_entries(loaded.names)
     folders = {name: resources.cache.folder(entry) for name, entry in entries.items()}
     receipts = {name: receipt for name, folder in folders.items() if (receipt := folder.receipt())}
-    named = {resources.catalog[target].name for target in targets if target in resources.catalog}
+    named = {entry.name for entry in resources.find_entries(targets).values()}
     complete = {name for name, receipt in receipts.items() if receipt.complete}
     vocabulary = resources.library.vocabulary
     return Context(

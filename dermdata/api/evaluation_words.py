@@ -1,6 +1,6 @@
 """An evaluation in sentences: what was judged, which groups are too small for a claim, and which gaps may be claimed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 Facts = Mapping[str, Any]
@@ -33,19 +33,28 @@ def describe_small_groups(by: str, facts: Facts) -> Iterator[str]:
 
 def describe_gaps(facts: Facts) -> Iterator[str]:
     """The gaps that are more than chance, the widest first in each column; that there is none, where one could be."""
-    for by in dict.fromkeys(gap["by"] for gap in facts["gaps"]):
-        own = [gap for gap in facts["gaps"] if gap["by"] == by]
-        claimed = sorted((gap for gap in own if gap["claimed"]), key=lambda gap: -gap["gap"])
-        if claimed:
-            yield f"gap by {by}: {len(claimed)} of {len(own)} metrics differ (1 in 20 would by chance alone)"
-        for gap in claimed[:MOST]:
-            yield f"  {describe_gap(gap)}"
-        if len(claimed) > MOST:
-            yield f"  … and {len(claimed) - MOST:,} more metrics (`--format json`)"
-        if not claimed:
-            headline = next((gap for gap in own if gap["metric"] == "balanced_accuracy"), own[0])
-            words = describe_gap(headline)
-            yield f"gap by {by}: {words}: not more than chance, as all {len(own)} metrics compared"
+    columns: dict[str, list[Facts]] = {}
+    for gap in facts["gaps"]:
+        columns.setdefault(gap["by"], []).append(gap)
+    for by, gaps in columns.items():
+        claimed = sorted((gap for gap in gaps if gap["claimed"]), key=lambda gap: -gap["gap"])
+        yield from describe_claims(by, claimed, len(gaps)) if claimed else [describe_chance(by, gaps)]
+
+
+def describe_claims(by: str, claimed: Sequence[Facts], compared: int) -> Iterator[str]:
+    """The widest gaps of a column."""
+    yield f"gap by {by}: {len(claimed)} of {compared} metrics differ (1 in 20 would by chance alone)"
+    for gap in claimed[:MOST]:
+        yield f"  {describe_gap(gap)}"
+    if len(claimed) > MOST:
+        yield f"  … and {len(claimed) - MOST:,} more metrics (`--format json`)"
+
+
+def describe_chance(by: str, gaps: Sequence[Facts]) -> str:
+    """That no gap of a column is more than chance, with the one that most people ask for."""
+    headline = next((gap for gap in gaps if gap["metric"] == "balanced_accuracy"), gaps[0])
+    words = describe_gap(headline)
+    return f"gap by {by}: {words}: not more than chance, as all {len(gaps)} metrics compared"
 
 
 def describe_gap(gap: Facts) -> str:

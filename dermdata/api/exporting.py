@@ -93,8 +93,7 @@ def open_job(resources: Resources, loaded: "Loaded", request: ExportRequest) -> 
     table: Any = loaded.table
     if request.labels:
         table = project(resources, table, request.labels, strict=request.strict)
-    catalog = resources.catalog
-    entries = {name: catalog[name] for name in loaded.names if name in catalog}
+    entries = resources.find_entries(loaded.names)
     with ExitStack() as stack:
         remote = places.is_remote(request.out)
         bucket = stack.enter_context(places.bucket(request.prefix)) if remote else None

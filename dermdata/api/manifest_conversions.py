@@ -114,22 +114,17 @@ class ConvertibleRows(ManifestRows):
         masks = finder.column(table, "mask_path") if return_mask else None
         words, names = classes.words(table, column), classes.named(table, column)
         numbers = classes.numbers(words, names)
-        missing = paths.count(None)
-        if missing and not allow_missing:
-            raise UsageError(
-                f"{missing:,} of {len(paths):,} rows have no image file",
-                hint="fetch the images, or pass allow_missing=True",
-            )
+        missing = count_missing(paths, allowed=allow_missing)
         what = "mask" if return_mask else column
         wanted = rows_with(paths, words if masks is None else masks)
         if left := len(paths) - missing - len(wanted):
             self._resources.say(f"{left:,} rows without {what} are left out")
         require_images(len(wanted), f"an image and a {what}")
         return ImageDataset(
-            [paths[row] or "" for row in wanted],
-            [-1 if (number := numbers[row]) is None else number for row in wanted],
+            pick_paths(paths, wanted),
+            pick_numbers(numbers, wanted),
             names,
-            None if masks is None else [masks[row] or "" for row in wanted],
+            None if masks is None else pick_paths(masks, wanted),
             transform,
         )
 
@@ -158,6 +153,17 @@ class ConvertibleRows(ManifestRows):
         return datasets.DatasetDict(found)
 
 
+def count_missing(paths: Sequence[str | None], *, allowed: bool) -> int:
+    """How many images are not there; UsageError where that is not allowed."""
+    missing = paths.count(None)
+    if missing and not allowed:
+        raise UsageError(
+            f"{missing:,} of {len(paths):,} rows have no image file",
+            hint="fetch the images, or pass allow_missing=True",
+        )
+    return missing
+
+
 def rows_with(paths: Sequence[str | None], answers: Sequence[str | None]) -> list[int]:
     """The numbers of the rows that have both an image and what is to be learned of it."""
     return [
@@ -165,6 +171,16 @@ def rows_with(paths: Sequence[str | None], answers: Sequence[str | None]) -> lis
         for row, (path, answer) in enumerate(zip(paths, answers, strict=True))
         if path is not None and answer is not None
     ]
+
+
+def pick_paths(paths: Sequence[str | None], rows: Sequence[int]) -> list[str]:
+    """The files of these rows, each of which has one."""
+    return [paths[row] or "" for row in rows]
+
+
+def pick_numbers(numbers: Sequence[int | None], rows: Sequence[int]) -> list[int]:
+    """The classes of these rows by their numbers, -1 for none."""
+    return [-1 if (number := numbers[row]) is None else number for row in rows]
 
 
 def rows_of_parts(frame: "pd.DataFrame") -> dict[str, list[int]]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from dermdata.api.label_spaces import ADDED, refuse, sources_of, space_of, words_of
 from dermdata.api.label_spaces import NEEDED as PROJECTED
 from dermdata.api.manifest_rows import USED, ManifestRows
+from dermdata.api.resources import Resources
 from dermdata.api.results import Selected
 from dermdata.api.targets import load, near_of
 
@@ -66,19 +67,13 @@ class SelectableRows(ManifestRows):
             With `strict`, for rows without a class.
 
         """
-        from dermdata.selection import NEEDED, Wanted, columns_of
+        from dermdata.selection import NEEDED, Wanted
         from dermdata.selection import select as select_rows
 
-        library = self._resources.library
-
-        def columns(names: Sequence[str]) -> Sequence[str]:
-            if dedupe != "none":
-                return names  # which row says more, and what its ids are, is a matter of all columns
-            known = (*names, *ADDED, *NEEDED)
-            asked = columns_of(where, known, library.vocabulary) if where else ()
-            return (*USED, *PROJECTED, *ADDED, *show, *(NEEDED if refine else ()), *asked)
-
-        loaded = self._holding(columns)
+        if dedupe != "none":  # which row says more, and what its ids are, is a matter of all columns
+            loaded = self._holding(lambda names: names)
+        else:
+            loaded = self._holding(lambda names: (*show, *list_needed(self._resources, names, where, refine)))
         wanted = Wanted(
             where=where,
             space=space_of(self._resources, labels) if labels else None,
@@ -88,10 +83,10 @@ class SelectableRows(ManifestRows):
             seed=seed,
             near=near_of(loaded),
         )
-        finer = load(self._resources, refine, NEEDED) if refine else None
-        named = [sources_of(one.table) for one in (loaded, finer) if one]
-        words = words_of(self._resources, set().union(*named))
-        done = select_rows(loaded.table, wanted, library.vocabulary, words, finer and finer.table)
+        finer = load(self._resources, refine, NEEDED).table if refine else None
+        sources = sources_of(loaded.table) | (set() if finer is None else sources_of(finer))
+        words = words_of(self._resources, sources)
+        done = select_rows(loaded.table, wanted, self._resources.library.vocabulary, words, finer)
         asked = {
             "where": where, "labels": labels, "refine": ",".join(refine) or None, "dedupe": wanted.dedupe,
             "sample": sample, "per-class": per_class, "seed": sample and seed,
@@ -131,3 +126,14 @@ class SelectableRows(ManifestRows):
         if rows := sum(row["images"] for row in done.unexpressed):
             self._resources.say(f"{rows:,} rows have no class")
         return done.manifest
+
+
+def list_needed(
+    resources: Resources, names: Sequence[str], where: str | None, refine: Sequence[str]
+) -> Sequence[str]:
+    """The columns that a selection without duplicates decides by; `names` are all that there are."""
+    from dermdata.selection import NEEDED, columns_of
+
+    known = (*names, *ADDED, *NEEDED)
+    asked = columns_of(where, known, resources.library.vocabulary) if where else ()
+    return (*USED, *PROJECTED, *ADDED, *(NEEDED if refine else ()), *asked)

@@ -51,7 +51,7 @@ def write_evaluation_report(
     from dermdata.report import evaluation_page
 
     datasets = sorted(name for name in datasets_of(table) if name)
-    entries = {name: resources.catalog[name] for name in datasets if name in resources.catalog}
+    entries = resources.find_entries(datasets)
     names = {concept.id: concept.label for concept in resources.library.vocabulary}
     title = f"Evaluation on {', '.join(datasets) or 'a manifest'}"
     about = {**describe_rows(resources, table, entries), "title": title, "names": names, "command": command}

@@ -1,7 +1,7 @@
 """What the calls of one session share: settings, and the catalog, cache, labels and network, opened when first needed."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dermdata.catalogs import Catalog
     from dermdata.fetching.assemble import Library
     from dermdata.http import HttpClient
+    from dermdata.model import Dataset
 
 MANY = 3  # broken entries that are named one by one
 Say = Callable[[str], None]
@@ -77,6 +78,10 @@ class Resources:
         from dermdata.fetching.assemble import open_library
 
         return open_library(self.catalog)
+
+    def find_entries(self, names: Iterable[str]) -> "dict[str, Dataset]":
+        """The catalog's entries of these datasets; what the catalog does not know is left out."""
+        return {name: self.catalog[name] for name in names if name in self.catalog}
 
     def transfer(self) -> "HttpClient":
         """Open a connection to the network, as the settings allow it."""

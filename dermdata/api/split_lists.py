@@ -74,13 +74,7 @@ def load_lists(resources: Resources, files: Sequence[str], known_by: Sequence[st
     from dermdata.split import recognized
     from dermdata.split.published import joined
 
-    split = join_lists([read_list(resources, file, alone=len(files) == 1) for file in files])
-    column = f"'{split.part_column}'" if split.part_column else "the files' names"
-    resources.say(f"{', '.join(files)}: image ids in '{split.id_column}', parts in {column}")
-    if split.ids.null_count == len(split.ids):
-        raise BadTable(f"{', '.join(files)}: there are no images in it")
-    if split.ids.null_count:
-        resources.say(f"{split.ids.null_count:,} rows without an image id are left out")
+    split = read_lists(resources, files)
     names = list(known_by) or cached(resources)
     found = recognized(split.ids, {name: load(resources, [name], NEEDED).table for name in names})
     tell_known(resources, split, found, names)
@@ -93,6 +87,18 @@ def load_lists(resources: Resources, files: Sequence[str], known_by: Sequence[st
     roots = roots_of_all([source.roots for source in sources.values()])
     table = joined(found, {name: source.table for name, source in sources.items()}, split)
     return Loaded(table, roots, tuple(sorted(roots)))
+
+
+def read_lists(resources: Resources, files: Sequence[str]) -> "Published":
+    """The files as one list; which columns were taken for what is told."""
+    split = join_lists([read_list(resources, file, alone=len(files) == 1) for file in files])
+    column = f"'{split.part_column}'" if split.part_column else "the files' names"
+    resources.say(f"{', '.join(files)}: image ids in '{split.id_column}', parts in {column}")
+    if split.ids.null_count == len(split.ids):
+        raise BadTable(f"{', '.join(files)}: there are no images in it")
+    if split.ids.null_count:
+        resources.say(f"{split.ids.null_count:,} rows without an image id are left out")
+    return split
 
 
 def tell_known(

@@ -1,10 +1,28 @@
-"""A value as one word of text: plain for machines, with units and dashes for people."""
+"""Rows as JSON, and values as words: plain for machines, with units and dashes for people."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dermdata.api.display import size
+from dermdata.api.records import Item
+
+
+def to_document(
+    rows: Iterable[Item], columns: Sequence[str], command: str, beside: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """The one object of `--format json`."""
+    return {"schema": f"dermdata.{command}/1", **beside, "items": [pick(row, columns) for row in rows]}
+
+
+def to_line(row: Item, columns: Sequence[str], form: str) -> str:
+    """A row as JSON, or its name, which is the first of its columns."""
+    return json.dumps(pick(row, columns), ensure_ascii=False) if form == "jsonl" else str(row[columns[0]])
+
+
+def pick(row: Item, columns: Sequence[str]) -> Item:
+    """A row's cells of these columns, null where it has none."""
+    return {name: row.get(name) for name in columns}
 
 
 def plain(value: Any) -> str:

@@ -1,7 +1,7 @@
 """An evaluation for a person: overall first, then each column's groups, then what may be claimed of the gaps."""
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dermdata.api.display import console
@@ -14,7 +14,7 @@ from dermdata.api.evaluation_words import (
     show_number,
 )
 from dermdata.cli.output import to_text
-from dermdata.cli.tables import line_style
+from dermdata.cli.tables import empty_table, line_style
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -79,30 +79,34 @@ def classes_table(overall: "Mapping[str, Item]", classes: Sequence[str], style: 
 
 def groups_table(by: str, found: "Records", style: Any) -> "Table":
     """One row a group; those too small are marked."""
-    items = [item for item in found if item["by"] == by]
-    groups = dict.fromkeys((item["value"], item["n"]) for item in items)
-    cells = {(item["value"], item["metric"]): item for item in items}
-    there = {item["metric"] for item in items}
+    groups = group_items(by, found)
+    there = {metric for items in groups.values() for metric in items}
     shown = [name for name in (BINARY if "sensitivity" in there else GROUPED) if name in there]
     small = {one["value"] for one in found.facts["too_small"] if one["by"] == by}
     table = empty_table(style, (by, "images", *shown))
-    for value, n in groups:
-        word = NOT_STATED if value is None else str(value)
-        numbers = [to_cell(cells.get((value, name))) for name in shown]
-        mark = TOO_SMALL if value in small else ""
-        table.add_row(*map(to_text, (f"{word}{mark}", f"{n:,}", *numbers)), style="dim" if mark else None)
+    for value, items in groups.items():
+        words = group_words(value, items, shown)
+        if value in small:
+            table.add_row(to_text(f"{words[0]}{TOO_SMALL}"), *map(to_text, words[1:]), style="dim")
+        else:
+            table.add_row(*map(to_text, words))
     return table
 
 
-def empty_table(style: Any, names: Iterable[str]) -> "Table":
-    """A table with these columns, the numbers at the right."""
-    from rich.table import Table
+def group_items(by: str, found: "Records") -> "dict[Any, dict[str, Item]]":
+    """The metrics of each value of a column."""
+    groups: dict[Any, dict[str, Item]] = {}
+    for item in found:
+        if item["by"] == by:
+            groups.setdefault(item["value"], {})[item["metric"]] = item
+    return groups
 
-    table = Table(box=style, pad_edge=False, show_edge=False)
-    for number, name in enumerate(names):
-        side: Any = "right" if number else "left"
-        table.add_column(to_text(name.replace("_", " ")), justify=side, overflow="fold")
-    return table
+
+def group_words(value: Any, items: "Mapping[str, Item]", shown: Sequence[str]) -> list[str]:
+    """A group's name, its images, and its metrics."""
+    images = next(iter(items.values()))["n"]
+    name = NOT_STATED if value is None else str(value)
+    return [name, f"{images:,}", *(to_cell(items.get(metric)) for metric in shown)]
 
 
 def to_cell(item: "Item | None") -> str:

@@ -12,7 +12,8 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Literal, Protocol
 import typer
 
 from dermdata.api.display import show_controls
-from dermdata.cli.cells import escaped, human, plain
+from dermdata.api.records import Item
+from dermdata.cli.cells import escaped, human, plain, to_document, to_line
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -21,7 +22,6 @@ __all__ = [
     "Format", "FormatOption", "data_output", "emit", "human", "plain", "to_text", "write_line", "write_prose",
 ]  # fmt: skip
 
-Item = Mapping[str, Any]
 Format = Literal["table", "names", "json", "jsonl", "csv", "tsv"]
 FormatOption = Annotated[
     Format | None,
@@ -42,28 +42,17 @@ def emit(
     """Write rows to stdout: `columns` in machine formats, `shown` of them in a table; names = the first one."""
     form = form or ("table" if sys.stdout.isatty() else "tsv")
     if form == "json":
-        document = {
-            "schema": f"dermdata.{command}/1",
-            **(beside or {}),
-            "items": [pick(row, columns) for row in rows],
-        }
+        document = to_document(rows, columns, command, beside or {})
         write_line(json.dumps(document, ensure_ascii=False, indent=1 if sys.stdout.isatty() else None))
-    elif form == "jsonl":
+    elif form in ("jsonl", "names"):
         for row in rows:
-            write_line(json.dumps(pick(row, columns), ensure_ascii=False))
-    elif form == "names":
-        for row in rows:
-            write_line(str(row[columns[0]]))
+            write_line(to_line(row, columns, form))
     elif form == "table":
         from dermdata.cli.tables import write_table
 
         write_table(rows, shown or columns, color)
     else:
         delimited(rows, columns, form)
-
-
-def pick(row: Item, columns: Sequence[str]) -> Item:
-    return {name: row.get(name) for name in columns}
 
 
 def write_line(line: str) -> None:

@@ -1,10 +1,14 @@
 """`dermdata split --check`: judge a manifest's split, or one that somebody published as a list of images and parts."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from dermdata.cli.output import Format, emit
 from dermdata.cli.state import State
 from dermdata.errors import ProblemsFound, UsageError
+
+if TYPE_CHECKING:
+    from dermdata.api.records import Records
 
 
 def exclude(
@@ -39,6 +43,11 @@ def judge(
         state.say(f"not judged, because no row has one: {', '.join(absent)}")
     if not near:
         state.more("near duplicates were not looked for; add --near")
+    conclude(state, found, near=near)
+
+
+def conclude(state: State, found: "Records", *, near: bool) -> None:
+    """Tell that there are no leaks; ProblemsFound where there are."""
     if unsure := sum(one["level"] == "warning" for one in found):
         state.say(f"{unsure:,} pictures may be in several parts, by hash alone: their images are not here")
     if leaks := found.facts["leaks"]:

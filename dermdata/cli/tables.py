@@ -1,20 +1,22 @@
 """Tables on a terminal: as many columns as fit, and nothing in them that a terminal would obey."""
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from dermdata.api.display import console, show_controls, talk
+from dermdata.api.records import Item
 from dermdata.cli.cells import human
 from dermdata.cli.output import to_text
 
 if TYPE_CHECKING:
     from rich.box import Box
+    from rich.table import Table
 
 WIDEST, PADDING = 36, 3  # characters: a longer cell folds; between two columns
 
 
-def write_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], color: str) -> None:
+def write_table(rows: Iterable[Item], columns: Sequence[str], color: str) -> None:
     """A table that fits: columns that would not are left out, the last ones first, and named below."""
     from rich import box
     from rich.table import Table
@@ -59,3 +61,14 @@ def line_style(stream: TextIO) -> "Box":
     except UnicodeEncodeError:
         return box.ASCII2
     return box.SIMPLE_HEAD
+
+
+def empty_table(style: "Box", names: Iterable[str]) -> "Table":
+    """A table with these columns, the numbers at the right."""
+    from rich.table import Table
+
+    table = Table(box=style, pad_edge=False, show_edge=False)
+    for number, name in enumerate(names):
+        side: Any = "right" if number else "left"
+        table.add_column(to_text(name.replace("_", " ")), justify=side, overflow="fold")
+    return table
