@@ -116,7 +116,7 @@ class Manifest(ConvertibleRows, SelectableRows):
         usual = "label" if labels else "diagnosis"
         mirrored = usual if stratify is None else as_text(stratify)
         wanted = (*WRITTEN, *ADDED, *(PROJECTED if labels else ()), *(PICTURES if near else ()))
-        loaded = self._holding(lambda _: wanted)
+        loaded = self._read_columns(lambda _: wanted)
         alike = find_near_duplicates(self._resources, loaded) if near else None
         table = project(self._resources, loaded.table, labels, strict=strict) if labels else loaded.table
         result = split_rows(
@@ -128,7 +128,7 @@ class Manifest(ConvertibleRows, SelectableRows):
             "labels": labels, "official": official, "stable": stable, "near": near, "seed": seed,
         }  # fmt: skip
         balance = json.dumps([vars(part) for part in result.balance], ensure_ascii=False)
-        return Parts(self._made(loaded, result.table, "split", asked, balance=balance), result)
+        return Parts(self._derive(loaded, result.table, "split", asked, balance=balance), result)
 
     def check_split(self, *, near: bool = False) -> Records:
         """Judge the split that is there: patients, lesions, cases and images that are in two parts.
@@ -145,11 +145,11 @@ class Manifest(ConvertibleRows, SelectableRows):
             has.
 
         """
-        return judge_split(self._resources, self._holding(lambda _: JUDGED), near=near)
+        return judge_split(self._resources, self._read_columns(lambda _: JUDGED), near=near)
 
     def near_duplicates(self) -> "Alike":
         """Find the near duplicates among the rows by their images; UsageError where no row has a perceptual hash."""
-        return find_near_duplicates(self._resources, self._holding(lambda _: PICTURES))
+        return find_near_duplicates(self._resources, self._read_columns(lambda _: PICTURES))
 
     # ------------------------------------------------------------------ answers
 
@@ -175,7 +175,7 @@ class Manifest(ConvertibleRows, SelectableRows):
         columns = list(dict.fromkeys([by] if isinstance(by, str) else by))
         shown = columns or ([*ADDED, *room.OVERVIEW] if labels else list(room.OVERVIEW))
         needed = [*shown, *room.COUNTED.values(), *(PROJECTED if labels else ()), "dataset"]
-        table = self._holding(lambda _: needed).table
+        table = self._read_columns(lambda _: needed).table
         table = project(self._resources, table, labels, strict=strict) if labels else table
         if columns:
             return Records(room.tabulate(table, columns), (*columns, *room.MEASURES))
@@ -229,7 +229,7 @@ class Manifest(ConvertibleRows, SelectableRows):
             report=None if report is None else Path(report),
         )  # fmt: skip
         request.require_possible("near=True")
-        read = self._holding_all if request.report else lambda: self._holding(lambda _: list_columns())
+        read = self._read_all if request.report else lambda: self._read_columns(lambda _: list_columns())
         return audit_rows(self._resources, request, self._source, read)
 
     def lock(self, out: str | os.PathLike[str]) -> Path:
@@ -347,7 +347,7 @@ class Manifest(ConvertibleRows, SelectableRows):
 
     def _to_export(self, request: "ExportRequest") -> "Loaded":
         """The rows as far as the export needs them at hand."""
-        return self._holding(lambda _: request.columns) if request.is_lean else self._holding_all()
+        return self._read_columns(lambda _: request.columns) if request.is_lean else self._read_all()
 
     def save(self, out: str | os.PathLike[str]) -> Path:
         """Write the manifest as a file: .parquet, .csv, .jsonl or .arrow, by its ending.

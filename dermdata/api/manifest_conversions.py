@@ -102,7 +102,7 @@ class ConvertibleRows(ManifestRows):
         from dermdata.export import classes
         from dermdata.manifest.image_files import ImageFinder
 
-        loaded = self._holding(
+        loaded = self._read_columns(
             lambda _: ("path", "mask_path", *classes.COLUMNS, *([target] if target else []))
         )
         table = loaded.table

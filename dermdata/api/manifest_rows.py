@@ -64,7 +64,7 @@ class ManifestRows:
         """Hold what was read: a stream cannot be read twice."""
         self._loaded, self._whole = loaded, loaded.rest is not None
 
-    def _holding(self, columns: Columns) -> Loaded:
+    def _read_columns(self, columns: Columns) -> Loaded:
         """The rows with these columns at hand; which, is decided by the names of all."""
         if self._loaded is None:
             read = load_lean(self._resources, self._source, columns)
@@ -84,12 +84,12 @@ class ManifestRows:
             table = table.append_column(rows.schema.field(name), rows.column(name))
         return replace(self._loaded, table=table)
 
-    def _holding_all(self) -> Loaded:
+    def _read_all(self) -> Loaded:
         """The rows with all columns in memory."""
         table = self.table
         return replace(self.loaded, table=table, rest=None)
 
-    def _made(
+    def _derive(
         self, loaded: Loaded, table: pa.Table, name: str, asked: Mapping[str, Any], **facts: str
     ) -> Self:
         """What a command has made of these rows, with that command in its history."""

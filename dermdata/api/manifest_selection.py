@@ -71,9 +71,11 @@ class SelectableRows(ManifestRows):
         from dermdata.selection import select as select_rows
 
         if dedupe != "none":  # which row says more, and what its ids are, is a matter of all columns
-            loaded = self._holding(lambda names: names)
+            loaded = self._read_columns(lambda names: names)
         else:
-            loaded = self._holding(lambda names: (*show, *list_needed(self._resources, names, where, refine)))
+            loaded = self._read_columns(
+                lambda names: (*show, *list_needed(self._resources, names, where, refine))
+            )
         wanted = Wanted(
             where=where,
             space=space_of(self._resources, labels) if labels else None,
@@ -91,7 +93,7 @@ class SelectableRows(ManifestRows):
             "where": where, "labels": labels, "refine": ",".join(refine) or None, "dedupe": wanted.dedupe,
             "sample": sample, "per-class": per_class, "seed": sample and seed,
         }  # fmt: skip
-        made = cast("Manifest", self._made(loaded, done.table, "select", asked))  # whose method this is
+        made = cast("Manifest", self._derive(loaded, done.table, "select", asked))  # whose method this is
         selected = Selected(made, done, loaded.table)
         if strict and labels:
             refuse(selected.unexpressed.items, labels)
@@ -99,25 +101,25 @@ class SelectableRows(ManifestRows):
 
     def where(self, condition: str) -> "Manifest":
         """Keep the rows of which the condition is true: `"age >= 60 and diagnosis under 'melanoma'"`."""
-        return self._selected(self.select(where=condition))
+        return self._tell_selection(self.select(where=condition))
 
     def with_labels(self, space: str, *, strict: bool = False) -> "Manifest":
         """Name the class of each row in a label space, such as "malignancy" or "ham7"."""
-        return self._selected(self.select(labels=space, strict=strict))
+        return self._tell_selection(self.select(labels=space, strict=strict))
 
     def refine(self, *targets: str) -> "Manifest":
         """Take the finer label that the same image (isic_id) has in these targets."""
-        return self._selected(self.select(refine=targets))
+        return self._tell_selection(self.select(refine=targets))
 
     def dedupe(self, by: Dedupe = "id") -> "Manifest":
         """Keep one row of each image: same isic_id, same bytes ("exact"), or near duplicates too ("near")."""
-        return self._selected(self.select(dedupe=by))
+        return self._tell_selection(self.select(dedupe=by))
 
     def sample(self, count: int, *, per_class: bool = False, seed: int = 0) -> "Manifest":
         """Keep so many rows, or so many of each class, chosen by the hash of their keys."""
-        return self._selected(self.select(sample=count, per_class=per_class, seed=seed))
+        return self._tell_selection(self.select(sample=count, per_class=per_class, seed=seed))
 
-    def _selected(self, done: Selected) -> "Manifest":
+    def _tell_selection(self, done: Selected) -> "Manifest":
         """The manifest of a selection; what was done is told."""
         for note in done.notes:
             self._resources.say(note)

@@ -248,7 +248,7 @@ class Session:
     def select(self, *targets: "str | os.PathLike[str]", download: bool = True, **options: Any) -> Manifest:
         """Join targets, then refine, filter, drop duplicates and sample: `Manifest.select` names the options."""
         whole = self.load(*targets, download=download)
-        return whole._selected(whole.select(**options))  # what a selection says is said in one place
+        return whole._tell_selection(whole.select(**options))  # what a selection says is said in one place
 
     def verify(self, *names: str, quick: bool = False, jobs: int | None = None) -> Records:
         """Compare every cached file with its recorded checksum.
@@ -392,6 +392,39 @@ class Session:
             min_group=min_group, report=None if report is None else Path(report),
         )  # fmt: skip
         return evaluate_predictions(self._resources, predictions, truth, request)
+
+    # ------------------------------------------------------------------ splits
+
+    def check_split(
+        self, *targets: "str | os.PathLike[str]", known_by: Sequence[str] = (), near: bool = False
+    ) -> Records:
+        """Judge the split of targets, or one that somebody published as lists of images and parts.
+
+        Parameters
+        ----------
+        *targets : str or path
+            Names of datasets, and manifests; or tables (.csv, .tsv, .txt) of image ids and parts, several of which
+            are a part each.
+        known_by : sequence of str
+            The datasets that a list's images are of; all that are cached without any.
+        near : bool, default False
+            Near duplicates in two parts are leaks too.
+
+        Returns
+        -------
+        Records
+            The leaks, as `Manifest.check_split` gives them.
+
+        Raises
+        ------
+        UsageError, BadTable
+            For what has no split, a list of which no image is known, and lists mixed with manifests.
+
+        """
+        from dermdata.api.split_lists import read_to_judge
+
+        words = [os.fspath(target) for target in targets]
+        return read_to_judge(self._resources, words, known_by).check_split(near=near)
 
 
 def open_session(

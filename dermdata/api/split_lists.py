@@ -10,6 +10,7 @@ from dermdata.errors import BadTable, UsageError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from dermdata.api.manifest import Manifest
     from dermdata.api.targets import Loaded
     from dermdata.split import Published
     from dermdata.split.columns import Ints
@@ -18,6 +19,16 @@ ENDINGS = (".csv", ".tsv", ".txt")
 NEEDED = ("image_id", "isic_id")
 USED = ("key", "dataset", *NEEDED, "patient_id", "lesion_id", "case_id", "sha256", "phash", "path")
 SHOWN = 3  # ids in a message
+
+
+def read_to_judge(resources: Resources, targets: Sequence[str], known_by: Sequence[str]) -> "Manifest":
+    """The rows whose split is judged: those of manifests, or those that lists name."""
+    from dermdata.api.manifest import Manifest
+
+    lists = choose_lists(targets, known_by)
+    if lists:
+        return Manifest(resources, load_lists(resources, lists, known_by), lists)
+    return Manifest.from_targets(resources, targets)
 
 
 def choose_lists(targets: Sequence[str], known_by: Sequence[str]) -> list[str]:

@@ -19,7 +19,7 @@ def accept_global_options(command: Any, root: Any) -> None:
     for param in root.params:
         words = {*param.opts, *param.secondary_opts}
         if param.name in NAMES and not words & own:
-            command.params.append(inherited(param))
+            command.params.append(inherit_option(param))
     invoke = command.invoke
 
     def invoke_known(ctx: Any) -> Any:
@@ -29,7 +29,7 @@ def accept_global_options(command: Any, root: Any) -> None:
     command.invoke = invoke_known
 
 
-def inherited(param: Any) -> Any:
+def inherit_option(param: Any) -> Any:
     """The root's option as one that changes the session and is no argument of the command."""
     again = copy(param)
     again.expose_value, again.hidden, again.callback = False, True, take

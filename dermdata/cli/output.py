@@ -13,7 +13,7 @@ import typer
 
 from dermdata.api.display import show_controls
 from dermdata.api.records import Item
-from dermdata.cli.cells import escaped, human, plain, to_document, to_line
+from dermdata.cli.cells import escape, human, plain, to_document, to_line
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -52,7 +52,7 @@ def emit(
 
         write_table(rows, shown or columns, color)
     else:
-        delimited(rows, columns, form)
+        write_delimited(rows, columns, form)
 
 
 def write_line(line: str) -> None:
@@ -85,7 +85,7 @@ def write_prose(line: str) -> None:
     sys.stdout.write(f"{show_controls(line)}\n")
 
 
-def delimited(rows: Iterable[Item], columns: Sequence[str], form: str) -> None:
+def write_delimited(rows: Iterable[Item], columns: Sequence[str], form: str) -> None:
     """CSV after RFC 4180, or TSV in which tab, newline and backslash are escaped."""
     out = data_output()
     if form == "csv":
@@ -95,9 +95,9 @@ def delimited(rows: Iterable[Item], columns: Sequence[str], form: str) -> None:
         writer.writerow(columns)
         writer.writerows([plain(row.get(name)) for name in columns] for row in rows)
         return
-    out.write("\t".join(map(escaped, columns)) + "\n")
+    out.write("\t".join(map(escape, columns)) + "\n")
     for row in rows:
-        out.write("\t".join(escaped(plain(row.get(name))) for name in columns) + "\n")
+        out.write("\t".join(escape(plain(row.get(name))) for name in columns) + "\n")
 
 
 def to_text(words: str, style: str = "") -> "Text":

@@ -27,16 +27,9 @@ def judge(
     state: State, targets: Sequence[str], known_by: Sequence[str], form: Format | None, *, near: bool
 ) -> None:
     """Print the leaks; ProblemsFound where there is an error among them."""
-    from dermdata.api.manifest import Manifest
-    from dermdata.api.split_lists import choose_lists, load_lists
+    from dermdata.api.split_lists import read_to_judge
 
-    lists = choose_lists(targets, known_by)
-    manifest = (
-        Manifest(state, load_lists(state, lists, known_by), lists)
-        if lists
-        else Manifest.from_targets(state, targets)
-    )
-    found = manifest.check_split(near=near)
+    found = read_to_judge(state, targets, known_by).check_split(near=near)
     if found or form:
         emit(found, found.columns, form, "split", color=state.color)
     if absent := found.facts["not_judged"]:

@@ -123,3 +123,62 @@ def test_evaluate(demo: dd.Manifest, session: dd.Session, run: Callable, tmp_pat
     found = session.evaluate(tmp_path / "p.csv", named, by=["sex"], bootstrap=50)
     assert document["items"] == json.loads(json.dumps(found.items))
     assert document["gaps"] == json.loads(json.dumps(found.facts["gaps"]))
+
+
+@pytest.mark.parametrize("show", ["summary", "images", "dropped", "conflicts", "unexpressed"])
+def test_what_a_selection_shows(demo: dd.Manifest, run: Callable, show: str) -> None:
+    words = ["--labels", "malignancy", "--dedupe", "exact", "--show", show]
+    document = json.loads(run("select", "demo", *words, "-f", "json").out)
+    done = demo.select(labels="malignancy", dedupe="exact")
+    rows = getattr(done, show)
+    assert document["items"] == [
+        {name: row.get(name) for name in rows.columns} for row in json.loads(json.dumps(rows.items))
+    ]
+    assert {key: document[key] for key in done.counts} == done.counts == done.summary.facts
+
+
+def test_a_split_in_the_command_line_s_own_words(demo: dd.Manifest, run: Callable, tmp_path: Path) -> None:
+    """Shares and columns may be texts: the history has them as they were typed."""
+    demo.split(ratios="60,40", stratify="diagnosis, sex").manifest.save(tmp_path / "api.parquet")
+    words = ["--ratios", "60,40", "--stratify", "diagnosis, sex"]
+    assert run("split", "demo", *words, "-o", tmp_path / "cli.parquet").code == 0
+    assert (tmp_path / "api.parquet").read_bytes() == (tmp_path / "cli.parquet").read_bytes()
+
+
+def test_check_split(session: dd.Session, run: Callable, tmp_path: Path) -> None:
+    """Of a manifest, and of a list of images and parts that somebody published."""
+    rows = [f"DEMO_{number:04},{'train' if number % 2 else 'test'}" for number in range(1, 121)]
+    (tmp_path / "parts.csv").write_text("\n".join(["image_id,split", *rows]), encoding="utf-8")
+    answer = run("split", "--check", tmp_path / "parts.csv", "-f", "json")
+    found = session.check_split(tmp_path / "parts.csv")
+    assert json.loads(answer.out)["items"] == json.loads(json.dumps(found.items))
+    assert (answer.code, bool(found.facts["leaks"])) == (1, True)
+    session.load("demo").split().manifest.save(tmp_path / "split.parquet")
+    assert run("split", "--check", tmp_path / "split.parquet").code == 0
+    assert not session.check_split(tmp_path / "split.parquet")
+
+
+def test_the_plan_of_an_export(demo: dd.Manifest, run: Callable, tmp_path: Path) -> None:
+    for name in ("csv", "webdataset", "imagefolder"):
+        answer = run("export", name, "demo", "-o", tmp_path / "out", "--dry-run", "-f", "json")
+        assert json.loads(answer.out)["items"] == demo.plan_export(name, tmp_path / "out").items
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_page_of_an_audit(demo: dd.Manifest, run: Callable, tmp_path: Path) -> None:
+    demo.audit(report=tmp_path / "api.html")
+    assert run("audit", "demo", "--report", tmp_path / "cli.html").code == 1
+    assert (tmp_path / "api.html").read_bytes() == (tmp_path / "cli.html").read_bytes()
+
+
+def test_the_page_of_an_evaluation(
+    session: dd.Session, run: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    session.select("demo", labels="malignancy", where="malignancy is not null").save("truth.parquet")
+    frame = session.load("truth.parquet").to_pandas(["key", "label"]).dropna()
+    frame.rename(columns={"label": "prediction"}).to_csv("p.csv", index=False)
+    session.evaluate("p.csv", "truth.parquet", bootstrap=20, report="api.html")
+    words = ["--target", "truth.parquet", "--bootstrap", "20", "--report", "cli.html"]
+    assert run("evaluate", "p.csv", *words).code == 0
+    assert Path("api.html").read_bytes() == Path("cli.html").read_bytes()
