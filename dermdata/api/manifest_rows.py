@@ -25,25 +25,24 @@ Columns = Callable[[Sequence[str]], Sequence[str]]
 class ManifestRows:
     """Rows of images and where their files are; never changed in place."""
 
-    def __init__(
-        self, resources: Resources, loaded: Loaded | None, source: Sequence[str], *, whole: bool = False
-    ) -> None:
+    def __init__(self, resources: Resources, loaded: Loaded | None, source: Sequence[str]) -> None:
         self._resources = resources
         self._loaded = loaded  # None: not read yet
         self._source = tuple(source)
-        self._whole = whole  # all rows of the source: more columns are read from it in one go
+        self._whole = False  # all rows of the source: more columns are read from it in one go
         self._names = None if loaded is None else loaded.names
 
     @classmethod
     def from_targets(cls, resources: Resources, targets: Sequence[str]) -> Self:
         """Take what the targets are; they are read, and found wrong, where a method needs their rows."""
-        return cls(resources, None, targets, whole=True)
+        return cls(resources, None, targets)
 
     @classmethod
     def read_targets(cls, resources: Resources, targets: Sequence[str]) -> Self:
         """Read what the targets are; of Parquet files here only a few columns are held."""
-        loaded = load_lean(resources, targets, lambda _: USED)
-        return cls(resources, loaded, targets, whole=loaded.rest is not None)
+        manifest = cls.from_targets(resources, targets)
+        manifest._keep(load_lean(resources, targets, lambda _: USED))
+        return manifest
 
     # ------------------------------------------------------------------ what is held
 
@@ -56,13 +55,13 @@ class ManifestRows:
     def loaded(self) -> Loaded:
         """The rows with the columns that are at hand."""
         if self._loaded is None:
-            self._keep(load_lean(self._resources, self._source, lambda _: USED))
-        assert self._loaded is not None  # noqa: S101  # just kept
+            return self._keep(load_lean(self._resources, self._source, lambda _: USED))
         return self._loaded
 
-    def _keep(self, loaded: Loaded) -> None:
+    def _keep(self, loaded: Loaded) -> Loaded:
         """Hold what was read: a stream cannot be read twice."""
-        self._loaded, self._whole = loaded, loaded.rest is not None
+        self._loaded, self._whole, self._names = loaded, loaded.rest is not None, loaded.names
+        return loaded
 
     def _read_columns(self, columns: Columns) -> Loaded:
         """The rows with these columns at hand; which, is decided by the names of all."""
