@@ -43,7 +43,7 @@ def prepare_table(
     from dermdata.api.label_spaces import sources_of
     from dermdata.evaluation import Naming, prepare
 
-    rows, space = with_classes(resources, rows, table.column_names, labels, strict=strict)
+    rows, space = add_classes(resources, rows, table.column_names, labels, strict=strict)
     naming = Naming(space, resources.library.vocabulary, words_of(resources, sources_of(rows)))
     prepared = prepare(table, rows, space, naming, name)
     for note in prepared.notes:
@@ -52,7 +52,7 @@ def prepare_table(
     return prepared
 
 
-def with_classes(
+def add_classes(
     resources: Resources, rows: Any, columns: Sequence[str], labels: str | None, *, strict: bool
 ) -> "tuple[Any, Space]":
     """The target with a class in each row that has one: of the space asked for, its own, or the one that columns are."""
@@ -61,19 +61,19 @@ def with_classes(
     words = None if labels or LABEL not in rows.column_names else rows[LABEL].drop_null().unique().to_pylist()
     if words:
         resources.say(f"classes: the target's own labels ({', '.join(map(str, words))})")
-        return rows, own_space(words)
-    text = labels or guess(resources, columns)
+        return rows, name_own_space(words)
+    text = labels or guess_space(resources, columns)
     return project(resources, rows, text, strict=strict), space_of(resources, text)
 
 
-def own_space(words: Iterable[str]) -> "Space":
+def name_own_space(words: Iterable[str]) -> "Space":
     """Classes of which only the names are known."""
     from dermdata.vocabulary import Space
 
     return Space("the target's labels", dict.fromkeys(sorted(words), ()))
 
 
-def guess(resources: Resources, columns: Sequence[str]) -> str:
+def guess_space(resources: Resources, columns: Sequence[str]) -> str:
     """The label space that the columns are named by; UsageError where they do not tell."""
     from dermdata.catalogs.files import read_text
     from dermdata.evaluation import guessed
@@ -123,7 +123,7 @@ def tell_left_out(resources: Resources, prepared: "Prepared") -> None:
 
 
 @contextmanager
-def resampling(resources: Resources, count: int) -> Iterator[Callable[[int], None]]:
+def show_resampling(resources: Resources, count: int) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal, where hundreds of classes take a minute; nothing elsewhere."""
     from dermdata.progress import Silent
 
@@ -137,7 +137,7 @@ def resampling(resources: Resources, count: int) -> Iterator[Callable[[int], Non
 def judge_prepared(resources: Resources, prepared: "Prepared", wanted: "Wanted") -> dict[str, Any]:
     from dermdata.evaluation import judge
 
-    with resampling(resources, wanted.resamples) as progress:
+    with show_resampling(resources, wanted.resamples) as progress:
         result = judge(prepared.sample, prepared.table, wanted, progress)
     kind = result["unit"]
     resources.say(
@@ -205,7 +205,7 @@ def evaluate_predictions(
         by=request.by, points=request.points, resamples=request.resamples, seed=request.seed,
         min_group=request.min_group,
     )  # fmt: skip
-    table, name = table_of(predictions)
+    table, name = read_table(predictions)
     prepared = prepare_table(resources, table, name, target.table, request.labels, strict=request.strict)
     result = judge_prepared(resources, prepared, wanted)
     if request.report:
@@ -216,7 +216,7 @@ def evaluate_predictions(
     return Records(result["items"], room.KEYS, {**facts, "without_prediction": prepared.missing})
 
 
-def table_of(predictions: Any) -> "tuple[pa.Table, str]":
+def read_table(predictions: Any) -> "tuple[pa.Table, str]":
     """The predictions as a table of text, and what they are called in an error."""
     import io
 
