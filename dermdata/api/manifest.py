@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dermdata.api.label_spaces import ADDED, project
 from dermdata.api.label_spaces import NEEDED as PROJECTED
 from dermdata.api.manifest_conversions import ConvertibleRows
-from dermdata.api.manifest_rows import PIPED, USED
+from dermdata.api.manifest_rows import FEW, PIPED, ROWS_SHOWN, USED, Columns
 from dermdata.api.manifest_selection import Dedupe, SelectableRows
 from dermdata.api.records import Records
 from dermdata.api.results import Parts, Row, Selected
@@ -26,17 +26,9 @@ if TYPE_CHECKING:
     from dermdata.export import Written
 
 __all__ = [
-    "PICTURES",
-    "PIPED",
-    "USED",
-    "Dedupe",
-    "GroupBy",
-    "Manifest",
-    "Parts",
-    "Records",
-    "Row",
-    "Selected",
-]
+    "FEW", "PICTURES", "PIPED", "ROWS_SHOWN", "USED", "Columns", "Dedupe", "GroupBy", "Manifest", "Parts", "Records",
+    "Row", "Selected",
+]  # fmt: skip
 
 GroupBy = Literal["auto", "patient", "lesion", "case", "image"]
 
