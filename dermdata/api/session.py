@@ -639,6 +639,55 @@ class Session:
 
         return compare_catalogs(self._resources, Path(old), Path(new))
 
+    def query(self, sql: str, *targets: "str | os.PathLike[str]") -> Records:
+        """Ask manifests in SQL; reads only, and nothing but the manifests.
+
+        Parameters
+        ----------
+        sql : str
+            One SELECT. Tables: `images`, and each dataset by its name (with - in double quotes, or with _).
+        *targets : str or path
+            Names of datasets, and manifests by their paths; all that is cached without any.
+
+        Returns
+        -------
+        Records
+            The answer's rows, as plain values.
+
+        Raises
+        ------
+        UsageError, UnknownName
+            For a query that is wrong, or a table or column that there is not.
+
+        """
+        from dermdata.api.querying import open_query
+
+        with open_query(self._resources, [os.fspath(target) for target in targets]) as asked:
+            columns, rows = asked.rows(sql)
+            return Records(list(rows), columns)
+
+    def save_query(self, sql: str, *targets: "str | os.PathLike[str]", out: "str | os.PathLike[str]") -> Path:
+        """Write the answer of `query` as a file: .parquet, .csv, .jsonl or .arrow, by its ending.
+
+        Returns
+        -------
+        pathlib.Path
+            The file.
+
+        Raises
+        ------
+        UsageError, UnknownName
+            As of `query`, and for an ending that says no format.
+
+        """
+        from dermdata.api.querying import open_query, write_answer
+        from dermdata.api.write_manifest import require_out
+
+        require_out(os.fspath(out))
+        with open_query(self._resources, [os.fspath(target) for target in targets]) as asked:
+            write_answer(self._resources, asked, sql, os.fspath(out))
+        return Path(out)
+
 
 def open_session(
     *,
