@@ -50,7 +50,7 @@ def cite(
     found = credit_targets(state, targets or ())
     for name in found.unknown:
         state.say(f"warning: no catalog knows {name}: add its citation and licence by hand")
-    show(state, found, form)
+    show_credits(state, found, form)
 
 
 def require_options(form: Form | None, by: str | None, *, table1: bool) -> None:
@@ -68,7 +68,7 @@ def require_options(form: Form | None, by: str | None, *, table1: bool) -> None:
         raise UsageError("--by is the column that a Table 1 spreads out", hint="add --table1")
 
 
-def show(state: State, found: "Credits", form: Form | None) -> None:
+def show_credits(state: State, found: "Credits", form: Form | None) -> None:
     if form == "bibtex":
         write_bibtex(state, found)
     elif form in (None, "text"):

@@ -45,12 +45,12 @@ def stats(
     request = CountRequest.from_names(columns, labels, strict=strict)
     rows = count_targets(state, targets or (), request)
     if form == "table" or (form is None and sys.stdout.isatty()):
-        show(rows, request.by, state.color)
+        show_tables(rows, request.by, state.color)
         return
     emit(rows, rows.columns, form, "stats", color=state.color)
 
 
-def show(rows: Sequence[Item], columns: Sequence[str], color: str) -> None:
+def show_tables(rows: Sequence[Item], columns: Sequence[str], color: str) -> None:
     """Tables with bars; one for each column of the overview."""
     screen = console(sys.stdout, color)
     width = max(NARROWEST, min(WIDEST, screen.width - TEXT_WIDTH))
@@ -63,10 +63,10 @@ def show(rows: Sequence[Item], columns: Sequence[str], color: str) -> None:
     screen.print(f"{images:,} images", markup=False)
     for names, part in tables:
         screen.print()
-        screen.print(view(part, names, width, blocks=blocks))
+        screen.print(make_table(part, names, width, blocks=blocks))
 
 
-def view(rows: Sequence[Item], columns: Sequence[str], width: int, *, blocks: bool) -> "Table":
+def make_table(rows: Sequence[Item], columns: Sequence[str], width: int, *, blocks: bool) -> "Table":
     from rich import box
     from rich.table import Table
 
@@ -78,14 +78,14 @@ def view(rows: Sequence[Item], columns: Sequence[str], width: int, *, blocks: bo
     table.add_column("", no_wrap=True)
     largest = max((row["images"] for row in rows), default=1)
     for row in rows:
-        words = [stated(name, row[name]) for name in columns]
+        words = [describe_value(name, row[name]) for name in columns]
         numbers = [*(human(name, row[name]) for name in MEASURES[:-1]), f"{row['share']:.1%}"]
         drawn = bar(row["images"] / largest, width, blocks=blocks)
         table.add_row(*map(to_text, [*words, *numbers]), to_text(drawn, "cyan"))
     return table
 
 
-def stated(name: str, value: Any) -> str:
+def describe_value(name: str, value: Any) -> str:
     return NOT_STATED if value is None else human(name, value)
 
 
