@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from dermdata.api.catalog_entry import entry_croissant
 from dermdata.catalogs import open_catalog
-from dermdata.cli.info import as_croissant
 from dermdata.cli.state import State
 from dermdata.croissant import encoding, licence_url, of_entry, responsible
 from dermdata.model import Access, Citation, Counts, Dataset, File, License, Overlap, Table
@@ -62,7 +62,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> State:
 def test_entries_are_valid(name: str, mlc: ModuleType, state: State) -> None:
     """mlcroissant reads what `info` makes of each entry, with each file that may be named."""
     entry = replace(CATALOG[name], files=CATALOG[name].files[:MANY])
-    found = mlc.Dataset(as_croissant(state, entry)).metadata
+    found = mlc.Dataset(entry_croissant(state, entry)).metadata
     named = entry.files if entry.license.link_may_be_shared else ()
     assert {one.name: one.sha256 or one.md5 for one in found.distribution} == {
         file.name: file.checksum and file.checksum.partition(":")[2] for file in named

@@ -162,17 +162,11 @@ class Manifest(ConvertibleRows, SelectableRows):
         Records
 
         """
-        from dermdata import stats as room
+        from dermdata.api.counting import CountRequest, count_rows
 
-        columns = list(dict.fromkeys([by] if isinstance(by, str) else by))
-        shown = columns or ([*ADDED, *room.OVERVIEW] if labels else list(room.OVERVIEW))
-        needed = [*shown, *room.COUNTED.values(), *(PROJECTED if labels else ()), "dataset"]
-        table = self._read_columns(lambda _: needed).table
-        table = project(self._resources, table, labels, strict=strict) if labels else table
-        if columns:
-            return Records(room.tabulate(table, columns), (*columns, *room.MEASURES))
-        several = ["dataset"] if len(self.names) > 1 else []
-        return Records(room.overview(table, [*several, *shown]), ("by", "value", *room.MEASURES))
+        request = CountRequest.from_names([by] if isinstance(by, str) else by, labels, strict=strict)
+        table = self._read_columns(lambda _: request.columns).table
+        return count_rows(self._resources, table, self.names, request)
 
     def audit(
         self,
@@ -248,11 +242,31 @@ class Manifest(ConvertibleRows, SelectableRows):
 
     def cite(self) -> "Credits":
         """Name whom to credit for exactly these rows, and what their licenses allow together."""
-        from dermdata.cite import cite
+        from dermdata.api.crediting import credit_rows
 
-        catalog = self._resources.catalog
-        known = lambda name: catalog[name] if name in catalog else None  # noqa: E731, SIM401  # no dict
-        return cite(self.table, known)
+        return credit_rows(self._resources, self.table)
+
+    def table1(
+        self, by: str = "dataset", *, form: Literal["markdown", "latex", "csv", "json"] = "markdown"
+    ) -> str:
+        """Describe the rows as a paper's Table 1: the text that `dermdata cite --table1` prints.
+
+        Parameters
+        ----------
+        by : str, default "dataset"
+            The column that is spread out, such as "split".
+        form : {"markdown", "latex", "csv", "json"}, default "markdown"
+            How it is written.
+
+        Raises
+        ------
+        UnknownName
+            For a column or a form that there is not.
+
+        """
+        from dermdata.api.crediting import format_table1
+
+        return format_table1(self.table, by=by, form=form)
 
     def export(
         self,

@@ -1,26 +1,21 @@
 """`dermdata cite`: whom to name for exactly the rows used, what may be done with them, and a Table 1."""
 
-import csv
-import json
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
 from dermdata.cli.complete import TargetsOrCached
-from dermdata.cli.output import data_output, emit, write_line, write_prose
+from dermdata.cli.output import Format, data_output, emit, write_line, write_prose
 from dermdata.cli.state import State, state_of
 from dermdata.errors import UsageError
 
 if TYPE_CHECKING:
-    from dermdata.cite import Credit, Credits
-    from dermdata.rights import Mix
-    from dermdata.table1 import Table1
+    from dermdata.api.crediting import Credit, Credits
 
 app = typer.Typer(add_completion=False)
 KEYS = ("dataset", "rows", "license", "doi", "bibtex", "attribution")
 Form = Literal["text", "bibtex", "json", "jsonl", "csv", "tsv", "names", "table", "markdown", "latex"]
 CITE_FORMS = ("text", "bibtex", "json", "jsonl", "csv", "tsv", "names", "table")
-TABLE_FORMS = ("markdown", "latex", "csv", "json")
 FORM_HELP = (
     "text, bibtex, json, jsonl, csv, tsv, names, table; with --table1: markdown, latex, csv, json. "
     "[default: text, or markdown]"
@@ -44,10 +39,24 @@ def cite(
     form: Annotated[Form | None, typer.Option("--format", "-f", help=FORM_HELP, show_default=False)] = None,
 ) -> None:
     """BibTeX, attributions and licences of exactly the rows used, and the strictest licence of the mix."""
-    from dermdata import cite as room
-    from dermdata.api.targets import cached, load
+    from dermdata.api.crediting import credit_targets, make_table1
 
     state = state_of(ctx)
+    require_options(form, by, table1=table1)
+    if table1:
+        text = make_table1(state, targets or (), by=by or "dataset", form=form or "markdown")
+        data_output().write(text)
+        return
+    found = credit_targets(state, targets or ())
+    for name in found.unknown:
+        state.say(f"warning: no catalog knows {name}: add its citation and licence by hand")
+    show_credits(state, found, form)
+
+
+def require_options(form: Form | None, by: str | None, *, table1: bool) -> None:
+    """UsageError for a form or a column that only the other answer has."""
+    from dermdata.api.crediting import TABLE_FORMS
+
     allowed = TABLE_FORMS if table1 else CITE_FORMS
     if form not in (None, *allowed):
         with_or_without = "with" if table1 else "without"
@@ -57,34 +66,20 @@ def cite(
         )
     if by and not table1:
         raise UsageError("--by is the column that a Table 1 spreads out", hint="add --table1")
-    loaded = load(state, targets or cached(state))
-    if table1:
-        from dermdata.table1 import table1 as made
-
-        write_table1(made(loaded.table, by or "dataset"), form)
-        return
-    catalog = state.catalog
-    found = room.cite(loaded.table, lambda name: catalog[name] if name in catalog else None)  # noqa: SIM401  # no dict
-    for name in found.unknown:
-        state.say(f"warning: no catalog knows {name}: add its citation and licence by hand")
-    show(state, found, form)
 
 
-def show(state: State, found: "Credits", form: Form | None) -> None:
+def show_credits(state: State, found: "Credits", form: Form | None) -> None:
     if form == "bibtex":
         write_bibtex(state, found)
     elif form in (None, "text"):
-        for line in text(found):
+        for line in describe_credits(found):
             write_prose(line)
     else:
         rows = [{name: getattr(one, name) for name in KEYS} for one in found.credits]
-        beside = {"effective_license": terms(found.effective)}
+        mix = {**vars(found.effective), "because": list(found.effective.because)}
         shown = ("dataset", "rows", "license", "doi")
-        emit(rows, KEYS, form, "cite", shown=shown, beside=beside, color=state.color)  # type: ignore[arg-type]
-
-
-def terms(mix: "Mix") -> dict[str, Any]:
-    return {**vars(mix), "because": list(mix.because)}
+        rows_form = cast("Format", form)  # those of Table 1 are refused above
+        emit(rows, KEYS, rows_form, "cite", shown=shown, beside={"effective_license": mix}, color=state.color)
 
 
 def write_bibtex(state: State, found: "Credits") -> None:
@@ -97,7 +92,7 @@ def write_bibtex(state: State, found: "Credits") -> None:
             state.say(f"warning: {name} has no citation in the catalog")
 
 
-def text(found: "Credits") -> list[str]:
+def describe_credits(found: "Credits") -> list[str]:
     """The whole answer in words: what may be done, then whom to name."""
     mix = found.effective
     lines = [
@@ -111,38 +106,14 @@ def text(found: "Credits") -> list[str]:
         *(f"    {reason}" for reason in mix.because),
     ]
     for one in found.credits:
-        lines += ["", *credited(one)]
+        lines += ["", *describe_credit(one)]
     return [*lines, "", "`--format bibtex` prints the entries, `--table1` a Table 1."]
 
 
-def credited(one: "Credit") -> list[str]:
+def describe_credit(one: "Credit") -> list[str]:
     lines = [f"{one.dataset}: {one.rows:,} rows, {one.license or 'no licence is stated'}"]
     if one.attribution:
         lines.append(f"  {one.attribution}")
     if one.doi:
         lines.append(f"  https://doi.org/{one.doi}")
     return lines
-
-
-def write_table1(table: "Table1", form: Form | None) -> None:
-    from dermdata.table1 import latex, markdown
-
-    out = data_output()
-    if form == "latex":
-        out.write(latex(table))
-    elif form == "csv":
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(["group", "value", *table.columns])
-        writer.writerows([line.heading, line.name, *line.cells] for line in table.lines)
-    elif form == "json":
-        items = [
-            {
-                "group": line.heading or None,
-                "value": line.name,
-                **dict(zip(table.columns, line.cells, strict=True)),
-            }
-            for line in table.lines
-        ]
-        write_line(json.dumps({"schema": "dermdata.table1/1", "items": items}, ensure_ascii=False))
-    else:
-        out.write(markdown(table))

@@ -1,4 +1,4 @@
-"""What the shell can complete: dataset names, manifest fields; and the arguments that commands share for it."""
+"""What the shell can complete: dataset names; and the arguments that commands share for it."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -6,20 +6,12 @@ from typing import Annotated, Any
 import typer
 
 from dermdata.api.display import talk
-
-# the manifest's fields that `list --has` knows; a test holds them equal to the schema's
-LIST_FIELDS = (
-    "age", "attribution", "body_site", "caption", "case_id", "concepts", "confirmation", "differential",
-    "fitzpatrick", "fitzpatrick_range", "fold_official", "isic_id", "label_raw", "lesion_id", "license",
-    "malignancy", "mask", "masks", "monk", "patient_id", "sex", "skin_tone", "split_official",
-)  # fmt: skip
+from dermdata.cli.state import state_of
+from dermdata.errors import DermdataError
 
 
 def dataset_names(ctx: Any, incomplete: str) -> Iterator[str]:
     """The catalog's names that begin so; completion never fails, it only offers nothing."""
-    from dermdata.cli.state import state_of
-    from dermdata.errors import DermdataError
-
     try:
         names = list(state_of(ctx).catalog)
     except DermdataError as error:

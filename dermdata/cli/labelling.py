@@ -1,7 +1,4 @@
-"""What the commands with `--labels SPACE` say of it in their help."""
+"""The former name of `label_options`, until export, select, split and evaluate import that."""
 
-LABELS_HELP = (
-    "Name the classes of a label space: ham7, isic8, pad6, malignancy, …, a file (.toml, .tsv, .txt), "
-    "or concept,concept+concept,…"
-)
-STRICT_HELP = "Exit 1, with nothing written, if a row has no class in SPACE."
+from dermdata.cli.label_options import LABELS_HELP as LABELS_HELP
+from dermdata.cli.label_options import STRICT_HELP as STRICT_HELP

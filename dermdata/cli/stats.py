@@ -1,16 +1,17 @@
 """`dermdata stats`: how many images, patients and lesions, by diagnosis, sex, skin type or any column."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dermdata.api.display import console
-from dermdata.api.label_spaces import ADDED, NEEDED, check_strict, project
+from dermdata.api.label_spaces import check_strict
+from dermdata.api.records import Item
 from dermdata.cli.complete import TargetsOrCached
-from dermdata.cli.labelling import LABELS_HELP, STRICT_HELP
+from dermdata.cli.label_options import LABELS_HELP, STRICT_HELP
 from dermdata.cli.output import FormatOption, emit, human, to_text
 from dermdata.cli.state import state_of
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 app = typer.Typer(add_completion=False)
-Row = dict[str, Any]
 BY_HELP = "Columns to count by, such as diagnosis,sex. [default: an overview]"
 MEASURES = ("images", "patients", "lesions", "share")
 NOT_STATED = "(not stated)"
@@ -37,48 +37,36 @@ def stats(
     form: FormatOption = None,
 ) -> None:
     """Counts and cross-tables: images, patients and lesions in each cell."""
-    from dermdata import stats as room
-    from dermdata.api.targets import cached, load
+    from dermdata.api.counting import CountRequest, count_targets
 
     state = state_of(ctx)
     check_strict(labels, strict=strict)
-    columns = list(dict.fromkeys(name.strip() for name in (by or "").split(",") if name.strip()))
-    shown = columns or ([*ADDED, *room.OVERVIEW] if labels else room.OVERVIEW)
-    needed = [*shown, *room.COUNTED.values(), *(NEEDED if labels else ())]
-    loaded = load(state, targets or cached(state), needed)
-    state.more(f"counting {', '.join(loaded.names)}")
-    table = project(state, loaded.table, labels, strict=strict) if labels else loaded.table
-    rows = (
-        room.tabulate(table, columns) if columns else room.overview(table, overview_of(loaded.names, shown))
-    )
-    keys = [*(columns or ("by", "value")), *MEASURES]
+    columns = (name.strip() for name in (by or "").split(",") if name.strip())
+    request = CountRequest.from_names(columns, labels, strict=strict)
+    rows = count_targets(state, targets or (), request)
     if form == "table" or (form is None and sys.stdout.isatty()):
-        show(rows, columns, table.num_rows, state.color)
+        show_tables(rows, request.by, state.color)
         return
-    emit(rows, keys, form, "stats", color=state.color)
+    emit(rows, rows.columns, form, "stats", color=state.color)
 
 
-def overview_of(names: Sequence[str], columns: Sequence[str]) -> list[str]:
-    """Several datasets are also compared."""
-    return [*(["dataset"] if len(names) > 1 else []), *columns]
-
-
-def show(rows: list[Row], columns: Sequence[str], images: int, color: str) -> None:
+def show_tables(rows: Sequence[Item], columns: Sequence[str], color: str) -> None:
     """Tables with bars; one for each column of the overview."""
     screen = console(sys.stdout, color)
     width = max(NARROWEST, min(WIDEST, screen.width - TEXT_WIDTH))
     blocks = can_show(EIGHTHS, sys.stdout.encoding)
-    screen.print(f"{images:,} images", markup=False)
-    tables: Iterable[tuple[Sequence[str], list[Row]]] = [(columns, rows)]
+    tables: list[tuple[Sequence[str], Sequence[Item]]] = [(columns, rows)]
     if not columns:
         parts = groupby(rows, key=lambda row: row["by"])
         tables = [((name,), [{name: row["value"], **row} for row in part]) for name, part in parts]
+    images = sum(row["images"] for row in tables[0][1]) if tables else 0  # each is in one cell of a table
+    screen.print(f"{images:,} images", markup=False)
     for names, part in tables:
         screen.print()
-        screen.print(view(part, names, width, blocks=blocks))
+        screen.print(make_table(part, names, width, blocks=blocks))
 
 
-def view(rows: Sequence[Row], columns: Sequence[str], width: int, *, blocks: bool) -> "Table":
+def make_table(rows: Sequence[Item], columns: Sequence[str], width: int, *, blocks: bool) -> "Table":
     from rich import box
     from rich.table import Table
 
@@ -90,14 +78,14 @@ def view(rows: Sequence[Row], columns: Sequence[str], width: int, *, blocks: boo
     table.add_column("", no_wrap=True)
     largest = max((row["images"] for row in rows), default=1)
     for row in rows:
-        words = [stated(name, row[name]) for name in columns]
+        words = [describe_value(name, row[name]) for name in columns]
         numbers = [*(human(name, row[name]) for name in MEASURES[:-1]), f"{row['share']:.1%}"]
         drawn = bar(row["images"] / largest, width, blocks=blocks)
         table.add_row(*map(to_text, [*words, *numbers]), to_text(drawn, "cyan"))
     return table
 
 
-def stated(name: str, value: Any) -> str:
+def describe_value(name: str, value: Any) -> str:
     return NOT_STATED if value is None else human(name, value)
 
 

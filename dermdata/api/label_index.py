@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from dermdata.api.records import Records
+from dermdata.api.resources import Resources
 from dermdata.errors import BadCatalog
 
 if TYPE_CHECKING:
@@ -19,22 +21,36 @@ if TYPE_CHECKING:
 
 CardRow = tuple[str, str, str]  # raw word, predicate, concept
 SEARCH = ""  # the key of all names; the others are datasets
+KEYS = ("concept", "name", "path", "malignancy", "matched", "score")
 
 
-def card_rows(catalog: "Catalog", name: str) -> list[CardRow]:
+def find_concepts(resources: Resources, text: str, limit: int = 20) -> Records:
+    """The concepts that fit a text best: by label, synonym, code or a dataset's own word."""
+    from dermdata.vocabulary.search import search
+
+    vocabulary, names = read_names(resources.catalog)
+    rows = [
+        {"concept": hit.concept, "name": vocabulary.name(hit.concept), "path": list(vocabulary.path(hit.concept)),
+         "malignancy": vocabulary.malignancy(hit.concept), "matched": hit.matched, "score": hit.score}
+        for hit in search(text, vocabulary, names, limit)
+    ]  # fmt: skip
+    return Records(rows, KEYS)
+
+
+def read_card_rows(catalog: "Catalog", name: str) -> list[CardRow]:
     """The crosswalk rows of an entry, in file order; BadCatalog for a broken file."""
-    found = compiled(catalog).get(name)
-    if found is None:
-        return [row_of(label) for label in labels_of(catalog, name)]
-    return [(raw, predicate, concept) for raw, predicate, concept in json.loads(found)]
+    text = open_index(catalog).get(name)
+    if text is None:
+        return [card_row(label) for label in read_labels(catalog, name)]
+    return [(raw, predicate, concept) for raw, predicate, concept in json.loads(text)]
 
 
-def names_of(catalog: "Catalog") -> "tuple[Vocabulary, list[Named]]":
+def read_names(catalog: "Catalog") -> "tuple[Vocabulary, list[Named]]":
     """The vocabulary without notes and ISIC paths, and what datasets call its concepts; BadCatalog for a broken file."""
     from dermdata.vocabulary import Concept, Vocabulary
 
     # what could not be compiled raises here what is wrong
-    text = compiled(catalog).get(SEARCH) or search_text(catalog)
+    text = open_index(catalog).get(SEARCH) or compile_names(catalog)
     concepts, words = json.loads(text)
     vocabulary = Vocabulary(
         Concept(ident, label, parent, level, malignancy, tuple(synonyms), doid, icd10cm)
@@ -43,40 +59,7 @@ def names_of(catalog: "Catalog") -> "tuple[Vocabulary, list[Named]]":
     return vocabulary, [(concept, raw, factor) for concept, raw, factor in words]
 
 
-def compiled(catalog: "Catalog") -> "dict[str, str | bytes]":
-    return dict(catalog.kept("words", lambda: build(catalog)))
-
-
-# ------------------------------------------------------------------ compiling
-
-
-def build(catalog: "Catalog") -> dict[str, str]:
-    """JSON texts: the card's rows of each entry, and all names; nothing of a broken file."""
-    texts: dict[str, str] = {}
-    for name in catalog:
-        with suppress(BadCatalog):
-            texts[name] = text_of([row_of(label) for label in labels_of(catalog, name)])
-    with suppress(BadCatalog):
-        texts[SEARCH] = search_text(catalog)
-    return texts
-
-
-def search_text(catalog: "Catalog") -> str:
-    from dermdata.catalogs.files import read_text
-    from dermdata.vocabulary import parse
-    from dermdata.vocabulary.search import label_names
-
-    path = catalog.vocabulary_file("concepts.tsv")
-    vocabulary = parse(read_text(path), str(path))
-    labels = (label for name in catalog for label in labels_of(catalog, name))
-    concepts = [
-        (one.id, one.label, one.parent, one.level, one.malignancy, one.synonyms, one.doid, one.icd10cm)
-        for one in vocabulary
-    ]
-    return text_of([concepts, list(dict.fromkeys(label_names(labels)))])
-
-
-def labels_of(catalog: "Catalog", name: str) -> "Iterator[Label]":
+def read_labels(catalog: "Catalog", name: str) -> "Iterator[Label]":
     """The crosswalk rows of an entry from its files, the bundled one first."""
     from dermdata.catalogs.files import read_text
     from dermdata.crosswalks import parse_labels
@@ -85,9 +68,44 @@ def labels_of(catalog: "Catalog", name: str) -> "Iterator[Label]":
         yield from parse_labels(read_text(path), str(path))
 
 
-def row_of(label: "Label") -> CardRow:
+# ------------------------------------------------------------------ compiling
+
+
+def open_index(catalog: "Catalog") -> "dict[str, str | bytes]":
+    """The compiled texts, made anew where a file has changed."""
+    return dict(catalog.kept("words", lambda: compile_index(catalog)))
+
+
+def compile_index(catalog: "Catalog") -> dict[str, str]:
+    """JSON texts: the card's rows of each entry, and all names; nothing of a broken file."""
+    texts: dict[str, str] = {}
+    for name in catalog:
+        with suppress(BadCatalog):
+            texts[name] = to_json([card_row(label) for label in read_labels(catalog, name)])
+    with suppress(BadCatalog):
+        texts[SEARCH] = compile_names(catalog)
+    return texts
+
+
+def compile_names(catalog: "Catalog") -> str:
+    """The vocabulary's concepts and the datasets' words for them, as JSON."""
+    from dermdata.catalogs.files import read_text
+    from dermdata.vocabulary import parse
+    from dermdata.vocabulary.search import label_names
+
+    path = catalog.vocabulary_file("concepts.tsv")
+    vocabulary = parse(read_text(path), str(path))
+    labels = (label for name in catalog for label in read_labels(catalog, name))
+    concepts = [
+        (one.id, one.label, one.parent, one.level, one.malignancy, one.synonyms, one.doid, one.icd10cm)
+        for one in vocabulary
+    ]
+    return to_json([concepts, list(dict.fromkeys(label_names(labels)))])
+
+
+def card_row(label: "Label") -> CardRow:
     return label.raw_label, label.predicate, label.concept
 
 
-def text_of(value: Iterable[object]) -> str:
+def to_json(value: Iterable[object]) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from catalog_folders import entry, put
+from dermdata.api.entry_card import card_lines
+from dermdata.api.label_index import SEARCH, open_index, read_card_rows, read_labels, read_names
 from dermdata.api.resources import in_environment
 from dermdata.catalogs import Catalog, bundled, open_catalog
-from dermdata.cli.info import card
 from dermdata.cli.state import State
-from dermdata.cli.words import SEARCH, card_rows, compiled, labels_of, names_of
 from dermdata.crosswalks import write_labels
 from dermdata.errors import BadCatalog
 from dermdata.model import Label
@@ -26,7 +26,7 @@ BROKEN = "field\traw_label\tconcept\n"
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
     """The bundled catalog at its second start, words and all from the index folder."""
     folder = tmp_path_factory.mktemp("index")
-    compiled(open_catalog([], folder))
+    open_index(open_catalog([], folder))
     return open_catalog([], folder)
 
 
@@ -45,21 +45,23 @@ def test_every_card_is_the_same_from_the_outline(catalog: Catalog, tmp_path: Pat
     """What the card reads of an entry's data is what the classes would have said."""
     state = State(in_environment(cache=tmp_path))
     for name in catalog:
-        assert list(card(state, catalog.outline(name), True)) == list(card(state, catalog[name], True))
+        assert list(card_lines(state, catalog.outline(name), facts=True)) == list(
+            card_lines(state, catalog[name], facts=True)
+        )
 
 
 def test_every_crosswalk_is_the_same_from_the_index(catalog: Catalog) -> None:
     for name in catalog:
-        rows = [(one.raw_label, one.predicate, one.concept) for one in labels_of(catalog, name)]
-        assert card_rows(catalog, name) == rows
+        rows = [(one.raw_label, one.predicate, one.concept) for one in read_labels(catalog, name)]
+        assert read_card_rows(catalog, name) == rows
 
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_the_search_finds_the_same_from_the_index(catalog: Catalog, text: str) -> None:
     """By name, word, code, typing error, words from above, and nothing."""
-    vocabulary, words = names_of(catalog)
+    vocabulary, words = read_names(catalog)
     whole = parse(catalog.vocabulary_file("concepts.tsv").read_text(encoding="utf-8"))
-    labels = [label for name in catalog for label in labels_of(catalog, name)]
+    labels = [label for name in catalog for label in read_labels(catalog, name)]
     assert search(text, vocabulary, words) == find(text, whole, labels)
 
 
@@ -67,12 +69,12 @@ def test_a_broken_crosswalk_is_told_and_not_kept(overlay: Path, tmp_path: Path) 
     """On every start; the other entries' cards stay quick."""
     for _ in range(2):
         catalog = open_catalog([overlay], tmp_path / "index")
-        assert card_rows(catalog, "whole") == [("zzyzx", "exactMatch", "melanoma")]
+        assert read_card_rows(catalog, "whole") == [("zzyzx", "exactMatch", "melanoma")]
         with pytest.raises(BadCatalog, match="header"):
-            card_rows(catalog, "torn")
+            read_card_rows(catalog, "torn")
         with pytest.raises(BadCatalog, match="header"):
-            names_of(catalog)
-        assert not {"torn", SEARCH} & compiled(catalog).keys()
+            read_names(catalog)
+        assert not {"torn", SEARCH} & open_index(catalog).keys()
 
 
 def test_a_mended_crosswalk_is_seen(overlay: Path, cli: Callable) -> None:

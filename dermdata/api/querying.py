@@ -1,0 +1,76 @@
+"""SQL over manifests: which tables a query sees, where its answer is written, and what to do about a table not there."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dermdata.api.catalog_list import list_cached, manifest_path
+from dermdata.api.resources import Resources
+from dermdata.errors import UnknownName, UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from dermdata.query import Query
+
+
+@contextmanager
+def open_query(resources: Resources, targets: Sequence[str] = ()) -> "Iterator[Query]":
+    """Open the targets as tables, each under its own name; all that is cached without any.
+
+    That nothing is cached is no error yet: `SELECT 1` needs nothing.
+    """
+    from dermdata.query import Query
+
+    sources = name_tables(resources, targets or list_cached(resources))
+    with Query(sources, resources.cache.root / ".query") as query:
+        try:
+            yield query
+        except UnknownName as error:
+            raise explain_unknown(resources, error, any_table=bool(sources)) from error
+
+
+def write_answer(resources: Resources, query: "Query", sql: str, out: str) -> None:
+    """Write the answer to a file, by its ending, or as an Arrow stream to stdout for `-`."""
+    from dermdata.api.write_manifest import write_manifest
+    from dermdata.manifest.rest import Rows
+
+    answer = query.table(sql)
+    write_manifest(Rows(answer), out, {})
+    if out != "-":
+        resources.say(f"{answer.num_rows:,} rows written to {out}")
+
+
+def name_tables(resources: Resources, targets: Sequence[str]) -> "dict[str, Path | pa.Table]":
+    """Each target under its own name; UsageError where two have the same."""
+    tables: dict[str, Path | pa.Table] = {}
+    for target in dict.fromkeys(targets):
+        name, source = find_table(resources, target)
+        if name in tables or (name == "images" and len(targets) > 1):
+            raise UsageError(f"two tables would be called {name}", hint=f"rename the file of {target}")
+        tables[name] = source
+    return tables
+
+
+def find_table(resources: Resources, target: str) -> "tuple[str, Path | pa.Table]":
+    """A target's name and its table; a Parquet manifest stays on disk."""
+    path = Path(target)
+    if path.suffix == ".parquet" and path.is_file():
+        return path.stem, path
+    if target in resources.catalog and manifest_path(resources, target).exists():
+        return resources.catalog[target].name, manifest_path(resources, target)
+    from dermdata.api.targets import load
+
+    return "stdin" if target == "-" else path.stem, load(resources, [target]).table
+
+
+def explain_unknown(resources: Resources, error: UnknownName, *, any_table: bool) -> Exception:
+    """A table that is a dataset which is not fetched is no unknown name."""
+    name = error.name.strip('"')
+    dataset = next((one for one in resources.catalog if one.replace("-", "_") == name), name)
+    if dataset in resources.catalog and error.kind == "table":
+        return UsageError(f"{dataset} is not in the cache", hint=f"dermdata fetch {dataset}")
+    if error.kind == "table" and not any_table:
+        return UsageError(f"there is no table {name}: no dataset is in the cache", hint="dermdata fetch NAME")
+    return error
