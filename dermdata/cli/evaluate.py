@@ -11,7 +11,7 @@ from dermdata.api.evaluating import EvaluationRequest, evaluate_predictions, imp
 from dermdata.api.label_spaces import check_strict
 from dermdata.api.reports import require_report
 from dermdata.cli.complete import dataset_names
-from dermdata.cli.labelling import LABELS_HELP, STRICT_HELP
+from dermdata.cli.label_options import LABELS_HELP, STRICT_HELP
 from dermdata.cli.output import Format, FormatOption, emit
 from dermdata.cli.state import state_of
 from dermdata.errors import UsageError

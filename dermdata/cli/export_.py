@@ -7,7 +7,7 @@ import typer
 from dermdata.api.display import size
 from dermdata.api.label_spaces import check_strict
 from dermdata.cli.complete import TargetsOrCached
-from dermdata.cli.labelling import LABELS_HELP, STRICT_HELP
+from dermdata.cli.label_options import LABELS_HELP, STRICT_HELP
 from dermdata.cli.output import FormatOption, emit, write_line
 from dermdata.cli.state import State, state_of
 from dermdata.cli.workers import EngineOption

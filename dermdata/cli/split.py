@@ -6,7 +6,7 @@ import typer
 
 from dermdata.api.label_spaces import check_strict
 from dermdata.cli.complete import dataset_names
-from dermdata.cli.labelling import LABELS_HELP, STRICT_HELP
+from dermdata.cli.label_options import LABELS_HELP, STRICT_HELP
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.split_check import exclude, judge
 from dermdata.cli.state import state_of
