@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SHOWN_WORDS = 10
 
 
-def tell(resources: Resources, dataset: "Dataset", outcome: "Outcome") -> None:
+def tell_outcome(resources: Resources, dataset: "Dataset", outcome: "Outcome") -> None:
     """What came of it: one line, and one for everything that is not as it should be."""
     report = outcome.report
     if outcome.nothing_to_do:

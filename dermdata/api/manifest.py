@@ -631,10 +631,7 @@ class Manifest:
 
         path = Path(out)
         disk.require_file(path)
-        if not len(self):
-            raise UsageError("there is nothing to lock: the table has no rows")
-        _, made = lock_table(self._resources, self.table)
-        disk.write(path, [made])
+        lock_table(self._resources, self.table).write(path)
         return path
 
     def cite(self) -> "Credits":
