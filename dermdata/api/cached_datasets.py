@@ -236,14 +236,14 @@ def prune_cache(resources: Resources, *, dry_run: bool) -> Iterator[Deletion]:
     """
     from dermdata.cache import usage
 
-    for one in look_through(resources) if dry_run else lock_through(resources):
+    for one in find_leftovers(resources) if dry_run else lock_leftovers(resources):
         used = usage(one.path)
         if not dry_run:
             discard(one.path)
         yield Deletion(path=one.path, bytes=used.own, why=one.why)
 
 
-def look_through(resources: Resources) -> "Iterator[Leftover]":
+def find_leftovers(resources: Resources) -> "Iterator[Leftover]":
     """All leftovers but those of datasets in use, without taking a lock: it works on a read-only cache."""
     for name in (None, *resources.cache.names()):
         if name and (holder := resources.cache.holder(name)):
@@ -252,7 +252,7 @@ def look_through(resources: Resources) -> "Iterator[Leftover]":
             yield from list_leftovers(resources, name)
 
 
-def lock_through(resources: Resources) -> "Iterator[Leftover]":
+def lock_leftovers(resources: Resources) -> "Iterator[Leftover]":
     """All leftovers, each dataset's while its lock is held."""
     for name in (None, *resources.cache.names()):
         found = list_leftovers(resources, name)
