@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from weakref import finalize
 
 from dermdata.api.resources import Resources
+from dermdata.errors import CacheDamaged, LicenseNotAccepted
 from dermdata.units import size
 
 if TYPE_CHECKING:
-    from dermdata.cache import Fetched
+    from dermdata.cache import Fetched, Folder, Receipt
     from dermdata.fetching import Outcome, Plan, Wants, Workshop
     from dermdata.model import Dataset, File, Request
     from dermdata.sources import Surroundings
@@ -20,16 +21,16 @@ if TYPE_CHECKING:
 PLAN_KEYS = ("dataset", "step", "file", "size_bytes", "checksum", "from")
 
 
-def foreseen(resources: Resources, dataset: "Dataset", wants: "Wants", mirrors: list[str]) -> "Dataset":
+def foresee_files(resources: Resources, dataset: "Dataset", wants: "Wants", mirrors: list[str]) -> "Dataset":
     """The entry with the files that a fetch would find, as far as that can be known without fetching."""
     from dermdata.fetching.listing import BY_ROWS, with_listed
     from dermdata.sources import isic
     from dermdata.sources import listing as ask
 
     place = dataset.listing
-    if place is None or not asks(place, wants):
+    if place is None or not needs_listing(place, wants):
         return dataset
-    if known := already(resources, dataset, wants):
+    if known := find_earlier(resources, dataset, wants):
         return known
     if place == BY_ROWS:
         resources.say(
@@ -37,7 +38,7 @@ def foreseen(resources: Resources, dataset: "Dataset", wants: "Wants", mirrors: 
         )
         return dataset
     with resources.transfer() as transfer:
-        around = surroundings(resources, transfer, mirrors)
+        around = open_surroundings(resources, transfer, mirrors)
         if place.startswith("isic:"):
             query, collections = isic.search(place.removeprefix("isic:"))
             resources.say(f"{dataset.name}: {isic.count(query, collections, around):,} images in the archive")
@@ -45,12 +46,12 @@ def foreseen(resources: Resources, dataset: "Dataset", wants: "Wants", mirrors: 
         return with_listed(dataset, lambda where: ask(where, around))
 
 
-def asks(place: str, wants: "Wants") -> bool:
+def needs_listing(place: str, wants: "Wants") -> bool:
     """Whether the listing says anything of what is wanted: an archive's records are its table too."""
     return wants.only != "metadata" or place.startswith("isic:")
 
 
-def already(resources: Resources, dataset: "Dataset", wants: "Wants") -> "Dataset | None":
+def find_earlier(resources: Resources, dataset: "Dataset", wants: "Wants") -> "Dataset | None":
     """The entry with the files of an earlier, complete fetch, so that its listing is not asked again."""
     from dermdata.fetching.listing import with_known
 
@@ -60,7 +61,7 @@ def already(resources: Resources, dataset: "Dataset", wants: "Wants") -> "Datase
     return None
 
 
-def listed(
+def list_files(
     resources: Resources, dataset: "Dataset", wants: "Wants", workshop: "Workshop"
 ) -> tuple["Dataset", "Workshop"]:
     """The entry with every file that its host's listing, or its own table, names."""
@@ -69,7 +70,7 @@ def listed(
     from dermdata.sources import listing as ask
 
     place = dataset.listing
-    if place is None or not asks(place, wants):
+    if place is None or not needs_listing(place, wants):
         return dataset, workshop
     around = workshop.around
     if place == listing.BY_ROWS:
@@ -102,7 +103,7 @@ def with_isic_records(
     return entry, replace(workshop, resolve=resolve)
 
 
-def surroundings(resources: Resources, transfer: Any, mirrors: list[str]) -> "Surroundings":
+def open_surroundings(resources: Resources, transfer: Any, mirrors: list[str]) -> "Surroundings":
     """Whom the source adapters may ask: catalogs, mirrors, the network and the person's credentials."""
     from dermdata.credentials import Credentials, system_keyring
     from dermdata.sources import Surroundings
@@ -131,16 +132,23 @@ def plan_fetch(resources: Resources, dataset: "Dataset", wants: "Wants") -> "Pla
 
     folder = resources.cache.folder(dataset)
     receipt = receipt_for(folder, wants)
-    broken = []
-    if receipt and not wants.force:
-        findings = list(verify(folder, folder.contents(), quick=True, jobs=1, advance=lambda _: None))
-        broken = [one.content for one in findings if one.content and one.status != "ok"]
-        if any(one.path == folder.manifest.name and one.status != "ok" for one in findings):
-            receipt = replace(receipt, manifest_sha256=None)
-    digest = resources.library.digest(resources.catalog[dataset.name])
-    return plan(
-        dataset, receipt, wants, digest, broken, unseen(folder) if receipt and not wants.force else ()
-    )
+    if receipt is None or wants.force:
+        return plan(dataset, receipt, wants, resources.library.digest_of(dataset.name))
+    findings = verify(folder, folder.contents(), quick=True, jobs=1, advance=lambda _: None)
+    wrong = [one for one in findings if one.status != "ok"]
+    broken = [one.content for one in wrong if one.content]
+    if any(one.path == folder.manifest.name for one in wrong):
+        receipt = replace(receipt, manifest_sha256=None)
+    digest = resources.library.digest_of(dataset.name)
+    return plan(dataset, receipt, wants, digest, broken, unseen(folder))
+
+
+def read_sound_receipt(folder: "Folder") -> "Receipt | None":
+    """What the cache has of a dataset; a broken receipt has nothing, and is told whenever the dataset is used."""
+    try:
+        return folder.receipt()
+    except CacheDamaged:
+        return None
 
 
 def fetch_dataset(
@@ -156,7 +164,7 @@ def fetch_dataset(
     from dermdata.fetching import run
     from dermdata.sources import require_obtainable
 
-    done = already(resources, dataset, wants)
+    done = find_earlier(resources, dataset, wants)
     plan = plan_fetch(resources, done or dataset, wants)
     if plan.nothing and (done or not dataset.listing):
         sweep_after_kill(resources, dataset, plan.have)
@@ -164,7 +172,7 @@ def fetch_dataset(
     require_obtainable(dataset, mirrored=mirrored)
     require_license(resources, dataset, accepted=accepted)
     with resources.cache.lock(dataset.name, waiting=resources.say):
-        entry, workshop = listed(resources, dataset, wants, workshop)
+        entry, workshop = list_files(resources, dataset, wants, workshop)
         plan = plan_fetch(resources, entry, wants)  # another process may have done it while we waited
         if not plan.nothing:
             resources.say(f"{dataset.name}: {len(plan.download):,} files, {size(plan.bytes)} to download")
@@ -189,7 +197,7 @@ def open_workshop(
     from dermdata.fetching import Workshop
     from dermdata.sources import explained, official, resolve
 
-    around = surroundings(resources, transfer, mirrors)
+    around = open_surroundings(resources, transfer, mirrors)
     return Workshop(
         cache=resources.cache,
         transfer=transfer,
@@ -211,13 +219,15 @@ def plan_rows(plan: "Plan") -> list[dict[str, Any]]:
     rows = []
     for file in plan.download:
         origin = file.source or (redact(file.urls[0]) if file.urls else None)
-        rows.append(row(plan, "download", file.name, file.size, file.checksum, origin))
-    rows += [row(plan, "mend", one.path, one.size, f"sha256:{one.sha256}", one.file) for one in plan.mend]
-    rows += [row(plan, "have", one.name, one.size, f"sha256:{one.sha256}", one.url) for one in plan.have]
-    return rows + ([row(plan, "build", "manifest.parquet", None, None, None)] if plan.build else [])
+        rows.append(plan_row(plan, "download", file.name, file.size, file.checksum, origin))
+    rows += [
+        plan_row(plan, "mend", one.path, one.size, f"sha256:{one.sha256}", one.file) for one in plan.mend
+    ]
+    rows += [plan_row(plan, "have", one.name, one.size, f"sha256:{one.sha256}", one.url) for one in plan.have]
+    return rows + ([plan_row(plan, "build", "manifest.parquet", None, None, None)] if plan.build else [])
 
 
-def row(
+def plan_row(
     plan: "Plan", step: str, file: str, count: int | None, checksum: str | None, origin: str | None
 ) -> dict[str, Any]:
     return dict(zip(PLAN_KEYS, (plan.dataset.name, step, file, count, checksum, origin), strict=True))
@@ -227,8 +237,6 @@ def require_license(resources: Resources, dataset: "Dataset", *, accepted: bool)
     """Where a license must be accepted: an option, or the person's yes; LicenseNotAccepted without."""
     if not dataset.license.must_accept or accepted:
         return
-    from dermdata.errors import LicenseNotAccepted
-
     text = f"{dataset.license.id or 'its licence'} ({dataset.license.url or dataset.homepage})"
     if resources.confirm(f"Accept {text} for {dataset.name}?", dataset.license.statement or ""):
         return

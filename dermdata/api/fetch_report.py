@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 SHOWN_WORDS = 10
 
 
-def tell(resources: Resources, dataset: "Dataset", outcome: "Outcome") -> None:
+def tell_outcome(resources: Resources, dataset: "Dataset", outcome: "Outcome") -> None:
     """What came of it: one line, and one for everything that is not as it should be."""
     report = outcome.report
     if outcome.nothing_to_do:
-        rows = part_line(outcome) if outcome.part else f"{report.get('rows', 0):,} rows"
+        rows = describe_part(outcome) if outcome.part else f"{report.get('rows', 0):,} rows"
         resources.say(f"{dataset.name}: already complete, nothing to do ({rows})")
         tell_unverified(resources, dataset, report)
         return
-    here = part_line(outcome) if outcome.part else f"{report['rows']:,} rows of {report['rows_in']:,}"
+    here = describe_part(outcome) if outcome.part else f"{report['rows']:,} rows of {report['rows_in']:,}"
     resources.say(f"{dataset.name}: {here}, {size(outcome.downloaded)} fetched")
     for line in remarks(report):
         resources.say(f"warning: {dataset.name}: {line}")
@@ -42,14 +42,14 @@ def tell_unverified(resources: Resources, dataset: "Dataset", report: Mapping[st
             )
 
 
-def part_line(outcome: "Outcome") -> str:
+def describe_part(outcome: "Outcome") -> str:
     """How many of how many rows are here, and by which conditions they were chosen."""
     part = outcome.part
     assert part is not None  # noqa: S101  # asked for a part only
-    return f"{len(part.rows):,} of {part.of:,} rows: {'; '.join(asked_words(one) for one in part.asked)}"
+    return f"{len(part.rows):,} of {part.of:,} rows: {'; '.join(describe_choice(one) for one in part.asked)}"
 
 
-def asked_words(asked: "Asked") -> str:
+def describe_choice(asked: "Asked") -> str:
     words = [asked.where] if asked.where is not None else []
     return ", ".join(words + ([f"the first {asked.limit:,}"] if asked.limit is not None else []))
 

@@ -60,30 +60,30 @@ class LockFetch(SubsetFetch):
             f"{dataset.name}: half of its rows or more are in the lock, so all of it is fetched"
         )
 
-    def as_whole(self, receipt: "Receipt | None") -> bool:
+    def is_whole(self, receipt: "Receipt | None") -> bool:
         """Whether there is no part to choose: all rows are here or come, with what is wanted of them."""
         tables_will_do = self.wants.only == "metadata" and not (receipt and receipt.part)
         return tables_will_do or (receipt is not None and receipt.complete)
 
-    def cached(self, dataset: "Dataset") -> bool:
+    def is_cached(self, dataset: "Dataset") -> bool:
         """Whether the locked rows are in the cache, as far as its receipt tells."""
         receipt = self.resources.cache.folder(dataset).receipt()
         if receipt is None or receipt.manifest_sha256 is None:
             return False
-        return self.as_whole(receipt) or self.is_here(receipt, self.tables(dataset))
+        return self.is_whole(receipt) or self.is_here(receipt, self.plan_tables(dataset))
 
-    def brought(self, dataset: "Dataset", workshop: "Workshop", *, accepted: bool) -> "Outcome":
+    def fetch_missing(self, dataset: "Dataset", workshop: "Workshop", *, accepted: bool) -> "Outcome":
         """What the cache lacks of these rows; where it holds the dataset with all rows, what that lacks."""
         from dermdata.api.fetch_dataset import fetch_dataset
 
-        if self.as_whole(self.resources.cache.folder(dataset).receipt()):
+        if self.is_whole(self.resources.cache.folder(dataset).receipt()):
             return fetch_dataset(
                 self.resources, dataset, self.wants, workshop, mirrored=False, accepted=accepted
             )
-        return self.fetched(dataset, workshop, mirrored=False, accepted=accepted)
+        return self.fetch(dataset, workshop, mirrored=False, accepted=accepted)
 
 
-def fetch_of(resources: "Resources", lock: "Lock", one: "DatasetLock") -> LockFetch:
+def open_lock_fetch(resources: "Resources", lock: "Lock", one: "DatasetLock") -> LockFetch:
     """What `sync` fetches of one dataset; one without images in the lock needs only its tables."""
     from dermdata.fetching import Wants
 

@@ -3,10 +3,12 @@
 import hashlib
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dermdata import __version__, disk
+from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.errors import CacheDamaged, CohortDiffers, UsageError
 
@@ -15,52 +17,131 @@ if TYPE_CHECKING:
 
     from dermdata.cohort import DatasetLock, Difference, Lock
 
+LOCK_KEYS = ("name", "version", "rows", "images", "catalog_digest", "sources_digest")
+PLAN_KEYS = ("dataset", "version", "rows", "cached")
+DIFFERENCE_KEYS = ("key", "problem", "column", "was", "now")
 
-def lock_table(resources: Resources, table: "pa.Table") -> "tuple[Lock, bytes]":
-    """The rows as a lock, and its file's bytes; CacheDamaged where an image is not the one that its row says."""
+
+@dataclass(frozen=True, kw_only=True)
+class RebuiltCohort:
+    """The rows of a lock as the cache gives them, and in what they are not those that were locked."""
+
+    lock: "Lock"
+    table: "pa.Table"
+    differences: "Sequence[Difference]"
+    by_file: bool  # reading the files told the differences, not their values
+
+    def to_records(self) -> Records:
+        """A row for each difference."""
+        return Records([dict(vars(one)) for one in self.differences], DIFFERENCE_KEYS)
+
+    def require_as_locked(self) -> None:
+        """CohortDiffers where a row is not what it was."""
+        if not self.differences:
+            return
+        names = sorted(one.name for one in self.lock.datasets)
+        mend = f"; `dermdata verify {' '.join(names)} --repair` fetches such files again"
+        raise CohortDiffers(
+            summarize_differences(self.lock, self.differences),
+            hint=f"nothing is written; the rows are listed above{mend if self.by_file else ''}",
+        )
+
+    def write(self, out: str) -> None:
+        """Write the manifest to a file by its ending, or as an Arrow stream to stdout for `-`."""
+        from dermdata.api.write_manifest import write_manifest
+        from dermdata.manifest.rest import Rows
+
+        write_manifest(Rows(self.table), out, {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class CohortLock:
+    """A lock that is made, and not yet written."""
+
+    lock: "Lock"
+    data: bytes  # of its file
+    rows: int
+
+    def to_records(self) -> Records:
+        """A row for each dataset."""
+        return Records([dict(vars(one)) for one in self.lock.datasets], LOCK_KEYS)
+
+    def write(self, out: Path) -> None:
+        """Write the file, whole or not at all."""
+        disk.write(out, [self.data])
+
+
+# ------------------------------------------------------------------ locking
+
+
+def lock_targets(resources: Resources, targets: Sequence[str], out: Path) -> CohortLock:
+    """The rows of these targets as a lock that will be written to `out`; UsageError where it cannot be."""
+    from dermdata.api.targets import load
+
+    disk.require_file(out)
+    return lock_table(resources, load(resources, targets).table)
+
+
+def lock_table(resources: Resources, table: "pa.Table") -> CohortLock:
+    """The rows as a lock.
+
+    UsageError where there are none; CacheDamaged where an image is not the one that its row says.
+    """
     from dermdata.cohort import dumps, locked, rebuilt
 
+    if not table.num_rows:
+        raise UsageError("there is nothing to lock: the table has no rows")
     bases = {name: read_cached(resources, name) for name in require_cached(resources, table)}
     facts = [describe_dataset(resources, name, table) for name in bases]
     found = locked(table, bases, facts, f"dermdata {__version__}")
     require_right_files(resources, rebuilt(found, bases), list(bases))
     if count := count_unverified(table):
         resources.say(f"warning: {count:,} rows have an unverified image: no published checksum covers it")
-    return found, dumps(found)
+    return CohortLock(lock=found, data=dumps(found), rows=table.num_rows)
 
 
-def read_lock(file: Path) -> "Lock":
-    """The lock in a file; UsageError where there is none, BadTable for what is none."""
+# ------------------------------------------------------------------ rebuilding
+
+
+def plan_sync(resources: Resources, file: Path) -> Records:
+    """What a lock names, and whether the cache has it: a row a dataset."""
+    lock = read_lock(resources, file)
+    return Records([plan_locked(resources, lock, one) for one in lock.datasets], PLAN_KEYS)
+
+
+def sync_cohort(resources: Resources, file: Path, *, accepted: bool) -> RebuiltCohort:
+    """Fetch what is missing of a locked cohort, and rebuild its rows."""
+    lock = read_lock(resources, file)
+    fetch_locked(resources, lock, accepted=accepted)
+    return rebuild_rows(resources, lock)
+
+
+def read_lock(resources: Resources, file: Path) -> "Lock":
+    """The lock in a file; UsageError where there is none, BadTable for what is none.
+
+    CohortDiffers where the catalog has other versions of its datasets.
+    """
     from dermdata.cohort import loads
 
     if not file.exists() or file.is_dir():
         raise UsageError(f"no lock file at {file}", hint="`dermdata lock TARGET -o FILE` makes one")
     with disk.storage_errors(file):
-        return loads(file.read_bytes(), file.name)
+        lock = loads(file.read_bytes(), file.name)
+    require_versions(resources, lock)
+    return lock
 
 
-def rebuild_rows(resources: Resources, lock: "Lock") -> "tuple[pa.Table, list[Difference], bool]":
-    """The locked rows out of the cache, each that is not what it was, and whether its file told that, not its values."""
+def rebuild_rows(resources: Resources, lock: "Lock") -> RebuiltCohort:
+    """The locked rows out of the cache, and each that is not what it was; their files are read where values agree."""
     from dermdata.cohort import compared, rebuilt
 
     bases = {one.name: read_cached(resources, one.name) for one in lock.datasets}
     table = rebuilt(lock, bases)
     differences = compared(lock, table)
-    if differences:
-        return table, differences, False
-    return table, find_wrong_files(resources, table, list(bases)), True
-
-
-def require_as_locked(lock: "Lock", differences: "Sequence[Difference]", *, by_file: bool) -> None:
-    """CohortDiffers where a row is not what it was; `by_file`: that is what reading the files told."""
-    if not differences:
-        return
-    names = sorted(one.name for one in lock.datasets)
-    mend = f"; `dermdata verify {' '.join(names)} --repair` fetches such files again" if by_file else ""
-    raise CohortDiffers(
-        summarize_differences(lock, differences),
-        hint=f"nothing is written; the rows are listed above{mend}",
-    )
+    by_file = not differences
+    if by_file:
+        differences = find_wrong_files(resources, table, list(bases))
+    return RebuiltCohort(lock=lock, table=table, differences=differences, by_file=by_file)
 
 
 def summarize_differences(lock: "Lock", differences: "Sequence[Difference]") -> str:
@@ -157,9 +238,9 @@ def digest_files(resources: Resources, name: str) -> str:
 
 
 def plan_locked(resources: Resources, lock: "Lock", one: "DatasetLock") -> dict[str, object]:
-    from dermdata.api.lock_fetch import fetch_of
+    from dermdata.api.lock_fetch import open_lock_fetch
 
-    here = fetch_of(resources, lock, one).cached(resources.catalog[one.name])
+    here = open_lock_fetch(resources, lock, one).is_cached(resources.catalog[one.name])
     return {"dataset": one.name, "version": one.version, "rows": one.rows, "cached": here}
 
 
@@ -181,15 +262,17 @@ def require_versions(resources: Resources, lock: "Lock") -> None:
 def fetch_locked(resources: Resources, lock: "Lock", *, accepted: bool) -> None:
     """Fetch what the cache lacks of the locked rows; the rest of a dataset only where half of it is locked."""
     from dermdata.api.fetch_dataset import open_workshop
-    from dermdata.api.fetch_report import tell
-    from dermdata.api.lock_fetch import fetch_of
+    from dermdata.api.fetch_report import tell_outcome
+    from dermdata.api.lock_fetch import open_lock_fetch
 
     with resources.show_progress() as progress, resources.transfer() as transfer:
         for one in lock.datasets:
             dataset = resources.catalog[one.name]
             workshop = open_workshop(resources, transfer, progress, [], 1)
-            outcome = fetch_of(resources, lock, one).brought(dataset, workshop, accepted=accepted)
-            tell(resources, dataset, outcome)
+            outcome = open_lock_fetch(resources, lock, one).fetch_missing(
+                dataset, workshop, accepted=accepted
+            )
+            tell_outcome(resources, dataset, outcome)
     for one in lock.datasets:
         if resources.library.digest_of(one.name) != one.catalog_digest:
             resources.say(f"{one.name}: the catalog has changed since it was locked; the rows decide")

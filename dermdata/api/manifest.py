@@ -15,7 +15,6 @@ from dermdata.api.records import Records
 from dermdata.api.results import Parts, Row, Selected
 from dermdata.api.splitting import JUDGED, PICTURES, find_near_duplicates, judge_split
 from dermdata.api.write_manifest import write_manifest
-from dermdata.errors import UsageError
 
 if TYPE_CHECKING:
     from dermdata.api.auditing import AuditFindings
@@ -234,10 +233,7 @@ class Manifest(ConvertibleRows, SelectableRows):
 
         path = Path(out)
         disk.require_file(path)
-        if not len(self):
-            raise UsageError("there is nothing to lock: the table has no rows")
-        _, made = lock_table(self._resources, self.table)
-        disk.write(path, [made])
+        lock_table(self._resources, self.table).write(path)
         return path
 
     def cite(self) -> "Credits":

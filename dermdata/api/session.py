@@ -5,12 +5,11 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from dermdata.api.manifest import PIPED, Manifest
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources, settings_of
-from dermdata.errors import UsageError
 from dermdata.markup import show_controls
 from dermdata.progress import Progress
 from dermdata.terminal import talk
@@ -20,13 +19,14 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from dermdata.api.cached_datasets import CachedDatasets
+    from dermdata.api.fetch_request import FetchOptions, Only
     from dermdata.api.label_alignment import SharedClasses
     from dermdata.model import Dataset
 
 log = logging.getLogger("dermdata")
 Target = "str | os.PathLike[str] | Manifest"
 SHOWN = 20  # differing rows that are told one by one
-Only = Literal["metadata", "images", "masks"]
 
 
 class NotebookResources(Resources):
@@ -156,10 +156,11 @@ class Session:
     def fetch(
         self,
         *names: str,
-        only: Only | None = None,
+        only: "Only | None" = None,
         where: str | None = None,
         limit: int | None = None,
-        mirrors: Sequence[str] = (),
+        mirrors: "Sequence[str | os.PathLike[str]]" = (),
+        from_: "Sequence[str | os.PathLike[str]]" = (),
         accept_license: bool = False,
         force: bool = False,
         keep_archives: bool = False,
@@ -179,6 +180,8 @@ class Session:
             Only the first so many of these rows.
         mirrors : sequence of str
             Addresses or folders that are tried first.
+        from_ : sequence of path
+            Archives, folders or bundles of one's own to take the files from; nothing is downloaded.
         accept_license : bool, default False
             Accept the licenses that must be accepted.
         force : bool, default False
@@ -196,38 +199,19 @@ class Session:
         Raises
         ------
         NetworkError, IntegrityError, StorageError, PersonMustAct
+        SomeFailed
+            With `from_`, for files that are not among one's own; those that are there have been taken.
 
         """
-        from dermdata.api.fetch_dataset import fetch_dataset, open_workshop
-        from dermdata.api.fetch_report import tell
-        from dermdata.api.subset import SubsetFetch
-        from dermdata.fetching import Wants
+        from dermdata.api.fetch_request import FetchRequest, StrictReport, fetch_datasets
 
-        if not names:
-            raise UsageError("no dataset is named", hint="dermdata.catalog() has their names")
-        some = where is not None or limit is not None
-        whole = only in (None, "images") and not some
-        wants = Wants(only=only, force=force, keep_archives=keep_archives, whole=whole)
-        resources = self._resources
-        datasets = [resources.catalog[name] for name in dict.fromkeys(names)]
-        subset = SubsetFetch(resources, wants, where, limit) if some else None
-        if subset:
-            subset.check()
-        with resources.show_progress() as progress, resources.transfer() as transfer:
-            for dataset in datasets:
-                workshop = open_workshop(
-                    resources, transfer, progress, list(mirrors), jobs or os.cpu_count() or 1
-                )
-                if subset:
-                    outcome = subset.fetched(
-                        dataset, workshop, mirrored=bool(mirrors), accepted=accept_license
-                    )
-                else:
-                    outcome = fetch_dataset(
-                        resources, dataset, wants, workshop, mirrored=bool(mirrors), accepted=accept_license
-                    )
-                tell(resources, dataset, outcome)
-        return Manifest.read_targets(resources, [dataset.name for dataset in datasets])
+        request = FetchRequest.from_options(
+            names, only=only, where=where, limit=limit, mirrors=mirrors, from_=from_,
+            accept_license=accept_license, force=force, keep_archives=keep_archives, jobs=jobs,
+        )  # fmt: skip
+        report = StrictReport(request)
+        fetch_datasets(self._resources, request, report)
+        return Manifest.read_targets(self._resources, list(report.paths))
 
     def load(
         self, *targets: "str | os.PathLike[str]", download: bool = True, accept_license: bool = False
@@ -267,7 +251,9 @@ class Session:
         whole = self.load(*targets, download=download)
         return whole._tell_selection(whole.select(**options))  # what a selection says is said in one place
 
-    def verify(self, *names: str, quick: bool = False, jobs: int | None = None) -> Records:
+    def verify(
+        self, *names: str, quick: bool = False, repair: bool = False, jobs: int | None = None
+    ) -> Records:
         """Compare every cached file with its recorded checksum.
 
         Parameters
@@ -276,40 +262,31 @@ class Session:
             Datasets; all that are cached without any.
         quick : bool, default False
             Only sizes.
+        repair : bool, default False
+            Fetch again just what is broken or missing, and compare once more.
         jobs : int, optional
             Threads; all cores unless told.
 
         Returns
         -------
         Records
-            The files that are wrong; `facts["files"]` counts all that were compared.
+            The files that are wrong, after the repair if one was asked for, each with the keys of the rows that use it;
+            `facts["files"]` counts all that were compared.
+
+        Raises
+        ------
+        UsageError
+            For a dataset that is not in the cache.
+        ProblemsFound, NetworkError, StorageError, PersonMustAct
+            Where a file cannot be fetched again.
 
         """
-        from dermdata import verification as room
-        from dermdata.errors import CacheDamaged
+        from dermdata.api.verifying import repair_cached, verify_cached
 
-        resources = self._resources
-        chosen = (
-            [resources.cache.folder(resources.catalog[name]) for name in names]
-            if names
-            else list(resources.cache.folders())
-        )
-        seen: list[Any] = []
-        for folder in chosen:
-            if not (folder.path / "receipt.json").exists():
-                raise UsageError(
-                    f"{folder.name} is not in the cache", hint=f"dermdata.fetch('{folder.name}')"
-                )
-            try:
-                contents = folder.contents()
-                seen += room.verify(
-                    folder, contents, quick=quick, jobs=jobs or os.cpu_count() or 1, advance=lambda _: None
-                )
-            except CacheDamaged as error:
-                seen.append(room.unreadable(folder, error))
-        keys = ("dataset", "path", "status", "expected", "actual")
-        wrong = [{key: getattr(one, key) for key in keys} for one in seen if one.status != "ok"]
-        return Records(wrong, keys, {"files": len(seen)})
+        check = verify_cached(self._resources, names, quick=quick, jobs=jobs)
+        if repair and check.wrong:
+            check = repair_cached(self._resources, check)
+        return check.to_records()
 
     def lock(self, *targets: "str | os.PathLike[str]", out: "str | os.PathLike[str]") -> Path:
         """Write the lock of these targets' rows: `Manifest.lock`."""
@@ -326,28 +303,19 @@ class Session:
             For what is no lock, or names a dataset that no catalog knows.
 
         """
-        from dermdata.api.locking import (
-            fetch_locked,
-            read_lock,
-            rebuild_rows,
-            require_as_locked,
-            require_versions,
-        )
+        from dermdata.api.locking import sync_cohort
         from dermdata.api.targets import Loaded
         from dermdata.manifest.image_files import ImageRoots
 
         resources = self._resources
-        lock = read_lock(Path(file))
-        require_versions(resources, lock)
-        fetch_locked(resources, lock, accepted=accept_license)
-        table, differences, by_file = rebuild_rows(resources, lock)
-        for one in differences[:SHOWN]:
+        rebuilt = sync_cohort(resources, Path(file), accepted=accept_license)
+        for one in rebuilt.differences[:SHOWN]:
             resources.say(f"{one.key}: {one.problem} {one.column or ''}: {one.was} is {one.now}")
-        require_as_locked(lock, differences, by_file=by_file)
-        names = tuple(sorted(one.name for one in lock.datasets))
+        rebuilt.require_as_locked()
+        names = tuple(sorted(one.name for one in rebuilt.lock.datasets))
         folders = {name: resources.cache.folder(resources.catalog[name]).path for name in names}
         roots = ImageRoots(folders, datasets=resources.cache.root / "datasets")
-        return Manifest(resources, Loaded(table, roots, names), PIPED)
+        return Manifest(resources, Loaded(rebuilt.table, roots, names), PIPED)
 
     def evaluate(
         self,
@@ -724,6 +692,109 @@ class Session:
         with open_query(self._resources, [os.fspath(target) for target in targets]) as asked:
             write_answer(self._resources, asked, sql, os.fspath(out))
         return Path(out)
+
+    # ------------------------------------------------------------------ plans, mirrors, the cache, this machine
+
+    def plan_fetch(self, *names: str, **options: Unpack["FetchOptions"]) -> Records:
+        """Return what `fetch` would do: `fetch --dry-run`.
+
+        Parameters
+        ----------
+        *names : str
+            Datasets of the catalog.
+        **options
+            Those of `fetch`.
+
+        Returns
+        -------
+        Records
+            A step and a file each: what would be downloaded, mended and built, and what is there. With `where` or
+            `limit`, `count` says how many images or rows; with `from_`, `how` says how a file was recognized, and
+            further steps what is missing and unknown.
+
+        Raises
+        ------
+        NetworkError, PersonMustAct
+            Where a host has to be asked which files there are, or would refuse them.
+
+        """
+        from dermdata.api.fetch_request import FetchRequest, PlanReport, plan_datasets
+
+        request = FetchRequest.from_options(names, **options)
+        return plan_datasets(self._resources, request, PlanReport(len(request.names)))
+
+    def mirror(
+        self, *names: str, out: "str | os.PathLike[str]", **options: Unpack["FetchOptions"]
+    ) -> list[Path]:
+        """Keep the original files as `<out>/<dataset>/<file>`: `fetch --mirror-out`.
+
+        Parameters
+        ----------
+        *names : str
+            Datasets of the catalog.
+        out : path
+            A folder outside the cache; `fetch(…, mirrors=[out])` reads it elsewhere.
+        **options
+            `only`, `mirrors` and `accept_license`, as for `fetch`.
+
+        Returns
+        -------
+        list of Path
+            The folder of each dataset.
+
+        Raises
+        ------
+        UsageError
+            For a folder in the cache, and for a dataset whose files only its host can list.
+        NetworkError, IntegrityError, StorageError, PersonMustAct
+
+        """
+        from dermdata.api.fetch_request import FetchRequest, StrictReport, fetch_datasets
+
+        request = FetchRequest.from_options(names, mirror_out=out, **options)
+        report = StrictReport(request)
+        fetch_datasets(self._resources, request, report)
+        return list(report.paths.values())
+
+    def plan_mirror(
+        self, *names: str, out: "str | os.PathLike[str]", **options: Unpack["FetchOptions"]
+    ) -> Records:
+        """Return what `mirror` would do: what would be downloaded, copied from the cache, or is there."""
+        from dermdata.api.fetch_request import FetchRequest, StrictReport, plan_datasets
+
+        request = FetchRequest.from_options(names, mirror_out=out, **options)
+        return plan_datasets(self._resources, request, StrictReport(request))
+
+    def plan_sync(self, file: "str | os.PathLike[str]") -> Records:
+        """Return what a lock names, and whether it is in the cache: `dataset, version, rows, cached`."""
+        from dermdata.api.locking import plan_sync
+
+        return plan_sync(self._resources, Path(file))
+
+    @property
+    def cache(self) -> "CachedDatasets":
+        """What the cache holds: `path`, `list`, `remove`, `prune`, `bundle`, as `dermdata cache …`."""
+        from dermdata.api.cached_datasets import CachedDatasets
+
+        return CachedDatasets(self._resources)
+
+    def doctor(self, *, network: bool = True) -> Records:
+        """Look at versions, cache, free space, credentials (never their values), and whether sources answer.
+
+        Parameters
+        ----------
+        network : bool, default True
+            Ask the sources; an offline session never does.
+
+        Returns
+        -------
+        Records
+            `check, state, detail`; `facts["errors"]` counts the rows that need attention.
+
+        """
+        from dermdata.api.environment import check_environment
+
+        return check_environment(self._resources, network=network)
 
 
 def open_session(

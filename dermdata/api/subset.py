@@ -2,12 +2,12 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dermdata.api.fetch_dataset import already, listed
+from dermdata.api.fetch_dataset import find_earlier, list_files
 from dermdata.api.resources import Resources
 from dermdata.errors import UsageError
 from dermdata.units import size
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dermdata.fetching import Outcome, Plan, Wants, Workshop
     from dermdata.fetching.partial import Ask, Choice
     from dermdata.fetching.scene import Scene
-    from dermdata.model import Dataset
+    from dermdata.model import Content, Dataset
 
 Rows = Iterator[dict[str, Any]]
 
@@ -75,26 +75,26 @@ class SubsetFetch:
 
     # -------------------------------------------------------------- fetching
 
-    def fetched(
-        self, dataset: "Dataset", workshop: "Workshop", *, mirrored: bool, accepted: bool
-    ) -> "Outcome":
+    def fetch(self, dataset: "Dataset", workshop: "Workshop", *, mirrored: bool, accepted: bool) -> "Outcome":
         """Fetch the part; what is here already asks neither a host nor the person again."""
         from dermdata.api.fetch_dataset import require_license
         from dermdata.sources import require_obtainable
 
-        if done := self.done(dataset, workshop):
+        if done := self.find_done(dataset, workshop):
             return done
         require_obtainable(dataset, mirrored=mirrored)
         require_license(self.resources, dataset, accepted=accepted)
         with self.resources.cache.lock(dataset.name, waiting=self.resources.say):
-            return self.done(dataset, workshop, locked=True) or self.bring(dataset, workshop)
+            return self.find_done(dataset, workshop, locked=True) or self.bring(dataset, workshop)
 
-    def done(self, dataset: "Dataset", workshop: "Workshop", *, locked: bool = False) -> "Outcome | None":
+    def find_done(
+        self, dataset: "Dataset", workshop: "Workshop", *, locked: bool = False
+    ) -> "Outcome | None":
         """Where the whole dataset is here, or the same part of it: nothing to do."""
         from dermdata.api.fetch_dataset import plan_fetch, sweep_after_kill
         from dermdata.fetching import Outcome, run
 
-        known = already(self.resources, dataset, self.wants)
+        known = find_earlier(self.resources, dataset, self.wants)
         whole = plan_fetch(self.resources, known or dataset, replace(self.wants, whole=True))
         if whole.nothing and (known or not dataset.listing):
             self.say_whole(dataset)
@@ -103,7 +103,7 @@ class SubsetFetch:
             return run(whole, workshop)
         folder = self.resources.cache.folder(dataset)
         receipt = folder.receipt()
-        if receipt is None or not self.is_here(receipt, self.tables(dataset)):
+        if receipt is None or not self.is_here(receipt, self.plan_tables(dataset)):
             return None
         if not locked:
             sweep_after_kill(self.resources, dataset, receipt.files)
@@ -125,7 +125,7 @@ class SubsetFetch:
 
         return is_done(receipt, self.ask, self.wants, tables)
 
-    def tables(self, dataset: "Dataset") -> "Plan":
+    def plan_tables(self, dataset: "Dataset") -> "Plan":
         """The plan of everything but the images: it keeps what earlier partial fetches brought."""
         from dermdata.api.fetch_dataset import plan_fetch
 
@@ -139,14 +139,14 @@ class SubsetFetch:
 
         entry = dataset
         if dataset.listing != "rows":
-            entry, workshop = listed(self.resources, dataset, self.wants, workshop)
+            entry, workshop = list_files(self.resources, dataset, self.wants, workshop)
         receipt = self.resources.cache.folder(dataset).receipt()
-        part = run_part(self.tables(entry), self.ask, workshop, receipt)
+        part = run_part(self.plan_tables(entry), self.ask, workshop, receipt)
         if part:
             return part
         self.say_all(dataset)
         whole = replace(self.wants, whole=True)
-        entry, workshop = listed(self.resources, dataset, whole, workshop)
+        entry, workshop = list_files(self.resources, dataset, whole, workshop)
         return run(plan_fetch(self.resources, entry, whole), workshop)
 
     def say_all(self, dataset: "Dataset") -> None:
@@ -155,7 +155,7 @@ class SubsetFetch:
 
     # -------------------------------------------------------------- a dry run
 
-    def shown(self, datasets: list["Dataset"], mirrors: list[str]) -> list[dict[str, Any]]:
+    def plan_rows(self, datasets: "Sequence[Dataset]", mirrors: list[str]) -> list[dict[str, Any]]:
         """The steps for all of these datasets: tables and directories are read, no image."""
         from dermdata.api.fetch_dataset import open_workshop
         from dermdata.progress import Silent
@@ -165,9 +165,9 @@ class SubsetFetch:
             workshop = open_workshop(self.resources, transfer, Silent(), mirrors, os.cpu_count() or 1)
             for dataset in datasets:
                 require_obtainable(dataset, mirrored=bool(mirrors))
-            return [one for dataset in datasets for one in self.rows(dataset, workshop)]
+            return [one for dataset in datasets for one in self.plan_dataset(dataset, workshop)]
 
-    def rows(self, dataset: "Dataset", workshop: "Workshop") -> Rows:
+    def plan_dataset(self, dataset: "Dataset", workshop: "Workshop") -> Rows:
         """What would be done; the tables are read in a folder that is gone afterwards."""
         from dermdata.cache import Cache
         from dermdata.fetching.partial import foresee
@@ -175,16 +175,16 @@ class SubsetFetch:
 
         entry = dataset
         if dataset.listing != "rows":
-            entry, workshop = listed(self.resources, dataset, self.wants, workshop)
+            entry, workshop = list_files(self.resources, dataset, self.wants, workshop)
         receipt = self.resources.cache.folder(dataset).receipt()
         digest = self.resources.library.digest_of(dataset.name)
         tables = replace(plan(entry, None, replace(self.wants, only="metadata"), digest), wants=self.wants)
         with tempfile.TemporaryDirectory() as place:
-            elsewhere = replace(workshop, cache=Cache(Path(place)), resolve=self.at_hand(workshop))
+            elsewhere = replace(workshop, cache=Cache(Path(place)), resolve=self.resolve_at_hand(workshop))
             scene, choice = foresee(tables, self.ask, elsewhere, receipt)
             yield from self.steps(scene, choice, receipt)
 
-    def at_hand(self, workshop: "Workshop") -> Any:
+    def resolve_at_hand(self, workshop: "Workshop") -> Any:
         """Where to take a file from: the cache, if it is there."""
 
         def resolve(dataset: "Dataset", file: Any) -> Any:
@@ -196,29 +196,41 @@ class SubsetFetch:
         return resolve
 
     def steps(self, scene: "Scene", choice: "Choice", receipt: "Receipt | None") -> Rows:
-        from dermdata.api.fetch_dataset import row
+        """The steps of one dataset, a row each; how much they bring is said at the end."""
+        from dermdata.api.fetch_dataset import plan_row
 
-        folder = self.resources.cache.folder(scene.dataset)
-        here = {one.path for one in folder.contents()}
-        had = {one.name for one in receipt.files} if receipt else set()
-        plan, total = scene.plan, 0
-        loose = {one.file for one in choice.wanted if one.member is None and one.path not in here}
-        files = [*plan.download, *scene.whole, *(one for one in plan.dataset.files if one.name in loose)]
-        for file in files:
-            if file.name not in had:
-                total += file.size or 0
-                yield row(plan, "download", file.name, file.size, file.checksum, file.source)
-        for source in scene.shelves.values():
-            mine = [one for one in choice.wanted if one.file == source.file.name and one.path not in here]
-            if mine:
-                count = source.cost + sum(one.length for one in source.reaches(mine))
-                total += count
-                yield {**row(plan, "pick", source.file.name, count, None, source.url), "count": len(mine)}
-        yield {**row(plan, "build", "manifest.parquet", None, None, None), "count": len(choice.part.rows)}
+        here = {one.path for one in self.resources.cache.folder(scene.dataset).contents()}
+        wanted = [one for one in choice.wanted if one.path not in here]
+        rows = [*self.list_downloads(scene, wanted, receipt), *self.list_picks(scene, wanted)]
+        yield from rows
+        plan, rows_here = scene.plan, len(choice.part.rows)
+        yield {**plan_row(plan, "build", "manifest.parquet", None, None, None), "count": rows_here}
+        total = sum(row["size_bytes"] or 0 for row in rows)
         self.resources.say(
             f"{plan.dataset.name}: {choice.rows:,} of {choice.part.of:,} rows{words(self.where)}, "
             f"{size(total)} to download"
         )
+
+    def list_downloads(self, scene: "Scene", wanted: "Sequence[Content]", receipt: "Receipt | None") -> Rows:
+        """Files that come whole: tables, archives without a directory, and wanted images with an address of their own."""
+        from dermdata.api.fetch_dataset import plan_row
+
+        plan = scene.plan
+        had = {one.name for one in receipt.files} if receipt else set()
+        loose = {one.file for one in wanted if one.member is None}
+        for file in [*plan.download, *scene.whole, *(one for one in plan.dataset.files if one.name in loose)]:
+            if file.name not in had:
+                yield plan_row(plan, "download", file.name, file.size, file.checksum, file.source)
+
+    def list_picks(self, scene: "Scene", wanted: "Sequence[Content]") -> Rows:
+        """Archives of which only the wanted members come."""
+        from dermdata.api.fetch_dataset import plan_row
+
+        for source in scene.shelves.values():
+            if mine := [one for one in wanted if one.file == source.file.name]:
+                count = source.cost + sum(one.length for one in source.reaches(mine))
+                row = plan_row(scene.plan, "pick", source.file.name, count, None, source.url)
+                yield {**row, "count": len(mine)}
 
 
 def words(where: str | None) -> str:

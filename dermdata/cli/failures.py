@@ -2,15 +2,11 @@
 
 import json
 import re
-from typing import TYPE_CHECKING
 
 from typer.exceptions import TyperException
 
 from dermdata.api.display import redact, talk
 from dermdata.errors import DermdataError, UsageError
-
-if TYPE_CHECKING:
-    from dermdata.model import Dataset
 
 
 def write_error(error: DermdataError, *, as_json: bool) -> None:
@@ -31,16 +27,6 @@ def write_error(error: DermdataError, *, as_json: bool) -> None:
 def indent(text: str) -> str:
     """Words whose further lines stand under the first: no line of data begins with `error:` or `hint:`."""
     return re.sub(r"\n(?! )", "\n  ", text)
-
-
-def failed(error: DermdataError, dataset: "Dataset", *, several: bool) -> DermdataError:
-    """Tell of a failure at once where other datasets follow."""
-    if several:
-        named = error.message.startswith(f"{dataset.name}:")
-        plain = type(error).__init__ is DermdataError.__init__ and not named
-        told = type(error)(f"{dataset.name}: {error.message}", hint=error.hint) if plain else error
-        write_error(told, as_json=False)
-    return error
 
 
 def to_error(error: Exception) -> DermdataError:

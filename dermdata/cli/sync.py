@@ -9,7 +9,6 @@ from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import state_of
 
 app = typer.Typer(add_completion=False)
-KEYS = ("key", "problem", "column", "was", "now")
 OUT_HELP = "Write the manifest: .parquet, .csv, .jsonl, .arrow, or - for a stream."
 
 
@@ -28,39 +27,25 @@ def sync(
     form: FormatOption = None,
 ) -> None:
     """Fetch what is missing and rebuild a locked cohort; exit 4 and the rows on any difference."""
-    from dermdata.api.locking import (
-        fetch_locked,
-        plan_locked,
-        read_lock,
-        rebuild_rows,
-        require_as_locked,
-        require_versions,
-    )
+    from dermdata.api.locking import plan_sync, sync_cohort
 
     state = state_of(ctx)
     if out:
         from dermdata.api.write_manifest import require_out
 
         require_out(out)
-    lock = read_lock(file)
-    require_versions(state, lock)
     if dry_run:
-        emit([plan_locked(state, lock, one) for one in lock.datasets], PLAN, form, "sync", color=state.color)
+        plan = plan_sync(state, file)
+        emit(plan, plan.columns, form, "sync", color=state.color)
         return
-    fetch_locked(state, lock, accepted=accept_license)
-    table, differences, by_file = rebuild_rows(state, lock)
-    if out != "-" or differences:
-        emit([vars(one) for one in differences], KEYS, form, "sync", color=state.color)
-    require_as_locked(lock, differences, by_file=by_file)
-    state.say(f"{table.num_rows:,} rows, each as it was locked")
+    rebuilt = sync_cohort(state, file, accepted=accept_license)
+    if out != "-" or rebuilt.differences:
+        found = rebuilt.to_records()
+        emit(found, found.columns, form, "sync", color=state.color)
+    rebuilt.require_as_locked()
+    state.say(f"{rebuilt.table.num_rows:,} rows, each as it was locked")
     if out:
-        from dermdata.api.write_manifest import write_manifest
-        from dermdata.manifest.rest import Rows
-
-        write_manifest(Rows(table), out, {})
+        rebuilt.write(out)
         state.say(f"written to {out}" if out != "-" else "")
     else:
         state.say("nothing written; add -o FILE to have the manifest")
-
-
-PLAN = ("dataset", "version", "rows", "cached")

@@ -253,11 +253,10 @@ def notes_the_machine(patch: Patch) -> None:
 
 def drops_rows_silently(patch: Patch) -> None:
     """Promise 15: what does not fit is not mentioned."""
-    from dermdata.api import fetch_report
-    from dermdata.cli import fetch
+    from dermdata.api import fetch_report, fetch_request
 
     patch(fetch_report, "remarks", lambda _: [])
-    patch(fetch, "require_usable", nothing)
+    patch(fetch_request, "require_usable", nothing)
 
 
 def apply(name: str, patch: Patch) -> None:

@@ -1,0 +1,184 @@
+"""Cached datasets as one file for a machine without internet: written out of the cache, taken into another one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dermdata import disk
+from dermdata.api.cached_datasets import find_cached
+from dermdata.api.fetch_dataset import (
+    PLAN_KEYS,
+    find_earlier,
+    open_workshop,
+    plan_fetch,
+    read_sound_receipt,
+    require_license,
+)
+from dermdata.api.fetch_report import tell_outcome
+from dermdata.api.records import Records
+from dermdata.api.resources import Resources
+from dermdata.errors import DermdataError, UsageError
+from dermdata.units import size
+
+if TYPE_CHECKING:
+    from dermdata.api.fetch_request import FetchReport, FetchRequest
+    from dermdata.cache import Folder
+    from dermdata.cache.bundle import Bundled
+    from dermdata.model import Dataset
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundlePlan:
+    """What a bundle will hold: every version of its datasets that is in the cache."""
+
+    names: Sequence[str]  # as the cache calls them
+    folders: "Sequence[Folder]"
+    sizes: Sequence[int]  # bytes of each
+    target: Path
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all folders together."""
+        return sum(self.sizes)
+
+    def to_records(self) -> Records:
+        """A row for each dataset version; `facts` have the bytes of all."""
+        rows = [
+            {"dataset": folder.name, "version": folder.version, "bytes": count}
+            for folder, count in zip(self.folders, self.sizes, strict=True)
+        ]
+        return Records(rows, ("dataset", "version", "bytes"), {"bytes": self.bytes})
+
+
+def plan_bundle(resources: Resources, names: Sequence[str], target: Path) -> BundlePlan:
+    """What a bundle of these datasets would hold.
+
+    UsageError for one that is not in the cache or not complete, and where no file can be written.
+    """
+    from dermdata.cache import usage
+
+    names = find_cached(resources, names)
+    folders = [folder for name in names for folder in resources.cache.versions(name) if folder.receipt()]
+    if missing := set(names) - {folder.name for folder in folders}:
+        name = min(missing)
+        raise UsageError(f"{name} is not complete", hint=f"`dermdata fetch {name}` completes it")
+    disk.require_file(target)
+    sizes = [usage(folder.path).bytes for folder in folders]
+    return BundlePlan(names=names, folders=folders, sizes=sizes, target=target)
+
+
+def write_bundle(resources: Resources, plan: BundlePlan) -> str:
+    """Write the tar, each file checked as it is read; its SHA-256."""
+    from dermdata.cache.bundle import pack
+
+    task = f"bundle {plan.target.name}"
+    with resources.show_progress() as progress:
+        progress.begin(task, plan.bytes)
+        digest = pack(plan.folders, plan.target, lambda count: progress.advance(task, count))
+        progress.end(task)
+    return digest
+
+
+# ------------------------------------------------------------------ taking
+
+Place = tuple["Dataset", Path, "Bundled"]
+
+
+def plan_bundles(resources: Resources, datasets: "Sequence[Dataset]", request: "FetchRequest") -> Records:
+    """Which bundle each dataset would be unpacked from."""
+    rows = [
+        {"dataset": dataset.name, "step": "unpack", "file": path.name, "from": str(path)}
+        for dataset, path, _ in find_places(resources, datasets, request.own_paths)
+    ]
+    return Records(rows, PLAN_KEYS)
+
+
+def take_bundles(
+    resources: Resources, datasets: "Sequence[Dataset]", request: "FetchRequest", report: "FetchReport"
+) -> None:
+    """Take each dataset out of the bundles; what goes wrong goes to the report."""
+    for dataset, path, one in find_places(resources, datasets, request.own_paths):
+        try:
+            require_license(resources, dataset, accepted=request.accepts(dataset))
+            with resources.cache.lock(dataset.name, waiting=resources.say):
+                take_dataset(resources, dataset, path, one, request)
+                report.add_path(dataset, resources.cache.folder(dataset).manifest)
+        except DermdataError as error:
+            report.add_failure(dataset, error)
+
+
+def find_places(resources: Resources, datasets: "Sequence[Dataset]", paths: Sequence[Path]) -> list[Place]:
+    """The bundle that holds the version of each dataset that the catalog means.
+
+    UsageError, with what the bundles hold, where none does.
+    """
+    from dermdata.fetching.bundle import index
+
+    held = {(one.name, one.folder): (path, one) for path in reversed(paths) for one in index(path)}
+    places = []
+    for dataset in datasets:
+        leaf = resources.cache.folder(dataset).path.name
+        if (dataset.name, leaf) not in held:
+            inside = ", ".join(sorted(f"{name} {version}" for name, version in held)) or "nothing"
+            raise UsageError(
+                f"no {dataset.name} of version {leaf} in the bundle",
+                hint=f"it holds {inside}; for another version, use the catalog that it was made with",
+            )
+        places.append((dataset, *held[dataset.name, leaf]))
+    return places
+
+
+def take_dataset(
+    resources: Resources, dataset: "Dataset", path: Path, one: "Bundled", request: "FetchRequest"
+) -> None:
+    """Unpack one dataset, unless it is here just so, and build its manifest for this catalog; for who holds its lock."""
+    from dermdata.fetching.bundle import unpack
+
+    folder, jobs = resources.cache.folder(dataset), request.cores
+    if is_there(folder, one, force=request.force):
+        resources.say(f"{dataset.name}: nothing to do")
+    else:
+        folder.sweep()
+        task = f"unpack {dataset.name}"
+        with resources.show_progress() as progress:
+            progress.begin(task, None)
+            unpack(path, one, resources.cache, jobs=jobs, advance=lambda count: progress.advance(task, count))
+            resources.cache.share(folder, jobs=jobs)
+            progress.end(task, "every checksum is right")
+    bring_up_to_date(resources, dataset, jobs)
+
+
+def is_there(folder: "Folder", one: "Bundled", *, force: bool) -> bool:
+    """Whether the cache has this very dataset; UsageError when it has another state of it, without --force."""
+    from dermdata.checksum import of_file
+
+    receipt = read_sound_receipt(folder)  # the bundle brings a whole one
+    if force or receipt is None or receipt.manifest_sha256 is None or not folder.manifest.is_file():
+        return False
+    if of_file(folder.path / "receipt.json").sha256 == one.receipt_sha256:
+        return True
+    raise UsageError(
+        f"{folder.name} is in the cache already, as another fetch left it",
+        hint="--force puts the bundle's in its place",
+    )
+
+
+def bring_up_to_date(resources: Resources, dataset: "Dataset", jobs: int) -> None:
+    """Build the manifest anew where this catalog is another one, and say what the bundle does not hold."""
+    from dermdata.fetching import Wants, run
+
+    wants = Wants()
+    entry = find_earlier(resources, dataset, wants) or dataset
+    plan = plan_fetch(resources, entry, wants)
+    if plan.download or plan.mend:
+        receipt = resources.cache.folder(dataset).receipt()
+        roles = ", ".join(receipt.roles) if receipt else ""
+        resources.say(
+            f"warning: {dataset.name}: {len(plan.download):,} files of this catalog ({size(plan.bytes)}) "
+            f"are not in the bundle, which was fetched for {roles}"
+        )
+    elif not plan.nothing:
+        with resources.show_progress() as progress:
+            outcome = run(plan, open_workshop(resources, None, progress, [], jobs))
+            tell_outcome(resources, dataset, outcome)

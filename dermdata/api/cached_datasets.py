@@ -1,0 +1,282 @@
+"""What the cache holds: listed with its size, deleted, swept of what killed runs left."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dermdata.api.records import Records
+from dermdata.api.resources import Resources
+from dermdata.errors import CacheBusy, CacheDamaged, StorageError, UsageError
+
+if TYPE_CHECKING:
+    from dermdata.cache import Folder, Leftover, Usage
+
+LIST_KEYS = (
+    "dataset",
+    "version",
+    "bytes",
+    "shared_bytes",
+    "images",
+    "unverified",
+    "complete",
+    "path",
+    "fetched_at",
+)
+WEEK = 7 * 24 * 3600  # seconds; a partial that old belongs to nobody
+AT_ONCE = -1.0  # seconds of patience
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deletion:
+    """A file or folder of the cache that is deleted, or would be."""
+
+    path: Path
+    bytes: int  # that are freed
+    shared_bytes: int = 0  # further ones, that other datasets keep
+    why: str | None = None  # no fetch needs it; None: somebody asked for it by name
+
+
+class CachedDatasets:
+    """The cache of a session: the commands `dermdata cache …`, by their names."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+
+    def __repr__(self) -> str:
+        return f"<cache {self.path}>"
+
+    @property
+    def path(self) -> Path:
+        """The folder that datasets are fetched into."""
+        return self._resources.settings.cache
+
+    def remove(self, *names: str, dry_run: bool = False) -> Records:
+        """Delete datasets, every version of them; what others share with them stays whole.
+
+        Parameters
+        ----------
+        *names : str
+            Datasets in the cache.
+        dry_run : bool, default False
+            Only tell what would be deleted.
+
+        Returns
+        -------
+        Records
+            `path, bytes` (that are freed), `shared_bytes` (that other datasets keep); `facts` have the bytes of all.
+
+        Raises
+        ------
+        UsageError
+            When one of them is not in the cache; nothing is deleted then.
+
+        """
+        return to_records(remove_cached(self._resources, names, dry_run=dry_run), "shared_bytes")
+
+    def prune(self, *, dry_run: bool = False) -> Records:
+        """Delete what killed runs left; partial downloads wait a week, and datasets in use are left alone.
+
+        Parameters
+        ----------
+        dry_run : bool, default False
+            Only tell what would be deleted.
+
+        Returns
+        -------
+        Records
+            `path, bytes, why`; `facts` have the bytes of all.
+
+        """
+        return to_records(prune_cache(self._resources, dry_run=dry_run), "why")
+
+    def plan_bundle(self, *names: str, out: "str | os.PathLike[str]") -> Records:
+        """Return what `bundle` would write: `dataset, version, bytes`; `facts` have the bytes of all."""
+        from dermdata.api.bundles import plan_bundle
+
+        return plan_bundle(self._resources, names, Path(out)).to_records()
+
+    def bundle(self, *names: str, out: "str | os.PathLike[str]") -> str:
+        """Write datasets, as they are, into one file, which `fetch(…, from_=[FILE])` takes on another machine.
+
+        Parameters
+        ----------
+        *names : str
+            Datasets in the cache.
+        out : path
+            The tar to write.
+
+        Returns
+        -------
+        str
+            The SHA-256 of the tar, in hexadecimal.
+
+        Raises
+        ------
+        UsageError
+            For a dataset that is not in the cache, or not complete.
+        CacheDamaged
+            For a file that is not what it was when it was fetched.
+
+        """
+        from dermdata.api.bundles import plan_bundle, write_bundle
+
+        return write_bundle(self._resources, plan_bundle(self._resources, names, Path(out)))
+
+    def list(self) -> Records:
+        """Return what is there and how large it is, a record a dataset version.
+
+        Returns
+        -------
+        Records
+            The keys of `dermdata cache list`; `facts` have the bytes of all, each stored one counted once, and the
+            bytes that are saved by sharing.
+
+        """
+        return list_cached(self._resources)
+
+
+def to_records(deletions: Iterable[Deletion], extra: str) -> Records:
+    """The deletions as rows, with one more of their facts."""
+    keys = ("path", "bytes", extra)
+    rows = [{key: getattr(one, key) for key in keys} for one in deletions]
+    return Records(rows, keys, {"bytes": sum(row["bytes"] for row in rows)})
+
+
+# ------------------------------------------------------------------ looking
+
+
+def list_cached(resources: Resources) -> Records:
+    """Each dataset version and how large it is; `facts` have the bytes of all, and those saved by sharing."""
+    from dermdata.cache import in_all, usage
+
+    cache = resources.cache
+    folders = [folder for name in cache.names() for folder in cache.versions(name)]
+    usages = [usage(folder.path) for folder in folders]
+    rows = [describe_folder(folder, used) for folder, used in zip(folders, usages, strict=True)]
+    total = in_all(usages)
+    return Records(
+        rows, LIST_KEYS, {"bytes": total, "saved_bytes": sum(used.bytes for used in usages) - total}
+    )
+
+
+def describe_folder(folder: "Folder", used: "Usage") -> dict[str, Any]:
+    """One dataset version; without a receipt that can be read it is shown as incomplete, not hidden."""
+    row: dict[str, Any] = {
+        "dataset": folder.name,
+        "version": folder.version,
+        "bytes": used.bytes,
+        "shared_bytes": used.shared,
+        "path": str(folder.path),
+    }
+    try:
+        receipt = folder.receipt()
+    except (CacheDamaged, StorageError):
+        receipt = None
+    if receipt is None:
+        return {**row, "images": None, "unverified": None, "complete": False, "fetched_at": None}
+    return {
+        **row,
+        "version": receipt.version,
+        "images": receipt.report.get("rows", 0) - receipt.report.get("rows_without_image", 0)
+        if receipt.report
+        else None,
+        "unverified": receipt.report.get("unverified"),  # images; None: not built, or by an older version
+        "complete": receipt.complete and folder.manifest.exists(),
+        "fetched_at": max((file.fetched_at for file in receipt.files), default=None),
+    }
+
+
+def find_cached(resources: Resources, names: Iterable[str]) -> list[str]:
+    """The named datasets as the cache calls them; UsageError when one of them is not there."""
+    there = resources.cache.names()
+    known = {name: name if name in there else find_official(resources, name) for name in names}
+    absent = [name for name, found in known.items() if found not in there]
+    if absent:
+        raise UsageError(f"not in the cache: {', '.join(absent)}", hint="`dermdata cache list` shows what is")
+    return list(dict.fromkeys(known.values()))
+
+
+def find_official(resources: Resources, name: str) -> str:
+    """The catalog's name for an alias; what the catalog does not know stays as it is."""
+    try:
+        return resources.catalog[name].name
+    except UsageError:
+        return name
+
+
+# ------------------------------------------------------------------ deleting
+
+
+def remove_cached(resources: Resources, names: Iterable[str], *, dry_run: bool) -> Iterator[Deletion]:
+    """Delete every version of these datasets, one by one; what others share with them stays whole.
+
+    UsageError, before anything is deleted, when one of them is not there.
+    """
+    from dermdata.cache import usage
+
+    there = find_cached(resources, names)
+    for folder in [folder for name in there for folder in resources.cache.versions(name)]:
+        used = usage(folder.path)
+        if dry_run:
+            yield Deletion(path=folder.path, bytes=used.own, shared_bytes=used.shared)
+            continue
+        with resources.cache.lock(folder.name, waiting=resources.say):
+            freed = resources.cache.remove(folder)
+        yield Deletion(path=folder.path, bytes=freed, shared_bytes=used.shared)
+
+
+def prune_cache(resources: Resources, *, dry_run: bool) -> Iterator[Deletion]:
+    """Sweep what killed runs left, one by one: partial downloads, temporary files, archives that are unpacked already.
+
+    Partials wait a week, since the next fetch continues them; nothing of a dataset in use is touched.
+    """
+    from dermdata.cache import usage
+
+    for one in find_leftovers(resources) if dry_run else lock_leftovers(resources):
+        used = usage(one.path)
+        if not dry_run:
+            discard(one.path)
+        yield Deletion(path=one.path, bytes=used.own, why=one.why)
+
+
+def find_leftovers(resources: Resources) -> "Iterator[Leftover]":
+    """All leftovers but those of datasets in use, without taking a lock: it works on a read-only cache."""
+    for name in (None, *resources.cache.names()):
+        if name and (holder := resources.cache.holder(name)):
+            resources.say(f"{name}: in use by {holder}, left alone")
+        else:
+            yield from list_leftovers(resources, name)
+
+
+def lock_leftovers(resources: Resources) -> "Iterator[Leftover]":
+    """All leftovers, each dataset's while its lock is held."""
+    for name in (None, *resources.cache.names()):
+        found = list_leftovers(resources, name)
+        if name is None or not found:
+            yield from found
+            continue
+        try:
+            with resources.cache.lock(name, waiting=lambda _: None, patience=AT_ONCE):
+                yield from list_leftovers(resources, name)  # anew: its holder may have just finished them
+        except CacheBusy as error:
+            resources.say(f"{error.message}, left alone")
+
+
+def list_leftovers(resources: Resources, name: str | None) -> "list[Leftover]":
+    from dermdata.archive import safe_name
+
+    return resources.cache.leftovers(name, time.time() - WEEK, safe_name)
+
+
+def discard(leftover: Path) -> None:
+    from dermdata import disk
+
+    with disk.storage_errors(leftover):
+        if leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink(missing_ok=True)

@@ -1,0 +1,122 @@
+"""What a person who helps would ask first: versions, cache, catalog, credentials, and whether sources answer."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dermdata import __version__
+from dermdata.api.records import Records
+from dermdata.errors import CredentialsMissing, DermdataError
+from dermdata.units import size
+
+if TYPE_CHECKING:
+    from dermdata.api.resources import Resources
+
+KEYS = ("check", "state", "detail")
+LIBRARIES = (
+    "typer",
+    "httpx",
+    "httpcore",
+    "rich",
+    "pandas",
+    "pyarrow",
+    "pillow",
+    "platformdirs",
+    "duckdb",
+    "datasets",
+)
+SERVICES = {"kaggle": None, "huggingface": None, "derm7pt": "derm.cs.sfu.ca"}  # and the host for ~/.netrc
+HOSTS = (
+    "https://dataverse.harvard.edu/",
+    "https://isic-archive.s3.amazonaws.com/",
+    "https://data.mendeley.com/",
+)
+Check = dict[str, str]
+
+
+def check_environment(resources: "Resources", *, network: bool) -> Records:
+    """A row for each thing looked at, marked ok, absent, unreachable or error; `facts` count the errors.
+
+    Offline, and without `network`, no source is asked.
+    """
+    rows = [
+        *check_versions(),
+        *check_storage(resources),
+        *check_catalog(resources),
+        *check_credentials(),
+    ]
+    if network and not resources.settings.offline:
+        rows += check_sources(resources)
+    return Records(rows, KEYS, {"errors": sum(row["state"] == "error" for row in rows)})
+
+
+def make_check(subject: str, verdict: str, detail: str) -> Check:
+    return {"check": subject, "state": verdict, "detail": detail}
+
+
+def check_versions() -> Iterator[Check]:
+    """This program, its Python and the libraries that it stands on."""
+    yield make_check("dermdata", "ok", __version__)
+    yield make_check("python", "ok", f"{sys.version.split()[0]} at {sys.executable}")
+    for name in LIBRARIES:
+        try:
+            yield make_check(name, "ok", version(name))
+        except PackageNotFoundError:
+            yield make_check(name, "absent", "optional")
+
+
+def check_storage(resources: "Resources") -> Iterator[Check]:
+    """The cache folder, and the room that is left for it."""
+    from dermdata.disk import existing
+
+    root = resources.settings.cache
+    place = existing(root)
+    writable = os.access(place, os.W_OK)
+    yield make_check(
+        "cache", "ok" if writable else "error", f"{root}{'' if writable else ' is not writable'}"
+    )
+    yield make_check("free space", "ok", f"{size(shutil.disk_usage(place).free)} at {place}")
+    yield make_check("cached", "ok", f"{len(list(resources.cache.folders()))} datasets")
+
+
+def check_catalog(resources: "Resources") -> Iterator[Check]:
+    """How many entries there are, and each that is broken."""
+    catalog = resources.catalog
+    yield make_check("catalog", "ok", f"{len(list(catalog))} entries in {', '.join(map(str, catalog.roots))}")
+    for message in catalog.broken.values():
+        yield make_check("catalog", "error", message)
+
+
+def check_credentials() -> Iterator[Check]:
+    """Where credentials lie, and what is unwise about that place; never their values."""
+    from dermdata.credentials import Credentials, system_keyring
+
+    known = Credentials(os.environ, Path.home(), system_keyring)
+    for service, host in SERVICES.items():
+        try:
+            place, note = known.where(service, host), known.note(service, host)
+        except CredentialsMissing as error:
+            yield make_check(f"credentials: {service}", "error", error.message)
+            continue
+        detail = f"{place}{f' ({note})' if note else ''}" if place else "none found"
+        yield make_check(f"credentials: {service}", "ok" if place else "absent", detail)
+
+
+def check_sources(resources: "Resources") -> Iterator[Check]:
+    """Whether the large hosts answer."""
+    from dermdata.model import Request
+
+    with resources.transfer() as transfer:
+        for url in HOSTS:
+            try:
+                transfer.resolve_head(Request(urls=(url,)))
+                yield make_check("source", "ok", f"{url} answers")
+            except DermdataError as error:
+                # any HTTP answer shows that the way there is open
+                answered = getattr(error, "status", None) is not None
+                verdict = "ok" if answered else "unreachable"
+                yield make_check("source", verdict, url if answered else error.message)

@@ -1,0 +1,228 @@
+"""Cached files against their recorded checksums, and what is wrong among them fetched again."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from dermdata.api.records import Records
+from dermdata.api.resources import Resources
+from dermdata.errors import CacheDamaged, NetworkError, Offline, PersonMustAct, ProblemsFound, UsageError
+
+if TYPE_CHECKING:
+    from dermdata.cache import Folder, Receipt
+    from dermdata.model import Content, Dataset
+    from dermdata.verification import Finding
+
+VERIFY_KEYS = ("dataset", "path", "status", "expected", "actual", "rows", "verified")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheCheck:
+    """What came of a look at cached files."""
+
+    folders: "Sequence[Folder]"
+    findings: "Sequence[Finding]"  # of every file, the ok ones too
+    quick: bool
+    jobs: int
+
+    @property
+    def wrong(self) -> "list[Finding]":
+        """The files that are not as they were recorded."""
+        return [one for one in self.findings if one.status != "ok"]
+
+    @property
+    def unverified(self) -> Counter[str]:
+        """How many files of a dataset no published checksum covers: they came in part."""
+        return Counter(one.dataset for one in self.findings if one.verified is False)
+
+    def to_records(self, *, every: bool = False) -> Records:
+        """What is wrong, or `every` file, each with the manifest's rows that use it; `facts` count all files."""
+        from dermdata.verification import concerned
+
+        wrong = self.wrong
+        keys = {folder.name: concerned(folder, wrong) for folder in self.folders}
+        rows = [
+            {**vars(one), "rows": keys.get(one.dataset, {}).get(one.path, [])}
+            for one in (self.findings if every else wrong)
+        ]
+        items = [{key: row[key] for key in VERIFY_KEYS} for row in rows]
+        return Records(items, VERIFY_KEYS, {"files": len(self.findings)})
+
+    def require_right(self) -> None:
+        """ProblemsFound, with what mends it, where a file is wrong."""
+        if wrong := self.wrong:
+            hint = suggest_repair(self.folders, wrong)
+            raise ProblemsFound(f"{len(wrong)} of {len(self.findings):,} files are wrong", hint=hint)
+
+    def require_repaired(self) -> None:
+        """ProblemsFound where a file is wrong after the repair."""
+        if left := self.wrong:
+            hint = explain_extra(self.folders, left)
+            raise ProblemsFound(f"{len(left)} files are still wrong after the repair", hint=hint)
+
+
+# ------------------------------------------------------------------ looking
+
+
+def verify_cached(
+    resources: Resources, names: Sequence[str], *, quick: bool = False, jobs: int | None = None
+) -> CacheCheck:
+    """Compare every file of these datasets, or of all that are cached, with its checksum (`quick`: its size).
+
+    UsageError for a dataset that is not in the cache.
+    """
+    return check_folders(resources, choose_folders(resources, names), quick, jobs or os.cpu_count() or 1)
+
+
+def choose_folders(resources: Resources, names: Sequence[str]) -> "list[Folder]":
+    """The cached folders of these names, or all."""
+    if not names:
+        return list(resources.cache.folders())
+    folders = []
+    for name in names:
+        dataset = resources.catalog[name]
+        folder = resources.cache.folder(dataset)
+        if not (folder.path / "receipt.json").exists():
+            raise UsageError(
+                f"{dataset.name} is not in the cache", hint=f"`dermdata fetch {dataset.name}` fetches it"
+            )
+        folders.append(folder)
+    return folders
+
+
+def check_folders(resources: Resources, folders: "Sequence[Folder]", quick: bool, jobs: int) -> CacheCheck:
+    """What is found of every file of these folders."""
+    from dermdata import verification as room
+
+    findings: list[Finding] = []
+    with resources.show_progress() as progress:
+        for folder in folders:
+            task = f"verify {folder.name}"
+            advance = partial(progress.advance, task)
+            try:
+                contents = folder.contents()
+                progress.begin(task, sum(content.size for content in contents))
+                findings += room.verify(folder, contents, quick=quick, jobs=jobs, advance=advance)
+                progress.end(task)
+            except CacheDamaged as error:  # the other datasets are looked at all the same
+                findings.append(room.unreadable(folder, error))
+    return CacheCheck(folders=folders, findings=findings, quick=quick, jobs=jobs)
+
+
+# ------------------------------------------------------------------ repairing
+
+
+def repair_cached(resources: Resources, check: CacheCheck) -> CacheCheck:
+    """Fetch the wrong files again, dataset by dataset, and look once more; what else is there stays as it is."""
+    wrong = check.wrong
+    for folder in check.folders:
+        repair_folder(resources, folder, [one for one in wrong if one.dataset == folder.name])
+    return check_folders(resources, check.folders, check.quick, check.jobs)
+
+
+def repair_folder(resources: Resources, folder: "Folder", wrong: "Sequence[Finding]") -> None:
+    """Fetch one dataset's wrong files again."""
+    sweep_extra(resources, folder, [one.path for one in wrong if one.status == "extra"])
+    mine = [one.content for one in wrong if one.status != "extra"]
+    receipt = folder.receipt()  # a broken one ends the repair: there is nothing to mend by
+    if not mine or receipt is None:
+        return
+    broken = list(filter(None, mine))
+    if len(broken) < len(mine):  # the manifest itself
+        receipt = replace(receipt, manifest_sha256=None)
+    entry = resources.catalog[folder.name]
+    if entry.listing:
+        repair_listed(resources, folder, receipt, broken)
+    else:
+        fetch_broken(resources, folder, entry, receipt, broken)
+
+
+def repair_listed(
+    resources: Resources, folder: "Folder", receipt: "Receipt", broken: "list[Content]"
+) -> None:
+    """Fetch files that a host or a table listed from where they came; its listing is not asked again."""
+    from dermdata.fetching.listing import with_known
+
+    entry = resources.catalog[folder.name]
+    require_addresses(receipt, broken)
+    try:
+        fetch_broken(resources, folder, with_known(entry, receipt), receipt, broken)
+    except Offline:
+        raise
+    except (NetworkError, PersonMustAct) as error:
+        error.hint = suggest_fetch(entry.name)  # a listing of today may have other addresses
+        raise
+
+
+def fetch_broken(
+    resources: Resources, folder: "Folder", dataset: "Dataset", receipt: "Receipt", broken: "list[Content]"
+) -> None:
+    """Carry out the plan of a fetch for these files only."""
+    from dermdata.api.fetch_dataset import open_workshop
+    from dermdata.fetching import Wants, plan, run
+
+    with (
+        resources.show_progress() as progress,
+        resources.transfer() as transfer,
+        resources.cache.lock(folder.name, waiting=resources.say),
+    ):
+        steps = plan(
+            dataset, receipt, Wants(), resources.library.digest(resources.catalog[folder.name]), broken
+        )
+        known = tuple(file for file in steps.download if receipt.file(file.name))
+        steps = replace(steps, download=known)  # repair never fetches what was not there before
+        run(steps, open_workshop(resources, transfer, progress, [], os.cpu_count() or 1))
+
+
+def sweep_extra(resources: Resources, folder: "Folder", extra: Sequence[str]) -> None:
+    """What is extra and ours, since a killed run left it, goes; nothing else that is."""
+    from dermdata.fetching.tidy import leavings, tidy
+
+    if extra:
+        with resources.cache.lock(folder.name, waiting=resources.say):
+            if not set(extra).isdisjoint(leavings(folder)):
+                tidy(folder)
+
+
+def require_addresses(receipt: "Receipt", broken: "Sequence[Content]") -> None:
+    """ProblemsFound for a file that was made of a host's answers: only another fetch makes it again."""
+    for one in broken:
+        fetched = receipt.file(one.file)
+        if fetched and not fetched.url.startswith(("https:", "http:")):
+            raise ProblemsFound(
+                f"{one.path} of {receipt.dataset} has no address on record to repair it from",
+                hint=suggest_fetch(receipt.dataset),
+            )
+
+
+# ------------------------------------------------------------------ what to do about it
+
+
+def suggest_fetch(name: str) -> str:
+    return f"the same `dermdata fetch {name} …` as before (--where, --limit) asks its host anew and mends it"
+
+
+def suggest_repair(folders: "Sequence[Folder]", wrong: "Sequence[Finding]") -> str:
+    """What mends it: a dataset whose own lists are broken must be built anew."""
+    lost = [one.dataset for one in wrong if one.path == "receipt.json"]
+    if lost:
+        return f"`dermdata fetch {' '.join(lost)} --force` builds anew what has no sound receipt"
+    return explain_extra(folders, wrong) or "`dermdata verify --repair` fetches just those again"
+
+
+def explain_extra(folders: "Sequence[Folder]", left: "Sequence[Finding]") -> str | None:
+    """Where nothing but extra files is wrong: whose they are."""
+    from dermdata.fetching.tidy import leavings
+
+    if any(one.status != "extra" for one in left):
+        return None
+    found = {(one.dataset, one.path) for one in left}
+    concerned = {name for name, _ in found}
+    ours = {(one.name, path) for one in folders if one.name in concerned for path in leavings(one)}
+    if found <= ours:
+        names = " ".join(sorted(concerned))
+        return f"a killed run left them: `dermdata fetch {names}` or `verify --repair` sweeps them"
+    return "files that dermdata did not put there are never deleted: move them away"
