@@ -28,7 +28,7 @@ def make(folder: Path, count: int) -> None:
 
     import pyarrow as pa
 
-    from dermdata.manifest import store
+    from dermdata.manifest.parquet import write_manifest
     from dermdata.manifest.schema import SCHEMA
 
     (folder / "images").mkdir(parents=True)
@@ -44,16 +44,18 @@ def make(folder: Path, count: int) -> None:
              "height": 450, "label_raw": "nv", "diagnosis": ("melanoma", "melanocytic-nevus")[number % 2],
              "age": 40.0, "sex": "female", "split": "train", "license": "CC0-1.0"}
         )  # fmt: skip
-    store.write(pa.Table.from_pylist(rows, schema=SCHEMA), folder / "manifest.parquet", {"dataset": "demo"})
+    write_manifest(
+        pa.Table.from_pylist(rows, schema=SCHEMA), folder / "manifest.parquet", {"dataset": "demo"}
+    )
 
 
 def tar_writer(data: Path, out: Path) -> None:
     import webdataset
 
-    from dermdata.manifest import store
+    from dermdata.manifest.parquet import read_manifest
 
     out.mkdir()
-    rows = store.read(data / "manifest.parquet").to_pylist()
+    rows = read_manifest(data / "manifest.parquet").to_pylist()
     with webdataset.TarWriter(str(out / "train-000000.tar")) as writer:
         for row in rows:
             sample = {"__key__": row["image_id"], "jpg": Path(row["path"]).read_bytes(), "cls": 1}
@@ -65,11 +67,11 @@ def datasets_parquet(data: Path, out: Path) -> None:
     import datasets
     from datasets.table import embed_table_storage
 
-    from dermdata.manifest import store
+    from dermdata.manifest.parquet import read_manifest
 
     out.mkdir()
     datasets.disable_progress_bars()
-    rows = store.read(data / "manifest.parquet").to_pylist()
+    rows = read_manifest(data / "manifest.parquet").to_pylist()
     made = datasets.Dataset.from_dict(
         {"image": [row["path"] for row in rows], "label": [row["diagnosis"] for row in rows]}
     ).cast_column("image", datasets.Image())

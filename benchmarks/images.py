@@ -39,9 +39,9 @@ def imagesize_header(path: Path) -> None:
 
 
 def our_header(path: Path) -> None:
-    from dermdata.images import inspect
+    from dermdata.images import check_image
 
-    assert inspect(path, decode=False).width == 600
+    assert check_image(path, decode=False).width == 600
 
 
 def eighth(path: Path) -> None:
@@ -62,9 +62,9 @@ def pillow_load(path: Path) -> None:
 
 
 def our_look(path: Path) -> None:
-    from dermdata.images import look
+    from dermdata.images import inspect_image
 
-    assert look(path).problem is None
+    assert inspect_image(path).problem is None
 
 
 def imagehash_phash(path: Path) -> None:

@@ -28,10 +28,10 @@ from lesions import VARIANTS, jpeg, picture
 from PIL import Image
 
 from dermdata import audit, duplicates, images
-from dermdata.agreement import Judge
-from dermdata.progress import Silent
-from dermdata.projection import Statements
-from dermdata.vocabulary import parse
+from dermdata.crosswalks.extents import LabelComparer
+from dermdata.progress import SilentProgress
+from dermdata.projection import LabelStatements
+from dermdata.vocabulary import parse_vocabulary
 
 ROOT = Path(__file__).parents[1]
 WORKERS, QUALITY = 2, 95
@@ -67,11 +67,11 @@ def made(folder: Path, count: int, copies: int) -> None:
 
 def seen(paths: Sequence[Path]) -> list[bytes | None]:
     with ThreadPoolExecutor(WORKERS) as threads:
-        return [one.phash for one in threads.map(images.look, paths)]
+        return [one.phash for one in threads.map(images.inspect_image, paths)]
 
 
 def of(folder: Path, kind: str, number: int) -> Any:
-    return images.raster(place(folder, kind, number))
+    return images.read_raster(place(folder, kind, number))
 
 
 def ours(folder: Path, copies: int) -> dict[str, list[float]]:
@@ -79,15 +79,18 @@ def ours(folder: Path, copies: int) -> dict[str, list[float]]:
     hashes = {kind: seen([place(folder, kind, n) for n in range(copies)]) for kind in ("base", *VARIANTS)}
     alone, both = [], []
     for kind in VARIANTS:
-        found = duplicates.near(hashes["base"], hashes[kind])
-        kept = duplicates.verified(found, partial(of, folder, "base"), partial(of, folder, kind))
+        found = duplicates.find_near_pairs(hashes["base"], hashes[kind])
+        kept = duplicates.verify_pairs(found, partial(of, folder, "base"), partial(of, folder, kind))
         alone.append(100 * float((found.i == found.j).sum()) / copies)
         both.append(100 * float((kept.i == kept.j).sum()) / copies)
-    found = duplicates.near(hashes["base"])
-    kept = duplicates.verified(found, partial(of, folder, "base"))
+    found = duplicates.find_near_pairs(hashes["base"])
+    kept = duplicates.verify_pairs(found, partial(of, folder, "base"))
     alone.append(len(found) / copies * 1000)
     both.append(len(kept) / copies * 1000)
-    return {f"dermdata, hash only (<= {duplicates.RADIUS} bits)": alone, "**dermdata, verified**": both}
+    return {
+        f"dermdata, hash only (<= {duplicates.DEFAULT_RADIUS} bits)": alone,
+        "**dermdata, verified**": both,
+    }
 
 
 # ------------------------------------------------------------------ others
@@ -173,8 +176,8 @@ def timed(way: Callable[[Path], Any], paths: Sequence[Path], pool: Pool) -> floa
 def times(paths: Sequence[Path], rounds: int) -> None:
     ways: dict[str, tuple[Callable[[Path], Any], Pool]] = {
         "limit: read + 1/8 grey decode": (limit, ProcessPoolExecutor),
-        "dermdata look, threads": (images.look, ThreadPoolExecutor),
-        "dermdata look, processes": (images.look, ProcessPoolExecutor),
+        "dermdata look, threads": (images.inspect_image, ThreadPoolExecutor),
+        "dermdata look, processes": (images.inspect_image, ProcessPoolExecutor),
         **{name: (way, ProcessPoolExecutor) for name, way in others().items()},
     }
     taken: dict[str, list[float]] = {name: [] for name in ways}
@@ -193,10 +196,10 @@ def whole(paths: Sequence[Path]) -> None:
     start = time.perf_counter()
     hashes = seen(paths)
     looked = time.perf_counter()
-    found = duplicates.near(hashes)
+    found = duplicates.find_near_pairs(hashes)
     joined = time.perf_counter()
     with ThreadPoolExecutor(WORKERS) as threads:
-        kept = duplicates.verified(found, partial(numbered, paths), run=threads.map)
+        kept = duplicates.verify_pairs(found, partial(numbered, paths), run=threads.map)
     done = time.perf_counter()
     spent = [f"{one:.1f}" for one in (looked - start, joined - looked, done - joined)]
     row = [f"{len(paths):,}", *spent, f"{len(found):,}", f"{len(kept) / len(paths) * 1000:.2f}"]
@@ -209,13 +212,13 @@ def audited(paths: Sequence[Path]) -> None:
     table = pa.table(
         {"dataset": ["lesions"] * len(paths), "image_id": names, "path": [path.name for path in paths]}
     )
-    tree = parse((ROOT / "catalog/vocabulary/concepts.tsv").read_text(encoding="utf-8"))
+    tree = parse_vocabulary((ROOT / "catalog/vocabulary/concepts.tsv").read_text(encoding="utf-8"))
     roots = {"lesions": paths[0].parent}
-    context = audit.Context(statements=Statements({}, tree), judge=Judge(tree), roots=roots)
+    context = audit.AuditContext(statements=LabelStatements({}, tree), judge=LabelComparer(tree), roots=roots)
     rows = []
     for near in (False, True):
         start = time.perf_counter()
-        audit.audit(table, context, audit.Wanted(near=near, jobs=WORKERS), Silent())
+        audit.run_audit(table, context, audit.AuditOptions(near=near, jobs=WORKERS), SilentProgress())
         rows.append([f"dermdata audit{' --near' if near else ''}", f"{time.perf_counter() - start:.1f}"])
     if way := others().get("imagededup PHash"):
         rows.append(["imagededup PHash, encoding alone", f"{timed(way, paths, ProcessPoolExecutor):.1f}"])
@@ -223,7 +226,7 @@ def audited(paths: Sequence[Path]) -> None:
 
 
 def numbered(paths: Sequence[Path], number: int) -> Any:
-    return images.raster(paths[number])
+    return images.read_raster(paths[number])
 
 
 def self_join(hashes: Sequence[bytes | None], count: int) -> None:
@@ -241,7 +244,7 @@ def self_join(hashes: Sequence[bytes | None], count: int) -> None:
     rows = []
     for name, numbers in kinds.items():
         start = time.perf_counter()
-        found = duplicates.near(numbers, workers=WORKERS)
+        found = duplicates.find_near_pairs(numbers, workers=WORKERS)
         taken = time.perf_counter() - start
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         rows.append([f"{count:,} {name}", f"{taken:.1f}", f"{len(found):,}", f"{peak:.0f}"])

@@ -28,9 +28,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from dermdata.manifest import store
-from dermdata.split import groups, split
-from dermdata.split.assign import assign
+from dermdata.manifest.parquet import read_manifest
+from dermdata.split import group_rows, split_rows
+from dermdata.split.assign import assign_groups
 
 RATIOS = {"train": 0.8, "val": 0.1, "test": 0.1}
 PEER, OURS = "StratifiedGroupKFold", "dermdata, assignment"
@@ -79,7 +79,7 @@ def many_patients(rows: int, patients: int, malignant: int) -> pa.Table:
 
 
 def ours(table: pa.Table) -> Codes:
-    return _codes(split(table, ratios=RATIOS).table["split"])
+    return _codes(split_rows(table, ratios=RATIOS).table["split"])
 
 
 def stratified_group_kfold(group: Codes, label: Codes) -> Codes:
@@ -108,13 +108,13 @@ def deviations(part: Codes, label: Codes, judged: Codes) -> tuple[float, float]:
 
 def compare(name: str, table: pa.Table, repeats: int, least: int = 0) -> tuple[Line, Line]:
     """One line a method, ours and the peer's given back; classes of fewer than `least` groups are split but not judged."""
-    group, label = groups(table).number, _codes(table["diagnosis"])
+    group, label = group_rows(table).number, _codes(table["diagnosis"])
     pairs = np.unique(label * (group.max() + 1) + group)
     judged = np.flatnonzero(np.bincount(pairs // (group.max() + 1)) >= least)
     methods: dict[str, Callable[[], Codes]] = {
         "random groups": lambda: random_groups(group),
         PEER: lambda: stratified_group_kfold(group, label),
-        OURS: lambda: assign(group, [label], list(RATIOS), list(RATIOS.values()), 0)[group],
+        OURS: lambda: assign_groups(group, [label], list(RATIOS), list(RATIOS.values()), 0)[group],
         "dermdata, whole split": lambda: ours(table),
     }
     lines: dict[str, Line] = {}
@@ -157,7 +157,7 @@ def main() -> None:
         judged.append(("ham10000", *compare("ham10000", ham10000(asked.metadata), 5), 1.0))
     judged.append(("401k", *compare("401k", many_patients(401_059, 1_042, 393), 5), 0.3))
     if asked.cohort:
-        judged.append(("cohort", *compare("cohort", store.read(asked.cohort), 5, least=200), 1.0))
+        judged.append(("cohort", *compare("cohort", read_manifest(asked.cohort), 5, least=200), 1.0))
     print("\n| goal | times | allowed | met |\n|---|---|---|---|")
     for one in judged:
         goals(*one)
@@ -165,7 +165,7 @@ def main() -> None:
         table = many_patients(asked.rows, max(asked.rows // 400, 3), asked.rows // 1000)
         before = _peak_mb()
         start = time.perf_counter()
-        split(table, ratios=RATIOS)
+        split_rows(table, ratios=RATIOS)
         seconds, more = time.perf_counter() - start, _peak_mb() - before
         print(
             f"\n{asked.rows:,} rows: {seconds:.1f} s, {more:.0f} MB above the {before:.0f} MB with the table"

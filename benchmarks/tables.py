@@ -44,9 +44,9 @@ def manifest(path: Path) -> None:
     import pyarrow.parquet as pq
 
     from dermdata.catalogs import open_catalog
-    from dermdata.fetching.assemble import harmonized, open_library, read_tables
-    from dermdata.manifest import store
-    from dermdata.model import Access, Dataset, License, Table
+    from dermdata.fetching.assemble import harmonize_tables, open_label_resources, read_tables
+    from dermdata.manifest.parquet import write_manifest
+    from dermdata.model import Access, Dataset, License, TableSpec
     from dermdata.pandas_import import hide_pandas
 
     hide_pandas()  # as in any process of ours
@@ -55,12 +55,14 @@ def manifest(path: Path) -> None:
     # the name is HAM10000's, whose crosswalk has these words
     dataset = Dataset(
         name="ham10000", title="x", kind="dataset", summary="x", access=Access(kind="open"),
-        license=License(id="CC0-1.0"), table=(Table(reader="table", file="table.csv", columns=columns),),
+        license=License(id="CC0-1.0"), table=(TableSpec(reader="table", file="table.csv", columns=columns),),
     )  # fmt: skip
     sources = read_tables(dataset, lambda *_: path.read_bytes(), ())
-    table, report = harmonized(dataset, sources, (), open_library(open_catalog((), path.parent)), {})
+    table, report = harmonize_tables(
+        dataset, sources, (), open_label_resources(open_catalog((), path.parent)), {}
+    )
     assert not report.unmapped_labels
-    store.write(table, out_of(path), {})
+    write_manifest(table, out_of(path), {})
     assert pq.read_metadata(out_of(path)).num_rows == table.num_rows
 
 
@@ -69,9 +71,9 @@ def out_of(path: Path) -> Path:
 
 
 def text(path: Path) -> None:
-    from dermdata.readers.delimited import parse
+    from dermdata.readers.delimited import parse_delimited
 
-    parse(path.read_bytes(), path.name, delimiter=",", encoding="utf-8-sig")
+    parse_delimited(path.read_bytes(), path.name, delimiter=",", encoding="utf-8-sig")
 
 
 def by_arrow(path: Path) -> None:

@@ -40,7 +40,7 @@ def ours(archive: Path, out: Path, *, seen: bool) -> None:
 def seeing() -> "Callable[[bytes], ImageFacts | None]":
     from dermdata.fetching import ingest  # which imports what decodes
 
-    return ingest.seen
+    return ingest.inspect_image
 
 
 def nothing_seen(_: bytes) -> None:

@@ -19,7 +19,7 @@ class Hash(Protocol):
     def hexdigest(self) -> str: ...
 
 
-def parse(text: str) -> tuple[str, str]:
+def parse_checksum(text: str) -> tuple[str, str]:
     """Split `sha256:ABC…` into algorithm and lower-case digest; UsageError when it is neither."""
     algorithm, _, digest = text.strip().partition(":")
     algorithm, digest = algorithm.lower(), digest.lower()
@@ -30,7 +30,7 @@ def parse(text: str) -> tuple[str, str]:
     return algorithm, digest
 
 
-def new(algorithm: str) -> Hash:
+def new_hash(algorithm: str) -> Hash:
     """A running hash; md5 and sha1 only compare published digests, they protect nothing."""
     return hashlib.new(algorithm, usedforsecurity=False)
 
@@ -39,8 +39,8 @@ class Hasher:
     """SHA-256 and whatever else is asked for, over one pass of the same bytes."""
 
     def __init__(self, *checksums: str | None) -> None:
-        wanted = {"sha256", *(parse(text)[0] for text in checksums if text)}
-        self._running = {algorithm: new(algorithm) for algorithm in sorted(wanted)}
+        wanted = {"sha256", *(parse_checksum(text)[0] for text in checksums if text)}
+        self._running = {algorithm: new_hash(algorithm) for algorithm in sorted(wanted)}
 
     def update(self, data: bytes | memoryview) -> None:
         for running in self._running.values():
@@ -51,12 +51,12 @@ class Hasher:
         return self._running["sha256"].hexdigest()
 
     def matches(self, checksum: str) -> bool:
-        algorithm, digest = parse(checksum)
+        algorithm, digest = parse_checksum(checksum)
         return self._running[algorithm].hexdigest() == digest
 
     def require(self, checksum: str, what: str) -> None:
         """Raise ChecksumMismatch, with both digests, unless the bytes have this checksum."""
-        algorithm, digest = parse(checksum)
+        algorithm, digest = parse_checksum(checksum)
         actual = self._running[algorithm].hexdigest()
         if actual != digest:
             raise ChecksumMismatch(
@@ -65,7 +65,7 @@ class Hasher:
             )
 
 
-def of_chunks(chunks: Iterable[bytes]) -> str:
+def sha256_of_chunks(chunks: Iterable[bytes]) -> str:
     """The SHA-256 hex digest of chunks of bytes."""
     running = hashlib.sha256()
     for chunk in chunks:
@@ -73,7 +73,7 @@ def of_chunks(chunks: Iterable[bytes]) -> str:
     return running.hexdigest()
 
 
-def of_file(path: Path, *checksums: str | None) -> Hasher:
+def hash_file(path: Path, *checksums: str | None) -> Hasher:
     """A file's hashes, read once in blocks of at most 1 MiB."""
     hasher = Hasher(*checksums)
     with path.open("rb", buffering=0) as file:

@@ -15,10 +15,13 @@ from pathlib import Path
 from dermdata.disk import read_regular
 from dermdata.errors import CredentialsMissing
 
-HOSTS = {"kaggle": "www.kaggle.com", "huggingface": "huggingface.co"}  # whose files and variables we know
+SERVICE_HOSTS = {
+    "kaggle": "www.kaggle.com",
+    "huggingface": "huggingface.co",
+}  # whose files and variables we know
 TOKEN_USERS = ("", "token", "__token__")  # user names that say: the password is a token
-OTHERS_MAY_READ = 0o044
-MOST = 1 << 20  # bytes of a file of credentials
+READABLE_BY_OTHERS = 0o044
+MOST_BYTES = 1 << 20  # bytes of a file of credentials
 
 Keyring = Callable[[str], tuple[str, str] | None]  # service -> user, password
 
@@ -38,7 +41,7 @@ class Secret(str):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class FoundCredentials:
     """Credentials for one service: what to send, and where they were found."""
 
     headers: Mapping[str, str]  # values are Secret
@@ -59,58 +62,60 @@ class Credentials:
     def __repr__(self) -> str:
         return "Credentials(…)"
 
-    def find(self, service: str, host: str | None = None) -> Found | None:
+    def find(self, service: str, host: str | None = None) -> FoundCredentials | None:
         """The first credentials there are; CredentialsMissing for a place that cannot be read.
 
         `host` is the service's address, for ~/.netrc; known for kaggle and huggingface.
         """
-        host = host or HOSTS.get(service)
-        found = self._variables(service) or self._files(service)
-        found = found or (self._netrc(service, host) if host else None)
-        return found or (self._from_keyring(service) if self._keyring else None)
+        host = host or SERVICE_HOSTS.get(service)
+        found = self._find_in_variables(service) or self._find_in_files(service)
+        found = found or (self._find_in_netrc(service, host) if host else None)
+        return found or (self._find_in_keyring(service) if self._keyring else None)
 
-    def for_service(self, service: str, host: str | None = None) -> Mapping[str, str] | None:
+    def get_headers(self, service: str, host: str | None = None) -> Mapping[str, str] | None:
         """The headers to send to that service's own host, and to no other."""
         found = self.find(service, host)
         return found.headers if found else None
 
-    def where(self, service: str, host: str | None = None) -> str | None:
+    def find_place(self, service: str, host: str | None = None) -> str | None:
         """The name of the place that has them."""
         found = self.find(service, host)
         return found.place if found else None
 
-    def note(self, service: str, host: str | None = None) -> str | None:
+    def find_note(self, service: str, host: str | None = None) -> str | None:
         """What is unwise about that place: a file that others may read."""
         found = self.find(service, host)
         return found.note if found else None
 
     # ------------------------------------------------------------------ places
 
-    def _variables(self, service: str) -> Found | None:
+    def _find_in_variables(self, service: str) -> FoundCredentials | None:
         for name in token_variables(service):
             if value := self._environment.get(name, "").strip():
-                return self._token_or_path(value, f"environment variable {name}", kaggle=service == "kaggle")
+                return self._read_token_or_path(
+                    value, f"environment variable {name}", kaggle=service == "kaggle"
+                )
         for user, password in password_variables(service):
             if self._environment.get(user) and self._environment.get(password):
                 place = f"environment variables {user} and {password}"
-                return basic(self._environment[user], self._environment[password], place)
+                return basic_credentials(self._environment[user], self._environment[password], place)
         return None
 
-    def _token_or_path(self, value: str, place: str, *, kaggle: bool) -> Found | None:
+    def _read_token_or_path(self, value: str, place: str, *, kaggle: bool) -> FoundCredentials | None:
         """Kaggle's variable may name a file instead."""
-        path = self._expanded(value) if kaggle and value.startswith(("/", "~/", "./")) else None
+        path = self._expand_home(value) if kaggle and value.startswith(("/", "~/", "./")) else None
         if path is None:
-            return bearer(value, place)
-        if found := from_token_file(path):
+            return bearer_credentials(value, place)
+        if found := read_token_file(path):
             return found
-        raise useless(f"{place} names {path}, which has no token")
+        raise unusable_error(f"{place} names {path}, which has no token")
 
-    def _files(self, service: str) -> Found | None:
+    def _find_in_files(self, service: str) -> FoundCredentials | None:
         for path in self._token_files(service):
-            if found := from_token_file(path):
+            if found := read_token_file(path):
                 return found
         if service == "kaggle" and (folder := self._kaggle_folder()):
-            return from_kaggle_json(folder / "kaggle.json")
+            return read_kaggle_json(folder / "kaggle.json")
         return None
 
     def _token_files(self, service: str) -> Iterator[Path]:
@@ -119,21 +124,21 @@ class Credentials:
         if service != "huggingface":
             return
         if named := self._environment.get("HF_TOKEN_PATH"):
-            yield self._expanded(named)
+            yield self._expand_home(named)
         if home := self._environment.get("HF_HOME"):
-            yield self._expanded(home) / "token"
+            yield self._expand_home(home) / "token"
         elif self._home:
             yield self._home / ".cache" / "huggingface" / "token"
 
     def _kaggle_folder(self) -> Path | None:
         if named := self._environment.get("KAGGLE_CONFIG_DIR"):
-            return self._expanded(named)
+            return self._expand_home(named)
         return self._home / ".kaggle" if self._home else None
 
-    def _netrc(self, service: str, host: str) -> Found | None:
+    def _find_in_netrc(self, service: str, host: str) -> FoundCredentials | None:
         named = self._environment.get("NETRC")
-        path = self._expanded(named) if named else self._home / ".netrc" if self._home else None
-        if path is None or text_of(path) is None:
+        path = self._expand_home(named) if named else self._home / ".netrc" if self._home else None
+        if path is None or read_text(path) is None:
             return None
         try:
             # `default` is for hosts that its owner thought of, not for ours
@@ -142,34 +147,38 @@ class Credentials:
             where = f", near line {error.lineno}," if isinstance(error, netrc.NetrcParseError) else ""
             broken = f"{path}{where} is not in the form of a .netrc file"
         else:
-            return pair(service, entry[0], entry[2] or "", str(path), note_on(path)) if entry else None
-        raise useless(broken)  # out of the handler: the error's text may hold a password
+            return (
+                pair_credentials(service, entry[0], entry[2] or "", str(path), permission_note(path))
+                if entry
+                else None
+            )
+        raise unusable_error(broken)  # out of the handler: the error's text may hold a password
 
-    def _from_keyring(self, service: str) -> Found | None:
+    def _find_in_keyring(self, service: str) -> FoundCredentials | None:
         found = self._keyring(f"dermdata:{service}") if self._keyring else None
-        return pair(service, found[0], found[1], "the system's keyring", None) if found else None
+        return pair_credentials(service, found[0], found[1], "the system's keyring", None) if found else None
 
-    def _expanded(self, name: str) -> Path:
+    def _expand_home(self, name: str) -> Path:
         return self._home / name[2:] if name.startswith("~/") and self._home else Path(name)
 
 
 def token_variables(service: str) -> tuple[str, ...]:
     """Environment variables that hold a token, the service's own before ours."""
     known = {"kaggle": ("KAGGLE_API_TOKEN",), "huggingface": ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")}
-    return (*known.get(service, ()), f"{prefix(service)}_TOKEN")
+    return (*known.get(service, ()), f"{variable_prefix(service)}_TOKEN")
 
 
 def password_variables(service: str) -> tuple[tuple[str, str], ...]:
     """Pairs of environment variables that hold a user and a password."""
     known = (("KAGGLE_USERNAME", "KAGGLE_KEY"),) if service == "kaggle" else ()
-    return (*known, (f"{prefix(service)}_USER", f"{prefix(service)}_PASSWORD"))
+    return (*known, (f"{variable_prefix(service)}_USER", f"{variable_prefix(service)}_PASSWORD"))
 
 
-def prefix(service: str) -> str:
+def variable_prefix(service: str) -> str:
     return f"DERMDATA_{service.upper().replace('-', '_')}"
 
 
-def how_to(
+def explain_steps(
     service: str, *, page: str | None = None, host: str | None = None, steps: str | None = None
 ) -> str:
     """What the person must do to have credentials: where to get them, where to put them."""
@@ -188,10 +197,11 @@ def how_to(
         f"{steps.rstrip('. ')}; then" if steps else f"register at {page}, then" if page else "register, then"
     )
     lines = f", or add a line for {host} to ~/.netrc" if host else ""
-    return f"{first} set {prefix(service)}_USER and {prefix(service)}_PASSWORD (or {prefix(service)}_TOKEN){lines}"
+    prefix = variable_prefix(service)
+    return f"{first} set {prefix}_USER and {prefix}_PASSWORD (or {prefix}_TOKEN){lines}"
 
 
-def system_keyring(service: str) -> tuple[str, str] | None:
+def read_system_keyring(service: str) -> tuple[str, str] | None:
     """User and password from the system's keyring; None where the library or a keyring is absent."""
     if importlib.util.find_spec("keyring") is None:
         return None
@@ -211,29 +221,31 @@ def system_keyring(service: str) -> tuple[str, str] | None:
 # ------------------------------------------------------------------ headers
 
 
-def pair(service: str, user: str, password: str, place: str, note: str | None) -> Found | None:
+def pair_credentials(
+    service: str, user: str, password: str, place: str, note: str | None
+) -> FoundCredentials | None:
     """A user and a password as the service takes them: Hugging Face takes tokens only."""
     if service == "huggingface" or user in TOKEN_USERS:
-        return bearer(password, place, note)
-    return basic(user, password, place, note)
+        return bearer_credentials(password, place, note)
+    return basic_credentials(user, password, place, note)
 
 
-def bearer(token: str, place: str, note: str | None = None) -> Found | None:
+def bearer_credentials(token: str, place: str, note: str | None = None) -> FoundCredentials | None:
     token = token.strip()
     if not token:
         return None
     if not token.isascii() or not token.isprintable() or " " in token:
         # such a value would show itself in the error that sending it raises
-        raise useless(f"the token in {place} holds signs that no token has")
-    return Found(headers={"Authorization": Secret(f"Bearer {token}")}, place=place, note=note)
+        raise unusable_error(f"the token in {place} holds signs that no token has")
+    return FoundCredentials(headers={"Authorization": Secret(f"Bearer {token}")}, place=place, note=note)
 
 
-def basic(user: str, password: str, place: str, note: str | None = None) -> Found:
+def basic_credentials(user: str, password: str, place: str, note: str | None = None) -> FoundCredentials:
     text = base64.b64encode(f"{user}:{password}".encode()).decode()
-    return Found(headers={"Authorization": Secret(f"Basic {text}")}, place=place, note=note)
+    return FoundCredentials(headers={"Authorization": Secret(f"Basic {text}")}, place=place, note=note)
 
 
-def useless(why: str) -> CredentialsMissing:
+def unusable_error(why: str) -> CredentialsMissing:
     """A place that is there and holds nothing that can be sent."""
     return CredentialsMissing(why, hint="correct it, or remove it so that other places are looked at")
 
@@ -241,14 +253,14 @@ def useless(why: str) -> CredentialsMissing:
 # ------------------------------------------------------------------ files
 
 
-def from_token_file(path: Path) -> Found | None:
-    text = text_of(path)
-    return bearer(text, str(path), note_on(path)) if text else None
+def read_token_file(path: Path) -> FoundCredentials | None:
+    text = read_text(path)
+    return bearer_credentials(text, str(path), permission_note(path)) if text else None
 
 
-def from_kaggle_json(path: Path) -> Found | None:
+def read_kaggle_json(path: Path) -> FoundCredentials | None:
     """`{"username": …, "key": …}`, as the site gives it out."""
-    text = text_of(path)
+    text = read_text(path)
     if text is None:
         return None
     try:
@@ -257,25 +269,25 @@ def from_kaggle_json(path: Path) -> Found | None:
         data = None
     user, key = (data.get("username"), data.get("key")) if isinstance(data, dict) else (None, None)
     if not (isinstance(user, str) and isinstance(key, str)):
-        raise useless(f'{path} is not the file that Kaggle gives out: {{"username": …, "key": …}}')
-    return basic(user, key, str(path), note_on(path))
+        raise unusable_error(f'{path} is not the file that Kaggle gives out: {{"username": …, "key": …}}')
+    return basic_credentials(user, key, str(path), permission_note(path))
 
 
-def text_of(path: Path) -> str | None:
+def read_text(path: Path) -> str | None:
     """A file's text; None when there is no such file."""
     try:
-        return read_regular(path, most=MOST, links=True).decode("utf-8-sig")
+        return read_regular(path, most=MOST_BYTES, links=True).decode("utf-8-sig")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         why = f"{path} cannot be read: {error.strerror}"
     except UnicodeDecodeError:
         why = f"{path} is no text"
-    raise useless(why)
+    raise unusable_error(why)
 
 
-def note_on(path: Path) -> str | None:
+def permission_note(path: Path) -> str | None:
     """The advice for a file that other users of this machine may read."""
-    if path.stat().st_mode & OTHERS_MAY_READ:
+    if path.stat().st_mode & READABLE_BY_OTHERS:
         return f"{path} can be read by other users of this machine: chmod 600 {path}"
     return None

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from dermdata.licenses import CREATIVE_COMMONS, FREE_LICENSES
 from dermdata.manifest.schema import COLUMNS
 from dermdata.markup import bibtex_entry
 from dermdata.model import Dataset, File
-from dermdata.rights import CREATIVE, FREE
 
 Json = dict[str, Any]
 CONTEXT: Json = {
@@ -54,14 +54,14 @@ CONTEXT: Json = {
     "subField": "cr:subField",
     "transform": "cr:transform",
 }
-CONFORMS = ["http://mlcommons.org/croissant/1.0", "http://mlcommons.org/croissant/RAI/1.0"]
-PACKED = {
+CONFORMS_TO = ["http://mlcommons.org/croissant/1.0", "http://mlcommons.org/croissant/RAI/1.0"]
+ARCHIVE_TYPES = {
     "zip": "application/zip",
     "tar": "application/x-tar",
     "tar.gz": "application/gzip",
     "tar.zst": "application/zstd",
 }
-ENDINGS = {
+MEDIA_TYPES = {
     "csv": "text/csv", "tsv": "text/tab-separated-values", "tab": "text/tab-separated-values",
     "txt": "text/plain", "json": "application/json", "jsonl": "application/jsonlines",
     "parquet": "application/x-parquet", "zip": "application/zip", "npz": "application/zip",
@@ -69,73 +69,75 @@ ENDINGS = {
     "png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "tif": "image/tiff", "tiff": "image/tiff",
     "bmp": "image/bmp", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }  # fmt: skip
-BYTES = "application/octet-stream"
-DIGESTS = ("sha256", "md5")  # the two that Croissant knows
-MEANING = {name: text for name, _, text in COLUMNS}
-SENSITIVE = ("patient_id", "age", "age_raw", "sex", "fitzpatrick", "fitzpatrick_range", "monk")
-STATED_BY = ("confirmation", "fitzpatrick_source", "monk_source")
+UNKNOWN_TYPE = "application/octet-stream"
+DIGEST_ALGORITHMS = ("sha256", "md5")  # the two that Croissant knows
+COLUMN_MEANINGS = {name: text for name, _, text in COLUMNS}
+SENSITIVE_COLUMNS = ("patient_id", "age", "age_raw", "sex", "fitzpatrick", "fitzpatrick_range", "monk")
+ANNOTATION_COLUMNS = ("confirmation", "fitzpatrick_source", "monk_source")
 # notes of who is in the data and how they came into it or by their label; all others are limits of its use
-OF_BIAS = re.compile(
+BIAS_NOTE = re.compile(
     r"skin (?:type|tone)|fitzpatrick|monk tone|\bsex\b|\bage\b|ethnic|\brace\b|histolog|histopath|biops"
     r"|prevalence|\bweak\b|\bleak|duplica|identical|dogs|invented",
     re.IGNORECASE,
 )
 
 
-def of_entry(dataset: Dataset, addresses: Mapping[str, str]) -> Json:
+def from_entry(dataset: Dataset, addresses: Mapping[str, str]) -> Json:
     """A catalog entry; `addresses` are its files' by name, as far as they are known.
 
     Where the addresses may not be passed on there are no files.
     """
     named = dataset.files if dataset.license.link_may_be_shared else ()
     files = [file_object(dataset, file, addresses.get(file.name)) for file in named]
-    carried = columns_of(dataset)
-    return document(
+    carried = filled_columns(dataset)
+    return croissant_document(
         dataset.name,
         f"{dataset.title}. {dataset.summary}",
         [dataset],
-        licences=licences_of(dataset),
+        licences=license_pages(dataset),
         files=files,
-    ) | responsible([dataset], [name for name in SENSITIVE if name in carried], list(annotation(dataset)))
+    ) | responsible_ai_facts(
+        [dataset], [name for name in SENSITIVE_COLUMNS if name in carried], list(annotation_sources(dataset))
+    )
 
 
-def document(
+def croissant_document(
     name: str, description: str, entries: Sequence[Dataset], *, licences: Sequence[str], files: Sequence[Json]
 ) -> Json:
     """All of a Croissant file but its records and its responsible-AI part."""
     facts = {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
-        "conformsTo": CONFORMS,
+        "conformsTo": CONFORMS_TO,
         "name": name,
         "description": description,
-        "url": single([one.homepage for one in entries]),
-        "version": single([one.version for one in entries]),
+        "url": single_value([one.homepage for one in entries]),
+        "version": single_value([one.version for one in entries]),
         "license": list(licences),
-        "citeAs": "\n\n".join(dict.fromkeys(text for one in entries if (text := reference(one)))),
+        "citeAs": "\n\n".join(dict.fromkeys(text for one in entries if (text := citation_text(one)))),
         "keywords": sorted(
             {"dermatology", *(word for one in entries for word in (*one.modalities, *one.tasks))}
         ),
-        "conditionsOfAccess": [text for one in entries if (text := access(one, many=len(entries) > 1))],
-        "isLiveDataset": any(not {*DIGESTS} & set(one) for one in files if "contentUrl" in one),
+        "conditionsOfAccess": [text for one in entries if (text := access_text(one, many=len(entries) > 1))],
+        "isLiveDataset": any(not {*DIGEST_ALGORITHMS} & set(one) for one in files if "contentUrl" in one),
         "distribution": list(files),
     }
     return {key: value for key, value in facts.items() if value not in (None, "", [], False)}
 
 
-def single(values: Sequence[str | None]) -> str | None:
+def single_value(values: Sequence[str | None]) -> str | None:
     """The one value that they have, if they have but one."""
     return values[0] if len(set(values)) == 1 else None
 
 
-def reference(dataset: Dataset) -> str | None:
+def citation_text(dataset: Dataset) -> str | None:
     """How to cite it: BibTeX, else in words, else its DOI."""
     cited = dataset.citation
     doi = f"https://doi.org/{cited.doi}" if cited.doi else None
     return bibtex_entry(dataset.name, cited.bibtex) or cited.text or doi
 
 
-def access(dataset: Dataset, *, many: bool) -> str:
+def access_text(dataset: Dataset, *, many: bool) -> str:
     """What must be done to get it, in the entry's own words."""
     said = [
         dataset.access.kind,
@@ -144,17 +146,21 @@ def access(dataset: Dataset, *, many: bool) -> str:
     return f"{dataset.name}: {'. '.join(said)}" if many else ". ".join(said)
 
 
-def licences_of(dataset: Dataset) -> list[str]:
+def license_pages(dataset: Dataset) -> list[str]:
     """The page of its licence, else the licence's name; nothing where none is stated."""
     terms = dataset.license
-    page = terms.url or (terms.id and licence_url(terms.id, [dataset]))
+    page = terms.url or (terms.id and license_url(terms.id, [dataset]))
     return [one for one in (page or terms.id,) if one]
 
 
-def licence_url(name: str, entries: Iterable[Dataset]) -> str | None:
+def license_url(name: str, entries: Iterable[Dataset]) -> str | None:
     """Where a licence is written: as an entry has it, else SPDX's page of it."""
     stated = (one.license.url for one in entries if one.license.id == name and one.license.url)
-    known = f"https://spdx.org/licenses/{name}" if name in FREE or CREATIVE.fullmatch(name) else None
+    known = (
+        f"https://spdx.org/licenses/{name}"
+        if name in FREE_LICENSES or CREATIVE_COMMONS.fullmatch(name)
+        else None
+    )
     return next(stated, known)
 
 
@@ -169,15 +175,15 @@ def file_object(dataset: Dataset, file: File, address: str | None) -> Json:
         "@type": "cr:FileObject",
         "@id": quote(file.name, safe="/"),
         "name": file.name,
-        "description": ". ".join(described(dataset, file, address)),
+        "description": ". ".join(describe_file(dataset, file, address)),
         "contentUrl": address or file.name,
-        "encodingFormat": encoding(file),
+        "encodingFormat": media_type(file),
         **({"contentSize": size} if size else {}),
-        **({algorithm: digest} if algorithm in DIGESTS else {}),
+        **({algorithm: digest} if algorithm in DIGEST_ALGORITHMS else {}),
     }
 
 
-def described(dataset: Dataset, file: File, address: str | None) -> Iterator[str]:
+def describe_file(dataset: Dataset, file: File, address: str | None) -> Iterator[str]:
     yield file.role
     if file.note:
         yield file.note
@@ -189,48 +195,54 @@ def described(dataset: Dataset, file: File, address: str | None) -> Iterator[str
         yield "no checksum is published"
 
 
-def encoding(file: File) -> str:
-    return PACKED.get(file.unpack or "") or ENDINGS.get(file.name.rpartition(".")[2].lower(), BYTES)
+def media_type(file: File) -> str:
+    return ARCHIVE_TYPES.get(file.unpack or "") or MEDIA_TYPES.get(
+        file.name.rpartition(".")[2].lower(), UNKNOWN_TYPE
+    )
 
 
 # ------------------------------------------------------------------ responsible AI
 
 
-def responsible(entries: Sequence[Dataset], sensitive: Sequence[str], annotated: Sequence[str]) -> Json:
+def responsible_ai_facts(
+    entries: Sequence[Dataset], sensitive: Sequence[str], annotated: Sequence[str]
+) -> Json:
     """The RAI part: collection, biases, limits, use, what is personal, and how labels came about."""
     many = len(entries) > 1
-    notes = [(own(one, note, many=many), note) for one in entries for note in one.notes]
+    notes = [(name_dataset(one, note, many=many), note) for one in entries for note in one.notes]
     facts = {
-        "rai:dataCollection": " ".join(own(one, collection(one), many=many) for one in entries),
+        "rai:dataCollection": " ".join(
+            name_dataset(one, describe_collection(one), many=many) for one in entries
+        ),
         "rai:dataBiases": [
-            *(text for text, note in notes if OF_BIAS.search(note)),
-            *(own(one, text, many=many) for one in entries if (text := shares(one))),
+            *(text for text, note in notes if BIAS_NOTE.search(note)),
+            *(name_dataset(one, text, many=many) for one in entries if (text := describe_label_counts(one))),
         ],
         "rai:dataLimitations": [
-            *(text for text, note in notes if not OF_BIAS.search(note)),
+            *(text for text, note in notes if not BIAS_NOTE.search(note)),
             *(
-                own(one, f"{other.dataset}: {other.note}", many=many)
+                name_dataset(one, f"{other.dataset}: {other.note}", many=many)
                 for one in entries
                 for other in one.overlaps
             ),
         ],
         "rai:dataUseCases": sorted({task for one in entries for task in one.tasks}),
-        "rai:personalSensitiveInformation": [f"{name}: {MEANING[name]}" for name in sensitive],
+        "rai:personalSensitiveInformation": [f"{name}: {COLUMN_MEANINGS[name]}" for name in sensitive],
         "rai:dataAnnotationProtocol": list(annotated),
     }
     return {key: value for key, value in facts.items() if value}
 
 
-def own(dataset: Dataset, text: str, *, many: bool) -> str:
+def name_dataset(dataset: Dataset, text: str, *, many: bool) -> str:
     return f"{dataset.name}: {text}" if many else text
 
 
-def collection(dataset: Dataset) -> str:
+def describe_collection(dataset: Dataset) -> str:
     by = f" Modality: {', '.join(dataset.modalities)}." if dataset.modalities else ""
     return f"{dataset.summary}{by}"
 
 
-def shares(dataset: Dataset) -> str:
+def describe_label_counts(dataset: Dataset) -> str:
     """How many images each label has: what a model sees most."""
     counted = sorted(dataset.counts.labels.items(), key=lambda one: (-one[1], one[0]))
     return (
@@ -238,7 +250,7 @@ def shares(dataset: Dataset) -> str:
     )
 
 
-def columns_of(dataset: Dataset) -> set[str]:
+def filled_columns(dataset: Dataset) -> set[str]:
     """The manifest's columns that the entry fills."""
     tables = dataset.table
     return {
@@ -247,9 +259,9 @@ def columns_of(dataset: Dataset) -> set[str]:
     }
 
 
-def annotation(dataset: Dataset) -> Iterator[str]:
+def annotation_sources(dataset: Dataset) -> Iterator[str]:
     """Who or what stands behind labels and skin types, for each column that says so."""
-    for name in STATED_BY:
+    for name in ANNOTATION_COLUMNS:
         said = {word for one in dataset.table for word in one.values.get(name, {}).values() if word}
         said |= {one.constants[name] for one in dataset.table if name in one.constants}
         if said:

@@ -13,16 +13,16 @@ from typing import BinaryIO
 from dermdata.checksum import Hasher
 from dermdata.errors import StorageError, UsageError
 
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-LIMITS = {  # what is used up though the disk has room: its free bytes would mislead
+FULL_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+LIMIT_REASONS = {  # what is used up though the disk has room: its free bytes would mislead
     errno.EDQUOT: "your disk quota is used up",
     errno.EFBIG: "files may not be that large here (see `ulimit -f`)",
 }
-TOO_MANY = {errno.EMFILE, errno.ENFILE}
-IN_THE_WAY = {errno.ENOTDIR, errno.EEXIST}
-FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
-NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP}  # some network file systems cannot sync a folder
-ANOTHER = "give another path"
+TOO_MANY_FILES_ERRORS = {errno.EMFILE, errno.ENFILE}
+NOT_A_FOLDER_ERRORS = {errno.ENOTDIR, errno.EEXIST}
+FORBIDDEN_ERRORS = {errno.EROFS, errno.EACCES, errno.EPERM}
+NO_FOLDER_SYNC_ERRORS = {errno.EINVAL, errno.ENOTSUP}  # some network file systems cannot sync a folder
+ANOTHER_PATH = "give another path"
 ROOM_FOR_A_NAME = 1 << 20  # bytes free at which no folder lacks a block for one more name
 NAME_SHOWN = 40  # characters of the target's name in the temporary one, which must stay under 255 bytes
 
@@ -33,37 +33,39 @@ def storage_errors(path: Path, needed: int | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise as_storage_error(error, path, needed) from error
+        raise to_storage_error(error, path, needed) from error
 
 
 class NotRegular(OSError):
     """Not a file, or one that is too large, where one of our own files belongs; `strerror` says what is there."""
 
 
-def as_storage_error(error: OSError, path: Path, needed: int | None = None) -> StorageError:
+def to_storage_error(error: OSError, path: Path, needed: int | None = None) -> StorageError:
     """The same failure in words a user can act on."""
     if isinstance(error, NotRegular):
         return StorageError(f"{error.filename} {error.strerror}", hint="move it away, then try again")
-    if error.errno in TOO_MANY:
+    if error.errno in TOO_MANY_FILES_ERRORS:
         return StorageError(
             f"cannot open {error.filename or path}: {error.strerror}",
             hint="raise the limit: `ulimit -n 1024`",
         )
-    if error.filename is not None and not belongs(str(error.filename), path):
+    if error.filename is not None and not concerns_path(str(error.filename), path):
         return StorageError(f"cannot use {error.filename}: {error.strerror}")
-    if error.errno in IN_THE_WAY and (way := in_the_way(path)):
+    if error.errno in NOT_A_FOLDER_ERRORS and (way := find_blocking_file(path)):
         return StorageError(
             f"cannot use {path}: {way} is no folder",
             hint="move it away, or choose another folder with --cache or -o",
         )
-    place = existing(path)
-    if error.errno in FULL:
+    place = nearest_existing(path)
+    if error.errno in FULL_ERRORS:
         wanted = f"{needed:,} bytes needed, " if needed is not None else ""
-        reason = LIMITS.get(error.errno or 0) or space(place, creating=error.filename is not None)
+        reason = LIMIT_REASONS.get(error.errno or 0) or describe_space(
+            place, creating=error.filename is not None
+        )
         return StorageError(
             f"no room for {path}: {wanted}{reason}", hint="make room and run the same command again"
         )
-    if error.errno in FORBIDDEN:
+    if error.errno in FORBIDDEN_ERRORS:
         reason = "is read-only" if error.errno == errno.EROFS else f"belongs to user {place.stat().st_uid}"
         return StorageError(
             f"cannot write {path}: {place} {reason}", hint="choose another folder with --cache or -o"
@@ -71,25 +73,25 @@ def as_storage_error(error: OSError, path: Path, needed: int | None = None) -> S
     return StorageError(f"cannot use {path}: {error.strerror or error}")
 
 
-def belongs(name: str, path: Path) -> bool:
+def concerns_path(name: str, path: Path) -> bool:
     """Whether an error about the file `name` is one about writing `path`: itself, its folders, its temporary."""
     named = Path(name)
     return named == path or named.parent == path.parent or named in path.parents or path in named.parents
 
 
-def in_the_way(path: Path) -> Path | None:
+def find_blocking_file(path: Path) -> Path | None:
     """A file, or a link that leads nowhere, in place of one of the folders of a path."""
     return next((parent for parent in path.parents if os.path.lexists(parent) and not parent.is_dir()), None)
 
 
-def existing(path: Path) -> Path:
+def nearest_existing(path: Path) -> Path:
     """The nearest ancestor that exists and can be looked at."""
     while not os.path.exists(path) and path != path.parent:  # noqa: PTH110  # Path.exists raises on long names
         path = path.parent
     return path
 
 
-def space(place: Path, *, creating: bool = False) -> str:
+def describe_space(place: Path, *, creating: bool = False) -> str:
     """What is free, in words: bytes, or inodes when those have run out."""
     stat, free = os.statvfs(place), shutil.disk_usage(place).free
     # Another thread may have given an inode back since: a name refused beside free bytes was refused for inodes.
@@ -100,23 +102,23 @@ def space(place: Path, *, creating: bool = False) -> str:
 
 def require_space(folder: Path, needed: int) -> None:
     """Raise StorageError unless the folder's file system has this many bytes free."""
-    place = existing(folder)
+    place = nearest_existing(folder)
     if shutil.disk_usage(place).free < needed:
-        raise as_storage_error(OSError(errno.ENOSPC, "no space"), folder, needed)
+        raise to_storage_error(OSError(errno.ENOSPC, "no space"), folder, needed)
 
 
-def taken_by_partials(target: Path) -> int:
+def count_partial_bytes(target: Path) -> int:
     """Bytes on the disk of what is on its way to this name (holes take none)."""
     found = target.parent.glob(f".{glob.escape(target.name[:180])}.*.part")
     return sum(part.stat().st_blocks * 512 for part in found)
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[BinaryIO]:
+def atomic_write(target: Path) -> Iterator[BinaryIO]:
     """A new file that takes the target's name only when the block ends well and the bytes are on disk."""
     temporary = target.with_name(f".{target.name[:NAME_SHOWN]}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
     if is_special(target):  # the rename would put a plain file in place of /dev/null
-        raise StorageError(f"{target} is a device or a pipe, not a file", hint=ANOTHER)
+        raise StorageError(f"{target} is a device or a pipe, not a file", hint=ANOTHER_PATH)
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
@@ -137,9 +139,9 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
 def require_file(target: Path) -> None:
     """UsageError when a folder stands where a person wants a file written: said before the work, not after it."""
     if not target.name or target.is_dir():
-        raise UsageError(f"{target} is a folder, a file is needed", hint=ANOTHER)
+        raise UsageError(f"{target} is a folder, a file is needed", hint=ANOTHER_PATH)
     if is_special(target):
-        raise UsageError(f"{target} is a device or a pipe, not a file", hint=ANOTHER)
+        raise UsageError(f"{target} is a device or a pipe, not a file", hint=ANOTHER_PATH)
 
 
 def is_special(target: Path) -> bool:
@@ -148,10 +150,10 @@ def is_special(target: Path) -> bool:
     return there and not target.is_file() and not target.is_dir()
 
 
-def write(target: Path, chunks: Iterable[bytes], *checksums: str | None) -> Hasher:
+def write_chunks(target: Path, chunks: Iterable[bytes], *checksums: str | None) -> Hasher:
     """Write chunks of bytes as the target; the hashes of what was written."""
     hasher = Hasher(*checksums)
-    with replacing(target) as file:
+    with atomic_write(target) as file:
         for chunk in chunks:
             hasher.update(chunk)
             file.write(chunk)
@@ -160,7 +162,7 @@ def write(target: Path, chunks: Iterable[bytes], *checksums: str | None) -> Hash
 
 def write_text(target: Path, text: str) -> Hasher:
     """Write text as UTF-8 with the line ends it has."""
-    return write(target, [text.encode()])
+    return write_chunks(target, [text.encode()])
 
 
 def sync_folder(folder: Path) -> None:
@@ -169,13 +171,13 @@ def sync_folder(folder: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno not in NO_FOLDER_SYNC:
+        if error.errno not in NO_FOLDER_SYNC_ERRORS:
             raise
     finally:
         os.close(handle)
 
 
-def chunks_of(path: Path, size: int = 1 << 20) -> Iterator[bytes]:
+def read_chunks(path: Path, size: int = 1 << 20) -> Iterator[bytes]:
     """A file's bytes, in blocks."""
     with path.open("rb", buffering=0) as file:
         while chunk := file.read(size):
@@ -217,7 +219,7 @@ def read_regular(path: Path, *, most: int, links: bool = False) -> bytes:
         while len(data) <= most and (more := file.read(1 << 20)):  # it grew, or does not tell its size
             data += more
     if len(data) > most:
-        raise not_regular(path, f"holds more than the {most:,} bytes that such a file may have")
+        raise not_regular_error(path, f"holds more than the {most:,} bytes that such a file may have")
     return data
 
 
@@ -228,9 +230,9 @@ def open_regular(path: Path, *, links: bool = False) -> int:
         handle = os.open(path, flags | (0 if links else getattr(os, "O_NOFOLLOW", 0)))
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise not_regular(path, "is a symbolic link, not a file") from error
+            raise not_regular_error(path, "is a symbolic link, not a file") from error
         if error.errno == errno.ENXIO:
-            raise not_regular(path, "is a socket or a device, not a file") from error
+            raise not_regular_error(path, "is a socket or a device, not a file") from error
         raise
     try:
         require_regular_mode(os.fstat(handle).st_mode, path)
@@ -249,8 +251,8 @@ def require_regular_mode(mode: int, path: Path) -> None:
     if stat.S_ISREG(mode):
         return
     kind = "folder" if stat.S_ISDIR(mode) else "pipe" if stat.S_ISFIFO(mode) else "device or a socket"
-    raise not_regular(path, f"is a {kind}, not a file")
+    raise not_regular_error(path, f"is a {kind}, not a file")
 
 
-def not_regular(path: Path, what: str) -> NotRegular:
+def not_regular_error(path: Path, what: str) -> NotRegular:
     return NotRegular(errno.EINVAL, what, str(path))

@@ -19,16 +19,22 @@ from urllib.parse import urlsplit
 from dermdata.errors import CannotConnect, NetworkError, StorageError, UsageError
 from dermdata.pandas_import import show_pandas
 
-Make = Callable[[int], Executor]  # from a number of jobs: an executor to be used in a `with`
+ExecutorFactory = Callable[[int], Executor]  # from a number of jobs: an executor to be used in a `with`
 P = ParamSpec("P")
 R = TypeVar("R")
 
 SCHEMES = {"dask": "tcp", "dask+tls": "tls"}
-CONNECT = 10  # seconds
-DECIDING = ("dermdata", "pillow", "numpy", "pyarrow", "simplejpeg")  # what decides the bytes that are made
+CONNECT_TIMEOUT = 10  # seconds
+DECIDING_LIBRARIES = (
+    "dermdata",
+    "pillow",
+    "numpy",
+    "pyarrow",
+    "simplejpeg",
+)  # what decides the bytes that are made
 
 
-def executor(jobs: int) -> Executor:
+def thread_executor(jobs: int) -> Executor:
     """Threads: reading waits for the disk, and Pillow decodes, scales and encodes without the interpreter's lock."""
     return ThreadPoolExecutor(jobs)
 
@@ -37,14 +43,14 @@ def executor(jobs: int) -> Executor:
 class Engine:
     """Something that does the work, and how many workers it has by now."""
 
-    make: Make
+    make: ExecutorFactory
     workers: int
 
 
 @contextmanager
-def opened(url: str) -> Iterator[Engine]:
+def open_engine(url: str) -> Iterator[Engine]:
     """The cluster at `dask://HOST:PORT`; UsageError for another address, CannotConnect when nothing answers there."""
-    address = address_of(url)
+    address = scheduler_address(url)
     show_pandas()
     try:
         from distributed import Client, KilledWorker
@@ -54,14 +60,16 @@ def opened(url: str) -> Iterator[Engine]:
         ) from error
     client_of: Any = Client  # without type information of its own
     try:
-        client = client_of(address, timeout=CONNECT, set_as_default=False)
+        client = client_of(address, timeout=CONNECT_TIMEOUT, set_as_default=False)
     except (OSError, ValueError) as error:
         raise CannotConnect(
             f"no dask scheduler answers at {url}", hint="start one: `dask scheduler`, see docs/cluster.md"
         ) from error
     try:
         with client:
-            yield Engine(partial(on_cluster, client), len(client.scheduler_info(n_workers=-1)["workers"]))
+            yield Engine(
+                partial(cluster_executor, client), len(client.scheduler_info(n_workers=-1)["workers"])
+            )
     except RuntimeError as error:
         if "deserialization" not in str(error):
             raise
@@ -76,7 +84,7 @@ def opened(url: str) -> Iterator[Engine]:
         ) from error
 
 
-def address_of(url: str) -> str:
+def scheduler_address(url: str) -> str:
     """The scheduler's address in dask's own words."""
     parts = urlsplit(url)
     try:
@@ -88,12 +96,12 @@ def address_of(url: str) -> str:
     return f"{SCHEMES[parts.scheme]}://{parts.netloc}"
 
 
-def on_cluster(client: Any, _jobs: int) -> Executor:
+def cluster_executor(client: Any, _jobs: int) -> Executor:
     """The cluster as an executor; how much it does at once is its own affair."""
-    return Cluster(client.get_executor(pure=False))
+    return ClusterExecutor(client.get_executor(pure=False))
 
 
-class Cluster(Executor):
+class ClusterExecutor(Executor):
     """Has each piece of work done by a worker whose libraries are the ones that are here.
 
     The scheduler gives the work of a worker that dies to another one; work during which three workers in a row have
@@ -102,21 +110,21 @@ class Cluster(Executor):
 
     def __init__(self, inner: Executor) -> None:
         self.inner = inner
-        self.versions = versions()
+        self.versions = library_versions()
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Any:
-        return self.inner.submit(done_alike, self.versions, partial(fn, *args, **kwargs))
+        return self.inner.submit(run_checked, self.versions, partial(fn, *args, **kwargs))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         self.inner.shutdown(wait=wait and not cancel_futures)
 
 
-def done_alike(wanted: Mapping[str, str], work: Callable[[], R]) -> R:
+def run_checked(wanted: Mapping[str, str], work: Callable[[], R]) -> R:
     """Do the work, if it comes out here as it would there: another Pillow makes other bytes."""
-    if versions() != wanted:
+    if library_versions() != wanted:
         differ = [
             f"{name} {found}, not {wanted[name]}"
-            for name, found in versions().items()
+            for name, found in library_versions().items()
             if found != wanted[name]
         ]
         raise UsageError(
@@ -126,14 +134,16 @@ def done_alike(wanted: Mapping[str, str], work: Callable[[], R]) -> R:
     try:
         return work()
     except StorageError as error:
-        raise not_seen(error.message, f"(on {socket.gethostname()})") from error
+        raise unseen_file_error(error.message, f"(on {socket.gethostname()})") from error
     except OSError as error:
         if error.filename is None:  # not of the file system
             raise
-        raise not_seen(f"{error.filename}: {error.strerror}", f"(on {socket.gethostname()})") from error
+        raise unseen_file_error(
+            f"{error.filename}: {error.strerror}", f"(on {socket.gethostname()})"
+        ) from error
 
 
-def not_seen(what: str, where: str) -> StorageError:
+def unseen_file_error(what: str, where: str) -> StorageError:
     return StorageError(
         f"{what} {where}",
         hint="every worker must see the cache under the same path: --cache on a shared file system",
@@ -141,8 +151,8 @@ def not_seen(what: str, where: str) -> StorageError:
 
 
 @cache
-def versions() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
     """What decides the bytes that are made of an image."""
     return {"python": ".".join(platform.python_version_tuple()[:2])} | {
-        name: metadata.version(name) for name in DECIDING
+        name: metadata.version(name) for name in DECIDING_LIBRARIES
     }

@@ -14,14 +14,14 @@ from dermdata.errors import BadTable, DermdataError
 
 COLUMNS = 16_384  # of one table, as many as a spreadsheet can have
 FREE_ROWS = 100_000  # that any file may have, however small
-FREE = 1_000_000  # cells of a sparse table, likewise
+FREE_CELLS = 1_000_000  # cells of a sparse table, likewise
 REJECTED = (
     200_000  # rows of a publisher's table that are listed with a reason; more are another table than it seems
 )
-ROOM = 256 << 20  # bytes of memory that any file may take, however small
-RATIO = 64  # bytes of memory for one byte of a file; our own manifests take 7
-ROWS = 4  # for one byte of a file; our own manifests have a sixtieth
-THREAD = 16 << 20  # bytes of a thread that Arrow starts: its stack, and the allocator's own
+FREE_MEMORY = 256 << 20  # bytes of memory that any file may take, however small
+MEMORY_RATIO = 64  # bytes of memory for one byte of a file; our own manifests take 7
+ROWS_PER_BYTE = 4  # for one byte of a file; our own manifests have a sixtieth
+THREAD_MEMORY = 16 << 20  # bytes of a thread that Arrow starts: its stack, and the allocator's own
 
 
 def require_columns(names: Sequence[str], table: str) -> None:
@@ -35,39 +35,39 @@ def require_columns(names: Sequence[str], table: str) -> None:
 
 def require_rows(rows: int, size: int, table: str) -> None:
     """BadTable for more rows than its bytes can hold."""
-    most = max(FREE_ROWS, size * ROWS)
+    most = max(FREE_ROWS, size * ROWS_PER_BYTE)
     if rows > most:
         raise BadTable(f"{table} says {rows:,} rows in {size:,} bytes, the limit is {most:,}")
 
 
 def require_cells(cells: int, size: int, table: str) -> None:
     """BadTable for a sparse table that is larger than its bytes, each cell counted that is there or not."""
-    most = max(FREE, size)
+    most = max(FREE_CELLS, size)
     if cells > most:
         raise BadTable(f"{table} has {cells:,} cells in {size:,} bytes, the limit is {most:,}")
 
 
 def require_memory(held: int, size: int, table: str) -> None:
     """BadTable for values that take more memory than a table of so many bytes may."""
-    if held > memory_of(size):
-        raise too_large(table, size)
+    if held > memory_limit(size):
+        raise memory_error(table, size)
 
 
-def memory_of(size: int) -> int:
+def memory_limit(size: int) -> int:
     """Bytes of memory that a table of so many bytes may take."""
-    return ROOM + RATIO * size
+    return FREE_MEMORY + MEMORY_RATIO * size
 
 
-def too_large(table: str, size: int) -> BadTable:
+def memory_error(table: str, size: int) -> BadTable:
     return BadTable(
-        f"{table} of {size:,} bytes takes more than {memory_of(size) >> 20:,} MB of memory",
+        f"{table} of {size:,} bytes takes more than {memory_limit(size) >> 20:,} MB of memory",
         hint="few bytes stand for very many here: make the file again, from rows that are real",
     )
 
 
-def limit_table(size: int, table: str) -> AbstractContextManager[None]:
+def limit_table_memory(size: int, table: str) -> AbstractContextManager[None]:
     """BadTable when the block, which reads a table of so many bytes, takes more memory than one of them may."""
-    return limit_memory(memory_of(size), too_large(table, size))
+    return limit_memory(memory_limit(size), memory_error(table, size))
 
 
 @contextmanager
@@ -83,7 +83,7 @@ def limit_memory(most: int, refusal: DermdataError) -> Iterator[None]:
     import resource
 
     before = resource.getrlimit(resource.RLIMIT_DATA)
-    bound = data_segment() + most + THREAD * (os.cpu_count() or 1)
+    bound = measure_data_segment() + most + THREAD_MEMORY * (os.cpu_count() or 1)
     ours = before[0] == resource.RLIM_INFINITY or bound < before[0]
     if ours:
         resource.setrlimit(resource.RLIMIT_DATA, (bound, before[1]))
@@ -97,7 +97,7 @@ def limit_memory(most: int, refusal: DermdataError) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_DATA, before)
 
 
-def data_segment() -> int:
+def measure_data_segment() -> int:
     """Bytes of memory that RLIMIT_DATA counts."""
     with open("/proc/self/status", "rb") as file:  # noqa: PTH123  # once a block of rows
         return next(int(line.split()[1]) << 10 for line in file if line.startswith(b"VmData"))

@@ -50,10 +50,10 @@ def show_controls(text: str, keep: str = "\n") -> str:
     """Control characters, and those that turn text around, shown by their numbers; other spaces as a space."""
     if text.isprintable():
         return text
-    return "".join(char if char.isprintable() or char in keep else shown_char(char) for char in text)
+    return "".join(char if char.isprintable() or char in keep else escape_char(char) for char in text)
 
 
-def shown_char(char: str) -> str:
+def escape_char(char: str) -> str:
     """A sign's number, beyond ASCII as JSON writes it; a space of any width as a space."""
     number = ord(char)
     if number < 0x7F:
@@ -63,7 +63,7 @@ def shown_char(char: str) -> str:
     return f"\\u{number:04x}" if number < 0x10000 else json.dumps(char)[1:-1]
 
 
-def one_line(text: str) -> str:
+def to_one_line(text: str) -> str:
     """The words with one space wherever there were spaces or line breaks, none at the ends."""
     return show_controls(" ".join(text.split()))
 
@@ -73,7 +73,7 @@ def one_line(text: str) -> str:
 
 def escape_markdown(text: str) -> str:
     """The words on one line that Markdown, in a table or anywhere else, shows as they are."""
-    escaped = PUNCTUATION.sub(r"\\\g<0>", one_line(text))
+    escaped = PUNCTUATION.sub(r"\\\g<0>", to_one_line(text))
     return BEGINNING.sub(r"\1\\\2", escaped)
 
 
@@ -95,7 +95,7 @@ def fence_markdown(text: str, language: str) -> list[str]:
 
 def escape_latex(text: str) -> str:
     """The words on one line of LaTeX, or of a field of BibTeX: no command, no comment, no end of a group or cell."""
-    return "".join(LATEX.get(char, char) for char in one_line(text))
+    return "".join(LATEX.get(char, char) for char in to_one_line(text))
 
 
 def bibtex_entry(key: str, text: str | None, **fields: str | None) -> str | None:
@@ -117,11 +117,11 @@ def bibtex_entry(key: str, text: str | None, **fields: str | None) -> str | None
     if own and is_bibtex(own):
         return own
     known = {"note": own} if own else fields
-    found = [f"  {name:4} = {{{field_of(name, value)}}}" for name, value in known.items() if value]
+    found = [f"  {name:4} = {{{bibtex_field(name, value)}}}" for name, value in known.items() if value]
     return ",\n".join([f"@misc{{{KEY.sub('-', key)}", *found]) + "\n}" if found else None
 
 
-def field_of(name: str, value: str) -> str:
+def bibtex_field(name: str, value: str) -> str:
     return value if name == "doi" and DOI.fullmatch(value) else escape_latex(value)
 
 

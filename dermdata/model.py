@@ -1,9 +1,9 @@
-"""The words of the catalog and the cache as frozen values; no I/O, no behaviour beyond themselves."""
+"""The values that rooms hand to each other: catalog entries, cached files, findings; no behavior."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 Role = Literal["images", "masks", "metadata", "splits", "captions", "weights", "other"]
 Kind = Literal["dataset", "model"]
@@ -18,7 +18,7 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Counts:
+class PublishedCounts:
     """What the publisher's numbers say; checked on every fetch, absent where no source states it."""
 
     images: int | None = None
@@ -57,7 +57,7 @@ class Access:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Citation:
+class DatasetCitation:
     """How to cite it."""
 
     doi: str | None = None
@@ -92,7 +92,7 @@ class File:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Join:
+class JoinSpec:
     """Columns of a second table, joined by key; a key without partner keeps its row and is counted."""
 
     file: str
@@ -105,7 +105,7 @@ class Join:
 
 
 @dataclass(frozen=True, kw_only=True)
-class View:
+class ViewSpec:
     """One of several image columns of a row: each becomes an image row of its own."""
 
     column: str
@@ -113,7 +113,7 @@ class View:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
+class TableSpec:
     """How one of the source's tables becomes manifest rows; a closed vocabulary, no logic."""
 
     reader: str  # a shape: readers/<shape>.py
@@ -122,7 +122,7 @@ class Table:
     delimiter: str = ","
     encoding: str = "utf-8-sig"
     header: tuple[str, ...] = ()  # column names of a file without a header line
-    join: tuple[Join, ...] = ()
+    join: tuple[JoinSpec, ...] = ()
     columns: Mapping[str, tuple[str, ...]] = field(
         default_factory=dict
     )  # ours -> theirs; several are joined by "/"
@@ -131,7 +131,7 @@ class Table:
     one_hot: tuple[str, ...] = ()  # label columns, one of which is 1
     one_hot_word: str = "{class}"  # the label's word, from the name of its class column
     one_hot_none: str | None = None  # the label's word where no class is set; absent: such rows are rejected
-    views: tuple[View, ...] = ()  # several images a row; `@image` and `@view` say which
+    views: tuple[ViewSpec, ...] = ()  # several images a row; `@image` and `@view` say which
     parts: Mapping[str, str] = field(default_factory=dict)  # column -> pattern with {name}s: columns `@name`
     first: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # ours -> column -> ours_source
     concepts: tuple[str, ...] = ()  # columns of 0 and 1: clinical concepts
@@ -165,13 +165,13 @@ class Dataset:
     seed_claim: str | None = None  # what the seed list said, where it differs
     notes: tuple[str, ...] = ()
     overlaps: tuple[Overlap, ...] = ()
-    counts: Counts = field(default_factory=Counts)
+    counts: PublishedCounts = field(default_factory=PublishedCounts)
     license: License = field(default_factory=License)
-    citation: Citation = field(default_factory=Citation)
+    citation: DatasetCitation = field(default_factory=DatasetCitation)
     facts: Mapping[str, str] = field(default_factory=dict)  # dotted key -> where the fact comes from
     files: tuple[File, ...] = ()
     listing: str | None = None  # `<host>:<id>`: its own listing names the files; `rows`: the table does
-    table: tuple[Table, ...] = ()
+    table: tuple[TableSpec, ...] = ()
 
     def file(self, name: str) -> File:
         """The file of this name; KeyError when there is none."""
@@ -223,7 +223,7 @@ class ImageFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Member:
+class ArchiveMember:
     """Where a cached file lies inside its archive: enough to fetch it again by one range."""
 
     path: str  # the archive's own name of it
@@ -242,10 +242,25 @@ class Content:
     file: str  # name of the catalog file it came from
     size: int  # bytes
     sha256: str  # hex
-    member: Member | None = None  # None: the catalog file itself
+    member: ArchiveMember | None = None  # None: the catalog file itself
     image: ImageFacts | None = None
 
     @property
     def official(self) -> str:
         """The publisher's own path of it: inside its archive, or the catalog file's name."""
         return self.member.path if self.member else self.file
+
+
+Level = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One problem and the images that have it; `code` is of the closed list in the contract of `audit`."""
+
+    level: Level
+    code: str
+    dataset: str | None  # several are joined by ", "
+    keys: tuple[str, ...]  # row keys of the images
+    message: str
+    evidence: Mapping[str, Any]  # what it was concluded from, as JSON can say it

@@ -1,21 +1,24 @@
-"""Which process this is, among all that may share the cache, and whether another one still lives."""
+"""Processes and threads: this process's tag, whether another one still lives, and pools that Ctrl-C ends at once."""
 
 import os
 import socket
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 MOST_PID = 2**31 - 1  # a larger id, in a file that is damaged or not ours, is nobody's
 
 
-def machine() -> str:
+def machine_name() -> str:
     """This machine's name, without dots."""
     return socket.gethostname().partition(".")[0] or "localhost"
 
 
-def here() -> str:
+def process_tag() -> str:
     """This process among all that may share the cache."""
-    return f"{machine()}-{os.getpid()}"
+    return f"{machine_name()}-{os.getpid()}"
 
 
 if sys.platform == "win32":
@@ -49,14 +52,28 @@ else:
         return True
 
 
-def alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     """Tell whether a process of this machine lives; nothing is done to it."""
     return 0 < pid <= MOST_PID and _is_running(pid)
 
 
-def began(pid: int) -> str:
+def start_time(pid: int) -> str:
     """When a process began, in the kernel's ticks: ids are used again; empty where that cannot be known."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):
         return ""
+
+
+@contextmanager
+def cancel_on_interrupt(pool: ThreadPoolExecutor) -> Iterator[ThreadPoolExecutor]:
+    """Wait for all work at the end, but not after Ctrl-C: one body may take hours, and a kill harms nothing."""
+    try:
+        yield pool
+    except KeyboardInterrupt:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    except BaseException:
+        pool.shutdown()
+        raise
+    pool.shutdown()

@@ -19,7 +19,7 @@ class Progress(Protocol):
         """One line for the person."""
 
 
-class Silent:
+class SilentProgress:
     """Tells nobody."""
 
     def begin(self, task: str, total: int | None, unit: str = "B") -> None: ...
@@ -28,7 +28,7 @@ class Silent:
     def say(self, text: str) -> None: ...
 
 
-class Together:
+class CombinedProgress:
     """Very many small tasks shown as one."""
 
     def __init__(self, progress: Progress, task: str) -> None:

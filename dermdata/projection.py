@@ -13,14 +13,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dermdata.crosswalks import meaning
+from dermdata.crosswalks import harmonize_label
 from dermdata.manifest.schema import WORDS
 from dermdata.model import Label, Predicate
-from dermdata.vocabulary import Projected, Space, Vocabulary, project, project_weights
+from dermdata.vocabulary import LabelSpace, Projection, Vocabulary, project_label, project_weights
 from dermdata.vocabulary.concepts import UNKNOWN
 from dermdata.vocabulary.spaces import NOT_STATED
 
-Words = Mapping[str, Iterable[Label]]  # dataset -> the crosswalk rows of the fields that its labels come from
+DatasetLabels = Mapping[
+    str, Iterable[Label]
+]  # dataset -> the crosswalk rows of the fields that its labels come from
 LABEL, REASON = "label", "label_reason"
 REFINED_FROM, REFINED_LABEL = "refined_from", "refined_label"
 DESCRIPTIONS = {
@@ -29,11 +31,19 @@ DESCRIPTIONS = {
     REFINED_FROM: "key of the row whose finer label of the same image `diagnosis` is; null: its own",
     REFINED_LABEL: "that row's own word; `label_raw` stays",
 }
-SAID = ("dataset", "label_raw", "diagnosis", "diagnosis_match", "malignancy", REFINED_FROM, REFINED_LABEL)
+STATEMENT_COLUMNS = (
+    "dataset",
+    "label_raw",
+    "diagnosis",
+    "diagnosis_match",
+    "malignancy",
+    REFINED_FROM,
+    REFINED_LABEL,
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class RowStatement:
     """What the manifest holds of one row's label."""
 
     dataset: str | None
@@ -43,26 +53,26 @@ class Said:
     malignancy: str | None
 
 
-class Statements:
+class LabelStatements:
     """What each row says, as the crosswalk row it came from; the same words are looked up once."""
 
-    def __init__(self, words: Words, vocabulary: Vocabulary) -> None:
+    def __init__(self, words: DatasetLabels, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
         self._rows: dict[tuple[str | None, str | None], list[Label]] = {}
         for dataset, labels in words.items():
             for label in labels:
                 self._rows.setdefault((dataset, label.raw_label), []).append(label)
 
-    def of(self, table: pa.Table) -> tuple[list[Label | None], NDArray[np.int64]]:
+    def find_statements(self, table: pa.Table) -> tuple[list[Label | None], NDArray[np.int64]]:
         """The distinct statements of a table, and for each row which of them is its own."""
-        first, place = distinct([words_of(table, name) for name in SAID])
-        columns = [words_of(table, name).take(pa.array(first)).to_pylist() for name in SAID]
-        return [self.statement(said(row)) for row in zip(*columns, strict=True)], place
+        first, place = distinct_rows([text_column(table, name) for name in STATEMENT_COLUMNS])
+        columns = [text_column(table, name).take(pa.array(first)).to_pylist() for name in STATEMENT_COLUMNS]
+        return [self.find_label(parse_statement(row)) for row in zip(*columns, strict=True)], place
 
-    def statement(self, row: Said) -> Label | None:
+    def find_label(self, row: RowStatement) -> Label | None:
         """The crosswalk row that gave the row its diagnosis, else the diagnosis itself; None if it says nothing."""
         for label in self._rows.get((row.dataset, row.word), ()):
-            if meaning(label, self.vocabulary).diagnosis == row.diagnosis:
+            if harmonize_label(label, self.vocabulary).diagnosis == row.diagnosis:
                 return replace(label, malignancy=row.malignancy or label.malignancy)
         if row.diagnosis is None and row.malignancy is None:
             return None
@@ -75,37 +85,39 @@ class Statements:
         )
 
 
-def said(row: Sequence[str | None]) -> Said:
+def parse_statement(row: Sequence[str | None]) -> RowStatement:
     """A refined row speaks with the word of the row that it was refined from."""
     dataset, word, diagnosis, match, malignancy, source, source_word = row
     if source:
         dataset, word = source.partition("/")[0], source_word
-    return Said(dataset, word, diagnosis, match, malignancy)
+    return RowStatement(dataset, word, diagnosis, match, malignancy)
 
 
 def project_table(
-    table: pa.Table, space: Space, vocabulary: Vocabulary, words: Words, *, related: bool = False
+    table: pa.Table, space: LabelSpace, vocabulary: Vocabulary, words: DatasetLabels, *, related: bool = False
 ) -> pa.Table:
     """The manifest with `label` and `label_reason`, null where the other is not; UnknownName for an alien concept.
 
     A graded differential has a class where all its weight lies in that one. `related` as for `project`.
     """
-    statements, place = Statements(words, vocabulary).of(table)
-    found = [classified(one, space, vocabulary, related=related) for one in statements]
+    statements, place = LabelStatements(words, vocabulary).find_statements(table)
+    found = [project_statement(one, space, vocabulary, related=related) for one in statements]
     rows = [found[number] for number in place]
-    for number, weights in graded(table):
-        rows[number] = of_weights(weights, space, vocabulary)
-    table = with_words(table, LABEL, [row.value for row in rows])
-    return with_words(table, REASON, [row.reason for row in rows])
+    for number, weights in graded_rows(table):
+        rows[number] = project_differential(weights, space, vocabulary)
+    table = set_text_column(table, LABEL, [row.value for row in rows])
+    return set_text_column(table, REASON, [row.reason for row in rows])
 
 
-def classified(label: Label | None, space: Space, vocabulary: Vocabulary, *, related: bool) -> Projected:
+def project_statement(
+    label: Label | None, space: LabelSpace, vocabulary: Vocabulary, *, related: bool
+) -> Projection:
     if label is None:
-        return Projected(None, NOT_STATED)
-    return project(label, space, vocabulary, related=related)
+        return Projection(None, NOT_STATED)
+    return project_label(label, space, vocabulary, related=related)
 
 
-def graded(table: pa.Table) -> Iterable[tuple[int, list[dict[str, Any]]]]:
+def graded_rows(table: pa.Table) -> Iterable[tuple[int, list[dict[str, Any]]]]:
     """The rows that have a differential and no diagnosis."""
     if "differential" not in table.column_names or "diagnosis" not in table.column_names:
         return
@@ -114,24 +126,28 @@ def graded(table: pa.Table) -> Iterable[tuple[int, list[dict[str, Any]]]]:
         yield number, table["differential"][number].as_py()
 
 
-def of_weights(weights: list[dict[str, Any]], space: Space, vocabulary: Vocabulary) -> Projected:
+def project_differential(
+    weights: list[dict[str, Any]], space: LabelSpace, vocabulary: Vocabulary
+) -> Projection:
     sums: dict[str, float] = {}
     if any(one is None or one["concept"] is None or one["weight"] is None for one in weights):
-        return Projected(None, "a differential that lacks a concept or a weight")
+        return Projection(None, "a differential that lacks a concept or a weight")
     for one in weights:
         sums[one["concept"]] = sums.get(one["concept"], 0.0) + one["weight"]
     parts = project_weights(sums, space, vocabulary)
     if len(parts.classes) == 1 and not parts.unassigned:
-        return Projected(next(iter(parts.classes)))
+        return Projection(next(iter(parts.classes)))
     if not parts.classes:
-        return Projected(None, "; ".join(sorted(parts.unassigned)))
+        return Projection(None, "; ".join(sorted(parts.unassigned)))
     names = [*sorted(parts.classes), *(["no class"] if parts.unassigned else [])]
-    return Projected(None, f"a differential: {' or '.join(names)}")
+    return Projection(None, f"a differential: {' or '.join(names)}")
 
 
-def unexpressed(table: pa.Table) -> list[dict[str, Any]]:
+def count_unprojected(table: pa.Table) -> list[dict[str, Any]]:
     """What has no class: `dataset, label_raw, diagnosis, reason, images`, most images first."""
-    rows = pa.table({name: words_of(table, name) for name in ("dataset", "label_raw", "diagnosis", REASON)})
+    rows = pa.table(
+        {name: text_column(table, name) for name in ("dataset", "label_raw", "diagnosis", REASON)}
+    )
     cells = rows.filter(pc.is_valid(rows[REASON])).group_by(rows.column_names, use_threads=False)
     found = [
         {**{name: cell[name] for name in rows.column_names[:-1]}, "reason": cell[REASON], "images": cell["count_all"]}
@@ -143,14 +159,14 @@ def unexpressed(table: pa.Table) -> list[dict[str, Any]]:
 # ------------------------------------------------------------------ columns
 
 
-def words_of(table: pa.Table, name: str) -> pa.Array:
+def text_column(table: pa.Table, name: str) -> pa.Array:
     """A column as plain text; null in every row when it is not there."""
     if name not in table.column_names:
         return pa.nulls(table.num_rows, pa.string())
     return table[name].cast(pa.string()).combine_chunks()
 
 
-def distinct(columns: Sequence[pa.Array]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def distinct_rows(columns: Sequence[pa.Array]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The first row of each distinct combination of values, and for each row which combination it has."""
     place = np.zeros(len(columns[0]), np.int64)
     first = np.zeros(0, np.int64)
@@ -163,13 +179,10 @@ def distinct(columns: Sequence[pa.Array]) -> tuple[NDArray[np.int64], NDArray[np
     return first.astype(np.int64), place.astype(np.int64)
 
 
-def with_words(table: pa.Table, name: str, values: Sequence[str | None]) -> pa.Table:
+def set_text_column(table: pa.Table, name: str, values: Sequence[str | None]) -> pa.Table:
     """The table with this column of words, in its place or at the end."""
     field = pa.field(name, WORDS, metadata={"description": DESCRIPTIONS[name]})
     array = pa.array(values, pa.string()).cast(WORDS)
     if name in table.column_names:
         return table.set_column(table.column_names.index(name), field, array)
     return table.append_column(field, array)
-
-
-__all__ = ["Statements", "Words", "project_table", "unexpressed"]

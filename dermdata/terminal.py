@@ -1,4 +1,4 @@
-"""Words for a person on a terminal: no control character of a text is obeyed, no address shows a password."""
+"""Words for a person on a terminal: no control character is obeyed, no address shows a password."""
 
 import os
 import sys
@@ -6,18 +6,30 @@ from collections.abc import Iterable
 from typing import IO, TYPE_CHECKING
 
 from dermdata.markup import show_controls
-from dermdata.urls import redact
+from dermdata.urls import redact_text
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-def talk(text: str) -> None:
+def format_size(count: int | None) -> str:
+    """Bytes for people: 1.4 GB (powers of ten, as publishers write them)."""
+    if count is None:
+        return "unknown size"
+    amount = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
+
+
+def print_message(text: str) -> None:
     """A line for a person, on stderr; no address in it shows a password or a signature."""
-    sys.stderr.write(f"{show_controls(redact(text))}\n")
+    sys.stderr.write(f"{show_controls(redact_text(text))}\n")
 
 
-def console(file: IO[str], color: str = "auto") -> "Console":
+def make_console(file: IO[str], color: str = "auto") -> "Console":
     """A rich console that obeys --color, NO_COLOR and FORCE_COLOR, and no control character of a text."""
     from rich.console import Console, RenderableType
     from rich.console import ConsoleOptions as Options

@@ -4,9 +4,11 @@ import re
 from urllib.parse import parse_qsl
 
 # scheme, host and port without a user: what stands behind may hold an @
-PLAIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:\[[^\]@/]*\]|[^/@:?#\[]*)(?::\d+)?(?:[/?#]|\Z)", re.IGNORECASE)
+PLAIN_URL = re.compile(
+    r"[a-z][a-z0-9+.-]*://(?:\[[^\]@/]*\]|[^/@:?#\[]*)(?::\d+)?(?:[/?#]|\Z)", re.IGNORECASE
+)
 # a path made of an address has lost a slash
-ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*://|(?:https?|s3|gs|gcs):/)\S+", re.IGNORECASE)
+ANY_URL = re.compile(r"(?:[a-z][a-z0-9+.-]*://|(?:https?|s3|gs|gcs):/)\S+", re.IGNORECASE)
 SECRET_WORDS = ("token", "signature", "password", "passwd", "secret", "credential", "apikey", "accesskey")
 SECRET_NAMES = {"sig", "pwd", "pass", "auth", "authorization", "jwt", "sas", "keypairid", "xamzsecurity"}
 
@@ -16,33 +18,33 @@ def redact_url(url: str) -> str:
 
     Of one that is malformed all is left out that a user and a password could be.
     """
-    if "@" in url and not PLAIN.match(url):
+    if "@" in url and not PLAIN_URL.match(url):
         scheme = url.partition("://")[0] if "://" in url else ""
         url = f"{scheme}{'://' if scheme else ''}{url.rpartition('@')[2]}"
     return url.partition("#")[0].partition("?")[0]
 
 
-def redact(text: str) -> str:
+def redact_text(text: str) -> str:
     """Words in which no address has a user, a password, a token or a signature; others stay whole."""
-    return ADDRESS.sub(lambda found: redact_url(found[0]) if holds_secret(found[0]) else found[0], text)
+    return ANY_URL.sub(lambda found: redact_url(found[0]) if has_secret(found[0]) else found[0], text)
 
 
-def secrets_in(text: str) -> list[str]:
+def find_secret_urls(text: str) -> list[str]:
     """The addresses among the words that have a user, a password, a token or a signature, fit to be shown."""
-    return [redact_url(found) for found in ADDRESS.findall(text) if holds_secret(found)]
+    return [redact_url(found) for found in ANY_URL.findall(text) if has_secret(found)]
 
 
-def holds_secret(url: str) -> bool:
-    return ("@" in url and not PLAIN.match(url)) or secret_parameter(url) is not None
+def has_secret(url: str) -> bool:
+    return ("@" in url and not PLAIN_URL.match(url)) or find_secret_parameter(url) is not None
 
 
-def secret_parameter(url: str) -> str | None:
+def find_secret_parameter(url: str) -> str | None:
     """The name of the query's first parameter that makes the address a key to the file: a token or a signature."""
     query = url.partition("?")[2].partition("#")[0]
     names = (name for name, value in parse_qsl(query) if value)
-    return next((name for name in names if is_secret(name)), None)
+    return next((name for name in names if is_secret_name(name)), None)
 
 
-def is_secret(name: str) -> bool:
+def is_secret_name(name: str) -> bool:
     plain = re.sub(r"[^a-z]", "", name.lower())
     return plain in SECRET_NAMES or any(word in plain for word in SECRET_WORDS)

@@ -7,24 +7,26 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
-from dermdata.cache import Fetched, Folder
-from dermdata.checksum import of_file
+from dermdata.cache import DatasetFolder, FetchedFile
+from dermdata.checksum import hash_file
 from dermdata.errors import BadTable, CacheDamaged
 from dermdata.model import Content
 
-Status = Literal["ok", "missing", "modified", "unreadable", "extra"]
-OWN = re.compile(r"receipt\.json|manifest\.parquet|contents-[0-9a-f]*\.tsv|(looks|alike)-[0-9a-f]*\.parquet")
+FileStatus = Literal["ok", "missing", "modified", "unreadable", "extra"]
+OWN_FILES = re.compile(
+    r"receipt\.json|manifest\.parquet|contents-[0-9a-f]*\.tsv|(looks|alike)-[0-9a-f]*\.parquet"
+)
 
 BATCH_FILES, BATCH_BYTES = 32, 4 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class FileCheck:
     """What became of one cached file."""
 
     dataset: str
     path: str  # relative to the dataset's cache folder
-    status: Status
+    status: FileStatus
     expected: str | None = None  # `sha256:…`, or bytes with --quick
     actual: str | None = None
     content: Content | None = None  # what to fetch again
@@ -33,28 +35,33 @@ class Finding:
     )
 
 
-def verify(
-    folder: Folder, contents: Sequence[Content], *, quick: bool, jobs: int, advance: Callable[[int], None]
-) -> Iterator[Finding]:
+def verify_folder(
+    folder: DatasetFolder,
+    contents: Sequence[Content],
+    *,
+    quick: bool,
+    jobs: int,
+    advance: Callable[[int], None],
+) -> Iterator[FileCheck]:
     """A finding for each file of one dataset, the ok ones too, in the order of its contents: by path."""
     receipt = folder.receipt()
     if receipt is None:
         return
-    check, coverage = by_size if quick else by_checksum, receipt.coverage
+    check, coverage = check_size if quick else check_checksum, receipt.coverage
 
-    def judged(some: Sequence[Content]) -> list[Finding]:
+    def judged(some: Sequence[Content]) -> list[FileCheck]:
         advance(sum(content.size for content in some))
         # of an archive without a record of its own only members are here
         return [check(folder, content, coverage.get(content.file, False)) for content in some]
 
     with ThreadPoolExecutor(max_workers=jobs) as pool:  # hashlib and read release the GIL
-        for findings in pool.map(judged, batches(contents)):
+        for findings in pool.map(judged, make_batches(contents)):
             yield from findings
-    yield from manifest(folder, receipt.manifest_sha256)
-    yield from extra(folder, contents, receipt.files)
+    yield from check_manifest(folder, receipt.manifest_sha256)
+    yield from find_extra_files(folder, contents, receipt.files)
 
 
-def batches(contents: Iterable[Content]) -> Iterator[list[Content]]:
+def make_batches(contents: Iterable[Content]) -> Iterator[list[Content]]:
     """Neighbours, a few MiB at a time: handing over a small file costs as much as hashing it."""
     batch: list[Content] = []
     held = 0
@@ -68,43 +75,43 @@ def batches(contents: Iterable[Content]) -> Iterator[list[Content]]:
         yield batch
 
 
-def unreadable(folder: Folder, error: CacheDamaged) -> Finding:
+def unreadable_dataset(folder: DatasetFolder, error: CacheDamaged) -> FileCheck:
     """What is found of a dataset whose receipt or list cannot be believed: nothing can be compared with it."""
-    return Finding(dataset=folder.name, path="receipt.json", status="unreadable", actual=error.message)
+    return FileCheck(dataset=folder.name, path="receipt.json", status="unreadable", actual=error.message)
 
 
-def by_size(folder: Folder, content: Content, verified: bool | None) -> Finding:
+def check_size(folder: DatasetFolder, content: Content, verified: bool | None) -> FileCheck:
     path, expected = folder.path / content.path, f"{content.size} bytes"
     try:
         size = path.lstat().st_size
     except FileNotFoundError:
-        return found(folder, content, "missing", expected, None, verified)
-    status: Status = "ok" if size == content.size else "modified"
-    return found(folder, content, status, expected, f"{size} bytes", verified)
+        return make_check(folder, content, "missing", expected, None, verified)
+    status: FileStatus = "ok" if size == content.size else "modified"
+    return make_check(folder, content, status, expected, f"{size} bytes", verified)
 
 
-def by_checksum(folder: Folder, content: Content, verified: bool | None) -> Finding:
+def check_checksum(folder: DatasetFolder, content: Content, verified: bool | None) -> FileCheck:
     path, expected = folder.path / content.path, f"sha256:{content.sha256}"
     if path.is_symlink():
-        return found(folder, content, "modified", expected, "a symbolic link", verified)
+        return make_check(folder, content, "modified", expected, "a symbolic link", verified)
     try:
-        actual = f"sha256:{of_file(path).sha256}"
+        actual = f"sha256:{hash_file(path).sha256}"
     except FileNotFoundError:
-        return found(folder, content, "missing", expected, None, verified)
+        return make_check(folder, content, "missing", expected, None, verified)
     except OSError as error:
-        return found(folder, content, "unreadable", expected, error.strerror, verified)
-    return found(folder, content, "ok" if actual == expected else "modified", expected, actual, verified)
+        return make_check(folder, content, "unreadable", expected, error.strerror, verified)
+    return make_check(folder, content, "ok" if actual == expected else "modified", expected, actual, verified)
 
 
-def found(
-    folder: Folder,
+def make_check(
+    folder: DatasetFolder,
     content: Content,
-    status: Status,
+    status: FileStatus,
     expected: str,
     actual: str | None,
     verified: bool | None,
-) -> Finding:
-    return Finding(
+) -> FileCheck:
+    return FileCheck(
         dataset=folder.name,
         path=content.path,
         status=status,
@@ -115,30 +122,32 @@ def found(
     )
 
 
-def manifest(folder: Folder, expected: str | None) -> Iterator[Finding]:
+def check_manifest(folder: DatasetFolder, expected: str | None) -> Iterator[FileCheck]:
     """The manifest must be the one that the receipt names; none is named when a fetch did not end."""
     name, wanted = folder.manifest.name, f"sha256:{expected}"
     if expected is None or not folder.manifest.is_file():
-        yield Finding(dataset=folder.name, path=name, status="missing", expected=expected and wanted)
+        yield FileCheck(dataset=folder.name, path=name, status="missing", expected=expected and wanted)
         return
-    actual = f"sha256:{of_file(folder.manifest).sha256}"
-    status: Status = "ok" if actual == wanted else "modified"
-    yield Finding(dataset=folder.name, path=name, status=status, expected=wanted, actual=actual)
+    actual = f"sha256:{hash_file(folder.manifest).sha256}"
+    status: FileStatus = "ok" if actual == wanted else "modified"
+    yield FileCheck(dataset=folder.name, path=name, status=status, expected=wanted, actual=actual)
 
 
-def extra(folder: Folder, contents: Iterable[Content], files: Iterable[Fetched]) -> Iterator[Finding]:
+def find_extra_files(
+    folder: DatasetFolder, contents: Iterable[Content], files: Iterable[FetchedFile]
+) -> Iterator[FileCheck]:
     """Files that nobody put there on record; our own partials are `cache prune`'s matter."""
     known = {content.path for content in contents} | {file.path for file in files if file.path}
-    for name in sorted(set(names(folder)) - known):
+    for name in sorted(set(walk_names(folder)) - known):
         partial = any(
             part.startswith(".") and part.endswith((".part", ".tmp", ".json")) for part in name.split("/")
         )
-        if not partial and not OWN.fullmatch(name):
+        if not partial and not OWN_FILES.fullmatch(name):
             size = (folder.path / name).lstat().st_size
-            yield Finding(dataset=folder.name, path=name, status="extra", actual=f"{size} bytes")
+            yield FileCheck(dataset=folder.name, path=name, status="extra", actual=f"{size} bytes")
 
 
-def names(folder: Folder) -> Iterator[str]:
+def walk_names(folder: DatasetFolder) -> Iterator[str]:
     """Everything in the folder that is no folder; strings, for a Path of each of 10,000 files takes longer to make."""
     for place, folders, files in os.walk(folder.path):
         below = os.path.relpath(place, folder.path).replace(os.sep, "/")
@@ -146,15 +155,15 @@ def names(folder: Folder) -> Iterator[str]:
         yield from (name if below == "." else f"{below}/{name}" for name in (*files, *links))
 
 
-def concerned(folder: Folder, findings: Iterable[Finding]) -> dict[str, list[str]]:
+def find_affected_rows(folder: DatasetFolder, findings: Iterable[FileCheck]) -> dict[str, list[str]]:
     """The keys of the manifest's rows that use each of these files; none where the manifest itself is broken."""
-    from dermdata.manifest import store
+    from dermdata.manifest.parquet import read_manifest
 
     wanted = {one.path: list[str]() for one in findings if one.dataset == folder.name and one.content}
     if not wanted or not folder.manifest.is_file():
         return {}
     try:
-        table = store.read(folder.manifest, ["key", "path", "mask_path", "masks"])
+        table = read_manifest(folder.manifest, ["key", "path", "mask_path", "masks"])
     except BadTable:  # it is a finding of its own
         return {}
     for row in table.to_pylist():

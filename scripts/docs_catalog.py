@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 import docs_commands
-from dermdata.api.display import size
+from dermdata.api.display import format_size
 from dermdata.catalogs import Catalog, open_catalog
 from dermdata.model import Dataset
 from docs_markdown import table
@@ -69,7 +69,7 @@ def overview(items: list[dict[str, Any]]) -> str:
         (
             f"`{item['name']}`", item["title"], item["images"], item["classes"], ", ".join(item["modalities"]),
             item["access"], item["license"], item["commercial_use"],
-            size(item["size_bytes"]) if item["size_bytes"] is not None else None,
+            format_size(item["size_bytes"]) if item["size_bytes"] is not None else None,
         )
         for item in items
     ]  # fmt: skip

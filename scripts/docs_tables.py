@@ -7,11 +7,11 @@ from functools import cache
 import pyarrow as pa
 
 from dermdata.crosswalks import parse_labels
-from dermdata.crosswalks.review import parse_review
+from dermdata.crosswalks.crosswalk import parse_review
 from dermdata.manifest.schema import COLUMNS
 from dermdata.model import Label
-from dermdata.vocabulary import Vocabulary, parse
-from dermdata.vocabulary.spaces import Space, parse_spaces
+from dermdata.vocabulary import Vocabulary, parse_vocabulary
+from dermdata.vocabulary.spaces import LabelSpace, parse_spaces
 from docs_catalog import catalog
 from docs_markdown import table
 
@@ -41,7 +41,7 @@ def type_name(kind: pa.DataType) -> str:
 
 @cache
 def vocabulary() -> Vocabulary:
-    return parse(catalog().vocabulary_file("concepts.tsv").read_text(encoding="utf-8"))
+    return parse_vocabulary(catalog().vocabulary_file("concepts.tsv").read_text(encoding="utf-8"))
 
 
 def tree() -> str:
@@ -65,7 +65,7 @@ def spaces() -> str:
     return table(("space", "classes", "what it is"), [row(space) for space in found.values()])
 
 
-def row(space: Space) -> tuple[str, int, str]:
+def row(space: LabelSpace) -> tuple[str, int, str]:
     return f"`{space.name}`", len(space.classes), space.title or ""
 
 
@@ -75,7 +75,7 @@ def crosswalk() -> dict[str, tuple[Label, ...]]:
     return {
         name: tuple(
             label
-            for path in catalog().labels_files(name)
+            for path in catalog().label_files(name)
             for label in parse_labels(path.read_text(encoding="utf-8"), str(path))
         )
         for name in catalog()

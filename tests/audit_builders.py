@@ -7,15 +7,14 @@ from typing import Any
 import pyarrow as pa
 
 from bundled_labels import vocabulary
-from dermdata.agreement import Judge
-from dermdata.audit import Context, Wanted, audit, codes_of
-from dermdata.engine import Make, executor
-from dermdata.finding import Finding
-from dermdata.manifest.store import conform
-from dermdata.model import Dataset
-from dermdata.progress import Silent
-from dermdata.projection import Statements
-from dermdata.split import check
+from dermdata.audit import AuditContext, AuditOptions, choose_codes, run_audit
+from dermdata.crosswalks.extents import LabelComparer
+from dermdata.engine import ExecutorFactory, thread_executor
+from dermdata.manifest.parquet import conform
+from dermdata.model import Dataset, Finding
+from dermdata.progress import SilentProgress
+from dermdata.projection import LabelStatements
+from dermdata.split import check_split
 
 
 def rows(count: int | None = None, **columns: Sequence[Any]) -> pa.Table:
@@ -33,23 +32,28 @@ def audited(
     root: Path | None = None,
     keep: Path | None = None,
     near: bool = False,
-    make: Make = executor,
+    make: ExecutorFactory = thread_executor,
     **more: Any,
 ) -> list[Finding]:
     """The findings of these codes, or all of them; image files lie in `root`."""
     entries: Iterable[Dataset] = more.pop("entries", ())
     tree = vocabulary()
     names = set(table["dataset"].cast(pa.string()).to_pylist())
-    context = Context(
-        statements=Statements({}, tree),
-        judge=Judge(tree),
+    context = AuditContext(
+        statements=LabelStatements({}, tree),
+        judge=LabelComparer(tree),
         entries={entry.name: entry for entry in entries},
         roots=dict.fromkeys(names, root or Path("nowhere")),
-        kept=dict.fromkeys(names, keep) if keep else {},  # type: ignore[arg-type]
-        check_split=check,
+        inspection_folders=dict.fromkeys(names, keep) if keep else {},  # type: ignore[arg-type]
+        check_split=check_split,
         **more,
     )
-    return audit(table, context, Wanted(near=near, codes=codes_of(only, ()), jobs=2, make=make), Silent())
+    return run_audit(
+        table,
+        context,
+        AuditOptions(near=near, codes=choose_codes(only, ()), jobs=2, make=make),
+        SilentProgress(),
+    )
 
 
 def told(found: Iterable[Finding]) -> list[tuple[str, str, tuple[str, ...]]]:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dermdata.crosswalks import Crosswalk, Harmonized, harmonize, parse_labels
+from dermdata.crosswalks import Crosswalk, HarmonizedLabel, harmonize_words, parse_labels
 from dermdata.model import Label
-from dermdata.vocabulary import Space, Vocabulary, parse, parse_spaces, project
+from dermdata.vocabulary import LabelSpace, Vocabulary, parse_spaces, parse_vocabulary, project_label
 
 ROOT = Path(__file__).parents[1]
 CATALOG = ROOT / "catalog"
@@ -27,11 +27,11 @@ def text(leaf: str) -> str:
 
 @cache
 def vocabulary() -> Vocabulary:
-    return parse(text("vocabulary/concepts.tsv"))
+    return parse_vocabulary(text("vocabulary/concepts.tsv"))
 
 
 @cache
-def spaces() -> dict[str, Space]:
+def spaces() -> dict[str, LabelSpace]:
     return parse_spaces(text("vocabulary/spaces.toml"), vocabulary())
 
 
@@ -56,14 +56,14 @@ def label(dataset: str, field: str, raw: str) -> Label:
     return found
 
 
-def meant(dataset: str, field: str, word: str) -> Harmonized:
+def meant(dataset: str, field: str, word: str) -> HarmonizedLabel:
     """What the manifest says of one word."""
-    return harmonize(field, [word], crosswalk(dataset), vocabulary())[word]
+    return harmonize_words(field, [word], crosswalk(dataset), vocabulary())[word]
 
 
 def in_space(dataset: str, field: str, word: str, space: str) -> str | None:
     """The class of one word in a named space."""
-    return project(label(dataset, field, word), spaces()[space], vocabulary()).value
+    return project_label(label(dataset, field, word), spaces()[space], vocabulary()).value
 
 
 def shared_rows(leaf: str) -> list[dict[str, str]]:

@@ -6,23 +6,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from dermdata.cache import Cache, Folder, Receipt
-from dermdata.checksum import of_chunks
+from dermdata.cache import Cache, DatasetFolder, Receipt
+from dermdata.checksum import sha256_of_chunks
 from dermdata.model import Content
 
 RECEIPT = Receipt(dataset="demo", version="1", tool="0", catalog_digest="d", roles=("images",), files=())
 MANIFEST = b"PAR1 stands for a manifest"
 
 
-def fetched(cache: Cache, name: str, images: Mapping[str, bytes]) -> Folder:
+def fetched(cache: Cache, name: str, images: Mapping[str, bytes]) -> DatasetFolder:
     """A dataset's folder as a fetch leaves it."""
-    folder = cache.folder_of(name, "1")
+    folder = cache.version_folder(name, "1")
     contents = []
     for path, data in images.items():
         target = folder.path / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
-        digest = of_chunks([data])
+        digest = sha256_of_chunks([data])
         contents.append(Content(path=path, role="images", file="a.zip", size=len(data), sha256=digest))
     folder.manifest.write_bytes(MANIFEST)
     folder.write_receipt(
@@ -30,13 +30,13 @@ def fetched(cache: Cache, name: str, images: Mapping[str, bytes]) -> Folder:
             RECEIPT,
             dataset=name,
             contents_sha256=folder.write_contents(contents),
-            manifest_sha256=of_chunks([MANIFEST]),
+            manifest_sha256=sha256_of_chunks([MANIFEST]),
         )
     )
     return folder
 
 
-def tree(folder: Folder) -> dict[str, bytes]:
+def tree(folder: DatasetFolder) -> dict[str, bytes]:
     return below(folder.path)
 
 

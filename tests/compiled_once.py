@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from dermdata.catalogs import bundled, files
-from dermdata.catalogs import compile as compiling
+from dermdata.catalogs import bundled_folder, overlays
+from dermdata.catalogs import overlays as compiling
 from dermdata.model import Dataset
 
 
@@ -20,8 +20,8 @@ class Kept:
     """Answers of the catalog's pure functions for bundled files."""
 
     def __init__(self) -> None:
-        self.root = str(bundled())
-        self.read, self.parse, self.plain = files.read_entry, files.parse, compiling.plain
+        self.root = str(bundled_folder())
+        self.read, self.parse, self.plain = overlays.read_entry, overlays.parse_entry, compiling.entry_to_data
         self.texts: dict[str, dict[str, Any]] = {}
         self.datasets: dict[str, Dataset] = {}
         self.plains: dict[str, dict[str, Any]] = {}
@@ -48,6 +48,6 @@ class Kept:
 
 def compile_once(patch: pytest.MonkeyPatch) -> None:
     kept = Kept()
-    patch.setattr(files, "read_entry", kept.read_once)
-    patch.setattr(files, "parse", kept.parse_once)
-    patch.setattr(compiling, "plain", kept.plain_once)
+    patch.setattr(overlays, "read_entry", kept.read_once)
+    patch.setattr(overlays, "parse_entry", kept.parse_once)
+    patch.setattr(compiling, "entry_to_data", kept.plain_once)

@@ -5,12 +5,12 @@ from typing import Any
 import pyarrow as pa
 
 from bundled_labels import labels, vocabulary
-from dermdata.agreement import Judge
-from dermdata.crosswalks import meaning
+from dermdata.crosswalks import harmonize_label
+from dermdata.crosswalks.extents import LabelComparer
+from dermdata.manifest.parquet import concat_manifests
 from dermdata.manifest.schema import SCHEMA
-from dermdata.manifest.store import union
 from dermdata.model import Label
-from dermdata.projection import Statements
+from dermdata.projection import LabelStatements
 
 FIELDS = {
     "ham10000": "dx",
@@ -27,12 +27,12 @@ def words() -> dict[str, list[Label]]:
     return {name: [row for row in labels(name) if row.field == field] for name, field in FIELDS.items()}
 
 
-def statements() -> Statements:
-    return Statements(words(), vocabulary())
+def statements() -> LabelStatements:
+    return LabelStatements(words(), vocabulary())
 
 
-def judge() -> Judge:
-    return Judge(vocabulary())
+def judge() -> LabelComparer:
+    return LabelComparer(vocabulary())
 
 
 def row(dataset: str, image: str, word: str | None = None, **more: Any) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def row(dataset: str, image: str, word: str | None = None, **more: Any) -> dict[
     }
     for label in words().get(dataset, ()):
         if label.raw_label == word:
-            said = meaning(label, vocabulary())
+            said = harmonize_label(label, vocabulary())
             found |= {"diagnosis": said.diagnosis, "diagnosis_name": said.diagnosis_name,
                       "diagnosis_path": list(said.diagnosis_path) or None, "diagnosis_match": said.match,
                       "malignancy": said.malignancy}  # fmt: skip
@@ -56,7 +56,9 @@ def manifest(*rows: dict[str, Any]) -> pa.Table:
     """These rows in the manifest's schema."""
     names = dict.fromkeys(name for one in rows for name in one)
     kinds = {name: SCHEMA.field(name).type if name in SCHEMA.names else pa.string() for name in names}
-    return union([pa.table({name: pa.array([one.get(name) for one in rows], kinds[name]) for name in names})])
+    return concat_manifests(
+        [pa.table({name: pa.array([one.get(name) for one in rows], kinds[name]) for name in names})]
+    )
 
 
 def column(table: pa.Table, name: str) -> list[Any]:

@@ -30,7 +30,7 @@ def blurred_lesion(seed: int, size: tuple[int, int] = (300, 225)) -> Image.Image
 
 
 def turned_picture(picture: Image.Image, turn: int) -> Image.Image:
-    """By the number that dermdata.images.fingerprint.TURNS gives it."""
+    """By the number that dermdata.images.phash.TURNS gives it."""
     how = TURNS[turn]
     return picture if how is None else picture.transpose(how)
 

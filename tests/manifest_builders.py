@@ -7,9 +7,19 @@ import pyarrow as pa
 
 from bundled_labels import vocabulary
 from dermdata.crosswalks import Crosswalk
-from dermdata.manifest import Report, build
-from dermdata.manifest.build import Source
-from dermdata.model import Access, Content, Dataset, ImageFacts, Label, License, Member, Role, Table
+from dermdata.manifest import BuildReport, build_manifest
+from dermdata.manifest.builder import SourceTable
+from dermdata.model import (
+    Access,
+    ArchiveMember,
+    Content,
+    Dataset,
+    ImageFacts,
+    Label,
+    License,
+    Role,
+    TableSpec,
+)
 
 IMAGE = ImageFacts(format="jpeg", mode="RGB", width=600, height=450)
 SITES = {"head-and-neck": "head-and-neck", "trunk": "trunk"}
@@ -42,7 +52,7 @@ def file(
     image: ImageFacts | None = IMAGE,
 ) -> Content:
     """A cached member of an archive; files of one digest have equal bytes."""
-    member = Member(path=official, offset=0, stored=1, method=0, crc32=0)
+    member = ArchiveMember(path=official, offset=0, stored=1, method=0, crc32=0)
     return Content(
         path=f"{role}/{archive}/{official}",
         role=role,
@@ -64,10 +74,10 @@ def built(
     *contents: Content,
     of: Dataset | None = None,
     rejected: tuple[Mapping[str, Any], ...] = (),
-) -> tuple[pa.Table, Report]:
+) -> tuple[pa.Table, BuildReport]:
     """The manifest of one table whose `columns` the spec maps."""
-    source = Source(Table(reader="table", **spec), table(columns), rejected)
-    return build(of or dataset(), [source], contents, LABELS, vocabulary(), SITES)
+    source = SourceTable(TableSpec(reader="table", **spec), table(columns), rejected)
+    return build_manifest(of or dataset(), [source], contents, LABELS, vocabulary(), SITES)
 
 
 def cells(

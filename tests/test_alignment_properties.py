@@ -5,9 +5,9 @@ from itertools import combinations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dermdata.alignment import align
+from dermdata.crosswalks.alignment import align_labels
 from dermdata.model import Label
-from dermdata.vocabulary import Concept, Vocabulary, project
+from dermdata.vocabulary import Concept, Vocabulary, project_label
 
 
 @st.composite
@@ -29,7 +29,7 @@ def cases(draw):
         row = Label(
             field="dx",
             raw_label=f"w{place}",
-            concept=tree.lowest_common(ids),
+            concept=tree.lowest_common_ancestor(ids),
             predicate="broadMatch" if lump else draw(st.sampled_from(["exactMatch", "broadMatch"])),
             members=tuple(ids) if lump else (),
         )
@@ -67,7 +67,7 @@ def words(alignment):
 def test_every_label_falls_whole_into_one_class_and_no_finer_space_has_that(case):
     """Classes are disjoint; splitting any one would cut a label."""
     tree, given_rows = case
-    found = align(given_rows, tree, keep_all=True)
+    found = align_labels(given_rows, tree, keep_all=True)
     covered = [
         {below for one in each.concepts for below in (one, *tree.descendants(one))} for each in found.classes
     ]
@@ -81,10 +81,10 @@ def test_every_label_falls_whole_into_one_class_and_no_finer_space_has_that(case
 def test_every_assigned_label_projects_into_its_class(case):
     """The aligned space and the projection agree."""
     tree, given_rows = case
-    found = align(given_rows, tree, keep_all=True)
+    found = align_labels(given_rows, tree, keep_all=True)
     for each in found.classes:
         for one in each.labels:
-            assert project(one.label, found.space(), tree).value == each.id
+            assert project_label(one.label, found.space(), tree).value == each.id
 
 
 @given(cases(), st.randoms())
@@ -93,16 +93,16 @@ def test_the_order_of_datasets_is_irrelevant(case, random):
     tree, given_rows = case
     mixed = list(given_rows)
     random.shuffle(mixed)
-    assert align(given_rows, tree) == align(mixed, tree)
-    assert align(given_rows, tree, max_loss=0.3) == align(mixed, tree, max_loss=0.3)
+    assert align_labels(given_rows, tree) == align_labels(mixed, tree)
+    assert align_labels(given_rows, tree, max_loss=0.3) == align_labels(mixed, tree, max_loss=0.3)
 
 
 @given(cases())
 def test_adding_a_dataset_never_splits_a_class(case):
     """More words can only glue."""
     tree, given_rows = case
-    before = words(align([row for row in given_rows if row[0] == "a"], tree))
-    after = words(align(given_rows, tree))
+    before = words(align_labels([row for row in given_rows if row[0] == "a"], tree))
+    after = words(align_labels(given_rows, tree))
     assert all(any(one <= other for other in after) for one in before)
 
 
@@ -124,7 +124,7 @@ def test_the_tradeoff_is_the_best_there_is(case):
         for classes, cost in best.items()
         if classes == kept_whole or all(cost < more for higher, more in best.items() if higher > classes)
     }
-    found = {one.classes: one.images_left_out for one in align(given_rows, tree).tradeoff}
+    found = {one.classes: one.images_left_out for one in align_labels(given_rows, tree).tradeoff}
     assert found == wanted
 
 
@@ -132,7 +132,7 @@ def test_the_tradeoff_is_the_best_there_is(case):
 def test_each_line_of_the_tradeoff_keeps_its_word(case):
     """Leaving out just these labels gives just this many classes at just this price."""
     tree, given_rows = case
-    for line in align(given_rows, tree).tradeoff:
+    for line in align_labels(given_rows, tree).tradeoff:
         left = {one.label.raw_label for one in line.labels}
         kept = [row for row in given_rows if row[1].raw_label not in left]
         assert len(partition(kept, tree)) == line.classes

@@ -12,13 +12,7 @@ import pytest
 
 from archive_builders import IMAGES, MAKERS, Remote, on_disk, unpack, zipped
 from dermdata import disk
-from dermdata.archive import (
-    Entry,
-    extract,
-    landing,
-    read_member,
-    safe_name,
-)
+from dermdata.archive import ArchiveEntry, extract, read_member, safe_name, staging
 from dermdata.errors import ArchiveRefused, StorageError
 from dermdata.model import ImageFacts, Unpack
 
@@ -61,7 +55,7 @@ def test_members_can_be_fetched_again_by_range(tmp_path: Path) -> None:
     data = zipped(IMAGES)
     member = unpack(tmp_path, data).contents[5].member
     assert member is not None
-    entry = Entry(member.path, 504, member.stored, member.method, member.crc32, member.offset)
+    entry = ArchiveEntry(member.path, 504, member.stored, member.method, member.crc32, member.offset)
     assert b"".join(read_member(Remote(data), entry)) == IMAGES[member.path]
 
 
@@ -144,7 +138,7 @@ def test_a_full_disk_is_told_in_words(tmp_path: Path, monkeypatch: pytest.Monkey
     def full(handle: int, data: bytes) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(landing.os, "write", full)
+    monkeypatch.setattr(staging.os, "write", full)
     with pytest.raises(StorageError, match=r"no room for .*jpg"):
         unpack(tmp_path, zipped(IMAGES))
     assert on_disk(tmp_path / "out") == {}
@@ -156,9 +150,9 @@ def test_files_are_durable_when_extract_returns(
 ) -> None:
     """Promise 3: one syncfs after the last write, or where there is none an fsync of each file and folder."""
     synced: set[str] = set()
-    monkeypatch.setattr(landing, "_sync_file_system", lambda folder: synced.add("all") or whole)
+    monkeypatch.setattr(staging, "_sync_file_system", lambda folder: synced.add("all") or whole)
     monkeypatch.setattr(
-        landing.os, "fsync", lambda fd: synced.add(str(Path(f"/proc/self/fd/{fd}").readlink()))
+        staging.os, "fsync", lambda fd: synced.add(str(Path(f"/proc/self/fd/{fd}").readlink()))
     )
     unpack(tmp_path, zipped(IMAGES))
     out = tmp_path / "out"
@@ -168,7 +162,9 @@ def test_files_are_durable_when_extract_returns(
 
 def test_syncfs_is_used_on_this_system(tmp_path: Path) -> None:
     """It answers without error, or says that it cannot be used."""
-    assert landing._sync_file_system(tmp_path) is (sys.platform == "linux" and landing._kernel() >= (5, 8))
+    assert staging._sync_file_system(tmp_path) is (
+        sys.platform == "linux" and staging._kernel_version() >= (5, 8)
+    )
 
 
 @pytest.mark.fault(68)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from archive_builders import JPEG, Raw, Remote, raw_tar, raw_zip, tar_member, unpack
-from dermdata.archive import Limits, extract, safe_name
+from dermdata.archive import ArchiveLimits, extract, safe_name
 from dermdata.errors import ArchiveRefused, CredentialsMissing, DermdataError
 
 
@@ -84,11 +84,11 @@ def test_setuid_is_not_kept(tmp_path: Path) -> None:
 @pytest.mark.fault(70)
 @pytest.mark.parametrize(
     ("limits", "name"),
-    [(Limits(members=2), "members"), (Limits(member_bytes=1023), "member_bytes"),
-     (Limits(name_bytes=4), "name_bytes"), (Limits(total_bytes=3000), "total_bytes"),
-     (Limits(directory_bytes=100), "directory_bytes")],
+    [(ArchiveLimits(members=2), "members"), (ArchiveLimits(member_bytes=1023), "member_bytes"),
+     (ArchiveLimits(name_bytes=4), "name_bytes"), (ArchiveLimits(total_bytes=3000), "total_bytes"),
+     (ArchiveLimits(directory_bytes=100), "directory_bytes")],
 )  # fmt: skip
-def test_limits_are_named(limits: Limits, name: str, tmp_path: Path) -> None:
+def test_limits_are_named(limits: ArchiveLimits, name: str, tmp_path: Path) -> None:
     """Row 70: going over a limit refuses the archive by that limit's name."""
     error = refused(tmp_path, raw_zip(Raw(b"a.jpg"), Raw(b"b.jpg"), Raw(b"c.jpg")), limits=limits)
     assert f"the limit {name}:" in error.message
@@ -100,7 +100,7 @@ def test_bombs_are_refused_by_their_ratio(kind: str, tmp_path: Path) -> None:
     """Row 70: zeros that inflate a thousandfold, before they are inflated (zip) or written (tar)."""
     zeros = bytes(16 << 20)
     data = raw_zip(Raw(b"zeros", zeros, method=8)) if kind == "zip" else raw_tar(tar_member("zeros", zeros))
-    assert "the limit ratio" in refused(tmp_path, data, kind, limits=Limits(ratio=500)).message
+    assert "the limit ratio" in refused(tmp_path, data, kind, limits=ArchiveLimits(ratio=500)).message
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar.gz"])
@@ -113,7 +113,7 @@ def test_red_team_18_zeros_below_the_ratio_are_refused_by_what_they_come_to(
     named = {f"{number}.bmp": zeros for number in range(members)}
     raws = [Raw(name.encode(), data, method=8) for name, data in named.items()]
     data = raw_zip(*raws) if kind == "zip" else raw_tar(*(tar_member(*one) for one in named.items()))
-    limits = Limits(ratio=2000, total_floor=8 << 20)
+    limits = ArchiveLimits(ratio=2000, total_floor=8 << 20)
     assert "the limit total_ratio" in refused(tmp_path, data, kind, limits=limits).message
 
 
@@ -122,7 +122,7 @@ def test_what_masks_come_to_is_no_bomb(tmp_path: Path) -> None:
     picture = random.Random(1).randbytes(1 << 20)
     masks = (Raw(f"{number}.bmp".encode(), bytes(3 << 20), method=8) for number in range(3))
     data = raw_zip(*masks, Raw(b"picture.jpg", picture, method=8))
-    assert len(unpack(tmp_path, data, limits=Limits(total_floor=4 << 20)).contents) == 4
+    assert len(unpack(tmp_path, data, limits=ArchiveLimits(total_floor=4 << 20)).contents) == 4
 
 
 @pytest.mark.fault(70)

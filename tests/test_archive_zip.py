@@ -9,7 +9,7 @@ import zlib
 import pytest
 
 from archive_builders import IMAGES, Remote, Unseekable, zipped
-from dermdata.archive import Entry, list_zip, member_span, read_member
+from dermdata.archive import ArchiveEntry, list_zip, member_span, read_member
 
 
 def test_listing_costs_three_requests_at_most_and_a_member_one() -> None:
@@ -49,7 +49,7 @@ def test_a_long_local_extra_field_costs_a_second_look(size: int) -> None:
     crc = zlib.crc32(data)
     head = struct.pack("<4s5H3L2H", b"PK\3\4", 20, 0, 0, 0, 33, crc, size, size, len(name), len(extra))
     remote = Remote(head + name + extra + data)
-    assert b"".join(read_member(remote, Entry("a.jpg", size, size, 0, crc, 0))) == data
+    assert b"".join(read_member(remote, ArchiveEntry("a.jpg", size, size, 0, crc, 0))) == data
     assert len(remote.requests) == 2
 
 

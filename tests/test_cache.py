@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dermdata.cache import Cache, Fetched, Folder, Receipt, usage, version_slug
+from dermdata.cache import Cache, DatasetFolder, FetchedFile, Receipt, measure_usage, version_slug
 from dermdata.errors import CacheDamaged, StorageError
-from dermdata.model import Content, ImageFacts, Member
-from dermdata.process import machine
+from dermdata.model import ArchiveMember, Content, ImageFacts
+from dermdata.process import machine_name
 
 NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=20)
 # a tar's name that is not UTF-8, as tarfile gives it
@@ -30,7 +30,12 @@ FOREIGN = st.builds(
 WHOLE = st.integers(0, 2**48)
 HEX = st.text("0123456789abcdef", min_size=64, max_size=64)
 MEMBERS = st.builds(
-    Member, path=NAMES | FOREIGN, offset=WHOLE, stored=WHOLE, method=st.sampled_from([0, 8]), crc32=WHOLE
+    ArchiveMember,
+    path=NAMES | FOREIGN,
+    offset=WHOLE,
+    stored=WHOLE,
+    method=st.sampled_from([0, 8]),
+    crc32=WHOLE,
 )
 IMAGES = st.builds(
     ImageFacts,
@@ -51,7 +56,7 @@ CONTENTS = st.builds(
     image=st.none() | IMAGES,
 )
 FETCHED = st.builds(
-    Fetched,
+    FetchedFile,
     name=NAMES,
     role=NAMES,
     size=WHOLE,
@@ -78,18 +83,18 @@ CONTENT = Content(path="images/a.jpg", role="images", file="a.zip", size=3, sha2
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Folder:
-    return Cache(tmp_path).folder_of("demo", "1")
+def folder(tmp_path: Path) -> DatasetFolder:
+    return Cache(tmp_path).version_folder("demo", "1")
 
 
 @contextlib.contextmanager
-def scratch() -> Iterator[Folder]:
+def scratch() -> Iterator[DatasetFolder]:
     """A folder for one of hypothesis's examples."""
     with tempfile.TemporaryDirectory() as root:
-        yield Cache(Path(root)).folder_of("demo", "1")
+        yield Cache(Path(root)).version_folder("demo", "1")
 
 
-def fill(folder: Folder, *contents: Content) -> None:
+def fill(folder: DatasetFolder, *contents: Content) -> None:
     folder.write_receipt(replace(RECEIPT, contents_sha256=folder.write_contents(contents)))
 
 
@@ -100,14 +105,14 @@ def tree(root: Path) -> set[str]:
 # ------------------------------------------------------------------ receipt and contents
 
 
-def test_what_was_never_fetched_is_nothing(folder: Folder, tmp_path: Path) -> None:
+def test_what_was_never_fetched_is_nothing(folder: DatasetFolder, tmp_path: Path) -> None:
     """No folder, no receipt, no contents, and looking creates nothing."""
     assert folder.receipt() is None
     assert folder.contents() == ()
-    folder.sweep()
+    folder.remove_dead_temporaries()
     cache = Cache(tmp_path / "absent")
     assert ([*cache.folders()], cache.cached_names(), cache.names()) == ([], set(), [])
-    assert cache.leftovers(None, time.time(), str) == []
+    assert cache.find_leftovers(None, time.time(), str) == []
     assert tree(tmp_path) == set()
 
 
@@ -160,7 +165,7 @@ BROKEN = {
 
 @pytest.mark.fault(66)
 @pytest.mark.parametrize("what", BROKEN)
-def test_a_broken_receipt_is_told_with_the_way_out(what: str, folder: Folder) -> None:
+def test_a_broken_receipt_is_told_with_the_way_out(what: str, folder: DatasetFolder) -> None:
     """Row 66: in words, with the path and the command that mends it."""
     folder.path.mkdir(parents=True)
     (folder.path / "receipt.json").write_bytes(BROKEN[what])
@@ -169,7 +174,7 @@ def test_a_broken_receipt_is_told_with_the_way_out(what: str, folder: Folder) ->
     assert "dermdata fetch demo --force" in (caught.value.hint or "")
 
 
-def test_a_receipt_that_cannot_be_read_is_no_damage(folder: Folder) -> None:
+def test_a_receipt_that_cannot_be_read_is_no_damage(folder: DatasetFolder) -> None:
     """A folder in its place, or no permission: the storage's fault, not the receipt's."""
     (folder.path / "receipt.json").mkdir(parents=True)
     with pytest.raises(StorageError):
@@ -177,7 +182,7 @@ def test_a_receipt_that_cannot_be_read_is_no_damage(folder: Folder) -> None:
 
 
 @pytest.mark.fault(66)
-def test_contents_that_are_not_the_receipts_are_never_trusted(folder: Folder) -> None:
+def test_contents_that_are_not_the_receipts_are_never_trusted(folder: DatasetFolder) -> None:
     """Row 66: one changed byte, a half list, none at all."""
     fill(folder, CONTENT)
     (path,) = folder.path.glob("contents-*.tsv")
@@ -192,7 +197,7 @@ def test_contents_that_are_not_the_receipts_are_never_trusted(folder: Folder) ->
         folder.contents()
 
 
-def test_a_new_list_counts_only_with_its_receipt(folder: Folder) -> None:
+def test_a_new_list_counts_only_with_its_receipt(folder: DatasetFolder) -> None:
     """Killed between the two, the old receipt still finds its own list."""
     fill(folder, CONTENT)
     folder.write_contents([replace(CONTENT, size=4)])
@@ -200,7 +205,7 @@ def test_a_new_list_counts_only_with_its_receipt(folder: Folder) -> None:
 
 
 @pytest.mark.fault(64)
-def test_a_moved_cache_still_works(folder: Folder, tmp_path: Path) -> None:
+def test_a_moved_cache_still_works(folder: DatasetFolder, tmp_path: Path) -> None:
     """Row 64: nothing in it says where it lies."""
     fill(folder, CONTENT)
     shutil.move(tmp_path / "datasets", tmp_path / "elsewhere" / "datasets")
@@ -241,14 +246,14 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), ValueError("x"), Killed()])
-def test_a_failed_unpacking_leaves_what_was_there(error: BaseException, folder: Folder) -> None:
+def test_a_failed_unpacking_leaves_what_was_there(error: BaseException, folder: DatasetFolder) -> None:
     """The older files stay, the temporary folder goes."""
-    with folder.unpacking("images/part") as temporary:
+    with folder.replace_folder("images/part") as temporary:
         (temporary / "old.jpg").write_bytes(b"old")
     expected = StorageError if isinstance(error, OSError) else type(error)
 
     def unpack() -> None:
-        with folder.unpacking("images/part") as temporary:
+        with folder.replace_folder("images/part") as temporary:
             (temporary / "new.jpg").write_bytes(b"new")
             raise error
 
@@ -257,24 +262,24 @@ def test_a_failed_unpacking_leaves_what_was_there(error: BaseException, folder: 
     assert tree(folder.path) == {"images", "images/part", "images/part/old.jpg"}
 
 
-def test_unpacking_takes_the_place_of_older_files(folder: Folder) -> None:
+def test_unpacking_takes_the_place_of_older_files(folder: DatasetFolder) -> None:
     """Nothing of the older ones is mixed in, and the name may be the longest there is."""
     home = f"images/{'n' * 255}"
     for leaf in ("old.jpg", "new.jpg"):
-        with folder.unpacking(home) as temporary:
+        with folder.replace_folder(home) as temporary:
             (temporary / leaf).write_bytes(b"x")
     assert tree(folder.path) == {"images", home, f"{home}/new.jpg"}
 
 
 @pytest.mark.fault(59)
-def test_a_link_in_the_place_of_a_folder_is_not_followed(folder: Folder, tmp_path: Path) -> None:
+def test_a_link_in_the_place_of_a_folder_is_not_followed(folder: DatasetFolder, tmp_path: Path) -> None:
     """Row 59: what it leads to stays untouched."""
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "photo.jpg").write_bytes(b"mine")
     (folder.path / "images").mkdir(parents=True)
     (folder.path / "images" / "part").symlink_to(mine)
-    with contextlib.suppress(StorageError), folder.unpacking("images/part") as temporary:
+    with contextlib.suppress(StorageError), folder.replace_folder("images/part") as temporary:
         (temporary / "new.jpg").write_bytes(b"x")
     assert tree(mine) == {"photo.jpg"}
 
@@ -287,42 +292,42 @@ def ended() -> int:
 
 
 @pytest.mark.fault(57)
-def test_only_dead_processes_of_this_machine_are_swept(folder: Folder) -> None:
+def test_only_dead_processes_of_this_machine_are_swept(folder: DatasetFolder) -> None:
     """Row 57: what a living process or another machine works on stays, and so does what we do not know."""
     dead, alive = ended(), os.getppid()
     kept = [
-        f"images/.part.{machine()}-{alive}.0a1b2c3d.tmp",
+        f"images/.part.{machine_name()}-{alive}.0a1b2c3d.tmp",
         f"images/.part.another-machine-{dead}.0a1b2c3d.tmp",
-        f"images/.part.{machine()}-abc.0a1b2c3d.tmp",
+        f"images/.part.{machine_name()}-abc.0a1b2c3d.tmp",
         "images/.tmp", "images/.x.tmp", "images/..tmp", "images/part",
     ]  # fmt: skip
     swept = [
-        f"images/.part.{machine()}-{dead}.0a1b2c3d.tmp",
-        f"images/deep/.part.jpg.d.{machine()}-{dead}.0a1b2c3d.tmp",
-        f"images/.part.{machine()}-{dead}.0a1b2c3d.old.tmp",
+        f"images/.part.{machine_name()}-{dead}.0a1b2c3d.tmp",
+        f"images/deep/.part.jpg.d.{machine_name()}-{dead}.0a1b2c3d.tmp",
+        f"images/.part.{machine_name()}-{dead}.0a1b2c3d.old.tmp",
     ]
     for name in [*kept, *swept]:
         (folder.path / name / "class").mkdir(parents=True)
         (folder.path / name / "class" / "x.jpg").write_bytes(b"x")
-    folder.sweep()
+    folder.remove_dead_temporaries()
     assert {name for name in [*kept, *swept] if (folder.path / name).exists()} == set(kept)
 
 
 @pytest.mark.fault(53)
-def test_a_killed_unpacking_is_swept(folder: Folder) -> None:
+def test_a_killed_unpacking_is_swept(folder: DatasetFolder) -> None:
     """Row 53: SIGKILL in the middle of it, by a real process."""
     script = (
         "import os, signal, sys; from pathlib import Path; from dermdata.cache import Cache\n"
-        "with Cache(Path(sys.argv[1])).folder_of('demo', '1').unpacking('images/part') as temporary:\n"
+        "with Cache(Path(sys.argv[1])).version_folder('demo', '1').replace_folder('images/part') as temporary:\n"
         "    (temporary / 'x.jpg').write_bytes(b'x'); os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     subprocess.run([sys.executable, "-c", script, str(folder.path.parents[2])], check=False)
     assert len(list((folder.path / "images").iterdir())) == 1
-    folder.sweep()
+    folder.remove_dead_temporaries()
     assert tree(folder.path) == {"images"}
 
 
-def test_leftovers_of_nobody_in_particular_are_told_by_age(folder: Folder, tmp_path: Path) -> None:
+def test_leftovers_of_nobody_in_particular_are_told_by_age(folder: DatasetFolder, tmp_path: Path) -> None:
     """Older than asked for; files under their final names are never among them."""
     old, new = ("files/.a.zip.part", "files/.a.zip.part.json", "images/.x.tmp"), ("files/.b.zip.part",)
     for number, name in enumerate([*old, *new, "files/c.part", "images/d.jpg"]):
@@ -334,11 +339,11 @@ def test_leftovers_of_nobody_in_particular_are_told_by_age(folder: Folder, tmp_p
     assert leftovers(tmp_path, 0) == []
 
 
-def test_a_temporary_folder_names_its_process(folder: Folder, tmp_path: Path) -> None:
+def test_a_temporary_folder_names_its_process(folder: DatasetFolder, tmp_path: Path) -> None:
     """Of a dead one here: at once. Of a living one: never. Of another machine: when all in it is old."""
     dead, alive = (
-        f"images/.x.{machine()}-{DEAD}.0123abcd.tmp",
-        f"images/.x.{machine()}-{os.getpid()}.0123abcd.tmp",
+        f"images/.x.{machine_name()}-{DEAD}.0123abcd.tmp",
+        f"images/.x.{machine_name()}-{os.getpid()}.0123abcd.tmp",
     )
     foreign, busy = f"images/.x.elsewhere-{DEAD}.0123abcd.tmp", f"images/.y.elsewhere-{DEAD}.0123abcd.old.tmp"
     for name in (dead, alive, foreign, busy):
@@ -354,10 +359,10 @@ DEAD = 2**22 + 1  # Linux gives no process a higher number than 2**22
 
 
 def leftovers(root: Path, older_than: float) -> list[Path]:
-    return [one.path for one in Cache(root).leftovers("demo", older_than, str)]
+    return [one.path for one in Cache(root).find_leftovers("demo", older_than, str)]
 
 
-def test_what_was_unpacked_or_replaced_is_needed_no_more(folder: Folder, tmp_path: Path) -> None:
+def test_what_was_unpacked_or_replaced_is_needed_no_more(folder: DatasetFolder, tmp_path: Path) -> None:
     """An archive that the receipt let go, an older list; not a kept archive, nor a stranger's file."""
     let_go = replace(FETCHED_ZIP, name="gone.zip", path=None)
     remade = replace(let_go, name="own.zip", recognized="content")
@@ -373,7 +378,7 @@ def test_what_was_unpacked_or_replaced_is_needed_no_more(folder: Folder, tmp_pat
     assert leftovers(tmp_path, 0) == []
 
 
-FETCHED_ZIP = Fetched(
+FETCHED_ZIP = FetchedFile(
     name="kept.zip", role="images", size=2, sha256="0" * 64, checksum=None, url="u", fetched_at="t",
     path="files/kept.zip",
 )  # fmt: skip
@@ -385,12 +390,12 @@ FETCHED_ZIP = Fetched(
 def test_removing_takes_one_version_alone(tmp_path: Path) -> None:
     """The bytes freed are told; the dataset's folder goes with its last version."""
     cache = Cache(tmp_path)
-    first, second = cache.folder_of("demo", "1"), cache.folder_of("demo", "2")
+    first, second = cache.version_folder("demo", "1"), cache.version_folder("demo", "2")
     for folder in (first, second):
         folder.write_receipt(RECEIPT)
         (folder.path / "images").mkdir()
         (folder.path / "images" / "a.jpg").write_bytes(b"12345")
-    expected = usage(first.path).bytes
+    expected = measure_usage(first.path).bytes
     assert cache.remove(first) == expected > 5
     assert [folder.version for folder in cache.folders()] == ["2"]
     cache.remove(second)
@@ -401,7 +406,7 @@ def test_removing_follows_no_link(tmp_path: Path) -> None:
     """A link among the images is deleted, not what it leads to."""
     cache, mine = Cache(tmp_path / "cache"), tmp_path / "mine.jpg"
     mine.write_bytes(b"x")
-    folder = cache.folder_of("demo", "1")
+    folder = cache.version_folder("demo", "1")
     folder.write_receipt(RECEIPT)
     (folder.path / "a.jpg").symlink_to(mine)
     cache.remove(folder)
@@ -410,7 +415,7 @@ def test_removing_follows_no_link(tmp_path: Path) -> None:
 
 def test_removing_what_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="No such file"):
-        Cache(tmp_path).remove(Cache(tmp_path).folder_of("demo", "1"))
+        Cache(tmp_path).remove(Cache(tmp_path).version_folder("demo", "1"))
 
 
 @pytest.mark.fault(61)
@@ -420,7 +425,7 @@ def test_a_file_that_vanishes_while_counting_is_no_error(
     """Row 61: another process finishes a download meanwhile."""
     (tmp_path / "a").write_bytes(b"123")
     monkeypatch.setattr("os.walk", lambda _path: [(str(tmp_path), [], ["a", "gone.part"])])
-    assert usage(tmp_path).bytes == 3
+    assert measure_usage(tmp_path).bytes == 3
 
 
 def test_stray_files_are_no_datasets(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from dermdata.cache import Cache
 from dermdata.errors import CacheBusy, StorageError
-from dermdata.process import began, machine
+from dermdata.process import machine_name, start_time
 
 HOLDER = """
 import sys, time
@@ -44,11 +44,11 @@ def test_who_waits_too_long_is_told_for_whom(holder: subprocess.Popen[str], tmp_
     """Row 60: process and machine of the holder, once, then CacheBusy."""
     said: list[str] = []
     with (
-        pytest.raises(CacheBusy, match=f"demo is held by process {holder.pid} on {machine()}") as caught,
+        pytest.raises(CacheBusy, match=f"demo is held by process {holder.pid} on {machine_name()}") as caught,
         Cache(tmp_path).lock("demo", waiting=said.append, patience=0.3),
     ):
         pytest.fail("two hold it")
-    assert said == [f"demo: waiting for process {holder.pid} on {machine()}"]
+    assert said == [f"demo: waiting for process {holder.pid} on {machine_name()}"]
     assert caught.value.hint
 
 
@@ -56,7 +56,9 @@ def test_who_waits_too_long_is_told_for_whom(holder: subprocess.Popen[str], tmp_
 def test_a_killed_holder_lets_go(holder: subprocess.Popen[str], tmp_path: Path) -> None:
     """Row 57: the lock dies with its process, whatever the file says."""
     with Cache(tmp_path).lock("demo", waiting=lambda _text: holder.kill(), patience=30):
-        assert (tmp_path / "locks" / "demo.lock").read_text() == f"process {os.getpid()} on {machine()}\n"
+        assert (
+            tmp_path / "locks" / "demo.lock"
+        ).read_text() == f"process {os.getpid()} on {machine_name()}\n"
 
 
 def test_another_dataset_is_not_held(holder: subprocess.Popen[str], tmp_path: Path) -> None:
@@ -137,12 +139,12 @@ def test_locks_that_do_nothing_let_everybody_in(tmp_path: Path, monkeypatch: pyt
     """Row 58: each writer's temporary names are its own, so the bytes are right."""
     monkeypatch.setattr("fcntl.flock", lambda _handle, _how: None)
     cache = Cache(tmp_path)
-    folder = cache.folder_of("demo", "1")
+    folder = cache.version_folder("demo", "1")
     with (
         cache.lock("demo", waiting=print),
         cache.lock("demo", waiting=print),
-        folder.unpacking("images/a") as one,
-        folder.unpacking("images/a") as two,
+        folder.replace_folder("images/a") as one,
+        folder.replace_folder("images/a") as two,
     ):
         assert one != two
     assert sorted(path.name for path in folder.path.rglob("*")) == ["a", "images"]
@@ -170,7 +172,7 @@ def test_a_full_disk_does_not_keep_the_lock_from_whoever_makes_room(
 
 def test_who_holds_it_can_be_asked_without_waiting(holder: subprocess.Popen[str], tmp_path: Path) -> None:
     """And without creating a lock file for a dataset that nobody ever held."""
-    assert Cache(tmp_path).holder("demo") == f"process {holder.pid} on {machine()}"
+    assert Cache(tmp_path).holder("demo") == f"process {holder.pid} on {machine_name()}"
     assert Cache(tmp_path).holder("other") is None
     assert not (tmp_path / "locks" / "other.lock").exists()
     holder.kill()
@@ -195,8 +197,8 @@ def test_who_came_first_goes_first_where_locks_do_nothing(
     holder: subprocess.Popen[str], tmp_path: Path
 ) -> None:
     """Row 58: a living process of this machine that has not gone is waited for, and named."""
-    line = f"+ {machine()} {holder.pid} {began(holder.pid)} 00"
-    waits = [f"demo: waiting for process {holder.pid} on {machine()}"]
+    line = f"+ {machine_name()} {holder.pid} {start_time(holder.pid)} 00"
+    waits = [f"demo: waiting for process {holder.pid} on {machine_name()}"]
     assert queued(tmp_path / "there", line) == waits
     assert queued(tmp_path / "gone", line, line.replace("+", "-")) == ["our turn"]
 
@@ -205,17 +207,17 @@ def test_nobody_waits_in_a_queue_for_the_dead_for_another_machine_or_for_garbage
     holder: subprocess.Popen[str], tmp_path: Path
 ) -> None:
     """Rows 57, 58, 66: an id that is used again is another process."""
-    since = began(holder.pid)
+    since = start_time(holder.pid)
     for number, line in enumerate(
         (
-            f"+ {machine()} 999999999 1 00",
-            f"+ {machine()} {'9' * 30} 1 00",
-            f"+ {machine()} 0  00",
-            f"+ {machine()} {holder.pid} {since}1 00",
+            f"+ {machine_name()} 999999999 1 00",
+            f"+ {machine_name()} {'9' * 30} 1 00",
+            f"+ {machine_name()} 0  00",
+            f"+ {machine_name()} {holder.pid} {since}1 00",
             f"+ elsewhere {holder.pid} {since} 00",
             "+ \x00 \x1b[31m",
             "+",
-            f"+ {machine()}",
+            f"+ {machine_name()}",
         )
     ):
         assert queued(tmp_path / str(number), line) == ["our turn"], line

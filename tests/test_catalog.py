@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dermdata.catalogs.parse import parse
+from dermdata.catalogs.entries import parse_entry
 from dermdata.errors import BadCatalog
 from dermdata.model import Access, Dataset, File
 
@@ -18,7 +18,7 @@ SHA = f"sha256:{'0' * 64}"
 def issues(data: Any) -> list[str]:
     """What is wrong with the data, one issue each."""
     with pytest.raises(BadCatalog) as caught:
-        parse(data, "demo.toml")
+        parse_entry(data, "demo.toml")
     first, *lines = caught.value.message.split("\n  ")
     assert first == f"demo.toml has {len(lines)} issue(s):"
     return lines
@@ -37,7 +37,7 @@ def of_table(**keys: Any) -> list[str]:
 
 def test_the_least_an_entry_must_say() -> None:
     """Everything else is absent, not guessed."""
-    assert parse(LEAST, "x") == Dataset(
+    assert parse_entry(LEAST, "x") == Dataset(
         name="demo", title="Demo", kind="dataset", summary="x", access=Access(kind="open")
     )
 
@@ -128,7 +128,7 @@ def test_a_file_stays_where_it_is_put(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["a.zip", "train/a b.zip", "ünïcode/图.csv", "...", "..a", "-rf", "~"])
 def test_usual_and_odd_but_harmless_names(name: str) -> None:
-    assert parse({**LEAST, "files": [{"name": name, "role": "images"}]}, "x").files[0].name == name
+    assert parse_entry({**LEAST, "files": [{"name": name, "role": "images"}]}, "x").files[0].name == name
 
 
 @pytest.mark.fault(100)
@@ -159,7 +159,7 @@ def test_http_needs_a_checksum() -> None:
         {"urls": [url], "checksum": SHA},
         {"urls": ["http://127.0.0.1:80/a", "http://localhost/a", "http://[::1]/"]},
     ):
-        assert parse({**LEAST, "files": [{"name": "a", "role": "images", **good}]}, "x").files
+        assert parse_entry({**LEAST, "files": [{"name": "a", "role": "images", **good}]}, "x").files
 
 
 @pytest.mark.fault(100)
@@ -169,7 +169,7 @@ def test_a_hospital_may_name_its_own_host() -> None:
         **LEAST,
         "files": [{"name": "a", "role": "images", "urls": ["https://10.0.0.7/a", "https://pacs.local/a"]}],
     }
-    assert len(parse(data, "x").files[0].urls) == 2
+    assert len(parse_entry(data, "x").files[0].urls) == 2
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_people_are_sent_to_web_pages_only(page: str) -> None:
     assert [issue.partition(":")[0] for issue in found] == ["homepage", "license.url", "access.url"]
     assert all("write the page's, https://" in issue for issue in found)
     good = "http://atlas.example/a?b=c#d"
-    assert parse({**LEAST, "homepage": good, "license": {"url": good}}, "x").homepage == good
+    assert parse_entry({**LEAST, "homepage": good, "license": {"url": good}}, "x").homepage == good
 
 
 @pytest.mark.parametrize(
@@ -248,8 +248,8 @@ def test_one_value_stands_for_a_list_of_one() -> None:
         "modalities": "clinical",
         "files": {"name": "a", "role": "images", "urls": "https://h/a"},
     }
-    assert parse(data, "x").modalities == ("clinical",)
-    assert parse(data, "x").files == (File(name="a", role="images", urls=("https://h/a",)),)
+    assert parse_entry(data, "x").modalities == ("clinical",)
+    assert parse_entry(data, "x").files == (File(name="a", role="images", urls=("https://h/a",)),)
 
 
 @pytest.mark.parametrize("key", ["file", "images"])

@@ -9,9 +9,9 @@ import pytest
 
 import dermdata.catalogs as catalog_room
 from catalog_folders import entry, put
-from dermdata.catalogs import Catalog, bundled, index, index_name, open_catalog
-from dermdata.catalogs import compile as compiling
-from dermdata.catalogs.files import read_all
+from dermdata.catalogs import Catalog, bundled_folder, index, index_file_name, open_catalog
+from dermdata.catalogs import overlays as compiling
+from dermdata.catalogs.overlays import read_entries
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,7 @@ def small(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     """A bundled catalog of one entry: these tests compile often."""
     root = tmp_path_factory.mktemp("bundled")
     put(root, "public", entry("public"))
-    monkeypatch.setattr(catalog_room, "bundled", lambda: aged(root))
+    monkeypatch.setattr(catalog_room, "bundled_folder", lambda: aged(root))
 
 
 @pytest.fixture
@@ -39,13 +39,13 @@ def aged(root: Path) -> Path:
 def built(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """One more item for each time that the catalog is compiled."""
     times: list[int] = []
-    build = compiling.build
+    build = compiling.build_index
 
     def counted(roots: Any) -> dict[str, Any]:
         times.append(1)
         return build(roots)
 
-    monkeypatch.setattr(compiling, "build", counted)
+    monkeypatch.setattr(compiling, "build_index", counted)
     return times
 
 
@@ -64,9 +64,9 @@ def test_every_bundled_entry_is_the_same_through_the_index(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Compiled to JSON and read again, nothing is another value or another type."""
-    monkeypatch.setattr(catalog_room, "bundled", bundled)
+    monkeypatch.setattr(catalog_room, "bundled_folder", bundled_folder)
     open_catalog([], tmp_path)
-    datasets, broken = read_all([bundled()])
+    datasets, broken = read_entries([bundled_folder()])
     catalog = open_catalog([], tmp_path)
     assert broken == {}
     assert list(catalog) == list(datasets)
@@ -195,7 +195,7 @@ def test_a_folder_in_place_of_the_index_costs_only_speed(root: Path, tmp_path: P
 def test_the_index_of_a_catalog_of_ones_own_is_for_nobody_else(root: Path, tmp_path: Path) -> None:
     """Others may use the same cache; that of the bundled catalog alone saves them time too."""
     catalog = opened(root, tmp_path)
-    catalog.kept("words", dict)
+    catalog.cached_texts("words", dict)
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "index").iterdir()} == {0o600}
     open_catalog([], tmp_path / "shared")
     (path,) = (tmp_path / "shared").iterdir()
@@ -224,7 +224,7 @@ def test_a_file_in_place_of_the_index_folder(root: Path, tmp_path: Path) -> None
 def test_nothing_but_the_index_is_left_behind(root: Path, tmp_path: Path) -> None:
     catalog = opened(root, tmp_path)
     (path,) = (tmp_path / "index").iterdir()
-    assert path.name == index_name(catalog.roots)
+    assert path.name == index_file_name(catalog.roots)
 
 
 def test_catalogs_of_one_relative_name_are_not_confused(
@@ -247,9 +247,9 @@ def test_the_list_knows_sizes_only_when_it_knows_all(tmp_path: Path) -> None:
     files += '[[files]]\nname = "b"\nrole = "other"\nsize = 5\nfetch = false\n'
     put(tmp_path, "known", entry("known") + files)
     put(tmp_path, "unknown", entry("unknown") + files + '[[files]]\nname = "c"\nrole = "images"\n')
-    sizes = {item["name"]: item["size_bytes"] for item in compiling.build([tmp_path])["items"]}
+    sizes = {item["name"]: item["size_bytes"] for item in compiling.build_index([tmp_path])["items"]}
     assert sizes == {"known": 3, "unknown": None}
 
 
 def test_stamps_of_what_is_not_there_are_none(tmp_path: Path) -> None:
-    assert index.stamps(tmp_path / "gone", None) == []
+    assert index.file_stamps(tmp_path / "gone", None) == []

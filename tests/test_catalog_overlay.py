@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from catalog_folders import entry, put
-from dermdata.catalogs import Catalog, bundled, open_catalog
-from dermdata.catalogs.compile import build
-from dermdata.catalogs.files import read_all
-from dermdata.catalogs.parse import overlay
+from dermdata.catalogs import Catalog, bundled_folder, open_catalog
+from dermdata.catalogs.entries import apply_overlay
+from dermdata.catalogs.overlays import build_index, read_entries
 from dermdata.errors import BadCatalog, UnknownName
 from dermdata.model import Dataset
 
@@ -48,11 +47,11 @@ def above(tmp_path: Path) -> Path:
 
 
 def read(*roots: Path) -> tuple[dict[str, Dataset], dict[str, str]]:
-    return read_all(roots)
+    return read_entries(roots)
 
 
 def broken(*roots: Path) -> dict[str, str]:
-    return read_all(roots)[1]
+    return read_entries(roots)[1]
 
 
 # ------------------------------------------------------------------ what an overlay changes
@@ -93,7 +92,7 @@ def test_given_keys_replace_tables_merge_and_files_merge_by_name(base: Path, abo
 def test_the_base_is_left_alone() -> None:
     """Laying over is a value, not a change."""
     base: dict[str, Any] = {"a": {"b": 1}, "files": [{"name": "x", "size": 1}]}
-    overlay(base, {"extends": "base", "a": {"b": 2}, "files": [{"name": "x", "size": 2}]})
+    apply_overlay(base, {"extends": "base", "a": {"b": 2}, "files": [{"name": "x", "size": 2}]})
     assert base == {"a": {"b": 1}, "files": [{"name": "x", "size": 1}]}
 
 
@@ -289,7 +288,7 @@ def test_facts_of_a_file_that_has_no_role_here(above: Path) -> None:
 
 def opened(*roots: Path) -> Catalog:
     """These alone: compiling the bundled catalog takes its time."""
-    return Catalog(roots, {"fingerprint": [], **build(roots)})
+    return Catalog(roots, {"fingerprint": [], **build_index(roots)})
 
 
 def test_an_entry_is_found_by_its_alias(above: Path) -> None:
@@ -311,7 +310,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(above: Path) -> None:
 
 def test_labels_of_all_catalogs_the_bundled_first(above: Path) -> None:
     path = put(above, "ham10000", "", "labels.tsv")
-    found = Catalog((bundled(), above), build([above])).labels_files("ham10000")
+    found = Catalog((bundled_folder(), above), build_index([above])).label_files("ham10000")
     assert len(found) == 2
     assert found[1] == path
 
@@ -319,8 +318,8 @@ def test_labels_of_all_catalogs_the_bundled_first(above: Path) -> None:
 def test_a_vocabulary_of_ones_own_wins(above: Path) -> None:
     (above / "vocabulary").mkdir()
     (above / "vocabulary" / "concepts.tsv").write_text("")
-    catalog = Catalog((bundled(), above), build([above]))
+    catalog = Catalog((bundled_folder(), above), build_index([above]))
     assert catalog.vocabulary_file("concepts.tsv") == above / "vocabulary" / "concepts.tsv"
-    assert catalog.vocabulary_file("body-sites.tsv") == bundled() / "vocabulary" / "body-sites.tsv"
+    assert catalog.vocabulary_file("body-sites.tsv") == bundled_folder() / "vocabulary" / "body-sites.tsv"
     with pytest.raises(BadCatalog, match=r"no vocabulary/gone\.tsv"):
         catalog.vocabulary_file("gone.tsv")

@@ -25,14 +25,14 @@ HEX = st.text("0123456789abcdefABCDEF", min_size=64, max_size=64)
 def test_what_is_no_checksum(text: str) -> None:
     """Wrong length, wrong signs, unknown or missing algorithm: refused with the form that is wanted."""
     with pytest.raises(UsageError, match="is no checksum") as caught:
-        checksum.parse(text)
+        checksum.parse_checksum(text)
     assert "sha256" in (caught.value.hint or "")
 
 
 @given(HEX)
 def test_case_and_blanks_around_do_not_count(digest: str) -> None:
     """Publishers write digests in either case, and copies carry blanks."""
-    assert checksum.parse(f" SHA256:{digest}\n") == ("sha256", digest.lower())
+    assert checksum.parse_checksum(f" SHA256:{digest}\n") == ("sha256", digest.lower())
 
 
 @given(st.binary(max_size=200), st.integers(0, 200))
@@ -64,6 +64,10 @@ def test_a_file_is_hashed_whole(tmp_path: Path) -> None:
     data = bytes(range(256)) * 5_000
     path = tmp_path / "file"
     path.write_bytes(data)
-    assert checksum.of_file(path).sha256 == hashlib.sha256(data).hexdigest() == checksum.of_chunks([data])
+    assert (
+        checksum.hash_file(path).sha256
+        == hashlib.sha256(data).hexdigest()
+        == checksum.sha256_of_chunks([data])
+    )
     path.write_bytes(b"")
-    assert checksum.of_file(path).sha256 == checksum.of_chunks([])
+    assert checksum.hash_file(path).sha256 == checksum.sha256_of_chunks([])

@@ -9,12 +9,21 @@ from typing import Any
 
 import pytest
 
-from dermdata.api.catalog_entry import entry_croissant
+from dermdata.api.catalog_entries import entry_croissant
 from dermdata.catalogs import open_catalog
 from dermdata.cli.state import State
-from dermdata.croissant import encoding, licence_url, of_entry, responsible
-from dermdata.model import Access, Citation, Counts, Dataset, File, License, Overlap, Table
-from dermdata.settings import Settings
+from dermdata.config import Settings
+from dermdata.croissant import from_entry, license_url, media_type, responsible_ai_facts
+from dermdata.model import (
+    Access,
+    Dataset,
+    DatasetCitation,
+    File,
+    License,
+    Overlap,
+    PublishedCounts,
+    TableSpec,
+)
 
 # of rdflib, which mlcroissant reads JSON-LD with
 pytestmark = pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated:DeprecationWarning")
@@ -26,13 +35,13 @@ ENTRY = Dataset(
     name="demo", title='The "demo" set', kind="dataset", summary="Six images.", access=Access(kind="open"),
     version="1.0", homepage="https://example.org/demo", modalities=("dermoscopic",), tasks=("classification",),
     notes=("Skin type is missing for 2 images.", "The server is slow."), fields=("fitzpatrick",),
-    counts=Counts(labels={"nv": 2, "mel": 4}), license=License(id="CC-BY-4.0"),
-    citation=Citation(doi="10.1/x", text="A, B."), overlaps=(Overlap(dataset="other", note="shares 2 images"),),
+    counts=PublishedCounts(labels={"nv": 2, "mel": 4}), license=License(id="CC-BY-4.0"),
+    citation=DatasetCitation(doi="10.1/x", text="A, B."), overlaps=(Overlap(dataset="other", note="shares 2 images"),),
     files=(
         File(name="a b/ü.csv", role="metadata", checksum=f"sha256:{'a' * 64}", size=7, urls=("https://x.example/a",)),
         File(name="i.zip", role="images", checksum=f"md5:{'b' * 32}", size_text="1.4 GB", unpack="zip"),
     ),
-    table=(Table(reader="table", columns={"age": ("Age",)}, values={"confirmation": {"h": "histopathology"}}),),
+    table=(TableSpec(reader="table", columns={"age": ("Age",)}, values={"confirmation": {"h": "histopathology"}}),),
 )  # fmt: skip
 
 
@@ -45,7 +54,7 @@ def mlc() -> ModuleType:
 
 
 def document(**changes: Any) -> dict[str, Any]:
-    return of_entry(replace(ENTRY, **changes), {"a b/ü.csv": "https://x.example/a"})
+    return from_entry(replace(ENTRY, **changes), {"a b/ü.csv": "https://x.example/a"})
 
 
 # ------------------------------------------------------------------ the catalog
@@ -74,7 +83,7 @@ def test_entries_are_valid(name: str, mlc: ModuleType, state: State) -> None:
 @pytest.mark.parametrize("name", list(CATALOG))
 def test_every_note_of_an_entry_is_told(name: str) -> None:
     """As a bias or as a limit, never dropped, never both."""
-    made = of_entry(CATALOG[name], {})
+    made = from_entry(CATALOG[name], {})
     told = [*made.get("rai:dataBiases", []), *made.get("rai:dataLimitations", [])]
     assert all(told.count(note) == 1 for note in CATALOG[name].notes)
 
@@ -150,7 +159,7 @@ def test_bytes_that_nothing_vouches_for(checksum: str | None, mlc: ModuleType) -
 )  # fmt: skip
 def test_kinds_of_files(name: str, unpack: Any, kind: str) -> None:
     """By how it is packed, else by its ending."""
-    assert encoding(File(name=name, role="other", unpack=unpack)) == kind
+    assert media_type(File(name=name, role="other", unpack=unpack)) == kind
 
 
 def test_what_is_known_of_people_and_labels(mlc: ModuleType) -> None:
@@ -167,7 +176,7 @@ def test_what_is_known_of_people_and_labels(mlc: ModuleType) -> None:
 def test_nothing_is_said_where_nothing_is_known(mlc: ModuleType) -> None:
     """No empty keys, no guesses."""
     bare = Dataset(name="x", title="X", kind="dataset", summary="S.", access=Access(kind="unavailable"))
-    made = of_entry(bare, {})
+    made = from_entry(bare, {})
     assert {key for key in made if key.startswith("rai:")} == {"rai:dataCollection"}
     assert not {"license", "citeAs", "url", "version", "distribution", "isLiveDataset"} & set(made)
     assert mlc.Dataset(made).metadata.name == "x"
@@ -175,8 +184,8 @@ def test_nothing_is_said_where_nothing_is_known(mlc: ModuleType) -> None:
 
 def test_several_entries_say_whose_fact_it_is() -> None:
     """In one document."""
-    other = replace(ENTRY, name="two", notes=("Dogs.",), counts=Counts(), overlaps=())
-    made = responsible([ENTRY, other], [], [])
+    other = replace(ENTRY, name="two", notes=("Dogs.",), counts=PublishedCounts(), overlaps=())
+    made = responsible_ai_facts([ENTRY, other], [], [])
     assert "two: Dogs." in made["rai:dataBiases"]
     assert "demo: Skin type is missing for 2 images." in made["rai:dataBiases"]
 
@@ -184,14 +193,14 @@ def test_several_entries_say_whose_fact_it_is() -> None:
 def test_how_it_is_cited() -> None:
     """BibTeX, else in words, else the DOI."""
     assert document()["citeAs"] == "A, B."
-    assert document(citation=Citation(doi="10.1/x"))["citeAs"] == "https://doi.org/10.1/x"
-    assert document(citation=Citation(bibtex=" @article{a}\n", text="A"))["citeAs"] == "@article{a}"
+    assert document(citation=DatasetCitation(doi="10.1/x"))["citeAs"] == "https://doi.org/10.1/x"
+    assert document(citation=DatasetCitation(bibtex=" @article{a}\n", text="A"))["citeAs"] == "@article{a}"
 
 
 def test_where_a_licence_is_written() -> None:
     """The entry's own page of it, else SPDX's; no page for a licence that has none."""
     stated = replace(ENTRY, license=License(id="LicenseRef-x", url="https://example.org/terms"))
-    assert licence_url("LicenseRef-x", [stated]) == "https://example.org/terms"
-    assert licence_url("CC-BY-NC-4.0", [stated]) == "https://spdx.org/licenses/CC-BY-NC-4.0"
-    assert licence_url("LicenseRef-y", [stated]) is None
+    assert license_url("LicenseRef-x", [stated]) == "https://example.org/terms"
+    assert license_url("CC-BY-NC-4.0", [stated]) == "https://spdx.org/licenses/CC-BY-NC-4.0"
+    assert license_url("LicenseRef-y", [stated]) is None
     assert document()["license"] == ["https://spdx.org/licenses/CC-BY-4.0"]

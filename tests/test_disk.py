@@ -58,13 +58,13 @@ def test_a_failure_at_any_step_leaves_the_target_as_it_was(
             raise error
 
     with pytest.raises(Killed if kind == "killed" else StorageError):
-        disk.write(target, chunks())
+        disk.write_chunks(target, chunks())
     assert files(tmp_path) == ({} if before is None else {"file": before})
 
 
 def test_an_error_of_the_caller_stays_what_it_is(tmp_path: Path) -> None:
     """A checksum that does not match is no storage error."""
-    with pytest.raises(ChecksumMismatch), disk.replacing(tmp_path / "file"):
+    with pytest.raises(ChecksumMismatch), disk.atomic_write(tmp_path / "file"):
         raise ChecksumMismatch("x")
     assert files(tmp_path) == {}
 
@@ -72,14 +72,14 @@ def test_an_error_of_the_caller_stays_what_it_is(tmp_path: Path) -> None:
 def test_a_failed_clean_up_does_not_hide_the_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk turned read-only meanwhile: the checksum is still what is told."""
     monkeypatch.setattr("pathlib.Path.unlink", raising(OSError(errno.EROFS, "Read-only file system")))
-    with pytest.raises(ChecksumMismatch), disk.replacing(tmp_path / "file"):
+    with pytest.raises(ChecksumMismatch), disk.atomic_write(tmp_path / "file"):
         raise ChecksumMismatch("x")
 
 
 def test_a_file_is_replaced_at_once_and_its_folders_are_made(tmp_path: Path) -> None:
     """Whoever has the old file open reads it to its end; the hash is that of the bytes written."""
     target = tmp_path / "a" / "b" / "file"
-    first = disk.write(target, [b"ol", b"d"])
+    first = disk.write_chunks(target, [b"ol", b"d"])
     with target.open("rb") as reader:
         second = disk.write_text(target, "new\r\n")
         assert reader.read() == b"old"
@@ -104,14 +104,14 @@ def test_the_bytes_are_on_disk_before_the_name(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr("os.fsync", synced)
     monkeypatch.setattr("pathlib.Path.replace", renamed)
-    disk.write(tmp_path / "file", [b"x"])
+    disk.write_chunks(tmp_path / "file", [b"x"])
     assert steps == ["file", "rename", "folder"]
 
 
 @pytest.mark.fault(64)
 def test_the_temporary_file_lies_beside_the_target(tmp_path: Path) -> None:
     """Row 64: a rename never crosses a mount."""
-    with disk.replacing(tmp_path / "file"):
+    with disk.atomic_write(tmp_path / "file"):
         (temporary,) = tmp_path.iterdir()
         assert temporary.name.startswith(".file.")
         assert temporary.name.endswith(".tmp")
@@ -121,7 +121,7 @@ def test_the_temporary_file_lies_beside_the_target(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["n" * 255, "ж" * 127])
 def test_the_longest_names_can_be_written(name: str, tmp_path: Path) -> None:
     """Row 63: 255 bytes are a legal name; the temporary one is not longer."""
-    disk.write(tmp_path / name, [b"x"])
+    disk.write_chunks(tmp_path / name, [b"x"])
     assert files(tmp_path) == {name: b"x"}
 
 
@@ -129,7 +129,7 @@ def test_the_longest_names_can_be_written(name: str, tmp_path: Path) -> None:
 def test_a_name_that_is_too_long_is_told_in_words(tmp_path: Path) -> None:
     """Row 63: 256 bytes are refused as a storage error, not by a traceback."""
     with pytest.raises(StorageError, match="File name too long"):
-        disk.write(tmp_path / ("n" * 256), [b"x"])
+        disk.write_chunks(tmp_path / ("n" * 256), [b"x"])
     assert files(tmp_path) == {}
 
 
@@ -138,7 +138,7 @@ def test_a_symbolic_link_is_replaced_not_followed(tmp_path: Path) -> None:
     other, link = tmp_path / "other", tmp_path / "link"
     other.write_bytes(b"mine")
     link.symlink_to(other)
-    disk.write(link, [b"new"])
+    disk.write_chunks(link, [b"new"])
     assert other.read_bytes() == b"mine"
     assert not link.is_symlink()
 
@@ -147,7 +147,7 @@ def test_a_folder_in_the_way_is_told(tmp_path: Path) -> None:
     """A folder of the target's name stays."""
     (tmp_path / "file").mkdir()
     with pytest.raises(StorageError, match="cannot use"):
-        disk.write(tmp_path / "file", [b"x"])
+        disk.write_chunks(tmp_path / "file", [b"x"])
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
@@ -164,7 +164,7 @@ def test_a_file_system_that_cannot_sync_folders_is_used(
         fsync(handle)
 
     monkeypatch.setattr("os.fsync", synced)
-    disk.write(tmp_path / "file", [b"x"])
+    disk.write_chunks(tmp_path / "file", [b"x"])
     assert files(tmp_path) == {"file": b"x"}
 
 
@@ -174,7 +174,7 @@ def test_a_file_system_that_cannot_sync_folders_is_used(
 @pytest.mark.fault(45)
 def test_no_room_says_how_much_is_needed_and_free(tmp_path: Path) -> None:
     """Row 45: path, bytes needed, bytes free, and what to do."""
-    error = disk.as_storage_error(OSError(errno.ENOSPC, "x"), tmp_path / "sub" / "file", 1_500_000)
+    error = disk.to_storage_error(OSError(errno.ENOSPC, "x"), tmp_path / "sub" / "file", 1_500_000)
     assert "no room for" in error.message
     assert "1,500,000 bytes needed" in error.message
     assert error.message.endswith(" bytes free")
@@ -182,10 +182,10 @@ def test_no_room_says_how_much_is_needed_and_free(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault(47)
-@pytest.mark.parametrize("code", sorted(disk.FULL))
+@pytest.mark.parametrize("code", sorted(disk.FULL_ERRORS))
 def test_quota_and_file_size_limits_are_no_room_too(code: int, tmp_path: Path) -> None:
     """Row 47: whatever the limit is called, there is no room."""
-    assert "no room" in disk.as_storage_error(OSError(code, "x"), tmp_path).message
+    assert "no room" in disk.to_storage_error(OSError(code, "x"), tmp_path).message
 
 
 @pytest.mark.fault(46)
@@ -194,7 +194,7 @@ def test_quota_and_file_size_limits_are_no_room_too(code: int, tmp_path: Path) -
 )
 def test_a_limit_is_named_not_the_free_bytes_of_the_disk(code: int, limit: str, tmp_path: Path) -> None:
     """Rows 47, 50: the disk has room, so its free bytes would send the reader the wrong way."""
-    message = disk.as_storage_error(OSError(code, os.strerror(code)), tmp_path).message
+    message = disk.to_storage_error(OSError(code, os.strerror(code)), tmp_path).message
     assert limit in message
     assert "bytes free" not in message
 
@@ -205,7 +205,7 @@ def test_what_stands_in_place_of_a_folder_is_named(kind: str, tmp_path: Path) ->
     way = tmp_path / "cache"
     way.write_text("mine") if kind == "file" else way.symlink_to(tmp_path / "nowhere")
     with pytest.raises(StorageError, match=f"{way} is no folder"):
-        disk.write(way / "a" / "file", [b"x"])
+        disk.write_chunks(way / "a" / "file", [b"x"])
 
 
 def test_what_is_on_its_way_is_measured_without_its_holes(tmp_path: Path) -> None:
@@ -214,15 +214,15 @@ def test_what_is_on_its_way_is_measured_without_its_holes(tmp_path: Path) -> Non
         file.write(b"x" * 8192)
         file.seek(50_000_000)
         file.write(b"x")
-    assert 8192 <= disk.taken_by_partials(tmp_path / "data.zip") < 1_000_000
-    assert disk.taken_by_partials(tmp_path / "other.zip") == 0
+    assert 8192 <= disk.count_partial_bytes(tmp_path / "data.zip") < 1_000_000
+    assert disk.count_partial_bytes(tmp_path / "other.zip") == 0
 
 
 def test_no_inodes_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 46: bytes are free, but files are not."""
     full = os.statvfs_result((4096, 4096, 100, 50, 50, 1000, 0, 0, 0, 255))
     monkeypatch.setattr("os.statvfs", lambda _path: full)
-    assert "no inodes" in disk.as_storage_error(OSError(errno.ENOSPC, "x"), tmp_path).message
+    assert "no inodes" in disk.to_storage_error(OSError(errno.ENOSPC, "x"), tmp_path).message
 
 
 def test_a_name_refused_beside_free_bytes_lacks_an_inode(
@@ -232,16 +232,16 @@ def test_a_name_refused_beside_free_bytes_lacks_an_inode(
     target = tmp_path / "file"
     monkeypatch.setattr("os.statvfs", lambda _path: os.statvfs_result((4096,) * 2 + (900,) * 7 + (255,)))
     monkeypatch.setattr("shutil.disk_usage", lambda _path: SimpleNamespace(free=3_686_400))
-    assert "no inodes" in disk.as_storage_error(OSError(errno.ENOSPC, "x", str(target)), target).message
-    assert "3,686,400 bytes free" in disk.as_storage_error(OSError(errno.ENOSPC, "x"), target).message
+    assert "no inodes" in disk.to_storage_error(OSError(errno.ENOSPC, "x", str(target)), target).message
+    assert "3,686,400 bytes free" in disk.to_storage_error(OSError(errno.ENOSPC, "x"), target).message
 
 
 @pytest.mark.fault(48, 49)
 def test_read_only_and_forbidden_say_which(tmp_path: Path) -> None:
     """Rows 48, 49: what is read-only, or whose it is; and where else to write."""
-    read_only = disk.as_storage_error(OSError(errno.EROFS, "x"), tmp_path / "file")
+    read_only = disk.to_storage_error(OSError(errno.EROFS, "x"), tmp_path / "file")
     assert f"{tmp_path} is read-only" in read_only.message
-    foreign = disk.as_storage_error(PermissionError(errno.EACCES, "x"), tmp_path / "file")
+    foreign = disk.to_storage_error(PermissionError(errno.EACCES, "x"), tmp_path / "file")
     assert f"{tmp_path} belongs to user {os.getuid()}" in foreign.message
     assert "--cache" in (foreign.hint or "")
 
@@ -260,7 +260,7 @@ def test_a_folder_that_cannot_be_looked_into_is_no_traceback(
         return look(path, *args, **options)
 
     monkeypatch.setattr("os.stat", refusing)
-    error = disk.as_storage_error(PermissionError(errno.EACCES, "x"), locked / "a" / "file")
+    error = disk.to_storage_error(PermissionError(errno.EACCES, "x"), locked / "a" / "file")
     assert str(locked) in error.message
 
 
@@ -268,7 +268,7 @@ def test_the_file_that_cannot_be_read_is_named_not_the_one_to_write(tmp_path: Pa
     """Copying from a folder: the source is what is missing."""
     source = tmp_path / "disk" / "gone.zip"
     with pytest.raises(StorageError, match=r"cannot use .*gone\.zip: No such file") as caught:
-        disk.write(tmp_path / "cache" / "file", disk.chunks_of(source))
+        disk.write_chunks(tmp_path / "cache" / "file", disk.read_chunks(source))
     assert "cache" not in caught.value.message
 
 
@@ -289,7 +289,7 @@ def test_a_pipe_or_device_is_never_replaced(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="a device or a pipe"):
             disk.require_file(tmp_path / name)
         with pytest.raises(StorageError, match="a device or a pipe"):
-            disk.write(tmp_path / name, [b"x"])
+            disk.write_chunks(tmp_path / name, [b"x"])
     assert stat.S_ISFIFO((tmp_path / "pipe").lstat().st_mode)
     assert sorted(one.name for one in tmp_path.iterdir()) == ["link", "pipe"]
 
@@ -320,7 +320,7 @@ def test_only_a_regular_file_of_bounded_size_is_read(what: str, tmp_path: Path) 
     path = placed(tmp_path / "state.json", what)
     with pytest.raises(disk.NotRegular) as caught:
         disk.read_regular(path, most=1000)
-    told = disk.as_storage_error(caught.value, path)
+    told = disk.to_storage_error(caught.value, path)
     assert what in told.message
     assert str(path) in told.message
     assert "move it away" in (told.hint or "")

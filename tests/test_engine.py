@@ -15,12 +15,12 @@ import pytest
 
 from audit_builders import audited, rows
 from dermdata import engine, export
-from dermdata.audit import looking
-from dermdata.engine import Cluster, done_alike, versions
+from dermdata.audit import inspection
+from dermdata.engine import ClusterExecutor, library_versions, run_checked
 from dermdata.errors import CannotConnect, NetworkError, SizeMismatch, StorageError, UsageError
-from dermdata.export import Job, stream
-from dermdata.export.pixels import Recipe, Task, load
-from dermdata.images import pixel_digest, raster
+from dermdata.export import Job, shards
+from dermdata.export.image_bytes import ImageTask, Recipe, load_images
+from dermdata.images import hash_pixels, read_raster
 from export.samples import row, table
 from lesion_pictures import blurred_lesion, jpeg, turned_picture
 
@@ -82,17 +82,17 @@ def job(tmp_path: Path) -> Callable[..., Job]:
 def test_a_cluster_that_loses_a_worker_writes_what_threads_write(
     job: Callable[..., Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "BATCH", 1)
+    monkeypatch.setattr(shards, "LOAD_BATCH", 1)
     export.write("webdataset", job("local"))
-    with cluster(tmp_path) as (url, pids), engine.opened(url) as found:
+    with cluster(tmp_path) as (url, pids), engine.open_engine(url) as found:
         assert found.workers == 2
 
         export.write("webdataset", job("far", make=partial(Killing, found.make, pids[:1])))
         with found.make(1) as pool, pytest.raises(SizeMismatch, match="the manifest says"):
-            pool.submit(load, [Task(str(tmp_path / "cluster.py"), 1, Recipe())]).result()
-        with pytest.raises(UsageError, match="cannot read our work"), engine.opened(url) as other:
+            pool.submit(load_images, [ImageTask(str(tmp_path / "cluster.py"), 1, Recipe())]).result()
+        with pytest.raises(UsageError, match="cannot read our work"), engine.open_engine(url) as other:
             other.make(1).submit(refuse).result()
-        with pytest.raises(NetworkError, match="lost the work"), engine.opened(url):
+        with pytest.raises(NetworkError, match="lost the work"), engine.open_engine(url):
             raise CancelledError  # what a future says whose scheduler is gone
     local, far = ({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in ("local", "far"))
     assert local == far
@@ -102,7 +102,7 @@ def test_an_audit_on_a_cluster_that_loses_a_worker_finds_what_threads_find(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Broken, missing and near alike: the same findings with the same evidence, in the same order."""
-    monkeypatch.setattr(looking, "TASK", 1)
+    monkeypatch.setattr(inspection, "IMAGES_PER_TASK", 1)
     pictures = [blurred_lesion(number) for number in range(8)]
     pictures += [turned_picture(pictures[number], number) for number in range(1, 4)]
     names = [f"{number}.jpg" for number in range(len(pictures) + 2)]
@@ -111,16 +111,16 @@ def test_an_audit_on_a_cluster_that_loses_a_worker_finds_what_threads_find(
     (tmp_path / names[-2]).write_bytes(jpeg(pictures[0])[:2000])
     table = rows(path=names)
     local = audited(table, root=tmp_path, near=True)
-    with cluster(tmp_path) as (url, pids), engine.opened(url) as found:
+    with cluster(tmp_path) as (url, pids), engine.open_engine(url) as found:
         far = audited(table, root=tmp_path, near=True, make=partial(Killing, found.make, pids[:1]))
     assert far == local
     assert {"duplicate-near", "image-truncated", "image-unreadable"} <= {one.code for one in local}
 
 
-class Killing(Cluster):
+class Killing(ClusterExecutor):
     """Kills a worker once, when several pieces of work are with it."""
 
-    def __init__(self, make: engine.Make, victims: list[int], jobs: int) -> None:
+    def __init__(self, make: engine.ExecutorFactory, victims: list[int], jobs: int) -> None:
         self.inner, self.victims, self.asked = make(jobs), victims, 0
 
     def submit(self, *work: object) -> object:  # type: ignore[override]
@@ -138,25 +138,25 @@ def refuse() -> None:
 def test_a_worker_with_other_libraries_is_refused() -> None:
     """Another Pillow makes other bytes, so nothing of it may be mixed in."""
     with pytest.raises(UsageError, match=r"has pillow .*, not 0\.1"):
-        done_alike(versions() | {"pillow": "0.1"}, str)
+        run_checked(library_versions() | {"pillow": "0.1"}, str)
 
 
 def test_a_worker_that_does_not_see_the_files_says_where_it_is() -> None:
     with (
-        Cluster(ThreadPoolExecutor(1)) as pool,
+        ClusterExecutor(ThreadPoolExecutor(1)) as pool,
         pytest.raises(StorageError, match=r"no disk \(on .+\)") as caught,
     ):
         pool.submit(missing).result()
     assert "the same path" in str(caught.value.hint)
 
 
-@pytest.mark.parametrize("read", [pixel_digest, raster])
+@pytest.mark.parametrize("read", [hash_pixels, read_raster])
 def test_it_says_so_also_where_the_picture_was_looked_at_before(
     tmp_path: Path, read: Callable[[Path], object]
 ) -> None:
     """What a look found is on the shelf, but comparing pictures reads the files again."""
     with (
-        Cluster(ThreadPoolExecutor(1)) as pool,
+        ClusterExecutor(ThreadPoolExecutor(1)) as pool,
         pytest.raises(StorageError, match=r"gone\.jpg: No such file.* \(on .+\)") as caught,
     ):
         pool.submit(read, tmp_path / "gone.jpg").result()
@@ -169,17 +169,20 @@ def missing() -> None:
 
 @pytest.mark.parametrize("url", ["ray://h:1", "dask://h", "dask://:8786", "dask://h:many", "h:8786", ""])
 def test_an_engine_that_there_is_not(url: str) -> None:
-    with pytest.raises(UsageError, match="no engine"), engine.opened(url):
+    with pytest.raises(UsageError, match="no engine"), engine.open_engine(url):
         raise AssertionError("opened")
 
 
 def test_no_scheduler_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "CONNECT", 0.3)
-    with pytest.raises(CannotConnect, match="no dask scheduler answers"), engine.opened("dask://127.0.0.1:9"):
+    monkeypatch.setattr(engine, "CONNECT_TIMEOUT", 0.3)
+    with (
+        pytest.raises(CannotConnect, match="no dask scheduler answers"),
+        engine.open_engine("dask://127.0.0.1:9"),
+    ):
         raise AssertionError("opened")
 
 
 def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(UsageError, match="needs the extra `dask`"), engine.opened("dask://127.0.0.1:9"):
+    with pytest.raises(UsageError, match="needs the extra `dask`"), engine.open_engine("dask://127.0.0.1:9"):
         raise AssertionError("opened")

@@ -8,14 +8,9 @@ from pathlib import Path
 import pytest
 
 from dermdata.errors import SizeMismatch, StorageError
-from dermdata.export import pixels
-from dermdata.images import image_file, inspect
-from dermdata.images.image_file import (
-    ImageFileTooLarge,
-    open_image_file,
-    read_image_file,
-    sha256_of_image_file,
-)
+from dermdata.export.image_bytes import ImageTask, Recipe, read_stored
+from dermdata.images import check_image, image_file
+from dermdata.images.image_file import ImageFileTooLarge, hash_image_file, open_image_file, read_image_file
 
 
 @pytest.mark.parametrize("kind", ["pipe", "socket", "folder", "link", "device", "nothing"])
@@ -34,13 +29,13 @@ def test_what_is_no_regular_file_is_an_error_at_once(
         path.mkdir()
     elif kind == "link":
         path.symlink_to(__file__)
-    for work in (read_image_file, sha256_of_image_file, open_image_file):
+    for work in (read_image_file, hash_image_file, open_image_file):
         with pytest.raises(
             OSError, match="No such file" if kind == "nothing" else f"it is a .*{kind}, not a file"
         ):
             work(path)
     with pytest.raises(StorageError, match="cannot read"):
-        pixels.read(pixels.Task(str(path), None, pixels.Recipe()))
+        read_stored(ImageTask(str(path), None, Recipe()))
 
 
 def test_a_file_is_read_whole(tmp_path: Path) -> None:
@@ -48,7 +43,7 @@ def test_a_file_is_read_whole(tmp_path: Path) -> None:
     for data in (b"", b"x" * 3_000_000):
         (tmp_path / "x").write_bytes(data)
         assert read_image_file(tmp_path / "x") == data
-        assert sha256_of_image_file(str(tmp_path / "x")) == hashlib.sha256(data).hexdigest()
+        assert hash_image_file(str(tmp_path / "x")) == hashlib.sha256(data).hexdigest()
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,10 +53,10 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(ImageFileTooLarge):
         read_image_file(tmp_path / "x")
     with pytest.raises(SizeMismatch, match="the manifest says 5"):
-        pixels.read(pixels.Task(str(tmp_path / "x"), 5, pixels.Recipe()))
+        read_stored(ImageTask(str(tmp_path / "x"), 5, Recipe()))
     with pytest.raises(StorageError, match="the limit is"):
-        pixels.read(pixels.Task(str(tmp_path / "x"), None, pixels.Recipe()))
-    assert str(inspect(tmp_path / "x").problem).startswith("too many bytes: 1,099,511,627,776")
+        read_stored(ImageTask(str(tmp_path / "x"), None, Recipe()))
+    assert str(check_image(tmp_path / "x").problem).startswith("too many bytes: 1,099,511,627,776")
 
 
 @pytest.mark.parametrize("told", [0, 3, 50])
@@ -78,7 +73,7 @@ def test_a_file_that_grows_meanwhile_is_bounded_too(
 
     monkeypatch.setattr("dermdata.images.image_file.os.fstat", smaller)
     assert read_image_file(tmp_path / "x") == b"x" * 100
-    assert sha256_of_image_file(tmp_path / "x") == hashlib.sha256(b"x" * 100).hexdigest()
+    assert hash_image_file(tmp_path / "x") == hashlib.sha256(b"x" * 100).hexdigest()
     monkeypatch.setattr(image_file, "MOST_BYTES", 99)
     with pytest.raises(ImageFileTooLarge):
         read_image_file(tmp_path / "x")

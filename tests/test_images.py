@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dermdata.images import FILE_BYTES, inspect
+from dermdata.images import FILE_BYTE_LIMIT, check_image
 from dermdata.model import ImageFacts
 
 
@@ -46,7 +46,7 @@ WHOLE = {
 @pytest.mark.parametrize("kind", WHOLE)
 def test_half_a_file_is_found(kind: str) -> None:
     """Row 79: cut to 50 %, format and size are still told where the header is whole."""
-    facts = inspect(WHOLE[kind][: len(WHOLE[kind]) // 2])
+    facts = check_image(WHOLE[kind][: len(WHOLE[kind]) // 2])
     assert facts.format == kind
     assert facts.problem
 
@@ -57,8 +57,8 @@ def test_half_a_file_is_found(kind: str) -> None:
 def test_the_last_bytes_of_a_jpeg_are_missed(missing: int, progressive: bool) -> None:
     """Row 79: also where the decoder has all its rows; a thumbnail's end in the header does not count."""
     data = saved(noise(), "JPEG", progressive=progressive, comment=JPEG[:2_000] + b"\xff\xd9")
-    assert inspect(data).problem is None
-    problem = inspect(data[:-missing]).problem
+    assert check_image(data).problem is None
+    problem = check_image(data[:-missing]).problem
     assert problem is not None
     assert problem.startswith("truncated:")
 
@@ -67,13 +67,13 @@ def test_the_last_bytes_of_a_jpeg_are_missed(missing: int, progressive: bool) ->
 def test_the_last_bytes_of_a_png_are_missed() -> None:
     """Row 79: without its IEND chunk, or half of it."""
     for missing in (1, 4, 12, 13):
-        assert "truncated" in str(inspect(PNG[:-missing]).problem)
+        assert "truncated" in str(check_image(PNG[:-missing]).problem)
 
 
 def test_what_follows_a_jpeg_is_let_pass() -> None:
     """Cameras put a second image or zeros after the first one."""
-    assert inspect(JPEG + bytes(100)).problem is None
-    assert inspect(JPEG + JPEG).problem is None
+    assert check_image(JPEG + bytes(100)).problem is None
+    assert check_image(JPEG + JPEG).problem is None
 
 
 @pytest.mark.fault(81)
@@ -82,7 +82,7 @@ def test_what_follows_a_jpeg_is_let_pass() -> None:
 )
 def test_other_files_are_no_images(data: bytes) -> None:
     """Row 81: zeros, pages, and formats outside the allow-list, PostScript above all."""
-    assert inspect(data) == ImageFacts(problem="not an image")
+    assert check_image(data) == ImageFacts(problem="not an image")
 
 
 @pytest.mark.fault(81)
@@ -90,7 +90,9 @@ def test_an_empty_file_says_so(tmp_path: Path) -> None:
     """Row 81: nothing at all, as bytes and as a file."""
     (tmp_path / "a.jpg").write_bytes(b"")
     assert (
-        inspect(tmp_path / "a.jpg") == inspect(b"") == ImageFacts(problem="not an image: the file is empty")
+        check_image(tmp_path / "a.jpg")
+        == check_image(b"")
+        == ImageFacts(problem="not an image: the file is empty")
     )
 
 
@@ -98,7 +100,7 @@ def test_an_empty_file_says_so(tmp_path: Path) -> None:
 def test_the_real_format_is_told(tmp_path: Path) -> None:
     """Row 81: a PNG named .jpg is a PNG."""
     (tmp_path / "a.jpg").write_bytes(PNG)
-    assert inspect(tmp_path / "a.jpg") == ImageFacts(format="png", mode="RGB", width=60, height=45)
+    assert check_image(tmp_path / "a.jpg") == ImageFacts(format="png", mode="RGB", width=60, height=45)
 
 
 def huge_png(width: int, height: int) -> bytes:
@@ -118,11 +120,11 @@ def huge_png(width: int, height: int) -> bytes:
 @pytest.mark.parametrize("side", [10_000, 20_000, 60_000])
 def test_bombs_are_a_problem_not_a_decode(side: int) -> None:
     """Row 82: between Pillow's warning and its error, and far above; size and mode are still told."""
-    facts = inspect(huge_png(side, side))
+    facts = check_image(huge_png(side, side))
     assert (facts.mode, facts.width, facts.height) == ("RGB", side, side)
     assert str(facts.problem).startswith("too many pixels:")
-    assert str(inspect(JPEG, pixel_limit=2_699).problem).startswith("too many pixels:")
-    assert inspect(JPEG, pixel_limit=2_700).problem is None
+    assert str(check_image(JPEG, pixel_limit=2_699).problem).startswith("too many pixels:")
+    assert check_image(JPEG, pixel_limit=2_700).problem is None
 
 
 @pytest.mark.fault(82)
@@ -130,8 +132,8 @@ def test_frames_count_as_pixels() -> None:
     """Row 82: an animation may not hide a bomb in its number of frames."""
     frames = [noise("P", (60, 45 - n)).resize((60, 45)) for n in range(5)]
     data = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    assert inspect(data).problem is None
-    assert "frames" in str(inspect(data, pixel_limit=3 * 2_700).problem)
+    assert check_image(data).problem is None
+    assert "frames" in str(check_image(data, pixel_limit=3 * 2_700).problem)
 
 
 @pytest.mark.fault(85)
@@ -139,16 +141,16 @@ def test_a_decoder_is_not_kept_busy_by_scans() -> None:
     """Row 85: at 123 bytes a pass, a small file could ask for hours of decoding in one thread."""
     data = saved(noise("L", (600, 400)), "JPEG", progressive=True)
     last = data[data.rindex(b"\xff\xda") : -2]
-    assert inspect(data[:-2] + last * 50 + data[-2:]).problem is None
-    assert str(inspect(data[:-2] + last * 5_000 + data[-2:]).problem).startswith("too many scans:")
+    assert check_image(data[:-2] + last * 50 + data[-2:]).problem is None
+    assert str(check_image(data[:-2] + last * 5_000 + data[-2:]).problem).startswith("too many scans:")
 
 
 @pytest.mark.fault(67)
 def test_a_file_too_large_to_hold_is_a_problem(tmp_path: Path) -> None:
     """Row 67: nothing over 256 MiB is read into memory."""
     with (tmp_path / "a.tif").open("wb") as file:
-        file.truncate(FILE_BYTES + 1)
-    assert str(inspect(tmp_path / "a.tif").problem).startswith("too many bytes:")
+        file.truncate(FILE_BYTE_LIMIT + 1)
+    assert str(check_image(tmp_path / "a.tif").problem).startswith("too many bytes:")
 
 
 MODES: dict[str, tuple[str, Callable[[], bytes]]] = {
@@ -177,7 +179,7 @@ MODES: dict[str, tuple[str, Callable[[], bytes]]] = {
 def test_the_stored_mode_is_told(case: str) -> None:
     """Row 83: nothing is converted, and what is unusual is no problem."""
     mode, make = MODES[case]
-    facts = inspect(make())
+    facts = check_image(make())
     assert (facts.mode, facts.width, facts.height, facts.problem) == (mode, 60, 45, None)
 
 
@@ -188,7 +190,7 @@ def test_orientation_does_not_turn_the_size(kind: str, orientation: int) -> None
     """Row 84: width and height are those of the stored pixels."""
     exif = Image.Exif()
     exif[0x0112] = orientation
-    facts = inspect(saved(noise(), kind, exif=exif))
+    facts = check_image(saved(noise(), kind, exif=exif))
     assert (facts.width, facts.height, facts.problem) == (60, 45, None)
 
 
@@ -198,13 +200,13 @@ def test_broken_exif_is_no_problem() -> None:
     data = saved(
         noise(), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\x1a\x01\x05\0\xff\xff\xff\xff" * 3
     )
-    assert inspect(data).problem is None
+    assert check_image(data).problem is None
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "png", "gif", "bmp"])  # the others need their end
 def test_without_decode_only_the_header_is_read(kind: str) -> None:
     """A cut file has its facts and no problem then."""
-    facts = inspect(WHOLE[kind][:-20], decode=False)
+    facts = check_image(WHOLE[kind][:-20], decode=False)
     assert (facts.format, facts.width, facts.height, facts.problem) == (kind, 60, 45, None)
 
 
@@ -214,7 +216,7 @@ def test_without_decode_only_the_header_is_read(kind: str) -> None:
 def test_no_damage_raises(kind: str, at: int, patch: bytes) -> None:
     """Row 85: whatever header bytes are overwritten, the answer is facts and words."""
     data = WHOLE[kind]
-    facts = inspect(data[:at] + patch + data[at + len(patch) :], pixel_limit=1_000_000)
+    facts = check_image(data[:at] + patch + data[at + len(patch) :], pixel_limit=1_000_000)
     assert facts.problem is None or facts.problem.split(":")[0] in {
         "not an image", "too many pixels", "too many scans", "truncated", "header cannot be read", "cannot be decoded",
     }  # fmt: skip
@@ -224,12 +226,12 @@ def test_threads_agree() -> None:
     """Promise 15: many at once give what one after another gives."""
     samples = [data[: len(data) - cut] for data in WHOLE.values() for cut in (0, 2, 50)] * 10
     with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(inspect, samples)) == list(map(inspect, samples))
+        assert list(pool.map(check_image, samples)) == list(map(check_image, samples))
 
 
 def test_warnings_and_libtiff_stay_silent() -> None:
     """Nothing is printed for a broken file: only cli/ prints."""
-    code = "import sys; from dermdata.images import inspect; inspect(sys.stdin.buffer.read())"
+    code = "import sys; from dermdata.images import check_image; check_image(sys.stdin.buffer.read())"
     for data in (WHOLE["tiff"][:-200], huge_png(10_000, 10_000), JPEG[:500]):
         result = subprocess.run([sys.executable, "-c", code], input=data, capture_output=True, check=True)
         assert (result.stdout, result.stderr) == (b"", b"")
@@ -238,4 +240,4 @@ def test_warnings_and_libtiff_stay_silent() -> None:
 def test_a_file_that_cannot_be_read_raises(tmp_path: Path) -> None:
     """Only the operating system's own errors are raised."""
     with pytest.raises(FileNotFoundError):
-        inspect(tmp_path / "absent.jpg")
+        check_image(tmp_path / "absent.jpg")

@@ -11,8 +11,8 @@ from PIL import Image, PngImagePlugin
 
 from dermdata import images
 from dermdata.errors import IntegrityError
-from dermdata.images import Look, Private, look
-from dermdata.images.fingerprint import TURNS, turned
+from dermdata.images import ImageInspection, PrivateTag, inspect_image
+from dermdata.images.phash import TURNS, turn_hashes
 from lesion_pictures import blurred_lesion, jpeg, turned_picture
 
 PICTURE = blurred_lesion(3)
@@ -26,9 +26,9 @@ def saved(image: Image.Image, kind: str, **options: object) -> bytes:
 
 
 def bits(data: bytes, turn: int = 0) -> np.uint64:
-    found = look(data).phash
+    found = inspect_image(data).phash
     assert found is not None
-    return turned(np.array([int.from_bytes(found, "big")], np.uint64), turn)[0]
+    return turn_hashes(np.array([int.from_bytes(found, "big")], np.uint64), turn)[0]
 
 
 def apart(one: bytes, other: bytes, turn: int = 0) -> int:
@@ -43,42 +43,42 @@ def apart(one: bytes, other: bytes, turn: int = 0) -> int:
 def test_a_cut_image_has_a_problem_and_no_hash(kind: str) -> None:
     """The same words as `inspect`, with what the header tells."""
     data = saved(PICTURE, kind)
-    seen, facts = look(data[: len(data) // 2]), images.inspect(data[: len(data) // 2])
+    seen, facts = inspect_image(data[: len(data) // 2]), images.check_image(data[: len(data) // 2])
     assert (seen.problem, seen.width, seen.format) == (facts.problem, facts.width, facts.format)
     assert seen.problem
     assert seen.phash is None
 
 
 def test_what_is_no_image_is_a_result() -> None:
-    assert look(b"<html>") == Look(problem="not an image")
-    assert look(b"") == Look(problem="not an image: the file is empty")
-    assert str(look(JPEG, pixel_limit=1_000).problem).startswith("too many pixels")
+    assert inspect_image(b"<html>") == ImageInspection(problem="not an image")
+    assert inspect_image(b"") == ImageInspection(problem="not an image: the file is empty")
+    assert str(inspect_image(JPEG, pixel_limit=1_000).problem).startswith("too many pixels")
 
 
 def test_zeroed_blocks_are_seen_though_pillow_decodes_on() -> None:
     """Damage is not a problem: some cameras write bytes that libjpeg complains of."""
     middle = len(JPEG) // 2
     data = JPEG[:middle] + bytes(512) + JPEG[middle + 512 :]
-    seen = look(data)
-    assert (seen.problem, images.inspect(data).problem) == (None, None)
+    seen = inspect_image(data)
+    assert (seen.problem, images.check_image(data).problem) == (None, None)
     assert seen.damage
     assert seen.phash is not None
 
 
 @pytest.mark.parametrize("missing", [1, 2, 50])
 def test_a_jpeg_without_its_end_is_truncated(missing: int) -> None:
-    assert str(look(JPEG[:-missing]).problem).startswith("truncated")
+    assert str(inspect_image(JPEG[:-missing]).problem).startswith("truncated")
 
 
 def test_a_missing_file_raises(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        look(tmp_path / "absent.jpg")
+        inspect_image(tmp_path / "absent.jpg")
 
 
 def test_no_raster_of_a_bad_image(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(JPEG[:500])
     with pytest.raises(IntegrityError, match=r"a\.jpg: image is gone bad"):
-        images.raster(tmp_path / "a.jpg")
+        images.read_raster(tmp_path / "a.jpg")
 
 
 # ------------------------------------------------------------------ the fingerprint
@@ -115,7 +115,7 @@ def test_an_upright_tag_changes_nothing_but_the_turn() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     data = saved(PICTURE, "TIFF", exif=exif)
-    assert (look(data).width, look(data).height) == (300, 225)
+    assert (inspect_image(data).width, inspect_image(data).height) == (300, 225)
     assert apart(data, JPEG, TURNS.index("rotated by 90 clockwise")) <= 3
     assert apart(jpeg(PICTURE, exif=exif.tobytes()), JPEG) == 0
 
@@ -124,14 +124,14 @@ def test_an_upright_tag_changes_nothing_but_the_turn() -> None:
 def test_an_image_of_one_colour_has_no_hash(colour: int) -> None:
     """All of them would be alike."""
     for kind in ("JPEG", "PNG"):
-        seen = look(saved(Image.new("RGB", (100, 80), (colour,) * 3), kind))
+        seen = inspect_image(saved(Image.new("RGB", (100, 80), (colour,) * 3), kind))
         assert (seen.problem, seen.phash) == (None, None)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 400), (400, 1), (3, 2)])
 def test_tiny_images_are_looked_at(size: tuple[int, int]) -> None:
     for kind in ("JPEG", "PNG"):
-        assert look(saved(PICTURE.resize(size), kind)).problem is None
+        assert inspect_image(saved(PICTURE.resize(size), kind)).problem is None
 
 
 def test_other_lesions_are_far_away() -> None:
@@ -149,20 +149,20 @@ def test_private_metadata_is_named_and_not_repeated() -> None:
         {0xA431: "SN 123", 0x9003: "2020:01:02 03:04:05", 0x9004: "0000:00:00 00:00:00"}
     )
     exif.get_ifd(0x8825).update({0: b"\2\3\0\0", 1: "N", 2: (48.0, 8.0, 0.0)})
-    seen = look(jpeg(PICTURE, exif=exif))
+    seen = inspect_image(jpeg(PICTURE, exif=exif))
     assert set(seen.private) == {
-        Private("name", "Artist"),
-        Private("serial number", "BodySerialNumber"),
-        Private("date", "DateTimeOriginal"),
-        Private("place", "GPSLatitudeRef"),
-        Private("place", "GPSLatitude"),
+        PrivateTag("name", "Artist"),
+        PrivateTag("serial number", "BodySerialNumber"),
+        PrivateTag("date", "DateTimeOriginal"),
+        PrivateTag("place", "GPSLatitudeRef"),
+        PrivateTag("place", "GPSLatitude"),
     }
     assert "Muster" not in repr(seen)
 
 
 def test_xmp_is_read_too() -> None:
     xmp = b'<x:xmpmeta><rdf:Description exif:GPSLatitude="48,8N"/></x:xmpmeta>'
-    assert look(jpeg(PICTURE, xmp=xmp)).private == (Private("place", "exif:GPS"),)
+    assert inspect_image(jpeg(PICTURE, xmp=xmp)).private == (PrivateTag("place", "exif:GPS"),)
 
 
 @pytest.mark.parametrize("header", [b"Photoshop 3.0\0", b"Adobe_Photoshop2.5:", b""])
@@ -173,12 +173,14 @@ def test_iptc_is_read_behind_any_header(header: bytes) -> None:
         b"\x1c\x02" + bytes([tag]) + len(text).to_bytes(2, "big") + text for tag, text in fields.items()
     )
     content = header + b"8BIM\x04\x04\0\0" + len(data).to_bytes(4, "big") + data
-    seen = look(JPEG[:20] + b"\xff\xed" + (len(content) + 2).to_bytes(2, "big") + content + JPEG[20:])
+    seen = inspect_image(
+        JPEG[:20] + b"\xff\xed" + (len(content) + 2).to_bytes(2, "big") + content + JPEG[20:]
+    )
     assert set(seen.private) == {
-        Private("name", "By-line"),
-        Private("place", "City"),
-        Private("date", "Date created"),
-        Private("text", "Caption"),
+        PrivateTag("name", "By-line"),
+        PrivateTag("place", "City"),
+        PrivateTag("date", "Date created"),
+        PrivateTag("text", "Caption"),
     }
     assert "Muster" not in repr(seen)
 
@@ -188,19 +190,19 @@ def test_comments_and_text_chunks_are_read() -> None:
     words = PngImagePlugin.PngInfo()
     words.add_text("Author", "Dr. Muster")
     words.add_text("Software", "gimp")
-    assert look(saved(PICTURE, "PNG", pnginfo=words)).private == (Private("name", "Author"),)
-    assert look(jpeg(PICTURE, comment=b"left arm")).private == (Private("text", "comment"),)
-    assert look(jpeg(PICTURE, comment=b"\0")).private == ()
+    assert inspect_image(saved(PICTURE, "PNG", pnginfo=words)).private == (PrivateTag("name", "Author"),)
+    assert inspect_image(jpeg(PICTURE, comment=b"left arm")).private == (PrivateTag("text", "comment"),)
+    assert inspect_image(jpeg(PICTURE, comment=b"\0")).private == ()
 
 
 def test_broken_metadata_is_told_and_does_not_stop_the_look() -> None:
-    seen = look(jpeg(PICTURE, exif=b"Exif\0\0II*\0\xff\xff\xff\x7f"))
+    seen = inspect_image(jpeg(PICTURE, exif=b"Exif\0\0II*\0\xff\xff\xff\x7f"))
     assert seen.problem is None
-    assert seen.phash == look(JPEG).phash
+    assert seen.phash == inspect_image(JPEG).phash
 
 
 def test_a_plain_image_hides_nothing() -> None:
-    assert [look(saved(PICTURE, kind)).private for kind in ("JPEG", "PNG", "TIFF")] == [(), (), ()]
+    assert [inspect_image(saved(PICTURE, kind)).private for kind in ("JPEG", "PNG", "TIFF")] == [(), (), ()]
 
 
 # ------------------------------------------------------------------ pixels
@@ -209,19 +211,19 @@ def test_a_plain_image_hides_nothing() -> None:
 def test_equal_pixels_have_one_digest_whatever_the_file() -> None:
     """One level changed in one pixel, or another size, is another digest."""
     decoded = Image.open(io.BytesIO(JPEG)).convert("RGB")
-    digest = images.pixel_digest(JPEG)
+    digest = images.hash_pixels(JPEG)
     assert digest is not None
-    assert digest == images.pixel_digest(saved(decoded, "PNG")) == images.pixel_digest(saved(decoded, "TIFF"))
+    assert digest == images.hash_pixels(saved(decoded, "PNG")) == images.hash_pixels(saved(decoded, "TIFF"))
     decoded.putpixel((5, 5), (0, 0, 0))
-    assert images.pixel_digest(saved(decoded, "PNG")) != digest
-    assert images.pixel_digest(saved(Image.new("L", (2, 3)), "PNG")) != images.pixel_digest(
+    assert images.hash_pixels(saved(decoded, "PNG")) != digest
+    assert images.hash_pixels(saved(Image.new("L", (2, 3)), "PNG")) != images.hash_pixels(
         saved(Image.new("L", (3, 2)), "PNG")
     )
 
 
 def test_bad_images_have_no_digest() -> None:
-    assert [images.pixel_digest(data) for data in (b"", b"x", JPEG[:900])] == [None, None, None]
-    assert images.pixel_digest(JPEG, pixel_limit=10) is None
+    assert [images.hash_pixels(data) for data in (b"", b"x", JPEG[:900])] == [None, None, None]
+    assert images.hash_pixels(JPEG, pixel_limit=10) is None
 
 
 # ------------------------------------------------------------------ workers
@@ -230,7 +232,7 @@ def test_bad_images_have_no_digest() -> None:
 def test_a_look_travels_between_processes(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(JPEG)
-    seen = pickle.loads(pickle.dumps(look))(path)
-    assert pickle.loads(pickle.dumps(seen)) == look(JPEG)
+    seen = pickle.loads(pickle.dumps(inspect_image))(path)
+    assert pickle.loads(pickle.dumps(seen)) == inspect_image(JPEG)
     with ThreadPoolExecutor(4) as threads:
-        assert set(threads.map(look, [path] * 20)) == {seen}
+        assert set(threads.map(inspect_image, [path] * 20)) == {seen}

@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bundled_labels import crosswalk, labels, meant, vocabulary
-from dermdata.crosswalks import HEADER, Crosswalk, check, differential, harmonize, parse_labels
+from dermdata.crosswalks import (
+    LABEL_COLUMNS,
+    Crosswalk,
+    build_differential,
+    check_labels,
+    harmonize_words,
+    parse_labels,
+)
 from dermdata.errors import BadCatalog, TableRefused
 from dermdata.model import Label
 from dermdata.vocabulary import tsv
@@ -30,7 +37,7 @@ SCIN = "weighted_skin_condition_label"
 def test_a_broken_row_is_refused_with_its_line(row, issue):
     """Everything that is wrong with a row is named."""
     with pytest.raises(BadCatalog) as caught:
-        parse_labels(tsv.write(HEADER, [row]), "mine/labels.tsv")
+        parse_labels(tsv.rows_to_text(LABEL_COLUMNS, [row]), "mine/labels.tsv")
     assert f"line 2: {issue}" in caught.value.message
     assert "mine/labels.tsv" in caught.value.message
 
@@ -39,7 +46,7 @@ def test_a_word_may_stand_only_once():
     """Two meanings of one word would be decided by their order."""
     row = ["dx", "x", "melanoma", "exactMatch", "", "", ""]
     with pytest.raises(BadCatalog, match="line 3: 'x' of dx stands there already"):
-        parse_labels(tsv.write(HEADER, [row, row]))
+        parse_labels(tsv.rows_to_text(LABEL_COLUMNS, [row, row]))
 
 
 def test_concepts_outside_the_vocabulary_are_refused_with_a_near_miss():
@@ -50,7 +57,7 @@ def test_concepts_outside_the_vocabulary_are_refused_with_a_near_miss():
         Label(field="dx", raw_label="c", concept="melanoma", predicate="broadMatch", members=("zzz",)),
     ]
     with pytest.raises(BadCatalog) as caught:
-        check(rows, vocabulary(), "mine")
+        check_labels(rows, vocabulary(), "mine")
     assert "mine has 3 issue(s)" in caught.value.message
     assert "unknown concept 'melanomma' (did you mean melanoma" in caught.value.message
     assert "member 'blue-nevus' does not lie under 'melanoma'" in caught.value.message
@@ -59,7 +66,7 @@ def test_concepts_outside_the_vocabulary_are_refused_with_a_near_miss():
 
 def test_a_word_without_a_row_is_absent_never_a_default():
     """The caller counts it and lists it."""
-    found = harmonize("dx", ["nv", "NV", "nv ", "naevus"], crosswalk("ham10000"), vocabulary())
+    found = harmonize_words("dx", ["nv", "NV", "nv ", "naevus"], crosswalk("ham10000"), vocabulary())
     assert set(found) == {"nv"}
 
 
@@ -74,7 +81,7 @@ def test_lookup_takes_the_exact_string_only(near):
 def test_a_weight_that_is_none_is_refused(weight):
     """Otherwise the sum would lie."""
     with pytest.raises(TableRefused, match="Eczema"):
-        differential(SCIN, {"Eczema": weight}, crosswalk("scin"), vocabulary())
+        build_differential(SCIN, {"Eczema": weight}, crosswalk("scin"), vocabulary())
 
 
 # ------------------------------------------------------------------ reading
@@ -86,7 +93,7 @@ WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x0
 def test_raw_labels_survive_reading_verbatim(rows):
     """Quotes, commas, tabs, blanks at either end: the key is the exact string."""
     table = [[field, raw, "melanoma", "exactMatch", "", "", note] for field, raw, note in rows]
-    read = parse_labels(tsv.write(HEADER, table))
+    read = parse_labels(tsv.rows_to_text(LABEL_COLUMNS, table))
     assert [(row.field, row.raw_label, row.note) for row in read] == rows
     assert [Crosswalk(read).lookup(row.field, row.raw_label) for row in read] == list(read)
 
@@ -95,7 +102,7 @@ def test_raw_labels_survive_reading_verbatim(rows):
 def test_any_text_gives_rows_or_one_error(body):
     """The parser has no third way out."""
     try:
-        rows = parse_labels("\t".join(HEADER) + "\n" + body)
+        rows = parse_labels("\t".join(LABEL_COLUMNS) + "\n" + body)
     except BadCatalog:
         return
     assert all(isinstance(row, Label) for row in rows)

@@ -20,7 +20,7 @@ from bundled_labels import (
     text,
     vocabulary,
 )
-from dermdata.crosswalks import differential, harmonize
+from dermdata.crosswalks import build_differential, harmonize_words
 from dermdata.vocabulary import tsv
 
 SCIN = "weighted_skin_condition_label"
@@ -74,7 +74,7 @@ def test_trap_2_most_of_isic_2020_has_no_diagnosis():
     words = Counter(
         row["diagnosis"] for row in shared_rows("data/isic2020/ISIC_2020_Training_GroundTruth_v2.csv")
     )
-    known = harmonize("diagnosis", words, crosswalk("isic-2020"), vocabulary())
+    known = harmonize_words("diagnosis", words, crosswalk("isic-2020"), vocabulary())
     assert set(known) == set(words)
     assert sum(count for word, count in words.items() if not known[word].diagnosis) == 27124
     assert words.total() == 33126
@@ -154,23 +154,23 @@ def test_trap_7_names_with_commas_are_whole_words():
         names = [row.raw_label for row in labels("scin") if row.field == field and "," in row.raw_label]
         remarks = [name for name in names if "I know" in name]
         assert (len(names), len(remarks)) == (8, 1)
-        assert len(harmonize(field, names, crosswalk("scin"), vocabulary())) == 8
+        assert len(harmonize_words(field, names, crosswalk("scin"), vocabulary())) == 8
 
 
 def test_trap_7_the_labelling_tools_artefact_is_dropped():
     """The other weights are scaled up; the caller keeps the raw dict."""
     weights = {"Remove from labeling tool": 0.5, "Eczema": 0.25, "Psoriasis": 0.25}
-    found = differential(SCIN, weights, crosswalk("scin"), vocabulary())
+    found = build_differential(SCIN, weights, crosswalk("scin"), vocabulary())
     assert found.weights == {"dermatitis": 0.5, "psoriasis": 0.5}
     assert found.dropped == ("Remove from labeling tool",)
-    alone = differential(SCIN, {"Remove from labeling tool": 1.0}, crosswalk("scin"), vocabulary())
+    alone = build_differential(SCIN, {"Remove from labeling tool": 1.0}, crosswalk("scin"), vocabulary())
     assert alone.weights == {}
 
 
 def test_trap_7_an_overlap_and_an_unmapped_word_are_not_given_to_the_others():
     """The one counts for the root, the other is missing from the sum and named."""
     weights = {"Cat scratch injury": 0.25, "Eczema": 0.25, "No such word": 0.5}
-    found = differential(SCIN, weights, crosswalk("scin"), vocabulary())
+    found = build_differential(SCIN, weights, crosswalk("scin"), vocabulary())
     assert found.weights == {"skin-finding": 0.25, "dermatitis": 0.25}
     assert found.unmapped == ("No such word",)
 
@@ -182,7 +182,7 @@ def test_trap_7_an_overlap_and_an_unmapped_word_are_not_given_to_the_others():
 )
 def test_trap_7_a_mapped_differential_sums_to_one(weights):
     """Whatever is graded, unless all of it is dropped."""
-    found = differential(SCIN, weights, crosswalk("scin"), vocabulary())
+    found = build_differential(SCIN, weights, crosswalk("scin"), vocabulary())
     assert found.unmapped == ()
     assert sum(found.weights.values()) == pytest.approx(1 if set(weights) - set(found.dropped) else 0)
 
@@ -241,7 +241,7 @@ def test_trap_8_the_pityriases_are_unrelated():
         "tinea-versicolor",
         "pityriasis-lichenoides",
     ]
-    assert vocabulary().lowest_common(names) == "non-neoplastic"
+    assert vocabulary().lowest_common_ancestor(names) == "non-neoplastic"
     assert not any(vocabulary().is_under(a, b) for a in names for b in names if a != b)
 
 
@@ -263,7 +263,7 @@ def test_trap_8_the_datasets_words_follow(dataset, field, word, concept):
 
 def from_memory():
     """The datasets that the review list marks."""
-    rows = csv.DictReader(StringIO(text("vocabulary/review.tsv"), newline=""), dialect=tsv.Tab)
+    rows = csv.DictReader(StringIO(text("vocabulary/review.tsv"), newline=""), dialect=tsv.TabDialect)
     return {row["dataset"] for row in rows if row["reason"].startswith("all words are from memory")}
 
 

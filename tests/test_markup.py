@@ -8,8 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from dermdata.catalogs import bundled
-from dermdata.catalogs.files import read_all
+from dermdata.catalogs import bundled_folder
+from dermdata.catalogs.overlays import read_entries
+from dermdata.cohort.table1 import build_table1, to_latex, to_markdown
 from dermdata.markup import (
     bibtex_entry,
     escape_latex,
@@ -17,10 +18,9 @@ from dermdata.markup import (
     fence_markdown,
     is_balanced,
     link_markdown,
-    one_line,
     show_controls,
+    to_one_line,
 )
-from dermdata.table1 import latex, markdown, table1
 
 HOSTILE = (
     "male |\n\n# X", "<script>alert(1)</script>", "[o](javascript:alert(3))",
@@ -61,12 +61,12 @@ def rows_of(text: str) -> list[list[str]]:
 @given(TEXTS, TEXTS)
 def test_a_markdown_table_keeps_its_rows_and_columns_and_words(value: str, name: str) -> None:
     """Every cell is read as the words that it was given, no link, picture, code or markup in it."""
-    told = table1(pa.table({"dataset": [clean(name), "b"], "sex": [clean(value) or "x", "y"]}))
-    rows = rows_of(markdown(told))
+    told = build_table1(pa.table({"dataset": [clean(name), "b"], "sex": [clean(value) or "x", "y"]}))
+    rows = rows_of(to_markdown(told))
     assert {len(row) for row in rows} == {1 + len(told.columns)}
-    assert rows[0][1:] == [one_line(column) for column in told.columns]
+    assert rows[0][1:] == [to_one_line(column) for column in told.columns]
     named = [row[0].removeprefix("\u2003") for row in rows[1:] if any(row[1:])]
-    assert named == [one_line(line.name) for line in told.lines]
+    assert named == [to_one_line(line.name) for line in told.lines]
 
 
 def clean(text: str) -> str:
@@ -80,7 +80,7 @@ def test_markdown_shows_the_words_at_the_beginning_of_a_line_too(text: str) -> N
     tokens = MarkdownIt("commonmark").enable("table").enable("strikethrough").parse(escape_markdown(text))
     assert [token.type for token in tokens] in ([], ["paragraph_open", "inline", "paragraph_close"])
     shown = "".join(part.content for token in tokens for part in token.children or [] if part.type == "text")
-    assert shown == one_line(text)
+    assert shown == to_one_line(text)
 
 
 @given(TEXTS)
@@ -116,8 +116,8 @@ def test_latex_runs_nothing_and_ends_nothing(text: str) -> None:
 
 @given(TEXTS, TEXTS)
 def test_a_latex_table_keeps_its_rows_and_columns(value: str, name: str) -> None:
-    told = table1(pa.table({"dataset": [clean(name), "b"], "sex": [clean(value) or "x", "y"]}))
-    lines = latex(told).splitlines()
+    told = build_table1(pa.table({"dataset": [clean(name), "b"], "sex": [clean(value) or "x", "y"]}))
+    lines = to_latex(told).splitlines()
     rows = [line for line in lines if line.endswith(r" \\") and not line.startswith(r"\multicolumn")]
     assert {len(re.findall(r"(?<!\\)&", line)) for line in rows} == {len(told.columns)}
     assert len(rows) == 1 + len(told.lines)
@@ -136,7 +136,7 @@ def test_bibtex_is_one_entry_that_only_prints(text: str, note: str, doi: str) ->
     """Braces in balance, one `@` that opens, no control character, no command that reads or writes."""
     entry = bibtex_entry("a key}", text, note=note, doi=doi)
     if entry is None:
-        assert not one_line(text + note + doi)
+        assert not to_one_line(text + note + doi)
         return
     assert is_balanced(entry)
     assert len(re.findall(r"@\s*\w+\s*[{(]", entry)) == 1
@@ -159,7 +159,7 @@ def test_a_publishers_entry_is_given_word_for_word(text: str) -> None:
 
 
 def test_every_bundled_entry_is_given_word_for_word() -> None:
-    entries = read_all([bundled()])[0].values()
+    entries = read_entries([bundled_folder()])[0].values()
     texts = [(one.name, one.citation.bibtex.strip()) for one in entries if one.citation.bibtex]
     assert len(texts) > 10
     assert [name for name, text in texts if bibtex_entry(name, text) != text] == []

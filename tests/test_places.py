@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 import s3fs
 
-from dermdata import export, places
+from dermdata import export
 from dermdata.errors import CredentialsMissing, StorageError, UsageError
 from dermdata.export import Job
+from dermdata.object_store import local_copy, open_bucket
 from export.samples import manifest
 from proxy import Proxy
 
@@ -102,12 +103,12 @@ def contents(url: str) -> dict[str, bytes]:
     return {name.removeprefix(f"{url[5:]}/"): store().cat_file(name) for name in store().find(url)}
 
 
-@pytest.mark.parametrize("form", export.REMOTE)
+@pytest.mark.parametrize("form", export.REMOTE_FORMATS)
 def test_a_broken_connection_leaves_the_same_whole_objects(
     aws: Callable[..., Proxy], job: Callable[..., Job], tmp_path: Path, form: str
 ) -> None:
     proxy, url = aws(after=6_000), f"{BUCKET}/{form}"
-    with places.bucket(url) as bucket:
+    with open_bucket(url) as bucket:
         first = export.write(form, job(bucket=bucket))
         again = export.write(form, job(bucket=bucket))
         assert not list(bucket.spool.iterdir())
@@ -127,9 +128,9 @@ def test_a_broken_connection_leaves_the_same_whole_objects(
 def test_an_upload_that_fails_leaves_nothing(aws: Callable[..., Proxy], job: Callable[..., Job]) -> None:
     """The store goes away while a large object is sent in parts: no object, and the next run makes it."""
     proxy, url = aws(), f"{BUCKET}/parts"
-    with places.bucket(url) as bucket:
+    with open_bucket(url) as bucket:
         whole = os.urandom(1024) * 1024 * 12  # bytes: three parts of at least 5 MiB
-        send_part = type(bucket.store)._call_s3
+        send_part = type(bucket.filesystem)._call_s3
         calls: list[str] = []
 
         async def broken(self: Any, method: str, *args: Any, **given: Any) -> Any:
@@ -139,14 +140,14 @@ def test_an_upload_that_fails_leaves_nothing(aws: Callable[..., Proxy], job: Cal
             return await send_part(self, method, *args, **given)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(type(bucket.store), "_call_s3", broken)
+            patch.setattr(type(bucket.filesystem), "_call_s3", broken)
             patch.setattr("s3fs.core.calculate_chunksize", lambda *_, **__: 5 << 20)
             with pytest.raises(StorageError, match="connection reset"):
-                bucket.fill("large", lambda path: written(path, whole))
+                bucket.put("large", lambda path: written(path, whole))
             assert "abort_multipart_upload" in calls
             assert contents(url) == {}
             assert not list(bucket.spool.iterdir())
-            bucket.fill("large", lambda path: written(path, whole))
+            bucket.put("large", lambda path: written(path, whole))
         assert contents(url) == {"large": whole}
     assert proxy.resets == 0
 
@@ -229,14 +230,14 @@ def test_a_store_that_goes_away_is_no_bad_manifest(
 def test_a_strangers_prefix_is_refused(aws: Callable[..., Proxy], job: Callable[..., Job]) -> None:
     aws()
     store().pipe_file(f"{BUCKET}/strange/theirs.parquet", b"x")
-    for form in export.REMOTE:
-        with places.bucket(f"{BUCKET}/strange") as bucket, pytest.raises(UsageError, match="did not export"):
+    for form in export.REMOTE_FORMATS:
+        with open_bucket(f"{BUCKET}/strange") as bucket, pytest.raises(UsageError, match="did not export"):
             export.write(form, job(bucket=bucket))
 
 
 def test_a_bucket_that_is_not_there(aws: Callable[..., Proxy], job: Callable[..., Job]) -> None:
     aws()
-    with places.bucket("s3://none/x") as bucket, pytest.raises(UsageError, match="there is no bucket"):
+    with open_bucket("s3://none/x") as bucket, pytest.raises(UsageError, match="there is no bucket"):
         export.write("parquet", job(bucket=bucket))
 
 
@@ -246,19 +247,19 @@ def test_no_credentials(
     aws()
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    with places.bucket(f"{BUCKET}/x") as bucket, pytest.raises(CredentialsMissing, match="redentials"):
+    with open_bucket(f"{BUCKET}/x") as bucket, pytest.raises(CredentialsMissing, match="redentials"):
         export.write("parquet", job(bucket=bucket))
 
 
 def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fsspec", None)
-    with pytest.raises(UsageError, match="needs the extra `cloud`"), places.bucket("s3://a/b"):
+    with pytest.raises(UsageError, match="needs the extra `cloud`"), open_bucket("s3://a/b"):
         raise AssertionError("opened")
-    with pytest.raises(UsageError, match="needs the extra `cloud`"), places.fetched("gs://a/b.csv"):
+    with pytest.raises(UsageError, match="needs the extra `cloud`"), local_copy("gs://a/b.csv"):
         raise AssertionError("opened")
 
 
-@pytest.mark.parametrize("form", sorted(set(export.FORMATS) - set(export.REMOTE)))
+@pytest.mark.parametrize("form", sorted(set(export.FORMATS) - set(export.REMOTE_FORMATS)))
 def test_formats_of_links_and_text_stay_here(cli: Callable[..., Any], tmp_path: Path, form: str) -> None:
     pq.write_table(manifest(tmp_path / "demo"), tmp_path / "m.parquet")
     refused = cli("export", form, "-o", "memory://bucket/x", tmp_path / "m.parquet")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from dermdata import places
 from dermdata.errors import CannotConnect, CredentialsMissing
+from dermdata.object_store import convert_store_errors
 
 
 class HttpError(Exception):
@@ -22,7 +22,7 @@ def test_googles_refusals_are_a_matter_of_credentials(error: Exception) -> None:
     """Seen from gcsfs 2026.10.1 with a server that says 401 or 403."""
     with (
         pytest.raises(CredentialsMissing, match=r"401|no access") as told,
-        places.store_errors("gs://skin/x"),
+        convert_store_errors("gs://skin/x"),
     ):
         raise error
     assert "GOOGLE_APPLICATION_CREDENTIALS" in str(told.value.hint)
@@ -37,6 +37,6 @@ def test_googles_refusals_are_a_matter_of_credentials(error: Exception) -> None:
     ],
 )
 def test_a_store_out_of_reach_is_told_with_its_own_setting(url: str, hint: str) -> None:
-    with pytest.raises(CannotConnect) as told, places.store_errors(url):
+    with pytest.raises(CannotConnect) as told, convert_store_errors(url):
         raise ConnectionRefusedError("refused")
     assert hint in str(told.value.hint)

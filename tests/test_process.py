@@ -8,26 +8,26 @@ from pathlib import Path
 import pytest
 
 import dermdata
-from dermdata.process import alive
+from dermdata.process import is_alive
 
 
 def test_a_process_lives_until_it_has_ended() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        assert alive(child.pid)
+        assert is_alive(child.pid)
         assert child.poll() is None  # it was asked about, not ended
         child.communicate(b"\n")
-    assert not alive(child.pid)
+    assert not is_alive(child.pid)
 
 
 def test_this_process_and_another_users_live() -> None:
-    assert alive(os.getpid())
-    assert alive(1)
+    assert is_alive(os.getpid())
+    assert is_alive(1)
 
 
 @pytest.mark.parametrize("pid", [0, -1, 2**31, 10**30])
 def test_an_id_that_no_process_has_is_nobodys(pid: int) -> None:
     """0 and -1 would be a group, or everybody; a damaged file may hold any number."""
-    assert not alive(pid)
+    assert not is_alive(pid)
 
 
 def test_no_other_room_asks_with_a_signal() -> None:

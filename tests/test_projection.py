@@ -4,9 +4,9 @@ import pytest
 
 from bundled_labels import spaces, vocabulary
 from dermdata.api.label_spaces import ADDED, NEEDED
+from dermdata.cohort.refine import refine_labels
 from dermdata.errors import UnknownName
-from dermdata.projection import LABEL, REASON, SAID, project_table, unexpressed
-from dermdata.selection.refine import refine
+from dermdata.projection import LABEL, REASON, STATEMENT_COLUMNS, count_unprojected, project_table
 from label_tables import column, judge, manifest, row, statements, words
 
 
@@ -67,7 +67,9 @@ def test_a_manifest_without_a_crosswalk_speaks_by_its_diagnosis() -> None:
 def test_a_refined_row_speaks_with_its_sources_word() -> None:
     """SCC of ISIC 2019 is in situ or invasive: a class of isic8, none of ham7."""
     own = manifest(row("ham10000", "x", "akiec", isic_id="ISIC_1"))
-    table = refine(own, manifest(row("isic-2019", "x", "SCC", isic_id="ISIC_1")), statements(), judge()).table
+    table = refine_labels(
+        own, manifest(row("isic-2019", "x", "SCC", isic_id="ISIC_1")), statements(), judge()
+    ).table
     for space, label in (("isic8", "SCC"), ("ham7", None)):
         found = project_table(table, spaces()[space], vocabulary(), words())
         assert column(found, "label") == [label]
@@ -93,7 +95,7 @@ def test_a_differential_has_a_class_where_all_its_weight_lies_in_it() -> None:
 def test_what_has_no_class_is_counted_by_word_and_reason() -> None:
     """Most images first."""
     rows = [row("ham10000", str(n), word) for n, word in enumerate(["vasc", "akiec", "akiec", "nv"])]
-    found = unexpressed(project_table(manifest(*rows), spaces()["pad6"], vocabulary(), words()))
+    found = count_unprojected(project_table(manifest(*rows), spaces()["pad6"], vocabulary(), words()))
     assert [(one["label_raw"], one["images"]) for one in found] == [("akiec", 2), ("vasc", 1)]
     assert found[0] == {"dataset": "ham10000", "label_raw": "akiec", "diagnosis": "squamous-neoplasia",
                         "reason": "a lump: ACK or SCC", "images": 2}  # fmt: skip
@@ -110,5 +112,5 @@ def test_projecting_again_replaces_the_classes() -> None:
 
 def test_what_the_command_line_loads_is_what_a_projection_reads() -> None:
     """A column that is not loaded would silently be null."""
-    assert {*NEEDED} == {*SAID, "differential"}
+    assert {*NEEDED} == {*STATEMENT_COLUMNS, "differential"}
     assert ADDED == (LABEL, REASON)

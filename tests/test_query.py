@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dermdata.cohort.query import Query
 from dermdata.errors import UsageError
-from dermdata.query import Query
 
 
 def test_a_folder_with_quotes_is_read(tmp_path: Path) -> None:

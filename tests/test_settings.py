@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from dermdata.config import default_cache_folder, from_environment, parse_rewrite_rules
 from dermdata.errors import UsageError
-from dermdata.progress import Silent
-from dermdata.settings import default_cache, from_environment, rules
+from dermdata.progress import SilentProgress
 
 
 def test_an_empty_environment_says_nothing() -> None:
@@ -49,25 +49,25 @@ def test_words_for_not_offline(word: str) -> None:
 def test_what_is_no_rewrite_rule(word: str) -> None:
     """Both sides are needed, and the target is an http address; the hint shows one."""
     with pytest.raises(UsageError, match="is no rewrite rule") as caught:
-        rules([word])
+        parse_rewrite_rules([word])
     assert "FROM=TO" in (caught.value.hint or "")
 
 
 def test_a_rewrite_may_hold_an_equals_sign_on_either_side() -> None:
     """FROM ends at the last `=` before the target's scheme."""
-    assert rules(["https://a/?x==http://b/?y=2"]) == (("https://a/?x=", "http://b/?y=2"),)
+    assert parse_rewrite_rules(["https://a/?x==http://b/?y=2"]) == (("https://a/?x=", "http://b/?y=2"),)
 
 
 def test_the_default_cache_is_only_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Looking at the default creates nothing."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    assert default_cache().name == "dermdata"
+    assert default_cache_folder().name == "dermdata"
     assert list(tmp_path.iterdir()) == []
 
 
 def test_silence_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
     """The room below prints nothing by itself."""
-    silent = Silent()
+    silent = SilentProgress()
     silent.begin("a", 3)
     silent.advance("a", -1)
     silent.say("b")

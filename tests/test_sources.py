@@ -13,9 +13,9 @@ from dermdata.errors import (
     UnknownName,
     Unobtainable,
 )
+from dermdata.hosts import HOSTS, LISTING_HOSTS, ResolveContext, list_files, require_obtainable, resolve
+from dermdata.hosts.package import resolve as packaged
 from dermdata.model import Access, Dataset, File, Request
-from dermdata.sources import HOSTS, LISTS, Surroundings, listing, require_obtainable, resolve
-from dermdata.sources.package import resolve as packaged
 
 URL = "https://public/a.zip"
 FILE = File(name="a.zip", role="images", urls=(URL,), size=3, checksum="md5:" + "0" * 32, unpack="zip")
@@ -27,8 +27,8 @@ def dataset(access: Access | None = None, *files: File) -> Dataset:
     )  # fmt: skip
 
 
-def around(*mirrors: str, catalogs: tuple[Path, ...] = ()) -> Surroundings:
-    return Surroundings(catalogs=catalogs, mirrors=mirrors)
+def around(*mirrors: str, catalogs: tuple[Path, ...] = ()) -> ResolveContext:
+    return ResolveContext(catalogs=catalogs, mirrors=mirrors)
 
 
 def asked(file: File, *mirrors: str) -> Request:
@@ -108,8 +108,8 @@ def test_only_hosts_that_we_know(source: str) -> None:
 
 def test_only_hosts_that_list() -> None:
     with pytest.raises(UnknownName, match="unknown listing 'package'"):
-        listing("package:x", around())
-    assert set(LISTS) - set(HOSTS) == {"isic"}
+        list_files("package:x", around())
+    assert set(LISTING_HOSTS) - set(HOSTS) == {"isic"}
 
 
 # ------------------------------------------------------------------ files in the catalog itself

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from dermdata.manifest import store
+from dermdata.manifest.parquet import write_manifest
 from dermdata.manifest.schema import SCHEMA
 
 PROGRAM = """
@@ -21,7 +21,7 @@ def modules_of(folder: Path, *words: str) -> set[str]:
     """What a command of a process of its own, asked of a manifest of one row, has imported at its end."""
     rows = [{"dataset": "mine", "image_id": "1", "key": "mine/1", "diagnosis": "melanoma"}]
     manifest = folder / "mine.parquet"
-    store.write(pa.Table.from_pylist(rows, schema=SCHEMA), manifest, {"dataset": "mine"})
+    write_manifest(pa.Table.from_pylist(rows, schema=SCHEMA), manifest, {"dataset": "mine"})
     line = [sys.executable, "-c", PROGRAM, "--cache", str(folder), *words, "--format", "csv", str(manifest)]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dermdata.cohort.stats import OVERVIEW_COLUMNS, tabulate, tabulate_each
 from dermdata.errors import UnknownName, UsageError
-from dermdata.stats import OVERVIEW, overview, tabulate
 from export.samples import bare, manifest, table
 
 
@@ -76,14 +76,14 @@ def test_columns_that_cannot_be_counted_by(tmp_path: Path) -> None:
 def test_no_rows_have_no_cells() -> None:
     """An empty manifest is no error."""
     assert tabulate(table([]), ["sex"]) == []
-    assert overview(table([])) == []
+    assert tabulate_each(table([])) == []
 
 
 def test_nothing_known_is_one_cell(tmp_path: Path) -> None:
     """All null: one row, so that what a dataset does not say is seen."""
     found = {"images": 3, "patients": None, "lesions": None, "share": 1.0}
-    assert overview(table([bare(number) for number in range(3)])) == [
-        {"by": name, "value": None, **found} for name in OVERVIEW
+    assert tabulate_each(table([bare(number) for number in range(3)])) == [
+        {"by": name, "value": None, **found} for name in OVERVIEW_COLUMNS
     ]
 
 

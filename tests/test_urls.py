@@ -2,7 +2,7 @@
 
 import pytest
 
-from dermdata.urls import holds_secret, redact, redact_url, secrets_in
+from dermdata.urls import find_secret_urls, has_secret, redact_text, redact_url
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from dermdata.urls import holds_secret, redact, redact_url, secrets_in
 )
 def test_no_user_and_no_password_is_shown_however_badly_they_are_written(url: str, shown: str) -> None:
     assert redact_url(url) == shown
-    assert "SECRET" not in redact(f"cannot reach {url}: refused") or "://" not in url
+    assert "SECRET" not in redact_text(f"cannot reach {url}: refused") or "://" not in url
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,8 @@ def test_no_user_and_no_password_is_shown_however_badly_they_are_written(url: st
 )  # fmt: skip
 def test_what_is_no_secret_stays(url: str) -> None:
     """An @ in a path, a query without a token: hints send people there."""
-    assert secrets_in(f"see {url} first") == []
-    assert redact(f"see {url} first") == f"see {url} first"
+    assert find_secret_urls(f"see {url} first") == []
+    assert redact_text(f"see {url} first") == f"see {url} first"
 
 
 @pytest.mark.parametrize(
@@ -49,5 +49,5 @@ def test_what_is_no_secret_stays(url: str) -> None:
     ],
 )  # fmt: skip
 def test_a_query_that_opens_the_file_is_a_secret(query: str) -> None:
-    assert holds_secret(f"https://h/x?{query}")
-    assert redact(f"at https://h/x?{query} now") == "at https://h/x now"
+    assert has_secret(f"https://h/x?{query}")
+    assert redact_text(f"at https://h/x?{query} now") == "at https://h/x now"

@@ -9,14 +9,8 @@ from hypothesis import strategies as st
 
 from bundled_labels import labels, vocabulary
 from dermdata.errors import BadCatalog, UnknownName, UsageError
-from dermdata.vocabulary import (
-    Vocabulary,
-    find,
-    parse,
-    parse_sites,
-    tsv,
-)
-from dermdata.vocabulary.parsing import CONCEPTS, SITES, SLUG
+from dermdata.vocabulary import Vocabulary, find_concepts, parse_body_sites, parse_vocabulary, tsv
+from dermdata.vocabulary.concepts import CONCEPT_COLUMNS, SITE_COLUMNS, SLUG
 
 
 def concepts(*rows: str) -> str:
@@ -25,7 +19,7 @@ def concepts(*rows: str) -> str:
     for row in rows:
         ident, parent, level, malignancy = row.split(" ")
         full.append([ident, ident.title(), "" if parent == "-" else parent, level, malignancy, *[""] * 5])
-    return tsv.write(CONCEPTS, full)
+    return tsv.rows_to_text(CONCEPT_COLUMNS, full)
 
 
 # ------------------------------------------------------------------ the bad day
@@ -48,7 +42,7 @@ def concepts(*rows: str) -> str:
 def test_a_broken_tree_is_refused_with_its_place(rows, issue):
     """Each kind of damage is named, with its line where it has one."""
     with pytest.raises(BadCatalog) as caught:
-        parse(concepts(*rows), "my.tsv")
+        parse_vocabulary(concepts(*rows), "my.tsv")
     assert issue in caught.value.message
     assert "my.tsv" in caught.value.message
 
@@ -57,7 +51,7 @@ def test_all_issues_of_a_file_are_reported_at_once():
     """Nobody mends a file one error at a time."""
     text = concepts("a - root mixed", "b nowhere group benign", "c a species nasty")
     with pytest.raises(BadCatalog) as caught:
-        parse(text)
+        parse_vocabulary(text)
     assert "has 3 issue(s)" in caught.value.message
 
 
@@ -66,14 +60,14 @@ def test_all_issues_of_a_file_are_reported_at_once():
     [
         ("", "the header must be"),
         ("id,label\n", "the header must be"),
-        ("\t".join(CONCEPTS) + "\na\tb\n", "line 2: 2 fields instead of 10"),
-        ("\t".join(CONCEPTS) + '\na\t"b"c\t\t\t\t\t\t\t\t\n', "line 2:"),
+        ("\t".join(CONCEPT_COLUMNS) + "\na\tb\n", "line 2: 2 fields instead of 10"),
+        ("\t".join(CONCEPT_COLUMNS) + '\na\t"b"c\t\t\t\t\t\t\t\t\n', "line 2:"),
     ],
 )
 def test_a_file_that_is_no_table_is_refused(text, issue):
     """Another header, a short row and a stray quote are errors, never guesses."""
     with pytest.raises(BadCatalog, match=issue):
-        parse(text)
+        parse_vocabulary(text)
 
 
 @pytest.mark.parametrize("ask", ["path", "name", "malignancy", "children", "descendants", "leaves"])
@@ -88,7 +82,7 @@ def test_an_unknown_concept_gets_a_near_miss(ask):
 def test_no_concepts_have_no_common_one():
     """There is no sensible answer to the ancestor of nothing."""
     with pytest.raises(UsageError):
-        vocabulary().lowest_common([])
+        vocabulary().lowest_common_ancestor([])
 
 
 # ------------------------------------------------------------------ the tree
@@ -110,7 +104,7 @@ def test_the_tree_answers_where_a_concept_stands():
 
 def test_lineage_comes_before_malignancy():
     """Nevus and melanoma meet below the root, which they do not where malignancy splits first."""
-    assert vocabulary().lowest_common(["melanocytic-nevus", "melanoma"]) == "melanocytic-neoplasm"
+    assert vocabulary().lowest_common_ancestor(["melanocytic-nevus", "melanoma"]) == "melanocytic-neoplasm"
 
 
 @pytest.mark.parametrize(
@@ -125,14 +119,14 @@ def test_lineage_comes_before_malignancy():
 )
 def test_the_lowest_common_concept_covers_all(ids, common):
     """As in the reference semantics, and for one concept itself."""
-    assert vocabulary().lowest_common(ids) == common
+    assert vocabulary().lowest_common_ancestor(ids) == common
 
 
 @given(st.lists(st.sampled_from([concept.id for concept in vocabulary()]), min_size=1, max_size=4))
 def test_nothing_below_the_lowest_common_concept_covers_all(ids):
     """It covers each of them, and none of its children does."""
     tree = vocabulary()
-    common = tree.lowest_common(ids)
+    common = tree.lowest_common_ancestor(ids)
     assert all(tree.is_under(one, common) for one in ids)
     for child in tree.children(common):
         assert not all(tree.is_under(one, child) for one in ids)
@@ -155,7 +149,7 @@ def test_any_order_of_lines_gives_the_same_tree(rows, random):
     """A parent may stand below its child."""
     mixed = list(rows)
     random.shuffle(mixed)
-    straight, shuffled = parse(concepts(*rows)), parse(concepts(*mixed))
+    straight, shuffled = parse_vocabulary(concepts(*rows)), parse_vocabulary(concepts(*mixed))
     for concept in straight:
         assert shuffled.path(concept.id) == straight.path(concept.id)
         assert set(shuffled.leaves(concept.id)) == set(straight.leaves(concept.id))
@@ -167,7 +161,7 @@ def test_a_written_table_is_read_back_unchanged(rows):
     header = ["a", "b", "c"]
     rows = [[cell.replace("\x00", "") for cell in row] for row in rows]
     issues: list[str] = []
-    assert [row for _, row in tsv.read(tsv.write(header, rows), header, issues)] == rows
+    assert [row for _, row in tsv.read_rows(tsv.rows_to_text(header, rows), header, issues)] == rows
     assert not issues
 
 
@@ -175,7 +169,7 @@ def test_a_written_table_is_read_back_unchanged(rows):
 def test_any_text_gives_a_vocabulary_or_one_error(body):
     """The parser has no third way out."""
     try:
-        tree = parse("\t".join(CONCEPTS) + "\n" + body)
+        tree = parse_vocabulary("\t".join(CONCEPT_COLUMNS) + "\n" + body)
     except BadCatalog:
         return
     assert isinstance(tree, Vocabulary)
@@ -186,8 +180,10 @@ def test_any_text_gives_a_vocabulary_or_one_error(body):
 
 def test_body_sites_are_a_forest():
     """Each region is a root of its own."""
-    sites = parse_sites(
-        tsv.write(SITES, [["trunk", "Trunk", "", "1", ""], ["back", "Back", "trunk", "2", "dorsum"]])
+    sites = parse_body_sites(
+        tsv.rows_to_text(
+            SITE_COLUMNS, [["trunk", "Trunk", "", "1", ""], ["back", "Back", "trunk", "2", "dorsum"]]
+        )
     )
     assert sites["trunk"].parent is None
     assert sites["back"].synonyms == ("dorsum",)
@@ -196,7 +192,11 @@ def test_body_sites_are_a_forest():
 def test_a_body_site_on_the_wrong_level_is_refused():
     """The level is the depth."""
     with pytest.raises(BadCatalog, match="level '3' is not the depth of 'back'"):
-        parse_sites(tsv.write(SITES, [["trunk", "Trunk", "", "1", ""], ["back", "Back", "trunk", "3", ""]]))
+        parse_body_sites(
+            tsv.rows_to_text(
+                SITE_COLUMNS, [["trunk", "Trunk", "", "1", ""], ["back", "Back", "trunk", "3", ""]]
+            )
+        )
 
 
 # ------------------------------------------------------------------ search
@@ -227,44 +227,44 @@ def test_a_body_site_on_the_wrong_level_is_refused():
 )
 def test_the_best_hit_comes_first(text, concept):
     """Labels, synonyms, codes, accents, word order and slips of the pen."""
-    assert find(text, vocabulary())[0].concept == concept
+    assert find_concepts(text, vocabulary())[0].concept == concept
 
 
 @pytest.mark.parametrize("code", ["C99", "Z99.1", "DOID:8924", "892"])
 def test_a_code_is_never_taken_for_another_one(code):
     """A wrong digit is another disease, not a slip of the pen."""
-    assert find(code, vocabulary()) == []
+    assert find_concepts(code, vocabulary()) == []
 
 
 def test_a_wider_code_finds_what_is_under_it():
     """L57 stands for L57.0, L57.5, …; each keeps its own code to be seen."""
-    hits = find("L57", vocabulary())
+    hits = find_concepts("L57", vocabulary())
     assert {hit.matched[:3] for hit in hits} == {"L57"}
     assert "actinic-keratosis" in {hit.concept for hit in hits}
 
 
 def test_bowen_disease_is_a_carcinoma_in_situ():
     """The finer concept is found; the coarser one is on its path."""
-    first = find("bowen", vocabulary())[0].concept
+    first = find_concepts("bowen", vocabulary())[0].concept
     assert vocabulary().is_under(first, "squamous-cell-carcinoma-in-situ")
 
 
 def test_a_datasets_own_word_is_found_with_its_rows():
     """`akiec` is no name of a concept; the crosswalk knows it."""
-    assert find("akiec", vocabulary()) == []
-    hit = find("akiec", vocabulary(), labels("ham10000"))[0]
+    assert find_concepts("akiec", vocabulary()) == []
+    hit = find_concepts("akiec", vocabulary(), labels("ham10000"))[0]
     assert (hit.concept, hit.matched) == ("squamous-neoplasia", "akiec")
 
 
 def test_nothing_fits_nothing():
     """No hit is better than a wrong one."""
-    assert find("xyzzyq", vocabulary()) == []
-    assert find(" - ", vocabulary()) == []
+    assert find_concepts("xyzzyq", vocabulary()) == []
+    assert find_concepts(" - ", vocabulary()) == []
 
 
 def test_each_concept_is_listed_once_best_first():
     """By falling score, none above 1."""
-    hits = find("nevus", vocabulary(), labels("derm7pt"), limit=50)
+    hits = find_concepts("nevus", vocabulary(), labels("derm7pt"), limit=50)
     scores = [hit.score for hit in hits]
     assert scores == sorted(scores, reverse=True)
     assert len({hit.concept for hit in hits}) == len(hits)
@@ -274,13 +274,13 @@ def test_each_concept_is_listed_once_best_first():
 @given(st.sampled_from(list(vocabulary())))
 def test_every_concept_is_found_by_its_own_label(concept):
     """Among the very best hits, as labels may be another concept's synonym."""
-    hits = find(concept.label, vocabulary(), limit=1000)
+    hits = find_concepts(concept.label, vocabulary(), limit=1000)
     assert concept.id in {hit.concept for hit in hits if hit.score == hits[0].score}
 
 
 def test_the_vocabulary_imports_nothing_heavy():
     """`labels find` must start at once."""
-    code = "import sys, dermdata.vocabulary, dermdata.crosswalks, dermdata.alignment; print(*sys.modules)"
+    code = "import sys, dermdata.vocabulary, dermdata.crosswalks, dermdata.crosswalks.alignment; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert not loaded & {

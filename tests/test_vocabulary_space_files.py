@@ -4,8 +4,8 @@ import pytest
 
 from bundled_labels import label, text, vocabulary
 from dermdata.errors import BadTable, DermdataError, UsageError
-from dermdata.vocabulary import Space, project
-from dermdata.vocabulary.space_files import parse_space_file
+from dermdata.vocabulary import LabelSpace, project_label
+from dermdata.vocabulary.spaces import parse_space_file
 
 LINES = "# mine\n\nmelanoma\nPIGMENTED = melanocytic-nevus + lentigo  # two of them\n"
 TABLE = "class\tconcept\nmelanoma\tmelanoma\nPIGMENTED\tmelanocytic-nevus\nPIGMENTED\tlentigo\n"
@@ -13,7 +13,7 @@ TOML = 'classes = {melanoma = ["melanoma"], PIGMENTED = ["melanocytic-nevus", "l
 NAMED = '[mine]\ntitle = "Mine"\n[mine.classes]\nmelanoma = ["melanoma"]\nPIGMENTED = ["melanocytic-nevus", "lentigo"]\n'
 
 
-def space(body: str, name: str) -> Space:
+def space(body: str, name: str) -> LabelSpace:
     return parse_space_file(body, name, vocabulary())
 
 
@@ -57,5 +57,5 @@ def test_each_form_says_the_same(body: str, name: str) -> None:
     assert found.classes == {
         "melanoma": (("melanoma", None),), "PIGMENTED": (("melanocytic-nevus", None), ("lentigo", None)),
     }  # fmt: skip
-    assert project(label("ham10000", "dx", "nv"), found, vocabulary()).value == "PIGMENTED"
-    assert project(label("ham10000", "dx", "bcc"), found, vocabulary()).value is None
+    assert project_label(label("ham10000", "dx", "nv"), found, vocabulary()).value == "PIGMENTED"
+    assert project_label(label("ham10000", "dx", "bcc"), found, vocabulary()).value is None

@@ -7,7 +7,7 @@ import pytest
 from bundled_labels import in_space, label, needs_shared, shared_rows, spaces, vocabulary
 from dermdata.errors import BadCatalog, UnknownName, UsageError
 from dermdata.model import Label
-from dermdata.vocabulary import parse_space, parse_spaces, project, project_weights
+from dermdata.vocabulary import parse_space, parse_spaces, project_label, project_weights
 
 # ------------------------------------------------------------------ projection
 
@@ -31,7 +31,7 @@ REFERENCE = [  # the self-test of the reference semantics
 @pytest.mark.parametrize(("key", "wanted"), REFERENCE, ids=[" ".join(key) for key, _ in REFERENCE])
 def test_projection_follows_the_reference(key, wanted):
     """A class where there is one, else None and a reason."""
-    found = project(label(*key), spaces()["ham7"], vocabulary())
+    found = project_label(label(*key), spaces()["ham7"], vocabulary())
     assert found.value == wanted
     assert (found.reason is None) == (wanted is not None)
 
@@ -56,7 +56,7 @@ def test_projection_follows_the_reference(key, wanted):
 )
 def test_a_label_without_a_class_has_the_reason(key, space, reason):
     """What is not projected is explained, never guessed."""
-    found = project(label(*key), spaces()[space], vocabulary())
+    found = project_label(label(*key), spaces()[space], vocabulary())
     assert found.value is None
     assert found.reason.startswith(reason)
 
@@ -64,27 +64,27 @@ def test_a_label_without_a_class_has_the_reason(key, space, reason):
 def test_an_overlap_is_projected_only_when_asked_for():
     """relatedMatch says no more than that the two meet."""
     row = label("sd-198", "class folder", "Nevus_Incipiens")
-    assert project(row, spaces()["ham7"], vocabulary()).value is None
-    assert project(row, spaces()["ham7"], vocabulary(), related=True).value == "NV"
+    assert project_label(row, spaces()["ham7"], vocabulary()).value is None
+    assert project_label(row, spaces()["ham7"], vocabulary(), related=True).value == "NV"
 
 
 def test_the_datasets_own_word_on_malignancy_comes_first():
     """ISIC 2020 says benign of a proliferation that the vocabulary calls indeterminate."""
     row = label("isic-2020", "diagnosis", "atypical melanocytic proliferation")
-    assert project(row, spaces()["malignancy"], vocabulary()).value == "benign"
-    assert project((row.concept,), spaces()["malignancy"], vocabulary()).value == "indeterminate"
+    assert project_label(row, spaces()["malignancy"], vocabulary()).value == "benign"
+    assert project_label((row.concept,), spaces()["malignancy"], vocabulary()).value == "indeterminate"
 
 
 def test_in_a_nested_space_the_nearest_class_wins():
     """The outer class takes what is not known to be finer."""
     space = parse_space("melanocytic-neoplasm,melanoma", vocabulary(), {})
-    assert project(("lentigo-maligna",), space, vocabulary()).value == "melanoma"
-    assert project(("blue-nevus",), space, vocabulary()).value == "melanocytic-neoplasm"
+    assert project_label(("lentigo-maligna",), space, vocabulary()).value == "melanoma"
+    assert project_label(("blue-nevus",), space, vocabulary()).value == "melanocytic-neoplasm"
 
 
 def test_a_differential_adds_up_along_ancestors():
     """p(concept) is the sum over itself and all below it."""
-    sums = vocabulary().add_up({"blue-nevus": 0.25, "melanoma": 0.5, "psoriasis": 0.25})
+    sums = vocabulary().sum_weights({"blue-nevus": 0.25, "melanoma": 0.5, "psoriasis": 0.25})
     assert sums["melanocytic-neoplasm"] == 0.75
     assert sums["skin-finding"] == 1
 
@@ -113,7 +113,7 @@ def test_a_space_is_named_or_written_out():
         "melanocytic-nevus",
         "actinic-keratosis+squamous-cell-carcinoma",
     ]
-    assert project(label("ham10000", "dx", "akiec"), space, tree).value == list(space.classes)[2]
+    assert project_label(label("ham10000", "dx", "akiec"), space, tree).value == list(space.classes)[2]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_class_written_out_may_have_a_name():
     """NAME=a+b."""
     space = parse_space("PIG=melanocytic-nevus+lentigo,melanoma", vocabulary(), {})
     assert list(space.classes) == ["PIG", "melanoma"]
-    assert project(label("ham10000", "dx", "nv"), space, vocabulary()).value == "PIG"
+    assert project_label(label("ham10000", "dx", "nv"), space, vocabulary()).value == "PIG"
 
 
 @pytest.mark.parametrize("text", ["PIG=", "=melanoma", "A=melanoma,A=lentigo", "A=melanoma,B=melanoma"])
@@ -183,4 +183,4 @@ def test_isic_2020_is_null_in_isic8_and_benign_in_malignancy():
 def test_a_label_row_alone_can_be_projected():
     """No file is needed: a Label and a space are enough."""
     row = Label(field="dx", raw_label="x", concept="blue-nevus", predicate="exactMatch")
-    assert project(row, spaces()["pad6"], vocabulary()).value == "NEV"
+    assert project_label(row, spaces()["pad6"], vocabulary()).value == "NEV"

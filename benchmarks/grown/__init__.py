@@ -37,14 +37,14 @@ def manifest(path: Path, rows: int) -> None:
     import numpy as np
     import pyarrow.parquet as pq
 
-    from dermdata.manifest import store
+    from dermdata.manifest.parquet import ROW_GROUP, add_metadata
     from dermdata.manifest.schema import SCHEMA
 
     rng = np.random.default_rng(1)
-    schema = store.with_metadata(SCHEMA.empty_table(), {"dataset": "grown"}).schema
+    schema = add_metadata(SCHEMA.empty_table(), {"dataset": "grown"}).schema
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for start in range(0, rows, store.ROW_GROUP):
-            piece = some(rng, start, min(start + store.ROW_GROUP, rows))
+        for start in range(0, rows, ROW_GROUP):
+            piece = some(rng, start, min(start + ROW_GROUP, rows))
             writer.write_table(piece.replace_schema_metadata(schema.metadata))
 
 
@@ -54,7 +54,7 @@ def some(rng: "np.random.Generator", start: int, stop: int) -> "pa.Table":
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from dermdata.manifest.store import conform
+    from dermdata.manifest.parquet import conform
 
     count, number = stop - start, pa.array(range(start, stop))
     name = numbered("ISIC_", number)
@@ -135,12 +135,12 @@ def row_bytes() -> float:
     """What a row takes in memory, as read from its file."""
     import tempfile
 
-    from dermdata.manifest import store
+    from dermdata.manifest.parquet import read_manifest
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "manifest.parquet"
         manifest(path, SAMPLE)
-        return float(store.read(path).nbytes) / SAMPLE
+        return float(read_manifest(path).nbytes) / SAMPLE
 
 
 # ------------------------------------------------------------------ images

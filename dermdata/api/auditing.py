@@ -14,7 +14,7 @@ from dermdata.errors import UsageError
 
 if TYPE_CHECKING:
     from dermdata.api.targets import Loaded
-    from dermdata.audit import Context
+    from dermdata.audit import AuditContext
 
 LEVELS = ("error", "warning", "note")
 NEAR = "duplicate-near"  # looked for only where it is asked for
@@ -115,22 +115,22 @@ def audit_rows(
     from dermdata.api.engines import open_workers
     from dermdata.api.results import FINDING
 
-    codes = room.codes_of(split_codes(request.only), split_codes(request.skip))
+    codes = room.choose_codes(split_codes(request.only), split_codes(request.skip))
     catalog = resources.catalog
-    lists = [one for name in request.apply for one in room.find(catalog.roots, name, catalog)]
+    lists = [one for name in request.apply for one in room.find_issue_lists(catalog.roots, name, catalog)]
     loaded = read()
-    rows = room.once(loaded.table)
+    rows = room.drop_repeated_keys(loaded.table)
     if twice := loaded.table.num_rows - rows.num_rows:
         resources.say(f"{twice:,} rows are there twice: taken once")
-    applied = room.apply(rows, lists)
+    applied = room.apply_issue_lists(rows, lists)
     for one in applied.findings:
         resources.say(one.message)
     changed = applied.table is not rows
     context = describe_datasets(resources, loaded, targets, applied.copies, changed=changed)
     with open_workers(resources, request.engine) as make, resources.show_progress() as progress:
         jobs = request.jobs or os.cpu_count() or 1
-        wanted = room.Wanted(near=request.near, codes=codes, jobs=jobs, make=make)
-        found = [*room.audit(applied.table, context, wanted, progress), *applied.findings]
+        wanted = room.AuditOptions(near=request.near, codes=codes, jobs=jobs, make=make)
+        found = [*room.run_audit(applied.table, context, wanted, progress), *applied.findings]
     if request.report:
         checked = codes - (set() if request.near else {NEAR})
         facts = {"command": request.command(targets), "checked": sorted(checked)}
@@ -145,13 +145,13 @@ def describe_datasets(
     listed: Sequence[tuple[str, str]],
     *,
     changed: bool,
-) -> "Context":
+) -> "AuditContext":
     """What the rows' datasets are; counts are compared where all of a dataset's rows are here."""
-    from dermdata.agreement import Judge
     from dermdata.api.label_spaces import sources_of, words_of
-    from dermdata.audit import Context
-    from dermdata.projection import Statements
-    from dermdata.split import check
+    from dermdata.audit import AuditContext
+    from dermdata.crosswalks.extents import LabelComparer
+    from dermdata.projection import LabelStatements
+    from dermdata.split import check_split
 
     entries = resources.find_entries(loaded.names)
     folders = {name: resources.cache.folder(entry) for name, entry in entries.items()}
@@ -159,13 +159,13 @@ def describe_datasets(
     named = {entry.name for entry in resources.find_entries(targets).values()}
     complete = {name for name, receipt in receipts.items() if receipt.complete}
     vocabulary = resources.library.vocabulary
-    return Context(
-        statements=Statements(words_of(resources, sources_of(loaded.table)), vocabulary),
-        judge=Judge(vocabulary),
+    return AuditContext(
+        statements=LabelStatements(words_of(resources, sources_of(loaded.table)), vocabulary),
+        judge=LabelComparer(vocabulary),
         entries=entries,
         roots=loaded.roots,
-        kept={name: folders[name].path for name in receipts},
-        whole=frozenset() if changed else frozenset(named & complete),
-        check_split=check,
-        listed=listed,
+        inspection_folders={name: folders[name].path for name in receipts},
+        complete_datasets=frozenset() if changed else frozenset(named & complete),
+        check_split=check_split,
+        published_pairs=listed,
     )

@@ -15,16 +15,16 @@ from dermdata.api.fetch_dataset import (
     read_sound_receipt,
     require_license,
 )
-from dermdata.api.fetch_report import tell_outcome
+from dermdata.api.fetch_request import tell_outcome
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.errors import DermdataError, UsageError
-from dermdata.units import size
+from dermdata.terminal import format_size
 
 if TYPE_CHECKING:
     from dermdata.api.fetch_request import FetchReport, FetchRequest
-    from dermdata.cache import Folder
-    from dermdata.cache.bundle import Bundled
+    from dermdata.cache import DatasetFolder
+    from dermdata.fetching.bundle import BundledDataset
     from dermdata.model import Dataset
 
 
@@ -33,7 +33,7 @@ class BundlePlan:
     """What a bundle will hold: every version of its datasets that is in the cache."""
 
     names: Sequence[str]  # as the cache calls them
-    folders: "Sequence[Folder]"
+    folders: "Sequence[DatasetFolder]"
     sizes: Sequence[int]  # bytes of each
     target: Path
 
@@ -56,7 +56,7 @@ def plan_bundle(resources: Resources, names: Sequence[str], target: Path) -> Bun
 
     UsageError for one that is not in the cache or not complete, and where no file can be written.
     """
-    from dermdata.cache import usage
+    from dermdata.cache import measure_usage
 
     names = find_cached(resources, names)
     folders = [folder for name in names for folder in resources.cache.versions(name) if folder.receipt()]
@@ -64,25 +64,25 @@ def plan_bundle(resources: Resources, names: Sequence[str], target: Path) -> Bun
         name = min(missing)
         raise UsageError(f"{name} is not complete", hint=f"`dermdata fetch {name}` completes it")
     disk.require_file(target)
-    sizes = [usage(folder.path).bytes for folder in folders]
+    sizes = [measure_usage(folder.path).bytes for folder in folders]
     return BundlePlan(names=names, folders=folders, sizes=sizes, target=target)
 
 
 def write_bundle(resources: Resources, plan: BundlePlan) -> str:
     """Write the tar, each file checked as it is read; its SHA-256."""
-    from dermdata.cache.bundle import pack
+    from dermdata.fetching.bundle import pack_datasets
 
     task = f"bundle {plan.target.name}"
     with resources.show_progress() as progress:
         progress.begin(task, plan.bytes)
-        digest = pack(plan.folders, plan.target, lambda count: progress.advance(task, count))
+        digest = pack_datasets(plan.folders, plan.target, lambda count: progress.advance(task, count))
         progress.end(task)
     return digest
 
 
 # ------------------------------------------------------------------ taking
 
-Place = tuple["Dataset", Path, "Bundled"]
+Place = tuple["Dataset", Path, "BundledDataset"]
 
 
 def plan_bundles(resources: Resources, datasets: "Sequence[Dataset]", request: "FetchRequest") -> Records:
@@ -113,9 +113,9 @@ def find_places(resources: Resources, datasets: "Sequence[Dataset]", paths: Sequ
 
     UsageError, with what the bundles hold, where none does.
     """
-    from dermdata.fetching.bundle import index
+    from dermdata.fetching.bundle import read_index
 
-    held = {(one.name, one.folder): (path, one) for path in reversed(paths) for one in index(path)}
+    held = {(one.name, one.folder): (path, one) for path in reversed(paths) for one in read_index(path)}
     places = []
     for dataset in datasets:
         leaf = resources.cache.folder(dataset).path.name
@@ -130,33 +130,35 @@ def find_places(resources: Resources, datasets: "Sequence[Dataset]", paths: Sequ
 
 
 def take_dataset(
-    resources: Resources, dataset: "Dataset", path: Path, one: "Bundled", request: "FetchRequest"
+    resources: Resources, dataset: "Dataset", path: Path, one: "BundledDataset", request: "FetchRequest"
 ) -> None:
     """Unpack one dataset, unless it is here just so, and build its manifest for this catalog; for who holds its lock."""
-    from dermdata.fetching.bundle import unpack
+    from dermdata.fetching.bundle import unpack_dataset
 
     folder, jobs = resources.cache.folder(dataset), request.cores
     if is_there(folder, one, force=request.force):
         resources.say(f"{dataset.name}: nothing to do")
     else:
-        folder.sweep()
+        folder.remove_dead_temporaries()
         task = f"unpack {dataset.name}"
         with resources.show_progress() as progress:
             progress.begin(task, None)
-            unpack(path, one, resources.cache, jobs=jobs, advance=lambda count: progress.advance(task, count))
-            resources.cache.share(folder, jobs=jobs)
+            unpack_dataset(
+                path, one, resources.cache, jobs=jobs, advance=lambda count: progress.advance(task, count)
+            )
+            resources.cache.deduplicate(folder, jobs=jobs)
             progress.end(task, "every checksum is right")
     bring_up_to_date(resources, dataset, jobs)
 
 
-def is_there(folder: "Folder", one: "Bundled", *, force: bool) -> bool:
+def is_there(folder: "DatasetFolder", one: "BundledDataset", *, force: bool) -> bool:
     """Whether the cache has this very dataset; UsageError when it has another state of it, without --force."""
-    from dermdata.checksum import of_file
+    from dermdata.checksum import hash_file
 
     receipt = read_sound_receipt(folder)  # the bundle brings a whole one
     if force or receipt is None or receipt.manifest_sha256 is None or not folder.manifest.is_file():
         return False
-    if of_file(folder.path / "receipt.json").sha256 == one.receipt_sha256:
+    if hash_file(folder.path / "receipt.json").sha256 == one.receipt_sha256:
         return True
     raise UsageError(
         f"{folder.name} is in the cache already, as another fetch left it",
@@ -166,19 +168,19 @@ def is_there(folder: "Folder", one: "Bundled", *, force: bool) -> bool:
 
 def bring_up_to_date(resources: Resources, dataset: "Dataset", jobs: int) -> None:
     """Build the manifest anew where this catalog is another one, and say what the bundle does not hold."""
-    from dermdata.fetching import Wants, run
+    from dermdata.fetching import FetchSettings, run_plan
 
-    wants = Wants()
+    wants = FetchSettings()
     entry = find_earlier(resources, dataset, wants) or dataset
     plan = plan_fetch(resources, entry, wants)
     if plan.download or plan.mend:
         receipt = resources.cache.folder(dataset).receipt()
         roles = ", ".join(receipt.roles) if receipt else ""
         resources.say(
-            f"warning: {dataset.name}: {len(plan.download):,} files of this catalog ({size(plan.bytes)}) "
+            f"warning: {dataset.name}: {len(plan.download):,} files of this catalog ({format_size(plan.download_bytes)}) "
             f"are not in the bundle, which was fetched for {roles}"
         )
-    elif not plan.nothing:
+    elif not plan.is_empty:
         with resources.show_progress() as progress:
-            outcome = run(plan, open_workshop(resources, None, progress, [], jobs))
+            outcome = run_plan(plan, open_workshop(resources, None, progress, [], jobs))
             tell_outcome(resources, dataset, outcome)

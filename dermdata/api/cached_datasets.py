@@ -13,7 +13,7 @@ from dermdata.api.resources import Resources
 from dermdata.errors import CacheBusy, CacheDamaged, StorageError, UsageError
 
 if TYPE_CHECKING:
-    from dermdata.cache import Folder, Leftover, Usage
+    from dermdata.cache import DatasetFolder, DiskUsage, Leftover
 
 LIST_KEYS = (
     "dataset",
@@ -151,19 +151,19 @@ def to_records(deletions: Iterable[Deletion], extra: str) -> Records:
 
 def list_cached(resources: Resources) -> Records:
     """Each dataset version and how large it is; `facts` have the bytes of all, and those saved by sharing."""
-    from dermdata.cache import in_all, usage
+    from dermdata.cache import measure_usage, total_bytes
 
     cache = resources.cache
     folders = [folder for name in cache.names() for folder in cache.versions(name)]
-    usages = [usage(folder.path) for folder in folders]
+    usages = [measure_usage(folder.path) for folder in folders]
     rows = [describe_folder(folder, used) for folder, used in zip(folders, usages, strict=True)]
-    total = in_all(usages)
+    total = total_bytes(usages)
     return Records(
         rows, LIST_KEYS, {"bytes": total, "saved_bytes": sum(used.bytes for used in usages) - total}
     )
 
 
-def describe_folder(folder: "Folder", used: "Usage") -> dict[str, Any]:
+def describe_folder(folder: "DatasetFolder", used: "DiskUsage") -> dict[str, Any]:
     """One dataset version; without a receipt that can be read it is shown as incomplete, not hidden."""
     row: dict[str, Any] = {
         "dataset": folder.name,
@@ -216,11 +216,11 @@ def remove_cached(resources: Resources, names: Iterable[str], *, dry_run: bool) 
 
     UsageError, before anything is deleted, when one of them is not there.
     """
-    from dermdata.cache import usage
+    from dermdata.cache import measure_usage
 
     there = find_cached(resources, names)
     for folder in [folder for name in there for folder in resources.cache.versions(name)]:
-        used = usage(folder.path)
+        used = measure_usage(folder.path)
         if dry_run:
             yield Deletion(path=folder.path, bytes=used.own, shared_bytes=used.shared)
             continue
@@ -234,10 +234,10 @@ def prune_cache(resources: Resources, *, dry_run: bool) -> Iterator[Deletion]:
 
     Partials wait a week, since the next fetch continues them; nothing of a dataset in use is touched.
     """
-    from dermdata.cache import usage
+    from dermdata.cache import measure_usage
 
     for one in find_leftovers(resources) if dry_run else lock_leftovers(resources):
-        used = usage(one.path)
+        used = measure_usage(one.path)
         if not dry_run:
             discard(one.path)
         yield Deletion(path=one.path, bytes=used.own, why=one.why)
@@ -269,7 +269,7 @@ def lock_leftovers(resources: Resources) -> "Iterator[Leftover]":
 def list_leftovers(resources: Resources, name: str | None) -> "list[Leftover]":
     from dermdata.archive import safe_name
 
-    return resources.cache.leftovers(name, time.time() - WEEK, safe_name)
+    return resources.cache.find_leftovers(name, time.time() - WEEK, safe_name)
 
 
 def discard(leftover: Path) -> None:

@@ -28,25 +28,25 @@ class CountRequest:
         return cls(tuple(dict.fromkeys(by)), labels, strict)
 
     @property
-    def shown(self) -> tuple[str, ...]:
+    def shown_columns(self) -> tuple[str, ...]:
         """The columns that rows are counted by, all at once or one after the other."""
-        from dermdata.stats import OVERVIEW
+        from dermdata.cohort.stats import OVERVIEW_COLUMNS
 
-        return self.by or (*(ADDED if self.labels else ()), *OVERVIEW)
+        return self.by or (*(ADDED if self.labels else ()), *OVERVIEW_COLUMNS)
 
     @property
     def columns(self) -> list[str]:
         """The columns of a manifest that counting reads."""
-        from dermdata.stats import COUNTED
+        from dermdata.cohort.stats import COUNTED_COLUMNS
 
-        return [*self.shown, *COUNTED.values(), *(NEEDED if self.labels else ()), "dataset"]
+        return [*self.shown_columns, *COUNTED_COLUMNS.values(), *(NEEDED if self.labels else ()), "dataset"]
 
 
 def count_targets(resources: Resources, targets: Sequence[str], request: CountRequest) -> Records:
     """Count the rows of targets, of all that is cached without any; only the columns that are needed are read."""
-    from dermdata.api.targets import cached, load
+    from dermdata.api.targets import list_cached_targets, load
 
-    loaded = load(resources, targets or cached(resources), request.columns)
+    loaded = load(resources, targets or list_cached_targets(resources), request.columns)
     resources.more(f"counting {', '.join(loaded.names)}")
     return count_rows(resources, loaded.table, loaded.names, request)
 
@@ -55,11 +55,13 @@ def count_rows(
     resources: Resources, table: "pa.Table", names: Sequence[str], request: CountRequest
 ) -> Records:
     """A record a cell: the columns, or `by` and `value` in an overview, then images, patients, lesions, share."""
-    from dermdata import stats as room
+    from dermdata.cohort import stats as room
 
     if request.labels:
         table = project(resources, table, request.labels, strict=request.strict)
     if request.by:
         return Records(room.tabulate(table, request.by), (*request.by, *room.MEASURES))
     compared = ["dataset"] if len(names) > 1 else []  # several datasets are also compared
-    return Records(room.overview(table, [*compared, *request.shown]), ("by", "value", *room.MEASURES))
+    return Records(
+        room.tabulate_each(table, [*compared, *request.shown_columns]), ("by", "value", *room.MEASURES)
+    )

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from dermdata.api.resources import Resources
 
 if TYPE_CHECKING:
-    from dermdata.engine import Make
+    from dermdata.engine import ExecutorFactory
 
 
 @contextmanager
-def open_workers(resources: Resources, url: str | None) -> Iterator["Make"]:
+def open_workers(resources: Resources, url: str | None) -> Iterator["ExecutorFactory"]:
     """Threads here, or a cluster's workers; how many of these there are is told.
 
     Parameters
@@ -32,9 +32,9 @@ def open_workers(resources: Resources, url: str | None) -> Iterator["Make"]:
     from dermdata import engine
 
     if url is None:
-        yield engine.executor
+        yield engine.thread_executor
         return
-    with engine.opened(url) as found:
+    with engine.open_engine(url) as found:
         resources.say(
             f"{url}: {found.workers} worker{'s' * (found.workers != 1)}"
             if found.workers

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from dermdata import __version__
 from dermdata.api.records import Records
 from dermdata.errors import CredentialsMissing, DermdataError
-from dermdata.units import size
+from dermdata.terminal import format_size
 
 if TYPE_CHECKING:
     from dermdata.api.resources import Resources
@@ -71,15 +71,15 @@ def check_versions() -> Iterator[Check]:
 
 def check_storage(resources: "Resources") -> Iterator[Check]:
     """The cache folder, and the room that is left for it."""
-    from dermdata.disk import existing
+    from dermdata.disk import nearest_existing
 
     root = resources.settings.cache
-    place = existing(root)
+    place = nearest_existing(root)
     writable = os.access(place, os.W_OK)
     yield make_check(
         "cache", "ok" if writable else "error", f"{root}{'' if writable else ' is not writable'}"
     )
-    yield make_check("free space", "ok", f"{size(shutil.disk_usage(place).free)} at {place}")
+    yield make_check("free space", "ok", f"{format_size(shutil.disk_usage(place).free)} at {place}")
     yield make_check("cached", "ok", f"{len(list(resources.cache.folders()))} datasets")
 
 
@@ -93,12 +93,12 @@ def check_catalog(resources: "Resources") -> Iterator[Check]:
 
 def check_credentials() -> Iterator[Check]:
     """Where credentials lie, and what is unwise about that place; never their values."""
-    from dermdata.credentials import Credentials, system_keyring
+    from dermdata.credentials import Credentials, read_system_keyring
 
-    known = Credentials(os.environ, Path.home(), system_keyring)
+    known = Credentials(os.environ, Path.home(), read_system_keyring)
     for service, host in SERVICES.items():
         try:
-            place, note = known.where(service, host), known.note(service, host)
+            place, note = known.find_place(service, host), known.find_note(service, host)
         except CredentialsMissing as error:
             yield make_check(f"credentials: {service}", "error", error.message)
             continue

@@ -1,8 +1,8 @@
-"""Predictions against a manifest: read, brought together, and judged."""
+"""An evaluation: its request, the predictions joined to the truth, the measures, and its gaps in sentences."""
 
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,8 +19,78 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from dermdata.api.manifest import Manifest
-    from dermdata.evaluation import Prepared, Wanted
-    from dermdata.vocabulary import Space
+    from dermdata.evaluation import EvaluationOptions, PreparedSample
+    from dermdata.vocabulary import LabelSpace
+
+
+Facts = Mapping[str, Any]
+NOT_STATED = "(not stated)"
+MOST_GAPS = 6  # gaps of one column that are named
+
+
+def describe_counts(facts: Facts) -> str:
+    """How many images were judged, and what was left out."""
+    counts = {name: facts[f"{name}_predictions"] for name in ("missing", "unknown", "duplicate")}
+    words = [f"{facts['n']:,} images judged"]
+    words += [
+        f"{count:,} {name} prediction{'' if count == 1 else 's'}" for name, count in counts.items() if count
+    ]
+    if facts["without_class"]:
+        words.append(f"{facts['without_class']:,} without a class")
+    return ", ".join(words)
+
+
+def describe_small_groups(by: str, facts: Facts) -> Iterator[str]:
+    """Why nothing is claimed of some groups, those of one reason together."""
+    reasons: dict[str, list[str]] = {}
+    for one in facts["too_small"]:
+        if one["by"] == by:
+            value = NOT_STATED if one["value"] is None else str(one["value"])
+            reasons.setdefault(one["reason"], []).append(value)
+    for reason, values in reasons.items():
+        yield f"* too small for a claim: {', '.join(values)}: {reason}"
+
+
+def describe_gaps(facts: Facts) -> Iterator[str]:
+    """The gaps that are more than chance, the widest first in each column; that there is none, where one could be."""
+    columns: dict[str, list[Facts]] = {}
+    for gap in facts["gaps"]:
+        columns.setdefault(gap["by"], []).append(gap)
+    for by, gaps in columns.items():
+        claimed = sorted((gap for gap in gaps if gap["claimed"]), key=lambda gap: -gap["gap"])
+        yield from describe_claims(by, claimed, len(gaps)) if claimed else [describe_chance(by, gaps)]
+
+
+def describe_claims(by: str, claimed: Sequence[Facts], compared: int) -> Iterator[str]:
+    """The widest gaps of a column."""
+    yield f"gap by {by}: {len(claimed)} of {compared} metrics differ (1 in 20 would by chance alone)"
+    for gap in claimed[:MOST_GAPS]:
+        yield f"  {describe_gap(gap)}"
+    if len(claimed) > MOST_GAPS:
+        yield f"  … and {len(claimed) - MOST_GAPS:,} more metrics (`--format json`)"
+
+
+def describe_chance(by: str, gaps: Sequence[Facts]) -> str:
+    """That no gap of a column is more than chance, with the one that most people ask for."""
+    headline = next((gap for gap in gaps if gap["metric"] == "balanced_accuracy"), gaps[0])
+    words = describe_gap(headline)
+    return f"gap by {by}: {words}: not more than chance, as all {len(gaps)} metrics compared"
+
+
+def describe_gap(gap: Facts) -> str:
+    """One metric's gap between the worst and the best group."""
+    metric, width = gap["metric"].replace("_", " "), f"{show_number(gap['gap'])} {show_interval(gap)}"
+    return f"{metric} is {width} worse for {gap['worst']} than for {gap['best']}"
+
+
+def show_number(value: float | None) -> str:
+    """Three digits after the point; a dash for none."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def show_interval(item: Facts) -> str:
+    """Both ends of an interval; nothing where there is none."""
+    return "" if item["low"] is None else f"({show_number(item['low'])} to {show_number(item['high'])})"
 
 
 def import_evaluate() -> Any:
@@ -38,14 +108,14 @@ def import_evaluate() -> Any:
 
 def prepare_table(
     resources: Resources, table: "pa.Table", name: str, rows: "pa.Table", labels: str | None, *, strict: bool
-) -> "Prepared":
+) -> "PreparedSample":
     """Predictions and truth brought together; what was detected and left out is told."""
     from dermdata.api.label_spaces import sources_of
-    from dermdata.evaluation import Naming, prepare
+    from dermdata.evaluation import ClassNaming, prepare_sample
 
     rows, space = add_classes(resources, rows, table.column_names, labels, strict=strict)
-    naming = Naming(space, resources.library.vocabulary, words_of(resources, sources_of(rows)))
-    prepared = prepare(table, rows, space, naming, name)
+    naming = ClassNaming(space, resources.library.vocabulary, words_of(resources, sources_of(rows)))
+    prepared = prepare_sample(table, rows, space, naming, name)
     for note in prepared.notes:
         resources.say(note)
     tell_left_out(resources, prepared)
@@ -54,7 +124,7 @@ def prepare_table(
 
 def add_classes(
     resources: Resources, rows: Any, columns: Sequence[str], labels: str | None, *, strict: bool
-) -> "tuple[Any, Space]":
+) -> "tuple[Any, LabelSpace]":
     """The target with a class in each row that has one: of the space asked for, its own, or the one that columns are."""
     from dermdata.projection import LABEL
 
@@ -66,23 +136,23 @@ def add_classes(
     return project(resources, rows, text, strict=strict), space_of(resources, text)
 
 
-def name_own_space(words: Iterable[str]) -> "Space":
+def name_own_space(words: Iterable[str]) -> "LabelSpace":
     """Classes of which only the names are known."""
-    from dermdata.vocabulary import Space
+    from dermdata.vocabulary import LabelSpace
 
-    return Space("the target's labels", dict.fromkeys(sorted(words), ()))
+    return LabelSpace("the target's labels", dict.fromkeys(sorted(words), ()))
 
 
 def guess_space(resources: Resources, columns: Sequence[str]) -> str:
     """The label space that the columns are named by; UsageError where they do not tell."""
-    from dermdata.catalogs.files import read_text
-    from dermdata.evaluation import guessed
+    from dermdata.catalogs.overlays import read_text
+    from dermdata.evaluation import guess_space
     from dermdata.vocabulary import parse_spaces
 
     vocabulary = resources.library.vocabulary
     path = resources.catalog.vocabulary_file("spaces.toml")
     spaces = parse_spaces(read_text(path), vocabulary, str(path))
-    text = guessed(spaces, vocabulary, columns)
+    text = guess_space(spaces, vocabulary, columns)
     if text is None:
         raise UsageError(
             "the columns of the predictions do not tell which classes they are",
@@ -105,7 +175,7 @@ def read_predictions(predictions: str) -> bytes:
         ) from error
 
 
-def tell_left_out(resources: Resources, prepared: "Prepared") -> None:
+def tell_left_out(resources: Resources, prepared: "PreparedSample") -> None:
     """What is not judged."""
     counts = prepared.counts
     if counts["repeated_rows"]:
@@ -125,20 +195,22 @@ def tell_left_out(resources: Resources, prepared: "Prepared") -> None:
 @contextmanager
 def show_resampling(resources: Resources, count: int) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal, where hundreds of classes take a minute; nothing elsewhere."""
-    from dermdata.progress import Silent
+    from dermdata.progress import SilentProgress
 
     with resources.show_progress() as shown:
-        progress = shown if sys.stderr.isatty() else Silent()
+        progress = shown if sys.stderr.isatty() else SilentProgress()
         progress.begin("resamples", count, "resamples")
         yield partial(progress.advance, "resamples")
         progress.end("resamples")
 
 
-def judge_prepared(resources: Resources, prepared: "Prepared", wanted: "Wanted") -> dict[str, Any]:
-    from dermdata.evaluation import judge
+def judge_prepared(
+    resources: Resources, prepared: "PreparedSample", wanted: "EvaluationOptions"
+) -> dict[str, Any]:
+    from dermdata.evaluation import evaluate_sample
 
     with show_resampling(resources, wanted.resamples) as progress:
-        result = judge(prepared.sample, prepared.table, wanted, progress)
+        result = evaluate_sample(prepared.sample, prepared.table, wanted, progress)
     kind = result["unit"]
     resources.say(
         f"{result['n']:,} images judged; intervals are the middle 95 % of {wanted.resamples:,} resamples by {kind} "
@@ -201,7 +273,7 @@ def evaluate_predictions(
     room = import_evaluate()
     if request.report:
         require_report(request.report)
-    wanted = room.Wanted(
+    wanted = room.EvaluationOptions(
         by=request.by, points=request.points, resamples=request.resamples, seed=request.seed,
         min_group=request.min_group,
     )  # fmt: skip
@@ -223,13 +295,13 @@ def read_table(predictions: Any) -> "tuple[pa.Table, str]":
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from dermdata.evaluation import parse
+    from dermdata.evaluation import parse_predictions
 
     if isinstance(predictions, (str, Path)):
         name = "stdin" if str(predictions) == "-" else str(predictions)
-        return parse(read_predictions(str(predictions)), name), name
+        return parse_predictions(read_predictions(str(predictions)), name), name
     if not isinstance(predictions, pa.Table):
         predictions = pa.Table.from_pandas(predictions, preserve_index=False)
     sink = io.BytesIO()  # the one reader of predictions takes files: their cells become the same text
     pq.write_table(predictions, sink)
-    return parse(sink.getvalue(), "the predictions"), "the predictions"
+    return parse_predictions(sink.getvalue(), "the predictions"), "the predictions"

@@ -14,8 +14,8 @@ from dermdata.api.resources import Resources
 
 if TYPE_CHECKING:
     from dermdata.api.targets import Loaded
+    from dermdata.export import ExportResult as ExportResult  # what an export gives
     from dermdata.export import Job
-    from dermdata.export import Written as Written  # what an export gives
 
 # what formats without images decide by: which rows, which file name, what may be passed on
 HELD = ("dataset", "key", "image_id", "license", "diagnosis", "split", "split_official")
@@ -60,10 +60,10 @@ def require_format(name: str) -> None:
     """UnknownName for no such format: a wrong name must not cost the reading of a large manifest."""
     from dermdata import export
 
-    export.format_named(name)
+    export.load_format(name)
 
 
-def export_rows(resources: Resources, loaded: "Loaded", request: ExportRequest) -> "Written":
+def export_rows(resources: Resources, loaded: "Loaded", request: ExportRequest) -> "ExportResult":
     """Write the rows in the format that is asked for; UsageError, IntegrityError or StorageError."""
     from dermdata import export
 
@@ -87,16 +87,17 @@ def plan_rows(resources: Resources, loaded: "Loaded", request: ExportRequest) ->
 @contextmanager
 def open_job(resources: Resources, loaded: "Loaded", request: ExportRequest) -> Iterator["Job"]:
     """The rows with their classes, the place they go to, and who works on them."""
-    from dermdata import export, places
+    from dermdata import export
     from dermdata.api.engines import open_workers
+    from dermdata.object_store import is_remote, open_bucket
 
     table: Any = loaded.table
     if request.labels:
         table = project(resources, table, request.labels, strict=request.strict)
     entries = resources.find_entries(loaded.names)
     with ExitStack() as stack:
-        remote = places.is_remote(request.out)
-        bucket = stack.enter_context(places.bucket(request.prefix)) if remote else None
+        remote = is_remote(request.out)
+        bucket = stack.enter_context(open_bucket(request.prefix)) if remote else None
         make = stack.enter_context(open_workers(resources, request.engine))
         progress = stack.enter_context(resources.show_progress())
         yield export.Job(

@@ -10,114 +10,118 @@ from weakref import finalize
 
 from dermdata.api.resources import Resources
 from dermdata.errors import CacheDamaged, LicenseNotAccepted
-from dermdata.units import size
+from dermdata.terminal import format_size
 
 if TYPE_CHECKING:
-    from dermdata.cache import Fetched, Folder, Receipt
-    from dermdata.fetching import Outcome, Plan, Wants, Workshop
+    from dermdata.cache import DatasetFolder, FetchedFile, Receipt
+    from dermdata.fetching import FetchContext, FetchPlan, FetchResult, FetchSettings
+    from dermdata.hosts import ResolveContext
     from dermdata.model import Dataset, File, Request
-    from dermdata.sources import Surroundings
 
 PLAN_KEYS = ("dataset", "step", "file", "size_bytes", "checksum", "from")
 
 
-def foresee_files(resources: Resources, dataset: "Dataset", wants: "Wants", mirrors: list[str]) -> "Dataset":
+def foresee_files(
+    resources: Resources, dataset: "Dataset", wants: "FetchSettings", mirrors: list[str]
+) -> "Dataset":
     """The entry with the files that a fetch would find, as far as that can be known without fetching."""
-    from dermdata.fetching.listing import BY_ROWS, with_listed
-    from dermdata.sources import isic
-    from dermdata.sources import listing as ask
+    from dermdata.fetching.listing import LISTED_BY_ROWS, add_listed_files
+    from dermdata.hosts import isic
+    from dermdata.hosts import list_files as ask
 
     place = dataset.listing
     if place is None or not needs_listing(place, wants):
         return dataset
     if known := find_earlier(resources, dataset, wants):
         return known
-    if place == BY_ROWS:
+    if place == LISTED_BY_ROWS:
         resources.say(
             f"{dataset.name}: which images there are, only its table says: --only metadata fetches that"
         )
         return dataset
     with resources.transfer() as transfer:
-        around = open_surroundings(resources, transfer, mirrors)
+        resolve_context = open_surroundings(resources, transfer, mirrors)
         if place.startswith("isic:"):
-            query, collections = isic.search(place.removeprefix("isic:"))
-            resources.say(f"{dataset.name}: {isic.count(query, collections, around):,} images in the archive")
+            query, collections = isic.parse_search(place.removeprefix("isic:"))
+            resources.say(
+                f"{dataset.name}: {isic.count_images(query, collections, resolve_context):,} images in the archive"
+            )
             return dataset
-        return with_listed(dataset, lambda where: ask(where, around))
+        return add_listed_files(dataset, lambda where: ask(where, resolve_context))
 
 
-def needs_listing(place: str, wants: "Wants") -> bool:
+def needs_listing(place: str, wants: "FetchSettings") -> bool:
     """Whether the listing says anything of what is wanted: an archive's records are its table too."""
     return wants.only != "metadata" or place.startswith("isic:")
 
 
-def find_earlier(resources: Resources, dataset: "Dataset", wants: "Wants") -> "Dataset | None":
+def find_earlier(resources: Resources, dataset: "Dataset", wants: "FetchSettings") -> "Dataset | None":
     """The entry with the files of an earlier, complete fetch, so that its listing is not asked again."""
-    from dermdata.fetching.listing import with_known
+    from dermdata.fetching.listing import add_known_files
 
     receipt = None if wants.force or not dataset.listing else resources.cache.folder(dataset).receipt()
     if receipt and receipt.complete and set(wants.roles) <= set(receipt.roles):
-        return with_known(dataset, receipt)
+        return add_known_files(dataset, receipt)
     return None
 
 
 def list_files(
-    resources: Resources, dataset: "Dataset", wants: "Wants", workshop: "Workshop"
-) -> tuple["Dataset", "Workshop"]:
+    resources: Resources, dataset: "Dataset", wants: "FetchSettings", context: "FetchContext"
+) -> tuple["Dataset", "FetchContext"]:
     """The entry with every file that its host's listing, or its own table, names."""
-    from dermdata.fetching import listing, run
-    from dermdata.fetching.plan import Wants as Only
-    from dermdata.sources import listing as ask
+    from dermdata.fetching import listing, run_plan
+    from dermdata.fetching.plan import FetchSettings as Only
+    from dermdata.hosts import list_files as ask
 
     place = dataset.listing
     if place is None or not needs_listing(place, wants):
-        return dataset, workshop
-    around = workshop.around
-    if place == listing.BY_ROWS:
-        run(plan_fetch(resources, dataset, Only(only="metadata", force=wants.force)), workshop)
-        return listing.with_rows(dataset, resources.cache.folder(dataset)), workshop
+        return dataset, context
+    resolve_context = context.resolve_context
+    if place == listing.LISTED_BY_ROWS:
+        run_plan(plan_fetch(resources, dataset, Only(only="metadata", force=wants.force)), context)
+        return listing.add_row_files(dataset, resources.cache.folder(dataset)), context
     if place.startswith("isic:"):
-        return with_isic_records(resources, dataset, place.removeprefix("isic:"), workshop)
-    return listing.with_listed(dataset, lambda where: ask(where, around)), workshop
+        return add_isic_records(resources, dataset, place.removeprefix("isic:"), context)
+    return listing.add_listed_files(dataset, lambda where: ask(where, resolve_context)), context
 
 
-def with_isic_records(
-    resources: Resources, dataset: "Dataset", identity: str, workshop: "Workshop"
-) -> tuple["Dataset", "Workshop"]:
+def add_isic_records(
+    resources: Resources, dataset: "Dataset", identity: str, context: "FetchContext"
+) -> tuple["Dataset", "FetchContext"]:
     """The ISIC Archive's records, asked page by page, as table and files."""
     from dermdata import disk
-    from dermdata.fetching.listing import RECORDS, with_records
-    from dermdata.sources import isic
+    from dermdata.fetching.listing import RECORDS_NAME, add_record_files
+    from dermdata.hosts import isic
 
-    query, collections = isic.search(identity)
-    records = list(isic.pages(query, collections, workshop.around))
-    entry, data = with_records(dataset, map(isic.flatten, records), isic.files_of(records))
-    made = resources.cache.folder(dataset).temporary(RECORDS)
-    disk.write(made, [data])
-    usual = workshop.resolve
+    query, collections = isic.parse_search(identity)
+    records = list(isic.search_records(query, collections, context.resolve_context))
+    entry, data = add_record_files(dataset, map(isic.flatten_record, records), isic.to_files(records))
+    made = resources.cache.folder(dataset).temporary_path(RECORDS_NAME)
+    disk.write_chunks(made, [data])
+    usual = context.resolve
 
     def resolve(one: "Dataset", file: "File") -> "Request | Path":
-        return made if file.name == RECORDS else usual(one, file)
+        return made if file.name == RECORDS_NAME else usual(one, file)
 
     finalize(resolve, made.unlink, missing_ok=True)  # gone with the workshop; a killed one's goes in a sweep
-    return entry, replace(workshop, resolve=resolve)
+    return entry, replace(context, resolve=resolve)
 
 
-def open_surroundings(resources: Resources, transfer: Any, mirrors: list[str]) -> "Surroundings":
+def open_surroundings(resources: Resources, transfer: Any, mirrors: list[str]) -> "ResolveContext":
     """Whom the source adapters may ask: catalogs, mirrors, the network and the person's credentials."""
-    from dermdata.credentials import Credentials, system_keyring
-    from dermdata.sources import Surroundings
+    from dermdata.credentials import Credentials, read_system_keyring
+    from dermdata.hosts import ResolveContext
 
     network = (
         {"ask": transfer.get_json, "read": transfer.get_bytes, "head": transfer.resolve_head}
         if transfer
         else {}
     )
-    return Surroundings(
+    return ResolveContext(
         catalogs=resources.catalog.roots,
         mirrors=tuple(mirrors),
         environment=os.environ,
-        credentials=Credentials(os.environ, Path.home(), system_keyring),
+        credentials=Credentials(os.environ, Path.home(), read_system_keyring),
         **network,
     )
 
@@ -125,25 +129,25 @@ def open_surroundings(resources: Resources, transfer: Any, mirrors: list[str]) -
 # ------------------------------------------------------------------ one dataset
 
 
-def plan_fetch(resources: Resources, dataset: "Dataset", wants: "Wants") -> "Plan":
+def plan_fetch(resources: Resources, dataset: "Dataset", wants: "FetchSettings") -> "FetchPlan":
     """The plan for one dataset, with the files that a look at sizes finds broken."""
-    from dermdata.fetching import plan, receipt_for, unseen
-    from dermdata.verification import verify
+    from dermdata.fetching import find_uninspected, make_plan, read_prior_receipt
+    from dermdata.verification import verify_folder
 
     folder = resources.cache.folder(dataset)
-    receipt = receipt_for(folder, wants)
+    receipt = read_prior_receipt(folder, wants)
     if receipt is None or wants.force:
-        return plan(dataset, receipt, wants, resources.library.digest_of(dataset.name))
-    findings = verify(folder, folder.contents(), quick=True, jobs=1, advance=lambda _: None)
+        return make_plan(dataset, receipt, wants, resources.library.entry_digest(dataset.name))
+    findings = verify_folder(folder, folder.contents(), quick=True, jobs=1, advance=lambda _: None)
     wrong = [one for one in findings if one.status != "ok"]
     broken = [one.content for one in wrong if one.content]
     if any(one.path == folder.manifest.name for one in wrong):
         receipt = replace(receipt, manifest_sha256=None)
-    digest = resources.library.digest_of(dataset.name)
-    return plan(dataset, receipt, wants, digest, broken, unseen(folder))
+    digest = resources.library.entry_digest(dataset.name)
+    return make_plan(dataset, receipt, wants, digest, broken, find_uninspected(folder))
 
 
-def read_sound_receipt(folder: "Folder") -> "Receipt | None":
+def read_sound_receipt(folder: "DatasetFolder") -> "Receipt | None":
     """What the cache has of a dataset; a broken receipt has nothing, and is told whenever the dataset is used."""
     try:
         return folder.receipt()
@@ -154,65 +158,67 @@ def read_sound_receipt(folder: "Folder") -> "Receipt | None":
 def fetch_dataset(
     resources: Resources,
     dataset: "Dataset",
-    wants: "Wants",
-    workshop: "Workshop",
+    wants: "FetchSettings",
+    context: "FetchContext",
     *,
     mirrored: bool,
     accepted: bool,
-) -> "Outcome":
+) -> "FetchResult":
     """Do what is left to do; what is complete asks neither a host nor the person again."""
-    from dermdata.fetching import run
-    from dermdata.sources import require_obtainable
+    from dermdata.fetching import run_plan
+    from dermdata.hosts import require_obtainable
 
     done = find_earlier(resources, dataset, wants)
     plan = plan_fetch(resources, done or dataset, wants)
-    if plan.nothing and (done or not dataset.listing):
+    if plan.is_empty and (done or not dataset.listing):
         sweep_after_kill(resources, dataset, plan.have)
-        return run(plan, workshop)
+        return run_plan(plan, context)
     require_obtainable(dataset, mirrored=mirrored)
     require_license(resources, dataset, accepted=accepted)
     with resources.cache.lock(dataset.name, waiting=resources.say):
-        entry, workshop = list_files(resources, dataset, wants, workshop)
+        entry, context = list_files(resources, dataset, wants, context)
         plan = plan_fetch(resources, entry, wants)  # another process may have done it while we waited
-        if not plan.nothing:
-            resources.say(f"{dataset.name}: {len(plan.download):,} files, {size(plan.bytes)} to download")
-        return run(plan, workshop)
+        if not plan.is_empty:
+            resources.say(
+                f"{dataset.name}: {len(plan.download):,} files, {format_size(plan.download_bytes)} to download"
+            )
+        return run_plan(plan, context)
 
 
-def sweep_after_kill(resources: Resources, dataset: "Dataset", files: Iterable["Fetched"]) -> None:
+def sweep_after_kill(resources: Resources, dataset: "Dataset", files: Iterable["FetchedFile"]) -> None:
     """Where all is here: sweep what a killed run left, unless one is at work. Takes no lock where there is nothing."""
-    from dermdata.fetching.tidy import is_untidy, tidy
+    from dermdata.fetching.repair import has_leftovers, remove_leftovers
 
     folder = resources.cache.folder(dataset)
-    if not is_untidy(folder, files) or not os.access(folder.path, os.W_OK):
+    if not has_leftovers(folder, files) or not os.access(folder.path, os.W_OK):
         return
     if resources.cache.holder(dataset.name) is None:
         with resources.cache.lock(dataset.name, waiting=resources.say):
-            tidy(folder)
+            remove_leftovers(folder)
 
 
 def open_workshop(
     resources: Resources, transfer: Any, progress: Any, mirrors: list[str], jobs: int
-) -> "Workshop":
-    from dermdata.fetching import Workshop
-    from dermdata.sources import explained, official, resolve
+) -> "FetchContext":
+    from dermdata.fetching import FetchContext
+    from dermdata.hosts import explain_download_error, resolve, resolve_official
 
-    around = open_surroundings(resources, transfer, mirrors)
-    return Workshop(
+    resolve_context = open_surroundings(resources, transfer, mirrors)
+    return FetchContext(
         cache=resources.cache,
         transfer=transfer,
         library=resources.library,
-        resolve=lambda dataset, file: resolve(dataset, file, around),
-        official=lambda dataset, file: official(dataset, file, around),
-        explain=lambda error, dataset, file: explained(error, dataset, file, around),
-        around=around,
+        resolve=lambda dataset, file: resolve(dataset, file, resolve_context),
+        official=lambda dataset, file: resolve_official(dataset, file, resolve_context),
+        explain=lambda error, dataset, file: explain_download_error(error, dataset, file, resolve_context),
+        resolve_context=resolve_context,
         now=lambda: datetime.now(UTC).isoformat(timespec="seconds"),
         jobs=jobs,
         progress=progress,
     )
 
 
-def plan_rows(plan: "Plan") -> list[dict[str, Any]]:
+def plan_rows(plan: "FetchPlan") -> list[dict[str, Any]]:
     """The plan as rows: what would be downloaded, mended and built, and what is there."""
     from dermdata.http.urls import redact
 
@@ -228,7 +234,7 @@ def plan_rows(plan: "Plan") -> list[dict[str, Any]]:
 
 
 def plan_row(
-    plan: "Plan", step: str, file: str, count: int | None, checksum: str | None, origin: str | None
+    plan: "FetchPlan", step: str, file: str, count: int | None, checksum: str | None, origin: str | None
 ) -> dict[str, Any]:
     return dict(zip(PLAN_KEYS, (plan.dataset.name, step, file, count, checksum, origin), strict=True))
 

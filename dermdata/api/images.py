@@ -76,14 +76,14 @@ def open_image(path: str) -> "Image":
     from PIL import Image
 
     from dermdata.errors import IntegrityError
+    from dermdata.images.decode import DECODE_ERRORS
     from dermdata.images.image_file import read_image_file
-    from dermdata.images.whole import UNREADABLE
 
     data = read_image_file(path)
     try:
         image = Image.open(io.BytesIO(data))
         image.load()
-    except UNREADABLE as error:
+    except DECODE_ERRORS as error:
         hint = 'leave such images out: .where("image_problem is null")'
         raise IntegrityError(f"{path} cannot be decoded: {error}", hint=hint) from error
     return image

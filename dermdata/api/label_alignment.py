@@ -4,13 +4,13 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dermdata.api.label_spaces import counts_of, crosswalk_of, fields_of, vocabulary_of
+from dermdata.api.label_spaces import count_words, crosswalk_of, fields_of, vocabulary_of
 from dermdata.api.label_tables import require_labels
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 
 if TYPE_CHECKING:
-    from dermdata.alignment import Alignment, Counted
+    from dermdata.crosswalks.alignment import Alignment, LabelCount
     from dermdata.model import Dataset, Label
     from dermdata.vocabulary import Vocabulary
 
@@ -51,13 +51,13 @@ def align_labels(
     `max_loss` is the share of the images, from 0 to 1, whose labels may be left out for a finer one; `keep_all`
     leaves no label out, whatever it glues.
     """
-    from dermdata.alignment import align
+    from dermdata.crosswalks.alignment import align_labels
 
     vocabulary = vocabulary_of(resources)
     datasets = [resources.catalog[name] for name in dict.fromkeys(names)]
     rows = [row for dataset in datasets for row in count_labels(resources, dataset, vocabulary)]
     start = time.perf_counter()
-    found = align(rows, vocabulary, max_loss=max_loss, keep_all=keep_all)
+    found = align_labels(rows, vocabulary, max_loss=max_loss, keep_all=keep_all)
     resources.more(f"aligned {len(rows):,} words in {time.perf_counter() - start:.2f} s")
     return SharedClasses(found)
 
@@ -70,8 +70,8 @@ def count_labels(
     words = crosswalk_of(resources, dataset.name, vocabulary)
     labels = [label for label in words if not fields or label.field in fields]
     require_labels(dataset, labels)
-    counts = counts_of(resources, dataset, labels)
-    return [(dataset.name, label, counts.of(label.raw_label)) for label in labels]
+    counts = count_words(resources, dataset, labels)
+    return [(dataset.name, label, counts.count_images(label.raw_label)) for label in labels]
 
 
 def alignment_facts(found: "Alignment") -> dict[str, Any]:
@@ -101,7 +101,7 @@ def alignment_facts(found: "Alignment") -> dict[str, Any]:
     }
 
 
-def label_items(labels: "Iterable[Counted]") -> list[Words]:
+def label_items(labels: "Iterable[LabelCount]") -> list[Words]:
     return [
         {
             "dataset": one.dataset,
@@ -147,7 +147,7 @@ def name_some(labels: Sequence[Words]) -> str:
     return f"{name_labels(labels[:MOST_LABELS])}{more}"
 
 
-def agree(labels: "Sequence[Counted]", verb: str) -> str:
+def agree(labels: "Sequence[LabelCount]", verb: str) -> str:
     """The verb's form for one label or for several."""
     return verb if len(labels) > 1 else f"{verb}s"
 

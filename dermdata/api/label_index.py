@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dermdata.catalogs import Catalog
     from dermdata.model import Label
     from dermdata.vocabulary import Vocabulary
-    from dermdata.vocabulary.search import Named
+    from dermdata.vocabulary.search import NamedConcept
 
 CardRow = tuple[str, str, str]  # raw word, predicate, concept
 SEARCH = ""  # the key of all names; the others are datasets
@@ -26,13 +26,13 @@ KEYS = ("concept", "name", "path", "malignancy", "matched", "score")
 
 def find_concepts(resources: Resources, text: str, limit: int = 20) -> Records:
     """The concepts that fit a text best: by label, synonym, code or a dataset's own word."""
-    from dermdata.vocabulary.search import search
+    from dermdata.vocabulary.search import search_names
 
     vocabulary, names = read_names(resources.catalog)
     rows = [
         {"concept": hit.concept, "name": vocabulary.name(hit.concept), "path": list(vocabulary.path(hit.concept)),
          "malignancy": vocabulary.malignancy(hit.concept), "matched": hit.matched, "score": hit.score}
-        for hit in search(text, vocabulary, names, limit)
+        for hit in search_names(text, vocabulary, names, limit)
     ]  # fmt: skip
     return Records(rows, KEYS)
 
@@ -45,7 +45,7 @@ def read_card_rows(catalog: "Catalog", name: str) -> list[CardRow]:
     return [(raw, predicate, concept) for raw, predicate, concept in json.loads(text)]
 
 
-def read_names(catalog: "Catalog") -> "tuple[Vocabulary, list[Named]]":
+def read_names(catalog: "Catalog") -> "tuple[Vocabulary, list[NamedConcept]]":
     """The vocabulary without notes and ISIC paths, and what datasets call its concepts; BadCatalog for a broken file."""
     from dermdata.vocabulary import Concept, Vocabulary
 
@@ -61,10 +61,10 @@ def read_names(catalog: "Catalog") -> "tuple[Vocabulary, list[Named]]":
 
 def read_labels(catalog: "Catalog", name: str) -> "Iterator[Label]":
     """The crosswalk rows of an entry from its files, the bundled one first."""
-    from dermdata.catalogs.files import read_text
+    from dermdata.catalogs.overlays import read_text
     from dermdata.crosswalks import parse_labels
 
-    for path in catalog.labels_files(name):
+    for path in catalog.label_files(name):
         yield from parse_labels(read_text(path), str(path))
 
 
@@ -73,7 +73,7 @@ def read_labels(catalog: "Catalog", name: str) -> "Iterator[Label]":
 
 def open_index(catalog: "Catalog") -> "dict[str, str | bytes]":
     """The compiled texts, made anew where a file has changed."""
-    return dict(catalog.kept("words", lambda: compile_index(catalog)))
+    return dict(catalog.cached_texts("words", lambda: compile_index(catalog)))
 
 
 def compile_index(catalog: "Catalog") -> dict[str, str]:
@@ -89,12 +89,12 @@ def compile_index(catalog: "Catalog") -> dict[str, str]:
 
 def compile_names(catalog: "Catalog") -> str:
     """The vocabulary's concepts and the datasets' words for them, as JSON."""
-    from dermdata.catalogs.files import read_text
-    from dermdata.vocabulary import parse
+    from dermdata.catalogs.overlays import read_text
+    from dermdata.vocabulary import parse_vocabulary
     from dermdata.vocabulary.search import label_names
 
     path = catalog.vocabulary_file("concepts.tsv")
-    vocabulary = parse(read_text(path), str(path))
+    vocabulary = parse_vocabulary(read_text(path), str(path))
     labels = (label for name in catalog for label in read_labels(catalog, name))
     concepts = [
         (one.id, one.label, one.parent, one.level, one.malignancy, one.synonyms, one.doid, one.icd10cm)

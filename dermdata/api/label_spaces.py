@@ -11,7 +11,7 @@ from dermdata.errors import BadTable, ProblemsFound, UsageError
 if TYPE_CHECKING:
     from dermdata.crosswalks import Crosswalk
     from dermdata.model import Dataset, Label
-    from dermdata.vocabulary import Space, Vocabulary
+    from dermdata.vocabulary import LabelSpace, Vocabulary
 
 ADDED = ("label", "label_reason")  # the columns that a projection adds
 # the columns that it reads, which are those of `projection.SAID` (a test holds them equal) and a differential
@@ -31,11 +31,11 @@ def check_strict(labels: str | None, *, strict: bool) -> None:
 
 def project(resources: Resources, table: Any, space_text: str, *, strict: bool = False) -> Any:
     """The table with `label` and `label_reason`; what has no class is told on stderr, and is ProblemsFound if `strict`."""
-    from dermdata.projection import project_table, unexpressed
+    from dermdata.projection import count_unprojected, project_table
 
     words = words_of(resources, sources_of(table))
     table = project_table(table, space_of(resources, space_text), resources.library.vocabulary, words)
-    missing = unexpressed(table)
+    missing = count_unprojected(table)
     tell_unexpressed(resources, missing)
     if strict:
         refuse(missing, space_text)
@@ -44,10 +44,10 @@ def project(resources: Resources, table: Any, space_text: str, *, strict: bool =
 
 def sources_of(table: Any) -> set[str]:
     """The datasets whose words the rows' labels are, those of refined rows included."""
-    from dermdata.projection import REFINED_FROM, words_of
+    from dermdata.projection import REFINED_FROM, text_column
 
-    keys = words_of(table, REFINED_FROM).unique().to_pylist()
-    names = words_of(table, "dataset").unique().to_pylist()
+    keys = text_column(table, REFINED_FROM).unique().to_pylist()
+    names = text_column(table, "dataset").unique().to_pylist()
     return {name for name in (*names, *(key.partition("/")[0] for key in keys if key)) if name}
 
 
@@ -78,14 +78,14 @@ def short(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
-def space_of(resources: Resources, text: str) -> "Space":
+def space_of(resources: Resources, text: str) -> "LabelSpace":
     """A named space of the catalog, one in a file, or one written as `a,b+c`; UnknownName with near names."""
-    from dermdata.catalogs.files import read_text
+    from dermdata.catalogs.overlays import read_text
     from dermdata.vocabulary import parse_space, parse_spaces
-    from dermdata.vocabulary.space_files import SUFFIXES, parse_space_file
+    from dermdata.vocabulary.spaces import SPACE_SUFFIXES, parse_space_file
 
     vocabulary = resources.library.vocabulary
-    if text.endswith(SUFFIXES):
+    if text.endswith(SPACE_SUFFIXES):
         return parse_space_file(text_of(Path(text), "label space"), text, vocabulary)
     path = resources.catalog.vocabulary_file("spaces.toml")
     return parse_space(text, vocabulary, parse_spaces(read_text(path), vocabulary, str(path)))
@@ -103,29 +103,29 @@ def text_of(path: Path, what: str) -> str:
 
 def vocabulary_of(resources: Resources) -> "Vocabulary":
     """The concept tree, without what `resources.library` brings along: `labels find` must answer at once."""
-    from dermdata.catalogs.files import read_text
-    from dermdata.vocabulary import parse
+    from dermdata.catalogs.overlays import read_text
+    from dermdata.vocabulary import parse_vocabulary
 
     path = resources.catalog.vocabulary_file("concepts.tsv")
-    return parse(read_text(path), str(path))
+    return parse_vocabulary(read_text(path), str(path))
 
 
 def crosswalk_of(resources: Resources, name: str, vocabulary: "Vocabulary") -> "Crosswalk":
     """A dataset's words, the bundled rows first, overlays' on top; BadCatalog for what is not in the tree."""
-    from dermdata.catalogs.files import read_text
-    from dermdata.crosswalks import Crosswalk, check, parse_labels
+    from dermdata.catalogs.overlays import read_text
+    from dermdata.crosswalks import Crosswalk, check_labels, parse_labels
 
     rows: list[Label] = []
-    for path in resources.catalog.labels_files(name):
+    for path in resources.catalog.label_files(name):
         found = parse_labels(read_text(path), str(path))
-        check(found, vocabulary, str(path))
+        check_labels(found, vocabulary, str(path))
         rows += found
     return Crosswalk(rows)
 
 
 def fields_of(dataset: "Dataset") -> set[str]:
     """The crosswalk fields that the dataset's own tables take labels from; none where it has no table with labels."""
-    from dermdata.catalogs.compile import label_field
+    from dermdata.catalogs.overlays import label_field
 
     return {found for one in dataset.table if (found := label_field(one.label_field, one.columns))}
 
@@ -145,24 +145,24 @@ def words_of(resources: Resources, names: Iterable[str]) -> "dict[str, list[Labe
 
 
 @dataclass(frozen=True)
-class Counts:
+class WordCounts:
     """The images of a dataset's words: as the catalog states them, which is the same on every machine, else as cached."""
 
     stated: Mapping[str, int]
     cached: Mapping[str, int] | None  # None: no copy here whose rows have one word each
 
-    def of(self, word: str) -> int | None:
+    def count_images(self, word: str) -> int | None:
         """The word's images; None where nobody stated them."""
         if word in self.stated or self.cached is None:
             return self.stated.get(word)
         return self.cached.get(word, 0)
 
 
-def counts_of(resources: Resources, dataset: "Dataset", rows: "Iterable[Label]") -> Counts:
+def count_words(resources: Resources, dataset: "Dataset", rows: "Iterable[Label]") -> WordCounts:
     """What is known of the images of these words; the cached rows are read only where the catalog is silent."""
     stated = dataset.counts.labels
     silent = {row.raw_label for row in rows} - stated.keys()
-    return Counts(stated, cached_counts(resources, dataset) if silent else None)
+    return WordCounts(stated, cached_counts(resources, dataset) if silent else None)
 
 
 def cached_counts(resources: Resources, dataset: "Dataset") -> dict[str, int] | None:
@@ -170,7 +170,7 @@ def cached_counts(resources: Resources, dataset: "Dataset") -> dict[str, int] | 
     if not resources.cache.folder(dataset).manifest.exists():
         return None
     from dermdata.api.targets import load
-    from dermdata.projection import words_of as column
+    from dermdata.projection import text_column as column
 
     table = load(resources, [dataset.name], ["label_raw", "differential"]).table
     words = column(table, "label_raw")

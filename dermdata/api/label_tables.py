@@ -1,16 +1,69 @@
-"""What datasets' words mean: one dataset's as rows or as SSSOM, those in doubt, and what two catalogs say otherwise."""
+"""Tables of labels: the concept tree, a dataset's words, doubtful ones, what changed, and proposals for one's own
+table.
+"""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dermdata.api.label_spaces import counts_of, crosswalk_of, vocabulary_of
+from dermdata.api.catalog_entries import list_cached
+from dermdata.api.label_spaces import count_words, crosswalk_of, text_of, vocabulary_of
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
-from dermdata.errors import UsageError
+from dermdata.errors import ProblemsFound, UnknownName, UsageError
 
 if TYPE_CHECKING:
+    from dermdata.crosswalks.suggest import Proposal
     from dermdata.model import Dataset, Label
+    from dermdata.vocabulary import Vocabulary
+
+
+TREE_KEYS = ("concept", "name", "parent", "level", "malignancy", "synonyms", "images")
+
+
+def list_concepts(resources: Resources, concept: str | None = None, depth: int | None = None) -> Records:
+    """A concept (the root, unless one is named) and what is below it, each before its children.
+
+    `depth` is how many levels below it are listed. `images` is None in all rows when nothing is cached.
+    """
+    vocabulary = vocabulary_of(resources)
+    start = concept or vocabulary.root
+    if start not in vocabulary:
+        known = [one.id for one in vocabulary]
+        raise UnknownName("concept", start, known, hint="`dermdata labels find TEXT` searches the vocabulary")
+    images = count_cached_images(resources, vocabulary)
+    rows = [
+        {"concept": one, "name": vocabulary.name(one), "parent": vocabulary[one].parent, "level": vocabulary[one].level,
+         "malignancy": vocabulary.malignancy(one), "synonyms": list(vocabulary[one].synonyms),
+         "images": None if images is None else images.get(one, 0)}
+        for one in walk_tree(vocabulary, start, depth)
+    ]  # fmt: skip
+    return Records(rows, TREE_KEYS)
+
+
+def walk_tree(vocabulary: "Vocabulary", concept: str, depth: int | None) -> Iterator[str]:
+    """The concept, then what is below it, as deep as asked for."""
+    yield concept
+    if depth != 0:
+        for child in vocabulary.children(concept):
+            yield from walk_tree(vocabulary, child, None if depth is None else depth - 1)
+
+
+def count_cached_images(resources: Resources, vocabulary: "Vocabulary") -> Mapping[str, int] | None:
+    """Concept -> cached images at or below it; None when nothing is cached."""
+    names = list_cached(resources)
+    if not names:
+        return None
+    from dermdata.api.targets import load
+    from dermdata.projection import text_column
+
+    resources.say(f"images of {', '.join(names)}")
+    column = text_column(load(resources, names, ["diagnosis"]).table, "diagnosis").drop_null()
+    counts = {one["values"]: one["counts"] for one in column.value_counts().to_pylist()}
+    # a concept of an older vocabulary has no place in this tree
+    known = {concept: count for concept, count in counts.items() if concept in vocabulary}
+    return {concept: round(count) for concept, count in vocabulary.sum_weights(known).items()}
+
 
 MAP_KEYS = (
     "dataset", "field", "raw_label", "concept", "name", "predicate", "members", "malignancy", "count", "note",
@@ -24,10 +77,10 @@ def map_labels(resources: Resources, name: str) -> Records:
     dataset = resources.catalog[name]
     vocabulary = vocabulary_of(resources)
     labels = list(crosswalk_of(resources, dataset.name, vocabulary))
-    counts = counts_of(resources, dataset, labels)
+    counts = count_words(resources, dataset, labels)
     rows = [
         {**vars(label), "dataset": dataset.name, "name": vocabulary.name(label.concept),
-         "count": counts.of(label.raw_label)}
+         "count": counts.count_images(label.raw_label)}
         for label in labels
     ]  # fmt: skip
     return Records([{key: row[key] for key in MAP_KEYS} for row in rows], MAP_KEYS)
@@ -36,13 +89,13 @@ def map_labels(resources: Resources, name: str) -> Records:
 def export_sssom(resources: Resources, name: str) -> str:
     """The same as a text in the mapping standard's TSV; UsageError for a dataset without label words."""
     from dermdata import __version__
-    from dermdata.crosswalks.sssom import sssom
+    from dermdata.crosswalks.sssom import to_sssom
 
     dataset = resources.catalog[name]
     vocabulary = vocabulary_of(resources)
     labels = list(crosswalk_of(resources, dataset.name, vocabulary))
     require_labels(dataset, labels)
-    return sssom(dataset.name, labels, vocabulary, __version__)
+    return to_sssom(dataset.name, labels, vocabulary, __version__)
 
 
 def require_labels(dataset: "Dataset", labels: "Sequence[Label] | Records") -> None:
@@ -54,8 +107,8 @@ def require_labels(dataset: "Dataset", labels: "Sequence[Label] | Records") -> N
 
 def list_doubts(resources: Resources, names: Sequence[str] = ()) -> Records:
     """The words whose concept a dermatologist should decide, of these datasets or of all."""
-    from dermdata.catalogs.files import read_text
-    from dermdata.crosswalks.review import parse_review
+    from dermdata.catalogs.overlays import read_text
+    from dermdata.crosswalks.crosswalk import parse_review
 
     vocabulary = vocabulary_of(resources)
     wanted = {resources.catalog[name].name for name in names}
@@ -71,8 +124,94 @@ def list_doubts(resources: Resources, names: Sequence[str] = ()) -> Records:
 
 def compare_catalogs(resources: Resources, old: Path, new: Path) -> Records:
     """What differs between the concepts, words and label spaces of two catalog folders."""
-    from dermdata.crosswalks.changes import changes, read_version
+    from dermdata.crosswalks.diff import list_changes, read_catalog_labels
 
     bundled = vocabulary_of(resources)
-    found = changes(read_version(old, bundled), read_version(new, bundled))
+    found = list_changes(read_catalog_labels(old, bundled), read_catalog_labels(new, bundled))
     return Records([{key: getattr(one, key) for key in DIFF_KEYS} for one in found], DIFF_KEYS)
+
+
+PROPOSAL_KEYS = ("raw_label", "count", "how", "score", "concept", "name", "matched", "candidates", "applied")
+
+
+class ProposedLabels:
+    """A proposal for each word of a table.
+
+    Attributes
+    ----------
+    records : Records
+        `raw_label, count, how, score, concept, name, matched, candidates, applied`, the commonest word first.
+    labels : list of Label
+        The rows of the crosswalk: what was decided before, then what is sure.
+
+    """
+
+    def __init__(
+        self, proposals: "Sequence[Proposal]", labels: "Sequence[Label]", vocabulary: "Vocabulary"
+    ) -> None:
+        rows = [
+            {**{key: getattr(one, key, None) for key in PROPOSAL_KEYS}, "name": one.concept and vocabulary.name(one.concept)}
+            for one in proposals
+        ]  # fmt: skip
+        self.records = Records(rows, PROPOSAL_KEYS)
+        self.labels = list(labels)
+
+    def require_all(self) -> None:
+        """ProblemsFound for words without a concept: listed with their count, never given a default class."""
+        missing = [row["count"] for row in self.records if not row["applied"]]
+        if missing:
+            raise ProblemsFound(
+                f"{len(missing):,} words ({sum(missing):,} rows) have no concept yet",
+                hint="--accept WORD=CONCEPT decides one",
+            )
+
+
+def propose_labels(
+    resources: Resources, table: Path, column: str, decisions: Iterable[str] = (), out: Path | None = None
+) -> ProposedLabels:
+    """Propose a concept for each word in a column of a CSV table; nothing is written.
+
+    `decisions` are a person's, as WORD=CONCEPT; those that stand in `out` already stay.
+    """
+    from dermdata.crosswalks import suggest
+
+    vocabulary = vocabulary_of(resources)
+    words = suggest.count_column_words(text_of(table, "table"), column, str(table))
+    if blank := words.pop("", 0):
+        resources.say(f"{blank:,} rows have no word in {column}")
+    decided = [*read_decided(out, vocabulary), *suggest.parse_decisions(decisions, column, words, vocabulary)]
+    proposals = suggest.propose_labels(
+        words, column, vocabulary, read_known_words(resources, vocabulary), decided
+    )
+    return ProposedLabels(proposals, suggest.merge_labels(decided, proposals), vocabulary)
+
+
+def read_decided(out: Path | None, vocabulary: "Vocabulary") -> "list[Label]":
+    """The rows that an earlier run or a person has written; BadCatalog if they are not sound."""
+    from dermdata.crosswalks import check_labels, parse_labels
+
+    if out is None or not out.exists():
+        return []
+    rows = parse_labels(text_of(out, "labels.tsv"), str(out))
+    check_labels(rows, vocabulary, str(out))
+    return list(rows)
+
+
+def read_known_words(resources: Resources, vocabulary: "Vocabulary") -> "dict[str, list[tuple[str, Label]]]":
+    """Raw word -> the datasets of the catalog that use it."""
+    known: dict[str, list[tuple[str, Label]]] = {}
+    for name in resources.catalog:
+        for row in crosswalk_of(resources, name, vocabulary):
+            known.setdefault(row.raw_label, []).append((name, row))
+    return known
+
+
+def write_crosswalk(resources: Resources, out: Path, labels: "Sequence[Label]") -> None:
+    """Write the labels.tsv of a private catalog; a note where no entry is beside it."""
+    from dermdata import disk
+    from dermdata.crosswalks import labels_to_text
+
+    disk.write_chunks(out, [labels_to_text(labels).encode()])
+    resources.say(f"{len(labels):,} rows written to {out}")
+    if not out.with_name("dataset.toml").exists():
+        resources.say("a catalog wants a dataset.toml beside it: see docs/private-catalogs.md")

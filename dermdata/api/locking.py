@@ -1,21 +1,105 @@
-"""Cohorts as lock files: what is locked, what is fetched for a lock, and whether its rows are what they were."""
+"""Locks of cohorts: written, read, compared, and fetched again."""
 
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dermdata import __version__, disk
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
+from dermdata.api.subset import SubsetFetch
 from dermdata.errors import CacheDamaged, CohortDiffers, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from dermdata.cohort import DatasetLock, Difference, Lock
+    from dermdata.cache import Receipt
+    from dermdata.cohort import CohortLock, DatasetLock, RowDifference
+    from dermdata.fetching import FetchContext, FetchPlan, FetchResult
+    from dermdata.fetching.subset import SubsetRequest
+    from dermdata.model import Dataset
+
+
+@dataclass(frozen=True)
+class LockFetch(SubsetFetch):
+    """The rows of one dataset in a lock, by key; the condition is only words, for the receipt."""
+
+    keys: frozenset[str] = field(default=frozenset())
+
+    def choose(self, table: "pa.Table") -> "pa.Table":
+        """The rows that the lock names; says how many of how many, once the table tells."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        rows = table.filter(pc.is_in(table["key"], pa.array(sorted(self.keys), pa.string())))
+        if rows.num_rows and not self.ask.covers_all(rows.num_rows, table.num_rows, self.wants):
+            what = "rows" if self.wants.only == "metadata" else "images"
+            dataset = table["dataset"][0].as_py()
+            self.resources.say(
+                f"{dataset}: only {rows.num_rows:,} of {table.num_rows:,} {what} are in the lock"
+            )
+        return rows
+
+    @property
+    def ask(self) -> "SubsetRequest":
+        from dermdata.fetching.subset import SubsetRequest
+
+        return SubsetRequest(where=self.where, limit=None, choose=self.choose, of_lock=True)
+
+    def is_here(self, receipt: "Receipt", tables: "FetchPlan") -> bool:
+        """Whether earlier partial fetches, of this lock or not, brought these rows with all that is wanted."""
+        part = receipt.part
+        if part is None or not tables.is_empty:
+            return False
+        mine = {key.partition("/")[2] for key in self.keys}
+        full = all(self.wants.roles <= set(one.roles) for one in part.asked)
+        return (full and mine <= set(part.rows)) or super().is_here(receipt, tables)
+
+    def say_whole(self, dataset: "Dataset") -> None:
+        """What is here is told with the outcome."""
+
+    def say_all(self, dataset: "Dataset") -> None:
+        self.resources.say(
+            f"{dataset.name}: half of its rows or more are in the lock, so all of it is fetched"
+        )
+
+    def is_whole(self, receipt: "Receipt | None") -> bool:
+        """Whether there is no part to choose: all rows are here or come, with what is wanted of them."""
+        tables_will_do = self.wants.only == "metadata" and not (receipt and receipt.part)
+        return tables_will_do or (receipt is not None and receipt.complete)
+
+    def is_cached(self, dataset: "Dataset") -> bool:
+        """Whether the locked rows are in the cache, as far as its receipt tells."""
+        receipt = self.resources.cache.folder(dataset).receipt()
+        if receipt is None or receipt.manifest_sha256 is None:
+            return False
+        return self.is_whole(receipt) or self.is_here(receipt, self.plan_tables(dataset))
+
+    def fetch_missing(self, dataset: "Dataset", context: "FetchContext", *, accepted: bool) -> "FetchResult":
+        """What the cache lacks of these rows; where it holds the dataset with all rows, what that lacks."""
+        from dermdata.api.fetch_dataset import fetch_dataset
+
+        if self.is_whole(self.resources.cache.folder(dataset).receipt()):
+            return fetch_dataset(
+                self.resources, dataset, self.wants, context, mirrored=False, accepted=accepted
+            )
+        return self.fetch(dataset, context, mirrored=False, accepted=accepted)
+
+
+def open_lock_fetch(resources: "Resources", lock: "CohortLock", one: "DatasetLock") -> LockFetch:
+    """What `sync` fetches of one dataset; one without images in the lock needs only its tables."""
+    from dermdata.fetching import FetchSettings
+
+    prefix = f"{one.name}/"
+    keys = frozenset(key for key in lock.rows["key"].to_pylist() if key.startswith(prefix))
+    digest = sha256("\n".join(sorted(keys)).encode()).hexdigest()
+    words = f"those of a lock of {len(keys):,} rows (sha256 of their keys {digest[:12]})"
+    return LockFetch(resources, FetchSettings(only=None if one.images else "metadata"), words, None, keys)
+
 
 LOCK_KEYS = ("name", "version", "rows", "images", "catalog_digest", "sources_digest")
 PLAN_KEYS = ("dataset", "version", "rows", "cached")
@@ -26,9 +110,9 @@ DIFFERENCE_KEYS = ("key", "problem", "column", "was", "now")
 class RebuiltCohort:
     """The rows of a lock as the cache gives them, and in what they are not those that were locked."""
 
-    lock: "Lock"
+    lock: "CohortLock"
     table: "pa.Table"
-    differences: "Sequence[Difference]"
+    differences: "Sequence[RowDifference]"
     by_file: bool  # reading the files told the differences, not their values
 
     def to_records(self) -> Records:
@@ -49,16 +133,16 @@ class RebuiltCohort:
     def write(self, out: str) -> None:
         """Write the manifest to a file by its ending, or as an Arrow stream to stdout for `-`."""
         from dermdata.api.write_manifest import write_manifest
-        from dermdata.manifest.rest import Rows
+        from dermdata.manifest.lazy import LazyTable
 
-        write_manifest(Rows(self.table), out, {})
+        write_manifest(LazyTable(self.table), out, {})
 
 
 @dataclass(frozen=True, kw_only=True)
-class CohortLock:
+class WrittenLock:
     """A lock that is made, and not yet written."""
 
-    lock: "Lock"
+    lock: "CohortLock"
     data: bytes  # of its file
     rows: int
 
@@ -68,13 +152,13 @@ class CohortLock:
 
     def write(self, out: Path) -> None:
         """Write the file, whole or not at all."""
-        disk.write(out, [self.data])
+        disk.write_chunks(out, [self.data])
 
 
 # ------------------------------------------------------------------ locking
 
 
-def lock_targets(resources: Resources, targets: Sequence[str], out: Path) -> CohortLock:
+def lock_targets(resources: Resources, targets: Sequence[str], out: Path) -> WrittenLock:
     """The rows of these targets as a lock that will be written to `out`; UsageError where it cannot be."""
     from dermdata.api.targets import load
 
@@ -82,22 +166,22 @@ def lock_targets(resources: Resources, targets: Sequence[str], out: Path) -> Coh
     return lock_table(resources, load(resources, targets).table)
 
 
-def lock_table(resources: Resources, table: "pa.Table") -> CohortLock:
+def lock_table(resources: Resources, table: "pa.Table") -> WrittenLock:
     """The rows as a lock.
 
     UsageError where there are none; CacheDamaged where an image is not the one that its row says.
     """
-    from dermdata.cohort import dumps, locked, rebuilt
+    from dermdata.cohort import lock_rows, lock_to_bytes, rebuild_rows
 
     if not table.num_rows:
         raise UsageError("there is nothing to lock: the table has no rows")
     bases = {name: read_cached(resources, name) for name in require_cached(resources, table)}
     facts = [describe_dataset(resources, name, table) for name in bases]
-    found = locked(table, bases, facts, f"dermdata {__version__}")
-    require_right_files(resources, rebuilt(found, bases), list(bases))
+    found = lock_rows(table, bases, facts, f"dermdata {__version__}")
+    require_right_files(resources, rebuild_rows(found, bases), list(bases))
     if count := count_unverified(table):
         resources.say(f"warning: {count:,} rows have an unverified image: no published checksum covers it")
-    return CohortLock(lock=found, data=dumps(found), rows=table.num_rows)
+    return WrittenLock(lock=found, data=lock_to_bytes(found), rows=table.num_rows)
 
 
 # ------------------------------------------------------------------ rebuilding
@@ -116,35 +200,35 @@ def sync_cohort(resources: Resources, file: Path, *, accepted: bool) -> RebuiltC
     return rebuild_rows(resources, lock)
 
 
-def read_lock(resources: Resources, file: Path) -> "Lock":
+def read_lock(resources: Resources, file: Path) -> "CohortLock":
     """The lock in a file; UsageError where there is none, BadTable for what is none.
 
     CohortDiffers where the catalog has other versions of its datasets.
     """
-    from dermdata.cohort import loads
+    from dermdata.cohort import lock_from_bytes
 
     if not file.exists() or file.is_dir():
         raise UsageError(f"no lock file at {file}", hint="`dermdata lock TARGET -o FILE` makes one")
     with disk.storage_errors(file):
-        lock = loads(file.read_bytes(), file.name)
+        lock = lock_from_bytes(file.read_bytes(), file.name)
     require_versions(resources, lock)
     return lock
 
 
-def rebuild_rows(resources: Resources, lock: "Lock") -> RebuiltCohort:
+def rebuild_rows(resources: Resources, lock: "CohortLock") -> RebuiltCohort:
     """The locked rows out of the cache, and each that is not what it was; their files are read where values agree."""
-    from dermdata.cohort import compared, rebuilt
+    from dermdata.cohort import compare_rows, rebuild_rows
 
     bases = {one.name: read_cached(resources, one.name) for one in lock.datasets}
-    table = rebuilt(lock, bases)
-    differences = compared(lock, table)
+    table = rebuild_rows(lock, bases)
+    differences = compare_rows(lock, table)
     by_file = not differences
     if by_file:
         differences = find_wrong_files(resources, table, list(bases))
     return RebuiltCohort(lock=lock, table=table, differences=differences, by_file=by_file)
 
 
-def summarize_differences(lock: "Lock", differences: "Sequence[Difference]") -> str:
+def summarize_differences(lock: "CohortLock", differences: "Sequence[RowDifference]") -> str:
     """How many rows differ, and in what."""
     kinds: dict[str, set[str]] = {}
     for one in differences:
@@ -167,9 +251,9 @@ def count_unverified(table: "pa.Table") -> int:
 
 def require_cached(resources: Resources, table: "pa.Table") -> list[str]:
     """The datasets of the rows, all of which must be in the catalog and in the cache."""
-    from dermdata.api.targets import datasets_of
+    from dermdata.api.targets import list_datasets
 
-    names = sorted(name or "" for name in datasets_of(table))
+    names = sorted(name or "" for name in list_datasets(table))
     for name in names:
         if name not in resources.catalog:
             raise UsageError(
@@ -182,14 +266,14 @@ def require_cached(resources: Resources, table: "pa.Table") -> list[str]:
 
 
 def read_cached(resources: Resources, name: str) -> "pa.Table":
-    from dermdata.manifest import store
+    from dermdata.manifest.parquet import read_manifest
 
-    return store.read(resources.cache.folder(resources.catalog[name]).manifest)
+    return read_manifest(resources.cache.folder(resources.catalog[name]).manifest)
 
 
-def find_wrong_files(resources: Resources, table: "pa.Table", names: Sequence[str]) -> "list[Difference]":
+def find_wrong_files(resources: Resources, table: "pa.Table", names: Sequence[str]) -> "list[RowDifference]":
     """The rows whose image or mask in the cache is not the one that it must be; the files are read."""
-    from dermdata.cohort import wrong_files
+    from dermdata.cohort import list_wrong_files
     from dermdata.manifest.image_files import ImageRoots
 
     folders = {name: resources.cache.folder(resources.catalog[name]) for name in names}
@@ -197,17 +281,19 @@ def find_wrong_files(resources: Resources, table: "pa.Table", names: Sequence[st
         {name: folder.path for name, folder in folders.items()}, datasets=resources.cache.root / "datasets"
     )
     with resources.show_progress() as progress:
-        return wrong_files(table, roots, lambda name: folders[name].listed(), os.cpu_count() or 1, progress)
+        return list_wrong_files(
+            table, roots, lambda name: folders[name].iter_digests(), os.cpu_count() or 1, progress
+        )
 
 
 def require_right_files(resources: Resources, table: "pa.Table", names: Sequence[str]) -> None:
     """CacheDamaged when an image of the rows is not the one that their manifest says: what is locked must be so."""
-    from dermdata.cohort import shown
+    from dermdata.cohort import differences_text
 
     if wrong := find_wrong_files(resources, table, names):
         rows = len({one.key for one in wrong})
         raise CacheDamaged(
-            f"{rows:,} of {table.num_rows:,} rows have another file than the manifest says: {shown(wrong)}",
+            f"{rows:,} of {table.num_rows:,} rows have another file than the manifest says: {differences_text(wrong)}",
             hint=f"nothing is locked; `dermdata verify {' '.join(names)} --repair` fetches such files again",
         )
 
@@ -216,16 +302,16 @@ def describe_dataset(resources: Resources, name: str, table: "pa.Table") -> "Dat
     import pyarrow.compute as pc
 
     from dermdata.cohort import DatasetLock
-    from dermdata.projection import words_of
+    from dermdata.projection import text_column
 
     dataset = resources.catalog[name]
-    rows = table.filter(pc.equal(words_of(table, "dataset"), name))
+    rows = table.filter(pc.equal(text_column(table, "dataset"), name))
     return DatasetLock(
         name=name,
         version=dataset.version,
         rows=rows.num_rows,
-        images=words_of(rows, "path").null_count < rows.num_rows,
-        catalog_digest=resources.library.digest_of(name),
+        images=text_column(rows, "path").null_count < rows.num_rows,
+        catalog_digest=resources.library.entry_digest(name),
         sources_digest=digest_files(resources, name),
     )
 
@@ -237,14 +323,13 @@ def digest_files(resources: Resources, name: str) -> str:
     return hashlib.sha256("\n".join(f"{sha}  {leaf}" for leaf, sha in files).encode()).hexdigest()
 
 
-def plan_locked(resources: Resources, lock: "Lock", one: "DatasetLock") -> dict[str, object]:
-    from dermdata.api.lock_fetch import open_lock_fetch
+def plan_locked(resources: Resources, lock: "CohortLock", one: "DatasetLock") -> dict[str, object]:
 
     here = open_lock_fetch(resources, lock, one).is_cached(resources.catalog[one.name])
     return {"dataset": one.name, "version": one.version, "rows": one.rows, "cached": here}
 
 
-def require_versions(resources: Resources, lock: "Lock") -> None:
+def require_versions(resources: Resources, lock: "CohortLock") -> None:
     """Another version of a dataset has other rows: said before anything is downloaded."""
     for one in lock.datasets:
         if one.name not in resources.catalog:
@@ -259,22 +344,19 @@ def require_versions(resources: Resources, lock: "Lock") -> None:
             )
 
 
-def fetch_locked(resources: Resources, lock: "Lock", *, accepted: bool) -> None:
+def fetch_locked(resources: Resources, lock: "CohortLock", *, accepted: bool) -> None:
     """Fetch what the cache lacks of the locked rows; the rest of a dataset only where half of it is locked."""
     from dermdata.api.fetch_dataset import open_workshop
-    from dermdata.api.fetch_report import tell_outcome
-    from dermdata.api.lock_fetch import open_lock_fetch
+    from dermdata.api.fetch_request import tell_outcome
 
     with resources.show_progress() as progress, resources.transfer() as transfer:
         for one in lock.datasets:
             dataset = resources.catalog[one.name]
-            workshop = open_workshop(resources, transfer, progress, [], 1)
-            outcome = open_lock_fetch(resources, lock, one).fetch_missing(
-                dataset, workshop, accepted=accepted
-            )
+            context = open_workshop(resources, transfer, progress, [], 1)
+            outcome = open_lock_fetch(resources, lock, one).fetch_missing(dataset, context, accepted=accepted)
             tell_outcome(resources, dataset, outcome)
     for one in lock.datasets:
-        if resources.library.digest_of(one.name) != one.catalog_digest:
+        if resources.library.entry_digest(one.name) != one.catalog_digest:
             resources.say(f"{one.name}: the catalog has changed since it was locked; the rows decide")
         receipt = resources.cache.folder(resources.catalog[one.name]).receipt()
         partial = receipt is not None and receipt.part is not None  # it holds other files than those locked

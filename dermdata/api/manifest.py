@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from dermdata.api.auditing import AuditFindings
     from dermdata.api.exporting import ExportRequest
     from dermdata.api.targets import Loaded
-    from dermdata.cite import Credits
-    from dermdata.duplicates import Alike
-    from dermdata.export import Written
+    from dermdata.cohort.cite import Credits
+    from dermdata.duplicates import NearDuplicates
+    from dermdata.export import ExportResult
 
 __all__ = [
     "FEW", "PICTURES", "PIPED", "ROWS_SHOWN", "USED", "Columns", "Dedupe", "GroupBy", "Manifest", "Parts", "Records",
@@ -101,12 +101,11 @@ class Manifest(ConvertibleRows, SelectableRows):
             Where the request cannot be met.
 
         """
-        from dermdata.split import WRITTEN
-        from dermdata.split import split as split_rows
+        from dermdata.split import SPLIT_COLUMNS, split_rows
 
         usual = "label" if labels else "diagnosis"
-        mirrored = usual if stratify is None else as_text(stratify)
-        wanted = (*WRITTEN, *ADDED, *(PROJECTED if labels else ()), *(PICTURES if near else ()))
+        mirrored = usual if stratify is None else to_option_text(stratify)
+        wanted = (*SPLIT_COLUMNS, *ADDED, *(PROJECTED if labels else ()), *(PICTURES if near else ()))
         loaded = self._read_columns(lambda _: wanted)
         alike = find_near_duplicates(self._resources, loaded) if near else None
         table = project(self._resources, loaded.table, labels, strict=strict) if labels else loaded.table
@@ -115,7 +114,7 @@ class Manifest(ConvertibleRows, SelectableRows):
             stable=stable, seed=seed, near=alike, rest=loaded.rest,
         )  # fmt: skip
         asked = {
-            "by": by, "ratios": None if ratios is None else as_text(ratios), "folds": folds, "stratify": mirrored,
+            "by": by, "ratios": None if ratios is None else to_option_text(ratios), "folds": folds, "stratify": mirrored,
             "labels": labels, "official": official, "stable": stable, "near": near, "seed": seed,
         }  # fmt: skip
         balance = json.dumps([vars(part) for part in result.balance], ensure_ascii=False)
@@ -138,7 +137,7 @@ class Manifest(ConvertibleRows, SelectableRows):
         """
         return judge_split(self._resources, self._read_columns(lambda _: JUDGED), near=near)
 
-    def near_duplicates(self) -> "Alike":
+    def near_duplicates(self) -> "NearDuplicates":
         """Find the near duplicates among the rows by their images; UsageError where no row has a perceptual hash."""
         return find_near_duplicates(self._resources, self._read_columns(lambda _: PICTURES))
 
@@ -280,7 +279,7 @@ class Manifest(ConvertibleRows, SelectableRows):
         excel_safe: bool = False,
         jobs: int | None = None,
         engine: str | None = None,
-    ) -> "Written":
+    ) -> "ExportResult":
         """Write the rows, and images if asked to, in the format of another tool.
 
         Parameters
@@ -314,7 +313,7 @@ class Manifest(ConvertibleRows, SelectableRows):
 
         Returns
         -------
-        Written
+        ExportResult
             The files, how many rows they hold, and what was left out for which reason.
 
         Raises
@@ -364,7 +363,7 @@ class Manifest(ConvertibleRows, SelectableRows):
         return Path(out)
 
 
-def as_text(words: Mapping[str, float] | Sequence[str] | str) -> str:
+def to_option_text(words: Mapping[str, float] | Sequence[str] | str) -> str:
     """Words or shares as the command line has them; a text as it stands."""
     if isinstance(words, Mapping):
         words = [f"{name}={share:g}" for name, share in words.items()]

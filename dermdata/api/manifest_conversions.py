@@ -1,7 +1,7 @@
-"""A manifest for other libraries: Arrow, pandas, Polars, PyTorch and Hugging Face."""
+"""A manifest as Arrow, pandas, Polars, PyTorch and Hugging Face datasets."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -15,6 +15,59 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars
 
+
+ALL = "*"  # `extra.*`: every key of a column of pairs
+
+
+def flat_frame(table: pa.Table, columns: Sequence[str] | None = None) -> "pd.DataFrame":
+    """The columns as plain words, numbers and dates; pairs as dicts, or as a column a key where that is asked for.
+
+    Raises
+    ------
+    UnknownName
+        For a column, or a key of a column of pairs, that the table has not.
+
+    """
+    import pandas as pd
+
+    chosen = table.column_names if columns is None else columns
+    series = {name: values for asked in chosen for name, values in plain_columns(table, asked)}
+    return pd.DataFrame(series, index=pd.RangeIndex(table.num_rows))
+
+
+def plain_columns(table: pa.Table, asked: str) -> Iterator[tuple[str, "pd.Series[Any]"]]:
+    """One column by its name; one key, or all keys, of a column of pairs as `extra.age` or `extra.*`."""
+    if asked in table.column_names:
+        yield asked, plain_series(table[asked])
+        return
+    name, dot, key = asked.partition(".")
+    if not dot or name not in table.column_names or not pa.types.is_map(table.schema.field(name).type):
+        raise UnknownName("column", asked, table.column_names)
+    rows = [dict(row) if row else {} for row in table[name].to_pylist()]
+    there = sorted({one for row in rows for one in row})
+    if key != ALL and key not in there:
+        raise UnknownName("column", asked, [f"{name}.{one}" for one in there])
+    import pandas as pd
+
+    for one in there if key == ALL else [key]:
+        yield f"{name}.{one}", pd.Series([row.get(one) for row in rows], dtype=object)
+
+
+def plain_series(column: pa.ChunkedArray) -> "pd.Series[Any]":
+    """A column without categories and lists of pairs: words as words, pairs as dicts."""
+    import pandas as pd
+
+    kind = column.type
+    if pa.types.is_map(kind):
+        return pd.Series([None if row is None else dict(row) for row in column.to_pylist()], dtype=object)
+    if pa.types.is_nested(kind):
+        return pd.Series(column.to_pylist(), dtype=object)
+    if pa.types.is_dictionary(kind):
+        column = column.cast(kind.value_type)
+    found: pd.Series[Any] = column.to_pandas()
+    return found
+
+
 USUAL_PARTS = ("train", "val", "test")
 
 
@@ -23,10 +76,10 @@ class ConvertibleRows(ManifestRows):
 
     def to_arrow(self) -> pa.Table:
         """Return the rows as an Arrow table with absolute paths, null where there is no file."""
-        from dermdata.export.files import anywhere
+        from dermdata.export.row_images import to_absolute_paths
         from dermdata.manifest.image_files import ImageFinder
 
-        table, _ = anywhere(self.table, ImageFinder(self.loaded.roots))
+        table, _ = to_absolute_paths(self.table, ImageFinder(self.loaded.roots))
         return table
 
     def to_pandas(self, columns: Sequence[str] | None = None, *, flat: bool = True) -> "pd.DataFrame":
@@ -54,7 +107,6 @@ class ConvertibleRows(ManifestRows):
         if not flat:
             frame: pd.DataFrame = (table if columns is None else table.select(list(columns))).to_pandas()
             return frame
-        from dermdata.api.frames import flat_frame
 
         return flat_frame(table, columns)
 
@@ -99,21 +151,21 @@ class ConvertibleRows(ManifestRows):
             Where an image that a row names is not there, or no row is left.
 
         """
-        from dermdata.export import classes
+        from dermdata.export.job import CLASS_COLUMNS, class_column, class_names, class_numbers, row_classes
         from dermdata.manifest.image_files import ImageFinder
 
         loaded = self._read_columns(
-            lambda _: ("path", "mask_path", *classes.COLUMNS, *([target] if target else []))
+            lambda _: ("path", "mask_path", *CLASS_COLUMNS, *([target] if target else []))
         )
         table = loaded.table
-        column = target or classes.column(table)
+        column = target or class_column(table)
         if column not in table.column_names:
             raise UnknownName("column", column, self.schema.names)
         finder = ImageFinder(loaded.roots)
-        paths = finder.column(table)
-        masks = finder.column(table, "mask_path") if return_mask else None
-        words, names = classes.words(table, column), classes.named(table, column)
-        numbers = classes.numbers(words, names)
+        paths = finder.column_paths(table)
+        masks = finder.column_paths(table, "mask_path") if return_mask else None
+        words, names = row_classes(table, column), class_names(table, column)
+        numbers = class_numbers(words, names)
         missing = count_missing(paths, allowed=allow_missing)
         what = "mask" if return_mask else column
         wanted = rows_with(paths, words if masks is None else masks)
@@ -135,11 +187,11 @@ class ConvertibleRows(ManifestRows):
         """
         import datasets
 
-        from dermdata.export import classes
+        from dermdata.export.job import class_column, class_names, class_numbers, row_classes
 
-        column = classes.column(self.table)
-        names = list(classes.named(self.table, column))
-        numbers = classes.numbers(classes.words(self.table, column), names)
+        column = class_column(self.table)
+        names = list(class_names(self.table, column))
+        numbers = class_numbers(row_classes(self.table, column), names)
         frame = self.to_pandas()
         frame[IMAGE] = frame["path"]
         frame = frame.drop(columns=[name for name in ("label", "phash") if name in frame])

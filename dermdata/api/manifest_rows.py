@@ -78,7 +78,7 @@ class ManifestRows:
         if missing and self._whole:
             return load_lean(self._resources, self._source, lambda _: (*USED, *wanted))
         if len(missing) > FEW:
-            return replace(self._loaded, table=rows.whole(), rest=None)  # nothing is left on disk
+            return replace(self._loaded, table=rows.to_table(), rest=None)  # nothing is left on disk
         for name in missing:
             table = table.append_column(rows.schema.field(name), rows.column(name))
         return replace(self._loaded, table=table)
@@ -110,7 +110,7 @@ class ManifestRows:
         """All rows and columns, as MANIFEST describes them; paths as they are stored."""
         if self._loaded is None:
             self._keep(load(self._resources, self._source))
-        return self.loaded.rows().whole().select(self.schema.names)
+        return self.loaded.rows().to_table().select(self.schema.names)
 
     @property
     def schema(self) -> pa.Schema:
@@ -120,7 +120,7 @@ class ManifestRows:
     @property
     def history(self) -> tuple[str, ...]:
         """The command lines that made these rows, oldest first."""
-        return tuple(json.loads(self.loaded.about.get("history", "[]")))
+        return tuple(json.loads(self.loaded.provenance.get("history", "[]")))
 
     @overload
     def __getitem__(self, place: int) -> Row: ...
@@ -144,7 +144,7 @@ class ManifestRows:
         finder = ImageFinder(self.loaded.roots)
         for begin in range(start, start + count, BLOCK):
             block = self.table.slice(begin, min(BLOCK, start + count - begin))
-            images, masks = finder.column(block), finder.column(block, "mask_path")
+            images, masks = finder.column_paths(block), finder.column_paths(block, "mask_path")
             for values, path, mask in zip(
                 block.to_pylist(maps_as_pydicts="strict"), images, masks, strict=True
             ):

@@ -8,7 +8,7 @@ from dermdata.api.label_spaces import NEEDED as PROJECTED
 from dermdata.api.manifest_rows import USED, ManifestRows
 from dermdata.api.resources import Resources
 from dermdata.api.results import Selected
-from dermdata.api.targets import load, near_of
+from dermdata.api.targets import load, make_near_finder
 
 if TYPE_CHECKING:
     from dermdata.api.manifest import Manifest
@@ -67,8 +67,7 @@ class SelectableRows(ManifestRows):
             With `strict`, for rows without a class.
 
         """
-        from dermdata.selection import NEEDED, Wanted
-        from dermdata.selection import select as select_rows
+        from dermdata.cohort import NEEDED_COLUMNS, SelectionRequest, select_rows
 
         if dedupe != "none":  # which row says more, and what its ids are, is a matter of all columns
             loaded = self._read_columns(lambda names: names)
@@ -76,16 +75,16 @@ class SelectableRows(ManifestRows):
             loaded = self._read_columns(
                 lambda names: (*show, *list_needed(self._resources, names, where, refine))
             )
-        wanted = Wanted(
+        wanted = SelectionRequest(
             where=where,
             space=space_of(self._resources, labels) if labels else None,
             dedupe=None if dedupe == "none" else dedupe,
             sample=sample,
             per_class=per_class,
             seed=seed,
-            near=near_of(loaded),
+            near=make_near_finder(loaded),
         )
-        finer = load(self._resources, refine, NEEDED).table if refine else None
+        finer = load(self._resources, refine, NEEDED_COLUMNS).table if refine else None
         sources = sources_of(loaded.table) | (set() if finer is None else sources_of(finer))
         words = words_of(self._resources, sources)
         done = select_rows(loaded.table, wanted, self._resources.library.vocabulary, words, finer)
@@ -134,8 +133,8 @@ def list_needed(
     resources: Resources, names: Sequence[str], where: str | None, refine: Sequence[str]
 ) -> Sequence[str]:
     """The columns that a selection without duplicates decides by; `names` are all that there are."""
-    from dermdata.selection import NEEDED, columns_of
+    from dermdata.cohort import NEEDED_COLUMNS, condition_columns
 
-    known = (*names, *ADDED, *NEEDED)
-    asked = columns_of(where, known, resources.library.vocabulary) if where else ()
-    return (*USED, *PROJECTED, *ADDED, *(NEEDED if refine else ()), *asked)
+    known = (*names, *ADDED, *NEEDED_COLUMNS)
+    asked = condition_columns(where, known, resources.library.vocabulary) if where else ()
+    return (*USED, *PROJECTED, *ADDED, *(NEEDED_COLUMNS if refine else ()), *asked)

@@ -8,12 +8,12 @@ from dermdata.api.fetch_dataset import PLAN_KEYS, open_workshop, read_sound_rece
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.errors import DermdataError, UsageError
-from dermdata.units import size
+from dermdata.terminal import format_size
 
 if TYPE_CHECKING:
     from dermdata.api.fetch_request import FetchReport, FetchRequest
-    from dermdata.fetching import Workshop
-    from dermdata.fetching.mirror import Shelf
+    from dermdata.fetching import FetchContext
+    from dermdata.fetching.mirror import MirrorFolder
     from dermdata.model import Dataset, File
 
 
@@ -23,12 +23,12 @@ def mirror_datasets(
     """Fill the folder, dataset by dataset."""
     root = require_outside(resources, request)
     with resources.show_progress() as progress, resources.transfer() as transfer:
-        workshop = open_workshop(resources, transfer, progress, list(request.mirrors), 1)
+        context = open_workshop(resources, transfer, progress, list(request.mirrors), 1)
         for dataset in datasets:
             try:
                 mirrored = plan_mirror(resources, dataset, request, root)
                 require_license(resources, dataset, accepted=request.accept_license)
-                fill_mirror(resources, mirrored, workshop)
+                fill_mirror(resources, mirrored, context)
                 report.add_path(dataset, mirrored.path)
             except DermdataError as error:
                 report.add_failure(dataset, error)
@@ -57,30 +57,32 @@ def require_outside(resources: Resources, request: "FetchRequest") -> Path:
     return root
 
 
-def plan_mirror(resources: Resources, dataset: "Dataset", request: "FetchRequest", root: Path) -> "Shelf":
+def plan_mirror(
+    resources: Resources, dataset: "Dataset", request: "FetchRequest", root: Path
+) -> "MirrorFolder":
     """One dataset's folder in the mirror, and what is to be in it."""
-    from dermdata.fetching.mirror import shelf
-    from dermdata.sources import require_obtainable
+    from dermdata.fetching.mirror import plan_mirror_folder
+    from dermdata.hosts import require_obtainable
 
     require_obtainable(dataset, mirrored=bool(request.mirrors))
     folder = resources.cache.folder(dataset)
-    return shelf(dataset, request.wants, root, read_sound_receipt(folder), folder.path)
+    return plan_mirror_folder(dataset, request.wants, root, read_sound_receipt(folder), folder.path)
 
 
-def fill_mirror(resources: Resources, mirrored: "Shelf", workshop: "Workshop") -> None:
+def fill_mirror(resources: Resources, mirrored: "MirrorFolder", context: "FetchContext") -> None:
     """Bring what is not there, and say so before and after."""
     from dermdata.fetching import mirror
 
     name = mirrored.dataset.name
     if absent := mirrored.absent:
-        total = size(sum(file.size or 0 for file in absent))
+        total = format_size(sum(file.size or 0 for file in absent))
         resources.say(f"{name}: {len(absent):,} files, {total}, to {mirrored.path}")
-    brought = mirror.fill(mirrored, workshop)
-    what = f"{size(brought)} downloaded" if brought else "nothing to download"
+    brought = mirror.fill_mirror(mirrored, context)
+    what = f"{format_size(brought)} downloaded" if brought else "nothing to download"
     resources.say(f"{name}: {len(mirrored.files):,} files, {what}; checksums in SHA256SUMS")
 
 
-def list_steps(mirrored: "Shelf") -> Iterator[dict[str, Any]]:
+def list_steps(mirrored: "MirrorFolder") -> Iterator[dict[str, Any]]:
     """A row for each file of the mirror."""
     absent = {file.name for file in mirrored.absent}
 

@@ -1,26 +1,135 @@
-"""Files that the person has, taken in place of a download: `fetch --from PATH`, and what it would do."""
+"""One's own copies of a dataset's files: recognized, taken into the cache, and what became of each."""
 
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermdata.api.fetch_dataset import PLAN_KEYS, open_workshop, plan_fetch, require_license
-from dermdata.api.fetch_report import require_usable, tell_outcome
-from dermdata.api.own_copies_report import describe_recognition, list_rest, list_steps, tell_rest
+from dermdata.api.fetch_request import require_usable, tell_outcome
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.errors import CacheDamaged, DermdataError, SomeFailed, UsageError
 
 if TYPE_CHECKING:
     from dermdata.api.fetch_request import FetchReport, FetchRequest
-    from dermdata.cache import Folder
-    from dermdata.fetching import Outcome, Plan
-    from dermdata.fetching.adopt import Found, Recognition
+    from dermdata.cache import DatasetFolder
+    from dermdata.fetching import FetchPlan, FetchResult
+    from dermdata.fetching.local import LocalFile, LocalProblem, MatchedFile, Recognition
     from dermdata.model import Dataset
+
+
+NAMES_SHOWN = 5  # names in a line for the person; a dry run lists them all
+RECOGNITION_WORDS = {
+    "checksum": "its checksum is right",
+    "name": "recognized by its name; no checksum is published",
+    "content": "recognized by content, not verified",
+    "part": "recognized by content, not verified and not complete",
+}
+
+
+# ------------------------------------------------------------------ lines
+
+
+def describe_recognition(recognition: "Recognition", paths: Sequence[Path]) -> Iterator[str]:
+    """What was recognized and how, and what is missing, a line each."""
+    for one in recognition.adopted:
+        what = "" if one.whole else f"{len(one.pieces):,} files "
+        yield f"{one.file.name}: {what}{RECOGNITION_WORDS[one.how]} ({name_origins(one, paths)})"
+    for name, found in recognition.mismatched.items():
+        yield f"warning: {shorten([one.shown for one in found])}: has the name of {name}, but other bytes"
+    for conflict in recognition.conflicts[:NAMES_SHOWN]:
+        shown = "; ".join(one.shown for one in conflict.found)
+        yield f"warning: {conflict.name}: {len(conflict.found)} different files, none was taken: {shown}"
+    if len(recognition.conflicts) > NAMES_SHOWN:
+        yield f"warning: {len(recognition.conflicts):,} names in all have several different files"
+    yield from describe_missing(recognition)
+
+
+def describe_missing(recognition: "Recognition") -> Iterator[str]:
+    """What the dataset names and the paths do not hold."""
+    if recognition.missing:
+        yield f"warning: missing: {shorten([file.name for file in recognition.missing])}"
+    if recognition.missing_images:
+        count = len(recognition.missing_images)
+        yield f"warning: missing: {count:,} images that the table names: {shorten(recognition.missing_images)}"
+    if recognition.unnamed:
+        yield f"warning: missing: {recognition.unnamed:,} images of those that the publisher counts"
+    if recognition.missing_masks:
+        yield f"{recognition.missing_masks:,} images without a mask among the paths"
+
+
+def name_origins(one: "MatchedFile", paths: Sequence[Path]) -> str:
+    """Where it comes from: the file, or the archives and given folders that hold its pieces."""
+    if one.whole:
+        return one.whole.shown
+    places = dict.fromkeys(name_place(found, paths) for found in one.sources)
+    return shorten(list(places)) or "its images lie elsewhere"
+
+
+def name_place(found: "LocalFile", paths: Sequence[Path]) -> str:
+    if found.within:
+        return str(found.origin)
+    return next((str(path) for path in paths if found.origin.is_relative_to(path)), "an earlier copy")
+
+
+def shorten(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - NAMES_SHOWN:,} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(names[:NAMES_SHOWN]) + more
+
+
+def describe_rest(
+    resources: Resources, problems: "Sequence[LocalProblem]", unknown: "Sequence[LocalFile]"
+) -> None:
+    """Say what could not be read, and what nothing asks for."""
+    for problem in problems[: NAMES_SHOWN * 4]:
+        resources.say(f"warning: not read: {problem.shown}: {problem.reason}")
+    if len(problems) > NAMES_SHOWN * 4:
+        resources.say(f"warning: {len(problems):,} files in all were not read")
+    if unknown:
+        shown = shorten([one.shown for one in unknown])
+        resources.say(f"{len(unknown):,} files that nothing asks for, left alone: {shown}")
+
+
+# ------------------------------------------------------------------ rows
+
+
+def list_steps(recognition: "Recognition", paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    """Everything that was recognized or is missing, a row each."""
+    row = partial(make_step, recognition.plan.dataset.name)
+    for one in recognition.adopted:
+        checked = one.file.checksum if one.how == "checksum" else None
+        yield row("adopt", one.file.name, one.size, name_origins(one, paths), checksum=checked, how=one.how)
+    for missing in recognition.missing:
+        yield row("missing", missing.name, missing.size, checksum=missing.checksum)
+    yield from map(partial(row, "missing-image"), recognition.missing_images)
+    for conflict in recognition.conflicts:
+        yield row("conflict", conflict.name, None, "; ".join(one.shown for one in conflict.found))
+    for file, found in recognition.mismatched.items():
+        yield from (row("mismatch", file, one.size, one.shown) for one in found)
+    for had in recognition.plan.have:
+        yield row("have", had.name, had.size, had.url, checksum=f"sha256:{had.sha256}", how=had.recognized)
+    if recognition.plan.build:
+        yield row("build", "manifest.parquet")
+
+
+def make_step(
+    dataset: str, step: str, file: str, count: int | None = None, origin: str | None = None, **more: Any
+) -> dict[str, Any]:
+    return {"dataset": dataset, "step": step, "file": file, "size_bytes": count, "from": origin, **more}
+
+
+def list_rest(problems: "Iterable[LocalProblem]", unknown: "Iterable[LocalFile]") -> Iterator[dict[str, Any]]:
+    """What could not be read, and what nothing asks for, a row each."""
+    for problem in problems:
+        yield {"step": "unreadable", "from": problem.shown, "how": problem.reason}
+    for found in unknown:
+        yield {"step": "unknown", "size_bytes": found.size, "from": found.shown}
 
 
 def take_own_copies(
@@ -70,7 +179,7 @@ def run_adoption(
             act(adoption, dataset)
         except DermdataError as error:
             report.add_failure(dataset, error)
-    tell_rest(adoption.resources, adoption.given.problems, adoption.list_unknown())
+    describe_rest(adoption.resources, adoption.given.problems, adoption.list_unknown())
 
 
 class Adoption:
@@ -78,23 +187,23 @@ class Adoption:
 
     def __init__(self, resources: Resources, request: "FetchRequest", workplace: Path) -> None:
         """Look through the paths; UsageError for one that does not exist, or that lies in the cache."""
-        from dermdata.fetching.adopt import Given
+        from dermdata.fetching.local import LocalFiles
 
         self.resources, self.request = resources, request
-        self.given: Given = Given(request.own_paths, resources.settings.cache, workplace)
-        self.used: set[Found] = set()
+        self.given: LocalFiles = LocalFiles(request.own_paths, resources.settings.cache, workplace)
+        self.used: set[LocalFile] = set()
         self.settled = False  # one of the datasets was complete before, and recognized nothing
 
-    def take(self, dataset: "Dataset", progress: Any) -> "tuple[Recognition, Outcome, int]":
+    def take(self, dataset: "Dataset", progress: Any) -> "tuple[Recognition, FetchResult, int]":
         """Recognize and ingest one dataset; also how many of its pieces could not be read when their turn came."""
-        from dermdata.fetching import run
-        from dermdata.fetching.adopt import Bringer
+        from dermdata.fetching import run_plan
+        from dermdata.fetching.local import LocalImporter
 
         with self.resources.cache.lock(dataset.name, waiting=self.resources.say):
             recognition = self.recognize(dataset)
-            bringer = Bringer(recognition, self.given)
-            workshop = open_workshop(self.resources, None, progress, [], self.request.cores)
-            outcome = run(recognition.plan, workshop, bringer)
+            bringer = LocalImporter(recognition, self.given)
+            context = open_workshop(self.resources, None, progress, [], self.request.cores)
+            outcome = run_plan(recognition.plan, context, bringer)
         self.given.problems += bringer.failed
         if recognition.adopted or recognition.complete:
             tell_outcome(self.resources, dataset, outcome)
@@ -102,22 +211,22 @@ class Adoption:
 
     def recognize(self, dataset: "Dataset") -> "Recognition":
         """What of the files is the dataset's, said line by line."""
-        from dermdata.fetching.adopt import recognize
+        from dermdata.fetching.local import recognize_dataset
 
         folder = self.resources.cache.folder(dataset)
         require_no_part(dataset, folder)
         crosswalk = self.resources.library.crosswalk(dataset)
-        recognition = recognize(dataset, self.given, self.plan, folder, crosswalk)
+        recognition = recognize_dataset(dataset, self.given, self.plan, folder, crosswalk)
         self.used |= recognition.used
         self.settled |= not recognition.adopted and recognition.complete
         for line in describe_recognition(recognition, self.given.paths):
             self.resources.say(f"{dataset.name}: {line}")
         return recognition
 
-    def plan(self, dataset: "Dataset") -> "Plan":
+    def plan(self, dataset: "Dataset") -> "FetchPlan":
         return plan_fetch(self.resources, dataset, self.request.wants)
 
-    def list_unknown(self) -> "list[Found]":
+    def list_unknown(self) -> "list[LocalFile]":
         """What was given and nothing asks for; an archive that something was taken from is no such thing."""
         if self.settled:
             return []
@@ -125,29 +234,29 @@ class Adoption:
         known = self.used | holders | {one.within for one in holders}
         unread = {one.shown for one in self.given.problems}
 
-        def is_unknown(one: "Found") -> bool:
+        def is_unknown(one: "LocalFile") -> bool:
             if one in known or one.within in self.used or one.shown in unread:
                 return False
-            return not self.given.opened.get(one)  # an archive's members stand for it
+            return not self.given.members_by_archive.get(one)  # an archive's members stand for it
 
-        return list(filter(is_unknown, self.given.all()))
+        return list(filter(is_unknown, self.given.all_files()))
 
 
 @contextmanager
 def make_workplace(home: Path) -> Iterator[Path]:
     """A folder for copies of what lies deep in archives, made when first needed and gone with the block."""
-    from dermdata.cache.folder import discard_dead
-    from dermdata.process import here
+    from dermdata.cache.folder import delete_dead_temporaries
+    from dermdata.process import process_tag
 
-    discard_dead(home.glob(".from.*.tmp"))
-    place = home / f".from.{here()}.{os.urandom(4).hex()}.tmp"
+    delete_dead_temporaries(home.glob(".from.*.tmp"))
+    place = home / f".from.{process_tag()}.{os.urandom(4).hex()}.tmp"
     try:
         yield place
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def require_no_part(dataset: "Dataset", folder: "Folder") -> None:
+def require_no_part(dataset: "Dataset", folder: "DatasetFolder") -> None:
     """A part of the rows (`--where`, `--limit`) and a copy of the whole are not mixed: nobody could tell what is there."""
     try:
         receipt = folder.receipt()

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from dermdata.progress import Progress, Silent
-from dermdata.terminal import console, talk
-from dermdata.units import size
+from dermdata.progress import Progress, SilentProgress
+from dermdata.terminal import format_size, make_console, print_message
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 def show_progress(*, quiet: bool, color: str) -> Iterator[Progress]:
     """Show progress in the way that stderr can."""
     if quiet:
-        yield Silent()
+        yield SilentProgress()
     elif sys.stderr.isatty():
         with bars(color) as shown:
             yield OnTerminal(shown)
@@ -55,7 +54,7 @@ def bars(color: str) -> "Bars":
         Rate(),
         TimeRemainingColumn(),
     ]
-    return Bars(*columns, console=console(sys.stderr, color), transient=True)
+    return Bars(*columns, console=make_console(sys.stderr, color), transient=True)
 
 
 class OnTerminal:
@@ -99,8 +98,8 @@ class InLines:
     def end(self, task: str, note: str = "") -> None:
         with self.lock:
             done, unit = self.moved.pop(task)
-        amount = size(done) if unit == "B" else f"{done:,} {unit}"
+        amount = format_size(done) if unit == "B" else f"{done:,} {unit}"
         self.say(f"{task}: {note or amount}")
 
     def say(self, text: str) -> None:
-        talk(text)
+        print_message(text)

@@ -5,14 +5,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dermdata.api.catalog_list import list_cached, manifest_path
+from dermdata.api.catalog_entries import list_cached, manifest_path
 from dermdata.api.resources import Resources
 from dermdata.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from dermdata.query import Query
+    from dermdata.cohort.query import Query
 
 
 @contextmanager
@@ -21,7 +21,7 @@ def open_query(resources: Resources, targets: Sequence[str] = ()) -> "Iterator[Q
 
     That nothing is cached is no error yet: `SELECT 1` needs nothing.
     """
-    from dermdata.query import Query
+    from dermdata.cohort.query import Query
 
     sources = name_tables(resources, targets or list_cached(resources))
     with Query(sources, resources.cache.root / ".query") as query:
@@ -34,10 +34,10 @@ def open_query(resources: Resources, targets: Sequence[str] = ()) -> "Iterator[Q
 def write_answer(resources: Resources, query: "Query", sql: str, out: str) -> None:
     """Write the answer to a file, by its ending, or as an Arrow stream to stdout for `-`."""
     from dermdata.api.write_manifest import write_manifest
-    from dermdata.manifest.rest import Rows
+    from dermdata.manifest.lazy import LazyTable
 
     answer = query.table(sql)
-    write_manifest(Rows(answer), out, {})
+    write_manifest(LazyTable(answer), out, {})
     if out != "-":
         resources.say(f"{answer.num_rows:,} rows written to {out}")
 

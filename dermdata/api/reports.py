@@ -12,7 +12,7 @@ from dermdata.errors import UsageError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from dermdata.audit import Context, Finding
+    from dermdata.audit import AuditContext, Finding
     from dermdata.model import Dataset
 
 CITATION = ("dataset", "rows", "license", "doi", "bibtex", "attribution")
@@ -30,7 +30,7 @@ def write_audit_report(
     path: Path,
     table: "pa.Table",
     found: Sequence["Finding"],
-    context: "Context",
+    context: "AuditContext",
     facts: Mapping[str, Any],
 ) -> None:
     """Write the page of an audit, whole or not at all; `facts` are its `command` and the codes that were `checked`."""
@@ -47,10 +47,10 @@ def write_evaluation_report(
     resources: Resources, path: Path, result: Mapping[str, Any], table: "pa.Table", command: str
 ) -> None:
     """Write the page of an evaluation, whole or not at all; `table` has the rows that were judged."""
-    from dermdata.api.targets import datasets_of
+    from dermdata.api.targets import list_datasets
     from dermdata.report import evaluation_page
 
-    datasets = sorted(name for name in datasets_of(table) if name)
+    datasets = sorted(name for name in list_datasets(table) if name)
     entries = resources.find_entries(datasets)
     names = {concept.id: concept.label for concept in resources.library.vocabulary}
     title = f"Evaluation on {', '.join(datasets) or 'a manifest'}"
@@ -59,7 +59,7 @@ def write_evaluation_report(
 
 
 def write_page(resources: Resources, path: Path, chunks: Iterable[str]) -> None:
-    disk.write(path, (chunk.encode() for chunk in chunks))
+    disk.write_chunks(path, (chunk.encode() for chunk in chunks))
     resources.say(f"written to {path}")
 
 
@@ -71,14 +71,14 @@ def describe_rows(
 ) -> dict[str, Any]:
     """Where the rows come from, whom to cite and what may be done with them."""
     from dermdata import __version__
-    from dermdata.cite import cite
-    from dermdata.manifest.store import metadata_of
+    from dermdata.cohort.cite import collect_credits
+    from dermdata.manifest.parquet import manifest_metadata
 
-    found = cite(table, entries.get)
+    found = collect_credits(table, entries.get)
     return {
         "tool": f"dermdata {__version__}",
         "datasets": [describe_dataset(resources, name, entry) for name, entry in entries.items()],
-        "history": json.loads(metadata_of(table).get("history", "[]")),
+        "history": json.loads(manifest_metadata(table).get("history", "[]")),
         "citations": [{name: getattr(one, name) for name in CITATION} for one in found.credits],
         "effective_license": {**vars(found.effective), "because": list(found.effective.because)},
     }
@@ -90,7 +90,7 @@ def describe_dataset(resources: Resources, name: str, entry: "Dataset") -> dict[
         "name": name,
         "title": entry.title,
         "version": entry.version,
-        "digest": resources.library.digest_of(name),
+        "digest": resources.library.entry_digest(name),
         "homepage": entry.homepage,
         "license": entry.license.id,
         "images": entry.counts.images,
@@ -99,23 +99,23 @@ def describe_dataset(resources: Resources, name: str, entry: "Dataset") -> dict[
 
 def site_names(resources: Resources) -> dict[str, str]:
     """The body sites' own labels: their ids hold the path."""
-    from dermdata.catalogs.files import read_text
-    from dermdata.vocabulary import parse_sites
+    from dermdata.catalogs.overlays import read_text
+    from dermdata.vocabulary import parse_body_sites
 
     path = resources.catalog.vocabulary_file("body-sites.tsv")
-    return {name: site.label for name, site in parse_sites(read_text(path), str(path)).items()}
+    return {name: site.label for name, site in parse_body_sites(read_text(path), str(path)).items()}
 
 
-def image_reader(table: "pa.Table", context: "Context") -> Callable[[str], bytes | None]:
+def image_reader(table: "pa.Table", context: "AuditContext") -> Callable[[str], bytes | None]:
     """Gives the bytes of an image file by its row's key; None where there is none."""
     from dermdata.images.image_file import read_image_file
     from dermdata.manifest.image_files import ImageFinder
-    from dermdata.projection import words_of
+    from dermdata.projection import text_column
 
     if "path" not in table.column_names:
         return lambda _: None
-    found = ImageFinder(context.roots).column(table)
-    paths = dict(zip(words_of(table, "key").to_pylist(), found, strict=True))
+    found = ImageFinder(context.roots).column_paths(table)
+    paths = dict(zip(text_column(table, "key").to_pylist(), found, strict=True))
 
     def read(key: str) -> bytes | None:
         path = paths.get(key)

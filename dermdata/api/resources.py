@@ -7,14 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dermdata.progress import Progress, Silent
-from dermdata.settings import Settings as Settings
-from dermdata.settings import default_cache, from_environment, rules
+from dermdata.config import Settings as Settings
+from dermdata.config import default_cache_folder, from_environment, parse_rewrite_rules
+from dermdata.progress import Progress, SilentProgress
 
 if TYPE_CHECKING:
     from dermdata.cache import Cache
     from dermdata.catalogs import Catalog
-    from dermdata.fetching.assemble import Library
+    from dermdata.fetching.assemble import LabelResources
     from dermdata.http import HttpClient
     from dermdata.model import Dataset
 
@@ -22,7 +22,7 @@ MANY = 3  # broken entries that are named one by one
 Say = Callable[[str], None]
 
 
-def settings_of(
+def make_settings(
     environment: Mapping[str, str],
     *,
     cache: Path | None = None,
@@ -36,8 +36,8 @@ def settings_of(
     given = {"cache": cache, "catalogs": tuple(catalogs or ()) or None, "offline": offline}
     values |= {name: value for name, value in given.items() if value is not None}
     if rewrite:
-        values["rewrite"] = rules(rewrite)
-    return Settings(**{"cache": None, **values} | {"cache": values.get("cache") or default_cache()})
+        values["rewrite"] = parse_rewrite_rules(rewrite)
+    return Settings(**{"cache": None, **values} | {"cache": values.get("cache") or default_cache_folder()})
 
 
 class Resources:
@@ -73,11 +73,11 @@ class Resources:
         return Cache(self.settings.cache)
 
     @cached_property
-    def library(self) -> "Library":
+    def library(self) -> "LabelResources":
         """The vocabulary and the crosswalks."""
-        from dermdata.fetching.assemble import open_library
+        from dermdata.fetching.assemble import open_label_resources
 
-        return open_library(self.catalog)
+        return open_label_resources(self.catalog)
 
     def find_entries(self, names: Iterable[str]) -> "dict[str, Dataset]":
         """The catalog's entries of these datasets; what the catalog does not know is left out."""
@@ -113,9 +113,9 @@ class Resources:
     @contextmanager
     def show_progress(self) -> Iterator[Progress]:
         """Show what takes long, for as long as the block runs."""
-        yield Silent()
+        yield SilentProgress()
 
 
-def in_environment(**given: Any) -> Settings:
+def settings_from_environment(**given: Any) -> Settings:
     """The settings of a run in this process's environment."""
-    return settings_of(os.environ, **given)
+    return make_settings(os.environ, **given)

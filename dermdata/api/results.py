@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dermdata.api.manifest import Manifest
-    from dermdata.selection import Selection
+    from dermdata.cohort import Selection
     from dermdata.split import SplitResult
 
 FINDING = ("level", "code", "dataset", "keys", "message", "evidence")
@@ -81,10 +81,10 @@ class Selected:
     """
 
     def __init__(self, manifest: "Manifest", selection: "Selection", before: pa.Table) -> None:
-        from dermdata.projection import REASON, unexpressed
+        from dermdata.projection import REASON, count_unprojected
 
         labelled = REASON in selection.table.column_names
-        missing = unexpressed(selection.table) if labelled else []
+        missing = count_unprojected(selection.table) if labelled else []
         self.manifest = manifest
         self.dropped = Records([vars(one) for one in selection.dropped], ("key", "kept", "reason"))
         self.conflicts = Records([vars(one) for one in selection.conflicts], FINDING)
@@ -95,7 +95,7 @@ class Selected:
 
     @cached_property
     def summary(self) -> Records:
-        from dermdata.stats import tabulate
+        from dermdata.cohort.stats import tabulate
 
         left = tabulate(self._after, ["dataset"]) if self._after.num_rows else []
         found = {row["dataset"]: row for row in left}

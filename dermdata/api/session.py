@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from dermdata.api.manifest import PIPED, Manifest
 from dermdata.api.records import Records
-from dermdata.api.resources import Resources, settings_of
+from dermdata.api.resources import Resources, make_settings
 from dermdata.markup import show_controls
 from dermdata.progress import Progress
-from dermdata.terminal import talk
-from dermdata.urls import redact
+from dermdata.terminal import print_message
+from dermdata.urls import redact_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,9 +36,9 @@ class NotebookResources(Resources):
 
     def say(self, text: str) -> None:
         """Log a note; show it too unless the session is silent."""
-        log.info("%s", show_controls(redact(text)))
+        log.info("%s", show_controls(redact_text(text)))
         if self.progress:
-            talk(text)
+            print_message(text)
 
     @contextmanager
     def show_progress(self) -> Iterator[Progress]:
@@ -110,7 +110,7 @@ class Session:
         """
         import pandas as pd
 
-        from dermdata.api.catalog_list import ListFilter, list_entries
+        from dermdata.api.catalog_entries import ListFilter, list_entries
 
         wanted = ListFilter(
             search=search, modality=modality, task=task, access=access, license=license, has=has, kind=kind, cached=cached
@@ -126,7 +126,7 @@ class Session:
 
     def _is_fetchable(self, name: str) -> bool:
         from dermdata.errors import PersonMustAct
-        from dermdata.sources import require_obtainable
+        from dermdata.hosts import require_obtainable
 
         try:
             require_obtainable(self._resources.catalog[name])
@@ -429,7 +429,7 @@ class Session:
             With the nearest names that there are.
 
         """
-        from dermdata.api.entry_card import write_card
+        from dermdata.api.catalog_entries import write_card
 
         return "\n".join(write_card(self._resources, name, facts=facts))
 
@@ -447,7 +447,7 @@ class Session:
             With the nearest names that there are.
 
         """
-        from dermdata.api.catalog_entry import describe_entry
+        from dermdata.api.catalog_entries import describe_entry
 
         return describe_entry(self._resources, name)
 
@@ -462,7 +462,7 @@ class Session:
             With the nearest names that there are.
 
         """
-        from dermdata.api.catalog_entry import entry_bibtex
+        from dermdata.api.catalog_entries import entry_bibtex
 
         return entry_bibtex(self._resources, name)
 
@@ -477,7 +477,7 @@ class Session:
             With the nearest names that there are.
 
         """
-        from dermdata.api.catalog_entry import entry_croissant
+        from dermdata.api.catalog_entries import entry_croissant
 
         return entry_croissant(self._resources, self._resources.catalog[name])
 
@@ -522,7 +522,7 @@ class Session:
             For a concept that is not in the tree.
 
         """
-        from dermdata.api.concept_tree import list_concepts
+        from dermdata.api.label_tables import list_concepts
 
         return list_concepts(self._resources, concept, depth)
 
@@ -587,7 +587,7 @@ class Session:
             For a table, column or decision that cannot be meant.
 
         """
-        from dermdata.api.label_proposals import propose_labels, write_crosswalk
+        from dermdata.api.label_tables import propose_labels, write_crosswalk
 
         place = None if out is None else Path(out)
         proposed = propose_labels(self._resources, Path(table), column, accept, place)
@@ -825,7 +825,7 @@ def open_session(
     Session
 
     """
-    settings = settings_of(
+    settings = make_settings(
         os.environ,
         cache=None if cache is None else Path(cache),
         catalogs=[Path(one) for one in catalogs] or None,

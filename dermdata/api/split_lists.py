@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from dermdata.api.manifest import Manifest
     from dermdata.api.targets import Loaded
-    from dermdata.split import Published
-    from dermdata.split.columns import Ints
+    from dermdata.split import PublishedSplit
+    from dermdata.split.groups import Ints
 
 ENDINGS = (".csv", ".tsv", ".txt")
 NEEDED = ("image_id", "isic_id")
@@ -80,27 +80,27 @@ def load_lists(resources: Resources, files: Sequence[str], known_by: Sequence[st
         Where nothing is in the cache.
 
     """
-    from dermdata.api.targets import Loaded, cached, load
-    from dermdata.manifest.image_files import roots_of_all
-    from dermdata.split import recognized
-    from dermdata.split.published import joined
+    from dermdata.api.targets import Loaded, list_cached_targets, load
+    from dermdata.manifest.image_files import merge_image_roots
+    from dermdata.split import recognize_datasets
+    from dermdata.split.check import join_manifests
 
     split = read_lists(resources, files)
-    names = list(known_by) or cached(resources)
-    found = recognized(split.ids, {name: load(resources, [name], NEEDED).table for name in names})
+    names = list(known_by) or list_cached_targets(resources)
+    found = recognize_datasets(split.ids, {name: load(resources, [name], NEEDED).table for name in names})
     tell_known(resources, split, found, names)
-    if not found and not split.own:
+    if not found and not split.group_ids:
         raise BadTable(
             f"none of {len(split.ids):,} images is known: nothing can be judged",
             hint="fetch the dataset first (`--only metadata` will do), or name it by --target",
         )
     sources = {name: load(resources, [name], USED) for name in found}
-    roots = roots_of_all([source.roots for source in sources.values()])
-    table = joined(found, {name: source.table for name, source in sources.items()}, split)
+    roots = merge_image_roots([source.roots for source in sources.values()])
+    table = join_manifests(found, {name: source.table for name, source in sources.items()}, split)
     return Loaded(table, roots, tuple(sorted(roots)))
 
 
-def read_lists(resources: Resources, files: Sequence[str]) -> "Published":
+def read_lists(resources: Resources, files: Sequence[str]) -> "PublishedSplit":
     """The files as one list; which columns were taken for what is told."""
     split = join_lists([read_list(resources, file, alone=len(files) == 1) for file in files])
     column = f"'{split.part_column}'" if split.part_column else "the files' names"
@@ -113,46 +113,48 @@ def read_lists(resources: Resources, files: Sequence[str]) -> "Published":
 
 
 def tell_known(
-    resources: Resources, split: "Published", found: "Mapping[str, Ints]", names: Sequence[str]
+    resources: Resources, split: "PublishedSplit", found: "Mapping[str, Ints]", names: Sequence[str]
 ) -> None:
     """Which images are of which dataset, and which of none."""
-    from dermdata.split.published import strangers
+    from dermdata.split.check import unknown_ids
 
     for name, rows in found.items():
         resources.say(f"{int((rows >= 0).sum()):,} of {len(split.ids):,} images are of {name}")
-    if unknown := strangers(found, split.ids):
+    if unknown := unknown_ids(found, split.ids):
         some = ", ".join(unknown[:SHOWN])
         resources.say(f"{len(unknown):,} images are of none of {', '.join(names)} (such as {some})")
 
 
-def read_list(resources: Resources, file: str, *, alone: bool) -> "Published":
+def read_list(resources: Resources, file: str, *, alone: bool) -> "PublishedSplit":
     """One file; a file that is not alone is a part of its name where it has no column of parts."""
-    from dermdata.readers.delimited import parse
-    from dermdata.split import published
+    from dermdata.readers.delimited import parse_delimited
+    from dermdata.split import parse_published_split
 
     path = Path(file)
-    table, rejected = parse(path.read_bytes(), file, delimiter=find_delimiter(path), encoding="utf-8")
+    table, rejected = parse_delimited(
+        path.read_bytes(), file, delimiter=find_delimiter(path), encoding="utf-8"
+    )
     if rejected:
         resources.say(
             f"{file}: {len(rejected):,} lines are left out, the first is line {rejected[0]['line']}"
         )
-    return published(table, file, None if alone else path.stem)
+    return parse_published_split(table, file, None if alone else path.stem)
 
 
-def join_lists(lists: Sequence["Published"]) -> "Published":
+def join_lists(lists: Sequence["PublishedSplit"]) -> "PublishedSplit":
     """Several files as one list."""
     import pyarrow as pa
 
-    from dermdata.split import Published
+    from dermdata.split import PublishedSplit
 
     def column(arrays: Sequence["pa.Array"]) -> "pa.Array":
         return pa.concat_arrays(arrays)
 
-    shared = [name for name in lists[0].own if all(name in one.own for one in lists)]
-    return Published(
+    shared = [name for name in lists[0].group_ids if all(name in one.group_ids for one in lists)]
+    return PublishedSplit(
         ids=column([one.ids for one in lists]),
         parts=column([one.parts for one in lists]),
-        own={name: column([one.own[name] for one in lists]) for name in shared},
+        group_ids={name: column([one.group_ids[name] for one in lists]) for name in shared},
         id_column=lists[0].id_column,
         part_column=lists[0].part_column,
     )

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.api.results import FINDING
-from dermdata.api.targets import Loaded, near_of
+from dermdata.api.targets import Loaded, make_near_finder
 from dermdata.errors import UsageError
 
 if TYPE_CHECKING:
-    from dermdata.duplicates import Alike
+    from dermdata.duplicates import NearDuplicates
 
 PICTURES = ("path", "sha256", "phash")  # by which near duplicates are found
 JUDGED = (
@@ -19,14 +19,14 @@ JUDGED = (
 TOLD = ("patient_id", "lesion_id", "sha256")  # ids without which a judgement is less than it seems
 
 
-def find_near_duplicates(resources: Resources, loaded: Loaded) -> "Alike":
+def find_near_duplicates(resources: Resources, loaded: Loaded) -> "NearDuplicates":
     """The near duplicates among rows, and in words how they are known; UsageError where there are no hashes."""
     if not has_values(loaded, "phash"):
         raise UsageError(
             "--near compares images, and no row has a perceptual hash", hint="fetch the images first"
         )
-    found = near_of(loaded)(loaded.table)
-    resources.say(found.said)
+    found = make_near_finder(loaded)(loaded.table)
+    resources.say(found.summary)
     return found
 
 
@@ -60,9 +60,9 @@ def judge_split(resources: Resources, loaded: Loaded, *, near: bool) -> Records:
         Where there is no split, or no image to compare.
 
     """
-    from dermdata.split import check, counted
+    from dermdata.split import check_split, count_leaks
 
-    findings = check(loaded.table, find_near_duplicates(resources, loaded) if near else None)
-    leaks = counted(tuple(one for one in findings if one.level == "error"))
+    findings = check_split(loaded.table, find_near_duplicates(resources, loaded) if near else None)
+    leaks = count_leaks(tuple(one for one in findings if one.level == "error"))
     absent = [name for name in TOLD if not has_values(loaded, name)]
     return Records([vars(one) for one in findings], FINDING, {"leaks": leaks, "not_judged": absent})

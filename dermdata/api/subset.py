@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 from dermdata.api.fetch_dataset import find_earlier, list_files
 from dermdata.api.resources import Resources
 from dermdata.errors import UsageError
-from dermdata.units import size
+from dermdata.terminal import format_size
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from dermdata.cache import Receipt
-    from dermdata.fetching import Outcome, Plan, Wants, Workshop
-    from dermdata.fetching.partial import Ask, Choice
-    from dermdata.fetching.scene import Scene
+    from dermdata.fetching import FetchContext, FetchPlan, FetchResult, FetchSettings
+    from dermdata.fetching.subset import PartialDataset, SubsetChoice, SubsetRequest
     from dermdata.model import Content, Dataset
 
 Rows = Iterator[dict[str, Any]]
@@ -29,7 +28,7 @@ class SubsetFetch:
     """One run of `fetch` for a part: the condition is judged before anything is asked of anybody."""
 
     resources: Resources
-    wants: "Wants"
+    wants: "FetchSettings"
     where: str | None
     limit: int | None
 
@@ -42,16 +41,16 @@ class SubsetFetch:
                 "--force fetches whole datasets again", hint="`dermdata verify --repair` mends what is here"
             )
         if self.where is not None:
-            from dermdata.fetching.partial import NOT_KNOWN
+            from dermdata.cohort.condition_syntax import rewrite_under
+            from dermdata.cohort.where import check_condition, filter_rows, open_engine
+            from dermdata.fetching.subset import IMAGE_DERIVED_COLUMNS
             from dermdata.manifest import SCHEMA
-            from dermdata.selection.under import rewritten
-            from dermdata.selection.where import checked, engine, where
 
             vocabulary = self.resources.library.vocabulary
-            where(SCHEMA.empty_table(), self.where, vocabulary)
-            with engine() as connection:
-                used = checked(connection, rewritten(self.where, vocabulary), SCHEMA.names)
-            if unknown := [name for name in used if name in NOT_KNOWN]:
+            filter_rows(SCHEMA.empty_table(), self.where, vocabulary)
+            with open_engine() as connection:
+                used = check_condition(connection, rewrite_under(self.where, vocabulary), SCHEMA.names)
+            if unknown := [name for name in used if name in IMAGE_DERIVED_COLUMNS]:
                 raise UsageError(
                     f"{unknown[0]} is only known of images that are here",
                     hint="fetch the whole dataset, then `select --where` filters it",
@@ -60,54 +59,56 @@ class SubsetFetch:
     def choose(self, table: "pa.Table") -> "pa.Table":
         """The rows for which the condition is true, in the manifest's order, at most `limit`."""
         if self.where is not None:
-            from dermdata.selection.where import strangers, where
+            from dermdata.cohort.where import filter_rows, unknown_word_notes
 
-            for note in strangers(table, self.where):
+            for note in unknown_word_notes(table, self.where):
                 self.resources.say(note)
-            table = where(table, self.where, self.resources.library.vocabulary)
+            table = filter_rows(table, self.where, self.resources.library.vocabulary)
         return table if self.limit is None else table.slice(0, self.limit)
 
     @property
-    def ask(self) -> "Ask":
-        from dermdata.fetching.partial import Ask
+    def ask(self) -> "SubsetRequest":
+        from dermdata.fetching.subset import SubsetRequest
 
-        return Ask(where=self.where, limit=self.limit, choose=self.choose)
+        return SubsetRequest(where=self.where, limit=self.limit, choose=self.choose)
 
     # -------------------------------------------------------------- fetching
 
-    def fetch(self, dataset: "Dataset", workshop: "Workshop", *, mirrored: bool, accepted: bool) -> "Outcome":
+    def fetch(
+        self, dataset: "Dataset", context: "FetchContext", *, mirrored: bool, accepted: bool
+    ) -> "FetchResult":
         """Fetch the part; what is here already asks neither a host nor the person again."""
         from dermdata.api.fetch_dataset import require_license
-        from dermdata.sources import require_obtainable
+        from dermdata.hosts import require_obtainable
 
-        if done := self.find_done(dataset, workshop):
+        if done := self.find_done(dataset, context):
             return done
         require_obtainable(dataset, mirrored=mirrored)
         require_license(self.resources, dataset, accepted=accepted)
         with self.resources.cache.lock(dataset.name, waiting=self.resources.say):
-            return self.find_done(dataset, workshop, locked=True) or self.bring(dataset, workshop)
+            return self.find_done(dataset, context, locked=True) or self.bring(dataset, context)
 
     def find_done(
-        self, dataset: "Dataset", workshop: "Workshop", *, locked: bool = False
-    ) -> "Outcome | None":
+        self, dataset: "Dataset", context: "FetchContext", *, locked: bool = False
+    ) -> "FetchResult | None":
         """Where the whole dataset is here, or the same part of it: nothing to do."""
         from dermdata.api.fetch_dataset import plan_fetch, sweep_after_kill
-        from dermdata.fetching import Outcome, run
+        from dermdata.fetching import FetchResult, run_plan
 
         known = find_earlier(self.resources, dataset, self.wants)
         whole = plan_fetch(self.resources, known or dataset, replace(self.wants, whole=True))
-        if whole.nothing and (known or not dataset.listing):
+        if whole.is_empty and (known or not dataset.listing):
             self.say_whole(dataset)
             if not locked:
                 sweep_after_kill(self.resources, dataset, whole.have)
-            return run(whole, workshop)
+            return run_plan(whole, context)
         folder = self.resources.cache.folder(dataset)
         receipt = folder.receipt()
         if receipt is None or not self.is_here(receipt, self.plan_tables(dataset)):
             return None
         if not locked:
             sweep_after_kill(self.resources, dataset, receipt.files)
-        return Outcome(
+        return FetchResult(
             manifest=folder.manifest,
             report=receipt.report,
             downloaded=0,
@@ -119,35 +120,35 @@ class SubsetFetch:
         """Nothing is left to choose."""
         self.resources.say(f"{dataset.name}: all rows are here; `select {dataset.name} --where` filters them")
 
-    def is_here(self, receipt: "Receipt", tables: "Plan") -> bool:
+    def is_here(self, receipt: "Receipt", tables: "FetchPlan") -> bool:
         """Whether an earlier partial fetch brought just this."""
-        from dermdata.fetching.partial import is_done
+        from dermdata.fetching.subset import is_done
 
         return is_done(receipt, self.ask, self.wants, tables)
 
-    def plan_tables(self, dataset: "Dataset") -> "Plan":
+    def plan_tables(self, dataset: "Dataset") -> "FetchPlan":
         """The plan of everything but the images: it keeps what earlier partial fetches brought."""
         from dermdata.api.fetch_dataset import plan_fetch
 
         only = replace(self.wants, only="metadata", whole=False)
         return replace(plan_fetch(self.resources, dataset, only), wants=self.wants)
 
-    def bring(self, dataset: "Dataset", workshop: "Workshop") -> "Outcome":
+    def bring(self, dataset: "Dataset", context: "FetchContext") -> "FetchResult":
         from dermdata.api.fetch_dataset import plan_fetch
-        from dermdata.fetching import run
-        from dermdata.fetching.partial import run_part
+        from dermdata.fetching import run_plan
+        from dermdata.fetching.subset import run_subset
 
         entry = dataset
         if dataset.listing != "rows":
-            entry, workshop = list_files(self.resources, dataset, self.wants, workshop)
+            entry, context = list_files(self.resources, dataset, self.wants, context)
         receipt = self.resources.cache.folder(dataset).receipt()
-        part = run_part(self.plan_tables(entry), self.ask, workshop, receipt)
+        part = run_subset(self.plan_tables(entry), self.ask, context, receipt)
         if part:
             return part
         self.say_all(dataset)
         whole = replace(self.wants, whole=True)
-        entry, workshop = list_files(self.resources, dataset, whole, workshop)
-        return run(plan_fetch(self.resources, entry, whole), workshop)
+        entry, context = list_files(self.resources, dataset, whole, context)
+        return run_plan(plan_fetch(self.resources, entry, whole), context)
 
     def say_all(self, dataset: "Dataset") -> None:
         """The choice leaves nothing out."""
@@ -158,78 +159,88 @@ class SubsetFetch:
     def plan_rows(self, datasets: "Sequence[Dataset]", mirrors: list[str]) -> list[dict[str, Any]]:
         """The steps for all of these datasets: tables and directories are read, no image."""
         from dermdata.api.fetch_dataset import open_workshop
-        from dermdata.progress import Silent
-        from dermdata.sources import require_obtainable
+        from dermdata.hosts import require_obtainable
+        from dermdata.progress import SilentProgress
 
         with self.resources.transfer() as transfer:
-            workshop = open_workshop(self.resources, transfer, Silent(), mirrors, os.cpu_count() or 1)
+            context = open_workshop(self.resources, transfer, SilentProgress(), mirrors, os.cpu_count() or 1)
             for dataset in datasets:
                 require_obtainable(dataset, mirrored=bool(mirrors))
-            return [one for dataset in datasets for one in self.plan_dataset(dataset, workshop)]
+            return [one for dataset in datasets for one in self.plan_dataset(dataset, context)]
 
-    def plan_dataset(self, dataset: "Dataset", workshop: "Workshop") -> Rows:
+    def plan_dataset(self, dataset: "Dataset", context: "FetchContext") -> Rows:
         """What would be done; the tables are read in a folder that is gone afterwards."""
         from dermdata.cache import Cache
-        from dermdata.fetching.partial import foresee
-        from dermdata.fetching.plan import plan
+        from dermdata.fetching.plan import make_plan
+        from dermdata.fetching.subset import preview_subset
 
         entry = dataset
         if dataset.listing != "rows":
-            entry, workshop = list_files(self.resources, dataset, self.wants, workshop)
+            entry, context = list_files(self.resources, dataset, self.wants, context)
         receipt = self.resources.cache.folder(dataset).receipt()
-        digest = self.resources.library.digest_of(dataset.name)
-        tables = replace(plan(entry, None, replace(self.wants, only="metadata"), digest), wants=self.wants)
+        digest = self.resources.library.entry_digest(dataset.name)
+        tables = replace(
+            make_plan(entry, None, replace(self.wants, only="metadata"), digest), wants=self.wants
+        )
         with tempfile.TemporaryDirectory() as place:
-            elsewhere = replace(workshop, cache=Cache(Path(place)), resolve=self.resolve_at_hand(workshop))
-            scene, choice = foresee(tables, self.ask, elsewhere, receipt)
-            yield from self.steps(scene, choice, receipt)
+            elsewhere = replace(context, cache=Cache(Path(place)), resolve=self.resolve_at_hand(context))
+            subset_fetch, choice = preview_subset(tables, self.ask, elsewhere, receipt)
+            yield from self.steps(subset_fetch, choice, receipt)
 
-    def resolve_at_hand(self, workshop: "Workshop") -> Any:
+    def resolve_at_hand(self, context: "FetchContext") -> Any:
         """Where to take a file from: the cache, if it is there."""
 
         def resolve(dataset: "Dataset", file: Any) -> Any:
             folder = self.resources.cache.folder(dataset)
             here = {one.file: folder.path / one.path for one in folder.contents() if one.member is None}
             path = here.get(file.name)
-            return path if path and path.is_file() else workshop.resolve(dataset, file)
+            return path if path and path.is_file() else context.resolve(dataset, file)
 
         return resolve
 
-    def steps(self, scene: "Scene", choice: "Choice", receipt: "Receipt | None") -> Rows:
+    def steps(
+        self, subset_fetch: "PartialDataset", choice: "SubsetChoice", receipt: "Receipt | None"
+    ) -> Rows:
         """The steps of one dataset, a row each; how much they bring is said at the end."""
         from dermdata.api.fetch_dataset import plan_row
 
-        here = {one.path for one in self.resources.cache.folder(scene.dataset).contents()}
+        here = {one.path for one in self.resources.cache.folder(subset_fetch.dataset).contents()}
         wanted = [one for one in choice.wanted if one.path not in here]
-        rows = [*self.list_downloads(scene, wanted, receipt), *self.list_picks(scene, wanted)]
+        rows = [*self.list_downloads(subset_fetch, wanted, receipt), *self.list_picks(subset_fetch, wanted)]
         yield from rows
-        plan, rows_here = scene.plan, len(choice.part.rows)
+        plan, rows_here = subset_fetch.plan, len(choice.part.rows)
         yield {**plan_row(plan, "build", "manifest.parquet", None, None, None), "count": rows_here}
         total = sum(row["size_bytes"] or 0 for row in rows)
         self.resources.say(
             f"{plan.dataset.name}: {choice.rows:,} of {choice.part.of:,} rows{words(self.where)}, "
-            f"{size(total)} to download"
+            f"{format_size(total)} to download"
         )
 
-    def list_downloads(self, scene: "Scene", wanted: "Sequence[Content]", receipt: "Receipt | None") -> Rows:
+    def list_downloads(
+        self, subset_fetch: "PartialDataset", wanted: "Sequence[Content]", receipt: "Receipt | None"
+    ) -> Rows:
         """Files that come whole: tables, archives without a directory, and wanted images with an address of their own."""
         from dermdata.api.fetch_dataset import plan_row
 
-        plan = scene.plan
+        plan = subset_fetch.plan
         had = {one.name for one in receipt.files} if receipt else set()
         loose = {one.file for one in wanted if one.member is None}
-        for file in [*plan.download, *scene.whole, *(one for one in plan.dataset.files if one.name in loose)]:
+        for file in [
+            *plan.download,
+            *subset_fetch.whole,
+            *(one for one in plan.dataset.files if one.name in loose),
+        ]:
             if file.name not in had:
                 yield plan_row(plan, "download", file.name, file.size, file.checksum, file.source)
 
-    def list_picks(self, scene: "Scene", wanted: "Sequence[Content]") -> Rows:
+    def list_picks(self, subset_fetch: "PartialDataset", wanted: "Sequence[Content]") -> Rows:
         """Archives of which only the wanted members come."""
         from dermdata.api.fetch_dataset import plan_row
 
-        for source in scene.shelves.values():
+        for source in subset_fetch.zips.values():
             if mine := [one for one in wanted if one.file == source.file.name]:
-                count = source.cost + sum(one.length for one in source.reaches(mine))
-                row = plan_row(scene.plan, "pick", source.file.name, count, None, source.url)
+                count = source.cost + sum(one.length for one in source.group_ranges(mine))
+                row = plan_row(subset_fetch.plan, "pick", source.file.name, count, None, source.url)
                 yield {**row, "count": len(mine)}
 
 

@@ -11,17 +11,27 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dermdata import places
 from dermdata.api.resources import Resources
 from dermdata.errors import BadTable, UsageError
-from dermdata.export import about, reading
-from dermdata.manifest import arrow, remote, store
+from dermdata.export.metadata import combine_provenance, manifest_provenance
+from dermdata.manifest import arrow
+from dermdata.manifest.arrow import cast_views
 from dermdata.manifest.image_files import ImageFinder, ImageRoots
-from dermdata.manifest.rest import OnDisk, Rest, Rows, kept, on_disk
-from dermdata.manifest.validate import without_views
+from dermdata.manifest.lazy import DiskColumns, DiskManifest, LazyTable, manifest_columns, open_disk_manifest
+from dermdata.manifest.parquet import (
+    add_metadata,
+    cast_column,
+    check_version,
+    combine_chunks,
+    concat_manifests,
+    read_manifest,
+    read_remote_manifest,
+)
+from dermdata.manifest.text import COLUMN_TYPES, read_csv, read_jsonl
+from dermdata.object_store import is_remote, local_copy
 
 if TYPE_CHECKING:
-    from dermdata.duplicates import Alike
+    from dermdata.duplicates import NearDuplicates
 
 SUFFIXES = (".parquet", ".csv", ".jsonl", ".arrow")
 ROWS = b"dermdata.stream-rows"  # only in streams
@@ -35,16 +45,16 @@ class Loaded:
     table: pa.Table
     roots: Mapping[str, Path]  # where the files of each dataset's rows are; "" for rows without dataset
     names: tuple[str, ...]  # the datasets that the rows are of
-    rest: Rest | None = None  # where the columns are that the table has not
+    rest: DiskColumns | None = None  # where the columns are that the table has not
 
-    def rows(self, table: pa.Table | None = None) -> Rows:
+    def rows(self, table: pa.Table | None = None) -> LazyTable:
         """The rows of a table made of ours, all columns at hand."""
-        return Rows(self.table if table is None else table, self.rest)
+        return LazyTable(self.table if table is None else table, self.rest)
 
     @property
-    def about(self) -> dict[str, str]:
+    def provenance(self) -> dict[str, str]:
         """The manifests' metadata, to be carried along."""
-        return about.of(self.table)
+        return manifest_provenance(self.table)
 
 
 @dataclass(frozen=True)
@@ -60,13 +70,13 @@ def load(resources: Resources, targets: Sequence[str], columns: Sequence[str] | 
     if not all(targets) or not targets:
         raise UsageError("no TARGET given", hint="a dataset's name, a manifest's path, or - for a stream")
     wanted = None if columns is None else list(dict.fromkeys((*columns, "dataset")))
-    sources = [opened(resources, target, wanted) for target in dict.fromkeys(targets)]
+    sources = [open_target(resources, target, wanted) for target in dict.fromkeys(targets)]
     for target, source in zip(dict.fromkeys(targets), sources, strict=True):
-        store.check_version(source.table.schema, target)
-    table = joined([source.table for source in sources])
+        check_version(source.table.schema, target)
+    table = join_tables([source.table for source in sources])
     require_names(table)
-    table = store.in_one_piece(table) if columns is None else table  # some columns are few: no copy of them
-    roots = roots_of(resources, sources)
+    table = combine_chunks(table) if columns is None else table  # some columns are few: no copy of them
+    roots = find_image_roots(resources, sources)
     if wanted is not None:
         table = table.select([name for name in table.column_names if name in wanted])
     return Loaded(table, roots, tuple(sorted(name for name in roots if name)))
@@ -76,35 +86,43 @@ def load_lean(
     resources: Resources, targets: Sequence[str], columns: Callable[[Sequence[str]], Sequence[str]]
 ) -> Loaded:
     """The targets with only the columns that `columns` chooses of all; what is no Parquet file here is loaded whole."""
-    rest = rest_of(resources, list(dict.fromkeys(targets)))
+    rest = open_columns_on_disk(resources, list(dict.fromkeys(targets)))
     if rest is None:
         return load(resources, targets)
-    loaded = load(resources, targets, kept(columns(rest.schema.names), rest.schema))
-    return replace(loaded, table=rest.numbered(loaded.table), rest=rest)
+    loaded = load(resources, targets, manifest_columns(columns(rest.schema.names), rest.schema))
+    return replace(loaded, table=rest.add_row_numbers(loaded.table), rest=rest)
 
 
-def rest_of(resources: Resources, targets: Sequence[str]) -> Rest | None:
+def open_columns_on_disk(resources: Resources, targets: Sequence[str]) -> DiskColumns | None:
     """The targets' files, if all are Parquet and here."""
     try:
-        files = [parquet_of(resources, target) for target in targets]
+        files = [open_disk_target(resources, target) for target in targets]
     except BadTable:
         return None  # `load` says what is wrong, and what to do
-    return Rest(tuple(file for file in files if file)) if files and all(files) else None
+    return DiskColumns(tuple(file for file in files if file)) if files and all(files) else None
 
 
-def parquet_of(resources: Resources, target: str) -> OnDisk | None:
+def open_disk_target(resources: Resources, target: str) -> DiskManifest | None:
     """The Parquet file that a target is, if it is one: of others `opened` says what is wrong with them."""
-    if target == "-" or places.is_remote(target):
+    if target == "-" or is_remote(target):
         return None
     path = Path(target)
     if path.suffix not in SUFFIXES and target in resources.catalog:
         folder = resources.cache.folder(resources.catalog[target])
         there = folder.manifest.is_file()
-        return on_disk(folder.manifest, EMBEDDED, with_maps, folder.damaged) if there else None
-    return on_disk(path, EMBEDDED, with_maps) if path.suffix == ".parquet" and path.is_file() else None
+        return (
+            open_disk_manifest(folder.manifest, EMBEDDED, pairs_to_maps, folder.damaged_error)
+            if there
+            else None
+        )
+    return (
+        open_disk_manifest(path, EMBEDDED, pairs_to_maps)
+        if path.suffix == ".parquet" and path.is_file()
+        else None
+    )
 
 
-def cached(resources: Resources) -> list[str]:
+def list_cached_targets(resources: Resources) -> list[str]:
     """All datasets in the cache, as targets; UsageError when there is none."""
     here = resources.cache.cached_names()
     names = [
@@ -119,23 +137,23 @@ def cached(resources: Resources) -> list[str]:
     return sorted(names)
 
 
-def near_of(loaded: Loaded) -> "Callable[[pa.Table], Alike]":
+def make_near_finder(loaded: Loaded) -> "Callable[[pa.Table], NearDuplicates]":
     """What finds the near duplicates among rows of the targets, on all cores."""
 
-    def found(table: pa.Table) -> "Alike":
-        from dermdata.duplicates import alike
-        from dermdata.projection import words_of
+    def found(table: pa.Table) -> "NearDuplicates":
+        from dermdata.duplicates import find_near_duplicates
+        from dermdata.projection import text_column
 
         finder = ImageFinder(loaded.roots)
 
         def file(row: int) -> Path | None:
-            found = finder.of_row(table, row)
+            found = finder.row_path(table, row)
             return Path(found) if found is not None else None
 
         there = "phash" in table.column_names
         hashes = table["phash"].to_pylist() if there else [None] * table.num_rows
-        digests = words_of(table, "sha256").to_pylist()
-        return alike(hashes, digests, file, jobs=os.cpu_count() or 1)
+        digests = text_column(table, "sha256").to_pylist()
+        return find_near_duplicates(hashes, digests, file, jobs=os.cpu_count() or 1)
 
     return found
 
@@ -143,65 +161,65 @@ def near_of(loaded: Loaded) -> "Callable[[pa.Table], Alike]":
 # ------------------------------------------------------------------ reading
 
 
-def opened(resources: Resources, target: str, columns: list[str] | None) -> Source:
+def open_target(resources: Resources, target: str, columns: list[str] | None) -> Source:
     if target == "-":
-        return Source(of_stream(), Path.cwd())
-    if places.is_remote(target):
-        return Source(of_store(resources, target, columns), Path.cwd())
+        return Source(read_from_stdin(), Path.cwd())
+    if is_remote(target):
+        return Source(read_from_store(resources, target, columns), Path.cwd())
     path = Path(target)
     if path.suffix in SUFFIXES:
-        return Source(of_file(resources, path, columns), path.absolute().parent)
+        return Source(read_from_file(resources, path, columns), path.absolute().parent)
     if target not in resources.catalog and (path.exists() or "/" in target):
         what = "is not a manifest" if path.exists() else "is not there"
         raise BadTable(f"{target} {what}", hint=f"a manifest ends in {', '.join(SUFFIXES)}")
-    return of_cache(resources, target, columns)
+    return read_from_cache(resources, target, columns)
 
 
-def of_cache(resources: Resources, name: str, columns: list[str] | None) -> Source:
+def read_from_cache(resources: Resources, name: str, columns: list[str] | None) -> Source:
     dataset = resources.catalog[name]
     folder = resources.cache.folder(dataset)
     if not folder.manifest.exists():
         raise UsageError(f"{dataset.name} is not in the cache", hint=f"dermdata fetch {dataset.name}")
     try:
-        return Source(store.read(folder.manifest, columns), None)
+        return Source(read_manifest(folder.manifest, columns), None)
     except BadTable as error:
-        raise folder.damaged(error.message) from error
+        raise folder.damaged_error(error.message) from error
 
 
-def of_store(resources: Resources, url: str, columns: list[str] | None) -> pa.Table:
+def read_from_store(resources: Resources, url: str, columns: list[str] | None) -> pa.Table:
     """A manifest in an object store: of Parquet only what is needed, others by way of a copy here."""
     if not url.endswith(SUFFIXES):
         raise BadTable(f"{url} is not a manifest", hint=f"a manifest ends in {', '.join(SUFFIXES)}")
     if url.endswith(".parquet"):
-        return remote.read(url, columns, EMBEDDED)
-    with places.fetched(url) as path:
-        table = of_file(resources, path, columns)
+        return read_remote_manifest(url, columns, EMBEDDED)
+    with local_copy(url) as path:
+        table = read_from_file(resources, path, columns)
         return pa.table(table.columns, table.schema)
 
 
-def of_file(resources: Resources, path: Path, columns: list[str] | None) -> pa.Table:
+def read_from_file(resources: Resources, path: Path, columns: list[str] | None) -> pa.Table:
     if not path.is_file():
         hint = f"did you mean the dataset {path.stem}?" if path.stem in resources.catalog else None
         raise BadTable(f"no manifest at {path}", hint=hint or "give a dataset's name or a manifest's path")
     readers: dict[str, Callable[[], pa.Table]] = {
-        ".parquet": lambda: store.read(path, columns, EMBEDDED),
-        ".csv": lambda: reading.read_csv(path),
-        ".jsonl": lambda: reading.read_jsonl(path),
-        ".arrow": lambda: arrow.read_file(path),
+        ".parquet": lambda: read_manifest(path, columns, EMBEDDED),
+        ".csv": lambda: read_csv(path),
+        ".jsonl": lambda: read_jsonl(path),
+        ".arrow": lambda: arrow.read_arrow_file(path),
     }
     return readers[path.suffix]()
 
 
-def of_stream() -> pa.Table:
+def read_from_stdin() -> pa.Table:
     if sys.stdin is None or sys.stdin.isatty():
         what = "closed" if sys.stdin is None else "a terminal"
         raise UsageError(
             f"- reads an Arrow stream, but stdin is {what}", hint="`dermdata … -o - | dermdata … -`"
         )
-    return whole(arrow.read_stream(sys.stdin.buffer))
+    return require_whole_stream(arrow.read_arrow_stream(sys.stdin.buffer))
 
 
-def whole(table: pa.Table) -> pa.Table:
+def require_whole_stream(table: pa.Table) -> pa.Table:
     """A stream's table, if it has as many rows as its head says: Arrow takes a stream cut between batches for whole."""
     metadata = dict(table.schema.metadata or {})
     rows = metadata.pop(ROWS, None)
@@ -214,23 +232,23 @@ def whole(table: pa.Table) -> pa.Table:
     return table.replace_schema_metadata(metadata)
 
 
-def joined(tables: Sequence[pa.Table]) -> pa.Table:
+def join_tables(tables: Sequence[pa.Table]) -> pa.Table:
     """The union, and in its metadata what all have in common and what each one is."""
     try:
-        table = store.union([with_maps(table) for table in tables])
+        table = concat_manifests([pairs_to_maps(table) for table in tables])
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise BadTable(f"the columns do not fit the manifest's schema: {error}") from error
-    abouts = [about.of(table) for table in tables]
-    return store.with_metadata(table.replace_schema_metadata(None), about.together(abouts))
+    abouts = [manifest_provenance(table) for table in tables]
+    return add_metadata(table.replace_schema_metadata(None), combine_provenance(abouts))
 
 
-def with_maps(table: pa.Table) -> pa.Table:
+def pairs_to_maps(table: pa.Table) -> pa.Table:
     """Lists of {key, value}, as `export parquet` writes maps, as maps again; views of text as text."""
-    table = without_views(table)
+    table = cast_views(table)
     for number, field in enumerate(table.schema):
-        kind = reading.KINDS.get(field.name)
+        kind = COLUMN_TYPES.get(field.name)
         if kind is not None and pa.types.is_map(kind) and is_pairs(field.type):
-            table = table.set_column(number, field.name, as_map(table[field.name], field.name, kind))
+            table = table.set_column(number, field.name, pairs_to_map(table[field.name], field.name, kind))
     return table
 
 
@@ -241,7 +259,7 @@ def is_pairs(kind: pa.DataType) -> bool:
     return {"key", "value"} <= {field.name for field in kind.value_type}
 
 
-def as_map(column: pa.ChunkedArray, name: str, kind: pa.DataType) -> pa.Array:
+def pairs_to_map(column: pa.ChunkedArray, name: str, kind: pa.DataType) -> pa.Array:
     try:
         rows = [row and [(pair["key"], pair["value"]) for pair in row] for row in column.to_pylist()]
         return pa.array(rows, kind)
@@ -258,17 +276,17 @@ def require_names(table: pa.Table) -> None:
             raise BadTable(f"the column {name} has a NUL character in a file's name")
 
 
-def datasets_of(table: pa.Table) -> Iterable[str | None]:
+def list_datasets(table: pa.Table) -> Iterable[str | None]:
     if "dataset" not in table.column_names:
         return [None]
-    return list(store.cast(table["dataset"], pa.string()).unique().to_pylist())
+    return list(cast_column(table["dataset"], pa.string()).unique().to_pylist())
 
 
-def roots_of(resources: Resources, sources: Sequence[Source]) -> ImageRoots:
+def find_image_roots(resources: Resources, sources: Sequence[Source]) -> ImageRoots:
     """Where the files of the targets' rows may be: in the cache, or beside the manifests that name them."""
     beside: dict[str, list[Path]] = {}
     for source in sources:
-        for name in datasets_of(source.table):
+        for name in list_datasets(source.table):
             folders = beside.setdefault(name or "", [])
             folders += [source.folder] if source.folder else []
     cached = {

@@ -12,9 +12,9 @@ from dermdata.api.resources import Resources
 from dermdata.errors import CacheDamaged, NetworkError, Offline, PersonMustAct, ProblemsFound, UsageError
 
 if TYPE_CHECKING:
-    from dermdata.cache import Folder, Receipt
+    from dermdata.cache import DatasetFolder, Receipt
     from dermdata.model import Content, Dataset
-    from dermdata.verification import Finding
+    from dermdata.verification import FileCheck
 
 VERIFY_KEYS = ("dataset", "path", "status", "expected", "actual", "rows", "verified")
 
@@ -23,13 +23,13 @@ VERIFY_KEYS = ("dataset", "path", "status", "expected", "actual", "rows", "verif
 class CacheCheck:
     """What came of a look at cached files."""
 
-    folders: "Sequence[Folder]"
-    findings: "Sequence[Finding]"  # of every file, the ok ones too
+    folders: "Sequence[DatasetFolder]"
+    findings: "Sequence[FileCheck]"  # of every file, the ok ones too
     quick: bool
     jobs: int
 
     @property
-    def wrong(self) -> "list[Finding]":
+    def wrong(self) -> "list[FileCheck]":
         """The files that are not as they were recorded."""
         return [one for one in self.findings if one.status != "ok"]
 
@@ -40,10 +40,10 @@ class CacheCheck:
 
     def to_records(self, *, every: bool = False) -> Records:
         """What is wrong, or `every` file, each with the manifest's rows that use it; `facts` count all files."""
-        from dermdata.verification import concerned
+        from dermdata.verification import find_affected_rows
 
         wrong = self.wrong
-        keys = {folder.name: concerned(folder, wrong) for folder in self.folders}
+        keys = {folder.name: find_affected_rows(folder, wrong) for folder in self.folders}
         rows = [
             {**vars(one), "rows": keys.get(one.dataset, {}).get(one.path, [])}
             for one in (self.findings if every else wrong)
@@ -77,7 +77,7 @@ def verify_cached(
     return check_folders(resources, choose_folders(resources, names), quick, jobs or os.cpu_count() or 1)
 
 
-def choose_folders(resources: Resources, names: Sequence[str]) -> "list[Folder]":
+def choose_folders(resources: Resources, names: Sequence[str]) -> "list[DatasetFolder]":
     """The cached folders of these names, or all."""
     if not names:
         return list(resources.cache.folders())
@@ -93,11 +93,13 @@ def choose_folders(resources: Resources, names: Sequence[str]) -> "list[Folder]"
     return folders
 
 
-def check_folders(resources: Resources, folders: "Sequence[Folder]", quick: bool, jobs: int) -> CacheCheck:
+def check_folders(
+    resources: Resources, folders: "Sequence[DatasetFolder]", quick: bool, jobs: int
+) -> CacheCheck:
     """What is found of every file of these folders."""
     from dermdata import verification as room
 
-    findings: list[Finding] = []
+    findings: list[FileCheck] = []
     with resources.show_progress() as progress:
         for folder in folders:
             task = f"verify {folder.name}"
@@ -105,10 +107,10 @@ def check_folders(resources: Resources, folders: "Sequence[Folder]", quick: bool
             try:
                 contents = folder.contents()
                 progress.begin(task, sum(content.size for content in contents))
-                findings += room.verify(folder, contents, quick=quick, jobs=jobs, advance=advance)
+                findings += room.verify_folder(folder, contents, quick=quick, jobs=jobs, advance=advance)
                 progress.end(task)
             except CacheDamaged as error:  # the other datasets are looked at all the same
-                findings.append(room.unreadable(folder, error))
+                findings.append(room.unreadable_dataset(folder, error))
     return CacheCheck(folders=folders, findings=findings, quick=quick, jobs=jobs)
 
 
@@ -123,7 +125,7 @@ def repair_cached(resources: Resources, check: CacheCheck) -> CacheCheck:
     return check_folders(resources, check.folders, check.quick, check.jobs)
 
 
-def repair_folder(resources: Resources, folder: "Folder", wrong: "Sequence[Finding]") -> None:
+def repair_folder(resources: Resources, folder: "DatasetFolder", wrong: "Sequence[FileCheck]") -> None:
     """Fetch one dataset's wrong files again."""
     sweep_extra(resources, folder, [one.path for one in wrong if one.status == "extra"])
     mine = [one.content for one in wrong if one.status != "extra"]
@@ -141,15 +143,15 @@ def repair_folder(resources: Resources, folder: "Folder", wrong: "Sequence[Findi
 
 
 def repair_listed(
-    resources: Resources, folder: "Folder", receipt: "Receipt", broken: "list[Content]"
+    resources: Resources, folder: "DatasetFolder", receipt: "Receipt", broken: "list[Content]"
 ) -> None:
     """Fetch files that a host or a table listed from where they came; its listing is not asked again."""
-    from dermdata.fetching.listing import with_known
+    from dermdata.fetching.listing import add_known_files
 
     entry = resources.catalog[folder.name]
     require_addresses(receipt, broken)
     try:
-        fetch_broken(resources, folder, with_known(entry, receipt), receipt, broken)
+        fetch_broken(resources, folder, add_known_files(entry, receipt), receipt, broken)
     except Offline:
         raise
     except (NetworkError, PersonMustAct) as error:
@@ -158,33 +160,41 @@ def repair_listed(
 
 
 def fetch_broken(
-    resources: Resources, folder: "Folder", dataset: "Dataset", receipt: "Receipt", broken: "list[Content]"
+    resources: Resources,
+    folder: "DatasetFolder",
+    dataset: "Dataset",
+    receipt: "Receipt",
+    broken: "list[Content]",
 ) -> None:
     """Carry out the plan of a fetch for these files only."""
     from dermdata.api.fetch_dataset import open_workshop
-    from dermdata.fetching import Wants, plan, run
+    from dermdata.fetching import FetchSettings, make_plan, run_plan
 
     with (
         resources.show_progress() as progress,
         resources.transfer() as transfer,
         resources.cache.lock(folder.name, waiting=resources.say),
     ):
-        steps = plan(
-            dataset, receipt, Wants(), resources.library.digest(resources.catalog[folder.name]), broken
+        steps = make_plan(
+            dataset,
+            receipt,
+            FetchSettings(),
+            resources.library.manifest_digest(resources.catalog[folder.name]),
+            broken,
         )
         known = tuple(file for file in steps.download if receipt.file(file.name))
         steps = replace(steps, download=known)  # repair never fetches what was not there before
-        run(steps, open_workshop(resources, transfer, progress, [], os.cpu_count() or 1))
+        run_plan(steps, open_workshop(resources, transfer, progress, [], os.cpu_count() or 1))
 
 
-def sweep_extra(resources: Resources, folder: "Folder", extra: Sequence[str]) -> None:
+def sweep_extra(resources: Resources, folder: "DatasetFolder", extra: Sequence[str]) -> None:
     """What is extra and ours, since a killed run left it, goes; nothing else that is."""
-    from dermdata.fetching.tidy import leavings, tidy
+    from dermdata.fetching.repair import list_leftovers, remove_leftovers
 
     if extra:
         with resources.cache.lock(folder.name, waiting=resources.say):
-            if not set(extra).isdisjoint(leavings(folder)):
-                tidy(folder)
+            if not set(extra).isdisjoint(list_leftovers(folder)):
+                remove_leftovers(folder)
 
 
 def require_addresses(receipt: "Receipt", broken: "Sequence[Content]") -> None:
@@ -205,7 +215,7 @@ def suggest_fetch(name: str) -> str:
     return f"the same `dermdata fetch {name} …` as before (--where, --limit) asks its host anew and mends it"
 
 
-def suggest_repair(folders: "Sequence[Folder]", wrong: "Sequence[Finding]") -> str:
+def suggest_repair(folders: "Sequence[DatasetFolder]", wrong: "Sequence[FileCheck]") -> str:
     """What mends it: a dataset whose own lists are broken must be built anew."""
     lost = [one.dataset for one in wrong if one.path == "receipt.json"]
     if lost:
@@ -213,15 +223,15 @@ def suggest_repair(folders: "Sequence[Folder]", wrong: "Sequence[Finding]") -> s
     return explain_extra(folders, wrong) or "`dermdata verify --repair` fetches just those again"
 
 
-def explain_extra(folders: "Sequence[Folder]", left: "Sequence[Finding]") -> str | None:
+def explain_extra(folders: "Sequence[DatasetFolder]", left: "Sequence[FileCheck]") -> str | None:
     """Where nothing but extra files is wrong: whose they are."""
-    from dermdata.fetching.tidy import leavings
+    from dermdata.fetching.repair import list_leftovers
 
     if any(one.status != "extra" for one in left):
         return None
     found = {(one.dataset, one.path) for one in left}
     concerned = {name for name, _ in found}
-    ours = {(one.name, path) for one in folders if one.name in concerned for path in leavings(one)}
+    ours = {(one.name, path) for one in folders if one.name in concerned for path in list_leftovers(one)}
     if found <= ours:
         names = " ".join(sorted(concerned))
         return f"a killed run left them: `dermdata fetch {names}` or `verify --repair` sweeps them"

@@ -9,14 +9,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from dermdata import disk, places
+from dermdata import disk
 from dermdata.api.resources import Resources
 from dermdata.api.targets import ROWS, SUFFIXES
 from dermdata.errors import UsageError
-from dermdata.export import about, csv, jsonl
-from dermdata.export.text import BATCH
-from dermdata.manifest import store
-from dermdata.manifest.rest import Rows
+from dermdata.export.metadata import write_about_file
+from dermdata.export.text_formats import TEXT_ROWS, csv_chunks, jsonl_chunks
+from dermdata.manifest.lazy import LazyTable
+from dermdata.manifest.parquet import add_metadata, manifest_metadata, write_blocks
+from dermdata.object_store import is_remote, open_bucket
 
 
 def require_out(out: str | None) -> None:
@@ -27,7 +28,7 @@ def require_out(out: str | None) -> None:
         raise UsageError(
             f"cannot tell the format of {out}", hint=f"OUT ends in {', '.join(SUFFIXES)}, or is -"
         )
-    if not places.is_remote(out):
+    if not is_remote(out):
         disk.require_file(Path(out))
 
 
@@ -43,45 +44,45 @@ def command_line(name: str, targets: Sequence[str], asked: Mapping[str, Any]) ->
 
 def record_command(table: pa.Table, line: str, facts: Mapping[str, str] | None = None) -> pa.Table:
     """The table with a command's line at the end of its history, and what else is true of all its rows."""
-    before = json.loads(store.metadata_of(table).get("history", "[]"))
+    before = json.loads(manifest_metadata(table).get("history", "[]"))
     history = json.dumps([*before, line], ensure_ascii=False)
-    return store.with_metadata(table, {**(facts or {}), "history": history})
+    return add_metadata(table, {**(facts or {}), "history": history})
 
 
 def keep(
-    resources: Resources, rows: Rows, out: str, line: str, facts: Mapping[str, str] | None = None
+    resources: Resources, rows: LazyTable, out: str, line: str, facts: Mapping[str, str] | None = None
 ) -> None:
     """Write the manifest; its history is that of the targets it was made from, and this command."""
-    write_manifest(Rows(record_command(rows.table, line, facts), rows.rest), out, {})
+    write_manifest(LazyTable(record_command(rows.table, line, facts), rows.rest), out, {})
     if out != "-":
         resources.say(f"written to {out}")
 
 
-def write_manifest(rows: Rows, out: str, facts: Mapping[str, str]) -> None:
+def write_manifest(rows: LazyTable, out: str, facts: Mapping[str, str]) -> None:
     """Write rows to `-o OUT`: by its ending, or as an Arrow stream to stdout for `-`; `facts` go into its metadata."""
     require_out(out)
-    rows = Rows(store.with_metadata(rows.table, facts), rows.rest)
+    rows = LazyTable(add_metadata(rows.table, facts), rows.rest)
     if out == "-":
         return to_stream(rows)
-    if places.is_remote(out):
+    if is_remote(out):
         prefix, _, name = out.rpartition("/")
-        with places.bucket(prefix) as bucket:
-            return bucket.fill(name, lambda path: write_manifest(rows, str(path), {}))
+        with open_bucket(prefix) as bucket:
+            return bucket.put(name, lambda path: write_manifest(rows, str(path), {}))
     path = Path(out)
     if path.suffix == ".parquet":
-        store.write_blocks(rows.schema, rows.blocks(), path)
+        write_blocks(rows.schema, rows.blocks(), path)
     elif path.suffix == ".arrow":
-        table = rows.whole()  # an Arrow file has one dictionary a column
-        with disk.replacing(path) as file, pa.ipc.new_file(file, table.schema) as writer:
+        table = rows.to_table()  # an Arrow file has one dictionary a column
+        with disk.atomic_write(path) as file, pa.ipc.new_file(file, table.schema) as writer:
             writer.write_table(table)
     else:
-        chunks = csv.chunks if path.suffix == ".csv" else jsonl.chunks
-        disk.write(path, chunks(rows.schema, rows.blocks(BATCH)))
-        about.write_beside(path, rows.schema, rows.num_rows)
+        chunks = csv_chunks if path.suffix == ".csv" else jsonl_chunks
+        disk.write_chunks(path, chunks(rows.schema, rows.blocks(TEXT_ROWS)))
+        write_about_file(path, rows.schema, rows.num_rows)
     return None
 
 
-def to_stream(rows: Rows) -> None:
+def to_stream(rows: LazyTable) -> None:
     if sys.stdout.isatty():
         raise UsageError("an Arrow stream is not for a terminal", hint="pipe it on, or give -o FILE.parquet")
     schema = rows.schema

@@ -3,28 +3,24 @@
 An archive is refused as a whole (ArchiveRefused, with its name and the member's) rather than read in a way
 another program might not. Only regular files are ever created, under names that the caller gives.
 
-    names.py      what a member may be called, and a path of ours for any name
-    entries.py    what an archive may hold: entries, limits, clashes
-    directory.py  a zip's central directory, through any reader of byte ranges
-    members.py    one zip member: header, inflate, size and CRC checked
-    tape.py       tar, gzipped or not, in one pass
-    landing.py    the folder where files are created, and made durable
-    crew.py       threads with a bound on the bytes in their hands
-    extract.py    all of it together
+    policy.py       what a member may be called, what an archive may hold, a path of ours for any name
+    zip_file.py     a zip's central directory and its members, through any reader of byte ranges
+    compression.py  how zip members are inflated
+    tar.py          tar, gzipped or not, in one pass
+    staging.py      the folder where files are created, and made durable
+    extraction.py   all of it together, by threads with a bound on the bytes they hold
 """
 
-from dermdata.archive.directory import list_zip
-from dermdata.archive.entries import Entry, Limits, RangeReader
-from dermdata.archive.extract import ExtractedFile, Extraction, extract
-from dermdata.archive.members import PIECE, member_span, read_member
-from dermdata.archive.names import safe_name
+from dermdata.archive.extraction import ExtractedFile, Extraction, extract
+from dermdata.archive.policy import ArchiveEntry, ArchiveLimits, RangeReader, safe_name
+from dermdata.archive.zip_file import PIECE_BYTES, list_zip, member_span, read_member
 
 __all__ = [
-    "PIECE",
-    "Entry",
+    "PIECE_BYTES",
+    "ArchiveEntry",
+    "ArchiveLimits",
     "ExtractedFile",
     "Extraction",
-    "Limits",
     "RangeReader",
     "extract",
     "list_zip",

@@ -1,24 +1,33 @@
-"""What is wrong with the data: findings over manifests and the images they name.
+"""Findings about manifests and the images they name.
 
-Each check is a pure function of a `Subject`; `CHECKS` is all of them, a file for each family.
+Each check is a pure function of `AuditData`; `CHECKS` lists all of them.
 """
 
-from dermdata.audit.finding import Finding
-from dermdata.audit.known import Applied, IssueList, apply, find
-from dermdata.audit.run import CHECKS, CODES, LEVELS, Context, Wanted, audit, codes_of, once
+from dermdata.audit.issue_lists import AppliedIssues, IssueList, apply_issue_lists, find_issue_lists
+from dermdata.audit.run import (
+    CHECKS,
+    CODES,
+    LEVELS,
+    AuditContext,
+    AuditOptions,
+    choose_codes,
+    drop_repeated_keys,
+    run_audit,
+)
+from dermdata.model import Finding
 
 __all__ = [
     "CHECKS",
     "CODES",
     "LEVELS",
-    "Applied",
-    "Context",
+    "AppliedIssues",
+    "AuditContext",
+    "AuditOptions",
     "Finding",
     "IssueList",
-    "Wanted",
-    "apply",
-    "audit",
-    "codes_of",
-    "find",
-    "once",
+    "apply_issue_lists",
+    "choose_codes",
+    "drop_repeated_keys",
+    "find_issue_lists",
+    "run_audit",
 ]

@@ -1,4 +1,4 @@
-"""The whole audit: look at the images, join the copies, run every check."""
+"""An audit inspects the images, groups the duplicates and runs every check."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -8,27 +8,55 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from dermdata.agreement import Judge
-from dermdata.audit import copies, coverage, files, people, pictures, stated
-from dermdata.audit.copies import Copies, Pictures
-from dermdata.audit.looking import MISSING, Image, Seen, looked_at
-from dermdata.audit.seen import Shelf
-from dermdata.audit.subject import CheckSplit, Subject, names_of
-from dermdata.engine import Make, executor
+from dermdata.audit.data import AuditData, CheckSplit, row_names
+from dermdata.audit.duplicate_groups import (
+    DistinctFiles,
+    DuplicateGroup,
+    drop_contained_groups,
+    group_near_duplicates,
+    group_published_pairs,
+    group_same_bytes,
+    group_same_pixels,
+)
+from dermdata.audit.image_checks import (
+    check_duplicate_ids,
+    check_duplicates,
+    check_extensions,
+    check_label_conflicts,
+    check_leaks,
+    check_missing_files,
+    check_private_metadata,
+    check_readable,
+    check_shared_isic_ids,
+)
+from dermdata.audit.inspection import MISSING_FILE, Inspection, InspectionCache, RowImage, inspect_images
+from dermdata.audit.metadata_checks import (
+    check_ages,
+    check_confounding,
+    check_counts,
+    check_imbalance,
+    check_known_issues,
+    check_licenses,
+    check_missing_metadata,
+    check_owners,
+    check_patients,
+    check_skin_tone,
+)
+from dermdata.crosswalks.extents import LabelComparer
+from dermdata.engine import ExecutorFactory, thread_executor
 from dermdata.errors import UnknownName
-from dermdata.finding import Finding
 from dermdata.manifest.image_files import ImageFinder, NoRegularFile
-from dermdata.model import Dataset
+from dermdata.model import Dataset, Finding
 from dermdata.progress import Progress
-from dermdata.projection import Statements, words_of
+from dermdata.projection import LabelStatements, text_column
 
-Check = Callable[[Subject], Iterable[Finding]]
+Check = Callable[[AuditData], Iterable[Finding]]
 CHECKS: tuple[Check, ...] = (
-    files.unreadable, files.absent, files.misnamed, files.private,
-    pictures.duplicates, pictures.shared_ids, pictures.several_ids, pictures.conflicts, pictures.leaks,
-    people.owners, people.persons, people.ages,
-    coverage.skin_tone, coverage.imbalance, coverage.confined, coverage.missing,
-    stated.licences, stated.counts, stated.known_issues,
+    check_readable, check_missing_files, check_extensions, check_private_metadata,
+    check_duplicates, check_shared_isic_ids, check_duplicate_ids, check_label_conflicts, check_leaks,
+    check_owners, check_patients, check_ages,
+    check_skin_tone, check_imbalance, check_confounding, check_missing_metadata,
+    check_licenses, check_counts, check_known_issues,
 )  # fmt: skip
 NEEDS_IMAGES = (
     "image-unreadable", "image-truncated", "duplicate-exact", "duplicate-pixels", "duplicate-near", "leak-image",
@@ -42,30 +70,30 @@ LEVELS = ("error", "warning", "note")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class AuditOptions:
     """What is asked of an audit."""
 
     near: bool = False
     codes: frozenset[str] = frozenset(CODES)
     jobs: int = 1
-    make: Make = executor  # who looks at images
+    make: ExecutorFactory = thread_executor  # who looks at images
 
 
 @dataclass(frozen=True, kw_only=True)
-class Context:
+class AuditContext:
     """What the rows' datasets are: entries, words, folders; `kept` are folders in which looks may be kept."""
 
-    statements: Statements
-    judge: Judge
+    statements: LabelStatements
+    judge: LabelComparer
     entries: Mapping[str, Dataset] = field(default_factory=dict)
     roots: Mapping[str, Path] = field(default_factory=dict)  # dataset ("" for none) -> where its paths start
-    kept: Mapping[str, Path] = field(default_factory=dict)
-    whole: frozenset[str] = frozenset()
+    inspection_folders: Mapping[str, Path] = field(default_factory=dict)
+    complete_datasets: frozenset[str] = frozenset()
     check_split: CheckSplit | None = None
-    listed: Sequence[tuple[str, str]] = ()  # pairs of keys that published lists call copies
+    published_pairs: Sequence[tuple[str, str]] = ()  # pairs of keys that published lists call copies
 
 
-def codes_of(only: Sequence[str], skip: Sequence[str]) -> frozenset[str]:
+def choose_codes(only: Sequence[str], skip: Sequence[str]) -> frozenset[str]:
     """The codes that are asked for; UnknownName for a word that is none."""
     for code in (*only, *skip):
         if code not in CODES:
@@ -73,53 +101,59 @@ def codes_of(only: Sequence[str], skip: Sequence[str]) -> frozenset[str]:
     return frozenset(only or CODES) - frozenset(skip)
 
 
-def once(table: pa.Table) -> pa.Table:
+def drop_repeated_keys(table: pa.Table) -> pa.Table:
     """Each key once: of rows with one key, as where a manifest and a selection of it are given, the first stays."""
-    keys = np.array(names_of(table))
+    keys = np.array(row_names(table))
     _, first = np.unique(keys, return_index=True)
     return table if len(first) == len(keys) else table.take(pa.array(np.sort(first)))
 
 
-def audit(table: pa.Table, context: Context, wanted: Wanted, progress: Progress) -> list[Finding]:
+def run_audit(
+    table: pa.Table, context: AuditContext, wanted: AuditOptions, progress: Progress
+) -> list[Finding]:
     """All findings about a manifest, the gravest first, then by code, then as the rows lie.
 
     Images are looked at only where a finding that is asked for needs them. Of the cache nothing is changed but the
     record of what was seen.
     """
-    subject = subject_of(table, context, wanted, progress)
-    found = [one for check in CHECKS for one in check(subject) if one.code in wanted.codes]
-    return sorted(found, key=rank)
+    audit_data = collect_data(table, context, wanted, progress)
+    found = [one for check in CHECKS for one in check(audit_data) if one.code in wanted.codes]
+    return sorted(found, key=severity_order)
 
 
-def rank(one: Finding) -> tuple[int, int]:
+def severity_order(one: Finding) -> tuple[int, int]:
     return LEVELS.index(one.level), CODES.index(one.code)
 
 
-def subject_of(table: pa.Table, context: Context, wanted: Wanted, progress: Progress) -> Subject:
-    seen: list[Seen | None] | None = None
-    found: list[Copies] = []
+def collect_data(
+    table: pa.Table, context: AuditContext, wanted: AuditOptions, progress: Progress
+) -> AuditData:
+    seen: list[Inspection | None] | None = None
+    found: list[DuplicateGroup] = []
     if wanted.codes & set(NEEDS_IMAGES):
-        images = images_of(table, context)
+        images = row_images(table, context)
         names = {image.dataset for image in images if image}
-        shelves = {name: Shelf(context.kept.get(name), progress) for name in sorted(names)}
+        caches = {
+            name: InspectionCache(context.inspection_folders.get(name), progress) for name in sorted(names)
+        }
         with wanted.make(wanted.jobs) as pool:
-            seen = looked_at(images, shelves, pool, wanted.jobs, progress)
-            table = with_digests(table, seen)
-            found = copies_of(table, images, seen, shelves, wanted, pool)
-    subject = Subject(
+            seen = inspect_images(images, caches, pool, wanted.jobs, progress)
+            table = replace_digests(table, seen)
+            found = group_duplicates(table, images, seen, caches, wanted, pool)
+    audit_data = AuditData(
         table=table,
         statements=context.statements,
         judge=context.judge,
         entries=context.entries,
-        whole=context.whole,
-        seen=seen,
+        complete_datasets=context.complete_datasets,
+        inspections=seen,
         check_split=context.check_split,
     )
-    listed = copies.listed(subject.keys, context.listed)
-    return replace(subject, copies=tuple(copies.told_once([*found, *listed])))
+    listed = group_published_pairs(audit_data.keys, context.published_pairs)
+    return replace(audit_data, duplicates=tuple(drop_contained_groups([*found, *listed])))
 
 
-def images_of(table: pa.Table, context: Context) -> list[Image | None]:
+def row_images(table: pa.Table, context: AuditContext) -> list[RowImage | None]:
     """Each row's image file; None where it has none."""
     finder = ImageFinder(context.roots)
 
@@ -128,40 +162,40 @@ def images_of(table: pa.Table, context: Context) -> list[Image | None]:
         if path is None:
             return None
         try:
-            found, problem = finder.find(path, dataset), MISSING
+            found, problem = finder.find(path, dataset), MISSING_FILE
         except NoRegularFile as error:
             found, problem = None, f"the file cannot be read: it {error.why}"
-        return (Path(found), None) if found else (Path(finder.named(path, dataset)), problem)
+        return (Path(found), None) if found else (Path(finder.absolute_path(path, dataset)), problem)
 
-    names, paths, digests = (words_of(table, name).to_pylist() for name in ("dataset", "path", "sha256"))
+    names, paths, digests = (text_column(table, name).to_pylist() for name in ("dataset", "path", "sha256"))
     sizes = table["bytes"].to_pylist() if "bytes" in table.column_names else [None] * table.num_rows
     return [
-        found and Image(path=found[0], dataset=dataset or "", sha256=digest, bytes=size, problem=found[1])
+        found and RowImage(path=found[0], dataset=dataset or "", sha256=digest, bytes=size, problem=found[1])
         for found, dataset, digest, size in zip(
-            finder.of_rows(table, paths, file), names, digests, sizes, strict=True
+            finder.map_rows(table, paths, file), names, digests, sizes, strict=True
         )
     ]
 
 
-def copies_of(
+def group_duplicates(
     table: pa.Table,
-    images: Sequence[Image | None],
-    seen: Sequence[Seen | None],
-    shelves: Mapping[str, Shelf],
-    wanted: Wanted,
+    images: Sequence[RowImage | None],
+    seen: Sequence[Inspection | None],
+    caches: Mapping[str, InspectionCache],
+    wanted: AuditOptions,
     pool: Executor,
-) -> list[Copies]:
+) -> list[DuplicateGroup]:
     there = "phash" in table.column_names
     phash = table["phash"].to_pylist() if there else [None] * table.num_rows
-    pictures = Pictures(images, seen, words_of(table, "sha256").to_pylist(), phash)
-    alike = copies.same_pixels(pictures, pool, wanted.jobs)
-    near = copies.near(pictures, alike, shelves, pool, wanted.jobs) if wanted.near else []
-    return [*copies.exact(pictures), *alike, *near]
+    pictures = DistinctFiles(images, seen, text_column(table, "sha256").to_pylist(), phash)
+    alike = group_same_pixels(pictures, pool, wanted.jobs)
+    near = group_near_duplicates(pictures, alike, caches, pool, wanted.jobs) if wanted.near else []
+    return [*group_same_bytes(pictures), *alike, *near]
 
 
-def with_digests(table: pa.Table, seen: Sequence[Seen | None]) -> pa.Table:
+def replace_digests(table: pa.Table, seen: Sequence[Inspection | None]) -> pa.Table:
     """The table with the digest of each file as it is here."""
-    stated = words_of(table, "sha256").to_pylist()
+    stated = text_column(table, "sha256").to_pylist()
     actual = [one.sha256 if one and one.sha256 else said for one, said in zip(seen, stated, strict=True)]
     column = pa.array(actual, pa.string())
     if "sha256" not in table.column_names:

@@ -1,4 +1,4 @@
-"""The local cache: where each dataset lies, its receipt and contents, its lock, and what to sweep.
+"""The local cache: where each dataset lies, its receipt and contents, its lock, and what to clean up.
 
     <root>/datasets/<name>/<version>/manifest.parquet   written last
                                     /receipt.json       what was fetched, from where, verified how
@@ -7,10 +7,9 @@
     <root>/locks/<name>.lock
     <root>/index/catalog-*.json                         compiled catalogs, only copies
 
-    folder.py   one version's folder        records.py  its receipt and contents as values
-    lock.py     one process at a time       process.py  which one, and whether it lives
-    share.py    equal bytes stored once     usage.py    and counted once
-    sweep.py    what killed runs left
+    folder.py   one version's folder        receipt.py  its receipt and contents as values
+    locks.py    one process at a time       dedup.py    equal bytes stored once, and counted once
+    cleanup.py  what killed runs left
 
 Paths inside are relative, so the cache may be moved. Receipt, contents and manifest name each other's
 SHA-256: a torn set is seen and made again, never trusted.
@@ -22,25 +21,24 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from dermdata import disk
-from dermdata.cache.folder import Folder
-from dermdata.cache.lock import held, holder_now
-from dermdata.cache.records import Fetched, Receipt, Recognized
-from dermdata.cache.share import Sharing
-from dermdata.cache.sweep import Leftover, superfluous, temporaries
-from dermdata.cache.usage import Usage, in_all, usage
-from dermdata.layout import cached_names, version_folder, version_slug
+from dermdata.cache.cleanup import Leftover, find_superfluous, find_temporaries
+from dermdata.cache.dedup import Deduplicator, DiskUsage, measure_usage, total_bytes
+from dermdata.cache.folder import DatasetFolder
+from dermdata.cache.locks import find_holder, hold_lock
+from dermdata.cache.receipt import FetchedFile, Receipt, RecognizedBy
+from dermdata.manifest_file import cached_names, version_folder, version_slug
 from dermdata.model import Dataset
 
 __all__ = [
     "Cache",
-    "Fetched",
-    "Folder",
+    "DatasetFolder",
+    "DiskUsage",
+    "FetchedFile",
     "Leftover",
     "Receipt",
-    "Recognized",
-    "Usage",
-    "in_all",
-    "usage",
+    "RecognizedBy",
+    "measure_usage",
+    "total_bytes",
     "version_slug",
 ]
 
@@ -55,26 +53,26 @@ class Cache:
     def index(self) -> Path:
         return self.root / "index"
 
-    def folder(self, dataset: Dataset) -> Folder:
+    def folder(self, dataset: Dataset) -> DatasetFolder:
         """Where this dataset's version lies, or would lie."""
-        return self.folder_of(dataset.name, dataset.version)
+        return self.version_folder(dataset.name, dataset.version)
 
-    def folder_of(self, name: str, version: str | None) -> Folder:
-        return Folder(version_folder(self.root, name, version), name, version)
+    def version_folder(self, name: str, version: str | None) -> DatasetFolder:
+        return DatasetFolder(version_folder(self.root, name, version), name, version)
 
-    def folders(self) -> Iterator[Folder]:
+    def folders(self) -> Iterator[DatasetFolder]:
         """Every dataset version that has a receipt, by name."""
         for path in self._version_folders("*"):
             if (path / "receipt.json").exists():
-                yield Folder(path, path.parent.name, path.name)
+                yield DatasetFolder(path, path.parent.name, path.name)
 
     def names(self) -> list[str]:
         """Every dataset that has a folder, complete or not."""
         return sorted({path.parent.name for path in self._version_folders("*")})
 
-    def versions(self, name: str) -> list[Folder]:
+    def versions(self, name: str) -> list[DatasetFolder]:
         """All that is there of one dataset, with a receipt or without."""
-        return [Folder(path, path.parent.name, path.name) for path in self._version_folders(name)]
+        return [DatasetFolder(path, path.parent.name, path.name) for path in self._version_folders(name)]
 
     def _version_folders(self, name: str) -> Iterator[Path]:
         for path in sorted(self.root.glob("datasets/*/*")):
@@ -93,20 +91,20 @@ class Cache:
         Where the file system's locks do nothing, two writers only double the traffic: every file still
         takes its name by an atomic rename of bytes that were checked.
         """
-        return held(self.root / "locks" / f"{name}.lock", name, waiting, patience)
+        return hold_lock(self.root / "locks" / f"{name}.lock", name, waiting, patience)
 
-    def share(self, folder: Folder, *, jobs: int = 1) -> int:
+    def deduplicate(self, folder: DatasetFolder, *, jobs: int = 1) -> int:
         """Store what other datasets have too only once; the bytes saved. For whoever holds the folder's lock."""
         others = (one for one in self.folders() if one.path != folder.path)
-        return Sharing(folder, others).carry_out(jobs)
+        return Deduplicator(folder, others).run(jobs)
 
     def holder(self, name: str) -> str | None:
         """Who holds a dataset now; asks only, and creates no lock file."""
-        return holder_now(self.root / "locks" / f"{name}.lock")
+        return find_holder(self.root / "locks" / f"{name}.lock")
 
-    def remove(self, folder: Folder) -> int:
+    def remove(self, folder: DatasetFolder) -> int:
         """Delete one dataset version; the bytes that were freed: what others share stays."""
-        freed = usage(folder.path).own
+        freed = measure_usage(folder.path).own
         with disk.storage_errors(folder.path):
             (folder.path / "receipt.json").unlink(missing_ok=True)
             shutil.rmtree(folder.path)
@@ -114,13 +112,15 @@ class Cache:
                 folder.path.parent.rmdir()
         return freed
 
-    def leftovers(self, name: str | None, older_than: float, place: Callable[[str], str]) -> list[Leftover]:
+    def find_leftovers(
+        self, name: str | None, older_than: float, place: Callable[[str], str]
+    ) -> list[Leftover]:
         """What killed runs left of one dataset, or (None) of the cache as a whole.
 
         `older_than` in seconds since the epoch, `place`: see sweep.superfluous.
         """
         if name is None:
             rooms = [self.root / "datasets", self.index]
-            return [one for room in rooms for one in temporaries(room, older_than, deep=False)]
-        found = list(temporaries(self.root / "datasets" / name, older_than))
-        return found + [one for folder in self.versions(name) for one in superfluous(folder, place)]
+            return [one for room in rooms for one in find_temporaries(room, older_than, deep=False)]
+        found = list(find_temporaries(self.root / "datasets" / name, older_than))
+        return found + [one for folder in self.versions(name) for one in find_superfluous(folder, place)]

@@ -12,18 +12,25 @@ from dataclasses import asdict
 from pathlib import Path
 
 from dermdata import checksum, disk
-from dermdata.cache.records import COLUMNS, Receipt, Tab, content_of, receipt_of, row_of
+from dermdata.cache.receipt import (
+    CONTENTS_COLUMNS,
+    ContentsDialect,
+    Receipt,
+    content_from_row,
+    content_to_row,
+    receipt_from_json,
+)
 from dermdata.errors import CacheDamaged
 from dermdata.model import Content
-from dermdata.process import alive, here, machine
+from dermdata.process import is_alive, machine_name, process_tag
 
 RECEIPT_SCHEMA = "dermdata.receipt/1"
-MOST = 1 << 30  # bytes of a receipt or a list of contents
+LARGEST_RECORD = 1 << 30  # bytes of a receipt or a list of contents
 ENCODING = ("utf-8", "surrogateescape")  # a tar's member may have a name that is not UTF-8
-TEMPORARY = re.compile(r"\..*\.(?P<host>[^.]+)-(?P<pid>\d+)\.[0-9a-f]{8}(\.old)?\.tmp", re.DOTALL)
+TEMPORARY_NAME = re.compile(r"\..*\.(?P<host>[^.]+)-(?P<pid>\d+)\.[0-9a-f]{8}(\.old)?\.tmp", re.DOTALL)
 
 
-class Folder:
+class DatasetFolder:
     """One version of one dataset in the cache."""
 
     def __init__(self, path: Path, name: str, version: str | None) -> None:
@@ -34,21 +41,21 @@ class Folder:
         """The receipt, None when nothing was fetched; CacheDamaged when it is broken or newer than we are."""
         path = self.path / "receipt.json"
         try:
-            data = json.loads(disk.read_regular(path, most=MOST))
+            data = json.loads(disk.read_regular(path, most=LARGEST_RECORD))
         except FileNotFoundError:
             return None
         except (ValueError, RecursionError) as error:
-            raise self.damaged(f"{path} is not JSON ({error})") from error
+            raise self.damaged_error(f"{path} is not JSON ({error})") from error
         except OSError as error:
-            raise disk.as_storage_error(error, path) from error
+            raise disk.to_storage_error(error, path) from error
         if not isinstance(data, dict) or data.pop("schema", None) != RECEIPT_SCHEMA:
-            raise self.damaged(f"{path} was written by another version of dermdata")
+            raise self.damaged_error(f"{path} was written by another version of dermdata")
         try:
-            return receipt_of(data)
+            return receipt_from_json(data)
         except (TypeError, KeyError) as error:
-            raise self.damaged(f"{path} is incomplete ({error})") from error
+            raise self.damaged_error(f"{path} is incomplete ({error})") from error
 
-    def damaged(self, what: str) -> CacheDamaged:
+    def damaged_error(self, what: str) -> CacheDamaged:
         return CacheDamaged(what, hint=f"run `dermdata fetch {self.name} --force` to build it again")
 
     def write_receipt(self, receipt: Receipt) -> None:
@@ -62,48 +69,48 @@ class Folder:
             return ()
         path = self.contents_path(receipt.contents_sha256)
         try:
-            with self._reading(path):
-                data = disk.read_regular(path, most=MOST)
+            with self._damage_errors(path):
+                data = disk.read_regular(path, most=LARGEST_RECORD)
         except CacheDamaged:
             if self.receipt() == receipt:
                 raise
             return self.contents()  # a fetch wrote another receipt and list between our two looks
-        if checksum.of_chunks([data]) != receipt.contents_sha256:
-            raise self.damaged(f"{path} was altered")
-        rows = csv.reader(io.StringIO(data.decode(*ENCODING), newline=""), Tab)
+        if checksum.sha256_of_chunks([data]) != receipt.contents_sha256:
+            raise self.damaged_error(f"{path} was altered")
+        rows = csv.reader(io.StringIO(data.decode(*ENCODING), newline=""), ContentsDialect)
         names = next(rows)
-        return tuple(content_of(dict(zip(names, row, strict=True))) for row in rows)
+        return tuple(content_from_row(dict(zip(names, row, strict=True))) for row in rows)
 
-    def listed(self) -> Iterator[tuple[str, str]]:
+    def iter_digests(self) -> Iterator[tuple[str, str]]:
         """Path and SHA-256 of each file, kept archives too, as `contents` would say; without holding the list."""
         receipt = self.receipt()
         if receipt is None:
             return
         path = self.contents_path(receipt.contents_sha256)
-        place, digest = COLUMNS.index("path"), COLUMNS.index("sha256")
-        with self._reading(path):
+        place, digest = CONTENTS_COLUMNS.index("path"), CONTENTS_COLUMNS.index("sha256")
+        with self._damage_errors(path):
             disk.require_regular(path)
-            if checksum.of_file(path).sha256 != receipt.contents_sha256:
-                raise self.damaged(f"{path} was altered")
+            if checksum.hash_file(path).sha256 != receipt.contents_sha256:
+                raise self.damaged_error(f"{path} was altered")
             with path.open(encoding=ENCODING[0], errors=ENCODING[1], newline="") as file:
-                rows = csv.reader(file, Tab)
+                rows = csv.reader(file, ContentsDialect)
                 next(rows)
                 yield from ((row[place], row[digest]) for row in rows)
         yield from ((one.path, one.sha256) for one in receipt.files if one.path)
 
     @contextmanager
-    def _reading(self, path: Path) -> Iterator[None]:
+    def _damage_errors(self, path: Path) -> Iterator[None]:
         try:
             yield
         except FileNotFoundError as error:
-            raise self.damaged(f"{path} is missing") from error
+            raise self.damaged_error(f"{path} is missing") from error
         except OSError as error:
-            raise disk.as_storage_error(error, path) from error
+            raise disk.to_storage_error(error, path) from error
 
     @contextmanager
-    def unpacking(self, home: str) -> Iterator[Path]:
+    def replace_folder(self, home: str) -> Iterator[Path]:
         """A temporary folder that takes the name `home` when the block ends well, in place of an older one."""
-        target, temporary = self.path / home, self.temporary(home)
+        target, temporary = self.path / home, self.temporary_path(home)
         old = temporary.with_suffix(".old.tmp")
         with disk.storage_errors(target):
             temporary.mkdir(parents=True)
@@ -119,25 +126,27 @@ class Folder:
                 shutil.rmtree(temporary, ignore_errors=True)
                 raise
 
-    def temporary(self, name: str) -> Path:
+    def temporary_path(self, name: str) -> Path:
         """A new name beside this one, which tells a sweep whose it is."""
         target = self.path / name
-        return target.with_name(f".{target.name[: disk.NAME_SHOWN]}.{here()}.{os.urandom(4).hex()}.tmp")
+        return target.with_name(
+            f".{target.name[: disk.NAME_SHOWN]}.{process_tag()}.{os.urandom(4).hex()}.tmp"
+        )
 
-    def sweep(self) -> None:
+    def remove_dead_temporaries(self) -> None:
         """Remove what a process of this machine made for a while and left behind when it was killed."""
         beside = self.path.parent.glob(".*.tmp")  # a bundle is unpacked there
-        discard_dead([*sorted(self.path.glob("**/.*.tmp")), *sorted(beside)])
+        delete_dead_temporaries([*sorted(self.path.glob("**/.*.tmp")), *sorted(beside)])
 
     def write_contents(self, contents: Iterable[Content]) -> str:
         """Write the list, by path; its SHA-256."""
         text = io.StringIO(newline="")
-        writer = csv.writer(text, Tab)
-        writer.writerow(COLUMNS)
-        writer.writerows(row_of(content) for content in sorted(contents, key=lambda one: one.path))
+        writer = csv.writer(text, ContentsDialect)
+        writer.writerow(CONTENTS_COLUMNS)
+        writer.writerows(content_to_row(content) for content in sorted(contents, key=lambda one: one.path))
         data = text.getvalue().encode(*ENCODING)
-        digest = checksum.of_chunks([data])
-        disk.write(self.contents_path(digest), [data])
+        digest = checksum.sha256_of_chunks([data])
+        disk.write_chunks(self.contents_path(digest), [data])
         return digest
 
     def contents_path(self, digest: str | None) -> Path:
@@ -151,11 +160,11 @@ class Folder:
                 path.unlink(missing_ok=True)
 
 
-def discard_dead(paths: Iterable[Path]) -> None:
+def delete_dead_temporaries(paths: Iterable[Path]) -> None:
     """Delete those of these temporary files and folders whose process, one of this machine, is gone."""
     for path in paths:
-        maker = TEMPORARY.fullmatch(path.name)
-        if maker and maker["host"] == machine() and not alive(int(maker["pid"])):
+        maker = TEMPORARY_NAME.fullmatch(path.name)
+        if maker and maker["host"] == machine_name() and not is_alive(int(maker["pid"])):
             with disk.storage_errors(path):
                 if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path)

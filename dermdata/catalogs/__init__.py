@@ -19,14 +19,14 @@ Item = dict[str, Any]
 Texts = Mapping[str, str | bytes]
 
 
-class Outline(dict[str, Any]):
+class EntryOutline(dict[str, Any]):
     """An entry's data, read as the Dataset that it describes: what is absent is None."""
 
     def __getattr__(self, name: str) -> Any:
         return self.get(name)
 
 
-def bundled() -> Path:
+def bundled_folder() -> Path:
     """The catalog that ships with dermdata: beside the package in a checkout, inside it in a wheel."""
     package = Path(__file__).parent.parent
     inside = package / "catalog_data"
@@ -55,21 +55,21 @@ class Catalog:
 
     def __getitem__(self, name: str) -> "Dataset":
         """The entry of this name or alias; BadCatalog if its file is broken, else UnknownName."""
-        from dermdata.catalogs.parse import parse
+        from dermdata.catalogs.entries import parse_entry
 
-        found = self._name(name)
-        return parse(json.loads(self._entries[found]), found)
+        found = self._resolve_name(name)
+        return parse_entry(json.loads(self._entries[found]), found)
 
     def outline(self, name: str) -> "Dataset":
         """The entry for showing only: its attributes without the classes, which cost a start a third of its time.
 
         Raises as `catalog[name]` does. Without `table`, one of whose fields a dict has as a method.
         """
-        data = json.loads(self._entries[self._name(name)], object_hook=Outline)
+        data = json.loads(self._entries[self._resolve_name(name)], object_hook=EntryOutline)
         data.pop("table", None)
         return cast("Dataset", data)
 
-    def _name(self, name: str) -> str:
+    def _resolve_name(self, name: str) -> str:
         if name in self.broken:
             raise BadCatalog(self.broken[name], hint="mend the file or leave out its --catalog folder")
         found = name if name in self._entries else self._aliases.get(name, name)
@@ -79,18 +79,18 @@ class Catalog:
             )
         return found
 
-    def kept(self, name: str, build: Callable[[], Mapping[str, str]]) -> Texts:
+    def cached_texts(self, name: str, build: Callable[[], Mapping[str, str]]) -> Texts:
         """Texts made of the catalog's files: from the index folder as long as no file changes, else made anew."""
-        path = self._index_folder / index_name(self.roots, name) if self._index_folder else None
-        known = index.load(path, self._stamp, index.KEPT) if path else None
+        path = self._index_folder / index_file_name(self.roots, name) if self._index_folder else None
+        known = index.load_index(path, self._stamp, index.TEXT_PARTS) if path else None
         if known is not None:
             return cast("Texts", known["entries"])
         made = build()
         if path:
-            index.save(path, {"fingerprint": self._stamp, "entries": made}, private=len(self.roots) > 1)
+            index.save_index(path, {"fingerprint": self._stamp, "entries": made}, private=len(self.roots) > 1)
         return made
 
-    def labels_files(self, name: str) -> list[Path]:
+    def label_files(self, name: str) -> list[Path]:
         """The crosswalk files of an entry, the bundled one first, overlays after it."""
         paths = (root / "datasets" / name / "labels.tsv" for root in self.roots)
         return [path for path in paths if path.exists()]
@@ -105,25 +105,25 @@ class Catalog:
 
 def open_catalog(overlays: Iterable[Path] = (), index_folder: Path | None = None) -> Catalog:
     """The bundled catalog with overlays on top, through the compiled index in `index_folder`."""
-    roots = tuple(root.absolute() for root in (bundled(), *overlays))
+    roots = tuple(root.absolute() for root in (bundled_folder(), *overlays))
     for root in roots:
         if not root.is_dir():
             raise BadCatalog(
                 f"no catalog folder at {root}", hint="--catalog wants a folder that holds datasets/"
             )
-    stamp = index.fingerprint(roots)
-    path = index_folder / index_name(roots) if index_folder else None
-    compiled = index.load(path, stamp) if path else None
+    stamp = index.catalog_fingerprint(roots)
+    path = index_folder / index_file_name(roots) if index_folder else None
+    compiled = index.load_index(path, stamp) if path else None
     if compiled is None:
-        from dermdata.catalogs.compile import build
+        from dermdata.catalogs.overlays import build_index
 
-        compiled = {"fingerprint": stamp, **build(roots)}
+        compiled = {"fingerprint": stamp, **build_index(roots)}
         if path:
-            index.save(path, compiled, private=len(roots) > 1)
+            index.save_index(path, compiled, private=len(roots) > 1)
     return Catalog(roots, compiled, index_folder)
 
 
-def index_name(roots: Sequence[Path], kind: str = "catalog") -> str:
+def index_file_name(roots: Sequence[Path], kind: str = "catalog") -> str:
     """One index for each combination of catalogs, named by where they lie."""
     import zlib
 

@@ -14,23 +14,23 @@ from typing import Any
 
 from dermdata import __version__, disk
 
-SCHEMA = 5
-MOST = 256 << 20  # bytes of an index
-KEPT = {"fingerprint": list, "lengths": dict}
-PARTS = {**KEPT, "items": list, "aliases": dict, "broken": dict}
-LAYOUT = ("dataset.toml", "labels.tsv", "files.tsv")
+INDEX_SCHEMA = 5
+MOST_BYTES = 256 << 20  # bytes of an index
+TEXT_PARTS = {"fingerprint": list, "lengths": dict}
+INDEX_PARTS = {**TEXT_PARTS, "items": list, "aliases": dict, "broken": dict}
+ENTRY_FILES = ("dataset.toml", "labels.tsv", "files.tsv")
 
 
-def fingerprint(roots: Sequence[Path]) -> list[list[Any]]:
+def catalog_fingerprint(roots: Sequence[Path]) -> list[list[Any]]:
     """Path, modification time and size of every catalog file: equal fingerprints, equal content."""
-    seen: list[list[Any]] = [[SCHEMA, __version__]]
+    seen: list[list[Any]] = [[INDEX_SCHEMA, __version__]]
     for root in roots:
-        for folder, names in (("datasets", LAYOUT), ("models", None), ("vocabulary", None)):
-            seen += stamps(root / folder, names)
+        for folder, names in (("datasets", ENTRY_FILES), ("models", None), ("vocabulary", None)):
+            seen += file_stamps(root / folder, names)
     return seen
 
 
-def stamps(folder: Path, names: Iterable[str] | None) -> list[list[Any]]:
+def file_stamps(folder: Path, names: Iterable[str] | None) -> list[list[Any]]:
     found = []
     try:
         children = sorted(os.listdir(folder))  # noqa: PTH208  # start-up counts: pathlib costs 5x here
@@ -47,7 +47,9 @@ def stamps(folder: Path, names: Iterable[str] | None) -> list[list[Any]]:
     return found
 
 
-def load(path: Path, stamp: list[list[Any]], parts: Mapping[str, type] = PARTS) -> dict[str, Any] | None:
+def load_index(
+    path: Path, stamp: list[list[Any]], parts: Mapping[str, type] = INDEX_PARTS
+) -> dict[str, Any] | None:
     """The index if it is there, whole and of these files; None when it must be built again.
 
     A file changed in the same tick of the clock as the index was written cannot be told from an unchanged
@@ -55,7 +57,7 @@ def load(path: Path, stamp: list[list[Any]], parts: Mapping[str, type] = PARTS) 
     """
     try:
         written = path.stat().st_mtime_ns
-        head, _, body = disk.read_regular(path, most=MOST).partition(b"\n")
+        head, _, body = disk.read_regular(path, most=MOST_BYTES).partition(b"\n")
         index = json.loads(head)
     except (OSError, ValueError, RecursionError):
         return None  # absent, torn or no file at all: it is only a copy, so it is made again
@@ -64,16 +66,16 @@ def load(path: Path, stamp: list[list[Any]], parts: Mapping[str, type] = PARTS) 
     if not whole or not younger or index["fingerprint"] != stamp:
         return None
     lengths = index.pop("lengths")
-    return {**index, "entries": pieces(body, lengths)} if sum(lengths.values()) == len(body) else None
+    return {**index, "entries": split_entries(body, lengths)} if sum(lengths.values()) == len(body) else None
 
 
-def pieces(body: bytes, lengths: Mapping[str, int]) -> dict[str, bytes]:
+def split_entries(body: bytes, lengths: Mapping[str, int]) -> dict[str, bytes]:
     """Each entry's JSON text, by name."""
     ends = itertools.accumulate(lengths.values())
     return {name: body[end - length : end] for (name, length), end in zip(lengths.items(), ends, strict=True)}
 
 
-def save(path: Path, index: Mapping[str, Any], *, private: bool) -> None:
+def save_index(path: Path, index: Mapping[str, Any], *, private: bool) -> None:
     """Write the index; a cache that cannot be written only costs the next start its speed.
 
     `private`: catalogs of the person's own are in it, so that others who use the cache may not read it.
@@ -83,14 +85,14 @@ def save(path: Path, index: Mapping[str, Any], *, private: bool) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
         with os.fdopen(os.open(temporary, flags, 0o600 if private else 0o644), "wb") as file:
-            file.write(text_of(index))
+            file.write(index_bytes(index))
         temporary.replace(path)
     except OSError:
         with suppress(OSError):  # a read-only file system refuses this too
             temporary.unlink()
 
 
-def text_of(index: Mapping[str, Any]) -> bytes:
+def index_bytes(index: Mapping[str, Any]) -> bytes:
     entries = {name: entry.encode() for name, entry in index["entries"].items()}
     head = {key: value for key, value in index.items() if key != "entries"}
     head["lengths"] = {name: len(entry) for name, entry in entries.items()}

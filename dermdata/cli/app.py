@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from typing import NoReturn
 
-from dermdata.api.display import talk
+from dermdata.api.display import print_message
 from dermdata.cli.commands import COMMANDS
 from dermdata.cli.failures import to_error, write_error
 from dermdata.cli.root import app
@@ -60,12 +60,12 @@ def run(arguments: list[str]) -> int:
         if line.debug:
             import traceback
 
-            talk(traceback.format_exc().rstrip())
+            print_message(traceback.format_exc().rstrip())
         told = to_error(error)
         write_error(told, as_json=line.wants_json)
         return told.exit_code
     if code == INTERRUPTED:  # Typer makes this code of Ctrl-C too
-        talk("interrupted; what is whole was kept, the same command goes on from here")
+        print_message("interrupted; what is whole was kept, the same command goes on from here")
     return int(code or 0)
 
 

@@ -4,7 +4,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from dermdata.api.display import console, show_controls
+from dermdata.api.display import make_console, show_controls
 from dermdata.cli.output import to_text
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ LINES_BESIDE = 4  # of the screen: head, empty lines, prompt
 
 def show(findings: "Records", head: str, color: str) -> None:
     """One line for each level and code, with what to do below where the screen has room for it."""
-    screen = console(sys.stdout, color)
+    screen = make_console(sys.stdout, color)
     groups: dict[tuple[str, str], list[Item]] = {}
     for one in findings:
         groups.setdefault((one["level"], one["code"]), []).append(one)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dermdata.api.display import size
+from dermdata.api.display import format_size
 from dermdata.cli.complete import dataset_names
 from dermdata.cli.output import FormatOption, emit, write_line
 from dermdata.cli.state import state_of
@@ -37,7 +37,8 @@ def list_(ctx: typer.Context, form: FormatOption = None) -> None:
     emit(found, found.columns, form, "cache list", color=state.color)
     saved = found.facts["saved_bytes"]
     state.more(
-        f"{size(found.facts['bytes'])} in all" + (f", {size(saved)} saved by sharing" if saved else "")
+        f"{format_size(found.facts['bytes'])} in all"
+        + (f", {format_size(saved)} saved by sharing" if saved else "")
     )
 
 
@@ -49,10 +50,10 @@ def remove(ctx: typer.Context, names: NamesArgument, dry_run: DryRun = False) ->
     state = state_of(ctx)
     for one in remove_cached(state, names, dry_run=dry_run):
         if dry_run:
-            stays = f"; {size(one.shared_bytes)} more are shared and stay" if one.shared_bytes else ""
-            state.say(f"would delete {one.path} ({size(one.bytes)}{stays})")
+            stays = f"; {format_size(one.shared_bytes)} more are shared and stay" if one.shared_bytes else ""
+            state.say(f"would delete {one.path} ({format_size(one.bytes)}{stays})")
         else:
-            state.say(f"deleted {one.path} ({size(one.bytes)})")
+            state.say(f"deleted {one.path} ({format_size(one.bytes)})")
 
 
 @app.command()
@@ -66,9 +67,11 @@ def prune(ctx: typer.Context, dry_run: DryRun = False) -> None:
     state = state_of(ctx)
     count = freed = 0
     for one in prune_cache(state, dry_run=dry_run):
-        state.say(f"{'would delete' if dry_run else 'deleted'} {one.path} ({size(one.bytes)}, {one.why})")
+        state.say(
+            f"{'would delete' if dry_run else 'deleted'} {one.path} ({format_size(one.bytes)}, {one.why})"
+        )
         count, freed = count + 1, freed + one.bytes
-    state.say(f"{count:,} leftovers, {size(freed)}")
+    state.say(f"{count:,} leftovers, {format_size(freed)}")
 
 
 @app.command()
@@ -89,7 +92,7 @@ def bundle(
     state = state_of(ctx)
     plan = plan_bundle(state, names, out)
     if dry_run:
-        state.say(f"would write {len(plan.folders)} dataset versions to {out}: {size(plan.bytes)}")
+        state.say(f"would write {len(plan.folders)} dataset versions to {out}: {format_size(plan.bytes)}")
         return
     digest = write_bundle(state, plan)
     state.say(f"on the other machine: dermdata --offline fetch {' '.join(plan.names)} --from {out.name}")

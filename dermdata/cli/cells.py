@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from dermdata.api.display import size
+from dermdata.api.display import format_size
 from dermdata.api.records import Item
 
 
@@ -48,7 +48,7 @@ def human(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int) and "bytes" in name:
-        return size(value)
+        return format_size(value)
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):

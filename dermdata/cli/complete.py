@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dermdata.api.display import talk
+from dermdata.api.display import print_message
 from dermdata.cli.state import state_of
 from dermdata.errors import DermdataError
 
@@ -15,7 +15,7 @@ def dataset_names(ctx: Any, incomplete: str) -> Iterator[str]:
     try:
         names = list(state_of(ctx).catalog)
     except DermdataError as error:
-        talk(error.message)
+        print_message(error.message)
         return
     yield from (name for name in names if name.startswith(incomplete))
 

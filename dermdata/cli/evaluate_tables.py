@@ -4,8 +4,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dermdata.api.display import console
-from dermdata.api.evaluation_words import (
+from dermdata.api.display import make_console
+from dermdata.api.evaluating import (
     NOT_STATED,
     describe_counts,
     describe_gaps,
@@ -30,7 +30,7 @@ BINARY = ("balanced_accuracy", "auroc", "sensitivity", "specificity")  # … whe
 
 def show(found: "Records", color: str) -> None:
     """Write all of it to stdout."""
-    screen = console(sys.stdout, color)
+    screen = make_console(sys.stdout, color)
     style = line_style(sys.stdout)
     overall = {item["metric"]: item for item in found if item["by"] is None}
     screen.print(describe_counts(found.facts), markup=False)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dermdata.api.display import size
+from dermdata.api.display import format_size
 from dermdata.api.label_spaces import check_strict
 from dermdata.cli.complete import TargetsOrCached
 from dermdata.cli.label_options import LABELS_HELP, STRICT_HELP
@@ -14,7 +14,7 @@ from dermdata.cli.workers import EngineOption
 from dermdata.errors import UsageError
 
 if TYPE_CHECKING:
-    from dermdata.api.exporting import Written
+    from dermdata.api.exporting import ExportResult
 
 app = typer.Typer(add_completion=False)
 FORMATS_HELP = "parquet, csv, jsonl, imagefolder, webdataset, huggingface, coco or croissant"
@@ -84,14 +84,14 @@ def export(
 
 def all_cached(state: State) -> list[str]:
     """The datasets in the cache, which are named to the person."""
-    from dermdata.api.targets import cached
+    from dermdata.api.targets import list_cached_targets
 
-    names = cached(state)
+    names = list_cached_targets(state)
     state.say(f"exporting all that is cached: {', '.join(names)}")
     return names
 
 
-def conclude(state: State, written: "Written", names: tuple[str, ...], out: str) -> None:
+def conclude(state: State, written: "ExportResult", names: tuple[str, ...], out: str) -> None:
     """Paths on stdout, what they hold on stderr."""
     for path in written.files:
         write_line(str(path))
@@ -99,6 +99,6 @@ def conclude(state: State, written: "Written", names: tuple[str, ...], out: str)
         state.say(f"warning: {count:,} {words}")
     whose = f" of {', '.join(names)}" if names else ""
     count = len(written.files) if written.count is None else written.count
-    facts = [f"{count:,} file{'s' * (count != 1)}", size(written.bytes)]
+    facts = [f"{count:,} file{'s' * (count != 1)}", format_size(written.bytes)]
     facts += [f"{written.kept:,} already there"] if written.kept else []
     state.say(f"exported {written.rows:,} rows{whose} to {out} ({', '.join(facts)})")

@@ -5,7 +5,7 @@ import re
 
 from typer.exceptions import TyperException
 
-from dermdata.api.display import redact, talk
+from dermdata.api.display import print_message, redact_text
 from dermdata.errors import DermdataError, UsageError
 
 
@@ -14,14 +14,14 @@ def write_error(error: DermdataError, *, as_json: bool) -> None:
     if as_json:
         facts = {
             "code": error.code,
-            "message": redact(error.message),
-            "hint": error.hint and redact(error.hint),
+            "message": redact_text(error.message),
+            "hint": error.hint and redact_text(error.hint),
         }
-        talk(json.dumps({"error": facts}, ensure_ascii=False))
+        print_message(json.dumps({"error": facts}, ensure_ascii=False))
         return
-    talk(f"error: {indent(error.message)}")
+    print_message(f"error: {indent(error.message)}")
     if error.hint:
-        talk(f"hint: {indent(error.hint)}")
+        print_message(f"hint: {indent(error.hint)}")
 
 
 def indent(text: str) -> str:
@@ -35,7 +35,7 @@ def to_error(error: Exception) -> DermdataError:
         return error
     if isinstance(error, TyperException):
         return to_usage_error(error)
-    from dermdata.api.failures import explain_failure
+    from dermdata.api.display import explain_failure
 
     return explain_failure(error)
 

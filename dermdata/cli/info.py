@@ -24,17 +24,17 @@ def info(
     facts: Annotated[bool, typer.Option("--facts", help="Also say where each fact comes from.")] = False,
 ) -> None:
     """One card: what it is, licence, access, files, labels, known problems, citation."""
-    from dermdata.api import catalog_entry, entry_card
+    from dermdata.api.catalog_entries import describe_entry, entry_bibtex, entry_croissant, write_card
 
     state = state_of(ctx)
     if form == "text":
-        for line in entry_card.write_card(state, name, facts=facts):
+        for line in write_card(state, name, facts=facts):
             write_prose(line)
     elif form == "bibtex":
-        write_line(catalog_entry.entry_bibtex(state, name))
+        write_line(entry_bibtex(state, name))
     elif form == "json":
-        item = catalog_entry.describe_entry(state, name)
+        item = describe_entry(state, name)
         emit([item], tuple(item), "json", "info")
     else:
-        document = catalog_entry.entry_croissant(state, state.catalog[name])
+        document = entry_croissant(state, state.catalog[name])
         write_line(json.dumps(document, ensure_ascii=False, indent=1))

@@ -84,7 +84,7 @@ def map_own(
     state: State, table: Path, column: str, decisions: Sequence[str], out: Path | None, form: Format | None
 ) -> None:
     """Propose, show, and write what is sure or decided; ProblemsFound if words are left that OUT has no row for."""
-    from dermdata.api.label_proposals import propose_labels, write_crosswalk
+    from dermdata.api.label_tables import propose_labels, write_crosswalk
 
     proposed = propose_labels(state, table, column, decisions, out)
     rows = proposed.records

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dermdata.api.display import console
+from dermdata.api.display import make_console
 from dermdata.cli.output import FormatOption, emit, to_text
 from dermdata.cli.state import state_of
 
@@ -22,12 +22,12 @@ def tree(
     form: FormatOption = None,
 ) -> None:
     """The diagnosis tree, with how many cached images are of each concept or of what is below it."""
-    from dermdata.api.concept_tree import list_concepts
+    from dermdata.api.label_tables import list_concepts
 
     state = state_of(ctx)
     rows = list_concepts(state, concept, depth)
     if form == "table" or (form is None and sys.stdout.isatty()):
-        console(sys.stdout, state.color).print(draw_tree(rows))
+        make_console(sys.stdout, state.color).print(draw_tree(rows))
         return
     emit(rows, rows.columns, form, "labels tree", color=state.color)
 

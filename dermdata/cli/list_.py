@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from dermdata.api.catalog_list import ListFilter, list_entries
+from dermdata.api.catalog_entries import ListFilter, list_entries
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import state_of
 

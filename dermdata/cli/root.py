@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from dermdata.api import __version__
-from dermdata.api.resources import in_environment
+from dermdata.api.resources import settings_from_environment
 from dermdata.cli.commands import Commands
 from dermdata.cli.output import write_line
 from dermdata.cli.state import CommandLine, State
@@ -69,6 +69,6 @@ def options(
         "verbose": verbose,
         "debug": debug,
     }
-    line, ctx.obj = ctx.obj, State(in_environment(**given), color, given)
+    line, ctx.obj = ctx.obj, State(settings_from_environment(**given), color, given)
     if isinstance(line, CommandLine):
         line.state = ctx.obj

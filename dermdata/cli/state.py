@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from dermdata.api.display import show_controls, talk
-from dermdata.api.resources import Resources, Settings, in_environment
+from dermdata.api.display import print_message, show_controls
+from dermdata.api.resources import Resources, Settings, settings_from_environment
 from dermdata.progress import Progress
 
 
@@ -31,12 +31,12 @@ class State(Resources):
         if isinstance(value, list | tuple):
             value = [*(self.given.get(name) or ()), *value]
         self.given[name] = value
-        self.settings = in_environment(**self.given)
+        self.settings = settings_from_environment(**self.given)
 
     def say(self, text: str) -> None:
         """Write one line for the person on stderr; not with --quiet."""
         if not self.settings.quiet:
-            talk(text)
+            print_message(text)
 
     def more(self, text: str) -> None:
         """Write a line for --verbose."""
@@ -49,7 +49,7 @@ class State(Resources):
             return False
         import typer
 
-        talk(statement)
+        print_message(statement)
         return typer.confirm(show_controls(question), err=True)
 
     @contextmanager
@@ -88,5 +88,5 @@ class CommandLine:
 def state_of(ctx: Any) -> State:
     """The run's state; commands called without the callback (in tests) get the environment's."""
     if not isinstance(ctx.obj, State):
-        ctx.obj = State(in_environment())
+        ctx.obj = State(settings_from_environment())
     return ctx.obj

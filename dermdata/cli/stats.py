@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dermdata.api.display import console
+from dermdata.api.display import make_console
 from dermdata.api.label_spaces import check_strict
 from dermdata.api.records import Item
 from dermdata.cli.complete import TargetsOrCached
@@ -52,7 +52,7 @@ def stats(
 
 def show_tables(rows: Sequence[Item], columns: Sequence[str], color: str) -> None:
     """Tables with bars; one for each column of the overview."""
-    screen = console(sys.stdout, color)
+    screen = make_console(sys.stdout, color)
     width = max(NARROWEST, min(WIDEST, screen.width - TEXT_WIDTH))
     blocks = can_show(EIGHTHS, sys.stdout.encoding)
     tables: list[tuple[Sequence[str], Sequence[Item]]] = [(columns, rows)]

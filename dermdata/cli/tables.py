@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
-from dermdata.api.display import console, show_controls, talk
+from dermdata.api.display import make_console, print_message, show_controls
 from dermdata.api.records import Item
 from dermdata.cli.cells import human
 from dermdata.cli.output import to_text
@@ -21,7 +21,7 @@ def write_table(rows: Iterable[Item], columns: Sequence[str], color: str) -> Non
     from rich import box
     from rich.table import Table
 
-    screen = console(sys.stdout, color)
+    screen = make_console(sys.stdout, color)
     cells = [[show_controls(human(name, row.get(name))) for name in columns] for row in rows]
     kept = count_fitting(cells, columns, screen.width)
     view = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
@@ -38,7 +38,7 @@ def write_table(rows: Iterable[Item], columns: Sequence[str], color: str) -> Non
         view.add_row(*map(to_text, line[:kept]))
     screen.print(view)
     if kept < len(columns):
-        talk(f"not shown at this width: {', '.join(columns[kept:])}")
+        print_message(f"not shown at this width: {', '.join(columns[kept:])}")
 
 
 def count_fitting(cells: Sequence[Sequence[str]], columns: Sequence[str], width: int) -> int:

@@ -10,27 +10,27 @@
 """
 
 from dermdata.crosswalks.crosswalk import (
-    HEADER,
+    LABEL_COLUMNS,
     Crosswalk,
     Differential,
-    Harmonized,
-    check,
-    differential,
-    harmonize,
-    meaning,
+    HarmonizedLabel,
+    build_differential,
+    check_labels,
+    harmonize_label,
+    harmonize_words,
+    labels_to_text,
     parse_labels,
-    write_labels,
 )
 
 __all__ = [
-    "HEADER",
+    "LABEL_COLUMNS",
     "Crosswalk",
     "Differential",
-    "Harmonized",
-    "check",
-    "differential",
-    "harmonize",
-    "meaning",
+    "HarmonizedLabel",
+    "build_differential",
+    "check_labels",
+    "harmonize_label",
+    "harmonize_words",
+    "labels_to_text",
     "parse_labels",
-    "write_labels",
 ]

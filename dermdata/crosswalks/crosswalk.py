@@ -1,4 +1,4 @@
-"""One dataset's words -> concepts: its crosswalk (`labels.tsv`), and what a word means in the manifest.
+"""One dataset's words to concepts: its crosswalk (`labels.tsv`), what a word means in the manifest, and rows to review.
 
 The key is the exact string, misspellings and blanks kept. The file is tab-separated with minimal quoting, see
 `vocabulary.tsv`.
@@ -11,19 +11,18 @@ from typing import Literal, cast, get_args
 from dermdata.errors import TableRefused, nearest
 from dermdata.model import Label, Predicate
 from dermdata.vocabulary import Vocabulary, manifest_malignancy, tsv
-from dermdata.vocabulary.concepts import IN_MANIFEST, UNKNOWN
-from dermdata.vocabulary.parsing import SLUG
+from dermdata.vocabulary.concepts import MANIFEST_MALIGNANCIES, SLUG, UNKNOWN
 from dermdata.vocabulary.spaces import NOT_STATED, OVERLAP_ONLY
 
-HEADER = ("field", "raw_label", "concept", "predicate", "malignancy", "members", "note")
+LABEL_COLUMNS = ("field", "raw_label", "concept", "predicate", "malignancy", "members", "note")
 PREDICATES = get_args(Predicate)
 # What a dataset may say of a word; the last two say less than any one value of the manifest, which gets null.
-STATEMENTS = (*IN_MANIFEST, "mixed", "non-malignant")
+STATEMENTS = (*MANIFEST_MALIGNANCIES, "mixed", "non-malignant")
 Match = Literal["exact", "broad", "narrow", "close", "related"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Harmonized:
+class HarmonizedLabel:
     """What the manifest says of one raw word; without a diagnosis there is a reason."""
 
     diagnosis: str | None  # the most specific concept that is surely true
@@ -72,27 +71,27 @@ def parse_labels(text: str, where: str = "labels.tsv") -> tuple[Label, ...]:
     """The rows of a `labels.tsv`, in file order; BadCatalog lists every issue (concepts: see `check`)."""
     issues: list[str] = []
     labels: dict[tuple[str, str], Label] = {}
-    for line, row in tsv.read(text, HEADER, issues):
-        issues += [f"line {line}: {issue}" for issue in misfits(row)]
+    for line, row in tsv.read_rows(text, LABEL_COLUMNS, issues):
+        issues += [f"line {line}: {issue}" for issue in row_issues(row)]
         key = (row[0], row[1])
         if key in labels:
             issues.append(f"line {line}: '{row[1]}' of {row[0]} stands there already")
-        labels[key] = label_of(row)
-    tsv.complain(where, issues)
+        labels[key] = label_from_row(row)
+    tsv.raise_issues(where, issues)
     return tuple(labels.values())
 
 
-def write_labels(labels: Iterable[Label]) -> str:
+def labels_to_text(labels: Iterable[Label]) -> str:
     """The text of a `labels.tsv` with these rows; `parse_labels` gives them back."""
-    return tsv.write(HEADER, map(row_of, labels))
+    return tsv.rows_to_text(LABEL_COLUMNS, map(label_to_row, labels))
 
 
-def row_of(label: Label) -> list[str]:
+def label_to_row(label: Label) -> list[str]:
     words = (label.field, label.raw_label, label.concept, label.predicate, label.malignancy or "")
     return [*words, "|".join(label.members), label.note or ""]
 
 
-def label_of(row: list[str]) -> Label:
+def label_from_row(row: list[str]) -> Label:
     field, raw, concept, predicate, malignancy, members, note = row
     return Label(
         field=field,
@@ -100,12 +99,12 @@ def label_of(row: list[str]) -> Label:
         concept=concept,
         predicate=cast("Predicate", predicate),  # `misfits` looks at it
         malignancy=malignancy or None,
-        members=tsv.several(members),
+        members=tsv.split_field(members),
         note=note or None,
     )
 
 
-def misfits(row: list[str]) -> Iterator[str]:
+def row_issues(row: list[str]) -> Iterator[str]:
     """What is wrong with one row by itself."""
     field, raw, concept, predicate, malignancy, members, _ = row
     if not field or not raw:
@@ -114,12 +113,12 @@ def misfits(row: list[str]) -> Iterator[str]:
         yield f"unknown predicate '{predicate}' of '{raw}': {'|'.join(PREDICATES)}"
     if malignancy and malignancy not in STATEMENTS:
         yield f"unknown malignancy '{malignancy}' of '{raw}': {'|'.join(STATEMENTS)}"
-    for one in (concept, *tsv.several(members)):
+    for one in (concept, *tsv.split_field(members)):
         if not SLUG.match(one):
             yield f"'{one}' of '{raw}' is no concept id"
 
 
-def check(labels: Iterable[Label], vocabulary: Vocabulary, where: str = "labels.tsv") -> None:
+def check_labels(labels: Iterable[Label], vocabulary: Vocabulary, where: str = "labels.tsv") -> None:
     """BadCatalog with every concept outside the vocabulary and every member outside its row's concept."""
     issues: list[str] = []
     for label in labels:
@@ -132,25 +131,25 @@ def check(labels: Iterable[Label], vocabulary: Vocabulary, where: str = "labels.
         if not unknown:
             strays = [one for one in label.members if not vocabulary.is_under(one, label.concept)]
             issues += [f"{word}: member '{one}' does not lie under '{label.concept}'" for one in strays]
-    tsv.complain(where, issues)
+    tsv.raise_issues(where, issues)
 
 
 # ------------------------------------------------------------------ harmonizing
 
 
-def harmonize(
+def harmonize_words(
     field: str, words: Iterable[str], crosswalk: Crosswalk, vocabulary: Vocabulary
-) -> dict[str, Harmonized]:
+) -> dict[str, HarmonizedLabel]:
     """The meaning of each word that has a row; a word without one is absent, for the caller to count."""
     rows = {word: crosswalk.lookup(field, word) for word in words}
-    return {word: meaning(label, vocabulary) for word, label in rows.items() if label}
+    return {word: harmonize_label(label, vocabulary) for word, label in rows.items() if label}
 
 
-def meaning(label: Label, vocabulary: Vocabulary) -> Harmonized:
-    reason = why_no_diagnosis(label, vocabulary)
+def harmonize_label(label: Label, vocabulary: Vocabulary) -> HarmonizedLabel:
+    reason = no_diagnosis_reason(label, vocabulary)
     concept = None if reason else label.concept
     statement = label.malignancy or vocabulary.malignancy(label.concept)
-    return Harmonized(
+    return HarmonizedLabel(
         diagnosis=concept,
         diagnosis_name=vocabulary.name(concept) if concept else None,
         diagnosis_path=vocabulary.path(concept) if concept else (),
@@ -160,14 +159,14 @@ def meaning(label: Label, vocabulary: Vocabulary) -> Harmonized:
     )
 
 
-def why_no_diagnosis(label: Label, vocabulary: Vocabulary) -> str | None:
+def no_diagnosis_reason(label: Label, vocabulary: Vocabulary) -> str | None:
     """A word that only overlaps our concept, or says that there is no diagnosis, gives none."""
     if label.predicate == "relatedMatch":
         return OVERLAP_ONLY
     return NOT_STATED if vocabulary.is_under(label.concept, UNKNOWN) else None
 
 
-def differential(
+def build_differential(
     field: str, weights: Mapping[str, float], crosswalk: Crosswalk, vocabulary: Vocabulary
 ) -> Differential:
     """Graded words (SCIN) as graded concepts, scaled to 1; TableRefused for a weight that is none.
@@ -177,7 +176,7 @@ def differential(
     """
     rows = {word: crosswalk.lookup(field, word) for word in weights}
     dropped = tuple(word for word, row in rows.items() if row and vocabulary.is_under(row.concept, UNKNOWN))
-    total = sum(checked(weight, word) for word, weight in weights.items() if word not in dropped)
+    total = sum(require_weight(weight, word) for word, weight in weights.items() if word not in dropped)
     sums: dict[str, float] = {}
     for word, row in rows.items():
         if row and word not in dropped and total:
@@ -186,7 +185,51 @@ def differential(
     return Differential(sums, dropped, tuple(word for word, row in rows.items() if row is None))
 
 
-def checked(weight: float, word: str) -> float:
+def require_weight(weight: float, word: str) -> float:
     if not 0 <= weight < float("inf"):
         raise TableRefused(f"the weight of '{word}' is {weight}", hint="weights are numbers from 0 up")
     return weight
+
+
+REVIEW_COLUMNS = ("dataset", "field", "raw_label", "concept_id", "count_if_known", "reason")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewItem:
+    """One word whose concept is our best reading, and why a person should look at it; no word: all of the dataset."""
+
+    dataset: str
+    field: str | None
+    raw_label: str | None
+    concept: str | None
+    count: int | None
+    reason: str
+
+
+def parse_review(
+    text: str, vocabulary: Vocabulary, where: str = "vocabulary/review.tsv"
+) -> tuple[ReviewItem, ...]:
+    """The doubts in file order; BadCatalog lists every issue."""
+    issues: list[str] = []
+    rows = tsv.read_rows(text, REVIEW_COLUMNS, issues)
+    for line, row in rows:
+        if row[3] and row[3] not in vocabulary:
+            issues.append(f"line {line}: unknown concept '{row[3]}'")
+        if row[4] and not row[4].isdecimal():
+            issues.append(f"line {line}: '{row[4]}' is no number of images")
+        if not row[0] or not row[5]:
+            issues.append(f"line {line}: a row needs a dataset and a reason")
+    tsv.raise_issues(where, issues)
+    return tuple(review_item_from_row(row) for _, row in rows)
+
+
+def review_item_from_row(row: list[str]) -> ReviewItem:
+    dataset, field, raw, concept, count, reason = row
+    return ReviewItem(
+        dataset=dataset,
+        field=field or None,
+        raw_label=raw or None,
+        concept=concept or None,
+        count=int(count) if count else None,
+        reason=reason,
+    )

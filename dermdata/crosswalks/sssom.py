@@ -15,46 +15,46 @@ COLUMNS = (
     "subject_id", "subject_label", "predicate_id", "object_id", "object_label", "mapping_justification",
     "subject_source", "comment", "other",
 )  # fmt: skip
-CURATED = "semapv:ManualMappingCuration"
-LICENSE = "https://creativecommons.org/licenses/by/4.0/"
-CONCEPTS = "urn:dermdata:concept:"
-FIXED = {
+CURATION = "semapv:ManualMappingCuration"
+MAPPING_LICENSE = "https://creativecommons.org/licenses/by/4.0/"
+CONCEPT_PREFIX = "urn:dermdata:concept:"
+FIXED_PREFIXES = {
     "semapv": "https://w3id.org/semapv/vocab/",
     "skos": "http://www.w3.org/2004/02/skos/core#",
 }
 
 
-def sssom(dataset: str, labels: Iterable[Label], vocabulary: Vocabulary, version: str) -> str:
+def to_sssom(dataset: str, labels: Iterable[Label], vocabulary: Vocabulary, version: str) -> str:
     """The text of the mapping set of one dataset; `version` is that of dermdata's catalog."""
-    rows = [row_of(dataset, label, vocabulary) for label in labels]
-    body = tsv.write(COLUMNS, rows)
-    return "".join(f"#{line}\n" for line in head(dataset, version)) + body
+    rows = [mapping_row(dataset, label, vocabulary) for label in labels]
+    body = tsv.rows_to_text(COLUMNS, rows)
+    return "".join(f"#{line}\n" for line in metadata_lines(dataset, version)) + body
 
 
-def head(dataset: str, version: str) -> Iterable[str]:
+def metadata_lines(dataset: str, version: str) -> Iterable[str]:
     """The mapping set's metadata: YAML, of which JSON strings are a part."""
-    prefixes = {**FIXED, "dermdata": CONCEPTS, dataset: subjects_of(dataset)}
+    prefixes = {**FIXED_PREFIXES, "dermdata": CONCEPT_PREFIX, dataset: subject_prefix(dataset)}
     yield "curie_map:"
     yield from (f"  {prefix}: {json.dumps(address)}" for prefix, address in sorted(prefixes.items()))
-    yield f"license: {json.dumps(LICENSE)}"
+    yield f"license: {json.dumps(MAPPING_LICENSE)}"
     yield f"mapping_set_id: {json.dumps(f'urn:dermdata:labels:{dataset}')}"
     yield f"mapping_set_title: {json.dumps(f'Label words of {dataset} as concepts of dermdata')}"
     yield f"mapping_set_version: {json.dumps(version)}"
     yield f"object_source: {json.dumps('dermdata:vocabulary')}"
 
 
-def subjects_of(dataset: str) -> str:
+def subject_prefix(dataset: str) -> str:
     return f"urn:dermdata:label:{dataset}:"
 
 
-def row_of(dataset: str, label: Label, vocabulary: Vocabulary) -> list[str]:
+def mapping_row(dataset: str, label: Label, vocabulary: Vocabulary) -> list[str]:
     return [
         f"{dataset}:{quote(label.field, safe='')}/{quote(label.raw_label, safe='')}",
         label.raw_label,
         f"skos:{label.predicate}",
         f"dermdata:{label.concept}",
         vocabulary.name(label.concept),
-        CURATED,
+        CURATION,
         f"{dataset}:{quote(label.field, safe='')}",
         label.note or "",
         f"members={'|'.join(label.members)}" if label.members else "",

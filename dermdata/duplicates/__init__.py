@@ -1,8 +1,24 @@
-"""Which images look alike: hashes in, pairs out; exact within a distance, then verified on the images."""
+"""Near duplicates among images: perceptual hashes give candidate pairs, the images decide."""
 
-from dermdata.duplicates.alike import SURE, Alike, alike
-from dermdata.duplicates.join import RADIUS, near
-from dermdata.duplicates.pairs import Pair, Pairs
-from dermdata.duplicates.verify import ALIKE, Run, verified
+from dermdata.duplicates.hash_join import DEFAULT_RADIUS, Pair, Pairs, find_near_pairs
+from dermdata.duplicates.near_duplicates import (
+    MIN_CORRELATION,
+    UNVERIFIED_BITS,
+    MapFunction,
+    NearDuplicates,
+    find_near_duplicates,
+    verify_pairs,
+)
 
-__all__ = ["ALIKE", "RADIUS", "SURE", "Alike", "Pair", "Pairs", "Run", "alike", "near", "verified"]
+__all__ = [
+    "DEFAULT_RADIUS",
+    "MIN_CORRELATION",
+    "UNVERIFIED_BITS",
+    "MapFunction",
+    "NearDuplicates",
+    "Pair",
+    "Pairs",
+    "find_near_duplicates",
+    "find_near_pairs",
+    "verify_pairs",
+]

@@ -1,13 +1,21 @@
-"""How good a model's predictions are, for whom they are worse, and for whom nobody can say.
+"""Evaluation says how good a model's predictions are, for whom they are worse, and for whom nobody can say.
 
 Estimates are scikit-learn's (the extra `eval`). Intervals come from a bootstrap of patients, else lesions, else images;
-all groups are measured under the same resamples. `Wanted` is what is asked, `judge`'s value the JSON answer of
-`evaluate` and what `dermdata.report.evaluation_page` takes.
+all groups are measured under the same resamples. `EvaluationOptions` is what is asked, the value of `evaluate_sample` the
+JSON answer of `evaluate` and what `dermdata.report.evaluation_page` takes.
 """
 
-from dermdata.evaluation.judge import KEYS, Wanted, judge
-from dermdata.evaluation.naming import Naming, guessed
-from dermdata.evaluation.prepare import Prepared, prepare
-from dermdata.evaluation.reading import parse
+from dermdata.evaluation.predictions import ClassNaming, guess_space, parse_predictions
+from dermdata.evaluation.prepare import PreparedSample, prepare_sample
+from dermdata.evaluation.scores import KEYS, EvaluationOptions, evaluate_sample
 
-__all__ = ["KEYS", "Naming", "Prepared", "Wanted", "guessed", "judge", "parse", "prepare"]
+__all__ = [
+    "KEYS",
+    "ClassNaming",
+    "EvaluationOptions",
+    "PreparedSample",
+    "evaluate_sample",
+    "guess_space",
+    "parse_predictions",
+    "prepare_sample",
+]

@@ -1,17 +1,26 @@
-"""What is judged: the truth, the decision and the probabilities of each image, as numbers."""
+"""A sample holds the judged images as numbers: truth, decision and probabilities.
 
-from collections.abc import Mapping
+Its groups are the images with one value of a manifest column.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.types as kinds
 from numpy.typing import NDArray
+
+from dermdata.errors import UnknownName, UsageError
+from dermdata.manifest.schema import SCHEMA
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-REST = "not {}"  # what the images are called that are not of the one class predicted
+REST_NAME = "not {}"  # what the images are called that are not of the one class predicted
 
 
 @dataclass(frozen=True)
@@ -25,17 +34,17 @@ class Sample:
     positive: int | None = None
 
     @cached_property
-    def present(self) -> tuple[int, ...]:
+    def present_classes(self) -> tuple[int, ...]:
         """The classes that an image of the whole sample has: what a macro average is over."""
         return tuple(np.unique(self.truth).tolist())
 
     @cached_property
-    def single(self) -> tuple[int, ...]:
+    def single_classes(self) -> tuple[int, ...]:
         """The classes that are judged one against the rest."""
-        return self.present if self.positive is None else (self.positive,)
+        return self.present_classes if self.positive is None else (self.positive,)
 
     @cached_property
-    def calibrated(self) -> tuple[Mask, Floats] | None:
+    def calibration_pairs(self) -> tuple[Mask, Floats] | None:
         """What came true and how probable it was said to be: the positive class, else the class decided for."""
         if self.scores is None:
             return None
@@ -47,14 +56,14 @@ class Sample:
         """What a metric of one class has behind its name."""
         return "" if self.positive is not None else f"_{self.classes[number]}"
 
-    def at(self, rows: Codes) -> "Sample":
+    def select_rows(self, rows: Codes) -> "Sample":
         """Some of the images."""
         scores = None if self.scores is None else self.scores[rows]
         return Sample(self.classes, self.truth[rows], self.decision[rows], scores, self.positive)
 
 
 @dataclass(frozen=True)
-class Point:
+class OperatingPoint:
     """An operating point as it was asked for, and from which probability on each class is called present."""
 
     name: str  # sensitivity, specificity or threshold
@@ -69,3 +78,121 @@ class Point:
 def json_number(value: Any) -> float | None:
     """A finite number; None for what is not defined, which JSON has no word for."""
     return float(value) if value is not None and np.isfinite(value) else None
+
+
+SKIN_TYPE_BANDS = ("I-II", "III-IV", "V-VI")
+BAND_COLUMN = (
+    "fitzpatrick_band"  # made of fitzpatrick and fitzpatrick_range: what datasets without single types state
+)
+MAX_GROUPS = 60  # values of a column: more are ids or measurements, not groups
+MIN_UNITS = 10  # patients (lesions, images) without which no interval means anything
+AGE_BAND_YEARS, OLDEST_BAND = 20, 80  # years
+ROMAN = ("I", "II", "III", "IV", "V", "VI")
+
+
+@dataclass(frozen=True)
+class EvaluationGroup:
+    """The images with one value of one column; `why_small` where nothing may be claimed of them."""
+
+    by: str
+    value: Any  # None: not stated
+    rows: Codes
+    why_small: str | None = None
+
+
+def group_rows(table: pa.Table, by: str) -> list[EvaluationGroup]:
+    """Each value's rows: numbers ascend, words by their count, what is not stated last; UnknownName, UsageError."""
+    cells = group_values(table, by)
+    rows: dict[Any, list[int]] = {}
+    for number, cell in enumerate(cells):
+        rows.setdefault(cell, []).append(number)
+    if len(rows) > MAX_GROUPS:
+        raise UsageError(
+            f"'{by}' has {len(rows):,} values, which are no groups",
+            hint="choose a column such as fitzpatrick, sex or body_site",
+        )
+    return [
+        EvaluationGroup(by, value, np.array(rows[value], np.int64))
+        for value in sorted(rows, key=lambda one: value_order(one, rows))
+    ]
+
+
+def value_order(value: Any, rows: dict[Any, list[int]]) -> tuple[Any, ...]:
+    if value is None:
+        return (3,)
+    if isinstance(value, (int, float)):
+        return (0, value)
+    if value.partition("-")[0] in ROMAN or value[:1].isdigit():  # skin types and ages in their order
+        return (1, value)
+    return (2, -len(rows[value]), value)
+
+
+def group_values(table: pa.Table, by: str) -> list[Any]:
+    """The column's cells as what people are grouped by."""
+    if by == BAND_COLUMN:
+        return [skin_type_band(types) for types in skin_types(table)]
+    if by == "fitzpatrick":
+        return [skin_type_word(types) for types in skin_types(table)]
+    if by not in table.column_names:
+        known = dict.fromkeys((*table.column_names, *SCHEMA.names, BAND_COLUMN))
+        raise UnknownName(
+            "column", by, known, hint="columns of the manifest, such as fitzpatrick, sex, body_site"
+        )
+    column = table[by]
+    if kinds.is_nested(column.type):
+        raise UsageError(
+            f"column '{by}' holds several values in each row", hint="choose one such as sex or fitzpatrick"
+        )
+    cells = [None if isinstance(cell, float) and not isfinite(cell) else cell for cell in column.to_pylist()]
+    if by == "age":
+        return [age_band(cell) for cell in cells]
+    return [cell if cell is None or isinstance(cell, (int, float, str)) else str(cell) for cell in cells]
+
+
+def skin_types(table: pa.Table) -> list[tuple[int, int] | None]:
+    """Lowest and highest Fitzpatrick type of each row: the one stated, else the range."""
+    nothing = [None] * table.num_rows
+    one, several = (
+        table[name].to_pylist() if name in table.column_names else nothing
+        for name in ("fitzpatrick", "fitzpatrick_range")
+    )
+    return [
+        (first, first) if first is not None else (min(some), max(some)) if some else None
+        for first, some in zip(one, several, strict=True)
+    ]
+
+
+def skin_type_word(types: tuple[int, int] | None) -> int | str | None:
+    if types is None or types[0] == types[1]:
+        return types and types[0]
+    return f"{ROMAN[types[0] - 1]}-{ROMAN[types[1] - 1]}"
+
+
+def skin_type_band(types: tuple[int, int] | None) -> str | None:
+    """Types I and II, III and IV, V and VI; none for a range over two of these."""
+    if types is None or (types[0] - 1) // 2 != (types[1] - 1) // 2:
+        return None
+    return SKIN_TYPE_BANDS[(types[0] - 1) // 2]
+
+
+def age_band(age: float | None) -> str | None:
+    if age is None:
+        return None
+    first = int(age // AGE_BAND_YEARS) * AGE_BAND_YEARS
+    return f"{OLDEST_BAND}+" if first >= OLDEST_BAND else f"{first}-{first + AGE_BAND_YEARS - 1}"
+
+
+def explain_small(sample: Sample, rows: Codes, unit: Codes, kind: str, least: int) -> str | None:
+    """Why nothing may be claimed of these images: too few, of too few people, or a class is absent."""
+    count = len(np.unique(unit[rows]))
+    if len(rows) < least:
+        return f"fewer than {least} images"
+    if count < min(MIN_UNITS, least):
+        return f"only {count} {kind}{'' if count == 1 else 's'}"
+    absent = [sample.classes[one] for one in sample.present_classes if not (sample.truth[rows] == one).any()]
+    return f"no image of {list_names(absent)}" if absent else None
+
+
+def list_names(names: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(names) - most} more classes" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,53 +1,59 @@
-"""Manifests written for others: one module a format, all with `plan(job)` and `write(job)`.
+"""Manifests written for others: each format has a `plan_<format>(job)` and a `write_<format>(job)`.
 
-A new format is a module of this package and its name in FORMATS. `plan` says what would be written and
-touches nothing; `write` streams with flat memory, gives a file its final name only when it is whole, and
-writes the same bytes for the same job.
+A new format is a module of its name in this package, and its name in FORMATS. The plan says what would be written
+and touches nothing. Writing streams with flat memory, gives a file its final name only when it is whole, and gives
+the same bytes for the same job.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Protocol, cast
 
 from dermdata.errors import UnknownName, UsageError
-from dermdata.export.job import Job, Part, Written, prepared
+from dermdata.export.job import ExportPart, ExportResult, Job, prepare_job
 
 FORMATS = ("parquet", "csv", "jsonl", "imagefolder", "webdataset", "huggingface", "coco", "croissant")
-REMOTE = ("parquet", "webdataset", "huggingface")  # formats of whole files that a bucket can hold
-LINKING = ("imagefolder", "coco")  # formats whose images may be links
+REMOTE_FORMATS = ("parquet", "webdataset", "huggingface")  # formats of whole files that a bucket can hold
+LINKING_FORMATS = ("imagefolder", "coco")  # formats whose images may be links
 
-__all__ = ["FORMATS", "Job", "Part", "Written", "plan", "write"]
-
-
-class Format(Protocol):
-    """What each format's module offers."""
-
-    def plan(self, job: Job) -> tuple[Part, ...]: ...
-    def write(self, job: Job) -> Written: ...
+__all__ = ["FORMATS", "ExportPart", "ExportResult", "Job", "plan", "write"]
 
 
-def plan(name: str, job: Job) -> tuple[Part, ...]:
+MODULES = {"csv": "text_formats", "jsonl": "text_formats"}  # of formats that have no module of their own
+
+
+@dataclass(frozen=True)
+class ExportFormat:
+    """How the files of a format are planned and written."""
+
+    plan: Callable[[Job], tuple[ExportPart, ...]]
+    write: Callable[[Job], ExportResult]
+
+
+def plan(name: str, job: Job) -> tuple[ExportPart, ...]:
     """The files that `write` would make, and which of them are there already; UnknownName for no such format."""
-    return format_named(name).plan(prepared(allowed(name, job)))
+    return load_format(name).plan(prepare_job(check_options(name, job)))
 
 
-def write(name: str, job: Job) -> Written:
+def write(name: str, job: Job) -> ExportResult:
     """Export in the format of this name; UnknownName, UsageError, SizeMismatch or StorageError."""
-    return format_named(name).write(prepared(allowed(name, job)))
+    return load_format(name).write(prepare_job(check_options(name, job)))
 
 
-def allowed(name: str, job: Job) -> Job:
+def check_options(name: str, job: Job) -> Job:
     """The job, if its choices mean something in this format."""
-    if job.copy and name not in LINKING:
+    if job.copy and name not in LINKING_FORMATS:
         raise UsageError(f"{name} has no links that --copy could replace", hint="leave out --copy")
-    if job.bucket and name not in REMOTE:
+    if job.bucket and name not in REMOTE_FORMATS:
         raise UsageError(
             f"{name} cannot be written to {job.bucket}",
-            hint=f"{', '.join(REMOTE)} can; or give a folder here",
+            hint=f"{', '.join(REMOTE_FORMATS)} can; or give a folder here",
         )
     return job
 
 
-def format_named(name: str) -> Format:
+def load_format(name: str) -> ExportFormat:
     if name not in FORMATS:
         raise UnknownName("format", name, FORMATS, hint=f"one of {', '.join(FORMATS)}")
-    return cast("Format", import_module(f"dermdata.export.{name}"))
+    module = import_module(f"dermdata.export.{MODULES.get(name, name)}")
+    return ExportFormat(getattr(module, f"plan_{name}"), getattr(module, f"write_{name}"))

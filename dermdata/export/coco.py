@@ -26,112 +26,141 @@ from typing import Any
 import pyarrow as pa
 
 from dermdata import disk
-from dermdata.croissant import licence_url
+from dermdata.croissant import license_url
 from dermdata.errors import UsageError
-from dermdata.export import (
-    annotations,
-    card,
-    classes,
-    covers,
-    files,
-    folders,
-    leftout,
-    names,
-    parts,
-    pictures,
-    placing,
+from dermdata.export.coco_annotations import (
+    CocoDocument,
+    CocoImage,
+    MaskRef,
+    document_chunks,
+    read_summary,
+    row_masks,
 )
-from dermdata.export.annotations import Cover, Document, Picture
-from dermdata.export.folders import Piece
-from dermdata.export.job import Job, Part, Written, without
-from dermdata.export.ledger import Ledger
-from dermdata.export.outlines import Size
-from dermdata.export.placing import Placed
-from dermdata.export.stamps import stamp
-from dermdata.images import inspect
+from dermdata.export.huggingface import catalog_entries, license_names
+from dermdata.export.job import (
+    ExportPart,
+    ExportResult,
+    Job,
+    class_numbers,
+    leave_out_rows,
+    missing_class_reasons,
+    row_classes,
+    split_parts,
+    take_values,
+)
+from dermdata.export.left_out import count_reasons, text_column
+from dermdata.export.masks import Size
+from dermdata.export.output_folder import (
+    OutputFile,
+    PlacedImage,
+    left_out_files,
+    make_files,
+    map_fingerprints,
+    open_job_record,
+    place_images,
+    plan_files,
+)
+from dermdata.export.record import ExportRecord
+from dermdata.export.row_images import (
+    count_unchecked,
+    digest_flags,
+    drop_missing_images,
+    file_fingerprint,
+    file_sizes,
+    image_digests,
+    image_endings,
+    image_identities,
+    image_names,
+    locate_files,
+    portable_name,
+    recipe_version,
+    unique_names,
+)
+from dermdata.images import check_image
 
 FORM, LAYOUT = "coco", "1"
-LESION, STRUCTURE = "lesion", "structure"  # categories and supercategories of our own
-NO_SIZE = "its width and height cannot be read"
-BARE = "images without an annotation (what is known of their class is in categories_of_image)"
-SOFT = "masks of more than two values: what is at least half as bright as the brightest pixel is inside"
+LESION_CATEGORY, STRUCTURE_CATEGORY = "lesion", "structure"  # categories and supercategories of our own
+UNKNOWN_SIZE = "its width and height cannot be read"
+WITHOUT_ANNOTATION = "images without an annotation (what is known of their class is in categories_of_image)"
+SOFT_MASKS = "masks of more than two values: what is at least half as bright as the brightest pixel is inside"
 
 
 @dataclass(frozen=True)
-class Home:
+class CocoSplit:
     """One split: its images and its file."""
 
     folder: str
-    placed: Sequence[Placed]
-    file: Piece
+    images: Sequence[PlacedImage]
+    file: OutputFile
 
 
 @dataclass(frozen=True)
-class Work:
+class CocoPlan:
     """A job made ready."""
 
     job: Job
-    record: Ledger
-    homes: Sequence[Home]
-    left: Sequence[Piece]
+    record: ExportRecord
+    splits: Sequence[CocoSplit]
+    left_out_files: Sequence[OutputFile]
     unchecked: Mapping[str, int]  # in words: images that no digest is known of
 
     @property
-    def placed(self) -> list[Placed]:
-        return [one for home in self.homes for one in home.placed]
+    def images(self) -> list[PlacedImage]:
+        return [one for home in self.splits for one in home.images]
 
     @property
-    def files(self) -> list[Piece]:
-        return [*(home.file for home in self.homes), *self.left]
+    def files(self) -> list[OutputFile]:
+        return [*(home.file for home in self.splits), *self.left_out_files]
 
     @property
-    def wanted(self) -> dict[str, str]:
-        return folders.marks(self.placed) | folders.marks(self.files)
+    def fingerprints(self) -> dict[str, str]:
+        return map_fingerprints(self.images) | map_fingerprints(self.files)
 
 
-def plan(job: Job) -> tuple[Part, ...]:
+def plan_coco(job: Job) -> tuple[ExportPart, ...]:
     """A line for each folder of images and each file."""
-    work = decided(job)
-    work.record.require_free(work.wanted)
-    return (*(folder_part(work, home) for home in work.homes), *folders.plan(work.record, work.files))
+    work = decide_files(job)
+    work.record.require_free(work.fingerprints)
+    return (*(folder_part(work, home) for home in work.splits), *plan_files(work.record, work.files))
 
 
-def folder_part(work: Work, home: Home) -> Part:
-    there = all(work.record.keeps(one.path, one.mark) for one in home.placed)
-    size = sum(one.size for one in home.placed)
-    return Part(work.job.out / home.folder, len(home.placed), size, there=there)
+def folder_part(work: CocoPlan, home: CocoSplit) -> ExportPart:
+    there = all(work.record.is_current(one.path, one.fingerprint) for one in home.images)
+    size = sum(one.size for one in home.images)
+    return ExportPart(work.job.out / home.folder, len(home.images), size, there=there)
 
 
-def write(job: Job) -> Written:
+def write_coco(job: Job) -> ExportResult:
     """Place the images that are not there, then write the files that are about them."""
-    work = decided(job)
-    with work.record.writing(work.wanted, job.progress) as run:
-        todo = [one for one in work.placed if not run.keeps(one.path)]
-        made = [one for one in work.files if not run.keeps(one.path)]
+    work = decide_files(job)
+    with work.record.open_run(work.fingerprints, job.progress) as run:
+        todo = [one for one in work.images if not run.is_kept(one.path)]
+        made = [one for one in work.files if not run.is_kept(one.path)]
         if job.copy and job.size is None:
             disk.require_space(job.out, sum(one.size for one in todo))
         run.begin()
-        placing.place(job, todo, pictures.digests(work.job.table), run)
-        folders.fill(run, made)
-    return written(work, kept=len(work.wanted) - len(todo) - len(made))
+        place_images(job, todo, image_digests(work.job.table), run)
+        make_files(run, made)
+    return export_result(work, kept=len(work.fingerprints) - len(todo) - len(made))
 
 
-def written(work: Work, kept: int) -> Written:
+def export_result(work: CocoPlan, kept: int) -> ExportResult:
     paths = [work.job.out / one.path for one in work.files]
-    size = sum(one.size for one in work.placed) + sum(path.stat().st_size for path in paths)
-    return Written(
-        files=tuple(paths), rows=len(work.placed), bytes=size, kept=kept,
-        left_out={**leftout.counted(work.job.left), **work.unchecked, **lacking(work)}, count=len(work.wanted),
+    size = sum(one.size for one in work.images) + sum(path.stat().st_size for path in paths)
+    return ExportResult(
+        files=tuple(paths), rows=len(work.images), bytes=size, kept=kept,
+        left_out={**count_reasons(work.job.left), **work.unchecked, **count_mask_problems(work)},
+        count=len(work.fingerprints),
     )  # fmt: skip
 
 
-def lacking(work: Work) -> dict[str, int]:
+def count_mask_problems(work: CocoPlan) -> dict[str, int]:
     """In words what the files lack, from what they say themselves."""
     found: Counter[str] = Counter()
-    for home in work.homes:
-        facts = annotations.summary_of(work.job.out / home.file.path)
-        found[BARE] += facts["images_without_annotation"]
-        found[SOFT] += facts["soft_masks"]
+    for home in work.splits:
+        facts = read_summary(work.job.out / home.file.path)
+        found[WITHOUT_ANNOTATION] += facts["images_without_annotation"]
+        found[SOFT_MASKS] += facts["soft_masks"]
         for reason, count in facts["masks_left_out"].items():
             found[f"masks left out: {reason}"] += count
     return {words: count for words, count in found.items() if count}
@@ -140,92 +169,95 @@ def lacking(work: Work) -> dict[str, int]:
 # ------------------------------------------------------------------ decisions
 
 
-def decided(job: Job) -> Work:
+def decide_files(job: Job) -> CocoPlan:
     if job.embed:
         raise UsageError("coco writes image files, nothing can be embedded", hint="--copy instead of links")
-    record = folders.opened(job, FORM)
+    record = open_job_record(job, FORM)
     if job.classes:
-        job = without(job, classes.why_none(job.table, job.label))
-    job, _ = pictures.with_images(job)
-    job, found, stored = with_sizes(job)
-    divided = parts.split_parts(job.table)
-    named = names.unique([names.safe(one.name) for one in divided], [one.name for one in divided])
-    named_masks = covers.of(job, len(classes_of(job)))
+        job = leave_out_rows(job, missing_class_reasons(job.table, job.label))
+    job, _ = drop_missing_images(job)
+    job, found, stored = drop_unsized_images(job)
+    divided = split_parts(job.table)
+    named = unique_names([portable_name(one.name) for one in divided], [one.name for one in divided])
+    named_masks = row_masks(job, len(lesion_categories(job)))
     homes = [
-        home(replace(job, table=job.table.take(pa.array(part.rows))), name if part.name else "", part.rows.tolist(),
-             *(parts.picked(values, part.rows) for values in (found, stored, named_masks)))
+        build_split(replace(job, table=job.table.take(pa.array(part.rows))), name if part.name else "", part.rows.tolist(),
+             *(take_values(values, part.rows) for values in (found, stored, named_masks)))
         for part, name in zip(divided, named, strict=True)
     ]  # fmt: skip
-    return Work(job, record, homes, folders.of_left(job), pictures.count_unchecked(job.table))
+    return CocoPlan(job, record, homes, left_out_files(job), count_unchecked(job.table))
 
 
-def with_sizes(job: Job) -> tuple[Job, list[str], list[Size]]:
+def drop_unsized_images(job: Job) -> tuple[Job, list[str], list[Size]]:
     """The job without the rows whose image has no size that can be told; the images' files and stored sizes."""
-    found = [path or "" for path in files.located(job.table, job.roots)]
+    found = [path or "" for path in locate_files(job.table, job.roots)]
     columns = [
         job.table[name].to_pylist() if name in job.table.column_names else [None] * job.table.num_rows
         for name in ("width", "height")
     ]
-    sizes = [known or looked(path) for path, known in zip(found, map(both, *columns), strict=True)]
-    job = without(job, [None if size else NO_SIZE for size in sizes])
+    sizes = [known or read_size(path) for path, known in zip(found, map(known_size, *columns), strict=True)]
+    job = leave_out_rows(job, [None if size else UNKNOWN_SIZE for size in sizes])
     stay = [(path, size) for path, size in zip(found, sizes, strict=True) if size]
     return job, [path for path, _ in stay], [size for _, size in stay]
 
 
-def both(width: int | None, height: int | None) -> Size | None:
+def known_size(width: int | None, height: int | None) -> Size | None:
     return (width, height) if width and height else None
 
 
-def looked(path: str) -> Size | None:
-    facts = inspect(Path(path), decode=False)
-    return both(facts.width, facts.height)
+def read_size(path: str) -> Size | None:
+    facts = check_image(Path(path), decode=False)
+    return known_size(facts.width, facts.height)
 
 
 # ------------------------------------------------------------------ one split
 
 
-def home(
-    job: Job, name: str, rows: list[int], found: list[str], stored: list[Size], named: list[list[Cover]]
-) -> Home:
+def build_split(
+    job: Job, name: str, rows: list[int], found: list[str], stored: list[Size], named: list[list[MaskRef]]
+) -> CocoSplit:
     """The images of one split, and its file; `job` has just the split's rows, `rows` their places in the whole."""
     folder = name or "images"
-    placed = places(job, folder, found, rows)
+    placed = assign_paths(job, folder, found, rows)
     order = sorted(range(len(placed)), key=lambda at: placed[at].path)
-    facts = further_facts(job)
+    facts = image_facts(job)
     shown = [
-        Picture(placed[at].path.removeprefix(f"{folder}/"), facts[at], stored[at], named[at]) for at in order
+        CocoImage(placed[at].path.removeprefix(f"{folder}/"), facts[at], stored[at], named[at])
+        for at in order
     ]
     scaled = job.out / folder if job.size is not None else None
-    document = Document(head(job), shown, scaled, job.jobs, job.make)
+    document = CocoDocument(document_head(job), shown, scaled, job.jobs, job.make)
     path = f"instances_{name}.json" if name else "annotations.json"
 
     def make(target: Path) -> None:
-        disk.write(target, annotations.chunks(document, job.progress))
+        disk.write_chunks(target, document_chunks(document, job.progress))
 
-    return Home(folder, placed, Piece(path, mark_of(job, document), 0, 0, make))
+    return CocoSplit(folder, placed, OutputFile(path, document_fingerprint(job, document), 0, 0, make))
 
 
-def places(job: Job, folder: str, found: list[str], rows: list[int]) -> list[Placed]:
+def assign_paths(job: Job, folder: str, found: list[str], rows: list[int]) -> list[PlacedImage]:
     """A name of its own for each image, and the mark of what lies there."""
     table = job.table
-    plain = [f"{folder}/{names.safe(name)}" for name in pictures.ids(table)]
-    stems = names.unique(plain, pictures.identities(table))
-    kinds = pictures.endings(table, list(found), job.recipe)
-    sizes = files.sizes(table, found)
-    digests = leftout.text(table, "sha256").to_pylist()
-    how = pictures.version(job.recipe) if job.recipe.changes else "copy" if job.copy else "link"
+    plain = [f"{folder}/{portable_name(name)}" for name in image_names(table)]
+    stems = unique_names(plain, image_identities(table))
+    kinds = image_endings(table, list(found), job.recipe)
+    sizes = file_sizes(table, found)
+    digests = text_column(table, "sha256").to_pylist()
+    how = recipe_version(job.recipe) if job.recipe.changes else "copy" if job.copy else "link"
     return [
-        Placed(f"{stem}.{kind}" if kind else stem, path, size, f"{digest[:32]} {how}" if digest else "", row)
+        PlacedImage(
+            f"{stem}.{kind}" if kind else stem, path, size, f"{digest[:32]} {how}" if digest else "", row
+        )
         for stem, kind, path, size, digest, row in zip(stems, kinds, found, sizes, digests, rows, strict=True)
     ]
 
 
-def further_facts(job: Job) -> list[dict[str, Any]]:
+def image_facts(job: Job) -> list[dict[str, Any]]:
     """What else an image's entry says: its licence, its key and its class."""
-    numbers = classes.numbers(classes.words(job.table, job.label), job.classes)
-    keys = leftout.text(job.table, "key").to_pylist()
-    place = {name: number for number, name in enumerate(card.licences(job), 1)}
-    terms = leftout.text(job.table, "license").to_pylist()
+    numbers = class_numbers(row_classes(job.table, job.label), job.classes)
+    keys = text_column(job.table, "key").to_pylist()
+    place = {name: number for number, name in enumerate(license_names(job), 1)}
+    terms = text_column(job.table, "license").to_pylist()
     return [
         ({"license": place[term]} if term else {})
         | {"key": key, "categories_of_image": [] if number is None else [number + 1]}
@@ -233,45 +265,47 @@ def further_facts(job: Job) -> list[dict[str, Any]]:
     ]
 
 
-def head(job: Job) -> Mapping[str, Any]:
+def document_head(job: Job) -> Mapping[str, Any]:
     """What stands before the images."""
-    entries = card.entries(job)
+    entries = catalog_entries(job)
     info = {
         "description": ", ".join(one.title for one in entries) or "Skin images",
         "version": ", ".join(one.version for one in entries if one.version),
         "url": ", ".join(one.homepage for one in entries if one.homepage),
     }
     licences = [
-        {"id": number, "name": name, "url": licence_url(name, entries) or ""}
-        for number, name in enumerate(card.licences(job), 1)
+        {"id": number, "name": name, "url": license_url(name, entries) or ""}
+        for number, name in enumerate(license_names(job), 1)
     ]
     return {"info": info, "licenses": licences, "categories": list(categories(job))}
 
 
-def classes_of(job: Job) -> list[tuple[str, str]]:
+def lesion_categories(job: Job) -> list[tuple[str, str]]:
     """The classes of lesions and where they come from; structures are numbered after them."""
     if job.classes or (job.structures and not job.lesions):
         return [(name, job.label) for name in job.classes]
-    return [(LESION, LESION)]
+    return [(LESION_CATEGORY, LESION_CATEGORY)]
 
 
 def categories(job: Job) -> Iterator[dict[str, Any]]:
-    named = [*classes_of(job), *((one, STRUCTURE) for one in job.structures)]
+    named = [*lesion_categories(job), *((one, STRUCTURE_CATEGORY) for one in job.structures)]
     for number, (name, above) in enumerate(named, 1):
         yield {"id": number, "name": name, "supercategory": above}
 
 
-def mark_of(job: Job, document: Document) -> str:
+def document_fingerprint(job: Job, document: CocoDocument) -> str:
     """What decides the file's bytes; "" where the manifest does not say which bytes an image has."""
-    if not all(pictures.sure(job.table)):
+    if not all(digest_flags(job.table)):
         return ""
-    running = hashlib.sha256(repr((LAYOUT, document.head, pictures.version(job.recipe))).encode())
-    digests = sorted(leftout.text(job.table, "sha256").to_pylist())
+    running = hashlib.sha256(repr((LAYOUT, document.head, recipe_version(job.recipe))).encode())
+    digests = sorted(text_column(job.table, "sha256").to_pylist())
     running.update(repr(digests).encode())
-    for one in document.pictures:
+    for one in document.images:
         running.update(repr((one.file_name, one.facts, one.stored)).encode(errors="surrogatepass"))
-        for cover in one.covers:
+        for cover in one.masks:
             running.update(
-                repr((cover.category, cover.name, stamp(cover.path))).encode(errors="surrogatepass")
+                repr((cover.category, cover.name, file_fingerprint(cover.path))).encode(
+                    errors="surrogatepass"
+                )
             )
     return running.hexdigest()[:32]

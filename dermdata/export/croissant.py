@@ -21,18 +21,41 @@ import pyarrow.compute as pc
 import pyarrow.types as kinds
 
 from dermdata import checksum, disk
-from dermdata.croissant import MEANING, SENSITIVE, STATED_BY, document, licence_url, responsible
+from dermdata.croissant import (
+    ANNOTATION_COLUMNS,
+    COLUMN_MEANINGS,
+    SENSITIVE_COLUMNS,
+    croissant_document,
+    license_url,
+    responsible_ai_facts,
+)
 from dermdata.errors import UsageError
-from dermdata.export import about, card, cells, features, files, folders, parts, pictures, sheets
-from dermdata.export.folders import Piece
-from dermdata.export.huggingface import shards_of, split_names
-from dermdata.export.job import Job, Part, Written, stem
-from dermdata.export.ledger import Ledger
-from dermdata.export.pixels import Recipe
-from dermdata.export.sheets import IMAGE, MASK, Sheet
-from dermdata.export.stream import Images
-from dermdata.export.tabular import tabular
+from dermdata.export.huggingface import (
+    catalog_entries,
+    describe_changes,
+    license_names,
+    shard_files,
+    to_split_names,
+)
+from dermdata.export.image_bytes import Recipe
+from dermdata.export.job import UNSPLIT, ExportPart, ExportResult, Job, output_stem, row_splits, split_parts
+from dermdata.export.metadata import IMAGE_FEATURE, feature_metadata, manifest_provenance, to_portable_types
+from dermdata.export.output_folder import OutputFile, left_out_files, open_job_record, plan_files, write_files
+from dermdata.export.parquet import IMAGE_COLUMN, IMAGE_DESCRIPTIONS, IMAGE_TYPE, MASK_COLUMN, ImageTable
+from dermdata.export.record import ExportRecord
+from dermdata.export.row_images import (
+    MISSING_IMAGES,
+    count_unchecked,
+    drop_missing_images,
+    file_sizes,
+    image_digests,
+    lesion_masks,
+    locate_files,
+    to_absolute_paths,
+)
+from dermdata.export.shards import ImageColumn
 from dermdata.manifest.image_files import ImageFinder
+from dermdata.manifest.text import is_text
 
 FORM, NAME = "croissant", "croissant.json"
 RECORDS, SHARDS = "images", "shards"  # ids of the rows, and of several files taken together
@@ -40,117 +63,125 @@ PARQUET = "application/x-parquet"
 Json = dict[str, Any]
 
 
-def plan(job: Job) -> tuple[Part, ...]:
-    _, record, pieces = decided(job)
-    return folders.plan(record, pieces)
+def plan_croissant(job: Job) -> tuple[ExportPart, ...]:
+    _, record, pieces = decide_files(job)
+    return plan_files(record, pieces)
 
 
-def write(job: Job) -> Written:
+def write_croissant(job: Job) -> ExportResult:
     """Write the files that are not there, then the description."""
-    job, record, pieces = decided(job)
+    job, record, pieces = decide_files(job)
     if job.embed:
-        return folders.write(job, record, pieces, pictures.count_unchecked(job.table))
-    missing = files.located(job.table, job.roots).count(None)
-    return folders.write(job, record, pieces, {files.MISSING: missing} if missing else {})
+        return write_files(job, record, pieces, count_unchecked(job.table))
+    missing = locate_files(job.table, job.roots).count(None)
+    return write_files(job, record, pieces, {MISSING_IMAGES: missing} if missing else {})
 
 
-def decided(job: Job) -> tuple[Job, Ledger, list[Piece]]:
+def decide_files(job: Job) -> tuple[Job, ExportRecord, list[OutputFile]]:
     if job.out.suffix in (".json", ".parquet"):
         raise UsageError("croissant writes a folder", hint="give a folder as -o OUT")
     if job.recipe.changes and not job.embed:
         raise UsageError("without --embed no image is written that could be changed", hint="add --embed")
-    record = folders.opened(job, FORM)
-    job, sheet = embedded(job) if job.embed else pointing(job)
-    divided = parts.split_parts(job.table)
-    named = split_names([part.name or RECORDS for part in divided])
+    record = open_job_record(job, FORM)
+    job, sheet = embed_images(job) if job.embed else point_to_cache(job)
+    divided = split_parts(job.table)
+    named = to_split_names([part.name or RECORDS for part in divided])
     shards = [
         piece
         for part, name in zip(divided, named, strict=True)
-        for piece in shards_of(job, sheet, part, name)
+        for piece in shard_files(job, sheet, part, name)
     ]
-    return job, record, [*shards, description(job, sheet, shards), *folders.of_left(job)]
+    return job, record, [*shards, description_file(job, sheet, shards), *left_out_files(job)]
 
 
-def embedded(job: Job) -> tuple[Job, Sheet]:
+def embed_images(job: Job) -> tuple[Job, ImageTable]:
     """Rows with their images and masks; the paths stay as in the manifest."""
-    job, found = pictures.with_images(job)
-    table = without(job.table, IMAGE, MASK)
-    sizes = files.sizes(table, found)
-    images = {IMAGE: Images(found, sizes, job.recipe, pictures.digests(table))}
-    covers = pictures.masks(table, job)
+    job, found = drop_missing_images(job)
+    table = drop_columns(job.table, IMAGE_COLUMN, MASK_COLUMN)
+    sizes = file_sizes(table, found)
+    images = {IMAGE_COLUMN: ImageColumn(found, sizes, job.recipe, image_digests(table))}
+    covers = lesion_masks(table, job)
     if any(covers):
-        images[MASK] = Images(covers, [None] * len(covers), Recipe(job.size, job.strip, mask=True))
-    return job, with_metadata(Sheet(tabular(table), images, sizes))
+        images[MASK_COLUMN] = ImageColumn(
+            covers, [None] * len(covers), Recipe(job.size, job.strip, mask=True)
+        )
+    return job, add_metadata(ImageTable(to_portable_types(table), images, sizes))
 
 
-def pointing(job: Job) -> tuple[Job, Sheet]:
+def point_to_cache(job: Job) -> tuple[Job, ImageTable]:
     """Rows with paths into the cache."""
-    table, _ = files.anywhere(job.table, ImageFinder(job.roots))
-    return job, with_metadata(Sheet(tabular(table), {}, [0] * table.num_rows))
+    table, _ = to_absolute_paths(job.table, ImageFinder(job.roots))
+    return job, add_metadata(ImageTable(to_portable_types(table), {}, [0] * table.num_rows))
 
 
-def without(table: pa.Table, *names: str) -> pa.Table:
+def drop_columns(table: pa.Table, *names: str) -> pa.Table:
     return table.drop_columns([name for name in names if name in table.column_names])
 
 
-def with_metadata(sheet: Sheet) -> Sheet:
-    ours = {f"dermdata.{key}".encode(): value.encode() for key, value in about.of(sheet.table).items()}
-    special = dict.fromkeys(sheet.images, features.IMAGE)
-    table = sheet.table.replace_schema_metadata(ours | features.metadata(sheet.schema, special))
-    return Sheet(table, sheet.images, sheet.sizes)
+def add_metadata(sheet: ImageTable) -> ImageTable:
+    ours = {
+        f"dermdata.{key}".encode(): value.encode() for key, value in manifest_provenance(sheet.table).items()
+    }
+    special = dict.fromkeys(sheet.images, IMAGE_FEATURE)
+    table = sheet.table.replace_schema_metadata(ours | feature_metadata(sheet.schema, special))
+    return ImageTable(table, sheet.images, sheet.sizes)
 
 
 # ------------------------------------------------------------------ description
 
 
-def description(job: Job, sheet: Sheet, shards: Sequence[Piece]) -> Piece:
+def description_file(job: Job, sheet: ImageTable, shards: Sequence[OutputFile]) -> OutputFile:
     """croissant.json: made anew unless all files that it describes are those that it describes."""
-    whole = described(job, sheet, shards)
-    marks = [piece.mark for piece in shards]
-    digest = hashlib.sha256(repr((encoded(whole), marks)).encode()).hexdigest()[:32]
+    whole = build_document(job, sheet, shards)
+    marks = [piece.fingerprint for piece in shards]
+    digest = hashlib.sha256(repr((encode_document(whole), marks)).encode()).hexdigest()[:32]
 
     def make(target: Path) -> None:
-        facts = {**whole, "distribution": [measured(one, job.out) for one in whole["distribution"]]}
-        disk.write_text(target, encoded(facts))
+        facts = {**whole, "distribution": [add_checksum(one, job.out) for one in whole["distribution"]]}
+        disk.write_text(target, encode_document(facts))
 
-    return Piece(NAME, digest if all(marks) else "", 0, 0, make)
+    return OutputFile(NAME, digest if all(marks) else "", 0, 0, make)
 
 
-def encoded(facts: Json) -> str:
+def encode_document(facts: Json) -> str:
     return json.dumps(facts, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
-def measured(one: Json, out: Path) -> Json:
+def add_checksum(one: Json, out: Path) -> Json:
     """A file's entry with its size and SHA-256, now that it is there."""
     if "contentUrl" not in one:
         return one
     path = out / one["contentUrl"]
     with disk.storage_errors(path):
-        return {**one, "contentSize": f"{path.stat().st_size} B", "sha256": checksum.of_file(path).sha256}
+        return {**one, "contentSize": f"{path.stat().st_size} B", "sha256": checksum.hash_file(path).sha256}
 
 
-def described(job: Job, sheet: Sheet, shards: Sequence[Piece]) -> Json:
+def build_document(job: Job, sheet: ImageTable, shards: Sequence[OutputFile]) -> Json:
     """The document as it is before sizes and checksums are known."""
-    entries = card.entries(job)
+    entries = catalog_entries(job)
     titles = ", ".join(one.title for one in entries) or "Skin images"
     text = (
         f"{job.table.num_rows:,} dermatology images with their metadata, exported by dermdata from: {titles}."
     )
-    licences = [licence_url(name, entries) or name for name in card.licences(job)]
-    whole = document(stem(job), text, entries, licences=licences, files=list(distribution(shards)))
-    whole |= responsible(
-        entries, [name for name in SENSITIVE if filled(job.table, name)], list(annotated(job))
+    licences = [license_url(name, entries) or name for name in license_names(job)]
+    whole = croissant_document(
+        output_stem(job), text, entries, licences=licences, files=list(file_objects(shards))
+    )
+    whole |= responsible_ai_facts(
+        entries,
+        [name for name in SENSITIVE_COLUMNS if has_values(job.table, name)],
+        list(count_annotation_sources(job)),
     )
     if job.recipe.changes:
-        whole["rai:dataPreprocessingProtocol"] = [card.changes(job)]
+        whole["rai:dataPreprocessingProtocol"] = [describe_changes(job)]
     whole.pop("isLiveDataset", None)  # the checksums come with the files
     origin = file_source(shards)
-    words = [("splits", "split", split_words(job)), ("classes", job.label, job.classes)]
-    lists = [word_list(name, column, given) for name, column, given in words if given]
-    return whole | {"recordSet": [records(job, sheet.schema, origin), *lists]}
+    words = [("splits", "split", list_splits(job)), ("classes", job.label, job.classes)]
+    lists = [word_record_set(name, column, given) for name, column, given in words if given]
+    return whole | {"recordSet": [image_record_set(job, sheet.schema, origin), *lists]}
 
 
-def distribution(shards: Sequence[Piece]) -> Iterator[Json]:
+def file_objects(shards: Sequence[OutputFile]) -> Iterator[Json]:
     for piece in shards:
         yield {
             "@type": "cr:FileObject", "@id": piece.path, "name": piece.path.rpartition("/")[2],
@@ -163,23 +194,23 @@ def distribution(shards: Sequence[Piece]) -> Iterator[Json]:
         }  # fmt: skip
 
 
-def file_source(shards: Sequence[Piece]) -> Json:
+def file_source(shards: Sequence[OutputFile]) -> Json:
     if len(shards) > 1:
         return {"fileSet": {"@id": SHARDS}}
     return {"fileObject": {"@id": shards[0].path}}
 
 
-def split_words(job: Job) -> tuple[str, ...]:
-    return tuple(sorted({word for word in parts.split_words(job.table) or () if word != parts.WITHOUT}))
+def list_splits(job: Job) -> tuple[str, ...]:
+    return tuple(sorted({word for word in row_splits(job.table) or () if word != UNSPLIT}))
 
 
-def filled(table: pa.Table, name: str) -> bool:
+def has_values(table: pa.Table, name: str) -> bool:
     return name in table.column_names and table[name].null_count < table.num_rows
 
 
-def annotated(job: Job) -> Iterator[str]:
+def count_annotation_sources(job: Job) -> Iterator[str]:
     """Who or what stands behind labels and skin types, counted from the rows."""
-    for name in (one for one in STATED_BY if filled(job.table, one)):
+    for name in (one for one in ANNOTATION_COLUMNS if has_values(job.table, one)):
         counts = pc.value_counts(job.table[name].cast(pa.string())).to_pylist()
         said = sorted((one["values"] or "not stated", one["counts"]) for one in counts)
         yield f"{name}: {', '.join(f'{word} {count}' for word, count in said)}"
@@ -188,7 +219,7 @@ def annotated(job: Job) -> Iterator[str]:
 # ------------------------------------------------------------------ records
 
 
-def word_list(name: str, column: str, given: Sequence[str]) -> Json:
+def word_record_set(name: str, column: str, given: Sequence[str]) -> Json:
     """The words of a column, as a record set with its data inside."""
     kind = ["sc:Text", "cr:Split"] if name == "splits" else "sc:Text"
     field = {
@@ -200,9 +231,9 @@ def word_list(name: str, column: str, given: Sequence[str]) -> Json:
             "field": [field], "data": rows}  # fmt: skip
 
 
-def records(job: Job, schema: pa.Schema, origin: Json) -> Json:
-    fields = [made for one in schema if (made := field_of(one, origin))]
-    key = {"key": {"@id": f"{RECORDS}/key"}} if filled(job.table, "key") else {}
+def image_record_set(job: Job, schema: pa.Schema, origin: Json) -> Json:
+    fields = [made for one in schema if (made := build_field(one, origin))]
+    key = {"key": {"@id": f"{RECORDS}/key"}} if has_values(job.table, "key") else {}
     text = "one row an image; what a column says is null where its source does not say it"
     return {
         "@type": "cr:RecordSet",
@@ -214,39 +245,39 @@ def records(job: Job, schema: pa.Schema, origin: Json) -> Json:
     }
 
 
-def field_of(column: pa.Field, origin: Json) -> Json | None:
+def build_field(column: pa.Field, origin: Json) -> Json | None:
     """A column as a field; None for what Croissant has no type for."""
     base = {
         "@type": "cr:Field", "@id": f"{RECORDS}/{quote(column.name, safe='')}", "name": column.name,
-        "description": (column.metadata or {}).get(b"description", b"").decode() or MEANING.get(column.name)
-        or sheets.DESCRIPTIONS.get(column.name, "a column of the manifest's own"),
+        "description": (column.metadata or {}).get(b"description", b"").decode() or COLUMN_MEANINGS.get(column.name)
+        or IMAGE_DESCRIPTIONS.get(column.name, "a column of the manifest's own"),
     }  # fmt: skip
     source = {**origin, "extract": {"column": column.name}}
-    if column.type == sheets.IMAGE_TYPE:
+    if column.type == IMAGE_TYPE:
         inside = {**source, "transform": {"jsonPath": "bytes"}}
         return {**base, "dataType": "sc:ImageObject", "source": inside}
     if kinds.is_list(column.type):
-        return repeated(base, column.type.value_type, source)
-    kind = type_of(column.type)
+        return build_repeated_field(base, column.type.value_type, source)
+    kind = croissant_type(column.type)
     return {**base, "dataType": kind, "source": source} if kind else None
 
 
-def repeated(base: Json, inner: pa.DataType, source: Json) -> Json | None:
+def build_repeated_field(base: Json, inner: pa.DataType, source: Json) -> Json | None:
     if kinds.is_struct(inner):
         members = [
             {"@type": "cr:Field", "@id": f"{base['@id']}/{quote(one.name, safe='')}", "name": one.name,
              "dataType": kind, "source": {**source, "transform": {"jsonPath": one.name}}}
-            for one in inner if (kind := type_of(one.type))
+            for one in inner if (kind := croissant_type(one.type))
         ]  # fmt: skip
         return {**base, "repeated": True, "subField": members}
-    kind = type_of(inner)
+    kind = croissant_type(inner)
     return {**base, "dataType": kind, "repeated": True, "source": source} if kind else None
 
 
-def type_of(kind: pa.DataType) -> str | None:
+def croissant_type(kind: pa.DataType) -> str | None:
     """Croissant's name of a plain type."""
     known: Mapping[str, bool] = {
-        "sc:Text": cells.is_text(kind) or kinds.is_null(kind),
+        "sc:Text": is_text(kind) or kinds.is_null(kind),
         "sc:Integer": kinds.is_integer(kind),
         "sc:Float": kinds.is_floating(kind),
         "sc:Boolean": kinds.is_boolean(kind),

@@ -1,131 +1,308 @@
 """A folder that `datasets.load_dataset(OUT)` loads, and that can be uploaded to the Hub as it is.
 
   data/<split>-00000-of-00003.parquet   rows with their images (and masks), at most 500 MB each
-  README.md                             the dataset card: licence, task, features, size, sources, citations
+  README.md                             the dataset card: license, task, features, size, sources, citations
 
 `image` and `mask` are Image features, `label` is a ClassLabel (of the column `label`, else of `diagnosis`; null where
 a row has no class). Splits are named as usual there: `val` is `validation`, everything is `train` where the
 manifest has no split. No path of this machine is in it.
+
+Source of the card's keys: huggingface_hub 1.x, the dataset card specification. JSON is YAML, so each value is written
+as JSON.
 """
 
+import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dermdata.errors import UsageError
-from dermdata.export import (
-    about,
-    card,
-    classes,
-    features,
-    files,
-    folders,
-    names,
-    parts,
-    pictures,
-    shards,
-    sheets,
+from dermdata.export import shards
+from dermdata.export.image_bytes import Recipe
+from dermdata.export.job import (
+    ExportPart,
+    ExportResult,
+    Job,
+    SplitPart,
+    class_numbers,
+    row_classes,
+    split_parts,
+    take_values,
 )
-from dermdata.export.features import Feature
-from dermdata.export.folders import Piece
-from dermdata.export.job import Job, Part, Written
-from dermdata.export.ledger import Ledger
-from dermdata.export.pixels import Recipe
-from dermdata.export.sheets import IMAGE, MASK, Sheet
-from dermdata.export.stamps import stamp
-from dermdata.export.stream import Images
-from dermdata.export.tabular import tabular
+from dermdata.export.metadata import (
+    IMAGE_FEATURE,
+    Feature,
+    class_label_feature,
+    feature_metadata,
+    features_to_yaml,
+    manifest_provenance,
+    schema_features,
+    to_portable_types,
+)
+from dermdata.export.output_folder import (
+    OutputFile,
+    file_from_bytes,
+    left_out_files,
+    open_job_record,
+    plan_files,
+    write_files,
+)
+from dermdata.export.parquet import IMAGE_COLUMN, MASK_COLUMN, ImageTable, write_image_table
+from dermdata.export.record import ExportRecord
+from dermdata.export.row_images import (
+    count_unchecked,
+    digest_flags,
+    drop_missing_images,
+    file_fingerprint,
+    file_sizes,
+    image_digests,
+    lesion_masks,
+    recipe_version,
+    unique_names,
+)
+from dermdata.export.shards import ImageColumn
+from dermdata.markup import bibtex_entry, escape_markdown, fence_markdown, link_markdown, show_controls
+from dermdata.model import Dataset
 
 FORM = "huggingface"
-NO_COLUMNS = ("path", "mask_path", "masks", IMAGE, MASK, "label")
-USUAL = {"": "train", "val": "validation", "all": "all_"}  # `all` means every split there
+REPLACED_COLUMNS = ("path", "mask_path", "masks", IMAGE_COLUMN, MASK_COLUMN, "label")
+USUAL_SPLITS = {"": "train", "val": "validation", "all": "all_"}  # `all` means every split there
 
 
-def plan(job: Job) -> tuple[Part, ...]:
-    _, record, pieces = decided(job)
-    return folders.plan(record, pieces)
+def plan_huggingface(job: Job) -> tuple[ExportPart, ...]:
+    _, record, pieces = decide_files(job)
+    return plan_files(record, pieces)
 
 
-def write(job: Job) -> Written:
+def write_huggingface(job: Job) -> ExportResult:
     """Write the shards that are not there, and the card."""
-    job, record, pieces = decided(job)
-    return folders.write(job, record, pieces, pictures.count_unchecked(job.table))
+    job, record, pieces = decide_files(job)
+    return write_files(job, record, pieces, count_unchecked(job.table))
 
 
-def decided(job: Job) -> tuple[Job, Ledger, list[Piece]]:
+def decide_files(job: Job) -> tuple[Job, ExportRecord, list[OutputFile]]:
     if job.out.suffix == ".parquet":
         raise UsageError("huggingface writes a folder", hint="give a folder as -o OUT")
-    record = folders.opened(job, FORM)
-    job, found = pictures.with_images(job)
-    sheet = sheet_of(job, found)
-    divided = parts.split_parts(job.table)
-    named = split_names([part.name for part in divided])
+    record = open_job_record(job, FORM)
+    job, found = drop_missing_images(job)
+    sheet = build_image_table(job, found)
+    divided = split_parts(job.table)
+    named = to_split_names([part.name for part in divided])
     pieces = [
         piece
         for part, name in zip(divided, named, strict=True)
-        for piece in shards_of(job, sheet, part, name)
+        for piece in shard_files(job, sheet, part, name)
     ]
     splits = {
-        name: (len(part.rows), sum(parts.picked(sheet.sizes, part.rows)))
+        name: (len(part.rows), sum(take_values(sheet.sizes, part.rows)))
         for part, name in zip(divided, named, strict=True)
     }
-    readme = card.text(job, features.of(sheet.schema, special(job)), splits)
-    return job, record, [*pieces, folders.of_content("README.md", readme.encode()), *folders.of_left(job)]
+    readme = card_text(job, schema_features(sheet.schema, special_features(job)), splits)
+    return job, record, [*pieces, file_from_bytes("README.md", readme.encode()), *left_out_files(job)]
 
 
-def sheet_of(job: Job, found: Sequence[str | None]) -> Sheet:
+def build_image_table(job: Job, found: Sequence[str | None]) -> ImageTable:
     """All rows as the files will have them."""
-    table = tabular(job.table.select([name for name in job.table.column_names if name not in NO_COLUMNS]))
-    numbers = classes.numbers(classes.words(job.table, job.label), job.classes)
+    table = to_portable_types(
+        job.table.select([name for name in job.table.column_names if name not in REPLACED_COLUMNS])
+    )
+    numbers = class_numbers(row_classes(job.table, job.label), job.classes)
     if job.classes:
         table = table.add_column(0, "label", pa.array(numbers, pa.int64()))
-    sizes = files.sizes(job.table, found)
-    images = {IMAGE: Images(found, sizes, job.recipe, pictures.digests(job.table))}
-    covers = pictures.masks(job.table, job)
+    sizes = file_sizes(job.table, found)
+    images = {IMAGE_COLUMN: ImageColumn(found, sizes, job.recipe, image_digests(job.table))}
+    covers = lesion_masks(job.table, job)
     if any(covers):
-        images[MASK] = Images(covers, [None] * len(covers), Recipe(job.size, job.strip, mask=True))
-    ours = {f"dermdata.{key}".encode(): value.encode() for key, value in about.of(job.table).items()}
-    schema = Sheet(table, images, sizes).schema
-    table = table.replace_schema_metadata(ours | features.metadata(schema, special(job)))
-    return Sheet(table, images, sizes)
+        images[MASK_COLUMN] = ImageColumn(
+            covers, [None] * len(covers), Recipe(job.size, job.strip, mask=True)
+        )
+    ours = {
+        f"dermdata.{key}".encode(): value.encode() for key, value in manifest_provenance(job.table).items()
+    }
+    schema = ImageTable(table, images, sizes).schema
+    table = table.replace_schema_metadata(ours | feature_metadata(schema, special_features(job)))
+    return ImageTable(table, images, sizes)
 
 
-def special(job: Job) -> dict[str, Feature]:
-    return {IMAGE: features.IMAGE, MASK: features.IMAGE, "label": features.class_label(job.classes)}
+def special_features(job: Job) -> dict[str, Feature]:
+    return {
+        IMAGE_COLUMN: IMAGE_FEATURE,
+        MASK_COLUMN: IMAGE_FEATURE,
+        "label": class_label_feature(job.classes),
+    }
 
 
-def split_names(given: Sequence[str]) -> list[str]:
+def to_split_names(given: Sequence[str]) -> list[str]:
     """Names that `datasets` takes for splits: letters, digits and underscores."""
-    plain = [USUAL.get(name, re.sub(r"\W", "_", name)) for name in given]
-    return [name.replace("-", "_") for name in names.unique(plain, given)]
+    plain = [USUAL_SPLITS.get(name, re.sub(r"\W", "_", name)) for name in given]
+    return [name.replace("-", "_") for name in unique_names(plain, given)]
 
 
-def shards_of(job: Job, sheet: Sheet, part: parts.SplitPart, name: str) -> Iterator[Piece]:
-    sizes = parts.picked(sheet.sizes, part.rows)
-    runs = shards.cut(sizes, shards.SHARD_BYTES, shards.SHARD_ROWS)
+def shard_files(job: Job, sheet: ImageTable, part: SplitPart, name: str) -> Iterator[OutputFile]:
+    sizes = take_values(sheet.sizes, part.rows)
+    runs = shards.cut_runs(sizes, shards.SHARD_BYTES, shards.SHARD_ROWS)
     for number, (start, stop) in enumerate(runs):
         path = f"data/{name}-{number:05}-of-{len(runs):05}.parquet"
-        yield shard(job, chosen(sheet, part.rows[start:stop].tolist()), path)
+        yield shard_file(job, take_table_rows(sheet, part.rows[start:stop].tolist()), path)
 
 
-def chosen(sheet: Sheet, rows: list[int]) -> Sheet:
-    images = {name: one.take(rows) for name, one in sheet.images.items()}
-    return Sheet(sheet.table.take(pa.array(rows, pa.int64())), images, [sheet.sizes[at] for at in rows])
+def take_table_rows(sheet: ImageTable, rows: list[int]) -> ImageTable:
+    images = {name: one.take_rows(rows) for name, one in sheet.images.items()}
+    return ImageTable(sheet.table.take(pa.array(rows, pa.int64())), images, [sheet.sizes[at] for at in rows])
 
 
-def shard(job: Job, sheet: Sheet, path: str) -> Piece:
+def shard_file(job: Job, sheet: ImageTable, path: str) -> OutputFile:
     def make(target: Path) -> None:
-        sheets.write(target, sheet, job)
+        write_image_table(target, sheet, job)
 
-    return Piece(path, mark_of(sheet), sheet.table.num_rows, sum(sheet.sizes), make)
+    return OutputFile(path, shard_fingerprint(sheet), sheet.table.num_rows, sum(sheet.sizes), make)
 
 
-def mark_of(sheet: Sheet) -> str:
+def shard_fingerprint(sheet: ImageTable) -> str:
     """What decides the bytes of a shard; "" where the manifest does not say which bytes an image has."""
-    if not all(pictures.sure(sheet.table)):
+    if not all(digest_flags(sheet.table)):
         return ""
-    masks = sheet.images[MASK].found if MASK in sheet.images else []
-    made = [pictures.version(one.recipe) for one in sheet.images.values()]
-    return shards.digest(sheet.table, sheet.sizes, repr([stamp(path) for path in masks]), *made)[:32]
+    masks = sheet.images[MASK_COLUMN].paths if MASK_COLUMN in sheet.images else []
+    made = [recipe_version(one.recipe) for one in sheet.images.values()]
+    return shards.table_digest(
+        sheet.table, sheet.sizes, repr([file_fingerprint(path) for path in masks]), *made
+    )[:32]
+
+
+SIZE_CATEGORIES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+HUB_LICENSES = (
+    "cc0-1.0",
+    "cc-by-",
+    "apache-2.0",
+    "mit",
+)  # ids, or how they begin, that the Hub knows in lower case
+PERMISSION_WORDS = {True: "allowed", False: "not allowed", None: "not stated"}
+SplitSizes = Mapping[str, tuple[int, int]]  # name -> images, bytes as stored
+
+
+def card_text(job: Job, columns: Mapping[str, Feature], splits: SplitSizes) -> str:
+    lines = ["---", *card_header(job, columns, splits), "---", "", *card_body(job, splits)]
+    return "\n".join(lines) + "\n"
+
+
+# ------------------------------------------------------------------ header
+
+
+def card_header(job: Job, columns: Mapping[str, Feature], splits: SplitSizes) -> Iterator[str]:
+    rows = sum(count for count, _ in splits.values())
+    tasks = (["image-classification"] if job.classes else []) + (
+        ["image-segmentation"] if "mask" in columns else []
+    )
+    facts = {
+        "pretty_name": ", ".join(entry.title for entry in catalog_entries(job)) or "Skin images",
+        **license_header(job),
+        **({"task_categories": tasks} if tasks else {}),
+        "size_categories": [next((name for most, name in SIZE_CATEGORIES if rows < most), "1M<n<10M")],
+        "tags": ["medical", "dermatology"],
+        "dataset_info": {
+            "features": features_to_yaml(columns),
+            "splits": [
+                {"name": name, "num_bytes": size, "num_examples": count}
+                for name, (count, size) in splits.items()
+            ],
+        },
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [{"split": name, "path": f"data/{name}-*"} for name in splits],
+            }
+        ],
+    }
+    for name, value in facts.items():
+        yield f"{name}: {show_controls(json.dumps(value, ensure_ascii=False))}"
+
+
+def license_header(job: Job) -> dict[str, Any]:
+    """The Hub's own id of each licence; `other` where one has none, with its name."""
+    found = license_names(job)
+    known = [one.lower() for one in found]
+    if known and all(one.startswith(HUB_LICENSES) for one in known):
+        return {"license": known[0] if len(known) == 1 else known}
+    return {"license": "other", "license_name": ", ".join(found) or "not stated"}
+
+
+def license_names(job: Job) -> list[str]:
+    """The licences that the rows name."""
+    if "license" not in job.table.column_names:
+        return []
+    return sorted(word for word in pc.unique(job.table["license"].cast("string")).to_pylist() if word)
+
+
+def dataset_names(job: Job) -> list[str]:
+    return sorted(word for word in pc.unique(job.table["dataset"].cast("string")).to_pylist() if word)
+
+
+def catalog_entries(job: Job) -> list[Dataset]:
+    return [job.entries[name] for name in dataset_names(job) if name in job.entries]
+
+
+# ------------------------------------------------------------------ text
+
+
+def card_body(job: Job, splits: SplitSizes) -> Iterator[str]:
+    yield f"# {', '.join(escape_markdown(entry.title) for entry in catalog_entries(job)) or 'Skin images'}"
+    yield ""
+    yield "Dermatology images exported by dermdata, with one row an image in the columns of its manifest."
+    if job.recipe.changes:
+        yield (
+            "Images were changed: "
+            + describe_changes(job)
+            + " Columns such as `bytes` and `sha256` describe the originals."
+        )
+    yield from ("", "| split | images |", "|---|---:|")
+    yield from (f"| {escape_markdown(name)} | {count:,} |" for name, (count, _) in splits.items())
+    if job.classes:
+        classes = ", ".join(map(escape_markdown, job.classes))
+        yield from ("", f"`label` has {len(job.classes)} classes, in this order: {classes}.")
+    if job.left.num_rows:
+        yield from ("", f"{job.left.num_rows:,} images were left out: `left-out.csv` says which and why.")
+    yield from (
+        "",
+        "```python",
+        "from datasets import load_dataset",
+        "",
+        'dataset = load_dataset("PATH")',
+        "```",
+    )
+    for entry in catalog_entries(job):
+        yield from dataset_section(entry)
+    yield from provenance_section(job)
+
+
+def describe_changes(job: Job) -> str:
+    size = f"at most {job.size} pixels on the longest side. " if job.size else ""
+    return size + ("EXIF, XMP, IPTC and comments removed." if job.strip else "")
+
+
+def dataset_section(entry: Dataset) -> Iterator[str]:
+    """What one dataset is, its terms and how to cite it."""
+    terms = entry.license
+    yield from ("", f"## {escape_markdown(entry.title)}", "", escape_markdown(entry.summary), "")
+    if entry.homepage:
+        yield f"- Home: {link_markdown(entry.homepage)}"
+    page = f" ({link_markdown(terms.url)})" if terms.url else ""
+    yield f"- Licence: {escape_markdown(terms.id or 'not stated')}{page}"
+    words = PERMISSION_WORDS
+    yield f"- Commercial use: {words[terms.commercial_use]}; redistribution: {words[terms.redistribution]}"
+    if terms.statement:
+        yield f"- {escape_markdown(terms.statement)}"
+    if entry.citation.text:
+        yield from ("", f"Cite: {escape_markdown(entry.citation.text)}")
+    if bibtex := bibtex_entry(entry.name, entry.citation.bibtex):
+        yield from ("", *fence_markdown(bibtex, "bibtex"))
+
+
+def provenance_section(job: Job) -> Iterator[str]:
+    facts = manifest_provenance(job.table)
+    if facts:
+        text = json.dumps(facts, ensure_ascii=False, indent=1)
+        yield from ("", "## Provenance", "", *fence_markdown(text, "json"))

@@ -21,118 +21,152 @@ import pyarrow as pa
 
 from dermdata import disk
 from dermdata.errors import UsageError
-from dermdata.export import about, classes, features, files, folders, leftout, names, parts, pictures, shards
-from dermdata.export.folders import Piece
-from dermdata.export.job import Job, Part, Written, without
-from dermdata.export.ledger import Ledger
-from dermdata.export.placing import Placed, place
-from dermdata.export.sheets import Sheet
-from dermdata.export.sheets import write as write_sheet
-from dermdata.export.tabular import tabular
+from dermdata.export import shards
+from dermdata.export.job import (
+    ExportPart,
+    ExportResult,
+    Job,
+    class_numbers,
+    leave_out_rows,
+    missing_class_reasons,
+    row_classes,
+    row_splits,
+)
+from dermdata.export.left_out import count_reasons, text_column
+from dermdata.export.metadata import (
+    class_label_feature,
+    feature_metadata,
+    manifest_provenance,
+    to_portable_types,
+)
+from dermdata.export.output_folder import (
+    OutputFile,
+    PlacedImage,
+    left_out_files,
+    make_files,
+    map_fingerprints,
+    open_job_record,
+    place_images,
+)
+from dermdata.export.parquet import ImageTable
+from dermdata.export.parquet import write_image_table as write_sheet
+from dermdata.export.record import ExportRecord
+from dermdata.export.row_images import (
+    count_unchecked,
+    drop_missing_images,
+    file_sizes,
+    image_digests,
+    image_endings,
+    image_identities,
+    image_names,
+    portable_name,
+    recipe_version,
+    unique_names,
+)
 
 FORM = "imagefolder"
-METADATA = "metadata.parquet"
-NO_COLUMNS = ("path", "mask_path", "masks")  # files of the cache, which are elsewhere here
+METADATA_NAME = "metadata.parquet"
+PATH_COLUMNS = ("path", "mask_path", "masks")  # files of the cache, which are elsewhere here
 
 
 @dataclass(frozen=True)
-class Tree:
+class ImageFolderPlan:
     """Where each row's image comes to lie; lists are by row of the table."""
 
     table: pa.Table
     folders: Sequence[str]  # of the split: "" or "train/"
-    placed: Sequence[Placed]
-    sidecars: Sequence[Piece]
+    images: Sequence[PlacedImage]
+    sidecars: Sequence[OutputFile]
     unchecked: Mapping[str, int]  # in words: images that no digest is known of
 
     @property
-    def wanted(self) -> dict[str, str]:
-        return folders.marks(self.placed) | folders.marks(self.sidecars)
+    def fingerprints(self) -> dict[str, str]:
+        return map_fingerprints(self.images) | map_fingerprints(self.sidecars)
 
 
-def plan(job: Job) -> tuple[Part, ...]:
+def plan_imagefolder(job: Job) -> tuple[ExportPart, ...]:
     """A line for each folder of images."""
-    job, record, tree = decided(job)
-    record.require_free(tree.wanted)
-    there = Counter(folder_of(one) for one in tree.placed)
-    for one in tree.placed:
-        if record.keeps(one.path, one.mark):
-            there[folder_of(one)] -= 1
-    rows, sizes = Counter(map(folder_of, tree.placed)), Counter[str]()
-    for one in tree.placed:
-        sizes[folder_of(one)] += one.size
+    job, record, tree = decide_files(job)
+    record.require_free(tree.fingerprints)
+    there = Counter(image_folder(one) for one in tree.images)
+    for one in tree.images:
+        if record.is_current(one.path, one.fingerprint):
+            there[image_folder(one)] -= 1
+    rows, sizes = Counter(map(image_folder, tree.images)), Counter[str]()
+    for one in tree.images:
+        sizes[image_folder(one)] += one.size
     return tuple(
-        Part(job.out / name, rows[name], sizes[name], there=not there[name]) for name in sorted(rows)
+        ExportPart(job.out / name, rows[name], sizes[name], there=not there[name]) for name in sorted(rows)
     )
 
 
-def write(job: Job) -> Written:
+def write_imagefolder(job: Job) -> ExportResult:
     """Place the images that are not there, then write the tables beside them."""
-    job, record, tree = decided(job)
-    with record.writing(tree.wanted, job.progress) as run:
-        todo = [one for one in tree.placed if not run.keeps(one.path)]
-        made = [piece for piece in tree.sidecars if not run.keeps(piece.path)]
+    job, record, tree = decide_files(job)
+    with record.open_run(tree.fingerprints, job.progress) as run:
+        todo = [one for one in tree.images if not run.is_kept(one.path)]
+        made = [piece for piece in tree.sidecars if not run.is_kept(piece.path)]
         if job.copy and job.size is None:
             disk.require_space(job.out, sum(one.size for one in todo))
         run.begin()
-        place(job, todo, pictures.digests(job.table), run)
-        folders.fill(run, made)
-    warn_of_gaps(job, tree)
-    count = len(tree.placed) + len(tree.sidecars)
-    return Written(
-        files=(job.out,), rows=len(tree.placed), bytes=sum(one.size for one in tree.placed),
-        kept=count - len(todo) - len(made), left_out={**leftout.counted(job.left), **tree.unchecked}, count=count,
+        place_images(job, todo, image_digests(job.table), run)
+        make_files(run, made)
+    warn_missing_classes(job, tree)
+    count = len(tree.images) + len(tree.sidecars)
+    return ExportResult(
+        files=(job.out,), rows=len(tree.images), bytes=sum(one.size for one in tree.images),
+        kept=count - len(todo) - len(made), left_out={**count_reasons(job.left), **tree.unchecked}, count=count,
     )  # fmt: skip
 
 
-def folder_of(one: Placed) -> str:
+def image_folder(one: PlacedImage) -> str:
     return one.path.rpartition("/")[0]
 
 
 # ------------------------------------------------------------------ decisions
 
 
-def decided(job: Job) -> tuple[Job, Ledger, Tree]:
+def decide_files(job: Job) -> tuple[Job, ExportRecord, ImageFolderPlan]:
     if job.embed:
         raise UsageError(
             "imagefolder writes image files, nothing can be embedded", hint="--copy instead of links"
         )
-    record = folders.opened(job, FORM)
+    record = open_job_record(job, FORM)
     if job.table.num_rows and not job.classes:
         raise UsageError(
             f"no row has a class: `{job.label}` is empty", hint="name classes with --labels SPACE"
         )
-    job = without(job, classes.why_none(job.table, job.label))
-    job, found = pictures.with_images(job)
+    job = leave_out_rows(job, missing_class_reasons(job.table, job.label))
+    job, found = drop_missing_images(job)
     homes = split_folders(job.table)
-    placed = places(job, found, homes)
-    sidecars = [*tables(job, homes, placed), *folders.of_left(job)]
-    return job, record, Tree(job.table, homes, placed, sidecars, pictures.count_unchecked(job.table))
+    placed = assign_paths(job, found, homes)
+    sidecars = [*metadata_files(job, homes, placed), *left_out_files(job)]
+    return job, record, ImageFolderPlan(job.table, homes, placed, sidecars, count_unchecked(job.table))
 
 
 def split_folders(table: pa.Table) -> list[str]:
-    words = parts.split_words(table)
-    return [""] * table.num_rows if words is None else [f"{names.safe(word)}/" for word in words]
+    words = row_splits(table)
+    return [""] * table.num_rows if words is None else [f"{portable_name(word)}/" for word in words]
 
 
-def places(job: Job, found: Sequence[str | None], homes: Sequence[str]) -> list[Placed]:
+def assign_paths(job: Job, found: Sequence[str | None], homes: Sequence[str]) -> list[PlacedImage]:
     """A path of its own for each image, and the mark of what lies there."""
     table = job.table
     of_class = dict(
-        zip(job.classes, names.unique([names.safe(one) for one in job.classes], job.classes), strict=True)
+        zip(job.classes, unique_names([portable_name(one) for one in job.classes], job.classes), strict=True)
     )
-    given = classes.words(table, job.label)
+    given = row_classes(table, job.label)
     plain = [
-        f"{home}{of_class[word or '']}/{names.safe(name)}"
-        for home, word, name in zip(homes, given, pictures.ids(table), strict=True)
+        f"{home}{of_class[word or '']}/{portable_name(name)}"
+        for home, word, name in zip(homes, given, image_names(table), strict=True)
     ]
-    stems = names.unique(plain, pictures.identities(table))
-    kinds = pictures.endings(table, list(found), job.recipe)
-    sizes = files.sizes(table, found)
-    digests = leftout.text(table, "sha256").to_pylist()
-    how = pictures.version(job.recipe) if job.recipe.changes else "copy" if job.copy else "link"
+    stems = unique_names(plain, image_identities(table))
+    kinds = image_endings(table, list(found), job.recipe)
+    sizes = file_sizes(table, found)
+    digests = text_column(table, "sha256").to_pylist()
+    how = recipe_version(job.recipe) if job.recipe.changes else "copy" if job.copy else "link"
     return [
-        Placed(
+        PlacedImage(
             f"{name}.{kind}" if kind else name, source or "", size,
             f"{digest[:32]} {how}" if digest else "", row,
         )
@@ -142,38 +176,40 @@ def places(job: Job, found: Sequence[str | None], homes: Sequence[str]) -> list[
     ]  # fmt: skip
 
 
-def tables(job: Job, homes: Sequence[str], placed: Sequence[Placed]) -> Iterator[Piece]:
+def metadata_files(job: Job, homes: Sequence[str], placed: Sequence[PlacedImage]) -> Iterator[OutputFile]:
     """`metadata.parquet` for each split."""
-    numbers = classes.numbers(classes.words(job.table, job.label), job.classes)
+    numbers = class_numbers(row_classes(job.table, job.label), job.classes)
     for home in sorted(set(homes)):
         rows = [at for at, one in enumerate(homes) if one == home]
         names_ = [placed[at].path.removeprefix(home) for at in rows]
-        table = described(job, job.table.take(pa.array(rows)), names_, [numbers[at] for at in rows])
-        yield Piece(f"{home}{METADATA}", mark_of(table), 0, 0, writer(table, job))
+        table = metadata_table(job, job.table.take(pa.array(rows)), names_, [numbers[at] for at in rows])
+        yield OutputFile(f"{home}{METADATA_NAME}", table_fingerprint(table), 0, 0, table_writer(table, job))
 
 
-def described(job: Job, table: pa.Table, paths: list[str], numbers: list[int | None]) -> pa.Table:
+def metadata_table(job: Job, table: pa.Table, paths: list[str], numbers: list[int | None]) -> pa.Table:
     """The manifest's columns, with `file_name` and `label` first, in Hugging Face's terms."""
-    gone = {*NO_COLUMNS, "file_name", "label"}
-    table = tabular(table.select([name for name in table.column_names if name not in gone]))
+    gone = {*PATH_COLUMNS, "file_name", "label"}
+    table = to_portable_types(table.select([name for name in table.column_names if name not in gone]))
     table = table.add_column(0, "file_name", pa.array(paths, pa.string()))
     table = table.add_column(1, "label", pa.array(numbers, pa.int64()))
-    ours = {f"dermdata.{key}".encode(): value.encode() for key, value in about.of(job.table).items()}
-    special = {"label": features.class_label(job.classes)}
-    return table.replace_schema_metadata(ours | features.metadata(table.schema, special))
+    ours = {
+        f"dermdata.{key}".encode(): value.encode() for key, value in manifest_provenance(job.table).items()
+    }
+    special = {"label": class_label_feature(job.classes)}
+    return table.replace_schema_metadata(ours | feature_metadata(table.schema, special))
 
 
-def mark_of(table: pa.Table) -> str:
-    return shards.digest(table, [])[:32]
+def table_fingerprint(table: pa.Table) -> str:
+    return shards.table_digest(table, [])[:32]
 
 
-def writer(table: pa.Table, job: Job) -> Any:
-    return lambda path: write_sheet(path, Sheet(table, {}, [0] * table.num_rows), job)
+def table_writer(table: pa.Table, job: Job) -> Any:
+    return lambda path: write_sheet(path, ImageTable(table, {}, [0] * table.num_rows), job)
 
 
-def warn_of_gaps(job: Job, tree: Tree) -> None:
+def warn_missing_classes(job: Job, tree: ImageFolderPlan) -> None:
     """ImageFolder numbers the folders that it finds: a class that one split lacks shifts all after it."""
-    given = classes.words(tree.table, job.label)
+    given = row_classes(tree.table, job.label)
     for home in sorted(set(tree.folders)):
         held = {word for word, one in zip(given, tree.folders, strict=True) if one == home}
         lacking = [name for name in job.classes if name not in held]
@@ -181,5 +217,5 @@ def warn_of_gaps(job: Job, tree: Tree) -> None:
             where = f"{job.out}/{home}".rstrip("/")
             job.progress.say(
                 f"warning: {where} has no image of {', '.join(lacking[:5])}{', …' if len(lacking) > 5 else ''}: "
-                f"ImageFolder numbers its classes otherwise; `label` in {METADATA} has the same numbers everywhere"
+                f"ImageFolder numbers its classes otherwise; `label` in {METADATA_NAME} has the same numbers everywhere"
             )

@@ -1,20 +1,23 @@
-"""What an export is asked for and what came of it; the choices that all formats share."""
+"""An export job: its options, the rows of its split, their classes and mask structures, and its result."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from dermdata.engine import Make, executor
+from dermdata.engine import ExecutorFactory, thread_executor
 from dermdata.errors import BadTable, UnknownName, UsageError
-from dermdata.export import classes, leftout, rights, structures
-from dermdata.export.pixels import Recipe
-from dermdata.manifest.rest import Rest, Rows
+from dermdata.export.image_bytes import Recipe
+from dermdata.export.left_out import NO_ROWS, partition_rows, restriction_reasons
+from dermdata.manifest.lazy import DiskColumns, LazyTable
 from dermdata.model import Dataset
-from dermdata.places import Bucket, Folder, Place, Where
-from dermdata.progress import Progress, Silent
+from dermdata.object_store import Bucket, LocalFolder, Storage, StoragePath
+from dermdata.progress import Progress, SilentProgress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +27,7 @@ class Job:
     table: pa.Table  # what is held in memory of each row
     roots: Mapping[str, Path]  # dataset -> the folder that its relative paths start from
     out: Path
-    rest: Rest | None = None  # where the columns are that are not held
+    rest: DiskColumns | None = None  # where the columns are that are not held
     bucket: Bucket | None = None  # instead of the folder OUT, of which only the name counts then
     embed: bool = False  # image bytes inside the output
     split: str | None = None  # only this part
@@ -33,29 +36,27 @@ class Job:
     redistributable: bool = False  # only images that may be passed on
     copy: bool = False  # imagefolder, coco: files of its own, no links
     jobs: int = 1  # workers that read and scale images
-    make: Make = executor  # where they work
+    make: ExecutorFactory = thread_executor  # where they work
     excel_safe: bool = False  # CSV only
     entries: Mapping[str, Dataset] = field(
         default_factory=dict
     )  # what the catalog says of the rows' datasets
-    progress: Progress = field(default_factory=Silent)
+    progress: Progress = field(default_factory=SilentProgress)
     label: str = ""  # the column of the classes; found by `prepared`, as the four below
     classes: tuple[str, ...] = ()  # of the whole manifest: a part numbers its classes as the whole does
     lesions: bool = False  # whether any row of the whole manifest has a lesion mask
     structures: tuple[str, ...] = ()  # that `masks` outlines, of the whole manifest as well
-    left: pa.Table = field(
-        default_factory=lambda: leftout.NONE
-    )  # rows that the output lacks, with the reason
+    left: pa.Table = field(default_factory=lambda: NO_ROWS)  # rows that the output lacks, with the reason
 
     @property
-    def rows(self) -> Rows:
+    def rows(self) -> LazyTable:
         """The rows with all their columns at hand."""
-        return Rows(self.table, self.rest)
+        return LazyTable(self.table, self.rest)
 
     @property
-    def place(self) -> Place:
+    def storage(self) -> Storage:
         """What formats of several whole files fill."""
-        return self.bucket or Folder(self.out)
+        return self.bucket or LocalFolder(self.out)
 
     @property
     def recipe(self) -> Recipe:
@@ -63,20 +64,20 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Part:
+class ExportPart:
     """One file of an export, before it is written."""
 
-    path: Where
+    path: StoragePath
     rows: int
     bytes: int | None  # of images inside; None: not known before it is written
     there: bool  # whole already, so it will be kept
 
 
 @dataclass(frozen=True)
-class Written:
+class ExportResult:
     """What an export wrote, or found written by an earlier run of the same job."""
 
-    files: tuple[Where, ...]
+    files: tuple[StoragePath, ...]
     rows: int
     bytes: int  # of the files
     kept: int = 0  # files that were there already
@@ -84,34 +85,34 @@ class Written:
     count: int | None = None  # of files, where `files` names just their folder
 
 
-def prepared(job: Job) -> Job:
+def prepare_job(job: Job) -> Job:
     """The job with just the rows that are asked for, and its classes; UnknownName for a split that no row has."""
     missing = {"dataset", "path"} - set(job.rows.column_names)
     if missing:
         raise BadTable(f"the manifest has no column {' and no column '.join(sorted(missing))}")
-    label = classes.column(job.table)
+    label = class_column(job.table)
     job = replace(
         job,
         label=label,
-        classes=classes.named(job.table, label),
-        lesions=structures.has_lesions(job.table),
-        structures=structures.named(job.table),
+        classes=class_names(job.table, label),
+        lesions=has_lesion_masks(job.table),
+        structures=structure_names(job.table),
     )
     if job.split is not None:
-        job = replace(job, table=of_split(job.table, job.split))
+        job = replace(job, table=select_split(job.table, job.split))
     if job.redistributable:
-        reasons = rights.reasons(job.table, job.entries, adapted=job.size is not None)
-        job = without(job, reasons)
+        reasons = restriction_reasons(job.table, job.entries, adapted=job.size is not None)
+        job = leave_out_rows(job, reasons)
     return job
 
 
-def without(job: Job, reasons: Sequence[str | None]) -> Job:
+def leave_out_rows(job: Job, reasons: Sequence[str | None]) -> Job:
     """The job without the rows that have a reason to be left out; they are listed in `left`."""
-    table, left = leftout.parted(job.table, reasons)
+    table, left = partition_rows(job.table, reasons)
     return replace(job, table=table, left=pa.concat_tables([job.left, left]))
 
 
-def of_split(table: pa.Table, split: str) -> pa.Table:
+def select_split(table: pa.Table, split: str) -> pa.Table:
     column = split_column(table)
     words = table[column].cast(pa.string())
     chosen = table.filter(pc.equal(words, split))
@@ -135,28 +136,130 @@ def split_column(table: pa.Table) -> str:
     return (filled or named)[0]
 
 
-def stem(job: Job) -> str:
+def output_stem(job: Job) -> str:
     """The name of the output without its ending: the dataset, or `images` for several; then the split."""
     datasets = [name for name in pc.unique(job.table["dataset"].cast(pa.string())).to_pylist() if name]
     parts = [datasets[0] if len(datasets) == 1 else "images", *([job.split] if job.split else [])]
-    return "-".join(map(slug, parts))
+    return "-".join(map(slugify, parts))
 
 
-def slug(word: str) -> str:
+def slugify(word: str) -> str:
     """A word of the table as part of a file name: it must not lead into another folder."""
     kept = "".join(char if char.isalnum() or char in "._-" else "_" for char in word)
     return kept.lstrip(".") or "_"
 
 
-def one_file(job: Job, ending: str) -> Path:
+def single_file_path(job: Job, ending: str) -> Path:
     """Where a format of one file writes: OUT itself, or `<stem><ending>` in OUT if that is or looks like a folder."""
     if job.out.is_dir() or not job.out.suffix:
-        return folder(job.out) / f"{stem(job)}{ending}"
+        return require_folder(job.out) / f"{output_stem(job)}{ending}"
     return job.out
 
 
-def folder(out: Path) -> Path:
+def require_folder(out: Path) -> Path:
     """OUT as a folder; UsageError when it is a file."""
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file, a folder is needed", hint="give another -o OUT")
     return out
+
+
+CLASS_COLUMNS = (
+    "label",
+    "diagnosis",
+)  # `--labels` or a label of the person's own, else what the catalog harmonized
+
+
+def class_column(table: pa.Table) -> str:
+    """The first of `label` and `diagnosis` that any row has; `diagnosis` where none has."""
+    filled = [
+        name
+        for name in CLASS_COLUMNS
+        if name in table.column_names and table[name].null_count < table.num_rows
+    ]
+    return (filled or [CLASS_COLUMNS[-1]])[0]
+
+
+def row_classes(table: pa.Table, label: str) -> list[str | None]:
+    """Each row's class; None where it has none."""
+    if label not in table.column_names:
+        return [None] * table.num_rows
+    found: list[str | None] = table[label].cast(pa.string()).to_pylist()
+    return found
+
+
+def class_names(table: pa.Table, label: str) -> tuple[str, ...]:
+    """All classes in the order of their numbers: by name, as folders are sorted."""
+    if label not in table.column_names:
+        return ()
+    found = pc.unique(table[label].cast(pa.string())).to_pylist()
+    return tuple(sorted(word for word in found if word is not None))
+
+
+def class_numbers(given: Sequence[str | None], classes: Sequence[str]) -> list[int | None]:
+    place = {name: number for number, name in enumerate(classes)}
+    return [None if word is None else place[word] for word in given]
+
+
+def missing_class_reasons(table: pa.Table, label: str) -> list[str | None]:
+    """For each row without a class the reason, None for the others."""
+    said = row_classes(table, "label_reason") if label == "label" else [None] * table.num_rows
+    return [
+        None if word is not None else reason or f"no {label}"
+        for word, reason in zip(row_classes(table, label), said, strict=True)
+    ]
+
+
+def has_lesion_masks(table: pa.Table) -> bool:
+    return "mask_path" in table.column_names and table["mask_path"].null_count < table.num_rows
+
+
+def structure_names(table: pa.Table) -> tuple[str, ...]:
+    """The structures of the column `masks`, by name."""
+    if "masks" not in table.column_names or table["masks"].null_count == table.num_rows:
+        return ()
+    return tuple(sorted({name for chunk in table["masks"].chunks if len(chunk) for name in map_keys(chunk)}))
+
+
+def map_keys(chunk: pa.MapArray) -> list[str]:
+    """The keys of these rows alone: a slice's own `keys` are those of the whole."""
+    first, last = chunk.offsets[0].as_py(), chunk.offsets[-1].as_py()
+    found: list[str] = pc.unique(chunk.keys.slice(first, last - first).cast(pa.string())).to_pylist()
+    return found
+
+
+UNSPLIT = "unsplit"  # rows that no split has, where others have one: they must not slip into any
+
+
+@dataclass(frozen=True)
+class SplitPart:
+    """The rows of one split; "" when the manifest is not split."""
+
+    name: str
+    rows: NDArray[np.int64]  # places in the table, in its order
+
+
+def split_parts(table: pa.Table) -> list[SplitPart]:
+    """train, val, test, other names in order, then `unsplit`; one part without a name when no row has a split."""
+    words = row_splits(table)
+    if words is None:
+        return [SplitPart("", np.arange(table.num_rows))]
+    usual = {name: place for place, name in enumerate(("train", "val", "test"))}
+    names = sorted(set(words), key=lambda name: (name == UNSPLIT, usual.get(name, len(usual)), name))
+    given: NDArray[Any] = np.array(words, dtype=object)
+    return [SplitPart(name, np.flatnonzero(given == name)) for name in names]
+
+
+def row_splits(table: pa.Table) -> list[str] | None:
+    """Each row's split, or None where no row has one."""
+    try:
+        column = split_column(table)
+    except UsageError:  # it has no such column
+        return None
+    if table[column].null_count == table.num_rows:
+        return None
+    return [word or UNSPLIT for word in table[column].cast(pa.string()).to_pylist()]
+
+
+def take_values(values: Sequence[Any], rows: NDArray[np.int64]) -> list[Any]:
+    """The values in these places."""
+    return [values[place] for place in rows.tolist()]

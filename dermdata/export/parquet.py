@@ -8,187 +8,325 @@ images are not: they are compressed already.
 Not embedded, `path`, `mask_path` and `masks` are absolute paths into the cache, null where there is no file.
 Embedded, they stay as in the manifest, so that nothing of this machine is in the file, and the column
 `image` holds {bytes, path} as Hugging Face's Image feature; with --size or --strip-exif the images are changed
-(see pixels.py), and the other columns still describe them as stored.
+(see image_bytes.py), and the other columns still describe them as stored.
 
-A shard of an earlier run of the same job is kept; shards of another count are deleted first.
+A shard of an earlier run of the same job is kept; shards of another count are deleted first. Other formats write
+their Parquet files with `write_image_table`, a row group at a time.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from dermdata import disk
+from dermdata.engine import ExecutorFactory, thread_executor
 from dermdata.errors import UsageError
-from dermdata.export import about, features, files, folders, leftout, pictures, shards, sheets
-from dermdata.export.job import Job, Part, Written, folder, stem
-from dermdata.export.ledger import another_wrote, one_writer
-from dermdata.export.shards import Shard
-from dermdata.export.sheets import IMAGE, Sheet
-from dermdata.export.stream import Images
-from dermdata.export.tabular import tabular
-from dermdata.manifest.image_files import ImageFinder
-from dermdata.manifest.rest import Rows
-from dermdata.places import Folder, Place
+from dermdata.export import shards
+from dermdata.export.image_bytes import Recipe
+from dermdata.export.job import ExportPart, ExportResult, Job, output_stem, require_folder
+from dermdata.export.left_out import LEFT_OUT_NAME, count_reasons, put_left_out
+from dermdata.export.metadata import (
+    EXPORT_DIGEST_KEY,
+    IMAGE_FEATURE,
+    feature_metadata,
+    manifest_provenance,
+    to_portable_types,
+)
+from dermdata.export.output_folder import require_output_space
+from dermdata.export.record import concurrent_export_error, hold_folder
+from dermdata.export.row_images import (
+    MISSING_IMAGES,
+    count_unchecked,
+    digest_flags,
+    file_sizes,
+    image_digests,
+    image_ending,
+    recipe_version,
+    to_absolute_paths,
+    usable_images,
+)
+from dermdata.export.shards import ImageColumn, LoadedImages, Shard, load_blocks
+from dermdata.manifest.image_files import FoundPath, ImageFinder
+from dermdata.manifest.lazy import LazyTable
+from dermdata.object_store import LocalFolder, Storage
 
 
 @dataclass(frozen=True)
-class Work:
+class ParquetPlan:
     """A job made ready: how each shard is written, and what it will hold."""
 
     write: Callable[[Path, Shard], None]
-    mark: str  # of the very rows and images
-    parts: Sequence[Shard]
+    fingerprint: str  # of the very rows and images
+    shards: Sequence[Shard]
     sizes: Sequence[int]  # bytes of each row's image, none where none are embedded
     reusable: bool  # the mark covers every image's content
     notes: Mapping[str, int]  # what is to be told, in words -> rows
 
 
-def plan(job: Job) -> tuple[Part, ...]:
-    work = made_ready(job)
+def plan_parquet(job: Job) -> tuple[ExportPart, ...]:
+    work = make_parquet_plan(job)
     return tuple(
-        Part(
-            place_of(job).at(one.name),
+        ExportPart(
+            output_storage(job).locate(one.name),
             one.stop - one.start,
             sum(work.sizes[one.start : one.stop]),
-            there=is_there(job, work, one),
+            there=is_shard_current(job, work, one),
         )
-        for one in work.parts
+        for one in work.shards
     )
 
 
-def write(job: Job) -> Written:
-    work, place = made_ready(job), place_of(job)
-    with nullcontext() if is_single(job) else one_writer(place, job.progress.say):
-        kept = [one for one in work.parts if is_there(job, work, one)]
-        todo = [one for one in work.parts if one not in kept]
+def write_parquet(job: Job) -> ExportResult:
+    work, place = make_parquet_plan(job), output_storage(job)
+    with nullcontext() if is_single_file(job) else hold_folder(place, job.progress.say):
+        kept = [one for one in work.shards if is_shard_current(job, work, one)]
+        todo = [one for one in work.shards if one not in kept]
         if job.size is None:
-            folders.require_space(job, [sum(work.sizes[one.start : one.stop]) for one in todo])
-        shards.sweep(place, stale(job, work))
+            require_output_space(job, [sum(work.sizes[one.start : one.stop]) for one in todo])
+        shards.delete_shards(place, stale_shards(job, work))
         for shard in todo:
-            place.fill(shard.name, partial(write_shard, work, shard))
-        beside = leftout.write_into(place, left_name(job), job.left, excel_safe=job.excel_safe)
+            place.put(shard.name, partial(write_parquet_shard, work, shard))
+        beside = put_left_out(place, left_out_name(job), job.left, excel_safe=job.excel_safe)
         require_alone(job, work)
-    paths = tuple(place.at(shard.name) for shard in work.parts)
-    size = sum(place.size(shard.name) for shard in work.parts)
-    left_out = leftout.counted(job.left) | dict(work.notes)
-    return Written((*paths, *beside), job.table.num_rows, size, kept=len(kept), left_out=left_out)
+    paths = tuple(place.locate(shard.name) for shard in work.shards)
+    size = sum(place.size(shard.name) for shard in work.shards)
+    left_out = count_reasons(job.left) | dict(work.notes)
+    return ExportResult((*paths, *beside), job.table.num_rows, size, kept=len(kept), left_out=left_out)
 
 
-def require_alone(job: Job, work: Work) -> None:
+def require_alone(job: Job, work: ParquetPlan) -> None:
     """StorageError unless the folder holds just the shards of this run: where locks do nothing, another may have written."""
-    place = place_of(job)
-    if isinstance(place, Folder):
-        ours = all(shards.digest_of(place, one.name) == work.mark for one in work.parts)
-        if not ours or stale(job, work):
-            raise another_wrote(place)
+    place = output_storage(job)
+    if isinstance(place, LocalFolder):
+        ours = all(shards.read_digest(place, one.name) == work.fingerprint for one in work.shards)
+        if not ours or stale_shards(job, work):
+            raise concurrent_export_error(place)
 
 
-def write_shard(work: Work, shard: Shard, path: Path) -> None:
+def write_parquet_shard(work: ParquetPlan, shard: Shard, path: Path) -> None:
     work.write(path, shard)
 
 
-def is_single(job: Job) -> bool:
+def is_single_file(job: Job) -> bool:
     """Whether OUT is one file."""
     return job.out.suffix == ".parquet" and not job.out.is_dir()
 
 
-def place_of(job: Job) -> Place:
+def output_storage(job: Job) -> Storage:
     """OUT, or what the one file is in."""
-    return job.bucket or Folder(job.out.parent if is_single(job) else job.out)
+    return job.bucket or LocalFolder(job.out.parent if is_single_file(job) else job.out)
 
 
-def left_name(job: Job) -> str:
-    return f"{job.out.name}.{leftout.NAME}" if is_single(job) else leftout.NAME
+def left_out_name(job: Job) -> str:
+    return f"{job.out.name}.{LEFT_OUT_NAME}" if is_single_file(job) else LEFT_OUT_NAME
 
 
-def made_ready(job: Job) -> Work:
+def make_parquet_plan(job: Job) -> ParquetPlan:
     """Everything decided, nothing written."""
     if job.recipe.changes and not job.embed:
         raise UsageError("without --embed no image is written that could be changed", hint="add --embed")
-    if not is_single(job):
+    if not is_single_file(job):
         if job.bucket is None:
-            folder(job.out)
-        shards.require_ours(place_of(job))
-    return embedding(job) if job.embed else pointing(job)
+            require_folder(job.out)
+        shards.require_own_tables(output_storage(job))
+    return plan_embedded(job) if job.embed else plan_paths(job)
 
 
-def embedding(job: Job) -> Work:
+def plan_embedded(job: Job) -> ParquetPlan:
     """The rows with their images, all rows in memory."""
-    table = job.table.drop_columns([IMAGE]) if IMAGE in job.table.column_names else job.table
-    found = pictures.usable(table, job)
-    reusable = all(sure or path is None for sure, path in zip(pictures.sure(table), found, strict=True))
+    table = job.table.drop_columns([IMAGE_COLUMN]) if IMAGE_COLUMN in job.table.column_names else job.table
+    found = usable_images(table, job)
+    reusable = all(sure or path is None for sure, path in zip(digest_flags(table), found, strict=True))
     gone = found.count(None)
-    notes = {files.MISSING: gone} if gone else {}
-    notes |= pictures.count_unchecked(
-        table.filter(pa.array([path is not None for path in found], pa.bool_()))
-    )
-    table, sizes = tabular(table), files.sizes(table, found)
+    notes = {MISSING_IMAGES: gone} if gone else {}
+    notes |= count_unchecked(table.filter(pa.array([path is not None for path in found], pa.bool_())))
+    table, sizes = to_portable_types(table), file_sizes(table, found)
     presence = "".join("-" if path is None else "i" for path in found)
-    made = [pictures.version(job.recipe)] if job.recipe.changes else []
-    mark = shards.digest(table, sizes, presence, *made)
-    images = {IMAGE: Images(found, sizes, job.recipe, pictures.digests(table))}
-    schema = Sheet(table, images, sizes).schema
-    sheet = Sheet(table.replace_schema_metadata(metadata(schema, mark)), images, sizes)
+    made = [recipe_version(job.recipe)] if job.recipe.changes else []
+    mark = shards.table_digest(table, sizes, presence, *made)
+    images = {IMAGE_COLUMN: ImageColumn(found, sizes, job.recipe, image_digests(table))}
+    schema = ImageTable(table, images, sizes).schema
+    sheet = ImageTable(table.replace_schema_metadata(parquet_metadata(schema, mark)), images, sizes)
 
     def put(path: Path, shard: Shard) -> None:
-        sheets.write(path, sheet.part(shard.start, shard.stop), job)
+        write_image_table(path, sheet.slice_rows(shard.start, shard.stop), job)
 
-    return Work(put, mark, parts_of(job, sizes), sizes, reusable, notes)
+    return ParquetPlan(put, mark, cut_shards(job, sizes), sizes, reusable, notes)
 
 
-def pointing(job: Job) -> Work:
+def plan_paths(job: Job) -> ParquetPlan:
     """The rows with absolute paths, a row group in memory at a time."""
     rows, finder = job.rows, ImageFinder(job.roots)
     lacking: list[int] = []  # rows without an image, a block each
 
-    def blocks(rows: Rows) -> Iterator[pa.Table]:
+    def blocks(rows: LazyTable) -> Iterator[pa.Table]:
         for block in rows.blocks(shards.GROUP_ROWS):
-            table, missing = files.anywhere(block, finder)
+            table, missing = to_absolute_paths(block, finder)
             lacking.append(missing)
-            yield tabular(table)
+            yield to_portable_types(table)
 
-    schema = tabular(rows.schema.empty_table()).schema
-    mark = shards.digest_of_blocks(schema, blocks(rows), "paths")
+    schema = to_portable_types(rows.schema.empty_table()).schema
+    mark = shards.blocks_digest(schema, blocks(rows), "paths")
     missing = sum(lacking)
-    schema = schema.with_metadata(metadata(schema, mark))
+    schema = schema.with_metadata(parquet_metadata(schema, mark))
 
     def put(path: Path, shard: Shard) -> None:
         count = shard.stop - shard.start
         job.progress.begin(path.name, count, "rows")
-        groups = ((one, one.num_rows) for one in blocks(rows.part(shard.start, count)))
-        sheets.write_groups(path, schema, groups, job)
+        groups = ((one, one.num_rows) for one in blocks(rows.slice_rows(shard.start, count)))
+        write_row_groups(path, schema, groups, job)
 
     sizes = [0] * rows.num_rows
-    parts = parts_of(job, sizes)
-    return Work(put, mark, parts, sizes, True, {files.MISSING: missing} if missing else {})
+    parts = cut_shards(job, sizes)
+    return ParquetPlan(put, mark, parts, sizes, True, {MISSING_IMAGES: missing} if missing else {})
 
 
-def parts_of(job: Job, sizes: Sequence[int]) -> list[Shard]:
-    if is_single(job):
+def cut_shards(job: Job, sizes: Sequence[int]) -> list[Shard]:
+    if is_single_file(job):
         return [Shard(job.out.name, 0, len(sizes))]
-    return shards.named(stem(job), sizes)
+    return shards.name_shards(output_stem(job), sizes)
 
 
-def stale(job: Job, work: Work) -> list[str]:
+def stale_shards(job: Job, work: ParquetPlan) -> list[str]:
     """Shards of earlier runs that must go; UsageError when the folder holds Parquet files not ours."""
-    return [] if is_single(job) else shards.stale(place_of(job), stem(job), work.parts)
+    return (
+        []
+        if is_single_file(job)
+        else shards.find_stale_shards(output_storage(job), output_stem(job), work.shards)
+    )
 
 
-def is_there(job: Job, work: Work, shard: Shard) -> bool:
+def is_shard_current(job: Job, work: ParquetPlan, shard: Shard) -> bool:
     """Whether a whole file with these very rows and images has this name: names are only given to whole files."""
-    return work.reusable and shards.digest_of(place_of(job), shard.name) == work.mark
+    return work.reusable and shards.read_digest(output_storage(job), shard.name) == work.fingerprint
 
 
-def metadata(schema: pa.Schema, mark: str) -> Mapping[bytes, bytes]:
+def parquet_metadata(schema: pa.Schema, mark: str) -> Mapping[bytes, bytes]:
     """The manifest's own metadata, our mark and, where images are embedded, the features."""
-    embedded = features.metadata(schema, {IMAGE: features.IMAGE}) if IMAGE in schema.names else {}
-    return provenance(schema) | {about.OURS: mark.encode()} | embedded
+    embedded = feature_metadata(schema, {IMAGE_COLUMN: IMAGE_FEATURE}) if IMAGE_COLUMN in schema.names else {}
+    return provenance_metadata(schema) | {EXPORT_DIGEST_KEY: mark.encode()} | embedded
 
 
-def provenance(schema: pa.Schema) -> dict[bytes, bytes]:
+def provenance_metadata(schema: pa.Schema) -> dict[bytes, bytes]:
     return {
-        f"dermdata.{key}".encode(): value.encode() for key, value in about.of(schema.empty_table()).items()
+        f"dermdata.{key}".encode(): value.encode()
+        for key, value in manifest_provenance(schema.empty_table()).items()
     }
+
+
+IMAGE_COLUMN, MASK_COLUMN = "image", "mask"
+IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+IMAGE_DESCRIPTIONS = {
+    IMAGE_COLUMN: "the image file: its bytes, and its name",
+    MASK_COLUMN: "the lesion mask's file: its bytes, and its name",
+}
+EMBEDDED_GROUP_ROWS = 1024  # in a row group: one group is what a reader must decode at once
+
+
+@dataclass(frozen=True)
+class ImageTable:
+    """A table as it will stand in files, its metadata included, and the images of its further columns."""
+
+    table: pa.Table
+    images: Mapping[str, ImageColumn]
+    sizes: Sequence[int]  # bytes of each row's images as stored, 0 where none are embedded
+
+    @property
+    def schema(self) -> pa.Schema:
+        """With the image columns."""
+        schema = self.table.schema
+        for name in self.images:
+            schema = schema.append(
+                pa.field(name, IMAGE_TYPE, metadata={"description": IMAGE_DESCRIPTIONS[name]})
+            )
+        return schema
+
+    def slice_rows(self, start: int, stop: int) -> "ImageTable":
+        rows = slice(start, stop)
+        images = {name: one.slice_rows(rows) for name, one in self.images.items()}
+        return ImageTable(self.table.slice(start, stop - start), images, self.sizes[rows])
+
+
+def write_image_table(path: Path, sheet: ImageTable, job: Job) -> None:
+    """Write one file; it takes its name when it is whole."""
+    embed = bool(sheet.images)
+    job.progress.begin(
+        path.name, sum(sheet.sizes) if embed else sheet.table.num_rows, "B" if embed else "rows"
+    )
+    write_row_groups(path, sheet.schema, load_row_groups(sheet, job.jobs, job.make), job, images=sheet.images)
+
+
+def write_row_groups(
+    path: Path,
+    schema: pa.Schema,
+    groups: Iterable[tuple[pa.Table, int]],
+    job: Job,
+    images: Mapping[str, ImageColumn] | None = None,
+) -> None:
+    """Write each group as a row group of the file, and tell how far it is."""
+    with (
+        disk.atomic_write(path) as file,
+        pq.ParquetWriter(file, schema, **writer_options(schema, images or {})) as writer,
+    ):
+        for group, done in groups:
+            writer.write_table(group.cast(schema), row_group_size=max(1, group.num_rows))
+            job.progress.advance(path.name, done)
+    job.progress.end(path.name)
+
+
+def load_row_groups(
+    sheet: ImageTable, jobs: int, make: ExecutorFactory = thread_executor
+) -> Iterator[tuple[pa.Table, int]]:
+    """The row groups with their images, read ahead of the writer, and how much each one is: bytes or rows."""
+    most = EMBEDDED_GROUP_ROWS if sheet.images else shards.GROUP_ROWS
+    runs = [slice(*run) for run in shards.cut_runs(sheet.sizes, shards.GROUP_BYTES, most)]
+    if not sheet.images:
+        for run in runs:
+            yield sheet.table.slice(run.start, run.stop - run.start), run.stop - run.start
+        return
+    for run, loaded in load_blocks(sheet.images, runs, jobs, make):
+        group = sheet.table.slice(run.start, run.stop - run.start)
+        for name, images in loaded.items():
+            column = sheet.images[name]
+            group = group.append_column(name, image_array(images, column.paths[run], column.recipe))
+        yield group, sum(sheet.sizes[run])
+
+
+def image_array(images: LoadedImages, found: Sequence[FoundPath], recipe: Recipe) -> pa.Array:
+    """The image column: null where there is no image."""
+    names = [None if path is None else embedded_name(path, recipe) for path in found]
+    gone = pa.array([image is None for image in images], pa.bool_())
+    arrays = [pa.array(images, pa.binary()), pa.array(names, pa.string())]
+    return pa.StructArray.from_arrays(arrays, fields=list(IMAGE_TYPE), mask=gone)
+
+
+def embedded_name(path: str, recipe: Recipe) -> str:
+    name = path.rpartition("/")[2]
+    if not recipe.changes:
+        return name
+    start, _, suffix = name.rpartition(".")
+    made = image_ending(None, suffix.lower(), recipe)
+    return name if made == suffix.lower() or suffix.lower() in ("jpeg", "jpe") else f"{start}.{made}"
+
+
+def writer_options(schema: pa.Schema, images: Mapping[str, ImageColumn]) -> dict[str, object]:
+    """How columns are stored: everything but the image bytes compressed, counted and dictionary-encoded."""
+    stored = [path for path in leaf_columns(schema) if path.partition(".")[0] not in images]
+    return {
+        "compression": dict.fromkeys(stored, "zstd"),
+        "use_dictionary": stored,
+        "write_statistics": stored,
+    }
+
+
+def leaf_columns(schema: pa.Schema) -> list[str]:
+    """Parquet's own name of each column of values, such as `masks.list.element.key`."""
+    sink = pa.BufferOutputStream()
+    pq.ParquetWriter(sink, schema).close()
+    with pq.ParquetFile(pa.BufferReader(sink.getvalue())) as file:
+        return [file.schema.column(number).path for number in range(len(file.schema))]

@@ -17,24 +17,28 @@ from dataclasses import dataclass, replace
 
 import simplejpeg
 
-from dermdata.export.icc import rebuild_profile
-from dermdata.export.strip_shared import NeedsRedraw, orientation, tiff_with
-from dermdata.images.whole import PIXELS, SCANS
+from dermdata.export.kept_metadata import (
+    NeedsRedraw,
+    build_orientation_block,
+    read_orientation,
+    rebuild_profile,
+)
+from dermdata.images.decode import PIXEL_LIMIT, SCAN_LIMIT
 
-JPEG = b"\xff\xd8\xff"
+JPEG_SIGNATURE = b"\xff\xd8\xff"
 SOI, EOI, SOS, DQT, DHT, DAC, DRI, EXTENSION = 0xD8, 0xD9, 0xDA, 0xDB, 0xC4, 0xCC, 0xDD, 0xC8
 APP0, APP1, APP2, APP14 = 0xE0, 0xE1, 0xE2, 0xEE
-FRAMES = range(0xC0, 0xD0)
-HUFFMAN = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive
-BARE = (0x01, *range(0xD0, 0xD8))  # markers without content
+FRAME_MARKERS = range(0xC0, 0xD0)
+HUFFMAN_FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive
+BARE_MARKERS = (0x01, *range(0xD0, 0xD8))  # markers without content
 AFTER_SCAN = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)  # a marker that is no restart
-PROFILE = b"ICC_PROFILE\0"
+PROFILE_PREFIX = b"ICC_PROFILE\0"
 MOST_BITS = {0: 11, 1: 10}  # of a coefficient in an 8-bit picture: DC, AC
-END = b"\xff\xd9"
+END_OF_IMAGE = b"\xff\xd9"
 
 
 @dataclass(frozen=True)
-class Segment:
+class JpegSegment:
     """One marker with its content, and a scan's data after it."""
 
     marker: int
@@ -48,21 +52,21 @@ class Segment:
 
 def strip_jpeg(data: bytes) -> Iterator[bytes]:
     """The parts of the file that stay, in order; ValueError for what is no JPEG as T.81 has it."""
-    segments, ended = segments_of(data)
-    frame = frame_of(segments)
+    segments, ended = read_segments(data)
+    frame = find_frame(segments)
     picture = cut_tails([one for one in used_segments(segments, frame) if one], frame)
     yield data[:2]
-    yield from (one.whole for one in (*marks(segments), *picture))
+    yield from (one.whole for one in (*rebuild_metadata(segments), *picture))
     if ended:
-        yield END
+        yield END_OF_IMAGE
 
 
 # ------------------------------------------------------------------ reading
 
 
-def segments_of(data: bytes) -> tuple[list[Segment], bool]:
+def read_segments(data: bytes) -> tuple[list[JpegSegment], bool]:
     """Each segment after the first marker, scans with their data; and whether the image's end was reached."""
-    found, at = list[Segment](), 2
+    found, at = list[JpegSegment](), 2
     while at < len(data):
         while data[at] == data[at + 1] == 0xFF:  # fill bytes
             at += 1
@@ -71,7 +75,7 @@ def segments_of(data: bytes) -> tuple[list[Segment], bool]:
             raise ValueError(f"no JPEG marker at byte {at}")
         if marker == EOI:
             return found, True
-        if marker in BARE:
+        if marker in BARE_MARKERS:
             at += 2
             continue
         stop = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
@@ -79,14 +83,16 @@ def segments_of(data: bytes) -> tuple[list[Segment], bool]:
             raise ValueError(f"the JPEG segment at byte {at} is cut")
         after = AFTER_SCAN.search(data, stop) if marker == SOS else None
         end = stop if marker != SOS else after.start() if after else len(data)
-        found.append(Segment(marker, data[at + 4 : stop], data[stop:end]))
+        found.append(JpegSegment(marker, data[at + 4 : stop], data[stop:end]))
         at = end
     return found, False
 
 
-def frame_of(segments: Sequence[Segment]) -> Segment:
+def find_frame(segments: Sequence[JpegSegment]) -> JpegSegment:
     """The frame's header; ValueError for none, for several, and for more pixels or scans than a picture has."""
-    frames = [one for one in segments if one.marker in FRAMES and one.marker not in (DHT, DAC, EXTENSION)]
+    frames = [
+        one for one in segments if one.marker in FRAME_MARKERS and one.marker not in (DHT, DAC, EXTENSION)
+    ]
     if len(frames) != 1:
         raise ValueError(f"it has {len(frames)} frames")
     (frame,) = frames
@@ -94,9 +100,9 @@ def frame_of(segments: Sequence[Segment]) -> Segment:
     if len(frame.content) != 6 + 3 * count or not 1 <= count <= 4 or not width * height:
         raise ValueError("the frame's header is not right")
     scans = sum(one.marker == SOS for one in segments)
-    if width * height > PIXELS or scans > SCANS:
+    if width * height > PIXEL_LIMIT or scans > SCAN_LIMIT:
         raise ValueError(f"{width} x {height} pixels in {scans} scans are too many")
-    if frame.marker not in HUFFMAN:
+    if frame.marker not in HUFFMAN_FRAMES:
         raise NeedsRedraw("where its data end cannot be told")
     return frame
 
@@ -104,7 +110,7 @@ def frame_of(segments: Sequence[Segment]) -> Segment:
 # ------------------------------------------------------------------ marks
 
 
-def marks(segments: Sequence[Segment]) -> Iterator[Segment]:
+def rebuild_metadata(segments: Sequence[JpegSegment]) -> Iterator[JpegSegment]:
     """What stands before the picture's own segments, built anew."""
     contents: dict[int, list[bytes]] = {}
     for one in segments:
@@ -112,18 +118,18 @@ def marks(segments: Sequence[Segment]) -> Iterator[Segment]:
     jfif = [one for one in contents.get(APP0, []) if one.startswith(b"JFIF\0") and len(one) >= 12]
     if jfif:
         units = jfif[0][7] if jfif[0][7] < 3 else 0
-        yield Segment(APP0, b"JFIF\0\1\1" + bytes([units]) + jfif[0][8:12] + b"\0\0")
-    exif = (orientation(one[6:]) for one in contents.get(APP1, []) if one.startswith(b"Exif\0"))
+        yield JpegSegment(APP0, b"JFIF\0\1\1" + bytes([units]) + jfif[0][8:12] + b"\0\0")
+    exif = (read_orientation(one[6:]) for one in contents.get(APP1, []) if one.startswith(b"Exif\0"))
     if turned := next(filter(None, exif), None):
-        yield Segment(APP1, b"Exif\0\0" + tiff_with(turned))
-    if profile := profile_in([one for one in contents.get(APP2, []) if one.startswith(PROFILE)]):
-        yield Segment(APP2, PROFILE + b"\1\1" + profile)
+        yield JpegSegment(APP1, b"Exif\0\0" + build_orientation_block(turned))
+    if profile := join_profile([one for one in contents.get(APP2, []) if one.startswith(PROFILE_PREFIX)]):
+        yield JpegSegment(APP2, PROFILE_PREFIX + b"\1\1" + profile)
     adobe = [one[11] for one in contents.get(APP14, []) if one.startswith(b"Adobe") and len(one) >= 12]
     if adobe and adobe[-1] < 3:  # libjpeg obeys the last one
-        yield Segment(APP14, b"Adobe\0\x64\0\0\0\0" + bytes(adobe[-1:]))
+        yield JpegSegment(APP14, b"Adobe\0\x64\0\0\0\0" + bytes(adobe[-1:]))
 
 
-def profile_in(parts: Sequence[bytes]) -> bytes | None:
+def join_profile(parts: Sequence[bytes]) -> bytes | None:
     """The colour profile of segments that are numbered as they must be."""
     numbers = sorted((one[12], one[13]) for one in parts if len(one) > 14)
     if not parts or numbers != [(number, len(parts)) for number in range(1, len(parts) + 1)]:
@@ -134,30 +140,30 @@ def profile_in(parts: Sequence[bytes]) -> bytes | None:
 # ------------------------------------------------------------------ tables
 
 
-def used_segments(segments: Sequence[Segment], frame: Segment) -> list[Segment | None]:
+def used_segments(segments: Sequence[JpegSegment], frame: JpegSegment) -> list[JpegSegment | None]:
     """The picture's own segments in order; of tables those that scans use: others could hold anything."""
     quantizers = {frame.content[at]: frame.content[at + 2] for at in range(6, len(frame.content), 3)}
-    kept: list[Segment | None] = []
+    kept: list[JpegSegment | None] = []
     now: dict[tuple[int, int], int] = {}  # marker and name -> the place in `kept` of the table that holds now
-    waiting: dict[int, Segment] = {}  # tables that no scan has used yet, by their place in `kept`
+    waiting: dict[int, JpegSegment] = {}  # tables that no scan has used yet, by their place in `kept`
     for one in segments:
         if one.marker in (DQT, DHT):
-            for name, table in tables_in(one):
+            for name, table in split_tables(one):
                 now[one.marker, name] = len(kept)
-                waiting[len(kept)] = Segment(one.marker, table)
+                waiting[len(kept)] = JpegSegment(one.marker, table)
                 kept.append(None)
         elif one.marker == SOS:
-            for component, chosen in chosen_in(one.content):
+            for component, chosen in scan_components(one.content):
                 names = (DQT, quantizers[component]), (DHT, chosen >> 4), (DHT, 0x10 | chosen & 15)
                 for place in [now[name] for name in names if now.get(name) in waiting]:
-                    kept[place] = require_code(waiting.pop(place), frame)
+                    kept[place] = require_picture_symbols(waiting.pop(place), frame)
             kept.append(one)
         elif one is frame or (one.marker == DRI and len(one.content) == 2):
             kept.append(one)
     return kept
 
 
-def chosen_in(scan: bytes) -> list[tuple[int, int]]:
+def scan_components(scan: bytes) -> list[tuple[int, int]]:
     """Each component of a scan with the Huffman tables that it uses; ValueError for a header that is not right."""
     count = scan[0]
     if len(scan) != 4 + 2 * count or not 1 <= count <= 4:
@@ -165,7 +171,7 @@ def chosen_in(scan: bytes) -> list[tuple[int, int]]:
     return [(scan[at], scan[at + 1]) for at in range(1, 1 + 2 * count, 2)]
 
 
-def tables_in(one: Segment) -> Iterator[tuple[int, bytes]]:
+def split_tables(one: JpegSegment) -> Iterator[tuple[int, bytes]]:
     """The name and the bytes of each quantization or Huffman table of a segment."""
     at, content = 0, one.content
     while at < len(content):
@@ -177,7 +183,7 @@ def tables_in(one: Segment) -> Iterator[tuple[int, bytes]]:
         at += 1 + size
 
 
-def require_code(table: Segment, frame: Segment) -> Segment:
+def require_picture_symbols(table: JpegSegment, frame: JpegSegment) -> JpegSegment:
     """The table; NeedsRedraw for a Huffman table with symbols that no picture has: words could stand in their place."""
     if table.marker == DHT:
         high, symbols = table.content[0] >> 4, table.content[17:]
@@ -190,35 +196,35 @@ def require_code(table: Segment, frame: Segment) -> Segment:
 # ------------------------------------------------------------------ scans
 
 
-def cut_tails(parts: Sequence[Segment], frame: Segment) -> list[Segment]:
+def cut_tails(parts: Sequence[JpegSegment], frame: JpegSegment) -> list[JpegSegment]:
     """The parts, each scan's data without bytes that the decoder does not need; NeedsRedraw where it cannot tell."""
-    done = list[Segment]()
+    done = list[JpegSegment]()
     for one in parts:
-        done.append(one if one.marker != SOS else trim(one, done, frame))
+        done.append(one if one.marker != SOS else trim_scan(one, done, frame))
     return done
 
 
-def trim(scan: Segment, before: Sequence[Segment], frame: Segment) -> Segment:
-    def part(size: int) -> Segment:
+def trim_scan(scan: JpegSegment, before: Sequence[JpegSegment], frame: JpegSegment) -> JpegSegment:
+    def part(size: int) -> JpegSegment:
         return replace(scan, data=scan.data[:size])
 
     def says(size: int) -> str:
-        return complaint([*before, part(size)], frame)
+        return decode_complaint([*before, part(size)], frame)
 
     whole = len(scan.data)
-    if is_short(says(whole - 1)):  # the usual case, and that of a file that is cut
+    if is_cut_short(says(whole - 1)):  # the usual case, and that of a file that is cut
         return scan
     if (said := says(whole)) and "extraneous" not in said:
         raise NeedsRedraw(said)
-    least = bisect_left(range(whole), True, key=lambda size: not is_short(says(size)))
+    least = bisect_left(range(whole), True, key=lambda size: not is_cut_short(says(size)))
     if said := says(least):
         raise NeedsRedraw(said)
     return part(least)
 
 
-def complaint(parts: Sequence[Segment], frame: Segment) -> str:
+def decode_complaint(parts: Sequence[JpegSegment], frame: JpegSegment) -> str:
     """What libjpeg first complains of when it decodes all data of these parts; nothing of sound ones."""
-    data = b"".join([b"\xff\xd8", *(one.whole for one in parts), END])
+    data = b"".join([b"\xff\xd8", *(one.whole for one in parts), END_OF_IMAGE])
     try:
         # an eighth of the size: all data are read, few pixels are made
         simplejpeg.decode_jpeg(data, "CMYK" if frame.content[5] == 4 else "GRAY", min_height=1, min_width=1)
@@ -227,5 +233,5 @@ def complaint(parts: Sequence[Segment], frame: Segment) -> str:
     return ""
 
 
-def is_short(said: str) -> bool:
+def is_cut_short(said: str) -> bool:
     return "premature end" in said.lower()

@@ -6,7 +6,8 @@ OUT is a folder of `<dataset or "images">[-<split>]-00000-of-00003.tar`, each of
   <key>.mask.png          the lesion mask, where there is one
   <key>.cls               the class as a number: its line in classes.txt, from 0; none where the row has no class
   <key>.json              the row: every column that it has a value in, about the image as the source has it
-The key is `dataset/image_id`, with `_` for each dot in it, because loaders cut the name at the first one.
+The key is `dataset/image_id`, with `_` for each dot in it, because loaders cut the name at the first one. The tars
+(POSIX ustar) have no time and no owner: the same content gives the same bytes.
 
 `datasets` wants every sample to have the same files and the same JSON types: `huggingface` is for it.
 """
@@ -23,19 +24,52 @@ from numpy.typing import NDArray
 
 from dermdata import disk
 from dermdata.errors import UsageError
-from dermdata.export import cells, classes, files, folders, leftout, names, parts, pictures, shards, ustar
-from dermdata.export.files import Found
-from dermdata.export.folders import Piece
-from dermdata.export.job import Job, Part, Written, slug
-from dermdata.export.ledger import Ledger
-from dermdata.export.pixels import Recipe
-from dermdata.export.stamps import stamp
-from dermdata.export.stream import Images, Loaded, blocks
-from dermdata.export.tabular import tabular
+from dermdata.export import shards
+from dermdata.export.image_bytes import Recipe
+from dermdata.export.job import (
+    ExportPart,
+    ExportResult,
+    Job,
+    SplitPart,
+    class_numbers,
+    row_classes,
+    slugify,
+    split_parts,
+    take_values,
+)
+from dermdata.export.left_out import text_column
+from dermdata.export.metadata import to_portable_types
+from dermdata.export.output_folder import (
+    OutputFile,
+    file_from_bytes,
+    left_out_files,
+    open_job_record,
+    plan_files,
+    write_files,
+)
+from dermdata.export.record import ExportRecord
+from dermdata.export.row_images import (
+    count_unchecked,
+    digest_flags,
+    drop_missing_images,
+    file_fingerprint,
+    file_sizes,
+    image_digests,
+    image_endings,
+    image_identities,
+    image_names,
+    lesion_masks,
+    portable_name,
+    recipe_version,
+    unique_names,
+)
+from dermdata.export.shards import ImageColumn, LoadedImages, load_blocks
+from dermdata.manifest.image_files import FoundPath
+from dermdata.manifest.text import json_values
 
 FORM = "webdataset"
 BLOCK_ROWS = 1024
-MASK = "mask.png"
+MASK_ENDING = "mask.png"
 KEY_BYTES = 70  # of a name with ending and hash at most 100 are left in a tar
 encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
@@ -48,116 +82,116 @@ class Samples:
     keys: Sequence[str]
     endings: Sequence[str]
     numbers: Sequence[int | None]
-    found: Sequence[Found]
+    paths: Sequence[FoundPath]
     sizes: Sequence[int]
-    masks: Sequence[Found]
+    masks: Sequence[FoundPath]
 
 
-def plan(job: Job) -> tuple[Part, ...]:
-    _, record, pieces = decided(job)
-    return folders.plan(record, pieces)
+def plan_webdataset(job: Job) -> tuple[ExportPart, ...]:
+    _, record, pieces = decide_files(job)
+    return plan_files(record, pieces)
 
 
-def write(job: Job) -> Written:
+def write_webdataset(job: Job) -> ExportResult:
     """Write the shards that are not there."""
-    job, record, pieces = decided(job)
-    return folders.write(job, record, pieces, pictures.count_unchecked(job.table))
+    job, record, pieces = decide_files(job)
+    return write_files(job, record, pieces, count_unchecked(job.table))
 
 
-def decided(job: Job) -> tuple[Job, Ledger, list[Piece]]:
+def decide_files(job: Job) -> tuple[Job, ExportRecord, list[OutputFile]]:
     if job.out.suffix == ".tar":
         raise UsageError("webdataset writes several shards", hint="give a folder as -o OUT")
-    record = folders.opened(job, FORM)
-    job, samples = samples_of(job)
+    record = open_job_record(job, FORM)
+    job, samples = collect_samples(job)
     pieces = [
-        piece
-        for part in parts.split_parts(job.table)
-        for piece in shards_of(job, samples, part, record.scope)
+        piece for part in split_parts(job.table) for piece in shard_files(job, samples, part, record.scope)
     ]
-    names_of = folders.of_content("classes.txt", "".join(f"{one}\n" for one in job.classes).encode())
-    return job, record, [*pieces, names_of, *folders.of_left(job)]
+    names_of = file_from_bytes("classes.txt", "".join(f"{one}\n" for one in job.classes).encode())
+    return job, record, [*pieces, names_of, *left_out_files(job)]
 
 
-def samples_of(job: Job) -> tuple[Job, Samples]:
-    job, found = pictures.with_images(job)
+def collect_samples(job: Job) -> tuple[Job, Samples]:
+    job, found = drop_missing_images(job)
     table = job.table
-    given = classes.words(table, job.label)
+    given = row_classes(table, job.label)
     return job, Samples(
-        table=table, keys=keys(table), endings=pictures.endings(table, found, job.recipe),
-        numbers=classes.numbers(given, job.classes), found=found, sizes=files.sizes(table, found),
-        masks=pictures.masks(table, job),
+        table=table, keys=sample_keys(table), endings=image_endings(table, found, job.recipe),
+        numbers=class_numbers(given, job.classes), paths=found, sizes=file_sizes(table, found),
+        masks=lesion_masks(table, job),
     )  # fmt: skip
 
 
-def keys(table: pa.Table) -> list[str]:
+def sample_keys(table: pa.Table) -> list[str]:
     """`dataset/image_id` without dots; where two would be one, a hash tells them apart."""
-    datasets = leftout.text(table, "dataset").to_pylist()
+    datasets = text_column(table, "dataset").to_pylist()
     plain = [
-        f"{dotless(name or 'images')}/{dotless(one)}"
-        for name, one in zip(datasets, pictures.ids(table), strict=True)
+        f"{to_key_part(name or 'images')}/{to_key_part(one)}"
+        for name, one in zip(datasets, image_names(table), strict=True)
     ]
-    return names.unique(plain, pictures.identities(table))
+    return unique_names(plain, image_identities(table))
 
 
-def dotless(word: str) -> str:
+def to_key_part(word: str) -> str:
     # loaders pass over names that begin with two underscores
-    return names.safe(word, KEY_BYTES).replace(".", "_").lstrip("_") or "_"
+    return portable_name(word, KEY_BYTES).replace(".", "_").lstrip("_") or "_"
 
 
 # ------------------------------------------------------------------ shards
 
 
-def shards_of(job: Job, samples: Samples, part: parts.SplitPart, scope: str) -> Iterator[Piece]:
+def shard_files(job: Job, samples: Samples, part: SplitPart, scope: str) -> Iterator[OutputFile]:
     rows = np.array(sorted(part.rows.tolist(), key=samples.keys.__getitem__), dtype=np.int64)
-    runs = shards.cut(parts.picked(samples.sizes, rows), shards.SHARD_BYTES, shards.SHARD_ROWS)
-    named = [scope, *([slug(part.name)] if part.name and job.split is None else [])]
+    runs = shards.cut_runs(take_values(samples.sizes, rows), shards.SHARD_BYTES, shards.SHARD_ROWS)
+    named = [scope, *([slugify(part.name)] if part.name and job.split is None else [])]
     for number, (start, stop) in enumerate(runs):
         name = f"{'-'.join(named)}-{number:05}-of-{len(runs):05}.tar"
-        yield shard(job, samples, rows[start:stop], name)
+        yield shard_file(job, samples, rows[start:stop], name)
 
 
-def shard(job: Job, samples: Samples, rows: NDArray[np.int64], name: str) -> Piece:
-    total = sum(parts.picked(samples.sizes, rows))
-    mark = mark_of(job, samples, rows)
-    return Piece(name, mark, len(rows), total, lambda path: write_shard(path, job, samples, rows))
+def shard_file(job: Job, samples: Samples, rows: NDArray[np.int64], name: str) -> OutputFile:
+    total = sum(take_values(samples.sizes, rows))
+    mark = shard_fingerprint(job, samples, rows)
+    return OutputFile(name, mark, len(rows), total, lambda path: write_tar_shard(path, job, samples, rows))
 
 
-def mark_of(job: Job, samples: Samples, rows: NDArray[np.int64]) -> str:
+def shard_fingerprint(job: Job, samples: Samples, rows: NDArray[np.int64]) -> str:
     """What decides the bytes of a shard; "" where the manifest does not say which bytes an image has."""
     table = samples.table.take(pa.array(rows))
-    if not all(pictures.sure(table)):
+    if not all(digest_flags(table)):
         return ""
     facts = [
-        parts.picked(samples.keys, rows),
-        parts.picked(samples.endings, rows),
-        parts.picked(samples.numbers, rows),
+        take_values(samples.keys, rows),
+        take_values(samples.endings, rows),
+        take_values(samples.numbers, rows),
     ]
-    stamps = [stamp(path) for path in parts.picked(samples.masks, rows)]
-    running = hashlib.sha256(repr((facts, stamps, pictures.version(job.recipe))).encode())
-    running.update(shards.digest(tabular(table.replace_schema_metadata(None)), []).encode())
+    stamps = [file_fingerprint(path) for path in take_values(samples.masks, rows)]
+    running = hashlib.sha256(repr((facts, stamps, recipe_version(job.recipe))).encode())
+    running.update(shards.table_digest(to_portable_types(table.replace_schema_metadata(None)), []).encode())
     return running.hexdigest()[:32]
 
 
-def write_shard(path: Path, job: Job, samples: Samples, rows: NDArray[np.int64]) -> None:
+def write_tar_shard(path: Path, job: Job, samples: Samples, rows: NDArray[np.int64]) -> None:
     """Write one tar, a block of samples at a time."""
-    sizes = parts.picked(samples.sizes, rows)
+    sizes = take_values(samples.sizes, rows)
     job.progress.begin(path.name, sum(sizes))
-    digests = pictures.digests(samples.table).take(pa.array(rows))
-    images = {"image": Images(parts.picked(samples.found, rows), sizes, job.recipe, digests)}
-    covers = parts.picked(samples.masks, rows)
+    digests = image_digests(samples.table).take(pa.array(rows))
+    images = {"image": ImageColumn(take_values(samples.paths, rows), sizes, job.recipe, digests)}
+    covers = take_values(samples.masks, rows)
     if any(covers):
-        images["mask"] = Images(covers, [None] * len(rows), Recipe(job.size, job.strip, mask=True))
-    runs = [slice(*run) for run in shards.cut(sizes, shards.GROUP_BYTES, BLOCK_ROWS)]
-    with disk.replacing(path) as file:
-        for run, loaded in blocks(images, runs, job.jobs, job.make):
-            for sample in entries(samples, rows[run], loaded):
+        images["mask"] = ImageColumn(covers, [None] * len(rows), Recipe(job.size, job.strip, mask=True))
+    runs = [slice(*run) for run in shards.cut_runs(sizes, shards.GROUP_BYTES, BLOCK_ROWS)]
+    with disk.atomic_write(path) as file:
+        for run, loaded in load_blocks(images, runs, job.jobs, job.make):
+            for sample in tar_entries(samples, rows[run], loaded):
                 file.write(sample)
             job.progress.advance(path.name, sum(sizes[run]))
-        file.write(ustar.END)
+        file.write(TAR_END)
     job.progress.end(path.name)
 
 
-def entries(samples: Samples, rows: NDArray[np.int64], loaded: dict[str, Loaded]) -> Iterator[bytes]:
+def tar_entries(
+    samples: Samples, rows: NDArray[np.int64], loaded: dict[str, LoadedImages]
+) -> Iterator[bytes]:
     """Each sample as the bytes of its files in a tar."""
     masks = loaded.get("mask") or [None] * len(rows)
     texts = json_rows(samples.table.take(pa.array(rows)))
@@ -165,19 +199,70 @@ def entries(samples: Samples, rows: NDArray[np.int64], loaded: dict[str, Loaded]
         key, number = samples.keys[row], samples.numbers[row]
         members = [] if number is None else [("cls", b"%d" % number)]
         members += [(samples.endings[row], image or b""), ("json", text)]
-        members += [] if mask is None else [(MASK, mask)]
+        members += [] if mask is None else [(MASK_ENDING, mask)]
         yield b"".join(
             part
             for ending, data in members
-            for part in (ustar.header(f"{key}.{ending}", len(data)), data, ustar.padding(len(data)))
+            for part in (tar_header(f"{key}.{ending}", len(data)), data, tar_padding(len(data)))
         )
 
 
 def json_rows(table: pa.Table) -> Iterator[bytes]:
     """Each row as a JSON object of the columns that it has a value in."""
     names = table.column_names
-    columns = [cells.values(column) for column in table.columns]
+    columns = [json_values(column) for column in table.columns]
     for row in zip(*columns, strict=True):
         yield encode(
             {name: value for name, value in zip(names, row, strict=True) if value is not None}
         ).encode()
+
+
+TAR_BLOCK = 512
+NAME_BYTES, PREFIX_BYTES = 100, 155  # bytes
+TAR_END = bytes(2 * TAR_BLOCK)
+LARGEST_FILE = 8**11 - 1  # bytes of one file
+ZEROS = bytes(TAR_BLOCK)
+
+
+def header_template() -> bytes:
+    """A header without name, size and checksum."""
+    fields = [
+        bytes(NAME_BYTES), b"0000644\0", b"0000000\0", b"0000000\0", bytes(12), b"00000000000\0", b" " * 8, b"0",
+        bytes(100), b"ustar\0", b"00", bytes(32), bytes(32), bytes(8), bytes(8), bytes(PREFIX_BYTES), bytes(12),
+    ]  # fmt: skip
+    return b"".join(fields)
+
+
+EMPTY_HEADER = header_template()
+EMPTY_CHECKSUM = sum(EMPTY_HEADER)
+BEFORE_SIZE, AFTER_SIZE = EMPTY_HEADER[NAME_BYTES:124], EMPTY_HEADER[136:148]
+TYPE_TO_PREFIX, AFTER_PREFIX = EMPTY_HEADER[156:345], EMPTY_HEADER[500:]
+
+
+def tar_header(path: str, size: int) -> bytes:
+    """The 512 bytes before a file's content; UsageError for a name that ustar cannot hold."""
+    prefix, name = split_path(path)
+    if size > LARGEST_FILE:
+        raise UsageError(f"{path} is too large for a tar: {size:,} bytes")
+    length = b"%011o\0" % size
+    total = EMPTY_CHECKSUM + sum(name) + sum(prefix) + sum(length)
+    return b"".join(
+        (name.ljust(NAME_BYTES, b"\0"), BEFORE_SIZE, length, AFTER_SIZE, b"%06o\0 " % total, TYPE_TO_PREFIX,
+         prefix.ljust(PREFIX_BYTES, b"\0"), AFTER_PREFIX)
+    )  # fmt: skip
+
+
+def split_path(path: str) -> tuple[bytes, bytes]:
+    """Prefix and name: a path of more than 100 bytes is cut at a slash."""
+    whole = path.encode()
+    if len(whole) <= NAME_BYTES:
+        return b"", whole
+    cut = whole.rfind(b"/", 0, PREFIX_BYTES + 1)
+    if cut <= 0 or len(whole) - cut - 1 > NAME_BYTES:
+        raise UsageError(f"{path} is too long a name for a tar")
+    return whole[:cut], whole[cut + 1 :]
+
+
+def tar_padding(size: int) -> bytes:
+    """What fills a file's last block."""
+    return ZEROS[: -size % TAR_BLOCK]

@@ -1,20 +1,29 @@
-"""Fetch: decide what is missing (a plan, as a value), then download, verify, unpack and build the manifest.
+"""Fetch a dataset: decide what is missing (a plan, as a value), then download, verify, unpack and build the manifest.
 
-plan.py      what would be done, as a value
-run.py       carries it out; the ledger of what is whole
-earlier.py   what earlier fetches brought, as far as it counts
-ingest.py    one catalog file on its way into the cache
-assemble.py  tables and files become the manifest
-listing.py   entries whose files a host, or their table, lists
-mend.py      single broken files; images that an older version did not look at
-partial.py   only the images of chosen rows; scene.py: the dataset as that sees it
-shelf.py     an archive by its directory; reach.py: members out of it by ranges
-rest.py      what a partial fetch left of an archive
+plan.py        what earlier fetches left, and what a fetch would do, as a value
+run.py         carries a plan out and keeps the receipt while files arrive
+ingest.py      one catalog file on its way into the cache
+listing.py     entries whose files a host, or their own table, lists
+assemble.py    tables and files become the manifest
+repair.py      broken files, images that were never inspected, leftovers of killed runs
+subset.py      only the images of chosen rows
+remote_zip.py  an archive by its central directory; zip_ranges.py: members out of it by ranges
+mirror.py      original files in a folder that `fetch --mirror` reads
+bundle.py      cached datasets as one tar, for a machine without internet
+local/         files that a user has already, in any layout
 """
 
-from dermdata.fetching.earlier import receipt_for
-from dermdata.fetching.mend import unseen
-from dermdata.fetching.plan import Plan, Wants, plan
-from dermdata.fetching.run import Outcome, Workshop, run
+from dermdata.fetching.plan import FetchPlan, FetchSettings, make_plan, read_prior_receipt
+from dermdata.fetching.repair import find_uninspected
+from dermdata.fetching.run import FetchContext, FetchResult, run_plan
 
-__all__ = ["Outcome", "Plan", "Wants", "Workshop", "plan", "receipt_for", "run", "unseen"]
+__all__ = [
+    "FetchContext",
+    "FetchPlan",
+    "FetchResult",
+    "FetchSettings",
+    "find_uninspected",
+    "make_plan",
+    "read_prior_receipt",
+    "run_plan",
+]

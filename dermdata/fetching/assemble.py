@@ -1,4 +1,4 @@
-"""The last step: the source's tables and the cached files become the manifest."""
+"""The last step of a fetch: the source's tables and the cached files become the manifest."""
 
 import hashlib
 import json
@@ -12,25 +12,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dermdata import __version__, manifest, readers
-from dermdata.cache import Folder
-from dermdata.cache.records import Asked, Part
+from dermdata.cache import DatasetFolder
+from dermdata.cache.receipt import FetchedSubset, SubsetSpec
 from dermdata.catalogs import Catalog
-from dermdata.catalogs.compile import plain
-from dermdata.catalogs.files import read_bytes, read_text
-from dermdata.crosswalks import Crosswalk, check, parse_labels
+from dermdata.catalogs.overlays import entry_to_data, read_bytes, read_text
+from dermdata.crosswalks import Crosswalk, check_labels, parse_labels
 from dermdata.errors import TableRefused
-from dermdata.manifest import SCHEMA, Report
-from dermdata.manifest.build import Source
+from dermdata.manifest import SCHEMA, BuildReport
+from dermdata.manifest.builder import SourceTable
 from dermdata.model import Content, Dataset, Label
 from dermdata.progress import Progress
 from dermdata.vocabulary import Vocabulary
-from dermdata.vocabulary.parsing import Site
+from dermdata.vocabulary.concepts import BodySite
 
-LISTED = 20  # names a report lists before it only counts
+NAMES_LISTED = 20  # names a report lists before it only counts
 
 
 @dataclass(frozen=True)
-class Library:
+class LabelResources:
     """The vocabulary and crosswalks that labels are read with."""
 
     catalog: Catalog
@@ -40,44 +39,44 @@ class Library:
     def crosswalk(self, dataset: Dataset) -> Crosswalk:
         """The dataset's words, the bundled rows first, overlays' rows on top."""
         rows: list[Label] = []
-        for path in self.catalog.labels_files(dataset.name):
+        for path in self.catalog.label_files(dataset.name):
             found = parse_labels(read_text(path), str(path))
-            check(found, self.vocabulary, str(path))
+            check_labels(found, self.vocabulary, str(path))
             rows += found
         return Crosswalk(rows)
 
-    def digest_of(self, name: str) -> str:
+    def entry_digest(self, name: str) -> str:
         """The digest of the catalog's own entry, without what a listing adds to it."""
-        return self.digest(self.catalog[name])
+        return self.manifest_digest(self.catalog[name])
 
-    def digest(self, dataset: Dataset) -> str:
+    def manifest_digest(self, dataset: Dataset) -> str:
         """SHA-256 of everything that decides the manifest besides the files: entry, labels, vocabulary, columns."""
-        running = hashlib.sha256(json.dumps([plain(dataset), SCHEMA.names], sort_keys=True).encode())
-        paths = [*self.catalog.labels_files(dataset.name), self.catalog.vocabulary_file("concepts.tsv")]
+        running = hashlib.sha256(json.dumps([entry_to_data(dataset), SCHEMA.names], sort_keys=True).encode())
+        paths = [*self.catalog.label_files(dataset.name), self.catalog.vocabulary_file("concepts.tsv")]
         for path in [*paths, self.catalog.vocabulary_file("body-sites.tsv")]:
             running.update(read_bytes(path))
         return running.hexdigest()
 
 
 @dataclass(frozen=True)
-class Built:
+class BuiltManifest:
     """The written manifest's SHA-256 and the facts of its report, ready for JSON."""
 
     manifest_sha256: str
     facts: Mapping[str, Any]
 
 
-def assemble(
+def assemble_manifest(
     dataset: Dataset,
-    folder: Folder,
+    folder: DatasetFolder,
     contents: tuple[Content, ...],
-    library: Library,
+    library: LabelResources,
     progress: Progress,
     lost: Mapping[str, str],
     coverage: Mapping[str, bool | None],
-    part: Part | None = None,
+    part: FetchedSubset | None = None,
     elsewhere: tuple[Content, ...] = (),
-) -> Built:
+) -> BuiltManifest:
     """Read the tables, harmonize, and put the manifest in place; of a `part`, only its rows.
 
     `coverage` says of catalog files whether a published checksum covers what is here of them.
@@ -85,67 +84,67 @@ def assemble(
     whole dataset.
     """
     progress.begin("manifest", None, "rows")
-    sources = read_tables(dataset, opener(folder, contents), (*contents, *elsewhere))
-    table, report = harmonized(dataset, sources, (*contents, *elsewhere), library, lost, coverage)
+    sources = read_tables(dataset, table_opener(folder, contents), (*contents, *elsewhere))
+    table, report = harmonize_tables(dataset, sources, (*contents, *elsewhere), library, lost, coverage)
     if part:
-        table = rows_of(table, part)
-        report = report_of(report, table, {one.path for one in contents})
-    digest = manifest.write(table, folder.manifest, about(dataset, library, part))
+        table = select_subset_rows(table, part)
+        report = subset_report(report, table, {one.path for one in contents})
+    digest = manifest.write_manifest(table, folder.manifest, manifest_metadata(dataset, library, part))
     progress.end("manifest", f"{report.rows:,} rows")
-    return Built(
+    return BuiltManifest(
         digest,
         {
             **asdict(report),
             "lost": len(lost),
-            "images_without_row": shortened(report.images_without_row),
-            "unverified": unverified(table),
+            "images_without_row": shorten_names(report.images_without_row),
+            "unverified": count_unverified(table),
         },
     )
 
 
 def read_tables(
     dataset: Dataset, opened: readers.Opener, contents: tuple[Content, ...]
-) -> tuple[Source, ...]:
+) -> tuple[SourceTable, ...]:
     """The source's own rows, table by table."""
     return tuple(
-        Source(spec, raw.rows, raw.rejected, raw.unpartnered)
+        SourceTable(spec, raw.rows, raw.rejected, raw.unpartnered)
         for spec in dataset.table
-        for raw in [readers.read(spec, opened, contents)]
+        for raw in [readers.read_table(spec, opened, contents)]
     )
 
 
-def harmonized(
+def harmonize_tables(
     dataset: Dataset,
-    sources: Sequence[Source],
+    sources: Sequence[SourceTable],
     contents: tuple[Content, ...],
-    library: Library,
+    library: LabelResources,
     lost: Mapping[str, str],
     coverage: Mapping[str, bool | None] = MappingProxyType({}),
-) -> tuple[pa.Table, Report]:
+) -> tuple[pa.Table, BuildReport]:
     """The whole dataset's rows, and what became of the source's."""
-    return manifest.build(
+    return manifest.build_manifest(
         dataset,
         sources,
         contents,
         library.crosswalk(dataset),
         library.vocabulary,
         library.body_sites,
-        reasons(lost),
+        reasons_by_image(lost),
         coverage,
     )
 
 
-def unverified(table: pa.Table) -> int:
+def count_unverified(table: pa.Table) -> int:
     """Rows whose image no published checksum covers, though it came in part."""
     return int(pc.sum(pc.equal(table["verified"], False)).as_py() or 0)
 
 
-def rows_of(table: pa.Table, part: Part) -> pa.Table:
+def select_subset_rows(table: pa.Table, part: FetchedSubset) -> pa.Table:
     """The rows of a part, as if there had never been others."""
     return table.filter(pc.is_in(table["image_id"], pa.array(part.rows, pa.string())))
 
 
-def report_of(report: Report, table: pa.Table, here: Collection[str]) -> Report:
+def subset_report(report: BuildReport, table: pa.Table, here: Collection[str]) -> BuildReport:
     """What of a whole dataset's report is true of these rows; its expected numbers are of all rows."""
     missing = table["path"].null_count
     words = set(table["label_raw"].unique().to_pylist())
@@ -162,25 +161,25 @@ def report_of(report: Report, table: pa.Table, here: Collection[str]) -> Report:
     )
 
 
-def opener(folder: Folder, contents: tuple[Content, ...]) -> readers.Opener:
+def table_opener(folder: DatasetFolder, contents: tuple[Content, ...]) -> readers.Opener:
     """How readers get at a fetched file's bytes, by its official names."""
 
     def opened(file: str, member: str | None) -> bytes:
-        return (folder.path / path_of(file, member, contents)).read_bytes()
+        return (folder.path / find_table_path(file, member, contents)).read_bytes()
 
     return opened
 
 
-def reasons(lost: Mapping[str, str]) -> dict[str, str]:
+def reasons_by_image(lost: Mapping[str, str]) -> dict[str, str]:
     """Why an image is not here, by its name without folder and ending."""
     return {name.rpartition("/")[2].rpartition(".")[0]: reason for name, reason in lost.items()}
 
 
-def shortened(names: list[str]) -> dict[str, Any]:
-    return {"count": len(names), "first": names[:LISTED]}
+def shorten_names(names: list[str]) -> dict[str, Any]:
+    return {"count": len(names), "first": names[:NAMES_LISTED]}
 
 
-def path_of(file: str, member: str | None, contents: tuple[Content, ...]) -> str:
+def find_table_path(file: str, member: str | None, contents: tuple[Content, ...]) -> str:
     """The cached path of a table: a catalog file, or a member of one by its path or file name."""
     for content in contents:
         if content.file != file:
@@ -193,13 +192,15 @@ def path_of(file: str, member: str | None, contents: tuple[Content, ...]) -> str
     raise TableRefused(f"{what} is not among the fetched files", hint="fetch it without --only")
 
 
-def about(dataset: Dataset, library: Library, part: Part | None) -> dict[str, str]:
+def manifest_metadata(
+    dataset: Dataset, library: LabelResources, part: FetchedSubset | None
+) -> dict[str, str]:
     """What the manifest's metadata says: no clock and no machine, so the same inputs give the same bytes."""
     facts = {
-        "history": history(dataset, part) if part else None,
+        "history": subset_history(dataset, part) if part else None,
         "dataset": dataset.name,
         "version": dataset.version,
-        "catalog_digest": library.digest_of(dataset.name),
+        "catalog_digest": library.entry_digest(dataset.name),
         "tool": f"dermdata {__version__}",
         "license": dataset.license.id,
         "citation": dataset.citation.text,
@@ -208,31 +209,31 @@ def about(dataset: Dataset, library: Library, part: Part | None) -> dict[str, st
     return {key: value for key, value in facts.items() if value is not None}
 
 
-def history(dataset: Dataset, part: Part) -> str:
-    return json.dumps([command(dataset, one) for one in part.asked], ensure_ascii=False)
+def subset_history(dataset: Dataset, part: FetchedSubset) -> str:
+    return json.dumps([fetch_command(dataset, one) for one in part.asked], ensure_ascii=False)
 
 
-def command(dataset: Dataset, asked: Asked) -> str:
+def fetch_command(dataset: Dataset, asked: SubsetSpec) -> str:
     """The command line that asked for a part, as `select` writes its own into a manifest's history."""
     options = {"where": asked.where, "limit": asked.limit}
     words = [f"--{name}={value}" for name, value in options.items() if value is not None]
     return shlex.join(["fetch", dataset.name, *words])
 
 
-def open_library(catalog: Catalog) -> Library:
+def open_label_resources(catalog: Catalog) -> LabelResources:
     """The vocabulary of a catalog, parsed."""
-    from dermdata.vocabulary import parse, parse_sites
+    from dermdata.vocabulary import parse_body_sites, parse_vocabulary
 
     concepts, sites = (catalog.vocabulary_file(leaf) for leaf in ("concepts.tsv", "body-sites.tsv"))
-    vocabulary = parse(read_text(concepts), str(concepts))
-    body_sites = parse_sites(read_text(sites), str(sites))
-    return Library(catalog, vocabulary, site_names(body_sites))
+    vocabulary = parse_vocabulary(read_text(concepts), str(concepts))
+    body_sites = parse_body_sites(read_text(sites), str(sites))
+    return LabelResources(catalog, vocabulary, site_names(body_sites))
 
 
-def site_names(sites: Mapping[str, Site]) -> dict[str, str]:
+def site_names(sites: Mapping[str, BodySite]) -> dict[str, str]:
     """Every way of naming a site that is no guess: its id, and its path ("Head and neck:Head:Scalp")."""
 
-    def path(site: Site) -> str:
+    def path(site: BodySite) -> str:
         above = f"{path(sites[site.parent])}:" if site.parent else ""
         return f"{above}{site.label}"
 

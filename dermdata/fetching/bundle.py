@@ -1,20 +1,155 @@
-"""Takes a dataset out of a bundle (cache/bundle.py): every byte is checked before it gets a name in the cache."""
+"""Cached datasets as one tar, for a machine without internet: written, and taken out again.
 
+    dermdata-bundle.json            which datasets, and the SHA-256 of each one's receipt
+    <name>/<version>/receipt.json   which names the SHA-256 of contents and manifest
+    <name>/<version>/contents-*.tsv which names that of every other file
+    <name>/<version>/…
+
+It is one file, because tens of thousands of small ones are slow on a disk that travels, and some of those disks lose
+modes or the case of names. It is not compressed, because images are. The same cache gives the same bytes. Every byte
+is checked before it gets a name in the other cache.
+"""
+
+import io
 import json
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from dermdata import archive, checksum, disk
-from dermdata.archive import Extraction, Limits
-from dermdata.cache import Cache, Folder
-from dermdata.cache.bundle import INDEX, SCHEMA, Bundled
-from dermdata.errors import ArchiveRefused, ChecksumMismatch
+from dermdata.archive import ArchiveLimits, Extraction
+from dermdata.cache import Cache, DatasetFolder
+from dermdata.checksum import Hasher, sha256_of_chunks
+from dermdata.errors import ArchiveRefused, CacheDamaged, ChecksumMismatch, UsageError
 
-INDEX_BYTES = 16 << 20
-LIMITS = Limits(member_bytes=2 << 40)  # an archive that was kept is one member
-SHOWN = 3
+INDEX_NAME, BUNDLE_SCHEMA = "dermdata-bundle.json", "dermdata.bundle/1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundledDataset:
+    """One dataset version in a bundle."""
+
+    name: str
+    version: str | None
+    folder: str  # the version as a folder name
+    receipt_sha256: str
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.name}/{self.folder}/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleFile:
+    """A file on its way into a bundle."""
+
+    name: str  # relative to the dataset's folder
+    size: int  # bytes
+    sha256: str
+
+
+def pack_datasets(folders: Sequence[DatasetFolder], target: Path, advance: Callable[[int], None]) -> str:
+    """Write the datasets' files, each checked as it is read, as `target`; the SHA-256 of the tar.
+
+    UsageError for a dataset whose fetch did not end; CacheDamaged for a file that is not what it was.
+    """
+    parts = {folder.path: list(list_bundle_files(folder)) for folder in folders}
+    disk.require_space(target.parent, sum(one.size for found in parts.values() for one in found))
+    index = [describe_dataset(folder, parts[folder.path][0]) for folder in folders]
+    data = json.dumps(
+        {"schema": BUNDLE_SCHEMA, "datasets": [asdict(one) for one in index]}, indent=1
+    ).encode()
+    with disk.atomic_write(target) as file:
+        out = HashingWriter(file)
+        with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as tar:
+            tar.addfile(tar_header(INDEX_NAME, len(data)), io.BytesIO(data))
+            for folder, one in zip(folders, index, strict=True):
+                for part in parts[folder.path]:
+                    add_file(tar, one.prefix + part.name, folder, part)
+                    advance(part.size)
+    return out.hasher.sha256
+
+
+def list_bundle_files(folder: DatasetFolder) -> Iterator[BundleFile]:
+    """The receipt, then what it vouches for; nothing else that may lie in the folder."""
+    receipt = folder.receipt()
+    if receipt is None or receipt.manifest_sha256 is None or receipt.contents_sha256 is None:
+        raise UsageError(
+            f"{folder.name} is not complete, so it cannot be bundled",
+            hint=f"`dermdata fetch {folder.name}` completes it",
+        )
+    contents = folder.contents_path(receipt.contents_sha256)
+    own = {"receipt.json": None, contents.name: receipt.contents_sha256}
+    own[folder.manifest.name] = receipt.manifest_sha256
+    for name, digest in own.items():
+        with disk.storage_errors(folder.path / name):
+            data = (folder.path / name).read_bytes()
+        yield BundleFile(name=name, size=len(data), sha256=digest or sha256_of_chunks([data]))
+    known = folder.contents()
+    yield from (BundleFile(name=one.path, size=one.size, sha256=one.sha256) for one in known)
+    paths = {one.path for one in known}
+    for one in receipt.files:
+        if one.path and one.path not in paths:
+            yield BundleFile(name=one.path, size=one.size, sha256=one.sha256)
+
+
+def describe_dataset(folder: DatasetFolder, receipt: BundleFile) -> BundledDataset:
+    """A folder as the index names it."""
+    found = folder.receipt()
+    version = found.version if found else folder.version
+    leaf = folder.path.name
+    return BundledDataset(name=folder.name, version=version, folder=leaf, receipt_sha256=receipt.sha256)
+
+
+def add_file(tar: tarfile.TarFile, name: str, folder: DatasetFolder, part: BundleFile) -> None:
+    """One file, whose bytes must be those that were recorded."""
+    path = folder.path / part.name
+    hint = f"`dermdata verify {folder.name} --repair` mends it"
+    if path.is_symlink() or not path.is_file():
+        raise CacheDamaged(f"{path} is missing", hint=hint)
+    with path.open("rb") as file:
+        source = HashingReader(file)
+        if path.stat().st_size == part.size:
+            tar.addfile(tar_header(name, part.size), source)
+    if source.hasher.sha256 != part.sha256:
+        raise CacheDamaged(f"{path} was altered", hint=hint)
+
+
+def tar_header(name: str, size: int) -> tarfile.TarInfo:
+    """Nothing of this machine: no owner, no times."""
+    info = tarfile.TarInfo(name)
+    info.size, info.mode = size, 0o644
+    return info
+
+
+class HashingWriter(io.RawIOBase):
+    """A file that hashes what is written to it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.hasher = file, Hasher()
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]  # tarfile writes nothing but bytes
+        self.hasher.update(data)
+        return self._file.write(data)
+
+
+class HashingReader(io.RawIOBase):
+    """A file that hashes what is read from it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.hasher = file, Hasher()
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self.hasher.update(data)
+        return data
+
+
+LARGEST_INDEX = 16 << 20
+BUNDLE_LIMITS = ArchiveLimits(member_bytes=2 << 40)  # an archive that was kept is one member
+NAMES_SHOWN = 3
 
 
 def is_bundle(path: Path) -> bool:
@@ -22,47 +157,54 @@ def is_bundle(path: Path) -> bool:
     if not path.is_file():
         return False
     with disk.storage_errors(path), path.open("rb") as file:
-        return file.read(len(INDEX) + 1) == f"{INDEX}\0".encode()
+        return file.read(len(INDEX_NAME) + 1) == f"{INDEX_NAME}\0".encode()
 
 
-def index(path: Path) -> list[Bundled]:
+def read_index(path: Path) -> list[BundledDataset]:
     """What a bundle holds; ArchiveRefused when its index is broken or of a newer dermdata."""
     try:
         with disk.storage_errors(path), tarfile.open(path, "r:") as tar:
             first = tar.next()
-            file = tar.extractfile(first) if first and first.size <= INDEX_BYTES else None
+            file = tar.extractfile(first) if first and first.size <= LARGEST_INDEX else None
             data = json.loads(file.read()) if file else None
-        return entries(path, data)
+        return parse_index(path, data)
     except (tarfile.TarError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ArchiveRefused(f"{path}: its index is broken ({error})", hint=AGAIN) from error
+        raise ArchiveRefused(f"{path}: its index is broken ({error})", hint=COPY_AGAIN) from error
 
 
-AGAIN = "copy it again, or write it again with `dermdata cache bundle`"
+COPY_AGAIN = "copy it again, or write it again with `dermdata cache bundle`"
 
 
-def entries(path: Path, data: Any) -> list[Bundled]:
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+def parse_index(path: Path, data: Any) -> list[BundledDataset]:
+    if not isinstance(data, dict) or data.get("schema") != BUNDLE_SCHEMA:
         raise ArchiveRefused(
             f"{path} was written by another version of dermdata", hint="use the same version on both machines"
         )
-    found = [Bundled(**one) for one in data["datasets"]]
+    found = [BundledDataset(**one) for one in data["datasets"]]
     if not all(isinstance(text, str) for one in found for text in (one.name, one.folder, one.receipt_sha256)):
         raise TypeError("a text is of another kind")
     return found
 
 
-def unpack(
-    path: Path, one: Bundled, cache: Cache, *, jobs: int, advance: Callable[[int], None] = lambda _: None
-) -> Folder:
+def unpack_dataset(
+    path: Path,
+    one: BundledDataset,
+    cache: Cache,
+    *,
+    jobs: int,
+    advance: Callable[[int], None] = lambda _: None,
+) -> DatasetFolder:
     """Put one dataset of a bundle into its place, whole or not at all; for whoever holds its lock.
 
     ArchiveRefused, CacheDamaged or ChecksumMismatch when anything is not as its receipt and contents say.
     """
-    home = cache.folder_of(one.name, one.version)
+    home = cache.version_folder(one.name, one.version)
     if home.path.name != one.folder:
-        raise ArchiveRefused(f"{path}: {one.folder!r} is no folder of version {one.version!r}", hint=AGAIN)
-    shelf = Folder(home.path.parent, one.name, one.version)
-    with shelf.unpacking(one.folder) as temporary:
+        raise ArchiveRefused(
+            f"{path}: {one.folder!r} is no folder of version {one.version!r}", hint=COPY_AGAIN
+        )
+    shelf = DatasetFolder(home.path.parent, one.name, one.version)
+    with shelf.replace_folder(one.folder) as temporary:
         found = archive.extract(
             path,
             "tar",
@@ -71,29 +213,31 @@ def unpack(
             wanted=lambda name: name.startswith(one.prefix),
             jobs=jobs,
             progress=advance,
-            limits=LIMITS,
+            limits=BUNDLE_LIMITS,
         )
-        require_whole(path, one, Folder(temporary, one.name, one.version), found)
+        require_complete_dataset(path, one, DatasetFolder(temporary, one.name, one.version), found)
     return home
 
 
-def require_whole(path: Path, one: Bundled, folder: Folder, found: Extraction) -> None:
+def require_complete_dataset(
+    path: Path, one: BundledDataset, folder: DatasetFolder, found: Extraction
+) -> None:
     """The files must be exactly those that index, receipt and contents name, with those checksums."""
     actual = {file.path: file.sha256 for file in found.contents}
-    expected = vouched(one, folder)
+    expected = trusted_checksums(one, folder)
     names = actual.keys() | expected.keys()
     wrong = sorted(name for name in names if actual.get(name) != expected.get(name))
     wrong.sort(key=lambda name: "/" in name)  # our own lists first: where one is wrong, all else seems so
     if wrong:
-        more = f" and {len(wrong) - SHOWN:,} more" if len(wrong) > SHOWN else ""
-        said = f"{path}: {one.name} is not as it was packed: {', '.join(wrong[:SHOWN])}{more}"
-        raise ChecksumMismatch(said, hint=AGAIN)
+        more = f" and {len(wrong) - NAMES_SHOWN:,} more" if len(wrong) > NAMES_SHOWN else ""
+        said = f"{path}: {one.name} is not as it was packed: {', '.join(wrong[:NAMES_SHOWN])}{more}"
+        raise ChecksumMismatch(said, hint=COPY_AGAIN)
 
 
-def vouched(one: Bundled, folder: Folder) -> dict[str, str | None]:
+def trusted_checksums(one: BundledDataset, folder: DatasetFolder) -> dict[str, str | None]:
     """Each file's SHA-256, as far as index and receipt can be believed: an altered receipt vouches for nothing."""
     receipt_path = folder.path / "receipt.json"
-    if not receipt_path.is_file() or checksum.of_file(receipt_path).sha256 != one.receipt_sha256:
+    if not receipt_path.is_file() or checksum.hash_file(receipt_path).sha256 != one.receipt_sha256:
         return {"receipt.json": one.receipt_sha256}
     receipt = folder.receipt()
     if receipt is None or receipt.dataset != one.name or receipt.manifest_sha256 is None:
@@ -104,6 +248,6 @@ def vouched(one: Bundled, folder: Folder) -> dict[str, str | None]:
     }
     contents = folder.contents_path(receipt.contents_sha256)
     own[contents.name] = receipt.contents_sha256
-    if not contents.is_file() or checksum.of_file(contents).sha256 != receipt.contents_sha256:
+    if not contents.is_file() or checksum.hash_file(contents).sha256 != receipt.contents_sha256:
         return own
-    return {**dict(folder.listed()), **own}
+    return {**dict(folder.iter_digests()), **own}

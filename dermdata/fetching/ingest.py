@@ -1,6 +1,16 @@
-"""One catalog file on its way into the cache: take it, verify it, unpack it, look at its images."""
+"""One catalog file on its way into the cache: obtain it, verify it, unpack it, inspect its images.
 
-from collections.abc import Iterator
+A mirror's `SHA256SUMS` lies beside its files, as `sha256sum --check` reads it; it is believed where no one else states
+a checksum.
+
+    <mirror>/<dataset>/SHA256SUMS
+    <mirror>/<dataset>/<file name>
+"""
+
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -8,36 +18,70 @@ from pathlib import Path
 
 from dermdata import archive, disk, images
 from dermdata.archive import safe_name
-from dermdata.cache import Fetched, Folder, Recognized
-from dermdata.checksum import Hasher, of_chunks, of_file
-from dermdata.errors import ArchiveRefused, ChecksumMismatch, SizeMismatch
-from dermdata.fetching import sums
+from dermdata.cache import DatasetFolder, FetchedFile, RecognizedBy
+from dermdata.checksum import Hasher, hash_file, sha256_of_chunks
+from dermdata.errors import ArchiveRefused, ChecksumMismatch, SizeMismatch, UsageError
 from dermdata.http import HttpClient
 from dermdata.http.download import request_key
 from dermdata.http.urls import redact
-from dermdata.model import Content, File, ImageFacts, Member, Request, Role, Unpack
+from dermdata.model import ArchiveMember, Content, File, ImageFacts, Request, Role, Unpack
 from dermdata.progress import Progress
 
-IMAGE_ENDS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp")
-MADE = "listing"  # the source of a table that an archive's records make
-FOLDERS = {"images": "images", "masks": "masks"}
+SUMS_NAME = "SHA256SUMS"
+LARGEST_SUMS = 256 << 20  # bytes: a line for each of two million files
+SUMS_LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
+
+
+def read_sha256sums(folder: Path) -> dict[str, str]:
+    """SHA-256 (hex) by file name; lines of another form are passed over, no file is no names.
+
+    UsageError for a link, a pipe or a device in its place, and for one that is larger than any such list.
+    """
+    path = folder / SUMS_NAME
+    if not os.path.lexists(path):
+        return {}
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_SUMS:
+        raise UsageError(f"{path} is no file of checksums", hint="write it with `sha256sum`, or remove it")
+    with disk.storage_errors(path):
+        lines = path.read_text("utf-8", "replace").splitlines()
+    return {match[2]: match[1] for match in map(SUMS_LINE.fullmatch, lines) if match}
+
+
+def write_sha256sums(folder: Path, sums: Mapping[str, str]) -> None:
+    """Write them by name."""
+    disk.write_text(folder / SUMS_NAME, "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)))
+
+
+def find_mirror_checksum(source: Path, name: str) -> str | None:
+    """What a mirror folder says of the catalog file `name`, as `sha256:…`; None where it says nothing."""
+    levels = name.count("/")
+    if len(source.parents) <= levels:
+        return None
+    digest = read_sha256sums(source.parents[levels]).get(name)
+    return f"sha256:{digest}" if digest else None
+
+
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp")
+LISTING_SOURCE = "listing"  # the source of a table that an archive's records make
+ROLE_FOLDERS = {"images": "images", "masks": "masks"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Taken:
+class VerifiedFile:
     """A catalog file whose bytes are verified on this machine."""
 
     path: Path
     size: int
     sha256: str
     url: str
-    recognized: Recognized | None = None  # how, if not as a whole from its official place
+    recognized: RecognizedBy | None = None  # how, if not as a whole from its official place
     mirrored: bool = False  # from a mirror
     stated: str | None = None  # the checksum that its host states and that it has, besides the catalog's
     moved: int | None = None  # bytes that were downloaded; None: `size`
 
 
-def take(
+def obtain_file(
     file: File,
     place: Request | Path,
     target: Path,
@@ -46,21 +90,21 @@ def take(
     *,
     fresh: bool = False,
     same_origin: bool = False,
-) -> Taken:
+) -> VerifiedFile:
     """Download the file, or copy it from a folder, under its final name; only verified bytes get there.
 
     What an interrupted run left whole is taken as it is, unless it must be `fresh`: if its checksum is the
     published one, or where none is published if it is known to come from this very place (`same_origin`).
     """
     progress.begin(file.name, file.size)
-    if not fresh and (whole := already(file, target, unchecked=same_origin)):
+    if not fresh and (whole := find_complete_file(file, target, unchecked=same_origin)):
         progress.end(file.name, "was there" + (", its checksum is right" if file.checksum else ""))
         return replace(whole, mirrored=isinstance(place, Request) and place.mirrors > 0)
     if isinstance(place, Path):
-        taken = replace(copy(file, place, target, progress), mirrored=not lies_with_entry(file))
+        taken = replace(copy_verified(file, place, target, progress), mirrored=not is_part_of_entry(file))
     else:
         received = transfer.download(place, target, lambda count: progress.advance(file.name, count))
-        taken = Taken(
+        taken = VerifiedFile(
             path=target,
             size=received.size,
             sha256=received.sha256,
@@ -72,42 +116,42 @@ def take(
     return taken
 
 
-def lies_with_entry(file: File) -> bool:
+def is_part_of_entry(file: File) -> bool:
     """Whether a file on this machine is the entry's own: it ships with the catalog, or a listing made it."""
-    return (file.source or "").startswith(("package:", f"{MADE}:"))
+    return (file.source or "").startswith(("package:", f"{LISTING_SOURCE}:"))
 
 
-def origin_of(place: Request | Path) -> str | None:
+def origin_key(place: Request | Path) -> str | None:
     """What tells the place that a file comes from; None for a folder, whose file is only copied anew."""
     return None if isinstance(place, Path) else request_key(place)
 
 
-def already(file: File, target: Path, *, unchecked: bool = False) -> Taken | None:
+def find_complete_file(file: File, target: Path, *, unchecked: bool = False) -> VerifiedFile | None:
     """The file that an interrupted run left under its final name, if its checksum is the catalog's.
 
     `unchecked`: without a published checksum the size is enough.
     """
     if target.is_symlink() or not target.is_file() or not (file.checksum or unchecked):
         return None
-    hasher = of_file(target, file.checksum)
+    hasher = hash_file(target, file.checksum)
     whole = hasher.matches(file.checksum) if file.checksum else file.size in (None, target.stat().st_size)
     if not whole:
         return None
     url = file.source or redact(next(iter(file.urls), ""))
-    return Taken(path=target, size=target.stat().st_size, sha256=hasher.sha256, url=url)
+    return VerifiedFile(path=target, size=target.stat().st_size, sha256=hasher.sha256, url=url)
 
 
-def copy(file: File, source: Path, target: Path, progress: Progress) -> Taken:
+def copy_verified(file: File, source: Path, target: Path, progress: Progress) -> VerifiedFile:
     """Copy a file from a folder, with the same checks as a download."""
 
     def told(chunk: bytes) -> bytes:
         progress.advance(file.name, len(chunk))
         return chunk
 
-    expected = file.checksum or sums.noted(source, file.name)
-    with disk.replacing(target) as out:
+    expected = file.checksum or find_mirror_checksum(source, file.name)
+    with disk.atomic_write(target) as out:
         hasher, size = Hasher(expected), 0
-        for chunk in disk.chunks_of(source):
+        for chunk in disk.read_chunks(source):
             hasher.update(told(chunk))
             out.write(chunk)
             size += len(chunk)
@@ -115,7 +159,7 @@ def copy(file: File, source: Path, target: Path, progress: Progress) -> Taken:
             raise SizeMismatch(f"{source}: {size:,} bytes, expected {file.size:,}")
         if expected:
             hasher.require(expected, str(source))
-    return Taken(
+    return VerifiedFile(
         path=target,
         size=size,
         sha256=hasher.sha256,
@@ -124,11 +168,11 @@ def copy(file: File, source: Path, target: Path, progress: Progress) -> Taken:
 
 
 @contextmanager
-def held_to_first_sight(
-    file: File, place: Request | Path, before: Fetched | None
+def require_first_seen(
+    file: File, place: Request | Path, before: FetchedFile | None
 ) -> Iterator[tuple[File, Request | Path]]:
     """A file without a published checksum must be the one that was seen first: other bytes get no name."""
-    if file.checksum or before is None or before.checksum or before.remade:
+    if file.checksum or before is None or before.checksum or before.is_reconstructed:
         yield file, place
         return
     checksum = f"sha256:{before.sha256}"
@@ -142,66 +186,68 @@ def held_to_first_sight(
         ) from error
 
 
-def target_of(file: File, folder: Folder) -> Path:
+def file_path(file: File, folder: DatasetFolder) -> Path:
     """Where the catalog file itself lies: images and masks that are no archives go with their kind."""
-    leaf = FOLDERS.get(file.role, "files") if file.unpack is None else "files"
+    leaf = ROLE_FOLDERS.get(file.role, "files") if file.unpack is None else "files"
     return folder.path / leaf / safe_name(file.name)
 
 
-def room_taken(file: File, folder: Folder) -> int:
+def count_bytes_on_disk(file: File, folder: DatasetFolder) -> int:
     """Bytes of the file that lie on the disk already, whole or in part; at most its size."""
-    target = target_of(file, folder)
+    target = file_path(file, folder)
     whole = target.is_file() and target.stat().st_size == file.size
-    return min(file.size or 0, target.stat().st_size if whole else disk.taken_by_partials(target))
+    return min(file.size or 0, target.stat().st_size if whole else disk.count_partial_bytes(target))
 
 
-def contents_of(file: File, taken: Taken, folder: Folder, jobs: int, progress: Progress) -> list[Content]:
+def collect_contents(
+    file: File, taken: VerifiedFile, folder: DatasetFolder, jobs: int, progress: Progress
+) -> list[Content]:
     """The files that this one brings into the cache: its members, or itself."""
     if file.unpack is None:
-        facts = seen(taken.path) if is_image(file.name) else None
+        facts = inspect_image(taken.path) if is_image_name(file.name) else None
         path = taken.path.relative_to(folder.path).as_posix()
         return [
             Content(
                 path=path, role=file.role, file=file.name, size=taken.size, sha256=taken.sha256, image=facts
             )
         ]
-    return unpack(file, file.unpack, taken.path, folder, jobs, progress)
+    return extract_archive(file, file.unpack, taken.path, folder, jobs, progress)
 
 
-def unpack(
-    file: File, kind: Unpack, source: Path, folder: Folder, jobs: int, progress: Progress
+def extract_archive(
+    file: File, kind: Unpack, source: Path, folder: DatasetFolder, jobs: int, progress: Progress
 ) -> list[Content]:
     """Every regular member, once through inflate, CRC, SHA-256 and decode check, under names of ours."""
-    task, home = f"unpack {file.name}", home_of(file)
+    task, home = f"unpack {file.name}", archive_folder(file)
     progress.begin(task, None)
-    with folder.unpacking(home) as temporary, not_kept_if_refused(file, source, folder):
+    with folder.replace_folder(home) as temporary, delete_if_refused(file, source, folder):
         found = archive.extract(
             source,
             kind,
             temporary,
-            place=lambda name: place_of(name, file),
+            place=lambda name: member_path(name, file),
             jobs=jobs,
-            look=seen,
+            look=inspect_image,
             progress=lambda count: progress.advance(task, count),
         )
     progress.end(task, f"{len(found.contents):,} files")
     return [
         Content(
             path=f"{home}/{one.path}",
-            role=role_of(one.name, file),
+            role=member_role(one.name, file),
             file=file.name,
             size=one.size,
             sha256=one.sha256,
-            member=one.member or Member(path=one.name, offset=-1, stored=one.size, method=0, crc32=0),
-            image=one.image if is_image(one.name) else None,
+            member=one.member or ArchiveMember(path=one.name, offset=-1, stored=one.size, method=0, crc32=0),
+            image=one.image if is_image_name(one.name) else None,
         )
         for one in found.contents
     ]
 
 
-def seen(data: bytes | Path) -> ImageFacts:
+def inspect_image(data: bytes | Path) -> ImageFacts:
     """What an image is and looks like, from one decode."""
-    found = images.look(data)
+    found = images.inspect_image(data)
     return ImageFacts(
         format=found.format,
         mode=found.mode,
@@ -213,7 +259,7 @@ def seen(data: bytes | Path) -> ImageFacts:
 
 
 @contextmanager
-def not_kept_if_refused(file: File, source: Path, folder: Folder) -> Iterator[None]:
+def delete_if_refused(file: File, source: Path, folder: DatasetFolder) -> Iterator[None]:
     """A broken archive of ours that no checksum vouches for is let go: the next run must ask for it again."""
     try:
         yield
@@ -223,33 +269,33 @@ def not_kept_if_refused(file: File, source: Path, folder: Folder) -> Iterator[No
         raise
 
 
-def listing_digest(found: list[Content]) -> str:
+def members_digest(found: list[Content]) -> str:
     """What stands for the SHA-256 of an archive that was not there: that of its members' list."""
     ordered = sorted(found, key=lambda one: one.path)
-    return of_chunks(f"{one.sha256}  {one.official}\n".encode() for one in ordered)
+    return sha256_of_chunks(f"{one.sha256}  {one.official}\n".encode() for one in ordered)
 
 
-def home_of(file: File) -> str:
+def archive_folder(file: File) -> str:
     """The folder, in the dataset's, of what an archive holds."""
-    return f"{FOLDERS.get(file.role, 'files')}/{safe_name(stem(file.name))}"
+    return f"{ROLE_FOLDERS.get(file.role, 'files')}/{safe_name(archive_stem(file.name))}"
 
 
-def place_of(member: str, file: File) -> str:
+def member_path(member: str, file: File) -> str:
     """A member's path in its archive's folder, which need not be named twice."""
-    return safe_name(member.removeprefix(f"{stem(file.name)}/"))
+    return safe_name(member.removeprefix(f"{archive_stem(file.name)}/"))
 
 
-def role_of(member: str, file: File) -> Role:
+def member_role(member: str, file: File) -> Role:
     """A member's role: by the entry's globs, else the archive's."""
     return next((role for glob, role in file.members.items() if fnmatchcase(member, glob)), file.role)
 
 
-def is_image(name: str) -> bool:
+def is_image_name(name: str) -> bool:
     """Whether a name claims to be an image's; archives also hold licences and tables."""
-    return name.lower().endswith(IMAGE_ENDS)
+    return name.lower().endswith(IMAGE_ENDINGS)
 
 
-def stem(name: str) -> str:
+def archive_stem(name: str) -> str:
     """The official name without the archive's ending."""
     for ending in (".tar.gz", ".tar.zst", ".zip", ".tar", ".tgz"):
         if name.lower().endswith(ending):

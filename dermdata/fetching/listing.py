@@ -1,4 +1,4 @@
-"""Entries whose files are too many for the catalog: their own listing, or their table, names them."""
+"""Entries whose files are too many for the catalog: a host's listing, or the entry's own table, names them."""
 
 import csv
 import io
@@ -7,18 +7,18 @@ from dataclasses import replace
 from typing import cast
 
 from dermdata import readers
-from dermdata.cache import Folder, Receipt
-from dermdata.checksum import of_chunks
-from dermdata.fetching.assemble import opener
-from dermdata.fetching.ingest import MADE
+from dermdata.cache import DatasetFolder, Receipt
+from dermdata.checksum import sha256_of_chunks
+from dermdata.fetching.assemble import table_opener
+from dermdata.fetching.ingest import LISTING_SOURCE
 from dermdata.model import Content, Dataset, File, Role
 
-BY_ROWS = "rows"  # each row of the table has its image's address
-RECORDS = "metadata.csv"  # the table that an archive's records make
-Listing = Callable[[str], tuple[File, ...]]  # sources.listing
+LISTED_BY_ROWS = "rows"  # each row of the table has its image's address
+RECORDS_NAME = "metadata.csv"  # the table that an archive's records make
+ListFiles = Callable[[str], tuple[File, ...]]  # sources.listing
 
 
-def with_known(dataset: Dataset, receipt: Receipt) -> Dataset:
+def add_known_files(dataset: Dataset, receipt: Receipt) -> Dataset:
     """The entry with the files that an earlier fetch brought: no listing needs to be asked again."""
     known = {file.name for file in dataset.files if file.fetch}
     files = [
@@ -32,31 +32,31 @@ def with_known(dataset: Dataset, receipt: Receipt) -> Dataset:
         for one in receipt.files
         if one.name not in known
     ]
-    return with_files(dataset, files)
+    return merge_files(dataset, files)
 
 
-def with_listed(dataset: Dataset, ask: Listing) -> Dataset:
+def add_listed_files(dataset: Dataset, ask: ListFiles) -> Dataset:
     """The entry with the files that its host lists."""
-    return with_files(dataset, ask(dataset.listing or ""))
+    return merge_files(dataset, ask(dataset.listing or ""))
 
 
-def with_records(
+def add_record_files(
     dataset: Dataset, records: Iterable[Mapping[str, str]], files: Iterable[File]
 ) -> tuple[Dataset, bytes]:
     """The entry with an archive's own records as its table (and that table's bytes), and their files."""
     named = {name for spec in dataset.table for names in spec.columns.values() for name in names}
-    data = table_of(list(records), sorted(named))
+    data = records_to_csv(list(records), sorted(named))
     table = File(
-        name=RECORDS,
+        name=RECORDS_NAME,
         role="metadata",
-        source=f"{MADE}:{RECORDS}",
+        source=f"{LISTING_SOURCE}:{RECORDS_NAME}",
         size=len(data),
-        checksum=f"sha256:{of_chunks([data])}",
+        checksum=f"sha256:{sha256_of_chunks([data])}",
     )
-    return with_files(dataset, [table, *files]), data
+    return merge_files(dataset, [table, *files]), data
 
 
-def table_of(records: Sequence[Mapping[str, str]], named: Sequence[str]) -> bytes:
+def records_to_csv(records: Sequence[Mapping[str, str]], named: Sequence[str]) -> bytes:
     """Flat records as CSV: the columns of all of them as they first appear, then those that none has set."""
     names = list(dict.fromkeys([name for record in records for name in record] + list(named)))
     text = io.StringIO(newline="")
@@ -66,34 +66,34 @@ def table_of(records: Sequence[Mapping[str, str]], named: Sequence[str]) -> byte
     return text.getvalue().encode()
 
 
-def with_rows(dataset: Dataset, folder: Folder) -> Dataset:
+def add_row_files(dataset: Dataset, folder: DatasetFolder) -> Dataset:
     """The entry with one file for each row of its (fetched) table that has an address."""
     contents = folder.contents()
-    return with_files(dataset, files_of_rows(dataset, contents, folder))
+    return merge_files(dataset, list_row_files(dataset, contents, folder))
 
 
-def files_of_rows(dataset: Dataset, contents: tuple[Content, ...], folder: Folder) -> list[File]:
+def list_row_files(dataset: Dataset, contents: tuple[Content, ...], folder: DatasetFolder) -> list[File]:
     files = []
     for spec in dataset.table:
         if spec.image_url is None:
             continue
-        rows = readers.read(spec, opener(folder, contents), contents).rows
+        rows = readers.read_table(spec, table_opener(folder, contents), contents).rows
         names = rows[(spec.columns.get("image") or spec.columns["image_id"])[0]].to_pylist()
         urls = rows[spec.image_url].to_pylist()
         files += [
-            File(name=image_name(name), role="images", urls=(url,))
+            File(name=cached_image_name(name), role="images", urls=(url,))
             for name, url in zip(names, urls, strict=True)
             if url
         ]
     return files
 
 
-def image_name(name: str) -> str:
+def cached_image_name(name: str) -> str:
     """The cached name of an image that the source names without an ending."""
     return f"images/{name}" if "." in name else f"images/{name}.jpg"
 
 
-def with_files(dataset: Dataset, files: Iterable[File]) -> Dataset:
+def merge_files(dataset: Dataset, files: Iterable[File]) -> Dataset:
     """The entry's files and the listed ones; where both name a file, the catalog's size and checksum rule."""
     merged = {file.name: file for file in dataset.files}
     for file in files:

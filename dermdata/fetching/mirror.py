@@ -9,15 +9,16 @@ from pathlib import Path
 from dermdata import disk
 from dermdata.cache import Receipt
 from dermdata.errors import DermdataError, IntegrityError, UsageError
-from dermdata.fetching import ingest, sums
-from dermdata.fetching.plan import Wants, is_had
-from dermdata.fetching.run import SAVING, STREAMS, Workshop, raise_first
+from dermdata.fetching import ingest
+from dermdata.fetching.ingest import SUMS_NAME, read_sha256sums, write_sha256sums
+from dermdata.fetching.plan import FetchSettings, is_up_to_date
+from dermdata.fetching.run import SAVE_INTERVAL, STREAMS, FetchContext, raise_first_error
+from dermdata.hosts.base import is_plain_name
 from dermdata.model import Dataset, File
-from dermdata.sources.record import plain
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shelf:
+class MirrorFolder:
     """One dataset's folder in a mirror, what is to be on it, and what the cache has of that."""
 
     dataset: Dataset
@@ -29,14 +30,16 @@ class Shelf:
     @property
     def absent(self) -> tuple[File, ...]:
         """What is not there yet, by a look at names and sizes."""
-        return tuple(file for file in self.files if not self._seems_there(file))
+        return tuple(file for file in self.files if not self._has_file(file))
 
-    def _seems_there(self, file: File) -> bool:
+    def _has_file(self, file: File) -> bool:
         path = self.path / file.name
         return path.is_file() and file.size in (None, path.stat().st_size)
 
 
-def shelf(dataset: Dataset, wants: Wants, root: Path, receipt: Receipt | None, cache: Path) -> Shelf:
+def plan_mirror_folder(
+    dataset: Dataset, wants: FetchSettings, root: Path, receipt: Receipt | None, cache: Path
+) -> MirrorFolder:
     """What a mirror of one dataset holds; UsageError where files alone cannot stand in for its host.
 
     `receipt` and `cache` (the dataset's cache folder) say what need not be downloaded.
@@ -48,10 +51,10 @@ def shelf(dataset: Dataset, wants: Wants, root: Path, receipt: Receipt | None, c
         )
     files = tuple(file for file in dataset.files if file.fetch and file.role in wants.roles)
     for file in files:
-        if not plain(file.name) or file.name == sums.NAME:
+        if not is_plain_name(file.name) or file.name == SUMS_NAME:
             raise UsageError(f"{dataset.name}: a mirror cannot hold a file of the name {file.name!r}")
-    had = [one for file in files if receipt and (one := receipt.file(file.name)) and is_had(file, one)]
-    return Shelf(
+    had = [one for file in files if receipt and (one := receipt.file(file.name)) and is_up_to_date(file, one)]
+    return MirrorFolder(
         dataset=dataset,
         files=files,
         path=root / dataset.name,
@@ -60,71 +63,71 @@ def shelf(dataset: Dataset, wants: Wants, root: Path, receipt: Receipt | None, c
     )
 
 
-def fill(shelf: Shelf, workshop: Workshop) -> int:
+def fill_mirror(mirror: MirrorFolder, context: FetchContext) -> int:
     """Bring what is not there, verified; the bytes that were not there before. Goes on where a killed run stopped."""
-    disk.require_space(shelf.path, sum(file.size or 0 for file in shelf.absent))
-    keeper = Keeper(shelf, workshop)
+    disk.require_space(mirror.path, sum(file.size or 0 for file in mirror.absent))
+    keeper = MirrorWriter(mirror, context)
     try:
         with ThreadPoolExecutor(max_workers=STREAMS) as pool:
-            raise_first([pool.submit(keeper.keep, file) for file in shelf.files])
+            raise_first_error([pool.submit(keeper.store_file, file) for file in mirror.files])
     finally:
         keeper.save()  # what is whole is noted even when something else failed
-    return keeper.brought
+    return keeper.new_bytes
 
 
-class Keeper:
+class MirrorWriter:
     """Puts files on a shelf, several at once, and notes the checksum of each."""
 
-    def __init__(self, shelf: Shelf, workshop: Workshop) -> None:
-        self._shelf, self._workshop = shelf, workshop
-        before = sums.read(shelf.path)
-        self._sums = {name: digest for name, digest in before.items() if (shelf.path / name).is_file()}
+    def __init__(self, mirror: MirrorFolder, context: FetchContext) -> None:
+        self._mirror, self._context = mirror, context
+        before = read_sha256sums(mirror.path)
+        self._sums = {name: digest for name, digest in before.items() if (mirror.path / name).is_file()}
         self._lock = threading.Lock()
         self._saved = 0.0
-        self.brought = 0
+        self.new_bytes = 0
 
-    def keep(self, file: File) -> None:
+    def store_file(self, file: File) -> None:
         """One file under its final name: as it is there, from the cache, else from where its source says."""
-        whole = self._standing(file) or self._from_cache(file)
+        whole = self._find_present(file) or self._copy_from_cache(file)
         if whole is None:
-            whole = self._from_source(file)
+            whole = self._fetch_from_source(file)
             with self._lock:
-                self.brought += whole.size
+                self.new_bytes += whole.size
         with self._lock:
             self._sums[file.name] = whole.sha256
-            if time.monotonic() - self._saved > SAVING:
+            if time.monotonic() - self._saved > SAVE_INTERVAL:
                 self._save()
 
-    def _standing(self, file: File) -> ingest.Taken | None:
+    def _find_present(self, file: File) -> ingest.VerifiedFile | None:
         noted = self._sums.get(file.name)
         known = file.checksum or (f"sha256:{noted}" if noted else None)
-        self._workshop.progress.begin(file.name, file.size)
-        whole = ingest.already(replace(file, checksum=known), self._shelf.path / file.name)
+        self._context.progress.begin(file.name, file.size)
+        whole = ingest.find_complete_file(replace(file, checksum=known), self._mirror.path / file.name)
         if whole:
-            self._workshop.progress.end(file.name, "is there, its checksum is right")
+            self._context.progress.end(file.name, "is there, its checksum is right")
         return whole
 
-    def _from_cache(self, file: File) -> ingest.Taken | None:
+    def _copy_from_cache(self, file: File) -> ingest.VerifiedFile | None:
         """The cache's own copy, if it is sound; a damaged one is `verify`'s matter, and the source is asked."""
-        source = self._shelf.cached.get(file.name)
+        source = self._mirror.cached.get(file.name)
         if source is None or not source.is_file():
             return None
-        asked = replace(file, checksum=file.checksum or f"sha256:{self._shelf.digests[file.name]}")
+        asked = replace(file, checksum=file.checksum or f"sha256:{self._mirror.digests[file.name]}")
         try:
-            taken = ingest.copy(asked, source, self._shelf.path / file.name, self._workshop.progress)
+            taken = ingest.copy_verified(asked, source, self._mirror.path / file.name, self._context.progress)
         except IntegrityError:
             return None
-        self._workshop.progress.end(file.name, "from the cache")
+        self._context.progress.end(file.name, "from the cache")
         return taken
 
-    def _from_source(self, file: File) -> ingest.Taken:
-        shelf, workshop = self._shelf, self._workshop
-        target = shelf.path / file.name
+    def _fetch_from_source(self, file: File) -> ingest.VerifiedFile:
+        mirror, context = self._mirror, self._context
+        target = mirror.path / file.name
         try:
-            place = workshop.resolve(shelf.dataset, file)
-            return ingest.take(file, place, target, workshop.transfer, workshop.progress, fresh=True)
+            place = context.resolve(mirror.dataset, file)
+            return ingest.obtain_file(file, place, target, context.transfer, context.progress, fresh=True)
         except DermdataError as error:
-            raise workshop.explain(error, shelf.dataset, file) from error
+            raise context.explain(error, mirror.dataset, file) from error
 
     def save(self) -> None:
         with self._lock:
@@ -132,5 +135,5 @@ class Keeper:
                 self._save()
 
     def _save(self) -> None:
-        sums.write(self._shelf.path, self._sums)
+        write_sha256sums(self._mirror.path, self._sums)
         self._saved = time.monotonic()

@@ -11,117 +11,124 @@ from pathlib import Path
 from typing import Any
 
 from dermdata import __version__, disk
-from dermdata.cache import Cache, Fetched, Folder, Receipt
-from dermdata.cache.records import Directory, Part
-from dermdata.cache.unfinished import Unfinished
+from dermdata.cache import Cache, DatasetFolder, FetchedFile, Receipt
+from dermdata.cache.cleanup import PendingFiles
+from dermdata.cache.receipt import DirectoryFingerprint, FetchedSubset
 from dermdata.errors import DermdataError, NetworkError, NotTheFile, Offline, StorageError, TableRefused
 from dermdata.fetching import ingest
-from dermdata.fetching.assemble import Library, assemble
-from dermdata.fetching.earlier import held, readable, seen_before
-from dermdata.fetching.interrupt import interruptible
-from dermdata.fetching.mend import looked_at, mend
-from dermdata.fetching.plan import ALWAYS, Plan
-from dermdata.fetching.rest import rest
-from dermdata.fetching.shelf import Opening
+from dermdata.fetching.assemble import LabelResources, assemble_manifest
+from dermdata.fetching.plan import (
+    BASE_ROLES,
+    FetchPlan,
+    read_earlier_files,
+    read_sound_records,
+    read_starting_records,
+)
+from dermdata.fetching.remote_zip import ZipOpenContext
+from dermdata.fetching.repair import inspect_images, repair_files
+from dermdata.fetching.zip_ranges import complete_archive
 from dermdata.http import HttpClient
 from dermdata.model import Content, Dataset, File, Request
-from dermdata.progress import Progress, Silent, Together
+from dermdata.process import cancel_on_interrupt
+from dermdata.progress import CombinedProgress, Progress, SilentProgress
 
 STREAMS, MANY_STREAMS, MANY_FILES = 4, 16, 100  # files at once; politeness to a host is transfer's matter
-SAVING = 2.0  # seconds between two savings of the receipt while files arrive
+SAVE_INTERVAL = 2.0  # seconds between two savings of the receipt while files arrive
 
 
 @dataclass(frozen=True, kw_only=True)
-class Workshop:
+class FetchContext:
     """What carrying out needs: the cache, the network, the library of labels, the clock."""
 
     cache: Cache
     transfer: HttpClient
-    library: Library
+    library: LabelResources
     resolve: Callable[[Dataset, File], Request | Path]
     explain: Callable[[DermdataError, Dataset, File], DermdataError] = lambda error, _, __: error
     official: Callable[[Dataset, File], Request | Path] | None = None  # as resolve, without mirrors
-    around: Any = None  # sources.Surroundings, for listings
+    resolve_context: Any = None  # sources.Surroundings, for listings
     now: Callable[[], str]  # ISO 8601, UTC
     jobs: int = 1
-    progress: Progress = field(default_factory=Silent)
+    progress: Progress = field(default_factory=SilentProgress)
 
-    def ask_publisher(self, dataset: Dataset, file: File) -> Request | Path:
+    def resolve_official(self, dataset: Dataset, file: File) -> Request | Path:
         """Where the publisher gives a file, whatever mirrors there are."""
         return (self.official or self.resolve)(dataset, file)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class FetchResult:
     """What a fetch brought."""
 
     manifest: Path
     report: Mapping[str, Any]
     downloaded: int  # bytes
     nothing_to_do: bool = False
-    part: Part | None = None  # the rows that are here, where these are not all
+    part: FetchedSubset | None = None  # the rows that are here, where these are not all
 
 
-def run(plan: Plan, workshop: Workshop, bring: "Bring | None" = None) -> Outcome:
+def run_plan(plan: FetchPlan, context: FetchContext, bring: "ObtainFiles | None" = None) -> FetchResult:
     """Download (or `bring` in another way), verify, unpack, mend; then build the manifest and write it last."""
-    folder = workshop.cache.folder(plan.dataset)
-    if plan.nothing:
+    folder = context.cache.folder(plan.dataset)
+    if plan.is_empty:
         receipt = folder.receipt()
-        return Outcome(
+        return FetchResult(
             manifest=folder.manifest,
             report=receipt.report if receipt else {},
             downloaded=0,
             nothing_to_do=True,
             part=plan.part,
         )
-    folder.sweep()
+    folder.remove_dead_temporaries()
     if bring is None:
-        require_room(plan, folder)
-    ledger = Ledger(plan, folder, workshop)
-    with ledger.at_work():
+        require_plan_space(plan, folder)
+    receipt_writer = ReceiptWriter(plan, folder, context)
+    with receipt_writer.clear_pending_on_failure():
         try:
-            (bring or download)(plan, folder, workshop, ledger)
-            for content in mend(plan, folder, workshop.transfer, workshop.resolve, workshop.progress):
-                ledger.replace(content)
-            for content in looked_at(plan, folder, workshop.jobs, workshop.progress):
-                ledger.hold([content], 0)
+            (bring or download_files)(plan, folder, context, receipt_writer)
+            for content in repair_files(plan, folder, context.transfer, context.resolve, context.progress):
+                receipt_writer.replace_content(content)
+            for content in inspect_images(plan, folder, context.jobs, context.progress):
+                receipt_writer.record_contents([content], 0)
         except BaseException:
             with suppress(StorageError):  # a full disk takes no note; what filled it says more
-                ledger.save_unfinished()
+                receipt_writer.save_after_failure()
             raise
-        ledger.save()
-        ledger.let_archives_go()
-        with ledger.refusals():
-            report = assemble(
+        receipt_writer.save()
+        receipt_writer.delete_unpacked_archives()
+        with receipt_writer.forget_if_refused():
+            report = assemble_manifest(
                 plan.dataset,
                 folder,
-                ledger.contents(),
-                workshop.library,
-                workshop.progress,
-                ledger.lost,
-                ledger.coverage,
+                receipt_writer.contents(),
+                context.library,
+                context.progress,
+                receipt_writer.unavailable,
+                receipt_writer.coverage,
                 plan.part,
             )
-        ledger.close(report, plan.part)
+        receipt_writer.close(report, plan.part)
     if plan.download or plan.mend:  # a mere rebuild brings no new bytes
-        workshop.cache.share(folder, jobs=workshop.jobs)
-    return Outcome(
-        manifest=folder.manifest, report=report.facts, downloaded=ledger.downloaded, part=plan.part
+        context.cache.deduplicate(folder, jobs=context.jobs)
+    return FetchResult(
+        manifest=folder.manifest, report=report.facts, downloaded=receipt_writer.downloaded, part=plan.part
     )
 
 
-def require_room(plan: Plan, folder: Folder) -> None:
+def require_plan_space(plan: FetchPlan, folder: DatasetFolder) -> None:
     """Archives and what they unpack to must fit; unpacked images are about as large as their zip.
 
     What an earlier run left of them, whole or in part, has its room already.
     """
     needed = sum((file.size or 0) * (2 if file.unpack else 1) for file in plan.download)
     if not plan.wants.force:
-        needed -= sum(ingest.room_taken(file, folder) for file in plan.download)
+        needed -= sum(ingest.count_bytes_on_disk(file, folder) for file in plan.download)
     disk.require_space(folder.path, needed)
 
 
-def download(plan: Plan, folder: Folder, workshop: Workshop, ledger: "Ledger") -> None:
+def download_files(
+    plan: FetchPlan, folder: DatasetFolder, context: FetchContext, receipt_writer: "ReceiptWriter"
+) -> None:
     """All missing files, several at once; the first failure stops what has not begun and is raised.
 
     Where every image has an address of its own (`per-image`), a dead one is noted and the others go on.
@@ -130,77 +137,86 @@ def download(plan: Plan, folder: Folder, workshop: Workshop, ledger: "Ledger") -
         return
     many = len(plan.download) > MANY_FILES
     task = f"{plan.dataset.name}: {len(plan.download):,} files"
-    progress = Together(workshop.progress, task) if many else workshop.progress
-    downloads = Downloads(plan, folder, workshop, ledger, progress)
+    progress = CombinedProgress(context.progress, task) if many else context.progress
+    downloads = FileDownloader(plan, folder, context, receipt_writer, progress)
     if many:
-        workshop.progress.begin(task, plan.bytes)
+        context.progress.begin(task, plan.download_bytes)
     streams = MANY_STREAMS if many else min(STREAMS, len(plan.download))
-    with interruptible(ThreadPoolExecutor(max_workers=streams)) as pool:
-        raise_first([pool.submit(downloads.bring, file) for file in plan.download])
+    with cancel_on_interrupt(ThreadPoolExecutor(max_workers=streams)) as pool:
+        raise_first_error([pool.submit(downloads.fetch_file, file) for file in plan.download])
     if many:
-        workshop.progress.end(task)
+        context.progress.end(task)
 
 
 @dataclass(frozen=True)
-class Downloads:
+class FileDownloader:
     """The files of one fetch on their way, each by one call of `bring`, from several threads."""
 
-    plan: Plan
-    folder: Folder
-    workshop: Workshop
-    ledger: "Ledger"
+    plan: FetchPlan
+    folder: DatasetFolder
+    context: FetchContext
+    receipt_writer: "ReceiptWriter"
     progress: Progress
     # unpacking uses every core by itself
     one_unpacking: threading.Lock = field(default_factory=threading.Lock)
 
-    def bring(self, file: File) -> None:
+    def fetch_file(self, file: File) -> None:
         """Download, verify and unpack one file, and note it; or note that it cannot be had."""
         try:
-            place = self.workshop.resolve(self.plan.dataset, file)
-            if self.bring_rest(file, place):
+            place = self.context.resolve(self.plan.dataset, file)
+            if self.fetch_missing_members(file, place):
                 return
-            taken = self.take(file, place)
+            taken = self.obtain_whole(file, place)
         except DermdataError as error:
             tolerant = self.plan.dataset.access.kind == "per-image" and file.role == "images"
             dead = isinstance(error, NetworkError | NotTheFile) and not isinstance(error, Offline)
             if not (dead and tolerant):
-                raise self.workshop.explain(error, self.plan.dataset, file) from error
-            self.ledger.lose(file, error.message)
+                raise self.context.explain(error, self.plan.dataset, file) from error
+            self.receipt_writer.record_unavailable(file, error.message)
             return
         with self.one_unpacking if file.unpack else nullcontext():
-            found = ingest.contents_of(file, taken, self.folder, self.workshop.jobs, self.progress)
-        self.ledger.add(file, taken, found)
+            found = ingest.collect_contents(file, taken, self.folder, self.context.jobs, self.progress)
+        self.receipt_writer.record_file(file, taken, found)
 
-    def take(self, file: File, place: Request | Path) -> ingest.Taken:
+    def obtain_whole(self, file: File, place: Request | Path) -> ingest.VerifiedFile:
         """The whole file under its final name."""
-        target = ingest.target_of(file, self.folder)
-        same_origin = self.ledger.expect(target, ingest.origin_of(place))
-        with ingest.held_to_first_sight(file, place, self.ledger.before(file.name)) as (held, asked):
-            return ingest.take(
+        target = ingest.file_path(file, self.folder)
+        same_origin = self.receipt_writer.announce_file(target, ingest.origin_key(place))
+        with ingest.require_first_seen(file, place, self.receipt_writer.earlier_file(file.name)) as (
+            held,
+            asked,
+        ):
+            return ingest.obtain_file(
                 held,
                 asked,
                 target,
-                self.workshop.transfer,
+                self.context.transfer,
                 self.progress,
                 fresh=self.plan.wants.force,
                 same_origin=same_origin,
             )
 
-    def bring_rest(self, file: File, place: Request | Path) -> bool:
+    def fetch_missing_members(self, file: File, place: Request | Path) -> bool:
         """Whether what partial fetches left of an archive came alone; never where a checksum covers the whole."""
-        part = self.ledger.of(file.name) if file.unpack and not self.plan.wants.keep_archives else []
-        if not part or published(file, place):
+        part = (
+            self.receipt_writer.list_file_contents(file.name)
+            if file.unpack and not self.plan.wants.keep_archives
+            else []
+        )
+        if not part or published_checksum(file, place):
             return False
-        official = partial(self.workshop.ask_publisher, self.plan.dataset, file)
-        known = self.ledger.directory(file.name)
-        opening = Opening(self.plan.dataset.name, self.workshop.transfer, known, official)
-        brought = rest(file, place, part, self.folder, opening, self.progress, self.ledger.announce)
+        official = partial(self.context.resolve_official, self.plan.dataset, file)
+        known = self.receipt_writer.directory(file.name)
+        opening = ZipOpenContext(self.plan.dataset.name, self.context.transfer, known, official)
+        brought = complete_archive(
+            file, place, part, self.folder, opening, self.progress, self.receipt_writer.announce_members
+        )
         if brought:
-            self.ledger.add(file, *brought)
+            self.receipt_writer.record_file(file, *brought)
         return brought is not None
 
 
-def raise_first(futures: list[Future[None]]) -> None:
+def raise_first_error(futures: list[Future[None]]) -> None:
     try:
         wait(futures, return_when=FIRST_EXCEPTION)
     finally:
@@ -211,19 +227,19 @@ def raise_first(futures: list[Future[None]]) -> None:
             future.result()
 
 
-def published(file: File, place: Request | Path) -> str | None:
+def published_checksum(file: File, place: Request | Path) -> str | None:
     """The checksum that the catalog states of a file, or else its host."""
     return file.checksum or (place.checksum if isinstance(place, Request) else None)
 
 
-class Ledger:
+class ReceiptWriter:
     """The receipt and contents of one folder while files arrive; saved under one lock."""
 
-    def __init__(self, plan: Plan, folder: Folder, workshop: Workshop) -> None:
-        self.plan, self.folder, self.workshop = plan, folder, workshop
-        old, contents = held(folder, plan.wants)
-        self._before = {one.name: one for one in seen_before(folder)}
-        self._there = readable(folder) if plan.wants.force else (None, ())
+    def __init__(self, plan: FetchPlan, folder: DatasetFolder, context: FetchContext) -> None:
+        self.plan, self.folder, self.context = plan, folder, context
+        old, contents = read_starting_records(folder, plan.wants)
+        self._before = {one.name: one for one in read_earlier_files(folder)}
+        self._earlier_records = read_sound_records(folder) if plan.wants.force else (None, ())
         self._files = {one.name: one for one in plan.have}
         # besides whole files, what partial fetches took out of archives that never were here
         again = {one.name for one in old.files} - set(self._files) if old else set()
@@ -232,9 +248,9 @@ class Ledger:
         self._directories = {
             name: one for name, one in (old.directories if old else {}).items() if name in here
         }
-        self._unfinished = Unfinished(folder.path)
-        self._unfinished.announce(())  # from now on it is known that a run has not ended
-        self._brought: set[str] = set()
+        self._pending = PendingFiles(folder.path)
+        self._pending.announce(())  # from now on it is known that a run has not ended
+        self._new_files: set[str] = set()
         self._part = old.part if old else None
         self._roles_before = frozenset(old.roles) if old else frozenset()
         self._roles = self._roles_before | plan.wants.roles
@@ -244,7 +260,7 @@ class Ledger:
         self._lost = dict(old.lost) if old else {}
         self._saved = time.monotonic()
 
-    def before(self, name: str) -> Fetched | None:
+    def earlier_file(self, name: str) -> FetchedFile | None:
         return self._before.get(name)
 
     def contents(self) -> tuple[Content, ...]:
@@ -256,11 +272,11 @@ class Ledger:
         pieces = {one.file: False for one in self._contents.values() if one.file not in self._files}
         return pieces | self._receipt(None, None, {}).coverage
 
-    def directory(self, name: str) -> Directory | None:
+    def directory(self, name: str) -> DirectoryFingerprint | None:
         """The directory of an archive of which partial fetches took members."""
         return self._directories.get(name)
 
-    def note_directory(self, name: str, directory: Directory) -> None:
+    def record_directory(self, name: str, directory: DirectoryFingerprint) -> None:
         """Note what an archive's directory is, before a member is taken by it."""
         with self._lock:
             known = self._directories.get(name)
@@ -269,49 +285,49 @@ class Ledger:
             official = directory.official or bool(known and known.official)
             self._directories[name] = replace(directory, verified=verified, official=official)
 
-    def expect(self, target: Path, origin: str | None) -> bool:
+    def announce_file(self, target: Path, origin: str | None) -> bool:
         """Announce a whole file; whether the one that is there came from the same place in an earlier run."""
         path = target.relative_to(self.folder.path).as_posix()
         with self._lock:
-            same = origin is not None and self._unfinished.came_from(path, origin)
+            same = origin is not None and self._pending.has_origin(path, origin)
             if not same:
-                self._unfinished.announce([path], origin)
+                self._pending.announce([path], origin)
             return same
 
-    def announce(self, paths: Sequence[str]) -> None:
+    def announce_members(self, paths: Sequence[str]) -> None:
         """Note members that are about to get their names."""
         with self._lock:
-            self._unfinished.announce(paths)
+            self._pending.announce(paths)
 
-    def only_tables(self) -> None:
+    def keep_table_roles(self) -> None:
         """Nothing but tables came of this run, whatever was wanted."""
-        self._roles = self._roles_before | ALWAYS
+        self._roles = self._roles_before | BASE_ROLES
 
-    def has(self, name: str) -> bool:
+    def has_file(self, name: str) -> bool:
         """Whether this catalog file is here as a whole, or known to be lost."""
         return name in self._files or name in self._lost
 
-    def of(self, name: str) -> list[Content]:
+    def list_file_contents(self, name: str) -> list[Content]:
         """What is here of one catalog file."""
         with self._lock:
             return [one for one in self._contents.values() if one.file == name]
 
-    def hold(self, found: list[Content], moved: int) -> None:
+    def record_contents(self, found: list[Content], moved: int) -> None:
         """Note files that come without their archive, or are looked at, and the bytes they cost."""
         with self._lock:
             self._contents |= {one.path: one for one in found}
             self.changed = self.changed or bool(found)
             self.downloaded += moved
-            self._save_now_and_then()
+            self._save_if_due()
 
-    def add(self, file: File, taken: ingest.Taken, found: list[Content]) -> None:
+    def record_file(self, file: File, taken: ingest.VerifiedFile, found: list[Content]) -> None:
         """Note one whole file and what it brought."""
         whole = taken.path.is_file()  # not the pieces of a person's own copy
-        before = self.before(file.name)
+        before = self.earlier_file(file.name)
         stated = before.stated if before and before.sha256 == taken.sha256 else None
         kept = file.unpack is None or (self.plan.wants.keep_archives and whole)
         with self._lock:
-            self._files[file.name] = Fetched(
+            self._files[file.name] = FetchedFile(
                 name=file.name,
                 role=file.role,
                 size=taken.size,
@@ -319,13 +335,13 @@ class Ledger:
                 # of a copy in pieces, and of an archive of which only ranges came, it says nothing
                 checksum=file.checksum if whole else None,
                 url=taken.url,
-                fetched_at=self.workshop.now(),
+                fetched_at=self.context.now(),
                 path=taken.path.relative_to(self.folder.path).as_posix() if kept else None,
                 recognized=taken.recognized,
                 mirrored=taken.mirrored,
                 stated=taken.stated or stated,
             )
-            self._brought.add(file.name)
+            self._new_files.add(file.name)
             if whole:
                 self._directories.pop(file.name, None)
             if file.unpack:  # in place of what a partial fetch took out of it
@@ -337,19 +353,19 @@ class Ledger:
             self.downloaded += taken.size if taken.moved is None else taken.moved
             if file.unpack:
                 self._save(None, {})
-            self._save_now_and_then()
+            self._save_if_due()
 
-    def lose(self, file: File, reason: str) -> None:
+    def record_unavailable(self, file: File, reason: str) -> None:
         """Note that a file of its own address cannot be had."""
         with self._lock:
             self._lost[file.name] = reason
             self.changed = True
 
     @property
-    def lost(self) -> Mapping[str, str]:
+    def unavailable(self) -> Mapping[str, str]:
         return self._lost
 
-    def replace(self, content: Content) -> None:
+    def replace_content(self, content: Content) -> None:
         self.changed = True
         self._contents[content.path] = content
         self.downloaded += content.member.stored if content.member else content.size
@@ -367,18 +383,18 @@ class Ledger:
             else:
                 self.folder.write_receipt(replace(receipt, directories=self._directories))
 
-    def save_unfinished(self) -> None:
+    def save_after_failure(self) -> None:
         """Note what is whole even when something else failed; a run that brought nothing has changed nothing."""
         with self._lock:
             if not self.changed:
                 return
             if self.plan.wants.force:
-                self._take_back()
+                self._restore_earlier()
             self._save(None, {})
 
-    def _take_back(self) -> None:
+    def _restore_earlier(self) -> None:
         """What was here before --force and was not fetched again is here still."""
-        old, contents = self._there
+        old, contents = self._earlier_records
         files = {one.name: one for one in old.files if one.name not in self._files} if old else {}
         still = {one.path: one for one in contents if one.file not in self._files}
         self._contents = still | self._contents
@@ -390,8 +406,8 @@ class Ledger:
         } | self._directories
         self._roles |= frozenset(old.roles) if old else frozenset()
 
-    def _save_now_and_then(self) -> None:
-        if time.monotonic() - self._saved > SAVING:
+    def _save_if_due(self) -> None:
+        if time.monotonic() - self._saved > SAVE_INTERVAL:
             self._save(None, {})
 
     def _save(self, manifest: str | None, report: Mapping[str, Any]) -> None:
@@ -405,7 +421,7 @@ class Ledger:
             dataset=self.plan.dataset.name,
             version=self.plan.dataset.version,
             tool=__version__,
-            catalog_digest=self.workshop.library.digest_of(self.plan.dataset.name),
+            catalog_digest=self.context.library.entry_digest(self.plan.dataset.name),
             roles=tuple(sorted(self._roles)),
             files=tuple(self._files[name] for name in sorted(self._files)),
             manifest_sha256=manifest,
@@ -417,7 +433,7 @@ class Ledger:
         )
 
     @contextmanager
-    def refusals(self) -> Iterator[None]:
+    def forget_if_refused(self) -> Iterator[None]:
         """Where a table is refused, files that nothing vouches for are let go: the next run must ask for them again.
 
         Those are tables without a checksum, and whatever came without one from a mirror in this run.
@@ -426,15 +442,15 @@ class Ledger:
             yield
         except TableRefused:
             plain = {file.name for file in self.plan.dataset.files if file.unpack is None}
-            self._forget(
+            self._forget_files(
                 name
                 for name, one in self._files.items()
                 if one.verified is not True
-                and ((one.role in ALWAYS and name in plain) or (one.mirrored and name in self._brought))
+                and ((one.role in BASE_ROLES and name in plain) or (one.mirrored and name in self._new_files))
             )
             raise
 
-    def _forget(self, names: Iterable[str]) -> None:
+    def _forget_files(self, names: Iterable[str]) -> None:
         gone = set(names)
         if not gone:
             return
@@ -447,40 +463,42 @@ class Ledger:
             for path in paths:
                 (self.folder.path / path).unlink(missing_ok=True)
 
-    def let_archives_go(self) -> None:
+    def delete_unpacked_archives(self) -> None:
         """Delete unpacked archives, after the receipt has noted what they held; an earlier run's too."""
         for file in self.plan.dataset.files:
             fetched = self._files.get(file.name)
             if file.unpack and fetched and fetched.path is None:
-                ingest.target_of(file, self.folder).unlink(missing_ok=True)
+                ingest.file_path(file, self.folder).unlink(missing_ok=True)
 
-    def close(self, report: Any, part: Part | None) -> None:
+    def close(self, report: Any, part: FetchedSubset | None) -> None:
         with self._lock:
             self._part = part
             self.changed = False
             self._save(report.manifest_sha256, report.facts)
-            self._sweep()
+            self._remove_strays()
 
     @contextmanager
-    def at_work(self) -> Iterator[None]:
+    def clear_pending_on_failure(self) -> Iterator[None]:
         """A run that fails and leaves no file without a record leaves no list either."""
         try:
             yield
         except BaseException:
             with suppress(StorageError):
-                if not self._strays():
-                    self._unfinished.end()
+                if not self._find_strays():
+                    self._pending.clear()
             raise
 
-    def _strays(self) -> list[str]:
+    def _find_strays(self) -> list[str]:
         kept = {one.path for one in self._files.values() if one.path}
-        return self._unfinished.strays(kept | self._contents.keys())
+        return self._pending.find_strays(kept | self._contents.keys())
 
-    def _sweep(self) -> None:
+    def _remove_strays(self) -> None:
         """What this run or a killed one brought and no record names goes; then nothing is on its way any more."""
-        for path in self._strays():
+        for path in self._find_strays():
             (self.folder.path / path).unlink(missing_ok=True)
-        self._unfinished.end()
+        self._pending.clear()
 
 
-Bring = Callable[[Plan, Folder, Workshop, Ledger], None]  # puts all of plan.download into the folder
+ObtainFiles = Callable[
+    [FetchPlan, DatasetFolder, FetchContext, ReceiptWriter], None
+]  # puts all of plan.download into the folder

@@ -7,9 +7,8 @@
     redirects.py     one address requested: redirects, connections per host
     transport.py     httpx over connections of our own, the only ones there are
     responses.py     what a response means (pure); error_pages.py: a page in place of a file (pure)
-    retry.py         what may follow a failure, how often, after which pause
+    policy.py        what a run may do with the network; what may follow a failure, how often
     urls.py          where a redirect may lead, which hop gets the secrets (pure)
-    settings.py      what a run may do with the network
 
 Nothing here prints, and no message holds a query string, a header's value or a cookie. Imports are absolute: the
 standard library has an `http` as well.
@@ -17,6 +16,6 @@ standard library has an `http` as well.
 
 from dermdata.http.client import HttpClient, RemoteFile
 from dermdata.http.download import DownloadedFile
-from dermdata.http.settings import NetworkSettings
+from dermdata.http.policy import NetworkSettings
 
 __all__ = ["DownloadedFile", "HttpClient", "NetworkSettings", "RemoteFile"]

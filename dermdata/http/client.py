@@ -12,16 +12,15 @@ import httpx
 
 from dermdata.errors import IntegrityError, NotTheFile, ServerRefused, SourceChanged
 from dermdata.http import error_pages, responses
-from dermdata.http.download import Download, DownloadedFile, Progress, ProgressDeltas, offline_error
+from dermdata.http.download import Download, DownloadedFile, ProgressCallback, ProgressDeltas, offline_error
+from dermdata.http.policy import NetworkSettings, RetryAction, RetryBudget, TransferFault
 from dermdata.http.redirects import RedirectingClient
 from dermdata.http.responses import StreamedResponse, explain_refusal, peek_body
-from dermdata.http.retry import RetryAction, RetryBudget, TransferFault
-from dermdata.http.settings import NetworkSettings
 from dermdata.http.urls import get_host, redact
 from dermdata.model import NOTHING, Request
 
-LIMIT = 64 << 20  # bytes of a small response
-DEEPEST = 100  # levels of a JSON response
+BODY_LIMIT = 64 << 20  # bytes of a small response
+DEEPEST_LEVEL = 100  # levels of a JSON response
 
 T = TypeVar("T")
 
@@ -65,7 +64,9 @@ class HttpClient:
 
     # ------------------------------------------------------------------ what callers want
 
-    def download(self, request: Request, target: Path, progress: Progress = lambda _: None) -> DownloadedFile:
+    def download(
+        self, request: Request, target: Path, progress: ProgressCallback = lambda _: None
+    ) -> DownloadedFile:
         """Store a file under its final name, resumed and retried as need be, verified if it can be.
 
         Parameters
@@ -130,7 +131,7 @@ class HttpClient:
         *,
         headers: Mapping[str, str] = NOTHING,
         secrets: Mapping[str, str] = NOTHING,
-        limit: int = LIMIT,
+        limit: int = BODY_LIMIT,
     ) -> bytes:
         """Return the body of a small response.
 
@@ -149,7 +150,7 @@ class HttpClient:
         *,
         headers: Mapping[str, str] = NOTHING,
         secrets: Mapping[str, str] = NOTHING,
-        limit: int = LIMIT,
+        limit: int = BODY_LIMIT,
     ) -> Any:
         """Return the value of a service's JSON response.
 
@@ -167,13 +168,13 @@ class HttpClient:
             _require_shallow(value)
         except (ValueError, RecursionError) as error:
             where = get_host(url)
-            page = error_pages.explain_page(data[: error_pages.PEEK], where)
+            page = error_pages.explain_page(data[: error_pages.PEEK_BYTES], where)
             raise page or NotTheFile(f"{redact(url)} is no JSON that can be read") from error
         return value
 
     def resolve_head(self, request: Request) -> RemoteFile:
         """Return size and validators of a file without its bytes: by GET of one byte, since signed links refuse HEAD."""
-        return self._try_each_url(request, {"Range": "bytes=0-0"}, _describe)
+        return self._try_each_url(request, {"Range": "bytes=0-0"}, _to_remote_file)
 
     # ------------------------------------------------------------------ how it is requested
 
@@ -185,12 +186,12 @@ class HttpClient:
             raise offline_error(request.urls[0])
         for url in request.urls[:-1]:
             try:
-                return self._with_retries(request, url, extra, read)
+                return self._request_with_retries(request, url, extra, read)
             except (ServerRefused, IntegrityError):
                 continue
-        return self._with_retries(request, request.urls[-1], extra, read)
+        return self._request_with_retries(request, request.urls[-1], extra, read)
 
-    def _with_retries(
+    def _request_with_retries(
         self, request: Request, url: str, extra: Mapping[str, str], read: Callable[[StreamedResponse], T]
     ) -> T:
         budget = RetryBudget(self.settings)
@@ -198,21 +199,21 @@ class HttpClient:
             try:
                 with self._client.open(request, url, extra) as response:
                     if response.status not in (200, 206):
-                        raise _explain_refusal(response, extra, self.settings)
+                        raise _explain_range_refusal(response, extra, self.settings)
                     return read(response)
             except TransferFault as fault:
                 budget.spend(fault)
 
 
-def _explain_refusal(
+def _explain_range_refusal(
     response: StreamedResponse, asked: Mapping[str, str], settings: NetworkSettings
 ) -> TransferFault:
     if response.status == 412 and "If-Range" in asked:
-        return TransferFault(_source_changed(response), RetryAction.NEVER)
+        return TransferFault(_source_changed_error(response), RetryAction.NEVER)
     return explain_refusal(response, settings)
 
 
-def _source_changed(response: StreamedResponse) -> SourceChanged:
+def _source_changed_error(response: StreamedResponse) -> SourceChanged:
     return SourceChanged(
         f"{redact(response.hop.official_url)} has changed while it was read in parts",
         hint="nothing of the two versions was mixed; run the same command again",
@@ -234,10 +235,10 @@ def _read_exact(
         page = error_pages.explain_page(begun, response.host) if error_pages.guess_page_kind(begun) else None
         whole = ServerRefused(f"{response.host} ignores ranges", status=200, hint="fetch the whole file")
         other = same and _is_other_file(response, version, response.headers.get("content-length"))
-        raise TransferFault(page or (_source_changed(response) if other else whole), RetryAction.NEVER)
+        raise TransferFault(page or (_source_changed_error(response) if other else whole), RetryAction.NEVER)
     span = responses.parse_content_range(response.headers.get("content-range"))
     if span and same and _is_other_file(response, version, str(span[2])):
-        raise TransferFault(_source_changed(response), RetryAction.NEVER)
+        raise TransferFault(_source_changed_error(response), RetryAction.NEVER)
     if span is None or span[:2] != (start, start + length - 1) or span[2] != (version.size or span[2]):
         raise TransferFault(
             IntegrityError(f"{response.host} sends another range than asked for"), RetryAction.NEVER
@@ -265,7 +266,7 @@ def _read_all(response: StreamedResponse, limit: int) -> bytes:
 
 def _require_shallow(value: Any) -> None:
     level = [value]
-    for _ in range(DEEPEST):
+    for _ in range(DEEPEST_LEVEL):
         if not level:
             return
         level = [
@@ -274,10 +275,10 @@ def _require_shallow(value: Any) -> None:
             if isinstance(part, dict | list)
             for child in (part.values() if isinstance(part, dict) else part)
         ]
-    raise ValueError(f"more than {DEEPEST} levels")
+    raise ValueError(f"more than {DEEPEST_LEVEL} levels")
 
 
-def _describe(response: StreamedResponse) -> RemoteFile:
+def _to_remote_file(response: StreamedResponse) -> RemoteFile:
     span = responses.parse_content_range(response.headers.get("content-range"))
     length = response.headers.get("content-length", "")
     plain = int(length) if response.status == 200 and length.isdecimal() else None

@@ -17,6 +17,7 @@ from dermdata.errors import (
 )
 from dermdata.http import error_pages, responses
 from dermdata.http.partial_file import ENDLESS, PartialFile
+from dermdata.http.policy import NetworkSettings, RetryAction, RetryBudget, TransferFault
 from dermdata.http.ranges import RangeLease, RangeWorkers
 from dermdata.http.redirects import RedirectingClient
 from dermdata.http.responses import (
@@ -32,8 +33,6 @@ from dermdata.http.responses import (
     require_unencoded,
     require_within_size,
 )
-from dermdata.http.retry import RetryAction, RetryBudget, TransferFault
-from dermdata.http.settings import NetworkSettings
 from dermdata.http.urls import get_host, redact
 from dermdata.model import Request
 
@@ -50,9 +49,9 @@ class DownloadedFile:
     resumed_from: int = 0  # bytes that an earlier run had left
 
 
-Progress = Callable[[int], None]
-CHANGED = "two downloads gave the same bytes: the source has changed the file"
-ALTERED = "the download was altered on its way; nothing was kept"
+ProgressCallback = Callable[[int], None]
+SOURCE_CHANGED_HINT = "two downloads gave the same bytes: the source has changed the file"
+ALTERED_HINT = "the download was altered on its way; nothing was kept"
 
 
 def request_key(request: Request) -> str:
@@ -136,7 +135,7 @@ class Download:
         bounds = (end,) if headers and end else ()
         with self.client.open(self.request, attempt.url, headers) as response:
             require_unencoded(response, self.target.name)
-            verdict = responses.interpret(
+            verdict = responses.interpret_response(
                 response.status, response.headers, part.version, offset, self.request.size, *bounds
             )
             self._act_on(response, verdict, attempt)
@@ -250,7 +249,7 @@ class Download:
         except ChecksumMismatch as error:
             self._digests.append(part.hasher.sha256)
             same = len(self._digests) > 1 and len(set(self._digests)) == 1
-            error.hint = CHANGED if same else ALTERED
+            error.hint = SOURCE_CHANGED_HINT if same else ALTERED_HINT
             raise TransferFault(error, RetryAction.REDOWNLOAD) from error
 
     def _start_over(self, part: PartialFile, version: FileVersion) -> None:
@@ -261,7 +260,7 @@ class Download:
 class ProgressDeltas:
     """Reports a growing file by how much it grew, or shrank when it began anew."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: ProgressCallback) -> None:
         self._progress = progress
         self._reported = 0
 

@@ -9,13 +9,13 @@ from dermdata.errors import CredentialsMissing, DermdataError, LicenseNotAccepte
 from dermdata.http.urls import redact
 from dermdata.model import Unpack
 
-PEEK = 4096  # bytes that are enough to recognize a page
+PEEK_BYTES = 4096  # bytes that are enough to recognize a page
 MAGIC: dict[str, tuple[bytes, ...]] = {
     "zip": (b"PK\x03\x04", b"PK\x05\x06"),
     "tar.gz": (b"\x1f\x8b",),
     "tar.zst": (b"\x28\xb5\x2f\xfd",),
 }
-EXPECTED = {  # suffixes of files that may look like a page
+PAGE_SUFFIXES = {  # suffixes of files that may look like a page
     "html": {".html", ".htm", ".xhtml"},
     "xml": {".xml", ".svg", ".rdf", ".html", ".xhtml"},
     "json": {".json", ".jsonl", ".ndjson", ".geojson", ".ipynb"},
@@ -88,7 +88,7 @@ def _is_out_of_place(page: str, name: str, archive: Unpack | None, content_type:
         return True
     if page == "json" and "json" not in content_type.lower():
         return False  # a text may begin with a brace; its checksum decides
-    return suffix not in EXPECTED[page]
+    return suffix not in PAGE_SUFFIXES[page]
 
 
 def explain_page(start: bytes, where: str, instead: str | None = None) -> PersonMustAct | None:

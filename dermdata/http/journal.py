@@ -24,10 +24,10 @@ from typing import TypeVar
 
 from dermdata import disk
 from dermdata.http.responses import FileVersion
-from dermdata.process import alive, began
+from dermdata.process import is_alive, start_time
 
 LONGEST_RANGE = 16 << 20  # bytes; a line of ours is never longer
-MOST = 1 << 30  # bytes of a journal
+MOST_BYTES = 1 << 30  # bytes of a journal
 # no link is followed, no child process inherits the descriptor, no pipe is waited for, Windows changes no line ends
 OPEN_FLAGS = sum(getattr(os, f"O_{name}", 0) for name in ("NOFOLLOW", "CLOEXEC", "NONBLOCK", "BINARY"))
 T = TypeVar("T")
@@ -128,10 +128,10 @@ def claim_journal(path: Path, key: str) -> tuple[JournalEntries, Journal | None]
     handle = _open_locked(path)
     if handle is None:
         with suppress(OSError):  # not ours to read: begin with nothing
-            text = disk.read_regular(path, most=MOST).decode("utf-8", "replace")
+            text = disk.read_regular(path, most=MOST_BYTES).decode("utf-8", "replace")
             return JournalEntries.parse(text, key), None
         return JournalEntries(), None
-    me = ":".join((socket.gethostname(), str(os.getpid()), began(os.getpid()), os.urandom(8).hex()))
+    me = ":".join((socket.gethostname(), str(os.getpid()), start_time(os.getpid()), os.urandom(8).hex()))
     journal = Journal(path, handle, me)
     journal.append({"holder": me})
     # read after writing: of two at once, one comes first
@@ -175,4 +175,4 @@ def _is_alive(who: str) -> bool:
     host, pid, since, *_ = [*who.split(":"), "", "", ""]
     if host != socket.gethostname() or not pid.isdecimal():
         return True
-    return alive(int(pid)) and (began(int(pid)) == since or not since)
+    return is_alive(int(pid)) and (start_time(int(pid)) == since or not since)

@@ -17,9 +17,13 @@ from dermdata.http.journal import OPEN_FLAGS, Journal, JournalEntries, claim_jou
 from dermdata.http.responses import FileVersion
 
 ENDLESS = 1 << 62  # the end of a file whose size is unknown
-INLINE = 2 << 20  # bytes that are hashed where they are written; a longer file gets a thread for the rest
-BLOCK = 256 * 1024  # bytes read back at once: they still lie in the processor's cache
-STEP = 256 * 1024  # bytes that all streams together may hold between two journal lines: what a kill can cost
+INLINE_BYTES = (
+    2 << 20
+)  # bytes that are hashed where they are written; a longer file gets a thread for the rest
+BLOCK_BYTES = 256 * 1024  # bytes read back at once: they still lie in the processor's cache
+JOURNAL_STEP = (
+    256 * 1024
+)  # bytes that all streams together may hold between two journal lines: what a kill can cost
 
 
 class IntervalSet:
@@ -88,10 +92,10 @@ class BackgroundHasher:
 
     def advance(self, front: int, first: int, data: bytes) -> None:
         """Note that all bytes before `front` are written; the last were `data`, from `first` on."""
-        if self._thread is None and self._hashed < INLINE and first == self._hashed:
+        if self._thread is None and self._hashed < INLINE_BYTES and first == self._hashed:
             self._hasher.update(data)
             self._hashed = self._front = first + len(data)
-        if front - self._front < BLOCK:
+        if front - self._front < BLOCK_BYTES:
             return  # waking up a thread for less costs more than it brings
         self._signal(front)
 
@@ -107,7 +111,7 @@ class BackgroundHasher:
         """Return the hash of all bytes before `front`; OSError or StorageError when they cannot be read back."""
         if self._thread is None:
             self._front = front
-            self._hash_until_front(bytearray(BLOCK if self._hashed < front else 0))
+            self._hash_until_front(bytearray(BLOCK_BYTES if self._hashed < front else 0))
         else:
             self._signal(front)
             with self._changed:
@@ -125,7 +129,7 @@ class BackgroundHasher:
             self._thread.join()
 
     def _run(self) -> None:
-        buffer = bytearray(BLOCK)
+        buffer = bytearray(BLOCK_BYTES)
         try:
             while not self._stopped:
                 with self._changed:
@@ -260,7 +264,7 @@ class PartialFile:
             with self._lock:
                 self.intervals.add(first, cursor.position)
                 self._hashing.advance(self.intervals.first_gap, first, data)
-                step = STEP // max(1, len(self._cursors))
+                step = JOURNAL_STEP // max(1, len(self._cursors))
             if cursor.position - cursor.recorded >= step:
                 self.record(cursor)
 

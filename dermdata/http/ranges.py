@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from dermdata.errors import ServerRefused
 from dermdata.http import responses
 from dermdata.http.partial_file import ENDLESS, IntervalSet, PartialFile
+from dermdata.http.policy import NetworkSettings, RetryAction, TransferFault
 from dermdata.http.redirects import HostBusy, RedirectingClient
 from dermdata.http.responses import RangeBody, StreamedResponse, require_unencoded
-from dermdata.http.retry import RetryAction, TransferFault
-from dermdata.http.settings import NetworkSettings
 from dermdata.model import Request
 
 PIECE = 1 << 20  # bytes: the smallest piece that is worth a request
@@ -341,7 +340,7 @@ class RangeWorkers:
             self._request, self._url, headers, spare=True, chunk=self._choose_chunk()
         ) as response:
             require_unencoded(response, self._part.target.name)
-            verdict = responses.interpret(
+            verdict = responses.interpret_response(
                 response.status, response.headers, version, lease.first, size, lease.end
             )
             if not isinstance(verdict, RangeBody):

@@ -11,15 +11,14 @@ from typing import Any
 import httpx
 
 from dermdata.errors import BadRedirect, CannotConnect, NetworkError, Stalled
-from dermdata.http import responses, retry
+from dermdata.http import responses
+from dermdata.http.policy import NetworkSettings, RateMonitor, RetryAction, TransferFault, parse_retry_after
 from dermdata.http.responses import REDIRECTS, StreamedResponse, require_few_headers
-from dermdata.http.retry import RateMonitor, RetryAction, TransferFault
-from dermdata.http.settings import NetworkSettings
 from dermdata.http.transport import CHUNK, GuardedTransport
 from dermdata.http.urls import Hop, follow_hop, get_host, redact, select_headers, sends_secrets, start_hop
 from dermdata.model import Request
 
-RERUN = "run the same command again: it goes on from here"
+RERUN_HINT = "run the same command again: it goes on from here"
 STORE_HEADERS = ("x-amz-request-id", "x-goog-hash", "x-goog-generation", "x-ms-request-id")
 
 
@@ -182,7 +181,7 @@ class RedirectingClient:
     def _respect_retry_after(self, response: StreamedResponse) -> StreamedResponse:
         """Note the pause that a busy host wants, and return its response."""
         if response.status in responses.TRANSIENT:
-            wait = retry.parse_retry_after(response.headers.get("retry-after"), self._settings.wall_clock())
+            wait = parse_retry_after(response.headers.get("retry-after"), self._settings.wall_clock())
             if wait and wait <= self._settings.retry_after_limit:
                 self.hosts.pause(response.host, wait)
         return response
@@ -279,7 +278,7 @@ def map_errors(url: str) -> Iterator[None]:
         raise _explain_connect_error(host, error) from error
     except httpx.TimeoutException as error:
         raise TransferFault(
-            Stalled(f"{host} is silent for too long", hint=RERUN), RetryAction.LATER
+            Stalled(f"{host} is silent for too long", hint=RERUN_HINT), RetryAction.LATER
         ) from error
     except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
         raise TransferFault(CannotConnect(f"no way to connect to {host}"), RetryAction.NEVER) from error
@@ -288,7 +287,7 @@ def map_errors(url: str) -> Iterator[None]:
             CannotConnect(f"the proxy refuses to connect to {host}"), RetryAction.LATER
         ) from error
     except (httpx.NetworkError, httpx.ProtocolError) as error:
-        broken = NetworkError(f"{host} broke off, or does not speak HTTP", hint=RERUN)
+        broken = NetworkError(f"{host} broke off, or does not speak HTTP", hint=RERUN_HINT)
         raise TransferFault(broken, RetryAction.LATER) from error
 
 

@@ -12,18 +12,17 @@ from dermdata.errors import (
     ServerRefused,
     SizeMismatch,
 )
-from dermdata.http import error_pages, retry
-from dermdata.http.retry import RetryAction, TransferFault
-from dermdata.http.settings import NetworkSettings
+from dermdata.http import error_pages
+from dermdata.http.policy import NetworkSettings, RetryAction, TransferFault, parse_retry_after
 from dermdata.http.urls import Hop, get_host, redact
 
 TRANSIENT = {408, 429, 500, 502, 503, 504}
 REDIRECTS = {301, 302, 303, 307, 308}
 HEADER_LIMIT = 200
-SMALL = 16 * 1024  # bytes of an unwanted body that are cheaper to read than a new connection
+SMALL_BODY = 16 * 1024  # bytes of an unwanted body that are cheaper to read than a new connection
 
 
-HINTS = {
+STATUS_HINTS = {
     401: "set the token for this host, or accept the dataset's terms on its page",
     403: "the dataset's page may say what must be done first",
     404: "the source may have moved the file; the dataset's page may say where to",
@@ -50,7 +49,7 @@ class StreamedResponse:
         """The host that sent the response."""
         return get_host(self.hop.request_url)
 
-    def read_some(self, limit: int = SMALL) -> bytes:
+    def read_some(self, limit: int = SMALL_BODY) -> bytes:
         """Return the first bytes of the body, at least `limit` unless it ends or breaks before."""
         parts: list[bytes] = []
         try:
@@ -63,8 +62,8 @@ class StreamedResponse:
     def drain(self) -> None:
         """Read a small body to its end, so that the connection can be used again."""
         length = self.headers.get("content-length", "")
-        if length.isdecimal() and int(length) <= SMALL:
-            self.read_some(SMALL + 1)
+        if length.isdecimal() and int(length) <= SMALL_BODY:
+            self.read_some(SMALL_BODY + 1)
 
 
 # ------------------------------------------------------------------ what a body is
@@ -137,7 +136,7 @@ def range_headers(
     return {"Range": f"bytes={offset}-{'' if end is None else end - 1}"} | condition
 
 
-def interpret(
+def interpret_response(
     status: int,
     headers: Mapping[str, str],
     version: FileVersion,
@@ -236,13 +235,13 @@ def explain_status(
     """Return the fault that a refusing status means; `secret` says that the secrets went to this very address."""
     if status in TRANSIENT:
         return _explain_transient(status, headers, where, settings)
-    error = ServerRefused(f"{where} answers {status}", status=status, hint=HINTS.get(status))
+    error = ServerRefused(f"{where} answers {status}", status=status, hint=STATUS_HINTS.get(status))
     if status in (401, 403) and redirected:
         return TransferFault(error, RetryAction.NEW_LINK)
     if status == 401 or (status == 403 and secret):
         message = "refuses the credentials" if secret else "wants credentials"
         return TransferFault(
-            CredentialsMissing(f"{where} {message} ({status})", hint=HINTS[401]), RetryAction.NEVER
+            CredentialsMissing(f"{where} {message} ({status})", hint=STATUS_HINTS[401]), RetryAction.NEVER
         )
     return TransferFault(error, RetryAction.NEVER)
 
@@ -250,7 +249,7 @@ def explain_status(
 def _explain_transient(
     status: int, headers: Mapping[str, str], where: str, settings: NetworkSettings
 ) -> TransferFault:
-    wait = retry.parse_retry_after(headers.get("retry-after"), settings.wall_clock())
+    wait = parse_retry_after(headers.get("retry-after"), settings.wall_clock())
     if wait is not None and wait > settings.retry_after_limit:
         error = ServerRefused(
             f"{where} answers {status} and asks to wait {_format_wait(wait)}",
@@ -309,7 +308,7 @@ def peek_body(response: StreamedResponse) -> tuple[bytes, Iterator[bytes]]:
     taken: list[bytes] = []
     broke: list[TransferFault] = []
     try:
-        while sum(map(len, taken)) < error_pages.PEEK and (part := next(response.body, b"")):
+        while sum(map(len, taken)) < error_pages.PEEK_BYTES and (part := next(response.body, b"")):
             taken.append(part)
     except TransferFault as fault:
         if not taken:
@@ -322,7 +321,7 @@ def peek_body(response: StreamedResponse) -> tuple[bytes, Iterator[bytes]]:
             raise broke[0]
         yield from response.body
 
-    return b"".join(taken)[: error_pages.PEEK], rejoin()
+    return b"".join(taken)[: error_pages.PEEK_BYTES], rejoin()
 
 
 def explain_refusal(response: StreamedResponse, settings: NetworkSettings) -> TransferFault:

@@ -23,12 +23,11 @@ import certifi
 import httpcore
 import httpx
 
-from dermdata.http.retry import RetryAction, TransferFault
-from dermdata.http.settings import NetworkSettings
+from dermdata.http.policy import NetworkSettings, RetryAction, TransferFault
 from dermdata.http.urls import is_private, private_address_error
 
 CHUNK = 128 * 1024  # bytes of a body that are read at once: what is read is not lost, but not yet written
-KEEPALIVE = 30  # seconds that an idle connection is kept
+KEEPALIVE_SECONDS = 30  # seconds that an idle connection is kept
 
 SocketOptions = Iterable[
     tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
@@ -92,8 +91,8 @@ class GuardedTransport(httpx.BaseTransport):
         extensions, settings = request.extensions, self._settings
         chunk = extensions.get("chunk", CHUNK)
         deadline = settings.clock() + extensions.get("deadline", settings.head_deadline)
-        proxy = self._proxy(str(request.url))
-        pool = self._pool(proxy, public_only=extensions.get("public_only", False) and proxy is None)
+        proxy = self._find_proxy(str(request.url))
+        pool = self._get_pool(proxy, public_only=extensions.get("public_only", False) and proxy is None)
         url = httpcore.URL(
             scheme=request.url.raw_scheme,
             host=request.url.raw_host,
@@ -106,7 +105,7 @@ class GuardedTransport(httpx.BaseTransport):
             headers=request.headers.raw,
             extensions={"timeout": extensions.get("timeout", {})},
         )
-        with _as_httpx_errors(), _limit_reads(ReadLimits(deadline, chunk)):
+        with _map_httpcore_errors(), _limit_reads(ReadLimits(deadline, chunk)):
             response = pool.handle_request(wire_request)
         stream = response.extensions["network_stream"]
         address = None if proxy else stream.get_extra_info("server_addr")
@@ -128,7 +127,7 @@ class GuardedTransport(httpx.BaseTransport):
         for backend in backends:
             backend.close()
 
-    def _pool(self, proxy: str | None, *, public_only: bool) -> httpcore.ConnectionPool:
+    def _get_pool(self, proxy: str | None, *, public_only: bool) -> httpcore.ConnectionPool:
         """Return the pool for a proxy; connections that were checked are kept apart from those that were not."""
         with self._lock:
             if (proxy, public_only) not in self._pools:
@@ -143,7 +142,7 @@ class GuardedTransport(httpx.BaseTransport):
             return httpcore.ConnectionPool(
                 ssl_context=self._tls,
                 max_connections=None,
-                keepalive_expiry=KEEPALIVE,
+                keepalive_expiry=KEEPALIVE_SECONDS,
                 network_backend=backend,
             )
         parts = urlsplit(proxy)
@@ -153,11 +152,11 @@ class GuardedTransport(httpx.BaseTransport):
             proxy_auth=name if any(name) else None,
             ssl_context=self._tls,
             max_connections=None,
-            keepalive_expiry=KEEPALIVE,
+            keepalive_expiry=KEEPALIVE_SECONDS,
             network_backend=backend,
         )
 
-    def _proxy(self, url: str) -> str | None:
+    def _find_proxy(self, url: str) -> str | None:
         parts = urlsplit(url)
         host = parts.hostname or ""
         if not self._settings.trust_env or host in ("127.0.0.1", "::1", "localhost"):
@@ -178,7 +177,7 @@ class _RawBody(httpx.SyncByteStream):
     def __iter__(self) -> Iterator[bytes]:
         parts = self._response.iter_stream()
         while True:
-            with _as_httpx_errors(), _limit_reads(self._limits):
+            with _map_httpcore_errors(), _limit_reads(self._limits):
                 part = next(parts, None)
             if part is None:
                 return
@@ -230,7 +229,7 @@ class GuardedBackend(httpcore.NetworkBackend):
         socket_options: SocketOptions | None = None,
     ) -> httpcore.NetworkStream:
         """Connect to a host, or rather to its address that was checked."""
-        place = _public_address(host, port) if self._public_only else host
+        place = _resolve_public_address(host, port) if self._public_only else host
         left = self.remaining(timeout)
         # connecting to the address that was checked: a name may mean another one a moment later
         stream = self._inner.connect_tcp(place, port, left, local_address, socket_options)
@@ -274,7 +273,7 @@ class _GuardedStream(httpcore.NetworkStream):
         return self._peer if info == "server_addr" else self._inner.get_extra_info(info)
 
 
-def _public_address(host: str, port: int) -> str:
+def _resolve_public_address(host: str, port: int) -> str:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
@@ -316,7 +315,7 @@ ERRORS: tuple[tuple[type[Exception], type[httpx.TransportError]], ...] = (
 
 
 @contextmanager
-def _as_httpx_errors() -> Iterator[None]:
+def _map_httpcore_errors() -> Iterator[None]:
     try:
         yield
     except tuple(theirs for theirs, _ in ERRORS) as error:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from urllib.parse import quote, urljoin, urlsplit
 
 from dermdata.errors import BadRedirect, UsageError
-from dermdata.http.settings import NetworkSettings
+from dermdata.http.policy import NetworkSettings
 from dermdata.model import Request
 from dermdata.urls import redact_url
 
 PORTS = {"http": 80, "https": 443}
-LEGAL = "!#$%&'()*+,/:;=?@[]~"  # signs that quoting leaves alone
-SENSITIVE = {"authorization", "cookie", "proxy-authorization"}
+UNQUOTED_SIGNS = "!#$%&'()*+,/:;=?@[]~"  # signs that quoting leaves alone
+SENSITIVE_HEADERS = {"authorization", "cookie", "proxy-authorization"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +42,8 @@ def canonicalize(url: str) -> str:
         raise UsageError(f"'{redact(url)}' is no address") from error
     if parts.scheme not in PORTS or not host:
         raise UsageError(f"'{redact(url)}' is no http address")
-    query = f"?{quote(parts.query, safe=LEGAL)}" if parts.query else ""
-    return f"{parts.scheme}://{host}{port}{quote(parts.path, safe=LEGAL) or '/'}{query}"
+    query = f"?{quote(parts.query, safe=UNQUOTED_SIGNS)}" if parts.query else ""
+    return f"{parts.scheme}://{host}{port}{quote(parts.path, safe=UNQUOTED_SIGNS) or '/'}{query}"
 
 
 def _check_host(name: str) -> str:
@@ -77,7 +77,7 @@ def get_host(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
-def origin(url: str) -> tuple[str, str, int | None]:
+def get_origin(url: str) -> tuple[str, str, int | None]:
     """Return scheme, host and port: a secret belongs to these three."""
     parts = urlsplit(url)
     return parts.scheme, parts.hostname or "", parts.port or PORTS.get(parts.scheme)
@@ -102,12 +102,12 @@ def follow_hop(settings: NetworkSettings, hop: Hop, location: str, peer: str | N
         raise BadRedirect(message) from error
     url = canonicalize(settings.rewrite_url(official))
     rewritten = url != official
-    if not rewritten and origin(hop.request_url)[0] == "https" and origin(url)[0] != "https":
+    if not rewritten and get_origin(hop.request_url)[0] == "https" and get_origin(url)[0] != "https":
         raise BadRedirect(f"{get_host(hop.request_url)} redirects from https to http: {redact(url)}")
     trusted = settings.allow_private or rewritten or (peer is not None and is_private(peer))
-    if not trusted and _is_private_name(origin(url)[1]):
+    if not trusted and _is_private_name(get_origin(url)[1]):
         raise private_address_error(redact(url))
-    if not rewritten and _is_link_local(origin(url)[1]):  # where a cloud machine keeps its credentials
+    if not rewritten and _is_link_local(get_origin(url)[1]):  # where a cloud machine keeps its credentials
         raise BadRedirect(f"{get_host(hop.request_url)} redirects to the link-local address {redact(url)}")
     return Hop(official_url=official, request_url=url, public_only=not trusted)
 
@@ -144,9 +144,11 @@ def _is_private_name(host: str) -> bool:
 
 def select_headers(request: Request, original: Hop, hop: Hop, extra: Mapping[str, str]) -> dict[str, str]:
     """Return the headers for one hop: secrets go to the https origin of the original address only."""
-    same = origin(hop.official_url) == origin(original.official_url)
+    same = get_origin(hop.official_url) == get_origin(original.official_url)
     headers = {
-        name: value for name, value in request.headers.items() if same or name.lower() not in SENSITIVE
+        name: value
+        for name, value in request.headers.items()
+        if same or name.lower() not in SENSITIVE_HEADERS
     }
     if sends_secrets(original, hop):
         headers |= request.secrets
@@ -156,5 +158,6 @@ def select_headers(request: Request, original: Hop, hop: Hop, extra: Mapping[str
 def sends_secrets(original: Hop, hop: Hop) -> bool:
     """Tell whether this hop is the https origin (or its stand-in) that the secrets belong to."""
     return (
-        origin(hop.official_url) == origin(original.official_url) and origin(hop.official_url)[0] == "https"
+        get_origin(hop.official_url) == get_origin(original.official_url)
+        and get_origin(hop.official_url)[0] == "https"
     )

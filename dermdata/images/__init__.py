@@ -1,10 +1,26 @@
-"""What an image file is, whether it decodes whole, and what it looks like: `inspect`, `look`, `raster`.
+"""What an image file is, whether it decodes whole, and what it looks like.
 
-`read_image_file` is how any of them comes to the bytes of a file that a manifest names.
+`check_image` tells the first two, `inspect_image` all of it, `read_raster` gives gray levels to compare.
+`image_file.read_image_file` is how any of them comes to the bytes of a file that a manifest names.
 """
 
-from dermdata.images.looking import RASTER, Look, look, pixel_digest, raster
-from dermdata.images.private import Private
-from dermdata.images.whole import FILE_BYTES, inspect
+from dermdata.images.decode import FILE_BYTE_LIMIT, check_image
+from dermdata.images.inspection import (
+    RASTER_SIDE,
+    ImageInspection,
+    PrivateTag,
+    hash_pixels,
+    inspect_image,
+    read_raster,
+)
 
-__all__ = ["FILE_BYTES", "RASTER", "Look", "Private", "inspect", "look", "pixel_digest", "raster"]
+__all__ = [
+    "FILE_BYTE_LIMIT",
+    "RASTER_SIDE",
+    "ImageInspection",
+    "PrivateTag",
+    "check_image",
+    "hash_pixels",
+    "inspect_image",
+    "read_raster",
+]

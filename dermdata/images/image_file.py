@@ -13,9 +13,9 @@ import stat
 from pathlib import Path
 
 MOST_BYTES = 4 << 30  # of one image file, where the manifest does not say how many it has
-CHUNK = 1 << 20
-FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_CLOEXEC"))
-KINDS = {
+CHUNK_BYTES = 1 << 20
+OPEN_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_CLOEXEC"))
+FILE_KINDS = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device",
@@ -33,28 +33,28 @@ class ImageFileTooLarge(OSError):
         self.size = size
 
 
-def kind_of(mode: int) -> str:
+def describe_file_kind(mode: int) -> str:
     """What a file that is no regular one is, in words."""
-    return KINDS.get(stat.S_IFMT(mode), "something else")
+    return FILE_KINDS.get(stat.S_IFMT(mode), "something else")
 
 
 def open_image_file(path: str | Path) -> io.FileIO:
     """The file, opened for reading; OSError for what is no regular file, also for a symbolic link."""
     try:
-        handle = os.open(path, FLAGS)
+        handle = os.open(path, OPEN_FLAGS)
     except OSError as error:
         what = "a symbolic link" if error.errno == errno.ELOOP else "a socket"
         if error.errno in (errno.ELOOP, errno.ENXIO):
-            raise no_regular_file(what, path) from error
+            raise irregular_file_error(what, path) from error
         raise
     mode = os.fstat(handle).st_mode
     if stat.S_ISREG(mode):
         return io.FileIO(handle, "rb")
     os.close(handle)
-    raise no_regular_file(kind_of(mode), path)
+    raise irregular_file_error(describe_file_kind(mode), path)
 
 
-def no_regular_file(what: str, path: str | Path) -> OSError:
+def irregular_file_error(what: str, path: str | Path) -> OSError:
     return OSError(errno.EINVAL, f"it is {what}, not a file", str(path))
 
 
@@ -82,12 +82,12 @@ def read_image_file(path: str | Path, limit: int = MOST_BYTES) -> bytes:
             raise ImageFileTooLarge(str(path), size, min(limit, MOST_BYTES))
         data = file.read(size + 1)
         # one read is all, but of a file that changes or is larger than the system gives at once
-        return data if len(data) == size else data + the_rest(file, len(data), str(path), limit)
+        return data if len(data) == size else data + read_remaining(file, len(data), str(path), limit)
 
 
-def the_rest(file: io.FileIO, had: int, path: str, limit: int) -> bytes:
+def read_remaining(file: io.FileIO, had: int, path: str, limit: int) -> bytes:
     chunks: list[bytes] = []
-    while chunk := file.read(CHUNK):
+    while chunk := file.read(CHUNK_BYTES):
         chunks.append(chunk)
         had += len(chunk)
         if had > min(limit, MOST_BYTES):
@@ -95,12 +95,12 @@ def the_rest(file: io.FileIO, had: int, path: str, limit: int) -> bytes:
     return b"".join(chunks)
 
 
-def sha256_of_image_file(path: str | Path) -> str:
+def hash_image_file(path: str | Path) -> str:
     """The SHA-256 of an image's file, in hexadecimal; OSError as of `open_image_file`."""
     running = hashlib.sha256()
     with open_image_file(path) as file:
         size = os.fstat(file.fileno()).st_size
-        room = min(CHUNK, size + 1) if size else CHUNK  # small files shall not cost a block each
+        room = min(CHUNK_BYTES, size + 1) if size else CHUNK_BYTES  # small files shall not cost a block each
         while chunk := file.read(room):
             running.update(chunk)
     return running.hexdigest()

@@ -22,17 +22,17 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from dermdata.errors import BadTable, StorageError
-from dermdata.images.image_file import kind_of
+from dermdata.images.image_file import describe_file_kind
 
 BLOCK = 8192  # rows that are Python's own at once: as such they take ten times the memory
-SHOWN = 200  # characters of a path in an error
+SHOWN_CHARACTERS = 200  # characters of a path in an error
 NAME_BYTES, PATH_BYTES = 255, 4095  # what file systems give a name, and systems a path
 HINT = (
     "images are opened only in the cache and beside the manifest that names them: "
     "move them into its folder, or leave the row out"
 )
-Found = str | None  # an absolute path without a link at its end; None: there is no such file
-Masks = list[tuple[str, Found]]
+FoundPath = str | None  # an absolute path without a link at its end; None: there is no such file
+MaskPaths = list[tuple[str, FoundPath]]
 In = TypeVar("In")
 Out = TypeVar("Out")
 
@@ -58,19 +58,19 @@ class ImageRoots(Mapping[str, Path]):
     datasets: Path | None = None
 
     @cached_property
-    def starts(self) -> Mapping[str, Path]:
+    def start_folders(self) -> Mapping[str, Path]:
         return {name: folders[0] for name, folders in self.beside.items() if folders} | dict(self.cached)
 
     def __getitem__(self, name: str) -> Path:
-        return self.starts[name]
+        return self.start_folders[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.starts)
+        return iter(self.start_folders)
 
     def __len__(self) -> int:
-        return len(self.starts)
+        return len(self.start_folders)
 
-    def own_manifest(self, name: str) -> str | None:
+    def manifest_folder(self, name: str) -> str | None:
         """The real folder of the manifest that names the dataset; None where there are several, or it is the whole disk.
 
         Of rows whose manifests lie in several folders nothing tells which one a row is from.
@@ -78,27 +78,27 @@ class ImageRoots(Mapping[str, Path]):
         real = {os.path.realpath(folder) for folder in self.beside.get(name, ())}
         return real.pop() if len(real) == 1 and real != {"/"} else None
 
-    def allowed(self, name: str) -> tuple[str, ...]:
+    def allowed_folders(self, name: str) -> tuple[str, ...]:
         """The real folders in which files of the dataset's rows may be opened, each with a slash at its end."""
         folders = [folder for folder in (self.datasets, self.cached.get(name)) if folder is not None]
         real = [os.path.realpath(folder) for folder in folders]
-        return tuple(f"{one.rstrip('/')}/" for one in (*real, self.own_manifest(name)) if one)
+        return tuple(f"{one.rstrip('/')}/" for one in (*real, self.manifest_folder(name)) if one)
 
-    def start(self, name: str) -> str | None:
+    def start_folder(self, name: str) -> str | None:
         """Where relative paths of the dataset's rows start; None where nothing tells that."""
         if name in self.cached:
             return str(self.cached[name].absolute())
-        return str(self.beside[name][0].absolute()) if self.own_manifest(name) else None
+        return str(self.beside[name][0].absolute()) if self.manifest_folder(name) else None
 
 
-def roots_of(given: Mapping[str, Path]) -> ImageRoots:
+def to_image_roots(given: Mapping[str, Path]) -> ImageRoots:
     """The roots as they are, or made of plain folders, in which then all of a dataset's files must be."""
     return given if isinstance(given, ImageRoots) else ImageRoots(cached=given)
 
 
-def roots_of_all(several: Sequence[Mapping[str, Path]]) -> ImageRoots:
+def merge_image_roots(several: Sequence[Mapping[str, Path]]) -> ImageRoots:
     """The roots of the targets of several loads."""
-    all_ = [roots_of(one) for one in several]
+    all_ = [to_image_roots(one) for one in several]
     names = dict.fromkeys(name for one in all_ for name in one.beside)
     return ImageRoots(
         cached={name: folder for one in all_ for name, folder in one.cached.items()},
@@ -111,12 +111,12 @@ class PathRefused(BadTable):
     """A path of a manifest that is not opened."""
 
     def __init__(self, path: str, why: str, row: str = "") -> None:
-        shown = path if len(path) <= SHOWN else f"{path[:SHOWN]}…"
+        shown = path if len(path) <= SHOWN_CHARACTERS else f"{path[:SHOWN_CHARACTERS]}…"
         whose = f" of {row}" if row else ""
         super().__init__(f"the path {shown}{whose} {why}", hint=HINT)
         self.path, self.why = path, why
 
-    def of_row(self, row: str) -> "PathRefused":
+    def copy_with_row(self, row: str) -> "PathRefused":
         """The same with the row's name."""
         return type(self)(self.path, self.why, row)
 
@@ -126,7 +126,7 @@ class NoRegularFile(PathRefused):
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class FolderListing:
     """What is in one folder that rows name."""
 
     real: str  # the folder's real path
@@ -140,12 +140,14 @@ class ImageFinder:
     """Finds the files of rows; each folder is looked at once."""
 
     def __init__(self, roots: Mapping[str, Path]) -> None:
-        self.roots = roots_of(roots)
+        self.roots = to_image_roots(roots)
         self._starts: dict[str, str | None] = {}
         self._allowed: dict[str, tuple[str, ...]] = {}
-        self._listings: dict[tuple[str | None, str], Listing] = {}  # by dataset, and folder as rows name it
+        self._listings: dict[
+            tuple[str | None, str], FolderListing
+        ] = {}  # by dataset, and folder as rows name it
 
-    def find(self, path: str | None, dataset: str | None) -> Found:
+    def find(self, path: str | None, dataset: str | None) -> FoundPath:
         """The file that a row's path names; None where it names none, or nothing is there. PathRefused for others."""
         if path is None:
             return None
@@ -153,105 +155,109 @@ class ImageFinder:
         listing = self._listings.get((dataset, folder or slash))
         if listing is not None and name in listing.plain:
             return listing.named + name
-        return self._look(path, dataset)
+        return self._look_up(path, dataset)
 
-    def named(self, path: str, dataset: str | None) -> str:
+    def absolute_path(self, path: str, dataset: str | None) -> str:
         """The absolute path that a row names, whatever is there: to be shown, not to be opened."""
-        return path if path.startswith("/") else f"{self._start(path, dataset)}/{path}"
+        return path if path.startswith("/") else f"{self._start_folder(path, dataset)}/{path}"
 
     # ------------------------------------------------------------------ rows of tables
 
-    def column(self, table: pa.Table, name: str = "path") -> list[Found]:
+    def column_paths(self, table: pa.Table, name: str = "path") -> list[FoundPath]:
         """Each row's file of one column; all None where there is no such column."""
         if name not in table.column_names:
             return [None] * table.num_rows
-        return [one for block in self.blocks(table, name) for one in block]
+        return [one for block in self.path_blocks(table, name) for one in block]
 
-    def of_row(self, table: pa.Table, row: int, name: str = "path") -> Found:
+    def row_path(self, table: pa.Table, row: int, name: str = "path") -> FoundPath:
         """One row's file."""
-        return self.column(table.slice(row, 1), name)[0]
+        return self.column_paths(table.slice(row, 1), name)[0]
 
-    def blocks(self, table: pa.Table, name: str) -> Iterator[list[Any]]:
+    def path_blocks(self, table: pa.Table, name: str) -> Iterator[list[Any]]:
         """The files of a column, BLOCK rows at a time; of `masks` each row's pairs of a structure and its file."""
-        work: Callable[[Any, str | None], Any] = self.masks if name == "masks" else self.find
+        work: Callable[[Any, str | None], Any] = self.mask_paths if name == "masks" else self.find
         for start in range(0, table.num_rows, BLOCK):
             block = table.slice(start, BLOCK)
-            yield self.of_rows(block, block[name].to_pylist(), work)
+            yield self.map_rows(block, block[name].to_pylist(), work)
 
-    def masks(self, row: Sequence[tuple[str, str | None]] | None, dataset: str | None) -> Masks | None:
+    def mask_paths(
+        self, row: Sequence[tuple[str, str | None]] | None, dataset: str | None
+    ) -> MaskPaths | None:
         """A row's masks by structure, where each is."""
         return None if row is None else [(name, self.find(path, dataset)) for name, path in row]
 
-    def of_rows(
+    def map_rows(
         self, table: pa.Table, values: Iterable[In], work: Callable[[In, str | None], Out]
     ) -> list[Out]:
         """What `work` makes of each row's value and dataset; a path that it refuses is told with its row."""
         done: list[Out] = []
-        datasets = words(table, "dataset", 0, table.num_rows)
+        datasets = text_values(table, "dataset", 0, table.num_rows)
         try:
             for value, dataset in zip(values, datasets, strict=True):
                 done.append(work(value, dataset))  # its length is the row that is refused
         except PathRefused as refused:
-            raise refused.of_row(name_of(table, len(done))) from None
+            raise refused.copy_with_row(row_name(table, len(done))) from None
         return done
 
     # ------------------------------------------------------------------ paths that are new or not plain
 
-    def _start(self, path: str, dataset: str | None) -> str:
+    def _start_folder(self, path: str, dataset: str | None) -> str:
         name = dataset or ""
         if name not in self._starts:
-            self._starts[name] = self.roots.start(name)
+            self._starts[name] = self.roots.start_folder(name)
         start = self._starts[name]
         if start is None:
-            raise PathRefused(path, no_start(self.roots, name))
+            raise PathRefused(path, no_start_reason(self.roots, name))
         return start
 
-    def _look(self, path: str, dataset: str | None) -> Found:
-        require_a_path(path)
+    def _look_up(self, path: str, dataset: str | None) -> FoundPath:
+        require_path(path)
         folder, slash, name = path.rpartition("/")
         if (dataset, folder or slash) not in self._listings:
-            self._listings[dataset, folder or slash] = self._listing(self.named(path, dataset), dataset)
+            self._listings[dataset, folder or slash] = self._list_folder(
+                self.absolute_path(path, dataset), dataset
+            )
         listing = self._listings[dataset, folder or slash]
         whole = listing.named + name
         if name in listing.plain:
             return whole
         if listing.allowed:
-            return self._special(path, dataset, whole) if name in listing.others else None
+            return self._resolve_special(path, dataset, whole) if name in listing.others else None
         if is_there(whole):
-            raise PathRefused(path, leads_out(f"{listing.real.rstrip('/')}/{name}", whole, dataset))
+            raise PathRefused(path, leads_out_reason(f"{listing.real.rstrip('/')}/{name}", whole, dataset))
         return None
 
-    def _listing(self, whole: str, dataset: str | None) -> Listing:
+    def _list_folder(self, whole: str, dataset: str | None) -> FolderListing:
         """What is in the folder of a file."""
         parent, slash, _ = whole.rpartition("/")
         real = os.path.realpath(parent or slash)
-        listing = listing_of(real) if self._is_allowed(real, dataset) else Listing(real)
+        listing = list_folder(real) if self._is_allowed(real, dataset) else FolderListing(real)
         return replace(listing, named=parent + slash)
 
-    def _special(self, path: str, dataset: str | None, whole: str) -> Found:
+    def _resolve_special(self, path: str, dataset: str | None, whole: str) -> FoundPath:
         """The file that a link leads to; PathRefused for what is neither file nor link, None for what is not there."""
-        mode = mode_of(whole)
+        mode = file_mode(whole)
         if mode is None or stat.S_ISREG(mode):  # it is another one by now
             return None
         if not stat.S_ISLNK(mode):
-            raise NoRegularFile(path, f"is {kind_of(mode)}, not a file")
+            raise NoRegularFile(path, f"is {describe_file_kind(mode)}, not a file")
         end = os.path.realpath(whole)
         if not self._is_allowed(end, dataset):
-            raise PathRefused(path, leads_out(end, whole, dataset))
-        mode = mode_of(end)
+            raise PathRefused(path, leads_out_reason(end, whole, dataset))
+        mode = file_mode(end)
         if mode is not None and not stat.S_ISREG(mode):
-            what = "a link that leads in a circle" if stat.S_ISLNK(mode) else kind_of(mode)
+            what = "a link that leads in a circle" if stat.S_ISLNK(mode) else describe_file_kind(mode)
             raise NoRegularFile(path, f"is {what}, not a file")
         return None if mode is None else end
 
     def _is_allowed(self, real: str, dataset: str | None) -> bool:
         name = dataset or ""
         if name not in self._allowed:
-            self._allowed[name] = self.roots.allowed(name)
+            self._allowed[name] = self.roots.allowed_folders(name)
         return f"{real}/".startswith(self._allowed[name])
 
 
-def listing_of(real: str) -> Listing:
+def list_folder(real: str) -> FolderListing:
     """What is in a folder; nothing where there is none."""
     plain: list[str] = []
     others: list[str] = []
@@ -260,15 +266,15 @@ def listing_of(real: str) -> Listing:
             for one in entries:
                 (plain if one.is_file(follow_symlinks=False) else others).append(one.name)
     except (FileNotFoundError, NotADirectoryError):
-        return Listing(real, allowed=True)
+        return FolderListing(real, allowed=True)
     except OSError as error:
         if error.errno == errno.ELOOP:  # links in a circle: nowhere, so not in an allowed folder
-            return Listing(real)
+            return FolderListing(real)
         raise StorageError(f"cannot look into {real}: {error.strerror}") from error
-    return Listing(real, plain=frozenset(plain), others=frozenset(others), allowed=True)
+    return FolderListing(real, plain=frozenset(plain), others=frozenset(others), allowed=True)
 
 
-def mode_of(path: str) -> int | None:
+def file_mode(path: str) -> int | None:
     """What is at a path, links not followed; None where nothing is."""
     try:
         return os.lstat(path).st_mode
@@ -281,7 +287,7 @@ def mode_of(path: str) -> int | None:
 # ------------------------------------------------------------------ what is refused
 
 
-def require_a_path(path: str) -> None:
+def require_path(path: str) -> None:
     """PathRefused for what no file can be called, and for a relative path that climbs."""
     if "\0" in path:
         raise PathRefused(path.replace("\0", "\\0"), "holds a NUL, so it is no path")
@@ -309,13 +315,13 @@ def is_there(path: str) -> bool:
     return True
 
 
-def leads_out(end: str, whole: str, dataset: str | None) -> str:
+def leads_out_reason(end: str, whole: str, dataset: str | None) -> str:
     """Why a path is refused whose file is somewhere else."""
     how = f" (to {end})" if end != whole else ""
     return f"leads out of the folder of {f'{dataset} and of ' if dataset else ''}its manifest{how}"
 
 
-def no_start(roots: ImageRoots, name: str) -> str:
+def no_start_reason(roots: ImageRoots, name: str) -> str:
     """Why nothing tells where relative paths of a dataset start."""
     folders = roots.beside.get(name, ())
     if len(folders) > 1:
@@ -326,13 +332,13 @@ def no_start(roots: ImageRoots, name: str) -> str:
     return f"starts nowhere: no folder is known for the images of '{name}'"
 
 
-def name_of(table: pa.Table, row: int) -> str:
+def row_name(table: pa.Table, row: int) -> str:
     """What a row is called in an error: its key, else its dataset and image, as far as it says."""
-    key, dataset, image = (words(table, name, row, 1)[0] for name in ("key", "dataset", "image_id"))
+    key, dataset, image = (text_values(table, name, row, 1)[0] for name in ("key", "dataset", "image_id"))
     return key or "/".join(one for one in (dataset, image) if one) or "a row"
 
 
-def words(table: pa.Table, name: str, start: int, count: int) -> list[str | None]:
+def text_values(table: pa.Table, name: str, start: int, count: int) -> list[str | None]:
     """Some rows of a column as text; None where there is no such column."""
     if name not in table.column_names:
         return [None] * count

@@ -5,13 +5,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import pyarrow as pa
 
-from dermdata.manifest.schema import BY_NAME, EXTENSION_PATTERN
+from dermdata.manifest.schema import EXTENSION_PATTERN, TEXT_MAP
 from dermdata.model import NOTHING, Content
 
 EXTENSION = re.compile(EXTENSION_PATTERN)
 
 
-class Names:
+class FileNameIndex:
     """Files found by official path, by path without extension, by file name, by name without extension.
 
     A closer kind of name wins: "a.jpg" is the file of this very path before any "part/a.jpg".
@@ -20,10 +20,10 @@ class Names:
     def __init__(self, contents: Iterable[Content]) -> None:
         self.kinds: tuple[dict[str, list[Content]], ...] = ({}, {}, {}, {})
         for content in sorted(contents, key=lambda one: one.path):
-            for kind, name in zip(self.kinds, names_of(content), strict=True):
+            for kind, name in zip(self.kinds, name_variants(content), strict=True):
                 kind.setdefault(name, []).append(content)
 
-    def plain(self, files: Collection[str] | None = None) -> dict[str, Content]:
+    def unique_names(self, files: Collection[str] | None = None) -> dict[str, Content]:
         """The names for which `find` has one file and no more."""
         single: dict[str, Content] = {}
         for kind in self.kinds[::-1]:
@@ -43,7 +43,7 @@ class Names:
                 return found
         return []
 
-    def meant(self, name: str, files: Collection[str] | None = None) -> list[Content]:
+    def resolve_name(self, name: str, files: Collection[str] | None = None) -> list[Content]:
         """The files that a row means by this name: also with another ending, or as the end of a path."""
         found = self.find(name, files)
         if not found and (bare := EXTENSION.sub("", name)) != name:
@@ -54,7 +54,7 @@ class Names:
         return found
 
 
-def alike(found: Sequence[Content]) -> bool:
+def is_one_file(found: Sequence[Content]) -> bool:
     """Whether it is one file, or copies of one."""
     return len({one.sha256 for one in found}) == 1
 
@@ -63,76 +63,80 @@ class ImageIndex:
     """The cached images and masks, and which images a row has claimed."""
 
     def __init__(self, contents: Sequence[Content], lost: Mapping[str, str] = NOTHING) -> None:
-        self.lost = lost
+        self.lost_reasons = lost
         images = [content for content in contents if content.role == "images" and content.image]
         self.images = sorted(images, key=lambda one: one.path)
-        self.claimed: set[str] = set()
-        self.names = Names(self.images)
-        self.masks = Names(content for content in contents if content.role == "masks")
+        self.claimed_paths: set[str] = set()
+        self.names = FileNameIndex(self.images)
+        self.masks = FileNameIndex(content for content in contents if content.role == "masks")
 
-    def find(
+    def find_images(
         self, wanted: Sequence[str], files: tuple[str, ...] | None, over: str | None = None
     ) -> tuple[list[Content | None], list[str | None]]:
         """For each row's image name its file, or None; and why the image is missing or cannot be decoded."""
         allowed = set(files) if files else None
         absent = f"the image is in {over}" if over else "no such image file"
         if not self.images:
-            return [None] * len(wanted), [self.why_not(name, absent) for name in wanted]
-        plain = self.names.plain(allowed)
+            return [None] * len(wanted), [self.missing_reason(name, absent) for name in wanted]
+        plain = self.names.unique_names(allowed)
         found: list[Content | None] = list(map(plain.get, wanted))  # a loop only over what is not that simple
-        self.claimed.update(one.path for one in found if one)
+        self.claimed_paths.update(one.path for one in found if one)
         problems = [one.image.problem if one and one.image else None for one in found]
         for row, name in enumerate(wanted):
             if found[row] is None:
-                found[row], problems[row] = self.one(name, allowed, absent)
+                found[row], problems[row] = self.find_image(name, allowed, absent)
         return found, problems
 
-    def one(self, name: str, files: set[str] | None, absent: str) -> tuple[Content | None, str | None]:
-        found = self.names.meant(name, files) if name else []
+    def find_image(self, name: str, files: set[str] | None, absent: str) -> tuple[Content | None, str | None]:
+        found = self.names.resolve_name(name, files) if name else []
         if not found:
-            return None, self.why_not(name, absent)
-        if not alike(found):
+            return None, self.missing_reason(name, absent)
+        if not is_one_file(found):
             return None, f"{len(found)} different files have this name"
-        self.claimed.update(one.path for one in found)
+        self.claimed_paths.update(one.path for one in found)
         return found[0], found[0].image.problem if found[0].image else None
 
-    def why_not(self, name: str, absent: str) -> str:
+    def missing_reason(self, name: str, absent: str) -> str:
         """Why there is no file for this name."""
         if not name:
             return "the source names no image"
-        return self.lost.get(EXTENSION.sub("", name), absent) if self.lost else absent
+        return self.lost_reasons.get(EXTENSION.sub("", name), absent) if self.lost_reasons else absent
 
-    def unclaimed(self) -> list[str]:
+    def unclaimed_images(self) -> list[str]:
         """Cached images that no row names."""
-        return [content.path for content in self.images if content.path not in self.claimed]
+        return [content.path for content in self.images if content.path not in self.claimed_paths]
 
     def mask_columns(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, pa.Array]:
         """`mask_path` for the structure "lesion", `masks` for all others, from each row's mask names."""
         columns = {}
         if "lesion" in wanted:
-            columns["mask_path"] = pa.array([self.mask(name) for name in wanted["lesion"]], pa.string())
+            columns["mask_path"] = pa.array([self.mask_path(name) for name in wanted["lesion"]], pa.string())
         others = {structure: names for structure, names in wanted.items() if structure != "lesion"}
         if others:
             rows = [
-                [(one, path) for one, name in zip(others, names, strict=True) if (path := self.mask(name))]
+                [
+                    (one, path)
+                    for one, name in zip(others, names, strict=True)
+                    if (path := self.mask_path(name))
+                ]
                 for names in zip(*others.values(), strict=True)
             ]
-            columns["masks"] = pa.array([row or None for row in rows], BY_NAME)
+            columns["masks"] = pa.array([row or None for row in rows], TEXT_MAP)
         return columns
 
-    def mask(self, name: str) -> str | None:
+    def mask_path(self, name: str) -> str | None:
         """The mask's path; None where there is none, or where different files have its name."""
         found = self.masks.find(name)
-        return found[0].path if found and alike(found) else None
+        return found[0].path if found and is_one_file(found) else None
 
 
-def names_of(content: Content) -> tuple[str, str, str, str]:
+def name_variants(content: Content) -> tuple[str, str, str, str]:
     """Every name by which a table may mean this file, the closest first."""
     path = content.official
     leaf = path.rpartition("/")[2]
-    return path, without_ending(path), leaf, without_ending(leaf)
+    return path, strip_ending(path), leaf, strip_ending(leaf)
 
 
-def without_ending(name: str) -> str:
+def strip_ending(name: str) -> str:
     stem, _, ending = name.rpartition(".")
     return stem if stem and "/" not in ending else name

@@ -4,8 +4,8 @@ import pyarrow as pa
 
 WORDS = pa.dictionary(pa.int32(), pa.string())
 TEXT = pa.string()
-GRADED = pa.list_(pa.struct([("concept", pa.string()), ("weight", pa.float32())]))
-BY_NAME = pa.map_(pa.string(), pa.string())
+GRADED_LABELS = pa.list_(pa.struct([("concept", pa.string()), ("weight", pa.float32())]))
+TEXT_MAP = pa.map_(pa.string(), pa.string())
 
 SEX = ("female", "male", "other")
 MODALITY = ("dermoscopic", "clinical", "tbp-tile", "rcm", "histopathology", "ultrasound")
@@ -20,7 +20,7 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("isic_id", TEXT, "ISIC_…, canonical (without _downsampled): the identity across the ISIC family"),
     ("path", TEXT, "image file, relative to the dataset's cache folder; null when the image is not there"),
     ("mask_path", TEXT, "lesion mask, relative to the dataset's cache folder"),
-    ("masks", BY_NAME, "further masks: structure name -> file"),
+    ("masks", TEXT_MAP, "further masks: structure name -> file"),
     ("sha256", TEXT, "SHA-256 of the image file's bytes, hexadecimal"),
     ("bytes", pa.int64(), "size of the image file; bytes"),
     ("width", pa.int32(), "stored width; pixels"),
@@ -38,7 +38,7 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("diagnosis_name", WORDS, "the concept's preferred label"),
     ("diagnosis_path", pa.list_(pa.string()), "concept ids from the root down"),
     ("diagnosis_match", WORDS, "SKOS: exact | broad | narrow | close | related"),
-    ("differential", GRADED, "graded labels; weights sum to 1"),
+    ("differential", GRADED_LABELS, "graded labels; weights sum to 1"),
     ("malignancy", WORDS, " | ".join(MALIGNANCY) + "; null when the source does not say"),
     ("verified", pa.bool_(), "false: came in part, no published checksum covers it; true: one does; null: none published"),
     ("confirmation", WORDS, " | ".join(CONFIRMATION)),
@@ -60,7 +60,7 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("fold", pa.int8(), "written by `dermdata split`; from 0"),
     ("license", WORDS, "per image where the source gives it, else the dataset's; SPDX or LicenseRef-…"),
     ("attribution", WORDS, "per image where the source gives it"),
-    ("extra", BY_NAME, "every other source column, untouched"),
+    ("extra", TEXT_MAP, "every other source column, untouched"),
 )  # fmt: skip
 
 SCHEMA = pa.schema([pa.field(name, kind, metadata={"description": text}) for name, kind, text in COLUMNS])

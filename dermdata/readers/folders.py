@@ -8,18 +8,16 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from dermdata.errors import TableRefused
-from dermdata.model import Content, Table
-from dermdata.readers.patterns import compiled
-from dermdata.readers.raw import Opener, RawTable
-from dermdata.readers.reshape import reshaped
+from dermdata.model import Content, TableSpec
+from dermdata.readers.raw_table import Opener, RawTable, compile_pattern, derive_columns
 
 
-def read(spec: Table, files: Opener, contents: tuple[Content, ...]) -> RawTable:
+def read(spec: TableSpec, files: Opener, contents: tuple[Content, ...]) -> RawTable:
     """One row an image whose official path meets the pattern; the others are the report's images without row."""
     del files
     if not spec.pattern:
         raise TableRefused("the catalog's table has no pattern")
-    pattern, names = compiled(spec.pattern)
+    pattern, names = compile_pattern(spec.pattern)
     found: list[tuple[str, ...]] = []
     rejected: list[Mapping[str, object]] = []
     for content in sorted(contents, key=lambda one: one.path):
@@ -28,7 +26,7 @@ def read(spec: Table, files: Opener, contents: tuple[Content, ...]) -> RawTable:
         match = pattern.fullmatch(content.official)
         if content.image is None or match is None:
             continue  # a licence text, another task's copy: the manifest's report counts images without row
-        if reason := misfit(content):
+        if reason := find_name_misfit(content):
             shown = content.official.encode(errors="backslashreplace").decode()
             rejected.append({"file": content.file, "row": shown, "reason": reason})
         else:
@@ -40,15 +38,15 @@ def read(spec: Table, files: Opener, contents: tuple[Content, ...]) -> RawTable:
             for name, column in zip(["@path", *names], columns, strict=True)
         }
     )
-    return RawTable(reshaped(rows, spec), tuple(rejected))
+    return RawTable(derive_columns(rows, spec), tuple(rejected))
 
 
-def misfit(content: Content) -> str | None:
+def find_name_misfit(content: Content) -> str | None:
     """Why an image is no row; None when it is one."""
-    return None if is_text(content.official) else "name is not UTF-8"
+    return None if is_utf8(content.official) else "name is not UTF-8"
 
 
-def is_text(name: str) -> bool:
+def is_utf8(name: str) -> bool:
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -18,53 +18,53 @@ import pyarrow as pa
 
 from dermdata.errors import TableRefused, nearest
 from dermdata.limits import COLUMNS
-from dermdata.model import Content, Table
+from dermdata.model import Content, TableSpec
 from dermdata.readers.delimited import check_header
-from dermdata.readers.raw import Opener, RawTable
-from dermdata.readers.table import needed, understood
+from dermdata.readers.raw_table import Opener, RawTable
+from dermdata.readers.table import interpret_rows, required_columns
 
 if TYPE_CHECKING:
     from openpyxl import Workbook
 
 CELLS = 1_000_000  # in one sheet, the empty ones between others counted
-LONGEST = 32_767  # characters of a cell, as many as a spreadsheet can have
+CELL_LENGTH = 32_767  # characters of a cell, as many as a spreadsheet can have
 INFLATED = 128 << 20  # bytes of XML in one workbook
 MARKS = 6 * CELLS  # of XML in all of it: a cell has four, with a formula six
 WORDS = 2_000_000  # marks of the words that cells share: each has four, and is slow to read
 OTHER = 400_000  # marks of styles and whatever else no cell stands in
-MARK = 1 << 20  # bytes from the end of a mark to that of the next one
-PIECE = 1 << 20
-BEGINNING = re.compile(
+MARK_BYTES = 1 << 20  # bytes from the end of a mark to that of the next one
+PIECE_BYTES = 1 << 20
+UTF8_BEGINNING = re.compile(
     rb"""(?:\xef\xbb\xbf)?\s*(?:<[^?]|<\?xml(?:[^>]*\sencoding\s*=\s*["'](?i:utf-8|us-ascii)["']|(?![^>]*encoding)))"""
 )  # in UTF-8: in other encodings the marks would be other bytes
 # what openpyxl raises on broken workbooks; a parse error, entities that swell included, is a SyntaxError
-UNREADABLE = (
+WORKBOOK_ERRORS = (
     zipfile.BadZipFile, zlib.error, SyntaxError, LookupError, ValueError, TypeError, AttributeError,
     ArithmeticError, RuntimeError, EOFError, OSError,
 )  # fmt: skip
 
 
-def read(spec: Table, files: Opener, contents: tuple[Content, ...]) -> RawTable:
+def read(spec: TableSpec, files: Opener, contents: tuple[Content, ...]) -> RawTable:
     """The lines under the header line, empty ones left out; a cell is its shown text, "" for none."""
     del contents
     if spec.file is None:
         raise TableRefused("the catalog's table names no file")
     what = spec.member or spec.file
-    names, lines = under_header(sheet(files(spec.file, spec.member), spec.sheet, what), spec, what)
+    names, lines = split_at_header(read_sheet(files(spec.file, spec.member), spec.sheet, what), spec, what)
     check_header(names, what)
     rows = pa.table(
         {name: pa.array([line[n] for line in lines], pa.string()) for n, name in enumerate(names)}
     )
-    rows, rejected = understood(rows, spec, what)
+    rows, rejected = interpret_rows(rows, spec, what)
     return RawTable(rows, tuple(rejected))
 
 
-def under_header(lines: list[list[str]], spec: Table, what: str) -> tuple[list[str], list[list[str]]]:
+def split_at_header(lines: list[list[str]], spec: TableSpec, what: str) -> tuple[list[str], list[list[str]]]:
     """The column names and the filled lines below: the first line with every column that the catalog names.
 
     Legends and titles above it are passed over.
     """
-    wanted = {name for name in (*needed(spec), *spec.one_hot) if not name.startswith("@")}
+    wanted = {name for name in (*required_columns(spec), *spec.one_hot) if not name.startswith("@")}
     for number, line in enumerate(lines):
         if wanted <= set(line):
             names = [name or f"column {place}" for place, name in enumerate(line, 1)]
@@ -72,31 +72,31 @@ def under_header(lines: list[list[str]], spec: Table, what: str) -> tuple[list[s
     raise TableRefused(f"{what} has no line with the columns {', '.join(sorted(wanted))}")
 
 
-def sheet(data: bytes, name: str | None, what: str) -> list[list[str]]:
+def read_sheet(data: bytes, name: str | None, what: str) -> list[list[str]]:
     """All lines of a sheet, padded to the widest."""
-    with readable(what):
-        book = opened(data, what)
+    with map_workbook_errors(what):
+        book = open_workbook(data, what)
         if name is not None and name not in book.sheetnames:
             near = nearest(name, book.sheetnames)
             hint = f"did you mean {near[0]}?" if near else None
             raise TableRefused(f"{what} has no sheet '{name}'", hint=hint)
-        lines = list(cells(book[name] if name else book.worksheets[0], what))
+        lines = list(iterate_lines(book[name] if name else book.worksheets[0], what))
     width = max(map(len, lines), default=0)
     return [line + [""] * (width - len(line)) for line in lines]
 
 
 @contextmanager
-def readable(what: str) -> Iterator[None]:
+def map_workbook_errors(what: str) -> Iterator[None]:
     """TableRefused for whatever openpyxl makes of a broken workbook; sheets are parsed as they are read."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of styles and links that it does not know: not about cells
             yield
-    except UNREADABLE as error:
+    except WORKBOOK_ERRORS as error:
         raise TableRefused(f"{what} is not an .xlsx workbook that can be read: {error}") from error
 
 
-def opened(data: bytes, what: str) -> "Workbook":
+def open_workbook(data: bytes, what: str) -> "Workbook":
     """The workbook, once its parts are no more than can be held: its words are in memory whole."""
     import openpyxl
 
@@ -108,29 +108,29 @@ def opened(data: bytes, what: str) -> "Workbook":
         for part in parts.infolist():
             if part.filename.lower().endswith((".xml", ".rels")):
                 with parts.open(part) as source:
-                    found = marks_of(source, f"{what}: {part.filename}")
-                require_marks(found, most_of(part.filename.lower()), f"{what}: {part.filename}")
+                    found = count_marks(source, f"{what}: {part.filename}")
+                require_few_marks(found, mark_limit(part.filename.lower()), f"{what}: {part.filename}")
                 marks += found
-        require_marks(marks, MARKS, what)
+        require_few_marks(marks, MARKS, what)
     return openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
 
 
-def most_of(part: str) -> int:
+def mark_limit(part: str) -> int:
     """How many marks a part may have."""
     if "sharedstrings" in part:
         return WORDS
     return MARKS if "sheet" in part else OTHER
 
 
-def require_marks(found: int, most: int, what: str) -> None:
+def require_few_marks(found: int, most: int, what: str) -> None:
     if found > most:
         raise TableRefused(f"{what} has {found:,} marks of XML, the limit is {most:,}")
 
 
-def marks_of(source: Any, what: str) -> int:
+def count_marks(source: Any, what: str) -> int:
     """How many marks the XML has; TableRefused for one that is too long, for entities and for odd encodings."""
-    piece, before, count = source.read(PIECE), b"", 0
-    if not BEGINNING.match(piece):
+    piece, before, count = source.read(PIECE_BYTES), b"", 0
+    if not UTF8_BEGINNING.match(piece):
         raise TableRefused(f"{what} is not XML in UTF-8")
     while piece:
         count += piece.count(b"<")
@@ -138,13 +138,13 @@ def marks_of(source: Any, what: str) -> int:
         if b"<!DOCTYPE" in before or b"\0" in piece:
             raise TableRefused(f"{what} has a document type or NUL bytes, which no spreadsheet writes")
         *_, before = before.rpartition(b">")
-        if len(before) > MARK:
-            raise TableRefused(f"{what} has a text or mark of more than {MARK:,} bytes")
-        piece = source.read(PIECE)
+        if len(before) > MARK_BYTES:
+            raise TableRefused(f"{what} has a text or mark of more than {MARK_BYTES:,} bytes")
+        piece = source.read(PIECE_BYTES)
     return count
 
 
-def cells(sheet: Any, what: str) -> Iterator[list[str]]:
+def iterate_lines(sheet: Any, what: str) -> Iterator[list[str]]:
     """The lines that have cells, each as wide as its last one; openpyxl gives every line that a sheet may have."""
     from openpyxl.worksheet._reader import CELL_TAG, ROW_TAG, WorkSheetParser
 
@@ -159,10 +159,10 @@ def cells(sheet: Any, what: str) -> Iterator[list[str]]:
             timedelta_formats=book._timedelta_formats,
         )
         line: list[str] = []
-        for element in elements(source, CELL_TAG, ROW_TAG, what):
+        for element in iterate_elements(source, CELL_TAG, ROW_TAG, what):
             if element.tag == CELL_TAG:
                 cell = parser.parse_cell(element)
-                if text := text_of(cell["value"]):
+                if text := cell_text(cell["value"]):
                     put_text(line, cell["column"], text, what)
             else:
                 count += len(line)
@@ -177,21 +177,21 @@ def put_text(line: list[str], column: int, text: str, what: str) -> None:
     """Put the text into its column, from 1."""
     if not 1 <= column <= COLUMNS:
         raise TableRefused(f"{what} has a cell in column {column:,}, the limit is {COLUMNS:,}")
-    if len(text) > LONGEST:
-        raise TableRefused(f"{what} has a cell of {len(text):,} characters, the limit is {LONGEST:,}")
+    if len(text) > CELL_LENGTH:
+        raise TableRefused(f"{what} has a cell of {len(text):,} characters, the limit is {CELL_LENGTH:,}")
     line += [""] * (column - len(line))
     line[column - 1] = text
 
 
-def elements(source: Any, cell: str, row: str, what: str) -> Iterator[Element]:
+def iterate_elements(source: Any, cell: str, row: str, what: str) -> Iterator[Element]:
     """Each cell and each row as it ends, of which nothing is held after it."""
     around: list[Element] = []
     parts = 0  # of the cell that is open
     for event, element in iterparse(source, ("start", "end")):  # noqa: S314  # no entities: `marks_of`
         if event == "start":
             parts = parts + 1 if parts or element.tag == cell else 0
-            if parts > LONGEST:
-                raise TableRefused(f"{what} has a cell of more than {LONGEST:,} parts")
+            if parts > CELL_LENGTH:
+                raise TableRefused(f"{what} has a cell of more than {CELL_LENGTH:,} parts")
             around.append(element)
             continue
         around.pop()
@@ -202,7 +202,7 @@ def elements(source: Any, cell: str, row: str, what: str) -> Iterator[Element]:
             around[-1].clear()
 
 
-def text_of(cell: object) -> str:
+def cell_text(cell: object) -> str:
     """A cell's text; a whole number without the .0 that the format adds."""
     if cell is None:
         return ""

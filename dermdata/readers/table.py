@@ -10,65 +10,64 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dermdata.errors import TableRefused, nearest
-from dermdata.model import Content, Join, Table
-from dermdata.readers.delimited import Rejected, parse, quoted, require_few
-from dermdata.readers.raw import Opener, RawTable
-from dermdata.readers.reshape import reshaped
+from dermdata.model import Content, JoinSpec, TableSpec
+from dermdata.readers.delimited import RejectedRows, parse_delimited, quote_names, require_few_rejected
+from dermdata.readers.raw_table import Opener, RawTable, derive_columns
 
-ONE_HOT, ROW = "@one-hot", "@row"  # the row's number from 0, where another table counts so
-TRUE = ("1", "1.0", "true", "True", "TRUE", "X", "x")
-FALSE = ("0", "0.0", "false", "False", "FALSE", "")
+ONE_HOT_COLUMN, ROW_COLUMN = "@one-hot", "@row"  # the row's number from 0, where another table counts so
+TRUE_WORDS = ("1", "1.0", "true", "True", "TRUE", "X", "x")
+FALSE_WORDS = ("0", "0.0", "false", "False", "FALSE", "")
 
 
-def read(spec: Table, files: Opener, contents: tuple[Content, ...]) -> RawTable:
+def read(spec: TableSpec, files: Opener, contents: tuple[Content, ...]) -> RawTable:
     """The rows of `spec.file`, with the joined tables' columns and the one-hot label as a word."""
     del contents  # the table alone says which rows there are
     if spec.file is None:
         raise TableRefused("the catalog's table names no file")
     form = {"delimiter": spec.delimiter, "encoding": spec.encoding}
-    rows, rejected = parse(files(spec.file, spec.member), spec.file, header=spec.header, **form)
+    rows, rejected = parse_delimited(files(spec.file, spec.member), spec.file, header=spec.header, **form)
     unpartnered: dict[str, int] = {}
-    if any(join.on == ROW for join in spec.join):
+    if any(join.on == ROW_COLUMN for join in spec.join):
         if rejected:
             raise TableRefused(f"{spec.file}: the rows are known by number, and one is broken: {rejected[0]}")
         numbers = pa.array([str(number) for number in range(rows.num_rows)], pa.string())
-        rows = rows.append_column(ROW, numbers)
+        rows = rows.append_column(ROW_COLUMN, numbers)
     for join in spec.join:
-        other, refused = parse(files(join.file, join.member), join.file, **form)
+        other, refused = parse_delimited(files(join.file, join.member), join.file, **form)
         rejected += refused
         if join.marks:
-            rows = marked(rows, other, join)
+            rows = mark_rows(rows, other, join)
             continue
-        rows, lonely, unused = joined(rows, other, join)
+        rows, lonely, unused = join_table(rows, other, join)
         counts = {join.file: lonely, f"{spec.file} among the rows of {join.file}": unused}
         unpartnered |= {name: count for name, count in counts.items() if count}
-    rows, refused = understood(rows, spec, spec.file)
+    rows, refused = interpret_rows(rows, spec, spec.file)
     return RawTable(rows, (*rejected, *refused), unpartnered)
 
 
-def understood(rows: pa.Table, spec: Table, file: str) -> tuple[pa.Table, Rejected]:
+def interpret_rows(rows: pa.Table, spec: TableSpec, file: str) -> tuple[pa.Table, RejectedRows]:
     """One-hot labels as words, derived columns, and every column there that the catalog names."""
-    rejected: Rejected = []
+    rejected: RejectedRows = []
     if spec.one_hot:
-        rows, rejected = with_one_hot(rows, spec, file)
-    require(
+        rows, rejected = decode_one_hot(rows, spec, file)
+    require_present(
         rows,
         [view.column for view in spec.views] + [name for name in spec.parts if not name.startswith("@")],
         file,
     )
-    rows = reshaped(rows, spec)
-    require(rows, needed(spec), file)
+    rows = derive_columns(rows, spec)
+    require_present(rows, required_columns(spec), file)
     return rows, rejected
 
 
-def needed(spec: Table) -> list[str]:
+def required_columns(spec: TableSpec) -> list[str]:
     """Every column that the catalog names."""
     named = [name for names in spec.columns.values() for name in names]
     named += [name for columns in spec.first.values() for name in columns]
     return [*named, *spec.concepts, *spec.flags, *([spec.image_url] if spec.image_url else [])]
 
 
-def require(rows: pa.Table, columns: Sequence[str], file: str) -> None:
+def require_present(rows: pa.Table, columns: Sequence[str], file: str) -> None:
     """TableRefused that names what is expected, what was found and the nearest."""
     there = rows.column_names
     lost = [name for name in columns if name not in set(there)]
@@ -76,17 +75,19 @@ def require(rows: pa.Table, columns: Sequence[str], file: str) -> None:
         by_fold = {name.strip().casefold(): name for name in reversed(there)}
         near = nearest(lost[0].strip().casefold(), by_fold)
         hint = f"the column nearest to '{lost[0]}' is '{by_fold[near[0]]}'" if near else None
-        raise TableRefused(f"{file} has no column {quoted(lost)}; it has: {quoted(there)}", hint=hint)
+        raise TableRefused(
+            f"{file} has no column {quote_names(lost)}; it has: {quote_names(there)}", hint=hint
+        )
 
 
-def joined(rows: pa.Table, other: pa.Table, join: Join) -> tuple[pa.Table, int, int]:
+def join_table(rows: pa.Table, other: pa.Table, join: JoinSpec) -> tuple[pa.Table, int, int]:
     """The rows with the other table's columns; how many found no partner, and how many of the other's were none.
 
     A key that stands on several lines of the other table is refused.
     """
     to = join.to or join.on
-    require(rows, [join.on], "the first table")
-    require(other, [to], join.file)
+    require_present(rows, [join.on], "the first table")
+    require_present(other, [to], join.file)
     keys = other[to].combine_chunks()
     if pc.count_distinct(keys).as_py() != len(keys):
         raise TableRefused(f"{join.file} has the same {to} on several lines")
@@ -100,11 +101,11 @@ def joined(rows: pa.Table, other: pa.Table, join: Join) -> tuple[pa.Table, int, 
     return pa.table(columns), lonely, len(keys) - int(pc.count_distinct(places).as_py())
 
 
-def marked(rows: pa.Table, other: pa.Table, join: Join) -> pa.Table:
+def mark_rows(rows: pa.Table, other: pa.Table, join: JoinSpec) -> pa.Table:
     """The rows with the join's words in its new columns, where the other table names the row."""
     to = join.to or join.on
-    require(rows, [join.on], "the first table")
-    require(other, [to], join.file)
+    require_present(rows, [join.on], "the first table")
+    require_present(other, [to], join.file)
     named = pc.is_in(rows[join.on].combine_chunks(), other[to].combine_chunks())
     columns = {name: rows[name].combine_chunks() for name in rows.column_names}
     for name, word in join.marks.items():
@@ -121,41 +122,45 @@ def free_name(name: str, file: str, taken: Collection[str]) -> str:
     return next(one for one in candidates if one not in taken)
 
 
-def with_one_hot(rows: pa.Table, spec: Table, file: str) -> tuple[pa.Table, Rejected]:
+def decode_one_hot(rows: pa.Table, spec: TableSpec, file: str) -> tuple[pa.Table, RejectedRows]:
     """A column ONE_HOT with the word of the one class that is set.
 
     Rows with several are rejected; so are those with none, unless the catalog has a word for them.
     """
     classes = spec.one_hot
-    require(rows, classes, file)
-    if ONE_HOT in rows.column_names:
-        raise TableRefused(f"{file} has a column '{ONE_HOT}', which is our name for the class")
+    require_present(rows, classes, file)
+    if ONE_HOT_COLUMN in rows.column_names:
+        raise TableRefused(f"{file} has a column '{ONE_HOT_COLUMN}', which is our name for the class")
     cells = [rows[name].combine_chunks() for name in classes]
-    is_set = [pc.is_in(column, pa.array(TRUE)) for column in cells]
-    total = sum_of(is_set)
-    sure = sum_of([pc.is_in(column, pa.array(TRUE + FALSE)) for column in cells])
+    is_set = [pc.is_in(column, pa.array(TRUE_WORDS)) for column in cells]
+    total = sum_masks(is_set)
+    sure = sum_masks([pc.is_in(column, pa.array(TRUE_WORDS + FALSE_WORDS)) for column in cells])
     label = pa.array([spec.one_hot_none or ""] * rows.num_rows, pa.string())
     for name, mask in zip(classes, is_set, strict=True):
         label = pc.if_else(mask, spec.one_hot_word.replace("{class}", name), label)
     enough = pc.less_equal(total, 1) if spec.one_hot_none is not None else pc.equal(total, 1)
     good = pc.and_(enough, pc.equal(sure, len(classes)))
     wrong = pc.invert(good)
-    require_few(int(pc.sum(wrong).as_py() or 0), file)
+    require_few_rejected(int(pc.sum(wrong).as_py() or 0), file)
     counts = zip(total.filter(wrong).to_pylist(), sure.filter(wrong).to_pylist(), strict=True)
-    reasons: Rejected = [
-        {"file": file, "row": ",".join(row.values()), "reason": misfit(number, yes_or_no, len(classes))}
+    reasons: RejectedRows = [
+        {
+            "file": file,
+            "row": ",".join(row.values()),
+            "reason": describe_misfit(number, yes_or_no, len(classes)),
+        }
         for row, (number, yes_or_no) in zip(rows.filter(wrong).to_pylist(), counts, strict=True)
     ]
-    return rows.append_column(ONE_HOT, label).filter(good).drop_columns(list(classes)), reasons
+    return rows.append_column(ONE_HOT_COLUMN, label).filter(good).drop_columns(list(classes)), reasons
 
 
-def misfit(number: int, yes_or_no: int, classes: int) -> str:
+def describe_misfit(number: int, yes_or_no: int, classes: int) -> str:
     if yes_or_no < classes:
         return f"{classes - yes_or_no} of {classes} classes are neither 0 nor 1"
     return f"{number} of {classes} classes are set, not one"
 
 
-def sum_of(masks: Sequence[pa.Array]) -> pa.Array:
+def sum_masks(masks: Sequence[pa.Array]) -> pa.Array:
     total = masks[0].cast(pa.int32())
     for mask in masks[1:]:
         total = pc.add(total, mask.cast(pa.int32()))

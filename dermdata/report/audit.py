@@ -1,21 +1,279 @@
-"""The audit's page: what is in the set, what is wrong with it, and where it comes from."""
+"""The audit's page shows what is in the dataset, the findings by family, and where the rows come from."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
+from markupsafe import escape
 
-from dermdata.finding import Finding
-from dermdata.projection import words_of
-from dermdata.report import charts, holdings, origin, problems
-from dermdata.report.page import NOT_STATED, rendered
-from dermdata.report.pictures import Album, sampled
+from dermdata.model import Finding, Level
+from dermdata.projection import text_column
+from dermdata.report.overview import (
+    MAX_CLASSES,
+    AxisScale,
+    Bar,
+    age_bars,
+    build_heat_map,
+    class_column,
+    column_words,
+    count_bars,
+    count_ids,
+    histogram_columns,
+)
+from dermdata.report.page import (
+    NOT_STATED,
+    DatasetOrigin,
+    dataset_origins,
+    page_citations,
+    page_facts,
+    page_title,
+    render_page,
+    show_value,
+)
+from dermdata.report.thumbnails import ThumbnailBudget, is_sensitive, sample_keys
 
-SAMPLES = 6  # pictures of a class
+LEVELS: tuple[Level, ...] = ("error", "warning", "note")
+MAX_FINDINGS_PER_CODE = 100  # findings of one code that are written out
+MAX_KEYS = 12  # of one finding
+MAX_PICTURES = 4
+MAX_PICTURED_PER_CODE = 40  # findings of one code that have pictures
+MAX_FINDING_BYTES = 1_700_000  # bytes of all findings
+MARKUP_BYTES = 900  # bytes around the words of a finding or a picture
+MAX_MESSAGE_LENGTH, MAX_VALUE_LENGTH = 600, 300  # characters
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindingFamily:
+    """Findings that are read together."""
+
+    id: str
+    title: str
+    about: str
+    codes: tuple[str, ...]
+    pictures: bool = False  # images of one finding are compared side by side
+
+
+FAMILIES = (
+    FindingFamily(
+        id="files",
+        title="Corrupt and missing files",
+        about="Images that do not decode whole, are absent, or carry another format than their name says.",
+        codes=("image-unreadable", "image-truncated"),
+    ),
+    FindingFamily(
+        id="leaks",
+        title="Leaks across splits",
+        about="A patient, a lesion or a picture in more than one part: what is learnt in one is asked in the other.",
+        codes=("leak-patient", "leak-lesion", "leak-image"),
+        pictures=True,
+    ),
+    FindingFamily(
+        id="conflicts",
+        title="Conflicts",
+        about="Rows that show the same thing and say different things of it.",
+        codes=("label-conflict", "id-conflict"),
+        pictures=True,
+    ),
+    FindingFamily(
+        id="duplicates",
+        title="Duplicates",
+        about="Pictures that are there more than once, with the label and the part of each.",
+        codes=("duplicate-exact", "duplicate-pixels", "duplicate-near"),
+        pictures=True,
+    ),
+    FindingFamily(
+        id="coverage",
+        title="Coverage",
+        about="For whom these images are too few to say anything, and how far an observed rate could be off.",
+        codes=("skin-tone-coverage", "class-imbalance"),
+    ),
+    FindingFamily(
+        id="records",
+        title="Records and rights",
+        about="What is not stated, what differs from the catalog, what files tell of people, and licences that meet.",
+        codes=("count-differs", "metadata-missing", "exif-private", "license-mix", "known-issue"),
+    ),
+)
+
+
+PICTURED_CODES = {code for family in FAMILIES if family.pictures for code in family.codes}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowCaption:
+    """One row as a caption says it."""
+
+    key: str
+    label: str | None = None
+    split: str | None = None  # None too where no row of the table is in a part
+    veiled: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateInterval:
+    """A rate and how far it could be off, all from 0 to 1."""
+
+    rate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageFinding:
+    """One finding, cut to what fits."""
+
+    level: Level
+    code: str
+    dataset: str | None
+    message: str
+    keys: tuple[str, ...]
+    more: int  # keys that are not written out
+    evidence: tuple[tuple[str, str], ...]
+    captions: tuple[RowCaption, ...]  # whose pictures are shown
+    interval: RateInterval | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindingChapter:
+    """A family's problems, and how many there are of each code."""
+
+    family: FindingFamily
+    problems: tuple[PageFinding, ...]
+    counts: Mapping[str, int]
+    unchecked: tuple[str, ...]  # codes that nobody looked for
+
+    @property
+    def is_checked(self) -> bool:
+        return len(self.unchecked) < len(self.family.codes)
+
+    @property
+    def left_out(self) -> int:
+        return sum(self.counts.values()) - len(self.problems)
+
+
+def build_chapters(
+    table: pa.Table, findings: Sequence[Finding], facts: Mapping[str, Any]
+) -> tuple[FindingChapter, ...]:
+    """The findings by family; a code that no family knows is in the last one."""
+    kept = limit_findings(findings)
+    keys = {key for one in kept if one.code in PICTURED_CODES for key in one.keys[:MAX_PICTURES]}
+    made = list(page_findings(kept, row_captions(table, keys, facts.get("names", {}))))
+    counts = Counter(one.code for one in findings)
+    familiar = {code for family in FAMILIES for code in family.codes}
+    checked = facts.get("checked", familiar)
+    found = []
+    for family in FAMILIES:
+        strange = sorted(counts.keys() - familiar) if family is FAMILIES[-1] else []
+        codes = (*family.codes, *strange)
+        found.append(
+            FindingChapter(
+                family=family,
+                problems=tuple(one for one in made if one.code in codes),
+                counts={code: counts[code] for code in codes if counts[code]},
+                unchecked=tuple(code for code in family.codes if code not in checked),
+            )
+        )
+    return tuple(found)
+
+
+def limit_findings(findings: Sequence[Finding]) -> list[Finding]:
+    """The gravest ones, so many of each code."""
+    seen: Counter[str] = Counter()
+    kept = []
+    for one in sorted(findings, key=lambda one: LEVELS.index(one.level)):
+        if seen[one.code] < MAX_FINDINGS_PER_CODE:
+            kept.append(one)
+        seen[one.code] += 1
+    return kept
+
+
+def page_findings(findings: Sequence[Finding], known: Mapping[str, RowCaption]) -> Iterator[PageFinding]:
+    """As long as there is room on the page."""
+    pictures: Counter[str] = Counter()
+    room = MAX_FINDING_BYTES
+    for one in findings:
+        made = make_page_finding(
+            one, known, pictured=one.code in PICTURED_CODES and pictures[one.code] < MAX_PICTURED_PER_CODE
+        )
+        pictures[one.code] += 1
+        room -= estimate_bytes(made)
+        if room < 0:
+            return
+        yield made
+
+
+def make_page_finding(one: Finding, known: Mapping[str, RowCaption], *, pictured: bool) -> PageFinding:
+    keys = one.keys[:MAX_PICTURES] if pictured else ()
+    return PageFinding(
+        level=one.level,
+        code=one.code,
+        dataset=one.dataset,
+        message=clip_text(one.message, MAX_MESSAGE_LENGTH),
+        keys=one.keys[:MAX_KEYS],
+        more=max(0, len(one.keys) - MAX_KEYS),
+        evidence=tuple((name, evidence_text(value)) for name, value in one.evidence.items()),
+        captions=tuple(known.get(key, RowCaption(key=key)) for key in keys),
+        interval=rate_interval(one.evidence),
+    )
+
+
+def estimate_bytes(one: PageFinding) -> int:
+    """Bytes that it takes on the page, but for its pictures."""
+    words = [one.message, *one.keys, *(word for pair in one.evidence for word in pair)]
+    words += [word or "" for each in one.captions for word in (each.key, each.key, each.label)]
+    return MARKUP_BYTES * (1 + len(one.captions)) + sum(
+        len(escape(show_value(word)).encode()) for word in words
+    )
+
+
+def evidence_text(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return clip_text(text, MAX_VALUE_LENGTH)
+
+
+def clip_text(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def rate_interval(evidence: Mapping[str, Any]) -> RateInterval | None:
+    """Of evidence that has a rate between two bounds."""
+    found = [evidence.get(name) for name in ("rate", "low", "high")]
+    if not all(isinstance(value, (int, float)) and 0 <= value <= 1 for value in found):
+        return None
+    rate, low, high = map(float, found)  # type: ignore[arg-type]
+    return RateInterval(rate=rate, low=low, high=high)
+
+
+# ------------------------------------------------------------------ rows
+
+
+def row_captions(table: pa.Table, keys: set[str], names: Mapping[str, str]) -> dict[str, RowCaption]:
+    """The rows of these keys, by key."""
+    rows = pc.indices_nonzero(
+        pc.is_in(text_column(table, "key"), value_set=pa.array(sorted(keys), pa.string()))
+    )
+    some = table.take(rows)
+    columns = ("key", class_column(table), "split", "split_official", "modality", "body_site")
+    cells = zip(*(text_column(some, name).to_pylist() for name in columns), strict=True)
+    return {
+        key: RowCaption(
+            key=key,
+            label=names.get(label, label),
+            split=split or official,
+            veiled=is_sensitive(modality, site),
+        )
+        for key, label, split, official, modality, site in cells
+    }
+
+
+SAMPLES_PER_CLASS = 6  # pictures of a class
 # characters of pictures: with all else, a page stays under 10 MB
-ROOM_OF_SAMPLES, ROOM_OF_FINDINGS = 3_000_000, 4_300_000
-COUNTED = (
+MAX_SAMPLE_CHARACTERS, MAX_FINDING_CHARACTERS = 3_000_000, 4_300_000
+BAR_COLUMNS = (
     ("modality", "Modality"),
     ("confirmation", "Confirmation of the diagnosis"),
     ("sex", "Sex"),
@@ -24,7 +282,7 @@ COUNTED = (
     ("split", "Split"),
     ("split_official", "Publisher’s split"),
 )
-OPTIONAL = {"split", "split_official"}  # not told where no row has one
+OPTIONAL_COLUMNS = {"split", "split_official"}  # not told where no row has one
 
 
 def audit_page(
@@ -38,62 +296,62 @@ def audit_page(
     Pictures are made while their piece is: the page is never whole in memory.
     """
     names = facts.get("names", {})
-    sources = origin.sources(table, facts)
+    sources = dataset_origins(table, facts)
     values = {
-        "title": facts.get("title") or origin.title(sources),
-        "facts": origin.about_page(facts),
-        "summary": summary(table, sources),
-        "levels": {level: sum(one.level == level for one in findings) for level in problems.LEVELS},
+        "title": facts.get("title") or page_title(sources),
+        "facts": page_facts(facts),
+        "summary": summary_counts(table, sources),
+        "levels": {level: sum(one.level == level for one in findings) for level in LEVELS},
         "codes": sorted({one.code for one in findings}),
-        "chapters": problems.chapters(table, findings, facts),
-        "heat": holdings.heat_map(table, names),
-        "ages": charts.histogram(holdings.ages(table)),
-        "counted": counted(table, names),
-        **samples(table, names),
-        "album": Album(look, ROOM_OF_FINDINGS),
-        "gallery": Album(look, ROOM_OF_SAMPLES),
+        "chapters": build_chapters(table, findings, facts),
+        "heat": build_heat_map(table, names),
+        "ages": histogram_columns(age_bars(table)),
+        "counted": column_bars(table, names),
+        **class_samples(table, names),
+        "album": ThumbnailBudget(look, MAX_FINDING_CHARACTERS),
+        "gallery": ThumbnailBudget(look, MAX_SAMPLE_CHARACTERS),
         "sources": sources,
-        "classes_of": holdings.column_of_classes(table).removesuffix("_name"),
-        "unit": charts.Scale(low=0.0, high=1.0, ticks=()),
-        "citations": origin.citations(facts),
+        "classes_of": class_column(table).removesuffix("_name"),
+        "unit": AxisScale(low=0.0, high=1.0, ticks=()),
+        "citations": page_citations(facts),
     }
-    yield from rendered("audit.html", values)
+    yield from render_page("audit.html", values)
 
 
-def summary(table: pa.Table, sources: Sequence[origin.Source]) -> dict[str, int | None]:
+def summary_counts(table: pa.Table, sources: Sequence[DatasetOrigin]) -> dict[str, int | None]:
     return {
         "image": table.num_rows,
-        "patient": holdings.distinct(table, "patient_id"),
-        "lesion": holdings.distinct(table, "lesion_id"),
+        "patient": count_ids(table, "patient_id"),
+        "lesion": count_ids(table, "lesion_id"),
         "dataset": len(sources),
     }
 
 
-def counted(table: pa.Table, names: Mapping[str, str]) -> list[tuple[str, tuple[holdings.Bar, ...]]]:
+def column_bars(table: pa.Table, names: Mapping[str, str]) -> list[tuple[str, tuple[Bar, ...]]]:
     """The columns that are told as bars, by their title."""
     found, labels = [], set(names.values())
-    for name, title in COUNTED:
-        words = holdings.words(table, name, names)
-        if name in OPTIONAL and not any(words):
+    for name, title in BAR_COLUMNS:
+        words = column_words(table, name, names)
+        if name in OPTIONAL_COLUMNS and not any(words):
             continue
         if name == "body_site":  # an id reads as words where no label is given
             words = [word.replace("-", " ") if word and word not in labels else word for word in words]
-        found.append((title, holdings.bars(words)))
+        found.append((title, count_bars(words)))
     return found
 
 
-def samples(table: pa.Table, names: Mapping[str, str]) -> dict[str, Any]:
+def class_samples(table: pa.Table, names: Mapping[str, str]) -> dict[str, Any]:
     """The commonest classes, each with its number of images and a few that have a file; how many are left out."""
-    columns = [words_of(table, name).to_pylist() for name in ("key", "path", "image_problem")]
-    classes = holdings.words(table, holdings.column_of_classes(table), names)
+    columns = [text_column(table, name).to_pylist() for name in ("key", "path", "image_problem")]
+    classes = column_words(table, class_column(table), names)
     there: dict[str | None, list[str]] = {}
     for name, key, path, problem in zip(classes, *columns, strict=True):
         if key and path and not problem:
             there.setdefault(name, []).append(key)
     sizes = Counter(classes)
     ranked = sorted(sizes, key=lambda name: (name is None, -sizes[name], str(name)))
-    picked = {name: sampled(there.get(name, ()), SAMPLES) for name in ranked[: holdings.MOST_CLASSES]}
-    known = problems.subjects(table, {key for keys in picked.values() for key in keys}, names)
+    picked = {name: sample_keys(there.get(name, ()), SAMPLES_PER_CLASS) for name in ranked[:MAX_CLASSES]}
+    known = row_captions(table, {key for keys in picked.values() for key in keys}, names)
     return {
         "samples": [
             (name or NOT_STATED, sizes[name], [known[key] for key in keys]) for name, keys in picked.items()

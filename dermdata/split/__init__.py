@@ -1,25 +1,29 @@
-"""Leak-free splits over the manifest: what belongs together stays together, each part mirrors the whole."""
+"""Leak-free splits of a manifest keep groups of rows together; each part has the class balance of the whole."""
 
 from dermdata.split.balance import ClassShare, PartBalance
-from dermdata.split.check import check, counted
-from dermdata.split.groups import By, Grouping, groups
-from dermdata.split.published import Published, published, recognized
-from dermdata.split.ratios import parse_ratios
-from dermdata.split.result import WRITTEN, SplitResult, split
+from dermdata.split.check import (
+    PublishedSplit,
+    check_split,
+    count_leaks,
+    parse_published_split,
+    recognize_datasets,
+)
+from dermdata.split.groups import GroupBy, Grouping, group_rows
+from dermdata.split.run import SPLIT_COLUMNS, SplitResult, parse_ratios, split_rows
 
 __all__ = [
-    "WRITTEN",
-    "By",
+    "SPLIT_COLUMNS",
     "ClassShare",
+    "GroupBy",
     "Grouping",
     "PartBalance",
-    "Published",
+    "PublishedSplit",
     "SplitResult",
-    "check",
-    "counted",
-    "groups",
+    "check_split",
+    "count_leaks",
+    "group_rows",
+    "parse_published_split",
     "parse_ratios",
-    "published",
-    "recognized",
-    "split",
+    "recognize_datasets",
+    "split_rows",
 ]

@@ -1,4 +1,4 @@
-"""How well the parts mirror the whole.
+"""Balance says how well the parts mirror the whole.
 
 Deviation of a class in a part = (share of the class among the part's images - share among all images that
 are in a part), in percentage points. A missing value is a class of its own. The largest deviation is the
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dermdata.split.columns import Coded, Ints
+from dermdata.split.groups import FactorizedColumn, Ints
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,14 +40,14 @@ class ClassShare:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spread:
+class IdSpread:
     """Where the known ids of one column lie."""
 
     distinct: tuple[int, ...]  # in each part
     torn: int  # ids in more than one part
 
 
-def spread(codes: Ints, part: Ints, parts: int) -> Spread:
+def measure_spread(codes: Ints, part: Ints, parts: int) -> IdSpread:
     """The ids, as codes from 0 with -1 for missing, by part; -1 is no part."""
     times = np.zeros(int(codes.max(initial=-1)) + 1, np.int16)
     distinct = []
@@ -56,11 +56,11 @@ def spread(codes: Ints, part: Ints, parts: int) -> Spread:
         here[codes[(part == number) & (codes >= 0)]] = True
         distinct.append(int(here.sum()))
         times += here
-    return Spread(distinct=tuple(distinct), torn=int((times > 1).sum()))
+    return IdSpread(distinct=tuple(distinct), torn=int((times > 1).sum()))
 
 
 def part_balance(
-    part: Ints, names: Sequence[str], groups: Spread, patients: Spread, lesions: Spread
+    part: Ints, names: Sequence[str], groups: IdSpread, patients: IdSpread, lesions: IdSpread
 ) -> tuple[PartBalance, ...]:
     """A line for each part, in the order asked for; -1 is no part."""
     images = np.bincount(part[part >= 0], minlength=len(names))
@@ -77,13 +77,15 @@ def part_balance(
     )
 
 
-def class_shares(columns: Mapping[str, Coded], part: Ints, names: Sequence[str]) -> tuple[ClassShare, ...]:
+def class_shares(
+    columns: Mapping[str, FactorizedColumn], part: Ints, names: Sequence[str]
+) -> tuple[ClassShare, ...]:
     """A line for each part, column and class; a part without images has none."""
     return tuple(
         line
         for column, values in columns.items()
         for number, name in enumerate(names)
-        for line in _lines(column, values, part, number, name)
+        for line in _part_class_shares(column, values, part, number, name)
     )
 
 
@@ -92,8 +94,10 @@ def largest_deviation(lines: Sequence[ClassShare]) -> float:
     return max((abs(line.deviation) for line in lines), default=0.0)
 
 
-def _lines(column: str, values: Coded, part: Ints, number: int, name: str) -> list[ClassShare]:
-    whole = _shares(values, part >= 0)
+def _part_class_shares(
+    column: str, values: FactorizedColumn, part: Ints, number: int, name: str
+) -> list[ClassShare]:
+    whole = _value_shares(values, part >= 0)
     images = int((part == number).sum())
     if images == 0:
         return []
@@ -112,6 +116,6 @@ def _lines(column: str, values: Coded, part: Ints, number: int, name: str) -> li
     ]
 
 
-def _shares(values: Coded, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _value_shares(values: FactorizedColumn, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
     counts = np.bincount(values.codes[rows] + 1, minlength=len(values.values) + 1)
     return counts / max(int(rows.sum()), 1)

@@ -1,82 +1,231 @@
-"""Judge a split that is there: which patients, lesions, cases and images lie in more than one part."""
+"""A check of an existing split finds patients, lesions, cases and images that lie in more than one part.
 
-from collections.abc import Iterator, Mapping
+A split published as a list of image ids is first matched to the manifests that know the images.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from dermdata.errors import UsageError
-from dermdata.finding import Finding, Level
-from dermdata.split.columns import Coded, Ints, coded, row_keys
-from dermdata.split.groups import components
+from dermdata.errors import BadTable, UsageError
+from dermdata.manifest.schema import EXTENSION_PATTERN
+from dermdata.model import Finding, Level
+from dermdata.split.groups import FactorizedColumn, Ints, connected_components, factorize, row_keys
 
 if TYPE_CHECKING:
-    from dermdata.duplicates import Alike, Pairs
+    from dermdata.duplicates import NearDuplicates, Pairs
 
-KEY, NEAR = "key", "near"
-LEAKS: Mapping[str, str] = {
+
+ID_COLUMNS = (
+    "image_id", "isic_id", "image", "image_name", "img_id", "img", "img_name", "filename", "file_name", "file", "path",
+    "image_path", "img_path", "file_path", "filepath", "imageid", "image_file", "name", "id", "uid",
+)  # fmt: skip
+PART_COLUMNS = (
+    "split", "set", "subset", "partition", "part", "dataset_split", "data_split", "phase", "fold", "folds", "kfold",
+    "fold_id", "usage", "group", "dataset",
+)  # fmt: skip
+GROUP_ID_COLUMNS = ("patient_id", "lesion_id", "case_id")  # what the list itself may say
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedSplit:
+    """A list of images and their parts."""
+
+    ids: pa.Array  # text as it stands
+    parts: pa.Array  # text; null: in no part
+    group_ids: Mapping[str, pa.Array]  # patient_id, lesion_id, case_id where the list has them
+    id_column: str
+    part_column: str | None  # None: each file is a part
+
+
+def parse_published_split(table: pa.Table, name: str, part: str | None = None) -> PublishedSplit:
+    """The columns that hold ids and parts, found by their names; BadTable where there is none.
+
+    `part` is what the whole list is, where it has no column of parts.
+    """
+    known = {normalize_column_name(column): column for column in reversed(table.column_names)}
+    id_column = next((known[word] for word in ID_COLUMNS if word in known), None)
+    part_column = next(
+        (known[word] for word in PART_COLUMNS if word in known and known[word] != id_column), None
+    )
+    if id_column is None or (part_column is None and part is None):
+        wanted = (
+            f"image ids ({', '.join(ID_COLUMNS[:5])}, …)"
+            if id_column is None
+            else f"parts ({', '.join(PART_COLUMNS[:4])}, …)"
+        )
+        raise BadTable(
+            f"{name}: no column of {wanted} among {', '.join(table.column_names)}",
+            hint="rename the column; or give one file for each part, such as train.csv test.csv",
+        )
+    words = {column: trim_text(table[column]) for column in table.column_names}
+    return PublishedSplit(
+        ids=words[id_column],
+        parts=words[part_column] if part_column else pa.array([part] * table.num_rows, pa.string()),
+        group_ids={column: words[known[column]] for column in GROUP_ID_COLUMNS if column in known},
+        id_column=id_column,
+        part_column=part_column,
+    )
+
+
+def normalize_column_name(name: str) -> str:
+    """A column's name in small letters and underscores."""
+    return re.sub(r"[^a-z0-9]+", "_", name.strip().lower()).strip("_")
+
+
+def trim_text(column: pa.ChunkedArray) -> pa.Array:
+    """Trimmed text, null for none."""
+    words = pc.utf8_trim_whitespace(column.combine_chunks().cast(pa.string()))
+    return pc.if_else(pc.equal(words, ""), pa.scalar(None, pa.string()), words)
+
+
+# ------------------------------------------------------------------ whose images
+
+
+def recognize_datasets(ids: pa.Array, datasets: Mapping[str, pa.Table]) -> dict[str, Ints]:
+    """Of each dataset that is needed, for each id the row that it means; -1 for none.
+
+    The dataset that knows most ids comes first (of equals the smaller one), then what knows most of the rest. An id is
+    an `image_id` or `isic_id`, or a file's path whose name is one. `datasets` need only these two columns.
+    """
+    sizes = {name: table.num_rows for name, table in datasets.items()}
+    left = {name: match_ids(ids, table) for name, table in datasets.items()}
+    found: dict[str, Ints] = {}
+    open_ = np.ones(len(ids), bool)
+    while left:
+        matched = {name: int(np.count_nonzero(open_ & (rows >= 0))) for name, rows in left.items()}
+        best = min(left, key=lambda name: (-matched[name], sizes[name], name))
+        if not matched[best]:
+            break
+        found[best] = np.where(open_, left.pop(best), -1)
+        open_ &= found[best] < 0
+    return found
+
+
+def match_ids(ids: pa.Array, table: pa.Table) -> Ints:
+    """The row of each id; -1 for none."""
+    whole = pc.replace_substring_regex(
+        pc.replace_substring(ids, "\\", "/"), f"(?:_downsampled)?(?:{EXTENSION_PATTERN})?$", ""
+    )
+    leaf = pc.replace_substring_regex(whole, "^.*/", "")
+    found = np.full(len(ids), -1, np.int64)
+    for words in (whole, leaf):
+        for name in ("image_id", "isic_id"):
+            if name in table.column_names:
+                known = table[name].combine_chunks().cast(pa.string())
+                row = pc.fill_null(pc.index_in(words, known, skip_nulls=True), -1).to_numpy().astype(np.int64)
+                found = np.where(found < 0, row, found)
+    return found
+
+
+def join_manifests(
+    found: Mapping[str, Ints], manifests: Mapping[str, pa.Table], split: PublishedSplit
+) -> pa.Table:
+    """The list's rows as rows of manifests, with the list's `split`; those of no dataset have their id for a key.
+
+    A row without an id is left out.
+    """
+    missing = np.ones(len(split.ids), bool)
+    tables = []
+    for name, rows in found.items():
+        mine = np.flatnonzero(rows >= 0)
+        missing[mine] = False
+        table = manifests[name].take(pa.array(rows[mine]))
+        dropped = [
+            one for one in ("split", "fold", "split_official", "fold_official") if one in table.column_names
+        ]
+        table = table.drop_columns(dropped).append_column("split", split.parts.take(pa.array(mine)))
+        tables.append(decode_dictionaries(table))
+    rest = pa.array(np.flatnonzero(missing & split.ids.is_valid().to_numpy(zero_copy_only=False)))
+    own = {"key": split.ids, "split": split.parts, **split.group_ids}
+    tables.append(pa.table({name: words.take(rest) for name, words in own.items()}))
+    return pa.concat_tables(tables, promote_options="permissive")
+
+
+def decode_dictionaries(table: pa.Table) -> pa.Table:
+    """Without dictionaries, which tables would have to share."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            table = table.set_column(place, field.name, table[field.name].cast(pa.string()))
+    return table
+
+
+def unknown_ids(found: Mapping[str, Ints], ids: pa.Array) -> Sequence[str]:
+    """The ids that no dataset knows."""
+    known = np.zeros(len(ids), bool)
+    for rows in found.values():
+        known |= rows >= 0
+    return [word for word in ids.filter(pa.array(~known)).to_pylist() if word is not None]
+
+
+KEY_IDENTITY, NEAR_IDENTITY = "key", "near"
+LEAK_CODES: Mapping[str, str] = {
     "patient_id": "leak-patient",
     "lesion_id": "leak-lesion",
     "case_id": "leak-patient",  # a case is one person's
     "isic_id": "leak-image",
     "sha256": "leak-image",
-    KEY: "leak-image",  # in a list of files an image may stand twice
+    KEY_IDENTITY: "leak-image",  # in a list of files an image may stand twice
 }
-PLURALS: Mapping[str, str] = {
+IDENTITY_PLURALS: Mapping[str, str] = {
     "patient_id": "patients", "lesion_id": "lesions", "case_id": "cases", "isic_id": "ISIC ids",
-    "sha256": "files of equal bytes", KEY: "images", NEAR: "near duplicates",
+    "sha256": "files of equal bytes", KEY_IDENTITY: "images", NEAR_IDENTITY: "near duplicates",
 }  # fmt: skip
-OURS, OFFICIAL = ("split", "fold"), ("split_official", "fold_official")
+OWN_SPLIT, OFFICIAL_SPLIT = ("split", "fold"), ("split_official", "fold_official")
 
 
-def check(table: pa.Table, near: "Alike | None" = None) -> tuple[Finding, ...]:
+def check_split(table: pa.Table, near: "NearDuplicates | None" = None) -> tuple[Finding, ...]:
     """The leaks of the columns `split` and `fold`, or of the publisher's own where both are empty: an id in several parts.
 
     Rows in no part cannot leak. Near duplicates are an error where their images lie upon each other, and a warning
     where only their hashes are near. UsageError when the table has no split of either kind.
     """
-    columns = _columns_to_judge(table)
-    names, dataset = row_keys(table), coded(table, "dataset")
-    known = {identity: coded(table, identity) for identity in LEAKS if identity != KEY}
-    known[KEY] = Coded(np.where(known["isic_id"].known, -1, names.codes), names.values)
+    columns = _split_columns(table)
+    names, dataset = row_keys(table), factorize(table, "dataset")
+    known = {identity: factorize(table, identity) for identity in LEAK_CODES if identity != KEY_IDENTITY}
+    known[KEY_IDENTITY] = FactorizedColumn(np.where(known["isic_id"].is_known, -1, names.codes), names.values)
     by_id = (
-        _finding(column, parts, identity, ids, code, rows, names, dataset)
+        _leak_finding(column, parts, identity, ids, code, rows, names, dataset)
         for column, parts in columns.items()
         for identity, ids in known.items()
-        for code, rows in _leaks(ids, parts)
+        for code, rows in _find_leaks(ids, parts)
     )
     groups: dict[Level, Pairs] = {"error": near.verified, "warning": near.by_hash} if near else {}
     by_picture = (
-        _near_finding(level, column, parts, rows, names, dataset)
+        _near_leak_finding(level, column, parts, rows, names, dataset)
         for column, parts in columns.items()
         for level, pairs in groups.items()
-        for rows in _leaks_of_pictures(pairs, known["sha256"], parts)
+        for rows in _image_leaks(pairs, known["sha256"], parts)
     )
     return (*by_id, *by_picture)
 
 
-def counted(findings: tuple[Finding, ...]) -> dict[str, int]:
+def count_leaks(findings: tuple[Finding, ...]) -> dict[str, int]:
     """How many of what leaks, in words: lesions -> 1,956; each once, in how many columns it may."""
     found: dict[str, set[str]] = {}
     for one in findings:
-        identity = next(name for name in PLURALS if name in one.evidence)
+        identity = next(name for name in IDENTITY_PLURALS if name in one.evidence)
         value = one.evidence[identity]
-        found.setdefault(PLURALS[identity], set()).add(str(value))
+        found.setdefault(IDENTITY_PLURALS[identity], set()).add(str(value))
     return {name: len(values) for name, values in found.items()}
 
 
-def _columns_to_judge(table: pa.Table) -> dict[str, Coded]:
-    for names in (OURS, OFFICIAL):
-        found = {name: column for name in names if (column := coded(table, name)).known.any()}
+def _split_columns(table: pa.Table) -> dict[str, FactorizedColumn]:
+    for names in (OWN_SPLIT, OFFICIAL_SPLIT):
+        found = {name: column for name in names if (column := factorize(table, name)).is_known.any()}
         if found:
             return found
     raise UsageError("there is no split to check", hint="make one first: dermdata split TARGET -o OUT")
 
 
-def _leaks(ids: Coded, parts: Coded) -> list[tuple[int, Ints]]:
+def _find_leaks(ids: FactorizedColumn, parts: FactorizedColumn) -> list[tuple[int, Ints]]:
     """Each id in more than one part, in the order of the ids, and its rows."""
-    rows = np.flatnonzero(ids.known & parts.known)
+    rows = np.flatnonzero(ids.is_known & parts.is_known)
     low, high = np.full(len(ids.values), len(parts.values)), np.full(len(ids.values), -1)
     np.minimum.at(low, ids.codes[rows], parts.codes[rows])
     np.maximum.at(high, ids.codes[rows], parts.codes[rows])
@@ -87,52 +236,67 @@ def _leaks(ids: Coded, parts: Coded) -> list[tuple[int, Ints]]:
     return list(zip(codes.tolist(), pieces, strict=True))
 
 
-def _finding(
-    column: str, parts: Coded, identity: str, ids: Coded, code: int, rows: Ints, names: Coded, dataset: Coded
+def _leak_finding(
+    column: str,
+    parts: FactorizedColumn,
+    identity: str,
+    ids: FactorizedColumn,
+    code: int,
+    rows: Ints,
+    names: FactorizedColumn,
+    dataset: FactorizedColumn,
 ) -> Finding:
-    value, images = ids.value(code), _counted(parts, rows)
+    value, images = ids.value(code), _count_values(parts, rows)
     shown = ", ".join(f"{part} ({count})" for part, count in images.items())
     return Finding(
         level="error",
-        code=LEAKS[identity],
-        dataset=", ".join(name for name in _counted(dataset, rows)) or None,
+        code=LEAK_CODES[identity],
+        dataset=", ".join(name for name in _count_values(dataset, rows)) or None,
         keys=tuple(str(names.value(key)) for key in np.sort(names.codes[rows])),
         message=f"{identity} {value} is in more than one part of {column}: {shown}",
         evidence={"column": column, identity: value, "images": images},
     )
 
 
-def _leaks_of_pictures(pairs: "Pairs", digests: Coded, parts: Coded) -> Iterator[Ints]:
+def _image_leaks(pairs: "Pairs", digests: FactorizedColumn, parts: FactorizedColumn) -> Iterator[Ints]:
     """The rows of each chain of pictures that show the same, in more than one part; equal bytes are one picture."""
     if not len(pairs):
         return
     linked = zip(pairs.i.tolist(), pairs.j.tolist(), strict=True)
-    root = components(len(parts.codes), (digests.same,), linked)
-    wanted = np.isin(root, root[pairs.i]) & parts.known
-    chain = Coded(
+    root = connected_components(len(parts.codes), (digests.same_value_rows,), linked)
+    wanted = np.isin(root, root[pairs.i]) & parts.is_known
+    chain = FactorizedColumn(
         np.where(wanted, np.unique(root, return_inverse=True)[1].reshape(-1), -1), pa.nulls(len(root))
     )
-    yield from (rows for _, rows in _leaks(chain, parts))
+    yield from (rows for _, rows in _find_leaks(chain, parts))
 
 
-def _near_finding(
-    level: Level, column: str, parts: Coded, rows: Ints, names: Coded, dataset: Coded
+def _near_leak_finding(
+    level: Level,
+    column: str,
+    parts: FactorizedColumn,
+    rows: Ints,
+    names: FactorizedColumn,
+    dataset: FactorizedColumn,
 ) -> Finding:
-    keys, images = tuple(str(names.value(key)) for key in np.sort(names.codes[rows])), _counted(parts, rows)
+    keys, images = (
+        tuple(str(names.value(key)) for key in np.sort(names.codes[rows])),
+        _count_values(parts, rows),
+    )
     shown = ", ".join(f"{part} ({count})" for part, count in images.items())
     others = f" and {len(keys) - 2:,} more" if len(keys) > 2 else ""
     what = "show one picture" if level == "error" else "may show one picture (by hash alone)"
     return Finding(
         level=level,
         code="leak-image",
-        dataset=", ".join(name for name in _counted(dataset, rows)) or None,
+        dataset=", ".join(name for name in _count_values(dataset, rows)) or None,
         keys=keys,
         message=f"{keys[0]}, {keys[1]}{others} {what}, in more than one part of {column}: {shown}",
-        evidence={"column": column, NEAR: keys[0], "images": images},
+        evidence={"column": column, NEAR_IDENTITY: keys[0], "images": images},
     )
 
 
-def _counted(column: Coded, rows: Ints) -> dict[str, int]:
+def _count_values(column: FactorizedColumn, rows: Ints) -> dict[str, int]:
     """How many of the rows have each value, in the values' order."""
     codes, counts = np.unique(column.codes[rows], return_counts=True)
     return {str(column.value(c)): int(n) for c, n in zip(codes, counts, strict=True) if c >= 0}

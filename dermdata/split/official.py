@@ -1,4 +1,4 @@
-"""The publisher's own test and validation sets, kept as they are.
+"""The publisher's own test and validation sets keep their rows.
 
 A row that is officially test (or validation) keeps that part. Every other row of a group that touches the
 official test set is left out of all parts (null): to train on it would leak, and to add it to the test set
@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermdata.errors import UsageError
-from dermdata.split.columns import Columns, Ints, coded
-from dermdata.split.groups import Grouping
+from dermdata.split.groups import Grouping, Ints, TableLike, factorize
 
-WORDS: Mapping[str, tuple[str, ...]] = {
+ROLE_WORDS: Mapping[str, tuple[str, ...]] = {
     "test": ("test", "testing"),
     "val": ("val", "validation", "valid", "dev", "development"),
 }
@@ -24,7 +23,7 @@ FREE, LEFT_OUT = -1, -2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Official:
+class OfficialSplit:
     """What the publisher fixes, row by row."""
 
     parts: tuple[str, ...]  # all part names: those asked for, then official ones that were not
@@ -33,63 +32,65 @@ class Official:
     notes: tuple[str, ...]
 
 
-def official(table: Columns, grouping: Grouping, asked: Sequence[str]) -> Official:
+def fix_official_rows(table: TableLike, grouping: Grouping, asked: Sequence[str]) -> OfficialSplit:
     """Fix the official test and validation rows; UsageError when the publishers have none at all."""
-    names = {word: _name_for(word, asked) for word in WORDS}
+    names = {word: _part_name(word, asked) for word in ROLE_WORDS}
     parts = (*asked, *(name for name in names.values() if name not in asked))
-    role = _roles(table)
+    role = _row_roles(table)
     if not (role >= 0).any():
         raise UsageError(
             "no row has an official test or validation split", hint="leave out --official to split all rows"
         )
-    strongest = _strongest(role, grouping)[grouping.number]  # per row: what its group touches
+    strongest = _group_roles(role, grouping)[grouping.number]  # per row: what its group touches
     fixed = np.array([parts.index(name) for name in names.values()])
     part = np.where(role >= 0, fixed[role], FREE)
     part[(strongest >= 0) & (role != strongest)] = LEFT_OUT
-    cohorts = _cohorts(table, role, grouping, part == FREE)
-    allowed = tuple((rows, _open(asked, taken, names)) for rows, taken in cohorts)
+    cohorts = _free_cohorts(table, role, grouping, part == FREE)
+    allowed = tuple((rows, _open_parts(asked, taken, names)) for rows, taken in cohorts)
     used = tuple(name for i, name in enumerate(parts) if name in asked or (part == i).any())
-    return Official(parts=used, part=part, allowed=allowed, notes=_notes(role, part, names))
+    return OfficialSplit(parts=used, part=part, allowed=allowed, notes=_official_notes(role, part, names))
 
 
-def _name_for(word: str, asked: Sequence[str]) -> str:
-    return next((name for name in asked if name.lower() in WORDS[word]), word)
+def _part_name(word: str, asked: Sequence[str]) -> str:
+    return next((name for name in asked if name.lower() in ROLE_WORDS[word]), word)
 
 
-def _roles(table: Columns) -> Ints:
+def _row_roles(table: TableLike) -> Ints:
     """Per row 0 for official test, 1 for validation, -1 for anything else."""
-    column = coded(table, "split_official")
+    column = factorize(table, "split_official")
     words = [str(value).strip().lower() for value in column.values.to_pylist()]
-    role_of = [next((i for i, known in enumerate(WORDS.values()) if word in known), -1) for word in words]
+    role_of = [
+        next((i for i, known in enumerate(ROLE_WORDS.values()) if word in known), -1) for word in words
+    ]
     return np.array([*role_of, -1], np.int64)[column.codes]  # code -1, missing, takes the last
 
 
-def _strongest(role: Ints, grouping: Grouping) -> Ints:
+def _group_roles(role: Ints, grouping: Grouping) -> Ints:
     """Per group the first role that any of its rows has: test before validation; -1 for none."""
-    found = np.full(grouping.counts["groups"], len(WORDS))
+    found = np.full(grouping.counts["groups"], len(ROLE_WORDS))
     has = role >= 0
     np.minimum.at(found, grouping.number[has], role[has])
-    return np.where(found == len(WORDS), -1, found)
+    return np.where(found == len(ROLE_WORDS), -1, found)
 
 
-def _cohorts(
-    table: Columns, role: Ints, grouping: Grouping, free: NDArray[np.bool_]
+def _free_cohorts(
+    table: TableLike, role: Ints, grouping: Grouping, free: NDArray[np.bool_]
 ) -> list[tuple[Ints, set[str]]]:
     """The free rows by the official sets of their group's datasets: those parts are not open to them."""
-    dataset = coded(table, "dataset").codes + 1
+    dataset = factorize(table, "dataset").codes + 1
     taken = np.zeros(int(dataset.max(initial=0)) + 1, np.int64)
     np.bitwise_or.at(taken, dataset[role >= 0], 1 << role[role >= 0])
     of_group = np.zeros(grouping.counts["groups"], np.int64)
     np.bitwise_or.at(of_group, grouping.number, taken[dataset])
     mask = of_group[grouping.number]
-    words = list(WORDS)
+    words = list(ROLE_WORDS)
     return [
         (np.flatnonzero(free & (mask == bits)), {words[i] for i in range(len(words)) if bits >> i & 1})
         for bits in np.unique(mask[free]).tolist()
     ]
 
 
-def _open(asked: Sequence[str], taken: set[str], names: Mapping[str, str]) -> tuple[str, ...]:
+def _open_parts(asked: Sequence[str], taken: set[str], names: Mapping[str, str]) -> tuple[str, ...]:
     closed = {names[word] for word in taken}
     remaining = tuple(name for name in asked if name not in closed)
     if not remaining:
@@ -100,10 +101,10 @@ def _open(asked: Sequence[str], taken: set[str], names: Mapping[str, str]) -> tu
     return remaining
 
 
-def _notes(role: Ints, part: Ints, names: Mapping[str, str]) -> tuple[str, ...]:
+def _official_notes(role: Ints, part: Ints, names: Mapping[str, str]) -> tuple[str, ...]:
     kept = [
         f"{int(((role == i) & (part >= 0)).sum())} images keep the official split '{names[word]}'"
-        for i, word in enumerate(WORDS)
+        for i, word in enumerate(ROLE_WORDS)
         if (role == i).any()
     ]
     out = int((part == LEFT_OUT).sum())

@@ -1,50 +1,60 @@
 """The concept tree of diagnoses, the label spaces cut out of it, and the search in it; pure, no I/O.
 
 Lineage comes first, malignancy is a facet: nevus and melanoma meet in `melanocytic-neoplasm`. A module is
-imported when the first of its names is asked for: `labels find` needs two of the four, and has to start at once.
+imported when the first of its names is asked for: `labels find` needs two of the three, and has to start at once.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dermdata.vocabulary.concepts import Concept, Vocabulary, manifest_malignancy
-    from dermdata.vocabulary.parsing import parse, parse_sites
-    from dermdata.vocabulary.search import Hit, find
+    from dermdata.vocabulary.concepts import (
+        Concept,
+        Vocabulary,
+        manifest_malignancy,
+        parse_body_sites,
+        parse_vocabulary,
+    )
+    from dermdata.vocabulary.search import Hit, find_concepts
     from dermdata.vocabulary.spaces import (
-        Projected,
-        Space,
-        Weighted,
+        LabelSpace,
+        Projection,
+        WeightedClasses,
         parse_space,
         parse_spaces,
-        project,
+        project_label,
         project_weights,
     )
 
 __all__ = [
     "Concept",
     "Hit",
-    "Projected",
-    "Space",
+    "LabelSpace",
+    "Projection",
     "Vocabulary",
-    "Weighted",
-    "find",
+    "WeightedClasses",
+    "find_concepts",
     "manifest_malignancy",
-    "parse",
-    "parse_sites",
+    "parse_body_sites",
     "parse_space",
     "parse_spaces",
-    "project",
+    "parse_vocabulary",
+    "project_label",
     "project_weights",
 ]
 _MODULES = {
-    "concepts": ("Concept", "Vocabulary", "manifest_malignancy"),
-    "parsing": ("parse", "parse_sites"),
-    "search": ("Hit", "find"),
+    "concepts": ("Concept", "Vocabulary", "manifest_malignancy", "parse_body_sites", "parse_vocabulary"),
+    "search": ("Hit", "find_concepts"),
     "spaces": (
-        "Projected", "Space", "Weighted", "parse_space", "parse_spaces", "project", "project_weights",
+        "LabelSpace",
+        "Projection",
+        "WeightedClasses",
+        "parse_space",
+        "parse_spaces",
+        "project_label",
+        "project_weights",
     ),
-}  # fmt: skip
+}
 _OWNER = {name: module for module, names in _MODULES.items() for name in names}
 
 

@@ -1,14 +1,16 @@
-"""The tree itself: one parent a concept, one root."""
+"""The concept tree (one parent a concept, one root) and the body sites, parsed from their tab-separated files."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from dermdata.errors import UnknownName, UsageError
+from dermdata.vocabulary import tsv
 
 LEVELS = ("root", "superclass", "category", "group", "diagnosis", "subtype")
 MALIGNANCIES = ("benign", "indeterminate", "malignant", "not-applicable", "mixed")
 # What the manifest can say; `mixed`, and `non-malignant` (benign or no neoplasm at all), say less than these.
-IN_MANIFEST = ("benign", "premalignant", "malignant", "indeterminate", "not-applicable")
+MANIFEST_MALIGNANCIES = ("benign", "premalignant", "malignant", "indeterminate", "not-applicable")
 # Indeterminate in the vocabulary, as in ISIC; the manifest calls these two, and all below them, premalignant.
 PREMALIGNANT = ("actinic-keratosis", "actinic-cheilitis")
 UNKNOWN = "unknown"  # the concept "diagnosis not stated"
@@ -95,7 +97,7 @@ class Vocabulary:
         """The finest concepts at or below this one."""
         return tuple(one for one in (concept, *self.descendants(concept)) if one not in self._children)
 
-    def lowest_common(self, concepts: Iterable[str]) -> str:
+    def lowest_common_ancestor(self, concepts: Iterable[str]) -> str:
         """The finest concept that covers them all; UsageError when there are none."""
         paths = [self.path(concept) for concept in concepts]
         if not paths:
@@ -103,7 +105,7 @@ class Vocabulary:
         shared = [one for one in paths[0] if all(one in path for path in paths)]
         return shared[-1]
 
-    def add_up(self, weights: Mapping[str, float]) -> dict[str, float]:
+    def sum_weights(self, weights: Mapping[str, float]) -> dict[str, float]:
         """A weighted differential summed along ancestors: p(concept) = sum over itself and all below it."""
         sums: dict[str, float] = {}
         for concept, weight in weights.items():
@@ -119,8 +121,130 @@ def manifest_malignancy(statement: str | None, concepts: Iterable[str], vocabula
     """
     if statement == "indeterminate" and all(is_premalignant(one, vocabulary) for one in concepts):
         return "premalignant"
-    return statement if statement in IN_MANIFEST else None
+    return statement if statement in MANIFEST_MALIGNANCIES else None
 
 
 def is_premalignant(concept: str, vocabulary: Vocabulary) -> bool:
     return any(one in PREMALIGNANT for one in vocabulary.path(concept))
+
+
+SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
+CONCEPT_COLUMNS = (
+    "id",
+    "label",
+    "parent",
+    "level",
+    "malignancy",
+    "synonyms",
+    "doid",
+    "icd10cm",
+    "isic_path",
+    "note",
+)
+SITE_COLUMNS = ("id", "label", "parent", "level", "synonyms")
+NumberedConcept = tuple[int, Concept]
+
+
+@dataclass(frozen=True, slots=True)
+class BodySite:
+    """One body site; its level is its depth, 1 for a whole region."""
+
+    id: str
+    label: str
+    parent: str | None
+    level: int
+    synonyms: tuple[str, ...] = ()
+
+
+def parse_vocabulary(text: str, where: str = "vocabulary/concepts.tsv") -> Vocabulary:
+    """The vocabulary that the text describes; BadCatalog lists every issue, with its line."""
+    issues: list[str] = []
+    placed = [(line, concept_from_row(row)) for line, row in tsv.read_rows(text, CONCEPT_COLUMNS, issues)]
+    for line, concept in placed:
+        issues.extend(f"line {line}: {issue}" for issue in concept_issues(concept))
+    parents = {concept.id: concept.parent for _, concept in placed}
+    issues += tree_issues([(line, one.id, one.parent) for line, one in placed], parents)
+    issues += root_issues(placed)
+    tsv.raise_issues(where, issues)
+    return Vocabulary(concept for _, concept in placed)
+
+
+def parse_body_sites(text: str, where: str = "vocabulary/body-sites.tsv") -> dict[str, BodySite]:
+    """The body sites by id: a forest, one tree a region; BadCatalog lists every issue."""
+    issues: list[str] = []
+    rows = tsv.read_rows(text, SITE_COLUMNS, issues)
+    parents = {row[0]: row[2] or None for _, row in rows}
+    issues += tree_issues([(line, row[0], row[2] or None) for line, row in rows], parents)
+    if not issues:
+        wrong = [(line, row) for line, row in rows if row[3] != str(len(path_to_root(row[0], parents)))]
+        issues += [f"line {line}: level '{row[3]}' is not the depth of '{row[0]}'" for line, row in wrong]
+    tsv.raise_issues(where, issues)
+    sites = (
+        BodySite(row[0], row[1], row[2] or None, int(row[3]), tsv.split_field(row[4])) for _, row in rows
+    )
+    return {site.id: site for site in sites}
+
+
+def concept_from_row(row: list[str]) -> Concept:
+    ident, label, parent, level, malignancy, synonyms, doid, icd10cm, isic_path, note = row
+    return Concept(
+        ident,
+        label,
+        parent or None,
+        level,
+        malignancy,
+        synonyms=tsv.split_field(synonyms),
+        doid=doid or None,
+        icd10cm=icd10cm or None,
+        isic_paths=tsv.split_field(isic_path),
+        note=note or None,
+    )
+
+
+def concept_issues(concept: Concept) -> Iterable[str]:
+    """What is wrong with one concept by itself."""
+    if not concept.label:
+        yield f"'{concept.id}' has no label"
+    if concept.level not in LEVELS:
+        yield f"unknown level '{concept.level}': {'|'.join(LEVELS)}"
+    if concept.malignancy not in MALIGNANCIES:
+        yield f"unknown malignancy '{concept.malignancy}': {'|'.join(MALIGNANCIES)}"
+
+
+def tree_issues(nodes: list[tuple[int, str, str | None]], parents: Mapping[str, str | None]) -> list[str]:
+    """What is wrong between (line, id, parent) nodes: slugs, doubles, missing parents, cycles."""
+    issues: list[str] = []
+    seen: dict[str, int] = {}
+    for line, ident, parent in nodes:
+        if not SLUG.match(ident):
+            issues.append(f"line {line}: '{ident}' is no slug: small letters, digits and single hyphens")
+        if ident in seen:
+            issues.append(f"line {line}: '{ident}' stands on line {seen[ident]} already")
+        if parent is not None and parent not in parents:
+            issues.append(f"line {line}: unknown parent '{parent}' of '{ident}'")
+        elif ident not in seen and path_to_root(ident, parents)[-1] == ident and parent is not None:
+            issues.append(f"line {line}: '{ident}' is its own ancestor")
+        seen.setdefault(ident, line)
+    return issues
+
+
+def path_to_root(ident: str, parents: Mapping[str, str | None]) -> list[str]:
+    """The way from a node to its root; in a cycle it ends with the first node met again."""
+    way = [ident]
+    while (above := parents.get(way[-1])) is not None:
+        met = above in way
+        way.append(above)
+        if met:
+            break
+    return way
+
+
+def root_issues(placed: list[NumberedConcept]) -> Iterable[str]:
+    """There is one concept without a parent, and it is the one of level root."""
+    roots = [(line, one) for line, one in placed if one.parent is None]
+    if len(roots) != 1:
+        found = ", ".join(one.id for _, one in roots)
+        yield f"there must be one concept without a parent, not {len(roots)}: {found}"
+    for line, one in placed:
+        if (one.level == "root") != (one.parent is None):
+            yield f"line {line}: level '{one.level}' of '{one.id}': the concept without parent is the root"

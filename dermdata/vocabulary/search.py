@@ -15,10 +15,10 @@ from dermdata.vocabulary.concepts import Concept, Vocabulary
 if TYPE_CHECKING:
     from dermdata.model import Label
 
-Named = tuple[str, str, float]  # concept, what it is called, factor of the score
+NamedConcept = tuple[str, str, float]  # concept, what it is called, factor of the score
 PUNCTUATION = str.maketrans(dict.fromkeys("-_/,;:()[]|'\u2019\"=", " "))
 # how well the text fits a name -> score; names of a concept itself come before words that map to it
-WHOLE, FIRST_WORDS, PREFIX, ALL_WORDS = 1.0, 0.9, 0.8, 0.7
+WHOLE_NAME, FIRST_WORDS, PREFIX, ALL_WORDS = 1.0, 0.9, 0.8, 0.7
 COVERED = 0.1  # the part of a score that depends on how much of the name the text covers
 RAW_WORD, TYPO = 0.95, 0.6
 CODED = 0.98
@@ -37,24 +37,32 @@ class Hit:
     score: float
 
 
-def find(text: str, vocabulary: Vocabulary, labels: Iterable["Label"] = (), limit: int = 20) -> list[Hit]:
+def find_concepts(
+    text: str, vocabulary: Vocabulary, labels: Iterable["Label"] = (), limit: int = 20
+) -> list[Hit]:
     """The best fitting concepts, each once; misspelt text is tried only when nothing else fits.
 
     A code finds what has it, else what has the wider code: C43.9 is C43 where nothing is finer.
     """
-    return search(text, vocabulary, label_names(labels), limit)
+    return search_names(text, vocabulary, label_names(labels), limit)
 
 
-def search(text: str, vocabulary: Vocabulary, words: Iterable[Named], limit: int = 20) -> list[Hit]:
+def search_names(
+    text: str, vocabulary: Vocabulary, words: Iterable[NamedConcept], limit: int = 20
+) -> list[Hit]:
     """`find` among the vocabulary's own names and these words of datasets (`label_names`)."""
-    wanted = plain(text)
+    wanted = normalize_text(text)
     if not wanted:
         return []
     if code := CODE.fullmatch(text.strip().lower()):
-        hits = list(coded(code, vocabulary))
+        hits = list(find_by_code(code, vocabulary))
     else:
         names = [*vocabulary_names(vocabulary), *words]
-        hits = list(fitting(wanted, names)) or list(across(wanted, vocabulary)) or misspelt(wanted, names)
+        hits = (
+            list(find_by_name(wanted, names))
+            or list(find_across_levels(wanted, vocabulary))
+            or find_misspelled(wanted, names)
+        )
     order = {concept.id: place for place, concept in enumerate(vocabulary)}
     hits.sort(key=lambda hit: (-hit.score, len(vocabulary.path(hit.concept)), order[hit.concept]))
     first: dict[str, Hit] = {}
@@ -63,14 +71,14 @@ def search(text: str, vocabulary: Vocabulary, words: Iterable[Named], limit: int
     return list(first.values())[:limit]
 
 
-def vocabulary_names(vocabulary: Vocabulary) -> Iterator[Named]:
+def vocabulary_names(vocabulary: Vocabulary) -> Iterator[NamedConcept]:
     """What the vocabulary calls its concepts."""
     for concept in vocabulary:
-        for name, factor in own_names(concept):
+        for name, factor in concept_names(concept):
             yield concept.id, name, factor
 
 
-def label_names(labels: Iterable["Label"]) -> Iterator[Named]:
+def label_names(labels: Iterable["Label"]) -> Iterator[NamedConcept]:
     """What datasets call the concepts; a word that only overlaps one is no name of it."""
     for label in labels:
         if label.predicate != "relatedMatch":
@@ -78,7 +86,7 @@ def label_names(labels: Iterable["Label"]) -> Iterator[Named]:
             yield label.concept, label.raw_label, RAW_WORD if exact else RAW_WORD**2
 
 
-def own_names(concept: Concept) -> Iterator[tuple[str, float]]:
+def concept_names(concept: Concept) -> Iterator[tuple[str, float]]:
     yield concept.label, 1.0
     yield concept.id, 1.0
     for synonym in concept.synonyms:
@@ -88,7 +96,7 @@ def own_names(concept: Concept) -> Iterator[tuple[str, float]]:
             yield code, CODED
 
 
-def coded(code: re.Match[str], vocabulary: Vocabulary) -> Iterator[Hit]:
+def find_by_code(code: re.Match[str], vocabulary: Vocabulary) -> Iterator[Hit]:
     """The concepts of an ICD-10-CM or Disease Ontology code; a code that is not there as the one above it."""
     wanted = code["icd"] or f"doid:{code['doid']}"
     known = [
@@ -108,13 +116,13 @@ def coded(code: re.Match[str], vocabulary: Vocabulary) -> Iterator[Hit]:
         end = len(wanted[: end - 1].rstrip("."))
 
 
-def across(wanted: str, vocabulary: Vocabulary) -> Iterator[Hit]:
+def find_across_levels(wanted: str, vocabulary: Vocabulary) -> Iterator[Hit]:
     """Concepts that have every word of the text in their names or in those above them: `SCC in situ`, `BCC nodular`.
 
     At least one of the words is the concept's own; those of wider concepts only say where it lies.
     """
     words = set(wanted.split())
-    own = {one.id: own_words(one) for one in vocabulary}
+    own = {one.id: concept_words(one) for one in vocabulary}
     for one in vocabulary:
         around = {word for above in vocabulary.path(one.id) for word in own[above]}
         above = {word for wider in vocabulary.ancestors(one.id) for word in own[wider]}
@@ -122,13 +130,13 @@ def across(wanted: str, vocabulary: Vocabulary) -> Iterator[Hit]:
             yield Hit(one.id, one.label, ACROSS)
 
 
-def own_words(concept: Concept) -> set[str]:
+def concept_words(concept: Concept) -> set[str]:
     """The words of all its names, without what stands in brackets: `(in situ or invasive)` names its children."""
-    names = (re.sub(r"\(.*?\)", "", name) for name, _ in own_names(concept))
-    return {word for name in names for word in plain(name).split()}
+    names = (re.sub(r"\(.*?\)", "", name) for name, _ in concept_names(concept))
+    return {word for name in names for word in normalize_text(name).split()}
 
 
-def plain(text: str) -> str:
+def normalize_text(text: str) -> str:
     """Lower case, no accents, punctuation as single blanks."""
     if not text.isascii():
         apart = unicodedata.normalize("NFKD", text)
@@ -136,28 +144,28 @@ def plain(text: str) -> str:
     return " ".join(text.casefold().translate(PUNCTUATION).split())
 
 
-def fitting(wanted: str, names: Iterable[Named]) -> Iterator[Hit]:
+def find_by_name(wanted: str, names: Iterable[NamedConcept]) -> Iterator[Hit]:
     first = wanted.split(" ", 1)[0]
     for concept, name, factor in names:
         # four thousand names: those that cannot fit are not worth normalizing
         if first in name.lower() or not name.isascii():
-            plain_name = plain(name)
-            if score := fit(wanted, plain_name):
+            plain_name = normalize_text(name)
+            if score := match_score(wanted, plain_name):
                 covered = min(1, len(wanted) / len(plain_name))
                 yield Hit(concept, name, round(score * factor * (1 - COVERED + COVERED * covered), 3))
 
 
-def fit(wanted: str, name: str) -> float:
+def match_score(wanted: str, name: str) -> float:
     """How well the wanted text fits a name, both plain; 0 for not at all."""
     if wanted == name:
-        return WHOLE
+        return WHOLE_NAME
     if name.startswith(wanted):
         return FIRST_WORDS if name[len(wanted)] == " " else PREFIX
     words = name.split()
     return ALL_WORDS if all(any(one.startswith(word) for one in words) for word in wanted.split()) else 0.0
 
 
-def misspelt(wanted: str, names: Iterable[Named]) -> list[Hit]:
+def find_misspelled(wanted: str, names: Iterable[NamedConcept]) -> list[Hit]:
     """Names that look like the text as a whole."""
     from difflib import SequenceMatcher  # slow; only when nothing fits
 
@@ -165,7 +173,7 @@ def misspelt(wanted: str, names: Iterable[Named]) -> list[Hit]:
     matcher.set_seq2(wanted)
     hits = []
     for concept, name, factor in names:
-        matcher.set_seq1(plain(name))
+        matcher.set_seq1(normalize_text(name))
         if matcher.real_quick_ratio() >= LOOKS_ALIKE <= matcher.quick_ratio():
             ratio = matcher.ratio()
             if ratio >= LOOKS_ALIKE:

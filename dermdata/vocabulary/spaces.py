@@ -1,9 +1,14 @@
-"""Label spaces: named or ad hoc sets of classes, and what a label, a lump or a differential becomes in one.
+"""Label spaces: named, ad hoc or read from a file, and the class that a label, a lump or a differential has in one.
 
-A class is a set of items: a concept (with all below it), or `concept/malignancy` (what lies below the
-concept and has that malignancy). The nearest item on the way up to the root decides; a space may nest, then
-the outer class takes what is not known to be finer. Nothing is guessed: what does not fit one class has
-none, and a reason.
+A class is a set of items: a concept (with all below it), or `concept/malignancy` (what lies below the concept and has
+that malignancy). The nearest item on the way up to the root decides; a space may nest, then the outer class takes what
+is not known to be finer. Nothing is guessed: what does not fit one class has none, and a reason.
+
+A person's own file is TOML like `spaces.toml`, a table of two columns, or one class a line:
+
+# a concept, several that share a class, or a name for them
+melanoma
+pigmented = melanocytic-nevus + lentigo
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,33 +16,33 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from dermdata.errors import UnknownName, UsageError
+from dermdata.errors import BadCatalog, BadTable, UnknownName, UsageError, nearest
 from dermdata.model import Label
 from dermdata.vocabulary import tsv
-from dermdata.vocabulary.concepts import IN_MANIFEST, UNKNOWN, Vocabulary, manifest_malignancy
+from dermdata.vocabulary.concepts import MANIFEST_MALIGNANCIES, UNKNOWN, Vocabulary, manifest_malignancy
 
 OVERLAP_ONLY = "overlap only"
 NOT_STATED = "diagnosis not stated"
-Item = tuple[str, str | None]  # concept, malignancy
+SpaceItem = tuple[str, str | None]  # concept, malignancy
 
 
 @dataclass(frozen=True)
-class Space:
+class LabelSpace:
     """A label space; `facet` marks one whose classes are no concepts (malignancy)."""
 
     name: str
-    classes: Mapping[str, tuple[Item, ...]]
+    classes: Mapping[str, tuple[SpaceItem, ...]]
     title: str | None = None
     facet: str | None = None
 
     @cached_property
-    def at(self) -> dict[Item, str]:
+    def item_classes(self) -> dict[SpaceItem, str]:
         """Item -> class."""
         return {item: name for name, items in self.classes.items() for item in items}
 
 
 @dataclass(frozen=True, slots=True)
-class Projected:
+class Projection:
     """The class, or None and why there is none."""
 
     value: str | None
@@ -45,7 +50,7 @@ class Projected:
 
 
 @dataclass(frozen=True, slots=True)
-class Weighted:
+class WeightedClasses:
     """A differential over classes; the weight that has no class is kept, by reason."""
 
     classes: Mapping[str, float]
@@ -55,57 +60,61 @@ class Weighted:
 # ------------------------------------------------------------------ projection
 
 
-def project(
-    what: Label | Iterable[str], space: Space, vocabulary: Vocabulary, *, related: bool = False
-) -> Projected:
+def project_label(
+    what: Label | Iterable[str], space: LabelSpace, vocabulary: Vocabulary, *, related: bool = False
+) -> Projection:
     """The class of a label or of a lump of concepts; a lump has one only if all its members agree.
 
     `related` projects labels that only overlap their concept as well, as if they were it.
     """
     if not isinstance(what, Label):
         ids = list(what)
-        return joined(ids, [own_malignancy(one, vocabulary) for one in ids], space, vocabulary)
+        return common_class(ids, [concept_malignancy(one, vocabulary) for one in ids], space, vocabulary)
     if what.predicate == "relatedMatch" and not related:
-        return Projected(None, OVERLAP_ONLY)
-    found = joined(what.members or (what.concept,), malignancies(what, vocabulary), space, vocabulary)
+        return Projection(None, OVERLAP_ONLY)
+    found = common_class(
+        what.members or (what.concept,), label_malignancies(what, vocabulary), space, vocabulary
+    )
     if what.predicate == "broadMatch" and not what.members and found.value:
-        inner = beneath(what.concept, space, vocabulary) - {found.value}
+        inner = classes_below(what.concept, space, vocabulary) - {found.value}
         if inner:
-            return Projected(None, wider({found.value, *inner}))
+            return Projection(None, wider_reason({found.value, *inner}))
     return found
 
 
-def project_weights(weights: Mapping[str, float], space: Space, vocabulary: Vocabulary) -> Weighted:
+def project_weights(
+    weights: Mapping[str, float], space: LabelSpace, vocabulary: Vocabulary
+) -> WeightedClasses:
     """A weighted differential (concept -> weight) as weights of classes; the two parts keep the whole sum."""
     classes: dict[str, float] = {}
     unassigned: dict[str, float] = {}
     for concept, weight in weights.items():
-        found = project((concept,), space, vocabulary)
+        found = project_label((concept,), space, vocabulary)
         part, key = (classes, found.value) if found.value else (unassigned, str(found.reason))
         part[key] = part.get(key, 0.0) + weight
-    return Weighted(classes, unassigned)
+    return WeightedClasses(classes, unassigned)
 
 
-def joined(
-    ids: Iterable[str], facets: Iterable[str | None], space: Space, vocabulary: Vocabulary
-) -> Projected:
+def common_class(
+    ids: Iterable[str], facets: Iterable[str | None], space: LabelSpace, vocabulary: Vocabulary
+) -> Projection:
     """The one class of all these concepts, each with its malignancy in the manifest's words."""
-    at = space.at
+    at = space.item_classes
     ids = list(ids)
-    found = [class_of(one, malignancy, at, vocabulary) for one, malignancy in zip(ids, facets, strict=True)]
+    found = [find_class(one, malignancy, at, vocabulary) for one, malignancy in zip(ids, facets, strict=True)]
     classes = {name for name in found if name}
     if len(classes) == 1 and None not in found:
-        return Projected(found[0])
+        return Projection(found[0])
     if len(classes) > 1:
-        return Projected(None, f"a lump: {' or '.join(sorted(classes))}")
+        return Projection(None, f"a lump: {' or '.join(sorted(classes))}")
     if classes:
         outside = ", ".join(one for one, name in zip(ids, found, strict=True) if not name)
-        return Projected(None, f"a lump: {classes.pop()} or outside the space ({outside})")
-    return Projected(None, why_none(ids, space, vocabulary))
+        return Projection(None, f"a lump: {classes.pop()} or outside the space ({outside})")
+    return Projection(None, no_class_reason(ids, space, vocabulary))
 
 
-def class_of(
-    concept: str, malignancy: str | None, at: Mapping[Item, str], vocabulary: Vocabulary
+def find_class(
+    concept: str, malignancy: str | None, at: Mapping[SpaceItem, str], vocabulary: Vocabulary
 ) -> str | None:
     for one in reversed(vocabulary.path(concept)):
         if found := at.get((one, None)) or (malignancy and at.get((one, malignancy))):
@@ -113,51 +122,53 @@ def class_of(
     return None
 
 
-def why_none(ids: Iterable[str], space: Space, vocabulary: Vocabulary) -> str:
+def no_class_reason(ids: Iterable[str], space: LabelSpace, vocabulary: Vocabulary) -> str:
     ids = tuple(ids)
     if all(UNKNOWN in vocabulary.path(one) for one in ids):
         return NOT_STATED
     if space.facet:
         return f"{space.facet} not stated"
-    inner = {name for one in ids for name in beneath(one, space, vocabulary)}
-    return wider(inner) if inner else "outside the space"
+    inner = {name for one in ids for name in classes_below(one, space, vocabulary)}
+    return wider_reason(inner) if inner else "outside the space"
 
 
-def wider(classes: Iterable[str]) -> str:
+def wider_reason(classes: Iterable[str]) -> str:
     return f"wider than one class: {' or '.join(sorted(classes))}"
 
 
-def beneath(concept: str, space: Space, vocabulary: Vocabulary) -> set[str]:
+def classes_below(concept: str, space: LabelSpace, vocabulary: Vocabulary) -> set[str]:
     """The classes with an item strictly below the concept."""
     return {
-        name for (one, _), name in space.at.items() if one != concept and vocabulary.is_under(one, concept)
+        name
+        for (one, _), name in space.item_classes.items()
+        if one != concept and vocabulary.is_under(one, concept)
     }
 
 
-def malignancies(label: Label, vocabulary: Vocabulary) -> list[str | None]:
+def label_malignancies(label: Label, vocabulary: Vocabulary) -> list[str | None]:
     """Of each concept the label may mean: the dataset's own statement, else the vocabulary's."""
     ids = label.members or (label.concept,)
     stated = manifest_malignancy(label.malignancy, ids, vocabulary)
     if stated or (label.malignancy and not label.members):
         return [stated] * len(ids)
-    return [own_malignancy(one, vocabulary) for one in ids]
+    return [concept_malignancy(one, vocabulary) for one in ids]
 
 
-def own_malignancy(concept: str, vocabulary: Vocabulary) -> str | None:
+def concept_malignancy(concept: str, vocabulary: Vocabulary) -> str | None:
     return manifest_malignancy(vocabulary.malignancy(concept), (concept,), vocabulary)
 
 
 # ------------------------------------------------------------------ reading
 
 
-def parse_space(text: str, vocabulary: Vocabulary, named: Mapping[str, Space]) -> Space:
+def parse_space(text: str, vocabulary: Vocabulary, named: Mapping[str, LabelSpace]) -> LabelSpace:
     """A space by name, or `a,b+c,NAME=d+e`: a class for a, one for b and c together, one of d and e called NAME.
 
     UnknownName with near names.
     """
     if text in named:
         return named[text]
-    classes = dict(class_of_text(part) for part in text.split(","))
+    classes = dict(parse_class(part) for part in text.split(","))
     if not all(map(all, classes.values())) or not all(classes) or len(classes) <= text.count(","):
         raise UsageError(f"'{text}' is no label space", hint="name one, or write concept,concept,…")
     for concept in (one for items in classes.values() for one in items):
@@ -165,13 +176,13 @@ def parse_space(text: str, vocabulary: Vocabulary, named: Mapping[str, Space]) -
             kind = "concept" if set("+,=") & set(text) else "label space"
             known = [*named, *(one.id for one in vocabulary)]
             raise UnknownName(kind, concept, known, hint=f"the named spaces are {', '.join(named)}")
-    space = Space(text, {name: tuple((one, None) for one in items) for name, items in classes.items()})
-    if len(space.at) < sum(len(items) for items in space.classes.values()):
+    space = LabelSpace(text, {name: tuple((one, None) for one in items) for name, items in classes.items()})
+    if len(space.item_classes) < sum(len(items) for items in space.classes.values()):
         raise UsageError(f"'{text}' names a concept twice")
     return space
 
 
-def class_of_text(text: str) -> tuple[str, list[str]]:
+def parse_class(text: str) -> tuple[str, list[str]]:
     """`melanoma`, `a+b` or `NAME = a + b`; a class without a name is called by its concepts."""
     name, sign, concepts = text.partition("=")
     items = [one.strip() for one in (concepts if sign else name).split("+")]
@@ -180,7 +191,7 @@ def class_of_text(text: str) -> tuple[str, list[str]]:
 
 def parse_spaces(
     text: str, vocabulary: Vocabulary, where: str = "vocabulary/spaces.toml"
-) -> dict[str, Space]:
+) -> dict[str, LabelSpace]:
     """The named spaces of a TOML text; BadCatalog lists every issue."""
     import tomllib  # not before it is needed: start-up counts
 
@@ -190,25 +201,25 @@ def parse_spaces(
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         data = {}
         issues.append(str(error))
-    spaces = {name: space_of(name, entry, vocabulary, issues) for name, entry in data.items()}
-    tsv.complain(where, issues)
+    spaces = {name: build_space(name, entry, vocabulary, issues) for name, entry in data.items()}
+    tsv.raise_issues(where, issues)
     return spaces
 
 
-def space_of(name: str, entry: Any, vocabulary: Vocabulary, issues: list[str]) -> Space:
+def build_space(name: str, entry: Any, vocabulary: Vocabulary, issues: list[str]) -> LabelSpace:
     if not isinstance(entry, dict) or not isinstance(entry.get("classes"), dict | list):
         issues.append(f"{name}: a space is a table with `classes`")
-        return Space(name, {})
+        return LabelSpace(name, {})
     issues += [f"{name}: unknown key '{key}'" for key in sorted(entry.keys() - {"classes", "title", "facet"})]
     classes = entry["classes"]
     if isinstance(classes, list):  # each concept is its own class, under its own id
-        classes = {one: [one] for one in map(word_of, classes)}
+        classes = {one: [one] for one in map(concept_text, classes)}
     wrong = [one for one, items in classes.items() if not isinstance(items, list)]
     issues += [f"{name}: class '{one}' is no list of concepts" for one in wrong]
     classes = {one: items for one, items in classes.items() if isinstance(items, list)}
-    space = Space(
+    space = LabelSpace(
         name,
-        {one: tuple(item_of(item) for item in items) for one, items in classes.items()},
+        {one: tuple(parse_item(item) for item in items) for one, items in classes.items()},
         entry.get("title"),
         entry.get("facet"),
     )
@@ -216,19 +227,19 @@ def space_of(name: str, entry: Any, vocabulary: Vocabulary, issues: list[str]) -
     return space
 
 
-def word_of(one: Any) -> Any:
+def concept_text(one: Any) -> Any:
     """A concept's id; of what is none, words that an issue can name."""
     return one if isinstance(one, str) else repr(one)
 
 
-def item_of(text: Any) -> Item:
+def parse_item(text: Any) -> SpaceItem:
     concept, _, malignancy = str(text).partition("/")
     return concept, malignancy or None
 
 
-def space_issues(space: Space, vocabulary: Vocabulary) -> Iterable[str]:
+def space_issues(space: LabelSpace, vocabulary: Vocabulary) -> Iterable[str]:
     """Items that name nothing, classes without items, an item in two classes."""
-    seen: dict[Item, str] = {}
+    seen: dict[SpaceItem, str] = {}
     for name, items in space.classes.items():
         if not items:
             yield f"{space.name}.{name}: no concepts"
@@ -236,10 +247,92 @@ def space_issues(space: Space, vocabulary: Vocabulary) -> Iterable[str]:
             concept, malignancy = item
             if concept not in vocabulary:
                 yield f"{space.name}.{name}: unknown concept '{concept}'"
-            if malignancy and malignancy not in IN_MANIFEST:
+            if malignancy and malignancy not in MANIFEST_MALIGNANCIES:
                 yield f"{space.name}.{name}: unknown malignancy '{malignancy}'"
             if item in seen:
                 yield f"{space.name}.{name}: '{concept}' belongs to {seen[item]} already"
             seen[item] = name
     if space.facet not in (None, "malignancy"):
         yield f"{space.name}: unknown facet '{space.facet}'"
+
+
+SPACE_SUFFIXES = (".toml", ".tsv", ".txt")
+SPACE_COLUMNS = ("class", "concept")
+ClassItems = dict[str, list[str]]
+
+
+def parse_space_file(text: str, name: str, vocabulary: Vocabulary) -> LabelSpace:
+    """The one space of a file, read by the ending of its `name`; BadTable lists every issue, UsageError for none."""
+    text = text.removeprefix("\ufeff")
+    if name.endswith(".toml"):
+        return parse_toml_space(text, name, vocabulary)
+    issues: list[str] = []
+    classes = parse_class_table(text, issues) if name.endswith(".tsv") else parse_class_lines(text, issues)
+    space = LabelSpace(name, {one: tuple(map(parse_item, items)) for one, items in classes.items()})
+    issues += add_suggestions(space_issues(space, vocabulary), vocabulary)
+    return require_sound_space(space, issues)
+
+
+def parse_toml_space(text: str, name: str, vocabulary: Vocabulary) -> LabelSpace:
+    """`classes` at the top, or in the file's only table."""
+    import tomllib  # not before it is needed: start-up counts
+
+    try:
+        data = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise BadTable(f"{name} is not valid TOML: {error}") from error
+    if "classes" not in data and len(data) == 1:
+        (data,) = data.values()
+    elif "classes" not in data and data:
+        raise UsageError(
+            f"{name} holds {len(data)} tables, not one label space", hint="one file, one space with `classes`"
+        )
+    issues: list[str] = []
+    space = build_space(name, data, vocabulary, issues)
+    return require_sound_space(space, add_suggestions(issues, vocabulary))
+
+
+def parse_class_table(text: str, issues: list[str]) -> ClassItems:
+    classes: ClassItems = {}
+    for line, (one, concept) in tsv.read_rows(text, SPACE_COLUMNS, issues):
+        if not one or not concept:
+            issues.append(f"line {line}: a row needs a class and a concept")
+        classes.setdefault(one, []).append(concept)
+    return classes
+
+
+def parse_class_lines(text: str, issues: list[str]) -> ClassItems:
+    classes: ClassItems = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        words = line.partition("#")[0].strip()
+        if words:
+            one, items = parse_class(words)
+            if one in classes:
+                issues.append(f"line {number}: the class '{one}' stands there already")
+            classes[one] = items
+    return classes
+
+
+MOST_LOOKED_UP = 50  # issues: each search takes some milliseconds
+
+
+def add_suggestions(issues: Iterable[str], vocabulary: Vocabulary) -> list[str]:
+    """Each issue, and for the first unknown concepts what may have been meant."""
+    marker = "unknown concept '"
+    told: list[str] = []
+    for issue in issues:
+        _, found, rest = issue.partition(marker)
+        look = bool(found) and len(told) < MOST_LOOKED_UP
+        near = nearest(rest.rstrip("'"), (one.id for one in vocabulary)) if look else []
+        told.append(f"{issue} (did you mean {' or '.join(near)}?)" if near else issue)
+    return told
+
+
+def require_sound_space(space: LabelSpace, issues: list[str]) -> LabelSpace:
+    if not issues and not space.classes:
+        raise UsageError(f"{space.name} names no class", hint="write a concept a line")
+    try:
+        tsv.raise_issues(space.name, issues)
+    except BadCatalog as error:  # a file of the person's own is no catalog
+        raise BadTable(error.message, hint="`dermdata labels find TEXT` searches the vocabulary") from None
+    return space

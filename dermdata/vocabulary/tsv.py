@@ -11,22 +11,22 @@ from io import StringIO
 from dermdata.errors import BadCatalog
 
 
-class Tab(csv.excel_tab):
+class TabDialect(csv.excel_tab):
     """One line ending on every machine; a stray quote is an error, not a guess."""
 
     lineterminator = "\n"
     strict = True
 
 
-class Quoted(Tab):
+class QuotedTabDialect(TabDialect):
     """The same file with all fields of a row in quotes."""
 
     quoting = csv.QUOTE_ALL
 
 
-def read(text: str, header: Sequence[str], issues: list[str]) -> list[tuple[int, list[str]]]:
+def read_rows(text: str, header: Sequence[str], issues: list[str]) -> list[tuple[int, list[str]]]:
     """Rows with their line numbers; a wrong header, a row of another width and bad quoting become issues."""
-    reader = csv.reader(StringIO(text, newline=""), Tab)
+    reader = csv.reader(StringIO(text, newline=""), TabDialect)
     rows: list[tuple[int, list[str]]] = []
     try:
         for row in reader:
@@ -41,23 +41,23 @@ def read(text: str, header: Sequence[str], issues: list[str]) -> list[tuple[int,
     return rows[1:]
 
 
-def write(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def rows_to_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """The text of such a file; `read` gives the same rows back."""
     out = StringIO(newline="")
     for row in (header, *rows):
         # minimal quoting forgets a lone carriage return, which the reader takes for the end of the line
-        dialect = Quoted if any("\r" in cell for cell in row) else Tab
+        dialect = QuotedTabDialect if any("\r" in cell for cell in row) else TabDialect
         csv.writer(out, dialect).writerow(row)
     return out.getvalue()
 
 
-def complain(where: str, issues: Sequence[str]) -> None:
+def raise_issues(where: str, issues: Sequence[str]) -> None:
     """BadCatalog with every issue on its own line, if there is one."""
     if issues:
         lines = "".join(f"\n  {issue}" for issue in issues)
         raise BadCatalog(f"{where} has {len(issues)} issue(s):{lines}")
 
 
-def several(field: str) -> tuple[str, ...]:
+def split_field(field: str) -> tuple[str, ...]:
     """The parts of a `|`-separated field."""
     return tuple(field.split("|")) if field else ()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import dermdata as dd
-from dermdata.api.catalog_list import FIELDS
+from dermdata.api.catalog_entries import MANIFEST_FIELDS
 from dermdata.errors import BadCatalog, UnknownName, UsageError
 from dermdata.manifest.schema import SCHEMA
 
@@ -47,7 +47,7 @@ def test_list(session: dd.Session, run: Callable, case: str) -> None:
 
 
 def test_the_fields_that_list_knows_are_the_manifest_s(session: dd.Session) -> None:
-    assert set(FIELDS) - set(SCHEMA.names) == {"mask", "skin_tone"}
+    assert set(MANIFEST_FIELDS) - set(SCHEMA.names) == {"mask", "skin_tone"}
     with pytest.raises(UnknownName, match="field"):
         session.catalog(has=["skin_tome"])
 

@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from catalog_folders import entry, put
-from dermdata.api.entry_card import card_lines
+from dermdata.api.catalog_entries import card_lines
 from dermdata.api.label_index import SEARCH, open_index, read_card_rows, read_labels, read_names
-from dermdata.api.resources import in_environment
-from dermdata.catalogs import Catalog, bundled, open_catalog
+from dermdata.api.resources import settings_from_environment
+from dermdata.catalogs import Catalog, bundled_folder, open_catalog
 from dermdata.cli.state import State
-from dermdata.crosswalks import write_labels
+from dermdata.crosswalks import labels_to_text
 from dermdata.errors import BadCatalog
 from dermdata.model import Label
-from dermdata.vocabulary import find, parse
-from dermdata.vocabulary.search import search
+from dermdata.vocabulary import find_concepts, parse_vocabulary
+from dermdata.vocabulary.search import search_names
 
 TEXTS = ("bowen", "BCC", "C43.9", "doid:1909", "melanomma", "scc in situ", "akiec", "nosuchthing")
 BROKEN = "field\traw_label\tconcept\n"
@@ -35,7 +35,7 @@ def overlay(tmp_path: Path) -> Path:
     """A catalog with a whole entry and one whose crosswalk is broken."""
     row = Label(field="dx", raw_label="zzyzx", concept="melanoma", predicate="exactMatch")
     put(tmp_path / "over", "whole", entry("whole"))
-    put(tmp_path / "over", "whole", write_labels([row]), "labels.tsv")
+    put(tmp_path / "over", "whole", labels_to_text([row]), "labels.tsv")
     put(tmp_path / "over", "torn", entry("torn"))
     put(tmp_path / "over", "torn", BROKEN, "labels.tsv")
     return tmp_path / "over"
@@ -43,7 +43,7 @@ def overlay(tmp_path: Path) -> Path:
 
 def test_every_card_is_the_same_from_the_outline(catalog: Catalog, tmp_path: Path) -> None:
     """What the card reads of an entry's data is what the classes would have said."""
-    state = State(in_environment(cache=tmp_path))
+    state = State(settings_from_environment(cache=tmp_path))
     for name in catalog:
         assert list(card_lines(state, catalog.outline(name), facts=True)) == list(
             card_lines(state, catalog[name], facts=True)
@@ -60,9 +60,9 @@ def test_every_crosswalk_is_the_same_from_the_index(catalog: Catalog) -> None:
 def test_the_search_finds_the_same_from_the_index(catalog: Catalog, text: str) -> None:
     """By name, word, code, typing error, words from above, and nothing."""
     vocabulary, words = read_names(catalog)
-    whole = parse(catalog.vocabulary_file("concepts.tsv").read_text(encoding="utf-8"))
+    whole = parse_vocabulary(catalog.vocabulary_file("concepts.tsv").read_text(encoding="utf-8"))
     labels = [label for name in catalog for label in read_labels(catalog, name)]
-    assert search(text, vocabulary, words) == find(text, whole, labels)
+    assert search_names(text, vocabulary, words) == find_concepts(text, whole, labels)
 
 
 def test_a_broken_crosswalk_is_told_and_not_kept(overlay: Path, tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_changed_vocabulary_is_seen(overlay: Path, cli: Callable) -> None:
     (overlay / "datasets/torn/labels.tsv").unlink()
     words = ("--catalog", overlay, "labels", "find", "bowen's own", "--format", "names")
     assert "bowens-own" not in cli(*words).out
-    text = (bundled() / "vocabulary/concepts.tsv").read_text(encoding="utf-8")
+    text = (bundled_folder() / "vocabulary/concepts.tsv").read_text(encoding="utf-8")
     row = "bowens-own\tBowen's own\tbowen-disease\tsubtype\tmalignant\t\t\t\t\t\n"
     (overlay / "vocabulary").mkdir()
     (overlay / "vocabulary/concepts.tsv").write_text(text + row, encoding="utf-8")

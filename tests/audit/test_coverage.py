@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit_builders import audited, rows
-from dermdata.audit.coverage import wilson
+from dermdata.audit.metadata_checks import wilson_interval
 
 TONE = "skin-tone-coverage"
 
@@ -19,12 +19,12 @@ TONE = "skin-tone-coverage"
 )
 def test_wilsons_interval(n: int, rate: float, low: float, high: float) -> None:
     """Figures of Newcombe's table and of R's `prop.test(correct = FALSE)`."""
-    assert wilson(n, rate) == pytest.approx((low, high), abs=2e-4)
+    assert wilson_interval(n, rate) == pytest.approx((low, high), abs=2e-4)
 
 
 @given(st.integers(0, 10**6), st.floats(0, 1))
 def test_the_interval_holds_the_rate_and_lies_in_0_to_1(n: int, rate: float) -> None:
-    low, high = wilson(n, rate)
+    low, high = wilson_interval(n, rate)
     assert 0 <= low <= rate + 1e-9
     assert rate - 1e-9 <= high <= 1
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from audit_builders import audited, rows
-from dermdata.audit import apply, find
+from dermdata.audit import apply_issue_lists, find_issue_lists
 from dermdata.errors import BadCatalog, UnknownName, UsageError
 
 HEAD = "image_id\taction\tissue\tsource\tof\n"
@@ -27,7 +27,7 @@ def test_dropped_rows_are_gone_and_told(tmp_path: Path) -> None:
         f"{HEAD}0\tdrop\tirrelevant\tX 2025\t\n9\tdrop\tirrelevant\tX 2025\t\n1\tnote\tblurred\tY\t\n",
     )
     table = rows(dataset=["a", "a", "b"], image_id=["0", "1", "0"])
-    done = apply(table, find([root], "clean@1"))
+    done = apply_issue_lists(table, find_issue_lists([root], "clean@1"))
     assert done.table["key"].to_pylist() == ["a/1", "b/0"]
     assert [one.keys for one in done.findings] == [("a/0",), ("a/1",)]
     assert (
@@ -49,24 +49,24 @@ def test_dropped_rows_are_gone_and_told(tmp_path: Path) -> None:
 )
 def test_a_list_that_is_wrong_is_refused(tmp_path: Path, text: str, word: str) -> None:
     with pytest.raises(BadCatalog, match=word):
-        find([listed(tmp_path, text)], "clean@1")
+        find_issue_lists([listed(tmp_path, text)], "clean@1")
 
 
 def test_a_list_whose_content_nobody_may_bundle_is_refused_with_the_way(tmp_path: Path) -> None:
     """A catalog entry alone is no list; an unknown name gets near ones."""
     listed(tmp_path, HEAD)
     with pytest.raises(UsageError, match="not in the catalog") as refused:
-        find([tmp_path], "fitzpatrick17k-c@1", ["fitzpatrick17k-c"])
+        find_issue_lists([tmp_path], "fitzpatrick17k-c@1", ["fitzpatrick17k-c"])
     assert "issues/fitzpatrick17k-c@1.tsv" in (refused.value.hint or "")
     with pytest.raises(UnknownName, match="clean@2") as unknown:
-        find([tmp_path], "clean@2")
+        find_issue_lists([tmp_path], "clean@2")
     assert unknown.value.near == ["clean@1"]
 
 
 def test_a_later_catalog_folder_wins(tmp_path: Path) -> None:
     one = listed(tmp_path / "1", f"{HEAD}0\tdrop\tx\ty\t\n")
     two = listed(tmp_path / "2", HEAD)
-    assert find([one, two], "clean@1")[0].issues == ()
+    assert find_issue_lists([one, two], "clean@1")[0].issues == ()
 
 
 def test_listed_copies_are_one_picture_without_any_image(tmp_path: Path) -> None:
@@ -74,9 +74,11 @@ def test_listed_copies_are_one_picture_without_any_image(tmp_path: Path) -> None
     table = rows(
         image_id=["0", "1"], split=["train", "test"], diagnosis=["melanoma", "melanocytic-nevus"],
     )  # fmt: skip
-    done = apply(table, find([listed(tmp_path, f"{HEAD}0\tcopy\tduplicate\tX\t1\n")], "clean@1"))
+    done = apply_issue_lists(
+        table, find_issue_lists([listed(tmp_path, f"{HEAD}0\tcopy\tduplicate\tX\t1\n")], "clean@1")
+    )
     codes = ("duplicate-near", "leak-image", "label-conflict")
-    found = audited(table, *codes, listed=done.copies)
+    found = audited(table, *codes, published_pairs=done.copies)
     assert sorted((one.code, one.level) for one in found) == [
         ("duplicate-near", "warning"), ("label-conflict", "warning"), ("leak-image", "error"),
     ]  # fmt: skip
@@ -96,8 +98,8 @@ def test_all_425_published_duplicates_of_isic_2020_are_accounted_for(shared: Pat
     )
     lines = "".join(f"{one}\tcopy\tduplicate\tISIC 2020\t{other}\n" for one, other in pairs)
     root = listed(tmp_path, HEAD + lines, "isic-2020-duplicates@1", "isic-2020")
-    done = apply(table, find([root], "isic-2020-duplicates@1"))
-    found = audited(table, "duplicate-near", "id-conflict", listed=done.copies)
+    done = apply_issue_lists(table, find_issue_lists([root], "isic-2020-duplicates@1"))
+    found = audited(table, "duplicate-near", "id-conflict", published_pairs=done.copies)
     groups = {one.keys for one in found if one.code == "duplicate-near"}
     assert groups == {tuple(sorted((f"isic-2020/{one}", f"isic-2020/{other}"))) for one, other in pairs}
     assert len(groups) == 425
@@ -110,4 +112,4 @@ def test_every_row_of_a_dropped_image_goes(tmp_path: Path) -> None:
     """Keys of one's own: an image may be there once for each lesion."""
     root = listed(tmp_path, f"{HEAD}0\tdrop\tirrelevant\tX\t\n")
     table = rows(dataset=["a", "a", "a"], image_id=["0", "0", "1"], key=["a/0#1", "a/0#2", "a/1"])
-    assert apply(table, find([root], "clean@1")).table["key"].to_pylist() == ["a/1"]
+    assert apply_issue_lists(table, find_issue_lists([root], "clean@1")).table["key"].to_pylist() == ["a/1"]

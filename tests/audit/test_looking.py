@@ -9,17 +9,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from audit_builders import audited, rows
-from dermdata.audit import looking
-from dermdata.audit.looking import Image, Seen, looked_at
-from dermdata.audit.seen import Shelf
-from dermdata.checksum import of_chunks
-from dermdata.engine import Cluster
+from dermdata.audit import inspection
+from dermdata.audit.inspection import Inspection, InspectionCache, RowImage, inspect_images
+from dermdata.checksum import sha256_of_chunks
+from dermdata.engine import ClusterExecutor
 from dermdata.errors import StorageError
-from dermdata.progress import Silent
+from dermdata.progress import SilentProgress
 from lesion_pictures import blurred_lesion, jpeg
 
 
-class Told(Silent):
+class Told(SilentProgress):
     """Remembers what the person would be told."""
 
     def __init__(self) -> None:
@@ -30,16 +29,16 @@ class Told(Silent):
         self.lines.append(text)
 
     def advance(self, task: str, amount: int) -> None:
-        self.looks += amount if task == looking.TASK_NAME else 0
+        self.looks += amount if task == inspection.INSPECT_TASK else 0
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> list[Image]:
+def pictures(tmp_path: Path) -> list[RowImage]:
     found = []
     for number in range(5):
         path, data = tmp_path / f"{number}.jpg", jpeg(blurred_lesion(number, (64, 48)))
         path.write_bytes(data)
-        found.append(Image(path=path, dataset="a", sha256=of_chunks([data]), bytes=len(data)))
+        found.append(RowImage(path=path, dataset="a", sha256=sha256_of_chunks([data]), bytes=len(data)))
     return found
 
 
@@ -49,17 +48,17 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield threads
 
 
-def look(pictures: list[Image], pool: ThreadPoolExecutor, told: Told) -> list[Seen | None]:
+def look(pictures: list[RowImage], pool: ThreadPoolExecutor, told: Told) -> list[Inspection | None]:
     """One audit's looks, the record read anew."""
-    shelf = Shelf(pictures[0].path.parent, told)
-    return looked_at(pictures, {"a": shelf}, pool, 2, told)
+    shelf = InspectionCache(pictures[0].path.parent, told)
+    return inspect_images(pictures, {"a": shelf}, pool, 2, told)
 
 
-def records(pictures: list[Image]) -> list[Path]:
+def records(pictures: list[RowImage]) -> list[Path]:
     return sorted(pictures[0].path.parent.glob("looks-*.parquet"))
 
 
-def test_a_second_audit_looks_at_nothing(pictures: list[Image], pool: ThreadPoolExecutor) -> None:
+def test_a_second_audit_looks_at_nothing(pictures: list[RowImage], pool: ThreadPoolExecutor) -> None:
     """And sees the same."""
     first, again = Told(), Told()
     seen = look(pictures, pool, first)
@@ -69,7 +68,7 @@ def test_a_second_audit_looks_at_nothing(pictures: list[Image], pool: ThreadPool
 
 
 def test_a_file_that_changed_its_size_is_looked_at_again(
-    pictures: list[Image], pool: ThreadPoolExecutor
+    pictures: list[RowImage], pool: ThreadPoolExecutor
 ) -> None:
     """The record is of other bytes: the damage is seen, and the record of the sound file stays."""
     look(pictures, pool, Told())
@@ -85,7 +84,7 @@ def test_a_file_that_changed_its_size_is_looked_at_again(
 
 @pytest.mark.parametrize("place", [5, -20])
 def test_a_file_that_was_altered_at_the_same_size_is_looked_at_again(
-    pictures: list[Image], pool: ThreadPoolExecutor, place: int
+    pictures: list[RowImage], pool: ThreadPoolExecutor, place: int
 ) -> None:
     """Neither size nor time tells: the bytes are read, and the finding has their own digest."""
     look(pictures, pool, Told())
@@ -96,26 +95,28 @@ def test_a_file_that_was_altered_at_the_same_size_is_looked_at_again(
     os.utime(pictures[0].path, ns=(before.st_atime_ns, before.st_mtime_ns))
     seen = look(pictures, pool, told := Told())[0]
     assert seen
-    assert (told.looks, seen.sha256) == (1, of_chunks([data]))
+    assert (told.looks, seen.sha256) == (1, sha256_of_chunks([data]))
 
 
-def test_the_record_is_by_the_bytes_that_were_read(pictures: list[Image], pool: ThreadPoolExecutor) -> None:
+def test_the_record_is_by_the_bytes_that_were_read(
+    pictures: list[RowImage], pool: ThreadPoolExecutor
+) -> None:
     """A file that is not what the manifest says teaches nothing about the one that it says."""
     other = jpeg(blurred_lesion(9, (64, 48)))
     pictures[0].path.write_bytes(other)
     seen = look(pictures[:1], pool, Told())[0]
     assert seen
-    assert seen.sha256 == of_chunks([other])
-    assert pq.ParquetFile(records(pictures)[0]).read()["sha256"].to_pylist() == [of_chunks([other])]
+    assert seen.sha256 == sha256_of_chunks([other])
+    assert pq.ParquetFile(records(pictures)[0]).read()["sha256"].to_pylist() == [sha256_of_chunks([other])]
 
 
 def test_a_killed_audit_goes_on_from_its_last_batch(
-    pictures: list[Image], pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+    pictures: list[RowImage], pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Batches of one task: what was whole before the end is there, and no half file."""
-    monkeypatch.setattr(looking, "TASK", 1)
-    monkeypatch.setattr(looking, "BATCH", 2)
-    monkeypatch.setattr(Shelf, "tidy", lambda self: None)  # a kill leaves no time for it
+    monkeypatch.setattr(inspection, "IMAGES_PER_TASK", 1)
+    monkeypatch.setattr(inspection, "IMAGES_PER_SAVE", 2)
+    monkeypatch.setattr(InspectionCache, "compact", lambda self: None)  # a kill leaves no time for it
 
     class Killed(Told):
         def advance(self, task: str, amount: int) -> None:
@@ -133,7 +134,7 @@ def test_a_killed_audit_goes_on_from_its_last_batch(
 
 
 def test_a_record_that_cannot_be_read_costs_only_time(
-    pictures: list[Image], pool: ThreadPoolExecutor
+    pictures: list[RowImage], pool: ThreadPoolExecutor
 ) -> None:
     """It is said, and made anew."""
     look(pictures, pool, Told())
@@ -145,7 +146,9 @@ def test_a_record_that_cannot_be_read_costs_only_time(
     assert (again.looks, again.lines) == (0, [])
 
 
-def test_a_record_of_another_edition_is_not_believed(pictures: list[Image], pool: ThreadPoolExecutor) -> None:
+def test_a_record_of_another_edition_is_not_believed(
+    pictures: list[RowImage], pool: ThreadPoolExecutor
+) -> None:
     look(pictures, pool, Told())
     (path,) = records(pictures)
     table = pq.ParquetFile(path).read()
@@ -164,12 +167,12 @@ def test_pairs_are_laid_upon_each_other_once(
     first = audited(table, "duplicate-near", root=tmp_path, keep=tmp_path, near=True)
     assert len(first) == 1
     assert len(list(tmp_path.glob("alike-*.parquet"))) == 1
-    monkeypatch.setattr("dermdata.audit.copies.raster", lambda path: pytest.fail("read again"))
+    monkeypatch.setattr("dermdata.audit.duplicate_groups.read_raster", lambda path: pytest.fail("read again"))
     assert audited(table, "duplicate-near", root=tmp_path, keep=tmp_path, near=True) == first
 
 
 def test_what_cannot_be_written_is_said_once(
-    pictures: list[Image], pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+    pictures: list[RowImage], pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A read-only cache only loses the reuse."""
 
@@ -188,32 +191,34 @@ def test_what_cannot_be_written_is_said_once(
 
 
 def test_a_folder_that_was_removed_meanwhile_is_not_made_again(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path / "gone", Told())
-    shelf.add({"x": looking.Look(problem="y")})
-    shelf.tidy()
+    shelf = InspectionCache(tmp_path / "gone", Told())
+    shelf.add({"x": inspection.ImageInspection(problem="y")})
+    shelf.compact()
     assert not (tmp_path / "gone").exists()
 
 
 def test_a_worker_that_does_not_see_the_files_is_no_finding(
-    pictures: list[Image], monkeypatch: pytest.MonkeyPatch
+    pictures: list[RowImage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a cluster the data are not called broken where it is the worker's file system that lacks them."""
-    monkeypatch.setattr(looking, "look_at", blind)
+    monkeypatch.setattr(inspection, "inspect_files", blind)
     with (
-        Cluster(ThreadPoolExecutor(1)) as far,
+        ClusterExecutor(ThreadPoolExecutor(1)) as far,
         pytest.raises(StorageError, match=r"0\.jpg: the file is missing for a worker, though") as caught,
     ):
-        looked_at(pictures, {"a": Shelf(None, Silent())}, far, 1, Silent())
+        inspect_images(pictures, {"a": InspectionCache(None, SilentProgress())}, far, 1, SilentProgress())
     assert "the same path" in str(caught.value.hint)
 
 
-def test_a_file_that_nobody_sees_is_one(pictures: list[Image], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looking, "look_at", blind)
+def test_a_file_that_nobody_sees_is_one(pictures: list[RowImage], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inspection, "inspect_files", blind)
     pictures[0].path.unlink()
-    with Cluster(ThreadPoolExecutor(1)) as far:
-        (found,) = looked_at(pictures[:1], {"a": Shelf(None, Silent())}, far, 1, Silent())
-    assert found == Seen(looking.Look(problem="the file is missing"), None)
+    with ClusterExecutor(ThreadPoolExecutor(1)) as far:
+        (found,) = inspect_images(
+            pictures[:1], {"a": InspectionCache(None, SilentProgress())}, far, 1, SilentProgress()
+        )
+    assert found == Inspection(inspection.ImageInspection(problem="the file is missing"), None)
 
 
-def blind(paths: list[Path]) -> list[Seen]:
-    return [Seen(looking.Look(problem="the file is missing"), None) for _ in paths]
+def blind(paths: list[Path]) -> list[Inspection]:
+    return [Inspection(inspection.ImageInspection(problem="the file is missing"), None) for _ in paths]

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from audit_builders import audited, rows, told
-from dermdata.finding import Finding
+from dermdata.model import Finding
 from lesion_pictures import blurred_lesion, jpeg, turned_picture
 
 

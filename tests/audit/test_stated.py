@@ -1,7 +1,7 @@
 """What the catalog says: licences, counts, known problems."""
 
 from audit_builders import audited, rows
-from dermdata.model import Counts, License, Overlap
+from dermdata.model import License, Overlap, PublishedCounts
 from manifest_builders import dataset
 
 
@@ -24,8 +24,8 @@ def test_the_catalogs_licence_fills_in() -> None:
 
 def test_counts_differ_only_for_what_is_whole() -> None:
     """Of a selection fewer rows are no finding."""
-    entry = dataset(name="a", counts=Counts(images=3))
-    (one,) = audited(rows(2), "count-differs", entries=[entry], whole=frozenset("a"))
+    entry = dataset(name="a", counts=PublishedCounts(images=3))
+    (one,) = audited(rows(2), "count-differs", entries=[entry], complete_datasets=frozenset("a"))
     assert (one.level, one.message) == ("warning", "2 images, the catalog expects 3")
     assert audited(rows(2), "count-differs", entries=[entry]) == []
 

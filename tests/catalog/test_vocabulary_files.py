@@ -16,9 +16,9 @@ from bundled_labels import (
     text,
     vocabulary,
 )
-from dermdata.crosswalks import HEADER, check, harmonize, parse_labels
-from dermdata.vocabulary import parse_sites, project, tsv
-from dermdata.vocabulary.parsing import CONCEPTS, SITES
+from dermdata.crosswalks import LABEL_COLUMNS, check_labels, harmonize_words, parse_labels
+from dermdata.vocabulary import parse_body_sites, project_label, tsv
+from dermdata.vocabulary.concepts import CONCEPT_COLUMNS, SITE_COLUMNS
 
 FILES = ["vocabulary/concepts.tsv", "vocabulary/body-sites.tsv", "vocabulary/review.tsv"]
 SUPERCLASSES = {"neoplastic", "non-neoplastic", "normal-skin", "no-skin", "unknown"}
@@ -32,7 +32,7 @@ def test_every_row_of_a_crosswalk_has_a_target_in_the_tree(dataset):
     """Predicate and concept are checked by the parser, the tree by check; neither complains."""
     rows = parse_labels(text(f"datasets/{dataset}/labels.tsv"), dataset)
     assert rows
-    check(rows, vocabulary(), dataset)
+    check_labels(rows, vocabulary(), dataset)
 
 
 @pytest.mark.parametrize("dataset", datasets())
@@ -40,8 +40,8 @@ def test_a_file_is_written_as_the_house_writes(dataset):
     """Reading and writing gives the same bytes: LF, minimal quoting, no trailing anything."""
     body = text(f"datasets/{dataset}/labels.tsv")
     issues: list[str] = []
-    rows = [row for _, row in tsv.read(body, HEADER, issues)]
-    assert tsv.write(HEADER, rows) == body
+    rows = [row for _, row in tsv.read_rows(body, LABEL_COLUMNS, issues)]
+    assert tsv.rows_to_text(LABEL_COLUMNS, rows) == body
     assert not issues
 
 
@@ -50,7 +50,7 @@ def test_every_word_of_a_crosswalk_has_a_meaning_or_a_reason(dataset):
     """A diagnosis with its path, or why there is none."""
     for field in crosswalk(dataset).fields:
         words = [row.raw_label for row in labels(dataset) if row.field == field]
-        found = harmonize(field, words, crosswalk(dataset), vocabulary())
+        found = harmonize_words(field, words, crosswalk(dataset), vocabulary())
         assert len(found) == len(words)
         for one in found.values():
             assert (one.diagnosis is None) == (one.reason is not None)
@@ -111,20 +111,20 @@ def test_labels_are_unique():
 def test_a_vocabulary_file_is_written_as_the_house_writes(leaf):
     """UTF-8 without a mark, LF, minimal quoting."""
     body = text(leaf)
-    header, *rows = csv.reader(StringIO(body, newline=""), tsv.Tab)
-    assert tsv.write(header, rows) == body
+    header, *rows = csv.reader(StringIO(body, newline=""), tsv.TabDialect)
+    assert tsv.rows_to_text(header, rows) == body
     assert not body.startswith("\ufeff")
 
 
 def test_the_headers_are_the_documented_ones():
     """Scripts of others read these files as well."""
-    assert text("vocabulary/concepts.tsv").splitlines()[0].split("\t") == list(CONCEPTS)
-    assert text("vocabulary/body-sites.tsv").splitlines()[0].split("\t") == list(SITES)
+    assert text("vocabulary/concepts.tsv").splitlines()[0].split("\t") == list(CONCEPT_COLUMNS)
+    assert text("vocabulary/body-sites.tsv").splitlines()[0].split("\t") == list(SITE_COLUMNS)
 
 
 def test_reviewed_rows_are_in_the_crosswalks():
     """A row to be decided exists; a row without a word stands for the whole field."""
-    rows = list(csv.DictReader(StringIO(text("vocabulary/review.tsv"), newline=""), dialect=tsv.Tab))
+    rows = list(csv.DictReader(StringIO(text("vocabulary/review.tsv"), newline=""), dialect=tsv.TabDialect))
     for row in rows:
         if row["raw_label"]:
             found = crosswalk(row["dataset"]).lookup(row["field"], row["raw_label"])
@@ -148,7 +148,7 @@ def test_the_licences_are_stated():
 @needs_shared
 def test_body_sites_are_those_of_isic():
     """Slug, last part of the path, parent: nothing invented, nothing left out."""
-    sites = parse_sites(text("vocabulary/body-sites.tsv"))
+    sites = parse_body_sites(text("vocabulary/body-sites.tsv"))
     rows = shared_rows("facts/isic_anatom_site_hierarchy.csv")
     assert list(sites) == [row["enum"].replace("_", "-") for row in rows]
     for row in rows:
@@ -191,7 +191,7 @@ def test_a_datasets_own_words_project_to_its_own_space(dataset, field, space):
     """Each class is its own word; ISIC 2019's UNK is no class."""
     for row in labels(dataset):
         if row.field == field and row.raw_label != "UNK":
-            assert project(row, spaces()[space], vocabulary()).value == row.raw_label
+            assert project_label(row, spaces()[space], vocabulary()).value == row.raw_label
 
 
 @needs_shared
@@ -205,7 +205,7 @@ def test_fitzpatricks_partitions_sort_its_labels_as_its_table_does(space, column
     theirs = {(row["label"], row[column]) for row in rows}
     found = crosswalk("fitzpatrick17k")
     ours = {
-        (word, project(found.lookup("label", word), spaces()[space], vocabulary()).value)
+        (word, project_label(found.lookup("label", word), spaces()[space], vocabulary()).value)
         for word, _ in theirs
     }
     assert ours == theirs

@@ -13,10 +13,10 @@ def small_catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bundled vocabulary without the bundled datasets: to compile a hundred of them takes half a test's time."""
     import dermdata.catalogs
 
-    bundled = dermdata.catalogs.bundled() / "vocabulary"
+    bundled = dermdata.catalogs.bundled_folder() / "vocabulary"
     (tmp_path / "bundled" / "datasets").mkdir(parents=True)
     (tmp_path / "bundled" / "vocabulary").symlink_to(bundled)
-    monkeypatch.setattr(dermdata.catalogs, "bundled", lambda: tmp_path / "bundled")
+    monkeypatch.setattr(dermdata.catalogs, "bundled_folder", lambda: tmp_path / "bundled")
 
 
 @pytest.fixture

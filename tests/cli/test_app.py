@@ -118,7 +118,7 @@ def test_an_interrupt_exits_130(monkeypatch: pytest.MonkeyPatch, cli: Callable) 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("dermdata.fetching.run", interrupted)
+    monkeypatch.setattr("dermdata.fetching.run_plan", interrupted)
     assert cli("fetch", "demo").code == 130
 
 

@@ -67,16 +67,16 @@ def test_a_split_that_tears_a_planted_copy_leaks(
     audit: Callable, shelf: Path, cli: Callable, tmp_path: Path
 ) -> None:
     """By image, at random: errors of all three kinds."""
-    from dermdata.manifest import store
+    from dermdata.manifest import parquet
 
     (path,) = shelf.glob("datasets/demo/*/manifest.parquet")
-    table = store.read(path)
+    table = parquet.read_manifest(path)
     parts = ["train" if row % 2 else "test" for row in range(table.num_rows)]
     place = table.column_names.index("split")
     torn = table.set_column(
-        place, table.schema.field(place), store.pa.array(parts).cast(table.schema.field(place).type)
+        place, table.schema.field(place), parquet.pa.array(parts).cast(table.schema.field(place).type)
     )
-    store.write(torn, tmp_path / "torn.parquet", {})
+    parquet.write_manifest(torn, tmp_path / "torn.parquet", {})
     found = items(audit(tmp_path / "torn.parquet", "--near", "--format", "json"))
     leaks = {one["code"] for one in found if one["level"] == "error"}
     assert leaks >= {"leak-patient", "leak-lesion", "leak-image"}

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from conftest import Answer
-from dermdata.manifest import store
+from dermdata.manifest.parquet import write_manifest
 from label_tables import manifest, row
 
 Cli = Callable[..., Answer]
@@ -20,7 +20,7 @@ Cli = Callable[..., Answer]
 def one(tmp_path: Path) -> Path:
     """A manifest of one row."""
     path = tmp_path / "one.parquet"
-    store.write(manifest(row("ham10000", "1", "nv")), path, {})
+    write_manifest(manifest(row("ham10000", "1", "nv")), path, {})
     return path
 
 

@@ -13,7 +13,7 @@ import pytest
 from cached_folders import fetched
 from dermdata import disk
 from dermdata.cache import Cache
-from dermdata.process import machine
+from dermdata.process import machine_name
 
 
 def test_list_remove_and_what_is_left(cli: Callable, tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def twins(cli: Callable, tmp_path: Path) -> tuple[Path, Path]:
     cache = Cache(tmp_path / "cache")
     first = fetched(cache, "first", {"images/a.jpg": b"a" * 9_000, "images/b.jpg": b"b"})
     second = fetched(cache, "second", {"images/x/a.jpg": b"a" * 9_000})
-    assert cache.share(second) == 9_000
+    assert cache.deduplicate(second) == 9_000
     return first.path, second.path
 
 
@@ -95,7 +95,7 @@ def test_damage_through_one_name_is_found_under_both(cli: Callable, twins: tuple
         ("first", "modified"),
         ("second", "modified"),
     ]
-    disk.write(image, [b"a" * 9_000])
+    disk.write_chunks(image, [b"a" * 9_000])
     found = json.loads(cli("verify", "--format", "json").out)["items"]
     assert [item["dataset"] for item in found] == ["second"]
 
@@ -118,7 +118,7 @@ def test_prune_takes_what_dead_processes_left_at_once(cli: Callable, tmp_path: P
     """An unpacking and a --from that were killed, an archive that was let go; a dry run only says so."""
     cli("fetch", "demo")
     root = tmp_path / "cache" / "datasets"
-    dead = f"{machine()}-{2**22 + 1}.0123abcd"
+    dead = f"{machine_name()}-{2**22 + 1}.0123abcd"
     left = [root / f".from.{dead}.tmp", root / "demo" / "1.0" / "images" / f".demo_images.{dead}.tmp"]
     for path in left:
         path.mkdir()
@@ -143,7 +143,7 @@ def test_what_a_living_process_holds_is_left_alone(cli: Callable, tmp_path: Path
         for words in (("cache", "prune"), ("cache", "prune", "--dry-run")):
             answer = cli(*words)
             assert answer.code == 0
-            assert f"process {os.getpid()} on {machine()}" in answer.err
+            assert f"process {os.getpid()} on {machine_name()}" in answer.err
             assert "left alone" in answer.err
     assert left.exists()
     assert cli("cache", "prune").code == 0
@@ -171,5 +171,5 @@ def test_a_second_fetch_says_whom_it_waits_for(cli: Callable, tmp_path: Path) ->
         said = waiting.stderr.readline()
         held.__exit__(None, None, None)
         waiting.stderr.read()
-    assert said == f"demo: waiting for process {os.getpid()} on {machine()}\n"
+    assert said == f"demo: waiting for process {os.getpid()} on {machine_name()}\n"
     assert waiting.returncode == 0

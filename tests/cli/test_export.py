@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from dermdata import manifest
-from dermdata.api.resources import in_environment
+from dermdata.api.resources import settings_from_environment
 from dermdata.api.targets import load
 from dermdata.api.write_manifest import write_manifest
 from dermdata.cli.state import State
 from dermdata.errors import BadTable, UsageError
-from dermdata.manifest.rest import Rows
+from dermdata.manifest.lazy import LazyTable
 from export.samples import manifest as sample
 
 Cli = Callable[..., Any]
@@ -27,13 +27,13 @@ Cli = Callable[..., Any]
 def cache(tmp_path: Path) -> Path:
     """A cache with the demo dataset in it."""
     folder = tmp_path / "cache" / "datasets" / "demo" / "1.0"
-    manifest.write(sample(folder), folder / "manifest.parquet", {"dataset": "demo"})
+    manifest.write_manifest(sample(folder), folder / "manifest.parquet", {"dataset": "demo"})
     return tmp_path / "cache"
 
 
 @pytest.fixture
 def state(cache: Path) -> State:
-    return State(in_environment(cache=cache), "never")
+    return State(settings_from_environment(cache=cache), "never")
 
 
 # ------------------------------------------------------------------ the command
@@ -181,11 +181,11 @@ def test_a_strangers_folder_is_refused(cli: Cli, tmp_path: Path) -> None:
 
 def test_only_what_may_be_passed_on(cli: Cli, cache: Path, tmp_path: Path) -> None:
     """The bundled demo dataset is in the public domain; one row is not stated to be."""
-    table = manifest.read(cache / "datasets/demo/1.0/manifest.parquet")
+    table = manifest.read_manifest(cache / "datasets/demo/1.0/manifest.parquet")
     licences = pa.array(["LicenseRef-secret", *["CC0-1.0"] * 11])
     place = table.column_names.index("license")
     table = table.set_column(place, "license", licences.dictionary_encode())
-    manifest.write(table, cache / "datasets/demo/1.0/manifest.parquet", {"dataset": "demo"})
+    manifest.write_manifest(table, cache / "datasets/demo/1.0/manifest.parquet", {"dataset": "demo"})
     answer = cli("export", "webdataset", "demo", "--redistributable", "-o", tmp_path / "out")
     assert answer.code == 0
     assert "1 rows left out: LicenseRef-secret is not known to allow redistribution" in answer.err
@@ -209,13 +209,13 @@ def test_an_export_is_a_target_again(cli: Cli, cache: Path, tmp_path: Path) -> N
 def test_write_manifest_and_load_are_each_others_way_back(state: State, tmp_path: Path, ending: str) -> None:
     """The same rows and types; paths stay relative, and are found from the dataset's cache folder."""
     before = load(state, ["demo"])
-    write_manifest(Rows(before.table), str(tmp_path / f"x.{ending}"), {"made_by": "a test"})
+    write_manifest(LazyTable(before.table), str(tmp_path / f"x.{ending}"), {"made_by": "a test"})
     after = load(state, [str(tmp_path / f"x.{ending}")])
     assert after.table.schema.equals(before.table.schema)
     assert after.table.to_pylist() == before.table.to_pylist()
     assert after.roots == before.roots
     assert after.names == ("demo",)
-    assert after.about.get("made_by") == ("a test" if ending in ("parquet", "arrow") else None)
+    assert after.provenance.get("made_by") == ("a test" if ending in ("parquet", "arrow") else None)
 
 
 def test_an_image_column_is_not_read(state: State, tmp_path: Path) -> None:
@@ -241,11 +241,11 @@ def test_a_private_manifest_has_its_images_beside_it(state: State, tmp_path: Pat
 def test_several_targets_keep_each_ones_provenance(state: State, tmp_path: Path) -> None:
     """What all have in common, and each one's own under `sources`; the same target twice counts once."""
     other = sample(tmp_path / "other", "other").replace_schema_metadata({"dermdata.dataset": "other"})
-    write_manifest(Rows(other), str(tmp_path / "other.parquet"), {})
+    write_manifest(LazyTable(other), str(tmp_path / "other.parquet"), {})
     loaded = load(state, ["demo", str(tmp_path / "other.parquet"), "demo"])
     assert (loaded.table.num_rows, loaded.names) == (24, ("demo", "other"))
-    assert "dataset" not in loaded.about
-    assert [one["dataset"] for one in json.loads(loaded.about["sources"])] == ["demo", "other"]
+    assert "dataset" not in loaded.provenance
+    assert [one["dataset"] for one in json.loads(loaded.provenance["sources"])] == ["demo", "other"]
 
 
 def test_a_broken_cached_manifest_says_how_to_mend_it(cli: Cli, cache: Path, tmp_path: Path) -> None:
@@ -277,14 +277,14 @@ def test_an_unknown_ending_is_told(state: State, tmp_path: Path) -> None:
     with pytest.raises(BadTable, match="is not a manifest"):
         load(state, [str(tmp_path / "x.xlsx")])
     with pytest.raises(UsageError, match="cannot tell the format"):
-        write_manifest(Rows(load(state, ["demo"]).table), str(tmp_path / "y.xlsx"), {})
+        write_manifest(LazyTable(load(state, ["demo"]).table), str(tmp_path / "y.xlsx"), {})
 
 
 def test_a_stream_is_not_written_to_a_terminal(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     """Binary on a screen helps nobody."""
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     with pytest.raises(UsageError, match="not for a terminal"):
-        write_manifest(Rows(load(state, ["demo"]).table), "-", {})
+        write_manifest(LazyTable(load(state, ["demo"]).table), "-", {})
 
 
 def test_streams_are_read_from_stdin(cache: Path, state: State, tmp_path: Path) -> None:

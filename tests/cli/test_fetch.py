@@ -79,7 +79,7 @@ def test_a_mirror_folder_is_used_first_and_its_bytes_are_checked(
     """--mirror DIR: right bytes need no request, wrong ones are refused."""
     import dermdata.catalogs
 
-    bundled = dermdata.catalogs.bundled() / "datasets" / "demo" / "files"
+    bundled = dermdata.catalogs.bundled_folder() / "datasets" / "demo" / "files"
     mirror = tmp_path / "mirror" / "demo"
     mirror.mkdir(parents=True)
     for path in bundled.iterdir():

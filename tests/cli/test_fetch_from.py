@@ -324,7 +324,7 @@ def test_open_data_by_hand_needs_no_network(cli: Callable, tmp_path: Path) -> No
     """The demo's official files, given in one zip of another name: recognized by their checksums."""
     import dermdata.catalogs
 
-    files = dermdata.catalogs.bundled() / "datasets" / "demo" / "files"
+    files = dermdata.catalogs.bundled_folder() / "datasets" / "demo" / "files"
     data = zipped({f"x/{n}.bin": path.read_bytes() for n, path in enumerate(sorted(files.iterdir()))})
     answer = cli("--offline", "fetch", "demo", "--from", put(tmp_path / "own", {"all.zip": data}))
     assert answer.code == 0, answer.err

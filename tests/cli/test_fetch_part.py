@@ -235,7 +235,7 @@ def test_a_large_archive_is_not_taken_whole_unasked(
     cli: Callable, ours: Ours, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Exit 3, and the hint says what to leave out."""
-    monkeypatch.setattr("dermdata.fetching.scene.SMALL", 1000)
+    monkeypatch.setattr("dermdata.fetching.subset.SMALL_ARCHIVE", 1000)
     ours.without_ranges()
     answer = cli(*ours.options, "fetch", "ours", "--where", DF)
     assert answer.code == 3
@@ -321,9 +321,9 @@ def test_a_run_that_was_cut_goes_on(
 ) -> None:
     """What was whole is not asked for again, and a stranger under a member's name is not trusted."""
     condition = "image_id in ('IM_0001', 'IM_0008', 'IM_0016')"
-    from dermdata.fetching import reach
+    from dermdata.fetching import zip_ranges
 
-    usual, names = reach.alone, []
+    usual, names = zip_ranges.store_member, []
 
     def cut(shelf: Any, read: Any, content: Any, into: Any) -> Any:
         names.append(content.path)
@@ -331,8 +331,8 @@ def test_a_run_that_was_cut_goes_on(
             raise KeyboardInterrupt
         return usual(shelf, read, content, into)
 
-    monkeypatch.setattr(reach, "alone", cut)
-    monkeypatch.setattr(reach, "STREAMS", 1)
+    monkeypatch.setattr(zip_ranges, "store_member", cut)
+    monkeypatch.setattr(zip_ranges, "STREAMS", 1)
     assert cli(*ours.options, "fetch", "ours", "--where", condition).code == 130
     monkeypatch.undo()
     assert len(pictures_in(folder)) == 1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dermdata.sources.isic import SEARCH
+from dermdata.hosts.isic import SEARCH
 from made_up_dataset import HOST, TABLE, Ours, picture
 from servers import Site
 
@@ -68,6 +68,6 @@ def test_the_records_on_their_way_leave_nothing_behind(cli: Callable, ours: Ours
 
 
 def host() -> str:
-    from dermdata.process import machine
+    from dermdata.process import machine_name
 
-    return machine()
+    return machine_name()

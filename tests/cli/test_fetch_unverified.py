@@ -4,7 +4,6 @@ import csv
 import hashlib
 import io
 import json
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -261,7 +260,7 @@ def test_a_large_archive_of_a_mirror_alone_is_left_to_the_person(
     cli: Callable, ours: Ours, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As of a host that gives no ranges: exit 3 with its size."""
-    monkeypatch.setattr("dermdata.fetching.scene.SMALL", 1000)
+    monkeypatch.setattr("dermdata.fetching.subset.SMALL_ARCHIVE", 1000)
     options = checked(ours).options
     mirrored(ours)
     del ours.site.files[f"{HOST}a.zip".partition("://")[2]]
@@ -403,7 +402,7 @@ def test_what_a_cut_run_left_from_another_place_is_not_taken(
 
     options = ours.options
     mirrored(ours, a_zip=other_images())
-    monkeypatch.setattr(ingest, "unpack", cut)
+    monkeypatch.setattr(ingest, "extract_archive", cut)
     assert cli(*options, "fetch", "ours", "--mirror", MIRROR).code == 130
     ours.asked()
     assert cli(*options, "fetch", "ours").code == 130
@@ -420,7 +419,7 @@ def test_what_a_cut_run_left_from_the_same_place_is_not_asked_for_again(
     from dermdata.fetching import ingest
 
     options = ours.options
-    monkeypatch.setattr(ingest, "unpack", cut)
+    monkeypatch.setattr(ingest, "extract_archive", cut)
     assert cli(*options, "fetch", "ours", "--jobs", "1").code == 130
     monkeypatch.undo()
     had = [
@@ -508,10 +507,10 @@ def test_a_mirrors_list_of_checksums_is_a_file(cli: Callable, ours: Ours, tmp_pa
 
 def killed(monkeypatch: pytest.MonkeyPatch, name: str, when: Callable[[Any], bool]) -> None:
     """The run ends at this call of a ledger's method as by a kill: nothing is noted or cleared up."""
-    from dermdata.fetching import reach
+    from dermdata.fetching import run, zip_ranges
+    from dermdata.fetching.run import ReceiptWriter
 
-    run = sys.modules["dermdata.fetching.run"]  # the package has a function of this name
-    usual = getattr(run.Ledger, name)
+    usual = getattr(ReceiptWriter, name)
 
     def dead(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
@@ -519,13 +518,20 @@ def killed(monkeypatch: pytest.MonkeyPatch, name: str, when: Callable[[Any], boo
     def die(self: Any, first: Any, *more: Any) -> Any:
         if not when(first):
             return usual(self, first, *more)
-        for method in ("add", "hold", "expect", "announce", "_save", "_strays"):
+        for method in (
+            "record_file",
+            "record_contents",
+            "announce_file",
+            "announce_members",
+            "_save",
+            "_find_strays",
+        ):
             setattr(self, method, dead)  # another thread of the run does not go on either
         return dead()
 
     monkeypatch.setattr(run, "STREAMS", 1)
-    monkeypatch.setattr(reach, "STREAMS", 1)
-    monkeypatch.setattr(run.Ledger, name, die)
+    monkeypatch.setattr(zip_ranges, "STREAMS", 1)
+    monkeypatch.setattr(ReceiptWriter, name, die)
 
 
 @pytest.mark.parametrize("mend", [("fetch", "ours"), ("verify", "--repair")])
@@ -535,7 +541,7 @@ def test_red_team_11_force_killed_between_unpacking_and_receipt_is_mended(
     """The archive that was to go is ours: the next fetch, or a repair, sweeps it without asking anybody."""
     options = checked(ours).options
     assert cli(*options, "fetch", "ours").code == 0
-    killed(monkeypatch, "add", lambda file: file.name == "a.zip")
+    killed(monkeypatch, "record_file", lambda file: file.name == "a.zip")
     assert cli(*options, "fetch", "ours", "--force").code == 130
     monkeypatch.undo()
     assert list((folder / "files").glob("*.zip"))
@@ -554,7 +560,7 @@ def test_members_that_a_killed_part_left_are_swept_by_any_fetch(
     """Another part was killed before it was noted; the part of before is complete, and then all is as it was."""
     options = ours.options
     assert cli(*options, "fetch", "ours", *FIVE).code == 0
-    killed(monkeypatch, "hold", bool)
+    killed(monkeypatch, "record_contents", bool)
     assert cli(*options, "fetch", "ours", "--where", "image_id = 'IM_0016'").code == 130
     monkeypatch.undo()
     (folder / "images/a/IM_0015.jpg").write_bytes(b"a person's own")

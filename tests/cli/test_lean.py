@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dermdata.export import shards
-from dermdata.manifest import store
+from dermdata.manifest import parquet
 from label_tables import manifest, row
 
 WORDS = {"ham10000": ("akiec", "nv", "mel", "bkl"), "isic-2019": ("SCC", "NV", "MEL", "AK")}
@@ -32,14 +32,14 @@ def rows_of(name: str, start: int) -> pa.Table:
 @pytest.fixture
 def targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Path], list[Path]]:
     """Two manifests as Parquet of several row groups, and the same as Arrow files, which are held whole."""
-    monkeypatch.setattr(store, "ROW_GROUP", 50)
+    monkeypatch.setattr(parquet, "ROW_GROUP", 50)
     monkeypatch.setattr(shards, "GROUP_ROWS", 50)
     lean, whole = [], []
     for name, start in (("ham10000", 0), ("isic-2019", 90)):
-        table = store.with_metadata(rows_of(name, start), {"dataset": name})
+        table = parquet.add_metadata(rows_of(name, start), {"dataset": name})
         lean.append(tmp_path / f"{name}.parquet")
         whole.append(tmp_path / f"{name}.arrow")
-        store.write(table, lean[-1], {})
+        parquet.write_manifest(table, lean[-1], {})
         with pa.ipc.new_file(whole[-1], table.schema) as writer:
             writer.write_table(table)
     return lean, whole

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from conftest import Answer
-from dermdata.cache import Folder
-from dermdata.checksum import of_file
+from dermdata.cache import DatasetFolder
+from dermdata.checksum import hash_file
 
 CLI = Callable[..., Answer]
 
@@ -37,10 +37,10 @@ def edited(cache: Path, change: Callable[[pa.Table], pa.Table]) -> None:
     """Change the demo dataset's manifest as a new catalog or source would."""
     (path,) = cache.glob("datasets/demo/*/manifest.parquet")
     pq.write_table(change(pq.ParquetFile(path).read()), path)
-    folder = Folder(path.parent, "demo", path.parent.name)
+    folder = DatasetFolder(path.parent, "demo", path.parent.name)
     receipt = folder.receipt()
     assert receipt
-    folder.write_receipt(replace(receipt, manifest_sha256=of_file(path).sha256))
+    folder.write_receipt(replace(receipt, manifest_sha256=hash_file(path).sha256))
 
 
 def with_cell(table: pa.Table, key: str, column: str, value: object) -> pa.Table:

@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dermdata.manifest import store
+from dermdata.manifest.parquet import manifest_metadata, read_manifest, write_manifest
 from label_tables import manifest, row
 
 
 def kept(path: Path, *rows: dict) -> Path:
     """A manifest file of these rows."""
-    store.write(manifest(*rows), path, {"dataset": rows[0]["dataset"]})
+    write_manifest(manifest(*rows), path, {"dataset": rows[0]["dataset"]})
     return path
 
 
@@ -133,11 +133,11 @@ def test_the_history_is_kept_from_command_to_command(cli: Callable, twins: tuple
     one, two = tmp_path / "one.parquet", tmp_path / "two.parquet"
     cli("select", *twins, "--dedupe", "id", "--where", "age is null", "-o", one)
     cli("select", one, "--sample", "2", "--seed", "7", "-o", two)
-    history = json.loads(store.metadata_of(store.read(two))["history"])
+    history = json.loads(manifest_metadata(read_manifest(two))["history"])
     assert [shlex.split(line)[0] for line in history] == ["select", "select"]
     assert "--where=age is null" in shlex.split(history[0])
     assert history[1] == f"select {one} --sample=2 --seed=7"
-    assert b"folded into this one" in store.read(two).schema.field("also_in").metadata[b"description"]
+    assert b"folded into this one" in read_manifest(two).schema.field("also_in").metadata[b"description"]
     before = two.read_bytes()
     cli("select", one, "--sample", "2", "--seed", "7", "-o", two)
     assert two.read_bytes() == before
@@ -167,7 +167,7 @@ def test_select_split_and_export_run_as_one_shell_line(cli: Callable, tmp_path: 
     assert min(table["age"].to_pylist()) >= 40
     assert None not in table["split"].to_pylist()
     assert "label" in table.column_names
-    assert "select demo" in json.loads(store.metadata_of(tables[0])["history"])[0]
+    assert "select demo" in json.loads(manifest_metadata(tables[0])["history"])[0]
 
 
 def test_a_reader_that_leaves_early_is_no_fault(cli: Callable, tmp_path: Path) -> None:

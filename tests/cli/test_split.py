@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from dermdata.manifest import store
+from dermdata.manifest.parquet import manifest_metadata
 
 
 def test_the_balance_is_on_stdout_and_the_manifest_where_it_was_asked_for(
@@ -174,7 +174,7 @@ def test_the_command_is_in_the_history_after_the_ones_before(cli: Callable, tmp_
     cli("export", "parquet", out, "--no-embed", "-o", tmp_path / "exported")
     (exported,) = (tmp_path / "exported").glob("*.parquet")
     for path in (out, exported):
-        about = store.metadata_of(pq.read_schema(path))
+        about = manifest_metadata(pq.read_schema(path))
         assert [line.split()[0] for line in json.loads(about["history"])] == ["select", "split"]
         assert json.loads(about["history"])[1].endswith("--by=auto --folds=3 --stratify=diagnosis --seed=5")
         assert sum(one["images"] for one in json.loads(about["balance"])) == pq.read_metadata(out).num_rows

@@ -20,7 +20,7 @@ def target(tmp_path: Path) -> Path:
     rows = [row(tmp_path / "images", number) for number in range(10)]
     hostile = {**bare(10), "sex": "male", "diagnosis": "bad\x1b[31m\u202eword, [bold]x"}
     path = tmp_path / "m.parquet"
-    manifest.write(table([*rows, hostile, bare(11)]), path, {})
+    manifest.write_manifest(table([*rows, hostile, bare(11)]), path, {})
     return path
 
 
@@ -76,7 +76,7 @@ def test_the_table_has_bars_and_harmless_labels(cli: Cli, target: Path) -> None:
 
 def test_no_rows_is_a_table_of_nothing(cli: Cli, tmp_path: Path) -> None:
     """An empty manifest is no error."""
-    manifest.write(table([]), tmp_path / "none.parquet", {})
+    manifest.write_manifest(table([]), tmp_path / "none.parquet", {})
     answer = cli("stats", tmp_path / "none.parquet", "-f", "table")
     assert (answer.code, answer.out) == (0, "0 images\n")
     assert cli("stats", tmp_path / "none.parquet", "--by", "sex", "-f", "table").code == 0

@@ -105,7 +105,7 @@ def test_a_host_without_ranges_gives_whole_archives(
 ) -> None:
     """However large: a lock leaves no choice."""
     lock = lock_of(WHERE)
-    monkeypatch.setattr("dermdata.fetching.scene.SMALL", 1000)
+    monkeypatch.setattr("dermdata.fetching.subset.SMALL_ARCHIVE", 1000)
     ours.without_ranges()
     answer = cli(*ours.options, "sync", lock)
     assert answer.code == 0, answer.err

@@ -16,7 +16,7 @@ from hashlib import sha256
 import openpyxl
 from PIL import Image
 
-from dermdata.model import Dataset, File, Label, Table
+from dermdata.model import Dataset, File, Label, TableSpec
 
 ROWS = 7
 BY_FIELD = {"age": "45", "sex": "female", "fitzpatrick": "3", "fitzpatrick_range": "1-2", "monk": "5",
@@ -56,7 +56,7 @@ class Maker:
         self.labels: list[str] = []
         self.images: set[str] = set()
 
-    def words(self, table: Table) -> list[str]:
+    def words(self, table: TableSpec) -> list[str]:
         """The raw labels of the table's field, as many as there are rows, every word once if they fit."""
         name = table.label_field or "/".join(table.columns.get("label_raw", ()))
         words = [label.raw_label for label in self.crosswalk if label.field == name]
@@ -71,7 +71,7 @@ class Maker:
         else:
             self.members[file][member] = data
 
-    def put_image(self, table: Table, name: str, number: int) -> None:
+    def put_image(self, table: TableSpec, name: str, number: int) -> None:
         """A picture of its own in one of the table's archives, or at an address of its own."""
         holders = [file for file in self.dataset.files if file.fetch and file.role == "images"
                    and (not table.images or file.name in table.images)]  # fmt: skip
@@ -82,7 +82,7 @@ class Maker:
         else:
             self.listed[f"https://pictures.example/{name}"] = picture(number)
 
-    def put_masks(self, table: Table, cells: Mapping[str, str]) -> None:
+    def put_masks(self, table: TableSpec, cells: Mapping[str, str]) -> None:
         holders = [file.name for file in self.dataset.files if file.fetch and file.role == "masks"]
         for leaf in table.masks.values() if holders else ():
             self.members[holders[0]][leaf.format(**cells)] = mask()
@@ -128,7 +128,7 @@ def mask() -> bytes:
 # ------------------------------------------------------------------ shapes
 
 
-def table(maker: Maker, spec: Table) -> None:
+def table(maker: Maker, spec: TableSpec) -> None:
     """CSV files with every column that the entry names, joined ones apart."""
     rows = [row_of(maker, spec, label) for label in maker.words(spec)]
     joins = [join for join in spec.join if not join.marks]
@@ -146,7 +146,7 @@ def table(maker: Maker, spec: Table) -> None:
         maker.put(join.file, join.member, text_of(named, replace(spec, header=())))
 
 
-def spreadsheet(maker: Maker, spec: Table) -> None:
+def spreadsheet(maker: Maker, spec: TableSpec) -> None:
     """A workbook with a title above the header line."""
     rows = [row_of(maker, spec, label) for label in maker.words(spec)]
     book = openpyxl.Workbook()
@@ -159,7 +159,7 @@ def spreadsheet(maker: Maker, spec: Table) -> None:
     maker.put(spec.file or "", spec.member, data.getvalue())
 
 
-def row_of(maker: Maker, spec: Table, label: str) -> dict[str, str]:
+def row_of(maker: Maker, spec: TableSpec, label: str) -> dict[str, str]:
     number = next(maker.numbers)
     image_id = name_of(spec, number)
     row: dict[str, str] = {}
@@ -182,7 +182,7 @@ def row_of(maker: Maker, spec: Table, label: str) -> dict[str, str]:
     return {column: value for column, value in row.items() if not column.startswith("@")}
 
 
-def name_of(spec: Table, number: int) -> str:
+def name_of(spec: TableSpec, number: int) -> str:
     if "isic_id" in spec.columns:
         return f"ISIC_{9000000 + number}"
     source = spec.columns.get("image_id", ("",))[0]
@@ -196,7 +196,7 @@ def filled(pattern: str, number: int) -> str:
     return pattern.format(**{name: f"{name[0].upper()}{number:03d}" for name in names})
 
 
-def pictures(maker: Maker, spec: Table, row: dict[str, str], number: int, image_id: str) -> None:
+def pictures(maker: Maker, spec: TableSpec, row: dict[str, str], number: int, image_id: str) -> None:
     """The row's picture, or one for each of its image columns."""
     if not spec.views:
         maker.images.add(image_id)
@@ -211,7 +211,7 @@ def pictures(maker: Maker, spec: Table, row: dict[str, str], number: int, image_
         maker.images.add((path if whole else path.rpartition("/")[2]).rpartition(".")[0])
 
 
-def cell(spec: Table, ours: str, number: int, image_id: str, label: str) -> str:
+def cell(spec: TableSpec, ours: str, number: int, image_id: str, label: str) -> str:
     if ours in ("image_id", "isic_id", "image"):
         return image_id
     if ours in ("label_raw", "differential"):
@@ -222,7 +222,7 @@ def cell(spec: Table, ours: str, number: int, image_id: str, label: str) -> str:
     return words[number % len(words)] if words else BY_FIELD.get(ours, f"{ours} {number}")
 
 
-def shared_out(rows: list[dict[str, str]], spec: Table) -> list[list[dict[str, str]]]:
+def shared_out(rows: list[dict[str, str]], spec: TableSpec) -> list[list[dict[str, str]]]:
     """The rows' columns dealt to the table and its joined files: the key in all, the rest in the last."""
     joins = [join for join in spec.join if not join.marks]
     if not joins:
@@ -234,7 +234,7 @@ def shared_out(rows: list[dict[str, str]], spec: Table) -> list[list[dict[str, s
     return [first, *([rest] + [[{key: row[key] for key in keys} for row in rows]] * (len(joins) - 1))]
 
 
-def text_of(rows: list[dict[str, str]], spec: Table) -> bytes:
+def text_of(rows: list[dict[str, str]], spec: TableSpec) -> bytes:
     text = io.StringIO(newline="")
     names = list(spec.header) or list(rows[0])
     writer = csv.writer(text, delimiter=spec.delimiter, lineterminator="\r\n")
@@ -244,7 +244,7 @@ def text_of(rows: list[dict[str, str]], spec: Table) -> bytes:
     return text.getvalue().encode(spec.encoding)
 
 
-def folders(maker: Maker, spec: Table) -> None:
+def folders(maker: Maker, spec: TableSpec) -> None:
     """Images under paths that fit the pattern."""
     for label in maker.words(spec):
         number = next(maker.numbers)

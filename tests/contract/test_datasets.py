@@ -15,9 +15,9 @@ from contract.faker import Fake, fake
 from dermdata.catalogs import open_catalog
 from dermdata.crosswalks import parse_labels
 from dermdata.errors import CredentialsMissing, ManualDownload, Offline
+from dermdata.hosts import ResolveContext, resolve_official
 from dermdata.manifest.schema import SCHEMA
 from dermdata.model import Dataset, File
-from dermdata.sources import Surroundings, official
 from servers import Site
 
 CATALOG = open_catalog()
@@ -34,7 +34,7 @@ MIRROR = "https://mirror.example"
 def labels_of(name: str) -> list:
     return [
         label
-        for path in CATALOG.labels_files(name)
+        for path in CATALOG.label_files(name)
         for label in parse_labels(path.read_text(encoding="utf-8"))
     ]
 
@@ -54,7 +54,7 @@ def faked(request: pytest.FixtureRequest, tmp_path: Path, site: Site) -> tuple[F
             f'checksum = "{file.checksum}"',
         ]
     (overlay / "dataset.toml").write_text("\n".join(lines), encoding="utf-8")
-    around = Surroundings(catalogs=(tmp_path / "overlay",))
+    around = ResolveContext(catalogs=(tmp_path / "overlay",))
     for file in made.dataset.files:
         (overlay / "files" / file.name).parent.mkdir(parents=True, exist_ok=True)
         (overlay / "files" / file.name).write_bytes(made.files[file.name])
@@ -65,10 +65,10 @@ def faked(request: pytest.FixtureRequest, tmp_path: Path, site: Site) -> tuple[F
     return made, ["--catalog", str(tmp_path / "overlay"), "--rewrite", site.rewrite]
 
 
-def urls_of(dataset: Dataset, file: File, around: Surroundings) -> tuple[str, ...]:
+def urls_of(dataset: Dataset, file: File, around: ResolveContext) -> tuple[str, ...]:
     """Where the file is asked for: its own addresses, or a mirror where a host or an account comes between."""
     try:
-        place = official(dataset, file, around)
+        place = resolve_official(dataset, file, around)
     except ManualDownload:
         return ()
     except (Offline, CredentialsMissing):
@@ -123,7 +123,7 @@ def test_a_file_with_other_bytes_leaves_nothing_under_a_final_name(
     made, options = faked
     victim = next(file for file in made.dataset.files)
     bad = b"x" * len(made.files[victim.name])
-    around = Surroundings(catalogs=(tmp_path / "overlay",))
+    around = ResolveContext(catalogs=(tmp_path / "overlay",))
     for url in urls_of(made.dataset, victim, around):
         site.put(url, bad)
     bundled = tmp_path / "overlay" / "datasets" / made.dataset.name / "files" / victim.name

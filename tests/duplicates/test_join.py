@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dermdata.duplicates import Pairs, join, near
-from dermdata.images.fingerprint import Hashes, turned
+from dermdata.duplicates import Pairs, find_near_pairs, hash_join
+from dermdata.images.phash import Hashes, turn_hashes
 
 Found = dict[tuple[int, int], int]
 
@@ -18,7 +18,7 @@ def random_hashes(seed: int, count: int) -> Hashes:
 def with_copies(seed: int, count: int, most: int) -> Hashes:
     """Hashes, and turned copies of them with up to `most` bits changed."""
     rng = np.random.default_rng(seed)
-    copies = turned(hashes := random_hashes(seed, count), rng.integers(0, 8, count))
+    copies = turn_hashes(hashes := random_hashes(seed, count), rng.integers(0, 8, count))
     for row, changed in enumerate(rng.integers(0, most + 1, count)):
         for bit in rng.choice(64, changed, replace=False):
             copies[row] ^= np.uint64(1) << np.uint64(bit)
@@ -26,7 +26,9 @@ def with_copies(seed: int, count: int, most: int) -> Hashes:
 
 
 def brute(left: Hashes, right: Hashes, radius: int, turns: int = 8) -> Found:
-    apart = np.min([np.bitwise_count(left[:, None] ^ turned(right, turn)) for turn in range(turns)], axis=0)
+    apart = np.min(
+        [np.bitwise_count(left[:, None] ^ turn_hashes(right, turn)) for turn in range(turns)], axis=0
+    )
     return {(i, j): int(apart[i, j]) for i, j in np.argwhere(apart <= radius).tolist()}
 
 
@@ -44,7 +46,7 @@ def as_found(pairs: Pairs) -> Found:
 def test_no_pair_within_the_radius_is_missed(radius: int) -> None:
     """Changed in up to two bits more than the radius allows, so that its edge is met from both sides."""
     hashes = with_copies(radius, 120, radius + 2)
-    found = near(hashes, radius=radius)
+    found = find_near_pairs(hashes, radius=radius)
     assert as_found(found) == of_one_set(brute(hashes, hashes, radius))
     assert len(found) > 30
 
@@ -53,69 +55,73 @@ def test_no_pair_within_the_radius_is_missed(radius: int) -> None:
 def test_hashes_that_share_most_bits_are_told_apart(low_bits: int) -> None:
     """Real hashes are not random: many lie in one class of a band, and symmetric ones match in several turns."""
     hashes = random_hashes(1, 150) & np.uint64(2**low_bits - 1)
-    assert as_found(near(hashes)) == of_one_set(brute(hashes, hashes, join.RADIUS))
+    assert as_found(find_near_pairs(hashes)) == of_one_set(brute(hashes, hashes, hash_join.DEFAULT_RADIUS))
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(0, 2**64 - 1), max_size=30), st.integers(0, 11))
 def test_any_hashes(values: list[int], radius: int) -> None:
     hashes = np.array(values, np.uint64)
-    assert as_found(near(hashes, radius=radius, workers=1)) == of_one_set(brute(hashes, hashes, radius))
+    assert as_found(find_near_pairs(hashes, radius=radius, workers=1)) == of_one_set(
+        brute(hashes, hashes, radius)
+    )
 
 
 def test_two_sets_are_compared_across_only() -> None:
     hashes = with_copies(5, 80, 7)
     left, right = np.concatenate([hashes[:80], hashes[:3]]), np.concatenate([hashes[80:], hashes[80:83]])
-    assert as_found(near(left, right)) == brute(left, right, join.RADIUS)
+    assert as_found(find_near_pairs(left, right)) == brute(left, right, hash_join.DEFAULT_RADIUS)
 
 
 def test_the_transform_turns_the_second_image_onto_the_first() -> None:
     hashes = with_copies(6, 100, 5)
-    found = near(hashes)
-    back = turned(hashes[found.j], found.turn)
+    found = find_near_pairs(hashes)
+    back = turn_hashes(hashes[found.j], found.turn)
     assert np.bitwise_count(hashes[found.i] ^ back).tolist() == found.distance.tolist()
 
 
 def test_without_turns_only_the_image_as_it_is_counts() -> None:
     hashes = with_copies(7, 100, 4)
-    found = near(hashes, turns=False)
-    assert as_found(found) == of_one_set(brute(hashes, hashes, join.RADIUS, turns=1))
+    found = find_near_pairs(hashes, turns=False)
+    assert as_found(found) == of_one_set(brute(hashes, hashes, hash_join.DEFAULT_RADIUS, turns=1))
     assert {pair.transform for pair in found} == {"as it is"}
 
 
 def test_images_without_a_hash_are_like_nothing() -> None:
     """Rows keep their numbers."""
     one = bytes(range(8))
-    assert [pair[:4] for pair in near([None, one, None, one])] == [(1, 3, 0, "as it is")]
-    assert len(near([])) == len(near([None, None])) == len(near([], [one])) == 0
+    assert [pair[:4] for pair in find_near_pairs([None, one, None, one])] == [(1, 3, 0, "as it is")]
+    assert (
+        len(find_near_pairs([])) == len(find_near_pairs([None, None])) == len(find_near_pairs([], [one])) == 0
+    )
 
 
 def test_the_same_placeholder_everywhere_does_not_fill_the_memory() -> None:
     """5,000 images of one hash are 4,999 pairs with the first, not 12 million; another near one meets the first."""
-    found = near([b"\x01" * 8] * 5_000 + [b"\x01" * 7 + b"\0"])
+    found = find_near_pairs([b"\x01" * 8] * 5_000 + [b"\x01" * 7 + b"\0"])
     assert len(found) == 5_000
     assert set(found.i.tolist()) == {0}
     assert found.j.tolist() == list(range(1, 5_001))
 
 
 def test_a_thousand_of_one_hash_are_all_paired() -> None:
-    assert len(near([b"\x01" * 8] * 100)) == 100 * 99 // 2
+    assert len(find_near_pairs([b"\x01" * 8] * 100)) == 100 * 99 // 2
 
 
 @pytest.mark.parametrize("radius", [-1, 12])
 def test_a_radius_that_cannot_be_searched_is_refused(radius: int) -> None:
     with pytest.raises(ValueError, match="radius must be 0-11"):
-        near([], radius=radius)
+        find_near_pairs([], radius=radius)
 
 
 def test_hashes_of_another_width_are_refused() -> None:
     with pytest.raises(ValueError, match="8 bytes, not 4"):
-        near([b"1234"])
+        find_near_pairs([b"1234"])
 
 
 def test_workers_and_portions_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     hashes = with_copies(8, 300, 7)
-    whole = near(hashes, workers=1)
-    monkeypatch.setattr(join, "PROBES", 17 * 50)
-    monkeypatch.setattr(join, "BLOCK", 7)
-    assert list(near(hashes, workers=3)) == list(whole)
+    whole = find_near_pairs(hashes, workers=1)
+    monkeypatch.setattr(hash_join, "PROBES", 17 * 50)
+    monkeypatch.setattr(hash_join, "BLOCK", 7)
+    assert list(find_near_pairs(hashes, workers=3)) == list(whole)

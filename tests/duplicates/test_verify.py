@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from dermdata import duplicates, images
-from dermdata.duplicates import Pairs, verify
+from dermdata.duplicates import Pairs, near_duplicates
 from lesion_pictures import blurred_lesion, jpeg, turned_picture
 
 Raster = np.ndarray
@@ -19,17 +19,17 @@ def candidates(*pairs: tuple[int, int, int]) -> Pairs:
 
 
 def likeness(one: Raster, other: Raster) -> float:
-    return verify.compared([(one, other)])[0]
+    return near_duplicates.correlate_rasters([(one, other)])[0]
 
 
 def rasters(*pictures: Image.Image) -> list[Raster]:
-    return [images.raster(jpeg(picture)) for picture in pictures]
+    return [images.read_raster(jpeg(picture)) for picture in pictures]
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_two_lesions_are_no_copies(seed: int) -> None:
     one, other = rasters(blurred_lesion(seed), blurred_lesion(seed + 100))
-    assert likeness(one, other) < duplicates.ALIKE
+    assert likeness(one, other) < duplicates.MIN_CORRELATION
 
 
 @pytest.mark.parametrize("edges", [(15, 11, 15, 11), (0, 0, 30, 22), (30, 0, 0, 22)])
@@ -37,14 +37,14 @@ def test_a_crop_is_found_wherever_it_was_taken(edges: tuple[int, int, int, int])
     picture = blurred_lesion(1)
     left, top, right, bottom = edges
     crop = picture.crop((left, top, picture.width - right, picture.height - bottom))
-    assert likeness(*rasters(picture, crop)) >= duplicates.ALIKE
+    assert likeness(*rasters(picture, crop)) >= duplicates.MIN_CORRELATION
 
 
 def test_the_candidate_s_turn_is_used() -> None:
     """Pairs keep their order and get their likeness; the same pair in a wrong turn is no copy."""
     small = rasters(blurred_lesion(1), turned_picture(blurred_lesion(1), 5), blurred_lesion(2))
     back = 6
-    found = list(duplicates.verified(candidates((0, 1, back), (0, 1, 0), (0, 2, 0)), small.__getitem__))
+    found = list(duplicates.verify_pairs(candidates((0, 1, back), (0, 1, 0), (0, 2, 0)), small.__getitem__))
     assert [(pair.i, pair.j, pair.transform) for pair in found] == [(0, 1, "rotated by 90 counterclockwise")]
     assert found[0].likeness == pytest.approx(1, abs=0.01)
 
@@ -65,18 +65,18 @@ def test_each_image_is_read_once_a_portion(monkeypatch: pytest.MonkeyPatch) -> N
         return small[number]
 
     pairs = candidates((0, 1, 0), (0, 2, 0), (1, 2, 0))
-    whole = list(duplicates.verified(pairs, raster))
+    whole = list(duplicates.verify_pairs(pairs, raster))
     assert sorted(read) == [0, 1, 2]
-    monkeypatch.setattr(verify, "AT_A_TIME", 2)
-    monkeypatch.setattr(verify, "TASK", 1)
+    monkeypatch.setattr(near_duplicates, "PAIRS_PER_BATCH", 2)
+    monkeypatch.setattr(near_duplicates, "PAIRS_PER_TASK", 1)
     with ThreadPoolExecutor(2) as threads:
-        assert list(duplicates.verified(pairs, raster, run=threads.map)) == whole
+        assert list(duplicates.verify_pairs(pairs, raster, run=threads.map)) == whole
 
 
 def test_two_sets_are_read_each_by_its_own_numbers() -> None:
     left, right = rasters(blurred_lesion(1), blurred_lesion(2)), rasters(blurred_lesion(2), blurred_lesion(1))
     pairs = candidates((0, 0, 0), (0, 1, 0), (1, 0, 0), (1, 1, 0))
-    found = duplicates.verified(pairs, left.__getitem__, right.__getitem__)
+    found = duplicates.verify_pairs(pairs, left.__getitem__, right.__getitem__)
     assert [(pair.i, pair.j) for pair in found] == [(0, 1), (1, 0)]
 
 
@@ -85,8 +85,8 @@ def test_an_image_that_is_gone_is_not_passed_over() -> None:
         raise FileNotFoundError(number)
 
     with pytest.raises(FileNotFoundError):
-        duplicates.verified(candidates((0, 1, 0)), gone)
+        duplicates.verify_pairs(candidates((0, 1, 0)), gone)
 
 
 def test_no_candidates() -> None:
-    assert len(duplicates.verified(duplicates.near([]), [].__getitem__)) == 0
+    assert len(duplicates.verify_pairs(duplicates.find_near_pairs([]), [].__getitem__)) == 0

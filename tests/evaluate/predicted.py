@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow as pa
 
 from bundled_labels import vocabulary
-from dermdata.evaluation import Naming, Prepared, prepare
+from dermdata.evaluation import ClassNaming, PreparedSample, prepare_sample
 from dermdata.evaluation.sample import Sample
 from dermdata.model import Label
-from dermdata.vocabulary import Space
+from dermdata.vocabulary import LabelSpace
 
-SPACE = Space("two", {"MEL": (("melanoma", None),), "NV": (("melanocytic-nevus", None),)})
+SPACE = LabelSpace("two", {"MEL": (("melanoma", None),), "NV": (("melanocytic-nevus", None),)})
 WORDS = {"demo": [Label(field="dx", raw_label="mel", concept="melanoma", predicate="exactMatch")]}
 
 
@@ -39,8 +39,10 @@ def predictions(columns: Mapping[str, Sequence[Any]]) -> pa.Table:
     )
 
 
-def prepared(columns: Mapping[str, Sequence[Any]], rows: pa.Table, space: Space = SPACE) -> Prepared:
-    return prepare(predictions(columns), rows, space, Naming(space, vocabulary(), WORDS), "p.csv")
+def prepared(
+    columns: Mapping[str, Sequence[Any]], rows: pa.Table, space: LabelSpace = SPACE
+) -> PreparedSample:
+    return prepare_sample(predictions(columns), rows, space, ClassNaming(space, vocabulary(), WORDS), "p.csv")
 
 
 def drawn(seed: int, images: int, classes: int, *, skill: float = 1.5, decimals: int = 16) -> Sample:

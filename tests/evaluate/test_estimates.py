@@ -8,9 +8,9 @@ from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
 from dermdata.errors import UsageError
-from dermdata.evaluation import estimates
-from dermdata.evaluation.estimates import estimates as measured
-from dermdata.evaluation.replicates import Replicates
+from dermdata.evaluation.bootstrap import BootstrapMetrics
+from dermdata.evaluation.metrics import choose_operating_point, reliability_bins
+from dermdata.evaluation.metrics import compute_metrics as measured
 from dermdata.evaluation.sample import Sample
 from evaluate.predicted import binary, drawn
 
@@ -26,9 +26,9 @@ def test_several_classes_equal_scikit_learn(seed: int, images: int, classes: int
     sample = drawn(seed, images, classes)
     truth, decision, scores = sample.truth, sample.decision, sample.scores
     assert scores is not None
-    if len(sample.present) < classes:
+    if len(sample.present_classes) < classes:
         return
-    found = measured(sample, sample.present, [])
+    found = measured(sample, sample.present_classes, [])
     assert found["accuracy"] == metrics.accuracy_score(truth, decision)
     assert found["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(truth, decision))
     assert found["macro_f1"] == pytest.approx(metrics.f1_score(truth, decision, average="macro"))
@@ -49,9 +49,9 @@ def test_one_class_equals_scikit_learn(seed: int, images: int, decimals: int) ->
     sample = binary(seed, images, decimals=decimals)
     assert sample.scores is not None
     truth, said = sample.truth, sample.scores[:, 1]
-    if len(sample.present) < 2:
+    if len(sample.present_classes) < 2:
         return
-    found = measured(sample, sample.present, [])
+    found = measured(sample, sample.present_classes, [])
     true_negative, false_positive, false_negative, true_positive = metrics.confusion_matrix(
         truth, sample.decision
     ).ravel()
@@ -74,14 +74,15 @@ def test_a_resample_is_what_scikit_learn_says_of_the_rows_drawn(
         else drawn(seed, images, classes, decimals=decimals)
     )
     points = [
-        estimates.point(text, sample) for text in ("sensitivity=0.8", "specificity=0.9", "threshold=0.3")
+        choose_operating_point(text, sample)
+        for text in ("sensitivity=0.8", "specificity=0.9", "threshold=0.3")
     ]
     weights = np.random.default_rng(seed).integers(0, 3, (images, 2)).astype(float)
     weights[0] = 1  # never nothing at all
-    resampled = Replicates(sample, sample.present, points).of(weights)
+    resampled = BootstrapMetrics(sample, sample.present_classes, points).compute(weights)
     for column in range(2):
         rows = np.repeat(np.arange(images), weights[:, column].astype(int))
-        wanted = measured(sample.at(rows), sample.present, points)
+        wanted = measured(sample.select_rows(rows), sample.present_classes, points)
         found = {name: values[column] for name, values in resampled.items()}
         assert found.keys() == wanted.keys()
         assert found == pytest.approx(wanted, nan_ok=True, abs=1e-9)
@@ -90,18 +91,18 @@ def test_a_resample_is_what_scikit_learn_says_of_the_rows_drawn(
 def test_only_decisions_have_no_metric_of_probabilities() -> None:
     sample = drawn(1, 30, 3)
     bare = Sample(sample.classes, sample.truth, sample.decision)
-    found = measured(bare, bare.present, [])
+    found = measured(bare, bare.present_classes, [])
     assert not [name for name in found if name.startswith(("auroc", "average", "brier", "ece"))]
-    assert Replicates(bare, bare.present, []).of(np.ones((30, 1))).keys() == found.keys()
+    assert BootstrapMetrics(bare, bare.present_classes, []).compute(np.ones((30, 1))).keys() == found.keys()
     with pytest.raises(UsageError, match="only decisions"):
-        estimates.point("sensitivity=0.9", bare)
+        choose_operating_point("sensitivity=0.9", bare)
 
 
 def test_bins_are_those_of_calibration_curve() -> None:
     """A probability on a bound is in the bin below, as there; empty bins have no mean."""
     said = np.array([0.0, 0.1, 0.10001, 0.5, 0.5, 0.95, 1.0])
     true = np.array([False, True, False, True, False, True, True])
-    bins = estimates.reliability(true, said)
+    bins = reliability_bins(true, said)
     share, mean = calibration_curve(true, said, n_bins=10)
     full = [one for one in bins if one["n"]]
     assert [one["accuracy"] for one in full] == share.tolist()
@@ -117,13 +118,13 @@ def test_an_operating_point_reaches_what_was_asked_and_gives_no_more_away(
     """The next threshold misses the sensitivity (specificity) asked for."""
     sample = binary(seed, images, decimals=1)
     assert sample.scores is not None
-    if len(sample.present) < 2:
+    if len(sample.present_classes) < 2:
         return
     said, truth = sample.scores[:, 1], sample.truth == 1
-    cut = estimates.point(f"sensitivity={wanted}", sample).thresholds[1]
+    cut = choose_operating_point(f"sensitivity={wanted}", sample).thresholds[1]
     assert (said[truth] >= cut).mean() >= wanted
     assert (said[truth] > cut).mean() < wanted
-    cut = estimates.point(f"specificity={wanted}", sample).thresholds[1]
+    cut = choose_operating_point(f"specificity={wanted}", sample).thresholds[1]
     assert (said[~truth] < cut).mean() >= wanted
     lower = said[said < cut]
     assert not len(lower) or (said[~truth] < lower.max()).mean() < wanted
@@ -134,15 +135,15 @@ def test_an_operating_point_reaches_what_was_asked_and_gives_no_more_away(
 )
 def test_what_is_no_operating_point(text: str) -> None:
     with pytest.raises(UsageError, match="no operating point"):
-        estimates.point(text, binary(1, 20))
+        choose_operating_point(text, binary(1, 20))
 
 
 def test_a_class_that_no_image_has_is_not_asked_for() -> None:
     """Macro averages are over the classes that the whole has; a group without one of them has no AUROC."""
     sample = drawn(3, 60, 3)
-    group = sample.at(np.flatnonzero(sample.truth != 2))
-    found = measured(group, sample.present, [])
+    group = sample.select_rows(np.flatnonzero(sample.truth != 2))
+    found = measured(group, sample.present_classes, [])
     assert np.isnan(found["auroc"])
     assert np.isnan(found["auroc_c2"])
     assert not np.isnan(found["auroc_c0"])
-    assert not np.isnan(measured(group, group.present, [])["auroc"])
+    assert not np.isnan(measured(group, group.present_classes, [])["auroc"])

@@ -8,11 +8,10 @@ import pyarrow as pa
 import pytest
 
 from dermdata.errors import UnknownName, UsageError
-from dermdata.evaluation import Wanted, judge
-from dermdata.evaluation.gaps import gap
-from dermdata.evaluation.groups import Group, groups
-from dermdata.evaluation.resampling import beyond, units, weights
-from dermdata.evaluation.sample import Sample
+from dermdata.evaluation import EvaluationOptions, evaluate_sample
+from dermdata.evaluation.bootstrap import clopper_pearson_interval, draw_weights, resampling_units
+from dermdata.evaluation.sample import EvaluationGroup, Sample, group_rows
+from dermdata.evaluation.scores import measure_gap
 from evaluate.predicted import binary, drawn, target
 
 
@@ -39,12 +38,12 @@ def by_people(random: np.random.Generator, people: int, images: int) -> tuple[Sa
 def test_intervals_cover_the_truth_in_95_percent() -> None:
     """Patients with five images each, of whom some are hard: images drawn alone would cover it in far fewer."""
     random = np.random.default_rng(20)
-    wanted = Wanted(resamples=200)
+    wanted = EvaluationOptions(resamples=200)
     covered = {"patient": 0, "image": 0}
     for _ in range(150):
         sample, table = by_people(random, 80, 5)
         for unit, rows in (("patient", table), ("image", table.drop_columns(["patient_id"]))):
-            item = one(judge(sample, rows, wanted), "accuracy")
+            item = one(evaluate_sample(sample, rows, wanted), "accuracy")
             covered[unit] += item["low"] <= 0.8 <= item["high"]
     assert 0.92 <= covered["patient"] / 150 <= 0.98
     assert covered["image"] / 150 < 0.89
@@ -59,7 +58,7 @@ def test_intervals_of_the_auroc_cover_the_truth() -> None:
         said = 1 / (1 + np.exp(-random.normal(size=200) - 1.4142135623730951 * truth))
         scores = np.stack([1 - said, said], axis=1)
         sample = Sample(("not c1", "c1"), truth.astype(np.int64), scores.argmax(axis=1), scores, 1)
-        item = one(judge(sample, rows_of(sample), Wanted(resamples=200)), "auroc")
+        item = one(evaluate_sample(sample, rows_of(sample), EvaluationOptions(resamples=200)), "auroc")
         covered += item["low"] <= 0.8413447460685429 <= item["high"]  # the normal distribution at 1
     assert 0.91 <= covered / 100 <= 0.985
 
@@ -78,7 +77,9 @@ def skin(count: int, planted: float, seed: int = 0) -> tuple[Sample, pa.Table]:
 
 def test_a_planted_gap_for_fitzpatrick_v_and_vi_is_flagged() -> None:
     sample, table = skin(150, 0.25)
-    result = judge(sample, table, Wanted(by=("fitzpatrick", "fitzpatrick_band"), resamples=300))
+    result = evaluate_sample(
+        sample, table, EvaluationOptions(by=("fitzpatrick", "fitzpatrick_band"), resamples=300)
+    )
     gaps = {(gap["by"], gap["metric"]): gap for gap in result["gaps"]}
     by_type, by_band = gaps["fitzpatrick", "balanced_accuracy"], gaps["fitzpatrick_band", "balanced_accuracy"]
     assert by_type["worst"] in (5, 6)
@@ -93,12 +94,12 @@ def test_without_a_gap_none_is_claimed_more_often_than_by_chance() -> None:
     """The worst of six equal groups is not news: about 5 % of such comparisons claim a gap, of two groups as well."""
     random = np.random.default_rng(22)
     for count in (2, 6):
-        compared = [Group("fitzpatrick", one, np.arange(100)) for one in range(count)]
+        compared = [EvaluationGroup("fitzpatrick", one, np.arange(100)) for one in range(count)]
         claimed = 0
         for _ in range(400):
             shares = random.binomial(100, 0.8, count) / 100
             found = {one: (share, random.binomial(100, share, 300) / 100) for one, share in enumerate(shares)}
-            row = gap("fitzpatrick", "accuracy", compared, found, 0.95)
+            row = measure_gap("fitzpatrick", "accuracy", compared, found, 0.95)
             claimed += row is not None and row["claimed"]
         assert 0.02 <= claimed / 400 <= 0.075
 
@@ -113,7 +114,7 @@ def test_nothing_is_claimed_of_groups_that_are_too_small() -> None:
     sex[(truth == 1) & (np.arange(240) >= 200)] = "only c1"
     patient = np.where(sex == "one person", "p", [f"p{n}" for n in range(240)])
     table = rows_of(sample, sex=sex.tolist(), patient_id=patient.tolist())
-    result = judge(sample, table, Wanted(by=("sex",), resamples=50, min_group=12))
+    result = evaluate_sample(sample, table, EvaluationOptions(by=("sex",), resamples=50, min_group=12))
     assert {row["value"]: row["reason"] for row in result["too_small"]} == {
         "other": "fewer than 12 images",
         "one person": "only 1 patient",
@@ -129,7 +130,7 @@ def test_nothing_is_claimed_of_groups_that_are_too_small() -> None:
 def test_what_is_not_stated_is_a_group_and_in_no_gap() -> None:
     sample = drawn(6, 120, 2)
     table = rows_of(sample, sex=[None, "male", "female"] * 40)
-    result = judge(sample, table, Wanted(by=("sex",), resamples=50))
+    result = evaluate_sample(sample, table, EvaluationOptions(by=("sex",), resamples=50))
     assert [item["value"] for item in result["items"] if item["metric"] == "accuracy"] == [
         None,
         "female",
@@ -145,8 +146,10 @@ def test_a_class_with_few_images_in_a_group_is_no_ground_for_its_gap() -> None:
     truth = np.r_[1, np.zeros(40, int), 1, np.zeros(40, int)]
     decision = np.r_[1, np.zeros(81, int)]
     sample = Sample(("not c1", "c1"), truth, decision, None, 1)
-    result = judge(
-        sample, rows_of(sample, sex=["male"] * 41 + ["female"] * 41), Wanted(by=("sex",), resamples=100)
+    result = evaluate_sample(
+        sample,
+        rows_of(sample, sex=["male"] * 41 + ["female"] * 41),
+        EvaluationOptions(by=("sex",), resamples=100),
     )
     assert not result["too_small"]
     assert {gap["metric"] for gap in result["gaps"]} == {"accuracy", "specificity"}
@@ -157,7 +160,8 @@ def test_the_same_seed_gives_the_same_numbers() -> None:
     """Another seed gives others; estimates never change."""
     sample, table = skin(40, 0.2)
     first, again, other = (
-        judge(sample, table, Wanted(by=("fitzpatrick",), seed=seed, resamples=50)) for seed in (1, 1, 2)
+        evaluate_sample(sample, table, EvaluationOptions(by=("fitzpatrick",), seed=seed, resamples=50))
+        for seed in (1, 1, 2)
     )
     assert first == again
     assert first["items"] != other["items"]
@@ -166,7 +170,7 @@ def test_the_same_seed_gives_the_same_numbers() -> None:
 
 def test_no_resamples_give_numbers_without_intervals_and_claims() -> None:
     sample, table = skin(40, 0.5)
-    result = judge(sample, table, Wanted(by=("fitzpatrick",), resamples=0))
+    result = evaluate_sample(sample, table, EvaluationOptions(by=("fitzpatrick",), resamples=0))
     assert all(item["low"] is None for item in result["items"])
     assert result["gaps"]
     assert not any(gap["claimed"] for gap in result["gaps"])
@@ -175,25 +179,28 @@ def test_no_resamples_give_numbers_without_intervals_and_claims() -> None:
 def test_a_perfect_share_has_the_exact_interval() -> None:
     """All of 20 right is not sure to be all: Clopper and Pearson say 0.832 to 1."""
     sample = Sample(("a", "b"), np.arange(20) % 2, np.arange(20) % 2)
-    item = one(judge(sample, rows_of(sample), Wanted(resamples=20)), "accuracy")
+    item = one(evaluate_sample(sample, rows_of(sample), EvaluationOptions(resamples=20)), "accuracy")
     assert (round(item["low"], 3), item["high"]) == (0.832, 1.0)
-    assert beyond(0, 20, 0.95)[1] == pytest.approx(0.168, abs=1e-3)
-    assert one(judge(sample, rows_of(sample), Wanted(resamples=20)), "macro_f1")["low"] is None
+    assert clopper_pearson_interval(0, 20, 0.95)[1] == pytest.approx(0.168, abs=1e-3)
+    assert (
+        one(evaluate_sample(sample, rows_of(sample), EvaluationOptions(resamples=20)), "macro_f1")["low"]
+        is None
+    )
 
 
 def test_patients_are_drawn_else_lesions_else_images() -> None:
     """The unit is said; a row without patient counts by its lesion, one without both alone."""
     rows = target(["a"] * 5, patient_id=["p", "p", None, None, None], lesion_id=["l", "m", "n", "n", None])
-    place, kind = units(rows)
+    place, kind = resampling_units(rows)
     assert (place.tolist(), kind) == ([0, 0, 1, 1, 2], "patient")
-    assert units(rows.drop_columns(["patient_id"]))[1] == "lesion"
-    assert units(target(["a"]))[1] == "image"
+    assert resampling_units(rows.drop_columns(["patient_id"]))[1] == "lesion"
+    assert resampling_units(target(["a"]))[1] == "image"
 
 
 def test_weights_do_not_depend_on_the_pieces_they_come_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = np.concatenate([*weights(np.arange(10), 7, 3)], axis=1)
-    monkeypatch.setattr("dermdata.evaluation.resampling.CELLS", 20)
-    pieces = [*weights(np.arange(10), 7, 3)]
+    whole = np.concatenate([*draw_weights(np.arange(10), 7, 3)], axis=1)
+    monkeypatch.setattr("dermdata.evaluation.bootstrap.MAX_WEIGHTS", 20)
+    pieces = [*draw_weights(np.arange(10), 7, 3)]
     assert len(pieces) == 4
     assert (np.concatenate(pieces, axis=1) == whole).all()
     assert (whole.sum(axis=0) == 10).all()
@@ -206,14 +213,14 @@ def test_skin_types_that_are_only_known_as_a_range() -> None:
         fitzpatrick=pa.array([1, None, None, None, 6], pa.int8()),
         fitzpatrick_range=pa.array([None, [1, 2], [5, 6], [2, 3], None], pa.list_(pa.int8())),
     )
-    assert [one.value for one in groups(rows, "fitzpatrick")] == [1, 6, "I-II", "II-III", "V-VI"]
-    found = {one.value: one.rows.tolist() for one in groups(rows, "fitzpatrick_band")}
+    assert [one.value for one in group_rows(rows, "fitzpatrick")] == [1, 6, "I-II", "II-III", "V-VI"]
+    found = {one.value: one.rows.tolist() for one in group_rows(rows, "fitzpatrick_band")}
     assert found == {"I-II": [0, 1], "V-VI": [2, 4], None: [3]}
 
 
 def test_ages_go_by_twenty_years() -> None:
     rows = target(["a"] * 5, age=pa.array([5.0, 19.9, 81.0, float("nan"), None], pa.float32()))
-    assert {one.value: one.rows.tolist() for one in groups(rows, "age")} == {
+    assert {one.value: one.rows.tolist() for one in group_rows(rows, "age")} == {
         "0-19": [0, 1],
         "80+": [2],
         None: [3, 4],
@@ -223,26 +230,26 @@ def test_ages_go_by_twenty_years() -> None:
 def test_days_are_words() -> None:
     """What JSON has no word for is shown as text."""
     rows = target(["a"] * 2, day=pa.array([20000, None], pa.date32()))
-    assert [one.value for one in groups(rows, "day")] == ["2024-10-04", None]
+    assert [one.value for one in group_rows(rows, "day")] == ["2024-10-04", None]
 
 
 def test_columns_that_make_no_groups() -> None:
     with pytest.raises(UnknownName, match="sexx"):
-        groups(target(["a"], sex=["male"]), "sexx")
+        group_rows(target(["a"], sex=["male"]), "sexx")
     with pytest.raises(UsageError, match="61 values"):
-        groups(target(["a"] * 61), "image_id")
+        group_rows(target(["a"] * 61), "image_id")
     with pytest.raises(UsageError, match="several values"):
-        groups(target(["a"], path=[["x"]]), "path")
+        group_rows(target(["a"], path=[["x"]]), "path")
 
 
 def test_error_of_the_calibration_lies_in_its_interval() -> None:
     """Resampling makes the error larger: its interval is moved back to the estimate."""
     sample = binary(9, 150)
-    item = one(judge(sample, rows_of(sample), Wanted(resamples=200)), "ece")
+    item = one(evaluate_sample(sample, rows_of(sample), EvaluationOptions(resamples=200)), "ece")
     assert 0 <= item["low"] < item["estimate"] < item["high"]
 
 
 def test_an_age_that_is_no_number_is_of_no_group() -> None:
     """As `inf` and `nan` in a CSV are read."""
-    found = groups(target(["MEL"] * 3, age=[float("inf"), float("nan"), 41.0]), "age")
+    found = group_rows(target(["MEL"] * 3, age=[float("inf"), float("nan"), 41.0]), "age")
     assert {one.value: one.rows.tolist() for one in found} == {"40-59": [2], None: [0, 1]}

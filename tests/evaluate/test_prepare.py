@@ -11,12 +11,12 @@ import pytest
 
 from bundled_labels import vocabulary
 from dermdata.errors import BadTable
-from dermdata.evaluation import guessed, parse
-from dermdata.evaluation.naming import bare, fold
-from dermdata.vocabulary import Space
+from dermdata.evaluation import guess_space, parse_predictions
+from dermdata.evaluation.predictions import normalize_word, strip_probability_mark
+from dermdata.vocabulary import LabelSpace
 from evaluate.predicted import SPACE, prepared, target
 
-FACET = Space(
+FACET = LabelSpace(
     "malignancy",
     {one: (("skin-finding", one),) for one in ("benign", "premalignant", "malignant", "indeterminate")},
     facet="malignancy",
@@ -52,13 +52,13 @@ TWICE = pa.Table.from_arrays([pa.array(["a"]), pa.array([0.1]), pa.array([0.9])]
 def test_what_can_be_read_in_two_ways_or_in_none_is_refused(data: bytes, said: str) -> None:
     """Never one of two values in silence, never a traceback."""
     with pytest.raises(BadTable, match=said):
-        parse(data, "p")
+        parse_predictions(data, "p")
 
 
 def test_nested_columns_of_parquet_are_read_as_those_of_json_lines() -> None:
     """A list is no probability, but there: it is told as not read."""
     row = {"key": "demo/r0", "p": {"MEL": 0.25, "NV": 0.75}, "run.id": 3, "logits": [1.0, 2.0]}
-    found = parse(parquet(pa.Table.from_pylist([row])), "p")
+    found = parse_predictions(parquet(pa.Table.from_pylist([row])), "p")
     plain = {"key": "demo/r0", "MEL": "0.25", "NV": "0.75", "run.id": "3", "logits": "[…]"}
     assert found.to_pylist() == [plain]
     assert "not read: run.id, logits" in prepared(found.to_pydict(), TWO).notes
@@ -67,19 +67,19 @@ def test_nested_columns_of_parquet_are_read_as_those_of_json_lines() -> None:
 def test_a_line_of_json_ends_where_json_says() -> None:
     """U+2028 is a character like any other in a string."""
     data = '{"key": "a\u2028b", "MEL": 1}\r\n{"key": "c", "MEL": 0}\r\n'.encode()
-    assert [row["key"] for row in parse(data, "p").to_pylist()] == ["a\u2028b", "c"]
+    assert [row["key"] for row in parse_predictions(data, "p").to_pylist()] == ["a\u2028b", "c"]
 
 
 @pytest.mark.parametrize("mark", [",", "\t", ";"])
 def test_text_is_told_by_its_header(mark: str) -> None:
-    table = parse(f"\ufeffkey{mark}MEL\r\nNA{mark}0001\r\n".encode(), "p")
+    table = parse_predictions(f"\ufeffkey{mark}MEL\r\nNA{mark}0001\r\n".encode(), "p")
     assert table.to_pylist() == [{"key": "NA", "MEL": "0001"}]
 
 
 def test_json_lines_may_hold_the_probabilities_as_an_object() -> None:
     """A key that a line lacks is null; blank lines are none."""
     data = b'{"key": "a", "probabilities": {"MEL": 0.25, "NV": 0.75}}\n\n{"key": 7, "MEL": 1}\n'
-    assert parse(data, "p").to_pylist() == [
+    assert parse_predictions(data, "p").to_pylist() == [
         {"key": "a", "MEL": "0.25", "NV": "0.75"},
         {"key": "7", "MEL": "1", "NV": None},
     ]
@@ -88,7 +88,7 @@ def test_json_lines_may_hold_the_probabilities_as_an_object() -> None:
 def test_parquet_keeps_every_digit() -> None:
     buffer = io.BytesIO()
     pq.write_table(pa.table({"key": ["a"], "MEL": pa.array([0.1 + 0.2]), "features": [[1.0]]}), buffer)
-    assert parse(buffer.getvalue(), "p").to_pylist() == [
+    assert parse_predictions(buffer.getvalue(), "p").to_pylist() == [
         {"key": "a", "MEL": "0.30000000000000004", "features": "[…]"}
     ]
 
@@ -109,7 +109,7 @@ def test_parquet_keeps_every_digit() -> None:
 )
 def test_files_that_are_no_predictions(data: bytes, told: str) -> None:
     with pytest.raises(BadTable, match=told):
-        parse(data, "p")
+        parse_predictions(data, "p")
 
 
 # ------------------------------------------------------------------ columns
@@ -221,7 +221,7 @@ def test_an_image_id_of_two_datasets_needs_keys() -> None:
 
 
 def test_a_class_that_the_model_does_not_know_is_always_wrong() -> None:
-    space = Space("three", {**SPACE.classes, "BCC": (("basal-cell-carcinoma", None),)})
+    space = LabelSpace("three", {**SPACE.classes, "BCC": (("basal-cell-carcinoma", None),)})
     columns = {"key": ["r0", "r1", "r2"], "MEL": [1, 0, 0], "NV": [0, 1, 1]}
     found = prepared(columns, target(["MEL", "NV", "BCC"]), space)
     assert found.sample.classes == ("MEL", "NV", "BCC")
@@ -260,23 +260,23 @@ def test_who_tells_benign_from_malignant_is_judged_on_these(decided: list[str]) 
 
 def test_label_spaces_after_the_columns() -> None:
     """All classes of one space, a lone `malignant`, concepts; else nothing is guessed."""
-    spaces = {"two": SPACE, "other": Space("other", {**SPACE.classes, "X": ()}), "malignancy": FACET}
-    assert guessed(spaces, vocabulary(), ["image", "p_mel", "p_nv"]) == "two"
-    assert guessed(spaces, vocabulary(), ["image", "mel", "nv", "x"]) is None
-    assert guessed(spaces, vocabulary(), ["image", "malignant"]) == "malignancy"
+    spaces = {"two": SPACE, "other": LabelSpace("other", {**SPACE.classes, "X": ()}), "malignancy": FACET}
+    assert guess_space(spaces, vocabulary(), ["image", "p_mel", "p_nv"]) == "two"
+    assert guess_space(spaces, vocabulary(), ["image", "mel", "nv", "x"]) is None
+    assert guess_space(spaces, vocabulary(), ["image", "malignant"]) == "malignancy"
     assert (
-        guessed(spaces, vocabulary(), ["image", "melanoma_prob", "acne vulgaris", "fold"])
+        guess_space(spaces, vocabulary(), ["image", "melanoma_prob", "acne vulgaris", "fold"])
         == "melanoma,acne-vulgaris"
     )
-    assert guessed(spaces, vocabulary(), ["image", "prediction"]) is None
+    assert guess_space(spaces, vocabulary(), ["image", "prediction"]) is None
 
 
 def test_marks_of_probabilities() -> None:
-    assert [bare(one) for one in ("p_MEL", "MEL_prob", "prob MEL", "p", "psoriasis", "score.nv")] == [
+    assert [strip_probability_mark(one) for one in ("p_MEL", "MEL_prob", "prob MEL", "p", "psoriasis", "score.nv")] == [
         ("MEL", "p_"), ("MEL", "_prob"), ("MEL", "prob "), ("p", ""), ("psoriasis", ""), ("nv", "score."),
     ]  # fmt: skip
-    assert fold(" Basal cell_carcinoma") == "basal-cell-carcinoma"
-    assert np.unique([fold(one) for one in ("a b", "a_b", "A-B")]).tolist() == ["a-b"]
+    assert normalize_word(" Basal cell_carcinoma") == "basal-cell-carcinoma"
+    assert np.unique([normalize_word(one) for one in ("a b", "a_b", "A-B")]).tolist() == ["a-b"]
 
 
 def test_a_row_that_is_there_again_with_another_class_is_told() -> None:

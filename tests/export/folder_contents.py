@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dermdata.export import LINKING as LINKING
-from dermdata.export.ledger import RECORD
+from dermdata.export.record import RECORD
 
 FORMATS = ("imagefolder", "webdataset", "huggingface", "coco")
 every_format = pytest.mark.parametrize("form", FORMATS)

@@ -12,8 +12,9 @@ import pytest
 
 from dermdata import export
 from dermdata.errors import ChecksumMismatch, StorageError
-from dermdata.export import ledger, pixels
-from dermdata.export.pixels import Recipe, Task
+from dermdata.export import image_bytes
+from dermdata.export.image_bytes import ImageTask, Recipe
+from dermdata.export.record import RECORD, SCHEMA
 from export.conftest import MakeJob
 from export.folder_contents import contents, every_format, exported
 from export.samples import jpeg, row, table
@@ -126,34 +127,34 @@ def test_a_file_that_changes_between_the_look_and_the_link_is_told(
         export.write(form, job())
 
 
-@pytest.mark.parametrize("act", [pixels.load, pixels.identify])
+@pytest.mark.parametrize("act", [image_bytes.load_images, image_bytes.identify_files])
 def test_a_file_that_grows_while_it_is_read_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: Callable[[list[Task]], object]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: Callable[[list[ImageTask]], object]
 ) -> None:
     """Its first bytes alone would be another file's."""
     path = tmp_path / "a.jpg"
     path.write_bytes(b"12345")
 
-    def grow(_task: Task, _found: int) -> None:
+    def grow(_task: ImageTask, _found: int) -> None:
         with path.open("ab") as file:
             file.write(b"6")
 
-    monkeypatch.setattr(pixels, "require_size", grow)
+    monkeypatch.setattr(image_bytes, "require_size", grow)
     with pytest.raises(StorageError, match=r"demo/a: .*a\.jpg was changed while it was read"):
-        act([Task(str(path), None, Recipe(), None, "demo/a")])
+        act([ImageTask(str(path), None, Recipe(), None, "demo/a")])
 
 
-@pytest.mark.parametrize("act", [pixels.load, pixels.identify])
+@pytest.mark.parametrize("act", [image_bytes.load_images, image_bytes.identify_files])
 @pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
 def test_what_is_no_file_is_neither_waited_for_nor_read(
-    tmp_path: Path, act: Callable[[list[Task]], object], kind: str
+    tmp_path: Path, act: Callable[[list[ImageTask]], object], kind: str
 ) -> None:
     """A pipe in an image's place would keep the export waiting for ever, /dev/zero would fill the memory."""
     path = {"pipe": tmp_path / "p", "folder": tmp_path, "device": Path("/dev/zero")}[kind]
     if kind == "pipe":
         os.mkfifo(path)
     with pytest.raises(StorageError, match="not a file"):
-        act([Task(str(path), None, Recipe())])
+        act([ImageTask(str(path), None, Recipe())])
 
 
 # ------------------------------------------------------------------ what cannot be compared
@@ -183,7 +184,7 @@ def test_digests_in_capitals_are_the_same(job: MakeJob, root: Path) -> None:
 
 def recorded(out: Path) -> list[list[Any]]:
     """The record's rows, each a list."""
-    return [json.loads(line) for line in (out / ledger.RECORD).read_text().splitlines()[1:]]
+    return [json.loads(line) for line in (out / RECORD).read_text().splitlines()[1:]]
 
 
 @every_format
@@ -194,7 +195,7 @@ def test_a_record_of_before_the_comparison_is_not_trusted(job: MakeJob, tmp_path
     out = tmp_path / "out"
     files = [line[:3] for line in recorded(out)]
     record = {"schema": "dermdata.files/1", "format": form, "files": files}
-    (out / ledger.RECORD).write_text(json.dumps(record, ensure_ascii=False, indent=0) + "\n")
+    (out / RECORD).write_text(json.dumps(record, ensure_ascii=False, indent=0) + "\n")
     wrong = max((path for path in out.rglob("*") if path.is_file()), key=lambda path: path.name.count("0"))
     data = wrong.read_bytes()
     wrong.unlink()
@@ -210,10 +211,10 @@ def test_a_planned_file_that_nobody_finished_is_not_kept(job: MakeJob, tmp_path:
     whole = export.write(form, job())
     out, rows = tmp_path / "out", recorded(tmp_path / "out")
     before = exported(out)
-    head = {"schema": ledger.SCHEMA, "format": form, "run": "killed", "files": len(rows)}
+    head = {"schema": SCHEMA, "format": form, "run": "killed", "files": len(rows)}
     lines = [head, *(line[:3] for line in rows), *rows[1:]]
     text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
-    (out / ledger.RECORD).write_text(text + '["cut')
+    (out / RECORD).write_text(text + '["cut')
     (out / rows[0][0]).unlink()
     (out / rows[0][0]).write_bytes(bytes(rows[0][3]))
     assert export.write(form, job()).kept == len(rows) - 1

@@ -22,11 +22,19 @@ from pycocotools.coco import COCO
 
 from dermdata import export
 from dermdata.errors import UsageError
-from dermdata.export import annotations, rle
-from dermdata.export.annotations import Cover, Document, Picture
-from dermdata.export.coco import BARE
-from dermdata.export.outlines import EMPTY, OTHER_SIZE, Outline, Task, outlined
-from dermdata.progress import Silent
+from dermdata.export.coco import WITHOUT_ANNOTATION
+from dermdata.export.coco_annotations import CocoDocument, CocoImage, MaskRef, document_chunks
+from dermdata.export.masks import (
+    EMPTY_MASK,
+    OTHER_SIZE,
+    MaskOutline,
+    MaskTask,
+    bounding_box,
+    encode_run_lengths,
+    run_lengths,
+    trace_mask,
+)
+from dermdata.progress import SilentProgress
 from export.conftest import MakeJob
 from export.folder_contents import contents
 from export.samples import row, table
@@ -77,9 +85,9 @@ def written(job: MakeJob, tmp_path: Path) -> Callable[..., tuple[dict[str, int],
 def test_run_lengths_are_pycocotools_own(mask: NDArray[np.bool_]) -> None:
     """The same string, box and area, of any mask."""
     theirs = official.encode(np.asfortranarray(mask, dtype=np.uint8))
-    assert rle.text(rle.counts(mask)) == theirs["counts"].decode()
+    assert encode_run_lengths(run_lengths(mask)) == theirs["counts"].decode()
     if mask.any():
-        assert list(rle.box(mask)) == official.toBbox(theirs).tolist()
+        assert list(bounding_box(mask)) == official.toBbox(theirs).tolist()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 70_000), (3000, 2500)])
@@ -88,7 +96,7 @@ def test_long_runs(shape: tuple[int, int], value: bool) -> None:
     """One run of millions of pixels takes several digits."""
     mask = np.full(shape, value)
     assert (
-        rle.text(rle.counts(mask))
+        encode_run_lengths(run_lengths(mask))
         == official.encode(np.asfortranarray(mask, dtype=np.uint8))["counts"].decode()
     )
 
@@ -96,12 +104,12 @@ def test_long_runs(shape: tuple[int, int], value: bool) -> None:
 # ------------------------------------------------------------------ what is inside a mask
 
 
-def outline_of(tmp_path: Path, image: Image.Image, name: str = "m.png", **options: object) -> Outline:
+def outline_of(tmp_path: Path, image: Image.Image, name: str = "m.png", **options: object) -> MaskOutline:
     image.save(tmp_path / name, **options)
-    return outlined(Task(str(tmp_path / name), image.size, image.size))
+    return trace_mask(MaskTask(str(tmp_path / name), image.size, image.size))
 
 
-def inside(found: Outline, size: tuple[int, int]) -> list[list[int]]:
+def inside(found: MaskOutline, size: tuple[int, int]) -> list[list[int]]:
     width, height = size
     return official.decode({"size": [height, width], "counts": found.counts.encode()}).tolist()
 
@@ -154,7 +162,7 @@ def test_a_jpeg_of_a_mask(tmp_path: Path) -> None:
 def test_a_file_that_is_no_mask(tmp_path: Path, content: bytes) -> None:
     """It says why, without naming this machine's folders."""
     (tmp_path / "m.png").write_bytes(content)
-    problem = outlined(Task(str(tmp_path / "m.png"), (1, 1), (1, 1))).problem
+    problem = trace_mask(MaskTask(str(tmp_path / "m.png"), (1, 1), (1, 1))).problem
     assert problem is not None
     assert problem.startswith("cannot be decoded: ")
     assert str(tmp_path) not in problem
@@ -174,10 +182,10 @@ def test_a_mask_comes_back_pixel_by_pixel(
     pictures = []
     for number, mask in enumerate(drawn_masks):
         Image.fromarray(mask).save(folder / f"{number}.png")
-        cover = Cover(1, f"{number}.png", str(folder / f"{number}.png"))
-        pictures.append(Picture(f"{number}.jpg", {"key": str(number)}, mask.shape[::-1], [cover]))
-    document = Document({"categories": [{"id": 1, "name": "lesion"}]}, pictures, None, 1)
-    (folder / "a.json").write_bytes(b"".join(annotations.chunks(document, Silent())))
+        cover = MaskRef(1, f"{number}.png", str(folder / f"{number}.png"))
+        pictures.append(CocoImage(f"{number}.jpg", {"key": str(number)}, mask.shape[::-1], [cover]))
+    document = CocoDocument({"categories": [{"id": 1, "name": "lesion"}]}, pictures, None, 1)
+    (folder / "a.json").write_bytes(b"".join(document_chunks(document, SilentProgress())))
     found = loaded(folder / "a.json")
     assert [found.annToMask(one).tolist() for one in found.anns.values()] == [
         one.tolist() for one in drawn_masks
@@ -250,7 +258,7 @@ def test_an_image_without_mask_has_a_class_and_no_annotation(written: Any, root:
     told, file = written([covered(root, 0, mask_path=None), covered(root, 1)])
     assert [one["categories_of_image"] for one in file["images"]] == [[2], [1]]
     assert [one["image_id"] for one in file["annotations"]] == [2]
-    assert list(told.items()) == [(BARE, 1)]
+    assert list(told.items()) == [(WITHOUT_ANNOTATION, 1)]
 
 
 def test_masks_that_cannot_be_used_are_left_out_and_told(written: Any, root: Path) -> None:
@@ -264,12 +272,13 @@ def test_masks_that_cannot_be_used_are_left_out_and_told(written: Any, root: Pat
     told, file = written(rows)
     assert (len(file["images"]), file["annotations"]) == (4, [])
     assert {one["mask"]: one["reason"].partition(":")[0] for one in file["masks_left_out"]} == {
-        "masks/other.png": OTHER_SIZE, "masks/empty.png": EMPTY, "masks/gone.png": "no such file",
+        "masks/other.png": OTHER_SIZE, "masks/empty.png": EMPTY_MASK, "masks/gone.png": "no such file",
         "masks/broken.png": "cannot be decoded",
     }  # fmt: skip
     reasons = {words: count for words, count in told.items() if words.startswith("masks")}
     assert reasons == {
-        f"masks left out: {reason}": 1 for reason in (OTHER_SIZE, EMPTY, "no such file", "cannot be decoded")
+        f"masks left out: {reason}": 1
+        for reason in (OTHER_SIZE, EMPTY_MASK, "no such file", "cannot be decoded")
     }
 
 
@@ -369,12 +378,12 @@ def test_a_mask_that_changed_is_read_again(job: MakeJob, root: Path, tmp_path: P
 def test_memory_stays_flat(tmp_path: Path) -> None:
     """2,000 masks of 2 kB each are never in memory together."""
     Image.fromarray(blob(64, 64)).save(tmp_path / "m.png")
-    cover = [Cover(1, "m.png", str(tmp_path / "m.png"))]
-    one = Picture("m.jpg", {"key": "k"}, (64, 64), cover)
-    document = Document({"categories": []}, [one] * 2000, None, 2)
-    outlined(Task(str(tmp_path / "m.png"), (64, 64), (64, 64)))  # Pillow's own tables
+    cover = [MaskRef(1, "m.png", str(tmp_path / "m.png"))]
+    one = CocoImage("m.jpg", {"key": "k"}, (64, 64), cover)
+    document = CocoDocument({"categories": []}, [one] * 2000, None, 2)
+    trace_mask(MaskTask(str(tmp_path / "m.png"), (64, 64), (64, 64)))  # Pillow's own tables
     tracemalloc.start()
-    written = sum(map(len, annotations.chunks(document, Silent())))
+    written = sum(map(len, document_chunks(document, SilentProgress())))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert written > 4_000_000
@@ -383,17 +392,17 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
 
 def test_rows_of_a_slice_have_their_own_structures(root: Path) -> None:
     """Not those of the table that they were cut from."""
-    from dermdata.export import structures
+    from dermdata.export.job import structure_names
 
     rows = [
         row(root, n) | {"masks": [(name, "x")] if name else None}
         for n, name in enumerate(["a", "b", None, "c"])
     ]
     whole = table(rows)
-    assert structures.named(whole) == ("a", "b", "c")
-    assert structures.named(whole.slice(1, 2)) == ("b",)
-    assert structures.named(pa.concat_tables([whole.slice(0, 1), whole.slice(3)])) == ("a", "c")
-    assert structures.named(whole.slice(2, 1)) == ()
+    assert structure_names(whole) == ("a", "b", "c")
+    assert structure_names(whole.slice(1, 2)) == ("b",)
+    assert structure_names(pa.concat_tables([whole.slice(0, 1), whole.slice(3)])) == ("a", "c")
+    assert structure_names(whole.slice(2, 1)) == ()
 
 
 def test_a_plan_is_what_is_written(job: MakeJob, root: Path) -> None:

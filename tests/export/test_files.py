@@ -5,7 +5,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from dermdata.export import files, leftout
+from dermdata.export.left_out import partition_rows
+from dermdata.export.row_images import to_absolute_paths
 from dermdata.manifest import image_files
 from dermdata.manifest.image_files import ImageFinder
 from dermdata.manifest.schema import SCHEMA
@@ -33,7 +34,7 @@ def test_paths_are_the_same_in_blocks_of_any_size(
 ) -> None:
     """Absolute where there is a file, null where there is none, masks by name."""
     monkeypatch.setattr(image_files, "BLOCK", block)
-    table, missing = files.anywhere(pa.Table.from_pylist(ROWS, SCHEMA), ImageFinder(roots))
+    table, missing = to_absolute_paths(pa.Table.from_pylist(ROWS, SCHEMA), ImageFinder(roots))
     one, other, mask = (str(roots["a"] / "1.jpg"), str(roots["b"] / "1.jpg"), str(roots["a"] / "m/1.png"))
     assert table["path"].to_pylist() == [one, None, other, None, None]
     assert missing == 3
@@ -45,13 +46,13 @@ def test_paths_are_the_same_in_blocks_of_any_size(
 def test_a_table_without_images_stays_as_it_is(roots: dict[str, Path]) -> None:
     """Neither rows nor files: nothing to look for."""
     table = pa.Table.from_pylist([{"dataset": "a"}] * 3, SCHEMA)
-    assert files.anywhere(table, ImageFinder(roots)) == (table, 3)
-    assert files.anywhere(SCHEMA.empty_table(), ImageFinder(roots)) == (SCHEMA.empty_table(), 0)
+    assert to_absolute_paths(table, ImageFinder(roots)) == (table, 3)
+    assert to_absolute_paths(SCHEMA.empty_table(), ImageFinder(roots)) == (SCHEMA.empty_table(), 0)
 
 
 def test_rows_are_held_once_where_none_is_left_out() -> None:
     """A filter would copy ten million rows."""
     table = pa.Table.from_pylist(ROWS, SCHEMA)
-    kept, left = leftout.parted(table, [None] * len(ROWS))
+    kept, left = partition_rows(table, [None] * len(ROWS))
     assert kept is table
     assert left.num_rows == 0

@@ -13,9 +13,10 @@ import pytest
 
 from dermdata import disk, export
 from dermdata.errors import BadTable, SizeMismatch, StorageError, UsageError
-from dermdata.export import ledger, shards, webdataset
+from dermdata.export import LINKING_FORMATS, shards, webdataset
+from dermdata.export.record import RECORD
 from export.conftest import MakeJob
-from export.folder_contents import FORMATS, LINKING, contents, every_format, exported
+from export.folder_contents import FORMATS, contents, every_format, exported
 from export.samples import manifest, table
 
 # ------------------------------------------------------------------ the bad day
@@ -71,7 +72,7 @@ def test_a_record_that_leads_elsewhere_or_nowhere_is_refused(
 ) -> None:
     """It decides what is deleted, so it is not believed blindly."""
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / ledger.RECORD).write_text(record.replace("F", form))
+    (tmp_path / "out" / RECORD).write_text(record.replace("F", form))
     (tmp_path / "x").write_text("mine")
     with pytest.raises(BadTable):
         export.write(form, job())
@@ -86,7 +87,7 @@ def test_a_changed_image_is_not_passed_on(
     """The manifest says how many bytes an image has."""
     (root / "images" / "IMG_0003.jpg").write_bytes(b"cut")
     with pytest.raises(SizeMismatch, match=r"IMG_0003\.jpg has 3 bytes"):
-        export.write(form, job(**(choices if form in LINKING else {})))
+        export.write(form, job(**(choices if form in LINKING_FORMATS else {})))
 
 
 @every_format
@@ -117,7 +118,7 @@ def test_a_full_disk_leaves_no_half_file(
     job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
     """ENOSPC while the second file is written: what has a name is whole, and no temporary file stays."""
-    whole = export.write(form, job("whole", copy=form in LINKING)).files
+    whole = export.write(form, job("whole", copy=form in LINKING_FORMATS)).files
     assert whole
     calls = iter([None, None, True] + [True] * 40)
     real = os.fsync
@@ -129,11 +130,11 @@ def test_a_full_disk_leaves_no_half_file(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageError, match="no room for"):
-        export.write(form, job(copy=form in LINKING))
+        export.write(form, job(copy=form in LINKING_FORMATS))
     monkeypatch.setattr(os, "fsync", real)
     there, wanted = exported(tmp_path / "out"), exported(tmp_path / "whole")
     assert there.items() <= wanted.items()
-    assert export.write(form, job(copy=form in LINKING)).kept == len(there)
+    assert export.write(form, job(copy=form in LINKING_FORMATS)).kept == len(there)
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
@@ -143,7 +144,7 @@ def test_being_killed_at_any_write_keeps_whole_files_only(
 ) -> None:
     """Interrupted at each point where a file gets its name: the same command goes on after what is whole."""
     monkeypatch.setattr(shards, "SHARD_BYTES", 2000)
-    export.write(form, job("whole", copy=form in LINKING))
+    export.write(form, job("whole", copy=form in LINKING_FORMATS))
     wanted = exported(tmp_path / "whole")
     real = Path.replace
     for stop in range(1, 4):
@@ -157,11 +158,11 @@ def test_being_killed_at_any_write_keeps_whole_files_only(
         out = f"out{stop}"
         monkeypatch.setattr(Path, "replace", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            export.write(form, job(out, copy=form in LINKING))
+            export.write(form, job(out, copy=form in LINKING_FORMATS))
         monkeypatch.setattr(Path, "replace", real)
         there = exported(tmp_path / out)
         assert there.items() <= wanted.items()
-        assert export.write(form, job(out, copy=form in LINKING)).kept == len(there)
+        assert export.write(form, job(out, copy=form in LINKING_FORMATS)).kept == len(there)
         assert contents(tmp_path / out) == contents(tmp_path / "whole")
 
 
@@ -228,13 +229,13 @@ def test_images_are_changed_only_where_they_are_written(
 def test_rows_of_a_block_are_all_that_is_in_memory(job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
     """At most two blocks are read before the first is written."""
     monkeypatch.setattr(webdataset, "BLOCK_ROWS", 1)
-    from dermdata.export import stream
+    from dermdata.export import shards
 
     read: list[int] = []
-    real = stream.load
-    monkeypatch.setattr(stream, "load", lambda tasks: read.append(len(tasks)) or real(tasks))
-    column = stream.Images([None] * 9, [None] * 9, job().recipe)
-    steps = stream.blocks({"image": column}, [slice(n, n + 1) for n in range(9)], 1)
+    real = shards.load_images
+    monkeypatch.setattr(shards, "load_images", lambda tasks: read.append(len(tasks)) or real(tasks))
+    column = shards.ImageColumn([None] * 9, [None] * 9, job().recipe)
+    steps = shards.load_blocks({"image": column}, [slice(n, n + 1) for n in range(9)], 1)
     next(steps)
     assert len(read) <= 2
     assert len(list(steps)) == 8
@@ -267,13 +268,11 @@ def test_two_datasets_share_one_export(job: MakeJob, tmp_path: Path, rows: pa.Ta
 def test_disk_writer_is_the_only_one(job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every file of every format gets its name by `disk.replacing`, links apart; no lock stays."""
     names: list[str] = []
-    real = disk.replacing
-    monkeypatch.setattr(disk, "replacing", lambda path: names.append(path.name) or real(path))
+    real = disk.atomic_write
+    monkeypatch.setattr(disk, "atomic_write", lambda path: names.append(path.name) or real(path))
     for form in FORMATS:
         names.clear()
-        out = job(form, copy=form in LINKING)
+        out = job(form, copy=form in LINKING_FORMATS)
         export.write(form, out)
         there = [path.name for path in out.out.rglob("*") if path.is_file()]
-        assert sorted(names) == sorted(
-            [*there, ledger.RECORD]
-        )  # the record twice: before the files, and after
+        assert sorted(names) == sorted([*there, RECORD])  # the record twice: before the files, and after

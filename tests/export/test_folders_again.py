@@ -7,7 +7,7 @@ import pytest
 
 from dermdata import export
 from dermdata.errors import UsageError
-from dermdata.export import ledger
+from dermdata.export.record import RECORD
 from export.conftest import MakeJob
 from export.folder_contents import contents, every_format
 
@@ -64,8 +64,8 @@ def test_splits_one_by_one_are_the_whole(job: MakeJob, tmp_path: Path, form: str
         name for name in contents(tmp_path / "whole") if "unsplit" not in name and "left-out" not in name
     }
     there = contents(tmp_path / "out")
-    assert names - {ledger.RECORD} <= set(there)
-    assert all(there[name] == contents(tmp_path / "whole")[name] for name in names - {ledger.RECORD})
+    assert names - {RECORD} <= set(there)
+    assert all(there[name] == contents(tmp_path / "whole")[name] for name in names - {RECORD})
 
 
 def test_a_card_of_another_split_is_not_overwritten(job: MakeJob) -> None:

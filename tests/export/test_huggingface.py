@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 from dermdata import export
 from dermdata.errors import UsageError
 from dermdata.export import shards
-from dermdata.model import Access, Citation, Dataset, License
+from dermdata.model import Access, Dataset, DatasetCitation, License
 from export.conftest import MakeJob
 from export.pictures import photograph, saved
 from export.samples import jpeg, row, table
@@ -23,7 +23,8 @@ from export.samples import jpeg, row, table
 def entry(**terms: Any) -> Dataset:
     return Dataset(
         name="demo", title="The demo: a \"set\"", kind="dataset", summary="Pictures.", access=Access(kind="open"),
-        homepage="https://demo.example", license=License(**terms), citation=Citation(bibtex="@misc{demo}", text="Doe 2020"),
+        homepage="https://demo.example", license=License(**terms),
+        citation=DatasetCitation(bibtex="@misc{demo}", text="Doe 2020"),
     )  # fmt: skip
 
 
@@ -74,7 +75,7 @@ def test_red_team_13_the_card_shows_words_and_nothing_that_they_would_do(
     hostile = Dataset(
         name="demo", title=bad, kind="dataset", summary=bad, access=Access(kind="open"), homepage="javascript:alert(1)",
         license=License(id=bad, url="data:text/html,x", statement=bad),
-        citation=Citation(text=bad, bibtex=f"@misc{{x, title={{{bad}}}}}\n```\n@misc{{evil,}}"),
+        citation=DatasetCitation(text=bad, bibtex=f"@misc{{x, title={{{bad}}}}}\n```\n@misc{{evil,}}"),
     )  # fmt: skip
     export.write("huggingface", job(entries={"demo": hostile}))
     facts, text = header(tmp_path / "out"), (tmp_path / "out" / "README.md").read_text()

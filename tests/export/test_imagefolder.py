@@ -12,8 +12,9 @@ import pytest
 
 from dermdata import export
 from dermdata.errors import StorageError, UsageError
-from dermdata.export import Job, names
-from dermdata.progress import Silent
+from dermdata.export import Job
+from dermdata.export.row_images import portable_name, unique_names
+from dermdata.progress import SilentProgress
 from export.conftest import MakeJob
 from export.samples import jpeg, row, table
 
@@ -39,7 +40,7 @@ def torchvision_samples(root: Path) -> list[tuple[str, int]]:
     return found
 
 
-class Told(Silent):
+class Told(SilentProgress):
     """Keeps what is said."""
 
     def __init__(self) -> None:
@@ -60,12 +61,12 @@ class Told(Silent):
 )  # fmt: skip
 def test_any_word_becomes_a_harmless_name(word: str, name: str) -> None:
     """It stays in its folder, is not hidden, and Windows takes it too."""
-    assert names.safe(word) == name
+    assert portable_name(word) == name
 
 
 def test_a_long_name_fits_and_is_told_apart() -> None:
     """File systems take 255 bytes."""
-    one, two = names.safe("ü" * 300), names.safe("ü" * 301)
+    one, two = portable_name("ü" * 300), portable_name("ü" * 301)
     assert one != two
     assert max(len(one.encode()), len(two.encode())) <= 120
 
@@ -73,14 +74,14 @@ def test_a_long_name_fits_and_is_told_apart() -> None:
 def test_names_that_some_system_takes_for_one_are_told_apart() -> None:
     """Whatever the order of the rows."""
     given = {"1": "Nv", "2": "nv", "3": "mel", "4": "MEL", "5": "bcc"}
-    found = dict(zip(given, names.unique(list(given.values()), list(given)), strict=True))
+    found = dict(zip(given, unique_names(list(given.values()), list(given)), strict=True))
     turned = dict(
-        zip(reversed(given), names.unique(list(given.values())[::-1], list(given)[::-1]), strict=True)
+        zip(reversed(given), unique_names(list(given.values())[::-1], list(given)[::-1]), strict=True)
     )
     assert found == turned
     assert len({name.casefold() for name in found.values()}) == 5
     assert found["5"] == "bcc"
-    assert names.unique(["a", "a", "A"], ["x", "x", "x"]) == ["a", "a-2", "A-3"]
+    assert unique_names(["a", "a", "A"], ["x", "x", "x"]) == ["a", "a-2", "A-3"]
 
 
 @pytest.mark.parametrize("word", ["../../evil", "a/b", "..", "CON", "x" * 300])

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from dermdata import export, places
+from dermdata import export
 from dermdata.errors import CacheBusy, StorageError, UsageError
-from dermdata.export import ledger, parquet, shards
-from dermdata.export.ledger import Writing
-from dermdata.places import Folder
-from dermdata.progress import Silent
+from dermdata.export import parquet, record, shards
+from dermdata.export.record import ExportRun
+from dermdata.object_store import LocalFolder, open_bucket
+from dermdata.progress import SilentProgress
 from export.conftest import MakeJob
 from export.folder_contents import contents, every_format
 
@@ -23,7 +23,7 @@ folder_formats = pytest.mark.parametrize(
 )  # fmt: skip
 
 
-class Told(Silent):
+class Told(SilentProgress):
     """Keeps what is said."""
 
     def __init__(self) -> None:
@@ -47,12 +47,12 @@ def test_a_second_run_waits_and_is_refused_when_the_first_does_not_end(
     job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, choices: dict[str, object]
 ) -> None:
     """Exit 5; it says for whom it waits, and nothing was written."""
-    monkeypatch.setattr(ledger, "PATIENCE", 0.1)
+    monkeypatch.setattr(record, "LOCK_TIMEOUT", 0.1)
     told = Told()
-    with ledger.one_writer(Folder(tmp_path / "out"), print):
+    with record.hold_folder(LocalFolder(tmp_path / "out"), print):
         with pytest.raises(CacheBusy, match=rf"out is held by process {os.getpid()} on ") as caught:
             export.write(form, job(progress=told, **choices))
-        assert list(contents(tmp_path / "out")) == [ledger.LOCK]
+        assert list(contents(tmp_path / "out")) == [record.LOCK]
     assert caught.value.exit_code == 5
     assert [line for line in told.lines if f"out: waiting for process {os.getpid()}" in line]
 
@@ -61,13 +61,13 @@ def test_a_second_run_waits_and_is_refused_when_the_first_does_not_end(
 def test_no_lock_stays(job: MakeJob, tmp_path: Path, form: str, choices: dict[str, object]) -> None:
     """Nothing of who wrote it is in what is passed on."""
     export.write(form, job(**choices))
-    assert not (tmp_path / "out" / ledger.LOCK).exists()
+    assert not (tmp_path / "out" / record.LOCK).exists()
 
 
 def test_a_lock_of_a_killed_run_holds_nobody(job: MakeJob, tmp_path: Path) -> None:
     """The kernel let go of it."""
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / ledger.LOCK).write_text("process 1 on elsewhere")
+    (tmp_path / "out" / record.LOCK).write_text("process 1 on elsewhere")
     assert export.write("webdataset", job()).rows == 10
 
 
@@ -77,7 +77,7 @@ def test_a_planted_lock_is_refused(
     job: MakeJob, tmp_path: Path, form: str, choices: dict[str, object], kind: str
 ) -> None:
     """Nothing is written through it, and nothing waits for it."""
-    mine, lock = tmp_path / "bashrc", tmp_path / "out" / ledger.LOCK
+    mine, lock = tmp_path / "bashrc", tmp_path / "out" / record.LOCK
     mine.write_text("mine")
     lock.parent.mkdir()
     {"symbolic link": lock.symlink_to, "hard link": lock.hardlink_to, "pipe": lambda _: os.mkfifo(lock)}[
@@ -92,7 +92,7 @@ def test_a_planted_lock_is_refused(
 def test_a_pipe_in_place_of_the_record_is_not_waited_for(job: MakeJob, tmp_path: Path, form: str) -> None:
     """It cannot be read as one."""
     (tmp_path / "out").mkdir()
-    os.mkfifo(tmp_path / "out" / ledger.RECORD)
+    os.mkfifo(tmp_path / "out" / record.RECORD)
     with pytest.raises(UsageError, match="cannot be read as the record"):
         export.write(form, job())
 
@@ -104,9 +104,9 @@ def while_writing(
     monkeypatch: pytest.MonkeyPatch, act: Callable[[], object], where: str = "begin", *, before: bool = False
 ) -> None:
     """Have something happen once, right after (or before) a run's step, as a scheduler may at any time."""
-    real, acts = getattr(Writing, where), [act]
+    real, acts = getattr(ExportRun, where), [act]
 
-    def step(self: Writing, *given: object) -> None:
+    def step(self: ExportRun, *given: object) -> None:
         if not before:
             real(self, *given)
         if acts:
@@ -114,7 +114,7 @@ def while_writing(
         if before:
             real(self, *given)
 
-    monkeypatch.setattr(Writing, where, step)
+    monkeypatch.setattr(ExportRun, where, step)
 
 
 @every_format
@@ -192,7 +192,7 @@ def test_two_runs_into_one_prefix_of_a_store_are_told(
     job: MakeJob, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
     """Object stores have no lock that would hold."""
-    with places.bucket(f"memory://two/{form}") as bucket:
+    with open_bucket(f"memory://two/{form}") as bucket:
         while_writing(monkeypatch, lambda: export.write(form, job(bucket=bucket, size=6)))
         with pytest.raises(StorageError, match="another export wrote into memory://two/"):
             export.write(form, job(bucket=bucket))

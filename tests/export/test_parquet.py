@@ -218,7 +218,7 @@ def test_shards_have_one_schema_and_all_rows(
 )  # fmt: skip
 def test_cut(sizes: list[int], runs: list[tuple[int, int]]) -> None:
     """At most 10 bytes and 3 rows a run; one row that is too large has a run of its own."""
-    assert shards.cut(sizes, 10, 3) == runs
+    assert shards.cut_runs(sizes, 10, 3) == runs
 
 
 def test_a_file_name_is_one_file(job: MakeJob, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -6,14 +6,14 @@ import pytest
 from PIL import Image
 
 from dermdata.errors import IntegrityError, SizeMismatch, StorageError
-from dermdata.export.pixels import Recipe, Task, load
+from dermdata.export.image_bytes import ImageTask, Recipe, load_images
 from export.pictures import PRIVATE, PROFILE, camera_jpeg, camera_png, opened, photograph, pixels, saved
 
 
 def made(tmp_path: Path, data: bytes, recipe: Recipe) -> bytes:
     path = tmp_path / "image"
     path.write_bytes(data)
-    (found,) = load([Task(str(path), len(data), recipe)])
+    (found,) = load_images([ImageTask(str(path), len(data), recipe)])
     assert found is not None
     return found
 
@@ -30,9 +30,9 @@ def test_a_file_that_is_gone_or_changed_stops_the_export(tmp_path: Path) -> None
     """Between planning and reading."""
     (tmp_path / "a").write_bytes(b"123")
     with pytest.raises(StorageError, match="cannot read"):
-        load([Task(str(tmp_path / "b"), 3, Recipe())])
+        load_images([ImageTask(str(tmp_path / "b"), 3, Recipe())])
     with pytest.raises(SizeMismatch, match="has 3 bytes, the manifest says 4"):
-        load([Task(str(tmp_path / "a"), 4, Recipe())])
+        load_images([ImageTask(str(tmp_path / "a"), 4, Recipe())])
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG"])

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from dermdata import export
-from dermdata.export import rights
+from dermdata.export.left_out import restriction_reason
 from dermdata.model import Dataset, License
 from export.conftest import MakeJob
 from export.samples import row, table
@@ -27,7 +27,7 @@ from export.test_huggingface import entry
 )
 def test_what_may_not_be_passed_on(own: str | None, whole: License, reason: str) -> None:
     """A dataset's ban holds for all its images; what nobody states is not allowed."""
-    assert reason in (rights.reason(own, whole, adapted=False) or "")
+    assert reason in (restriction_reason(own, whole, adapted=False) or "")
 
 
 @pytest.mark.parametrize(
@@ -43,12 +43,12 @@ def test_what_may_not_be_passed_on(own: str | None, whole: License, reason: str)
 )
 def test_what_may_be_passed_on(own: str | None, whole: License) -> None:
     """The dataset says so, or the image's own licence is an open one, however it is spelled."""
-    assert rights.reason(own, whole, adapted=False) is None
+    assert restriction_reason(own, whole, adapted=False) is None
 
 
 def test_no_derivatives_means_no_scaling() -> None:
     """An ND licence lets unchanged copies be shared."""
-    assert "changed" in (rights.reason("CC-BY-NC-ND-4.0", License(), adapted=True) or "")
+    assert "changed" in (restriction_reason("CC-BY-NC-ND-4.0", License(), adapted=True) or "")
 
 
 @pytest.mark.parametrize("form", export.FORMATS)

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from dermdata.errors import IntegrityError
-from dermdata.export.icc import rebuild_profile
-from dermdata.export.strip import stripped
+from dermdata.export.image_bytes import strip_image
+from dermdata.export.kept_metadata import rebuild_profile
 from export.pictures import (
     PRIVATE,
     PROFILE,
@@ -29,22 +29,22 @@ ORIENTATION = 0x0112
 def test_a_jpeg_cut_in_its_header_is_refused(data: bytes) -> None:
     """Nobody can say what is in it, so it is not passed on as clean; the error names the file."""
     with pytest.raises(IntegrityError, match=r"a\.jpg is broken"):
-        stripped(data, "a.jpg")
+        strip_image(data, "a.jpg")
 
 
 @pytest.mark.parametrize("cut", [20, 45, 100])
 def test_a_png_cut_in_a_chunk_is_refused(cut: int) -> None:
     """Likewise."""
     with pytest.raises(IntegrityError, match=r"a\.png is broken"):
-        stripped(camera_png()[:cut], "a.png")
+        strip_image(camera_png()[:cut], "a.png")
 
 
 def test_a_jpeg_cut_in_its_picture_is_cleaned_as_far_as_it_goes() -> None:
     """Scans are copied up to where the file ends."""
     data = camera_jpeg()
-    cut = stripped(data[: data.rindex(b"\xff\xd9") - 200], "a.jpg")
+    cut = strip_image(data[: data.rindex(b"\xff\xd9") - 200], "a.jpg")
     assert PRIVATE not in cut
-    assert stripped(data, "a.jpg").startswith(cut)
+    assert strip_image(data, "a.jpg").startswith(cut)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_jpeg_cut_in_its_picture_is_cleaned_as_far_as_it_goes() -> None:
 def test_jpeg_pixels_stay_and_private_bytes_go(options: dict[str, object]) -> None:
     """EXIF, XMP, IPTC, comment and what follows the end; the colour profile stays."""
     data = camera_jpeg(**options)
-    clean = stripped(data, "a.jpg")
+    clean = strip_image(data, "a.jpg")
     assert data.count(PRIVATE) == 5
     assert PRIVATE not in clean
     assert pixels(clean) == pixels(data)
@@ -64,7 +64,7 @@ def test_jpeg_pixels_stay_and_private_bytes_go(options: dict[str, object]) -> No
 @pytest.mark.parametrize("orientation", range(10))
 def test_a_turned_image_stays_turned(make: object, orientation: int) -> None:
     """The orientation is kept alone, where it says something."""
-    clean = stripped(make(orientation), "a")  # type: ignore[operator]
+    clean = strip_image(make(orientation), "a")  # type: ignore[operator]
     exif = opened(clean).getexif()
     assert dict(exif) == ({ORIENTATION: orientation} if 2 <= orientation <= 8 else {})
 
@@ -72,7 +72,7 @@ def test_a_turned_image_stays_turned(make: object, orientation: int) -> None:
 def test_png_text_of_every_kind_goes() -> None:
     """tEXt, zTXt, iTXt, tIME, eXIf and what follows the end; the colour profile stays."""
     data = camera_png()
-    clean = stripped(data, "a.png")
+    clean = strip_image(data, "a.png")
     image = opened(clean)
     assert PRIVATE not in clean
     assert set(image.info) == {"icc_profile", "exif"}
@@ -86,7 +86,7 @@ def test_a_thumbnail_goes_with_its_segment() -> None:
     thumb = b"JFIF\0\x01\x01\0\0\x01\0\x01\x02\x02" + b"T" * 12
     mpf = b"MPF\0" + b"P" * 30
     parts = [segment(0xE0, thumb), segment(0xE2, mpf)]
-    clean = stripped(data[:2] + b"".join(parts) + data[20:], "a.jpg")
+    clean = strip_image(data[:2] + b"".join(parts) + data[20:], "a.jpg")
     assert b"TTTT" not in clean
     assert b"PPPP" not in clean
     assert pixels(clean) == pixels(data)
@@ -96,20 +96,20 @@ def test_a_thumbnail_goes_with_its_segment() -> None:
 def test_adobes_colour_mark_stays(mode: str) -> None:
     """Without it a CMYK image would be shown in the wrong colours."""
     data = saved(photograph(mode=mode), "JPEG")
-    assert pixels(stripped(data, "a.jpg")) == pixels(data)
+    assert pixels(strip_image(data, "a.jpg")) == pixels(data)
 
 
 @pytest.mark.parametrize("data", [camera_jpeg(), camera_png(), saved(photograph(), "JPEG")])
 def test_a_second_time_changes_nothing(data: bytes) -> None:
     """Clean files stay as they are."""
-    once = stripped(data, "a")
-    assert stripped(once, "a") == once
+    once = strip_image(data, "a")
+    assert strip_image(once, "a") == once
 
 
 def test_transparency_and_palette_stay() -> None:
     """Chunks that decide how an image looks are not private."""
     image = photograph().quantize(7)
     data = saved(image, "PNG", transparency=3)
-    with Image.open(BytesIO(stripped(data, "a.png"))) as clean:
+    with Image.open(BytesIO(strip_image(data, "a.png"))) as clean:
         assert clean.info["transparency"] is not None
         assert clean.getpalette() == image.getpalette()

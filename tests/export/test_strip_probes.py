@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dermdata.errors import IntegrityError
-from dermdata.export.icc import rebuild_profile
-from dermdata.export.pixels import Recipe, make
-from dermdata.export.pixels import Task as Asked
+from dermdata.export.image_bytes import ImageTask as Asked
+from dermdata.export.image_bytes import Recipe, make_image
+from dermdata.export.kept_metadata import rebuild_profile
 from export.pictures import PROFILE, chunk, opened, photograph, pixels, saved, segment
 
 NAME = b"JANE DOE 1970-01-01"
@@ -38,7 +38,7 @@ def cleaned(data: bytes, tmp_path: object) -> bytes:
     """As an export gives it on."""
     path = tmp_path / "image"  # type: ignore[operator]
     path.write_bytes(data)
-    return make(Asked(str(path), len(data), Recipe(strip=True)))
+    return make_image(Asked(str(path), len(data), Recipe(strip=True)))
 
 
 def early(marker: int, content: bytes) -> bytes:

@@ -16,18 +16,18 @@ from hypothesis import strategies as st
 
 from dermdata import export
 from dermdata.errors import BadTable, StorageError, UnknownName, UsageError
-from dermdata.export import cells, reading
-from dermdata.export import csv as csv_format
-from dermdata.export import jsonl as jsonl_format
-from dermdata.manifest import store
+from dermdata.export import text_formats as csv_format
+from dermdata.export import text_formats as jsonl_format
+from dermdata.manifest.parquet import concat_manifests
+from dermdata.manifest.text import csv_cells, escape_formula, json_values, parse_line, read_csv, read_jsonl
 from export.conftest import MakeJob
 from export.samples import bare, row, table
 
-READERS = {"csv": reading.read_csv, "jsonl": reading.read_jsonl}
+READERS = {"csv": read_csv, "jsonl": read_jsonl}
 
 
 def back(path: Path, form: str) -> pa.Table:
-    return store.union([READERS[form](path)])
+    return concat_manifests([READERS[form](path)])
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
@@ -86,11 +86,11 @@ def test_any_text_survives(words: list[str | None]) -> None:
         {"image_id": pa.array(["x"] * len(words)), "label_raw": pa.array(words, pa.string())}
     )
     path = Path("in memory")
-    text = b"".join(csv_format.chunks(given_words.schema, [given_words])).decode()
+    text = b"".join(csv_format.csv_chunks(given_words.schema, [given_words])).decode()
     rows = list(csv.reader(io.StringIO(text, newline="")))
     assert [row[1] or None for row in rows[1:]] == words
-    lines = b"".join(jsonl_format.chunks(given_words.schema, [given_words])).split(b"\n")[:-1]
-    assert [reading.parsed(line, 1, path)["label_raw"] for line in lines] == words
+    lines = b"".join(jsonl_format.jsonl_chunks(given_words.schema, [given_words])).split(b"\n")[:-1]
+    assert [parse_line(line, 1, path)["label_raw"] for line in lines] == words
 
 
 def test_pandas_reads_the_csv(job: MakeJob, rows: pa.Table) -> None:
@@ -125,7 +125,7 @@ def test_every_line_has_every_key(job: MakeJob, rows: pa.Table) -> None:
 )  # fmt: skip
 def test_excel_safe(cell: str | None, safe: str | None) -> None:
     """What a spreadsheet would take for a formula is marked as text; plain numbers stay."""
-    assert cells.safe(cell) == safe
+    assert escape_formula(cell) == safe
 
 
 def test_excel_safe_is_off_by_default(job: MakeJob) -> None:
@@ -140,8 +140,8 @@ def test_excel_safe_is_off_by_default(job: MakeJob) -> None:
 def test_floats_are_as_short_as_they_can_be() -> None:
     """A 32-bit 0.1 is 0.1; NaN and infinity are null, for JSON has neither."""
     column = pa.chunked_array([pa.array([0.1, 55, math.nan, math.inf, None], pa.float32())])
-    assert cells.values(column) == [0.1, 55.0, None, None, None]
-    assert cells.words(column) == ["0.1", "55", None, None, None]
+    assert json_values(column) == [0.1, 55.0, None, None, None]
+    assert csv_cells(column) == ["0.1", "55", None, None, None]
 
 
 def test_text_cannot_hold_images(job: MakeJob) -> None:
@@ -203,7 +203,7 @@ def test_a_bad_csv_is_told_by_column(tmp_path: Path, text: str, words: str) -> N
     path = tmp_path / "bad.csv"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(BadTable, match=words):
-        reading.read_csv(path)
+        read_csv(path)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_a_bad_jsonl_is_told_by_line(tmp_path: Path, text: str, words: str) -> N
     path = tmp_path / "bad.jsonl"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(BadTable, match=words):
-        reading.read_jsonl(path)
+        read_jsonl(path)
 
 
 def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
     path = tmp_path / "latin.csv"
     path.write_bytes("image_id,caption\nx,Ausschläge\n".encode("latin-1"))
     with pytest.raises(BadTable, match="UTF8"):
-        reading.read_csv(path)
+        read_csv(path)
 
 
 def test_json_values_of_several_kinds_become_text(tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_json_values_of_several_kinds_become_text(tmp_path: Path) -> None:
     path.write_text(
         '{"image_id": 7, "score": 0.5, "odd": 1}\n\n{"image_id": "b", "odd": "x"}\n', encoding="utf-8"
     )
-    found = reading.read_jsonl(path)
+    found = read_jsonl(path)
     assert found["image_id"].to_pylist() == ["7", "b"]
     assert found["score"].to_pylist() == [0.5, None]
     assert found["odd"].to_pylist() == ["1", "x"]

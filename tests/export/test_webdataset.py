@@ -12,7 +12,8 @@ import pytest
 
 from dermdata import export
 from dermdata.errors import UsageError
-from dermdata.export import shards, ustar
+from dermdata.export import shards
+from dermdata.export.webdataset import tar_header
 from export.conftest import MakeJob
 from export.pictures import camera_png, opened
 from export.samples import jpeg, row, table
@@ -108,14 +109,14 @@ def test_headers_are_those_of_tarfile(path: str, size: int) -> None:
     """Byte by byte as Python's own writer in the ustar format."""
     info = tarfile.TarInfo(path)
     info.size = size
-    assert ustar.header(path, size) == info.tobuf(tarfile.USTAR_FORMAT, "utf-8", "strict")
+    assert tar_header(path, size) == info.tobuf(tarfile.USTAR_FORMAT, "utf-8", "strict")
 
 
 @pytest.mark.parametrize(("path", "size"), [("a" * 101, 0), ("a" * 200 + "/b", 0), ("a", 8**11)])
 def test_what_ustar_cannot_hold_is_refused(path: str, size: int) -> None:
     """Rather than cut."""
     with pytest.raises(UsageError, match="too l"):
-        ustar.header(path, size)
+        tar_header(path, size)
 
 
 def test_row_order_does_not_matter(job: MakeJob, tmp_path: Path, rows: pa.Table) -> None:

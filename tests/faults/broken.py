@@ -86,7 +86,7 @@ def records_without_fsync(patch: Patch) -> None:
             yield file
         temporary.replace(target)
 
-    patch(disk, "replacing", replacing)
+    patch(disk, "atomic_write", replacing)
 
 
 def no_if_range(patch: Patch) -> None:
@@ -100,19 +100,19 @@ def appends_anything(patch: Patch) -> None:
     """Promise 4: a 206 is a 206."""
     from dermdata.http import responses
 
-    interpret = responses.interpret
+    interpret = responses.interpret_response
 
     def careless(status: int, headers: Any, version: Any, offset: int, size: int | None) -> Any:
         if status == 206:
             return responses.RangeBody(total=version.total)
         return interpret(status, headers, version, offset, size)
 
-    patch(responses, "interpret", careless)
+    patch(responses, "interpret_response", careless)
 
 
 def tries_fifty_times(patch: Patch) -> None:
     """Promise 5: no end of retries."""
-    from dermdata.http.retry import RetryBudget
+    from dermdata.http.policy import RetryBudget
 
     begin = RetryBudget.__init__
     patch(RetryBudget, "__init__", lambda self, net, *rest: begin(self, replace(net, attempts=50), *rest))
@@ -120,9 +120,10 @@ def tries_fifty_times(patch: Patch) -> None:
 
 def deaf_to_retry_after(patch: Patch) -> None:
     """Promise 5: as if the server had not named a time."""
-    from dermdata.http import retry
+    from dermdata.http import redirects, responses
 
-    patch(retry, "parse_retry_after", nothing)
+    patch(responses, "parse_retry_after", nothing)
+    patch(redirects, "parse_retry_after", nothing)
 
 
 def no_turns(patch: Patch) -> None:
@@ -178,9 +179,9 @@ def extractall(patch: Patch) -> None:
 
 def no_limits(patch: Patch) -> None:
     """Promise 10: as much as the archive says."""
-    from dermdata.archive.entries import Gate
+    from dermdata.archive.policy import MemberChecker
 
-    patch(Gate, "check", nothing)
+    patch(MemberChecker, "check_limit", nothing)
 
 
 def hops_without_end(patch: Patch) -> None:
@@ -211,14 +212,14 @@ def unpickles(patch: Patch) -> None:
     """Promise 12: looks into every file that the dataset brings."""
     from dermdata.fetching import ingest
 
-    contents = ingest.contents_of
+    contents = ingest.collect_contents
 
     def look(file: Any, taken: Any, *rest: Any) -> Any:
         if file.name.endswith(".pkl"):
             pickle.loads(taken.path.read_bytes())
         return contents(file, taken, *rest)
 
-    patch(ingest, "contents_of", look)
+    patch(ingest, "collect_contents", look)
 
 
 def takes_any_page(patch: Patch) -> None:
@@ -233,29 +234,31 @@ def verifies_sizes(patch: Patch) -> None:
     """Promise 14: size is integrity."""
     from dermdata import verification as verify
 
-    patch(verify, "by_checksum", verify.by_size)
+    patch(verify, "check_checksum", verify.check_size)
 
 
 def sees_no_strangers(patch: Patch) -> None:
     """Promise 14: only what is on record is looked at."""
     from dermdata import verification as verify
 
-    patch(verify, "extra", lambda *_: iter(()))
+    patch(verify, "find_extra_files", lambda *_: iter(()))
 
 
 def notes_the_machine(patch: Patch) -> None:
     """Promise 15: what differs from run to run is in the manifest."""
     from dermdata.fetching import assemble
 
-    about = assemble.about
-    patch(assemble, "about", lambda *args: {**about(*args), "host": f"{hash('host')} {time.tzname}"})
+    about = assemble.manifest_metadata
+    patch(
+        assemble, "manifest_metadata", lambda *args: {**about(*args), "host": f"{hash('host')} {time.tzname}"}
+    )
 
 
 def drops_rows_silently(patch: Patch) -> None:
     """Promise 15: what does not fit is not mentioned."""
-    from dermdata.api import fetch_report, fetch_request
+    from dermdata.api import fetch_request
 
-    patch(fetch_report, "remarks", lambda _: [])
+    patch(fetch_request, "remarks", lambda _: [])
     patch(fetch_request, "require_usable", nothing)
 
 

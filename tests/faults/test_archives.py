@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from archive_builders import JPEG, Raw, raw_tar, raw_zip, tar_member
-from dermdata.archive import landing
+from dermdata.archive import staging
 from faults.shelf import Shelf, picture
 
 IMAGE = picture()
@@ -133,7 +133,7 @@ def test_row_77_out_of_space_in_the_middle(shelf: Shelf, monkeypatch: pytest.Mon
 
     write = os.write
     with monkeypatch.context() as patch:
-        patch.setattr(landing.os, "write", full)
+        patch.setattr(staging.os, "write", full)
         answer = shelf.fetch()
     assert answer.code == 5
     assert "no room for" in answer.err

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from conftest import Answer
-from dermdata.cohort import compared, loads, rebuilt
-from dermdata.cohort.rows import OF_SOURCES
+from dermdata.cohort import compare_rows, lock_from_bytes, rebuild_rows
+from dermdata.cohort.lock_file import SOURCE_COLUMNS
 from dermdata.errors import DermdataError
 from export.samples import jpeg
 
@@ -369,7 +369,7 @@ def test_red_team_03_images_of_other_rows_do_not_matter(cli: CLI, cohort: Path, 
 def with_rows(lock: Path, change: Callable[[pa.Table], pa.Table]) -> Path:
     """The lock with other rows, their checksum made right, as anyone can."""
     document = json.loads(lock.read_text())
-    rows = change(loads(lock.read_bytes(), "x").rows)
+    rows = change(lock_from_bytes(lock.read_bytes(), "x").rows)
     sink = pa.BufferOutputStream()
     pq.write_table(rows, sink)
     packed = sink.getvalue().to_pybytes()
@@ -381,7 +381,7 @@ def with_rows(lock: Path, change: Callable[[pa.Table], pa.Table]) -> Path:
     return lock
 
 
-@pytest.mark.parametrize("column", OF_SOURCES)
+@pytest.mark.parametrize("column", SOURCE_COLUMNS)
 @pytest.mark.parametrize("rows", ["all", "one"])
 def test_red_team_05_a_lock_cannot_say_where_images_are(
     cli: CLI, cohort: Path, tmp_path: Path, column: str, rows: str
@@ -433,8 +433,8 @@ def test_red_team_10_a_damaged_lock_ends_in_words(kept: Path) -> None:
     for number in range(400):
         chance = random.Random(number)
         try:
-            lock = loads(damaged(whole, chance), "x.lock")
-            compared(lock, rebuilt(lock, bases))
+            lock = lock_from_bytes(damaged(whole, chance), "x.lock")
+            compare_rows(lock, rebuild_rows(lock, bases))
         except DermdataError as error:
             found.append(error)
     assert {error.exit_code for error in found} <= {2, 4}

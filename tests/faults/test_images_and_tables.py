@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from PIL import Image
 
-from dermdata.images import inspect
+from dermdata.images import check_image
 from faults.shelf import TABLE, Shelf, picture
 
 IMAGE = picture()
@@ -46,7 +46,7 @@ def test_row_80_a_flipped_bit_is_seen_by_the_checksum_alone(shelf: Shelf) -> Non
     path = shelf.folder / shelf.rows()["a"]["path"]
     at = len(IMAGE) * 3 // 4
     path.write_bytes(IMAGE[:at] + bytes([IMAGE[at] ^ 1]) + IMAGE[at + 1 :])
-    assert inspect(path).problem is None
+    assert check_image(path).problem is None
     answer = shelf.run("verify", "ours", "--format", "csv")
     assert answer.code == 1
     assert [row["status"] for row in csv.DictReader(io.StringIO(answer.out))] == ["modified"]

@@ -22,8 +22,8 @@ def only_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No bundled entry but the vocabulary: compiling ninety of them for each test would cost most of its time."""
     import dermdata.catalogs
 
-    shutil.copytree(dermdata.catalogs.bundled() / "vocabulary", tmp_path / "bare" / "vocabulary")
-    monkeypatch.setattr(dermdata.catalogs, "bundled", lambda: tmp_path / "bare")
+    shutil.copytree(dermdata.catalogs.bundled_folder() / "vocabulary", tmp_path / "bare" / "vocabulary")
+    monkeypatch.setattr(dermdata.catalogs, "bundled_folder", lambda: tmp_path / "bare")
 
 
 @pytest.fixture
@@ -250,7 +250,7 @@ def test_row_67_memory_stays_flat_and_its_want_is_told(
     def exhausted(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("dermdata.manifest.build", exhausted)
+    monkeypatch.setattr("dermdata.manifest.build_manifest", exhausted)
     answer = cli(*options, "fetch", "ours", "--force", "--only", "metadata")
     assert answer.code == 5
     assert "not enough memory" in answer.err

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from dermdata.archive.staging import StagingFolder
 from faults.stage import CountingSite, finals, publish, small_files, wrong_finals
 
 Tree = dict[str, bytes]  # relative path -> bytes
@@ -53,13 +54,13 @@ class Recorder:
             self.note_sync(Path(f"/proc/self/fd/{handle}").readlink())
 
         patch.setattr(os, "fsync", synced)
-        settle = __import__("dermdata.archive.landing", fromlist=["Landing"]).Landing.settle
+        sync_staged = StagingFolder.sync
 
-        def settled(landing: Any, jobs: int) -> None:
-            settle(landing, jobs)
-            self.note_sync(landing.root)
+        def sync_and_note(staging: StagingFolder, jobs: int) -> None:
+            sync_staged(staging, jobs)
+            self.note_sync(staging.root)
 
-        patch.setattr("dermdata.archive.landing.Landing.settle", settled)
+        patch.setattr(StagingFolder, "sync", sync_and_note)
 
     def note_sync(self, path: Path) -> None:
         self.events.append(("sync", path))

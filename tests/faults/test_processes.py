@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from dermdata.cache.unfinished import Unfinished
+from dermdata.cache.cleanup import PendingFiles
 from dermdata.http.download import request_key
 from dermdata.model import Request
 from faults.stage import (
@@ -180,7 +180,7 @@ def test_row_53_a_file_without_checksum_is_not_fetched_again_for_want_of_a_recei
     (home / "files").mkdir(parents=True)
     for name in ("loose.bin", "images.zip"):
         origin = request_key(Request(urls=(f"https://files.example/{name}",)))
-        Unfinished(home).announce([f"files/{name}"], origin)
+        PendingFiles(home).announce([f"files/{name}"], origin)
     for name in ("loose.bin", "table.csv"):
         (home / "files" / name).write_bytes(good[f"1/files/{name}"])
     (home / "files/images.zip").write_bytes(b"PK\x03\x04 an archive that cannot be read")

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from dermdata import manifest
-from dermdata.export import ledger
-from dermdata.export.ledger import Writing
-from dermdata.places import Folder
+from dermdata.export import record
+from dermdata.export.record import ExportRun
+from dermdata.object_store import LocalFolder
 from export.folder_contents import contents
 from export.pictures import photograph, saved, segment
 from export.samples import manifest as sample
@@ -28,7 +28,7 @@ WAYS = ["webdataset", "huggingface", "imagefolder", "imagefolder --copy", "parqu
 def cached(tmp_path: Path) -> Path:
     """The folder of a dataset in the cache."""
     folder = tmp_path / "cache" / "datasets" / "demo" / "1.0"
-    manifest.write(sample(folder), folder / "manifest.parquet", {"dataset": "demo"})
+    manifest.write_manifest(sample(folder), folder / "manifest.parquet", {"dataset": "demo"})
     return folder
 
 
@@ -54,7 +54,7 @@ def test_red_team_02_an_altered_image_is_not_exported(
 def test_red_team_02_images_that_nobody_can_compare_are_counted(cli: Cli, tmp_path: Path) -> None:
     """A manifest of one's own without checksums."""
     rows = table([row(tmp_path, number) | {"sha256": None, "dataset": "mine"} for number in range(3)])
-    manifest.write(rows, tmp_path / "mine.parquet", {})
+    manifest.write_manifest(rows, tmp_path / "mine.parquet", {})
     answer = cli("export", "webdataset", tmp_path / "mine.parquet", "-o", tmp_path / "out")
     assert answer.code == 0
     assert "warning: 3 images have no checksum to compare with" in answer.err
@@ -65,8 +65,8 @@ def test_red_team_04_a_second_export_waits_for_the_first(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And is refused with exit 5 when that does not end."""
-    monkeypatch.setattr(ledger, "PATIENCE", 0)
-    with ledger.one_writer(Folder(tmp_path / "out"), print):
+    monkeypatch.setattr(record, "LOCK_TIMEOUT", 0)
+    with record.hold_folder(LocalFolder(tmp_path / "out"), print):
         answer = cli("export", "webdataset", "demo", "-o", tmp_path / "out")
     assert answer.code == 5
     assert f"error: {tmp_path}/out is held by process {os.getpid()} on " in answer.err
@@ -78,14 +78,14 @@ def test_red_team_04_two_exports_where_locks_do_nothing(
 ) -> None:
     """A is stopped after its record, B exports smaller images, A goes on: A fails, nothing of it is kept."""
     monkeypatch.setattr(fcntl, "flock", lambda _handle, _how: None)
-    real, others = Writing.begin, [("export", "webdataset", "--size", "6", "demo", "-o", tmp_path / "out")]
+    real, others = ExportRun.begin, [("export", "webdataset", "--size", "6", "demo", "-o", tmp_path / "out")]
 
-    def stopped(self: Writing) -> None:
+    def stopped(self: ExportRun) -> None:
         real(self)
         if others:
             assert cli(*others.pop()).code == 0
 
-    monkeypatch.setattr(Writing, "begin", stopped)
+    monkeypatch.setattr(ExportRun, "begin", stopped)
     answer = cli("export", "webdataset", "demo", "-o", tmp_path / "out")
     assert answer.code == 5
     assert "error: another export wrote into " in answer.err
@@ -100,7 +100,7 @@ def test_red_team_09_names_are_told_and_do_not_go_out(cli: Cli, tmp_path: Path) 
     data = saved(photograph(), "JPEG")
     rows = [row(tmp_path, 0) | {"sha256": None, "bytes": None, "dataset": "mine"}]
     (tmp_path / "images" / "IMG_0000.jpg").write_bytes(data[:20] + segment(0xED, content) + data[20:])
-    manifest.write(table(rows), tmp_path / "mine.parquet", {})
+    manifest.write_manifest(table(rows), tmp_path / "mine.parquet", {})
     told = cli("audit", tmp_path / "mine.parquet", "--only", "exif-private")
     assert "1 images carry a person's name in their EXIF, XMP, IPTC or comments" in told.out
     out = tmp_path / "out"
@@ -130,7 +130,7 @@ def test_red_team_14_what_is_left_out_is_no_formula(cli: Cli, tmp_path: Path) ->
 def test_red_team_05_a_person_s_own_pictures_are_never_linked(cli: Cli, tmp_path: Path, form: str) -> None:
     """Who edits the export in place must not edit the pictures beside the manifest; what the cache has is linked."""
     rows = table([row(tmp_path / "own", number) | {"dataset": "mine"} for number in range(3)])
-    manifest.write(rows, tmp_path / "own" / "mine.parquet", {})
+    manifest.write_manifest(rows, tmp_path / "own" / "mine.parquet", {})
     assert cli("export", form, tmp_path / "own" / "mine.parquet", "-o", tmp_path / "out").code == 0
     sources = {path.stat().st_ino for path in (tmp_path / "own").rglob("*.jpg")}
     placed = [path for path in (tmp_path / "out").rglob("*") if path.suffix in (".jpg", ".jpeg")]

@@ -18,13 +18,15 @@ import pytest
 
 from bundled_labels import vocabulary
 from dermdata import limits
+from dermdata.bounded_json import parse_json
+from dermdata.cohort import filter_rows
+from dermdata.cohort import filter_rows as where_of
 from dermdata.errors import BadTable, TableRefused, UsageError
-from dermdata.export import reading
-from dermdata.jsontext import parse_json
-from dermdata.manifest import arrow, store, validate
+from dermdata.manifest import arrow
+from dermdata.manifest.arrow import require_metadata
+from dermdata.manifest.parquet import conform, write_manifest
+from dermdata.manifest.text import read_jsonl
 from dermdata.readers import delimited, spreadsheet
-from dermdata.selection import where
-from dermdata.selection import where as where_of
 from faults.shelf import Shelf
 
 ROWS = 4
@@ -119,10 +121,10 @@ def test_red_team_06_views_of_text_are_text(tmp_path: Path, cli: Cli) -> None:
 def test_red_team_06_a_stream_that_lies_about_its_rows(head: bytes, tmp_path: Path) -> None:
     """A number of rows that is none is refused in words."""
     from dermdata.api.targets import ROWS as KEY
-    from dermdata.api.targets import whole
+    from dermdata.api.targets import require_whole_stream
 
     with pytest.raises(BadTable, match="how many rows"):
-        whole(table().replace_schema_metadata({KEY: head}))
+        require_whole_stream(table().replace_schema_metadata({KEY: head}))
 
 
 PROGRAM = """
@@ -130,10 +132,10 @@ import sys
 from pathlib import Path
 from dermdata.api import targets
 from dermdata.errors import DermdataError
-from dermdata.manifest import arrow, store
+from dermdata.manifest import arrow, parquet
 for path in sorted(Path(sys.argv[1]).iterdir()):
     try:
-        table = store.in_one_piece(targets.joined([arrow.read_file(path)]))
+        table = parquet.combine_chunks(targets.join_tables([arrow.read_arrow_file(path)]))
         table.to_pylist()
     except (DermdataError, MemoryError):
         pass
@@ -185,14 +187,14 @@ def test_red_team_07_a_cell_at_the_far_corner_is_one_cell() -> None:
     """1,467 bytes that say a billion cells: the lines that are there."""
     far = cell("x", "r='XFD1048576'")
     book = sheet_of(f"<row>{cell('id')}</row><row r='1048576'>{far}</row>")
-    lines = spreadsheet.sheet(book, None, "t.xlsx")
+    lines = spreadsheet.read_sheet(book, None, "t.xlsx")
     assert [len(line) for line in lines] == [16_384, 16_384]
     assert lines[1][-1] == "x"
 
 
 def test_red_team_07_empty_lines_are_none() -> None:
     """However many there are."""
-    assert spreadsheet.sheet(sheet_of("<row/>" * 5_000 + f"<row>{cell('x')}</row>"), None, "t.xlsx") == [
+    assert spreadsheet.read_sheet(sheet_of("<row/>" * 5_000 + f"<row>{cell('x')}</row>"), None, "t.xlsx") == [
         ["x"]
     ]
 
@@ -210,7 +212,7 @@ def test_red_team_07_empty_lines_are_none() -> None:
 def test_red_team_07_a_sheet_has_bounds(xml: str, said: str) -> None:
     """Those of spreadsheets themselves, and each is named."""
     with pytest.raises(TableRefused, match=said):
-        spreadsheet.sheet(sheet_of(xml), None, "t.xlsx")
+        spreadsheet.read_sheet(sheet_of(xml), None, "t.xlsx")
 
 
 @pytest.mark.parametrize(
@@ -224,7 +226,7 @@ def test_red_team_07_a_sheet_has_bounds(xml: str, said: str) -> None:
 def test_red_team_07_entities_and_odd_encodings_are_refused(before: str) -> None:
     """Marks could not be counted in them."""
     with pytest.raises(TableRefused, match=r"document type|UTF-8"):
-        spreadsheet.sheet(sheet_of("<row/>", before), None, "t.xlsx")
+        spreadsheet.read_sheet(sheet_of("<row/>", before), None, "t.xlsx")
 
 
 @pytest.mark.parametrize("constant", ["CELLS", "MARKS", "OTHER"])
@@ -233,7 +235,7 @@ def test_red_team_07_a_workbook_has_so_many_cells_and_marks(
 ) -> None:
     monkeypatch.setattr(spreadsheet, constant, 3)
     with pytest.raises(TableRefused, match=r"3 cells|the limit is 3"):
-        spreadsheet.sheet(sheet_of(f"<row>{cell('a') * 2}</row>" * 3), None, "t.xlsx")
+        spreadsheet.read_sheet(sheet_of(f"<row>{cell('a') * 2}</row>" * 3), None, "t.xlsx")
 
 
 @pytest.mark.parametrize(
@@ -248,7 +250,7 @@ def test_red_team_07_a_workbook_has_so_many_cells_and_marks(
 def test_red_team_07_a_text_table_has_bounds(data: bytes, said: str) -> None:
     """Exit 4, and what there is too much of."""
     with pytest.raises(TableRefused, match=said):
-        delimited.parse(data, "t.csv", delimiter=",", encoding="utf-8")
+        delimited.parse_delimited(data, "t.csv", delimiter=",", encoding="utf-8")
 
 
 def test_red_team_07_a_text_table_has_so_many_rows(monkeypatch: pytest.MonkeyPatch, shelf: Shelf) -> None:
@@ -257,7 +259,7 @@ def test_red_team_07_a_text_table_has_so_many_rows(monkeypatch: pytest.MonkeyPat
     answer = shelf.put({"table.csv": b"id,dx\n" + b"a,nv\n" * 6}).fetch()
     assert (answer.code, "6 rows, the limit is 5" in answer.err) == (4, True)
     monkeypatch.setattr(delimited, "ROWS", 6)
-    monkeypatch.setattr("dermdata.manifest.report.REJECTED", 4)
+    monkeypatch.setattr("dermdata.manifest.builder.REJECTED", 4)
     answer = shelf.put({"table.csv": b"id,dx\n" + b"a,nv\n" * 6}).fetch("--force")
     assert (answer.code, "more than once" in answer.err) == (4, True)
 
@@ -278,10 +280,10 @@ def test_red_team_08_json_lines_of_ever_new_keys_are_refused(tmp_path: Path) -> 
     path = tmp_path / "keys.jsonl"
     path.write_text("".join(f'{{"k{number}":1}}\n' for number in range(17_000)))
     with pytest.raises(BadTable, match="17,000 columns"):
-        reading.read_jsonl(path)
+        read_jsonl(path)
     path.write_text("".join(f'{{"k{number % 1_000}":1}}\n' for number in range(2_000)))
     with pytest.raises(BadTable, match="2,000,000 cells"):
-        reading.read_jsonl(path)
+        read_jsonl(path)
 
 
 def words(rows: int, word: str) -> pa.Table:
@@ -296,8 +298,8 @@ def test_red_team_08_a_long_word_that_many_rows_share(
     kind: str, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file of some kilobytes that stands for gigabytes is refused before they are held."""
-    monkeypatch.setattr(limits, "ROOM", 1 << 20)
-    monkeypatch.setattr(limits, "RATIO", 1)
+    monkeypatch.setattr(limits, "FREE_MEMORY", 1 << 20)
+    monkeypatch.setattr(limits, "MEMORY_RATIO", 1)
     path = tmp_path / f"words.{kind.rpartition(' ')[2]}"
     if kind == "arrow":
         path.write_bytes(ipc(words(5_000, "x" * 10_000)))
@@ -309,7 +311,7 @@ def test_red_team_08_a_long_word_that_many_rows_share(
 
 def test_red_team_08_more_rows_than_bytes(tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """Told by the footer, before a row is read."""
-    monkeypatch.setattr(limits, "FREE", 1_000)
+    monkeypatch.setattr(limits, "FREE_CELLS", 1_000)
     path = tmp_path / "rows.parquet"
     pq.write_table(words(200_000, "x"), path)
     answer = cli("stats", path)
@@ -424,7 +426,7 @@ def test_red_team_10_metadata_of_our_own_is_right() -> None:
     """A union of unions, as `select` writes it."""
     one = {"dataset": "a", "history": '["select a"]'}
     both = {"sources": json.dumps([one, {"sources": json.dumps([one])}]), "history": "[]"}
-    validate.require_metadata({f"dermdata.{key}".encode(): word.encode() for key, word in both.items()}, "m")
+    require_metadata({f"dermdata.{key}".encode(): word.encode() for key, word in both.items()}, "m")
 
 
 # ------------------------------------------------------------------ 15: a condition that swells
@@ -446,7 +448,7 @@ def test_red_team_10_metadata_of_our_own_is_right() -> None:
 def test_red_team_15_a_condition_makes_nothing_large_of_something_small(condition: str) -> None:
     """Refused as it is parsed: DuckDB works out constants outside of its limit."""
     with pytest.raises(UsageError):
-        where(table(), condition, vocabulary())
+        filter_rows(table(), condition, vocabulary())
 
 
 def test_red_team_15_what_a_filter_is_made_of_is_there() -> None:
@@ -456,12 +458,12 @@ def test_red_team_15_what_a_filter_is_made_of_is_there() -> None:
         " and replace(key, '/', '_') like 'evil_x%' and coalesce(path, '') = '' and extra['a'] = 'b'"
         " and year(date '2020-01-01') = 2020 and hash(key) is not null and map_keys(extra)[1] = 'a'"
     )
-    assert where(table(), condition, vocabulary()).num_rows == 3
+    assert filter_rows(table(), condition, vocabulary()).num_rows == 3
 
 
 def test_red_team_15_a_refused_function_has_its_nearest() -> None:
     with pytest.raises(UsageError, match="repeat is not for conditions") as caught:
-        where(table(), "repeat(key, 3) = 'a'", vocabulary())
+        filter_rows(table(), "repeat(key, 3) = 'a'", vocabulary())
     assert caught.value.hint == "did you mean replace?"
 
 
@@ -471,7 +473,7 @@ def test_red_team_15_a_condition_has_a_minute(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(module, "SECONDS", 0.2)
     long = pa.table({"image_id": ["ab" * 10_000] * 500})
     with pytest.raises(UsageError, match=r"more than 0\.2 seconds"):
-        where(long, "levenshtein(image_id, reverse(image_id)) > 1", vocabulary())
+        filter_rows(long, "levenshtein(image_id, reverse(image_id)) > 1", vocabulary())
 
 
 # ------------------------------------------------------------------ altered files of every kind
@@ -479,14 +481,14 @@ def test_red_team_15_a_condition_has_a_minute(monkeypatch: pytest.MonkeyPatch) -
 
 def samples(folder: Path) -> dict[str, bytes]:
     """The same rows in every form that a TARGET may have."""
-    rows = store.conform(table(caption=["a, b", 'c "d"', "é", ""]))
-    store.write(rows, folder / "m.parquet", {"history": "[]"})
-    from dermdata.export import csv, jsonl
+    rows = conform(table(caption=["a, b", 'c "d"', "é", ""]))
+    write_manifest(rows, folder / "m.parquet", {"history": "[]"})
+    from dermdata.export.text_formats import csv_chunks, jsonl_chunks
 
     return {
         ".parquet": (folder / "m.parquet").read_bytes(),
-        ".csv": b"".join(csv.chunks(rows.schema, [rows])),
-        ".jsonl": b"".join(jsonl.chunks(rows.schema, [rows])),
+        ".csv": b"".join(csv_chunks(rows.schema, [rows])),
+        ".jsonl": b"".join(jsonl_chunks(rows.schema, [rows])),
     }
 
 
@@ -522,19 +524,19 @@ def test_red_team_07_altered_publishers_tables() -> None:
     book = sheet_of(f"<row>{cell('id')}{cell('dx')}</row>" * 3)
     for _ in range(60):
         with contextlib.suppress(TableRefused):
-            delimited.parse(mutated(text, chance), "t.csv", delimiter=",", encoding="utf-8")
+            delimited.parse_delimited(mutated(text, chance), "t.csv", delimiter=",", encoding="utf-8")
         with contextlib.suppress(TableRefused):
-            spreadsheet.sheet(mutated(book, chance), None, "t.xlsx")
+            spreadsheet.read_sheet(mutated(book, chance), None, "t.xlsx")
 
 
 def test_red_team_06_whole_streams_are_still_read() -> None:
     """What is right goes through as it was."""
     rows = table()
-    assert arrow.read_stream(io.BytesIO(ipc(rows, stream=True))) == rows
+    assert arrow.read_arrow_stream(io.BytesIO(ipc(rows, stream=True))) == rows
     with pytest.raises(BadTable, match="is empty"):
-        arrow.read_stream(io.BytesIO(b""))
+        arrow.read_arrow_stream(io.BytesIO(b""))
     with pytest.raises(BadTable, match="not an Arrow stream"):
-        arrow.read_stream(io.BytesIO(b"y\n" * 100))
+        arrow.read_arrow_stream(io.BytesIO(b"y\n" * 100))
 
 
 @pytest.mark.parametrize("cell", [[None], [["a"]], [[None, "b"]], ["ab", 3], 7, "x"])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from archive_builders import Raw, raw_zip, tarred
-from dermdata.cache import Cache, Folder
+from dermdata.cache import Cache, DatasetFolder
 from dermdata.catalogs import open_catalog
 from dermdata.crosswalks import Crosswalk, parse_labels
 from dermdata.errors import (
@@ -20,8 +20,8 @@ from dermdata.errors import (
     ManualDownload,
     UsageError,
 )
-from dermdata.fetching.adopt import Given, Recognition, recognize
-from dermdata.fetching.plan import Wants, plan
+from dermdata.fetching.local import LocalFiles, Recognition, recognize_dataset
+from dermdata.fetching.plan import FetchSettings, make_plan
 from dermdata.model import Dataset, File
 from own_copies import COLUMNS, HOLDER, images, name_of, picture, put, table, zipped
 
@@ -35,13 +35,13 @@ class Search:
     def __init__(self, root: Path) -> None:
         self.root, self.own = root, root / "own"
         self.cache = Cache(root / "cache")
-        self.given: Given
+        self.given: LocalFiles
 
     def __call__(self, *paths: Path, dataset: Dataset | str = "ddi") -> Recognition:
         entry = CATALOG[dataset] if isinstance(dataset, str) else dataset
         folder = self.cache.folder(entry)
-        self.given = Given(paths or (self.own,), self.cache.root, self.root / "workplace")
-        return recognize(entry, self.given, planner(folder), folder, crosswalk(entry.name))
+        self.given = LocalFiles(paths or (self.own,), self.cache.root, self.root / "workplace")
+        return recognize_dataset(entry, self.given, planner(folder), folder, crosswalk(entry.name))
 
     def put(self, **files: Mapping[str, bytes]) -> None:
         for under, some in files.items():
@@ -52,12 +52,12 @@ class Search:
         return {Path(one.shown).name: one.reason for one in self.given.problems}
 
 
-def planner(folder: Folder) -> Callable:
-    return lambda dataset: plan(dataset, folder.receipt(), Wants(), "digest")
+def planner(folder: DatasetFolder) -> Callable:
+    return lambda dataset: make_plan(dataset, folder.receipt(), FetchSettings(), "digest")
 
 
 def crosswalk(name: str) -> Crosswalk:
-    paths = CATALOG.labels_files(name)
+    paths = CATALOG.label_files(name)
     return Crosswalk([one for path in paths for one in parse_labels(path.read_text(encoding="utf-8"))])
 
 
@@ -438,7 +438,7 @@ def test_names_that_are_not_utf8_can_be_shown(search: Search) -> None:
     search.put(a={"t.csv": table([1]), **images([1])})
     Path(os.fsdecode(os.fsencode(search.own) + b"/\xff.png")).write_bytes(picture(9))
     assert search().complete
-    assert any(one.shown.endswith("\\xff.png") for one in search.given.all())
+    assert any(one.shown.endswith("\\xff.png") for one in search.given.all_files())
 
 
 # ------------------------------------------------------------------ paths

@@ -10,9 +10,8 @@ import pytest
 
 from cached_folders import fetched, files, rewritten, tree
 from dermdata.cache import Cache
-from dermdata.cache.bundle import pack
 from dermdata.errors import IntegrityError
-from dermdata.fetching.bundle import index, is_bundle, unpack
+from dermdata.fetching.bundle import is_bundle, pack_datasets, read_index, unpack_dataset
 
 
 @pytest.fixture
@@ -23,14 +22,14 @@ def bundle(tmp_path: Path) -> Path:
         fetched(cache, name, {"images/a.jpg": b"a" * 99, f"images/{'ü' * 60}.jpg": b""})
         for name in ("one", "two")
     ]
-    pack(folders, tmp_path / "b.tar", lambda _: None)
+    pack_datasets(folders, tmp_path / "b.tar", lambda _: None)
     return tmp_path / "b.tar"
 
 
 def taken(path: Path, root: Path) -> Cache:
     cache = Cache(root)
-    for one in index(path):
-        unpack(path, one, cache, jobs=1)
+    for one in read_index(path):
+        unpack_dataset(path, one, cache, jobs=1)
     return cache
 
 
@@ -86,12 +85,12 @@ def test_what_comes_out_is_what_went_in(bundle: Path, tmp_path: Path) -> None:
     """Also names that no plain tar header holds; what lies in the folder without record stays behind."""
     assert is_bundle(bundle)
     assert files(taken(bundle, tmp_path / "there").root) == files(tmp_path / "here")
-    assert [one.name for one in index(bundle)] == ["one", "two"]
+    assert [one.name for one in read_index(bundle)] == ["one", "two"]
     (first, _) = Cache(tmp_path / "here").folders()
     before = tree(first)
     (first.path / "files").mkdir()
     (first.path / "files" / "stranger.txt").write_bytes(b"?")
-    pack([first], tmp_path / "c.tar", lambda _: None)
+    pack_datasets([first], tmp_path / "c.tar", lambda _: None)
     shutil.rmtree(tmp_path / "there")
     (again,) = taken(tmp_path / "c.tar", tmp_path / "there").folders()
     assert tree(again) == before

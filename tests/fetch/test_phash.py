@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from dermdata import checksum
-from dermdata.audit.seen import Shelf
-from dermdata.images import look
-from dermdata.progress import Silent
+from dermdata.audit.inspection import InspectionCache
+from dermdata.images import inspect_image
+from dermdata.progress import SilentProgress
 
 
 def column(folder: Path, name: str) -> list[object]:
@@ -29,7 +29,7 @@ def as_an_older_version_left_it(folder: Path) -> None:
     path.unlink()
     lines = ["\t".join([*row[:place], *row[place + 1 :]]) for row in (names, *rows)]
     data = ("\n".join(lines) + "\n").encode()
-    digest = checksum.of_chunks([data])
+    digest = checksum.sha256_of_chunks([data])
     (folder / f"contents-{digest[:16]}.tsv").write_bytes(data)
     receipt = json.loads((folder / "receipt.json").read_text())
     manifest = folder / "manifest.parquet"
@@ -37,7 +37,7 @@ def as_an_older_version_left_it(folder: Path) -> None:
     at = table.column_names.index("phash")
     field = table.schema.field(at)
     pq.write_table(table.set_column(at, field, pa.nulls(table.num_rows, field.type)), manifest)
-    receipt |= {"contents_sha256": digest, "manifest_sha256": checksum.of_file(manifest).sha256}
+    receipt |= {"contents_sha256": digest, "manifest_sha256": checksum.hash_file(manifest).sha256}
     (folder / "receipt.json").write_text(json.dumps(receipt))
 
 
@@ -90,14 +90,14 @@ def test_the_hash_is_that_of_the_image_on_any_number_of_workers(
     assert other.read_bytes() == (folder / "manifest.parquet").read_bytes()
     problems, paths = column(folder, "image_problem"), column(folder, "path")
     for path, problem, phash in zip(paths, problems, column(folder, "phash"), strict=True):
-        assert phash == look(folder / str(path)).phash
+        assert phash == inspect_image(folder / str(path)).phash
         assert (phash is None) == (problem is not None)
 
 
 def test_the_audit_sees_what_fetch_saw(cli: Callable, folder: Path) -> None:
     """Its record of looks and the manifest agree, image by image."""
     cli("audit", "demo")
-    looks = Shelf(folder, Silent()).looks
+    looks = InspectionCache(folder, SilentProgress()).looks
     digests, hashes = column(folder, "sha256"), column(folder, "phash")
     assert len(looks) == len(set(digests))
     assert [looks[str(one)].phash for one in digests] == hashes

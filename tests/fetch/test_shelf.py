@@ -6,20 +6,22 @@ import pytest
 
 from archive_builders import IMAGES, Remote, zipped
 from dermdata.errors import ArchiveRefused
-from dermdata.fetching import shelf
-from dermdata.fetching.shelf import Opening, Shelf
+from dermdata.fetching import remote_zip
+from dermdata.fetching.remote_zip import RemoteZip, ZipOpenContext
 from dermdata.model import Content, File
 
 FILE = File(name="images.zip", role="images", unpack="zip")
 
 
-def shelved(members: dict[str, bytes], method: int = 0) -> tuple[Shelf, Remote]:
+def shelved(members: dict[str, bytes], method: int = 0) -> tuple[RemoteZip, Remote]:
     remote = Remote(zipped(members, method))
-    return shelf.listed(FILE, remote, len(remote.data), "https://data.example/images.zip"), remote
+    return remote_zip.read_zip_directory(
+        FILE, remote, len(remote.data), "https://data.example/images.zip"
+    ), remote
 
 
-def chosen(source: Shelf, *numbers: int) -> list[Content]:
-    return [source.foreseen[number] for number in numbers]
+def chosen(source: RemoteZip, *numbers: int) -> list[Content]:
+    return [source.expected_contents[number] for number in numbers]
 
 
 def test_the_directory_costs_two_or_three_questions() -> None:
@@ -43,17 +45,17 @@ def test_the_end_of_a_large_directory_is_not_read_twice() -> None:
 def test_members_are_foreseen_under_the_names_that_unpacking_gives() -> None:
     """Path, role, place; no SHA-256, but what tells copies from others."""
     source, _ = shelved({"a.jpg": b"one", "b.jpg": b"one", "c.txt": b"two", "__MACOSX/._b.jpg": b"x"})
-    found = {one.path: one for one in source.foreseen}
+    found = {one.path: one for one in source.expected_contents}
     assert sorted(found) == ["images/images/a.jpg", "images/images/b.jpg", "images/images/c.txt"]
     first, second, text = (found[path] for path in sorted(found))
     assert first.sha256 == second.sha256 != text.sha256
-    assert (first.image, text.image) == (shelf.NOT_SEEN, None)
+    assert (first.image, text.image) == (remote_zip.NOT_INSPECTED, None)
 
 
 def test_neighbours_are_one_range() -> None:
     """Exactly their bytes: the next member's begin is the end."""
     source, remote = shelved(IMAGES)
-    [reach] = source.reaches(chosen(source, 10, 11, 12))
+    [reach] = source.group_ranges(chosen(source, 10, 11, 12))
     assert remote.data[reach.start :].startswith(b"PK\3\4")
     assert reach.start + reach.length == source.entries[13].offset
     assert [one.official for one in reach.members] == [source.entries[n].name for n in (10, 11, 12)]
@@ -61,29 +63,29 @@ def test_neighbours_are_one_range() -> None:
 
 def test_the_last_member_ends_where_the_archive_does() -> None:
     source, remote = shelved(IMAGES)
-    [reach] = source.reaches(chosen(source, 99))
+    [reach] = source.group_ranges(chosen(source, 99))
     assert reach.start + reach.length <= len(remote.data)
 
 
 def test_a_gap_as_long_as_a_member_is_read_through_and_a_longer_one_is_not() -> None:
     """So that no more than twice the wanted bytes are read."""
     source, _ = shelved(IMAGES)
-    assert len(list(source.reaches(chosen(source, 10, 12)))) == 1
-    assert len(list(source.reaches(chosen(source, 10, 13)))) == 2
+    assert len(list(source.group_ranges(chosen(source, 10, 12)))) == 1
+    assert len(list(source.group_ranges(chosen(source, 10, 13)))) == 2
 
 
 def test_a_wide_gap_is_never_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """Large members that are not neighbours are asked for one by one."""
-    monkeypatch.setattr(shelf, "GAP", 100)
+    monkeypatch.setattr(remote_zip, "LARGEST_GAP", 100)
     source, _ = shelved(IMAGES)
-    assert len(list(source.reaches(chosen(source, 10, 12)))) == 2
+    assert len(list(source.group_ranges(chosen(source, 10, 12)))) == 2
 
 
 def test_a_range_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a killed run loses is little."""
-    monkeypatch.setattr(shelf, "REACH", 1500)
+    monkeypatch.setattr(remote_zip, "LARGEST_RANGE", 1500)
     source, _ = shelved(IMAGES)
-    reaches = list(source.reaches(source.foreseen))
+    reaches = list(source.group_ranges(source.expected_contents))
     assert max(one.length for one in reaches) <= 1500
     assert sum(len(one.members) for one in reaches) == 100
 
@@ -92,13 +94,13 @@ def test_names_that_clash_in_the_cache_are_refused() -> None:
     """As when the archive is unpacked."""
     source, _ = shelved({"images/a.jpg": b"1", "a.jpg": b"2"})
     with pytest.raises(ArchiveRefused, match="is there twice"):
-        _ = source.foreseen
+        _ = source.expected_contents
 
 
 def test_an_archive_on_disk(tmp_path: Path) -> None:
     """A mirror's folder is read in the same way."""
     path = tmp_path / "images.zip"
     path.write_bytes(zipped(IMAGES))
-    source = shelf.opened(FILE, path, Opening("ours", None))  # type: ignore[arg-type]  # no network is used
+    source = remote_zip.open_remote_zip(FILE, path, ZipOpenContext("ours", None))  # type: ignore[arg-type]  # no network is used
     assert len(source.entries) == 100
     assert source.url == path.as_uri()

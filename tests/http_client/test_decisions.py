@@ -15,10 +15,10 @@ from dermdata.errors import (
     PersonMustAct,
     UsageError,
 )
-from dermdata.http import NetworkSettings, responses, retry
+from dermdata.http import NetworkSettings, responses
 from dermdata.http.error_pages import explain_page, find_wrong_content
+from dermdata.http.policy import RetryAction, choose_pause, parse_retry_after
 from dermdata.http.responses import AlreadyComplete, CannotResume, FileVersion, FullBody, RangeBody
-from dermdata.http.retry import RetryAction
 from dermdata.http.urls import canonicalize, follow_hop, is_private, redact, select_headers, start_hop
 from dermdata.model import Request
 
@@ -58,7 +58,7 @@ def rest(**changes: str) -> dict[str, str]:
 )
 def test_what_an_answer_means(status: int, headers: dict[str, str], offset: int, verdict: Any) -> None:
     """Append only when start, end, total, length and version all agree."""
-    decided = responses.interpret(status, headers, HERE, offset, None)
+    decided = responses.interpret_response(status, headers, HERE, offset, None)
     assert isinstance(decided, verdict) if verdict is CannotResume else decided == verdict
 
 
@@ -97,13 +97,13 @@ def test_what_asks_for_the_rest(version: FileVersion, checked: bool, headers: di
 )
 def test_retry_after(text: str | None, seconds: float | None) -> None:
     """Seconds or a date; nonsense is nothing."""
-    assert retry.parse_retry_after(text, 784_111_777.0) == seconds
+    assert parse_retry_after(text, 784_111_777.0) == seconds
 
 
 @given(st.text(max_size=60))
 def test_parsers_take_anything(text: str) -> None:
     """No header's text makes a parser raise."""
-    retry.parse_retry_after(text, 0.0)
+    parse_retry_after(text, 0.0)
     responses.parse_content_range(text)
     responses.parse_content_range(f"bytes {text}")
     responses.parse_unsatisfied_range(text)
@@ -121,7 +121,7 @@ def test_content_range_is_sensible(first: int, last: int, total: int) -> None:
 @given(st.integers(0, 10_000), st.floats(0, 1))
 def test_backoff_is_bounded(failures: int, chance: float) -> None:
     """Never more than 30 s, never nothing."""
-    assert 0.5 <= retry.choose_pause(failures, chance) <= 30
+    assert 0.5 <= choose_pause(failures, chance) <= 30
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from dermdata.errors import ChecksumMismatch, StorageError
 from dermdata.http import HttpClient, NetworkSettings, ranges
 from dermdata.http.download import ProgressDeltas, request_key
 from dermdata.http.journal import JournalEntries
-from dermdata.http.partial_file import INLINE, BackgroundHasher, IntervalSet
+from dermdata.http.partial_file import INLINE_BYTES, BackgroundHasher, IntervalSet
 from dermdata.http.ranges import PIECE, ConcurrencyController, RangeScheduler
 from dermdata.http.redirects import HostBusy, HostLimits
 from dermdata.model import Request
@@ -330,7 +330,7 @@ def test_spans_are_sets_of_bytes(adds: list[tuple[int, int]]) -> None:
 
 def test_the_hash_follows_the_front(tmp_path: Path) -> None:
     """Long files in a thread; bytes written ahead are read back; what was cut under it is told."""
-    data = os.urandom(INLINE + 3 * MIB)
+    data = os.urandom(INLINE_BYTES + 3 * MIB)
     path = tmp_path / "file"
     path.write_bytes(data)
     with path.open("rb") as file:

@@ -20,7 +20,7 @@ from dermdata.errors import NetworkError, StorageError
 from dermdata.http import HttpClient, NetworkSettings
 from dermdata.http.download import request_key
 from dermdata.http.journal import JournalEntries
-from dermdata.http.partial_file import STEP, PartialFile
+from dermdata.http.partial_file import JOURNAL_STEP, PartialFile
 from dermdata.http.responses import FileVersion
 from dermdata.http.transport import CHUNK
 from dermdata.model import Request
@@ -176,7 +176,7 @@ def test_spoilt_bytes_of_a_partial_are_fetched_again(
         file.seek(400_000)
         file.write(bytes([DATA[400_000] ^ 1]))  # in one line of the journal
     received = get(urls=urls, checksum=None)
-    assert 700 * 1024 - STEP - CHUNK <= received.resumed_from < 700 * 1024
+    assert 700 * 1024 - JOURNAL_STEP - CHUNK <= received.resumed_from < 700 * 1024
     assert target.read_bytes() == DATA
     # a busy server may note the end of the one range after the end of the other
     assert SIZE - 700 * 1024 in [one["length"] for one in server.ended()[-2:]]

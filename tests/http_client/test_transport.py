@@ -24,7 +24,7 @@ from dermdata.errors import (
     Stalled,
 )
 from dermdata.http import HttpClient, NetworkSettings, urls
-from dermdata.http.retry import TransferFault
+from dermdata.http.policy import TransferFault
 from dermdata.http.transport import GuardedTransport
 from dermdata.model import Request
 from http_client.conftest import DATA, SHA, SIZE, Get
@@ -303,10 +303,10 @@ sys.modules["fcntl"] = None
 sys.platform = "win32"
 for name in ("pread", "preadv", "pwrite", "geteuid", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"):
     delattr(os, name)
-from dermdata.http.partial_file import INLINE, PartialFile
+from dermdata.http.partial_file import INLINE_BYTES, PartialFile
 from dermdata.http.responses import FileVersion
 
-target, data = Path(sys.argv[1]), os.urandom(INLINE + 700_000)
+target, data = Path(sys.argv[1]), os.urandom(INLINE_BYTES + 700_000)
 for part in (data[:1_000_000], data[1_000_000:]):
     with PartialFile(target, "0" * 16, None) as file:
         if not file.received:
@@ -333,7 +333,7 @@ def test_what_is_connected_while_the_transport_closes_is_closed_too() -> None:
     """After Ctrl-C other threads may still be connecting: their sockets belong to no pool."""
     import httpcore
 
-    from dermdata.http.settings import NetworkSettings
+    from dermdata.http.policy import NetworkSettings
     from dermdata.http.transport import GuardedBackend
 
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bundled_labels import CATALOG, vocabulary
-from dermdata.crosswalks.changes import Change, changes, read_version
+from dermdata.crosswalks.diff import LabelChange, list_changes, read_catalog_labels
 from dermdata.errors import BadCatalog
 
 
@@ -25,23 +25,23 @@ def edited(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
-def compared(versions: tuple[Path, Path]) -> list[Change]:
-    old, new = (read_version(folder, vocabulary()) for folder in versions)
-    return changes(old, new)
+def compared(versions: tuple[Path, Path]) -> list[LabelChange]:
+    old, new = (read_catalog_labels(folder, vocabulary()) for folder in versions)
+    return list_changes(old, new)
 
 
 def test_a_folder_without_labels_is_refused(tmp_path: Path) -> None:
     """An empty or missing one is not a catalog from which all was removed."""
     for folder in (tmp_path, tmp_path / "nosuch"):
         with pytest.raises(BadCatalog, match="no catalog with labels"):
-            read_version(folder, vocabulary())
+            read_catalog_labels(folder, vocabulary())
 
 
 def test_a_broken_file_is_refused(versions: tuple[Path, Path]) -> None:
     """With its name."""
     (versions[1] / "datasets/ham10000/labels.tsv").write_bytes(b"\xff")
     with pytest.raises(BadCatalog, match=r"labels\.tsv is not UTF-8"):
-        read_version(versions[1], vocabulary())
+        read_catalog_labels(versions[1], vocabulary())
 
 
 def test_a_copy_does_not_differ(versions: tuple[Path, Path]) -> None:
@@ -65,7 +65,7 @@ def test_each_change_is_named_with_what_it_was(versions: tuple[Path, Path]) -> N
     edited(new / "vocabulary/concepts.tsv", "\nmilium\tMilium\t", "\nmilium\tMilia\t")
     found = compared(versions)
     assert (
-        Change(kind="concept", what="changed", name="milium", part="label", old="Milium", new="Milia")
+        LabelChange(kind="concept", what="changed", name="milium", part="label", old="Milium", new="Milia")
         in found
     )
     words = {(one.what, one.raw_label, one.part, one.old, one.new) for one in found if one.kind == "label"}

@@ -5,15 +5,23 @@ from collections import Counter
 import pytest
 
 from bundled_labels import datasets, labels, vocabulary
-from dermdata.crosswalks import check, own, parse_labels, write_labels
+from dermdata.crosswalks import check_labels, labels_to_text, parse_labels
+from dermdata.crosswalks.suggest import (
+    Proposal,
+    count_column_words,
+    index_concept_names,
+    merge_labels,
+    parse_decisions,
+    propose_labels,
+)
 from dermdata.errors import BadTable, UnknownName, UsageError
 from dermdata.model import Label
 
 KNOWN = {row.raw_label: [(name, row)] for name in datasets() for row in labels(name)}
 
 
-def proposed(*words: str, decided: tuple[Label, ...] = ()) -> dict[str, own.Proposal]:
-    found = own.propose(dict.fromkeys(words, 1), "dx", vocabulary(), KNOWN, decided)
+def proposed(*words: str, decided: tuple[Label, ...] = ()) -> dict[str, Proposal]:
+    found = propose_labels(dict.fromkeys(words, 1), "dx", vocabulary(), KNOWN, decided)
     return {one.raw_label: one for one in found}
 
 
@@ -32,7 +40,7 @@ def proposed(*words: str, decided: tuple[Label, ...] = ()) -> dict[str, own.Prop
 def test_a_table_that_cannot_be_read_is_told(text: str, column: str, error: type, says: str) -> None:
     """With the column or the row."""
     with pytest.raises(error, match=says):
-        own.words_of(text.replace("\\n", "\n"), column, "mine.csv")
+        count_column_words(text.replace("\\n", "\n"), column, "mine.csv")
 
 
 @pytest.mark.parametrize("word", ["Melanomma", "naevus, blue", "seborheic keratosis"])
@@ -68,7 +76,7 @@ def test_a_name_of_several_concepts_is_not_settled() -> None:
     several = {
         name: ids
         for name, ids in shared.items()
-        if len(ids) > 1 and name not in own.names_of(vocabulary()).labels
+        if len(ids) > 1 and name not in index_concept_names(vocabulary()).labels
     }
     found = proposed(*several)
     for name, ids in several.items():
@@ -84,7 +92,7 @@ def test_a_name_of_several_concepts_is_not_settled() -> None:
 def test_a_decision_that_cannot_be_meant_is_refused(text: str, error: type) -> None:
     """No such word, no such concept, no concept."""
     with pytest.raises(error):
-        own.accepted([text], "dx", ["nv"], vocabulary())
+        parse_decisions([text], "dx", ["nv"], vocabulary())
 
 
 # ------------------------------------------------------------------ what is sure
@@ -111,9 +119,9 @@ def test_the_name_of_one_concept_is_applied_and_says_how(word: str, how: str, co
 
 def test_the_commonest_word_comes_first() -> None:
     """Counts decide, then the word."""
-    words = own.words_of("dx\nnv\nmel\nnv\nbcc\n\n", "dx", "mine.csv")
+    words = count_column_words("dx\nnv\nmel\nnv\nbcc\n\n", "dx", "mine.csv")
     assert words == Counter({"nv": 2, "mel": 1, "bcc": 1})
-    found = own.propose(words, "dx", vocabulary(), {})
+    found = propose_labels(words, "dx", vocabulary(), {})
     assert [one.raw_label for one in found] == ["nv", "bcc", "mel"]
 
 
@@ -121,19 +129,19 @@ def test_the_commonest_word_comes_first() -> None:
 def test_the_delimiter_is_the_one_that_parts_the_header(delimiter: str) -> None:
     """Also with a byte order mark; blank cells are counted as no word."""
     text = "\ufeff" + "\r\n".join(delimiter.join(row) for row in (("id", "dx"), ("1", "nv"), ("2", "")))
-    assert own.words_of(text, "dx", "mine.csv") == {"nv": 1, "": 1}
+    assert count_column_words(text, "dx", "mine.csv") == {"nv": 1, "": 1}
 
 
 def test_what_a_person_decided_stands() -> None:
     """A decision comes before any name; several concepts are members of what they have in common."""
-    decided = own.accepted(
+    decided = parse_decisions(
         ["BCC=melanoma", "x=actinic-keratosis+bowen-disease"], "dx", ["BCC", "x"], vocabulary()
     )
     found = proposed("BCC", "x", "nv", decided=tuple(decided))
     assert (found["BCC"].how, found["BCC"].concept) == ("decided", "melanoma")
     assert found["x"].label
     assert found["x"].label.members == ("actinic-keratosis", "bowen-disease")
-    rows = own.merged(decided, found.values())
+    rows = merge_labels(decided, found.values())
     assert [row.raw_label for row in rows] == ["BCC", "x", "nv"]
-    check(rows, vocabulary())
-    assert list(parse_labels(write_labels(rows))) == rows
+    check_labels(rows, vocabulary())
+    assert list(parse_labels(labels_to_text(rows))) == rows

@@ -3,7 +3,7 @@
 import pytest
 
 from bundled_labels import text, vocabulary
-from dermdata.crosswalks.review import HEADER, parse_review
+from dermdata.crosswalks.crosswalk import REVIEW_COLUMNS, parse_review
 from dermdata.errors import BadCatalog
 from dermdata.vocabulary import tsv
 
@@ -20,7 +20,7 @@ from dermdata.vocabulary import tsv
 def test_a_broken_row_is_refused_with_its_line(row: list[str], issue: str) -> None:
     """A doubt without a reason helps nobody."""
     with pytest.raises(BadCatalog, match=f"line 2: .*{issue}"):
-        parse_review(tsv.write(HEADER, [row]), vocabulary())
+        parse_review(tsv.rows_to_text(REVIEW_COLUMNS, [row]), vocabulary())
 
 
 def test_every_doubt_of_the_catalog_is_read() -> None:

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import pytest
 
 from bundled_labels import labels, vocabulary
-from dermdata.crosswalks.sssom import sssom
+from dermdata.crosswalks.sssom import to_sssom
 from dermdata.model import Label
 
 # in a process of its own: the library brings pandas, and warns of its own dependencies. Its `strict` takes regular
@@ -44,7 +44,7 @@ def test_the_library_reads_every_row_back_and_finds_nothing_wrong(tmp_path: Path
     paths = []
     for name, rows in sets.items():
         paths.append(tmp_path / f"{name}.sssom.tsv")
-        paths[-1].write_text(sssom(name, rows, vocabulary(), "1.0"), encoding="utf-8")
+        paths[-1].write_text(to_sssom(name, rows, vocabulary(), "1.0"), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-c", READ, *map(str, paths)], capture_output=True, text=True, check=False
     )
@@ -69,4 +69,4 @@ def test_the_library_reads_every_row_back_and_finds_nothing_wrong(tmp_path: Path
 def test_a_lumps_members_are_told(word: str) -> None:
     """The standard has no column for them."""
     [row] = [one for one in labels("ham10000") if one.raw_label == word]
-    assert f"members={'|'.join(row.members)}" in sssom("ham10000", [row], vocabulary(), "1.0")
+    assert f"members={'|'.join(row.members)}" in to_sssom("ham10000", [row], vocabulary(), "1.0")

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from bundled_labels import vocabulary
 from dermdata.errors import UnknownName
-from dermdata.manifest import SCHEMA, build
-from dermdata.manifest.build import Source
-from dermdata.model import Counts, License, Table
+from dermdata.manifest import SCHEMA, build_manifest
+from dermdata.manifest.builder import SourceTable
+from dermdata.model import License, PublishedCounts, TableSpec
 from manifest_builders import LABELS, SITES, built, cells, dataset, file, table
 
 LEAST = {"columns": {"image_id": ("id",)}}
@@ -76,7 +76,7 @@ def test_no_rows_at_all() -> None:
         found, report = built(columns, LEAST, file("a.jpg"))
         assert found.schema.equals(SCHEMA)
         assert (report.rows_in, report.rows, len(report.images_without_row)) == (0, 0, 1)
-    assert build(dataset(), [], [], LABELS, vocabulary(), SITES)[0].num_rows == 0
+    assert build_manifest(dataset(), [], [], LABELS, vocabulary(), SITES)[0].num_rows == 0
 
 
 def test_a_field_that_is_none_is_told_with_the_nearest() -> None:
@@ -352,7 +352,7 @@ def test_a_row_that_says_no_more_has_no_extra() -> None:
 
 
 def test_differences_from_the_catalogs_numbers() -> None:
-    counts = Counts(
+    counts = PublishedCounts(
         images=3, lesions=2, patients=9, labels={"mel": 2, "nv": 1, "bcc": 1}, splits={"train": 2, "test": 1}
     )
     columns = {"id": ["a", "b"], "dx": ["mel", "nv"], "l": ["1", "2"]}
@@ -370,7 +370,7 @@ def test_differences_from_the_catalogs_numbers() -> None:
 
 
 def test_what_the_rows_do_not_state_is_no_difference() -> None:
-    counts = Counts(images=1, lesions=5, masks=5, labels={"mel": 2}, splits={"train": 2})
+    counts = PublishedCounts(images=1, lesions=5, masks=5, labels={"mel": 2}, splits={"train": 2})
     assert built({"id": ["a"]}, LEAST, of=dataset(counts=counts))[1].differences == []
     assert built({"id": []}, LEAST, of=dataset(counts=counts))[1].differences == []
 
@@ -378,13 +378,13 @@ def test_what_the_rows_do_not_state_is_no_difference() -> None:
 def test_several_tables_are_one_manifest() -> None:
     """A split each, as the challenges publish them: ordered by id over all."""
     sources = [
-        Source(
-            Table(reader="table", constants={"split_official": part}, **LEAST),
+        SourceTable(
+            TableSpec(reader="table", constants={"split_official": part}, **LEAST),
             table({"id": ids, "x": ["1"] * len(ids)}),
         )
         for part, ids in (("train", ["c", "a"]), ("test", ["b", "a"]))
     ]
-    found, report = build(dataset(), sources, [], LABELS, vocabulary(), SITES)
+    found, report = build_manifest(dataset(), sources, [], LABELS, vocabulary(), SITES)
     assert found.select(["image_id", "split_official"]).to_pylist() == [
         {"image_id": "a", "split_official": "train"},
         {"image_id": "b", "split_official": "test"},

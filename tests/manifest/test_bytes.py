@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from bundled_labels import vocabulary
-from dermdata.manifest import build, write
-from dermdata.manifest.build import Source
-from dermdata.model import Content, Table
-from dermdata.readers import read
+from dermdata.manifest import build_manifest, write_manifest
+from dermdata.manifest.builder import SourceTable
+from dermdata.model import Content, TableSpec
+from dermdata.readers import read_table
 from manifest_builders import LABELS, SITES, dataset, file, table
 
 WORDS = ["mel", "nv", "zzz", "", "Mel"]
-SPEC = Table(
+SPEC = TableSpec(
     reader="table",
     columns={
         "image_id": ("id",), "label_raw": ("dx",), "sex": ("sex",), "age": ("age",), "body_site": ("site",),
@@ -33,7 +33,7 @@ def contents() -> list[Content]:
     return [*images, *copies, *(file(f"i{n:03}_m.png", role="masks") for n in range(50))]
 
 
-def source() -> Source:
+def source() -> SourceTable:
     dice = random.Random(3)
 
     def some(*words: str) -> list[str]:
@@ -50,22 +50,22 @@ def source() -> Source:
         "fst": some("1", "9"),
         "ö": some("ß", ""),
     }
-    return Source(SPEC, table(columns))
+    return SourceTable(SPEC, table(columns))
 
 
-def digest(target: Path, files: list[Content], *sources: Source) -> str:
-    found, report = build(dataset(), sources, files, LABELS, vocabulary(), SITES)
+def digest(target: Path, files: list[Content], *sources: SourceTable) -> str:
+    found, report = build_manifest(dataset(), sources, files, LABELS, vocabulary(), SITES)
     facts = hashlib.sha256(repr(report).encode()).hexdigest()
-    return write(found, target / "manifest.parquet", {"dataset": "set-a"}) + facts
+    return write_manifest(found, target / "manifest.parquet", {"dataset": "set-a"}) + facts
 
 
-def folders(files: list[Content]) -> Source:
-    spec = Table(
+def folders(files: list[Content]) -> SourceTable:
+    spec = TableSpec(
         reader="folders",
         pattern="{dx}/{image}",
         columns={"image": ("@path",), "image_id": ("dx", "image"), "label_raw": ("dx",)},
     )
-    return Source(spec, read(spec, lambda _name, _member: b"", tuple(files)).rows)
+    return SourceTable(spec, read_table(spec, lambda _name, _member: b"", tuple(files)).rows)
 
 
 @pytest.mark.fault(102)
@@ -83,7 +83,7 @@ def test_the_order_of_the_rows_does_not_matter(tmp_path: Path) -> None:
     """Rows are ordered by id, and the dictionaries by the rows."""
     rows = source().rows
     shuffled = rows.take(random.Random(1).sample(range(100), 100))
-    one, two = (digest(tmp_path, contents(), Source(SPEC, part))[:64] for part in (rows, shuffled))
+    one, two = (digest(tmp_path, contents(), SourceTable(SPEC, part))[:64] for part in (rows, shuffled))
     assert one == two
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from dermdata.errors import BadTable, StorageError
 from dermdata.manifest import image_files
-from dermdata.manifest.image_files import ImageFinder, ImageRoots, NoRegularFile, roots_of_all
+from dermdata.manifest.image_files import ImageFinder, ImageRoots, NoRegularFile, merge_image_roots
 
 Find = Callable[..., str | None]
 
@@ -156,10 +156,10 @@ def test_the_row_is_named_in_what_is_refused(roots: ImageRoots, monkeypatch: pyt
         table = pa.Table.from_pylist(rows, pa.schema([*map(text, ("dataset", "image_id", "path")), (column, kind)])
                                      if column != "path" else None)  # fmt: skip
         with pytest.raises(BadTable, match="/etc/passwd of mine/3 leads out"):
-            list(ImageFinder(roots).blocks(table, column))
+            list(ImageFinder(roots).path_blocks(table, column))
         table = table.append_column("key", pa.array([f"k{number}" for number in range(5)]))
         with pytest.raises(BadTable, match="/etc/passwd of k3 leads out"):
-            list(ImageFinder(roots).blocks(table, column))
+            list(ImageFinder(roots).path_blocks(table, column))
 
 
 def text(name: str) -> tuple[str, pa.DataType]:
@@ -302,5 +302,5 @@ def test_one_folder_spelled_in_two_ways_is_one(house: Path) -> None:
 def test_roots_of_several_loads_together(house: Path) -> None:
     """As a mapping they say where relative paths start."""
     one, other = ImageRoots({"a": house / "a"}, {}, house), ImageRoots({}, {"b": [house / "beside"]}, house)
-    assert roots_of_all([one, other]) == {"a": house / "a", "b": house / "beside"}
-    assert roots_of_all([{"c": house}]).datasets is None
+    assert merge_image_roots([one, other]) == {"a": house / "a", "b": house / "beside"}
+    assert merge_image_roots([{"c": house}]).datasets is None

@@ -11,7 +11,7 @@ from manifest_builders import file
 
 def found(name: str, *contents: Content, files: tuple[str, ...] | None = None) -> str | None:
     """The official path of the one file that is meant; the reason where there is none."""
-    (content,), (problem,) = ImageIndex(contents).find([name], files)
+    (content,), (problem,) = ImageIndex(contents).find_images([name], files)
     return content.official if content else f"none: {problem}"
 
 
@@ -59,10 +59,10 @@ def test_copies_are_one_file() -> None:
     copies = [file("b/1.jpg", digest="same"), file("a/1.jpg", digest="same")]
     for contents in (copies, copies[::-1]):
         index = ImageIndex(contents)
-        (content,), _ = index.find(["1.jpg"], None)
+        (content,), _ = index.find_images(["1.jpg"], None)
         assert content
         assert content.official == "a/1.jpg"
-        assert index.unclaimed() == []
+        assert index.unclaimed_images() == []
 
 
 def test_only_the_files_that_the_table_names() -> None:
@@ -88,7 +88,7 @@ def test_an_empty_name_is_told_apart() -> None:
 
 def test_a_broken_image_is_found_with_its_problem() -> None:
     index = ImageIndex([file("1.jpg", image=ImageFacts(problem="truncated"))])
-    (content,), (problem,) = index.find(["1"], None)
+    (content,), (problem,) = index.find_images(["1"], None)
     assert content
     assert problem == "truncated"
 
@@ -96,8 +96,8 @@ def test_a_broken_image_is_found_with_its_problem() -> None:
 def test_images_that_no_row_names_are_listed_in_order() -> None:
     contents = [file(f"{n}.jpg") for n in range(9)]
     index = ImageIndex(random.Random(2).sample(contents, 9))
-    index.find(["3", "4.jpg", "x"], None)
-    assert index.unclaimed() == [f"images/a.zip/{n}.jpg" for n in (0, 1, 2, 5, 6, 7, 8)]
+    index.find_images(["3", "4.jpg", "x"], None)
+    assert index.unclaimed_images() == [f"images/a.zip/{n}.jpg" for n in (0, 1, 2, 5, 6, 7, 8)]
 
 
 def test_masks_by_name() -> None:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dermdata.errors import BadTable, CannotConnect, DermdataError, SizeMismatch, StorageError
-from dermdata.manifest import remote, store
+from dermdata.manifest.parquet import open_object, read_manifest, read_remote_manifest
 from export.samples import manifest
 
 URL = "memory://bucket/remote.parquet"
@@ -59,24 +59,24 @@ def test_the_same_rows_as_of_a_file(
     here.write_bytes(parquet(table))
     files.pipe_file(URL, here.read_bytes())
     for without in (None, "image"):
-        assert remote.read(URL, columns, without).equals(
-            store.read(here, columns, without), check_metadata=True
+        assert read_remote_manifest(URL, columns, without).equals(
+            read_manifest(here, columns, without), check_metadata=True
         )
 
 
 def test_images_that_are_not_asked_for_are_not_fetched(files: Any, table: pa.Table, asked: list[int]) -> None:
     files.pipe_file(URL, parquet(table))
-    remote.read(URL, without="image")
+    read_remote_manifest(URL, without="image")
     assert sum(asked) < 200_000
     asked.clear()
-    remote.read(URL, ["image"])
+    read_remote_manifest(URL, ["image"])
     assert sum(asked) > 12 * 200_000
 
 
 def test_a_request_for_each_row_group_at_most(files: Any, table: pa.Table, asked: list[int]) -> None:
     """60 columns side by side are one stretch; the footer is one more."""
     files.pipe_file(URL, parquet(table))
-    remote.read(URL, without="image")
+    read_remote_manifest(URL, without="image")
     assert len(asked) <= 2 + 3
 
 
@@ -93,20 +93,20 @@ def test_what_is_no_manifest_is_named(files: Any, data: bytes | None, said: str)
     if data is not None:
         files.pipe_file(URL, data)
     with pytest.raises(BadTable, match=said) as raised:
-        remote.read(URL)
+        read_remote_manifest(URL)
     assert URL in raised.value.message
 
 
 def test_a_cut_object_is_no_manifest(files: Any, table: pa.Table) -> None:
     files.pipe_file(URL, parquet(table)[:-1000])
     with pytest.raises(BadTable, match="is not a Parquet manifest"):
-        remote.read(URL)
+        read_remote_manifest(URL)
 
 
 def test_a_newer_schema_is_refused(files: Any, table: pa.Table) -> None:
     files.pipe_file(URL, parquet(table.replace_schema_metadata({"dermdata.schema": "99"})))
     with pytest.raises(BadTable, match=f"{URL} has manifest schema 99"):
-        remote.read(URL)
+        read_remote_manifest(URL)
 
 
 def fail_on_second(
@@ -130,7 +130,7 @@ def test_an_object_replaced_while_it_is_read(
     files.pipe_file(URL, parquet(table))
     fail_on_second(files, monkeypatch, lambda: files.pipe_file(URL, parquet(table)))
     with pytest.raises(StorageError, match="was replaced while it was read"):
-        remote.read(URL, without="image")
+        read_remote_manifest(URL, without="image")
 
 
 def test_an_object_replaced_by_a_smaller_one(
@@ -139,14 +139,14 @@ def test_an_object_replaced_by_a_smaller_one(
     files.pipe_file(URL, parquet(table))
     fail_on_second(files, monkeypatch, lambda: files.pipe_file(URL, b"short"))
     with pytest.raises(DermdataError, match=r"bytes came from byte|was replaced"):
-        remote.read(URL, without="image")
+        read_remote_manifest(URL, without="image")
 
 
 def test_a_short_answer_is_not_trusted(files: Any, table: pa.Table, monkeypatch: pytest.MonkeyPatch) -> None:
     files.pipe_file(URL, parquet(table))
     fail_on_second(files, monkeypatch, lambda: [b"half", b"half", b"half"])
     with pytest.raises(SizeMismatch, match=r"4 of [\d,]+ bytes came"):
-        remote.read(URL, without="image")
+        read_remote_manifest(URL, without="image")
 
 
 def test_a_connection_lost_between_footer_and_columns_is_no_bad_table(
@@ -158,7 +158,7 @@ def test_a_connection_lost_between_footer_and_columns_is_no_bad_table(
     files.pipe_file(URL, parquet(table))
     fail_on_second(files, monkeypatch, lost)
     with pytest.raises(CannotConnect, match="reset by peer"):
-        remote.read(URL, without="image")
+        read_remote_manifest(URL, without="image")
 
 
 def test_a_connection_lost_within_arrows_own_read(
@@ -170,15 +170,15 @@ def test_a_connection_lost_within_arrows_own_read(
     files.pipe_file(URL, parquet(table))
     monkeypatch.setattr(type(files), "cat_ranges", lost)
     with pytest.raises(CannotConnect, match="reset by peer"):
-        remote.read(URL)
+        read_remote_manifest(URL)
 
 
 def test_reading_as_of_a_file(files: Any) -> None:
     """In any order, over the end, from pieces and beside them."""
     data = bytes(range(256)) * 1000
     files.pipe_file(URL, data)
-    with remote.ranges(URL) as source:
-        source.ahead([(1000, 2000), (2000, 3000), (200_000, 200_010)])
+    with open_object(URL) as source:
+        source.prefetch([(1000, 2000), (2000, 3000), (200_000, 200_010)])
         for start, size in ((0, 10), (1500, 1500), (1500, 1501), (200_000, 10), (255_990, 100), (300_000, 5)):
             source.seek(start)
             assert source.read(size) == data[start : start + size]
@@ -186,4 +186,4 @@ def test_reading_as_of_a_file(files: Any) -> None:
         assert source.read() == data[-3:]
         assert source.tell() == len(data)
         assert source.read(1) == b""
-        source.ahead([])
+        source.prefetch([])

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dermdata.manifest import same
-from dermdata.manifest.same import first_rows, rising
+from dermdata.manifest import columns
+from dermdata.manifest.columns import first_rows, is_increasing
 
 word = st.none() | st.text("ab0é\x00", max_size=3)
-columns = st.lists(st.lists(word, max_size=8), max_size=4)
+chunked_words = st.lists(st.lists(word, max_size=8), max_size=4)
 
 
 def plain(words: list[str | None]) -> list[int]:
@@ -21,23 +21,23 @@ def plain(words: list[str | None]) -> list[int]:
 
 @pytest.mark.parametrize("small", [0, 1_000_000])
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
-@given(chunks=columns)
+@given(chunks=chunked_words)
 def test_the_first_row_of_each_word(small: int, kind: pa.DataType, chunks: list[list[str | None]]) -> None:
     """In one go or by the words' last byte, however the column is cut: what has no word stands alone."""
     words = [one for chunk in chunks for one in chunk]
     column = pa.chunked_array([pa.array(chunk, kind) for chunk in chunks], kind)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(same, "SMALL", small)
+        patch.setattr(columns, "SMALL_ROWS", small)
         assert first_rows(column).tolist() == plain(words)
         assert first_rows(column[1:]).tolist() == plain(words[1:])
 
 
-@given(chunks=columns)
+@given(chunks=chunked_words)
 def test_rising_words_are_all_there_and_all_different(chunks: list[list[str | None]]) -> None:
     column = pa.chunked_array([pa.array(chunk, pa.string()) for chunk in chunks], pa.string())
     words = [one for chunk in chunks for one in chunk]
     known = [one for one in words if one is not None]
-    assert rising(column) == (known == words and sorted(set(known), key=str.encode) == words)
+    assert is_increasing(column) == (known == words and sorted(set(known), key=str.encode) == words)
 
 
 def test_a_million_words_in_parts() -> None:

@@ -9,8 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from dermdata.errors import BadTable
-from dermdata.manifest import SCHEMA, read, write
-from dermdata.manifest.store import check_version, conform, metadata_of, union, with_metadata
+from dermdata.manifest import SCHEMA, read_manifest, write_manifest
+from dermdata.manifest.parquet import (
+    add_metadata,
+    check_version,
+    concat_manifests,
+    conform,
+    manifest_metadata,
+)
 from manifest_builders import built
 
 
@@ -21,7 +27,7 @@ def manifest(*labels: str) -> pa.Table:
 
 def told(path: Path) -> str:
     with pytest.raises(BadTable) as caught:
-        read(path)
+        read_manifest(path)
     assert str(path) in caught.value.message
     return caught.value.message
 
@@ -32,24 +38,24 @@ def told(path: Path) -> str:
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     """Values, types, field descriptions and the facts about it."""
     table = manifest("mel", "nv", "")
-    digest = write(table, tmp_path / "m.parquet", {"dataset": "set-a", "license": "CC0-1.0"})
-    found = read(tmp_path / "m.parquet")
+    digest = write_manifest(table, tmp_path / "m.parquet", {"dataset": "set-a", "license": "CC0-1.0"})
+    found = read_manifest(tmp_path / "m.parquet")
     assert found.to_pylist() == table.to_pylist()
     assert found.schema.equals(SCHEMA)
     assert found.schema.field("age").metadata == {b"description": b"years"}
-    assert metadata_of(found) == {"schema": "1", "dataset": "set-a", "license": "CC0-1.0"}
+    assert manifest_metadata(found) == {"schema": "1", "dataset": "set-a", "license": "CC0-1.0"}
     assert len(digest) == 64
 
 
 def test_no_rows_are_a_manifest(tmp_path: Path) -> None:
-    write(SCHEMA.empty_table(), tmp_path / "m.parquet", {})
-    assert read(tmp_path / "m.parquet").num_rows == 0
+    write_manifest(SCHEMA.empty_table(), tmp_path / "m.parquet", {})
+    assert read_manifest(tmp_path / "m.parquet").num_rows == 0
 
 
 def test_some_columns(tmp_path: Path) -> None:
     """What is not there is left out, for the caller to say."""
-    write(manifest("mel"), tmp_path / "m.parquet", {})
-    assert read(tmp_path / "m.parquet", ["diagnosis", "colour"]).column_names == ["diagnosis"]
+    write_manifest(manifest("mel"), tmp_path / "m.parquet", {})
+    assert read_manifest(tmp_path / "m.parquet", ["diagnosis", "colour"]).column_names == ["diagnosis"]
 
 
 def test_every_field_says_what_it_means() -> None:
@@ -80,7 +86,7 @@ def test_a_folder_in_its_place(tmp_path: Path) -> None:
 def test_a_torn_manifest(tmp_path: Path) -> None:
     """Row 66: cut anywhere, it is told."""
     path = tmp_path / "m.parquet"
-    write(manifest("mel", "nv"), path, {})
+    write_manifest(manifest("mel", "nv"), path, {})
     data = path.read_bytes()
     for share in range(10):
         path.write_bytes(data[: len(data) * share // 10])
@@ -91,7 +97,7 @@ def test_a_torn_manifest(tmp_path: Path) -> None:
 def test_a_flipped_byte_never_ends_in_a_traceback(tmp_path: Path) -> None:
     """Row 66: it is read or refused; `verify` knows the file's SHA-256."""
     path = tmp_path / "m.parquet"
-    write(manifest(*["mel", "nv"] * 20), path, {"dataset": "ä"})
+    write_manifest(manifest(*["mel", "nv"] * 20), path, {"dataset": "ä"})
     data = bytearray(path.read_bytes())
     dice = random.Random(5)
     for _ in range(150):
@@ -100,7 +106,7 @@ def test_a_flipped_byte_never_ends_in_a_traceback(tmp_path: Path) -> None:
         path.write_bytes(data)
         data[place] ^= bit
         try:
-            metadata_of(read(path))
+            manifest_metadata(read_manifest(path))
         except BadTable as error:
             assert str(path) in error.message  # noqa: PT017  # either way is right
 
@@ -111,7 +117,7 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "m.parquet"
     pq.write_table(manifest("mel").replace_schema_metadata({"dermdata.schema": "2"}), path)
     with pytest.raises(BadTable, match="has manifest schema 2, newer than 1") as caught:
-        read(path)
+        read_manifest(path)
     assert caught.value.hint == "update dermdata"
     for version in ("1", "0", "x", ""):
         check_version(pa.schema([], metadata={"dermdata.schema": version}), path)
@@ -148,7 +154,7 @@ def test_several_manifests_are_one() -> None:
     """One after the other; dictionaries become one; a column that one has is null in the others."""
     one = manifest("mel").append_column("score", pa.array([0.5]))
     two = manifest("nv", "").append_column("rank", pa.array([1, 2]))
-    found = union([one, two])
+    found = concat_manifests([one, two])
     assert found["diagnosis"].to_pylist() == ["melanoma", "melanocytic-nevus", None]
     assert found["score"].to_pylist() == [0.5, None, None]
     assert found["rank"].to_pylist() == [None, 1, 2]
@@ -158,18 +164,24 @@ def test_several_manifests_are_one() -> None:
 
 def test_numbers_of_two_kinds_meet_and_words_do_not() -> None:
     one = manifest("mel")
-    both = union([one.append_column("score", pa.array([1])), one.append_column("score", pa.array([0.5]))])
+    both = concat_manifests(
+        [one.append_column("score", pa.array([1])), one.append_column("score", pa.array([0.5]))]
+    )
     assert both["score"].to_pylist() == [1.0, 0.5]
     with pytest.raises(BadTable, match="do not fit each other"):
-        union([one.append_column("score", pa.array([1])), one.append_column("score", pa.array(["high"]))])
+        concat_manifests(
+            [one.append_column("score", pa.array([1])), one.append_column("score", pa.array(["high"]))]
+        )
 
 
 def test_the_union_is_nobodys_own() -> None:
     """The first one's licence is not the licence of all."""
-    one = with_metadata(manifest("mel"), {"license": "CC0-1.0"})
-    assert metadata_of(union([one, manifest("nv")])) == {}
-    assert metadata_of(one)["license"] == "CC0-1.0"
+    one = add_metadata(manifest("mel"), {"license": "CC0-1.0"})
+    assert manifest_metadata(concat_manifests([one, manifest("nv")])) == {}
+    assert manifest_metadata(one)["license"] == "CC0-1.0"
 
 
 def test_metadata_that_is_no_text_is_shown_all_the_same() -> None:
-    assert metadata_of(pa.schema([], metadata={b"dermdata.x": b"\xff", b"pandas": b"{}"})) == {"x": "\ufffd"}
+    assert manifest_metadata(pa.schema([], metadata={b"dermdata.x": b"\xff", b"pandas": b"{}"})) == {
+        "x": "\ufffd"
+    }

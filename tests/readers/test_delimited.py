@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dermdata.errors import TableRefused
 from dermdata.readers import delimited
-from dermdata.readers.delimited import parse
+from dermdata.readers.delimited import parse_delimited
 
 NAMES = ["id", "dx"]
 
@@ -20,7 +20,9 @@ def rows(
     data: bytes | str, delimiter: str = ",", encoding: str = "utf-8", header: tuple[str, ...] = ()
 ) -> pa.Table:
     """The rows of a file in which none is rejected."""
-    table, rejected = parse(bytes_of(data), "t.csv", delimiter=delimiter, encoding=encoding, header=header)
+    table, rejected = parse_delimited(
+        bytes_of(data), "t.csv", delimiter=delimiter, encoding=encoding, header=header
+    )
     assert rejected == []
     return table
 
@@ -31,7 +33,7 @@ def bytes_of(data: bytes | str) -> bytes:
 
 def refusal(data: bytes | str, encoding: str = "utf-8", header: tuple[str, ...] = ()) -> str:
     with pytest.raises(TableRefused) as caught:
-        parse(bytes_of(data), "t.csv", delimiter=",", encoding=encoding, header=header)
+        parse_delimited(bytes_of(data), "t.csv", delimiter=",", encoding=encoding, header=header)
     assert "t.csv" in caught.value.message
     return caught.value.message
 
@@ -161,7 +163,7 @@ def test_blank_lines_are_no_rows() -> None:
 def test_one_line_too_wide_or_too_narrow_is_rejected_with_its_line(quoted: bool) -> None:
     """Row 89: the others stay, nothing is shifted; a cell of two lines counts as two."""
     first = '"two\nlines"' if quoted else "mel"
-    table, rejected = parse(
+    table, rejected = parse_delimited(
         f"id,dx\n1,{first}\n2,nv,x\n3\n4,df\n".encode(), "t.csv", delimiter=",", encoding="utf-8"
     )
     assert table["id"].to_pylist() == ["1", "4"]
@@ -296,9 +298,9 @@ def test_what_was_written_is_read(table: list[tuple[str, str]], end: str, delimi
 def test_the_quick_way_reads_what_the_strict_way_reads(lines: list[str], end: str, last: bool) -> None:
     """Arrow is only used where it has no opinion of its own."""
     data = end.join(["id,dx", *lines]).encode() + (end.encode() if last else b"")
-    quick = delimited.quickly(data, "t.csv", ",", ())
+    quick = delimited.parse_with_arrow(data, "t.csv", ",", ())
     if quick is not None:
-        table, rejected = delimited.strictly(data, "t.csv", ",", ())
+        table, rejected = delimited.parse_with_csv(data, "t.csv", ",", ())
         assert (cells(quick[0]), quick[1]) == (cells(table), rejected)
         assert quick[0].column_names == table.column_names
 
@@ -308,10 +310,10 @@ def test_the_quick_way_reads_what_the_strict_way_reads(lines: list[str], end: st
 def test_whatever_comes_is_a_table_or_a_refusal(data: bytes) -> None:
     """And no line is lost: each is a row, rejected, or blank."""
     with contextlib.suppress(TableRefused):
-        table, rejected = parse(data, "t.csv", delimiter=",", encoding="utf-8")
+        table, rejected = parse_delimited(data, "t.csv", delimiter=",", encoding="utf-8")
         assert table.num_rows + len(rejected) == filled_lines(data) - 1
 
 
 def filled_lines(data: bytes) -> int:
-    text = delimited.as_utf8(data, "t.csv", "utf-8").decode()
+    text = delimited.to_utf8(data, "t.csv", "utf-8").decode()
     return sum(bool(row) for row in csv.reader(io.StringIO(text, newline="")))

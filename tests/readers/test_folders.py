@@ -5,8 +5,8 @@ import random
 import pytest
 
 from dermdata.errors import TableRefused
-from dermdata.model import Content, ImageFacts, Member, Role, Table
-from dermdata.readers import RawTable, read
+from dermdata.model import ArchiveMember, Content, ImageFacts, Role, TableSpec
+from dermdata.readers import RawTable, read_table
 
 IMAGE = ImageFacts(format="jpeg", mode="RGB", width=1, height=1)
 
@@ -14,7 +14,7 @@ IMAGE = ImageFacts(format="jpeg", mode="RGB", width=1, height=1)
 def content(
     official: str, *, file: str = "a.zip", role: Role = "images", image: ImageFacts | None = IMAGE
 ) -> Content:
-    member = Member(path=official, offset=0, stored=1, method=0, crc32=0)
+    member = ArchiveMember(path=official, offset=0, stored=1, method=0, crc32=0)
     return Content(
         path=f"images/{file}/{official}",
         role=role,
@@ -30,7 +30,7 @@ def reading(pattern: str | None, *contents: Content, images: tuple[str, ...] = (
     def no_files(name: str, member: str | None) -> bytes:
         raise AssertionError(f"{name} is read")
 
-    return read(Table(reader="folders", pattern=pattern, images=images), no_files, contents)
+    return read_table(TableSpec(reader="folders", pattern=pattern, images=images), no_files, contents)
 
 
 def test_the_parts_of_the_path_are_columns() -> None:

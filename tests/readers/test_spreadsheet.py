@@ -10,7 +10,7 @@ import pytest
 
 from dermdata.errors import TableRefused
 from dermdata.readers import spreadsheet
-from dermdata.readers.spreadsheet import sheet
+from dermdata.readers.spreadsheet import read_sheet
 
 
 def workbook(rows: int = 20) -> bytes:
@@ -24,7 +24,7 @@ def workbook(rows: int = 20) -> bytes:
 
 def test_a_workbook_is_read_as_text() -> None:
     """The first sheet, line by line."""
-    assert sheet(workbook(1), None, "t.xlsx") == [["id", "dx"], ["i0", "nv"]]
+    assert read_sheet(workbook(1), None, "t.xlsx") == [["id", "dx"], ["i0", "nv"]]
 
 
 @pytest.mark.parametrize(
@@ -33,12 +33,12 @@ def test_a_workbook_is_read_as_text() -> None:
 def test_what_is_no_workbook_is_refused(data: bytes) -> None:
     """Empty, text, or cut."""
     with pytest.raises(TableRefused, match=r"t\.xlsx"):
-        sheet(data, None, "t.xlsx")
+        read_sheet(data, None, "t.xlsx")
 
 
 def test_a_sheet_that_is_not_there_is_told_with_the_nearest() -> None:
     with pytest.raises(TableRefused, match="no sheet 'Shet'") as caught:
-        sheet(workbook(), "Shet", "t.xlsx")
+        read_sheet(workbook(), "Shet", "t.xlsx")
     assert caught.value.hint == "did you mean Sheet?"
 
 
@@ -58,7 +58,7 @@ def test_damaged_xml_is_a_refusal() -> None:
             for one, data in parts.items():
                 target.writestr(one, bytes(text) if one == name else data)
         with contextlib.suppress(TableRefused):
-            sheet(out.getvalue(), None, "t.xlsx")
+            read_sheet(out.getvalue(), None, "t.xlsx")
 
 
 @pytest.mark.fault(98)
@@ -66,4 +66,4 @@ def test_a_workbook_may_not_inflate_without_measure(monkeypatch: pytest.MonkeyPa
     """Shared words are held in memory whole, so their size is looked at before."""
     monkeypatch.setattr(spreadsheet, "INFLATED", 1_000)
     with pytest.raises(TableRefused, match="the limit is 1,000"):
-        sheet(workbook(), None, "t.xlsx")
+        read_sheet(workbook(), None, "t.xlsx")

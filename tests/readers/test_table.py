@@ -6,16 +6,16 @@ import pyarrow as pa
 import pytest
 
 from dermdata.errors import TableRefused, UnknownName
-from dermdata.model import Join, Table
-from dermdata.readers import RawTable, read
+from dermdata.model import JoinSpec, TableSpec
+from dermdata.readers import RawTable, read_table
 
 A = "id,dx\n1,mel\n2,nv\n"
 
 
 def reading(files: dict[str, str], **spec: Any) -> RawTable:
     """The rows of files that stand in memory; the first is the table."""
-    table = Table(**{"reader": "table", "file": next(iter(files)), **spec})
-    return read(table, lambda name, member: files[f"{name}/{member}" if member else name].encode(), ())
+    table = TableSpec(**{"reader": "table", "file": next(iter(files)), **spec})
+    return read_table(table, lambda name, member: files[f"{name}/{member}" if member else name].encode(), ())
 
 
 def refusal(files: dict[str, str], **spec: Any) -> TableRefused:
@@ -78,20 +78,22 @@ def test_a_member_of_an_archive() -> None:
 
 def test_a_join_adds_columns_by_key() -> None:
     """In the order of the first table; a key that the second one has not keeps its row, and is counted."""
-    raw = reading({"a.csv": A, "b.csv": "id,age\n2,50\n"}, join=(Join(file="b.csv", on="id"),))
+    raw = reading({"a.csv": A, "b.csv": "id,age\n2,50\n"}, join=(JoinSpec(file="b.csv", on="id"),))
     assert rows(raw) == [{"id": "1", "dx": "mel", "age": ""}, {"id": "2", "dx": "nv", "age": "50"}]
     assert raw.unpartnered == {"b.csv": 1}
 
 
 def test_rows_of_the_second_table_that_nobody_wants_are_counted() -> None:
     """They carry words of the source, too."""
-    raw = reading({"a.csv": A, "b.csv": "id,age\n1,3\n2,4\n3,5\n4,6\n"}, join=(Join(file="b.csv", on="id"),))
+    raw = reading(
+        {"a.csv": A, "b.csv": "id,age\n1,3\n2,4\n3,5\n4,6\n"}, join=(JoinSpec(file="b.csv", on="id"),)
+    )
     assert raw.unpartnered == {"a.csv among the rows of b.csv": 2}
 
 
 def test_a_key_twice_in_the_second_table_is_refused() -> None:
     """Which of the two is meant would be a guess; twice in the first table is no question."""
-    join = (Join(file="b.csv", on="id"),)
+    join = (JoinSpec(file="b.csv", on="id"),)
     assert (
         "b.csv has the same id on several lines"
         in refusal({"a.csv": A, "b.csv": "id,age\n1,3\n1,4\n"}, join=join).message
@@ -102,38 +104,38 @@ def test_a_key_twice_in_the_second_table_is_refused() -> None:
 @pytest.mark.fault(88)
 def test_keys_are_texts() -> None:
     """Row 88: 1 is not 01."""
-    raw = reading({"a.csv": A, "b.csv": "id,age\n01,3\n2.0,4\n"}, join=(Join(file="b.csv", on="id"),))
+    raw = reading({"a.csv": A, "b.csv": "id,age\n01,3\n2.0,4\n"}, join=(JoinSpec(file="b.csv", on="id"),))
     assert raw.unpartnered["b.csv"] == 2
 
 
 def test_a_name_in_both_tables_stays_two_columns() -> None:
     """Also when the same file is joined once more."""
     files = {"a.csv": A, "b.csv": "key,dx\n1,MEL\n2,NV\n"}
-    join = Join(file="b.csv", on="id", to="key")
+    join = JoinSpec(file="b.csv", on="id", to="key")
     assert rows(reading(files, join=(join, join)))[0] == {
         "id": "1", "dx": "mel", "dx (b.csv)": "MEL", "dx (b.csv, 2)": "MEL",
     }  # fmt: skip
 
 
 def test_broken_lines_of_the_second_table_are_rejected_too() -> None:
-    raw = reading({"a.csv": A, "b.csv": "id,age\n1,3\n2,4,5\n"}, join=(Join(file="b.csv", on="id"),))
+    raw = reading({"a.csv": A, "b.csv": "id,age\n1,3\n2,4,5\n"}, join=(JoinSpec(file="b.csv", on="id"),))
     assert [(row["file"], row["line"]) for row in raw.rejected] == [("b.csv", 3)]
 
 
 def test_a_key_column_that_is_not_there_is_named() -> None:
-    for join in (Join(file="b.csv", on="idx"), Join(file="b.csv", on="id", to="idx")):
+    for join in (JoinSpec(file="b.csv", on="idx"), JoinSpec(file="b.csv", on="id", to="idx")):
         assert "has no column 'idx'" in refusal({"a.csv": A, "b.csv": "id,age\n1,3\n"}, join=(join,)).message
 
 
 def test_the_given_header_is_the_first_tables_alone() -> None:
     files = {"a.csv": "1,mel\n", "b.csv": "id,age\n1,3\n"}
-    raw = reading(files, header=("id", "dx"), join=(Join(file="b.csv", on="id"),))
+    raw = reading(files, header=("id", "dx"), join=(JoinSpec(file="b.csv", on="id"),))
     assert rows(raw) == [{"id": "1", "dx": "mel", "age": "3"}]
 
 
 def test_rows_known_by_number_bear_no_broken_line() -> None:
     """After a rejected line every number would mean the row before."""
-    join = (Join(file="b.csv", on="@row", to="n"),)
+    join = (JoinSpec(file="b.csv", on="@row", to="n"),)
     assert rows(reading({"a.csv": A, "b.csv": "n,part\n1,test\n0,train\n"}, join=join))[1]["part"] == "test"
     error = refusal({"a.csv": "id,dx\n0,x,y\n" + A[6:], "b.csv": "n,part\n1,test\n"}, join=join)
     assert "known by number" in error.message
@@ -178,6 +180,6 @@ def test_one_hot_without_rows_and_without_columns() -> None:
 
 
 def test_all_columns_are_text() -> None:
-    raw = reading({"a.csv": A, "b.csv": "id,age\n2,50\n"}, join=(Join(file="b.csv", on="id"),))
+    raw = reading({"a.csv": A, "b.csv": "id,age\n2,50\n"}, join=(JoinSpec(file="b.csv", on="id"),))
     assert set(raw.rows.schema.types) == {pa.string()}
     assert all(column.null_count == 0 for column in raw.rows.columns)

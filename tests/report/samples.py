@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from dermdata.finding import Finding
+from dermdata.manifest.parquet import conform
 from dermdata.manifest.schema import SCHEMA
-from dermdata.manifest.store import conform
+from dermdata.model import Finding
 from dermdata.report import audit_page
 
 Look = Callable[[str], bytes | None]

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 
 from dermdata.report import audit_page
-from dermdata.report.holdings import ages, bars, heat_map
-from dermdata.report.problems import MOST, chapters
+from dermdata.report.audit import MAX_FINDINGS_PER_CODE, build_chapters
+from dermdata.report.overview import age_bars, build_heat_map, count_bars
 from report.samples import FACTS, FINDINGS, finding, jpeg, look, page, rows
 
 # ------------------------------------------------------------------ too much and too little
@@ -52,14 +52,14 @@ def test_25000_images_with_everything_wrong_are_under_10_megabytes() -> None:
 
 
 def test_what_is_not_written_out_is_told() -> None:
-    text = page(findings=[finding(message=f"number {n}") for n in range(MOST + 30)])
-    assert text.count('<article class="finding') == MOST
+    text = page(findings=[finding(message=f"number {n}") for n in range(MAX_FINDINGS_PER_CODE + 30)])
+    assert text.count('<article class="finding') == MAX_FINDINGS_PER_CODE
     assert "30 more of this kind are not written out here" in text
 
 
 def test_the_gravest_are_written_first() -> None:
     """An error is not crowded out by the notes before it."""
-    notes = [finding(level="note", message=f"note {n}") for n in range(MOST)]
+    notes = [finding(level="note", message=f"note {n}") for n in range(MAX_FINDINGS_PER_CODE)]
     assert "the one error" in page(findings=[*notes, finding(level="error", message="the one error")])
 
 
@@ -70,7 +70,7 @@ def test_a_finding_about_rows_that_are_not_here_is_shown_all_the_same() -> None:
 
 
 def test_a_code_that_no_chapter_knows_is_in_the_last_one() -> None:
-    *_, last = chapters(rows(), [finding("brand-new")], {})
+    *_, last = build_chapters(rows(), [finding("brand-new")], {})
     assert [one.code for one in last.problems] == ["brand-new"]
 
 
@@ -80,7 +80,7 @@ def test_a_code_that_no_chapter_knows_is_in_the_last_one() -> None:
 def test_every_finding_is_in_its_chapter() -> None:
     found = {
         chapter.family.id: [one.code for one in chapter.problems]
-        for chapter in chapters(rows(), FINDINGS, {})
+        for chapter in build_chapters(rows(), FINDINGS, {})
     }
     assert found == {
         "files": ["image-truncated"],
@@ -124,7 +124,7 @@ def test_an_interval_is_drawn_where_the_evidence_has_one() -> None:
 
 
 def test_the_heat_map_counts_every_image_once() -> None:
-    found = heat_map(rows(), {})
+    found = build_heat_map(rows(), {})
     assert found is not None
     assert found.columns == ("I", "II", "III", "IV", "V", "VI")
     assert {row.word: [n for n, _ in row.cells] for row in found.rows}["Melanoma"] == [2, 0, 0, 2, 0, 0]
@@ -132,7 +132,7 @@ def test_the_heat_map_counts_every_image_once() -> None:
 
 
 def test_a_cell_without_images_has_no_shade_and_the_fullest_the_darkest() -> None:
-    found = heat_map(rows(), {})
+    found = build_heat_map(rows(), {})
     assert found is not None
     assert {n: shade for row in found.rows for n, shade in row.cells} == {0: 0, 2: 9}
 
@@ -140,20 +140,20 @@ def test_a_cell_without_images_has_no_shade_and_the_fullest_the_darkest() -> Non
 def test_groups_of_skin_types_have_columns_of_their_own() -> None:
     """DDI gives 1-2, 3-4 and 5-6; what is not stated comes last."""
     spans = [[1, 2], [3, 4], [5, 6], [6, 5], [4, 4], None]
-    found = heat_map(rows(6, fitzpatrick=[None] * 6, fitzpatrick_range=spans), {})
+    found = build_heat_map(rows(6, fitzpatrick=[None] * 6, fitzpatrick_range=spans), {})
     assert found is not None
     assert found.columns == ("I", "II", "III", "IV", "V", "VI", "I–II", "III–IV", "V–VI", "not stated")
     assert found.totals == (0, 0, 0, 1, 0, 0, 1, 1, 2, 1)
 
 
 def test_monk_tones_where_no_row_has_a_skin_type() -> None:
-    found = heat_map(rows(3, fitzpatrick=[None] * 3, monk=[1, 10, None]), {})
+    found = build_heat_map(rows(3, fitzpatrick=[None] * 3, monk=[1, 10, None]), {})
     assert found is not None
     assert (found.scale, len(found.columns), found.totals[9]) == ("Monk", 11, 1)
 
 
 def test_many_classes_end_in_one_row_of_the_others() -> None:
-    found = heat_map(rows(100, diagnosis_name=[f"c{n:02}" for n in range(100)]), {})
+    found = build_heat_map(rows(100, diagnosis_name=[f"c{n:02}" for n in range(100)]), {})
     assert found is not None
     assert (len(found.rows), found.rows[-1].word, found.rows[-1].total) == (61, "40 others", 40)
 
@@ -166,7 +166,7 @@ def test_the_classes_of_a_label_space_come_before_the_diagnosis() -> None:
 
 def test_ages_by_decade_with_the_oldest_in_one() -> None:
     """Neither NaN nor what has no end is an age; none is lost."""
-    found = ages(rows(7, age=[0.0, 9.9, 10.0, 101.0, float("nan"), float("inf"), None]))
+    found = age_bars(rows(7, age=[0.0, 9.9, 10.0, 101.0, float("nan"), float("inf"), None]))
     assert [(bar.word, bar.count) for bar in found if bar.count] == [
         ("0–9", 2),
         ("10–19", 1),
@@ -176,7 +176,7 @@ def test_ages_by_decade_with_the_oldest_in_one() -> None:
 
 
 def test_bars_put_the_rest_in_one_and_what_is_not_stated_last() -> None:
-    found = bars(["a"] * 3 + ["b"] * 2 + ["c", "d", None], most=2)
+    found = count_bars(["a"] * 3 + ["b"] * 2 + ["c", "d", None], most=2)
     assert [(bar.word, bar.count) for bar in found] == [
         ("a", 3),
         ("b", 2),
@@ -193,8 +193,8 @@ def test_sites_are_called_by_their_label_or_read_as_words() -> None:
 
 
 def test_a_single_word_is_never_called_others() -> None:
-    assert [bar.word for bar in bars("aaabbc", most=2)] == ["a", "b", "c"]
-    found = heat_map(rows(61, diagnosis_name=[f"c{n:02}" for n in range(61)]), {})
+    assert [bar.word for bar in count_bars("aaabbc", most=2)] == ["a", "b", "c"]
+    found = build_heat_map(rows(61, diagnosis_name=[f"c{n:02}" for n in range(61)]), {})
     assert found is not None
     assert found.rows[-1].word == "c60"
 

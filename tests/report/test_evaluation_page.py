@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dermdata.report import evaluation_page
-from dermdata.report.charts import scale
+from dermdata.report.overview import axis_scale
 from report.samples import FACTS, RESULT
 
 
@@ -113,7 +113,7 @@ def test_empty_bins_are_not_drawn() -> None:
     ],
 )  # fmt: skip
 def test_scales_are_round_and_hold_every_value(values: list[float], low: float, high: float) -> None:
-    found = scale(values)
+    found = axis_scale(values)
     assert (found.low, found.high) == (low, high)
-    assert all(0 <= found.at(value) <= 100 for value in values)
+    assert all(0 <= found.to_percent(value) <= 100 for value in values)
     assert found.ticks == tuple(sorted(set(found.ticks)))

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from dermdata.report import evaluation_page
-from dermdata.report.page import digest, doi, linked, percent, shown
+from dermdata.report.page import doi_link, format_percent, policy_digest, show_value, web_link
 from report.samples import FACTS, RESULT, finding, page, rows
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\" autofocus onfocus='alert(3)' {{ 7 * 7 }}"
@@ -121,8 +121,8 @@ def test_the_policy_allows_our_style_and_script_alone(text: str) -> None:
     rules = dict(rule.split(" ", 1) for rule in policy.replace("&#39;", "'").split("; "))
     assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == "'none'"
     assert rules["img-src"] == "data:"
-    assert rules["script-src"] == f"'sha256-{digest(seen.raw['script'][0])}'"
-    assert rules["style-src"] == f"'sha256-{digest(seen.raw['style'][0])}'"
+    assert rules["script-src"] == f"'sha256-{policy_digest(seen.raw['script'][0])}'"
+    assert rules["style-src"] == f"'sha256-{policy_digest(seen.raw['style'][0])}'"
 
 
 def test_the_same_inputs_give_the_same_page() -> None:
@@ -130,17 +130,17 @@ def test_the_same_inputs_give_the_same_page() -> None:
 
 
 def test_an_address_must_lead_to_the_web() -> None:
-    assert linked("https://x.example/") == "https://x.example/"
+    assert web_link("https://x.example/") == "https://x.example/"
     assert [
-        linked(bad) for bad in ("javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "", None)
+        web_link(bad) for bad in ("javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "", None)
     ] == [None] * 5
-    assert doi('10.1/a b"') == "https://doi.org/10.1/a%20b%22"
-    assert doi("https://doi.org/10.1/x") is None
+    assert doi_link('10.1/a b"') == "https://doi.org/10.1/a%20b%22"
+    assert doi_link("https://doi.org/10.1/x") is None
 
 
 def test_words_are_kept_as_they_are_where_they_are_harmless() -> None:
     """Letters of any script and line breaks; a no-break space is a space."""
-    assert shown("Näevus 母斑\nشامة") == "Näevus 母斑\nشامة"
-    assert shown("a\u00a0b") == "a b"
-    assert percent(0.00001) == "< 0.1 %"
-    assert percent(0) == "0.0 %"
+    assert show_value("Näevus 母斑\nشامة") == "Näevus 母斑\nشامة"
+    assert show_value("a\u00a0b") == "a b"
+    assert format_percent(0.00001) == "< 0.1 %"
+    assert format_percent(0) == "0.0 %"

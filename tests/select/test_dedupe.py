@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dermdata.duplicates import Alike, alike
+from dermdata.cohort.dedupe import DedupeMethod, Deduplication, drop_duplicates
+from dermdata.duplicates import NearDuplicates, find_near_duplicates
 from dermdata.errors import UsageError
-from dermdata.images import look
-from dermdata.selection.dedupe import By, Deduped, dedupe
-from dermdata.split import groups
+from dermdata.images import inspect_image
+from dermdata.split import group_rows
 from label_tables import column, judge, manifest, row, statements
 from lesion_pictures import blurred_lesion, jpeg, turned_picture
 
 
-def deduped(*rows: dict[str, Any], by: By = "id") -> Deduped:
-    return dedupe(manifest(*rows), by, statements(), judge())
+def deduped(*rows: dict[str, Any], by: DedupeMethod = "id") -> Deduplication:
+    return drop_duplicates(manifest(*rows), by, statements(), judge())
 
 
 def one(dataset: str, word: str | None = None, image: str = "x", **more: Any) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def one(dataset: str, word: str | None = None, image: str = "x", **more: Any) ->
 @pytest.mark.parametrize(
     ("by", "column"), [("id", "isic_id"), ("exact", "sha256"), ("near", "perceptual hash")]
 )
-def test_where_no_row_has_what_is_compared_it_is_refused(by: By, column: str) -> None:
+def test_where_no_row_has_what_is_compared_it_is_refused(by: DedupeMethod, column: str) -> None:
     """Nothing folded would look like "no doubles"."""
     with pytest.raises(UsageError, match=f"no row has a {column}|no row has an {column}"):
         deduped(row("a", "x"), row("b", "x"), by=by)
@@ -106,15 +106,19 @@ def test_the_same_bytes_are_one_image_by_exact() -> None:
     assert column(found.table, "key") == ["a/x", "b/x"]
 
 
-def pictures(table: pa.Table, root: Path | None = None) -> Alike:
+def pictures(table: pa.Table, root: Path | None = None) -> NearDuplicates:
     """As the command line finds them: by the files below `root`, by hash alone where there are none."""
     paths = column(table, "path") if "path" in table.column_names else [None] * table.num_rows
     hashes, digests = column(table, "phash"), [None] * table.num_rows
-    return alike(hashes, digests, lambda row: root / paths[row] if root and paths[row] else None)
+    return find_near_duplicates(
+        hashes, digests, lambda row: root / paths[row] if root and paths[row] else None
+    )
 
 
-def near(*rows: dict[str, Any], root: Path | None = None) -> Deduped:
-    return dedupe(manifest(*rows), "near", statements(), judge(), lambda table: pictures(table, root))
+def near(*rows: dict[str, Any], root: Path | None = None) -> Deduplication:
+    return drop_duplicates(
+        manifest(*rows), "near", statements(), judge(), lambda table: pictures(table, root)
+    )
 
 
 def test_without_the_images_only_all_but_equal_hashes_are_one_and_it_is_said() -> None:
@@ -136,7 +140,7 @@ def test_the_images_decide_where_they_are_here(tmp_path: Path) -> None:
         "c.jpg": jpeg(blurred_lesion(2)),
     }.items():
         (tmp_path / name).write_bytes(data)
-    hashes = {name: look(tmp_path / name).phash for name in ("a.jpg", "b.jpg")}
+    hashes = {name: inspect_image(tmp_path / name).phash for name in ("a.jpg", "b.jpg")}
     rows = [
         row("isic-2019", "x", "AK", path="a.jpg", phash=hashes["a.jpg"], lesion_id="isic-2019/L"),
         row("ham10000", "x", "akiec", path="b.jpg", phash=hashes["b.jpg"], patient_id="ham10000/P"),
@@ -163,7 +167,7 @@ def test_folding_twice_keeps_who_was_folded_first() -> None:
     again = first.set_column(
         first.column_names.index("sha256"), first.schema.field("sha256"), pa.array(["7", "7"])
     )
-    found = dedupe(again, "exact", statements(), judge())
+    found = drop_duplicates(again, "exact", statements(), judge())
     assert column(found.table, "also_in") == [["b/x", "c/x"]]
 
 
@@ -175,7 +179,9 @@ random_rows = st.lists(
 
 @settings(max_examples=150, deadline=None)
 @given(random_rows, st.sampled_from(["id", "exact"]), st.sampled_from(["auto", "lesion", "image"]))
-def test_folding_never_tears_a_group_nor_joins_two(rows: list[tuple[Any, ...]], by: By, level: Any) -> None:
+def test_folding_never_tears_a_group_nor_joins_two(
+    rows: list[tuple[Any, ...]], by: DedupeMethod, level: Any
+) -> None:
     """Two rows that stay are in one group of the folded table exactly if they were in one before."""
     names = ("isic_id", "sha256", "lesion_id", "patient_id", "case_id", "dataset")
     table = manifest(
@@ -184,10 +190,10 @@ def test_folding_never_tears_a_group_nor_joins_two(rows: list[tuple[Any, ...]], 
     identity = {"id": "isic_id", "exact": "sha256"}[by]
     if table[identity].null_count == table.num_rows or table["lesion_id"].null_count == table.num_rows:
         return
-    folded = dedupe(table, by, statements(), judge()).table
+    folded = drop_duplicates(table, by, statements(), judge()).table
     place = [column(table, "key").index(key) for key in column(folded, "key")]
     if folded["lesion_id"].null_count == folded.num_rows:
         return
-    before, after = groups(table, level).number[place], groups(folded, level).number
+    before, after = group_rows(table, level).number[place], group_rows(folded, level).number
     same_before = before[:, None] == before[None, :]
     assert np.array_equal(same_before, after[:, None] == after[None, :])

@@ -3,12 +3,12 @@
 import pyarrow as pa
 
 from bundled_labels import needs_shared, shared_rows
-from dermdata.selection.refine import Refined, contradictions, refine
+from dermdata.cohort.refine import Refinement, find_contradictions, refine_labels
 from label_tables import NEVUS_2017, column, judge, manifest, row, statements
 
 
-def refined(own: pa.Table, *others: dict[str, object]) -> Refined:
-    return refine(own, manifest(*others), statements(), judge())
+def refined(own: pa.Table, *others: dict[str, object]) -> Refinement:
+    return refine_labels(own, manifest(*others), statements(), judge())
 
 
 def one(dataset: str, word: str | None, **more: object) -> dict[str, object]:
@@ -116,7 +116,7 @@ def test_the_finest_of_several_is_taken_and_the_first_key_of_equals() -> None:
 def test_the_label_of_a_refined_row_is_that_of_its_source() -> None:
     """Provenance leads to who said it, not to who passed it on."""
     passed_on = refined(manifest(one("ham10000", "akiec")), one("isic-2019", "SCC")).table
-    found = refine(manifest(one("isic-2016", "malignant") | {"diagnosis": "neoplastic", "label_raw": "?"}), passed_on,
+    found = refine_labels(manifest(one("isic-2016", "malignant") | {"diagnosis": "neoplastic", "label_raw": "?"}), passed_on,
                    statements(), judge()).table  # fmt: skip
     assert column(found, "refined_from") == ["isic-2019/x"]
     assert column(found, "refined_label") == ["SCC"]
@@ -127,7 +127,7 @@ def test_only_the_same_isic_id_is_the_same_image() -> None:
     own = manifest(row("ham10000", "x", "akiec"))
     assert refined(own, row("isic-2019", "x", "SCC")).count == 0
     itself = manifest(one("ham10000", "akiec"))
-    assert refine(itself, itself, statements(), judge()).count == 0
+    assert refine_labels(itself, itself, statements(), judge()).count == 0
 
 
 # ------------------------------------------------------------------ rows of one table
@@ -139,10 +139,12 @@ def test_every_row_that_another_one_contradicts_is_named_with_all_sources() -> N
         one("isic-2016", "benign"), one("isic-2017", "melanoma=1"), one("isic-2019", "MEL"), one("mine", None),
         row("ham10000", "y", "nv", isic_id="ISIC_2"), row("isic-2019", "y", "NV", isic_id="ISIC_2"),
     )  # fmt: skip
-    (found,) = contradictions(table, statements(), judge())
+    (found,) = find_contradictions(table, statements(), judge())
     assert found.keys == ("isic-2016/x", "isic-2017/x", "isic-2019/x")
     assert (
-        contradictions(manifest(one("ham10000", "nv"), row("isic-2019", "y", "MEL")), statements(), judge())
+        find_contradictions(
+            manifest(one("ham10000", "nv"), row("isic-2019", "y", "MEL")), statements(), judge()
+        )
         == ()
     )
 
@@ -157,7 +159,7 @@ def test_the_three_images_that_turned_from_benign_to_melanoma() -> None:
     ]
     known = {image for image, dataset, _ in said if dataset == "isic-2016"}
     table = manifest(*(row(name, image, word, isic_id=image) for image, name, word in said if image in known))
-    found = contradictions(table, statements(), judge())
+    found = find_contradictions(table, statements(), judge())
     assert {one.evidence[one.keys[0]]["malignancy"] for one in found} == {"benign"}
     assert [[key.partition("/")[0] for key in one.keys] for one in found] == [
         ["isic-2016", "isic-2017", "isic-2019"]

@@ -3,13 +3,15 @@
 import pytest
 
 from bundled_labels import spaces, vocabulary
+from dermdata.cohort import Selection, SelectionRequest, select_rows
 from dermdata.errors import UsageError
-from dermdata.selection import Selection, Wanted, select
 from label_tables import column, manifest, row, words
 
 
 def selected(*rows, others=None, **wanted) -> Selection:
-    return select(manifest(*rows), Wanted(**wanted), vocabulary(), words(), others and manifest(*others))
+    return select_rows(
+        manifest(*rows), SelectionRequest(**wanted), vocabulary(), words(), others and manifest(*others)
+    )
 
 
 def test_the_same_row_of_two_targets_is_taken_once_from_the_first() -> None:

@@ -4,11 +4,10 @@ import pyarrow as pa
 import pytest
 
 from bundled_labels import vocabulary
+from dermdata.cohort import filter_rows
+from dermdata.cohort.condition_syntax import LONGEST_CONDITION, rewrite_under, tokenize
+from dermdata.cohort.where import ENGINE_SETTINGS, open_engine, unknown_word_notes
 from dermdata.errors import UnknownName, UsageError
-from dermdata.selection import where
-from dermdata.selection.tokens import LONGEST, pieces
-from dermdata.selection.under import rewritten
-from dermdata.selection.where import LOCKED, engine, strangers
 from label_tables import column, manifest, row
 
 
@@ -23,7 +22,7 @@ def table() -> pa.Table:
 
 
 def images(condition: str) -> str:
-    return "".join(column(where(table(), condition, vocabulary()), "image_id"))
+    return "".join(column(filter_rows(table(), condition, vocabulary()), "image_id"))
 
 
 @pytest.mark.parametrize(
@@ -63,8 +62,8 @@ def test_a_lump_is_under_what_holds_all_its_members() -> None:
 def test_a_row_that_is_kept_keeps_all_its_columns_and_metadata() -> None:
     """Rows are chosen, never rebuilt."""
     whole = table().replace_schema_metadata({"dermdata.dataset": "ham10000"})
-    assert where(whole, "age >= 60", vocabulary()) == whole.take([0, 3, 4])
-    assert where(whole, "age >= 60", vocabulary()).schema.equals(whole.schema, check_metadata=True)
+    assert filter_rows(whole, "age >= 60", vocabulary()) == whole.take([0, 3, 4])
+    assert filter_rows(whole, "age >= 60", vocabulary()).schema.equals(whole.schema, check_metadata=True)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +110,7 @@ def test_a_word_in_double_quotes_is_told_from_a_column() -> None:
         ("age > 'abc'", "at 'abc': Could not convert"),
         ("lower(age) = 'a'", r"at lower\(age\)"),
         ("not " * 3000 + "true", "nested too deeply"),
-        ("true or " * (LONGEST // 8) + "true", "characters, more than"),
+        ("true or " * (LONGEST_CONDITION // 8) + "true", "characters, more than"),
     ],
 )
 def test_a_wrong_condition_is_told_with_its_place(condition: str, message: str) -> None:
@@ -184,37 +183,41 @@ def test_the_engine_is_locked_even_where_a_statement_reached_it(statement: str) 
     import duckdb
 
     secret = pa.table({"a": [1]})
-    with engine() as connection, pytest.raises(duckdb.Error):
+    with open_engine() as connection, pytest.raises(duckdb.Error):
         connection.execute(statement)
     assert secret.num_rows
-    assert LOCKED["enable_external_access"] == "false"
+    assert ENGINE_SETTINGS["enable_external_access"] == "false"
 
 
 def test_under_is_found_only_as_a_word_of_the_condition() -> None:
     """Strings and quoted names hold what they hold."""
     text = """label_raw = 'a under ''b''' and "x under 'y'" = 1"""
-    assert rewritten(text, vocabulary()).sql == text
+    assert rewrite_under(text, vocabulary()).sql == text
 
 
 def test_places_behind_a_rewritten_part_are_those_of_the_person() -> None:
     """`under 'melanoma'` grows into a list; what follows is still found."""
     text = "diagnosis under 'melanoma' or age > 1"
-    found = rewritten(text, vocabulary())
+    found = rewrite_under(text, vocabulary())
     assert found.sql.startswith("diagnosis in ('melanoma', 'melanoma-in-situ'")
-    assert found.place(found.sql.index("age")) == text.index("age")
-    assert found.place(3) == 3
+    assert found.original_position(found.sql.index("age")) == text.index("age")
+    assert found.original_position(3) == 3
 
 
 def test_pieces_hold_the_whole_condition() -> None:
     """Nothing is lost between two pieces but space."""
     text = "a='x''y' and \"b c\"<>1.5e3 or (d)[1]"
-    assert "".join(piece.text for piece in pieces(text)) == text.replace(" and ", "and").replace(" or ", "or")
+    assert "".join(piece.text for piece in tokenize(text)) == text.replace(" and ", "and").replace(
+        " or ", "or"
+    )
 
 
 def test_a_word_that_no_row_has_is_noted_with_the_nearest() -> None:
     """Only of columns of words, and only where it is compared."""
-    assert strangers(table(), "sex = 'femal'") == ["no row has sex 'femal'; did you mean female or male?"]
-    assert strangers(table(), "diagnosis in ('melanoma', 'xyz') and sex = 'male'") == [
+    assert unknown_word_notes(table(), "sex = 'femal'") == [
+        "no row has sex 'femal'; did you mean female or male?"
+    ]
+    assert unknown_word_notes(table(), "diagnosis in ('melanoma', 'xyz') and sex = 'male'") == [
         "no row has diagnosis 'xyz'"
     ]
-    assert strangers(table(), "key = 'nothing' and age = 3 and 'x' = sex") == []
+    assert unknown_word_notes(table(), "key = 'nothing' and age = 3 and 'x' = sex") == []

@@ -10,9 +10,9 @@ import pytest
 
 from dermdata.credentials import Credentials
 from dermdata.errors import ServerRefused
+from dermdata.hosts import ResolveContext
 from dermdata.http import HttpClient, NetworkSettings
 from dermdata.model import Access, Dataset, File
-from dermdata.sources import Surroundings
 from mirror import Mirror, mirror
 
 NAMES = (
@@ -75,11 +75,11 @@ def transfer(stand: Mirror) -> Iterator[HttpClient]:
 
 
 @pytest.fixture
-def around(transfer: HttpClient, tmp_path: Path) -> Callable[..., Surroundings]:
+def around(transfer: HttpClient, tmp_path: Path) -> Callable[..., ResolveContext]:
     """The surroundings of a real run against the stand-ins, with these credentials in the environment."""
 
-    def make(environment: dict[str, str] | None = None, **more: Any) -> Surroundings:
-        return Surroundings(
+    def make(environment: dict[str, str] | None = None, **more: Any) -> ResolveContext:
+        return ResolveContext(
             catalogs=(),
             ask=transfer.get_json,
             read=transfer.get_bytes,
@@ -101,7 +101,7 @@ def sourced(source: str, **more: Any) -> File:
     return File(**({"name": "file", "role": "other", "source": source} | more))
 
 
-def answering(answers: dict[str, Any], **more: Any) -> tuple[Surroundings, list[str]]:
+def answering(answers: dict[str, Any], **more: Any) -> tuple[ResolveContext, list[str]]:
     """Surroundings whose hosts give these answers by address, and the list of what was asked.
 
     An answer that is a number is a refusal with that status.
@@ -115,4 +115,4 @@ def answering(answers: dict[str, Any], **more: Any) -> tuple[Surroundings, list[
             raise ServerRefused(f"host answers {answer}", status=answer)
         return answer
 
-    return Surroundings(catalogs=(), ask=ask, read=ask, **more), asked
+    return ResolveContext(catalogs=(), ask=ask, read=ask, **more), asked

@@ -9,14 +9,14 @@ import pytest
 
 from dermdata.credentials import Credentials
 from dermdata.errors import CredentialsMissing, DermdataError, LicenseNotAccepted, ServerRefused
+from dermdata.hosts import ResolveContext, explain_download_error, list_files, resolve
 from dermdata.http import HttpClient
 from dermdata.model import Dataset, File, Request
-from dermdata.sources import Surroundings, explained, listing, resolve
 from mirror import Mirror
 
 from .conftest import TOKENS, Truth, answering, entry, sourced
 
-Around = Callable[..., Surroundings]
+Around = Callable[..., ResolveContext]
 PAGE = "https://derm.cs.sfu.ca/Download.html"
 ZIP = "https://derm.cs.sfu.ca/restricted/release_v0.zip"
 COPY = "https://files.hospital.org/release_v0.zip"
@@ -41,9 +41,9 @@ def behind_gate(**more: Any) -> tuple[Dataset, File]:
     return entry(file, **GATED), file
 
 
-def alone(environment: dict[str, str]) -> Surroundings:
+def alone(environment: dict[str, str]) -> ResolveContext:
     """A run whose network may not be asked."""
-    return Surroundings(catalogs=(), credentials=Credentials(environment, None))
+    return ResolveContext(catalogs=(), credentials=Credentials(environment, None))
 
 
 @pytest.mark.shared
@@ -111,7 +111,7 @@ class TestOfTheStandIns:
         assert isinstance(request, Request)
         with pytest.raises(DermdataError) as caught:
             transfer.download(request, tmp_path / "target")
-        told = explained(caught.value, owner, file, here)
+        told = explain_download_error(caught.value, owner, file, here)
         assert isinstance(told, CredentialsMissing)
         assert told.message == (
             "demo: dataset/scin_cases.csv: huggingface.co wants credentials, and none were found"
@@ -215,14 +215,14 @@ def test_secrets_are_not_shown_by_what_carries_them() -> None:
 def test_a_refused_password_names_the_place_it_came_from() -> None:
     owner, file = behind_password()
     refused = CredentialsMissing("derm.cs.sfu.ca refuses the credentials (401)")
-    told = explained(refused, owner, file, alone(TOKENS))
+    told = explain_download_error(refused, owner, file, alone(TOKENS))
     assert "refused the credentials from environment variables DERMDATA_DERM7PT_USER" in told.message
     assert f"Register at {PAGE}" in str(told.hint)
 
 
 def test_terms_that_are_not_accepted_keep_their_name_and_get_the_page() -> None:
     owner, file = behind_gate()
-    told = explained(LicenseNotAccepted("huggingface.co: terms"), owner, file, alone(TOKENS))
+    told = explain_download_error(LicenseNotAccepted("huggingface.co: terms"), owner, file, alone(TOKENS))
     assert isinstance(told, LicenseNotAccepted)
     assert "https://huggingface.co/datasets/gated/scin" in str(told.hint)
 
@@ -232,16 +232,16 @@ def test_a_list_that_kaggle_refuses_names_the_place_of_the_key() -> None:
         raise CredentialsMissing("www.kaggle.com refuses the credentials (403)")
 
     with pytest.raises(CredentialsMissing, match="refused the credentials from environment variable KAGGLE"):
-        listing("kaggle:o/s", replace(alone(TOKENS), ask=ask))
+        list_files("kaggle:o/s", replace(alone(TOKENS), ask=ask))
 
 
 def test_other_errors_and_other_files_are_left_as_they_are() -> None:
     owner, file = behind_gate()
     gone = ServerRefused("huggingface.co answers 404", status=404)
-    assert explained(gone, owner, file, alone({})) is gone
+    assert explain_download_error(gone, owner, file, alone({})) is gone
     wants = CredentialsMissing("a.org wants credentials (401)")
     open_file = File(name="a", role="other", urls=("https://a.org/a",))
-    assert explained(wants, entry(open_file), open_file, alone({})) is wants
+    assert explain_download_error(wants, entry(open_file), open_file, alone({})) is wants
 
 
 def test_a_repository_that_the_hub_hides_says_that_it_may_not_be_there() -> None:

@@ -6,9 +6,9 @@ import pytest
 
 from dermdata.credentials import Credentials
 from dermdata.errors import ManualDownload, NotTheFile, Offline, ServerRefused, UnknownName
+from dermdata.hosts import ResolveContext, list_files, resolve
+from dermdata.hosts.base import AnswerCache
 from dermdata.model import Request
-from dermdata.sources import Surroundings, listing, resolve
-from dermdata.sources.around import Answers
 
 from .conftest import answering, entry, sourced
 
@@ -46,7 +46,7 @@ def asked_for(source: str, answers: dict[str, Any], **more: Any) -> Request:
 def test_nobody_is_asked_when_the_catalog_says_it_all(source: str, url: str) -> None:
     """Size and checksum are there, and the host has stable addresses: not even offline is this a question."""
     file = sourced(source, size=5, checksum=SHA, urls=("https://other.org/a",))
-    request = resolve(entry(file), file, Surroundings(catalogs=()))
+    request = resolve(entry(file), file, ResolveContext(catalogs=()))
     assert request == Request(urls=(url, "https://other.org/a"), size=5, checksum=SHA)
 
 
@@ -55,7 +55,7 @@ def test_nobody_is_asked_when_the_catalog_says_it_all(source: str, url: str) -> 
 )
 def test_hosts_without_stable_addresses_are_not_asked_when_the_catalog_has_one(source: str) -> None:
     file = sourced(source, size=5, checksum=SHA, urls=("https://stable.org/a",))
-    assert resolve(entry(file), file, Surroundings(catalogs=())) == Request(
+    assert resolve(entry(file), file, ResolveContext(catalogs=())) == Request(
         urls=("https://stable.org/a",), size=5, checksum=SHA
     )
 
@@ -71,7 +71,7 @@ def test_the_catalogs_checksum_and_size_win() -> None:
 def test_a_question_that_may_not_be_asked_is_offline() -> None:
     file = sourced("zenodo:7/a.csv")
     with pytest.raises(Offline, match=r"zenodo\.org must be asked"):
-        resolve(entry(file), file, Surroundings(catalogs=()))
+        resolve(entry(file), file, ResolveContext(catalogs=()))
 
 
 # ------------------------------------------------------------------ answers of the hosts
@@ -96,7 +96,7 @@ def test_a_restricted_file_is_for_the_person_to_ask_for() -> None:
     with pytest.raises(ManualDownload, match="is restricted") as caught:
         asked_for("dataverse:doi:10.7910/DVN/ABC/a.zip", answer)
     assert caught.value.hint == "ask for access at https://doi.org/10.7910/DVN/ABC"
-    (file,) = listing("dataverse:doi:10.7910/DVN/ABC", answering(answer)[0])
+    (file,) = list_files("dataverse:doi:10.7910/DVN/ABC", answering(answer)[0])
     assert not file.fetch
 
 
@@ -110,7 +110,7 @@ def test_figshare_is_asked_for_more_than_one_page() -> None:
     rows = [{"name": f"{number}.png", "size": 1, "download_url": "https://n.org/1"} for number in range(501)]
     second = FIGSHARE.replace("page=1", "page=2")
     here, _ = answering({FIGSHARE: rows[:500], second: rows[500:]})
-    assert len(listing("figshare:7", here)) == 501
+    assert len(list_files("figshare:7", here)) == 501
 
 
 def test_a_figshare_that_gives_the_same_page_for_ever_is_left() -> None:
@@ -120,7 +120,7 @@ def test_a_figshare_that_gives_the_same_page_for_ever_is_left() -> None:
         return rows
 
     with pytest.raises(NotTheFile, match="more than 10,000 files"):
-        listing("figshare:7", Surroundings(catalogs=(), ask=ask))
+        list_files("figshare:7", ResolveContext(catalogs=(), ask=ask))
 
 
 def test_mendeleys_folders_are_paths() -> None:
@@ -132,12 +132,12 @@ def test_mendeleys_folders_are_paths() -> None:
     answers = {f"{MENDELEY}/folders/2": folders}
     for folder, name in (("root", "a.csv"), ("f1", "b.png"), ("f2", "c.png")):
         answers[f"{MENDELEY}/files?folder_id={folder}&version=2"] = [row(name)]
-    files = listing("mendeley:abc/2", answering(answers)[0])
+    files = list_files("mendeley:abc/2", answering(answers)[0])
     assert [file.name for file in files] == ["a.csv", "images/b.png", "images/raw/c.png"]
     assert asked_for("mendeley:abc/2/images/raw/c.png", answers).checksum == SHA
     folders[0]["parent_id"] = "f2"
     with pytest.raises(NotTheFile, match="does not lead to the top"):
-        listing("mendeley:abc/2", answering(answers)[0])
+        list_files("mendeley:abc/2", answering(answers)[0])
 
 
 def test_hugging_faces_large_files_have_a_checksum_and_a_commit() -> None:
@@ -165,10 +165,13 @@ def test_the_pages_of_google_follow_each_other() -> None:
         f"{first}&pageToken=x": {"nextPageToken": "y"},
         f"{first}&pageToken=y": {"items": [{"name": "a/1.png", "size": "1"}]},
     }
-    assert [file.name for file in listing("gcs:bucket/a/", answering(answers)[0])] == ["a/1.png", "a/2.png"]
+    assert [file.name for file in list_files("gcs:bucket/a/", answering(answers)[0])] == [
+        "a/1.png",
+        "a/2.png",
+    ]
     answers[f"{first}&pageToken=y"]["nextPageToken"] = "x"
     with pytest.raises(NotTheFile, match="circle"):
-        listing("gcs:bucket/a/", answering(answers)[0])
+        list_files("gcs:bucket/a/", answering(answers)[0])
 
 
 def test_the_pages_of_kaggle_follow_each_other() -> None:
@@ -178,7 +181,7 @@ def test_the_pages_of_kaggle_follow_each_other() -> None:
         f"{first}a%2Bb": {"datasetFiles": [{"name": "a/a.png", "totalBytes": 1}], "nextPageToken": ""},
     }
     here, _ = answering(answers, credentials=Credentials({"KAGGLE_API_TOKEN": "t"}, None))
-    files = listing("kaggle:o/s", here)
+    files = list_files("kaggle:o/s", here)
     assert [(file.source, file.size) for file in files] == [
         ("kaggle:o/s/a/a.png", 1),
         ("kaggle:o/s/b.png", 2),
@@ -235,7 +238,7 @@ def test_a_busy_host_stays_a_busy_host() -> None:
 
 
 def test_a_failed_question_is_asked_again() -> None:
-    answers, tries = Answers(), list[int]()
+    answers, tries = AnswerCache(), list[int]()
 
     def fails_once() -> int:
         tries.append(1)
@@ -244,5 +247,5 @@ def test_a_failed_question_is_asked_again() -> None:
         return len(tries)
 
     with pytest.raises(ServerRefused):
-        answers.of(("a",), fails_once)
-    assert [answers.of(("a",), fails_once) for _ in range(3)] == [2, 2, 2]
+        answers.get_or_ask(("a",), fails_once)
+    assert [answers.get_or_ask(("a",), fails_once) for _ in range(3)] == [2, 2, 2]

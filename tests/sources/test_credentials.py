@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from dermdata.credentials import Credentials, Secret, system_keyring
+from dermdata.credentials import Credentials, Secret, read_system_keyring
 from dermdata.errors import CredentialsMissing
 
 TOKEN = "KGAT_s3cr3t"
@@ -36,7 +36,7 @@ def plain(headers: Mapping[str, str] | None) -> str | None:
 
 
 def sent(service: str, environment: dict[str, str], home: Path | None, **more: Any) -> str | None:
-    return plain(Credentials(environment, home, **more).for_service(service, more.pop("host", None)))
+    return plain(Credentials(environment, home, **more).get_headers(service, more.pop("host", None)))
 
 
 # ------------------------------------------------------------------ nothing there
@@ -46,8 +46,8 @@ def test_a_home_without_anything_has_no_credentials(tmp_path: Path) -> None:
     for service in ("kaggle", "huggingface", "derm7pt"):
         for home in (tmp_path, None):
             found = Credentials({}, home)
-            assert found.for_service(service) is None
-            assert (found.where(service), found.note(service)) == (None, None)
+            assert found.get_headers(service) is None
+            assert (found.find_place(service), found.find_note(service)) == (None, None)
 
 
 def test_empty_values_count_as_absent(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_kaggles_places_in_their_order(tmp_path: Path) -> None:
         ("kaggle.json", "Basic ada:json"),
     ):
         assert sent("kaggle", {}, home) == header
-        assert Credentials({}, home).where("kaggle") == str(home / ".kaggle" / leaf)
+        assert Credentials({}, home).find_place("kaggle") == str(home / ".kaggle" / leaf)
         (home / ".kaggle" / leaf).unlink()
     assert sent("kaggle", {}, home) == "Basic ada:netrc"
     (home / ".netrc").unlink()
@@ -171,9 +171,9 @@ def test_netrc_is_read_by_host_and_its_default_is_not_for_us(tmp_path: Path) -> 
         "machine derm.cs.sfu.ca login ada password s3cr3t\ndefault login anonymous password x\n",
     )
     found = Credentials({"NETRC": str(tmp_path / "netrc")}, None)
-    assert plain(found.for_service("derm7pt", "derm.cs.sfu.ca")) == "Basic ada:s3cr3t"
-    assert found.for_service("derm7pt", "other.org") is None
-    assert found.for_service("derm7pt") is None
+    assert plain(found.get_headers("derm7pt", "derm.cs.sfu.ca")) == "Basic ada:s3cr3t"
+    assert found.get_headers("derm7pt", "other.org") is None
+    assert found.get_headers("derm7pt") is None
 
 
 def test_hugging_face_takes_the_password_as_a_token(tmp_path: Path) -> None:
@@ -189,10 +189,10 @@ def test_a_file_that_others_may_read_brings_a_note(tmp_path: Path, mode: int) ->
     """Its credentials work all the same."""
     path = put(tmp_path / ".kaggle" / "access_token", TOKEN, mode)
     found = Credentials({}, tmp_path)
-    assert found.for_service("kaggle")
-    assert found.note("kaggle") == f"{path} can be read by other users of this machine: chmod 600 {path}"
+    assert found.get_headers("kaggle")
+    assert found.find_note("kaggle") == f"{path} can be read by other users of this machine: chmod 600 {path}"
     path.chmod(0o600)
-    assert found.note("kaggle") is None
+    assert found.find_note("kaggle") is None
 
 
 # ------------------------------------------------------------------ keyring
@@ -211,7 +211,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, get: Any) -> ModuleType:
 
 def test_a_system_without_the_library_has_no_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    assert system_keyring("dermdata:kaggle") is None
+    assert read_system_keyring("dermdata:kaggle") is None
 
 
 def test_the_systems_keyring_is_asked_by_our_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,10 +225,10 @@ def test_the_systems_keyring_is_asked_by_our_name(monkeypatch: pytest.MonkeyPatc
         return Entry()
 
     stand_in(monkeypatch, get)
-    assert sent("kaggle", {}, None, keyring=system_keyring) == "Basic ada:s3cr3t"
+    assert sent("kaggle", {}, None, keyring=read_system_keyring) == "Basic ada:s3cr3t"
     assert asked == ["dermdata:kaggle"]
     stand_in(monkeypatch, lambda *_: None)
-    assert sent("kaggle", {}, None, keyring=system_keyring) is None
+    assert sent("kaggle", {}, None, keyring=read_system_keyring) is None
 
 
 def test_a_machine_without_a_keyring_has_none_and_a_locked_one_says_so(
@@ -241,10 +241,10 @@ def test_a_machine_without_a_keyring_has_none_and_a_locked_one_says_so(
 
     errors = stand_in(monkeypatch, get)
     raised[:] = [errors.NoKeyringError()]
-    assert system_keyring("dermdata:kaggle") is None
+    assert read_system_keyring("dermdata:kaggle") is None
     raised[:] = [errors.KeyringError("s3cr3t")]
     with pytest.raises(CredentialsMissing, match="keyring cannot be read") as caught:
-        system_keyring("dermdata:kaggle")
+        read_system_keyring("dermdata:kaggle")
     assert "s3cr3t" not in whole(caught.value)
 
 
@@ -265,4 +265,4 @@ def test_no_way_of_writing_a_secret_shows_it(caplog: pytest.LogCaptureFixture) -
 
 def test_the_finder_shows_neither_environment_nor_what_it_found(tmp_path: Path) -> None:
     found = Credentials({"KAGGLE_API_TOKEN": TOKEN}, tmp_path)
-    assert TOKEN not in f"{found!r} {found} {found.find('kaggle')!r} {found.where('kaggle')}"
+    assert TOKEN not in f"{found!r} {found} {found.find('kaggle')!r} {found.find_place('kaggle')}"

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from dermdata.errors import BadCatalog, ServerRefused, UnknownName
+from dermdata.hosts import ResolveContext, resolve
 from dermdata.http import HttpClient
 from dermdata.model import Request
-from dermdata.sources import Surroundings, resolve
 
 from .conftest import Truth, entry, sourced
 
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.shared, pytest.mark.xdist_group("sources")]
 
 COMMIT = "42a272dfe0679f20675e826385925cb7562934b6"
 WOUND = "data/Foot Ulcer Segmentation Challenge/test/images/1011.png"
-Around = Callable[..., Surroundings]
+Around = Callable[..., ResolveContext]
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from dermdata.errors import BadCatalog, IntegrityError, NotTheFile, ServerRefused, UnknownName, UsageError
-from dermdata.sources import Surroundings, isic, listing
-from dermdata.sources.isic import SEARCH, flatten, pages, search
+from dermdata.hosts import ResolveContext, isic, list_files
+from dermdata.hosts.isic import SEARCH, flatten_record, parse_search, search_records
 from mirror import Mirror
 
 from .conftest import Truth, answering
 
-Around = Callable[..., Surroundings]
+Around = Callable[..., ResolveContext]
 FIRST = f"{SEARCH}?limit=100"
 
 
@@ -39,30 +39,30 @@ class TestOfTheStandIn:
     """Against the archive's interface."""
 
     def test_everything_comes_over_all_pages(self, around: Around, truth: Truth) -> None:
-        files = listing("isic:", around())
+        files = list_files("isic:", around())
         assert len(files) > 100 > len(files) - 100
         assert [file.name for file in files] == truth.names("isic-archive", "images/")
         assert all(file.size == truth.of("isic-archive", file.name)["size"] for file in files)
 
     def test_collections_and_a_query_narrow_it_down(self, around: Around) -> None:
-        both = len(listing("isic:collections=70,292", around()))
-        some = listing("isic:collections=70&query=sex:female AND age_approx:[50 TO *]", around())
-        assert 0 < len(some) < isic.count("", (70,), around()) < both
+        both = len(list_files("isic:collections=70,292", around()))
+        some = list_files("isic:collections=70&query=sex:female AND age_approx:[50 TO *]", around())
+        assert 0 < len(some) < isic.count_images("", (70,), around()) < both
 
     def test_a_limit_asks_for_no_more_pages_than_it_needs(self, around: Around, stand: Mirror) -> None:
         before = len(stand.requests())
-        assert len(list(pages("", (), around(), limit=3))) == 3
-        assert list(pages("", (), around(), limit=0)) == []
+        assert len(list(search_records("", (), around(), limit=3))) == 3
+        assert list(search_records("", (), around(), limit=0)) == []
         assert len(stand.requests()) - before == 1
 
     def test_a_query_it_cannot_read_is_wrong_usage(self, around: Around) -> None:
         with pytest.raises(UsageError, match=r"cannot read the query '\(\(' \(400\)") as caught:
-            list(pages("((", (), around()))
+            list(search_records("((", (), around()))
         assert "field:value" in str(caught.value.hint)
 
     def test_no_credentials_are_sent(self, around: Around, stand: Mirror) -> None:
         before = len(stand.requests())
-        listing("isic:collections=292", around())
+        list_files("isic:collections=292", around())
         assert {asked["credentials"] for asked in stand.requests()[before:]} == {None}
 
 
@@ -70,26 +70,30 @@ def test_the_next_address_is_used_as_it_is() -> None:
     """The cursor is the archive's own matter, whatever it looks like."""
     odd = "https://api.isic-archive.com/api/v2/images/search/?cursor=cD0y%2B+x==&limit=2&query="
     here, asked = answering({FIRST: page(1, 2, count=3, following=odd), odd: page(3)})
-    assert [one["isic_id"] for one in pages("", (), here)] == ["ISIC_0000001", "ISIC_0000002", "ISIC_0000003"]
+    assert [one["isic_id"] for one in search_records("", (), here)] == [
+        "ISIC_0000001",
+        "ISIC_0000002",
+        "ISIC_0000003",
+    ]
     assert asked == [FIRST, odd]
 
 
 def test_a_page_is_asked_for_only_when_it_is_needed() -> None:
     here, asked = answering({FIRST: page(1, 2, count=3, following="https://a/2")})
-    assert len(list(islice(pages("", (), here), 2))) == 2
+    assert len(list(islice(search_records("", (), here), 2))) == 2
     assert asked == [FIRST]
 
 
 def test_a_busy_archive_is_no_wrong_query() -> None:
     here, _ = answering({FIRST: 503})
     with pytest.raises(ServerRefused, match="answers 503"):
-        list(pages("", (), here))
+        list(search_records("", (), here))
 
 
 def test_fewer_records_than_counted_are_an_error() -> None:
     here, _ = answering({FIRST: page(1, 2, count=3)})
     with pytest.raises(IntegrityError, match="counted 3 images and gave 2"):
-        list(pages("", (), here))
+        list(search_records("", (), here))
 
 
 def test_pages_that_go_round_in_a_circle_are_left() -> None:
@@ -97,7 +101,7 @@ def test_pages_that_go_round_in_a_circle_are_left() -> None:
         {FIRST: page(1, count=3, following="https://a/2"), "https://a/2": page(2, following="https://a/2")}
     )
     with pytest.raises(NotTheFile, match="circle"):
-        list(pages("", (), here))
+        list(search_records("", (), here))
 
 
 @pytest.mark.parametrize(
@@ -115,7 +119,7 @@ def test_pages_that_go_round_in_a_circle_are_left() -> None:
 def test_an_answer_of_another_shape_is_refused(answer: Any) -> None:
     here, _ = answering({FIRST: answer})
     with pytest.raises(NotTheFile, match="not as expected"):
-        list(pages("", (), here))
+        list(search_records("", (), here))
 
 
 def test_a_record_becomes_a_row_of_the_official_table() -> None:
@@ -131,7 +135,7 @@ def test_a_record_becomes_a_row_of_the_official_table() -> None:
         "anatom_site_1": "Trunk",
         "lesion_id": None,
     }
-    row = flatten(record(7, **clinical))
+    row = flatten_record(record(7, **clinical))
     assert list(row)[:3] == ["isic_id", "attribution", "copyright_license"]
     assert list(row)[3:] == sorted(list(row)[3:])
     assert (row["melanocytic"], row["mel_ulcer"], row["age_approx"]) == ("True", "False", "55")
@@ -142,27 +146,30 @@ def test_a_record_becomes_a_row_of_the_official_table() -> None:
 
 
 def test_a_level_in_between_that_is_not_set_keeps_its_place() -> None:
-    row = flatten(record(7, diagnosis_1="Malignant", diagnosis_3="Melanoma, NOS"))
+    row = flatten_record(record(7, diagnosis_1="Malignant", diagnosis_3="Melanoma, NOS"))
     assert row["diagnosis"] == "Malignant::Melanoma, NOS"
 
 
 def test_a_record_without_diagnosis_has_no_diagnosis() -> None:
-    assert "diagnosis" not in flatten(record(7))
+    assert "diagnosis" not in flatten_record(record(7))
 
 
 def test_a_file_keeps_the_ending_of_its_address() -> None:
-    (file,) = isic.files_of([record(7)])
+    (file,) = isic.to_files([record(7)])
     assert (file.name, file.size, file.role) == ("images/ISIC_0000007.jpg", 49982, "images")
 
 
 def test_the_identity_of_a_listing_is_read_word_for_word() -> None:
-    assert search("") == ("", ())
-    assert search("collections=70,65") == ("", (70, 65))
-    assert search("query=mel_mitotic_index:<1/mm^2&collections=70") == ("mel_mitotic_index:<1/mm^2", (70,))
+    assert parse_search("") == ("", ())
+    assert parse_search("collections=70,65") == ("", (70, 65))
+    assert parse_search("query=mel_mitotic_index:<1/mm^2&collections=70") == (
+        "mel_mitotic_index:<1/mm^2",
+        (70,),
+    )
 
 
 def test_another_word_or_number_in_it_is_refused() -> None:
     with pytest.raises(UnknownName, match="collection"):
-        search("collection=70")
+        parse_search("collection=70")
     with pytest.raises(BadCatalog):
-        search("collections=seventy")
+        parse_search("collections=seventy")

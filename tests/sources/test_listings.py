@@ -5,14 +5,14 @@ from collections.abc import Callable
 import pytest
 
 from dermdata.errors import CredentialsMissing, NotTheFile, ServerRefused, UnknownName
+from dermdata.hosts import ResolveContext, list_files, resolve
+from dermdata.hosts.base import guess_role, sort_listing
 from dermdata.model import File, Request
-from dermdata.sources import Surroundings, listing, resolve
-from dermdata.sources.record import in_order, role_of
 from mirror import Mirror
 
 from .conftest import Truth, entry
 
-Around = Callable[..., Surroundings]
+Around = Callable[..., ResolveContext]
 
 
 @pytest.mark.shared
@@ -33,7 +33,7 @@ class TestOfTheStandIns:
         self, around: Around, truth: Truth, place: str, dataset: str, start: str, host: str | None
     ) -> None:
         """Every file with its official path, in the order of names, and nothing left to ask for."""
-        files = listing(place, around())
+        files = list_files(place, around())
         assert [file.name for file in files] == truth.names(dataset, start, host)
         for file in files:
             fact = truth.of(dataset, file.name)
@@ -41,20 +41,20 @@ class TestOfTheStandIns:
             assert isinstance(resolve(entry(file), file, around()), Request)
 
     def test_a_bucket_of_s3_is_listed_below_a_prefix(self, around: Around, truth: Truth) -> None:
-        files = listing("s3:isic-archive/challenges/2016/", around())
+        files = list_files("s3:isic-archive/challenges/2016/", around())
         prefix = "challenges/2016/"
         assert [file.name.removeprefix(prefix) for file in files] == truth.names("isic-2016")
         assert all(file.checksum and file.checksum.startswith("md5:") for file in files)
         assert files[0].urls == (f"https://isic-archive.s3.amazonaws.com/{files[0].name}",)
 
     def test_zenodo_and_mendeley_list_their_records(self, around: Around) -> None:
-        assert [file.name for file in listing("zenodo:12739457", around())] == ["Fitzpatrick17k-C.csv"]
-        names = [file.name for file in listing("mendeley:zr7vgbcyr2/1", around())]
+        assert [file.name for file in list_files("zenodo:12739457", around())] == ["Fitzpatrick17k-C.csv"]
+        names = [file.name for file in list_files("mendeley:zr7vgbcyr2/1", around())]
         assert names == ["imgs_part_1.zip", "imgs_part_2.zip", "imgs_part_3.zip", "metadata.csv"]
 
     def test_kaggle_lists_names_and_sizes_without_checksums(self, around: Around, truth: Truth) -> None:
         """Each file is then a source of its own, behind the same account."""
-        files = listing("kaggle:shubhamgoel27/dermnet", around())
+        files = list_files("kaggle:shubhamgoel27/dermnet", around())
         assert len(files) == truth.of("dermnet", "dermnet.zip")["images"]
         assert {file.role for file in files} == {"images"}
         assert all(file.size and file.checksum is None for file in files)
@@ -62,11 +62,11 @@ class TestOfTheStandIns:
 
     def test_kaggle_without_an_account_says_how_to_get_one(self, around: Around) -> None:
         with pytest.raises(CredentialsMissing, match="needs an account of kaggle") as caught:
-            listing("kaggle:shubhamgoel27/dermnet", around({}))
+            list_files("kaggle:shubhamgoel27/dermnet", around({}))
         assert "KAGGLE_API_TOKEN" in str(caught.value.hint)
 
     def test_hugging_face_pins_the_commit(self, around: Around, truth: Truth) -> None:
-        files = listing("huggingface:datasets/open/scin@main/dataset/images", around())
+        files = list_files("huggingface:datasets/open/scin@main/dataset/images", around())
         assert [file.name for file in files] == truth.names("scin", "dataset/images/")
         assert all("@main/" not in str(file.source) for file in files)
 
@@ -84,13 +84,13 @@ class TestOfTheStandIns:
     )
     def test_a_place_that_is_not_there_is_named(self, around: Around, place: str) -> None:
         with pytest.raises(ServerRefused) as caught:
-            listing(place, around())
+            list_files(place, around())
         assert caught.value.status == 404
 
 
 def test_a_host_that_lists_nothing_is_an_unknown_name() -> None:
     with pytest.raises(UnknownName, match="unknown listing 'gcss'") as caught:
-        listing("gcss:bucket/", Surroundings(catalogs=()))
+        list_files("gcss:bucket/", ResolveContext(catalogs=()))
     assert caught.value.hint == "did you mean gcs?"
 
 
@@ -98,14 +98,14 @@ def test_a_host_that_lists_nothing_is_an_unknown_name() -> None:
 def test_a_name_that_leads_out_of_its_folder_is_refused(name: str) -> None:
     """Names of a listing become paths of mirrors and of the cache."""
     with pytest.raises(NotTheFile):
-        in_order([File(name=name, role="other")], "bucket b")
+        sort_listing([File(name=name, role="other")], "bucket b")
 
 
 def test_a_name_that_comes_twice_is_refused() -> None:
     """A name is a file's identity: figshare lets authors use one twice."""
     twice = [File(name="a", role="other"), File(name="a", role="other")]
     with pytest.raises(NotTheFile, match="several files named 'a'"):
-        in_order(twice, "article 1")
+        sort_listing(twice, "article 1")
 
 
 @pytest.mark.parametrize(
@@ -119,4 +119,4 @@ def test_a_name_that_comes_twice_is_refused() -> None:
     ],
 )
 def test_the_ending_tells_the_role(name: str, role: str) -> None:
-    assert role_of(name) == role
+    assert guess_role(name) == role

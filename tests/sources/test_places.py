@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from dermdata.errors import BadCatalog, CacheDamaged, ManualDownload, ServerRefused, UnknownName, Unobtainable
+from dermdata.hosts import ResolveContext, require_obtainable, resolve
 from dermdata.model import Access, Dataset, File, Request
-from dermdata.sources import Surroundings, require_obtainable, resolve
 
 from .conftest import answering, entry, sourced
 
@@ -20,7 +20,7 @@ def test_a_mirror_that_has_the_file_spares_the_question_and_the_account() -> Non
     """What the publisher's host wants does not matter to someone whose mirror has the file."""
     for source in ("kaggle:owner/slug", "zenodo:7/a.csv"):
         file = sourced(source, checksum=SHA)
-        here = Surroundings(catalogs=(), mirrors=("https://mirror.org/",), head=lambda _: None)
+        here = ResolveContext(catalogs=(), mirrors=("https://mirror.org/",), head=lambda _: None)
         request = resolve(entry(file), file, here)
         assert request == Request(urls=("https://mirror.org/demo/file",), checksum=SHA, mirrors=1)
 
@@ -38,7 +38,7 @@ def test_a_mirror_that_has_it_not_leaves_the_official_way() -> None:
 
 def test_a_mirror_stands_in_front_of_an_open_address() -> None:
     file = File(name="a b.csv", role="other", urls=("https://a.org/a",))
-    request = resolve(entry(file), file, Surroundings(catalogs=(), mirrors=("https://mirror.org",)))
+    request = resolve(entry(file), file, ResolveContext(catalogs=(), mirrors=("https://mirror.org",)))
     assert request == Request(urls=("https://mirror.org/demo/a%20b.csv", "https://a.org/a"), mirrors=1)
 
 
@@ -46,7 +46,7 @@ def test_a_folder_as_mirror_gives_a_path(tmp_path: Path) -> None:
     """What it has not comes from the official address."""
     (tmp_path / "demo" / "sub").mkdir(parents=True)
     (tmp_path / "demo" / "sub" / "a.csv").write_text("x")
-    here = Surroundings(catalogs=(), mirrors=(str(tmp_path),))
+    here = ResolveContext(catalogs=(), mirrors=(str(tmp_path),))
     file = File(name="sub/a.csv", role="other", urls=("https://a.org/a",))
     assert resolve(entry(file), file, here) == tmp_path / "demo" / "sub" / "a.csv"
     file = File(name="b.csv", role="other", urls=("https://a.org/b",))
@@ -64,7 +64,7 @@ def test_the_last_catalog_that_has_a_bundled_file_wins(tmp_path: Path) -> None:
         (root / "datasets" / "demo" / "files" / "a.csv").write_text("x")
     file = sourced("package:a.csv")
     for mirrors in ((), ("https://mirror.org",)):
-        here = Surroundings(catalogs=roots, mirrors=mirrors)
+        here = ResolveContext(catalogs=roots, mirrors=mirrors)
         assert resolve(entry(file), file, here) == roots[1] / "datasets" / "demo" / "files" / "a.csv"
 
 
@@ -72,13 +72,13 @@ def test_the_last_catalog_that_has_a_bundled_file_wins(tmp_path: Path) -> None:
 def test_a_bundled_file_outside_its_folder_is_refused(tmp_path: Path, identity: str) -> None:
     file = sourced(f"package:{identity}")
     with pytest.raises(BadCatalog, match="not inside the catalog"):
-        resolve(entry(file), file, Surroundings(catalogs=(tmp_path,)))
+        resolve(entry(file), file, ResolveContext(catalogs=(tmp_path,)))
 
 
 def test_a_bundled_file_that_is_gone_is_damage(tmp_path: Path) -> None:
     file = sourced("package:a.csv")
     with pytest.raises(CacheDamaged, match=r"a\.csv is not in the catalog"):
-        resolve(entry(file), file, Surroundings(catalogs=(tmp_path,)))
+        resolve(entry(file), file, ResolveContext(catalogs=(tmp_path,)))
 
 
 # ------------------------------------------------------------------ entries that cannot be had
@@ -87,14 +87,16 @@ def test_a_bundled_file_that_is_gone_is_damage(tmp_path: Path) -> None:
 def test_a_host_that_nobody_knows_is_an_unknown_name() -> None:
     file = sourced("zenoto:7/a.csv")
     with pytest.raises(UnknownName) as caught:
-        resolve(entry(file), file, Surroundings(catalogs=()))
+        resolve(entry(file), file, ResolveContext(catalogs=()))
     assert caught.value.near == ["zenodo"]
 
 
 def test_a_file_without_an_address_is_for_the_person_to_fetch() -> None:
     file = File(name="a.zip", role="images")
     with pytest.raises(ManualDownload, match=r"a\.zip has no public address") as caught:
-        resolve(entry(file, kind="agreement", steps="Write to the authors."), file, Surroundings(catalogs=()))
+        resolve(
+            entry(file, kind="agreement", steps="Write to the authors."), file, ResolveContext(catalogs=())
+        )
     assert caught.value.hint == "Write to the authors."
 
 

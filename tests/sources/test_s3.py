@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from dermdata.errors import NotTheFile, ServerRefused
+from dermdata.hosts import ResolveContext, list_files, resolve, s3
 from dermdata.model import Request
-from dermdata.sources import Surroundings, listing, resolve, s3
 
 from .conftest import answering, entry, sourced
 
@@ -32,7 +32,7 @@ def test_the_pages_of_s3_follow_each_other() -> None:
             f"{first}&continuation-token=a%2Fb%3D%3D": bucket(stored("p/1.png", '"' + "a" * 32 + '-2"')),
         }
     )
-    files = listing("s3:b-1/p/", here)
+    files = list_files("s3:b-1/p/", here)
     assert [file.name for file in files] == ["p/1.png", "p/2 & 3.png"]
     assert [file.checksum for file in files] == [None, MD5]
     assert files[1].urls == ("https://b-1.s3.amazonaws.com/p/2%20%26%203.png",)
@@ -41,10 +41,10 @@ def test_the_pages_of_s3_follow_each_other() -> None:
 
 def test_the_etag_of_an_upload_in_parts_is_no_md5() -> None:
     """Nor is a weak one."""
-    assert s3.md5_of('"' + "a" * 32 + '"') == MD5
-    assert s3.md5_of('"' + "a" * 32 + '-12"') is None
-    assert s3.md5_of('W/"' + "a" * 32 + '"') is None
-    assert s3.md5_of(None) is None
+    assert s3.parse_etag_md5('"' + "a" * 32 + '"') == MD5
+    assert s3.parse_etag_md5('"' + "a" * 32 + '-12"') is None
+    assert s3.parse_etag_md5('W/"' + "a" * 32 + '"') is None
+    assert s3.parse_etag_md5(None) is None
 
 
 @pytest.mark.fault(98)
@@ -66,7 +66,7 @@ def test_xml_that_is_no_plain_list_is_refused(data: bytes) -> None:
     """A document type could define entities without end, or read files; a cut list would lose objects."""
     here, _ = answering({"https://b-1.s3.amazonaws.com/?list-type=2&prefix=&max-keys=1000": data})
     with pytest.raises(NotTheFile, match="not as expected"):
-        listing("s3:b-1", here)
+        list_files("s3:b-1", here)
 
 
 def test_a_hidden_object_of_s3_says_that_it_may_be_absent() -> None:
@@ -77,4 +77,4 @@ def test_a_hidden_object_of_s3_says_that_it_may_be_absent() -> None:
 
     file = sourced("s3:b-1/a.zip")
     with pytest.raises(ServerRefused, match=r"has no object a\.zip, or does not show it"):
-        resolve(entry(file), file, replace(Surroundings(catalogs=()), head=head))
+        resolve(entry(file), file, replace(ResolveContext(catalogs=()), head=head))

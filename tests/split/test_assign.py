@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from dermdata.split.assign import assign, noise
-from dermdata.split.strata import count_strata, kinds
+from dermdata.split.assign import assign_groups, count_strata, number_kinds, random_numbers
 
 Codes = np.ndarray
 
@@ -34,7 +33,7 @@ def test_few_large_patients_come_out_better_than_with_stratified_group_kfold(see
 
     group, label = patients(seed)
     theirs = [held for _, held in StratifiedGroupKFold(5).split(group, label, group)]
-    part = assign(group, [label], [f"fold {i}" for i in range(5)], [0.2] * 5, seed=0)[group]
+    part = assign_groups(group, [label], [f"fold {i}" for i in range(5)], [0.2] * 5, seed=0)[group]
     ours = [np.flatnonzero(part == i) for i in range(5)]
     forced = 100 * (np.bincount(group, label).max() - 60) / 4000
     assert deviation(ours, label) <= max(0.3 * deviation(theirs, label), forced)
@@ -45,11 +44,11 @@ def test_kinds_are_equal_for_equal_counts_only() -> None:
     """Groups 0 and 2 hold the same; 1 differs in a count, 3 in a stratum, 4 is longer."""
     group = np.array([0, 0, 1, 2, 2, 3, 3, 4, 4, 4])
     label = np.array([0, 1, 0, 1, 0, 0, 2, 0, 1, 2])
-    kind = kinds(count_strata(group, 5, [label])).tolist()
+    kind = number_kinds(count_strata(group, 5, [label])).tolist()
     assert kind[0] == kind[2]
     assert len(set(kind)) == 4
 
 
 def test_the_random_stream_is_pinned() -> None:
     """Philox's raw stream under a hashed key: the same numbers on every machine."""
-    assert noise(0, 2, "order 0").tolist() == [11927123832898138761, 11065534083015405930]
+    assert random_numbers(0, 2, "order 0").tolist() == [11927123832898138761, 11065534083015405930]

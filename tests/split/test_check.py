@@ -4,8 +4,8 @@ import pyarrow as pa
 import pytest
 
 from dermdata.errors import UsageError
-from dermdata.finding import Finding
-from dermdata.split import check
+from dermdata.model import Finding
+from dermdata.split import check_split
 
 
 def table(**columns: list[object]) -> pa.Table:
@@ -26,7 +26,7 @@ def table(**columns: list[object]) -> pa.Table:
 )
 def test_an_id_in_two_parts_is_an_error(column: str, code: str) -> None:
     """One finding per id, with its images and where they lie."""
-    found = check(table(split=["train", "test", "train", None], **{column: ["x", "x", "y", "y"]}))
+    found = check_split(table(split=["train", "test", "train", None], **{column: ["x", "x", "y", "y"]}))
     assert found == (
         Finding(
             level="error",
@@ -42,27 +42,27 @@ def test_an_id_in_two_parts_is_an_error(column: str, code: str) -> None:
 def test_no_split_to_check_is_refused() -> None:
     """A clean bill for nothing would mislead."""
     with pytest.raises(UsageError, match="no split to check"):
-        check(table(split=[None, None]))
+        check_split(table(split=[None, None]))
 
 
 def test_unknown_ids_and_rows_in_no_part_leak_nothing() -> None:
     """Nulls are not equal to each other."""
-    assert check(table(split=["train", "test", None], patient_id=[None, None, "p"])) == ()
+    assert check_split(table(split=["train", "test", None], patient_id=[None, None, "p"])) == ()
 
 
 def test_folds_are_judged_too() -> None:
     """A patient in two folds leaks as well as one in two parts."""
-    found = check(table(fold=[0, 1], patient_id=["p", "p"]))
+    found = check_split(table(fold=[0, 1], patient_id=["p", "p"]))
     assert [(one.code, one.evidence["column"]) for one in found] == [("leak-patient", "fold")]
 
 
 def test_a_leak_across_datasets_names_both() -> None:
     """The same image under two names."""
-    found = check(table(dataset=["b", "a"], split=["train", "test"], isic_id=["I", "I"]))
+    found = check_split(table(dataset=["b", "a"], split=["train", "test"], isic_id=["I", "I"]))
     assert [(one.dataset, one.keys) for one in found] == [("a, b", ("a/1", "b/0"))]
 
 
 def test_without_a_split_of_ours_the_publishers_is_judged() -> None:
     """Official splits leak too."""
-    found = check(table(split_official=["train", "test"], lesion_id=["l", "l"]))
+    found = check_split(table(split_official=["train", "test"], lesion_id=["l", "l"]))
     assert [one.evidence["column"] for one in found] == ["split_official"]

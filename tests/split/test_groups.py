@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dermdata.errors import BadTable, UnknownName, UsageError
-from dermdata.split import groups
-from dermdata.split.columns import Coded
-from dermdata.split.groups import components
+from dermdata.split import group_rows
+from dermdata.split.groups import FactorizedColumn, connected_components
 
 
 def table(rows: int, **columns: list[str | None]) -> pa.Table:
@@ -21,7 +20,7 @@ def table(rows: int, **columns: list[str | None]) -> pa.Table:
 
 def together(cohort: pa.Table, by: str = "auto") -> list[list[int]]:
     """The rows of each group."""
-    number = groups(cohort, by).number  # type: ignore[arg-type]
+    number = group_rows(cohort, by).number  # type: ignore[arg-type]
     return [np.flatnonzero(number == n).tolist() for n in range(number.max(initial=-1) + 1)]
 
 
@@ -34,7 +33,7 @@ def test_null_keys_join_nothing() -> None:
 def test_a_column_of_nulls_only_is_missing() -> None:
     """A column that pyarrow read as type null holds no key."""
     cohort = table(2).append_column("patient_id", pa.nulls(2))
-    assert groups(cohort).chosen == "image"
+    assert group_rows(cohort).level_summary == "image"
 
 
 def test_a_row_without_patient_falls_back_to_its_lesion() -> None:
@@ -46,7 +45,7 @@ def test_a_row_without_patient_falls_back_to_its_lesion() -> None:
         case_id=[None, None, None, None, "c", "c"],
     )
     assert together(cohort, "patient") == [[0, 1], [2, 3], [4, 5]]
-    assert "4 rows without patient_id fall back" in groups(cohort, "patient").why
+    assert "4 rows without patient_id fall back" in group_rows(cohort, "patient").why
 
 
 def test_a_lesion_is_never_torn_by_two_patient_ids() -> None:
@@ -60,7 +59,7 @@ def test_the_same_image_joins_across_datasets() -> None:
     cohort = table(
         4, dataset=["a", "a", "b", "b"], lesion_id=["l", "l", "m", "m"], isic_id=[None, "I", "I", None]
     )
-    found = groups(cohort, "lesion")
+    found = group_rows(cohort, "lesion")
     assert together(cohort, "lesion") == [[0, 1, 2, 3]]
     assert found.counts == {"rows": 4, "groups": 1, "largest": 4, "across_datasets": 1}
     assert together(cohort, "image") == [[0], [1, 2], [3]]
@@ -86,32 +85,32 @@ def test_auto_chooses_for_each_dataset_and_says_why() -> None:
         patient_id=["p", "q", "r", None, None],
         lesion_id=["l", "m", "n", "o", "o"],
     )
-    found = groups(cohort)
+    found = group_rows(cohort)
     assert found.levels == {"a": "patient", "b": "lesion"}
-    assert found.chosen == "a: patient, b: lesion"
+    assert found.level_summary == "a: patient, b: lesion"
     assert "patient_id in 1, lesion_id in 3 of 3 rows" in found.why
 
 
 def test_a_level_that_no_row_knows_is_refused() -> None:
     """By patient without a single patient would promise what it cannot hold."""
     with pytest.raises(UsageError, match="no row has a patient_id") as refused:
-        groups(table(2, lesion_id=["l", "m"]), "patient")
+        group_rows(table(2, lesion_id=["l", "m"]), "patient")
     assert "--by lesion" in str(refused.value.hint)
 
 
 def test_an_unknown_level_names_the_nearest() -> None:
     """A typing mistake is answered with the word that was meant."""
     with pytest.raises(UnknownName) as refused:
-        groups(table(1), "patients")  # type: ignore[arg-type]
+        group_rows(table(1), "patients")  # type: ignore[arg-type]
     assert refused.value.near == ["patient"]
 
 
 def test_rows_without_identity_are_refused() -> None:
     """A row needs a key, or dataset and image_id."""
     with pytest.raises(BadTable, match="no column dataset"):
-        groups(pa.table({"image_id": ["1"]}))
+        group_rows(pa.table({"image_id": ["1"]}))
     with pytest.raises(BadTable, match="1 rows have no key"):
-        groups(pa.table({"dataset": ["a", "a"], "image_id": ["1", None]}))
+        group_rows(pa.table({"dataset": ["a", "a"], "image_id": ["1", None]}))
 
 
 def test_key_is_made_from_dataset_and_image_id() -> None:
@@ -136,8 +135,12 @@ edges = st.integers(1, 30).flatmap(
 def test_components_are_those_of_a_plain_union_find(columns: list[list[int]]) -> None:
     """Against the textbook's one-step-at-a-time version."""
     rows = len(columns[0])
-    coded = [Coded(np.array(c, np.int64), pa.array([str(i) for i in range(rows + 1)])) for c in columns]
-    assert components(rows, [one.same for one in coded]).tolist() == plain_components(rows, columns)
+    coded = [
+        FactorizedColumn(np.array(c, np.int64), pa.array([str(i) for i in range(rows + 1)])) for c in columns
+    ]
+    assert connected_components(rows, [one.same_value_rows for one in coded]).tolist() == plain_components(
+        rows, columns
+    )
 
 
 def plain_components(rows: int, columns: list[list[int]]) -> list[int]:
@@ -160,5 +163,7 @@ def plain_components(rows: int, columns: list[list[int]]) -> list[int]:
 def test_a_long_chain_is_one_component() -> None:
     """100,000 rows, each joined to the next by one of two columns."""
     rows = np.arange(100_000)
-    columns = [Coded(codes, pa.array(rows[:50_001].astype(str))) for codes in (rows // 2, (rows + 1) // 2)]
-    assert not components(len(rows), [one.same for one in columns]).any()
+    columns = [
+        FactorizedColumn(codes, pa.array(rows[:50_001].astype(str))) for codes in (rows // 2, (rows + 1) // 2)
+    ]
+    assert not connected_components(len(rows), [one.same_value_rows for one in columns]).any()

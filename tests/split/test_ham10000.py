@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pytest
 
-from dermdata.split import check, split
+from dermdata.split import check_split, split_rows
 
 METADATA = Path(__file__).parents[3] / "shared/data/ham10000/HAM10000_metadata_kaggle.csv"
 pytestmark = [
@@ -36,11 +36,11 @@ def test_every_class_share_is_within_a_tenth_of_a_point(
     ham10000: pa.Table, request_: dict[str, object], seed: int
 ) -> None:
     """In every part, and the sizes are right to the image or two."""
-    result = split(ham10000, seed=seed, **request_)  # type: ignore[arg-type]
+    result = split_rows(ham10000, seed=seed, **request_)  # type: ignore[arg-type]
     assert result.grouping.counts["groups"] == 7470
-    assert result.grouping.chosen == "lesion"
+    assert result.grouping.level_summary == "lesion"
     assert result.largest_deviation < 0.1
-    assert check(result.table) == ()
+    assert check_split(result.table) == ()
     ratios = request_.get("ratios", {"train": 0.7, "val": 0.15, "test": 0.15})
     for line in result.balance:
         goal = 1 / 5 if "folds" in request_ else ratios[line.part]  # type: ignore[index]
@@ -58,9 +58,9 @@ def test_never_worse_than_stratified_group_kfold(ham10000: pa.Table) -> None:
         100 * np.abs(np.bincount(label[held], minlength=7) / len(held) - whole).max()
         for _, held in StratifiedGroupKFold(5).split(group, label, group)
     )
-    assert split(ham10000, folds=5).largest_deviation <= theirs
+    assert split_rows(ham10000, folds=5).largest_deviation <= theirs
 
 
 def test_two_columns_at_once(ham10000: pa.Table) -> None:
     """Diagnosis and sex, with sex unknown as its own."""
-    assert split(ham10000, stratify=["diagnosis", "sex"]).largest_deviation < 0.2
+    assert split_rows(ham10000, stratify=["diagnosis", "sex"]).largest_deviation < 0.2

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from dermdata.errors import UsageError
-from dermdata.split import check, split
+from dermdata.split import check_split, split_rows
 
 
 def cohort(*images: tuple[str, str | None, str | None]) -> pa.Table:
@@ -22,20 +22,20 @@ def cohort(*images: tuple[str, str | None, str | None]) -> pa.Table:
 
 
 def parts(table: pa.Table, **request: object) -> list[str | None]:
-    return split(table, official=True, **request).table["split"].to_pylist()  # type: ignore[arg-type]
+    return split_rows(table, official=True, **request).table["split"].to_pylist()  # type: ignore[arg-type]
 
 
 def test_without_any_official_row_it_is_refused() -> None:
     """Train alone is no official split either."""
     with pytest.raises(UsageError, match="no row has an official test"):
-        split(cohort(("a", None, "train"), ("a", None, None)), official=True)
+        split_rows(cohort(("a", None, "train"), ("a", None, None)), official=True)
 
 
 def test_no_part_left_for_the_rest_is_refused() -> None:
     """Ratios that name only what the publisher has leave nowhere to put the others."""
     table = cohort(("a", None, "test"), ("a", None, "train"))
     with pytest.raises(UsageError, match="takes test: no part is left"):
-        split(table, official=True, ratios={"test": 1})
+        split_rows(table, official=True, ratios={"test": 1})
 
 
 def test_test_rows_stay_and_the_rest_is_split_in_the_remaining_proportion() -> None:
@@ -51,10 +51,10 @@ def test_a_training_image_of_a_test_lesion_is_in_no_part() -> None:
     table = cohort(
         ("a", "l", "test"), ("a", "l", "train"), ("a", "l", None), *[("a", None, "train")] * 20
     )  # fmt: skip
-    result = split(table, official=True)
+    result = split_rows(table, official=True)
     assert result.table["split"].to_pylist()[:3] == ["test", None, None]
     assert any(note.startswith("2 images are in no part") for note in result.notes)
-    assert check(result.table) == ()
+    assert check_split(result.table) == ()
     assert sum(line.images for line in result.balance) == 21
 
 
@@ -81,7 +81,7 @@ def test_a_dataset_without_official_split_gets_all_parts() -> None:
 def test_with_folds_the_test_set_is_beside_the_folds() -> None:
     """`split` tells test from train, `fold` numbers the training rows."""
     table = cohort(*[("a", None, "test")] * 3, *[("a", None, None)] * 10)
-    done = split(table, official=True, folds=5).table
+    done = split_rows(table, official=True, folds=5).table
     assert done["split"].to_pylist() == [*["test"] * 3, *["train"] * 10]
     assert done["fold"].to_pylist()[:3] == [None] * 3
     assert sorted(done["fold"].to_pylist()[3:]) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]

@@ -4,8 +4,8 @@ import pyarrow as pa
 import pytest
 
 from dermdata.errors import BadTable
-from dermdata.split import check, published, recognized
-from dermdata.split.published import joined, strangers
+from dermdata.split import check_split, parse_published_split, recognize_datasets
+from dermdata.split.check import join_manifests, unknown_ids
 
 
 def listed(**columns: list[str]) -> pa.Table:
@@ -29,7 +29,7 @@ def manifest(name: str, *images: str, **columns: list[str | None]) -> pa.Table:
 def test_a_list_without_ids_or_parts_is_refused(columns: dict[str, list[str]], said: str) -> None:
     """The columns that there are, are named."""
     with pytest.raises(BadTable, match=rf"paper.csv: {said}.*among .*colour"):
-        published(listed(**columns), "paper.csv")
+        parse_published_split(listed(**columns), "paper.csv")
 
 
 @pytest.mark.parametrize(
@@ -44,19 +44,21 @@ def test_a_list_without_ids_or_parts_is_refused(columns: dict[str, list[str]], s
 )
 def test_columns_are_known_by_their_usual_names(ids: str, parts: str) -> None:
     """In any case, with spaces or underscores."""
-    found = published(listed(**{parts: ["train", " "], "dx": ["nv", "mel"], ids: ["x", "y"]}), "paper.csv")
+    found = parse_published_split(
+        listed(**{parts: ["train", " "], "dx": ["nv", "mel"], ids: ["x", "y"]}), "paper.csv"
+    )
     assert (found.id_column, found.part_column) == (ids, parts)
     assert found.parts.to_pylist() == ["train", None]
 
 
 def test_the_closer_name_wins() -> None:
     """An `id` beside `image_id` counts lines; a `fold` beside `split` is a further division."""
-    found = published(listed(id=["1"], fold=["0"], split=["train"], image_id=["x"]), "paper.csv")
+    found = parse_published_split(listed(id=["1"], fold=["0"], split=["train"], image_id=["x"]), "paper.csv")
     assert (found.id_column, found.part_column) == ("image_id", "split")
 
 
 def test_files_are_parts_where_no_column_says_so() -> None:
-    found = published(listed(image=["x", "y"]), "train.csv", "train")
+    found = parse_published_split(listed(image=["x", "y"]), "train.csv", "train")
     assert (found.part_column, found.parts.to_pylist()) == (None, ["train", "train"])
 
 
@@ -64,7 +66,7 @@ def test_ids_are_found_as_paths_files_and_isic_ids() -> None:
     """Folders, endings, backslashes and ISIC's `_downsampled` aside."""
     table = manifest("a", "x", "y", "part/z", isic_id=["ISIC_1", None, None])
     ids = pa.array(["./data/x.jpg", r"C:\data\y.PNG", "part/z.jpg", "ISIC_1_downsampled.jpg", "nosuch", None])
-    assert recognized(ids, {"a": table})["a"].tolist() == [0, 1, 2, 0, -1, -1]
+    assert recognize_datasets(ids, {"a": table})["a"].tolist() == [0, 1, 2, 0, -1, -1]
 
 
 def test_the_dataset_that_knows_most_is_taken_first_of_equals_the_smaller() -> None:
@@ -72,18 +74,20 @@ def test_the_dataset_that_knows_most_is_taken_first_of_equals_the_smaller() -> N
     ham, isic = manifest("ham", "1", "2"), manifest("isic", "1", "2", "3")
     pad = manifest("pad", "p", "q")
     datasets = {"isic": isic, "ham": ham, "pad": pad}
-    assert list(recognized(pa.array(["1", "2"]), datasets)) == ["ham"]
-    assert list(recognized(pa.array(["1", "3", "p"]), datasets)) == ["isic", "pad"]
-    assert recognized(pa.array(["nosuch"]), datasets) == {}
+    assert list(recognize_datasets(pa.array(["1", "2"]), datasets)) == ["ham"]
+    assert list(recognize_datasets(pa.array(["1", "3", "p"]), datasets)) == ["isic", "pad"]
+    assert recognize_datasets(pa.array(["nosuch"]), datasets) == {}
 
 
 def test_a_joined_list_is_judged_by_what_the_manifests_know() -> None:
     """Lesions of the manifest; of images that no dataset knows the list's own lesions and the ids themselves."""
     ids, parts = ["1", "2", "u1", "u2", "u1", ""], ["train", "test", "train", "test", "test", "test"]
-    split = published(listed(image=ids, set=parts, lesion_id=["", "", "L", "L", "M", "L"]), "paper.csv")
+    split = parse_published_split(
+        listed(image=ids, set=parts, lesion_id=["", "", "L", "L", "M", "L"]), "paper.csv"
+    )
     ham = manifest("ham", "1", "2", lesion_id=["HAM_1", "HAM_1"], split=["test", "test"])
-    found = recognized(split.ids, {"ham": ham})
-    table = joined(found, {"ham": ham}, split)
-    leaks = [one.evidence for one in check(table)]
+    found = recognize_datasets(split.ids, {"ham": ham})
+    table = join_manifests(found, {"ham": ham}, split)
+    leaks = [one.evidence for one in check_split(table)]
     assert [{**one}.get("lesion_id") or one.get("key") for one in leaks] == ["HAM_1", "L", "u1"]
-    assert strangers(found, split.ids) == ["u1", "u2", "u1"]
+    assert unknown_ids(found, split.ids) == ["u1", "u2", "u1"]

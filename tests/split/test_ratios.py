@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from dermdata.errors import UsageError
 from dermdata.split import parse_ratios
-from dermdata.split.ratios import require_folds
+from dermdata.split.run import require_folds
 
 ASKED = {"train": 0.7, "val": 0.15, "test": 0.15}
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from dermdata.errors import UnknownName, UsageError
-from dermdata.split import SplitResult, check, groups, split
+from dermdata.split import SplitResult, check_split, group_rows, split_rows
 
 PAIR = {"train": 0.6, "test": 0.4}
 
@@ -46,7 +46,7 @@ def cohorts(draw: st.DrawFn) -> pa.Table:
 def done(table: pa.Table, **request: object) -> SplitResult:
     """The split, where one is possible at all."""
     try:
-        return split(table, **request)  # type: ignore[arg-type]
+        return split_rows(table, **request)  # type: ignore[arg-type]
     except UsageError:
         assume(False)
         raise
@@ -58,34 +58,34 @@ def done(table: pa.Table, **request: object) -> SplitResult:
 def test_an_empty_table_is_refused() -> None:
     """Nothing cannot be split."""
     with pytest.raises(UsageError, match="no rows"):
-        split(cohort([], []))
+        split_rows(cohort([], []))
 
 
 @pytest.mark.parametrize("lesions", [[-1], [7, 7, 7, 7]], ids=["one row", "one group"])
 def test_one_group_cannot_fill_three_parts(lesions: list[int]) -> None:
     """The parts that were asked for are named."""
     with pytest.raises(UsageError, match="1 group cannot fill 3 parts: train, val, test"):
-        split(cohort(lesions, [0] * len(lesions)))
+        split_rows(cohort(lesions, [0] * len(lesions)))
 
 
 def test_more_folds_than_groups_says_how_many_can_be_had() -> None:
     """The best that can be had stands in the hint."""
     with pytest.raises(UsageError, match="3 groups cannot fill 5 parts") as refused:
-        split(cohort([0, 0, 1, 2], [0] * 4), folds=5)
+        split_rows(cohort([0, 0, 1, 2], [0] * 4), folds=5)
     assert refused.value.hint == "ask for at most 3 parts"
 
 
 def test_a_group_too_large_for_any_part_is_refused_with_the_best_there_is() -> None:
     """One patient with half of all images rules out five equal folds."""
     with pytest.raises(UsageError, match=r"one group holds 50 of 100 images \(50.0%\)") as refused:
-        split(cohort([0] * 50 + [-1] * 50, [0] * 100), folds=5)
+        split_rows(cohort([0] * 50 + [-1] * 50, [0] * 100), folds=5)
     assert "at most 2 equal parts" in str(refused.value.hint)
 
 
 def test_an_unknown_stratify_column_names_the_nearest() -> None:
     """A typing mistake is answered with the column that was meant."""
     with pytest.raises(UnknownName) as refused:
-        split(cohort([-1] * 4, [0] * 4), stratify=["diagnosys"])
+        split_rows(cohort([-1] * 4, [0] * 4), stratify=["diagnosys"])
     assert refused.value.near == ["diagnosis"]
 
 
@@ -93,31 +93,31 @@ def test_a_column_of_lists_cannot_be_stratified() -> None:
     """The message says what the column holds."""
     table = cohort([-1] * 4, [0] * 4).append_column("path", pa.array([["x"]] * 4))
     with pytest.raises(UsageError, match="column 'path' holds list"):
-        split(table, stratify=["path"])
+        split_rows(table, stratify=["path"])
 
 
 def test_ratios_and_folds_exclude_each_other() -> None:
     """Two wishes at once are none."""
     with pytest.raises(UsageError, match="both ratios and folds"):
-        split(cohort([-1] * 4, [0] * 4), ratios=PAIR, folds=2)
+        split_rows(cohort([-1] * 4, [0] * 4), ratios=PAIR, folds=2)
 
 
 def test_ratios_that_do_not_sum_to_one_are_refused() -> None:
     """Also when they do not come from text."""
     with pytest.raises(UsageError, match=r"sum to 0.9"):
-        split(cohort([-1] * 4, [0] * 4), ratios={"train": 0.6, "test": 0.3})
+        split_rows(cohort([-1] * 4, [0] * 4), ratios={"train": 0.6, "test": 0.3})
 
 
 def test_one_class_is_split_by_size() -> None:
     """Nothing to stratify leaves the sizes to meet."""
-    result = split(cohort([-1] * 100, [0] * 100))
+    result = split_rows(cohort([-1] * 100, [0] * 100))
     assert [line.images for line in result.balance] == [70, 15, 15]
     assert result.largest_deviation == 0
 
 
 def test_as_many_groups_as_parts_fill_every_part() -> None:
     """No part stays empty, however small its ratio."""
-    result = split(cohort([-1] * 3, [0] * 3), ratios={"train": 0.98, "val": 0.01, "test": 0.01})
+    result = split_rows(cohort([-1] * 3, [0] * 3), ratios={"train": 0.98, "val": 0.01, "test": 0.01})
     assert [line.images for line in result.balance] == [1, 1, 1]
 
 
@@ -125,7 +125,7 @@ def test_a_missing_class_is_a_class_of_its_own() -> None:
     """Images without a diagnosis are shared out evenly too."""
     table = cohort([-1] * 40, [0] * 40)
     table = table.set_column(4, "diagnosis", pa.array([None, "c0"] * 20))
-    lines = split(table, ratios={"train": 0.5, "test": 0.5}).classes
+    lines = split_rows(table, ratios={"train": 0.5, "test": 0.5}).classes
     assert [(line.part, line.value, line.images) for line in lines] == [
         ("train", None, 10),
         ("train", "c0", 10),
@@ -136,14 +136,14 @@ def test_a_missing_class_is_a_class_of_its_own() -> None:
 
 def test_a_class_that_cannot_be_everywhere_is_noted() -> None:
     """One image of a class can be in one part only."""
-    notes = split(cohort([-1] * 20, [1] + [0] * 19), ratios=PAIR).notes
+    notes = split_rows(cohort([-1] * 20, [1] + [0] * 19), ratios=PAIR).notes
     assert any("no image of c1 (" in note for note in notes)
 
 
 def test_a_finer_level_than_the_patient_is_noted() -> None:
     """Who splits by image is told how many lesions that tears."""
-    notes = split(cohort([0, 0, 1, 1], [0] * 4), by="image", ratios={"train": 0.5, "test": 0.5}).notes
-    torn = split(cohort([0] * 20, [0] * 20), by="image").notes
+    notes = split_rows(cohort([0, 0, 1, 1], [0] * 4), by="image", ratios={"train": 0.5, "test": 0.5}).notes
+    torn = split_rows(cohort([0] * 20, [0] * 20), by="image").notes
     assert torn == ("1 values of lesion_id are in more than one part; --by auto keeps them together",)
     assert len(notes) <= 1
 
@@ -156,8 +156,8 @@ def test_parts_are_complete_and_no_group_is_in_two(table: pa.Table, seed: int) -
     """Every row has a part, every part has a row, and the check finds nothing."""
     result = done(table, seed=seed)
     assert set(result.table["split"].to_pylist()) == {"train", "val", "test"}
-    assert check(result.table) == ()
-    pairs = set(zip(groups(table).number.tolist(), result.table["split"].to_pylist(), strict=True))
+    assert check_split(result.table) == ()
+    pairs = set(zip(group_rows(table).number.tolist(), result.table["split"].to_pylist(), strict=True))
     assert len(pairs) == result.grouping.counts["groups"]
     assert sum(line.images for line in result.balance) == table.num_rows
 
@@ -177,8 +177,8 @@ def test_the_order_of_rows_is_irrelevant(table: pa.Table, random: object) -> Non
 def test_stable_never_moves_a_group_when_rows_are_added(table: pa.Table, first: int) -> None:
     """Whatever is added: an image that was in a part stays there."""
     assume(first < table.num_rows)
-    before = parts_by_key(split(table.slice(first), stable=True))
-    after = parts_by_key(split(table, stable=True))
+    before = parts_by_key(split_rows(table.slice(first), stable=True))
+    after = parts_by_key(split_rows(table, stable=True))
     assert {key: after[key] for key in before} == before
 
 
@@ -196,7 +196,7 @@ def test_another_seed_is_another_split_and_the_same_seed_the_same() -> None:
     """Also when no two groups are equal."""
     sizes = np.repeat(np.arange(40), np.arange(40) + 1).tolist()
     table = cohort(sizes, [0] * len(sizes))
-    found = [tuple(split(table, seed=seed).table["split"].to_pylist()) for seed in (0, 0, 1, -1, 2**80)]
+    found = [tuple(split_rows(table, seed=seed).table["split"].to_pylist()) for seed in (0, 0, 1, -1, 2**80)]
     assert found[0] == found[1]
     assert len(set(found)) == 4
 
@@ -204,8 +204,8 @@ def test_another_seed_is_another_split_and_the_same_seed_the_same() -> None:
 def test_the_answer_is_written_down() -> None:
     """A change here moves the images of all who gave a seed: it must be meant, and be in the changelog."""
     table = cohort([0, 0, 0, 1, 1, 2, 2, 3, -1, -1, -1, -1], [0, 0, 1, 1, 0, 0, 1, 1, 0, 1, 0, 1])
-    assert initials(split(table, seed=3)) == "tttvvtteettt"
-    assert initials(split(table, seed=3, stable=True)) == "ttteettttttt"
+    assert initials(split_rows(table, seed=3)) == "tttvvtteettt"
+    assert initials(split_rows(table, seed=3, stable=True)) == "ttteettttttt"
 
 
 def initials(result: SplitResult) -> str:
@@ -216,12 +216,12 @@ def initials(result: SplitResult) -> str:
 PRINT_A_SPLIT = """
 import sys
 import pyarrow as pa
-from dermdata.split import split
+from dermdata.split import split_rows
 assert not {"sklearn", "scipy", "pandas"} & set(sys.modules)  # pyarrow itself looks for pandas later on
 ids = [str(i) for i in range(300)]
 table = pa.table({"dataset": ["a"] * 300, "image_id": ids, "patient_id": [i[-2:] for i in ids],
                   "diagnosis": [i[0] for i in ids], "sex": [i[-1] for i in ids]})
-print(split(table, stratify=["diagnosis", "sex"]).table["split"].to_pylist())
+print(split_rows(table, stratify=["diagnosis", "sex"]).table["split"].to_pylist())
 """
 
 
@@ -250,7 +250,7 @@ def test_several_columns_are_balanced_together() -> None:
     sex = rng.choice(["female", "male"], 2000).tolist()
     both = [f"{d}{s}" for d, s in zip(table["diagnosis"].to_pylist(), sex, strict=True)]
     table = table.append_column("sex", [sex]).append_column("both", [both])
-    result = split(table, stratify=["diagnosis", "sex"])
+    result = split_rows(table, stratify=["diagnosis", "sex"])
     assert result.largest_deviation < 0.25
     for part in ("train", "val", "test"):
         placed = zip(both, result.table["split"].to_pylist(), strict=True)
@@ -261,7 +261,7 @@ def test_several_columns_are_balanced_together() -> None:
 
 def test_no_stratify_column_balances_sizes_alone() -> None:
     """An empty list is allowed, even without a diagnosis."""
-    result = split(cohort([-1] * 20, [0] * 20).drop_columns(["diagnosis"]), stratify=(), ratios=PAIR)
+    result = split_rows(cohort([-1] * 20, [0] * 20).drop_columns(["diagnosis"]), stratify=(), ratios=PAIR)
     assert [line.images for line in result.balance] == [12, 8]
     assert result.classes == ()
 
@@ -269,7 +269,7 @@ def test_no_stratify_column_balances_sizes_alone() -> None:
 def test_balance_counts_images_groups_patients_and_lesions() -> None:
     """Ids that are not known are not counted."""
     table = cohort([0, 0, 1, -1], [0] * 4).append_column("patient_id", pa.array(["p", "p", "p", None]))
-    lines = split(table, ratios={"train": 0.75, "test": 0.25}).balance
+    lines = split_rows(table, ratios={"train": 0.75, "test": 0.25}).balance
     assert [(x.part, x.images, x.groups, x.patients, x.lesions, x.share) for x in lines] == [
         ("train", 3, 1, 1, 2, 0.75), ("test", 1, 1, 0, 0, 0.25)
     ]  # fmt: skip
@@ -282,11 +282,11 @@ def test_the_columns_keep_their_place_type_and_description() -> None:
     table = cohort([-1] * 10, [0] * 10)
     table = table.add_column(0, old, pa.array(["old"] * 10).dictionary_encode().cast(words))
     table = table.add_column(1, pa.field("fold", pa.int8()), pa.array([3] * 10, pa.int8()))
-    new = split(table, ratios=PAIR).table
+    new = split_rows(table, ratios=PAIR).table
     assert new.schema.equals(table.schema, check_metadata=True)
     assert set(new["split"].to_pylist()) == {"train", "test"}
     assert new["fold"].null_count == 10
-    assert split(new, folds=2).table["split"].null_count == 10
+    assert split_rows(new, folds=2).table["split"].null_count == 10
 
 
 @settings(suppress_health_check=[HealthCheck.filter_too_much])

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from dermdata.split import split
+from dermdata.split import split_rows
 
 
 def rows(*images: tuple[str, str | None, str | None, str | None]) -> pa.Table:
@@ -14,7 +14,7 @@ def rows(*images: tuple[str, str | None, str | None, str | None]) -> pa.Table:
 
 
 def parts(table: pa.Table, **request: object) -> dict[str, str]:
-    done = split(table, stratify=(), stable=True, **request).table  # type: ignore[arg-type]
+    done = split_rows(table, stratify=(), stable=True, **request).table  # type: ignore[arg-type]
     return dict(zip(done["image_id"].to_pylist(), done["split"].to_pylist(), strict=True))
 
 
@@ -53,4 +53,4 @@ def test_sizes_follow_the_ratios_and_the_seed_matters() -> None:
 def test_stratifying_is_said_to_be_left_out() -> None:
     """A note tells that classes are not balanced."""
     table = rows(("1", None, None, None), ("2", None, None, None)).append_column("diagnosis", [["x", "y"]])
-    assert any("not balanced" in note for note in split(table, stable=True).notes)
+    assert any("not balanced" in note for note in split_rows(table, stable=True).notes)

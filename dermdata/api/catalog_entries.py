@@ -1,0 +1,350 @@
+"""The catalog's entries: the list and its filters, and one entry as an object, as BibTeX, as Croissant and as a
+card.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dermdata.api.label_index import read_card_rows, read_labels
+from dermdata.api.records import Records
+from dermdata.api.resources import Resources
+from dermdata.errors import CacheDamaged, Offline, PersonMustAct, UnknownName, UsageError
+from dermdata.manifest_file import cached_names, version_folder
+from dermdata.markup import bibtex_entry
+from dermdata.terminal import format_size
+
+if TYPE_CHECKING:
+    from dermdata.model import Dataset, File
+
+
+LIST_KEYS = (
+    "name", "title", "kind", "images", "classes", "modalities", "tasks", "access", "license",
+    "commercial_use", "size_bytes", "skin_tone", "cached", "homepage",
+)  # fmt: skip
+# the manifest's fields that `has` knows (a test compares them with the schema); `skin_tone` stands for any scale
+MANIFEST_FIELDS = (
+    "age", "attribution", "body_site", "caption", "case_id", "concepts", "confirmation", "differential",
+    "fitzpatrick", "fitzpatrick_range", "fold_official", "isic_id", "label_raw", "lesion_id", "license",
+    "malignancy", "mask", "masks", "monk", "patient_id", "sex", "skin_tone", "split_official",
+)  # fmt: skip
+WORD_FILTERS = {
+    "modality": "modalities",
+    "task": "tasks",
+    "access": "access",
+}  # option -> the key that holds its word
+Item = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListFilter:
+    """Which entries are listed; all that is given must hold."""
+
+    search: str | None = None
+    modality: str | None = None
+    task: str | None = None
+    access: str | None = None
+    license: str | None = None
+    has: Sequence[str] = ()
+    kind: str = "dataset"
+    cached: bool = False
+
+
+def list_entries(resources: Resources, wanted: ListFilter, sort: str = "name") -> Records:
+    """The entries that fit, sorted by a key, `-key` for descending; UnknownName for a word that no entry has."""
+    here = cached_names(resources.settings.cache)
+    everything = resources.catalog.items
+    items = [{**item, "cached": item["name"] in here} for item in everything]
+    for option in WORD_FILTERS:
+        items = filter_by_word(items, option, getattr(wanted, option), everything)
+    items = [item for item in items if is_listed(item, wanted)]
+    for field in wanted.has:
+        items = [item for item in items if has_field(item, field)]
+    columns: tuple[str, ...] = LIST_KEYS
+    if wanted.cached:
+        items, columns = mark_complete(resources, items), (*LIST_KEYS, "complete")
+    return Records(sort_entries(items, sort), columns)
+
+
+def filter_by_word(
+    items: list[Item], option: str, wanted: str | None, everything: Sequence[Item]
+) -> list[Item]:
+    """The items whose key is or holds the wanted word; a word that no item has is an error, not an empty list."""
+    if wanted is None:
+        return items
+    key = WORD_FILTERS[option]
+    words = {word for item in everything for word in to_list(item[key])}
+    if wanted not in words:
+        raise UnknownName(option, wanted, words, hint=f"one of {', '.join(sorted(words))}")
+    return [item for item in items if wanted in to_list(item[key])]
+
+
+def to_list(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [value]
+
+
+def is_listed(item: Item, wanted: ListFilter) -> bool:
+    """Whether the item has the words and the license, and is of the kind and in the cache as far as asked for."""
+    text = " ".join(str(item[key]) for key in ("name", "title", "summary", "aliases")).lower()
+    if wanted.search and not all(word in text for word in wanted.search.lower().split()):
+        return False
+    if wanted.license and not (item["license"] or "").lower().startswith(wanted.license.lower()):
+        return False
+    return wanted.kind in ("all", item["kind"]) and (item["cached"] or not wanted.cached)
+
+
+def has_field(item: Item, field: str) -> bool:
+    """Whether the dataset's manifest has the field; UnknownName for what is no field."""
+    if field not in MANIFEST_FIELDS:
+        raise UnknownName("field", field, MANIFEST_FIELDS, hint=f"one of {', '.join(MANIFEST_FIELDS)}")
+    return field in item["fields"] or (field == "skin_tone" and bool(item["skin_tone"]))
+
+
+def sort_entries(items: list[Item], key: str) -> list[Item]:
+    """Sorted by a key, unknown values last."""
+    name, descending = key.lstrip("-"), key.startswith("-")
+    if name not in LIST_KEYS:
+        raise UnknownName("sort key", name, LIST_KEYS, hint=f"one of {', '.join(LIST_KEYS)}")
+    known = [item for item in items if item[name] is not None]
+    unknown = [item for item in items if item[name] is None]
+    return [*sorted(known, key=lambda item: item[name], reverse=descending), *unknown]
+
+
+# ------------------------------------------------------------------ the cache
+
+
+def mark_complete(resources: Resources, items: list[Item]) -> list[Item]:
+    complete = list_complete(resources)
+    return [{**item, "complete": item["name"] in complete} for item in items]
+
+
+def list_complete(resources: Resources) -> set[str]:
+    """The cached datasets that hold all their rows; one whose receipt is broken or absent is none of them."""
+    names = set()
+    for folder in resources.cache.folders():
+        with suppress(CacheDamaged):
+            receipt = folder.receipt()
+            if receipt and receipt.complete:
+                names.add(folder.name)
+    return names
+
+
+def list_cached(resources: Resources) -> list[str]:
+    """The datasets whose manifest is in the cache, in the version that the catalog has."""
+    catalog = resources.catalog
+    names = sorted(resources.cache.cached_names())
+    return [name for name in names if name in catalog and manifest_path(resources, name).exists()]
+
+
+def manifest_path(resources: Resources, name: str) -> Path:
+    """Where the manifest of a dataset is, or would be."""
+    return resources.cache.folder(resources.catalog[name]).manifest
+
+
+ENTRY_KEYS = (
+    "name", "title", "kind", "summary", "version", "homepage", "modalities", "tasks", "counts", "license",
+    "access", "citation", "files", "labels", "notes", "overlaps", "cached",
+)  # fmt: skip
+
+
+def describe_entry(resources: Resources, name: str) -> dict[str, Any]:
+    """The entry as one object, its label words with what they map to."""
+    dataset = resources.catalog[name]
+    facts = asdict(dataset)
+    facts["labels"] = [
+        {**asdict(label), "count": dataset.counts.labels.get(label.raw_label)}
+        for label in read_labels(resources.catalog, dataset.name)
+    ]
+    facts["cached"] = dataset.name in cached_names(resources.settings.cache)
+    if not dataset.license.link_may_be_shared:
+        facts["files"] = []
+    return {key: facts[key] for key in ENTRY_KEYS} | {
+        "facts": dict(dataset.facts),
+        "aliases": list(dataset.aliases),
+    }
+
+
+def entry_bibtex(resources: Resources, name: str) -> str:
+    """The entry's BibTeX, fit for any reader of it; UsageError where the catalog has none."""
+    dataset = resources.catalog[name]
+    entry = bibtex_entry(dataset.name, dataset.citation.bibtex)
+    if entry is None:
+        raise UsageError(
+            f"{dataset.name} has no BibTeX entry", hint=dataset.citation.text or dataset.homepage
+        )
+    return entry
+
+
+def entry_croissant(resources: Resources, dataset: "Dataset") -> dict[str, Any]:
+    """The entry as JSON-LD; no host is asked, so addresses that only hosts can tell are left out."""
+    from dermdata.croissant import from_entry
+
+    if dataset.kind == "model":
+        raise UsageError(f"{dataset.name} is a model: Croissant describes datasets", hint="--format json")
+    addresses = {file.name: find_address(resources, dataset, file) for file in dataset.files}
+    return from_entry(dataset, {name: url for name, url in addresses.items() if url})
+
+
+def find_address(resources: Resources, dataset: "Dataset", file: "File") -> str | None:
+    """Where the file is, as far as the catalog alone says."""
+    from dermdata.hosts import ResolveContext, resolve_official
+
+    try:
+        found = resolve_official(dataset, file, ResolveContext(catalogs=resources.catalog.roots))
+    except (Offline, PersonMustAct):
+        return file.urls[0] if file.urls else None
+    return None if isinstance(found, Path) else found.urls[0]
+
+
+WIDTH = 80
+ANSWERS = {True: "yes", False: "no", None: "not stated"}
+MANY_FILES, MANY_LABELS = 30, 40
+SIGNS = {"exactMatch": "=", "broadMatch": "<"}
+
+
+def write_card(resources: Resources, name: str, *, facts: bool) -> Iterator[str]:
+    """The card's lines, at most 80 columns where words allow; with `facts`, also where each fact comes from."""
+    yield from card_lines(resources, resources.catalog.outline(name), facts=facts)
+
+
+def card_lines(resources: Resources, dataset: "Dataset", *, facts: bool) -> Iterator[str]:
+    """The card's lines from an entry or its outline."""
+    version = f"  {dataset.version}" if dataset.version else ""
+    yield from wrap_text(f"{dataset.title} ({dataset.name}){version}")
+    yield from wrap_text(dataset.summary)
+    yield ""
+    yield from field_lines("home", dataset.homepage)
+    yield from field_lines("modality", ", ".join(dataset.modalities))
+    yield from field_lines("tasks", ", ".join(dataset.tasks))
+    yield from field_lines("counts", describe_counts(dataset))
+    yield from field_lines("cached", cached_folder(resources, dataset))
+    yield from field_lines("seed list", dataset.seed_claim)
+    yield from license_lines(dataset)
+    yield from access_lines(dataset)
+    yield from file_lines(dataset)
+    yield from label_lines(resources, dataset)
+    yield from section_lines("Known problems", dataset.notes)
+    yield from section_lines("Overlaps", [f"{one.dataset}: {one.note}" for one in dataset.overlaps])
+    if dataset.citation.text or dataset.citation.doi:
+        doi = f"https://doi.org/{dataset.citation.doi}" if dataset.citation.doi else ""
+        yield from section_lines("Cite", [text for text in (dataset.citation.text, doi) if text])
+    if facts:
+        yield from section_lines(
+            "Where the facts come from", [f"{key}: {text}" for key, text in dataset.facts.items()]
+        )
+
+
+def wrap_text(text: str, first: str = "", rest: str = "") -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def field_lines(name: str, value: str | None) -> list[str]:
+    return wrap_text(value, f"{name:<10} ", " " * 11) if value else []
+
+
+def section_lines(title: str, lines: Sequence[str]) -> Iterator[str]:
+    if lines:
+        yield ""
+        yield title
+        for line in lines:
+            yield from wrap_text(line, "  ", "    ")
+
+
+def cached_folder(resources: Resources, dataset: "Dataset") -> str:
+    cache = resources.settings.cache
+    return (
+        str(version_folder(cache, dataset.name, dataset.version))
+        if dataset.name in cached_names(cache)
+        else "no"
+    )
+
+
+def describe_counts(dataset: "Dataset") -> str:
+    numbers = {
+        key: getattr(dataset.counts, key) for key in ("images", "lesions", "patients", "cases", "masks")
+    }
+    words = [f"{number:,} {key}" for key, number in numbers.items() if number]
+    splits = ", ".join(f"{part} {count:,}" for part, count in dataset.counts.splits.items())
+    return ", ".join(words) + (f" (official split: {splits})" if splits else "")
+
+
+def license_lines(dataset: "Dataset") -> Iterator[str]:
+    terms = dataset.license
+    yield ""
+    yield "Licence"
+    yield from wrap_text(f"{terms.id or 'not stated'}  {terms.url or ''}".strip(), "  ", "  ")
+    may = {
+        "commercial use": terms.commercial_use,
+        "redistribution": terms.redistribution,
+        "share alike": terms.share_alike,
+    }
+    yield from wrap_text(
+        ", ".join(f"{what}: {ANSWERS[allowed]}" for what, allowed in may.items()), "  ", "  "
+    )
+    if terms.statement:
+        yield from wrap_text(terms.statement, "  ", "  ")
+
+
+def access_lines(dataset: "Dataset") -> Iterator[str]:
+    way = dataset.access
+    yield ""
+    yield f"Access: {way.kind}{f' ({way.service})' if way.service else ''}"
+    for text in (way.steps, way.url, way.evidence):
+        if text:
+            yield from wrap_text(text, "  ", "  ")
+    if way.alternatives:
+        yield from wrap_text(f"instead: {', '.join(way.alternatives)}", "  ", "  ")
+
+
+def file_lines(dataset: "Dataset") -> Iterator[str]:
+    if not dataset.files or not dataset.license.link_may_be_shared:
+        return
+    yield ""
+    yield "Files"
+    for file in dataset.files[:MANY_FILES]:
+        yield f"  {file.name}  {describe_size(file)}  {file.role}{'' if file.fetch else ', not fetched'}"
+        yield f"    {file.checksum or 'no published checksum: recorded when first fetched'}"
+    if len(dataset.files) > MANY_FILES:
+        yield f"  … and {len(dataset.files) - MANY_FILES:,} more (--format json has all)"
+
+
+def describe_size(file: "File") -> str:
+    return (
+        format_size(file.size)
+        if file.size is not None
+        else f"about {file.size_text}"
+        if file.size_text
+        else "size not stated"
+    )
+
+
+def label_lines(resources: Resources, dataset: "Dataset") -> Iterator[str]:
+    rows = read_card_rows(resources.catalog, dataset.name)
+    if not rows:
+        return
+    yield ""
+    yield "Labels"
+    width = min(32, max(len(raw) for raw, _, _ in rows[:MANY_LABELS]))
+    for raw, predicate, concept in rows[:MANY_LABELS]:
+        count = dataset.counts.labels.get(raw)
+        number = f"{count:>7,}" if count is not None else " " * 7
+        sign = SIGNS.get(predicate, "~")
+        line = f"  {raw:<{width}} {number}  {sign} {concept}"
+        if len(line) <= WIDTH:
+            yield line
+        else:  # a long word stands alone, what it means under it
+            yield from wrap_text(raw, "  ", "  ")
+            yield f"  {'':<{width}} {number}  {sign} {concept}"
+    if len(rows) > MANY_LABELS:
+        yield f"  … and {len(rows) - MANY_LABELS:,} more (`dermdata labels map {dataset.name}` has all)"

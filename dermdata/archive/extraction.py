@@ -1,0 +1,275 @@
+"""Unpacks an archive in one pass: inflate, CRC, SHA-256 and a look at each member while it is in memory.
+
+Threads share the work, with a bound on the bytes that they hold.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from threading import Condition, Lock
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+from dermdata import disk
+from dermdata.archive.policy import (
+    DEFAULT_LIMITS,
+    ArchiveEntry,
+    ArchiveLimits,
+    MemberChecker,
+    RangeReader,
+    is_junk,
+)
+from dermdata.archive.staging import StagingFolder
+from dermdata.archive.tar import TarMember, read_tar
+from dermdata.archive.zip_file import read_directory, read_member
+from dermdata.model import ArchiveMember, ImageFacts, Unpack
+
+T = TypeVar("T")
+HELD_BYTES = 96 << 20  # bytes of members in memory at a time, over all threads
+LEAST_WEIGHT = 256 << 10  # what a piece of work weighs at least, so that the queue is short
+
+
+class BoundedExecutor(Generic[T]):
+    """Workers whose results come back in the order in which the work was given."""
+
+    def __init__(self, jobs: int) -> None:
+        self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="unpack")
+        self._changed = Condition()
+        self._held = 0
+        self._failed = False
+        self._futures: list[Future[T | None]] = []
+
+    def submit(self, weight: int, work: Callable[[], T]) -> bool:
+        """Hand over work that holds `weight` bytes, waiting for room; False when the crew has failed."""
+        weight = max(weight, LEAST_WEIGHT)
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._failed or not self._held or self._held + weight <= HELD_BYTES
+            )
+            if self._failed:
+                return False
+            self._held += weight
+        self._futures.append(self._pool.submit(self._run, weight, work))
+        return True
+
+    def _run(self, weight: int, work: Callable[[], T]) -> T | None:
+        done = False
+        try:
+            result = None if self._failed else work()
+            done = True
+            return result
+        finally:
+            with self._changed:
+                self._held -= weight
+                self._failed = self._failed or not done
+                self._changed.notify()
+
+    def results(self) -> list[T]:
+        """Collect what all work gave, in its order; raises the first error."""
+        return [result for future in self._futures if (result := future.result()) is not None]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._failed = self._failed or error is not None
+        self._pool.shutdown(wait=True, cancel_futures=error is not None)
+
+
+SMALL_MEMBER = 64 << 20  # bytes; a member up to this size is held in memory and looked at
+STREAMED_WEIGHT = 32 << 20  # what a larger one holds at a time, at most
+BATCH_FILES, BATCH_BYTES = 32, 4 << 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExtractedFile:
+    """One file as it lies in the folder."""
+
+    name: str  # the archive's own, NFC
+    path: str  # ours, relative to the folder
+    size: int  # bytes
+    sha256: str  # hex
+    member: ArchiveMember | None  # where it lies in a zip; None for tar
+    image: ImageFacts | None  # what `look` saw; None over 64 MiB
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extraction:
+    """What came of an archive."""
+
+    contents: tuple[ExtractedFile, ...]  # by name
+    junk: int  # members left out as an operating system's leavings
+    unwanted: int  # members that `wanted` left out
+
+
+def extract(
+    archive: Path,
+    kind: Unpack,
+    folder: Path,
+    *,
+    place: Callable[[str], str],
+    wanted: Callable[[str], bool] = lambda _: True,
+    jobs: int | None = None,
+    look: Callable[[bytes], ImageFacts | None] = lambda _: None,
+    progress: Callable[[int], None] = lambda _: None,
+    limits: ArchiveLimits = DEFAULT_LIMITS,
+) -> Extraction:
+    """Create the wanted members below `folder`, the caller's temporary one, and make them durable.
+
+    `place` gives each member's relative path, `look` sees the bytes of members up to 64 MiB (in threads),
+    `progress` gets the bytes written, one call at a time. After any error, what was created is gone again.
+    ArchiveRefused, CredentialsMissing (a password) or StorageError.
+    """
+    jobs = jobs or os.cpu_count() or 1
+    staging_folder = StagingFolder(folder, archive.name)
+    writer = _MemberWriter(staging_folder, place, wanted, look, progress, Lock())
+    unpack = _unpack_zip if kind == "zip" else partial(_unpack_tar, kind=kind)
+    try:
+        with disk.storage_errors(archive):
+            extraction = unpack(archive, writer, jobs, limits)
+        staging_folder.sync(jobs)
+    except BaseException:
+        staging_folder.discard()
+        raise
+    return extraction
+
+
+@dataclass(frozen=True)
+class _MemberWriter:
+    """What every member needs, zip or tar."""
+
+    staging: StagingFolder
+    place: Callable[[str], str]
+    wanted: Callable[[str], bool]
+    look: Callable[[bytes], ImageFacts | None]
+    progress: Callable[[int], None]
+    lock: Lock
+
+    def reserve(self, name: str) -> str:
+        path = self.place(name)
+        self.staging.reserve(path)
+        return path
+
+    def store(
+        self, name: str, size: int, path: str, chunks: Iterable[bytes], member: ArchiveMember | None
+    ) -> ExtractedFile:
+        """Hash, look and write; small members at once, so that nothing is written of a broken one."""
+        hasher, image = hashlib.sha256(), None
+        if size <= SMALL_MEMBER:
+            data = b"".join(chunks)
+            image = self.look(data)
+            chunks = [data]
+        self.staging.write(path, self._hash_chunks(chunks, hasher.update))
+        return ExtractedFile(
+            name=name, path=path, size=size, sha256=hasher.hexdigest(), member=member, image=image
+        )
+
+    def _hash_chunks(self, chunks: Iterable[bytes], update: Callable[[bytes], None]) -> Iterator[bytes]:
+        for chunk in chunks:
+            update(chunk)
+            yield chunk
+            with self.lock:
+                self.progress(len(chunk))
+
+
+def _collect_extraction(
+    executor: BoundedExecutor[list[ExtractedFile]], junk: int, unwanted: int
+) -> Extraction:
+    files = [file for batch in executor.results() for file in batch]
+    return Extraction(contents=tuple(sorted(files, key=lambda file: file.name)), junk=junk, unwanted=unwanted)
+
+
+# ------------------------------------------------------------------ zip
+
+
+def _unpack_zip(archive: Path, writer: _MemberWriter, jobs: int, limits: ArchiveLimits) -> Extraction:
+    with _open_ranges(archive) as (read, size), BoundedExecutor[list[ExtractedFile]](jobs) as executor:
+        listing = read_directory(read, size, limits, archive.name)
+        entries = [entry for entry in listing.entries if writer.wanted(entry.name)]
+        placed = [(entry, writer.reserve(entry.name)) for entry in sorted(entries, key=lambda e: e.offset)]
+        disk.require_space(writer.staging.root, sum(e.size for e in entries))
+        for batch in _split_batches(placed):
+            weight = max(entry.size if entry.size <= SMALL_MEMBER else STREAMED_WEIGHT for entry, _ in batch)
+            if not executor.submit(weight, partial(_store_batch, read, batch, writer, archive.name)):
+                break
+        return _collect_extraction(executor, listing.junk, len(listing.entries) - len(entries))
+
+
+@contextmanager
+def _open_ranges(archive: Path) -> Iterator[tuple[RangeReader, int]]:
+    handle = os.open(archive, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    try:
+        yield lambda start, length: os.pread(handle, length, start), os.fstat(handle).st_size
+    finally:
+        os.close(handle)
+
+
+def _split_batches(placed: Iterable[tuple[ArchiveEntry, str]]) -> Iterator[list[tuple[ArchiveEntry, str]]]:
+    """Neighbours in the archive, a few MiB at a time: small members would be all hand-over."""
+    batch: list[tuple[ArchiveEntry, str]] = []
+    held = 0
+    for entry, path in placed:
+        batch.append((entry, path))
+        held += entry.size
+        if len(batch) == BATCH_FILES or held >= BATCH_BYTES:
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch
+
+
+def _store_batch(
+    read: RangeReader, batch: list[tuple[ArchiveEntry, str]], writer: _MemberWriter, what: str
+) -> list[ExtractedFile]:
+    return [
+        writer.store(entry.name, entry.size, path, read_member(read, entry, what=what), _to_member(entry))
+        for entry, path in batch
+    ]
+
+
+def _to_member(entry: ArchiveEntry) -> ArchiveMember:
+    return ArchiveMember(
+        path=entry.name, offset=entry.offset, stored=entry.stored, method=entry.method, crc32=entry.crc32
+    )
+
+
+# ------------------------------------------------------------------ tar
+
+
+def _unpack_tar(
+    archive: Path, writer: _MemberWriter, jobs: int, limits: ArchiveLimits, *, kind: Unpack
+) -> Extraction:
+    checker = MemberChecker(archive.name, limits)
+    junk = unwanted = 0
+    with BoundedExecutor[list[ExtractedFile]](jobs) as executor:
+        for tar_member in read_tar(archive, kind, checker):
+            if is_junk(tar_member.name):
+                junk += 1
+                continue
+            checker.add_file(tar_member.name)
+            if not writer.wanted(tar_member.name):
+                unwanted += 1
+            elif not _submit_tar_member(executor, tar_member, writer):
+                break
+        return _collect_extraction(executor, junk, unwanted)
+
+
+def _submit_tar_member(
+    executor: BoundedExecutor[list[ExtractedFile]], tar_member: TarMember, writer: _MemberWriter
+) -> bool:
+    """Read a small file and leave the rest to the crew; a large one goes to disk as it comes."""
+    path = writer.reserve(tar_member.name)
+    if tar_member.size <= SMALL_MEMBER:
+        data = b"".join(tar_member.chunks)
+        return executor.submit(
+            tar_member.size, lambda: [writer.store(tar_member.name, tar_member.size, path, [data], None)]
+        )
+    file = writer.store(tar_member.name, tar_member.size, path, tar_member.chunks, None)
+    return executor.submit(0, lambda: [file])

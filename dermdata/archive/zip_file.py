@@ -1,0 +1,358 @@
+"""A zip through any reader of byte ranges: its central directory, zip64 too, and its members.
+
+Each member is checked against its local header, its size and its CRC-32.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from dermdata.archive.compression import CorruptData, crc32, inflate, unsupported_reason
+from dermdata.archive.policy import (
+    DEFAULT_LIMITS,
+    SPECIAL_FILES,
+    ArchiveEntry,
+    ArchiveLimits,
+    MemberChecker,
+    RangeReader,
+    is_junk,
+    member_refusal,
+    normalize_member_name,
+    refuse_overlap,
+)
+from dermdata.errors import ArchiveRefused, CredentialsMissing
+
+END_RECORD, END64_RECORD, LOCATOR_RECORD = (
+    struct.Struct("<4s4H2LH"),
+    struct.Struct("<4sQ2H2L4Q"),
+    struct.Struct("<4sLQL"),
+)
+CENTRAL_HEADER = struct.Struct("<4s6H3L5H2L")
+END_SIGN, END64_SIGN, LOCATOR_SIGN, CENTRAL_HEADER_SIGN = b"PK\5\6", b"PK\6\6", b"PK\6\7", b"PK\1\2"
+TAIL_BYTES = (
+    END_RECORD.size + 0xFFFF + LOCATOR_RECORD.size + END64_RECORD.size
+)  # the end record, at its longest
+ZIP64_FIELD, UNICODE_PATH_FIELD = 0x0001, 0x7075
+ENCRYPTED_FLAGS = 0x0001 | 0x0040 | 0x2000
+UTF8_FLAG = 0x0800
+AES_METHOD = 99
+FULL16, FULL32 = 0xFFFF, 0xFFFFFFFF
+
+
+class EndRecord(NamedTuple):
+    """What the end record says of the central directory."""
+
+    members: int
+    size: int
+    offset: int
+    stop: int  # where the directory must end
+
+
+@dataclass(frozen=True)
+class ZipListing:
+    """An archive's regular files, and how many members were left out as junk."""
+
+    entries: tuple[ArchiveEntry, ...]
+    junk: int
+
+
+class CentralRecord(NamedTuple):
+    """One central directory record: the entry, and what is only needed to judge it."""
+
+    entry: ArchiveEntry
+    folder: bool
+    flags: int
+    mode: int
+    stop: int  # the least offset at which its data ends
+
+
+def list_zip(
+    read: RangeReader, size: int, limits: ArchiveLimits = DEFAULT_LIMITS, *, what: str = "archive"
+) -> tuple[ArchiveEntry, ...]:
+    """List the regular files of a zip of `size` bytes, in its own order, by two or three range reads."""
+    return read_directory(read, size, limits, what).entries
+
+
+def read_directory(read: RangeReader, size: int, limits: ArchiveLimits, what: str) -> ZipListing:
+    """As `list_zip`, with the count of junk; ArchiveRefused names what is wrong and where."""
+    end = _read_end_record(read, size, what)
+    checker = MemberChecker(what, limits)
+    checker.check_limit("members", end.members)
+    checker.check_limit("directory_bytes", end.size)
+    records = list(_parse_records(_read_exactly(read, end.offset, end.size, what), end, what))
+    for record in records:
+        _check_record(record, checker, what)
+    checker.check_total_ratio(sum(one.entry.size for one in records), size)
+    refuse_overlap(((r.entry.offset, r.stop, r.entry.name) for r in records), end.offset, what)
+    files = [record.entry for record in records if not record.folder]
+    entries = tuple(entry for entry in files if not is_junk(entry.name))
+    for entry in entries:
+        checker.add_file(entry.name)
+    return ZipListing(entries, len(files) - len(entries))
+
+
+def _read_exactly(read: RangeReader, start: int, length: int, what: str) -> bytes:
+    data = read(start, length) if length else b""
+    if len(data) != length:
+        raise ArchiveRefused(f"{what}: {len(data):,} of {length:,} bytes at offset {start:,}: cut short")
+    return data
+
+
+# ------------------------------------------------------------------ the end record
+
+
+def _read_end_record(read: RangeReader, size: int, what: str) -> EndRecord:
+    start = max(0, size - TAIL_BYTES)
+    tail = _read_exactly(read, start, size - start, what)
+    at = _locate_end_record(tail, read, what)
+    _, disk, first, here, count, length, offset, _ = END_RECORD.unpack_from(tail, at)
+    end = EndRecord(count, length, offset, start + at)
+    if disk not in (0, FULL16) or first not in (0, FULL16) or here != count:
+        raise ArchiveRefused(f"{what} is one part of a zip in several parts")
+    if at >= LOCATOR_RECORD.size and tail[at - LOCATOR_RECORD.size :].startswith(LOCATOR_SIGN):
+        end = _read_end64_record(read, LOCATOR_RECORD.unpack_from(tail, at - LOCATOR_RECORD.size), end, what)
+    return _require_no_gap(end, what)
+
+
+def _locate_end_record(tail: bytes, read: RangeReader, what: str) -> int:
+    """Where the one end record is whose comment ends with the file."""
+    found = list(_find_positions(tail, END_SIGN))
+    fitting = [at for at in found if at + END_RECORD.size + _comment_length(tail, at) == len(tail)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        raise ArchiveRefused(f"{what} has {len(fitting)} end records that fit: it could be read in two ways")
+    if found and found[-1] + END_RECORD.size <= len(tail):
+        extra = len(tail) - found[-1] - END_RECORD.size - _comment_length(tail, found[-1])
+        raise ArchiveRefused(f"{what} has {extra:,} bytes too many after its end" if extra > 0
+                             else f"{what} is cut short in its last bytes")  # fmt: skip
+    raise ArchiveRefused(f"{what} has no end record: {_describe_head(read(0, 16))}")
+
+
+def _find_positions(data: bytes, sign: bytes) -> Iterator[int]:
+    at = data.find(sign)
+    while at >= 0:
+        yield at
+        at = data.find(sign, at + 1)
+
+
+def _comment_length(tail: bytes, at: int) -> int:
+    return int.from_bytes(tail[at + END_RECORD.size - 2 : at + END_RECORD.size], "little")
+
+
+def _describe_head(head: bytes) -> str:
+    if not head:
+        return "it is empty"
+    if head.startswith(b"PK\3\4"):
+        return "it is cut short"
+    return f"it is no zip, it begins with {head!r}"
+
+
+def _read_end64_record(
+    read: RangeReader, locator: tuple[bytes, int, int, int], end: EndRecord, what: str
+) -> EndRecord:
+    _, _, at, disks = locator
+    if at + END64_RECORD.size > end.stop - LOCATOR_RECORD.size:
+        raise ArchiveRefused(f"{what}: its zip64 end record is not where it must be")
+    record = _read_exactly(read, at, END64_RECORD.size, what)
+    sign, length, _, _, disk, first, here, count, size, offset = END64_RECORD.unpack(record)
+    if sign != END64_SIGN or at + 12 + length != end.stop - LOCATOR_RECORD.size:
+        raise ArchiveRefused(f"{what}: its zip64 end record is not where it must be")
+    if disks > 1 or disk or first or here != count:
+        raise ArchiveRefused(f"{what} is one part of a zip in several parts")
+    agreed = ((end.members, count, FULL16), (end.size, size, FULL32), (end.offset, offset, FULL32))
+    if any(old not in (new, full) for old, new, full in agreed):
+        raise ArchiveRefused(f"{what}: its two end records disagree")
+    return EndRecord(count, size, offset, at)
+
+
+def _require_no_gap(end: EndRecord, what: str) -> EndRecord:
+    gap = end.stop - end.offset - end.size
+    if gap > 0:
+        raise ArchiveRefused(f"{what}: {gap:,} bytes of something else in front of it or its directory")
+    if gap < 0:
+        raise ArchiveRefused(f"{what}: its central directory does not fit into the file")
+    return end
+
+
+# ------------------------------------------------------------------ the records
+
+
+def _parse_records(data: bytes, end: EndRecord, what: str) -> Iterator[CentralRecord]:
+    at = 0
+    for number in range(end.members):
+        if data[at : at + 4] != CENTRAL_HEADER_SIGN or at + CENTRAL_HEADER.size > len(data):
+            raise ArchiveRefused(f"{what}: record {number + 1} of {end.members} in its directory is broken")
+        fields = CENTRAL_HEADER.unpack_from(data, at)
+        stop = at + CENTRAL_HEADER.size + sum(fields[10:13])
+        if stop > len(data):
+            raise ArchiveRefused(f"{what}: record {number + 1} of {end.members} in its directory is cut")
+        name_at, extra_at = at + CENTRAL_HEADER.size, at + CENTRAL_HEADER.size + fields[10]
+        yield _parse_record(fields, data[name_at:extra_at], data[extra_at : extra_at + fields[11]], what)
+        at = stop
+    if at != len(data):
+        raise ArchiveRefused(f"{what}: its directory holds more than the {end.members} members it counts")
+
+
+def _parse_record(fields: tuple[int, ...], raw: bytes, extra: bytes, what: str) -> CentralRecord:
+    _, _, _, flags, method, _, _, crc, stored, size, length, *_, disk, _, mode, offset = fields
+    blocks = split_extra_field(extra, raw, what)
+    text = decode_name(raw, flags, blocks, what)
+    size, stored, offset = _apply_zip64([size, stored, offset], blocks, text, what)
+    if disk not in (0, FULL16):
+        raise member_refusal(what, text, "lies in another part of a zip in several parts")
+    entry = ArchiveEntry(normalize_member_name(text), size, stored, method, crc, offset)
+    return CentralRecord(entry, text.endswith("/"), flags, mode >> 16, offset + 30 + length + stored)
+
+
+def split_extra_field(extra: bytes, raw: bytes, what: str) -> dict[int, bytes]:
+    """Split an extra field into blocks by number; up to three bytes of padding are let pass."""
+    blocks: dict[int, bytes] = {}
+    at = 0
+    while at + 4 <= len(extra):
+        number, length = struct.unpack_from("<2H", extra, at)
+        at += 4 + length
+        if at > len(extra) or (number in blocks and number in (ZIP64_FIELD, UNICODE_PATH_FIELD)):
+            raise member_refusal(what, raw.decode("cp437"), "has a broken extra field")
+        blocks[number] = extra[at - length : at]
+    return blocks
+
+
+def _apply_zip64(values: list[int], blocks: dict[int, bytes], name: str, what: str) -> list[int]:
+    """Size, stored size and offset, with those of the zip64 block where the 32 bits are full."""
+    full = [index for index, value in enumerate(values) if value == FULL32]
+    block = blocks.get(ZIP64_FIELD, b"")
+    if full and ZIP64_FIELD in blocks and len(block) < 8 * len(full):
+        raise member_refusal(what, name, "has a zip64 field that is too short")
+    if full and ZIP64_FIELD in blocks:
+        for index, value in zip(full, struct.unpack_from(f"<{len(full)}Q", block), strict=True):
+            values[index] = value
+    return values
+
+
+def decode_name(raw: bytes, flags: int, blocks: dict[int, bytes], what: str) -> str:
+    """Decode a name: UTF-8 by flag, by Info-ZIP's field or by its look, else code page 437."""
+    field = blocks.get(UNICODE_PATH_FIELD, b"")
+    if len(field) > 5 and field[0] == 1 and int.from_bytes(field[1:5], "little") == zlib.crc32(raw):
+        raw, flags = field[5:], flags | UTF8_FLAG
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        if flags & UTF8_FLAG:
+            raise member_refusal(
+                what, raw.decode("cp437"), "has a name that is not UTF-8, as it claims"
+            ) from None
+        return raw.decode("cp437")
+
+
+def _check_record(record: CentralRecord, checker: MemberChecker, what: str) -> None:
+    entry = record.entry
+    checker.check_member(entry.name, entry.size, entry.stored)
+    kind = SPECIAL_FILES.get(record.mode & 0o170000)
+    if kind:
+        raise checker.refusal(entry.name, f"is {kind}")
+    if record.folder:
+        if entry.size:
+            raise checker.refusal(entry.name, "is a folder with data")
+        checker.add_folder(entry.name)
+        return
+    if record.flags & ENCRYPTED_FLAGS or entry.method == AES_METHOD:
+        raise CredentialsMissing(
+            f"{what} needs a password: member {entry.name!r} is encrypted",
+            hint="unpack it by hand with the publisher's password",
+        )
+    if reason := unsupported_reason(entry.method):
+        raise checker.refusal(entry.name, reason)
+    if entry.method == 0 and entry.size != entry.stored:
+        raise checker.refusal(entry.name, f"is stored, but its {entry.size:,} bytes take {entry.stored:,}")
+
+
+LOCAL_HEADER = struct.Struct("<4s5H3L2H")
+LOCAL_HEADER_SIGN = b"PK\3\4"
+DESCRIPTOR_FLAG = 0x0008  # sizes and CRC follow the data
+HEADER_MARGIN = 512  # the local extra field may be longer than the central one
+PIECE_BYTES = 16 << 20  # bytes asked of the reader at a time
+
+
+def member_span(entry: ArchiveEntry) -> tuple[int, int]:
+    """Start and length of the range that holds header and data; it may reach beyond the archive's end."""
+    return entry.offset, LOCAL_HEADER.size + len(entry.name.encode()) + HEADER_MARGIN + entry.stored
+
+
+def read_member(read: RangeReader, entry: ArchiveEntry, *, what: str = "archive") -> Iterator[bytes]:
+    """Read a member's bytes in chunks, by one range read when it is under 16 MiB.
+
+    ArchiveRefused, also after the last chunk, when header, size or CRC-32 are not what the entry says.
+    """
+    start, length = member_span(entry)
+    first = read(start, min(length, PIECE_BYTES))
+    skip = _check_local_header(first, entry, what)
+    if skip > len(first):  # the margin was too small
+        first = read(start, min(skip + entry.stored, max(PIECE_BYTES, skip)))
+    _check_local_name(first, entry, skip, what)
+    try:
+        stored = _read_stored(read, entry, first, skip, what)
+        yield from _verify_chunks(inflate(entry.method, stored, entry.size), entry, what)
+    except CorruptData as error:
+        raise member_refusal(what, entry.name, f"is damaged: {error}") from error
+
+
+def _check_local_header(first: bytes, entry: ArchiveEntry, what: str) -> int:
+    if len(first) < LOCAL_HEADER.size or not first.startswith(LOCAL_HEADER_SIGN):
+        raise member_refusal(what, entry.name, f"has no header at offset {entry.offset:,}")
+    name: int
+    extra: int
+    _, _, flags, method, _, _, crc, stored, size, name, extra = LOCAL_HEADER.unpack_from(first)
+    if method != entry.method:
+        raise member_refusal(
+            what, entry.name, f"has method {method} in its header, {entry.method} in the directory"
+        )
+    if flags & ENCRYPTED_FLAGS:
+        raise member_refusal(what, entry.name, "is encrypted by its header, but not by the directory")
+    told = () if flags & DESCRIPTOR_FLAG else ((crc, entry.crc32), (stored, entry.stored), (size, entry.size))
+    if any(own not in (central, FULL32) for own, central in told):
+        raise member_refusal(what, entry.name, "has another size or CRC in its header than in the directory")
+    return LOCAL_HEADER.size + name + extra
+
+
+def _check_local_name(first: bytes, entry: ArchiveEntry, skip: int, what: str) -> None:
+    if len(first) < skip:
+        raise member_refusal(what, entry.name, "is cut short")
+    flags, length = LOCAL_HEADER.unpack_from(first)[2], LOCAL_HEADER.unpack_from(first)[9]
+    raw, extra = (
+        first[LOCAL_HEADER.size : LOCAL_HEADER.size + length],
+        first[LOCAL_HEADER.size + length : skip],
+    )
+    name = normalize_member_name(decode_name(raw, flags, split_extra_field(extra, raw, what), what))
+    if name != entry.name:
+        raise member_refusal(what, entry.name, f"is called {name!r} in its own header")
+
+
+def _read_stored(
+    read: RangeReader, entry: ArchiveEntry, first: bytes, skip: int, what: str
+) -> Iterator[bytes]:
+    piece = first[skip : skip + entry.stored]
+    done = len(piece)
+    yield piece
+    while done < entry.stored:
+        piece = read(entry.offset + skip + done, min(PIECE_BYTES, entry.stored - done))
+        if not piece:
+            raise member_refusal(what, entry.name, f"is cut short: {done:,} of {entry.stored:,} bytes")
+        done += len(piece)
+        yield piece
+
+
+def _verify_chunks(chunks: Iterator[bytes], entry: ArchiveEntry, what: str) -> Iterator[bytes]:
+    size = crc = 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > entry.size:
+            raise member_refusal(what, entry.name, f"is longer than the {entry.size:,} bytes it declares")
+        crc = crc32(chunk, crc)
+        yield chunk
+    if size != entry.size:
+        raise member_refusal(what, entry.name, f"has {size:,} bytes, not the {entry.size:,} it declares")
+    if crc != entry.crc32:
+        raise member_refusal(what, entry.name, f"has CRC-32 {crc:08x}, not {entry.crc32:08x}")

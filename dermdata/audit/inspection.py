@@ -1,0 +1,302 @@
+"""The audit inspects each different image file once and caches the results in Parquet files beside the dataset.
+
+A cached result is used only where the file's bytes still have their SHA-256; a killed audit loses at most one
+batch.
+"""
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dermdata import disk
+from dermdata.checksum import sha256_of_chunks
+from dermdata.engine import ClusterExecutor, unseen_file_error
+from dermdata.errors import StorageError
+from dermdata.images import FILE_BYTE_LIMIT, ImageInspection, PrivateTag, inspect_image
+from dermdata.images.image_file import ImageFileTooLarge, hash_image_file, read_image_file
+from dermdata.progress import Progress
+
+FORMAT_VERSION = b"2"  # another one: records that mean something else, and are not read
+
+
+class ParquetLog:
+    """The files of one kind in one folder; what cannot be kept is said once and only costs time."""
+
+    def __init__(self, folder: Path | None, kind: str, schema: pa.Schema, progress: Progress) -> None:
+        self.folder, self.kind, self.progress = folder, kind, progress
+        self.metadata_key = f"dermdata.{kind}".encode()
+        self.schema = schema.with_metadata({self.metadata_key: FORMAT_VERSION})
+        self.paths: list[Path] = sorted(folder.glob(f"{kind}-*.parquet")) if folder else []
+
+    def read(self) -> list[dict[str, Any]]:
+        """The rows of all files that can be read and are of this edition."""
+        return [row for path in self.paths for row in self._read_rows(path)]
+
+    def _read_rows(self, path: Path) -> list[dict[str, Any]]:
+        try:
+            disk.require_regular(path)
+            # ParquetFile, not read_table: the latter imports pandas
+            with pq.ParquetFile(path) as file:
+                if (file.schema_arrow.metadata or {}).get(self.metadata_key) != FORMAT_VERSION:
+                    return []
+                found: list[dict[str, Any]] = file.read(columns=self.schema.names).to_pylist()
+        except (OSError, pa.ArrowException) as error:
+            self.progress.say(f"{path} cannot be read, its images are looked at again: {error}")
+            return []
+        return found
+
+    def write(self, rows: Sequence[Mapping[str, Any]]) -> Path | None:
+        """One more file of these rows; None where it cannot be written."""
+        if (
+            self.folder is None or not self.folder.is_dir()
+        ):  # one that was removed meanwhile is not made again
+            return None
+        buffer = pa.BufferOutputStream()
+        pq.write_table(pa.Table.from_pylist(list(rows), self.schema), buffer, compression="zstd")
+        data = buffer.getvalue().to_pybytes()
+        path = self.folder / f"{self.kind}-{sha256_of_chunks([data])[:16]}.parquet"
+        try:
+            disk.write_chunks(path, [data])
+        except StorageError as error:
+            self.progress.say(f"what was seen of images is not kept: {error.message}")
+            self.folder = None
+            return None
+        self.paths.append(path)
+        return path
+
+    def compact(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """One file of all rows in place of several."""
+        old = self.paths
+        if len(old) > 1 and (whole := self.write(list(rows))):
+            self.paths = [whole]
+            with disk.storage_errors(whole):
+                for path in {*old} - {whole}:
+                    path.unlink(missing_ok=True)
+
+
+PRIVATE_TYPE = pa.list_(pa.struct([("kind", pa.string()), ("tag", pa.string())]))
+LOOK_SCHEMA = pa.schema(
+    [
+        ("sha256", pa.string()),
+        *((name, pa.string()) for name in ("format", "mode", "problem", "damage")),
+        *((name, pa.int32()) for name in ("width", "height")),
+        ("phash", pa.binary(8)),
+        ("private", PRIVATE_TYPE),
+    ]
+)
+SIMILARITY_SCHEMA = pa.schema(
+    [("one", pa.string()), ("other", pa.string()), ("turn", pa.int8()), ("likeness", pa.float32())]
+)
+DigestPair = tuple[str, str, int]  # the digests of two files, and how the second was turned
+
+
+class InspectionCache:
+    """The looks of one dataset's images by digest, and how alike two of them are."""
+
+    def __init__(self, folder: Path | None, progress: Progress) -> None:
+        self._look_log = ParquetLog(folder, "looks", LOOK_SCHEMA, progress)
+        self._similarity_log = ParquetLog(folder, "alike", SIMILARITY_SCHEMA, progress)
+        self.looks = {row.pop("sha256"): look_from_row(row) for row in self._look_log.read()}
+        self._new: list[str] = []
+
+    def add(self, looks: Mapping[str, ImageInspection]) -> None:
+        """Remember these; on disk with `keep`."""
+        self._new += [digest for digest in looks if digest not in self.looks]
+        self.looks.update(looks)
+
+    def save(self) -> None:
+        """Write what is new as one more file."""
+        if self._new:
+            self._look_log.write([look_to_row(digest, self.looks[digest]) for digest in sorted(self._new)])
+            self._new = []
+
+    def compact(self) -> None:
+        """Write what is new, and make one file of several."""
+        self.save()
+        self._look_log.compact(look_to_row(digest, self.looks[digest]) for digest in sorted(self.looks))
+
+    def read_similarities(self) -> dict[DigestPair, float]:
+        """What is known of pairs of which the first is this dataset's."""
+        return {
+            (row["one"], row["other"], row["turn"]): row["likeness"] for row in self._similarity_log.read()
+        }
+
+    def save_similarities(self, pairs: Mapping[DigestPair, float], known: Mapping[DigestPair, float]) -> None:
+        """Write these, and make one file of them and the known ones."""
+        if pairs:
+            self._similarity_log.write(similarity_rows(pairs))
+            self._similarity_log.compact(similarity_rows({**known, **pairs}))
+
+
+def similarity_rows(pairs: Mapping[DigestPair, float]) -> list[dict[str, Any]]:
+    return [
+        dict(zip(SIMILARITY_SCHEMA.names, (*pair, likeness), strict=True))
+        for pair, likeness in sorted(pairs.items())
+    ]
+
+
+def look_to_row(digest: str, look: ImageInspection) -> dict[str, Any]:
+    return {"sha256": digest, **vars(look), "private": [one._asdict() for one in look.private]}
+
+
+def look_from_row(row: dict[str, Any]) -> ImageInspection:
+    return ImageInspection(**row | {"private": tuple(PrivateTag(**one) for one in row["private"])})
+
+
+IMAGES_PER_TASK = 16  # images
+IMAGES_PER_SAVE = 2_000  # images: what a killed audit loses at most
+TASKS_PER_WORKER, TASKS_PER_CLUSTER = (
+    4,
+    1_024,
+)  # tasks waiting for each thread, and for a cluster, however large it grows
+INSPECT_TASK, COMPARE_TASK = "look at images", "compare images with what was seen"
+MISSING_FILE = "the file is missing"
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowImage:
+    """A row's image file."""
+
+    path: Path
+    dataset: str
+    sha256: str | None  # what the manifest says that it is
+    bytes: int | None
+    problem: str | None = None  # why it cannot be opened
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What one file was found to be."""
+
+    look: ImageInspection
+    sha256: str | None  # of the bytes that were read; None: they could not be
+
+
+def inspect_images(
+    images: Sequence[RowImage | None],
+    caches: Mapping[str, InspectionCache],
+    pool: Executor,
+    jobs: int,
+    progress: Progress,
+) -> list[Inspection | None]:
+    """Of each image what it is, from the shelf where its file is the one that lies there; None of None."""
+    found: dict[Path, Inspection] = {}
+    files = dict.fromkeys(image for image in images if image)
+    known = [one for one in files if not one.problem and one.sha256 in caches[one.dataset].looks]
+    for image, digest in zip(known, read_digests(known, pool, jobs, progress), strict=True):
+        if digest is not None and digest == image.sha256:
+            found[image.path] = Inspection(caches[image.dataset].looks[digest], digest)
+    todo: dict[Path, RowImage] = {}
+    for image in files:
+        if image.problem:
+            found.setdefault(image.path, Inspection(ImageInspection(problem=image.problem), None))
+        elif image.path not in found:
+            todo.setdefault(image.path, image)
+    if todo:
+        progress.begin(INSPECT_TASK, len(todo), "images")
+        inspect_and_save(list(todo.values()), caches, pool, jobs, found, progress)
+        progress.end(INSPECT_TASK)
+    return [found[image.path] if image else None for image in images]
+
+
+def read_digests(
+    images: Sequence[RowImage], pool: Executor, jobs: int, progress: Progress
+) -> Iterator[str | None]:
+    """The SHA-256 of each file as it is now: what was seen of it before is true of the same bytes only."""
+    if not images:
+        return
+    progress.begin(COMPARE_TASK, len(images), "images")
+    tasks = [
+        [image.path for image in images[at : at + IMAGES_PER_TASK]]
+        for at in range(0, len(images), IMAGES_PER_TASK)
+    ]
+    for digests in map_in_order(pool, hash_files, tasks, jobs * TASKS_PER_WORKER):
+        progress.advance(COMPARE_TASK, len(digests))
+        yield from digests
+    progress.end(COMPARE_TASK)
+
+
+def hash_files(paths: Sequence[Path]) -> list[str | None]:
+    return [hash_file(path) for path in paths]
+
+
+def hash_file(path: Path) -> str | None:
+    """None of a file that cannot be read: looking at it says why."""
+    try:
+        return hash_image_file(path)
+    except OSError:
+        return None
+
+
+def inspect_and_save(
+    todo: Sequence[RowImage],
+    caches: Mapping[str, InspectionCache],
+    pool: Executor,
+    jobs: int,
+    found: dict[Path, Inspection],
+    progress: Progress,
+) -> None:
+    tasks = [
+        [image.path for image in todo[at : at + IMAGES_PER_TASK]]
+        for at in range(0, len(todo), IMAGES_PER_TASK)
+    ]
+    far = isinstance(pool, ClusterExecutor)
+    done = itertools.chain.from_iterable(
+        map_in_order(pool, inspect_files, tasks, TASKS_PER_CLUSTER if far else jobs * TASKS_PER_WORKER)
+    )
+    try:
+        for number, (image, seen) in enumerate(zip(todo, done, strict=True), 1):
+            if far:
+                require_visible_to_worker(image.path, seen)
+            found[image.path] = seen
+            if seen.sha256:
+                caches[image.dataset].add({seen.sha256: seen.look})
+            progress.advance(INSPECT_TASK, 1)
+            if number % IMAGES_PER_SAVE == 0:
+                caches[image.dataset].save()
+    finally:
+        for cache in caches.values():
+            cache.compact()
+
+
+def map_in_order(pool: Executor, work: Callable[[T], R], tasks: Iterable[T], ahead: int) -> Iterator[R]:
+    """The results in the order of the tasks; only so many wait, so that Ctrl-C ends it soon."""
+    waiting: deque[Future[R]] = deque()
+    for task in tasks:
+        waiting.append(pool.submit(work, task))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def require_visible_to_worker(path: Path, told: Inspection) -> None:
+    """StorageError for a file that can be read here and could not by its worker: the data are not to blame."""
+    if told.sha256 is None and inspect_file(path).sha256 is not None:
+        raise unseen_file_error(f"{path}: {told.look.problem}", "for a worker, though it can be read here")
+
+
+def inspect_files(paths: Sequence[Path]) -> list[Inspection]:
+    return [inspect_file(path) for path in paths]
+
+
+def inspect_file(path: Path) -> Inspection:
+    """A file that is not there or cannot be read is a finding, not a failure."""
+    try:
+        data = read_image_file(path, FILE_BYTE_LIMIT)
+    except ImageFileTooLarge:
+        return Inspection(inspect_image(path), None)
+    except FileNotFoundError:
+        return Inspection(ImageInspection(problem=MISSING_FILE), None)
+    except OSError as error:
+        return Inspection(ImageInspection(problem=f"the file cannot be read: {error.strerror}"), None)
+    return Inspection(inspect_image(data), sha256_of_chunks([data]))

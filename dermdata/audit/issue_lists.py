@@ -1,0 +1,153 @@
+"""Issue lists are published lists of a dataset's bad images; applying one to a selection gives findings.
+
+`datasets/<name>/issues/<list>@<version>.tsv` in a catalog folder, UTF-8 with a header line:
+
+| column | meaning |
+|---|---|
+| `image_id` | the source's own id |
+| `action` | `drop`: not to be used; `note`: doubtful, stays; `copy`: shows the picture of `of`, stays |
+| `issue` | what is wrong: duplicate, label-error, irrelevant, … |
+| `source` | who found it |
+| `of` | the other image of a `copy`; else empty |
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from dermdata.catalogs.overlays import read_text
+from dermdata.errors import BadCatalog, UnknownName, UsageError
+from dermdata.model import Finding
+from dermdata.projection import text_column
+
+COLUMNS = ("image_id", "action", "issue", "source", "of")
+ACTIONS = ("drop", "note", "copy")
+ACTION_PHRASES = {"drop": "taken away", "note": "kept", "copy": "joined with the one that they copy"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Issue:
+    """One image that a list names."""
+
+    image_id: str
+    action: str
+    issue: str
+    source: str
+    of: str = ""  # image_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class IssueList:
+    """One version of one list about one dataset."""
+
+    name: str  # list@version
+    dataset: str
+    issues: tuple[Issue, ...]
+
+
+def find_issue_lists(roots: Sequence[Path], name: str, known: Iterable[str] = ()) -> list[IssueList]:
+    """The lists of this name in the catalog folders, a later folder's in place of an earlier one's.
+
+    `known` are the catalog's names: of one that is there without its list's content, that is said.
+    """
+    paths = {path.parent.parent.name: path for root in roots for path in root.glob("datasets/*/issues/*.tsv")
+             if path.stem == name}  # fmt: skip
+    if paths:
+        return [read_issue_list(path, name, dataset) for dataset, path in sorted(paths.items())]
+    base = name.partition("@")[0]
+    place = f"DIR/datasets/NAME/issues/{base}@1.tsv"
+    if base in set(known):
+        raise UsageError(
+            f"the content of the list {name} is not in the catalog: no copy of it with a source could be bundled",
+            hint=f"`dermdata info {base}` says where it is published; write it as {place} and give --catalog DIR",
+        )
+    there = sorted({path.stem for root in roots for path in root.glob("datasets/*/issues/*.tsv")})
+    raise UnknownName("issue list", name, there, hint=f"a list is {place}, given by --catalog DIR")
+
+
+def read_issue_list(path: Path, name: str, dataset: str) -> IssueList:
+    """One file; BadCatalog tells every line that is wrong."""
+    rows = list(csv.reader(io.StringIO(read_text(path), newline=""), csv.excel_tab))
+    if not rows or tuple(rows[0]) != COLUMNS:
+        raise BadCatalog(f"{path}: the header must be {', '.join(COLUMNS)}, with tabs between")
+    wrong = [
+        f"{path}, line {number}: {why}"
+        for number, row in enumerate(rows[1:], 2)
+        if row and (why := row_fault(row))
+    ]
+    if wrong:
+        raise BadCatalog("\n".join(wrong))
+    issues = tuple(Issue(**dict(zip(COLUMNS, row, strict=True))) for row in rows[1:] if row)
+    return IssueList(name=name, dataset=dataset, issues=issues)
+
+
+def row_fault(row: Sequence[str]) -> str | None:
+    if len(row) != len(COLUMNS):
+        return f"{len(row)} fields, not {len(COLUMNS)}"
+    if row[1] not in ACTIONS:
+        return f"action '{row[1]}' is none of {', '.join(ACTIONS)}"
+    if (row[1] == "copy") != bool(row[4]):
+        return f"action {row[1]} {'needs' if row[1] == 'copy' else 'has no'} 'of'"
+    return None if row[0] else "no image_id"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppliedIssues:
+    """The rows that stay, a finding for each list and issue, and the pairs of keys that lists call copies."""
+
+    table: pa.Table
+    findings: tuple[Finding, ...]
+    copies: tuple[tuple[str, str], ...]
+
+
+def apply_issue_lists(table: pa.Table, lists: Sequence[IssueList]) -> AppliedIssues:
+    """The table without the rows that the lists drop; what they name and what is here of it is told."""
+    ids = zip(
+        text_column(table, "dataset").to_pylist(), text_column(table, "image_id").to_pylist(), strict=True
+    )
+    place: dict[tuple[str | None, str | None], list[int]] = {}
+    for row, name in enumerate(ids):  # a manifest with keys of its own may have an image several times
+        place.setdefault(name, []).append(row)
+    stay = np.ones(table.num_rows, bool)
+    found: list[Finding] = []
+    for one in lists:
+        for (action, issue, source), listed in sorted(group_issues(one.issues).items()):
+            here = [image.image_id for image in listed if (one.dataset, image.image_id) in place]
+            if action == "drop":
+                stay[[row for image_id in here for row in place[one.dataset, image_id]]] = False
+            found.append(issue_finding(one, action, issue, source, here, len(listed)))
+    copies = tuple(
+        (f"{one.dataset}/{image.image_id}", f"{one.dataset}/{image.of}")
+        for one in lists
+        for image in one.issues
+        if image.action == "copy"
+    )
+    kept = table if stay.all() else table.filter(pa.array(stay))
+    return AppliedIssues(table=kept, findings=tuple(found), copies=copies)
+
+
+def group_issues(issues: Iterable[Issue]) -> dict[tuple[str, str, str], list[Issue]]:
+    """The issues by action, what is wrong and who says so."""
+    found: dict[tuple[str, str, str], list[Issue]] = {}
+    for one in issues:
+        found.setdefault((one.action, one.issue, one.source), []).append(one)
+    return found
+
+
+def issue_finding(
+    one: IssueList, action: str, issue: str, source: str, here: Sequence[str], listed: int
+) -> Finding:
+    counts = f"{len(here):,} of {listed:,} listed images are here"
+    return Finding(
+        level="note",
+        code="known-issue",
+        dataset=one.dataset,
+        keys=tuple(sorted(f"{one.dataset}/{image}" for image in here)),
+        message=f"{one.name}: {counts} and {ACTION_PHRASES[action]} ({issue}; {source})",
+        evidence={"list": one.name, "action": action, "issue": issue, "source": source, "listed": listed},
+    )

@@ -1,0 +1,185 @@
+"""The receipt and the list of contents as values, and as the rows and JSON they are stored in; no I/O."""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from dermdata.model import ArchiveMember, Content, ImageFacts
+
+CONTENTS_COLUMNS = (
+    "path", "role", "file", "size", "sha256", "member", "offset", "stored", "method", "crc32",
+    "format", "mode", "width", "height", "problem", "phash",
+)  # fmt: skip
+ONE_COLOR = "-"  # in place of a perceptual hash
+# content, part: not verified; part: not complete; ranges: downloaded member by member, each by its CRC-32
+RecognizedBy = Literal["checksum", "name", "content", "part", "ranges"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchedFile:
+    """One catalog file as it was fetched."""
+
+    name: str
+    role: str
+    size: int  # bytes
+    sha256: str
+    checksum: str | None  # the published checksum that it matched; None: none is published
+    url: str  # where it came from, without query
+    fetched_at: str  # ISO 8601, UTC
+    path: str | None  # in the cache folder; None: an archive that was unpacked and let go
+    recognized: RecognizedBy | None = (
+        None  # how the person's own copy was told for it; None: downloaded whole
+    )
+    mirrored: bool = False  # from a mirror, not from where its publisher gives it
+    stated: str | None = None  # the checksum that its host stated and that it has, where the catalog has none
+
+    @property
+    def is_reconstructed(self) -> bool:
+        """Whether it stands for members that came without their archive: its own bytes were never here."""
+        return self.path is None and self.recognized in ("content", "part", "ranges")
+
+    @property
+    def verified(self) -> bool | None:
+        """Whether a published checksum vouches for its bytes; None where it came whole and none is published."""
+        if self.is_reconstructed and (self.checksum or self.recognized != "ranges"):
+            return False  # pieces, whatever checksum is published for the archive that was not there
+        return True if self.checksum or self.stated else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DirectoryFingerprint:
+    """A zip's central directory as a partial fetch read it; with another one it is another archive.
+
+    Each member is checked by the size and CRC-32 that stand in it. So the same directory means the same members as
+    far as these tell, also where the validators have changed: a host may give them anew for the same bytes.
+    """
+
+    digest: str  # SHA-256 over the archive's size and every entry
+    size: int  # bytes of the archive
+    url: str  # where it was read, without query
+    etag: str | None = None
+    modified: str | None = None
+    verified: bool = False  # the whole archive had its published checksum when members were taken out of it
+    official: bool = True  # read where the publisher gives it, or proven to be the same
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubsetSpec:
+    """One partial fetch, as it was asked for."""
+
+    where: str | None
+    limit: int | None
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchedSubset:
+    """The rows that partial fetches took; the manifest holds them and no others."""
+
+    asked: tuple[SubsetSpec, ...]
+    rows: tuple[str, ...]  # image_id, in the manifest's order
+    of: int  # rows of the whole dataset
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """What a dataset's folder holds and how it came there."""
+
+    dataset: str
+    version: str | None
+    tool: str
+    catalog_digest: str
+    roles: tuple[str, ...]  # what was asked for
+    files: tuple[FetchedFile, ...]
+    manifest_sha256: str | None = None
+    contents_sha256: str | None = None
+    lost: Mapping[str, str] = field(
+        default_factory=dict
+    )  # file with an address of its own -> why it is not here
+    report: Mapping[str, Any] = field(default_factory=dict)  # counts, unmapped words, rows without image
+    part: FetchedSubset | None = None  # None: all rows
+    directories: Mapping[str, DirectoryFingerprint] = field(
+        default_factory=dict
+    )  # archive of which some members are here
+
+    @property
+    def coverage(self) -> dict[str, bool | None]:
+        """Of each catalog file whether a published checksum covers what is here of it; None: none is published."""
+        return {name: one.verified for name, one in self.directories.items()} | {
+            one.name: one.verified for one in self.files
+        }
+
+    @property
+    def complete(self) -> bool:
+        """Whether every row and the images were asked for, no copy lacked some, and the manifest was written."""
+        wanted = self.part is None and "images" in self.roles
+        whole = all(file.recognized != "part" for file in self.files)
+        return wanted and whole and self.manifest_sha256 is not None
+
+    def file(self, name: str) -> FetchedFile | None:
+        """The fetched file of this name, if it was fetched."""
+        return next((file for file in self.files if file.name == name), None)
+
+
+class ContentsDialect(csv.excel_tab):
+    """Tabs and LF; a cell with a tab, a quote or LF is quoted (no name holds a CR: the archive room refuses it)."""
+
+    lineterminator = "\n"
+
+
+def receipt_from_json(data: dict[str, Any]) -> Receipt:
+    """The receipt of its JSON; TypeError or KeyError when a part is absent, unknown or of another kind."""
+    files = tuple(FetchedFile(**file) for file in data.pop("files"))
+    part = subset_from_json(data.pop("part", None))
+    directories = {name: DirectoryFingerprint(**one) for name, one in data.pop("directories", {}).items()}
+    more = {"files": files, "roles": tuple(data["roles"]), "part": part, "directories": directories}
+    receipt = Receipt(**data | more)
+    texts = [receipt.dataset, receipt.tool, *receipt.roles, *(one.name for one in files)]
+    texts += [text for one in files for text in (one.sha256, one.url, one.fetched_at)]
+    texts += [text for name, one in directories.items() for text in (name, one.digest, one.url)]
+    if not all(isinstance(text, str) for text in texts) or not isinstance(receipt.report, dict):
+        raise TypeError("a text or the report is of another kind")
+    sizes = [*(one.size for one in files), *(one.size for one in directories.values())]
+    if not all(type(size) is int for size in sizes):
+        raise TypeError("a size is no whole number")
+    return receipt
+
+
+def subset_from_json(data: dict[str, Any] | None) -> FetchedSubset | None:
+    if data is None:
+        return None
+    asked = tuple(SubsetSpec(**one | {"roles": tuple(one["roles"])}) for one in data["asked"])
+    part = FetchedSubset(asked=asked, rows=tuple(data["rows"]), of=data["of"])
+    if type(part.of) is not int or not all(isinstance(one, str) for one in part.rows):
+        raise TypeError("the part is of another kind")
+    return part
+
+
+def content_to_row(content: Content) -> list[Any]:
+    member, image = content.member, content.image or ImageFacts()
+    place = [member.path, member.offset, member.stored, member.method, member.crc32] if member else [""] * 5
+    facts = asdict(image) | {"phash": image.phash and image.phash.hex()}
+    if image.phash == b"":
+        facts["phash"] = ONE_COLOR
+    words = [value if value is not None else "" for value in facts.values()]
+    return [content.path, content.role, content.file, content.size, content.sha256, *place, *words]
+
+
+def content_from_row(row: Mapping[str, str]) -> Content:
+    """The content of its row; lists of before perceptual hashes have no column for them."""
+    whole = {key: int(row[key]) for key in ("offset", "stored", "method", "crc32") if row[key]}
+    facts: dict[str, Any] = {one.name: row.get(one.name) or None for one in fields(ImageFacts)}
+    for key in ("width", "height"):
+        facts[key] = int(facts[key]) if facts[key] else None
+    if phash := facts["phash"]:
+        facts["phash"] = b"" if phash == ONE_COLOR else bytes.fromhex(phash)
+    return Content(
+        path=row["path"],
+        role=row["role"],  # type: ignore[arg-type]  # written by us from a Content, under the receipt's hash
+        file=row["file"],
+        size=int(row["size"]),
+        sha256=row["sha256"],
+        member=ArchiveMember(path=row["member"], **whole) if whole else None,
+        image=ImageFacts(**facts) if any(facts.values()) else None,
+    )

@@ -1,0 +1,232 @@
+"""Reads catalog folders, lays overlays over each other, and compiles the entries for the index."""
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from dermdata import disk
+from dermdata.catalogs.entries import apply_overlay, list_files, parse_entry
+from dermdata.errors import BadCatalog, nearest
+from dermdata.model import Dataset
+from dermdata.vocabulary import tsv
+
+EntryData = dict[str, Any]
+ONLY_FACTS = "@only-facts"
+MOST_BYTES = 256 << 20  # bytes of a catalog file
+
+
+def list_entry_files(root: Path) -> Iterator[tuple[str, Path]]:
+    """The (name, TOML path) of every entry under one catalog folder, by name."""
+    found = [(path.parent.name, path) for path in root.glob("datasets/*/dataset.toml")]
+    found += [(path.stem, path) for path in root.glob("models/*.toml")]
+    yield from sorted(found)
+
+
+def read_entries(roots: Sequence[Path]) -> tuple[dict[str, Dataset], dict[str, str]]:
+    """Every entry of the catalogs laid over each other, and the message of each broken one."""
+    raw: dict[str, EntryData] = {}
+    origin: dict[str, str] = {}
+    broken: dict[str, str] = {}
+    for root in roots:
+        for name, path in list_entry_files(root):
+            try:
+                raw[name] = extend_entry(name, read_entry(path), raw, path)
+                origin[name] = str(path)
+            except BadCatalog as error:
+                broken[name] = error.message
+    datasets: dict[str, Dataset] = {}
+    owner = dict.fromkeys(raw, "")  # who goes by a name: the entry of that name before any alias
+    for name, data in raw.items():
+        try:
+            dataset = parse_entry(data, origin[name])
+            claim_aliases(dataset, owner, origin[name])
+            datasets[name] = dataset
+        except BadCatalog as error:
+            broken[name] = error.message
+    return {name: datasets[name] for name in sorted(datasets.keys() - broken.keys())}, broken
+
+
+def claim_aliases(dataset: Dataset, owner: dict[str, str], source: str) -> None:
+    """Take the entry's aliases; BadCatalog when one is another's name, which it would silently replace."""
+    taken = [alias for alias in dataset.aliases if alias in owner]
+    if taken:
+        whose = [owner[alias] or alias for alias in taken]
+        raise BadCatalog(f"{source}: the alias {', '.join(taken)} already means {', '.join(whose)}")
+    owner.update(dict.fromkeys(dataset.aliases, dataset.name))
+
+
+def read_entry(path: Path) -> EntryData:
+    """One TOML file's data, with the rows of a `files.tsv` beside it."""
+    try:
+        data: EntryData = tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise BadCatalog(f"{path} is not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise BadCatalog(f"{path} is not valid TOML: nested too deeply") from error
+    listing = path.with_name("files.tsv")
+    if path.name == "dataset.toml" and listing.exists():
+        data["files"] = [*list_files(data), *read_listing(listing)]
+    return data
+
+
+def read_text(path: Path) -> str:
+    """A catalog file's text, with LF as line ends; BadCatalog for one that cannot be read as such."""
+    try:
+        text = read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadCatalog(f"{path} is not UTF-8: {error}") from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_bytes(path: Path) -> bytes:
+    """A catalog file as it is; BadCatalog when it cannot be read: a pipe in a shared folder is not waited for."""
+    try:
+        return disk.read_regular(path, most=MOST_BYTES, links=True)
+    except OSError as error:
+        raise BadCatalog(f"{path} cannot be read: {error.strerror}") from error
+
+
+def read_listing(path: Path) -> list[EntryData]:
+    """The files of a `files.tsv`: name, size, checksum and, where they cannot be derived, role and url."""
+    lines = read_text(path).splitlines()
+    header, files = lines[0].split("\t") if lines else [], []
+    for number, line in enumerate(lines[1:], 2):
+        cells = line.split("\t")
+        if line and len(cells) != len(header):
+            raise BadCatalog(f"{path}, line {number}: {len(cells)} fields, the header has {len(header)}")
+        if line:
+            files.append(parse_listing_row(dict(zip(header, cells, strict=True))))
+    return files
+
+
+def parse_listing_row(row: Mapping[str, str]) -> EntryData:
+    data: EntryData = {key: value for key, value in row.items() if value and key != "url"}
+    if "size" in data and data["size"].isdecimal():
+        data["size"] = int(data["size"])
+    if row.get("url"):
+        data["urls"] = [row["url"]]
+    if "role" not in data:
+        data[ONLY_FACTS] = True  # of a file that the entry below or its host's listing names
+    return data
+
+
+def extend_entry(name: str, data: EntryData, below: Mapping[str, EntryData], path: Path) -> EntryData:
+    """The entry with what it extends underneath; a bundled name needs an explicit `extends`."""
+    base = data.get("extends")
+    if base is None:
+        if name in below:
+            raise BadCatalog(f"{path}: '{name}' is already in the catalog below; write extends = \"{name}\"")
+        if data.get("name") != name:
+            raise BadCatalog(f"{path}: name must be '{name}', as its folder or file")
+        return data | {"files": [unmark_file(file) for file in list_files(data)]} if "files" in data else data
+    if not isinstance(base, str) or base not in below:
+        near = nearest(str(base), below)
+        asked = f", did you mean {near[0]}?" if near else ""
+        raise BadCatalog(f"{path}: no entry '{base}' in the catalogs below to extend{asked}")
+    if base != name or data.get("name", name) != name:
+        raise BadCatalog(f"{path}: changes the entry '{base}', so folder and name must be '{base}' too")
+    merged = apply_overlay(below[base], data)
+    merged["files"] = [settle_file(file) for file in list_files(merged)]
+    return merged
+
+
+def settle_file(file: Any) -> Any:
+    """A file of a listing's facts alone is known, but nothing that the entry itself asks for."""
+    if not isinstance(file, Mapping) or ONLY_FACTS not in file or "role" in file:
+        return unmark_file(file)
+    return {**unmark_file(file), "role": "other", "fetch": False}
+
+
+def unmark_file(file: Any) -> Any:
+    """A file as it was written; what is no table stays, for `parse` to tell."""
+    if not isinstance(file, Mapping):
+        return file
+    return {key: value for key, value in file.items() if key != ONLY_FACTS}
+
+
+LABEL_COLUMNS = ("field", "raw_label", "concept", "predicate", "malignancy", "members", "note")
+SKIN_TONE_FIELDS = {"fitzpatrick", "fitzpatrick_range", "monk"}
+
+
+def build_index(roots: Sequence[Path]) -> dict[str, Any]:
+    """The index's content: `items` for `list`, `entries` as JSON texts, `aliases`, `broken`."""
+    datasets, broken = read_entries(roots)
+    return {
+        "items": [summary_item(dataset, roots) for dataset in datasets.values()],
+        "entries": {
+            name: json.dumps(entry_to_data(dataset), ensure_ascii=False) for name, dataset in datasets.items()
+        },
+        "aliases": {alias: name for name, dataset in datasets.items() for alias in dataset.aliases},
+        "broken": broken,
+    }
+
+
+def entry_to_data(dataset: Dataset) -> dict[str, Any]:
+    """The entry as the data of a TOML file: nothing that is absent."""
+    return asdict(dataset, dict_factory=drop_none)
+
+
+def drop_none(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {
+        key: list(value) if isinstance(value, tuple) else value for key, value in pairs if value is not None
+    }
+
+
+def summary_item(dataset: Dataset, roots: Sequence[Path]) -> dict[str, Any]:
+    """What `dermdata list` shows, filters and sorts by."""
+    fields = manifest_fields(dataset)
+    # what a listing adds is not known before it is asked
+    sizes = [None] if dataset.listing else [file.size for file in dataset.files if file.fetch]
+    return {
+        "name": dataset.name,
+        "title": dataset.title,
+        "kind": dataset.kind,
+        "images": dataset.counts.images,
+        "classes": len(dataset.counts.labels) or count_label_words(dataset, roots),
+        "modalities": list(dataset.modalities),
+        "tasks": list(dataset.tasks),
+        "access": dataset.access.kind,
+        "license": dataset.license.id,
+        "commercial_use": dataset.license.commercial_use,
+        "size_bytes": sum(filter(None, sizes)) if sizes and None not in sizes else None,
+        "skin_tone": bool(SKIN_TONE_FIELDS & fields),
+        "homepage": dataset.homepage,
+        "version": dataset.version,
+        "summary": dataset.summary,
+        "collections": list(dataset.collections),
+        "fields": sorted(fields),
+        "aliases": list(dataset.aliases),
+    }
+
+
+def manifest_fields(dataset: Dataset) -> set[str]:
+    """The manifest fields that a dataset's rows carry: what `list --has` asks for."""
+    fields = set(dataset.fields)
+    for table in dataset.table:
+        fields |= set(table.columns) | set(table.constants)
+        fields |= {"mask"} if table.masks else set()
+    if SKIN_TONE_FIELDS & fields:
+        fields.add("skin_tone")
+    return fields
+
+
+def count_label_words(dataset: Dataset, roots: Sequence[Path]) -> int | None:
+    """How many label words the crosswalk knows of the field that the table uses, if it has one."""
+    used = {field for table in dataset.table if (field := label_field(table.label_field, table.columns))}
+    words: set[str] = set()
+    for root in roots:
+        path = root / "datasets" / dataset.name / "labels.tsv"
+        if path.exists():
+            # a broken file or line only counts less here: whoever reads the labels is told of every issue
+            with suppress(BadCatalog):
+                rows = tsv.read_rows(read_text(path), LABEL_COLUMNS, [])
+                words |= {row[1] for _, row in rows if not used or row[0] in used}
+    return len(words) or None
+
+
+def label_field(named: str | None, columns: Mapping[str, tuple[str, ...]]) -> str | None:
+    return named or "/".join(columns.get("label_raw", ())) or None

@@ -1,0 +1,61 @@
+"""How one run is set up: option, then environment, then default; values, no I/O beyond reading the environment."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dermdata.errors import UsageError
+from dermdata.urls import redact_url
+
+FALSE_WORDS = {"", "0", "false", "no", "off"}
+REWRITE_RULE = re.compile(r"(?P<source>.+)=(?P<target>https?://.+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The global options as they hold for this run."""
+
+    cache: Path
+    catalogs: tuple[Path, ...] = ()  # overlays, in order
+    offline: bool = False
+    rewrite: tuple[tuple[str, str], ...] = ()
+    quiet: bool = False
+    verbose: bool = False
+    debug: bool = False
+
+
+def from_environment(environment: Mapping[str, str]) -> dict[str, object]:
+    """What DERMDATA_… variables say: catalogs, offline, rewrite, cache (only those that are set)."""
+    found: dict[str, object] = {}
+    if value := environment.get("DERMDATA_CACHE"):
+        found["cache"] = Path(value)
+    if value := environment.get("DERMDATA_CATALOG"):
+        found["catalogs"] = tuple(Path(part) for part in value.split(os.pathsep) if part)
+    if value := environment.get("DERMDATA_OFFLINE"):
+        found["offline"] = value.strip().lower() not in FALSE_WORDS
+    if value := environment.get("DERMDATA_REWRITE"):
+        found["rewrite"] = parse_rewrite_rules(value.split())
+    return found
+
+
+def parse_rewrite_rules(words: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """`FROM=TO` words as pairs; FROM ends at the last `=` before the target's scheme, which is http or https."""
+    pairs = []
+    for word in words:
+        rule = REWRITE_RULE.fullmatch(word)
+        if not rule:
+            raise UsageError(
+                f"'{redact_url(word)}' is no rewrite rule",
+                hint="write FROM=TO, for example https://=http://proxy/web/",
+            )
+        pairs.append((rule["source"], rule["target"]))
+    return tuple(pairs)
+
+
+def default_cache_folder() -> Path:
+    """The platform's user cache folder."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("dermdata")

@@ -1,0 +1,387 @@
+"""Predictions are read from CSV, Parquet or JSON Lines as text.
+
+Their columns are detected by name: the image, and the probabilities of each class or the decision.
+"""
+
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as kinds
+
+from dermdata import limits
+from dermdata.bounded_json import parse_json
+from dermdata.errors import BadTable, TableRefused
+from dermdata.evaluation.sample import Floats, Mask
+from dermdata.manifest.parquet import open_parquet, read_row_groups
+from dermdata.model import Label
+from dermdata.projection import DatasetLabels
+from dermdata.readers import delimited
+from dermdata.vocabulary import LabelSpace, Projection, Vocabulary, project_label
+
+# a bounded run of marks: of a name that is a million dashes each would be tried anew
+PREFIX = re.compile(r"^(?:prob|p|proba|probability|pred|score|softmax)[_. -]+(?=.)", re.IGNORECASE)
+SUFFIX = re.compile(r"(?<=.)[_. -]{1,9}(?:prob|proba|probability|score|softmax)$", re.IGNORECASE)
+
+
+def normalize_word(word: str) -> str:
+    """`Basal cell_carcinoma` and `basal-cell-carcinoma` are one word."""
+    return re.sub(r"[\s_-]+", "-", word.strip().casefold())
+
+
+def strip_probability_mark(column: str) -> tuple[str, str]:
+    """A column's name without what marks it as a probability, and that mark."""
+    for pattern in (PREFIX, SUFFIX):
+        if found := pattern.search(column):
+            return column.replace(found[0], "", 1), found[0].casefold()
+    return column, ""
+
+
+class ClassNaming:
+    """Words -> classes of one space, asked from the surest to the widest meaning."""
+
+    def __init__(self, space: LabelSpace, vocabulary: Vocabulary, words: DatasetLabels) -> None:
+        self.space = space
+        self._classes = {normalize_word(name): name for name in space.classes}
+        self._concepts = {
+            normalize_word(name): concept.id for concept in vocabulary for name in (concept.label, concept.id)
+        }
+        self._vocabulary = vocabulary
+        self._raw: dict[str, list[Label]] = {}
+        for labels in words.values():
+            for label in labels:
+                self._raw.setdefault(normalize_word(label.raw_label), []).append(label)
+
+    def __call__(self, word: str) -> str | None:
+        """The class; None for a word that has none, or of which datasets mean different ones."""
+        key = normalize_word(word)
+        if key in self._classes:
+            return self._classes[key]
+        if key in self._raw:
+            classes = {self._project(label).value for label in self._raw[key]}
+            return classes.pop() if len(classes) == 1 else None
+        if key in self._concepts:
+            return project_label((self._concepts[key],), self.space, self._vocabulary).value
+        return None
+
+    def why_not(self, word: str) -> str:
+        """Why a word has no class."""
+        labels = self._raw.get(normalize_word(word), ())
+        reasons = {self._project(label).reason for label in labels} - {None}
+        if normalize_word(word) in self._concepts and not labels:
+            reasons = {
+                project_label((self._concepts[normalize_word(word)],), self.space, self._vocabulary).reason
+            }
+        return "; ".join(sorted(map(str, reasons))) or "no such class, concept or word of the target"
+
+    def _project(self, label: Label) -> Projection:
+        return project_label(label, self.space, self._vocabulary)
+
+
+def guess_space(
+    spaces: Mapping[str, LabelSpace], vocabulary: Vocabulary, columns: Iterable[str]
+) -> str | None:
+    """The label space that columns are: one of which every class is there, `malignancy` for `malignant`, or concepts.
+
+    None where several or none would do.
+    """
+    there = {normalize_word(strip_probability_mark(column)[0]): None for column in columns}
+    whole = [
+        name
+        for name, space in spaces.items()
+        if {normalize_word(one) for one in space.classes} <= there.keys()
+    ]
+    if len(whole) == 1:
+        return whole[0]
+    if "malignant" in there:
+        return "malignancy"
+    concepts = [one for one in there if one in vocabulary]
+    return ",".join(concepts) if concepts and not whole else None
+
+
+DELIMITERS = ",\t;"
+MAX_LINES_IN_MESSAGE = 5  # lines that are named in a message
+LEAVE_OUT_HINT = "leave one out"
+LIST_CELL = "[…]"  # stands for a list, which is told as not read
+
+
+def parse_predictions(data: bytes, name: str) -> pa.Table:
+    """Every cell as text, null where there is none; BadTable with the line or row that cannot be read."""
+    if data.startswith(b"PAR1"):
+        table = parse_parquet(data, name)
+    elif data.lstrip(b"\xef\xbb\xbf \r\n\t")[:1] == b"{":
+        table = parse_json_lines(data, name)
+    else:
+        table = parse_csv(data, name)
+    if not table.num_rows:
+        raise BadTable(f"{name} holds no predictions")
+    return table
+
+
+def parse_csv(data: bytes, name: str) -> pa.Table:
+    first = data.partition(b"\n")[0].decode("utf-8", "replace")
+    delimiter = max(DELIMITERS, key=first.count)
+    try:
+        table, uneven = delimited.parse_delimited(data, name, delimiter=delimiter, encoding="utf-8")
+    except TableRefused as error:  # a publisher's table elsewhere: this one is the person's own
+        raise BadTable(error.message, hint="predictions are CSV, Parquet or JSON Lines") from error
+    if uneven:
+        told = ", ".join(f"line {row['line']} ({row['reason']})" for row in uneven[:MAX_LINES_IN_MESSAGE])
+        raise BadTable(f"{name}: {len(uneven):,} lines are not whole: {told}")
+    return table
+
+
+def parse_parquet(data: bytes, name: str) -> pa.Table:
+    with open_parquet(io.BytesIO(data), name, "file") as file:
+        table = read_row_groups(file, None, len(data), name)
+    found = [
+        one
+        for field, column in zip(table.schema, table.columns, strict=True)
+        for one in flatten_column(field, column)
+    ]
+    return pa.table(
+        {
+            key: column_to_text(column, f"{name}: column {key}")
+            for key, column in require_unique_keys(found, name).items()
+        }
+    )
+
+
+def flatten_column(field: pa.Field, column: pa.ChunkedArray) -> list[tuple[str, pa.ChunkedArray]]:
+    """A column by its name; of a struct (`probabilities`) its own columns, as of an object in JSON Lines."""
+    if not kinds.is_struct(field.type):
+        return [(field.name, column)]
+    return list(zip([one.name for one in field.type], column.flatten(), strict=True))
+
+
+def column_to_text(column: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
+    """Numbers in all their digits; words that are kept as codes or bytes as words; of a list that it is one."""
+    if kinds.is_nested(column.type):
+        return pa.chunked_array([pa.array([LIST_CELL] * len(column), pa.string())])
+    if kinds.is_floating(column.type):
+        return pa.chunked_array(
+            [[None if cell is None else repr(cell) for cell in column.to_pylist()]], pa.string()
+        )
+    try:
+        return column.cast(pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise BadTable(f"{what} is no text: {error}") from error
+
+
+def parse_json_lines(data: bytes, name: str) -> pa.Table:
+    """One object a line; an object within it (`"probabilities": {…}`) gives its own columns."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadTable(f"{name} is not UTF-8: {error.reason} at byte {error.start:,}") from error
+    with limits.limit_table_memory(len(data), name):
+        rows = []
+        for number, line in enumerate(
+            text.split("\n"), 1
+        ):  # within a string JSON may have other ends of lines
+            if line.strip():
+                rows.append(parse_json_line(line, f"{name}, line {number}"))
+        names = list(dict.fromkeys(key for row in rows for key in row))
+        limits.require_columns(names, name)
+        limits.require_cells(len(names) * len(rows), len(data), name)
+        return pa.table({key: pa.array([row.get(key) for row in rows], pa.string()) for key in names})
+
+
+def parse_json_line(line: str, where: str) -> dict[str, str | None]:
+    try:
+        found = parse_json(line, lambda pairs: require_unique_keys(pairs, where))
+    except ValueError as error:
+        raise BadTable(f"{where}: {error}", hint="one JSON object a line") from error
+    if not isinstance(found, dict):
+        raise BadTable(f"{where}: no JSON object", hint="one JSON object a line")
+    cells: list[tuple[str, Any]] = []
+    for key, value in found.items():
+        cells += value.items() if isinstance(value, Mapping) else [(key, value)]
+    return {key: json_to_text(value) for key, value in require_unique_keys(cells, where).items()}
+
+
+def require_unique_keys(pairs: Sequence[tuple[str, Any]], where: str) -> dict[str, Any]:
+    """The pairs by key; BadTable for a key that is there twice: nobody knows which value is meant."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        [(key, _)] = Counter(key for key, _ in pairs).most_common(1)
+        raise BadTable(f"{where}: '{key}' is there more than once", hint=LEAVE_OUT_HINT)
+    return found
+
+
+def json_to_text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value)
+
+
+IMAGE_COLUMNS = (
+    "key", "image-id", "image", "image-name", "isic-id", "img-id", "img", "filename", "file-name", "file", "path",
+    "image-path", "img-path", "filepath", "file-path", "image-file", "id", "name",
+)  # fmt: skip
+DECISION_COLUMNS = (
+    "prediction", "predicted", "pred", "predicted-label", "predicted-class", "pred-label", "pred-class", "y-pred",
+    "predicted-diagnosis", "decision",
+)  # fmt: skip
+LONE_DECISION_COLUMNS = (
+    "label",
+    "class",
+    "diagnosis",
+)  # may be the truth as well: only where nothing else stands beside the image
+MAX_ROWS_IN_MESSAGE = 5  # rows that are named in a message
+MAX_CLASSES_IN_MESSAGE = 12  # columns that are
+MAX_SUM_ERROR, MAX_ROUNDING_ERROR = (
+    0.02,
+    1e-3,
+)  # how far a sum of probabilities may be from one, and from where that is told
+
+
+@dataclass(frozen=True)
+class PredictionColumns:
+    """Columns by what they hold; `probabilities` are by class, several add up to one."""
+
+    image: str
+    probabilities: Mapping[str, tuple[str, ...]]
+    decision: str | None
+    unread: tuple[str, ...]
+
+    def summary(self) -> str:
+        """What was detected, in one line."""
+        parts = [
+            name if names == (name,) else f"{' + '.join(names)} = {name}"
+            for name, names in self.probabilities.items()
+        ]
+        more = f", … ({len(parts):,} classes)" if len(parts) > MAX_CLASSES_IN_MESSAGE else ""
+        what = (
+            f"probabilities {', '.join(parts[:MAX_CLASSES_IN_MESSAGE])}{more}"
+            if parts
+            else f"the decision by {self.decision}"
+        )
+        return f"read from the predictions: the image by {self.image}; {what}"
+
+
+def detect_columns(table: pa.Table, class_of: Callable[[str], str | None], name: str) -> PredictionColumns:
+    """The columns by their names, probabilities also by holding numbers; BadTable for what is missing or ambiguous."""
+    folded = {normalize_word(column): column for column in reversed(table.column_names)}
+    image = next((folded[word] for word in IMAGE_COLUMNS if word in folded), None)
+    if image is None:
+        raise BadTable(
+            f"{name}: no column says which image a prediction is of (there are {', '.join(table.column_names)})",
+            hint="call it key or image_id",
+        )
+    classes = detect_probabilities(table, class_of, image, name)
+    words = (*DECISION_COLUMNS, *(LONE_DECISION_COLUMNS if len(table.column_names) == 2 else ()))
+    decision = None if classes else next((folded[word] for word in words if word in folded), None)
+    if not classes and decision is None:
+        raise BadTable(
+            f"{name}: no column is a class or a predicted label (there are {', '.join(table.column_names)})",
+            hint="name probabilities by their class, or give a column prediction; `--labels SPACE` names the classes",
+        )
+    used = {image, decision, *(column for some in classes.values() for column in some)}
+    return PredictionColumns(
+        image, classes, decision, tuple(column for column in table.column_names if column not in used)
+    )
+
+
+def detect_probabilities(
+    table: pa.Table, class_of: Callable[[str], str | None], image: str, name: str
+) -> dict[str, tuple[str, ...]]:
+    """Columns by class. Of several sets (the truth as `MEL`, the model as `prob_MEL`) the one that is marked."""
+    sets: dict[str, dict[str, str]] = {}
+    for column in table.column_names:
+        if column == image or not holds_numbers(table[column]):
+            continue
+        word, mark = (column, "") if class_of(column) else strip_probability_mark(column)
+        if class_of(word):
+            if normalize_word(word) in sets.setdefault(mark, {}):
+                raise BadTable(f"{name}: two columns are called {word}", hint="leave one out")
+            sets[mark][normalize_word(word)] = column
+    chosen = max(sets, key=lambda mark: (len(sets[mark]), bool(mark)), default="")
+    found: dict[str, tuple[str, ...]] = {}
+    for word, column in sets.get(chosen, {}).items():
+        one = class_of(word) or ""
+        found[one] = (*found.get(one, ()), column)
+    return found
+
+
+def holds_numbers(column: pa.ChunkedArray) -> bool:
+    """Whether a cell is a number, or none says anything: a mistake beside numbers is to be told, not passed over."""
+    cells = [cell for cell in column.slice(0, 1000).drop_null().to_pylist() if cell.strip()]
+    return not cells or any(map(is_number, cells))
+
+
+def is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+# ------------------------------------------------------------------ numbers
+
+
+def parse_probabilities(table: pa.Table, columns: Sequence[str], name: str) -> Floats:
+    """(rows, columns); not a number in rows that are empty throughout: BadTable, with the rows, for all else.
+
+    Rows are counted from 1, without the header.
+    """
+    found = np.column_stack([column_to_floats(table, column, name) for column in columns])
+    empty = np.isnan(found).all(axis=1)
+    holes = np.asarray(~empty & np.isnan(found).any(axis=1))
+    reject_rows(holes, name, "no number in some classes")
+    outside = np.asarray(((found < 0) | (found > 1)).any(axis=1))
+    reject_rows(outside, name, "no probability (0 to 1)", "apply softmax to logits first")
+    return np.asarray(found)
+
+
+def column_to_floats(table: pa.Table, column: str, name: str) -> Floats:
+    words = pc.utf8_trim_whitespace(table[column].combine_chunks())
+    blank = pc.is_in(pc.utf8_lower(words.fill_null("")), pa.array(["", "nan", "na", "null", "none"]))
+    words = pc.if_else(blank, None, words)
+    try:
+        return np.asarray(words.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+    except pa.ArrowInvalid as error:
+        wrong = [(row, cell) for row, cell in enumerate(words.to_pylist(), 1) if cell and not is_number(cell)]
+        told = ", ".join(f"row {row} holds '{cell}'" for row, cell in wrong[:MAX_ROWS_IN_MESSAGE])
+        raise BadTable(f"{name}: column {column} is not of numbers: {told or error}") from error
+
+
+def reject_rows(wrong: Mask, name: str, what: str, hint: str | None = None) -> None:
+    """BadTable that names the first rows that are wrong."""
+    if wrong.any():
+        raise BadTable(f"{name}: {what}: {row_numbers_phrase(wrong)}", hint=hint)
+
+
+def count_phrase(which: Mask, word: str) -> str:
+    """`1 row`, `2,000 rows`."""
+    count = int(which.sum())
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def row_numbers_phrase(wrong: Mask) -> str:
+    places = np.flatnonzero(wrong) + 1
+    more = f" and {len(places) - MAX_ROWS_IN_MESSAGE:,} more" if len(places) > MAX_ROWS_IN_MESSAGE else ""
+    return f"row{'s' if len(places) > 1 else ''} {', '.join(map(str, places[:MAX_ROWS_IN_MESSAGE]))}{more}"
+
+
+def check_probability_sums(found: Floats, name: str, unread: Sequence[str]) -> str | None:
+    """Of each row's probabilities: BadTable where they do not add up to one; a line to tell where that is by rounding."""
+    off = np.abs(found.sum(axis=1) - 1)
+    beside = f" (not read: {', '.join(unread)})" if unread else ""
+    reject_rows(
+        off > MAX_SUM_ERROR,
+        name,
+        f"probabilities do not add up to one (by up to {np.nanmax(off, initial=0.0):.3g})",
+        f"each class needs its column{beside}; `--labels SPACE` names the classes",
+    )
+    rounded = off > MAX_ROUNDING_ERROR
+    if not rounded.any():
+        return None
+    said = f"the probabilities of {count_phrase(rounded, 'row')} add up to one only when rounded"
+    return f"{said} ({row_numbers_phrase(rounded)}): used as they are"

@@ -1,0 +1,279 @@
+"""The result of an evaluation: estimates, intervals, groups, and the gap between the best and the worst group.
+
+The worst of many groups looks bad by chance alone. So a gap's interval is a simultaneous one: it is as wide as it must be
+for the differences of *all* pairs of groups to be covered at once in 95 % of the resamples.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from dermdata.evaluation.bootstrap import (
+    MAX_UNDEFINED_SHARE,
+    BootstrapMetrics,
+    clopper_pearson_interval,
+    correct_bias,
+    draw_weights,
+    percentile_interval,
+    resampling_units,
+)
+from dermdata.evaluation.metrics import (
+    choose_operating_point,
+    compute_metrics,
+    confusion_counts,
+    reliability_bins,
+)
+from dermdata.evaluation.sample import (
+    Codes,
+    EvaluationGroup,
+    Floats,
+    Mask,
+    OperatingPoint,
+    Sample,
+    explain_small,
+    group_rows,
+    json_number,
+)
+
+MIN_SIDE_IMAGES = (
+    5  # images of each side of a class, without which its numbers are no ground for a comparison
+)
+MACRO_METRICS = ("balanced_accuracy", "macro_f1", "auroc")
+LOWER_IS_BETTER = ("brier",)  # is better
+# neither is comparable between groups: precision follows the share of the class, the error the number of images
+NOT_COMPARED = ("average_precision", "ece")
+POINT_SUFFIX = re.compile(r"_at_(sensitivity|specificity|threshold)_[0-9.e-]+$")
+
+
+def measure_gap(
+    by: str,
+    metric: str,
+    compared: Sequence[EvaluationGroup],
+    found: Mapping[int, tuple[float, Floats]],
+    level: float,
+) -> dict[str, Any] | None:
+    """`by, metric, worst, best, gap, low, high, claimed, groups`; None where fewer than two groups can be compared.
+
+    `found` is, by the group's number, the estimate and the resamples.
+    """
+    known = {number: pair for number, pair in found.items() if np.isfinite(pair[0])}
+    if len(known) < 2:
+        return None
+    ordered = sorted(known, key=lambda number: known[number][0], reverse=metric in LOWER_IS_BETTER)
+    worst, best = ordered[0], ordered[-1]
+    size = abs(known[best][0] - known[worst][0])
+    reach = gap_half_width(known, worst, best, level)
+    low, high = (None, None) if reach is None else (size - reach, size + reach)
+    return {
+        "by": by, "metric": metric, "worst": compared[worst].value, "best": compared[best].value,
+        "gap": size, "low": low, "high": high,
+        "claimed": low is not None and low > 0, "groups": len(known),
+    }  # fmt: skip
+
+
+def gap_half_width(
+    found: Mapping[int, tuple[float, Floats]], worst: int, best: int, level: float
+) -> float | None:
+    """How far the gap may be off, with every other pair's difference within its own reach at the same time."""
+    shifts, spreads = {}, {}
+    for pair in combinations(sorted(found), 2):
+        first, second = (found[number] for number in pair)
+        moved = (first[1] - second[1]) - (first[0] - second[0])
+        if not len(moved) or np.isfinite(moved).mean() < 1 - MAX_UNDEFINED_SHARE:
+            return None
+        shifts[pair], spreads[pair] = moved, float(np.nanstd(moved))
+    own = spreads[min(worst, best), max(worst, best)]
+    uneven = [np.abs(shifts[pair]) / spread for pair, spread in spreads.items() if spread > 0]
+    if own == 0 or not uneven:
+        return None  # no resample moves it: too few images to know by how much it might
+    most = np.nanmax(np.stack(uneven), axis=0, initial=0.0)
+    return float(np.quantile(most, level)) * own
+
+
+def is_comparable(metric: str, sample: Sample, group: EvaluationGroup) -> bool:
+    """Whether a group's number may stand in a comparison: stated, large enough, and the classes it needs are there."""
+    if group.value is None or group.why_small or metric.startswith(NOT_COMPARED):
+        return False
+    truth = sample.truth[group.rows]
+    if metric in MACRO_METRICS:
+        return all((truth == one).sum() >= MIN_SIDE_IMAGES for one in sample.present_classes)
+    number = metric_class(metric, sample)
+    if number is None:
+        return True
+    count = int((truth == number).sum())
+    side = len(truth) - count if metric.startswith("specificity") else count
+    return side >= MIN_SIDE_IMAGES and (
+        not metric.startswith("auroc") or len(truth) - count >= MIN_SIDE_IMAGES
+    )
+
+
+def metric_class(metric: str, sample: Sample) -> int | None:
+    """The class that a metric judges alone; None for those over all classes."""
+    name = POINT_SUFFIX.sub("", metric)
+    if sample.positive is not None:
+        return sample.positive if name in ("sensitivity", "specificity", "auroc") else None
+    _, _, word = name.partition("_")
+    return sample.classes.index(word) if name.startswith(("sensitivity", "specificity", "auroc_")) else None
+
+
+KEYS = ("by", "value", "n", "metric", "estimate", "low", "high")
+ResultItem = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """What to judge by; `resamples` 0 gives no intervals and no claims."""
+
+    by: tuple[str, ...] = ()
+    points: tuple[str, ...] = ()
+    resamples: int = 1000
+    seed: int = 0
+    min_group: int = 30
+    level: float = 0.95
+
+
+@dataclass(frozen=True)
+class GroupResult:
+    """All images or one group: its numbers, and the same numbers in each resample."""
+
+    group: EvaluationGroup
+    sample: Sample
+    unit: Codes
+    estimates: Mapping[str, float]
+    resampled: Mapping[str, Floats]
+
+    @property
+    def key(self) -> tuple[str, Any]:
+        return self.group.by, self.group.value
+
+
+def evaluate_sample(
+    sample: Sample,
+    table: pa.Table,
+    wanted: EvaluationOptions,
+    progress: Callable[[int], None] = lambda _: None,
+) -> ResultItem:
+    """The result as `dermdata.report` says, without what was left out; `table` has the sample's rows in its order.
+
+    `progress` is told of each piece of resamples. UnknownName and UsageError for columns and operating points.
+    """
+    points = [choose_operating_point(text, sample) for text in dict.fromkeys(wanted.points)]
+    unit, kind = resampling_units(table)
+    found = [EvaluationGroup("", None, np.arange(len(sample.truth)))]
+    for by in dict.fromkeys(wanted.by):
+        found += [
+            replace(one, why_small=explain_small(sample, one.rows, unit, kind, wanted.min_group))
+            for one in group_rows(table, by)
+        ]
+    parts = measure_groups(sample, unit, found, points, draw_pieces(unit, wanted, progress))
+    calibration = reliability_bins(*sample.calibration_pairs) if sample.calibration_pairs else None
+    return {
+        "items": [item for part in parts for item in metric_items(part, wanted.level)],
+        "gaps": [
+            one for by in dict.fromkeys(wanted.by) for one in column_gaps(by, sample, parts, wanted.level)
+        ],
+        "too_small": [small_group_item(group) for group in found if group.why_small],
+        "n": len(sample.truth),
+        "classes": list(sample.classes),
+        "unit": kind,
+        "units": int(unit.max()) + 1,
+        "resamples": wanted.resamples,
+        "seed": wanted.seed,
+        "level": wanted.level,
+        "operating_points": [operating_point_item(point, sample) for point in points],
+        "confusion": {"classes": list(sample.classes), "matrix": confusion_counts(sample)},
+        "calibration": calibration
+        and {"bins": calibration, **{name: parts[0].estimates[name] for name in ("ece", "brier")}},
+    }
+
+
+def draw_pieces(unit: Codes, wanted: EvaluationOptions, progress: Callable[[int], None]) -> Iterator[Floats]:
+    for piece in draw_weights(unit, wanted.resamples, wanted.seed):
+        yield piece
+        progress(piece.shape[1])
+
+
+def measure_groups(
+    sample: Sample,
+    unit: Codes,
+    found: Sequence[EvaluationGroup],
+    points: Sequence[OperatingPoint],
+    pieces: Iterator[Floats],
+) -> list[GroupResult]:
+    """Each group under the same resamples of the whole: differences between groups keep what they share."""
+    samples = [sample.select_rows(group.rows) for group in found]
+    prepared = [BootstrapMetrics(one, sample.present_classes, points) for one in samples]
+    resampled: list[dict[str, list[Floats]]] = [{} for _ in found]
+    for piece in pieces:
+        for group, ready, kept in zip(found, prepared, resampled, strict=True):
+            for metric, values in ready.compute(piece[group.rows]).items():
+                kept.setdefault(metric, []).append(values)
+    return [
+        GroupResult(
+            group,
+            one,
+            unit[group.rows],
+            compute_metrics(one, sample.present_classes, points),
+            {metric: np.concatenate(values) for metric, values in kept.items()},
+        )
+        for group, one, kept in zip(found, samples, resampled, strict=True)
+    ]
+
+
+def metric_items(part: GroupResult, level: float) -> Iterator[ResultItem]:
+    by, value = part.key
+    for metric, estimate in part.estimates.items():
+        low, high = metric_interval(part, metric, level)
+        cells = (by or None, value, len(part.group.rows), metric, json_number(estimate), low, high)
+        yield dict(zip(KEYS, cells, strict=True))
+
+
+def metric_interval(part: GroupResult, metric: str, level: float) -> tuple[float | None, float | None]:
+    """Of the resamples; of shares that are 0 or 1, which no resample can move, the exact one."""
+    estimate = part.estimates[metric]
+    if metric not in part.resampled or not np.isfinite(estimate):
+        return None, None
+    if estimate in (0, 1) and (side := share_mask(metric, part.sample)) is not None:
+        return clopper_pearson_interval(estimate, len(np.unique(part.unit[side])), level)
+    values = part.resampled[metric]
+    return percentile_interval(correct_bias(values, estimate) if metric == "ece" else values, level)
+
+
+def share_mask(metric: str, sample: Sample) -> Mask | None:
+    """The images that a metric is a share of; None for those that are no shares."""
+    if metric == "accuracy":
+        return np.ones(len(sample.truth), bool)
+    if not metric.startswith(("sensitivity", "specificity")):
+        return None
+    there = sample.truth == metric_class(metric, sample)
+    return np.asarray(there if metric.startswith("sensitivity") else ~there)
+
+
+def column_gaps(by: str, sample: Sample, parts: Sequence[GroupResult], level: float) -> Iterator[ResultItem]:
+    """Of each metric that can be compared, the gap between the groups of one column."""
+    own = [part for part in parts if part.group.by == by]
+    compared = [part.group for part in own]
+    none = np.zeros(0)
+    for metric in own[0].estimates if own else ():
+        found = {
+            number: (part.estimates[metric], part.resampled.get(metric, none))
+            for number, part in enumerate(own)
+            if is_comparable(metric, sample, part.group)
+        }
+        if one := measure_gap(by, metric, compared, found, level):
+            yield one
+
+
+def small_group_item(group: EvaluationGroup) -> ResultItem:
+    return {"by": group.by, "value": group.value, "n": len(group.rows), "reason": group.why_small}
+
+
+def operating_point_item(point: OperatingPoint, sample: Sample) -> ResultItem:
+    """An operating point and where it lies on each class; a threshold that none reaches is null."""
+    cuts = {sample.classes[number]: json_number(cut) for number, cut in point.thresholds.items()}
+    return {"metric": point.name, "value": point.value, "thresholds": cuts}

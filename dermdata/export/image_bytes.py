@@ -1,0 +1,269 @@
+"""An image file's bytes as an export gives them on: as stored, smaller, or without private metadata.
+
+`--size` makes the longest side that many pixels where it is longer (Lanczos; JPEGs are decoded at a reduced
+scale of at least twice the size; masks by nearest neighbour); smaller images keep their bytes. PNG stays PNG,
+JPEG is encoded anew (quality 95, full color resolution). The pixels are not turned: an orientation tag is kept
+instead, so that masks, boxes and the manifest's columns still fit. Other formats become PNG when images are
+changed at all, their first picture without loss.
+
+Whatever is done to an image, its bytes as stored are compared with the SHA-256 of its row first: an export never
+passes on what is not the row's. `--strip-exif` keeps only a list of what may stay, each part checked or built anew
+(strip_jpeg.py, strip_png.py, kept_metadata.py); a file in which other data could stand amid the picture's own
+(NeedsRedraw) is decoded and encoded anew.
+"""
+
+import hashlib
+import io
+import os
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from PIL import Image
+
+from dermdata import checksum
+from dermdata.checksum import CHUNK
+from dermdata.errors import ChecksumMismatch, IntegrityError, SizeMismatch, StorageError
+from dermdata.export.kept_metadata import NeedsRedraw
+from dermdata.export.strip_jpeg import JPEG_SIGNATURE, strip_jpeg
+from dermdata.export.strip_png import PNG_SIGNATURE, strip_png
+from dermdata.images.decode import DECODE_ERRORS, PIXEL_LIMIT
+from dermdata.images.image_file import MOST_BYTES, open_image_file
+
+PILLOW_FORMATS = ("JPEG", "PNG", "TIFF", "GIF", "BMP", "WEBP")  # no other decoder is tried
+JPEG_QUALITY = 95
+REDUCING_GAP = 2.0  # a JPEG's reduced scale is at least this times the size asked for
+SAVE_OPTIONS = {
+    "JPEG": {"quality": JPEG_QUALITY, "subsampling": 0},
+    "PNG": {"compress_level": 6},
+}
+VERIFY_HINT = "`dermdata verify` shows what is broken"
+REPAIR_HINT = "`dermdata verify --repair` fetches it again"
+LEAVE_OUT_HINT = 'leave such images out: `dermdata select --where "image_problem is null"`'
+PNG_MODES = {"P": "RGBA", "PA": "RGBA", "1": "L", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB"}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is done to each image; nothing by default."""
+
+    size: int | None = None  # longest side, pixels
+    strip: bool = False  # private metadata removed
+    mask: bool = False  # its pixels are classes, not light
+
+    @property
+    def changes(self) -> bool:
+        return self.strip or self.size is not None
+
+
+@dataclass(frozen=True)
+class ImageTask:
+    """One image file to be read, and what to do to it."""
+
+    path: str | None  # absolute; None: no such file
+    bytes: int | None  # that the file must have; None: not known
+    recipe: Recipe
+    sha256: str | None = None  # that the file must have; None: not known
+    key: str | None = None  # of the row that names it
+
+    @property
+    def name(self) -> str:
+        """The row and the file, for an error."""
+        return f"{self.key}: {self.path}" if self.key else str(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class FileIdentity:
+    """Which file a name means, as far as the file system tells: another one, or a changed one, differs."""
+
+    inode: int
+    size: int  # bytes
+    time: int  # of the last change of its content, ns
+
+
+def identity_from_stat(facts: os.stat_result) -> FileIdentity:
+    return FileIdentity(facts.st_ino, facts.st_size, facts.st_mtime_ns)
+
+
+def load_images(tasks: Sequence[ImageTask]) -> list[bytes | None]:
+    """The bytes of several images, ready to be written; IntegrityError or StorageError for one that is not as it must be."""
+    return [None if task.path is None else make_image(task) for task in tasks]
+
+
+def identify_files(tasks: Sequence[ImageTask]) -> list[FileIdentity]:
+    """Which file each is, after its bytes were compared with the row's SHA-256 as `load` does; for what links them."""
+    return [compare_stored(task) for task in tasks]
+
+
+def make_image(task: ImageTask) -> bytes:
+    """One image as the export gives it on."""
+    data = read_stored(task)
+    if not task.recipe.changes:
+        return data
+    if task.recipe.size is not None or not can_strip(data):
+        data = redraw(data, task.recipe, task.name)
+    return remove_private_metadata(data, task.name) if task.recipe.strip else data
+
+
+# ------------------------------------------------------------------ files as stored
+
+
+def read_stored(task: ImageTask) -> bytes:
+    """A file's bytes; SizeMismatch or ChecksumMismatch unless they are those that the manifest says."""
+    with open_stored(task) as file:
+        size = os.fstat(file.fileno()).st_size
+        require_size(task, size)
+        if size > MOST_BYTES:
+            raise StorageError(
+                f"{task.name} has {size:,} bytes, the limit is {MOST_BYTES:,}", hint=VERIFY_HINT
+            )
+        data = file.read(size + 1)  # one more: a file that grew is another one
+        while len(data) < size and (more := file.read(size + 1 - len(data))):
+            data += more  # one read gives at most 2 GiB, and less from some file systems
+    if len(data) != size:
+        raise changed_file_error(task)
+    if task.sha256:
+        require_checksum(task, hashlib.sha256(data).hexdigest())
+    return data
+
+
+def compare_stored(task: ImageTask) -> FileIdentity:
+    """Which file this is; the bytes of a large one are never in memory as a whole."""
+    with open_stored(task) as file:
+        before = identity_from_stat(os.fstat(file.fileno()))
+        require_size(task, before.size)
+        if task.sha256:
+            # no more is asked for than is there: a block of 1 MiB for each small file costs more than its hash
+            blocks = iter(partial(file.read, min(CHUNK, before.size + 1)), b"")
+            require_checksum(task, checksum.sha256_of_chunks(blocks))
+        if identity_from_stat(os.fstat(file.fileno())) != before:
+            raise changed_file_error(task)
+    return before
+
+
+@contextmanager
+def open_stored(task: ImageTask) -> Iterator[io.FileIO]:
+    """The file, open for reading; StorageError for what is none: a pipe would keep us waiting, a device never ends."""
+    try:
+        with open_image_file(task.path or "") as file:
+            yield file
+    except OSError as error:
+        raise StorageError(f"cannot read {task.name}: {error.strerror}", hint=VERIFY_HINT) from error
+
+
+def require_size(task: ImageTask, found: int) -> None:
+    if task.bytes is not None and found != task.bytes:
+        raise SizeMismatch(
+            f"{task.name} has {found:,} bytes, the manifest says {task.bytes:,}", hint=REPAIR_HINT
+        )
+
+
+def changed_file_error(task: ImageTask) -> StorageError:
+    return StorageError(f"{task.name} was changed while it was read", hint="run the same command again")
+
+
+def require_checksum(task: ImageTask, found: str) -> None:
+    if task.sha256 and found != task.sha256.lower():
+        raise ChecksumMismatch(
+            f"{task.name} was altered: its sha256 is {found}, the manifest says {task.sha256}",
+            hint=REPAIR_HINT,
+        )
+
+
+# ------------------------------------------------------------------ pictures
+
+
+def remove_private_metadata(data: bytes, what: str) -> bytes:
+    """The image without what is private; encoded anew where that cannot be told from the picture."""
+    try:
+        return strip_image(data, what)
+    except NeedsRedraw:
+        with convert_decode_errors(what), Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
+            anew = encode_image(image, image)
+    try:
+        return strip_image(anew, what)
+    except NeedsRedraw as error:
+        raise IntegrityError(
+            f"{what} cannot be told from what is private in it: {error}", hint=LEAVE_OUT_HINT
+        ) from error
+
+
+@contextmanager
+def convert_decode_errors(what: str) -> Iterator[None]:
+    """IntegrityError for an image that does not decode."""
+    try:
+        yield
+    except DECODE_ERRORS as error:
+        raise IntegrityError(f"{what} cannot be decoded: {error}", hint=LEAVE_OUT_HINT) from error
+
+
+def redraw(data: bytes, recipe: Recipe, what: str) -> bytes:
+    """The image at the recipe's size, or in a format whose metadata can be removed; as it is where it is both already."""
+    with convert_decode_errors(what), Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
+        if image.width * image.height > PIXEL_LIMIT:
+            raise ValueError(f"{image.width} x {image.height} pixels are too many")
+        longest = recipe.size or max(image.size)
+        smaller = max(image.size) > longest
+        if not smaller and can_strip(data):
+            return data
+        return encode_image(scale_image(image, longest, mask=recipe.mask) if smaller else image, image)
+
+
+def scale_image(image: Image.Image, longest: int, *, mask: bool) -> Image.Image:
+    """A smaller copy; the opened file stays as it is, for its format and profile."""
+    if mask:
+        share = longest / max(image.size)
+        shape = (max(1, round(image.width * share)), max(1, round(image.height * share)))
+        return image.resize(shape, Image.Resampling.NEAREST)
+    image.draft(None, (round(longest * REDUCING_GAP), round(longest * REDUCING_GAP)))
+    small = to_drawable_mode(image)
+    gap = None if small.mode.startswith("I;16") else REDUCING_GAP  # Pillow cannot reduce these first
+    small.thumbnail((longest, longest), Image.Resampling.LANCZOS, reducing_gap=gap)
+    return small
+
+
+def to_drawable_mode(image: Image.Image) -> Image.Image:
+    """In a mode in which pixels can be averaged."""
+    if image.mode in ("P", "PA"):
+        return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    return image.convert("L") if image.mode == "1" else image.copy()
+
+
+def encode_image(picture: Image.Image, source: Image.Image) -> bytes:
+    """The picture in its source's format, or PNG, with the source's colour profile and EXIF."""
+    form = "JPEG" if source.format == "JPEG" else "PNG"
+    if (
+        form == "PNG"
+        and source.format != "PNG"
+        and picture.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
+    ):
+        picture = picture.convert(PNG_MODES.get(picture.mode, "RGB"))
+    kept = {name: source.info[name] for name in ("icc_profile", "exif") if source.info.get(name)}
+    if "icc_profile" in kept and form == "PNG" and source.mode == "CMYK":
+        del kept["icc_profile"]  # a profile for ink means nothing to RGB
+    held = io.BytesIO()
+    picture.save(held, form, **SAVE_OPTIONS[form], **kept)
+    return held.getvalue()
+
+
+def can_strip(data: bytes) -> bool:
+    """Whether these bytes are of a format that `stripped` knows."""
+    return data.startswith((JPEG_SIGNATURE, PNG_SIGNATURE))
+
+
+def strip_image(data: bytes, what: str) -> bytes:
+    """The same JPEG or PNG with nothing but the picture.
+
+    IntegrityError, naming `what`, for one that is not well formed; NeedsRedraw for one whose picture's data may hold
+    others.
+    """
+    try:
+        return b"".join(strip_jpeg(data) if data.startswith(JPEG_SIGNATURE) else strip_png(data))
+    except (IndexError, ValueError, struct.error, zlib.error) as error:
+        raise IntegrityError(
+            f"{what} is broken, so that its metadata cannot be removed: {error}",
+            hint="leave it out with `dermdata select --where`, or see `dermdata verify`",
+        ) from error

@@ -1,0 +1,118 @@
+"""Rows that an export leaves out, each with its reason, and `left-out.csv`, which lists them.
+
+An image may not be passed on where its dataset's terms forbid it (a use agreement, say), whatever license the image
+names. Else the image's own license decides, where it has one that is not its dataset's. What no source states counts
+as not allowed.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from dermdata import disk
+from dermdata.manifest.text import csv_lines
+from dermdata.model import Dataset, License
+from dermdata.object_store import Storage, StoragePath
+
+LEFT_OUT_NAME = "left-out.csv"
+LEFT_OUT_SCHEMA = pa.schema([(name, pa.string()) for name in ("key", "dataset", "image_id", "reason")])
+NO_ROWS = LEFT_OUT_SCHEMA.empty_table()
+
+
+def partition_rows(table: pa.Table, reasons: Sequence[str | None]) -> tuple[pa.Table, pa.Table]:
+    """The rows that stay, and those that have a reason not to, as `left-out.csv` has them."""
+    if not any(reason is not None for reason in reasons):
+        return table, NO_ROWS  # the usual case: a filter would hold every row a second time
+    gone = pa.array([reason is not None for reason in reasons], pa.bool_())
+    stay = pa.array([reason is None for reason in reasons], pa.bool_())
+    left = table.filter(gone)
+    columns = [text_column(left, name) for name in LEFT_OUT_SCHEMA.names[:-1]]
+    why = pa.array([reason for reason in reasons if reason is not None], pa.string())
+    return table.filter(stay), pa.table([*columns, why], LEFT_OUT_SCHEMA)
+
+
+def text_column(table: pa.Table, name: str) -> pa.Array:
+    if name not in table.column_names:
+        return pa.nulls(table.num_rows, pa.string())
+    return table[name].cast(pa.string()).combine_chunks()
+
+
+def count_reasons(left: pa.Table) -> dict[str, int]:
+    """In words how many rows were left out for which reason."""
+    return {f"rows left out: {why}": count for why, count in Counter(left["reason"].to_pylist()).items()}
+
+
+def left_out_csv(left: pa.Table, *, excel_safe: bool) -> bytes:
+    rows = zip(*(column.to_pylist() for column in left.columns), strict=True)
+    return csv_lines([left.column_names, *rows], excel_safe=excel_safe)
+
+
+def put_left_out(place: Storage, name: str, left: pa.Table, *, excel_safe: bool) -> tuple[StoragePath, ...]:
+    """Write the rows into a place, if there are any; the path written."""
+    if not left.num_rows:
+        return ()
+    place.put(name, lambda path: write_bytes(path, left_out_csv(left, excel_safe=excel_safe)))
+    return (place.locate(name),)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    disk.write_chunks(path, [data])
+
+
+def write_left_out(target: Path, left: pa.Table, *, excel_safe: bool) -> tuple[Path, ...]:
+    """Write the rows beside a file or into a folder, if there are any; the paths written."""
+    if not left.num_rows:
+        return ()
+    path = target / LEFT_OUT_NAME if target.is_dir() else target.with_name(f"{target.name}.{LEFT_OUT_NAME}")
+    write_bytes(path, left_out_csv(left, excel_safe=excel_safe))
+    return (path,)
+
+
+OPEN_LICENSES = ("CC0", "CC-0", "CC-BY", "PDDL", "ODC-BY", "APACHE-2.0", "MIT", "PUBLIC-DOMAIN")
+
+
+def restriction_reasons(
+    table: pa.Table, entries: Mapping[str, Dataset], *, adapted: bool
+) -> list[str | None]:
+    """For each row why it may not be passed on, None where it may; `adapted`: as an image that was changed."""
+    datasets = column_words(table, "dataset")
+    licences = column_words(table, "license")
+    known: dict[tuple[str | None, str | None], str | None] = {}
+    for pair in set(zip(datasets, licences, strict=True)):
+        entry = entries.get(pair[0] or "")
+        known[pair] = restriction_reason(pair[1], entry.license if entry else License(), adapted=adapted)
+    return [known[pair] for pair in zip(datasets, licences, strict=True)]
+
+
+def column_words(table: pa.Table, name: str) -> Sequence[str | None]:
+    if name not in table.column_names:
+        return [None] * table.num_rows
+    found: list[str | None] = table[name].cast(pa.string()).to_pylist()
+    return found
+
+
+def restriction_reason(own: str | None, whole: License, *, adapted: bool) -> str | None:
+    """Why an image of this licence, in a dataset under these terms, may not be passed on; None if it may."""
+    name = own or whole.id
+    if whole.redistribution is False:
+        return f"the dataset's terms ({whole.id or 'no licence stated'}) forbid redistribution"
+    if name is None:
+        return "no licence is stated"
+    may = whole.redistribution if name == whole.id else None
+    if not may and not is_open_license(name):
+        return f"{name} is not known to allow redistribution"
+    if adapted and "-ND" in normalize_license_name(name):
+        return f"{name} does not allow changed images (--size)"
+    return None
+
+
+def is_open_license(name: str) -> bool:
+    """Licences under which anyone may pass on unchanged copies; all of Creative Commons are."""
+    return normalize_license_name(name).startswith(OPEN_LICENSES)
+
+
+def normalize_license_name(name: str) -> str:
+    """As SPDX has it: `CC BY-NC 4.0` is CC-BY-NC-4.0."""
+    return "-".join(name.upper().replace("_", " ").split())

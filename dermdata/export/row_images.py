@@ -1,0 +1,219 @@
+"""The image and mask files of a job's rows: where they lie, how large they are, and safe, unique names for copies."""
+
+import hashlib
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import PIL
+import pyarrow as pa
+
+from dermdata.errors import UsageError
+from dermdata.export.image_bytes import Recipe
+from dermdata.export.job import Job, leave_out_rows
+from dermdata.export.left_out import text_column
+from dermdata.manifest.image_files import FoundPath, ImageFinder
+
+MISSING_IMAGES = "rows without an image file"
+MASKS_TYPE = pa.map_(pa.string(), pa.string())
+
+
+def locate_files(table: pa.Table, roots: Mapping[str, Path], column: str = "path") -> list[FoundPath]:
+    """The absolute path of each row's file, None where the row names none or it is not there."""
+    return ImageFinder(roots).column_paths(table, column)
+
+
+def locate_nested_files(
+    rows: Sequence[Sequence[FoundPath]], table: pa.Table, roots: Mapping[str, Path]
+) -> list[list[FoundPath]]:
+    """The absolute path of each file of each row."""
+    finder = ImageFinder(roots)
+    return finder.map_rows(table, rows, lambda row, dataset: [finder.find(path, dataset) for path in row])
+
+
+def to_absolute_paths(table: pa.Table, finder: ImageFinder) -> tuple[pa.Table, int]:
+    """The table with absolute paths, null where no file is, so that it can be used from any folder; rows without image."""
+    for name in ("path", "mask_path", "masks"):
+        if name in table.column_names and table[name].null_count < table.num_rows:
+            place = table.column_names.index(name)
+            table = table.set_column(place, table.schema.field(name), absolute_column(table, finder, name))
+    return table, table["path"].null_count
+
+
+def absolute_column(table: pa.Table, finder: ImageFinder, column: str) -> pa.ChunkedArray:
+    """The column with its paths absolute."""
+    kind = MASKS_TYPE if column == "masks" else pa.string()
+    done = [pa.array(part, kind) for part in finder.path_blocks(table, column)]
+    return pa.chunked_array(done, kind)
+
+
+def file_sizes(table: pa.Table, found: Sequence[FoundPath]) -> list[int]:
+    """Bytes of each row's image as the manifest says, as the disk says where it says nothing; 0 without image."""
+    known = table["bytes"].to_pylist() if "bytes" in table.column_names else [None] * table.num_rows
+    return [file_size(path, size) for path, size in zip(found, known, strict=True)]
+
+
+def file_size(path: FoundPath, known: int | None) -> int:
+    if path is None:
+        return 0
+    return known if known is not None else Path(path).stat().st_size
+
+
+def file_fingerprint(path: FoundPath) -> tuple[int, int] | None:
+    """Bytes and time of the last change; None for no file."""
+    if path is None:
+        return None
+    facts = Path(path).stat()
+    return facts.st_size, facts.st_mtime_ns
+
+
+RESERVED_NAMES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
+FORBIDDEN_CHARACTERS = frozenset('<>:"/\\|?*')  # Windows; a slash is a folder everywhere
+LONGEST_NAME = 120  # bytes; most systems allow 255, of which endings and a temporary name take some
+
+
+def portable_name(word: str, longest: int = LONGEST_NAME) -> str:
+    """A word as one name: it cannot lead elsewhere, hide, or be refused by Windows."""
+    kept = word
+    if not (FORBIDDEN_CHARACTERS.isdisjoint(word) and word.isprintable()):
+        kept = "".join(
+            "_" if char in FORBIDDEN_CHARACTERS or not char.isprintable() else char for char in word
+        )
+    kept = unicodedata.normalize("NFC", kept).rstrip(". ").lstrip(" ")
+    if kept.startswith("."):
+        kept = "_" + kept[1:]
+    if kept.partition(".")[0].rstrip().lower() in RESERVED_NAMES:
+        kept = f"{kept}_"
+    return shorten_name(kept, longest) or "_"
+
+
+def shorten_name(name: str, longest: int) -> str:
+    """At most so many bytes of UTF-8; what is cut is told apart by its hash."""
+    if len(name.encode()) <= longest:
+        return name
+    return name.encode()[: longest - 9].decode(errors="ignore") + "-" + short_hash(name)
+
+
+def unique_names(names: Sequence[str], identities: Sequence[str]) -> list[str]:
+    """The names, where several are one on some file system (Ä = ä) each with a hash of its own identity.
+
+    Which name a row gets does not depend on the order of the rows; rows of one identity are numbered.
+    """
+    seen: dict[str, str] = {}
+    shared = set()
+    for name, identity in zip(names, identities, strict=True):
+        if seen.setdefault(name.casefold(), identity) != identity:
+            shared.add(name.casefold())
+    told = (
+        f"{name}-{short_hash(identity)}" if name.casefold() in shared else name
+        for name, identity in zip(names, identities, strict=True)
+    )
+    return number_duplicates(told)
+
+
+def number_duplicates(names: Iterable[str]) -> list[str]:
+    taken: set[str] = set()
+    found = []
+    for name in names:
+        free, number = name, 1
+        while free.casefold() in taken:
+            number += 1
+            free = f"{name}-{number}"
+        taken.add(free.casefold())
+        found.append(free)
+    return found
+
+
+def short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]
+
+
+NO_FILE = "no image file"
+UNCHECKED_IMAGES = "images have no checksum to compare with"
+FORMAT_ENDINGS = {"jpeg": "jpg", "png": "png", "tiff": "tif", "gif": "gif", "bmp": "bmp", "webp": "webp"}
+SUFFIX_ENDINGS = {"jpeg": "jpg", "tiff": "tif"}  # endings that say the same
+
+
+def usable_images(table: pa.Table, job: Job) -> list[FoundPath]:
+    """Each row's image file; None where there is none, or where it shall be changed and does not decode."""
+    found = locate_files(table, job.roots)
+    if not job.recipe.changes:
+        return found
+    problems = text_column(table, "image_problem").to_pylist()
+    return [None if problem else path for path, problem in zip(found, problems, strict=True)]
+
+
+def drop_missing_images(job: Job) -> tuple[Job, list[FoundPath]]:
+    """The job without the rows that have no image that can be used, and the files of the others.
+
+    UsageError when there are rows and none has one: an empty export would only look like success.
+    """
+    found = usable_images(job.table, job)
+    if found and not any(found):
+        raise UsageError(
+            f"none of the {len(found):,} rows has an image that can be used",
+            hint="`dermdata fetch NAME` fetches the images; `export csv` needs none",
+        )
+    problems = text_column(job.table, "image_problem").to_pylist()
+    reasons = [
+        None if path is not None else problem or NO_FILE
+        for path, problem in zip(found, problems, strict=True)
+    ]
+    return leave_out_rows(job, reasons), [path for path in found if path is not None]
+
+
+def lesion_masks(table: pa.Table, job: Job) -> list[FoundPath]:
+    """Each row's lesion mask."""
+    if "mask_path" not in table.column_names:
+        return [None] * table.num_rows
+    return locate_files(table, job.roots, "mask_path")
+
+
+def image_endings(table: pa.Table, found: list[FoundPath], recipe: Recipe) -> list[str]:
+    """Each image's ending without the dot, by its stored format, else by its name: jpg, png, tif and so on.
+
+    Its name is the manifest's: the file that it leads to by a link may be called anything.
+    """
+    formats, named = (text_column(table, name).to_pylist() for name in ("format", "path"))
+    return [
+        image_ending(form, Path((path and name) or "").suffix[1:].lower(), recipe)
+        for form, name, path in zip(formats, named, found, strict=True)
+    ]
+
+
+def image_ending(form: str | None, suffix: str, recipe: Recipe) -> str:
+    name = FORMAT_ENDINGS.get(form or "") or SUFFIX_ENDINGS.get(suffix, suffix)
+    return name if name in ("jpg", "png") or not recipe.changes else "png"
+
+
+def image_identities(table: pa.Table) -> list[str]:
+    """What tells one image from another."""
+    columns = [text_column(table, name).to_pylist() for name in ("dataset", "image_id", "path")]
+    return ["\0".join(word or "" for word in row) for row in zip(*columns, strict=True)]
+
+
+def image_names(table: pa.Table) -> list[str]:
+    """Each row's image_id, else the name of its file."""
+    named = zip(text_column(table, "image_id").to_pylist(), table["path"].to_pylist(), strict=True)
+    return [image_id or Path(path or "").stem for image_id, path in named]
+
+
+def digest_flags(table: pa.Table) -> list[bool]:
+    """Whether a row says by a digest which bytes its image has."""
+    return [bool(digest) for digest in text_column(table, "sha256").to_pylist()]
+
+
+def image_digests(table: pa.Table) -> pa.Table:
+    """`sha256` and `key` of each row: what its image is compared with when it is read, and how the row is called."""
+    return pa.table({name: text_column(table, name) for name in ("sha256", "key")})
+
+
+def count_unchecked(table: pa.Table) -> dict[str, int]:
+    """In words how many rows have no digest of their image, so that nobody can tell whether it is theirs."""
+    count = digest_flags(table).count(False)
+    return {UNCHECKED_IMAGES: count} if count else {}
+
+
+def recipe_version(recipe: Recipe) -> str:
+    """What else decides the bytes of images made by this recipe."""
+    return f"{recipe} {PIL.__version__ if recipe.changes else ''}"

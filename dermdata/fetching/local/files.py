@@ -1,0 +1,373 @@
+"""The user's own files: every regular file below the given paths, what lies in their archives, and what they are for.
+
+Archives are opened step by step, since most of it may never be needed: the files by their names and sizes, then the
+members of zips by their directories, then archives in archives, which must be laid out on disk for that.
+"""
+
+import os
+import stat
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dermdata import archive, checksum, disk
+from dermdata.archive import ArchiveEntry, RangeReader
+from dermdata.archive.policy import is_junk
+from dermdata.cache import RecognizedBy
+from dermdata.errors import DermdataError, IntegrityError, PersonMustAct, UsageError
+from dermdata.fetching.ingest import archive_stem, is_image_name
+from dermdata.fetching.plan import FetchPlan
+from dermdata.model import ArchiveMember, Content, Dataset, File, ImageFacts, Role, Unpack
+
+TAR_ENDINGS: dict[str, Unpack] = {".tar": "tar", ".tar.gz": "tar.gz", ".tgz": "tar.gz", ".tar.zst": "tar.zst"}
+ZIP_MAGIC = b"PK\3\4"
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    """One file that was given: on disk, or a member of a zip."""
+
+    name: str  # its path below what was given, NFC, with "/"; an archive's name without ending is a folder in it
+    shown: str  # where it is, for the person
+    origin: Path  # the file on the person's disk that holds it
+    path: Path  # the file to read: `origin`, or our copy of what lies deeper
+    size: int  # bytes
+    entry: ArchiveEntry | None = None  # its place in the zip `path`
+    within: "LocalFile | None" = None  # the archive that holds it
+
+    @property
+    def leaf(self) -> str:
+        return self.name.rpartition("/")[2]
+
+    @property
+    def member(self) -> str:
+        """Its path in the archive that holds it, as the archive names it."""
+        if self.entry:
+            return self.entry.name
+        return self.name.removeprefix(f"{archive_stem(self.within.name)}/") if self.within else self.name
+
+
+@dataclass(frozen=True)
+class LocalProblem:
+    """Something given that could not be read, in words."""
+
+    shown: str
+    reason: str
+    error: DermdataError | None = None
+
+
+class LocalFiles:
+    """The files found so far, how they are read, and what could not be."""
+
+    def __init__(self, paths: Iterable[Path], away: Path, workplace: Path) -> None:
+        """Look through `paths`, leaving out the cache folder `away`; `workplace` is for our own copies.
+
+        UsageError for a path that does not exist, or that lies in the cache.
+        """
+        self.problems: list[LocalProblem] = []
+        self.members_by_archive: dict[LocalFile, list[LocalFile]] = {}
+        self._workplace = workplace
+        self._digests: dict[tuple[LocalFile, str], str | None] = {}
+        self._copies: dict[LocalFile, Path] = {}
+        away = away.resolve()
+        self.paths = tuple(dict.fromkeys(resolve_given_path(path, away) for path in paths))
+        found = [one for path in self.paths for one in self.walk_files(path, away)]
+        self.loose = list({one.path: one for one in found}.values())
+
+    def all_files(self) -> list[LocalFile]:
+        """The loose files and the members of what has been opened."""
+        return [*self.loose, *(one for members in self.members_by_archive.values() for one in members)]
+
+    # -------------------------------------------------------------- looking
+
+    def walk_files(self, path: Path, away: Path | None = None) -> Iterator[LocalFile]:
+        """A file, or every regular file below a folder; links are not followed, junk is passed over."""
+        if not path.is_dir():
+            yield from self._check_file(path, path.name)
+            return
+        for parent, folders, names in os.walk(path, onerror=self._note_error):
+            here = Path(parent)
+            self._note_links(here / name for name in folders)
+            folders[:] = sorted(name for name in folders if here / name != away)
+            for name in sorted(names):
+                relative = (here / name).relative_to(path.parent).as_posix()
+                yield from self._check_file(here / name, relative)
+
+    def _check_file(self, path: Path, relative: str) -> Iterator[LocalFile]:
+        if is_junk(relative) or self._note_links([path]):
+            return
+        try:
+            status = path.lstat()
+        except OSError as error:
+            return self._note_error(error)
+        if not stat.S_ISREG(status.st_mode):
+            self.problems.append(LocalProblem(printable_path(path), "no regular file"))
+        elif not os.access(path, os.R_OK):
+            self.problems.append(LocalProblem(printable_path(path), "permission denied"))
+        else:
+            found = LocalFile(
+                normalize_name(printable_path(relative)), printable_path(path), path, path, status.st_size
+            )
+            yield from self._skip_empty_images([found])
+
+    def _skip_empty_images(self, every: Iterable[LocalFile]) -> Iterator[LocalFile]:
+        """Those that hold something: an image of no bytes is what a broken copy leaves."""
+        for found in every:
+            if found.size or not is_image_name(found.leaf):
+                yield found
+            else:
+                self.problems.append(LocalProblem(found.shown, "the file is empty"))
+
+    def _note_links(self, paths: Iterable[Path]) -> bool:
+        links = [path for path in paths if path.is_symlink()]
+        self.problems += [
+            LocalProblem(printable_path(path), "a symbolic link, not followed") for path in links
+        ]
+        return bool(links)
+
+    def _note_error(self, error: OSError) -> None:
+        self.problems.append(
+            LocalProblem(printable_path(error.filename or "?"), (error.strerror or str(error)).lower())
+        )
+
+    # -------------------------------------------------------------- opening
+
+    def open_zips(self) -> None:
+        """List the members of the zips among the files."""
+        for found in self.loose:
+            if is_zip(found):
+                self.list_members(found)
+
+    def open_deeper(self, known: Iterable[LocalFile]) -> None:
+        """List what lies in zips in zips and in tars, but for those that are `known` as a whole."""
+        apart = set(known)
+        nested = [one for one in self.all_files() if one.entry and one.name.lower().endswith(".zip")]
+        tars = [one for one in self.loose if tar_kind(one)]
+        for found in (*nested, *tars):
+            if found not in apart and (found.within is None or found.within.entry is None):
+                self.list_members(found)
+
+    def list_members(self, found: LocalFile) -> list[LocalFile]:
+        """What lies in an archive; nothing, and a problem in words, when it is refused."""
+        if found not in self.members_by_archive:
+            self.members_by_archive[found] = []
+            with self._note_refusals(found):
+                self.members_by_archive[found] = (
+                    self._unpack_tar(found) if tar_kind(found) else self._list_zip(found)
+                )
+        return self.members_by_archive[found]
+
+    @contextmanager
+    def _note_refusals(self, found: LocalFile) -> Iterator[None]:
+        try:
+            yield
+        except (IntegrityError, PersonMustAct) as error:
+            self.problems.append(LocalProblem(found.shown, error.message, error))
+        except OSError as error:
+            self.problems.append(LocalProblem(found.shown, (error.strerror or str(error)).lower()))
+
+    def _list_zip(self, found: LocalFile) -> list[LocalFile]:
+        path = self.path_on_disk(found)
+        with open_ranges(path) as read:
+            entries = archive.list_zip(read, path.stat().st_size, what=found.leaf)
+        top = archive_stem(found.name)
+        members = (
+            LocalFile(
+                f"{top}/{one.name}", f"{found.shown}: {one.name}", found.origin, path, one.size, one, found
+            )
+            for one in entries
+        )
+        return list(self._skip_empty_images(members))
+
+    def _unpack_tar(self, found: LocalFile) -> list[LocalFile]:
+        home = self._workplace / str(len(self.members_by_archive))
+        kind = tar_kind(found)
+        assert kind  # noqa: S101  # only archives come here
+        done = archive.extract(self.path_on_disk(found), kind, home, place=archive.safe_name)
+        top = archive_stem(found.name)
+        members = (
+            LocalFile(
+                f"{top}/{one.name}", f"{found.shown}: {one.name}", found.origin, home / one.path, one.size,
+                within=found,
+            )
+            for one in done.contents
+        )  # fmt: skip
+        return list(self._skip_empty_images(members))
+
+    # -------------------------------------------------------------- reading
+
+    def read_chunks(self, found: LocalFile) -> Iterator[bytes]:
+        """A file's bytes; OSError, or ArchiveRefused for a damaged member."""
+        if found.entry:
+            with open_ranges(found.path) as read:
+                yield from archive.read_member(read, found.entry, what=found.origin.name)
+            return
+        with found.path.open("rb", buffering=0) as file:
+            while chunk := file.read(CHUNK):
+                yield chunk
+
+    def read(self, found: LocalFile) -> bytes:
+        return b"".join(self.read_chunks(found))
+
+    def path_on_disk(self, found: LocalFile) -> Path:
+        """A file of its own with these bytes: the person's, or our copy of a member."""
+        if found.entry is None:
+            return found.path
+        if found not in self._copies:
+            copy = self._workplace / f"{len(self._copies)}.member"
+            with disk.storage_errors(copy):
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copy.write_bytes(b"")
+            for chunk in self.read_chunks(found):
+                with disk.storage_errors(copy, found.size), copy.open("ab") as file:
+                    file.write(chunk)
+            self._copies[found] = copy
+        return self._copies[found]
+
+    def digest(self, found: LocalFile, algorithm: str) -> str | None:
+        """The file's digest, read once; None, and a problem in words, when it cannot be read."""
+        key = (found, algorithm)
+        if key not in self._digests:
+            running = checksum.new_hash(algorithm)
+            self._digests[key] = None
+            with self._note_refusals(found):
+                for chunk in self.read_chunks(found):
+                    running.update(chunk)
+                self._digests[key] = running.hexdigest()
+        return self._digests[key]
+
+    def has_checksum(self, found: LocalFile, published: str) -> bool:
+        """Whether a file has a published checksum."""
+        algorithm, digest = checksum.parse_checksum(published)
+        return self.digest(found, algorithm) == digest
+
+    def distinct_files(self, found: Sequence[LocalFile]) -> list[LocalFile]:
+        """One of each kind of bytes."""
+        if len(found) < 2:
+            return list(found)
+        return list({self.digest(one, "sha256") or one.shown: one for one in reversed(found)}.values())[::-1]
+
+
+def resolve_given_path(path: Path, away: Path) -> Path:
+    """A path as given, made absolute; UsageError when it is not there or is our own."""
+    try:
+        real = path.resolve(strict=True)
+    except OSError as error:
+        raise UsageError(f"--from {path}: {(error.strerror or str(error)).lower()}") from error
+    if real.is_relative_to(away):
+        raise UsageError(f"--from {path} lies in the cache itself", hint="give the files you downloaded")
+    return real
+
+
+@contextmanager
+def open_ranges(path: Path) -> Iterator[RangeReader]:
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    try:
+        yield lambda start, length: os.pread(handle, length, start)
+    finally:
+        os.close(handle)
+
+
+def printable_path(path: Path | str) -> str:
+    """A path as text that can be printed, whatever its bytes are."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
+def normalize_name(name: str) -> str:
+    """A name as tables and archives write it: macOS stores letters and accents apart."""
+    return unicodedata.normalize("NFC", name)
+
+
+def is_zip(found: LocalFile) -> bool:
+    """By its ending; a download without any ending by how it begins."""
+    if found.name.lower().endswith(".zip"):
+        return True
+    if found.entry or "." in found.leaf:
+        return False
+    with found.path.open("rb") as file:
+        return file.read(4) == ZIP_MAGIC
+
+
+def tar_kind(found: LocalFile) -> Unpack | None:
+    name = found.name.lower()
+    return next((kind for ending, kind in TAR_ENDINGS.items() if name.endswith(ending)), None)
+
+
+MakePlan = Callable[[Dataset], FetchPlan]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchivePiece:
+    """A file that stands for one member of an official archive."""
+
+    found: LocalFile
+    official: str  # the path that the entry's table reads it by
+    role: Role
+
+    def to_content(self, file: str) -> Content:
+        """How recognition sees it before it is read: by its name, role and size only."""
+        return placeholder_content(self.found, file, self.official, self.role)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchedFile:
+    """One catalog file as it was given: whole, or piece by piece."""
+
+    file: File
+    how: RecognizedBy
+    whole: LocalFile | None = None
+    pieces: tuple[ArchivePiece, ...] = ()
+
+    @property
+    def size(self) -> int:
+        return self.whole.size if self.whole else sum(one.found.size for one in self.pieces)
+
+    @property
+    def sources(self) -> tuple[LocalFile, ...]:
+        return (self.whole,) if self.whole else tuple(one.found for one in self.pieces)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NameConflict:
+    """A name that several files with different bytes have: none of them was taken."""
+
+    name: str
+    found: tuple[LocalFile, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recognition:
+    """What became of one dataset's search; the plan holds only what was found."""
+
+    plan: FetchPlan
+    adopted: tuple[MatchedFile, ...]
+    missing: tuple[File, ...] = ()  # catalog files
+    missing_images: tuple[str, ...] = ()  # names that the table gives
+    unnamed: int = 0  # further images that the publisher counts, where no table names them
+    missing_masks: int = 0
+    conflicts: tuple[NameConflict, ...] = ()
+    mismatched: Mapping[str, tuple[LocalFile, ...]] = field(
+        default_factory=dict
+    )  # catalog file -> other bytes
+    used: frozenset[LocalFile] = frozenset()  # all that is this dataset's, also what was refused
+
+    @property
+    def complete(self) -> bool:
+        return not (self.missing or self.missing_images or self.unnamed)
+
+
+def placeholder_content(found: LocalFile, file: str, official: str, role: Role) -> Content:
+    """A given file under an official path, as the manifest's rooms know files; not read yet, so no SHA-256."""
+    member = ArchiveMember(path=official, offset=0, stored=found.size, method=0, crc32=0)
+    return Content(
+        path=f"{file}/{official}",
+        role=role,
+        file=file,
+        size=found.size,
+        sha256=found.shown,
+        member=member,
+        image=ImageFacts() if is_image_name(official) else None,
+    )

@@ -1,0 +1,500 @@
+"""Matches local files to a catalog entry: tables by their columns, whole files by checksum or name, images by name or path.
+
+Where the folders say what tables say elsewhere, a file belongs to the entry whose pattern its path ends in.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dermdata.cache import RecognizedBy
+from dermdata.crosswalks import Crosswalk
+from dermdata.errors import DermdataError, UsageError
+from dermdata.fetching.ingest import archive_stem, is_image_name, member_role
+from dermdata.fetching.local.files import (
+    ArchivePiece,
+    LocalFile,
+    LocalFiles,
+    LocalProblem,
+    NameConflict,
+    placeholder_content,
+    tar_kind,
+)
+from dermdata.manifest.convert import strip_extension
+from dermdata.manifest.match import EXTENSION, FileNameIndex, strip_ending
+from dermdata.model import Content, Dataset, File, JoinSpec, Role, TableSpec
+from dermdata.readers.delimited import parse_delimited, quote_names
+from dermdata.readers.raw_table import compile_pattern
+from dermdata.readers.spreadsheet import read_sheet, split_at_header
+from dermdata.readers.table import required_columns
+
+TABLE_ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".data", ".dat", ".xlsx")
+LARGEST_TABLE = 512 << 20  # bytes; no table of a dermatology dataset comes near
+FEWEST_COLUMNS = 2  # with fewer columns named, only the file's name can tell tables apart
+CountImages = Callable[[Sequence[str]], int]  # how many of these image names were given
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """One file that a table of the entry is read from."""
+
+    spec: TableSpec
+    file: str  # the catalog file
+    member: str | None  # the path in it, if that is an archive
+    must: frozenset[str]  # columns it cannot do without
+    named: frozenset[str]  # columns that it, or a table joined with it, has
+
+    @property
+    def label(self) -> str:
+        return f"{self.member} in {self.file}" if self.member else self.file
+
+    @property
+    def leaf(self) -> str:
+        return (self.member or self.file).rpartition("/")[2].casefold()
+
+
+def list_table_files(dataset: Dataset) -> list[TableFile]:
+    """The files behind all tables of the entry, each once."""
+    found = [part for spec in dataset.table if spec.file for part in iter_table_files(spec, spec.file)]
+    return list({(part.file, part.member): part for part in found}.values())
+
+
+def iter_table_files(spec: TableSpec, file: str) -> Iterator[TableFile]:
+    views = [view.column for view in spec.views]
+    every = {*required_columns(spec), *spec.one_hot, *views, *spec.parts}
+    every -= {name for join in spec.join for name in join.marks}
+    named = frozenset(name for name in every if not name.startswith("@"))
+    spread = any(not join.marks for join in spec.join)  # its columns may stand in another table
+    keys = frozenset(join.on for join in spec.join if not join.on.startswith("@"))
+    yield TableFile(spec, file, spec.member, keys if spread else named | keys, named)
+    yield from (TableFile(spec, join.file, join.member, join_key(join), named) for join in spec.join)
+
+
+def join_key(join: JoinSpec) -> frozenset[str]:
+    return frozenset({join.to or join.on})
+
+
+class TableMatcher:
+    """Reads the given files as tables, each once for one way of reading."""
+
+    def __init__(self, local_files: LocalFiles) -> None:
+        self.local_files = local_files
+        self._rows: dict[tuple[object, ...], pa.Table | str] = {}
+
+    def fits(self, part: TableFile, found: LocalFile) -> bool:
+        """Whether the file has the part's columns; a table without a header line is only known by its name."""
+        named = found.leaf.casefold() == part.leaf
+        if not named and (part.spec.header or not found.leaf.lower().endswith(TABLE_ENDINGS)):
+            return False
+        rows = self.read_rows(part.spec, found)
+        if isinstance(rows, str) or not part.must <= set(rows.column_names):
+            return False
+        return named or len((part.must | part.named) & set(rows.column_names)) >= FEWEST_COLUMNS
+
+    def find_table(
+        self, part: TableFile, candidates: Sequence[LocalFile], score: CountImages
+    ) -> LocalFile | None:
+        """The file that is this table; of several the one of its name, else the one whose images were given.
+
+        UsageError that names them when that does not tell.
+        """
+        fitting = self.local_files.distinct_files([one for one in candidates if self.fits(part, one)])
+        named = [one for one in fitting if one.leaf.casefold() == part.leaf]
+        fitting = named or fitting
+        if not fitting:
+            self.note_misfits(part, candidates)
+        if len(fitting) < 2:
+            return fitting[0] if fitting else None
+        scores = {one: score(self.read_image_names(part.spec, one)) for one in fitting}
+        best = [one for one in fitting if scores[one] == max(scores.values())]
+        if len(best) > 1:
+            raise UsageError(
+                f"{len(best)} files could be {part.label}: {' and '.join(one.shown for one in best)}",
+                hint="give only the one you mean",
+            )
+        return best[0]
+
+    def note_misfits(self, part: TableFile, candidates: Sequence[LocalFile]) -> None:
+        """Note why the files that have the table's name are not it."""
+        for one in candidates:
+            if one.leaf.casefold() == part.leaf:
+                rows = self.read_rows(part.spec, one)
+                lost = [] if isinstance(rows, str) else sorted(part.must - set(rows.column_names))
+                reason = rows if isinstance(rows, str) else f"has no column {quote_names(lost)}"
+                self.local_files.problems.append(
+                    LocalProblem(one.shown, f"is not the table {part.label}: {reason}")
+                )
+
+    def read_image_names(self, spec: TableSpec, found: LocalFile) -> list[str]:
+        """The image names in a table that may be the right one."""
+        rows = self.read_rows(spec, found)
+        wanted = [view.column for view in spec.views] or spec.columns.get("image") or spec.columns["image_id"]
+        columns = (
+            [] if isinstance(rows, str) else [rows[name] for name in wanted if name in rows.column_names]
+        )
+        return [cell for column in columns for cell in column.to_pylist() if cell]
+
+    def read_rows(self, spec: TableSpec, found: LocalFile) -> pa.Table | str:
+        """A file's rows, read as the catalog says, all text; or why it is no such table."""
+        key = (found, spec.reader, spec.delimiter, spec.encoding, spec.header, spec.sheet)
+        key = (*key, *(sorted(required_columns(spec)) if spec.reader == "spreadsheet" else ()))
+        if key not in self._rows:
+            self._rows[key] = self._try_read(spec, found)
+        return self._rows[key]
+
+    def _try_read(self, spec: TableSpec, found: LocalFile) -> pa.Table | str:
+        if not 0 < found.size <= LARGEST_TABLE:
+            return f"it has {found.size:,} bytes"
+        try:
+            return parse_table(spec, self.local_files.read(found), found.shown)
+        except DermdataError as error:
+            return error.message
+        except OSError as error:
+            return error.strerror or str(error)
+
+
+def parse_table(spec: TableSpec, data: bytes, shown: str) -> pa.Table:
+    if spec.reader == "spreadsheet":
+        names, lines = split_at_header(read_sheet(data, spec.sheet, shown), spec, shown)
+        columns = [pa.array([line[place] for line in lines], pa.string()) for place in range(len(names))]
+        return pa.Table.from_arrays(columns, names=names)
+    return parse_delimited(data, shown, delimiter=spec.delimiter, encoding=spec.encoding, header=spec.header)[
+        0
+    ]
+
+
+WholeFiles = dict[str, tuple[LocalFile, RecognizedBy]]  # by catalog file
+
+
+class FileMatcher:
+    """Finds whole files, opening archives, the deeper ones last, only while something is missing."""
+
+    def __init__(
+        self, local_files: LocalFiles, dataset: Dataset, parts: Sequence[TableFile], tables: TableMatcher
+    ) -> None:
+        self.local_files, self.dataset, self.parts, self.tables = local_files, dataset, parts, tables
+        self.wholes: WholeFiles = {}
+        self.mismatches: dict[
+            str, tuple[LocalFile, ...]
+        ] = {}  # of this name, but other bytes or another size
+        self.clashes: dict[str, tuple[LocalFile, ...]] = {}  # several with this name
+
+    def find_files(self, files: Sequence[File]) -> None:
+        """Note every file of these that was given whole."""
+        steps: tuple[Callable[[], None], ...] = (
+            lambda: None,
+            self.local_files.open_zips,
+            lambda: self.local_files.open_deeper(found for found, _ in self.wholes.values()),
+        )
+        for open_more in steps:
+            left = [file for file in files if file.name not in self.wholes]
+            if not left:
+                return
+            open_more()
+            self.match_checksums(left)
+            self.match_names([file for file in left if file.name not in self.wholes])
+
+    def match_checksums(self, files: Iterable[File]) -> None:
+        """A published size and checksum tell a file whatever its name is."""
+        sized: dict[int, list[LocalFile]] = {}
+        every = self.local_files.all_files()
+        for found in every:
+            sized.setdefault(found.size, []).append(found)
+        for file in files:
+            if file.checksum is None:
+                continue
+            ending = file.name.rpartition(".")[2].lower()
+            alike = [one for one in every if one.name.lower().endswith(f".{ending}")]
+            candidates = alike if file.size is None else sized.get(file.size, [])
+            hit = next((one for one in candidates if self.local_files.has_checksum(one, file.checksum)), None)
+            if hit:
+                self.wholes[file.name] = (hit, "checksum")
+
+    def match_names(self, files: Iterable[File]) -> None:
+        """Where no checksum is published the name must do, if the file also is what it should be."""
+        leaves = index_leaves(self.local_files.all_files())
+        for file in files:
+            named = nearest_paths(file, self.find_named(file, leaves))
+            if not named:
+                continue
+            if file.checksum or file.size not in (None, named[0].size):
+                self.mismatches[file.name] = tuple(named)
+                continue
+            fitting = self.local_files.distinct_files([one for one in named if self.fits(file, one)])
+            if len(fitting) > 1 and not file.unpack and not self.tables_in(file):
+                self.clashes[file.name] = tuple(fitting)
+            elif len(fitting) == 1:
+                self.wholes[file.name] = (fitting[0], "name")
+
+    def find_named(self, file: File, leaves: dict[str, list[LocalFile]]) -> list[LocalFile]:
+        """The files of this name in any case; of an image also with another ending."""
+        leaf = fold_leaf(file.name)
+        named = leaves.get(leaf, [])
+        if named or file.role != "images" or file.unpack:
+            return named
+        return [one for one in leaves.get(strip_ending(leaf), []) if is_image_name(one.leaf)]
+
+    def tables_in(self, file: File) -> list[TableFile]:
+        return [part for part in self.parts if part.file == file.name]
+
+    def fits(self, file: File, found: LocalFile) -> bool:
+        """Whether a file of the right name holds what the entry reads from it."""
+        if found.size == 0:
+            return False
+        if file.unpack is None:
+            return all(self.tables.fits(part, found) for part in self.tables_in(file))
+        if tar_kind(found):
+            return True
+        members = [one.entry.name for one in self.local_files.list_members(found) if one.entry]
+        return self.holds_tables(file, members) and self.holds_images(file, members)
+
+    def holds_tables(self, file: File, members: Sequence[str]) -> bool:
+        """Whether its tables lie where the entry reads them."""
+        wanted = [part.member or "" for part in self.tables_in(file)]
+        return all({path, path.rpartition("/")[2]} & set(members) for path in wanted)
+
+    def holds_images(self, file: File, members: Sequence[str]) -> bool:
+        """Whether paths are those that the entry's pattern cuts; without a pattern, any image does."""
+        patterns = [one.pattern for one in self.dataset.table if one.pattern and file.name in one.images]
+        if patterns:
+            return any(
+                compile_pattern(pattern)[0].fullmatch(name) for pattern in patterns for name in members
+            )
+        return file.role not in ("images", "masks") or any(map(is_image_name, members))
+
+
+def fold_leaf(name: str) -> str:
+    return name.rpartition("/")[2].casefold()
+
+
+def index_leaves(every: Iterable[LocalFile]) -> dict[str, list[LocalFile]]:
+    """Files by their own name, and by that without ending, in any case."""
+    leaves: dict[str, list[LocalFile]] = {}
+    for found in every:
+        leaf = found.leaf.casefold()
+        for key in {leaf, strip_ending(leaf)}:
+            leaves.setdefault(key, []).append(found)
+    return leaves
+
+
+def nearest_paths(file: File, named: Sequence[LocalFile]) -> list[LocalFile]:
+    """Those whose folders are the official ones furthest up: train/1.png is not test/1.png."""
+    depths = [count_shared_parts(file.name, one.name) for one in named]
+    return [one for one, depth in zip(named, depths, strict=True) if depth == max(depths)]
+
+
+def count_shared_parts(official: str, name: str) -> int:
+    """How many parts two paths share, from the end on; 0 when the file itself is named differently."""
+    count = 0
+    for ours, theirs in zip(official.split("/")[::-1], name.split("/")[::-1], strict=False):
+        if ours.casefold() != theirs.casefold():
+            break
+        count += 1
+    return count
+
+
+SPLIT_NAMES = frozenset({"train", "val", "test"})
+
+
+def match_paths(
+    specs: Sequence[TableSpec], found: Iterable[LocalFile], crosswalk: Crosswalk
+) -> Iterator[tuple[TableSpec, str, LocalFile]]:
+    """Each image with the table that has it and its official path; what fits two tables equally fits none."""
+    tails = [(spec, *tail) for spec in specs for tail in pattern_tails(spec)]
+    for one in found:
+        if not (one.size and is_image_name(one.leaf)):
+            continue
+        fitting = [
+            (len(below), spec, f"{above}{path}")
+            for spec, above, below in tails
+            if (path := match_tail(spec, below, one.name, crosswalk))
+        ]
+        best = [hit for hit in fitting if hit[0] == max(depth for depth, _, _ in fitting)]
+        if len(best) == 1:
+            yield best[0][1], best[0][2], one
+
+
+def pattern_tails(spec: TableSpec) -> Iterator[tuple[str, list[str]]]:
+    """The pattern's parts, its fixed folders on top left away one by one: a copy may lack them."""
+    parts = (spec.pattern or "").split("/")
+    for start in range(len(parts)):
+        yield "".join(f"{part}/" for part in parts[:start]), parts[start:]
+        if "{" in parts[start]:
+            return
+
+
+def match_tail(spec: TableSpec, below: Sequence[str], name: str, crosswalk: Crosswalk) -> str | None:
+    """The end of a path that fits; its words must be known ones, or a folder be named as in the pattern."""
+    path = "/".join(name.split("/")[-len(below) :])
+    expression, fields = compile_pattern("/".join(below))
+    match = expression.fullmatch(path)
+    if match is None:
+        return None
+    words = {field: match[field] for field in fields}
+    known = [is_known_word(spec, ours, columns, words, crosswalk) for ours, columns in spec.columns.items()]
+    anchored = any("{" not in part for part in below[:-1])
+    return path if False not in known and (anchored or True in known) else None
+
+
+def is_known_word(
+    spec: TableSpec, ours: str, columns: Sequence[str], words: Mapping[str, str], crosswalk: Crosswalk
+) -> bool | None:
+    """Whether the path's word for our field is one that the entry knows; None where that cannot be said."""
+    if not set(columns) <= set(words):
+        return None
+    word = "/".join(words[column] for column in columns)
+    field = spec.label_field or "/".join(columns)
+    if ours == "label_raw" and field in crosswalk.fields:
+        return crosswalk.lookup(field, word) is not None
+    if ours in spec.values:
+        return word in spec.values[ours]
+    return word in SPLIT_NAMES if ours == "split_official" else None
+
+
+TEMPLATE_FIELD = re.compile(r"\{([^{}]+)\}")
+
+
+class LocalImages:
+    """The given image files, found as the manifest finds cached ones; empty files are none."""
+
+    def __init__(self, local_files: LocalFiles, found: Iterable[LocalFile]) -> None:
+        self.local_files = local_files
+        self.images = {one.shown: one for one in found if one.size and is_image_name(one.leaf)}
+        self._names = FileNameIndex(
+            placeholder_content(one, "", one.name, "images") for one in self.images.values()
+        )
+
+    def find_images(self, name: str) -> list[LocalFile]:
+        """The files meant by a name, one of each kind of bytes."""
+        return [self.images[one.sha256] for one in self._names.resolve_name(name)]
+
+    def count_present(self, names: Collection[str]) -> int:
+        """How many of these names were given."""
+        return sum(bool(self._names.resolve_name(name)) for name in set(names))
+
+
+@dataclass
+class ImageMatches:
+    """Pieces by the archive they stand for, and what could not be settled."""
+
+    local_files: LocalFiles
+    pieces: dict[str, dict[str, ArchivePiece]] = field(
+        default_factory=dict
+    )  # catalog file -> official path -> piece
+    conflicts: dict[str, NameConflict] = field(default_factory=dict)
+    used: set[LocalFile] = field(default_factory=set)
+    missing: dict[str, None] = field(default_factory=dict)  # image names, in the tables' order
+    incomplete_archives: set[str] = field(default_factory=set)  # archives that something may be missing from
+
+    def assign(self, name: str, found: Sequence[LocalFile], holders: Sequence[File], role: Role) -> bool:
+        """Take the one file of this name for its archive; several with different bytes are a conflict."""
+        self.used.update(found)
+        distinct = self.local_files.distinct_files(found)
+        if len(distinct) != 1:
+            if distinct:
+                self.conflicts[name] = NameConflict(name=name, found=tuple(distinct))
+            return False
+        official = f"{EXTENSION.sub('', name)}{image_ending(distinct[0])}"
+        self.add_piece(
+            choose_archive(distinct[0], holders),
+            ArchivePiece(found=distinct[0], official=official, role=role),
+        )
+        return True
+
+    def add_piece(self, file: File, piece: ArchivePiece) -> None:
+        self.pieces.setdefault(file.name, {}).setdefault(piece.official, piece)
+        self.used.add(piece.found)
+
+    def mark_missing(self, name: str, holders: Sequence[File]) -> None:
+        self.missing[name] = None
+        self.incomplete_archives.update(holder.name for holder in holders)
+
+    def contents(self) -> list[Content]:
+        return [piece.to_content(file) for file, pieces in self.pieces.items() for piece in pieces.values()]
+
+
+def image_ending(found: LocalFile) -> str:
+    name = EXTENSION.search(found.leaf)
+    return name[0] if name else ""
+
+
+def choose_archive(found: LocalFile, holders: Sequence[File]) -> File:
+    """The archive that the file stands for: one that a folder above is named after, else the first."""
+    above = {part.casefold() for part in found.name.split("/")[:-1]}
+    return next((one for one in holders if archive_stem(one.name).casefold() in above), holders[0])
+
+
+# ------------------------------------------------------------------ images
+
+
+def match_images(
+    spec: TableSpec,
+    rows: pa.Table,
+    there: FileNameIndex,
+    pictures: LocalImages,
+    holders: Sequence[File],
+    matches: ImageMatches,
+) -> None:
+    """A piece for each image that the rows name and that is not there already; the others are missing."""
+    names = list(dict.fromkeys(filter(None, image_names(spec, rows))))
+    allowed = set(spec.images) or None
+    leaves = Counter(image_leaf(name) for name in names)
+    for name in names:
+        if there.resolve_name(name, allowed):
+            continue
+        found = pictures.find_images(name) if holders else []
+        if holders and not found and leaves[image_leaf(name)] == 1:
+            found = pictures.find_images(image_leaf(name))  # a copy without the folders
+        found = [one for one in found if member_role(one.name, holders[0]) == "images"]
+        if not (found and matches.assign(name, found, holders, "images")):
+            matches.mark_missing(name, holders)
+
+
+def image_leaf(name: str) -> str:
+    return EXTENSION.sub("", name.rpartition("/")[2])
+
+
+def image_names(spec: TableSpec, rows: pa.Table) -> list[str]:
+    """Each row's image name, as the manifest will look for it."""
+    columns = [rows[name].combine_chunks() for name in spec.columns.get("image") or spec.columns["image_id"]]
+    names: list[str] = pc.binary_join_element_wise(*columns, "/").to_pylist()
+    return names
+
+
+# ------------------------------------------------------------------ masks
+
+
+def match_masks(
+    spec: TableSpec,
+    rows: pa.Table,
+    there: FileNameIndex,
+    pictures: LocalImages,
+    holders: Sequence[File],
+    matches: ImageMatches,
+) -> int:
+    """A piece for each mask of the rows' images that was given; how many were not."""
+    lost = 0
+    for template in spec.masks.values():
+        for name in mask_names(template, spec, rows):
+            if there.resolve_name(name):
+                continue
+            found = [one for one in pictures.find_images(name) if one not in matches.used]
+            lost += not (found and matches.assign(name, found, holders, "masks"))
+    return lost
+
+
+def mask_names(template: str, spec: TableSpec, rows: pa.Table) -> list[str]:
+    """The mask's file name for each row: {image_id} and columns filled in, without image endings."""
+    ids = spec.columns.get("image_id") or spec.columns["image"]
+    columns = {
+        name: strip_extension(rows[ids[0] if name == "image_id" else name].combine_chunks()).to_pylist()
+        for name in TEMPLATE_FIELD.findall(template)
+    }
+    return [
+        TEMPLATE_FIELD.sub(lambda match, row=row: columns[match[1]][row], template)  # type: ignore[misc]
+        for row in range(rows.num_rows)
+    ]

@@ -1,0 +1,489 @@
+"""Recognizes one dataset among local files, whole files first, then tables, then the images that those name; and imports it.
+
+Recognition reads and writes nothing; its result is a value that can be shown. The import verifies whole files like a
+download. Pieces of an archive go one by one into the folder that the archive would have been unpacked to, each with
+its SHA-256 and decode check.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+
+import pyarrow as pa
+
+from dermdata import checksum, disk, readers
+from dermdata.archive.staging import StagingFolder
+from dermdata.cache import DatasetFolder
+from dermdata.crosswalks import Crosswalk
+from dermdata.errors import ArchiveRefused, ChecksumMismatch, DermdataError, ManualDownload
+from dermdata.fetching import ingest
+from dermdata.fetching.assemble import find_table_path, table_opener
+from dermdata.fetching.ingest import VerifiedFile, archive_folder, is_image_name, member_role
+from dermdata.fetching.listing import LISTED_BY_ROWS, cached_image_name, merge_files
+from dermdata.fetching.local.files import (
+    ArchivePiece,
+    LocalFile,
+    LocalFiles,
+    LocalProblem,
+    MakePlan,
+    MatchedFile,
+    NameConflict,
+    Recognition,
+    placeholder_content,
+    printable_path,
+)
+from dermdata.fetching.local.matching import (
+    FileMatcher,
+    ImageMatches,
+    LocalImages,
+    TableFile,
+    TableMatcher,
+    image_names,
+    list_table_files,
+    match_images,
+    match_masks,
+    match_paths,
+)
+from dermdata.fetching.plan import FetchPlan
+from dermdata.fetching.run import FetchContext, ReceiptWriter
+from dermdata.manifest.match import FileNameIndex
+from dermdata.model import ArchiveMember, Content, Dataset, File, TableSpec
+
+
+class MatchState:
+    """Files by what they stand for: the cache's, those given whole, and the pieces found so far."""
+
+    def __init__(
+        self, dataset: Dataset, local_files: LocalFiles, planner: MakePlan, folder: DatasetFolder
+    ) -> None:
+        self.dataset, self.local_files, self.folder = dataset, local_files, folder
+        self.make_plan = planner
+        self.plan = self.plan_whole_files(dataset)
+        self.table_files, self.tables = list_table_files(dataset), TableMatcher(local_files)
+        self.matcher = FileMatcher(local_files, dataset, self.table_files, self.tables)
+        self.matches = ImageMatches(local_files)
+        have = {one.name for one in self.plan.have}
+        self.cached = tuple(one for one in (folder.contents() if have else ()) if one.file in have)
+        self.earlier_pieces = [one for file in self.plan.download for one in self.find_earlier_pieces(file)]
+
+    def plan_whole_files(self, dataset: Dataset) -> FetchPlan:
+        """What is missing; a file that is broken in part counts as missing, since no range is asked for."""
+        plan = self.make_plan(dataset)
+        receipt = None if plan.wants.force else self.folder.receipt()
+        again = {one.file for one in plan.mend} | set(receipt.lost if receipt else ())
+        files = [one for one in dataset.files if one in plan.download or one.name in again]
+        have = tuple(one for one in plan.have if one.name not in again)
+        return replace(plan, download=tuple(files), mend=(), have=have)
+
+    def find_earlier_pieces(self, file: File) -> list[LocalFile]:
+        """What an earlier, incomplete copy brought of an archive."""
+        receipt = None if self.plan.wants.force else self.folder.receipt()
+        before = receipt.file(file.name) if receipt else None
+        whole = before is None or not before.is_reconstructed
+        home = self.folder.path / archive_folder(file)
+        return [] if whole or not home.is_dir() else list(self.local_files.walk_files(home))
+
+    # -------------------------------------------------------------- what there is
+
+    def candidates(self) -> list[LocalFile]:
+        """All files that were given, but for those in archives that are taken as a whole."""
+        inside = {
+            one
+            for found, _ in self.matcher.wholes.values()
+            for one in self.local_files.members_by_archive.get(found, ())
+        }
+        return [one for one in (*self.local_files.all_files(), *self.earlier_pieces) if one not in inside]
+
+    def contents(self) -> tuple[Content, ...]:
+        """Everything that the cache holds or would hold, by name."""
+        found = chain.from_iterable(self.whole_contents(name) for name in self.matcher.wholes)
+        return (*self.cached, *found, *self.matches.contents())
+
+    def whole_contents(self, name: str) -> list[Content]:
+        file, (found, _) = self.dataset.file(name), self.matcher.wholes[name]
+        if file.unpack is None:
+            return [replace(placeholder_content(found, name, name, file.role), member=None)]
+        members = [(one, one.member) for one in self.local_files.list_members(found)]
+        return [placeholder_content(one, name, path, member_role(path, file)) for one, path in members]
+
+    def known_images(self, role: str) -> FileNameIndex:
+        return FileNameIndex(
+            one for one in self.contents() if one.role == role and is_image_name(one.official)
+        )
+
+    def missing_archives(self) -> list[File]:
+        """The archives that were not given whole."""
+        return [one for one in self.plan.download if one.unpack and one.name not in self.matcher.wholes]
+
+    def image_archives(self, spec: TableSpec) -> list[File]:
+        """The archives that a table's images may be pieces of."""
+        every = [one for one in self.missing_archives() if one.role == "images"]
+        return [one for one in every if not spec.images or one.name in spec.images]
+
+    def mask_archives(self) -> list[File]:
+        return [one for one in self.missing_archives() if "masks" in (one.role, *one.members.values())]
+
+    # -------------------------------------------------------------- tables
+
+    def read_table_bytes(self, file: str, member: str | None) -> bytes:
+        """A table's bytes, as readers ask for them."""
+        if any(one.file == file for one in self.cached):
+            return table_opener(self.folder, self.cached)(file, member)
+        path = find_table_path(file, member, self.contents())
+        if file in self.matcher.wholes and member is None:
+            return self.local_files.read(self.matcher.wholes[file][0])
+        pieces = self.matches.pieces.get(file, {}).values()
+        if file in self.matcher.wholes:
+            return self.local_files.read(self.find_member(file, path))
+        return self.local_files.read(next(one.found for one in pieces if one.to_content(file).path == path))
+
+    def find_member(self, file: str, path: str) -> LocalFile:
+        whole, _ = self.matcher.wholes[file]
+        return next(
+            one
+            for one in self.local_files.list_members(whole)
+            if one.entry and f"{file}/{one.entry.name}" == path
+        )
+
+    def read_rows(self, spec: TableSpec) -> pa.Table:
+        return readers.read_table(spec, self.read_table_bytes, self.contents()).rows
+
+
+def recognize_dataset(
+    dataset: Dataset, local_files: LocalFiles, planner: MakePlan, folder: DatasetFolder, crosswalk: Crosswalk
+) -> Recognition:
+    """What of the dataset was given and what is missing; nothing is asked of any host.
+
+    ManualDownload when a table that the rows need is not there, or nothing at all; ChecksumMismatch when
+    it is there with other bytes; UsageError when it cannot be told which file it is.
+    """
+    if not (dataset.files or dataset.listing):
+        raise ManualDownload(
+            f"{dataset.name}: the catalog does not describe its files, so none can be recognized",
+            hint="an overlay (--catalog) can name its files and its table; see the catalog's own entries",
+        )
+    return Recognizer(dataset, local_files, planner, folder, crosswalk).recognize()
+
+
+class Recognizer(MatchState):
+    """One dataset's search, step by step."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        local_files: LocalFiles,
+        planner: MakePlan,
+        folder: DatasetFolder,
+        crosswalk: Crosswalk,
+    ) -> None:
+        super().__init__(dataset, local_files, planner, folder)
+        self.crosswalk = crosswalk
+        self.missing_masks = 0
+
+    def recognize(self) -> Recognition:
+        self.matcher.find_files(self.plan.download)
+        self.find_tables()
+        if self.release_unsure_archives():
+            self.find_tables()
+        if self.dataset.listing:
+            self.find_listed_images()
+        self.find_path_images()
+        tables = [(spec, self.read_rows(spec)) for spec in self.dataset.table if not spec.over]
+        for spec, rows in tables:
+            match_images(
+                spec, rows, self.known_images("images"), self.images, self.image_archives(spec), self.matches
+            )
+        for spec, rows in tables:
+            if spec.masks and (homes := self.mask_archives()):
+                self.missing_masks += match_masks(
+                    spec, rows, self.known_images("masks"), self.images, homes, self.matches
+                )
+        return self.to_recognition()
+
+    # -------------------------------------------------------------- tables
+
+    def find_tables(self) -> None:
+        self.images = LocalImages(self.local_files, self.candidates())
+        self.require_tables([part for part in self.table_files if not self.find_table(part)])
+
+    def release_unsure_archives(self) -> bool:
+        """Take an archive that only its name speaks for by pieces, if it lacks images: the rest may come later."""
+        lacking = {
+            name
+            for spec in self.dataset.table
+            if spec.file and not spec.over and self.lacks_images(spec)
+            for name, (_, how) in self.matcher.wholes.items()
+            if how == "name" and self.dataset.file(name).unpack and name in (spec.images or (name,))
+        }
+        for name in lacking:
+            del self.matcher.wholes[name]
+        return bool(lacking)
+
+    def lacks_images(self, spec: TableSpec) -> bool:
+        there, allowed = self.known_images("images"), set(spec.images) or None
+        names = set(image_names(spec, self.read_rows(spec))) - {""}
+        return not all(there.resolve_name(name, allowed) for name in names)
+
+    def find_table(self, part: TableFile) -> bool:
+        """Whether a part's file is here: in the cache, in a whole file, or as a file of its columns."""
+        if self.is_present(part):
+            return True
+        file = next((one for one in self.plan.download if one.name == part.file), None)
+        if file is None or file.name in self.matcher.wholes or (file.checksum and not file.unpack):
+            return False
+        sized = [one for one in self.candidates() if part.member or file.size in (None, one.size)]
+        found = self.tables.find_table(part, sized, self.images.count_present)
+        if found is None:
+            return False
+        if part.member is None:
+            self.matcher.wholes[file.name] = (found, "content")
+        else:
+            role = member_role(part.member, file)
+            self.matches.add_piece(file, ArchivePiece(found=found, official=part.member, role=role))
+        return True
+
+    def is_present(self, part: TableFile) -> bool:
+        known = {(one.file, one.official) for one in self.contents()}
+        paths = {part.member or part.file, (part.member or part.file).rpartition("/")[2]}
+        return any((part.file, path) in known for path in paths)
+
+    def require_tables(self, missing: Sequence[TableFile]) -> None:
+        """Raise what stands in the way of any rows at all."""
+        for part in missing:
+            for found in self.matcher.mismatches.get(part.file, ()):
+                self.refuse_mismatch(part, found)
+        for problem in self.local_files.problems:
+            if (
+                missing
+                and problem.error
+                and [problem.shown] == list(map(printable_path, self.local_files.paths))
+            ):
+                raise problem.error  # all that was given is one archive, and that was refused
+        if missing:
+            raise self.manual_download_error(f"its table {missing[0].label} is not among the paths")
+
+    def refuse_mismatch(self, part: TableFile, found: LocalFile) -> None:
+        file = self.dataset.file(part.file)
+        if file.unpack is None:
+            expected = file.checksum or f"{file.size:,} bytes"
+            raise ChecksumMismatch(
+                f"{found.shown} has the name of {file.name}, but is not it: expected {expected}",
+                hint="it was changed, or is of another version; give the file as its publisher made it",
+            )
+
+    def manual_download_error(self, what: str) -> DermdataError:
+        access = self.dataset.access
+        page = access.url or self.dataset.homepage
+        where = f"see {page}" if page else "give --from the files as their publisher gives them out"
+        return ManualDownload(f"{self.dataset.name}: {what}", hint=access.steps or where)
+
+    # -------------------------------------------------------------- images
+
+    def find_listed_images(self) -> None:
+        """Where a listing names the files, the table does too: each image is a file of its own."""
+        named = cached_image_name if self.dataset.listing == LISTED_BY_ROWS else str
+        names = [
+            name for spec in self.dataset.table for name in image_names(spec, self.read_rows(spec)) if name
+        ]
+        files = [File(name=named(name), role="images") for name in dict.fromkeys(names)]
+        self.dataset = merge_files(self.dataset, files)
+        self.plan = self.plan_whole_files(self.dataset)
+        self.matcher.find_files(self.plan.download)
+
+    def find_path_images(self) -> None:
+        """Pieces for tables that are cut from paths."""
+        specs = [spec for spec in self.dataset.table if spec.pattern and self.image_archives(spec)]
+        found: dict[tuple[str, str], list[LocalFile]] = {}
+        for spec, path, one in match_paths(specs, self.candidates(), self.crosswalk):
+            found.setdefault((self.image_archives(spec)[0].name, path), []).append(one)
+        for (name, path), several in found.items():
+            self.assign_path(self.dataset.file(name), path, several)
+
+    def assign_path(self, file: File, path: str, several: Sequence[LocalFile]) -> None:
+        self.matches.used.update(several)
+        distinct = self.local_files.distinct_files(several)
+        if len(distinct) > 1:
+            self.matches.conflicts[path] = NameConflict(name=path, found=tuple(distinct))
+            self.matches.mark_missing(path, [file])
+            return
+        self.matches.add_piece(file, ArchivePiece(found=distinct[0], official=path, role="images"))
+
+    # -------------------------------------------------------------- the verdict
+
+    def to_recognition(self) -> Recognition:
+        adopted = [one for file in self.plan.download if (one := self.match_file(file))]
+        names = {one.file.name for one in adopted}
+        missing = tuple(one for one in self.plan.download if one.name not in names)
+        if not (adopted or self.plan.have):
+            raise self.manual_download_error("none of its files is among the paths")
+        conflicts = [*self.matches.conflicts.values()]
+        conflicts += [NameConflict(name=name, found=found) for name, found in self.clashes().items()]
+        return Recognition(
+            plan=replace(self.plan, dataset=self.dataset, download=tuple(one.file for one in adopted)),
+            adopted=tuple(adopted),
+            missing=missing,
+            missing_images=tuple(self.matches.missing),
+            unnamed=self.count_unnamed(),
+            missing_masks=self.missing_masks,
+            conflicts=tuple(conflicts),
+            mismatched=self.mismatches(),
+            used=frozenset(self.used_files()),
+        )
+
+    def match_file(self, file: File) -> MatchedFile | None:
+        if file.name in self.matcher.wholes:
+            whole, how = self.matcher.wholes[file.name]
+            return MatchedFile(file=file, how=how, whole=whole)
+        pieces = tuple(self.matches.pieces.get(file.name, {}).values())
+        if not pieces and (file.unpack is None or file.role != "images" or self.is_incomplete(file)):
+            return None  # an archive all of whose images were found elsewhere is not missing
+        return MatchedFile(file=file, how="part" if self.is_incomplete(file) else "content", pieces=pieces)
+
+    def is_incomplete(self, file: File) -> bool:
+        """Whether something may be missing from an archive of images."""
+        by_path = any(spec.pattern for spec in self.dataset.table)
+        nothing = by_path and file.name not in self.matches.pieces
+        return (
+            file.name in self.matches.incomplete_archives
+            or nothing
+            or (file.role == "images" and self.count_unnamed() > 0)
+        )
+
+    def count_unnamed(self) -> int:
+        """How many images more the publisher counts, where no table names them."""
+        by_paths = all(spec.pattern for spec in self.dataset.table) and self.missing_archives()
+        if not (by_paths and self.dataset.counts.images):
+            return 0
+        there = sum(one.role == "images" and is_image_name(one.official) for one in self.contents())
+        return max(0, self.dataset.counts.images - there - len(self.matches.missing))
+
+    def clashes(self) -> dict[str, tuple[LocalFile, ...]]:
+        return {name: one for name, one in self.matcher.clashes.items() if name not in self.matcher.wholes}
+
+    def mismatches(self) -> dict[str, tuple[LocalFile, ...]]:
+        return {name: one for name, one in self.matcher.mismatches.items() if name not in self.matcher.wholes}
+
+    def used_files(self) -> Iterable[LocalFile]:
+        yield from self.matches.used
+        yield from (found for found, _ in self.matcher.wholes.values())
+        for several in (*self.clashes().values(), *self.mismatches().values()):
+            yield from several
+
+
+class LocalImporter:
+    """`bring` for `fetch.run`: takes all that was recognized."""
+
+    def __init__(self, recognition: Recognition, local_files: LocalFiles) -> None:
+        self.recognition, self.local_files = recognition, local_files
+        self.failed: list[LocalProblem] = []  # pieces that could not be read when their turn came
+
+    def __call__(
+        self, plan: FetchPlan, folder: DatasetFolder, context: FetchContext, receipt_writer: ReceiptWriter
+    ) -> None:
+        disk.require_space(folder.path, sum(one.size for one in self.recognition.adopted))
+        for one in self.recognition.adopted:
+            if one.whole:
+                taken = self.import_whole(one, one.whole, plan, folder, context)
+                found = ingest.collect_contents(one.file, taken, folder, context.jobs, context.progress)
+            else:
+                taken, found = self.import_pieces(one, folder, context)
+            receipt_writer.record_file(one.file, taken, found)
+
+    def import_whole(
+        self,
+        one: MatchedFile,
+        whole: LocalFile,
+        plan: FetchPlan,
+        folder: DatasetFolder,
+        context: FetchContext,
+    ) -> VerifiedFile:
+        """A whole file, verified; an archive that need not be kept is read where it lies."""
+        context.progress.begin(one.file.name, whole.size)
+        source = self.local_files.path_on_disk(whole)
+        if one.file.unpack and not plan.wants.keep_archives:
+            taken = verify_in_place(one.file, source, whole)
+            context.progress.advance(one.file.name, taken.size)
+        else:
+            target = ingest.file_path(one.file, folder)
+            taken = ingest.copy_verified(one.file, source, target, context.progress)
+        context.progress.end(one.file.name)
+        return VerifiedFile(
+            path=taken.path,
+            size=taken.size,
+            sha256=taken.sha256,
+            url=whole.origin.as_uri(),
+            recognized=one.how,
+        )
+
+    # -------------------------------------------------------------- pieces
+
+    def import_pieces(
+        self, one: MatchedFile, folder: DatasetFolder, context: FetchContext
+    ) -> tuple[VerifiedFile, list[Content]]:
+        """Every piece, hashed and looked at, under the names that the official archive's members get."""
+        found = self.store_pieces(one, folder, context) if one.pieces else []
+        how = one.how if len(found) == len(one.pieces) else "part"
+        origins = [piece.found.origin for piece in one.pieces]
+        new = [origin for origin in origins if not origin.is_relative_to(folder.path)]
+        taken = VerifiedFile(
+            path=folder.path / ingest.archive_folder(one.file),
+            size=sum(content.size for content in found),
+            sha256=ingest.members_digest(found),
+            url=(new or origins or self.local_files.paths)[0].as_uri(),
+            recognized=how,
+        )
+        return taken, found
+
+    def store_pieces(self, one: MatchedFile, folder: DatasetFolder, context: FetchContext) -> list[Content]:
+        home, task = ingest.archive_folder(one.file), f"take {one.file.name}"
+        context.progress.begin(task, one.size)
+
+        def land(piece: ArchivePiece) -> Content | None:
+            content = self.store_piece(piece, one.file, staging_folder, home)
+            context.progress.advance(task, piece.found.size)
+            return content
+
+        with folder.replace_folder(home) as temporary, ThreadPoolExecutor(context.jobs) as workers:
+            staging_folder = StagingFolder(temporary, one.file.name)
+            for piece in one.pieces:
+                staging_folder.reserve(ingest.member_path(piece.official, one.file))
+            landed = list(workers.map(land, one.pieces))
+            staging_folder.sync(context.jobs)
+        context.progress.end(task, f"{len(landed):,} files")
+        return [content for content in landed if content]
+
+    def store_piece(
+        self, piece: ArchivePiece, file: File, staging_folder: StagingFolder, home: str
+    ) -> Content | None:
+        """One piece on disk; None, and a problem in words, when it cannot be read."""
+        try:
+            data = self.local_files.read(piece.found)
+        except (OSError, ArchiveRefused) as error:
+            self.failed.append(LocalProblem(piece.found.shown, str(error)))
+            return None
+        path = ingest.member_path(piece.official, file)
+        staging_folder.write(path, [data])
+        # its place in the official archive is not known
+        member = ArchiveMember(path=piece.official, offset=-1, stored=len(data), method=0, crc32=0)
+        return Content(
+            path=f"{home}/{path}",
+            role=piece.role,
+            file=file.name,
+            size=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            member=member,
+            image=ingest.inspect_image(data) if ingest.is_image_name(piece.official) else None,
+        )
+
+
+def verify_in_place(file: File, source: Path, whole: LocalFile) -> VerifiedFile:
+    """An archive on the person's disk, its checksum looked at once more: minutes may have passed."""
+    hasher = checksum.hash_file(source, file.checksum)
+    if file.checksum:
+        hasher.require(file.checksum, whole.shown)
+    return VerifiedFile(
+        path=source, size=source.stat().st_size, sha256=hasher.sha256, url=whole.origin.as_uri()
+    )

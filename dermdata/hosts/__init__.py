@@ -1,0 +1,173 @@
+"""From a catalog file to where its bytes are: a request over HTTP, or a path on this machine.
+
+`source = "<host>:<id>"` names the module that knows how that host gives out files; a listing
+`"<host>:<id>"` names the same module's list of all files under that id.
+
+    base.py      what all hosts share: whom they may ask, checked JSON fields, the catalog's word first
+    accounts.py  whose account a file needs, and what the person must do
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from urllib.parse import quote
+
+from dermdata.errors import (
+    ManualDownload,
+    NetworkError,
+    Offline,
+    PersonMustAct,
+    UnknownName,
+    Unobtainable,
+    UsageError,
+)
+from dermdata.hosts.accounts import explain_download_error, find_account, make_guarded_request
+from dermdata.hosts.base import (
+    FileHead,
+    ResolveContext,
+    find_file_inside,
+    make_request,
+    refuse_network,
+    sort_listing,
+)
+from dermdata.model import Dataset, File, Request
+
+__all__ = [
+    "HOSTS",
+    "LISTING_HOSTS",
+    "ResolveContext",
+    "explain_download_error",
+    "list_files",
+    "require_obtainable",
+    "resolve",
+    "resolve_official",
+]
+
+LISTING_HOSTS = ("dataverse", "figshare", "gcs", "huggingface", "isic", "kaggle", "mendeley", "s3", "zenodo")
+HOSTS = (
+    "dataverse",
+    "figshare",
+    "gcs",
+    "github",
+    "huggingface",
+    "kaggle",
+    "mendeley",
+    "package",
+    "s3",
+    "zenodo",
+)
+
+
+def resolve(dataset: Dataset, file: File, context: ResolveContext) -> Request | Path:
+    """Where to take the file from: mirrors first, then the catalog's word; checksums rule either way."""
+    for mirror in context.mirrors:
+        if "://" in mirror:
+            continue
+        if path := find_file_inside(
+            Path(mirror), Path(mirror) / dataset.name / file.name, UsageError, f"--mirror {mirror}"
+        ):
+            return path
+    mirrored = tuple(
+        f"{mirror.rstrip('/')}/{dataset.name}/{quote(file.name)}"
+        for mirror in context.mirrors
+        if "://" in mirror
+    )
+    return (
+        resolve_behind_mirrors(mirrored, dataset, file, context)
+        if mirrored
+        else resolve_official(dataset, file, context)
+    )
+
+
+def resolve_behind_mirrors(
+    mirrored: tuple[str, ...], dataset: Dataset, file: File, context: ResolveContext
+) -> Request | Path:
+    """The mirrors' addresses in front of the official ones.
+
+    When the official host has to be asked first, or wants secrets, the mirrors are looked at: a file that
+    one of them has needs no account and no answer of a host that may be out of reach.
+    """
+    try:
+        request = resolve_official(
+            dataset, file, replace(context, ask=refuse_network, read=refuse_network, head=None)
+        )
+    except (Offline, PersonMustAct):
+        request = None
+    if isinstance(request, Path):
+        return request
+    if request and not request.secrets:
+        return replace(request, urls=(*mirrored, *request.urls), mirrors=len(mirrored))
+    if has_file(mirrored, context):
+        return replace(make_request(replace(file, urls=()), mirrored), mirrors=len(mirrored))
+    found = resolve_official(dataset, file, context)
+    if context.head is not None or isinstance(found, Path):
+        return found
+    # a token belongs to the official host: with a mirror in front, nobody gets it
+    return replace(found, urls=(*mirrored, *found.urls), mirrors=len(mirrored), headers={}, secrets={})
+
+
+def has_file(urls: tuple[str, ...], context: ResolveContext) -> bool:
+    """Whether one of the mirrors gives the file; no answer means no."""
+    return context.head is not None and any(is_served(url, context.head) for url in urls)
+
+
+def is_served(url: str, head: Callable[[Request], FileHead]) -> bool:
+    try:
+        head(Request(urls=(url,)))
+    except NetworkError:
+        return False
+    return True
+
+
+def resolve_official(dataset: Dataset, file: File, context: ResolveContext) -> Request | Path:
+    """What the entry itself says, without mirrors."""
+    if file.source:
+        host, _, identity = file.source.partition(":")
+        return load_resolver(host)(dataset, file, identity, context)
+    if account := find_account(dataset, file):
+        return make_guarded_request(account, dataset, file, (), context)
+    if file.urls:
+        return make_request(file, ())
+    raise ManualDownload(
+        f"{dataset.name}: {file.name} has no public address", hint=dataset.access.steps or dataset.homepage
+    )
+
+
+Resolver = Callable[[Dataset, File, str, ResolveContext], Request | Path]
+Lister = Callable[[str, ResolveContext], tuple[File, ...]]
+
+
+def load_resolver(host: str) -> Resolver:
+    if host not in HOSTS:
+        raise UnknownName("source", host, HOSTS)
+    resolver: Resolver = import_module(f"dermdata.hosts.{host}").resolve
+    return resolver
+
+
+def list_files(place: str, context: ResolveContext) -> tuple[File, ...]:
+    """All files that a host lists under `<host>:<id>`, by name; UnknownName for a host that lists none."""
+    host, _, identity = place.partition(":")
+    if host not in LISTING_HOSTS:
+        raise UnknownName("listing", host, LISTING_HOSTS)
+    lister: Lister = import_module(f"dermdata.hosts.{host}").list_files
+    return sort_listing(lister(identity, context), place)
+
+
+def require_obtainable(dataset: Dataset, *, mirrored: bool = False) -> None:
+    """Raise what the person must know or do before any request, if the entry says so.
+
+    A file without an address can only come from a mirror, or from the person.
+    """
+    access = dataset.access
+    if access.kind == "unavailable":
+        nearest = f"the nearest: {', '.join(access.alternatives)}" if access.alternatives else None
+        raise Unobtainable(f"{dataset.name} cannot be had: {access.evidence}", hint=nearest)
+    addressed = [one for one in dataset.files if one.fetch and (one.source or one.urls or mirrored)]
+    if not addressed and not dataset.listing:
+        page = access.url or dataset.homepage
+        said = f"{dataset.name} has no files to download whose addresses the catalog knows (access: {access.kind})"
+        steps = access.steps or (
+            f"see {page}" if page else f"`dermdata fetch {dataset.name} --from PATH` takes them"
+        )
+        raise ManualDownload(said, hint=f"{steps} {page}" if page and page not in steps else steps)

@@ -1,0 +1,109 @@
+"""Files behind an account: whose it is, the secrets for its own host, and words for a refusal."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from dermdata.credentials import SERVICE_HOSTS, explain_steps
+from dermdata.errors import CredentialsMissing, DermdataError, LicenseNotAccepted
+from dermdata.hosts.base import ResolveContext, make_request
+from dermdata.model import Dataset, File, Request
+
+GUARDED_ACCESS = ("account", "agreement")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """Whose account a file needs: the secrets go to this host only."""
+
+    service: str
+    host: str
+    page: str | None = None  # where to register, or to accept conditions
+    steps: str | None = None  # the entry's own words
+
+    @property
+    def hint(self) -> str:
+        return explain_steps(self.service, page=self.page, host=self.host, steps=self.steps)
+
+
+KAGGLE = Account(service="kaggle", host=SERVICE_HOSTS["kaggle"])
+
+
+def huggingface_account(repository: str) -> Account:
+    """Hugging Face, for `[datasets/]owner/name`: conditions are accepted on the repository's page."""
+    host = SERVICE_HOSTS["huggingface"]
+    return Account(service="huggingface", host=host, page=f"https://{host}/{repository}")
+
+
+def find_account(dataset: Dataset, file: File) -> Account | None:
+    """The account that this file's own host may ask for; None when it is open to all."""
+    kind, _, identity = (file.source or "").partition(":")
+    if kind == "kaggle":
+        return KAGGLE
+    if kind == "huggingface":
+        return huggingface_account(identity.partition("@")[0])
+    access = dataset.access
+    place = access.url or (file.urls[0] if file.urls and file.auth else None)
+    if kind or not access.service or not place or not (file.auth or access.kind in GUARDED_ACCESS):
+        return None
+    # an overlay may point the file at a hospital's own copy: that host must not get the password
+    host = urlsplit(place).netloc
+    if not any(is_on_host(url, host) for url in file.urls):
+        return None
+    return Account(service=access.service, host=host, page=access.url, steps=access.steps)
+
+
+def is_on_host(url: str, host: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "https" and parts.netloc == host
+
+
+def make_guarded_request(
+    account: Account, dataset: Dataset, file: File, own: tuple[str, ...], context: ResolveContext
+) -> Request:
+    """With credentials the account's own addresses, without them the open ones.
+
+    CredentialsMissing with the steps to take when there is neither.
+    """
+    if found := context.credentials.get_headers(account.service, account.host):
+        urls = tuple(url for url in (*own, *file.urls) if is_on_host(url, account.host))
+        return replace(make_request(file, ()), urls=urls, secrets=found)
+    if elsewhere := tuple(url for url in file.urls if not is_on_host(url, account.host)):
+        return replace(make_request(file, ()), urls=elsewhere)
+    said = f"{dataset.name}: {file.name} needs an account of {account.service}, and no credentials were found"
+    raise CredentialsMissing(said, hint=account.hint)
+
+
+def require_secrets(account: Account, what: str, context: ResolveContext) -> Mapping[str, str]:
+    """The secrets for the account's host; CredentialsMissing with the steps to take."""
+    found = context.credentials.get_headers(account.service, account.host)
+    if found is None:
+        said = f"{what} needs an account of {account.service}, and no credentials were found"
+        raise CredentialsMissing(said, hint=account.hint)
+    return found
+
+
+def explain_account_error(
+    error: DermdataError, account: Account, what: str, context: ResolveContext
+) -> DermdataError:
+    """The account's host wants or refuses credentials: what the person must do; other errors as they are."""
+    if isinstance(error, LicenseNotAccepted):
+        return LicenseNotAccepted(error.message, hint=account.hint)
+    if not isinstance(error, CredentialsMissing):
+        return error
+    place = context.credentials.find_place(account.service, account.host)
+    if place is None:
+        said = f"{account.host} wants credentials, and none were found"
+    else:
+        said = f"{account.host} refused the credentials from {place}"
+    return CredentialsMissing(f"{what}: {said}", hint=account.hint)
+
+
+def explain_download_error(
+    error: DermdataError, dataset: Dataset, file: File, context: ResolveContext
+) -> DermdataError:
+    """The error of a download, with the exact steps when it is about this file's account."""
+    account = find_account(dataset, file)
+    return (
+        explain_account_error(error, account, f"{dataset.name}: {file.name}", context) if account else error
+    )

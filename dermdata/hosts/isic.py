@@ -1,0 +1,174 @@
+"""ISIC Archive, API v2: search, page by page; records to files and to the official table's columns.
+
+https://api.isic-archive.com/api/docs/swagger/ ; public images are plain S3, no credentials are sent.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from dermdata.errors import IntegrityError, ServerRefused, UnknownName, UsageError
+from dermdata.hosts.base import JsonObject, ResolveContext, match_identity
+from dermdata.hosts.base import iterate_pages as following
+from dermdata.model import File
+
+SEARCH = "https://api.isic-archive.com/api/v2/images/search/"
+PAGE = 100  # the interface gives no more
+PAGE_NAME = "a page of the ISIC Archive"
+LISTING_KEYS = ("collections", "query")
+LEVELED_FIELDS = ("diagnosis", "anatom_site")  # fields of five levels
+BAD_QUERY_STATUSES = (400, 422)
+QUERY_HINT = (
+    "write field:value, AND, OR, -field:value, quotes, * and [50 TO 70]; "
+    "for example: diagnosis_3:Nevus AND sex:female"
+)
+
+IsicRecord = Mapping[str, Any]
+
+
+def list_files(identity: str, context: ResolveContext) -> tuple[File, ...]:
+    """The image files of `collections=70,65`, `query=…`, both joined by `&`, or "" for everything."""
+    query, collections = parse_search(identity)
+    return context.answers.get_or_ask(
+        ("isic", identity), lambda: tuple(to_files(search_records(query, collections, context)))
+    )
+
+
+def parse_search(identity: str) -> tuple[str, tuple[int, ...]]:
+    """Query and collections of a listing's identity; nothing in it is percent-encoded."""
+    asked: dict[str, str] = {}
+    for word in filter(None, identity.split("&")):
+        key, separator, value = word.partition("=")
+        if key not in LISTING_KEYS or not separator:
+            raise UnknownName(
+                "part of an isic listing", key, LISTING_KEYS, hint="isic:collections=70,65&query=sex:female"
+            )
+        asked[key] = value
+    collections = asked.get("collections", "")
+    match_identity(r"(\d+(,\d+)*)?", collections, "collections=<number>,<number>")
+    return asked.get("query", ""), tuple(int(number) for number in collections.split(",") if number)
+
+
+# ------------------------------------------------------------------ asking
+
+
+def search_records(
+    query: str, collections: Sequence[int], context: ResolveContext, limit: int | None = None
+) -> Iterator[IsicRecord]:
+    """The records that a search finds, oldest first, at most `limit`; each page is asked for when needed.
+
+    UsageError for a query that the archive cannot read; IntegrityError when fewer come than it counted.
+    """
+    if limit is not None and limit < 1:
+        return
+    size = min(limit or PAGE, PAGE)
+    first = search_url(query, collections, size)
+    promised: int | None = None
+    seen = 0
+
+    def page(token: str) -> tuple[list[IsicRecord], str | None]:
+        nonlocal promised
+        answer = JsonObject(request_page(token or first, query, context), PAGE_NAME)
+        promised = answer.optional_number("count") if not token else promised
+        rows = [check_record(row) for row in answer.rows("results")]
+        # the cursor in it is the archive's own matter: the address is used as it is
+        return rows, answer.address("next") if answer.optional_text("next") else None
+
+    for seen, record in enumerate(following(page, PAGE_NAME), 1):  # seen is used below
+        yield record
+        if seen == limit:
+            return
+    if promised is not None and seen < promised:
+        said = f"the ISIC Archive counted {promised:,} images and gave {seen:,}"
+        raise IntegrityError(said, hint="it may have changed meanwhile; run again")
+
+
+def count_images(query: str, collections: Sequence[int], context: ResolveContext) -> int:
+    """How many images a search finds."""
+    return JsonObject(request_page(search_url(query, collections, 1), query, context), PAGE_NAME).number(
+        "count"
+    )
+
+
+def search_url(query: str, collections: Sequence[int], size: int) -> str:
+    words = {"query": query, "collections": ",".join(map(str, collections)), "limit": str(size)}
+    return f"{SEARCH}?{urlencode({key: value for key, value in words.items() if value})}"
+
+
+def request_page(url: str, query: str, context: ResolveContext) -> Any:
+    try:
+        return context.request_json("such page", url)
+    except ServerRefused as error:
+        if error.status not in BAD_QUERY_STATUSES:
+            raise
+        said = (
+            f"the ISIC Archive cannot read the query '{query}'"
+            if query
+            else "the ISIC Archive refuses this search"
+        )
+        raise UsageError(f"{said} ({error.status})", hint=QUERY_HINT) from error
+
+
+def check_record(row: JsonObject) -> IsicRecord:
+    """A record whose id is one."""
+    if not re.fullmatch(r"ISIC_\d{7,12}", row.text("isic_id"), re.ASCII):
+        raise row.field_error("isic_id", "an ISIC id")
+    record: IsicRecord = row.value
+    return record
+
+
+# ------------------------------------------------------------------ reading
+
+
+def to_files(records: Iterable[IsicRecord]) -> Iterator[File]:
+    """The full-size image of each record, under its name in the archive's bucket."""
+    for record in records:
+        row = JsonObject(record, PAGE_NAME)
+        full = row.child("files").child("full")
+        url = full.address("url")
+        ending = PurePosixPath(urlsplit(url).path).suffix.lower()
+        yield File(
+            name=f"images/{row.text('isic_id')}{ending}",
+            role="images",
+            urls=(url,),
+            size=full.optional_number("size"),
+        )
+
+
+def flatten_record(record: IsicRecord) -> dict[str, str]:
+    """A record as a row of the official metadata.csv: fixed columns first, then its fields by name.
+
+    `diagnosis` and `anatom_site` join their levels with ":" down to the last one that is set.
+    """
+    row = JsonObject(record, PAGE_NAME)
+    metadata = row.child("metadata")
+    fields: dict[str, str] = {}
+    for group in ("acquisition", "clinical"):
+        values = metadata.child(group).value or {}
+        if not isinstance(values, dict):
+            raise metadata.field_error(group, "an object")
+        fields |= {name: format_value(value) for name, value in values.items() if value is not None}
+    for name in LEVELED_FIELDS:
+        if path := join_levels(name, fields):
+            fields[name] = path
+    fixed = {name: row.optional_text(name) or "" for name in ("isic_id", "attribution", "copyright_license")}
+    return fixed | {name: fields[name] for name in sorted(fields)}
+
+
+def join_levels(name: str, fields: Mapping[str, str]) -> str:
+    levels = [fields.get(f"{name}_{level}", "") for level in range(1, 6)]
+    return ":".join(levels).rstrip(":")
+
+
+def format_value(value: Any) -> str:
+    """A value as the table writes it: True, 55, text; anything with parts as JSON."""
+    return (
+        value
+        if isinstance(value, str)
+        else json.dumps(value)
+        if isinstance(value, dict | list)
+        else str(value)
+    )

@@ -1,0 +1,122 @@
+"""What licenses allow, and what a mix of them allows: the strictest term of all.
+
+Terms of the Creative Commons licenses are their own text (https://creativecommons.org/licenses/); those of other
+licenses are what the catalog states with its source. None means that no source says, and is never read as a yes.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from dermdata.model import License
+
+CREATIVE_COMMONS = re.compile(r"CC-(?P<terms>BY(?:-NC)?(?:-SA|-ND)?)-(?P<version>\d\.\d)")
+FREE_LICENSES = ("CC0-1.0", "PDDL-1.0", "MIT", "Apache-2.0")  # what asks for more comes later
+PER_IMAGE = "LicenseRef-per-image"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LicenseTerms:
+    """What one licence allows with the images; None: no source says."""
+
+    id: str | None
+    commercial_use: bool | None = None
+    redistribution: bool | None = None
+    share_alike: bool | None = None
+    adaptations: bool | None = None  # may changed copies (crops, resized ones) be passed on?
+
+
+@dataclass(frozen=True, kw_only=True)
+class CombinedTerms:
+    """What the rows of several licences allow together, and why."""
+
+    id: str | None  # the one licence that meets all; None where no licence does or one is unknown
+    commercial_use: bool | None
+    redistribution: bool | None
+    share_alike: bool | None
+    because: tuple[str, ...]
+
+
+def license_terms(name: str | None, stated: License | None = None) -> LicenseTerms:
+    """What a licence allows: by its name where that says it, else as the catalog states it of the dataset."""
+    if name in FREE_LICENSES:
+        return LicenseTerms(
+            id=name, commercial_use=True, redistribution=True, share_alike=False, adaptations=True
+        )
+    if name and (found := CREATIVE_COMMONS.fullmatch(name)):
+        terms = found["terms"]
+        return LicenseTerms(
+            id=name,
+            commercial_use="NC" not in terms,
+            redistribution=True,
+            share_alike="SA" in terms,
+            adaptations="ND" not in terms,
+        )
+    if stated is None or name not in (None, stated.id):
+        return LicenseTerms(id=name)
+    return LicenseTerms(
+        id=stated.id,
+        commercial_use=stated.commercial_use,
+        redistribution=stated.redistribution,
+        share_alike=stated.share_alike,
+    )
+
+
+def combine_terms(parts: Mapping[str, Iterable[LicenseTerms]]) -> CombinedTerms:
+    """The strictest term of all; `parts` are the licences of each dataset, by its name."""
+    named = [(dataset, one) for dataset, several in sorted(parts.items()) for one in several]
+    because: list[str] = []
+    commercial = strictest_term(named, "commercial_use", "commercial use", because)
+    passing_on = strictest_term(named, "redistribution", "redistribution", because)
+    alike = [one for one in named if one[1].share_alike]
+    because += [f"share-alike: {describe_license(dataset, one)}" for dataset, one in alike]
+    fixed = [one for one in named if one[1].adaptations is False]
+    because += [
+        f"no changed copies may be passed on: {describe_license(dataset, one)}" for dataset, one in fixed
+    ]
+    return CombinedTerms(
+        id=common_license([one for _, one in named], because),
+        commercial_use=commercial,
+        redistribution=passing_on,
+        share_alike=bool(alike) or (None if any(one.share_alike is None for _, one in named) else False),
+        because=tuple(because),
+    )
+
+
+def strictest_term(
+    named: list[tuple[str, LicenseTerms]], term: str, what: str, because: list[str]
+) -> bool | None:
+    """False where one licence forbids, None where one does not say, else True."""
+    forbidding = [one for one in named if getattr(one[1], term) is False]
+    silent = [one for one in named if getattr(one[1], term) is None]
+    because += [f"no {what}: {describe_license(dataset, one)}" for dataset, one in forbidding]
+    because += [f"{what} is not stated: {describe_license(dataset, one)}" for dataset, one in silent]
+    return False if forbidding else None if silent else bool(named) or None
+
+
+def describe_license(dataset: str, one: LicenseTerms) -> str:
+    return f"{dataset} ({one.id or 'no licence is stated'})"
+
+
+def common_license(parts: list[LicenseTerms], because: list[str]) -> str | None:
+    """The licence under which the whole mix can be passed on; None where there is none that meets all."""
+    names = sorted({one.id or "" for one in parts})
+    if len(names) < 2:
+        return (names[0] or None) if names else None
+    if not all(name in FREE_LICENSES or CREATIVE_COMMONS.fullmatch(name) for name in names):
+        return None
+    strict = [name for name in names if name not in FREE_LICENSES]
+    found = {name: set(name.removeprefix("CC-").rsplit("-", 1)[0].split("-")) for name in strict}
+    together = set().union(*found.values()) if found else set()
+    alike = [name for name, terms in found.items() if "SA" in terms or "ND" in terms]
+    meeting = [name for name, terms in found.items() if terms == together]
+    if any(found[name] != together for name in alike):
+        because.append(
+            f"no one licence meets {' and '.join(strict)}: keep the parts apart when you pass them on"
+        )
+        return None
+    return (
+        max(meeting, key=lambda name: name.rsplit("-", 1)[1])
+        if meeting
+        else (max(names, key=FREE_LICENSES.index) if not strict else None)
+    )

@@ -1,0 +1,423 @@
+"""Builds manifest rows from a source's own rows, and reports what became of each row and word.
+
+Works on columns: each distinct word of a column is converted once, however many rows have it.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dermdata.crosswalks import Crosswalk
+from dermdata.errors import TableRefused, UnknownName
+from dermdata.limits import REJECTED
+from dermdata.manifest.convert import (
+    SourceColumn,
+    canonical_isic_ids,
+    concept_maps,
+    constant_column,
+    diagnosis_columns,
+    differential_columns,
+    first_known,
+    image_columns,
+    is_yes_or_no,
+    namespace_ids,
+    null_if,
+    strip_extension,
+    word_maps,
+)
+from dermdata.manifest.match import ImageIndex
+from dermdata.manifest.schema import ALLOWED, KEYS, LIMITS, MAPPABLE, SCHEMA
+from dermdata.model import NOTHING, Content, Dataset, TableSpec
+from dermdata.vocabulary import Vocabulary
+
+
+@dataclass
+class BuildReport:
+    """What became of the source's rows and words; rows_in = rows + the rejected ones."""
+
+    rows_in: int = 0
+    rows: int = 0
+    rejected: list[dict[str, Any]] = field(default_factory=list)  # {table, row, reason}
+    unmapped_labels: dict[str, int] = field(default_factory=dict)  # "field: word" -> rows
+    unmapped_values: dict[str, int] = field(default_factory=dict)
+    rows_without_image: int = 0
+    undecodable: int = 0
+    images_without_row: list[str] = field(default_factory=list)
+    unpartnered: dict[str, int] = field(default_factory=dict)  # join file -> rows without partner
+    differences: list[str] = field(default_factory=list)  # from the catalog's expected counts
+
+
+def drop_duplicate_ids(table: pa.Table, report: BuildReport) -> pa.Table:
+    """Ordered by image_id; rows without one, and all but the first of those with the same, are rejected."""
+    table = remove_rows(table, pc.equal(table["image_id"], ""), "the source names no image", report)
+    table = sort_rows(table, table["image_id"].combine_chunks())
+    ids = table["image_id"].combine_chunks()
+    again = pc.equal(ids.slice(1), ids.slice(0, max(len(ids) - 1, 0)))
+    twice = pa.concat_arrays([pa.repeat(pa.scalar(False), min(len(ids), 1)), again])
+    return remove_rows(table, twice, "image_id appears more than once", report)
+
+
+def sort_rows(table: pa.Table, ids: pa.Array) -> pa.Table:
+    """The rows ordered by these ids, equal ones as they came; as they are where they are so: moving costs most."""
+    if len(ids) < 2 or pc.all(pc.less_equal(ids.slice(0, len(ids) - 1), ids.slice(1))).as_py():
+        return table
+    return table.take(pc.sort_indices(ids))
+
+
+def remove_rows(
+    table: pa.Table, lost: pa.Array | pa.ChunkedArray, reason: str, report: BuildReport
+) -> pa.Table:
+    """The rows that are not lost; the lost ones are rejected for this reason."""
+    if not pc.any(lost).as_py():
+        return table
+    record_rejected(
+        table.select(["image_id", "label_raw"]).filter(lost), reason, report
+    )  # not a copy of all columns
+    return table.filter(pc.invert(lost))
+
+
+def record_rejected(lost: pa.Table, reason: str, report: BuildReport) -> None:
+    if lost.num_rows > REJECTED:
+        raise TableRefused(f"{lost.num_rows:,} rows cannot be used: {reason}; the limit is {REJECTED:,}")
+    report.rejected += [{**row, "reason": reason} for row in lost.to_pylist()]
+
+
+ID_COLUMNS = {"lesions": "lesion_id", "patients": "patient_id", "cases": "case_id"}
+FILE_COLUMNS = {"pictures": "path", "masks": "mask_path"}
+
+
+def count_differences(dataset: Dataset, table: pa.Table) -> list[str]:
+    """One sentence for each number that is not the catalog's; nothing of what the rows do not state."""
+    return [
+        *total_differences(dataset, table),
+        *split_differences(dataset, table),
+        *label_differences(dataset, table),
+    ]
+
+
+def total_differences(dataset: Dataset, table: pa.Table) -> Iterator[str]:
+    train = pc.equal(table["split_official"].cast(pa.string()), "train")
+    whole, training = (
+        count_totals(table),
+        count_totals(table.select([*ID_COLUMNS.values(), *FILE_COLUMNS.values()]).filter(train)),
+    )
+    for name, number in whole.items():
+        expected = getattr(dataset.counts, name, None)
+        # publishers count rows or pictures, and people and lesions of the whole or of the training part
+        meant = {number, training[name], *({whole["pictures"]} if name == "images" else ())}
+        if expected is not None and number and expected not in meant:
+            yield f"{number:,} {name}, the catalog expects {expected:,}"
+
+
+def count_totals(table: pa.Table) -> dict[str, int]:
+    distinct = {name: int(pc.count_distinct(table[column]).as_py()) for name, column in ID_COLUMNS.items()}
+    return {
+        "images": table.num_rows,
+        **distinct,
+        **{name: len(table) - table[column].null_count for name, column in FILE_COLUMNS.items()},
+    }
+
+
+def split_differences(dataset: Dataset, table: pa.Table) -> Iterator[str]:
+    actual = word_counts(table["split_official"])
+    for name, expected in dataset.counts.splits.items():
+        if actual and actual.get(name, 0) != expected:
+            yield f"{actual.get(name, 0):,} images in the official split {name}, the catalog expects {expected:,}"
+
+
+def label_differences(dataset: Dataset, table: pa.Table) -> Iterator[str]:
+    """Labels with too few images; more than expected is no finding, some publishers count the training set only."""
+    if table["differential"].null_count < len(table):
+        return  # graded labels: a row's words are several
+    actual = word_counts(table["label_raw"])
+    for name, expected in dataset.counts.labels.items():
+        if actual and actual.get(name, 0) < expected:
+            yield f"{actual.get(name, 0):,} images labelled {name}, the catalog expects {expected:,}"
+
+
+def word_counts(column: pa.ChunkedArray) -> Mapping[str, int]:
+    """How often each word stands in a column, null aside."""
+    counts = pc.value_counts(column.cast(pa.string())).to_pylist()
+    return {one["values"]: one["counts"] for one in counts if one["values"] is not None}
+
+
+NOT_CONVERTED = {"differential", "image", "image_id", "isic_id", "label_raw", "malignancy", *KEYS}
+FOLD_RANGE = (0, 100)
+TRUE_WORDS = ("1", "1.0", "true", "True", "TRUE")
+READER_COLUMNS = {"@path", "@one-hot", "@image", "@view", "@group", "@row"}  # columns that the readers make
+
+
+@dataclass(frozen=True)
+class SourceTable:
+    """One raw table (all columns text, "" for empty) and the catalog's word on how to read it."""
+
+    spec: TableSpec
+    rows: pa.Table
+    rejected: tuple[Mapping[str, Any], ...] = ()
+    unpartnered: Mapping[str, int] = field(default_factory=dict)
+
+
+def build_manifest(
+    dataset: Dataset,
+    sources: Iterable[SourceTable],
+    contents: Sequence[Content],
+    crosswalk: Crosswalk,
+    vocabulary: Vocabulary,
+    body_sites: Mapping[str, str],
+    lost: Mapping[str, str] = NOTHING,
+    coverage: Mapping[str, bool | None] = MappingProxyType({}),
+) -> tuple[pa.Table, BuildReport]:
+    """The manifest of one dataset, in SCHEMA, ordered by image_id, and the report of what became of what.
+
+    `lost` says of images that could not be had (by name without extension) why, `coverage` of catalog files whether
+    a published checksum covers what is here of them.
+    """
+    report, images = BuildReport(), ImageIndex(contents, lost)
+    words = (crosswalk, vocabulary, body_sites)
+    tables = [TableBuilder(dataset, source, images, *words, report, coverage).build() for source in sources]
+    table = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
+    table = drop_duplicate_ids(table.unify_dictionaries().combine_chunks(), report)
+    report.rows = table.num_rows
+    report.images_without_row = images.unclaimed_images()
+    report.differences = count_differences(dataset, table)
+    return table, report
+
+
+class TableBuilder:
+    """Builds one source table's manifest columns."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        source: SourceTable,
+        images: ImageIndex,
+        crosswalk: Crosswalk,
+        vocabulary: Vocabulary,
+        body_sites: Mapping[str, str],
+        report: BuildReport,
+        coverage: Mapping[str, bool | None] = MappingProxyType({}),
+    ) -> None:
+        self.dataset, self.spec, self.rows, self.report = dataset, source.spec, source.rows, report
+        self.images, self.crosswalk, self.vocabulary = images, crosswalk, vocabulary
+        self.body_sites, self.coverage = body_sites, coverage
+        self.columns: dict[str, pa.Array] = {}
+        report.rows_in += source.rows.num_rows + len(source.rejected)
+        report.rejected += [dict(row) for row in source.rejected]
+        for name, count in source.unpartnered.items():
+            report.unpartnered[name] = report.unpartnered.get(name, 0) + count
+
+    def build(self) -> pa.Table:
+        self.require_fields()
+        self.rows = sort_rows(self.rows, self.image_ids())
+        self.add_identity()
+        self.add_image_facts()
+        self.add_label()
+        self.add_clinical_concepts()
+        for name in sorted(self.fields() - NOT_CONVERTED):
+            self.columns |= self.convert_field(name)
+        self.add_license()
+        self.columns["extra"] = self.extra_words()
+        arrays = [self.columns.get(field.name, pa.nulls(self.row_count, field.type)) for field in SCHEMA]
+        return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+    @property
+    def row_count(self) -> int:
+        return int(self.rows.num_rows)
+
+    def fields(self) -> set[str]:
+        firsts = set(self.spec.first) | {f"{name}_source" for name in self.spec.first}
+        return set(self.spec.columns) | set(self.spec.constants) | firsts
+
+    def require_fields(self) -> None:
+        """UnknownName for a field that is no column of the manifest, or one that no catalog can set."""
+        for name in sorted(self.fields() - set(MAPPABLE)):
+            raise UnknownName("manifest column", name, MAPPABLE, hint=f"one of {', '.join(MAPPABLE)}")
+        if not {"image", "image_id"} & set(self.spec.columns):
+            raise UnknownName("image column", "", (), hint="[table.columns] needs image_id or image")
+
+    def raw_columns(self, name: str) -> list[pa.Array]:
+        """Our field's raw words: a constant, or the source's columns; "" for none."""
+        if name in self.spec.constants:
+            return [pa.array([self.spec.constants[name]] * self.row_count, pa.string())]
+        if name in self.spec.first or name.removesuffix("_source") in self.spec.first:
+            return [self.first_known_words(name.removesuffix("_source"), whose=name not in self.spec.first)]
+        return [self.rows[column].combine_chunks() for column in self.spec.columns[name]]
+
+    def first_known_words(self, name: str, *, whose: bool) -> pa.Array:
+        """The first known word of several columns, or which of them it comes from."""
+        found = pa.array([""] * self.row_count, pa.string())
+        for column, source in list(self.spec.first[name].items())[::-1]:
+            words = self.rows[column].combine_chunks()
+            known = pc.invert(pc.is_in(words, pa.array(self.spec.missing, pa.string())))
+            found = pc.if_else(known, source if whose else words, found)
+        return found
+
+    def raw_text(self, name: str) -> pa.Array:
+        """Our field's raw words as one, several columns joined by "/"; "" where all are empty."""
+        parts = self.raw_columns(name)
+        if len(parts) == 1:
+            return parts[0]
+        joined = pc.binary_join_element_wise(*parts, "/")
+        return pc.if_else(pc.equal(joined, "/" * (len(parts) - 1)), "", joined)
+
+    # -------------------------------------------------------------- identity and image
+
+    def image_ids(self) -> pa.Array:
+        name = "image_id" if "image_id" in self.spec.columns else "image"
+        return strip_extension(self.raw_text(name))
+
+    def add_identity(self) -> None:
+        ids = self.columns["image_id"] = self.image_ids()
+        self.columns["dataset"] = constant_column(self.dataset.name, self.row_count)
+        self.columns["key"] = pc.binary_join_element_wise(self.dataset.name, ids, "/")
+        if "isic_id" in self.fields():
+            self.columns["isic_id"] = canonical_isic_ids(self.raw_text("isic_id"))
+        for name in KEYS:
+            if name in self.fields():
+                self.columns[name] = namespace_ids(
+                    self.raw_columns(name), self.dataset.name, self.spec.missing
+                )
+
+    def add_image_facts(self) -> None:
+        named = self.raw_text("image" if "image" in self.spec.columns else "image_id")
+        names = self.spec.images or None
+        found, problems = self.images.find_images(named.to_pylist(), names, self.spec.over)
+        problems = self.flag_problems(problems)
+        self.columns |= image_columns(found, problems, self.coverage)
+        self.columns |= self.images.mask_columns(
+            {one: self.fill_template(name) for one, name in self.spec.masks.items()}
+        )
+        missing = sum(content is None for content in found)
+        self.report.rows_without_image += missing
+        self.report.undecodable += sum(problem is not None for problem in problems) - missing
+
+    def fill_template(self, template: str) -> list[str]:
+        """Each row's file name: {image_id} and the source's columns filled in, image names without ending."""
+        names = re.findall(r"\{([^{}]+)\}", template)
+        cells = {
+            name: self.columns["image_id"] if name == "image_id" else strip_extension(self.rows[name])
+            for name in names
+        }
+        words = {name: column.to_pylist() for name, column in cells.items()}
+        return [
+            re.sub(r"\{([^{}]+)\}", lambda found, row=row: words[found[1]][row], template)  # type: ignore[misc]
+            for row in range(self.row_count)
+        ]
+
+    def flag_problems(self, problems: list[str | None]) -> list[str | None]:
+        """The problems, where the source itself says that an image must not be used: its words."""
+        if self.spec.image_url:
+            nowhere = pc.equal(self.rows[self.spec.image_url].combine_chunks(), "").to_pylist()
+            problems = [
+                "the source gives no address" if one else p for one, p in zip(nowhere, problems, strict=True)
+            ]
+        for column in self.spec.flags:
+            marks = pc.is_in(self.rows[column].combine_chunks(), pa.array(TRUE_WORDS)).to_pylist()
+            said = f"the source says: {column}"
+            problems = [said if mark else problem for mark, problem in zip(marks, problems, strict=True)]
+        return problems
+
+    # -------------------------------------------------------------- words
+
+    def add_clinical_concepts(self) -> None:
+        if self.spec.concepts:
+            columns = {name: self.rows[name].combine_chunks() for name in self.spec.concepts}
+            self.columns["concepts"] = concept_maps(columns, self.row_count)
+
+    def add_label(self) -> None:
+        if "label_raw" in self.fields():
+            self.add_diagnosis()
+        if "malignancy" in self.fields():  # what the source says itself comes before what its label means
+            said = self.convert_field("malignancy")["malignancy"]
+            meant = self.columns.get("malignancy")
+            self.columns["malignancy"] = said if meant is None else first_known(said, meant)
+
+    def add_diagnosis(self) -> None:
+        raw = self.raw_text("label_raw")
+        if "differential" in self.spec.columns:
+            self.add_differential()
+            return
+        name = self.spec.label_field or "/".join(self.spec.columns.get("label_raw", ("label_raw",)))
+        self.columns["label_raw"] = null_if(raw, ("",))
+        self.columns |= diagnosis_columns(
+            raw, name, self.crosswalk, self.vocabulary, self.report.unmapped_labels
+        )
+
+    def add_differential(self) -> None:
+        """Graded labels: a diagnosis only where they are all of one concept."""
+        (column,) = self.spec.columns["differential"]
+        raw = self.rows[column].combine_chunks()
+        self.columns["label_raw"] = null_if(raw, ("", "{}"))
+        self.columns |= differential_columns(
+            raw, self.spec.label_field or column, self.crosswalk, self.vocabulary, self.report.unmapped_labels
+        )
+
+    def convert_field(self, name: str) -> dict[str, pa.Array]:
+        """One harmonized field, and the raw twin that MANIFEST keeps of it."""
+        words = SourceColumn(self.raw_text(name), self.spec.values.get(name, {}), self.spec.missing)
+        unmapped = self.unmapped_recorder(name)
+        if name == "age":
+            return words.to_ages()
+        if name == "body_site":
+            return words.to_body_sites(self.body_sites, unmapped)
+        kind = SCHEMA.field(name).type
+        if pa.types.is_integer(kind):
+            return {name: words.to_whole_numbers(kind, LIMITS.get(name, FOLD_RANGE), unmapped)}
+        if pa.types.is_list(kind):
+            return {name: words.to_ranges(kind, unmapped)}
+        if name in ALLOWED:
+            return {name: words.to_choices(ALLOWED[name], unmapped)}
+        return {name: words.to_type(kind)}
+
+    def unmapped_recorder(self, name: str) -> Callable[[str, int], None]:
+        def note(word: str, rows: int) -> None:
+            key = f"{name}: {word}"
+            self.report.unmapped_values[key] = self.report.unmapped_values.get(key, 0) + rows
+
+        return note
+
+    def add_license(self) -> None:
+        if self.dataset.license.id is None:
+            return
+        whole = constant_column(self.dataset.license.id, self.row_count)
+        own = self.columns.get("license")
+        self.columns["license"] = whole if own is None else first_known(own, whole)
+
+    def extra_words(self) -> pa.Array:
+        """Every source column whose words do not stand verbatim in a manifest column."""
+        kept = {
+            columns[0]
+            for name, columns in self.spec.columns.items()
+            if len(columns) == 1
+            and (self.is_verbatim(name, columns[0]) or self.is_verbatim(f"{name}_raw", columns[0]))
+        }
+        kept |= {name for name in self.spec.concepts if is_yes_or_no(self.rows[name].combine_chunks())}
+        kept |= (READER_COLUMNS | self.pattern_columns()) - {
+            column for columns in self.spec.columns.values() for column in columns
+        }
+        left = [name for name in self.rows.column_names if name not in kept]
+        return word_maps({name: self.rows[name].combine_chunks() for name in left}, self.row_count)
+
+    def pattern_columns(self) -> set[str]:
+        """Columns cut from names by the catalog's patterns."""
+        return {
+            f"@{name}" for pattern in self.spec.parts.values() for name in re.findall(r"\{(\w+)\}", pattern)
+        }
+
+    def is_verbatim(self, name: str, column: str) -> bool:
+        """Whether the manifest column says the very words of the source column (null for empty)."""
+        ours = self.columns.get(name)
+        if ours is None or not (pa.types.is_dictionary(ours.type) or pa.types.is_string(ours.type)):
+            return False
+        words = pc.fill_null(ours.cast(pa.string()), "")
+        if name in KEYS:  # the namespaced id holds the source's own
+            start = f"{self.dataset.name}/"
+            words = pc.if_else(
+                pc.starts_with(words, start), pc.utf8_slice_codeunits(words, len(start)), words
+            )
+        return bool(pc.all(pc.equal(words, self.rows[column].combine_chunks())).as_py())

@@ -1,0 +1,68 @@
+"""Columns of ten million words: finds the rows that have the same word without a second copy of the words."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+PARTITIONS = (
+    13  # by a word's last byte: digits and the letters of hexadecimal numbers fall evenly into so many
+)
+SMALL_ROWS = 1_000_000  # rows that are looked at in one go
+
+
+def first_rows(words: pa.ChunkedArray) -> Ints:
+    """For each row the first one with the same word: its own number where no earlier one has it, or it has none."""
+    first = np.arange(len(words), dtype=np.int64)
+    if is_increasing(words):
+        return first
+    if len(words) <= SMALL_ROWS:
+        return first_occurrences(words.combine_chunks(), first)
+    starts = np.cumsum([0, *(len(chunk) for chunk in words.chunks)])
+    parts = [last_bytes(chunk) % PARTITIONS for chunk in words.chunks]
+    for number in range(PARTITIONS):
+        places = [np.flatnonzero(part == number) for part in parts]
+        some = [chunk.take(pa.array(place)) for chunk, place in zip(words.chunks, places, strict=True)]
+        rows = np.concatenate([place + start for place, start in zip(places, starts, strict=False)])
+        first[rows] = first_occurrences(pa.concat_arrays(some), rows)
+    return first
+
+
+def first_occurrences(words: pa.Array, rows: Ints) -> Ints:
+    """Of words and their rows, ascending, the first row of each."""
+    encoded = words.dictionary_encode()
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    known = np.flatnonzero(codes >= 0)[::-1]
+    first = np.zeros(len(encoded.dictionary), np.int64)
+    first[codes[known]] = rows[known]  # backwards: what is written last, the first row, stays
+    return np.where(codes >= 0, first[codes], rows) if len(first) else rows.copy()
+
+
+def is_increasing(words: pa.ChunkedArray) -> bool:
+    """Whether each row has a word, and each one comes after the one before: then no two are the same."""
+    if words.null_count:
+        return False
+    after = None
+    for chunk in words.chunks:
+        if not len(chunk):
+            continue
+        if after is not None and not after < chunk[0].as_py():
+            return False
+        if not pc.all(pc.less(chunk[:-1], chunk[1:]), min_count=0).as_py():
+            return False
+        after = chunk[-1].as_py()
+    return True
+
+
+def last_bytes(words: pa.Array) -> NDArray[np.uint8]:
+    """The last byte of each word; 0 of an empty one."""
+    words = words.cast(pa.large_string())
+    _, ends, letters = words.buffers()
+    found = np.zeros(len(words), np.uint8)
+    if not len(words) or letters is None:
+        return found
+    place = np.frombuffer(ends, np.int64)[words.offset : words.offset + len(words) + 1]
+    some = place[1:] > place[:-1]
+    found[some] = np.frombuffer(letters, np.uint8)[place[1:][some] - 1]
+    return found

@@ -1,0 +1,327 @@
+"""Converts source columns, one at a time, to the manifest's values; each distinct word is converted once.
+
+Graded labels, as SCIN gives them, are a Python literal {word: weight}, which is parsed and never run.
+"""
+
+import ast
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dermdata.crosswalks import Crosswalk, Differential, build_differential, harmonize_words
+from dermdata.manifest.schema import EXTENSION_PATTERN, SCHEMA, TEXT_MAP, WORDS
+from dermdata.model import Content
+from dermdata.vocabulary import Vocabulary
+
+RecordUnmapped = Callable[[str, int], None]
+RANGE_PATTERN = re.compile(r"([1-6])-([1-6])\Z")
+YES_OR_NO = {"0": False, "1": True, "0.0": False, "1.0": True}
+WHOLE_NUMBER = re.compile(r"([0-9]{1,3})(\.0*)?\Z")
+IMAGE_FACTS = ("path", "sha256", "bytes", "width", "height", "format", "mode", "phash", "verified")
+NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?\Z")
+
+
+def constant_column(word: str, count: int) -> pa.DictionaryArray:
+    """The same word for every row."""
+    return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), count), pa.array([word]))
+
+
+def null_if(column: pa.Array, missing: Sequence[str]) -> pa.Array:
+    """Words that mean "not known" become null."""
+    return pc.if_else(pc.is_in(column, pa.array(missing, pa.string())), None, column)
+
+
+def strip_extension(column: pa.Array) -> pa.Array:
+    return pc.replace_substring_regex(column, EXTENSION_PATTERN, "")
+
+
+def canonical_isic_ids(column: pa.Array) -> pa.Array:
+    """Canonical `ISIC_…`, null for anything else."""
+    bare = pc.replace_substring_regex(strip_extension(column), "_downsampled$", "")
+    return pc.if_else(pc.match_substring_regex(bare, r"^ISIC_\d+$"), bare, None)
+
+
+def namespace_ids(parts: Sequence[pa.Array], dataset: str, missing: Sequence[str]) -> pa.Array:
+    """`dataset/id`, so that ids of two sources never meet; ISIC's own IP_ and IL_ ids stay.
+
+    A key of several parts is null where one of them is: half a key would make one of many.
+    """
+    known = pc.binary_join_element_wise(*(null_if(part, ("", *missing)) for part in parts), "/")
+    own = pc.match_substring_regex(known, r"^I[LP]_\d{7}$")
+    return pc.if_else(own, known, pc.binary_join_element_wise(dataset, known, "/"))
+
+
+def diagnosis_columns(
+    raw: pa.Array, field: str, crosswalk: Crosswalk, vocabulary: Vocabulary, unmapped: dict[str, int]
+) -> dict[str, pa.Array]:
+    """The harmonized diagnosis of raw label words; words without a crosswalk row are counted, never guessed."""
+    encoded = raw.dictionary_encode()
+    words = encoded.dictionary.to_pylist()
+    known = harmonize_words(field, [word for word in words if word], crosswalk, vocabulary)
+    for word, count in count_encoded_words(encoded):
+        if word and word not in known:
+            unmapped[f"{field}: {word}"] = unmapped.get(f"{field}: {word}", 0) + count
+    rows = [known.get(word) for word in words]
+    values: dict[str, list[Any]] = {
+        "diagnosis": [row.diagnosis if row else None for row in rows],
+        "diagnosis_name": [row.diagnosis_name if row else None for row in rows],
+        "diagnosis_match": [row.match if row else None for row in rows],
+        "malignancy": [row.malignancy if row else None for row in rows],
+    }
+    columns = {name: expand_to_rows(encoded, found, WORDS) for name, found in values.items()}
+    paths = [list(row.diagnosis_path) if row and row.diagnosis else None for row in rows]
+    columns["diagnosis_path"] = expand_to_rows(encoded, paths, pa.list_(pa.string()))
+    return columns
+
+
+def expand_to_rows(encoded: pa.DictionaryArray, values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """The value of each row from the value of each distinct word."""
+    if not pa.types.is_dictionary(kind):
+        return pa.array(values, kind).take(encoded.indices)
+    meanings = pa.array(values, kind.value_type).dictionary_encode()  # numbers are moved, not words
+    return pa.DictionaryArray.from_arrays(meanings.indices.take(encoded.indices), meanings.dictionary)
+
+
+def count_encoded_words(encoded: pa.DictionaryArray) -> list[tuple[str, int]]:
+    """Each distinct word with its number of rows."""
+    counts = pc.value_counts(encoded.indices)
+    words = encoded.dictionary.to_pylist()
+    return [(words[one["values"]], one["counts"]) for one in counts.to_pylist() if one["values"] is not None]
+
+
+class SourceColumn:
+    """A source column, the catalog's map of its words, and the words that mean "not known"."""
+
+    def __init__(self, column: pa.Array, values: Mapping[str, str], missing: Sequence[str]) -> None:
+        self.column, self.values, self.missing = column, values, set(missing)
+        self.encoded = column.dictionary_encode()
+
+    def convert_words(
+        self, convert: Callable[[str], Any], kind: pa.DataType, unmapped: RecordUnmapped | None = None
+    ) -> pa.Array:
+        """Convert each distinct word once; a word that `convert` refuses (ValueError) is noted and becomes null."""
+        found: list[Any] = []
+        counts = dict(count_encoded_words(self.encoded)) if unmapped else {}
+        for word in self.encoded.dictionary.to_pylist():
+            meaning = self.values.get(word, word)
+            if word in self.missing or not meaning:
+                found.append(None)
+                continue
+            try:
+                found.append(convert(meaning))
+            except ValueError:
+                found.append(None)
+                if unmapped:
+                    unmapped(word, counts.get(word, 0))
+        return expand_to_rows(self.encoded, found, kind)
+
+    def to_type(self, kind: pa.DataType) -> pa.Array:
+        return (
+            self.convert_words(str, kind)
+            if pa.types.is_dictionary(kind)
+            else self.convert_words(str, pa.string()).cast(kind)
+        )
+
+    def to_choices(self, allowed: Sequence[str], unmapped: RecordUnmapped) -> pa.Array:
+        """One of a closed set of words; the source's own spelling of them in any case is accepted."""
+
+        def choose(word: str) -> str:
+            if word.casefold() not in allowed:
+                raise ValueError(word)
+            return word.casefold()
+
+        return self.convert_words(choose, WORDS, unmapped)
+
+    def to_body_sites(self, known: Mapping[str, str], unmapped: RecordUnmapped) -> dict[str, pa.Array]:
+        def site(word: str) -> str:
+            if word not in known:
+                raise ValueError(word)
+            return known[word]
+
+        return {
+            "body_site": self.convert_words(site, WORDS, unmapped),
+            "body_site_raw": null_if(self.column, ("",)),
+        }
+
+    def to_ages(self) -> dict[str, pa.Array]:
+        """Years where the word is a plain number; any other word is kept as it stands in `age_raw`."""
+        years = self.convert_words(parse_age, pa.float32())
+        raw = null_if(self.column, ("", *self.missing))
+        return {"age": years, "age_raw": pc.if_else(pc.is_null(years), raw, None)}
+
+    def to_whole_numbers(
+        self, kind: pa.DataType, limits: tuple[int, int], unmapped: RecordUnmapped
+    ) -> pa.Array:
+        return self.convert_words(lambda word: parse_whole_number(word, *limits), kind, unmapped)
+
+    def to_ranges(self, kind: pa.DataType, unmapped: RecordUnmapped) -> pa.Array:
+        return self.convert_words(parse_range, kind, unmapped)
+
+
+def parse_age(word: str) -> float:
+    """A plausible age in years; ValueError otherwise (0-130, as reported)."""
+    if not NUMBER.match(word) or float(word) > 130:
+        raise ValueError(word)
+    return float(word)
+
+
+def parse_whole_number(word: str, least: int, most: int) -> int:
+    """A small whole number, also where the source writes 2.0; ValueError otherwise."""
+    found = WHOLE_NUMBER.match(word)
+    if not found or not least <= int(found[1]) <= most:
+        raise ValueError(word)
+    return int(found[1])
+
+
+def parse_range(word: str) -> list[int]:
+    """`1-2` -> [1, 2]."""
+    found = RANGE_PATTERN.match(word)
+    if not found or found[1] > found[2]:
+        raise ValueError(word)
+    return list(range(int(found[1]), int(found[2]) + 1))
+
+
+def first_known(*columns: pa.Array) -> pa.Array:
+    """Words of the first column that has one."""
+    return pc.coalesce(*(column.cast(pa.string()) for column in columns)).cast(WORDS)
+
+
+def image_columns(
+    found: Sequence[Content | None], problems: Sequence[str | None], coverage: Mapping[str, bool | None]
+) -> dict[str, pa.Array]:
+    """What is known of each row's image file; `coverage` says of its catalog file whether a checksum covers it."""
+    if not any(found):
+        none = {name: pa.nulls(len(found), SCHEMA.field(name).type) for name in IMAGE_FACTS}
+        return none | {"image_problem": pa.array(problems, pa.string())}
+    facts = [content.image if content else None for content in found]
+    return {
+        "path": pa.array([one.path if one else None for one in found], pa.string()),
+        "sha256": pa.array([one.sha256 if one else None for one in found], pa.string()),
+        "bytes": pa.array([one.size if one else None for one in found], pa.int64()),
+        "width": pa.array([one.width if one else None for one in facts], pa.int32()),
+        "height": pa.array([one.height if one else None for one in facts], pa.int32()),
+        "format": pa.array([one.format if one else None for one in facts], pa.string()).cast(WORDS),
+        "mode": pa.array([one.mode if one else None for one in facts], pa.string()).cast(WORDS),
+        "image_problem": pa.array(problems, pa.string()),
+        "verified": pa.array([coverage.get(one.file) if one else None for one in found], pa.bool_()),
+        "phash": pa.array([one.phash or None if one else None for one in facts], SCHEMA.field("phash").type),
+    }
+
+
+def word_maps(columns: Mapping[str, pa.Array], count: int) -> pa.Array:
+    """A map of the non-empty words of each row, in the columns' order; null where a row has none."""
+    if not columns:
+        return pa.nulls(count, TEXT_MAP)
+    import numpy as np
+
+    filled = [pc.not_equal(cells, "").to_numpy(zero_copy_only=False) for cells in columns.values()]
+    present = np.stack(filled, axis=1)
+    row, column = np.nonzero(present)  # row by row
+    words = pa.concat_arrays(list(columns.values())).take(pa.array(column * count + row))
+    names = pa.array(list(columns)).take(pa.array(column))
+    sizes = present.sum(axis=1)
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype("int32")
+    empty = np.append(sizes == 0, False)  # the last offset is no row's
+    return pa.MapArray.from_arrays(pa.array(offsets, mask=empty), names, words).cast(TEXT_MAP)
+
+
+def concept_maps(columns: Mapping[str, pa.Array], count: int) -> pa.Array:
+    """A map of clinical concept -> present, for each row; a cell that is neither 0 nor 1 is left out."""
+    yes_or_no = {name: [YES_OR_NO.get(word) for word in cells.to_pylist()] for name, cells in columns.items()}
+    rows = [
+        [(name, values[row]) for name, values in yes_or_no.items() if values[row] is not None]
+        for row in range(count)
+    ]
+    return pa.array([row or None for row in rows], SCHEMA.field("concepts").type)
+
+
+def is_yes_or_no(cells: pa.Array) -> bool:
+    """Whether a concept's column says nothing that the map does not."""
+    return set(cells.unique().to_pylist()) <= {*YES_OR_NO, ""}
+
+
+LONGEST_CELL = 20_000  # characters of one cell
+
+
+def differential_columns(
+    raw: pa.Array, field: str, crosswalk: Crosswalk, vocabulary: Vocabulary, unmapped: dict[str, int]
+) -> dict[str, pa.Array]:
+    """`differential`, and a diagnosis where all weight lies on one concept."""
+    encoded = raw.dictionary_encode()
+    rows = dict(count_encoded_words(encoded))
+    found: list[Differential | None] = []
+    for text in encoded.dictionary.to_pylist():
+        weights = parse_weights(text)
+        if weights is None:
+            unmapped[f"{field}: {text}"] = rows[text]
+        known = build_differential(field, weights, crosswalk, vocabulary) if weights else None
+        for word in known.unmapped if known else ():
+            unmapped[f"{field}: {word}"] = unmapped.get(f"{field}: {word}", 0) + rows[text]
+        found.append(known)
+    columns = {
+        "differential": expand_to_rows(
+            encoded, [weights_list(one) for one in found], SCHEMA.field("differential").type
+        )
+    }
+    single = [single_concept(one) for one in found]
+    names = [vocabulary.name(one) if one else None for one in single]
+    columns["diagnosis"] = expand_to_rows(encoded, single, WORDS)
+    columns["diagnosis_name"] = expand_to_rows(encoded, names, WORDS)
+    paths = [list(vocabulary.path(one)) if one else None for one in single]
+    columns["diagnosis_path"] = expand_to_rows(encoded, paths, pa.list_(pa.string()))
+    columns |= match_and_malignancy(encoded, found, field, crosswalk, vocabulary)
+    return columns
+
+
+def match_and_malignancy(
+    encoded: pa.DictionaryArray,
+    found: list[Differential | None],
+    field: str,
+    crosswalk: Crosswalk,
+    vocabulary: Vocabulary,
+) -> dict[str, pa.Array]:
+    """What the single word's crosswalk row says, where there is a single one."""
+    matches: list[str | None] = []
+    malignancies: list[str | None] = []
+    for text, one in zip(encoded.dictionary.to_pylist(), found, strict=True):
+        words = [
+            word
+            for word in parse_weights(text) or ()
+            if one and single_concept(one) and word not in one.dropped
+        ]
+        rows = list(harmonize_words(field, words, crosswalk, vocabulary).values())
+        matches.append(rows[0].match if len(rows) == 1 else None)
+        malignancies.append(rows[0].malignancy if len(rows) == 1 else None)
+    return {
+        "diagnosis_match": expand_to_rows(encoded, matches, WORDS),
+        "malignancy": expand_to_rows(encoded, malignancies, WORDS),
+    }
+
+
+def parse_weights(text: str) -> Mapping[str, float] | None:
+    """{word: weight}; empty for an empty cell, None for anything that is no such literal."""
+    if not text:
+        return {}
+    try:
+        value = ast.literal_eval(text) if len(text) <= LONGEST_CELL else None
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+    if not isinstance(value, dict) or not all(
+        isinstance(word, str) and isinstance(weight, int | float) for word, weight in value.items()
+    ):
+        return None
+    return {word: float(weight) for word, weight in value.items()}
+
+
+def single_concept(one: Differential | None) -> str | None:
+    return next(iter(one.weights)) if one and len(one.weights) == 1 and not one.unmapped else None
+
+
+def weights_list(one: Differential | None) -> list[dict[str, object]] | None:
+    if one is None or not one.weights:
+        return None
+    ordered = sorted(one.weights.items(), key=lambda pair: (-pair[1], pair[0]))
+    return [{"concept": concept, "weight": weight} for concept, weight in ordered]
