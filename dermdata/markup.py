@@ -43,7 +43,7 @@ HARMLESS = {rf"\{char}" for char in "&%$#_-`'^\"~=.,/ uvHtcdbkrlLoOij"} | {
     )
 }  # fmt: skip
 KEY = re.compile(r"[^A-Za-z0-9_.:-]+")
-DOI = re.compile(r"10\.\d[\d.]*/[A-Za-z0-9._;()/:+-]+")
+DOI = re.compile(r"10\.\d[\d.]{0,30}/[A-Za-z0-9._;()/:+-]+")
 
 
 def show_controls(text: str, keep: str = "\n") -> str:

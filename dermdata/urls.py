@@ -4,11 +4,12 @@ import re
 from urllib.parse import parse_qsl
 
 # scheme, host and port without a user: what stands behind may hold an @
+# a scheme's length is bounded: else a word of 100,000 letters is looked at from each of them to its end
 PLAIN_URL = re.compile(
     r"[a-z][a-z0-9+.-]*://(?:\[[^\]@/]*\]|[^/@:?#\[]*)(?::\d+)?(?:[/?#]|\Z)", re.IGNORECASE
 )
 # a path made of an address has lost a slash
-ANY_URL = re.compile(r"(?:[a-z][a-z0-9+.-]*://|(?:https?|s3|gs|gcs):/)\S+", re.IGNORECASE)
+ANY_URL = re.compile(r"(?:[a-z][a-z0-9+.-]{0,40}://|(?:https?|s3|gs|gcs):/)\S+", re.IGNORECASE)
 SECRET_WORDS = ("token", "signature", "password", "passwd", "secret", "credential", "apikey", "accesskey")
 SECRET_NAMES = {"sig", "pwd", "pass", "auth", "authorization", "jwt", "sas", "keypairid", "xamzsecurity"}
 

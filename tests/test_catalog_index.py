@@ -11,6 +11,7 @@ import dermdata.catalogs as catalog_room
 from catalog_folders import entry, put
 from dermdata.catalogs import Catalog, bundled_folder, index, index_file_name, open_catalog
 from dermdata.catalogs import overlays as compiling
+from dermdata.catalogs.index import content_checksum
 from dermdata.catalogs.overlays import read_entries
 
 
@@ -115,15 +116,19 @@ def test_a_clock_that_was_wrong_costs_only_speed(root: Path, tmp_path: Path, bui
 
 
 def garbled(path: Path) -> dict[str, bytes]:
-    head, _, body = path.read_bytes().partition(b"\n")
+    checksum, head, *rest = path.read_bytes().split(b"\n")
+    body = b"\n".join(rest)
     data = json.loads(head)
 
     def with_head(changed: dict) -> bytes:
-        return json.dumps(changed).encode() + b"\n" + body
+        content = json.dumps(changed).encode() + b"\n" + body
+        return content_checksum(content) + b"\n" + content
 
     return {
         "empty": b"",
         "entries cut": path.read_bytes()[:-1],
+        "entries altered": b"\n".join([checksum, head, body.replace(b"demo", b"dome") + b" "]),
+        "an item without its name": checksum + b"\n" + head.replace(b'"name"', b'"mane"') + b"\n" + body,
         "half": path.read_bytes()[:100],
         "garbage": bytes(range(256)),
         "deep": b"[" * 200_000,
@@ -137,6 +142,8 @@ def garbled(path: Path) -> dict[str, bytes]:
 WAYS = [
     "empty",
     "entries cut",
+    "entries altered",
+    "an item without its name",
     "half",
     "garbage",
     "deep",

@@ -1,5 +1,7 @@
 """What of an address may be shown."""
 
+import time
+
 import pytest
 
 from dermdata.urls import find_secret_urls, has_secret, redact_text, redact_url
@@ -51,3 +53,15 @@ def test_what_is_no_secret_stays(url: str) -> None:
 def test_a_query_that_opens_the_file_is_a_secret(query: str) -> None:
     assert has_secret(f"https://h/x?{query}")
     assert redact_text(f"at https://h/x?{query} now") == "at https://h/x now"
+
+
+@pytest.mark.parametrize("text", ["l" * 200_000, "l+" * 100_000, "http://" * 20_000])
+def test_a_long_word_costs_no_more_than_its_letters(text: str) -> None:
+    """Looked at from each letter to its end, 200,000 letters took minutes; that time would be a hang."""
+    begin = time.process_time()
+    redact_text(text)
+    assert time.process_time() - begin < 5
+
+
+def test_a_scheme_too_long_to_be_one_hides_no_secret() -> None:
+    assert "SECRET" not in redact_text("x" * 100 + "https://user:SECRET@h/x")

@@ -2,8 +2,9 @@
 
 import csv
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from dermdata.model import ArchiveMember, Content, ImageFacts
 
@@ -135,14 +136,7 @@ def receipt_from_json(data: dict[str, Any]) -> Receipt:
     directories = {name: DirectoryFingerprint(**one) for name, one in data.pop("directories", {}).items()}
     more = {"files": files, "roles": tuple(data["roles"]), "part": part, "directories": directories}
     receipt = Receipt(**data | more)
-    texts = [receipt.dataset, receipt.tool, *receipt.roles, *(one.name for one in files)]
-    texts += [text for one in files for text in (one.sha256, one.url, one.fetched_at)]
-    texts += [text for name, one in directories.items() for text in (name, one.digest, one.url)]
-    if not all(isinstance(text, str) for text in texts) or not isinstance(receipt.report, dict):
-        raise TypeError("a text or the report is of another kind")
-    sizes = [*(one.size for one in files), *(one.size for one in directories.values())]
-    if not all(type(size) is int for size in sizes):
-        raise TypeError("a size is no whole number")
+    require_field_types(receipt)
     return receipt
 
 
@@ -150,10 +144,34 @@ def subset_from_json(data: dict[str, Any] | None) -> FetchedSubset | None:
     if data is None:
         return None
     asked = tuple(SubsetSpec(**one | {"roles": tuple(one["roles"])}) for one in data["asked"])
-    part = FetchedSubset(asked=asked, rows=tuple(data["rows"]), of=data["of"])
-    if type(part.of) is not int or not all(isinstance(one, str) for one in part.rows):
-        raise TypeError("the part is of another kind")
-    return part
+    return FetchedSubset(asked=asked, rows=tuple(data["rows"]), of=data["of"])
+
+
+def require_field_types(value: Any) -> None:
+    """Raise TypeError where a field of a dataclass, or of one inside it, is not of the type that it declares."""
+    for name, kind in get_type_hints(type(value)).items():
+        if not is_of_type(getattr(value, name), kind):
+            raise TypeError(f"{type(value).__name__}.{name} is of another kind")
+
+
+def is_of_type(value: Any, kind: Any) -> bool:
+    """Whether a value read from JSON is of this type; a bool is no whole number."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return any(is_of_type(value, one) for one in arguments)
+    if origin is Literal:
+        return value in arguments if isinstance(value, str) else False
+    if origin is tuple:
+        return isinstance(value, tuple) and all(is_of_type(one, arguments[0]) for one in value)
+    if origin is Mapping:
+        return isinstance(value, dict) and all(
+            is_of_type(key, arguments[0]) and is_of_type(one, arguments[1]) for key, one in value.items()
+        )
+    if kind is not Any and type(value) is not kind:
+        return False
+    if is_dataclass(value):
+        require_field_types(value)
+    return True
 
 
 def content_to_row(content: Content) -> list[Any]:

@@ -26,7 +26,7 @@ SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 SOURCE = re.compile(r"[a-z0-9]+:.+\Z", re.DOTALL)
 FIELD = re.compile(r"\{([^{}]*)\}")
-DOI = re.compile(r"10\.\d[\d.]*/\S+")
+DOI = re.compile(r"10\.\d[\d.]{0,30}/\S+")
 WEB = ("https", "http")
 
 

@@ -1,12 +1,14 @@
 """The compiled catalog: JSON that answers `list` without parsing TOML, rebuilt when a file changes.
 
-The first line is what `list` needs; the entries follow as one text, cut into pieces but not parsed before
-one of them is asked for. What rooms above make of the catalog's files is kept in the same form (`Catalog.kept`).
+The first line is the checksum of all that follows, the second is what `list` needs. The entries follow as one text, cut
+into pieces but not parsed before one of them is asked for. What rooms above make of the catalog's files is kept in the
+same form.
 """
 
 import itertools
 import json
 import os
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any
 
 from dermdata import __version__, disk
 
-INDEX_SCHEMA = 5
+INDEX_SCHEMA = 6
 MOST_BYTES = 256 << 20  # bytes of an index
 TEXT_PARTS = {"fingerprint": list, "lengths": dict}
 INDEX_PARTS = {**TEXT_PARTS, "items": list, "aliases": dict, "broken": dict}
@@ -57,7 +59,10 @@ def load_index(
     """
     try:
         written = path.stat().st_mtime_ns
-        head, _, body = disk.read_regular(path, most=MOST_BYTES).partition(b"\n")
+        checksum, _, rest = disk.read_regular(path, most=MOST_BYTES).partition(b"\n")
+        if checksum != content_checksum(rest):
+            return None
+        head, _, body = rest.partition(b"\n")
         index = json.loads(head)
     except (OSError, ValueError, RecursionError):
         return None  # absent, torn or no file at all: it is only a copy, so it is made again
@@ -96,4 +101,10 @@ def index_bytes(index: Mapping[str, Any]) -> bytes:
     entries = {name: entry.encode() for name, entry in index["entries"].items()}
     head = {key: value for key, value in index.items() if key != "entries"}
     head["lengths"] = {name: len(entry) for name, entry in entries.items()}
-    return json.dumps(head, ensure_ascii=False).encode() + b"\n" + b"".join(entries.values())
+    content = json.dumps(head, ensure_ascii=False).encode() + b"\n" + b"".join(entries.values())
+    return content_checksum(content) + b"\n" + content
+
+
+def content_checksum(content: bytes) -> bytes:
+    """The CRC-32 of an index as text: an index that was damaged or edited is made again."""
+    return f"{zlib.crc32(content):08x}".encode()
