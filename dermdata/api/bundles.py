@@ -14,8 +14,8 @@ from dermdata.api.fetch_dataset import (
     plan_fetch,
     read_sound_receipt,
     require_license,
+    tell_outcome,
 )
-from dermdata.api.fetch_request import tell_outcome
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.errors import DermdataError, UsageError

@@ -1,6 +1,5 @@
 """What the cache holds: listed with its size, deleted, swept of what killed runs left."""
 
-import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -38,105 +37,6 @@ class Deletion:
     bytes: int  # that are freed
     shared_bytes: int = 0  # further ones, that other datasets keep
     why: str | None = None  # no fetch needs it; None: somebody asked for it by name
-
-
-class CachedDatasets:
-    """The cache of a session: the commands `dermdata cache …`, by their names."""
-
-    def __init__(self, resources: Resources) -> None:
-        self._resources = resources
-
-    def __repr__(self) -> str:
-        return f"<cache {self.path}>"
-
-    @property
-    def path(self) -> Path:
-        """The folder that datasets are fetched into."""
-        return self._resources.settings.cache
-
-    def remove(self, *names: str, dry_run: bool = False) -> Records:
-        """Delete datasets, every version of them; what others share with them stays whole.
-
-        Parameters
-        ----------
-        *names : str
-            Datasets in the cache.
-        dry_run : bool, default False
-            Only tell what would be deleted.
-
-        Returns
-        -------
-        Records
-            `path, bytes` (that are freed), `shared_bytes` (that other datasets keep); `facts` have the bytes of all.
-
-        Raises
-        ------
-        UsageError
-            When one of them is not in the cache; nothing is deleted then.
-
-        """
-        return to_records(remove_cached(self._resources, names, dry_run=dry_run), "shared_bytes")
-
-    def prune(self, *, dry_run: bool = False) -> Records:
-        """Delete what killed runs left; partial downloads wait a week, and datasets in use are left alone.
-
-        Parameters
-        ----------
-        dry_run : bool, default False
-            Only tell what would be deleted.
-
-        Returns
-        -------
-        Records
-            `path, bytes, why`; `facts` have the bytes of all.
-
-        """
-        return to_records(prune_cache(self._resources, dry_run=dry_run), "why")
-
-    def plan_bundle(self, *names: str, out: "str | os.PathLike[str]") -> Records:
-        """Return what `bundle` would write: `dataset, version, bytes`; `facts` have the bytes of all."""
-        from dermdata.api.bundles import plan_bundle
-
-        return plan_bundle(self._resources, names, Path(out)).to_records()
-
-    def bundle(self, *names: str, out: "str | os.PathLike[str]") -> str:
-        """Write datasets, as they are, into one file, which `fetch(…, from_=[FILE])` takes on another machine.
-
-        Parameters
-        ----------
-        *names : str
-            Datasets in the cache.
-        out : path
-            The tar to write.
-
-        Returns
-        -------
-        str
-            The SHA-256 of the tar, in hexadecimal.
-
-        Raises
-        ------
-        UsageError
-            For a dataset that is not in the cache, or not complete.
-        CacheDamaged
-            For a file that is not what it was when it was fetched.
-
-        """
-        from dermdata.api.bundles import plan_bundle, write_bundle
-
-        return write_bundle(self._resources, plan_bundle(self._resources, names, Path(out)))
-
-    def list(self) -> Records:
-        """Return what is there and how large it is, a record a dataset version.
-
-        Returns
-        -------
-        Records
-            The keys of `dermdata cache list`; `facts` have the bytes of all, each stored one counted once, and the
-            bytes that are saved by sharing.
-
-        """
-        return list_cached(self._resources)
 
 
 def to_records(deletions: Iterable[Deletion], extra: str) -> Records:

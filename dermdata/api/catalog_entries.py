@@ -1,5 +1,6 @@
-"""The catalog's entries: the list and its filters, and one entry as an object, as BibTeX, as Croissant and as a
-card.
+"""The catalog's entries.
+
+Their list and its filters; one entry as an object, as BibTeX, as Croissant and as a card of text.
 """
 
 from collections.abc import Iterator, Sequence

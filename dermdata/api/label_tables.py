@@ -1,5 +1,6 @@
-"""Tables of labels: the concept tree, a dataset's words, doubtful ones, what changed, and proposals for one's own
-table.
+"""Tables of labels.
+
+The concept tree, a dataset's words, doubtful ones, what changed, and proposals for one's own table.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

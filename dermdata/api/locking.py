@@ -346,8 +346,7 @@ def require_versions(resources: Resources, lock: "CohortLock") -> None:
 
 def fetch_locked(resources: Resources, lock: "CohortLock", *, accepted: bool) -> None:
     """Fetch what the cache lacks of the locked rows; the rest of a dataset only where half of it is locked."""
-    from dermdata.api.fetch_dataset import open_workshop
-    from dermdata.api.fetch_request import tell_outcome
+    from dermdata.api.fetch_dataset import open_workshop, tell_outcome
 
     with resources.show_progress() as progress, resources.transfer() as transfer:
         for one in lock.datasets:

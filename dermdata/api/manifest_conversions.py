@@ -43,13 +43,18 @@ def plain_columns(table: pa.Table, asked: str) -> Iterator[tuple[str, "pd.Series
     name, dot, key = asked.partition(".")
     if not dot or name not in table.column_names or not pa.types.is_map(table.schema.field(name).type):
         raise UnknownName("column", asked, table.column_names)
-    rows = [dict(row) if row else {} for row in table[name].to_pylist()]
-    there = sorted({one for row in rows for one in row})
-    if key != ALL and key not in there:
-        raise UnknownName("column", asked, [f"{name}.{one}" for one in there])
+    yield from pair_columns(table[name], name, key)
+
+
+def pair_columns(column: pa.ChunkedArray, name: str, key: str) -> Iterator[tuple[str, "pd.Series[Any]"]]:
+    """A column for the key of a column of pairs, or one for each of its keys."""
     import pandas as pd
 
-    for one in there if key == ALL else [key]:
+    rows = [dict(row or ()) for row in column.to_pylist()]
+    keys = sorted(set().union(*rows))
+    if key not in (ALL, *keys):
+        raise UnknownName("column", f"{name}.{key}", [f"{name}.{one}" for one in keys])
+    for one in keys if key == ALL else [key]:
         yield f"{name}.{one}", pd.Series([row.get(one) for row in rows], dtype=object)
 
 

@@ -9,8 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dermdata.api.fetch_dataset import PLAN_KEYS, open_workshop, plan_fetch, require_license
-from dermdata.api.fetch_request import require_usable, tell_outcome
+from dermdata.api.fetch_dataset import (
+    PLAN_KEYS,
+    open_workshop,
+    plan_fetch,
+    require_license,
+    require_usable,
+    tell_outcome,
+)
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.errors import CacheDamaged, DermdataError, SomeFailed, UsageError

@@ -70,16 +70,24 @@ def load(resources: Resources, targets: Sequence[str], columns: Sequence[str] | 
     if not all(targets) or not targets:
         raise UsageError("no TARGET given", hint="a dataset's name, a manifest's path, or - for a stream")
     wanted = None if columns is None else list(dict.fromkeys((*columns, "dataset")))
-    sources = [open_target(resources, target, wanted) for target in dict.fromkeys(targets)]
-    for target, source in zip(dict.fromkeys(targets), sources, strict=True):
-        check_version(source.table.schema, target)
+    sources = read_sources(resources, targets, wanted)
     table = join_tables([source.table for source in sources])
     require_names(table)
-    table = combine_chunks(table) if columns is None else table  # some columns are few: no copy of them
-    roots = find_image_roots(resources, sources)
-    if wanted is not None:
+    if wanted is None:
+        table = combine_chunks(table)
+    else:  # some columns are few: no copy of them
         table = table.select([name for name in table.column_names if name in wanted])
+    roots = find_image_roots(resources, sources)
     return Loaded(table, roots, tuple(sorted(name for name in roots if name)))
+
+
+def read_sources(resources: Resources, targets: Sequence[str], columns: list[str] | None) -> list[Source]:
+    """Each target once, read; UsageError for one that a newer dermdata has written."""
+    names = list(dict.fromkeys(targets))
+    sources = [open_target(resources, name, columns) for name in names]
+    for name, source in zip(names, sources, strict=True):
+        check_version(source.table.schema, name)
+    return sources
 
 
 def load_lean(

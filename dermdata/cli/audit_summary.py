@@ -5,7 +5,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from dermdata.api.display import make_console, show_controls
-from dermdata.cli.output import to_text
+from dermdata.cli.cells import to_text
 
 if TYPE_CHECKING:
     from dermdata.api.records import Item, Records

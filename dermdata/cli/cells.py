@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dermdata.api.display import format_size
+from dermdata.api.display import format_size, show_controls
 from dermdata.api.records import Item
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 
 def to_document(
@@ -56,3 +59,10 @@ def human(name: str, value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(map(plain, value))
     return plain(value)
+
+
+def to_text(words: str, style: str = "") -> "Text":
+    """Words for a table or tree: no markup, control characters shown at the width that they then have."""
+    from rich.text import Text
+
+    return Text(show_controls(words), style)

@@ -13,7 +13,7 @@ from dermdata.api.evaluating import (
     show_interval,
     show_number,
 )
-from dermdata.cli.output import to_text
+from dermdata.cli.cells import to_text
 from dermdata.cli.tables import empty_table, line_style
 
 if TYPE_CHECKING:

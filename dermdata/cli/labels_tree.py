@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dermdata.api.display import make_console
-from dermdata.cli.output import FormatOption, emit, to_text
+from dermdata.cli.cells import to_text
+from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import state_of
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ What goes to a terminal is shown and never obeyed, in any format: `data_output` 
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import IO, TYPE_CHECKING, Annotated, Any, Literal, Protocol
+from typing import IO, Annotated, Any, Literal, Protocol
 
 import typer
 
@@ -15,11 +15,8 @@ from dermdata.api.display import show_controls
 from dermdata.api.records import Item
 from dermdata.cli.cells import escape, human, plain, to_document, to_line
 
-if TYPE_CHECKING:
-    from rich.text import Text
-
 __all__ = [
-    "Format", "FormatOption", "data_output", "emit", "human", "plain", "to_text", "write_line", "write_prose",
+    "Format", "FormatOption", "data_output", "emit", "human", "plain", "write_line", "write_prose",
 ]  # fmt: skip
 
 Format = Literal["table", "names", "json", "jsonl", "csv", "tsv"]
@@ -98,10 +95,3 @@ def write_delimited(rows: Iterable[Item], columns: Sequence[str], form: str) -> 
     out.write("\t".join(map(escape, columns)) + "\n")
     for row in rows:
         out.write("\t".join(escape(plain(row.get(name))) for name in columns) + "\n")
-
-
-def to_text(words: str, style: str = "") -> "Text":
-    """Words for a table or tree: no markup, control characters shown at the width that they then have."""
-    from rich.text import Text
-
-    return Text(show_controls(words), style)

@@ -10,9 +10,10 @@ import typer
 from dermdata.api.display import make_console
 from dermdata.api.label_spaces import check_strict
 from dermdata.api.records import Item
+from dermdata.cli.cells import to_text
 from dermdata.cli.complete import TargetsOrCached
 from dermdata.cli.label_options import LABELS_HELP, STRICT_HELP
-from dermdata.cli.output import FormatOption, emit, human, to_text
+from dermdata.cli.output import FormatOption, emit, human
 from dermdata.cli.state import state_of
 
 if TYPE_CHECKING:

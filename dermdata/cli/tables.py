@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from dermdata.api.display import make_console, print_message, show_controls
 from dermdata.api.records import Item
-from dermdata.cli.cells import human
-from dermdata.cli.output import to_text
+from dermdata.cli.cells import human, to_text
 
 if TYPE_CHECKING:
     from rich.box import Box
