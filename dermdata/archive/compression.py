@@ -4,7 +4,7 @@ import bz2
 import importlib
 import lzma
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
@@ -22,9 +22,7 @@ class CorruptData(Exception):
     """The compressed bytes make no sense; the caller knows which member they are of."""
 
 
-# isal inflates the same bytes in less time; it only replaces zlib where it is installed
-_fast: Any = importlib.import_module("isal.isal_zlib") if find_spec("isal") else zlib
-crc32: Callable[[bytes, int], int] = _fast.crc32
+# in the standard library from Python 3.14 on
 _zstd: Any = importlib.import_module("compression.zstd") if find_spec("compression") else None
 
 
@@ -52,7 +50,7 @@ def _decompress_step(machine: Any, data: bytes, room: int) -> bytes:
     """At most `room` bytes more; only the decompressor's own errors mean damage, not the reader's."""
     try:
         out: bytes = machine.decompress(data, room)
-    except (zlib.error, _fast.error, lzma.LZMAError, OSError, EOFError, ValueError) as error:
+    except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError) as error:
         raise CorruptData(str(error)) from error
     return out
 
@@ -66,7 +64,7 @@ def _slice_pieces(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _inflate_deflate(stored: Iterator[bytes], size: int) -> Iterator[bytes]:
-    machine, left = _fast.decompressobj(-15), size + 1
+    machine, left = zlib.decompressobj(-15), size + 1
     for data in _slice_pieces(stored):
         if machine.eof:
             raise CorruptData("bytes follow the end of its compressed data")

@@ -3,7 +3,6 @@
 import gzip
 import importlib
 import io
-import os
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -25,13 +24,7 @@ SPECIAL_TYPES = {
     tarfile.BLKTYPE: "a block device",
     tarfile.FIFOTYPE: "a named pipe",
 }
-_gzip: Any = importlib.import_module("isal.igzip") if find_spec("isal") else gzip
-DAMAGE_ERRORS = (
-    gzip.BadGzipFile,
-    zlib.error,
-    EOFError,
-    *([_gzip.isal_zlib.error] if find_spec("isal") else []),
-)
+DAMAGE_ERRORS = (gzip.BadGzipFile, zlib.error, EOFError)
 
 
 class ForwardOnlyFile:
@@ -97,7 +90,7 @@ def _open_tar(archive: Path, kind: Unpack) -> Iterator[IO[bytes]]:
         with _open_zstd(archive) as file:
             yield file
     elif kind == "tar.gz":
-        with _gzip.open(archive, "rb") as file, io.BufferedReader(file, MIB) as buffered:
+        with gzip.open(archive, "rb") as file, io.BufferedReader(file, MIB) as buffered:
             yield cast("IO[bytes]", buffered)
     else:
         with archive.open("rb") as file:
@@ -107,11 +100,9 @@ def _open_tar(archive: Path, kind: Unpack) -> Iterator[IO[bytes]]:
 def _open_zstd(archive: Path) -> Any:
     if find_spec("compression"):  # Python 3.14
         return importlib.import_module("compression.zstd").open(archive, "rb")
-    if find_spec("zstandard"):
-        return importlib.import_module("zstandard").open(os.fspath(archive), "rb")
     raise ArchiveRefused(
         f"{archive.name} is compressed with zstd, which this Python cannot read",
-        hint="use Python 3.14 or install the package zstandard",
+        hint="use Python 3.14",
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dermdata.archive.compression import CorruptData, crc32, inflate, unsupported_reason
+from dermdata.archive.compression import CorruptData, inflate, unsupported_reason
 from dermdata.archive.policy import (
     DEFAULT_LIMITS,
     SPECIAL_FILES,
@@ -350,7 +350,7 @@ def _verify_chunks(chunks: Iterator[bytes], entry: ArchiveEntry, what: str) -> I
         size += len(chunk)
         if size > entry.size:
             raise member_refusal(what, entry.name, f"is longer than the {entry.size:,} bytes it declares")
-        crc = crc32(chunk, crc)
+        crc = zlib.crc32(chunk, crc)
         yield chunk
     if size != entry.size:
         raise member_refusal(what, entry.name, f"has {size:,} bytes, not the {entry.size:,} it declares")

@@ -326,8 +326,8 @@ def fetch_chosen_rows(
     subset_fetch: PartialDataset, ask: SubsetRequest, before: Receipt | None
 ) -> SubsetChoice:
     """The tables, the choice by them, and the chosen rows' files, unless these are all rows."""
-    plan, folder = subset_fetch.plan, subset_fetch.folder
-    context, receipt_writer = subset_fetch.context, subset_fetch.receipt_writer
+    plan, folder, context = subset_fetch.plan, subset_fetch.folder, subset_fetch.context
+    receipt_writer = subset_fetch.receipt_writer
     try:
         subset_fetch.fetch_tables()
         # before the choice: a broken table chooses wrongly, or not at all
