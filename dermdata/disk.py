@@ -5,6 +5,8 @@ import glob
 import os
 import shutil
 import stat
+import sys
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -49,33 +51,44 @@ def to_storage_error(error: OSError, path: Path, needed: int | None = None) -> S
             f"cannot open {error.filename or path}: {error.strerror}",
             hint="raise the limit: `ulimit -n 1024`",
         )
-    if error.filename is not None and not concerns_path(str(error.filename), path):
+    if not concerns_path(error, path):
         return StorageError(f"cannot use {error.filename}: {error.strerror}")
     if error.errno in NOT_A_FOLDER_ERRORS and (way := find_blocking_file(path)):
         return StorageError(
             f"cannot use {path}: {way} is no folder",
             hint="move it away, or choose another folder with --cache or -o",
         )
-    place = nearest_existing(path)
     if error.errno in FULL_ERRORS:
-        wanted = f"{needed:,} bytes needed, " if needed is not None else ""
-        reason = LIMIT_REASONS.get(error.errno or 0) or describe_space(
-            place, creating=error.filename is not None
-        )
-        return StorageError(
-            f"no room for {path}: {wanted}{reason}", hint="make room and run the same command again"
-        )
+        return full_error(error, path, needed)
     if error.errno in FORBIDDEN_ERRORS:
-        reason = "is read-only" if error.errno == errno.EROFS else f"belongs to user {place.stat().st_uid}"
-        return StorageError(
-            f"cannot write {path}: {place} {reason}", hint="choose another folder with --cache or -o"
-        )
+        return forbidden_error(error, path)
     return StorageError(f"cannot use {path}: {error.strerror or error}")
 
 
-def concerns_path(name: str, path: Path) -> bool:
-    """Whether an error about the file `name` is one about writing `path`: itself, its folders, its temporary."""
-    named = Path(name)
+def full_error(error: OSError, path: Path, needed: int | None) -> StorageError:
+    """What is used up, and how many bytes were needed."""
+    wanted = f"{needed:,} bytes needed, " if needed is not None else ""
+    creating = error.filename is not None
+    reason = LIMIT_REASONS.get(error.errno or 0) or describe_space(nearest_existing(path), creating=creating)
+    return StorageError(
+        f"no room for {path}: {wanted}{reason}", hint="make room and run the same command again"
+    )
+
+
+def forbidden_error(error: OSError, path: Path) -> StorageError:
+    """Who may write there."""
+    place = nearest_existing(path)
+    reason = "is read-only" if error.errno == errno.EROFS else f"belongs to user {place.stat().st_uid}"
+    return StorageError(
+        f"cannot write {path}: {place} {reason}", hint="choose another folder with --cache or -o"
+    )
+
+
+def concerns_path(error: OSError, path: Path) -> bool:
+    """Whether an error is about writing `path`: about itself, its folders or its temporary, or about no file."""
+    if error.filename is None:
+        return True
+    named = Path(str(error.filename))
     return named == path or named.parent == path.parent or named in path.parents or path in named.parents
 
 
@@ -85,7 +98,7 @@ def find_blocking_file(path: Path) -> Path | None:
 
 
 def nearest_existing(path: Path) -> Path:
-    """The nearest ancestor that exists and can be looked at."""
+    """The nearest ancestor that exists and can be read."""
     while not os.path.exists(path) and path != path.parent:  # noqa: PTH110  # Path.exists raises on long names
         path = path.parent
     return path
@@ -137,7 +150,7 @@ def atomic_write(target: Path) -> Iterator[BinaryIO]:
 
 
 def require_file(target: Path) -> None:
-    """UsageError when a folder stands where a person wants a file written: said before the work, not after it."""
+    """UsageError when a folder stands where a person wants a file written: before the work, not after it."""
     if not target.name or target.is_dir():
         raise UsageError(f"{target} is a folder, a file is needed", hint=ANOTHER_PATH)
     if is_special(target):
@@ -184,6 +197,50 @@ def read_chunks(path: Path, size: int = 1 << 20) -> Iterator[bytes]:
             yield chunk
 
 
+# ------------------------------------------------------------------ reads and writes at a place, from any thread
+
+if sys.platform == "win32":
+    _seeking = threading.Lock()  # one place a file: whoever moves it must be alone
+
+    def read_at(handle: int, count: int, at: int) -> bytes:
+        """Up to `count` bytes of an open file from byte `at` on."""
+        with _seeking:
+            os.lseek(handle, at, os.SEEK_SET)
+            return os.read(handle, count)
+
+    def read_into(handle: int, view: memoryview, at: int) -> int:
+        """Fill a view with an open file's bytes from byte `at` on; how many there were."""
+        data = read_at(handle, len(view), at)
+        view[: len(data)] = data
+        return len(data)
+
+    def _write_some(handle: int, view: memoryview, at: int) -> int:
+        with _seeking:
+            os.lseek(handle, at, os.SEEK_SET)
+            return os.write(handle, view)
+
+else:
+
+    def read_at(handle: int, count: int, at: int) -> bytes:
+        """Up to `count` bytes of an open file from byte `at` on."""
+        return os.pread(handle, count, at)
+
+    def read_into(handle: int, view: memoryview, at: int) -> int:
+        """Fill a view with an open file's bytes from byte `at` on; how many there were."""
+        return os.preadv(handle, [view], at)
+
+    def _write_some(handle: int, view: memoryview, at: int) -> int:
+        return os.pwrite(handle, view, at)
+
+
+def write_at(handle: int, data: bytes, at: int) -> None:
+    """Write bytes into an open file from byte `at` on."""
+    view = memoryview(data)
+    while view:  # a nearly full disk writes less than it is given, and only then says so
+        count = _write_some(handle, view, at)
+        view, at = view[count:], at + count
+
+
 # ------------------------------------------------------------------ reading what others may have replaced
 
 
@@ -216,7 +273,7 @@ def read_regular(path: Path, *, most: int, links: bool = False) -> bytes:
     with os.fdopen(handle, "rb", buffering=0) as file:
         size = os.fstat(handle).st_size
         data = file.read(min(size, most) + 1)
-        while len(data) <= most and (more := file.read(1 << 20)):  # it grew, or does not tell its size
+        while len(data) <= most and (more := file.read(1 << 20)):  # it grew, or does not state its size
             data += more
     if len(data) > most:
         raise not_regular_error(path, f"holds more than the {most:,} bytes that such a file may have")
@@ -243,7 +300,7 @@ def open_regular(path: Path, *, links: bool = False) -> int:
 
 
 def require_regular(path: Path) -> None:
-    """NotRegular for a path that leads to a folder, pipe, socket or device: said before a library opens it."""
+    """NotRegular for a path that leads to a folder, pipe, socket or device, before a library opens it."""
     require_regular_mode(os.stat(path).st_mode, path)  # noqa: PTH116  # Path.stat costs more, for each of many
 
 

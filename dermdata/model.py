@@ -11,7 +11,9 @@ AccessKind = Literal["open", "account", "agreement", "per-image", "unavailable"]
 Unpack = Literal["zip", "tar", "tar.gz", "tar.zst"]
 Predicate = Literal["exactMatch", "broadMatch", "narrowMatch", "closeMatch", "relatedMatch"]
 
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 NOTHING: Mapping[str, str] = MappingProxyType({})
+Level = Literal["error", "warning", "note"]
 
 
 # ------------------------------------------------------------------ catalog entries
@@ -79,7 +81,7 @@ class File:
 
     name: str
     role: Role
-    source: str | None = None  # `<host>:<id>`, resolved by sources/<host>.py
+    source: str | None = None  # `<host>:<id>`, resolved by hosts/<host>.py
     urls: tuple[str, ...] = ()  # tried in order
     size: int | None = None  # bytes
     size_text: str | None = None  # the publisher's rounded figure
@@ -99,9 +101,8 @@ class JoinSpec:
     member: str | None = None
     on: str  # column of the first table
     to: str | None = None  # column of the second one, if named otherwise
-    marks: Mapping[str, str] = field(
-        default_factory=dict
-    )  # new column -> the word of rows that have a partner
+    # new column -> the word of rows that have a partner
+    marks: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,9 +124,8 @@ class TableSpec:
     encoding: str = "utf-8-sig"
     header: tuple[str, ...] = ()  # column names of a file without a header line
     join: tuple[JoinSpec, ...] = ()
-    columns: Mapping[str, tuple[str, ...]] = field(
-        default_factory=dict
-    )  # ours -> theirs; several are joined by "/"
+    # ours -> theirs; several are joined by "/"
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # our field -> their word -> ours
     missing: tuple[str, ...] = ("",)  # their words for "not known"
     one_hot: tuple[str, ...] = ()  # label columns, one of which is 1
@@ -249,9 +249,6 @@ class Content:
     def official(self) -> str:
         """The publisher's own path of it: inside its archive, or the catalog file's name."""
         return self.member.path if self.member else self.file
-
-
-Level = Literal["error", "warning", "note"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Processes and threads: this process's tag, whether another one still lives, and pools that Ctrl-C ends at once."""
+"""Processes and threads: this machine's name, whether another process still lives, and pools that Ctrl-C ends at once."""
 
 import os
 import socket
@@ -14,11 +14,6 @@ MOST_PID = 2**31 - 1  # a larger id, in a file that is damaged or not ours, is n
 def machine_name() -> str:
     """This machine's name, without dots."""
     return socket.gethostname().partition(".")[0] or "localhost"
-
-
-def process_tag() -> str:
-    """This process among all that may share the cache."""
-    return f"{machine_name()}-{os.getpid()}"
 
 
 if sys.platform == "win32":
@@ -52,9 +47,20 @@ else:
         return True
 
 
-def is_alive(pid: int) -> bool:
-    """Tell whether a process of this machine lives; nothing is done to it."""
-    return 0 < pid <= MOST_PID and _is_running(pid)
+def is_alive(pid: int, started: str | None = None) -> bool:
+    """Tell whether a process of this machine lives; nothing is done to it.
+
+    Parameters
+    ----------
+    pid
+        The process's id; one that no process can have is nobody's.
+    started
+        When it began, by its `start_time`: another process that has the same id by now does not count. None: any
+        process of this id counts.
+
+    """
+    lives = 0 < pid <= MOST_PID and _is_running(pid)
+    return lives and started in (None, start_time(pid))
 
 
 def start_time(pid: int) -> str:

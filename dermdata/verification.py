@@ -2,10 +2,10 @@
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from dermdata.cache import DatasetFolder, FetchedFile
 from dermdata.checksum import hash_file
@@ -30,9 +30,8 @@ class FileCheck:
     expected: str | None = None  # `sha256:…`, or bytes with --quick
     actual: str | None = None
     content: Content | None = None  # what to fetch again
-    verified: bool | None = (
-        None  # whether a published checksum covers it; None: none is published, or no file's
-    )
+    # whether a published checksum covers it; None: none is published, or no file's
+    verified: bool | None = None
 
 
 def verify_folder(
@@ -43,26 +42,51 @@ def verify_folder(
     jobs: int,
     advance: Callable[[int], None],
 ) -> Iterator[FileCheck]:
-    """A finding for each file of one dataset, the ok ones too, in the order of its contents: by path."""
+    """Compare one dataset's folder with its records.
+
+    Parameters
+    ----------
+    folder
+        The dataset's folder in the cache.
+    contents
+        Every file it should hold.
+    quick
+        Whether sizes are enough; else every file is hashed.
+    jobs
+        Threads.
+    advance
+        Gets the bytes of the files whose turn it is.
+
+    Yields
+    ------
+    FileCheck
+        One a file, the ok ones too, in the order of `contents`; then the manifest, then what is extra.
+
+    Raises
+    ------
+    CacheDamaged
+        If the receipt cannot be read.
+
+    """
     receipt = folder.receipt()
     if receipt is None:
         return
     check, coverage = check_size if quick else check_checksum, receipt.coverage
 
-    def judged(some: Sequence[Content]) -> list[FileCheck]:
+    def check_batch(some: Sequence[Content]) -> list[FileCheck]:
         advance(sum(content.size for content in some))
         # of an archive without a record of its own only members are here
         return [check(folder, content, coverage.get(content.file, False)) for content in some]
 
     with ThreadPoolExecutor(max_workers=jobs) as pool:  # hashlib and read release the GIL
-        for findings in pool.map(judged, make_batches(contents)):
+        for findings in pool.map(check_batch, make_batches(contents)):
             yield from findings
     yield from check_manifest(folder, receipt.manifest_sha256)
     yield from find_extra_files(folder, contents, receipt.files)
 
 
 def make_batches(contents: Iterable[Content]) -> Iterator[list[Content]]:
-    """Neighbours, a few MiB at a time: handing over a small file costs as much as hashing it."""
+    """Neighbors, a few MiB at a time: handing over a small file costs as much as hashing it."""
     batch: list[Content] = []
     held = 0
     for content in contents:
@@ -156,8 +180,22 @@ def walk_names(folder: DatasetFolder) -> Iterator[str]:
 
 
 def find_affected_rows(folder: DatasetFolder, findings: Iterable[FileCheck]) -> dict[str, list[str]]:
-    """The keys of the manifest's rows that use each of these files; none where the manifest itself is broken."""
-    from dermdata.manifest.parquet import read_manifest
+    """Find which of the manifest's rows use files that were found.
+
+    Parameters
+    ----------
+    folder
+        The dataset's folder in the cache.
+    findings
+        Checks of files; those of other datasets are passed over.
+
+    Returns
+    -------
+    dict of str to list of str
+        Path -> row keys; empty where the manifest itself is broken or missing.
+
+    """
+    from dermdata.manifest.parquet import read_manifest  # Arrow, which a sound cache needs not
 
     wanted = {one.path: list[str]() for one in findings if one.dataset == folder.name and one.content}
     if not wanted or not folder.manifest.is_file():
@@ -167,7 +205,11 @@ def find_affected_rows(folder: DatasetFolder, findings: Iterable[FileCheck]) -> 
     except BadTable:  # it is a finding of its own
         return {}
     for row in table.to_pylist():
-        for path in {row["path"], row["mask_path"], *(path for _, path in row["masks"] or ())}:
-            if path in wanted:
-                wanted[path].append(row["key"])
+        for path in list_row_files(row) & wanted.keys():
+            wanted[path].append(row["key"])
     return wanted
+
+
+def list_row_files(row: Mapping[str, Any]) -> set[str]:
+    """The paths of a row's image and masks."""
+    return {row["path"], row["mask_path"], *(path for _, path in row["masks"] or ())}

@@ -231,7 +231,7 @@ def test_threads_agree() -> None:
 
 def test_warnings_and_libtiff_stay_silent() -> None:
     """Nothing is printed for a broken file: only cli/ prints."""
-    code = "import sys; from dermdata.images import check_image; check_image(sys.stdin.buffer.read())"
+    code = "import sys; from dermdata.images import inspect_image; inspect_image(sys.stdin.buffer.read())"
     for data in (WHOLE["tiff"][:-200], huge_png(10_000, 10_000), JPEG[:500]):
         result = subprocess.run([sys.executable, "-c", code], input=data, capture_output=True, check=True)
         assert (result.stdout, result.stderr) == (b"", b"")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import dermdata
-from dermdata.process import is_alive
+from dermdata.process import is_alive, start_time
 
 
 def test_a_process_lives_until_it_has_ended() -> None:
@@ -28,6 +28,14 @@ def test_this_process_and_another_users_live() -> None:
 def test_an_id_that_no_process_has_is_nobodys(pid: int) -> None:
     """0 and -1 would be a group, or everybody; a damaged file may hold any number."""
     assert not is_alive(pid)
+
+
+def test_another_process_of_the_same_id_is_another_one() -> None:
+    """Ids are used again: who began at another time is not the one that is asked about."""
+    me = os.getpid()
+    assert is_alive(me, start_time(me))
+    assert not is_alive(me, "long ago")
+    assert not is_alive(me, "") or not start_time(me)
 
 
 def test_no_other_room_asks_with_a_signal() -> None:

@@ -13,7 +13,7 @@ another program might not. Only regular files are ever created, under names that
 
 from dermdata.archive.extraction import ExtractedFile, Extraction, extract
 from dermdata.archive.policy import ArchiveEntry, ArchiveLimits, RangeReader, safe_name
-from dermdata.archive.zip_file import PIECE_BYTES, list_zip, member_span, read_member
+from dermdata.archive.zip_file import PIECE_BYTES, list_zip, member_span, open_ranges, read_member
 
 __all__ = [
     "PIECE_BYTES",
@@ -25,6 +25,7 @@ __all__ = [
     "extract",
     "list_zip",
     "member_span",
+    "open_ranges",
     "read_member",
     "safe_name",
 ]

@@ -2,6 +2,7 @@
 
 import bz2
 import importlib
+import itertools
 import lzma
 import zlib
 from collections.abc import Iterator
@@ -16,14 +17,12 @@ METHOD_NAMES = {
 }  # fmt: skip
 FEED_BYTES, OUTPUT_BYTES = 256 << 10, 1 << 20  # bytes given to and asked of a decompressor at a time
 LZMA_DICTIONARY_LIMIT = 64 << 20  # LZMA's, at most: it is memory
+# in the standard library from Python 3.14 on
+_zstd: Any = importlib.import_module("compression.zstd") if find_spec("compression") else None
 
 
 class CorruptData(Exception):
     """The compressed bytes make no sense; the caller knows which member they are of."""
-
-
-# in the standard library from Python 3.14 on
-_zstd: Any = importlib.import_module("compression.zstd") if find_spec("compression") else None
 
 
 def unsupported_reason(method: int) -> str | None:
@@ -117,11 +116,5 @@ def _inflate_lzma(stored: Iterator[bytes], size: int) -> Iterator[bytes]:
     settings = {"lc": first[4] % 9, "lp": first[4] // 9 % 5, "pb": first[4] // 45}
     chain = [{"id": lzma.FILTER_LZMA1, "dict_size": max(dictionary, 4096), **settings}]
     machine = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=chain)
-    yield from _pull_output(
-        machine, _prepend(first[9:], stored), size
-    )  # no end mark needed: size and CRC decide
-
-
-def _prepend(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from rest
+    # no end mark needed: size and CRC decide
+    yield from _pull_output(machine, itertools.chain([first[9:]], stored), size)

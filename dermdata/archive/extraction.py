@@ -1,4 +1,4 @@
-"""Unpacks an archive in one pass: inflate, CRC, SHA-256 and a look at each member while it is in memory.
+"""Unpacks an archive in one pass: inflate, CRC, SHA-256 and an inspection of each member while it is in memory.
 
 Threads share the work, with a bound on the bytes that they hold.
 """
@@ -7,7 +7,6 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,12 +25,15 @@ from dermdata.archive.policy import (
 )
 from dermdata.archive.staging import StagingFolder
 from dermdata.archive.tar import TarMember, read_tar
-from dermdata.archive.zip_file import read_directory, read_member
+from dermdata.archive.zip_file import open_ranges, read_directory, read_member
 from dermdata.model import ArchiveMember, ImageFacts, Unpack
 
 T = TypeVar("T")
 HELD_BYTES = 96 << 20  # bytes of members in memory at a time, over all threads
 LEAST_WEIGHT = 256 << 10  # what a piece of work weighs at least, so that the queue is short
+SMALL_MEMBER = 64 << 20  # bytes; a member up to this size is held in memory and inspected
+STREAMED_WEIGHT = 32 << 20  # what a larger one holds at a time, at most
+BATCH_FILES, BATCH_BYTES = 32, 4 << 20
 
 
 class BoundedExecutor(Generic[T]):
@@ -45,7 +47,7 @@ class BoundedExecutor(Generic[T]):
         self._futures: list[Future[T | None]] = []
 
     def submit(self, weight: int, work: Callable[[], T]) -> bool:
-        """Hand over work that holds `weight` bytes, waiting for room; False when the crew has failed."""
+        """Hand over work that holds `weight` bytes, waiting for room; False when other work has failed."""
         weight = max(weight, LEAST_WEIGHT)
         with self._changed:
             self._changed.wait_for(
@@ -83,11 +85,6 @@ class BoundedExecutor(Generic[T]):
         self._pool.shutdown(wait=True, cancel_futures=error is not None)
 
 
-SMALL_MEMBER = 64 << 20  # bytes; a member up to this size is held in memory and looked at
-STREAMED_WEIGHT = 32 << 20  # what a larger one holds at a time, at most
-BATCH_FILES, BATCH_BYTES = 32, 4 << 20
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExtractedFile:
     """One file as it lies in the folder."""
@@ -121,11 +118,41 @@ def extract(
     progress: Callable[[int], None] = lambda _: None,
     limits: ArchiveLimits = DEFAULT_LIMITS,
 ) -> Extraction:
-    """Create the wanted members below `folder`, the caller's temporary one, and make them durable.
+    """Create the wanted members of an archive below a folder, and make them durable.
 
-    `place` gives each member's relative path, `look` sees the bytes of members up to 64 MiB (in threads),
-    `progress` gets the bytes written, one call at a time. After any error, what was created is gone again.
-    ArchiveRefused, CredentialsMissing (a password) or StorageError.
+    Parameters
+    ----------
+    archive, kind
+        The file, and what it is.
+    folder
+        The caller's temporary folder; after any error, what was created in it is gone again.
+    place
+        Gives each member's relative path.
+    wanted
+        Whether a member of this name is to be created.
+    jobs
+        Threads; None: one a processor.
+    look
+        Gets the bytes of members up to 64 MiB, in threads.
+    progress
+        Gets the number of bytes written, one call at a time.
+    limits
+        How much the archive may ask for.
+
+    Returns
+    -------
+    Extraction
+        The files by name, each with its SHA-256, and how many members were left out.
+
+    Raises
+    ------
+    ArchiveRefused
+        If the archive is damaged, unsafe, or over a limit.
+    CredentialsMissing
+        If it needs a password.
+    StorageError
+        If a file cannot be written.
+
     """
     jobs = jobs or os.cpu_count() or 1
     staging_folder = StagingFolder(folder, archive.name)
@@ -160,7 +187,7 @@ class _MemberWriter:
     def store(
         self, name: str, size: int, path: str, chunks: Iterable[bytes], member: ArchiveMember | None
     ) -> ExtractedFile:
-        """Hash, look and write; small members at once, so that nothing is written of a broken one."""
+        """Hash, inspect and write; small members at once, so that nothing is written of a broken one."""
         hasher, image = hashlib.sha256(), None
         if size <= SMALL_MEMBER:
             data = b"".join(chunks)
@@ -190,8 +217,8 @@ def _collect_extraction(
 
 
 def _unpack_zip(archive: Path, writer: _MemberWriter, jobs: int, limits: ArchiveLimits) -> Extraction:
-    with _open_ranges(archive) as (read, size), BoundedExecutor[list[ExtractedFile]](jobs) as executor:
-        listing = read_directory(read, size, limits, archive.name)
+    with open_ranges(archive) as (read, status), BoundedExecutor[list[ExtractedFile]](jobs) as executor:
+        listing = read_directory(read, status.st_size, limits, archive.name)
         entries = [entry for entry in listing.entries if writer.wanted(entry.name)]
         placed = [(entry, writer.reserve(entry.name)) for entry in sorted(entries, key=lambda e: e.offset)]
         disk.require_space(writer.staging.root, sum(e.size for e in entries))
@@ -200,15 +227,6 @@ def _unpack_zip(archive: Path, writer: _MemberWriter, jobs: int, limits: Archive
             if not executor.submit(weight, partial(_store_batch, read, batch, writer, archive.name)):
                 break
         return _collect_extraction(executor, listing.junk, len(listing.entries) - len(entries))
-
-
-@contextmanager
-def _open_ranges(archive: Path) -> Iterator[tuple[RangeReader, int]]:
-    handle = os.open(archive, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-    try:
-        yield lambda start, length: os.pread(handle, length, start), os.fstat(handle).st_size
-    finally:
-        os.close(handle)
 
 
 def _split_batches(placed: Iterable[tuple[ArchiveEntry, str]]) -> Iterator[list[tuple[ArchiveEntry, str]]]:
@@ -229,15 +247,9 @@ def _store_batch(
     read: RangeReader, batch: list[tuple[ArchiveEntry, str]], writer: _MemberWriter, what: str
 ) -> list[ExtractedFile]:
     return [
-        writer.store(entry.name, entry.size, path, read_member(read, entry, what=what), _to_member(entry))
+        writer.store(entry.name, entry.size, path, read_member(read, entry, what=what), entry.to_member())
         for entry, path in batch
     ]
-
-
-def _to_member(entry: ArchiveEntry) -> ArchiveMember:
-    return ArchiveMember(
-        path=entry.name, offset=entry.offset, stored=entry.stored, method=entry.method, crc32=entry.crc32
-    )
 
 
 # ------------------------------------------------------------------ tar
@@ -264,7 +276,7 @@ def _unpack_tar(
 def _submit_tar_member(
     executor: BoundedExecutor[list[ExtractedFile]], tar_member: TarMember, writer: _MemberWriter
 ) -> bool:
-    """Read a small file and leave the rest to the crew; a large one goes to disk as it comes."""
+    """Read a small file and leave the rest to the workers; a large one goes to disk as it comes."""
     path = writer.reserve(tar_member.name)
     if tar_member.size <= SMALL_MEMBER:
         data = b"".join(tar_member.chunks)

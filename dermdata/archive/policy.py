@@ -6,9 +6,10 @@ import stat
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 from dermdata.errors import ArchiveRefused
+from dermdata.model import ArchiveMember
 
 COMPONENT_BYTES = 200
 LITERAL_SIGNS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._- ")
@@ -19,6 +20,14 @@ RESERVED_NAME = re.compile(
 )
 SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,10}$")
 JUNK_NAMES = frozenset({".ds_store", "thumbs.db"})
+MIB, GIB, TIB = 1 << 20, 1 << 30, 1 << 40
+SPECIAL_FILES = {
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFCHR: "a character device",
+    stat.S_IFBLK: "a block device",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+}
 
 
 def normalize_member_name(text: str) -> str:
@@ -57,7 +66,7 @@ def is_junk(name: str) -> bool:
 
 
 def clash_key(name: str) -> str:
-    """Equal for names that a case-insensitive or normalising file system takes for one."""
+    """Equal for names that a case-insensitive or normalizing file system takes for one."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
@@ -95,16 +104,6 @@ def _shorten_component(name: str) -> str:
     return encoded[: COMPONENT_BYTES - len(ending)].decode("utf-8", "ignore") + ending
 
 
-MIB, GIB, TIB = 1 << 20, 1 << 30, 1 << 40
-SPECIAL_FILES = {
-    stat.S_IFLNK: "a symbolic link",
-    stat.S_IFCHR: "a character device",
-    stat.S_IFBLK: "a block device",
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFSOCK: "a socket",
-}
-
-
 class RangeReader(Protocol):
     """Any source of byte ranges, a file or a server; short only where the archive ends."""
 
@@ -121,6 +120,24 @@ class ArchiveEntry:
     method: int  # 0 stored, 8 deflated, …
     crc32: int
     offset: int  # of its local header, bytes from the start of the archive
+
+    @classmethod
+    def from_member(cls, member: ArchiveMember, size: int) -> Self:
+        """The entry of a member as a list of contents keeps it, with the bytes that it inflates to."""
+        return cls(
+            name=member.path,
+            size=size,
+            stored=member.stored,
+            method=member.method,
+            crc32=member.crc32,
+            offset=member.offset,
+        )
+
+    def to_member(self) -> ArchiveMember:
+        """Its place in the archive, for a list of contents."""
+        return ArchiveMember(
+            path=self.name, offset=self.offset, stored=self.stored, method=self.method, crc32=self.crc32
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -86,7 +86,7 @@ class StagingFolder:
             os.close(handle)
 
     def discard(self) -> None:
-        """Take away what this landing created, and nothing else."""
+        """Delete what was created here, and nothing else."""
         for path in self._files:
             with suppress(OSError):  # on the way out of another error
                 (self.root / path).unlink()
@@ -111,7 +111,7 @@ def _write_all(handle: int, data: bytes, target: Path) -> None:
 
 
 def _sync_file_system(folder: Path) -> bool:
-    """Linux's syncfs, which tells of write errors since 5.8: 10,000 files cost one journal commit."""
+    """Linux's syncfs, which reports write errors since 5.8: 10,000 files cost one journal commit."""
     if sys.platform != "linux" or _kernel_version() < (5, 8):
         return False
     libc = ctypes.CDLL(None, use_errno=True)

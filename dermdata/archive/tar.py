@@ -121,17 +121,29 @@ def _check_header(info: tarfile.TarInfo, stream: ForwardOnlyFile, checker: Membe
     if info.isdir() and name in ("", "."):
         return None
     checker.check_member(name, max(info.size, 0), None)
-    if not name.isprintable() and any("\ud800" <= sign <= "\udfff" for sign in name):
-        raise checker.refusal(name, "has a name that is not UTF-8")
-    if info.size < 0 or (info.isdir() and info.size):
-        raise checker.refusal(name, f"declares {info.size} bytes")
+    if fault := _find_header_fault(info, name):
+        raise checker.refusal(name, fault)
     if info.isdir():
         checker.add_folder(name)
         return None
-    if not info.isreg() or info.issparse():
-        kind = SPECIAL_TYPES.get(info.type, "sparse" if info.issparse() else f"of unknown type {info.type!r}")
-        raise checker.refusal(name, f"is {kind}")
     return TarMember(name, info.size, _read_data(info, stream, checker))
+
+
+def _find_header_fault(info: tarfile.TarInfo, name: str) -> str | None:
+    """Why a member is refused by its header; None when it is a folder or a regular file."""
+    if _has_surrogates(name):
+        return "has a name that is not UTF-8"
+    if info.size < 0 or (info.isdir() and info.size):
+        return f"declares {info.size} bytes"
+    if info.isdir() or (info.isreg() and not info.issparse()):
+        return None
+    kind = SPECIAL_TYPES.get(info.type, "sparse" if info.issparse() else f"of unknown type {info.type!r}")
+    return f"is {kind}"
+
+
+def _has_surrogates(name: str) -> bool:
+    """Tell whether a name holds bytes that are not UTF-8, as tarfile reads them."""
+    return not name.isprintable() and any("\ud800" <= sign <= "\udfff" for sign in name)
 
 
 def _read_data(info: tarfile.TarInfo, stream: ForwardOnlyFile, checker: MemberChecker) -> Iterator[bytes]:

@@ -3,12 +3,16 @@
 Each member is checked against its local header, its size and its CRC-32.
 """
 
+import os
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
+from dermdata import disk
 from dermdata.archive.compression import CorruptData, inflate, unsupported_reason
 from dermdata.archive.policy import (
     DEFAULT_LIMITS,
@@ -31,14 +35,20 @@ END_RECORD, END64_RECORD, LOCATOR_RECORD = (
 )
 CENTRAL_HEADER = struct.Struct("<4s6H3L5H2L")
 END_SIGN, END64_SIGN, LOCATOR_SIGN, CENTRAL_HEADER_SIGN = b"PK\5\6", b"PK\6\6", b"PK\6\7", b"PK\1\2"
-TAIL_BYTES = (
-    END_RECORD.size + 0xFFFF + LOCATOR_RECORD.size + END64_RECORD.size
-)  # the end record, at its longest
+# the end record, at its longest
+TAIL_BYTES = END_RECORD.size + 0xFFFF + LOCATOR_RECORD.size + END64_RECORD.size
 ZIP64_FIELD, UNICODE_PATH_FIELD = 0x0001, 0x7075
 ENCRYPTED_FLAGS = 0x0001 | 0x0040 | 0x2000
 UTF8_FLAG = 0x0800
 AES_METHOD = 99
 FULL16, FULL32 = 0xFFFF, 0xFFFFFFFF
+# no child process inherits the descriptor, no pipe is waited for, Windows changes no line ends
+READ_FLAGS = os.O_RDONLY | sum(getattr(os, f"O_{name}", 0) for name in ("CLOEXEC", "NONBLOCK", "BINARY"))
+LOCAL_HEADER = struct.Struct("<4s5H3L2H")
+LOCAL_HEADER_SIGN = b"PK\3\4"
+DESCRIPTOR_FLAG = 0x0008  # sizes and CRC follow the data
+HEADER_MARGIN = 512  # the local extra field may be longer than the central one
+PIECE_BYTES = 16 << 20  # bytes asked of the reader at a time
 
 
 class EndRecord(NamedTuple):
@@ -68,10 +78,45 @@ class CentralRecord(NamedTuple):
     stop: int  # the least offset at which its data ends
 
 
+@contextmanager
+def open_ranges(path: Path) -> Iterator[tuple[RangeReader, os.stat_result]]:
+    """A reader of a local file's byte ranges, for any thread, and the status of the file that it reads."""
+    handle = os.open(path, READ_FLAGS)
+    try:
+        yield lambda start, length: disk.read_at(handle, length, start), os.fstat(handle)
+    finally:
+        os.close(handle)
+
+
 def list_zip(
     read: RangeReader, size: int, limits: ArchiveLimits = DEFAULT_LIMITS, *, what: str = "archive"
 ) -> tuple[ArchiveEntry, ...]:
-    """List the regular files of a zip of `size` bytes, in its own order, by two or three range reads."""
+    """List the regular files of a zip by two or three range reads.
+
+    Parameters
+    ----------
+    read
+        Reads ranges of the archive.
+    size
+        The archive's size in bytes.
+    limits
+        How much it may ask for.
+    what
+        Its name, for messages.
+
+    Returns
+    -------
+    tuple of ArchiveEntry
+        In the archive's own order, without what operating systems leave behind.
+
+    Raises
+    ------
+    ArchiveRefused
+        If the archive is damaged, unsafe, or over a limit.
+    CredentialsMissing
+        If a member is encrypted.
+
+    """
     return read_directory(read, size, limits, what).entries
 
 
@@ -107,9 +152,9 @@ def _read_end_record(read: RangeReader, size: int, what: str) -> EndRecord:
     start = max(0, size - TAIL_BYTES)
     tail = _read_exactly(read, start, size - start, what)
     at = _locate_end_record(tail, read, what)
-    _, disk, first, here, count, length, offset, _ = END_RECORD.unpack_from(tail, at)
+    _, number, first, here, count, length, offset, _ = END_RECORD.unpack_from(tail, at)
     end = EndRecord(count, length, offset, start + at)
-    if disk not in (0, FULL16) or first not in (0, FULL16) or here != count:
+    if number not in (0, FULL16) or first not in (0, FULL16) or here != count:
         raise ArchiveRefused(f"{what} is one part of a zip in several parts")
     if at >= LOCATOR_RECORD.size and tail[at - LOCATOR_RECORD.size :].startswith(LOCATOR_SIGN):
         end = _read_end64_record(read, LOCATOR_RECORD.unpack_from(tail, at - LOCATOR_RECORD.size), end, what)
@@ -157,10 +202,10 @@ def _read_end64_record(
     if at + END64_RECORD.size > end.stop - LOCATOR_RECORD.size:
         raise ArchiveRefused(f"{what}: its zip64 end record is not where it must be")
     record = _read_exactly(read, at, END64_RECORD.size, what)
-    sign, length, _, _, disk, first, here, count, size, offset = END64_RECORD.unpack(record)
+    sign, length, _, _, number, first, here, count, size, offset = END64_RECORD.unpack(record)
     if sign != END64_SIGN or at + 12 + length != end.stop - LOCATOR_RECORD.size:
         raise ArchiveRefused(f"{what}: its zip64 end record is not where it must be")
-    if disks > 1 or disk or first or here != count:
+    if disks > 1 or number or first or here != count:
         raise ArchiveRefused(f"{what} is one part of a zip in several parts")
     agreed = ((end.members, count, FULL16), (end.size, size, FULL32), (end.offset, offset, FULL32))
     if any(old not in (new, full) for old, new, full in agreed):
@@ -197,11 +242,11 @@ def _parse_records(data: bytes, end: EndRecord, what: str) -> Iterator[CentralRe
 
 
 def _parse_record(fields: tuple[int, ...], raw: bytes, extra: bytes, what: str) -> CentralRecord:
-    _, _, _, flags, method, _, _, crc, stored, size, length, *_, disk, _, mode, offset = fields
+    _, _, _, flags, method, _, _, crc, stored, size, length, *_, number, _, mode, offset = fields
     blocks = split_extra_field(extra, raw, what)
     text = decode_name(raw, flags, blocks, what)
     size, stored, offset = _apply_zip64([size, stored, offset], blocks, text, what)
-    if disk not in (0, FULL16):
+    if number not in (0, FULL16):
         raise member_refusal(what, text, "lies in another part of a zip in several parts")
     entry = ArchiveEntry(normalize_member_name(text), size, stored, method, crc, offset)
     return CentralRecord(entry, text.endswith("/"), flags, mode >> 16, offset + 30 + length + stored)
@@ -269,13 +314,6 @@ def _check_record(record: CentralRecord, checker: MemberChecker, what: str) -> N
         raise checker.refusal(entry.name, f"is stored, but its {entry.size:,} bytes take {entry.stored:,}")
 
 
-LOCAL_HEADER = struct.Struct("<4s5H3L2H")
-LOCAL_HEADER_SIGN = b"PK\3\4"
-DESCRIPTOR_FLAG = 0x0008  # sizes and CRC follow the data
-HEADER_MARGIN = 512  # the local extra field may be longer than the central one
-PIECE_BYTES = 16 << 20  # bytes asked of the reader at a time
-
-
 def member_span(entry: ArchiveEntry) -> tuple[int, int]:
     """Start and length of the range that holds header and data; it may reach beyond the archive's end."""
     return entry.offset, LOCAL_HEADER.size + len(entry.name.encode()) + HEADER_MARGIN + entry.stored
@@ -284,7 +322,25 @@ def member_span(entry: ArchiveEntry) -> tuple[int, int]:
 def read_member(read: RangeReader, entry: ArchiveEntry, *, what: str = "archive") -> Iterator[bytes]:
     """Read a member's bytes in chunks, by one range read when it is under 16 MiB.
 
-    ArchiveRefused, also after the last chunk, when header, size or CRC-32 are not what the entry says.
+    Parameters
+    ----------
+    read
+        Reads ranges of the archive.
+    entry
+        The member, as the directory has it.
+    what
+        The archive's name, for messages.
+
+    Yields
+    ------
+    bytes
+        Inflated.
+
+    Raises
+    ------
+    ArchiveRefused
+        Also after the last chunk: if header, size or CRC-32 are not those of the entry.
+
     """
     start, length = member_span(entry)
     first = read(start, min(length, PIECE_BYTES))
@@ -311,8 +367,8 @@ def _check_local_header(first: bytes, entry: ArchiveEntry, what: str) -> int:
         )
     if flags & ENCRYPTED_FLAGS:
         raise member_refusal(what, entry.name, "is encrypted by its header, but not by the directory")
-    told = () if flags & DESCRIPTOR_FLAG else ((crc, entry.crc32), (stored, entry.stored), (size, entry.size))
-    if any(own not in (central, FULL32) for own, central in told):
+    stated = ((crc, entry.crc32), (stored, entry.stored), (size, entry.size))
+    if not flags & DESCRIPTOR_FLAG and any(own not in (central, FULL32) for own, central in stated):
         raise member_refusal(what, entry.name, "has another size or CRC in its header than in the directory")
     return LOCAL_HEADER.size + name + extra
 

@@ -117,7 +117,7 @@ class Cache:
     ) -> list[Leftover]:
         """What killed runs left of one dataset, or (None) of the cache as a whole.
 
-        `older_than` in seconds since the epoch, `place`: see sweep.superfluous.
+        `older_than` in seconds since the epoch, `place`: see cleanup.find_superfluous.
         """
         if name is None:
             rooms = [self.root / "datasets", self.index]

@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dermdata import disk
-from dermdata.cache.folder import TEMPORARY_NAME, DatasetFolder
+from dermdata.cache.folder import DatasetFolder, find_local_maker
 from dermdata.cache.receipt import FetchedFile
 from dermdata.errors import CacheDamaged, StorageError
-from dermdata.process import is_alive, machine_name
+from dermdata.process import is_alive
 
 PENDING_NAME = ".unfinished.json"
+TEMPORARY_ENDING = re.compile(r"\..*\.(part|part\.json|tmp)", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,9 +119,6 @@ def is_own_file(folder: Path, path: str) -> bool:
     return inside and file.is_file() and not file.is_symlink()
 
 
-TEMPORARY_ENDING = re.compile(r"\..*\.(part|part\.json|tmp)", re.DOTALL)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Leftover:
     """A file or folder that no fetch needs any more."""
@@ -137,10 +135,10 @@ def find_temporaries(place: Path, older_than: float, *, deep: bool = True) -> It
     epoch, can tell: a download that stands still for a minute is given up, so none is a week old.
     """
     for path in sorted(walk_temporaries(place, deep=deep)):
-        maker = TEMPORARY_NAME.fullmatch(path.name)
-        if maker and maker["host"] == machine_name():
-            if not is_alive(int(maker["pid"])):
-                yield Leftover(path=path, why=f"of process {maker['pid']}, which is gone")
+        maker = find_local_maker(path.name)
+        if maker is not None:
+            if not is_alive(maker):
+                yield Leftover(path=path, why=f"of process {maker}, which is gone")
         elif last_change(path) < older_than:
             yield Leftover(path=path, why="untouched for a week")
 
@@ -153,7 +151,7 @@ def walk_temporaries(place: Path, *, deep: bool) -> Iterator[Path]:
 
 
 def find_superfluous(folder: DatasetFolder, place: Callable[[str], str]) -> Iterator[Leftover]:
-    """Archives that were unpacked and noted as let go, and lists that the receipt does not name.
+    """Archives that were unpacked and then deleted by the record, and lists that the receipt does not name.
 
     `place` gives the path below `files/` of a catalog file's name. A broken receipt makes nothing superfluous.
     """

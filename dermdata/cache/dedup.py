@@ -16,16 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dermdata import disk
-from dermdata.cache.folder import DatasetFolder
+from dermdata.cache.folder import DatasetFolder, temporary_name
 from dermdata.checksum import hash_file
 from dermdata.errors import CacheDamaged, StorageError
-from dermdata.process import process_tag
 
 FICLONE = 0x40049409  # linux/fs.h
 NO_CLONE_ERRORS = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS}
 WRITE_BITS = 0o222
 
 FileDonors = tuple[Path, list[Path], str]  # our file, those that should be the same, their SHA-256
+Inode = tuple[int, int]  # device, number
 
 
 class Deduplicator:
@@ -55,9 +55,8 @@ class Deduplicator:
             mine[digest].append(path)
         donors: dict[str, list[Path]] = defaultdict(list)
         for other in self._others:
-            with suppress(
-                CacheDamaged, StorageError
-            ):  # that folder's own matter, and told whenever it is used
+            # a broken folder is its own matter, and an error whenever it is used
+            with suppress(CacheDamaged, StorageError):
                 for path, digest in other.iter_digests():
                     if digest in mine:
                         donors[digest].append(other.path / path)
@@ -78,7 +77,7 @@ class Deduplicator:
         return 0
 
     def _replace_by_donor(self, own: Path, donor: Path, digest: str) -> bool:
-        temporary = own.with_name(f".{own.name[: disk.NAME_SHOWN]}.{process_tag()}.{os.urandom(4).hex()}.tmp")
+        temporary = own.with_name(temporary_name(own.name))
         try:
             if not self._link_donor(donor, temporary) or hash_file(temporary).sha256 != digest:
                 return False
@@ -120,7 +119,7 @@ def is_same_inode(one: os.stat_result, other: os.stat_result) -> bool:
 
 def clone_file(donor: Path, target: Path) -> bool:
     """A new file with the donor's extents, durable; False where the file system has no such thing."""
-    import fcntl
+    import fcntl  # here: Windows, where the module must be importable, has none
 
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     with donor.open("rb") as source, os.fdopen(os.open(target, flags, 0o644), "wb") as out:
@@ -133,9 +132,6 @@ def clone_file(donor: Path, target: Path) -> bool:
             return False
         os.fsync(out.fileno())
     return True
-
-
-Inode = tuple[int, int]  # device, number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +153,19 @@ class DiskUsage:
 
 
 def measure_usage(folder: Path) -> DiskUsage:
-    """Count a folder, or a single file; shared extents (reflinks) cannot be told from copies."""
+    """Count the bytes of a folder, or of a single file.
+
+    Parameters
+    ----------
+    folder
+        What is counted; shared extents (reflinks) cannot be distinguished from copies.
+
+    Returns
+    -------
+    DiskUsage
+        Its bytes, and those that have names outside it too.
+
+    """
     names: Counter[Inode] = Counter()
     several: dict[Inode, os.stat_result] = {}
     total = 0
@@ -180,7 +188,19 @@ def walk_files(folder: Path) -> Iterable[Path]:
 
 
 def total_bytes(usages: Iterable[DiskUsage]) -> int:
-    """Bytes of several folders together."""
+    """Count the bytes of several folders together.
+
+    Parameters
+    ----------
+    usages
+        One of each folder.
+
+    Returns
+    -------
+    int
+        Bytes; what several folders share counts once.
+
+    """
     linked: dict[Inode, int] = {}
     own = 0
     for one in usages:

@@ -22,7 +22,7 @@ from dermdata.cache.receipt import (
 )
 from dermdata.errors import CacheDamaged
 from dermdata.model import Content
-from dermdata.process import is_alive, machine_name, process_tag
+from dermdata.process import is_alive, machine_name
 
 RECEIPT_SCHEMA = "dermdata.receipt/1"
 LARGEST_RECORD = 1 << 30  # bytes of a receipt or a list of contents
@@ -62,9 +62,12 @@ class DatasetFolder:
         data = {"schema": RECEIPT_SCHEMA, **asdict(receipt)}
         disk.write_text(self.path / "receipt.json", json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 
-    def contents(self) -> tuple[Content, ...]:
-        """Every file the folder should hold; CacheDamaged if the list is not the receipt's."""
-        receipt = self.receipt()
+    def contents(self, receipt: Receipt | None = None) -> tuple[Content, ...]:
+        """Every file the folder should hold; CacheDamaged if the list is not the receipt's.
+
+        `receipt` is the folder's, where it has been read already.
+        """
+        receipt = receipt or self.receipt()
         if receipt is None:
             return ()
         path = self.contents_path(receipt.contents_sha256)
@@ -74,7 +77,7 @@ class DatasetFolder:
         except CacheDamaged:
             if self.receipt() == receipt:
                 raise
-            return self.contents()  # a fetch wrote another receipt and list between our two looks
+            return self.contents()  # a fetch wrote another receipt and list between our two reads
         if checksum.sha256_of_chunks([data]) != receipt.contents_sha256:
             raise self.damaged_error(f"{path} was altered")
         rows = csv.reader(io.StringIO(data.decode(*ENCODING), newline=""), ContentsDialect)
@@ -127,11 +130,9 @@ class DatasetFolder:
                 raise
 
     def temporary_path(self, name: str) -> Path:
-        """A new name beside this one, which tells a sweep whose it is."""
+        """A new name beside this one, which tells whoever cleans up whose it is."""
         target = self.path / name
-        return target.with_name(
-            f".{target.name[: disk.NAME_SHOWN]}.{process_tag()}.{os.urandom(4).hex()}.tmp"
-        )
+        return target.with_name(temporary_name(target.name))
 
     def remove_dead_temporaries(self) -> None:
         """Remove what a process of this machine made for a while and left behind when it was killed."""
@@ -160,11 +161,22 @@ class DatasetFolder:
                 path.unlink(missing_ok=True)
 
 
+def temporary_name(name: str) -> str:
+    """A new hidden name for what becomes `name`, which tells whoever cleans up whose it is."""
+    return f".{name[: disk.NAME_SHOWN]}.{machine_name()}-{os.getpid()}.{os.urandom(4).hex()}.tmp"
+
+
+def find_local_maker(name: str) -> int | None:
+    """The process of this machine that made a temporary file of this name; None for every other name."""
+    maker = TEMPORARY_NAME.fullmatch(name)
+    return int(maker["pid"]) if maker and maker["host"] == machine_name() else None
+
+
 def delete_dead_temporaries(paths: Iterable[Path]) -> None:
     """Delete those of these temporary files and folders whose process, one of this machine, is gone."""
     for path in paths:
-        maker = TEMPORARY_NAME.fullmatch(path.name)
-        if maker and maker["host"] == machine_name() and not is_alive(int(maker["pid"])):
+        maker = find_local_maker(path.name)
+        if maker is not None and not is_alive(maker):
             with disk.storage_errors(path):
                 if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path)

@@ -8,6 +8,7 @@ the traffic, and every file still takes its name by an atomic rename of bytes th
 
 import errno
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from dermdata.errors import CacheBusy, StorageError
 from dermdata.process import is_alive, machine_name, start_time
 
 LARGEST_QUEUE = 64 << 20  # bytes of a queue
+NO_LOCK_ERRORS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS}
 
 
 class LockQueue:
@@ -71,7 +73,7 @@ class LockQueue:
 
 def is_exclusive(path: Path) -> bool:
     """Whether the lock that this process holds on the file would stop another one: a second opening must fail."""
-    import fcntl
+    import fcntl  # here: Windows, where the module must be importable, has none
 
     try:
         handle = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
@@ -94,15 +96,12 @@ def is_blocking(who: str) -> bool:
     ours = host == machine_name() and pid.isdecimal() and len(pid) < 10  # else no process id of ours
     if not ours or int(pid) in (0, os.getpid()):
         return False
-    return is_alive(int(pid)) and start_time(int(pid)) == since
+    return is_alive(int(pid), since)
 
 
 def describe_process(who: str) -> str:
     host, pid, *_ = who.split(" ")
     return f"process {pid} on {host}"
-
-
-NO_LOCK_ERRORS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS}
 
 
 @contextmanager
@@ -141,7 +140,7 @@ def wait_turn(path: Path, name: str, waiting: Callable[[str], None], patience: f
 
 def acquire_lock(path: Path, name: str, waiting: Callable[[str], None], patience: float) -> int:
     """The open lock file, locked; never one that a symbolic link leads to."""
-    import fcntl
+    import fcntl  # here: Windows, where the module must be importable, has none
 
     with disk.storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -170,9 +169,7 @@ def wait_until_free(
     patience: float,
 ) -> None:
     """Try to take a lock until it is ours; where the file system has no locks, say so and go on."""
-    import time
-
-    said, deadline = False, time.monotonic() + patience
+    announced, deadline = False, time.monotonic() + patience
     while True:
         try:
             return take()
@@ -182,9 +179,9 @@ def wait_until_free(
                 raise CacheBusy(
                     f"{name} is held by {holder}", hint="wait for it or stop it, then try again"
                 ) from None
-            if not said:
+            if not announced:
                 waiting(f"{name}: waiting for {holder}")
-            said = True
+            announced = True
             time.sleep(0.2)
         except OSError as error:
             if error.errno not in NO_LOCK_ERRORS:
@@ -200,11 +197,11 @@ def read_holder(handle: int) -> str:
 
 def find_holder(path: Path) -> str | None:
     """Who holds a lock file at this moment; None for nobody, and where locks cannot tell."""
-    import fcntl
+    import fcntl  # here: Windows, where the module must be importable, has none
 
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | os.O_NONBLOCK)
-    except OSError:  # no lock file, or one that is not ours to read: whoever takes the lock is told
+    except OSError:  # no lock file, or one that is not ours to read: whoever takes the lock gets the error
         return None
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -28,10 +28,9 @@ class FetchedFile:
     checksum: str | None  # the published checksum that it matched; None: none is published
     url: str  # where it came from, without query
     fetched_at: str  # ISO 8601, UTC
-    path: str | None  # in the cache folder; None: an archive that was unpacked and let go
-    recognized: RecognizedBy | None = (
-        None  # how the person's own copy was told for it; None: downloaded whole
-    )
+    path: str | None  # in the cache folder; None: an archive that was unpacked and deleted
+    # how the person's own copy was recognized; None: downloaded whole
+    recognized: RecognizedBy | None = None
     mirrored: bool = False  # from a mirror, not from where its publisher gives it
     stated: str | None = None  # the checksum that its host stated and that it has, where the catalog has none
 
@@ -95,14 +94,12 @@ class Receipt:
     files: tuple[FetchedFile, ...]
     manifest_sha256: str | None = None
     contents_sha256: str | None = None
-    lost: Mapping[str, str] = field(
-        default_factory=dict
-    )  # file with an address of its own -> why it is not here
+    # file with an address of its own -> why it is not here
+    lost: Mapping[str, str] = field(default_factory=dict)
     report: Mapping[str, Any] = field(default_factory=dict)  # counts, unmapped words, rows without image
     part: FetchedSubset | None = None  # None: all rows
-    directories: Mapping[str, DirectoryFingerprint] = field(
-        default_factory=dict
-    )  # archive of which some members are here
+    # archive of which some members are here
+    directories: Mapping[str, DirectoryFingerprint] = field(default_factory=dict)
 
     @property
     def coverage(self) -> dict[str, bool | None]:
@@ -160,18 +157,24 @@ def is_of_type(value: Any, kind: Any) -> bool:
     if origin in (Union, UnionType):
         return any(is_of_type(value, one) for one in arguments)
     if origin is Literal:
-        return value in arguments if isinstance(value, str) else False
-    if origin is tuple:
-        return isinstance(value, tuple) and all(is_of_type(one, arguments[0]) for one in value)
-    if origin is Mapping:
-        return isinstance(value, dict) and all(
-            is_of_type(key, arguments[0]) and is_of_type(one, arguments[1]) for key, one in value.items()
-        )
+        return isinstance(value, str) and value in arguments
+    if origin in (tuple, Mapping):
+        return is_container_of(value, origin, arguments)
     if kind is not Any and type(value) is not kind:
         return False
     if is_dataclass(value):
         require_field_types(value)
     return True
+
+
+def is_container_of(value: Any, origin: Any, arguments: tuple[Any, ...]) -> bool:
+    """Whether a value is a `tuple[kind, ...]` or a mapping whose keys and values are of the types that it declares."""
+    if origin is tuple:
+        return isinstance(value, tuple) and all(is_of_type(one, arguments[0]) for one in value)
+    keys, values = arguments
+    return isinstance(value, dict) and all(
+        is_of_type(key, keys) and is_of_type(one, values) for key, one in value.items()
+    )
 
 
 def content_to_row(content: Content) -> list[Any]:
@@ -186,18 +189,23 @@ def content_to_row(content: Content) -> list[Any]:
 
 def content_from_row(row: Mapping[str, str]) -> Content:
     """The content of its row; lists of before perceptual hashes have no column for them."""
-    whole = {key: int(row[key]) for key in ("offset", "stored", "method", "crc32") if row[key]}
-    facts: dict[str, Any] = {one.name: row.get(one.name) or None for one in fields(ImageFacts)}
-    for key in ("width", "height"):
-        facts[key] = int(facts[key]) if facts[key] else None
-    if phash := facts["phash"]:
-        facts["phash"] = b"" if phash == ONE_COLOR else bytes.fromhex(phash)
+    place = {key: int(row[key]) for key in ("offset", "stored", "method", "crc32") if row[key]}
     return Content(
         path=row["path"],
         role=row["role"],  # type: ignore[arg-type]  # written by us from a Content, under the receipt's hash
         file=row["file"],
         size=int(row["size"]),
         sha256=row["sha256"],
-        member=ArchiveMember(path=row["member"], **whole) if whole else None,
-        image=ImageFacts(**facts) if any(facts.values()) else None,
+        member=ArchiveMember(path=row["member"], **place) if place else None,
+        image=image_from_row(row),
     )
+
+
+def image_from_row(row: Mapping[str, str]) -> ImageFacts | None:
+    """What the row says of an image; None where it says nothing."""
+    facts: dict[str, Any] = {one.name: row.get(one.name) or None for one in fields(ImageFacts)}
+    for key in ("width", "height"):
+        facts[key] = int(facts[key]) if facts[key] else None
+    if phash := facts["phash"]:
+        facts["phash"] = b"" if phash == ONE_COLOR else bytes.fromhex(phash)
+    return ImageFacts(**facts) if any(facts.values()) else None

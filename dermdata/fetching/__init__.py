@@ -1,16 +1,17 @@
 """Fetch a dataset: decide what is missing (a plan, as a value), then download, verify, unpack and build the manifest.
 
-plan.py        what earlier fetches left, and what a fetch would do, as a value
-run.py         carries a plan out and keeps the receipt while files arrive
-ingest.py      one catalog file on its way into the cache
-listing.py     entries whose files a host, or their own table, lists
-assemble.py    tables and files become the manifest
-repair.py      broken files, images that were never inspected, leftovers of killed runs
-subset.py      only the images of chosen rows
-remote_zip.py  an archive by its central directory; zip_ranges.py: members out of it by ranges
-mirror.py      original files in a folder that `fetch --mirror` reads
-bundle.py      cached datasets as one tar, for a machine without internet
-local/         files that a user has already, in any layout
+plan.py            what earlier fetches left, and what a fetch would do, as a value
+run.py             carries a plan out, several files at once
+receipt_writer.py  the receipt while files arrive
+ingest.py          one catalog file on its way into the cache
+listing.py         entries whose files a host, or their own table, lists
+assemble.py        tables and files become the manifest
+repair.py          broken files, images that were never inspected, leftovers of killed runs
+subset.py          only the images of chosen rows
+remote_zip.py      an archive by its central directory; zip_ranges.py: members out of it by ranges
+mirror.py          original files in a folder that `fetch --mirror` reads
+bundle.py          cached datasets as one tar, for a machine without internet
+local/             files that a user has already, in any layout
 """
 
 from dermdata.fetching.plan import FetchPlan, FetchSettings, make_plan, read_prior_receipt

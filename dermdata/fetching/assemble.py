@@ -22,7 +22,7 @@ from dermdata.manifest import SCHEMA, BuildReport
 from dermdata.manifest.builder import SourceTable
 from dermdata.model import Content, Dataset, Label
 from dermdata.progress import Progress
-from dermdata.vocabulary import Vocabulary
+from dermdata.vocabulary import Vocabulary, parse_body_sites, parse_vocabulary
 from dermdata.vocabulary.concepts import BodySite
 
 NAMES_LISTED = 20  # names a report lists before it only counts
@@ -103,13 +103,13 @@ def assemble_manifest(
 
 
 def read_tables(
-    dataset: Dataset, opened: readers.Opener, contents: tuple[Content, ...]
+    dataset: Dataset, opener: readers.Opener, contents: tuple[Content, ...]
 ) -> tuple[SourceTable, ...]:
     """The source's own rows, table by table."""
     return tuple(
         SourceTable(spec, raw.rows, raw.rejected, raw.unpartnered)
         for spec in dataset.table
-        for raw in [readers.read_table(spec, opened, contents)]
+        for raw in [readers.read_table(spec, opener, contents)]
     )
 
 
@@ -164,10 +164,10 @@ def subset_report(report: BuildReport, table: pa.Table, here: Collection[str]) -
 def table_opener(folder: DatasetFolder, contents: tuple[Content, ...]) -> readers.Opener:
     """How readers get at a fetched file's bytes, by its official names."""
 
-    def opened(file: str, member: str | None) -> bytes:
+    def read_table_bytes(file: str, member: str | None) -> bytes:
         return (folder.path / find_table_path(file, member, contents)).read_bytes()
 
-    return opened
+    return read_table_bytes
 
 
 def reasons_by_image(lost: Mapping[str, str]) -> dict[str, str]:
@@ -222,8 +222,6 @@ def fetch_command(dataset: Dataset, asked: SubsetSpec) -> str:
 
 def open_label_resources(catalog: Catalog) -> LabelResources:
     """The vocabulary of a catalog, parsed."""
-    from dermdata.vocabulary import parse_body_sites, parse_vocabulary
-
     concepts, sites = (catalog.vocabulary_file(leaf) for leaf in ("concepts.tsv", "body-sites.tsv"))
     vocabulary = parse_vocabulary(read_text(concepts), str(concepts))
     body_sites = parse_body_sites(read_text(sites), str(sites))

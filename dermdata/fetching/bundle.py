@@ -25,6 +25,10 @@ from dermdata.checksum import Hasher, sha256_of_chunks
 from dermdata.errors import ArchiveRefused, CacheDamaged, ChecksumMismatch, UsageError
 
 INDEX_NAME, BUNDLE_SCHEMA = "dermdata-bundle.json", "dermdata.bundle/1"
+LARGEST_INDEX = 16 << 20
+BUNDLE_LIMITS = ArchiveLimits(member_bytes=2 << 40)  # an archive that was kept is one member
+NAMES_SHOWN = 3
+COPY_AGAIN = "copy it again, or write it again with `dermdata cache bundle`"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,12 +91,11 @@ def list_bundle_files(folder: DatasetFolder) -> Iterator[BundleFile]:
         with disk.storage_errors(folder.path / name):
             data = (folder.path / name).read_bytes()
         yield BundleFile(name=name, size=len(data), sha256=digest or sha256_of_chunks([data]))
-    known = folder.contents()
-    yield from (BundleFile(name=one.path, size=one.size, sha256=one.sha256) for one in known)
-    paths = {one.path for one in known}
+    vouched = {one.path: (one.size, one.sha256) for one in folder.contents(receipt)}
     for one in receipt.files:
-        if one.path and one.path not in paths:
-            yield BundleFile(name=one.path, size=one.size, sha256=one.sha256)
+        if one.path:
+            vouched.setdefault(one.path, (one.size, one.sha256))
+    yield from (BundleFile(name=path, size=size, sha256=digest) for path, (size, digest) in vouched.items())
 
 
 def describe_dataset(folder: DatasetFolder, receipt: BundleFile) -> BundledDataset:
@@ -147,11 +150,6 @@ class HashingReader(io.RawIOBase):
         return data
 
 
-LARGEST_INDEX = 16 << 20
-BUNDLE_LIMITS = ArchiveLimits(member_bytes=2 << 40)  # an archive that was kept is one member
-NAMES_SHOWN = 3
-
-
 def is_bundle(path: Path) -> bool:
     """Whether a file begins as a bundle does."""
     if not path.is_file():
@@ -170,9 +168,6 @@ def read_index(path: Path) -> list[BundledDataset]:
         return parse_index(path, data)
     except (tarfile.TarError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ArchiveRefused(f"{path}: its index is broken ({error})", hint=COPY_AGAIN) from error
-
-
-COPY_AGAIN = "copy it again, or write it again with `dermdata cache bundle`"
 
 
 def parse_index(path: Path, data: Any) -> list[BundledDataset]:
@@ -203,8 +198,8 @@ def unpack_dataset(
         raise ArchiveRefused(
             f"{path}: {one.folder!r} is no folder of version {one.version!r}", hint=COPY_AGAIN
         )
-    shelf = DatasetFolder(home.path.parent, one.name, one.version)
-    with shelf.replace_folder(one.folder) as temporary:
+    parent = DatasetFolder(home.path.parent, one.name, one.version)
+    with parent.replace_folder(one.folder) as temporary:
         found = archive.extract(
             path,
             "tar",
@@ -230,8 +225,8 @@ def require_complete_dataset(
     wrong.sort(key=lambda name: "/" in name)  # our own lists first: where one is wrong, all else seems so
     if wrong:
         more = f" and {len(wrong) - NAMES_SHOWN:,} more" if len(wrong) > NAMES_SHOWN else ""
-        said = f"{path}: {one.name} is not as it was packed: {', '.join(wrong[:NAMES_SHOWN])}{more}"
-        raise ChecksumMismatch(said, hint=COPY_AGAIN)
+        message = f"{path}: {one.name} is not as it was packed: {', '.join(wrong[:NAMES_SHOWN])}{more}"
+        raise ChecksumMismatch(message, hint=COPY_AGAIN)
 
 
 def trusted_checksums(one: BundledDataset, folder: DatasetFolder) -> dict[str, str | None]:

@@ -24,12 +24,14 @@ from dermdata.errors import ArchiveRefused, ChecksumMismatch, SizeMismatch, Usag
 from dermdata.http import HttpClient
 from dermdata.http.download import request_key
 from dermdata.http.urls import redact
-from dermdata.model import ArchiveMember, Content, File, ImageFacts, Request, Role, Unpack
+from dermdata.model import IMAGE_ENDINGS, ArchiveMember, Content, File, ImageFacts, Request, Role, Unpack
 from dermdata.progress import Progress
 
 SUMS_NAME = "SHA256SUMS"
 LARGEST_SUMS = 256 << 20  # bytes: a line for each of two million files
 SUMS_LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
+LISTING_SOURCE = "listing"  # the source of a table that an archive's records make
+ROLE_FOLDERS = {"images": "images", "masks": "masks"}
 
 
 def read_sha256sums(folder: Path) -> dict[str, str]:
@@ -60,11 +62,6 @@ def find_mirror_checksum(source: Path, name: str) -> str | None:
         return None
     digest = read_sha256sums(source.parents[levels]).get(name)
     return f"sha256:{digest}" if digest else None
-
-
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp")
-LISTING_SOURCE = "listing"  # the source of a table that an archive's records make
-ROLE_FOLDERS = {"images": "images", "masks": "masks"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +119,7 @@ def is_part_of_entry(file: File) -> bool:
 
 
 def origin_key(place: Request | Path) -> str | None:
-    """What tells the place that a file comes from; None for a folder, whose file is only copied anew."""
+    """A digest of the place that a file comes from; None for a folder, whose file is only copied anew."""
     return None if isinstance(place, Path) else request_key(place)
 
 
@@ -143,16 +140,12 @@ def find_complete_file(file: File, target: Path, *, unchecked: bool = False) -> 
 
 def copy_verified(file: File, source: Path, target: Path, progress: Progress) -> VerifiedFile:
     """Copy a file from a folder, with the same checks as a download."""
-
-    def told(chunk: bytes) -> bytes:
-        progress.advance(file.name, len(chunk))
-        return chunk
-
     expected = file.checksum or find_mirror_checksum(source, file.name)
     with disk.atomic_write(target) as out:
         hasher, size = Hasher(expected), 0
         for chunk in disk.read_chunks(source):
-            hasher.update(told(chunk))
+            hasher.update(chunk)
+            progress.advance(file.name, len(chunk))
             out.write(chunk)
             size += len(chunk)
         if file.size is not None and size != file.size:
@@ -211,10 +204,10 @@ def collect_contents(
                 path=path, role=file.role, file=file.name, size=taken.size, sha256=taken.sha256, image=facts
             )
         ]
-    return extract_archive(file, file.unpack, taken.path, folder, jobs, progress)
+    return unpack_contents(file, file.unpack, taken.path, folder, jobs, progress)
 
 
-def extract_archive(
+def unpack_contents(
     file: File, kind: Unpack, source: Path, folder: DatasetFolder, jobs: int, progress: Progress
 ) -> list[Content]:
     """Every regular member, once through inflate, CRC, SHA-256 and decode check, under names of ours."""
@@ -260,7 +253,7 @@ def inspect_image(data: bytes | Path) -> ImageFacts:
 
 @contextmanager
 def delete_if_refused(file: File, source: Path, folder: DatasetFolder) -> Iterator[None]:
-    """A broken archive of ours that no checksum vouches for is let go: the next run must ask for it again."""
+    """Delete a broken archive of ours that no checksum covers: the next run must download it again."""
     try:
         yield
     except ArchiveRefused:

@@ -15,7 +15,7 @@ from dermdata.model import Content, Dataset, File, Role
 
 LISTED_BY_ROWS = "rows"  # each row of the table has its image's address
 RECORDS_NAME = "metadata.csv"  # the table that an archive's records make
-ListFiles = Callable[[str], tuple[File, ...]]  # sources.listing
+ListFiles = Callable[[str], tuple[File, ...]]  # hosts.list_files
 
 
 def add_known_files(dataset: Dataset, receipt: Receipt) -> Dataset:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,8 @@ from dermdata.errors import DermdataError, IntegrityError, UsageError
 from dermdata.fetching import ingest
 from dermdata.fetching.ingest import SUMS_NAME, read_sha256sums, write_sha256sums
 from dermdata.fetching.plan import FetchSettings, is_up_to_date
-from dermdata.fetching.run import SAVE_INTERVAL, STREAMS, FetchContext, raise_first_error
+from dermdata.fetching.receipt_writer import SAVE_INTERVAL
+from dermdata.fetching.run import STREAMS, FetchContext, raise_first_error
 from dermdata.hosts.base import is_plain_name
 from dermdata.model import Dataset, File
 
@@ -29,7 +31,7 @@ class MirrorFolder:
 
     @property
     def absent(self) -> tuple[File, ...]:
-        """What is not there yet, by a look at names and sizes."""
+        """What is not there yet, by names and sizes."""
         return tuple(file for file in self.files if not self._has_file(file))
 
     def _has_file(self, file: File) -> bool:
@@ -49,34 +51,41 @@ def plan_mirror_folder(
             f"{dataset.name}: which files there are, only its host or table says, so a mirror of files is not enough",
             hint=f"`dermdata fetch {dataset.name}`, then `dermdata cache bundle {dataset.name} -o FILE.tar`",
         )
-    files = tuple(file for file in dataset.files if file.fetch and file.role in wants.roles)
+    files = wants.select_files(dataset)
     for file in files:
         if not is_plain_name(file.name) or file.name == SUMS_NAME:
             raise UsageError(f"{dataset.name}: a mirror cannot hold a file of the name {file.name!r}")
-    had = [one for file in files if receipt and (one := receipt.file(file.name)) and is_up_to_date(file, one)]
+    had = list_usable_files(files, receipt) if receipt else {}
     return MirrorFolder(
         dataset=dataset,
         files=files,
         path=root / dataset.name,
-        cached={one.name: cache / one.path for one in had if one.path},
-        digests={one.name: one.sha256 for one in had if one.path},
+        cached={name: cache / path for name, (path, _) in had.items()},
+        digests={name: digest for name, (_, digest) in had.items()},
     )
+
+
+def list_usable_files(files: Iterable[File], receipt: Receipt) -> dict[str, tuple[str, str]]:
+    """Path and SHA-256 of each file that the cache keeps as its publisher has it now, by name."""
+    fetched = {one.name: one for one in receipt.files}
+    kept = [one for file in files if (one := fetched.get(file.name)) and is_up_to_date(file, one)]
+    return {one.name: (one.path, one.sha256) for one in kept if one.path}
 
 
 def fill_mirror(mirror: MirrorFolder, context: FetchContext) -> int:
     """Bring what is not there, verified; the bytes that were not there before. Goes on where a killed run stopped."""
     disk.require_space(mirror.path, sum(file.size or 0 for file in mirror.absent))
-    keeper = MirrorWriter(mirror, context)
+    writer = MirrorWriter(mirror, context)
     try:
         with ThreadPoolExecutor(max_workers=STREAMS) as pool:
-            raise_first_error([pool.submit(keeper.store_file, file) for file in mirror.files])
+            raise_first_error([pool.submit(writer.store_file, file) for file in mirror.files])
     finally:
-        keeper.save()  # what is whole is noted even when something else failed
-    return keeper.new_bytes
+        writer.save()  # what is whole is noted even when something else failed
+    return writer.new_bytes
 
 
 class MirrorWriter:
-    """Puts files on a shelf, several at once, and notes the checksum of each."""
+    """Puts files into a mirror, several at once, and notes the checksum of each."""
 
     def __init__(self, mirror: MirrorFolder, context: FetchContext) -> None:
         self._mirror, self._context = mirror, context

@@ -1,11 +1,12 @@
 """What a fetch would do, as a value: `--dry-run` shows it, tests need no network for it.
 
-The first part reads what earlier fetches left in the folder, as far as it counts for the next one; the second compares
-that with what is wanted, and is pure.
+The first part compares what is wanted with what is there, and is pure; the second reads what earlier fetches left in
+the folder, as far as it counts for the next one.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from dermdata.cache import DatasetFolder, FetchedFile, Receipt
 from dermdata.cache.receipt import FetchedSubset
@@ -14,6 +15,7 @@ from dermdata.model import Content, Dataset, File, Role
 
 BASE_ROLES: frozenset[Role] = frozenset({"metadata", "splits", "captions"})
 ALL_ROLES: frozenset[Role] = BASE_ROLES | {"images", "masks", "weights", "other"}
+T = TypeVar("T", FetchedFile, Content)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,10 @@ class FetchSettings:
     @property
     def roles(self) -> frozenset[Role]:
         return ALL_ROLES if self.only is None else BASE_ROLES | {self.only}
+
+    def select_files(self, dataset: Dataset) -> tuple[File, ...]:
+        """The catalog files of these roles, but for those that the table does not need."""
+        return tuple(file for file in dataset.files if file.fetch and file.role in self.roles)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,50 +72,90 @@ def make_plan(
     broken: Collection[Content] = (),
     unseen: Collection[Content] = (),
 ) -> FetchPlan:
-    """Compare what is wanted with what the receipt says is there; `broken` files are fetched again.
+    """Compare what is wanted with what the receipt says is there.
 
-    With `force` all that is wanted is; what is not, stays.
-    `unseen` images, which an older version fetched, are only looked at.
+    Parameters
+    ----------
+    dataset
+        The catalog entry, with the files that a listing adds.
+    receipt
+        What earlier fetches noted; None when there is nothing.
+    wants
+        What the person asked for. With `force` all that is wanted is fetched; what is not, stays.
+    digest
+        The entry's digest (`LabelResources.entry_digest`): with another one the manifest is built anew.
+    broken
+        Files that are fetched again.
+    unseen
+        Images that an older version fetched without noting what they look like: they are only inspected.
+
+    Returns
+    -------
+    FetchPlan
+        The steps, which may be none.
+
     """
-    wanted = [file for file in dataset.files if file.fetch and file.role in wants.roles]
     if receipt is None or wants.force:
-        return FetchPlan(
-            dataset=dataset,
-            wants=wants,
-            download=tuple(wanted),
-            mend=(),
-            have=tuple(one for one in receipt.files if one.role not in wants.roles) if receipt else (),
-            build=True,
-            part=receipt.part if receipt and wants.roles != ALL_ROLES else None,
-        )
-    have = {one.name: one for one in receipt.files}
-    # a tar, or a copy put together from pieces, gives no member alone: its whole archive is fetched again
-    whole_again = {one.file for one in broken if one.member and one.member.offset < 0}
-    missing = tuple(
-        file
-        for file in wanted
-        if file.name in whole_again
-        or (file.name not in receipt.lost and not is_up_to_date(file, have.get(file.name)))
-    )
-    # of what partial fetches took out of an archive, single files are mended unless the archive is fetched now
-    again = {file.name for file in missing if wants.whole or file.name in have}
-    mend = tuple(content for content in broken if content.file not in again)
-    whole = tuple(one for one in receipt.files if one.name not in again)
-    current = receipt.manifest_sha256 is not None and receipt.catalog_digest == digest
+        return plan_afresh(dataset, receipt, wants)
+    missing = list_missing(dataset, receipt, wants, broken)
+    again = list_replaced(missing, receipt, wants)
+    fetched_again = {one.path for one in broken}
+    look = exclude_files([one for one in unseen if one.path not in fetched_again], again)
+    mend = exclude_files(broken, again)
     part = None if wants.whole else receipt.part
-    anew = {one.path for one in broken}
-    look = tuple(one for one in unseen if one.file not in again and one.path not in anew)
-    build = bool(missing or mend or look) or not current or part != receipt.part
+    is_current = receipt.manifest_sha256 is not None and receipt.catalog_digest == digest
     return FetchPlan(
         dataset=dataset,
         wants=wants,
         download=missing,
         mend=mend,
         look=look,
-        have=whole,
-        build=build,
+        have=tuple(one for one in receipt.files if one.name not in again),
+        build=any((missing, mend, look, not is_current, part != receipt.part)),
         part=part,
     )
+
+
+def plan_afresh(dataset: Dataset, receipt: Receipt | None, wants: FetchSettings) -> FetchPlan:
+    """All that is wanted; of what is there, what is of other roles stays."""
+    return FetchPlan(
+        dataset=dataset,
+        wants=wants,
+        download=wants.select_files(dataset),
+        mend=(),
+        have=tuple(one for one in receipt.files if one.role not in wants.roles) if receipt else (),
+        build=True,
+        part=receipt.part if receipt and wants.roles != ALL_ROLES else None,
+    )
+
+
+def list_missing(
+    dataset: Dataset, receipt: Receipt, wants: FetchSettings, broken: Collection[Content]
+) -> tuple[File, ...]:
+    """The wanted files that are not here, or not as the catalog means them, or broken as a whole."""
+    have = {one.name: one for one in receipt.files}
+    # a tar, or a copy put together from pieces, gives no member alone: its whole archive is fetched again
+    broken_wholes = {one.file for one in broken if one.member and one.member.offset < 0}
+    return tuple(
+        file
+        for file in wants.select_files(dataset)
+        if file.name in broken_wholes
+        or (file.name not in receipt.lost and not is_up_to_date(file, have.get(file.name)))
+    )
+
+
+def list_replaced(missing: Collection[File], receipt: Receipt, wants: FetchSettings) -> set[str]:
+    """The missing files that come whole, in place of what is here of them.
+
+    Of what partial fetches took out of an archive single files are mended, unless the archive is wanted whole.
+    """
+    have = {one.name for one in receipt.files}
+    return {file.name for file in missing if wants.whole or file.name in have}
+
+
+def exclude_files(contents: Iterable[Content], files: Collection[str]) -> tuple[Content, ...]:
+    """What is not of these catalog files."""
+    return tuple(one for one in contents if one.file not in files)
 
 
 def is_up_to_date(file: File, fetched: FetchedFile | None) -> bool:
@@ -125,52 +171,74 @@ def is_up_to_date(file: File, fetched: FetchedFile | None) -> bool:
     return file.size in (None, fetched.size)
 
 
-def read_prior_receipt(folder: DatasetFolder, wants: FetchSettings) -> Receipt | None:
-    """The receipt to plan by: with --force nothing counts, with --force --only ROLE what is of other roles."""
-    if not wants.force:
-        return folder.receipt()
-    receipt, _ = read_unforced_records(folder, wants)
-    return receipt
+@dataclass(frozen=True, kw_only=True)
+class EarlierRecords:
+    """What earlier fetches noted of a folder, read once."""
+
+    files: Mapping[str, FetchedFile]  # by name, of the last receipt: what was seen first
+    receipt: Receipt | None  # None: nothing was fetched, or its records are broken
+    contents: tuple[Content, ...]
+
+    def unforced(self, wants: FetchSettings) -> tuple[Receipt | None, tuple[Content, ...]]:
+        """What `--force --only ROLE` does not fetch again and so leaves as it is."""
+        receipt = self.receipt
+        roles = [role for role in receipt.roles if role not in wants.roles] if receipt else []
+        if receipt is None or not roles:
+            return None, ()
+        kept = replace(
+            receipt,
+            files=select_roles(receipt.files, roles),
+            roles=tuple(roles),
+            lost=receipt.lost if "images" in roles else {},  # only images have addresses of their own
+            part=None if wants.whole else receipt.part,
+        )
+        return kept, select_roles(self.contents, roles)
 
 
-def read_starting_records(
-    folder: DatasetFolder, wants: FetchSettings
-) -> tuple[Receipt | None, tuple[Content, ...]]:
-    """What the folder holds and a fetch adds to; CacheDamaged where its records cannot be read and must be."""
-    return read_unforced_records(folder, wants) if wants.force else read_records(folder)
+def select_roles(items: Iterable[T], roles: Collection[str]) -> tuple[T, ...]:
+    return tuple(one for one in items if one.role in roles)
 
 
-def read_records(folder: DatasetFolder) -> tuple[Receipt | None, tuple[Content, ...]]:
-    receipt = folder.receipt()
-    return receipt, tuple(folder.contents()) if receipt else ()
+def read_earlier_records(folder: DatasetFolder, *, force: bool) -> EarlierRecords:
+    """What a folder's receipt and list of contents say.
 
-
-def read_sound_records(folder: DatasetFolder) -> tuple[Receipt | None, tuple[Content, ...]]:
-    """What the folder holds; nothing where the records are broken, which --force is there to mend."""
-    try:
-        return read_records(folder)
-    except CacheDamaged:
-        return None, ()
-
-
-def read_unforced_records(
-    folder: DatasetFolder, wants: FetchSettings
-) -> tuple[Receipt | None, tuple[Content, ...]]:
-    """What `--force --only ROLE` does not fetch again and so leaves as it is."""
-    receipt, contents = read_sound_records(folder)
-    roles = tuple(role for role in receipt.roles if role not in wants.roles) if receipt else ()
-    if receipt is None or not roles:
-        return None, ()
-    files = tuple(one for one in receipt.files if one.role in roles)
-    lost = receipt.lost if "images" in roles else {}  # only images have addresses of their own
-    kept = replace(receipt, files=files, roles=roles, lost=lost, part=None if wants.whole else receipt.part)
-    return kept, tuple(one for one in contents if one.role in roles)
-
-
-def read_earlier_files(folder: DatasetFolder) -> tuple[FetchedFile, ...]:
-    """The files of the last receipt, also with --force; a broken receipt has seen nothing."""
+    CacheDamaged where they cannot be read, unless `force` is there to mend that: then they say nothing.
+    """
+    receipt = None
     try:
         receipt = folder.receipt()
+        contents = folder.contents(receipt) if receipt else ()
+        sound = receipt
     except CacheDamaged:
-        return ()
-    return receipt.files if receipt else ()
+        if not force:
+            raise
+        sound, contents = None, ()
+    files = receipt.files if receipt else ()
+    return EarlierRecords(files={one.name: one for one in files}, receipt=sound, contents=contents)
+
+
+def read_prior_receipt(folder: DatasetFolder, wants: FetchSettings) -> Receipt | None:
+    """The receipt to plan by.
+
+    Parameters
+    ----------
+    folder
+        The dataset's folder in the cache.
+    wants
+        What the person asked for: with `force` nothing that is wanted counts as there.
+
+    Returns
+    -------
+    Receipt or None
+        What is there and stays; None when that is nothing.
+
+    Raises
+    ------
+    CacheDamaged
+        If the receipt cannot be read, and `force` is not there to mend that.
+
+    """
+    if not wants.force:
+        return folder.receipt()
+    receipt, _ = read_earlier_records(folder, force=True).unforced(wants)
+    return receipt

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -33,7 +32,7 @@ from dermdata.fetching import ingest
 from dermdata.fetching.ingest import find_mirror_checksum
 from dermdata.http import HttpClient
 from dermdata.http.urls import redact
-from dermdata.model import ArchiveMember, Content, File, ImageFacts, Request
+from dermdata.model import Content, File, ImageFacts, Request
 
 LARGEST_GAP = 64 << 10  # bytes between two members that are cheaper to read than to ask again …
 LARGEST_RANGE = 1 << 20  # … and what one range may span: so much is lost at most when a run is killed
@@ -43,7 +42,7 @@ NOT_INSPECTED = ImageFacts()
 
 @dataclass(frozen=True)
 class MemberRange:
-    """Neighbouring members that one range brings."""
+    """Neighboring members that one range brings."""
 
     start: int
     length: int
@@ -98,13 +97,7 @@ class RemoteZip:
             file=self.file.name,
             size=entry.size,
             sha256=f"crc32:{entry.crc32:08x}:{entry.size}",
-            member=ArchiveMember(
-                path=entry.name,
-                offset=entry.offset,
-                stored=entry.stored,
-                method=entry.method,
-                crc32=entry.crc32,
-            ),
+            member=entry.to_member(),
             image=NOT_INSPECTED if ingest.is_image_name(entry.name) else None,
         )
 
@@ -137,17 +130,9 @@ class RemoteZip:
 
 
 def content_to_entry(content: Content) -> archive.ArchiveEntry:
-    """The directory's word on a member, from what the list of contents keeps of it."""
-    member = content.member
-    assert member is not None  # noqa: S101  # a shelf's contents are all members
-    return archive.ArchiveEntry(
-        name=member.path,
-        size=content.size,
-        stored=member.stored,
-        method=member.method,
-        crc32=member.crc32,
-        offset=member.offset,
-    )
+    """What the directory says of a member, from what the list of contents keeps of it."""
+    assert content.member is not None  # noqa: S101  # the contents of a zip are all members
+    return archive.ArchiveEntry.from_member(content.member, content.size)
 
 
 def member_offset(content: Content) -> int:
@@ -164,9 +149,8 @@ class ZipOpenContext:
     dataset: str
     transfer: HttpClient
     known: DirectoryFingerprint | None = None  # by which members were taken before
-    official: Callable[[], Request | Path] | None = (
-        None  # where its publisher gives it, when a mirror must be compared
-    )
+    # where its publisher gives it, when a mirror must be compared
+    official: Callable[[], Request | Path] | None = None
 
 
 def open_remote_zip(file: File, place: Request | Path, opening: ZipOpenContext) -> RemoteZip:
@@ -193,7 +177,7 @@ def require_unchanged(remote_zip: RemoteZip, opening: ZipOpenContext) -> RemoteZ
 
 
 def source_changed_error(remote_zip: RemoteZip, differs: str, dataset: str) -> SourceChanged:
-    """What a person is told when two parts would be of two archives."""
+    """The error where two parts would be of two archives."""
     return SourceChanged(
         f"{remote_zip.file.name} at {remote_zip.url} is not the archive that parts were taken of before: {differs}",
         hint=f"nothing was mixed; `dermdata fetch {dataset} --force` takes the whole new one, "
@@ -203,11 +187,15 @@ def source_changed_error(remote_zip: RemoteZip, differs: str, dataset: str) -> S
 
 def require_members_unchanged(remote_zip: RemoteZip, here: Sequence[Content], dataset: str) -> None:
     """SourceChanged unless every member that is here stands in the directory as it was taken."""
-    foreseen = {one.path: one for one in remote_zip.expected_contents} if here else {}
+    expected = {one.path: one for one in remote_zip.expected_contents} if here else {}
     for one in here:
-        told = foreseen.get(one.path)
-        if told is None or (told.member, told.size) != (one.member, one.size):
+        if not is_same_member(one, expected.get(one.path)):
             raise source_changed_error(remote_zip, f"{one.official} is not as it was", dataset)
+
+
+def is_same_member(content: Content, expected: Content | None) -> bool:
+    """Whether a member is as the directory has it now."""
+    return expected is not None and (content.member, content.size) == (expected.member, expected.size)
 
 
 def open_first_with_ranges(file: File, request: Request, transfer: HttpClient) -> RemoteZip:
@@ -260,7 +248,7 @@ def require_same_directory(mirrored: RemoteZip, known: DirectoryFingerprint | No
 
 
 def open_publisher_zip(file: File, place: Request, opening: ZipOpenContext) -> RemoteZip | DermdataError:
-    """The archive at its publisher, or why it cannot be looked at there."""
+    """The archive at its publisher, or why it cannot be read there."""
     own = replace(place, urls=place.urls[place.mirrors :], mirrors=0)
     try:
         asked = opening.official() if opening.official else own  # with its own credentials, if it wants any
@@ -275,13 +263,12 @@ def open_publisher_zip(file: File, place: Request, opening: ZipOpenContext) -> R
 
 def not_comparable_error(file: File, place: Request, why: DermdataError) -> DermdataError:
     """Why no part comes from a mirror that cannot be compared with the publisher's archive."""
-    said = f"the mirror's archive cannot be compared with its publisher's ({why.message})"
+    reason = f"the mirror's archive cannot be compared with its publisher's ({why.message})"
     if file.checksum or place.checksum:
-        return ServerRefused(
-            f"{file.name}: {said}", status=UNTRUSTED_RANGES
-        )  # the whole one has its checksum
+        # the whole one has its checksum
+        return ServerRefused(f"{file.name}: {reason}", status=UNTRUSTED_RANGES)
     return NotTheFile(
-        f"{file.name}: {said}, and no checksum is published",
+        f"{file.name}: {reason}, and no checksum is published",
         hint="try again when its publisher can be reached; without --where and --limit the mirror's file is believed",
     )
 
@@ -318,11 +305,11 @@ def open_zip_at_url(file: File, request: Request, transfer: HttpClient) -> Remot
 def read_zip_directory(file: File, read: archive.RangeReader, size: int, url: str) -> RemoteZip:
     costs: list[int] = []
 
-    def counted(start: int, length: int) -> bytes:
+    def count_cost(start: int, length: int) -> bytes:
         costs.append(length)
         return read(start, length)
 
-    entries = archive.list_zip(cache_tail(counted, size), size, what=file.name)
+    entries = archive.list_zip(cache_tail(count_cost, size), size, what=file.name)
     return RemoteZip(file, read, size, url, entries, sum(costs))
 
 
@@ -359,31 +346,23 @@ def open_zip_on_disk(file: File, path: Path) -> RemoteZip:
 
 def open_disk_reader(path: Path) -> tuple[Callable[[int, int], bytes], int]:
     """A reader of the file as it is now, and its size; SourceChanged when another one lies there later."""
-
-    def looked_at(handle: int) -> tuple[int, int, int]:
-        status = os.fstat(handle)
-        return status.st_ino, status.st_size, status.st_mtime_ns
-
-    @contextmanager
-    def opened_file() -> Iterator[int]:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0))
-        try:
-            yield handle
-        finally:
-            os.close(handle)
-
-    with opened_file() as handle:
-        first = looked_at(handle)
+    with archive.open_ranges(path) as (_, first):
+        pass
 
     def read(start: int, length: int) -> bytes:
-        with opened_file() as handle:
-            if looked_at(handle) != first:
+        with archive.open_ranges(path) as (read_range, now):
+            if file_identity(now) != file_identity(first):
                 raise SourceChanged(
                     f"{path} has changed while it was read", hint="run the same command again"
                 )
-            return os.pread(handle, length, start)
+            return read_range(start, length)
 
-    return read, first[1]
+    return read, first.st_size
+
+
+def file_identity(status: os.stat_result) -> tuple[int, int, int]:
+    """What tells one version of a local file from another."""
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def count_stored_bytes(contents: Sequence[Content]) -> int:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from dermdata import archive, disk
-from dermdata.archive import safe_name
+from dermdata.archive import ArchiveEntry, safe_name
 from dermdata.cache import DatasetFolder, FetchedFile
 from dermdata.cache.cleanup import PendingFiles, find_unpacked_archives, has_pending_files
 from dermdata.cache.folder import TEMPORARY_NAME
@@ -21,7 +21,7 @@ from dermdata.errors import CacheDamaged, ChecksumMismatch
 from dermdata.fetching import ingest
 from dermdata.fetching.plan import FetchPlan
 from dermdata.http import HttpClient
-from dermdata.model import ArchiveMember, Content, Dataset, File, Request
+from dermdata.model import Content, Dataset, File, Request
 from dermdata.process import cancel_on_interrupt
 from dermdata.progress import Progress
 
@@ -43,34 +43,20 @@ def repair_files(
             held = replace(file, checksum=recorded)
             ingest.obtain_file(held, asked, target, transfer, progress, fresh=True)
         else:
-            data = read_member_bytes(file, content.member, content.size, place, transfer)
+            entry = ArchiveEntry.from_member(content.member, content.size)
+            data = read_member_bytes(file, entry, place, transfer)
             require_recorded_bytes(content, data)
             disk.write_chunks(target, [data])
         progress.end(content.path)
         yield content
 
 
-def read_member_bytes(
-    file: File, member: ArchiveMember, size: int, place: Request | Path, transfer: HttpClient
-) -> bytes:
+def read_member_bytes(file: File, entry: ArchiveEntry, place: Request | Path, transfer: HttpClient) -> bytes:
     """One member out of its archive, wherever that is, by reading only its own range."""
-
-    def read(start: int, length: int) -> bytes:
-        if isinstance(place, Path):
-            with place.open("rb") as source:
-                source.seek(start)
-                return source.read(length)
-        return transfer.read_range(place, start, length)
-
-    entry = archive.ArchiveEntry(
-        name=member.path,
-        size=size,
-        stored=member.stored,
-        method=member.method,
-        crc32=member.crc32,
-        offset=member.offset,
-    )
-    return b"".join(archive.read_member(read, entry, what=file.name))
+    if isinstance(place, Path):
+        with archive.open_ranges(place) as (read, _):
+            return b"".join(archive.read_member(read, entry, what=file.name))
+    return b"".join(archive.read_member(partial(transfer.read_range, place), entry, what=file.name))
 
 
 def require_recorded_bytes(content: Content, data: bytes) -> None:
@@ -83,9 +69,23 @@ def require_recorded_bytes(content: Content, data: bytes) -> None:
 
 
 def find_uninspected(folder: DatasetFolder) -> list[Content]:
-    """The images that decode and of which an older version did not note what they look like.
+    """The images that decode and whose perceptual hash an older version did not note.
 
-    None in a folder that cannot be written: there it could not be noted.
+    Parameters
+    ----------
+    folder
+        The dataset's folder in the cache.
+
+    Returns
+    -------
+    list of Content
+        Empty for a folder that cannot be written: there it could not be noted.
+
+    Raises
+    ------
+    CacheDamaged
+        If the folder's records cannot be read.
+
     """
     if not os.access(folder.path, os.W_OK):
         return []
@@ -134,10 +134,10 @@ def has_leftovers(folder: DatasetFolder, files: Iterable[FetchedFile]) -> bool:
 
 
 def list_leftovers(folder: DatasetFolder) -> list[str]:
-    """Files of ours that no record names: archives that were let go, and what was on its way."""
+    """Files of ours that no record names: archives that were to be deleted, and what was on its way."""
     receipt = folder.receipt()
     files = receipt.files if receipt else ()
-    kept = {one.path for one in folder.contents()} | {one.path for one in files if one.path}
+    kept = {one.path for one in folder.contents(receipt)} | {one.path for one in files if one.path}
     archives = {
         one.path.relative_to(folder.path).as_posix()
         for one in find_unpacked_archives(folder, files, safe_name)
@@ -148,7 +148,7 @@ def list_leftovers(folder: DatasetFolder) -> list[str]:
 def remove_leftovers(folder: DatasetFolder) -> None:
     """Sweep all of it; for whoever holds the dataset's lock.
 
-    Where the records themselves are broken nothing is: another fetch must tell first what is ours.
+    Where the records themselves are broken nothing is: only another fetch knows what is ours.
     """
     folder.remove_dead_temporaries()
     try:

@@ -26,6 +26,7 @@ from dermdata.fetching.assemble import (
 )
 from dermdata.fetching.listing import LISTED_BY_ROWS, list_row_files, merge_files
 from dermdata.fetching.plan import BASE_ROLES, FetchPlan, FetchSettings
+from dermdata.fetching.receipt_writer import ReceiptWriter
 from dermdata.fetching.remote_zip import (
     NOT_INSPECTED,
     RemoteZip,
@@ -35,7 +36,7 @@ from dermdata.fetching.remote_zip import (
     require_members_unchanged,
 )
 from dermdata.fetching.repair import inspect_images, repair_files
-from dermdata.fetching.run import FetchContext, FetchResult, ReceiptWriter, download_files
+from dermdata.fetching.run import FetchContext, FetchResult, download_files
 from dermdata.fetching.zip_ranges import fetch_members
 from dermdata.manifest import BuildReport
 from dermdata.manifest.builder import SourceTable, TableBuilder
@@ -44,6 +45,25 @@ from dermdata.model import Content, Dataset, File, Request, TableSpec
 
 PICTURE_ROLES = ("images", "masks")
 SMALL_ARCHIVE = 64 << 20  # bytes; an archive of this size comes whole from a host that gives no ranges
+IMAGE_DERIVED_COLUMNS = frozenset(  # columns that only an image's own bytes fill
+    {
+        "path",
+        "mask_path",
+        "masks",
+        "sha256",
+        "bytes",
+        "width",
+        "height",
+        "format",
+        "mode",
+        "image_problem",
+        "phash",
+        "verified",
+        "split",
+        "fold",
+    }
+)
+LARGE_SHARE = 0.5  # of a dataset's rows: a lock that names as many is no small part of it
 
 
 @dataclass
@@ -190,7 +210,7 @@ class PartialDataset:
     # -------------------------------------------------------------- files
 
     def fetch_contents(self, wanted: Sequence[Content]) -> None:
-        """These files, from their shelves or their own addresses."""
+        """These files, out of their archives or from their own addresses."""
         for source in self.zips.values():
             mine = [one for one in wanted if one.file == source.file.name]
             self.fetch_zip_members(source, mine)
@@ -218,7 +238,7 @@ def member_fingerprint(content: Content) -> tuple[int, int]:
     return content.size, content.member.crc32 if content.member else 0
 
 
-# ------------------------------------------------------------------ which archives are looked into
+# ------------------------------------------------------------------ which archives are opened
 
 
 def list_row_archives(dataset: Dataset) -> set[str]:
@@ -237,29 +257,6 @@ def list_image_archives(dataset: Dataset, spec: TableSpec) -> set[str]:
     pictures = {one.name for one in dataset.files if one.role == "images"}
     masks = {one.name for one in dataset.files if "masks" in (one.role, *one.members.values())}
     return (set(spec.images) or pictures) | (masks if spec.masks else set())
-
-
-IMAGE_DERIVED_COLUMNS = frozenset(  # columns that only an image's own bytes fill
-    {
-        "path",
-        "mask_path",
-        "masks",
-        "sha256",
-        "bytes",
-        "width",
-        "height",
-        "format",
-        "mode",
-        "image_problem",
-        "phash",
-        "verified",
-        "split",
-        "fold",
-    }
-)
-
-
-LARGE_SHARE = 0.5  # of a dataset's rows: a lock that names as many is no small part of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -379,7 +376,7 @@ def write_subset_manifest(
 def preview_subset(
     plan: FetchPlan, ask: SubsetRequest, context: FetchContext, before: Receipt | None
 ) -> tuple[PartialDataset, SubsetChoice]:
-    """What `run_part` would do; the workshop's cache is a place to read tables in, not the person's."""
+    """What `run_subset` would do; the context's cache is a place to read tables in, not the person's."""
     folder = context.cache.folder(plan.dataset)
     subset_fetch = PartialDataset(
         plan, folder, context, ReceiptWriter(plan, folder, context), looks_only=True

@@ -4,7 +4,6 @@ A partly fetched archive for which no checksum is published is completed in this
 missing. Where a checksum is published the whole archive is downloaded and held to it.
 """
 
-import os
 import shutil
 import zlib
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from dermdata import archive, disk
 from dermdata.archive.extraction import BoundedExecutor
 from dermdata.archive.staging import StagingFolder
 from dermdata.cache import DatasetFolder
+from dermdata.cache.folder import temporary_name
 from dermdata.checksum import sha256_of_chunks
 from dermdata.errors import (
     ArchiveRefused,
@@ -33,15 +33,16 @@ from dermdata.fetching.remote_zip import (
     ZipOpenContext,
     content_to_entry,
     count_stored_bytes,
+    is_same_member,
     open_remote_zip,
     require_members_unchanged,
 )
 from dermdata.model import Content, File, Request
-from dermdata.process import process_tag
 from dermdata.progress import Progress
 
-STREAMS = 16  # ranges at once; how many a host may be asked is transfer's matter
-LARGEST_IN_MEMORY = 64 << 20  # bytes; a larger member is never in memory as a whole, nor looked at
+STREAMS = 16  # ranges at once; how many a host may be asked is the HTTP client's matter
+LARGEST_IN_MEMORY = 64 << 20  # bytes; a larger member is never in memory as a whole, nor inspected
+LARGEST_MISSING_SHARE = 0.5  # of the archive's bytes; above it the whole archive comes
 
 
 def fetch_members(
@@ -58,52 +59,65 @@ def fetch_members(
     """
     if not wanted:
         return
-    there = [one for one in (find_stored_member(content, folder) for content in wanted) if one]
+    there = [one for content in wanted if (one := find_stored_member(content, folder))]
     note(there, 0)
-    left = {one.path for one in wanted} - {one.path for one in there}
-    reaches = list(archive_zip.group_ranges(one for one in wanted if one.path in left))
-    task = f"{archive_zip.file.name}: {len(left):,} of {len(archive_zip.entries):,} files"
-    disk.require_space(folder.path, sum(one.size for one in wanted if one.path in left))
-    for home in {(folder.path / path).parent for path in left}:
+    paths = {one.path for one in there}
+    missing = [one for one in wanted if one.path not in paths]
+    disk.require_space(folder.path, sum(one.size for one in missing))
+    for home in {(folder.path / one.path).parent for one in missing}:
         require_inside_folder(home, folder)
-    progress.begin(task, sum(one.length for one in reaches))
+    fetch_ranges(archive_zip, missing, folder, progress, note, announce)
 
-    def take(reach: MemberRange) -> None:
-        announce([one.path for one in reach.members])
-        note(store_range_with_retry(archive_zip, reach, folder), reach.length)
-        progress.advance(task, reach.length)
+
+def fetch_ranges(
+    archive_zip: RemoteZip,
+    missing: Sequence[Content],
+    folder: DatasetFolder,
+    progress: Progress,
+    note: Callable[[list[Content], int], None],
+    announce: Callable[[Sequence[str]], None],
+) -> None:
+    """Members that are not here, by few ranges, several at once."""
+    ranges = list(archive_zip.group_ranges(missing))
+    task = f"{archive_zip.file.name}: {len(missing):,} of {len(archive_zip.entries):,} files"
+    progress.begin(task, sum(one.length for one in ranges))
+
+    def fetch_range(found: MemberRange) -> None:
+        announce([one.path for one in found.members])
+        note(store_range_with_retry(archive_zip, found, folder), found.length)
+        progress.advance(task, found.length)
 
     with BoundedExecutor[None](STREAMS) as workers:
-        for reach in reaches:
-            if not workers.submit(memory_needed(reach), partial(take, reach)):
+        for one in ranges:
+            if not workers.submit(memory_needed(one), partial(fetch_range, one)):
                 break
         workers.results()
     progress.end(task)
 
 
-def memory_needed(reach: MemberRange) -> int:
+def memory_needed(found: MemberRange) -> int:
     """Bytes in memory while a range is at work: its own, and its largest member's."""
-    held = min(reach.length, archive.PIECE_BYTES)
-    return held + max(min(one.size, LARGEST_IN_MEMORY) for one in reach.members)
+    held = min(found.length, archive.PIECE_BYTES)
+    return held + max(min(one.size, LARGEST_IN_MEMORY) for one in found.members)
 
 
 def store_range_with_retry(
-    archive_zip: RemoteZip, reach: MemberRange, folder: DatasetFolder
+    archive_zip: RemoteZip, found: MemberRange, folder: DatasetFolder
 ) -> list[Content]:
     """The members of one range; what fails its check is asked for once more, then refused."""
     try:
-        return store_range(archive_zip, reach, folder)
+        return store_range(archive_zip, found, folder)
     except (ArchiveRefused, SourceChanged):
-        return store_range(archive_zip, reach, folder)
+        return store_range(archive_zip, found, folder)
 
 
-def store_range(archive_zip: RemoteZip, reach: MemberRange, folder: DatasetFolder) -> list[Content]:
+def store_range(archive_zip: RemoteZip, found: MemberRange, folder: DatasetFolder) -> list[Content]:
     read = archive_zip.read
-    if reach.length <= archive.PIECE_BYTES:
-        read = buffer_reader(archive_zip.read(reach.start, reach.length), reach.start)
-    if len(reach.members) > 1 and all(one.size <= LARGEST_IN_MEMORY for one in reach.members):
-        return store_small_members(archive_zip, read, reach.members, folder)
-    return [store_member(archive_zip, read, one, folder) for one in reach.members]
+    if found.length <= archive.PIECE_BYTES:
+        read = buffer_reader(archive_zip.read(found.start, found.length), found.start)
+    if len(found.members) > 1 and all(one.size <= LARGEST_IN_MEMORY for one in found.members):
+        return store_small_members(archive_zip, read, found.members, folder)
+    return [store_member(archive_zip, read, one, folder) for one in found.members]
 
 
 def buffer_reader(data: bytes, start: int) -> archive.RangeReader:
@@ -115,7 +129,7 @@ def store_small_members(
     archive_zip: RemoteZip, read: archive.RangeReader, members: Sequence[Content], folder: DatasetFolder
 ) -> list[Content]:
     """Many small members: all on disk before the first has its name, and one wait for the disk."""
-    temporary = folder.path / f".ranges.{process_tag()}.{os.urandom(4).hex()}.tmp"
+    temporary = folder.path / temporary_name("ranges")
     staging_folder = StagingFolder(temporary, archive_zip.file.name)
     with disk.storage_errors(temporary):
         try:
@@ -143,7 +157,7 @@ def stage_member(staging_folder: StagingFolder, content: Content, data: bytes) -
 def store_member(
     archive_zip: RemoteZip, read: archive.RangeReader, content: Content, folder: DatasetFolder
 ) -> Content:
-    """One member as its own file; a large one goes to disk as it comes and is not looked at."""
+    """One member as its own file; a large one goes to disk as it comes and is not inspected."""
     target = folder.path / content.path
     if content.size > LARGEST_IN_MEMORY:
         written = disk.write_chunks(
@@ -184,9 +198,6 @@ def require_inside_folder(home: Path, folder: DatasetFolder) -> None:
     """Refuse a folder that a link leads out of the dataset's own."""
     if not home.resolve().is_relative_to(folder.path.resolve()):
         raise StorageError(f"{home} leads out of the cache", hint="remove it and try again")
-
-
-LARGEST_MISSING_SHARE = 0.5  # of the archive's bytes; above it the whole archive comes
 
 
 def complete_archive(
@@ -239,19 +250,15 @@ def keep_valid_members(
     here: Sequence[Content], source: RemoteZip, folder: DatasetFolder
 ) -> dict[str, Content]:
     """What is here and what the archive's directory still says, by path."""
-    told = {one.path: one for one in source.expected_contents}
+    expected = {one.path: one for one in source.expected_contents}
     return {
         one.path: one
         for one in here
-        if is_same_member(one, told.get(one.path)) and has_full_size(one, folder)
+        if is_same_member(one, expected.get(one.path)) and has_full_size(one, folder)
     }
 
 
-def is_same_member(content: Content, told: Content | None) -> bool:
-    return told is not None and content.member == told.member and content.size == told.size
-
-
 def has_full_size(content: Content, folder: DatasetFolder) -> bool:
-    """Whether the file is there at its full size, as `fetch` looks at all others."""
+    """Whether the file is there at its full size, as `fetch` checks all others."""
     path = folder.path / content.path
     return path.is_file() and path.lstat().st_size == content.size

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from dermdata.errors import IntegrityError, NotTheFile, ServerRefused, SourceChanged
+from dermdata.errors import DermdataError, IntegrityError, NotTheFile, ServerRefused, SourceChanged
 from dermdata.http import error_pages, responses
 from dermdata.http.download import Download, DownloadedFile, ProgressCallback, ProgressDeltas, offline_error
 from dermdata.http.policy import NetworkSettings, RetryAction, RetryBudget, TransferFault
@@ -231,15 +231,11 @@ def _read_exact(
 ) -> bytes:
     """Return the bytes of a fitting 206; `same` says that its validators must be those of the version."""
     if response.status == 200:
-        begun, _ = peek_body(response)
-        page = error_pages.explain_page(begun, response.host) if error_pages.guess_page_kind(begun) else None
-        whole = ServerRefused(f"{response.host} ignores ranges", status=200, hint="fetch the whole file")
-        other = same and _is_other_file(response, version, response.headers.get("content-length"))
-        raise TransferFault(page or (_source_changed_error(response) if other else whole), RetryAction.NEVER)
+        raise TransferFault(_explain_whole_body(response, version, same=same), RetryAction.NEVER)
     span = responses.parse_content_range(response.headers.get("content-range"))
     if span and same and _is_other_file(response, version, str(span[2])):
         raise TransferFault(_source_changed_error(response), RetryAction.NEVER)
-    if span is None or span[:2] != (start, start + length - 1) or span[2] != (version.size or span[2]):
+    if span is None or span != (start, start + length - 1, version.size or span[2]):
         raise TransferFault(
             IntegrityError(f"{response.host} sends another range than asked for"), RetryAction.NEVER
         )
@@ -250,6 +246,16 @@ def _read_exact(
         wrong = responses.size_mismatch(f"a range of {redact(response.hop.official_url)}", len(data), length)
         raise TransferFault(wrong, RetryAction.LATER)
     return data
+
+
+def _explain_whole_body(response: StreamedResponse, version: RemoteFile, *, same: bool) -> DermdataError:
+    """Return why a server may have sent a whole body in place of a range: a page, another version, or no ranges."""
+    begun, _ = peek_body(response)
+    if error_pages.guess_page_kind(begun) and (page := error_pages.explain_page(begun, response.host)):
+        return page
+    if same and _is_other_file(response, version, response.headers.get("content-length")):
+        return _source_changed_error(response)
+    return ServerRefused(f"{response.host} ignores ranges", status=200, hint="fetch the whole file")
 
 
 def _read_all(response: StreamedResponse, limit: int) -> bytes:

@@ -36,6 +36,10 @@ from dermdata.http.responses import (
 from dermdata.http.urls import get_host, redact
 from dermdata.model import Request
 
+ProgressCallback = Callable[[int], None]
+SOURCE_CHANGED_HINT = "two downloads gave the same bytes: the source has changed the file"
+ALTERED_HINT = "the download was altered on its way; nothing was kept"
+
 
 @dataclass(frozen=True, kw_only=True)
 class DownloadedFile:
@@ -47,11 +51,6 @@ class DownloadedFile:
     url: str  # the catalog's address it came from, without query
     verified: bool  # a checksum was given and matched
     resumed_from: int = 0  # bytes that an earlier run had left
-
-
-ProgressCallback = Callable[[int], None]
-SOURCE_CHANGED_HINT = "two downloads gave the same bytes: the source has changed the file"
-ALTERED_HINT = "the download was altered on its way; nothing was kept"
 
 
 def request_key(request: Request) -> str:

@@ -52,7 +52,7 @@ PAGE_SIGNS = (
 def find_wrong_content(
     start: bytes, *, name: str, where: str, archive: Unpack | None, content_type: str = ""
 ) -> DermdataError | None:
-    """Return the error when the first bytes (up to PEEK) cannot be the file `name`; None when they may be it."""
+    """Return the error when the first bytes (up to PEEK_BYTES) cannot be the file `name`; None when they may be it."""
     if not start:
         return NotTheFile(f"{where} sends nothing in place of {name}", hint="try again later, or report it")
     page = guess_page_kind(start)

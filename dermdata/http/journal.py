@@ -175,4 +175,4 @@ def _is_alive(who: str) -> bool:
     host, pid, since, *_ = [*who.split(":"), "", "", ""]
     if host != socket.gethostname() or not pid.isdecimal():
         return True
-    return is_alive(int(pid)) and (start_time(int(pid)) == since or not since)
+    return is_alive(int(pid), since or None)

@@ -11,19 +11,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dermdata.checksum import Hasher
-from dermdata.disk import storage_errors, sync_folder
+from dermdata.disk import read_at, read_into, storage_errors, sync_folder, write_at
 from dermdata.errors import StorageError
 from dermdata.http.journal import OPEN_FLAGS, Journal, JournalEntries, claim_journal
 from dermdata.http.responses import FileVersion
 
 ENDLESS = 1 << 62  # the end of a file whose size is unknown
-INLINE_BYTES = (
-    2 << 20
-)  # bytes that are hashed where they are written; a longer file gets a thread for the rest
+# bytes that are hashed where they are written; a longer file gets a thread for the rest
+INLINE_BYTES = 2 << 20
 BLOCK_BYTES = 256 * 1024  # bytes read back at once: they still lie in the processor's cache
-JOURNAL_STEP = (
-    256 * 1024
-)  # bytes that all streams together may hold between two journal lines: what a kill can cost
+# bytes that all streams together may hold between two journal lines: what a kill can cost
+JOURNAL_STEP = 256 * 1024
 
 
 class IntervalSet:
@@ -42,11 +40,8 @@ class IntervalSet:
         while high < len(intervals) and intervals[high][0] <= end:
             first, end = min(first, intervals[high][0]), max(end, intervals[high][1])
             high += 1
-        self._intervals = [
-            *intervals[:low],
-            (first, end),
-            *intervals[high:],
-        ]  # anew: other threads may be reading it
+        # anew: other threads may be reading it
+        self._intervals = [*intervals[:low], (first, end), *intervals[high:]]
 
     def clear(self) -> None:
         """Remove every interval."""
@@ -147,7 +142,7 @@ class BackgroundHasher:
     def _hash_until_front(self, buffer: bytearray) -> None:
         view = memoryview(buffer)
         while self._hashed < self._front and not self._stopped:
-            count = _read_into(self._file, view[: self._front - self._hashed], self._hashed)
+            count = read_into(self._file, view[: self._front - self._hashed], self._hashed)
             if not count:
                 raise StorageError("the file was cut by another process", hint="run the same command again")
             self._hasher.update(view[:count])
@@ -258,7 +253,7 @@ class PartialFile:
         """Write bytes at a cursor, hash them in their turn, and record them now and then."""
         first = cursor.position
         with storage_errors(self.target, self._bytes_missing(len(data))):
-            _write_at(self._file, data, first)
+            write_at(self._file, data, first)
             cursor.crc = zlib.crc32(data, cursor.crc)
             cursor.position += len(data)
             with self._lock:
@@ -321,11 +316,11 @@ class PartialFile:
         self.version = entries.version
         self._hashing = BackgroundHasher(self._file, self._checksum)
         for first, end, crc in sorted(entries.ranges):
-            data = _read_at(source, end - first, first)
+            data = read_at(source, end - first, first)
             if len(data) != end - first or zlib.crc32(data) != crc:
                 continue
             if source != self._file:
-                _write_at(self._file, data, first)
+                write_at(self._file, data, first)
             self.intervals.add(first, end)
             self._hashing.advance(self.intervals.first_gap, first, data)
         self.resumed_from = self.received
@@ -357,42 +352,3 @@ def _reopen_partial(path: Path, flags: int = os.O_RDWR) -> int | None:
 def _create_partial(path: Path) -> int:
     path.unlink(missing_ok=True)  # a link that was planted there, or a partial that is not ours
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | OPEN_FLAGS, 0o644)
-
-
-# ------------------------------------------------------------------ reads and writes at a place, from any thread
-
-if sys.platform == "win32":
-    _seeking = threading.Lock()  # one place a file: whoever moves it must be alone
-
-    def _read_at(file: int, count: int, at: int) -> bytes:
-        with _seeking:
-            os.lseek(file, at, os.SEEK_SET)
-            return os.read(file, count)
-
-    def _read_into(file: int, view: memoryview, at: int) -> int:
-        data = _read_at(file, len(view), at)
-        view[: len(data)] = data
-        return len(data)
-
-    def _write_some(file: int, view: memoryview, at: int) -> int:
-        with _seeking:
-            os.lseek(file, at, os.SEEK_SET)
-            return os.write(file, view)
-
-else:
-
-    def _read_at(file: int, count: int, at: int) -> bytes:
-        return os.pread(file, count, at)
-
-    def _read_into(file: int, view: memoryview, at: int) -> int:
-        return os.preadv(file, [view], at)
-
-    def _write_some(file: int, view: memoryview, at: int) -> int:
-        return os.pwrite(file, view, at)
-
-
-def _write_at(file: int, data: bytes, at: int) -> None:
-    view = memoryview(data)
-    while view:  # a nearly full disk writes less than it is given, and only then says so
-        count = _write_some(file, view, at)
-        view, at = view[count:], at + count

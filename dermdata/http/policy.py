@@ -12,6 +12,8 @@ from enum import Enum
 from dermdata import __version__
 from dermdata.errors import DermdataError, Stalled
 
+LONGEST_PAUSE = 30.0  # seconds between two tries, unless the server names a time
+
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSettings:
@@ -57,9 +59,6 @@ def _swap_prefix(url: str, pairs: tuple[tuple[str, str], ...]) -> str:
         return url
     old, new = max(fitting, key=lambda pair: len(pair[0]))
     return new + url.removeprefix(old)
-
-
-LONGEST_PAUSE = 30.0  # seconds between two tries, unless the server names a time
 
 
 class RetryAction(Enum):

@@ -184,7 +184,7 @@ def _interpret_206(
         return CannotResume(why="206 without a readable Content-Range")
     start, last, total = span
     length = _parse_number(headers.get("content-length"))
-    if start != offset or last != (asked or total) - 1 or length not in (None, last - start + 1):
+    if (start, last) != (offset, (asked or total) - 1) or length not in (None, last - start + 1):
         return CannotResume(why="206 for another range")
     if total != (version.total or total) or total != (size or total):
         return CannotResume(why="206 of a file of another size")
@@ -304,7 +304,7 @@ def require_within_size(received: int, total: int | None, response: StreamedResp
 
 
 def peek_body(response: StreamedResponse) -> tuple[bytes, Iterator[bytes]]:
-    """Return the first bytes of a body (PEEK, if it has as many), and the body with them in it."""
+    """Return the first bytes of a body (PEEK_BYTES, if it has as many), and the body with them in it."""
     taken: list[bytes] = []
     broke: list[TransferFault] = []
     try:

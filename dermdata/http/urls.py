@@ -102,14 +102,24 @@ def follow_hop(settings: NetworkSettings, hop: Hop, location: str, peer: str | N
         raise BadRedirect(message) from error
     url = canonicalize(settings.rewrite_url(official))
     rewritten = url != official
-    if not rewritten and get_origin(hop.request_url)[0] == "https" and get_origin(url)[0] != "https":
+    if not rewritten and _is_downgrade(hop.request_url, url):
         raise BadRedirect(f"{get_host(hop.request_url)} redirects from https to http: {redact(url)}")
-    trusted = settings.allow_private or rewritten or (peer is not None and is_private(peer))
-    if not trusted and _is_private_name(get_origin(url)[1]):
+    host = get_origin(url)[1]
+    trusted = settings.allow_private or rewritten or _is_private_peer(peer)
+    if not trusted and _is_private_name(host):
         raise private_address_error(redact(url))
-    if not rewritten and _is_link_local(get_origin(url)[1]):  # where a cloud machine keeps its credentials
+    if not rewritten and _is_link_local(host):  # where a cloud machine keeps its credentials
         raise BadRedirect(f"{get_host(hop.request_url)} redirects to the link-local address {redact(url)}")
     return Hop(official_url=official, request_url=url, public_only=not trusted)
+
+
+def _is_downgrade(before: str, after: str) -> bool:
+    return get_origin(before)[0] == "https" and get_origin(after)[0] != "https"
+
+
+def _is_private_peer(peer: str | None) -> bool:
+    """Tell whether who redirects is in a private network itself; behind a proxy nobody can know."""
+    return peer is not None and is_private(peer)
 
 
 def private_address_error(where: str) -> BadRedirect:

@@ -402,7 +402,7 @@ def test_what_a_cut_run_left_from_another_place_is_not_taken(
 
     options = ours.options
     mirrored(ours, a_zip=other_images())
-    monkeypatch.setattr(ingest, "extract_archive", cut)
+    monkeypatch.setattr(ingest, "unpack_contents", cut)
     assert cli(*options, "fetch", "ours", "--mirror", MIRROR).code == 130
     ours.asked()
     assert cli(*options, "fetch", "ours").code == 130
@@ -419,7 +419,7 @@ def test_what_a_cut_run_left_from_the_same_place_is_not_asked_for_again(
     from dermdata.fetching import ingest
 
     options = ours.options
-    monkeypatch.setattr(ingest, "extract_archive", cut)
+    monkeypatch.setattr(ingest, "unpack_contents", cut)
     assert cli(*options, "fetch", "ours", "--jobs", "1").code == 130
     monkeypatch.undo()
     had = [
@@ -506,9 +506,9 @@ def test_a_mirrors_list_of_checksums_is_a_file(cli: Callable, ours: Ours, tmp_pa
 
 
 def killed(monkeypatch: pytest.MonkeyPatch, name: str, when: Callable[[Any], bool]) -> None:
-    """The run ends at this call of a ledger's method as by a kill: nothing is noted or cleared up."""
+    """The run ends at this call of the receipt writer's method as by a kill: nothing is noted or cleared up."""
     from dermdata.fetching import run, zip_ranges
-    from dermdata.fetching.run import ReceiptWriter
+    from dermdata.fetching.receipt_writer import ReceiptWriter
 
     usual = getattr(ReceiptWriter, name)
 

@@ -122,8 +122,8 @@ def deaf_to_retry_after(patch: Patch) -> None:
     """Promise 5: as if the server had not named a time."""
     from dermdata.http import redirects, responses
 
-    patch(responses, "parse_retry_after", nothing)
-    patch(redirects, "parse_retry_after", nothing)
+    for module in (redirects, responses):
+        patch(module, "parse_retry_after", nothing)
 
 
 def no_turns(patch: Patch) -> None:

@@ -54,13 +54,13 @@ class Recorder:
             self.note_sync(Path(f"/proc/self/fd/{handle}").readlink())
 
         patch.setattr(os, "fsync", synced)
-        sync_staged = StagingFolder.sync
+        sync_all = StagingFolder.sync
 
-        def sync_and_note(staging: StagingFolder, jobs: int) -> None:
-            sync_staged(staging, jobs)
+        def synced_all(staging: StagingFolder, jobs: int) -> None:
+            sync_all(staging, jobs)
             self.note_sync(staging.root)
 
-        patch.setattr(StagingFolder, "sync", sync_and_note)
+        patch.setattr(StagingFolder, "sync", synced_all)
 
     def note_sync(self, path: Path) -> None:
         self.events.append(("sync", path))

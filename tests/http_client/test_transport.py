@@ -289,7 +289,7 @@ def test_private_addresses_are_refused_whatever_the_form(get: Get, monkeypatch: 
 WINDOWS = """
 import fcntl, os, sys, types
 from pathlib import Path
-import httpx, dermdata.disk, dermdata.checksum  # what else is imported, as this system has it
+import httpx, dermdata.checksum  # what else is imported, as this system has it
 
 def locking(handle, mode, count):
     if mode == 2:  # LK_NBLCK

@@ -1,8 +1,10 @@
 """Files that a user has already: recognize them in any layout, and import them as if they were downloaded.
 
 files.py        the local files and members of archives, how they are read, and what they turn out to be
-matching.py     which file is which catalog file, table, image and mask
-recognition.py  all of it in order for one dataset, the result as a value, and its import
+tables.py       which file is which table
+matching.py     which file is which catalog file, image and mask
+recognition.py  all of it in order for one dataset, the result as a value
+importer.py     what was recognized, into the cache
 """
 
 from dermdata.fetching.local.files import (
@@ -14,7 +16,8 @@ from dermdata.fetching.local.files import (
     NameConflict,
     Recognition,
 )
-from dermdata.fetching.local.recognition import LocalImporter, recognize_dataset
+from dermdata.fetching.local.importer import LocalImporter
+from dermdata.fetching.local.recognition import recognize_dataset
 
 __all__ = [
     "ArchivePiece",

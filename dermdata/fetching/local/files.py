@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dermdata import archive, checksum, disk
-from dermdata.archive import ArchiveEntry, RangeReader
+from dermdata.archive import ArchiveEntry
 from dermdata.archive.policy import is_junk
 from dermdata.cache import RecognizedBy
 from dermdata.errors import DermdataError, IntegrityError, PersonMustAct, UsageError
@@ -23,7 +23,7 @@ from dermdata.model import ArchiveMember, Content, Dataset, File, ImageFacts, Ro
 
 TAR_ENDINGS: dict[str, Unpack] = {".tar": "tar", ".tar.gz": "tar.gz", ".tgz": "tar.gz", ".tar.zst": "tar.zst"}
 ZIP_MAGIC = b"PK\3\4"
-CHUNK = 1 << 20
+MakePlan = Callable[[Dataset], FetchPlan]
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class LocalFiles:
         """The loose files and the members of what has been opened."""
         return [*self.loose, *(one for members in self.members_by_archive.values() for one in members)]
 
-    # -------------------------------------------------------------- looking
+    # -------------------------------------------------------------- finding
 
     def walk_files(self, path: Path, away: Path | None = None) -> Iterator[LocalFile]:
         """A file, or every regular file below a folder; links are not followed, junk is passed over."""
@@ -171,8 +171,8 @@ class LocalFiles:
 
     def _list_zip(self, found: LocalFile) -> list[LocalFile]:
         path = self.path_on_disk(found)
-        with open_ranges(path) as read:
-            entries = archive.list_zip(read, path.stat().st_size, what=found.leaf)
+        with archive.open_ranges(path) as (read, status):
+            entries = archive.list_zip(read, status.st_size, what=found.leaf)
         top = archive_stem(found.name)
         members = (
             LocalFile(
@@ -202,12 +202,10 @@ class LocalFiles:
     def read_chunks(self, found: LocalFile) -> Iterator[bytes]:
         """A file's bytes; OSError, or ArchiveRefused for a damaged member."""
         if found.entry:
-            with open_ranges(found.path) as read:
+            with archive.open_ranges(found.path) as (read, _):
                 yield from archive.read_member(read, found.entry, what=found.origin.name)
             return
-        with found.path.open("rb", buffering=0) as file:
-            while chunk := file.read(CHUNK):
-                yield chunk
+        yield from disk.read_chunks(found.path)
 
     def read(self, found: LocalFile) -> bytes:
         return b"".join(self.read_chunks(found))
@@ -262,15 +260,6 @@ def resolve_given_path(path: Path, away: Path) -> Path:
     return real
 
 
-@contextmanager
-def open_ranges(path: Path) -> Iterator[RangeReader]:
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-    try:
-        yield lambda start, length: os.pread(handle, length, start)
-    finally:
-        os.close(handle)
-
-
 def printable_path(path: Path | str) -> str:
     """A path as text that can be printed, whatever its bytes are."""
     return os.fsencode(path).decode(errors="backslashreplace")
@@ -294,9 +283,6 @@ def is_zip(found: LocalFile) -> bool:
 def tar_kind(found: LocalFile) -> Unpack | None:
     name = found.name.lower()
     return next((kind for ending, kind in TAR_ENDINGS.items() if name.endswith(ending)), None)
-
-
-MakePlan = Callable[[Dataset], FetchPlan]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -349,9 +335,8 @@ class Recognition:
     unnamed: int = 0  # further images that the publisher counts, where no table names them
     missing_masks: int = 0
     conflicts: tuple[NameConflict, ...] = ()
-    mismatched: Mapping[str, tuple[LocalFile, ...]] = field(
-        default_factory=dict
-    )  # catalog file -> other bytes
+    # catalog file -> other bytes
+    mismatched: Mapping[str, tuple[LocalFile, ...]] = field(default_factory=dict)
     used: frozenset[LocalFile] = frozenset()  # all that is this dataset's, also what was refused
 
     @property

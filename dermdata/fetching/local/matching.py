@@ -1,4 +1,4 @@
-"""Matches local files to a catalog entry: tables by their columns, whole files by checksum or name, images by name or path.
+"""Matches local files to a catalog entry: whole files by checksum or name, images by name or path.
 
 Where the folders say what tables say elsewhere, a file belongs to the entry whose pattern its path ends in.
 """
@@ -13,161 +13,24 @@ import pyarrow.compute as pc
 
 from dermdata.cache import RecognizedBy
 from dermdata.crosswalks import Crosswalk
-from dermdata.errors import DermdataError, UsageError
 from dermdata.fetching.ingest import archive_stem, is_image_name, member_role
 from dermdata.fetching.local.files import (
     ArchivePiece,
     LocalFile,
     LocalFiles,
-    LocalProblem,
     NameConflict,
     placeholder_content,
     tar_kind,
 )
+from dermdata.fetching.local.tables import TableFile, TableMatcher, fold_leaf
 from dermdata.manifest.convert import strip_extension
 from dermdata.manifest.match import EXTENSION, FileNameIndex, strip_ending
-from dermdata.model import Content, Dataset, File, JoinSpec, Role, TableSpec
-from dermdata.readers.delimited import parse_delimited, quote_names
+from dermdata.model import Content, Dataset, File, Role, TableSpec
 from dermdata.readers.raw_table import compile_pattern
-from dermdata.readers.spreadsheet import read_sheet, split_at_header
-from dermdata.readers.table import required_columns
-
-TABLE_ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".data", ".dat", ".xlsx")
-LARGEST_TABLE = 512 << 20  # bytes; no table of a dermatology dataset comes near
-FEWEST_COLUMNS = 2  # with fewer columns named, only the file's name can tell tables apart
-CountImages = Callable[[Sequence[str]], int]  # how many of these image names were given
-
-
-@dataclass(frozen=True)
-class TableFile:
-    """One file that a table of the entry is read from."""
-
-    spec: TableSpec
-    file: str  # the catalog file
-    member: str | None  # the path in it, if that is an archive
-    must: frozenset[str]  # columns it cannot do without
-    named: frozenset[str]  # columns that it, or a table joined with it, has
-
-    @property
-    def label(self) -> str:
-        return f"{self.member} in {self.file}" if self.member else self.file
-
-    @property
-    def leaf(self) -> str:
-        return (self.member or self.file).rpartition("/")[2].casefold()
-
-
-def list_table_files(dataset: Dataset) -> list[TableFile]:
-    """The files behind all tables of the entry, each once."""
-    found = [part for spec in dataset.table if spec.file for part in iter_table_files(spec, spec.file)]
-    return list({(part.file, part.member): part for part in found}.values())
-
-
-def iter_table_files(spec: TableSpec, file: str) -> Iterator[TableFile]:
-    views = [view.column for view in spec.views]
-    every = {*required_columns(spec), *spec.one_hot, *views, *spec.parts}
-    every -= {name for join in spec.join for name in join.marks}
-    named = frozenset(name for name in every if not name.startswith("@"))
-    spread = any(not join.marks for join in spec.join)  # its columns may stand in another table
-    keys = frozenset(join.on for join in spec.join if not join.on.startswith("@"))
-    yield TableFile(spec, file, spec.member, keys if spread else named | keys, named)
-    yield from (TableFile(spec, join.file, join.member, join_key(join), named) for join in spec.join)
-
-
-def join_key(join: JoinSpec) -> frozenset[str]:
-    return frozenset({join.to or join.on})
-
-
-class TableMatcher:
-    """Reads the given files as tables, each once for one way of reading."""
-
-    def __init__(self, local_files: LocalFiles) -> None:
-        self.local_files = local_files
-        self._rows: dict[tuple[object, ...], pa.Table | str] = {}
-
-    def fits(self, part: TableFile, found: LocalFile) -> bool:
-        """Whether the file has the part's columns; a table without a header line is only known by its name."""
-        named = found.leaf.casefold() == part.leaf
-        if not named and (part.spec.header or not found.leaf.lower().endswith(TABLE_ENDINGS)):
-            return False
-        rows = self.read_rows(part.spec, found)
-        if isinstance(rows, str) or not part.must <= set(rows.column_names):
-            return False
-        return named or len((part.must | part.named) & set(rows.column_names)) >= FEWEST_COLUMNS
-
-    def find_table(
-        self, part: TableFile, candidates: Sequence[LocalFile], score: CountImages
-    ) -> LocalFile | None:
-        """The file that is this table; of several the one of its name, else the one whose images were given.
-
-        UsageError that names them when that does not tell.
-        """
-        fitting = self.local_files.distinct_files([one for one in candidates if self.fits(part, one)])
-        named = [one for one in fitting if one.leaf.casefold() == part.leaf]
-        fitting = named or fitting
-        if not fitting:
-            self.note_misfits(part, candidates)
-        if len(fitting) < 2:
-            return fitting[0] if fitting else None
-        scores = {one: score(self.read_image_names(part.spec, one)) for one in fitting}
-        best = [one for one in fitting if scores[one] == max(scores.values())]
-        if len(best) > 1:
-            raise UsageError(
-                f"{len(best)} files could be {part.label}: {' and '.join(one.shown for one in best)}",
-                hint="give only the one you mean",
-            )
-        return best[0]
-
-    def note_misfits(self, part: TableFile, candidates: Sequence[LocalFile]) -> None:
-        """Note why the files that have the table's name are not it."""
-        for one in candidates:
-            if one.leaf.casefold() == part.leaf:
-                rows = self.read_rows(part.spec, one)
-                lost = [] if isinstance(rows, str) else sorted(part.must - set(rows.column_names))
-                reason = rows if isinstance(rows, str) else f"has no column {quote_names(lost)}"
-                self.local_files.problems.append(
-                    LocalProblem(one.shown, f"is not the table {part.label}: {reason}")
-                )
-
-    def read_image_names(self, spec: TableSpec, found: LocalFile) -> list[str]:
-        """The image names in a table that may be the right one."""
-        rows = self.read_rows(spec, found)
-        wanted = [view.column for view in spec.views] or spec.columns.get("image") or spec.columns["image_id"]
-        columns = (
-            [] if isinstance(rows, str) else [rows[name] for name in wanted if name in rows.column_names]
-        )
-        return [cell for column in columns for cell in column.to_pylist() if cell]
-
-    def read_rows(self, spec: TableSpec, found: LocalFile) -> pa.Table | str:
-        """A file's rows, read as the catalog says, all text; or why it is no such table."""
-        key = (found, spec.reader, spec.delimiter, spec.encoding, spec.header, spec.sheet)
-        key = (*key, *(sorted(required_columns(spec)) if spec.reader == "spreadsheet" else ()))
-        if key not in self._rows:
-            self._rows[key] = self._try_read(spec, found)
-        return self._rows[key]
-
-    def _try_read(self, spec: TableSpec, found: LocalFile) -> pa.Table | str:
-        if not 0 < found.size <= LARGEST_TABLE:
-            return f"it has {found.size:,} bytes"
-        try:
-            return parse_table(spec, self.local_files.read(found), found.shown)
-        except DermdataError as error:
-            return error.message
-        except OSError as error:
-            return error.strerror or str(error)
-
-
-def parse_table(spec: TableSpec, data: bytes, shown: str) -> pa.Table:
-    if spec.reader == "spreadsheet":
-        names, lines = split_at_header(read_sheet(data, spec.sheet, shown), spec, shown)
-        columns = [pa.array([line[place] for line in lines], pa.string()) for place in range(len(names))]
-        return pa.Table.from_arrays(columns, names=names)
-    return parse_delimited(data, shown, delimiter=spec.delimiter, encoding=spec.encoding, header=spec.header)[
-        0
-    ]
-
 
 WholeFiles = dict[str, tuple[LocalFile, RecognizedBy]]  # by catalog file
+SPLIT_NAMES = frozenset({"train", "val", "test"})
+TEMPLATE_FIELD = re.compile(r"\{([^{}]+)\}")
 
 
 class FileMatcher:
@@ -178,9 +41,8 @@ class FileMatcher:
     ) -> None:
         self.local_files, self.dataset, self.parts, self.tables = local_files, dataset, parts, tables
         self.wholes: WholeFiles = {}
-        self.mismatches: dict[
-            str, tuple[LocalFile, ...]
-        ] = {}  # of this name, but other bytes or another size
+        # of this name, but other bytes or another size
+        self.mismatches: dict[str, tuple[LocalFile, ...]] = {}
         self.clashes: dict[str, tuple[LocalFile, ...]] = {}  # several with this name
 
     def find_files(self, files: Sequence[File]) -> None:
@@ -218,17 +80,19 @@ class FileMatcher:
         """Where no checksum is published the name must do, if the file also is what it should be."""
         leaves = index_leaves(self.local_files.all_files())
         for file in files:
-            named = nearest_paths(file, self.find_named(file, leaves))
-            if not named:
-                continue
-            if file.checksum or file.size not in (None, named[0].size):
-                self.mismatches[file.name] = tuple(named)
-                continue
-            fitting = self.local_files.distinct_files([one for one in named if self.fits(file, one)])
-            if len(fitting) > 1 and not file.unpack and not self.tables_in(file):
-                self.clashes[file.name] = tuple(fitting)
-            elif len(fitting) == 1:
-                self.wholes[file.name] = (fitting[0], "name")
+            if named := nearest_paths(file, self.find_named(file, leaves)):
+                self.match_name(file, named)
+
+    def match_name(self, file: File, named: Sequence[LocalFile]) -> None:
+        """Note what the files of a catalog file's name are to it."""
+        if file.checksum or file.size not in (None, named[0].size):
+            self.mismatches[file.name] = tuple(named)
+            return
+        fitting = self.local_files.distinct_files([one for one in named if self.fits(file, one)])
+        if len(fitting) > 1 and not file.unpack and not self.tables_in(file):
+            self.clashes[file.name] = tuple(fitting)
+        elif len(fitting) == 1:
+            self.wholes[file.name] = (fitting[0], "name")
 
     def find_named(self, file: File, leaves: dict[str, list[LocalFile]]) -> list[LocalFile]:
         """The files of this name in any case; of an image also with another ending."""
@@ -267,10 +131,6 @@ class FileMatcher:
         return file.role not in ("images", "masks") or any(map(is_image_name, members))
 
 
-def fold_leaf(name: str) -> str:
-    return name.rpartition("/")[2].casefold()
-
-
 def index_leaves(every: Iterable[LocalFile]) -> dict[str, list[LocalFile]]:
     """Files by their own name, and by that without ending, in any case."""
     leaves: dict[str, list[LocalFile]] = {}
@@ -297,25 +157,28 @@ def count_shared_parts(official: str, name: str) -> int:
     return count
 
 
-SPLIT_NAMES = frozenset({"train", "val", "test"})
-
-
 def match_paths(
     specs: Sequence[TableSpec], found: Iterable[LocalFile], crosswalk: Crosswalk
 ) -> Iterator[tuple[TableSpec, str, LocalFile]]:
     """Each image with the table that has it and its official path; what fits two tables equally fits none."""
     tails = [(spec, *tail) for spec in specs for tail in pattern_tails(spec)]
     for one in found:
-        if not (one.size and is_image_name(one.leaf)):
-            continue
-        fitting = [
-            (len(below), spec, f"{above}{path}")
-            for spec, above, below in tails
-            if (path := match_tail(spec, below, one.name, crosswalk))
-        ]
-        best = [hit for hit in fitting if hit[0] == max(depth for depth, _, _ in fitting)]
-        if len(best) == 1:
-            yield best[0][1], best[0][2], one
+        if one.size and is_image_name(one.leaf) and (match := match_path(one.name, tails, crosswalk)):
+            yield *match, one
+
+
+def match_path(
+    name: str, tails: Sequence[tuple[TableSpec, str, list[str]]], crosswalk: Crosswalk
+) -> tuple[TableSpec, str] | None:
+    """The table whose pattern fits the most of a path, and the official path; None where that is not one."""
+    fitting = [
+        (len(below), spec, f"{above}{path}")
+        for spec, above, below in tails
+        if (path := match_tail(spec, below, name, crosswalk))
+    ]
+    deepest = max((depth for depth, _, _ in fitting), default=0)
+    best = [(spec, path) for depth, spec, path in fitting if depth == deepest]
+    return best[0] if len(best) == 1 else None
 
 
 def pattern_tails(spec: TableSpec) -> Iterator[tuple[str, list[str]]]:
@@ -355,9 +218,6 @@ def is_known_word(
     return word in SPLIT_NAMES if ours == "split_official" else None
 
 
-TEMPLATE_FIELD = re.compile(r"\{([^{}]+)\}")
-
-
 class LocalImages:
     """The given image files, found as the manifest finds cached ones; empty files are none."""
 
@@ -382,9 +242,8 @@ class ImageMatches:
     """Pieces by the archive they stand for, and what could not be settled."""
 
     local_files: LocalFiles
-    pieces: dict[str, dict[str, ArchivePiece]] = field(
-        default_factory=dict
-    )  # catalog file -> official path -> piece
+    # catalog file -> official path -> piece
+    pieces: dict[str, dict[str, ArchivePiece]] = field(default_factory=dict)
     conflicts: dict[str, NameConflict] = field(default_factory=dict)
     used: set[LocalFile] = field(default_factory=set)
     missing: dict[str, None] = field(default_factory=dict)  # image names, in the tables' order
@@ -446,12 +305,20 @@ def match_images(
     for name in names:
         if there.resolve_name(name, allowed):
             continue
-        found = pictures.find_images(name) if holders else []
-        if holders and not found and leaves[image_leaf(name)] == 1:
-            found = pictures.find_images(image_leaf(name))  # a copy without the folders
-        found = [one for one in found if member_role(one.name, holders[0]) == "images"]
+        found = []
+        if holders:
+            also = image_leaf(name) if leaves[image_leaf(name)] == 1 else None  # a copy without the folders
+            found = find_images(name, also, pictures, holders[0])
         if not (found and matches.assign(name, found, holders, "images")):
             matches.mark_missing(name, holders)
+
+
+def find_images(name: str, also: str | None, pictures: LocalImages, holder: File) -> list[LocalFile]:
+    """The given images of this name, else of the other one, that are no masks in the archive that holds them."""
+    found = pictures.find_images(name)
+    if not found and also:
+        found = pictures.find_images(also)
+    return [one for one in found if member_role(one.name, holder) == "images"]
 
 
 def image_leaf(name: str) -> str:

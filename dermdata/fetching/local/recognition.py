@@ -1,33 +1,25 @@
-"""Recognizes one dataset among local files, whole files first, then tables, then the images that those name; and imports it.
+"""Recognizes one dataset among local files: whole files first, then tables, then the images that those name.
 
-Recognition reads and writes nothing; its result is a value that can be shown. The import verifies whole files like a
-download. Pieces of an archive go one by one into the folder that the archive would have been unpacked to, each with
-its SHA-256 and decode check.
+It reads and writes nothing in the cache; its result is a value that can be shown.
 """
 
-import hashlib
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import chain
-from pathlib import Path
 
 import pyarrow as pa
 
-from dermdata import checksum, disk, readers
-from dermdata.archive.staging import StagingFolder
+from dermdata import readers
 from dermdata.cache import DatasetFolder
 from dermdata.crosswalks import Crosswalk
-from dermdata.errors import ArchiveRefused, ChecksumMismatch, DermdataError, ManualDownload
-from dermdata.fetching import ingest
+from dermdata.errors import ChecksumMismatch, DermdataError, ManualDownload
 from dermdata.fetching.assemble import find_table_path, table_opener
-from dermdata.fetching.ingest import VerifiedFile, archive_folder, is_image_name, member_role
+from dermdata.fetching.ingest import archive_folder, is_image_name, member_role
 from dermdata.fetching.listing import LISTED_BY_ROWS, cached_image_name, merge_files
 from dermdata.fetching.local.files import (
     ArchivePiece,
     LocalFile,
     LocalFiles,
-    LocalProblem,
     MakePlan,
     MatchedFile,
     NameConflict,
@@ -39,18 +31,15 @@ from dermdata.fetching.local.matching import (
     FileMatcher,
     ImageMatches,
     LocalImages,
-    TableFile,
-    TableMatcher,
     image_names,
-    list_table_files,
     match_images,
     match_masks,
     match_paths,
 )
+from dermdata.fetching.local.tables import TableFile, TableMatcher, list_table_files
 from dermdata.fetching.plan import FetchPlan
-from dermdata.fetching.run import FetchContext, ReceiptWriter
 from dermdata.manifest.match import FileNameIndex
-from dermdata.model import ArchiveMember, Content, Dataset, File, TableSpec
+from dermdata.model import Content, Dataset, File, TableSpec
 
 
 class MatchState:
@@ -155,10 +144,35 @@ class MatchState:
 def recognize_dataset(
     dataset: Dataset, local_files: LocalFiles, planner: MakePlan, folder: DatasetFolder, crosswalk: Crosswalk
 ) -> Recognition:
-    """What of the dataset was given and what is missing; nothing is asked of any host.
+    """Find what of a dataset is among local files, and what is missing; no host is asked.
 
-    ManualDownload when a table that the rows need is not there, or nothing at all; ChecksumMismatch when
-    it is there with other bytes; UsageError when it cannot be told which file it is.
+    Parameters
+    ----------
+    dataset
+        The catalog entry.
+    local_files
+        The files that the person has given.
+    planner
+        Makes the plan of a fetch of an entry.
+    folder
+        The dataset's folder in the cache.
+    crosswalk
+        The entry's labels, by which paths are recognized.
+
+    Returns
+    -------
+    Recognition
+        Nothing is written yet: `LocalImporter` takes over what was found.
+
+    Raises
+    ------
+    ManualDownload
+        If a table that the rows need is not there, or nothing at all.
+    ChecksumMismatch
+        If a table is there with other bytes.
+    UsageError
+        If it is not clear which file is a table.
+
     """
     if not (dataset.files or dataset.listing):
         raise ManualDownload(
@@ -211,18 +225,23 @@ class Recognizer(MatchState):
 
     def release_unsure_archives(self) -> bool:
         """Take an archive that only its name speaks for by pieces, if it lacks images: the rest may come later."""
+        wholes = self.matcher.wholes.items()
+        unsure = [name for name, (_, how) in wholes if how == "name" and self.dataset.file(name).unpack]
         lacking = {
             name
             for spec in self.dataset.table
-            if spec.file and not spec.over and self.lacks_images(spec)
-            for name, (_, how) in self.matcher.wholes.items()
-            if how == "name" and self.dataset.file(name).unpack and name in (spec.images or (name,))
+            if self.lacks_images(spec)
+            for name in unsure
+            if name in (spec.images or unsure)
         }
         for name in lacking:
             del self.matcher.wholes[name]
         return bool(lacking)
 
     def lacks_images(self, spec: TableSpec) -> bool:
+        """Whether a table that names images names some that are not there."""
+        if not spec.file or spec.over:
+            return False
         there, allowed = self.known_images("images"), set(spec.images) or None
         names = set(image_names(spec, self.read_rows(spec))) - {""}
         return not all(there.resolve_name(name, allowed) for name in names)
@@ -231,8 +250,8 @@ class Recognizer(MatchState):
         """Whether a part's file is here: in the cache, in a whole file, or as a file of its columns."""
         if self.is_present(part):
             return True
-        file = next((one for one in self.plan.download if one.name == part.file), None)
-        if file is None or file.name in self.matcher.wholes or (file.checksum and not file.unpack):
+        file = self.find_missing_file(part)
+        if file is None:
             return False
         sized = [one for one in self.candidates() if part.member or file.size in (None, one.size)]
         found = self.tables.find_table(part, sized, self.images.count_present)
@@ -244,6 +263,13 @@ class Recognizer(MatchState):
             role = member_role(part.member, file)
             self.matches.add_piece(file, ArchivePiece(found=found, official=part.member, role=role))
         return True
+
+    def find_missing_file(self, part: TableFile) -> File | None:
+        """The catalog file that a part is of, if another file may stand in its place: it is not here, nor exact."""
+        file = next((one for one in self.plan.download if one.name == part.file), None)
+        if file is None or file.name in self.matcher.wholes:
+            return None
+        return None if file.checksum and not file.unpack else file
 
     def is_present(self, part: TableFile) -> bool:
         known = {(one.file, one.official) for one in self.contents()}
@@ -371,119 +397,3 @@ class Recognizer(MatchState):
         yield from (found for found, _ in self.matcher.wholes.values())
         for several in (*self.clashes().values(), *self.mismatches().values()):
             yield from several
-
-
-class LocalImporter:
-    """`bring` for `fetch.run`: takes all that was recognized."""
-
-    def __init__(self, recognition: Recognition, local_files: LocalFiles) -> None:
-        self.recognition, self.local_files = recognition, local_files
-        self.failed: list[LocalProblem] = []  # pieces that could not be read when their turn came
-
-    def __call__(
-        self, plan: FetchPlan, folder: DatasetFolder, context: FetchContext, receipt_writer: ReceiptWriter
-    ) -> None:
-        disk.require_space(folder.path, sum(one.size for one in self.recognition.adopted))
-        for one in self.recognition.adopted:
-            if one.whole:
-                taken = self.import_whole(one, one.whole, plan, folder, context)
-                found = ingest.collect_contents(one.file, taken, folder, context.jobs, context.progress)
-            else:
-                taken, found = self.import_pieces(one, folder, context)
-            receipt_writer.record_file(one.file, taken, found)
-
-    def import_whole(
-        self,
-        one: MatchedFile,
-        whole: LocalFile,
-        plan: FetchPlan,
-        folder: DatasetFolder,
-        context: FetchContext,
-    ) -> VerifiedFile:
-        """A whole file, verified; an archive that need not be kept is read where it lies."""
-        context.progress.begin(one.file.name, whole.size)
-        source = self.local_files.path_on_disk(whole)
-        if one.file.unpack and not plan.wants.keep_archives:
-            taken = verify_in_place(one.file, source, whole)
-            context.progress.advance(one.file.name, taken.size)
-        else:
-            target = ingest.file_path(one.file, folder)
-            taken = ingest.copy_verified(one.file, source, target, context.progress)
-        context.progress.end(one.file.name)
-        return VerifiedFile(
-            path=taken.path,
-            size=taken.size,
-            sha256=taken.sha256,
-            url=whole.origin.as_uri(),
-            recognized=one.how,
-        )
-
-    # -------------------------------------------------------------- pieces
-
-    def import_pieces(
-        self, one: MatchedFile, folder: DatasetFolder, context: FetchContext
-    ) -> tuple[VerifiedFile, list[Content]]:
-        """Every piece, hashed and looked at, under the names that the official archive's members get."""
-        found = self.store_pieces(one, folder, context) if one.pieces else []
-        how = one.how if len(found) == len(one.pieces) else "part"
-        origins = [piece.found.origin for piece in one.pieces]
-        new = [origin for origin in origins if not origin.is_relative_to(folder.path)]
-        taken = VerifiedFile(
-            path=folder.path / ingest.archive_folder(one.file),
-            size=sum(content.size for content in found),
-            sha256=ingest.members_digest(found),
-            url=(new or origins or self.local_files.paths)[0].as_uri(),
-            recognized=how,
-        )
-        return taken, found
-
-    def store_pieces(self, one: MatchedFile, folder: DatasetFolder, context: FetchContext) -> list[Content]:
-        home, task = ingest.archive_folder(one.file), f"take {one.file.name}"
-        context.progress.begin(task, one.size)
-
-        def land(piece: ArchivePiece) -> Content | None:
-            content = self.store_piece(piece, one.file, staging_folder, home)
-            context.progress.advance(task, piece.found.size)
-            return content
-
-        with folder.replace_folder(home) as temporary, ThreadPoolExecutor(context.jobs) as workers:
-            staging_folder = StagingFolder(temporary, one.file.name)
-            for piece in one.pieces:
-                staging_folder.reserve(ingest.member_path(piece.official, one.file))
-            landed = list(workers.map(land, one.pieces))
-            staging_folder.sync(context.jobs)
-        context.progress.end(task, f"{len(landed):,} files")
-        return [content for content in landed if content]
-
-    def store_piece(
-        self, piece: ArchivePiece, file: File, staging_folder: StagingFolder, home: str
-    ) -> Content | None:
-        """One piece on disk; None, and a problem in words, when it cannot be read."""
-        try:
-            data = self.local_files.read(piece.found)
-        except (OSError, ArchiveRefused) as error:
-            self.failed.append(LocalProblem(piece.found.shown, str(error)))
-            return None
-        path = ingest.member_path(piece.official, file)
-        staging_folder.write(path, [data])
-        # its place in the official archive is not known
-        member = ArchiveMember(path=piece.official, offset=-1, stored=len(data), method=0, crc32=0)
-        return Content(
-            path=f"{home}/{path}",
-            role=piece.role,
-            file=file.name,
-            size=len(data),
-            sha256=hashlib.sha256(data).hexdigest(),
-            member=member,
-            image=ingest.inspect_image(data) if ingest.is_image_name(piece.official) else None,
-        )
-
-
-def verify_in_place(file: File, source: Path, whole: LocalFile) -> VerifiedFile:
-    """An archive on the person's disk, its checksum looked at once more: minutes may have passed."""
-    hasher = checksum.hash_file(source, file.checksum)
-    if file.checksum:
-        hasher.require(file.checksum, whole.shown)
-    return VerifiedFile(
-        path=source, size=source.stat().st_size, sha256=hasher.sha256, url=whole.origin.as_uri()
-    )
