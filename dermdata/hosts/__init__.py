@@ -57,10 +57,37 @@ HOSTS = (
     "s3",
     "zenodo",
 )
+Resolver = Callable[[Dataset, File, str, ResolveContext], Request | Path]
+Lister = Callable[[str, ResolveContext], tuple[File, ...]]
 
 
 def resolve(dataset: Dataset, file: File, context: ResolveContext) -> Request | Path:
-    """Where to take the file from: mirrors first, then the catalog's word; checksums rule either way."""
+    """Where to take the file from: mirrors first, then what the catalog says; checksums rule either way.
+
+    Parameters
+    ----------
+    dataset, file
+        The catalog entry, and one of its files.
+    context
+        Mirrors, catalog folders, credentials, and how hosts are asked.
+
+    Returns
+    -------
+    Request or Path
+        Addresses in the order to try them, or a file on this machine.
+
+    Raises
+    ------
+    PersonMustAct
+        If an account is needed and there are no credentials, or there is no public address.
+    UsageError
+        If a link, pipe or device stands in the file's place in a mirror folder.
+    UnknownName, BadCatalog
+        If the entry names an unknown host, or an identity that the host does not have.
+    NetworkError, IntegrityError
+        If the host that must be asked does not answer, or answers something else.
+
+    """
     for mirror in context.mirrors:
         if "://" in mirror:
             continue
@@ -85,7 +112,7 @@ def resolve_behind_mirrors(
 ) -> Request | Path:
     """The mirrors' addresses in front of the official ones.
 
-    When the official host has to be asked first, or wants secrets, the mirrors are looked at: a file that
+    When the official host has to be asked first, or wants secrets, the mirrors are asked first: a file that
     one of them has needs no account and no answer of a host that may be out of reach.
     """
     try:
@@ -121,7 +148,24 @@ def is_served(url: str, head: Callable[[Request], FileHead]) -> bool:
 
 
 def resolve_official(dataset: Dataset, file: File, context: ResolveContext) -> Request | Path:
-    """What the entry itself says, without mirrors."""
+    """Where the entry itself says that the file is, without mirrors.
+
+    Parameters
+    ----------
+    dataset, file, context
+        As for `resolve`.
+
+    Returns
+    -------
+    Request or Path
+        The publisher's addresses, or a file that ships with the catalog.
+
+    Raises
+    ------
+    PersonMustAct, UnknownName, BadCatalog, NetworkError, IntegrityError
+        As `resolve` raises them.
+
+    """
     if file.source:
         host, _, identity = file.source.partition(":")
         return load_resolver(host)(dataset, file, identity, context)
@@ -134,10 +178,6 @@ def resolve_official(dataset: Dataset, file: File, context: ResolveContext) -> R
     )
 
 
-Resolver = Callable[[Dataset, File, str, ResolveContext], Request | Path]
-Lister = Callable[[str, ResolveContext], tuple[File, ...]]
-
-
 def load_resolver(host: str) -> Resolver:
     if host not in HOSTS:
         raise UnknownName("source", host, HOSTS)
@@ -146,7 +186,32 @@ def load_resolver(host: str) -> Resolver:
 
 
 def list_files(place: str, context: ResolveContext) -> tuple[File, ...]:
-    """All files that a host lists under `<host>:<id>`, by name; UnknownName for a host that lists none."""
+    """All files that a host lists.
+
+    Parameters
+    ----------
+    place
+        `<host>:<id>`.
+    context
+        How hosts are asked.
+
+    Returns
+    -------
+    tuple of File
+        By name, each name once, and none that leads out of its folder.
+
+    Raises
+    ------
+    UnknownName
+        If the host lists no files.
+    BadCatalog
+        If the id is not in the host's form.
+    NotTheFile
+        If the answer is not what it must be.
+    NetworkError, PersonMustAct
+        If the host does not answer, or wants an account.
+
+    """
     host, _, identity = place.partition(":")
     if host not in LISTING_HOSTS:
         raise UnknownName("listing", host, LISTING_HOSTS)
@@ -157,7 +222,20 @@ def list_files(place: str, context: ResolveContext) -> tuple[File, ...]:
 def require_obtainable(dataset: Dataset, *, mirrored: bool = False) -> None:
     """Raise what the person must know or do before any request, if the entry says so.
 
-    A file without an address can only come from a mirror, or from the person.
+    Parameters
+    ----------
+    dataset
+        The catalog entry.
+    mirrored
+        Whether there is a mirror: a file without an address can only come from there, or from the person.
+
+    Raises
+    ------
+    Unobtainable
+        If the dataset cannot be had at all.
+    ManualDownload
+        If the catalog knows no address of any file.
+
     """
     access = dataset.access
     if access.kind == "unavailable":
@@ -165,9 +243,17 @@ def require_obtainable(dataset: Dataset, *, mirrored: bool = False) -> None:
         raise Unobtainable(f"{dataset.name} cannot be had: {access.evidence}", hint=nearest)
     addressed = [one for one in dataset.files if one.fetch and (one.source or one.urls or mirrored)]
     if not addressed and not dataset.listing:
-        page = access.url or dataset.homepage
-        said = f"{dataset.name} has no files to download whose addresses the catalog knows (access: {access.kind})"
-        steps = access.steps or (
-            f"see {page}" if page else f"`dermdata fetch {dataset.name} --from PATH` takes them"
-        )
-        raise ManualDownload(said, hint=f"{steps} {page}" if page and page not in steps else steps)
+        raise manual_download_error(dataset)
+
+
+def manual_download_error(dataset: Dataset) -> ManualDownload:
+    """What the person must do where the catalog knows no address."""
+    access = dataset.access
+    page = access.url or dataset.homepage
+    message = (
+        f"{dataset.name} has no files to download whose addresses the catalog knows (access: {access.kind})"
+    )
+    steps = access.steps or (
+        f"see {page}" if page else f"`dermdata fetch {dataset.name} --from PATH` takes them"
+    )
+    return ManualDownload(message, hint=f"{steps} {page}" if page and page not in steps else steps)

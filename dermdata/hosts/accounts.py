@@ -42,9 +42,14 @@ def find_account(dataset: Dataset, file: File) -> Account | None:
         return KAGGLE
     if kind == "huggingface":
         return huggingface_account(identity.partition("@")[0])
+    return None if kind else find_entry_account(dataset, file)
+
+
+def find_entry_account(dataset: Dataset, file: File) -> Account | None:
+    """The account that the entry names, if the file needs one and lies at that account's own host."""
     access = dataset.access
     place = access.url or (file.urls[0] if file.urls and file.auth else None)
-    if kind or not access.service or not place or not (file.auth or access.kind in GUARDED_ACCESS):
+    if not access.service or not place or not (file.auth or access.kind in GUARDED_ACCESS):
         return None
     # an overlay may point the file at a hospital's own copy: that host must not get the password
     host = urlsplit(place).netloc
@@ -70,17 +75,21 @@ def make_guarded_request(
         return replace(make_request(file, ()), urls=urls, secrets=found)
     if elsewhere := tuple(url for url in file.urls if not is_on_host(url, account.host)):
         return replace(make_request(file, ()), urls=elsewhere)
-    said = f"{dataset.name}: {file.name} needs an account of {account.service}, and no credentials were found"
-    raise CredentialsMissing(said, hint=account.hint)
+    raise missing_credentials_error(account, f"{dataset.name}: {file.name}")
 
 
 def require_secrets(account: Account, what: str, context: ResolveContext) -> Mapping[str, str]:
     """The secrets for the account's host; CredentialsMissing with the steps to take."""
     found = context.credentials.get_headers(account.service, account.host)
     if found is None:
-        said = f"{what} needs an account of {account.service}, and no credentials were found"
-        raise CredentialsMissing(said, hint=account.hint)
+        raise missing_credentials_error(account, what)
     return found
+
+
+def missing_credentials_error(account: Account, what: str) -> CredentialsMissing:
+    """The steps to take where nothing is there to send."""
+    message = f"{what} needs an account of {account.service}, and no credentials were found"
+    return CredentialsMissing(message, hint=account.hint)
 
 
 def explain_account_error(
@@ -93,16 +102,32 @@ def explain_account_error(
         return error
     place = context.credentials.find_place(account.service, account.host)
     if place is None:
-        said = f"{account.host} wants credentials, and none were found"
+        message = f"{account.host} wants credentials, and none were found"
     else:
-        said = f"{account.host} refused the credentials from {place}"
-    return CredentialsMissing(f"{what}: {said}", hint=account.hint)
+        message = f"{account.host} refused the credentials from {place}"
+    return CredentialsMissing(f"{what}: {message}", hint=account.hint)
 
 
 def explain_download_error(
     error: DermdataError, dataset: Dataset, file: File, context: ResolveContext
 ) -> DermdataError:
-    """The error of a download, with the exact steps when it is about this file's account."""
+    """The error of a download, with the exact steps when it is about this file's account.
+
+    Parameters
+    ----------
+    error
+        What the download raised.
+    dataset, file
+        What was downloaded.
+    context
+        Where credentials were found.
+
+    Returns
+    -------
+    DermdataError
+        The error to raise; the same one when it is not about an account.
+
+    """
     account = find_account(dataset, file)
     return (
         explain_account_error(error, account, f"{dataset.name}: {file.name}", context) if account else error

@@ -16,9 +16,12 @@ from urllib.parse import urlsplit
 
 from dermdata.credentials import Credentials
 from dermdata.errors import BadCatalog, DermdataError, NotTheFile, Offline, ServerRefused, UnknownName
-from dermdata.model import NOTHING, File, Request, Role
+from dermdata.model import IMAGE_ENDINGS, NOTHING, File, Request, Role
 
 T = TypeVar("T")
+GONE_STATUSES = (404, 410)
+TABLE_SUFFIXES = {".csv", ".tsv", ".txt", ".xlsx", ".xls", ".json", ".jsonl", ".parquet"}
+NAMES_SHOWN = 8  # names of a record that a message lists
 
 
 @dataclass(frozen=True)
@@ -114,14 +117,11 @@ def iterate_pages(page: Callable[[str], tuple[Iterable[T], str | None]], what: s
     raise unexpected_answer(f"{what}: its pages go round in a circle")
 
 
-def unexpected_answer(said: str) -> NotTheFile:
+def unexpected_answer(message: str) -> NotTheFile:
     return NotTheFile(
-        f"an answer that is not as expected: {said}",
+        f"an answer that is not as expected: {message}",
         hint="the host may have changed its interface; a newer dermdata may know it",
     )
-
-
-GONE_STATUSES = (404, 410)
 
 
 class FileHead(Protocol):
@@ -154,7 +154,7 @@ def refuse_network(url: str, /, *, secrets: Mapping[str, str] = NOTHING) -> Any:
 
 
 class AnswerCache:
-    """What hosts have said in this run: each thing is asked once, even by several threads."""
+    """The hosts' answers of this run: each thing is asked once, even by several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -174,14 +174,14 @@ class AnswerCache:
 
 @dataclass(frozen=True, kw_only=True)
 class ResolveContext:
-    """What resolving may look at besides the entry: catalog folders, mirrors, hosts, credentials."""
+    """What resolving may use besides the entry: catalog folders, mirrors, hosts, credentials."""
 
     catalogs: tuple[Path, ...]  # folders, the last one wins
     mirrors: tuple[str, ...] = ()  # addresses or folders: <mirror>/<dataset>/<file name>
     environment: Mapping[str, str] | None = field(default=None, repr=False)
-    ask: JsonGetter = refuse_network  # Transfer.get_json
-    read: BytesGetter = refuse_network  # Transfer.get_bytes
-    head: Callable[[Request], FileHead] | None = None  # Transfer.resolve_head
+    ask: JsonGetter = refuse_network  # HttpClient.get_json
+    read: BytesGetter = refuse_network  # HttpClient.get_bytes
+    head: Callable[[Request], FileHead] | None = None  # HttpClient.resolve_head
     credentials: Credentials = field(default_factory=lambda: Credentials({}, None))
     answers: AnswerCache = field(default_factory=AnswerCache, repr=False, compare=False)
 
@@ -225,11 +225,6 @@ def find_file_inside(root: Path, path: Path, refusal: type[DermdataError], what:
     if not stat.S_ISREG(mode):
         raise refusal(f"{what}: {path} is no regular file", hint="put the file itself there")
     return path
-
-
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp"}
-TABLE_SUFFIXES = {".csv", ".tsv", ".txt", ".xlsx", ".xls", ".json", ".jsonl", ".parquet"}
-NAMES_SHOWN = 8  # names of a record that a message lists
 
 
 def is_complete(file: File) -> bool:
@@ -304,4 +299,4 @@ def is_plain_name(name: str) -> bool:
 def guess_role(name: str) -> Role:
     """What a listed file is, by its ending."""
     ending = PurePosixPath(name).suffix.lower()
-    return "images" if ending in IMAGE_SUFFIXES else "metadata" if ending in TABLE_SUFFIXES else "other"
+    return "images" if ending in IMAGE_ENDINGS else "metadata" if ending in TABLE_SUFFIXES else "other"

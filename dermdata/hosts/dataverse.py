@@ -32,8 +32,10 @@ def resolve(dataset: Dataset, file: File, identity: str, context: ResolveContext
     parts = match_identity(f"({DOI})/(.+)", identity, "dataverse:doi:<doi>/<file name>")
     found = pick_file(parts[2], request_files(parts[1], context), describe_dataset(parts[1]))
     if found.note == RESTRICTED:
-        said = f"{dataset.name}: {file.name} is restricted"
-        raise ManualDownload(said, hint=f"ask for access at https://doi.org/{parts[1].removeprefix('doi:')}")
+        message = f"{dataset.name}: {file.name} is restricted"
+        raise ManualDownload(
+            message, hint=f"ask for access at https://doi.org/{parts[1].removeprefix('doi:')}"
+        )
     return merge_listed(file, found)
 
 

@@ -82,8 +82,8 @@ def search_records(
         if seen == limit:
             return
     if promised is not None and seen < promised:
-        said = f"the ISIC Archive counted {promised:,} images and gave {seen:,}"
-        raise IntegrityError(said, hint="it may have changed meanwhile; run again")
+        message = f"the ISIC Archive counted {promised:,} images and gave {seen:,}"
+        raise IntegrityError(message, hint="it may have changed meanwhile; run again")
 
 
 def count_images(query: str, collections: Sequence[int], context: ResolveContext) -> int:
@@ -104,12 +104,12 @@ def request_page(url: str, query: str, context: ResolveContext) -> Any:
     except ServerRefused as error:
         if error.status not in BAD_QUERY_STATUSES:
             raise
-        said = (
+        message = (
             f"the ISIC Archive cannot read the query '{query}'"
             if query
             else "the ISIC Archive refuses this search"
         )
-        raise UsageError(f"{said} ({error.status})", hint=QUERY_HINT) from error
+        raise UsageError(f"{message} ({error.status})", hint=QUERY_HINT) from error
 
 
 def check_record(row: JsonObject) -> IsicRecord:
@@ -144,18 +144,23 @@ def flatten_record(record: IsicRecord) -> dict[str, str]:
     `diagnosis` and `anatom_site` join their levels with ":" down to the last one that is set.
     """
     row = JsonObject(record, PAGE_NAME)
-    metadata = row.child("metadata")
+    fields = read_fields(row.child("metadata"))
+    for name in LEVELED_FIELDS:
+        if path := join_levels(name, fields):
+            fields[name] = path
+    fixed = {name: row.optional_text(name) or "" for name in ("isic_id", "attribution", "copyright_license")}
+    return fixed | {name: fields[name] for name in sorted(fields)}
+
+
+def read_fields(metadata: JsonObject) -> dict[str, str]:
+    """The fields that are set, of both groups."""
     fields: dict[str, str] = {}
     for group in ("acquisition", "clinical"):
         values = metadata.child(group).value or {}
         if not isinstance(values, dict):
             raise metadata.field_error(group, "an object")
         fields |= {name: format_value(value) for name, value in values.items() if value is not None}
-    for name in LEVELED_FIELDS:
-        if path := join_levels(name, fields):
-            fields[name] = path
-    fixed = {name: row.optional_text(name) or "" for name in ("isic_id", "attribution", "copyright_license")}
-    return fixed | {name: fields[name] for name in sorted(fields)}
+    return fields
 
 
 def join_levels(name: str, fields: Mapping[str, str]) -> str:
@@ -165,10 +170,6 @@ def join_levels(name: str, fields: Mapping[str, str]) -> str:
 
 def format_value(value: Any) -> str:
     """A value as the table writes it: True, 55, text; anything with parts as JSON."""
-    return (
-        value
-        if isinstance(value, str)
-        else json.dumps(value)
-        if isinstance(value, dict | list)
-        else str(value)
-    )
+    if isinstance(value, dict | list):
+        return json.dumps(value)
+    return str(value)

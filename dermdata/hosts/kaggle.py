@@ -32,7 +32,7 @@ def resolve(dataset: Dataset, file: File, identity: str, context: ResolveContext
     if is_complete(file) or not request.secrets or head is None:
         return request
 
-    def look() -> FileHead:
+    def request_head() -> FileHead:
         try:
             return head(replace(request, urls=(own,)))
         except ServerRefused as error:
@@ -40,7 +40,7 @@ def resolve(dataset: Dataset, file: File, identity: str, context: ResolveContext
         except PersonMustAct as error:
             raise explain_account_error(error, KAGGLE, dataset.name, context) from error
 
-    seen = context.answers.get_or_ask(("kaggle", own), look)
+    seen = context.answers.get_or_ask(("kaggle", own), request_head)
     return fill_request(request, seen.size, seen.checksum)
 
 

@@ -43,15 +43,15 @@ def request_files(dataset: str, version: str, context: ResolveContext) -> tuple[
     """All files of one version, folder by folder."""
     about = describe_version(dataset, version)
 
-    def inside(folder: str, path: str) -> Iterable[File]:
+    def request_folder(folder: str, path: str) -> Iterable[File]:
         url = f"{SERVER}/{dataset}/files?folder_id={quote(folder)}&version={version}"
         return (parse_file(row, path) for row in iterate_objects(context.request_json(about, url), about))
 
     def ask() -> tuple[File, ...]:
-        files = [*inside("root", "")]
+        files = [*request_folder("root", "")]
         folders = context.request_json(about, f"{SERVER}/{dataset}/folders/{version}")
         for folder, path in folder_paths(iterate_objects(folders, about)).items():
-            files += inside(folder, f"{path}/")
+            files += request_folder(folder, f"{path}/")
         return tuple(files)
 
     return context.answers.get_or_ask(("mendeley", dataset, version), ask)

@@ -33,13 +33,13 @@ def resolve(dataset: Dataset, file: File, identity: str, context: ResolveContext
     if is_complete(file) or head is None:
         return request
 
-    def look() -> FileHead:
+    def request_head() -> FileHead:
         try:
             return head(request)
         except ServerRefused as error:
             raise object_error(error, bucket, key) from error
 
-    seen = context.answers.get_or_ask(("s3", bucket, key), look)
+    seen = context.answers.get_or_ask(("s3", bucket, key), request_head)
     return fill_request(request, seen.size, parse_etag_md5(seen.etag))
 
 
@@ -47,8 +47,8 @@ def object_error(error: ServerRefused, bucket: str, key: str) -> ServerRefused:
     """S3 answers 403 for an object that is not there, unless the bucket may be listed."""
     if error.status != 403:
         return absence_error(f"object {bucket}/{key}", bucket_url(bucket), error)
-    said = f"bucket {bucket} has no object {key}, or does not show it (403)"
-    return ServerRefused(said, status=403, hint=error.hint)
+    message = f"bucket {bucket} has no object {key}, or does not show it (403)"
+    return ServerRefused(message, status=403, hint=error.hint)
 
 
 def list_files(identity: str, context: ResolveContext) -> tuple[File, ...]:

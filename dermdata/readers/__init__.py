@@ -13,7 +13,30 @@ __all__ = ["SHAPES", "Opener", "RawTable", "read_table"]
 
 
 def read_table(spec: TableSpec, files: Opener, contents: tuple[Content, ...]) -> RawTable:
-    """The raw rows of one catalog table, every column text; UnknownName for a shape that is not there."""
+    """Read the raw rows of one catalog table.
+
+    Parameters
+    ----------
+    spec
+        The catalog's table: its shape, files and columns.
+    files
+        Gives a file's bytes, by its catalog name and its path inside that (None: the file itself).
+    contents
+        Every file of the dataset, for shapes that read paths.
+
+    Returns
+    -------
+    RawTable
+        All columns text, what was rejected with its reason, and how many rows of a join found no partner.
+
+    Raises
+    ------
+    UnknownName
+        If there is no reader of this shape.
+    TableRefused
+        If a file cannot be read as the catalog says, or lacks a column.
+
+    """
     if spec.reader not in SHAPES:
         raise UnknownName("reader", spec.reader, SHAPES)
     reader: Callable[[TableSpec, Opener, tuple[Content, ...]], RawTable] = import_module(

@@ -59,7 +59,7 @@ def to_utf8(data: bytes, file: str, encoding: str) -> bytes:
         raise TableRefused(f"{file}: {error}") from error
     pieces = recode_pieces(data, file, named)
     if is_utf8:
-        collections.deque(pieces, 0)  # looked at, not kept
+        collections.deque(pieces, 0)  # decoded, not kept
     else:
         data = b"".join(pieces)
     if (nul := data.find(b"\0")) >= 0:
@@ -104,7 +104,7 @@ def quote_names(names: Sequence[str], limit: int = 30) -> str:
 def parse_with_arrow(
     data: bytes, file: str, delimiter: str, header: Sequence[str]
 ) -> tuple[pa.Table, RejectedRows] | None:
-    """The table where every line is whole; None where one is not, for `strictly` to say which."""
+    """The table where every line is whole; None where one is not, for `parse_with_csv` to say which."""
     start, names = 0, list(header)
     if not names and (first := HEADER.match(data)):
         start, names = first.end(), first[1].decode().split(delimiter)
@@ -122,7 +122,7 @@ def parse_with_arrow(
             ),
         )
     except pa.ArrowInvalid:
-        return None  # an uneven line, or one longer than Arrow's block: `strictly` reads or refuses it
+        return None  # an uneven line, or one longer than Arrow's block: `parse_with_csv` reads or refuses it
     return None if longest_cell(rows) > csv.field_size_limit() else (rows.combine_chunks(), [])
 
 
@@ -170,7 +170,7 @@ def number_rows(data: bytes, file: str, delimiter: str) -> Iterator[tuple[int, l
 
 
 def read_bounded_lines(text: TextIO, file: str) -> Iterator[str]:
-    """The lines of a text, none of them held when it is longer than LINE."""
+    """The lines of a text, none of them held when it is longer than LINE_LIMIT."""
     for number, line in enumerate(iter(lambda: text.readline(LINE_LIMIT), ""), 1):
         if len(line) == LINE_LIMIT:
             raise TableRefused(f"{file}, line {number}: longer than {LINE_LIMIT:,} characters")

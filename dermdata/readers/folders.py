@@ -21,11 +21,11 @@ def read(spec: TableSpec, files: Opener, contents: tuple[Content, ...]) -> RawTa
     found: list[tuple[str, ...]] = []
     rejected: list[Mapping[str, object]] = []
     for content in sorted(contents, key=lambda one: one.path):
-        if content.role != "images" or (spec.images and content.file not in spec.images):
+        if not is_row_image(content, spec):
             continue
         match = pattern.fullmatch(content.official)
         if content.image is None or match is None:
-            continue  # a licence text, another task's copy: the manifest's report counts images without row
+            continue  # a license text, another task's copy: the manifest's report counts images without row
         if reason := find_name_misfit(content):
             shown = content.official.encode(errors="backslashreplace").decode()
             rejected.append({"file": content.file, "row": shown, "reason": reason})
@@ -39,6 +39,11 @@ def read(spec: TableSpec, files: Opener, contents: tuple[Content, ...]) -> RawTa
         }
     )
     return RawTable(derive_columns(rows, spec), tuple(rejected))
+
+
+def is_row_image(content: Content, spec: TableSpec) -> bool:
+    """Whether a file is of those that hold the table's images."""
+    return content.role == "images" and (not spec.images or content.file in spec.images)
 
 
 def find_name_misfit(content: Content) -> str | None:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from dermdata.model import TableSpec, ViewSpec
 
 Opener = Callable[[str, str | None], bytes]  # (catalog file name, path inside it) -> its bytes
+IMAGE_COLUMN, VIEW_COLUMN, GROUP_COLUMN = "@image", "@view", "@group"
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,6 @@ def compile_pattern(pattern: str) -> tuple[re.Pattern[str], tuple[str, ...]]:
         f"(?P<{part}>[^/]+)" if number % 2 else re.escape(part) for number, part in enumerate(parts)
     )
     return re.compile(expression), tuple(parts[1::2])
-
-
-IMAGE_COLUMN, VIEW_COLUMN, GROUP_COLUMN = "@image", "@view", "@group"
 
 
 def derive_columns(rows: pa.Table, spec: TableSpec) -> pa.Table:

@@ -1,7 +1,7 @@
 """The shape "spreadsheet": one sheet of an .xlsx workbook, read as text like any other table.
 
 Only cells that are there count: a workbook of a kilobyte may say that it has a billion. What is unpacked, its marks and
-the length of each are looked at before anything is parsed, and cells are read one at a time.
+the length of each are checked before anything is parsed, and cells are read one at a time.
 """
 
 import io
@@ -34,9 +34,10 @@ WORDS = 2_000_000  # marks of the words that cells share: each has four, and is 
 OTHER = 400_000  # marks of styles and whatever else no cell stands in
 MARK_BYTES = 1 << 20  # bytes from the end of a mark to that of the next one
 PIECE_BYTES = 1 << 20
+# in UTF-8: in other encodings the marks would be other bytes
 UTF8_BEGINNING = re.compile(
     rb"""(?:\xef\xbb\xbf)?\s*(?:<[^?]|<\?xml(?:[^>]*\sencoding\s*=\s*["'](?i:utf-8|us-ascii)["']|(?![^>]*encoding)))"""
-)  # in UTF-8: in other encodings the marks would be other bytes
+)
 # what openpyxl raises on broken workbooks; a parse error, entities that swell included, is a SyntaxError
 WORKBOOK_ERRORS = (
     zipfile.BadZipFile, zlib.error, SyntaxError, LookupError, ValueError, TypeError, AttributeError,
@@ -98,7 +99,7 @@ def map_workbook_errors(what: str) -> Iterator[None]:
 
 def open_workbook(data: bytes, what: str) -> "Workbook":
     """The workbook, once its parts are no more than can be held: its words are in memory whole."""
-    import openpyxl
+    import openpyxl  # heavy, and few tables are workbooks
 
     with zipfile.ZipFile(io.BytesIO(data)) as parts:
         inflated = sum(part.file_size for part in parts.infolist())
@@ -146,7 +147,7 @@ def count_marks(source: Any, what: str) -> int:
 
 def iterate_lines(sheet: Any, what: str) -> Iterator[list[str]]:
     """The lines that have cells, each as wide as its last one; openpyxl gives every line that a sheet may have."""
-    from openpyxl.worksheet._reader import CELL_TAG, ROW_TAG, WorkSheetParser
+    from openpyxl.worksheet._reader import CELL_TAG, ROW_TAG, WorkSheetParser  # heavy, as above
 
     book, count = sheet.parent, 0
     with sheet._get_source() as source:
@@ -187,7 +188,7 @@ def iterate_elements(source: Any, cell: str, row: str, what: str) -> Iterator[El
     """Each cell and each row as it ends, of which nothing is held after it."""
     around: list[Element] = []
     parts = 0  # of the cell that is open
-    for event, element in iterparse(source, ("start", "end")):  # noqa: S314  # no entities: `marks_of`
+    for event, element in iterparse(source, ("start", "end")):  # noqa: S314  # no entities: `count_marks`
         if event == "start":
             parts = parts + 1 if parts or element.tag == cell else 0
             if parts > CELL_LENGTH:

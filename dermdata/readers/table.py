@@ -123,7 +123,7 @@ def free_name(name: str, file: str, taken: Collection[str]) -> str:
 
 
 def decode_one_hot(rows: pa.Table, spec: TableSpec, file: str) -> tuple[pa.Table, RejectedRows]:
-    """A column ONE_HOT with the word of the one class that is set.
+    """A column ONE_HOT_COLUMN with the word of the one class that is set.
 
     Rows with several are rejected; so are those with none, unless the catalog has a word for them.
     """
