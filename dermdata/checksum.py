@@ -79,7 +79,7 @@ def hash_file(path: Path, *checksums: str | None) -> Hasher:
     with path.open("rb", buffering=0) as file:
         # no more is asked for than is there: a block for each of 10,000 small files costs more than hashing them
         size = os.fstat(file.fileno()).st_size
-        room = min(CHUNK, size + 1) if size else CHUNK  # some file systems tell no size
+        room = min(CHUNK, size + 1) if size else CHUNK  # some file systems state no size
         while chunk := file.read(room):
             hasher.update(chunk)
     return hasher

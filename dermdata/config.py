@@ -56,6 +56,6 @@ def parse_rewrite_rules(words: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
 def default_cache_folder() -> Path:
     """The platform's user cache folder."""
-    from platformdirs import user_cache_path
+    from platformdirs import user_cache_path  # not at each start
 
     return user_cache_path("dermdata")

@@ -15,10 +15,8 @@ from pathlib import Path
 from dermdata.disk import read_regular
 from dermdata.errors import CredentialsMissing
 
-SERVICE_HOSTS = {
-    "kaggle": "www.kaggle.com",
-    "huggingface": "huggingface.co",
-}  # whose files and variables we know
+# whose files and variables we know
+SERVICE_HOSTS = {"kaggle": "www.kaggle.com", "huggingface": "huggingface.co"}
 TOKEN_USERS = ("", "token", "__token__")  # user names that say: the password is a token
 READABLE_BY_OTHERS = 0o044
 MOST_BYTES = 1 << 20  # bytes of a file of credentials

@@ -25,13 +25,8 @@ R = TypeVar("R")
 
 SCHEMES = {"dask": "tcp", "dask+tls": "tls"}
 CONNECT_TIMEOUT = 10  # seconds
-DECIDING_LIBRARIES = (
-    "dermdata",
-    "pillow",
-    "numpy",
-    "pyarrow",
-    "simplejpeg",
-)  # what decides the bytes that are made
+# what decides the bytes that are made
+DECIDING_LIBRARIES = ("dermdata", "pillow", "numpy", "pyarrow", "simplejpeg")
 
 
 def thread_executor(jobs: int) -> Executor:
@@ -53,7 +48,7 @@ def open_engine(url: str) -> Iterator[Engine]:
     address = scheduler_address(url)
     show_pandas()
     try:
-        from distributed import Client, KilledWorker
+        from distributed import Client, KilledWorker  # an extra
     except ImportError as error:
         raise UsageError(
             f"{url} needs the extra `dask`", hint="pip install 'dermdata[dask]', here and on every worker"

@@ -15,9 +15,8 @@ from dermdata.errors import BadTable, DermdataError
 COLUMNS = 16_384  # of one table, as many as a spreadsheet can have
 FREE_ROWS = 100_000  # that any file may have, however small
 FREE_CELLS = 1_000_000  # cells of a sparse table, likewise
-REJECTED = (
-    200_000  # rows of a publisher's table that are listed with a reason; more are another table than it seems
-)
+# rows of a publisher's table that are listed with a reason; more are another table than it seems
+REJECTED = 200_000
 FREE_MEMORY = 256 << 20  # bytes of memory that any file may take, however small
 MEMORY_RATIO = 64  # bytes of memory for one byte of a file; our own manifests take 7
 ROWS_PER_BYTE = 4  # for one byte of a file; our own manifests have a sixtieth
@@ -80,7 +79,7 @@ def limit_memory(most: int, refusal: DermdataError) -> Iterator[None]:
     if sys.platform != "linux":
         yield
         return
-    import resource
+    import resource  # Linux alone
 
     before = resource.getrlimit(resource.RLIMIT_DATA)
     bound = measure_data_segment() + most + THREAD_MEMORY * (os.cpu_count() or 1)

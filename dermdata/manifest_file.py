@@ -9,6 +9,8 @@ from pathlib import Path
 
 from dermdata.errors import BadTable
 
+SCHEMA_VERSION = "1"
+
 
 def cached_names(root: "os.PathLike[str]") -> set[str]:
     """The datasets that have a manifest; no file is opened."""
@@ -26,12 +28,21 @@ def version_folder(root: Path, name: str, version: str | None) -> Path:
 
 
 def version_slug(version: str | None) -> str:
-    """A folder name for a publisher's version."""
+    """A folder name for a publisher's version.
+
+    Parameters
+    ----------
+    version
+        The version; None where the publisher names none.
+
+    Returns
+    -------
+    str
+        Letters, digits and `.-_`, with no dot in front; "unversioned" when nothing else is left.
+
+    """
     kept = "".join(char if char.isalnum() or char in ".-_" else "_" for char in version or "")
     return kept.lstrip(".") or "unversioned"
-
-
-SCHEMA_VERSION = "1"
 
 
 def require_known_schema(version: str, manifest: Path | str) -> None:

@@ -31,6 +31,7 @@ def print_message(text: str) -> None:
 
 def make_console(file: IO[str], color: str = "auto") -> "Console":
     """A rich console that obeys --color, NO_COLOR and FORCE_COLOR, and no control character of a text."""
+    # rich is loaded where something is drawn: start-up counts
     from rich.console import Console, RenderableType
     from rich.console import ConsoleOptions as Options
     from rich.segment import Segment

@@ -1,6 +1,5 @@
 """One's own copies of a dataset's files: recognized, taken into the cache, and what became of each."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -251,11 +250,10 @@ class Adoption:
 @contextmanager
 def make_workplace(home: Path) -> Iterator[Path]:
     """A folder for copies of what lies deep in archives, made when first needed and gone with the block."""
-    from dermdata.cache.folder import delete_dead_temporaries
-    from dermdata.process import process_tag
+    from dermdata.cache.folder import delete_dead_temporaries, temporary_name
 
     delete_dead_temporaries(home.glob(".from.*.tmp"))
-    place = home / f".from.{process_tag()}.{os.urandom(4).hex()}.tmp"
+    place = home / temporary_name("from")
     try:
         yield place
     finally:

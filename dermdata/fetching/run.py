@@ -25,7 +25,11 @@ from dermdata.model import Dataset, File, Request
 from dermdata.process import cancel_on_interrupt
 from dermdata.progress import CombinedProgress, Progress, SilentProgress
 
-STREAMS, MANY_STREAMS, MANY_FILES = 4, 16, 100  # files at once; politeness to a host is the HTTP client's matter
+STREAMS, MANY_STREAMS, MANY_FILES = (
+    4,
+    16,
+    100,
+)  # files at once; politeness to a host is the HTTP client's matter
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,9 +30,8 @@ from dermdata.model import ImageFacts
 PIXEL_LIMIT = 89_478_485  # where Pillow begins to warn of decompression bombs
 LARGE_PIXELS = 16_000_000  # pixels; such images are decoded one at a time, for memory's sake
 FILE_BYTE_LIMIT = 256 << 20  # a file is read whole
-SCAN_LIMIT = (
-    100  # of one JPEG: encoders make about ten, but 120 bytes can ask for one more pass over all pixels
-)
+# of one JPEG: encoders make about ten, but 120 bytes can ask for one more pass over all pixels
+SCAN_LIMIT = 100
 END_OF_IMAGE, START_OF_SCAN, END_CHUNK = b"\xff\xd9", b"\xff\xda", b"IEND\xaeB\x60\x82"
 IMAGE_WIDTH, IMAGE_LENGTH = 256, 257  # TIFF tags
 REDUCED_SIDE = 56  # pixels: what is compared needs no more on its shorter side, and 450 / 8 is just enough
@@ -61,9 +60,27 @@ _large_image_lock = threading.Lock()
 
 
 def check_image(data: bytes | Path, *, decode: bool = True, pixel_limit: int = PIXEL_LIMIT) -> ImageFacts:
-    """Read the header of an image's bytes or file and, with `decode`, all its pixels and frames.
+    """Read the header of an image and, with `decode`, all its pixels and frames.
 
-    A bad image is a result, its `problem` in words; only a file that cannot be read raises (OSError).
+    Parameters
+    ----------
+    data
+        The image's bytes, or its file.
+    decode
+        Whether to decode it, which is how a cut file is found.
+    pixel_limit
+        The most pixels that it may have, all frames together.
+
+    Returns
+    -------
+    ImageFacts
+        Format, mode and stored size in pixels; of a bad image its `problem` in words. `phash` stays None.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+
     """
     found = open_image(data)
     if isinstance(found, ImageFacts):
@@ -117,7 +134,7 @@ def read_facts(
     pixel_limit: int = PIXEL_LIMIT,
     first: FrameCallback | None = None,
 ) -> ImageFacts:
-    """As `inspect`; `first` is shown the first frame's pixels, of a JPEG reduced as far as SMALL allows."""
+    """As `check_image`; `first` gets the first frame's pixels, of a JPEG reduced as far as REDUCED_SIDE allows."""
     image = found.image
     width, height = _stored_size(image)
     mode = image.mode

@@ -1,6 +1,6 @@
 """All that an audit needs to know of one image, from one decode: faults, hash and private metadata.
 
-Of what its metadata says of the person, the place and the device it tells kinds and tags, never the values.
+Of what its metadata says of the person, the place and the device it gives kinds and tags, never the values.
 """
 
 import hashlib
@@ -52,14 +52,15 @@ IPTC_TAGS = {
     95: ("place", "Province"), 101: ("place", "Country"), 55: ("date", "Date created"), 60: ("date", "Time created"),
     5: ("text", "Object name"), 25: ("text", "Keywords"), 105: ("text", "Headline"), 120: ("text", "Caption"),
 }  # fmt: skip
-IPTC_DATASET = re.compile(
-    rb"\x1c\x02(.)([\x00-\x7f].)", re.DOTALL
-)  # number and size; another size is none of words
+# number and size; another size is none of words
+IPTC_DATASET = re.compile(rb"\x1c\x02(.)([\x00-\x7f].)", re.DOTALL)
 # PNG's keywords, and a JPEG's comment
 TEXT_KEYWORDS = {
     "Author": "name", "Copyright": "name", "Creation Time": "date", "Comment": "text", "Description": "text",
     "Title": "text", "comment": "text",
 }  # fmt: skip
+RASTER_SIDE = 48  # fields a side: what two images are compared by
+EIGHT_BIT_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX"}
 
 
 class PrivateTag(NamedTuple):
@@ -70,14 +71,8 @@ class PrivateTag(NamedTuple):
 
 
 def find_private_tags(image: ImageFile) -> tuple[PrivateTag, ...]:
-    """What an opened image's EXIF, XMP, IPTC and comments hold; a block that cannot be read is told as such."""
-    xmp = image.info.get("xmp", b"")
-    found = [
-        PrivateTag(kind, word.decode())
-        for kind, words in XMP_WORDS.items()
-        for word in words
-        if word in (xmp if isinstance(xmp, bytes) else str(xmp).encode())
-    ]
+    """What an opened image's EXIF, XMP, IPTC and comments hold; a block that cannot be read is listed as such."""
+    found = _find_xmp_tags(image.info.get("xmp", b""))
     if "exif" in image.info or image.format == "TIFF":
         found += _find_exif_tags(image)
     found += [
@@ -86,6 +81,16 @@ def find_private_tags(image: ImageFile) -> tuple[PrivateTag, ...]:
     for marker, content in getattr(image, "applist", ()):
         found += _find_iptc_tags(content) if marker == "APP13" else []
     return tuple(dict.fromkeys(found))
+
+
+def _find_xmp_tags(xmp: bytes | str) -> list[PrivateTag]:
+    block = xmp if isinstance(xmp, bytes) else str(xmp).encode()
+    return [
+        PrivateTag(kind, word.decode())
+        for kind, words in XMP_WORDS.items()
+        for word in words
+        if word in block
+    ]
 
 
 def _find_iptc_tags(content: bytes) -> list[PrivateTag]:
@@ -121,10 +126,6 @@ def _is_filled(value: object) -> bool:
     return bool(text.strip("\0 :0"))
 
 
-RASTER_SIDE = 48  # fields a side: what two images are compared by
-EIGHT_BIT_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX"}
-
-
 @dataclass(frozen=True, kw_only=True)
 class ImageInspection:
     """What one image file is; a bad one is a result, its `problem` in words."""
@@ -135,20 +136,59 @@ class ImageInspection:
     height: int | None = None
     problem: str | None = None  # None: decodes whole
     damage: str | None = None  # it decodes, but libjpeg complains of its data
-    phash: bytes | None = None  # 8 bytes; None too where the image is of one colour all over
+    phash: bytes | None = None  # 8 bytes; None too where the image is of one color all over
     private: tuple[PrivateTag, ...] = ()
 
 
 def inspect_image(data: bytes | Path, *, pixel_limit: int = PIXEL_LIMIT) -> ImageInspection:
-    """Header, decode check, perceptual hash and private metadata of an image's bytes or file.
+    """Header, decode check, perceptual hash and private metadata of an image, from one decode.
 
-    Only a file that cannot be read raises (OSError). For threads and processes alike.
+    For threads and processes alike.
+
+    Parameters
+    ----------
+    data
+        The image's bytes, or its file.
+    pixel_limit
+        The most pixels that it may have.
+
+    Returns
+    -------
+    ImageInspection
+        What it is; of a bad image its `problem` in words.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+
     """
     return _inspect_reduced(data, pixel_limit)[0]
 
 
 def read_raster(data: bytes | Path, *, pixel_limit: int = PIXEL_LIMIT) -> NDArray[np.float32]:
-    """Grey levels, float32 [RASTER, RASTER], of an image that decodes; IntegrityError of any other."""
+    """The gray levels of an image that decodes, in equal fields.
+
+    Parameters
+    ----------
+    data
+        The image's bytes, or its file.
+    pixel_limit
+        The most pixels that it may have.
+
+    Returns
+    -------
+    ndarray
+        Mean levels, light is high, float32 [RASTER_SIDE, RASTER_SIDE].
+
+    Raises
+    ------
+    IntegrityError
+        If it does not decode.
+    OSError
+        If the file cannot be read.
+
+    """
     seen, small = _inspect_reduced(data, pixel_limit)
     if small is None:
         name = f"{data}: " if isinstance(data, Path) else ""
@@ -157,10 +197,28 @@ def read_raster(data: bytes | Path, *, pixel_limit: int = PIXEL_LIMIT) -> NDArra
 
 
 def hash_pixels(data: bytes | Path, *, pixel_limit: int = PIXEL_LIMIT) -> str | None:
-    """SHA-256 of an image's size and first frame's pixels, whatever its format; None where it does not decode.
+    """Hash the size and the first frame's pixels of an image, whatever its format.
 
-    It takes a decode at full size, several times the work of `look`. Equal pixels have nearly equal perceptual
-    hashes and equal sizes, so only such images need be asked.
+    It takes a decode at full size, several times the work of `inspect_image`. Equal pixels have nearly equal
+    perceptual hashes and equal sizes, so only such images need be compared.
+
+    Parameters
+    ----------
+    data
+        The image's bytes, or its file.
+    pixel_limit
+        The most pixels that it may have.
+
+    Returns
+    -------
+    str or None
+        SHA-256, hexadecimal; None where the image does not decode.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+
     """
     found = open_image(data)
     if isinstance(found, ImageFacts):
@@ -173,8 +231,8 @@ def hash_pixels(data: bytes | Path, *, pixel_limit: int = PIXEL_LIMIT) -> str | 
         except DECODE_ERRORS:
             return None
         alike = image.convert("RGBA") if image.mode in EIGHT_BIT_MODES else image
-        said = f"{alike.mode} {alike.width} x {alike.height}\n".encode()
-        return hashlib.sha256(said + alike.tobytes()).hexdigest()
+        size = f"{alike.mode} {alike.width} x {alike.height}\n".encode()
+        return hashlib.sha256(size + alike.tobytes()).hexdigest()
 
 
 def _inspect_reduced(data: bytes | Path, pixel_limit: int) -> tuple[ImageInspection, ReducedImage | None]:
@@ -211,10 +269,10 @@ def _decode_reduced(
 
 
 def _is_fit_for_libjpeg(found: OpenedImage, pixel_limit: int) -> bool:
-    """Whether simplejpeg gives grey levels of it, and need not be kept from trying."""
+    """Whether simplejpeg gives gray levels of it, and need not be kept from trying."""
     fits = found.image.width * found.image.height <= pixel_limit
-    grey = found.format == "jpeg" and found.image.mode in {"L", "RGB"}
-    return grey and fits and not (find_scan_problem(found) or find_missing_end(found))
+    gray = found.format == "jpeg" and found.image.mode in {"L", "RGB"}
+    return gray and fits and not (find_scan_problem(found) or find_missing_end(found))
 
 
 def _decode_with_pillow(

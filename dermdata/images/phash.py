@@ -21,11 +21,26 @@ from PIL import Image
 from dermdata.images.decode import REDUCED_SIDE
 
 Matrix = NDArray[np.float64]
+Hashes = NDArray[np.uint64]
+BITS = 64
+HALF_BITS = 32  # (u, v) with u < v is a bit of the low half, (v, u) the bit at the same place of the high one
+FLAT_LEVEL = 0.05  # gray levels: an image whose strongest coefficient is weaker shows nothing to recognize
+ZERO_SHARE = 1e-9  # of the strongest coefficient: what rounding may leave of a zero
+TURNS = (
+    "as it is",
+    "mirrored left to right",
+    "mirrored top to bottom",
+    "rotated by 180",
+    "transposed",
+    "rotated by 90 clockwise",
+    "rotated by 90 counterclockwise",
+    "transposed along the other diagonal",
+)
 
 
 @dataclass(frozen=True)
 class ReducedImage:
-    """Grey levels in cells of `step` x `step` stored pixels; at the right and lower edge cells may be cut off."""
+    """Gray levels in cells of `step` x `step` stored pixels; at the right and lower edge cells may be cut off."""
 
     levels: NDArray[Any]  # rows x columns, light is high
     width: int  # pixels of the whole image
@@ -33,7 +48,7 @@ class ReducedImage:
     step: float
 
     def project(self, rows: Matrix, columns: Matrix) -> Matrix:
-        """Weights of `row_edges` times levels times weights of the columns."""
+        """Weights of the rows times levels times weights of the columns."""
         # not by matmul: BLAS would start threads of its own within ours, and sum in the machine's own order
         across = np.einsum("ij,cj->ic", self.levels.astype(np.float64), columns)
         found: Matrix = np.einsum("ri,ic->rc", rows, across)
@@ -80,8 +95,8 @@ def reduce_image(image: Image.Image, width: int, height: int) -> ReducedImage:
     """Of decoded pixels, which Pillow may have reduced by a whole number already."""
     drafted = 1 if image.width == width else -(-width // image.width)
     factor = max(1, min(image.width, image.height) // REDUCED_SIDE)
-    grey = _to_gray(image)
-    small = grey.reduce(factor) if factor > 1 else grey
+    gray = _to_gray(image)
+    small = gray.reduce(factor) if factor > 1 else gray
     if (image.width, image.height) == (height, width) != (width, height):
         width, height, drafted = height, width, 1  # Pillow has turned a TIFF upright
     return ReducedImage(np.asarray(small), width, height, float(drafted * factor))
@@ -92,23 +107,6 @@ def _to_gray(image: Image.Image) -> Image.Image:
     if image.mode.startswith(("I", "F")):
         return Image.fromarray(np.asarray(image).astype(np.float32))
     return (image.convert("RGBA") if image.mode in {"P", "PA"} else image).convert("L")
-
-
-Hashes = NDArray[np.uint64]
-BITS = 64
-HALF_BITS = 32  # (u, v) with u < v is a bit of the low half, (v, u) the bit at the same place of the high one
-FLAT_LEVEL = 0.05  # grey levels: an image whose strongest coefficient is weaker shows nothing to recognise
-ZERO_SHARE = 1e-9  # of the strongest coefficient: what rounding may leave of a zero
-TURNS = (
-    "as it is",
-    "mirrored left to right",
-    "mirrored top to bottom",
-    "rotated by 180",
-    "transposed",
-    "rotated by 90 clockwise",
-    "rotated by 90 counterclockwise",
-    "transposed along the other diagonal",
-)
 
 
 class HashBit(NamedTuple):
@@ -138,14 +136,14 @@ SQUARE_BITS = np.uint64(sum(1 << at for at, one in enumerate(BIT_LAYOUT) if one.
 
 @lru_cache(maxsize=64)
 def _integrate_waves(pixels: int, cells: int, step: float) -> Matrix:
-    """The integral over each cell of each cosine wave, [WAVES, cells]: exact for cells of any width."""
+    """The integral over each cell of each cosine wave, [WAVE_COUNT, cells]: exact for cells of any width."""
     edge, waves = cell_edges(pixels, cells, step), np.arange(1, WAVE_COUNT)[:, None]
     integrals = np.diff(np.sin(np.pi * waves * edge) / (np.pi * waves), axis=1)
     return np.vstack([np.diff(edge)[None], integrals])
 
 
 def perceptual_hash(image: ReducedImage) -> bytes | None:
-    """8 bytes, most significant first; None where the image is of one colour all over."""
+    """8 bytes, most significant first; None where the image is of one color all over."""
     rows, columns = image.levels.shape
     down, across = (
         _integrate_waves(image.height, rows, image.step),
