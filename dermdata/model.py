@@ -11,6 +11,7 @@ AccessKind = Literal["open", "account", "agreement", "per-image", "unavailable"]
 Unpack = Literal["zip", "tar", "tar.gz", "tar.zst"]
 Predicate = Literal["exactMatch", "broadMatch", "narrowMatch", "closeMatch", "relatedMatch"]
 
+# endings by which a dataset's file is taken for an image
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 NOTHING: Mapping[str, str] = MappingProxyType({})
 Level = Literal["error", "warning", "note"]
@@ -212,7 +213,10 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFacts:
-    """What an image file's bytes are and look like, and why they cannot be decoded, if so."""
+    """What an image file's bytes are and look like, and why they cannot be decoded, if so.
+
+    A fact of the name of a manifest column fills that column, and the list of contents keeps every fact.
+    """
 
     format: str | None = None  # jpeg, png, tiff, …
     mode: str | None = None  # RGB, L, CMYK, …

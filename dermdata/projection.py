@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dermdata.crosswalks import harmonize_label
+from dermdata.manifest.columns import distinct_rows, text_column
 from dermdata.manifest.schema import WORDS
 from dermdata.model import Label, Predicate
 from dermdata.vocabulary import LabelSpace, Projection, Vocabulary, project_label, project_weights
@@ -154,29 +155,6 @@ def count_unprojected(table: pa.Table) -> list[dict[str, Any]]:
         for cell in cells.aggregate([([], "count_all")]).to_pylist()
     ]  # fmt: skip
     return sorted(found, key=lambda row: (-row["images"], [str(value) for value in row.values()]))
-
-
-# ------------------------------------------------------------------ columns
-
-
-def text_column(table: pa.Table, name: str) -> pa.Array:
-    """A column as plain text; null in every row when it is not there."""
-    if name not in table.column_names:
-        return pa.nulls(table.num_rows, pa.string())
-    return table[name].cast(pa.string()).combine_chunks()
-
-
-def distinct_rows(columns: Sequence[pa.Array]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The first row of each distinct combination of values, and for each row which combination it has."""
-    place = np.zeros(len(columns[0]), np.int64)
-    first = np.zeros(0, np.int64)
-    for column in columns:
-        encoded = column.dictionary_encode()
-        codes = encoded.indices.fill_null(len(encoded.dictionary)).to_numpy(zero_copy_only=False)
-        combined = place * (len(encoded.dictionary) + 1) + codes
-        _, first, place = np.unique(combined, return_index=True, return_inverse=True)
-        place = place.reshape(-1)
-    return first.astype(np.int64), place.astype(np.int64)
 
 
 def set_text_column(table: pa.Table, name: str, values: Sequence[str | None]) -> pa.Table:

@@ -302,7 +302,7 @@ def describe_dataset(resources: Resources, name: str, table: "pa.Table") -> "Dat
     import pyarrow.compute as pc
 
     from dermdata.cohort import DatasetLock
-    from dermdata.projection import text_column
+    from dermdata.manifest.columns import text_column
 
     dataset = resources.catalog[name]
     rows = table.filter(pc.equal(text_column(table, "dataset"), name))

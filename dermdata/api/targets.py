@@ -150,7 +150,7 @@ def make_near_finder(loaded: Loaded) -> "Callable[[pa.Table], NearDuplicates]":
 
     def found(table: pa.Table) -> "NearDuplicates":
         from dermdata.duplicates import find_near_duplicates
-        from dermdata.projection import text_column
+        from dermdata.manifest.columns import text_column
 
         finder = ImageFinder(loaded.roots)
 

@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 from dermdata.audit.duplicate_groups import DuplicateGroup
 from dermdata.audit.inspection import Inspection
 from dermdata.crosswalks.extents import LabelComparer
+from dermdata.manifest.columns import text_column
 from dermdata.model import Dataset, Finding, Label, Level
-from dermdata.projection import LabelStatements, text_column
+from dermdata.projection import LabelStatements
 
 CheckSplit = Callable[[pa.Table], Sequence[Finding]]
 

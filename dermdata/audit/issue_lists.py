@@ -22,8 +22,8 @@ import pyarrow as pa
 
 from dermdata.catalogs.overlays import read_text
 from dermdata.errors import BadCatalog, UnknownName, UsageError
+from dermdata.manifest.columns import text_column
 from dermdata.model import Finding
-from dermdata.projection import text_column
 
 COLUMNS = ("image_id", "action", "issue", "source", "of")
 ACTIONS = ("drop", "note", "copy")

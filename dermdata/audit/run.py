@@ -45,10 +45,11 @@ from dermdata.audit.metadata_checks import (
 from dermdata.crosswalks.extents import LabelComparer
 from dermdata.engine import ExecutorFactory, thread_executor
 from dermdata.errors import UnknownName
+from dermdata.manifest.columns import text_column
 from dermdata.manifest.image_files import ImageFinder, NoRegularFile
 from dermdata.model import Dataset, Finding
 from dermdata.progress import Progress
-from dermdata.projection import LabelStatements, text_column
+from dermdata.projection import LabelStatements
 
 Check = Callable[[AuditData], Iterable[Finding]]
 CHECKS: tuple[Check, ...] = (

@@ -10,7 +10,7 @@ from dermdata.model import ArchiveMember, Content, ImageFacts
 
 CONTENTS_COLUMNS = (
     "path", "role", "file", "size", "sha256", "member", "offset", "stored", "method", "crc32",
-    "format", "mode", "width", "height", "problem", "phash",
+    *(one.name for one in fields(ImageFacts)),
 )  # fmt: skip
 ONE_COLOR = "-"  # in place of a perceptual hash
 # content, part: not verified; part: not complete; ranges: downloaded member by member, each by its CRC-32

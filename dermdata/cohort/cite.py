@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 
 from dermdata.errors import BadTable
 from dermdata.licenses import PER_IMAGE, CombinedTerms, LicenseTerms, combine_terms, license_terms
+from dermdata.manifest.columns import text_column
 from dermdata.markup import bibtex_entry
 from dermdata.model import Dataset, DatasetCitation
-from dermdata.projection import text_column
 
 ALSO_IN = "also_in"  # `select --dedupe` writes there which rows of other datasets a row stands for
 MOST_NAMES = 20  # attributions of single images that are written out

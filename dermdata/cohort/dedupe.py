@@ -6,7 +6,7 @@ it. So ids of the two sources that a folded image has are one id from now on, th
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -16,9 +16,10 @@ from dermdata.cohort.keys import ALSO_IN, IDS_AS_GIVEN, DroppedRow, row_keys, se
 from dermdata.cohort.refine import LabeledRows, identity_conflict, label_rows
 from dermdata.crosswalks.extents import LabelComparer
 from dermdata.errors import UsageError
+from dermdata.manifest.columns import column_values, text_column
 from dermdata.manifest.schema import KEYS, SCHEMA
 from dermdata.model import Finding
-from dermdata.projection import LabelStatements, text_column
+from dermdata.projection import LabelStatements
 
 if TYPE_CHECKING:
     from dermdata.duplicates import NearDuplicates
@@ -59,7 +60,7 @@ def fold_rows(table: pa.Table, kept_for: Mapping[int, int]) -> pa.Table:
     stay[list(kept_for)] = False
     given: list[dict[str, str]] = [{} for _ in range(table.num_rows)]
     folded = [(kept, row) for row, kept in sorted(kept_for.items())]
-    before: list[dict[str, str]] = [dict(one or ()) for one in existing_values(table, IDS_AS_GIVEN)]
+    before: list[dict[str, str]] = [dict(one or ()) for one in column_values(table, IDS_AS_GIVEN)]
     for name in (*KEYS, ISIC_ID):
         pairs = folded if name != ISIC_ID else [*folded, *same_file_pairs(table, kept_for)]
         own = text_column(table, name).to_pylist()
@@ -116,14 +117,10 @@ def same_file_pairs(table: pa.Table, kept_for: Mapping[int, int]) -> Iterator[tu
 def list_folded_keys(table: pa.Table, folded: RowPairs) -> list[list[str] | None]:
     """Of each row the keys of the rows that it stands for, those of an earlier folding among them."""
     keys = row_keys(table).to_pylist()
-    found: list[set[str]] = [set(one or ()) for one in existing_values(table, ALSO_IN)]
+    found: list[set[str]] = [set(one or ()) for one in column_values(table, ALSO_IN)]
     for kept, row in folded:
         found[kept] |= {keys[row], *found[row]}
     return [sorted(one) or None for one in found]
-
-
-def existing_values(table: pa.Table, name: str) -> list[Any]:
-    return table[name].to_pylist() if name in table.column_names else [None] * table.num_rows
 
 
 DedupeMethod = Literal["id", "exact", "near"]

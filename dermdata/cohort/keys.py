@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dermdata.errors import BadTable, UsageError
-from dermdata.manifest.columns import Ints, first_rows
+from dermdata.manifest.columns import Ints, first_rows, text_column
 from dermdata.manifest.parquet import take_rows
-from dermdata.projection import LABEL, text_column
+from dermdata.projection import LABEL
 
 ALSO_IN, IDS_AS_GIVEN = "also_in", "ids_as_given"
 DESCRIPTIONS = {

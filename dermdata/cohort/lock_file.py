@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dermdata.errors import BadTable
+from dermdata.manifest.columns import decode_dictionary
 from dermdata.manifest.parquet import combine_chunks, concat_manifests
 from dermdata.manifest.schema import SCHEMA as SCHEMA_OF_ROWS
 
@@ -57,7 +58,7 @@ def is_same_column(one: pa.ChunkedArray, other: pa.ChunkedArray) -> bool:
     """Whether two columns hold the same values, whatever their encoding; NaN is NaN."""
     if len(one) != len(other):
         return False
-    plain, given = decode_column(one), decode_column(other)
+    plain, given = (decode_dictionary(column).combine_chunks() for column in (one, other))
     if plain.type != given.type:
         return False
     if pa.types.is_nested(plain.type):
@@ -65,12 +66,6 @@ def is_same_column(one: pa.ChunkedArray, other: pa.ChunkedArray) -> bool:
     if pa.types.is_floating(plain.type):
         return [repr(value) for value in plain.to_pylist()] == [repr(value) for value in given.to_pylist()]
     return bool(plain.equals(given))
-
-
-def decode_column(column: pa.ChunkedArray) -> pa.Array:
-    kind = column.type
-    found = column.cast(kind.value_type) if pa.types.is_dictionary(kind) else column
-    return found.combine_chunks()
 
 
 def row_digests(table: pa.Table, names: Sequence[str]) -> pa.Array:

@@ -27,10 +27,10 @@ from dermdata.cohort.lock_file import (
 )
 from dermdata.errors import BadTable
 from dermdata.images.image_file import hash_image_file
+from dermdata.manifest.columns import decode_dictionary, text_column
 from dermdata.manifest.image_files import ImageFinder, NoRegularFile
 from dermdata.manifest.parquet import cast_column, manifest_metadata
 from dermdata.progress import Progress
-from dermdata.projection import text_column
 
 ALWAYS_LOCKED = (
     "verified"  # a lock's own: `sync` takes parts by ranges and holds each image to the locked SHA-256
@@ -127,10 +127,6 @@ def is_from_source(name: str, table: pa.Table, given: pa.Table) -> bool:
     return name in given.column_names and is_same_column(
         table[name], cast_column(given[name], table[name].type)
     )
-
-
-def decode_dictionary(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
 def pack_sha256(words: pa.Array) -> pa.Array:

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from dermdata.cohort.keys import row_keys
 from dermdata.crosswalks.extents import LabelComparer
-from dermdata.manifest.columns import first_rows
+from dermdata.manifest.columns import first_rows, text_column
 from dermdata.manifest.schema import SCHEMA
 from dermdata.model import Finding, Label
-from dermdata.projection import REFINED_FROM, REFINED_LABEL, LabelStatements, set_text_column, text_column
+from dermdata.projection import REFINED_FROM, REFINED_LABEL, LabelStatements, set_text_column
 
 REFINED_COLUMNS = ("diagnosis", "diagnosis_name", "diagnosis_path", "diagnosis_match", "malignancy")
 NEEDED_COLUMNS = (

@@ -10,8 +10,9 @@ from dermdata.cohort.refine import find_contradictions, find_key_conflicts, refi
 from dermdata.cohort.where import filter_rows, unknown_word_notes
 from dermdata.crosswalks.extents import LabelComparer
 from dermdata.errors import UsageError
+from dermdata.manifest.columns import text_column
 from dermdata.model import Finding
-from dermdata.projection import DatasetLabels, LabelStatements, project_table, text_column
+from dermdata.projection import DatasetLabels, LabelStatements, project_table
 from dermdata.vocabulary import LabelSpace, Vocabulary
 
 

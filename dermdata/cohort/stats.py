@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.types as kinds
 
 from dermdata.errors import UnknownName, UsageError
-from dermdata.manifest.columns import first_rows
+from dermdata.manifest.columns import decode_dictionary, first_rows
 from dermdata.manifest.schema import SCHEMA
 
 StatsRow = dict[str, Any]
@@ -76,9 +76,9 @@ def groupable_column(table: pa.Table, name: str) -> pa.ChunkedArray:
 
 def plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Words as words, NaN as not stated."""
-    if kinds.is_dictionary(column.type):
-        return column.cast(column.type.value_type)
-    return pc.if_else(pc.is_nan(column), None, column) if kinds.is_floating(column.type) else column
+    if kinds.is_floating(column.type):
+        return pc.if_else(pc.is_nan(column), None, column)
+    return decode_dictionary(column)
 
 
 def stats_row(cell: StatsRow, by: Sequence[str], images: int) -> StatsRow:

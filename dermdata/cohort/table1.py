@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dermdata.errors import UnknownName
+from dermdata.manifest.columns import text_column
 from dermdata.markup import escape_latex, escape_markdown
-from dermdata.projection import text_column
 
 GROUPS = (
     ("Sex", "sex"),

@@ -14,7 +14,7 @@ from scipy import sparse  # type: ignore[import-untyped]
 
 from dermdata.evaluation.metrics import CALIBRATION_BINS, bin_numbers
 from dermdata.evaluation.sample import Codes, Floats, Mask, OperatingPoint, Sample
-from dermdata.projection import text_column
+from dermdata.manifest.columns import text_column
 
 MAX_WEIGHTS = 2_000_000  # weights that are held at once
 UNIT_COLUMNS = (("patient", "patient_id"), ("lesion", "lesion_id"))

@@ -23,9 +23,10 @@ from dermdata.evaluation.predictions import (
     row_numbers_phrase,
 )
 from dermdata.evaluation.sample import REST_NAME, Codes, Floats, Mask, Sample
+from dermdata.manifest.columns import text_column
 from dermdata.manifest.parquet import take_rows
 from dermdata.manifest.schema import EXTENSION_PATTERN
-from dermdata.projection import LABEL, text_column
+from dermdata.projection import LABEL
 from dermdata.vocabulary import LabelSpace
 
 FOLDER_PATTERN = r"^.*[/\\]"

@@ -41,28 +41,13 @@ from dermdata.fetching.zip_ranges import fetch_members
 from dermdata.manifest import BuildReport
 from dermdata.manifest.builder import SourceTable, TableBuilder
 from dermdata.manifest.match import ImageIndex
+from dermdata.manifest.schema import IMAGE_DERIVED
 from dermdata.model import Content, Dataset, File, Request, TableSpec
 
 PICTURE_ROLES = ("images", "masks")
 SMALL_ARCHIVE = 64 << 20  # bytes; an archive of this size comes whole from a host that gives no ranges
-IMAGE_DERIVED_COLUMNS = frozenset(  # columns that only an image's own bytes fill
-    {
-        "path",
-        "mask_path",
-        "masks",
-        "sha256",
-        "bytes",
-        "width",
-        "height",
-        "format",
-        "mode",
-        "image_problem",
-        "phash",
-        "verified",
-        "split",
-        "fold",
-    }
-)
+# what no row has before the images are here, or before `split`
+IMAGE_DERIVED_COLUMNS = frozenset({*IMAGE_DERIVED, "split", "fold"})
 LARGE_SHARE = 0.5  # of a dataset's rows: a lock that names as many is no small part of it
 
 

@@ -29,6 +29,9 @@ LISTS = (kinds.is_list, kinds.is_large_list, kinds.is_fixed_size_list)
 TEXTS = (kinds.is_string, kinds.is_large_string, kinds.is_binary, kinds.is_large_binary)
 VIEWS = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
 STRING_LIST, SOURCE_LIST = "a list of texts", "a list of objects of texts"
+FILE_MAGIC = b"ARROW1"
+READ_BYTES = 1 << 20  # bytes
+STREAM_MAGIC = b"\xff\xff\xff\xff"  # what each message of a stream begins with
 
 
 # ------------------------------------------------------------------ what a table says of itself
@@ -199,9 +202,7 @@ def dictionary_bytes(array: pa.DictionaryArray) -> int:
     return int(pc.sum(pc.cast(lengths, pa.int64()).take(array.indices)).as_py() or 0)
 
 
-FILE_MAGIC = b"ARROW1"
-READ_BYTES = 1 << 20  # bytes
-STREAM_MAGIC = b"\xff\xff\xff\xff"  # what each message of a stream begins with
+# ------------------------------------------------------------------ reading
 
 
 def read_arrow_file(path: Path) -> pa.Table:

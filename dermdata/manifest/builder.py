@@ -17,6 +17,7 @@ from dermdata.errors import TableRefused, UnknownName
 from dermdata.limits import REJECTED
 from dermdata.manifest.convert import (
     SourceColumn,
+    add_count,
     canonical_isic_ids,
     concept_maps,
     constant_column,
@@ -34,6 +35,13 @@ from dermdata.manifest.match import ImageIndex
 from dermdata.manifest.schema import ALLOWED, KEYS, LIMITS, MAPPABLE, SCHEMA
 from dermdata.model import NOTHING, Content, Dataset, TableSpec
 from dermdata.vocabulary import Vocabulary
+
+ID_COLUMNS = {"lesions": "lesion_id", "patients": "patient_id", "cases": "case_id"}
+FILE_COLUMNS = {"pictures": "path", "masks": "mask_path"}
+NOT_CONVERTED = {"differential", "image", "image_id", "isic_id", "label_raw", "malignancy", *KEYS}
+FOLD_RANGE = (0, 100)
+TRUE_WORDS = ("1", "1.0", "true", "True", "TRUE")
+READER_COLUMNS = {"@path", "@one-hot", "@image", "@view", "@group", "@row"}  # columns that the readers make
 
 
 @dataclass
@@ -85,10 +93,6 @@ def record_rejected(lost: pa.Table, reason: str, report: BuildReport) -> None:
     if lost.num_rows > REJECTED:
         raise TableRefused(f"{lost.num_rows:,} rows cannot be used: {reason}; the limit is {REJECTED:,}")
     report.rejected += [{**row, "reason": reason} for row in lost.to_pylist()]
-
-
-ID_COLUMNS = {"lesions": "lesion_id", "patients": "patient_id", "cases": "case_id"}
-FILE_COLUMNS = {"pictures": "path", "masks": "mask_path"}
 
 
 def count_differences(dataset: Dataset, table: pa.Table) -> list[str]:
@@ -144,12 +148,6 @@ def word_counts(column: pa.ChunkedArray) -> Mapping[str, int]:
     """How often each word stands in a column, null aside."""
     counts = pc.value_counts(column.cast(pa.string())).to_pylist()
     return {one["values"]: one["counts"] for one in counts if one["values"] is not None}
-
-
-NOT_CONVERTED = {"differential", "image", "image_id", "isic_id", "label_raw", "malignancy", *KEYS}
-FOLD_RANGE = (0, 100)
-TRUE_WORDS = ("1", "1.0", "true", "True", "TRUE")
-READER_COLUMNS = {"@path", "@one-hot", "@image", "@view", "@group", "@row"}  # columns that the readers make
 
 
 @dataclass(frozen=True)
@@ -209,7 +207,7 @@ class TableBuilder:
         report.rows_in += source.rows.num_rows + len(source.rejected)
         report.rejected += [dict(row) for row in source.rejected]
         for name, count in source.unpartnered.items():
-            report.unpartnered[name] = report.unpartnered.get(name, 0) + count
+            add_count(report.unpartnered, name, count)
 
     def build(self) -> pa.Table:
         self.require_fields()
@@ -376,8 +374,7 @@ class TableBuilder:
 
     def unmapped_recorder(self, name: str) -> Callable[[str, int], None]:
         def note(word: str, rows: int) -> None:
-            key = f"{name}: {word}"
-            self.report.unmapped_values[key] = self.report.unmapped_values.get(key, 0) + rows
+            add_count(self.report.unmapped_values, f"{name}: {word}", rows)
 
         return note
 
@@ -390,18 +387,21 @@ class TableBuilder:
 
     def extra_words(self) -> pa.Array:
         """Every source column whose words do not stand verbatim in a manifest column."""
-        kept = {
-            columns[0]
-            for name, columns in self.spec.columns.items()
-            if len(columns) == 1
-            and (self.is_verbatim(name, columns[0]) or self.is_verbatim(f"{name}_raw", columns[0]))
-        }
-        kept |= {name for name in self.spec.concepts if is_yes_or_no(self.rows[name].combine_chunks())}
-        kept |= (READER_COLUMNS | self.pattern_columns()) - {
-            column for columns in self.spec.columns.values() for column in columns
-        }
+        used = {column for columns in self.spec.columns.values() for column in columns}
+        made = (READER_COLUMNS | self.pattern_columns()) - used
+        kept = made | self.verbatim_columns()
         left = [name for name in self.rows.column_names if name not in kept]
         return word_maps({name: self.rows[name].combine_chunks() for name in left}, self.row_count)
+
+    def verbatim_columns(self) -> set[str]:
+        """Source columns that a manifest column, or the map of concepts, says in full."""
+        single = [(name, columns[0]) for name, columns in self.spec.columns.items() if len(columns) == 1]
+        found = {
+            column
+            for name, column in single
+            if self.is_verbatim(name, column) or self.is_verbatim(f"{name}_raw", column)
+        }
+        return found | {name for name in self.spec.concepts if is_yes_or_no(self.rows[name].combine_chunks())}
 
     def pattern_columns(self) -> set[str]:
         """Columns cut from names by the catalog's patterns."""

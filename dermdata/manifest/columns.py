@@ -1,4 +1,10 @@
-"""Columns of ten million words: finds the rows that have the same word without a second copy of the words."""
+"""Columns of a table as text and as values, and the rows that have the same word.
+
+Columns may have ten million words: `first_rows` makes no second copy of them.
+"""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +16,36 @@ PARTITIONS = (
     13  # by a word's last byte: digits and the letters of hexadecimal numbers fall evenly into so many
 )
 SMALL_ROWS = 1_000_000  # rows that are looked at in one go
+
+
+def text_column(table: pa.Table, name: str) -> pa.Array:
+    """A column as plain text; null in every row when it is not there."""
+    if name not in table.column_names:
+        return pa.nulls(table.num_rows, pa.string())
+    return table[name].cast(pa.string()).combine_chunks()
+
+
+def column_values(table: pa.Table, name: str) -> list[Any]:
+    """A column as Python's values; None in every row when it is not there."""
+    return table[name].to_pylist() if name in table.column_names else [None] * table.num_rows
+
+
+def decode_dictionary(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Dictionary words as words; any other column as it is."""
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
+def distinct_rows(columns: Sequence[pa.Array]) -> tuple[Ints, Ints]:
+    """The first row of each distinct combination of values, and for each row which combination it has."""
+    place = np.zeros(len(columns[0]), np.int64)
+    first = np.zeros(0, np.int64)
+    for column in columns:
+        encoded = column.dictionary_encode()
+        codes = encoded.indices.fill_null(len(encoded.dictionary)).to_numpy(zero_copy_only=False)
+        combined = place * (len(encoded.dictionary) + 1) + codes
+        _, first, place = np.unique(combined, return_index=True, return_inverse=True)
+        place = place.reshape(-1)
+    return first.astype(np.int64), place.astype(np.int64)
 
 
 def first_rows(words: pa.ChunkedArray) -> Ints:

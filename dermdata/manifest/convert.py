@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dermdata.crosswalks import Crosswalk, Differential, build_differential, harmonize_words
-from dermdata.manifest.schema import EXTENSION_PATTERN, SCHEMA, TEXT_MAP, WORDS
+from dermdata.manifest.schema import EXTENSION_PATTERN, FACT_COLUMNS, SCHEMA, TEXT_MAP, WORDS
 from dermdata.model import Content
 from dermdata.vocabulary import Vocabulary
 
@@ -20,8 +20,15 @@ RecordUnmapped = Callable[[str, int], None]
 RANGE_PATTERN = re.compile(r"([1-6])-([1-6])\Z")
 YES_OR_NO = {"0": False, "1": True, "0.0": False, "1.0": True}
 WHOLE_NUMBER = re.compile(r"([0-9]{1,3})(\.0*)?\Z")
-IMAGE_FACTS = ("path", "sha256", "bytes", "width", "height", "format", "mode", "phash", "verified")
+CONTENT_COLUMNS = {"path": "path", "sha256": "sha256", "bytes": "size"}  # column -> attribute of a Content
+DIAGNOSIS_COLUMNS = {  # column -> attribute of a HarmonizedLabel
+    "diagnosis": "diagnosis",
+    "diagnosis_name": "diagnosis_name",
+    "diagnosis_match": "match",
+    "malignancy": "malignancy",
+}
 NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?\Z")
+LONGEST_CELL = 20_000  # characters of one cell
 
 
 def constant_column(word: str, count: int) -> pa.DictionaryArray:
@@ -60,21 +67,22 @@ def diagnosis_columns(
     """The harmonized diagnosis of raw label words; words without a crosswalk row are counted, never guessed."""
     encoded = raw.dictionary_encode()
     words = encoded.dictionary.to_pylist()
-    known = harmonize_words(field, [word for word in words if word], crosswalk, vocabulary)
+    known = harmonize_words(field, filter(None, words), crosswalk, vocabulary)
     for word, count in count_encoded_words(encoded):
         if word and word not in known:
-            unmapped[f"{field}: {word}"] = unmapped.get(f"{field}: {word}", 0) + count
+            add_count(unmapped, f"{field}: {word}", count)
     rows = [known.get(word) for word in words]
-    values: dict[str, list[Any]] = {
-        "diagnosis": [row.diagnosis if row else None for row in rows],
-        "diagnosis_name": [row.diagnosis_name if row else None for row in rows],
-        "diagnosis_match": [row.match if row else None for row in rows],
-        "malignancy": [row.malignancy if row else None for row in rows],
+    columns = {
+        name: expand_to_rows(encoded, [getattr(row, attribute, None) for row in rows], WORDS)
+        for name, attribute in DIAGNOSIS_COLUMNS.items()
     }
-    columns = {name: expand_to_rows(encoded, found, WORDS) for name, found in values.items()}
-    paths = [list(row.diagnosis_path) if row and row.diagnosis else None for row in rows]
-    columns["diagnosis_path"] = expand_to_rows(encoded, paths, pa.list_(pa.string()))
+    paths = [row.diagnosis_path if row and row.diagnosis else None for row in rows]
+    columns["diagnosis_path"] = expand_to_rows(encoded, paths, SCHEMA.field("diagnosis_path").type)
     return columns
+
+
+def add_count(counts: dict[str, int], word: str, rows: int) -> None:
+    counts[word] = counts.get(word, 0) + rows
 
 
 def expand_to_rows(encoded: pa.DictionaryArray, values: Sequence[Any], kind: pa.DataType) -> pa.Array:
@@ -193,22 +201,22 @@ def image_columns(
     found: Sequence[Content | None], problems: Sequence[str | None], coverage: Mapping[str, bool | None]
 ) -> dict[str, pa.Array]:
     """What is known of each row's image file; `coverage` says of its catalog file whether a checksum covers it."""
-    if not any(found):
-        none = {name: pa.nulls(len(found), SCHEMA.field(name).type) for name in IMAGE_FACTS}
-        return none | {"image_problem": pa.array(problems, pa.string())}
+    columns = {"image_problem": pa.array(problems, pa.string())}
+    if not any(found):  # the cheap nulls that a column has which is not given
+        return columns
     facts = [content.image if content else None for content in found]
-    return {
-        "path": pa.array([one.path if one else None for one in found], pa.string()),
-        "sha256": pa.array([one.sha256 if one else None for one in found], pa.string()),
-        "bytes": pa.array([one.size if one else None for one in found], pa.int64()),
-        "width": pa.array([one.width if one else None for one in facts], pa.int32()),
-        "height": pa.array([one.height if one else None for one in facts], pa.int32()),
-        "format": pa.array([one.format if one else None for one in facts], pa.string()).cast(WORDS),
-        "mode": pa.array([one.mode if one else None for one in facts], pa.string()).cast(WORDS),
-        "image_problem": pa.array(problems, pa.string()),
-        "verified": pa.array([coverage.get(one.file) if one else None for one in found], pa.bool_()),
-        "phash": pa.array([one.phash or None if one else None for one in facts], SCHEMA.field("phash").type),
-    }
+    columns |= {name: attribute_column(name, found, attribute) for name, attribute in CONTENT_COLUMNS.items()}
+    columns |= {name: attribute_column(name, facts, name) for name in FACT_COLUMNS}
+    covered = [coverage.get(content.file) if content else None for content in found]
+    return columns | {"verified": pa.array(covered, pa.bool_())}
+
+
+def attribute_column(name: str, owners: Sequence[object], attribute: str) -> pa.Array:
+    """A manifest column of one attribute of each row's object; null where there is none, or no bytes in it."""
+    kind = SCHEMA.field(name).type
+    plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+    values = (getattr(one, attribute, None) for one in owners)
+    return pa.array([None if value == b"" else value for value in values], plain).cast(kind)
 
 
 def word_maps(columns: Mapping[str, pa.Array], count: int) -> pa.Array:
@@ -243,9 +251,6 @@ def is_yes_or_no(cells: pa.Array) -> bool:
     return set(cells.unique().to_pylist()) <= {*YES_OR_NO, ""}
 
 
-LONGEST_CELL = 20_000  # characters of one cell
-
-
 def differential_columns(
     raw: pa.Array, field: str, crosswalk: Crosswalk, vocabulary: Vocabulary, unmapped: dict[str, int]
 ) -> dict[str, pa.Array]:
@@ -259,21 +264,25 @@ def differential_columns(
             unmapped[f"{field}: {text}"] = rows[text]
         known = build_differential(field, weights, crosswalk, vocabulary) if weights else None
         for word in known.unmapped if known else ():
-            unmapped[f"{field}: {word}"] = unmapped.get(f"{field}: {word}", 0) + rows[text]
+            add_count(unmapped, f"{field}: {word}", rows[text])
         found.append(known)
-    columns = {
-        "differential": expand_to_rows(
-            encoded, [weights_list(one) for one in found], SCHEMA.field("differential").type
-        )
+    graded = [weights_list(one) for one in found]
+    columns = {"differential": expand_to_rows(encoded, graded, SCHEMA.field("differential").type)}
+    columns |= concept_columns(encoded, [single_concept(one) for one in found], vocabulary)
+    return columns | match_and_malignancy(encoded, found, field, crosswalk, vocabulary)
+
+
+def concept_columns(
+    encoded: pa.DictionaryArray, concepts: Sequence[str | None], vocabulary: Vocabulary
+) -> dict[str, pa.Array]:
+    """The diagnosis that each distinct word means, its name and its path."""
+    names = [vocabulary.name(one) if one else None for one in concepts]
+    paths = [vocabulary.path(one) if one else None for one in concepts]
+    return {
+        "diagnosis": expand_to_rows(encoded, concepts, WORDS),
+        "diagnosis_name": expand_to_rows(encoded, names, WORDS),
+        "diagnosis_path": expand_to_rows(encoded, paths, SCHEMA.field("diagnosis_path").type),
     }
-    single = [single_concept(one) for one in found]
-    names = [vocabulary.name(one) if one else None for one in single]
-    columns["diagnosis"] = expand_to_rows(encoded, single, WORDS)
-    columns["diagnosis_name"] = expand_to_rows(encoded, names, WORDS)
-    paths = [list(vocabulary.path(one)) if one else None for one in single]
-    columns["diagnosis_path"] = expand_to_rows(encoded, paths, pa.list_(pa.string()))
-    columns |= match_and_malignancy(encoded, found, field, crosswalk, vocabulary)
-    return columns
 
 
 def match_and_malignancy(

@@ -103,7 +103,7 @@ def merge_image_roots(several: Sequence[Mapping[str, Path]]) -> ImageRoots:
     return ImageRoots(
         cached={name: folder for one in all_ for name, folder in one.cached.items()},
         beside={name: tuple(folder for one in all_ for folder in one.beside.get(name, ())) for name in names},
-        datasets=next((one.datasets for one in all_ if one.datasets is not None), None),
+        datasets=next(filter(None, (one.datasets for one in all_)), None),
     )
 
 

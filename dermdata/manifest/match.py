@@ -54,6 +54,11 @@ class FileNameIndex:
         return found
 
 
+def decode_problem(content: Content | None) -> str | None:
+    """Why the image cannot be decoded; None also where there is no image."""
+    return content.image.problem if content and content.image else None
+
+
 def is_one_file(found: Sequence[Content]) -> bool:
     """Whether it is one file, or copies of one."""
     return len({one.sha256 for one in found}) == 1
@@ -81,7 +86,7 @@ class ImageIndex:
         plain = self.names.unique_names(allowed)
         found: list[Content | None] = list(map(plain.get, wanted))  # a loop only over what is not that simple
         self.claimed_paths.update(one.path for one in found if one)
-        problems = [one.image.problem if one and one.image else None for one in found]
+        problems = list(map(decode_problem, found))
         for row, name in enumerate(wanted):
             if found[row] is None:
                 found[row], problems[row] = self.find_image(name, allowed, absent)
@@ -94,7 +99,7 @@ class ImageIndex:
         if not is_one_file(found):
             return None, f"{len(found)} different files have this name"
         self.claimed_paths.update(one.path for one in found)
-        return found[0], found[0].image.problem if found[0].image else None
+        return found[0], decode_problem(found[0])
 
     def missing_reason(self, name: str, absent: str) -> str:
         """Why there is no file for this name."""
@@ -113,16 +118,14 @@ class ImageIndex:
             columns["mask_path"] = pa.array([self.mask_path(name) for name in wanted["lesion"]], pa.string())
         others = {structure: names for structure, names in wanted.items() if structure != "lesion"}
         if others:
-            rows = [
-                [
-                    (one, path)
-                    for one, name in zip(others, names, strict=True)
-                    if (path := self.mask_path(name))
-                ]
-                for names in zip(*others.values(), strict=True)
-            ]
-            columns["masks"] = pa.array([row or None for row in rows], TEXT_MAP)
+            rows = [self.mask_pairs(others, names) or None for names in zip(*others.values(), strict=True)]
+            columns["masks"] = pa.array(rows, TEXT_MAP)
         return columns
+
+    def mask_pairs(self, structures: Iterable[str], names: Sequence[str]) -> list[tuple[str, str]]:
+        """One row's structures that have a mask, with its path."""
+        paths = zip(structures, map(self.mask_path, names), strict=True)
+        return [(structure, path) for structure, path in paths if path]
 
     def mask_path(self, name: str) -> str | None:
         """The mask's path; None where there is none, or where different files have its name."""

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 
 ROW_GROUP = 65_536  # rows
+MERGE_GAP = 64 << 10  # bytes: less than this between two stretches is fetched rather than asked for apart
+REQUEST_BYTES = 8 << 20  # bytes of one request, unless one column is larger
+CONCURRENT_REQUESTS = 16  # requests
+RETRY_HINT = "run the same command again"
 
 
 def write_manifest(table: pa.Table, target: Path, about: Mapping[str, str]) -> str:
@@ -232,12 +236,6 @@ def combine_column(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
     if column.null_count == len(column):
         return null_column(len(column), column.type)
     return column if column.num_chunks == 1 else column.combine_chunks()  # which copies even a single one
-
-
-MERGE_GAP = 64 << 10  # bytes: less than this between two stretches is fetched rather than asked for apart
-REQUEST_BYTES = 8 << 20  # bytes of one request, unless one column is larger
-CONCURRENT_REQUESTS = 16  # requests
-RETRY_HINT = "run the same command again"
 
 
 def read_remote_manifest(

@@ -1,6 +1,10 @@
 """The one table's schema: every column with its meaning and unit as Arrow field metadata."""
 
+from dataclasses import fields
+
 import pyarrow as pa
+
+from dermdata.model import IMAGE_ENDINGS, ImageFacts
 
 WORDS = pa.dictionary(pa.int32(), pa.string())
 TEXT = pa.string()
@@ -75,22 +79,13 @@ ALLOWED = {
 }
 KEYS = ("patient_id", "lesion_id", "case_id")
 LIMITS = {"fitzpatrick": (1, 6), "monk": (1, 10)}  # other whole numbers are folds
-EXTENSION_PATTERN = r"\.(?i:jpe?g|png|tiff?|bmp|gif|webp)$"
+EXTENSION_PATTERN = rf"\.(?i:{'|'.join(one[1:] for one in IMAGE_ENDINGS)})$"
 
+# columns of an image's facts, each named as its fact
+FACT_COLUMNS = tuple(one.name for one in fields(ImageFacts) if one.name in SCHEMA.names)
+# columns that only an image's own file fills
+IMAGE_DERIVED = {"path", "mask_path", "masks", "sha256", "bytes", "image_problem", "verified", *FACT_COLUMNS}
 # what a catalog may map to; all else is found from the files, the labels or `split`
-DERIVED = {
-    "dataset",
-    "key",
-    "path",
-    "mask_path",
-    "masks",
-    "sha256",
-    "bytes",
-    "width",
-    "height",
-    "format",
-    "mode",
-}
-DERIVED |= {"image_problem", "phash", "diagnosis", "diagnosis_name", "diagnosis_path", "diagnosis_match"}
-DERIVED |= {"verified", "concepts", "split", "fold", "extra"}
+DERIVED = {*IMAGE_DERIVED, "dataset", "key", "concepts", "split", "fold", "extra"}
+DERIVED |= {"diagnosis", "diagnosis_name", "diagnosis_path", "diagnosis_match"}
 MAPPABLE = (*(name for name, _, _ in COLUMNS if name not in DERIVED), "image")

@@ -23,6 +23,7 @@ import pyarrow.types as kinds
 from dermdata import limits
 from dermdata.bounded_json import parse_json
 from dermdata.errors import BadTable
+from dermdata.manifest.columns import decode_dictionary
 from dermdata.manifest.schema import SCHEMA
 
 JsonValue = Any  # what JSON can hold
@@ -30,6 +31,8 @@ Convert = Callable[[Any], JsonValue]
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
 ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)  # `json.dumps` makes one for each value
+CSV_BLOCK = 1 << 25  # bytes; a row must fit
+COLUMN_TYPES = {field.name: field.type for field in SCHEMA}
 
 
 def json_values(column: pa.ChunkedArray) -> list[JsonValue]:
@@ -65,11 +68,6 @@ def python_values(column: pa.ChunkedArray) -> list[Any]:
         raise BadTable(
             f"a value of {column.type} cannot be written as text: {error}", hint="-o FILE.parquet keeps it"
         ) from error
-
-
-def decode_dictionary(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Dictionary words as words."""
-    return column.cast(column.type.value_type) if kinds.is_dictionary(column.type) else column
 
 
 def encode_json(value: JsonValue) -> str:
@@ -164,10 +162,6 @@ def escape_formula(cell: str | None) -> str | None:
     if cell and cell.startswith(FORMULA_STARTS) and not NUMBER.match(cell):
         return f"'{cell}"
     return cell
-
-
-CSV_BLOCK = 1 << 25  # bytes; a row must fit
-COLUMN_TYPES = {field.name: field.type for field in SCHEMA}
 
 
 def read_csv(path: Path) -> pa.Table:
@@ -285,21 +279,21 @@ def convert_values(values: list[Any], name: str, path: Path) -> pa.Array:
     try:
         return pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        return pa.array([value if value is None else to_word(value) for value in values], pa.string())
+        return pa.array(map(to_word, values), pa.string())
 
 
 def cast_values(values: Iterable[Any], kind: pa.DataType) -> pa.Array:
     if is_text(kind) or kinds.is_dictionary(kind):
-        words = pa.array([value if value is None else to_word(value) for value in values], pa.string())
+        words = pa.array(map(to_word, values), pa.string())
         return words.dictionary_encode() if kinds.is_dictionary(kind) else words
     if is_bytes(kind):
         return pa.array([value and bytes.fromhex(value) for value in values], kind)
     return pa.array([None if value is None else to_map_pairs(value, kind) for value in values], kind)
 
 
-def to_word(value: Any) -> str:
-    """Ids that JSON holds as numbers are words here."""
-    return value if isinstance(value, str) else json.dumps(value)
+def to_word(value: Any) -> str | None:
+    """Ids that JSON holds as numbers are words here; null stays null."""
+    return value if value is None or isinstance(value, str) else json.dumps(value)
 
 
 def to_map_pairs(value: Any, kind: pa.DataType) -> Any:

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from markupsafe import escape
 
+from dermdata.manifest.columns import text_column
 from dermdata.model import Finding, Level
-from dermdata.projection import text_column
 from dermdata.report.overview import (
     MAX_CLASSES,
     AxisScale,

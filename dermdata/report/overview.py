@@ -12,7 +12,7 @@ from itertools import repeat
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dermdata.projection import text_column
+from dermdata.manifest.columns import text_column
 from dermdata.report.page import NOT_STATED
 
 ROMAN = ("I", "II", "III", "IV", "V", "VI")

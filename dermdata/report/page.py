@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from dermdata.manifest.columns import text_column
 from dermdata.manifest.parquet import manifest_metadata
 from dermdata.markup import show_controls
-from dermdata.projection import text_column
 
 STYLE, SCRIPT = "page.css", "page.js"
 NOT_STATED = "not stated"
