@@ -41,8 +41,13 @@ def version_slug(version: str | None) -> str:
         Letters, digits and `.-_`, with no dot in front; "unversioned" when nothing else is left.
 
     """
-    kept = "".join(char if char.isalnum() or char in ".-_" else "_" for char in version or "")
-    return kept.lstrip(".") or "unversioned"
+    return slugify(version or "", empty="unversioned")
+
+
+def slugify(word: str, *, empty: str = "_") -> str:
+    """A word from outside as part of a file name: it cannot lead into another folder, or hide."""
+    kept = "".join(char if char.isalnum() or char in "._-" else "_" for char in word)
+    return kept.lstrip(".") or empty
 
 
 def require_known_schema(version: str, manifest: Path | str) -> None:

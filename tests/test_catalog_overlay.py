@@ -7,8 +7,7 @@ import pytest
 
 from catalog_folders import entry, put
 from dermdata.catalogs import Catalog, bundled_folder, open_catalog
-from dermdata.catalogs.entries import apply_overlay
-from dermdata.catalogs.overlays import build_index, read_entries
+from dermdata.catalogs.overlays import apply_overlay, build_index, read_entries
 from dermdata.errors import BadCatalog, UnknownName
 from dermdata.model import Dataset
 

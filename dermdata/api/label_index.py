@@ -61,11 +61,10 @@ def read_names(catalog: "Catalog") -> "tuple[Vocabulary, list[NamedConcept]]":
 
 def read_labels(catalog: "Catalog", name: str) -> "Iterator[Label]":
     """The crosswalk rows of an entry from its files, the bundled one first."""
-    from dermdata.catalogs.overlays import read_text
-    from dermdata.crosswalks import parse_labels
+    from dermdata.crosswalks import read_labels
 
-    for path in catalog.label_files(name):
-        yield from parse_labels(read_text(path), str(path))
+    for _, labels in read_labels(catalog, name):
+        yield from labels
 
 
 # ------------------------------------------------------------------ compiling

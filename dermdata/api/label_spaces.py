@@ -44,7 +44,8 @@ def project(resources: Resources, table: Any, space_text: str, *, strict: bool =
 
 def sources_of(table: Any) -> set[str]:
     """The datasets whose words the rows' labels are, those of refined rows included."""
-    from dermdata.projection import REFINED_FROM, text_column
+    from dermdata.manifest.columns import text_column
+    from dermdata.projection import REFINED_FROM
 
     keys = text_column(table, REFINED_FROM).unique().to_pylist()
     names = text_column(table, "dataset").unique().to_pylist()
@@ -103,24 +104,14 @@ def text_of(path: Path, what: str) -> str:
 
 def vocabulary_of(resources: Resources) -> "Vocabulary":
     """The concept tree, without what `resources.library` brings along: `labels find` must answer at once."""
-    from dermdata.catalogs.overlays import read_text
-    from dermdata.vocabulary import parse_vocabulary
-
-    path = resources.catalog.vocabulary_file("concepts.tsv")
-    return parse_vocabulary(read_text(path), str(path))
+    return resources.catalog.load_vocabulary()
 
 
 def crosswalk_of(resources: Resources, name: str, vocabulary: "Vocabulary") -> "Crosswalk":
     """A dataset's words, the bundled rows first, overlays' on top; BadCatalog for what is not in the tree."""
-    from dermdata.catalogs.overlays import read_text
-    from dermdata.crosswalks import Crosswalk, check_labels, parse_labels
+    from dermdata.crosswalks import load_crosswalk
 
-    rows: list[Label] = []
-    for path in resources.catalog.label_files(name):
-        found = parse_labels(read_text(path), str(path))
-        check_labels(found, vocabulary, str(path))
-        rows += found
-    return Crosswalk(rows)
+    return load_crosswalk(resources.catalog, name, vocabulary)
 
 
 def fields_of(dataset: "Dataset") -> set[str]:
@@ -170,7 +161,7 @@ def cached_counts(resources: Resources, dataset: "Dataset") -> dict[str, int] | 
     if not resources.cache.folder(dataset).manifest.exists():
         return None
     from dermdata.api.targets import load
-    from dermdata.projection import text_column as column
+    from dermdata.manifest.columns import text_column as column
 
     table = load(resources, [dataset.name], ["label_raw", "differential"]).table
     words = column(table, "label_raw")

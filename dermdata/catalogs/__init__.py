@@ -14,6 +14,7 @@ from dermdata.errors import BadCatalog, UnknownName
 
 if TYPE_CHECKING:
     from dermdata.model import Dataset
+    from dermdata.vocabulary import Vocabulary
 
 Item = dict[str, Any]
 Texts = Mapping[str, str | bytes]
@@ -94,6 +95,16 @@ class Catalog:
         """The crosswalk files of an entry, the bundled one first, overlays after it."""
         paths = (root / "datasets" / name / "labels.tsv" for root in self.roots)
         return [path for path in paths if path.exists()]
+
+    def load_vocabulary(self) -> "Vocabulary":
+        """The concept tree; BadCatalog lists every issue of its file."""
+        from dermdata.catalogs.overlays import (
+            read_text,  # comes with all that parses entries: start-up counts
+        )
+        from dermdata.vocabulary import parse_vocabulary
+
+        path = self.vocabulary_file("concepts.tsv")
+        return parse_vocabulary(read_text(path), str(path))
 
     def vocabulary_file(self, leaf: str) -> Path:
         """A file of the vocabulary; a later catalog's own one wins."""

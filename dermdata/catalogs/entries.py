@@ -28,6 +28,10 @@ SOURCE = re.compile(r"[a-z0-9]+:.+\Z", re.DOTALL)
 FIELD = re.compile(r"\{([^{}]*)\}")
 DOI = re.compile(r"10\.\d[\d.]{0,30}/\S+")
 WEB = ("https", "http")
+TYPE_NAMES = {
+    "str": "text", "Mapping": "a table", "dict": "a table", "list": "a list", "int": "a whole number",
+    "bool": "true or false", "float": "a decimal number",
+}  # fmt: skip
 
 
 class Issues:
@@ -121,12 +125,13 @@ def list_texts(value: Any) -> list[str]:
 
 def file_issues(file: Data) -> Iterator[tuple[str, str]]:
     """What is wrong with one file: (key, problem)."""
-    faults = [fault for text in list_texts(file.get("checksum")) if (fault := checksum_problem(text))]
+    checksums = list_texts(file.get("checksum"))
+    faults = list(filter(None, map(checksum_problem, checksums)))
     yield from (("checksum", fault) for fault in faults)
     size = file.get("size")
     if isinstance(size, int) and size <= 0:
         yield "size", "must be positive"
-    checked = bool(list_texts(file.get("checksum"))) and not faults
+    checked = bool(checksums) and not faults
     for url in list_texts(file.get("urls")):
         if problem := address_problem(url, checked):
             yield "urls", f"'{redact_url(url)}' {problem}"
@@ -219,21 +224,25 @@ def reference_issues(table: Data, names: Collection[str]) -> Iterator[tuple[str,
     """Files that a table names but the catalog has not: (key, problem)."""
     for key, name in file_references(table):
         if name not in names:
-            near = nearest(name, names)
-            yield key, f"no [[files]] entry '{name}'{f', did you mean {near[0]}?' if near else ''}"
+            yield key, f"no [[files]] entry '{name}'{did_you_mean(name, names)}"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The nearest known name as the end of a sentence; empty where none is near."""
+    near = nearest(name, known)
+    return f", did you mean {near[0]}?" if near else ""
 
 
 def format_issues(table: Data) -> Iterator[tuple[str, str]]:
     """What makes a table's delimiter, encoding or pattern impossible: (key, problem)."""
     for delimiter in list_texts(table.get("delimiter")):
-        if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '\r\n"':
+        if not is_delimiter(delimiter):
             yield "delimiter", f"{delimiter!r} must be one sign, for example a comma"
     for encoding in list_texts(table.get("encoding")):
         if not is_encoding(encoding):
             yield "encoding", f"'{encoding}' is no text encoding"
     for pattern in list_texts(table.get("pattern")):
-        fields = FIELD.findall(pattern)
-        if not fields or len(set(fields)) < len(fields) or not all(map(str.isidentifier, fields)):
+        if not is_pattern(pattern):
             yield "pattern", "needs {fields}, each a word and each once"
 
 
@@ -246,23 +255,22 @@ def file_references(table: Data) -> Iterator[tuple[str, str]]:
             yield from (("join", name) for name in list_texts(join.get("file")))
 
 
+def is_delimiter(text: str) -> bool:
+    return len(text) == 1 and text.isascii() and text not in '\r\n"'
+
+
+def is_pattern(text: str) -> bool:
+    """Whether it has {fields}, each a word and each once."""
+    found = FIELD.findall(text)
+    return bool(found) and len(set(found)) == len(found) and all(map(str.isidentifier, found))
+
+
 def is_encoding(name: str) -> bool:
     try:
         "".encode(codecs.lookup(name).name)
     except (LookupError, ValueError):
         return False
     return True
-
-
-NOT_MERGED = {"extends"}
-TYPE_NAMES = {
-    "str": "text",
-    "Mapping": "a table",
-    "dict": "a table",
-    "list": "a list",
-    "int": "a whole number",
-}
-TYPE_NAMES |= {"bool": "true or false", "float": "a decimal number"}
 
 
 def parse_entry(data: Data, source: str) -> Dataset:
@@ -291,9 +299,9 @@ def parse_dataclass(cls: type, data: Any, where: str, issues: Issues) -> Any:
         issues.add(where, f"must be a table, not {type_name(data)}")
         return None
     known = {field.name: field for field in fields(cls)}
-    for key in (key for key in data if key not in known):
-        near = nearest(key, known)
-        issues.add(join_key(where, key), f"unknown key{f', did you mean {near[0]}?' if near else ''}")
+    for key in data:
+        if key not in known:
+            issues.add(join_key(where, key), f"unknown key{did_you_mean(key, known)}")
     values = {}
     for name, field in known.items():
         if name in data:
@@ -316,15 +324,19 @@ def parse_value(kind: Any, value: Any, where: str, issues: Issues) -> Any:
         return parse_table(args[1], value, where, issues)
     if is_dataclass(kind) and isinstance(kind, type):
         return parse_dataclass(kind, value, where, issues)
-    if (kind is not bool and isinstance(value, bool)) or not isinstance(value, kind):
+    if not is_of_type(value, kind):
         issues.add(where, f"must be {TYPE_NAMES.get(kind.__name__, kind.__name__)}, not {type_name(value)}")
     return value
 
 
+def is_of_type(value: Any, kind: type) -> bool:
+    """Whether the value is of this type; true and false are no whole numbers."""
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
 def parse_choice(allowed: tuple[Any, ...], value: Any, where: str, issues: Issues) -> Any:
     if value not in allowed:
-        near = nearest(str(value), allowed)
-        hint = f", did you mean {near[0]}?" if near else f", must be {' | '.join(allowed)}"
+        hint = did_you_mean(str(value), allowed) or f", must be {' | '.join(allowed)}"
         issues.add(where, f"'{value}' is not allowed{hint}")
     return value
 
@@ -355,42 +367,3 @@ def join_key(where: str, key: str) -> str:
 def type_name(value: Any) -> str:
     name = type(value).__name__
     return TYPE_NAMES.get(name, name)
-
-
-# ------------------------------------------------------------------ overlays
-
-
-def apply_overlay(base: Data, changes: Data) -> dict[str, Any]:
-    """The base entry with the overlay's keys laid over it: tables merge, files merge by name."""
-    merged = dict(base)
-    for key, value in changes.items():
-        if key in NOT_MERGED:
-            continue
-        if key == "files":
-            merged[key] = overlay_files(list_files(base), list_files(changes))
-        elif isinstance(value, Mapping) and isinstance(base.get(key), Mapping):
-            merged[key] = apply_overlay(base[key], value)
-        else:
-            merged[key] = value
-    return merged
-
-
-def overlay_files(base: list[Any], changes: list[Any]) -> list[Any]:
-    """The base's files, each changed by the one of its name, then the new ones; misfits stay to be told of."""
-    merged = [dict(file) if isinstance(file, Mapping) else file for file in base]
-    by_name = {file["name"]: file for file in merged if isinstance(file, dict) and has_name(file)}
-    for change in changes:
-        if isinstance(change, Mapping) and has_name(change) and change["name"] in by_name:
-            known = by_name[change["name"]]
-            if "urls" in change and "source" not in change:
-                known.pop(
-                    "source", None
-                )  # the overlay's own copy, not the publisher's with it as a second way
-            known.update(change)
-        else:
-            merged.append(change)
-    return merged
-
-
-def has_name(file: Data) -> bool:
-    return isinstance(file.get("name"), str)

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from dermdata import disk
-from dermdata.catalogs.entries import apply_overlay, list_files, parse_entry
-from dermdata.errors import BadCatalog, nearest
+from dermdata.catalogs.entries import did_you_mean, list_files, parse_entry
+from dermdata.errors import BadCatalog
 from dermdata.model import Dataset
 from dermdata.vocabulary import tsv
 
 EntryData = dict[str, Any]
 ONLY_FACTS = "@only-facts"
+NOT_MERGED = {"extends"}
+SKIN_TONE_FIELDS = {"fitzpatrick", "fitzpatrick_range", "monk"}
 MOST_BYTES = 256 << 20  # bytes of a catalog file
 
 
@@ -118,20 +120,58 @@ def extend_entry(name: str, data: EntryData, below: Mapping[str, EntryData], pat
     """The entry with what it extends underneath; a bundled name needs an explicit `extends`."""
     base = data.get("extends")
     if base is None:
-        if name in below:
-            raise BadCatalog(f"{path}: '{name}' is already in the catalog below; write extends = \"{name}\"")
-        if data.get("name") != name:
-            raise BadCatalog(f"{path}: name must be '{name}', as its folder or file")
-        return data | {"files": [unmark_file(file) for file in list_files(data)]} if "files" in data else data
+        return require_new_entry(name, data, below, path)
     if not isinstance(base, str) or base not in below:
-        near = nearest(str(base), below)
-        asked = f", did you mean {near[0]}?" if near else ""
-        raise BadCatalog(f"{path}: no entry '{base}' in the catalogs below to extend{asked}")
+        near = did_you_mean(str(base), below)
+        raise BadCatalog(f"{path}: no entry '{base}' in the catalogs below to extend{near}")
     if base != name or data.get("name", name) != name:
         raise BadCatalog(f"{path}: changes the entry '{base}', so folder and name must be '{base}' too")
     merged = apply_overlay(below[base], data)
     merged["files"] = [settle_file(file) for file in list_files(merged)]
     return merged
+
+
+def require_new_entry(name: str, data: EntryData, below: Mapping[str, EntryData], path: Path) -> EntryData:
+    """The entry, its files as they were written; BadCatalog for a name that is taken, or not its folder's."""
+    if name in below:
+        raise BadCatalog(f"{path}: '{name}' is already in the catalog below; write extends = \"{name}\"")
+    if data.get("name") != name:
+        raise BadCatalog(f"{path}: name must be '{name}', as its folder or file")
+    return data | {"files": [unmark_file(file) for file in list_files(data)]} if "files" in data else data
+
+
+def apply_overlay(base: Mapping[str, Any], changes: Mapping[str, Any]) -> EntryData:
+    """The base entry with the overlay's keys laid over it: tables merge, files merge by name."""
+    merged = dict(base)
+    for key, value in changes.items():
+        if key in NOT_MERGED:
+            continue
+        if key == "files":
+            merged[key] = overlay_files(list_files(base), list_files(changes))
+        elif isinstance(value, Mapping) and isinstance(base.get(key), Mapping):
+            merged[key] = apply_overlay(base[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def overlay_files(base: list[Any], changes: list[Any]) -> list[Any]:
+    """The base's files, each changed by the one of its name, then the new ones; what is no file stays for `parse_entry`."""
+    merged = [dict(file) if isinstance(file, Mapping) else file for file in base]
+    by_name = {file["name"]: file for file in merged if has_name(file)}
+    for change in changes:
+        if has_name(change) and change["name"] in by_name:
+            known = by_name[change["name"]]
+            if "urls" in change and "source" not in change:
+                known.pop("source", None)  # the overlay's own copy instead of the publisher's, not beside it
+            known.update(change)
+        else:
+            merged.append(change)
+    return merged
+
+
+def has_name(file: Any) -> bool:
+    return isinstance(file, Mapping) and isinstance(file.get("name"), str)
 
 
 def settle_file(file: Any) -> Any:
@@ -142,14 +182,10 @@ def settle_file(file: Any) -> Any:
 
 
 def unmark_file(file: Any) -> Any:
-    """A file as it was written; what is no table stays, for `parse` to tell."""
+    """A file as it was written; what is no table stays for `parse_entry`."""
     if not isinstance(file, Mapping):
         return file
     return {key: value for key, value in file.items() if key != ONLY_FACTS}
-
-
-LABEL_COLUMNS = ("field", "raw_label", "concept", "predicate", "malignancy", "members", "note")
-SKIN_TONE_FIELDS = {"fitzpatrick", "fitzpatrick_range", "monk"}
 
 
 def build_index(roots: Sequence[Path]) -> dict[str, Any]:
@@ -223,7 +259,7 @@ def count_label_words(dataset: Dataset, roots: Sequence[Path]) -> int | None:
         if path.exists():
             # a broken file or line only counts less here: whoever reads the labels is told of every issue
             with suppress(BadCatalog):
-                rows = tsv.read_rows(read_text(path), LABEL_COLUMNS, [])
+                rows = tsv.read_rows(read_text(path), tsv.LABEL_COLUMNS, [])
                 words |= {row[1] for _, row in rows if not used or row[0] in used}
     return len(words) or None
 

@@ -2,15 +2,15 @@
 
 | module | what it holds |
 |---|---|
-| `crosswalk` | one dataset's `labels.tsv`, and what a word means in the manifest |
-| `own` | proposals for the words of a person's own table |
+| `crosswalk` | one dataset's `labels.tsv`, what a word means in the manifest, and rows that a dermatologist should review |
+| `extents` | the concepts that a label may cover, and whether two labels agree |
+| `alignment` | the finest common label space of several datasets |
+| `suggest` | proposals for the words of a person's own table |
 | `sssom` | a crosswalk in the mapping standard's format |
-| `review` | the rows that a dermatologist should decide |
-| `changes` | what differs between two versions of a catalog |
+| `diff` | what differs between two versions of a catalog |
 """
 
 from dermdata.crosswalks.crosswalk import (
-    LABEL_COLUMNS,
     Crosswalk,
     Differential,
     HarmonizedLabel,
@@ -19,8 +19,11 @@ from dermdata.crosswalks.crosswalk import (
     harmonize_label,
     harmonize_words,
     labels_to_text,
+    load_crosswalk,
     parse_labels,
+    read_labels,
 )
+from dermdata.vocabulary.tsv import LABEL_COLUMNS
 
 __all__ = [
     "LABEL_COLUMNS",
@@ -32,5 +35,7 @@ __all__ = [
     "harmonize_label",
     "harmonize_words",
     "labels_to_text",
+    "load_crosswalk",
     "parse_labels",
+    "read_labels",
 ]

@@ -8,6 +8,7 @@ One catch-all word can glue everything; the trade-off between classes and images
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from dermdata.crosswalks.extents import Extent, Extents, catch_all_reason, label_extent
@@ -16,6 +17,8 @@ from dermdata.model import Label
 from dermdata.vocabulary import LabelSpace, Vocabulary
 
 LeftOut = tuple[Any, ...]  # the places left out: nested tuples, joined without copying
+Solutions = dict[int, tuple[int, list[int]]]  # number of classes -> (cost, places left out)
+LabelRow = tuple[str, Label, int | None]  # dataset, label, its number of images (None: not known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,6 @@ class PartialSolution:
 
 
 Frontier = dict[int, PartialSolution]  # number of classes -> the best way to it
-Solutions = dict[int, tuple[int, list[int]]]  # number of classes -> (cost, places left out)
 NOTHING_LEFT_OUT = PartialSolution(0, 0, ())
 
 
@@ -52,10 +54,11 @@ def connected_components(extents: Sequence[int]) -> list[list[int]]:
         touching = [part for part in found if part[0] & extent]
         if touching:
             found = [part for part in found if not part[0] & extent]
-        union = extent
-        for part in touching:
-            union |= part[0]
-        found.append((union, sorted([place, *(one for part in touching for one in part[1])])))
+        union, places = extent, [place]
+        for other, more in touching:
+            union |= other
+            places += more
+        found.append((union, sorted(places)))
     return sorted(part for _, part in found)
 
 
@@ -112,7 +115,7 @@ def drop_dominated(found: Solutions) -> Solutions:
 
 
 def absorb_overlaps(extent: int, kept: tuple[int, ...]) -> tuple[int, ...]:
-    """The kept sets with one more, which swallows those that it touches."""
+    """The kept sets with one more, which is joined with those that it overlaps."""
     apart = tuple(hold for hold in kept if not hold & extent)
     for hold in kept:
         extent |= hold if hold & extent else 0
@@ -141,9 +144,6 @@ def flatten(left: LeftOut) -> Iterator[int]:
             todo.extend(one)
         else:
             yield one
-
-
-LabelRow = tuple[str, Label, int | None]  # dataset, label, its number of images (None: not known)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,32 +254,37 @@ def align_labels(
     unassigned. `max_loss` (a share of the images, 0.02 = 2%) takes the finest space within that loss instead,
     `keep_all` leaves nothing out.
     """
-    if keep_all and max_loss is not None:
-        raise UsageError("either keep all labels or allow a loss, not both")
-    if max_loss is not None and not 0 <= max_loss <= 1:
-        raise UsageError(f"a loss of {max_loss} is no share", hint="write a number from 0 to 1")
-    counted = sorted((LabelCount(dataset=a, label=b, count=c) for a, b, c in rows), key=lambda one: one.key)
+    if max_loss is not None:
+        require_share(max_loss, keep_all=keep_all)
+    counted = sorted((LabelCount(dataset=a, label=b, count=c) for a, b, c in rows), key=attrgetter("key"))
     extents = Extents(vocabulary)
     choices = list_tradeoffs(group_labels(counted, extents), vocabulary)
     if keep_all:
         left_out: dict[LabelCount, str] = {}
     elif max_loss is None:
-        left_out = {one: reason for one in counted if (reason := catch_all_reason(one.label, vocabulary))}
+        left_out = list_catch_alls(counted, vocabulary)
     else:
         left_out = choose_left_out(max_loss, counted, choices)
     kept = group_labels([one for one in counted if one not in left_out], extents)
-    classes = [build_class(part, extents) for part in group_components(kept)]
-    classes.sort(key=lambda one: extents.position(one.concepts[0]))
-    spans = {one: glue_note(one, classes, extents) for one in left_out}
+    classes = build_classes(kept, extents)
     return Alignment(
-        classes=tuple(classes),
+        classes=classes,
         unassigned=tuple(
-            UnassignedLabel(label=one, reason=why + spans[one]) for one, why in left_out.items()
+            UnassignedLabel(label=one, reason=why + glue_note(one, classes, extents))
+            for one, why in left_out.items()
         ),
         tradeoff=choices,
         forced=tuple(list_forced_merges(kept, extents)),
         wider=tuple(list_wider_labels(kept, extents)),
     )
+
+
+def require_share(max_loss: float, *, keep_all: bool) -> None:
+    """UsageError for a loss that is no share, or that is allowed where all labels are kept."""
+    if keep_all:
+        raise UsageError("either keep all labels or allow a loss, not both")
+    if not 0 <= max_loss <= 1:
+        raise UsageError(f"a loss of {max_loss} is no share", hint="write a number from 0 to 1")
 
 
 def group_labels(labels: Sequence[LabelCount], extents: Extents) -> list[ExtentGroup]:
@@ -295,6 +300,12 @@ def group_components(groups: Sequence[ExtentGroup]) -> list[list[ExtentGroup]]:
     return [
         [groups[place] for place in part] for part in connected_components([one.extent for one in groups])
     ]
+
+
+def build_classes(groups: Sequence[ExtentGroup], extents: Extents) -> tuple[AlignedClass, ...]:
+    """One class of each component, in the vocabulary's order."""
+    classes = [build_class(part, extents) for part in group_components(groups)]
+    return tuple(sorted(classes, key=lambda one: extents.position(one.concepts[0])))
 
 
 def build_class(groups: Sequence[ExtentGroup], extents: Extents) -> AlignedClass:
@@ -321,6 +332,11 @@ def glue_note(label: LabelCount, classes: Sequence[AlignedClass], extents: Exten
     extent = label_extent(label.label, extents)
     glued = sum(any(extent & extents.subtree(one) for one in each.concepts) for each in classes)
     return f": would make {glued} classes one" if glued > 1 else ""
+
+
+def list_catch_alls(counted: Iterable[LabelCount], vocabulary: Vocabulary) -> dict[LabelCount, str]:
+    """The labels that say too little to be aligned, each with the reason."""
+    return {one: reason for one in counted if (reason := catch_all_reason(one.label, vocabulary))}
 
 
 def choose_left_out(

@@ -8,17 +8,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
-from dermdata.errors import TableRefused, nearest
+from dermdata.catalogs import Catalog
+from dermdata.crosswalks.extents import certain_concept
+from dermdata.errors import TableRefused
 from dermdata.model import Label, Predicate
 from dermdata.vocabulary import Vocabulary, manifest_malignancy, tsv
-from dermdata.vocabulary.concepts import MANIFEST_MALIGNANCIES, SLUG, UNKNOWN
+from dermdata.vocabulary.concepts import MANIFEST_MALIGNANCIES, SLUG, UNKNOWN, did_you_mean
 from dermdata.vocabulary.spaces import NOT_STATED, OVERLAP_ONLY
 
-LABEL_COLUMNS = ("field", "raw_label", "concept", "predicate", "malignancy", "members", "note")
 PREDICATES = get_args(Predicate)
 # What a dataset may say of a word; the last two say less than any one value of the manifest, which gets null.
 STATEMENTS = (*MANIFEST_MALIGNANCIES, "mixed", "non-malignant")
 Match = Literal["exact", "broad", "narrow", "close", "related"]
+REVIEW_COLUMNS = ("dataset", "field", "raw_label", "concept_id", "count_if_known", "reason")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +70,10 @@ class Crosswalk:
 
 
 def parse_labels(text: str, where: str = "labels.tsv") -> tuple[Label, ...]:
-    """The rows of a `labels.tsv`, in file order; BadCatalog lists every issue (concepts: see `check`)."""
+    """The rows of a `labels.tsv`, in file order; BadCatalog lists every issue (concepts: see `check_labels`)."""
     issues: list[str] = []
     labels: dict[tuple[str, str], Label] = {}
-    for line, row in tsv.read_rows(text, LABEL_COLUMNS, issues):
+    for line, row in tsv.read_rows(text, tsv.LABEL_COLUMNS, issues):
         issues += [f"line {line}: {issue}" for issue in row_issues(row)]
         key = (row[0], row[1])
         if key in labels:
@@ -81,9 +83,47 @@ def parse_labels(text: str, where: str = "labels.tsv") -> tuple[Label, ...]:
     return tuple(labels.values())
 
 
+def read_labels(catalog: Catalog, name: str) -> Iterator[tuple[str, tuple[Label, ...]]]:
+    """Each crosswalk file of a dataset with its rows: the bundled one first, overlays' after it."""
+    from dermdata.catalogs.overlays import read_text  # comes with all that parses entries: start-up counts
+
+    for path in catalog.label_files(name):
+        yield str(path), parse_labels(read_text(path), str(path))
+
+
+def load_crosswalk(catalog: Catalog, name: str, vocabulary: Vocabulary) -> Crosswalk:
+    """A dataset's words, an overlay's row in place of the bundled one.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        Where the dataset's `labels.tsv` files are.
+    name : str
+        The dataset's name.
+    vocabulary : Vocabulary
+        The tree in which every concept of the rows must be.
+
+    Returns
+    -------
+    Crosswalk
+        Empty for a dataset without a `labels.tsv`.
+
+    Raises
+    ------
+    BadCatalog
+        A file with issues, all of which it lists.
+
+    """
+    rows: list[Label] = []
+    for where, labels in read_labels(catalog, name):
+        check_labels(labels, vocabulary, where)
+        rows += labels
+    return Crosswalk(rows)
+
+
 def labels_to_text(labels: Iterable[Label]) -> str:
     """The text of a `labels.tsv` with these rows; `parse_labels` gives them back."""
-    return tsv.rows_to_text(LABEL_COLUMNS, map(label_to_row, labels))
+    return tsv.rows_to_text(tsv.LABEL_COLUMNS, map(label_to_row, labels))
 
 
 def label_to_row(label: Label) -> list[str]:
@@ -97,7 +137,7 @@ def label_from_row(row: list[str]) -> Label:
         field=field,
         raw_label=raw,
         concept=concept,
-        predicate=cast("Predicate", predicate),  # `misfits` looks at it
+        predicate=cast("Predicate", predicate),  # `row_issues` checks it
         malignancy=malignancy or None,
         members=tsv.split_field(members),
         note=note or None,
@@ -124,10 +164,7 @@ def check_labels(labels: Iterable[Label], vocabulary: Vocabulary, where: str = "
     for label in labels:
         word = f"'{label.raw_label}' of {label.field}"
         unknown = [one for one in (label.concept, *label.members) if one not in vocabulary]
-        for one in unknown:
-            near = nearest(one, (concept.id for concept in vocabulary))
-            asked = f" (did you mean {' or '.join(near)}?)" if near else ""
-            issues.append(f"{word}: unknown concept '{one}'{asked}")
+        issues += [f"{word}: unknown concept '{one}'{did_you_mean(one, vocabulary)}" for one in unknown]
         if not unknown:
             strays = [one for one in label.members if not vocabulary.is_under(one, label.concept)]
             issues += [f"{word}: member '{one}' does not lie under '{label.concept}'" for one in strays]
@@ -172,26 +209,30 @@ def build_differential(
     """Graded words (SCIN) as graded concepts, scaled to 1; TableRefused for a weight that is none.
 
     A word that only overlaps its concept counts for the root: that it is a finding is all that is sure.
-    A word that is no diagnosis (an artefact of the labelling tool) is dropped.
+    A word that is no diagnosis (an artifact of the labelling tool) is dropped.
     """
-    rows = {word: crosswalk.lookup(field, word) for word in weights}
-    dropped = tuple(word for word, row in rows.items() if row and vocabulary.is_under(row.concept, UNKNOWN))
+    mapped: dict[str, Label] = {}
+    dropped, unmapped = list[str](), list[str]()
+    for word in weights:
+        row = crosswalk.lookup(field, word)
+        if row is None:
+            unmapped.append(word)
+        elif vocabulary.is_under(row.concept, UNKNOWN):
+            dropped.append(word)
+        else:
+            mapped[word] = row
     total = sum(require_weight(weight, word) for word, weight in weights.items() if word not in dropped)
     sums: dict[str, float] = {}
-    for word, row in rows.items():
-        if row and word not in dropped and total:
-            concept = vocabulary.root if row.predicate == "relatedMatch" else row.concept
-            sums[concept] = sums.get(concept, 0.0) + weights[word] / total
-    return Differential(sums, dropped, tuple(word for word, row in rows.items() if row is None))
+    for word, row in mapped.items() if total else ():
+        concept = certain_concept(row, vocabulary)
+        sums[concept] = sums.get(concept, 0.0) + weights[word] / total
+    return Differential(sums, tuple(dropped), tuple(unmapped))
 
 
 def require_weight(weight: float, word: str) -> float:
     if not 0 <= weight < float("inf"):
         raise TableRefused(f"the weight of '{word}' is {weight}", hint="weights are numbers from 0 up")
     return weight
-
-
-REVIEW_COLUMNS = ("dataset", "field", "raw_label", "concept_id", "count_if_known", "reason")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

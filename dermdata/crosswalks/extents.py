@@ -10,6 +10,8 @@ from dermdata.vocabulary.concepts import UNKNOWN
 from dermdata.vocabulary.spaces import NOT_STATED, OVERLAP_ONLY
 
 Extent = int
+Agreement = Literal["finer", "agrees", "contradicts"]
+OPPOSITES = {"benign", "malignant"}
 
 
 class Extents:
@@ -72,6 +74,13 @@ def label_extent(label: Label, extents: Extents) -> Extent:
     return extent
 
 
+def certain_concept(label: Label | None, vocabulary: Vocabulary) -> str:
+    """What is surely true: the root where a label says nothing, or only overlaps its concept."""
+    if label is None or label.predicate == "relatedMatch" or vocabulary.is_under(label.concept, UNKNOWN):
+        return vocabulary.root
+    return label.concept
+
+
 def catch_all_reason(label: Label, vocabulary: Vocabulary) -> str | None:
     """Why the label says too little to be aligned, or None.
 
@@ -86,10 +95,6 @@ def catch_all_reason(label: Label, vocabulary: Vocabulary) -> str | None:
     if level in ("root", "superclass") and vocabulary.children(label.concept) and not known:
         return f"'{label.concept}' is all that is known"
     return None
-
-
-Agreement = Literal["finer", "agrees", "contradicts"]
-OPPOSITES = {"benign", "malignant"}
 
 
 @dataclass
@@ -110,29 +115,19 @@ class LabelComparer:
         return self._known[pair]
 
     def depth(self, label: Label | None) -> int:
-        return len(self.vocabulary.path(self.certain_concept(label)))
-
-    def certain_concept(self, label: Label | None) -> str:
-        """What is surely true: the root where a label says nothing, or only overlaps its concept."""
-        if (
-            label is None
-            or label.predicate == "relatedMatch"
-            or self.vocabulary.is_under(label.concept, UNKNOWN)
-        ):
-            return self.vocabulary.root
-        return label.concept
+        return len(self.vocabulary.path(certain_concept(label, self.vocabulary)))
 
     def _compare(self, own: Label | None, other: Label | None) -> Agreement:
         if {one.malignancy for one in (own, other) if one} >= OPPOSITES or not self._label_extent(
             own
         ) & self._label_extent(other):
             return "contradicts"
-        ours, theirs = self.certain_concept(own), self.certain_concept(other)
+        ours, theirs = (certain_concept(one, self.vocabulary) for one in (own, other))
         return "finer" if theirs != ours and self.vocabulary.is_under(theirs, ours) else "agrees"
 
     def _label_extent(self, label: Label | None) -> int:
         """A lump covers its members, not all of the concept above them."""
-        concept = self.certain_concept(label)
+        concept = certain_concept(label, self.vocabulary)
         if label is None or concept == self.vocabulary.root:
             return self._extents.subtree(self.vocabulary.root)
         return label_extent(label, self._extents)

@@ -16,11 +16,11 @@ from dermdata.cache import DatasetFolder
 from dermdata.cache.receipt import FetchedSubset, SubsetSpec
 from dermdata.catalogs import Catalog
 from dermdata.catalogs.overlays import entry_to_data, read_bytes, read_text
-from dermdata.crosswalks import Crosswalk, check_labels, parse_labels
+from dermdata.crosswalks import Crosswalk, load_crosswalk
 from dermdata.errors import TableRefused
 from dermdata.manifest import SCHEMA, BuildReport
 from dermdata.manifest.builder import SourceTable
-from dermdata.model import Content, Dataset, Label
+from dermdata.model import Content, Dataset
 from dermdata.progress import Progress
 from dermdata.vocabulary import Vocabulary, parse_body_sites, parse_vocabulary
 from dermdata.vocabulary.concepts import BodySite
@@ -38,12 +38,7 @@ class LabelResources:
 
     def crosswalk(self, dataset: Dataset) -> Crosswalk:
         """The dataset's words, the bundled rows first, overlays' rows on top."""
-        rows: list[Label] = []
-        for path in self.catalog.label_files(dataset.name):
-            found = parse_labels(read_text(path), str(path))
-            check_labels(found, self.vocabulary, str(path))
-            rows += found
-        return Crosswalk(rows)
+        return load_crosswalk(self.catalog, dataset.name, self.vocabulary)
 
     def entry_digest(self, name: str) -> str:
         """The digest of the catalog's own entry, without what a listing adds to it."""
@@ -222,8 +217,8 @@ def fetch_command(dataset: Dataset, asked: SubsetSpec) -> str:
 
 def open_label_resources(catalog: Catalog) -> LabelResources:
     """The vocabulary of a catalog, parsed."""
-    concepts, sites = (catalog.vocabulary_file(leaf) for leaf in ("concepts.tsv", "body-sites.tsv"))
-    vocabulary = parse_vocabulary(read_text(concepts), str(concepts))
+    vocabulary = catalog.load_vocabulary()
+    sites = catalog.vocabulary_file("body-sites.tsv")
     body_sites = parse_body_sites(read_text(sites), str(sites))
     return LabelResources(catalog, vocabulary, site_names(body_sites))
 

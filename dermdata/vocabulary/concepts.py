@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from dermdata.errors import UnknownName, UsageError
+from dermdata.errors import UnknownName, UsageError, nearest
 from dermdata.vocabulary import tsv
 
 LEVELS = ("root", "superclass", "category", "group", "diagnosis", "subtype")
@@ -14,6 +14,20 @@ MANIFEST_MALIGNANCIES = ("benign", "premalignant", "malignant", "indeterminate",
 # Indeterminate in the vocabulary, as in ISIC; the manifest calls these two, and all below them, premalignant.
 PREMALIGNANT = ("actinic-keratosis", "actinic-cheilitis")
 UNKNOWN = "unknown"  # the concept "diagnosis not stated"
+SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
+CONCEPT_COLUMNS = (
+    "id",
+    "label",
+    "parent",
+    "level",
+    "malignancy",
+    "synonyms",
+    "doid",
+    "icd10cm",
+    "isic_path",
+    "note",
+)
+SITE_COLUMNS = ("id", "label", "parent", "level", "synonyms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +44,20 @@ class Concept:
     icd10cm: str | None = None  # a classification aid, coarser than the concept
     isic_paths: tuple[str, ...] = ()  # diagnosis_1:diagnosis_2:… of the ISIC Archive
     note: str | None = None
+
+
+NumberedConcept = tuple[int, Concept]  # its line, and the concept
+
+
+@dataclass(frozen=True, slots=True)
+class BodySite:
+    """One body site; its level is its depth, 1 for a whole region."""
+
+    id: str
+    label: str
+    parent: str | None
+    level: int
+    synonyms: tuple[str, ...] = ()
 
 
 class Vocabulary:
@@ -114,6 +142,12 @@ class Vocabulary:
         return sums
 
 
+def did_you_mean(concept: str, vocabulary: Vocabulary) -> str:
+    """The nearest concepts, in brackets after an issue; empty where none is near."""
+    near = nearest(concept, (one.id for one in vocabulary))
+    return f" (did you mean {' or '.join(near)}?)" if near else ""
+
+
 def manifest_malignancy(statement: str | None, concepts: Iterable[str], vocabulary: Vocabulary) -> str | None:
     """What the manifest may say of these concepts when the dataset or the vocabulary states this malignancy.
 
@@ -126,34 +160,6 @@ def manifest_malignancy(statement: str | None, concepts: Iterable[str], vocabula
 
 def is_premalignant(concept: str, vocabulary: Vocabulary) -> bool:
     return any(one in PREMALIGNANT for one in vocabulary.path(concept))
-
-
-SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
-CONCEPT_COLUMNS = (
-    "id",
-    "label",
-    "parent",
-    "level",
-    "malignancy",
-    "synonyms",
-    "doid",
-    "icd10cm",
-    "isic_path",
-    "note",
-)
-SITE_COLUMNS = ("id", "label", "parent", "level", "synonyms")
-NumberedConcept = tuple[int, Concept]
-
-
-@dataclass(frozen=True, slots=True)
-class BodySite:
-    """One body site; its level is its depth, 1 for a whole region."""
-
-    id: str
-    label: str
-    parent: str | None
-    level: int
-    synonyms: tuple[str, ...] = ()
 
 
 def parse_vocabulary(text: str, where: str = "vocabulary/concepts.tsv") -> Vocabulary:
@@ -176,13 +182,21 @@ def parse_body_sites(text: str, where: str = "vocabulary/body-sites.tsv") -> dic
     parents = {row[0]: row[2] or None for _, row in rows}
     issues += tree_issues([(line, row[0], row[2] or None) for line, row in rows], parents)
     if not issues:
-        wrong = [(line, row) for line, row in rows if row[3] != str(len(path_to_root(row[0], parents)))]
-        issues += [f"line {line}: level '{row[3]}' is not the depth of '{row[0]}'" for line, row in wrong]
+        issues += level_issues(rows, parents)
     tsv.raise_issues(where, issues)
-    sites = (
-        BodySite(row[0], row[1], row[2] or None, int(row[3]), tsv.split_field(row[4])) for _, row in rows
-    )
-    return {site.id: site for site in sites}
+    return {row[0]: site_from_row(row) for _, row in rows}
+
+
+def level_issues(rows: Iterable[tuple[int, list[str]]], parents: Mapping[str, str | None]) -> Iterator[str]:
+    """Body sites whose level is not their depth."""
+    for line, (ident, _, _, level, _) in rows:
+        if level != str(len(path_to_root(ident, parents))):
+            yield f"line {line}: level '{level}' is not the depth of '{ident}'"
+
+
+def site_from_row(row: list[str]) -> BodySite:
+    ident, label, parent, level, synonyms = row
+    return BodySite(ident, label, parent or None, int(level), tsv.split_field(synonyms))
 
 
 def concept_from_row(row: list[str]) -> Concept:

@@ -23,7 +23,7 @@ COVERED = 0.1  # the part of a score that depends on how much of the name the te
 RAW_WORD, TYPO = 0.95, 0.6
 CODED = 0.98
 ACROSS = 0.6  # all words of the text, some of them from names of wider concepts
-# a wrong digit is another disease: codes are never taken for misspelt ones
+# a wrong digit is another disease: codes are never taken for misspelled ones
 CODE = re.compile(r"(?P<icd>[a-z]\d[\da-z](\.[\da-z]{1,4})?)|(doid:)?(?P<doid>\d+)")
 LOOKS_ALIKE = 0.8  # difflib's ratio from which a word counts as misspelt
 
@@ -99,21 +99,25 @@ def concept_names(concept: Concept) -> Iterator[tuple[str, float]]:
 def find_by_code(code: re.Match[str], vocabulary: Vocabulary) -> Iterator[Hit]:
     """The concepts of an ICD-10-CM or Disease Ontology code; a code that is not there as the one above it."""
     wanted = code["icd"] or f"doid:{code['doid']}"
-    known = [
-        (one.id, name, name.lower())
-        for one in vocabulary
-        for name in (one.icd10cm, one.doid)
-        if name is not None
-    ]
+    known = vocabulary_codes(vocabulary)
     end = len(wanted)
     shortest = len("c43") if code["icd"] else end
     while end >= shortest:
-        found = [(ident, name) for ident, name, low in known if low == wanted[:end]]
-        found = found or [(ident, name) for ident, name, low in known if low.startswith(f"{wanted[:end]}.")]
-        if found:
+        if found := coded_concepts(wanted[:end], known):
             yield from (Hit(ident, name, round(CODED * end / len(wanted), 3)) for ident, name in found)
             return
         end = len(wanted[: end - 1].rstrip("."))
+
+
+def vocabulary_codes(vocabulary: Vocabulary) -> list[tuple[str, str]]:
+    """Each concept's codes: (concept, code)."""
+    return [(one.id, name) for one in vocabulary for name in (one.icd10cm, one.doid) if name is not None]
+
+
+def coded_concepts(code: str, known: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The concepts of this very code, else those of the codes directly below it."""
+    same = [(ident, name) for ident, name in known if name.lower() == code]
+    return same or [(ident, name) for ident, name in known if name.lower().startswith(f"{code}.")]
 
 
 def find_across_levels(wanted: str, vocabulary: Vocabulary) -> Iterator[Hit]:

@@ -11,19 +11,29 @@ melanoma
 pigmented = melanocytic-nevus + lentigo
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from dermdata.errors import BadCatalog, BadTable, UnknownName, UsageError, nearest
+from dermdata.errors import BadCatalog, BadTable, UnknownName, UsageError
 from dermdata.model import Label
 from dermdata.vocabulary import tsv
-from dermdata.vocabulary.concepts import MANIFEST_MALIGNANCIES, UNKNOWN, Vocabulary, manifest_malignancy
+from dermdata.vocabulary.concepts import (
+    MANIFEST_MALIGNANCIES,
+    UNKNOWN,
+    Vocabulary,
+    did_you_mean,
+    manifest_malignancy,
+)
 
 OVERLAP_ONLY = "overlap only"
 NOT_STATED = "diagnosis not stated"
+SPACE_SUFFIXES = (".toml", ".tsv", ".txt")
+SPACE_COLUMNS = ("class", "concept")
+MOST_LOOKED_UP = 50  # issues: each search takes some milliseconds
 SpaceItem = tuple[str, str | None]  # concept, malignancy
+ClassItems = dict[str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -168,18 +178,24 @@ def parse_space(text: str, vocabulary: Vocabulary, named: Mapping[str, LabelSpac
     """
     if text in named:
         return named[text]
-    classes = dict(parse_class(part) for part in text.split(","))
-    if not all(map(all, classes.values())) or not all(classes) or len(classes) <= text.count(","):
-        raise UsageError(f"'{text}' is no label space", hint="name one, or write concept,concept,…")
-    for concept in (one for items in classes.values() for one in items):
+    classes = parse_classes(text)
+    space = LabelSpace(text, {name: tuple((one, None) for one in items) for name, items in classes.items()})
+    for concept, _ in space.item_classes:
         if concept not in vocabulary:
             kind = "concept" if set("+,=") & set(text) else "label space"
             known = [*named, *(one.id for one in vocabulary)]
             raise UnknownName(kind, concept, known, hint=f"the named spaces are {', '.join(named)}")
-    space = LabelSpace(text, {name: tuple((one, None) for one in items) for name, items in classes.items()})
-    if len(space.item_classes) < sum(len(items) for items in space.classes.values()):
+    if len(space.item_classes) < sum(map(len, space.classes.values())):
         raise UsageError(f"'{text}' names a concept twice")
     return space
+
+
+def parse_classes(text: str) -> ClassItems:
+    """The classes of `a,b+c,NAME=d+e`; UsageError where a class or a concept is empty, or a class is named twice."""
+    classes = dict(map(parse_class, text.split(",")))
+    if not all(map(all, classes.values())) or not all(classes) or len(classes) <= text.count(","):
+        raise UsageError(f"'{text}' is no label space", hint="name one, or write concept,concept,…")
+    return classes
 
 
 def parse_class(text: str) -> tuple[str, list[str]]:
@@ -211,20 +227,26 @@ def build_space(name: str, entry: Any, vocabulary: Vocabulary, issues: list[str]
         issues.append(f"{name}: a space is a table with `classes`")
         return LabelSpace(name, {})
     issues += [f"{name}: unknown key '{key}'" for key in sorted(entry.keys() - {"classes", "title", "facet"})]
-    classes = entry["classes"]
-    if isinstance(classes, list):  # each concept is its own class, under its own id
-        classes = {one: [one] for one in map(concept_text, classes)}
-    wrong = [one for one, items in classes.items() if not isinstance(items, list)]
-    issues += [f"{name}: class '{one}' is no list of concepts" for one in wrong]
-    classes = {one: items for one, items in classes.items() if isinstance(items, list)}
-    space = LabelSpace(
-        name,
-        {one: tuple(parse_item(item) for item in items) for one, items in classes.items()},
-        entry.get("title"),
-        entry.get("facet"),
-    )
+    classes = {
+        one: tuple(map(parse_item, items)) for one, items in list_classes(name, entry["classes"], issues)
+    }
+    space = LabelSpace(name, classes, entry.get("title"), entry.get("facet"))
     issues += space_issues(space, vocabulary)
     return space
+
+
+def list_classes(
+    name: str, given: dict[str, Any] | list[Any], issues: list[str]
+) -> Iterator[tuple[str, list[Any]]]:
+    """Each class with its concepts; in a list each concept is its own class, under its own id."""
+    if isinstance(given, list):
+        yield from ((one, [one]) for one in map(concept_text, given))
+        return
+    for one, items in given.items():
+        if isinstance(items, list):
+            yield one, items
+        else:
+            issues.append(f"{name}: class '{one}' is no list of concepts")
 
 
 def concept_text(one: Any) -> Any:
@@ -254,11 +276,6 @@ def space_issues(space: LabelSpace, vocabulary: Vocabulary) -> Iterable[str]:
             seen[item] = name
     if space.facet not in (None, "malignancy"):
         yield f"{space.name}: unknown facet '{space.facet}'"
-
-
-SPACE_SUFFIXES = (".toml", ".tsv", ".txt")
-SPACE_COLUMNS = ("class", "concept")
-ClassItems = dict[str, list[str]]
 
 
 def parse_space_file(text: str, name: str, vocabulary: Vocabulary) -> LabelSpace:
@@ -313,19 +330,14 @@ def parse_class_lines(text: str, issues: list[str]) -> ClassItems:
     return classes
 
 
-MOST_LOOKED_UP = 50  # issues: each search takes some milliseconds
-
-
 def add_suggestions(issues: Iterable[str], vocabulary: Vocabulary) -> list[str]:
     """Each issue, and for the first unknown concepts what may have been meant."""
-    marker = "unknown concept '"
-    told: list[str] = []
-    for issue in issues:
-        _, found, rest = issue.partition(marker)
-        look = bool(found) and len(told) < MOST_LOOKED_UP
-        near = nearest(rest.rstrip("'"), (one.id for one in vocabulary)) if look else []
-        told.append(f"{issue} (did you mean {' or '.join(near)}?)" if near else issue)
-    return told
+    complete: list[str] = []
+    for number, issue in enumerate(issues):
+        _, unknown, concept = issue.partition("unknown concept '")
+        is_looked_up = unknown and number < MOST_LOOKED_UP
+        complete.append(issue + (did_you_mean(concept.rstrip("'"), vocabulary) if is_looked_up else ""))
+    return complete
 
 
 def require_sound_space(space: LabelSpace, issues: list[str]) -> LabelSpace:

@@ -10,6 +10,9 @@ from io import StringIO
 
 from dermdata.errors import BadCatalog
 
+# of a dataset's labels.tsv
+LABEL_COLUMNS = ("field", "raw_label", "concept", "predicate", "malignancy", "members", "note")
+
 
 class TabDialect(csv.excel_tab):
     """One line ending on every machine; a stray quote is an error, not a guess."""
