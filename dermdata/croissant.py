@@ -6,11 +6,11 @@ nothing vouches for.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from dermdata.licenses import CREATIVE_COMMONS, FREE_LICENSES
+from dermdata.licenses import is_known_license
 from dermdata.manifest.schema import COLUMNS
 from dermdata.markup import bibtex_entry
 from dermdata.model import Dataset, File
@@ -114,11 +114,11 @@ def croissant_document(
         "url": single_value([one.homepage for one in entries]),
         "version": single_value([one.version for one in entries]),
         "license": list(licences),
-        "citeAs": "\n\n".join(dict.fromkeys(text for one in entries if (text := citation_text(one)))),
+        "citeAs": "\n\n".join(dict.fromkeys(filter(None, map(citation_text, entries)))),
         "keywords": sorted(
             {"dermatology", *(word for one in entries for word in (*one.modalities, *one.tasks))}
         ),
-        "conditionsOfAccess": [text for one in entries if (text := access_text(one, many=len(entries) > 1))],
+        "conditionsOfAccess": texts_of_each(entries, access_texts),
         "isLiveDataset": any(not {*DIGEST_ALGORITHMS} & set(one) for one in files if "contentUrl" in one),
         "distribution": list(files),
     }
@@ -137,13 +137,16 @@ def citation_text(dataset: Dataset) -> str | None:
     return bibtex_entry(dataset.name, cited.bibtex) or cited.text or doi
 
 
-def access_text(dataset: Dataset, *, many: bool) -> str:
+def access_texts(dataset: Dataset) -> Iterator[str]:
     """What must be done to get it, in the entry's own words."""
-    said = [
-        dataset.access.kind,
-        *(text for text in (dataset.access.steps, dataset.license.statement) if text),
-    ]
-    return f"{dataset.name}: {'. '.join(said)}" if many else ". ".join(said)
+    access = dataset.access
+    yield ". ".join(filter(None, (access.kind, access.steps, dataset.license.statement)))
+
+
+def texts_of_each(entries: Sequence[Dataset], texts: Callable[[Dataset], Iterable[str]]) -> list[str]:
+    """What `texts` says of each dataset, after the dataset's name where there are several."""
+    many = len(entries) > 1
+    return [f"{one.name}: {text}" if many else text for one in entries for text in texts(one)]
 
 
 def license_pages(dataset: Dataset) -> list[str]:
@@ -156,12 +159,7 @@ def license_pages(dataset: Dataset) -> list[str]:
 def license_url(name: str, entries: Iterable[Dataset]) -> str | None:
     """Where a licence is written: as an entry has it, else SPDX's page of it."""
     stated = (one.license.url for one in entries if one.license.id == name and one.license.url)
-    known = (
-        f"https://spdx.org/licenses/{name}"
-        if name in FREE_LICENSES or CREATIVE_COMMONS.fullmatch(name)
-        else None
-    )
-    return next(stated, known)
+    return next(stated, f"https://spdx.org/licenses/{name}" if is_known_license(name) else None)
 
 
 # ------------------------------------------------------------------ files
@@ -208,24 +206,10 @@ def responsible_ai_facts(
     entries: Sequence[Dataset], sensitive: Sequence[str], annotated: Sequence[str]
 ) -> Json:
     """The RAI part: collection, biases, limits, use, what is personal, and how labels came about."""
-    many = len(entries) > 1
-    notes = [(name_dataset(one, note, many=many), note) for one in entries for note in one.notes]
     facts = {
-        "rai:dataCollection": " ".join(
-            name_dataset(one, describe_collection(one), many=many) for one in entries
-        ),
-        "rai:dataBiases": [
-            *(text for text, note in notes if BIAS_NOTE.search(note)),
-            *(name_dataset(one, text, many=many) for one in entries if (text := describe_label_counts(one))),
-        ],
-        "rai:dataLimitations": [
-            *(text for text, note in notes if not BIAS_NOTE.search(note)),
-            *(
-                name_dataset(one, f"{other.dataset}: {other.note}", many=many)
-                for one in entries
-                for other in one.overlaps
-            ),
-        ],
+        "rai:dataCollection": " ".join(texts_of_each(entries, collection_texts)),
+        "rai:dataBiases": [*texts_of_each(entries, bias_notes), *texts_of_each(entries, label_count_texts)],
+        "rai:dataLimitations": [*texts_of_each(entries, limit_notes), *texts_of_each(entries, overlap_notes)],
         "rai:dataUseCases": sorted({task for one in entries for task in one.tasks}),
         "rai:personalSensitiveInformation": [f"{name}: {COLUMN_MEANINGS[name]}" for name in sensitive],
         "rai:dataAnnotationProtocol": list(annotated),
@@ -233,21 +217,28 @@ def responsible_ai_facts(
     return {key: value for key, value in facts.items() if value}
 
 
-def name_dataset(dataset: Dataset, text: str, *, many: bool) -> str:
-    return f"{dataset.name}: {text}" if many else text
-
-
-def describe_collection(dataset: Dataset) -> str:
+def collection_texts(dataset: Dataset) -> Iterator[str]:
     by = f" Modality: {', '.join(dataset.modalities)}." if dataset.modalities else ""
-    return f"{dataset.summary}{by}"
+    yield f"{dataset.summary}{by}"
 
 
-def describe_label_counts(dataset: Dataset) -> str:
+def bias_notes(dataset: Dataset) -> Iterator[str]:
+    yield from (note for note in dataset.notes if BIAS_NOTE.search(note))
+
+
+def limit_notes(dataset: Dataset) -> Iterator[str]:
+    yield from (note for note in dataset.notes if not BIAS_NOTE.search(note))
+
+
+def overlap_notes(dataset: Dataset) -> Iterator[str]:
+    yield from (f"{other.dataset}: {other.note}" for other in dataset.overlaps)
+
+
+def label_count_texts(dataset: Dataset) -> Iterator[str]:
     """How many images each label has: what a model sees most."""
     counted = sorted(dataset.counts.labels.items(), key=lambda one: (-one[1], one[0]))
-    return (
-        f"images of each label: {', '.join(f'{name} {count}' for name, count in counted)}" if counted else ""
-    )
+    if counted:
+        yield f"images of each label: {', '.join(f'{name} {count}' for name, count in counted)}"
 
 
 def filled_columns(dataset: Dataset) -> set[str]:
@@ -262,7 +253,7 @@ def filled_columns(dataset: Dataset) -> set[str]:
 def annotation_sources(dataset: Dataset) -> Iterator[str]:
     """Who or what stands behind labels and skin types, for each column that says so."""
     for name in ANNOTATION_COLUMNS:
-        said = {word for one in dataset.table for word in one.values.get(name, {}).values() if word}
-        said |= {one.constants[name] for one in dataset.table if name in one.constants}
-        if said:
-            yield f"{name}: {', '.join(sorted(said))}"
+        words = {word for one in dataset.table for word in one.values.get(name, {}).values() if word}
+        words |= {one.constants[name] for one in dataset.table if name in one.constants}
+        if words:
+            yield f"{name}: {', '.join(sorted(words))}"

@@ -37,6 +37,11 @@ class CombinedTerms:
     because: tuple[str, ...]
 
 
+def is_known_license(name: str) -> bool:
+    """Whether the name alone says what the license allows."""
+    return name in FREE_LICENSES or CREATIVE_COMMONS.fullmatch(name) is not None
+
+
 def license_terms(name: str | None, stated: License | None = None) -> LicenseTerms:
     """What a licence allows: by its name where that says it, else as the catalog states it of the dataset."""
     if name in FREE_LICENSES:
@@ -68,17 +73,14 @@ def combine_terms(parts: Mapping[str, Iterable[LicenseTerms]]) -> CombinedTerms:
     because: list[str] = []
     commercial = strictest_term(named, "commercial_use", "commercial use", because)
     passing_on = strictest_term(named, "redistribution", "redistribution", because)
-    alike = [one for one in named if one[1].share_alike]
-    because += [f"share-alike: {describe_license(dataset, one)}" for dataset, one in alike]
+    because += list_reasons("share-alike", [one for one in named if one[1].share_alike])
     fixed = [one for one in named if one[1].adaptations is False]
-    because += [
-        f"no changed copies may be passed on: {describe_license(dataset, one)}" for dataset, one in fixed
-    ]
+    because += list_reasons("no changed copies may be passed on", fixed)
     return CombinedTerms(
         id=common_license([one for _, one in named], because),
         commercial_use=commercial,
         redistribution=passing_on,
-        share_alike=bool(alike) or (None if any(one.share_alike is None for _, one in named) else False),
+        share_alike=share_alike_term([one for _, one in named]),
         because=tuple(because),
     )
 
@@ -89,9 +91,19 @@ def strictest_term(
     """False where one licence forbids, None where one does not say, else True."""
     forbidding = [one for one in named if getattr(one[1], term) is False]
     silent = [one for one in named if getattr(one[1], term) is None]
-    because += [f"no {what}: {describe_license(dataset, one)}" for dataset, one in forbidding]
-    because += [f"{what} is not stated: {describe_license(dataset, one)}" for dataset, one in silent]
+    because += list_reasons(f"no {what}", forbidding)
+    because += list_reasons(f"{what} is not stated", silent)
     return False if forbidding else None if silent else bool(named) or None
+
+
+def share_alike_term(parts: list[LicenseTerms]) -> bool | None:
+    """True where one license asks for it, None where one does not say, else False."""
+    terms = {one.share_alike for one in parts}
+    return True if True in terms else None if None in terms else False
+
+
+def list_reasons(what: str, named: list[tuple[str, LicenseTerms]]) -> list[str]:
+    return [f"{what}: {describe_license(dataset, one)}" for dataset, one in named]
 
 
 def describe_license(dataset: str, one: LicenseTerms) -> str:
@@ -102,21 +114,23 @@ def common_license(parts: list[LicenseTerms], because: list[str]) -> str | None:
     """The licence under which the whole mix can be passed on; None where there is none that meets all."""
     names = sorted({one.id or "" for one in parts})
     if len(names) < 2:
-        return (names[0] or None) if names else None
-    if not all(name in FREE_LICENSES or CREATIVE_COMMONS.fullmatch(name) for name in names):
+        return next(iter(names), None) or None
+    if not all(map(is_known_license, names)):
         return None
     strict = [name for name in names if name not in FREE_LICENSES]
-    found = {name: set(name.removeprefix("CC-").rsplit("-", 1)[0].split("-")) for name in strict}
-    together = set().union(*found.values()) if found else set()
-    alike = [name for name, terms in found.items() if "SA" in terms or "ND" in terms]
-    meeting = [name for name, terms in found.items() if terms == together]
-    if any(found[name] != together for name in alike):
+    if not strict:
+        return max(names, key=FREE_LICENSES.index)
+    return common_creative_commons(strict, because)
+
+
+def common_creative_commons(names: list[str], because: list[str]) -> str | None:
+    """The one of these Creative Commons licenses that meets all; share-alike and no derivatives bear no further term."""
+    terms = {name: set(name.removeprefix("CC-").rsplit("-", 1)[0].split("-")) for name in names}
+    together = set().union(*terms.values())
+    if any(found != together for found in terms.values() if found & {"SA", "ND"}):
         because.append(
-            f"no one licence meets {' and '.join(strict)}: keep the parts apart when you pass them on"
+            f"no one licence meets {' and '.join(names)}: keep the parts apart when you pass them on"
         )
         return None
-    return (
-        max(meeting, key=lambda name: name.rsplit("-", 1)[1])
-        if meeting
-        else (max(names, key=FREE_LICENSES.index) if not strict else None)
-    )
+    meeting = [name for name in names if terms[name] == together]
+    return max(meeting, key=lambda name: name.rsplit("-", 1)[1], default=None)

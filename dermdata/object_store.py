@@ -34,6 +34,30 @@ from dermdata.pandas_import import show_pandas
 StoragePath = Path | str  # of a file: a path here, or a URL
 SCHEMES = ("s3", "gs", "gcs", "az", "abfs", "memory")
 PACKAGES = {"gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
+GOOGLE_HINTS = {
+    "credentials": "check Google's credentials (GOOGLE_APPLICATION_CREDENTIALS, "
+    "`gcloud auth application-default login`, a role …) and their rights",
+    "address": "STORAGE_EMULATOR_HOST sets another address than Google's",
+}
+STORE_HINTS = {
+    "s3": {
+        "credentials": "check the platform's credentials (AWS_PROFILE, AWS_ACCESS_KEY_ID, a role …) and their rights",
+        "address": "AWS_ENDPOINT_URL_S3 sets its address",
+    },
+    "gs": GOOGLE_HINTS,
+    "gcs": GOOGLE_HINTS,
+}
+OTHER_HINTS = {
+    "credentials": "check the platform's credentials and their rights",
+    "address": "check the network, and the address in the platform's settings",
+}
+CREDENTIAL_ERRORS = {
+    "NoCredentialsError",
+    "PartialCredentialsError",
+    "ProfileNotFound",
+    "DefaultCredentialsError",
+}
+STORE_LIBRARIES = ("botocore.", "aiobotocore.", "aiohttp.", "gcsfs.", "google.")
 
 
 class Storage(Protocol):
@@ -44,7 +68,7 @@ class Storage(Protocol):
     def list_names(self) -> list[str]: ...
     def size(self, path: str) -> int: ...
     def open(self, path: str) -> BinaryIO: ...
-    def put(self, path: str, make: Callable[[Path], None]) -> None: ...
+    def put(self, path: str, make: Callable[[Path], object]) -> None: ...
     def delete(self, path: str) -> None: ...
 
 
@@ -78,7 +102,7 @@ class LocalFolder:
             raise OSError(errno.EINVAL, "no regular file", str(self.path / path))
         return os.fdopen(handle, "rb")
 
-    def put(self, path: str, make: Callable[[Path], None]) -> None:
+    def put(self, path: str, make: Callable[[Path], object]) -> None:
         """Have the file made under its own name; `make` gives it that only when it is whole."""
         make(self.path / path)
 
@@ -126,7 +150,7 @@ class Bucket:
         with convert_store_errors(self.url, missing=FileNotFoundError(self.locate(path))):
             return cast("BinaryIO", self.filesystem.open(self.locate(path), "rb"))
 
-    def put(self, path: str, make: Callable[[Path], None]) -> None:
+    def put(self, path: str, make: Callable[[Path], object]) -> None:
         """Make the file here, send it, and check that as many bytes have come."""
         local = self.spool / path.rpartition("/")[2]
         try:
@@ -226,32 +250,6 @@ def convert_store_errors(url: str, missing: Exception | None = None) -> Iterator
         raise credentials_error(error, url) from error
     except Exception as error:
         raise to_dermdata_error(error, url) from error
-
-
-GOOGLE_HINTS = {
-    "credentials": "check Google's credentials (GOOGLE_APPLICATION_CREDENTIALS, "
-    "`gcloud auth application-default login`, a role …) and their rights",
-    "address": "STORAGE_EMULATOR_HOST sets another address than Google's",
-}
-STORE_HINTS = {
-    "s3": {
-        "credentials": "check the platform's credentials (AWS_PROFILE, AWS_ACCESS_KEY_ID, a role …) and their rights",
-        "address": "AWS_ENDPOINT_URL_S3 sets its address",
-    },
-    "gs": GOOGLE_HINTS,
-    "gcs": GOOGLE_HINTS,
-}
-OTHER_HINTS = {
-    "credentials": "check the platform's credentials and their rights",
-    "address": "check the network, and the address in the platform's settings",
-}
-CREDENTIAL_ERRORS = {
-    "NoCredentialsError",
-    "PartialCredentialsError",
-    "ProfileNotFound",
-    "DefaultCredentialsError",
-}
-STORE_LIBRARIES = ("botocore.", "aiobotocore.", "aiohttp.", "gcsfs.", "google.")
 
 
 def find_hints(url: str) -> dict[str, str]:

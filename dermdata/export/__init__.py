@@ -15,11 +15,9 @@ from dermdata.export.job import ExportPart, ExportResult, Job, prepare_job
 FORMATS = ("parquet", "csv", "jsonl", "imagefolder", "webdataset", "huggingface", "coco", "croissant")
 REMOTE_FORMATS = ("parquet", "webdataset", "huggingface")  # formats of whole files that a bucket can hold
 LINKING_FORMATS = ("imagefolder", "coco")  # formats whose images may be links
+MODULES = {"csv": "text_formats", "jsonl": "text_formats"}  # of formats that have no module of their own
 
 __all__ = ["FORMATS", "ExportPart", "ExportResult", "Job", "plan", "write"]
-
-
-MODULES = {"csv": "text_formats", "jsonl": "text_formats"}  # of formats that have no module of their own
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ A mask is one annotation (parts of it that do not touch are not told apart), a c
 with its box and area. An image without a mask has an entry and no annotation: its class stands in
 `categories_of_image`, which COCO's tools pass over. A mask of another size than its image, an empty one and one
 that cannot be read are left out, counted, and listed in the file under `masks_left_out`. With --size masks are
-scaled to what their images became; outlines.py says what counts as inside.
+scaled to what their images became; masks.py says what counts as inside.
 """
 
 import hashlib
@@ -36,19 +36,20 @@ from dermdata.export.coco_annotations import (
     read_summary,
     row_masks,
 )
-from dermdata.export.huggingface import catalog_entries, license_names
 from dermdata.export.job import (
     ExportPart,
     ExportResult,
     Job,
+    catalog_entries,
     class_numbers,
     leave_out_rows,
+    license_names,
     missing_class_reasons,
     row_classes,
     split_parts,
     take_values,
 )
-from dermdata.export.left_out import count_reasons, text_column
+from dermdata.export.left_out import count_reasons
 from dermdata.export.masks import Size
 from dermdata.export.output_folder import (
     OutputFile,
@@ -58,6 +59,7 @@ from dermdata.export.output_folder import (
     map_fingerprints,
     open_job_record,
     place_images,
+    place_rows,
     plan_files,
 )
 from dermdata.export.record import ExportRecord
@@ -66,10 +68,7 @@ from dermdata.export.row_images import (
     digest_flags,
     drop_missing_images,
     file_fingerprint,
-    file_sizes,
     image_digests,
-    image_endings,
-    image_identities,
     image_names,
     locate_files,
     portable_name,
@@ -77,6 +76,7 @@ from dermdata.export.row_images import (
     unique_names,
 )
 from dermdata.images import check_image
+from dermdata.manifest.columns import column_values, text_column
 
 FORM, LAYOUT = "coco", "1"
 LESION_CATEGORY, STRUCTURE_CATEGORY = "lesion", "structure"  # categories and supercategories of our own
@@ -189,16 +189,19 @@ def decide_files(job: Job) -> CocoPlan:
 
 
 def drop_unsized_images(job: Job) -> tuple[Job, list[str], list[Size]]:
-    """The job without the rows whose image has no size that can be told; the images' files and stored sizes."""
+    """The job without the rows whose image has no known size; the files and stored sizes of the other images."""
     found = [path or "" for path in locate_files(job.table, job.roots)]
-    columns = [
-        job.table[name].to_pylist() if name in job.table.column_names else [None] * job.table.num_rows
-        for name in ("width", "height")
-    ]
-    sizes = [known or read_size(path) for path, known in zip(found, map(known_size, *columns), strict=True)]
+    sizes = stored_sizes(job.table, found)
     job = leave_out_rows(job, [None if size else UNKNOWN_SIZE for size in sizes])
     stay = [(path, size) for path, size in zip(found, sizes, strict=True) if size]
     return job, [path for path, _ in stay], [size for _, size in stay]
+
+
+def stored_sizes(table: pa.Table, found: Sequence[str]) -> list[Size | None]:
+    """Each image's size as the manifest says, as its file says where that says nothing."""
+    columns = (column_values(table, name) for name in ("width", "height"))
+    stated = map(known_size, *columns)
+    return [known or read_size(path) for path, known in zip(found, stated, strict=True)]
 
 
 def known_size(width: int | None, height: int | None) -> Size | None:
@@ -237,23 +240,12 @@ def build_split(
 
 def assign_paths(job: Job, folder: str, found: list[str], rows: list[int]) -> list[PlacedImage]:
     """A name of its own for each image, and the mark of what lies there."""
-    table = job.table
-    plain = [f"{folder}/{portable_name(name)}" for name in image_names(table)]
-    stems = unique_names(plain, image_identities(table))
-    kinds = image_endings(table, list(found), job.recipe)
-    sizes = file_sizes(table, found)
-    digests = text_column(table, "sha256").to_pylist()
-    how = recipe_version(job.recipe) if job.recipe.changes else "copy" if job.copy else "link"
-    return [
-        PlacedImage(
-            f"{stem}.{kind}" if kind else stem, path, size, f"{digest[:32]} {how}" if digest else "", row
-        )
-        for stem, kind, path, size, digest, row in zip(stems, kinds, found, sizes, digests, rows, strict=True)
-    ]
+    plain = [f"{folder}/{portable_name(name)}" for name in image_names(job.table)]
+    return place_rows(job, plain, found, rows)
 
 
 def image_facts(job: Job) -> list[dict[str, Any]]:
-    """What else an image's entry says: its licence, its key and its class."""
+    """What else an image's entry says: its license, its key and its class."""
     numbers = class_numbers(row_classes(job.table, job.label), job.classes)
     keys = text_column(job.table, "key").to_pylist()
     place = {name: number for number, name in enumerate(license_names(job), 1)}

@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 from dermdata.engine import ExecutorFactory, thread_executor
 from dermdata.errors import CacheDamaged, StorageError
 from dermdata.export.job import Job, class_numbers, row_classes
-from dermdata.export.left_out import text_column
 from dermdata.export.masks import MaskOutline, MaskTask, Size, trace_mask
 from dermdata.export.row_images import lesion_masks, locate_nested_files
 from dermdata.images import check_image
+from dermdata.manifest.columns import text_column
 from dermdata.progress import Progress
 
 MASK_WINDOW = 512  # masks that wait for the writer at most
@@ -214,7 +214,7 @@ def portable_mask_name(name: str) -> str:
 def structure_masks(job: Job) -> list[list[tuple[str, str, str | None]]]:
     """Each row's structures with the mask's name and file."""
     if not job.structures:
-        return [[] for _ in range(job.table.num_rows)]
+        return [[]] * job.table.num_rows
     rows = [
         sorted((name, path) for name, path in row or () if path) for row in job.table["masks"].to_pylist()
     ]

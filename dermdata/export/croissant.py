@@ -13,7 +13,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -25,21 +24,27 @@ from dermdata.croissant import (
     ANNOTATION_COLUMNS,
     COLUMN_MEANINGS,
     SENSITIVE_COLUMNS,
+    Json,
     croissant_document,
     license_url,
     responsible_ai_facts,
 )
 from dermdata.errors import UsageError
-from dermdata.export.huggingface import (
+from dermdata.export.huggingface import shard_files, to_split_names
+from dermdata.export.image_bytes import Recipe
+from dermdata.export.job import (
+    UNSPLIT,
+    ExportPart,
+    ExportResult,
+    Job,
     catalog_entries,
     describe_changes,
     license_names,
-    shard_files,
-    to_split_names,
+    output_stem,
+    row_splits,
+    split_parts,
 )
-from dermdata.export.image_bytes import Recipe
-from dermdata.export.job import UNSPLIT, ExportPart, ExportResult, Job, output_stem, row_splits, split_parts
-from dermdata.export.metadata import IMAGE_FEATURE, feature_metadata, manifest_provenance, to_portable_types
+from dermdata.export.metadata import IMAGE_FEATURE, feature_metadata, provenance_metadata, to_portable_types
 from dermdata.export.output_folder import OutputFile, left_out_files, open_job_record, plan_files, write_files
 from dermdata.export.parquet import IMAGE_COLUMN, IMAGE_DESCRIPTIONS, IMAGE_TYPE, MASK_COLUMN, ImageTable
 from dermdata.export.record import ExportRecord
@@ -60,7 +65,6 @@ from dermdata.manifest.text import is_text
 FORM, NAME = "croissant", "croissant.json"
 RECORDS, SHARDS = "images", "shards"  # ids of the rows, and of several files taken together
 PARQUET = "application/x-parquet"
-Json = dict[str, Any]
 
 
 def plan_croissant(job: Job) -> tuple[ExportPart, ...]:
@@ -119,11 +123,9 @@ def drop_columns(table: pa.Table, *names: str) -> pa.Table:
 
 
 def add_metadata(sheet: ImageTable) -> ImageTable:
-    ours = {
-        f"dermdata.{key}".encode(): value.encode() for key, value in manifest_provenance(sheet.table).items()
-    }
     special = dict.fromkeys(sheet.images, IMAGE_FEATURE)
-    table = sheet.table.replace_schema_metadata(ours | feature_metadata(sheet.schema, special))
+    metadata = provenance_metadata(sheet.table) | feature_metadata(sheet.schema, special)
+    table = sheet.table.replace_schema_metadata(metadata)
     return ImageTable(table, sheet.images, sheet.sizes)
 
 
@@ -212,8 +214,8 @@ def count_annotation_sources(job: Job) -> Iterator[str]:
     """Who or what stands behind labels and skin types, counted from the rows."""
     for name in (one for one in ANNOTATION_COLUMNS if has_values(job.table, one)):
         counts = pc.value_counts(job.table[name].cast(pa.string())).to_pylist()
-        said = sorted((one["values"] or "not stated", one["counts"]) for one in counts)
-        yield f"{name}: {', '.join(f'{word} {count}' for word, count in said)}"
+        words = sorted((one["values"] or "not stated", one["counts"]) for one in counts)
+        yield f"{name}: {', '.join(f'{word} {count}' for word, count in words)}"
 
 
 # ------------------------------------------------------------------ records

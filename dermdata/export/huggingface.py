@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from dermdata.errors import UsageError
 from dermdata.export import shards
@@ -28,7 +27,10 @@ from dermdata.export.job import (
     ExportResult,
     Job,
     SplitPart,
+    catalog_entries,
     class_numbers,
+    describe_changes,
+    license_names,
     row_classes,
     split_parts,
     take_values,
@@ -40,6 +42,7 @@ from dermdata.export.metadata import (
     feature_metadata,
     features_to_yaml,
     manifest_provenance,
+    provenance_metadata,
     schema_features,
     to_portable_types,
 )
@@ -71,6 +74,10 @@ from dermdata.model import Dataset
 FORM = "huggingface"
 REPLACED_COLUMNS = ("path", "mask_path", "masks", IMAGE_COLUMN, MASK_COLUMN, "label")
 USUAL_SPLITS = {"": "train", "val": "validation", "all": "all_"}  # `all` means every split there
+SIZE_CATEGORIES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+HUB_LICENSES = ("cc0-1.0", "cc-by-", "apache-2.0", "mit")  # ids that the Hub knows, or how they begin
+PERMISSION_WORDS = {True: "allowed", False: "not allowed", None: "not stated"}
+SplitSizes = Mapping[str, tuple[int, int]]  # name -> images, bytes as stored
 
 
 def plan_huggingface(job: Job) -> tuple[ExportPart, ...]:
@@ -120,11 +127,10 @@ def build_image_table(job: Job, found: Sequence[str | None]) -> ImageTable:
         images[MASK_COLUMN] = ImageColumn(
             covers, [None] * len(covers), Recipe(job.size, job.strip, mask=True)
         )
-    ours = {
-        f"dermdata.{key}".encode(): value.encode() for key, value in manifest_provenance(job.table).items()
-    }
     schema = ImageTable(table, images, sizes).schema
-    table = table.replace_schema_metadata(ours | feature_metadata(schema, special_features(job)))
+    table = table.replace_schema_metadata(
+        provenance_metadata(job.table) | feature_metadata(schema, special_features(job))
+    )
     return ImageTable(table, images, sizes)
 
 
@@ -173,17 +179,6 @@ def shard_fingerprint(sheet: ImageTable) -> str:
     )[:32]
 
 
-SIZE_CATEGORIES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
-HUB_LICENSES = (
-    "cc0-1.0",
-    "cc-by-",
-    "apache-2.0",
-    "mit",
-)  # ids, or how they begin, that the Hub knows in lower case
-PERMISSION_WORDS = {True: "allowed", False: "not allowed", None: "not stated"}
-SplitSizes = Mapping[str, tuple[int, int]]  # name -> images, bytes as stored
-
-
 def card_text(job: Job, columns: Mapping[str, Feature], splits: SplitSizes) -> str:
     lines = ["---", *card_header(job, columns, splits), "---", "", *card_body(job, splits)]
     return "\n".join(lines) + "\n"
@@ -193,15 +188,11 @@ def card_text(job: Job, columns: Mapping[str, Feature], splits: SplitSizes) -> s
 
 
 def card_header(job: Job, columns: Mapping[str, Feature], splits: SplitSizes) -> Iterator[str]:
-    rows = sum(count for count, _ in splits.values())
-    tasks = (["image-classification"] if job.classes else []) + (
-        ["image-segmentation"] if "mask" in columns else []
-    )
     facts = {
         "pretty_name": ", ".join(entry.title for entry in catalog_entries(job)) or "Skin images",
         **license_header(job),
-        **({"task_categories": tasks} if tasks else {}),
-        "size_categories": [next((name for most, name in SIZE_CATEGORIES if rows < most), "1M<n<10M")],
+        **task_header(job, columns),
+        "size_categories": [size_category(sum(count for count, _ in splits.values()))],
         "tags": ["medical", "dermatology"],
         "dataset_info": {
             "features": features_to_yaml(columns),
@@ -221,6 +212,17 @@ def card_header(job: Job, columns: Mapping[str, Feature], splits: SplitSizes) ->
         yield f"{name}: {show_controls(json.dumps(value, ensure_ascii=False))}"
 
 
+def task_header(job: Job, columns: Mapping[str, Feature]) -> dict[str, list[str]]:
+    """What the columns can be used for; no key where nothing is known."""
+    tasks = {"image-classification": bool(job.classes), "image-segmentation": MASK_COLUMN in columns}
+    named = [task for task, fits in tasks.items() if fits]
+    return {"task_categories": named} if named else {}
+
+
+def size_category(rows: int) -> str:
+    return next((name for most, name in SIZE_CATEGORIES if rows < most), "1M<n<10M")
+
+
 def license_header(job: Job) -> dict[str, Any]:
     """The Hub's own id of each licence; `other` where one has none, with its name."""
     found = license_names(job)
@@ -228,21 +230,6 @@ def license_header(job: Job) -> dict[str, Any]:
     if known and all(one.startswith(HUB_LICENSES) for one in known):
         return {"license": known[0] if len(known) == 1 else known}
     return {"license": "other", "license_name": ", ".join(found) or "not stated"}
-
-
-def license_names(job: Job) -> list[str]:
-    """The licences that the rows name."""
-    if "license" not in job.table.column_names:
-        return []
-    return sorted(word for word in pc.unique(job.table["license"].cast("string")).to_pylist() if word)
-
-
-def dataset_names(job: Job) -> list[str]:
-    return sorted(word for word in pc.unique(job.table["dataset"].cast("string")).to_pylist() if word)
-
-
-def catalog_entries(job: Job) -> list[Dataset]:
-    return [job.entries[name] for name in dataset_names(job) if name in job.entries]
 
 
 # ------------------------------------------------------------------ text
@@ -278,11 +265,6 @@ def card_body(job: Job, splits: SplitSizes) -> Iterator[str]:
     yield from provenance_section(job)
 
 
-def describe_changes(job: Job) -> str:
-    size = f"at most {job.size} pixels on the longest side. " if job.size else ""
-    return size + ("EXIF, XMP, IPTC and comments removed." if job.strip else "")
-
-
 def dataset_section(entry: Dataset) -> Iterator[str]:
     """What one dataset is, its terms and how to cite it."""
     terms = entry.license
@@ -291,8 +273,8 @@ def dataset_section(entry: Dataset) -> Iterator[str]:
         yield f"- Home: {link_markdown(entry.homepage)}"
     page = f" ({link_markdown(terms.url)})" if terms.url else ""
     yield f"- Licence: {escape_markdown(terms.id or 'not stated')}{page}"
-    words = PERMISSION_WORDS
-    yield f"- Commercial use: {words[terms.commercial_use]}; redistribution: {words[terms.redistribution]}"
+    commercial, passing_on = PERMISSION_WORDS[terms.commercial_use], PERMISSION_WORDS[terms.redistribution]
+    yield f"- Commercial use: {commercial}; redistribution: {passing_on}"
     if terms.statement:
         yield f"- {escape_markdown(terms.statement)}"
     if entry.citation.text:

@@ -13,9 +13,9 @@ files of their own. Whoever edits a linked image in place edits the cache's.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -32,11 +32,11 @@ from dermdata.export.job import (
     row_classes,
     row_splits,
 )
-from dermdata.export.left_out import count_reasons, text_column
+from dermdata.export.left_out import count_reasons
 from dermdata.export.metadata import (
     class_label_feature,
     feature_metadata,
-    manifest_provenance,
+    provenance_metadata,
     to_portable_types,
 )
 from dermdata.export.output_folder import (
@@ -46,21 +46,18 @@ from dermdata.export.output_folder import (
     make_files,
     map_fingerprints,
     open_job_record,
+    parent_folder,
     place_images,
+    place_rows,
 )
-from dermdata.export.parquet import ImageTable
-from dermdata.export.parquet import write_image_table as write_sheet
+from dermdata.export.parquet import ImageTable, write_image_table
 from dermdata.export.record import ExportRecord
 from dermdata.export.row_images import (
     count_unchecked,
     drop_missing_images,
-    file_sizes,
     image_digests,
-    image_endings,
-    image_identities,
     image_names,
     portable_name,
-    recipe_version,
     unique_names,
 )
 
@@ -88,15 +85,14 @@ def plan_imagefolder(job: Job) -> tuple[ExportPart, ...]:
     """A line for each folder of images."""
     job, record, tree = decide_files(job)
     record.require_free(tree.fingerprints)
-    there = Counter(image_folder(one) for one in tree.images)
+    rows, sizes, missing = Counter[str](), Counter[str](), Counter[str]()
     for one in tree.images:
-        if record.is_current(one.path, one.fingerprint):
-            there[image_folder(one)] -= 1
-    rows, sizes = Counter(map(image_folder, tree.images)), Counter[str]()
-    for one in tree.images:
-        sizes[image_folder(one)] += one.size
+        folder = parent_folder(one.path)
+        rows[folder] += 1
+        sizes[folder] += one.size
+        missing[folder] += not record.is_current(one.path, one.fingerprint)
     return tuple(
-        ExportPart(job.out / name, rows[name], sizes[name], there=not there[name]) for name in sorted(rows)
+        ExportPart(job.out / name, rows[name], sizes[name], there=not missing[name]) for name in sorted(rows)
     )
 
 
@@ -117,10 +113,6 @@ def write_imagefolder(job: Job) -> ExportResult:
         files=(job.out,), rows=len(tree.images), bytes=sum(one.size for one in tree.images),
         kept=count - len(todo) - len(made), left_out={**count_reasons(job.left), **tree.unchecked}, count=count,
     )  # fmt: skip
-
-
-def image_folder(one: PlacedImage) -> str:
-    return one.path.rpartition("/")[0]
 
 
 # ------------------------------------------------------------------ decisions
@@ -160,20 +152,7 @@ def assign_paths(job: Job, found: Sequence[str | None], homes: Sequence[str]) ->
         f"{home}{of_class[word or '']}/{portable_name(name)}"
         for home, word, name in zip(homes, given, image_names(table), strict=True)
     ]
-    stems = unique_names(plain, image_identities(table))
-    kinds = image_endings(table, list(found), job.recipe)
-    sizes = file_sizes(table, found)
-    digests = text_column(table, "sha256").to_pylist()
-    how = recipe_version(job.recipe) if job.recipe.changes else "copy" if job.copy else "link"
-    return [
-        PlacedImage(
-            f"{name}.{kind}" if kind else name, source or "", size,
-            f"{digest[:32]} {how}" if digest else "", row,
-        )
-        for row, (name, kind, source, size, digest) in enumerate(
-            zip(stems, kinds, found, sizes, digests, strict=True)
-        )
-    ]  # fmt: skip
+    return place_rows(job, plain, found, range(table.num_rows))
 
 
 def metadata_files(job: Job, homes: Sequence[str], placed: Sequence[PlacedImage]) -> Iterator[OutputFile]:
@@ -181,8 +160,8 @@ def metadata_files(job: Job, homes: Sequence[str], placed: Sequence[PlacedImage]
     numbers = class_numbers(row_classes(job.table, job.label), job.classes)
     for home in sorted(set(homes)):
         rows = [at for at, one in enumerate(homes) if one == home]
-        names_ = [placed[at].path.removeprefix(home) for at in rows]
-        table = metadata_table(job, job.table.take(pa.array(rows)), names_, [numbers[at] for at in rows])
+        paths = [placed[at].path.removeprefix(home) for at in rows]
+        table = metadata_table(job, job.table.take(pa.array(rows)), paths, [numbers[at] for at in rows])
         yield OutputFile(f"{home}{METADATA_NAME}", table_fingerprint(table), 0, 0, table_writer(table, job))
 
 
@@ -192,19 +171,17 @@ def metadata_table(job: Job, table: pa.Table, paths: list[str], numbers: list[in
     table = to_portable_types(table.select([name for name in table.column_names if name not in gone]))
     table = table.add_column(0, "file_name", pa.array(paths, pa.string()))
     table = table.add_column(1, "label", pa.array(numbers, pa.int64()))
-    ours = {
-        f"dermdata.{key}".encode(): value.encode() for key, value in manifest_provenance(job.table).items()
-    }
     special = {"label": class_label_feature(job.classes)}
-    return table.replace_schema_metadata(ours | feature_metadata(table.schema, special))
+    metadata = provenance_metadata(job.table) | feature_metadata(table.schema, special)
+    return table.replace_schema_metadata(metadata)
 
 
 def table_fingerprint(table: pa.Table) -> str:
     return shards.table_digest(table, [])[:32]
 
 
-def table_writer(table: pa.Table, job: Job) -> Any:
-    return lambda path: write_sheet(path, ImageTable(table, {}, [0] * table.num_rows), job)
+def table_writer(table: pa.Table, job: Job) -> Callable[[Path], object]:
+    return lambda path: write_image_table(path, ImageTable(table, {}, [0] * table.num_rows), job)
 
 
 def warn_missing_classes(job: Job, tree: ImageFolderPlan) -> None:

@@ -14,10 +14,16 @@ from dermdata.engine import ExecutorFactory, thread_executor
 from dermdata.errors import BadTable, UnknownName, UsageError
 from dermdata.export.image_bytes import Recipe
 from dermdata.export.left_out import NO_ROWS, partition_rows, restriction_reasons
+from dermdata.manifest.columns import text_column
 from dermdata.manifest.lazy import DiskColumns, LazyTable
+from dermdata.manifest_file import slugify
 from dermdata.model import Dataset
 from dermdata.object_store import Bucket, LocalFolder, Storage, StoragePath
 from dermdata.progress import Progress, SilentProgress
+
+CLASS_COLUMNS = ("label", "diagnosis")  # of `--labels` or the person's own, else what the catalog harmonized
+UNSPLIT = "unsplit"  # rows that no split has, where others have one: they must not slip into any
+NAMES_SHOWN = 3  # of files that are others'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +44,9 @@ class Job:
     jobs: int = 1  # workers that read and scale images
     make: ExecutorFactory = thread_executor  # where they work
     excel_safe: bool = False  # CSV only
-    entries: Mapping[str, Dataset] = field(
-        default_factory=dict
-    )  # what the catalog says of the rows' datasets
+    entries: Mapping[str, Dataset] = field(default_factory=dict)  # the catalog's, of the rows' datasets
     progress: Progress = field(default_factory=SilentProgress)
-    label: str = ""  # the column of the classes; found by `prepared`, as the four below
+    label: str = ""  # the column of the classes; found by `prepare_job`, as the four below
     classes: tuple[str, ...] = ()  # of the whole manifest: a part numbers its classes as the whole does
     lesions: bool = False  # whether any row of the whole manifest has a lesion mask
     structures: tuple[str, ...] = ()  # that `masks` outlines, of the whole manifest as well
@@ -138,15 +142,9 @@ def split_column(table: pa.Table) -> str:
 
 def output_stem(job: Job) -> str:
     """The name of the output without its ending: the dataset, or `images` for several; then the split."""
-    datasets = [name for name in pc.unique(job.table["dataset"].cast(pa.string())).to_pylist() if name]
+    datasets = distinct_words(job.table, "dataset")
     parts = [datasets[0] if len(datasets) == 1 else "images", *([job.split] if job.split else [])]
     return "-".join(map(slugify, parts))
-
-
-def slugify(word: str) -> str:
-    """A word of the table as part of a file name: it must not lead into another folder."""
-    kept = "".join(char if char.isalnum() or char in "._-" else "_" for char in word)
-    return kept.lstrip(".") or "_"
 
 
 def single_file_path(job: Job, ending: str) -> Path:
@@ -163,10 +161,38 @@ def require_folder(out: Path) -> Path:
     return out
 
 
-CLASS_COLUMNS = (
-    "label",
-    "diagnosis",
-)  # `--labels` or a label of the person's own, else what the catalog harmonized
+def foreign_files_error(out: Storage, names: Sequence[str], what: str = "what") -> UsageError:
+    """What a folder is refused with that holds files (`what`: "tables that") of others."""
+    shown = ", ".join(names[:NAMES_SHOWN]) + (", …" if len(names) > NAMES_SHOWN else "")
+    return UsageError(
+        f"{out} holds {what} dermdata did not export ({shown})",
+        hint="give an empty folder, so that the two cannot be mixed up",
+    )
+
+
+# ------------------------------------------------------------------ licenses, datasets and changes
+
+
+def license_names(job: Job) -> list[str]:
+    """The licenses that the rows name, sorted."""
+    return distinct_words(job.table, "license")
+
+
+def catalog_entries(job: Job) -> list[Dataset]:
+    """The catalog's entries of the rows' datasets, by name."""
+    return [job.entries[name] for name in distinct_words(job.table, "dataset") if name in job.entries]
+
+
+def distinct_words(table: pa.Table, column: str) -> list[str]:
+    return sorted(filter(None, pc.unique(text_column(table, column)).to_pylist()))
+
+
+def describe_changes(job: Job) -> str:
+    size = f"at most {job.size} pixels on the longest side. " if job.size else ""
+    return size + ("EXIF, XMP, IPTC and comments removed." if job.strip else "")
+
+
+# ------------------------------------------------------------------ classes and structures
 
 
 def class_column(table: pa.Table) -> str:
@@ -181,18 +207,15 @@ def class_column(table: pa.Table) -> str:
 
 def row_classes(table: pa.Table, label: str) -> list[str | None]:
     """Each row's class; None where it has none."""
-    if label not in table.column_names:
-        return [None] * table.num_rows
-    found: list[str | None] = table[label].cast(pa.string()).to_pylist()
+    found: list[str | None] = text_column(table, label).to_pylist()
     return found
 
 
 def class_names(table: pa.Table, label: str) -> tuple[str, ...]:
     """All classes in the order of their numbers: by name, as folders are sorted."""
-    if label not in table.column_names:
-        return ()
-    found = pc.unique(table[label].cast(pa.string())).to_pylist()
-    return tuple(sorted(word for word in found if word is not None))
+    return tuple(
+        sorted(word for word in pc.unique(text_column(table, label)).to_pylist() if word is not None)
+    )
 
 
 def class_numbers(given: Sequence[str | None], classes: Sequence[str]) -> list[int | None]:
@@ -202,10 +225,10 @@ def class_numbers(given: Sequence[str | None], classes: Sequence[str]) -> list[i
 
 def missing_class_reasons(table: pa.Table, label: str) -> list[str | None]:
     """For each row without a class the reason, None for the others."""
-    said = row_classes(table, "label_reason") if label == "label" else [None] * table.num_rows
+    stated = row_classes(table, "label_reason") if label == "label" else [None] * table.num_rows
     return [
         None if word is not None else reason or f"no {label}"
-        for word, reason in zip(row_classes(table, label), said, strict=True)
+        for word, reason in zip(row_classes(table, label), stated, strict=True)
     ]
 
 
@@ -227,7 +250,7 @@ def map_keys(chunk: pa.MapArray) -> list[str]:
     return found
 
 
-UNSPLIT = "unsplit"  # rows that no split has, where others have one: they must not slip into any
+# ------------------------------------------------------------------ splits
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,15 @@ from itertools import pairwise
 
 ORIENTATION_TAG = 0x0112
 TURNED_ORIENTATIONS = range(2, 9)  # 1 is upright; other numbers mean nothing
+HEADER_BYTES, ENTRY_BYTES = 128, 12  # bytes; of the head, and of each tag's entry
+MOST_TAGS, MOST_POINTS = 100, 4096  # points of a curve: so a profile always fits into one JPEG segment
+DEVICE_CLASSES = (b"mntr", b"scnr", b"prtr", b"spac")
+PRIMARIES, CURVES = (b"rXYZ", b"gXYZ", b"bXYZ"), (b"rTRC", b"gTRC", b"bTRC")
+REQUIRED_TAGS = {b"RGB ": (b"wtpt", *PRIMARIES, *CURVES), b"GRAY": (b"wtpt", b"kTRC")}
+D50 = struct.pack(">3I", 0xF6D6, 0x10000, 0xD32D)
+CREATION_DATE = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)  # a date that says nothing
+CURVE_PARAMETERS = (1, 3, 4, 5, 7)  # of each type of parametric curve
+FIXED_POINT_ONE = 1 << 16  # of a number with 16 bits behind the point
 
 
 class NeedsRedraw(Exception):
@@ -39,31 +48,14 @@ def build_orientation_block(turned: int) -> bytes:
     return b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, ORIENTATION_TAG, 3, 1, turned, 0, 0)
 
 
-HEADER_BYTES, ENTRY_BYTES = 128, 12  # bytes; of the head, and of each tag's entry
-MOST_TAGS, MOST_POINTS = 100, 4096  # points of a curve: so a profile always fits into one JPEG segment
-DEVICE_CLASSES = (b"mntr", b"scnr", b"prtr", b"spac")
-PRIMARIES, CURVES = (b"rXYZ", b"gXYZ", b"bXYZ"), (b"rTRC", b"gTRC", b"bTRC")
-REQUIRED_TAGS = {b"RGB ": (b"wtpt", *PRIMARIES, *CURVES), b"GRAY": (b"wtpt", b"kTRC")}
-D50 = struct.pack(">3I", 0xF6D6, 0x10000, 0xD32D)
-CREATION_DATE = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)  # a date that says nothing
-CURVE_PARAMETERS = (1, 3, 4, 5, 7)  # of each type of parametric curve
-FIXED_POINT_ONE = 1 << 16  # of a number with 16 bits behind the point
-
-
 def rebuild_profile(data: bytes) -> bytes | None:
-    """The profile of the same colours, the same bytes for the same numbers; None where it is none that is kept."""
+    """The profile of the same colors, the same bytes for the same numbers; None where it is none that is kept."""
+    if not is_numeric_profile(data):
+        return None
+    space, version = data[16:20], data[8]
     try:
-        space, version = data[16:20], data[8]
-        needed = REQUIRED_TAGS.get(space)
-        if (
-            needed is None
-            or version not in (2, 4)
-            or data[12:16] not in DEVICE_CLASSES
-            or data[20:24] != b"XYZ "
-        ):
-            return None
         tags = read_tags(data)
-        kept = {name: rebuild_tag(name, tags[name]) for name in needed}
+        kept = {name: rebuild_tag(name, tags[name]) for name in REQUIRED_TAGS[space]}
         if b"chad" in tags:
             kept[b"chad"] = rebuild_tag(b"chad", tags[b"chad"])
     except (struct.error, IndexError, KeyError, ValueError):
@@ -75,6 +67,17 @@ def rebuild_profile(data: bytes) -> bytes | None:
         b"acsp", intent, D50,
     )  # fmt: skip
     return assemble_profile(head, texts | kept)
+
+
+def is_numeric_profile(data: bytes) -> bool:
+    """Whether the header is of a profile that numbers alone can make: RGB or gray, of a device, to XYZ."""
+    return (
+        len(data) >= HEADER_BYTES
+        and data[8] in (2, 4)
+        and data[12:16] in DEVICE_CLASSES
+        and data[16:20] in REQUIRED_TAGS
+        and data[20:24] == b"XYZ "
+    )
 
 
 def assemble_profile(head: bytes, tags: dict[bytes, bytes]) -> bytes:

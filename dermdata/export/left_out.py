@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from dermdata import disk
+from dermdata.manifest.columns import text_column
 from dermdata.manifest.text import csv_lines
 from dermdata.model import Dataset, License
 from dermdata.object_store import Storage, StoragePath
@@ -19,6 +20,7 @@ from dermdata.object_store import Storage, StoragePath
 LEFT_OUT_NAME = "left-out.csv"
 LEFT_OUT_SCHEMA = pa.schema([(name, pa.string()) for name in ("key", "dataset", "image_id", "reason")])
 NO_ROWS = LEFT_OUT_SCHEMA.empty_table()
+OPEN_LICENSES = ("CC0", "CC-0", "CC-BY", "PDDL", "ODC-BY", "APACHE-2.0", "MIT", "PUBLIC-DOMAIN")
 
 
 def partition_rows(table: pa.Table, reasons: Sequence[str | None]) -> tuple[pa.Table, pa.Table]:
@@ -31,12 +33,6 @@ def partition_rows(table: pa.Table, reasons: Sequence[str | None]) -> tuple[pa.T
     columns = [text_column(left, name) for name in LEFT_OUT_SCHEMA.names[:-1]]
     why = pa.array([reason for reason in reasons if reason is not None], pa.string())
     return table.filter(stay), pa.table([*columns, why], LEFT_OUT_SCHEMA)
-
-
-def text_column(table: pa.Table, name: str) -> pa.Array:
-    if name not in table.column_names:
-        return pa.nulls(table.num_rows, pa.string())
-    return table[name].cast(pa.string()).combine_chunks()
 
 
 def count_reasons(left: pa.Table) -> dict[str, int]:
@@ -53,12 +49,8 @@ def put_left_out(place: Storage, name: str, left: pa.Table, *, excel_safe: bool)
     """Write the rows into a place, if there are any; the path written."""
     if not left.num_rows:
         return ()
-    place.put(name, lambda path: write_bytes(path, left_out_csv(left, excel_safe=excel_safe)))
+    place.put(name, lambda path: disk.write_chunks(path, [left_out_csv(left, excel_safe=excel_safe)]))
     return (place.locate(name),)
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    disk.write_chunks(path, [data])
 
 
 def write_left_out(target: Path, left: pa.Table, *, excel_safe: bool) -> tuple[Path, ...]:
@@ -66,31 +58,25 @@ def write_left_out(target: Path, left: pa.Table, *, excel_safe: bool) -> tuple[P
     if not left.num_rows:
         return ()
     path = target / LEFT_OUT_NAME if target.is_dir() else target.with_name(f"{target.name}.{LEFT_OUT_NAME}")
-    write_bytes(path, left_out_csv(left, excel_safe=excel_safe))
+    disk.write_chunks(path, [left_out_csv(left, excel_safe=excel_safe)])
     return (path,)
 
 
-OPEN_LICENSES = ("CC0", "CC-0", "CC-BY", "PDDL", "ODC-BY", "APACHE-2.0", "MIT", "PUBLIC-DOMAIN")
+# ------------------------------------------------------------------ what may not be passed on
 
 
 def restriction_reasons(
     table: pa.Table, entries: Mapping[str, Dataset], *, adapted: bool
 ) -> list[str | None]:
     """For each row why it may not be passed on, None where it may; `adapted`: as an image that was changed."""
-    datasets = column_words(table, "dataset")
-    licences = column_words(table, "license")
+    columns = (text_column(table, name).to_pylist() for name in ("dataset", "license"))
+    pairs = list(zip(*columns, strict=True))
     known: dict[tuple[str | None, str | None], str | None] = {}
-    for pair in set(zip(datasets, licences, strict=True)):
-        entry = entries.get(pair[0] or "")
-        known[pair] = restriction_reason(pair[1], entry.license if entry else License(), adapted=adapted)
-    return [known[pair] for pair in zip(datasets, licences, strict=True)]
-
-
-def column_words(table: pa.Table, name: str) -> Sequence[str | None]:
-    if name not in table.column_names:
-        return [None] * table.num_rows
-    found: list[str | None] = table[name].cast(pa.string()).to_pylist()
-    return found
+    for dataset, license_name in set(pairs):
+        entry = entries.get(dataset or "")
+        terms = entry.license if entry else License()
+        known[dataset, license_name] = restriction_reason(license_name, terms, adapted=adapted)
+    return [known[pair] for pair in pairs]
 
 
 def restriction_reason(own: str | None, whole: License, *, adapted: bool) -> str | None:

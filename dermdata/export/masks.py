@@ -23,6 +23,8 @@ from dermdata.images.image_file import read_image_file
 
 BinaryMask = NDArray[np.bool_]  # rows x columns
 BITS, FIRST, MORE, SIGN = 5, 48, 0x20, 0x10
+Size = tuple[int, int]  # width, height; pixels
+OTHER_SIZE, EMPTY_MASK = "another size than its image", "no pixel is set"
 
 
 def run_lengths(mask: BinaryMask) -> NDArray[np.int64]:
@@ -53,10 +55,6 @@ def bounding_box(mask: BinaryMask) -> tuple[int, int, int, int]:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     left, top = int(columns[0]), int(rows[0])
     return left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1
-
-
-Size = tuple[int, int]  # width, height; pixels
-OTHER_SIZE, EMPTY_MASK = "another size than its image", "no pixel is set"
 
 
 @dataclass(frozen=True, slots=True)

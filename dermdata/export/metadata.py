@@ -18,11 +18,19 @@ from dermdata import disk
 from dermdata.manifest.parquet import manifest_metadata
 
 EXPORT_DIGEST_KEY = b"dermdata.export"  # the key by which we know a file that we exported
+Feature = dict[str, Any] | list[Any]
+IMAGE_FEATURE: Feature = {"_type": "Image"}
+DTYPE_NAMES = {"float": "float32", "double": "float64", "halffloat": "float16"}
 
 
 def manifest_provenance(table: pa.Table | pa.Schema) -> dict[str, str]:
     """The manifest's own metadata: dataset, version, catalog digest, tool, licence, citation."""
     return {key: value for key, value in manifest_metadata(table).items() if key != "export"}
+
+
+def provenance_metadata(table: pa.Table | pa.Schema) -> dict[bytes, bytes]:
+    """The same as metadata of an Arrow schema, and so of a Parquet file."""
+    return {f"dermdata.{key}".encode(): value.encode() for key, value in manifest_provenance(table).items()}
 
 
 def combine_provenance(abouts: Sequence[Mapping[str, str]]) -> dict[str, str]:
@@ -62,11 +70,6 @@ def portable_type(kind: pa.DataType) -> pa.DataType:
     if kinds.is_map(kind):
         return pa.list_(pa.struct([("key", kind.key_type), ("value", kind.item_type)]))
     return kind
-
-
-Feature = dict[str, Any] | list[Any]
-IMAGE_FEATURE: Feature = {"_type": "Image"}
-DTYPE_NAMES = {"float": "float32", "double": "float64", "halffloat": "float16"}
 
 
 def feature_metadata(schema: pa.Schema, special: Mapping[str, Feature]) -> dict[bytes, bytes]:

@@ -21,8 +21,16 @@ from dermdata.export.image_bytes import identify_files
 from dermdata.export.job import ExportPart, ExportResult, Job, output_stem
 from dermdata.export.left_out import LEFT_OUT_NAME, count_reasons, left_out_csv
 from dermdata.export.record import ExportRecord, ExportRun, open_record
+from dermdata.export.row_images import (
+    file_sizes,
+    image_endings,
+    image_identities,
+    recipe_version,
+    unique_names,
+)
 from dermdata.export.shards import ImageColumn, load_blocks, map_blocks
-from dermdata.manifest.image_files import to_image_roots
+from dermdata.manifest.columns import text_column
+from dermdata.manifest.image_files import FoundPath, to_image_roots
 
 HARD_LINK_ERRNOS = {
     errno.EXDEV,
@@ -50,9 +58,31 @@ class PlacedImage:
     row: int  # of the manifest's table
 
 
+def place_rows(
+    job: Job, plain: Sequence[str], found: Sequence[FoundPath], rows: Sequence[int]
+) -> list[PlacedImage]:
+    """Each image of the job under its plain name, made unique and with its ending; `rows`: where the whole table has it."""
+    table = job.table
+    stems = unique_names(plain, image_identities(table))
+    endings = image_endings(table, found, job.recipe)
+    digests = text_column(table, "sha256").to_pylist()
+    how = recipe_version(job.recipe) if job.recipe.changes else "copy" if job.copy else "link"
+    facts = zip(stems, endings, found, file_sizes(table, found), digests, rows, strict=True)
+    return [
+        PlacedImage(
+            path=f"{stem}.{ending}" if ending else stem,
+            source=source or "",
+            size=size,
+            fingerprint=f"{digest[:32]} {how}" if digest else "",
+            row=row,
+        )
+        for stem, ending, source, size, digest, row in facts
+    ]
+
+
 def place_images(job: Job, todo: Sequence[PlacedImage], digests: pa.Table, run: ExportRun) -> None:
     """Make the images, each compared with its row's digest; what is there under their names is replaced."""
-    for parent in sorted({one.path.rpartition("/")[0] for one in todo}):
+    for parent in sorted({parent_folder(one.path) for one in todo}):
         with disk.storage_errors(job.out / parent):
             (job.out / parent).mkdir(parents=True, exist_ok=True)
     job.progress.begin(IMAGES_TASK, len(todo), "images")
@@ -154,17 +184,13 @@ class OutputFile:
     fingerprint: str  # "": always made anew
     rows: int
     bytes: int  # of images as stored
-    make: Callable[[Path], None]  # writes the file, which has its name only when it is whole
+    make: Callable[[Path], object]  # writes the file, which has its name only when it is whole
 
 
 def file_from_bytes(path: str, content: bytes) -> OutputFile:
     """A small file made of these bytes."""
     mark = hashlib.sha256(content).hexdigest()[:16]
-    return OutputFile(path, mark, 0, 0, lambda target: write_content(target, content))
-
-
-def write_content(target: Path, content: bytes) -> None:
-    disk.write_chunks(target, [content])
+    return OutputFile(path, mark, 0, 0, lambda target: disk.write_chunks(target, [content]))
 
 
 def left_out_files(job: Job) -> list[OutputFile]:

@@ -15,7 +15,7 @@ their Parquet files with `write_image_table`, a row group at a time.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,7 @@ from dermdata.export.metadata import (
     EXPORT_DIGEST_KEY,
     IMAGE_FEATURE,
     feature_metadata,
-    manifest_provenance,
+    provenance_metadata,
     to_portable_types,
 )
 from dermdata.export.output_folder import require_output_space
@@ -54,6 +54,14 @@ from dermdata.export.shards import ImageColumn, LoadedImages, Shard, load_blocks
 from dermdata.manifest.image_files import FoundPath, ImageFinder
 from dermdata.manifest.lazy import LazyTable
 from dermdata.object_store import LocalFolder, Storage
+
+IMAGE_COLUMN, MASK_COLUMN = "image", "mask"
+IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+IMAGE_DESCRIPTIONS = {
+    IMAGE_COLUMN: "the image file: its bytes, and its name",
+    MASK_COLUMN: "the lesion mask's file: its bytes, and its name",
+}
+EMBEDDED_GROUP_ROWS = 1024  # in a row group: one group is what a reader must decode at once
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,7 @@ def plan_parquet(job: Job) -> tuple[ExportPart, ...]:
 
 def write_parquet(job: Job) -> ExportResult:
     work, place = make_parquet_plan(job), output_storage(job)
-    with nullcontext() if is_single_file(job) else hold_folder(place, job.progress.say):
+    with hold_output(job):
         kept = [one for one in work.shards if is_shard_current(job, work, one)]
         todo = [one for one in work.shards if one not in kept]
         if job.size is None:
@@ -97,6 +105,13 @@ def write_parquet(job: Job) -> ExportResult:
     size = sum(place.size(shard.name) for shard in work.shards)
     left_out = count_reasons(job.left) | dict(work.notes)
     return ExportResult((*paths, *beside), job.table.num_rows, size, kept=len(kept), left_out=left_out)
+
+
+def hold_output(job: Job) -> AbstractContextManager[None]:
+    """Hold the folder against other exports; one file needs no lock."""
+    if is_single_file(job):
+        return nullcontext()
+    return hold_folder(output_storage(job), job.progress.say)
 
 
 def require_alone(job: Job, work: ParquetPlan) -> None:
@@ -210,22 +225,6 @@ def parquet_metadata(schema: pa.Schema, mark: str) -> Mapping[bytes, bytes]:
     """The manifest's own metadata, our mark and, where images are embedded, the features."""
     embedded = feature_metadata(schema, {IMAGE_COLUMN: IMAGE_FEATURE}) if IMAGE_COLUMN in schema.names else {}
     return provenance_metadata(schema) | {EXPORT_DIGEST_KEY: mark.encode()} | embedded
-
-
-def provenance_metadata(schema: pa.Schema) -> dict[bytes, bytes]:
-    return {
-        f"dermdata.{key}".encode(): value.encode()
-        for key, value in manifest_provenance(schema.empty_table()).items()
-    }
-
-
-IMAGE_COLUMN, MASK_COLUMN = "image", "mask"
-IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-IMAGE_DESCRIPTIONS = {
-    IMAGE_COLUMN: "the image file: its bytes, and its name",
-    MASK_COLUMN: "the lesion mask's file: its bytes, and its name",
-}
-EMBEDDED_GROUP_ROWS = 1024  # in a row group: one group is what a reader must decode at once
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from dermdata import disk
 from dermdata.cache.locks import hold_lock
 from dermdata.errors import BadTable, StorageError, UsageError
 from dermdata.export.image_bytes import FileIdentity, identity_from_stat
-from dermdata.export.job import require_folder
+from dermdata.export.job import foreign_files_error, require_folder
 from dermdata.object_store import LocalFolder, Storage
 from dermdata.process import is_alive
 from dermdata.progress import Progress
@@ -34,8 +34,9 @@ from dermdata.progress import Progress
 RECORD, LOCK = ".dermdata-export.json", ".dermdata-export.lock"
 SCHEMA = "dermdata.files/2"
 LOCK_TIMEOUT = 3600  # seconds for which another run is waited for
-NAMES_SHOWN = 3
-TEMPORARY_NAME = re.compile(r"\..+\.(\d{1,9})\.[0-9a-f]{8}\.tmp")  # as disk.replacing names them: by process
+TEMPORARY_NAME = re.compile(
+    r"\..+\.(\d{1,9})\.[0-9a-f]{8}\.tmp"
+)  # as disk.atomic_write names them: by process
 encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -196,15 +197,11 @@ class ExportRun:
                 known = done.get(path) or others.get(path)
                 yield record_line(path, known or RecordEntry(self.fingerprints[path], scope))
 
-        self.storage.put(RECORD, lambda target: write_lines(target, lines()))
+        self.storage.put(RECORD, lambda target: disk.write_chunks(target, lines()))
 
     def close(self) -> None:
         if self.handle >= 0:
             os.close(self.handle)
-
-
-def write_lines(path: Path, lines: Iterable[bytes]) -> None:
-    disk.write_chunks(path, lines)
 
 
 def record_line(path: str, entry: RecordEntry) -> bytes:
@@ -286,7 +283,7 @@ def find_torn_files(place: Storage, wanted: Iterable[str]) -> Iterator[str]:
         return  # what is on its way to a bucket has no name there
     for parent in sorted({path.rpartition("/")[0] for path in wanted}):
         folder = place.path / parent
-        for name in os.listdir(folder) if folder.is_dir() else ():  # noqa: PTH208  # as in files.py
+        for name in os.listdir(folder) if folder.is_dir() else ():  # noqa: PTH208  # as for `read_identity`
             found = TEMPORARY_NAME.fullmatch(name)
             if found and not is_alive(int(found[1])):
                 yield f"{parent}/{name}" if parent else name
@@ -376,11 +373,3 @@ def read_head(place: Storage) -> dict[str, Any]:
     except ValueError:
         return {}
     return head
-
-
-def foreign_files_error(out: Storage, names: list[str]) -> UsageError:
-    shown = ", ".join(names[:NAMES_SHOWN]) + (", …" if len(names) > NAMES_SHOWN else "")
-    return UsageError(
-        f"{out} holds what dermdata did not export ({shown})",
-        hint="give an empty folder, so that the two cannot be mixed up",
-    )

@@ -11,11 +11,18 @@ import pyarrow as pa
 from dermdata.errors import UsageError
 from dermdata.export.image_bytes import Recipe
 from dermdata.export.job import Job, leave_out_rows
-from dermdata.export.left_out import text_column
+from dermdata.manifest.columns import column_values, text_column
 from dermdata.manifest.image_files import FoundPath, ImageFinder
 
 MISSING_IMAGES = "rows without an image file"
 MASKS_TYPE = pa.map_(pa.string(), pa.string())
+RESERVED_NAMES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
+FORBIDDEN_CHARACTERS = frozenset('<>:"/\\|?*')  # Windows; a slash is a folder everywhere
+LONGEST_NAME = 120  # bytes; most systems allow 255, of which endings and a temporary name take some
+NO_FILE = "no image file"
+UNCHECKED_IMAGES = "images have no checksum to compare with"
+FORMAT_ENDINGS = {"jpeg": "jpg", "png": "png", "tiff": "tif", "gif": "gif", "bmp": "bmp", "webp": "webp"}
+SUFFIX_ENDINGS = {"jpeg": "jpg", "tiff": "tif"}  # endings that say the same
 
 
 def locate_files(table: pa.Table, roots: Mapping[str, Path], column: str = "path") -> list[FoundPath]:
@@ -49,8 +56,7 @@ def absolute_column(table: pa.Table, finder: ImageFinder, column: str) -> pa.Chu
 
 def file_sizes(table: pa.Table, found: Sequence[FoundPath]) -> list[int]:
     """Bytes of each row's image as the manifest says, as the disk says where it says nothing; 0 without image."""
-    known = table["bytes"].to_pylist() if "bytes" in table.column_names else [None] * table.num_rows
-    return [file_size(path, size) for path, size in zip(found, known, strict=True)]
+    return [file_size(path, size) for path, size in zip(found, column_values(table, "bytes"), strict=True)]
 
 
 def file_size(path: FoundPath, known: int | None) -> int:
@@ -65,11 +71,6 @@ def file_fingerprint(path: FoundPath) -> tuple[int, int] | None:
         return None
     facts = Path(path).stat()
     return facts.st_size, facts.st_mtime_ns
-
-
-RESERVED_NAMES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
-FORBIDDEN_CHARACTERS = frozenset('<>:"/\\|?*')  # Windows; a slash is a folder everywhere
-LONGEST_NAME = 120  # bytes; most systems allow 255, of which endings and a temporary name take some
 
 
 def portable_name(word: str, longest: int = LONGEST_NAME) -> str:
@@ -104,11 +105,10 @@ def unique_names(names: Sequence[str], identities: Sequence[str]) -> list[str]:
     for name, identity in zip(names, identities, strict=True):
         if seen.setdefault(name.casefold(), identity) != identity:
             shared.add(name.casefold())
-    told = (
+    return number_duplicates(
         f"{name}-{short_hash(identity)}" if name.casefold() in shared else name
         for name, identity in zip(names, identities, strict=True)
     )
-    return number_duplicates(told)
 
 
 def number_duplicates(names: Iterable[str]) -> list[str]:
@@ -126,12 +126,6 @@ def number_duplicates(names: Iterable[str]) -> list[str]:
 
 def short_hash(text: str) -> str:
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]
-
-
-NO_FILE = "no image file"
-UNCHECKED_IMAGES = "images have no checksum to compare with"
-FORMAT_ENDINGS = {"jpeg": "jpg", "png": "png", "tiff": "tif", "gif": "gif", "bmp": "bmp", "webp": "webp"}
-SUFFIX_ENDINGS = {"jpeg": "jpg", "tiff": "tif"}  # endings that say the same
 
 
 def usable_images(table: pa.Table, job: Job) -> list[FoundPath]:
@@ -164,12 +158,10 @@ def drop_missing_images(job: Job) -> tuple[Job, list[FoundPath]]:
 
 def lesion_masks(table: pa.Table, job: Job) -> list[FoundPath]:
     """Each row's lesion mask."""
-    if "mask_path" not in table.column_names:
-        return [None] * table.num_rows
     return locate_files(table, job.roots, "mask_path")
 
 
-def image_endings(table: pa.Table, found: list[FoundPath], recipe: Recipe) -> list[str]:
+def image_endings(table: pa.Table, found: Sequence[FoundPath], recipe: Recipe) -> list[str]:
     """Each image's ending without the dot, by its stored format, else by its name: jpg, png, tif and so on.
 
     Its name is the manifest's: the file that it leads to by a link may be called anything.

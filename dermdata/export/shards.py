@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dermdata.engine import ExecutorFactory, thread_executor
-from dermdata.errors import UsageError
 from dermdata.export.image_bytes import ImageTask, Recipe, load_images
+from dermdata.export.job import foreign_files_error
 from dermdata.export.metadata import EXPORT_DIGEST_KEY
 from dermdata.manifest.image_files import FoundPath
 from dermdata.object_store import Storage
@@ -25,6 +25,9 @@ from dermdata.object_store import Storage
 SHARD_BYTES, SHARD_ROWS = 500_000_000, 100_000
 GROUP_BYTES, GROUP_ROWS = 32_000_000, 65_536  # one row group is in memory at a time
 LAYOUT = "2"  # changes when the same rows shall be written otherwise; "1": images were not compared with their rows
+LOAD_BATCH = 16  # images that one call of `load` takes
+LoadedImages = list[bytes | None]
+Out = TypeVar("Out")
 
 
 @dataclass(frozen=True)
@@ -98,11 +101,7 @@ def require_own_tables(place: Storage) -> None:
     """UsageError when the folder holds Parquet files that dermdata did not export."""
     strangers = [name for name in list_tables(place) if read_digest(place, name) is None]
     if strangers:
-        shown = ", ".join(strangers[:3]) + (", …" if len(strangers) > 3 else "")
-        raise UsageError(
-            f"{place} holds tables that dermdata did not export ({shown})",
-            hint="give an empty folder, so that the two cannot be mixed up",
-        )
+        raise foreign_files_error(place, strangers, "tables that")
 
 
 def list_tables(place: Storage) -> list[str]:
@@ -115,11 +114,6 @@ def delete_shards(place: Storage, names: Sequence[str]) -> None:
         place.delete(name)
 
 
-LOAD_BATCH = 16  # images that one call of `load` takes
-LoadedImages = list[bytes | None]
-Out = TypeVar("Out")
-
-
 @dataclass(frozen=True)
 class ImageColumn:
     """One column of image files: where each row's lies, its bytes as stored, and what is done to it."""
@@ -127,7 +121,7 @@ class ImageColumn:
     paths: Sequence[FoundPath]
     sizes: Sequence[int | None]  # None: not known, so not held against the file
     recipe: Recipe
-    digests: pa.Table | None = None  # `sha256` and `key` of each row (pictures.digests); None: not known
+    digests: pa.Table | None = None  # `sha256` and `key` of each row (`image_digests`); None: not known
 
     def tasks(self, rows: slice) -> list[ImageTask]:
         """What is to be done for these rows."""

@@ -1,7 +1,7 @@
 """A JPEG without anything but its picture. Source: ITU-T T.81 annex B.
 
 Stay: the frame, the tables that its scans use, the scans up to the last byte that the decoder needs. Built anew: JFIF's
-density without a thumbnail, Adobe's colour mark, the orientation, the numbers of a colour profile (icc.py). All else
+density without a thumbnail, Adobe's color mark, the orientation, the numbers of a color profile (kept_metadata.py). All else
 goes: EXIF, XMP, IPTC, comments, previews, unknown and reserved markers, unused tables, what stands after a scan's data
 and after the end.
 
@@ -12,7 +12,7 @@ restart marker it passes over in silence.)
 import re
 import struct
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import simplejpeg
@@ -28,7 +28,7 @@ from dermdata.images.decode import PIXEL_LIMIT, SCAN_LIMIT
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 SOI, EOI, SOS, DQT, DHT, DAC, DRI, EXTENSION = 0xD8, 0xD9, 0xDA, 0xDB, 0xC4, 0xCC, 0xDD, 0xC8
 APP0, APP1, APP2, APP14 = 0xE0, 0xE1, 0xE2, 0xEE
-FRAME_MARKERS = range(0xC0, 0xD0)
+FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {DHT, DAC, EXTENSION}
 HUFFMAN_FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive
 BARE_MARKERS = (0x01, *range(0xD0, 0xD8))  # markers without content
 AFTER_SCAN = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)  # a marker that is no restart
@@ -81,60 +81,87 @@ def read_segments(data: bytes) -> tuple[list[JpegSegment], bool]:
         stop = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
         if stop > len(data) or stop < at + 4:
             raise ValueError(f"the JPEG segment at byte {at} is cut")
-        after = AFTER_SCAN.search(data, stop) if marker == SOS else None
-        end = stop if marker != SOS else after.start() if after else len(data)
+        end = find_scan_end(data, stop) if marker == SOS else stop
         found.append(JpegSegment(marker, data[at + 4 : stop], data[stop:end]))
         at = end
     return found, False
 
 
+def find_scan_end(data: bytes, start: int) -> int:
+    """Where the next marker stands that is no restart; a scan's data reach up to it, or to the file's end."""
+    after = AFTER_SCAN.search(data, start)
+    return after.start() if after else len(data)
+
+
 def find_frame(segments: Sequence[JpegSegment]) -> JpegSegment:
     """The frame's header; ValueError for none, for several, and for more pixels or scans than a picture has."""
-    frames = [
-        one for one in segments if one.marker in FRAME_MARKERS and one.marker not in (DHT, DAC, EXTENSION)
-    ]
+    frames = [one for one in segments if one.marker in FRAME_MARKERS]
     if len(frames) != 1:
         raise ValueError(f"it has {len(frames)} frames")
     (frame,) = frames
+    require_decodable_frame(frame, scans=sum(one.marker == SOS for one in segments))
+    return frame
+
+
+def require_decodable_frame(frame: JpegSegment, scans: int) -> None:
+    """ValueError for a wrong header or a picture that is too large; NeedsRedraw for other coding than Huffman's."""
     height, width, count = struct.unpack_from(">xHHB", frame.content)
     if len(frame.content) != 6 + 3 * count or not 1 <= count <= 4 or not width * height:
         raise ValueError("the frame's header is not right")
-    scans = sum(one.marker == SOS for one in segments)
     if width * height > PIXEL_LIMIT or scans > SCAN_LIMIT:
         raise ValueError(f"{width} x {height} pixels in {scans} scans are too many")
     if frame.marker not in HUFFMAN_FRAMES:
         raise NeedsRedraw("where its data end cannot be told")
-    return frame
 
 
-# ------------------------------------------------------------------ marks
+# ------------------------------------------------------------------ metadata
 
 
 def rebuild_metadata(segments: Sequence[JpegSegment]) -> Iterator[JpegSegment]:
     """What stands before the picture's own segments, built anew."""
-    contents: dict[int, list[bytes]] = {}
-    for one in segments:
-        contents.setdefault(one.marker, []).append(one.content)
-    jfif = [one for one in contents.get(APP0, []) if one.startswith(b"JFIF\0") and len(one) >= 12]
-    if jfif:
-        units = jfif[0][7] if jfif[0][7] < 3 else 0
-        yield JpegSegment(APP0, b"JFIF\0\1\1" + bytes([units]) + jfif[0][8:12] + b"\0\0")
-    exif = (read_orientation(one[6:]) for one in contents.get(APP1, []) if one.startswith(b"Exif\0"))
-    if turned := next(filter(None, exif), None):
-        yield JpegSegment(APP1, b"Exif\0\0" + build_orientation_block(turned))
-    if profile := join_profile([one for one in contents.get(APP2, []) if one.startswith(PROFILE_PREFIX)]):
-        yield JpegSegment(APP2, PROFILE_PREFIX + b"\1\1" + profile)
-    adobe = [one[11] for one in contents.get(APP14, []) if one.startswith(b"Adobe") and len(one) >= 12]
-    if adobe and adobe[-1] < 3:  # libjpeg obeys the last one
-        yield JpegSegment(APP14, b"Adobe\0\x64\0\0\0\0" + bytes(adobe[-1:]))
+    rebuilders = {APP0: rebuild_jfif, APP1: rebuild_exif, APP2: rebuild_icc, APP14: rebuild_adobe}
+    for marker, rebuild in rebuilders.items():
+        content = rebuild([one.content for one in segments if one.marker == marker])
+        if content is not None:
+            yield JpegSegment(marker, content)
+
+
+def rebuild_jfif(contents: Sequence[bytes]) -> bytes | None:
+    """The pixels' density, without a thumbnail."""
+    jfif = next((one for one in contents if one.startswith(b"JFIF\0") and len(one) >= 12), None)
+    if jfif is None:
+        return None
+    units = jfif[7] if jfif[7] < 3 else 0
+    return b"JFIF\0\1\1" + bytes([units]) + jfif[8:12] + b"\0\0"
+
+
+def rebuild_exif(contents: Sequence[bytes]) -> bytes | None:
+    """The first orientation that turns or mirrors."""
+    found = (read_orientation(one[6:]) for one in contents if one.startswith(b"Exif\0"))
+    turned = next(filter(None, found), None)
+    return b"Exif\0\0" + build_orientation_block(turned) if turned else None
+
+
+def rebuild_icc(contents: Sequence[bytes]) -> bytes | None:
+    """The color profile, in one segment."""
+    profile = join_profile([one for one in contents if one.startswith(PROFILE_PREFIX)])
+    return PROFILE_PREFIX + b"\1\1" + profile if profile else None
 
 
 def join_profile(parts: Sequence[bytes]) -> bytes | None:
-    """The colour profile of segments that are numbered as they must be."""
+    """The color profile of segments that are numbered as they must be."""
     numbers = sorted((one[12], one[13]) for one in parts if len(one) > 14)
     if not parts or numbers != [(number, len(parts)) for number in range(1, len(parts) + 1)]:
         return None
     return rebuild_profile(b"".join(one[14:] for one in sorted(parts, key=lambda one: one[12])))
+
+
+def rebuild_adobe(contents: Sequence[bytes]) -> bytes | None:
+    """Adobe's color transform; libjpeg obeys the last one."""
+    transforms = [one[11] for one in contents if one.startswith(b"Adobe") and len(one) >= 12]
+    if not transforms or transforms[-1] >= 3:
+        return None
+    return b"Adobe\0\x64\0\0\0\0" + bytes(transforms[-1:])
 
 
 # ------------------------------------------------------------------ tables
@@ -153,22 +180,28 @@ def used_segments(segments: Sequence[JpegSegment], frame: JpegSegment) -> list[J
                 waiting[len(kept)] = JpegSegment(one.marker, table)
                 kept.append(None)
         elif one.marker == SOS:
-            for component, chosen in scan_components(one.content):
-                names = (DQT, quantizers[component]), (DHT, chosen >> 4), (DHT, 0x10 | chosen & 15)
-                for place in [now[name] for name in names if now.get(name) in waiting]:
+            for used in scan_tables(one.content, quantizers):
+                place = now.get(used, -1)
+                if place in waiting:
                     kept[place] = require_picture_symbols(waiting.pop(place), frame)
             kept.append(one)
-        elif one is frame or (one.marker == DRI and len(one.content) == 2):
+        elif one is frame or is_restart_interval(one):
             kept.append(one)
     return kept
 
 
-def scan_components(scan: bytes) -> list[tuple[int, int]]:
-    """Each component of a scan with the Huffman tables that it uses; ValueError for a header that is not right."""
+def is_restart_interval(one: JpegSegment) -> bool:
+    return one.marker == DRI and len(one.content) == 2
+
+
+def scan_tables(scan: bytes, quantizers: Mapping[int, int]) -> Iterator[tuple[int, int]]:
+    """Marker and name of each table that a scan's components use; ValueError for a header that is not right."""
     count = scan[0]
     if len(scan) != 4 + 2 * count or not 1 <= count <= 4:
         raise ValueError("a scan's header is not right")
-    return [(scan[at], scan[at + 1]) for at in range(1, 1 + 2 * count, 2)]
+    for at in range(1, 1 + 2 * count, 2):
+        component, chosen = scan[at], scan[at + 1]
+        yield from ((DQT, quantizers[component]), (DHT, chosen >> 4), (DHT, 0x10 | chosen & 15))
 
 
 def split_tables(one: JpegSegment) -> Iterator[tuple[int, bytes]]:
@@ -208,17 +241,17 @@ def trim_scan(scan: JpegSegment, before: Sequence[JpegSegment], frame: JpegSegme
     def part(size: int) -> JpegSegment:
         return replace(scan, data=scan.data[:size])
 
-    def says(size: int) -> str:
+    def complaint(size: int) -> str:
         return decode_complaint([*before, part(size)], frame)
 
     whole = len(scan.data)
-    if is_cut_short(says(whole - 1)):  # the usual case, and that of a file that is cut
+    if is_cut_short(complaint(whole - 1)):  # the usual case, and that of a file that is cut
         return scan
-    if (said := says(whole)) and "extraneous" not in said:
-        raise NeedsRedraw(said)
-    least = bisect_left(range(whole), True, key=lambda size: not is_cut_short(says(size)))
-    if said := says(least):
-        raise NeedsRedraw(said)
+    if (problem := complaint(whole)) and "extraneous" not in problem:
+        raise NeedsRedraw(problem)
+    least = bisect_left(range(whole), True, key=lambda size: not is_cut_short(complaint(size)))
+    if problem := complaint(least):
+        raise NeedsRedraw(problem)
     return part(least)
 
 
@@ -233,5 +266,5 @@ def decode_complaint(parts: Sequence[JpegSegment], frame: JpegSegment) -> str:
     return ""
 
 
-def is_cut_short(said: str) -> bool:
-    return "premature end" in said.lower()
+def is_cut_short(complaint: str) -> bool:
+    return "premature end" in complaint.lower()

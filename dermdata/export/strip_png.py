@@ -1,10 +1,10 @@
 """A PNG without anything but its picture. Source: PNG third edition, chapters 5 and 11.
 
 Stay: the header, the image data up to the end of their stream, of a palette the entries that are used, and what decides
-colours and the pixels' shape, each with its right length and numbers that mean something. Built anew: the orientation,
-and the numbers of a colour profile (icc.py). All else goes: text, time, EXIF, suggested palettes, private chunks, the
-further pictures of an animation, what stands after the end. An unknown chunk without which there would be no
-picture is refused.
+colors and the pixels' shape, each with its right length and numbers that mean something. Built anew: the orientation,
+and the numbers of a color profile (kept_metadata.py). All else goes: text, time, EXIF, suggested palettes, private
+chunks, the further pictures of an animation, what stands after the end. An unknown chunk without which there would be
+no picture is refused.
 """
 
 import io
@@ -112,15 +112,15 @@ def cut_image_data(header: PngHeader, parts: Sequence[bytes]) -> list[bytes]:
     """The image data's parts without what follows the stream's end; NeedsRedraw where more is inside than a picture."""
     inflate, count, kept = zlib.decompressobj(), 0, list[bytes]()
     for part in parts:
+        if inflate.eof:
+            break
         rest = part
         while rest and not inflate.eof:
             count += len(inflate.decompress(rest, INFLATE_BLOCK))
             rest = inflate.unconsumed_tail
             if count > header.inflated_size:
                 raise NeedsRedraw("its data hold more than its picture")
-        kept.append(part[: len(part) - len(inflate.unused_data)] if inflate.eof else part)
-        if inflate.eof:
-            break
+        kept.append(part[: len(part) - len(inflate.unused_data)])  # nothing is unused before the end
     if not inflate.eof or count != header.inflated_size:
         raise ValueError(f"its data are cut: {count:,} bytes of {header.inflated_size:,}")
     return [part for part in kept if part]

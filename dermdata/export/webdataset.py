@@ -14,6 +14,7 @@ The key is `dataset/image_id`, with `_` for each dot in it, because loaders cut 
 
 import hashlib
 import json
+import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,11 +34,9 @@ from dermdata.export.job import (
     SplitPart,
     class_numbers,
     row_classes,
-    slugify,
     split_parts,
     take_values,
 )
-from dermdata.export.left_out import text_column
 from dermdata.export.metadata import to_portable_types
 from dermdata.export.output_folder import (
     OutputFile,
@@ -64,14 +63,18 @@ from dermdata.export.row_images import (
     unique_names,
 )
 from dermdata.export.shards import ImageColumn, LoadedImages, load_blocks
+from dermdata.manifest.columns import text_column
 from dermdata.manifest.image_files import FoundPath
 from dermdata.manifest.text import json_values
+from dermdata.manifest_file import slugify
 
 FORM = "webdataset"
 BLOCK_ROWS = 1024
 MASK_ENDING = "mask.png"
 KEY_BYTES = 70  # of a name with ending and hash at most 100 are left in a tar
 encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+TAR_END = bytes(2 * tarfile.BLOCKSIZE)
+LARGEST_FILE = 8**11 - 1  # bytes of one file in a tar
 
 
 @dataclass(frozen=True)
@@ -217,52 +220,18 @@ def json_rows(table: pa.Table) -> Iterator[bytes]:
         ).encode()
 
 
-TAR_BLOCK = 512
-NAME_BYTES, PREFIX_BYTES = 100, 155  # bytes
-TAR_END = bytes(2 * TAR_BLOCK)
-LARGEST_FILE = 8**11 - 1  # bytes of one file
-ZEROS = bytes(TAR_BLOCK)
-
-
-def header_template() -> bytes:
-    """A header without name, size and checksum."""
-    fields = [
-        bytes(NAME_BYTES), b"0000644\0", b"0000000\0", b"0000000\0", bytes(12), b"00000000000\0", b" " * 8, b"0",
-        bytes(100), b"ustar\0", b"00", bytes(32), bytes(32), bytes(8), bytes(8), bytes(PREFIX_BYTES), bytes(12),
-    ]  # fmt: skip
-    return b"".join(fields)
-
-
-EMPTY_HEADER = header_template()
-EMPTY_CHECKSUM = sum(EMPTY_HEADER)
-BEFORE_SIZE, AFTER_SIZE = EMPTY_HEADER[NAME_BYTES:124], EMPTY_HEADER[136:148]
-TYPE_TO_PREFIX, AFTER_PREFIX = EMPTY_HEADER[156:345], EMPTY_HEADER[500:]
-
-
 def tar_header(path: str, size: int) -> bytes:
-    """The 512 bytes before a file's content; UsageError for a name that ustar cannot hold."""
-    prefix, name = split_path(path)
+    """The 512 bytes before a file's content; UsageError for what ustar cannot hold."""
     if size > LARGEST_FILE:
         raise UsageError(f"{path} is too large for a tar: {size:,} bytes")
-    length = b"%011o\0" % size
-    total = EMPTY_CHECKSUM + sum(name) + sum(prefix) + sum(length)
-    return b"".join(
-        (name.ljust(NAME_BYTES, b"\0"), BEFORE_SIZE, length, AFTER_SIZE, b"%06o\0 " % total, TYPE_TO_PREFIX,
-         prefix.ljust(PREFIX_BYTES, b"\0"), AFTER_PREFIX)
-    )  # fmt: skip
-
-
-def split_path(path: str) -> tuple[bytes, bytes]:
-    """Prefix and name: a path of more than 100 bytes is cut at a slash."""
-    whole = path.encode()
-    if len(whole) <= NAME_BYTES:
-        return b"", whole
-    cut = whole.rfind(b"/", 0, PREFIX_BYTES + 1)
-    if cut <= 0 or len(whole) - cut - 1 > NAME_BYTES:
-        raise UsageError(f"{path} is too long a name for a tar")
-    return whole[:cut], whole[cut + 1 :]
+    info = tarfile.TarInfo(path)  # no time and no owner
+    info.size = size
+    try:
+        return info.tobuf(tarfile.USTAR_FORMAT, "utf-8", "strict")
+    except ValueError as error:
+        raise UsageError(f"{path} is too long a name for a tar") from error
 
 
 def tar_padding(size: int) -> bytes:
     """What fills a file's last block."""
-    return ZEROS[: -size % TAR_BLOCK]
+    return bytes(-size % tarfile.BLOCKSIZE)
