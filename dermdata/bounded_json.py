@@ -23,7 +23,7 @@ def parse_json(text: str | bytes, pairs: PairsHook | None = None) -> Any:
     Raises
     ------
     ValueError
-        What is no JSON, is nested deeper than DEPTH, or holds half of a character.
+        What is no JSON, is nested deeper than MAX_DEPTH, or holds half of a character.
 
     """
     text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
@@ -39,13 +39,13 @@ def nesting_depth(text: str) -> int:
     """The most brackets that are open at once, those in strings left out."""
     deepest = depth = 0
     for piece in re.finditer(r'"(?:[^"\\]+|\\.)*"?|[\[{]|[\]}]', text, re.DOTALL):
-        mark = piece[0]
-        if mark in "[{":
+        bracket = piece[0]
+        if bracket in "[{":
             depth += 1
             deepest = max(deepest, depth)
             if depth > MAX_DEPTH:
                 break
-        elif mark in "]}":
+        elif bracket in "]}":
             depth -= 1
     return deepest
 

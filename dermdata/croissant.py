@@ -83,9 +83,20 @@ BIAS_NOTE = re.compile(
 
 
 def from_entry(dataset: Dataset, addresses: Mapping[str, str]) -> Json:
-    """A catalog entry; `addresses` are its files' by name, as far as they are known.
+    """Describe a catalog entry as a Croissant document.
 
-    Where the addresses may not be passed on there are no files.
+    Parameters
+    ----------
+    dataset : Dataset
+        The entry.
+    addresses : mapping
+        Name of a file -> its address, as far as it is known.
+
+    Returns
+    -------
+    dict
+        JSON-LD. Where the addresses may not be passed on it has no files.
+
     """
     named = dataset.files if dataset.license.link_may_be_shared else ()
     files = [file_object(dataset, file, addresses.get(file.name)) for file in named]

@@ -43,7 +43,21 @@ def is_known_license(name: str) -> bool:
 
 
 def license_terms(name: str | None, stated: License | None = None) -> LicenseTerms:
-    """What a licence allows: by its name where that says it, else as the catalog states it of the dataset."""
+    """Say what a license allows: by its name where that says it, else as the catalog states it of the dataset.
+
+    Parameters
+    ----------
+    name : str or None
+        The license's name, SPDX's where there is one.
+    stated : License, optional
+        What the catalog states of the dataset; it counts where it is of this very license.
+
+    Returns
+    -------
+    LicenseTerms
+        None in each term that no source states.
+
+    """
     if name in FREE_LICENSES:
         return LicenseTerms(
             id=name, commercial_use=True, redistribution=True, share_alike=False, adaptations=True
@@ -68,7 +82,19 @@ def license_terms(name: str | None, stated: License | None = None) -> LicenseTer
 
 
 def combine_terms(parts: Mapping[str, Iterable[LicenseTerms]]) -> CombinedTerms:
-    """The strictest term of all; `parts` are the licences of each dataset, by its name."""
+    """Combine the terms of several licenses: the strictest of each.
+
+    Parameters
+    ----------
+    parts : mapping
+        Dataset -> the terms of its licenses.
+
+    Returns
+    -------
+    CombinedTerms
+        The terms of the mix, and which license causes each restriction.
+
+    """
     named = [(dataset, one) for dataset, several in sorted(parts.items()) for one in several]
     because: list[str] = []
     commercial = strictest_term(named, "commercial_use", "commercial use", because)

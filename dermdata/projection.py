@@ -21,9 +21,7 @@ from dermdata.vocabulary import LabelSpace, Projection, Vocabulary, project_labe
 from dermdata.vocabulary.concepts import UNKNOWN
 from dermdata.vocabulary.spaces import NOT_STATED
 
-DatasetLabels = Mapping[
-    str, Iterable[Label]
-]  # dataset -> the crosswalk rows of the fields that its labels come from
+DatasetLabels = Mapping[str, Iterable[Label]]  # dataset -> crosswalk rows of the fields its labels come from
 LABEL, REASON = "label", "label_reason"
 REFINED_FROM, REFINED_LABEL = "refined_from", "refined_label"
 DESCRIPTIONS = {
@@ -87,7 +85,7 @@ class LabelStatements:
 
 
 def parse_statement(row: Sequence[str | None]) -> RowStatement:
-    """A refined row speaks with the word of the row that it was refined from."""
+    """A row's statement; a refined row has the word of the row that it was refined from."""
     dataset, word, diagnosis, match, malignancy, source, source_word = row
     if source:
         dataset, word = source.partition("/")[0], source_word
@@ -97,9 +95,33 @@ def parse_statement(row: Sequence[str | None]) -> RowStatement:
 def project_table(
     table: pa.Table, space: LabelSpace, vocabulary: Vocabulary, words: DatasetLabels, *, related: bool = False
 ) -> pa.Table:
-    """The manifest with `label` and `label_reason`, null where the other is not; UnknownName for an alien concept.
+    """Add the columns `label` and `label_reason`, of which each row has one.
 
-    A graded differential has a class where all its weight lies in that one. `related` as for `project`.
+    A graded differential has a class where all its weight lies in that one.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Rows of manifests.
+    space : LabelSpace
+        The classes.
+    vocabulary : Vocabulary
+        The concepts' tree.
+    words : mapping
+        Dataset -> crosswalk rows of the fields that its labels come from.
+    related : bool
+        Project labels that only overlap their concept as if they were it.
+
+    Returns
+    -------
+    pyarrow.Table
+        The same rows with the two columns, in their place or at the end.
+
+    Raises
+    ------
+    UnknownName
+        A row's diagnosis is no concept of the vocabulary.
+
     """
     statements, place = LabelStatements(words, vocabulary).find_statements(table)
     found = [project_statement(one, space, vocabulary, related=related) for one in statements]

@@ -56,7 +56,7 @@ def count_cached_images(resources: Resources, vocabulary: "Vocabulary") -> Mappi
     if not names:
         return None
     from dermdata.api.targets import load
-    from dermdata.projection import text_column
+    from dermdata.manifest.columns import text_column
 
     resources.say(f"images of {', '.join(names)}")
     column = text_column(load(resources, names, ["diagnosis"]).table, "diagnosis").drop_null()

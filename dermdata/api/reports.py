@@ -109,8 +109,8 @@ def site_names(resources: Resources) -> dict[str, str]:
 def image_reader(table: "pa.Table", context: "AuditContext") -> Callable[[str], bytes | None]:
     """Gives the bytes of an image file by its row's key; None where there is none."""
     from dermdata.images.image_file import read_image_file
+    from dermdata.manifest.columns import text_column
     from dermdata.manifest.image_files import ImageFinder
-    from dermdata.projection import text_column
 
     if "path" not in table.column_names:
         return lambda _: None

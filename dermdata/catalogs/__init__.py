@@ -5,6 +5,7 @@ JSON file; the TOML files are parsed again when one of them changes.
 """
 
 import json
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -55,8 +56,17 @@ class Catalog:
         return name in self._entries
 
     def __getitem__(self, name: str) -> "Dataset":
-        """The entry of this name or alias; BadCatalog if its file is broken, else UnknownName."""
-        from dermdata.catalogs.entries import parse_entry
+        """Return the entry of this name or alias.
+
+        Raises
+        ------
+        BadCatalog
+            The entry's file is broken.
+        UnknownName
+            There is no such entry; the error has near names.
+
+        """
+        from dermdata.catalogs.entries import parse_entry  # `list` parses no entry
 
         found = self._resolve_name(name)
         return parse_entry(json.loads(self._entries[found]), found)
@@ -98,9 +108,8 @@ class Catalog:
 
     def load_vocabulary(self) -> "Vocabulary":
         """The concept tree; BadCatalog lists every issue of its file."""
-        from dermdata.catalogs.overlays import (
-            read_text,  # comes with all that parses entries: start-up counts
-        )
+        # start-up counts: `read_text` comes with all that parses entries
+        from dermdata.catalogs.overlays import read_text
         from dermdata.vocabulary import parse_vocabulary
 
         path = self.vocabulary_file("concepts.tsv")
@@ -115,7 +124,26 @@ class Catalog:
 
 
 def open_catalog(overlays: Iterable[Path] = (), index_folder: Path | None = None) -> Catalog:
-    """The bundled catalog with overlays on top, through the compiled index in `index_folder`."""
+    """Open the bundled catalog with overlays on top.
+
+    Parameters
+    ----------
+    overlays : iterable of Path
+        Catalog folders; a later one is laid over those before it.
+    index_folder : Path, optional
+        Where the compiled index is read from and kept; the files are parsed each time without it.
+
+    Returns
+    -------
+    Catalog
+        Its entries by name; broken ones are in `broken`.
+
+    Raises
+    ------
+    BadCatalog
+        An overlay is no folder.
+
+    """
     roots = tuple(root.absolute() for root in (bundled_folder(), *overlays))
     for root in roots:
         if not root.is_dir():
@@ -126,7 +154,7 @@ def open_catalog(overlays: Iterable[Path] = (), index_folder: Path | None = None
     path = index_folder / index_file_name(roots) if index_folder else None
     compiled = index.load_index(path, stamp) if path else None
     if compiled is None:
-        from dermdata.catalogs.overlays import build_index
+        from dermdata.catalogs.overlays import build_index  # only when a file has changed
 
         compiled = {"fingerprint": stamp, **build_index(roots)}
         if path:
@@ -136,6 +164,4 @@ def open_catalog(overlays: Iterable[Path] = (), index_folder: Path | None = None
 
 def index_file_name(roots: Sequence[Path], kind: str = "catalog") -> str:
     """One index for each combination of catalogs, named by where they lie."""
-    import zlib
-
     return f"{kind}-{zlib.crc32(chr(0).join(map(str, roots)).encode()):08x}.json"

@@ -282,7 +282,7 @@ def parse_entry(data: Data, source: str) -> Dataset:
     if issues.found:
         lines = "".join(f"\n  {issue}" for issue in issues.found)
         raise BadCatalog(f"{source} has {len(issues.found)} issue(s):{lines}")
-    return dataset  # type: ignore[no-any-return]  # structure() is generic over every catalog class
+    return dataset  # type: ignore[no-any-return]  # parse_dataclass is generic over every catalog class
 
 
 # ------------------------------------------------------------------ types

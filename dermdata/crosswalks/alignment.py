@@ -251,8 +251,29 @@ def align_labels(
     """Join the labels of several datasets in the finest space that keeps each of them whole.
 
     By default catch-all labels (root, a superclass with finer concepts, `unknown`) and mere overlaps stay
-    unassigned. `max_loss` (a share of the images, 0.02 = 2%) takes the finest space within that loss instead,
-    `keep_all` leaves nothing out.
+    unassigned.
+
+    Parameters
+    ----------
+    rows : iterable of (str, Label, int or None)
+        Dataset, label, and its number of images where that is known.
+    vocabulary : Vocabulary
+        The concepts' tree.
+    max_loss : float, optional
+        Leave out what the finest space within this loss leaves out instead: a share of the images, 0.02 = 2 %.
+    keep_all : bool
+        Leave nothing out.
+
+    Returns
+    -------
+    Alignment
+        The classes, the labels outside them, and what more classes would cost.
+
+    Raises
+    ------
+    UsageError
+        `max_loss` is no share, or is given together with `keep_all`.
+
     """
     if max_loss is not None:
         require_share(max_loss, keep_all=keep_all)

@@ -70,7 +70,26 @@ class Crosswalk:
 
 
 def parse_labels(text: str, where: str = "labels.tsv") -> tuple[Label, ...]:
-    """The rows of a `labels.tsv`, in file order; BadCatalog lists every issue (concepts: see `check_labels`)."""
+    """Parse a `labels.tsv`.
+
+    Parameters
+    ----------
+    text : str
+        The file's text.
+    where : str
+        The file's name in errors.
+
+    Returns
+    -------
+    tuple of Label
+        The rows in file order; whether their concepts exist is for `check_labels`.
+
+    Raises
+    ------
+    BadCatalog
+        Every issue of the text, each with its line.
+
+    """
     issues: list[str] = []
     labels: dict[tuple[str, str], Label] = {}
     for line, row in tsv.read_rows(text, tsv.LABEL_COLUMNS, issues):
@@ -85,7 +104,8 @@ def parse_labels(text: str, where: str = "labels.tsv") -> tuple[Label, ...]:
 
 def read_labels(catalog: Catalog, name: str) -> Iterator[tuple[str, tuple[Label, ...]]]:
     """Each crosswalk file of a dataset with its rows: the bundled one first, overlays' after it."""
-    from dermdata.catalogs.overlays import read_text  # comes with all that parses entries: start-up counts
+    # start-up counts: `read_text` comes with all that parses entries
+    from dermdata.catalogs.overlays import read_text
 
     for path in catalog.label_files(name):
         yield str(path), parse_labels(read_text(path), str(path))
@@ -159,7 +179,23 @@ def row_issues(row: list[str]) -> Iterator[str]:
 
 
 def check_labels(labels: Iterable[Label], vocabulary: Vocabulary, where: str = "labels.tsv") -> None:
-    """BadCatalog with every concept outside the vocabulary and every member outside its row's concept."""
+    """Require that rows name concepts that exist, and members below their row's concept.
+
+    Parameters
+    ----------
+    labels : iterable of Label
+        The rows.
+    vocabulary : Vocabulary
+        The concepts that there are.
+    where : str
+        The rows' file in errors.
+
+    Raises
+    ------
+    BadCatalog
+        Every concept outside the vocabulary, and every member outside its row's concept.
+
+    """
     issues: list[str] = []
     for label in labels:
         word = f"'{label.raw_label}' of {label.field}"
@@ -177,12 +213,45 @@ def check_labels(labels: Iterable[Label], vocabulary: Vocabulary, where: str = "
 def harmonize_words(
     field: str, words: Iterable[str], crosswalk: Crosswalk, vocabulary: Vocabulary
 ) -> dict[str, HarmonizedLabel]:
-    """The meaning of each word that has a row; a word without one is absent, for the caller to count."""
+    """Find what words mean in the manifest.
+
+    Parameters
+    ----------
+    field : str
+        The label field that the words stand in.
+    words : iterable of str
+        The words as the source has them.
+    crosswalk : Crosswalk
+        The dataset's rows.
+    vocabulary : Vocabulary
+        The concepts' tree.
+
+    Returns
+    -------
+    dict
+        Word -> HarmonizedLabel; a word without a row is absent, for the caller to count.
+
+    """
     rows = {word: crosswalk.lookup(field, word) for word in words}
     return {word: harmonize_label(label, vocabulary) for word, label in rows.items() if label}
 
 
 def harmonize_label(label: Label, vocabulary: Vocabulary) -> HarmonizedLabel:
+    """Say what the manifest holds of a crosswalk row's word.
+
+    Parameters
+    ----------
+    label : Label
+        The row.
+    vocabulary : Vocabulary
+        The concepts' tree.
+
+    Returns
+    -------
+    HarmonizedLabel
+        The diagnosis with its name and path, or the reason why there is none, and the malignancy.
+
+    """
     reason = no_diagnosis_reason(label, vocabulary)
     concept = None if reason else label.concept
     statement = label.malignancy or vocabulary.malignancy(label.concept)
@@ -206,10 +275,32 @@ def no_diagnosis_reason(label: Label, vocabulary: Vocabulary) -> str | None:
 def build_differential(
     field: str, weights: Mapping[str, float], crosswalk: Crosswalk, vocabulary: Vocabulary
 ) -> Differential:
-    """Graded words (SCIN) as graded concepts, scaled to 1; TableRefused for a weight that is none.
+    """Translate graded words, as SCIN has them, into graded concepts.
 
     A word that only overlaps its concept counts for the root: that it is a finding is all that is sure.
-    A word that is no diagnosis (an artifact of the labelling tool) is dropped.
+    A word that is no diagnosis (an artifact of the labeling tool) is dropped.
+
+    Parameters
+    ----------
+    field : str
+        The label field that the words stand in.
+    weights : mapping
+        Word -> weight, from 0 up, in any scale.
+    crosswalk : Crosswalk
+        The dataset's rows.
+    vocabulary : Vocabulary
+        The concepts' tree.
+
+    Returns
+    -------
+    Differential
+        Concept -> weight, scaled to a sum of 1 of all words that are not dropped.
+
+    Raises
+    ------
+    TableRefused
+        A weight is negative, infinite or no number.
+
     """
     mapped: dict[str, Label] = {}
     dropped, unmapped = list[str](), list[str]()

@@ -29,17 +29,63 @@ class ExportFormat:
 
 
 def plan(name: str, job: Job) -> tuple[ExportPart, ...]:
-    """The files that `write` would make, and which of them are there already; UnknownName for no such format."""
+    """List the files that `write` would make, and which of them are there already.
+
+    Parameters
+    ----------
+    name : str
+        One of FORMATS.
+    job : Job
+        What to export, and where to.
+
+    Returns
+    -------
+    tuple of ExportPart
+        One for each file; of formats with a file for each image, one for each folder.
+
+    Raises
+    ------
+    UnknownName
+        There is no such format.
+    UsageError
+        An option means nothing in this format, or OUT holds what is not this export's.
+
+    """
     return load_format(name).plan(prepare_job(check_options(name, job)))
 
 
 def write(name: str, job: Job) -> ExportResult:
-    """Export in the format of this name; UnknownName, UsageError, SizeMismatch or StorageError."""
+    """Export in the format of this name; what an earlier run of the same job wrote is kept.
+
+    Parameters
+    ----------
+    name : str
+        One of FORMATS.
+    job : Job
+        What to export, and where to.
+
+    Returns
+    -------
+    ExportResult
+        The files, their rows and bytes, and which rows were left out for which reason.
+
+    Raises
+    ------
+    UnknownName
+        There is no such format.
+    UsageError
+        An option means nothing in this format, or OUT holds what is not this export's.
+    SizeMismatch, ChecksumMismatch
+        An image is not the one that its row describes.
+    StorageError
+        A file cannot be read or written.
+
+    """
     return load_format(name).write(prepare_job(check_options(name, job)))
 
 
 def check_options(name: str, job: Job) -> Job:
-    """The job, if its choices mean something in this format."""
+    """The job; UsageError for an option that means nothing in this format."""
     if job.copy and name not in LINKING_FORMATS:
         raise UsageError(f"{name} has no links that --copy could replace", hint="leave out --copy")
     if job.bucket and name not in REMOTE_FORMATS:

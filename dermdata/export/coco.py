@@ -96,7 +96,7 @@ class CocoSplit:
 
 @dataclass(frozen=True)
 class CocoPlan:
-    """A job made ready."""
+    """Everything that a job writes, decided and not written."""
 
     job: Job
     record: ExportRecord
@@ -106,11 +106,11 @@ class CocoPlan:
 
     @property
     def images(self) -> list[PlacedImage]:
-        return [one for home in self.splits for one in home.images]
+        return [one for split in self.splits for one in split.images]
 
     @property
     def files(self) -> list[OutputFile]:
-        return [*(home.file for home in self.splits), *self.left_out_files]
+        return [*(split.file for split in self.splits), *self.left_out_files]
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -119,46 +119,46 @@ class CocoPlan:
 
 def plan_coco(job: Job) -> tuple[ExportPart, ...]:
     """A line for each folder of images and each file."""
-    work = decide_files(job)
-    work.record.require_free(work.fingerprints)
-    return (*(folder_part(work, home) for home in work.splits), *plan_files(work.record, work.files))
+    plan = decide_files(job)
+    plan.record.require_free(plan.fingerprints)
+    return (*(folder_part(plan, split) for split in plan.splits), *plan_files(plan.record, plan.files))
 
 
-def folder_part(work: CocoPlan, home: CocoSplit) -> ExportPart:
-    there = all(work.record.is_current(one.path, one.fingerprint) for one in home.images)
-    size = sum(one.size for one in home.images)
-    return ExportPart(work.job.out / home.folder, len(home.images), size, there=there)
+def folder_part(plan: CocoPlan, split: CocoSplit) -> ExportPart:
+    there = all(plan.record.is_current(one.path, one.fingerprint) for one in split.images)
+    size = sum(one.size for one in split.images)
+    return ExportPart(plan.job.out / split.folder, len(split.images), size, there=there)
 
 
 def write_coco(job: Job) -> ExportResult:
     """Place the images that are not there, then write the files that are about them."""
-    work = decide_files(job)
-    with work.record.open_run(work.fingerprints, job.progress) as run:
-        todo = [one for one in work.images if not run.is_kept(one.path)]
-        made = [one for one in work.files if not run.is_kept(one.path)]
+    plan = decide_files(job)
+    with plan.record.open_run(plan.fingerprints, job.progress) as run:
+        todo = [one for one in plan.images if not run.is_kept(one.path)]
+        made = [one for one in plan.files if not run.is_kept(one.path)]
         if job.copy and job.size is None:
             disk.require_space(job.out, sum(one.size for one in todo))
         run.begin()
-        place_images(job, todo, image_digests(work.job.table), run)
+        place_images(job, todo, image_digests(plan.job.table), run)
         make_files(run, made)
-    return export_result(work, kept=len(work.fingerprints) - len(todo) - len(made))
+    return export_result(plan, kept=len(plan.fingerprints) - len(todo) - len(made))
 
 
-def export_result(work: CocoPlan, kept: int) -> ExportResult:
-    paths = [work.job.out / one.path for one in work.files]
-    size = sum(one.size for one in work.images) + sum(path.stat().st_size for path in paths)
+def export_result(plan: CocoPlan, kept: int) -> ExportResult:
+    paths = [plan.job.out / one.path for one in plan.files]
+    size = sum(one.size for one in plan.images) + sum(path.stat().st_size for path in paths)
     return ExportResult(
-        files=tuple(paths), rows=len(work.images), bytes=size, kept=kept,
-        left_out={**count_reasons(work.job.left), **work.unchecked, **count_mask_problems(work)},
-        count=len(work.fingerprints),
+        files=tuple(paths), rows=len(plan.images), bytes=size, kept=kept,
+        left_out={**count_reasons(plan.job.left), **plan.unchecked, **count_mask_problems(plan)},
+        count=len(plan.fingerprints),
     )  # fmt: skip
 
 
-def count_mask_problems(work: CocoPlan) -> dict[str, int]:
+def count_mask_problems(plan: CocoPlan) -> dict[str, int]:
     """In words what the files lack, from what they say themselves."""
     found: Counter[str] = Counter()
-    for home in work.splits:
-        facts = read_summary(work.job.out / home.file.path)
+    for split in plan.splits:
+        facts = read_summary(plan.job.out / split.file.path)
         found[WITHOUT_ANNOTATION] += facts["images_without_annotation"]
         found[SOFT_MASKS] += facts["soft_masks"]
         for reason, count in facts["masks_left_out"].items():
@@ -180,12 +180,12 @@ def decide_files(job: Job) -> CocoPlan:
     divided = split_parts(job.table)
     named = unique_names([portable_name(one.name) for one in divided], [one.name for one in divided])
     named_masks = row_masks(job, len(lesion_categories(job)))
-    homes = [
+    splits = [
         build_split(replace(job, table=job.table.take(pa.array(part.rows))), name if part.name else "", part.rows.tolist(),
              *(take_values(values, part.rows) for values in (found, stored, named_masks)))
         for part, name in zip(divided, named, strict=True)
     ]  # fmt: skip
-    return CocoPlan(job, record, homes, left_out_files(job), count_unchecked(job.table))
+    return CocoPlan(job, record, splits, left_out_files(job), count_unchecked(job.table))
 
 
 def drop_unsized_images(job: Job) -> tuple[Job, list[str], list[Size]]:
@@ -239,7 +239,7 @@ def build_split(
 
 
 def assign_paths(job: Job, folder: str, found: list[str], rows: list[int]) -> list[PlacedImage]:
-    """A name of its own for each image, and the mark of what lies there."""
+    """A name of its own for each image, and the fingerprint of what lies there."""
     plain = [f"{folder}/{portable_name(name)}" for name in image_names(job.table)]
     return place_rows(job, plain, found, rows)
 
@@ -294,10 +294,7 @@ def document_fingerprint(job: Job, document: CocoDocument) -> str:
     running.update(repr(digests).encode())
     for one in document.images:
         running.update(repr((one.file_name, one.facts, one.stored)).encode(errors="surrogatepass"))
-        for cover in one.masks:
-            running.update(
-                repr((cover.category, cover.name, file_fingerprint(cover.path))).encode(
-                    errors="surrogatepass"
-                )
-            )
+        for mask in one.masks:
+            facts = (mask.category, mask.name, file_fingerprint(mask.path))
+            running.update(repr(facts).encode(errors="surrogatepass"))
     return running.hexdigest()[:32]

@@ -73,7 +73,7 @@ class MaskTally:
 
 def document_chunks(document: CocoDocument, progress: Progress) -> Iterator[bytes]:
     """The file's bytes, the same ones for the same images, whatever the number of workers."""
-    tally, gone = MaskTally(), list[dict[str, Any]]()
+    tally, left_out = MaskTally(), list[dict[str, Any]]()
     yield (
         "{" + "".join(f"{encode(name)}: {encode(value)},\n" for name, value in document.head.items())
     ).encode()
@@ -82,10 +82,10 @@ def document_chunks(document: CocoDocument, progress: Progress) -> Iterator[byte
         yield from list_chunks("images", image_entries(document.images, sizes))
         progress.begin(MASKS_TASK, sum(len(one.masks) for one in document.images), "masks")
         yield from list_chunks(
-            "annotations", annotation_entries(document.images, sizes, pool, tally, gone, progress)
+            "annotations", annotation_entries(document.images, sizes, pool, tally, left_out, progress)
         )
         progress.end(MASKS_TASK)
-    yield from list_chunks("masks_left_out", gone)
+    yield from list_chunks("masks_left_out", left_out)
     yield SUMMARY_PREFIX + encode(build_summary(document, tally)).encode() + b"}\n"
 
 
@@ -98,42 +98,42 @@ def list_chunks(name: str, rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]
     yield ("\n],\n" if before == ",\n" else f"{encode(name)}: [],\n").encode()
 
 
-def image_entries(pictures: Sequence[CocoImage], sizes: Sequence[Size]) -> Iterator[dict[str, Any]]:
-    for number, (one, (width, height)) in enumerate(zip(pictures, sizes, strict=True), 1):
+def image_entries(images: Sequence[CocoImage], sizes: Sequence[Size]) -> Iterator[dict[str, Any]]:
+    for number, (one, (width, height)) in enumerate(zip(images, sizes, strict=True), 1):
         yield {"id": number, "file_name": one.file_name, "width": width, "height": height, **one.facts}
 
 
 def annotation_entries(
-    pictures: Sequence[CocoImage],
+    images: Sequence[CocoImage],
     sizes: Sequence[Size],
     pool: Executor,
     tally: MaskTally,
-    gone: list[dict[str, Any]],
+    left_out: list[dict[str, Any]],
     progress: Progress,
 ) -> Iterator[dict[str, Any]]:
     """An annotation for each outline, in the order of the images; what has none is tallied and listed."""
-    named = [(at, cover) for at, one in enumerate(pictures) for cover in one.masks]
+    named = [(at, mask) for at, one in enumerate(images) for mask in one.masks]
     outlined_images = set()
-    for (at, cover), found in map_ordered(pool, lambda pair: read_outline(pair, pictures, sizes), named):
+    for (at, mask), found in map_ordered(pool, lambda pair: read_outline(pair, images, sizes), named):
         progress.advance(MASKS_TASK, 1)
         tally.soft += found.soft
         if found.problem:
             tally.problems[found.problem.partition(":")[0]] += 1
-            gone.append({"key": pictures[at].facts.get("key"), "mask": cover.name, "reason": found.problem})
+            left_out.append({"key": images[at].facts.get("key"), "mask": mask.name, "reason": found.problem})
             continue
         outlined_images.add(at)
         tally.annotations += 1
-        yield annotation_entry(tally.annotations, at + 1, cover.category, sizes[at], found)
-    tally.unannotated_images = len(pictures) - len(outlined_images)
+        yield annotation_entry(tally.annotations, at + 1, mask.category, sizes[at], found)
+    tally.unannotated_images = len(images) - len(outlined_images)
 
 
 def read_outline(
-    pair: tuple[int, MaskRef], pictures: Sequence[CocoImage], sizes: Sequence[Size]
+    pair: tuple[int, MaskRef], images: Sequence[CocoImage], sizes: Sequence[Size]
 ) -> MaskOutline:
-    at, cover = pair
-    if cover.path is None:
+    at, mask = pair
+    if mask.path is None:
         return MaskOutline(problem="no such file")
-    return trace_mask(MaskTask(cover.path, pictures[at].stored, sizes[at]))
+    return trace_mask(MaskTask(mask.path, images[at].stored, sizes[at]))
 
 
 def annotation_entry(
@@ -148,7 +148,7 @@ def annotation_entry(
 
 
 def make_size_reader(folder: Path | None) -> Callable[[CocoImage], Size]:
-    """How to tell the size that an image has in the export: of scaled ones the file knows it."""
+    """How to find the size that an image has in the export: a scaled one's is in its file."""
 
     def look(one: CocoImage) -> Size:
         if folder is None:

@@ -31,7 +31,6 @@ from dermdata.croissant import (
 )
 from dermdata.errors import UsageError
 from dermdata.export.huggingface import shard_files, to_split_names
-from dermdata.export.image_bytes import Recipe
 from dermdata.export.job import (
     UNSPLIT,
     ExportPart,
@@ -87,15 +86,15 @@ def decide_files(job: Job) -> tuple[Job, ExportRecord, list[OutputFile]]:
     if job.recipe.changes and not job.embed:
         raise UsageError("without --embed no image is written that could be changed", hint="add --embed")
     record = open_job_record(job, FORM)
-    job, sheet = embed_images(job) if job.embed else point_to_cache(job)
+    job, image_table = embed_images(job) if job.embed else point_to_cache(job)
     divided = split_parts(job.table)
     named = to_split_names([part.name or RECORDS for part in divided])
     shards = [
         piece
         for part, name in zip(divided, named, strict=True)
-        for piece in shard_files(job, sheet, part, name)
+        for piece in shard_files(job, image_table, part, name)
     ]
-    return job, record, [*shards, description_file(job, sheet, shards), *left_out_files(job)]
+    return job, record, [*shards, description_file(job, image_table, shards), *left_out_files(job)]
 
 
 def embed_images(job: Job) -> tuple[Job, ImageTable]:
@@ -104,11 +103,9 @@ def embed_images(job: Job) -> tuple[Job, ImageTable]:
     table = drop_columns(job.table, IMAGE_COLUMN, MASK_COLUMN)
     sizes = file_sizes(table, found)
     images = {IMAGE_COLUMN: ImageColumn(found, sizes, job.recipe, image_digests(table))}
-    covers = lesion_masks(table, job)
-    if any(covers):
-        images[MASK_COLUMN] = ImageColumn(
-            covers, [None] * len(covers), Recipe(job.size, job.strip, mask=True)
-        )
+    masks = lesion_masks(table, job)
+    if any(masks):
+        images[MASK_COLUMN] = ImageColumn.of_masks(masks, job.recipe)
     return job, add_metadata(ImageTable(to_portable_types(table), images, sizes))
 
 
@@ -122,27 +119,27 @@ def drop_columns(table: pa.Table, *names: str) -> pa.Table:
     return table.drop_columns([name for name in names if name in table.column_names])
 
 
-def add_metadata(sheet: ImageTable) -> ImageTable:
-    special = dict.fromkeys(sheet.images, IMAGE_FEATURE)
-    metadata = provenance_metadata(sheet.table) | feature_metadata(sheet.schema, special)
-    table = sheet.table.replace_schema_metadata(metadata)
-    return ImageTable(table, sheet.images, sheet.sizes)
+def add_metadata(image_table: ImageTable) -> ImageTable:
+    special = dict.fromkeys(image_table.images, IMAGE_FEATURE)
+    metadata = provenance_metadata(image_table.table) | feature_metadata(image_table.schema, special)
+    table = image_table.table.replace_schema_metadata(metadata)
+    return ImageTable(table, image_table.images, image_table.sizes)
 
 
 # ------------------------------------------------------------------ description
 
 
-def description_file(job: Job, sheet: ImageTable, shards: Sequence[OutputFile]) -> OutputFile:
+def description_file(job: Job, image_table: ImageTable, shards: Sequence[OutputFile]) -> OutputFile:
     """croissant.json: made anew unless all files that it describes are those that it describes."""
-    whole = build_document(job, sheet, shards)
-    marks = [piece.fingerprint for piece in shards]
-    digest = hashlib.sha256(repr((encode_document(whole), marks)).encode()).hexdigest()[:32]
+    whole = build_document(job, image_table, shards)
+    fingerprints = [piece.fingerprint for piece in shards]
+    digest = hashlib.sha256(repr((encode_document(whole), fingerprints)).encode()).hexdigest()[:32]
 
     def make(target: Path) -> None:
         facts = {**whole, "distribution": [add_checksum(one, job.out) for one in whole["distribution"]]}
         disk.write_text(target, encode_document(facts))
 
-    return OutputFile(NAME, digest if all(marks) else "", 0, 0, make)
+    return OutputFile(NAME, digest if all(fingerprints) else "", 0, 0, make)
 
 
 def encode_document(facts: Json) -> str:
@@ -158,7 +155,7 @@ def add_checksum(one: Json, out: Path) -> Json:
         return {**one, "contentSize": f"{path.stat().st_size} B", "sha256": checksum.hash_file(path).sha256}
 
 
-def build_document(job: Job, sheet: ImageTable, shards: Sequence[OutputFile]) -> Json:
+def build_document(job: Job, image_table: ImageTable, shards: Sequence[OutputFile]) -> Json:
     """The document as it is before sizes and checksums are known."""
     entries = catalog_entries(job)
     titles = ", ".join(one.title for one in entries) or "Skin images"
@@ -180,7 +177,7 @@ def build_document(job: Job, sheet: ImageTable, shards: Sequence[OutputFile]) ->
     origin = file_source(shards)
     words = [("splits", "split", list_splits(job)), ("classes", job.label, job.classes)]
     lists = [word_record_set(name, column, given) for name, column, given in words if given]
-    return whole | {"recordSet": [image_record_set(job, sheet.schema, origin), *lists]}
+    return whole | {"recordSet": [image_record_set(job, image_table.schema, origin), *lists]}
 
 
 def file_objects(shards: Sequence[OutputFile]) -> Iterator[Json]:

@@ -21,7 +21,6 @@ import pyarrow as pa
 
 from dermdata.errors import UsageError
 from dermdata.export import shards
-from dermdata.export.image_bytes import Recipe
 from dermdata.export.job import (
     ExportPart,
     ExportResult,
@@ -96,19 +95,19 @@ def decide_files(job: Job) -> tuple[Job, ExportRecord, list[OutputFile]]:
         raise UsageError("huggingface writes a folder", hint="give a folder as -o OUT")
     record = open_job_record(job, FORM)
     job, found = drop_missing_images(job)
-    sheet = build_image_table(job, found)
+    image_table = build_image_table(job, found)
     divided = split_parts(job.table)
     named = to_split_names([part.name for part in divided])
     pieces = [
         piece
         for part, name in zip(divided, named, strict=True)
-        for piece in shard_files(job, sheet, part, name)
+        for piece in shard_files(job, image_table, part, name)
     ]
     splits = {
-        name: (len(part.rows), sum(take_values(sheet.sizes, part.rows)))
+        name: (len(part.rows), sum(take_values(image_table.sizes, part.rows)))
         for part, name in zip(divided, named, strict=True)
     }
-    readme = card_text(job, schema_features(sheet.schema, special_features(job)), splits)
+    readme = card_text(job, schema_features(image_table.schema, special_features(job)), splits)
     return job, record, [*pieces, file_from_bytes("README.md", readme.encode()), *left_out_files(job)]
 
 
@@ -122,11 +121,9 @@ def build_image_table(job: Job, found: Sequence[str | None]) -> ImageTable:
         table = table.add_column(0, "label", pa.array(numbers, pa.int64()))
     sizes = file_sizes(job.table, found)
     images = {IMAGE_COLUMN: ImageColumn(found, sizes, job.recipe, image_digests(job.table))}
-    covers = lesion_masks(job.table, job)
-    if any(covers):
-        images[MASK_COLUMN] = ImageColumn(
-            covers, [None] * len(covers), Recipe(job.size, job.strip, mask=True)
-        )
+    masks = lesion_masks(job.table, job)
+    if any(masks):
+        images[MASK_COLUMN] = ImageColumn.of_masks(masks, job.recipe)
     schema = ImageTable(table, images, sizes).schema
     table = table.replace_schema_metadata(
         provenance_metadata(job.table) | feature_metadata(schema, special_features(job))
@@ -148,34 +145,38 @@ def to_split_names(given: Sequence[str]) -> list[str]:
     return [name.replace("-", "_") for name in unique_names(plain, given)]
 
 
-def shard_files(job: Job, sheet: ImageTable, part: SplitPart, name: str) -> Iterator[OutputFile]:
-    sizes = take_values(sheet.sizes, part.rows)
+def shard_files(job: Job, image_table: ImageTable, part: SplitPart, name: str) -> Iterator[OutputFile]:
+    sizes = take_values(image_table.sizes, part.rows)
     runs = shards.cut_runs(sizes, shards.SHARD_BYTES, shards.SHARD_ROWS)
     for number, (start, stop) in enumerate(runs):
         path = f"data/{name}-{number:05}-of-{len(runs):05}.parquet"
-        yield shard_file(job, take_table_rows(sheet, part.rows[start:stop].tolist()), path)
+        yield shard_file(job, take_table_rows(image_table, part.rows[start:stop].tolist()), path)
 
 
-def take_table_rows(sheet: ImageTable, rows: list[int]) -> ImageTable:
-    images = {name: one.take_rows(rows) for name, one in sheet.images.items()}
-    return ImageTable(sheet.table.take(pa.array(rows, pa.int64())), images, [sheet.sizes[at] for at in rows])
+def take_table_rows(image_table: ImageTable, rows: list[int]) -> ImageTable:
+    images = {name: one.take_rows(rows) for name, one in image_table.images.items()}
+    return ImageTable(
+        image_table.table.take(pa.array(rows, pa.int64())), images, [image_table.sizes[at] for at in rows]
+    )
 
 
-def shard_file(job: Job, sheet: ImageTable, path: str) -> OutputFile:
+def shard_file(job: Job, image_table: ImageTable, path: str) -> OutputFile:
     def make(target: Path) -> None:
-        write_image_table(target, sheet, job)
+        write_image_table(target, image_table, job)
 
-    return OutputFile(path, shard_fingerprint(sheet), sheet.table.num_rows, sum(sheet.sizes), make)
+    return OutputFile(
+        path, shard_fingerprint(image_table), image_table.table.num_rows, sum(image_table.sizes), make
+    )
 
 
-def shard_fingerprint(sheet: ImageTable) -> str:
+def shard_fingerprint(image_table: ImageTable) -> str:
     """What decides the bytes of a shard; "" where the manifest does not say which bytes an image has."""
-    if not all(digest_flags(sheet.table)):
+    if not all(digest_flags(image_table.table)):
         return ""
-    masks = sheet.images[MASK_COLUMN].paths if MASK_COLUMN in sheet.images else []
-    made = [recipe_version(one.recipe) for one in sheet.images.values()]
+    masks = image_table.images[MASK_COLUMN].paths if MASK_COLUMN in image_table.images else []
+    made = [recipe_version(one.recipe) for one in image_table.images.values()]
     return shards.table_digest(
-        sheet.table, sheet.sizes, repr([file_fingerprint(path) for path in masks]), *made
+        image_table.table, image_table.sizes, repr([file_fingerprint(path) for path in masks]), *made
     )[:32]
 
 

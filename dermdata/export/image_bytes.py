@@ -94,7 +94,7 @@ def load_images(tasks: Sequence[ImageTask]) -> list[bytes | None]:
 
 
 def identify_files(tasks: Sequence[ImageTask]) -> list[FileIdentity]:
-    """Which file each is, after its bytes were compared with the row's SHA-256 as `load` does; for what links them."""
+    """Which file each is, its bytes compared with the row's SHA-256 as `load_images` does; for exports that link."""
     return [compare_stored(task) for task in tasks]
 
 
@@ -233,7 +233,7 @@ def to_drawable_mode(image: Image.Image) -> Image.Image:
 
 
 def encode_image(picture: Image.Image, source: Image.Image) -> bytes:
-    """The picture in its source's format, or PNG, with the source's colour profile and EXIF."""
+    """The picture in its source's format, or PNG, with the source's color profile and EXIF."""
     form = "JPEG" if source.format == "JPEG" else "PNG"
     if (
         form == "PNG"
@@ -250,7 +250,7 @@ def encode_image(picture: Image.Image, source: Image.Image) -> bytes:
 
 
 def can_strip(data: bytes) -> bool:
-    """Whether these bytes are of a format that `stripped` knows."""
+    """Whether these bytes are of a format that `strip_image` knows."""
     return data.startswith((JPEG_SIGNATURE, PNG_SIGNATURE))
 
 

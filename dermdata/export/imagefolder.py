@@ -83,10 +83,10 @@ class ImageFolderPlan:
 
 def plan_imagefolder(job: Job) -> tuple[ExportPart, ...]:
     """A line for each folder of images."""
-    job, record, tree = decide_files(job)
-    record.require_free(tree.fingerprints)
+    job, record, plan = decide_files(job)
+    record.require_free(plan.fingerprints)
     rows, sizes, missing = Counter[str](), Counter[str](), Counter[str]()
-    for one in tree.images:
+    for one in plan.images:
         folder = parent_folder(one.path)
         rows[folder] += 1
         sizes[folder] += one.size
@@ -98,20 +98,20 @@ def plan_imagefolder(job: Job) -> tuple[ExportPart, ...]:
 
 def write_imagefolder(job: Job) -> ExportResult:
     """Place the images that are not there, then write the tables beside them."""
-    job, record, tree = decide_files(job)
-    with record.open_run(tree.fingerprints, job.progress) as run:
-        todo = [one for one in tree.images if not run.is_kept(one.path)]
-        made = [piece for piece in tree.sidecars if not run.is_kept(piece.path)]
+    job, record, plan = decide_files(job)
+    with record.open_run(plan.fingerprints, job.progress) as run:
+        todo = [one for one in plan.images if not run.is_kept(one.path)]
+        made = [piece for piece in plan.sidecars if not run.is_kept(piece.path)]
         if job.copy and job.size is None:
             disk.require_space(job.out, sum(one.size for one in todo))
         run.begin()
         place_images(job, todo, image_digests(job.table), run)
         make_files(run, made)
-    warn_missing_classes(job, tree)
-    count = len(tree.images) + len(tree.sidecars)
+    warn_missing_classes(job, plan)
+    count = len(plan.images) + len(plan.sidecars)
     return ExportResult(
-        files=(job.out,), rows=len(tree.images), bytes=sum(one.size for one in tree.images),
-        kept=count - len(todo) - len(made), left_out={**count_reasons(job.left), **tree.unchecked}, count=count,
+        files=(job.out,), rows=len(plan.images), bytes=sum(one.size for one in plan.images),
+        kept=count - len(todo) - len(made), left_out={**count_reasons(job.left), **plan.unchecked}, count=count,
     )  # fmt: skip
 
 
@@ -130,10 +130,10 @@ def decide_files(job: Job) -> tuple[Job, ExportRecord, ImageFolderPlan]:
         )
     job = leave_out_rows(job, missing_class_reasons(job.table, job.label))
     job, found = drop_missing_images(job)
-    homes = split_folders(job.table)
-    placed = assign_paths(job, found, homes)
-    sidecars = [*metadata_files(job, homes, placed), *left_out_files(job)]
-    return job, record, ImageFolderPlan(job.table, homes, placed, sidecars, count_unchecked(job.table))
+    folders = split_folders(job.table)
+    placed = assign_paths(job, found, folders)
+    sidecars = [*metadata_files(job, folders, placed), *left_out_files(job)]
+    return job, record, ImageFolderPlan(job.table, folders, placed, sidecars, count_unchecked(job.table))
 
 
 def split_folders(table: pa.Table) -> list[str]:
@@ -141,34 +141,34 @@ def split_folders(table: pa.Table) -> list[str]:
     return [""] * table.num_rows if words is None else [f"{portable_name(word)}/" for word in words]
 
 
-def assign_paths(job: Job, found: Sequence[str | None], homes: Sequence[str]) -> list[PlacedImage]:
-    """A path of its own for each image, and the mark of what lies there."""
+def assign_paths(job: Job, found: Sequence[str | None], folders: Sequence[str]) -> list[PlacedImage]:
+    """A path of its own for each image, and the fingerprint of what lies there."""
     table = job.table
     of_class = dict(
         zip(job.classes, unique_names([portable_name(one) for one in job.classes], job.classes), strict=True)
     )
     given = row_classes(table, job.label)
     plain = [
-        f"{home}{of_class[word or '']}/{portable_name(name)}"
-        for home, word, name in zip(homes, given, image_names(table), strict=True)
+        f"{folder}{of_class[word or '']}/{portable_name(name)}"
+        for folder, word, name in zip(folders, given, image_names(table), strict=True)
     ]
     return place_rows(job, plain, found, range(table.num_rows))
 
 
-def metadata_files(job: Job, homes: Sequence[str], placed: Sequence[PlacedImage]) -> Iterator[OutputFile]:
+def metadata_files(job: Job, folders: Sequence[str], placed: Sequence[PlacedImage]) -> Iterator[OutputFile]:
     """`metadata.parquet` for each split."""
     numbers = class_numbers(row_classes(job.table, job.label), job.classes)
-    for home in sorted(set(homes)):
-        rows = [at for at, one in enumerate(homes) if one == home]
-        paths = [placed[at].path.removeprefix(home) for at in rows]
+    for folder in sorted(set(folders)):
+        rows = [at for at, one in enumerate(folders) if one == folder]
+        paths = [placed[at].path.removeprefix(folder) for at in rows]
         table = metadata_table(job, job.table.take(pa.array(rows)), paths, [numbers[at] for at in rows])
-        yield OutputFile(f"{home}{METADATA_NAME}", table_fingerprint(table), 0, 0, table_writer(table, job))
+        yield OutputFile(f"{folder}{METADATA_NAME}", table_fingerprint(table), 0, 0, table_writer(table, job))
 
 
 def metadata_table(job: Job, table: pa.Table, paths: list[str], numbers: list[int | None]) -> pa.Table:
     """The manifest's columns, with `file_name` and `label` first, in Hugging Face's terms."""
-    gone = {*PATH_COLUMNS, "file_name", "label"}
-    table = to_portable_types(table.select([name for name in table.column_names if name not in gone]))
+    replaced = {*PATH_COLUMNS, "file_name", "label"}
+    table = to_portable_types(table.select([name for name in table.column_names if name not in replaced]))
     table = table.add_column(0, "file_name", pa.array(paths, pa.string()))
     table = table.add_column(1, "label", pa.array(numbers, pa.int64()))
     special = {"label": class_label_feature(job.classes)}
@@ -184,14 +184,14 @@ def table_writer(table: pa.Table, job: Job) -> Callable[[Path], object]:
     return lambda path: write_image_table(path, ImageTable(table, {}, [0] * table.num_rows), job)
 
 
-def warn_missing_classes(job: Job, tree: ImageFolderPlan) -> None:
+def warn_missing_classes(job: Job, plan: ImageFolderPlan) -> None:
     """ImageFolder numbers the folders that it finds: a class that one split lacks shifts all after it."""
-    given = row_classes(tree.table, job.label)
-    for home in sorted(set(tree.folders)):
-        held = {word for word, one in zip(given, tree.folders, strict=True) if one == home}
+    given = row_classes(plan.table, job.label)
+    for folder in sorted(set(plan.folders)):
+        held = {word for word, one in zip(given, plan.folders, strict=True) if one == folder}
         lacking = [name for name in job.classes if name not in held]
         if lacking:
-            where = f"{job.out}/{home}".rstrip("/")
+            where = f"{job.out}/{folder}".rstrip("/")
             job.progress.say(
                 f"warning: {where} has no image of {', '.join(lacking[:5])}{', …' if len(lacking) > 5 else ''}: "
                 f"ImageFolder numbers its classes otherwise; `label` in {METADATA_NAME} has the same numbers everywhere"

@@ -27,9 +27,9 @@ def partition_rows(table: pa.Table, reasons: Sequence[str | None]) -> tuple[pa.T
     """The rows that stay, and those that have a reason not to, as `left-out.csv` has them."""
     if not any(reason is not None for reason in reasons):
         return table, NO_ROWS  # the usual case: a filter would hold every row a second time
-    gone = pa.array([reason is not None for reason in reasons], pa.bool_())
+    is_left_out = pa.array([reason is not None for reason in reasons], pa.bool_())
     stay = pa.array([reason is None for reason in reasons], pa.bool_())
-    left = table.filter(gone)
+    left = table.filter(is_left_out)
     columns = [text_column(left, name) for name in LEFT_OUT_SCHEMA.names[:-1]]
     why = pa.array([reason for reason in reasons if reason is not None], pa.string())
     return table.filter(stay), pa.table([*columns, why], LEFT_OUT_SCHEMA)

@@ -99,11 +99,10 @@ def cache_flags(job: Job, todo: Sequence[PlacedImage]) -> list[bool]:
     """Which files lie in the cache. No others are linked: who edits an export must not edit their own pictures."""
     roots = to_image_roots(job.roots)
     folders = [*roots.cached.values(), *([roots.datasets] if roots.datasets else [])]
-    homes = tuple(f"{os.path.realpath(folder)}/" for folder in folders)
-    parents = {
-        parent: f"{os.path.realpath(parent)}/" for parent in {parent_folder(one.source) for one in todo}
-    }
-    return [parents[parent_folder(one.source)].startswith(homes) for one in todo]
+    cached = tuple(f"{os.path.realpath(folder)}/" for folder in folders)
+    parents = {parent_folder(one.source) for one in todo}
+    is_cached = {parent: f"{os.path.realpath(parent)}/".startswith(cached) for parent in parents}
+    return [is_cached[parent_folder(one.source)] for one in todo]
 
 
 def parent_folder(path: str) -> str:
@@ -189,8 +188,8 @@ class OutputFile:
 
 def file_from_bytes(path: str, content: bytes) -> OutputFile:
     """A small file made of these bytes."""
-    mark = hashlib.sha256(content).hexdigest()[:16]
-    return OutputFile(path, mark, 0, 0, lambda target: disk.write_chunks(target, [content]))
+    fingerprint = hashlib.sha256(content).hexdigest()[:16]
+    return OutputFile(path, fingerprint, 0, 0, lambda target: disk.write_chunks(target, [content]))
 
 
 def left_out_files(job: Job) -> list[OutputFile]:
@@ -206,7 +205,7 @@ def open_job_record(job: Job, form: str) -> ExportRecord:
 
 
 def map_fingerprints(pieces: Iterable[OutputFile | PlacedImage]) -> dict[str, str]:
-    """Path -> mark of what an export shall have."""
+    """Path -> fingerprint of what an export shall have."""
     return {one.path: one.fingerprint for one in pieces}
 
 
@@ -224,7 +223,7 @@ def plan_files(record: ExportRecord, pieces: Sequence[OutputFile]) -> tuple[Expo
 def write_files(
     job: Job, record: ExportRecord, pieces: Sequence[OutputFile], notes: Mapping[str, int]
 ) -> ExportResult:
-    """Make the pieces that are not there; `notes`: what else is to be told, in words -> rows."""
+    """Make the pieces that are not there; `notes`: what else the result reports, in words -> rows."""
     with record.open_run(map_fingerprints(pieces), job.progress) as run:
         todo = [piece for piece in pieces if not run.is_kept(piece.path)]
         if job.size is None:

@@ -66,44 +66,44 @@ EMBEDDED_GROUP_ROWS = 1024  # in a row group: one group is what a reader must de
 
 @dataclass(frozen=True)
 class ParquetPlan:
-    """A job made ready: how each shard is written, and what it will hold."""
+    """Everything that a job writes, decided and not written: how each shard is made, and what it will hold."""
 
     write: Callable[[Path, Shard], None]
     fingerprint: str  # of the very rows and images
     shards: Sequence[Shard]
     sizes: Sequence[int]  # bytes of each row's image, none where none are embedded
-    reusable: bool  # the mark covers every image's content
-    notes: Mapping[str, int]  # what is to be told, in words -> rows
+    reusable: bool  # the fingerprint covers every image's content
+    notes: Mapping[str, int]  # what the result reports, in words -> rows
 
 
 def plan_parquet(job: Job) -> tuple[ExportPart, ...]:
-    work = make_parquet_plan(job)
+    plan = make_parquet_plan(job)
     return tuple(
         ExportPart(
             output_storage(job).locate(one.name),
             one.stop - one.start,
-            sum(work.sizes[one.start : one.stop]),
-            there=is_shard_current(job, work, one),
+            sum(plan.sizes[one.start : one.stop]),
+            there=is_shard_current(job, plan, one),
         )
-        for one in work.shards
+        for one in plan.shards
     )
 
 
 def write_parquet(job: Job) -> ExportResult:
-    work, place = make_parquet_plan(job), output_storage(job)
+    plan, place = make_parquet_plan(job), output_storage(job)
     with hold_output(job):
-        kept = [one for one in work.shards if is_shard_current(job, work, one)]
-        todo = [one for one in work.shards if one not in kept]
+        kept = [one for one in plan.shards if is_shard_current(job, plan, one)]
+        todo = [one for one in plan.shards if one not in kept]
         if job.size is None:
-            require_output_space(job, [sum(work.sizes[one.start : one.stop]) for one in todo])
-        shards.delete_shards(place, stale_shards(job, work))
+            require_output_space(job, [sum(plan.sizes[one.start : one.stop]) for one in todo])
+        shards.delete_shards(place, stale_shards(job, plan))
         for shard in todo:
-            place.put(shard.name, partial(write_parquet_shard, work, shard))
+            place.put(shard.name, partial(write_parquet_shard, plan, shard))
         beside = put_left_out(place, left_out_name(job), job.left, excel_safe=job.excel_safe)
-        require_alone(job, work)
-    paths = tuple(place.locate(shard.name) for shard in work.shards)
-    size = sum(place.size(shard.name) for shard in work.shards)
-    left_out = count_reasons(job.left) | dict(work.notes)
+        require_alone(job, plan)
+    paths = tuple(place.locate(shard.name) for shard in plan.shards)
+    size = sum(place.size(shard.name) for shard in plan.shards)
+    left_out = count_reasons(job.left) | dict(plan.notes)
     return ExportResult((*paths, *beside), job.table.num_rows, size, kept=len(kept), left_out=left_out)
 
 
@@ -114,17 +114,17 @@ def hold_output(job: Job) -> AbstractContextManager[None]:
     return hold_folder(output_storage(job), job.progress.say)
 
 
-def require_alone(job: Job, work: ParquetPlan) -> None:
+def require_alone(job: Job, plan: ParquetPlan) -> None:
     """StorageError unless the folder holds just the shards of this run: where locks do nothing, another may have written."""
     place = output_storage(job)
     if isinstance(place, LocalFolder):
-        ours = all(shards.read_digest(place, one.name) == work.fingerprint for one in work.shards)
-        if not ours or stale_shards(job, work):
+        ours = all(shards.read_digest(place, one.name) == plan.fingerprint for one in plan.shards)
+        if not ours or stale_shards(job, plan):
             raise concurrent_export_error(place)
 
 
-def write_parquet_shard(work: ParquetPlan, shard: Shard, path: Path) -> None:
-    work.write(path, shard)
+def write_parquet_shard(plan: ParquetPlan, shard: Shard, path: Path) -> None:
+    plan.write(path, shard)
 
 
 def is_single_file(job: Job) -> bool:
@@ -157,21 +157,23 @@ def plan_embedded(job: Job) -> ParquetPlan:
     table = job.table.drop_columns([IMAGE_COLUMN]) if IMAGE_COLUMN in job.table.column_names else job.table
     found = usable_images(table, job)
     reusable = all(sure or path is None for sure, path in zip(digest_flags(table), found, strict=True))
-    gone = found.count(None)
-    notes = {MISSING_IMAGES: gone} if gone else {}
+    missing = found.count(None)
+    notes = {MISSING_IMAGES: missing} if missing else {}
     notes |= count_unchecked(table.filter(pa.array([path is not None for path in found], pa.bool_())))
     table, sizes = to_portable_types(table), file_sizes(table, found)
     presence = "".join("-" if path is None else "i" for path in found)
     made = [recipe_version(job.recipe)] if job.recipe.changes else []
-    mark = shards.table_digest(table, sizes, presence, *made)
+    fingerprint = shards.table_digest(table, sizes, presence, *made)
     images = {IMAGE_COLUMN: ImageColumn(found, sizes, job.recipe, image_digests(table))}
     schema = ImageTable(table, images, sizes).schema
-    sheet = ImageTable(table.replace_schema_metadata(parquet_metadata(schema, mark)), images, sizes)
+    image_table = ImageTable(
+        table.replace_schema_metadata(parquet_metadata(schema, fingerprint)), images, sizes
+    )
 
     def put(path: Path, shard: Shard) -> None:
-        write_image_table(path, sheet.slice_rows(shard.start, shard.stop), job)
+        write_image_table(path, image_table.slice_rows(shard.start, shard.stop), job)
 
-    return ParquetPlan(put, mark, cut_shards(job, sizes), sizes, reusable, notes)
+    return ParquetPlan(put, fingerprint, cut_shards(job, sizes), sizes, reusable, notes)
 
 
 def plan_paths(job: Job) -> ParquetPlan:
@@ -186,9 +188,9 @@ def plan_paths(job: Job) -> ParquetPlan:
             yield to_portable_types(table)
 
     schema = to_portable_types(rows.schema.empty_table()).schema
-    mark = shards.blocks_digest(schema, blocks(rows), "paths")
+    fingerprint = shards.blocks_digest(schema, blocks(rows), "paths")
     missing = sum(lacking)
-    schema = schema.with_metadata(parquet_metadata(schema, mark))
+    schema = schema.with_metadata(parquet_metadata(schema, fingerprint))
 
     def put(path: Path, shard: Shard) -> None:
         count = shard.stop - shard.start
@@ -198,7 +200,7 @@ def plan_paths(job: Job) -> ParquetPlan:
 
     sizes = [0] * rows.num_rows
     parts = cut_shards(job, sizes)
-    return ParquetPlan(put, mark, parts, sizes, True, {MISSING_IMAGES: missing} if missing else {})
+    return ParquetPlan(put, fingerprint, parts, sizes, True, {MISSING_IMAGES: missing} if missing else {})
 
 
 def cut_shards(job: Job, sizes: Sequence[int]) -> list[Shard]:
@@ -207,24 +209,24 @@ def cut_shards(job: Job, sizes: Sequence[int]) -> list[Shard]:
     return shards.name_shards(output_stem(job), sizes)
 
 
-def stale_shards(job: Job, work: ParquetPlan) -> list[str]:
+def stale_shards(job: Job, plan: ParquetPlan) -> list[str]:
     """Shards of earlier runs that must go; UsageError when the folder holds Parquet files not ours."""
     return (
         []
         if is_single_file(job)
-        else shards.find_stale_shards(output_storage(job), output_stem(job), work.shards)
+        else shards.find_stale_shards(output_storage(job), output_stem(job), plan.shards)
     )
 
 
-def is_shard_current(job: Job, work: ParquetPlan, shard: Shard) -> bool:
+def is_shard_current(job: Job, plan: ParquetPlan, shard: Shard) -> bool:
     """Whether a whole file with these very rows and images has this name: names are only given to whole files."""
-    return work.reusable and shards.read_digest(output_storage(job), shard.name) == work.fingerprint
+    return plan.reusable and shards.read_digest(output_storage(job), shard.name) == plan.fingerprint
 
 
-def parquet_metadata(schema: pa.Schema, mark: str) -> Mapping[bytes, bytes]:
-    """The manifest's own metadata, our mark and, where images are embedded, the features."""
+def parquet_metadata(schema: pa.Schema, fingerprint: str) -> Mapping[bytes, bytes]:
+    """The manifest's own metadata, our fingerprint and, where images are embedded, the features."""
     embedded = feature_metadata(schema, {IMAGE_COLUMN: IMAGE_FEATURE}) if IMAGE_COLUMN in schema.names else {}
-    return provenance_metadata(schema) | {EXPORT_DIGEST_KEY: mark.encode()} | embedded
+    return provenance_metadata(schema) | {EXPORT_DIGEST_KEY: fingerprint.encode()} | embedded
 
 
 @dataclass(frozen=True)
@@ -251,13 +253,19 @@ class ImageTable:
         return ImageTable(self.table.slice(start, stop - start), images, self.sizes[rows])
 
 
-def write_image_table(path: Path, sheet: ImageTable, job: Job) -> None:
+def write_image_table(path: Path, image_table: ImageTable, job: Job) -> None:
     """Write one file; it takes its name when it is whole."""
-    embed = bool(sheet.images)
+    embed = bool(image_table.images)
     job.progress.begin(
-        path.name, sum(sheet.sizes) if embed else sheet.table.num_rows, "B" if embed else "rows"
+        path.name, sum(image_table.sizes) if embed else image_table.table.num_rows, "B" if embed else "rows"
     )
-    write_row_groups(path, sheet.schema, load_row_groups(sheet, job.jobs, job.make), job, images=sheet.images)
+    write_row_groups(
+        path,
+        image_table.schema,
+        load_row_groups(image_table, job.jobs, job.make),
+        job,
+        images=image_table.images,
+    )
 
 
 def write_row_groups(
@@ -279,29 +287,29 @@ def write_row_groups(
 
 
 def load_row_groups(
-    sheet: ImageTable, jobs: int, make: ExecutorFactory = thread_executor
+    image_table: ImageTable, jobs: int, make: ExecutorFactory = thread_executor
 ) -> Iterator[tuple[pa.Table, int]]:
     """The row groups with their images, read ahead of the writer, and how much each one is: bytes or rows."""
-    most = EMBEDDED_GROUP_ROWS if sheet.images else shards.GROUP_ROWS
-    runs = [slice(*run) for run in shards.cut_runs(sheet.sizes, shards.GROUP_BYTES, most)]
-    if not sheet.images:
+    most = EMBEDDED_GROUP_ROWS if image_table.images else shards.GROUP_ROWS
+    runs = [slice(*run) for run in shards.cut_runs(image_table.sizes, shards.GROUP_BYTES, most)]
+    if not image_table.images:
         for run in runs:
-            yield sheet.table.slice(run.start, run.stop - run.start), run.stop - run.start
+            yield image_table.table.slice(run.start, run.stop - run.start), run.stop - run.start
         return
-    for run, loaded in load_blocks(sheet.images, runs, jobs, make):
-        group = sheet.table.slice(run.start, run.stop - run.start)
+    for run, loaded in load_blocks(image_table.images, runs, jobs, make):
+        group = image_table.table.slice(run.start, run.stop - run.start)
         for name, images in loaded.items():
-            column = sheet.images[name]
+            column = image_table.images[name]
             group = group.append_column(name, image_array(images, column.paths[run], column.recipe))
-        yield group, sum(sheet.sizes[run])
+        yield group, sum(image_table.sizes[run])
 
 
 def image_array(images: LoadedImages, found: Sequence[FoundPath], recipe: Recipe) -> pa.Array:
     """The image column: null where there is no image."""
     names = [None if path is None else embedded_name(path, recipe) for path in found]
-    gone = pa.array([image is None for image in images], pa.bool_())
+    missing = pa.array([image is None for image in images], pa.bool_())
     arrays = [pa.array(images, pa.binary()), pa.array(names, pa.string())]
-    return pa.StructArray.from_arrays(arrays, fields=list(IMAGE_TYPE), mask=gone)
+    return pa.StructArray.from_arrays(arrays, fields=list(IMAGE_TYPE), mask=missing)
 
 
 def embedded_name(path: str, recipe: Recipe) -> str:

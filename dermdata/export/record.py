@@ -62,32 +62,32 @@ class ExportRecord:
     entries: Mapping[str, RecordEntry] = field(default_factory=dict)
 
     def require_free(self, wanted: Mapping[str, str]) -> None:
-        """UsageError where a file that is to be written is a stranger's, or another export's and would change."""
+        """UsageError where a file that is to be written is somebody else's, or another export's and would change."""
         if not self.entries:
             return  # OUT is empty
-        for path, mark in wanted.items():
+        for path, fingerprint in wanted.items():
             entry = self.entries.get(path)
             if entry is None and is_name_taken(self.storage, path):
                 raise foreign_files_error(self.storage, [path])
-            if entry and entry.scope != self.scope and entry.fingerprint != mark:
+            if entry and entry.scope != self.scope and entry.fingerprint != fingerprint:
                 raise UsageError(
                     f"{self.storage} holds an export of {entry.scope} whose {path} is another",
                     hint="give an empty folder, or export all parts in one go",
                 )
 
-    def is_current(self, path: str, mark: str) -> bool:
+    def is_current(self, path: str, fingerprint: str) -> bool:
         """Whether this very file was written by an earlier run, and is still what it was then."""
         entry = self.entries.get(path)
         return (
-            bool(mark)
+            bool(fingerprint)
             and entry is not None
-            and entry.fingerprint == mark
+            and entry.fingerprint == fingerprint
             and is_whole(self.storage, path, entry)
         )
 
     @contextmanager
     def open_run(self, wanted: Mapping[str, str], progress: Progress) -> Iterator["ExportRun"]:
-        """Hold the folder and write the wanted files (path -> mark); StorageError if another run wrote there too."""
+        """Hold the folder and write the wanted files (path -> fingerprint); StorageError if another run wrote there too."""
         with hold_folder(self.storage, progress.say):
             record = open_record(
                 self.storage, self.form, self.scope
@@ -107,7 +107,7 @@ class ExportRun:
     def __init__(self, record: ExportRecord, wanted: Mapping[str, str]) -> None:
         self.record, self.storage, self.fingerprints = record, record.storage, wanted
         self.run_id = os.urandom(8).hex()
-        kept = (path for path, mark in wanted.items() if record.is_current(path, mark))
+        kept = (path for path, fingerprint in wanted.items() if record.is_current(path, fingerprint))
         entries, scope = record.entries, record.scope
         self.done = {
             path: entries[path] if entries[path].scope == scope else replace(entries[path], scope=scope)
@@ -136,9 +136,9 @@ class ExportRun:
 
     def add(self, path: str, source: FileIdentity | None = None) -> None:
         """Record that a file is whole and has its name (of a link: that it is this file); from any thread."""
-        mark, scope = self.fingerprints[path], self.record.scope
+        fingerprint, scope = self.fingerprints[path], self.record.scope
         if not isinstance(self.storage, LocalFolder):  # objects cannot grow; and there are few of them
-            self.done[path] = RecordEntry(mark, scope, self.storage.size(path))
+            self.done[path] = RecordEntry(fingerprint, scope, self.storage.size(path))
             self.require_own_record()
             self.write_record(self.run_id, self.other_entries(), self.done)
             return
@@ -148,7 +148,9 @@ class ExportRun:
                 f"{self.storage.locate(path)} was changed while it was linked",
                 hint="run the same command again",
             )
-        entry = RecordEntry(mark, scope, found.size, found.time, found.inode, linked=source is not None)
+        entry = RecordEntry(
+            fingerprint, scope, found.size, found.time, found.inode, linked=source is not None
+        )
         self.done[path] = entry
         try:
             os.write(self.handle, record_line(path, entry))  # a line that is cut by a full disk is no promise
@@ -213,24 +215,26 @@ def record_line(path: str, entry: RecordEntry) -> bytes:
 
 
 @contextmanager
-def hold_folder(place: Storage, say: Callable[[str], None]) -> Iterator[None]:
+def hold_folder(storage: Storage, say: Callable[[str], None]) -> Iterator[None]:
     """Hold a folder against other exports; CacheBusy where another one does not let go. Object stores have no locks."""
-    if not isinstance(place, LocalFolder):
+    if not isinstance(storage, LocalFolder):
         yield
         return
-    path = place.path / LOCK
+    path = storage.path / LOCK
     require_lockable(path)
-    with hold_lock(path, str(place), say, LOCK_TIMEOUT):
+    with hold_lock(path, str(storage), say, LOCK_TIMEOUT):
         try:
             yield
         finally:
-            with suppress(OSError):  # a courtesy: who waits looks whether what it got is still there
+            with suppress(
+                OSError
+            ):  # a courtesy: a run that waited checks that the file it locked is still there
                 path.unlink()
 
 
-def concurrent_export_error(place: Storage) -> StorageError:
+def concurrent_export_error(storage: Storage) -> StorageError:
     return StorageError(
-        f"another export wrote into {place} at the same time, so that its files may be of either",
+        f"another export wrote into {storage} at the same time, so that its files may be of either",
         hint="when it has ended, run the same command again: what is not this export's is made anew",
     )
 
@@ -239,7 +243,7 @@ def require_lockable(path: Path) -> None:
     """StorageError where something else has the lock file's name: it would be written into."""
     try:
         facts = path.lstat()
-    except OSError:  # none, or a folder that cannot be entered: who makes it is told
+    except OSError:  # none, or a folder that cannot be entered: making the file will fail
         return
     if not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1:
         raise StorageError(
@@ -258,47 +262,47 @@ def read_identity(path: str) -> FileIdentity:
         raise disk.to_storage_error(error, Path(path)) from error
 
 
-def is_whole(place: Storage, path: str, entry: RecordEntry) -> bool:
+def is_whole(storage: Storage, path: str, entry: RecordEntry) -> bool:
     """Whether a file is what was written: its bytes, of a link's file and of what this run wrote also its time."""
     if entry.size is None:
         return False
-    if not isinstance(place, LocalFolder):
-        return place.exists(path) and place.size(path) == entry.size
+    if not isinstance(storage, LocalFolder):
+        return storage.exists(path) and storage.size(path) == entry.size
     try:
-        facts = (os.stat if entry.linked else os.lstat)(f"{place}/{path}")
+        facts = (os.stat if entry.linked else os.lstat)(f"{storage}/{path}")
     except (FileNotFoundError, NotADirectoryError):
         return False
     same = facts.st_size == entry.size and entry.time in (None, facts.st_mtime_ns)
     return same and entry.inode in (None, facts.st_ino) and stat.S_ISREG(facts.st_mode)
 
 
-def is_name_taken(place: Storage, path: str) -> bool:
+def is_name_taken(storage: Storage, path: str) -> bool:
     """Whether something has this name, a link that leads nowhere included."""
-    return os.path.lexists(place.path / path) if isinstance(place, LocalFolder) else place.exists(path)
+    return os.path.lexists(storage.path / path) if isinstance(storage, LocalFolder) else storage.exists(path)
 
 
-def find_torn_files(place: Storage, wanted: Iterable[str]) -> Iterator[str]:
+def find_torn_files(storage: Storage, wanted: Iterable[str]) -> Iterator[str]:
     """Temporary files of processes that were killed, in the folders that are written to."""
-    if not isinstance(place, LocalFolder):
+    if not isinstance(storage, LocalFolder):
         return  # what is on its way to a bucket has no name there
     for parent in sorted({path.rpartition("/")[0] for path in wanted}):
-        folder = place.path / parent
+        folder = storage.path / parent
         for name in os.listdir(folder) if folder.is_dir() else ():  # noqa: PTH208  # as for `read_identity`
             found = TEMPORARY_NAME.fullmatch(name)
             if found and not is_alive(int(found[1])):
                 yield f"{parent}/{name}" if parent else name
 
 
-def delete_files(place: Storage, paths: Iterable[str]) -> None:
+def delete_files(storage: Storage, paths: Iterable[str]) -> None:
     """Delete these files, and the folders that they leave empty."""
     emptied: set[PurePosixPath] = set()
     for path in paths:
-        place.delete(path)
+        storage.delete(path)
         emptied.update(PurePosixPath(path).parents)
-    if not isinstance(place, LocalFolder):
+    if not isinstance(storage, LocalFolder):
         return
     for parent in sorted(emptied - {PurePosixPath(".")}, key=lambda one: -len(one.parts)):
-        folder = place.path / parent
+        folder = storage.path / parent
         if folder.is_dir() and not any(folder.iterdir()):
             with disk.storage_errors(folder):
                 folder.rmdir()
@@ -307,26 +311,26 @@ def delete_files(place: Storage, paths: Iterable[str]) -> None:
 # ------------------------------------------------------------------ the record
 
 
-def open_record(place: Storage, form: str, scope: str) -> ExportRecord:
+def open_record(storage: Storage, form: str, scope: str) -> ExportRecord:
     """The record of OUT; UsageError where OUT holds what dermdata did not export, or another format."""
-    if isinstance(place, LocalFolder):
-        require_folder(place.path)
-    names = place.list_names()
+    if isinstance(storage, LocalFolder):
+        require_folder(storage.path)
+    names = storage.list_names()
     if RECORD in names:
-        made, entries = read_record(place)
+        made, entries = read_record(storage)
         if made != form:
-            raise UsageError(f"{place} holds an export as {made}", hint="give an empty folder")
-        return ExportRecord(place, form, scope, entries)
+            raise UsageError(f"{storage} holds an export as {made}", hint="give an empty folder")
+        return ExportRecord(storage, form, scope, entries)
     if strangers := [name for name in names if not name.startswith(".")]:
-        raise foreign_files_error(place, strangers)
-    return ExportRecord(place, form, scope)
+        raise foreign_files_error(storage, strangers)
+    return ExportRecord(storage, form, scope)
 
 
-def read_record(place: Storage) -> tuple[str, dict[str, RecordEntry]]:
+def read_record(storage: Storage) -> tuple[str, dict[str, RecordEntry]]:
     """The format of the export and its files; BadTable for a record that cannot be read or leads elsewhere."""
-    path = place.locate(RECORD)
+    path = storage.locate(RECORD)
     try:
-        with place.open(RECORD) as file:
+        with storage.open(RECORD) as file:
             head, rows = parse_record(file.read())
         entries = {row[0]: to_entry(row) for row in rows}
         made = str(head["format"])
@@ -357,16 +361,16 @@ def parse_record(data: bytes) -> tuple[dict[str, Any], list[list[Any]]]:
 
 
 def to_entry(row: list[Any]) -> RecordEntry:
-    _, mark, scope, *facts = row
+    _, fingerprint, scope, *facts = row
     size, time = [*facts, None, None][:2]
-    return RecordEntry(str(mark), str(scope), size, time, linked=time is not None)
+    return RecordEntry(str(fingerprint), str(scope), size, time, linked=time is not None)
 
 
-def read_head(place: Storage) -> dict[str, Any]:
-    """The record's head; empty where there is no record that says one."""
-    if not is_name_taken(place, RECORD):
+def read_head(storage: Storage) -> dict[str, Any]:
+    """The record's head; empty where there is no record with one."""
+    if not is_name_taken(storage, RECORD):
         return {}
-    with place.open(RECORD) as file:
+    with storage.open(RECORD) as file:
         first = file.readline()
     try:
         head: dict[str, Any] = json.loads(first)

@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TypeVar
 
@@ -25,7 +25,7 @@ from dermdata.object_store import Storage
 SHARD_BYTES, SHARD_ROWS = 500_000_000, 100_000
 GROUP_BYTES, GROUP_ROWS = 32_000_000, 65_536  # one row group is in memory at a time
 LAYOUT = "2"  # changes when the same rows shall be written otherwise; "1": images were not compared with their rows
-LOAD_BATCH = 16  # images that one call of `load` takes
+LOAD_BATCH = 16  # images that one call of `load_images` takes
 LoadedImages = list[bytes | None]
 Out = TypeVar("Out")
 
@@ -51,7 +51,7 @@ def cut_runs(sizes: Sequence[int], most_bytes: int, most_rows: int) -> list[tupl
 
 
 def name_shards(stem: str, sizes: Sequence[int]) -> list[Shard]:
-    """The shards of a place: `<stem>-00000-of-00003.parquet`."""
+    """The shards of all rows: `<stem>-00000-of-00003.parquet`."""
     runs = cut_runs(sizes, SHARD_BYTES, SHARD_ROWS)
     names = [f"{stem}-{number:05}-of-{len(runs):05}.parquet" for number in range(len(runs))]
     return [Shard(name, *run) for name, run in zip(names, runs, strict=True)]
@@ -75,10 +75,10 @@ def blocks_digest(schema: pa.Schema, blocks: Iterable[pa.Table], *parts: str) ->
     return running.hexdigest()
 
 
-def read_digest(place: Storage, name: str) -> str | None:
+def read_digest(storage: Storage, name: str) -> str | None:
     """The digest that an exported file carries; None for a file that is not there or not ours."""
     try:
-        with place.open(name) as file:
+        with storage.open(name) as file:
             metadata = pq.read_metadata(file).metadata or {}
     except (OSError, pa.ArrowInvalid):
         return None
@@ -86,32 +86,32 @@ def read_digest(place: Storage, name: str) -> str | None:
     return None if found is None else found.decode()
 
 
-def find_stale_shards(place: Storage, stem: str, wanted: Sequence[Shard]) -> list[str]:
+def find_stale_shards(storage: Storage, stem: str, wanted: Sequence[Shard]) -> list[str]:
     """Shards of the same name that another run left; UsageError when the folder holds Parquet files not ours.
 
     Shards of other datasets or splits may stay beside these; so may files that are not Parquet.
     """
-    require_own_tables(place)
+    require_own_tables(storage)
     pattern = re.compile(re.escape(stem) + r"-\d{5}-of-\d{5}\.parquet")
     keep = {shard.name for shard in wanted}
-    return [name for name in list_tables(place) if pattern.fullmatch(name) and name not in keep]
+    return [name for name in list_tables(storage) if pattern.fullmatch(name) and name not in keep]
 
 
-def require_own_tables(place: Storage) -> None:
+def require_own_tables(storage: Storage) -> None:
     """UsageError when the folder holds Parquet files that dermdata did not export."""
-    strangers = [name for name in list_tables(place) if read_digest(place, name) is None]
+    strangers = [name for name in list_tables(storage) if read_digest(storage, name) is None]
     if strangers:
-        raise foreign_files_error(place, strangers, "tables that")
+        raise foreign_files_error(storage, strangers, "tables that")
 
 
-def list_tables(place: Storage) -> list[str]:
-    return [name for name in place.list_names() if name.endswith(".parquet") and not name.startswith(".")]
+def list_tables(storage: Storage) -> list[str]:
+    return [name for name in storage.list_names() if name.endswith(".parquet") and not name.startswith(".")]
 
 
-def delete_shards(place: Storage, names: Sequence[str]) -> None:
+def delete_shards(storage: Storage, names: Sequence[str]) -> None:
     """Delete shards of another run, before the new ones come: a mixture must never be seen."""
     for name in names:
-        place.delete(name)
+        storage.delete(name)
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,11 @@ class ImageColumn:
     sizes: Sequence[int | None]  # None: not known, so not held against the file
     recipe: Recipe
     digests: pa.Table | None = None  # `sha256` and `key` of each row (`image_digests`); None: not known
+
+    @classmethod
+    def of_masks(cls, paths: Sequence[FoundPath], recipe: Recipe) -> "ImageColumn":
+        """Masks, made like their images but as classes; how many bytes they have nobody states."""
+        return cls(paths, [None] * len(paths), replace(recipe, mask=True))
 
     def tasks(self, rows: slice) -> list[ImageTask]:
         """What is to be done for these rows."""

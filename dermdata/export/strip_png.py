@@ -23,7 +23,7 @@ from dermdata.export.kept_metadata import (
 from dermdata.images.decode import DECODE_ERRORS, PIXEL_LIMIT
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of each kind of colour
+CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of each kind of color
 DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 INDEXED_COLOR = 3
 PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -57,7 +57,7 @@ class PngHeader:
         )
 
     def is_sample(self, values: Sequence[int]) -> bool:
-        """Whether these are brightnesses of this depth, one for each colour."""
+        """Whether these are brightnesses of this depth, one for each color."""
         return len(values) == (1 if self.color in (0, 4) else 3) and all(
             one < 1 << self.depth for one in values
         )

@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 from dermdata import disk
 from dermdata.errors import UsageError
 from dermdata.export import shards
-from dermdata.export.image_bytes import Recipe
 from dermdata.export.job import (
     ExportPart,
     ExportResult,
@@ -153,8 +152,10 @@ def shard_files(job: Job, samples: Samples, part: SplitPart, scope: str) -> Iter
 
 def shard_file(job: Job, samples: Samples, rows: NDArray[np.int64], name: str) -> OutputFile:
     total = sum(take_values(samples.sizes, rows))
-    mark = shard_fingerprint(job, samples, rows)
-    return OutputFile(name, mark, len(rows), total, lambda path: write_tar_shard(path, job, samples, rows))
+    fingerprint = shard_fingerprint(job, samples, rows)
+    return OutputFile(
+        name, fingerprint, len(rows), total, lambda path: write_tar_shard(path, job, samples, rows)
+    )
 
 
 def shard_fingerprint(job: Job, samples: Samples, rows: NDArray[np.int64]) -> str:
@@ -179,9 +180,9 @@ def write_tar_shard(path: Path, job: Job, samples: Samples, rows: NDArray[np.int
     job.progress.begin(path.name, sum(sizes))
     digests = image_digests(samples.table).take(pa.array(rows))
     images = {"image": ImageColumn(take_values(samples.paths, rows), sizes, job.recipe, digests)}
-    covers = take_values(samples.masks, rows)
-    if any(covers):
-        images["mask"] = ImageColumn(covers, [None] * len(rows), Recipe(job.size, job.strip, mask=True))
+    masks = take_values(samples.masks, rows)
+    if any(masks):
+        images["mask"] = ImageColumn.of_masks(masks, job.recipe)
     runs = [slice(*run) for run in shards.cut_runs(sizes, shards.GROUP_BYTES, BLOCK_ROWS)]
     with disk.atomic_write(path) as file:
         for run, loaded in load_blocks(images, runs, job.jobs, job.make):

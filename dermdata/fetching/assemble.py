@@ -22,7 +22,7 @@ from dermdata.manifest import SCHEMA, BuildReport
 from dermdata.manifest.builder import SourceTable
 from dermdata.model import Content, Dataset
 from dermdata.progress import Progress
-from dermdata.vocabulary import Vocabulary, parse_body_sites, parse_vocabulary
+from dermdata.vocabulary import Vocabulary, parse_body_sites
 from dermdata.vocabulary.concepts import BodySite
 
 NAMES_LISTED = 20  # names a report lists before it only counts

@@ -144,7 +144,7 @@ def cast_views(table: pa.Table) -> pa.Table:
 def validate_blocks(
     blocks: Iterable[pa.RecordBatch | pa.Table], size: int, table: str
 ) -> Iterator[pa.RecordBatch | pa.Table]:
-    """The blocks of a table that came in so many bytes, each one looked at in full; BadTable where one is not right."""
+    """The blocks of a table that came in so many bytes, each one validated in full; BadTable where one is not right."""
     waiting, rows, held = iter(blocks), 0, 0
     while True:
         with limits.limit_table_memory(size, table):

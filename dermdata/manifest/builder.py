@@ -170,10 +170,41 @@ def build_manifest(
     lost: Mapping[str, str] = NOTHING,
     coverage: Mapping[str, bool | None] = MappingProxyType({}),
 ) -> tuple[pa.Table, BuildReport]:
-    """The manifest of one dataset, in SCHEMA, ordered by image_id, and the report of what became of what.
+    """Build the manifest of one dataset from its source's tables and cached files.
 
-    `lost` says of images that could not be had (by name without extension) why, `coverage` of catalog files whether
-    a published checksum covers what is here of them.
+    Parameters
+    ----------
+    dataset : Dataset
+        The catalog entry.
+    sources : iterable of SourceTable
+        The source's tables as they were read.
+    contents : sequence of Content
+        The cached files, images and masks among them.
+    crosswalk : Crosswalk
+        What the dataset's label words mean.
+    vocabulary : Vocabulary
+        The tree of the concepts that they mean.
+    body_sites : mapping
+        A body site's word -> its concept.
+    lost : mapping, optional
+        Why an image could not be had, by its name without extension.
+    coverage : mapping, optional
+        Catalog file -> whether a published checksum covers what is here of it; None where none is published.
+
+    Returns
+    -------
+    table : pyarrow.Table
+        The rows in SCHEMA, ordered by `image_id`, each of which is there once.
+    report : BuildReport
+        What became of the source's rows and words.
+
+    Raises
+    ------
+    UnknownName
+        The entry maps a column that no manifest has.
+    TableRefused
+        A weight of a graded label is no weight, or very many rows cannot be used.
+
     """
     report, images = BuildReport(), ImageIndex(contents, lost)
     words = (crosswalk, vocabulary, body_sites)
@@ -315,9 +346,9 @@ class TableBuilder:
                 "the source gives no address" if one else p for one, p in zip(nowhere, problems, strict=True)
             ]
         for column in self.spec.flags:
-            marks = pc.is_in(self.rows[column].combine_chunks(), pa.array(TRUE_WORDS)).to_pylist()
-            said = f"the source says: {column}"
-            problems = [said if mark else problem for mark, problem in zip(marks, problems, strict=True)]
+            flags = pc.is_in(self.rows[column].combine_chunks(), pa.array(TRUE_WORDS)).to_pylist()
+            reason = f"the source says: {column}"
+            problems = [reason if flag else problem for flag, problem in zip(flags, problems, strict=True)]
         return problems
 
     # -------------------------------------------------------------- words
@@ -331,9 +362,9 @@ class TableBuilder:
         if "label_raw" in self.fields():
             self.add_diagnosis()
         if "malignancy" in self.fields():  # what the source says itself comes before what its label means
-            said = self.convert_field("malignancy")["malignancy"]
-            meant = self.columns.get("malignancy")
-            self.columns["malignancy"] = said if meant is None else first_known(said, meant)
+            stated = self.convert_field("malignancy")["malignancy"]
+            derived = self.columns.get("malignancy")
+            self.columns["malignancy"] = stated if derived is None else first_known(stated, derived)
 
     def add_diagnosis(self) -> None:
         raw = self.raw_text("label_raw")

@@ -12,10 +12,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
-PARTITIONS = (
-    13  # by a word's last byte: digits and the letters of hexadecimal numbers fall evenly into so many
-)
-SMALL_ROWS = 1_000_000  # rows that are looked at in one go
+PARTITIONS = 13  # by a word's last byte: digits and letters of hexadecimal numbers fall evenly into so many
+SMALL_ROWS = 1_000_000  # rows whose words are encoded in one go
 
 
 def text_column(table: pa.Table, name: str) -> pa.Array:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -223,8 +224,6 @@ def word_maps(columns: Mapping[str, pa.Array], count: int) -> pa.Array:
     """A map of the non-empty words of each row, in the columns' order; null where a row has none."""
     if not columns:
         return pa.nulls(count, TEXT_MAP)
-    import numpy as np
-
     filled = [pc.not_equal(cells, "").to_numpy(zero_copy_only=False) for cells in columns.values()]
     present = np.stack(filled, axis=1)
     row, column = np.nonzero(present)  # row by row

@@ -6,8 +6,8 @@ folder there may itself be a link to another disk), or beside the manifest that 
 manifest's folder. Everything else that is there is refused with the row: other places, `..`, links that lead out,
 and what is no regular file. A path at which there is nothing is a row without an image file, wherever it leads.
 
-400,000 rows are usual. A folder is looked at once: its real place, and by one `scandir`, which tells links and
-special files from regular ones, what is in it. Only a link costs a look of its own.
+400,000 rows are usual. A folder is read once: its real path, and by one `scandir`, which distinguishes links and
+special files from regular ones, what is in it. Only a link costs a system call of its own.
 """
 
 import errno
@@ -137,7 +137,7 @@ class FolderListing:
 
 
 class ImageFinder:
-    """Finds the files of rows; each folder is looked at once."""
+    """Finds the files of rows; each folder is read once."""
 
     def __init__(self, roots: Mapping[str, Path]) -> None:
         self.roots = to_image_roots(roots)
@@ -189,7 +189,7 @@ class ImageFinder:
     def map_rows(
         self, table: pa.Table, values: Iterable[In], work: Callable[[In, str | None], Out]
     ) -> list[Out]:
-        """What `work` makes of each row's value and dataset; a path that it refuses is told with its row."""
+        """What `work` makes of each row's value and dataset; the error for a path that it refuses names the row."""
         done: list[Out] = []
         datasets = text_values(table, "dataset", 0, table.num_rows)
         try:

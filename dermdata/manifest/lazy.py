@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from dermdata import limits
 from dermdata.errors import BadTable, DermdataError
+from dermdata.manifest import parquet
 from dermdata.manifest.arrow import memory_bytes, validate_blocks
 from dermdata.manifest.parquet import (
-    ROW_GROUP,
     concat_manifests,
     fit_column,
     null_column,
@@ -34,7 +34,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class DiskManifest:
-    """One manifest file as it was when it was first looked at."""
+    """One manifest file as it was when it was opened first."""
 
     path: Path
     schema: pa.Schema  # its own, without what no command wants in memory
@@ -54,15 +54,15 @@ class DiskManifest:
             start = 0
             for group, count in enumerate(self.groups):
                 if len(rows_between(rows, start, start + count)):
-                    # a stranger's group may be large: it comes in pieces
-                    batches = file.iter_batches(ROW_GROUP, [group], there)
+                    # a group that dermdata did not write may be large: it comes in pieces
+                    batches = file.iter_batches(parquet.ROW_GROUP, [group], there)
                     valid = validate_blocks(batches, self.state[1], str(self.path))
                     yield from pick_rows(valid, rows, start, self.repair)
                 start += count
 
     @contextmanager
     def open_file(self) -> Iterator[pq.ParquetFile]:
-        """The file; BadTable if it is another one by now, and what `damaged` says where it cannot be read."""
+        """The file; BadTable if it is another one by now, `damage_error` where it cannot be read."""
         if file_state(self.path) != self.state:
             raise file_changed(self.path)
         try:
@@ -96,7 +96,7 @@ def open_disk_manifest(
     repaired: Callable[[pa.Table], pa.Table],
     damaged: Callable[[str], DermdataError] = BadTable,
 ) -> DiskManifest:
-    """A look at the file's footer; BadTable where it is no manifest."""
+    """Read the file's footer; BadTable where it is no manifest."""
     state = file_state(path)
     with open_parquet(path, path) as file:
         schema = file.schema_arrow
@@ -205,7 +205,7 @@ class LazyTable:
         fields = [held.pop(field.name, field) for field in self.rest.schema]
         return pa.schema([*fields, *held.values()], self.table.schema.metadata)
 
-    def blocks(self, most: int = ROW_GROUP) -> Iterator[pa.Table]:
+    def blocks(self, most: int = parquet.ROW_GROUP) -> Iterator[pa.Table]:
         """All columns, `most` rows at a time (fewer in the last block): each an equal share of the same rows."""
         if self.rest is None:
             yield from slice_blocks(self.table, most)

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dermdata import disk, limits
+from dermdata.checksum import hash_file
 from dermdata.errors import BadTable, SizeMismatch, StorageError
 from dermdata.manifest.arrow import METADATA_PREFIX, require_schema, validate_blocks
 from dermdata.manifest.schema import SCHEMA
@@ -37,7 +38,28 @@ RETRY_HINT = "run the same command again"
 
 
 def write_manifest(table: pa.Table, target: Path, about: Mapping[str, str]) -> str:
-    """Write a manifest; `about` becomes file metadata. The SHA-256 of the file: same rows, same bytes."""
+    """Write a manifest: the same rows give the same bytes.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        The rows, in any order.
+    target : Path
+        The file, which appears when it is whole.
+    about : mapping
+        Metadata of the file, under `dermdata.<key>`.
+
+    Returns
+    -------
+    str
+        The file's SHA-256, hexadecimal.
+
+    Raises
+    ------
+    StorageError
+        The file cannot be written.
+
+    """
     table = add_metadata(table, about)
     starts = range(0, table.num_rows, ROW_GROUP)
     return write_blocks(table.schema, (table.slice(start, ROW_GROUP) for start in starts), target)
@@ -53,8 +75,6 @@ def write_blocks(schema: pa.Schema, blocks: Iterable[pa.Table], target: Path) ->
     with disk.atomic_write(target) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for block in blocks:
             writer.write_table(canonical_block(block, schema), row_group_size=ROW_GROUP)
-    from dermdata.checksum import hash_file
-
     return hash_file(target).sha256
 
 
@@ -78,8 +98,8 @@ def sort_dictionary(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArr
 
 
 def recode_chunk(chunk: pa.DictionaryArray, words: pa.Array, kind: pa.DataType) -> pa.DictionaryArray:
-    places = pc.index_in(chunk.dictionary, value_set=words)  # null for a word that no row has
-    return pa.DictionaryArray.from_arrays(places.take(chunk.indices).cast(kind.index_type), words)
+    positions = pc.index_in(chunk.dictionary, value_set=words)  # null for a word that no row has
+    return pa.DictionaryArray.from_arrays(positions.take(chunk.indices).cast(kind.index_type), words)
 
 
 def add_metadata(table: pa.Table, about: Mapping[str, str]) -> pa.Table:
@@ -100,7 +120,28 @@ def manifest_metadata(table: pa.Table | pa.Schema) -> dict[str, str]:
 
 
 def read_manifest(path: Path, columns: Sequence[str] | None = None, without: str | None = None) -> pa.Table:
-    """A manifest file as a table of SCHEMA's columns and any more it has; BadTable in words otherwise."""
+    """Read a manifest file.
+
+    Parameters
+    ----------
+    path : Path
+        A Parquet file.
+    columns : sequence of str, optional
+        Only these, as far as the file has them.
+    without : str, optional
+        A column that is not read.
+
+    Returns
+    -------
+    pyarrow.Table
+        The file's columns in their own types (`conform` gives them SCHEMA's).
+
+    Raises
+    ------
+    BadTable
+        There is no file, it is no manifest, a later dermdata wrote it, or it is damaged.
+
+    """
     with open_parquet(path, path) as file:
         return read_row_groups(
             file, known_columns(file.schema_arrow, columns, without), path.stat().st_size, path
@@ -241,7 +282,7 @@ def combine_column(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
 def read_remote_manifest(
     url: str, columns: Sequence[str] | None = None, without: str | None = None
 ) -> pa.Table:
-    """As `store.read`; NetworkError and its like where the store fails, StorageError for an object that changes."""
+    """As `read_manifest`; NetworkError and its like where the store fails, StorageError for an object that changes."""
     with open_object(url) as source, open_parquet(source, url) as file:
         wanted = known_columns(file.schema_arrow, columns, without)
         source.prefetch(column_spans(file.metadata, wanted))
@@ -263,7 +304,7 @@ def open_object(url: str) -> Iterator["ObjectFile"]:
 
 
 class ObjectFile(io.RawIOBase):
-    """An object as a file of which only what is read is fetched; what the store says comes in our errors."""
+    """An object as a file of which only what is read is fetched; the store's errors become ours."""
 
     def __init__(self, url: str, files: Any, info: dict[str, Any]) -> None:
         self.url, self.files, self.info = url, files, info
@@ -273,7 +314,7 @@ class ObjectFile(io.RawIOBase):
 
     def prefetch(self, spans: Iterable[tuple[int, int]]) -> None:
         """Fetch these stretches, [start, end) in bytes, before they are read."""
-        from fsspec.utils import merge_offset_ranges
+        from fsspec.utils import merge_offset_ranges  # of the extra `cloud`
 
         starts, ends = zip(*spans, strict=True) if (spans := list(spans)) else ((), ())
         paths = [self.url] * len(starts)

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
@@ -103,8 +104,6 @@ def shortest_float(value: float) -> float | None:
     """The fewest digits that give the same 32-bit float: 0.1, not 0.10000000149011612."""
     if not math.isfinite(value):
         return None
-    import numpy as np
-
     return float(str(np.float32(value)))
 
 

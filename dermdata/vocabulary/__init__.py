@@ -1,7 +1,7 @@
 """The concept tree of diagnoses, the label spaces cut out of it, and the search in it; pure, no I/O.
 
 Lineage comes first, malignancy is a facet: nevus and melanoma meet in `melanocytic-neoplasm`. A module is
-imported when the first of its names is asked for: `labels find` needs two of the three, and has to start at once.
+imported when the first of its names is asked for: `labels find` needs two of its modules, and has to start at once.
 """
 
 from importlib import import_module

@@ -64,7 +64,7 @@ class Vocabulary:
     """Concepts by id, in file order; asking for an unknown one raises UnknownName with the nearest ids."""
 
     def __init__(self, concepts: Iterable[Concept]) -> None:
-        """Take a well-formed tree; `parse` is what checks one."""
+        """Take a well-formed tree; `parse_vocabulary` checks one."""
         self._concepts = {concept.id: concept for concept in concepts}
         self._children: dict[str | None, list[str]] = {}
         for concept in self._concepts.values():
@@ -149,9 +149,23 @@ def did_you_mean(concept: str, vocabulary: Vocabulary) -> str:
 
 
 def manifest_malignancy(statement: str | None, concepts: Iterable[str], vocabulary: Vocabulary) -> str | None:
-    """What the manifest may say of these concepts when the dataset or the vocabulary states this malignancy.
+    """Translate a statement of malignancy into the manifest's words.
 
-    `mixed` and `non-malignant` become None: a word for both, or for "benign or no neoplasm", is neither.
+    Parameters
+    ----------
+    statement : str or None
+        What a dataset or the vocabulary states.
+    concepts : iterable of str
+        Ids of the concepts that it is stated of.
+    vocabulary : Vocabulary
+        The concepts' tree.
+
+    Returns
+    -------
+    str or None
+        One of MANIFEST_MALIGNANCIES. `mixed` and `non-malignant` become None: a word for both, or for "benign or no
+        neoplasm", is neither.
+
     """
     if statement == "indeterminate" and all(is_premalignant(one, vocabulary) for one in concepts):
         return "premalignant"
@@ -163,7 +177,26 @@ def is_premalignant(concept: str, vocabulary: Vocabulary) -> bool:
 
 
 def parse_vocabulary(text: str, where: str = "vocabulary/concepts.tsv") -> Vocabulary:
-    """The vocabulary that the text describes; BadCatalog lists every issue, with its line."""
+    """Parse a `concepts.tsv`.
+
+    Parameters
+    ----------
+    text : str
+        The file's text.
+    where : str
+        The file's name in errors.
+
+    Returns
+    -------
+    Vocabulary
+        A tree with one root.
+
+    Raises
+    ------
+    BadCatalog
+        Every issue of the text, each with its line.
+
+    """
     issues: list[str] = []
     placed = [(line, concept_from_row(row)) for line, row in tsv.read_rows(text, CONCEPT_COLUMNS, issues)]
     for line, concept in placed:
@@ -176,7 +209,26 @@ def parse_vocabulary(text: str, where: str = "vocabulary/concepts.tsv") -> Vocab
 
 
 def parse_body_sites(text: str, where: str = "vocabulary/body-sites.tsv") -> dict[str, BodySite]:
-    """The body sites by id: a forest, one tree a region; BadCatalog lists every issue."""
+    """Parse a `body-sites.tsv`.
+
+    Parameters
+    ----------
+    text : str
+        The file's text.
+    where : str
+        The file's name in errors.
+
+    Returns
+    -------
+    dict
+        Id -> BodySite: a forest, one tree a region.
+
+    Raises
+    ------
+    BadCatalog
+        Every issue of the text, each with its line.
+
+    """
     issues: list[str] = []
     rows = tsv.read_rows(text, SITE_COLUMNS, issues)
     parents = {row[0]: row[2] or None for _, row in rows}

@@ -25,7 +25,7 @@ CODED = 0.98
 ACROSS = 0.6  # all words of the text, some of them from names of wider concepts
 # a wrong digit is another disease: codes are never taken for misspelled ones
 CODE = re.compile(r"(?P<icd>[a-z]\d[\da-z](\.[\da-z]{1,4})?)|(doid:)?(?P<doid>\d+)")
-LOOKS_ALIKE = 0.8  # difflib's ratio from which a word counts as misspelt
+LOOKS_ALIKE = 0.8  # difflib's ratio from which a word counts as misspelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,27 @@ class Hit:
 def find_concepts(
     text: str, vocabulary: Vocabulary, labels: Iterable["Label"] = (), limit: int = 20
 ) -> list[Hit]:
-    """The best fitting concepts, each once; misspelt text is tried only when nothing else fits.
+    """Find the concepts that fit a text best.
 
-    A code finds what has it, else what has the wider code: C43.9 is C43 where nothing is finer.
+    A code finds what has it, else what has the wider code: C43.9 is C43 where nothing is finer. Misspellings are
+    forgiven only where nothing else fits.
+
+    Parameters
+    ----------
+    text : str
+        A name or a part of one, or a code of ICD-10-CM or the Disease Ontology.
+    vocabulary : Vocabulary
+        The concepts that are searched.
+    labels : iterable of Label, optional
+        Crosswalk rows of datasets, whose words are searched too.
+    limit : int
+        The most hits.
+
+    Returns
+    -------
+    list of Hit
+        Each concept once, the best first.
+
     """
     return search_names(text, vocabulary, label_names(labels), limit)
 
@@ -50,7 +68,7 @@ def find_concepts(
 def search_names(
     text: str, vocabulary: Vocabulary, words: Iterable[NamedConcept], limit: int = 20
 ) -> list[Hit]:
-    """`find` among the vocabulary's own names and these words of datasets (`label_names`)."""
+    """`find_concepts` among the vocabulary's own names and these words of datasets (`label_names`)."""
     wanted = normalize_text(text)
     if not wanted:
         return []

@@ -73,9 +73,24 @@ class WeightedClasses:
 def project_label(
     what: Label | Iterable[str], space: LabelSpace, vocabulary: Vocabulary, *, related: bool = False
 ) -> Projection:
-    """The class of a label or of a lump of concepts; a lump has one only if all its members agree.
+    """Find the class of a label, or of a lump of concepts, which has one only if all its members agree.
 
-    `related` projects labels that only overlap their concept as well, as if they were it.
+    Parameters
+    ----------
+    what : Label or iterable of str
+        A crosswalk row, or ids of concepts.
+    space : LabelSpace
+        The classes.
+    vocabulary : Vocabulary
+        The tree in which the nearest item of a class decides.
+    related : bool
+        Project labels that only overlap their concept as if they were it.
+
+    Returns
+    -------
+    Projection
+        The class, or why there is none.
+
     """
     if not isinstance(what, Label):
         ids = list(what)
@@ -95,7 +110,23 @@ def project_label(
 def project_weights(
     weights: Mapping[str, float], space: LabelSpace, vocabulary: Vocabulary
 ) -> WeightedClasses:
-    """A weighted differential (concept -> weight) as weights of classes; the two parts keep the whole sum."""
+    """Project a weighted differential.
+
+    Parameters
+    ----------
+    weights : mapping
+        Concept -> weight.
+    space : LabelSpace
+        The classes.
+    vocabulary : Vocabulary
+        The tree in which the nearest item of a class decides.
+
+    Returns
+    -------
+    WeightedClasses
+        Weights of classes, and by reason the weight that has no class; together they have the whole sum.
+
+    """
     classes: dict[str, float] = {}
     unassigned: dict[str, float] = {}
     for concept, weight in weights.items():
@@ -172,9 +203,29 @@ def concept_malignancy(concept: str, vocabulary: Vocabulary) -> str | None:
 
 
 def parse_space(text: str, vocabulary: Vocabulary, named: Mapping[str, LabelSpace]) -> LabelSpace:
-    """A space by name, or `a,b+c,NAME=d+e`: a class for a, one for b and c together, one of d and e called NAME.
+    """Find a space by name, or parse one written on the command line.
 
-    UnknownName with near names.
+    Parameters
+    ----------
+    text : str
+        A name, or `a,b+c,NAME=d+e`: a class for a, one for b and c together, one of d and e called NAME.
+    vocabulary : Vocabulary
+        The concepts that there are.
+    named : mapping
+        The named spaces.
+
+    Returns
+    -------
+    LabelSpace
+        The named one, or one whose name is the text.
+
+    Raises
+    ------
+    UnknownName
+        No space or concept is called so; the error has near names.
+    UsageError
+        A class is empty or stands there twice, or a concept does.
+
     """
     if text in named:
         return named[text]
@@ -208,7 +259,28 @@ def parse_class(text: str) -> tuple[str, list[str]]:
 def parse_spaces(
     text: str, vocabulary: Vocabulary, where: str = "vocabulary/spaces.toml"
 ) -> dict[str, LabelSpace]:
-    """The named spaces of a TOML text; BadCatalog lists every issue."""
+    """Parse a `spaces.toml`.
+
+    Parameters
+    ----------
+    text : str
+        The file's text.
+    vocabulary : Vocabulary
+        The concepts that there are.
+    where : str
+        The file's name in errors.
+
+    Returns
+    -------
+    dict
+        Name -> LabelSpace, in file order.
+
+    Raises
+    ------
+    BadCatalog
+        Every issue of the text.
+
+    """
     import tomllib  # not before it is needed: start-up counts
 
     issues: list[str] = []

@@ -45,7 +45,7 @@ def read_rows(text: str, header: Sequence[str], issues: list[str]) -> list[tuple
 
 
 def rows_to_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """The text of such a file; `read` gives the same rows back."""
+    """The text of such a file; `read_rows` gives the same rows back."""
     out = StringIO(newline="")
     for row in (header, *rows):
         # minimal quoting forgets a lone carriage return, which the reader takes for the end of the line
