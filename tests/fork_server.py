@@ -47,7 +47,6 @@ LAZY = [
     "openpyxl",
     "PIL.JpegImagePlugin",
     "PIL.PngImagePlugin",
-    "sklearn.metrics",
 ]
 CHANGED = {  # audit event -> (place of a path among its values, place of the open folder that it starts from)
     "os.rename": [(0, 2), (1, 3)],

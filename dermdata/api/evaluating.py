@@ -13,7 +13,7 @@ from dermdata.api.label_spaces import project, space_of, words_of
 from dermdata.api.records import Records
 from dermdata.api.reports import require_report, write_evaluation_report
 from dermdata.api.resources import Resources
-from dermdata.errors import BadTable, PersonMustAct, UsageError
+from dermdata.errors import BadTable, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -93,17 +93,6 @@ def show_interval(item: Facts) -> str:
     return "" if item["low"] is None else f"({show_number(item['low'])} to {show_number(item['high'])})"
 
 
-def import_evaluate() -> Any:
-    """The room, which stands on the extra `eval`; PersonMustAct where that is not installed."""
-    try:
-        from dermdata import evaluation as room
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("sklearn", "scipy"):
-            raise
-        raise PersonMustAct(
-            "evaluate needs scikit-learn, which is not installed", hint="pip install 'dermdata[eval]'"
-        ) from error
-    return room
 
 
 def prepare_table(
@@ -270,10 +259,11 @@ def evaluate_predictions(
         `by, value, n, metric, estimate, low, high`; `facts` has the gaps and what was not judged.
 
     """
-    room = import_evaluate()
+    from dermdata.evaluation import KEYS, EvaluationOptions
+
     if request.report:
         require_report(request.report)
-    wanted = room.EvaluationOptions(
+    wanted = EvaluationOptions(
         by=request.by, points=request.points, resamples=request.resamples, seed=request.seed,
         min_group=request.min_group,
     )  # fmt: skip
@@ -285,7 +275,7 @@ def evaluate_predictions(
         line = request.command(typed, target.source)
         write_evaluation_report(resources, request.report, result, prepared.table, line)
     facts = {key: value for key, value in result.items() if key != "items"}
-    return Records(result["items"], room.KEYS, {**facts, "without_prediction": prepared.missing})
+    return Records(result["items"], KEYS, {**facts, "without_prediction": prepared.missing})
 
 
 def read_table(predictions: Any) -> "tuple[pa.Table, str]":

@@ -226,8 +226,6 @@ class Session(CatalogMethods, CacheMethods):
         ------
         BadTable
             For predictions that cannot be read.
-        PersonMustAct
-            Where scikit-learn is not installed.
 
         """
         from dermdata.api.evaluating import EvaluationRequest, evaluate_predictions

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dermdata.api.evaluating import EvaluationRequest, evaluate_predictions, import_evaluate
+from dermdata.api.evaluating import EvaluationRequest, evaluate_predictions
 from dermdata.api.label_spaces import check_strict
 from dermdata.api.reports import require_report
 from dermdata.cli.complete import dataset_names
@@ -65,7 +65,6 @@ def evaluate(
     form: FormatOption = None,
 ) -> None:
     """Metrics of a model's predictions, overall and by group, with intervals and the gap to the worst group."""
-    import_evaluate()
     from dermdata.api.manifest import Manifest
 
     state = state_of(ctx)

@@ -1,8 +1,8 @@
 """Evaluation says how good a model's predictions are, for whom they are worse, and for whom nobody can say.
 
-Estimates are scikit-learn's (the extra `eval`). Intervals come from a bootstrap of patients, else lesions, else images;
-all groups are measured under the same resamples. `EvaluationOptions` is what is asked, the value of `evaluate_sample` the
-JSON answer of `evaluate` and what `dermdata.report.evaluation_page` takes.
+Estimates equal scikit-learn's to 1e-9, which a test holds. Intervals come from a bootstrap of patients, else lesions,
+else images; all groups are measured under the same resamples. `EvaluationOptions` is what is asked, the value of
+`evaluate_sample` the JSON answer of `evaluate` and what `dermdata.report.evaluation_page` takes.
 """
 
 from dermdata.evaluation.predictions import ClassNaming, guess_space, parse_predictions

@@ -1,158 +1,256 @@
-"""The metrics of a sample, all computed by scikit-learn: a paper's numbers and ours are the same ones.
+"""The metrics of a sample under any weights of its images: every resample of a bootstrap is one column of weights.
 
 Names: `accuracy, balanced_accuracy, macro_f1, auroc, average_precision, brier, ece`; of one class against the rest
 `auroc_CLASS, average_precision_CLASS, sensitivity_CLASS, specificity_CLASS`, and `…_at_sensitivity_0.9` at an operating
 point. Where one class is told from the rest there is no `_CLASS`. Not a number: not defined for these images.
+
+AUROC and average precision of all resamples come from one sorting. With all weights 1 every number is that of
+scikit-learn, which the tests hold to 1e-9.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn import metrics
-from sklearn.calibration import calibration_curve
 
 from dermdata.errors import UsageError
 from dermdata.evaluation.sample import Codes, Floats, Mask, OperatingPoint, Sample
 
-CALIBRATION_BINS = 10  # of the calibration; of equal width
+CALIBRATION_BINS = 10  # of equal width
 NAN = float("nan")
-HEADLINES = (
-    "accuracy",
-    "balanced_accuracy",
-    "macro_f1",
-    "auroc",
-    "average_precision",
-    "brier",
-    "ece",
-)  # come first
+ROUNDING = 1e-12  # a share may be less than asked for by so much
+NO_ROWS = np.zeros(0, np.int64)
+RANKINGS = ("auroc", "average_precision")  # as rank_metrics gives them
+HEADLINES = ("accuracy", "balanced_accuracy", "macro_f1", *RANKINGS, "brier", "ece")  # come first
+
+MetricValues = dict[str, Floats]
 
 
-def compute_metrics(
-    sample: Sample, present: Sequence[int], points: Sequence[OperatingPoint]
-) -> dict[str, float]:
-    """Every metric of these images; macro averages of probabilities are over the classes `present` in the whole."""
-    single = (sample.positive,) if sample.positive is not None else tuple(present)
-    found = {
-        **decision_metrics(sample),
-        **dict(ranking_metrics(sample, single)),
-        **dict(class_metrics(sample, single)),
-        **dict(operating_point_metrics(sample, single, points)),
-        **dict(calibration_metrics(sample)),
-    }
-    return {name: found[name] for name in sorted(found, key=lambda name: name not in HEADLINES)}
+class WeightedMetrics:
+    """The metrics of some images, prepared once and computed under any weights.
 
+    Parameters
+    ----------
+    sample : Sample
+        The images; at least one.
+    present : sequence of int
+        The classes of the whole sample, also where `sample` is one group of it: macro averages of probabilities are
+        over these.
+    points : sequence of OperatingPoint
+        Ignored where the sample has no probabilities.
 
-def decision_metrics(sample: Sample) -> dict[str, float]:
-    truth, decision = sample.truth, sample.decision
-    there = np.unique(truth)
-    # balanced_accuracy_score is this average, but warns where a class is decided for that no image has
-    balanced = metrics.recall_score(truth, decision, labels=there, average="macro", zero_division=0.0)
-    return {
-        "accuracy": float(metrics.accuracy_score(truth, decision)),
-        "balanced_accuracy": float(balanced),
-        "macro_f1": float(metrics.f1_score(truth, decision, average="macro", zero_division=0.0)),
-    }
+    """
 
+    def __init__(self, sample: Sample, present: Sequence[int], points: Sequence[OperatingPoint]) -> None:
+        self.sample = sample
+        self.single_classes = (sample.positive,) if sample.positive is not None else tuple(present)
+        right = np.flatnonzero(sample.truth == sample.decision)
+        self._true = sort_by_code(sample.truth)
+        self._called = sort_by_code(sample.decision)
+        self._hit = sort_by_code(sample.truth[right], right)
+        self._score_orders: dict[int, ScoreOrder] = {}
+        self._at_points: dict[str, tuple[CodeOrder, CodeOrder]] = {}  # suffix -> called, hit
+        if sample.scores is None:
+            return
+        for number in self.single_classes:
+            self._score_orders[number] = sort_scores(sample.scores[:, number], sample.truth == number)
+        for point in points:
+            cuts = [point.thresholds.get(number, NAN) for number in range(len(sample.classes))]
+            classes, rows = np.nonzero((sample.scores >= cuts).T)
+            own = sample.truth[rows] == classes
+            self._at_points[point.suffix] = sort_by_code(classes, rows), sort_by_code(classes[own], rows[own])
 
-def ranking_metrics(sample: Sample, single: Sequence[int]) -> Iterator[tuple[str, float]]:
-    """AUROC and average precision, of all classes (macro, one against the rest) and of each."""
-    if sample.scores is None:
-        return
-    for name, function in (
-        ("auroc", metrics.roc_auc_score),
-        ("average_precision", metrics.average_precision_score),
-    ):
-        found = {}
-        for number in single:
-            truth = sample.truth == number
-            defined = truth.any() and not truth.all()
-            found[number] = float(function(truth, sample.scores[:, number])) if defined else NAN
-        yield name, float(np.mean([*found.values()])) if found else NAN
-        if sample.positive is None:
-            yield from ((f"{name}{sample.suffix(number)}", value) for number, value in found.items())
+    def estimate(self) -> dict[str, float]:
+        """Each metric of the images themselves, the headlines first."""
+        found = self.compute(np.ones((len(self.sample.truth), 1)))
+        return {name: float(found[name][0]) for name in sorted(found, key=lambda name: name not in HEADLINES)}
 
+    def compute(self, weights: Floats) -> MetricValues:
+        """Each metric in each resample.
 
-def class_metrics(sample: Sample, single: Sequence[int]) -> Iterator[tuple[str, float]]:
-    """Sensitivity and specificity of each class, as decided."""
-    for number in single:
-        yield from sensitivity_and_specificity(
-            sample.truth == number, sample.decision == number, sample.suffix(number)
+        Parameters
+        ----------
+        weights : array of float, shape (images, resamples)
+            How often each image was drawn.
+
+        Returns
+        -------
+        dict of str to array of float, shape (resamples,)
+
+        """
+        width = len(self.sample.classes)
+        true, called, hit = (
+            sum_by_code(order, weights, width) for order in (self._true, self._called, self._hit)
         )
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = decision_metrics(true, called, hit) | self._ranking_metrics(weights)
+            values |= self._sensitivity_and_specificity(true, called, hit, "")
+            for suffix, orders in self._at_points.items():
+                called, hit = (sum_by_code(order, weights, width) for order in orders)
+                values |= self._sensitivity_and_specificity(true, called, hit, suffix)
+            return values | self._calibration_metrics(weights)
+
+    def _ranking_metrics(self, weights: Floats) -> MetricValues:
+        """AUROC and average precision, of all classes (macro, one against the rest) and of each."""
+        found = {number: rank_metrics(order, weights) for number, order in self._score_orders.items()}
+        values = {}
+        for place, name in enumerate(RANKINGS if found else ()):
+            values[name] = np.mean([both[place] for both in found.values()], axis=0)
+            if self.sample.positive is None:
+                for number, both in found.items():
+                    values[f"{name}{self.sample.suffix(number)}"] = both[place]
+        return values
+
+    def _sensitivity_and_specificity(
+        self, true: Floats, called: Floats, hit: Floats, suffix: str
+    ) -> MetricValues:
+        """Sensitivity and specificity of each class that is judged alone."""
+        values = {}
+        total = true.sum(axis=0)
+        for number in self.single_classes:
+            name = f"{self.sample.suffix(number)}{suffix}"
+            others = total - true[number]
+            values[f"sensitivity{name}"] = hit[number] / true[number]
+            values[f"specificity{name}"] = (others - (called[number] - hit[number])) / others
+        return values
+
+    def _calibration_metrics(self, weights: Floats) -> MetricValues:
+        """Brier score (of several classes: the sum of theirs, 0 to 2) and expected calibration error."""
+        if self.sample.calibration_pairs is None:
+            return {}
+        came_true, said = self.sample.calibration_pairs
+        total = weights.sum(axis=0)
+        excess = weights * (came_true - said)[:, np.newaxis]
+        errors = np.abs(sum_by_code(sort_by_code(bin_numbers(said)), excess, CALIBRATION_BINS))
+        return {
+            "brier": (weights * self.sample.squared_errors[:, np.newaxis]).sum(axis=0) / total,
+            "ece": errors.sum(axis=0) / total,
+        }
 
 
-def operating_point_metrics(
-    sample: Sample, single: Sequence[int], points: Sequence[OperatingPoint]
-) -> Iterator[tuple[str, float]]:
-    if sample.scores is None:
-        return
-    for point in points:
-        for number in single:
-            hit = sample.scores[:, number] >= point.thresholds[number]
-            yield from sensitivity_and_specificity(
-                sample.truth == number, hit, f"{sample.suffix(number)}{point.suffix}"
-            )
+# ------------------------------------------------------------------ sums over images
 
 
-def sensitivity_and_specificity(truth: Mask, hit: Mask, suffix: str) -> Iterator[tuple[str, float]]:
-    """Sensitivity and specificity; neither has a number where no image is of its side."""
-    yield f"sensitivity{suffix}", recall_or_nan(truth, hit, 1)
-    yield f"specificity{suffix}", recall_or_nan(truth, hit, 0)
+class CodeOrder(NamedTuple):
+    """Images in the order of a code that each has."""
+
+    rows: Codes
+    codes: Codes  # those that an image has
+    starts: Codes  # where in `rows` each of them begins
 
 
-def recall_or_nan(truth: Mask, hit: Mask, side: int) -> float:
-    if not (truth == bool(side)).any():
-        return NAN
-    return float(metrics.recall_score(truth.astype(int), hit.astype(int), pos_label=side, zero_division=0.0))
+def sort_by_code(codes: Codes, rows: Codes | None = None) -> CodeOrder:
+    """Of all images, or of `rows` with these codes."""
+    order = np.argsort(codes, kind="stable")
+    present, starts = np.unique(codes[order], return_index=True)
+    return CodeOrder(order if rows is None else rows[order], present, starts)
 
 
-def calibration_metrics(sample: Sample) -> Iterator[tuple[str, float]]:
-    """Brier score (of several classes: the sum of theirs, 0 to 2) and expected calibration error."""
-    if sample.scores is None or sample.calibration_pairs is None:
-        return
-    numbers = range(len(sample.classes)) if sample.positive is None else (sample.positive,)
-    parts = [
-        metrics.brier_score_loss(sample.truth == one, sample.scores[:, one], pos_label=True)
-        for one in numbers
-    ]
-    yield "brier", float(sum(parts))
-    bins = reliability_bins(*sample.calibration_pairs)
-    yield (
-        "ece",
-        sum(one["n"] * abs(one["accuracy"] - one["confidence"]) for one in bins if one["n"])
-        / len(sample.truth),
+def sum_by_code(order: CodeOrder, weights: Floats, width: int) -> Floats:
+    """The sum of each code's weights, (width, resamples)."""
+    sums = np.zeros((width, weights.shape[1]))
+    if len(order.rows):
+        sums[order.codes] = np.add.reduceat(weights[order.rows], order.starts, axis=0)
+    return sums
+
+
+def decision_metrics(true: Floats, called: Floats, hit: Floats) -> MetricValues:
+    """Averages over the classes that a resample holds: a class that was not drawn is not there."""
+    recall = np.where(true > 0, hit / true, 0.0)
+    f1 = np.where(true + called > 0, 2 * hit / (true + called), 0.0)
+    return {
+        "accuracy": hit.sum(axis=0) / true.sum(axis=0),
+        "balanced_accuracy": recall.sum(axis=0) / (true > 0).sum(axis=0),
+        "macro_f1": f1.sum(axis=0) / (true + called > 0).sum(axis=0),
+    }
+
+
+# ------------------------------------------------------------------ ranking
+
+
+class ScoreOrder(NamedTuple):
+    """Images from the highest score down, and where scores lie that an image of the class has.
+
+    Both measures are sums over these scores alone; what lies between two of them is only counted.
+    """
+
+    rows: Codes
+    positive: Codes  # those of the class, in this order
+    score_starts: Codes  # where in `positive` each score begins
+    cuts: Codes  # where in `rows` stretches begin: a score's own images, or what lies between two scores
+    stretches_above: Codes  # number of stretches above each score
+    stretches_through: Codes  # … and with its own
+
+
+def sort_scores(scores: Floats, truth: Mask) -> ScoreOrder:
+    rows = np.argsort(-scores, kind="stable")
+    sorted_scores, there = scores[rows], truth[rows]
+    if not there.any():
+        return ScoreOrder(rows, NO_ROWS, NO_ROWS, NO_ROWS, NO_ROWS, NO_ROWS)
+    starts = np.flatnonzero(np.r_[True, np.diff(sorted_scores) != 0])
+    block = np.cumsum(np.r_[True, np.diff(sorted_scores) != 0]) - 1
+    blocks, of_score = np.unique(block[there], return_index=True)
+    ends = np.r_[starts[1:], len(rows)]
+    edges = np.unique(np.r_[0, starts[blocks], ends[blocks]])
+    before, until = np.searchsorted(edges, starts[blocks]), np.searchsorted(edges, ends[blocks])
+    return ScoreOrder(rows, rows[there], of_score, edges[edges < len(rows)], before, until)
+
+
+def rank_metrics(order: ScoreOrder, weights: Floats) -> tuple[Floats, Floats]:
+    """AUROC and average precision of each resample (column of `weights`); not a number where a side has no weight."""
+    count = weights.shape[1]
+    if not len(order.positive):
+        return np.full(count, np.nan), np.full(count, np.nan)
+    stretches = np.add.reduceat(weights[order.rows], order.cuts, axis=0)
+    above = np.vstack([np.zeros(count), np.cumsum(stretches, axis=0)])
+    hits = np.add.reduceat(weights[order.positive], order.score_starts, axis=0)
+    true = np.cumsum(hits, axis=0)
+    all_true, everything = true[-1], above[-1]
+    false_before, false_until = (
+        above[order.stretches_above] - (true - hits),
+        above[order.stretches_through] - true,
     )
+    negatives = everything - all_true
+    passed = (hits * (negatives - (false_before + false_until) / 2)).sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        area = passed / (all_true * negatives)
+        shares = np.where(hits > 0, hits * true / above[order.stretches_through], 0.0)
+        precision = np.where(negatives > 0, shares.sum(axis=0) / all_true, np.nan)
+    return area, precision
+
+
+# ------------------------------------------------------------------ calibration and confusion
 
 
 def reliability_bins(true: Mask, said: Floats) -> list[dict[str, Any]]:
     """Each bin's bounds, images, mean probability said and share that came true; a bin holds its upper bound."""
-    share, mean = calibration_curve(true.astype(int), said, n_bins=CALIBRATION_BINS, pos_label=1)
-    counts = np.bincount(bin_numbers(said), minlength=CALIBRATION_BINS)
-    full = iter(zip(share.tolist(), mean.tolist(), strict=True))
-    empty = (None, None)
+    bins = bin_numbers(said)
+    counts, expected, happened = (
+        np.bincount(bins, weights=values, minlength=CALIBRATION_BINS).tolist()
+        for values in (None, said, true.astype(float))
+    )
     return [
         {
             "low": low / CALIBRATION_BINS,
             "high": (low + 1) / CALIBRATION_BINS,
             "n": n,
-            "confidence": confidence,
-            "accuracy": accuracy,
+            "confidence": expected[low] / n if n else None,
+            "accuracy": happened[low] / n if n else None,
         }
-        for low, n in enumerate(counts.tolist())
-        for accuracy, confidence in (next(full) if n else empty,)
+        for low, n in enumerate(counts)
     ]
 
 
 def bin_numbers(said: Floats) -> Codes:
-    """The bin of each probability, as scikit-learn's calibration_curve counts them."""
+    """The bin of each probability, which holds its upper bound; the first one holds 0 as well."""
     return np.searchsorted(np.linspace(0.0, 1.0, CALIBRATION_BINS + 1)[1:-1], said)
 
 
 def confusion_counts(sample: Sample) -> list[list[int]]:
     """Images of a true class (row) called each class (column)."""
-    found: list[list[int]] = metrics.confusion_matrix(
-        sample.truth, sample.decision, labels=range(len(sample.classes))
-    ).tolist()
+    width = len(sample.classes)
+    counts = np.bincount(sample.truth * width + sample.decision, minlength=width * width)
+    found: list[list[int]] = counts.reshape(width, width).tolist()
     return found
 
 
@@ -186,13 +284,23 @@ def parse_operating_point(text: str) -> tuple[str, float]:
 
 
 def choose_threshold(sample: Sample, number: int, name: str, value: float) -> float:
-    assert sample.scores is not None  # noqa: S101  # `point` has looked
+    """One of the scores, or infinity where only calling no image this class is specific enough."""
+    assert sample.scores is not None  # noqa: S101  # choose_operating_point checks it
     if name == "threshold":
         return value
     truth = sample.truth == number
     if truth.all() or not truth.any():
         return NAN  # nothing to choose it on: no image is called this class
-    false, true, cuts = metrics.roc_curve(truth, sample.scores[:, number], drop_intermediate=False)
+    cuts, sensitivity, specificity = roc_points(truth, sample.scores[:, number])
     if name == "sensitivity":
-        return float(cuts[np.argmax(true >= value - 1e-12)])
-    return float(cuts[np.flatnonzero(1 - false >= value - 1e-12)[-1]])
+        return float(cuts[np.argmax(sensitivity >= value - ROUNDING)])
+    return float(cuts[np.flatnonzero(specificity >= value - ROUNDING)[-1]])
+
+
+def roc_points(truth: Mask, scores: Floats) -> tuple[Floats, Floats, Floats]:
+    """Every threshold that makes a difference, from infinity down, with its sensitivity and specificity."""
+    order = np.argsort(-scores, kind="stable")
+    ranked, hits = scores[order], np.cumsum(truth[order])
+    last = np.flatnonzero(np.r_[np.diff(ranked) != 0, True])  # of the images with one score
+    true, called = np.r_[0, hits[last]], np.r_[0, last + 1]
+    return np.r_[np.inf, ranked[last]], true / hits[-1], 1 - (called - true) / (len(truth) - hits[-1])

@@ -52,6 +52,15 @@ class Sample:
             return self.truth == self.positive, self.scores[:, self.positive]
         return self.scores.argmax(axis=1) == self.truth, self.scores.max(axis=1)
 
+    @cached_property
+    def squared_errors(self) -> Floats:
+        """Each image's share of the Brier score (of several classes: the sum of theirs); only with probabilities."""
+        assert self.scores is not None  # noqa: S101
+        if self.positive is not None:
+            return np.asarray((self.scores[:, self.positive] - (self.truth == self.positive)) ** 2)
+        wanted = np.eye(len(self.classes))[self.truth]
+        return np.asarray(((self.scores - wanted) ** 2).sum(axis=1))
+
     def suffix(self, number: int) -> str:
         """What a metric of one class has behind its name."""
         return "" if self.positive is not None else f"_{self.classes[number]}"
@@ -81,9 +90,8 @@ def json_number(value: Any) -> float | None:
 
 
 SKIN_TYPE_BANDS = ("I-II", "III-IV", "V-VI")
-BAND_COLUMN = (
-    "fitzpatrick_band"  # made of fitzpatrick and fitzpatrick_range: what datasets without single types state
-)
+# made of fitzpatrick and fitzpatrick_range: what datasets without single types state
+BAND_COLUMN = "fitzpatrick_band"
 MAX_GROUPS = 60  # values of a column: more are ids or measurements, not groups
 MIN_UNITS = 10  # patients (lesions, images) without which no interval means anything
 AGE_BAND_YEARS, OLDEST_BAND = 20, 80  # years

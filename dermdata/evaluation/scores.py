@@ -15,7 +15,6 @@ import pyarrow as pa
 
 from dermdata.evaluation.bootstrap import (
     MAX_UNDEFINED_SHARE,
-    BootstrapMetrics,
     clopper_pearson_interval,
     correct_bias,
     draw_weights,
@@ -23,8 +22,8 @@ from dermdata.evaluation.bootstrap import (
     resampling_units,
 )
 from dermdata.evaluation.metrics import (
+    WeightedMetrics,
     choose_operating_point,
-    compute_metrics,
     confusion_counts,
     reliability_bins,
 )
@@ -207,7 +206,7 @@ def measure_groups(
 ) -> list[GroupResult]:
     """Each group under the same resamples of the whole: differences between groups keep what they share."""
     samples = [sample.select_rows(group.rows) for group in found]
-    prepared = [BootstrapMetrics(one, sample.present_classes, points) for one in samples]
+    prepared = [WeightedMetrics(one, sample.present_classes, points) for one in samples]
     resampled: list[dict[str, list[Floats]]] = [{} for _ in found]
     for piece in pieces:
         for group, ready, kept in zip(found, prepared, resampled, strict=True):
@@ -218,10 +217,10 @@ def measure_groups(
             group,
             one,
             unit[group.rows],
-            compute_metrics(one, sample.present_classes, points),
+            ready.estimate(),
             {metric: np.concatenate(values) for metric, values in kept.items()},
         )
-        for group, one, kept in zip(found, samples, resampled, strict=True)
+        for group, one, ready, kept in zip(found, samples, prepared, resampled, strict=True)
     ]
 
 

@@ -126,7 +126,6 @@ def test_label_words_are_records(session: dd.Session) -> None:
 
 
 def test_predictions_may_be_a_frame_a_table_or_a_file(session: dd.Session, tmp_path: Path) -> None:
-    pytest.importorskip("sklearn")
     test = session.load("demo").with_labels("malignancy")
     frame = (
         test.where("label is not null").to_pandas(["key", "label"]).rename(columns={"label": "prediction"})

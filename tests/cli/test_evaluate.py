@@ -1,7 +1,6 @@
 """`dermdata evaluate`: the shape that scripts rely on, what is said, and the page."""
 
 import json
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-import dermdata
 from dermdata.cli.app import run
 
 Cli = Callable[..., Any]
@@ -157,17 +155,6 @@ def test_no_file_of_predictions(cli: Cli, tmp_path: Path) -> None:
     assert answer.code == 2
     assert f"no predictions at {tmp_path / 'p.csv'}" in answer.err
     assert cli("evaluate", "-", "--target", "-").code == 2
-
-
-def test_without_scikit_learn_it_is_said_what_to_install(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exit 6: something for the person to do."""
-    for name in [one for one in sys.modules if one.startswith("dermdata.evaluation")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delattr(dermdata, "evaluation", raising=False)
-    monkeypatch.setitem(sys.modules, "sklearn", None)
-    answer = cli("evaluate", "p.csv", "--target", "demo")
-    assert answer.code == 6
-    assert answer.err.endswith("hint: pip install 'dermdata[eval]'\n")
 
 
 def test_strict_judges_nothing_when_a_row_has_no_class(cli: Cli, predicted: Path) -> None:

@@ -8,10 +8,15 @@ from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
 from dermdata.errors import UsageError
-from dermdata.evaluation.bootstrap import BootstrapMetrics
-from dermdata.evaluation.metrics import choose_operating_point, reliability_bins
-from dermdata.evaluation.metrics import compute_metrics as measured
+from dermdata.evaluation.metrics import (
+    WeightedMetrics,
+    choose_operating_point,
+    confusion_counts,
+    reliability_bins,
+    roc_points,
+)
 from dermdata.evaluation.sample import Sample
+from evaluate.oracle import expected
 from evaluate.predicted import binary, drawn
 
 seeds = st.integers(0, 10_000)
@@ -28,7 +33,7 @@ def test_several_classes_equal_scikit_learn(seed: int, images: int, classes: int
     assert scores is not None
     if len(sample.present_classes) < classes:
         return
-    found = measured(sample, sample.present_classes, [])
+    found = WeightedMetrics(sample, sample.present_classes, []).estimate()
     assert found["accuracy"] == metrics.accuracy_score(truth, decision)
     assert found["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(truth, decision))
     assert found["macro_f1"] == pytest.approx(metrics.f1_score(truth, decision, average="macro"))
@@ -51,7 +56,7 @@ def test_one_class_equals_scikit_learn(seed: int, images: int, decimals: int) ->
     truth, said = sample.truth, sample.scores[:, 1]
     if len(sample.present_classes) < 2:
         return
-    found = measured(sample, sample.present_classes, [])
+    found = WeightedMetrics(sample, sample.present_classes, []).estimate()
     true_negative, false_positive, false_negative, true_positive = metrics.confusion_matrix(
         truth, sample.decision
     ).ravel()
@@ -79,10 +84,10 @@ def test_a_resample_is_what_scikit_learn_says_of_the_rows_drawn(
     ]
     weights = np.random.default_rng(seed).integers(0, 3, (images, 2)).astype(float)
     weights[0] = 1  # never nothing at all
-    resampled = BootstrapMetrics(sample, sample.present_classes, points).compute(weights)
+    resampled = WeightedMetrics(sample, sample.present_classes, points).compute(weights)
     for column in range(2):
         rows = np.repeat(np.arange(images), weights[:, column].astype(int))
-        wanted = measured(sample.select_rows(rows), sample.present_classes, points)
+        wanted = expected(sample.select_rows(rows), sample.present_classes, points)
         found = {name: values[column] for name, values in resampled.items()}
         assert found.keys() == wanted.keys()
         assert found == pytest.approx(wanted, nan_ok=True, abs=1e-9)
@@ -91,9 +96,9 @@ def test_a_resample_is_what_scikit_learn_says_of_the_rows_drawn(
 def test_only_decisions_have_no_metric_of_probabilities() -> None:
     sample = drawn(1, 30, 3)
     bare = Sample(sample.classes, sample.truth, sample.decision)
-    found = measured(bare, bare.present_classes, [])
+    found = WeightedMetrics(bare, bare.present_classes, []).estimate()
     assert not [name for name in found if name.startswith(("auroc", "average", "brier", "ece"))]
-    assert BootstrapMetrics(bare, bare.present_classes, []).compute(np.ones((30, 1))).keys() == found.keys()
+    assert WeightedMetrics(bare, bare.present_classes, []).compute(np.ones((30, 1))).keys() == found.keys()
     with pytest.raises(UsageError, match="only decisions"):
         choose_operating_point("sensitivity=0.9", bare)
 
@@ -108,6 +113,34 @@ def test_bins_are_those_of_calibration_curve() -> None:
     assert [one["accuracy"] for one in full] == share.tolist()
     assert [one["confidence"] for one in full] == mean.tolist()
     assert [one["n"] for one in bins] == [2, 1, 0, 0, 2, 0, 0, 0, 0, 2]
+
+
+@settings(max_examples=12)
+@given(seed=seeds, images=sizes, decimals=decimals)
+def test_thresholds_and_confusion_are_those_of_scikit_learn(seed: int, images: int, decimals: int) -> None:
+    sample = binary(seed, images, decimals=decimals)
+    assert sample.scores is not None
+    if len(sample.present_classes) < 2:
+        return
+    truth, said = sample.truth == 1, sample.scores[:, 1]
+    false, true, cuts = metrics.roc_curve(truth, said, drop_intermediate=False)
+    found = roc_points(truth, said)
+    assert (found[0] == cuts).all()
+    assert found[1] == pytest.approx(true)
+    assert found[2] == pytest.approx(1 - false)
+    assert confusion_counts(sample) == metrics.confusion_matrix(truth, sample.decision).tolist()
+
+
+def test_the_headlines_come_first() -> None:
+    sample = drawn(4, 60, 3)
+    points = [choose_operating_point("threshold=0.3", sample)]
+    names = [*WeightedMetrics(sample, sample.present_classes, points).estimate()]
+    assert names[:7] == [
+        "accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision", "brier", "ece",
+    ]  # fmt: skip
+    assert names[7:9] == ["auroc_c0", "auroc_c1"]
+    assert names[13:15] == ["sensitivity_c0", "specificity_c0"]
+    assert names[-1] == "specificity_c2_at_threshold_0.3"
 
 
 @settings(max_examples=12)
@@ -142,8 +175,8 @@ def test_a_class_that_no_image_has_is_not_asked_for() -> None:
     """Macro averages are over the classes that the whole has; a group without one of them has no AUROC."""
     sample = drawn(3, 60, 3)
     group = sample.select_rows(np.flatnonzero(sample.truth != 2))
-    found = measured(group, sample.present_classes, [])
+    found = WeightedMetrics(group, sample.present_classes, []).estimate()
     assert np.isnan(found["auroc"])
     assert np.isnan(found["auroc_c2"])
     assert not np.isnan(found["auroc_c0"])
-    assert not np.isnan(measured(group, group.present_classes, [])["auroc"])
+    assert not np.isnan(WeightedMetrics(group, group.present_classes, []).estimate()["auroc"])
