@@ -6,8 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bundled_labels import vocabulary
 from dermdata.cohort.query import Query
-from dermdata.errors import UsageError
+from dermdata.errors import UnknownName, UsageError
 
 
 def test_a_folder_with_quotes_is_read(tmp_path: Path) -> None:
@@ -52,3 +53,17 @@ def test_one_table_called_images_is_its_own_union(tmp_path: Path) -> None:
     """In any case."""
     with Query({"Images": pa.table({"n": [1]})}, tmp_path) as asked:
         assert list(asked.rows("SELECT n FROM images")[1]) == [{"n": 1}]
+
+
+def test_under_is_a_function_of_the_query(tmp_path: Path) -> None:
+    """As `diagnosis under 'x'` of --where: the concept and all below it; null where there is no diagnosis."""
+    table = pa.table({"diagnosis": ["melanoma", "melanoma-in-situ", "psoriasis", None]})
+    with Query({"own": table}, tmp_path, vocabulary) as asked:
+        _, rows = asked.rows("SELECT Under(diagnosis, 'melanoma') AS found FROM own")
+        assert [row["found"] for row in rows] == [True, True, False, None]
+        found = asked.table("SELECT * FROM own WHERE NOT under (diagnosis, 'melanoma')")
+        assert found["diagnosis"].to_pylist() == ["psoriasis"]
+        with pytest.raises(UnknownName, match="unknown concept 'melanom'"):
+            list(asked.rows("SELECT 1 FROM own WHERE under(diagnosis, 'melanom')")[1])
+    with Query({"own": table}, tmp_path) as asked, pytest.raises(UsageError, match="under"):
+        asked.rows("SELECT under(diagnosis, 'melanoma') FROM own")

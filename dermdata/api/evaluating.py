@@ -93,8 +93,6 @@ def show_interval(item: Facts) -> str:
     return "" if item["low"] is None else f"({show_number(item['low'])} to {show_number(item['high'])})"
 
 
-
-
 def prepare_table(
     resources: Resources, table: "pa.Table", name: str, rows: "pa.Table", labels: str | None, *, strict: bool
 ) -> "PreparedSample":

@@ -24,7 +24,7 @@ def open_query(resources: Resources, targets: Sequence[str] = ()) -> "Iterator[Q
     from dermdata.cohort.query import Query
 
     sources = name_tables(resources, targets or list_cached(resources))
-    with Query(sources, resources.cache.root / ".query") as query:
+    with Query(sources, resources.cache.root / ".query", lambda: resources.library.vocabulary) as query:
         try:
             yield query
         except UnknownName as error:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from dermdata.api.manifest import Manifest
     from dermdata.api.targets import Loaded
+    from dermdata.manifest.columns import Ints
     from dermdata.split import PublishedSplit
-    from dermdata.split.groups import Ints
 
 ENDINGS = (".csv", ".tsv", ".txt")
 NEEDED = ("image_id", "isic_id")

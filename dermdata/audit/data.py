@@ -27,7 +27,7 @@ class AuditData:
     judge: LabelComparer
     entries: Mapping[str, Dataset]  # of the rows' datasets, those that a catalog knows
     complete_datasets: frozenset[str] = frozenset()  # datasets of which every row is here
-    inspections: Sequence[Inspection | None] | None = None  # by row; None: no image was looked at
+    inspections: Sequence[Inspection | None] | None = None  # by row; None: no image was inspected
     duplicates: tuple[DuplicateGroup, ...] = ()
     check_split: CheckSplit | None = None  # what `split --check` finds
     _columns: dict[str, list[Any]] = field(default_factory=dict)
@@ -46,9 +46,8 @@ class AuditData:
         """A column's own values, by row."""
         if f"={name}" not in self._columns:
             there = name in self.table.column_names
-            self._columns[f"={name}"] = (
-                self.table[name].to_pylist() if there else [None] * self.table.num_rows
-            )
+            values = self.table[name].to_pylist() if there else [None] * self.table.num_rows
+            self._columns[f"={name}"] = values
         return self._columns[f"={name}"]
 
     @cached_property
@@ -65,6 +64,18 @@ class AuditData:
     def label_evidence(self, row: int) -> dict[str, str | None]:
         """A row's label as evidence."""
         return {name: self.text_column(name)[row] for name in ("label_raw", "diagnosis", "malignancy")}
+
+    def distinct_values(self, name: str, rows: Sequence[int]) -> list[str]:
+        """The words that these rows have in a column, sorted."""
+        return sorted({value for row in rows if (value := self.text_column(name)[row]) is not None})
+
+    def repeated_values(self, name: str) -> dict[str, list[int]]:
+        """Each word of a column that several rows have, and its rows."""
+        found: dict[str, list[int]] = {}
+        for row, value in enumerate(self.text_column(name)):
+            if value is not None:
+                found.setdefault(value, []).append(row)
+        return {value: rows for value, rows in found.items() if len(rows) > 1}
 
     def dataset_names(self) -> list[str]:
         return sorted({name for name in self.text_column("dataset") if name is not None})

@@ -11,6 +11,7 @@ from typing import Any
 
 from dermdata.audit.data import AuditData
 from dermdata.audit.duplicate_groups import DuplicateGroup
+from dermdata.manifest.schema import OFFICIAL_SPLIT, OWN_SPLIT
 from dermdata.model import Finding, Level
 
 FORMAT_EXTENSIONS = {
@@ -26,82 +27,7 @@ PRIVATE_KIND_PHRASES = {
     "unreadable": "EXIF that cannot be read",
 }
 IDENTIFYING_KINDS = {"place", "name"}  # may tell who the patient is
-
-
-def check_readable(audit_data: AuditData) -> Iterator[Finding]:
-    """An error for each image that does not decode whole, a warning for what decoders forgive."""
-    for row, seen in enumerate(audit_data.inspections or ()):
-        if seen is None:
-            continue
-        path, look = audit_data.text_column("path")[row], seen.look
-        evidence = {"path": path, "format": look.format, "width": look.width, "height": look.height}
-        if look.problem:
-            code = "image-truncated" if look.problem.startswith("truncated") else "image-unreadable"
-            said = {**evidence, "problem": look.problem}
-            yield audit_data.make_finding(
-                "error", code, [row], f"{audit_data.keys[row]}: {look.problem}", said
-            )
-        elif look.damage:
-            said = {**evidence, "problem": look.damage}
-            text = f"{audit_data.keys[row]} decodes, but its data are damaged: {look.damage}"
-            yield audit_data.make_finding("warning", "image-unreadable", [row], text, said)
-
-
-def check_missing_files(audit_data: AuditData) -> Iterator[Finding]:
-    """The rows without an image file, by dataset and reason."""
-    groups: dict[tuple[str | None, str], list[int]] = {}
-    for row, path in enumerate(audit_data.text_column("path")):
-        if path is None:
-            why = audit_data.text_column("image_problem")[row] or "its images were not fetched"
-            groups.setdefault((audit_data.text_column("dataset")[row], why), []).append(row)
-    for (_, why), rows in sorted(groups.items(), key=str):
-        text = f"{len(rows):,} rows have no image: {why}"
-        yield audit_data.make_finding(
-            "note", "image-unreadable", rows, text, {"images": len(rows), "problem": why}
-        )
-
-
-def check_extensions(audit_data: AuditData) -> Iterator[Finding]:
-    """Files whose name's ending is another format's, by dataset: loaders that trust the ending fail on them."""
-    groups: dict[tuple[str | None, str, str], list[int]] = {}
-    for row, seen in enumerate(audit_data.inspections or ()):
-        ending = PurePosixPath(audit_data.text_column("path")[row] or "").suffix.lower()
-        if (
-            seen
-            and seen.look.format in FORMAT_EXTENSIONS
-            and ending not in FORMAT_EXTENSIONS[seen.look.format]
-        ):
-            groups.setdefault((audit_data.text_column("dataset")[row], seen.look.format, ending), []).append(
-                row
-            )
-    for (_, form, ending), rows in sorted(groups.items(), key=str):
-        text = f"{len(rows):,} files are {form} but end in '{ending}': loaders that trust the ending fail"
-        evidence = {"images": len(rows), "format": form, "ending": ending}
-        yield audit_data.make_finding("warning", "image-unreadable", rows, text, evidence)
-
-
-def check_private_metadata(audit_data: AuditData) -> Iterator[Finding]:
-    """Metadata inside the files that tells of the person, by dataset and kind; the values are never shown."""
-    rows: dict[tuple[str | None, str], list[int]] = {}
-    tags: dict[tuple[str | None, str], Counter[str]] = {}
-    for row, seen in enumerate(audit_data.inspections or ()):
-        for kind, tag in seen.look.private if seen else ():
-            group = audit_data.text_column("dataset")[row], kind
-            found = rows.setdefault(group, [])
-            if not found or found[-1] != row:
-                found.append(row)
-            tags.setdefault(group, Counter())[tag] += 1
-    for (name, kind), found in sorted(rows.items(), key=str):
-        level: Level = "warning" if kind in IDENTIFYING_KINDS else "note"
-        text = (
-            f"{len(found):,} images carry {PRIVATE_KIND_PHRASES[kind]} in their EXIF, XMP, IPTC or comments"
-        )
-        evidence = {"images": len(found), "kind": kind, "tags": dict(sorted(tags[name, kind].items()))}
-        yield audit_data.make_finding(level, "exif-private", found, text, evidence)
-
-
-DIGEST_COLUMN = "sha256"  # equal ones are copies, told by their keys
-OWN_SPLIT, OFFICIAL_SPLIT = ("split", "fold"), ("split_official", "fold_official")
+DIGEST_COLUMN = "sha256"  # the check of a split would report copies, which are duplicates here
 DUPLICATE_PHRASES = {
     "exact": "have the same bytes",
     "pixels": "have the same pixels in other bytes",
@@ -117,185 +43,227 @@ IDENTITY_PHRASES = {
     "lesion_id": "one lesion",
 }
 ID_PLURALS = {"patient_id": "patients", "lesion_id": "lesions", "case_id": "cases"}
-MAX_KEYS_IN_MESSAGE = 4  # keys in a message
+MAX_KEYS_IN_MESSAGE = 4
 
 
-def check_duplicates(audit_data: AuditData) -> Iterator[Finding]:
+def check_readable(data: AuditData) -> Iterator[Finding]:
+    """An error for each image that does not decode whole, a warning for what decoders forgive."""
+    for row, seen in enumerate(data.inspections or ()):
+        if seen is None:
+            continue
+        path, look = data.text_column("path")[row], seen.look
+        evidence = {"path": path, "format": look.format, "width": look.width, "height": look.height}
+        if look.problem:
+            code = "image-truncated" if look.problem.startswith("truncated") else "image-unreadable"
+            text = f"{data.keys[row]}: {look.problem}"
+            yield data.make_finding("error", code, [row], text, evidence | {"problem": look.problem})
+        elif look.damage:
+            text = f"{data.keys[row]} decodes, but its data are damaged: {look.damage}"
+            more = evidence | {"problem": look.damage}
+            yield data.make_finding("warning", "image-unreadable", [row], text, more)
+
+
+def check_missing_files(data: AuditData) -> Iterator[Finding]:
+    """The rows without an image file, by dataset and reason."""
+    groups: dict[tuple[str | None, str], list[int]] = {}
+    for row, path in enumerate(data.text_column("path")):
+        if path is None:
+            why = data.text_column("image_problem")[row] or "its images were not fetched"
+            groups.setdefault((data.text_column("dataset")[row], why), []).append(row)
+    for (_, why), rows in sorted(groups.items(), key=str):
+        text = f"{len(rows):,} rows have no image: {why}"
+        yield data.make_finding("note", "image-unreadable", rows, text, {"images": len(rows), "problem": why})
+
+
+def check_extensions(data: AuditData) -> Iterator[Finding]:
+    """Files whose name's ending is another format's, by dataset: loaders that trust the ending fail on them."""
+    groups: dict[tuple[str | None, str, str], list[int]] = {}
+    for row, seen in enumerate(data.inspections or ()):
+        ending = PurePosixPath(data.text_column("path")[row] or "").suffix.lower()
+        if (
+            seen
+            and seen.look.format in FORMAT_EXTENSIONS
+            and ending not in FORMAT_EXTENSIONS[seen.look.format]
+        ):
+            groups.setdefault((data.text_column("dataset")[row], seen.look.format, ending), []).append(row)
+    for (_, form, ending), rows in sorted(groups.items(), key=str):
+        text = f"{len(rows):,} files are {form} but end in '{ending}': loaders that trust the ending fail"
+        evidence = {"images": len(rows), "format": form, "ending": ending}
+        yield data.make_finding("warning", "image-unreadable", rows, text, evidence)
+
+
+def check_private_metadata(data: AuditData) -> Iterator[Finding]:
+    """Metadata inside the files that tells of the person, by dataset and kind; the values are never shown."""
+    rows: dict[tuple[str | None, str], list[int]] = {}
+    tags: dict[tuple[str | None, str], Counter[str]] = {}
+    for row, seen in enumerate(data.inspections or ()):
+        for kind, tag in seen.look.private if seen else ():
+            group = data.text_column("dataset")[row], kind
+            found = rows.setdefault(group, [])
+            if not found or found[-1] != row:
+                found.append(row)
+            tags.setdefault(group, Counter())[tag] += 1
+    for (name, kind), found in sorted(rows.items(), key=str):
+        level: Level = "warning" if kind in IDENTIFYING_KINDS else "note"
+        text = (
+            f"{len(found):,} images carry {PRIVATE_KIND_PHRASES[kind]} in their EXIF, XMP, IPTC or comments"
+        )
+        evidence = {"images": len(found), "kind": kind, "tags": dict(sorted(tags[name, kind].items()))}
+        yield data.make_finding(level, "exif-private", found, text, evidence)
+
+
+def check_duplicates(data: AuditData) -> Iterator[Finding]:
     """A warning for each picture that is there several times."""
-    for one in audit_data.duplicates:
-        names = {audit_data.text_column("dataset")[row] for row in one.rows}
+    for one in data.duplicates:
+        names = {data.text_column("dataset")[row] for row in one.rows}
         across = " across datasets" if len(names) > 1 else ""
-        text = f"{list_keys(audit_data, one.rows)} {DUPLICATE_PHRASES[one.how]}{across}"
+        text = f"{list_keys(data, one.rows)} {DUPLICATE_PHRASES[one.how]}{across}"
         evidence = {
             "images": len(one.rows),
-            "rows": row_evidence(audit_data, one.rows),
-            **pair_evidence(audit_data, one),
+            "rows": row_evidence(data, one.rows),
+            **pair_evidence(data, one),
         }
         code = "duplicate-near" if one.how == "listed" else f"duplicate-{one.how}"
-        yield audit_data.make_finding("warning", code, one.rows, text, {"how": one.how, **evidence})
+        yield data.make_finding("warning", code, one.rows, text, {"how": one.how, **evidence})
 
 
-def check_shared_isic_ids(audit_data: AuditData) -> Iterator[Finding]:
+def check_shared_isic_ids(data: AuditData) -> Iterator[Finding]:
     """A warning for each set of datasets that have ISIC ids in common, whose files may differ in size and encoding."""
-    owners: dict[str, list[int]] = {}
-    for row, name in enumerate(audit_data.text_column("isic_id")):
-        if name is not None:
-            owners.setdefault(name, []).append(row)
     groups: dict[tuple[str, ...], list[list[int]]] = {}
-    for rows in owners.values():
-        if len(rows) > 1:
-            names = tuple(sorted({audit_data.text_column("dataset")[row] or "" for row in rows}))
-            groups.setdefault(names, []).append(rows)
+    for rows in data.repeated_values("isic_id").values():
+        names = tuple(sorted({data.text_column("dataset")[row] or "" for row in rows}))
+        groups.setdefault(names, []).append(rows)
     for names, found in sorted(groups.items()):
         where = f"are in {' and '.join(names)}" if len(names) > 1 else f"are several times in {names[0]}"
         evidence = {"how": "isic_id", "images": len(found), "datasets": list(names)}
         rows = [row for some in found for row in some]
-        yield audit_data.make_finding(
+        yield data.make_finding(
             "warning", "duplicate-near", rows, f"{len(found):,} images, by isic_id, {where}", evidence
         )
 
 
-def list_keys(audit_data: AuditData, rows: Sequence[int]) -> str:
-    keys = [audit_data.keys[row] for row in rows[:MAX_KEYS_IN_MESSAGE]]
+def list_keys(data: AuditData, rows: Sequence[int]) -> str:
+    keys = [data.keys[row] for row in rows[:MAX_KEYS_IN_MESSAGE]]
     last = f"{len(rows) - len(keys):,} more" if len(rows) > len(keys) else keys.pop()
     return f"{', '.join(keys)} and {last}"
 
 
-def row_evidence(audit_data: AuditData, rows: Sequence[int]) -> dict[str, dict[str, str]]:
+def row_evidence(data: AuditData, rows: Sequence[int]) -> dict[str, dict[str, str]]:
     """Key -> what the row says of the picture: label, ids and parts."""
     columns = ("label_raw", "diagnosis", *ID_PLURALS, *OWN_SPLIT, *OFFICIAL_SPLIT)
     return {
-        audit_data.keys[row]: {
-            name: value for name in columns if (value := audit_data.text_column(name)[row]) is not None
+        data.keys[row]: {
+            name: value for name in columns if (value := data.text_column(name)[row]) is not None
         }
         for row in rows
     }
 
 
-def pair_evidence(audit_data: AuditData, one: DuplicateGroup) -> dict[str, Any]:
+def pair_evidence(data: AuditData, one: DuplicateGroup) -> dict[str, Any]:
     if not one.pairs:
         return {}
-    return {"pairs": [{"keys": [audit_data.keys[i], audit_data.keys[j]], **how} for i, j, how in one.pairs]}
+    return {"pairs": [{"keys": [data.keys[i], data.keys[j]], **how} for i, j, how in one.pairs]}
 
 
 # ------------------------------------------------------------------ one picture, several ids
 
 
-def check_duplicate_ids(audit_data: AuditData) -> Iterator[Finding]:
+def check_duplicate_ids(data: AuditData) -> Iterator[Finding]:
     """A warning for one picture filed under several patients, lesions or cases of one dataset."""
-    for one in audit_data.duplicates:
-        for dataset in sorted({str(audit_data.text_column("dataset")[row]) for row in one.rows}):
-            rows = [row for row in one.rows if str(audit_data.text_column("dataset")[row]) == dataset]
-            several = {
-                name: ids for name in ID_PLURALS if len(ids := distinct_ids(audit_data, name, rows)) > 1
-            }
+    for one in data.duplicates:
+        for dataset in sorted({str(data.text_column("dataset")[row]) for row in one.rows}):
+            rows = [row for row in one.rows if str(data.text_column("dataset")[row]) == dataset]
+            several = {name: ids for name in ID_PLURALS if len(ids := data.distinct_values(name, rows)) > 1}
             if several:
                 under = " and ".join(f"{len(ids)} {ID_PLURALS[name]}" for name, ids in several.items())
-                text = (
-                    f"{list_keys(audit_data, rows)} {DUPLICATE_PHRASES[one.how]} but are filed under {under}"
-                )
-                yield audit_data.make_finding(
-                    "warning", "id-conflict", rows, text, {"how": one.how, **several}
-                )
-
-
-def distinct_ids(audit_data: AuditData, name: str, rows: Sequence[int]) -> list[str]:
-    return sorted({value for row in rows if (value := audit_data.text_column(name)[row]) is not None})
+                text = f"{list_keys(data, rows)} {DUPLICATE_PHRASES[one.how]} but are filed under {under}"
+                yield data.make_finding("warning", "id-conflict", rows, text, {"how": one.how, **several})
 
 
 # ------------------------------------------------------------------ one picture, several labels
 
 
-def check_label_conflicts(audit_data: AuditData) -> Iterator[Finding]:
+def check_label_conflicts(data: AuditData) -> Iterator[Finding]:
     """Labels of one thing that cannot all be true: an error where the pixels are the same, else a warning."""
-    told: set[frozenset[int]] = set()
-    for how, rows in identity_groups(audit_data):
-        against = [row for row in rows if any(labels_contradict(audit_data, row, other) for other in rows)]
-        if against and not any(set(against) <= one for one in told):
-            told.add(frozenset(against))
-            level: Level = "error" if how in ("exact", "pixels") else "warning"
-            words = ", ".join(
-                f"{audit_data.keys[row]}: {audit_data.text_column('label_raw')[row]}"
-                for row in against[:MAX_KEYS_IN_MESSAGE]
-            )
-            text = f"{IDENTITY_PHRASES.get(how, how)} has labels that cannot all be true ({words})"
-            evidence = {
-                "how": how,
-                "labels": {audit_data.keys[row]: audit_data.label_evidence(row) for row in against},
-            }
-            yield audit_data.make_finding(level, "label-conflict", against, text, evidence)
+    reported: list[frozenset[int]] = []
+    for how, rows in identity_groups(data):
+        against = contradicting_rows(data, rows)
+        if not against or any(one.issuperset(against) for one in reported):
+            continue
+        reported.append(frozenset(against))
+        words = ", ".join(
+            f"{data.keys[row]}: {data.text_column('label_raw')[row]}" for row in against[:MAX_KEYS_IN_MESSAGE]
+        )
+        text = f"{IDENTITY_PHRASES.get(how, how)} has labels that cannot all be true ({words})"
+        evidence = {"how": how, "labels": {data.keys[row]: data.label_evidence(row) for row in against}}
+        level: Level = "error" if how in ("exact", "pixels") else "warning"
+        yield data.make_finding(level, "label-conflict", against, text, evidence)
 
 
-def identity_groups(audit_data: AuditData) -> Iterator[tuple[str, Sequence[int]]]:
+def identity_groups(data: AuditData) -> Iterator[tuple[str, Sequence[int]]]:
     """What rows are of one thing, surest first."""
     order = ("exact", "pixels", "isic_id", "listed", "near", "lesion_id")
-    groups: list[tuple[str, Sequence[int]]] = [(one.how, one.rows) for one in audit_data.duplicates]
+    groups: list[tuple[str, Sequence[int]]] = [(one.how, one.rows) for one in data.duplicates]
     groups += [
-        (name, rows)
-        for name in ("isic_id", "lesion_id")
-        for rows in groups_with_several_labels(audit_data, name)
+        (name, rows) for name in ("isic_id", "lesion_id") for rows in groups_with_several_labels(data, name)
     ]
     yield from sorted(groups, key=lambda group: order.index(group[0]))
 
 
-def groups_with_several_labels(audit_data: AuditData, name: str) -> list[tuple[int, ...]]:
+def groups_with_several_labels(data: AuditData, name: str) -> list[tuple[int, ...]]:
     """The rows of each id that several rows have and that have several labels."""
-    groups: dict[str, list[int]] = {}
-    for row, value in enumerate(audit_data.text_column(name)):
-        if value is not None:
-            groups.setdefault(value, []).append(row)
-    says = audit_data.row_labels
-    return [tuple(rows) for rows in groups.values() if len({says[row] for row in rows}) > 1]
+    groups, labels = data.repeated_values(name).values(), data.row_labels
+    return [tuple(rows) for rows in groups if len({labels[row] for row in rows}) > 1]
 
 
-def labels_contradict(audit_data: AuditData, one: int, other: int) -> bool:
-    return audit_data.judge.compare(audit_data.row_labels[one], audit_data.row_labels[other]) == "contradicts"
+def contradicting_rows(data: AuditData, rows: Sequence[int]) -> list[int]:
+    """The rows of which another one's label cannot be true as well."""
+    labels, compare = data.row_labels, data.judge.compare
+    return [row for row in rows if any(compare(labels[row], labels[one]) == "contradicts" for one in rows)]
 
 
 # ------------------------------------------------------------------ across the parts of a split
 
 
-def check_leaks(audit_data: AuditData) -> Iterator[Finding]:
+def check_leaks(data: AuditData) -> Iterator[Finding]:
     """An error for what is in several parts of the split in force: the rows' own, else the publisher's.
 
     Where there is an own split, leaks of the publisher's are warnings: nobody trains by it.
     """
-    own = any(has_parts(audit_data, name) for name in OWN_SPLIT)
-    official = any(has_parts(audit_data, name) for name in OFFICIAL_SPLIT)
+    own = any(has_parts(data, name) for name in OWN_SPLIT)
+    official = any(has_parts(data, name) for name in OFFICIAL_SPLIT)
     levels: dict[tuple[str, ...], Level] = {}
     if own:
         levels[OWN_SPLIT] = "error"
     if official:
         levels[OFFICIAL_SPLIT] = "warning" if own else "error"
     for columns, level in levels.items():
-        yield from id_leaks(audit_data, columns, level)
-        for one in audit_data.duplicates:
-            yield from image_leaks(audit_data, one, columns, level)
+        yield from id_leaks(data, columns, level)
+        for one in data.duplicates:
+            yield from image_leaks(data, one, columns, level)
 
 
-def has_parts(audit_data: AuditData, name: str) -> bool:
-    return any(value is not None for value in audit_data.text_column(name))
+def has_parts(data: AuditData, name: str) -> bool:
+    return any(value is not None for value in data.text_column(name))
 
 
-def id_leaks(audit_data: AuditData, columns: tuple[str, ...], level: Level) -> Iterator[Finding]:
-    if audit_data.check_split is None:
+def id_leaks(data: AuditData, columns: tuple[str, ...], level: Level) -> Iterator[Finding]:
+    if data.check_split is None:
         return
     other = {*OWN_SPLIT, *OFFICIAL_SPLIT, DIGEST_COLUMN} - {*columns}
-    table = audit_data.table.drop_columns([name for name in other if name in audit_data.table.column_names])
-    yield from (replace(one, level=level) for one in audit_data.check_split(table))
+    table = data.table.drop_columns([name for name in other if name in data.table.column_names])
+    yield from (replace(one, level=level) for one in data.check_split(table))
 
 
 def image_leaks(
-    audit_data: AuditData, one: DuplicateGroup, columns: tuple[str, ...], level: Level
+    data: AuditData, one: DuplicateGroup, columns: tuple[str, ...], level: Level
 ) -> Iterator[Finding]:
     for column in columns:
-        rows = [row for row in one.rows if audit_data.text_column(column)[row] is not None]
-        parts = sorted({str(audit_data.text_column(column)[row]) for row in rows})
+        rows = [row for row in one.rows if data.text_column(column)[row] is not None]
+        parts = sorted({str(data.text_column(column)[row]) for row in rows})
         if len(parts) > 1:
-            listed = f"{list_keys(audit_data, rows)} {DUPLICATE_PHRASES[one.how]}"
+            listed = f"{list_keys(data, rows)} {DUPLICATE_PHRASES[one.how]}"
             text = f"{listed} in several parts of {column}: {', '.join(parts)}"
-            images = {
-                part: sum(audit_data.text_column(column)[row] == part for row in rows) for part in parts
-            }
-            evidence = {"column": column, "how": one.how, "images": images, **pair_evidence(audit_data, one)}
-            yield audit_data.make_finding(level, "leak-image", rows, text, evidence)
+            images = {part: sum(data.text_column(column)[row] == part for row in rows) for part in parts}
+            evidence = {"column": column, "how": one.how, "images": images, **pair_evidence(data, one)}
+            yield data.make_finding(level, "leak-image", rows, text, evidence)

@@ -23,11 +23,33 @@ from dermdata.images import FILE_BYTE_LIMIT, ImageInspection, PrivateTag, inspec
 from dermdata.images.image_file import ImageFileTooLarge, hash_image_file, read_image_file
 from dermdata.progress import Progress
 
-FORMAT_VERSION = b"2"  # another one: records that mean something else, and are not read
+T = TypeVar("T")
+R = TypeVar("R")
+FORMAT_VERSION = b"2"  # records of another version mean something else, and are not read
+PRIVATE_TYPE = pa.list_(pa.struct([("kind", pa.string()), ("tag", pa.string())]))
+LOOK_SCHEMA = pa.schema(
+    [
+        ("sha256", pa.string()),
+        *((name, pa.string()) for name in ("format", "mode", "problem", "damage")),
+        *((name, pa.int32()) for name in ("width", "height")),
+        ("phash", pa.binary(8)),
+        ("private", PRIVATE_TYPE),
+    ]
+)
+SIMILARITY_SCHEMA = pa.schema(
+    [("one", pa.string()), ("other", pa.string()), ("turn", pa.int8()), ("likeness", pa.float32())]
+)
+DigestPair = tuple[str, str, int]  # the digests of two files, and how the second was turned
+IMAGES_PER_TASK = 16
+IMAGES_PER_SAVE = 2_000  # what a killed audit loses at most
+TASKS_PER_WORKER = 4  # tasks waiting for each thread
+TASKS_PER_CLUSTER = 1_024  # for a cluster, however large it grows
+INSPECT_TASK, COMPARE_TASK = "look at images", "compare images with what was seen"
+MISSING_FILE = "the file is missing"
 
 
 class ParquetLog:
-    """The files of one kind in one folder; what cannot be kept is said once and only costs time."""
+    """The files of one kind in one folder; what cannot be written is reported once and only costs time."""
 
     def __init__(self, folder: Path | None, kind: str, schema: pa.Schema, progress: Progress) -> None:
         self.folder, self.kind, self.progress = folder, kind, progress
@@ -36,7 +58,7 @@ class ParquetLog:
         self.paths: list[Path] = sorted(folder.glob(f"{kind}-*.parquet")) if folder else []
 
     def read(self) -> list[dict[str, Any]]:
-        """The rows of all files that can be read and are of this edition."""
+        """The rows of all files that can be read and are of this format."""
         return [row for path in self.paths for row in self._read_rows(path)]
 
     def _read_rows(self, path: Path) -> list[dict[str, Any]]:
@@ -54,9 +76,7 @@ class ParquetLog:
 
     def write(self, rows: Sequence[Mapping[str, Any]]) -> Path | None:
         """One more file of these rows; None where it cannot be written."""
-        if (
-            self.folder is None or not self.folder.is_dir()
-        ):  # one that was removed meanwhile is not made again
+        if self.folder is None or not self.folder.is_dir():  # a folder removed meanwhile is not made again
             return None
         buffer = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_pylist(list(rows), self.schema), buffer, compression="zstd")
@@ -81,24 +101,8 @@ class ParquetLog:
                     path.unlink(missing_ok=True)
 
 
-PRIVATE_TYPE = pa.list_(pa.struct([("kind", pa.string()), ("tag", pa.string())]))
-LOOK_SCHEMA = pa.schema(
-    [
-        ("sha256", pa.string()),
-        *((name, pa.string()) for name in ("format", "mode", "problem", "damage")),
-        *((name, pa.int32()) for name in ("width", "height")),
-        ("phash", pa.binary(8)),
-        ("private", PRIVATE_TYPE),
-    ]
-)
-SIMILARITY_SCHEMA = pa.schema(
-    [("one", pa.string()), ("other", pa.string()), ("turn", pa.int8()), ("likeness", pa.float32())]
-)
-DigestPair = tuple[str, str, int]  # the digests of two files, and how the second was turned
-
-
 class InspectionCache:
-    """The looks of one dataset's images by digest, and how alike two of them are."""
+    """What the images of one dataset are, by digest, and how alike two of them are."""
 
     def __init__(self, folder: Path | None, progress: Progress) -> None:
         self._look_log = ParquetLog(folder, "looks", LOOK_SCHEMA, progress)
@@ -107,7 +111,7 @@ class InspectionCache:
         self._new: list[str] = []
 
     def add(self, looks: Mapping[str, ImageInspection]) -> None:
-        """Remember these; on disk with `keep`."""
+        """Remember these; on disk with `save`."""
         self._new += [digest for digest in looks if digest not in self.looks]
         self.looks.update(looks)
 
@@ -150,18 +154,6 @@ def look_from_row(row: dict[str, Any]) -> ImageInspection:
     return ImageInspection(**row | {"private": tuple(PrivateTag(**one) for one in row["private"])})
 
 
-IMAGES_PER_TASK = 16  # images
-IMAGES_PER_SAVE = 2_000  # images: what a killed audit loses at most
-TASKS_PER_WORKER, TASKS_PER_CLUSTER = (
-    4,
-    1_024,
-)  # tasks waiting for each thread, and for a cluster, however large it grows
-INSPECT_TASK, COMPARE_TASK = "look at images", "compare images with what was seen"
-MISSING_FILE = "the file is missing"
-T = TypeVar("T")
-R = TypeVar("R")
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RowImage:
     """A row's image file."""
@@ -188,13 +180,9 @@ def inspect_images(
     jobs: int,
     progress: Progress,
 ) -> list[Inspection | None]:
-    """Of each image what it is, from the shelf where its file is the one that lies there; None of None."""
-    found: dict[Path, Inspection] = {}
+    """What each image is, from the cache where its file has the cached bytes; None of None."""
     files = dict.fromkeys(image for image in images if image)
-    known = [one for one in files if not one.problem and one.sha256 in caches[one.dataset].looks]
-    for image, digest in zip(known, read_digests(known, pool, jobs, progress), strict=True):
-        if digest is not None and digest == image.sha256:
-            found[image.path] = Inspection(caches[image.dataset].looks[digest], digest)
+    found = find_cached(files, caches, pool, jobs, progress)
     todo: dict[Path, RowImage] = {}
     for image in files:
         if image.problem:
@@ -208,21 +196,38 @@ def inspect_images(
     return [found[image.path] if image else None for image in images]
 
 
+def find_cached(
+    files: Iterable[RowImage],
+    caches: Mapping[str, InspectionCache],
+    pool: Executor,
+    jobs: int,
+    progress: Progress,
+) -> dict[Path, Inspection]:
+    """What is cached of the files whose bytes are still those that were inspected."""
+    known = [one for one in files if not one.problem and one.sha256 in caches[one.dataset].looks]
+    return {
+        image.path: Inspection(caches[image.dataset].looks[digest], digest)
+        for image, digest in zip(known, read_digests(known, pool, jobs, progress), strict=True)
+        if digest is not None and digest == image.sha256
+    }
+
+
 def read_digests(
     images: Sequence[RowImage], pool: Executor, jobs: int, progress: Progress
 ) -> Iterator[str | None]:
-    """The SHA-256 of each file as it is now: what was seen of it before is true of the same bytes only."""
+    """The SHA-256 of each file as it is now: what is cached of it is true of the same bytes only."""
     if not images:
         return
     progress.begin(COMPARE_TASK, len(images), "images")
-    tasks = [
-        [image.path for image in images[at : at + IMAGES_PER_TASK]]
-        for at in range(0, len(images), IMAGES_PER_TASK)
-    ]
+    tasks = split_into_tasks([image.path for image in images])
     for digests in map_in_order(pool, hash_files, tasks, jobs * TASKS_PER_WORKER):
         progress.advance(COMPARE_TASK, len(digests))
         yield from digests
     progress.end(COMPARE_TASK)
+
+
+def split_into_tasks(paths: Sequence[Path]) -> list[Sequence[Path]]:
+    return [paths[at : at + IMAGES_PER_TASK] for at in range(0, len(paths), IMAGES_PER_TASK)]
 
 
 def hash_files(paths: Sequence[Path]) -> list[str | None]:
@@ -245,10 +250,7 @@ def inspect_and_save(
     found: dict[Path, Inspection],
     progress: Progress,
 ) -> None:
-    tasks = [
-        [image.path for image in todo[at : at + IMAGES_PER_TASK]]
-        for at in range(0, len(todo), IMAGES_PER_TASK)
-    ]
+    tasks = split_into_tasks([image.path for image in todo])
     far = isinstance(pool, ClusterExecutor)
     done = itertools.chain.from_iterable(
         map_in_order(pool, inspect_files, tasks, TASKS_PER_CLUSTER if far else jobs * TASKS_PER_WORKER)
@@ -279,10 +281,10 @@ def map_in_order(pool: Executor, work: Callable[[T], R], tasks: Iterable[T], ahe
         yield waiting.popleft().result()
 
 
-def require_visible_to_worker(path: Path, told: Inspection) -> None:
+def require_visible_to_worker(path: Path, found: Inspection) -> None:
     """StorageError for a file that can be read here and could not by its worker: the data are not to blame."""
-    if told.sha256 is None and inspect_file(path).sha256 is not None:
-        raise unseen_file_error(f"{path}: {told.look.problem}", "for a worker, though it can be read here")
+    if found.sha256 is None and inspect_file(path).sha256 is not None:
+        raise unseen_file_error(f"{path}: {found.look.problem}", "for a worker, though it can be read here")
 
 
 def inspect_files(paths: Sequence[Path]) -> list[Inspection]:

@@ -13,8 +13,9 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -51,9 +52,31 @@ class IssueList:
 
 
 def find_issue_lists(roots: Sequence[Path], name: str, known: Iterable[str] = ()) -> list[IssueList]:
-    """The lists of this name in the catalog folders, a later folder's in place of an earlier one's.
+    """Read the lists of this name from the catalog folders, a later folder's in place of an earlier one's.
 
-    `known` are the catalog's names: of one that is there without its list's content, that is said.
+    Parameters
+    ----------
+    roots : sequence of Path
+        Catalog folders.
+    name : str
+        LIST@VERSION.
+    known : iterable of str
+        The catalog's names: some name a list whose content could not be bundled.
+
+    Returns
+    -------
+    list of IssueList
+        One for each dataset that has a list of this name.
+
+    Raises
+    ------
+    UnknownName
+        Where no folder has the list.
+    UsageError
+        Where the catalog names the list and has no content of it.
+    BadCatalog
+        For a file with wrong lines; the message names each.
+
     """
     paths = {path.parent.parent.name: path for root in roots for path in root.glob("datasets/*/issues/*.tsv")
              if path.stem == name}  # fmt: skip
@@ -106,29 +129,49 @@ class AppliedIssues:
 
 
 def apply_issue_lists(table: pa.Table, lists: Sequence[IssueList]) -> AppliedIssues:
-    """The table without the rows that the lists drop; what they name and what is here of it is told."""
-    ids = zip(
-        text_column(table, "dataset").to_pylist(), text_column(table, "image_id").to_pylist(), strict=True
-    )
-    place: dict[tuple[str | None, str | None], list[int]] = {}
-    for row, name in enumerate(ids):  # a manifest with keys of its own may have an image several times
-        place.setdefault(name, []).append(row)
+    """Remove the rows that the lists drop.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        With the columns `dataset` and `image_id`.
+    lists : sequence of IssueList
+        As `find_issue_lists` reads them.
+
+    Returns
+    -------
+    AppliedIssues
+        The rows that stay, findings that say how many of each list's images are here, and the copies.
+
+    """
+    rows = rows_by_image(table)
     stay = np.ones(table.num_rows, bool)
     found: list[Finding] = []
     for one in lists:
         for (action, issue, source), listed in sorted(group_issues(one.issues).items()):
-            here = [image.image_id for image in listed if (one.dataset, image.image_id) in place]
+            here = [image.image_id for image in listed if (one.dataset, image.image_id) in rows]
             if action == "drop":
-                stay[[row for image_id in here for row in place[one.dataset, image_id]]] = False
+                stay[[row for image_id in here for row in rows[one.dataset, image_id]]] = False
             found.append(issue_finding(one, action, issue, source, here, len(listed)))
-    copies = tuple(
-        (f"{one.dataset}/{image.image_id}", f"{one.dataset}/{image.of}")
-        for one in lists
-        for image in one.issues
-        if image.action == "copy"
-    )
     kept = table if stay.all() else table.filter(pa.array(stay))
+    copies = tuple(chain.from_iterable(map(listed_copies, lists)))
     return AppliedIssues(table=kept, findings=tuple(found), copies=copies)
+
+
+def rows_by_image(table: pa.Table) -> dict[tuple[str | None, str | None], list[int]]:
+    """The rows of each dataset and image id: a manifest with keys of its own may have an image several times."""
+    columns = (text_column(table, name).to_pylist() for name in ("dataset", "image_id"))
+    found: dict[tuple[str | None, str | None], list[int]] = {}
+    for row, name in enumerate(zip(*columns, strict=True)):
+        found.setdefault(name, []).append(row)
+    return found
+
+
+def listed_copies(one: IssueList) -> Iterator[tuple[str, str]]:
+    """The keys of both images of each copy."""
+    for image in one.issues:
+        if image.action == "copy":
+            yield f"{one.dataset}/{image.image_id}", f"{one.dataset}/{image.of}"
 
 
 def group_issues(issues: Iterable[Issue]) -> dict[tuple[str, str, str], list[Issue]]:

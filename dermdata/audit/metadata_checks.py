@@ -6,6 +6,7 @@ catalog says of the datasets.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from math import isnan, sqrt
 from typing import Any
 
@@ -15,91 +16,80 @@ import pyarrow.compute as pc
 from dermdata.audit.data import AuditData
 from dermdata.licenses import LicenseTerms, combine_terms, license_terms
 from dermdata.manifest.builder import count_differences
-from dermdata.model import Dataset, Finding, Level
+from dermdata.manifest.schema import FITZPATRICK_TYPES
+from dermdata.model import Finding, Level
 
 MAX_AGE = 120  # years
 MAX_AGE_DIFFERENCE = 40  # years between two images of one patient: there were no digital photographs before
-OWNER_COLUMNS = {"lesion_id": ("patient_id", "patients"), "case_id": ("patient_id", "patients")}
-
-
-def check_owners(audit_data: AuditData) -> Iterator[Finding]:
-    """A warning for a lesion or case that two patients have."""
-    for name, (owner, plural) in OWNER_COLUMNS.items():
-        for value, rows in repeated_ids(audit_data, name).items():
-            found = sorted({one for row in rows if (one := audit_data.text_column(owner)[row]) is not None})
-            if len(found) > 1:
-                text = f"{name} {value} belongs to {len(found)} {plural}: {', '.join(found[:4])}"
-                yield audit_data.make_finding(
-                    "warning", "id-conflict", rows, text, {name: value, owner: found}
-                )
-
-
-def check_patients(audit_data: AuditData) -> Iterator[Finding]:
-    """A warning for a patient of two sexes, or of ages that one person cannot have."""
-    for patient, rows in repeated_ids(audit_data, "patient_id").items():
-        sexes = sorted({sex for row in rows if (sex := audit_data.text_column("sex")[row]) is not None})
-        if len(sexes) > 1:
-            text = f"patient {patient} has several sexes: {', '.join(sexes)}"
-            yield audit_data.make_finding(
-                "warning", "id-conflict", rows, text, {"patient_id": patient, "sex": sexes}
-            )
-        ages = sorted({age for row in rows if (age := row_age(audit_data, row)) is not None})
-        if ages and ages[-1] - ages[0] > MAX_AGE_DIFFERENCE:
-            text = f"patient {patient} is {ages[0]:g} and {ages[-1]:g} years old"
-            yield audit_data.make_finding(
-                "warning", "id-conflict", rows, text, {"patient_id": patient, "age": ages}
-            )
-
-
-def check_ages(audit_data: AuditData) -> Iterator[Finding]:
-    """A warning for ages that nobody has, by dataset."""
-    wrong: dict[str, list[int]] = {}
-    for row in range(audit_data.table.num_rows):
-        age = row_age(audit_data, row)
-        if age is not None and not 0 <= age <= MAX_AGE:
-            wrong.setdefault(str(audit_data.text_column("dataset")[row]), []).append(row)
-    for rows in wrong.values():
-        found = sorted({audit_data.value_column("age")[row] for row in rows})
-        text = f"{len(rows):,} images are of people aged {', '.join(f'{age:g}' for age in found[:4])} years"
-        yield audit_data.make_finding("warning", "id-conflict", rows, text, {"age": found})
-
-
-def repeated_ids(audit_data: AuditData, name: str) -> dict[str, list[int]]:
-    """Each id that several rows have, and its rows."""
-    found: dict[str, list[int]] = {}
-    for row, value in enumerate(audit_data.text_column(name)):
-        if value is not None:
-            found.setdefault(value, []).append(row)
-    return {value: rows for value, rows in found.items() if len(rows) > 1}
-
-
-def row_age(audit_data: AuditData, row: int) -> float | None:
-    age: float | None = audit_data.value_column("age")[row]
-    return None if age is None or isnan(age) else age
-
-
-SKIN_TYPES = {1: "I", 2: "II", 3: "III", 4: "IV", 5: "V", 6: "VI"}
+SKIN_TYPES = dict(enumerate(FITZPATRICK_TYPES, 1))
 MAX_HALF_WIDTH = 0.10  # of a rate's interval: what is wider says too little
 WIDEST_RATE = 0.5  # where the interval is widest
 Z_95 = 1.959964  # 95 %
 MIN_IMBALANCE = 10  # times as many images in the largest class as in the smallest
-MIN_CONFOUNDED_SHARE, MIN_CONFOUNDED_IMAGES = (
-    0.95,
-    20,
-)  # a class's share from one place, and its images, from which it is told
+# a class's share from one place, and its images, from which it is reported
+MIN_CONFOUNDED_SHARE, MIN_CONFOUNDED_IMAGES = 0.95, 20
 MAX_USUAL_SHARE = 0.5  # a place of more than half of all images confines nothing
 CONFOUNDERS = ("dataset", "body_site", "modality")
 EXPECTED_COLUMNS = ("diagnosis", "age", "sex", "body_site", "fitzpatrick", "license")
 GROUP_COLUMNS = ("patient_id", "lesion_id", "case_id")
+OWNER_COLUMNS = {"lesion_id": ("patient_id", "patients"), "case_id": ("patient_id", "patients")}
+
+
+def check_owners(data: AuditData) -> Iterator[Finding]:
+    """A warning for a lesion or case that two patients have."""
+    for name, (owner, plural) in OWNER_COLUMNS.items():
+        for value, rows in data.repeated_values(name).items():
+            found = data.distinct_values(owner, rows)
+            if len(found) > 1:
+                text = f"{name} {value} belongs to {len(found)} {plural}: {', '.join(found[:4])}"
+                yield data.make_finding("warning", "id-conflict", rows, text, {name: value, owner: found})
+
+
+def check_patients(data: AuditData) -> Iterator[Finding]:
+    """A warning for a patient of two sexes, or of ages that one person cannot have."""
+    for patient, rows in data.repeated_values("patient_id").items():
+        sexes = data.distinct_values("sex", rows)
+        if len(sexes) > 1:
+            text = f"patient {patient} has several sexes: {', '.join(sexes)}"
+            yield data.make_finding(
+                "warning", "id-conflict", rows, text, {"patient_id": patient, "sex": sexes}
+            )
+        ages = sorted({age for row in rows if (age := row_age(data, row)) is not None})
+        if ages and ages[-1] - ages[0] > MAX_AGE_DIFFERENCE:
+            text = f"patient {patient} is {ages[0]:g} and {ages[-1]:g} years old"
+            yield data.make_finding(
+                "warning", "id-conflict", rows, text, {"patient_id": patient, "age": ages}
+            )
+
+
+def check_ages(data: AuditData) -> Iterator[Finding]:
+    """A warning for ages that nobody has, by dataset."""
+    wrong: dict[str, list[int]] = {}
+    for row in range(data.table.num_rows):
+        age = row_age(data, row)
+        if age is not None and not 0 <= age <= MAX_AGE:
+            wrong.setdefault(str(data.text_column("dataset")[row]), []).append(row)
+    for rows in wrong.values():
+        found = sorted({data.value_column("age")[row] for row in rows})
+        text = f"{len(rows):,} images are of people aged {', '.join(f'{age:g}' for age in found[:4])} years"
+        yield data.make_finding("warning", "id-conflict", rows, text, {"age": found})
+
+
+def row_age(data: AuditData, row: int) -> float | None:
+    age: float | None = data.value_column("age")[row]
+    return None if age is None or isnan(age) else age
+
+
+# ------------------------------------------------------------------ skin tone
 
 
 def wilson_interval(n: int, rate: float = WIDEST_RATE, z: float = Z_95) -> tuple[float, float]:
     """Wilson's 95 % interval (1927) of a rate seen in n independent cases; 0 to 1 where there are none."""
     if n == 0:
         return 0.0, 1.0
-    centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * sqrt(rate * (1 - rate) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    center = (rate + z * z / (2 * n)) / (1 + z * z / n)
+    half_width = z * sqrt(rate * (1 - rate) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return max(0.0, center - half_width), min(1.0, center + half_width)
 
 
 def wilson_half_width(n: int) -> float:
@@ -107,27 +97,24 @@ def wilson_half_width(n: int) -> float:
     return (high - low) / 2
 
 
-# ------------------------------------------------------------------ skin tone
-
-
-def check_skin_tone(audit_data: AuditData) -> Iterator[Finding]:
+def check_skin_tone(data: AuditData) -> Iterator[Finding]:
     """A warning for each Fitzpatrick type with too few people for a claim, and a note where only classes are."""
     rows: dict[int, list[int]] = {number: [] for number in SKIN_TYPES}
-    for row, number in enumerate(audit_data.value_column("fitzpatrick")):
+    for row, number in enumerate(data.value_column("fitzpatrick")):
         if number in rows:
             rows[number].append(row)
     if any(rows.values()):
         for number in SKIN_TYPES:
-            yield from check_skin_type(audit_data, number, rows[number])
-    elif audit_data.table.num_rows and not any(audit_data.value_column("fitzpatrick_range")):
+            yield from check_skin_type(data, number, rows[number])
+    elif data.table.num_rows and not any(data.value_column("fitzpatrick_range")):
         text = "no image states a skin type: nothing can be said of whom a model works for"
-        yield audit_data.make_finding("warning", "skin-tone-coverage", [], text, {"images": 0})
+        yield data.make_finding("warning", "skin-tone-coverage", [], text, {"images": 0})
 
 
-def check_skin_type(audit_data: AuditData, number: int, rows: Sequence[int]) -> Iterator[Finding]:
-    people, images = count_independent(audit_data, rows), len(rows)
+def check_skin_type(data: AuditData, number: int, rows: Sequence[int]) -> Iterator[Finding]:
+    people, images = count_independent(data, rows), len(rows)
     low, high = wilson_interval(people)
-    classes = class_coverage(audit_data, rows)
+    classes = class_coverage(data, rows)
     small = [name for name, one in classes.items() if one["half_width"] > MAX_HALF_WIDTH]
     evidence = {
         "fitzpatrick": number, "images": images, "people": people, "rate": WIDEST_RATE, "low": round(low, 4),
@@ -135,25 +122,25 @@ def check_skin_type(audit_data: AuditData, number: int, rows: Sequence[int]) -> 
     }  # fmt: skip
     if not images:
         text = f"no image of skin type {SKIN_TYPES[number]}: no claim can be made for it"
-        yield audit_data.make_finding("warning", "skin-tone-coverage", rows, text, evidence)
+        yield data.make_finding("warning", "skin-tone-coverage", rows, text, evidence)
     elif (high - low) / 2 > MAX_HALF_WIDTH:
         text = (
             f"skin type {SKIN_TYPES[number]}: {images:,} images of {people:,} people or lesions are too few for a claim: "
             f"a rate of 50 % seen on them may be {100 * low:.0f} to {100 * high:.0f} %"
         )
-        yield audit_data.make_finding("warning", "skin-tone-coverage", rows, text, evidence)
+        yield data.make_finding("warning", "skin-tone-coverage", rows, text, evidence)
     elif small:
         text = f"skin type {SKIN_TYPES[number]}: too few images for a claim about {len(small)} of {len(classes)} classes"
-        yield audit_data.make_finding("note", "skin-tone-coverage", rows, text, evidence)
+        yield data.make_finding("note", "skin-tone-coverage", rows, text, evidence)
 
 
-def class_coverage(audit_data: AuditData, rows: Sequence[int]) -> dict[str, dict[str, Any]]:
+def class_coverage(data: AuditData, rows: Sequence[int]) -> dict[str, dict[str, Any]]:
     """Every class of the table: its images and people among the rows, and the interval's half width."""
-    found: dict[str, list[int]] = {name: [] for name in sorted(set(audit_data.classes) - {None}, key=str)}  # type: ignore[misc]
+    found: dict[str, list[int]] = {name: [] for name in sorted(set(data.classes) - {None}, key=str)}  # type: ignore[misc]
     for row in rows:
-        if (name := audit_data.classes[row]) is not None:
+        if (name := data.classes[row]) is not None:
             found[name].append(row)
-    people = {name: count_independent(audit_data, some) for name, some in found.items()}
+    people = {name: count_independent(data, some) for name, some in found.items()}
     return {
         name: {
             "images": len(some),
@@ -164,32 +151,32 @@ def class_coverage(audit_data: AuditData, rows: Sequence[int]) -> dict[str, dict
     }
 
 
-def count_independent(audit_data: AuditData, rows: Sequence[int]) -> int:
+def count_independent(data: AuditData, rows: Sequence[int]) -> int:
     """Different patients, else lesions, else images: images of one person are not independent of each other."""
-    patients, lesions = audit_data.text_column("patient_id"), audit_data.text_column("lesion_id")
-    return len({patients[row] or lesions[row] or audit_data.keys[row] for row in rows})
+    patients, lesions = data.text_column("patient_id"), data.text_column("lesion_id")
+    return len({patients[row] or lesions[row] or data.keys[row] for row in rows})
 
 
 # ------------------------------------------------------------------ classes and places
 
 
-def check_imbalance(audit_data: AuditData) -> Iterator[Finding]:
+def check_imbalance(data: AuditData) -> Iterator[Finding]:
     """A note where one class has many times the images of another."""
-    sizes = Counter(name for name in audit_data.classes if name is not None).most_common()
+    sizes = Counter(name for name in data.classes if name is not None).most_common()
     if len(sizes) > 1 and sizes[0][1] >= MIN_IMBALANCE * sizes[-1][1]:
         (largest, many), (smallest, few) = sizes[0], sizes[-1]
         text = f"{largest} has {many:,} images, {smallest} {few:,}: {many / few:.0f} times as many"
-        yield audit_data.make_finding(
+        yield data.make_finding(
             "note", "class-imbalance", [], text, {"column": "class", "images": dict(sizes)}
         )
 
 
-def check_confounding(audit_data: AuditData) -> Iterator[Finding]:
+def check_confounding(data: AuditData) -> Iterator[Finding]:
     """A warning for a class whose images all but come from one place that is not that of most others."""
     for place in CONFOUNDERS:
         cells = Counter(
             (name, word)
-            for name, word in zip(audit_data.classes, audit_data.text_column(place), strict=True)
+            for name, word in zip(data.classes, data.text_column(place), strict=True)
             if name is not None and word is not None
         )
         classes, places = Counter[str](), Counter[str]()
@@ -209,121 +196,111 @@ def check_confounding(audit_data: AuditData) -> Iterator[Finding]:
                 )
                 evidence = {"column": place, "value": word, "class": name, "share": round(share, 4),
                             "share_of_all": round(usual, 4), "images": classes[name]}  # fmt: skip
-                yield audit_data.make_finding("warning", "class-imbalance", [], text, evidence)
+                yield data.make_finding("warning", "class-imbalance", [], text, evidence)
 
 
 # ------------------------------------------------------------------ what is not stated
 
 
-def check_missing_metadata(audit_data: AuditData) -> Iterator[Finding]:
+def check_missing_metadata(data: AuditData) -> Iterator[Finding]:
     """By dataset: a note for each column that some rows lack, one for those that all lack, and what joins rows."""
-    for dataset in audit_data.dataset_names():
-        rows = audit_data.dataset_rows(dataset)
-        never = []
-        for name in EXPECTED_COLUMNS:
-            lacking = [row for row in rows if is_missing(audit_data, name, row)]
-            if len(lacking) == len(rows):
-                never.append(name)
-            elif lacking:
-                yield missing_values_finding(audit_data, name, lacking, len(rows))
-        if never:
-            text = f"no row states {', '.join(never)}"
-            yield whole_dataset_finding(dataset, "note", text, {"columns": never, "rows": len(rows)})
-        if not any(audit_data.text_column(name)[row] for row in rows for name in GROUP_COLUMNS):
+    for dataset in data.dataset_names():
+        rows = data.dataset_rows(dataset)
+        yield from missing_columns(data, dataset, rows)
+        if not any(data.text_column(name)[row] for row in rows for name in GROUP_COLUMNS):
             text = (
                 "no row has a patient, lesion or case id: only copies tell what must not be parted in a split"
             )
-            yield whole_dataset_finding(
-                dataset, "warning", text, {"columns": GROUP_COLUMNS, "rows": len(rows)}
-            )
+            evidence = {"columns": GROUP_COLUMNS, "rows": len(rows)}
+            yield dataset_finding(dataset, "warning", "metadata-missing", text, evidence)
 
 
-def missing_values_finding(audit_data: AuditData, name: str, lacking: Sequence[int], rows: int) -> Finding:
-    patients = len({one for row in lacking if (one := audit_data.text_column("patient_id")[row])})
+def missing_columns(data: AuditData, dataset: str, rows: Sequence[int]) -> Iterator[Finding]:
+    lacking = {name: [row for row in rows if is_missing(data, name, row)] for name in EXPECTED_COLUMNS}
+    for name, some in lacking.items():
+        if 0 < len(some) < len(rows):
+            yield missing_values_finding(data, name, some, len(rows))
+    never = [name for name, some in lacking.items() if len(some) == len(rows)]
+    if never:
+        text = f"no row states {', '.join(never)}"
+        evidence = {"columns": never, "rows": len(rows)}
+        yield dataset_finding(dataset, "note", "metadata-missing", text, evidence)
+
+
+def missing_values_finding(data: AuditData, name: str, lacking: Sequence[int], rows: int) -> Finding:
+    patients = len({one for row in lacking if (one := data.text_column("patient_id")[row])})
     of = f" ({patients:,} {'patient' if patients == 1 else 'patients'})" if patients else ""
     level: Level = "warning" if name == "diagnosis" else "note"
     text = f"{name} is missing in {len(lacking):,} of {rows:,} images{of}"
     evidence = {"column": name, "missing": len(lacking), "rows": rows, "patients": patients}
-    return audit_data.make_finding(level, "metadata-missing", lacking, text, evidence)
+    return data.make_finding(level, "metadata-missing", lacking, text, evidence)
 
 
-def is_missing(audit_data: AuditData, name: str, row: int) -> bool:
+def is_missing(data: AuditData, name: str, row: int) -> bool:
     """Ranges and graded labels state the thing too."""
     if name == "diagnosis":
-        return (
-            audit_data.text_column("label_raw")[row] is None
-            and not audit_data.value_column("differential")[row]
-        )
-    if name == "fitzpatrick" and audit_data.value_column("fitzpatrick_range")[row]:
+        return data.text_column("label_raw")[row] is None and not data.value_column("differential")[row]
+    if name == "fitzpatrick" and data.value_column("fitzpatrick_range")[row]:
         return False
     if name == "age":
-        age = audit_data.value_column("age")[row]
-        return (age is None or isnan(age)) and audit_data.text_column("age_raw")[row] is None
-    return audit_data.value_column(name)[row] is None
+        age = data.value_column("age")[row]
+        return (age is None or isnan(age)) and data.text_column("age_raw")[row] is None
+    return data.value_column(name)[row] is None
 
 
-def whole_dataset_finding(dataset: str, level: Level, text: str, evidence: dict[str, Any]) -> Finding:
+def dataset_finding(dataset: str, level: Level, code: str, text: str, evidence: Mapping[str, Any]) -> Finding:
     """A finding about all rows of a dataset, which are not named one by one."""
-    return Finding(
-        level=level, code="metadata-missing", dataset=dataset, keys=(), message=text, evidence=evidence
-    )
+    return Finding(level=level, code=code, dataset=dataset or None, keys=(), message=text, evidence=evidence)
 
 
-def check_licenses(audit_data: AuditData) -> Iterator[Finding]:
-    """A warning where no one licence fits all rows or one is not known, a note where several are mixed."""
-    parts: dict[str, dict[str, LicenseTerms]] = {}
-    for dataset, name in zip(
-        audit_data.text_column("dataset"), audit_data.text_column("license"), strict=True
-    ):
-        if name not in (known := parts.setdefault(dataset or "", {})):
-            entry = audit_data.entries.get(dataset or "")
-            known[name] = license_terms(name, entry.license if entry else None)  # type: ignore[index]
-    names = sorted({one.id or "" for several in parts.values() for one in several.values()})
-    mix = combine_terms({name: several.values() for name, several in parts.items()})
-    if len(names) > 1 or names == [""]:
-        level: Level = "note" if mix.id else "warning"
-        said = ", ".join(name or "none stated" for name in names)
-        text = f"licences: {said}; all of it together: {mix.id or 'no one licence'}"
-        evidence = {
-            **vars(mix), "because": list(mix.because),
-            "licenses": {dataset: sorted(one.id or "" for one in several.values()) for dataset, several in parts.items()},
-        }  # fmt: skip
-        yield Finding(
-            level=level,
-            code="license-mix",
-            dataset=", ".join(sorted(filter(None, parts))) or None,
-            keys=(),
-            message=text,
-            evidence=evidence,
-        )
+# ------------------------------------------------------------------ what the catalog states
 
 
-def check_counts(audit_data: AuditData) -> Iterator[Finding]:
+def check_licenses(data: AuditData) -> Iterator[Finding]:
+    """A warning where no one license fits all rows or one is not known, a note where several are mixed."""
+    terms = terms_by_dataset(data)
+    ids = {dataset: sorted(one.id or "" for one in several) for dataset, several in terms.items()}
+    names = sorted(set(chain.from_iterable(ids.values())))
+    if len(names) < 2 and names != [""]:
+        return
+    mix = combine_terms(terms)
+    stated = ", ".join(name or "none stated" for name in names)
+    text = f"licences: {stated}; all of it together: {mix.id or 'no one licence'}"
+    evidence = {**vars(mix), "because": list(mix.because), "licenses": ids}
+    datasets = ", ".join(sorted(filter(None, terms)))
+    yield dataset_finding(datasets, "note" if mix.id else "warning", "license-mix", text, evidence)
+
+
+def terms_by_dataset(data: AuditData) -> dict[str, list[LicenseTerms]]:
+    """The terms of each license that a dataset's rows have; rows without a dataset are under ""."""
+    pairs = zip(data.text_column("dataset"), data.text_column("license"), strict=True)
+    found: dict[str, list[LicenseTerms]] = {}
+    for dataset, name in dict.fromkeys((dataset or "", name) for dataset, name in pairs):
+        entry = data.entries.get(dataset)
+        found.setdefault(dataset, []).append(license_terms(name, entry.license if entry else None))
+    return found
+
+
+def check_counts(data: AuditData) -> Iterator[Finding]:
     """A warning for each number that is not the catalog's, of datasets that are whole here."""
-    for name in sorted(audit_data.complete_datasets & audit_data.entries.keys()):
-        entry = audit_data.entries[name]
-        table = audit_data.table.filter(pc.equal(audit_data.table["dataset"].cast(pa.string()), name))
+    for name in sorted(data.complete_datasets & data.entries.keys()):
+        entry = data.entries[name]
+        table = data.table.filter(pc.equal(data.table["dataset"].cast(pa.string()), name))
         for text in count_differences(entry, table):
             evidence = {"source": entry.facts.get("counts")}
-            yield catalog_finding(entry, "warning", "count-differs", text, evidence)
+            yield dataset_finding(entry.name, "warning", "count-differs", text, evidence)
 
 
-def check_known_issues(audit_data: AuditData) -> Iterator[Finding]:
+def check_known_issues(data: AuditData) -> Iterator[Finding]:
     """The catalog's notes on each dataset, and the images that two datasets of the table have in common."""
-    here = set(audit_data.dataset_names())
-    for name in sorted(here & audit_data.entries.keys()):
-        entry = audit_data.entries[name]
+    here = set(data.dataset_names())
+    for name in sorted(here & data.entries.keys()):
+        entry = data.entries[name]
         source = entry.facts.get("notes") or entry.homepage
         for note in entry.notes:
-            yield catalog_finding(entry, "note", "known-issue", note, {"source": source})
+            yield dataset_finding(entry.name, "note", "known-issue", note, {"source": source})
         for overlap in entry.overlaps:
             both = overlap.dataset in here
             text = f"shares images with {overlap.dataset}: {overlap.note}"
             evidence = {"source": source, "overlaps": overlap.dataset, "both_here": both}
-            yield catalog_finding(entry, "warning" if both else "note", "known-issue", text, evidence)
-
-
-def catalog_finding(
-    entry: Dataset, level: Level, code: str, text: str, evidence: Mapping[str, object]
-) -> Finding:
-    return Finding(level=level, code=code, dataset=entry.name, keys=(), message=text, evidence=evidence)
+            yield dataset_finding(entry.name, "warning" if both else "note", "known-issue", text, evidence)

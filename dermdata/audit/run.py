@@ -72,30 +72,82 @@ LEVELS = ("error", "warning", "note")
 
 @dataclass(frozen=True, kw_only=True)
 class AuditOptions:
-    """What is asked of an audit."""
+    """What is asked of an audit.
+
+    Parameters
+    ----------
+    near : bool, default False
+        Whether near duplicates are looked for as well, for which images are compared.
+    codes : frozenset of str
+        The codes of the findings that are wanted, see `choose_codes`.
+    jobs : int, default 1
+        Workers.
+    make : callable
+        Makes the executor that inspects images; threads by default.
+
+    """
 
     near: bool = False
     codes: frozenset[str] = frozenset(CODES)
     jobs: int = 1
-    make: ExecutorFactory = thread_executor  # who looks at images
+    make: ExecutorFactory = thread_executor
 
 
 @dataclass(frozen=True, kw_only=True)
 class AuditContext:
-    """What the rows' datasets are: entries, words, folders; `kept` are folders in which looks may be kept."""
+    """What is known of the rows' datasets beside the rows.
+
+    Parameters
+    ----------
+    statements : LabelStatements
+        What the datasets' label words mean.
+    judge : LabelComparer
+        Says whether two labels contradict each other.
+    entries : mapping of str to Dataset
+        Catalog entries by name.
+    roots : mapping of str to Path
+        Where the paths of each dataset's rows start; "" for rows without a dataset.
+    inspection_folders : mapping of str to Path
+        Where results of inspecting a dataset's images may be cached.
+    complete_datasets : frozenset of str
+        Datasets of which every row is here: their counts are compared with the catalog's.
+    check_split : callable, optional
+        Gives the findings about the split of a table, see `dermdata.split.check_split`.
+    published_pairs : sequence of (str, str)
+        Keys of images that published lists call copies of each other.
+
+    """
 
     statements: LabelStatements
     judge: LabelComparer
     entries: Mapping[str, Dataset] = field(default_factory=dict)
-    roots: Mapping[str, Path] = field(default_factory=dict)  # dataset ("" for none) -> where its paths start
+    roots: Mapping[str, Path] = field(default_factory=dict)
     inspection_folders: Mapping[str, Path] = field(default_factory=dict)
     complete_datasets: frozenset[str] = frozenset()
     check_split: CheckSplit | None = None
-    published_pairs: Sequence[tuple[str, str]] = ()  # pairs of keys that published lists call copies
+    published_pairs: Sequence[tuple[str, str]] = ()
 
 
 def choose_codes(only: Sequence[str], skip: Sequence[str]) -> frozenset[str]:
-    """The codes that are asked for; UnknownName for a word that is none."""
+    """The codes of the findings that are asked for.
+
+    Parameters
+    ----------
+    only : sequence of str
+        Codes; empty for all of `CODES`.
+    skip : sequence of str
+        Codes to leave out.
+
+    Returns
+    -------
+    frozenset of str
+
+    Raises
+    ------
+    UnknownName
+        For a word that is no code.
+
+    """
     for code in (*only, *skip):
         if code not in CODES:
             raise UnknownName("finding", code, CODES, hint=f"one of {', '.join(CODES)}")
@@ -103,7 +155,18 @@ def choose_codes(only: Sequence[str], skip: Sequence[str]) -> frozenset[str]:
 
 
 def drop_repeated_keys(table: pa.Table) -> pa.Table:
-    """Each key once: of rows with one key, as where a manifest and a selection of it are given, the first stays."""
+    """Keep the first row of each key.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        May have rows twice, as where a manifest and a selection of it are audited together.
+
+    Returns
+    -------
+    pyarrow.Table
+
+    """
     keys = np.array(row_names(table))
     _, first = np.unique(keys, return_index=True)
     return table if len(first) == len(keys) else table.take(pa.array(np.sort(first)))
@@ -112,13 +175,30 @@ def drop_repeated_keys(table: pa.Table) -> pa.Table:
 def run_audit(
     table: pa.Table, context: AuditContext, wanted: AuditOptions, progress: Progress
 ) -> list[Finding]:
-    """All findings about a manifest, the gravest first, then by code, then as the rows lie.
+    """Find what is wrong with a manifest and its images.
 
-    Images are looked at only where a finding that is asked for needs them. Of the cache nothing is changed but the
-    record of what was seen.
+    Images are inspected only where a finding that is asked for needs them. Nothing in the cache changes but the
+    cached results of inspections.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        In the manifest's schema, each key once (`drop_repeated_keys`).
+    context : AuditContext
+        What is known of the rows' datasets.
+    wanted : AuditOptions
+        What is asked for.
+    progress : Progress
+        Gets the counts of inspected images, and notes.
+
+    Returns
+    -------
+    list of Finding
+        The gravest first, then by code, then in the order of the rows.
+
     """
-    audit_data = collect_data(table, context, wanted, progress)
-    found = [one for check in CHECKS for one in check(audit_data) if one.code in wanted.codes]
+    data = collect_data(table, context, wanted, progress)
+    found = [one for check in CHECKS for one in check(data) if one.code in wanted.codes]
     return sorted(found, key=severity_order)
 
 
@@ -129,7 +209,7 @@ def severity_order(one: Finding) -> tuple[int, int]:
 def collect_data(
     table: pa.Table, context: AuditContext, wanted: AuditOptions, progress: Progress
 ) -> AuditData:
-    seen: list[Inspection | None] | None = None
+    inspections: list[Inspection | None] | None = None
     found: list[DuplicateGroup] = []
     if wanted.codes & set(NEEDS_IMAGES):
         images = row_images(table, context)
@@ -138,20 +218,20 @@ def collect_data(
             name: InspectionCache(context.inspection_folders.get(name), progress) for name in sorted(names)
         }
         with wanted.make(wanted.jobs) as pool:
-            seen = inspect_images(images, caches, pool, wanted.jobs, progress)
-            table = replace_digests(table, seen)
-            found = group_duplicates(table, images, seen, caches, wanted, pool)
-    audit_data = AuditData(
+            inspections = inspect_images(images, caches, pool, wanted.jobs, progress)
+            table = replace_digests(table, inspections)
+            found = group_duplicates(table, images, inspections, caches, wanted, pool)
+    data = AuditData(
         table=table,
         statements=context.statements,
         judge=context.judge,
         entries=context.entries,
         complete_datasets=context.complete_datasets,
-        inspections=seen,
+        inspections=inspections,
         check_split=context.check_split,
     )
-    listed = group_published_pairs(audit_data.keys, context.published_pairs)
-    return replace(audit_data, duplicates=tuple(drop_contained_groups([*found, *listed])))
+    listed = group_published_pairs(data.keys, context.published_pairs)
+    return replace(data, duplicates=tuple(drop_contained_groups([*found, *listed])))
 
 
 def row_images(table: pa.Table, context: AuditContext) -> list[RowImage | None]:
@@ -181,23 +261,24 @@ def row_images(table: pa.Table, context: AuditContext) -> list[RowImage | None]:
 def group_duplicates(
     table: pa.Table,
     images: Sequence[RowImage | None],
-    seen: Sequence[Inspection | None],
+    inspections: Sequence[Inspection | None],
     caches: Mapping[str, InspectionCache],
     wanted: AuditOptions,
     pool: Executor,
 ) -> list[DuplicateGroup]:
     there = "phash" in table.column_names
     phash = table["phash"].to_pylist() if there else [None] * table.num_rows
-    pictures = DistinctFiles(images, seen, text_column(table, "sha256").to_pylist(), phash)
-    alike = group_same_pixels(pictures, pool, wanted.jobs)
-    near = group_near_duplicates(pictures, alike, caches, pool, wanted.jobs) if wanted.near else []
-    return [*group_same_bytes(pictures), *alike, *near]
+    files = DistinctFiles(images, inspections, text_column(table, "sha256").to_pylist(), phash)
+    same_pixels = group_same_pixels(files, pool, wanted.jobs)
+    near = group_near_duplicates(files, same_pixels, caches, pool, wanted.jobs) if wanted.near else []
+    return [*group_same_bytes(files), *same_pixels, *near]
 
 
-def replace_digests(table: pa.Table, seen: Sequence[Inspection | None]) -> pa.Table:
+def replace_digests(table: pa.Table, inspections: Sequence[Inspection | None]) -> pa.Table:
     """The table with the digest of each file as it is here."""
     stated = text_column(table, "sha256").to_pylist()
-    actual = [one.sha256 if one and one.sha256 else said for one, said in zip(seen, stated, strict=True)]
+    pairs = zip(inspections, stated, strict=True)
+    actual = [one.sha256 if one and one.sha256 else digest for one, digest in pairs]
     column = pa.array(actual, pa.string())
     if "sha256" not in table.column_names:
         return table.append_column("sha256", column)

@@ -7,19 +7,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dermdata.cohort.keys import ALSO_IN
 from dermdata.errors import BadTable
 from dermdata.licenses import PER_IMAGE, CombinedTerms, LicenseTerms, combine_terms, license_terms
 from dermdata.manifest.columns import text_column
 from dermdata.markup import bibtex_entry
 from dermdata.model import Dataset, DatasetCitation
 
-ALSO_IN = "also_in"  # `select --dedupe` writes there which rows of other datasets a row stands for
+CreditKey = tuple[str, str | None]  # dataset, license
 MOST_NAMES = 20  # attributions of single images that are written out
 
 
 @dataclass(frozen=True, kw_only=True)
 class Credit:
-    """One dataset under one licence, as far as the rows use it."""
+    """One dataset under one license, as far as the rows use it."""
 
     dataset: str
     rows: int
@@ -40,9 +41,24 @@ class Credits:
 
 
 def collect_credits(table: pa.Table, known: Callable[[str], Dataset | None]) -> Credits:
-    """Credits of a manifest's rows; a row that stands for rows of other datasets credits these too.
+    """Collect whom to credit for a manifest's rows; a row that stands for rows of other datasets credits these too.
 
-    BadTable when the rows do not say which dataset they are of.
+    Parameters
+    ----------
+    table : pyarrow.Table
+        A manifest.
+    known : callable
+        Gives a dataset's catalog entry by name, None where it has none.
+
+    Returns
+    -------
+    Credits
+
+    Raises
+    ------
+    BadTable
+        When rows do not say which dataset they are of.
+
     """
     if "dataset" not in table.column_names:
         raise BadTable("the manifest has no column dataset: nobody can be cited")
@@ -62,13 +78,10 @@ def credit_order(item: tuple[tuple[str, str | None], Any]) -> tuple[str, str]:
     return name, terms or ""
 
 
-CreditKey = tuple[str, str | None]  # dataset, licence
-
-
 def count_credits(
     table: pa.Table, known: Callable[[str], Dataset | None]
 ) -> Mapping[CreditKey, tuple[int, tuple[str, ...]]]:
-    """Rows and attributions of each dataset and licence."""
+    """Rows and attributions of each dataset and license."""
     rows = pa.table({name: text_column(table, name) for name in ("dataset", "license", "attribution")})
     if rows["dataset"].null_count:
         raise BadTable(f"{rows['dataset'].null_count:,} rows do not say which dataset they are of")

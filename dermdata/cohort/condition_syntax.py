@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from dermdata.errors import UnknownName, UsageError
 from dermdata.vocabulary import Vocabulary
 
-LONGEST_CONDITION = 20_000  # characters of a condition
+LONGEST_CONDITION = 20_000  # characters
 TOKEN_PATTERN = re.compile(
     r"""(?P<space>\s+)
       | (?P<hidden>--|/\*|;|\$)
@@ -21,6 +21,11 @@ TOKEN_PATTERN = re.compile(
       | (?P<sign>.)""",
     re.VERBOSE | re.DOTALL,
 )
+UNDER_COLUMN = "diagnosis"
+UNDER_HINT = (
+    f"{UNDER_COLUMN} under 'melanoma', or {UNDER_COLUMN} not under ('melanoma', 'basal-cell-carcinoma')"
+)
+CONCEPTS_HINT = "`dermdata labels find TEXT` searches the vocabulary"
 EXAMPLE_HINT = "an example: age >= 60 and diagnosis under 'melanocytic-neoplasm'"
 
 
@@ -92,12 +97,6 @@ def syntax_error(what: str, start: int, *, hint: str | None = None) -> UsageErro
     return UsageError(f"the condition is wrong at character {start + 1}: {what}", hint=hint or EXAMPLE_HINT)
 
 
-UNDER_COLUMN = "diagnosis"
-UNDER_HINT = (
-    f"{UNDER_COLUMN} under 'melanoma', or {UNDER_COLUMN} not under ('melanoma', 'basal-cell-carcinoma')"
-)
-
-
 @dataclass(frozen=True)
 class SqlCondition:
     """Plain SQL, and where each part of it stood in what the person wrote."""
@@ -141,28 +140,31 @@ def check_operand(found: Sequence[Token], number: int) -> None:
 def parse_operands(found: Sequence[Token], number: int, end: int) -> tuple[list[str], int]:
     """The concepts after `under`, one or a bracketed list, and the character behind them."""
     rest = found[number:]
+    closing = next((place for place, piece in enumerate(rest) if piece.text == ")"), 0)
     if rest and rest[0].kind == "string":
         return [rest[0].word], rest[0].start + len(rest[0].text)
-    concepts: list[str] = []
-    for place, piece in enumerate(rest):
-        if piece.text == ")" and concepts and place % 2 == 0:
-            return concepts, piece.start + 1
-        if place % 2 == 1 and piece.kind == "string":
-            concepts.append(piece.word)
-        elif piece.text != ("(" if place == 0 else ","):
-            break
-    raise syntax_error(
-        "`under` needs a concept in single quotes", rest[0].start if rest else end, hint=UNDER_HINT
+    if rest and rest[0].text == "(" and is_list_of_strings(rest[1:closing]):
+        return [piece.word for piece in rest[1:closing:2]], rest[closing].start + 1
+    start = rest[0].start if rest else end
+    raise syntax_error("`under` needs a concept in single quotes", start, hint=UNDER_HINT)
+
+
+def is_list_of_strings(pieces: Sequence[Token]) -> bool:
+    """Whether they are strings with a comma between each two."""
+    return (
+        len(pieces) % 2 == 1
+        and all(piece.kind == "string" for piece in pieces[::2])
+        and all(piece.text == "," for piece in pieces[1::2])
     )
 
 
 def concept_and_descendants(concept: str, vocabulary: Vocabulary) -> Iterator[str]:
     if concept not in vocabulary:
-        hint = "`dermdata labels find TEXT` searches the vocabulary"
-        raise UnknownName("concept", concept, [one.id for one in vocabulary], hint=hint)
+        raise UnknownName("concept", concept, [one.id for one in vocabulary], hint=CONCEPTS_HINT)
     yield concept
     yield from vocabulary.descendants(concept)
 
 
 def quote_literal(text: str) -> str:
+    """A string as SQL writes it: repr takes double quotes, a name's, where an apostrophe is inside."""
     return "'" + text.replace("'", "''") + "'"

@@ -6,7 +6,7 @@ it. So ids of the two sources that a folded image has are one id from now on, th
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -16,13 +16,29 @@ from dermdata.cohort.keys import ALSO_IN, IDS_AS_GIVEN, DroppedRow, row_keys, se
 from dermdata.cohort.refine import LabeledRows, identity_conflict, label_rows
 from dermdata.crosswalks.extents import LabelComparer
 from dermdata.errors import UsageError
-from dermdata.manifest.columns import column_values, text_column
+from dermdata.manifest.columns import text_column
 from dermdata.manifest.schema import KEYS, SCHEMA
 from dermdata.model import Finding
 from dermdata.projection import LabelStatements
 
 if TYPE_CHECKING:
     from dermdata.duplicates import NearDuplicates
+
+DedupeMethod = Literal["id", "exact", "near"]
+FindNear = Callable[[pa.Table], "NearDuplicates"]
+RowPairs = list[tuple[int, int]]
+Merit = tuple[bool, bool, int]  # what decides after the label, smaller is better
+ISIC_ID = "isic_id"
+IDENTITY_COLUMNS = {"id": "isic_id", "exact": "sha256"}
+MISSING_REASONS = {
+    "id": "no row has an isic_id",
+    "exact": "no row has a sha256: no image is fetched",
+    "near": "no row has a perceptual hash: no image is fetched, or an older version fetched it",
+}
+# in the order in which they decide
+DROP_REASONS = (
+    "coarser label", "not confirmed by histopathology", "image is not here", "less metadata", "name order",
+)  # fmt: skip
 
 
 class DisjointSets:
@@ -50,97 +66,6 @@ class DisjointSets:
         return iter(self._above)
 
 
-ISIC_ID = "isic_id"
-RowPairs = list[tuple[int, int]]
-
-
-def fold_rows(table: pa.Table, kept_for: Mapping[int, int]) -> pa.Table:
-    """The rows that stay, with `also_in` and `ids_as_given`, and one id for what folded rows show to be one thing."""
-    stay = np.ones(table.num_rows, bool)
-    stay[list(kept_for)] = False
-    given: list[dict[str, str]] = [{} for _ in range(table.num_rows)]
-    folded = [(kept, row) for row, kept in sorted(kept_for.items())]
-    before: list[dict[str, str]] = [dict(one or ()) for one in column_values(table, IDS_AS_GIVEN)]
-    for name in (*KEYS, ISIC_ID):
-        pairs = folded if name != ISIC_ID else [*folded, *same_file_pairs(table, kept_for)]
-        own = text_column(table, name).to_pylist()
-        new = unify_ids(own, pairs, stay)
-        for row, (old, now) in enumerate(zip(own, new, strict=True)):
-            if old is not None and old != now:
-                given[row][name] = old
-        if name in table.column_names:
-            table = set_column(table, name, new, table.schema.field(name).type)
-    table = set_column(table, ALSO_IN, list_folded_keys(table, folded), pa.list_(pa.string()))
-    ids = [sorted({**now, **old}.items()) or None for now, old in zip(given, before, strict=True)]
-    table = set_column(table, IDS_AS_GIVEN, ids, pa.map_(pa.string(), pa.string()))
-    return table.take(pa.array(np.flatnonzero(stay)))
-
-
-def unify_ids(
-    values: Sequence[str | None], pairs: RowPairs, stay: np.ndarray[tuple[int], np.dtype[np.bool_]]
-) -> list[str | None]:
-    """The values once both rows of each pair have the same one: that of the first row, where both have one.
-
-    A row without one takes the other's. Ids that are one are replaced in all rows, by the smallest id that a row which
-    stays has in a pair.
-    """
-    found = list(values)
-    links, preferred = DisjointSets(), {}
-    for kept, row in pairs:
-        if found[kept] is None:
-            found[kept] = found[row]
-        if found[row] is None and stay[row]:
-            found[row] = found[kept]
-        one, other = found[kept], found[row]
-        if one is not None and other is not None and one != other:
-            links.join(one, other)
-    for kept in sorted({kept for kept, _ in pairs}, key=lambda kept: found[kept] or "", reverse=True):
-        if (name := found[kept]) is not None:
-            preferred[links.find(name)] = name
-    linked = set(links)
-    return [preferred.get(links.find(one), one) if one in linked else one for one in found]
-
-
-def same_file_pairs(table: pa.Table, kept_for: Mapping[int, int]) -> Iterator[tuple[int, int]]:
-    """(row that stays, another that stays) where the other has, or stands for, the bytes of one folded into the first."""
-    hashes = text_column(table, "sha256").to_pylist()
-    owners: dict[str, int] = {}
-    for row, kept in sorted(kept_for.items()):
-        if hashes[row] is not None and hashes[row] != hashes[kept]:
-            owners.setdefault(hashes[row], kept)
-    for row, name in enumerate(hashes):
-        stands = kept_for.get(row, row)
-        if name in owners and owners[name] != stands:
-            yield owners[name], stands
-
-
-def list_folded_keys(table: pa.Table, folded: RowPairs) -> list[list[str] | None]:
-    """Of each row the keys of the rows that it stands for, those of an earlier folding among them."""
-    keys = row_keys(table).to_pylist()
-    found: list[set[str]] = [set(one or ()) for one in column_values(table, ALSO_IN)]
-    for kept, row in folded:
-        found[kept] |= {keys[row], *found[row]}
-    return [sorted(one) or None for one in found]
-
-
-DedupeMethod = Literal["id", "exact", "near"]
-FindNear = Callable[[pa.Table], "NearDuplicates"]
-IDENTITY_COLUMNS = {"id": "isic_id", "exact": "sha256"}
-MISSING_REASONS = {
-    "id": "no row has an isic_id",
-    "exact": "no row has a sha256: no image is fetched",
-    "near": "no row has a perceptual hash: no image is fetched, or an older version fetched it",
-}
-# told in words, in the order in which they decide
-DROP_REASONS = (
-    "coarser label",
-    "not confirmed by histopathology",
-    "image is not here",
-    "less metadata",
-    "name order",
-)
-
-
 @dataclass(frozen=True)
 class Deduplication:
     """The folded table, the rows that are gone, and folded rows whose labels contradict each other."""
@@ -148,7 +73,7 @@ class Deduplication:
     table: pa.Table
     dropped: tuple[DroppedRow, ...]
     conflicts: tuple[Finding, ...]
-    note: str | None = None  # how near duplicates were told
+    note: str | None = None  # how near duplicates are known
 
 
 def drop_duplicates(
@@ -195,7 +120,7 @@ def drop_duplicates(
 def find_identities(
     table: pa.Table, by: DedupeMethod, near: "FindNear | None" = None
 ) -> tuple[list[str | None], str | None]:
-    """The word that rows of one image share; and how near duplicates were told."""
+    """The word that rows of one image share; and how near duplicates are known."""
     if by == "near":
         return image_identities(table, near)
     return text_column(table, IDENTITY_COLUMNS[by]).to_pylist(), None
@@ -229,8 +154,6 @@ def repeated_identities(identity: Sequence[str | None]) -> Iterator[tuple[str, l
 
 # ------------------------------------------------------------------ which one stays
 
-Merit = tuple[bool, bool, int]  # what decides after the label, smaller is better
-
 
 def row_merits(table: pa.Table) -> list[Merit]:
     """Of each row: not confirmed by histopathology, image not here, fields not filled."""
@@ -261,3 +184,95 @@ def drop_reason(row: int, best: int, rows: LabeledRows, merits: Sequence[Merit],
     differs = [one > other for one, other in zip(merits[row], merits[best], strict=True)]
     # a row of more merit than the one that stayed was coarser than a third one
     return DROP_REASONS[1 + differs.index(True)] if True in differs else DROP_REASONS[-1 if row > best else 0]
+
+
+# ------------------------------------------------------------------ folding
+
+
+def fold_rows(table: pa.Table, kept_for: Mapping[int, int]) -> pa.Table:
+    """The rows that stay, with `also_in` and `ids_as_given`, and one id for what folded rows show to be one thing."""
+    stay = np.ones(table.num_rows, bool)
+    stay[list(kept_for)] = False
+    given: list[dict[str, str]] = [{} for _ in range(table.num_rows)]
+    folded = [(kept, row) for row, kept in sorted(kept_for.items())]
+    before: list[dict[str, str]] = [dict(one or ()) for one in existing_values(table, IDS_AS_GIVEN)]
+    for name in (*KEYS, ISIC_ID):
+        pairs = folded if name != ISIC_ID else [*folded, *same_file_pairs(table, kept_for)]
+        own = text_column(table, name).to_pylist()
+        new = unify_ids(own, pairs, stay)
+        record_replaced(given, name, own, new)
+        if name in table.column_names:
+            table = set_column(table, name, new, table.schema.field(name).type)
+    table = set_column(table, ALSO_IN, list_folded_keys(table, folded), pa.list_(pa.string()))
+    ids = [sorted({**now, **old}.items()) or None for now, old in zip(given, before, strict=True)]
+    table = set_column(table, IDS_AS_GIVEN, ids, pa.map_(pa.string(), pa.string()))
+    return table.take(pa.array(np.flatnonzero(stay)))
+
+
+def record_replaced(
+    given: Sequence[dict[str, str]], name: str, own: Sequence[str | None], new: Sequence[str | None]
+) -> None:
+    """Note each row's own id where it got another one."""
+    for ids, old, now in zip(given, own, new, strict=True):
+        if old is not None and old != now:
+            ids[name] = old
+
+
+def unify_ids(
+    values: Sequence[str | None], pairs: RowPairs, stay: np.ndarray[tuple[int], np.dtype[np.bool_]]
+) -> list[str | None]:
+    """The values once both rows of each pair have the same one: that of the first row, where both have one.
+
+    A row without one takes the other's. Ids that are one are replaced in all rows, by the smallest id that a row which
+    stays has in a pair.
+    """
+    found = list(values)
+    links = link_ids(found, pairs, stay)
+    preferred = {}
+    for kept in sorted({kept for kept, _ in pairs}, key=lambda kept: found[kept] or "", reverse=True):
+        if (name := found[kept]) is not None:
+            preferred[links.find(name)] = name
+    linked = set(links)
+    return [preferred.get(links.find(one), one) if one in linked else one for one in found]
+
+
+def link_ids(
+    found: list[str | None], pairs: RowPairs, stay: np.ndarray[tuple[int], np.dtype[np.bool_]]
+) -> DisjointSets:
+    """Links of the ids of each pair; a row without an id gets the other's, in `found`."""
+    links = DisjointSets()
+    for kept, row in pairs:
+        if found[kept] is None:
+            found[kept] = found[row]
+        if found[row] is None and stay[row]:
+            found[row] = found[kept]
+        one, other = found[kept], found[row]
+        if one is not None and other is not None and one != other:
+            links.join(one, other)
+    return links
+
+
+def same_file_pairs(table: pa.Table, kept_for: Mapping[int, int]) -> Iterator[tuple[int, int]]:
+    """(row that stays, another that stays) where the other has, or stands for, the bytes of one folded into the first."""
+    hashes = text_column(table, "sha256").to_pylist()
+    owners: dict[str, int] = {}
+    for row, kept in sorted(kept_for.items()):
+        if hashes[row] is not None and hashes[row] != hashes[kept]:
+            owners.setdefault(hashes[row], kept)
+    for row, name in enumerate(hashes):
+        stands = kept_for.get(row, row)
+        if name in owners and owners[name] != stands:
+            yield owners[name], stands
+
+
+def list_folded_keys(table: pa.Table, folded: RowPairs) -> list[list[str] | None]:
+    """Of each row the keys of the rows that it stands for, those of an earlier folding among them."""
+    keys = row_keys(table).to_pylist()
+    found: list[set[str]] = [set(one or ()) for one in existing_values(table, ALSO_IN)]
+    for kept, row in folded:
+        found[kept] |= {keys[row], *found[row]}
+    return [sorted(one) or None for one in found]
+
+
+def existing_values(table: pa.Table, name: str) -> list[Any]:
+    return table[name].to_pylist() if name in table.column_names else [None] * table.num_rows

@@ -17,92 +17,20 @@ from dermdata.manifest.columns import decode_dictionary
 from dermdata.manifest.parquet import combine_chunks, concat_manifests
 from dermdata.manifest.schema import SCHEMA as SCHEMA_OF_ROWS
 
-BATCH_ROWS = 65_536  # rows that are in memory as Python values at a time
-DIGEST_BYTES = 8  # bytes: a change goes unseen once in 10^19
-TOLD_PREFIX, SET_PREFIX = (
-    "told:",
-    "set:",
-)  # of a lock's columns: what a difference is told by, and what the sources do not give
-PATH_COLUMNS = ("path", "mask_path", "masks")
-SOURCE_COLUMNS = (
-    "dataset",
-    "key",
-    "image_id",
-    "sha256",
-    "bytes",
-    *PATH_COLUMNS,
-)  # which image a row has: no lock can set it
-
-
-def require_keys(table: pa.Table) -> pa.Array:
-    """Each row's key; BadTable where one has none: it could not be found again."""
-    if "key" not in table.column_names:
-        raise BadTable("the manifest has no column key: its rows cannot be found again")
-    keys = table["key"].cast(pa.string()).combine_chunks()
-    if keys.null_count:
-        raise BadTable(f"{keys.null_count:,} rows have no key: they cannot be found again")
-    return keys
-
-
-def concat_sources(bases: Mapping[str, pa.Table]) -> pa.Table:
-    """The datasets' own manifests one after the other, without their metadata."""
-    return combine_chunks(concat_manifests(list(bases.values())))
-
-
-def take_source_rows(keys: pa.Array, base: pa.Table) -> pa.Table:
-    """The rows of the datasets that these keys name, in their order; nulls for a key that is not there."""
-    return base.take(pc.index_in(keys, value_set=require_keys(base)))
-
-
-def is_same_column(one: pa.ChunkedArray, other: pa.ChunkedArray) -> bool:
-    """Whether two columns hold the same values, whatever their encoding; NaN is NaN."""
-    if len(one) != len(other):
-        return False
-    plain, given = (decode_dictionary(column).combine_chunks() for column in (one, other))
-    if plain.type != given.type:
-        return False
-    if pa.types.is_nested(plain.type):
-        return bool(plain.to_pylist() == given.to_pylist())
-    if pa.types.is_floating(plain.type):
-        return [repr(value) for value in plain.to_pylist()] == [repr(value) for value in given.to_pylist()]
-    return bool(plain.equals(given))
-
-
-def row_digests(table: pa.Table, names: Sequence[str]) -> pa.Array:
-    """Of each row one digest of these columns' names and values: equal rows, equal digests, on any machine."""
-    found: list[bytes] = []
-    head = json.dumps(list(names)).encode()
-    for start in range(0, table.num_rows, BATCH_ROWS):
-        batch = table.slice(start, BATCH_ROWS)
-        columns = [column_values(batch, name) for name in names]
-        for row in zip(*columns, strict=True):
-            text = json.dumps(row, ensure_ascii=False, default=json_default).encode(errors="surrogatepass")
-            found.append(hashlib.blake2b(head + text, digest_size=DIGEST_BYTES).digest())
-    return pa.array(found, pa.binary(DIGEST_BYTES))
-
-
-def column_values(table: pa.Table, name: str) -> list[Any]:
-    """A column as Python's own values; BadTable where they are none."""
-    try:
-        found: list[Any] = table[name].to_pylist()
-    except (ValueError, OverflowError) as error:  # words that are no UTF-8, times beyond the year 9999
-        raise BadTable(f"the column {name} holds what cannot be read: {error}") from error
-    return found
-
-
-def json_default(value: object) -> str:
-    """Bytes, dates and the like as JSON has them not."""
-    return value.hex() if isinstance(value, bytes) else str(value)
-
-
 LOCK_SCHEMA = "dermdata.lock/1"
-ZSTD_LEVEL = 19  # zstd: a lock is written once and kept for years
-LINE_CHARACTERS = 120  # characters of base64 a line: a diff stays readable
+DIGEST_BYTES = 8  # a change goes unseen once in 10^19
+LOCK_COLUMNS = {"key": pa.string(), "sha256": pa.binary(32), "digest": pa.binary(DIGEST_BYTES)}
+# of a lock's further columns: those that only name a difference, and those that the sources do not give
+TOLD_PREFIX, SET_PREFIX = "told:", "set:"
+PATH_COLUMNS = ("path", "mask_path", "masks")
+# which image a row has: no lock can set it
+SOURCE_COLUMNS = ("dataset", "key", "image_id", "sha256", "bytes", *PATH_COLUMNS)
+BATCH_ROWS = 65_536  # rows that are in memory as Python values at a time
+ZSTD_LEVEL = 19  # a lock is written once and kept for years
+LINE_CHARACTERS = 120  # of base64: a diff stays readable
 MOST_COLUMNS = 1_000  # of a lock's rows
-UNPACKED_BYTES, UNPACKED_RATIO = (
-    64 << 20,
-    64,
-)  # bytes that any lock's rows may unpack to, and how many times their packed size beyond
+# bytes that any lock's rows may unpack to, and how many times their packed size beyond
+UNPACKED_BYTES, UNPACKED_RATIO = 64 << 20, 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +57,19 @@ class CohortLock:
 
 
 def lock_to_bytes(lock: CohortLock) -> bytes:
-    """The lock as a file: the same cohort gives the same bytes."""
+    """Write a lock; the same cohort gives the same bytes.
+
+    Parameters
+    ----------
+    lock : CohortLock
+        As `lock_rows` makes it.
+
+    Returns
+    -------
+    bytes
+        JSON, UTF-8.
+
+    """
     packed = pack_rows(lock.rows)
     text = base64.b64encode(packed).decode()
     document = {
@@ -147,13 +87,12 @@ def lock_to_bytes(lock: CohortLock) -> bytes:
 
 def pack_rows(rows: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
-    plain = ("key", "sha256", "digest")
     pq.write_table(
         rows,
         sink,
         compression="zstd",
         compression_level=ZSTD_LEVEL,
-        use_dictionary=[name for name in rows.column_names if name not in plain],
+        use_dictionary=[name for name in rows.column_names if name not in LOCK_COLUMNS],
         column_encoding={"key": "DELTA_BYTE_ARRAY", "sha256": "PLAIN", "digest": "PLAIN"},
         write_statistics=False,
     )
@@ -161,7 +100,25 @@ def pack_rows(rows: pa.Table) -> bytes:
 
 
 def lock_from_bytes(data: bytes, name: str) -> CohortLock:
-    """A lock file's content; BadTable in words when it is none, is damaged, is newer than we know, or sets images."""
+    """Read a lock.
+
+    Parameters
+    ----------
+    data : bytes
+        The file's content.
+    name : str
+        What the file is called in an error.
+
+    Returns
+    -------
+    CohortLock
+
+    Raises
+    ------
+    BadTable
+        For what is no lock, is damaged, is newer than this version knows, or sets which images rows have.
+
+    """
     document = parse_document(data, name)
     try:
         packed = base64.b64decode("".join(require_texts(document, "data")), validate=True)
@@ -209,25 +166,40 @@ def require_complete(lock: CohortLock, name: str) -> None:
 
     ValueError for what is no UTF-8.
     """
-    kinds = {"key": pa.string(), "sha256": pa.binary(32), "digest": pa.binary(DIGEST_BYTES)}
-    found = {field.name: field.type for field in lock.rows.schema}
     require_readable_schema(lock.schema)
-    columns = set(lock.schema.names)
-    further = [one.removeprefix(SET_PREFIX).removeprefix(TOLD_PREFIX) for one in found if one not in kinds]
-    lacking = [one for one, kind in kinds.items() if found.get(one) != kind or "key" not in columns]
-    twice = len(columns) < len(lock.schema.names) or len(found) < lock.rows.num_columns
-    stray = [one for one in further if one not in columns]
-    if lacking or twice or stray or not (lock.datasets and lock.rows.num_rows):
-        what = (
-            f"has no {lacking[0]}"
-            if lacking
-            else f"sets {stray[0]}, which no row has"
-            if stray
-            else "is empty"
-        )
-        raise BadTable(f"{name} is damaged: it {'has a column twice' if twice else what}")
+    if fault := find_fault(lock):
+        raise BadTable(f"{name} is damaged: {fault}")
+
+
+def find_fault(lock: CohortLock) -> str | None:
+    """What is wrong with a lock's columns and rows."""
+    for names in (lock.schema.names, lock.rows.column_names):
+        if len(set(names)) < len(names):
+            return "it has a column twice"
+    if lacking := lacking_columns(lock):
+        return f"it has no {lacking[0]}"
+    if stray := stray_columns(lock):
+        return f"it sets {stray[0]}, which no row has"
+    if not lock.datasets or not lock.rows.num_rows:
+        return "it is empty"
     if lock.rows["key"].null_count or lock.rows["digest"].null_count:
-        raise BadTable(f"{name} is damaged: a row has no key or no digest")
+        return "a row has no key or no digest"
+    return None
+
+
+def lacking_columns(lock: CohortLock) -> list[str]:
+    """What every lock has and this one has not, or in another type."""
+    if "key" not in lock.schema.names:
+        return ["key"]
+    found = dict(zip(lock.rows.schema.names, lock.rows.schema.types, strict=True))
+    return [name for name, kind in LOCK_COLUMNS.items() if found.get(name) != kind]
+
+
+def stray_columns(lock: CohortLock) -> list[str]:
+    """The columns that the rows set and the manifest has not."""
+    further = [name for name in lock.rows.column_names if name not in LOCK_COLUMNS]
+    named = [name.removeprefix(SET_PREFIX).removeprefix(TOLD_PREFIX) for name in further]
+    return [name for name in named if name not in lock.schema.names]
 
 
 def require_readable_schema(schema: pa.Schema) -> None:
@@ -311,9 +283,73 @@ def parse_document(data: bytes, name: str) -> Mapping[str, Any]:
 
 
 def command_history(metadata: Mapping[str, str]) -> tuple[str, ...]:
-    """The chain of commands that a manifest's metadata tells, those of its sources first."""
+    """The chain of commands in a manifest's metadata, those of its sources first."""
     commands: list[str] = []
     for one in json.loads(metadata.get("sources", "[]")):
         commands += [line for line in command_history(one) if line not in commands]
     own: Sequence[str] = json.loads(metadata.get("history", "[]"))
     return (*commands, *(line for line in own if line not in commands))
+
+
+# ------------------------------------------------------------------ rows
+
+
+def require_keys(table: pa.Table) -> pa.Array:
+    """Each row's key; BadTable where one has none: it could not be found again."""
+    if "key" not in table.column_names:
+        raise BadTable("the manifest has no column key: its rows cannot be found again")
+    keys = table["key"].cast(pa.string()).combine_chunks()
+    if keys.null_count:
+        raise BadTable(f"{keys.null_count:,} rows have no key: they cannot be found again")
+    return keys
+
+
+def concat_sources(bases: Mapping[str, pa.Table]) -> pa.Table:
+    """The datasets' own manifests one after the other, without their metadata."""
+    return combine_chunks(concat_manifests(list(bases.values())))
+
+
+def take_source_rows(keys: pa.Array, base: pa.Table) -> pa.Table:
+    """The rows of the datasets that these keys name, in their order; nulls for a key that is not there."""
+    return base.take(pc.index_in(keys, value_set=require_keys(base)))
+
+
+def is_same_column(one: pa.ChunkedArray, other: pa.ChunkedArray) -> bool:
+    """Whether two columns hold the same values, whatever their encoding; NaN is NaN."""
+    if len(one) != len(other):
+        return False
+    plain, given = (decode_dictionary(column).combine_chunks() for column in (one, other))
+    if plain.type != given.type:
+        return False
+    if pa.types.is_nested(plain.type):
+        return bool(plain.to_pylist() == given.to_pylist())
+    if pa.types.is_floating(plain.type):
+        return [repr(value) for value in plain.to_pylist()] == [repr(value) for value in given.to_pylist()]
+    return bool(plain.equals(given))
+
+
+def row_digests(table: pa.Table, names: Sequence[str]) -> pa.Array:
+    """Of each row one digest of these columns' names and values: equal rows, equal digests, on any machine."""
+    found: list[bytes] = []
+    head = json.dumps(list(names)).encode()
+    for start in range(0, table.num_rows, BATCH_ROWS):
+        batch = table.slice(start, BATCH_ROWS)
+        columns = [column_values(batch, name) for name in names]
+        for row in zip(*columns, strict=True):
+            text = json.dumps(row, ensure_ascii=False, default=json_default).encode(errors="surrogatepass")
+            found.append(hashlib.blake2b(head + text, digest_size=DIGEST_BYTES).digest())
+    return pa.array(found, pa.binary(DIGEST_BYTES))
+
+
+def column_values(table: pa.Table, name: str) -> list[Any]:
+    """A column as Python's own values; BadTable where they are none."""
+    try:
+        found: list[Any] = table[name].to_pylist()
+    except (ValueError, OverflowError) as error:  # words that are no UTF-8, times beyond the year 9999
+        raise BadTable(f"the column {name} holds what cannot be read: {error}") from error
+    return found
+
+
+def json_default(value: object) -> str:
+    """Bytes, dates and the like as JSON has them not."""
+    return value.hex() if isinstance(value, bytes) else str(value)

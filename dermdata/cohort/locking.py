@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dermdata.cohort.lock_file import (
+    LOCK_COLUMNS,
     PATH_COLUMNS,
     SET_PREFIX,
     SOURCE_COLUMNS,
@@ -32,19 +33,53 @@ from dermdata.manifest.image_files import ImageFinder, NoRegularFile
 from dermdata.manifest.parquet import cast_column, manifest_metadata
 from dermdata.progress import Progress
 
-ALWAYS_LOCKED = (
-    "verified"  # a lock's own: `sync` takes parts by ranges and holds each image to the locked SHA-256
-)
+# a lock's own: `sync` takes parts by ranges and holds each image to the locked SHA-256
+ALWAYS_LOCKED = "verified"
 SHOWN_COLUMNS = ("label_raw", "diagnosis", "label", "split", "fold")  # so that a difference can be named
-SHA256_TYPE = pa.binary(32)
+SHA256_TYPE = LOCK_COLUMNS["sha256"]
+CHECK_TASK = "check images"
+BATCH_FILES = 32  # handing over a small one costs as much as hashing it
+MISSING_FILE = "missing"
+# of a dataset: path and SHA-256 of each file of its folder
+ListCachedFiles = Callable[[str], Iterable[tuple[str, str]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowDifference:
+    """A row that is not what it was when the cohort was locked."""
+
+    key: str
+    problem: Literal["gone", "image", "mask", "value"]
+    column: str | None  # None: some column that the lock does not hold by itself
+    was: Any
+    now: Any
 
 
 def lock_rows(
     table: pa.Table, bases: Mapping[str, pa.Table], datasets: Sequence[DatasetLock], tool: str
 ) -> CohortLock:
-    """The cohort as a lock; `bases` are the datasets' own manifests.
+    """Lock a cohort.
 
-    BadTable when a row is of no dataset here: it could not be rebuilt.
+    Parameters
+    ----------
+    table : pyarrow.Table
+        The cohort's manifest.
+    bases : mapping of str to pyarrow.Table
+        The datasets' own manifests by name.
+    datasets : sequence of DatasetLock
+        The datasets as they are now.
+    tool : str
+        Name and version of the program.
+
+    Returns
+    -------
+    CohortLock
+
+    Raises
+    ------
+    BadTable
+        When a row is of no dataset here, or names another image than its dataset: it could not be rebuilt.
+
     """
     keys = require_keys(table)
     base = concat_sources(bases)
@@ -139,19 +174,26 @@ def pack_sha256(words: pa.Array) -> pa.Array:
         raise BadTable(f"a sha256 of the manifest is none: {error}") from error
 
 
-@dataclass(frozen=True, kw_only=True)
-class RowDifference:
-    """A row that is not what it was when the cohort was locked."""
-
-    key: str
-    problem: Literal["gone", "image", "mask", "value"]
-    column: str | None  # None: some column that the lock does not hold by itself
-    was: Any
-    now: Any
-
-
 def rebuild_rows(lock: CohortLock, bases: Mapping[str, pa.Table]) -> pa.Table:
-    """The manifest that was locked, from the datasets' manifests of today; not yet compared."""
+    """Rebuild the manifest that was locked from the datasets' manifests of today; `compare_rows` compares it.
+
+    Parameters
+    ----------
+    lock : CohortLock
+        The cohort.
+    bases : mapping of str to pyarrow.Table
+        The datasets' own manifests by name.
+
+    Returns
+    -------
+    pyarrow.Table
+
+    Raises
+    ------
+    BadTable
+        For a column that is not of its type.
+
+    """
     keys = lock.rows["key"].combine_chunks()
     given = take_source_rows(keys, concat_sources(bases))
     columns = []
@@ -177,7 +219,21 @@ def source_column(given: pa.Table, field: pa.Field) -> pa.ChunkedArray:
 
 
 def compare_rows(lock: CohortLock, table: pa.Table) -> list[RowDifference]:
-    """Every row of the rebuilt manifest that is not what it was, with the first thing that differs."""
+    """List what differs in the rebuilt manifest.
+
+    Parameters
+    ----------
+    lock : CohortLock
+        The cohort.
+    table : pyarrow.Table
+        As `rebuild_rows` gives it.
+
+    Returns
+    -------
+    list of RowDifference
+        In the order of the rows; empty where every row is what it was.
+
+    """
     then = lock.rows["digest"].combine_chunks()
     differing = pc.not_equal(row_digests(table, table.column_names), then)
     places = [row for row, differs in enumerate(differing.to_pylist()) if differs]
@@ -187,39 +243,48 @@ def compare_rows(lock: CohortLock, table: pa.Table) -> list[RowDifference]:
     return list(list_differences(lock.rows.take(places), some))
 
 
-def plain_value(value: Any) -> Any:
-    """A value as it can be told in any format."""
-    return value if value is None or isinstance(value, str | int | float) else str(value)
-
-
 def list_differences(was: pa.Table, now: pa.Table) -> Iterator[RowDifference]:
-    keys, found = was["key"].to_pylist(), text_column(now, "key").to_pylist()
-    told = [name.removeprefix(TOLD_PREFIX) for name in was.column_names if name.startswith(TOLD_PREFIX)]
-    before = {name: list(map(plain_value, column_values(was, f"{TOLD_PREFIX}{name}"))) for name in told}
-    after = {name: list(map(plain_value, column_values(now, name))) for name in told}
-    shas = [None if one is None else one.hex() for one in was["sha256"].to_pylist()]
-    images = text_column(now, "sha256").to_pylist()
-    for row, key in enumerate(keys):
-        if found[row] is None:
+    """What differs between the lock's rows and the manifest's; of each row what can be named, its image last."""
+    changes = changed_values(was, now)
+    rows = zip(
+        was["key"].to_pylist(), text_column(now, "key").to_pylist(), image_pairs(was, now), strict=True
+    )
+    for row, (key, found, (locked, image)) in enumerate(rows):
+        if found is None:
             yield RowDifference(key=key, problem="gone", column=None, was=key, now=None)
             continue
-        changed = [name for name in told if before[name][row] != after[name][row]]
-        yield from (
-            RowDifference(key=key, problem="value", column=name, was=before[name][row], now=after[name][row])
-            for name in changed
-        )
-        if shas[row] != images[row]:
-            yield RowDifference(key=key, problem="image", column="sha256", was=shas[row], now=images[row])
-        elif not changed:
+        for column, before, after in changes[row]:
+            yield RowDifference(key=key, problem="value", column=column, was=before, now=after)
+        if locked != image:
+            yield RowDifference(key=key, problem="image", column="sha256", was=locked, now=image)
+        elif not changes[row]:
             yield RowDifference(key=key, problem="value", column=None, was=None, now=None)
 
 
-CHECK_TASK = "check images"
-BATCH_FILES = 32  # files: handing over a small one costs as much as hashing it
-MISSING_FILE = "missing"
-ListCachedFiles = Callable[
-    [str], Iterable[tuple[str, str]]
-]  # of a dataset: path and SHA-256 of each file of its folder
+def changed_values(was: pa.Table, now: pa.Table) -> list[list[tuple[str, Any, Any]]]:
+    """Of each row the columns that the lock shows and whose values differ: column, then, now."""
+    found: list[list[tuple[str, Any, Any]]] = [[] for _ in range(was.num_rows)]
+    for column in (one for one in was.column_names if one.startswith(TOLD_PREFIX)):
+        name = column.removeprefix(TOLD_PREFIX)
+        pairs = zip(found, plain_values(was, column), plain_values(now, name), strict=True)
+        for changes, before, after in pairs:
+            if before != after:
+                changes.append((name, before, after))
+    return found
+
+
+def plain_values(table: pa.Table, name: str) -> list[Any]:
+    """A column's values as any format can show them."""
+    return [
+        value if value is None or isinstance(value, str | int | float) else str(value)
+        for value in column_values(table, name)
+    ]
+
+
+def image_pairs(was: pa.Table, now: pa.Table) -> Iterable[tuple[str | None, str | None]]:
+    """Of each row the SHA-256 of its image as it is locked, and as it is."""
+    locked = [digest and digest.hex() for digest in was["sha256"].to_pylist()]
+    return zip(locked, text_column(now, "sha256").to_pylist(), strict=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,27 +340,24 @@ def list_wrong_files(
 def list_named_files(table: pa.Table, finder: ImageFinder) -> Iterator[NamedFile]:
     """The files that rows name, in the rows' order by column."""
     digests = text_column(table, "sha256").to_pylist()
-    for column in ("path", "mask_path", "masks"):
+
+    def look(names: Sequence[str], dataset: str | None) -> list[tuple[str, str, str | None, str | None]]:
+        return [(name, dataset or "", *find_file(finder, name, dataset)) for name in names]
+
+    for column in PATH_COLUMNS:
         if column not in table.column_names:
             continue
-        rows: list[Any] = table[column].to_pylist()
-        names = (
-            [[path for _, path in row or ()] for row in rows]
-            if column == "masks"
-            else [[one] for one in rows]
-        )
-
-        def look(
-            row: Sequence[str | None], dataset: str | None
-        ) -> list[tuple[str, str, str | None, str | None]]:
-            return [
-                (name, dataset or "", *find_file(finder, name, dataset)) for name in row if name is not None
-            ]
-
+        names = [row_files(value) for value in table[column].to_pylist()]
         for number, found in enumerate(finder.map_rows(table, names, look)):
             for name, dataset, path, problem in found:
-                said = digests[number] if column == "path" else None
-                yield NamedFile(number, column, dataset, name, path, said and said.lower(), problem)
+                stated = digests[number] if column == "path" else None
+                yield NamedFile(number, column, dataset, name, path, stated and stated.lower(), problem)
+
+
+def row_files(value: str | Sequence[tuple[str, str | None]] | None) -> list[str]:
+    """The files that a row names in one column: one, or those of its named masks."""
+    names = [value] if isinstance(value, str) else [path for _, path in value or ()]
+    return [name for name in names if name is not None]
 
 
 def find_file(finder: ImageFinder, name: str, dataset: str | None) -> tuple[str | None, str | None]:

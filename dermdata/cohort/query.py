@@ -1,8 +1,9 @@
 """Runs SQL over manifests: DuckDB may read these files and nothing else, and may change nothing.
 
 Each manifest is a view under its name (and under that name with `_` for `-`, which needs no quotes, where that can
-mean no other); `images` is their union. The engine is locked before it sees a word of the person's SQL: no other
-file, no network, no extension, no setting; what does not fit into memory goes to the scratch folder.
+mean no other); `images` is their union; `under(diagnosis, 'concept')` is what `diagnosis under 'concept'` is in
+`--where`. The engine is locked before it sees a word of the person's SQL: no other file, no network, no extension, no
+setting; what does not fit into memory goes to the scratch folder.
 """
 
 import datetime
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
+from dermdata.cohort.condition_syntax import CONCEPTS_HINT, quote_literal
 from dermdata.disk import is_special
 from dermdata.errors import BadTable, StorageError, UnknownName, UsageError
 from dermdata.manifest_file import require_known_schema
@@ -22,20 +24,56 @@ from dermdata.manifest_file import require_known_schema
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from dermdata.vocabulary import Vocabulary
+
 T = TypeVar("T")
 UNION = "images"
 MEMORY = "2GB"
 BATCH = 4096  # rows that are in memory as Python values at a time
 QUOTES_HINT = 'a name with - stands in double quotes ("pad-ufes-20") or with _ (pad_ufes_20)'
+CLOSED_ENGINE = {
+    "python_enable_replacements": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "enable_external_access": "false",
+}
+USES_UNDER = re.compile(r"\bunder\s*\(", re.IGNORECASE)
+# the concepts at and below each; what is no concept must not pass for one without images
+BELOW_TABLE = "CREATE TABLE dermdata.below AS SELECT unnest(?) AS ancestor, unnest(?) AS concept"
+UNDER_MACRO = """
+CREATE MACRO under(label, wanted) AS CASE
+    WHEN wanted IN (SELECT below.ancestor FROM dermdata.below)
+    THEN label IN (SELECT below.concept FROM dermdata.below WHERE below.ancestor = wanted)
+    ELSE error('no concept ' || wanted)
+END
+"""
 READ_ONLY_HINT = "`query` only reads: SELECT, WITH, DESCRIBE, SUMMARIZE; `select`, `split` and `export` write"
 
 
 class Query:
-    """Manifests as tables of a locked database; use as a context manager."""
+    """Manifests as tables of a locked database; use as a context manager.
 
-    def __init__(self, sources: "Mapping[str, Path | pa.Table]", scratch: Path) -> None:
-        """UsageError where two tables would have one name: the engine sees no upper and lower case."""
+    Parameters
+    ----------
+    sources : mapping of str to Path or pyarrow.Table
+        Parquet manifests, or rows, by the name of their table. UsageError where two would have one name: the engine
+        sees no upper and lower case.
+    scratch : Path
+        A folder for what does not fit into memory.
+    vocabulary : callable, optional
+        Gives the concepts for `under(diagnosis, 'concept')`, when a query asks that.
+
+    """
+
+    def __init__(
+        self,
+        sources: "Mapping[str, Path | pa.Table]",
+        scratch: Path,
+        vocabulary: "Callable[[], Vocabulary] | None" = None,
+    ) -> None:
         require_distinct_names(tuple(sources))
+        self._vocabulary = vocabulary
+        self._concepts: list[str] = []  # once `under` is defined
         self.names = tuple(sources)
         self._easy = unquoted_names(self.names)
         self._connection = duckdb.connect(":memory:")
@@ -74,10 +112,7 @@ class Query:
             "allowed_paths": f"[{', '.join(quote_literal(str(path.absolute())) for path in files)}]",
             "temp_directory": quote_literal(str(scratch)),
             "memory_limit": quote_literal(MEMORY),
-            "python_enable_replacements": False,
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "enable_external_access": False,
+            **CLOSED_ENGINE,
             "TimeZone": quote_literal("UTC"),
             "lock_configuration": True,
         }
@@ -103,15 +138,27 @@ class Query:
         """BadTable for a manifest of a later dermdata; asked of the engine, for to import Arrow takes longer."""
         if is_special(source):  # the engine would wait at a pipe
             raise BadTable(f"{source} is a device or a pipe, not a file")
-        said = "SELECT decode(value) FROM parquet_kv_metadata(?) WHERE key = 'dermdata.schema'::BLOB"
+        sql = "SELECT decode(value) FROM parquet_kv_metadata(?) WHERE key = 'dermdata.schema'::BLOB"
         try:
-            found = self._connection.execute(said, [str(source.absolute())]).fetchall()
+            found = self._connection.execute(sql, [str(source.absolute())]).fetchall()
         except duckdb.Error as error:
             raise BadTable(f"{source} is not a Parquet manifest: {first_line(str(error))}") from error
         for (version,) in found:
             require_known_schema(version, source)
 
     # ------------------------------------------------------------------ asking
+
+    def _define_under(self) -> None:
+        """`under(diagnosis, 'concept')`: whether a diagnosis is the concept or lies below it."""
+        if self._vocabulary is None or self._concepts:
+            return
+        vocabulary = self._vocabulary()
+        self._concepts = [concept.id for concept in vocabulary]
+        pairs = [(above, one) for one in self._concepts for above in vocabulary.path(one)]
+        ancestors, concepts = zip(*pairs, strict=True)
+        self._connection.execute("CREATE SCHEMA dermdata")
+        self._connection.execute(BELOW_TABLE, [list(ancestors), list(concepts)])
+        self._connection.execute(UNDER_MACRO)
 
     def _execute(self, sql: str) -> duckdb.DuckDBPyConnection:
         self._require_one_read(sql)
@@ -142,6 +189,8 @@ class Query:
         if statements[0].type not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
             what = statements[0].type.name.replace("_", " ")
             raise UsageError(f"{what} is not for `query`", hint=READ_ONLY_HINT)
+        if USES_UNDER.search(sql):
+            self._define_under()
 
     def _fetch_rows(self, asked: duckdb.DuckDBPyConnection, names: Sequence[str]) -> Iterator[dict[str, Any]]:
         try:
@@ -154,19 +203,9 @@ class Query:
     def _to_error(self, error: duckdb.Error) -> Exception:
         """DuckDB's words without its class, as one line, and what to try next."""
         text, _, place = str(error).partition("\n\nLINE ")
-        what = re.sub(r"\A[A-Z]\w+(?: \w+)* Error: ", "", text)
-        table = re.search(r"Table with name (\S+) does not exist", what)
-        if table and (meant := self._easy.get(table[1].casefold())):
-            quotes = " or ".join(map(quote_identifier, meant))
-            return UsageError(
-                f"{table[1]} can be {' or '.join(meant)}", hint=f"write {quotes}, with the quotes"
-            )
-        if table:
-            return UnknownName("table", table[1], [*self.names, *([UNION] if self.names else [])])
-        column = re.search(r'Referenced column "([^"]+)" (?:was )?not found', what)
-        if column:
-            near = re.findall(r'"([^"]+)"', what[column.end() :])
-            return UnknownName("column", column[1], near, hint=None)
+        what = strip_error_class(text)
+        if named := self._name_error(what):
+            return named
         if isinstance(error, duckdb.PermissionException):
             return UsageError("the query may only read the manifests", hint=READ_ONLY_HINT)
         if isinstance(error, duckdb.OutOfMemoryException):
@@ -176,6 +215,27 @@ class Query:
         where = f" (line {place.split(':')[0]})" if place[:1].isdigit() and not place.startswith("1:") else ""
         hint = QUOTES_HINT if 'near "-"' in what else None
         return UsageError(f"the query is wrong{where}: {first_line(what)}", hint=hint)
+
+    def _name_error(self, what: str) -> Exception | None:
+        """The error of a table, column or concept that is not there, or of a table's name that can mean several."""
+        if table := re.search(r"Table with name (\S+) does not exist", what):
+            if meant := self._easy.get(table[1].casefold()):
+                quotes = " or ".join(map(quote_identifier, meant))
+                return UsageError(
+                    f"{table[1]} can be {' or '.join(meant)}", hint=f"write {quotes}, with the quotes"
+                )
+            return UnknownName("table", table[1], [*self.names, *([UNION] if self.names else [])])
+        if column := re.search(r'Referenced column "([^"]+)" (?:was )?not found', what):
+            near = re.findall(r'"([^"]+)"', what[column.end() :])
+            return UnknownName("column", column[1], near, hint=None)
+        if self._concepts and (concept := re.match(r"no concept (.*)", what)):
+            return UnknownName("concept", concept[1], self._concepts, hint=CONCEPTS_HINT)
+        return None
+
+
+def strip_error_class(text: str) -> str:
+    """DuckDB's words without its class of error."""
+    return re.sub(r"\A[A-Z]\w+(?: \w+)* Error: ", "", text)
 
 
 def require_distinct_names(names: Sequence[str]) -> None:
@@ -206,19 +266,13 @@ def first_line(text: str) -> str:
     return text.strip().split("\n")[0]
 
 
-def quote_literal(words: str) -> str:
-    """A string as SQL writes it: repr takes double quotes, a name's, where an apostrophe is inside."""
-    doubled = words.replace("'", "''")
-    return f"'{doubled}'"
-
-
 def quote_identifier(name: str) -> str:
     doubled = name.replace('"', '""')
     return f'"{doubled}"'
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
-    """Column names of which no two are the same: rows are told by them."""
+    """Column names of which no two are the same: a row is a mapping by them."""
     seen: dict[str, int] = {}
     found = []
     for name in names:

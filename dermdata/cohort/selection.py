@@ -46,10 +46,34 @@ def select_rows(
     words: DatasetLabels,
     refine_with: pa.Table | None = None,
 ) -> Selection:
-    """The rows of a manifest that are wanted, by dataset and image.
+    """Select rows of a manifest.
 
     The condition sees refined labels and classes; folding comes after it, so that a row which it excludes is never
-    the one that stays. UsageError, UnknownName or BadTable for what cannot be done.
+    the one that stays.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        A manifest.
+    wanted : SelectionRequest
+        What is asked of the rows.
+    vocabulary : Vocabulary
+        Where concepts lie.
+    words : mapping
+        What the datasets' label words mean.
+    refine_with : pyarrow.Table, optional
+        Rows of other manifests whose finer labels of the same images are taken.
+
+    Returns
+    -------
+    Selection
+        The rows by dataset and image, and what was done.
+
+    Raises
+    ------
+    UsageError, UnknownName, BadTable
+        For what cannot be done.
+
     """
     if wanted.per_class and wanted.sample is None:
         raise UsageError("--per-class needs --sample N")
@@ -127,7 +151,7 @@ def class_sizes(table: pa.Table) -> list[tuple[str, int]]:
 
 
 def drop_repeated_conflicts(conflicts: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    """Each contradiction once, whichever of its rows was looked at first: not again with fewer of its rows."""
+    """Each contradiction once, whichever of its rows came first: not again with fewer of its rows."""
     found: list[int] = []
     by_key: dict[str, list[frozenset[str]]] = {}
     for place, one in sorted(enumerate(conflicts), key=lambda pair: -len(pair[1].keys)):

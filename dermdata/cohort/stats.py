@@ -18,10 +18,27 @@ MEASURES = ("images", *COUNTED_COLUMNS, "share")
 
 
 def tabulate(table: pa.Table, by: Sequence[str]) -> list[StatsRow]:
-    """One row per combination of values: the `by` columns, then images, patients, lesions, share (of all images).
+    """Count images, patients and lesions for each combination of values.
 
-    Patients and lesions are distinct ids, null where no row of the cell has one. A value that is not stated is
-    null and comes last; numbers ascend, words come by their number of images. UnknownName, UsageError.
+    Parameters
+    ----------
+    table : pyarrow.Table
+        A manifest.
+    by : sequence of str
+        Columns.
+
+    Returns
+    -------
+    list of dict
+        The `by` columns, then images, patients, lesions and share (of all images, 0 to 1). Patients and lesions are
+        distinct ids, null where no row of the cell has one. A value that is not stated is null and comes last; numbers
+        ascend, words come by their number of images.
+
+    Raises
+    ------
+    UnknownName, UsageError
+        For a column that is not there, or cannot be counted by.
+
     """
     by = list(dict.fromkeys(by))
     cells = countable_columns(table, by)
@@ -76,9 +93,8 @@ def groupable_column(table: pa.Table, name: str) -> pa.ChunkedArray:
 
 def plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Words as words, NaN as not stated."""
-    if kinds.is_floating(column.type):
-        return pc.if_else(pc.is_nan(column), None, column)
-    return decode_dictionary(column)
+    column = decode_dictionary(column)
+    return pc.if_else(pc.is_nan(column), None, column) if kinds.is_floating(column.type) else column
 
 
 def stats_row(cell: StatsRow, by: Sequence[str], images: int) -> StatsRow:

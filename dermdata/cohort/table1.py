@@ -1,7 +1,7 @@
 """Builds a paper's Table 1: who and what is in the rows, for each dataset (or part) and together."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
@@ -44,9 +44,25 @@ class Table1:
 
 
 def build_table1(table: pa.Table, by: str = "dataset") -> Table1:
-    """Counts with shares of the column, ages as median and quartiles; `by` names the column that is spread out.
+    """Count with shares of the column; ages as median and quartiles.
 
-    Patients and lesions are distinct ids; shares are of the column's images. UnknownName for a column not there.
+    Parameters
+    ----------
+    table : pyarrow.Table
+        A manifest.
+    by : str, default "dataset"
+        The column whose values are the columns of the table.
+
+    Returns
+    -------
+    Table1
+        Patients and lesions are distinct ids; shares are of the column's images.
+
+    Raises
+    ------
+    UnknownName
+        For a column that is not there.
+
     """
     if by not in table.column_names:
         raise UnknownName("column", by, table.column_names)
@@ -112,28 +128,25 @@ def missing_lines(parts: Sequence[pa.Table], name: str, column: str) -> Iterable
 def value_lines(parts: Sequence[pa.Table], heading: str, column: str) -> Iterable[Table1Line]:
     """A line for each value, the most frequent first (skin types in their order), then what is not stated."""
     counts = [value_counts(part, column) for part in parts]
-    whole = counts[-1]
-    known = [value for value in whole if value is not None]
-    if not known:
+    ordered = order_values(counts[-1], column)
+    if not ordered:
         return
-    ordered = (
-        sorted(known) if column in ("fitzpatrick", "monk") else sorted(known, key=lambda v: (-whole[v], v))
-    )
-    rest = ordered[LARGEST:] if column in ("diagnosis", "label") else []
-    for value in ordered[: len(ordered) - len(rest)]:
-        yield Table1Line(
-            heading,
-            value,
-            tuple(
-                count_and_share(count.get(value, 0), part) for count, part in zip(counts, parts, strict=True)
-            ),
-        )
-    if rest:
-        sums = [sum(count.get(value, 0) for value in rest) for count in counts]
-        yield Table1Line(heading, f"{len(rest)} others", tuple(map(count_and_share, sums, parts)))
-    lacking = [count.get(None, 0) for count in counts]
-    if any(lacking):
-        yield Table1Line(heading, NOT_STATED, tuple(map(count_and_share, lacking, parts)))
+    shown = ordered[:LARGEST] if column in ("diagnosis", "label") else ordered
+    groups: list[tuple[str, Sequence[str | None]]] = [(value, [value]) for value in shown]
+    if rest := ordered[len(shown) :]:
+        groups.append((f"{len(rest)} others", rest))
+    for name, values in (*groups, (NOT_STATED, [None])):
+        sums = [sum(count.get(value, 0) for value in values) for count in counts]
+        if any(sums):
+            yield Table1Line(heading, name, tuple(map(count_and_share, sums, parts)))
+
+
+def order_values(counts: Mapping[str | None, int], column: str) -> list[str]:
+    """Skin types in their order, else the most frequent first; without what is not stated."""
+    known = [value for value in counts if value is not None]
+    if column in ("fitzpatrick", "monk"):
+        return sorted(known)
+    return sorted(known, key=lambda value: (-counts[value], value))
 
 
 def value_counts(part: pa.Table, column: str) -> dict[str | None, int]:

@@ -10,7 +10,6 @@ answer is about as large as what it is given. So there is nothing here that repe
 """
 
 import json
-import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from dermdata.cohort.condition_syntax import (
     syntax_error,
     tokenize,
 )
+from dermdata.cohort.query import CLOSED_ENGINE, strip_error_class
 from dermdata.errors import UnknownName, UsageError, nearest
 from dermdata.manifest.parquet import take_rows
 from dermdata.vocabulary import Vocabulary
@@ -87,11 +87,8 @@ FUNCTIONS = frozenset(
 )
 
 ENGINE_SETTINGS: dict[str, str | bool | int | float | list[str]] = {
-    "enable_external_access": "false",
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
+    **CLOSED_ENGINE,
     "allow_community_extensions": "false",
-    "python_enable_replacements": "false",
     "memory_limit": "1GB",
     "threads": "2",
     "temp_directory": "",
@@ -107,7 +104,7 @@ NODE_NAMES = {
     "LAMBDA": "a lambda",
     "PARAMETER": "a parameter",
 }
-MEMORY_BYTES = 1 << 30  # bytes; DuckDB's own limit does not hold for constants
+MEMORY_BYTES = 1 << 30  # DuckDB's own limit does not hold for constants
 SECONDS = 60
 SELECT_START, SELECT_END = "SELECT (", "\n) FROM images"
 ROW_NUMBER = "row number of dermdata"
@@ -116,13 +113,33 @@ SIMPLER_HINT = "make it simpler, or ask `dermdata query`"
 MEMORY_ERROR = UsageError(
     f"the condition takes more than {MEMORY_BYTES >> 30} GB of memory", hint=SIMPLER_HINT
 )
-MOST_SUGGESTIONS = 3  # words that are listed when one is not found
+MOST_SUGGESTIONS = 3  # when a word is not found
 
 
 def filter_rows(table: pa.Table, condition: str, vocabulary: Vocabulary) -> pa.Table:
-    """The rows for which the condition is true, in their order; neither false nor null is true.
+    """Keep the rows for which a condition is true; neither false nor null is true.
 
-    UnknownName for a column or concept that is not there, UsageError with the place for all else.
+    Parameters
+    ----------
+    table : pyarrow.Table
+        A manifest.
+    condition : str
+        SQL over its columns, with `diagnosis under 'concept'`.
+    vocabulary : Vocabulary
+        Where concepts lie.
+
+    Returns
+    -------
+    pyarrow.Table
+        In the order of the rows.
+
+    Raises
+    ------
+    UnknownName
+        For a column or concept that is not there.
+    UsageError
+        For all else, with the place.
+
     """
     query = rewrite_under(condition, vocabulary)
     with open_engine() as connection:
@@ -136,13 +153,34 @@ def filter_rows(table: pa.Table, condition: str, vocabulary: Vocabulary) -> pa.T
 
 
 def condition_columns(condition: str, names: Sequence[str], vocabulary: Vocabulary) -> list[str]:
-    """Those of the names that the condition looks at; errors as of `where`."""
+    """List the columns that a condition reads.
+
+    Parameters
+    ----------
+    condition : str
+        SQL, with `diagnosis under 'concept'`.
+    names : sequence of str
+        The columns of the table.
+    vocabulary : Vocabulary
+        Where concepts lie.
+
+    Returns
+    -------
+    list of str
+        Of `names`.
+
+    Raises
+    ------
+    UnknownName, UsageError
+        As of `filter_rows`.
+
+    """
     with open_engine() as connection:
         return check_condition(connection, rewrite_under(condition, vocabulary), names)
 
 
 def open_engine() -> duckdb.DuckDBPyConnection:
-    """An empty database in memory that can reach nothing and be told nothing else."""
+    """An empty database in memory that can reach nothing, and whose settings are locked."""
     connection = duckdb.connect(":memory:", config=ENGINE_SETTINGS)
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET lock_configuration = true")
@@ -151,7 +189,7 @@ def open_engine() -> duckdb.DuckDBPyConnection:
 
 @contextmanager
 def watch_limits(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """UsageError for what the engine says, and when it takes more than MEMORY or SECONDS."""
+    """UsageError for what the engine raises, and when it takes more than MEMORY_BYTES or SECONDS."""
     alarm = threading.Timer(SECONDS, connection.interrupt)
     alarm.daemon = True
     alarm.start()
@@ -255,7 +293,7 @@ def check_type(connection: duckdb.DuckDBPyConnection, query: SqlCondition) -> No
 def condition_error(error: duckdb.Error) -> UsageError:
     """DuckDB's words without its own query, and the part it underlines."""
     text, _, line = str(error).partition("\n\nLINE 1: ")
-    what = re.sub(r"\A[A-Z]\w+(?: \w+)* Error: ", "", text).split("\n")[0]
+    what = strip_error_class(text).split("\n")[0]
     shown, _, marks = line.partition("\n")
     start = marks.find("^") - len("LINE 1: ")
     part = shown[start : start + marks.count("^")] if start >= 0 else ""

@@ -6,6 +6,7 @@ from dermdata.duplicates.near_duplicates import (
     UNVERIFIED_BITS,
     MapFunction,
     NearDuplicates,
+    RasterReader,
     find_near_duplicates,
     verify_pairs,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "NearDuplicates",
     "Pair",
     "Pairs",
+    "RasterReader",
     "find_near_duplicates",
     "find_near_pairs",
     "verify_pairs",

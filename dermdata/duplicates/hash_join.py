@@ -19,6 +19,15 @@ from dermdata.images.phash import COMPOSED_TURNS, HALF_BITS, INVERSE_TURNS, TURN
 
 Int64Array = NDArray[np.int64]
 UInt8Array = NDArray[np.uint8]
+# bits: the widest that one differing bit a band covers; finds 95 % of copies cropped by 5 %
+DEFAULT_RADIUS = 7
+MAX_RADIUS = 11  # two differing bits a band; beyond, the search would take hours
+BANDS = 4
+BAND_VALUES = 1 << 16
+PROBES = 1 << 21  # looked up at a time: what memory a thread takes
+BLOCK = 1 << 20  # comparisons at a time
+LARGE_GROUP = 1_000  # images of one hash
+HashInput = Sequence[bytes | None] | Hashes
 
 
 class Pair(NamedTuple):
@@ -85,32 +94,20 @@ def order_pairs(pairs: Pairs) -> Pairs:
     )
 
 
-DEFAULT_RADIUS = (
-    7  # bits: the widest that one differing bit a band covers; finds 95 % of copies cropped by 5 %
-)
-MAX_RADIUS = 11  # two differing bits a band; beyond, the search would take hours
-BANDS = 4
-BAND_VALUES = 1 << 16
-PROBES = 1 << 21  # looked up at a time: what memory a thread takes
-BLOCK = 1 << 20  # comparisons at a time
-LARGE_GROUP = 1_000  # images of one hash
-HashInput = Sequence[bytes | None] | Hashes
-
-
 @dataclass(frozen=True)
 class TurnClasses:
     """What a band's value becomes under each turn, and its class: the smallest of them."""
 
-    values: NDArray[np.uint16]  # [turns, KEYS]
-    smallest: NDArray[np.uint16]  # [KEYS]
-    turn: UInt8Array  # [KEYS], which turn shows the smallest
+    values: NDArray[np.uint16]  # [turns, BAND_VALUES]
+    smallest: NDArray[np.uint16]  # [BAND_VALUES]
+    turn: UInt8Array  # [BAND_VALUES], which turn shows the smallest
 
 
 @dataclass(frozen=True)
 class BandIndex:
     """Hashes by the class of their band, each in every turn that shows the class's smallest value."""
 
-    starts: Int64Array  # [KEYS + 1]
+    starts: Int64Array  # [BAND_VALUES + 1]
     hashes: Hashes
     numbers: Int64Array
     turns: UInt8Array
@@ -126,7 +123,7 @@ def find_near_pairs(
 ) -> Pairs:
     """All pairs (i, j) whose hashes differ in at most `radius` (0-11) bits, j turned as `transform` says.
 
-    Within `hashes` (i < j), or of `hashes` with `other`. None matches nothing. Where more than MANY images
+    Within `hashes` (i < j), or of `hashes` with `other`. None matches nothing. Where more than LARGE_GROUP images
     share one hash, each of them is paired with the first, which alone stands for them in other pairs.
     """
     if not 0 <= radius <= MAX_RADIUS:

@@ -5,7 +5,7 @@ the small gray copies are shifted and stretched until they fit (a crop is both),
 lesions copies correlate above 0.98 and others below 0.97.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,26 +18,24 @@ from dermdata.duplicates.hash_join import Int64Array, Pairs, find_near_pairs
 from dermdata.images import read_raster
 from dermdata.images.phash import turn_raster
 
-Raster = NDArray[np.float32]
-MIN_CORRELATION = 0.98  # correlation
+Raster = NDArray[np.float32]  # [side, side]
+Rasters = NDArray[np.float32]  # [pairs, side, side]
+ReadRaster = Callable[[int], Raster]
+MapFunction = Callable[..., Iterable[Any]]  # `map`, or that of an executor
+MIN_CORRELATION = 0.98
+UNVERIFIED_BITS = 3  # what counts as near where the images are not here to compare
 PAIRS_PER_BATCH = 10_000  # pairs whose rasters are in memory
 PAIRS_PER_TASK = 100  # pairs that one worker compares at a time
 HALF_SIZE_ROUNDS, FULL_SIZE_ROUNDS = 3, 1
-CERTAIN_CORRELATION, MIN_UNALIGNED_CORRELATION = (
-    0.995,
-    0.6,
-)  # correlations before alignment: copies cropped by 5 % have 0.85 and more
+# before alignment: copies cropped by 5 % have 0.85 and more
+CERTAIN_CORRELATION, MIN_UNALIGNED_CORRELATION = 0.995, 0.6
 MIN_ALIGNED_CORRELATION = 0.9  # after alignment one way
-IDENTITY_FIT = np.array(
-    [0.0, 1.0, 0.0, 1.0], np.float32
-)  # shift down, stretch down, shift across, stretch across
+# shift down, stretch down, shift across, stretch across
+IDENTITY_FIT = np.array([0.0, 1.0, 0.0, 1.0], np.float32)
 MAX_STEP = 0.05  # of half a side, in one round
 MAX_CHANGE = np.array([0.12, 0.16, 0.12, 0.16], np.float32)  # in all
 RIDGE = 0.01  # an image without slopes has no one answer
 MARGIN = 3  # fields at each edge that may have no partner
-Rasters = NDArray[np.float32]  # [pairs, side, side]
-ReadRaster = Callable[[int], Raster]
-MapFunction = Callable[..., Iterable[Any]]  # `map`, or that of an executor
 
 
 def verify_pairs(
@@ -171,17 +169,13 @@ def _interpolate(images: Rasters, shift: Rasters, stretch: Rasters, axis: int) -
     return low + share * (np.take_along_axis(images, places + 1, axis) - low)
 
 
-UNVERIFIED_BITS = 3  # bits: what counts as near where the images are not here to tell
-RowNumbers = NDArray[np.int64]
-
-
 @dataclass(frozen=True, kw_only=True)
 class NearDuplicates:
     """Pairs of rows of different bytes that show one picture, turned, mirrored, cropped or encoded anew."""
 
     verified: Pairs  # their images lie upon each other
-    by_hash: Pairs  # an image is not here, the hashes differ in at most SURE bits
-    compared: int = 0  # pairs whose images were looked at
+    by_hash: Pairs  # an image is not here, the hashes differ in at most UNVERIFIED_BITS
+    compared: int = 0  # pairs whose images were compared
 
     def __len__(self) -> int:
         return len(self.verified) + len(self.by_hash)
@@ -193,12 +187,12 @@ class NearDuplicates:
 
     @property
     def summary(self) -> str:
-        """In words, how it is known."""
-        told = f"{len(self.verified):,} of {self.compared:,} pairs of near hashes show one picture"
+        """How the pairs are known, in words."""
+        text = f"{len(self.verified):,} of {self.compared:,} pairs of near hashes show one picture"
         if not len(self.by_hash):
-            return told
+            return text
         unseen = f"{len(self.by_hash):,} pairs are taken for one by hashes that differ in at most {UNVERIFIED_BITS} bits"
-        return f"{f'{told}; ' if self.compared else ''}{unseen}: their images are not here"
+        return f"{f'{text}; ' if self.compared else ''}{unseen}: their images are not here"
 
 
 def find_near_duplicates(
@@ -232,21 +226,21 @@ def find_near_duplicates(
 
 @dataclass(frozen=True)
 class RasterReader:
-    """Reads a picture's raster by its number."""
+    """Reads an image's raster by its number; KeyError where it has no file."""
 
-    files: dict[int, Path]
+    files: Mapping[int, Path]
 
     def __call__(self, number: int) -> Raster:
         return read_raster(self.files[number])
 
 
-def first_rows_of_files(digests: Sequence[str | None]) -> RowNumbers:
+def first_rows_of_files(digests: Sequence[str | None]) -> Int64Array:
     """The first row of each different file, in the rows' order; a row without SHA-256 is a file of its own."""
     seen: dict[str, int] = {}
     rows = [row for row, one in enumerate(digests) if one is None or seen.setdefault(one, row) == row]
     return np.array(rows, np.int64)
 
 
-def renumber_pairs(pairs: Pairs, rows: RowNumbers) -> Pairs:
+def renumber_pairs(pairs: Pairs, rows: Int64Array) -> Pairs:
     """The pairs by the rows' own numbers."""
     return Pairs(rows[pairs.i], rows[pairs.j], pairs.distance, pairs.turn, pairs.likeness)

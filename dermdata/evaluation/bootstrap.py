@@ -44,7 +44,7 @@ def draw_weights(unit: Codes, resamples: int, seed: int) -> Iterator[Floats]:
 
 
 def percentile_interval(values: Floats, level: float) -> tuple[float | None, float | None]:
-    """The middle `level` of the resamples; none where the metric has no number in more than a tenth of them."""
+    """The middle `level` of the resamples (Efron 1979); none where more than a tenth of them have no number."""
     known = values[np.isfinite(values)]
     if not len(known) or len(known) < (1 - MAX_UNDEFINED_SHARE) * len(values):
         return None, None
@@ -55,7 +55,7 @@ def percentile_interval(values: Floats, level: float) -> tuple[float | None, flo
 
 
 def clopper_pearson_interval(share: float, count: int, level: float) -> tuple[float, float]:
-    """The exact interval (Clopper and Pearson) of a share of none or all of `count` units.
+    """The exact interval (Clopper and Pearson 1934) of a share of none or all of `count` units.
 
     All resamples of 20 hits of 20 are 20 of 20: they would claim that the share is 1 and nothing else.
     """

@@ -115,13 +115,16 @@ class WeightedMetrics:
         return values
 
     def _calibration_metrics(self, weights: Floats) -> MetricValues:
-        """Brier score (of several classes: the sum of theirs, 0 to 2) and expected calibration error."""
+        """Brier score (1950; of several classes the sum of theirs, 0 to 2) and expected calibration error.
+
+        The error is that of Naeini, Cooper and Hauskrecht (2015), in bins of equal width.
+        """
         if self.sample.calibration_pairs is None:
             return {}
-        came_true, said = self.sample.calibration_pairs
+        came_true, stated = self.sample.calibration_pairs
         total = weights.sum(axis=0)
-        excess = weights * (came_true - said)[:, np.newaxis]
-        errors = np.abs(sum_by_code(sort_by_code(bin_numbers(said)), excess, CALIBRATION_BINS))
+        excess = weights * (came_true - stated)[:, np.newaxis]
+        errors = np.abs(sum_by_code(sort_by_code(bin_numbers(stated)), excess, CALIBRATION_BINS))
         return {
             "brier": (weights * self.sample.squared_errors[:, np.newaxis]).sum(axis=0) / total,
             "ece": errors.sum(axis=0) / total,
@@ -197,7 +200,12 @@ def sort_scores(scores: Floats, truth: Mask) -> ScoreOrder:
 
 
 def rank_metrics(order: ScoreOrder, weights: Floats) -> tuple[Floats, Floats]:
-    """AUROC and average precision of each resample (column of `weights`); not a number where a side has no weight."""
+    """AUROC and average precision of each resample (column of `weights`); not a number where a side has no weight.
+
+    AUROC is the share of pairs in which the image of the class has the higher score, ties counting half (Mann and
+    Whitney 1947); average precision the mean precision at each score, weighted by the recall it adds, without
+    interpolation.
+    """
     count = weights.shape[1]
     if not len(order.positive):
         return np.full(count, np.nan), np.full(count, np.nan)
@@ -222,12 +230,12 @@ def rank_metrics(order: ScoreOrder, weights: Floats) -> tuple[Floats, Floats]:
 # ------------------------------------------------------------------ calibration and confusion
 
 
-def reliability_bins(true: Mask, said: Floats) -> list[dict[str, Any]]:
-    """Each bin's bounds, images, mean probability said and share that came true; a bin holds its upper bound."""
-    bins = bin_numbers(said)
+def reliability_bins(true: Mask, stated: Floats) -> list[dict[str, Any]]:
+    """Each bin's bounds, images, mean probability and share that came true; a bin holds its upper bound."""
+    bins = bin_numbers(stated)
     counts, expected, happened = (
         np.bincount(bins, weights=values, minlength=CALIBRATION_BINS).tolist()
-        for values in (None, said, true.astype(float))
+        for values in (None, stated, true.astype(float))
     )
     return [
         {
@@ -241,9 +249,9 @@ def reliability_bins(true: Mask, said: Floats) -> list[dict[str, Any]]:
     ]
 
 
-def bin_numbers(said: Floats) -> Codes:
+def bin_numbers(stated: Floats) -> Codes:
     """The bin of each probability, which holds its upper bound; the first one holds 0 as well."""
-    return np.searchsorted(np.linspace(0.0, 1.0, CALIBRATION_BINS + 1)[1:-1], said)
+    return np.searchsorted(np.linspace(0.0, 1.0, CALIBRATION_BINS + 1)[1:-1], stated)
 
 
 def confusion_counts(sample: Sample) -> list[list[int]]:

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,152 @@ from dermdata.vocabulary import LabelSpace, Projection, Vocabulary, project_labe
 # a bounded run of marks: of a name that is a million dashes each would be tried anew
 PREFIX = re.compile(r"^(?:prob|p|proba|probability|pred|score|softmax)[_. -]+(?=.)", re.IGNORECASE)
 SUFFIX = re.compile(r"(?<=.)[_. -]{1,9}(?:prob|proba|probability|score|softmax)$", re.IGNORECASE)
+DELIMITERS = ",\t;"
+MAX_LINES_IN_MESSAGE = 5
+LEAVE_OUT_HINT = "leave one out"
+LIST_CELL = "[…]"  # stands for a list, which is reported as not read
+IMAGE_COLUMNS = (
+    "key", "image-id", "image", "image-name", "isic-id", "img-id", "img", "filename", "file-name", "file", "path",
+    "image-path", "img-path", "filepath", "file-path", "image-file", "id", "name",
+)  # fmt: skip
+DECISION_COLUMNS = (
+    "prediction", "predicted", "pred", "predicted-label", "predicted-class", "pred-label", "pred-class", "y-pred",
+    "predicted-diagnosis", "decision",
+)  # fmt: skip
+LONE_DECISION_COLUMNS = ("label", "class", "diagnosis")  # the truth, if anything else stands beside the image
+MAX_ROWS_IN_MESSAGE = 5
+MAX_CLASSES_IN_MESSAGE = 12
+# how far a sum of probabilities may be from one, and from where that is reported
+MAX_SUM_ERROR, MAX_ROUNDING_ERROR = 0.02, 1e-3
+
+
+def parse_predictions(data: bytes, name: str) -> pa.Table:
+    """Read a file of predictions, whose form is detected by its content.
+
+    Parameters
+    ----------
+    data : bytes
+        CSV, Parquet or JSON Lines.
+    name : str
+        What the file is called in an error.
+
+    Returns
+    -------
+    pyarrow.Table
+        Every cell as text, null where there is none.
+
+    Raises
+    ------
+    BadTable
+        With the line or row that cannot be read.
+
+    """
+    if data.startswith(b"PAR1"):
+        table = parse_parquet(data, name)
+    elif data.lstrip(b"\xef\xbb\xbf \r\n\t")[:1] == b"{":
+        table = parse_json_lines(data, name)
+    else:
+        table = parse_csv(data, name)
+    if not table.num_rows:
+        raise BadTable(f"{name} holds no predictions")
+    return table
+
+
+def parse_csv(data: bytes, name: str) -> pa.Table:
+    first = data.partition(b"\n")[0].decode("utf-8", "replace")
+    delimiter = max(DELIMITERS, key=first.count)
+    try:
+        table, uneven = delimited.parse_delimited(data, name, delimiter=delimiter, encoding="utf-8")
+    except TableRefused as error:  # a publisher's table elsewhere: this one is the person's own
+        raise BadTable(error.message, hint="predictions are CSV, Parquet or JSON Lines") from error
+    if uneven:
+        shown = ", ".join(f"line {row['line']} ({row['reason']})" for row in uneven[:MAX_LINES_IN_MESSAGE])
+        raise BadTable(f"{name}: {len(uneven):,} lines are not whole: {shown}")
+    return table
+
+
+def parse_parquet(data: bytes, name: str) -> pa.Table:
+    with open_parquet(io.BytesIO(data), name, "file") as file:
+        table = read_row_groups(file, None, len(data), name)
+    found = [
+        one
+        for field, column in zip(table.schema, table.columns, strict=True)
+        for one in flatten_column(field, column)
+    ]
+    return pa.table(
+        {
+            key: column_to_text(column, f"{name}: column {key}")
+            for key, column in require_unique_keys(found, name).items()
+        }
+    )
+
+
+def flatten_column(field: pa.Field, column: pa.ChunkedArray) -> list[tuple[str, pa.ChunkedArray]]:
+    """A column by its name; of a struct (`probabilities`) its own columns, as of an object in JSON Lines."""
+    if not kinds.is_struct(field.type):
+        return [(field.name, column)]
+    return list(zip([one.name for one in field.type], column.flatten(), strict=True))
+
+
+def column_to_text(column: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
+    """Numbers in all their digits; words that are kept as codes or bytes as words; of a list that it is one."""
+    if kinds.is_nested(column.type):
+        return pa.chunked_array([pa.array([LIST_CELL] * len(column), pa.string())])
+    if kinds.is_floating(column.type):
+        return pa.chunked_array(
+            [[None if cell is None else repr(cell) for cell in column.to_pylist()]], pa.string()
+        )
+    try:
+        return column.cast(pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise BadTable(f"{what} is no text: {error}") from error
+
+
+def parse_json_lines(data: bytes, name: str) -> pa.Table:
+    """One object a line; an object within it (`"probabilities": {…}`) gives its own columns."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadTable(f"{name} is not UTF-8: {error.reason} at byte {error.start:,}") from error
+    with limits.limit_table_memory(len(data), name):
+        rows = []
+        # not splitlines: within a string JSON may have other ends of lines
+        for number, line in enumerate(text.split("\n"), 1):
+            if line.strip():
+                rows.append(parse_json_line(line, f"{name}, line {number}"))
+        names = list(dict.fromkeys(key for row in rows for key in row))
+        limits.require_columns(names, name)
+        limits.require_cells(len(names) * len(rows), len(data), name)
+        return pa.table({key: pa.array([row.get(key) for row in rows], pa.string()) for key in names})
+
+
+def parse_json_line(line: str, where: str) -> dict[str, str | None]:
+    try:
+        found = parse_json(line, lambda pairs: require_unique_keys(pairs, where))
+    except ValueError as error:
+        raise BadTable(f"{where}: {error}", hint="one JSON object a line") from error
+    if not isinstance(found, dict):
+        raise BadTable(f"{where}: no JSON object", hint="one JSON object a line")
+    cells: list[tuple[str, Any]] = []
+    for key, value in found.items():
+        cells += value.items() if isinstance(value, Mapping) else [(key, value)]
+    return {key: json_to_text(value) for key, value in require_unique_keys(cells, where).items()}
+
+
+def require_unique_keys(pairs: Sequence[tuple[str, Any]], where: str) -> dict[str, Any]:
+    """The pairs by key; BadTable for a key that is there twice: nobody knows which value is meant."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        [(key, _)] = Counter(key for key, _ in pairs).most_common(1)
+        raise BadTable(f"{where}: '{key}' is there more than once", hint=LEAVE_OUT_HINT)
+    return found
+
+
+def json_to_text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value)
+
+
+# ------------------------------------------------------------------ columns
 
 
 def normalize_word(word: str) -> str:
@@ -88,157 +235,34 @@ class ClassNaming:
 def guess_space(
     spaces: Mapping[str, LabelSpace], vocabulary: Vocabulary, columns: Iterable[str]
 ) -> str | None:
-    """The label space that columns are: one of which every class is there, `malignancy` for `malignant`, or concepts.
+    """Guess the label space by which columns are named.
 
-    None where several or none would do.
+    Parameters
+    ----------
+    spaces : mapping of str to LabelSpace
+        Those that have a name.
+    vocabulary : Vocabulary
+        Its concepts may be columns too.
+    columns : iterable of str
+        The columns of the predictions.
+
+    Returns
+    -------
+    str or None
+        A space of which every class is there, `malignancy` for `malignant`, or concepts; None where several or none
+        would do.
+
     """
-    there = {normalize_word(strip_probability_mark(column)[0]): None for column in columns}
+    words = {normalize_word(strip_probability_mark(column)[0]): None for column in columns}
     whole = [
-        name
-        for name, space in spaces.items()
-        if {normalize_word(one) for one in space.classes} <= there.keys()
+        name for name, space in spaces.items() if set(map(normalize_word, space.classes)) <= words.keys()
     ]
     if len(whole) == 1:
         return whole[0]
-    if "malignant" in there:
+    if "malignant" in words:
         return "malignancy"
-    concepts = [one for one in there if one in vocabulary]
+    concepts = [one for one in words if one in vocabulary]
     return ",".join(concepts) if concepts and not whole else None
-
-
-DELIMITERS = ",\t;"
-MAX_LINES_IN_MESSAGE = 5  # lines that are named in a message
-LEAVE_OUT_HINT = "leave one out"
-LIST_CELL = "[…]"  # stands for a list, which is told as not read
-
-
-def parse_predictions(data: bytes, name: str) -> pa.Table:
-    """Every cell as text, null where there is none; BadTable with the line or row that cannot be read."""
-    if data.startswith(b"PAR1"):
-        table = parse_parquet(data, name)
-    elif data.lstrip(b"\xef\xbb\xbf \r\n\t")[:1] == b"{":
-        table = parse_json_lines(data, name)
-    else:
-        table = parse_csv(data, name)
-    if not table.num_rows:
-        raise BadTable(f"{name} holds no predictions")
-    return table
-
-
-def parse_csv(data: bytes, name: str) -> pa.Table:
-    first = data.partition(b"\n")[0].decode("utf-8", "replace")
-    delimiter = max(DELIMITERS, key=first.count)
-    try:
-        table, uneven = delimited.parse_delimited(data, name, delimiter=delimiter, encoding="utf-8")
-    except TableRefused as error:  # a publisher's table elsewhere: this one is the person's own
-        raise BadTable(error.message, hint="predictions are CSV, Parquet or JSON Lines") from error
-    if uneven:
-        told = ", ".join(f"line {row['line']} ({row['reason']})" for row in uneven[:MAX_LINES_IN_MESSAGE])
-        raise BadTable(f"{name}: {len(uneven):,} lines are not whole: {told}")
-    return table
-
-
-def parse_parquet(data: bytes, name: str) -> pa.Table:
-    with open_parquet(io.BytesIO(data), name, "file") as file:
-        table = read_row_groups(file, None, len(data), name)
-    found = [
-        one
-        for field, column in zip(table.schema, table.columns, strict=True)
-        for one in flatten_column(field, column)
-    ]
-    return pa.table(
-        {
-            key: column_to_text(column, f"{name}: column {key}")
-            for key, column in require_unique_keys(found, name).items()
-        }
-    )
-
-
-def flatten_column(field: pa.Field, column: pa.ChunkedArray) -> list[tuple[str, pa.ChunkedArray]]:
-    """A column by its name; of a struct (`probabilities`) its own columns, as of an object in JSON Lines."""
-    if not kinds.is_struct(field.type):
-        return [(field.name, column)]
-    return list(zip([one.name for one in field.type], column.flatten(), strict=True))
-
-
-def column_to_text(column: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
-    """Numbers in all their digits; words that are kept as codes or bytes as words; of a list that it is one."""
-    if kinds.is_nested(column.type):
-        return pa.chunked_array([pa.array([LIST_CELL] * len(column), pa.string())])
-    if kinds.is_floating(column.type):
-        return pa.chunked_array(
-            [[None if cell is None else repr(cell) for cell in column.to_pylist()]], pa.string()
-        )
-    try:
-        return column.cast(pa.string())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise BadTable(f"{what} is no text: {error}") from error
-
-
-def parse_json_lines(data: bytes, name: str) -> pa.Table:
-    """One object a line; an object within it (`"probabilities": {…}`) gives its own columns."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadTable(f"{name} is not UTF-8: {error.reason} at byte {error.start:,}") from error
-    with limits.limit_table_memory(len(data), name):
-        rows = []
-        for number, line in enumerate(
-            text.split("\n"), 1
-        ):  # within a string JSON may have other ends of lines
-            if line.strip():
-                rows.append(parse_json_line(line, f"{name}, line {number}"))
-        names = list(dict.fromkeys(key for row in rows for key in row))
-        limits.require_columns(names, name)
-        limits.require_cells(len(names) * len(rows), len(data), name)
-        return pa.table({key: pa.array([row.get(key) for row in rows], pa.string()) for key in names})
-
-
-def parse_json_line(line: str, where: str) -> dict[str, str | None]:
-    try:
-        found = parse_json(line, lambda pairs: require_unique_keys(pairs, where))
-    except ValueError as error:
-        raise BadTable(f"{where}: {error}", hint="one JSON object a line") from error
-    if not isinstance(found, dict):
-        raise BadTable(f"{where}: no JSON object", hint="one JSON object a line")
-    cells: list[tuple[str, Any]] = []
-    for key, value in found.items():
-        cells += value.items() if isinstance(value, Mapping) else [(key, value)]
-    return {key: json_to_text(value) for key, value in require_unique_keys(cells, where).items()}
-
-
-def require_unique_keys(pairs: Sequence[tuple[str, Any]], where: str) -> dict[str, Any]:
-    """The pairs by key; BadTable for a key that is there twice: nobody knows which value is meant."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        [(key, _)] = Counter(key for key, _ in pairs).most_common(1)
-        raise BadTable(f"{where}: '{key}' is there more than once", hint=LEAVE_OUT_HINT)
-    return found
-
-
-def json_to_text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value)
-
-
-IMAGE_COLUMNS = (
-    "key", "image-id", "image", "image-name", "isic-id", "img-id", "img", "filename", "file-name", "file", "path",
-    "image-path", "img-path", "filepath", "file-path", "image-file", "id", "name",
-)  # fmt: skip
-DECISION_COLUMNS = (
-    "prediction", "predicted", "pred", "predicted-label", "predicted-class", "pred-label", "pred-class", "y-pred",
-    "predicted-diagnosis", "decision",
-)  # fmt: skip
-LONE_DECISION_COLUMNS = (
-    "label",
-    "class",
-    "diagnosis",
-)  # may be the truth as well: only where nothing else stands beside the image
-MAX_ROWS_IN_MESSAGE = 5  # rows that are named in a message
-MAX_CLASSES_IN_MESSAGE = 12  # columns that are
-MAX_SUM_ERROR, MAX_ROUNDING_ERROR = (
-    0.02,
-    1e-3,
-)  # how far a sum of probabilities may be from one, and from where that is told
 
 
 @dataclass(frozen=True)
@@ -267,25 +291,29 @@ class PredictionColumns:
 
 def detect_columns(table: pa.Table, class_of: Callable[[str], str | None], name: str) -> PredictionColumns:
     """The columns by their names, probabilities also by holding numbers; BadTable for what is missing or ambiguous."""
-    folded = {normalize_word(column): column for column in reversed(table.column_names)}
-    image = next((folded[word] for word in IMAGE_COLUMNS if word in folded), None)
+    columns = table.column_names
+    folded = {normalize_word(column): column for column in reversed(columns)}
+    image = first_known(IMAGE_COLUMNS, folded)
     if image is None:
         raise BadTable(
-            f"{name}: no column says which image a prediction is of (there are {', '.join(table.column_names)})",
+            f"{name}: no column says which image a prediction is of (there are {', '.join(columns)})",
             hint="call it key or image_id",
         )
     classes = detect_probabilities(table, class_of, image, name)
-    words = (*DECISION_COLUMNS, *(LONE_DECISION_COLUMNS if len(table.column_names) == 2 else ()))
-    decision = None if classes else next((folded[word] for word in words if word in folded), None)
+    words = (*DECISION_COLUMNS, *LONE_DECISION_COLUMNS) if len(columns) == 2 else DECISION_COLUMNS
+    decision = None if classes else first_known(words, folded)
     if not classes and decision is None:
         raise BadTable(
-            f"{name}: no column is a class or a predicted label (there are {', '.join(table.column_names)})",
+            f"{name}: no column is a class or a predicted label (there are {', '.join(columns)})",
             hint="name probabilities by their class, or give a column prediction; `--labels SPACE` names the classes",
         )
-    used = {image, decision, *(column for some in classes.values() for column in some)}
-    return PredictionColumns(
-        image, classes, decision, tuple(column for column in table.column_names if column not in used)
-    )
+    used = {image, decision, *chain.from_iterable(classes.values())}
+    return PredictionColumns(image, classes, decision, tuple(one for one in columns if one not in used))
+
+
+def first_known(words: Iterable[str], folded: Mapping[str, str]) -> str | None:
+    """The column of the first word that names one."""
+    return next((folded[word] for word in words if word in folded), None)
 
 
 def detect_probabilities(
@@ -299,7 +327,7 @@ def detect_probabilities(
         word, mark = (column, "") if class_of(column) else strip_probability_mark(column)
         if class_of(word):
             if normalize_word(word) in sets.setdefault(mark, {}):
-                raise BadTable(f"{name}: two columns are called {word}", hint="leave one out")
+                raise BadTable(f"{name}: two columns are called {word}", hint=LEAVE_OUT_HINT)
             sets[mark][normalize_word(word)] = column
     chosen = max(sets, key=lambda mark: (len(sets[mark]), bool(mark)), default="")
     found: dict[str, tuple[str, ...]] = {}
@@ -310,7 +338,7 @@ def detect_probabilities(
 
 
 def holds_numbers(column: pa.ChunkedArray) -> bool:
-    """Whether a cell is a number, or none says anything: a mistake beside numbers is to be told, not passed over."""
+    """Whether a cell is a number, or none says anything: a mistake beside numbers must be reported, not passed over."""
     cells = [cell for cell in column.slice(0, 1000).drop_null().to_pylist() if cell.strip()]
     return not cells or any(map(is_number, cells))
 
@@ -348,8 +376,8 @@ def column_to_floats(table: pa.Table, column: str, name: str) -> Floats:
         return np.asarray(words.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
     except pa.ArrowInvalid as error:
         wrong = [(row, cell) for row, cell in enumerate(words.to_pylist(), 1) if cell and not is_number(cell)]
-        told = ", ".join(f"row {row} holds '{cell}'" for row, cell in wrong[:MAX_ROWS_IN_MESSAGE])
-        raise BadTable(f"{name}: column {column} is not of numbers: {told or error}") from error
+        shown = ", ".join(f"row {row} holds '{cell}'" for row, cell in wrong[:MAX_ROWS_IN_MESSAGE])
+        raise BadTable(f"{name}: column {column} is not of numbers: {shown or error}") from error
 
 
 def reject_rows(wrong: Mask, name: str, what: str, hint: str | None = None) -> None:
@@ -371,7 +399,7 @@ def row_numbers_phrase(wrong: Mask) -> str:
 
 
 def check_probability_sums(found: Floats, name: str, unread: Sequence[str]) -> str | None:
-    """Of each row's probabilities: BadTable where they do not add up to one; a line to tell where that is by rounding."""
+    """Of each row's probabilities: BadTable where they do not add up to one; a note where that is by rounding."""
     off = np.abs(found.sum(axis=1) - 1)
     beside = f" (not read: {', '.join(unread)})" if unread else ""
     reject_rows(
@@ -383,5 +411,5 @@ def check_probability_sums(found: Floats, name: str, unread: Sequence[str]) -> s
     rounded = off > MAX_ROUNDING_ERROR
     if not rounded.any():
         return None
-    said = f"the probabilities of {count_phrase(rounded, 'row')} add up to one only when rounded"
-    return f"{said} ({row_numbers_phrase(rounded)}): used as they are"
+    text = f"the probabilities of {count_phrase(rounded, 'row')} add up to one only when rounded"
+    return f"{text} ({row_numbers_phrase(rounded)}): used as they are"

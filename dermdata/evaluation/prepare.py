@@ -31,7 +31,10 @@ from dermdata.vocabulary import LabelSpace
 
 FOLDER_PATTERN = r"^.*[/\\]"
 KEY_COLUMNS = ("key", "image_id", "isic_id")
-MAX_EXAMPLES = 3  # examples in a message
+MAX_EXAMPLES = 3  # in a message
+NO_KEY = "(a row without key)"
+BINARY = ("benign", "malignant")  # where a model tells only these, the others are none of its business
+UNDECIDED = "indeterminate"  # neither malignant nor not
 Cleaner = Callable[[pa.Array], pa.Array]
 
 
@@ -103,10 +106,6 @@ SPELLINGS: tuple[tuple[str, Cleaner], ...] = (
     (", without folders and file endings", strip_folders),
 )
 
-NO_KEY = "(a row without key)"
-BINARY = ("benign", "malignant")  # where a model tells only these, the others are none of its business
-UNDECIDED = "indeterminate"  # neither malignant nor not
-
 
 @dataclass(frozen=True)
 class PreparedSample:
@@ -121,7 +120,7 @@ class PreparedSample:
 
 @dataclass
 class PredictionValues:
-    """The predictions as numbers, in their own order; what of them is worth telling."""
+    """The predictions as numbers, in their own order, and notes about them."""
 
     classes: tuple[str, ...]  # that the model tells apart
     values: Floats | None  # (predictions, classes)
@@ -143,7 +142,31 @@ class PredictionValues:
 def prepare_sample(
     predictions: pa.Table, target: pa.Table, space: LabelSpace, naming: ClassNaming, name: str
 ) -> PreparedSample:
-    """`target` has `label`, the class of each row; BadTable for predictions that cannot be read as such."""
+    """Match predictions to the rows that they are of.
+
+    Parameters
+    ----------
+    predictions : pyarrow.Table
+        Text, as `parse_predictions` gives it.
+    target : pyarrow.Table
+        A manifest with `label`, the class of each row.
+    space : LabelSpace
+        Whose classes are judged.
+    naming : ClassNaming
+        Gives the class of a column or word.
+    name : str
+        What the predictions are called in an error.
+
+    Returns
+    -------
+    PreparedSample
+
+    Raises
+    ------
+    BadTable
+        For predictions that cannot be read as such, or none that is of a row.
+
+    """
     found = detect_columns(predictions, naming, name)
     whole, repeated = keep_first_rows(target)
     joined = match_rows(predictions[found.image].combine_chunks(), whole, name)
@@ -162,24 +185,17 @@ def prepare_sample(
         "repeated_rows": repeated,
     }
     keys = [one or NO_KEY for one in text_column(whole, "key").take(pa.array(missing)).to_pylist()]
-    other = count_relabeled(target) if repeated else 0
-    twice = (
-        [f"{other:,} rows of the target are there again with another class: the first counts"]
-        if other
-        else []
-    )
-    how = f"images found by {joined.column}{joined.how}"
-    said = [
+    all_notes = [
         found.summary(),
-        how,
+        f"images found by {joined.column}{joined.how}",
         *unread_notes(found),
-        *twice,
+        *(relabeled_notes(target) if repeated else ()),
         *scores.notes,
         *notes,
         *class_notes(classes, positive, scores),
     ]
     sample = make_sample(truth[judged], place[judged], scores, classes, positive)
-    return PreparedSample(sample, take_rows(whole, judged), counts, keys, said)
+    return PreparedSample(sample, take_rows(whole, judged), counts, keys, all_notes)
 
 
 def keep_first_rows(target: pa.Table) -> tuple[pa.Table, int]:
@@ -193,11 +209,16 @@ def keep_first_rows(target: pa.Table) -> tuple[pa.Table, int]:
     return take_rows(target, np.array([*first.values()], np.int64)), target.num_rows - len(first)
 
 
-def count_relabeled(target: pa.Table) -> int:
-    """Rows whose key an earlier row has with another class."""
+def relabeled_notes(target: pa.Table) -> list[str]:
+    """A note where rows have a key that an earlier row has with another class."""
     first: dict[Any, str | None] = {}
     cells = zip(text_column(target, "key").to_pylist(), text_column(target, LABEL).to_pylist(), strict=True)
-    return sum(key is not None and first.setdefault(key, label) != label for key, label in cells)
+    other = sum(key is not None and first.setdefault(key, label) != label for key, label in cells)
+    return (
+        [f"{other:,} rows of the target are there again with another class: the first counts"]
+        if other
+        else []
+    )
 
 
 # ------------------------------------------------------------------ predictions
@@ -229,7 +250,7 @@ def parse_decisions(words: pa.Array, column: str, naming: ClassNaming, name: str
             hint=f"its classes are {', '.join(naming.space.classes)}",
         )
     decided = [classes.get(word) for word in words.to_pylist()]
-    return PredictionValues(tuple(dict.fromkeys(one for one in decided if one)), None, decided)
+    return PredictionValues(tuple(dict.fromkeys(filter(None, decided))), None, decided)
 
 
 def place_predictions(
@@ -274,14 +295,15 @@ def choose_classes(
     scores: PredictionValues, labels: Sequence[str | None], space: LabelSpace
 ) -> tuple[tuple[str, ...], int | None]:
     """The classes that are judged, in the space's order; which one is told from the rest, if one is."""
-    told = set(scores.classes)
-    if scores.values is not None and len(told) == 1:
+    predicted, has_scores = set(scores.classes), scores.values is not None
+    if has_scores and len(predicted) == 1:
         return (REST_NAME.format(scores.classes[0]), scores.classes[0]), 1
-    if space.facet and (told == set(BINARY) or (scores.values is None and told <= set(BINARY))):
+    is_binary = predicted == set(BINARY) if has_scores else predicted <= set(BINARY)
+    if space.facet and is_binary:
         return BINARY, 1
-    if not (space.facet and scores.values is not None):
-        told |= {one for one in labels if one}
-    return tuple(one for one in space.classes if one in told), None
+    if not (space.facet and has_scores):
+        predicted.update(filter(None, labels))
+    return tuple(one for one in space.classes if one in predicted), None
 
 
 def number_classes(
@@ -307,9 +329,13 @@ def make_sample(
         return Sample(classes, truth, np.array(decided, np.int64), None, positive)
     values = scores.values[place]
     if positive is not None:
-        said = values[:, scores.classes.index(classes[positive])]
+        probability = values[:, scores.classes.index(classes[positive])]
         return Sample(
-            classes, truth, (said >= 0.5).astype(np.int64), np.stack([1 - said, said], axis=1), positive
+            classes,
+            truth,
+            (probability >= 0.5).astype(np.int64),
+            np.stack([1 - probability, probability], axis=1),
+            positive,
         )
     whole = np.zeros((len(truth), len(classes)))
     for number, name in enumerate(scores.classes):
@@ -317,7 +343,7 @@ def make_sample(
     return Sample(classes, truth, whole.argmax(axis=1).astype(np.int64), whole, None)
 
 
-# ------------------------------------------------------------------ telling
+# ------------------------------------------------------------------ notes
 
 
 def unread_notes(found: PredictionColumns) -> list[str]:

@@ -15,12 +15,18 @@ import pyarrow.types as kinds
 from numpy.typing import NDArray
 
 from dermdata.errors import UnknownName, UsageError
-from dermdata.manifest.schema import SCHEMA
+from dermdata.manifest.schema import FITZPATRICK_TYPES, SCHEMA
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 REST_NAME = "not {}"  # what the images are called that are not of the one class predicted
+SKIN_TYPE_BANDS = ("I-II", "III-IV", "V-VI")
+# made of fitzpatrick and fitzpatrick_range: what datasets without single types state
+BAND_COLUMN = "fitzpatrick_band"
+MAX_GROUPS = 60  # values of a column: more are ids or measurements, not groups
+MIN_UNITS = 10  # fewer patients (lesions, images) give no interval that means anything
+AGE_BAND_YEARS, OLDEST_BAND = 20, 80  # years
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class Sample:
 
     @cached_property
     def calibration_pairs(self) -> tuple[Mask, Floats] | None:
-        """What came true and how probable it was said to be: the positive class, else the class decided for."""
+        """What came true and how probable it was: the positive class, else the class decided for."""
         if self.scores is None:
             return None
         if self.positive is not None:
@@ -89,15 +95,6 @@ def json_number(value: Any) -> float | None:
     return float(value) if value is not None and np.isfinite(value) else None
 
 
-SKIN_TYPE_BANDS = ("I-II", "III-IV", "V-VI")
-# made of fitzpatrick and fitzpatrick_range: what datasets without single types state
-BAND_COLUMN = "fitzpatrick_band"
-MAX_GROUPS = 60  # values of a column: more are ids or measurements, not groups
-MIN_UNITS = 10  # patients (lesions, images) without which no interval means anything
-AGE_BAND_YEARS, OLDEST_BAND = 20, 80  # years
-ROMAN = ("I", "II", "III", "IV", "V", "VI")
-
-
 @dataclass(frozen=True)
 class EvaluationGroup:
     """The images with one value of one column; `why_small` where nothing may be claimed of them."""
@@ -130,31 +127,36 @@ def value_order(value: Any, rows: dict[Any, list[int]]) -> tuple[Any, ...]:
         return (3,)
     if isinstance(value, (int, float)):
         return (0, value)
-    if value.partition("-")[0] in ROMAN or value[:1].isdigit():  # skin types and ages in their order
+    if (
+        value.partition("-")[0] in FITZPATRICK_TYPES or value[:1].isdigit()
+    ):  # skin types and ages in their order
         return (1, value)
     return (2, -len(rows[value]), value)
 
 
 def group_values(table: pa.Table, by: str) -> list[Any]:
     """The column's cells as what people are grouped by."""
-    if by == BAND_COLUMN:
-        return [skin_type_band(types) for types in skin_types(table)]
-    if by == "fitzpatrick":
-        return [skin_type_word(types) for types in skin_types(table)]
+    of_skin_types = {BAND_COLUMN: skin_type_band, "fitzpatrick": skin_type_word}
+    if by in of_skin_types:
+        return [of_skin_types[by](types) for types in skin_types(table)]
     if by not in table.column_names:
         known = dict.fromkeys((*table.column_names, *SCHEMA.names, BAND_COLUMN))
         raise UnknownName(
             "column", by, known, hint="columns of the manifest, such as fitzpatrick, sex, body_site"
         )
-    column = table[by]
-    if kinds.is_nested(column.type):
+    if kinds.is_nested(table[by].type):
         raise UsageError(
             f"column '{by}' holds several values in each row", hint="choose one such as sex or fitzpatrick"
         )
-    cells = [None if isinstance(cell, float) and not isfinite(cell) else cell for cell in column.to_pylist()]
-    if by == "age":
-        return [age_band(cell) for cell in cells]
-    return [cell if cell is None or isinstance(cell, (int, float, str)) else str(cell) for cell in cells]
+    cells = map(plain_cell, table[by].to_pylist())
+    return [age_band(cell) for cell in cells] if by == "age" else list(cells)
+
+
+def plain_cell(cell: Any) -> Any:
+    """Numbers and text as they are, other values as text; None where there is none, or no finite number."""
+    if isinstance(cell, float):
+        return cell if isfinite(cell) else None
+    return cell if cell is None or isinstance(cell, (int, str)) else str(cell)
 
 
 def skin_types(table: pa.Table) -> list[tuple[int, int] | None]:
@@ -173,7 +175,7 @@ def skin_types(table: pa.Table) -> list[tuple[int, int] | None]:
 def skin_type_word(types: tuple[int, int] | None) -> int | str | None:
     if types is None or types[0] == types[1]:
         return types and types[0]
-    return f"{ROMAN[types[0] - 1]}-{ROMAN[types[1] - 1]}"
+    return f"{FITZPATRICK_TYPES[types[0] - 1]}-{FITZPATRICK_TYPES[types[1] - 1]}"
 
 
 def skin_type_band(types: tuple[int, int] | None) -> str | None:

@@ -39,94 +39,37 @@ from dermdata.evaluation.sample import (
     json_number,
 )
 
-MIN_SIDE_IMAGES = (
-    5  # images of each side of a class, without which its numbers are no ground for a comparison
-)
+# images of each side of a class, without which its numbers are no ground for a comparison
+MIN_SIDE_IMAGES = 5
 MACRO_METRICS = ("balanced_accuracy", "macro_f1", "auroc")
-LOWER_IS_BETTER = ("brier",)  # is better
+LOWER_IS_BETTER = ("brier",)
 # neither is comparable between groups: precision follows the share of the class, the error the number of images
 NOT_COMPARED = ("average_precision", "ece")
 POINT_SUFFIX = re.compile(r"_at_(sensitivity|specificity|threshold)_[0-9.e-]+$")
-
-
-def measure_gap(
-    by: str,
-    metric: str,
-    compared: Sequence[EvaluationGroup],
-    found: Mapping[int, tuple[float, Floats]],
-    level: float,
-) -> dict[str, Any] | None:
-    """`by, metric, worst, best, gap, low, high, claimed, groups`; None where fewer than two groups can be compared.
-
-    `found` is, by the group's number, the estimate and the resamples.
-    """
-    known = {number: pair for number, pair in found.items() if np.isfinite(pair[0])}
-    if len(known) < 2:
-        return None
-    ordered = sorted(known, key=lambda number: known[number][0], reverse=metric in LOWER_IS_BETTER)
-    worst, best = ordered[0], ordered[-1]
-    size = abs(known[best][0] - known[worst][0])
-    reach = gap_half_width(known, worst, best, level)
-    low, high = (None, None) if reach is None else (size - reach, size + reach)
-    return {
-        "by": by, "metric": metric, "worst": compared[worst].value, "best": compared[best].value,
-        "gap": size, "low": low, "high": high,
-        "claimed": low is not None and low > 0, "groups": len(known),
-    }  # fmt: skip
-
-
-def gap_half_width(
-    found: Mapping[int, tuple[float, Floats]], worst: int, best: int, level: float
-) -> float | None:
-    """How far the gap may be off, with every other pair's difference within its own reach at the same time."""
-    shifts, spreads = {}, {}
-    for pair in combinations(sorted(found), 2):
-        first, second = (found[number] for number in pair)
-        moved = (first[1] - second[1]) - (first[0] - second[0])
-        if not len(moved) or np.isfinite(moved).mean() < 1 - MAX_UNDEFINED_SHARE:
-            return None
-        shifts[pair], spreads[pair] = moved, float(np.nanstd(moved))
-    own = spreads[min(worst, best), max(worst, best)]
-    uneven = [np.abs(shifts[pair]) / spread for pair, spread in spreads.items() if spread > 0]
-    if own == 0 or not uneven:
-        return None  # no resample moves it: too few images to know by how much it might
-    most = np.nanmax(np.stack(uneven), axis=0, initial=0.0)
-    return float(np.quantile(most, level)) * own
-
-
-def is_comparable(metric: str, sample: Sample, group: EvaluationGroup) -> bool:
-    """Whether a group's number may stand in a comparison: stated, large enough, and the classes it needs are there."""
-    if group.value is None or group.why_small or metric.startswith(NOT_COMPARED):
-        return False
-    truth = sample.truth[group.rows]
-    if metric in MACRO_METRICS:
-        return all((truth == one).sum() >= MIN_SIDE_IMAGES for one in sample.present_classes)
-    number = metric_class(metric, sample)
-    if number is None:
-        return True
-    count = int((truth == number).sum())
-    side = len(truth) - count if metric.startswith("specificity") else count
-    return side >= MIN_SIDE_IMAGES and (
-        not metric.startswith("auroc") or len(truth) - count >= MIN_SIDE_IMAGES
-    )
-
-
-def metric_class(metric: str, sample: Sample) -> int | None:
-    """The class that a metric judges alone; None for those over all classes."""
-    name = POINT_SUFFIX.sub("", metric)
-    if sample.positive is not None:
-        return sample.positive if name in ("sensitivity", "specificity", "auroc") else None
-    _, _, word = name.partition("_")
-    return sample.classes.index(word) if name.startswith(("sensitivity", "specificity", "auroc_")) else None
-
-
 KEYS = ("by", "value", "n", "metric", "estimate", "low", "high")
 ResultItem = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """What to judge by; `resamples` 0 gives no intervals and no claims."""
+    """What to judge by.
+
+    Parameters
+    ----------
+    by : tuple of str
+        Columns of the manifest whose values are groups.
+    points : tuple of str
+        Operating points, such as "sensitivity=0.9".
+    resamples : int, default 1000
+        Of the bootstrap; 0 gives no intervals and no claims.
+    seed : int, default 0
+        Another seed, other resamples.
+    min_group : int, default 30
+        Images; nothing is claimed of a group with fewer.
+    level : float, default 0.95
+        Of the intervals, from 0 to 1.
+
+    """
 
     by: tuple[str, ...] = ()
     points: tuple[str, ...] = ()
@@ -157,26 +100,39 @@ def evaluate_sample(
     wanted: EvaluationOptions,
     progress: Callable[[int], None] = lambda _: None,
 ) -> ResultItem:
-    """The result as `dermdata.report` says, without what was left out; `table` has the sample's rows in its order.
+    """Measure how good predictions are, overall and by group.
 
-    `progress` is told of each piece of resamples. UnknownName and UsageError for columns and operating points.
+    Parameters
+    ----------
+    sample : Sample
+        The judged images.
+    table : pyarrow.Table
+        Their rows of a manifest, in the same order.
+    wanted : EvaluationOptions
+        What to judge by.
+    progress : callable
+        Gets the number of resamples that each step has made.
+
+    Returns
+    -------
+    dict
+        The result as `dermdata.report` describes it, without the counts of what was not judged.
+
+    Raises
+    ------
+    UnknownName, UsageError
+        For columns and operating points.
+
     """
+    columns = tuple(dict.fromkeys(wanted.by))
     points = [choose_operating_point(text, sample) for text in dict.fromkeys(wanted.points)]
     unit, kind = resampling_units(table)
-    found = [EvaluationGroup("", None, np.arange(len(sample.truth)))]
-    for by in dict.fromkeys(wanted.by):
-        found += [
-            replace(one, why_small=explain_small(sample, one.rows, unit, kind, wanted.min_group))
-            for one in group_rows(table, by)
-        ]
-    parts = measure_groups(sample, unit, found, points, draw_pieces(unit, wanted, progress))
-    calibration = reliability_bins(*sample.calibration_pairs) if sample.calibration_pairs else None
+    groups = list(find_groups(sample, table, columns, unit, kind, wanted.min_group))
+    parts = measure_groups(sample, unit, groups, points, draw_pieces(unit, wanted, progress))
     return {
         "items": [item for part in parts for item in metric_items(part, wanted.level)],
-        "gaps": [
-            one for by in dict.fromkeys(wanted.by) for one in column_gaps(by, sample, parts, wanted.level)
-        ],
-        "too_small": [small_group_item(group) for group in found if group.why_small],
+        "gaps": [one for by in columns for one in column_gaps(by, sample, parts, wanted.level)],
+        "too_small": [small_group_item(group) for group in groups if group.why_small],
         "n": len(sample.truth),
         "classes": list(sample.classes),
         "unit": kind,
@@ -186,9 +142,18 @@ def evaluate_sample(
         "level": wanted.level,
         "operating_points": [operating_point_item(point, sample) for point in points],
         "confusion": {"classes": list(sample.classes), "matrix": confusion_counts(sample)},
-        "calibration": calibration
-        and {"bins": calibration, **{name: parts[0].estimates[name] for name in ("ece", "brier")}},
+        "calibration": calibration_item(sample, parts[0].estimates),
     }
+
+
+def find_groups(
+    sample: Sample, table: pa.Table, columns: Sequence[str], unit: Codes, kind: str, least: int
+) -> Iterator[EvaluationGroup]:
+    """All images, then the groups of each column."""
+    yield EvaluationGroup("", None, np.arange(len(sample.truth)))
+    for by in columns:
+        for group in group_rows(table, by):
+            yield replace(group, why_small=explain_small(sample, group.rows, unit, kind, least))
 
 
 def draw_pieces(unit: Codes, wanted: EvaluationOptions, progress: Callable[[int], None]) -> Iterator[Floats]:
@@ -268,8 +233,86 @@ def column_gaps(by: str, sample: Sample, parts: Sequence[GroupResult], level: fl
             yield one
 
 
+def measure_gap(
+    by: str,
+    metric: str,
+    compared: Sequence[EvaluationGroup],
+    found: Mapping[int, tuple[float, Floats]],
+    level: float,
+) -> dict[str, Any] | None:
+    """`by, metric, worst, best, gap, low, high, claimed, groups`; None where fewer than two groups can be compared.
+
+    `found` is, by the group's number, the estimate and the resamples.
+    """
+    known = {number: pair for number, pair in found.items() if np.isfinite(pair[0])}
+    if len(known) < 2:
+        return None
+    ordered = sorted(known, key=lambda number: known[number][0], reverse=metric in LOWER_IS_BETTER)
+    worst, best = ordered[0], ordered[-1]
+    size = abs(known[best][0] - known[worst][0])
+    reach = gap_half_width(known, worst, best, level)
+    low, high = (None, None) if reach is None else (size - reach, size + reach)
+    return {
+        "by": by, "metric": metric, "worst": compared[worst].value, "best": compared[best].value,
+        "gap": size, "low": low, "high": high,
+        "claimed": low is not None and low > 0, "groups": len(known),
+    }  # fmt: skip
+
+
+def gap_half_width(
+    found: Mapping[int, tuple[float, Floats]], worst: int, best: int, level: float
+) -> float | None:
+    """How far the gap may be off, with every other pair's difference within its own reach at the same time."""
+    shifts, spreads = {}, {}
+    for pair in combinations(sorted(found), 2):
+        first, second = (found[number] for number in pair)
+        moved = (first[1] - second[1]) - (first[0] - second[0])
+        if not len(moved) or np.isfinite(moved).mean() < 1 - MAX_UNDEFINED_SHARE:
+            return None
+        shifts[pair], spreads[pair] = moved, float(np.nanstd(moved))
+    own = spreads[min(worst, best), max(worst, best)]
+    uneven = [np.abs(shifts[pair]) / spread for pair, spread in spreads.items() if spread > 0]
+    if own == 0 or not uneven:
+        return None  # no resample moves it: too few images to know by how much it might
+    most = np.nanmax(np.stack(uneven), axis=0, initial=0.0)
+    return float(np.quantile(most, level)) * own
+
+
+def is_comparable(metric: str, sample: Sample, group: EvaluationGroup) -> bool:
+    """Whether a group's number may stand in a comparison: stated, large enough, and the classes it needs are there."""
+    if group.value is None or group.why_small or metric.startswith(NOT_COMPARED):
+        return False
+    truth = sample.truth[group.rows]
+    if metric in MACRO_METRICS:
+        return all((truth == one).sum() >= MIN_SIDE_IMAGES for one in sample.present_classes)
+    number = metric_class(metric, sample)
+    if number is None:
+        return True
+    count = int((truth == number).sum())
+    side = len(truth) - count if metric.startswith("specificity") else count
+    return side >= MIN_SIDE_IMAGES and (
+        not metric.startswith("auroc") or len(truth) - count >= MIN_SIDE_IMAGES
+    )
+
+
+def metric_class(metric: str, sample: Sample) -> int | None:
+    """The class that a metric judges alone; None for those over all classes."""
+    name = POINT_SUFFIX.sub("", metric)
+    if sample.positive is not None:
+        return sample.positive if name in ("sensitivity", "specificity", "auroc") else None
+    _, _, word = name.partition("_")
+    return sample.classes.index(word) if name.startswith(("sensitivity", "specificity", "auroc_")) else None
+
+
 def small_group_item(group: EvaluationGroup) -> ResultItem:
     return {"by": group.by, "value": group.value, "n": len(group.rows), "reason": group.why_small}
+
+
+def calibration_item(sample: Sample, estimates: Mapping[str, float]) -> ResultItem | None:
+    if sample.calibration_pairs is None:
+        return None
+    bins = reliability_bins(*sample.calibration_pairs)
+    return {"bins": bins, "ece": estimates["ece"], "brier": estimates["brier"]}
 
 
 def operating_point_item(point: OperatingPoint, sample: Sample) -> ResultItem:

@@ -3,7 +3,7 @@
 Columns may have ten million words: `first_rows` makes no second copy of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
+IntegerArray = NDArray[np.integer[Any]]
 PARTITIONS = 13  # by a word's last byte: digits and letters of hexadecimal numbers fall evenly into so many
 SMALL_ROWS = 1_000_000  # rows whose words are encoded in one go
 
@@ -100,3 +101,38 @@ def last_bytes(words: pa.Array) -> NDArray[np.uint8]:
     some = place[1:] > place[:-1]
     found[some] = np.frombuffer(letters, np.uint8)[place[1:][some] - 1]
     return found
+
+
+def connected_components(rows: int, same: Iterable[Ints] = (), pairs: Iterable[tuple[int, int]] = ()) -> Ints:
+    """The first row of each row's component, where a row of the same value in any column, or a pair, connects rows.
+
+    Union-find with whole arrays in place of single steps: every root hooks onto the smallest root it meets,
+    then all paths are halved until they are flat; one column at a time, so memory is a few arrays of `rows`.
+    """
+    number: type[np.integer[Any]] = np.int32 if rows < 2**31 else np.int64  # half the memory
+    parent: IntegerArray = np.arange(rows, dtype=number)
+    for other in same:
+        row = np.flatnonzero(other != np.arange(rows)).astype(number)
+        union_rows(parent, row, other[row].astype(number))
+    both = np.array(list(pairs), number).reshape(-1, 2)
+    union_rows(parent, both[:, 0], both[:, 1])
+    return parent.astype(np.int64)
+
+
+def union_rows(parent: IntegerArray, row: IntegerArray, other: IntegerArray) -> None:
+    while True:
+        a, b = parent[row], parent[other]
+        apart = a != b
+        if not apart.any():
+            return
+        row, other = row[apart], other[apart]
+        np.minimum.at(parent, np.maximum(a, b)[apart], np.minimum(a, b)[apart])
+        flatten_paths(parent)
+
+
+def flatten_paths(parent: IntegerArray) -> None:
+    while True:
+        above = parent[parent]
+        if np.array_equal(above, parent):
+            return
+        parent[:] = above

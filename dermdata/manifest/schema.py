@@ -15,6 +15,8 @@ SEX = ("female", "male", "other")
 MODALITY = ("dermoscopic", "clinical", "tbp-tile", "rcm", "histopathology", "ultrasound")
 MALIGNANCY = ("benign", "premalignant", "malignant", "indeterminate", "not-applicable")
 CONFIRMATION = ("histopathology", "serial-imaging", "expert-consensus", "confocal", "clinical", "self-report")
+FITZPATRICK_TYPES = ("I", "II", "III", "IV", "V", "VI")  # of the numbers 1 to 6
+OWN_SPLIT, OFFICIAL_SPLIT = ("split", "fold"), ("split_official", "fold_official")
 SKIN_SOURCE = ("self", "dermatologist", "annotator", "estimated")
 
 COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (

@@ -2,8 +2,9 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +24,7 @@ from dermdata.report.overview import (
     count_bars,
     count_ids,
     histogram_columns,
+    rank_words,
 )
 from dermdata.report.page import (
     NOT_STATED,
@@ -44,6 +46,19 @@ MAX_PICTURED_PER_CODE = 40  # findings of one code that have pictures
 MAX_FINDING_BYTES = 1_700_000  # bytes of all findings
 MARKUP_BYTES = 900  # bytes around the words of a finding or a picture
 MAX_MESSAGE_LENGTH, MAX_VALUE_LENGTH = 600, 300  # characters
+SAMPLES_PER_CLASS = 6
+# characters of pictures: with all else, a page stays under 10 MB
+MAX_SAMPLE_CHARACTERS, MAX_FINDING_CHARACTERS = 3_000_000, 4_300_000
+BAR_COLUMNS = (
+    ("modality", "Modality"),
+    ("confirmation", "Confirmation of the diagnosis"),
+    ("sex", "Sex"),
+    ("body_site", "Body site"),
+    ("license", "Licence"),
+    ("split", "Split"),
+    ("split_official", "Publisher’s split"),
+)
+OPTIONAL_COLUMNS = {"split", "split_official"}  # not shown where no row has one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +113,6 @@ FAMILIES = (
         codes=("count-differs", "metadata-missing", "exif-private", "license-mix", "known-issue"),
     ),
 )
-
-
 PICTURED_CODES = {code for family in FAMILIES if family.pictures for code in family.codes}
 
 
@@ -155,145 +168,32 @@ class FindingChapter:
         return sum(self.counts.values()) - len(self.problems)
 
 
-def build_chapters(
-    table: pa.Table, findings: Sequence[Finding], facts: Mapping[str, Any]
-) -> tuple[FindingChapter, ...]:
-    """The findings by family; a code that no family knows is in the last one."""
-    kept = limit_findings(findings)
-    keys = {key for one in kept if one.code in PICTURED_CODES for key in one.keys[:MAX_PICTURES]}
-    made = list(page_findings(kept, row_captions(table, keys, facts.get("names", {}))))
-    counts = Counter(one.code for one in findings)
-    familiar = {code for family in FAMILIES for code in family.codes}
-    checked = facts.get("checked", familiar)
-    found = []
-    for family in FAMILIES:
-        strange = sorted(counts.keys() - familiar) if family is FAMILIES[-1] else []
-        codes = (*family.codes, *strange)
-        found.append(
-            FindingChapter(
-                family=family,
-                problems=tuple(one for one in made if one.code in codes),
-                counts={code: counts[code] for code in codes if counts[code]},
-                unchecked=tuple(code for code in family.codes if code not in checked),
-            )
-        )
-    return tuple(found)
-
-
-def limit_findings(findings: Sequence[Finding]) -> list[Finding]:
-    """The gravest ones, so many of each code."""
-    seen: Counter[str] = Counter()
-    kept = []
-    for one in sorted(findings, key=lambda one: LEVELS.index(one.level)):
-        if seen[one.code] < MAX_FINDINGS_PER_CODE:
-            kept.append(one)
-        seen[one.code] += 1
-    return kept
-
-
-def page_findings(findings: Sequence[Finding], known: Mapping[str, RowCaption]) -> Iterator[PageFinding]:
-    """As long as there is room on the page."""
-    pictures: Counter[str] = Counter()
-    room = MAX_FINDING_BYTES
-    for one in findings:
-        made = make_page_finding(
-            one, known, pictured=one.code in PICTURED_CODES and pictures[one.code] < MAX_PICTURED_PER_CODE
-        )
-        pictures[one.code] += 1
-        room -= estimate_bytes(made)
-        if room < 0:
-            return
-        yield made
-
-
-def make_page_finding(one: Finding, known: Mapping[str, RowCaption], *, pictured: bool) -> PageFinding:
-    keys = one.keys[:MAX_PICTURES] if pictured else ()
-    return PageFinding(
-        level=one.level,
-        code=one.code,
-        dataset=one.dataset,
-        message=clip_text(one.message, MAX_MESSAGE_LENGTH),
-        keys=one.keys[:MAX_KEYS],
-        more=max(0, len(one.keys) - MAX_KEYS),
-        evidence=tuple((name, evidence_text(value)) for name, value in one.evidence.items()),
-        captions=tuple(known.get(key, RowCaption(key=key)) for key in keys),
-        interval=rate_interval(one.evidence),
-    )
-
-
-def estimate_bytes(one: PageFinding) -> int:
-    """Bytes that it takes on the page, but for its pictures."""
-    words = [one.message, *one.keys, *(word for pair in one.evidence for word in pair)]
-    words += [word or "" for each in one.captions for word in (each.key, each.key, each.label)]
-    return MARKUP_BYTES * (1 + len(one.captions)) + sum(
-        len(escape(show_value(word)).encode()) for word in words
-    )
-
-
-def evidence_text(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return clip_text(text, MAX_VALUE_LENGTH)
-
-
-def clip_text(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def rate_interval(evidence: Mapping[str, Any]) -> RateInterval | None:
-    """Of evidence that has a rate between two bounds."""
-    found = [evidence.get(name) for name in ("rate", "low", "high")]
-    if not all(isinstance(value, (int, float)) and 0 <= value <= 1 for value in found):
-        return None
-    rate, low, high = map(float, found)  # type: ignore[arg-type]
-    return RateInterval(rate=rate, low=low, high=high)
-
-
-# ------------------------------------------------------------------ rows
-
-
-def row_captions(table: pa.Table, keys: set[str], names: Mapping[str, str]) -> dict[str, RowCaption]:
-    """The rows of these keys, by key."""
-    rows = pc.indices_nonzero(
-        pc.is_in(text_column(table, "key"), value_set=pa.array(sorted(keys), pa.string()))
-    )
-    some = table.take(rows)
-    columns = ("key", class_column(table), "split", "split_official", "modality", "body_site")
-    cells = zip(*(text_column(some, name).to_pylist() for name in columns), strict=True)
-    return {
-        key: RowCaption(
-            key=key,
-            label=names.get(label, label),
-            split=split or official,
-            veiled=is_sensitive(modality, site),
-        )
-        for key, label, split, official, modality, site in cells
-    }
-
-
-SAMPLES_PER_CLASS = 6  # pictures of a class
-# characters of pictures: with all else, a page stays under 10 MB
-MAX_SAMPLE_CHARACTERS, MAX_FINDING_CHARACTERS = 3_000_000, 4_300_000
-BAR_COLUMNS = (
-    ("modality", "Modality"),
-    ("confirmation", "Confirmation of the diagnosis"),
-    ("sex", "Sex"),
-    ("body_site", "Body site"),
-    ("license", "Licence"),
-    ("split", "Split"),
-    ("split_official", "Publisher’s split"),
-)
-OPTIONAL_COLUMNS = {"split", "split_official"}  # not told where no row has one
-
-
 def audit_page(
     table: pa.Table,
     findings: Sequence[Finding],
     look: Callable[[str], bytes | None],
     facts: Mapping[str, Any],
 ) -> Iterator[str]:
-    """HTML in pieces, under 10 MB; `look` gives an image file's bytes by row key, None where there is none.
+    """Make the page of an audit.
 
-    Pictures are made while their piece is: the page is never whole in memory.
+    Thumbnails are made while their piece is: the page is never whole in memory.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        The audited rows.
+    findings : sequence of Finding
+        What `dermdata.audit.run_audit` found.
+    look : callable
+        Gives an image file's bytes by row key, None where there is none.
+    facts : mapping
+        What is known beside the rows, as `dermdata.report` describes it.
+
+    Yields
+    ------
+    str
+        Pieces of HTML, together under 10 MB.
+
     """
     names = facts.get("names", {})
     sources = dataset_origins(table, facts)
@@ -328,7 +228,7 @@ def summary_counts(table: pa.Table, sources: Sequence[DatasetOrigin]) -> dict[st
 
 
 def column_bars(table: pa.Table, names: Mapping[str, str]) -> list[tuple[str, tuple[Bar, ...]]]:
-    """The columns that are told as bars, by their title."""
+    """The columns that are shown as bars, by their title."""
     found, labels = [], set(names.values())
     for name, title in BAR_COLUMNS:
         words = column_words(table, name, names)
@@ -342,19 +242,151 @@ def column_bars(table: pa.Table, names: Mapping[str, str]) -> list[tuple[str, tu
 
 def class_samples(table: pa.Table, names: Mapping[str, str]) -> dict[str, Any]:
     """The commonest classes, each with its number of images and a few that have a file; how many are left out."""
-    columns = [text_column(table, name).to_pylist() for name in ("key", "path", "image_problem")]
     classes = column_words(table, class_column(table), names)
-    there: dict[str | None, list[str]] = {}
-    for name, key, path, problem in zip(classes, *columns, strict=True):
-        if key and path and not problem:
-            there.setdefault(name, []).append(key)
-    sizes = Counter(classes)
-    ranked = sorted(sizes, key=lambda name: (name is None, -sizes[name], str(name)))
-    picked = {name: sample_keys(there.get(name, ()), SAMPLES_PER_CLASS) for name in ranked[:MAX_CLASSES]}
-    known = row_captions(table, {key for keys in picked.values() for key in keys}, names)
+    keys, sizes = keys_with_files(table, classes), Counter(classes)
+    ranked = rank_words(sizes)
+    picked = {name: sample_keys(keys.get(name, ()), SAMPLES_PER_CLASS) for name in ranked[:MAX_CLASSES]}
+    captions = row_captions(table, set(chain.from_iterable(picked.values())), names)
     return {
         "samples": [
-            (name or NOT_STATED, sizes[name], [known[key] for key in keys]) for name, keys in picked.items()
+            (name or NOT_STATED, sizes[name], [captions[key] for key in some])
+            for name, some in picked.items()
         ],
         "unsampled": len(ranked) - len(picked),
+    }
+
+
+def keys_with_files(table: pa.Table, classes: Sequence[str | None]) -> dict[str | None, list[str]]:
+    """The keys of each class's rows that have a sound image file."""
+    columns = [text_column(table, name).to_pylist() for name in ("key", "path", "image_problem")]
+    found: dict[str | None, list[str]] = {}
+    for name, key, path, problem in zip(classes, *columns, strict=True):
+        if key and path and not problem:
+            found.setdefault(name, []).append(key)
+    return found
+
+
+# ------------------------------------------------------------------ findings
+
+
+def build_chapters(
+    table: pa.Table, findings: Sequence[Finding], facts: Mapping[str, Any]
+) -> tuple[FindingChapter, ...]:
+    """The findings by family; a code that no family knows is in the last one."""
+    kept = limit_findings(findings)
+    captions = row_captions(table, pictured_keys(kept), facts.get("names", {}))
+    made = list(page_findings(kept, captions))
+    counts = Counter(one.code for one in findings)
+    familiar = {code for family in FAMILIES for code in family.codes}
+    codes = {family.id: family.codes for family in FAMILIES}
+    codes[FAMILIES[-1].id] += tuple(sorted(counts.keys() - familiar))
+    checked = facts.get("checked", familiar)
+    return tuple(build_chapter(family, codes[family.id], made, counts, checked) for family in FAMILIES)
+
+
+def build_chapter(
+    family: FindingFamily,
+    codes: Sequence[str],
+    made: Sequence[PageFinding],
+    counts: Mapping[str, int],
+    checked: Container[str],
+) -> FindingChapter:
+    return FindingChapter(
+        family=family,
+        problems=tuple(one for one in made if one.code in codes),
+        counts={code: counts[code] for code in codes if counts[code]},
+        unchecked=tuple(code for code in family.codes if code not in checked),
+    )
+
+
+def pictured_keys(findings: Sequence[Finding]) -> set[str]:
+    """The keys of the rows whose pictures may be shown beside findings."""
+    shown = [one.keys[:MAX_PICTURES] for one in findings if one.code in PICTURED_CODES]
+    return set(chain.from_iterable(shown))
+
+
+def limit_findings(findings: Sequence[Finding]) -> list[Finding]:
+    """The gravest ones, so many of each code."""
+    seen: Counter[str] = Counter()
+    kept = []
+    for one in sorted(findings, key=lambda one: LEVELS.index(one.level)):
+        if seen[one.code] < MAX_FINDINGS_PER_CODE:
+            kept.append(one)
+        seen[one.code] += 1
+    return kept
+
+
+def page_findings(findings: Sequence[Finding], captions: Mapping[str, RowCaption]) -> Iterator[PageFinding]:
+    """As long as there is room on the page."""
+    pictures: Counter[str] = Counter()
+    room = MAX_FINDING_BYTES
+    for one in findings:
+        made = make_page_finding(
+            one, captions, pictured=one.code in PICTURED_CODES and pictures[one.code] < MAX_PICTURED_PER_CODE
+        )
+        pictures[one.code] += 1
+        room -= estimate_bytes(made)
+        if room < 0:
+            return
+        yield made
+
+
+def make_page_finding(one: Finding, captions: Mapping[str, RowCaption], *, pictured: bool) -> PageFinding:
+    keys = one.keys[:MAX_PICTURES] if pictured else ()
+    return PageFinding(
+        level=one.level,
+        code=one.code,
+        dataset=one.dataset,
+        message=clip_text(one.message, MAX_MESSAGE_LENGTH),
+        keys=one.keys[:MAX_KEYS],
+        more=max(0, len(one.keys) - MAX_KEYS),
+        evidence=tuple((name, evidence_text(value)) for name, value in one.evidence.items()),
+        captions=tuple(captions.get(key, RowCaption(key=key)) for key in keys),
+        interval=rate_interval(one.evidence),
+    )
+
+
+def estimate_bytes(one: PageFinding) -> int:
+    """Bytes that it takes on the page, but for its pictures."""
+    words = [one.message, *one.keys, *(word for pair in one.evidence for word in pair)]
+    words += [word or "" for each in one.captions for word in (each.key, each.key, each.label)]
+    return MARKUP_BYTES * (1 + len(one.captions)) + sum(
+        len(escape(show_value(word)).encode()) for word in words
+    )
+
+
+def evidence_text(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return clip_text(text, MAX_VALUE_LENGTH)
+
+
+def clip_text(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def rate_interval(evidence: Mapping[str, Any]) -> RateInterval | None:
+    """Of evidence that has a rate between two bounds."""
+    found = [evidence.get(name) for name in ("rate", "low", "high")]
+    if not all(isinstance(value, (int, float)) and 0 <= value <= 1 for value in found):
+        return None
+    rate, low, high = map(float, found)  # type: ignore[arg-type]
+    return RateInterval(rate=rate, low=low, high=high)
+
+
+def row_captions(table: pa.Table, keys: set[str], names: Mapping[str, str]) -> dict[str, RowCaption]:
+    """The rows of these keys, by key."""
+    rows = pc.indices_nonzero(
+        pc.is_in(text_column(table, "key"), value_set=pa.array(sorted(keys), pa.string()))
+    )
+    some = table.take(rows)
+    columns = ("key", class_column(table), "split", "split_official", "modality", "body_site")
+    cells = zip(*(text_column(some, name).to_pylist() for name in columns), strict=True)
+    return {
+        key: RowCaption(
+            key=key,
+            label=names.get(label, label),
+            split=split or official,
+            veiled=is_sensitive(modality, site),
+        )
+        for key, label, split, official, modality, site in cells
     }

@@ -3,15 +3,20 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
+from operator import attrgetter
 from typing import Any
 
-from dermdata.report.overview import ROMAN, AxisScale, axis_scale, shade
+from dermdata.manifest.schema import FITZPATRICK_TYPES
+from dermdata.report.overview import AxisScale, axis_scale, shade
 from dermdata.report.page import NOT_STATED, origins_from_facts, page_citations, page_facts, render_page
 
 ResultMapping = Mapping[str, Any]
 METRIC_WORDS = {"auroc": "AUROC", "ece": "Expected calibration error", "brier": "Brier score", "f1": "F1"}
 LOWER_IS_BETTER = ("brier", "ece", "error", "loss")  # parts of names of metrics that are better when low
 CALIBRATION_SIDE = 300  # units of the calibration's square
+RESULT_FACTS = (
+    "n", "missing_predictions", "unknown_predictions", "duplicate_predictions", "unit", "resamples", "seed",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +50,7 @@ class ConfusionTable:
     classes: tuple[str, ...]
     rows: tuple[
         tuple[str, tuple[tuple[int, int], ...], int], ...
-    ]  # class, (count, shade of the row's share), total
+    ]  # class, (count, shade of its share), total
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,36 +67,47 @@ class CalibrationDot:
     radius: float
 
 
-def evaluation_page(result: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
-    """HTML in pieces; `result` and `facts` as the package says."""
+def evaluation_page(result: ResultMapping, facts: Mapping[str, Any]) -> Iterator[str]:
+    """Make the page of an evaluation.
+
+    Parameters
+    ----------
+    result : mapping
+        The answer of `evaluate`, as `dermdata.report` describes it.
+    facts : mapping
+        What is known beside it, as `dermdata.report` describes it.
+
+    Yields
+    ------
+    str
+        Pieces of HTML.
+
+    """
     names = facts.get("names", {})
-    found = metric_charts(result, names)
+    lists = {name: result.get(name) or () for name in ("items", "gaps", "too_small", "notes")}
+    small = group_keys(lists["too_small"])
+    charts = metric_charts(lists["items"], small, names)
+    calibration = result.get("calibration") or {}
     values = {
         "title": facts.get("title") or "Evaluation",
         "facts": page_facts(facts),
         "result": {name: result.get(name) for name in RESULT_FACTS},
         "level": result.get("level") or 0.95,
-        "notes": result.get("notes") or (),
-        "metrics": found,
-        "overall": [one for one in found if one.overall],
-        "grouped": [one for one in found if one.groups],
-        "gaps": [gap_row(one, groups_too_small(result), names) for one in result.get("gaps") or ()],
-        "gap_scale": gap_axis(result.get("gaps") or ()),
-        "too_small": [small_group_row(one, names) for one in result.get("too_small") or ()],
+        "notes": lists["notes"],
+        "overall": list(filter(attrgetter("overall"), charts)),
+        "grouped": list(filter(attrgetter("groups"), charts)),
+        "gaps": [gap_row(one, small, names) for one in lists["gaps"]],
+        "gap_scale": axis_scale([0.0, *finite_numbers(lists["gaps"], ("gap", "low", "high"))]),
+        "too_small": [small_group_row(one, names) for one in lists["too_small"]],
         "confusion": confusion_table(result.get("confusion"), names),
-        "bins": calibration_dots(result.get("calibration")),
-        "calibration": {name: (result.get("calibration") or {}).get(name) for name in ("ece", "brier")},
+        "bins": calibration_dots(calibration.get("bins") or ()),
+        "calibration": {"ece": calibration.get("ece"), "brier": calibration.get("brier")},
         "unit": AxisScale(low=0.0, high=1.0, ticks=(0.0, 0.25, 0.5, 0.75, 1.0)),
         "side": CALIBRATION_SIDE,
         "sources": origins_from_facts(facts),
         "citations": page_citations(facts),
     }
     yield from render_page("evaluation.html", values)
-
-
-RESULT_FACTS = (
-    "n", "missing_predictions", "unknown_predictions", "duplicate_predictions", "unit", "resamples", "seed",
-)  # fmt: skip
 
 
 def metric_title(metric: str) -> str:
@@ -101,17 +117,19 @@ def metric_title(metric: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def metric_charts(result: Mapping[str, Any], names: Mapping[str, str]) -> tuple[MetricChart, ...]:
+def metric_charts(
+    items: Sequence[ResultMapping], small: set[tuple[Any, Any]], names: Mapping[str, str]
+) -> tuple[MetricChart, ...]:
     """The items by metric, in their order; groups in theirs."""
-    small = groups_too_small(result)
     by_metric: dict[str, list[ResultMapping]] = {}
-    for item in result.get("items") or ():
+    for item in items:
         by_metric.setdefault(item["metric"], []).append(item)
-    return tuple(make_metric_chart(name, items, small, names) for name, items in by_metric.items())
+    return tuple(make_metric_chart(name, some, small, names) for name, some in by_metric.items())
 
 
-def groups_too_small(result: Mapping[str, Any]) -> set[tuple[Any, Any]]:
-    return {(one.get("by"), one.get("value")) for one in result.get("too_small") or ()}
+def group_keys(items: Sequence[ResultMapping]) -> set[tuple[Any, Any]]:
+    """The groups of these items."""
+    return {(one.get("by"), one.get("value")) for one in items}
 
 
 def make_metric_chart(
@@ -123,11 +141,10 @@ def make_metric_chart(
             is_small = (item["by"], item.get("value")) in small
             groups.setdefault(item["by"], []).append(make_estimate_row(item, names, small=is_small))
     overall = next((make_estimate_row(item, names) for item in items if item.get("by") is None), None)
-    numbers = [finite_or_none(item.get(part)) for item in items for part in ("estimate", "low", "high")]
     return MetricChart(
         name=name,
         title=metric_title(name),
-        scale=axis_scale([one for one in numbers if one is not None]),
+        scale=axis_scale(finite_numbers(items, ("estimate", "low", "high"))),
         lower=any(word in name.lower() for word in LOWER_IS_BETTER),
         overall=overall,
         groups=tuple((by, tuple(some)) for by, some in groups.items()),
@@ -151,12 +168,18 @@ def value_word(by: str, value: Any, names: Mapping[str, str]) -> str:
         return NOT_STATED
     text = str(value).removesuffix(".0")
     if by == "fitzpatrick" and text in "123456":
-        return ROMAN[int(text) - 1]
+        return FITZPATRICK_TYPES[int(text) - 1]
     return names.get(text, text)
 
 
 def finite_or_none(number: Any) -> float | None:
     return float(number) if isinstance(number, (int, float)) and isfinite(number) else None
+
+
+def finite_numbers(items: Sequence[ResultMapping], parts: Sequence[str]) -> list[float]:
+    """These parts of all items, as far as they are numbers."""
+    found = (finite_or_none(item.get(part)) for item in items for part in parts)
+    return [number for number in found if number is not None]
 
 
 def gap_row(item: ResultMapping, small: set[tuple[Any, Any]], names: Mapping[str, str]) -> dict[str, Any]:
@@ -181,11 +204,6 @@ def small_group_row(item: ResultMapping, names: Mapping[str, str]) -> dict[str, 
     return {"by": item["by"], "word": word, "n": item.get("n"), "reason": item.get("reason")}
 
 
-def gap_axis(gaps: Sequence[ResultMapping]) -> AxisScale:
-    numbers = [finite_or_none(one.get(part)) for one in gaps for part in ("gap", "low", "high")]
-    return axis_scale([0.0, *(one for one in numbers if one is not None)])
-
-
 def confusion_table(found: Mapping[str, Any] | None, names: Mapping[str, str]) -> ConfusionTable | None:
     if not found or not found.get("classes"):
         return None
@@ -197,9 +215,9 @@ def confusion_table(found: Mapping[str, Any] | None, names: Mapping[str, str]) -
     return ConfusionTable(classes=classes, rows=tuple(rows))
 
 
-def calibration_dots(found: Mapping[str, Any] | None) -> tuple[CalibrationDot, ...]:
+def calibration_dots(bins: Sequence[ResultMapping]) -> tuple[CalibrationDot, ...]:
     """The bins that hold predictions; a dot's area grows with their number."""
-    kept = [one for one in (found or {}).get("bins") or () if one.get("n")]
+    kept = [one for one in bins if one.get("n")]
     most = max((one["n"] for one in kept), default=1)
     return tuple(
         CalibrationDot(

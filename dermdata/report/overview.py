@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dermdata.manifest.columns import text_column
+from dermdata.manifest.schema import FITZPATRICK_TYPES
 from dermdata.report.page import NOT_STATED
 
-ROMAN = ("I", "II", "III", "IV", "V", "VI")
 HEAT_SHADES = 9  # of the heat map, beside none
 MAX_CLASSES = 60  # rows of the heat map and of the samples
 MAX_BARS = 12
@@ -23,6 +23,8 @@ MAX_WORD_LENGTH = 160  # characters of a word
 DECADES = 10  # the last one is open: 90 and older
 CLASS_COLUMNS = ("label", "diagnosis_name", "diagnosis")
 OTHERS = "others"
+PLOT_WIDTH, PLOT_HEIGHT = 360, 150  # units of a histogram's plot; on a phone about a pixel each
+COLUMN_GAP = 0.18  # of a column's room
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +42,7 @@ class HeatRow:
     """One class and its images per skin type."""
 
     word: str
-    cells: tuple[tuple[int, int], ...]  # count, shade from 0 (no image) to SHADES
+    cells: tuple[tuple[int, int], ...]  # count, shade from 0 (no image) to HEAT_SHADES
     total: int
 
 
@@ -109,24 +111,33 @@ def build_heat_map(table: pa.Table, names: Mapping[str, str]) -> HeatMap | None:
     scale, tones = skin_tones(table)
     if not any(tones):
         return None
-    cells = Counter(zip(column_words(table, class_column(table), names), tones, strict=True))
-    classes: Counter[str | None] = Counter()
-    for (word, _), n in cells.items():
-        classes[word] += n
-    ranked = sorted(classes, key=lambda word: (word is None, -classes[word], str(word)))
-    columns = heat_map_columns(scale, {tone for tone in tones if tone})
-    columns = (*columns, None) if None in tones else columns
-    most = MAX_CLASSES + (len(ranked) == MAX_CLASSES + 1)
-    groups = [(word or NOT_STATED, [word]) for word in ranked[:most]]
-    if rest := ranked[most:]:
-        groups.append((f"{len(rest):,} {OTHERS}", rest))
-    counts = [(name, [sum(cells[one, tone] for one in group) for tone in columns]) for name, group in groups]
+    words = column_words(table, class_column(table), names)
+    cells = Counter(zip(words, tones, strict=True))
+    columns = heat_map_columns(scale, set(tones))
+    counts = [
+        (word, [sum(cells[one, tone] for one in group) for tone in columns])
+        for word, group in heat_map_groups(rank_words(Counter(words)))
+    ]
     return HeatMap(
         scale=scale,
         columns=tuple(tone or NOT_STATED for tone in columns),
         rows=shade_rows(counts),
         totals=tuple(map(sum, zip(*(row for _, row in counts), strict=True))),
     )
+
+
+def rank_words(counts: Mapping[str | None, int]) -> list[str | None]:
+    """The commonest words first, and last what is not stated."""
+    return sorted(counts, key=lambda word: (word is None, -counts[word], str(word)))
+
+
+def heat_map_groups(ranked: Sequence[str | None]) -> list[tuple[str, Sequence[str | None]]]:
+    """The classes of each row of the heat map: one, and in the last row the rest."""
+    most = MAX_CLASSES + (len(ranked) == MAX_CLASSES + 1)
+    groups: list[tuple[str, Sequence[str | None]]] = [(word or NOT_STATED, [word]) for word in ranked[:most]]
+    if rest := ranked[most:]:
+        groups.append((f"{len(rest):,} {OTHERS}", rest))
+    return groups
 
 
 def shade_rows(counts: Sequence[tuple[str, Sequence[int]]]) -> tuple[HeatRow, ...]:
@@ -142,17 +153,19 @@ def shade(count: int, most: int) -> int:
     return math.ceil(HEAT_SHADES * math.log1p(count) / math.log1p(most)) if count else 0
 
 
-def heat_map_columns(scale: str, tones: set[str]) -> tuple[str | None, ...]:
-    """All types of the scale, so that an absent one is seen, and the groups of types that sources give."""
-    whole = ROMAN if scale == "Fitzpatrick" else tuple(map(str, range(1, 11)))
-    groups = sorted(tones - set(whole), key=lambda tone: ROMAN.index(tone.split("–")[0]))
-    return (*whole, *groups)
+def heat_map_columns(scale: str, tones: set[str | None]) -> tuple[str | None, ...]:
+    """All types of the scale, so that an absent one is seen, ranges of types that sources give, and None if it is there."""
+    whole = FITZPATRICK_TYPES if scale == "Fitzpatrick" else tuple(map(str, range(1, 11)))
+    ranges = sorted(
+        filter(None, tones - set(whole)), key=lambda tone: FITZPATRICK_TYPES.index(tone.split("–")[0])
+    )
+    return (*whole, *ranges, None) if None in tones else (*whole, *ranges)
 
 
 def skin_tones(table: pa.Table) -> tuple[str, list[str | None]]:
     """The scale that rows use, and each row's word of it: Fitzpatrick where any row has one, else Monk."""
     types = integer_column(table, "fitzpatrick")
-    found = [ROMAN[kind - 1] if kind else None for kind in types]
+    found = [FITZPATRICK_TYPES[kind - 1] if kind else None for kind in types]
     if "fitzpatrick_range" in table.column_names and table["fitzpatrick_range"].null_count < table.num_rows:
         ranges = table["fitzpatrick_range"].to_pylist()
         found = [kind or type_range(span) for kind, span in zip(found, ranges, strict=True)]
@@ -165,7 +178,7 @@ def type_range(span: Sequence[int] | None) -> str | None:
     known = sorted(kind for kind in span or () if kind)
     if not known:
         return None
-    low, high = ROMAN[known[0] - 1], ROMAN[known[-1] - 1]
+    low, high = FITZPATRICK_TYPES[known[0] - 1], FITZPATRICK_TYPES[known[-1] - 1]
     return low if low == high else f"{low}–{high}"
 
 
@@ -179,10 +192,6 @@ def count_ids(table: pa.Table, name: str) -> int | None:
     if name not in table.column_names:
         return None
     return pc.count_distinct(text_column(table, name)).as_py() or None
-
-
-PLOT_WIDTH, PLOT_HEIGHT = 360, 150  # units of a histogram's plot; on a phone about a pixel each
-COLUMN_GAP = 0.18  # of a column's room
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,7 +208,7 @@ class HistogramColumn:
 
 @dataclass(frozen=True, kw_only=True)
 class AxisScale:
-    """A stretch of numbers on which percents of a plot's width are told."""
+    """A stretch of numbers, along the width of a plot."""
 
     low: float
     high: float

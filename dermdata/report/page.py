@@ -26,6 +26,10 @@ STYLE, SCRIPT = "page.css", "page.js"
 NOT_STATED = "not stated"
 WEB_SCHEMES = ("https://", "http://")
 LINE_BREAKS = "\n\t\r"  # control characters that may stay
+# of a manifest's metadata, what is shown under a name of its own or elsewhere
+SHOWN_METADATA = {
+    "dataset", "version", "catalog_digest", "tool", "license", "citation", "schema", "sources", "history",
+}  # fmt: skip
 
 
 def render_page(template: str, values: Mapping[str, Any]) -> Iterator[str]:
@@ -106,18 +110,7 @@ def doi_link(name: str | None) -> str | None:
     return f"https://doi.org/{quote(name, safe='/')}" if name and name.startswith("10.") else None
 
 
-# of a manifest's metadata, what is told under a name of its own or elsewhere
-SHOWN_METADATA = {
-    "dataset",
-    "version",
-    "catalog_digest",
-    "tool",
-    "license",
-    "citation",
-    "schema",
-    "sources",
-    "history",
-}
+# ------------------------------------------------------------------ provenance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +130,7 @@ class DatasetOrigin:
 
 @dataclass(frozen=True, kw_only=True)
 class PageCitation:
-    """Whom to name for the rows of one dataset under one licence."""
+    """Whom to name for the rows of one dataset under one license."""
 
     dataset: str
     license: str | None

@@ -17,7 +17,7 @@ from dermdata.images.decode import DECODE_ERRORS, PIXEL_LIMIT, decode_lock, open
 from dermdata.model import ImageFacts
 
 MAX_EDGE = 176  # pixels of the longer side
-JPEG_QUALITY = 74  # JPEG
+JPEG_QUALITY = 74
 ReadImage = Callable[[str], bytes | None]
 # the skin alone, from so near that nobody is recognised
 CLOSE_UP_MODALITIES = {"dermoscopic", "rcm", "histopathology", "ultrasound", "tbp-tile"}
@@ -73,7 +73,7 @@ class ThumbnailBudget:
 
 
 def make_thumbnail(data: bytes) -> bytes | str:
-    """A JPEG of at most EDGE pixels a side, upright and without metadata; else why not, in words."""
+    """A JPEG of at most MAX_EDGE pixels a side, upright and without metadata; else why not, in words."""
     found = open_image(data)
     if isinstance(found, ImageFacts):
         return found.problem or "not an image"

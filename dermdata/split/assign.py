@@ -16,7 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermdata.errors import UnknownName, UsageError
-from dermdata.split.groups import FactorizedColumn, Ints, TableLike, factorize
+from dermdata.manifest.columns import Ints
+from dermdata.split.groups import FactorizedColumn, TableLike, factorize
+
+Floats = NDArray[np.float64]
+MIN_COST_CHANGE = -1e-9  # a cost change above this is rounding
+MAX_WORK = 500_000_000  # entry visits after which the search stops, so that huge tables end in minutes
+MAX_SWAP_WORK = 20_000_000  # the same for one round of swaps
+REWEIGHT_ROUNDS = 16
+SIZE_WEIGHTS = (1, 0.25)  # weight of the parts' sizes beside the strata's, each tried
+MAX_CANDIDATES = 256  # kinds considered on each side of a swap
+MAX_OVERSIZE = 0.05  # of the whole: a group larger than any part's room by this much is refused
+GREEDY_STARTS = 4  # greedy orders tried while the table of kinds is small, where one row more or less shows
+SMALL_TABLE = 2000  # entries times parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,16 +122,6 @@ def number_kinds(groups: StratumCounts) -> Ints:
     return kind
 
 
-Floats = NDArray[np.float64]
-
-MIN_COST_CHANGE = -1e-9  # a cost change above this is rounding
-MAX_WORK = 500_000_000  # entry visits after which the search stops, so that huge tables end in minutes
-MAX_SWAP_WORK = 20_000_000  # the same for one round of swaps
-REWEIGHT_ROUNDS = 16
-SIZE_WEIGHTS = (1, 0.25)  # weight of the parts' sizes beside the strata's, each tried
-MAX_CANDIDATES = 256  # kinds considered on each side of a swap
-
-
 class Assignment:
     """How many groups of each kind lie in each part, and how far each part's strata are from their goal."""
 
@@ -134,13 +136,13 @@ class Assignment:
         self.weight: Floats = 1 / np.maximum(-self.gap, 1e-12)  # chi-square
 
     def copy(self) -> "Assignment":
-        """A board to play on without touching this one."""
+        """A copy that can change without this one."""
         other = copy.copy(self)
         other.placed, other.gap = self.placed.copy(), self.gap.copy()
         return other
 
     def to_percentage_points(self) -> "Assignment":
-        """A board whose cost is the squared deviations in percentage points: rare strata weigh no more."""
+        """A copy whose cost is the squared deviations in percentage points: rare strata weigh no more."""
         other = self.copy()
         other.weight = np.broadcast_to((1 / self.ratios**2)[:, None] / self.total[0], self.gap.shape)
         return other
@@ -160,7 +162,7 @@ class Assignment:
         return list(zip(self.kinds.stratum[at].tolist(), self.kinds.count[at].tolist(), strict=True))
 
     def place(self, groups: Ints) -> None:
-        """Put so many groups of each kind (kinds x parts) down, beside those that lie there."""
+        """Add so many groups of each kind (kinds x parts)."""
         self.placed += groups
         for part in range(len(self.ratios)):
             rows = groups[self.line, part] * self.kinds.count
@@ -194,7 +196,7 @@ class Assignment:
 
 
 def minimize_cost(assignment: Assignment) -> None:
-    """Lower the board's cost until no move and no swap helps, or the work is worth no more."""
+    """Lower the cost until no move and no swap helps, or the work is worth no more."""
     rounds = max(MAX_WORK // max(assignment.gap.shape[0] * len(assignment.line), 1), 50)
     for _ in range(rounds):
         if not (_best_move(assignment) or _best_swap(assignment)):
@@ -202,7 +204,7 @@ def minimize_cost(assignment: Assignment) -> None:
 
 
 def minimize_worst(assignment: Assignment) -> Assignment:
-    """The best board found while the worst strata weigh ever more.
+    """The best assignment found while the worst strata weigh ever more.
 
     Squares spread an error; this goes on to lower the largest one, if need be at the price of a row more or
     less in a part's size.
@@ -284,11 +286,6 @@ def _dense_counts(kinds: StratumCounts, lines: Ints) -> Floats:
     return full
 
 
-MAX_OVERSIZE = 0.05  # of the whole: a group larger than any part's room by this much is refused
-GREEDY_STARTS = 4  # greedy orders tried while the table of kinds is small, where one row more or less shows
-SMALL_TABLE = 2000  # entries times parts
-
-
 def assign_groups(
     group: Ints, columns: Sequence[Ints], names: Sequence[str], ratios: Sequence[float], seed: int
 ) -> Ints:
@@ -312,7 +309,7 @@ def assign_groups(
 
 
 def _search_from_start(assignment: Assignment, seed: int, start: int) -> Assignment:
-    """The best board found from one greedy order."""
+    """The best assignment found from one greedy order."""
     _place_greedily(assignment, seed, start)
     _fill_empty(assignment)
     minimize_cost(assignment)
@@ -334,9 +331,8 @@ def _deal_equal_groups(assignment: Assignment) -> None:
 def _place_greedily(assignment: Assignment, seed: int, start: int) -> None:
     """Place what is left over, in steps of size classes; within a class the seed decides the order."""
     left = np.repeat(np.arange(assignment.kinds.lines), assignment.groups - assignment.placed.sum(axis=1))
-    sizes = assignment.kinds.count[
-        assignment.kinds.start[left]
-    ]  # the first stratum of every kind is "all rows"
+    # the first stratum of every kind is "all rows"
+    sizes = assignment.kinds.count[assignment.kinds.start[left]]
     order = np.lexsort((random_numbers(seed, len(left), f"order {start}"), -_size_class(sizes)))
     gap, weight = assignment.gap.tolist(), assignment.weight.tolist()
     added = np.zeros_like(assignment.placed)

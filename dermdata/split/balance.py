@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dermdata.split.groups import FactorizedColumn, Ints
+from dermdata.manifest.columns import Ints
+from dermdata.split.groups import FactorizedColumn
 
 
 @dataclass(frozen=True, kw_only=True)

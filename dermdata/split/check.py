@@ -4,7 +4,7 @@ A split published as a list of image ids is first matched to the manifests that 
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dermdata.errors import BadTable, UsageError
-from dermdata.manifest.schema import EXTENSION_PATTERN
+from dermdata.manifest.columns import Ints, connected_components
+from dermdata.manifest.schema import EXTENSION_PATTERN, OFFICIAL_SPLIT, OWN_SPLIT
 from dermdata.model import Finding, Level
-from dermdata.split.groups import FactorizedColumn, Ints, connected_components, factorize, row_keys
+from dermdata.split.groups import FactorizedColumn, factorize, row_keys
 
 if TYPE_CHECKING:
     from dermdata.duplicates import NearDuplicates, Pairs
-
 
 ID_COLUMNS = (
     "image_id", "isic_id", "image", "image_name", "img_id", "img", "img_name", "filename", "file_name", "file", "path",
@@ -30,6 +30,19 @@ PART_COLUMNS = (
     "fold_id", "usage", "group", "dataset",
 )  # fmt: skip
 GROUP_ID_COLUMNS = ("patient_id", "lesion_id", "case_id")  # what the list itself may say
+KEY_IDENTITY, NEAR_IDENTITY = "key", "near"
+LEAK_CODES: Mapping[str, str] = {
+    "patient_id": "leak-patient",
+    "lesion_id": "leak-lesion",
+    "case_id": "leak-patient",  # a case is one person's
+    "isic_id": "leak-image",
+    "sha256": "leak-image",
+    KEY_IDENTITY: "leak-image",  # in a list of files an image may stand twice
+}
+IDENTITY_PLURALS: Mapping[str, str] = {
+    "patient_id": "patients", "lesion_id": "lesions", "case_id": "cases", "isic_id": "ISIC ids",
+    "sha256": "files of equal bytes", KEY_IDENTITY: "images", NEAR_IDENTITY: "near duplicates",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,32 +57,54 @@ class PublishedSplit:
 
 
 def parse_published_split(table: pa.Table, name: str, part: str | None = None) -> PublishedSplit:
-    """The columns that hold ids and parts, found by their names; BadTable where there is none.
+    """Find the columns that hold ids and parts, by their names.
 
-    `part` is what the whole list is, where it has no column of parts.
+    Parameters
+    ----------
+    table : pyarrow.Table
+        The list as it was read.
+    name : str
+        What it is called in an error.
+    part : str, optional
+        What the whole list is, where it has no column of parts.
+
+    Returns
+    -------
+    PublishedSplit
+
+    Raises
+    ------
+    BadTable
+        Where there is no column of ids, or none of parts and no `part`.
+
     """
     known = {normalize_column_name(column): column for column in reversed(table.column_names)}
-    id_column = next((known[word] for word in ID_COLUMNS if word in known), None)
-    part_column = next(
-        (known[word] for word in PART_COLUMNS if word in known and known[word] != id_column), None
-    )
-    if id_column is None or (part_column is None and part is None):
-        wanted = (
-            f"image ids ({', '.join(ID_COLUMNS[:5])}, …)"
-            if id_column is None
-            else f"parts ({', '.join(PART_COLUMNS[:4])}, …)"
-        )
-        raise BadTable(
-            f"{name}: no column of {wanted} among {', '.join(table.column_names)}",
-            hint="rename the column; or give one file for each part, such as train.csv test.csv",
-        )
-    words = {column: trim_text(table[column]) for column in table.column_names}
+    id_column = _first_known(ID_COLUMNS, known)
+    if id_column is None:
+        raise _lacks_column(f"image ids ({', '.join(ID_COLUMNS[:5])}, …)", table, name)
+    part_column = _first_known([word for word in PART_COLUMNS if known.get(word) != id_column], known)
+    if part_column is None and part is None:
+        raise _lacks_column(f"parts ({', '.join(PART_COLUMNS[:4])}, …)", table, name)
     return PublishedSplit(
-        ids=words[id_column],
-        parts=words[part_column] if part_column else pa.array([part] * table.num_rows, pa.string()),
-        group_ids={column: words[known[column]] for column in GROUP_ID_COLUMNS if column in known},
+        ids=trim_text(table[id_column]),
+        parts=trim_text(table[part_column])
+        if part_column
+        else pa.array([part] * table.num_rows, pa.string()),
+        group_ids={name: trim_text(table[known[name]]) for name in GROUP_ID_COLUMNS if name in known},
         id_column=id_column,
         part_column=part_column,
+    )
+
+
+def _first_known(words: Iterable[str], known: Mapping[str, str]) -> str | None:
+    """The column of the first word that is one."""
+    return next((known[word] for word in words if word in known), None)
+
+
+def _lacks_column(wanted: str, table: pa.Table, name: str) -> BadTable:
+    return BadTable(
+        f"{name}: no column of {wanted} among {', '.join(table.column_names)}",
+        hint="rename the column; or give one file for each part, such as train.csv test.csv",
     )
 
 
@@ -88,22 +123,35 @@ def trim_text(column: pa.ChunkedArray) -> pa.Array:
 
 
 def recognize_datasets(ids: pa.Array, datasets: Mapping[str, pa.Table]) -> dict[str, Ints]:
-    """Of each dataset that is needed, for each id the row that it means; -1 for none.
+    """Match a list of ids to the datasets that know them.
 
     The dataset that knows most ids comes first (of equals the smaller one), then what knows most of the rest. An id is
-    an `image_id` or `isic_id`, or a file's path whose name is one. `datasets` need only these two columns.
+    an `image_id` or `isic_id`, or a file's path whose name is one.
+
+    Parameters
+    ----------
+    ids : pyarrow.Array
+        Text.
+    datasets : mapping of str to pyarrow.Table
+        Manifests by name; `image_id` and `isic_id` suffice.
+
+    Returns
+    -------
+    dict of str to array of int64, shape (len(ids),)
+        For each dataset that is needed the row of each id, -1 for none.
+
     """
     sizes = {name: table.num_rows for name, table in datasets.items()}
     left = {name: match_ids(ids, table) for name, table in datasets.items()}
     found: dict[str, Ints] = {}
-    open_ = np.ones(len(ids), bool)
+    is_open = np.ones(len(ids), bool)
     while left:
-        matched = {name: int(np.count_nonzero(open_ & (rows >= 0))) for name, rows in left.items()}
+        matched = {name: int(np.count_nonzero(is_open & (rows >= 0))) for name, rows in left.items()}
         best = min(left, key=lambda name: (-matched[name], sizes[name], name))
         if not matched[best]:
             break
-        found[best] = np.where(open_, left.pop(best), -1)
-        open_ &= found[best] < 0
+        found[best] = np.where(is_open, left.pop(best), -1)
+        is_open &= found[best] < 0
     return found
 
 
@@ -136,9 +184,7 @@ def join_manifests(
         mine = np.flatnonzero(rows >= 0)
         missing[mine] = False
         table = manifests[name].take(pa.array(rows[mine]))
-        dropped = [
-            one for one in ("split", "fold", "split_official", "fold_official") if one in table.column_names
-        ]
+        dropped = [one for one in (*OWN_SPLIT, *OFFICIAL_SPLIT) if one in table.column_names]
         table = table.drop_columns(dropped).append_column("split", split.parts.take(pa.array(mine)))
         tables.append(decode_dictionaries(table))
     rest = pa.array(np.flatnonzero(missing & split.ids.is_valid().to_numpy(zero_copy_only=False)))
@@ -163,50 +209,61 @@ def unknown_ids(found: Mapping[str, Ints], ids: pa.Array) -> Sequence[str]:
     return [word for word in ids.filter(pa.array(~known)).to_pylist() if word is not None]
 
 
-KEY_IDENTITY, NEAR_IDENTITY = "key", "near"
-LEAK_CODES: Mapping[str, str] = {
-    "patient_id": "leak-patient",
-    "lesion_id": "leak-lesion",
-    "case_id": "leak-patient",  # a case is one person's
-    "isic_id": "leak-image",
-    "sha256": "leak-image",
-    KEY_IDENTITY: "leak-image",  # in a list of files an image may stand twice
-}
-IDENTITY_PLURALS: Mapping[str, str] = {
-    "patient_id": "patients", "lesion_id": "lesions", "case_id": "cases", "isic_id": "ISIC ids",
-    "sha256": "files of equal bytes", KEY_IDENTITY: "images", NEAR_IDENTITY: "near duplicates",
-}  # fmt: skip
-OWN_SPLIT, OFFICIAL_SPLIT = ("split", "fold"), ("split_official", "fold_official")
-
-
 def check_split(table: pa.Table, near: "NearDuplicates | None" = None) -> tuple[Finding, ...]:
-    """The leaks of the columns `split` and `fold`, or of the publisher's own where both are empty: an id in several parts.
+    """Find the ids and images in more than one part of `split` and `fold`, or of the publisher's own if both are empty.
 
-    Rows in no part cannot leak. Near duplicates are an error where their images lie upon each other, and a warning
-    where only their hashes are near. UsageError when the table has no split of either kind.
+    Parameters
+    ----------
+    table : pyarrow.Table
+        A manifest; rows in no part cannot leak.
+    near : NearDuplicates, optional
+        Near duplicates among the rows: an error where their images correlate, a warning where only hashes are near.
+
+    Returns
+    -------
+    tuple of Finding
+
+    Raises
+    ------
+    UsageError
+        When the table has no split of either kind.
+
     """
     columns = _split_columns(table)
-    names, dataset = row_keys(table), factorize(table, "dataset")
+    names = row_keys(table)
+    describe = LeakReporter(names, factorize(table, "dataset"))
     known = {identity: factorize(table, identity) for identity in LEAK_CODES if identity != KEY_IDENTITY}
     known[KEY_IDENTITY] = FactorizedColumn(np.where(known["isic_id"].is_known, -1, names.codes), names.values)
     by_id = (
-        _leak_finding(column, parts, identity, ids, code, rows, names, dataset)
+        describe.leaking_id(column, parts, rows, identity, ids.value(code))
         for column, parts in columns.items()
         for identity, ids in known.items()
         for code, rows in _find_leaks(ids, parts)
     )
     groups: dict[Level, Pairs] = {"error": near.verified, "warning": near.by_hash} if near else {}
-    by_picture = (
-        _near_leak_finding(level, column, parts, rows, names, dataset)
+    by_image = (
+        describe.near_duplicates(column, parts, rows, level)
         for column, parts in columns.items()
         for level, pairs in groups.items()
         for rows in _image_leaks(pairs, known["sha256"], parts)
     )
-    return (*by_id, *by_picture)
+    return (*by_id, *by_image)
 
 
 def count_leaks(findings: tuple[Finding, ...]) -> dict[str, int]:
-    """How many of what leaks, in words: lesions -> 1,956; each once, in how many columns it may."""
+    """Count what leaks, by kind in words, as {"lesions": 1956}.
+
+    Parameters
+    ----------
+    findings : tuple of Finding
+        Of `check_split`.
+
+    Returns
+    -------
+    dict of str to int
+        What leaks in several columns counts once.
+
+    """
     found: dict[str, set[str]] = {}
     for one in findings:
         identity = next(name for name in IDENTITY_PLURALS if name in one.evidence)
@@ -236,28 +293,6 @@ def _find_leaks(ids: FactorizedColumn, parts: FactorizedColumn) -> list[tuple[in
     return list(zip(codes.tolist(), pieces, strict=True))
 
 
-def _leak_finding(
-    column: str,
-    parts: FactorizedColumn,
-    identity: str,
-    ids: FactorizedColumn,
-    code: int,
-    rows: Ints,
-    names: FactorizedColumn,
-    dataset: FactorizedColumn,
-) -> Finding:
-    value, images = ids.value(code), _count_values(parts, rows)
-    shown = ", ".join(f"{part} ({count})" for part, count in images.items())
-    return Finding(
-        level="error",
-        code=LEAK_CODES[identity],
-        dataset=", ".join(name for name in _count_values(dataset, rows)) or None,
-        keys=tuple(str(names.value(key)) for key in np.sort(names.codes[rows])),
-        message=f"{identity} {value} is in more than one part of {column}: {shown}",
-        evidence={"column": column, identity: value, "images": images},
-    )
-
-
 def _image_leaks(pairs: "Pairs", digests: FactorizedColumn, parts: FactorizedColumn) -> Iterator[Ints]:
     """The rows of each chain of pictures that show the same, in more than one part; equal bytes are one picture."""
     if not len(pairs):
@@ -271,29 +306,51 @@ def _image_leaks(pairs: "Pairs", digests: FactorizedColumn, parts: FactorizedCol
     yield from (rows for _, rows in _find_leaks(chain, parts))
 
 
-def _near_leak_finding(
-    level: Level,
-    column: str,
-    parts: FactorizedColumn,
-    rows: Ints,
-    names: FactorizedColumn,
-    dataset: FactorizedColumn,
-) -> Finding:
-    keys, images = (
-        tuple(str(names.value(key)) for key in np.sort(names.codes[rows])),
-        _count_values(parts, rows),
-    )
-    shown = ", ".join(f"{part} ({count})" for part, count in images.items())
-    others = f" and {len(keys) - 2:,} more" if len(keys) > 2 else ""
-    what = "show one picture" if level == "error" else "may show one picture (by hash alone)"
-    return Finding(
-        level=level,
-        code="leak-image",
-        dataset=", ".join(name for name in _count_values(dataset, rows)) or None,
-        keys=keys,
-        message=f"{keys[0]}, {keys[1]}{others} {what}, in more than one part of {column}: {shown}",
-        evidence={"column": column, NEAR_IDENTITY: keys[0], "images": images},
-    )
+@dataclass(frozen=True)
+class LeakReporter:
+    """Writes findings about rows in more than one part of a column."""
+
+    names: FactorizedColumn  # the rows' keys
+    dataset: FactorizedColumn
+
+    def leaking_id(
+        self, column: str, parts: FactorizedColumn, rows: Ints, identity: str, value: str | None
+    ) -> Finding:
+        """An id that these rows have."""
+        what = f"{identity} {value} is"
+        return self._finding("error", LEAK_CODES[identity], column, parts, rows, what, {identity: value})
+
+    def near_duplicates(self, column: str, parts: FactorizedColumn, rows: Ints, level: Level) -> Finding:
+        """Rows that show one picture."""
+        keys = self._keys(rows)
+        others = f" and {len(keys) - 2:,} more" if len(keys) > 2 else ""
+        how = "show one picture" if level == "error" else "may show one picture (by hash alone)"
+        what = f"{keys[0]}, {keys[1]}{others} {how},"
+        return self._finding(level, "leak-image", column, parts, rows, what, {NEAR_IDENTITY: keys[0]})
+
+    def _finding(
+        self,
+        level: Level,
+        code: str,
+        column: str,
+        parts: FactorizedColumn,
+        rows: Ints,
+        what: str,
+        evidence: Mapping[str, str | None],
+    ) -> Finding:
+        images = _count_values(parts, rows)
+        shown = ", ".join(f"{part} ({count})" for part, count in images.items())
+        return Finding(
+            level=level,
+            code=code,
+            dataset=", ".join(_count_values(self.dataset, rows)) or None,
+            keys=self._keys(rows),
+            message=f"{what} in more than one part of {column}: {shown}",
+            evidence={"column": column, **evidence, "images": images},
+        )
+
+    def _keys(self, rows: Ints) -> tuple[str, ...]:
+        return tuple(str(self.names.value(key)) for key in np.sort(self.names.codes[rows]))
 
 
 def _count_values(column: FactorizedColumn, rows: Ints) -> dict[str, int]:

@@ -3,10 +3,10 @@
 Columns are factorized: their codes depend on the values alone, never on the order of rows.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -14,13 +14,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dermdata.errors import BadTable, UnknownName, UsageError
-from dermdata.manifest.columns import first_rows, is_increasing
+from dermdata.manifest.columns import Ints, connected_components, first_rows, is_increasing
 
 if TYPE_CHECKING:
     from dermdata.duplicates import NearDuplicates
 
-
-Ints = NDArray[np.int64]
+GroupBy = Literal["auto", "patient", "lesion", "case", "image"]
+GroupLevel = Literal["patient", "lesion", "case", "image"]
+LEVEL_COLUMNS: Mapping[GroupLevel, str] = {"patient": "patient_id", "lesion": "lesion_id", "case": "case_id"}
+KnownRows = NDArray[np.bool_]
+SAME_IMAGE_COLUMNS = ("isic_id", "sha256")  # the same picture in two datasets, under two names
 
 
 class TableLike(Protocol):
@@ -135,15 +138,6 @@ def _drop_blank(column: FactorizedColumn) -> FactorizedColumn:
     return FactorizedColumn(np.maximum(column.codes - 1, -1), column.values[1:])
 
 
-GroupBy = Literal["auto", "patient", "lesion", "case", "image"]
-GroupLevel = Literal["patient", "lesion", "case", "image"]
-
-LEVEL_COLUMNS: Mapping[GroupLevel, str] = {"patient": "patient_id", "lesion": "lesion_id", "case": "case_id"}
-KnownRows = NDArray[np.bool_]
-IntegerArray = NDArray[np.integer[Any]]
-SAME_IMAGE_COLUMNS = ("isic_id", "sha256")  # the same picture in two datasets, under two names
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Grouping:
     """The group of every row, and in words how it was found."""
@@ -163,11 +157,31 @@ class Grouping:
 
 
 def group_rows(table: TableLike, by: GroupBy = "auto", near: "NearDuplicates | None" = None) -> Grouping:
-    """The rows' groups; UsageError when no row at all has the key of the level asked for.
+    """Group the rows that a split must not part.
 
     A level brings every finer key with it (patient: lesion and case too), so a row without the coarser key
-    falls back to the finer one. `auto` joins by every key there is. Equal `isic_id` or `sha256` always join,
-    across datasets, and so do the pairs of rows that are `near` duplicates. A missing key joins nothing.
+    falls back to the finer one. Equal `isic_id` or `sha256` always join, across datasets. A missing key joins nothing.
+
+    Parameters
+    ----------
+    table : TableLike
+        A manifest, held or partly on disk.
+    by : {"auto", "patient", "lesion", "case", "image"}
+        The level; `auto` joins by every key there is.
+    near : NearDuplicates, optional
+        Pairs of rows that join as well.
+
+    Returns
+    -------
+    Grouping
+
+    Raises
+    ------
+    UsageError
+        When no row at all has the key of the level asked for.
+    UnknownName
+        For another level.
+
     """
     if by not in get_args(GroupBy):
         raise UnknownName("level", by, get_args(GroupBy), hint=f"one of {', '.join(get_args(GroupBy))}")
@@ -193,41 +207,6 @@ def key_columns(by: GroupBy) -> tuple[str, ...]:
     start = {"auto": 0, "image": len(levels)}.get(by)
     kept = levels[levels.index(by) if start is None else start :]  # type: ignore[arg-type]
     return (*(LEVEL_COLUMNS[level] for level in kept), *SAME_IMAGE_COLUMNS)
-
-
-def connected_components(rows: int, same: Iterable[Ints], pairs: Iterable[tuple[int, int]] = ()) -> Ints:
-    """The first row of each row's component, where a row of the same value in any column, or a pair, connects rows.
-
-    Union-find with whole arrays in place of single steps: every root hooks onto the smallest root it meets,
-    then all paths are halved until they are flat; one column at a time, so memory is a few arrays of `rows`.
-    """
-    number: type[np.integer[Any]] = np.int32 if rows < 2**31 else np.int64  # half the memory
-    parent: IntegerArray = np.arange(rows, dtype=number)
-    for other in same:
-        row = np.flatnonzero(other != np.arange(rows)).astype(number)
-        _union_rows(parent, row, other[row].astype(number))
-    both = np.array(list(pairs), number).reshape(-1, 2)
-    _union_rows(parent, both[:, 0], both[:, 1])
-    return parent.astype(np.int64)
-
-
-def _union_rows(parent: IntegerArray, row: IntegerArray, other: IntegerArray) -> None:
-    while True:
-        a, b = parent[row], parent[other]
-        apart = a != b
-        if not apart.any():
-            return
-        row, other = row[apart], other[apart]
-        np.minimum.at(parent, np.maximum(a, b)[apart], np.minimum(a, b)[apart])
-        _flatten_paths(parent)
-
-
-def _flatten_paths(parent: IntegerArray) -> None:
-    while True:
-        above = parent[parent]
-        if np.array_equal(above, parent):
-            return
-        parent[:] = above
 
 
 def _number_groups(root: Ints, key: Ints) -> Ints:

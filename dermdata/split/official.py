@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermdata.errors import UsageError
-from dermdata.split.groups import Grouping, Ints, TableLike, factorize
+from dermdata.manifest.columns import Ints
+from dermdata.split.groups import Grouping, TableLike, factorize
 
 ROLE_WORDS: Mapping[str, tuple[str, ...]] = {
     "test": ("test", "testing"),

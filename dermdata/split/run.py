@@ -15,7 +15,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dermdata.errors import UsageError
+from dermdata.manifest.columns import Ints
 from dermdata.manifest.lazy import DiskColumns, LazyTable
+from dermdata.manifest.schema import OWN_SPLIT
 from dermdata.split.assign import assign_groups, stratify_columns
 from dermdata.split.balance import (
     ClassShare,
@@ -31,7 +33,6 @@ from dermdata.split.groups import (
     FactorizedColumn,
     GroupBy,
     Grouping,
-    Ints,
     TableLike,
     factorize,
     group_rows,
@@ -42,15 +43,120 @@ from dermdata.split.official import FREE, fix_official_rows
 if TYPE_CHECKING:
     from dermdata.duplicates import NearDuplicates
 
-
 USUAL_NAMES = {1: ("train",), 2: ("train", "test"), 3: ("train", "val", "test")}
 DEFAULT_RATIOS: Mapping[str, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
 RATIOS_HINT = "write for example train=0.7,val=0.15,test=0.15"
 MAX_FOLDS = 127  # the manifest keeps the fold in an int8
+# of a stable split, coarsest first; not sha256: fetching images must move nothing
+NAMING_COLUMNS = ("patient_id", "lesion_id", "case_id", "isic_id")
+SPLIT_COLUMNS = OWN_SPLIT  # the columns that are replaced
+TRAIN = "train"  # with folds, the official rows' counterpart
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SplitResult:
+    """The table with its parts, and how well they mirror the whole."""
+
+    table: pa.Table
+    grouping: Grouping
+    balance: tuple[PartBalance, ...]
+    classes: tuple[ClassShare, ...]
+    largest_deviation: float  # percentage points, see balance.py
+    notes: tuple[str, ...]
+
+
+def split_rows(
+    table: pa.Table,
+    *,
+    by: GroupBy = "auto",
+    ratios: Mapping[str, float] | None = None,
+    folds: int | None = None,
+    stratify: Sequence[str] = ("diagnosis",),
+    official: bool = False,
+    stable: bool = False,
+    seed: int = 0,
+    near: "NearDuplicates | None" = None,
+    rest: DiskColumns | None = None,
+) -> SplitResult:
+    """Replace the columns `split` and `fold` so that no group of rows is in two parts.
+
+    The answer depends on the rows' values, the request and the seed, not on the rows' order.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        A manifest.
+    by : {"auto", "patient", "lesion", "case", "image"}
+        What must stay together, see `group_rows`.
+    ratios : mapping of str to float, optional
+        Shares of the parts, which sum to 1; by default train 0.7, val 0.15, test 0.15.
+    folds : int, optional
+        In place of ratios: `fold` becomes 0 … K-1 and `split` null (with `official`: train and the official parts).
+    stratify : sequence of str
+        Columns whose classes each part shall have as the whole has them.
+    official : bool, default False
+        Keep the publisher's test and validation rows where they are.
+    stable : bool, default False
+        Place each group by the hash of its key: adding rows never moves it, but nothing is stratified.
+    seed : int, default 0
+        Another seed, another split.
+    near : NearDuplicates, optional
+        Pairs of rows that stay together too.
+    rest : DiskColumns, optional
+        Columns that `table` does not hold, read one at a time.
+
+    Returns
+    -------
+    SplitResult
+
+    Raises
+    ------
+    UsageError, UnknownName
+        When the request cannot be met.
+
+    """
+    parts = _requested_parts(ratios, folds)
+    rows = LazyTable(table, rest)
+    columns = stratify_columns(rows, stratify)
+    if table.num_rows == 0:
+        raise UsageError("there is nothing to split: the table has no rows")
+    grouping = group_rows(rows, by, near)
+    names, part, notes = _assign_parts(rows, grouping, columns, parts, official, stable, seed)
+    classes = class_shares(columns, part, names)
+    ids = {
+        column: measure_spread(factorize(rows, column).codes, part, len(names))
+        for column in LEVEL_COLUMNS.values()
+    }
+    whole = measure_spread(grouping.number, part, len(names))
+    return SplitResult(
+        table=_write_parts(table, names, part, folds),
+        grouping=grouping,
+        balance=part_balance(part, names, whole, ids["patient_id"], ids["lesion_id"]),
+        classes=classes,
+        largest_deviation=largest_deviation(classes),
+        notes=(*notes, *_torn_id_notes(ids), *_absent_class_notes(classes), *_stable_notes(stable, stratify)),
+    )
 
 
 def parse_ratios(text: str) -> dict[str, float]:
-    """Names and shares from `train=0.7,test=0.3`, `0.7,0.3`, `70,30` or `70%,30%`; UsageError otherwise."""
+    """Read names and shares of parts.
+
+    Parameters
+    ----------
+    text : str
+        Such as `train=0.7,test=0.3`, `0.7,0.3`, `70,30` or `70%,30%`.
+
+    Returns
+    -------
+    dict of str to float
+        Shares that sum to 1.
+
+    Raises
+    ------
+    UsageError
+        For text that is none of these.
+
+    """
     items = [item.strip() for item in text.split(",") if item.strip()]
     named = [item.partition("=") for item in items]
     with_name = sum(bool(sign) for _, sign, _ in named)
@@ -118,14 +224,6 @@ def _require_unique_names(names: list[str] | tuple[str, ...], values: list[float
     return dict(zip(names, values, strict=True))
 
 
-NAMING_COLUMNS = (
-    "patient_id",
-    "lesion_id",
-    "case_id",
-    "isic_id",
-)  # not sha256: fetching images must move nothing
-
-
 def group_names(table: TableLike, grouping: Grouping) -> list[str]:
     """Each group's name: its smallest key of the coarsest kind it has, else its smallest row key.
 
@@ -161,66 +259,6 @@ def _smallest_codes(values: FactorizedColumn, grouping: Grouping) -> list[int]:
     return np.where(smallest == len(values.values), -1, smallest).tolist()  # type: ignore[no-any-return]
 
 
-SPLIT_COLUMNS = ("split", "fold")  # the columns that are replaced
-TRAIN = "train"  # with folds, the official rows' counterpart
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class SplitResult:
-    """The table with its parts, and how well they mirror the whole."""
-
-    table: pa.Table
-    grouping: Grouping
-    balance: tuple[PartBalance, ...]
-    classes: tuple[ClassShare, ...]
-    largest_deviation: float  # percentage points, see balance.py
-    notes: tuple[str, ...]
-
-
-def split_rows(
-    table: pa.Table,
-    *,
-    by: GroupBy = "auto",
-    ratios: Mapping[str, float] | None = None,
-    folds: int | None = None,
-    stratify: Sequence[str] = ("diagnosis",),
-    official: bool = False,
-    stable: bool = False,
-    seed: int = 0,
-    near: "NearDuplicates | None" = None,
-    rest: DiskColumns | None = None,
-) -> SplitResult:
-    """Replace the columns `split` and `fold` so that no group is in two parts; 70/15/15 unless told.
-
-    With `folds` the column `fold` is 0 … K-1 and `split` is null (with `official`: train and the official
-    parts), otherwise `fold` is null. The answer depends on the rows' values, the request and the seed, not on
-    the rows' order. `stable` places each group by the hash of its own key: adding rows never moves it, but
-    nothing is stratified. `near` duplicates stay together too. What `table` does not hold is read from `rest`, a
-    column at a time. UsageError when the request cannot be met.
-    """
-    parts = _requested_parts(ratios, folds)
-    rows = LazyTable(table, rest)
-    columns = stratify_columns(rows, stratify)
-    if table.num_rows == 0:
-        raise UsageError("there is nothing to split: the table has no rows")
-    grouping = group_rows(rows, by, near)
-    names, part, notes = _assign_parts(rows, grouping, columns, parts, official, stable, seed)
-    classes = class_shares(columns, part, names)
-    ids = {
-        column: measure_spread(factorize(rows, column).codes, part, len(names))
-        for column in LEVEL_COLUMNS.values()
-    }
-    whole = measure_spread(grouping.number, part, len(names))
-    return SplitResult(
-        table=_write_parts(table, names, part, folds),
-        grouping=grouping,
-        balance=part_balance(part, names, whole, ids["patient_id"], ids["lesion_id"]),
-        classes=classes,
-        largest_deviation=largest_deviation(classes),
-        notes=(*notes, *_torn_id_notes(ids), *_absent_class_notes(classes), *_stable_notes(stable, stratify)),
-    )
-
-
 def _requested_parts(ratios: Mapping[str, float] | None, folds: int | None) -> dict[str, float]:
     if folds is None:
         return require_ratios(DEFAULT_RATIOS if ratios is None else ratios)
@@ -234,7 +272,7 @@ def _assign_parts(
     grouping: Grouping,
     columns: Mapping[str, FactorizedColumn],
     parts: Mapping[str, float],
-    keep_official: bool,
+    official: bool,
     stable: bool,
     seed: int,
 ) -> tuple[tuple[str, ...], Ints, tuple[str, ...]]:
@@ -242,7 +280,7 @@ def _assign_parts(
     names, notes = tuple(parts), tuple[str, ...]()
     part = np.full(table.num_rows, FREE, np.int64)
     cohorts: tuple[tuple[Ints, tuple[str, ...]], ...] = ((np.arange(table.num_rows), names),)
-    if keep_official:
+    if official:
         fixed = fix_official_rows(table, grouping, names)
         names, part, cohorts, notes = fixed.parts, fixed.part.copy(), fixed.allowed, fixed.notes
     labels = group_names(table, grouping) if stable else None

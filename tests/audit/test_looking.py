@@ -167,7 +167,9 @@ def test_pairs_are_laid_upon_each_other_once(
     first = audited(table, "duplicate-near", root=tmp_path, keep=tmp_path, near=True)
     assert len(first) == 1
     assert len(list(tmp_path.glob("alike-*.parquet"))) == 1
-    monkeypatch.setattr("dermdata.audit.duplicate_groups.read_raster", lambda path: pytest.fail("read again"))
+    monkeypatch.setattr(
+        "dermdata.duplicates.near_duplicates.read_raster", lambda path: pytest.fail("read again")
+    )
     assert audited(table, "duplicate-near", root=tmp_path, keep=tmp_path, near=True) == first
 
 

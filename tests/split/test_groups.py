@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dermdata.errors import BadTable, UnknownName, UsageError
+from dermdata.manifest.columns import connected_components
 from dermdata.split import group_rows
-from dermdata.split.groups import FactorizedColumn, connected_components
+from dermdata.split.groups import FactorizedColumn
 
 
 def table(rows: int, **columns: list[str | None]) -> pa.Table:
