@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from compiled_once import compile_once
-from servers import Site
+from support.compiled_once import compile_once
+from support.servers import Site
 
 # a busy machine is no finding: what is slow is measured in benchmarks/
 # fewer examples than hypothesis's hundred: the whole suite is to end within ten minutes on two cores

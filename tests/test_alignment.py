@@ -5,9 +5,9 @@ from time import perf_counter
 
 import pytest
 
-from bundled_labels import CATALOG, labels, needs_shared, shared_rows, vocabulary
 from dermdata.crosswalks.alignment import align_labels
 from dermdata.errors import UsageError
+from support.bundled_labels import CATALOG, labels, needs_shared, shared_rows, vocabulary
 
 FIELDS = {
     "ham10000": "dx",

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from archive_builders import IMAGES, MAKERS, Remote, on_disk, unpack, zipped
 from dermdata import disk
 from dermdata.archive import ArchiveEntry, extract, read_member, safe_name, staging
 from dermdata.errors import ArchiveRefused, StorageError
 from dermdata.model import ImageFacts, Unpack
+from support.archive_builders import IMAGES, MAKERS, Remote, on_disk, unpack, zipped
 
 
 @pytest.mark.fault(78)

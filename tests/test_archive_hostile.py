@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from archive_builders import JPEG, Raw, Remote, raw_tar, raw_zip, tar_member, unpack
 from dermdata.archive import ArchiveLimits, extract, safe_name
 from dermdata.errors import ArchiveRefused, CredentialsMissing, DermdataError
+from support.archive_builders import JPEG, Raw, Remote, raw_tar, raw_zip, tar_member, unpack
 
 
 def refused(folder: Path, data: bytes, kind: str = "zip", **options: object) -> DermdataError:

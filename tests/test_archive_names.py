@@ -7,10 +7,10 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archive_builders import MAKERS, unpack
 from dermdata.archive import safe_name
 from dermdata.errors import ArchiveRefused
 from dermdata.model import Unpack
+from support.archive_builders import MAKERS, unpack
 
 
 @given(st.text(max_size=300), st.text(max_size=300))

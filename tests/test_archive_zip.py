@@ -8,8 +8,8 @@ import zlib
 
 import pytest
 
-from archive_builders import IMAGES, Remote, Unseekable, zipped
 from dermdata.archive import ArchiveEntry, list_zip, member_span, read_member
+from support.archive_builders import IMAGES, Remote, Unseekable, zipped
 
 
 def test_listing_costs_three_requests_at_most_and_a_member_one() -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cached_folders import fetched, tree
 from dermdata.cache import Cache, DatasetFolder
 from dermdata.cache.dedup import clone_file, measure_usage, total_bytes
+from support.cached_folders import fetched, tree
 
 SAME, OTHER = b"the same image" * 400, b"another image" * 400
 

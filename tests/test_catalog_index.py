@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 import dermdata.catalogs as catalog_room
-from catalog_folders import entry, put
 from dermdata.catalogs import Catalog, bundled_folder, index, index_file_name, open_catalog
 from dermdata.catalogs import overlays as compiling
 from dermdata.catalogs.index import content_checksum
 from dermdata.catalogs.overlays import read_entries
+from support.catalog_folders import entry, put
 
 
 @pytest.fixture(autouse=True)

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from catalog_folders import entry, put
 from dermdata.catalogs import Catalog, bundled_folder, open_catalog
 from dermdata.catalogs.overlays import apply_overlay, build_index, read_entries
 from dermdata.errors import BadCatalog, UnknownName
 from dermdata.model import Dataset
+from support.catalog_folders import entry, put
 
 BASE = """\
 version = "1"

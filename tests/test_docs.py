@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-import pages
 from dermdata import errors
+from support import pages
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), ROOT / "benchmarks/README.md", *ROOT.glob("docs/*.md")])

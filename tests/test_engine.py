@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from audit_builders import audited, rows
 from dermdata import engine, export
 from dermdata.audit import inspection
 from dermdata.engine import ClusterExecutor, library_versions, run_checked
@@ -22,7 +21,8 @@ from dermdata.export import Job, shards
 from dermdata.export.image_bytes import ImageTask, Recipe, load_images
 from dermdata.images import hash_pixels, read_raster
 from export.samples import row, table
-from lesion_pictures import blurred_lesion, jpeg, turned_picture
+from support.audit_builders import audited, rows
+from support.lesion_pictures import blurred_lesion, jpeg, turned_picture
 
 # what dask leaves to the garbage collector says so in its own time
 pytestmark = [

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from conftest import FULL
-from mirror import Mirror, mirror
+from support.mirror import Mirror, mirror
 
 pytestmark = pytest.mark.shared
 Rows = list[dict[str, Any]]

@@ -13,7 +13,7 @@ from dermdata import images
 from dermdata.errors import IntegrityError
 from dermdata.images import ImageInspection, PrivateTag, inspect_image
 from dermdata.images.phash import TURNS, turn_hashes
-from lesion_pictures import blurred_lesion, jpeg, turned_picture
+from support.lesion_pictures import blurred_lesion, jpeg, turned_picture
 
 PICTURE = blurred_lesion(3)
 JPEG = jpeg(PICTURE)

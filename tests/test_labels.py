@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundled_labels import crosswalk, labels, meant, vocabulary
 from dermdata.crosswalks import (
     LABEL_COLUMNS,
     Crosswalk,
@@ -16,6 +15,7 @@ from dermdata.crosswalks import (
 from dermdata.errors import BadCatalog, TableRefused
 from dermdata.model import Label
 from dermdata.vocabulary import tsv
+from support.bundled_labels import crosswalk, labels, meant, vocabulary
 
 SCIN = "weighted_skin_condition_label"
 

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundled_labels import (
+from dermdata.crosswalks import build_differential, harmonize_words
+from dermdata.vocabulary import tsv
+from support.bundled_labels import (
     crosswalk,
     datasets,
     in_space,
@@ -20,8 +22,6 @@ from bundled_labels import (
     text,
     vocabulary,
 )
-from dermdata.crosswalks import build_differential, harmonize_words
-from dermdata.vocabulary import tsv
 
 SCIN = "weighted_skin_condition_label"
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mirror import Mirror, mirror
+from support.mirror import Mirror, mirror
 
 pytestmark = [pytest.mark.shared, pytest.mark.xdist_group("main-job")]
 NAMES = ("ham10000", "pad-ufes-20", "isic-2019")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mirror import Mirror, mirror
+from support.mirror import Mirror, mirror
 
 pytestmark = [pytest.mark.shared, pytest.mark.xdist_group("partial-mirror")]
 

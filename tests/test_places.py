@@ -18,7 +18,7 @@ from dermdata.errors import CredentialsMissing, StorageError, UsageError
 from dermdata.export import Job
 from dermdata.object_store import local_copy, open_bucket
 from export.samples import manifest
-from proxy import Proxy
+from support.proxy import Proxy
 
 SERVER = """
 import sys, warnings

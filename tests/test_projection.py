@@ -2,12 +2,12 @@
 
 import pytest
 
-from bundled_labels import spaces, vocabulary
 from dermdata.api.label_spaces import ADDED, NEEDED
 from dermdata.cohort.refine import refine_labels
 from dermdata.errors import UnknownName
 from dermdata.projection import LABEL, REASON, STATEMENT_COLUMNS, count_unprojected, project_table
-from label_tables import column, judge, manifest, row, statements, words
+from support.bundled_labels import spaces, vocabulary
+from support.label_tables import column, judge, manifest, row, statements, words
 
 
 def classes(*rows, space: str = "ham7", **options):

@@ -6,9 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bundled_labels import vocabulary
 from dermdata.cohort.query import Query
 from dermdata.errors import UnknownName, UsageError
+from support.bundled_labels import vocabulary
 
 
 def test_a_folder_with_quotes_is_read(tmp_path: Path) -> None:

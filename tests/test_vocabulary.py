@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundled_labels import labels, vocabulary
 from dermdata.errors import BadCatalog, UnknownName, UsageError
 from dermdata.vocabulary import Vocabulary, find_concepts, parse_body_sites, parse_vocabulary, tsv
 from dermdata.vocabulary.concepts import CONCEPT_COLUMNS, SITE_COLUMNS, SLUG
+from support.bundled_labels import labels, vocabulary
 
 
 def concepts(*rows: str) -> str:

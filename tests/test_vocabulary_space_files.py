@@ -2,10 +2,10 @@
 
 import pytest
 
-from bundled_labels import label, text, vocabulary
 from dermdata.errors import BadTable, DermdataError, UsageError
 from dermdata.vocabulary import LabelSpace, project_label
 from dermdata.vocabulary.spaces import parse_space_file
+from support.bundled_labels import label, text, vocabulary
 
 LINES = "# mine\n\nmelanoma\nPIGMENTED = melanocytic-nevus + lentigo  # two of them\n"
 TABLE = "class\tconcept\nmelanoma\tmelanoma\nPIGMENTED\tmelanocytic-nevus\nPIGMENTED\tlentigo\n"

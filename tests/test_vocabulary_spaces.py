@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 
-from bundled_labels import in_space, label, needs_shared, shared_rows, spaces, vocabulary
 from dermdata.errors import BadCatalog, UnknownName, UsageError
 from dermdata.model import Label
 from dermdata.vocabulary import parse_space, parse_spaces, project_label, project_weights
+from support.bundled_labels import in_space, label, needs_shared, shared_rows, spaces, vocabulary
 
 # ------------------------------------------------------------------ projection
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from catalog_folders import entry, put
 from dermdata.api.catalog_entries import card_lines
 from dermdata.api.label_index import SEARCH, open_index, read_card_rows, read_labels, read_names
 from dermdata.api.resources import settings_from_environment
@@ -17,6 +16,7 @@ from dermdata.errors import BadCatalog
 from dermdata.model import Label
 from dermdata.vocabulary import find_concepts, parse_vocabulary
 from dermdata.vocabulary.search import search_names
+from support.catalog_folders import entry, put
 
 TEXTS = ("bowen", "BCC", "C43.9", "doid:1909", "melanomma", "scc in situ", "akiec", "nosuchthing")
 BROKEN = "field\traw_label\tconcept\n"

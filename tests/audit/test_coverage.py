@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit_builders import audited, rows
 from dermdata.audit.metadata_checks import wilson_interval
+from support.audit_builders import audited, rows
 
 TONE = "skin-tone-coverage"
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from audit_builders import audited, rows, told
-from lesion_pictures import blurred_lesion, jpeg
+from support.audit_builders import audited, rows, told
+from support.lesion_pictures import blurred_lesion, jpeg
 
 SMALL = (64, 48)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from audit_builders import audited, rows
 from dermdata.audit import apply_issue_lists, find_issue_lists
 from dermdata.errors import BadCatalog, UnknownName, UsageError
+from support.audit_builders import audited, rows
 
 HEAD = "image_id\taction\tissue\tsource\tof\n"
 

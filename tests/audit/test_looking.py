@@ -8,14 +8,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from audit_builders import audited, rows
 from dermdata.audit import inspection
 from dermdata.audit.inspection import Inspection, InspectionCache, RowImage, inspect_images
 from dermdata.checksum import sha256_of_chunks
 from dermdata.engine import ClusterExecutor
 from dermdata.errors import StorageError
 from dermdata.progress import SilentProgress
-from lesion_pictures import blurred_lesion, jpeg
+from support.audit_builders import audited, rows
+from support.lesion_pictures import blurred_lesion, jpeg
 
 
 class Told(SilentProgress):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from audit_builders import audited, rows
+from support.audit_builders import audited, rows
 
 
 def test_a_lesion_of_two_patients() -> None:

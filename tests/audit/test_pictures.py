@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from audit_builders import audited, rows, told
 from dermdata.model import Finding
-from lesion_pictures import blurred_lesion, jpeg, turned_picture
+from support.audit_builders import audited, rows, told
+from support.lesion_pictures import blurred_lesion, jpeg, turned_picture
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """What the catalog says: licences, counts, known problems."""
 
-from audit_builders import audited, rows
 from dermdata.model import License, Overlap, PublishedCounts
-from manifest_builders import dataset
+from support.audit_builders import audited, rows
+from support.manifest_builders import dataset
 
 
 def test_licences_that_fit_under_one_are_a_note_and_others_a_warning() -> None:

@@ -5,7 +5,10 @@ from io import StringIO
 
 import pytest
 
-from bundled_labels import (
+from dermdata.crosswalks import LABEL_COLUMNS, check_labels, harmonize_words, parse_labels
+from dermdata.vocabulary import parse_body_sites, project_label, tsv
+from dermdata.vocabulary.concepts import CONCEPT_COLUMNS, SITE_COLUMNS
+from support.bundled_labels import (
     CATALOG,
     crosswalk,
     datasets,
@@ -16,9 +19,6 @@ from bundled_labels import (
     text,
     vocabulary,
 )
-from dermdata.crosswalks import LABEL_COLUMNS, check_labels, harmonize_words, parse_labels
-from dermdata.vocabulary import parse_body_sites, project_label, tsv
-from dermdata.vocabulary.concepts import CONCEPT_COLUMNS, SITE_COLUMNS
 
 FILES = ["vocabulary/concepts.tsv", "vocabulary/body-sites.tsv", "vocabulary/review.tsv"]
 SUPERCLASSES = {"neoplastic", "non-neoplastic", "normal-skin", "no-skin", "unknown"}

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from made_up_dataset import Ours
-from servers import Site
+from support.made_up_dataset import Ours
+from support.servers import Site
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from conftest import Answer
 from dermdata.manifest.parquet import write_manifest
-from label_tables import manifest, row
+from support.label_tables import manifest, row
 
 Cli = Callable[..., Answer]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cached_folders import files, rewritten
+from support.cached_folders import files, rewritten
 
 BUNDLE = "demo.tar"
 

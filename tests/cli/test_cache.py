@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from cached_folders import fetched
 from dermdata import disk
 from dermdata.cache import Cache
 from dermdata.process import machine_name
+from support.cached_folders import fetched
 
 
 def test_list_remove_and_what_is_left(cli: Callable, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from servers import Site
+from support.servers import Site
 
 
 def overlay(root: Path, *files: str, name: str = "demo") -> list[str]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from made_up_dataset import HOST, Ours
-from servers import Site
+from support.made_up_dataset import HOST, Ours
+from support.servers import Site
 
 pytestmark = pytest.mark.usefixtures("small_catalog")
 

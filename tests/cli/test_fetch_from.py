@@ -13,10 +13,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from archive_builders import Raw, raw_zip
-from mirror import Mirror, mirror
-from own_copies import HOLDER, images, name_of, picture, put, table, zipped
-from servers import Site
+from support.archive_builders import Raw, raw_zip
+from support.mirror import Mirror, mirror
+from support.own_copies import HOLDER, images, name_of, picture, put, table, zipped
+from support.servers import Site
 
 SIX = range(1, 7)
 KINDS = (

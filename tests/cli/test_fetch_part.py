@@ -10,9 +10,20 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from archive_builders import Raw, raw_tar, raw_zip, tar_member
-from made_up_dataset import HOST, ROWS, TABLE, Ours, images, label_of, name_of, picture, pictures_in, rows
-from servers import Site
+from support.archive_builders import Raw, raw_tar, raw_zip, tar_member
+from support.made_up_dataset import (
+    HOST,
+    ROWS,
+    TABLE,
+    Ours,
+    images,
+    label_of,
+    name_of,
+    picture,
+    pictures_in,
+    rows,
+)
+from support.servers import Site
 
 pytestmark = pytest.mark.usefixtures("small_catalog")
 DF = "diagnosis = 'dermatofibroma'"
@@ -445,7 +456,7 @@ def test_different_images_of_one_name_are_nobodys(cli: Callable, ours: Ours, fol
     """The row stays, with the reason that a whole fetch gives."""
     twins = zipfile.ZipFile(io.BytesIO(images(range(20, ROWS))))
     members = {name: twins.read(name) for name in twins.namelist()} | {"IM_0008.jpg": picture(99)}
-    from archive_builders import zipped
+    from support.archive_builders import zipped
 
     ours.put("b.zip", "images", zipped(members, zipfile.ZIP_STORED), 'unpack = "zip"')
     cli(*ours.options, "fetch", "ours", "--where", "image_id = 'IM_0008'")

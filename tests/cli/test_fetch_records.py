@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dermdata.hosts.isic import SEARCH
-from made_up_dataset import HOST, TABLE, Ours, picture
-from servers import Site
+from support.made_up_dataset import HOST, TABLE, Ours, picture
+from support.servers import Site
 
 SPEC = TABLE.replace('"table.csv"', '"metadata.csv"').replace("masks =", "# ").replace('"id"', '"isic_id"')
 SPEC = '[[files]]\nname = "metadata.csv"\nrole = "metadata"\nfetch = false\n' + SPEC

@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from archive_builders import zipped
-from made_up_dataset import HOST, ROWS, Ours, images, name_of, picture, pictures_in, rows
-from servers import Site
+from support.archive_builders import zipped
+from support.made_up_dataset import HOST, ROWS, Ours, images, name_of, picture, pictures_in, rows
+from support.servers import Site
 
 pytestmark = pytest.mark.usefixtures("small_catalog")
 MIRROR = "https://mirror.example"
@@ -246,7 +246,9 @@ def test_a_mirror_whose_publisher_is_away_gives_the_whole_archive_or_nothing(
     """With a checksum the small archive comes whole and is held to it; without one nobody could tell."""
     options = (checked(ours) if stated else ours).options
     mirrored(ours)
-    ours.site.files = {at: data for at, data in ours.site.files.items() if at.startswith("mirror.example")}
+    ours.site.files = {
+        at: data for at, data in ours.site.files.items() if at.startswith("mirror.example")
+    }
     answer = cli(*options, "fetch", "ours", *FIVE, "--mirror", MIRROR)
     assert answer.code == code, answer.err
     assert "cannot be compared with its publisher's" in answer.err

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bundled_labels import CATALOG
+from support.bundled_labels import CATALOG
 
 
 def test_map_shows_every_word_with_its_concept(cli: Callable) -> None:

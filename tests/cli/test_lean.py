@@ -9,7 +9,7 @@ import pytest
 
 from dermdata.export import shards
 from dermdata.manifest import parquet
-from label_tables import manifest, row
+from support.label_tables import manifest, row
 
 WORDS = {"ham10000": ("akiec", "nv", "mel", "bkl"), "isic-2019": ("SCC", "NV", "MEL", "AK")}
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from catalog_folders import entry, put
-from servers import Site
+from support.catalog_folders import entry, put
+from support.servers import Site
 
 TABLE = "https://files.example/table.csv"
 ROWS = b"id,dx\n1,NEV\n2,MEL\n"

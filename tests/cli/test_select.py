@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dermdata.manifest.parquet import manifest_metadata, read_manifest, write_manifest
-from label_tables import manifest, row
+from support.label_tables import manifest, row
 
 
 def kept(path: Path, *rows: dict) -> Path:

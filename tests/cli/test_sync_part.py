@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from archive_builders import zipped
 from conftest import Answer
-from made_up_dataset import HOST, Ours, name_of, picture, pictures_in, rows
+from support.archive_builders import zipped
+from support.made_up_dataset import HOST, Ours, name_of, picture, pictures_in, rows
 
 pytestmark = pytest.mark.usefixtures("small_catalog")
 CLI = Callable[..., Answer]

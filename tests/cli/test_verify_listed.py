@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from made_up_dataset import HOST, TABLE, Ours, name_of, picture, rows
-from servers import Site
+from support.made_up_dataset import HOST, TABLE, Ours, name_of, picture, rows
+from support.servers import Site
 
 SPEC = TABLE.replace('file = "table.csv"', 'file = "table.csv"\nimage_url = "url"').replace("masks =", "# ")
 

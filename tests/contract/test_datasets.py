@@ -18,7 +18,7 @@ from dermdata.errors import CredentialsMissing, ManualDownload, Offline
 from dermdata.hosts import ResolveContext, resolve_official
 from dermdata.manifest.schema import SCHEMA
 from dermdata.model import Dataset, File
-from servers import Site
+from support.servers import Site
 
 CATALOG = open_catalog()
 # what a host's listing or a long files.tsv names is held to the real numbers in tests/test_every_mirror.py

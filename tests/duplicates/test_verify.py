@@ -8,7 +8,7 @@ from PIL import Image
 
 from dermdata import duplicates, images
 from dermdata.duplicates import Pairs, near_duplicates
-from lesion_pictures import blurred_lesion, jpeg, turned_picture
+from support.lesion_pictures import blurred_lesion, jpeg, turned_picture
 
 Raster = np.ndarray
 

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from bundled_labels import vocabulary
 from dermdata.evaluation import ClassNaming, PreparedSample, prepare_sample
 from dermdata.evaluation.sample import Sample
 from dermdata.model import Label
 from dermdata.vocabulary import LabelSpace
+from support.bundled_labels import vocabulary
 
 SPACE = LabelSpace("two", {"MEL": (("melanoma", None),), "NV": (("melanocytic-nevus", None),)})
 WORDS = {"demo": [Label(field="dx", raw_label="mel", concept="melanoma", predicate="exactMatch")]}

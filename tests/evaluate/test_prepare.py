@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bundled_labels import vocabulary
 from dermdata.errors import BadTable
 from dermdata.evaluation import guess_space, parse_predictions
 from dermdata.evaluation.predictions import normalize_word, strip_probability_mark
 from dermdata.vocabulary import LabelSpace
 from evaluate.predicted import SPACE, prepared, target
+from support.bundled_labels import vocabulary
 
 FACET = LabelSpace(
     "malignancy",

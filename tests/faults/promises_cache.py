@@ -12,10 +12,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from archive_builders import Raw, raw_tar, raw_zip, tar_member
 from faults.desk import BLOB, Desk, Offer
 from faults.promises import promise
 from faults.shelf import TABLE, picture
+from support.archive_builders import Raw, raw_tar, raw_zip, tar_member
 
 IMAGE = picture()
 

@@ -6,11 +6,11 @@ import os
 import subprocess
 from typing import Any
 
-from archive_builders import Raw, raw_zip
 from faults.desk import BLOB, Desk, Offer
 from faults.promises import promise
 from faults.shelf import HEAD, LABELS, TABLE, picture
-from servers import Site
+from support.archive_builders import Raw, raw_zip
+from support.servers import Site
 
 SECRETS = {
     "KAGGLE_USERNAME": "someone",

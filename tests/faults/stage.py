@@ -21,7 +21,7 @@ from typing import Any
 
 from PIL import Image
 
-from servers import Site
+from support.servers import Site
 
 HOST = "https://files.example/"
 PIECE = 16 * 1024  # bytes the server sends at a time

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from archive_builders import JPEG, Raw, raw_tar, raw_zip, tar_member
 from dermdata.archive import staging
 from faults.shelf import Shelf, picture
+from support.archive_builders import JPEG, Raw, raw_tar, raw_zip, tar_member
 
 IMAGE = picture()
 GOOD = Raw(b"good.jpg", IMAGE)

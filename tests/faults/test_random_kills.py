@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from faults.stage import CountingSite
-from forks import Forks
 from slow.chaos import Stage, Tally, try_kind
+from support.forks import Forks
 
 pytestmark = pytest.mark.xdist_group("random kills")  # one stage
 SEED = 12

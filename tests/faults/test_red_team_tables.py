@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bundled_labels import vocabulary
 from dermdata import limits
 from dermdata.bounded_json import parse_json
 from dermdata.cohort import filter_rows
@@ -28,6 +27,7 @@ from dermdata.manifest.parquet import conform, write_manifest
 from dermdata.manifest.text import read_jsonl
 from dermdata.readers import delimited, spreadsheet
 from faults.shelf import Shelf
+from support.bundled_labels import vocabulary
 
 ROWS = 4
 Cli = Callable[..., Any]

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from archive_builders import Raw, raw_zip, tarred
 from dermdata.cache import Cache, DatasetFolder
 from dermdata.catalogs import open_catalog
 from dermdata.crosswalks import Crosswalk, parse_labels
@@ -23,7 +22,8 @@ from dermdata.errors import (
 from dermdata.fetching.local import LocalFiles, Recognition, recognize_dataset
 from dermdata.fetching.plan import FetchSettings, make_plan
 from dermdata.model import Dataset, File
-from own_copies import COLUMNS, HOLDER, images, name_of, picture, put, table, zipped
+from support.archive_builders import Raw, raw_zip, tarred
+from support.own_copies import COLUMNS, HOLDER, images, name_of, picture, put, table, zipped
 
 CATALOG = open_catalog()
 SIX = range(1, 7)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from cached_folders import fetched, files, rewritten, tree
 from dermdata.cache import Cache
 from dermdata.errors import IntegrityError
 from dermdata.fetching.bundle import is_bundle, pack_datasets, read_index, unpack_dataset
+from support.cached_folders import fetched, files, rewritten, tree
 
 
 @pytest.fixture

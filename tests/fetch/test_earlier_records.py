@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from cached_folders import RECEIPT
 from dermdata.cache import Cache, DatasetFolder, FetchedFile
 from dermdata.errors import CacheDamaged
 from dermdata.fetching import FetchSettings
 from dermdata.fetching.plan import read_earlier_records
 from dermdata.model import Content
+from support.cached_folders import RECEIPT
 
 IMAGES = FetchedFile(
     name="a.zip", role="images", size=1, sha256="1" * 64, checksum=None, url="", fetched_at="", path=None

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from archive_builders import IMAGES, Remote, zipped
 from dermdata.errors import ArchiveRefused
 from dermdata.fetching import remote_zip
 from dermdata.fetching.remote_zip import RemoteZip, ZipOpenContext
 from dermdata.model import Content, File
+from support.archive_builders import IMAGES, Remote, zipped
 
 FILE = File(name="images.zip", role="images", unpack="zip")
 

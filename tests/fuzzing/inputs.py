@@ -21,9 +21,9 @@ import pyarrow as pa
 
 from export.samples import manifest
 from faults.shelf import LABELS, picture
-from forks import Forks, Job
 from fuzzing import bombs, documents, hostile, tables
 from fuzzing.damage import damage, damage_rows, damage_text
+from support.forks import Forks, Job
 
 Dice = random.Random
 Words = tuple[str, ...]

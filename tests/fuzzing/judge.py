@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from forks import Outcome
 from fuzzing.inputs import CANARY, PASSWD
+from support.forks import Outcome
 
 CODES = {0, 1, 2, 3, 4, 5, 6, 8}
 FRAME = re.compile(r'File "[^"]*/(dermdata/[\w/]+\.py)", line (\d+),? in (\w+)')

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from forks import Forks, Outcome
 from fuzzing.inputs import CANARY, KINDS, PASSWD, Case, Room, make_case
 from fuzzing.judge import cause, judge
 from slow.fuzz import Fuzz, shrunk
+from support.forks import Forks, Outcome
 
 pytestmark = pytest.mark.xdist_group("fuzz")  # one room
 SEED, INPUTS = 3, 3  # of each kind

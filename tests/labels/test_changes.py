@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bundled_labels import CATALOG, vocabulary
 from dermdata.crosswalks.diff import LabelChange, list_changes, read_catalog_labels
 from dermdata.errors import BadCatalog
+from support.bundled_labels import CATALOG, vocabulary
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from collections import Counter
 
 import pytest
 
-from bundled_labels import datasets, labels, vocabulary
 from dermdata.crosswalks import check_labels, labels_to_text, parse_labels
 from dermdata.crosswalks.suggest import (
     Proposal,
@@ -16,6 +15,7 @@ from dermdata.crosswalks.suggest import (
 )
 from dermdata.errors import BadTable, UnknownName, UsageError
 from dermdata.model import Label
+from support.bundled_labels import datasets, labels, vocabulary
 
 KNOWN = {row.raw_label: [(name, row)] for name in datasets() for row in labels(name)}
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from bundled_labels import text, vocabulary
 from dermdata.crosswalks.crosswalk import REVIEW_COLUMNS, parse_review
 from dermdata.errors import BadCatalog
 from dermdata.vocabulary import tsv
+from support.bundled_labels import text, vocabulary
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from bundled_labels import labels, vocabulary
 from dermdata.crosswalks.sssom import to_sssom
 from dermdata.model import Label
+from support.bundled_labels import labels, vocabulary
 
 # in a process of its own: the library brings pandas, and warns of its own dependencies. Its `strict` takes regular
 # metadata for irregular (0.4.21), so what it logs is what fails here.

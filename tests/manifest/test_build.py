@@ -8,12 +8,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bundled_labels import vocabulary
 from dermdata.errors import UnknownName
 from dermdata.manifest import SCHEMA, build_manifest
 from dermdata.manifest.builder import SourceTable
 from dermdata.model import License, PublishedCounts, TableSpec
-from manifest_builders import LABELS, SITES, built, cells, dataset, file, table
+from support.bundled_labels import vocabulary
+from support.manifest_builders import LABELS, SITES, built, cells, dataset, file, table
 
 LEAST = {"columns": {"image_id": ("id",)}}
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from bundled_labels import vocabulary
 from dermdata.manifest import build_manifest, write_manifest
 from dermdata.manifest.builder import SourceTable
 from dermdata.model import Content, TableSpec
 from dermdata.readers import read_table
-from manifest_builders import LABELS, SITES, dataset, file, table
+from support.bundled_labels import vocabulary
+from support.manifest_builders import LABELS, SITES, dataset, file, table
 
 WORDS = ["mel", "nv", "zzz", "", "Mel"]
 SPEC = TableSpec(

@@ -6,7 +6,7 @@ import pytest
 
 from dermdata.manifest.match import ImageIndex
 from dermdata.model import Content, ImageFacts
-from manifest_builders import file
+from support.manifest_builders import file
 
 
 def found(name: str, *contents: Content, files: tuple[str, ...] | None = None) -> str | None:

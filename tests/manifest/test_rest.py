@@ -13,7 +13,7 @@ import pytest
 from dermdata.errors import BadTable
 from dermdata.manifest import lazy, parquet
 from dermdata.manifest.lazy import ROW_COLUMN, SCHEMA, DiskColumns, LazyTable, open_disk_manifest
-from manifest_builders import built
+from support.manifest_builders import built
 
 COUNT = 90
 

@@ -17,7 +17,7 @@ from dermdata.manifest.parquet import (
     conform,
     manifest_metadata,
 )
-from manifest_builders import built
+from support.manifest_builders import built
 
 
 def manifest(*labels: str) -> pa.Table:

@@ -14,8 +14,8 @@ from dermdata.duplicates import NearDuplicates, find_near_duplicates
 from dermdata.errors import UsageError
 from dermdata.images import inspect_image
 from dermdata.split import group_rows
-from label_tables import column, judge, manifest, row, statements
-from lesion_pictures import blurred_lesion, jpeg, turned_picture
+from support.label_tables import column, judge, manifest, row, statements
+from support.lesion_pictures import blurred_lesion, jpeg, turned_picture
 
 
 def deduped(*rows: dict[str, Any], by: DedupeMethod = "id") -> Deduplication:

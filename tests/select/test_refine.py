@@ -2,9 +2,9 @@
 
 import pyarrow as pa
 
-from bundled_labels import needs_shared, shared_rows
 from dermdata.cohort.refine import Refinement, find_contradictions, refine_labels
-from label_tables import NEVUS_2017, column, judge, manifest, row, statements
+from support.bundled_labels import needs_shared, shared_rows
+from support.label_tables import NEVUS_2017, column, judge, manifest, row, statements
 
 
 def refined(own: pa.Table, *others: dict[str, object]) -> Refinement:

@@ -4,7 +4,7 @@ import pytest
 
 from dermdata.cohort.keys import sample_rows
 from dermdata.errors import BadTable, UsageError
-from label_tables import column, manifest, row
+from support.label_tables import column, manifest, row
 
 WORDS = ["mel", "nv", "nv", "nv", "bcc", None]
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from bundled_labels import spaces, vocabulary
 from dermdata.cohort import Selection, SelectionRequest, select_rows
 from dermdata.errors import UsageError
-from label_tables import column, manifest, row, words
+from support.bundled_labels import spaces, vocabulary
+from support.label_tables import column, manifest, row, words
 
 
 def selected(*rows, others=None, **wanted) -> Selection:

@@ -3,12 +3,12 @@
 import pyarrow as pa
 import pytest
 
-from bundled_labels import vocabulary
 from dermdata.cohort import filter_rows
 from dermdata.cohort.condition_syntax import LONGEST_CONDITION, rewrite_under, tokenize
 from dermdata.cohort.where import ENGINE_SETTINGS, open_engine, unknown_word_notes
 from dermdata.errors import UnknownName, UsageError
-from label_tables import column, manifest, row
+from support.bundled_labels import vocabulary
+from support.label_tables import column, manifest, row
 
 
 def table() -> pa.Table:

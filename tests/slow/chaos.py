@@ -30,7 +30,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from faults.stage import HOST, CountingSite, finals, noise, own
-from forks import Forks, Job, Outcome
+from support.forks import Forks, Job, Outcome
 
 IMAGES, SIDE = 12, 96
 ENTRY = """

@@ -26,9 +26,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from forks import Forks, Outcome
 from fuzzing.inputs import KINDS, Case, Room, make_case
 from fuzzing.judge import Finding, cause, judge
+from support.forks import Forks, Outcome
 
 SECONDS = 30.0
 COMMANDS = 4  # of one input

@@ -13,7 +13,7 @@ from dermdata.errors import ServerRefused
 from dermdata.hosts import ResolveContext
 from dermdata.http import HttpClient, NetworkSettings
 from dermdata.model import Access, Dataset, File
-from mirror import Mirror, mirror
+from support.mirror import Mirror, mirror
 
 NAMES = (
     "ham10000",

@@ -12,7 +12,7 @@ from dermdata.errors import CredentialsMissing, DermdataError, LicenseNotAccepte
 from dermdata.hosts import ResolveContext, explain_download_error, list_files, resolve
 from dermdata.http import HttpClient
 from dermdata.model import Dataset, File, Request
-from mirror import Mirror
+from support.mirror import Mirror
 
 from .conftest import TOKENS, Truth, answering, entry, sourced
 

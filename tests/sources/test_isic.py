@@ -9,7 +9,7 @@ import pytest
 from dermdata.errors import BadCatalog, IntegrityError, NotTheFile, ServerRefused, UnknownName, UsageError
 from dermdata.hosts import ResolveContext, isic, list_files
 from dermdata.hosts.isic import SEARCH, flatten_record, parse_search, search_records
-from mirror import Mirror
+from support.mirror import Mirror
 
 from .conftest import Truth, answering
 

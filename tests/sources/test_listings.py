@@ -8,7 +8,7 @@ from dermdata.errors import CredentialsMissing, NotTheFile, ServerRefused, Unkno
 from dermdata.hosts import ResolveContext, list_files, resolve
 from dermdata.hosts.base import guess_role, sort_listing
 from dermdata.model import File, Request
-from mirror import Mirror
+from support.mirror import Mirror
 
 from .conftest import Truth, entry
 

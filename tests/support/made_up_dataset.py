@@ -11,8 +11,8 @@ from typing import Any
 
 from PIL import Image
 
-from archive_builders import zipped
-from servers import Site
+from support.archive_builders import zipped
+from support.servers import Site
 
 HOST = "https://data.example/"
 ROWS = 40

@@ -6,7 +6,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from bundled_labels import vocabulary
 from dermdata.audit import AuditContext, AuditOptions, choose_codes, run_audit
 from dermdata.crosswalks.extents import LabelComparer
 from dermdata.engine import ExecutorFactory, thread_executor
@@ -15,6 +14,7 @@ from dermdata.model import Dataset, Finding
 from dermdata.progress import SilentProgress
 from dermdata.projection import LabelStatements
 from dermdata.split import check_split
+from support.bundled_labels import vocabulary
 
 
 def rows(count: int | None = None, **columns: Sequence[Any]) -> pa.Table:

@@ -10,7 +10,7 @@ from dermdata.crosswalks import Crosswalk, HarmonizedLabel, harmonize_words, par
 from dermdata.model import Label
 from dermdata.vocabulary import LabelSpace, Vocabulary, parse_spaces, parse_vocabulary, project_label
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CATALOG = ROOT / "catalog"
 SHARED = ROOT.parent / "shared"
 

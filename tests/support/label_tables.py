@@ -4,13 +4,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from bundled_labels import labels, vocabulary
 from dermdata.crosswalks import harmonize_label
 from dermdata.crosswalks.extents import LabelComparer
 from dermdata.manifest.parquet import concat_manifests
 from dermdata.manifest.schema import SCHEMA
 from dermdata.model import Label
 from dermdata.projection import LabelStatements
+from support.bundled_labels import labels, vocabulary
 
 FIELDS = {
     "ham10000": "dx",

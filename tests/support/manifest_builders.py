@@ -5,7 +5,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from bundled_labels import vocabulary
 from dermdata.crosswalks import Crosswalk
 from dermdata.manifest import BuildReport, build_manifest
 from dermdata.manifest.builder import SourceTable
@@ -20,6 +19,7 @@ from dermdata.model import (
     Role,
     TableSpec,
 )
+from support.bundled_labels import vocabulary
 
 IMAGE = ImageFacts(format="jpeg", mode="RGB", width=600, height=450)
 SITES = {"head-and-neck": "head-and-neck", "trunk": "trunk"}

@@ -1,0 +1,1 @@
+"""What the tests share: stand-in hosts, mirrors, builders of archives and tables, and processes to be killed."""
