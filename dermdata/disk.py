@@ -106,10 +106,12 @@ def nearest_existing(path: Path) -> Path:
 
 def describe_space(place: Path, *, creating: bool = False) -> str:
     """What is free, in words: bytes, or inodes when those have run out."""
-    stat, free = os.statvfs(place), shutil.disk_usage(place).free
-    # Another thread may have given an inode back since: a name refused beside free bytes was refused for inodes.
-    if stat.f_files and (not stat.f_favail or (creating and free >= ROOM_FOR_A_NAME)):
-        return "no inodes free (too many files)"
+    free = shutil.disk_usage(place).free
+    if sys.platform != "win32":  # which counts no inodes
+        stat = os.statvfs(place)
+        # Another thread may have given an inode back since: a name refused beside free bytes was refused for inodes.
+        if stat.f_files and (not stat.f_favail or (creating and free >= ROOM_FOR_A_NAME)):
+            return "no inodes free (too many files)"
     return f"{free:,} bytes free"
 
 
@@ -123,7 +125,15 @@ def require_space(folder: Path, needed: int) -> None:
 def count_partial_bytes(target: Path) -> int:
     """Bytes on the disk of what is on its way to this name (holes take none)."""
     found = target.parent.glob(f".{glob.escape(target.name[:180])}.*.part")
-    return sum(part.stat().st_blocks * 512 for part in found)
+    return sum(count_allocated_bytes(part.stat()) for part in found)
+
+
+def count_allocated_bytes(stat: os.stat_result) -> int:
+    """Bytes that a file takes on the disk; on Windows, which does not say so, its length."""
+    if sys.platform == "win32":
+        return stat.st_size
+    else:  # noqa: RET505  # a type checker reads one branch for each system
+        return stat.st_blocks * 512
 
 
 @contextmanager

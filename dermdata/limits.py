@@ -76,24 +76,36 @@ def limit_memory(most: int, refusal: DermdataError) -> Iterator[None]:
     By the process's own limit on memory (Linux alone has one that holds), so that what a library allocates by itself
     counts too. Not for a block beside which other threads work: it is their limit as well.
     """
-    if sys.platform != "linux":
+    with limit_data_segment(most, refusal):
         yield
-        return
-    import resource  # Linux alone
 
-    before = resource.getrlimit(resource.RLIMIT_DATA)
-    bound = measure_data_segment() + most + THREAD_MEMORY * (os.cpu_count() or 1)
-    ours = before[0] == resource.RLIM_INFINITY or bound < before[0]
-    if ours:
-        resource.setrlimit(resource.RLIMIT_DATA, (bound, before[1]))
-    try:
+
+if sys.platform == "linux":
+    import resource
+
+    @contextmanager
+    def limit_data_segment(most: int, refusal: DermdataError) -> Iterator[None]:
+        """The refusal when the block takes so many bytes of memory more, by the limit on a process's data."""
+        before = resource.getrlimit(resource.RLIMIT_DATA)
+        bound = measure_data_segment() + most + THREAD_MEMORY * (os.cpu_count() or 1)
+        ours = before[0] == resource.RLIM_INFINITY or bound < before[0]
+        if ours:
+            resource.setrlimit(resource.RLIMIT_DATA, (bound, before[1]))
+        try:
+            yield
+        except MemoryError as error:
+            if not ours or resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+                raise  # somebody else's limit, and perhaps a smaller one
+            raise refusal from error
+        finally:
+            resource.setrlimit(resource.RLIMIT_DATA, before)
+
+else:
+
+    @contextmanager
+    def limit_data_segment(most: int, refusal: DermdataError) -> Iterator[None]:  # noqa: ARG001
+        """No limit: no other system has one that holds."""
         yield
-    except MemoryError as error:
-        if not ours or resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
-            raise  # somebody else's limit, and perhaps a smaller one
-        raise refusal from error
-    finally:
-        resource.setrlimit(resource.RLIMIT_DATA, before)
 
 
 def measure_data_segment() -> int:

@@ -112,8 +112,10 @@ def _write_all(handle: int, data: bytes, target: Path) -> None:
 
 def _sync_file_system(folder: Path) -> bool:
     """Linux's syncfs, which reports write errors since 5.8: 10,000 files cost one journal commit."""
-    if sys.platform != "linux" or _kernel_version() < (5, 8):
-        return False
+    return sys.platform == "linux" and _kernel_version() >= (5, 8) and _call_syncfs(folder)
+
+
+def _call_syncfs(folder: Path) -> bool:
     libc = ctypes.CDLL(None, use_errno=True)
     if not hasattr(libc, "syncfs"):
         return False

@@ -8,6 +8,7 @@ repair gives one name a new file, which leaves the others as they are.
 import errno
 import os
 import stat
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -119,12 +120,17 @@ def is_same_inode(one: os.stat_result, other: os.stat_result) -> bool:
 
 def clone_file(donor: Path, target: Path) -> bool:
     """A new file with the donor's extents, durable; False where the file system has no such thing."""
+    return sys.platform == "linux" and clone_extents(donor, target)
+
+
+def clone_extents(donor: Path, target: Path) -> bool:
+    """A new file by Linux's FICLONE; False where the file system does not know it."""
     import fcntl  # here: Windows, where the module must be importable, has none
 
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     with donor.open("rb") as source, os.fdopen(os.open(target, flags, 0o644), "wb") as out:
         try:
-            fcntl.ioctl(out.fileno(), FICLONE, source.fileno())
+            fcntl.ioctl(out.fileno(), FICLONE, source.fileno())  # type: ignore[attr-defined,unused-ignore]  # not there on Windows, where it is not called
         except OSError as error:
             if error.errno not in NO_CLONE_ERRORS:
                 raise

@@ -15,9 +15,12 @@ from pathlib import Path
 
 from dermdata import disk
 from dermdata.errors import CacheBusy, StorageError
+from dermdata.file_lock import lock_file
 from dermdata.process import is_alive, machine_name, start_time
 
 LARGEST_QUEUE = 64 << 20  # bytes of a queue
+# no link is followed, no pipe is waited for; Windows has neither flag
+NO_LINK, NO_WAIT = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_NONBLOCK", 0)
 NO_LOCK_ERRORS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS}
 
 
@@ -38,10 +41,9 @@ class LockQueue:
         with suppress(StorageError):
             self._append(f"- {self.me}")
 
-    def require_turn(self) -> None:
-        """BlockingIOError while somebody is ahead, as a lock would have it."""
-        if self.find_predecessor():
-            raise BlockingIOError
+    def is_our_turn(self) -> bool:
+        """Whether nobody is ahead of us."""
+        return self.find_predecessor() is None
 
     def find_predecessor(self) -> str | None:
         """Who came before us, has not gone and lives; None: it is our turn."""
@@ -62,7 +64,7 @@ class LockQueue:
 
     def _append(self, line: str) -> None:
         """In one write; the line end comes first, so that a torn line spoils only itself."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | NO_WAIT | NO_LINK
         with disk.storage_errors(self.path):
             handle = os.open(self.path, flags, 0o600)
             try:
@@ -73,21 +75,16 @@ class LockQueue:
 
 def is_exclusive(path: Path) -> bool:
     """Whether the lock that this process holds on the file would stop another one: a second opening must fail."""
-    import fcntl  # here: Windows, where the module must be importable, has none
-
     try:
-        handle = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+        handle = os.open(path, os.O_RDWR | NO_LINK)
     except OSError:
         return False
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not lock_file(handle)
     except OSError:
         return False
     finally:
         os.close(handle)
-    return False
 
 
 def is_blocking(who: str) -> bool:
@@ -114,7 +111,7 @@ def hold_lock(path: Path, name: str, waiting: Callable[[str], None], patience: f
     try:
         with suppress(OSError):  # a courtesy: on a full disk `cache remove` must still get its lock
             os.ftruncate(handle, 0)
-            os.pwrite(handle, f"process {os.getpid()} on {machine_name()}\n".encode(), 0)
+            disk.write_at(handle, f"process {os.getpid()} on {machine_name()}\n".encode(), 0)
         with wait_turn(path, name, waiting, patience):
             yield
     finally:
@@ -131,7 +128,7 @@ def wait_turn(path: Path, name: str, waiting: Callable[[str], None], patience: f
     queue.join()
     try:
         wait_until_free(
-            queue.require_turn, lambda: queue.find_predecessor() or "another process", name, waiting, patience
+            queue.is_our_turn, lambda: queue.find_predecessor() or "another process", name, waiting, patience
         )
         yield
     finally:
@@ -140,14 +137,11 @@ def wait_turn(path: Path, name: str, waiting: Callable[[str], None], patience: f
 
 def acquire_lock(path: Path, name: str, waiting: Callable[[str], None], patience: float) -> int:
     """The open lock file, locked; never one that a symbolic link leads to."""
-    import fcntl  # here: Windows, where the module must be importable, has none
-
     with disk.storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | os.O_NONBLOCK, 0o600)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | NO_LINK | NO_WAIT, 0o600)
     try:
-        take = lambda: fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # noqa: E731
-        wait_until_free(take, lambda: read_holder(handle), name, waiting, patience)
+        wait_until_free(lambda: lock_file(handle), lambda: read_holder(handle), name, waiting, patience)
     except BaseException:
         os.close(handle)
         raise
@@ -162,7 +156,7 @@ def is_same_file(handle: int, path: Path) -> bool:
 
 
 def wait_until_free(
-    take: Callable[[], None],
+    take: Callable[[], bool],
     holder_of_it: Callable[[], str],
     name: str,
     waiting: Callable[[str], None],
@@ -172,44 +166,38 @@ def wait_until_free(
     announced, deadline = False, time.monotonic() + patience
     while True:
         try:
-            return take()
-        except BlockingIOError:
-            holder = holder_of_it()
-            if time.monotonic() > deadline:
-                raise CacheBusy(
-                    f"{name} is held by {holder}", hint="wait for it or stop it, then try again"
-                ) from None
-            if not announced:
-                waiting(f"{name}: waiting for {holder}")
-            announced = True
-            time.sleep(0.2)
+            if take():
+                return None
         except OSError as error:
             if error.errno not in NO_LOCK_ERRORS:
                 raise StorageError(f"cannot lock {name}: {error.strerror}") from error
             return waiting(f"{name}: this file system has no locks ({error.strerror}), going on without")
+        holder = holder_of_it()
+        if time.monotonic() > deadline:
+            raise CacheBusy(f"{name} is held by {holder}", hint="wait for it or stop it, then try again")
+        if not announced:
+            waiting(f"{name}: waiting for {holder}")
+        announced = True
+        time.sleep(0.2)
 
 
 def read_holder(handle: int) -> str:
     """Who wrote itself into a lock file, fit for a terminal."""
-    note = os.pread(handle, 200, 0).decode(errors="replace").strip()
+    note = disk.read_at(handle, 200, 0).decode(errors="replace").strip()
     return "".join(sign for sign in note if sign.isprintable()) or "another process"
 
 
 def find_holder(path: Path) -> str | None:
     """Who holds a lock file at this moment; None for nobody, and where locks cannot tell."""
-    import fcntl  # here: Windows, where the module must be importable, has none
-
     try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | os.O_NONBLOCK)
+        handle = os.open(path, os.O_RDONLY | NO_LINK | NO_WAIT)
     except OSError:  # no lock file, or one that is not ours to read: whoever takes the lock gets the error
         return None
     try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return read_holder(handle)
+        return None if lock_file(handle, shared=True) else read_holder(handle)
     except OSError as error:
         if error.errno not in NO_LOCK_ERRORS:
             raise StorageError(f"cannot lock {path}: {error.strerror}") from error
+        return None
     finally:
         os.close(handle)
-    return None

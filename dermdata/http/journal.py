@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from dermdata import disk
+from dermdata.file_lock import lock_file
 from dermdata.http.responses import FileVersion
 from dermdata.process import is_alive, start_time
 
@@ -31,31 +32,6 @@ MOST_BYTES = 1 << 30  # bytes of a journal
 # no link is followed, no child process inherits the descriptor, no pipe is waited for, Windows changes no line ends
 OPEN_FLAGS = sum(getattr(os, f"O_{name}", 0) for name in ("NOFOLLOW", "CLOEXEC", "NONBLOCK", "BINARY"))
 T = TypeVar("T")
-
-if sys.platform == "win32":
-    import msvcrt
-
-    LOCKED_BYTE = 1 << 40  # far behind the end: others may not even read what is locked
-
-    def _lock_file(handle: int) -> bool:
-        """Lock a journal; False when another process has locked it, OSError when nobody can."""
-        os.lseek(handle, LOCKED_BYTE, os.SEEK_SET)
-        try:
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        except PermissionError:
-            return False
-        return True
-
-else:
-    import fcntl
-
-    def _lock_file(handle: int) -> bool:
-        """Lock a journal; False when another process has locked it, OSError when nobody can."""
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
 
 
 @dataclass
@@ -153,7 +129,7 @@ def _open_locked(path: Path) -> int | None:
             os.close(handle)
             return None
         try:
-            if not _lock_file(handle):
+            if not lock_file(handle):
                 os.close(handle)
                 return None
         except OSError:  # no locks on this file system: the holder's line must do
