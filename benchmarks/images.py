@@ -15,7 +15,7 @@ from pathlib import Path
 from madeup import files
 from sidebyside import Goal, Way, apart, compare, python
 
-LIMIT = "limit: read, 1/8 grey decode, 2 processes"
+LIMIT = "limit: read, 1/8 gray decode, 2 processes"
 Pool = type[ProcessPoolExecutor] | type[ThreadPoolExecutor]
 LOOK = "dermdata: header, decode check, perceptual hash, 2 threads"
 

@@ -4,7 +4,7 @@
 
 Generated lesions (`lesions/`), 600 x 450, JPEG quality 95, and nine kinds of copies of the first 2,000. All hashes are
 made of the same images (`--others 500`: other hashes, which take minutes, of the first 500 only: the fewer images,
-the fewer wrong pairs, which is in their favour). For each the widest threshold is taken that makes at most one wrong
+the fewer wrong pairs, which is in their favor). For each the widest threshold is taken that makes at most one wrong
 pair per 1,000 images. Of what is not installed, nothing is told. Encoding is timed warm, with 2 workers.
 """
 
@@ -158,7 +158,7 @@ def theirs(way: Callable[[Path], Any], folder: Path, copies: int) -> tuple[int, 
 
 
 def limit(path: Path) -> None:
-    """The least that finds a JPEG cut or whole: read it, decode an eighth of it in grey."""
+    """The least that finds a JPEG cut or whole: read it, decode an eighth of it in gray."""
     with Image.open(io.BytesIO(path.read_bytes())) as image:
         image.draft("L", (1, 1))
         image.load()
@@ -175,7 +175,7 @@ def timed(way: Callable[[Path], Any], paths: Sequence[Path], pool: Pool) -> floa
 
 def times(paths: Sequence[Path], rounds: int) -> None:
     ways: dict[str, tuple[Callable[[Path], Any], Pool]] = {
-        "limit: read + 1/8 grey decode": (limit, ProcessPoolExecutor),
+        "limit: read + 1/8 gray decode": (limit, ProcessPoolExecutor),
         "dermdata look, threads": (images.inspect_image, ThreadPoolExecutor),
         "dermdata look, processes": (images.inspect_image, ProcessPoolExecutor),
         **{name: (way, ProcessPoolExecutor) for name, way in others().items()},
@@ -234,8 +234,8 @@ def self_join(hashes: Sequence[bytes | None], count: int) -> None:
     rng = np.random.default_rng(1)
     bits = np.unpackbits(np.array([list(one) for one in hashes if one], np.uint8), axis=1).astype(float)
     spread = np.linalg.cholesky(np.corrcoef(bits.T) + 0.05 * np.eye(64))
-    centre = np.array([statistics.NormalDist().inv_cdf(float(one)) for one in bits.mean(0).clip(0.01, 0.99)])
-    like = rng.standard_normal((count, 64)) @ spread.T + centre > 0
+    center = np.array([statistics.NormalDist().inv_cdf(float(one)) for one in bits.mean(0).clip(0.01, 0.99)])
+    like = rng.standard_normal((count, 64)) @ spread.T + center > 0
     kinds = {
         "random": rng.integers(0, 2**64, count, np.uint64),
         "as the lesions'": np.packbits(like, axis=1).view(">u8")[:, 0].astype(np.uint64),

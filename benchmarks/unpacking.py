@@ -5,7 +5,7 @@
 Ours checks CRC and size, takes SHA-256 of each member and syncs every file and folder; "as fetch does" also reads
 each image's header, decodes it and takes its perceptual hash. No other way here hashes or decodes, and only
 `cp -r, then sync` syncs. The two limits are the least of the parts: the same files copied and on the disk, and the
-smallest decode that sees all data of an unpacked JPEG (an eighth of its size, grey) on two processes.
+smallest decode that sees all data of an unpacked JPEG (an eighth of its size, gray) on two processes.
 """
 
 import argparse
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dermdata.model import ImageFacts
 
 COPY, SYNCED, UNZIP = "cp -r", "limit: cp -r, then sync", "unzip"
-DECODE = "limit: 1/8 grey decode, 2 processes"
+DECODE = "limit: 1/8 gray decode, 2 processes"
 OURS, FETCH = "dermdata: unpack, CRC, SHA-256, synced", "dermdata: as fetch does, images decoded"
 
 

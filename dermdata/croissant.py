@@ -105,7 +105,7 @@ def from_entry(dataset: Dataset, addresses: Mapping[str, str]) -> Json:
         dataset.name,
         f"{dataset.title}. {dataset.summary}",
         [dataset],
-        licences=license_pages(dataset),
+        licenses=license_pages(dataset),
         files=files,
     ) | responsible_ai_facts(
         [dataset], [name for name in SENSITIVE_COLUMNS if name in carried], list(annotation_sources(dataset))
@@ -113,7 +113,7 @@ def from_entry(dataset: Dataset, addresses: Mapping[str, str]) -> Json:
 
 
 def croissant_document(
-    name: str, description: str, entries: Sequence[Dataset], *, licences: Sequence[str], files: Sequence[Json]
+    name: str, description: str, entries: Sequence[Dataset], *, licenses: Sequence[str], files: Sequence[Json]
 ) -> Json:
     """All of a Croissant file but its records and its responsible-AI part."""
     facts = {
@@ -124,7 +124,7 @@ def croissant_document(
         "description": description,
         "url": single_value([one.homepage for one in entries]),
         "version": single_value([one.version for one in entries]),
-        "license": list(licences),
+        "license": list(licenses),
         "citeAs": "\n\n".join(dict.fromkeys(filter(None, map(citation_text, entries)))),
         "keywords": sorted(
             {"dermatology", *(word for one in entries for word in (*one.modalities, *one.tasks))}
@@ -161,14 +161,14 @@ def texts_of_each(entries: Sequence[Dataset], texts: Callable[[Dataset], Iterabl
 
 
 def license_pages(dataset: Dataset) -> list[str]:
-    """The page of its licence, else the licence's name; nothing where none is stated."""
+    """The page of its license, else the license's name; nothing where none is stated."""
     terms = dataset.license
     page = terms.url or (terms.id and license_url(terms.id, [dataset]))
     return [one for one in (page or terms.id,) if one]
 
 
 def license_url(name: str, entries: Iterable[Dataset]) -> str | None:
-    """Where a licence is written: as an entry has it, else SPDX's page of it."""
+    """Where a license is written: as an entry has it, else SPDX's page of it."""
     stated = (one.license.url for one in entries if one.license.id == name and one.license.url)
     return next(stated, f"https://spdx.org/licenses/{name}" if is_known_license(name) else None)
 

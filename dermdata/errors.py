@@ -199,7 +199,7 @@ class PersonMustAct(DermdataError):
 
 
 class LicenseNotAccepted(PersonMustAct):
-    """A licence must be accepted first."""
+    """A license must be accepted first."""
 
     code = "license_not_accepted"
 

@@ -17,7 +17,7 @@ PER_IMAGE = "LicenseRef-per-image"
 
 @dataclass(frozen=True, kw_only=True)
 class LicenseTerms:
-    """What one licence allows with the images; None: no source says."""
+    """What one license allows with the images; None: no source says."""
 
     id: str | None
     commercial_use: bool | None = None
@@ -28,9 +28,9 @@ class LicenseTerms:
 
 @dataclass(frozen=True, kw_only=True)
 class CombinedTerms:
-    """What the rows of several licences allow together, and why."""
+    """What the rows of several licenses allow together, and why."""
 
-    id: str | None  # the one licence that meets all; None where no licence does or one is unknown
+    id: str | None  # the one license that meets all; None where no license does or one is unknown
     commercial_use: bool | None
     redistribution: bool | None
     share_alike: bool | None
@@ -114,7 +114,7 @@ def combine_terms(parts: Mapping[str, Iterable[LicenseTerms]]) -> CombinedTerms:
 def strictest_term(
     named: list[tuple[str, LicenseTerms]], term: str, what: str, because: list[str]
 ) -> bool | None:
-    """False where one licence forbids, None where one does not say, else True."""
+    """False where one license forbids, None where one does not say, else True."""
     forbidding = [one for one in named if getattr(one[1], term) is False]
     silent = [one for one in named if getattr(one[1], term) is None]
     because += list_reasons(f"no {what}", forbidding)
@@ -133,11 +133,11 @@ def list_reasons(what: str, named: list[tuple[str, LicenseTerms]]) -> list[str]:
 
 
 def describe_license(dataset: str, one: LicenseTerms) -> str:
-    return f"{dataset} ({one.id or 'no licence is stated'})"
+    return f"{dataset} ({one.id or 'no license is stated'})"
 
 
 def common_license(parts: list[LicenseTerms], because: list[str]) -> str | None:
-    """The licence under which the whole mix can be passed on; None where there is none that meets all."""
+    """The license under which the whole mix can be passed on; None where there is none that meets all."""
     names = sorted({one.id or "" for one in parts})
     if len(names) < 2:
         return next(iter(names), None) or None
@@ -155,7 +155,7 @@ def common_creative_commons(names: list[str], because: list[str]) -> str | None:
     together = set().union(*terms.values())
     if any(found != together for found in terms.values() if found & {"SA", "ND"}):
         because.append(
-            f"no one licence meets {' and '.join(names)}: keep the parts apart when you pass them on"
+            f"no one license meets {' and '.join(names)}: keep the parts apart when you pass them on"
         )
         return None
     meeting = [name for name in names if terms[name] == together]

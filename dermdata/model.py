@@ -223,7 +223,7 @@ class ImageFacts:
     width: int | None = None  # pixels, as stored
     height: int | None = None
     problem: str | None = None  # None: decodes whole
-    phash: bytes | None = None  # 8 bytes; b"" of one colour all over; None: not looked at
+    phash: bytes | None = None  # 8 bytes; b"" of one color all over; None: not looked at
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Draw skin and lesions by machine: the pictures of the bundled demo dataset.
 
-Colour follows Beer-Lambert: a skin tone, attenuated by maps of melanin and blood, then blended with blue
+Color follows Beer-Lambert: a skin tone, attenuated by maps of melanin and blood, then blended with blue
 veil and white scale. Every draw comes from the generator it is given.
 """
 
@@ -30,7 +30,7 @@ class Lesion:
 
     u: Map
     v: Map
-    depth: Map  # 0 at the centre, 1 at the border
+    depth: Map  # 0 at the center, 1 at the border
     rng: Rng
     detail: float  # 1 under the dermatoscope, less to the naked eye
 
@@ -49,7 +49,7 @@ class Lesion:
         return lines
 
     def dots(self, count: int, size: float, reach: tuple[float, float] = (0.0, 0.85)) -> Map:
-        """Round soft spots, `size` in radii, between two distances from the centre."""
+        """Round soft spots, `size` in radii, between two distances from the center."""
         field = np.zeros_like(self.u)
         for _ in range(count):
             angle, far = self.rng.uniform(0, 2 * np.pi), self.rng.uniform(*reach)
@@ -152,7 +152,7 @@ SOFTNESS = {"nv": 0.07, "mel": 0.06, "bkl": 0.03, "bcc": 0.09, "akiec": 0.14, "v
 
 
 def outline(u: Map, v: Map, dx: str, rng: Rng) -> Map:
-    """Distance from the centre as a share of the way to the border, for an uneven oval."""
+    """Distance from the center as a share of the way to the border, for an uneven oval."""
     turn, stretch = rng.uniform(0, np.pi), rng.uniform(1.0, 1.45)
     long, short = np.cos(turn) * u + np.sin(turn) * v, np.cos(turn) * v - np.sin(turn) * u
     long, short = long / np.sqrt(stretch), short * np.sqrt(stretch)
@@ -188,10 +188,10 @@ def plain_skin(kind: int, clinical: bool, view: Rng) -> Map:
     return absorbed(tone, melanin, blood)
 
 
-def absorbed(colour: Map, melanin: Map, blood: Map) -> Map:
+def absorbed(color: Map, melanin: Map, blood: Map) -> Map:
     """Light that comes back through melanin and blood."""
     density = melanin[..., None] * MELANIN + blood[..., None] * BLOOD
-    returned: Map = colour * np.exp(-density)
+    returned: Map = color * np.exp(-density)
     return returned
 
 
@@ -258,8 +258,8 @@ def lesion_on(skin: Map, at: Lesion, dx: str) -> Map:
     """The lesion's layers laid on the skin, fading over its border."""
     cover = part(1 - at.depth, 0, SOFTNESS[dx])
     melanin, blood, veil, white = (layer * cover for layer in LOOKS[dx](at))
-    coloured = absorbed(skin, np.clip(melanin, 0, 2.6), np.clip(blood, 0, 1.9))
-    veiled = blend(coloured, VEIL * (0.3 + 0.7 * skin.mean() / 190), veil)
+    colored = absorbed(skin, np.clip(melanin, 0, 2.6), np.clip(blood, 0, 1.9))
+    veiled = blend(colored, VEIL * (0.3 + 0.7 * skin.mean() / 190), veil)
     return blend(veiled, WHITE * (0.35 + 0.65 * skin.mean() / 190), white)
 
 

@@ -14,11 +14,11 @@ from docs_markdown import table
 HEAD = """\
 # Catalog
 
-After reading this page you know which datasets and models dermdata knows, what they hold, under which licence
+After reading this page you know which datasets and models dermdata knows, what they hold, under which license
 they stand and how they can be had. Made from the catalog by `make docs`; do not edit.
 
 `dermdata list` filters the same table, `dermdata info NAME` shows all that is known of one entry.
-An empty cell means that no source states it. Commercial use is what the licence says: "no" is a prohibition,
+An empty cell means that no source states it. Commercial use is what the license says: "no" is a prohibition,
 an empty cell is no permission. Size is what `fetch` downloads, where the sizes of all files are known.
 """
 KINDS = {
@@ -73,7 +73,7 @@ def overview(items: list[dict[str, Any]]) -> str:
         )
         for item in items
     ]  # fmt: skip
-    header = ("name", "title", "images", "classes", "modality", "access", "licence", "commercial use", "size")
+    header = ("name", "title", "images", "classes", "modality", "access", "license", "commercial use", "size")
     return table(header, rows)
 
 

@@ -46,7 +46,7 @@ PROMISES = (
     Promise("evaluate", what="metrics of a model's predictions, overall and per group"),
     Promise("lock", what="a cohort as a small file"),
     Promise("sync", what="the exact rebuilding of a locked cohort"),
-    Promise("cite", what="BibTeX, attributions and the strictest licence of the rows used"),
+    Promise("cite", what="BibTeX, attributions and the strictest license of the rows used"),
     Promise("labels align", what="the finest label set that several datasets share"),
     Promise("labels map", "--format", "sssom", "the crosswalk in the SSSOM format"),
     Promise("info", "--format", "croissant", "the card as Croissant metadata"),

@@ -49,7 +49,7 @@ FLAWS = (
          of="DEMO_0032", filed_with="DEMO_0032", lesion=67),
     Flaw("exact-duplicate", "DEMO_0117",
          "Planted flaw: DEMO_0117 is DEMO_0063 byte for byte, filed under another patient (a leak) and"
-         " labelled nv where DEMO_0063 is labelled mel (a label conflict).",
+         " labeled nv where DEMO_0063 is labeled mel (a label conflict).",
          of="DEMO_0063", filed_with="DEMO_0055", lesion=68),
     Flaw("lower-quality", "DEMO_0118",
          "Planted flaw: DEMO_0118 is a near duplicate of DEMO_0018, encoded again at a lower JPEG quality.",
@@ -72,10 +72,10 @@ FLAWS = (
 
 def hashes(image: Image.Image) -> NDArray[np.bool_]:
     """A dHash by each of three ways to reduce a picture, and a DCT pHash: 64 bits each."""
-    grey = image.convert("L")
+    gray = image.convert("L")
     filters = (Image.Resampling.BOX, Image.Resampling.BILINEAR, Image.Resampling.LANCZOS)
-    small = np.stack([np.asarray(grey.resize((9, 8), each), np.float64) for each in filters])
-    large = np.asarray(grey.resize((32, 32), Image.Resampling.LANCZOS), np.float64)
+    small = np.stack([np.asarray(gray.resize((9, 8), each), np.float64) for each in filters])
+    large = np.asarray(gray.resize((32, 32), Image.Resampling.LANCZOS), np.float64)
     wave = np.cos(np.pi / 64 * np.arange(8)[:, None] * (2 * np.arange(32) + 1))
     low = (wave @ large @ wave.T).ravel()
     return np.vstack([(small[:, :, 1:] > small[:, :, :-1]).reshape(3, 64), low > np.median(low)])
@@ -129,12 +129,12 @@ ALTERED: Mapping[str, Callable[[bytes], bytes]] = {
 
 
 def copied(flaw: Flaw, pictures: Mapping[str, Picture]) -> Picture:
-    """The row of a planted copy: its kind from the picture it copies, all else from its new neighbour."""
+    """The row of a planted copy: its kind from the picture it copies, all else from its new neighbor."""
     assert flaw.of
     assert flaw.filed_with
-    neighbour, clinical = pictures[flaw.filed_with], pictures[flaw.of].clinical
-    lesion = flaw.lesion or neighbour.lesion
-    return replace(neighbour, image_id=flaw.image_id, lesion=lesion, clinical=clinical)
+    neighbor, clinical = pictures[flaw.filed_with], pictures[flaw.of].clinical
+    lesion = flaw.lesion or neighbor.lesion
+    return replace(neighbor, image_id=flaw.image_id, lesion=lesion, clinical=clinical)
 
 
 # ------------------------------------------------------------------ files

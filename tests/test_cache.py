@@ -153,13 +153,21 @@ BROKEN = {
     "a part missing": json.dumps(
         {key: WHOLE_RECEIPT[key] for key in WHOLE_RECEIPT if key != "roles"}
     ).encode(),
-    "a part too many": json.dumps({**WHOLE_RECEIPT, "colour": "red"}).encode(),
+    "a part too many": json.dumps({**WHOLE_RECEIPT, "color": "red"}).encode(),
     "files are a number": json.dumps({**WHOLE_RECEIPT, "files": 3}).encode(),
     "a file is a text": json.dumps({**WHOLE_RECEIPT, "files": ["a.zip"]}).encode(),
     "a file without name": json.dumps({**WHOLE_RECEIPT, "files": [{"size": 1}]}).encode(),
     "a size is a text": json.dumps({**WHOLE_RECEIPT, "files": [{**FILE, "size": "1"}]}).encode(),
     "a name is a number": json.dumps({**WHOLE_RECEIPT, "files": [{**FILE, "name": 1}]}).encode(),
     "the report is a list": json.dumps({**WHOLE_RECEIPT, "report": []}).encode(),
+    "a path is an object": json.dumps({**WHOLE_RECEIPT, "files": [{**FILE, "path": {}}]}).encode(),
+    "a checksum is a list": json.dumps({**WHOLE_RECEIPT, "files": [{**FILE, "checksum": []}]}).encode(),
+    "how a file was recognized is no way": json.dumps(
+        {**WHOLE_RECEIPT, "files": [{**FILE, "recognized": "luck"}]}
+    ).encode(),
+    "reasons are numbers": json.dumps({**WHOLE_RECEIPT, "lost": {"a.jpg": 1}}).encode(),
+    "a role is null": json.dumps({**WHOLE_RECEIPT, "roles": [None]}).encode(),
+    "rows are numbers": json.dumps({**WHOLE_RECEIPT, "part": {"asked": [], "rows": [1], "of": 2}}).encode(),
 }
 
 

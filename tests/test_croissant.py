@@ -197,8 +197,8 @@ def test_how_it_is_cited() -> None:
     assert document(citation=DatasetCitation(bibtex=" @article{a}\n", text="A"))["citeAs"] == "@article{a}"
 
 
-def test_where_a_licence_is_written() -> None:
-    """The entry's own page of it, else SPDX's; no page for a licence that has none."""
+def test_where_a_license_is_written() -> None:
+    """The entry's own page of it, else SPDX's; no page for a license that has none."""
     stated = replace(ENTRY, license=License(id="LicenseRef-x", url="https://example.org/terms"))
     assert license_url("LicenseRef-x", [stated]) == "https://example.org/terms"
     assert license_url("CC-BY-NC-4.0", [stated]) == "https://spdx.org/licenses/CC-BY-NC-4.0"

@@ -72,7 +72,7 @@ def decodes(content: bytes) -> bool:
 
 
 @cache
-def grey() -> dict[str, Image.Image]:
+def gray() -> dict[str, Image.Image]:
     return {name: opened(content).convert("L") for name, content in images().items() if decodes(content)}
 
 
@@ -90,7 +90,7 @@ def phash(image: Image.Image) -> np.ndarray:
 
 
 def distances(hashed: Any) -> dict[tuple[str, str], int]:
-    bits = {name: hashed(image) for name, image in grey().items()}
+    bits = {name: hashed(image) for name, image in gray().items()}
     return {(a, b): int((bits[a] != bits[b]).sum()) for a, b in combinations(sorted(bits), 2)}
 
 
@@ -144,10 +144,10 @@ def test_near_copies_have_bytes_of_their_own() -> None:
 def test_near_copies_are_what_the_notes_say() -> None:
     """One is encoded with coarser steps, one is 8 % brighter, one shows a little less."""
     assert coarseness(images()["DEMO_0118"]) > 2 * coarseness(images()["DEMO_0018"])
-    mean = {name: np.asarray(grey()[name], float).mean() for name in ("DEMO_0061", "DEMO_0120")}
+    mean = {name: np.asarray(gray()[name], float).mean() for name in ("DEMO_0061", "DEMO_0120")}
     assert mean["DEMO_0120"] / mean["DEMO_0061"] == pytest.approx(1.08, abs=0.015)
-    inner = grey()["DEMO_0095"].crop((5, 4, 252, 189)).resize((256, 192))
-    assert np.abs(np.asarray(inner, float) - np.asarray(grey()["DEMO_0119"], float)).mean() < 2
+    inner = gray()["DEMO_0095"].crop((5, 4, 252, 189)).resize((256, 192))
+    assert np.abs(np.asarray(inner, float) - np.asarray(gray()["DEMO_0119"], float)).mean() < 2
 
 
 def test_some_ages_and_sexes_are_missing() -> None:
@@ -237,17 +237,17 @@ def test_a_mask_covers_the_lesion() -> None:
     """Pigment absorbs: a nevus is darker inside its mask than outside."""
     for name, row in rows().items():
         mask = members("demo_masks.zip").get(f"{name}_segmentation.png")
-        if row["dx"] == "nv" and mask and name in grey():
-            inside, levels = np.asarray(opened(mask)), np.asarray(grey()[name])
+        if row["dx"] == "nv" and mask and name in gray():
+            inside, levels = np.asarray(opened(mask)), np.asarray(gray()[name])
             assert np.median(levels[inside]) < np.median(levels[~inside])
 
 
 def test_skin_darkens_with_the_fitzpatrick_type_and_stays_brown() -> None:
-    """Median colour of each type, over all pixels (mostly skin): luminance falls, red > green > blue."""
+    """Median color of each type, over all pixels (mostly skin): luminance falls, red > green > blue."""
     tones: dict[str, list[np.ndarray]] = {}
-    for name in grey():
-        colour = np.median(np.asarray(opened(images()[name])).reshape(-1, 3), axis=0)
-        tones.setdefault(rows()[name]["fitzpatrick"], []).append(colour)
+    for name in gray():
+        color = np.median(np.asarray(opened(images()[name])).reshape(-1, 3), axis=0)
+        tones.setdefault(rows()[name]["fitzpatrick"], []).append(color)
     medians = [np.median(tones[kind], axis=0) for kind in "123456"]
     assert all(fair.sum() > dark.sum() + 20 for fair, dark in pairwise(medians))
     assert all(red > green > blue for red, green, blue in medians)

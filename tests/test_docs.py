@@ -90,7 +90,7 @@ def test_check_notices_a_stale_page() -> None:
 
 
 def test_every_block_of_the_pages_is_one_that_is_made() -> None:
-    """A misspelt marker would stay empty for ever."""
+    """A misspelled marker would stay empty for ever."""
     opened = [name for path in PAGES for name in re.findall(r"<!-- make docs: (.*?) -->", text_of(path))]
     assert sorted(opened) == sorted(script("make_docs").BLOCKS)
 

@@ -120,7 +120,7 @@ def test_rows_labels_lesions_and_patients_are_the_publishers(hosts: Hosts, name:
     rows, expected = fetched(hosts, name), served.expected[name]
     check_counts(name, rows, expected)
     if expected["labels"]:
-        assert labels_of(name, rows, expected) == relabelled(name, expected["labels"])
+        assert labels_of(name, rows, expected) == relabeled(name, expected["labels"])
 
 
 @pytest.mark.parametrize("name", EACH)
@@ -177,7 +177,7 @@ def labels_of(name: str, rows: Rows, expected: dict[str, Any]) -> dict[str, int]
         part if "split_labels" in expected or "test_labels" in expected or len(part) < len(rows) else rows
     )
     counted = dict(collections.Counter(row["label_raw"] for row in chosen if row["label_raw"] is not None))
-    return counted if counted.keys() == relabelled(name, expected["labels"]).keys() and sum(
+    return counted if counted.keys() == relabeled(name, expected["labels"]).keys() and sum(
         counted.values()) == sum(expected["labels"].values()) else dict(
         collections.Counter(row["label_raw"] for row in rows if row["label_raw"] is not None))  # fmt: skip
 
@@ -195,7 +195,7 @@ def with_case(rows: Rows) -> Rows:
     return found
 
 
-def relabelled(name: str, labels: dict[str, int]) -> dict[str, int]:
+def relabeled(name: str, labels: dict[str, int]) -> dict[str, int]:
     return {WORDS_2017[word]: count for word, count in labels.items()} if name == "isic-2017" else labels
 
 

@@ -155,13 +155,13 @@ def test_a_file_too_large_to_hold_is_a_problem(tmp_path: Path) -> None:
 
 MODES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "cmyk": ("CMYK", lambda: saved(noise("CMYK"), "JPEG")),
-    "grey": ("L", lambda: saved(noise("L"), "JPEG")),
+    "gray": ("L", lambda: saved(noise("L"), "JPEG")),
     "progressive": ("RGB", lambda: saved(noise(), "JPEG", progressive=True)),
     "subsampled": ("RGB", lambda: saved(noise(), "JPEG", subsampling=2)),
     "16-bit": ("I;16", lambda: saved(Image.frombytes("I;16", (60, 45), bytes(60 * 45 * 2)), "PNG")),
     "palette": ("P", lambda: saved(noise("P"), "PNG")),
     "alpha": ("RGBA", lambda: saved(noise("RGBA"), "PNG")),
-    "grey alpha": ("LA", lambda: saved(noise("LA"), "PNG")),
+    "gray alpha": ("LA", lambda: saved(noise("LA"), "PNG")),
     "one bit": ("1", lambda: saved(noise("1"), "PNG")),
     "float": ("F", lambda: saved(noise("F"), "TIFF")),
     "profile": ("RGB", lambda: saved(noise(), "JPEG", icc_profile=bytes(3_000))),

@@ -90,8 +90,8 @@ def test_the_format_changes_a_few_bits_at_most(kind: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK", "RGBA", "P", "I;16", "F"])
-def test_the_colour_mode_changes_a_few_bits_at_most(mode: str) -> None:
-    """Levels of 16 bits too, which a plain conversion to grey would clip."""
+def test_the_color_mode_changes_a_few_bits_at_most(mode: str) -> None:
+    """Levels of 16 bits too, which a plain conversion to gray would clip."""
     levels = np.asarray(PICTURE.convert("L")).astype(np.uint16) * 257
     picture = Image.fromarray(levels) if mode == "I;16" else PICTURE.convert(mode)
     assert apart(JPEG, saved(picture, "JPEG" if mode == "CMYK" else "TIFF")) <= 3
@@ -120,11 +120,11 @@ def test_an_upright_tag_changes_nothing_but_the_turn() -> None:
     assert apart(jpeg(PICTURE, exif=exif.tobytes()), JPEG) == 0
 
 
-@pytest.mark.parametrize("colour", [0, 128, 255])
-def test_an_image_of_one_colour_has_no_hash(colour: int) -> None:
+@pytest.mark.parametrize("color", [0, 128, 255])
+def test_an_image_of_one_color_has_no_hash(color: int) -> None:
     """All of them would be alike."""
     for kind in ("JPEG", "PNG"):
-        seen = inspect_image(saved(Image.new("RGB", (100, 80), (colour,) * 3), kind))
+        seen = inspect_image(saved(Image.new("RGB", (100, 80), (color,) * 3), kind))
         assert (seen.problem, seen.phash) == (None, None)
 
 

@@ -157,7 +157,7 @@ def test_trap_7_names_with_commas_are_whole_words():
         assert len(harmonize_words(field, names, crosswalk("scin"), vocabulary())) == 8
 
 
-def test_trap_7_the_labelling_tools_artefact_is_dropped():
+def test_trap_7_the_labeling_tools_artifact_is_dropped():
     """The other weights are scaled up; the caller keeps the raw dict."""
     weights = {"Remove from labeling tool": 0.5, "Eczema": 0.25, "Psoriasis": 0.25}
     found = build_differential(SCIN, weights, crosswalk("scin"), vocabulary())

@@ -1,4 +1,4 @@
-"""What licences allow together: the strictest term, and never a yes that no source gives."""
+"""What licenses allow together: the strictest term, and never a yes that no source gives."""
 
 import pytest
 from hypothesis import given
@@ -21,7 +21,7 @@ TERMS = ("commercial_use", "redistribution", "share_alike")
         ("CC-BY-NC-ND-4.0", False, False, False),
     ],
 )
-def test_a_creative_commons_licence_says_its_terms_by_its_name(
+def test_a_creative_commons_license_says_its_terms_by_its_name(
     name: str, commercial: bool, alike: bool, adaptations: bool
 ) -> None:
     found = license_terms(name)
@@ -29,8 +29,8 @@ def test_a_creative_commons_licence_says_its_terms_by_its_name(
     assert found.redistribution is True
 
 
-def test_another_licence_allows_what_the_catalog_states_and_silence_is_no_yes() -> None:
-    """Also where the row names a licence that is not the dataset's."""
+def test_another_license_allows_what_the_catalog_states_and_silence_is_no_yes() -> None:
+    """Also where the row names a license that is not the dataset's."""
     stated = License(id="LicenseRef-x", commercial_use=False)
     assert license_terms("LicenseRef-x", stated) == LicenseTerms(id="LicenseRef-x", commercial_use=False)
     assert license_terms("LicenseRef-other", stated) == LicenseTerms(id="LicenseRef-other")
@@ -43,21 +43,21 @@ def test_a_mix_of_attribution_and_non_commercial_is_non_commercial() -> None:
     assert mix.because == ("no commercial use: b (CC-BY-NC-4.0)",)
 
 
-def test_share_alike_beside_non_commercial_has_no_single_licence_and_says_why() -> None:
+def test_share_alike_beside_non_commercial_has_no_single_license_and_says_why() -> None:
     """BY-SA asks for BY-SA, which may be sold; BY-NC forbids that."""
     mix = combine_terms({"a": [license_terms("CC-BY-SA-4.0")], "b": [license_terms("CC-BY-NC-4.0")]})
     assert (mix.id, mix.commercial_use, mix.share_alike) == (None, False, True)
-    assert "no one licence meets" in mix.because[-1]
+    assert "no one license meets" in mix.because[-1]
 
 
-def test_one_row_without_a_licence_makes_the_whole_unknown() -> None:
+def test_one_row_without_a_license_makes_the_whole_unknown() -> None:
     mix = combine_terms({"a": [license_terms("CC0-1.0")], "b": [license_terms(None)]})
     assert (mix.id, mix.commercial_use, mix.redistribution) == (None, None, None)
-    assert "commercial use is not stated: b (no licence is stated)" in mix.because
+    assert "commercial use is not stated: b (no license is stated)" in mix.because
 
 
 @given(st.lists(st.sampled_from([*CREATIVE, None, "LicenseRef-x"]), min_size=1, max_size=5))
-def test_a_mix_never_allows_what_one_of_its_licences_does_not(names: list[str | None]) -> None:
+def test_a_mix_never_allows_what_one_of_its_licenses_does_not(names: list[str | None]) -> None:
     parts = [license_terms(name) for name in names]
     mix = combine_terms({f"d{number}": [one] for number, one in enumerate(parts)})
     for term in ("commercial_use", "redistribution"):

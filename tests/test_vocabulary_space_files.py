@@ -29,7 +29,7 @@ def space(body: str, name: str) -> LabelSpace:
         ("concept\tclass\n", "a.tsv", "the header must be class concept"),
         ("class\tconcept\nx\t\n", "a.tsv", "line 2: a row needs a class and a concept"),
         ("classes = [", "a.toml", "is not valid TOML"),
-        ('classes = ["melanoma"]\ncolour = 1\n', "a.toml", "unknown key 'colour'"),
+        ('classes = ["melanoma"]\ncolor = 1\n', "a.toml", "unknown key 'color'"),
         ("melanoma/nasty\n", "a.txt", "unknown malignancy 'nasty'"),
     ],
 )

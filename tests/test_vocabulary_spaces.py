@@ -120,7 +120,7 @@ def test_a_space_is_named_or_written_out():
     ("text", "error", "near"),
     [("ham8", UnknownName, "ham7"), ("melanoma,melanocytic-nevi", UnknownName, "melanocytic-nevus")],
 )
-def test_a_misspelt_space_gets_a_near_miss(text, error, near):
+def test_a_misspelled_space_gets_a_near_miss(text, error, near):
     """Names of spaces and of concepts are both known."""
     with pytest.raises(error) as caught:
         parse_space(text, vocabulary(), spaces())
@@ -142,8 +142,8 @@ def test_an_empty_or_doubled_class_is_refused(text):
         ("a = [", "has 1 issue"),
         ("a = 1", "a: a space is a table with `classes`"),
         ("[a]\nclasses = ['melanomma']", "a.melanomma: unknown concept 'melanomma'"),
-        ("[a]\nclasses = ['melanoma']\ncolour = 1", "a: unknown key 'colour'"),
-        ("[a]\nfacet = 'colour'\nclasses = ['melanoma']", "a: unknown facet 'colour'"),
+        ("[a]\nclasses = ['melanoma']\ncolor = 1", "a: unknown key 'color'"),
+        ("[a]\nfacet = 'color'\nclasses = ['melanoma']", "a: unknown facet 'color'"),
         ("[a.classes]\nX = []", "a.X: no concepts"),
         ("[a.classes]\nX = ['melanoma']\nY = ['melanoma']", "a.Y: 'melanoma' belongs to X already"),
         ("[a.classes]\nX = ['neoplastic/nasty']", "a.X: unknown malignancy 'nasty'"),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SIDE = (64, 48)  # pixels
-PATCHES = (8, 6)  # an image is so many random colours, run into each other: no two are near duplicates
+PATCHES = (8, 6)  # an image is so many random colors, run into each other: no two are near duplicates
 SAMPLE = 10_000
 CONCEPTS = {
     "nv": ("benign", ("melanocytic", "melanocytic-nevus")),

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 SIZE = (600, 450)  # pixels, as HAM10000's
-FIELD = (150, 113)  # colours vary slowly: they are made at a quarter of the size
+FIELD = (150, 113)  # colors vary slowly: they are made at a quarter of the size
 Grid = np.ndarray
 
 
@@ -17,9 +17,9 @@ def picture(seed: int, size: tuple[int, int] = SIZE) -> Image.Image:
     x, y = np.meshgrid(np.linspace(-1.33, 1.33, FIELD[0]), np.linspace(-1, 1, FIELD[1]))
     skin = _skin(rng, x, y)
     lesion, inside = _lesion(rng, x, y)
-    colours = skin * (1 - inside[..., None]) + lesion * inside[..., None]
-    colours *= _vignette(rng, x, y)[..., None]
-    image = Image.fromarray(np.clip(colours, 0, 255).astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
+    colors = skin * (1 - inside[..., None]) + lesion * inside[..., None]
+    colors *= _vignette(rng, x, y)[..., None]
+    image = Image.fromarray(np.clip(colors, 0, 255).astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
     return _grain(rng, _hairs(rng, image))
 
 
@@ -40,7 +40,7 @@ def _skin(rng: np.random.Generator, x: Grid, y: Grid) -> Grid:
 
 
 def _lesion(rng: np.random.Generator, x: Grid, y: Grid) -> tuple[Grid, Grid]:
-    """Its colours, and how much of each point it covers; nearly centred, as photographers do."""
+    """Its colors, and how much of each point it covers; nearly centered, as photographers do."""
     dx, dy = x - rng.normal(0, 0.12), y - rng.normal(0, 0.1)
     angle = np.arctan2(dy, dx)
     stretch, turn = rng.uniform(0.65, 1), rng.uniform(0, np.pi)

@@ -283,7 +283,7 @@ def describe_counts(dataset: "Dataset") -> str:
 def license_lines(dataset: "Dataset") -> Iterator[str]:
     terms = dataset.license
     yield ""
-    yield "Licence"
+    yield "License"
     yield from wrap_text(f"{terms.id or 'not stated'}  {terms.url or ''}".strip(), "  ", "  ")
     may = {
         "commercial use": terms.commercial_use,

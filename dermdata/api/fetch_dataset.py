@@ -248,7 +248,7 @@ def require_license(resources: Resources, dataset: "Dataset", *, accepted: bool)
     """Where a license must be accepted: an option, or the person's yes; LicenseNotAccepted without."""
     if not dataset.license.must_accept or accepted:
         return
-    text = f"{dataset.license.id or 'its licence'} ({dataset.license.url or dataset.homepage})"
+    text = f"{dataset.license.id or 'its license'} ({dataset.license.url or dataset.homepage})"
     if resources.confirm(f"Accept {text} for {dataset.name}?", dataset.license.statement or ""):
         return
     raise LicenseNotAccepted(

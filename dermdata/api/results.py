@@ -83,8 +83,8 @@ class Selected:
     def __init__(self, manifest: "Manifest", selection: "Selection", before: pa.Table) -> None:
         from dermdata.projection import REASON, count_unprojected
 
-        labelled = REASON in selection.table.column_names
-        missing = count_unprojected(selection.table) if labelled else []
+        labeled = REASON in selection.table.column_names
+        missing = count_unprojected(selection.table) if labeled else []
         self.manifest = manifest
         self.dropped = Records([vars(one) for one in selection.dropped], ("key", "kept", "reason"))
         self.conflicts = Records([vars(one) for one in selection.conflicts], FINDING)

@@ -1,4 +1,4 @@
-"""What `split` needs beside the rows: near duplicates, and a judgement of the split that is there."""
+"""What `split` needs beside the rows: near duplicates, and a judgment of the split that is there."""
 
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ JUDGED = (
     "key", "dataset", "split", "fold", "split_official", "fold_official", "image_id", "isic_id", "patient_id",
     "lesion_id", "case_id", *PICTURES,
 )  # fmt: skip
-TOLD = ("patient_id", "lesion_id", "sha256")  # ids without which a judgement is less than it seems
+TOLD = ("patient_id", "lesion_id", "sha256")  # ids without which a judgment is less than it seems
 
 
 def find_near_duplicates(resources: Resources, loaded: Loaded) -> "NearDuplicates":

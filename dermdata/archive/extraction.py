@@ -230,7 +230,7 @@ def _unpack_zip(archive: Path, writer: _MemberWriter, jobs: int, limits: Archive
 
 
 def _split_batches(placed: Iterable[tuple[ArchiveEntry, str]]) -> Iterator[list[tuple[ArchiveEntry, str]]]:
-    """Neighbours in the archive, a few MiB at a time: small members would be all hand-over."""
+    """Neighbors in the archive, a few MiB at a time: small members would be all hand-over."""
     batch: list[tuple[ArchiveEntry, str]] = []
     held = 0
     for entry, path in placed:

@@ -265,7 +265,7 @@ def check_licenses(data: AuditData) -> Iterator[Finding]:
         return
     mix = combine_terms(terms)
     stated = ", ".join(name or "none stated" for name in names)
-    text = f"licences: {stated}; all of it together: {mix.id or 'no one licence'}"
+    text = f"licenses: {stated}; all of it together: {mix.id or 'no one license'}"
     evidence = {**vars(mix), "because": list(mix.because), "licenses": ids}
     datasets = ", ".join(sorted(filter(None, terms)))
     yield dataset_finding(datasets, "note" if mix.id else "warning", "license-mix", text, evidence)

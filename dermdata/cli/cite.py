@@ -38,7 +38,7 @@ def cite(
     ] = None,
     form: Annotated[Form | None, typer.Option("--format", "-f", help=FORM_HELP, show_default=False)] = None,
 ) -> None:
-    """BibTeX, attributions and licences of exactly the rows used, and the strictest licence of the mix."""
+    """BibTeX, attributions and licenses of exactly the rows used, and the strictest license of the mix."""
     from dermdata.api.crediting import credit_targets, make_table1
 
     state = state_of(ctx)
@@ -49,7 +49,7 @@ def cite(
         return
     found = credit_targets(state, targets or ())
     for name in found.unknown:
-        state.say(f"warning: no catalog knows {name}: add its citation and licence by hand")
+        state.say(f"warning: no catalog knows {name}: add its citation and license by hand")
     show_credits(state, found, form)
 
 
@@ -98,8 +98,8 @@ def describe_credits(found: "Credits") -> list[str]:
     lines = [
         f"{sum(one.rows for one in found.credits):,} rows of {len({one.dataset for one in found.credits})} datasets",
         "",
-        "What may be done with them together (no legal advice: read the licences)",
-        f"  licence of the mix  {mix.id or 'no single one: see below'}",
+        "What may be done with them together (no legal advice: read the licenses)",
+        f"  license of the mix  {mix.id or 'no single one: see below'}",
         f"  commercial use      {ANSWER[mix.commercial_use]}",
         f"  redistribution      {ANSWER[mix.redistribution]}",
         f"  share alike         {ANSWER[mix.share_alike] if mix.share_alike is not None else 'not stated'}",
@@ -111,7 +111,7 @@ def describe_credits(found: "Credits") -> list[str]:
 
 
 def describe_credit(one: "Credit") -> list[str]:
-    lines = [f"{one.dataset}: {one.rows:,} rows, {one.license or 'no licence is stated'}"]
+    lines = [f"{one.dataset}: {one.rows:,} rows, {one.license or 'no license is stated'}"]
     if one.attribution:
         lines.append(f"  {one.attribution}")
     if one.doi:

@@ -15,7 +15,7 @@ from dermdata.errors import DermdataError, nearest
 # each command's own first sentence (a test holds them equal): `--help` must not import every command to say it
 COMMANDS = {
     "list": "The catalog: every dataset that dermdata knows, filtered.",
-    "info": "One card: what it is, licence, access, files, labels, known problems, citation.",
+    "info": "One card: what it is, license, access, files, labels, known problems, citation.",
     "fetch": "Download, verify, unpack and harmonize datasets; prints the manifests' paths.",
     "verify": "Check every cached file; silent when all is well, exit 1 when anything is wrong.",
     "cache": "Where the cache is, what it holds and how large; delete, sweep, bundle for another machine.",
@@ -29,7 +29,7 @@ COMMANDS = {
     "evaluate": "Metrics of a model's predictions, overall and by group, with intervals and the gap to the worst group.",
     "lock": "Record exactly these rows: datasets, versions, images' checksums, labels, split; `sync` rebuilds them.",
     "sync": "Fetch what is missing and rebuild a locked cohort; exit 4 and the rows on any difference.",
-    "cite": "BibTeX, attributions and licences of exactly the rows used, and the strictest licence of the mix.",
+    "cite": "BibTeX, attributions and licenses of exactly the rows used, and the strictest license of the mix.",
     "demo": "Fetch, verify, count, split, export and audit the bundled demo dataset: no network, a few seconds.",
     "doctor": "Versions, cache, free space, credentials found (never their values), sources reachable.",
 }

@@ -22,7 +22,7 @@ EXCEL_HELP = "CSV, also left-out.csv: a ' before cells that a spreadsheet would 
 JOBS_HELP = "Threads that read and scale images. [default: all cores]"
 SIZE_HELP = "Scale images down so that the longest side has PX pixels; smaller ones stay as they are."
 STRIP_HELP = "Nothing but the picture: no EXIF, XMP, IPTC, comments; the pixels stay as they are."
-RIGHTS_HELP = "Only images whose licence allows passing them on; left-out.csv lists the others."
+RIGHTS_HELP = "Only images whose license allows passing them on; left-out.csv lists the others."
 COPY_HELP = "imagefolder, coco: files of its own instead of links to the cache."
 
 

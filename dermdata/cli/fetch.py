@@ -56,7 +56,7 @@ def fetch(
     ] = None,
     accept_license: Annotated[
         bool,
-        typer.Option("--accept-license", help="Accept the dataset's licence where one must be accepted."),
+        typer.Option("--accept-license", help="Accept the dataset's license where one must be accepted."),
     ] = False,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="CPU threads. [default: all cores]", show_default=False)

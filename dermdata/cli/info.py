@@ -23,7 +23,7 @@ def info(
     ] = "text",
     facts: Annotated[bool, typer.Option("--facts", help="Also say where each fact comes from.")] = False,
 ) -> None:
-    """One card: what it is, licence, access, files, labels, known problems, citation."""
+    """One card: what it is, license, access, files, labels, known problems, citation."""
     from dermdata.api.catalog_entries import describe_entry, entry_bibtex, entry_croissant, write_card
 
     state = state_of(ctx)

@@ -24,7 +24,7 @@ def list_(
         str | None, typer.Option(help="open, account, agreement, per-image, unavailable", metavar="A")
     ] = None,
     license_: Annotated[
-        str | None, typer.Option("--license", help="Licence id, or the beginning of one.", metavar="L")
+        str | None, typer.Option("--license", help="License id, or the beginning of one.", metavar="L")
     ] = None,
     has: Annotated[
         list[str] | None,

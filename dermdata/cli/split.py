@@ -1,4 +1,4 @@
-"""`dermdata split`: a leak-free split, or a judgement of the one that is there."""
+"""`dermdata split`: a leak-free split, or a judgment of the one that is there."""
 
 from typing import Annotated, Literal
 

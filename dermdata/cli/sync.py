@@ -19,7 +19,7 @@ def sync(
     out: Annotated[str | None, typer.Option("--output", "-o", help=OUT_HELP, metavar="OUT")] = None,
     accept_license: Annotated[
         bool,
-        typer.Option("--accept-license", help="Accept the datasets' licences where they must be accepted."),
+        typer.Option("--accept-license", help="Accept the datasets' licenses where they must be accepted."),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what is locked and what would be fetched; change nothing.")

@@ -102,7 +102,7 @@ def find_finest(
 def find_contradictions(
     table: pa.Table, statements: LabelStatements, judge: LabelComparer
 ) -> tuple[Finding, ...]:
-    """The images that several rows of the table have, labelled so that not all of it can be true, by `isic_id`."""
+    """The images that several rows of the table have, labeled so that not all of it can be true, by `isic_id`."""
     ids = text_column(table, "isic_id")
     first = first_rows(pa.chunked_array([ids]))
     several = ids.take(pa.array(np.flatnonzero(first != np.arange(len(first))))).unique()

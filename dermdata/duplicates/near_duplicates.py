@@ -100,10 +100,10 @@ def correlate_rasters(sides: Sequence[tuple[Raster, Raster]]) -> list[float]:
 
 def _normalize(images: Rasters) -> Rasters:
     """Mean 0 and spread 1; an image of one level stays at 0."""
-    centred: Rasters = images - images.mean(axis=(1, 2), keepdims=True)
-    spread: Rasters = centred.std(axis=(1, 2), keepdims=True)
+    centered: Rasters = images - images.mean(axis=(1, 2), keepdims=True)
+    spread: Rasters = centered.std(axis=(1, 2), keepdims=True)
     spread[spread == 0] = 1
-    return centred / spread
+    return centered / spread
 
 
 def _align_and_correlate(fixed: Rasters, moving: Rasters) -> NDArray[np.float32]:
@@ -135,7 +135,7 @@ def _halve(images: Rasters) -> Rasters:
 
 
 def _field_centers(side: int) -> Rasters:
-    """The fields' centres, from -1 to 1."""
+    """The fields' centers, from -1 to 1."""
     return ((np.arange(side) + 0.5) / side * 2 - 1).astype(np.float32)
 
 

@@ -265,11 +265,11 @@ def document_head(job: Job) -> Mapping[str, Any]:
         "version": ", ".join(one.version for one in entries if one.version),
         "url": ", ".join(one.homepage for one in entries if one.homepage),
     }
-    licences = [
+    licenses = [
         {"id": number, "name": name, "url": license_url(name, entries) or ""}
         for number, name in enumerate(license_names(job), 1)
     ]
-    return {"info": info, "licenses": licences, "categories": list(categories(job))}
+    return {"info": info, "licenses": licenses, "categories": list(categories(job))}
 
 
 def lesion_categories(job: Job) -> list[tuple[str, str]]:

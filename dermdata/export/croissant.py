@@ -3,7 +3,7 @@
   OUT/data/<split>-00000-of-00003.parquet   rows as `parquet` writes them: with --embed images and masks inside, else
                                             absolute paths into the cache
   OUT/croissant.json                        files with SHA-256 and size, columns with type and meaning, splits,
-                                            classes, licences, citations, and what is known of biases
+                                            classes, licenses, citations, and what is known of biases
 
 The record set `images` is the manifest; `splits` and `classes` list their words. Croissant knows no type for bytes:
 `phash` is in the files and not described. All facts are the catalog's or counted from the rows.
@@ -162,9 +162,9 @@ def build_document(job: Job, image_table: ImageTable, shards: Sequence[OutputFil
     text = (
         f"{job.table.num_rows:,} dermatology images with their metadata, exported by dermdata from: {titles}."
     )
-    licences = [license_url(name, entries) or name for name in license_names(job)]
+    licenses = [license_url(name, entries) or name for name in license_names(job)]
     whole = croissant_document(
-        output_stem(job), text, entries, licences=licences, files=list(file_objects(shards))
+        output_stem(job), text, entries, licenses=licenses, files=list(file_objects(shards))
     )
     whole |= responsible_ai_facts(
         entries,

@@ -225,7 +225,7 @@ def size_category(rows: int) -> str:
 
 
 def license_header(job: Job) -> dict[str, Any]:
-    """The Hub's own id of each licence; `other` where one has none, with its name."""
+    """The Hub's own id of each license; `other` where one has none, with its name."""
     found = license_names(job)
     known = [one.lower() for one in found]
     if known and all(one.startswith(HUB_LICENSES) for one in known):
@@ -273,7 +273,7 @@ def dataset_section(entry: Dataset) -> Iterator[str]:
     if entry.homepage:
         yield f"- Home: {link_markdown(entry.homepage)}"
     page = f" ({link_markdown(terms.url)})" if terms.url else ""
-    yield f"- Licence: {escape_markdown(terms.id or 'not stated')}{page}"
+    yield f"- License: {escape_markdown(terms.id or 'not stated')}{page}"
     commercial, passing_on = PERMISSION_WORDS[terms.commercial_use], PERMISSION_WORDS[terms.redistribution]
     yield f"- Commercial use: {commercial}; redistribution: {passing_on}"
     if terms.statement:

@@ -1,7 +1,7 @@
 """An image file's bytes as an export gives them on: as stored, smaller, or without private metadata.
 
 `--size` makes the longest side that many pixels where it is longer (Lanczos; JPEGs are decoded at a reduced
-scale of at least twice the size; masks by nearest neighbour); smaller images keep their bytes. PNG stays PNG,
+scale of at least twice the size; masks by nearest neighbor); smaller images keep their bytes. PNG stays PNG,
 JPEG is encoded anew (quality 95, full color resolution). The pixels are not turned: an orientation tag is kept
 instead, so that masks, boxes and the manifest's columns still fit. Other formats become PNG when images are
 changed at all, their first picture without loss.

@@ -80,12 +80,12 @@ def restriction_reasons(
 
 
 def restriction_reason(own: str | None, whole: License, *, adapted: bool) -> str | None:
-    """Why an image of this licence, in a dataset under these terms, may not be passed on; None if it may."""
+    """Why an image of this license, in a dataset under these terms, may not be passed on; None if it may."""
     name = own or whole.id
     if whole.redistribution is False:
-        return f"the dataset's terms ({whole.id or 'no licence stated'}) forbid redistribution"
+        return f"the dataset's terms ({whole.id or 'no license stated'}) forbid redistribution"
     if name is None:
-        return "no licence is stated"
+        return "no license is stated"
     may = whole.redistribution if name == whole.id else None
     if not may and not is_open_license(name):
         return f"{name} is not known to allow redistribution"
@@ -95,7 +95,7 @@ def restriction_reason(own: str | None, whole: License, *, adapted: bool) -> str
 
 
 def is_open_license(name: str) -> bool:
-    """Licences under which anyone may pass on unchanged copies; all of Creative Commons are."""
+    """Licenses under which anyone may pass on unchanged copies; all of Creative Commons are."""
     return normalize_license_name(name).startswith(OPEN_LICENSES)
 
 

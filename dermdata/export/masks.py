@@ -117,7 +117,7 @@ def threshold_mask(values: NDArray[np.generic]) -> tuple[BinaryMask, bool]:
 
 
 def scale_mask(mask: BinaryMask, size: Size) -> BinaryMask:
-    """By nearest neighbour, to exactly the size that the image has."""
+    """By nearest neighbor, to exactly the size that the image has."""
     small = Image.fromarray(mask).resize(size, Image.Resampling.NEAREST)
     return np.asarray(small, dtype=np.bool_)
 

@@ -24,7 +24,7 @@ DTYPE_NAMES = {"float": "float32", "double": "float64", "halffloat": "float16"}
 
 
 def manifest_provenance(table: pa.Table | pa.Schema) -> dict[str, str]:
-    """The manifest's own metadata: dataset, version, catalog digest, tool, licence, citation."""
+    """The manifest's own metadata: dataset, version, catalog digest, tool, license, citation."""
     return {key: value for key, value in manifest_metadata(table).items() if key != "export"}
 
 

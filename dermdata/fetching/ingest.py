@@ -284,7 +284,7 @@ def member_role(member: str, file: File) -> Role:
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a name claims to be an image's; archives also hold licences and tables."""
+    """Whether a name claims to be an image's; archives also hold licenses and tables."""
     return name.lower().endswith(IMAGE_ENDINGS)
 
 

@@ -141,7 +141,7 @@ def label_differences(dataset: Dataset, table: pa.Table) -> Iterator[str]:
     actual = word_counts(table["label_raw"])
     for name, expected in dataset.counts.labels.items():
         if actual and actual.get(name, 0) < expected:
-            yield f"{actual.get(name, 0):,} images labelled {name}, the catalog expects {expected:,}"
+            yield f"{actual.get(name, 0):,} images labeled {name}, the catalog expects {expected:,}"
 
 
 def word_counts(column: pa.ChunkedArray) -> Mapping[str, int]:

@@ -54,7 +54,7 @@ BAR_COLUMNS = (
     ("confirmation", "Confirmation of the diagnosis"),
     ("sex", "Sex"),
     ("body_site", "Body site"),
-    ("license", "Licence"),
+    ("license", "License"),
     ("split", "Split"),
     ("split_official", "Publisher’s split"),
 )
@@ -109,7 +109,7 @@ FAMILIES = (
     FindingFamily(
         id="records",
         title="Records and rights",
-        about="What is not stated, what differs from the catalog, what files tell of people, and licences that meet.",
+        about="What is not stated, what differs from the catalog, what files tell of people, and licenses that meet.",
         codes=("count-differs", "metadata-missing", "exif-private", "license-mix", "known-issue"),
     ),
 )

@@ -19,7 +19,7 @@ from dermdata.model import ImageFacts
 MAX_EDGE = 176  # pixels of the longer side
 JPEG_QUALITY = 74
 ReadImage = Callable[[str], bytes | None]
-# the skin alone, from so near that nobody is recognised
+# the skin alone, from so near that nobody is recognized
 CLOSE_UP_MODALITIES = {"dermoscopic", "rcm", "histopathology", "ultrasound", "tbp-tile"}
 INTIMATE_SITES = ("anogenital-region", "lower-extremity-buttock")
 RECOGNIZABLE_SITE = "head-and-neck"

@@ -1,23 +1,23 @@
-"""What the catalog says: licences, counts, known problems."""
+"""What the catalog says: licenses, counts, known problems."""
 
 from dermdata.model import License, Overlap, PublishedCounts
 from support.audit_builders import audited, rows
 from support.manifest_builders import dataset
 
 
-def test_licences_that_fit_under_one_are_a_note_and_others_a_warning() -> None:
+def test_licenses_that_fit_under_one_are_a_note_and_others_a_warning() -> None:
     (one,) = audited(rows(license=["CC0-1.0", "CC-BY-4.0"]), "license-mix")
     assert (one.level, one.evidence["id"]) == ("note", "CC-BY-4.0")
     (one,) = audited(rows(license=["CC-BY-SA-4.0", "CC-BY-NC-4.0"]), "license-mix")
     assert (one.level, one.evidence["id"]) == ("warning", None)
 
 
-def test_one_licence_is_no_mix_and_none_is_a_warning() -> None:
+def test_one_license_is_no_mix_and_none_is_a_warning() -> None:
     assert audited(rows(license=["CC0-1.0", "CC0-1.0"]), "license-mix") == []
     assert [one.level for one in audited(rows(2), "license-mix")] == ["warning"]
 
 
-def test_the_catalogs_licence_fills_in() -> None:
+def test_the_catalogs_license_fills_in() -> None:
     entry = dataset(name="a", license=License(id="LicenseRef-x", commercial_use=False))
     assert audited(rows(2), "license-mix", entries=[entry]) == []
 

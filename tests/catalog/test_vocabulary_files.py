@@ -135,7 +135,7 @@ def test_reviewed_rows_are_in_the_crosswalks():
     assert len(rows) >= 46
 
 
-def test_the_licences_are_stated():
+def test_the_licenses_are_stated():
     """Each source of the vocabulary with its terms."""
     notice = (CATALOG / "vocabulary/LICENSE.md").read_text(encoding="utf-8")
     for words in ("CC BY 4.0", "CC0", "Source: CDC/NCHS", "Apache License, Version 2.0"):

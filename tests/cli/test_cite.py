@@ -45,8 +45,8 @@ def test_ham10000_and_pad_ufes_20_are_non_commercial_and_name_both_papers(cli, m
     assert cli("cite", mixed, "-f", "bibtex").out.count("@article{") == 2
 
 
-def test_licences_and_attributions_of_single_images_are_told_apart(cli, tmp_path: Path) -> None:
-    """The ISIC Archive states both per image; a row without a licence makes the mix unknown."""
+def test_licenses_and_attributions_of_single_images_are_told_apart(cli, tmp_path: Path) -> None:
+    """The ISIC Archive states both per image; a row without a license makes the mix unknown."""
     path = manifest(
         tmp_path / "archive.parquet",
         dataset=["isic-archive"] * 4,

@@ -182,9 +182,9 @@ def test_a_strangers_folder_is_refused(cli: Cli, tmp_path: Path) -> None:
 def test_only_what_may_be_passed_on(cli: Cli, cache: Path, tmp_path: Path) -> None:
     """The bundled demo dataset is in the public domain; one row is not stated to be."""
     table = manifest.read_manifest(cache / "datasets/demo/1.0/manifest.parquet")
-    licences = pa.array(["LicenseRef-secret", *["CC0-1.0"] * 11])
+    licenses = pa.array(["LicenseRef-secret", *["CC0-1.0"] * 11])
     place = table.column_names.index("license")
-    table = table.set_column(place, "license", licences.dictionary_encode())
+    table = table.set_column(place, "license", licenses.dictionary_encode())
     manifest.write_manifest(table, cache / "datasets/demo/1.0/manifest.parquet", {"dataset": "demo"})
     answer = cli("export", "webdataset", "demo", "--redistributable", "-o", tmp_path / "out")
     assert answer.code == 0

@@ -101,7 +101,7 @@ def test_the_same_images_in_another_layout_give_the_same_manifest(
 
 
 def test_a_second_call_does_nothing(cli: Callable, own: Path) -> None:
-    """With --from or without it; the licence is not asked about again either."""
+    """With --from or without it; the license is not asked about again either."""
     cli("fetch", "ddi", "--from", own)
     for words in (["--from", own], []):
         answer = cli("fetch", "ddi", *words)
@@ -332,7 +332,7 @@ def test_open_data_by_hand_needs_no_network(cli: Callable, tmp_path: Path) -> No
     assert cli("verify", "demo").code == 0
 
 
-def test_a_licence_to_accept_here_is_asked_for_and_one_that_was_signed_is_not(
+def test_a_license_to_accept_here_is_asked_for_and_one_that_was_signed_is_not(
     cli: Callable, own: Path, tmp_path: Path
 ) -> None:
     """DDI is only given out for a signed agreement; with open files the question stays."""

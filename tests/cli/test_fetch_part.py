@@ -72,7 +72,7 @@ def test_an_archive_gives_its_directory_and_the_chosen_members_alone(cli: Callab
     assert last[1] - last[0] < len(picture(30)) + 100 < whole / 10
 
 
-def test_neighbours_come_by_one_range(cli: Callable, ours: Ours, folder: Path) -> None:
+def test_neighbors_come_by_one_range(cli: Callable, ours: Ours, folder: Path) -> None:
     """`--limit N`: the first N rows in the manifest's order."""
     answer = cli(*ours.options, "fetch", "ours", "--limit", "7")
     assert "7 of 40 rows: the first 7" in answer.err
@@ -147,7 +147,7 @@ def test_a_whole_fetch_brings_the_rest(
 
 
 def test_all_rows_are_a_whole_fetch(cli: Callable, ours: Ours, folder: Path) -> None:
-    """A condition that is true of every row leaves nothing out, also no licence text."""
+    """A condition that is true of every row leaves nothing out, also no license text."""
     answer = cli(*ours.options, "fetch", "ours", "--limit", "1000")
     assert "whole dataset" in answer.err
     assert len(list(folder.rglob("LICENSE.txt"))) == 2

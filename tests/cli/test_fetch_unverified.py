@@ -246,9 +246,7 @@ def test_a_mirror_whose_publisher_is_away_gives_the_whole_archive_or_nothing(
     """With a checksum the small archive comes whole and is held to it; without one nobody could tell."""
     options = (checked(ours) if stated else ours).options
     mirrored(ours)
-    ours.site.files = {
-        at: data for at, data in ours.site.files.items() if at.startswith("mirror.example")
-    }
+    ours.site.files = {at: data for at, data in ours.site.files.items() if at.startswith("mirror.example")}
     answer = cli(*options, "fetch", "ours", *FIVE, "--mirror", MIRROR)
     assert answer.code == code, answer.err
     assert "cannot be compared with its publisher's" in answer.err

@@ -14,7 +14,7 @@ KEYS = {
 
 
 def test_the_card_says_what_one_must_know(cli: Callable) -> None:
-    """Licence and what it allows, files with sizes and checksums, labels and what they map to, problems."""
+    """License and what it allows, files with sizes and checksums, labels and what they map to, problems."""
     out = cli("info", "ham10000").out
     for words in ("CC-BY-NC-4.0", "commercial use: no", "1.4 GB", "md5:4639bfa73ab251610530a97c898e6e46",
                   "akiec", "squamous-neoplasia", "split by lesion", "10.1038/sdata.2018.161"):  # fmt: skip

@@ -24,7 +24,7 @@ def kept(path: Path, *rows: dict) -> Path:
 
 @pytest.fixture
 def twins(tmp_path: Path) -> tuple[Path, Path]:
-    """Three images that two datasets share, one of them labelled in contradiction."""
+    """Three images that two datasets share, one of them labeled in contradiction."""
     words = {"1": ("akiec", "SCC"), "2": ("akiec", "AK"), "3": ("nv", "MEL")}
     return tuple(  # type: ignore[return-value]
         kept(tmp_path / f"{name}.parquet", *(row(name, n, pair[place], isic_id=f"ISIC_{n}") for n, pair in words.items()))

@@ -45,7 +45,7 @@ def saved(image: Image.Image, form: str, **options: object) -> bytes:
 
 
 def camera_jpeg(orientation: int | None = TURNED, **options: object) -> bytes:
-    """A JPEG with EXIF, XMP, IPTC, a comment, a colour profile, and something after its end."""
+    """A JPEG with EXIF, XMP, IPTC, a comment, a color profile, and something after its end."""
     xmp = b"<x:xmpmeta>" + PRIVATE + b"</x:xmpmeta>"
     data = saved(
         photograph(), "JPEG", exif=exif(orientation), xmp=xmp, comment=PRIVATE, icc_profile=PROFILE,
@@ -56,7 +56,7 @@ def camera_jpeg(orientation: int | None = TURNED, **options: object) -> bytes:
 
 
 def camera_png(orientation: int | None = TURNED) -> bytes:
-    """A PNG with EXIF, text of all three kinds, a time, a colour profile, and something after its end."""
+    """A PNG with EXIF, text of all three kinds, a time, a color profile, and something after its end."""
     text = PngImagePlugin.PngInfo()
     text.add_text("Author", PRIVATE.decode())
     text.add_text("Comment", PRIVATE.decode(), zip=True)

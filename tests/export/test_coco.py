@@ -136,9 +136,9 @@ def test_values_that_are_inside(
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "I;16", "I"])
 def test_every_mode_of_a_mask(tmp_path: Path, mode: str) -> None:
-    """Bilevel, palette, colour, transparent and 16-bit files say the same."""
-    grey = Image.fromarray(np.array([[0, 255, 255], [0, 0, 255]], dtype=np.uint8))
-    image = grey.convert("I").convert("I;16") if mode == "I;16" else grey.convert(mode)
+    """Bilevel, palette, color, transparent and 16-bit files say the same."""
+    gray = Image.fromarray(np.array([[0, 255, 255], [0, 0, 255]], dtype=np.uint8))
+    image = gray.convert("I").convert("I;16") if mode == "I;16" else gray.convert(mode)
     found = outline_of(tmp_path, image, "m.tif" if mode == "I" else "m.png")
     assert (inside(found, image.size), found.soft, found.problem) == ([[0, 1, 1], [0, 0, 1]], False, None)
 
@@ -334,7 +334,7 @@ def test_two_splits_that_are_one_name_on_disk(job: MakeJob, root: Path, tmp_path
         assert (tmp_path / "out" / path.stem.removeprefix("instances_") / name).is_file()
 
 
-def test_licences_have_their_pages(written: Any, root: Path) -> None:
+def test_licenses_have_their_pages(written: Any, root: Path) -> None:
     """By the image."""
     _, file = written(
         [covered(root, 0), covered(root, 1, license="LicenseRef-mine"), covered(root, 2, license=None)]

@@ -137,7 +137,7 @@ def test_sizes_and_checksums_are_true(job: MakeJob, tmp_path: Path, embed: bool)
 
 
 def test_the_catalogs_facts_are_told(job: MakeJob, root: Path, tmp_path: Path, mlc: ModuleType) -> None:
-    """Licence pages, citations, notes and overlaps by dataset; what the rows hold is counted."""
+    """License pages, citations, notes and overlaps by dataset; what the rows hold is counted."""
     catalog = open_catalog()
     entries = {name: catalog[name] for name in ("ham10000", "pad-ufes-20")}
     made = [

@@ -58,8 +58,8 @@ def test_datasets_loads_it(
 
 def test_images_are_the_files_bytes(job: MakeJob, tmp_path: Path) -> None:
     """And the row's own column `label` is replaced by its number."""
-    labelled = job().table.append_column("label", pa.array([f"c{n % 2}" for n in range(12)]))
-    export.write("huggingface", job(table=labelled))
+    labeled = job().table.append_column("label", pa.array([f"c{n % 2}" for n in range(12)]))
+    export.write("huggingface", job(table=labeled))
     read = pq.read_table(tmp_path / "out" / "data" / "train-00000-of-00001.parquet")
     assert [one["bytes"] for one in read["image"].to_pylist()] == [
         jpeg(number) for number in (0, 1, 3, 4, 6, 7, 9)
@@ -119,7 +119,7 @@ def test_without_a_split_everything_is_train(job: MakeJob, root: Path, tmp_path:
 
 
 def test_the_card_says_what_it_is(job: MakeJob, tmp_path: Path) -> None:
-    """Licence, task, size, features in the header; source, terms and citation in the text."""
+    """License, task, size, features in the header; source, terms and citation in the text."""
     terms = entry(id="CC0-1.0", commercial_use=True, redistribution=False)
     export.write("huggingface", job(entries={"demo": terms}))
     facts, text = header(tmp_path / "out"), (tmp_path / "out" / "README.md").read_text()
@@ -140,17 +140,17 @@ def test_the_card_says_what_it_is(job: MakeJob, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("licences", "said"),
+    ("licenses", "said"),
     [(["CC-BY-4.0"], {"license": "cc-by-4.0"}), (["CC-BY-4.0", "CC0-1.0"], {"license": ["cc-by-4.0", "cc0-1.0"]}),
      (["LicenseRef-X", "CC0-1.0"], {"license": "other", "license_name": "CC0-1.0, LicenseRef-X"}),
      ([None], {"license": "other", "license_name": "not stated"})],
 )  # fmt: skip
-def test_licences_in_the_hubs_own_words(
-    job: MakeJob, root: Path, tmp_path: Path, licences: list[str | None], said: dict[str, object]
+def test_licenses_in_the_hubs_own_words(
+    job: MakeJob, root: Path, tmp_path: Path, licenses: list[str | None], said: dict[str, object]
 ) -> None:
     """One, several, or one that the Hub has no id for."""
     export.write(
-        "huggingface", job(table=table([row(root, n) | {"license": one} for n, one in enumerate(licences)]))
+        "huggingface", job(table=table([row(root, n) | {"license": one} for n, one in enumerate(licenses)]))
     )
     found = header(tmp_path / "out")
     assert {key: value for key, value in found.items() if key.startswith("license")} == said

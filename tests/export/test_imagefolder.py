@@ -208,12 +208,12 @@ def test_rows_without_class_are_listed(job: MakeJob, root: Path, tmp_path: Path)
     rows = [row(root, 0), row(root, 1) | {"diagnosis": None}]
     export.write("imagefolder", job(table=table(rows)))
     assert "demo/IMG_0001,demo,IMG_0001,no diagnosis" in (tmp_path / "out" / "left-out.csv").read_text()
-    labelled = (
+    labeled = (
         table(rows)
         .append_column("label", pa.array(["x", None]))
         .append_column("label_reason", pa.array([None, "too coarse"]))
     )
-    export.write("imagefolder", job("two", table=labelled))
+    export.write("imagefolder", job("two", table=labeled))
     assert "IMG_0001,too coarse" in (tmp_path / "two" / "left-out.csv").read_text()
     assert (tmp_path / "two" / "train" / "x" / "IMG_0000.jpg").exists()
 

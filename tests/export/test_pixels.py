@@ -86,7 +86,7 @@ def test_pixels_are_not_turned_and_the_tag_stays(tmp_path: Path, data: bytes) ->
 
 
 def test_masks_keep_their_classes(tmp_path: Path) -> None:
-    """Nearest neighbour: no value that was not there."""
+    """Nearest neighbor: no value that was not there."""
     mask = Image.new("L", (64, 40), 0)
     mask.paste(255, (10, 10, 31, 29))
     mask.paste(7, (40, 3, 61, 29))

@@ -21,7 +21,7 @@ from export.test_huggingface import entry
         ("CC0-1.0", License(id="LicenseRef-DUA", redistribution=False), "forbid"),
         ("LicenseRef-X", License(id="LicenseRef-X"), "not known"),
         ("LicenseRef-Y", License(id="LicenseRef-X", redistribution=True), "LicenseRef-Y is not known"),
-        (None, License(), "no licence is stated"),
+        (None, License(), "no license is stated"),
         ("All rights reserved", License(), "not known"),
     ],
 )
@@ -42,12 +42,12 @@ def test_what_may_not_be_passed_on(own: str | None, whole: License, reason: str)
     ],
 )
 def test_what_may_be_passed_on(own: str | None, whole: License) -> None:
-    """The dataset says so, or the image's own licence is an open one, however it is spelled."""
+    """The dataset says so, or the image's own license is an open one, however it is spelled."""
     assert restriction_reason(own, whole, adapted=False) is None
 
 
 def test_no_derivatives_means_no_scaling() -> None:
-    """An ND licence lets unchanged copies be shared."""
+    """An ND license lets unchanged copies be shared."""
     assert "changed" in (restriction_reason("CC-BY-NC-ND-4.0", License(), adapted=True) or "")
 
 

@@ -51,7 +51,7 @@ def test_a_jpeg_cut_in_its_picture_is_cleaned_as_far_as_it_goes() -> None:
     "options", [{}, {"progressive": True}, {"restart_marker_rows": 1}, {"optimize": True}]
 )
 def test_jpeg_pixels_stay_and_private_bytes_go(options: dict[str, object]) -> None:
-    """EXIF, XMP, IPTC, comment and what follows the end; the colour profile stays."""
+    """EXIF, XMP, IPTC, comment and what follows the end; the color profile stays."""
     data = camera_jpeg(**options)
     clean = strip_image(data, "a.jpg")
     assert data.count(PRIVATE) == 5
@@ -70,7 +70,7 @@ def test_a_turned_image_stays_turned(make: object, orientation: int) -> None:
 
 
 def test_png_text_of_every_kind_goes() -> None:
-    """tEXt, zTXt, iTXt, tIME, eXIf and what follows the end; the colour profile stays."""
+    """tEXt, zTXt, iTXt, tIME, eXIf and what follows the end; the color profile stays."""
     data = camera_png()
     clean = strip_image(data, "a.png")
     image = opened(clean)
@@ -93,8 +93,8 @@ def test_a_thumbnail_goes_with_its_segment() -> None:
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK"])
-def test_adobes_colour_mark_stays(mode: str) -> None:
-    """Without it a CMYK image would be shown in the wrong colours."""
+def test_adobes_color_mark_stays(mode: str) -> None:
+    """Without it a CMYK image would be shown in the wrong colors."""
     data = saved(photograph(mode=mode), "JPEG")
     assert pixels(strip_image(data, "a.jpg")) == pixels(data)
 

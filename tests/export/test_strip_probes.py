@@ -53,7 +53,7 @@ def late(marker: int, content: bytes) -> bytes:
 
 
 def named_profile() -> bytes:
-    """A colour profile whose texts are names, as some cameras and scanners write them."""
+    """A color profile whose texts are names, as some cameras and scanners write them."""
     text = PROFILE.replace("sRGB".encode("utf-16-be"), NAME[:4].decode().encode("utf-16-be"))
     return text[:48] + NAME[:8] + text[56:80] + NAME[9:13] + text[84:]
 
@@ -198,7 +198,7 @@ PNG_PROBES: dict[str, Callable[[], bytes]] = {
     "a histogram": lambda: beside(b"hIST", NAME[:18]),
     "a private chunk": lambda: beside(b"naMe", NAME),
     "an animation": lambda: beside(b"fdAT", bytes(4) + NAME),
-    "unused colours": more_colors,
+    "unused colors": more_colors,
     "behind the data's stream": lambda: with_data(lambda data: data + NAME),
     "inside the data's stream": lambda: with_data(lambda data: zlib.compress(zlib.decompress(data) + NAME)),
     "another IDAT": lambda: png().replace(chunk(b"IEND", b""), chunk(b"IDAT", NAME) + chunk(b"IEND", b"")),
@@ -248,7 +248,7 @@ def test_image_data_that_are_cut_are_told(tmp_path: object, cut: int) -> None:
         cleaned(with_data(lambda data: data[:cut]), tmp_path)
 
 
-def test_what_decides_colours_stays(tmp_path: object) -> None:
+def test_what_decides_colors_stays(tmp_path: object) -> None:
     """Gamma, chromaticities, density, intent, transparency: with numbers that mean something."""
     facts = {
         b"gAMA": struct.pack(">I", 45455),
@@ -266,7 +266,7 @@ def test_what_decides_colours_stays(tmp_path: object) -> None:
 # ------------------------------------------------------------------ profiles
 
 
-def test_a_profile_gives_the_same_colours() -> None:
+def test_a_profile_gives_the_same_colors() -> None:
     """Its numbers are the same ones; its texts are ours; a second time changes nothing."""
     from PIL import ImageCms
 
@@ -289,7 +289,7 @@ def test_a_profile_gives_the_same_colours() -> None:
     [(16, b"CMYK"), (16, b"Lab "), (20, b"Lab "), (8, b"\x05"), (12, b"link"), (128, b"\xff" * 4)],
 )
 def test_a_profile_that_is_not_of_curves_is_not_kept(place: int, what: bytes) -> None:
-    """Tables of colours, links and named colours could hold anything."""
+    """Tables of colors, links and named colors could hold anything."""
     assert rebuild_profile(PROFILE[:place] + what + PROFILE[place + len(what) :]) is None
 
 

@@ -253,7 +253,7 @@ LEFT = [
 def test_excel_safe_reaches_what_was_left_out(
     job: MakeJob, tmp_path: Path, root: Path, form: str, choices: dict[str, object], excel_safe: bool
 ) -> None:
-    """Ids, licences and label reasons are a source's words too; without it they stay as they are."""
+    """Ids, licenses and label reasons are a source's words too; without it they stay as they are."""
     words = {"image_id": "=1+1", "key": "@SUM(1)", "license": "=HYPERLINK(1)"}
     given = table([row(root, 0), row(root, 1) | words])
     made = job(table=given, redistributable=True, excel_safe=excel_safe, **choices)

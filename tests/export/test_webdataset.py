@@ -81,7 +81,7 @@ def test_a_row_without_class_has_no_cls(job: MakeJob, root: Path, tmp_path: Path
 
 
 def test_masks_are_in_the_sample_at_the_images_size(job: MakeJob, root: Path, tmp_path: Path) -> None:
-    """Scaled as the image is, by nearest neighbour."""
+    """Scaled as the image is, by nearest neighbor."""
     given = row(root, 0)
     (root / "images" / "m.png").write_bytes(camera_png())
     export.write("webdataset", job(table=table([given | {"mask_path": "images/m.png"}]), size=16))

@@ -256,9 +256,9 @@ def notes_the_machine(patch: Patch) -> None:
 
 def drops_rows_silently(patch: Patch) -> None:
     """Promise 15: what does not fit is not mentioned."""
-    from dermdata.api import fetch_request
+    from dermdata.api import fetch_dataset, fetch_request
 
-    patch(fetch_request, "remarks", lambda _: [])
+    patch(fetch_dataset, "remarks", lambda _: [])
     patch(fetch_request, "require_usable", nothing)
 
 

@@ -82,9 +82,9 @@ def test_row_82_a_decompression_bomb(shelf: Shelf) -> None:
 
 
 def test_row_83_what_is_stored_is_told_and_kept(shelf: Shelf) -> None:
-    """Grey, palette, alpha and 16 bits: the mode stands in the manifest, the file keeps its bytes."""
+    """Gray, palette, alpha and 16 bits: the mode stands in the manifest, the file keeps its bytes."""
     made = {
-        "grey.png": Image.new("L", (9, 8)),
+        "gray.png": Image.new("L", (9, 8)),
         "palette.png": Image.new("P", (9, 8)),
         "alpha.png": Image.new("LA", (9, 8)),
         "deep.png": Image.frombytes("I;16", (9, 8), bytes(144)),
@@ -95,7 +95,7 @@ def test_row_83_what_is_stored_is_told_and_kept(shelf: Shelf) -> None:
     }
     fetched(shelf, images)
     modes = {image_id: row["mode"] for image_id, row in shelf.rows().items()}
-    assert modes == {"alpha": "LA", "deep": "I;16", "grey": "L", "palette": "P", "print": "CMYK"}
+    assert modes == {"alpha": "LA", "deep": "I;16", "gray": "L", "palette": "P", "print": "CMYK"}
     assert {path.name: path.read_bytes() for path in (shelf.folder / "images").iterdir()} == images
 
 
@@ -202,7 +202,7 @@ def test_row_91_rows_without_images_and_images_without_rows(shelf: Shelf) -> Non
 
 @pytest.mark.parametrize("word", ["nevuss", "NV"])
 def test_row_92_labels_are_never_guessed(word: str, shelf: Shelf) -> None:
-    """Misspelt, in another case or another Unicode form: kept, told, unmapped."""
+    """Misspelled, in another case or another Unicode form: kept, told, unmapped."""
     answer = shelf.put({"table.csv": table(f"a,{word}", "b,nv")}).fetch()
     assert answer.code == 8
     row = shelf.rows()["a"]

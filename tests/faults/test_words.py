@@ -146,7 +146,7 @@ class Page(HTMLParser):
 def test_red_team_13_the_page_of_an_evaluation_holds_no_script_of_the_datas(
     by: str, screen: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
-    """Ids, labels, groups, licences and the dataset's title in the words of a stranger, with predictions that are taken."""
+    """Ids, labels, groups, licenses and the dataset's title in the words of a stranger, with predictions that are taken."""
     count = 24
     rows = {name: (values * count)[:count] for name, values in ROWS.items()}
     keys = [f"evil/{number}<img src=x onerror=alert(1)>{TITLE}{TURN}" for number in range(count)]

@@ -52,7 +52,7 @@ def test_members_are_foreseen_under_the_names_that_unpacking_gives() -> None:
     assert (first.image, text.image) == (remote_zip.NOT_INSPECTED, None)
 
 
-def test_neighbours_are_one_range() -> None:
+def test_neighbors_are_one_range() -> None:
     """Exactly their bytes: the next member's begin is the end."""
     source, remote = shelved(IMAGES)
     [reach] = source.group_ranges(chosen(source, 10, 11, 12))
@@ -75,7 +75,7 @@ def test_a_gap_as_long_as_a_member_is_read_through_and_a_longer_one_is_not() -> 
 
 
 def test_a_wide_gap_is_never_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Large members that are not neighbours are asked for one by one."""
+    """Large members that are not neighbors are asked for one by one."""
     monkeypatch.setattr(remote_zip, "LARGEST_GAP", 100)
     source, _ = shelved(IMAGES)
     assert len(list(source.group_ranges(chosen(source, 10, 12)))) == 2

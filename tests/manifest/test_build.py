@@ -205,7 +205,7 @@ def test_constants_hold_for_every_row() -> None:
     assert cells({"x": ["1"]}, {}, "lesion_id", constants={"lesion_id": "all"}) == ["set-a/all"]
 
 
-def test_a_licence_of_its_own_or_the_datasets() -> None:
+def test_a_license_of_its_own_or_the_datasets() -> None:
     """Per image where the source gives it, else the dataset's, else null."""
     columns, spec = (
         {"id": ["a", "b"], "x": ["CC-BY-4.0", ""]},
@@ -364,8 +364,8 @@ def test_differences_from_the_catalogs_numbers() -> None:
     assert report.differences == [
         "2 images, the catalog expects 3",
         "0 images in the official split test, the catalog expects 1",
-        "1 images labelled mel, the catalog expects 2",
-        "0 images labelled bcc, the catalog expects 1",
+        "1 images labeled mel, the catalog expects 2",
+        "0 images labeled bcc, the catalog expects 1",
     ]
 
 

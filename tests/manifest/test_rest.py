@@ -31,7 +31,7 @@ def unchanged(table: pa.Table) -> pa.Table:
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     """Two manifests of several row groups; the second has a column of its own and embedded images."""
-    monkeypatch.setattr(lazy, "ROW_GROUP", 40)
+    monkeypatch.setattr(parquet, "ROW_GROUP", 40)
     one, two = tmp_path / "one.parquet", tmp_path / "two.parquet"
     parquet.write_manifest(manifest(), one, {})
     more = manifest(COUNT, "nv df").append_column("score", pa.array(np.arange(COUNT) / 2))
@@ -139,7 +139,7 @@ def test_a_strangers_one_large_row_group_comes_in_pieces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However the file is cut, a block at a time is in memory."""
-    monkeypatch.setattr(lazy, "ROW_GROUP", 40)
+    monkeypatch.setattr(parquet, "ROW_GROUP", 40)
     pq.write_table(manifest(), tmp_path / "big.parquet", row_group_size=COUNT)
     file = open_disk_manifest(tmp_path / "big.parquet", "image", unchanged)
     assert file.groups == (COUNT,)

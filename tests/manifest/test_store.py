@@ -55,7 +55,7 @@ def test_no_rows_are_a_manifest(tmp_path: Path) -> None:
 def test_some_columns(tmp_path: Path) -> None:
     """What is not there is left out, for the caller to say."""
     write_manifest(manifest("mel"), tmp_path / "m.parquet", {})
-    assert read_manifest(tmp_path / "m.parquet", ["diagnosis", "colour"]).column_names == ["diagnosis"]
+    assert read_manifest(tmp_path / "m.parquet", ["diagnosis", "color"]).column_names == ["diagnosis"]
 
 
 def test_every_field_says_what_it_means() -> None:
@@ -175,7 +175,7 @@ def test_numbers_of_two_kinds_meet_and_words_do_not() -> None:
 
 
 def test_the_union_is_nobodys_own() -> None:
-    """The first one's licence is not the licence of all."""
+    """The first one's license is not the license of all."""
     one = add_metadata(manifest("mel"), {"license": "CC0-1.0"})
     assert manifest_metadata(concat_manifests([one, manifest("nv")])) == {}
     assert manifest_metadata(one)["license"] == "CC0-1.0"

@@ -63,7 +63,7 @@ def test_words_are_verbatim() -> None:
 
 
 def test_only_images_are_rows() -> None:
-    """Masks, tables, licence texts and what the system left behind are none."""
+    """Masks, tables, license texts and what the system left behind are none."""
     raw = reading(
         "{label}/{image}",
         content("nv/1.jpg"),

@@ -263,7 +263,7 @@ def test_dark_follows_the_system_and_then_the_person(reader: Reader) -> None:
 
 
 def test_paper_has_no_buttons_and_shows_nobody_who_was_blurred(reader: Reader) -> None:
-    """In light colours, whatever the screen's are."""
+    """In light colors, whatever the screen's are."""
     reader.open("audit", dark=True, media="print")
     assert not any(one.is_displayed() for one in reader.all("nav, .controls, #filter"))
     assert reader.blurred() == len(reader.all(".veil"))

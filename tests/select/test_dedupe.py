@@ -155,7 +155,7 @@ def test_the_images_decide_where_they_are_here(tmp_path: Path) -> None:
     assert str(found.note).startswith("1 of 3 pairs of near hashes show one picture")
 
 
-def test_equal_bytes_are_one_by_near_too_even_of_one_colour() -> None:
+def test_equal_bytes_are_one_by_near_too_even_of_one_color() -> None:
     """What has no perceptual hash has a checksum."""
     rows = [row("a", name, sha256="00") for name in "xy"]
     assert column(near(*rows, row("a", "z", phash=bytes(8))).table, "image_id") == ["x", "z"]

@@ -22,13 +22,13 @@ def manifest(name: str, *images: str, **columns: list[str | None]) -> pa.Table:
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
-        ({"colour": ["red"], "split": ["a"]}, "no column of image ids"),
-        ({"image_id": ["x"], "colour": ["red"]}, "no column of parts"),
+        ({"color": ["red"], "split": ["a"]}, "no column of image ids"),
+        ({"image_id": ["x"], "color": ["red"]}, "no column of parts"),
     ],
 )
 def test_a_list_without_ids_or_parts_is_refused(columns: dict[str, list[str]], said: str) -> None:
     """The columns that there are, are named."""
-    with pytest.raises(BadTable, match=rf"paper.csv: {said}.*among .*colour"):
+    with pytest.raises(BadTable, match=rf"paper.csv: {said}.*among .*color"):
         parse_published_split(listed(**columns), "paper.csv")
 
 

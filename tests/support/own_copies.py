@@ -1,4 +1,4 @@
-"""Copies as people have them: made-up rows in the columns of DDI's table, and images of one colour each."""
+"""Copies as people have them: made-up rows in the columns of DDI's table, and images of one color each."""
 
 import csv
 import io

@@ -7,7 +7,7 @@
   // what needs this script is not there without it
   all(".controls, #filter").forEach((element) => show(element, true));
 
-  // ---- colours: the system's until asked for others
+  // ---- colors: the system's until asked for others
   const theme = one("theme");
   const dark = () => {
     const chosen = document.documentElement.dataset.theme;
