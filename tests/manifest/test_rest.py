@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dermdata.errors import BadTable
-from dermdata.manifest import lazy, parquet
+from dermdata.manifest import parquet
 from dermdata.manifest.lazy import ROW_COLUMN, SCHEMA, DiskColumns, LazyTable, open_disk_manifest
 from support.manifest_builders import built
 
