@@ -62,9 +62,9 @@ def test_an_error_is_json_when_json_was_asked_for(cli: Callable) -> None:
 
 def test_a_wrong_option_names_the_help(cli: Callable) -> None:
     """Typer's own complaint in our words, exit 2."""
-    answer = cli("list", "--color", "red")
+    answer = cli("list", "--colour", "red")
     assert answer.code == 2
-    assert answer.err.startswith("error: No such option: --color")
+    assert answer.err.startswith("error: No such option: --colour")
     assert "hint: `dermdata list --help` shows the options" in answer.err
 
 
