@@ -4,15 +4,14 @@ Each test has a cache of its own and would compile some ninety entries anew, whi
 time. Only what a bundled file alone decides is kept; overlays are read, laid over and checked as ever.
 """
 
-import copy
-from collections.abc import Callable
+import pickle
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dermdata.catalogs import bundled_folder, overlays
-from dermdata.catalogs import overlays as compiling
 from dermdata.model import Dataset
 
 
@@ -21,13 +20,23 @@ class Kept:
 
     def __init__(self) -> None:
         self.root = str(bundled_folder())
-        self.read, self.parse, self.plain = overlays.read_entry, overlays.parse_entry, compiling.entry_to_data
-        self.texts: dict[str, dict[str, Any]] = {}
+        self.read, self.parse, self.plain = overlays.read_entry, overlays.parse_entry, overlays.entry_to_data
+        self.build = overlays.build_index
+        self.texts: dict[str, bytes] = {}
+        self.indexes: dict[str, dict[str, Any]] = {}
         self.datasets: dict[str, Dataset] = {}
         self.plains: dict[str, dict[str, Any]] = {}
 
     def read_once(self, path: Path) -> dict[str, Any]:
-        return copy.deepcopy(self.found(self.texts, str(path), lambda: self.read(path)))
+        """A copy each time, which an overlay is laid over: pickle makes one in a fifth of deepcopy's time."""
+        return pickle.loads(self.found(self.texts, str(path), lambda: pickle.dumps(self.read(path))))  # type: ignore[no-any-return]
+
+    def build_once(self, roots: Sequence[Path]) -> dict[str, Any]:
+        """The index of the bundled catalog alone."""
+        if len(roots) > 1:
+            return self.build(roots)
+        index = self.found(self.indexes, str(roots[0]), lambda: self.build(roots))
+        return {**index, "items": [dict(item) for item in index["items"]]}
 
     def parse_once(self, data: Any, source: str) -> Dataset:
         return self.found(self.datasets, source, lambda: self.parse(data, source))
@@ -50,4 +59,5 @@ def compile_once(patch: pytest.MonkeyPatch) -> None:
     kept = Kept()
     patch.setattr(overlays, "read_entry", kept.read_once)
     patch.setattr(overlays, "parse_entry", kept.parse_once)
-    patch.setattr(compiling, "entry_to_data", kept.plain_once)
+    patch.setattr(overlays, "build_index", kept.build_once)
+    patch.setattr(overlays, "entry_to_data", kept.plain_once)
