@@ -166,6 +166,7 @@ BROKEN = {
         {**WHOLE_RECEIPT, "files": [{**FILE, "recognized": "luck"}]}
     ).encode(),
     "reasons are numbers": json.dumps({**WHOLE_RECEIPT, "lost": {"a.jpg": 1}}).encode(),
+    "directories are a text": json.dumps({**WHOLE_RECEIPT, "directories": "none"}).encode(),
     "a role is null": json.dumps({**WHOLE_RECEIPT, "roles": [None]}).encode(),
     "rows are numbers": json.dumps({**WHOLE_RECEIPT, "part": {"asked": [], "rows": [1], "of": 2}}).encode(),
 }

@@ -266,6 +266,19 @@ def test_an_encoding_that_is_none(encoding: str) -> None:
     assert of_table(encoding=encoding) == [f"table[0].encoding: '{encoding}' is no text encoding"]
 
 
+@pytest.mark.parametrize(
+    ("columns", "problem"),
+    [
+        ({"image_id": "id", "label_raw": []}, "columns.label_raw: names no column"),
+        ({"image_id": []}, "columns.image_id: names no column"),
+        ({"image_id": "id", "differential": ["a", "b"]}, "columns.differential: is one column"),
+    ],
+)
+def test_a_field_comes_from_a_column(columns: dict[str, object], problem: str) -> None:
+    """Else a fetch would find out, after the download."""
+    assert of_table(columns=columns) == [f"table[0].{problem}"]
+
+
 @pytest.mark.parametrize("delimiter", ["", ",,", "\n", '"', "§"])
 def test_a_delimiter_that_is_none(delimiter: str) -> None:
     assert of_table(delimiter=delimiter) == [

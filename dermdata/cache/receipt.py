@@ -130,7 +130,10 @@ def receipt_from_json(data: dict[str, Any]) -> Receipt:
     """The receipt of its JSON; TypeError or KeyError when a part is absent, unknown or of another kind."""
     files = tuple(FetchedFile(**file) for file in data.pop("files"))
     part = subset_from_json(data.pop("part", None))
-    directories = {name: DirectoryFingerprint(**one) for name, one in data.pop("directories", {}).items()}
+    found = data.pop("directories", {})
+    if not isinstance(found, dict):
+        raise TypeError("directories is of another kind")
+    directories = {name: DirectoryFingerprint(**one) for name, one in found.items()}
     more = {"files": files, "roles": tuple(data["roles"]), "part": part, "directories": directories}
     receipt = Receipt(**data | more)
     require_field_types(receipt)

@@ -54,7 +54,8 @@ def check_entry(data: Data, issues: Issues) -> None:
     for number, file in enumerate(files):
         found += prefix_places(f"files[{file.get('name', number)}]", file_issues(file))
     for number, table in enumerate(tables):
-        found += prefix_places(f"table[{number}]", [*reference_issues(table, names), *format_issues(table)])
+        problems = [*reference_issues(table, names), *format_issues(table), *column_issues(table)]
+        found += prefix_places(f"table[{number}]", problems)
     for where, problem in found:
         issues.add(where, problem)
 
@@ -244,6 +245,16 @@ def format_issues(table: Data) -> Iterator[tuple[str, str]]:
     for pattern in list_texts(table.get("pattern")):
         if not is_pattern(pattern):
             yield "pattern", "needs {fields}, each a word and each once"
+
+
+def column_issues(table: Data) -> Iterator[tuple[str, str]]:
+    """Fields that are to come from no column at all, or from several where one can be meant: (key, problem)."""
+    columns = table.get("columns")
+    for field, names in columns.items() if isinstance(columns, Mapping) else ():
+        if names == []:
+            yield f"columns.{field}", "names no column"
+        elif field == "differential" and len(to_list(names)) > 1:
+            yield f"columns.{field}", "is one column"
 
 
 def file_references(table: Data) -> Iterator[tuple[str, str]]:
