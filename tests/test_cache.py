@@ -160,6 +160,9 @@ BROKEN = {
     "a size is a text": json.dumps({**WHOLE_RECEIPT, "files": [{**FILE, "size": "1"}]}).encode(),
     "a name is a number": json.dumps({**WHOLE_RECEIPT, "files": [{**FILE, "name": 1}]}).encode(),
     "the report is a list": json.dumps({**WHOLE_RECEIPT, "report": []}).encode(),
+    "a count is a text": json.dumps({**WHOLE_RECEIPT, "report": {"rows": "12"}}).encode(),
+    "a count is a list": json.dumps({**WHOLE_RECEIPT, "report": {"rows_without_image": []}}).encode(),
+    "counts of words are a list": json.dumps({**WHOLE_RECEIPT, "report": {"unmapped_labels": []}}).encode(),
     "a path is an object": json.dumps({**WHOLE_RECEIPT, "files": [{**FILE, "path": {}}]}).encode(),
     "a checksum is a list": json.dumps({**WHOLE_RECEIPT, "files": [{**FILE, "checksum": []}]}).encode(),
     "how a file was recognized is no way": json.dumps(

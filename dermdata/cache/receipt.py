@@ -12,6 +12,14 @@ CONTENTS_COLUMNS = (
     "path", "role", "file", "size", "sha256", "member", "offset", "stored", "method", "crc32",
     *(one.name for one in fields(ImageFacts)),
 )  # fmt: skip
+REPORT_KINDS: Mapping[str, Any] = {
+    **dict.fromkeys(
+        ("rows_in", "rows", "rows_without_image", "undecodable", "lost", "unverified"), int | None
+    ),
+    **dict.fromkeys(("unmapped_labels", "unmapped_values", "unpartnered"), Mapping[str, int]),
+    **dict.fromkeys(("rejected", "differences"), list),
+    "images_without_row": Mapping[str, Any],
+}
 ONE_COLOR = "-"  # in place of a perceptual hash
 # content, part: not verified; part: not complete; ranges: downloaded member by member, each by its CRC-32
 RecognizedBy = Literal["checksum", "name", "content", "part", "ranges"]
@@ -137,6 +145,9 @@ def receipt_from_json(data: dict[str, Any]) -> Receipt:
     more = {"files": files, "roles": tuple(data["roles"]), "part": part, "directories": directories}
     receipt = Receipt(**data | more)
     require_field_types(receipt)
+    for name, kind in REPORT_KINDS.items():
+        if name in receipt.report and not is_of_type(receipt.report[name], kind):
+            raise TypeError(f"{name} of the report is of another kind")
     return receipt
 
 
