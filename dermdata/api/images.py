@@ -62,7 +62,7 @@ class ImageDataset:
         if self.masks is None:
             return (self.transform(image) if self.transform else image), self.targets[place]
         mask = open_image(self.masks[place])
-        pair = self.transform(image, mask) if self.transform else (image, mask)  # type: ignore[call-arg]
+        pair = self.transform(image, mask) if self.transform else (image, mask)  # type: ignore[call-arg]  # of a pair, where there are masks
         return pair[0], pair[1]
 
     def __repr__(self) -> str:

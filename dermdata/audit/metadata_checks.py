@@ -136,7 +136,7 @@ def check_skin_type(data: AuditData, number: int, rows: Sequence[int]) -> Iterat
 
 def class_coverage(data: AuditData, rows: Sequence[int]) -> dict[str, dict[str, Any]]:
     """Every class of the table: its images and people among the rows, and the interval's half width."""
-    found: dict[str, list[int]] = {name: [] for name in sorted(set(data.classes) - {None}, key=str)}  # type: ignore[misc]
+    found: dict[str, list[int]] = {name: [] for name in sorted(set(data.classes) - {None}, key=str)}  # type: ignore[misc]  # None is taken out of the set
     for row in rows:
         if (name := data.classes[row]) is not None:
             found[name].append(row)

@@ -10,7 +10,7 @@ from dermdata.cli.cells import to_text
 if TYPE_CHECKING:
     from dermdata.api.records import Item, Records
 
-TODO = {
+NEXT_STEPS = {
     "image-unreadable": "`dermdata verify --repair` fetches again what is broken here",
     "image-truncated": 'leave it out: `select --where "image_problem is null"`',
     "duplicate-exact": "`dermdata select … --dedupe exact` keeps one of each",
@@ -51,6 +51,6 @@ def show(findings: "Records", head: str, color: str) -> None:
         line.truncate(screen.width, overflow="ellipsis")
         screen.print(line)
         if roomy or level == "error":
-            advice = to_text(f"{INDENT}{TODO[code]}", "dim")
+            advice = to_text(f"{INDENT}{NEXT_STEPS[code]}", "dim")
             advice.truncate(screen.width, overflow="ellipsis")
             screen.print(advice)

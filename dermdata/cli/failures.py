@@ -8,6 +8,8 @@ from typer.exceptions import TyperException
 from dermdata.api.display import print_message, redact_text
 from dermdata.errors import DermdataError, UsageError
 
+LONGEST_WORD = 1000  # letters of a word in a message, which a path may have
+
 
 def write_error(error: DermdataError, *, as_json: bool) -> None:
     """One `error:` line and, where there is a next step, one `hint:` line; or both as JSON."""
@@ -19,9 +21,14 @@ def write_error(error: DermdataError, *, as_json: bool) -> None:
         }
         print_message(json.dumps({"error": facts}, ensure_ascii=False))
         return
-    print_message(f"error: {indent(error.message)}")
+    print_message(f"error: {indent(shorten(redact_text(error.message)))}")
     if error.hint:
         print_message(f"hint: {indent(error.hint)}")
+
+
+def shorten(text: str) -> str:
+    """A message in which no word fills the screen; secrets must be out of it, since what is cut is no address any more."""
+    return re.sub(rf"\S{{{LONGEST_WORD},}}", lambda word: f"{word[0][:200]}…{word[0][-50:]}", text)
 
 
 def indent(text: str) -> str:

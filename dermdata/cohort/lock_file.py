@@ -96,7 +96,7 @@ def pack_rows(rows: pa.Table) -> bytes:
         column_encoding={"key": "DELTA_BYTE_ARRAY", "sha256": "PLAIN", "digest": "PLAIN"},
         write_statistics=False,
     )
-    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+    return bytes(sink.getvalue())
 
 
 def lock_from_bytes(data: bytes, name: str) -> CohortLock:
@@ -243,9 +243,10 @@ def parse_dataset_lock(one: Any) -> DatasetLock:
 
 
 def require_list(document: Mapping[str, Any], key: str) -> list[Any]:
-    if not isinstance(document[key], list):
+    value = document[key]
+    if not isinstance(value, list):
         raise TypeError(f"{key} is no list")
-    return document[key]  # type: ignore[no-any-return]
+    return value
 
 
 def require_texts(document: Mapping[str, Any], key: str) -> list[str]:
@@ -256,30 +257,32 @@ def require_texts(document: Mapping[str, Any], key: str) -> list[str]:
 
 
 def require_number(document: Mapping[str, Any], key: str) -> int:
-    if type(document[key]) is not int:
+    value = document[key]
+    if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{key} is no number")
-    return document[key]  # type: ignore[no-any-return]
+    return value
 
 
 def require_text(document: Mapping[str, Any], key: str) -> str:
-    if not isinstance(document[key], str):
+    value = document[key]
+    if not isinstance(value, str):
         raise TypeError(f"{key} is no text")
-    return document[key]  # type: ignore[no-any-return]
+    return value
 
 
 def parse_document(data: bytes, name: str) -> Mapping[str, Any]:
     try:
-        document = json.loads(data)
+        document: Any = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise BadTable(
             f"{name} is no lock file: {error}", hint="`dermdata lock TARGET -o FILE` makes one"
         ) from error
     kind = document.get("schema") if isinstance(document, dict) else None
-    if kind != LOCK_SCHEMA:
+    if not isinstance(document, dict) or kind != LOCK_SCHEMA:
         newer = isinstance(kind, str) and kind.startswith("dermdata.lock/")
         hint = "update dermdata" if newer else "`dermdata lock TARGET -o FILE` makes one"
         raise BadTable(f"{name} is {kind if newer else 'no lock file'}, not {LOCK_SCHEMA}", hint=hint)
-    return document  # type: ignore[no-any-return]
+    return document
 
 
 def command_history(metadata: Mapping[str, str]) -> tuple[str, ...]:

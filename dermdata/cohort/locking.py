@@ -332,7 +332,7 @@ def list_wrong_files(
         if now != one.sha256:
             kind, column = ("image", "sha256") if one.column == "path" else ("mask", one.column)
             differences.append(
-                RowDifference(key=keys[one.row], problem=kind, column=column, was=one.sha256, now=now)  # type: ignore[arg-type]
+                RowDifference(key=keys[one.row], problem=kind, column=column, was=one.sha256, now=now)  # type: ignore[arg-type]  # one of the kinds of a RowDifference
             )
     return differences
 

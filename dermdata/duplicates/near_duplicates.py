@@ -95,7 +95,7 @@ def correlate_rasters(sides: Sequence[tuple[Raster, Raster]]) -> list[float]:
     # which of two is the crop is not known, and only the crop can be found whole in the other
     unsure = unsure[(found[unsure] >= MIN_ALIGNED_CORRELATION) & (found[unsure] < CERTAIN_CORRELATION)]
     found[unsure] = np.maximum(found[unsure], _align_and_correlate(other[unsure], one[unsure]))
-    return found.tolist()  # type: ignore[no-any-return]
+    return found.tolist()  # type: ignore[no-any-return]  # numpy types no nested list
 
 
 def _normalize(images: Rasters) -> Rasters:

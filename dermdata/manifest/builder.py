@@ -334,7 +334,7 @@ class TableBuilder:
         }
         words = {name: column.to_pylist() for name, column in cells.items()}
         return [
-            re.sub(r"\{([^{}]+)\}", lambda found, row=row: words[found[1]][row], template)  # type: ignore[misc]
+            re.sub(r"\{([^{}]+)\}", lambda found, row=row: words[found[1]][row], template)  # type: ignore[misc]  # bound for this row
             for row in range(self.row_count)
         ]
 

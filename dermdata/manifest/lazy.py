@@ -241,7 +241,7 @@ class LazyTable:
 
     @property
     def row_numbers(self) -> Ints:
-        return self.table[ROW_COLUMN].to_numpy()  # type: ignore[no-any-return]
+        return self.table[ROW_COLUMN].to_numpy()  # type: ignore[no-any-return]  # pyarrow has no types
 
     def join_blocks(self, rest: DiskColumns) -> Iterator[pa.Table]:
         """What is held and the rest side by side, in blocks of any size; the numbers must ascend."""

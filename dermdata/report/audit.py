@@ -369,7 +369,7 @@ def rate_interval(evidence: Mapping[str, Any]) -> RateInterval | None:
     found = [evidence.get(name) for name in ("rate", "low", "high")]
     if not all(isinstance(value, (int, float)) and 0 <= value <= 1 for value in found):
         return None
-    rate, low, high = map(float, found)  # type: ignore[arg-type]
+    rate, low, high = map(float, found)  # type: ignore[arg-type]  # None was refused above
     return RateInterval(rate=rate, low=low, high=high)
 
 

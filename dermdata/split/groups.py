@@ -80,7 +80,7 @@ def has_value(table: TableLike, name: str) -> NDArray[np.bool_]:
     if name not in table.column_names:
         return np.zeros(table.num_rows, bool)
     some = pc.greater(pc.binary_length(_column_to_text(table.column(name), name)), 0)
-    return pc.fill_null(some, fill_value=False).to_numpy()  # type: ignore[no-any-return]
+    return pc.fill_null(some, fill_value=False).to_numpy()  # type: ignore[no-any-return]  # pyarrow has no types
 
 
 def row_keys(table: TableLike) -> FactorizedColumn:
@@ -205,7 +205,7 @@ def key_columns(by: GroupBy) -> tuple[str, ...]:
     """The columns that join rows at a level, coarsest first."""
     levels = list(LEVEL_COLUMNS)
     start = {"auto": 0, "image": len(levels)}.get(by)
-    kept = levels[levels.index(by) if start is None else start :]  # type: ignore[arg-type]
+    kept = levels[levels.index(by) if start is None else start :]  # type: ignore[arg-type]  # a level, not auto
     return (*(LEVEL_COLUMNS[level] for level in kept), *SAME_IMAGE_COLUMNS)
 
 

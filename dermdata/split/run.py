@@ -256,7 +256,7 @@ def _smallest_codes(values: FactorizedColumn, grouping: Grouping) -> list[int]:
     known = values.is_known
     smallest = np.full(grouping.counts["groups"], len(values.values))
     np.minimum.at(smallest, grouping.number[known], values.codes[known])
-    return np.where(smallest == len(values.values), -1, smallest).tolist()  # type: ignore[no-any-return]
+    return np.where(smallest == len(values.values), -1, smallest).tolist()  # type: ignore[no-any-return]  # numpy types no list
 
 
 def _requested_parts(ratios: Mapping[str, float] | None, folds: int | None) -> dict[str, float]:

@@ -163,3 +163,16 @@ def test_only_one_room_writes_to_the_streams() -> None:
             ):
                 found.append(f"{path.name}:{node.lineno}: {words}")
     assert found == []
+
+
+def test_a_word_of_thousands_of_letters_does_not_fill_the_screen(cli: Callable) -> None:
+    answer = cli("info", "x" * 100_000)
+    assert answer.code == 2
+    assert answer.err.startswith("error: ")
+    assert len(answer.err) < 2_000
+
+
+def test_a_long_address_in_a_message_shows_no_secret(cli: Callable) -> None:
+    """It is cut after its secret has gone, for the rest would not look like an address."""
+    answer = cli("info", f"https://user:SECRET{'y' * 3_000}@example.org/")
+    assert "SECRET" not in answer.err

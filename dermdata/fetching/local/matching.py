@@ -362,6 +362,6 @@ def mask_names(template: str, spec: TableSpec, rows: pa.Table) -> list[str]:
         for name in TEMPLATE_FIELD.findall(template)
     }
     return [
-        TEMPLATE_FIELD.sub(lambda match, row=row: columns[match[1]][row], template)  # type: ignore[misc]
+        TEMPLATE_FIELD.sub(lambda match, row=row: columns[match[1]][row], template)  # type: ignore[misc]  # bound for this row
         for row in range(rows.num_rows)
     ]
