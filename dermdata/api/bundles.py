@@ -10,7 +10,7 @@ from dermdata.api.cached_datasets import find_cached
 from dermdata.api.fetch_dataset import (
     PLAN_KEYS,
     find_earlier,
-    open_workshop,
+    open_fetch_context,
     plan_fetch,
     read_sound_receipt,
     require_license,
@@ -182,5 +182,5 @@ def bring_up_to_date(resources: Resources, dataset: "Dataset", jobs: int) -> Non
         )
     elif not plan.is_empty:
         with resources.show_progress() as progress:
-            outcome = run_plan(plan, open_workshop(resources, None, progress, [], jobs))
+            outcome = run_plan(plan, open_fetch_context(resources, None, progress, [], jobs))
             tell_outcome(resources, dataset, outcome)

@@ -202,7 +202,7 @@ def sweep_after_kill(resources: Resources, dataset: "Dataset", files: Iterable["
             remove_leftovers(folder)
 
 
-def open_workshop(
+def open_fetch_context(
     resources: Resources, transfer: Any, progress: Any, mirrors: list[str], jobs: int
 ) -> "FetchContext":
     from dermdata.fetching import FetchContext

@@ -10,7 +10,7 @@ from dermdata.api.fetch_dataset import (
     PLAN_KEYS,
     fetch_dataset,
     foresee_files,
-    open_workshop,
+    open_fetch_context,
     plan_fetch,
     plan_rows,
     require_usable,
@@ -220,7 +220,9 @@ def download_datasets(
     with resources.show_progress() as progress, resources.transfer() as transfer:
         for dataset in datasets:
             try:
-                context = open_workshop(resources, transfer, progress, list(request.mirrors), request.cores)
+                context = open_fetch_context(
+                    resources, transfer, progress, list(request.mirrors), request.cores
+                )
                 if subset:
                     outcome = subset.fetch(dataset, context, mirrored=mirrored, accepted=accepted)
                 else:

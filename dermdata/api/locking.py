@@ -346,12 +346,12 @@ def require_versions(resources: Resources, lock: "CohortLock") -> None:
 
 def fetch_locked(resources: Resources, lock: "CohortLock", *, accepted: bool) -> None:
     """Fetch what the cache lacks of the locked rows; the rest of a dataset only where half of it is locked."""
-    from dermdata.api.fetch_dataset import open_workshop, tell_outcome
+    from dermdata.api.fetch_dataset import open_fetch_context, tell_outcome
 
     with resources.show_progress() as progress, resources.transfer() as transfer:
         for one in lock.datasets:
             dataset = resources.catalog[one.name]
-            context = open_workshop(resources, transfer, progress, [], 1)
+            context = open_fetch_context(resources, transfer, progress, [], 1)
             outcome = open_lock_fetch(resources, lock, one).fetch_missing(dataset, context, accepted=accepted)
             tell_outcome(resources, dataset, outcome)
     for one in lock.datasets:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dermdata.api.fetch_dataset import PLAN_KEYS, open_workshop, read_sound_receipt, require_license
+from dermdata.api.fetch_dataset import PLAN_KEYS, open_fetch_context, read_sound_receipt, require_license
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.errors import DermdataError, UsageError
@@ -23,7 +23,7 @@ def mirror_datasets(
     """Fill the folder, dataset by dataset."""
     root = require_outside(resources, request)
     with resources.show_progress() as progress, resources.transfer() as transfer:
-        context = open_workshop(resources, transfer, progress, list(request.mirrors), 1)
+        context = open_fetch_context(resources, transfer, progress, list(request.mirrors), 1)
         for dataset in datasets:
             try:
                 mirrored = plan_mirror(resources, dataset, request, root)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dermdata.api.fetch_dataset import (
     PLAN_KEYS,
-    open_workshop,
+    open_fetch_context,
     plan_fetch,
     require_license,
     require_usable,
@@ -207,7 +207,7 @@ class Adoption:
         with self.resources.cache.lock(dataset.name, waiting=self.resources.say):
             recognition = self.recognize(dataset)
             bringer = LocalImporter(recognition, self.given)
-            context = open_workshop(self.resources, None, progress, [], self.request.cores)
+            context = open_fetch_context(self.resources, None, progress, [], self.request.cores)
             outcome = run_plan(recognition.plan, context, bringer)
         self.given.problems += bringer.failed
         if recognition.adopted or recognition.complete:

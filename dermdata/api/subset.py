@@ -158,12 +158,14 @@ class SubsetFetch:
 
     def plan_rows(self, datasets: "Sequence[Dataset]", mirrors: list[str]) -> list[dict[str, Any]]:
         """The steps for all of these datasets: tables and directories are read, no image."""
-        from dermdata.api.fetch_dataset import open_workshop
+        from dermdata.api.fetch_dataset import open_fetch_context
         from dermdata.hosts import require_obtainable
         from dermdata.progress import SilentProgress
 
         with self.resources.transfer() as transfer:
-            context = open_workshop(self.resources, transfer, SilentProgress(), mirrors, os.cpu_count() or 1)
+            context = open_fetch_context(
+                self.resources, transfer, SilentProgress(), mirrors, os.cpu_count() or 1
+            )
             for dataset in datasets:
                 require_obtainable(dataset, mirrored=bool(mirrors))
             return [one for dataset in datasets for one in self.plan_dataset(dataset, context)]

@@ -167,7 +167,7 @@ def fetch_broken(
     broken: "list[Content]",
 ) -> None:
     """Carry out the plan of a fetch for these files only."""
-    from dermdata.api.fetch_dataset import open_workshop
+    from dermdata.api.fetch_dataset import open_fetch_context
     from dermdata.fetching import FetchSettings, make_plan, run_plan
 
     with (
@@ -184,7 +184,7 @@ def fetch_broken(
         )
         known = tuple(file for file in steps.download if receipt.file(file.name))
         steps = replace(steps, download=known)  # repair never fetches what was not there before
-        run_plan(steps, open_workshop(resources, transfer, progress, [], os.cpu_count() or 1))
+        run_plan(steps, open_fetch_context(resources, transfer, progress, [], os.cpu_count() or 1))
 
 
 def sweep_extra(resources: Resources, folder: "DatasetFolder", extra: Sequence[str]) -> None:
