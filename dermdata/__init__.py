@@ -13,26 +13,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dermdata import errors as errors
-    from dermdata.api.defaults import catalog as catalog
-    from dermdata.api.defaults import evaluate as evaluate
-    from dermdata.api.defaults import fetch as fetch
-    from dermdata.api.defaults import info as info
-    from dermdata.api.defaults import labels as labels
-    from dermdata.api.defaults import load as load
-    from dermdata.api.defaults import lock as lock
-    from dermdata.api.defaults import select as select
-    from dermdata.api.defaults import sync as sync
-    from dermdata.api.defaults import verify as verify
     from dermdata.api.manifest import Manifest as Manifest
     from dermdata.api.results import Row as Row
     from dermdata.api.session import Session as Session
+    from dermdata.api.session import catalog as catalog
+    from dermdata.api.session import evaluate as evaluate
+    from dermdata.api.session import fetch as fetch
+    from dermdata.api.session import info as info
+    from dermdata.api.session import labels as labels
+    from dermdata.api.session import load as load
+    from dermdata.api.session import lock as lock
     from dermdata.api.session import open_session as open_session
+    from dermdata.api.session import select as select
+    from dermdata.api.session import sync as sync
+    from dermdata.api.session import verify as verify
 
 __version__ = "0.1.0"
 
 HOMES = {
     **dict.fromkeys(
-        ("catalog", "evaluate", "fetch", "info", "labels", "load", "lock", "select", "sync", "verify"), "api.defaults"
+        ("catalog", "evaluate", "fetch", "info", "labels", "load", "lock", "select", "sync", "verify"), "api.session"
     ),
     "Manifest": "api.manifest", "Row": "api.results",
     "Session": "api.session", "open_session": "api.session",

@@ -112,7 +112,7 @@ def audit_rows(
 
     """
     from dermdata import audit as room
-    from dermdata.api.engines import open_workers
+    from dermdata.api.resources import open_workers
     from dermdata.api.results import FINDING
 
     codes = room.choose_codes(split_codes(request.only), split_codes(request.skip))

@@ -193,13 +193,13 @@ def fetch_datasets(resources: Resources, request: FetchRequest, report: FetchRep
     """Fetch one dataset after the other; what comes of each goes to the report."""
     datasets, subset = check_request(resources, request)
     if request.mirror_out:
-        from dermdata.api.mirroring import mirror_datasets
+        from dermdata.api.offline_copies import mirror_datasets
 
         mirror_datasets(resources, datasets, request, report)
     elif not request.own_paths:
         download_datasets(resources, datasets, request, subset, report)
     elif is_of_bundles(request):
-        from dermdata.api.bundles import take_bundles
+        from dermdata.api.offline_copies import take_bundles
 
         take_bundles(resources, datasets, request, report)
     else:
@@ -266,13 +266,13 @@ def plan_datasets(resources: Resources, request: FetchRequest, report: FetchRepo
     """
     datasets, subset = check_request(resources, request)
     if request.mirror_out:
-        from dermdata.api.mirroring import plan_mirrors
+        from dermdata.api.offline_copies import plan_mirrors
 
         return plan_mirrors(resources, datasets, request, report)
     if not request.own_paths:
         return plan_downloads(resources, datasets, request, subset)
     if is_of_bundles(request):
-        from dermdata.api.bundles import plan_bundles
+        from dermdata.api.offline_copies import plan_bundles
 
         return plan_bundles(resources, datasets, request)
     from dermdata.api.own_copies import plan_own_copies

@@ -90,7 +90,7 @@ def map_labels(resources: Resources, name: str) -> Records:
 def export_sssom(resources: Resources, name: str) -> str:
     """The same as a text in the mapping standard's TSV; UsageError for a dataset without label words."""
     from dermdata import __version__
-    from dermdata.crosswalks.sssom import to_sssom
+    from dermdata.crosswalks.crosswalk import to_sssom
 
     dataset = resources.catalog[name]
     vocabulary = vocabulary_of(resources)

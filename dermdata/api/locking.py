@@ -132,7 +132,7 @@ class RebuiltCohort:
 
     def write(self, out: str) -> None:
         """Write the manifest to a file by its ending, or as an Arrow stream to stdout for `-`."""
-        from dermdata.api.write_manifest import write_manifest
+        from dermdata.api.exporting import write_manifest
         from dermdata.manifest.lazy import LazyTable
 
         write_manifest(LazyTable(self.table), out, {})

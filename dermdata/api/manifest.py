@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from dermdata.api.exporting import write_manifest
 from dermdata.api.label_spaces import ADDED, project
 from dermdata.api.label_spaces import NEEDED as PROJECTED
 from dermdata.api.manifest_conversions import ConvertibleRows
@@ -14,7 +15,6 @@ from dermdata.api.manifest_selection import Dedupe, SelectableRows
 from dermdata.api.records import Records
 from dermdata.api.results import Parts, Row, Selected
 from dermdata.api.splitting import JUDGED, PICTURES, find_near_duplicates, judge_split
-from dermdata.api.write_manifest import write_manifest
 
 if TYPE_CHECKING:
     from dermdata.api.auditing import AuditFindings
@@ -160,7 +160,7 @@ class Manifest(ConvertibleRows, SelectableRows):
         Records
 
         """
-        from dermdata.api.counting import CountRequest, count_rows
+        from dermdata.api.summaries import CountRequest, count_rows
 
         request = CountRequest.from_names([by] if isinstance(by, str) else by, labels, strict=strict)
         table = self._read_columns(lambda _: request.columns).table
@@ -237,7 +237,7 @@ class Manifest(ConvertibleRows, SelectableRows):
 
     def cite(self) -> "Credits":
         """Name whom to credit for exactly these rows, and what their licenses allow together."""
-        from dermdata.api.crediting import credit_rows
+        from dermdata.api.summaries import credit_rows
 
         return credit_rows(self._resources, self.table)
 
@@ -259,7 +259,7 @@ class Manifest(ConvertibleRows, SelectableRows):
             For a column or a form that there is not.
 
         """
-        from dermdata.api.crediting import format_table1
+        from dermdata.api.summaries import format_table1
 
         return format_table1(self.table, by=by, form=form)
 

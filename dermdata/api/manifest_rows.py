@@ -8,11 +8,10 @@ from typing import Any, Self, overload
 
 import pyarrow as pa
 
-from dermdata.api.notebook_view import show_rows
+from dermdata.api.exporting import command_line, record_command
 from dermdata.api.resources import Resources
-from dermdata.api.results import Row
+from dermdata.api.results import Row, show_rows
 from dermdata.api.targets import Loaded, load, load_lean
-from dermdata.api.write_manifest import command_line, record_command
 
 PIPED = ("-",)  # what a command line names in place of a manifest that another command has made
 USED = ("dataset", "image_id", "key", "isic_id", "patient_id", "lesion_id")  # in each selection

@@ -33,7 +33,7 @@ def open_query(resources: Resources, targets: Sequence[str] = ()) -> "Iterator[Q
 
 def write_answer(resources: Resources, query: "Query", sql: str, out: str) -> None:
     """Write the answer to a file, by its ending, or as an Arrow stream to stdout for `-`."""
-    from dermdata.api.write_manifest import write_manifest
+    from dermdata.api.exporting import write_manifest
     from dermdata.manifest.lazy import LazyTable
 
     answer = query.table(sql)

@@ -1,4 +1,4 @@
-"""What the calls of one session share: settings, and the catalog, cache, labels and network, opened when first needed."""
+"""What the calls of one session share, opened when first needed: settings, catalog, cache, labels, network, workers."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,9 +14,11 @@ from dermdata.progress import Progress, SilentProgress
 if TYPE_CHECKING:
     from dermdata.cache import Cache
     from dermdata.catalogs import Catalog
+    from dermdata.engine import ExecutorFactory
     from dermdata.fetching.assemble import LabelResources
     from dermdata.http import HttpClient
     from dermdata.model import Dataset
+
 
 MANY = 3  # broken entries that are named one by one
 Say = Callable[[str], None]
@@ -119,3 +121,36 @@ class Resources:
 def settings_from_environment(**given: Any) -> Settings:
     """The settings of a run in this process's environment."""
     return make_settings(os.environ, **given)
+
+
+@contextmanager
+def open_workers(resources: Resources, url: str | None) -> Iterator["ExecutorFactory"]:
+    """Threads here, or a cluster's workers; how many of these there are is told.
+
+    Parameters
+    ----------
+    resources : Resources
+        Who is told.
+    url : str, optional
+        The scheduler of a cluster, as `dask://HOST:PORT`.
+
+    Raises
+    ------
+    UsageError
+        For an address of another kind, and where the extra `dask` is not installed.
+    NetworkError
+        Where no scheduler answers, or it loses the work.
+
+    """
+    from dermdata import engine
+
+    if url is None:
+        yield engine.thread_executor
+        return
+    with engine.open_engine(url) as found:
+        resources.say(
+            f"{url}: {found.workers} worker{'s' * (found.workers != 1)}"
+            if found.workers
+            else f"{url} has no workers yet: waiting for them"
+        )
+        yield found.make

@@ -1,7 +1,10 @@
-"""What a manifest's methods give: a row with its pictures, a selection, the parts of a split."""
+"""What a manifest's methods give: a row with its pictures, a selection, parts of a split; and how a notebook shows it."""
 
-from collections.abc import Iterator, Mapping
+import base64
+import io
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +13,7 @@ import pyarrow.compute as pc
 
 from dermdata.api.images import open_image
 from dermdata.api.records import Records
-from dermdata.errors import UnknownName
+from dermdata.errors import IntegrityError, UnknownName
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from dermdata.api.manifest import Manifest
     from dermdata.cohort import Selection
     from dermdata.split import SplitResult
+
 
 FINDING = ("level", "code", "dataset", "keys", "message", "evidence")
 FOLD = "fold "  # before its number, as the name of a part
@@ -196,3 +200,37 @@ class Parts(Mapping[str, "Manifest"]):
 
     def _repr_html_(self) -> str:
         return self.records._repr_html_()
+
+
+SHOWN = ("image_id", "diagnosis", "sex", "age", "split")
+THUMBNAIL = 100  # pixels
+
+
+def show_rows(head: str, rows: Iterable[Row]) -> str:
+    """A line of words and a table of the rows, as HTML: their pictures and a few columns."""
+    heads = "".join(f"<th>{escape(name)}</th>" for name in (IMAGE, *SHOWN))
+    lines = "".join(
+        f"<tr><td>{thumbnail(row)}</td>{''.join(to_cell(row.get(name)) for name in SHOWN)}</tr>"
+        for row in rows
+    )
+    return f"<p>{escape(head)}</p><table><tr>{heads}</tr>{lines}</table>"
+
+
+def to_cell(value: object) -> str:
+    """A cell of the table; the words of the data are text and never HTML."""
+    return f"<td>{'' if value is None else escape(str(value))}</td>"
+
+
+def thumbnail(row: Row) -> str:
+    """A row's picture as an HTML element; words where it cannot be shown."""
+    try:
+        image = row[IMAGE]
+    except IntegrityError:
+        return "broken"
+    if image is None:
+        return ""
+    small = image.convert("RGB")
+    small.thumbnail((THUMBNAIL, THUMBNAIL))
+    held = io.BytesIO()
+    small.save(held, "JPEG")
+    return f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(held.getvalue()).decode()}">'

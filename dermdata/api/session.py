@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from dermdata.model import Dataset
+
 
 log = logging.getLogger("dermdata")
 Target = "str | os.PathLike[str] | Manifest"
@@ -41,7 +43,7 @@ class NotebookResources(Resources):
     @contextmanager
     def show_progress(self) -> Iterator[Progress]:
         """Show bars on a terminal and in a notebook, nothing in a silent session."""
-        from dermdata.api.progress import show_progress
+        from dermdata.api.display import show_progress
 
         with show_progress(quiet=not self.progress, color="auto") as shown:
             yield shown
@@ -139,8 +141,8 @@ class Session(CatalogMethods, CacheMethods):
             As of `query`, and for an ending that says no format.
 
         """
+        from dermdata.api.exporting import require_out
         from dermdata.api.querying import open_query, write_answer
-        from dermdata.api.write_manifest import require_out
 
         require_out(os.fspath(out))
         with open_query(self._resources, [os.fspath(target) for target in targets]) as asked:
@@ -311,3 +313,58 @@ def open_session(
     resources = NotebookResources(settings)
     resources.progress = progress
     return Session(resources)
+
+
+def default_session() -> Session:
+    """A session as the environment says now: DERMDATA_CACHE and its like may change between two calls."""
+    return open_session()
+
+
+def catalog(**options: Any) -> "pd.DataFrame":
+    """See `Session.catalog`."""
+    return default_session().catalog(**options)
+
+
+def info(name: str) -> "Dataset":
+    """See `Session.info`."""
+    return default_session().info(name)
+
+
+def labels(name: str) -> "Records":
+    """See `Session.labels`."""
+    return default_session().labels(name)
+
+
+def fetch(*names: str, **options: Any) -> "Manifest":
+    """See `Session.fetch`."""
+    return default_session().fetch(*names, **options)
+
+
+def load(*targets: Any, **options: Any) -> "Manifest":
+    """See `Session.load`."""
+    return default_session().load(*targets, **options)
+
+
+def select(*targets: Any, **options: Any) -> "Manifest":
+    """See `Session.select`."""
+    return default_session().select(*targets, **options)
+
+
+def verify(*names: str, **options: Any) -> "Records":
+    """See `Session.verify`."""
+    return default_session().verify(*names, **options)
+
+
+def evaluate(predictions: Any, target: Any, **options: Any) -> "Records":
+    """See `Session.evaluate`."""
+    return default_session().evaluate(predictions, target, **options)
+
+
+def lock(*targets: Any, out: Any) -> "Path":
+    """See `Session.lock`."""
+    return default_session().lock(*targets, out=out)
+
+
+def sync(file: Any, **options: Any) -> "Manifest":
+    """See `Session.sync`."""
+    return default_session().sync(file, **options)

@@ -265,7 +265,7 @@ class CachedDatasets:
 
     def plan_bundle(self, *names: str, out: "str | os.PathLike[str]") -> Records:
         """Return what `bundle` would write: `dataset, version, bytes`; `facts` have the bytes of all."""
-        from dermdata.api.bundles import plan_bundle
+        from dermdata.api.offline_copies import plan_bundle
 
         return plan_bundle(self._resources, names, Path(out)).to_records()
 
@@ -292,7 +292,7 @@ class CachedDatasets:
             For a file that is not what it was when it was fetched.
 
         """
-        from dermdata.api.bundles import plan_bundle, write_bundle
+        from dermdata.api.offline_copies import plan_bundle, write_bundle
 
         return write_bundle(self._resources, plan_bundle(self._resources, names, Path(out)))
 

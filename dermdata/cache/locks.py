@@ -15,8 +15,7 @@ from pathlib import Path
 
 from dermdata import disk
 from dermdata.errors import CacheBusy, StorageError
-from dermdata.file_lock import lock_file
-from dermdata.process import is_alive, machine_name, start_time
+from dermdata.process import is_alive, lock_file, machine_name, start_time
 
 LARGEST_QUEUE = 64 << 20  # bytes of a queue
 # no link is followed, no pipe is waited for; Windows has neither flag

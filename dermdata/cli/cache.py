@@ -87,7 +87,7 @@ def bundle(
 
     `fetch NAME --from FILE.tar` takes them there. Prints the file's SHA-256.
     """
-    from dermdata.api.bundles import plan_bundle, write_bundle
+    from dermdata.api.offline_copies import plan_bundle, write_bundle
 
     state = state_of(ctx)
     plan = plan_bundle(state, names, out)

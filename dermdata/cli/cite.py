@@ -10,7 +10,7 @@ from dermdata.cli.state import State, state_of
 from dermdata.errors import UsageError
 
 if TYPE_CHECKING:
-    from dermdata.api.crediting import Credit, Credits
+    from dermdata.api.summaries import Credit, Credits
 
 app = typer.Typer(add_completion=False)
 KEYS = ("dataset", "rows", "license", "doi", "bibtex", "attribution")
@@ -39,7 +39,7 @@ def cite(
     form: Annotated[Form | None, typer.Option("--format", "-f", help=FORM_HELP, show_default=False)] = None,
 ) -> None:
     """BibTeX, attributions and licenses of exactly the rows used, and the strictest license of the mix."""
-    from dermdata.api.crediting import credit_targets, make_table1
+    from dermdata.api.summaries import credit_targets, make_table1
 
     state = state_of(ctx)
     require_options(form, by, table1=table1)
@@ -55,7 +55,7 @@ def cite(
 
 def require_options(form: Form | None, by: str | None, *, table1: bool) -> None:
     """UsageError for a form or a column that only the other answer has."""
-    from dermdata.api.crediting import TABLE_FORMS
+    from dermdata.api.summaries import TABLE_FORMS
 
     allowed = TABLE_FORMS if table1 else CITE_FORMS
     if form not in (None, *allowed):

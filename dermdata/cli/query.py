@@ -28,7 +28,7 @@ def query(
 
     state = state_of(ctx)
     if out:
-        from dermdata.api.write_manifest import require_out
+        from dermdata.api.exporting import require_out
 
         require_out(out)
     if sql == "-" and "-" in (targets or ()):

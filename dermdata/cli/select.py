@@ -71,9 +71,9 @@ def select(
     form: FormatOption = None,
 ) -> None:
     """Join datasets, filter them by any column or concept, fold doubles, and write one manifest."""
+    from dermdata.api.exporting import require_out
     from dermdata.api.manifest import Manifest
     from dermdata.api.results import IMAGE_COLUMNS
-    from dermdata.api.write_manifest import require_out
 
     state = state_of(ctx)
     check_strict(labels, strict=strict)

@@ -83,8 +83,8 @@ def split(
     form: FormatOption = None,
 ) -> None:
     """Split by patient or lesion, stratified, seeded; no group is ever in two parts."""
+    from dermdata.api.exporting import require_out
     from dermdata.api.manifest import Manifest
-    from dermdata.api.write_manifest import require_out
 
     state = state_of(ctx)
     exclude(ratios=ratios, folds=folds, check=check, labels=labels, target=target)

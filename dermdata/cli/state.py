@@ -55,7 +55,7 @@ class State(Resources):
     @contextmanager
     def show_progress(self) -> Iterator[Progress]:
         """Show progress as this run's stderr can."""
-        from dermdata.api.progress import show_progress
+        from dermdata.api.display import show_progress
 
         with show_progress(quiet=self.settings.quiet, color=self.color) as progress:
             yield progress

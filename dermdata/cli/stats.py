@@ -38,7 +38,7 @@ def stats(
     form: FormatOption = None,
 ) -> None:
     """Counts and cross-tables: images, patients and lesions in each cell."""
-    from dermdata.api.counting import CountRequest, count_targets
+    from dermdata.api.summaries import CountRequest, count_targets
 
     state = state_of(ctx)
     check_strict(labels, strict=strict)

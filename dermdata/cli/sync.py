@@ -31,7 +31,7 @@ def sync(
 
     state = state_of(ctx)
     if out:
-        from dermdata.api.write_manifest import require_out
+        from dermdata.api.exporting import require_out
 
         require_out(out)
     if dry_run:

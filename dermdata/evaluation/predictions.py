@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 import pyarrow.types as kinds
 
 from dermdata import limits
-from dermdata.bounded_json import parse_json
 from dermdata.errors import BadTable, TableRefused
 from dermdata.evaluation.sample import Floats, Mask
+from dermdata.limits import parse_json
 from dermdata.manifest.parquet import open_parquet, read_row_groups
 from dermdata.model import Label
 from dermdata.projection import DatasetLabels

@@ -13,19 +13,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dermdata.evaluation.bootstrap import (
+from dermdata.evaluation.metrics import (
     MAX_UNDEFINED_SHARE,
+    WeightedMetrics,
+    choose_operating_point,
     clopper_pearson_interval,
+    confusion_counts,
     correct_bias,
     draw_weights,
     percentile_interval,
-    resampling_units,
-)
-from dermdata.evaluation.metrics import (
-    WeightedMetrics,
-    choose_operating_point,
-    confusion_counts,
     reliability_bins,
+    resampling_units,
 )
 from dermdata.evaluation.sample import (
     Codes,

@@ -23,9 +23,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from dermdata import disk
-from dermdata.file_lock import lock_file
 from dermdata.http.responses import FileVersion
-from dermdata.process import is_alive, start_time
+from dermdata.process import is_alive, lock_file, start_time
 
 LONGEST_RANGE = 16 << 20  # bytes; a line of ours is never longer
 MOST_BYTES = 1 << 30  # bytes of a journal

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.types as kinds
 
 from dermdata import limits
-from dermdata.bounded_json import MAX_DEPTH, parse_json
 from dermdata.errors import BadTable
+from dermdata.limits import MAX_DEPTH, parse_json
 
 METADATA_PREFIX = b"dermdata."
 NULL_BYTES = 8  # bytes of a null that has no memory of its own, once it is Python's

@@ -22,8 +22,8 @@ import pyarrow.csv as arrow_csv
 import pyarrow.types as kinds
 
 from dermdata import limits
-from dermdata.bounded_json import parse_json
 from dermdata.errors import BadTable
+from dermdata.limits import parse_json
 from dermdata.manifest.columns import decode_dictionary
 from dermdata.manifest.schema import SCHEMA
 

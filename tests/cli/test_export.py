@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from dermdata import manifest
+from dermdata.api.exporting import write_manifest
 from dermdata.api.resources import settings_from_environment
 from dermdata.api.targets import load
-from dermdata.api.write_manifest import write_manifest
 from dermdata.cli.state import State
 from dermdata.errors import BadTable, UsageError
 from dermdata.manifest.lazy import LazyTable

@@ -9,7 +9,7 @@ import pytest
 
 from dermdata.errors import UnknownName, UsageError
 from dermdata.evaluation import EvaluationOptions, evaluate_sample
-from dermdata.evaluation.bootstrap import clopper_pearson_interval, draw_weights, resampling_units
+from dermdata.evaluation.metrics import clopper_pearson_interval, draw_weights, resampling_units
 from dermdata.evaluation.sample import EvaluationGroup, Sample, group_rows
 from dermdata.evaluation.scores import measure_gap
 from evaluate.predicted import binary, drawn, target
@@ -199,7 +199,7 @@ def test_patients_are_drawn_else_lesions_else_images() -> None:
 
 def test_weights_do_not_depend_on_the_pieces_they_come_in(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = np.concatenate([*draw_weights(np.arange(10), 7, 3)], axis=1)
-    monkeypatch.setattr("dermdata.evaluation.bootstrap.MAX_WEIGHTS", 20)
+    monkeypatch.setattr("dermdata.evaluation.metrics.MAX_WEIGHTS", 20)
     pieces = [*draw_weights(np.arange(10), 7, 3)]
     assert len(pieces) == 4
     assert (np.concatenate(pieces, axis=1) == whole).all()

@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from dermdata import limits
-from dermdata.bounded_json import parse_json
 from dermdata.cohort import filter_rows
 from dermdata.cohort import filter_rows as where_of
 from dermdata.errors import BadTable, TableRefused, UsageError
+from dermdata.limits import parse_json
 from dermdata.manifest import arrow
 from dermdata.manifest.arrow import require_metadata
 from dermdata.manifest.parquet import conform, write_manifest

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from dermdata.crosswalks.sssom import to_sssom
+from dermdata.crosswalks.crosswalk import to_sssom
 from dermdata.model import Label
 from support.bundled_labels import labels, vocabulary
 

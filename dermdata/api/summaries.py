@@ -1,0 +1,121 @@
+"""Rows in numbers and names: counts by any columns, whom to credit, and a paper's Table 1."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from dermdata.api.label_spaces import ADDED, NEEDED, project
+from dermdata.api.records import Records
+from dermdata.api.resources import Resources
+from dermdata.api.targets import list_cached_targets, load
+from dermdata.cohort.cite import Credit, Credits, collect_credits
+from dermdata.cohort.table1 import Table1, build_table1, to_latex, to_markdown
+from dermdata.errors import UnknownName
+from dermdata.licenses import CombinedTerms
+
+__all__ = [
+    "TABLE_FORMS", "CombinedTerms", "Credit", "Credits",
+    "credit_rows", "credit_targets", "format_table1", "make_table1",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class CountRequest:
+    """What is counted: by which columns (an overview without any), and in which label space."""
+
+    by: tuple[str, ...] = ()
+    labels: str | None = None
+    strict: bool = False
+
+    @classmethod
+    def from_names(
+        cls, by: Iterable[str], labels: str | None = None, *, strict: bool = False
+    ) -> "CountRequest":
+        """Each column once, in the order in which they are named first."""
+        return cls(tuple(dict.fromkeys(by)), labels, strict)
+
+    @property
+    def shown_columns(self) -> tuple[str, ...]:
+        """The columns that rows are counted by, all at once or one after the other."""
+        from dermdata.cohort.stats import OVERVIEW_COLUMNS
+
+        return self.by or (*(ADDED if self.labels else ()), *OVERVIEW_COLUMNS)
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of a manifest that counting reads."""
+        from dermdata.cohort.stats import COUNTED_COLUMNS
+
+        return [*self.shown_columns, *COUNTED_COLUMNS.values(), *(NEEDED if self.labels else ()), "dataset"]
+
+
+def count_targets(resources: Resources, targets: Sequence[str], request: CountRequest) -> Records:
+    """Count the rows of targets, of all that is cached without any; only the columns that are needed are read."""
+    loaded = load(resources, targets or list_cached_targets(resources), request.columns)
+    resources.more(f"counting {', '.join(loaded.names)}")
+    return count_rows(resources, loaded.table, loaded.names, request)
+
+
+def count_rows(
+    resources: Resources, table: "pa.Table", names: Sequence[str], request: CountRequest
+) -> Records:
+    """A record a cell: the columns, or `by` and `value` in an overview, then images, patients, lesions, share."""
+    from dermdata.cohort import stats as room
+
+    if request.labels:
+        table = project(resources, table, request.labels, strict=request.strict)
+    if request.by:
+        return Records(room.tabulate(table, request.by), (*request.by, *room.MEASURES))
+    compared = ["dataset"] if len(names) > 1 else []  # several datasets are also compared
+    return Records(
+        room.tabulate_each(table, [*compared, *request.shown_columns]), ("by", "value", *room.MEASURES)
+    )
+
+
+TABLE_FORMS = ("markdown", "latex", "csv", "json")
+
+
+def credit_targets(resources: Resources, targets: Sequence[str] = ()) -> Credits:
+    """The credits of all rows of the targets; of all that is cached without any."""
+    return credit_rows(resources, load(resources, targets or list_cached_targets(resources)).table)
+
+
+def credit_rows(resources: Resources, table: pa.Table) -> Credits:
+    """The credits of exactly these rows, as the catalog knows their datasets."""
+    catalog = resources.catalog
+    return collect_credits(table, lambda name: catalog[name] if name in catalog else None)  # noqa: SIM401  # no dict
+
+
+def make_table1(
+    resources: Resources, targets: Sequence[str] = (), *, by: str = "dataset", form: str = "markdown"
+) -> str:
+    """A Table 1 of all rows of the targets, of all that is cached without any, as a text in one of TABLE_FORMS."""
+    return format_table1(load(resources, targets or list_cached_targets(resources)).table, by=by, form=form)
+
+
+def format_table1(rows: pa.Table, *, by: str, form: str) -> str:
+    """A Table 1 of these rows as a text; UnknownName for a column or a form that there is not."""
+    writers = {"markdown": to_markdown, "latex": to_latex, "csv": write_csv, "json": write_json}
+    if form not in writers:
+        raise UnknownName("format", form, TABLE_FORMS)
+    return writers[form](build_table1(rows, by))
+
+
+def write_csv(table: Table1) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["group", "value", *table.columns])
+    writer.writerows([line.heading, line.name, *line.cells] for line in table.lines)
+    return out.getvalue()
+
+
+def write_json(table: Table1) -> str:
+    items = [
+        {"group": line.heading or None, "value": line.name, **dict(zip(table.columns, line.cells, strict=True))}
+        for line in table.lines
+    ]  # fmt: skip
+    return json.dumps({"schema": "dermdata.table1/1", "items": items}, ensure_ascii=False) + "\n"
