@@ -75,6 +75,7 @@ class GuardedTransport(httpx.BaseTransport):
         self._tls = tls_context(settings)
         self._pools: dict[tuple[str | None, bool], httpcore.ConnectionPool] = {}
         self._backends: list[GuardedBackend] = []
+        self._closed = False
         self._lock = threading.Lock()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -117,8 +118,9 @@ class GuardedTransport(httpx.BaseTransport):
         )
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; none is opened after it, also not by a thread that has not heard of it yet."""
         with self._lock:
+            self._closed = True
             pools, backends = list(self._pools.values()), list(self._backends)
             self._pools.clear()
             self._backends.clear()
@@ -130,6 +132,8 @@ class GuardedTransport(httpx.BaseTransport):
     def _get_pool(self, proxy: str | None, *, public_only: bool) -> httpcore.ConnectionPool:
         """Return the pool for a proxy; connections that were checked are kept apart from those that were not."""
         with self._lock:
+            if self._closed:
+                raise httpx.ConnectError("closed")
             if (proxy, public_only) not in self._pools:
                 self._pools[proxy, public_only] = self._open_pool(proxy, public_only=public_only)
             return self._pools[proxy, public_only]

@@ -344,3 +344,14 @@ def test_what_is_connected_while_the_transport_closes_is_closed_too() -> None:
         assert first._inner.get_extra_info("socket").fileno() == -1  # type: ignore[attr-defined]
         with pytest.raises(httpcore.ConnectError):
             backend.connect_tcp("127.0.0.1", port, 5)
+
+
+def test_a_closed_transport_connects_to_nobody(network: NetworkSettings) -> None:
+    """A thread that asks a moment after Ctrl-C would open a connection that nobody closes."""
+    with answering(f"{HEAD}\r\nok".encode()) as (host, heads):
+        transport = GuardedTransport(network)
+        transport.handle_request(httpx.Request("GET", f"http://{host}/")).read()
+        transport.close()
+        with pytest.raises(httpx.ConnectError, match="closed"):
+            transport.handle_request(httpx.Request("GET", f"http://{host}/"))
+    assert len(heads) == 1
