@@ -175,7 +175,7 @@ def require_first_seen(
     except ChecksumMismatch as error:
         raise ChecksumMismatch(
             f"{error.message}, as first seen {before.fetched_at}",
-            hint="the publisher has changed it without a version; `dermdata cache remove` accepts the new one",
+            hint="the publisher has changed it without a version; the same fetch with --force takes the new one",
         ) from error
 
 

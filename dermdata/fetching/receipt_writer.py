@@ -278,13 +278,14 @@ class ReceiptWriter:
 
     @contextmanager
     def clear_pending_on_failure(self) -> Iterator[None]:
-        """A run that fails and leaves no file without a record leaves no list either."""
+        """A run that fails and leaves no file without a record leaves no list either; one that brought nothing, nothing."""
         try:
             yield
         except BaseException:
             with suppress(StorageError):
                 if not self._find_strays():
                     self._pending.clear()
+                self.folder.remove_if_empty()
             raise
 
     def _find_strays(self) -> list[str]:
