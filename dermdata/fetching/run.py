@@ -204,7 +204,7 @@ class FileDownloader:
     def obtain_whole(self, file: File, place: Request | Path) -> ingest.VerifiedFile:
         """The whole file under its final name."""
         target = ingest.file_path(file, self.folder)
-        same_origin = self.receipt_writer.announce_file(target, ingest.origin_key(place))
+        same_origin = self.receipt_writer.announce_file(file, target, ingest.origin_key(place))
         before, force = self.receipt_writer.earlier_file(file.name), self.plan.wants.force
         with ingest.require_first_seen(file, place, None if force else before) as (held, asked):
             taken = ingest.obtain_file(

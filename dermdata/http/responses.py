@@ -27,7 +27,7 @@ SMALL_BODY = 16 * 1024  # bytes of an unwanted body that are cheaper to read tha
 
 EXPLAINED = (202, 400, 401, 403, 405)  # refusals whose body may say what the person must do
 STATUS_HINTS = {
-    202: "the host prepares the file, or wants a browser: run again in some minutes, else download it by hand and use --from",
+    202: "it prepares the file, or wants a browser: run again in some minutes, else download it by hand and use --from",
     401: "set the token for this host, or accept the dataset's terms on its page",
     403: "the dataset's page may say what must be done first",
     404: "the source may have moved the file; the dataset's page may say where to",
