@@ -25,6 +25,7 @@
     ├── PersonMustAct (6)         something for the person to do first
     │   ├── LicenseNotAccepted
     │   ├── CredentialsMissing
+    │   ├── AccessRefused             an account that is known, and may not have it
     │   ├── ManualDownload
     │   └── Unobtainable
     ├── SomeFailed (8)            some of several names failed, the others are done
@@ -208,6 +209,12 @@ class CredentialsMissing(PersonMustAct):
     """A token or password is missing or was refused."""
 
     code = "credentials_missing"
+
+
+class AccessRefused(PersonMustAct):
+    """The host knows the account and does not give it the file: a wrong name, private, or terms to accept."""
+
+    code = "access_refused"
 
 
 class ManualDownload(PersonMustAct):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from dermdata.cache import DatasetFolder, FetchedFile
+from dermdata.cache.cleanup import PendingFiles
 from dermdata.checksum import hash_file
 from dermdata.errors import BadTable, CacheDamaged
 from dermdata.model import Content
@@ -81,7 +82,8 @@ def verify_folder(
     with ThreadPoolExecutor(max_workers=jobs) as pool:  # hashlib and read release the GIL
         for findings in pool.map(check_batch, make_batches(contents)):
             yield from findings
-    yield from check_manifest(folder, receipt.manifest_sha256)
+    if receipt.manifest_sha256 is not None:  # else a fetch did not end, and none is to be expected
+        yield from check_manifest(folder, receipt.manifest_sha256)
     yield from find_extra_files(folder, contents, receipt.files)
 
 
@@ -146,11 +148,11 @@ def make_check(
     )
 
 
-def check_manifest(folder: DatasetFolder, expected: str | None) -> Iterator[FileCheck]:
-    """The manifest must be the one that the receipt names; none is named when a fetch did not end."""
+def check_manifest(folder: DatasetFolder, expected: str) -> Iterator[FileCheck]:
+    """The manifest must be the one that the receipt names."""
     name, wanted = folder.manifest.name, f"sha256:{expected}"
-    if expected is None or not folder.manifest.is_file():
-        yield FileCheck(dataset=folder.name, path=name, status="missing", expected=expected and wanted)
+    if not folder.manifest.is_file():
+        yield FileCheck(dataset=folder.name, path=name, status="missing", expected=wanted)
         return
     actual = f"sha256:{hash_file(folder.manifest).sha256}"
     status: FileStatus = "ok" if actual == wanted else "modified"
@@ -160,13 +162,14 @@ def check_manifest(folder: DatasetFolder, expected: str | None) -> Iterator[File
 def find_extra_files(
     folder: DatasetFolder, contents: Iterable[Content], files: Iterable[FetchedFile]
 ) -> Iterator[FileCheck]:
-    """Files that nobody put there on record; our own partials are `cache prune`'s matter."""
+    """Files that nobody put there on record; what a fetch is bringing is the next fetch's matter."""
     known = {content.path for content in contents} | {file.path for file in files if file.path}
+    coming = PendingFiles(folder.path)  # of a run that is at work or did not end
     for name in sorted(set(walk_names(folder)) - known):
         partial = any(
             part.startswith(".") and part.endswith((".part", ".tmp", ".json")) for part in name.split("/")
         )
-        if not partial and not OWN_FILES.fullmatch(name):
+        if not partial and name not in coming and not OWN_FILES.fullmatch(name):
             size = (folder.path / name).lstat().st_size
             yield FileCheck(dataset=folder.name, path=name, status="extra", actual=f"{size} bytes")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.errors import CacheBusy, CacheDamaged, StorageError, UsageError
+from dermdata.terminal import format_size
 
 if TYPE_CHECKING:
     from dermdata.cache import DatasetFolder, DiskUsage, Leftover
@@ -50,17 +51,29 @@ def to_records(deletions: Iterable[Deletion], extra: str) -> Records:
 
 
 def list_cached(resources: Resources) -> Records:
-    """Each dataset version and how large it is; `facts` have the bytes of all, and those saved by sharing."""
+    """Each dataset version and how large it is; `facts` have the bytes of all, and those saved by sharing.
+
+    Whole files that a failed fetch left for the next one are no dataset: they are told, and counted in `facts`.
+    """
     from dermdata.cache import measure_usage, total_bytes
+    from dermdata.cache.cleanup import holds_kept_files_only
 
     cache = resources.cache
     folders = [folder for name in cache.names() for folder in cache.versions(name)]
     usages = [measure_usage(folder.path) for folder in folders]
-    rows = [describe_folder(folder, used) for folder, used in zip(folders, usages, strict=True)]
+    rows, kept = [], {}
+    for folder, used in zip(folders, usages, strict=True):
+        if holds_kept_files_only(folder):
+            kept[folder.name] = used.bytes
+            resources.say(
+                f"{folder.name}: {format_size(used.bytes)} of a fetch that failed are kept: `dermdata fetch "
+                f"{folder.name}` goes on from them, `dermdata cache remove {folder.name}` deletes them"
+            )
+        else:
+            rows.append(describe_folder(folder, used))
     total = total_bytes(usages)
-    return Records(
-        rows, LIST_KEYS, {"bytes": total, "saved_bytes": sum(used.bytes for used in usages) - total}
-    )
+    saved = sum(used.bytes for used in usages) - total
+    return Records(rows, LIST_KEYS, {"bytes": total, "saved_bytes": saved, "kept_bytes": kept})
 
 
 def describe_folder(folder: "DatasetFolder", used: "DiskUsage") -> dict[str, Any]:

@@ -169,7 +169,8 @@ class CacheMethods:
         -------
         Records
             The files that are wrong, after the repair if one was asked for, each with the keys of the rows that use it;
-            `facts["files"]` counts all that were compared.
+            `facts["files"]` counts all that were compared, `facts["unfinished"]` names the datasets whose last fetch
+            was interrupted or failed.
 
         Raises
         ------
@@ -182,7 +183,7 @@ class CacheMethods:
         from dermdata.api.verifying import repair_cached, verify_cached
 
         check = verify_cached(self._resources, names, quick=quick, jobs=jobs)
-        if repair and check.wrong:
+        if repair:
             check = repair_cached(self._resources, check)
         return check.to_records()
 

@@ -3,9 +3,10 @@
 import os
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
@@ -27,6 +28,7 @@ class CacheCheck:
     findings: "Sequence[FileCheck]"  # of every file, the ok ones too
     quick: bool
     jobs: int
+    unfinished: Sequence[str] = ()  # datasets whose last fetch was interrupted or failed
 
     @property
     def wrong(self) -> "list[FileCheck]":
@@ -49,7 +51,12 @@ class CacheCheck:
             for one in (self.findings if every else wrong)
         ]
         items = [{key: row[key] for key in VERIFY_KEYS} for row in rows]
-        return Records(items, VERIFY_KEYS, {"files": len(self.findings)})
+        return Records(items, VERIFY_KEYS, self.facts)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What stands beside the rows: how many files were looked at, and whose fetch did not end."""
+        return {"files": len(self.findings), "unfinished": list(self.unfinished)}
 
     def require_right(self) -> None:
         """ProblemsFound, with what mends it, where a file is wrong."""
@@ -74,7 +81,30 @@ def verify_cached(
 
     UsageError for a dataset that is not in the cache.
     """
-    return check_folders(resources, choose_folders(resources, names), quick, jobs or os.cpu_count() or 1)
+    check = check_folders(resources, choose_folders(resources, names), quick, jobs or os.cpu_count() or 1)
+    unfinished = find_unfinished(resources, [folder.name for folder in check.folders] if names else None)
+    for name in unfinished:
+        resources.say(explain_unfinished(resources, name))
+    return replace(check, unfinished=unfinished)
+
+
+def find_unfinished(resources: Resources, names: Sequence[str] | None) -> list[str]:
+    """The datasets, of these or of all, whose last fetch was interrupted, failed, or is at work."""
+    from dermdata.cache.cleanup import is_unfinished
+
+    found = []
+    for name in resources.cache.names() if names is None else names:
+        with suppress(CacheDamaged):  # a finding of its own
+            if any(is_unfinished(folder) for folder in resources.cache.versions(name)):
+                found.append(name)
+    return found
+
+
+def explain_unfinished(resources: Resources, name: str) -> str:
+    """What to do about a dataset whose last fetch did not end: nothing in it is wrong for that."""
+    if holder := resources.cache.holder(name):
+        return f"{name}: a fetch is at work ({holder})"
+    return f"{name}: fetch was interrupted, run `dermdata fetch {name}` again"
 
 
 def choose_folders(resources: Resources, names: Sequence[str]) -> "list[DatasetFolder]":
@@ -118,11 +148,29 @@ def check_folders(
 
 
 def repair_cached(resources: Resources, check: CacheCheck) -> CacheCheck:
-    """Fetch the wrong files again, dataset by dataset, and look once more; what else is there stays as it is."""
+    """Fetch the wrong files again, dataset by dataset, and look once more; what else is there stays as it is.
+
+    What an interrupted run left in a dataset that is complete is swept; what the next fetch goes on from is not.
+    """
     wrong = check.wrong
+    for folder in check.folders:
+        if folder.name in check.unfinished:
+            sweep_interrupted(resources, folder)
+    if not wrong:
+        return check
     for folder in check.folders:
         repair_folder(resources, folder, [one for one in wrong if one.dataset == folder.name])
     return check_folders(resources, check.folders, check.quick, check.jobs)
+
+
+def sweep_interrupted(resources: Resources, folder: "DatasetFolder") -> None:
+    """Remove what an interrupted run left in a complete dataset; nobody's who is at work, and nothing that is of use."""
+    from dermdata.fetching.repair import remove_leftovers
+
+    receipt = folder.receipt()
+    if receipt and receipt.manifest_sha256 and resources.cache.holder(folder.name) is None:
+        with resources.cache.lock(folder.name, waiting=resources.say):
+            remove_leftovers(folder)
 
 
 def repair_folder(resources: Resources, folder: "DatasetFolder", wrong: "Sequence[FileCheck]") -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 from dermdata import disk
 from dermdata.cache.cleanup import Leftover, find_superfluous, find_temporaries
 from dermdata.cache.dedup import Deduplicator, DiskUsage, measure_usage, total_bytes
-from dermdata.cache.folder import DatasetFolder
+from dermdata.cache.folder import DatasetFolder, holds_files
 from dermdata.cache.locks import find_holder, hold_lock
 from dermdata.cache.receipt import FetchedFile, Receipt, RecognizedBy
 from dermdata.manifest_file import cached_names, version_folder, version_slug
@@ -67,7 +67,7 @@ class Cache:
                 yield DatasetFolder(path, path.parent.name, path.name)
 
     def names(self) -> list[str]:
-        """Every dataset that has a folder, complete or not."""
+        """Every dataset of which a file is here, complete or not."""
         return sorted({path.parent.name for path in self._version_folders("*")})
 
     def versions(self, name: str) -> list[DatasetFolder]:
@@ -76,7 +76,12 @@ class Cache:
 
     def _version_folders(self, name: str) -> Iterator[Path]:
         for path in sorted(self.root.glob("datasets/*/*")):
-            if name in ("*", path.parent.name) and path.name[0] != "." and path.is_dir():
+            if (
+                name in ("*", path.parent.name)
+                and path.name[0] != "."
+                and path.is_dir()
+                and holds_files(path)
+            ):
                 yield path
 
     def cached_names(self) -> set[str]:

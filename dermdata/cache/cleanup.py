@@ -13,7 +13,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from dermdata import disk
 from dermdata.cache.folder import DatasetFolder, find_local_maker
@@ -41,6 +41,11 @@ class PendingFiles:
         self._path = folder / PENDING_NAME
         self._known = self._read()
 
+    def __contains__(self, path: str) -> bool:
+        """Whether this path is that of a file which a run was bringing, or lies in a folder that one was filling."""
+        folders = (f"{folder}/" for folder in PurePosixPath(path).parents)
+        return path in self._known or any(folder in self._known for folder in folders)
+
     def _read(self) -> dict[str, PendingFile]:
         found: dict[str, PendingFile] = {}
         if not os.path.lexists(self._path):
@@ -64,7 +69,7 @@ class PendingFiles:
         raise StorageError(f"{self._path} is no file", hint="remove it and try again")
 
     def announce(self, paths: Iterable[str], origin: str | None = None) -> None:
-        """Note files, relative to the dataset's folder, before one of them takes its name."""
+        """Note files, relative to the dataset's folder, before one of them takes its name; a folder ends with `/`."""
         lines = []
         for path in paths:
             one = PendingFile(origin=origin, inode=inode_of(self._folder / path))
@@ -99,6 +104,23 @@ class PendingFiles:
 def has_pending_files(folder: Path) -> bool:
     """Whether a run has not ended in this folder, or is at work."""
     return os.path.lexists(folder / PENDING_NAME)
+
+
+def is_unfinished(folder: DatasetFolder) -> bool:
+    """Whether the last fetch into this folder was interrupted, failed, or is at work; CacheDamaged for a broken receipt."""
+    receipt = folder.receipt()
+    return receipt is None or receipt.manifest_sha256 is None or has_pending_files(folder.path)
+
+
+def holds_kept_files_only(folder: DatasetFolder) -> bool:
+    """Whether there is nothing but whole files that a failed fetch left for the next one."""
+    try:
+        receipt = folder.receipt()
+    except (CacheDamaged, StorageError):
+        return False
+    if receipt is None or receipt.manifest_sha256 or folder.manifest.exists():
+        return False
+    return not has_pending_files(folder.path) and next(walk_temporaries(folder.path, deep=True), None) is None
 
 
 def inode_of(path: Path) -> int | None:

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -154,11 +154,26 @@ class DatasetFolder:
         """Named by its digest, so that writing the receipt switches from one list to the next at once."""
         return self.path / f"contents-{(digest or '')[:16]}.tsv"
 
+    def remove_if_empty(self) -> None:
+        """Remove the folder, and the dataset's, where no file is in them; for whoever holds the dataset's lock."""
+        if not self.path.is_dir() or holds_files(self.path):
+            return
+        with disk.storage_errors(self.path):
+            for place, _, _ in os.walk(self.path, topdown=False):
+                os.rmdir(place)  # noqa: PTH106  # a text, as os.walk has it
+        with suppress(OSError):  # another version lies there
+            self.path.parent.rmdir()
+
     def drop_old_contents(self, digest: str) -> None:
         """Delete the lists that no receipt names any more."""
         for path in self.path.glob("contents-*.tsv"):
             if path != self.contents_path(digest):
                 path.unlink(missing_ok=True)
+
+
+def holds_files(place: Path) -> bool:
+    """Whether anything but folders lies below a folder."""
+    return any(names for _, _, names in os.walk(place))
 
 
 def temporary_name(name: str) -> str:

@@ -34,7 +34,8 @@ def list_(ctx: typer.Context, form: FormatOption = None) -> None:
 
     state = state_of(ctx)
     found = list_cached(state)
-    emit(found, found.columns, form, "cache list", color=state.color)
+    beside = {"kept_bytes": found.facts["kept_bytes"]}
+    emit(found, found.columns, form, "cache list", beside=beside, color=state.color)
     saved = found.facts["saved_bytes"]
     state.more(
         f"{format_size(found.facts['bytes'])} in all"

@@ -38,23 +38,24 @@ def verify(
 
     state = state_of(ctx)
     check = verify_cached(state, names or [], quick=quick, jobs=jobs)
-    wrong = len(check.wrong)
+    wrong, beside = len(check.wrong), {"unfinished": list(check.unfinished)}
     if wrong or every:
-        emit(check.to_records(every=every), VERIFY_KEYS, form, "verify", shown=SHOWN, color=state.color)
+        rows = check.to_records(every=every)
+        emit(rows, VERIFY_KEYS, form, "verify", shown=SHOWN, beside=beside, color=state.color)
     elif form in ("json", "csv", "tsv"):
-        emit([], VERIFY_KEYS, form, "verify")
+        emit([], VERIFY_KEYS, form, "verify", beside=beside)
     state.more(f"{len(check.findings):,} files checked, {wrong:,} wrong")
     for name, count in check.unverified.items():
         state.say(
             f"{name}: {count:,} files are unverified: they came in part, "
             "and no published checksum covers them"
         )
-    if not wrong:
-        return
     if not repair:
         check.require_right()
+        return
     check = repair_cached(state, check)
     if check.wrong:
         emit(check.to_records(), VERIFY_KEYS, form, "verify", shown=SHOWN, color=state.color)
         check.require_repaired()
-    state.say(f"{wrong} files repaired")
+    if wrong:
+        state.say(f"{wrong} files repaired")

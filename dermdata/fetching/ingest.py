@@ -169,13 +169,22 @@ def require_first_seen(
         yield file, place
         return
     checksum = f"sha256:{before.sha256}"
-    try:
+    with suggest_force(f", as first seen {before.fetched_at}"):
         asked = place if isinstance(place, Path) else replace(place, checksum=checksum)
         yield replace(file, checksum=checksum), asked
+
+
+@contextmanager
+def suggest_force(more: str = "", *, unless: bool = False) -> Iterator[None]:
+    """Of other bytes than those first seen, where no checksum is published: what takes the new ones."""
+    try:
+        yield
     except ChecksumMismatch as error:
+        if unless:
+            raise
         raise ChecksumMismatch(
-            f"{error.message}, as first seen {before.fetched_at}",
-            hint="the publisher has changed it without a version; `dermdata cache remove` accepts the new one",
+            f"{error.message}{more}",
+            hint="the publisher has changed it without a version; `dermdata fetch NAME --force` takes the new one",
         ) from error
 
 

@@ -9,6 +9,7 @@ from typing import cast
 from dermdata import readers
 from dermdata.cache import DatasetFolder, Receipt
 from dermdata.checksum import sha256_of_chunks
+from dermdata.errors import ManualDownload
 from dermdata.fetching.assemble import table_opener
 from dermdata.fetching.ingest import LISTING_SOURCE
 from dermdata.model import Content, Dataset, File, Role
@@ -36,8 +37,14 @@ def add_known_files(dataset: Dataset, receipt: Receipt) -> Dataset:
 
 
 def add_listed_files(dataset: Dataset, ask: ListFiles) -> Dataset:
-    """The entry with the files that its host lists."""
-    return merge_files(dataset, ask(dataset.listing or ""))
+    """The entry with the files that its host lists; ManualDownload where it gives out none of them."""
+    files = ask(dataset.listing or "")
+    if not any(file.fetch for file in files):
+        raise ManualDownload(
+            f"{dataset.name}: all {len(files):,} files of {dataset.listing} are restricted",
+            hint=f"ask for access at {dataset.access.url or dataset.homepage or 'their page'}, then use --from",
+        )
+    return merge_files(dataset, files)
 
 
 def add_record_files(

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -80,8 +80,10 @@ class ReceiptWriter:
             official = directory.official or bool(known and known.official)
             self._directories[name] = replace(directory, verified=verified, official=official)
 
-    def announce_file(self, target: Path, origin: str | None) -> bool:
-        """Announce a whole file; whether the one that is there came from the same place in an earlier run."""
+    def announce_file(self, file: File, target: Path, origin: str | None) -> bool:
+        """Announce a whole file and what is unpacked of it; whether the one that is there came from there before."""
+        if file.unpack:
+            self.announce_members([f"{ingest.archive_folder(file)}/"])
         path = target.relative_to(self.folder.path).as_posix()
         with self._lock:
             same = origin is not None and self._pending.has_origin(path, origin)
@@ -90,7 +92,7 @@ class ReceiptWriter:
             return same
 
     def announce_members(self, paths: Sequence[str]) -> None:
-        """Note members that are about to get their names."""
+        """Note members that are about to get their names, or with `/` at its end the folder that gets all of them."""
         with self._lock:
             self._pending.announce(paths)
 
@@ -191,6 +193,7 @@ class ReceiptWriter:
             if self.plan.wants.force:
                 self._restore_earlier()
             self._save(None, {})
+        self.delete_unpacked_archives(self._new_files)
 
     def _restore_earlier(self) -> None:
         """What was here before --force and was not fetched again is here still."""
@@ -261,11 +264,11 @@ class ReceiptWriter:
             for path in (*paths, *filter(None, archives)):
                 (self.folder.path / path).unlink(missing_ok=True)
 
-    def delete_unpacked_archives(self) -> None:
-        """Delete unpacked archives, after the receipt has noted what they held; an earlier run's too."""
+    def delete_unpacked_archives(self, names: Collection[str] | None = None) -> None:
+        """Delete unpacked archives, of these names or all, after the receipt has noted what they held."""
         for file in self.plan.dataset.files:
             fetched = self._files.get(file.name)
-            if file.unpack and fetched and fetched.path is None:
+            if file.unpack and fetched and fetched.path is None and (names is None or file.name in names):
                 ingest.file_path(file, self.folder).unlink(missing_ok=True)
 
     def close(self, report: BuiltManifest, part: FetchedSubset | None) -> None:
@@ -278,13 +281,14 @@ class ReceiptWriter:
 
     @contextmanager
     def clear_pending_on_failure(self) -> Iterator[None]:
-        """A run that fails and leaves no file without a record leaves no list either."""
+        """A run that fails and leaves no file without a record leaves no list either; one that brought nothing, nothing."""
         try:
             yield
         except BaseException:
             with suppress(StorageError):
                 if not self._find_strays():
                     self._pending.clear()
+                self.folder.remove_if_empty()
             raise
 
     def _find_strays(self) -> list[str]:

@@ -41,7 +41,8 @@ def repair_files(
             recorded = f"sha256:{content.sha256}"  # what was seen first, where no checksum is published
             asked = place if isinstance(place, Path) else replace(place, checksum=recorded)
             held = replace(file, checksum=recorded)
-            ingest.obtain_file(held, asked, target, transfer, progress, fresh=True)
+            with ingest.suggest_force(unless=file.checksum is not None):
+                ingest.obtain_file(held, asked, target, transfer, progress, fresh=True)
         else:
             entry = ArchiveEntry.from_member(content.member, content.size)
             data = read_member_bytes(file, entry, place, transfer)

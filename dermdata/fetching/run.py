@@ -204,20 +204,21 @@ class FileDownloader:
     def obtain_whole(self, file: File, place: Request | Path) -> ingest.VerifiedFile:
         """The whole file under its final name."""
         target = ingest.file_path(file, self.folder)
-        same_origin = self.receipt_writer.announce_file(target, ingest.origin_key(place))
-        with ingest.require_first_seen(file, place, self.receipt_writer.earlier_file(file.name)) as (
-            held,
-            asked,
-        ):
-            return ingest.obtain_file(
+        same_origin = self.receipt_writer.announce_file(file, target, ingest.origin_key(place))
+        before, force = self.receipt_writer.earlier_file(file.name), self.plan.wants.force
+        with ingest.require_first_seen(file, place, None if force else before) as (held, asked):
+            taken = ingest.obtain_file(
                 held,
                 asked,
                 target,
                 self.context.transfer,
                 self.progress,
-                fresh=self.plan.wants.force,
+                fresh=force,
                 same_origin=same_origin,
             )
+        if force and before and before.checksum is None and before.sha256 != taken.sha256:
+            self.progress.say(f"{file.name}: other bytes than those of {before.fetched_at}, taken anew")
+        return taken
 
     def fetch_missing_members(self, file: File, place: Request | Path) -> bool:
         """Whether what partial fetches left of an archive came alone; never where a checksum covers the whole."""

@@ -29,6 +29,7 @@ from dermdata.hosts.base import (
     find_file_inside,
     make_request,
     refuse_network,
+    require_some,
     sort_listing,
 )
 from dermdata.model import Dataset, File, Request
@@ -208,6 +209,8 @@ def list_files(place: str, context: ResolveContext) -> tuple[File, ...]:
         If the id is not in the host's form.
     NotTheFile
         If the answer is not what it must be.
+    ManualDownload
+        If the host shows no files.
     NetworkError, PersonMustAct
         If the host does not answer, or wants an account.
 
@@ -216,7 +219,9 @@ def list_files(place: str, context: ResolveContext) -> tuple[File, ...]:
     if host not in LISTING_HOSTS:
         raise UnknownName("listing", host, LISTING_HOSTS)
     lister: Lister = import_module(f"dermdata.hosts.{host}").list_files
-    return sort_listing(lister(identity, context), place)
+    found = lister(identity, context)
+    require_some(found, place)
+    return sort_listing(found, place)
 
 
 def require_obtainable(dataset: Dataset, *, mirrored: bool = False) -> None:

@@ -5,7 +5,14 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from dermdata.credentials import SERVICE_HOSTS, explain_steps
-from dermdata.errors import CredentialsMissing, DermdataError, LicenseNotAccepted
+from dermdata.errors import (
+    AccessRefused,
+    CredentialsMissing,
+    DermdataError,
+    LicenseNotAccepted,
+    PersonMustAct,
+    ServerRefused,
+)
 from dermdata.hosts.base import ResolveContext, make_request
 from dermdata.model import Dataset, File, Request
 
@@ -97,7 +104,9 @@ def explain_account_error(
 ) -> DermdataError:
     """The account's host wants or refuses credentials: what the person must do; other errors as they are."""
     if isinstance(error, LicenseNotAccepted):
-        return LicenseNotAccepted(error.message, hint=account.hint)
+        return LicenseNotAccepted(error.message, hint=account.hint if account.page else error.hint)
+    if isinstance(error, AccessRefused):
+        return explain_denied_account(error, account, what, context)
     if not isinstance(error, CredentialsMissing):
         return error
     place = context.credentials.find_place(account.service, account.host)
@@ -106,6 +115,19 @@ def explain_account_error(
     else:
         message = f"{account.host} refused the credentials from {place}"
     return CredentialsMissing(f"{what}: {message}", hint=account.hint)
+
+
+def explain_denied_account(
+    error: AccessRefused, account: Account, what: str, context: ResolveContext
+) -> AccessRefused:
+    """The account is known and does not get it: where to look, and whose account it is."""
+    owner = f"; the account is that of {context.credentials.find_place(account.service, account.host)}"
+    if error.message.endswith(owner):  # told by whoever asked first
+        return error
+    hint = error.hint
+    if account.page:
+        hint = f"look at {account.page}: it may be gone or private, or have conditions to accept there first"
+    return AccessRefused(f"{what}: {error.message}{owner}", hint=hint)
 
 
 def explain_download_error(
@@ -125,10 +147,13 @@ def explain_download_error(
     Returns
     -------
     DermdataError
-        The error to raise; the same one when it is not about an account.
+        The error to raise, which names the file where a host refuses it; the same one when it is not about an account.
 
     """
+    what = f"{dataset.name}: {file.name}"
     account = find_account(dataset, file)
-    return (
-        explain_account_error(error, account, f"{dataset.name}: {file.name}", context) if account else error
-    )
+    found = explain_account_error(error, account, what, context) if account else error
+    if isinstance(found, ServerRefused | PersonMustAct) and file.name not in found.message:
+        found.args = (f"{what}: {found.message}",)
+        (found.message,) = found.args
+    return found

@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -15,7 +15,15 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from dermdata.credentials import Credentials
-from dermdata.errors import BadCatalog, DermdataError, NotTheFile, Offline, ServerRefused, UnknownName
+from dermdata.errors import (
+    BadCatalog,
+    DermdataError,
+    ManualDownload,
+    NotTheFile,
+    Offline,
+    ServerRefused,
+    UnknownName,
+)
 from dermdata.model import IMAGE_ENDINGS, NOTHING, File, Request, Role
 
 T = TypeVar("T")
@@ -259,6 +267,7 @@ def fill_request(request: Request, size: int | None, checksum: str | None) -> Re
 def pick_file(name: str, files: Iterable[File], what: str) -> File:
     """The one file of this name in a record; UnknownName with the nearest ones otherwise."""
     files = tuple(files)
+    require_some(files, what)
     found = [file for file in files if file.name == name]
     if len(found) > 1:
         raise unexpected_answer(f"{what} has {len(found)} files named '{name}'")
@@ -267,8 +276,17 @@ def pick_file(name: str, files: Iterable[File], what: str) -> File:
         some = ", ".join(known[:NAMES_SHOWN]) + (
             f" and {len(known) - NAMES_SHOWN} more" if len(known) > NAMES_SHOWN else ""
         )
-        raise UnknownName(f"file of {what}:", name, known, hint=f"it has {some or 'no files'}")
+        raise UnknownName(f"file of {what}:", name, known, hint=f"it has {some}")
     return found[0]
+
+
+def require_some(files: Collection[File], what: str) -> None:
+    """ManualDownload for a record that shows nobody any file: no name can be right there."""
+    if not files:
+        raise ManualDownload(
+            f"{what} shows no files",
+            hint="they may be restricted, under embargo or withdrawn: its page says so; --from takes files that you have",
+        )
 
 
 def match_identity(pattern: str, identity: str, form: str) -> re.Match[str]:

@@ -1,5 +1,6 @@
 """figshare: an article's number and a file name."""
 
+from dermdata.errors import ManualDownload
 from dermdata.hosts.base import (
     JsonObject,
     ResolveContext,
@@ -51,9 +52,25 @@ def request_files(article: str, context: ResolveContext) -> tuple[File, ...]:
             raise unexpected_answer(f"{describe_article(article)} has more than {PAGE * PAGES:,} files")
         return files, str(number + 1) if len(files) == PAGE else None
 
-    return context.answers.get_or_ask(
-        ("figshare", article), lambda: tuple(iterate_pages(page, describe_article(article)))
-    )
+    def ask() -> tuple[File, ...]:
+        files = tuple(iterate_pages(page, describe_article(article)))
+        if not files:
+            require_no_embargo(article, context)
+        return files
+
+    return context.answers.get_or_ask(("figshare", article), ask)
+
+
+def require_no_embargo(article: str, context: ResolveContext) -> None:
+    """ManualDownload where an article shows no files since they are under embargo."""
+    what = describe_article(article)
+    answer = JsonObject(context.request_json(what, f"{SERVER}/articles/{article}"), what)
+    if answer.flag("is_embargoed"):
+        until = answer.optional_text("embargo_date")
+        raise ManualDownload(
+            f"{what} is under embargo: its files are not public{f' before {until[:10]}' if until else ''}",
+            hint=f"ask its authors at https://figshare.com/articles/dataset/_/{article}, then use --from",
+        )
 
 
 def parse_file(row: JsonObject) -> File:

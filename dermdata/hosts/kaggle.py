@@ -38,7 +38,7 @@ def resolve(dataset: Dataset, file: File, identity: str, context: ResolveContext
         except ServerRefused as error:
             raise absence_error(f"dataset {identity}", own, error) from error
         except PersonMustAct as error:
-            raise explain_account_error(error, KAGGLE, dataset.name, context) from error
+            raise explain_account_error(error, KAGGLE, f"{dataset.name}: {file.name}", context) from error
 
     seen = context.answers.get_or_ask(("kaggle", own), request_head)
     return fill_request(request, seen.size, seen.checksum)

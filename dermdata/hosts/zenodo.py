@@ -2,6 +2,7 @@
 
 from urllib.parse import quote
 
+from dermdata.errors import ManualDownload
 from dermdata.hosts.base import (
     JsonObject,
     ResolveContext,
@@ -15,6 +16,7 @@ from dermdata.hosts.base import (
 from dermdata.model import Dataset, File, Request
 
 SERVER = "https://zenodo.org"
+OPEN = "open"
 
 
 def resolve(dataset: Dataset, file: File, identity: str, context: ResolveContext) -> Request:
@@ -37,12 +39,27 @@ def request_files(record: str, context: ResolveContext) -> tuple[File, ...]:
     """The record's files."""
 
     def ask() -> tuple[File, ...]:
-        answer = context.request_json(describe_record(record), f"{SERVER}/api/records/{record}")
-        return tuple(
-            parse_file(record, row) for row in JsonObject(answer, describe_record(record)).rows("files")
-        )
+        what = describe_record(record)
+        answer = JsonObject(context.request_json(what, f"{SERVER}/api/records/{record}"), what)
+        if state := read_closed_state(answer):
+            page = f"{SERVER}/records/{record}"
+            raise ManualDownload(f"{what} {state}", hint=f"ask for access at {page}, then use --from")
+        return tuple(parse_file(record, row) for row in answer.rows("files"))
 
     return context.answers.get_or_ask(("zenodo", record), ask)
+
+
+def read_closed_state(answer: JsonObject) -> str | None:
+    """Why a record shows no files, in its own words of access; None where it shows some, or is open."""
+    if answer.flag("files"):
+        return None
+    metadata = answer.child("metadata") if answer.flag("metadata") else answer
+    access = answer.child("access") if answer.flag("access") else answer
+    state = metadata.optional_text("access_right") or access.optional_text("status") or OPEN
+    if state == OPEN:
+        return None
+    until = metadata.optional_text("embargo_date") if state == "embargoed" else None
+    return f"is {state}: its files are not public{f' before {until}' if until else ''}"
 
 
 def parse_file(record: str, row: JsonObject) -> File:

@@ -1,15 +1,29 @@
-"""Error pages: a web page, an error text or nothing in place of a file is recognized by its first bytes; no network."""
+"""What an answer that is no file means: told by its status, headers, address and first bytes; no network.
+
+A web page, an error text or nothing in place of a file is never stored. `SIGNS` is the one table of what hosts are known
+to send, `PAGES` of where a person can look.
+"""
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import unescape
 
-from dermdata.errors import CredentialsMissing, DermdataError, LicenseNotAccepted, NotTheFile, PersonMustAct
+from dermdata.errors import (
+    CredentialsMissing,
+    DermdataError,
+    LicenseNotAccepted,
+    ManualDownload,
+    NotTheFile,
+    PersonMustAct,
+    ServerRefused,
+)
 from dermdata.http.urls import redact
-from dermdata.model import Unpack
+from dermdata.model import NOTHING, Unpack
 
 PEEK_BYTES = 4096  # bytes that are enough to recognize a page
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 MAGIC: dict[str, tuple[bytes, ...]] = {
     "zip": (b"PK\x03\x04", b"PK\x05\x06"),
     "tar.gz": (b"\x1f\x8b",),
@@ -23,30 +37,72 @@ PAGE_SUFFIXES = {  # suffixes of files that may look like a page
 
 
 @dataclass(frozen=True, kw_only=True)
-class PageSign:
-    """Words by which a page shows what it wants, and what the person can do about it."""
+class AnswerSign:
+    """What a known answer looks like, and what the person can do about it; whatever is stated of it must fit."""
 
-    pattern: str
-    error: type[PersonMustAct]
     says: str
-    hint: str
+    hint: str  # {page}: where a person can look; {0} …: the groups of `address`
+    error: type[PersonMustAct | ServerRefused] = PersonMustAct
+    statuses: tuple[int, ...] = ()
+    header: tuple[str, str] = ("", "")  # a name, and a pattern of its value
+    address: str = ""  # a pattern of the official address
+    text: str = ""  # a pattern of the first bytes, in lower case
 
 
-PAGE_SIGNS = (
-    PageSign(pattern=r"quota|too many users have (viewed|downloaded)|download limit", error=PersonMustAct,
+BY_HAND = "download it by hand and use --from"
+WAF_CHALLENGE = ("x-amzn-waf-action", "challenge")
+SIGNS = (
+    AnswerSign(header=WAF_CHALLENGE, address=r"^https://(?:www\.)?figshare\.com/ndownloader/files/(\d+)",
+         error=ManualDownload, says="wants a browser (AWS WAF challenge)",
+         hint='use source = "figshare:<article>/<file name>" or https://api.figshare.com/v2/file/download/{0}, '
+              f"or {BY_HAND}"),
+    AnswerSign(header=WAF_CHALLENGE, error=ManualDownload, says="wants a browser (AWS WAF challenge)",
+         hint=f"open {{page}} in a browser, {BY_HAND}"),
+    AnswerSign(header=("x-amzn-waf-action", "captcha"), error=ManualDownload,
+         says="wants a CAPTCHA, as after too many requests (AWS WAF)",
+         hint=f"wait some hours before the next try, or {BY_HAND}"),
+    AnswerSign(statuses=(403,), text=r"<center>awselb", error=ServerRefused,
+         says="blocks this network at its load balancer",
+         hint=f"try from another network or with --mirror, or {BY_HAND}"),
+    AnswerSign(statuses=(403,), text=r"blocked due to unusual traffic", error=ServerRefused,
+         says="blocks this network for unusual traffic",
+         hint=f"run again later or from another network, or {BY_HAND}"),
+    AnswerSign(statuses=(401,), text=r"anonymous caller does not have storage\.", error=ServerRefused,
+         says="its owner has closed the bucket", hint="try again in a day, or take a copy with --mirror or --from"),
+    AnswerSign(statuses=(403,), text=r"<code>accessdenied</code>", error=ServerRefused,
+         says="there is no such file, or it is not public",
+         hint="this is no matter of a log-in; {page} may say where the file went"),
+    AnswerSign(statuses=(403,), header=("x-error-code", "GatedRepo"), error=LicenseNotAccepted,
+         says="its conditions must be accepted first", hint="accept them on {page}, then run again"),
+    AnswerSign(text=r"quota|lfs budget|too many users have (viewed|downloaded)|download limit",
          says="its download quota is used up", hint="try again in a day, or download the file by hand"),
-    PageSign(pattern=r"guest ?book", error=PersonMustAct,
-         says="a guestbook must be filled in first", hint="fill it in on the dataset's page"),
-    PageSign(pattern=r"virus scan warning|can.t scan this file|download_warning|[?&;]confirm=|name=.confirm",
-         error=PersonMustAct,
+    AnswerSign(text=r"guest ?book",
+         says="a guestbook must be filled in first", hint="fill it in on {page}"),
+    AnswerSign(text=r"virus scan warning|can.t scan this file|download_warning|[?&;]confirm=|name=.confirm",
          says="a download must be confirmed by hand", hint="download the file in a browser"),
-    PageSign(pattern=r"(accept|agree to)[^.<]{0,40}\b(rules|terms|licen[cs]e|agreement)",
+    AnswerSign(text=r"(accept|agree to)[^.<]{0,40}\b(rules|terms|licen[cs]e|agreement)",
          error=LicenseNotAccepted,
-         says="its terms must be accepted first", hint="accept them on the dataset's page, then run again"),
-    PageSign(pattern=r"type=.password|log ?-?in\b|sign ?-?in\b|logged in|unauthori[sz]ed|authentication",
+         says="its terms must be accepted first", hint="accept them on {page}, then run again"),
+    AnswerSign(text=r"type=.password|log ?-?in\b|sign ?-?in\b|logged in|unauthori[sz]ed|authentication",
          error=CredentialsMissing,
          says="it wants a log-in", hint="set the token for this host, or log in and accept the terms there"),
 )  # fmt: skip
+PAGES = (  # the address that a program asks, and the page of the same thing
+    (r"^https://www\.kaggle\.com/api/v1/datasets/(?:download|list)/([\w-]+/[\w-]+)", "https://www.kaggle.com/datasets/{0}"),
+    (r"^https://zenodo\.org/(?:api/)?records/(\d+)", "https://zenodo.org/records/{0}"),
+    (r"^https://huggingface\.co/(?:api/)?((?:datasets/)?[\w.-]+/[\w.-]+)", "https://huggingface.co/{0}"),
+    (r"^https://dataverse\.harvard\.edu/api/access/datafile/(\d+)", "https://dataverse.harvard.edu/file.xhtml?fileId={0}"),
+    (r"^https://api\.figshare\.com/v2/articles/(\d+)", "https://figshare.com/articles/dataset/_/{0}"),
+    (r"^https://data\.mendeley\.com/public-(?:api|files)/datasets/(\w+)", "https://data.mendeley.com/datasets/{0}"),
+)  # fmt: skip
+
+
+def find_page(address: str) -> str:
+    """Return where a person can look at what lies at this address, in words that fit after `on` and `open`."""
+    for pattern, page in PAGES:
+        if found := re.search(pattern, address):
+            return page.format(*found.groups())
+    return "the dataset's page"
 
 
 def find_wrong_content(
@@ -55,11 +111,16 @@ def find_wrong_content(
     """Return the error when the first bytes (up to PEEK_BYTES) cannot be the file `name`; None when they may be it."""
     if not start:
         return NotTheFile(f"{where} sends nothing in place of {name}", hint="try again later, or report it")
+    if start.startswith(LFS_POINTER):
+        return NotTheFile(
+            f"{where} sends the pointer of Git LFS in place of {name}",
+            hint="the file itself is in large file storage: the entry needs the address of that",
+        )
     page = guess_page_kind(start)
     suspect = page if page and _is_out_of_place(page, name, archive, content_type) else None
     if suspect:
         return explain_page(start, where, instead=name) or NotTheFile(
-            f"{where} sends {_describe_kind(suspect)}{_quote_title(start)} in place of {name}",
+            f"{where} sends {_describe_kind(suspect)}{quote_title(start)} in place of {name}",
             hint="open the dataset's page: it may want a log-in, or accepted terms",
         )
     if archive in MAGIC and not start.startswith(MAGIC[archive]):
@@ -91,22 +152,64 @@ def _is_out_of_place(page: str, name: str, archive: Unpack | None, content_type:
     return suffix not in PAGE_SUFFIXES[page]
 
 
-def explain_page(start: bytes, where: str, instead: str | None = None) -> PersonMustAct | None:
-    """Return the error that says what a page wants of the person, when its words are known."""
-    text = start.decode("utf-8", "replace").lower()
-    got = f"sends {_describe_kind(guess_page_kind(start) or 'text')}{_quote_title(start)}"
-    for sign in PAGE_SIGNS:
-        if re.search(sign.pattern, text):
-            place = f" in place of {instead}" if instead else ""
-            return sign.error(f"{where} {got}{place}: {sign.says}", hint=sign.hint)
+def explain_page(
+    start: bytes,
+    where: str,
+    instead: str | None = None,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] = NOTHING,
+    address: str = "",
+) -> PersonMustAct | ServerRefused | None:
+    """Return the error that says what an answer wants of the person, when it is a known one.
+
+    Parameters
+    ----------
+    start
+        The first bytes of its body.
+    where
+        The host, as messages name it.
+    instead
+        The file that was asked for.
+    status, headers, address
+        The rest of the answer, and the official address that was asked.
+
+    """
+    for sign in SIGNS:
+        if (groups := match_sign(sign, start, status, headers, address)) is None:
+            continue
+        got = (
+            f" sends {_describe_kind(guess_page_kind(start) or 'text')}{quote_title(start)}" if start else ""
+        )
+        place = f" in place of {instead}" if instead else ""
+        message = f"{where}{got}{place}: {sign.says}" if got else f"{where} {sign.says}{place}"
+        hint = sign.hint.format(*groups, page=find_page(address))
+        if issubclass(sign.error, ServerRefused):
+            return sign.error(message, status=status, hint=hint)
+        return sign.error(message, hint=hint)
     return None
+
+
+def match_sign(
+    sign: AnswerSign, start: bytes, status: int, headers: Mapping[str, str], address: str
+) -> tuple[str, ...] | None:
+    """Return the groups of the sign's address when an answer fits it in all that it states, else None."""
+    if sign.statuses and status not in sign.statuses:
+        return None
+    name, value = sign.header
+    if name and not re.search(value, headers.get(name, "")):
+        return None
+    if not re.search(sign.text, start.decode("utf-8", "replace").lower()):
+        return None
+    found = re.search(sign.address, address)
+    return found.groups() if found else None
 
 
 def _describe_kind(page: str) -> str:
     return {"html": "a web page", "xml": "an XML text", "json": "a JSON text"}.get(page, "a text")
 
 
-def _quote_title(start: bytes) -> str:
+def quote_title(start: bytes) -> str:
     """Return what the page says of itself, in brackets, without the queries of addresses."""
     text = start.decode("utf-8", "replace")
     found = _find_json_message(text) or _find_title(text)

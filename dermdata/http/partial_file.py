@@ -330,9 +330,18 @@ class PartialFile:
         if self._file >= 0:
             os.close(self._file)
         if self._journal is not None:
+            if not self.received:
+                self._discard()
             self._journal.release()
         elif self._path != self._shared:
             self._path.unlink(missing_ok=True)
+
+    def _discard(self) -> None:
+        """Leave no empty file where nothing came: there is nothing to go on from."""
+        with suppress(OSError):  # it does no harm; whatever keeps it is told by what failed before
+            self._path.unlink(missing_ok=True)
+            if self._journal is not None:
+                self._journal.remove()
 
 
 def _reopen_partial(path: Path, flags: int = os.O_RDWR) -> int | None:

@@ -16,7 +16,7 @@ from dermdata.http.policy import NetworkSettings, RateMonitor, RetryAction, Tran
 from dermdata.http.responses import REDIRECTS, StreamedResponse, require_few_headers
 from dermdata.http.transport import CHUNK, GuardedTransport
 from dermdata.http.urls import Hop, follow_hop, get_host, redact, select_headers, sends_secrets, start_hop
-from dermdata.model import Request
+from dermdata.model import NOTHING, Request
 
 RERUN_HINT = "run the same command again: it goes on from here"
 STORE_HEADERS = ("x-amz-request-id", "x-goog-hash", "x-goog-generation", "x-ms-request-id")
@@ -163,8 +163,8 @@ class RedirectingClient:
                 self.hosts.raise_limit_for_stores(host, response.headers)
                 location = response.headers.get("location")
                 if response.status not in REDIRECTS or not location:
-                    secret = bool(request.secrets) and sends_secrets(original, hop)
-                    yield self._respect_retry_after(replace(response, redirected=count > 0, secret=secret))
+                    secrets = request.secrets if sends_secrets(original, hop) else NOTHING
+                    yield self._respect_retry_after(replace(response, redirected=count > 0, secrets=secrets))
                     return
                 response.drain()
                 hop = self._follow_redirect(hop, location, response)

@@ -2,19 +2,22 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from dermdata.errors import (
+    AccessRefused,
     CredentialsMissing,
     IntegrityError,
+    LicenseNotAccepted,
     NetworkError,
     ServerRefused,
     SizeMismatch,
 )
 from dermdata.http import error_pages
 from dermdata.http.policy import NetworkSettings, RetryAction, TransferFault, parse_retry_after
-from dermdata.http.urls import Hop, get_host, redact
+from dermdata.http.urls import Hop, get_host, hide_secrets, redact
+from dermdata.model import NOTHING
 
 TRANSIENT = {408, 429, 500, 502, 503, 504}
 REDIRECTS = {301, 302, 303, 307, 308}
@@ -22,7 +25,9 @@ HEADER_LIMIT = 200
 SMALL_BODY = 16 * 1024  # bytes of an unwanted body that are cheaper to read than a new connection
 
 
+EXPLAINED = (202, 400, 401, 403, 405)  # refusals whose body may say what the person must do
 STATUS_HINTS = {
+    202: "it prepares the file, or wants a browser: run again in some minutes, else download it by hand and use --from",
     401: "set the token for this host, or accept the dataset's terms on its page",
     403: "the dataset's page may say what must be done first",
     404: "the source may have moved the file; the dataset's page may say where to",
@@ -42,12 +47,19 @@ class StreamedResponse:
     body: Iterator[bytes]  # undecoded, in chunks; it raises TransferFault
     abort: Callable[[], None]  # from any thread: the body breaks off under its reader
     redirected: bool = False
-    secret: bool = False  # the request's secrets went to this address
+    secrets: Mapping[str, str] = field(
+        default_factory=lambda: NOTHING, repr=False
+    )  # headers that went to this very address
 
     @property
     def host(self) -> str:
         """The host that sent the response."""
         return get_host(self.hop.request_url)
+
+    @property
+    def secret(self) -> bool:
+        """Whether the request's secrets went to this address."""
+        return bool(self.secrets)
 
     def read_some(self, limit: int = SMALL_BODY) -> bytes:
         """Return the first bytes of the body, at least `limit` unless it ends or breaks before."""
@@ -238,11 +250,14 @@ def explain_status(
     error = ServerRefused(f"{where} answers {status}", status=status, hint=STATUS_HINTS.get(status))
     if status in (401, 403) and redirected:
         return TransferFault(error, RetryAction.NEW_LINK)
-    if status == 401 or (status == 403 and secret):
+    if status == 401:
         message = "refuses the credentials" if secret else "wants credentials"
         return TransferFault(
-            CredentialsMissing(f"{where} {message} ({status})", hint=STATUS_HINTS[401]), RetryAction.NEVER
+            CredentialsMissing(f"{where} {message} (401)", hint=STATUS_HINTS[401]), RetryAction.NEVER
         )
+    if status == 403 and secret:  # who asks is known: it is about what is asked
+        denied = AccessRefused(f"{where} does not give it to this account (403)", hint=STATUS_HINTS[403])
+        return TransferFault(denied, RetryAction.NEVER)
     return TransferFault(error, RetryAction.NEVER)
 
 
@@ -334,7 +349,25 @@ def explain_refusal(response: StreamedResponse, settings: NetworkSettings) -> Tr
         secret=response.secret,
         redirected=response.redirected,
     )
-    if response.status in (400, 401, 403) and not response.redirected:
-        page = error_pages.explain_page(response.read_some(), response.host)
-        return TransferFault(page, RetryAction.NEVER) if page else fault
+    if response.status not in EXPLAINED or (response.redirected and response.status in (401, 403)):
+        return fault
+    start, address = hide_secrets(response.read_some(), response.secrets), response.hop.official_url
+    page = error_pages.explain_page(
+        start, get_host(address), status=response.status, headers=response.headers, address=address
+    )
+    if isinstance(fault.error, AccessRefused) and not isinstance(page, LicenseNotAccepted | ServerRefused):
+        return TransferFault(_explain_denial(start, address), RetryAction.NEVER)
+    if page:
+        return TransferFault(page, RetryAction.NEVER)
+    fault.error.args = (fault.error.message + error_pages.quote_title(start),)
+    (fault.error.message,) = fault.error.args
     return fault
+
+
+def _explain_denial(start: bytes, address: str) -> AccessRefused:
+    """Return the error for an account that a host knows and gives nothing: not a word of a bad token."""
+    page = error_pages.find_page(address)
+    return AccessRefused(
+        f"{get_host(address)} does not give it to this account (403){error_pages.quote_title(start)}",
+        hint=f"look at {page}: it may be misspelled, gone or private, or have terms to accept there first",
+    )

@@ -1,5 +1,6 @@
 """Addresses: how messages show them, where a redirect may lead, which hop gets the secrets; no network."""
 
+import base64
 import ipaddress
 import re
 from collections.abc import Mapping
@@ -171,3 +172,21 @@ def sends_secrets(original: Hop, hop: Hop) -> bool:
         get_origin(hop.official_url) == get_origin(original.official_url)
         and get_origin(hop.official_url)[0] == "https"
     )
+
+
+def hide_secrets(text: bytes, secrets: Mapping[str, str]) -> bytes:
+    """Return what a host said without the secrets that it was sent: some repeat them, also decoded."""
+    for value in secrets.values():
+        kind, _, word = value.rpartition(" ")
+        for part in {word, *_decode_basic(word if kind == "Basic" else "")} - {""}:
+            text = text.replace(part.encode(), b"\xe2\x80\xa6")
+    return text
+
+
+def _decode_basic(word: str) -> list[str]:
+    """Return user and password together, and the password, of the value of a Basic header."""
+    try:
+        pair = base64.b64decode(word, validate=True).decode()
+    except ValueError:
+        return []
+    return [pair, pair.partition(":")[2]]

@@ -184,8 +184,8 @@ sex = "sex"
 """
 
 
-def test_what_was_seen_first_is_held_to_also_with_force(cli: Callable, tmp_path: Path) -> None:
-    """No published checksum: other bytes later are an integrity error that shows both digests."""
+def test_what_was_seen_first_is_held_to_until_force_starts_anew(cli: Callable, tmp_path: Path) -> None:
+    """No published checksum: other bytes later are an integrity error that shows both digests and the way out."""
     folder = tmp_path / "mine" / "datasets" / "ours"
     (folder / "files").mkdir(parents=True)
     (folder / "dataset.toml").write_text(PRIVATE, encoding="utf-8")
@@ -193,11 +193,12 @@ def test_what_was_seen_first_is_held_to_also_with_force(cli: Callable, tmp_path:
     options = ["--catalog", tmp_path / "mine"]
     assert cli(*options, "fetch", "ours").code == 0
     (folder / "files" / "table.csv").write_text("id,sex\n1,male\n", encoding="utf-8")
-    answer = cli(*options, "fetch", "ours", "--force")
-    assert answer.code == 4
-    assert "first seen" in answer.err
     (kept,) = (tmp_path / "cache").rglob("table.csv")
-    assert "female" in kept.read_text(encoding="utf-8")
-    assert "cache remove" in answer.err
-    assert cli(*options, "cache", "remove", "ours").code == 0
-    assert cli(*options, "fetch", "ours").code == 0
+    kept.unlink()
+    answer = cli(*options, "fetch", "ours")
+    assert answer.code == 4
+    assert not kept.exists()
+    assert "dermdata fetch NAME --force" in answer.err
+    answer = cli(*options, "fetch", "ours", "--force")
+    assert (answer.code, "table.csv: other bytes than those of" in answer.err) == (0, True)
+    assert ",male" in kept.read_text(encoding="utf-8")

@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dermdata.errors import (
+    AccessRefused,
     BadRedirect,
     CredentialsMissing,
     LicenseNotAccepted,
     NotTheFile,
     PersonMustAct,
+    ServerRefused,
     UsageError,
 )
 from dermdata.http import NetworkSettings, responses
@@ -138,10 +140,19 @@ def test_refusals(status: int, secret: bool, redirected: bool, then: RetryAction
     assert trouble.action is then
 
 
-def test_403_with_our_secret_is_about_the_secret() -> None:
-    """Without a secret of ours it is the server's own matter."""
-    trouble = responses.explain_status(403, {}, "h", NETWORK, secret=True, redirected=False)
-    assert isinstance(trouble.error, CredentialsMissing)
+@pytest.mark.parametrize(
+    ("status", "secret", "error"),
+    [
+        (401, True, CredentialsMissing), (401, False, CredentialsMissing),
+        (403, True, AccessRefused), (403, False, ServerRefused),
+    ],
+)  # fmt: skip
+def test_401_is_about_the_secret_and_403_about_what_is_asked(
+    status: int, secret: bool, error: type[Exception]
+) -> None:
+    """Who is told 403 is known: a new token is no cure. Without a secret of ours it is the server's own matter."""
+    trouble = responses.explain_status(status, {}, "h", NETWORK, secret=secret, redirected=False)
+    assert type(trouble.error) is error
 
 
 # ------------------------------------------------------------------ addresses
@@ -295,6 +306,7 @@ def test_a_stand_in_gets_the_secrets() -> None:
         (b"<html><input type='password'></html>", "a.zip", CredentialsMissing, "log-in"),
         (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>",
          "a.zip", NotTheFile, 'an XML text \\("Access Denied"\\)'),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 9\n", "a.csv", NotTheFile, "Git LFS"),
         (b"404 page not found", "a.zip", NotTheFile, "34 30 34"),
         (b'{"message": "see https://h/x?token=hidden"}', "a.zip", NotTheFile, "https://h/x"),
     ],

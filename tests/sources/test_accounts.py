@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from dermdata.credentials import Credentials
-from dermdata.errors import CredentialsMissing, DermdataError, LicenseNotAccepted, ServerRefused
+from dermdata.errors import (
+    AccessRefused,
+    CredentialsMissing,
+    DermdataError,
+    LicenseNotAccepted,
+    ManualDownload,
+    ServerRefused,
+)
 from dermdata.hosts import ResolveContext, explain_download_error, list_files, resolve
 from dermdata.http import HttpClient
 from dermdata.model import Dataset, File, Request
@@ -229,7 +236,7 @@ def test_terms_that_are_not_accepted_keep_their_name_and_get_the_page() -> None:
 
 def test_a_list_that_kaggle_refuses_names_the_place_of_the_key() -> None:
     def ask(url: str, **_: Any) -> Any:
-        raise CredentialsMissing("www.kaggle.com refuses the credentials (403)")
+        raise CredentialsMissing("www.kaggle.com refuses the credentials (401)")
 
     with pytest.raises(CredentialsMissing, match="refused the credentials from environment variable KAGGLE"):
         list_files("kaggle:o/s", replace(alone(TOKENS), ask=ask))
@@ -293,3 +300,39 @@ def test_answers_about_a_gated_repository_are_asked_with_the_token() -> None:
     owner, file = behind_gate()
     resolve(owner, file, replace(here, ask=ask, credentials=Credentials(TOKENS, None)))
     assert [set(headers) for headers in seen] == [{"Authorization"}]
+
+
+KAGGLE_PAGE = "https://www.kaggle.com/datasets/shubhamgoel27/dermnet"
+
+
+@pytest.mark.parametrize(
+    ("made", "page"),
+    [
+        (behind_kaggle, KAGGLE_PAGE),
+        (behind_gate, "https://huggingface.co/datasets/gated/scin"),
+        (behind_password, PAGE),
+    ],
+)
+def test_an_account_that_is_known_and_gets_nothing_is_sent_to_the_page(
+    made: Callable[[], tuple[Dataset, File]], page: str
+) -> None:
+    """403: whose account it was and where to look, never that the token is bad; told twice it says the same."""
+    owner, file = made()
+    denied = AccessRefused("host does not give it to this account (403)", hint=f"look at {KAGGLE_PAGE}")
+    told = explain_download_error(denied, owner, file, alone(TOKENS))
+    assert isinstance(told, AccessRefused)
+    assert told.message.startswith(f"demo: {file.name}: host does not give it")
+    assert "the account is that of environment variable" in told.message
+    assert "refused the credentials" not in told.message
+    assert page in str(told.hint)
+    assert "token" not in str(told.hint)
+    assert explain_download_error(told, owner, file, alone(TOKENS)).message == told.message
+
+
+def test_a_refusal_names_the_file() -> None:
+    """Which of many files it was: `HOST answers 404` alone says nothing to whoever fetches fifty."""
+    open_file = File(name="a.zip", role="other", urls=("https://a.org/a",))
+    for error in (ServerRefused("a.org answers 404", status=404), ManualDownload("a.org wants a browser")):
+        told = explain_download_error(error, entry(open_file), open_file, alone({}))
+        assert told is error
+        assert told.message.startswith("demo: a.zip: a.org ")

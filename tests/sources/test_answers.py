@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from dermdata.credentials import Credentials
-from dermdata.errors import ManualDownload, NotTheFile, Offline, ServerRefused, UnknownName
+from dermdata.errors import ManualDownload, NotTheFile, Offline, ServerRefused
 from dermdata.hosts import ResolveContext, list_files, resolve
 from dermdata.hosts.base import AnswerCache
 from dermdata.model import Request
@@ -220,10 +220,49 @@ def test_an_answer_of_another_shape_is_told_as_such(source: str, answers: dict[s
         asked_for(source, answers)
 
 
-def test_a_record_without_files_says_so() -> None:
-    with pytest.raises(UnknownName) as caught:
-        asked_for("zenodo:7/a.csv", {ZENODO: {"files": []}})
-    assert caught.value.hint == "it has no files"
+OPEN_RECORD = {"metadata": {"access_right": "open"}, "files": []}
+ARTICLE = "https://api.figshare.com/v2/articles/7"
+
+
+@pytest.mark.parametrize(
+    ("source", "answers", "says", "hint"),
+    [
+        ("zenodo:7/a.csv", {ZENODO: {"metadata": {"access_right": "restricted"}, "files": []}},
+         "record 7 is restricted", "ask for access at https://zenodo.org/records/7"),
+        ("zenodo:7/a.csv", {ZENODO: {"metadata": {"access_right": "closed"}}}, "record 7 is closed", "records/7"),
+        ("zenodo:7/a.csv",
+         {ZENODO: {"metadata": {"access_right": "embargoed", "embargo_date": "2027-01-01"}, "files": []}},
+         "record 7 is embargoed: its files are not public before 2027-01-01", "records/7"),
+        ("zenodo:7/a.csv", {ZENODO: {"access": {"record": "public", "status": "metadata-only"}}},
+         "record 7 is metadata-only", "records/7"),
+        ("zenodo:7/a.csv", {ZENODO: OPEN_RECORD}, "record 7 shows no files", "its page says so"),
+        ("figshare:7/a.csv", {FIGSHARE: [], ARTICLE: {"is_embargoed": True, "embargo_date": "2027-01-01T00:00:00"}},
+         "article 7 is under embargo: its files are not public before 2027-01-01", "/7, then use --from"),
+        ("figshare:7/a.csv", {FIGSHARE: [], ARTICLE: {"is_embargoed": False}}, "shows no files", "--from"),
+        ("mendeley:abc/1/a.csv",
+         {f"{MENDELEY}/files?folder_id=root&version=1": [], f"{MENDELEY}/folders/1": []}, "shows no files", "--from"),
+    ],
+)  # fmt: skip
+def test_a_record_that_shows_no_files_is_no_typing_error(
+    source: str, answers: dict[str, Any], says: str, hint: str
+) -> None:
+    """Restricted, closed, under embargo or withdrawn: exit 6 with the page to ask at; a listing of it likewise."""
+    with pytest.raises(ManualDownload, match=says) as caught:
+        asked_for(source, answers)
+    assert hint in str(caught.value.hint)
+    with pytest.raises(ManualDownload, match=f"{says}|shows no files"):
+        list_files(source.rpartition("/")[0], answering(answers)[0])
+
+
+def test_a_restricted_record_that_shows_its_files_is_asked_for_them() -> None:
+    """What is listed may be had: the words of access decide only where nothing is listed."""
+    answer = {"metadata": {"access_right": "restricted"}, "files": [ROW]}
+    assert asked_for(f"zenodo:7/{ROW['key']}", {ZENODO: answer}).urls
+
+
+def test_a_record_without_a_list_of_files_that_is_open_is_told_as_such() -> None:
+    with pytest.raises(NotTheFile, match="not as expected"):
+        asked_for("zenodo:7/a.csv", {ZENODO: {"metadata": {"access_right": "open"}}})
 
 
 def test_a_busy_host_stays_a_busy_host() -> None:

@@ -48,6 +48,7 @@ class LocalImporter:
     ) -> None:
         disk.require_space(folder.path, sum(one.size for one in self.recognition.adopted))
         for one in self.recognition.adopted:
+            receipt_writer.announce_file(one.file, ingest.file_path(one.file, folder), None)
             if one.whole:
                 taken = self.import_whole(one, one.whole, plan, folder, context)
                 found = ingest.collect_contents(one.file, taken, folder, context.jobs, context.progress)
