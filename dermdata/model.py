@@ -12,7 +12,9 @@ Unpack = Literal["zip", "tar", "tar.gz", "tar.zst"]
 Predicate = Literal["exactMatch", "broadMatch", "narrowMatch", "closeMatch", "relatedMatch"]
 
 # endings by which a dataset's file is taken for an image
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp")
+IMAGE_ENDINGS = (
+    ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jfif", ".jpe", ".heic", ".heif", ".avif",
+)  # fmt: skip
 NOTHING: Mapping[str, str] = MappingProxyType({})
 Level = Literal["error", "warning", "note"]
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dermdata.images import FILE_BYTE_LIMIT, check_image
+from dermdata.images import FILE_BYTE_LIMIT, SIGNATURE_BYTES, check_image, is_image_start
 from dermdata.model import ImageFacts
 
 
@@ -78,11 +78,52 @@ def test_what_follows_a_jpeg_is_let_pass() -> None:
 
 @pytest.mark.fault(81)
 @pytest.mark.parametrize(
-    "data", [b"\0", b"<!doctype html><p>Sign in", b"%!PS-Adobe-3.0 EPSF", b"P6 1 1 255 abc"]
+    "data", [b"\0", b"%!PS-Adobe-3.0 EPSF", b"P6 1 1 255 abc", b"BM is how this text begins", b"BM"]
 )
 def test_other_files_are_no_images(data: bytes) -> None:
-    """Row 81: zeros, pages, and formats outside the allow-list, PostScript above all."""
+    """Row 81: zeros, texts, and formats outside the allow-list, PostScript above all."""
     assert check_image(data) == ImageFacts(problem="not an image")
+
+
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 84977953\n"
+
+
+@pytest.mark.fault(81)
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [(LFS, "a Git LFS pointer"), (b"<!doctype html><p>Sign in", "a web page"), (b"\xef\xbb\xbf\n <HTML>", "a web page"),
+     (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code>", "an XML text"), (b"%PDF-1.7", "a PDF"),
+     (b"PK\3\4\x14\0", "a zip")],
+)  # fmt: skip
+def test_what_is_often_in_an_images_place_is_named(data: bytes, what: str) -> None:
+    """Row 81: what a clone without Git LFS, an expired link or a slip leaves there."""
+    facts = check_image(data)
+    assert facts.format is None
+    assert str(facts.problem).startswith(f"not an image: {what}")
+    assert not is_image_start(data)
+
+
+def boxed(brand: bytes) -> bytes:
+    return b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0" + brand
+
+
+@pytest.mark.parametrize(
+    ("data", "form", "name"),
+    [(boxed(b"heic"), "heic", "HEIC"), (boxed(b"mif1"), "heic", "HEIC"), (boxed(b"hevc"), "heic", "HEIC"),
+     (boxed(b"avif"), "avif", "AVIF"), (b"\0\0\0\x0cjP  \r\n\x87\n", "jp2", "JPEG 2000"),
+     (bytes(128) + b"DICM\2\0", "dicom", "DICOM"), (b"8BPS\0\1", "psd", "a Photoshop document")],
+)  # fmt: skip
+def test_formats_that_are_not_read_are_named(data: bytes, form: str, name: str) -> None:
+    """They are images, and a person who knows what they are can convert them."""
+    assert check_image(data) == ImageFacts(format=form, problem=f"{name}, which is not read")
+    assert is_image_start(data)
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_an_image_is_told_by_its_first_bytes(kind: str) -> None:
+    assert is_image_start(WHOLE[kind][:SIGNATURE_BYTES])
+    assert not is_image_start(b"image,dx\na1,nevus\n")
+    assert not is_image_start(b"")
 
 
 @pytest.mark.fault(81)

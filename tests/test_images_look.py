@@ -50,7 +50,7 @@ def test_a_cut_image_has_a_problem_and_no_hash(kind: str) -> None:
 
 
 def test_what_is_no_image_is_a_result() -> None:
-    assert inspect_image(b"<html>") == ImageInspection(problem="not an image")
+    assert inspect_image(b"<html>") == ImageInspection(problem="not an image: a web page")
     assert inspect_image(b"") == ImageInspection(problem="not an image: the file is empty")
     assert str(inspect_image(JPEG, pixel_limit=1_000).problem).startswith("too many pixels")
 

@@ -166,6 +166,7 @@ def describe_datasets(
         roots=loaded.roots,
         inspection_folders={name: folders[name].path for name in receipts},
         complete_datasets=frozenset() if changed else frozenset(named & complete),
+        fetched_roles={name: receipt.roles for name, receipt in receipts.items()},
         check_split=check_split,
         published_pairs=listed,
     )

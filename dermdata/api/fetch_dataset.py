@@ -309,12 +309,7 @@ def remarks(report: Mapping[str, Any]) -> list[str]:
     lines = [f"row rejected: {row}" for row in report["rejected"][:SHOWN_WORDS]]
     if len(report["rejected"]) > SHOWN_WORDS:
         lines.append(f"{len(report['rejected'])} rows rejected in all; the receipt lists them")
-    lines += [
-        f"label not in the crosswalk: {word} ({rows:,} rows)"
-        for word, rows in report["unmapped_labels"].items()
-    ]
-    lines += [f"word not mapped: {word} ({rows:,} rows)" for word, rows in report["unmapped_values"].items()]
-    lines += [f"{rows:,} rows without partner in {name}" for name, rows in report["unpartnered"].items()]
+    lines += describe_words(report)
     if report["rows_without_image"]:
         lines.append(
             f"{report['rows_without_image']:,} rows without an image file (column image_problem says why)"
@@ -322,13 +317,29 @@ def remarks(report: Mapping[str, Any]) -> list[str]:
     if report["undecodable"]:
         lines.append(
             f"{report['undecodable']:,} images cannot be decoded whole (column image_problem says why)"
+            + describe_problems(report.get("unusable") or {})
         )
-    if report["images_without_row"]["count"]:
-        lines.append(
-            f"{report['images_without_row']['count']:,} image files that no row names, kept in the cache"
-        )
+    for kind in ("image", "mask"):
+        if count := (report.get(f"{kind}s_without_row") or {}).get("count"):
+            lines.append(f"{count:,} {kind} files that no row names, kept in the cache")
     if report.get("lost"):
         lines.append(
             f"{report['lost']:,} images cannot be had from their addresses (column image_problem says why)"
         )
     return [*lines, *report["differences"]]
+
+
+def describe_problems(rows: Mapping[str, int]) -> str:
+    """What is wrong with images, the most frequent first."""
+    shown = sorted(rows.items(), key=lambda one: (-one[1], one[0]))[:SHOWN_WORDS]
+    return f": {'; '.join(f'{count:,} {problem}' for problem, count in shown)}" if shown else ""
+
+
+def describe_words(report: Mapping[str, Any]) -> list[str]:
+    """The words and joins of which nothing could be made."""
+    counted = (
+        ("unmapped_labels", "label not in the crosswalk: {0} ({1:,} rows)"),
+        ("unmapped_values", "word not mapped: {0} ({1:,} rows)"),
+        ("unpartnered", "{1:,} rows without partner in {0}"),
+    )
+    return [line.format(word, rows) for name, line in counted for word, rows in report[name].items()]

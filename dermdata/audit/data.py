@@ -1,6 +1,6 @@
 """`AuditData` holds what the checks judge: the rows, what their image files are, and the catalog's entries."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -27,6 +27,9 @@ class AuditData:
     judge: LabelComparer
     entries: Mapping[str, Dataset]  # of the rows' datasets, those that a catalog knows
     complete_datasets: frozenset[str] = frozenset()  # datasets of which every row is here
+    fetched_roles: Mapping[str, Collection[str]] = field(
+        default_factory=dict
+    )  # the files of each that are here
     inspections: Sequence[Inspection | None] | None = None  # by row; None: no image was inspected
     duplicates: tuple[DuplicateGroup, ...] = ()
     check_split: CheckSplit | None = None  # what `split --check` finds
@@ -49,6 +52,11 @@ class AuditData:
             values = self.table[name].to_pylist() if there else [None] * self.table.num_rows
             self._columns[f"={name}"] = values
         return self._columns[f"={name}"]
+
+    @cached_property
+    def orientations(self) -> list[int]:
+        """EXIF's number of the turn of each row's image; 1 where there is none, or no image was inspected."""
+        return [one.look.orientation if one else 1 for one in self.inspections or ()]
 
     @cached_property
     def classes(self) -> list[str | None]:

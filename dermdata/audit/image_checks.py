@@ -11,12 +11,13 @@ from typing import Any
 
 from dermdata.audit.data import AuditData
 from dermdata.audit.duplicate_groups import DuplicateGroup
+from dermdata.images.orientation import AS_STORED
 from dermdata.manifest.schema import OFFICIAL_SPLIT, OWN_SPLIT
 from dermdata.model import Finding, Level
 
 FORMAT_EXTENSIONS = {
     "jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"), "png": (".png",), "tiff": (".tif", ".tiff"), "gif": (".gif",),
-    "bmp": (".bmp",), "webp": (".webp",),
+    "bmp": (".bmp",), "webp": (".webp",), "heic": (".heic", ".heif"), "avif": (".avif",),
 }  # fmt: skip
 PRIVATE_KIND_PHRASES = {
     "place": "where it was taken",
@@ -90,6 +91,27 @@ def check_extensions(data: AuditData) -> Iterator[Finding]:
         text = f"{len(rows):,} files are {form} but end in '{ending}': loaders that trust the ending fail"
         evidence = {"images": len(rows), "format": form, "ending": ending}
         yield data.make_finding("warning", "image-unreadable", rows, text, evidence)
+
+
+def check_orientation(data: AuditData) -> Iterator[Finding]:
+    """Images whose tag says how to turn them, by dataset: some loaders obey, and then masks and sizes do not fit."""
+    groups: dict[str | None, list[int]] = {}
+    for row, turn in enumerate(data.orientations):
+        if turn != AS_STORED:
+            groups.setdefault(data.text_column("dataset")[row], []).append(row)
+    for _, rows in sorted(groups.items(), key=str):
+        masked = count_masked(data, rows)
+        text = f"{len(rows):,} images have an EXIF orientation: loaders that obey it turn them, others do not"
+        text += f"; {masked:,} of them have a mask, which is not turned with them" if masked else ""
+        turns = Counter(str(data.orientations[row]) for row in rows)
+        evidence = {"images": len(rows), "masks": masked, "orientations": dict(sorted(turns.items()))}
+        yield data.make_finding("warning" if masked else "note", "image-turned", rows, text, evidence)
+
+
+def count_masked(data: AuditData, rows: Sequence[int]) -> int:
+    """How many of the rows have a mask of any structure."""
+    columns = data.value_column("mask_path"), data.value_column("masks")
+    return sum(any(column[row] for column in columns) for row in rows)
 
 
 def check_private_metadata(data: AuditData) -> Iterator[Finding]:

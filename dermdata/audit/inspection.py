@@ -25,13 +25,14 @@ from dermdata.progress import Progress
 
 T = TypeVar("T")
 R = TypeVar("R")
-FORMAT_VERSION = b"2"  # records of another version mean something else, and are not read
+FORMAT_VERSION = b"3"  # records of another version mean something else, and are not read
 PRIVATE_TYPE = pa.list_(pa.struct([("kind", pa.string()), ("tag", pa.string())]))
 LOOK_SCHEMA = pa.schema(
     [
         ("sha256", pa.string()),
         *((name, pa.string()) for name in ("format", "mode", "problem", "damage")),
         *((name, pa.int32()) for name in ("width", "height")),
+        ("orientation", pa.int8()),
         ("phash", pa.binary(8)),
         ("private", PRIVATE_TYPE),
     ]

@@ -286,7 +286,9 @@ def check_counts(data: AuditData) -> Iterator[Finding]:
     for name in sorted(data.complete_datasets & data.entries.keys()):
         entry = data.entries[name]
         table = data.table.filter(pc.equal(data.table["dataset"].cast(pa.string()), name))
-        for text in count_differences(entry, table):
+        held = {role for one in entry.files if one.fetch for role in (one.role, *one.members.values())}
+        roles = held & set(data.fetched_roles.get(name, ()))
+        for text in count_differences(entry, table, roles):
             evidence = {"source": entry.facts.get("counts")}
             yield dataset_finding(entry.name, "warning", "count-differs", text, evidence)
 

@@ -1,6 +1,6 @@
 """An audit inspects the images, groups the duplicates and runs every check."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,6 +25,7 @@ from dermdata.audit.image_checks import (
     check_label_conflicts,
     check_leaks,
     check_missing_files,
+    check_orientation,
     check_private_metadata,
     check_readable,
     check_shared_isic_ids,
@@ -53,7 +54,7 @@ from dermdata.projection import LabelStatements
 
 Check = Callable[[AuditData], Iterable[Finding]]
 CHECKS: tuple[Check, ...] = (
-    check_readable, check_missing_files, check_extensions, check_private_metadata,
+    check_readable, check_missing_files, check_extensions, check_orientation, check_private_metadata,
     check_duplicates, check_shared_isic_ids, check_duplicate_ids, check_label_conflicts, check_leaks,
     check_owners, check_patients, check_ages,
     check_skin_tone, check_imbalance, check_confounding, check_missing_metadata,
@@ -61,7 +62,7 @@ CHECKS: tuple[Check, ...] = (
 )  # fmt: skip
 NEEDS_IMAGES = (
     "image-unreadable", "image-truncated", "duplicate-exact", "duplicate-pixels", "duplicate-near", "leak-image",
-    "label-conflict", "id-conflict", "exif-private",
+    "label-conflict", "id-conflict", "exif-private", "image-turned",
 )  # fmt: skip
 CODES = (
     *NEEDS_IMAGES, "leak-patient", "leak-lesion", "count-differs", "metadata-missing", "class-imbalance",
@@ -111,6 +112,8 @@ class AuditContext:
         Where results of inspecting a dataset's images may be cached.
     complete_datasets : frozenset of str
         Datasets of which every row is here: their counts are compared with the catalog's.
+    fetched_roles : mapping of str to collection of str
+        Which kinds of files of a dataset are here: masks that are not here are not counted.
     check_split : callable, optional
         Gives the findings about the split of a table, see `dermdata.split.check_split`.
     published_pairs : sequence of (str, str)
@@ -124,6 +127,7 @@ class AuditContext:
     roots: Mapping[str, Path] = field(default_factory=dict)
     inspection_folders: Mapping[str, Path] = field(default_factory=dict)
     complete_datasets: frozenset[str] = frozenset()
+    fetched_roles: Mapping[str, Collection[str]] = field(default_factory=dict)
     check_split: CheckSplit | None = None
     published_pairs: Sequence[tuple[str, str]] = ()
 
@@ -227,6 +231,7 @@ def collect_data(
         judge=context.judge,
         entries=context.entries,
         complete_datasets=context.complete_datasets,
+        fetched_roles=context.fetched_roles,
         inspections=inspections,
         check_split=context.check_split,
     )

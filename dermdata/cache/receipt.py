@@ -16,9 +16,9 @@ REPORT_KINDS: Mapping[str, Any] = {
     **dict.fromkeys(
         ("rows_in", "rows", "rows_without_image", "undecodable", "lost", "unverified"), int | None
     ),
-    **dict.fromkeys(("unmapped_labels", "unmapped_values", "unpartnered"), Mapping[str, int]),
+    **dict.fromkeys(("unmapped_labels", "unmapped_values", "unpartnered", "unusable"), Mapping[str, int]),
     **dict.fromkeys(("rejected", "differences"), list),
-    "images_without_row": Mapping[str, Any],
+    **dict.fromkeys(("images_without_row", "masks_without_row"), Mapping[str, Any]),
 }
 ONE_COLOR = "-"  # in place of a perceptual hash
 # content, part: not verified; part: not complete; ranges: downloaded member by member, each by its CRC-32

@@ -22,6 +22,7 @@ NEXT_STEPS = {
     "label-conflict": "leave both out, or ask the publisher which one is true",
     "id-conflict": "`dermdata split` keeps together what is joined; trust neither id",
     "exif-private": "`dermdata export … --strip-exif` before you publish the files",
+    "image-turned": "read image and mask as stored; exports with masks reset the tag",
     "count-differs": "`dermdata verify NAME` tells whether files are missing here",
     "metadata-missing": "a result by this column leaves these rows out: say how many",
     "class-imbalance": "report balanced accuracy, and figures per class and place",

@@ -92,6 +92,7 @@ def assemble_manifest(
             **asdict(report),
             "lost": len(lost),
             "images_without_row": shorten_names(report.images_without_row),
+            "masks_without_row": shorten_names(report.masks_without_row),
             "unverified": count_unverified(table),
         },
     )
@@ -148,7 +149,9 @@ def subset_report(report: BuildReport, table: pa.Table, here: Collection[str]) -
         rows=table.num_rows,
         rows_without_image=missing,
         undecodable=table.num_rows - table["image_problem"].null_count - missing,
+        unusable={},
         images_without_row=[path for path in report.images_without_row if path in here],
+        masks_without_row=[path for path in report.masks_without_row if path in here],
         unmapped_labels={
             word: rows for word, rows in report.unmapped_labels.items() if word.partition(": ")[2] in words
         },

@@ -206,7 +206,7 @@ def collect_contents(
 ) -> list[Content]:
     """The files that this one brings into the cache: its members, or itself."""
     if file.unpack is None:
-        facts = inspect_image(taken.path) if is_image_name(file.name) else None
+        facts = inspect_file(file.name, taken.path)
         path = taken.path.relative_to(folder.path).as_posix()
         return [
             Content(
@@ -241,10 +241,32 @@ def unpack_contents(
             size=one.size,
             sha256=one.sha256,
             member=one.member or ArchiveMember(path=one.name, offset=-1, stored=one.size, method=0, crc32=0),
-            image=one.image if is_image_name(one.name) else None,
+            image=member_image(one, folder.path / home / one.path),
         )
         for one in found.contents
     ]
+
+
+def member_image(member: archive.ExtractedFile, path: Path) -> ImageFacts | None:
+    """What a member is, which only large ones were not asked when they were unpacked; None for no image."""
+    if member.image is None:
+        return inspect_file(member.name, path)
+    return member.image if member.image.format or is_image_name(member.name) else None
+
+
+def inspect_file(name: str, data: bytes | Path) -> ImageFacts | None:
+    """What an image is, told by its first bytes whatever its name is; None for what not even its name calls one."""
+    if not is_image_name(name) and not images.is_image_start(read_start(data)):
+        return None
+    return inspect_image(data)
+
+
+def read_start(data: bytes | Path) -> bytes:
+    """The first bytes of a file, by which it is told what it is."""
+    if isinstance(data, bytes):
+        return data[: images.SIGNATURE_BYTES]
+    with disk.storage_errors(data), data.open("rb") as file:
+        return file.read(images.SIGNATURE_BYTES)
 
 
 def inspect_image(data: bytes | Path) -> ImageFacts:
@@ -295,6 +317,11 @@ def member_role(member: str, file: File) -> Role:
 def is_image_name(name: str) -> bool:
     """Whether a name claims to be an image's; archives also hold licenses and tables."""
     return name.lower().endswith(IMAGE_ENDINGS)
+
+
+def may_be_image(name: str) -> bool:
+    """Whether a file that is not here may be an image: a name without an ending says nothing."""
+    return is_image_name(name) or "." not in name.rpartition("/")[2]
 
 
 def archive_stem(name: str) -> str:

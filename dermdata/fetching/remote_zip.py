@@ -98,7 +98,7 @@ class RemoteZip:
             size=entry.size,
             sha256=f"crc32:{entry.crc32:08x}:{entry.size}",
             member=entry.to_member(),
-            image=NOT_INSPECTED if ingest.is_image_name(entry.name) else None,
+            image=NOT_INSPECTED if ingest.may_be_image(entry.name) else None,
         )
 
     @cached_property

@@ -120,7 +120,7 @@ class PartialDataset:
                     file=file.name,
                     size=file.size or 0,
                     sha256=file.checksum or f"file:{file.name}",
-                    image=NOT_INSPECTED if ingest.is_image_name(file.name) else None,
+                    image=NOT_INSPECTED if ingest.may_be_image(file.name) else None,
                 )
 
     def missing_files(self) -> list[File]:

@@ -41,7 +41,7 @@ from dermdata.model import Content, File, Request
 from dermdata.progress import Progress
 
 STREAMS = 16  # ranges at once; how many a host may be asked is the HTTP client's matter
-LARGEST_IN_MEMORY = 64 << 20  # bytes; a larger member is never in memory as a whole, nor inspected
+LARGEST_IN_MEMORY = 64 << 20  # bytes; a larger member is inflated to its file
 LARGEST_MISSING_SHARE = 0.5  # of the archive's bytes; above it the whole archive comes
 
 
@@ -157,13 +157,13 @@ def stage_member(staging_folder: StagingFolder, content: Content, data: bytes) -
 def store_member(
     archive_zip: RemoteZip, read: archive.RangeReader, content: Content, folder: DatasetFolder
 ) -> Content:
-    """One member as its own file; a large one goes to disk as it comes and is not inspected."""
+    """One member as its own file; a large one goes to disk as it comes."""
     target = folder.path / content.path
     if content.size > LARGEST_IN_MEMORY:
         written = disk.write_chunks(
             target, archive.read_member(read, content_to_entry(content), what=archive_zip.file.name)
         )
-        return replace(content, sha256=written.sha256, image=None)
+        return replace(content, sha256=written.sha256, image=ingest.inspect_file(content.official, target))
     data = inflate_member(archive_zip, read, content)
     disk.write_chunks(target, [data])
     return complete_content(content, data)
@@ -177,7 +177,7 @@ def inflate_member(archive_zip: RemoteZip, read: archive.RangeReader, content: C
 def complete_content(content: Content, data: bytes) -> Content:
     """The member with what only its bytes tell: SHA-256 and image header."""
     return replace(
-        content, sha256=sha256_of_chunks([data]), image=ingest.inspect_image(data) if content.image else None
+        content, sha256=sha256_of_chunks([data]), image=ingest.inspect_file(content.official, data)
     )
 
 

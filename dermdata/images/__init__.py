@@ -4,7 +4,7 @@
 `image_file.read_image_file` is how any of them comes to the bytes of a file that a manifest names.
 """
 
-from dermdata.images.decode import FILE_BYTE_LIMIT, check_image
+from dermdata.images.decode import FILE_BYTE_LIMIT, SIGNATURE_BYTES, check_image, is_image_start
 from dermdata.images.inspection import (
     RASTER_SIDE,
     ImageInspection,
@@ -17,10 +17,12 @@ from dermdata.images.inspection import (
 __all__ = [
     "FILE_BYTE_LIMIT",
     "RASTER_SIDE",
+    "SIGNATURE_BYTES",
     "ImageInspection",
     "PrivateTag",
     "check_image",
     "hash_pixels",
     "inspect_image",
+    "is_image_start",
     "read_raster",
 ]

@@ -30,6 +30,7 @@ from dermdata.model import ImageFacts
 PIXEL_LIMIT = 89_478_485  # where Pillow begins to warn of decompression bombs
 LARGE_PIXELS = 16_000_000  # pixels; such images are decoded one at a time, for memory's sake
 FILE_BYTE_LIMIT = 256 << 20  # a file is read whole
+SIGNATURE_BYTES = 256  # of a file's start: enough to tell what it is
 # of one JPEG: encoders make about ten, but 120 bytes can ask for one more pass over all pixels
 SCAN_LIMIT = 100
 END_OF_IMAGE, START_OF_SCAN, END_CHUNK = b"\xff\xd9", b"\xff\xda", b"IEND\xaeB\x60\x82"
@@ -47,7 +48,35 @@ FORMATS: tuple[tuple[bytes, str, Callable[[io.BytesIO], ImageFile]], ...] = (
     (b"MM\0+", "tiff", TiffImageFile),
     (b"GIF87a", "gif", GifImageFile),
     (b"GIF89a", "gif", GifImageFile),
-    (b"BM", "bmp", BmpImageFile),
+)
+BITMAP_HEADERS = (
+    12,
+    16,
+    40,
+    52,
+    56,
+    64,
+    108,
+    124,
+)  # bytes of the second header: any text may begin with "BM"
+# what is often found in an image's place and has no decoder here: a place in the file, bytes, format, name
+UNREAD_FORMATS: tuple[tuple[int, bytes, str, str], ...] = (
+    *((4, b"ftyp" + brand, "heic", "HEIC") for brand in (b"hei", b"hev", b"mif1", b"msf1")),
+    (4, b"ftypavi", "avif", "AVIF"),
+    (0, b"\0\0\0\x0cjP  \r\n\x87\n", "jp2", "JPEG 2000"),
+    (0, b"\xff\x4f\xff\x51", "jp2", "JPEG 2000"),
+    (0, b"\0\0\0\x0cJXL \r\n\x87\n", "jxl", "JPEG XL"),
+    (0, b"\xff\x0a", "jxl", "JPEG XL"),
+    (0, b"8BPS", "psd", "a Photoshop document"),
+    (128, b"DICM", "dicom", "DICOM"),
+)
+OTHER_FILES: tuple[tuple[bytes, str], ...] = (  # in small letters, after blanks; more a reason than a proof
+    (b"version https://git-lfs.github.com/", "a Git LFS pointer (`git lfs pull` brings the image itself)"),
+    (b"<!doctype html", "a web page"),
+    (b"<html", "a web page"),
+    (b"<?xml", "an XML text"),
+    (b"%pdf-", "a PDF"),
+    (b"pk\3\4", "a zip"),
 )
 # what Pillow raises on broken files, by its own tests and by fuzzing
 DECODE_ERRORS = (
@@ -105,9 +134,9 @@ def open_image(data: bytes | Path) -> OpenedImage | ImageFacts:
             data = read_image_file(data, FILE_BYTE_LIMIT)
         except ImageFileTooLarge as error:
             return ImageFacts(problem=f"too many bytes: {error.size:,} > {FILE_BYTE_LIMIT:,}")
-    known = _detect_format(data)
+    known = _find_plugin(data)
     if known is None:
-        return ImageFacts(problem="not an image: the file is empty" if not data else "not an image")
+        return describe_unread(data)
     name, plugin = known
     try:
         return OpenedImage(image=_open_with_plugin(data, plugin), data=data, format=name)
@@ -115,9 +144,28 @@ def open_image(data: bytes | Path) -> OpenedImage | ImageFacts:
         return ImageFacts(format=name, problem=_describe_error("header cannot be read", error))
 
 
-def _detect_format(data: bytes) -> tuple[str, Callable[[io.BytesIO], ImageFile]] | None:
+def is_image_start(data: bytes) -> bool:
+    """Whether a file that begins with these bytes (SIGNATURE_BYTES are enough) is an image, read here or not."""
+    return _find_plugin(data) is not None or describe_unread(data).format is not None
+
+
+def describe_unread(data: bytes) -> ImageFacts:
+    """What a file is for which there is no decoder: a format that is not read, or no image at all."""
+    for place, start, form, name in UNREAD_FORMATS:
+        if data.startswith(start, place):
+            return ImageFacts(format=form, problem=f"{name}, which is not read")
+    if not data:
+        return ImageFacts(problem="not an image: the file is empty")
+    text = data[:200].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    what = next((f": {name}" for start, name in OTHER_FILES if text.startswith(start)), "")
+    return ImageFacts(problem=f"not an image{what}")
+
+
+def _find_plugin(data: bytes) -> tuple[str, Callable[[io.BytesIO], ImageFile]] | None:
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "webp", WebPImageFile
+    if data[:2] == b"BM" and int.from_bytes(data[14:18], "little") in BITMAP_HEADERS:
+        return "bmp", BmpImageFile
     return next(((name, plugin) for magic, name, plugin in FORMATS if data.startswith(magic)), None)
 
 

@@ -27,6 +27,7 @@ from dermdata.images.decode import (
     open_image,
     read_facts,
 )
+from dermdata.images.orientation import read_orientation
 from dermdata.images.phash import ReducedImage, perceptual_hash, reduce_image, reduce_jpeg
 from dermdata.model import ImageFacts
 
@@ -136,6 +137,7 @@ class ImageInspection:
     height: int | None = None
     problem: str | None = None  # None: decodes whole
     damage: str | None = None  # it decodes, but libjpeg complains of its data
+    orientation: int = 1  # EXIF's number of the turn that viewers apply; 1: as stored
     phash: bytes | None = None  # 8 bytes; None too where the image is of one color all over
     private: tuple[PrivateTag, ...] = ()
 
@@ -249,6 +251,7 @@ def _inspect_reduced(data: bytes | Path, pixel_limit: int) -> tuple[ImageInspect
         height=facts.height,
         problem=facts.problem,
         damage=damage,
+        orientation=read_orientation(found.data),
         phash=perceptual_hash(small) if small else None,
         private=hidden,
     ), small

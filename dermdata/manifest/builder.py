@@ -4,7 +4,8 @@ Works on columns: each distinct word of a column is converted once, however many
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -55,7 +56,9 @@ class BuildReport:
     unmapped_values: dict[str, int] = field(default_factory=dict)
     rows_without_image: int = 0
     undecodable: int = 0
+    unusable: dict[str, int] = field(default_factory=dict)  # why an image that is there is none -> rows
     images_without_row: list[str] = field(default_factory=list)
+    masks_without_row: list[str] = field(default_factory=list)
     unpartnered: dict[str, int] = field(default_factory=dict)  # join file -> rows without partner
     differences: list[str] = field(default_factory=list)  # from the catalog's expected counts
 
@@ -95,27 +98,49 @@ def record_rejected(lost: pa.Table, reason: str, report: BuildReport) -> None:
     report.rejected += [{**row, "reason": reason} for row in lost.to_pylist()]
 
 
-def count_differences(dataset: Dataset, table: pa.Table) -> list[str]:
-    """One sentence for each number that is not the catalog's; nothing of what the rows do not state."""
+def count_differences(dataset: Dataset, table: pa.Table, roles: Collection[str] = ()) -> list[str]:
+    """One sentence for each number that is not the catalog's; nothing of what the rows do not state.
+
+    `roles` are those of the files that are here: where there are masks, that no row has one is a number too.
+    """
     return [
-        *total_differences(dataset, table),
+        *total_differences(dataset, table, roles),
         *split_differences(dataset, table),
         *label_differences(dataset, table),
     ]
 
 
-def total_differences(dataset: Dataset, table: pa.Table) -> Iterator[str]:
+def total_differences(dataset: Dataset, table: pa.Table, roles: Collection[str]) -> Iterator[str]:
     train = pc.equal(table["split_official"].cast(pa.string()), "train")
     whole, training = (
         count_totals(table),
         count_totals(table.select([*ID_COLUMNS.values(), *FILE_COLUMNS.values()]).filter(train)),
     )
+    stated = stated_totals(dataset, table.num_rows, roles)
     for name, number in whole.items():
         expected = getattr(dataset.counts, name, None)
+        if expected is None or not (number or name in stated):
+            continue
         # publishers count rows or pictures, and people and lesions of the whole or of the training part
         meant = {number, training[name], *({whole["pictures"]} if name == "images" else ())}
-        if expected is not None and number and expected not in meant:
+        if expected not in meant and expected != count_joined_ids(dataset, table, ID_COLUMNS.get(name)):
             yield f"{number:,} {name}, the catalog expects {expected:,}"
+
+
+def stated_totals(dataset: Dataset, rows: int, roles: Collection[str]) -> set[str]:
+    """The numbers that are stated even where they are 0: of files that are here, and of ids that a table has."""
+    columns = {name for spec in dataset.table for name in (*spec.columns, *spec.constants)}
+    ids = {name for name, column in ID_COLUMNS.items() if rows and column in columns}
+    return ids | {"images", "masks"} & set(roles)
+
+
+def count_joined_ids(dataset: Dataset, table: pa.Table, name: str | None) -> int | None:
+    """How many ids the source has where ids that share an image are joined to one (`@group`); None elsewhere."""
+    if not any(spec.columns.get(name or "") == ("@group",) for spec in dataset.table):
+        return None
+    words = table["extra"].combine_chunks()
+    mine = pc.match_substring_regex(words.keys, rf"^{name}( \(\d+\))?$")
+    return int(pc.count_distinct(words.items.filter(mine)).as_py())
 
 
 def count_totals(table: pa.Table) -> dict[str, int]:
@@ -213,8 +238,15 @@ def build_manifest(
     table = drop_duplicate_ids(table.unify_dictionaries().combine_chunks(), report)
     report.rows = table.num_rows
     report.images_without_row = images.unclaimed_images()
-    report.differences = count_differences(dataset, table)
+    report.masks_without_row = images.unclaimed_masks()
+    report.differences = count_differences(dataset, table, {one.role for one in contents})
     return table, report
+
+
+def summarize_problem(problem: str) -> str:
+    """A problem without what is of this one image only."""
+    whole = problem.startswith(("not an image", "the source says"))
+    return problem if whole else problem.partition(":")[0]
 
 
 class TableBuilder:
@@ -323,7 +355,10 @@ class TableBuilder:
         )
         missing = sum(content is None for content in found)
         self.report.rows_without_image += missing
-        self.report.undecodable += sum(problem is not None for problem in problems) - missing
+        broken = [one for one, content in zip(problems, found, strict=True) if one and content]
+        self.report.undecodable += len(broken)
+        for problem, rows in Counter(map(summarize_problem, broken)).items():
+            add_count(self.report.unusable, problem, rows)
 
     def fill_template(self, template: str) -> list[str]:
         """Each row's file name: {image_id} and the source's columns filled in, image names without ending."""

@@ -9,6 +9,7 @@ from dermdata.manifest.schema import EXTENSION_PATTERN, TEXT_MAP
 from dermdata.model import NOTHING, Content
 
 EXTENSION = re.compile(EXTENSION_PATTERN)
+NO_IMAGE = "the file of this name is not an image"
 
 
 class FileNameIndex:
@@ -69,11 +70,14 @@ class ImageIndex:
 
     def __init__(self, contents: Sequence[Content], lost: Mapping[str, str] = NOTHING) -> None:
         self.lost_reasons = lost
-        images = [content for content in contents if content.role == "images" and content.image]
-        self.images = sorted(images, key=lambda one: one.path)
-        self.claimed_paths: set[str] = set()
+        ordered = sorted(contents, key=lambda one: one.path)
+        pictures = [one for one in ordered if one.role == "images"]
+        self.images = [one for one in pictures if one.image]
         self.names = FileNameIndex(self.images)
-        self.masks = FileNameIndex(content for content in contents if content.role == "masks")
+        self.other_names = {name for one in pictures if not one.image for name in name_variants(one)[::2]}
+        self.mask_files = [one for one in ordered if one.role == "masks"]
+        self.masks = FileNameIndex(self.mask_files)
+        self.claimed_paths: set[str] = set()
 
     def find_images(
         self, wanted: Sequence[str], files: tuple[str, ...] | None, over: str | None = None
@@ -105,11 +109,17 @@ class ImageIndex:
         """Why there is no file for this name."""
         if not name:
             return "the source names no image"
+        if name in self.other_names:
+            return NO_IMAGE
         return self.lost_reasons.get(EXTENSION.sub("", name), absent) if self.lost_reasons else absent
 
     def unclaimed_images(self) -> list[str]:
         """Cached images that no row names."""
         return [content.path for content in self.images if content.path not in self.claimed_paths]
+
+    def unclaimed_masks(self) -> list[str]:
+        """Cached masks that no row has."""
+        return [one.path for one in self.mask_files if one.image and one.path not in self.claimed_paths]
 
     def mask_columns(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, pa.Array]:
         """`mask_path` for the structure "lesion", `masks` for all others, from each row's mask names."""
@@ -128,9 +138,12 @@ class ImageIndex:
         return [(structure, path) for structure, path in paths if path]
 
     def mask_path(self, name: str) -> str | None:
-        """The mask's path; None where there is none, or where different files have its name."""
-        found = self.masks.find(name)
-        return found[0].path if found and is_one_file(found) else None
+        """The mask's path, also with another ending; None where there is none, or different files have its name."""
+        found = self.masks.find(name) or [one for one in self.masks.resolve_name(name) if one.image]
+        if not found or not is_one_file(found):
+            return None
+        self.claimed_paths.update(one.path for one in found)
+        return found[0].path
 
 
 def name_variants(content: Content) -> tuple[str, str, str, str]:

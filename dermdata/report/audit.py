@@ -110,7 +110,14 @@ FAMILIES = (
         id="records",
         title="Records and rights",
         about="What is not stated, what differs from the catalog, what files tell of people, and licenses that meet.",
-        codes=("count-differs", "metadata-missing", "exif-private", "license-mix", "known-issue"),
+        codes=(
+            "count-differs",
+            "metadata-missing",
+            "exif-private",
+            "image-turned",
+            "license-mix",
+            "known-issue",
+        ),
     ),
 )
 PICTURED_CODES = {code for family in FAMILIES if family.pictures for code in family.codes}

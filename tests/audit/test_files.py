@@ -75,6 +75,29 @@ def test_metadata_of_the_person_is_told_without_its_values(tmp_path: Path) -> No
     assert "Jane" not in str(found)
 
 
+def turned(number: int, turn: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    return jpeg(blurred_lesion(number, SMALL), exif=exif)
+
+
+def test_turned_images_are_a_note_and_with_a_mask_a_warning(tmp_path: Path) -> None:
+    """Loaders that obey the tag lay the mask on another picture than those that do not."""
+    paths = put(tmp_path, v_jpg=turned(1, 6), w_jpg=turned(2, 1), x_jpg=turned(3, 8), y_jpg=turned(4, 3))
+    (one,) = audited(rows(path=paths), "image-turned", root=tmp_path)
+    assert (one.level, one.keys) == ("note", ("a/0", "a/2", "a/3"))
+    assert one.evidence == {"images": 3, "masks": 0, "orientations": {"3": 1, "6": 1, "8": 1}}
+    masked = rows(path=paths, mask_path=["m.png", "m.png", None, None])
+    (one,) = audited(masked, "image-turned", root=tmp_path)
+    assert (one.level, one.evidence["masks"]) == ("warning", 1)
+    assert "1 of them have a mask" in one.message
+
+
+@pytest.mark.parametrize("data", [b"<html>", turned(1, 1), jpeg(blurred_lesion(1, SMALL))])
+def test_what_is_not_turned_is_no_finding(tmp_path: Path, data: bytes) -> None:
+    assert audited(rows(path=put(tmp_path, x_jpg=data)), "image-turned", root=tmp_path) == []
+
+
 def test_one_file_in_two_rows_is_looked_at_once(tmp_path: Path) -> None:
     """And told in both."""
     put(tmp_path, x_jpg=b"no")

@@ -1,6 +1,6 @@
 """What the catalog says: licenses, counts, known problems."""
 
-from dermdata.model import License, Overlap, PublishedCounts
+from dermdata.model import File, License, Overlap, PublishedCounts
 from support.audit_builders import audited, rows
 from support.manifest_builders import dataset
 
@@ -28,6 +28,16 @@ def test_counts_differ_only_for_what_is_whole() -> None:
     (one,) = audited(rows(2), "count-differs", entries=[entry], complete_datasets=frozenset("a"))
     assert (one.level, one.message) == ("warning", "2 images, the catalog expects 3")
     assert audited(rows(2), "count-differs", entries=[entry]) == []
+
+
+def test_masks_that_no_row_has_are_counted_where_there_are_some() -> None:
+    """The catalog's number is compared with 0 too, but not where only the tables were fetched."""
+    files = (File(name="masks.zip", role="masks", unpack="zip"),)
+    entry = dataset(name="a", counts=PublishedCounts(masks=3), files=files)
+    told = {"entries": [entry], "complete_datasets": frozenset("a")}
+    (one,) = audited(rows(2), "count-differs", fetched_roles={"a": ("images", "masks")}, **told)
+    assert one.message == "0 masks, the catalog expects 3"
+    assert audited(rows(2), "count-differs", fetched_roles={"a": ("images",)}, **told) == []
 
 
 def test_known_problems_come_with_their_source() -> None:

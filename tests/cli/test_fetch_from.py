@@ -419,3 +419,22 @@ def complete(answer: Any, count: int | None = None) -> list[dict[str, Any]]:
     assert count is None or len(found) == count
     assert {row["image_problem"] for row in found} == {None}
     return found
+
+
+# ------------------------------------------------------------------ images by their first bytes
+
+
+@pytest.mark.parametrize("ending", ["", ".jfif", ".JPE"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_images_of_any_ending_are_taken(
+    ending: str, packed: bool, cli: Callable, tmp_path: Path, home: Path
+) -> None:
+    """As browsers and viewers save them; a text without an ending among them is none."""
+    pictures = {f"{name_of(one).removesuffix('.png')}{ending}": picture(one, "JPEG") for one in (1, 2)}
+    pictures["README"] = b"read me"
+    files = {"copy.zip": zipped(pictures)} if packed else pictures
+    answer = cli(
+        "fetch", "ddi", "--from", put(tmp_path / "own", {"ddi_metadata.csv": table([1, 2]), **files})
+    )
+    assert answer.code == 0, answer.err
+    assert [(row["image_problem"], row["format"]) for row in rows(home)] == [(None, "jpeg")] * 2

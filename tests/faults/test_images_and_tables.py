@@ -3,6 +3,7 @@
 import csv
 import io
 import struct
+import zipfile
 import zlib
 from collections.abc import Callable
 
@@ -65,6 +66,69 @@ def test_row_81_the_real_format_is_stored(shelf: Shelf) -> None:
     fetched(shelf, {"a.jpg": PNG})
     row = shelf.rows()["a"]
     assert (row["format"], row["image_problem"]) == ("png", None)
+
+
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 84977953\n"
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(60)
+
+
+def fetched_zip(shelf: Shelf, members: dict[str, bytes], *names: str) -> str:
+    """Fetch a zip of these members, with a table that names images so; what was said."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as file:
+        for name, data in members.items():
+            file.writestr(name, data)
+    rows = table(*(f"{name},nv" for name in names))
+    answer = shelf.put({"pictures.zip": made.getvalue(), "table.csv": rows}).fetch()
+    assert answer.code == 0, answer.err
+    return str(answer.err)
+
+
+@pytest.mark.parametrize(
+    ("member", "named"),
+    [("a.jfif", "a.jfif"), ("a.JFIF", "a"), ("a", "a"), ("folder/a", "a"), ("a.jpe", "a"), ("a.dat", "a"),
+     ("a.image", "a.image"), ("a.1", "a.1")],
+)  # fmt: skip
+@pytest.mark.parametrize("data", [IMAGE, PNG])
+def test_row_81_an_image_is_told_by_its_first_bytes(
+    member: str, named: str, data: bytes, shelf: Shelf
+) -> None:
+    """Whatever its ending is, or without any: Windows writes .jfif, object stores and viewers nothing."""
+    said = fetched_zip(shelf, {member: data, "README": b"read me", "LICENSE.txt": b"CC0"}, named)
+    (row,) = shelf.rows().values()
+    assert (row["image_problem"], row["width"]) == (None, 60)
+    assert "warning" not in said  # the license is no image that no row names
+
+
+def test_row_81_a_format_that_is_not_read_is_named(shelf: Shelf) -> None:
+    """A phone's HEIC is there: "no such image file" would not be true."""
+    said = fetched_zip(shelf, {"a.heic": HEIC, "b": HEIC, "c.jpg": HEIC}, "a", "b", "c.jpg")
+    assert {row["image_problem"] for row in shelf.rows().values()} == {"HEIC, which is not read"}
+    assert (
+        "3 images cannot be decoded whole (column image_problem says why): 3 HEIC, which is not read" in said
+    )
+
+
+def test_row_81_pointers_and_pages_are_never_images(shelf: Shelf) -> None:
+    """A zip of GitHub's holds Git LFS pointers, an expired link left a page; fetch says how many of what."""
+    said = fetched_zip(
+        shelf, {"a.jpg": LFS, "b.jpg": LFS, "c.png": b"<!DOCTYPE html>", "d.jpg": IMAGE[:900]}, *"abcd"
+    )
+    problems = {name: row["image_problem"] for name, row in shelf.rows().items()}
+    assert problems["a"].startswith("not an image: a Git LFS pointer")
+    assert problems["c"] == "not an image: a web page"
+    assert "4 images cannot be decoded whole" in said
+    assert "2 not an image: a Git LFS pointer" in said
+    assert "1 not an image: a web page; 1 truncated" in said
+
+
+def test_row_81_a_file_of_this_very_name_that_is_no_image(shelf: Shelf) -> None:
+    """Neither its bytes nor its name call it one: that it is not there would not be true."""
+    fetched_zip(shelf, {"notes": b"of the study", "b.jpg": IMAGE}, "notes", "b", "gone")
+    problems = {name: row["image_problem"] for name, row in shelf.rows().items()}
+    assert problems == {
+        "notes": "the file of this name is not an image", "b": None, "gone": "no such image file"
+    }  # fmt: skip
 
 
 def chunk(name: bytes, data: bytes) -> bytes:

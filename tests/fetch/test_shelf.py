@@ -52,6 +52,13 @@ def test_members_are_foreseen_under_the_names_that_unpacking_gives() -> None:
     assert (first.image, text.image) == (remote_zip.NOT_INSPECTED, None)
 
 
+def test_a_member_without_an_ending_may_be_an_image() -> None:
+    """What it is, its bytes tell when they come; a table is none."""
+    source, _ = shelved({"a": b"1", "b.jfif": b"2", "c.heic": b"3", "d.csv": b"4", "x.1/e": b"5"})
+    seen = {one.official: one.image is not None for one in source.expected_contents}
+    assert seen == {"a": True, "b.jfif": True, "c.heic": True, "d.csv": False, "x.1/e": True}
+
+
 def test_neighbors_are_one_range() -> None:
     """Exactly their bytes: the next member's begin is the end."""
     source, remote = shelved(IMAGES)

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dermdata.errors import UnknownName
-from dermdata.manifest import SCHEMA, build_manifest
+from dermdata.manifest import SCHEMA, BuildReport, build_manifest
 from dermdata.manifest.builder import SourceTable
 from dermdata.model import License, PublishedCounts, TableSpec
 from support.bundled_labels import vocabulary
@@ -373,6 +373,56 @@ def test_what_the_rows_do_not_state_is_no_difference() -> None:
     counts = PublishedCounts(images=1, lesions=5, masks=5, labels={"mel": 2}, splits={"train": 2})
     assert built({"id": ["a"]}, LEAST, of=dataset(counts=counts))[1].differences == []
     assert built({"id": []}, LEAST, of=dataset(counts=counts))[1].differences == []
+
+
+def masked(*masks: str, expected: int | None) -> BuildReport:
+    """Two rows whose masks are called ID_m.png, and mask files of these names."""
+    spec = {"columns": {"image_id": ("id",)}, "masks": {"lesion": "{image_id}_m.png"}}
+    held = [file(name, role="masks") for name in masks]
+    counts = PublishedCounts(images=2, masks=expected)
+    return built({"id": ["a", "b"]}, spec, *held, of=dataset(counts=counts))[1]
+
+
+def test_that_no_row_has_a_mask_is_a_difference() -> None:
+    """Where there are masks: a 0 says that the rule of their names is wrong."""
+    report = masked("mask_a.png", "mask_b.png", expected=2)
+    assert report.differences == ["0 masks, the catalog expects 2"]
+    assert report.masks_without_row == ["masks/a.zip/mask_a.png", "masks/a.zip/mask_b.png"]
+
+
+@pytest.mark.parametrize(
+    ("masks", "expected", "said"),
+    [((), 2, []), (("a_m.png", "b_m.jpg"), 2, []), (("x.png",), None, []),
+     (("a_m.png", "x.png"), 2, ["1 masks, the catalog expects 2"])],
+)  # fmt: skip
+def test_masks_are_counted_where_there_are_some(
+    masks: tuple[str, ...], expected: int | None, said: list[str]
+) -> None:
+    """Without mask files (`--only metadata`) nothing is stated; without a published number nothing is expected."""
+    assert masked(*masks, expected=expected).differences == said
+
+
+def test_ids_that_no_row_has_are_a_difference() -> None:
+    """A table that is to give them and gives none; where no column does, nothing is stated."""
+    counts = PublishedCounts(patients=2, lesions=3)
+    columns, spec = {"id": ["a"], "p": [""]}, {"columns": {"image_id": ("id",), "patient_id": ("p",)}}
+    assert built(columns, spec, of=dataset(counts=counts, table=(TableSpec(reader="table", **spec),)))[
+        1
+    ].differences == ["0 patients, the catalog expects 2"]
+
+
+def test_cases_that_share_images_are_counted_as_the_source_counts_them() -> None:
+    """The rows of two cases are joined to one group; the publisher counts the cases (SCIN: 5,033, not 5,013)."""
+    spec = {"columns": {"image_id": ("id",), "case_id": ("@group",)}}
+    columns = {
+        "id": ["a", "b", "c"],
+        "@group": ["1", "1", "3"],
+        "case_id": ["1", "2", "3"],
+        "case_id (2)": ["4", "", ""],
+    }
+    for cases, said in ((4, []), (2, []), (5, ["2 cases, the catalog expects 5"])):
+        entry = dataset(counts=PublishedCounts(cases=cases), table=(TableSpec(reader="table", **spec),))
+        assert built(columns, spec, of=entry)[1].differences == said
 
 
 def test_several_tables_are_one_manifest() -> None:

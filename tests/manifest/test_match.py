@@ -109,3 +109,41 @@ def test_masks_by_name() -> None:
     assert columns["mask_path"].to_pylist() == ["masks/a.zip/1_lesion.png", None]
     assert columns["masks"].to_pylist() == [[("net", "masks/a.zip/1_net.png")], None]
     assert index.mask_columns({}) == {}
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        "1_lesion.jpg",
+        "1_lesion.PNG",
+        "1_lesion.tif",
+        "1_lesion",
+        "masks/1_lesion.bmp",
+        "deep/er/1_lesion.gif",
+    ],
+)
+def test_masks_of_another_ending(there: str) -> None:
+    """As images: a rule that says .png means the .jpg of that name, if there is no .png."""
+    index = ImageIndex([file(there, role="masks")])
+    assert index.mask_columns({"lesion": ["1_lesion.png"]})["mask_path"].to_pylist() == [
+        f"masks/a.zip/{there}"
+    ]
+    assert index.unclaimed_masks() == []
+
+
+def test_a_mask_is_never_guessed() -> None:
+    """Another image's, the one of two, or a text beside it: none; and no row has it, which is told."""
+    names = ["1_lesion.jpg", "1_lesion.tif", "11_lesion.jpg"]
+    contents = [file(name, role="masks") for name in names]
+    index = ImageIndex([*contents, file("2_lesion.txt", role="masks", image=None)])
+    wanted = {"lesion": ["1_lesion.png", "2_lesion.png", "lesion.png"]}
+    assert index.mask_columns(wanted)["mask_path"].to_pylist() == [None, None, None]
+    assert index.unclaimed_masks() == [f"masks/a.zip/{name}" for name in sorted(names)]
+
+
+def test_the_exact_mask_comes_before_another_ending() -> None:
+    index = ImageIndex([file("1_lesion.png", role="masks"), file("1_lesion.jpg", role="masks")])
+    assert index.mask_columns({"lesion": ["1_lesion.png"]})["mask_path"].to_pylist() == [
+        "masks/a.zip/1_lesion.png"
+    ]
+    assert index.unclaimed_masks() == ["masks/a.zip/1_lesion.jpg"]

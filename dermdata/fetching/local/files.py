@@ -19,6 +19,7 @@ from dermdata.cache import RecognizedBy
 from dermdata.errors import DermdataError, IntegrityError, PersonMustAct, UsageError
 from dermdata.fetching.ingest import archive_stem, is_image_name
 from dermdata.fetching.plan import FetchPlan
+from dermdata.images import SIGNATURE_BYTES, is_image_start
 from dermdata.model import ArchiveMember, Content, Dataset, File, ImageFacts, Role, Unpack
 
 TAR_ENDINGS: dict[str, Unpack] = {".tar": "tar", ".tar.gz": "tar.gz", ".tgz": "tar.gz", ".tar.zst": "tar.zst"}
@@ -280,6 +281,25 @@ def is_zip(found: LocalFile) -> bool:
         return file.read(4) == ZIP_MAGIC
 
 
+def is_image_file(found: LocalFile) -> bool:
+    """By its ending; without any by its first bytes."""
+    if is_image_name(found.leaf) or "." in found.leaf or not found.size:
+        return is_image_name(found.leaf)
+    try:
+        return is_image_start(read_start(found))
+    except (OSError, IntegrityError):
+        return False  # whoever reads it whole says why it cannot be read
+
+
+def read_start(found: LocalFile) -> bytes:
+    """The first bytes of a file, also of one in a zip."""
+    if found.entry is None:
+        with found.path.open("rb") as file:
+            return file.read(SIGNATURE_BYTES)
+    with archive.open_ranges(found.path) as (read, _):
+        return next(iter(archive.read_member(read, found.entry, what=found.origin.name)), b"")
+
+
 def tar_kind(found: LocalFile) -> Unpack | None:
     name = found.name.lower()
     return next((kind for ending, kind in TAR_ENDINGS.items() if name.endswith(ending)), None)
@@ -354,5 +374,5 @@ def placeholder_content(found: LocalFile, file: str, official: str, role: Role) 
         size=found.size,
         sha256=found.shown,
         member=member,
-        image=ImageFacts() if is_image_name(official) else None,
+        image=ImageFacts() if is_image_name(official) or is_image_file(found) else None,
     )

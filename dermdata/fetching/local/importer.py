@@ -139,7 +139,7 @@ class LocalImporter:
             size=len(data),
             sha256=checksum.sha256_of_chunks([data]),
             member=member,
-            image=ingest.inspect_image(data) if ingest.is_image_name(piece.official) else None,
+            image=ingest.inspect_file(piece.official, data),
         )
 
 

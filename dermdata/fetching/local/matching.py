@@ -13,12 +13,13 @@ import pyarrow.compute as pc
 
 from dermdata.cache import RecognizedBy
 from dermdata.crosswalks import Crosswalk
-from dermdata.fetching.ingest import archive_stem, is_image_name, member_role
+from dermdata.fetching.ingest import archive_stem, member_role
 from dermdata.fetching.local.files import (
     ArchivePiece,
     LocalFile,
     LocalFiles,
     NameConflict,
+    is_image_file,
     placeholder_content,
     tar_kind,
 )
@@ -100,7 +101,7 @@ class FileMatcher:
         named = leaves.get(leaf, [])
         if named or file.role != "images" or file.unpack:
             return named
-        return [one for one in leaves.get(strip_ending(leaf), []) if is_image_name(one.leaf)]
+        return [one for one in leaves.get(strip_ending(leaf), []) if is_image_file(one)]
 
     def tables_in(self, file: File) -> list[TableFile]:
         return [part for part in self.parts if part.file == file.name]
@@ -113,22 +114,23 @@ class FileMatcher:
             return all(self.tables.fits(part, found) for part in self.tables_in(file))
         if tar_kind(found):
             return True
-        members = [one.entry.name for one in self.local_files.list_members(found) if one.entry]
-        return self.holds_tables(file, members) and self.holds_images(file, members)
+        members = [one for one in self.local_files.list_members(found) if one.entry]
+        names = [one.member for one in members]
+        return self.holds_tables(file, names) and self.holds_images(file, members)
 
     def holds_tables(self, file: File, members: Sequence[str]) -> bool:
         """Whether its tables lie where the entry reads them."""
         wanted = [part.member or "" for part in self.tables_in(file)]
         return all({path, path.rpartition("/")[2]} & set(members) for path in wanted)
 
-    def holds_images(self, file: File, members: Sequence[str]) -> bool:
+    def holds_images(self, file: File, members: Sequence[LocalFile]) -> bool:
         """Whether paths are those that the entry's pattern cuts; without a pattern, any image does."""
         patterns = [one.pattern for one in self.dataset.table if one.pattern and file.name in one.images]
         if patterns:
             return any(
-                compile_pattern(pattern)[0].fullmatch(name) for pattern in patterns for name in members
+                compile_pattern(pattern)[0].fullmatch(one.member) for pattern in patterns for one in members
             )
-        return file.role not in ("images", "masks") or any(map(is_image_name, members))
+        return file.role not in ("images", "masks") or any(map(is_image_file, members))
 
 
 def index_leaves(every: Iterable[LocalFile]) -> dict[str, list[LocalFile]]:
@@ -163,7 +165,7 @@ def match_paths(
     """Each image with the table that has it and its official path; what fits two tables equally fits none."""
     tails = [(spec, *tail) for spec in specs for tail in pattern_tails(spec)]
     for one in found:
-        if one.size and is_image_name(one.leaf) and (match := match_path(one.name, tails, crosswalk)):
+        if one.size and is_image_file(one) and (match := match_path(one.name, tails, crosswalk)):
             yield *match, one
 
 
@@ -223,7 +225,7 @@ class LocalImages:
 
     def __init__(self, local_files: LocalFiles, found: Iterable[LocalFile]) -> None:
         self.local_files = local_files
-        self.images = {one.shown: one for one in found if one.size and is_image_name(one.leaf)}
+        self.images = {one.shown: one for one in found if one.size and is_image_file(one)}
         self._names = FileNameIndex(
             placeholder_content(one, "", one.name, "images") for one in self.images.values()
         )

@@ -14,7 +14,7 @@ from dermdata.cache import DatasetFolder
 from dermdata.crosswalks import Crosswalk
 from dermdata.errors import ChecksumMismatch, DermdataError, ManualDownload
 from dermdata.fetching.assemble import find_table_path, table_opener
-from dermdata.fetching.ingest import archive_folder, is_image_name, member_role
+from dermdata.fetching.ingest import archive_folder, member_role
 from dermdata.fetching.listing import LISTED_BY_ROWS, cached_image_name, merge_files
 from dermdata.fetching.local.files import (
     ArchivePiece,
@@ -99,9 +99,7 @@ class MatchState:
         return [placeholder_content(one, name, path, member_role(path, file)) for one, path in members]
 
     def known_images(self, role: str) -> FileNameIndex:
-        return FileNameIndex(
-            one for one in self.contents() if one.role == role and is_image_name(one.official)
-        )
+        return FileNameIndex(one for one in self.contents() if one.role == role and one.image)
 
     def missing_archives(self) -> list[File]:
         """The archives that were not given whole."""
@@ -383,7 +381,7 @@ class Recognizer(MatchState):
         by_paths = all(spec.pattern for spec in self.dataset.table) and self.missing_archives()
         if not (by_paths and self.dataset.counts.images):
             return 0
-        there = sum(one.role == "images" and is_image_name(one.official) for one in self.contents())
+        there = sum(one.role == "images" and one.image is not None for one in self.contents())
         return max(0, self.dataset.counts.images - there - len(self.matches.missing))
 
     def clashes(self) -> dict[str, tuple[LocalFile, ...]]:
