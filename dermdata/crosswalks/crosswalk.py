@@ -101,7 +101,14 @@ def parse_labels(text: str, where: str = "labels.tsv") -> tuple[Label, ...]:
 
 
 def read_labels(catalog: Catalog, name: str) -> Iterator[tuple[str, tuple[Label, ...]]]:
-    """Each crosswalk file of a dataset with its rows: the bundled one first, overlays' after it."""
+    """Read each crosswalk file of a dataset: the bundled one first, overlays' after it.
+
+    Yields
+    ------
+    tuple of str and tuple of Label
+        The file's path, and its rows.
+
+    """
     # start-up counts: `read_text` comes with all that parses entries
     from dermdata.catalogs.overlays import read_text
 

@@ -123,8 +123,25 @@ def find_near_pairs(
 ) -> Pairs:
     """All pairs (i, j) whose hashes differ in at most `radius` (0-11) bits, j turned as `transform` says.
 
-    Within `hashes` (i < j), or of `hashes` with `other`. None matches nothing. Where more than LARGE_GROUP images
-    share one hash, each of them is paired with the first, which alone stands for them in other pairs.
+    Where more than LARGE_GROUP images share one hash, each of them is paired with the first, which alone stands for
+    them in other pairs.
+
+    Parameters
+    ----------
+    hashes, other : HashInput
+        Hashes of 64 bits; None matches nothing. Pairs are within `hashes` (i < j), or of `hashes` with `other`.
+    radius : int
+        How many bits may differ, 0 to 11.
+    turns : bool
+        Whether image j may also be turned or mirrored.
+    workers : int
+        Threads that search.
+
+    Returns
+    -------
+    Pairs
+        Ordered by i and then j.
+
     """
     if not 0 <= radius <= MAX_RADIUS:
         raise ValueError(f"radius must be 0-{MAX_RADIUS} bits, not {radius}")

@@ -49,9 +49,23 @@ def verify_pairs(
 ) -> Pairs:
     """The pairs whose images correlate by at least `alike` (0-1) once aligned, with their likeness.
 
-    `read` gives an image's raster, float32 [side, side] (`images.raster`), by the number that the pairs have;
-    `other` those of the second set, where there are two. What they raise is passed on. `run` may be an
-    executor's `map`, and `reading` another's, for `read` alone; of processes, `read` must be picklable.
+    Parameters
+    ----------
+    pairs : Pairs
+        Candidates, as `find_near_pairs` gives them.
+    read, other : callable
+        Gives an image's raster, float32 [side, side] (`images.read_raster`), by the number that the pairs have;
+        `other` those of the second set, where there are two. What they raise is passed on.
+    alike : float
+        The least correlation, 0 to 1.
+    run, reading : callable
+        `map` or an executor's; `reading` is for `read` alone. For processes, `read` must be picklable.
+
+    Returns
+    -------
+    Pairs
+        Those that stay, each with its likeness.
+
     """
     likeness = np.empty(len(pairs), np.float32)
     for start in range(0, len(pairs), PAIRS_PER_BATCH):
@@ -204,8 +218,24 @@ def find_near_duplicates(
 ) -> NearDuplicates:
     """The near duplicates among rows, by each row's perceptual hash and SHA-256; each different file is compared once.
 
-    `file` gives a row's image file (None or absent: not here). IntegrityError of an image that has gone bad, OSError
-    of one that cannot be read.
+    Parameters
+    ----------
+    hashes : sequence of bytes or None, length rows
+        Perceptual hashes, 8 bytes each; None where there is none.
+    digests : sequence of str or None, length rows
+        SHA-256 of the files, hex: rows of equal bytes are no near duplicates.
+    file : callable
+        Gives a row's image file; None or absent: not here.
+    jobs : int
+        Threads that read and compare images.
+
+    Raises
+    ------
+    IntegrityError
+        If an image has gone bad since its hash was taken.
+    OSError
+        If an image cannot be read.
+
     """
     rows = first_rows_of_files(digests)
     found = find_near_pairs([hashes[row] for row in rows.tolist()], workers=jobs)
