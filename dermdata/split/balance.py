@@ -22,8 +22,8 @@ class PartBalance:
     part: str
     images: int
     groups: int
-    patients: int  # distinct known ids, likewise lesions
-    lesions: int
+    patients: int | None  # distinct known ids, likewise lesions; None: no row of the whole has one
+    lesions: int | None
     share: float
 
 
@@ -46,6 +46,11 @@ class IdSpread:
 
     distinct: tuple[int, ...]  # in each part
     torn: int  # ids in more than one part
+    is_known: bool = True  # whether any row has one
+
+    def count_in(self, part: int) -> int | None:
+        """How many are in a part; None where no row has one: nobody counted them."""
+        return self.distinct[part] if self.is_known else None
 
 
 def measure_spread(codes: Ints, part: Ints, parts: int) -> IdSpread:
@@ -57,7 +62,7 @@ def measure_spread(codes: Ints, part: Ints, parts: int) -> IdSpread:
         here[codes[(part == number) & (codes >= 0)]] = True
         distinct.append(int(here.sum()))
         times += here
-    return IdSpread(distinct=tuple(distinct), torn=int((times > 1).sum()))
+    return IdSpread(distinct=tuple(distinct), torn=int((times > 1).sum()), is_known=len(times) > 0)
 
 
 def part_balance(
@@ -70,8 +75,8 @@ def part_balance(
             part=name,
             images=int(images[number]),
             groups=groups.distinct[number],
-            patients=patients.distinct[number],
-            lesions=lesions.distinct[number],
+            patients=patients.count_in(number),
+            lesions=lesions.count_in(number),
             share=float(images[number] / images.sum()) if images.any() else 0.0,
         )
         for number, name in enumerate(names)

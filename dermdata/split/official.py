@@ -52,6 +52,29 @@ def fix_official_rows(table: TableLike, grouping: Grouping, asked: Sequence[str]
     return OfficialSplit(parts=used, part=part, allowed=allowed, notes=_official_notes(role, part, names))
 
 
+def official_parts_notes(table: TableLike) -> tuple[str, ...]:
+    """What a split that does not keep them must say of the publishers' own parts: a note a dataset that has any."""
+    part, dataset, roles = factorize(table, "split_official"), factorize(table, "dataset"), _row_roles(table)
+    notes = []
+    for code in np.unique(dataset.codes[part.is_known]).tolist():
+        rows = part.is_known & (dataset.codes == code)
+        numbers, counts = np.unique(part.codes[rows], return_counts=True)
+        if len(numbers) < 2 and (roles[rows] < 0).all():
+            continue  # one part, for training: nothing to keep apart
+        shown = ", ".join(f"{part.value(n)} {int(c):,}" for n, c in zip(numbers, counts, strict=True))
+        keeps = ": --official keeps its test and validation sets" if (roles[rows] >= 0).any() else ""
+        notes.append(
+            f"{dataset.value(code) or 'the table'} has an official split ({shown}), which is dealt out anew{keeps}"
+        )
+    return (*notes, *_official_fold_notes(table))
+
+
+def _official_fold_notes(table: TableLike) -> tuple[str, ...]:
+    folds = factorize(table, "fold_official")
+    several = len(folds.values) > 1
+    return (f"the publisher's {len(folds.values)} folds stay in fold_official",) if several else ()
+
+
 def _part_name(word: str, asked: Sequence[str]) -> str:
     return next((name for name in asked if name.lower() in ROLE_WORDS[word]), word)
 

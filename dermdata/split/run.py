@@ -38,7 +38,7 @@ from dermdata.split.groups import (
     group_rows,
     row_keys,
 )
-from dermdata.split.official import FREE, fix_official_rows
+from dermdata.split.official import FREE, fix_official_rows, official_parts_notes
 
 if TYPE_CHECKING:
     from dermdata.duplicates import NearDuplicates
@@ -122,6 +122,8 @@ def split_rows(
         raise UsageError("there is nothing to split: the table has no rows")
     grouping = group_rows(rows, by, near)
     names, part, notes = _assign_parts(rows, grouping, columns, parts, official, stable, seed)
+    if not official:
+        notes = official_parts_notes(rows)
     classes = class_shares(columns, part, names)
     ids = {
         column: measure_spread(factorize(rows, column).codes, part, len(names))

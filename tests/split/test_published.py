@@ -5,7 +5,7 @@ import pytest
 
 from dermdata.errors import BadTable
 from dermdata.split import check_split, parse_published_split, recognize_datasets
-from dermdata.split.check import join_manifests, unknown_ids
+from dermdata.split.published import join_manifests, unknown_ids
 
 
 def listed(**columns: list[str]) -> pa.Table:
@@ -87,7 +87,7 @@ def test_a_joined_list_is_judged_by_what_the_manifests_know() -> None:
     )
     ham = manifest("ham", "1", "2", lesion_id=["HAM_1", "HAM_1"], split=["test", "test"])
     found = recognize_datasets(split.ids, {"ham": ham})
-    table = join_manifests(found, {"ham": ham}, split)
+    table, _ = join_manifests(found, {"ham": ham}, split)
     leaks = [one.evidence for one in check_split(table)]
     assert [{**one}.get("lesion_id") or one.get("key") for one in leaks] == ["HAM_1", "L", "u1"]
     assert unknown_ids(found, split.ids) == ["u1", "u2", "u1"]

@@ -1,0 +1,401 @@
+"""A split that somebody published as lists of images: which column says what, whose the images are, and whose ids count.
+
+A list stands in one file with a column of parts, or in several files, each of which is a part. Its images are looked up
+in manifests; where these have no patient, lesion or case id, the list's own counts.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dermdata.errors import BadTable, UsageError
+from dermdata.manifest.columns import Ints
+from dermdata.manifest.schema import EXTENSION_PATTERN, KEYS, OFFICIAL_SPLIT, OWN_SPLIT
+
+ID_COLUMNS = (
+    "key", "image_id", "isic_id", "image", "image_name", "img_id", "img", "img_name", "filename", "file_name", "file",
+    "path", "image_path", "img_path", "file_path", "filepath", "imageid", "image_file", "name", "id", "uid",
+)  # fmt: skip
+PART_COLUMNS = (
+    "split", "set", "subset", "partition", "part", "dataset_split", "data_split", "phase", "fold", "folds", "kfold",
+    "fold_id", "usage", "group", "dataset",
+)  # fmt: skip
+OFTEN_NO_PART = ("group", "dataset")  # columns of parts only where every word is the name of one
+OWN_IDS: Mapping[str, tuple[str, ...]] = {  # what the list itself may say, by its usual names
+    "patient_id": (
+        "patient_id", "patientid", "patient", "patient_no", "patient_number", "subject_id", "subjectid", "subject",
+        "participant_id", "pid",
+    ),
+    "lesion_id": ("lesion_id", "lesionid", "lesion", "lesion_no", "lesion_number"),
+    "case_id": ("case_id", "caseid", "case_num", "case_no", "case_number"),
+    "isic_id": ("isic_id",),
+    "sha256": ("sha256",),
+}  # fmt: skip
+PART_NAME = re.compile(
+    r"train|test|valid|fold|hold_?out|(?:^|[^a-z])(?:val|dev|tr|te|trn|tst|cv)(?:[^a-z]|$)"
+)
+NO_ID = ("", "nan", "none", "null", "na", "n/a", "<na>", "unknown", "-", "-1")  # words for "not known"
+LISTED_SPLIT = "split_in_files"  # the parts that a column names where each file is a part, too
+UNPLACED = "_in_list"  # behind a column's name: the list's ids where they are several of the dataset's
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedSplit:
+    """A list of images and their parts."""
+
+    ids: pa.Array  # text as it stands; null: the row names no image
+    parts: pa.Array  # text; null: in no part
+    listed_parts: pa.Array | None = None  # what a column says where each file is a part
+    own_ids: Mapping[str, pa.Array] = field(default_factory=dict)  # of OWN_IDS, where the list has them
+    datasets: pa.Array | None = None  # which dataset an image is of, in the list's words
+    id_column: str
+    part_column: str | None  # None: each file is a part
+    own_columns: Mapping[str, str] = field(default_factory=dict)  # where `own_ids` stand
+
+
+@dataclass(frozen=True)
+class IdConflict:
+    """Ids of a list that contradict those of the datasets."""
+
+    column: str
+    merged: tuple[str, ...]  # ids of the list that are several in the datasets
+    parted: tuple[str, ...]  # ids of the datasets that are several in the list
+
+    @property
+    def summary(self) -> str:
+        """What is contradicted, counted, with an example of each kind."""
+        kinds = (
+            (self.merged, "of the list", "several in the dataset"),
+            (self.parted, "of the dataset", "several in the list"),
+        )
+        said = [
+            f"{len(ids):,} {'ids' if len(ids) > 1 else 'id'} {whose} {'are' if len(ids) > 1 else 'is'} {what} "
+            f"(such as {ids[0]})"
+            for ids, whose, what in kinds
+            if ids
+        ]
+        return f"{self.column}: {'; '.join(said)}: the dataset's count"
+
+
+def parse_published_split(table: pa.Table, name: str, part: str | None = None) -> PublishedSplit:
+    """Find the columns that hold ids and parts, by their names.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        The list as it was read.
+    name : str
+        What it is called in an error.
+    part : str, optional
+        What the whole list is, where it is one of several: its columns of parts do not count then.
+
+    Returns
+    -------
+    PublishedSplit
+
+    Raises
+    ------
+    BadTable
+        Where there is no column of ids, or none of parts and no `part`.
+
+    """
+    known = {normalize_column_name(column): column for column in reversed(table.column_names)}
+    id_column = _first_known(ID_COLUMNS, known)
+    if id_column is None:
+        raise _lacks_column(f"image ids ({', '.join(ID_COLUMNS[1:6])}, …)", table, name)
+    part_column = find_part_column(table, {word: one for word, one in known.items() if one != id_column})
+    if part_column is None and part is None:
+        raise _lacks_column(f"parts ({', '.join(PART_COLUMNS[:4])}, …)", table, name)
+    own = {column: found for column, words in OWN_IDS.items() if (found := _first_known(words, known))}
+    listed = trim_text(table[part_column]) if part_column else None
+    return PublishedSplit(
+        ids=clean_ids(table[id_column]),
+        parts=listed if part is None else pa.array([part] * table.num_rows, pa.string()),
+        listed_parts=listed if part is not None and part_column and count_words(listed) > 1 else None,
+        own_ids={column: clean_ids(table[found]) for column, found in own.items()},
+        datasets=_dataset_words(table, known, id_column, part_column),
+        id_column=id_column,
+        part_column=part_column if part is None else None,
+        own_columns=own,
+    )
+
+
+def find_part_column(table: pa.Table, known: Mapping[str, str]) -> str | None:
+    """The column of parts: the first whose words are names of parts, else the first of several words, else any."""
+    there = [word for word in PART_COLUMNS if word in known]
+    words = {word: set(trim_text(table[known[word]]).unique().to_pylist()) - {None} for word in there}
+    named = [word for word in there if words[word] and all(map(is_part_name, words[word]))]
+    usual = [word for word in there if word not in OFTEN_NO_PART]
+    several = [word for word in usual if len(words[word]) > 1]
+    chosen = [*(word for word in named if len(words[word]) > 1), *several, *named, *usual]
+    return known[chosen[0]] if chosen else None
+
+
+def is_part_name(text: str) -> bool:
+    """Whether it sounds like a part of a split: train, val, test, fold 3, in any case and with anything around it."""
+    return PART_NAME.search(text.lower()) is not None
+
+
+def count_words(column: pa.Array) -> int:
+    """How many different words there are."""
+    return len(column.drop_null().unique())
+
+
+def _dataset_words(
+    table: pa.Table, known: Mapping[str, str], id_column: str, part_column: str | None
+) -> pa.Array | None:
+    """Of which dataset each image is, where a column or the key says so."""
+    if normalize_column_name(id_column) == "key":
+        return pc.list_element(pc.split_pattern(clean_ids(table[id_column]), "/", max_splits=1), 0)
+    column = known.get("dataset")
+    return None if column in (None, part_column) else trim_text(table[column])
+
+
+def _first_known(words: Iterable[str], known: Mapping[str, str]) -> str | None:
+    """The column of the first word that is one."""
+    return next((known[word] for word in words if word in known), None)
+
+
+def _lacks_column(wanted: str, table: pa.Table, name: str) -> BadTable:
+    return BadTable(
+        f"{name}: no column of {wanted} among {', '.join(table.column_names)}",
+        hint="rename the column; or give one file for each part, such as train.csv test.csv",
+    )
+
+
+def normalize_column_name(name: str) -> str:
+    """A column's name in small letters and underscores."""
+    return re.sub(r"[^a-z0-9]+", "_", name.strip().lower()).strip("_")
+
+
+def trim_text(column: pa.ChunkedArray) -> pa.Array:
+    """Trimmed text, null for none."""
+    words = pc.utf8_trim_whitespace(column.combine_chunks().cast(pa.string()))
+    return pc.if_else(pc.equal(words, ""), pa.scalar(None, pa.string()), words)
+
+
+def clean_ids(column: pa.ChunkedArray) -> pa.Array:
+    """Ids as text: null for words that mean none, and whole numbers without the `.0` that a gap gives a column."""
+    words = pc.replace_substring_regex(trim_text(column), r"^(-?\d+)\.0$", r"\1")
+    known = pc.invert(pc.is_in(pc.utf8_lower(words), pa.array(NO_ID, pa.string())))
+    return pc.if_else(known, words, pa.scalar(None, pa.string()))
+
+
+# ------------------------------------------------------------------ several files
+
+
+def name_parts(files: Sequence[str]) -> list[str]:
+    """What each file is called as a part: its name, its folder's or both, whatever tells all of them apart.
+
+    UsageError for a file that is named twice: it cannot be two parts.
+    """
+    paths = [Path(file).absolute() for file in files]
+    twice = {path.resolve(): file for path, file in zip(paths, files, strict=True)}
+    if len(twice) < len(files):
+        again = next(file for file in files if file not in twice.values())
+        raise UsageError(f"{again} is given twice: it cannot be two parts", hint="name each file once")
+    forms = (
+        [path.stem for path in paths],
+        [path.parent.name for path in paths],
+        [f"{path.parent.name}/{path.stem}" for path in paths],
+        [f"{path.parent.name}/{path.name}" for path in paths],
+        [f"{path.parent.parent.name}/{path.parent.name}/{path.name}" for path in paths],
+        [str(path) for path in paths],
+    )
+    return next(form for form in forms if len(set(form)) == len(form))
+
+
+def join_lists(lists: Sequence[PublishedSplit]) -> PublishedSplit:
+    """Several files as one list; what one of them does not say is not known of its rows.
+
+    A column of parts counts beside the files where these are not named as parts are: it may be the one that is meant.
+    """
+
+    def join(arrays: Sequence[pa.Array | None]) -> pa.Array:
+        pairs = zip(arrays, lists, strict=True)
+        return pa.concat_arrays([array if array is not None else nulls(len(one.ids)) for array, one in pairs])
+
+    def join_known(arrays: Sequence[pa.Array | None]) -> pa.Array | None:
+        return None if all(array is None for array in arrays) else join(arrays)
+
+    named = all(is_part_name(word) for one in lists for word in one.parts.slice(0, 1).to_pylist() if word)
+    names = [name for name in OWN_IDS if any(name in one.own_ids for one in lists)]
+    column_of = {name: column for one in reversed(lists) for name, column in one.own_columns.items()}
+    return PublishedSplit(
+        ids=join([one.ids for one in lists]),
+        parts=join([one.parts for one in lists]),
+        listed_parts=None if named else join_known([one.listed_parts for one in lists]),
+        own_ids={name: join([one.own_ids.get(name) for one in lists]) for name in names},
+        datasets=join_known([one.datasets for one in lists]),
+        id_column=lists[0].id_column,
+        part_column=lists[0].part_column,
+        own_columns={name: column_of[name] for name in names},
+    )
+
+
+def nulls(rows: int) -> pa.Array:
+    return pa.nulls(rows, pa.string())
+
+
+# ------------------------------------------------------------------ whose images
+
+
+def recognize_datasets(
+    ids: pa.Array, datasets: Mapping[str, pa.Table], named: pa.Array | None = None
+) -> dict[str, Ints]:
+    """Match a list of ids to the datasets that know them.
+
+    An image of which the list says the dataset is looked up there first. For the others, the dataset that knows most
+    ids comes first (of equals the smaller one), then what knows most of the rest. An id is an `image_id` or `isic_id`,
+    a `key`, or a file's path whose name is one.
+
+    Parameters
+    ----------
+    ids : pyarrow.Array
+        Text.
+    datasets : mapping of str to pyarrow.Table
+        Manifests by name; `image_id` and `isic_id` suffice.
+    named : pyarrow.Array, optional
+        The dataset of each image, in the list's words: what is no name of `datasets` says nothing.
+
+    Returns
+    -------
+    dict of str to array of int64, shape (len(ids),)
+        For each dataset that is needed the row of each id, -1 for none.
+
+    """
+    sizes = {name: table.num_rows for name, table in datasets.items()}
+    left = {name: match_ids(ids, table, name) for name, table in datasets.items()}
+    found: dict[str, Ints] = {}
+    is_open = np.ones(len(ids), bool)
+    for name, rows in left.items() if named is not None else ():
+        mine = pc.fill_null(pc.equal(pc.utf8_lower(named), name.lower()), fill_value=False).to_numpy(
+            zero_copy_only=False
+        )
+        if (mine & (rows >= 0)).any():
+            found[name] = np.where(mine, rows, -1)
+            is_open &= found[name] < 0
+    while left:
+        matched = {name: int(np.count_nonzero(is_open & (rows >= 0))) for name, rows in left.items()}
+        best = min(left, key=lambda name: (-matched[name], sizes[name], name))
+        if not matched[best]:
+            break
+        rows = np.where(is_open, left.pop(best), -1)
+        found[best] = np.maximum(found.get(best, rows), rows)
+        is_open &= found[best] < 0
+    return found
+
+
+def match_ids(ids: pa.Array, table: pa.Table, name: str) -> Ints:
+    """The row of each id in the manifest of this name; -1 for none."""
+    whole = pc.replace_substring_regex(
+        pc.replace_substring(ids, "\\", "/"), f"(?:_downsampled)?(?:{EXTENSION_PATTERN})?$", ""
+    )
+    inside = pc.replace_substring_regex(whole, f"^{re.escape(name)}/", "")
+    leaf = pc.replace_substring_regex(whole, "^.*/", "")
+    found = np.full(len(ids), -1, np.int64)
+    for words in (whole, inside, leaf):
+        for column in ("image_id", "isic_id"):
+            if column in table.column_names:
+                known = table[column].combine_chunks().cast(pa.string())
+                row = pc.fill_null(pc.index_in(words, known, skip_nulls=True), -1).to_numpy().astype(np.int64)
+                found = np.where(found < 0, row, found)
+    return found
+
+
+def unknown_ids(found: Mapping[str, Ints], ids: pa.Array) -> Sequence[str]:
+    """The ids that no dataset knows."""
+    known = np.zeros(len(ids), bool)
+    for rows in found.values():
+        known |= rows >= 0
+    return [word for word in ids.filter(pa.array(~known)).to_pylist() if word is not None]
+
+
+# ------------------------------------------------------------------ the list's rows as rows of manifests
+
+
+def join_manifests(
+    found: Mapping[str, Ints], manifests: Mapping[str, pa.Table], split: PublishedSplit
+) -> tuple[pa.Table, tuple[IdConflict, ...]]:
+    """The list's rows as rows of manifests, with the list's `split`; and where their ids contradict each other.
+
+    A row of no dataset has its id for a key, and one without an id its number.
+    """
+    missing = np.ones(len(split.ids), bool)
+    tables, order = [], []
+    for name, rows in found.items():
+        mine = np.flatnonzero(rows >= 0)
+        missing[mine] = False
+        table = manifests[name].take(pa.array(rows[mine]))
+        dropped = [one for one in (*OWN_SPLIT, *OFFICIAL_SPLIT) if one in table.column_names]
+        tables.append(decode_dictionaries(table.drop_columns(dropped)))
+        order.append(mine)
+    rest = np.flatnonzero(missing)
+    tables.append(pa.table({"key": _row_names(split).take(pa.array(rest))}))
+    places = pa.array(np.concatenate([*order, rest]))
+    table = pa.concat_tables(tables, promote_options="permissive")
+    table = table.append_column("split", split.parts.take(places))
+    if split.listed_parts is not None:
+        table = table.append_column(LISTED_SPLIT, split.listed_parts.take(places))
+    conflicts = []
+    for column, own in split.own_ids.items():
+        table, conflict = settle_ids(table, column, own.take(places))
+        conflicts += [conflict] if conflict.merged or conflict.parted else []
+    return table, tuple(conflicts)
+
+
+def _row_names(split: PublishedSplit) -> pa.Array:
+    """What a row of no dataset is called: by its dataset in the list's words, if there are any."""
+    names = split.ids
+    if split.datasets is not None and normalize_column_name(split.id_column) != "key":
+        names = pc.coalesce(pc.binary_join_element_wise(split.datasets, split.ids, "/"), split.ids)
+    numbers = pa.array([f"row {number}, without image" for number in range(1, len(names) + 1)], pa.string())
+    return pc.coalesce(names, numbers)
+
+
+def settle_ids(table: pa.Table, column: str, own: pa.Array) -> tuple[pa.Table, IdConflict]:
+    """The column with the list's id where the dataset has none, in the dataset's words as far as rows with both tell.
+
+    An id of the list that is several of the dataset's has no such word: it stands in a column of its own as well, so
+    that rows of it that only the list knows are judged against all others of it.
+    """
+    there = column in table.column_names
+    known = table[column].combine_chunks().cast(pa.string()) if there else nulls(len(own))
+    both = pa.table({"own": own, "known": known}).filter(pc.and_(known.is_valid(), own.is_valid()))
+    pairs = both.group_by(["own", "known"], use_threads=False).aggregate([])
+    merged, parted = repeated_words(pairs["own"]), repeated_words(pairs["known"])
+    clear = pairs.filter(pc.invert(pc.is_in(pairs["own"], merged))).combine_chunks()
+    place = pc.index_in(own, clear["own"].combine_chunks(), skip_nulls=True)
+    spoken = clear["known"].combine_chunks().take(place)
+    settled = pc.coalesce(known, spoken, own)
+    table = (
+        table.set_column(table.schema.get_field_index(column), column, settled)
+        if there
+        else table.append_column(column, settled)
+    )
+    several = own.filter(pc.and_(known.is_null(), pc.is_in(own, merged))).unique()
+    if column in KEYS and len(several):
+        unplaced = pc.if_else(pc.is_in(own, several), own, pa.scalar(None, pa.string()))
+        table = table.append_column(column + UNPLACED, unplaced)
+    conflict = IdConflict(column, tuple(merged.to_pylist()), tuple(parted.to_pylist()))
+    return table, conflict
+
+
+def repeated_words(column: pa.ChunkedArray) -> pa.Array:
+    """The words that stand there more than once, in order."""
+    counts = pc.value_counts(column)
+    words = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+    return words.take(pc.sort_indices(words))
+
+
+def decode_dictionaries(table: pa.Table) -> pa.Table:
+    """Without dictionaries, which tables would have to share."""
+    for place, one in enumerate(table.schema):
+        if pa.types.is_dictionary(one.type):
+            table = table.set_column(place, one.name, table[one.name].cast(pa.string()))
+    return table
