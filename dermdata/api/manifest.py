@@ -120,22 +120,29 @@ class Manifest(ConvertibleRows, SelectableRows):
         balance = json.dumps([vars(part) for part in result.balance], ensure_ascii=False)
         return Parts(self._derive(loaded, result.table, "split", asked, balance=balance), result)
 
-    def check_split(self, *, near: bool = False) -> Records:
+    def check_split(self, *, by: GroupBy = "auto", near: bool = False) -> Records:
         """Judge the split that is there: patients, lesions, cases and images that are in two parts.
 
         Parameters
         ----------
+        by : {"auto", "patient", "lesion", "case", "image"}
+            What must not be in two parts; "image" for rows of which no patient or lesion is known.
         near : bool, default False
             Near duplicates in two parts are leaks too.
 
         Returns
         -------
         Records
-            The leaks; `facts["leaks"]` counts what is in two parts, `facts["not_judged"]` names the ids that no row
-            has.
+            The leaks; `facts["leaks"]` counts what is in two parts, `facts["unjudged"]` the rows of which nothing can
+            be said, so that without leaks only 0 is a clean split; `facts["not_judged"]` names the ids that no row has.
+
+        Raises
+        ------
+        UsageError
+            Where there is no split, or all rows are in one part.
 
         """
-        return judge_split(self._resources, self._read_columns(lambda _: JUDGED), near=near)
+        return judge_split(self._resources, self._read_columns(lambda _: JUDGED), near=near, by=by)
 
     def near_duplicates(self) -> "NearDuplicates":
         """Find the near duplicates among the rows by their images; UsageError where no row has a perceptual hash."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from dermdata.model import Dataset
+    from dermdata.split import GroupBy
 
 
 log = logging.getLogger("dermdata")
@@ -150,17 +151,22 @@ class Session(CatalogMethods, CacheMethods):
         return Path(out)
 
     def check_split(
-        self, *targets: "str | os.PathLike[str]", known_by: Sequence[str] = (), near: bool = False
+        self,
+        *targets: "str | os.PathLike[str]",
+        known_by: Sequence[str] = (),
+        by: "GroupBy" = "auto",
+        near: bool = False,
     ) -> Records:
         """Judge the split of targets, or one that somebody published as lists of images and parts.
 
         Parameters
         ----------
         *targets : str or path
-            Names of datasets, and manifests; or tables (.csv, .tsv, .txt) of image ids and parts, several of which
-            are a part each.
+            Names of datasets, and manifests; or tables of image ids and parts. Of several files each is a part.
         known_by : sequence of str
             The datasets that a list's images are of; all that are cached without any.
+        by : {"auto", "patient", "lesion", "case", "image"}
+            What must not be in two parts; "image" where no patient or lesion is known.
         near : bool, default False
             Near duplicates in two parts are leaks too.
 
@@ -178,7 +184,7 @@ class Session(CatalogMethods, CacheMethods):
         from dermdata.api.split_lists import read_to_judge
 
         words = [os.fspath(target) for target in targets]
-        return read_to_judge(self._resources, words, known_by).check_split(near=near)
+        return read_to_judge(self._resources, words, known_by).check_split(by=by, near=near)
 
     def evaluate(
         self,

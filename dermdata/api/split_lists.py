@@ -1,66 +1,140 @@
-"""A split that somebody published as lists of images and parts: read, and brought together with the datasets' rows."""
+"""What a check judges: manifests, or lists of images and parts that somebody published, brought together with datasets."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dermdata.api.resources import Resources
+from dermdata.api.targets import (
+    SUFFIXES,
+    Loaded,
+    find_cached_targets,
+    list_cached_targets,
+    load,
+    read_column_names,
+    read_from_file,
+)
 from dermdata.errors import BadTable, UsageError
+from dermdata.object_store import is_remote
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from dermdata.api.manifest import Manifest
-    from dermdata.api.targets import Loaded
     from dermdata.manifest.columns import Ints
     from dermdata.split import PublishedSplit
 
-ENDINGS = (".csv", ".tsv", ".txt")
+MARKS = {
+    "key",
+    "dataset",
+    "image_id",
+    "patient_id",
+    "lesion_id",
+}  # a table without one of these is a bare list
 NEEDED = ("image_id", "isic_id")
 USED = ("key", "dataset", *NEEDED, "patient_id", "lesion_id", "case_id", "sha256", "phash", "path")
 SHOWN = 3  # ids in a message
+FILES = "the files' names"
+NOT_LOOKED_AT = "is not looked at: the files are the parts; give one file alone to judge it"
 
 
 def read_to_judge(resources: Resources, targets: Sequence[str], known_by: Sequence[str]) -> "Manifest":
     """The rows whose split is judged: those of manifests, or those that lists name."""
     from dermdata.api.manifest import Manifest
 
-    lists = choose_lists(targets, known_by)
+    lists = choose_lists(resources, targets, known_by)
     if lists:
         return Manifest(resources, load_lists(resources, lists, known_by), lists)
-    return Manifest.from_targets(resources, targets)
+    parts = load_parts(resources, targets)
+    return Manifest(resources, parts, targets) if parts else Manifest.from_targets(resources, targets)
 
 
-def choose_lists(targets: Sequence[str], known_by: Sequence[str]) -> list[str]:
+def choose_lists(resources: Resources, targets: Sequence[str], known_by: Sequence[str]) -> list[str]:
     """Those of the targets that are lists: all, or none; UsageError for a mixture, or for datasets without a list."""
-    lists = [target for target in targets if is_list(target)]
+    lists = [target for target in targets if is_list(resources, target)]
     if known_by and not lists:
         raise UsageError("--target names the dataset of a list of images", hint="leave it out for a manifest")
     if lists and len(lists) < len(targets):
         raise UsageError(
-            "a list of images and a manifest cannot be judged together", hint="one after the other"
+            f"a list of images ({lists[0]}) and a manifest or dataset cannot be judged together",
+            hint="one after the other",
         )
     return lists
 
 
-def is_list(target: str) -> bool:
-    """Whether it is a text file that is no manifest of ours: its rows have no key."""
-    path = Path(target)
-    if path.suffix.lower() not in ENDINGS or not path.is_file():
+def is_list(resources: Resources, target: str) -> bool:
+    """Whether it is a file that is no manifest: its rows have no key, or nothing that they could belong to."""
+    if not is_file(resources, target):
         return False
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        names = {name.strip().strip('"') for name in file.readline().split(find_delimiter(path))}
-    return "key" not in names and not {"dataset", "image_id"} <= names
-
-
-def find_delimiter(path: Path) -> str:
-    """The comma, semicolon or tab that the first line has most of."""
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
+    if Path(target).suffix in SUFFIXES and Path(target).suffix != ".csv":
+        return not read_column_names(Path(target)) >= MARKS
+    with Path(target).open(encoding="utf-8-sig", errors="replace") as file:
         first = file.readline()
-    return max(",;\t", key=first.count)
+    return not {name.strip().strip('"') for name in first.split(find_delimiter(first))} >= MARKS
 
 
-def load_lists(resources: Resources, files: Sequence[str], known_by: Sequence[str]) -> "Loaded":
+def is_file(resources: Resources, target: str) -> bool:
+    """Whether it is a file here, not the name of a dataset."""
+    path = Path(target)
+    is_name = not path.suffix and target in resources.catalog
+    return target != "-" and not is_remote(target) and not is_name and path.is_file()
+
+
+def find_delimiter(line: str) -> str:
+    """The comma, semicolon or tab that a table's first line has most of."""
+    return max(",;\t", key=line.count)
+
+
+# ------------------------------------------------------------------ manifests, each a part
+
+
+def load_parts(resources: Resources, targets: Sequence[str]) -> Loaded | None:
+    """Several manifests' rows, each file a part; None where they are no such files, or have parts of their own."""
+    from dermdata.api.splitting import JUDGED
+    from dermdata.split.published import is_part_name, name_parts
+
+    files = list(dict.fromkeys(targets))
+    if len(files) < 2 or not all(is_file(resources, target) for target in files):
+        return None
+    names = name_parts(files)
+    named = all(map(is_part_name, names))
+    loaded = load(resources, files, JUDGED)
+    if has_parts(loaded.table, "split", "fold") and not named:
+        return None
+    sizes = [load(resources, [file], ("dataset",)).table.num_rows for file in files]
+    resources.say(f"{', '.join(files)}: parts in {FILES}")
+    return replace(loaded, table=set_parts(loaded.table, names, sizes, beside=not named))
+
+
+def has_parts(table: "pa.Table", *columns: str) -> bool:
+    """Whether the rows are in more than one part by any of the columns."""
+    from dermdata.split.published import count_words
+
+    return any(
+        count_words(table[name].combine_chunks()) > 1 for name in columns if name in table.column_names
+    )
+
+
+def set_parts(table: "pa.Table", names: Sequence[str], sizes: Sequence[int], *, beside: bool) -> "pa.Table":
+    """The rows with the parts of these names and sizes, in order; `beside` these, the publisher's own are judged too."""
+    import pyarrow as pa
+
+    from dermdata.manifest.schema import OFFICIAL_SPLIT, OWN_SPLIT
+    from dermdata.split.published import LISTED_SPLIT
+
+    words = chain.from_iterable(repeat(name, size) for name, size in zip(names, sizes, strict=True))
+    if beside and has_parts(table, "split_official"):
+        table = table.append_column(LISTED_SPLIT, table["split_official"])
+    replaced = [name for name in (*OWN_SPLIT, *OFFICIAL_SPLIT) if name in table.column_names]
+    return table.drop_columns(replaced).append_column("split", pa.array(words, pa.string()))
+
+
+# ------------------------------------------------------------------ lists
+
+
+def load_lists(resources: Resources, files: Sequence[str], known_by: Sequence[str]) -> Loaded:
     """The lists as rows of the datasets that know their images; what was taken for what is told.
 
     Parameters
@@ -75,86 +149,93 @@ def load_lists(resources: Resources, files: Sequence[str], known_by: Sequence[st
     Raises
     ------
     BadTable
-        For a list without images, or none of which is known.
+        For a list without images, or of which no image and no patient, lesion or case is known.
     UsageError
-        Where nothing is in the cache.
+        Where nothing is in the cache, and the list itself has no ids to judge by.
 
     """
-    from dermdata.api.targets import Loaded, list_cached_targets, load
     from dermdata.manifest.image_files import merge_image_roots
     from dermdata.split import recognize_datasets
-    from dermdata.split.check import join_manifests
+    from dermdata.split.published import join_manifests
 
     split = read_lists(resources, files)
-    names = list(known_by) or list_cached_targets(resources)
-    found = recognize_datasets(split.ids, {name: load(resources, [name], NEEDED).table for name in names})
+    choose = find_cached_targets if split.has_groups else list_cached_targets
+    names = list(known_by) or choose(resources)
+    known = {name: load(resources, [name], NEEDED).table for name in names}
+    found = recognize_datasets(split.ids, known, split.datasets)
     tell_known(resources, split, found, names)
-    if not found and not split.group_ids:
+    if not found and not split.has_groups:
         raise BadTable(
             f"none of {len(split.ids):,} images is known: nothing can be judged",
             hint="fetch the dataset first (`--only metadata` will do), or name it by --target",
         )
     sources = {name: load(resources, [name], USED) for name in found}
     roots = merge_image_roots([source.roots for source in sources.values()])
-    table = join_manifests(found, {name: source.table for name, source in sources.items()}, split)
+    table, conflicts = join_manifests(found, {name: one.table for name, one in sources.items()}, split)
+    for conflict in conflicts:
+        resources.say(conflict.summary)
     return Loaded(table, roots, tuple(sorted(roots)))
 
 
 def read_lists(resources: Resources, files: Sequence[str]) -> "PublishedSplit":
     """The files as one list; which columns were taken for what is told."""
-    split = join_lists([read_list(resources, file, alone=len(files) == 1) for file in files])
-    column = f"'{split.part_column}'" if split.part_column else "the files' names"
-    resources.say(f"{', '.join(files)}: image ids in '{split.id_column}', parts in {column}")
+    from dermdata.split import parse_published_split
+    from dermdata.split.published import join_lists, name_parts
+
+    parts = name_parts(files) if len(files) > 1 else [None]
+    read = [
+        parse_published_split(read_table(resources, file), file, part)
+        for file, part in zip(files, parts, strict=True)
+    ]
+    split = join_lists(read)
+    tell_columns(resources, files, split)
     if split.ids.null_count == len(split.ids):
         raise BadTable(f"{', '.join(files)}: there are no images in it")
     if split.ids.null_count:
-        resources.say(f"{split.ids.null_count:,} rows without an image id are left out")
+        resources.say(f"{split.ids.null_count:,} rows have no image id")
     return split
+
+
+def tell_columns(resources: Resources, files: Sequence[str], split: "PublishedSplit") -> None:
+    """Which columns were taken for what, and which one was not."""
+    parts = f"'{split.part_column}'" if split.part_column else FILES
+    own = "".join(f", {name} in '{column}'" for name, column in split.own_columns.items())
+    resources.say(f"{', '.join(files)}: image ids in '{split.id_column}', parts in {parts}{own}")
+    if split.passed_over:
+        judged = split.listed_parts is not None
+        what = "names parts too: they are judged as well" if judged else NOT_LOOKED_AT
+        resources.say(f"'{split.passed_over}' {what}")
+
+
+def read_table(resources: Resources, file: str) -> "pa.Table":
+    """One file's rows, those without any word left out; BadTable for a line that is no row."""
+    path = Path(file)
+    if path.suffix in SUFFIXES and path.suffix != ".csv":
+        return read_from_file(resources, path, None)
+    from dermdata.readers.delimited import parse_delimited
+    from dermdata.split.published import drop_blank_rows
+
+    with path.open(encoding="utf-8-sig", errors="replace") as text:
+        delimiter = find_delimiter(text.readline())
+    table, rejected = parse_delimited(path.read_bytes(), file, delimiter=delimiter, encoding="utf-8")
+    if rejected:
+        more = f", and {len(rejected) - 1:,} more lines" if len(rejected) > 1 else ""
+        first = rejected[0]
+        raise BadTable(
+            f"{file}, line {first['line']}: {first['reason']}{more}", hint="mend them: each must be judged"
+        )
+    return drop_blank_rows(table)
 
 
 def tell_known(
     resources: Resources, split: "PublishedSplit", found: "Mapping[str, Ints]", names: Sequence[str]
 ) -> None:
     """Which images are of which dataset, and which of none."""
-    from dermdata.split.check import unknown_ids
+    from dermdata.split.published import unknown_ids
 
     for name, rows in found.items():
         resources.say(f"{int((rows >= 0).sum()):,} of {len(split.ids):,} images are of {name}")
     if unknown := unknown_ids(found, split.ids):
         some = ", ".join(unknown[:SHOWN])
-        resources.say(f"{len(unknown):,} images are of none of {', '.join(names)} (such as {some})")
-
-
-def read_list(resources: Resources, file: str, *, alone: bool) -> "PublishedSplit":
-    """One file; a file that is not alone is a part of its name where it has no column of parts."""
-    from dermdata.readers.delimited import parse_delimited
-    from dermdata.split import parse_published_split
-
-    path = Path(file)
-    table, rejected = parse_delimited(
-        path.read_bytes(), file, delimiter=find_delimiter(path), encoding="utf-8"
-    )
-    if rejected:
-        resources.say(
-            f"{file}: {len(rejected):,} lines are left out, the first is line {rejected[0]['line']}"
-        )
-    return parse_published_split(table, file, None if alone else path.stem)
-
-
-def join_lists(lists: Sequence["PublishedSplit"]) -> "PublishedSplit":
-    """Several files as one list."""
-    import pyarrow as pa
-
-    from dermdata.split import PublishedSplit
-
-    def column(arrays: Sequence["pa.Array"]) -> "pa.Array":
-        return pa.concat_arrays(arrays)
-
-    shared = [name for name in lists[0].group_ids if all(name in one.group_ids for one in lists)]
-    return PublishedSplit(
-        ids=column([one.ids for one in lists]),
-        parts=column([one.parts for one in lists]),
-        group_ids={name: column([one.group_ids[name] for one in lists]) for name in shared},
-        id_column=lists[0].id_column,
-        part_column=lists[0].part_column,
-    )
+        none = f"none of {', '.join(names)}" if names else "no dataset in the cache"
+        resources.say(f"{len(unknown):,} images are of {none} (such as {some})")

@@ -10,6 +10,7 @@ from dermdata.errors import UsageError
 
 if TYPE_CHECKING:
     from dermdata.duplicates import NearDuplicates
+    from dermdata.split import GroupBy
 
 PICTURES = ("path", "sha256", "phash")  # by which near duplicates are found
 JUDGED = (
@@ -36,7 +37,7 @@ def has_values(loaded: Loaded, name: str) -> bool:
     return name in table.column_names and table[name].null_count < table.num_rows
 
 
-def judge_split(resources: Resources, loaded: Loaded, *, near: bool) -> Records:
+def judge_split(resources: Resources, loaded: Loaded, *, near: bool, by: "GroupBy" = "auto") -> Records:
     """The leaks of the split that the rows have.
 
     Parameters
@@ -47,22 +48,30 @@ def judge_split(resources: Resources, loaded: Loaded, *, near: bool) -> Records:
         The rows, with the columns JUDGED.
     near : bool
         Near duplicates in two parts are leaks too.
+    by : {"auto", "patient", "lesion", "case", "image"}
+        What must not be in two parts.
 
     Returns
     -------
     Records
-        The findings; `facts` have `leaks`, how many of what is in more than one part, and `not_judged`, the ids that
-        no row has.
+        The findings; `facts` have `leaks`, how many of what is in more than one part; `not_judged`, the ids that no
+        row has; `judged`, what was judged in words; and of how many of the `rows` in a part nothing can be said,
+        `unjudged`: without leaks, only 0 is a clean split.
 
     Raises
     ------
     UsageError
-        Where there is no split, or no image to compare.
+        Where there is no split, a single part, or no image to compare.
 
     """
-    from dermdata.split import check_split, count_leaks
+    from dermdata.split import check_split, count_leaks, measure_coverage
 
-    findings = check_split(loaded.table, find_near_duplicates(resources, loaded) if near else None)
+    seen = measure_coverage(loaded.table, by, near=near)
+    findings = check_split(loaded.table, find_near_duplicates(resources, loaded) if near else None, by)
     leaks = count_leaks(tuple(one for one in findings if one.level == "error"))
     absent = [name for name in TOLD if not has_values(loaded, name)]
-    return Records([vars(one) for one in findings], FINDING, {"leaks": leaks, "not_judged": absent})
+    facts = {
+        "leaks": leaks, "not_judged": absent, "judged": list(seen.judged), "rows": seen.rows,
+        "in_no_part": seen.apart, "unjudged": seen.unjudged,
+    }  # fmt: skip
+    return Records([vars(one) for one in findings], FINDING, facts)

@@ -1,5 +1,6 @@
 """What a TARGET is: a dataset's name, a manifest's path, or `-` for an Arrow stream."""
 
+import io
 import os
 import re
 import sys
@@ -24,10 +25,11 @@ from dermdata.manifest.parquet import (
     check_version,
     combine_chunks,
     concat_manifests,
+    open_parquet,
     read_manifest,
     read_remote_manifest,
 )
-from dermdata.manifest.text import COLUMN_TYPES, read_csv, read_jsonl
+from dermdata.manifest.text import COLUMN_TYPES, parse_line, read_bytes, read_csv, read_jsonl
 from dermdata.object_store import is_remote, local_copy
 
 if TYPE_CHECKING:
@@ -130,19 +132,24 @@ def open_disk_target(resources: Resources, target: str) -> DiskManifest | None:
     )
 
 
-def list_cached_targets(resources: Resources) -> list[str]:
-    """All datasets in the cache, as targets; UsageError when there is none."""
+def find_cached_targets(resources: Resources) -> list[str]:
+    """All datasets in the cache, as targets."""
     here = resources.cache.cached_names()
-    names = [
+    return sorted(
         name
         for name in resources.catalog
         if name in here and resources.cache.folder(resources.catalog[name]).manifest.exists()
-    ]
+    )
+
+
+def list_cached_targets(resources: Resources) -> list[str]:
+    """All datasets in the cache, as targets; UsageError when there is none."""
+    names = find_cached_targets(resources)
     if not names:
         raise UsageError(
             "no dataset is in the cache", hint="`dermdata fetch NAME`, or give a manifest's path"
         )
-    return sorted(names)
+    return names
 
 
 def make_near_finder(loaded: Loaded) -> "Callable[[pa.Table], NearDuplicates]":
@@ -216,6 +223,18 @@ def read_from_file(resources: Resources, path: Path, columns: list[str] | None) 
         ".arrow": lambda: arrow.read_arrow_file(path),
     }
     return readers[path.suffix]()
+
+
+def read_column_names(path: Path) -> set[str]:
+    """The names of a table's columns, of JSON Lines those of the first; BadTable for what is no table."""
+    if path.suffix == ".parquet":
+        with open_parquet(path, path) as file:
+            return set(file.schema_arrow.names)
+    if path.suffix == ".jsonl":
+        lines = enumerate(io.BytesIO(read_bytes(path)), 1)
+        first = next((parse_line(line, number, path) for number, line in lines if line.strip()), {})
+        return set(first)
+    return set(arrow.read_arrow_file(path).column_names)
 
 
 def read_from_stdin() -> pa.Table:

@@ -22,11 +22,12 @@ def split(
         typer.Argument(
             metavar="TARGET…",
             autocompletion=dataset_names,
-            help="Dataset names, manifest files, - for a stream; with --check also a CSV of image ids and parts.",
+            help="Dataset names, manifest files, - for a stream; with --check also lists of images and parts.",
         ),
     ],
     by: Annotated[
-        Literal["auto", "patient", "lesion", "case", "image"], typer.Option(help="What must stay together.")
+        Literal["auto", "patient", "lesion", "case", "image"],
+        typer.Option(help="What must stay together; with --check, what is judged."),
     ] = "auto",
     ratios: Annotated[
         str | None,
@@ -87,10 +88,11 @@ def split(
     from dermdata.api.manifest import Manifest
 
     state = state_of(ctx)
-    exclude(ratios=ratios, folds=folds, check=check, labels=labels, target=target)
+    making = {"--ratios": ratios, "--folds": folds, "--stratify": stratify, "--official": official}
+    exclude({**making, "--stable": stable, "--output": out, "--labels": labels}, check=check, target=target)
     check_strict(labels, strict=strict)
     if check:
-        judge(state, targets, target or (), form, near=near)
+        judge(state, targets, target or (), form, by=by, near=near)
         return
     require_out(out)
     parts = Manifest.from_targets(state, targets).split(

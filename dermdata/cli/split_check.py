@@ -1,59 +1,92 @@
 """`dermdata split --check`: judge a manifest's split, or one that somebody published as a list of images and parts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dermdata.cli.output import Format, emit
 from dermdata.cli.state import State
-from dermdata.errors import ProblemsFound, UsageError
+from dermdata.errors import ProblemsFound, SomeFailed, UsageError
 
 if TYPE_CHECKING:
+    from dermdata.api.manifest import GroupBy
     from dermdata.api.records import Records
 
+JUDGE_HINT = (
+    "fetch their dataset (`--only metadata` will do), or give the list a column patient_id or lesion_id; "
+    "`--by image` judges images alone"
+)
 
-def exclude(
-    *, ratios: str | None, folds: int | None, check: bool, labels: str | None, target: list[str] | None
-) -> None:
-    """UsageError for options that do not go together."""
-    if ratios and folds:
+
+def exclude(making: Mapping[str, object], *, check: bool, target: list[str] | None) -> None:
+    """UsageError for options that do not go together; `making` are those that make a split."""
+    if making["--ratios"] and making["--folds"]:
         raise UsageError("--ratios and --folds exclude each other", hint="give one of them")
-    if check and labels:
-        raise UsageError("--check judges the split that is there, not its labels", hint="leave out --labels")
+    if check and (given := [name for name, value in making.items() if value]):
+        raise UsageError(
+            f"--check judges the split that is there, it makes none: {', '.join(given)} does not go with it",
+            hint=f"leave out {given[0]}",
+        )
     if target and not check:
         raise UsageError("--target goes with --check", hint="what to split is named without an option")
 
 
 def judge(
-    state: State, targets: Sequence[str], known_by: Sequence[str], form: Format | None, *, near: bool
+    state: State,
+    targets: Sequence[str],
+    known_by: Sequence[str],
+    form: Format | None,
+    *,
+    by: "GroupBy",
+    near: bool,
 ) -> None:
-    """Print the leaks; ProblemsFound where there is an error among them."""
+    """Print the leaks; ProblemsFound where there is an error among them, SomeFailed for rows that were not judged."""
     from dermdata.api.split_lists import read_to_judge
 
-    found = read_to_judge(state, targets, known_by).check_split(near=near)
+    found = read_to_judge(state, targets, known_by).check_split(by=by, near=near)
     if found or form:
-        emit(found, found.columns, form, "split", color=state.color)
+        emit(found, found.columns, form, "split", beside=found.facts, color=state.color)
     if absent := found.facts["not_judged"]:
         state.say(f"not judged, because no row has one: {', '.join(absent)}")
+    if apart := found.facts["in_no_part"]:
+        state.say(f"{apart:,} images are in no part")
     if not near:
         state.more("near duplicates were not looked for; add --near")
     conclude(state, found, near=near)
 
 
 def conclude(state: State, found: "Records", *, near: bool) -> None:
-    """Tell that there are no leaks; ProblemsFound where there are."""
-    if unsure := sum(one["level"] == "warning" for one in found):
+    """Tell that there are no leaks; ProblemsFound where there are, SomeFailed where nobody can know."""
+    unsure = sum(one["level"] == "warning" for one in found)
+    if unsure:
         state.say(f"{unsure:,} pictures may be in several parts, by hash alone: their images are not here")
-    if leaks := found.facts["leaks"]:
-        said = ", ".join(
-            f"{count:,} {name if count > 1 else singular(name)}" for name, count in leaks.items()
-        )
+    leaks, unjudged = describe_leaks(found), describe_unjudged(found)
+    if leaks:
+        if unjudged:
+            state.say(unjudged)
         how = "split --near" if near else "split"
         raise ProblemsFound(
-            f"in more than one part: {said}", hint=f"`dermdata {how}` makes one without leaks"
+            f"in more than one part: {leaks}", hint=f"`dermdata {how}` makes one without leaks"
         )
-    state.say(
-        f"no patient, lesion, case or image is in two parts{', nor any near duplicate' if near else ''}"
-    )
+    if unjudged:
+        raise SomeFailed(unjudged, hint=JUDGE_HINT)
+    judged = " or ".join(filter(None, [", ".join(found.facts["judged"][:-1]), found.facts["judged"][-1]]))
+    state.say(f"no {judged} is in two parts{', nor any near duplicate' if near and not unsure else ''}")
+
+
+def describe_leaks(found: "Records") -> str:
+    """What is in more than one part, counted; nothing where nothing is."""
+    leaks = found.facts["leaks"].items()
+    return ", ".join(f"{count:,} {name if count > 1 else singular(name)}" for name, count in leaks)
+
+
+def describe_unjudged(found: "Records") -> str:
+    """How many images nothing can be said of; nothing where there are none."""
+    rows, unjudged = found.facts["rows"], found.facts["unjudged"]
+    if not unjudged:
+        return ""
+    if rows == unjudged:
+        return f"nothing tells what any of {rows:,} images belongs to: whether the split leaks is not known"
+    return f"{unjudged:,} of {rows:,} images could not be judged: no patient, lesion, case or copy of theirs is known"
 
 
 def singular(name: str) -> str:

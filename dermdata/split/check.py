@@ -18,6 +18,7 @@ from dermdata.split.groups import (
     LEVEL_COLUMNS,
     FactorizedColumn,
     GroupBy,
+    KnownRows,
     factorize,
     has_value,
     key_columns,
@@ -113,23 +114,33 @@ def measure_coverage(table: pa.Table, by: GroupBy = "auto", *, near: bool = Fals
     columns = _split_columns(table)
     _require_parts(columns)
     in_part = np.logical_or.reduce([column.is_known for column in columns.values()])
-    identities = key_columns(by)
-    known = {name: has_value(table, name) & in_part for name in identities}
-    if near and "phash" in table.column_names:
-        known["phash"] = table["phash"].is_valid().to_numpy() & in_part
-    levels = {level: column for level, column in LEVEL_COLUMNS.items() if column in identities}
-    asked = tuple(levels.values()) if by == "auto" else tuple(filter(None, [LEVEL_COLUMNS.get(by)]))
-    seen = np.logical_or.reduce(list(known.values()))
-    if by == "image" or not in_part.any():
+    known = _known_rows(table, in_part, by, near=near)
+    if by == "image":
         seen = in_part
-    elif not any(known[column].any() for column in asked):
+    elif any(known[column].any() for column in _deciding_columns(by)):
+        seen = np.logical_or.reduce(list(known.values()))
+    else:
         seen = np.zeros_like(in_part)
+    levels = [level for level, column in LEVEL_COLUMNS.items() if column in known and known[column].any()]
     return SplitCoverage(
         rows=int(in_part.sum()),
         apart=int((~in_part).sum()),
         unjudged=int((in_part & ~seen).sum()),
-        judged=(*(level for level, column in levels.items() if known[column].any()), "image"),
+        judged=(*levels, "image"),
     )
+
+
+def _known_rows(table: pa.Table, in_part: KnownRows, by: GroupBy, *, near: bool) -> dict[str, KnownRows]:
+    """Of each id that is judged, the rows in a part that have one."""
+    known = {name: has_value(table, name) & in_part for name in key_columns(by)}
+    if near and "phash" in table.column_names:
+        known["phash"] = table["phash"].is_valid().to_numpy() & in_part
+    return known
+
+
+def _deciding_columns(by: GroupBy) -> tuple[str, ...]:
+    """The ids of which there must be one: any of a group, or that of the level that is asked for."""
+    return tuple(column for level, column in LEVEL_COLUMNS.items() if by in ("auto", level))
 
 
 def count_leaks(findings: tuple[Finding, ...]) -> dict[str, int]:

@@ -6,7 +6,7 @@ in manifests; where these have no patient, lesion or case id, the list's own cou
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +56,12 @@ class PublishedSplit:
     id_column: str
     part_column: str | None  # None: each file is a part
     own_columns: Mapping[str, str] = field(default_factory=dict)  # where `own_ids` stand
+    passed_over: str | None = None  # the column of parts that there is beside the files
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether the list itself says what any image belongs to."""
+        return any(name in KEYS and ids.null_count < len(ids) for name, ids in self.own_ids.items())
 
 
 @dataclass(frozen=True)
@@ -111,29 +117,43 @@ def parse_published_split(table: pa.Table, name: str, part: str | None = None) -
     part_column = find_part_column(table, {word: one for word, one in known.items() if one != id_column})
     if part_column is None and part is None:
         raise _lacks_column(f"parts ({', '.join(PART_COLUMNS[:4])}, …)", table, name)
-    own = {column: found for column, words in OWN_IDS.items() if (found := _first_known(words, known))}
-    listed = trim_text(table[part_column]) if part_column else None
-    return PublishedSplit(
+    own = _own_columns(known)
+    listed = PublishedSplit(
         ids=clean_ids(table[id_column]),
-        parts=listed if part is None else pa.array([part] * table.num_rows, pa.string()),
-        listed_parts=listed if part is not None and part_column and count_words(listed) > 1 else None,
+        parts=trim_text(table[part_column]) if part_column else nulls(table.num_rows),
         own_ids={column: clean_ids(table[found]) for column, found in own.items()},
         datasets=_dataset_words(table, known, id_column, part_column),
         id_column=id_column,
-        part_column=part_column if part is None else None,
+        part_column=part_column,
         own_columns=own,
+    )
+    return listed if part is None else name_part(listed, part)
+
+
+def name_part(listed: PublishedSplit, part: str) -> PublishedSplit:
+    """The list as one of several, which is a part as a whole: what its own column of parts says is beside that."""
+    several = count_words(listed.parts) > 1
+    return replace(
+        listed,
+        parts=pa.array([part] * len(listed.ids), pa.string()),
+        part_column=None,
+        listed_parts=listed.parts if several else None,
+        passed_over=listed.part_column if several else None,
     )
 
 
 def find_part_column(table: pa.Table, known: Mapping[str, str]) -> str | None:
     """The column of parts: the first whose words are names of parts, else the first of several words, else any."""
-    there = [word for word in PART_COLUMNS if word in known]
-    words = {word: set(trim_text(table[known[word]]).unique().to_pylist()) - {None} for word in there}
-    named = [word for word in there if words[word] and all(map(is_part_name, words[word]))]
-    usual = [word for word in there if word not in OFTEN_NO_PART]
-    several = [word for word in usual if len(words[word]) > 1]
-    chosen = [*(word for word in named if len(words[word]) > 1), *several, *named, *usual]
-    return known[chosen[0]] if chosen else None
+    words = {word: part_words(table[known[word]]) for word in PART_COLUMNS if word in known}
+    named = {word for word, found in words.items() if found and all(map(is_part_name, found))}
+    candidates = [word for word in words if word in named or word not in OFTEN_NO_PART]
+    best = min(candidates, key=lambda word: (len(words[word]) < 2, word not in named), default=None)
+    return None if best is None else known[best]
+
+
+def part_words(column: pa.ChunkedArray) -> list[str]:
+    """The different words of a column."""
+    return list(trim_text(column).drop_null().unique().to_pylist())
 
 
 def is_part_name(text: str) -> bool:
@@ -154,6 +174,12 @@ def _dataset_words(
         return pc.list_element(pc.split_pattern(clean_ids(table[id_column]), "/", max_splits=1), 0)
     column = known.get("dataset")
     return None if column in (None, part_column) else trim_text(table[column])
+
+
+def _own_columns(known: Mapping[str, str]) -> dict[str, str]:
+    """Where the list has ids of its own."""
+    found = {column: _first_known(words, known) for column, words in OWN_IDS.items()}
+    return {column: place for column, place in found.items() if place is not None}
 
 
 def _first_known(words: Iterable[str], known: Mapping[str, str]) -> str | None:
@@ -186,6 +212,14 @@ def clean_ids(column: pa.ChunkedArray) -> pa.Array:
     return pc.if_else(known, words, pa.scalar(None, pa.string()))
 
 
+def drop_blank_rows(table: pa.Table) -> pa.Table:
+    """The rows that have a word in any column: a spreadsheet leaves empty ones at the end."""
+    filled = np.zeros(table.num_rows, bool)
+    for column in table.columns:
+        filled |= trim_text(column).is_valid().to_numpy(zero_copy_only=False)
+    return table if filled.all() else table.filter(pa.array(filled))
+
+
 # ------------------------------------------------------------------ several files
 
 
@@ -195,19 +229,18 @@ def name_parts(files: Sequence[str]) -> list[str]:
     UsageError for a file that is named twice: it cannot be two parts.
     """
     paths = [Path(file).absolute() for file in files]
-    twice = {path.resolve(): file for path, file in zip(paths, files, strict=True)}
-    if len(twice) < len(files):
-        again = next(file for file in files if file not in twice.values())
-        raise UsageError(f"{again} is given twice: it cannot be two parts", hint="name each file once")
-    forms = (
-        [path.stem for path in paths],
-        [path.parent.name for path in paths],
-        [f"{path.parent.name}/{path.stem}" for path in paths],
-        [f"{path.parent.name}/{path.name}" for path in paths],
-        [f"{path.parent.parent.name}/{path.parent.name}/{path.name}" for path in paths],
-        [str(path) for path in paths],
-    )
-    return next(form for form in forms if len(set(form)) == len(form))
+    places = [path.resolve() for path in paths]
+    twice = [file for number, file in enumerate(files) if places[number] in places[:number]]
+    if twice:
+        raise UsageError(f"{twice[0]} is given twice: it cannot be two parts", hint="name each file once")
+    forms = (path_forms(path) for path in paths)
+    return next(list(form) for form in zip(*forms, strict=True) if len(set(form)) == len(form))
+
+
+def path_forms(path: Path) -> tuple[str, ...]:
+    """What a file may be called, the shortest first."""
+    stem, name, folder, above = path.stem, path.name, path.parent.name, path.parent.parent.name
+    return stem, folder, name, f"{folder}/{stem}", f"{folder}/{name}", f"{above}/{folder}/{name}", str(path)
 
 
 def join_lists(lists: Sequence[PublishedSplit]) -> PublishedSplit:
@@ -215,27 +248,27 @@ def join_lists(lists: Sequence[PublishedSplit]) -> PublishedSplit:
 
     A column of parts counts beside the files where these are not named as parts are: it may be the one that is meant.
     """
-
-    def join(arrays: Sequence[pa.Array | None]) -> pa.Array:
-        pairs = zip(arrays, lists, strict=True)
-        return pa.concat_arrays([array if array is not None else nulls(len(one.ids)) for array, one in pairs])
-
-    def join_known(arrays: Sequence[pa.Array | None]) -> pa.Array | None:
-        return None if all(array is None for array in arrays) else join(arrays)
-
-    named = all(is_part_name(word) for one in lists for word in one.parts.slice(0, 1).to_pylist() if word)
-    names = [name for name in OWN_IDS if any(name in one.own_ids for one in lists)]
-    column_of = {name: column for one in reversed(lists) for name, column in one.own_columns.items()}
+    joined = pa.concat_tables(map(_list_to_table, lists), promote_options="default").combine_chunks()
+    columns = {name: joined[name].combine_chunks() for name in joined.column_names}
+    named = all(map(is_part_name, part_words(joined["parts"])))
+    own_columns = {name: column for one in reversed(lists) for name, column in one.own_columns.items()}
     return PublishedSplit(
-        ids=join([one.ids for one in lists]),
-        parts=join([one.parts for one in lists]),
-        listed_parts=None if named else join_known([one.listed_parts for one in lists]),
-        own_ids={name: join([one.own_ids.get(name) for one in lists]) for name in names},
-        datasets=join_known([one.datasets for one in lists]),
+        ids=columns["ids"],
+        parts=columns["parts"],
+        listed_parts=None if named else columns.get("listed_parts"),
+        own_ids={name: columns[name] for name in own_columns},
+        datasets=columns.get("datasets"),
         id_column=lists[0].id_column,
         part_column=lists[0].part_column,
-        own_columns={name: column_of[name] for name in names},
+        own_columns=own_columns,
+        passed_over=next((one.passed_over for one in lists if one.passed_over), None),
     )
+
+
+def _list_to_table(one: PublishedSplit) -> pa.Table:
+    """What a list says, a column each."""
+    said = {"ids": one.ids, "parts": one.parts, "listed_parts": one.listed_parts, "datasets": one.datasets}
+    return pa.table({name: words for name, words in {**said, **one.own_ids}.items() if words is not None})
 
 
 def nulls(rows: int) -> pa.Array:
@@ -271,15 +304,8 @@ def recognize_datasets(
     """
     sizes = {name: table.num_rows for name, table in datasets.items()}
     left = {name: match_ids(ids, table, name) for name, table in datasets.items()}
-    found: dict[str, Ints] = {}
-    is_open = np.ones(len(ids), bool)
-    for name, rows in left.items() if named is not None else ():
-        mine = pc.fill_null(pc.equal(pc.utf8_lower(named), name.lower()), fill_value=False).to_numpy(
-            zero_copy_only=False
-        )
-        if (mine & (rows >= 0)).any():
-            found[name] = np.where(mine, rows, -1)
-            is_open &= found[name] < 0
+    found = {} if named is None else match_named(left, named)
+    is_open = np.logical_and.reduce([np.ones(len(ids), bool), *(rows < 0 for rows in found.values())])
     while left:
         matched = {name: int(np.count_nonzero(is_open & (rows >= 0))) for name, rows in left.items()}
         best = min(left, key=lambda name: (-matched[name], sizes[name], name))
@@ -289,6 +315,20 @@ def recognize_datasets(
         found[best] = np.maximum(found.get(best, rows), rows)
         is_open &= found[best] < 0
     return found
+
+
+def match_named(known: Mapping[str, Ints], named: pa.Array) -> dict[str, Ints]:
+    """The rows, -1 for none, of the images whose dataset is named, where that dataset knows any of them."""
+    words = pc.utf8_lower(named)
+    found = {
+        name: np.where(
+            pc.fill_null(pc.equal(words, name.lower()), fill_value=False).to_numpy(zero_copy_only=False),
+            rows,
+            -1,
+        )
+        for name, rows in known.items()
+    }
+    return {name: rows for name, rows in found.items() if (rows >= 0).any()}
 
 
 def match_ids(ids: pa.Array, table: pa.Table, name: str) -> Ints:
