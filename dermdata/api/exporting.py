@@ -105,7 +105,9 @@ def to_stream(rows: LazyTable) -> None:
 
 
 # what formats without images decide by: which rows, which file name, what may be passed on
-HELD = ("dataset", "key", "image_id", "license", "diagnosis", "split", "split_official")
+HELD = (
+    "dataset", "key", "image_id", "license", "diagnosis", "split", "fold", "split_official", "fold_official",
+)  # fmt: skip
 PLAN_KEYS = ("path", "rows", "size_bytes", "there")
 
 
@@ -119,6 +121,7 @@ class ExportRequest:
     strict: bool = False
     embed: bool = False
     split: str | None = None
+    fold: int | None = None
     size: int | None = None
     strip_exif: bool = False
     redistributable: bool = False
@@ -131,6 +134,11 @@ class ExportRequest:
     def is_lean(self) -> bool:
         """Whether a few columns decide what is written: the others are read while they are written."""
         return self.name in ("csv", "jsonl") or (self.name == "parquet" and not self.embed)
+
+    @property
+    def divides(self) -> bool:
+        """Whether each part becomes a folder or files of its own, or rows of one table."""
+        return self.name not in ("parquet", "csv", "jsonl", "croissant")
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -153,7 +161,13 @@ def require_format(name: str) -> None:
 def export_rows(resources: Resources, loaded: "Loaded", request: ExportRequest) -> "ExportResult":
     """Write the rows in the format that is asked for; UsageError, IntegrityError or StorageError."""
     from dermdata import export
+    from dermdata.cohort.dedupe import describe_overlap
+    from dermdata.export.job import count_folds
 
+    if overlap := describe_overlap(loaded.rows()):
+        resources.say(overlap)
+    if request.fold is None and request.divides and count_folds(loaded.table):
+        resources.say("the folds are no parts of this export; --fold K makes fold K val, the others train")
     with open_job(resources, loaded, request) as job:
         return export.write(request.name, job)
 
@@ -188,7 +202,7 @@ def open_job(resources: Resources, loaded: "Loaded", request: ExportRequest) -> 
         progress = stack.enter_context(resources.show_progress())
         yield export.Job(
             table=table, rest=loaded.rest, roots=loaded.roots, out=Path(request.out), bucket=bucket, make=make,
-            embed=request.embed, split=request.split, size=request.size, strip=request.strip_exif,
+            embed=request.embed, split=request.split, fold=request.fold, size=request.size, strip=request.strip_exif,
             redistributable=request.redistributable, copy=request.copy, jobs=request.jobs or os.cpu_count() or 1,
             excel_safe=request.excel_safe, entries=entries, progress=progress,
         )  # fmt: skip

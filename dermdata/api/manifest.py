@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,7 +15,14 @@ from dermdata.api.manifest_rows import FEW, PIPED, ROWS_SHOWN, USED, Columns
 from dermdata.api.manifest_selection import Dedupe, SelectableRows
 from dermdata.api.records import Records
 from dermdata.api.results import Parts, Row, Selected
-from dermdata.api.splitting import JUDGED, PICTURES, find_near_duplicates, judge_split
+from dermdata.api.splitting import (
+    JUDGED,
+    PICTURES,
+    choose_strata,
+    find_near_duplicates,
+    judge_split,
+    list_notes,
+)
 
 if TYPE_CHECKING:
     from dermdata.api.auditing import AuditFindings
@@ -77,7 +85,8 @@ class Manifest(ConvertibleRows, SelectableRows):
         folds : int, optional
             So many folds instead of parts.
         stratify : sequence of str, optional
-            Columns whose mix each part mirrors, also as "diagnosis,sex"; `label` with `labels`, else `diagnosis`.
+            Columns whose mix each part mirrors, also as "diagnosis,sex"; `label` where the rows have one, else
+            `diagnosis`.
         labels : str, optional
             A label space, whose classes become the column `label` first.
         strict : bool, default False
@@ -103,16 +112,17 @@ class Manifest(ConvertibleRows, SelectableRows):
         """
         from dermdata.split import SPLIT_COLUMNS, split_rows
 
-        usual = "label" if labels else "diagnosis"
-        mirrored = usual if stratify is None else to_option_text(stratify)
         wanted = (*SPLIT_COLUMNS, *ADDED, *(PROJECTED if labels else ()), *(PICTURES if near else ()))
         loaded = self._read_columns(lambda _: wanted)
         alike = find_near_duplicates(self._resources, loaded) if near else None
         table = project(self._resources, loaded.table, labels, strict=strict) if labels else loaded.table
+        mirrored = choose_strata(table) if stratify is None else to_option_text(stratify)
         result = split_rows(
             table, by=by, ratios=to_shares(ratios), folds=folds, stratify=to_names(mirrored), official=official,
             stable=stable, seed=seed, near=alike, rest=loaded.rest,
         )  # fmt: skip
+        notes = list_notes(loaded, labeled=mirrored == "label" and stratify is None and not labels)
+        result = replace(result, notes=(*result.notes, *notes))
         asked = {
             "by": by, "ratios": None if ratios is None else to_option_text(ratios), "folds": folds, "stratify": mirrored,
             "labels": labels, "official": official, "stable": stable, "near": near, "seed": seed,
@@ -167,10 +177,10 @@ class Manifest(ConvertibleRows, SelectableRows):
         Records
 
         """
-        from dermdata.api.summaries import CountRequest, count_rows
+        from dermdata.api.summaries import CountRequest, count_rows, list_identities
 
         request = CountRequest.from_names([by] if isinstance(by, str) else by, labels, strict=strict)
-        table = self._read_columns(lambda _: request.columns).table
+        table = self._read_columns(lambda _: (*request.columns, *list_identities(self.source))).table
         return count_rows(self._resources, table, self.names, request)
 
     def audit(
@@ -279,6 +289,7 @@ class Manifest(ConvertibleRows, SelectableRows):
         strict: bool = False,
         embed: bool = False,
         split: str | None = None,
+        fold: int | None = None,
         size: int | None = None,
         strip_exif: bool = False,
         redistributable: bool = False,
@@ -303,6 +314,8 @@ class Manifest(ConvertibleRows, SelectableRows):
             Put the image bytes into the output.
         split : str, optional
             Only this part.
+        fold : int, optional
+            The rows of this fold are the part `val`, those of the others `train`.
         size : int, optional
             Scale images down so that the longest side has so many pixels.
         strip_exif : bool, default False
@@ -332,7 +345,7 @@ class Manifest(ConvertibleRows, SelectableRows):
 
         require_format(name)
         request = ExportRequest(
-            name=name, out=os.fspath(out), labels=labels, strict=strict, embed=embed, split=split, size=size,
+            name=name, out=os.fspath(out), labels=labels, strict=strict, embed=embed, split=split, fold=fold, size=size,
             strip_exif=strip_exif, redistributable=redistributable, copy=copy, excel_safe=excel_safe, jobs=jobs,
             engine=engine,
         )  # fmt: skip

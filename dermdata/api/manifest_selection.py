@@ -68,6 +68,7 @@ class SelectableRows(ManifestRows):
 
         """
         from dermdata.cohort import NEEDED_COLUMNS, SelectionRequest, select_rows
+        from dermdata.cohort.dedupe import describe_overlap
 
         if dedupe != "none":  # which row says more, and what its ids are, is a matter of all columns
             loaded = self._read_columns(lambda names: names)
@@ -88,6 +89,8 @@ class SelectableRows(ManifestRows):
         sources = sources_of(loaded.table) | (set() if finer is None else sources_of(finer))
         words = words_of(self._resources, sources)
         done = select_rows(loaded.table, wanted, self._resources.library.vocabulary, words, finer)
+        overlap = describe_overlap(loaded.rows(done.table)) if dedupe == "none" else None
+        done.notes += [overlap] if overlap else []
         asked = {
             "where": where, "labels": labels, "refine": ",".join(refine) or None, "dedupe": wanted.dedupe,
             "sample": sample, "per-class": per_class, "seed": sample and seed,

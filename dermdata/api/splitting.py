@@ -9,6 +9,8 @@ from dermdata.api.targets import Loaded, make_near_finder
 from dermdata.errors import UsageError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from dermdata.duplicates import NearDuplicates
     from dermdata.split import GroupBy
 
@@ -35,6 +37,21 @@ def has_values(loaded: Loaded, name: str) -> bool:
     """Whether any row has a value in this column."""
     table = loaded.table
     return name in table.column_names and table[name].null_count < table.num_rows
+
+
+def choose_strata(table: "pa.Table") -> str:
+    """The column whose mix each part mirrors unless another is asked for: the classes where rows have any."""
+    has_label = "label" in table.column_names and table["label"].null_count < table.num_rows
+    return "label" if has_label else "diagnosis"
+
+
+def list_notes(loaded: Loaded, *, labeled: bool) -> list[str]:
+    """What a person must know of a split beside its balance: by which column it is balanced, and who is in it twice."""
+    from dermdata.cohort.dedupe import describe_overlap
+
+    label = ["each part mirrors label, which the manifest has (--stratify diagnosis for the other)"]
+    overlap = describe_overlap(loaded.rows())
+    return [*(label if labeled else []), *([overlap] if overlap else [])]
 
 
 def judge_split(resources: Resources, loaded: Loaded, *, near: bool, by: "GroupBy" = "auto") -> Records:

@@ -13,6 +13,7 @@ from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.api.targets import list_cached_targets, load
 from dermdata.cohort.cite import Credit, Credits, collect_credits
+from dermdata.cohort.dedupe import describe_overlap
 from dermdata.cohort.table1 import Table1, build_table1, to_latex, to_markdown
 from dermdata.errors import UnknownName
 from dermdata.licenses import CombinedTerms
@@ -53,9 +54,15 @@ class CountRequest:
         return [*self.shown_columns, *COUNTED_COLUMNS.values(), *(NEEDED if self.labels else ()), "dataset"]
 
 
+def list_identities(targets: Sequence[str]) -> Sequence[str]:
+    """The columns that tell whether several targets have images in common."""
+    return ["isic_id"] if len(targets) > 1 else []
+
+
 def count_targets(resources: Resources, targets: Sequence[str], request: CountRequest) -> Records:
     """Count the rows of targets, of all that is cached without any; only the columns that are needed are read."""
-    loaded = load(resources, targets or list_cached_targets(resources), request.columns)
+    chosen = targets or list_cached_targets(resources)
+    loaded = load(resources, chosen, [*request.columns, *list_identities(chosen)])
     resources.more(f"counting {', '.join(loaded.names)}")
     return count_rows(resources, loaded.table, loaded.names, request)
 
@@ -66,6 +73,8 @@ def count_rows(
     """A record a cell: the columns, or `by` and `value` in an overview, then images, patients, lesions, share."""
     from dermdata.cohort import stats as room
 
+    if overlap := describe_overlap(table):
+        resources.say(overlap)
     if request.labels:
         table = project(resources, table, request.labels, strict=request.strict)
     if request.by:

@@ -21,6 +21,7 @@ FORMATS_HELP = "parquet, csv, jsonl, imagefolder, webdataset, huggingface, coco 
 EXCEL_HELP = "CSV, also left-out.csv: a ' before cells that a spreadsheet would take for a formula."
 JOBS_HELP = "Threads that read and scale images. [default: all cores]"
 SIZE_HELP = "Scale images down so that the longest side has PX pixels; smaller ones stay as they are."
+FOLD_HELP = "Fold K of `split --folds` is the part val, the other folds are train."
 STRIP_HELP = "Nothing but the picture: no EXIF, XMP, IPTC, comments; the pixels stay as they are."
 RIGHTS_HELP = "Only images whose license allows passing them on; left-out.csv lists the others."
 COPY_HELP = "imagefolder, coco: files of its own instead of links to the cache."
@@ -47,6 +48,7 @@ def export(
     split: Annotated[
         str | None, typer.Option(help="Only this part: train, val, test, …", metavar="NAME")
     ] = None,
+    fold: Annotated[int | None, typer.Option(min=0, help=FOLD_HELP, metavar="K")] = None,
     labels: Annotated[str | None, typer.Option(help=LABELS_HELP, metavar="SPACE")] = None,
     strict: Annotated[bool, typer.Option("--strict", help=STRICT_HELP)] = False,
     pixels: Annotated[int | None, typer.Option("--size", min=1, help=SIZE_HELP, metavar="PX")] = None,
@@ -72,8 +74,8 @@ def export(
         raise UsageError("export writes files, not a stream", hint="give -o FILE or a folder")
     manifest = Manifest.from_targets(state, targets or all_cached(state))
     asked: dict[str, Any] = {
-        "labels": labels, "strict": strict, "embed": embed, "split": split, "size": pixels, "strip_exif": strip_exif,
-        "redistributable": redistributable, "copy": copy, "excel_safe": excel_safe, "jobs": jobs,
+        "labels": labels, "strict": strict, "embed": embed, "split": split, "fold": fold, "size": pixels,
+        "strip_exif": strip_exif, "redistributable": redistributable, "copy": copy, "excel_safe": excel_safe, "jobs": jobs,
     }  # fmt: skip
     if dry_run:
         plan = manifest.plan_export(name, out, **asked)

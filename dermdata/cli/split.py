@@ -41,7 +41,7 @@ def split(
     stratify: Annotated[
         str | None,
         typer.Option(
-            help="Columns whose mix each part must mirror. [default: diagnosis, or label with --labels]",
+            help="Columns whose mix each part must mirror. [default: label where the rows have one, else diagnosis]",
             metavar="COLS",
             show_default=False,
         ),

@@ -16,13 +16,14 @@ from dermdata.cohort.keys import ALSO_IN, IDS_AS_GIVEN, DroppedRow, row_keys, se
 from dermdata.cohort.refine import LabeledRows, identity_conflict, label_rows
 from dermdata.crosswalks.extents import LabelComparer
 from dermdata.errors import UsageError
-from dermdata.manifest.columns import text_column
+from dermdata.manifest.columns import first_rows, text_column
 from dermdata.manifest.schema import KEYS, SCHEMA
 from dermdata.model import Finding
 from dermdata.projection import LabelStatements
 
 if TYPE_CHECKING:
     from dermdata.duplicates import NearDuplicates
+    from dermdata.manifest.lazy import LazyTable
 
 DedupeMethod = Literal["id", "exact", "near"]
 FindNear = Callable[[pa.Table], "NearDuplicates"]
@@ -115,6 +116,27 @@ def drop_duplicates(
         if against:
             conflicts.append(identity_conflict(name, [(rows, row) for row in (best, *against)]))
     return Deduplication(fold_rows(table, kept_for), tuple(dropped), tuple(conflicts), note)
+
+
+def describe_overlap(table: "pa.Table | LazyTable") -> str | None:
+    """The images that several datasets of a table have, in words, and what keeps one row of each; None without any."""
+    if "dataset" not in table.column_names:
+        return None
+    dataset = table.column("dataset").cast(pa.string()).combine_chunks().dictionary_encode()
+    codes = dataset.indices.fill_null(-1).to_numpy()
+    compared = {method: one for method, one in IDENTITY_COLUMNS.items() if one in table.column_names}
+    for method, column in compared.items() if len(dataset.dictionary) > 1 else ():
+        first = first_rows(table.column(column))
+        shared = np.unique(first[codes[first] != codes])
+        if len(shared):
+            found = np.unique(codes[np.isin(first, shared)])
+            names = sorted(dataset.dictionary.take(pa.array(found[found >= 0])).to_pylist())
+            where = f"both {names[0]} and {names[1]}" if len(names) == 2 else f"several of {', '.join(names)}"
+            return (
+                f"{len(shared):,} images are in {where}: "
+                f"`dermdata select {' '.join(names)} --dedupe {method}` keeps one row of each"
+            )
+    return None
 
 
 def find_identities(

@@ -37,6 +37,7 @@ class Job:
     bucket: Bucket | None = None  # instead of the folder OUT, of which only the name counts then
     embed: bool = False  # image bytes inside the output
     split: str | None = None  # only this part
+    fold: int | None = None  # this fold is `val`, the others are `train`
     size: int | None = None  # longest side, pixels; None: as stored
     strip: bool = False  # images without private metadata
     redistributable: bool = False  # only images that may be passed on
@@ -102,6 +103,8 @@ def prepare_job(job: Job) -> Job:
         lesions=has_lesion_masks(job.table),
         structures=structure_names(job.table),
     )
+    if job.fold is not None:
+        job = replace(job, table=set_fold_parts(job.table, job.fold))
     if job.split is not None:
         job = replace(job, table=select_split(job.table, job.split))
     if job.redistributable:
@@ -132,12 +135,59 @@ def select_split(table: pa.Table, split: str) -> pa.Table:
 
 
 def split_column(table: pa.Table) -> str:
-    """Our own split where there is one, else the publisher's."""
+    """Our own split where there is one, else the publisher's; UsageError where rows are in folds and in no parts."""
     named = [name for name in ("split", "split_official") if name in table.column_names]
-    filled = [name for name in named if table[name].null_count < table.num_rows]
+    if has_words(table, "fold") and not has_words(table, "split"):
+        raise UsageError(
+            f"the rows are in {count_folds(table)} folds, and in no parts",
+            hint="--fold K: the rows of fold K are val, those of the others train",
+        )
     if not named:
         raise UsageError("the manifest has no split", hint="run `dermdata split` first")
-    return (filled or named)[0]
+    return next((name for name in named if has_words(table, name)), named[0])
+
+
+def has_words(table: pa.Table, name: str) -> bool:
+    """Whether any row has a value in the column."""
+    return name in table.column_names and table[name].null_count < table.num_rows
+
+
+def count_folds(table: pa.Table) -> int:
+    """How many of our own folds the rows are in."""
+    return len(pc.unique(table["fold"]).drop_null()) if "fold" in table.column_names else 0
+
+
+def set_fold_parts(table: pa.Table, fold: int) -> pa.Table:
+    """The rows with parts: `val` for this fold, `train` for the others.
+
+    Our own folds count, or the publisher's where we have none. A row in no fold, or in a part of another name (the test
+    set that `split --official --folds` kept), stays where it is.
+
+    Raises
+    ------
+    UsageError, UnknownName
+        Where there are no folds, or not this one.
+
+    """
+    column = next((name for name in ("fold", "fold_official") if has_words(table, name)), None)
+    if column is None:
+        raise UsageError("no row is in a fold", hint="make folds: dermdata split TARGET --folds 5 -o OUT")
+    numbers = table[column].combine_chunks().cast(pa.int64())
+    known = sorted(number for number in pc.unique(numbers).to_pylist() if number is not None)
+    if fold not in known:
+        shown = ", ".join(map(str, known))
+        raise UnknownName("fold", str(fold), map(str, known), hint=f"{column} is one of {shown}")
+    before = text_column(table, "split")
+    if column == "fold_official" and not has_words(table, "split"):
+        before = text_column(table, "split_official")
+    by_fold = pc.if_else(pc.equal(numbers, fold), "val", "train")
+    other = pc.invert(pc.is_in(before, pa.array(["train", "val", None], pa.string())))
+    words = pc.if_else(pc.or_(pc.is_null(numbers), other), before, by_fold)
+    if "split" not in table.column_names:
+        return table.append_column("split", words)
+    place = table.schema.get_field_index("split")
+    kind = table.schema.field(place)
+    return table.set_column(place, kind, words.dictionary_encode().cast(kind.type))
 
 
 def output_stem(job: Job) -> str:
@@ -274,11 +324,10 @@ def split_parts(table: pa.Table) -> list[SplitPart]:
 
 def row_splits(table: pa.Table) -> list[str] | None:
     """Each row's split, or None where no row has one."""
-    try:
-        column = split_column(table)
-    except UsageError:  # it has no such column
+    if not {"split", "split_official"} & {*table.column_names}:
         return None
-    if table[column].null_count == table.num_rows:
+    column = split_column(table)
+    if not has_words(table, column):
         return None
     return [word or UNSPLIT for word in table[column].cast(pa.string()).to_pylist()]
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -42,8 +43,6 @@ def test_an_image_wise_split_of_lesions_is_judged(cli: Callable, tmp_path: Path)
     cli("fetch", "demo")
     (manifest,) = (tmp_path / "cache").rglob("manifest.parquet")
     table = pq.ParquetFile(manifest).read()
-    import pyarrow as pa
-
     parts = pa.array([("train", "test")[number % 2] for number in range(table.num_rows)])
     index = table.schema.get_field_index("split")
     pq.write_table(table.set_column(index, "split", parts), tmp_path / "leaky.parquet")
@@ -178,3 +177,97 @@ def test_the_command_is_in_the_history_after_the_ones_before(cli: Callable, tmp_
         assert [line.split()[0] for line in json.loads(about["history"])] == ["select", "split"]
         assert json.loads(about["history"])[1].endswith("--by=auto --folds=3 --stratify=diagnosis --seed=5")
         assert sum(one["images"] for one in json.loads(about["balance"])) == pq.read_metadata(out).num_rows
+
+
+def with_column(path: Path, **columns: list[str | None]) -> Path:
+    """A manifest file with these words in these columns."""
+    table = pq.ParquetFile(path).read()
+    for name, words in columns.items():
+        place = table.schema.get_field_index(name)
+        array = pa.array(words, pa.string())
+        table = table.append_column(name, array) if place < 0 else table.set_column(place, name, array)
+    pq.write_table(table, path)
+    return path
+
+
+@pytest.fixture
+def rows(cli: Callable, tmp_path: Path) -> Path:
+    """The demo dataset's metadata as a file."""
+    cli("fetch", "demo", "--only", "metadata")
+    assert cli("select", "demo", "-o", tmp_path / "rows.parquet").code == 0
+    return tmp_path / "rows.parquet"
+
+
+@pytest.mark.parametrize("words", [["train", "test"], ["train", "val"], ["Training", "Testing"], ["a", "b"]])
+def test_official_parts_that_are_dealt_out_anew_are_told(cli: Callable, rows: Path, words: list[str]) -> None:
+    """How many images each has; and what keeps the test set, where there is one."""
+    with_column(rows, split_official=[words[number % 3 == 0] for number in range(120)])
+    err = cli("split", rows).err
+    counts = ", ".join(f"{word} {count}" for word, count in sorted(zip(words, (80, 40), strict=True)))
+    assert f"demo has an official split ({counts})" in err
+    assert ("--official keeps" in err) == (words != ["a", "b"])
+    assert ("dealt out anew" in cli("split", rows, "--official").err) is False
+
+
+def test_one_official_part_for_training_is_nothing_to_keep(cli: Callable, rows: Path) -> None:
+    """A part that all images are in is no test set; one of test images is."""
+    with_column(rows, split_official=["train"] * 120)
+    assert "official" not in cli("split", rows).err
+    with_column(rows, split_official=["test"] * 120)
+    assert "demo has an official split (test 120)" in cli("split", rows).err
+
+
+def test_parts_mirror_the_label_that_a_manifest_has(cli: Callable, tmp_path: Path, rows: Path) -> None:
+    """As `evaluate` and `--sample --per-class` take it; another column on request; `diagnosis` where none has one."""
+    assert cli("select", rows, "--labels", "malignancy", "-o", tmp_path / "labeled.parquet").code == 0
+    answer = cli("split", tmp_path / "labeled.parquet", "-o", tmp_path / "s.parquet")
+    assert "each part mirrors label" in answer.err
+    about = manifest_metadata(pq.read_schema(tmp_path / "s.parquet"))
+    assert "--stratify=label" in json.loads(about["history"])[-1]
+    assert "mirrors label" not in cli("split", tmp_path / "labeled.parquet", "--stratify", "diagnosis").err
+    with_column(tmp_path / "labeled.parquet", label=[None] * 120)
+    assert "mirrors label" not in cli("split", tmp_path / "labeled.parquet").err
+    assert "mirrors label" not in cli("split", rows).err
+
+
+@pytest.mark.parametrize("command", ["split", "select", "stats"])
+def test_images_of_two_datasets_are_told_with_what_keeps_one_of_each(
+    cli: Callable, tmp_path: Path, rows: Path, command: str
+) -> None:
+    """`ham10000 isic-2018-task3` has each picture of HAM10000 twice."""
+    ids = [f"ISIC_{number}" for number in range(120)]
+    with_column(rows, isic_id=ids)
+    other = tmp_path / "other.parquet"
+    other.write_bytes(rows.read_bytes())
+    keys = [f"else/{number}" for number in range(120)]
+    with_column(other, isic_id=[*ids[:50], *[None] * 70], dataset=["else"] * 120, key=keys)
+    said = (
+        "50 images are in both demo and else: `dermdata select demo else --dedupe id` keeps one row of each"
+    )
+    assert said in cli(command, rows, other).err
+    assert said not in cli(command, rows).err
+    folded = ["select", rows, other, "--dedupe", "id", "-o", tmp_path / "one.parquet"]
+    assert said not in cli(*folded).err
+    assert "keeps one row" not in cli(command, tmp_path / "one.parquet").err
+
+
+def test_equal_files_of_two_datasets_are_told_too(cli: Callable, tmp_path: Path, rows: Path) -> None:
+    """Where nobody has an ISIC id."""
+    digests = [f"{number:064x}" for number in range(120)]
+    with_column(rows, sha256=digests)
+    other = tmp_path / "other.parquet"
+    other.write_bytes(rows.read_bytes())
+    with_column(other, dataset=["else"] * 120, key=[f"else/{number}" for number in range(120)])
+    assert "120 images are in both demo and else" in cli("split", rows, other).err
+    assert "--dedupe exact" in cli("split", rows, other).err
+
+
+def test_ids_that_no_row_has_are_not_counted_as_none(cli: Callable, rows: Path) -> None:
+    """`-` for patients that nobody knows, not 0: in JSON null."""
+    with_column(rows, patient_id=[None] * 120)
+    items = json.loads(cli("split", rows, "-f", "json").out)["items"]
+    assert [item["patients"] for item in items] == [None] * 3
+    assert all(item["lesions"] for item in items)
+    table = cli("split", rows, "-f", "table").out
+    assert " 0 " not in table
+    assert " - " in table
