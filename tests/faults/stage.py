@@ -265,14 +265,14 @@ class Zygote:
         self.process.communicate()  # the end of its stdin is its end
 
     def all(
-        self, *jobs: Sequence[str], uid: int | None = None, each: Sequence[Any] = (), **seams: object
+        self, *jobs: Sequence[str], unprivileged: bool = False, each: Sequence[Any] = (), **seams: object
     ) -> list[Ended]:
         """Run command lines (without the interpreter) at once, to their ends; `each` has one's own seams."""
         assert self.process.stdin
         assert self.process.stdout
         more = each or [{}] * len(jobs)
         asked = [
-            {"words": list(job), "seams": named({**seams, **own}), "uid": uid}
+            {"words": list(job), "seams": named({**seams, **own}), "unprivileged": unprivileged}
             for job, own in zip(jobs, more, strict=True)
         ]
         self.process.stdin.write(json.dumps(asked) + "\n")
@@ -280,8 +280,8 @@ class Zygote:
         answers = json.loads(self.process.stdout.readline())
         return [Ended(os.waitstatus_to_exitcode(status), err) for status, err in answers]
 
-    def run(self, *job: str, uid: int | None = None, **seams: object) -> Ended:
-        return self.all(job, uid=uid, **seams)[0]
+    def run(self, *job: str, unprivileged: bool = False, **seams: object) -> Ended:
+        return self.all(job, unprivileged=unprivileged, **seams)[0]
 
 
 def path_of_tests() -> list[str]:
