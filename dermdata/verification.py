@@ -15,7 +15,7 @@ from dermdata.model import Content
 
 FileStatus = Literal["ok", "missing", "modified", "unreadable", "extra"]
 OWN_FILES = re.compile(
-    r"receipt\.json|manifest\.parquet|contents-[0-9a-f]*\.tsv|(looks|alike)-[0-9a-f]*\.parquet"
+    r"receipt\.json|manifest\.parquet|contents-[0-9a-f]*\.tsv|(looks|alike)-[0-9a-f]*\.(cache|parquet)"
 )
 
 BATCH_FILES, BATCH_BYTES = 32, 4 << 20

@@ -1,4 +1,6 @@
-"""The audit inspects each different image file once and caches the results in Parquet files beside the dataset.
+"""The audit inspects each different image file once and caches the results in files beside the dataset's manifest.
+
+The files are Parquet and not called so: a glob for `*.parquet` finds the manifest and nothing else.
 
 A cached result is used only where the file's bytes still have their SHA-256; a killed audit loses at most one
 batch.
@@ -8,6 +10,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -45,6 +48,7 @@ IMAGES_PER_TASK = 16
 IMAGES_PER_SAVE = 2_000  # what a killed audit loses at most
 TASKS_PER_WORKER = 4  # tasks waiting for each thread
 TASKS_PER_CLUSTER = 1_024  # for a cluster, however large it grows
+SUFFIX, EARLIER_SUFFIX = ".cache", ".parquet"  # of the files of cached results, now and before 0.2
 INSPECT_TASK, COMPARE_TASK = "look at images", "compare images with what was seen"
 MISSING_FILE = "the file is missing"
 
@@ -56,7 +60,7 @@ class ParquetLog:
         self.folder, self.kind, self.progress = folder, kind, progress
         self.metadata_key = f"dermdata.{kind}".encode()
         self.schema = schema.with_metadata({self.metadata_key: FORMAT_VERSION})
-        self.paths: list[Path] = sorted(folder.glob(f"{kind}-*.parquet")) if folder else []
+        self.paths: list[Path] = find_log_files(folder, kind) if folder else []
 
     def read(self) -> list[dict[str, Any]]:
         """The rows of all files that can be read and are of this format."""
@@ -82,7 +86,7 @@ class ParquetLog:
         buffer = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_pylist(list(rows), self.schema), buffer, compression="zstd")
         data = buffer.getvalue().to_pybytes()
-        path = self.folder / f"{self.kind}-{sha256_of_chunks([data])[:16]}.parquet"
+        path = self.folder / f"{self.kind}-{sha256_of_chunks([data])[:16]}{SUFFIX}"
         try:
             disk.write_chunks(path, [data])
         except StorageError as error:
@@ -100,6 +104,14 @@ class ParquetLog:
             with disk.storage_errors(whole):
                 for path in {*old} - {whole}:
                     path.unlink(missing_ok=True)
+
+
+def find_log_files(folder: Path, kind: str) -> list[Path]:
+    """The files of one kind; those with the ending of earlier versions get today's, where the folder can be written."""
+    for path in folder.glob(f"{kind}-*{EARLIER_SUFFIX}"):
+        with suppress(OSError):  # a read-only cache: it is read under its old name
+            path.rename(path.with_suffix(SUFFIX))
+    return sorted(path for ending in (SUFFIX, EARLIER_SUFFIX) for path in folder.glob(f"{kind}-*{ending}"))
 
 
 class InspectionCache:

@@ -55,7 +55,7 @@ def look(pictures: list[RowImage], pool: ThreadPoolExecutor, told: Told) -> list
 
 
 def records(pictures: list[RowImage]) -> list[Path]:
-    return sorted(pictures[0].path.parent.glob("looks-*.parquet"))
+    return sorted(pictures[0].path.parent.glob("looks-*.cache"))
 
 
 def test_a_second_audit_looks_at_nothing(pictures: list[RowImage], pool: ThreadPoolExecutor) -> None:
@@ -166,11 +166,46 @@ def test_pairs_are_laid_upon_each_other_once(
     table = rows(path=["one.jpg", "two.jpg"])
     first = audited(table, "duplicate-near", root=tmp_path, keep=tmp_path, near=True)
     assert len(first) == 1
-    assert len(list(tmp_path.glob("alike-*.parquet"))) == 1
+    assert len(list(tmp_path.glob("alike-*.cache"))) == 1
     monkeypatch.setattr(
         "dermdata.duplicates.near_duplicates.read_raster", lambda path: pytest.fail("read again")
     )
     assert audited(table, "duplicate-near", root=tmp_path, keep=tmp_path, near=True) == first
+
+
+def test_what_was_seen_is_no_parquet_beside_the_manifest(
+    pictures: list[RowImage], pool: ThreadPoolExecutor
+) -> None:
+    """`*.parquet` in a dataset's folder is the manifest and nothing else."""
+    look(pictures, pool, Told())
+    assert list(pictures[0].path.parent.glob("*.parquet")) == []
+
+
+def test_records_of_an_earlier_version_are_used_and_renamed(
+    pictures: list[RowImage], pool: ThreadPoolExecutor
+) -> None:
+    look(pictures, pool, Told())
+    (path,) = records(pictures)
+    path.rename(path.with_suffix(".parquet"))
+    look(pictures, pool, told := Told())
+    assert (told.looks, records(pictures)) == (0, [path])
+    assert list(path.parent.glob("*.parquet")) == []
+
+
+def test_records_of_an_earlier_version_are_used_where_nothing_can_be_renamed(
+    pictures: list[RowImage], pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read-only cache that an earlier version filled."""
+    look(pictures, pool, Told())
+    (path,) = records(pictures)
+    path.rename(path.with_suffix(".parquet"))
+
+    def refuse(self: Path, target: Path) -> Path:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    look(pictures, pool, told := Told())
+    assert told.looks == 0
 
 
 def test_what_cannot_be_written_is_said_once(
