@@ -177,7 +177,8 @@ def take_labels(table: pa.Table, others: pa.Table, source: NDArray[np.int64]) ->
         column = pa.concat_arrays([own, other]).take(index)
         if name == "malignancy":  # what our own source states of it stays where the other one is silent
             column = pc.coalesce(column, own)
-        table = table.set_column(table.column_names.index(name), table.schema.field(name), column.cast(kind))
+        field = table.schema.field(name).with_type(kind)  # a manifest of an earlier version may have another
+        table = table.set_column(table.column_names.index(name), field, column.cast(kind))
     return set_source_columns(table, others, source)
 
 

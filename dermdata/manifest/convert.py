@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dermdata.crosswalks import Crosswalk, Differential, build_differential, harmonize_words
-from dermdata.manifest.schema import EXTENSION_PATTERN, FACT_COLUMNS, SCHEMA, TEXT_MAP, WORDS
+from dermdata.manifest.schema import EXTENSION_PATTERN, FACT_COLUMNS, SCHEMA, TEXT, TEXT_MAP, WORDS
 from dermdata.model import Content
 from dermdata.vocabulary import Vocabulary
 
@@ -74,7 +74,9 @@ def diagnosis_columns(
             add_count(unmapped, f"{field}: {word}", count)
     rows = [known.get(word) for word in words]
     columns = {
-        name: expand_to_rows(encoded, [getattr(row, attribute, None) for row in rows], WORDS)
+        name: expand_to_rows(
+            encoded, [getattr(row, attribute, None) for row in rows], SCHEMA.field(name).type
+        )
         for name, attribute in DIAGNOSIS_COLUMNS.items()
     }
     paths = [row.diagnosis_path if row and row.diagnosis else None for row in rows]
@@ -279,7 +281,7 @@ def concept_columns(
     paths = [vocabulary.path(one) if one else None for one in concepts]
     return {
         "diagnosis": expand_to_rows(encoded, concepts, WORDS),
-        "diagnosis_name": expand_to_rows(encoded, names, WORDS),
+        "diagnosis_name": expand_to_rows(encoded, names, TEXT),
         "diagnosis_path": expand_to_rows(encoded, paths, SCHEMA.field("diagnosis_path").type),
     }
 

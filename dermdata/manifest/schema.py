@@ -41,7 +41,7 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("case_id", TEXT, "grouping key dataset/…"),
     ("label_raw", TEXT, "the source's own word, untouched"),
     ("diagnosis", WORDS, "concept id: the most specific concept that is surely true"),
-    ("diagnosis_name", WORDS, "the concept's preferred label"),
+    ("diagnosis_name", TEXT, "the concept's preferred label"),
     ("diagnosis_path", pa.list_(pa.string()), "concept ids from the root down"),
     ("diagnosis_match", WORDS, "SKOS: exact | broad | narrow | close | related"),
     ("differential", GRADED_LABELS, "graded labels; weights sum to 1"),

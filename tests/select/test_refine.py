@@ -72,6 +72,17 @@ def test_akiec_becomes_what_isic_2019_calls_it() -> None:
     assert (found.count, found.conflicts) == (2, ())
 
 
+def test_a_manifest_of_an_earlier_version_is_refined_too() -> None:
+    """Its `diagnosis_name` is a dictionary, as those of today are not."""
+    own = manifest(one("ham10000", "akiec"))
+    place = own.column_names.index("diagnosis_name")
+    words = pa.dictionary(pa.int32(), pa.string())
+    earlier = own.set_column(place, "diagnosis_name", own["diagnosis_name"].cast(words))
+    found = refined(earlier, one("isic-2019", "AK"))
+    assert column(found.table, "diagnosis_name") == ["Actinic keratosis"]
+    assert found.table.schema.field("diagnosis_name").type == pa.string()
+
+
 def test_a_coarser_equal_or_silent_label_changes_nothing() -> None:
     """Also an unknown one, and one that only overlaps."""
     own = manifest(one("isic-2019", "AK"))
