@@ -157,6 +157,42 @@ def test_the_check_of_commands_sees_what_is_wrong(line: str, wrong: int) -> None
 
 
 @each_page(PAGES)
+def test_datasets_are_called_by_their_names(path: Path) -> None:
+    """A command of a page can be copied: `isic2019` is no dataset, `isic-2019` is."""
+    text = text_of(path)
+    assert [word for words in pages.command_lines(text) for word in words if is_misnamed(word)] == []
+
+
+def is_misnamed(word: str) -> bool:
+    """Whether the word is a dataset's name but for hyphens, underscores and letter case."""
+    return word not in dataset_names() and spell_plainly(word) in {*map(spell_plainly, dataset_names())}
+
+
+def spell_plainly(name: str) -> str:
+    return re.sub("[-_]", "", name.lower())
+
+
+@cache
+def dataset_names() -> frozenset[str]:
+    return frozenset(path.parent.name for path in ROOT.glob("catalog/*/*/dataset.toml"))
+
+
+@pytest.mark.parametrize(
+    ("word", "wrong"),
+    [
+        ("isic2019", True),
+        ("HAM10000", True),
+        ("ph-2", True),
+        ("pad_ufes_20", True),
+        ("isic-2019", False),
+        ("mine", False),
+    ],
+)
+def test_the_check_of_names_sees_what_is_wrong(word: str, wrong: bool) -> None:
+    assert is_misnamed(word) == wrong
+
+
+@each_page(PAGES)
 def test_internal_links_lead_somewhere(path: Path) -> None:
     """Files exist, and so do the headings after #; also of links to the repository's own address."""
     assert not dead_links(path, text_of(path))

@@ -48,7 +48,7 @@ IMAGES_PER_TASK = 16
 IMAGES_PER_SAVE = 2_000  # what a killed audit loses at most
 TASKS_PER_WORKER = 4  # tasks waiting for each thread
 TASKS_PER_CLUSTER = 1_024  # for a cluster, however large it grows
-SUFFIX, EARLIER_SUFFIX = ".cache", ".parquet"  # of the files of cached results, now and before 0.2
+SUFFIX, EARLIER_SUFFIX = ".cache", ".parquet"  # of the files of cached results, now and in earlier versions
 INSPECT_TASK, COMPARE_TASK = "look at images", "compare images with what was seen"
 MISSING_FILE = "the file is missing"
 
