@@ -23,6 +23,7 @@ from dermdata.report.overview import (
     column_words,
     count_bars,
     count_ids,
+    count_without_id,
     histogram_columns,
     rank_words,
 )
@@ -208,6 +209,11 @@ def audit_page(
         "title": facts.get("title") or page_title(sources),
         "facts": page_facts(facts),
         "summary": summary_counts(table, sources),
+        "without_id": {
+            word: count
+            for word, name in (("patient", "patient_id"), ("lesion", "lesion_id"))
+            if (count := count_without_id(table, name))
+        },
         "levels": {level: sum(one.level == level for one in findings) for level in LEVELS},
         "codes": sorted({one.code for one in findings}),
         "chapters": build_chapters(table, findings, facts),

@@ -11,6 +11,7 @@ from dermdata.report.overview import AxisScale, axis_scale, shade
 from dermdata.report.page import NOT_STATED, origins_from_facts, page_citations, page_facts, render_page
 
 ResultMapping = Mapping[str, Any]
+SmallGroups = Mapping[tuple[Any, Any], str]  # column and value -> why nothing is claimed of it
 METRIC_WORDS = {"auroc": "AUROC", "ece": "Expected calibration error", "brier": "Brier score", "f1": "F1"}
 LOWER_IS_BETTER = ("brier", "ece", "error", "loss")  # parts of names of metrics that are better when low
 CALIBRATION_SIDE = 300  # units of the calibration's square
@@ -28,7 +29,7 @@ class EstimateRow:
     estimate: float | None
     low: float | None
     high: float | None
-    small: bool = False  # too small for a claim
+    why_small: str | None = None  # why nothing is claimed of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +86,7 @@ def evaluation_page(result: ResultMapping, facts: Mapping[str, Any]) -> Iterator
     """
     names = facts.get("names", {})
     lists = {name: result.get(name) or () for name in ("items", "gaps", "too_small", "notes")}
-    small = group_keys(lists["too_small"])
+    small = small_groups(lists["too_small"])
     charts = metric_charts(lists["items"], small, names)
     calibration = result.get("calibration") or {}
     values = {
@@ -118,7 +119,7 @@ def metric_title(metric: str) -> str:
 
 
 def metric_charts(
-    items: Sequence[ResultMapping], small: set[tuple[Any, Any]], names: Mapping[str, str]
+    items: Sequence[ResultMapping], small: SmallGroups, names: Mapping[str, str]
 ) -> tuple[MetricChart, ...]:
     """The items by metric, in their order; groups in theirs."""
     by_metric: dict[str, list[ResultMapping]] = {}
@@ -127,19 +128,19 @@ def metric_charts(
     return tuple(make_metric_chart(name, some, small, names) for name, some in by_metric.items())
 
 
-def group_keys(items: Sequence[ResultMapping]) -> set[tuple[Any, Any]]:
-    """The groups of these items."""
-    return {(one.get("by"), one.get("value")) for one in items}
+def small_groups(items: Sequence[ResultMapping]) -> SmallGroups:
+    """The groups of which nothing is claimed, with the reason of each."""
+    return {(one.get("by"), one.get("value")): one.get("reason") or "too small" for one in items}
 
 
 def make_metric_chart(
-    name: str, items: Sequence[ResultMapping], small: set[tuple[Any, Any]], names: Mapping[str, str]
+    name: str, items: Sequence[ResultMapping], small: SmallGroups, names: Mapping[str, str]
 ) -> MetricChart:
     groups: dict[str, list[EstimateRow]] = {}
     for item in items:
         if item.get("by") is not None:
-            is_small = (item["by"], item.get("value")) in small
-            groups.setdefault(item["by"], []).append(make_estimate_row(item, names, small=is_small))
+            why_small = small.get((item["by"], item.get("value")))
+            groups.setdefault(item["by"], []).append(make_estimate_row(item, names, why_small))
     overall = next((make_estimate_row(item, names) for item in items if item.get("by") is None), None)
     return MetricChart(
         name=name,
@@ -151,14 +152,16 @@ def make_metric_chart(
     )
 
 
-def make_estimate_row(item: ResultMapping, names: Mapping[str, str], *, small: bool = False) -> EstimateRow:
+def make_estimate_row(
+    item: ResultMapping, names: Mapping[str, str], why_small: str | None = None
+) -> EstimateRow:
     return EstimateRow(
         word="All images" if item.get("by") is None else value_word(item["by"], item.get("value"), names),
         n=item.get("n"),
         estimate=finite_or_none(item.get("estimate")),
         low=finite_or_none(item.get("low")),
         high=finite_or_none(item.get("high")),
-        small=small,
+        why_small=why_small,
     )
 
 
@@ -182,10 +185,10 @@ def finite_numbers(items: Sequence[ResultMapping], parts: Sequence[str]) -> list
     return [number for number in found if number is not None]
 
 
-def gap_row(item: ResultMapping, small: set[tuple[Any, Any]], names: Mapping[str, str]) -> dict[str, Any]:
-    """A gap with its groups in words; `sure` where its interval excludes none and both groups are large enough."""
+def gap_row(item: ResultMapping, small: SmallGroups, names: Mapping[str, str]) -> dict[str, Any]:
+    """A gap with its groups in words; `sure` where its interval excludes none and a claim can be made of both groups."""
     low, high = finite_or_none(item.get("low")), finite_or_none(item.get("high"))
-    is_small = bool({(item["by"], item.get(end)) for end in ("worst", "best")} & small)
+    reasons = [why for end in ("worst", "best") if (why := small.get((item["by"], item.get(end))))]
     return {
         "by": item["by"],
         "metric": metric_title(item["metric"]),
@@ -194,8 +197,8 @@ def gap_row(item: ResultMapping, small: set[tuple[Any, Any]], names: Mapping[str
         "gap": finite_or_none(item.get("gap")),
         "low": low,
         "high": high,
-        "small": is_small,
-        "sure": low is not None and low > 0 and not is_small,
+        "why_small": "; ".join(dict.fromkeys(reasons)) or None,
+        "sure": low is not None and low > 0 and not reasons,
     }
 
 

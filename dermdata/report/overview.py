@@ -194,6 +194,12 @@ def count_ids(table: pa.Table, name: str) -> int | None:
     return pc.count_distinct(text_column(table, name)).as_py() or None
 
 
+def count_without_id(table: pa.Table, name: str) -> int:
+    """How many rows are without an id, where others have one: the number of ids says nothing of these."""
+    known = text_column(table, name)
+    return known.null_count if known.null_count < table.num_rows else 0
+
+
 @dataclass(frozen=True, kw_only=True)
 class HistogramColumn:
     """One column of a histogram."""
@@ -204,6 +210,11 @@ class HistogramColumn:
     width: float
     height: float
     middle: float
+
+    @property
+    def tick(self) -> str:
+        """The first year of a decade: eleven words such as "10 to 19" have no room side by side."""
+        return self.bar.word.partition("–")[0] if self.bar.stated else "n. s."
 
 
 @dataclass(frozen=True, kw_only=True)

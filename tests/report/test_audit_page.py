@@ -74,6 +74,34 @@ def test_a_code_that_no_chapter_knows_is_in_the_last_one() -> None:
     assert [one.code for one in last.problems] == ["brand-new"]
 
 
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        (["p1"] * 3 + [None] * 9, "9 images are without a patient id,"),
+        (["p1"] * 11 + [None], "1 image is without a patient id,"),
+        (["p1"] * 12, None),
+        ([None] * 12, None),  # the tile says that none is stated
+    ],
+)
+def test_images_without_a_patient_are_told_beside_the_patients(
+    ids: list[str | None], said: str | None
+) -> None:
+    """1,373 patients of 18,869 images are not all of them where 16,571 images have no id."""
+    top = page(rows(patient_id=ids)).split("<main")[0]
+    assert ("without a patient id" in top) == (said is not None)
+    assert (said or "") in top
+
+
+def test_ages_are_named_by_the_first_year_of_each_column() -> None:
+    """Whole ranges touch each other; the words for those who cannot see the chart stay whole."""
+    text = page(rows(age=[5.0, 15.0, 95.0, None] * 3))
+    assert re.findall(r'<text class="tick"[^>]*>([^<]*)</text>', text) == [
+        *("0", "10", "20", "30", "40", "50", "60", "70", "80", "90+"),
+        "n. s.",
+    ]
+    assert "10–19: 3" in text
+
+
 # ------------------------------------------------------------------ what was found
 
 

@@ -64,7 +64,7 @@ def test_groups_too_small_are_marked_and_not_filled() -> None:
     """Their numbers are shown, and that nothing is claimed."""
     shown = table_of(page(), "Balanced accuracy by group")
     (row,) = [row for row in shown.split("<tr") if ">VI " in row]
-    assert "too small" in row
+    assert '<span class="badge" title="fewer than 30 images">no claim</span>' in row
     assert 'class="hollow"' in row
     assert shown.count('class="hollow"') == 1
 
@@ -89,7 +89,16 @@ def test_a_gap_is_bold_where_its_interval_excludes_none() -> None:
 def test_a_gap_to_a_group_that_is_too_small_is_no_claim() -> None:
     shown = table_of(page(), "Gaps between groups")
     assert 'class="overall"' not in shown
-    assert shown.count("too small") == 1
+    assert shown.count("no claim") == 1
+
+
+@pytest.mark.parametrize("reason", ["no image of nonneo", "only 3 patients", "fewer than 30 images"])
+def test_a_large_group_without_a_class_is_not_called_small(reason: str) -> None:
+    """The mark says that nothing is claimed, its reason why."""
+    text = page(too_small=[{"by": "sex", "value": "male", "n": 1502, "reason": reason}])
+    assert f'title="{reason}">no claim<' in table_of(text, "Balanced accuracy by group")
+    assert f'1,502 images <span class="dim">{reason}</span>' in text
+    assert "too small" not in text
 
 
 def test_rows_of_the_confusion_are_the_truth() -> None:
