@@ -15,7 +15,8 @@ from typing import Literal
 from dermdata.errors import BadTable, UnknownName, UsageError
 from dermdata.model import Label
 from dermdata.vocabulary import Vocabulary
-from dermdata.vocabulary.search import find_concepts, normalize_text
+from dermdata.vocabulary.concepts import normalize_text
+from dermdata.vocabulary.search import find_concepts
 
 MatchKind = Literal["decided", "exact", "synonym", "normalized", "ambiguous", "dataset", "fuzzy", "none"]
 DELIMITERS = (",", ";", "\t", "|")

@@ -1,6 +1,7 @@
 """The concept tree (one parent a concept, one root) and the body sites, parsed from their tab-separated files."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ CONCEPT_COLUMNS = (
     "note",
 )
 SITE_COLUMNS = ("id", "label", "parent", "level", "synonyms")
+PUNCTUATION = str.maketrans(dict.fromkeys("-_/,;:()[]|'\u2019\"=", " "))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +144,28 @@ class Vocabulary:
         return sums
 
 
-def did_you_mean(concept: str, vocabulary: Vocabulary) -> str:
-    """The nearest concepts, in brackets after an issue; empty where none is near."""
-    near = nearest(concept, (one.id for one in vocabulary))
+def normalize_text(text: str) -> str:
+    """Lower case, no accents, punctuation as single blanks."""
+    if not text.isascii():
+        apart = unicodedata.normalize("NFKD", text)
+        text = "".join(sign for sign in apart if not unicodedata.combining(sign))
+    return " ".join(text.casefold().translate(PUNCTUATION).split())
+
+
+def nearest_ids(text: str, entries: Iterable[Concept | BodySite], limit: int = 3) -> list[str]:
+    """What a text may mean: all that is called just so, by label or synonym too, else what has the nearest names."""
+    ids: dict[str, list[str]] = {}
+    for one in entries:
+        for name in dict.fromkeys(map(normalize_text, (one.id, one.label, *one.synonyms))):
+            ids.setdefault(name, []).append(one.id)
+    wanted = normalize_text(text)
+    names = [wanted] if wanted in ids else nearest(wanted, ids, limit)
+    return list(dict.fromkeys(one for name in names for one in ids[name]))[:limit]
+
+
+def did_you_mean(name: str, entries: Iterable[Concept | BodySite]) -> str:
+    """The nearest ids, in brackets after an issue; empty where none is near."""
+    near = nearest_ids(name, entries)
     return f" (did you mean {' or '.join(near)}?)" if near else ""
 
 

@@ -5,18 +5,16 @@ string is the key.
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dermdata.vocabulary.concepts import Concept, Vocabulary
+from dermdata.vocabulary.concepts import Concept, Vocabulary, normalize_text
 
 if TYPE_CHECKING:
     from dermdata.model import Label
 
 NamedConcept = tuple[str, str, float]  # concept, what it is called, factor of the score
-PUNCTUATION = str.maketrans(dict.fromkeys("-_/,;:()[]|'\u2019\"=", " "))
 # how well the text fits a name -> score; names of a concept itself come before words that map to it
 WHOLE_NAME, FIRST_WORDS, PREFIX, ALL_WORDS = 1.0, 0.9, 0.8, 0.7
 COVERED = 0.1  # the part of a score that depends on how much of the name the text covers
@@ -156,14 +154,6 @@ def concept_words(concept: Concept) -> set[str]:
     """The words of all its names, without what stands in brackets: `(in situ or invasive)` names its children."""
     names = (re.sub(r"\(.*?\)", "", name) for name, _ in concept_names(concept))
     return {word for name in names for word in normalize_text(name).split()}
-
-
-def normalize_text(text: str) -> str:
-    """Lower case, no accents, punctuation as single blanks."""
-    if not text.isascii():
-        apart = unicodedata.normalize("NFKD", text)
-        text = "".join(sign for sign in apart if not unicodedata.combining(sign))
-    return " ".join(text.casefold().translate(PUNCTUATION).split())
 
 
 def find_by_name(wanted: str, names: Iterable[NamedConcept]) -> Iterator[Hit]:
