@@ -35,7 +35,7 @@
 `code` is the stable word of `--format json`; `hint` is the next step for the person.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class DermdataError(Exception):
@@ -58,17 +58,25 @@ class UsageError(DermdataError):
 
 
 class UnknownName(UsageError):
-    """A name that is not there, with the nearest ones that are."""
+    """A name that is not there, with the nearest ones that are: those of `near`, else those spelled most like it."""
 
     code = "unknown_name"
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], *, hint: str | None = None) -> None:
-        near = nearest(name, known)
+    def __init__(
+        self,
+        kind: str,
+        name: str,
+        known: Iterable[str] = (),
+        *,
+        near: Sequence[str] | None = None,
+        hint: str | None = None,
+    ) -> None:
+        near = nearest(name, known) if near is None else near
         asked = f"did you mean {' or '.join(near)}?" if near else hint
         super().__init__(f"unknown {kind} '{name}'", hint=asked)
         self.kind = kind
         self.name = name
-        self.near = near
+        self.near = list(near)
 
 
 class BadCatalog(UsageError):

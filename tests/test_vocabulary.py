@@ -79,6 +79,30 @@ def test_an_unknown_concept_gets_a_near_miss(ask):
     assert "unknown concept 'melanomma'" in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("nevus", ["melanocytic-nevus"]),  # by its letters: reed-nevus, halo-nevus, blue-nevus
+        ("mole", ["melanocytic-nevus"]),
+        ("BCC", ["basal-cell-carcinoma"]),
+        ("eczema", ["dermatitis"]),
+        ("wart", ["viral-wart"]),
+        ("Basal cell carcinoma", ["basal-cell-carcinoma"]),
+    ],
+)
+def test_an_unknown_concept_is_first_what_is_called_so(word: str, meant: list[str]) -> None:
+    """To follow another hint would be a wrong label."""
+    with pytest.raises(UnknownName) as caught:
+        vocabulary()[word]
+    assert caught.value.near == meant
+
+
+def test_a_misspelled_synonym_leads_to_its_concept() -> None:
+    with pytest.raises(UnknownName) as caught:
+        vocabulary()["naevuss"]
+    assert caught.value.near[0] == "melanocytic-nevus"
+
+
 def test_no_concepts_have_no_common_one():
     """There is no sensible answer to the ancestor of nothing."""
     with pytest.raises(UsageError):

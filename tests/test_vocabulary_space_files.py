@@ -21,6 +21,7 @@ def space(body: str, name: str) -> LabelSpace:
     ("body", "name", "issue"),
     [
         ("melanomma\n", "a.txt", r"unknown concept 'melanomma' \(did you mean melanoma"),
+        ("nevus\n", "a.txt", r"unknown concept 'nevus' \(did you mean melanocytic-nevus\?\)"),
         ("melanoma\nmelanoma\n", "a.txt", "line 2: the class 'melanoma' stands there already"),
         ("a = melanoma\nb = melanoma\n", "a.txt", "'melanoma' belongs to a already"),
         ("a =\n", "a.txt", "unknown concept ''"),

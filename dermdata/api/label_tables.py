@@ -11,7 +11,7 @@ from dermdata.api.catalog_entries import list_cached
 from dermdata.api.label_spaces import count_words, crosswalk_of, text_of, vocabulary_of
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
-from dermdata.errors import ProblemsFound, UnknownName, UsageError
+from dermdata.errors import ProblemsFound, UsageError
 
 if TYPE_CHECKING:
     from dermdata.crosswalks.suggest import Proposal
@@ -28,10 +28,7 @@ def list_concepts(resources: Resources, concept: str | None = None, depth: int |
     `depth` is how many levels below it are listed. `images` is None in all rows when nothing is cached.
     """
     vocabulary = vocabulary_of(resources)
-    start = concept or vocabulary.root
-    if start not in vocabulary:
-        known = [one.id for one in vocabulary]
-        raise UnknownName("concept", start, known, hint="`dermdata labels find TEXT` searches the vocabulary")
+    start = vocabulary[concept].id if concept else vocabulary.root
     images = count_cached_images(resources, vocabulary)
     rows = [
         {"concept": one, "name": vocabulary.name(one), "parent": vocabulary[one].parent, "level": vocabulary[one].level,

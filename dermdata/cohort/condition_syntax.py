@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dermdata.errors import UnknownName, UsageError
+from dermdata.errors import UsageError
 from dermdata.vocabulary import Vocabulary
 
 LONGEST_CONDITION = 20_000  # characters
@@ -25,7 +25,6 @@ UNDER_COLUMN = "diagnosis"
 UNDER_HINT = (
     f"{UNDER_COLUMN} under 'melanoma', or {UNDER_COLUMN} not under ('melanoma', 'basal-cell-carcinoma')"
 )
-CONCEPTS_HINT = "`dermdata labels find TEXT` searches the vocabulary"
 EXAMPLE_HINT = "an example: age >= 60 and diagnosis under 'melanocytic-neoplasm'"
 
 
@@ -159,9 +158,7 @@ def is_list_of_strings(pieces: Sequence[Token]) -> bool:
 
 
 def concept_and_descendants(concept: str, vocabulary: Vocabulary) -> Iterator[str]:
-    if concept not in vocabulary:
-        raise UnknownName("concept", concept, [one.id for one in vocabulary], hint=CONCEPTS_HINT)
-    yield concept
+    yield vocabulary[concept].id
     yield from vocabulary.descendants(concept)
 
 

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
-from dermdata.cohort.condition_syntax import CONCEPTS_HINT, quote_literal
+from dermdata.cohort.condition_syntax import quote_literal
 from dermdata.disk import is_special
 from dermdata.errors import BadTable, StorageError, UnknownName, UsageError
 from dermdata.manifest_file import require_known_schema
+from dermdata.vocabulary.concepts import Concept, unknown_concept
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,7 +74,7 @@ class Query:
     ) -> None:
         require_distinct_names(tuple(sources))
         self._vocabulary = vocabulary
-        self._concepts: list[str] = []  # once `under` is defined
+        self._concepts: list[Concept] = []  # once `under` is defined
         self.names = tuple(sources)
         self._easy = unquoted_names(self.names)
         self._connection = duckdb.connect(":memory:")
@@ -153,8 +154,8 @@ class Query:
         if self._vocabulary is None or self._concepts:
             return
         vocabulary = self._vocabulary()
-        self._concepts = [concept.id for concept in vocabulary]
-        pairs = [(above, one) for one in self._concepts for above in vocabulary.path(one)]
+        self._concepts = list(vocabulary)
+        pairs = [(above, one.id) for one in self._concepts for above in vocabulary.path(one.id)]
         ancestors, concepts = zip(*pairs, strict=True)
         self._connection.execute("CREATE SCHEMA dermdata")
         self._connection.execute(BELOW_TABLE, [list(ancestors), list(concepts)])
@@ -229,7 +230,7 @@ class Query:
             near = re.findall(r'"([^"]+)"', what[column.end() :])
             return UnknownName("column", column[1], near, hint=None)
         if self._concepts and (concept := re.match(r"no concept (.*)", what)):
-            return UnknownName("concept", concept[1], self._concepts, hint=CONCEPTS_HINT)
+            return unknown_concept(concept[1], self._concepts)
         return None
 
 

@@ -86,8 +86,7 @@ class Vocabulary:
         try:
             return self._concepts[concept]
         except KeyError:
-            hint = "`dermdata labels find TEXT` searches the vocabulary"
-            raise UnknownName("concept", concept, self._concepts, hint=hint) from None
+            raise unknown_concept(concept, self) from None
 
     @property
     def root(self) -> str:
@@ -161,6 +160,12 @@ def nearest_ids(text: str, entries: Iterable[Concept | BodySite], limit: int = 3
     wanted = normalize_text(text)
     names = [wanted] if wanted in ids else nearest(wanted, ids, limit)
     return list(dict.fromkeys(one for name in names for one in ids[name]))[:limit]
+
+
+def unknown_concept(name: str, vocabulary: Iterable[Concept]) -> UnknownName:
+    """The error of a concept that there is not; what is called so by label or synonym is what was meant."""
+    hint = "`dermdata labels find TEXT` searches the vocabulary"
+    return UnknownName("concept", name, near=nearest_ids(name, vocabulary), hint=hint)
 
 
 def did_you_mean(name: str, entries: Iterable[Concept | BodySite]) -> str:

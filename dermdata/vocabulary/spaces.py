@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from dermdata.errors import BadCatalog, BadTable, UnknownName, UsageError
+from dermdata.errors import BadCatalog, BadTable, UnknownName, UsageError, nearest
 from dermdata.model import Label
 from dermdata.vocabulary import tsv
 from dermdata.vocabulary.concepts import (
@@ -25,6 +25,7 @@ from dermdata.vocabulary.concepts import (
     Vocabulary,
     did_you_mean,
     manifest_malignancy,
+    nearest_ids,
 )
 
 OVERLAP_ONLY = "overlap only"
@@ -234,8 +235,8 @@ def parse_space(text: str, vocabulary: Vocabulary, named: Mapping[str, LabelSpac
     for concept, _ in space.item_classes:
         if concept not in vocabulary:
             kind = "concept" if set("+,=") & set(text) else "label space"
-            known = [*named, *(one.id for one in vocabulary)]
-            raise UnknownName(kind, concept, known, hint=f"the named spaces are {', '.join(named)}")
+            near = nearest(concept, named) or nearest_ids(concept, vocabulary)
+            raise UnknownName(kind, concept, near=near, hint=f"the named spaces are {', '.join(named)}")
     if len(space.item_classes) < sum(map(len, space.classes.values())):
         raise UsageError(f"'{text}' names a concept twice")
     return space
