@@ -17,6 +17,20 @@ IMAGE_ENDINGS = (
 )  # fmt: skip
 NOTHING: Mapping[str, str] = MappingProxyType({})
 Level = Literal["error", "warning", "note"]
+SKIN_SOURCES = ("self", "dermatologist", "annotator", "estimated")
+# manifest column -> the words that it may hold
+CLOSED_WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "sex": ("female", "male", "other"),
+        "modality": ("dermoscopic", "clinical", "tbp-tile", "rcm", "histopathology", "ultrasound"),
+        "malignancy": ("benign", "premalignant", "malignant", "indeterminate", "not-applicable"),
+        "confirmation": (
+            "histopathology", "serial-imaging", "expert-consensus", "confocal", "clinical", "self-report",
+        ),
+        "fitzpatrick_source": SKIN_SOURCES,
+        "monk_source": SKIN_SOURCES,
+    }
+)  # fmt: skip
 
 
 # ------------------------------------------------------------------ catalog entries

@@ -53,6 +53,43 @@ def broken(*roots: Path) -> dict[str, str]:
     return read_entries(roots)[1]
 
 
+# ------------------------------------------------------------------ words that a table translates to
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ('values.body_site = {Gesicht = "face"}', "unknown body site 'face' (did you mean head-and-neck-head-face?)"),
+        ('values.body_site = {A = "zzz"}', "unknown body site 'zzz'; `dermdata labels find --sites TEXT`"),
+        ('values.sex = {m = "man"}', "sex cannot be 'man'; it is one of female, male, other"),
+        ('values.confirmation = {h = "biopsy"}', "confirmation cannot be 'biopsy'; it is one of histopathology"),
+        ('constants.modality = "dermoscopy"', "modality cannot be 'dermoscopy'; it is one of dermoscopic"),
+    ],
+)  # fmt: skip
+def test_a_word_that_the_manifest_cannot_hold_is_told_at_load(tmp_path: Path, lines: str, says: str) -> None:
+    """Not after the download, as a word of the source that nobody mapped."""
+    table = f'[[table]]\nreader = "csv"\nfile = "b.csv"\n{lines}\n'
+    put(tmp_path, "set-a", entry("set-a", access="") + BASE + '[access]\nkind = "open"\n' + table)
+    issues = broken(bundled_folder(), tmp_path)["set-a"]
+    assert "has 1 issue(s):\n  table[0]." in issues
+    assert says in issues
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        'values.body_site = {Gesicht = "head-and-neck-head-face", W = "Head and neck:Head:Face", U = ""}',
+        'values.sex = {m = "Male", w = "female"}',
+        'constants.sex = "m"\nvalues.sex = {m = "male"}',
+        'constants.body_site = "trunk"',
+    ],
+)
+def test_words_that_the_manifest_holds_are_no_issue(tmp_path: Path, lines: str) -> None:
+    table = f'[[table]]\nreader = "csv"\nfile = "b.csv"\n{lines}\n'
+    put(tmp_path, "set-a", entry("set-a", access="") + BASE + '[access]\nkind = "open"\n' + table)
+    assert broken(bundled_folder(), tmp_path) == {}
+
+
 # ------------------------------------------------------------------ what an overlay changes
 
 

@@ -156,6 +156,20 @@ def test_a_broken_space_file_is_refused(text, issue):
     assert issue in caught.value.message
 
 
+def test_what_lies_below_a_concept_and_has_a_malignancy_can_be_written_out():
+    """As in a file: the classes that a study of malignancy wants."""
+    space = parse_space(
+        "malignant=skin-finding/malignant+skin-finding/premalignant,neoplastic/benign", vocabulary(), {}
+    )
+    assert project_label(["melanoma"], space, vocabulary()).value == "malignant"
+    assert project_label(["actinic-keratosis"], space, vocabulary()).value == "malignant"
+    assert project_label(["melanocytic-nevus"], space, vocabulary()).value == "neoplastic/benign"
+    assert project_label(["psoriasis"], space, vocabulary()).value is None
+    with pytest.raises(UnknownName, match="unknown malignancy 'malign'") as caught:
+        parse_space("skin-finding/malign", vocabulary(), {})
+    assert caught.value.near[0] == "malignant"
+
+
 def test_a_class_written_out_may_have_a_name():
     """NAME=a+b."""
     space = parse_space("PIG=melanocytic-nevus+lentigo,melanoma", vocabulary(), {})

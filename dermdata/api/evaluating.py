@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dermdata.api.label_spaces import project, space_of, words_of
+from dermdata.api.label_spaces import named_spaces, project, space_of, words_of
 from dermdata.api.records import Records
 from dermdata.api.reports import require_report, write_evaluation_report
 from dermdata.api.resources import Resources
@@ -132,14 +132,10 @@ def name_own_space(words: Iterable[str]) -> "LabelSpace":
 
 def guess_space(resources: Resources, columns: Sequence[str]) -> str:
     """The label space that the columns are named by; UsageError where they do not tell."""
-    from dermdata.catalogs.overlays import read_text
     from dermdata.evaluation import guess_space
-    from dermdata.vocabulary import parse_spaces
 
-    vocabulary = resources.library.vocabulary
-    path = resources.catalog.vocabulary_file("spaces.toml")
-    spaces = parse_spaces(read_text(path), vocabulary, str(path))
-    text = guess_space(spaces, vocabulary, columns)
+    spaces = named_spaces(resources)
+    text = guess_space(spaces, resources.library.vocabulary, columns)
     if text is None:
         raise UsageError(
             "the columns of the predictions do not tell which classes they are",

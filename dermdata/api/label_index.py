@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 CardRow = tuple[str, str, str]  # raw word, predicate, concept
 SEARCH = ""  # the key of all names; the others are datasets
 KEYS = ("concept", "name", "path", "malignancy", "matched", "score")
+SITE_KEYS = ("site", "name", "path", "matched", "score")
 
 
 def find_concepts(resources: Resources, text: str, limit: int = 20) -> Records:
@@ -35,6 +36,23 @@ def find_concepts(resources: Resources, text: str, limit: int = 20) -> Records:
         for hit in search_names(text, vocabulary, names, limit)
     ]  # fmt: skip
     return Records(rows, KEYS)
+
+
+def find_sites(resources: Resources, text: str = "", limit: int = 20) -> Records:
+    """The body sites that fit a text best, by label, id or synonym; all of them, in file order, for no text."""
+    from dermdata.vocabulary import Hit
+    from dermdata.vocabulary.concepts import site_path
+    from dermdata.vocabulary.search import find_body_sites
+
+    sites = resources.catalog.load_body_sites()
+    every = (Hit(one.id, one.label, 1.0) for one in sites.values())
+    hits = find_body_sites(text, sites, limit) if text.strip() else every
+    rows = [
+        {"site": hit.concept, "name": sites[hit.concept].label, "path": list(site_path(hit.concept, sites)),
+         "matched": hit.matched, "score": hit.score}
+        for hit in hits
+    ]  # fmt: skip
+    return Records(rows, SITE_KEYS)
 
 
 def read_card_rows(catalog: "Catalog", name: str) -> list[CardRow]:

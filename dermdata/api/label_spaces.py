@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.errors import BadTable, ProblemsFound, UsageError
 
@@ -81,15 +82,44 @@ def short(text: str) -> str:
 
 def space_of(resources: Resources, text: str) -> "LabelSpace":
     """A named space of the catalog, one in a file, or one written as `a,b+c`; UnknownName with near names."""
-    from dermdata.catalogs.overlays import read_text
-    from dermdata.vocabulary import parse_space, parse_spaces
+    from dermdata.vocabulary import parse_space
     from dermdata.vocabulary.spaces import SPACE_SUFFIXES, parse_space_file
 
     vocabulary = resources.library.vocabulary
     if text.endswith(SPACE_SUFFIXES):
         return parse_space_file(text_of(Path(text), "label space"), text, vocabulary)
+    return parse_space(text, vocabulary, named_spaces(resources))
+
+
+def list_spaces(resources: Resources, name: str | None = None) -> Records:
+    """The named spaces with their classes, a record a space; the classes of one, a record a class, in their order.
+
+    `name` may be all that `--labels` takes: a space's name, a file, or one written as `a,b+c`.
+    """
+    if name is not None:
+        space = space_of(resources, name)
+        rows = [
+            {"class": one, "concepts": ["/".join(filter(None, item)) for item in items]}
+            for one, items in space.classes.items()
+        ]
+        return Records(rows, ("class", "concepts"), {"space": space.name, "title": space.title})
+    named = named_spaces(resources)
+    return Records(
+        [
+            {"space": one.name, "count": len(one.classes), "title": one.title, "classes": list(one.classes)}
+            for one in named.values()
+        ],
+        ("space", "count", "title", "classes"),
+    )
+
+
+def named_spaces(resources: Resources) -> "dict[str, LabelSpace]":
+    """The label spaces of the catalog, by name."""
+    from dermdata.catalogs.overlays import read_text
+    from dermdata.vocabulary import parse_spaces
+
     path = resources.catalog.vocabulary_file("spaces.toml")
-    return parse_space(text, vocabulary, parse_spaces(read_text(path), vocabulary, str(path)))
+    return parse_spaces(read_text(path), resources.library.vocabulary, str(path))
 
 
 def text_of(path: Path, what: str) -> str:

@@ -37,7 +37,7 @@ def write_audit_report(
     from dermdata.report import audit_page
 
     vocabulary = resources.library.vocabulary
-    names = {**site_names(resources), **{concept.id: concept.label for concept in vocabulary}}
+    names = {**site_labels(resources), **{concept.id: concept.label for concept in vocabulary}}
     title = f"Audit of {', '.join(context.entries) or 'a manifest'}"
     about = {**describe_rows(resources, table, context.entries), "title": title, "names": names, **facts}
     write_page(resources, path, audit_page(table, found, image_reader(table, context), about))
@@ -97,13 +97,9 @@ def describe_dataset(resources: Resources, name: str, entry: "Dataset") -> dict[
     }
 
 
-def site_names(resources: Resources) -> dict[str, str]:
+def site_labels(resources: Resources) -> dict[str, str]:
     """The body sites' own labels: their ids hold the path."""
-    from dermdata.catalogs.overlays import read_text
-    from dermdata.vocabulary import parse_body_sites
-
-    path = resources.catalog.vocabulary_file("body-sites.tsv")
-    return {name: site.label for name, site in parse_body_sites(read_text(path), str(path)).items()}
+    return {name: site.label for name, site in resources.catalog.load_body_sites().items()}
 
 
 def image_reader(table: "pa.Table", context: "AuditContext") -> Callable[[str], bytes | None]:

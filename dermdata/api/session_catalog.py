@@ -195,6 +195,50 @@ class CatalogMethods:
 
         return find_concepts(self._resources, text, limit)
 
+    def find_sites(self, text: str = "", *, limit: int = 20) -> Records:
+        """Find body sites by label, id or synonym; typing errors are forgiven.
+
+        Parameters
+        ----------
+        text : str
+            Such as "face" or "sole of foot"; all sites are returned for none.
+        limit : int, default 20
+            How many at most.
+
+        Returns
+        -------
+        Records
+            `site, name, path, matched, score`, the best first; `site` is what `body_site` holds.
+
+        """
+        from dermdata.api.label_index import find_sites
+
+        return find_sites(self._resources, text, limit)
+
+    def label_spaces(self, name: str | None = None) -> Records:
+        """Return the label spaces of the catalog, or the classes of one.
+
+        Parameters
+        ----------
+        name : str, optional
+            A space's name, a file, or one written as "a,b+c".
+
+        Returns
+        -------
+        Records
+            `space, count, title, classes` of each; of one `class, concepts` in the classes' order, a concept with
+            or without "/malignancy".
+
+        Raises
+        ------
+        UnknownName
+            For what is no label space.
+
+        """
+        from dermdata.api.label_spaces import list_spaces
+
+        return list_spaces(self._resources, name)
+
     def label_tree(self, concept: str | None = None, *, depth: int | None = None) -> Records:
         """Return the diagnosis tree, each concept before what is below it.
 

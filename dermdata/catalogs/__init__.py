@@ -16,6 +16,7 @@ from dermdata.errors import BadCatalog, UnknownName
 if TYPE_CHECKING:
     from dermdata.model import Dataset
     from dermdata.vocabulary import Vocabulary
+    from dermdata.vocabulary.concepts import BodySite
 
 Item = dict[str, Any]
 Texts = Mapping[str, str | bytes]
@@ -114,6 +115,14 @@ class Catalog:
 
         path = self.vocabulary_file("concepts.tsv")
         return parse_vocabulary(read_text(path), str(path))
+
+    def load_body_sites(self) -> "Mapping[str, BodySite]":
+        """The body sites by id; BadCatalog lists every issue of their file."""
+        from dermdata.catalogs.overlays import read_text
+        from dermdata.vocabulary import parse_body_sites
+
+        path = self.vocabulary_file("body-sites.tsv")
+        return parse_body_sites(read_text(path), str(path))
 
     def vocabulary_file(self, leaf: str) -> Path:
         """A file of the vocabulary; a later catalog's own one wins."""

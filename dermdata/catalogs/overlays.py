@@ -11,8 +11,9 @@ from typing import Any
 from dermdata import disk
 from dermdata.catalogs.entries import did_you_mean, list_files, parse_entry
 from dermdata.errors import BadCatalog
-from dermdata.model import Dataset
+from dermdata.model import CLOSED_WORDS, Dataset, TableSpec
 from dermdata.vocabulary import tsv
+from dermdata.vocabulary.concepts import BodySite, parse_body_sites, site_names, suggest_ids
 
 EntryData = dict[str, Any]
 ONLY_FACTS = "@only-facts"
@@ -41,15 +42,59 @@ def read_entries(roots: Sequence[Path]) -> tuple[dict[str, Dataset], dict[str, s
             except BadCatalog as error:
                 broken[name] = error.message
     datasets: dict[str, Dataset] = {}
+    sites = read_body_sites(roots)
     owner = dict.fromkeys(raw, "")  # who goes by a name: the entry of that name before any alias
     for name, data in raw.items():
         try:
             dataset = parse_entry(data, origin[name])
+            check_words(dataset, sites, origin[name])
             claim_aliases(dataset, owner, origin[name])
             datasets[name] = dataset
         except BadCatalog as error:
             broken[name] = error.message
     return {name: datasets[name] for name in sorted(datasets.keys() - broken.keys())}, broken
+
+
+def read_body_sites(roots: Sequence[Path]) -> Mapping[str, BodySite]:
+    """The body sites, a later catalog's in place of an earlier one's; none where the file is broken or absent."""
+    for root in reversed(roots):
+        if (path := root / "vocabulary" / "body-sites.tsv").exists():
+            with suppress(BadCatalog):  # whoever needs the sites is told of every issue
+                return parse_body_sites(read_text(path), str(path))
+            break
+    return {}
+
+
+def check_words(dataset: Dataset, sites: Mapping[str, BodySite], source: str) -> None:
+    """BadCatalog for words that a table translates to, and that the manifest's column cannot hold."""
+    allowed = {column: {*words, ""} for column, words in CLOSED_WORDS.items()}
+    if sites:
+        allowed["body_site"] = {*site_names(sites), ""}
+    issues = [
+        f"{place}: {describe_unknown_word(column, word, sites)}"
+        for number, table in enumerate(dataset.table)
+        for place, column, word in list_target_words(table, f"table[{number}]")
+        if column in allowed and not {word, word.casefold()} & allowed[column]
+    ]
+    if issues:
+        raise BadCatalog(f"{source} has {len(issues)} issue(s):" + "".join(f"\n  {one}" for one in issues))
+
+
+def list_target_words(table: TableSpec, where: str) -> Iterator[tuple[str, str, str]]:
+    """The words that stand for the manifest's own, each with its place and column."""
+    for column, words in table.values.items():
+        yield from ((f"{where}.values.{column}.{theirs}", column, ours) for theirs, ours in words.items())
+    for column, word in table.constants.items():
+        if word not in table.values.get(column, {}) and word not in table.missing:
+            yield f"{where}.constants.{column}", column, word
+
+
+def describe_unknown_word(column: str, word: str, sites: Mapping[str, BodySite]) -> str:
+    """What is wrong with a word, and which one may have been meant."""
+    if column == "body_site":
+        hint = suggest_ids(word, sites.values()) or "; `dermdata labels find --sites TEXT` searches them"
+        return f"unknown body site '{word}'{hint}"
+    return f"{column} cannot be '{word}'; it is one of {', '.join(CLOSED_WORDS[column])}"
 
 
 def claim_aliases(dataset: Dataset, owner: dict[str, str], source: str) -> None:

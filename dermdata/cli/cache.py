@@ -7,7 +7,7 @@ import typer
 
 from dermdata.api.display import format_size
 from dermdata.cli.complete import dataset_names
-from dermdata.cli.output import FormatOption, emit, write_line
+from dermdata.cli.output import Format, FormatOption, emit, write_line
 from dermdata.cli.state import state_of
 
 app = typer.Typer(
@@ -15,13 +15,20 @@ app = typer.Typer(
     help="Where the cache is, what it holds and how large; delete, sweep, bundle for another machine.",
 )
 NamesArgument = Annotated[list[str], typer.Argument(metavar="NAME…", autocompletion=dataset_names)]
+PathFormat = Annotated[
+    Format | None, typer.Option("--format", "-f", help="Default: the bare path.", show_default=False)
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")]
 
 
 @app.command()
-def path(ctx: typer.Context) -> None:
+def path(ctx: typer.Context, form: PathFormat = None) -> None:
     """Print the cache folder."""
-    write_line(str(state_of(ctx).settings.cache))
+    place = str(state_of(ctx).settings.cache)
+    if form is None:
+        write_line(place)
+    else:
+        emit([{"path": place}], ("path",), form, "cache path")
 
 
 @app.command("list")

@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 def to_document(
     rows: Iterable[Item], columns: Sequence[str], command: str, beside: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """The one object of `--format json`."""
-    return {"schema": f"dermdata.{command}/1", **beside, "items": [pick(row, columns) for row in rows]}
+    """The one object of `--format json`; a command of two words has a hyphen in its schema's name."""
+    return {
+        "schema": f"dermdata.{command.replace(' ', '-')}/1",
+        **beside,
+        "items": [pick(row, columns) for row in rows],
+    }
 
 
 def to_line(row: Item, columns: Sequence[str], form: str) -> str:

@@ -13,6 +13,7 @@ from dermdata.cli.labels_map import map_
 from dermdata.cli.labels_tree import tree
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import state_of
+from dermdata.errors import UsageError
 
 app = typer.Typer(
     no_args_is_help=True, help="The diagnosis vocabulary and how each dataset's words map into it."
@@ -23,23 +24,50 @@ app.command("map")(map_)
 @app.command()
 def find(
     ctx: typer.Context,
-    text: Annotated[list[str], typer.Argument(metavar="TEXT", help="A label, synonym, raw word or code.")],
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="TEXT", help="A label, synonym, raw word or code.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many hits.", metavar="N")] = 20,
+    sites: Annotated[
+        bool, typer.Option("--sites", help="Find body sites; without TEXT all are listed.")
+    ] = False,
     form: FormatOption = None,
 ) -> None:
     """Find concepts by label, synonym, a dataset's word or a code; forgives typing errors."""
-    from dermdata.api.label_index import find_concepts
+    from dermdata.api.label_index import find_concepts, find_sites
 
     state = state_of(ctx)
-    rows = find_concepts(state, " ".join(text), limit)
-    shown = ("concept", "name", "malignancy", "matched")
+    text = " ".join(words or ())
+    if not text and not sites:
+        raise UsageError("there is no TEXT to find", hint="`dermdata labels tree` shows all concepts")
+    rows = find_sites(state, text, limit) if sites else find_concepts(state, text, limit)
+    shown = [name for name in rows.columns if name not in ("path", "score")]
     emit(rows, rows.columns, form, "labels find", shown=shown, color=state.color)
     if not rows:
-        state.say(f"no concept is called '{' '.join(text)}'; `dermdata labels tree` shows all")
+        command = "labels find --sites" if sites else "labels tree"
+        kind = "body site" if sites else "concept"
+        state.say(f"no {kind} is called '{text}'; `dermdata {command}` shows all")
 
 
 app.command()(tree)
 app.command()(align)
+
+
+@app.command()
+def spaces(
+    ctx: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[SPACE]", help="One space: a name, a file, or a,b+c.")
+    ] = None,
+    form: FormatOption = None,
+) -> None:
+    """The label spaces that --labels takes; the classes of one, and the concepts of each."""
+    from dermdata.api.label_spaces import list_spaces
+
+    state = state_of(ctx)
+    rows = list_spaces(state, name)
+    shown = [one for one in rows.columns if name or one != "classes"]
+    emit(rows, rows.columns, form, "labels spaces", shown=shown, beside=rows.facts, color=state.color)
 
 
 @app.command()

@@ -11,7 +11,7 @@ from dermdata.crosswalks.extents import certain_concept
 from dermdata.errors import TableRefused
 from dermdata.model import Label, Predicate
 from dermdata.vocabulary import Vocabulary, manifest_malignancy, tsv
-from dermdata.vocabulary.concepts import MANIFEST_MALIGNANCIES, SLUG, UNKNOWN, did_you_mean
+from dermdata.vocabulary.concepts import MANIFEST_MALIGNANCIES, SLUG, UNKNOWN, suggest_ids
 from dermdata.vocabulary.spaces import NOT_STATED, OVERLAP_ONLY
 
 PREDICATES = get_args(Predicate)
@@ -205,7 +205,7 @@ def check_labels(labels: Iterable[Label], vocabulary: Vocabulary, where: str = "
     for label in labels:
         word = f"'{label.raw_label}' of {label.field}"
         unknown = [one for one in (label.concept, *label.members) if one not in vocabulary]
-        issues += [f"{word}: unknown concept '{one}'{did_you_mean(one, vocabulary)}" for one in unknown]
+        issues += [f"{word}: unknown concept '{one}'{suggest_ids(one, vocabulary)}" for one in unknown]
         if not unknown:
             strays = [one for one in label.members if not vocabulary.is_under(one, label.concept)]
             issues += [f"{word}: member '{one}' does not lie under '{label.concept}'" for one in strays]

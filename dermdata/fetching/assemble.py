@@ -15,15 +15,15 @@ from dermdata import __version__, manifest, readers
 from dermdata.cache import DatasetFolder
 from dermdata.cache.receipt import FetchedSubset, SubsetSpec
 from dermdata.catalogs import Catalog
-from dermdata.catalogs.overlays import entry_to_data, read_bytes, read_text
+from dermdata.catalogs.overlays import entry_to_data, read_bytes
 from dermdata.crosswalks import Crosswalk, load_crosswalk
 from dermdata.errors import TableRefused
 from dermdata.manifest import SCHEMA, BuildReport
 from dermdata.manifest.builder import SourceTable
 from dermdata.model import Content, Dataset
 from dermdata.progress import Progress
-from dermdata.vocabulary import Vocabulary, parse_body_sites
-from dermdata.vocabulary.concepts import BodySite
+from dermdata.vocabulary import Vocabulary
+from dermdata.vocabulary.concepts import site_names
 
 NAMES_LISTED = 20  # names a report lists before it only counts
 
@@ -221,16 +221,4 @@ def fetch_command(dataset: Dataset, asked: SubsetSpec) -> str:
 def open_label_resources(catalog: Catalog) -> LabelResources:
     """The vocabulary of a catalog, parsed."""
     vocabulary = catalog.load_vocabulary()
-    sites = catalog.vocabulary_file("body-sites.tsv")
-    body_sites = parse_body_sites(read_text(sites), str(sites))
-    return LabelResources(catalog, vocabulary, site_names(body_sites))
-
-
-def site_names(sites: Mapping[str, BodySite]) -> dict[str, str]:
-    """Every way of naming a site that is no guess: its id, and its path ("Head and neck:Head:Scalp")."""
-
-    def path(site: BodySite) -> str:
-        above = f"{path(sites[site.parent])}:" if site.parent else ""
-        return f"{above}{site.label}"
-
-    return {name: one for one, site in sites.items() for name in (one, path(site))}
+    return LabelResources(catalog, vocabulary, site_names(catalog.load_body_sites()))

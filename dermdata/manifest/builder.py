@@ -33,8 +33,8 @@ from dermdata.manifest.convert import (
     word_maps,
 )
 from dermdata.manifest.match import ImageIndex
-from dermdata.manifest.schema import ALLOWED, KEYS, LIMITS, MAPPABLE, SCHEMA
-from dermdata.model import NOTHING, Content, Dataset, TableSpec
+from dermdata.manifest.schema import KEYS, LIMITS, MAPPABLE, SCHEMA
+from dermdata.model import CLOSED_WORDS, NOTHING, Content, Dataset, TableSpec
 from dermdata.vocabulary import Vocabulary
 
 ID_COLUMNS = {"lesions": "lesion_id", "patients": "patient_id", "cases": "case_id"}
@@ -434,8 +434,8 @@ class TableBuilder:
             return {name: words.to_whole_numbers(kind, LIMITS.get(name, FOLD_RANGE), unmapped)}
         if pa.types.is_list(kind):
             return {name: words.to_ranges(kind, unmapped)}
-        if name in ALLOWED:
-            return {name: words.to_choices(ALLOWED[name], unmapped)}
+        if name in CLOSED_WORDS:
+            return {name: words.to_choices(CLOSED_WORDS[name], unmapped)}
         return {name: words.to_type(kind)}
 
     def unmapped_recorder(self, name: str) -> Callable[[str, int], None]:

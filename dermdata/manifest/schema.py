@@ -4,20 +4,21 @@ from dataclasses import fields
 
 import pyarrow as pa
 
-from dermdata.model import IMAGE_ENDINGS, ImageFacts
+from dermdata.model import CLOSED_WORDS, IMAGE_ENDINGS, ImageFacts
 
 WORDS = pa.dictionary(pa.int32(), pa.string())
 TEXT = pa.string()
 GRADED_LABELS = pa.list_(pa.struct([("concept", pa.string()), ("weight", pa.float32())]))
 TEXT_MAP = pa.map_(pa.string(), pa.string())
 
-SEX = ("female", "male", "other")
-MODALITY = ("dermoscopic", "clinical", "tbp-tile", "rcm", "histopathology", "ultrasound")
-MALIGNANCY = ("benign", "premalignant", "malignant", "indeterminate", "not-applicable")
-CONFIRMATION = ("histopathology", "serial-imaging", "expert-consensus", "confocal", "clinical", "self-report")
 FITZPATRICK_TYPES = ("I", "II", "III", "IV", "V", "VI")  # of the numbers 1 to 6
 OWN_SPLIT, OFFICIAL_SPLIT = ("split", "fold"), ("split_official", "fold_official")
-SKIN_SOURCE = ("self", "dermatologist", "annotator", "estimated")
+
+
+def list_words(column: str) -> str:
+    """The words that a column may hold, as its description says them."""
+    return " | ".join(CLOSED_WORDS[column])
+
 
 COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("dataset", WORDS, "catalog name"),
@@ -35,7 +36,7 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("mode", WORDS, "stored color mode: RGB, L, CMYK, …"),
     ("image_problem", TEXT, "why the image is missing or cannot be decoded; null when it decodes whole"),
     ("phash", pa.binary(8), "64-bit perceptual hash of the decoded image; null where it is of one color"),
-    ("modality", WORDS, " | ".join(MODALITY)),
+    ("modality", WORDS, list_words("modality")),
     ("patient_id", TEXT, "grouping key dataset/…; ISIC's IP_ ids stay as they are"),
     ("lesion_id", TEXT, "grouping key dataset/…; ISIC's IL_ ids stay as they are"),
     ("case_id", TEXT, "grouping key dataset/…"),
@@ -45,19 +46,19 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("diagnosis_path", pa.list_(pa.string()), "concept ids from the root down"),
     ("diagnosis_match", WORDS, "SKOS: exact | broad | narrow | close | related"),
     ("differential", GRADED_LABELS, "graded labels; weights sum to 1"),
-    ("malignancy", WORDS, " | ".join(MALIGNANCY) + "; null when the source does not say"),
+    ("malignancy", WORDS, list_words("malignancy") + "; null when the source does not say"),
     ("verified", pa.bool_(), "false: came in part, no published checksum covers it; true: one does; null: none published"),
-    ("confirmation", WORDS, " | ".join(CONFIRMATION)),
+    ("confirmation", WORDS, list_words("confirmation")),
     ("age", pa.float32(), "years"),
     ("age_raw", TEXT, "the source's words where they are no plain number"),
-    ("sex", WORDS, " | ".join(SEX) + "; as reported"),
+    ("sex", WORDS, list_words("sex") + "; as reported"),
     ("body_site", WORDS, "concept of the body-site vocabulary"),
     ("body_site_raw", TEXT, "the source's words"),
     ("fitzpatrick", pa.int8(), "Fitzpatrick skin type; 1-6"),
     ("fitzpatrick_range", pa.list_(pa.int8()), "skin types where the source gives a group"),
-    ("fitzpatrick_source", WORDS, " | ".join(SKIN_SOURCE)),
+    ("fitzpatrick_source", WORDS, list_words("fitzpatrick_source")),
     ("monk", pa.int8(), "Monk skin tone; 1-10"),
-    ("monk_source", WORDS, " | ".join(SKIN_SOURCE)),
+    ("monk_source", WORDS, list_words("monk_source")),
     ("concepts", pa.map_(pa.string(), pa.bool_()), "clinical concepts: name -> present"),
     ("caption", TEXT, "text paired with the image"),
     ("split_official", WORDS, "the publisher's own split: train | val | test"),
@@ -71,14 +72,6 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
 
 SCHEMA = pa.schema([pa.field(name, kind, metadata={"description": text}) for name, kind, text in COLUMNS])
 
-ALLOWED = {
-    "sex": SEX,
-    "modality": MODALITY,
-    "malignancy": MALIGNANCY,
-    "confirmation": CONFIRMATION,
-    "fitzpatrick_source": SKIN_SOURCE,
-    "monk_source": SKIN_SOURCE,
-}
 KEYS = ("patient_id", "lesion_id", "case_id")
 LIMITS = {"fitzpatrick": (1, 6), "monk": (1, 10)}  # other whole numbers are folds
 EXTENSION_PATTERN = rf"\.(?i:{'|'.join(one[1:] for one in IMAGE_ENDINGS)})$"

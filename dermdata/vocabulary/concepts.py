@@ -168,7 +168,19 @@ def unknown_concept(name: str, vocabulary: Iterable[Concept]) -> UnknownName:
     return UnknownName("concept", name, near=nearest_ids(name, vocabulary), hint=hint)
 
 
-def did_you_mean(name: str, entries: Iterable[Concept | BodySite]) -> str:
+def site_path(site: str, sites: Mapping[str, BodySite]) -> tuple[str, ...]:
+    """A site's ids from its region down."""
+    parent = sites[site].parent
+    return (*(site_path(parent, sites) if parent else ()), site)
+
+
+def site_names(sites: Mapping[str, BodySite]) -> dict[str, str]:
+    """Every way of naming a site that is no guess: its id, and its path ("Head and neck:Head:Scalp")."""
+    paths = {one: ":".join(sites[above].label for above in site_path(one, sites)) for one in sites}
+    return {name: one for one, path in paths.items() for name in (one, path)}
+
+
+def suggest_ids(name: str, entries: Iterable[Concept | BodySite]) -> str:
     """The nearest ids, in brackets after an issue; empty where none is near."""
     near = nearest_ids(name, entries)
     return f" (did you mean {' or '.join(near)}?)" if near else ""

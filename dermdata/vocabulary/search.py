@@ -5,11 +5,11 @@ string is the key.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dermdata.vocabulary.concepts import Concept, Vocabulary, normalize_text
+from dermdata.vocabulary.concepts import BodySite, Concept, Vocabulary, normalize_text
 
 if TYPE_CHECKING:
     from dermdata.model import Label
@@ -81,6 +81,34 @@ def search_names(
         )
     order = {concept.id: place for place, concept in enumerate(vocabulary)}
     hits.sort(key=lambda hit: (-hit.score, len(vocabulary.path(hit.concept)), order[hit.concept]))
+    first: dict[str, Hit] = {}
+    for hit in hits:
+        first.setdefault(hit.concept, hit)
+    return list(first.values())[:limit]
+
+
+def find_body_sites(text: str, sites: Mapping[str, BodySite], limit: int | None = 20) -> list[Hit]:
+    """Find the body sites that fit a text best, by label, id or synonym; misspellings are forgiven where nothing fits.
+
+    Parameters
+    ----------
+    text : str
+        A name or a part of one.
+    sites : mapping
+        Id -> BodySite, as `parse_body_sites` gives them.
+    limit : int, optional
+        The most hits; all of them for None.
+
+    Returns
+    -------
+    list of Hit
+        Each site once, the best first, wider sites before those within them; `concept` is the site's id.
+
+    """
+    wanted = normalize_text(text)
+    names = [(one.id, name, 1.0) for one in sites.values() for name in (one.label, *one.synonyms, one.id)]
+    hits = (list(find_by_name(wanted, names)) or find_misspelled(wanted, names)) if wanted else []
+    hits.sort(key=lambda hit: (-hit.score, sites[hit.concept].level))
     first: dict[str, Hit] = {}
     for hit in hits:
         first.setdefault(hit.concept, hit)

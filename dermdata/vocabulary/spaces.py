@@ -23,9 +23,9 @@ from dermdata.vocabulary.concepts import (
     MANIFEST_MALIGNANCIES,
     UNKNOWN,
     Vocabulary,
-    did_you_mean,
     manifest_malignancy,
     nearest_ids,
+    suggest_ids,
 )
 
 OVERLAP_ONLY = "overlap only"
@@ -209,7 +209,8 @@ def parse_space(text: str, vocabulary: Vocabulary, named: Mapping[str, LabelSpac
     Parameters
     ----------
     text : str
-        A name, or `a,b+c,NAME=d+e`: a class for a, one for b and c together, one of d and e called NAME.
+        A name, or `a,b+c,NAME=d+e`: a class for a, one for b and c together, one of d and e called NAME. An item is
+        a concept, or `concept/malignancy` as in a file.
     vocabulary : Vocabulary
         The concepts that there are.
     named : mapping
@@ -223,7 +224,7 @@ def parse_space(text: str, vocabulary: Vocabulary, named: Mapping[str, LabelSpac
     Raises
     ------
     UnknownName
-        No space or concept is called so; the error has near names.
+        No space, concept or malignancy is called so; the error has near names.
     UsageError
         A class is empty or stands there twice, or a concept does.
 
@@ -231,8 +232,11 @@ def parse_space(text: str, vocabulary: Vocabulary, named: Mapping[str, LabelSpac
     if text in named:
         return named[text]
     classes = parse_classes(text)
-    space = LabelSpace(text, {name: tuple((one, None) for one in items) for name, items in classes.items()})
-    for concept, _ in space.item_classes:
+    space = LabelSpace(text, {name: tuple(map(parse_item, items)) for name, items in classes.items()})
+    for concept, malignancy in space.item_classes:
+        if malignancy not in (None, *MANIFEST_MALIGNANCIES):
+            hint = f"one of {', '.join(MANIFEST_MALIGNANCIES)}"
+            raise UnknownName("malignancy", malignancy, MANIFEST_MALIGNANCIES, hint=hint)
         if concept not in vocabulary:
             kind = "concept" if set("+,=") & set(text) else "label space"
             near = nearest(concept, named) or nearest_ids(concept, vocabulary)
@@ -243,7 +247,7 @@ def parse_space(text: str, vocabulary: Vocabulary, named: Mapping[str, LabelSpac
 
 
 def parse_classes(text: str) -> ClassItems:
-    """The classes of `a,b+c,NAME=d+e`; UsageError where a class or a concept is empty, or a class is named twice."""
+    """The classes of `a,b+c/benign,NAME=d`; UsageError where a class or a concept is empty, or a class is named twice."""
     classes = dict(map(parse_class, text.split(",")))
     if not all(map(all, classes.values())) or not all(classes) or len(classes) <= text.count(","):
         raise UsageError(f"'{text}' is no label space", hint="name one, or write concept,concept,…")
@@ -409,7 +413,7 @@ def add_suggestions(issues: Iterable[str], vocabulary: Vocabulary) -> list[str]:
     for number, issue in enumerate(issues):
         _, unknown, concept = issue.partition("unknown concept '")
         is_looked_up = unknown and number < MOST_LOOKED_UP
-        complete.append(issue + (did_you_mean(concept.rstrip("'"), vocabulary) if is_looked_up else ""))
+        complete.append(issue + (suggest_ids(concept.rstrip("'"), vocabulary) if is_looked_up else ""))
     return complete
 
 

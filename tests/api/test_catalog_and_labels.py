@@ -71,11 +71,24 @@ def test_find_and_tree(session: dd.Session, run: Callable) -> None:
         session.label_tree("keratinocytic")
 
 
+def test_sites_and_spaces(session: dd.Session, run: Callable) -> None:
+    face = session.find_sites("face", limit=2)
+    assert items_of(run("labels", "find", "--sites", "face", "--limit", "2", "-f", "json")) == as_json(
+        face.items
+    )
+    assert items_of(run("labels", "find", "--sites", "-f", "json")) == as_json(session.find_sites().items)
+    spaces = session.label_spaces()
+    assert items_of(run("labels", "spaces", "-f", "json")) == as_json(spaces.items)
+    classes = session.label_spaces("ham7")
+    assert items_of(run("labels", "spaces", "ham7", "-f", "json")) == as_json(classes.items)
+    assert [row["class"] for row in classes] == spaces[0]["classes"]
+
+
 def test_align(session: dd.Session, run: Callable) -> None:
     found = session.align_labels("ham10000", "pad-ufes-20", max_loss=0.02)
     answer = run("labels", "align", "ham10000", "pad-ufes-20", "--max-loss", "2%", "-f", "json")
     assert json.loads(answer.out) == {
-        "schema": "dermdata.labels align/1",
+        "schema": "dermdata.labels-align/1",
         **as_json(found.classes.facts),
         "items": as_json(found.classes.items),
     }

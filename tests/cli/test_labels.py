@@ -30,6 +30,56 @@ def test_find_puts_the_right_concept_first(cli: Callable, text: str, concept: st
     assert cli("labels", "find", text, "--format", "names").out.splitlines()[0] == concept
 
 
+@pytest.mark.parametrize(
+    ("text", "site"),
+    [("face", "head-and-neck-head-face"), ("Sole of foot", "lower-extremity-foot-sole-of-foot"),
+     ("lower-extremity", "lower-extremity"), ("foott", "lower-extremity-foot")],
+)  # fmt: skip
+def test_find_sites_puts_the_right_site_first(cli: Callable, text: str, site: str) -> None:
+    """By label and id, and with a typing error; no diagnosis is among them."""
+    assert cli("labels", "find", "--sites", text, "--format", "names").out.splitlines()[0] == site
+
+
+def test_every_body_site_is_listed(cli: Callable) -> None:
+    listed = cli("labels", "find", "--sites", "--format", "names").out.splitlines()
+    assert len(listed) == len(set(listed)) > 200
+    assert cli("labels", "find").code == 2
+    none = cli("labels", "find", "--sites", "zzzz")
+    assert (none.code, "no body site is called 'zzzz'" in none.err) == (0, True)
+
+
+def test_spaces_are_listed_with_their_classes_in_order(cli: Callable) -> None:
+    spaces = {row["space"]: row for row in json.loads(cli("labels", "spaces", "-f", "json").out)["items"]}
+    assert spaces["ham7"]["classes"] == ["MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC"]
+    answer = json.loads(cli("labels", "spaces", "ham7", "-f", "json").out)
+    assert answer["schema"] == "dermdata.labels-spaces/1"
+    assert answer["title"] == "The seven classes of HAM10000 and ISIC 2018 task 3"
+    assert answer["items"][3] == {
+        "class": "AKIEC", "concepts": ["actinic-keratosis", "squamous-cell-carcinoma-in-situ"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("space", "classes"),
+    [
+        ("a=melanoma,b=melanocytic-nevus", ["a", "b"]),
+        ("bad=skin-finding/malignant,good=skin-finding/benign", ["bad", "good"]),
+        ("own.txt", ["melanoma", "NEVUS"]),
+    ],
+)
+def test_a_space_of_one_s_own_is_shown_as_it_is_understood(
+    cli: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, space: str, classes: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("own.txt").write_text("melanoma\nNEVUS = melanocytic-nevus\n", encoding="utf-8")
+    assert cli("labels", "spaces", space, "-f", "names").out.splitlines() == classes
+
+
+def test_an_unknown_space_gets_did_you_mean(cli: Callable) -> None:
+    answer = cli("labels", "spaces", "ham8")
+    assert (answer.code, "did you mean ham7?" in answer.err) == (2, True)
+
+
 def test_tree_and_its_branches(cli: Callable) -> None:
     """The whole tree, or what is under one concept."""
     assert len(cli("labels", "tree", "--format", "names").out.splitlines()) == 693
