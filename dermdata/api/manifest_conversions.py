@@ -9,6 +9,7 @@ from dermdata.api.images import ImageDataset, Transform, require_images
 from dermdata.api.manifest_rows import ManifestRows
 from dermdata.api.results import IMAGE
 from dermdata.errors import UnknownName, UsageError
+from dermdata.manifest.schema import USUAL_PARTS
 
 if TYPE_CHECKING:
     import datasets
@@ -71,9 +72,6 @@ def plain_series(column: pa.ChunkedArray) -> "pd.Series[Any]":
         column = column.cast(kind.value_type)
     found: pd.Series[Any] = column.to_pandas()
     return found
-
-
-USUAL_PARTS = ("train", "val", "test")
 
 
 class ConvertibleRows(ManifestRows):

@@ -1,5 +1,6 @@
 """Builds a paper's Table 1: who and what is in the rows, for each dataset (or part) and together."""
 
+import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import pyarrow.compute as pc
 
 from dermdata.errors import UnknownName
 from dermdata.manifest.columns import text_column
+from dermdata.manifest.schema import USUAL_PARTS
 from dermdata.markup import escape_latex, escape_markdown
 
 GROUPS = (
@@ -24,6 +26,7 @@ DIAGNOSES = (("Class", "label"), ("Diagnosis", "diagnosis"))
 LARGEST = 15  # diagnoses that have a line of their own
 NOT_STATED = "not stated"
 TOTAL = "Total"
+NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def build_table1(table: pa.Table, by: str = "dataset") -> Table1:
     if by not in table.column_names:
         raise UnknownName("column", by, table.column_names)
     words = text_column(table, by)
-    names = sorted(word for word in words.unique().to_pylist() if word is not None)
+    names = sorted((word for word in words.unique().to_pylist() if word is not None), key=natural_order)
     parts = [table.filter(pc.equal(words, name)) for name in names]
     if words.null_count:
         names.append(NOT_STATED)
@@ -145,8 +148,15 @@ def order_values(counts: Mapping[str | None, int], column: str) -> list[str]:
     """Skin types in their order, else the most frequent first; without what is not stated."""
     known = [value for value in counts if value is not None]
     if column in ("fitzpatrick", "monk"):
-        return sorted(known)
+        return sorted(known, key=natural_order)
     return sorted(known, key=lambda value: (-counts[value], value))
+
+
+def natural_order(word: str) -> tuple[int, float, str]:
+    """Parts of a split as papers list them, numbers by size (10 after 2), then words by their letters."""
+    if word in USUAL_PARTS:
+        return 0, USUAL_PARTS.index(word), word
+    return (1, float(word), word) if NUMBER.fullmatch(word) else (2, 0, word)
 
 
 def value_counts(part: pa.Table, column: str) -> dict[str | None, int]:

@@ -12,6 +12,7 @@ GRADED_LABELS = pa.list_(pa.struct([("concept", pa.string()), ("weight", pa.floa
 TEXT_MAP = pa.map_(pa.string(), pa.string())
 
 FITZPATRICK_TYPES = ("I", "II", "III", "IV", "V", "VI")  # of the numbers 1 to 6
+USUAL_PARTS = ("train", "val", "test")  # of a split, in the order in which papers list them
 OWN_SPLIT, OFFICIAL_SPLIT = ("split", "fold"), ("split_official", "fold_official")
 
 
