@@ -24,9 +24,29 @@ def format_size(count: int | None) -> str:
     return f"{amount:.1f} TB"
 
 
-def print_message(text: str) -> None:
-    """A line for a person, on stderr; no address in it shows a password or a signature."""
-    sys.stderr.write(f"{show_controls(redact_text(text))}\n")
+LABEL_STYLES = {"error": "1;31", "warning": "33", "hint": "2"}  # ANSI: bold red, yellow, dim
+
+
+def print_message(text: str, color: str = "auto") -> None:
+    """A line for a person, on stderr; no address in it shows a password or a signature.
+
+    `error:`, `warning:` or `hint:` at its beginning is colored where `color` (auto, always or never) and the terminal
+    allow it.
+    """
+    shown = show_controls(redact_text(text))
+    label, colon, rest = shown.partition(":")
+    if colon and label in LABEL_STYLES and uses_color(sys.stderr, color):
+        shown = f"\x1b[{LABEL_STYLES[label]}m{label}:\x1b[0m{rest}"
+    sys.stderr.write(f"{shown}\n")
+
+
+def uses_color(file: IO[str], color: str = "auto") -> bool:
+    """Whether --color, NO_COLOR, FORCE_COLOR and the terminal want colors, in this order."""
+    if color in ("always", "never"):
+        return color == "always"
+    if os.environ.get("NO_COLOR") or os.environ.get("FORCE_COLOR"):
+        return not os.environ.get("NO_COLOR")
+    return file.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
 def make_console(file: IO[str], color: str = "auto") -> "Console":

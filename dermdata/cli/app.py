@@ -62,7 +62,7 @@ def run(arguments: list[str]) -> int:
 
             print_message(traceback.format_exc().rstrip())
         told = to_error(error)
-        write_error(told, as_json=line.wants_json)
+        write_error(told, as_json=line.wants_json, color=line.color)
         return told.exit_code
     if code == INTERRUPTED:  # Typer makes this code of Ctrl-C too
         print_message("interrupted; what is whole was kept, the same command goes on from here")

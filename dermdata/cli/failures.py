@@ -11,8 +11,10 @@ from dermdata.errors import DermdataError, UsageError
 LONGEST_WORD = 1000  # letters of a word in a message, which a path may have
 
 
-def write_error(error: DermdataError, *, as_json: bool) -> None:
+def write_error(error: DermdataError, *, as_json: bool, color: str = "auto") -> None:
     """One `error:` line and, where there is a next step, one `hint:` line; or both as JSON."""
+    if not error.message:  # of a bare `dermdata` or `dermdata labels`: its help was the answer
+        return
     if as_json:
         facts = {
             "code": error.code,
@@ -21,9 +23,9 @@ def write_error(error: DermdataError, *, as_json: bool) -> None:
         }
         print_message(json.dumps({"error": facts}, ensure_ascii=False))
         return
-    print_message(f"error: {indent(shorten(redact_text(error.message)))}")
+    print_message(f"error: {indent(shorten(redact_text(error.message)))}", color)
     if error.hint:
-        print_message(f"hint: {indent(error.hint)}")
+        print_message(f"hint: {indent(error.hint)}", color)
 
 
 def shorten(text: str) -> str:

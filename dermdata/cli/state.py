@@ -1,5 +1,6 @@
 """One run of the command line: its words, and what it adds to its session, which is how it talks to the person."""
 
+import itertools
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ from typing import Any
 from dermdata.api.display import print_message, show_controls
 from dermdata.api.resources import Resources, Settings, settings_from_environment
 from dermdata.progress import Progress
+
+JSON_ASKED = (("--format", "json"), ("-f", "json"))
 
 
 class State(Resources):
@@ -36,7 +39,7 @@ class State(Resources):
     def say(self, text: str) -> None:
         """Write one line for the person on stderr; not with --quiet."""
         if not self.settings.quiet:
-            print_message(text)
+            print_message(text, self.color)
 
     def more(self, text: str) -> None:
         """Write a line for --verbose."""
@@ -78,11 +81,13 @@ class CommandLine:
         """Whether errors are to be JSON: as the command's format is, or would have been but for a wrong option."""
         if self.state and self.state.form is not None:
             return self.state.form == "json"
-        pairs = zip(self.arguments, [*self.arguments[1:], ""], strict=True)
-        return any(
-            word in ("--format=json", "-fjson") or (word in ("--format", "-f") and following == "json")
-            for word, following in pairs
-        )
+        spelled = {"--format=json", "-fjson"} & {*self.arguments}
+        return bool(spelled) or any(pair in JSON_ASKED for pair in itertools.pairwise(self.arguments))
+
+    @property
+    def color(self) -> str:
+        """When colors are wanted: auto before anything is parsed."""
+        return self.state.color if self.state else "auto"
 
 
 def state_of(ctx: Any) -> State:

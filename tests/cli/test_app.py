@@ -1,5 +1,6 @@
 """What holds for every command: exit codes, errors in words, streams, and what start-up may import."""
 
+import io
 import json
 import subprocess
 import sys
@@ -10,7 +11,10 @@ import pytest
 import typer
 import typer.main
 
-from dermdata.cli.app import COMMANDS, app
+from dermdata.api.display import print_message
+from dermdata.cli.app import COMMANDS, app, run
+from dermdata.cli.failures import write_error
+from dermdata.errors import UsageError
 
 HEAVY = ("httpx", "httpcore", "pandas", "pyarrow", "numpy", "PIL", "pydantic", "rich", "duckdb")
 LIGHT_COMMANDS = (["list"], ["info", "ham10000"], ["--help"], ["--version"], ["labels", "find", "nevus"])
@@ -66,6 +70,53 @@ def test_a_wrong_option_names_the_help(cli: Callable) -> None:
     assert answer.code == 2
     assert answer.err.startswith("error: No such option: --colour")
     assert "hint: `dermdata list --help` shows the options" in answer.err
+
+
+@pytest.mark.parametrize("words", [[], ["labels"], ["cache"]], ids=["dermdata", "labels", "cache"])
+def test_a_bare_command_prints_its_help_and_nothing_else(
+    words: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """No error without a word, no traceback; exit 2, since nothing was asked for."""
+    assert run(words) == 2
+    out, err = capfd.readouterr()
+    assert "Usage: dermdata" in out
+    assert err == ""
+
+
+@pytest.mark.parametrize(
+    ("color", "settings", "terminal", "colored"),
+    [
+        ("auto", {}, True, True),
+        ("auto", {}, False, False),
+        ("auto", {"NO_COLOR": "1"}, True, False),
+        ("auto", {"FORCE_COLOR": "1"}, False, True),
+        ("auto", {"TERM": "dumb"}, True, False),
+        ("always", {"NO_COLOR": "1"}, False, True),
+        ("never", {"FORCE_COLOR": "1"}, True, False),
+    ],
+)
+def test_error_and_hint_are_colored_on_a_terminal_only(
+    monkeypatch: pytest.MonkeyPatch, color: str, settings: dict[str, str], terminal: bool, colored: bool
+) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    stream = io.StringIO()
+    stream.isatty = lambda: terminal  # type: ignore[method-assign]
+    monkeypatch.setattr("sys.stderr", stream)
+    write_error(UsageError("no \x1b[31m such: thing", hint="look: there"), as_json=False, color=color)
+    print_message("warning: wait: what", color)
+    print_message("note: error: no label", color)
+    plain = "error: no \\x1b[31m such: thing\nhint: look: there\nwarning: wait: what\nnote: error: no label\n"
+    marks = {
+        "error:": "\x1b[1;31merror:\x1b[0m",
+        "\nhint:": "\n\x1b[2mhint:\x1b[0m",
+        "\nwarning:": "\n\x1b[33mwarning:\x1b[0m",
+    }
+    for word, mark in marks.items() if colored else ():
+        plain = plain.replace(word, mark, 1)
+    assert stream.getvalue() == plain
 
 
 def test_version_and_help_go_to_stdout(cli: Callable) -> None:
