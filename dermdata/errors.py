@@ -28,6 +28,7 @@
     │   ├── ManualDownload
     │   └── Unobtainable
     ├── SomeFailed (8)            some of several names failed, the others are done
+    │   └── ImagesMissing             images that rows name are not found, what has them is done
     ├── ProblemsFound (1)         the command ran and found problems
     └── Bug (70)                  a fault of dermdata itself
 
@@ -227,6 +228,12 @@ class SomeFailed(DermdataError):
 
     code = "some_failed"
     exit_code = 8
+
+
+class ImagesMissing(SomeFailed):
+    """Images that rows name are nowhere; everything else is done."""
+
+    code = "images_missing"
 
 
 class ProblemsFound(DermdataError):
