@@ -154,7 +154,7 @@ def describe_datasets(
     from dermdata.split import check_split
 
     entries = resources.find_entries(loaded.names)
-    folders = {name: resources.cache.folder(entry) for name, entry in entries.items()}
+    folders = {name: resources.cache.find_folder(entry) for name, entry in entries.items()}
     receipts = {name: receipt for name, folder in folders.items() if (receipt := folder.receipt())}
     named = {entry.name for entry in resources.find_entries(targets).values()}
     complete = {name for name, receipt in receipts.items() if receipt.complete}
@@ -164,7 +164,9 @@ def describe_datasets(
         judge=LabelComparer(vocabulary),
         entries=entries,
         roots=loaded.roots,
-        inspection_folders={name: folders[name].path for name in receipts},
+        inspection_folders={
+            name: folders[name].path for name in receipts if resources.cache.owns(folders[name])
+        },
         complete_datasets=frozenset() if changed else frozenset(named & complete),
         check_split=check_split,
         published_pairs=listed,

@@ -88,8 +88,7 @@ class Session(CatalogMethods, CacheMethods):
         missing = [
             word
             for word in words
-            if word in resources.catalog
-            and not resources.cache.folder(resources.catalog[word]).manifest.exists()
+            if word in resources.catalog and not resources.find_folder(word).manifest.exists()
         ]
         if missing and download:
             self.fetch(*missing, accept_license=accept_license)
@@ -255,8 +254,7 @@ class Session(CatalogMethods, CacheMethods):
 
         """
         from dermdata.api.locking import sync_cohort
-        from dermdata.api.targets import Loaded
-        from dermdata.manifest.image_files import ImageRoots
+        from dermdata.api.targets import Loaded, make_image_roots
 
         resources = self._resources
         rebuilt = sync_cohort(resources, Path(file), accepted=accept_license)
@@ -264,8 +262,7 @@ class Session(CatalogMethods, CacheMethods):
             resources.say(f"{one.key}: {one.problem} {one.column or ''}: {one.was} is {one.now}")
         rebuilt.require_as_locked()
         names = tuple(sorted(one.name for one in rebuilt.lock.datasets))
-        folders = {name: resources.cache.folder(resources.catalog[name]).path for name in names}
-        roots = ImageRoots(folders, datasets=resources.cache.root / "datasets")
+        roots = make_image_roots(resources, dict.fromkeys(names, ()))
         return Manifest(resources, Loaded(rebuilt.table, roots, names), PIPED)
 
     def plan_sync(self, file: "str | os.PathLike[str]") -> Records:
@@ -278,6 +275,7 @@ class Session(CatalogMethods, CacheMethods):
 def open_session(
     *,
     cache: "str | os.PathLike[str] | None" = None,
+    caches_read_only: "Sequence[str | os.PathLike[str]] | None" = None,
     catalogs: "Sequence[str | os.PathLike[str]]" = (),
     offline: bool | None = None,
     rewrite: Mapping[str, str] | None = None,
@@ -289,6 +287,8 @@ def open_session(
     ----------
     cache : path, optional
         The folder that datasets are fetched into (DERMDATA_CACHE).
+    caches_read_only : sequence of path, optional
+        Further caches in which datasets are looked for, such as a group's shared one; nothing is written there.
     catalogs : sequence of path
         Catalogs laid over the bundled one (DERMDATA_CATALOG).
     offline : bool, optional
@@ -305,7 +305,8 @@ def open_session(
     """
     settings = make_settings(
         os.environ,
-        cache=None if cache is None else Path(cache),
+        cache=cache,
+        caches_read_only=None if caches_read_only is None else tuple(map(Path, caches_read_only)),
         catalogs=[Path(one) for one in catalogs] or None,
         offline=offline,
         rewrite=[f"{source}={goal}" for source, goal in rewrite.items()] if rewrite else None,

@@ -116,7 +116,7 @@ def open_disk_target(resources: Resources, target: str) -> DiskManifest | None:
         return None
     path = Path(target)
     if path.suffix not in SUFFIXES and target in resources.catalog:
-        folder = resources.cache.folder(resources.catalog[target])
+        folder = resources.find_folder(target)
         there = folder.manifest.is_file()
         return (
             open_disk_manifest(folder.manifest, EMBEDDED, pairs_to_maps, folder.damaged_error)
@@ -134,9 +134,7 @@ def list_cached_targets(resources: Resources) -> list[str]:
     """All datasets in the cache, as targets; UsageError when there is none."""
     here = resources.cache.cached_names()
     names = [
-        name
-        for name in resources.catalog
-        if name in here and resources.cache.folder(resources.catalog[name]).manifest.exists()
+        name for name in resources.catalog if name in here and resources.find_folder(name).manifest.exists()
     ]
     if not names:
         raise UsageError(
@@ -184,10 +182,9 @@ def open_target(resources: Resources, target: str, columns: list[str] | None) ->
 
 
 def read_from_cache(resources: Resources, name: str, columns: list[str] | None) -> Source:
-    dataset = resources.catalog[name]
-    folder = resources.cache.folder(dataset)
+    folder = resources.find_folder(name)
     if not folder.manifest.exists():
-        raise UsageError(f"{dataset.name} is not in the cache", hint=f"dermdata fetch {dataset.name}")
+        raise UsageError(f"{folder.name} is not in the cache", hint=f"dermdata fetch {folder.name}")
     try:
         return Source(read_manifest(folder.manifest, columns), None)
     except BadTable as error:
@@ -297,9 +294,17 @@ def find_image_roots(resources: Resources, sources: Sequence[Source]) -> ImageRo
         for name in list_datasets(source.table):
             folders = beside.setdefault(name or "", [])
             folders += [source.folder] if source.folder else []
-    cached = {
-        name: resources.cache.folder(resources.catalog[name]).path
+    return make_image_roots(resources, beside)
+
+
+def make_image_roots(resources: Resources, beside: Mapping[str, Sequence[Path]]) -> ImageRoots:
+    """Where the files of these datasets' rows may be, those that no catalog knows too; `beside`: see ImageRoots."""
+    cache, entries = resources.cache, resources.find_entries(filter(None, beside))
+    cached = {name: cache.folder(entry).path for name, entry in entries.items()}
+    further = {
+        name: [path for path in cache.image_folders(name, entries.get(name)) if path != cached.get(name)]
         for name in beside
-        if name in resources.catalog
+        if name
     }
-    return ImageRoots(cached, beside, resources.cache.root / "datasets")
+    read_only = tuple(root / "datasets" for root in cache.read_only)
+    return ImageRoots(cached, beside, cache.root / "datasets", further, read_only)

@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING
 
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
-from dermdata.errors import CacheDamaged, NetworkError, Offline, PersonMustAct, ProblemsFound, UsageError
+from dermdata.errors import (
+    CacheDamaged,
+    NetworkError,
+    Offline,
+    PersonMustAct,
+    ProblemsFound,
+    StorageError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
-    from dermdata.cache import DatasetFolder, Receipt
+    from dermdata.cache import Cache, DatasetFolder, Receipt
     from dermdata.model import Content, Dataset
     from dermdata.verification import FileCheck
 
@@ -78,13 +86,15 @@ def verify_cached(
 
 
 def choose_folders(resources: Resources, names: Sequence[str]) -> "list[DatasetFolder]":
-    """The cached folders of these names, or all."""
+    """The cached folders of these names, or all: of a dataset that is in several caches those that are read."""
     if not names:
-        return list(resources.cache.folders())
+        first: dict[str, Cache] = {}
+        found = [(cache, folder) for cache in resources.cache.all_caches for folder in cache.folders()]
+        return [folder for cache, folder in found if first.setdefault(folder.name, cache) is cache]
     folders = []
     for name in names:
         dataset = resources.catalog[name]
-        folder = resources.cache.folder(dataset)
+        folder = resources.cache.find_folder(dataset)
         if not (folder.path / "receipt.json").exists():
             raise UsageError(
                 f"{dataset.name} is not in the cache", hint=f"`dermdata fetch {dataset.name}` fetches it"
@@ -126,7 +136,12 @@ def repair_cached(resources: Resources, check: CacheCheck) -> CacheCheck:
 
 
 def repair_folder(resources: Resources, folder: "DatasetFolder", wrong: "Sequence[FileCheck]") -> None:
-    """Fetch one dataset's wrong files again."""
+    """Fetch one dataset's wrong files again; StorageError where its cache is only read."""
+    if wrong and not resources.cache.owns(folder):
+        raise StorageError(
+            f"{len(wrong):,} files of {folder.name} are wrong in {folder.path}, which is only read",
+            hint="whoever owns that cache repairs it, with `--cache` naming it first",
+        )
     sweep_extra(resources, folder, [one.path for one in wrong if one.status == "extra"])
     mine = [one.content for one in wrong if one.status != "extra"]
     receipt = folder.receipt()  # a broken one ends the repair: there is nothing to mend by

@@ -71,6 +71,10 @@ class Cache:
             return there
         return [folder.path for cache in self.all_caches for folder in cache.versions(name)]
 
+    def owns(self, folder: DatasetFolder) -> bool:
+        """Whether a folder is in the cache that is written to."""
+        return folder.path.is_relative_to(self.root)
+
     @property
     def all_caches(self) -> "tuple[Cache, ...]":
         """This one, then those that are only read."""
