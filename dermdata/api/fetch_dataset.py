@@ -211,6 +211,8 @@ def sweep_after_kill(resources: Resources, dataset: "Dataset", files: Iterable["
     from dermdata.fetching.repair import has_leftovers, remove_leftovers
 
     folder = resources.cache.folder(dataset)
+    if not folder.path.is_dir():  # all is in a cache that is only read
+        return
     if not has_leftovers(folder, files) or not os.access(folder.path, os.W_OK):
         return
     if resources.cache.holder(dataset.name) is None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dermdata.cohort import CohortLock, DatasetLock, RowDifference
     from dermdata.fetching import FetchContext, FetchPlan, FetchResult
     from dermdata.fetching.subset import SubsetRequest
+    from dermdata.manifest.image_files import PathForm
     from dermdata.model import Dataset
 
 
@@ -130,12 +131,14 @@ class RebuiltCohort:
             hint=f"nothing is written; the rows are listed above{mend if self.by_file else ''}",
         )
 
-    def write(self, out: str) -> None:
+    def write(self, resources: Resources, out: str, paths: "PathForm | None" = None) -> None:
         """Write the manifest to a file by its ending, or as an Arrow stream to stdout for `-`."""
-        from dermdata.api.exporting import write_manifest
+        from dermdata.api.exporting import save_manifest
+        from dermdata.api.targets import make_image_roots
         from dermdata.manifest.lazy import LazyTable
 
-        write_manifest(LazyTable(self.table), out, {})
+        roots = make_image_roots(resources, dict.fromkeys((one.name for one in self.lock.datasets), ()))
+        save_manifest(resources, LazyTable(self.table), roots, out, paths=paths)
 
 
 @dataclass(frozen=True, kw_only=True)

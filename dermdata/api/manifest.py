@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from dermdata.api.exporting import write_manifest
+from dermdata.api.exporting import save_manifest
 from dermdata.api.label_spaces import ADDED, project
 from dermdata.api.label_spaces import NEEDED as PROJECTED
 from dermdata.api.manifest_conversions import ConvertibleRows
@@ -350,16 +350,40 @@ class Manifest(ConvertibleRows, SelectableRows):
         """The rows as far as the export needs them at hand."""
         return self._read_columns(lambda _: request.columns) if request.is_lean else self._read_all()
 
-    def save(self, out: str | os.PathLike[str]) -> Path:
+    def save(
+        self,
+        out: str | os.PathLike[str],
+        *,
+        paths: Literal["absolute", "relative"] | None = None,
+        allow_missing: bool = False,
+    ) -> Path:
         """Write the manifest as a file: .parquet, .csv, .jsonl or .arrow, by its ending.
+
+        Parameters
+        ----------
+        out : path
+            The file.
+        paths : {"absolute", "relative"}, optional
+            How images are named: absolute unless told, so that any program opens them; relative ones start in the
+            dataset's folder of a cache, else in the file's own folder.
+        allow_missing : bool, default False
+            Images that rows name may be missing.
 
         Returns
         -------
         pathlib.Path
             The file.
 
+        Raises
+        ------
+        ImagesMissing
+            When the file is written, for images that are not found.
+
         """
-        write_manifest(self.loaded.rows(), os.fspath(out), {})
+        save_manifest(
+            self._resources, self.loaded.rows(), self.loaded.roots, os.fspath(out), paths=paths,
+            allow_missing=allow_missing,
+        )  # fmt: skip
         return Path(out)
 
 

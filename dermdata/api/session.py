@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dermdata.api.manifest import PIPED, Manifest
 from dermdata.api.records import Records
@@ -126,8 +126,17 @@ class Session(CatalogMethods, CacheMethods):
             columns, rows = asked.rows(sql)
             return Records(list(rows), columns)
 
-    def save_query(self, sql: str, *targets: "str | os.PathLike[str]", out: "str | os.PathLike[str]") -> Path:
+    def save_query(
+        self,
+        sql: str,
+        *targets: "str | os.PathLike[str]",
+        out: "str | os.PathLike[str]",
+        paths: 'Literal["absolute", "relative"] | None' = None,
+        allow_missing: bool = False,
+    ) -> Path:
         """Write the answer of `query` as a file: .parquet, .csv, .jsonl or .arrow, by its ending.
+
+        `paths` and `allow_missing` are those of `Manifest.save`.
 
         Returns
         -------
@@ -136,16 +145,25 @@ class Session(CatalogMethods, CacheMethods):
 
         Raises
         ------
-        UsageError, UnknownName
-            As of `query`, and for an ending that says no format.
+        UsageError, UnknownName, ImagesMissing
+            As of `query` and of `Manifest.save`, and for an ending that says no format.
 
         """
         from dermdata.api.exporting import require_out
         from dermdata.api.querying import open_query, write_answer
 
         require_out(os.fspath(out))
-        with open_query(self._resources, [os.fspath(target) for target in targets]) as asked:
-            write_answer(self._resources, asked, sql, os.fspath(out))
+        words = [os.fspath(target) for target in targets]
+        with open_query(self._resources, words) as asked:
+            write_answer(
+                self._resources,
+                asked,
+                sql,
+                os.fspath(out),
+                targets=words,
+                paths=paths,
+                allow_missing=allow_missing,
+            )
         return Path(out)
 
     def check_split(

@@ -206,8 +206,15 @@ class ImageFinder:
     # ------------------------------------------------------------------ paths to be written
 
     def name_absolutely(self, path: str | None, dataset: str | None) -> str | None:
-        """The path by which any program finds the row's file; as it is where there is none."""
-        if path is None or self.find(path, dataset) is None:
+        """The path by which any program finds the row's file; as it is where there is none, or dermdata opens none."""
+        if path is None:
+            return None
+        try:
+            if self.find(path, dataset) is None:
+                return path
+        except PathRefused:
+            if not path.startswith("/"):
+                self._not_found.append(path)
             return path
         folder, slash, name = path.rpartition("/")
         listings = self._listings[dataset, folder or slash]
