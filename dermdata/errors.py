@@ -231,9 +231,10 @@ class SomeFailed(DermdataError):
 
 
 class ImagesMissing(SomeFailed):
-    """Images that rows name are nowhere; everything else is done."""
+    """Images that rows name are nowhere; everything else is done, and `result` is what came of it."""
 
     code = "images_missing"
+    result: object = None
 
 
 class ProblemsFound(DermdataError):

@@ -18,10 +18,10 @@ from dermdata.api.label_spaces import NEEDED as PROJECTED
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.api.targets import ROWS, SUFFIXES
-from dermdata.errors import UsageError
+from dermdata.errors import ImagesMissing, UsageError
 from dermdata.export.metadata import write_about_file
 from dermdata.export.text_formats import TEXT_ROWS, csv_chunks, jsonl_chunks
-from dermdata.manifest.image_files import ImageFinder, PathForm, place_paths
+from dermdata.manifest.image_files import ImageFinder, PathForm, place_paths, to_image_roots
 from dermdata.manifest.lazy import LazyTable
 from dermdata.manifest.parquet import add_metadata, manifest_metadata, write_blocks
 from dermdata.object_store import is_remote, open_bucket
@@ -81,7 +81,7 @@ def save_manifest(
 
     """
     writer = PathWriter(roots, out, paths)
-    write_manifest(rows, out, writer.place)
+    write_manifest(rows, out, {}, writer.place)
     writer.tell_missing(resources, allowed=allow_missing)
 
 
@@ -108,16 +108,23 @@ class PathWriter:
 
 
 def write_manifest(
-    rows: LazyTable, out: str, place: Callable[[pa.Table], pa.Table] = lambda block: block
+    rows: LazyTable,
+    out: str,
+    facts: Mapping[str, str],
+    place: Callable[[pa.Table], pa.Table] = lambda block: block,
 ) -> None:
-    """Write rows by the ending of OUT, or as an Arrow stream to stdout for `-`; `place` makes the paths of a block."""
+    """Write rows by the ending of OUT, or as an Arrow stream to stdout for `-`.
+
+    `facts` go into the metadata; `place` makes the paths of a block of rows.
+    """
     require_out(out)
+    rows = LazyTable(add_metadata(rows.table, facts), rows.rest)
     if out == "-":
         return to_stream(rows, place)
     if is_remote(out):
         prefix, _, name = out.rpartition("/")
         with open_bucket(prefix) as bucket:
-            return bucket.put(name, lambda path: write_manifest(rows, str(path), place))
+            return bucket.put(name, lambda path: write_manifest(rows, str(path), {}, place))
     path = Path(out)
     if path.suffix == ".parquet":
         write_blocks(rows.schema, map(place, rows.blocks()), path)
@@ -163,6 +170,7 @@ class ExportRequest:
     redistributable: bool = False
     copy: bool = False
     excel_safe: bool = False
+    allow_missing: bool = False
     jobs: int | None = None
     engine: str | None = None
 
@@ -190,11 +198,28 @@ def require_format(name: str) -> None:
 
 
 def export_rows(resources: Resources, loaded: "Loaded", request: ExportRequest) -> "ExportResult":
-    """Write the rows in the format that is asked for; UsageError, IntegrityError or StorageError."""
+    """Write the rows in the format that is asked for; UsageError, IntegrityError or StorageError.
+
+    ImagesMissing when all else is written, for images that rows name and that are not found, unless they are allowed
+    to be.
+    """
     from dermdata import export
 
+    caches = to_image_roots(loaded.roots).cache_folders
     with open_job(resources, loaded, request) as job:
-        return export.write(request.name, job)
+        try:
+            written = export.write(request.name, job)
+        except export.NoUsableImages:
+            job.missing.require_none(caches, allowed=request.allow_missing)
+            raise
+    if written.missing and request.allow_missing:
+        resources.say(f"warning: {written.missing.describe()}")
+    try:
+        written.missing.require_none(caches, allowed=request.allow_missing)
+    except ImagesMissing as error:
+        error.result = written
+        raise
+    return written
 
 
 def plan_rows(resources: Resources, loaded: "Loaded", request: ExportRequest) -> Records:

@@ -65,6 +65,7 @@ class Manifest(ConvertibleRows, SelectableRows):
         stable: bool = False,
         near: bool = False,
         seed: int = 0,
+        allow_missing: bool = False,
     ) -> Parts:
         """Split without leaks: no patient, lesion or image is in two parts.
 
@@ -90,6 +91,8 @@ class Manifest(ConvertibleRows, SelectableRows):
             Keep near duplicates together too.
         seed : int, default 0
             Another seed, another split.
+        allow_missing : bool, default False
+            Near duplicates are looked for without the images that are not found.
 
         Returns
         -------
@@ -97,6 +100,8 @@ class Manifest(ConvertibleRows, SelectableRows):
 
         Raises
         ------
+        ImagesMissing
+            For images that must be compared and are not found.
         UsageError
             Where the request cannot be met.
 
@@ -107,7 +112,7 @@ class Manifest(ConvertibleRows, SelectableRows):
         mirrored = usual if stratify is None else to_option_text(stratify)
         wanted = (*SPLIT_COLUMNS, *ADDED, *(PROJECTED if labels else ()), *(PICTURES if near else ()))
         loaded = self._read_columns(lambda _: wanted)
-        alike = find_near_duplicates(self._resources, loaded) if near else None
+        alike = find_near_duplicates(self._resources, loaded, allow_missing=allow_missing) if near else None
         table = project(self._resources, loaded.table, labels, strict=strict) if labels else loaded.table
         result = split_rows(
             table, by=by, ratios=to_shares(ratios), folds=folds, stratify=to_names(mirrored), official=official,
@@ -176,6 +181,7 @@ class Manifest(ConvertibleRows, SelectableRows):
         jobs: int | None = None,
         engine: str | None = None,
         report: str | os.PathLike[str] | None = None,
+        allow_missing: bool = False,
     ) -> "AuditFindings":
         """Find broken images, duplicates, leaks, label conflicts and gaps.
 
@@ -194,6 +200,8 @@ class Manifest(ConvertibleRows, SelectableRows):
             The scheduler of a cluster that looks at the images, as "dask://HOST:PORT".
         report : path, optional
             Write all of it as one offline page, too.
+        allow_missing : bool, default False
+            Images that rows name and that are not found are no findings.
 
         Returns
         -------
@@ -210,7 +218,7 @@ class Manifest(ConvertibleRows, SelectableRows):
 
         request = AuditRequest(
             near=near, apply=apply, only=only, skip=skip, jobs=jobs, engine=engine,
-            report=None if report is None else Path(report),
+            report=None if report is None else Path(report), allow_missing=allow_missing,
         )  # fmt: skip
         request.require_possible("near=True")
         read = self._read_all if request.report else lambda: self._read_columns(lambda _: list_columns())
@@ -277,6 +285,7 @@ class Manifest(ConvertibleRows, SelectableRows):
         redistributable: bool = False,
         copy: bool = False,
         excel_safe: bool = False,
+        allow_missing: bool = False,
         jobs: int | None = None,
         engine: str | None = None,
     ) -> "ExportResult":
@@ -306,6 +315,8 @@ class Manifest(ConvertibleRows, SelectableRows):
             imagefolder and coco: files of its own instead of links.
         excel_safe : bool, default False
             csv: a ' before cells that a spreadsheet would take for a formula.
+        allow_missing : bool, default False
+            Images that rows name may be missing.
         jobs : int, optional
             Threads that read and scale images; all cores unless told.
         engine : str, optional
@@ -319,6 +330,8 @@ class Manifest(ConvertibleRows, SelectableRows):
         Raises
         ------
         UnknownName, UsageError, IntegrityError, StorageError
+        ImagesMissing
+            When all else is written, for images that are not found; its `result` is the ExportResult.
 
         """
         from dermdata.api.exporting import ExportRequest, export_rows, require_format
@@ -326,8 +339,8 @@ class Manifest(ConvertibleRows, SelectableRows):
         require_format(name)
         request = ExportRequest(
             name=name, out=os.fspath(out), labels=labels, strict=strict, embed=embed, split=split, size=size,
-            strip_exif=strip_exif, redistributable=redistributable, copy=copy, excel_safe=excel_safe, jobs=jobs,
-            engine=engine,
+            strip_exif=strip_exif, redistributable=redistributable, copy=copy, excel_safe=excel_safe,
+            allow_missing=allow_missing, jobs=jobs, engine=engine,
         )  # fmt: skip
         return export_rows(self._resources, self._to_export(request), request)
 

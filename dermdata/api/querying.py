@@ -12,6 +12,7 @@ from dermdata.errors import UnknownName, UsageError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from dermdata.api.exporting import PathWriter
     from dermdata.cohort.query import Query
     from dermdata.manifest.image_files import PathForm
 
@@ -44,27 +45,39 @@ def write_answer(
 ) -> None:
     """Write the answer to a file, by its ending, or as an Arrow stream to stdout for `-`; ImagesMissing after that."""
     from dermdata.api.exporting import PathWriter, write_manifest
-    from dermdata.api.targets import SUFFIXES, make_image_roots
+    from dermdata.api.targets import make_image_roots
     from dermdata.manifest.image_files import PATH_COLUMNS
     from dermdata.manifest.lazy import LazyTable
 
     answer = query.table(sql)
     datasets = find_row_datasets(query, answer) if set(PATH_COLUMNS) & set(answer.column_names) else None
-    if datasets is None:
-        write_manifest(LazyTable(answer), out)
+    if datasets is None:  # no paths, or nobody knows where they start
+        write_manifest(LazyTable(answer), out, {})
     else:
-        beside = [Path(one).absolute().parent for one in targets if Path(one).suffix in SUFFIXES]
-        beside += [Path.cwd()] * ("-" in targets)
-        names = {name or "": beside for name in datasets.unique().to_pylist()}
-        writer = PathWriter(make_image_roots(resources, names), out, paths)
-        columns = [name for name in answer.column_names if name != "dataset"]
-        placed = writer.place(answer.select(columns).append_column("dataset", datasets))
-        for name in columns:
-            answer = answer.set_column(answer.column_names.index(name), name, placed[name])
-        write_manifest(LazyTable(answer), out)
+        beside = find_manifest_folders(targets)
+        roots = make_image_roots(resources, {name or "": beside for name in datasets.unique().to_pylist()})
+        writer = PathWriter(roots, out, paths)
+        write_manifest(LazyTable(place_answer(answer, datasets, writer)), out, {})
         writer.tell_missing(resources, allowed=allow_missing)
     if out != "-":
         resources.say(f"{answer.num_rows:,} rows written to {out}")
+
+
+def find_manifest_folders(targets: Sequence[str]) -> list[Path]:
+    """The folders of those targets that are manifests of the person's own."""
+    from dermdata.api.targets import SUFFIXES
+
+    files = [Path(one).absolute().parent for one in targets if Path(one).suffix in SUFFIXES]
+    return [*files, *([Path.cwd()] if "-" in targets else [])]
+
+
+def place_answer(answer: "pa.Table", datasets: "pa.Array", writer: "PathWriter") -> "pa.Table":
+    """The answer with the paths that are written, of rows whose datasets are these."""
+    columns = [name for name in answer.column_names if name != "dataset"]
+    placed = writer.place(answer.select(columns).append_column("dataset", datasets))
+    for name in columns:
+        answer = answer.set_column(answer.column_names.index(name), name, placed[name])
+    return answer
 
 
 def find_row_datasets(query: "Query", answer: "pa.Table") -> "pa.Array | None":

@@ -143,8 +143,10 @@ def list_cached_targets(resources: Resources) -> list[str]:
     return sorted(names)
 
 
-def make_near_finder(loaded: Loaded) -> "Callable[[pa.Table], NearDuplicates]":
-    """What finds the near duplicates among rows of the targets, on all cores."""
+def make_near_finder(
+    loaded: Loaded, *, allow_missing: bool = False
+) -> "Callable[[pa.Table], NearDuplicates]":
+    """What finds the near duplicates among rows of the targets, on all cores; ImagesMissing unless they are allowed."""
 
     def found(table: pa.Table) -> "NearDuplicates":
         from dermdata.duplicates import find_near_duplicates
@@ -159,7 +161,9 @@ def make_near_finder(loaded: Loaded) -> "Callable[[pa.Table], NearDuplicates]":
         there = "phash" in table.column_names
         hashes = table["phash"].to_pylist() if there else [None] * table.num_rows
         digests = text_column(table, "sha256").to_pylist()
-        return find_near_duplicates(hashes, digests, file, jobs=os.cpu_count() or 1)
+        near = find_near_duplicates(hashes, digests, file, jobs=os.cpu_count() or 1)
+        finder.missing.require_none(finder.roots.cache_folders, allowed=allow_missing)
+        return near
 
     return found
 

@@ -131,17 +131,18 @@ def repair_cached(resources: Resources, check: CacheCheck) -> CacheCheck:
     """Fetch the wrong files again, dataset by dataset, and look once more; what else is there stays as it is."""
     wrong = check.wrong
     for folder in check.folders:
-        repair_folder(resources, folder, [one for one in wrong if one.dataset == folder.name])
+        mine = [one for one in wrong if one.dataset == folder.name]
+        if mine and not resources.cache.owns(folder):
+            raise StorageError(
+                f"{len(mine):,} files of {folder.name} are wrong in {folder.path}, which is only read",
+                hint="whoever owns that cache repairs it, with `--cache` naming it first",
+            )
+        repair_folder(resources, folder, mine)
     return check_folders(resources, check.folders, check.quick, check.jobs)
 
 
 def repair_folder(resources: Resources, folder: "DatasetFolder", wrong: "Sequence[FileCheck]") -> None:
-    """Fetch one dataset's wrong files again; StorageError where its cache is only read."""
-    if wrong and not resources.cache.owns(folder):
-        raise StorageError(
-            f"{len(wrong):,} files of {folder.name} are wrong in {folder.path}, which is only read",
-            hint="whoever owns that cache repairs it, with `--cache` naming it first",
-        )
+    """Fetch one dataset's wrong files again."""
     sweep_extra(resources, folder, [one.path for one in wrong if one.status == "extra"])
     mine = [one.content for one in wrong if one.status != "extra"]
     receipt = folder.receipt()  # a broken one ends the repair: there is nothing to mend by

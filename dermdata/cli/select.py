@@ -82,7 +82,7 @@ def select(
     require_out(out)
     done = Manifest.from_targets(state, targets).select(
         where=where, labels=labels, refine=split_names(refine), dedupe=dedupe, sample=sample, per_class=per_class,
-        seed=seed, show=IMAGE_COLUMNS if show == "images" else (),
+        seed=seed, allow_missing=allow_missing, show=IMAGE_COLUMNS if show == "images" else (),
     )  # fmt: skip
     tell(state, done)
     if out != "-":

@@ -97,7 +97,7 @@ def split(
     require_out(out)
     parts = Manifest.from_targets(state, targets).split(
         by=by, ratios=ratios, folds=folds, stratify=stratify, labels=labels, strict=strict, official=official,
-        stable=stable, near=near, seed=seed,
+        stable=stable, near=near, seed=seed, allow_missing=allow_missing,
     )  # fmt: skip
     for line in parts.notes:
         state.say(line)

@@ -136,10 +136,13 @@ def to_image_roots(given: Mapping[str, Path]) -> ImageRoots:
 def merge_image_roots(several: Sequence[Mapping[str, Path]]) -> ImageRoots:
     """The roots of the targets of several loads."""
     all_ = [to_image_roots(one) for one in several]
-    names = dict.fromkeys(name for one in all_ for name in one.beside)
+    beside: dict[str, list[Path]] = {}
+    for one in all_:
+        for name, folders in one.beside.items():
+            beside.setdefault(name, []).extend(folders)
     return ImageRoots(
         cached={name: folder for one in all_ for name, folder in one.cached.items()},
-        beside={name: tuple(folder for one in all_ for folder in one.beside.get(name, ())) for name in names},
+        beside=beside,
         datasets=next(filter(None, (one.datasets for one in all_)), None),
         further={name: folders for one in all_ for name, folders in one.further.items()},
         further_datasets=tuple(dict.fromkeys(folder for one in all_ for folder in one.further_datasets)),

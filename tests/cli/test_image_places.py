@@ -16,6 +16,7 @@ from PIL import Image
 
 import dermdata as dd
 from conftest import Answer
+from dermdata.errors import ImagesMissing
 from export.samples import jpeg
 
 CLI = Callable[..., Answer]
@@ -305,3 +306,127 @@ def test_a_relative_cache_gives_plain_paths(
         paths = read(out)["path"].drop_null().to_pylist()
         assert paths
         assert all(path.startswith(f"{own}/datasets/") for path in paths)
+
+
+# ------------------------------------------------------------------ what is missing
+
+EXPORTS = {
+    "csv": "x.csv", "jsonl": "x.jsonl", "parquet": "x.parquet", "imagefolder": "folder", "webdataset": "shards",
+    "huggingface": "hub", "coco": "coco", "croissant": "croissant",
+}  # fmt: skip
+GONE = ("DEMO_0001", "DEMO_0003")
+
+
+@pytest.fixture
+def holey(own: Path) -> Path:
+    """The cache without two images that its manifest names."""
+    hide(own, *(f"{name}.jpg" for name in GONE))
+    return own
+
+
+def names_them(answer: Answer) -> bool:
+    return (
+        "error: 2 images that rows name are not found: demo/DEMO_0001 (images/demo_images/DEMO_0001.jpg), "
+        in answer.err
+    )
+
+
+@pytest.mark.parametrize("form", EXPORTS)
+@pytest.mark.parametrize("more", [[], ["--embed"]], ids=["", "embedded"])
+def test_exports_count_and_name_images_that_are_not_found(
+    cli: CLI, holey: Path, tmp_path: Path, form: str, more: list[str]
+) -> None:
+    """All others are written, then exit 8; with --allow-missing it is a warning."""
+    if more and form not in ("parquet", "croissant", "huggingface"):
+        return
+    out = tmp_path / EXPORTS[form]
+    answer = cli("export", form, "demo", *more, "-o", out)
+    assert (answer.code, names_them(answer)) == (8, True), answer.err
+    assert f"looked for in {holey} and beside the manifest; `dermdata fetch demo` fetches" in answer.err
+    assert out.exists()
+    assert answer.out.strip()
+    answer = cli("export", form, "demo", *more, "--allow-missing", "-o", out)
+    assert (answer.code, "warning: 2 images that rows name are not found" in answer.err) == (0, True), (
+        answer.err
+    )
+
+
+@pytest.mark.parametrize("form", EXPORTS)
+def test_a_cohort_of_which_no_image_is_found_is_no_success(
+    cli: CLI, own: Path, tmp_path: Path, form: str
+) -> None:
+    """On a machine without the cache, say; nothing is linked or packed, and all are counted."""
+    (tmp_path / "far").mkdir()
+    assert cli("select", "demo", "-o", tmp_path / "far" / "s.parquet").code == 0
+    answer = cli(
+        "export",
+        form,
+        tmp_path / "far" / "s.parquet",
+        "-o",
+        tmp_path / EXPORTS[form],
+        cache=tmp_path / "none",
+    )
+    assert (answer.code, "images that rows name are not found" in answer.err) == (8, True), answer.err
+
+
+def test_a_mask_that_is_not_found_is_told_as_an_image_is(cli: CLI, own: Path, tmp_path: Path) -> None:
+    """A row without its mask would be one without a lesion."""
+    mask = read(version(own) / "manifest.parquet")["mask_path"].drop_null()[0].as_py()
+    (version(own) / mask).unlink()
+    for words in (("export", "coco"), ("export", "csv"), ("select",)):
+        out = tmp_path / ("coco" if "coco" in words else "x.csv")
+        answer = cli(*words, "demo", "-o", out)
+        assert (answer.code, f"({mask})" in answer.err) == (8, True), answer.err
+
+
+@pytest.mark.parametrize("words", [("select", "demo"), ("split", "demo"), ("query", "SELECT * FROM demo")])
+@pytest.mark.parametrize("form", [[], ["--paths", "relative"]], ids=["absolute", "relative"])
+def test_a_manifest_is_written_and_what_it_names_in_vain_is_told(
+    cli: CLI, holey: Path, tmp_path: Path, words: tuple[str, ...], form: list[str]
+) -> None:
+    """The rows keep what they say."""
+    answer = cli(*words, *form, "-o", tmp_path / "s.parquet")
+    assert (answer.code, names_them(answer)) == (8, True), answer.err
+    assert "images/demo_images/DEMO_0001.jpg" in read(tmp_path / "s.parquet")["path"].to_pylist()
+    answer = cli(*words, *form, "-o", tmp_path / "s.parquet", "--allow-missing")
+    assert (answer.code, "warning: 2 images" in answer.err) == (0, True), answer.err
+
+
+def test_rows_that_name_no_image_miss_none(cli: CLI, tmp_path: Path) -> None:
+    """Of a dataset of which only the metadata are here."""
+    assert cli("fetch", "demo", "--only", "metadata").code == 0
+    assert cli("select", "demo", "-o", tmp_path / "s.parquet").code == 0
+    assert cli("export", "csv", "demo", "-o", tmp_path / "x.csv").code == 0
+    assert cli("audit", "demo", "--only", "image-unreadable").code == 0
+
+
+def test_an_audit_that_cannot_see_all_images_says_so(cli: CLI, holey: Path) -> None:
+    """The findings are there, then exit 8; with --allow-missing such images are no findings."""
+    answer = cli("audit", "demo", "--only", "image-unreadable")
+    assert (answer.code, names_them(answer)) == (8, True), answer.err
+    answer = cli("audit", "demo", "--only", "image-unreadable", "-f", "json")
+    assert (answer.code, '"code": "images_missing"' in answer.err) == (8, True), answer.err
+    assert [one["keys"] for one in json.loads(answer.out)["items"]] == [[f"demo/{name}"] for name in GONE]
+    answer = cli("audit", "demo", "--only", "image-unreadable", "--allow-missing", "-f", "json")
+    assert (answer.code, json.loads(answer.out)["items"]) == (0, []), answer.err
+    assert cli("audit", "demo", "--only", "license-mix").code == 0
+
+
+def test_a_lock_of_what_is_not_there_is_not_written(cli: CLI, holey: Path, tmp_path: Path) -> None:
+    """It would be no lock of anything; exit 4 names the rows."""
+    answer = cli("lock", "demo", "-o", tmp_path / "x.lock")
+    assert (answer.code, "demo/DEMO_0001 (missing)" in answer.err) == (4, True), answer.err
+
+
+def test_in_python_the_same_is_raised(holey: Path, tmp_path: Path) -> None:
+    """After the work, with its result; `allow_missing` says that it is wanted."""
+    demo = dd.open_session(cache=holey, progress=False).load("demo", download=False)
+    with pytest.raises(ImagesMissing, match="2 images that rows name") as told:
+        demo.export("csv", tmp_path / "x.csv")
+    assert told.value.result.rows == 120
+    assert demo.export("csv", tmp_path / "x.csv", allow_missing=True).rows == 120
+    with pytest.raises(ImagesMissing, match="DEMO_0003"):
+        demo.save(tmp_path / "s.parquet")
+    assert demo.save(tmp_path / "s.parquet", allow_missing=True, paths="relative").is_file()
+    assert demo.audit(only=["image-unreadable"]).missing
+    assert demo.to_pandas()["path"].isna().sum() == 2
