@@ -135,18 +135,18 @@ def to_image_roots(given: Mapping[str, Path]) -> ImageRoots:
 
 def merge_image_roots(several: Sequence[Mapping[str, Path]]) -> ImageRoots:
     """The roots of the targets of several loads."""
-    all_ = [to_image_roots(one) for one in several]
+    cached: dict[str, Path] = {}
     beside: dict[str, list[Path]] = {}
+    further: dict[str, Sequence[Path]] = {}
+    all_ = [to_image_roots(one) for one in several]
     for one in all_:
+        cached |= one.cached
+        further |= one.further
         for name, folders in one.beside.items():
             beside.setdefault(name, []).extend(folders)
-    return ImageRoots(
-        cached={name: folder for one in all_ for name, folder in one.cached.items()},
-        beside=beside,
-        datasets=next(filter(None, (one.datasets for one in all_)), None),
-        further={name: folders for one in all_ for name, folders in one.further.items()},
-        further_datasets=tuple(dict.fromkeys(folder for one in all_ for folder in one.further_datasets)),
-    )
+    datasets = next(filter(None, (one.datasets for one in all_)), None)
+    further_datasets = dict.fromkeys(folder for one in all_ for folder in one.further_datasets)
+    return ImageRoots(cached, beside, datasets, further, tuple(further_datasets))
 
 
 class PathRefused(BadTable):
