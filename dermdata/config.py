@@ -18,6 +18,7 @@ class Settings:
     """The global options as they hold for this run."""
 
     cache: Path
+    caches_read_only: tuple[Path, ...] = ()  # where datasets are looked for as well, in order
     catalogs: tuple[Path, ...] = ()  # overlays, in order
     offline: bool = False
     rewrite: tuple[tuple[str, str], ...] = ()
@@ -30,7 +31,7 @@ def from_environment(environment: Mapping[str, str]) -> dict[str, object]:
     """What DERMDATA_… variables say: catalogs, offline, rewrite, cache (only those that are set)."""
     found: dict[str, object] = {}
     if value := environment.get("DERMDATA_CACHE"):
-        found["cache"] = Path(value)
+        found |= split_cache_folders(value)
     if value := environment.get("DERMDATA_CATALOG"):
         found["catalogs"] = tuple(Path(part) for part in value.split(os.pathsep) if part)
     if value := environment.get("DERMDATA_OFFLINE"):
@@ -38,6 +39,14 @@ def from_environment(environment: Mapping[str, str]) -> dict[str, object]:
     if value := environment.get("DERMDATA_REWRITE"):
         found["rewrite"] = parse_rewrite_rules(value.split())
     return found
+
+
+def split_cache_folders(text: "str | os.PathLike[str]") -> dict[str, object]:
+    """The folder that is written to, and after it, parted as in PATH, those that are only read."""
+    folders = [Path(part) for part in os.fspath(text).split(os.pathsep) if part]
+    if not folders:
+        return {}
+    return {"cache": folders[0], "caches_read_only": tuple(one for one in folders[1:] if one != folders[0])}
 
 
 def parse_rewrite_rules(words: Sequence[str]) -> tuple[tuple[str, str], ...]:

@@ -29,6 +29,7 @@
     │   ├── ManualDownload
     │   └── Unobtainable
     ├── SomeFailed (8)            some of several names failed, the others are done
+    │   └── ImagesMissing             images that rows name are not found, what has them is done
     ├── ProblemsFound (1)         the command ran and found problems
     └── Bug (70)                  a fault of dermdata itself
 
@@ -242,6 +243,13 @@ class SomeFailed(DermdataError):
 
     code = "some_failed"
     exit_code = 8
+
+
+class ImagesMissing(SomeFailed):
+    """Images that rows name are nowhere; everything else is done, and `result` is what came of it."""
+
+    code = "images_missing"
+    result: object = None
 
 
 class ProblemsFound(DermdataError):

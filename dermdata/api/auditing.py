@@ -3,14 +3,14 @@
 import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermdata.api.records import Records
 from dermdata.api.reports import require_report, write_audit_report
 from dermdata.api.resources import Resources
-from dermdata.errors import UsageError
+from dermdata.errors import ImagesMissing, UsageError
 
 if TYPE_CHECKING:
     from dermdata.api.targets import Loaded
@@ -29,16 +29,24 @@ class AuditFindings(Records):
         The datasets that the rows are of.
     images : int
         The rows that were audited.
+    missing : ImagesMissing or None
+        What `dermdata audit` ends with where images that rows name are not found, unless they are allowed to be.
 
     """
 
     def __init__(
-        self, items: Sequence[Mapping[str, Any]], columns: Sequence[str], datasets: Sequence[str], images: int
+        self,
+        items: Sequence[Mapping[str, Any]],
+        columns: Sequence[str],
+        datasets: Sequence[str],
+        images: int,
+        missing: ImagesMissing | None = None,
     ) -> None:
         levels = {f"{level}s": sum(one["level"] == level for one in items) for level in LEVELS}
         super().__init__(items, columns, levels)
         self.datasets = tuple(datasets)
         self.images = images
+        self.missing = missing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +60,7 @@ class AuditRequest:
     jobs: int | None = None
     engine: str | None = None
     report: Path | None = None
+    allow_missing: bool = False
 
     def require_possible(self, near: str) -> None:
         """UsageError for a report that cannot be written, and for near duplicates alone without the option `near`."""
@@ -127,6 +136,7 @@ def audit_rows(
         resources.say(one.message)
     changed = applied.table is not rows
     context = describe_datasets(resources, loaded, targets, applied.copies, changed=changed)
+    context = replace(context, allow_missing=request.allow_missing)
     with open_workers(resources, request.engine) as make, resources.show_progress() as progress:
         jobs = request.jobs or os.cpu_count() or 1
         wanted = room.AuditOptions(near=request.near, codes=codes, jobs=jobs, make=make)
@@ -135,7 +145,24 @@ def audit_rows(
         checked = codes - (set() if request.near else {NEAR})
         facts = {"command": request.command(targets), "checked": sorted(checked)}
         write_audit_report(resources, request.report, applied.table, found, context, facts)
-    return AuditFindings([vars(one) for one in found], FINDING, loaded.names, applied.table.num_rows)
+    missing = tell_missing(resources, context)
+    rows_audited = applied.table.num_rows
+    return AuditFindings([vars(one) for one in found], FINDING, loaded.names, rows_audited, missing)
+
+
+def tell_missing(resources: Resources, context: "AuditContext") -> ImagesMissing | None:
+    """What is to be raised for images that are not found; a warning where that is allowed."""
+    from dermdata.manifest.image_files import to_image_roots
+
+    if context.missing and context.allow_missing:
+        resources.say(f"warning: {context.missing.describe()}")
+    try:
+        context.missing.require_none(
+            to_image_roots(context.roots).cache_folders, allowed=context.allow_missing
+        )
+    except ImagesMissing as error:
+        return error
+    return None
 
 
 def describe_datasets(
@@ -154,7 +181,7 @@ def describe_datasets(
     from dermdata.split import check_split
 
     entries = resources.find_entries(loaded.names)
-    folders = {name: resources.cache.folder(entry) for name, entry in entries.items()}
+    folders = {name: resources.cache.find_folder(entry) for name, entry in entries.items()}
     receipts = {name: receipt for name, folder in folders.items() if (receipt := folder.receipt())}
     named = {entry.name for entry in resources.find_entries(targets).values()}
     complete = {name for name, receipt in receipts.items() if receipt.complete}
@@ -164,7 +191,9 @@ def describe_datasets(
         judge=LabelComparer(vocabulary),
         entries=entries,
         roots=loaded.roots,
-        inspection_folders={name: folders[name].path for name in receipts},
+        inspection_folders={
+            name: folders[name].path for name in receipts if resources.cache.owns(folders[name])
+        },
         complete_datasets=frozenset() if changed else frozenset(named & complete),
         fetched_roles={name: receipt.roles for name, receipt in receipts.items()},
         check_split=check_split,

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,8 +58,8 @@ def list_cached(resources: Resources) -> Records:
     from dermdata.cache import measure_usage, total_bytes
     from dermdata.cache.cleanup import holds_kept_files_only
 
-    cache = resources.cache
-    folders = [folder for name in cache.names() for folder in cache.versions(name)]
+    caches = resources.cache.all_caches
+    folders = [folder for cache in caches for name in cache.names() for folder in cache.versions(name)]
     usages = [measure_usage(folder.path) for folder in folders]
     rows, kept = [], {}
     for folder, used in zip(folders, usages, strict=True):
@@ -103,13 +103,22 @@ def describe_folder(folder: "DatasetFolder", used: "DiskUsage") -> dict[str, Any
     }
 
 
-def find_cached(resources: Resources, names: Iterable[str]) -> list[str]:
-    """The named datasets as the cache calls them; UsageError when one of them is not there."""
-    there = resources.cache.names()
+def find_cached(resources: Resources, names: Iterable[str], *, own: bool = False) -> "list[DatasetFolder]":
+    """Every version of the named datasets, in the first cache that has any, or in our `own`; UsageError for others."""
+    caches = resources.cache.all_caches[: 1 if own else None]
+    first = {name: cache for cache in reversed(caches) for name in cache.names()}
+    return [folder for name in find_names(resources, names, first) for folder in first[name].versions(name)]
+
+
+def find_names(resources: Resources, names: Iterable[str], there: Container[str]) -> list[str]:
+    """The named datasets as the cache calls them; UsageError when one of them is not `there`."""
     known = {name: name if name in there else find_official(resources, name) for name in names}
     absent = [name for name, found in known.items() if found not in there]
     if absent:
-        raise UsageError(f"not in the cache: {', '.join(absent)}", hint="`dermdata cache list` shows what is")
+        further = {name for cache in resources.cache.all_caches[1:] for name in cache.names()}
+        hint = "what is in a cache that is only read stays there" if further.intersection(absent) else None
+        hint = hint or "`dermdata cache list` shows what is"
+        raise UsageError(f"not in the cache: {', '.join(absent)}", hint=hint)
     return list(dict.fromkeys(known.values()))
 
 
@@ -131,8 +140,7 @@ def remove_cached(resources: Resources, names: Iterable[str], *, dry_run: bool) 
     """
     from dermdata.cache import measure_usage
 
-    there = find_cached(resources, names)
-    for folder in [folder for name in there for folder in resources.cache.versions(name)]:
+    for folder in find_cached(resources, names, own=True):
         used = measure_usage(folder.path)
         if dry_run:
             yield Deletion(path=folder.path, bytes=used.own, shared_bytes=used.shared)

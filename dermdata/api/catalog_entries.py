@@ -55,7 +55,7 @@ class ListFilter:
 
 def list_entries(resources: Resources, wanted: ListFilter, sort: str = "name") -> Records:
     """The entries that fit, sorted by a key, `-key` for descending; UnknownName for a word that no entry has."""
-    here = cached_names(resources.settings.cache)
+    here = list_cached_names(resources)
     everything = resources.catalog.items
     items = [{**item, "cached": item["name"] in here} for item in everything]
     for option in WORD_FILTERS:
@@ -124,12 +124,18 @@ def mark_complete(resources: Resources, items: list[Item]) -> list[Item]:
 def list_complete(resources: Resources) -> set[str]:
     """The cached datasets that hold all their rows; one whose receipt is broken or absent is none of them."""
     names = set()
-    for folder in resources.cache.folders():
+    for folder in [one for cache in resources.cache.all_caches for one in cache.folders()]:
         with suppress(CacheDamaged):
             receipt = folder.receipt()
             if receipt and receipt.complete:
                 names.add(folder.name)
     return names
+
+
+def list_cached_names(resources: Resources) -> set[str]:
+    """The datasets with a manifest in any cache; no file is opened, and nothing more imported."""
+    folders = (resources.settings.cache, *resources.settings.caches_read_only)
+    return set().union(*map(cached_names, folders))
 
 
 def list_cached(resources: Resources) -> list[str]:
@@ -141,7 +147,7 @@ def list_cached(resources: Resources) -> list[str]:
 
 def manifest_path(resources: Resources, name: str) -> Path:
     """Where the manifest of a dataset is, or would be."""
-    return resources.cache.folder(resources.catalog[name]).manifest
+    return resources.find_folder(name).manifest
 
 
 ENTRY_KEYS = (
@@ -158,7 +164,7 @@ def describe_entry(resources: Resources, name: str) -> dict[str, Any]:
         {**asdict(label), "count": dataset.counts.labels.get(label.raw_label)}
         for label in read_labels(resources.catalog, dataset.name)
     ]
-    facts["cached"] = dataset.name in cached_names(resources.settings.cache)
+    facts["cached"] = dataset.name in list_cached_names(resources)
     if not dataset.license.link_may_be_shared:
         facts["files"] = []
     return {key: facts[key] for key in ENTRY_KEYS} | {
@@ -263,12 +269,10 @@ def section_lines(title: str, lines: Sequence[str]) -> Iterator[str]:
 
 
 def cached_folder(resources: Resources, dataset: "Dataset") -> str:
-    cache = resources.settings.cache
-    return (
-        str(version_folder(cache, dataset.name, dataset.version))
-        if dataset.name in cached_names(cache)
-        else "no"
-    )
+    for cache in (resources.settings.cache, *resources.settings.caches_read_only):
+        if dataset.name in cached_names(cache):
+            return str(version_folder(cache, dataset.name, dataset.version))
+    return "no"
 
 
 def describe_counts(dataset: "Dataset") -> str:

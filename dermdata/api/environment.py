@@ -79,8 +79,13 @@ def check_storage(resources: "Resources") -> Iterator[Check]:
     yield make_check(
         "cache", "ok" if writable else "error", f"{root}{'' if writable else ' is not writable'}"
     )
+    for further in resources.settings.caches_read_only:
+        there = (further / "datasets").is_dir()
+        detail = f"{further}, only read{'' if there else ': no datasets are there'}"
+        yield make_check("further cache", "ok" if there else "error", detail)
     yield make_check("free space", "ok", f"{format_size(shutil.disk_usage(place).free)} at {place}")
-    yield make_check("cached", "ok", f"{len(list(resources.cache.folders()))} datasets")
+    folders = [folder for cache in resources.cache.all_caches for folder in cache.folders()]
+    yield make_check("cached", "ok", f"{len(folders)} datasets")
 
 
 def check_catalog(resources: "Resources") -> Iterator[Check]:

@@ -4,7 +4,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +18,10 @@ from dermdata.api.label_spaces import NEEDED as PROJECTED
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.api.targets import ROWS, SUFFIXES
-from dermdata.errors import UsageError
+from dermdata.errors import ImagesMissing, UsageError
 from dermdata.export.metadata import write_about_file
 from dermdata.export.text_formats import TEXT_ROWS, csv_chunks, jsonl_chunks
+from dermdata.manifest.image_files import ImageFinder, PathForm, place_paths, to_image_roots
 from dermdata.manifest.lazy import LazyTable
 from dermdata.manifest.parquet import add_metadata, manifest_metadata, write_blocks
 from dermdata.object_store import is_remote, open_bucket
@@ -60,47 +61,92 @@ def record_command(table: pa.Table, line: str, facts: Mapping[str, str] | None =
     return add_metadata(table, {**(facts or {}), "history": history})
 
 
-def keep(
-    resources: Resources, rows: LazyTable, out: str, line: str, facts: Mapping[str, str] | None = None
+def save_manifest(
+    resources: Resources,
+    rows: LazyTable,
+    roots: Mapping[str, Path],
+    out: str,
+    *,
+    paths: PathForm | None = None,
+    allow_missing: bool = False,
 ) -> None:
-    """Write the manifest; its history is that of the targets it was made from, and this command."""
-    write_manifest(LazyTable(record_command(rows.table, line, facts), rows.rest), out, {})
-    if out != "-":
-        resources.say(f"written to {out}")
+    """Write rows to `-o OUT`: in a file paths are absolute, in a stream relative, unless `paths` says otherwise.
+
+    Raises
+    ------
+    UsageError, StorageError
+        Where nothing can be written.
+    ImagesMissing
+        When the file is written: for images that rows name and that are not found, unless they are allowed to be.
+
+    """
+    writer = PathWriter(roots, out, paths)
+    write_manifest(rows, out, {}, writer.place)
+    writer.tell_missing(resources, allowed=allow_missing)
 
 
-def write_manifest(rows: LazyTable, out: str, facts: Mapping[str, str]) -> None:
-    """Write rows to `-o OUT`: by its ending, or as an Arrow stream to stdout for `-`; `facts` go into its metadata."""
+class PathWriter:
+    """Makes the paths of rows that are written to `-o OUT`, and knows what was not found."""
+
+    def __init__(self, roots: Mapping[str, Path], out: str, paths: PathForm | None = None) -> None:
+        self.out = out
+        self.form: PathForm = paths or ("relative" if out == "-" else "absolute")
+        self.home = Path() if out == "-" or is_remote(out) else Path(out).parent
+        self.finder = ImageFinder(roots)
+
+    def place(self, block: pa.Table) -> pa.Table:
+        """The rows with their paths as the file or the stream has them."""
+        return place_paths(block, self.finder, self.form, self.home)
+
+    def tell_missing(self, resources: Resources, *, allowed: bool) -> None:
+        """ImagesMissing for what was not found, a warning where that is allowed; of a stream, its reader tells it."""
+        missing = self.finder.missing
+        if self.out == "-" or not missing:
+            return
+        resources.say(f"warning: {missing.describe()}" if allowed else f"written to {self.out}")
+        missing.require_none(self.finder.roots.cache_folders, allowed=allowed)
+
+
+def write_manifest(
+    rows: LazyTable,
+    out: str,
+    facts: Mapping[str, str],
+    place: Callable[[pa.Table], pa.Table] = lambda block: block,
+) -> None:
+    """Write rows by the ending of OUT, or as an Arrow stream to stdout for `-`.
+
+    `facts` go into the metadata; `place` makes the paths of a block of rows.
+    """
     require_out(out)
     rows = LazyTable(add_metadata(rows.table, facts), rows.rest)
     if out == "-":
-        return to_stream(rows)
+        return to_stream(rows, place)
     if is_remote(out):
         prefix, _, name = out.rpartition("/")
         with open_bucket(prefix) as bucket:
-            return bucket.put(name, lambda path: write_manifest(rows, str(path), {}))
+            return bucket.put(name, lambda path: write_manifest(rows, str(path), {}, place))
     path = Path(out)
     if path.suffix == ".parquet":
-        write_blocks(rows.schema, rows.blocks(), path)
+        write_blocks(rows.schema, map(place, rows.blocks()), path)
     elif path.suffix == ".arrow":
-        table = rows.to_table()  # an Arrow file has one dictionary a column
+        table = place(rows.to_table())  # an Arrow file has one dictionary a column
         with disk.atomic_write(path) as file, pa.ipc.new_file(file, table.schema) as writer:
             writer.write_table(table)
     else:
         chunks = csv_chunks if path.suffix == ".csv" else jsonl_chunks
-        disk.write_chunks(path, chunks(rows.schema, rows.blocks(TEXT_ROWS)))
+        disk.write_chunks(path, chunks(rows.schema, map(place, rows.blocks(TEXT_ROWS))))
         write_about_file(path, rows.schema, rows.num_rows)
     return None
 
 
-def to_stream(rows: LazyTable) -> None:
+def to_stream(rows: LazyTable, place: Callable[[pa.Table], pa.Table]) -> None:
     if sys.stdout.isatty():
         raise UsageError("an Arrow stream is not for a terminal", hint="pipe it on, or give -o FILE.parquet")
     schema = rows.schema
     schema = schema.with_metadata({**(schema.metadata or {}), ROWS: str(rows.num_rows)})
     with pa.ipc.new_stream(sys.stdout.buffer, schema) as writer:
         for block in rows.blocks():
-            writer.write_table(block.cast(schema))
+            writer.write_table(place(block).cast(schema))
     sys.stdout.buffer.flush()
 
 
@@ -127,6 +173,7 @@ class ExportRequest:
     redistributable: bool = False
     copy: bool = False
     excel_safe: bool = False
+    allow_missing: bool = False
     jobs: int | None = None
     engine: str | None = None
 
@@ -159,17 +206,34 @@ def require_format(name: str) -> None:
 
 
 def export_rows(resources: Resources, loaded: "Loaded", request: ExportRequest) -> "ExportResult":
-    """Write the rows in the format that is asked for; UsageError, IntegrityError or StorageError."""
+    """Write the rows in the format that is asked for; UsageError, IntegrityError or StorageError.
+
+    ImagesMissing when all else is written, for images that rows name and that are not found, unless they are allowed
+    to be.
+    """
     from dermdata import export
     from dermdata.cohort.dedupe import describe_overlap
     from dermdata.export.job import count_folds
 
+    caches = to_image_roots(loaded.roots).cache_folders
     if overlap := describe_overlap(loaded.rows()):
         resources.say(overlap)
     if request.fold is None and request.divides and count_folds(loaded.table):
         resources.say("the folds are no parts of this export; --fold K makes fold K val, the others train")
     with open_job(resources, loaded, request) as job:
-        return export.write(request.name, job)
+        try:
+            written = export.write(request.name, job)
+        except export.NoUsableImages:
+            job.missing.require_none(caches, allowed=request.allow_missing)
+            raise
+    if written.missing and request.allow_missing:
+        resources.say(f"warning: {written.missing.describe()}")
+    try:
+        written.missing.require_none(caches, allowed=request.allow_missing)
+    except ImagesMissing as error:
+        error.result = written
+        raise
+    return written
 
 
 def plan_rows(resources: Resources, loaded: "Loaded", request: ExportRequest) -> Records:

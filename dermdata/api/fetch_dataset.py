@@ -64,7 +64,7 @@ def find_earlier(resources: Resources, dataset: "Dataset", wants: "FetchSettings
     """The entry with the files of an earlier, complete fetch, so that its listing is not asked again."""
     from dermdata.fetching.listing import add_known_files
 
-    receipt = None if wants.force or not dataset.listing else resources.cache.folder(dataset).receipt()
+    receipt = None if wants.force or not dataset.listing else resources.cache.find_folder(dataset).receipt()
     if receipt and receipt.complete and set(wants.roles) <= set(receipt.roles):
         return add_known_files(dataset, receipt)
     return None
@@ -83,7 +83,8 @@ def list_files(
         return dataset, context
     resolve_context = context.resolve_context
     if place == listing.LISTED_BY_ROWS:
-        run_plan(plan_fetch(resources, dataset, Only(only="metadata", force=wants.force)), context)
+        tables = Only(only="metadata", force=wants.force)
+        run_plan(plan_fetch(resources, dataset, tables, own=True), context)
         return listing.add_row_files(dataset, resources.cache.folder(dataset)), context
     if place.startswith("isic:"):
         return add_isic_records(resources, dataset, place.removeprefix("isic:"), context)
@@ -134,12 +135,27 @@ def open_surroundings(resources: Resources, transfer: Any, mirrors: list[str]) -
 # ------------------------------------------------------------------ one dataset
 
 
-def plan_fetch(resources: Resources, dataset: "Dataset", wants: "FetchSettings") -> "FetchPlan":
-    """The plan for one dataset, with the files that a look at sizes finds broken."""
+def plan_fetch(
+    resources: Resources, dataset: "Dataset", wants: "FetchSettings", *, own: bool = False
+) -> "FetchPlan":
+    """The plan for one dataset: nothing where a cache that is only read has all of it (but not for our `own`)."""
+    folder = resources.cache.folder(dataset)
+    if not (own or wants.force or folder.manifest.exists()):
+        for further in resources.cache.all_caches[1:]:
+            plan = plan_folder(resources, dataset, further.folder(dataset), wants)
+            receipt = read_sound_receipt(further.folder(dataset))
+            if receipt and receipt.complete and not plan.download and not plan.mend:
+                return replace(plan, build=False)
+    return plan_folder(resources, dataset, folder, wants)
+
+
+def plan_folder(
+    resources: Resources, dataset: "Dataset", folder: "DatasetFolder", wants: "FetchSettings"
+) -> "FetchPlan":
+    """What one folder of the dataset lacks, with the files that a look at sizes finds broken."""
     from dermdata.fetching import find_uninspected, make_plan, read_prior_receipt
     from dermdata.verification import verify_folder
 
-    folder = resources.cache.folder(dataset)
     receipt = read_prior_receipt(folder, wants)
     if receipt is None or wants.force:
         return make_plan(dataset, receipt, wants, resources.library.entry_digest(dataset.name))
@@ -195,6 +211,8 @@ def sweep_after_kill(resources: Resources, dataset: "Dataset", files: Iterable["
     from dermdata.fetching.repair import has_leftovers, remove_leftovers
 
     folder = resources.cache.folder(dataset)
+    if not folder.path.is_dir():  # all is in a cache that is only read
+        return
     if not has_leftovers(folder, files) or not os.access(folder.path, os.W_OK):
         return
     if resources.cache.holder(dataset.name) is None:

@@ -188,7 +188,7 @@ def count_words(resources: Resources, dataset: "Dataset", rows: "Iterable[Label]
 
 def cached_counts(resources: Resources, dataset: "Dataset") -> dict[str, int] | None:
     """The rows of the cached manifest by word; None where it has none, or graded words, several a row."""
-    if not resources.cache.folder(dataset).manifest.exists():
+    if not resources.cache.find_folder(dataset).manifest.exists():
         return None
     from dermdata.api.targets import load
     from dermdata.manifest.columns import text_column as column

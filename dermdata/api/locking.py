@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dermdata.cohort import CohortLock, DatasetLock, RowDifference
     from dermdata.fetching import FetchContext, FetchPlan, FetchResult
     from dermdata.fetching.subset import SubsetRequest
+    from dermdata.manifest.image_files import PathForm
     from dermdata.model import Dataset
 
 
@@ -74,7 +75,7 @@ class LockFetch(SubsetFetch):
 
     def is_cached(self, dataset: "Dataset") -> bool:
         """Whether the locked rows are in the cache, as far as its receipt tells."""
-        receipt = self.resources.cache.folder(dataset).receipt()
+        receipt = self.resources.cache.find_folder(dataset).receipt()
         if receipt is None or receipt.manifest_sha256 is None:
             return False
         return self.is_whole(receipt) or self.is_here(receipt, self.plan_tables(dataset))
@@ -83,7 +84,7 @@ class LockFetch(SubsetFetch):
         """What the cache lacks of these rows; where it holds the dataset with all rows, what that lacks."""
         from dermdata.api.fetch_dataset import fetch_dataset
 
-        if self.is_whole(self.resources.cache.folder(dataset).receipt()):
+        if self.is_whole(self.resources.cache.find_folder(dataset).receipt()):
             return fetch_dataset(
                 self.resources, dataset, self.wants, context, mirrored=False, accepted=accepted
             )
@@ -130,12 +131,14 @@ class RebuiltCohort:
             hint=f"nothing is written; the rows are listed above{mend if self.by_file else ''}",
         )
 
-    def write(self, out: str) -> None:
+    def write(self, resources: Resources, out: str, paths: "PathForm | None" = None) -> None:
         """Write the manifest to a file by its ending, or as an Arrow stream to stdout for `-`."""
-        from dermdata.api.exporting import write_manifest
+        from dermdata.api.exporting import save_manifest
+        from dermdata.api.targets import make_image_roots
         from dermdata.manifest.lazy import LazyTable
 
-        write_manifest(LazyTable(self.table), out, {})
+        roots = make_image_roots(resources, dict.fromkeys((one.name for one in self.lock.datasets), ()))
+        save_manifest(resources, LazyTable(self.table), roots, out, paths=paths)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,7 +263,7 @@ def require_cached(resources: Resources, table: "pa.Table") -> list[str]:
                 f"rows of {name or 'no dataset'} cannot be locked: no catalog knows it",
                 hint="docs/private-catalogs.md shows how to add a dataset",
             )
-        if not resources.cache.folder(resources.catalog[name]).manifest.exists():
+        if not resources.find_folder(name).manifest.exists():
             raise UsageError(f"{name} is not in the cache", hint=f"dermdata fetch {name}")
     return names
 
@@ -268,18 +271,16 @@ def require_cached(resources: Resources, table: "pa.Table") -> list[str]:
 def read_cached(resources: Resources, name: str) -> "pa.Table":
     from dermdata.manifest.parquet import read_manifest
 
-    return read_manifest(resources.cache.folder(resources.catalog[name]).manifest)
+    return read_manifest(resources.find_folder(name).manifest)
 
 
 def find_wrong_files(resources: Resources, table: "pa.Table", names: Sequence[str]) -> "list[RowDifference]":
     """The rows whose image or mask in the cache is not the one that it must be; the files are read."""
+    from dermdata.api.targets import make_image_roots
     from dermdata.cohort import list_wrong_files
-    from dermdata.manifest.image_files import ImageRoots
 
-    folders = {name: resources.cache.folder(resources.catalog[name]) for name in names}
-    roots = ImageRoots(
-        {name: folder.path for name, folder in folders.items()}, datasets=resources.cache.root / "datasets"
-    )
+    folders = {name: resources.find_folder(name) for name in names}
+    roots = make_image_roots(resources, dict.fromkeys(names, ()))
     with resources.show_progress() as progress:
         return list_wrong_files(
             table, roots, lambda name: folders[name].iter_digests(), os.cpu_count() or 1, progress
@@ -318,7 +319,7 @@ def describe_dataset(resources: Resources, name: str, table: "pa.Table") -> "Dat
 
 def digest_files(resources: Resources, name: str) -> str:
     """SHA-256 over the names and checksums of the files that the dataset's manifest was built from."""
-    receipt = resources.cache.folder(resources.catalog[name]).receipt()
+    receipt = resources.find_folder(name).receipt()
     files = sorted((one.name, one.sha256) for one in receipt.files) if receipt else []
     return hashlib.sha256("\n".join(f"{sha}  {leaf}" for leaf, sha in files).encode()).hexdigest()
 
@@ -357,7 +358,7 @@ def fetch_locked(resources: Resources, lock: "CohortLock", *, accepted: bool) ->
     for one in lock.datasets:
         if resources.library.entry_digest(one.name) != one.catalog_digest:
             resources.say(f"{one.name}: the catalog has changed since it was locked; the rows decide")
-        receipt = resources.cache.folder(resources.catalog[one.name]).receipt()
+        receipt = resources.find_folder(one.name).receipt()
         partial = receipt is not None and receipt.part is not None  # it holds other files than those locked
         if not partial and digest_files(resources, one.name) != one.sources_digest:
             resources.say(f"{one.name}: the fetched files are not those it was locked with; the rows decide")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from dermdata.api.exporting import write_manifest
+from dermdata.api.exporting import save_manifest
 from dermdata.api.label_spaces import ADDED, project
 from dermdata.api.label_spaces import NEEDED as PROJECTED
 from dermdata.api.manifest_conversions import ConvertibleRows
@@ -73,6 +73,7 @@ class Manifest(ConvertibleRows, SelectableRows):
         stable: bool = False,
         near: bool = False,
         seed: int = 0,
+        allow_missing: bool = False,
     ) -> Parts:
         """Split without leaks: no patient, lesion or image is in two parts.
 
@@ -99,6 +100,8 @@ class Manifest(ConvertibleRows, SelectableRows):
             Keep near duplicates together too.
         seed : int, default 0
             Another seed, another split.
+        allow_missing : bool, default False
+            Near duplicates are looked for without the images that are not found.
 
         Returns
         -------
@@ -106,6 +109,8 @@ class Manifest(ConvertibleRows, SelectableRows):
 
         Raises
         ------
+        ImagesMissing
+            For images that must be compared and are not found.
         UsageError
             Where the request cannot be met.
 
@@ -114,7 +119,7 @@ class Manifest(ConvertibleRows, SelectableRows):
 
         wanted = (*SPLIT_COLUMNS, *ADDED, *(PROJECTED if labels else ()), *(PICTURES if near else ()))
         loaded = self._read_columns(lambda _: wanted)
-        alike = find_near_duplicates(self._resources, loaded) if near else None
+        alike = find_near_duplicates(self._resources, loaded, allow_missing=allow_missing) if near else None
         table = project(self._resources, loaded.table, labels, strict=strict) if labels else loaded.table
         mirrored = choose_strata(table) if stratify is None else to_option_text(stratify)
         result = split_rows(
@@ -193,6 +198,7 @@ class Manifest(ConvertibleRows, SelectableRows):
         jobs: int | None = None,
         engine: str | None = None,
         report: str | os.PathLike[str] | None = None,
+        allow_missing: bool = False,
     ) -> "AuditFindings":
         """Find broken images, duplicates, leaks, label conflicts and gaps.
 
@@ -211,6 +217,8 @@ class Manifest(ConvertibleRows, SelectableRows):
             The scheduler of a cluster that looks at the images, as "dask://HOST:PORT".
         report : path, optional
             Write all of it as one offline page, too.
+        allow_missing : bool, default False
+            Images that rows name and that are not found are no findings.
 
         Returns
         -------
@@ -227,7 +235,7 @@ class Manifest(ConvertibleRows, SelectableRows):
 
         request = AuditRequest(
             near=near, apply=apply, only=only, skip=skip, jobs=jobs, engine=engine,
-            report=None if report is None else Path(report),
+            report=None if report is None else Path(report), allow_missing=allow_missing,
         )  # fmt: skip
         request.require_possible("near=True")
         read = self._read_all if request.report else lambda: self._read_columns(lambda _: list_columns())
@@ -295,6 +303,7 @@ class Manifest(ConvertibleRows, SelectableRows):
         redistributable: bool = False,
         copy: bool = False,
         excel_safe: bool = False,
+        allow_missing: bool = False,
         jobs: int | None = None,
         engine: str | None = None,
     ) -> "ExportResult":
@@ -326,6 +335,8 @@ class Manifest(ConvertibleRows, SelectableRows):
             imagefolder and coco: files of its own instead of links.
         excel_safe : bool, default False
             csv: a ' before cells that a spreadsheet would take for a formula.
+        allow_missing : bool, default False
+            Images that rows name may be missing.
         jobs : int, optional
             Threads that read and scale images; all cores unless told.
         engine : str, optional
@@ -339,6 +350,8 @@ class Manifest(ConvertibleRows, SelectableRows):
         Raises
         ------
         UnknownName, UsageError, IntegrityError, StorageError
+        ImagesMissing
+            When all else is written, for images that are not found; its `result` is the ExportResult.
 
         """
         from dermdata.api.exporting import ExportRequest, export_rows, require_format
@@ -346,8 +359,8 @@ class Manifest(ConvertibleRows, SelectableRows):
         require_format(name)
         request = ExportRequest(
             name=name, out=os.fspath(out), labels=labels, strict=strict, embed=embed, split=split, fold=fold, size=size,
-            strip_exif=strip_exif, redistributable=redistributable, copy=copy, excel_safe=excel_safe, jobs=jobs,
-            engine=engine,
+            strip_exif=strip_exif, redistributable=redistributable, copy=copy, excel_safe=excel_safe,
+            allow_missing=allow_missing, jobs=jobs, engine=engine,
         )  # fmt: skip
         return export_rows(self._resources, self._to_export(request), request)
 
@@ -370,16 +383,40 @@ class Manifest(ConvertibleRows, SelectableRows):
         """The rows as far as the export needs them at hand."""
         return self._read_columns(lambda _: request.columns) if request.is_lean else self._read_all()
 
-    def save(self, out: str | os.PathLike[str]) -> Path:
+    def save(
+        self,
+        out: str | os.PathLike[str],
+        *,
+        paths: Literal["absolute", "relative"] | None = None,
+        allow_missing: bool = False,
+    ) -> Path:
         """Write the manifest as a file: .parquet, .csv, .jsonl or .arrow, by its ending.
+
+        Parameters
+        ----------
+        out : path
+            The file.
+        paths : {"absolute", "relative"}, optional
+            How images are named: absolute unless told, so that any program opens them; relative ones start in the
+            dataset's folder of a cache, else in the file's own folder.
+        allow_missing : bool, default False
+            Images that rows name may be missing.
 
         Returns
         -------
         pathlib.Path
             The file.
 
+        Raises
+        ------
+        ImagesMissing
+            When the file is written, for images that are not found.
+
         """
-        write_manifest(self.loaded.rows(), os.fspath(out), {})
+        save_manifest(
+            self._resources, self.loaded.rows(), self.loaded.roots, os.fspath(out), paths=paths,
+            allow_missing=allow_missing,
+        )  # fmt: skip
         return Path(out)
 
 

@@ -82,7 +82,10 @@ class ConvertibleRows(ManifestRows):
         from dermdata.export.row_images import to_absolute_paths
         from dermdata.manifest.image_files import ImageFinder
 
-        table, _ = to_absolute_paths(self.table, ImageFinder(self.loaded.roots))
+        finder = ImageFinder(self.loaded.roots)
+        table, _ = to_absolute_paths(self.table, finder)
+        if finder.missing:
+            self._resources.say(f"warning: {finder.missing.describe()}")
         return table
 
     def to_pandas(self, columns: Sequence[str] | None = None, *, flat: bool = True) -> "pd.DataFrame":

@@ -31,6 +31,7 @@ class SelectableRows(ManifestRows):
         per_class: bool = False,
         seed: int = 0,
         show: Sequence[str] = (),
+        allow_missing: bool = False,
     ) -> Selected:
         """Refine labels, name classes, filter, drop duplicates and sample, in this order.
 
@@ -54,6 +55,8 @@ class SelectableRows(ManifestRows):
             Another seed, another sample.
         show : sequence of str
             Further columns that are to be at hand in the result.
+        allow_missing : bool, default False
+            Near duplicates are looked for without the images that are not found.
 
         Returns
         -------
@@ -65,6 +68,8 @@ class SelectableRows(ManifestRows):
             For a condition, space or column that cannot be.
         ProblemsFound
             With `strict`, for rows without a class.
+        ImagesMissing
+            For images that must be compared and are not found.
 
         """
         from dermdata.cohort import NEEDED_COLUMNS, SelectionRequest, select_rows
@@ -83,7 +88,7 @@ class SelectableRows(ManifestRows):
             sample=sample,
             per_class=per_class,
             seed=seed,
-            near=make_near_finder(loaded),
+            near=make_near_finder(loaded, allow_missing=allow_missing),
         )
         finer = load(self._resources, refine, NEEDED_COLUMNS).table if refine else None
         sources = sources_of(loaded.table) | (set() if finer is None else sources_of(finer))

@@ -60,8 +60,9 @@ def plan_bundle(resources: Resources, names: Sequence[str], target: Path) -> Bun
     """
     from dermdata.cache import measure_usage
 
-    names = find_cached(resources, names)
-    folders = [folder for name in names for folder in resources.cache.versions(name) if folder.receipt()]
+    there = find_cached(resources, names)
+    folders = [folder for folder in there if folder.receipt()]
+    names = list(dict.fromkeys(folder.name for folder in there))
     if missing := set(names) - {folder.name for folder in folders}:
         name = min(missing)
         raise UsageError(f"{name} is not complete", hint=f"`dermdata fetch {name}` completes it")
@@ -236,7 +237,7 @@ def plan_mirror(
     from dermdata.hosts import require_obtainable
 
     require_obtainable(dataset, mirrored=bool(request.mirrors))
-    folder = resources.cache.folder(dataset)
+    folder = resources.cache.find_folder(dataset)
     return plan_mirror_folder(dataset, request.wants, root, read_sound_receipt(folder), folder.path)
 
 

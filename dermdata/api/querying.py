@@ -12,7 +12,9 @@ from dermdata.errors import UnknownName, UsageError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from dermdata.api.exporting import PathWriter
     from dermdata.cohort.query import Query
+    from dermdata.manifest.image_files import PathForm
 
 
 @contextmanager
@@ -31,15 +33,69 @@ def open_query(resources: Resources, targets: Sequence[str] = ()) -> "Iterator[Q
             raise explain_unknown(resources, error, any_table=bool(sources)) from error
 
 
-def write_answer(resources: Resources, query: "Query", sql: str, out: str) -> None:
-    """Write the answer to a file, by its ending, or as an Arrow stream to stdout for `-`."""
-    from dermdata.api.exporting import write_manifest
+def write_answer(
+    resources: Resources,
+    query: "Query",
+    sql: str,
+    out: str,
+    *,
+    targets: Sequence[str] = (),
+    paths: "PathForm | None" = None,
+    allow_missing: bool = False,
+) -> None:
+    """Write the answer to a file, by its ending, or as an Arrow stream to stdout for `-`; ImagesMissing after that."""
+    from dermdata.api.exporting import PathWriter, write_manifest
+    from dermdata.api.targets import make_image_roots
+    from dermdata.manifest.image_files import PATH_COLUMNS
     from dermdata.manifest.lazy import LazyTable
 
     answer = query.table(sql)
-    write_manifest(LazyTable(answer), out, {})
+    datasets = find_row_datasets(query, answer) if set(PATH_COLUMNS) & set(answer.column_names) else None
+    if datasets is None:  # no paths, or nobody knows where they start
+        write_manifest(LazyTable(answer), out, {})
+    else:
+        beside = find_manifest_folders(targets)
+        roots = make_image_roots(resources, {name or "": beside for name in datasets.unique().to_pylist()})
+        writer = PathWriter(roots, out, paths)
+        write_manifest(LazyTable(place_answer(answer, datasets, writer)), out, {})
+        writer.tell_missing(resources, allowed=allow_missing)
     if out != "-":
         resources.say(f"{answer.num_rows:,} rows written to {out}")
+
+
+def find_manifest_folders(targets: Sequence[str]) -> list[Path]:
+    """The folders of those targets that are manifests of the person's own."""
+    from dermdata.api.targets import SUFFIXES
+
+    files = [Path(one).absolute().parent for one in targets if Path(one).suffix in SUFFIXES]
+    return [*files, *([Path.cwd()] if "-" in targets else [])]
+
+
+def place_answer(answer: "pa.Table", datasets: "pa.Array", writer: "PathWriter") -> "pa.Table":
+    """The answer with the paths that are written, of rows whose datasets are these."""
+    columns = [name for name in answer.column_names if name != "dataset"]
+    placed = writer.place(answer.select(columns).append_column("dataset", datasets))
+    for name in columns:
+        answer = answer.set_column(answer.column_names.index(name), name, placed[name])
+    return answer
+
+
+def find_row_datasets(query: "Query", answer: "pa.Table") -> "pa.Array | None":
+    """The dataset of each row of an answer: as it says, by its key, else that of all rows; None where nothing tells."""
+    import pyarrow as pa
+
+    from dermdata.manifest.columns import text_column
+
+    if "dataset" in answer.column_names:
+        return text_column(answer, "dataset")
+    if "key" in answer.column_names:
+        keys = text_column(answer, "key").to_pylist()
+        return pa.array([key and key.partition("/")[0] for key in keys], pa.string())
+    try:
+        all_ = query.table("SELECT DISTINCT dataset FROM images")["dataset"].to_pylist()
+    except UsageError:  # a table of one's own without datasets
+        return pa.nulls(answer.num_rows, pa.string())
+    return pa.array(all_ * answer.num_rows, pa.string()) if len(all_) == 1 else None
 
 
 def name_tables(resources: Resources, targets: Sequence[str]) -> "dict[str, Path | pa.Table]":

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermdata.config import Settings as Settings
-from dermdata.config import default_cache_folder, from_environment, parse_rewrite_rules
+from dermdata.config import default_cache_folder, from_environment, parse_rewrite_rules, split_cache_folders
 from dermdata.progress import Progress, SilentProgress
 
 if TYPE_CHECKING:
-    from dermdata.cache import Cache
+    from dermdata.cache import Cache, DatasetFolder
     from dermdata.catalogs import Catalog
     from dermdata.engine import ExecutorFactory
     from dermdata.fetching.assemble import LabelResources
@@ -27,7 +27,8 @@ Say = Callable[[str], None]
 def make_settings(
     environment: Mapping[str, str],
     *,
-    cache: Path | None = None,
+    cache: "str | os.PathLike[str] | None" = None,
+    caches_read_only: Sequence[Path] | None = None,
     catalogs: Sequence[Path] | None = None,
     offline: bool | None = None,
     rewrite: Sequence[str] | None = None,
@@ -35,7 +36,13 @@ def make_settings(
 ) -> Settings:
     """The settings of a run: an option, else the environment's word, else the default."""
     values: dict[str, Any] = {**from_environment(environment), **flags}
-    given = {"cache": cache, "catalogs": tuple(catalogs or ()) or None, "offline": offline}
+    if cache is not None:
+        values |= split_cache_folders(cache)
+    given = {
+        "caches_read_only": caches_read_only,
+        "catalogs": tuple(catalogs or ()) or None,
+        "offline": offline,
+    }
     values |= {name: value for name, value in given.items() if value is not None}
     if rewrite:
         values["rewrite"] = parse_rewrite_rules(rewrite)
@@ -69,10 +76,10 @@ class Resources:
 
     @cached_property
     def cache(self) -> "Cache":
-        """The folder that datasets are fetched into."""
+        """The folder that datasets are fetched into, and those that they are read from as well."""
         from dermdata.cache import Cache
 
-        return Cache(self.settings.cache)
+        return Cache(self.settings.cache, self.settings.caches_read_only)
 
     @cached_property
     def library(self) -> "LabelResources":
@@ -84,6 +91,10 @@ class Resources:
     def find_entries(self, names: Iterable[str]) -> "dict[str, Dataset]":
         """The catalog's entries of these datasets; what the catalog does not know is left out."""
         return {name: self.catalog[name] for name in names if name in self.catalog}
+
+    def find_folder(self, name: str) -> "DatasetFolder":
+        """Where a dataset of the catalog is read, in the first cache that has its manifest."""
+        return self.cache.find_folder(self.catalog[name])
 
     def transfer(self) -> "HttpClient":
         """Open a connection to the network, as the settings allow it."""

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dermdata.api.manifest import PIPED, Manifest
 from dermdata.api.records import Records
@@ -89,8 +89,7 @@ class Session(CatalogMethods, CacheMethods):
         missing = [
             word
             for word in words
-            if word in resources.catalog
-            and not resources.cache.folder(resources.catalog[word]).manifest.exists()
+            if word in resources.catalog and not resources.find_folder(word).manifest.exists()
         ]
         if missing and download:
             self.fetch(*missing, accept_license=accept_license)
@@ -128,8 +127,17 @@ class Session(CatalogMethods, CacheMethods):
             columns, rows = asked.rows(sql)
             return Records(list(rows), columns)
 
-    def save_query(self, sql: str, *targets: "str | os.PathLike[str]", out: "str | os.PathLike[str]") -> Path:
+    def save_query(
+        self,
+        sql: str,
+        *targets: "str | os.PathLike[str]",
+        out: "str | os.PathLike[str]",
+        paths: 'Literal["absolute", "relative"] | None' = None,
+        allow_missing: bool = False,
+    ) -> Path:
         """Write the answer of `query` as a file: .parquet, .csv, .jsonl or .arrow, by its ending.
+
+        `paths` and `allow_missing` are those of `Manifest.save`.
 
         Returns
         -------
@@ -138,16 +146,25 @@ class Session(CatalogMethods, CacheMethods):
 
         Raises
         ------
-        UsageError, UnknownName
-            As of `query`, and for an ending that says no format.
+        UsageError, UnknownName, ImagesMissing
+            As of `query` and of `Manifest.save`, and for an ending that says no format.
 
         """
         from dermdata.api.exporting import require_out
         from dermdata.api.querying import open_query, write_answer
 
         require_out(os.fspath(out))
-        with open_query(self._resources, [os.fspath(target) for target in targets]) as asked:
-            write_answer(self._resources, asked, sql, os.fspath(out))
+        words = [os.fspath(target) for target in targets]
+        with open_query(self._resources, words) as asked:
+            write_answer(
+                self._resources,
+                asked,
+                sql,
+                os.fspath(out),
+                targets=words,
+                paths=paths,
+                allow_missing=allow_missing,
+            )
         return Path(out)
 
     def check_split(
@@ -261,8 +278,7 @@ class Session(CatalogMethods, CacheMethods):
 
         """
         from dermdata.api.locking import sync_cohort
-        from dermdata.api.targets import Loaded
-        from dermdata.manifest.image_files import ImageRoots
+        from dermdata.api.targets import Loaded, make_image_roots
 
         resources = self._resources
         rebuilt = sync_cohort(resources, Path(file), accepted=accept_license)
@@ -270,8 +286,7 @@ class Session(CatalogMethods, CacheMethods):
             resources.say(f"{one.key}: {one.problem} {one.column or ''}: {one.was} is {one.now}")
         rebuilt.require_as_locked()
         names = tuple(sorted(one.name for one in rebuilt.lock.datasets))
-        folders = {name: resources.cache.folder(resources.catalog[name]).path for name in names}
-        roots = ImageRoots(folders, datasets=resources.cache.root / "datasets")
+        roots = make_image_roots(resources, dict.fromkeys(names, ()))
         return Manifest(resources, Loaded(rebuilt.table, roots, names), PIPED)
 
     def plan_sync(self, file: "str | os.PathLike[str]") -> Records:
@@ -284,6 +299,7 @@ class Session(CatalogMethods, CacheMethods):
 def open_session(
     *,
     cache: "str | os.PathLike[str] | None" = None,
+    caches_read_only: "Sequence[str | os.PathLike[str]] | None" = None,
     catalogs: "Sequence[str | os.PathLike[str]]" = (),
     offline: bool | None = None,
     rewrite: Mapping[str, str] | None = None,
@@ -295,6 +311,8 @@ def open_session(
     ----------
     cache : path, optional
         The folder that datasets are fetched into (DERMDATA_CACHE).
+    caches_read_only : sequence of path, optional
+        Further caches in which datasets are looked for, such as a group's shared one; nothing is written there.
     catalogs : sequence of path
         Catalogs laid over the bundled one (DERMDATA_CATALOG).
     offline : bool, optional
@@ -311,7 +329,8 @@ def open_session(
     """
     settings = make_settings(
         os.environ,
-        cache=None if cache is None else Path(cache),
+        cache=cache,
+        caches_read_only=None if caches_read_only is None else tuple(map(Path, caches_read_only)),
         catalogs=[Path(one) for one in catalogs] or None,
         offline=offline,
         rewrite=[f"{source}={goal}" for source, goal in rewrite.items()] if rewrite else None,

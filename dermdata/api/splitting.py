@@ -22,13 +22,15 @@ JUDGED = (
 TOLD = ("patient_id", "lesion_id", "sha256")  # ids without which a judgment is less than it seems
 
 
-def find_near_duplicates(resources: Resources, loaded: Loaded) -> "NearDuplicates":
+def find_near_duplicates(
+    resources: Resources, loaded: Loaded, *, allow_missing: bool = False
+) -> "NearDuplicates":
     """The near duplicates among rows, and in words how they are known; UsageError where there are no hashes."""
     if not has_values(loaded, "phash"):
         raise UsageError(
             "--near compares images, and no row has a perceptual hash", hint="fetch the images first"
         )
-    found = make_near_finder(loaded)(loaded.table)
+    found = make_near_finder(loaded, allow_missing=allow_missing)(loaded.table)
     resources.say(found.summary)
     return found
 
@@ -84,7 +86,9 @@ def judge_split(resources: Resources, loaded: Loaded, *, near: bool, by: "GroupB
     from dermdata.split import check_split, count_leaks, measure_coverage
 
     seen = measure_coverage(loaded.table, by, near=near)
-    findings = check_split(loaded.table, find_near_duplicates(resources, loaded) if near else None, by)
+    # what is alike by hash alone is told as such
+    alike = find_near_duplicates(resources, loaded, allow_missing=True) if near else None
+    findings = check_split(loaded.table, alike, by)
     leaks = count_leaks(tuple(one for one in findings if one.level == "error"))
     absent = [name for name in TOLD if not has_values(loaded, name)]
     facts = {

@@ -131,7 +131,7 @@ class SubsetFetch:
         from dermdata.api.fetch_dataset import plan_fetch
 
         only = replace(self.wants, only="metadata", whole=False)
-        return replace(plan_fetch(self.resources, dataset, only), wants=self.wants)
+        return replace(plan_fetch(self.resources, dataset, only, own=True), wants=self.wants)
 
     def bring(self, dataset: "Dataset", context: "FetchContext") -> "FetchResult":
         from dermdata.api.fetch_dataset import plan_fetch

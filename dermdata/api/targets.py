@@ -118,7 +118,7 @@ def open_disk_target(resources: Resources, target: str) -> DiskManifest | None:
         return None
     path = Path(target)
     if path.suffix not in SUFFIXES and target in resources.catalog:
-        folder = resources.cache.folder(resources.catalog[target])
+        folder = resources.find_folder(target)
         there = folder.manifest.is_file()
         return (
             open_disk_manifest(folder.manifest, EMBEDDED, pairs_to_maps, folder.damaged_error)
@@ -136,9 +136,7 @@ def find_cached_targets(resources: Resources) -> list[str]:
     """All datasets in the cache, as targets."""
     here = resources.cache.cached_names()
     return sorted(
-        name
-        for name in resources.catalog
-        if name in here and resources.cache.folder(resources.catalog[name]).manifest.exists()
+        name for name in resources.catalog if name in here and resources.find_folder(name).manifest.exists()
     )
 
 
@@ -152,8 +150,10 @@ def list_cached_targets(resources: Resources) -> list[str]:
     return names
 
 
-def make_near_finder(loaded: Loaded) -> "Callable[[pa.Table], NearDuplicates]":
-    """What finds the near duplicates among rows of the targets, on all cores."""
+def make_near_finder(
+    loaded: Loaded, *, allow_missing: bool = False
+) -> "Callable[[pa.Table], NearDuplicates]":
+    """What finds the near duplicates among rows of the targets, on all cores; ImagesMissing unless they are allowed."""
 
     def found(table: pa.Table) -> "NearDuplicates":
         from dermdata.duplicates import find_near_duplicates
@@ -168,7 +168,9 @@ def make_near_finder(loaded: Loaded) -> "Callable[[pa.Table], NearDuplicates]":
         there = "phash" in table.column_names
         hashes = table["phash"].to_pylist() if there else [None] * table.num_rows
         digests = text_column(table, "sha256").to_pylist()
-        return find_near_duplicates(hashes, digests, file, jobs=os.cpu_count() or 1)
+        near = find_near_duplicates(hashes, digests, file, jobs=os.cpu_count() or 1)
+        finder.missing.require_none(finder.roots.cache_folders, allowed=allow_missing)
+        return near
 
     return found
 
@@ -191,10 +193,9 @@ def open_target(resources: Resources, target: str, columns: list[str] | None) ->
 
 
 def read_from_cache(resources: Resources, name: str, columns: list[str] | None) -> Source:
-    dataset = resources.catalog[name]
-    folder = resources.cache.folder(dataset)
+    folder = resources.find_folder(name)
     if not folder.manifest.exists():
-        raise UsageError(f"{dataset.name} is not in the cache", hint=f"dermdata fetch {dataset.name}")
+        raise UsageError(f"{folder.name} is not in the cache", hint=f"dermdata fetch {folder.name}")
     try:
         return Source(read_manifest(folder.manifest, columns), None)
     except BadTable as error:
@@ -316,9 +317,17 @@ def find_image_roots(resources: Resources, sources: Sequence[Source]) -> ImageRo
         for name in list_datasets(source.table):
             folders = beside.setdefault(name or "", [])
             folders += [source.folder] if source.folder else []
-    cached = {
-        name: resources.cache.folder(resources.catalog[name]).path
+    return make_image_roots(resources, beside)
+
+
+def make_image_roots(resources: Resources, beside: Mapping[str, Sequence[Path]]) -> ImageRoots:
+    """Where the files of these datasets' rows may be, those that no catalog knows too; `beside`: see ImageRoots."""
+    cache, entries = resources.cache, resources.find_entries(filter(None, beside))
+    cached = {name: cache.folder(entry).path for name, entry in entries.items()}
+    further = {
+        name: [path for path in cache.image_folders(name, entries.get(name)) if path != cached.get(name)]
         for name in beside
-        if name in resources.catalog
+        if name
     }
-    return ImageRoots(cached, beside, resources.cache.root / "datasets")
+    read_only = tuple(root / "datasets" for root in cache.read_only)
+    return ImageRoots(cached, beside, cache.root / "datasets", further, read_only)

@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
-from dermdata.errors import CacheDamaged, NetworkError, Offline, PersonMustAct, ProblemsFound, UsageError
+from dermdata.errors import (
+    CacheDamaged,
+    NetworkError,
+    Offline,
+    PersonMustAct,
+    ProblemsFound,
+    StorageError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
-    from dermdata.cache import DatasetFolder, Receipt
+    from dermdata.cache import Cache, DatasetFolder, Receipt
     from dermdata.model import Content, Dataset
     from dermdata.verification import FileCheck
 
@@ -108,13 +116,15 @@ def explain_unfinished(resources: Resources, name: str) -> str:
 
 
 def choose_folders(resources: Resources, names: Sequence[str]) -> "list[DatasetFolder]":
-    """The cached folders of these names, or all."""
+    """The cached folders of these names, or all: of a dataset that is in several caches those that are read."""
     if not names:
-        return list(resources.cache.folders())
+        first: dict[str, Cache] = {}
+        found = [(cache, folder) for cache in resources.cache.all_caches for folder in cache.folders()]
+        return [folder for cache, folder in found if first.setdefault(folder.name, cache) is cache]
     folders = []
     for name in names:
         dataset = resources.catalog[name]
-        folder = resources.cache.folder(dataset)
+        folder = resources.cache.find_folder(dataset)
         if not (folder.path / "receipt.json").exists():
             raise UsageError(
                 f"{dataset.name} is not in the cache", hint=f"`dermdata fetch {dataset.name}` fetches it"
@@ -154,12 +164,18 @@ def repair_cached(resources: Resources, check: CacheCheck) -> CacheCheck:
     """
     wrong = check.wrong
     for folder in check.folders:
-        if folder.name in check.unfinished:
+        if folder.name in check.unfinished and resources.cache.owns(folder):
             sweep_interrupted(resources, folder)
     if not wrong:
         return check
     for folder in check.folders:
-        repair_folder(resources, folder, [one for one in wrong if one.dataset == folder.name])
+        mine = [one for one in wrong if one.dataset == folder.name]
+        if mine and not resources.cache.owns(folder):
+            raise StorageError(
+                f"{len(mine):,} files of {folder.name} are wrong in {folder.path}, which is only read",
+                hint="whoever owns that cache repairs it, with `--cache` naming it first",
+            )
+        repair_folder(resources, folder, mine)
     return check_folders(resources, check.folders, check.quick, check.jobs)
 
 

@@ -48,6 +48,7 @@ from dermdata.engine import ExecutorFactory, thread_executor
 from dermdata.errors import UnknownName
 from dermdata.manifest.columns import text_column
 from dermdata.manifest.image_files import ImageFinder, NoRegularFile
+from dermdata.manifest.missing_files import MissingFiles
 from dermdata.model import Dataset, Finding
 from dermdata.progress import Progress
 from dermdata.projection import LabelStatements
@@ -118,6 +119,10 @@ class AuditContext:
         Gives the findings about the split of a table, see `dermdata.split.check_split`.
     published_pairs : sequence of (str, str)
         Keys of images that published lists call copies of each other.
+    missing : MissingFiles
+        Counts the images that rows name and that are not found.
+    allow_missing : bool, default False
+        Such images are no findings.
 
     """
 
@@ -130,6 +135,8 @@ class AuditContext:
     fetched_roles: Mapping[str, Collection[str]] = field(default_factory=dict)
     check_split: CheckSplit | None = None
     published_pairs: Sequence[tuple[str, str]] = ()
+    missing: MissingFiles = field(default_factory=MissingFiles)
+    allow_missing: bool = False
 
 
 def choose_codes(only: Sequence[str], skip: Sequence[str]) -> frozenset[str]:
@@ -241,7 +248,7 @@ def collect_data(
 
 def row_images(table: pa.Table, context: AuditContext) -> list[RowImage | None]:
     """Each row's image file; None where it has none."""
-    finder = ImageFinder(context.roots)
+    finder = ImageFinder(context.roots, context.missing)
 
     def file(path: str | None, dataset: str | None) -> tuple[Path, str | None] | None:
         """Where a row's image is, and why it cannot be opened."""
@@ -251,6 +258,8 @@ def row_images(table: pa.Table, context: AuditContext) -> list[RowImage | None]:
             found, problem = finder.find(path, dataset), MISSING_FILE
         except NoRegularFile as error:
             found, problem = None, f"the file cannot be read: it {error.why}"
+        if context.allow_missing and problem == MISSING_FILE and not found:
+            return None
         return (Path(found), None) if found else (Path(finder.absolute_path(path, dataset)), problem)
 
     names, paths, digests = (text_column(table, name).to_pylist() for name in ("dataset", "path", "sha256"))

@@ -11,12 +11,14 @@
     locks.py    one process at a time       dedup.py    equal bytes stored once, and counted once
     cleanup.py  what killed runs left
 
+Further caches may be read beside it, such as a group's shared one, and are never written to.
+
 Paths inside are relative, so the cache may be moved. Receipt, contents and manifest name each other's
 SHA-256: a torn set is seen and made again, never trusted.
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -44,18 +46,39 @@ __all__ = [
 
 
 class Cache:
-    """The folder that holds all datasets; opening it touches nothing."""
+    """The folder that holds all datasets, and those that are only read; opening it touches nothing."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, read_only: Sequence[Path] = ()) -> None:
+        self.root, self.read_only = root, tuple(read_only)
 
     @property
     def index(self) -> Path:
         return self.root / "index"
 
     def folder(self, dataset: Dataset) -> DatasetFolder:
-        """Where this dataset's version lies, or would lie."""
+        """Where this dataset's version lies, or would lie, in the folder that is written to."""
         return self.version_folder(dataset.name, dataset.version)
+
+    def find_folder(self, dataset: Dataset) -> DatasetFolder:
+        """Where this dataset's version is read: here, else in the first further cache that has its manifest."""
+        folders = [cache.folder(dataset) for cache in self.all_caches]
+        return next((one for one in folders if one.manifest.exists()), folders[0])
+
+    def image_folders(self, name: str, dataset: Dataset | None) -> list[Path]:
+        """Where images of a dataset may be, in the caches' order; of every version where no catalog says which."""
+        meant = [cache.folder(dataset).path for cache in self.all_caches] if dataset else []
+        if there := [path for path in meant if path.is_dir()]:
+            return there
+        return [folder.path for cache in self.all_caches for folder in cache.versions(name)]
+
+    def owns(self, folder: DatasetFolder) -> bool:
+        """Whether a folder is in the cache that is written to."""
+        return folder.path.is_relative_to(self.root)
+
+    @property
+    def all_caches(self) -> "tuple[Cache, ...]":
+        """This one, then those that are only read."""
+        return (self, *map(Cache, self.read_only))
 
     def version_folder(self, name: str, version: str | None) -> DatasetFolder:
         return DatasetFolder(version_folder(self.root, name, version), name, version)
@@ -85,8 +108,8 @@ class Cache:
                 yield path
 
     def cached_names(self) -> set[str]:
-        """The names with a manifest, quickly: no file is opened."""
-        return cached_names(self.root)
+        """The names with a manifest in any cache, quickly: no file is opened."""
+        return set().union(*(cached_names(root) for root in (self.root, *self.read_only)))
 
     def lock(
         self, name: str, *, waiting: Callable[[str], None], patience: float = 3600

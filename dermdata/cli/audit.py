@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dermdata.cli.complete import Targets
-from dermdata.cli.output import Format, FormatOption, emit
+from dermdata.cli.output import AllowMissing, Format, FormatOption, emit
 from dermdata.cli.state import State, state_of
 from dermdata.cli.workers import EngineOption
 from dermdata.errors import ProblemsFound
@@ -43,6 +43,7 @@ def audit(
         int | None, typer.Option(min=1, help="Threads. [default: all cores]", show_default=False)
     ] = None,
     engine: EngineOption = None,
+    allow_missing: AllowMissing = False,
     form: FormatOption = None,
 ) -> None:
     """Find broken images, duplicates, leaks, label conflicts and gaps; exit 1 on any finding of level error."""
@@ -57,6 +58,7 @@ def audit(
         jobs=jobs,
         engine=engine,
         report=report,
+        allow_missing=allow_missing,
     )
     request.require_possible("--near")
     found = audit_targets(state, targets, request)
@@ -84,10 +86,13 @@ def show(found: "AuditFindings", head: str, form: Format | None, color: str) -> 
 
 
 def tell(state: State, found: "AuditFindings", *, near: bool) -> None:
-    """ProblemsFound where there is an error."""
+    """ProblemsFound where there is an error; before that ImagesMissing, where the audit could not see all."""
     counts = found.facts
     if not near:
         state.more("near duplicates were not looked for; add --near")
+    if found.missing:
+        state.say(", ".join(f"{count:,} {name}" for name, count in counts.items()))
+        raise found.missing
     if counts["errors"]:
         said = ", ".join(f"{count:,} {name if count != 1 else name[:-1]}" for name, count in counts.items())
         raise ProblemsFound(

@@ -1,6 +1,6 @@
 """`dermdata export`: manifests and images in the formats of other tools."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -8,10 +8,10 @@ from dermdata.api.display import format_size
 from dermdata.api.label_spaces import check_strict
 from dermdata.cli.complete import TargetsOrCached
 from dermdata.cli.label_options import LABELS_HELP, STRICT_HELP
-from dermdata.cli.output import FormatOption, emit, write_line
+from dermdata.cli.output import AllowMissing, FormatOption, emit, write_line
 from dermdata.cli.state import State, state_of
 from dermdata.cli.workers import EngineOption
-from dermdata.errors import UsageError
+from dermdata.errors import ImagesMissing, UsageError
 
 if TYPE_CHECKING:
     from dermdata.api.exporting import ExportResult
@@ -58,6 +58,7 @@ def export(
     jobs: Annotated[int | None, typer.Option(min=1, help=JOBS_HELP, show_default=False)] = None,
     engine: EngineOption = None,
     excel_safe: Annotated[bool, typer.Option("--excel-safe", help=EXCEL_HELP)] = False,
+    allow_missing: AllowMissing = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be written; change nothing.")
     ] = False,
@@ -81,7 +82,13 @@ def export(
         plan = manifest.plan_export(name, out, **asked)
         emit(plan, plan.columns, form, "export", color=state.color)
         return
-    conclude(state, manifest.export(name, out, engine=engine, **asked), manifest.names, out)
+    try:
+        written = manifest.export(name, out, engine=engine, allow_missing=allow_missing, **asked)
+    except ImagesMissing as error:  # all else is written
+        if error.result:
+            conclude(state, cast("ExportResult", error.result), manifest.names, out)
+        raise
+    conclude(state, written, manifest.names, out)
 
 
 def all_cached(state: State) -> list[str]:

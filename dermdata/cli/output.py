@@ -24,6 +24,15 @@ FormatOption = Annotated[
     Format | None,
     typer.Option("--format", "-f", help="Default: table on a terminal, tsv in a pipe.", show_default=False),
 ]
+PathsOption = Annotated[
+    Literal["absolute", "relative"] | None,
+    typer.Option(
+        "--paths", help="How OUT names images. [default: absolute; relative in a stream]", show_default=False
+    ),
+]
+AllowMissing = Annotated[
+    bool, typer.Option("--allow-missing", help="Images that rows name may be missing: no exit 8.")
+]
 
 
 def emit(

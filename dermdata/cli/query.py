@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from dermdata.cli.complete import TargetsOrCached
-from dermdata.cli.output import FormatOption, emit
+from dermdata.cli.output import AllowMissing, FormatOption, PathsOption, emit
 from dermdata.cli.state import state_of
 from dermdata.errors import UsageError
 
@@ -21,6 +21,8 @@ def query(
     sql: Annotated[str, typer.Argument(metavar="SQL", help=SQL_HELP, show_default=False)],
     targets: TargetsOrCached = None,
     out: Annotated[str | None, typer.Option("--output", "-o", help=OUT_HELP, metavar="OUT")] = None,
+    paths: PathsOption = None,
+    allow_missing: AllowMissing = False,
     form: FormatOption = None,
 ) -> None:
     """Ask the manifests in SQL; reads only, and nothing but the manifests."""
@@ -36,7 +38,9 @@ def query(
     text = read_stdin() if sql == "-" else sql
     with open_query(state, targets or ()) as asked:
         if out:
-            write_answer(state, asked, text, out)
+            write_answer(
+                state, asked, text, out, targets=targets or (), paths=paths, allow_missing=allow_missing
+            )
         else:
             columns, rows = asked.rows(text)
             emit(rows, columns, form, "query", color=state.color)

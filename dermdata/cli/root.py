@@ -1,5 +1,6 @@
 """`dermdata` itself: the options that every command takes, and the commands."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +31,11 @@ def show_version(wanted: bool) -> None:
 def options(
     ctx: typer.Context,
     cache: Annotated[
-        Path | None, typer.Option(help="Cache folder (env DERMDATA_CACHE).", metavar="DIR")
+        Path | None,
+        typer.Option(
+            help=f"Cache folder; after a {os.pathsep} further ones, only read (env DERMDATA_CACHE).",
+            metavar="DIR",
+        ),
     ] = None,
     catalog: Annotated[
         list[Path] | None,

@@ -7,7 +7,7 @@ import typer
 from dermdata.api.label_spaces import check_strict, refuse, tell_unexpressed
 from dermdata.cli.complete import Targets, dataset_names
 from dermdata.cli.label_options import LABELS_HELP, STRICT_HELP
-from dermdata.cli.output import FormatOption, emit
+from dermdata.cli.output import AllowMissing, FormatOption, PathsOption, emit
 from dermdata.cli.state import State, state_of
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ def select(
             metavar="OUT",
         ),
     ] = None,
+    paths: PathsOption = None,
+    allow_missing: AllowMissing = False,
     show: Annotated[
         Shown,
         typer.Option(help="Which rows to print: one per dataset, the images, or what is not as asked."),
@@ -80,7 +82,7 @@ def select(
     require_out(out)
     done = Manifest.from_targets(state, targets).select(
         where=where, labels=labels, refine=split_names(refine), dedupe=dedupe, sample=sample, per_class=per_class,
-        seed=seed, show=IMAGE_COLUMNS if show == "images" else (),
+        seed=seed, allow_missing=allow_missing, show=IMAGE_COLUMNS if show == "images" else (),
     )  # fmt: skip
     tell(state, done)
     if out != "-":
@@ -89,7 +91,7 @@ def select(
     if strict and labels:
         refuse(done.unexpressed.items, labels)
     if out and not dry_run:
-        done.manifest.save(out)
+        done.manifest.save(out, paths=paths, allow_missing=allow_missing)
         if out != "-":
             state.say(f"written to {out}")
     else:

@@ -7,7 +7,7 @@ import typer
 from dermdata.api.label_spaces import check_strict
 from dermdata.cli.complete import dataset_names
 from dermdata.cli.label_options import LABELS_HELP, STRICT_HELP
-from dermdata.cli.output import FormatOption, emit
+from dermdata.cli.output import AllowMissing, FormatOption, PathsOption, emit
 from dermdata.cli.split_check import exclude, judge
 from dermdata.cli.state import state_of
 
@@ -80,6 +80,8 @@ def split(
             metavar="OUT",
         ),
     ] = None,
+    paths: PathsOption = None,
+    allow_missing: AllowMissing = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the balance; write nothing.")] = False,
     form: FormatOption = None,
 ) -> None:
@@ -97,7 +99,7 @@ def split(
     require_out(out)
     parts = Manifest.from_targets(state, targets).split(
         by=by, ratios=ratios, folds=folds, stratify=stratify, labels=labels, strict=strict, official=official,
-        stable=stable, near=near, seed=seed,
+        stable=stable, near=near, seed=seed, allow_missing=allow_missing,
     )  # fmt: skip
     for line in parts.notes:
         state.say(line)
@@ -106,7 +108,7 @@ def split(
         rows = parts.records
         emit(rows, rows.columns, form, "split", beside=rows.facts, color=state.color)
     if out and not dry_run:
-        parts.manifest.save(out)
+        parts.manifest.save(out, paths=paths, allow_missing=allow_missing)
         if out != "-":
             state.say(f"written to {out}")
     elif not dry_run:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dermdata.cli.output import FormatOption, emit
+from dermdata.cli.output import FormatOption, PathsOption, emit
 from dermdata.cli.state import state_of
 
 app = typer.Typer(add_completion=False)
@@ -17,6 +17,7 @@ def sync(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A lock file.", show_default=False)],
     out: Annotated[str | None, typer.Option("--output", "-o", help=OUT_HELP, metavar="OUT")] = None,
+    paths: PathsOption = None,
     accept_license: Annotated[
         bool,
         typer.Option("--accept-license", help="Accept the datasets' licenses where they must be accepted."),
@@ -45,7 +46,7 @@ def sync(
     rebuilt.require_as_locked()
     state.say(f"{rebuilt.table.num_rows:,} rows, each as it was locked")
     if out:
-        rebuilt.write(out)
+        rebuilt.write(state, out, paths)
         state.say(f"written to {out}" if out != "-" else "")
     else:
         state.say("nothing written; add -o FILE to have the manifest")

@@ -6,18 +6,19 @@ the same bytes for the same job.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 
 from dermdata.errors import UnknownName, UsageError
 from dermdata.export.job import ExportPart, ExportResult, Job, prepare_job
+from dermdata.export.row_images import NoUsableImages
 
 FORMATS = ("parquet", "csv", "jsonl", "imagefolder", "webdataset", "huggingface", "coco", "croissant")
 REMOTE_FORMATS = ("parquet", "webdataset", "huggingface")  # formats of whole files that a bucket can hold
 LINKING_FORMATS = ("imagefolder", "coco")  # formats whose images may be links
 MODULES = {"csv": "text_formats", "jsonl": "text_formats"}  # of formats that have no module of their own
 
-__all__ = ["FORMATS", "ExportPart", "ExportResult", "Job", "plan", "write"]
+__all__ = ["FORMATS", "ExportPart", "ExportResult", "Job", "NoUsableImages", "plan", "write"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def write(name: str, job: Job) -> ExportResult:
     Returns
     -------
     ExportResult
-        The files, their rows and bytes, and which rows were left out for which reason.
+        The files, their rows and bytes, which rows were left out for which reason, and the images that were not found.
 
     Raises
     ------
@@ -79,9 +80,11 @@ def write(name: str, job: Job) -> ExportResult:
         An image is not the one that its row describes.
     StorageError
         A file cannot be read or written.
+    NoUsableImages
+        No row has an image that can be written.
 
     """
-    return load_format(name).write(prepare_job(check_options(name, job)))
+    return replace(load_format(name).write(prepare_job(check_options(name, job))), missing=job.missing)
 
 
 def check_options(name: str, job: Job) -> Job:

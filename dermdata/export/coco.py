@@ -190,7 +190,7 @@ def decide_files(job: Job) -> CocoPlan:
 
 def drop_unsized_images(job: Job) -> tuple[Job, list[str], list[Size]]:
     """The job without the rows whose image has no known size; the files and stored sizes of the other images."""
-    found = [path or "" for path in locate_files(job.table, job.roots)]
+    found = [path or "" for path in locate_files(job.table, job)]
     sizes = stored_sizes(job.table, found)
     job = leave_out_rows(job, [None if size else UNKNOWN_SIZE for size in sizes])
     stay = [(path, size) for path, size in zip(found, sizes, strict=True) if size]

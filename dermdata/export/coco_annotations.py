@@ -218,7 +218,7 @@ def structure_masks(job: Job) -> list[list[tuple[str, str, str | None]]]:
     rows = [
         sorted((name, path) for name, path in row or () if path) for row in job.table["masks"].to_pylist()
     ]
-    found = locate_nested_files([[path for _, path in row] for row in rows], job.table, job.roots)
+    found = locate_nested_files([[path for _, path in row] for row in rows], job.table, job)
     return [
         [(name, path, where) for (name, path), where in zip(row, places, strict=True)]
         for row, places in zip(rows, found, strict=True)

@@ -58,7 +58,6 @@ from dermdata.export.row_images import (
     to_absolute_paths,
 )
 from dermdata.export.shards import ImageColumn
-from dermdata.manifest.image_files import ImageFinder
 from dermdata.manifest.text import is_text
 
 FORM, NAME = "croissant", "croissant.json"
@@ -76,7 +75,7 @@ def write_croissant(job: Job) -> ExportResult:
     job, record, pieces = decide_files(job)
     if job.embed:
         return write_files(job, record, pieces, count_unchecked(job.table))
-    missing = locate_files(job.table, job.roots).count(None)
+    missing = locate_files(job.table, job).count(None)
     return write_files(job, record, pieces, {MISSING_IMAGES: missing} if missing else {})
 
 
@@ -111,7 +110,7 @@ def embed_images(job: Job) -> tuple[Job, ImageTable]:
 
 def point_to_cache(job: Job) -> tuple[Job, ImageTable]:
     """Rows with paths into the cache."""
-    table, _ = to_absolute_paths(job.table, ImageFinder(job.roots))
+    table, _ = to_absolute_paths(job.table, job.open_finder())
     return job, add_metadata(ImageTable(to_portable_types(table), {}, [0] * table.num_rows))
 
 

@@ -15,7 +15,9 @@ from dermdata.errors import BadTable, UnknownName, UsageError
 from dermdata.export.image_bytes import Recipe
 from dermdata.export.left_out import NO_ROWS, partition_rows, restriction_reasons
 from dermdata.manifest.columns import text_column
+from dermdata.manifest.image_files import ImageFinder
 from dermdata.manifest.lazy import DiskColumns, LazyTable
+from dermdata.manifest.missing_files import MissingFiles
 from dermdata.manifest_file import slugify
 from dermdata.model import Dataset
 from dermdata.object_store import Bucket, LocalFolder, Storage, StoragePath
@@ -47,6 +49,7 @@ class Job:
     excel_safe: bool = False  # CSV only
     entries: Mapping[str, Dataset] = field(default_factory=dict)  # the catalog's, of the rows' datasets
     progress: Progress = field(default_factory=SilentProgress)
+    missing: MissingFiles = field(default_factory=MissingFiles)  # which rows name and nothing has
     label: str = ""  # the column of the classes; found by `prepare_job`, as the four below
     classes: tuple[str, ...] = ()  # of the whole manifest: a part numbers its classes as the whole does
     lesions: bool = False  # whether any row of the whole manifest has a lesion mask
@@ -62,6 +65,10 @@ class Job:
     def storage(self) -> Storage:
         """What formats of several whole files fill."""
         return self.bucket or LocalFolder(self.out)
+
+    def open_finder(self) -> ImageFinder:
+        """What finds the rows' files; what it does not find is counted in `missing`."""
+        return ImageFinder(self.roots, self.missing)
 
     @property
     def recipe(self) -> Recipe:
@@ -88,6 +95,9 @@ class ExportResult:
     kept: int = 0  # files that were there already
     left_out: Mapping[str, int] = field(default_factory=dict)  # what the output lacks, in words -> rows
     count: int | None = None  # of files, where `files` names just their folder
+    missing: MissingFiles = field(
+        default_factory=MissingFiles
+    )  # images that rows name and that are not found
 
 
 def prepare_job(job: Job) -> Job:

@@ -51,7 +51,7 @@ from dermdata.export.row_images import (
     usable_images,
 )
 from dermdata.export.shards import ImageColumn, LoadedImages, Shard, load_blocks
-from dermdata.manifest.image_files import FoundPath, ImageFinder
+from dermdata.manifest.image_files import FoundPath
 from dermdata.manifest.lazy import LazyTable
 from dermdata.object_store import LocalFolder, Storage
 
@@ -178,7 +178,7 @@ def plan_embedded(job: Job) -> ParquetPlan:
 
 def plan_paths(job: Job) -> ParquetPlan:
     """The rows with absolute paths, a row group in memory at a time."""
-    rows, finder = job.rows, ImageFinder(job.roots)
+    rows, finder = job.rows, job.open_finder()
     lacking: list[int] = []  # rows without an image, a block each
 
     def blocks(rows: LazyTable) -> Iterator[pa.Table]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import PIL
@@ -25,16 +25,20 @@ FORMAT_ENDINGS = {"jpeg": "jpg", "png": "png", "tiff": "tif", "gif": "gif", "bmp
 SUFFIX_ENDINGS = {"jpeg": "jpg", "tiff": "tif"}  # endings that say the same
 
 
-def locate_files(table: pa.Table, roots: Mapping[str, Path], column: str = "path") -> list[FoundPath]:
+class NoUsableImages(UsageError):
+    """There are rows, and none has an image that can be written."""
+
+
+def locate_files(table: pa.Table, job: Job, column: str = "path") -> list[FoundPath]:
     """The absolute path of each row's file, None where the row names none or it is not there."""
-    return ImageFinder(roots).column_paths(table, column)
+    return job.open_finder().column_paths(table, column)
 
 
 def locate_nested_files(
-    rows: Sequence[Sequence[FoundPath]], table: pa.Table, roots: Mapping[str, Path]
+    rows: Sequence[Sequence[FoundPath]], table: pa.Table, job: Job
 ) -> list[list[FoundPath]]:
     """The absolute path of each file of each row."""
-    finder = ImageFinder(roots)
+    finder = job.open_finder()
     return finder.map_rows(table, rows, lambda row, dataset: [finder.find(path, dataset) for path in row])
 
 
@@ -130,7 +134,7 @@ def short_hash(text: str) -> str:
 
 def usable_images(table: pa.Table, job: Job) -> list[FoundPath]:
     """Each row's image file; None where there is none, or where it shall be changed and does not decode."""
-    found = locate_files(table, job.roots)
+    found = locate_files(table, job)
     if not job.recipe.changes:
         return found
     problems = text_column(table, "image_problem").to_pylist()
@@ -140,11 +144,11 @@ def usable_images(table: pa.Table, job: Job) -> list[FoundPath]:
 def drop_missing_images(job: Job) -> tuple[Job, list[FoundPath]]:
     """The job without the rows that have no image that can be used, and the files of the others.
 
-    UsageError when there are rows and none has one: an empty export would only look like success.
+    NoUsableImages when there are rows and none has one: an empty export would only look like success.
     """
     found = usable_images(job.table, job)
     if found and not any(found):
-        raise UsageError(
+        raise NoUsableImages(
             f"none of the {len(found):,} rows has an image that can be used",
             hint="`dermdata fetch NAME` fetches the images; `export csv` needs none",
         )
@@ -158,7 +162,7 @@ def drop_missing_images(job: Job) -> tuple[Job, list[FoundPath]]:
 
 def lesion_masks(table: pa.Table, job: Job) -> list[FoundPath]:
     """Each row's lesion mask."""
-    return locate_files(table, job.roots, "mask_path")
+    return locate_files(table, job, "mask_path")
 
 
 def image_endings(table: pa.Table, found: Sequence[FoundPath], recipe: Recipe) -> list[str]:

@@ -22,7 +22,6 @@ from dermdata.export.job import ExportPart, ExportResult, Job, single_file_path
 from dermdata.export.left_out import count_reasons, write_left_out
 from dermdata.export.metadata import write_about_file
 from dermdata.export.row_images import MISSING_IMAGES, to_absolute_paths
-from dermdata.manifest.image_files import ImageFinder
 from dermdata.manifest.text import csv_cells, csv_lines, encode_json, json_values
 
 TEXT_ROWS = 8192  # rows that are text in memory at once
@@ -37,7 +36,7 @@ def write_text_file(
     job: Job, ending: str, chunks: Callable[[pa.Schema, Iterator[pa.Table]], Iterator[bytes]]
 ) -> ExportResult:
     """Write the rows, and `<file>.about.json` after them."""
-    path, rows, finder = text_path(job, ending), job.rows, ImageFinder(job.roots)
+    path, rows, finder = text_path(job, ending), job.rows, job.open_finder()
     lacking: list[int] = []  # rows without an image, a block each
 
     def blocks() -> Iterator[pa.Table]:

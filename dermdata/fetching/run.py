@@ -94,6 +94,7 @@ def run_plan(plan: FetchPlan, context: FetchContext, bring: ObtainFiles | None =
     """
     folder = context.cache.folder(plan.dataset)
     if plan.is_empty:
+        folder = context.cache.find_folder(plan.dataset)  # all may be in a cache that is only read
         receipt = folder.receipt()
         return FetchResult(
             manifest=folder.manifest,

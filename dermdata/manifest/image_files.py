@@ -1,10 +1,14 @@
 """The one way from a path in a manifest to a file that may be opened: every command's images are found here.
 
+A relative path is looked for in the dataset's folder of each cache, in the caches' order, then beside the manifest. An
+absolute one is looked for where it says; one into another machine's cache (`…/datasets/NAME/VERSION/…`) anew, as the
+relative path that it ends in.
+
 A manifest may come from anyone, so what its paths say is not believed. A `path`, a `mask_path` and each of `masks`
-is opened only where it ends, all links on its way resolved, inside the cache's folder of datasets (the dataset's own
+is opened only where it ends, all links on its way resolved, inside a cache's folder of datasets (the dataset's own
 folder there may itself be a link to another disk), or beside the manifest that names it, which is anywhere below that
 manifest's folder. Everything else that is there is refused with the row: other places, `..`, links that lead out,
-and what is no regular file. A path at which there is nothing is a row without an image file, wherever it leads.
+and what is no regular file. A path at which there is nothing is a row whose image is missing: `MissingFiles` counts it.
 
 400,000 rows are usual. A folder is read once: its real path, and by one `scandir`, which distinguishes links and
 special files from regular ones, what is in it. Only a link costs a system call of its own.
@@ -15,23 +19,26 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import pyarrow as pa
 
 from dermdata.errors import BadTable, StorageError
 from dermdata.images.image_file import describe_file_kind
+from dermdata.manifest.missing_files import MissingFiles, split_cache_path
 
 BLOCK = 8192  # rows that are Python's own at once: as such they take ten times the memory
 SHOWN_CHARACTERS = 200  # characters of a path in an error
+PATH_COLUMNS = ("path", "mask_path", "masks")
 NAME_BYTES, PATH_BYTES = 255, 4095  # what file systems give a name, and systems a path
 HINT = (
     "images are opened only in the cache and beside the manifest that names them: "
     "move them into its folder, or leave the row out"
 )
 FoundPath = str | None  # an absolute path without a link at its end; None: there is no such file
+PathForm = Literal["absolute", "relative"]
 MaskPaths = list[tuple[str, FoundPath]]
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -50,25 +57,33 @@ class ImageRoots(Mapping[str, Path]):
         for rows without a dataset.
     datasets : Path, optional
         The folder of all datasets in the cache.
+    further : mapping
+        Of any dataset: its folders in further caches, and those of what no catalog knows.
+    further_datasets : sequence of Path
+        The folders of all datasets in further caches.
 
     """
 
     cached: Mapping[str, Path]
     beside: Mapping[str, Sequence[Path]] = field(default_factory=dict)
     datasets: Path | None = None
+    further: Mapping[str, Sequence[Path]] = field(default_factory=dict)
+    further_datasets: Sequence[Path] = ()
 
     @cached_property
-    def start_folders(self) -> Mapping[str, Path]:
-        return {name: folders[0] for name, folders in self.beside.items() if folders} | dict(self.cached)
+    def first_folders(self) -> Mapping[str, Path]:
+        several = (self.beside, self.further)  # the later ones win
+        first = {name: folders[0] for one in several for name, folders in one.items() if folders}
+        return first | dict(self.cached)
 
     def __getitem__(self, name: str) -> Path:
-        return self.start_folders[name]
+        return self.first_folders[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.start_folders)
+        return iter(self.first_folders)
 
     def __len__(self) -> int:
-        return len(self.start_folders)
+        return len(self.first_folders)
 
     def manifest_folder(self, name: str) -> str | None:
         """The real folder of the manifest that names the dataset; None where there are several, or it is the whole disk.
@@ -80,15 +95,37 @@ class ImageRoots(Mapping[str, Path]):
 
     def allowed_folders(self, name: str) -> tuple[str, ...]:
         """The real folders in which files of the dataset's rows may be opened, each with a slash at its end."""
-        folders = [folder for folder in (self.datasets, self.cached.get(name)) if folder is not None]
-        real = [os.path.realpath(folder) for folder in folders]
+        all_ = [self.datasets] if self.datasets else []
+        real = [
+            os.path.realpath(folder)
+            for folder in (*all_, *self.further_datasets, *self.dataset_folders(name))
+        ]
         return tuple(f"{one.rstrip('/')}/" for one in (*real, self.manifest_folder(name)) if one)
 
-    def start_folder(self, name: str) -> str | None:
-        """Where relative paths of the dataset's rows start; None where nothing tells that."""
-        if name in self.cached:
-            return str(self.cached[name].absolute())
-        return str(self.beside[name][0].absolute()) if self.manifest_folder(name) else None
+    def dataset_folders(self, name: str) -> list[Path]:
+        """The folders of the dataset in the caches, in the order in which its files are looked for."""
+        return [*([self.cached[name]] if name in self.cached else []), *self.further.get(name, ())]
+
+    def start_folders(self, name: str) -> list[str]:
+        """Where relative paths of the dataset's rows start, in the caches and then beside the manifest."""
+        beside = [self.beside[name][0]] if self.manifest_folder(name) else []
+        return [tidy_path(folder) for folder in (*self.dataset_folders(name), *beside)]
+
+    @property
+    def cache_folders(self) -> list[str]:
+        """The caches' own folders, to be shown."""
+        datasets = [self.datasets] if self.datasets else []
+        return [tidy_path(folder.parent) for folder in (*datasets, *self.further_datasets)]
+
+
+def tidy_path(path: "str | os.PathLike[str]") -> str:
+    """The path as an absolute one that names the same place without `..`."""
+    whole = os.fspath(path)
+    whole = whole if whole.startswith("/") else f"{os.getcwd()}/{whole}"  # noqa: PTH109  # a text is wanted
+    plain = os.path.normpath(whole)
+    if ".." in whole.split("/") and os.path.realpath(plain) != os.path.realpath(whole):
+        return os.path.realpath(whole)  # a link on its way leads elsewhere
+    return plain
 
 
 def to_image_roots(given: Mapping[str, Path]) -> ImageRoots:
@@ -98,13 +135,18 @@ def to_image_roots(given: Mapping[str, Path]) -> ImageRoots:
 
 def merge_image_roots(several: Sequence[Mapping[str, Path]]) -> ImageRoots:
     """The roots of the targets of several loads."""
+    cached: dict[str, Path] = {}
+    beside: dict[str, list[Path]] = {}
+    further: dict[str, Sequence[Path]] = {}
     all_ = [to_image_roots(one) for one in several]
-    names = dict.fromkeys(name for one in all_ for name in one.beside)
-    return ImageRoots(
-        cached={name: folder for one in all_ for name, folder in one.cached.items()},
-        beside={name: tuple(folder for one in all_ for folder in one.beside.get(name, ())) for name in names},
-        datasets=next(filter(None, (one.datasets for one in all_)), None),
-    )
+    for one in all_:
+        cached |= one.cached
+        further |= one.further
+        for name, folders in one.beside.items():
+            beside.setdefault(name, []).extend(folders)
+    datasets = next(filter(None, (one.datasets for one in all_)), None)
+    further_datasets = dict.fromkeys(folder for one in all_ for folder in one.further_datasets)
+    return ImageRoots(cached, beside, datasets, further, tuple(further_datasets))
 
 
 class PathRefused(BadTable):
@@ -137,29 +179,62 @@ class FolderListing:
 
 
 class ImageFinder:
-    """Finds the files of rows; each folder is read once."""
+    """Finds the files of rows; each folder is read once. What rows name and nothing has is counted in `missing`."""
 
-    def __init__(self, roots: Mapping[str, Path]) -> None:
+    def __init__(self, roots: Mapping[str, Path], missing: MissingFiles | None = None) -> None:
         self.roots = to_image_roots(roots)
-        self._starts: dict[str, str | None] = {}
+        self.missing = MissingFiles() if missing is None else missing
+        self._starts: dict[str, list[str]] = {}
         self._allowed: dict[str, tuple[str, ...]] = {}
-        self._listings: dict[
-            tuple[str | None, str], FolderListing
-        ] = {}  # by dataset, and folder as rows name it
+        # by dataset, and folder as rows name it
+        self._listings: dict[tuple[str | None, str], tuple[FolderListing, ...]] = {}
+        self._not_found: list[str] = []  # by the row at hand
 
     def find(self, path: str | None, dataset: str | None) -> FoundPath:
         """The file that a row's path names; None where it names none, or nothing is there. PathRefused for others."""
         if path is None:
             return None
         folder, slash, name = path.rpartition("/")
-        listing = self._listings.get((dataset, folder or slash))
-        if listing is not None and name in listing.plain:
-            return listing.named + name
+        for listing in self._listings.get((dataset, folder or slash), ()):
+            if name in listing.plain:
+                return listing.named + name
+            if name in listing.others:
+                break
         return self._look_up(path, dataset)
 
     def absolute_path(self, path: str, dataset: str | None) -> str:
         """The absolute path that a row names, whatever is there: to be shown, not to be opened."""
-        return path if path.startswith("/") else f"{self._start_folder(path, dataset)}/{path}"
+        return path if path.startswith("/") else f"{self._start_folders(path, dataset)[0]}/{path}"
+
+    # ------------------------------------------------------------------ paths to be written
+
+    def name_absolutely(self, path: str | None, dataset: str | None) -> str | None:
+        """The path by which any program finds the row's file; as it is where there is none, or dermdata opens none."""
+        if path is None:
+            return None
+        try:
+            if self.find(path, dataset) is None:
+                return path
+        except PathRefused:
+            if not path.startswith("/"):
+                self._not_found.append(path)
+            return path
+        folder, slash, name = path.rpartition("/")
+        listings = self._listings[dataset, folder or slash]
+        return next(one.named for one in listings if name in one.plain or name in one.others) + name
+
+    def name_relatively(self, path: str | None, dataset: str | None, home: str) -> str | None:
+        """The path from the dataset's folder in a cache, else from `home`, a folder with a slash at its end.
+
+        As it is where there is no file; absolute where it lies elsewhere.
+        """
+        whole = self.name_absolutely(path, dataset)
+        if path is None or whole is None or not whole.startswith("/"):
+            return path
+        for start in self._cache_starts(dataset):
+            if whole.startswith(f"{start}/"):
+                return whole[len(start) + 1 :]
+        return whole.removeprefix(home)
 
     # ------------------------------------------------------------------ rows of tables
 
@@ -173,18 +248,18 @@ class ImageFinder:
         """One row's file."""
         return self.column_paths(table.slice(row, 1), name)[0]
 
-    def path_blocks(self, table: pa.Table, name: str) -> Iterator[list[Any]]:
-        """The files of a column, BLOCK rows at a time; of `masks` each row's pairs of a structure and its file."""
-        work: Callable[[Any, str | None], Any] = self.mask_paths if name == "masks" else self.find
+    def path_blocks(
+        self, table: pa.Table, name: str, work: Callable[[str | None, str | None], FoundPath] | None = None
+    ) -> Iterator[list[Any]]:
+        """The files of a column, BLOCK rows at a time; of `masks` each row's pairs of a structure and its file.
+
+        `work` makes something else of each path and its dataset.
+        """
+        one = work or self.find
+        by_row: Callable[[Any, str | None], Any] = partial(map_masks, one) if name == "masks" else one
         for start in range(0, table.num_rows, BLOCK):
             block = table.slice(start, BLOCK)
-            yield self.map_rows(block, block[name].to_pylist(), work)
-
-    def mask_paths(
-        self, row: Sequence[tuple[str, str | None]] | None, dataset: str | None
-    ) -> MaskPaths | None:
-        """A row's masks by structure, where each is."""
-        return None if row is None else [(name, self.find(path, dataset)) for name, path in row]
+            yield self.map_rows(block, block[name].to_pylist(), by_row)
 
     def map_rows(
         self, table: pa.Table, values: Iterable[In], work: Callable[[In, str | None], Out]
@@ -192,44 +267,78 @@ class ImageFinder:
         """What `work` makes of each row's value and dataset; the error for a path that it refuses names the row."""
         done: list[Out] = []
         datasets = text_values(table, "dataset", 0, table.num_rows)
+        names: list[str] = []
+        self._not_found.clear()
         try:
             for value, dataset in zip(values, datasets, strict=True):
                 done.append(work(value, dataset))  # its length is the row that is refused
+                if self._not_found:
+                    names = names or row_names(table, 0, table.num_rows)
+                    self.missing.add(names[len(done) - 1], dataset, self._not_found)
+                    self._not_found.clear()
         except PathRefused as refused:
-            raise refused.copy_with_row(row_name(table, len(done))) from None
+            raise refused.copy_with_row(row_names(table, len(done), 1)[0]) from None
         return done
 
     # ------------------------------------------------------------------ paths that are new or not plain
 
-    def _start_folder(self, path: str, dataset: str | None) -> str:
+    def _start_folders(self, path: str, dataset: str | None) -> list[str]:
         name = dataset or ""
         if name not in self._starts:
-            self._starts[name] = self.roots.start_folder(name)
-        start = self._starts[name]
-        if start is None:
+            self._starts[name] = self.roots.start_folders(name)
+        if not self._starts[name]:
             raise PathRefused(path, no_start_reason(self.roots, name))
-        return start
+        return self._starts[name]
+
+    def _cache_starts(self, dataset: str | None) -> list[str]:
+        """The dataset's folders in the caches."""
+        name = dataset or ""
+        if name not in self._starts:
+            self._starts[name] = self.roots.start_folders(name)
+        return self._starts[name][: len(self.roots.dataset_folders(name))]
 
     def _look_up(self, path: str, dataset: str | None) -> FoundPath:
         require_path(path)
         folder, slash, name = path.rpartition("/")
         if (dataset, folder or slash) not in self._listings:
-            self._listings[dataset, folder or slash] = self._list_folder(
-                self.absolute_path(path, dataset), dataset
-            )
-        listing = self._listings[dataset, folder or slash]
+            self._listings[dataset, folder or slash] = tuple(self._list_folders(path, dataset))
+        for listing in self._listings[dataset, folder or slash]:
+            if name in listing.plain:
+                return listing.named + name
+            if found := self._look_into(listing, path, dataset):
+                return found
+        self._not_found.append(path)
+        return None
+
+    def _look_into(self, listing: FolderListing, path: str, dataset: str | None) -> FoundPath:
+        """What has the path's name in a folder and is no regular file of it."""
+        name = path.rpartition("/")[2]
         whole = listing.named + name
-        if name in listing.plain:
-            return whole
         if listing.allowed:
             return self._resolve_special(path, dataset, whole) if name in listing.others else None
         if is_there(whole):
             raise PathRefused(path, leads_out_reason(f"{listing.real.rstrip('/')}/{name}", whole, dataset))
         return None
 
+    def _list_folders(self, path: str, dataset: str | None) -> Iterator[FolderListing]:
+        """The folders in which the file of a path may be, the first that has it is right."""
+        if not path.startswith("/"):
+            for start in self._start_folders(path, dataset):
+                yield self._list_folder(f"{start}/{path}", dataset)
+            return
+        own, in_cache = self._list_folder(path, dataset), split_cache_path(path, dataset)
+        if own.allowed or not in_cache:
+            yield own
+        if in_cache:
+            version, rest = in_cache
+            starts = sorted(self._cache_starts(dataset), key=lambda one: not one.endswith(f"/{version}"))
+            for start in starts:
+                yield self._list_folder(f"{start}/{rest}", dataset)
+
     def _list_folder(self, whole: str, dataset: str | None) -> FolderListing:
         """What is in the folder of a file."""
         parent, slash, _ = whole.rpartition("/")
+        parent = tidy_path(parent) if "/.." in parent else parent
         real = os.path.realpath(parent or slash)
         listing = list_folder(real) if self._is_allowed(real, dataset) else FolderListing(real)
         return replace(listing, named=parent + slash)
@@ -284,6 +393,32 @@ def file_mode(path: str) -> int | None:
         raise StorageError(f"cannot look at {path}: {error.strerror}") from error
 
 
+def map_masks(
+    work: Callable[[str | None, str | None], FoundPath],
+    row: Sequence[tuple[str, str | None]] | None,
+    dataset: str | None,
+) -> MaskPaths | None:
+    """A row's masks by structure, with what `work` makes of each path."""
+    return None if row is None else [(name, work(path, dataset)) for name, path in row]
+
+
+def place_paths(table: pa.Table, finder: ImageFinder, form: PathForm, home: "Path | None") -> pa.Table:
+    """The table with absolute paths, or with relative ones that start in the caches or in `home`."""
+    folder = f"{os.path.realpath(home or Path())}/"
+
+    def relative(path: str | None, dataset: str | None) -> str | None:
+        return finder.name_relatively(path, dataset, folder)
+
+    work = finder.name_absolutely if form == "absolute" else relative
+    for name in PATH_COLUMNS:
+        if name in table.column_names and table[name].null_count < table.num_rows:
+            kind = table.schema.field(name).type
+            done = [pa.array(part, kind) for part in finder.path_blocks(table, name, work)]
+            place = table.column_names.index(name)
+            table = table.set_column(place, table.schema.field(name), pa.chunked_array(done, kind))
+    return table
+
+
 # ------------------------------------------------------------------ what is refused
 
 
@@ -332,10 +467,13 @@ def no_start_reason(roots: ImageRoots, name: str) -> str:
     return f"starts nowhere: no folder is known for the images of '{name}'"
 
 
-def row_name(table: pa.Table, row: int) -> str:
-    """What a row is called in an error: its key, else its dataset and image, as far as it says."""
-    key, dataset, image = (text_values(table, name, row, 1)[0] for name in ("key", "dataset", "image_id"))
-    return key or "/".join(one for one in (dataset, image) if one) or "a row"
+def row_names(table: pa.Table, start: int, count: int) -> list[str]:
+    """What some rows are called in an error: their key, else their dataset and image, as far as they say."""
+    columns = (text_values(table, name, start, count) for name in ("key", "dataset", "image_id"))
+    return [
+        key or "/".join(one for one in (dataset, image) if one) or "a row"
+        for key, dataset, image in zip(*columns, strict=True)
+    ]
 
 
 def text_values(table: pa.Table, name: str, start: int, count: int) -> list[str | None]:

@@ -78,7 +78,7 @@ def test_wrong_usage_is_told_and_writes_nothing(
 @pytest.mark.usefixtures("cache")
 def test_paths_go_to_stdout_and_talk_to_stderr(cli: Cli, tmp_path: Path) -> None:
     """All that is cached, when nothing is named; missing images are counted."""
-    answer = cli("export", "parquet", "--embed", "-o", tmp_path / "out")
+    answer = cli("export", "parquet", "--embed", "--allow-missing", "-o", tmp_path / "out")
     assert answer.code == 0
     assert answer.out == f"{tmp_path}/out/demo-00000-of-00001.parquet\n"
     assert "exporting all that is cached: demo" in answer.err
@@ -89,7 +89,7 @@ def test_paths_go_to_stdout_and_talk_to_stderr(cli: Cli, tmp_path: Path) -> None
 @pytest.mark.usefixtures("cache")
 def test_quiet_is_quiet(cli: Cli, tmp_path: Path) -> None:
     """Only the paths."""
-    assert cli("--quiet", "export", "csv", "-o", tmp_path / "x.csv").err == ""
+    assert cli("--quiet", "export", "csv", "--allow-missing", "-o", tmp_path / "x.csv").err == ""
 
 
 @pytest.mark.usefixtures("cache")
@@ -129,7 +129,7 @@ def test_a_full_disk_is_exit_5(
 @pytest.mark.usefixtures("cache")
 def test_a_folder_is_written_and_kept(cli: Cli, tmp_path: Path, form: str) -> None:
     """What was left out and what was there already are told."""
-    first = cli("export", form, "demo", "-o", tmp_path / "out")
+    first = cli("export", form, "demo", "--allow-missing", "-o", tmp_path / "out")
     assert first.code == 0
     assert all(Path(line).exists() for line in first.out.splitlines())
     left = "1 rows left out: no image file" if form == "imagefolder" else "2 rows left out: no image file"
@@ -158,9 +158,8 @@ def test_images_are_scaled_and_clean(cli: Cli, tmp_path: Path) -> None:
     """--size and --strip-exif together."""
     from PIL import Image
 
-    assert (
-        cli("export", "imagefolder", "demo", "--size", "6", "--strip-exif", "-o", tmp_path / "out").code == 0
-    )
+    words = ("--size", "6", "--strip-exif", "--allow-missing")
+    assert cli("export", "imagefolder", "demo", *words, "-o", tmp_path / "out").code == 0
     images = list((tmp_path / "out").rglob("*.jpg"))
     assert len(images) == 10
     for path in images:
@@ -186,7 +185,9 @@ def test_only_what_may_be_passed_on(cli: Cli, cache: Path, tmp_path: Path) -> No
     place = table.column_names.index("license")
     table = table.set_column(place, "license", licenses.dictionary_encode())
     manifest.write_manifest(table, cache / "datasets/demo/1.0/manifest.parquet", {"dataset": "demo"})
-    answer = cli("export", "webdataset", "demo", "--redistributable", "-o", tmp_path / "out")
+    answer = cli(
+        "export", "webdataset", "demo", "--redistributable", "--allow-missing", "-o", tmp_path / "out"
+    )
     assert answer.code == 0
     assert "1 rows left out: LicenseRef-secret is not known to allow redistribution" in answer.err
     assert "demo/IMG_0000,demo,IMG_0000,LicenseRef-secret" in (tmp_path / "out" / "left-out.csv").read_text()
@@ -201,7 +202,8 @@ def test_an_export_is_a_target_again(cli: Cli, cache: Path, tmp_path: Path) -> N
     cli("export", "parquet", "demo", "--embed", "-o", tmp_path / "emb.parquet")
     cli("export", "csv", "demo", "-o", tmp_path / "x.csv")
     for name in ("first.jsonl", "emb.parquet", "x.csv"):
-        assert cli("export", "jsonl", tmp_path / name, "-o", tmp_path / "again.jsonl").code == 0
+        words = ("--allow-missing", "-o", tmp_path / "again.jsonl")
+        assert cli("export", "jsonl", tmp_path / name, *words).code == 0
         assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "first.jsonl").read_bytes(), name
 
 
@@ -302,6 +304,7 @@ def test_streams_are_read_from_stdin(cache: Path, state: State, tmp_path: Path) 
         "export",
         "csv",
         "-",
+        "--allow-missing",
         "-o",
         str(tmp_path / "x.csv"),
     ]

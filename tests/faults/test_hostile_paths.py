@@ -205,7 +205,8 @@ def test_red_team_05_our_own_tables_with_absolute_paths_go_on_working(cli: CLI, 
         assert cli("export", ending, "demo", "-o", path).code == 0
         assert cli("export", "imagefolder", path, "-o", tmp_path / ending).code == 0
         assert cli("lock", path, "-o", tmp_path / "x.lock").code == 0
-    assert cli("sync", tmp_path / "x.lock", "-o", tmp_path / "again.parquet").code == 0
+    words = ("--paths", "relative", "-o", tmp_path / "again.parquet")
+    assert cli("sync", tmp_path / "x.lock", *words).code == 0
     again = pq.ParquetFile(tmp_path / "again.parquet").read()
     (own,) = (tmp_path / "cache").glob("datasets/demo/*/manifest.parquet")
     assert again["path"].equals(pq.ParquetFile(own).read()["path"])

@@ -8,9 +8,15 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from dermdata.errors import BadTable, StorageError
+from dermdata.errors import BadTable, ImagesMissing, StorageError
 from dermdata.manifest import image_files
-from dermdata.manifest.image_files import ImageFinder, ImageRoots, NoRegularFile, merge_image_roots
+from dermdata.manifest.image_files import (
+    ImageFinder,
+    ImageRoots,
+    NoRegularFile,
+    merge_image_roots,
+    place_paths,
+)
 
 Find = Callable[..., str | None]
 
@@ -304,3 +310,139 @@ def test_roots_of_several_loads_together(house: Path) -> None:
     one, other = ImageRoots({"a": house / "a"}, {}, house), ImageRoots({}, {"b": [house / "beside"]}, house)
     assert merge_image_roots([one, other]) == {"a": house / "a", "b": house / "beside"}
     assert merge_image_roots([{"c": house}]).datasets is None
+
+
+# ------------------------------------------------------------------ several caches, and other machines' paths
+
+
+@pytest.fixture
+def shared(house: Path) -> ImageRoots:
+    """A further cache, which has one image more of `known` and all of `clinic`, which no catalog knows."""
+    for name in ("known/1/b.jpg", "known/1/a.jpg", "clinic/3/c.jpg", "clinic/2/c.jpg"):
+        path = house / "shared/datasets" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    own, further = house / "cache/datasets", house / "shared/datasets"
+    return ImageRoots(
+        {"known": own / "known/1"},
+        {"known": [house / "beside"], "clinic": [house / "beside"]},
+        own,
+        {"known": [further / "known/1"], "clinic": [further / "clinic/2", further / "clinic/3"]},
+        [further],
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "dataset", "end"),
+    [
+        ("a.jpg", "known", "cache/datasets/known/1/a.jpg"),
+        ("b.jpg", "known", "shared/datasets/known/1/b.jpg"),
+        ("own.jpg", "known", "beside/own.jpg"),
+        ("c.jpg", "clinic", "shared/datasets/clinic/2/c.jpg"),
+        ("HOUSE/shared/datasets/known/1/a.jpg", "known", "shared/datasets/known/1/a.jpg"),
+        ("/scratch/ada/datasets/known/1/a.jpg", "known", "cache/datasets/known/1/a.jpg"),
+        ("/scratch/ada/datasets/known/1/b.jpg", "known", "shared/datasets/known/1/b.jpg"),
+        ("/scratch/datasets/known/0/datasets/known/1/b.jpg", "known", "shared/datasets/known/1/b.jpg"),
+        ("/scratch/ada/datasets/clinic/3/c.jpg", "clinic", "shared/datasets/clinic/3/c.jpg"),
+        ("/scratch/ada/datasets/known/1/a.jpg", "clinic", None),
+        ("/scratch/ada/datasets/known/1/sub/a.jpg", "known", None),
+        ("/scratch/ada/datasets/known/1", "known", None),
+    ],
+)
+def test_caches_are_looked_through_in_their_order(
+    house: Path, shared: ImageRoots, path: str, dataset: str, end: str | None
+) -> None:
+    """Then the manifest's folder; a path into another machine's cache is looked for by dataset and relative path."""
+    found = ImageFinder(shared).find(path.replace("HOUSE", str(house)), dataset)
+    assert found == (end and str(house / end))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "HOUSE/outside/datasets/known/1/a.jpg",
+        "HOUSE/outside/datasets/known/1/only-outside.jpg",
+        "HOUSE/outside/datasets/known/1/../../../secret.jpg",
+        "HOUSE/cache/datasets/known/1/../../../../outside/secret.jpg",
+    ],
+)
+def test_a_cache_that_is_none_of_ours_is_never_read(house: Path, shared: ImageRoots, path: str) -> None:
+    """Its like in our own caches is, else nothing; and `..` is refused as ever."""
+    for name in ("a.jpg", "only-outside.jpg"):
+        (house / "outside/datasets/known/1").mkdir(parents=True, exist_ok=True)
+        (house / "outside/datasets/known/1" / name).write_text("another's")
+    finder = ImageFinder(shared)
+    if ".." in path:
+        with pytest.raises(BadTable, match="leads out of"):
+            finder.find(path.replace("HOUSE", str(house)), "known")
+        return
+    found = finder.find(path.replace("HOUSE", str(house)), "known")
+    assert found == (None if "only" in path else str(house / "cache/datasets/known/1/a.jpg"))
+
+
+def test_what_is_not_found_is_counted_once_and_named(house: Path, shared: ImageRoots) -> None:
+    """In any column, however often it is looked for; the hint names a cache that would help."""
+    rows = [
+        {"dataset": "known", "key": "known/1", "path": "a.jpg", "mask_path": "no-mask.png"},
+        {"dataset": "known", "key": "known/2", "path": f"{house}/other/datasets/known/1/x.jpg", "mask_path": None},
+        {"dataset": "clinic", "key": None, "path": "gone.jpg", "mask_path": None},
+        {"dataset": "clinic", "key": "clinic/4", "path": None, "mask_path": None},
+    ]  # fmt: skip
+    (house / "other/datasets").mkdir(parents=True)
+    table, finder = pa.Table.from_pylist(rows), ImageFinder(shared)
+    for _ in range(2):
+        assert [bool(one) for one in finder.column_paths(table)] == [True, False, False, False]
+        assert not any(finder.column_paths(table, "mask_path"))
+    assert list(finder.missing.datasets) == [
+        ("known/2", f"{house}/other/datasets/known/1/x.jpg"), ("clinic", "gone.jpg"), ("known/1", "no-mask.png"),
+    ]  # fmt: skip
+    caches = shared.cache_folders
+    finder.missing.require_none(caches, allowed=True)
+    with pytest.raises(ImagesMissing, match=r"3 images that rows name are not found: known/2") as told:
+        finder.missing.require_none(caches)
+    assert told.value.exit_code == 8
+    for word in (
+        f"looked for in {house}/cache and {house}/shared and beside the manifest",
+        f":{house}/other`",
+        "--allow",
+    ):
+        assert word in (told.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("path", "dataset", "absolute", "relative"),
+    [
+        ("a.jpg", "known", "cache/datasets/known/1/a.jpg", "a.jpg"),
+        ("b.jpg", "known", "shared/datasets/known/1/b.jpg", "b.jpg"),
+        ("own.jpg", "known", "beside/own.jpg", "own.jpg"),
+        ("more/deep.jpg", "clinic", "beside/more/deep.jpg", "more/deep.jpg"),
+        ("/scratch/datasets/known/1/b.jpg", "known", "shared/datasets/known/1/b.jpg", "b.jpg"),
+        ("link.jpg", "known", "cache/datasets/known/1/link.jpg", "link.jpg"),
+        ("gone.jpg", "known", None, "gone.jpg"),
+    ],
+)
+def test_paths_are_written_absolutely_or_relatively(
+    house: Path, shared: ImageRoots, path: str, dataset: str, absolute: str | None, relative: str
+) -> None:
+    """As any program opens them; or as dermdata finds them on any machine. What is not there stays as it is."""
+    (house / "cache/datasets/known/1/link.jpg").symlink_to("a.jpg")
+    table = pa.Table.from_pylist([{"dataset": dataset, "path": path}])
+    whole = place_paths(table, ImageFinder(shared), "absolute", None)
+    assert whole["path"].to_pylist() == [str(house / absolute) if absolute else path]
+    for given in (table, whole):
+        short = place_paths(given, ImageFinder(shared), "relative", house / "beside")
+        assert short["path"].to_pylist() == [relative]
+
+
+def test_absolute_paths_have_no_detours(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache given as `../cache` is where it is, also behind a link."""
+    (house / "deep/er").mkdir(parents=True)
+    (house / "way").symlink_to(house / "deep/er", target_is_directory=True)
+    monkeypatch.chdir(house / "beside")
+    for start in (
+        "../cache/datasets/known/1",
+        "./../cache//datasets/known/1",
+        f"{house}/way/../../cache/datasets/known/1",
+    ):
+        finder = ImageFinder(ImageRoots({"known": Path(start)}, {}, Path("../cache/datasets")))
+        assert finder.name_absolutely("a.jpg", "known") == str(house / "cache/datasets/known/1/a.jpg")

@@ -1,9 +1,11 @@
 """Builds manifests of a few rows for tests: tables as dicts of columns, files as lists of names."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from dermdata.crosswalks import Crosswalk
 from dermdata.manifest import BuildReport, build_manifest
@@ -89,3 +91,13 @@ def cells(
     found, _ = built(ids, {"columns": {"image_id": ("id",), **mapping}, **spec})
     values: list[Any] = found[name].to_pylist()
     return values
+
+
+def apart_from_places(path: Path) -> tuple[pa.Schema, dict[bytes, bytes], list[dict[str, Any]]]:
+    """All that a written manifest says, its paths from the cache's folder of datasets on."""
+    table = pq.ParquetFile(path).read()
+    rows = table.to_pylist()
+    for row in rows:
+        for name in ("path", "mask_path"):
+            row[name] = row[name] and row[name].partition("/datasets/")[2]
+    return table.schema, table.schema.metadata, rows
