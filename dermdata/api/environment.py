@@ -75,12 +75,20 @@ def check_storage(resources: "Resources") -> Iterator[Check]:
 
     root = resources.settings.cache
     place = nearest_existing(root)
-    writable = os.access(place, os.W_OK)
-    yield make_check(
-        "cache", "ok" if writable else "error", f"{root}{'' if writable else ' is not writable'}"
-    )
+    yield check_access(root, place)
     yield make_check("free space", "ok", f"{format_size(shutil.disk_usage(place).free)} at {place}")
     yield make_check("cached", "ok", f"{len(list(resources.cache.folders()))} datasets")
+
+
+def check_access(root: Path, place: Path) -> Check:
+    """Whether the cache can be written; with one that is only read nothing is wrong, where there is one."""
+    if os.access(place, os.W_OK):
+        return make_check("cache", "ok", str(root))
+    if root.is_dir():
+        return make_check(
+            "cache", "ok", f"{root} (read-only: what is there can be used, `fetch` will not work)"
+        )
+    return make_check("cache", "error", f"{root} is not there, and {place} is not writable")
 
 
 def check_catalog(resources: "Resources") -> Iterator[Check]:

@@ -1,6 +1,5 @@
 """What a TARGET is: a dataset's name, a manifest's path, or `-` for an Arrow stream."""
 
-import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,6 +28,7 @@ from dermdata.manifest.parquet import (
 )
 from dermdata.manifest.text import COLUMN_TYPES, read_csv, read_jsonl
 from dermdata.object_store import is_remote, local_copy
+from dermdata.process import count_cores
 
 if TYPE_CHECKING:
     from dermdata.duplicates import NearDuplicates
@@ -161,7 +161,7 @@ def make_near_finder(loaded: Loaded) -> "Callable[[pa.Table], NearDuplicates]":
         there = "phash" in table.column_names
         hashes = table["phash"].to_pylist() if there else [None] * table.num_rows
         digests = text_column(table, "sha256").to_pylist()
-        return find_near_duplicates(hashes, digests, file, jobs=os.cpu_count() or 1)
+        return find_near_duplicates(hashes, digests, file, jobs=count_cores())
 
     return found
 

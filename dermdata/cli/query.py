@@ -37,6 +37,8 @@ def query(
     with open_query(state, targets or ()) as asked:
         if out:
             write_answer(state, asked, text, out)
+            if form is not None and out != "-":
+                emit([{"path": out}], ("path",), form, "query", color=state.color)
         else:
             columns, rows = asked.rows(text)
             emit(rows, columns, form, "query", color=state.color)
