@@ -20,6 +20,7 @@ SERVICE_HOSTS = {"kaggle": "www.kaggle.com", "huggingface": "huggingface.co"}
 TOKEN_USERS = ("", "token", "__token__")  # user names that say: the password is a token
 READABLE_BY_OTHERS = 0o044
 MOST_BYTES = 1 << 20  # bytes of a file of credentials
+AGAIN = "run the same command again; or download the files by hand and run it with --from PATH"
 
 Keyring = Callable[[str], tuple[str, str] | None]  # service -> user, password
 
@@ -179,24 +180,30 @@ def variable_prefix(service: str) -> str:
 def explain_steps(
     service: str, *, page: str | None = None, host: str | None = None, steps: str | None = None
 ) -> str:
-    """What the person must do to have credentials: where to get them, where to put them."""
+    """What the person must do to have credentials, numbered: where to get them, where to put them, what to run then."""
+    lines = [*list_account_steps(service, page, host, steps), AGAIN]
+    return "\n".join(f"{number}. {line}" for number, line in enumerate(lines, 1))
+
+
+def list_account_steps(service: str, page: str | None, host: str | None, steps: str | None) -> list[str]:
+    """How an account of a service, and a token or password of it, is had and made known."""
     if service == "kaggle":
-        return (
-            "make a token at https://www.kaggle.com/settings (section API), then set KAGGLE_API_TOKEN to it "
-            "or save it as ~/.kaggle/access_token (an older ~/.kaggle/kaggle.json works too)"
-        )
+        return [
+            "make a token at https://www.kaggle.com/settings (section API)",
+            "set KAGGLE_API_TOKEN to it, or save it as ~/.kaggle/access_token (an older ~/.kaggle/kaggle.json works too)",
+        ]
     if service == "huggingface":
-        conditions = f"accept the conditions on {page}, " if page else ""
-        return (
-            f"{conditions}make a read token at https://huggingface.co/settings/tokens, then set HF_TOKEN to it "
-            "or save it as ~/.cache/huggingface/token"
-        )
-    first = (
-        f"{steps.rstrip('. ')}; then" if steps else f"register at {page}, then" if page else "register, then"
-    )
-    lines = f", or add a line for {host} to ~/.netrc" if host else ""
+        return [
+            *([f"accept the conditions on {page}"] if page else []),
+            "make a read token at https://huggingface.co/settings/tokens",
+            "set HF_TOKEN to it, or save it as ~/.cache/huggingface/token",
+        ]
     prefix = variable_prefix(service)
-    return f"{first} set {prefix}_USER and {prefix}_PASSWORD (or {prefix}_TOKEN){lines}"
+    other = f", or add a line for {host} to ~/.netrc" if host else ""
+    return [
+        steps.strip().rstrip(".") if steps else f"register at {page}" if page else "register",
+        f"set {prefix}_USER and {prefix}_PASSWORD (or {prefix}_TOKEN){other}",
+    ]
 
 
 def read_system_keyring(service: str) -> tuple[str, str] | None:

@@ -1,7 +1,6 @@
 """What input from outside may cost: columns, rows, cells and depth by the bytes it came in, and memory to read it."""
 
 import json
-import os
 import re
 import sys
 from collections import Counter
@@ -10,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from dermdata.errors import BadTable, DermdataError
+from dermdata.process import count_cores
 
 COLUMNS = 16_384  # of one table, as many as a spreadsheet can have
 FREE_ROWS = 100_000  # that any file may have, however small
@@ -86,7 +86,7 @@ if sys.platform == "linux":
     def limit_data_segment(most: int, refusal: DermdataError) -> Iterator[None]:
         """The refusal when the block takes so many bytes of memory more, by the limit on a process's data."""
         before = resource.getrlimit(resource.RLIMIT_DATA)
-        bound = measure_data_segment() + most + THREAD_MEMORY * (os.cpu_count() or 1)
+        bound = measure_data_segment() + most + THREAD_MEMORY * count_cores()
         ours = before[0] == resource.RLIM_INFINITY or bound < before[0]
         if ours:
             resource.setrlimit(resource.RLIMIT_DATA, (bound, before[1]))

@@ -47,6 +47,12 @@ else:
         return True
 
 
+def count_cores() -> int:
+    """How many processor cores this process may use: a scheduler or `taskset` may give it fewer than there are."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux has it
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
 def is_alive(pid: int, started: str | None = None) -> bool:
     """Tell whether a process of this machine lives; nothing is done to it.
 

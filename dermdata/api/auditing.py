@@ -1,6 +1,5 @@
 """An audit of rows: what is asked, what the catalog and the cache say of the rows' datasets, and what was found."""
 
-import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from dermdata.api.records import Records
 from dermdata.api.reports import require_report, write_audit_report
 from dermdata.api.resources import Resources
 from dermdata.errors import ImagesMissing, UsageError
+from dermdata.process import count_cores
 
 if TYPE_CHECKING:
     from dermdata.api.targets import Loaded
@@ -138,7 +138,7 @@ def audit_rows(
     context = describe_datasets(resources, loaded, targets, applied.copies, changed=changed)
     context = replace(context, allow_missing=request.allow_missing)
     with open_workers(resources, request.engine) as make, resources.show_progress() as progress:
-        jobs = request.jobs or os.cpu_count() or 1
+        jobs = request.jobs or count_cores()
         wanted = room.AuditOptions(near=request.near, codes=codes, jobs=jobs, make=make)
         found = [*room.run_audit(applied.table, context, wanted, progress), *applied.findings]
     if request.report:

@@ -75,10 +75,7 @@ def check_storage(resources: "Resources") -> Iterator[Check]:
 
     root = resources.settings.cache
     place = nearest_existing(root)
-    writable = os.access(place, os.W_OK)
-    yield make_check(
-        "cache", "ok" if writable else "error", f"{root}{'' if writable else ' is not writable'}"
-    )
+    yield check_access(root, place)
     for further in resources.settings.caches_read_only:
         there = (further / "datasets").is_dir()
         detail = f"{further}, only read{'' if there else ': no datasets are there'}"
@@ -86,6 +83,17 @@ def check_storage(resources: "Resources") -> Iterator[Check]:
     yield make_check("free space", "ok", f"{format_size(shutil.disk_usage(place).free)} at {place}")
     folders = [folder for cache in resources.cache.all_caches for folder in cache.folders()]
     yield make_check("cached", "ok", f"{len(folders)} datasets")
+
+
+def check_access(root: Path, place: Path) -> Check:
+    """Whether the cache can be written; with one that is only read nothing is wrong, where there is one."""
+    if os.access(place, os.W_OK):
+        return make_check("cache", "ok", str(root))
+    if root.is_dir():
+        return make_check(
+            "cache", "ok", f"{root} (read-only: what is there can be used, `fetch` will not work)"
+        )
+    return make_check("cache", "error", f"{root} is not there, and {place} is not writable")
 
 
 def check_catalog(resources: "Resources") -> Iterator[Check]:

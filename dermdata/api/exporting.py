@@ -1,7 +1,6 @@
 """How rows leave: a manifest as a file or a stream (`-o OUT`), and exports for other tools."""
 
 import json
-import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ from dermdata.manifest.image_files import ImageFinder, PathForm, place_paths, to
 from dermdata.manifest.lazy import LazyTable
 from dermdata.manifest.parquet import add_metadata, manifest_metadata, write_blocks
 from dermdata.object_store import is_remote, open_bucket
+from dermdata.process import count_cores
 
 if TYPE_CHECKING:
     from dermdata.api.targets import Loaded
@@ -267,6 +267,6 @@ def open_job(resources: Resources, loaded: "Loaded", request: ExportRequest) -> 
         yield export.Job(
             table=table, rest=loaded.rest, roots=loaded.roots, out=Path(request.out), bucket=bucket, make=make,
             embed=request.embed, split=request.split, fold=request.fold, size=request.size, strip=request.strip_exif,
-            redistributable=request.redistributable, copy=request.copy, jobs=request.jobs or os.cpu_count() or 1,
+            redistributable=request.redistributable, copy=request.copy, jobs=request.jobs or count_cores(),
             excel_safe=request.excel_safe, entries=entries, progress=progress,
         )  # fmt: skip

@@ -194,16 +194,28 @@ def fetch_dataset(
     if plan.is_empty and (done or not dataset.listing):
         sweep_after_kill(resources, dataset, plan.have)
         return run_plan(plan, context)
-    require_obtainable(dataset, mirrored=mirrored)
-    require_license(resources, dataset, accepted=accepted)
+    if plan.asks_hosts or dataset.listing or not plan.have:
+        require_obtainable(dataset, mirrored=mirrored)
+        require_license(resources, dataset, accepted=accepted)
     with resources.cache.lock(dataset.name, waiting=resources.say):
         entry, context = list_files(resources, dataset, wants, context)
         plan = plan_fetch(resources, entry, wants)  # another process may have done it while we waited
-        if not plan.is_empty:
-            resources.say(
-                f"{dataset.name}: {len(plan.download):,} files, {format_size(plan.download_bytes)} to download"
-            )
+        if plan.asks_hosts:
+            resources.say(f"{dataset.name}: {describe_download(resources, plan)}")
         return run_plan(plan, context)
+
+
+def describe_download(resources: Resources, plan: "FetchPlan") -> str:
+    """How much is to come, and how much of it an interrupted run has left here."""
+    from dermdata.fetching.ingest import count_bytes_on_disk
+
+    folder = resources.cache.folder(plan.dataset)
+    count, size = len(plan.download) + len(plan.mend), plan.download_bytes
+    files = f"{count:,} file{'s' * (count != 1)}"
+    here = 0 if plan.wants.force else sum(count_bytes_on_disk(file, folder) for file in plan.download)
+    if size is None or not here:
+        return f"{files}, {format_size(size)} to download"
+    return f"{files}, {format_size(size - here)} to download, {format_size(here)} are here"
 
 
 def sweep_after_kill(resources: Resources, dataset: "Dataset", files: Iterable["FetchedFile"]) -> None:
@@ -282,6 +294,8 @@ def tell_outcome(resources: Resources, dataset: "Dataset", outcome: "FetchResult
     report = outcome.report
     if outcome.nothing_to_do:
         rows = describe_part(outcome) if outcome.part else f"{report.get('rows', 0):,} rows"
+        if lacking := report.get("rows_without_image"):
+            rows += f", {lacking:,} without an image file"
         resources.say(f"{dataset.name}: already complete, nothing to do ({rows})")
         tell_unverified(resources, dataset, report)
         return

@@ -20,6 +20,7 @@ from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.api.subset import SubsetFetch
 from dermdata.errors import DermdataError, SomeFailed, UsageError
+from dermdata.process import count_cores
 
 if TYPE_CHECKING:
     from dermdata.fetching import FetchSettings
@@ -95,11 +96,17 @@ class FetchRequest:
         from dermdata.fetching import FetchSettings
 
         whole = self.only in (None, "images") and not self.is_partial
-        return FetchSettings(only=self.only, force=self.force, keep_archives=self.keep_archives, whole=whole)
+        return FetchSettings(
+            only=self.only,
+            force=self.force,
+            keep_archives=self.keep_archives,
+            whole=whole,
+            given=bool(self.own_paths or self.mirrors),
+        )
 
     @property
     def cores(self) -> int:
-        return self.jobs or os.cpu_count() or 1
+        return self.jobs or count_cores()
 
     def accepts(self, dataset: "Dataset") -> bool:
         """Whether its license is accepted for files that the person has: who signed an agreement has done so there."""
@@ -291,6 +298,6 @@ def plan_downloads(
         return Records(subset.plan_rows(datasets, mirrors), (*PLAN_KEYS, "count"))
     plans = [plan_fetch(resources, foresee_files(resources, one, wants, mirrors), wants) for one in datasets]
     for plan in plans:
-        if not plan.is_empty:
+        if plan.asks_hosts or not plan.have:
             require_obtainable(plan.dataset, mirrored=bool(mirrors))
     return Records([row for plan in plans for row in plan_rows(plan)], PLAN_KEYS)

@@ -1,7 +1,6 @@
 """Locks of cohorts: written, read, compared, and fetched again."""
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -13,6 +12,7 @@ from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.api.subset import SubsetFetch
 from dermdata.errors import CacheDamaged, CohortDiffers, UsageError
+from dermdata.process import count_cores
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -283,7 +283,7 @@ def find_wrong_files(resources: Resources, table: "pa.Table", names: Sequence[st
     roots = make_image_roots(resources, dict.fromkeys(names, ()))
     with resources.show_progress() as progress:
         return list_wrong_files(
-            table, roots, lambda name: folders[name].iter_digests(), os.cpu_count() or 1, progress
+            table, roots, lambda name: folders[name].iter_digests(), count_cores(), progress
         )
 
 

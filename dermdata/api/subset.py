@@ -1,6 +1,5 @@
 """`dermdata fetch --where EXPR --limit N`: joins the choice of rows, as `select` makes it, with the fetch of a part."""
 
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dermdata.api.fetch_dataset import find_earlier, list_files
 from dermdata.api.resources import Resources
 from dermdata.errors import UsageError
+from dermdata.process import count_cores
 from dermdata.terminal import format_size
 
 if TYPE_CHECKING:
@@ -163,9 +163,7 @@ class SubsetFetch:
         from dermdata.progress import SilentProgress
 
         with self.resources.transfer() as transfer:
-            context = open_fetch_context(
-                self.resources, transfer, SilentProgress(), mirrors, os.cpu_count() or 1
-            )
+            context = open_fetch_context(self.resources, transfer, SilentProgress(), mirrors, count_cores())
             for dataset in datasets:
                 require_obtainable(dataset, mirrored=bool(mirrors))
             return [one for dataset in datasets for one in self.plan_dataset(dataset, context)]

@@ -1,7 +1,6 @@
 """What a TARGET is: a dataset's name, a manifest's path, or `-` for an Arrow stream."""
 
 import io
-import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,6 +30,7 @@ from dermdata.manifest.parquet import (
 )
 from dermdata.manifest.text import COLUMN_TYPES, parse_line, read_bytes, read_csv, read_jsonl
 from dermdata.object_store import is_remote, local_copy
+from dermdata.process import count_cores
 
 if TYPE_CHECKING:
     from dermdata.duplicates import NearDuplicates
@@ -168,7 +168,7 @@ def make_near_finder(
         there = "phash" in table.column_names
         hashes = table["phash"].to_pylist() if there else [None] * table.num_rows
         digests = text_column(table, "sha256").to_pylist()
-        near = find_near_duplicates(hashes, digests, file, jobs=os.cpu_count() or 1)
+        near = find_near_duplicates(hashes, digests, file, jobs=count_cores())
         finder.missing.require_none(finder.roots.cache_folders, allowed=allow_missing)
         return near
 

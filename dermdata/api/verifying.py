@@ -1,6 +1,5 @@
 """Cached files against their recorded checksums, and what is wrong among them fetched again."""
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,6 +18,7 @@ from dermdata.errors import (
     StorageError,
     UsageError,
 )
+from dermdata.process import count_cores
 
 if TYPE_CHECKING:
     from dermdata.cache import Cache, DatasetFolder, Receipt
@@ -89,7 +89,7 @@ def verify_cached(
 
     UsageError for a dataset that is not in the cache.
     """
-    check = check_folders(resources, choose_folders(resources, names), quick, jobs or os.cpu_count() or 1)
+    check = check_folders(resources, choose_folders(resources, names), quick, jobs or count_cores())
     unfinished = find_unfinished(resources, [folder.name for folder in check.folders] if names else None)
     for name in unfinished:
         resources.say(explain_unfinished(resources, name))
@@ -248,7 +248,7 @@ def fetch_broken(
         )
         known = tuple(file for file in steps.download if receipt.file(file.name))
         steps = replace(steps, download=known)  # repair never fetches what was not there before
-        run_plan(steps, open_fetch_context(resources, transfer, progress, [], os.cpu_count() or 1))
+        run_plan(steps, open_fetch_context(resources, transfer, progress, [], count_cores()))
 
 
 def sweep_extra(resources: Resources, folder: "DatasetFolder", extra: Sequence[str]) -> None:

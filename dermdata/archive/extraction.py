@@ -4,7 +4,6 @@ Threads share the work, with a bound on the bytes that they hold.
 """
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from dermdata.archive.staging import StagingFolder
 from dermdata.archive.tar import TarMember, read_tar
 from dermdata.archive.zip_file import open_ranges, read_directory, read_member
 from dermdata.model import ArchiveMember, ImageFacts, Unpack
+from dermdata.process import count_cores
 
 T = TypeVar("T")
 HELD_BYTES = 96 << 20  # bytes of members in memory at a time, over all threads
@@ -154,7 +154,7 @@ def extract(
         If a file cannot be written.
 
     """
-    jobs = jobs or os.cpu_count() or 1
+    jobs = jobs or count_cores()
     staging_folder = StagingFolder(folder, archive.name)
     writer = _MemberWriter(staging_folder, place, wanted, look, progress, Lock())
     unpack = _unpack_zip if kind == "zip" else partial(_unpack_tar, kind=kind)

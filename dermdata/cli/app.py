@@ -3,6 +3,7 @@
 The one place where an error becomes a line, a hint and an exit code.
 """
 
+import json
 import os
 import sys
 from contextlib import suppress
@@ -65,7 +66,9 @@ def run(arguments: list[str]) -> int:
         write_error(told, as_json=line.wants_json, color=line.color)
         return told.exit_code
     if code == INTERRUPTED:  # Typer makes this code of Ctrl-C too
-        print_message("interrupted; what is whole was kept, the same command goes on from here")
+        words = "interrupted; what is whole was kept, the same command goes on from here"
+        facts = {"error": {"code": "interrupted", "message": words, "hint": None}}
+        print_message(json.dumps(facts) if line.wants_json else words)
     return int(code or 0)
 
 

@@ -8,7 +8,7 @@ from dermdata.api.display import format_size
 from dermdata.api.label_spaces import check_strict
 from dermdata.cli.complete import TargetsOrCached
 from dermdata.cli.label_options import LABELS_HELP, STRICT_HELP
-from dermdata.cli.output import AllowMissing, FormatOption, emit, write_line
+from dermdata.cli.output import AllowMissing, Format, FormatOption, emit, write_line
 from dermdata.cli.state import State, state_of
 from dermdata.cli.workers import EngineOption
 from dermdata.errors import ImagesMissing, UsageError
@@ -86,9 +86,9 @@ def export(
         written = manifest.export(name, out, engine=engine, allow_missing=allow_missing, **asked)
     except ImagesMissing as error:  # all else is written
         if error.result:
-            conclude(state, cast("ExportResult", error.result), manifest.names, out)
+            conclude(state, cast("ExportResult", error.result), manifest.names, out, form)
         raise
-    conclude(state, written, manifest.names, out)
+    conclude(state, written, manifest.names, out, form)
 
 
 def all_cached(state: State) -> list[str]:
@@ -100,10 +100,16 @@ def all_cached(state: State) -> list[str]:
     return names
 
 
-def conclude(state: State, written: "ExportResult", names: tuple[str, ...], out: str) -> None:
+def conclude(
+    state: State, written: "ExportResult", names: tuple[str, ...], out: str, form: Format | None
+) -> None:
     """Paths on stdout, what they hold on stderr."""
-    for path in written.files:
-        write_line(str(path))
+    if form is None:
+        for path in written.files:
+            write_line(str(path))
+    else:
+        beside = {"rows": written.rows, "bytes": written.bytes, "left_out": dict(written.left_out)}
+        emit([{"path": str(path)} for path in written.files], ("path",), form, "export", beside=beside)
     for words, count in written.left_out.items():
         state.say(f"warning: {count:,} {words}")
     whose = f" of {', '.join(names)}" if names else ""

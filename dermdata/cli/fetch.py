@@ -86,10 +86,11 @@ def fetch(
         keep_archives=keep_archives,
         jobs=jobs,
     )
-    report = PrintedReport(len(request.names))
+    report = PrintedReport(len(request.names), form)
     if dry_run:
         steps = plan_datasets(state_of(ctx), request, report)
         emit(steps, steps.columns, form, "fetch")
-    else:
-        fetch_datasets(state_of(ctx), request, report)
-    report.raise_failures()
+        report.raise_failures()
+        return
+    fetch_datasets(state_of(ctx), request, report)
+    report.conclude()

@@ -41,6 +41,8 @@ def query(
             write_answer(
                 state, asked, text, out, targets=targets or (), paths=paths, allow_missing=allow_missing
             )
+            if form is not None and out != "-":
+                emit([{"path": out}], ("path",), form, "query", color=state.color)
         else:
             columns, rows = asked.rows(text)
             emit(rows, columns, form, "query", color=state.color)

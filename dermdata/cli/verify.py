@@ -38,24 +38,23 @@ def verify(
 
     state = state_of(ctx)
     check = verify_cached(state, names or [], quick=quick, jobs=jobs)
-    wrong, beside = len(check.wrong), {"unfinished": list(check.unfinished)}
-    if wrong or every:
-        rows = check.to_records(every=every)
-        emit(rows, VERIFY_KEYS, form, "verify", shown=SHOWN, beside=beside, color=state.color)
-    elif form in ("json", "csv", "tsv"):
-        emit([], VERIFY_KEYS, form, "verify", beside=beside)
-    state.more(f"{len(check.findings):,} files checked, {wrong:,} wrong")
+    found = len(check.wrong)
+    state.more(f"{len(check.findings):,} files checked, {found:,} wrong")
     for name, count in check.unverified.items():
         state.say(
             f"{name}: {count:,} files are unverified: they came in part, "
             "and no published checksum covers them"
         )
+    if repair:
+        for one in check.wrong:
+            state.say(f"{one.dataset}: {one.path} is {one.status}")
+        check = repair_cached(state, check)
+    if check.wrong or every or form in ("json", "csv", "tsv"):
+        rows, beside = check.to_records(every=every), {"unfinished": list(check.unfinished)}
+        emit(rows, VERIFY_KEYS, form, "verify", shown=SHOWN, beside=beside, color=state.color)
     if not repair:
         check.require_right()
         return
-    check = repair_cached(state, check)
-    if check.wrong:
-        emit(check.to_records(), VERIFY_KEYS, form, "verify", shown=SHOWN, color=state.color)
-        check.require_repaired()
-    if wrong:
-        state.say(f"{wrong} files repaired")
+    check.require_repaired()
+    if found:
+        state.say(f"{found} files repaired")

@@ -26,6 +26,7 @@ class FetchSettings:
     force: bool = False
     keep_archives: bool = False
     whole: bool = False  # also the rows that earlier partial fetches left out
+    given: bool = False  # by the person (--from, --mirror): also what no address completes may come
 
     @property
     def roles(self) -> frozenset[Role]:
@@ -52,6 +53,11 @@ class FetchPlan:
     @property
     def is_empty(self) -> bool:
         return not (self.download or self.mend or self.build)
+
+    @property
+    def asks_hosts(self) -> bool:
+        """Whether anything must come from elsewhere: a manifest is also built anew of what is here."""
+        return bool(self.download or self.mend)
 
     @property
     def download_bytes(self) -> int | None:
@@ -140,8 +146,19 @@ def list_missing(
         file
         for file in wants.select_files(dataset)
         if file.name in broken_wholes
-        or (file.name not in receipt.lost and not is_up_to_date(file, have.get(file.name)))
+        or (file.name not in receipt.lost and is_missing(file, have.get(file.name), wants))
     )
+
+
+def is_missing(file: File, fetched: FetchedFile | None, wants: FetchSettings) -> bool:
+    """Whether a file is not here as the catalog means it, and may come."""
+    return not is_up_to_date(file, fetched) and (wants.given or not is_all_there_is(file, fetched))
+
+
+def is_all_there_is(file: File, fetched: FetchedFile | None) -> bool:
+    """Whether a person's copy lacked some of an archive that has no address: no download can complete it."""
+    addressed = file.source or file.urls
+    return fetched is not None and fetched.recognized == "part" and not addressed
 
 
 def list_replaced(missing: Collection[File], receipt: Receipt, wants: FetchSettings) -> set[str]:

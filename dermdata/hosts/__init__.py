@@ -7,6 +7,7 @@
     accounts.py  whose account a file needs, and what the person must do
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
@@ -32,7 +33,7 @@ from dermdata.hosts.base import (
     require_some,
     sort_listing,
 )
-from dermdata.model import Dataset, File, Request
+from dermdata.model import Access, Dataset, File, Request
 
 __all__ = [
     "HOSTS",
@@ -174,9 +175,7 @@ def resolve_official(dataset: Dataset, file: File, context: ResolveContext) -> R
         return make_guarded_request(account, dataset, file, (), context)
     if file.urls:
         return make_request(file, ())
-    raise ManualDownload(
-        f"{dataset.name}: {file.name} has no public address", hint=dataset.access.steps or dataset.homepage
-    )
+    raise ManualDownload(f"{dataset.name}: {file.name} has no public address", hint=suggest_by_hand(dataset))
 
 
 def load_resolver(host: str) -> Resolver:
@@ -245,20 +244,33 @@ def require_obtainable(dataset: Dataset, *, mirrored: bool = False) -> None:
     access = dataset.access
     if access.kind == "unavailable":
         nearest = f"the nearest: {', '.join(access.alternatives)}" if access.alternatives else None
-        raise Unobtainable(f"{dataset.name} cannot be had: {access.evidence}", hint=nearest)
+        raise Unobtainable(f"{dataset.name} cannot be had: {explain_absence(access)}", hint=nearest)
     addressed = [one for one in dataset.files if one.fetch and (one.source or one.urls or mirrored)]
     if not addressed and not dataset.listing:
         raise manual_download_error(dataset)
 
 
+def explain_absence(access: Access) -> str:
+    """Why it cannot be had, in words for a person; where and when that was looked up is for the card."""
+    if access.steps:
+        return f"{access.steps[0].lower()}{access.steps[1:].rstrip('.')}"
+    return re.sub(r"\s*\([^()]*\d{4}-\d\d-\d\d[^()]*\)$", "", access.evidence or "its entry does not say why")
+
+
 def manual_download_error(dataset: Dataset) -> ManualDownload:
     """What the person must do where the catalog knows no address."""
+    message = (
+        f"{dataset.name} has no files to download whose addresses the catalog knows "
+        f"(access: {dataset.access.kind})"
+    )
+    return ManualDownload(message, hint=suggest_by_hand(dataset))
+
+
+def suggest_by_hand(dataset: Dataset) -> str:
+    """How a person gets files that dermdata cannot: the entry's steps, its page, and what takes them then."""
     access = dataset.access
     page = access.url or dataset.homepage
-    message = (
-        f"{dataset.name} has no files to download whose addresses the catalog knows (access: {access.kind})"
-    )
     steps = access.steps or (
         f"see {page}" if page else f"`dermdata fetch {dataset.name} --from PATH` takes them"
     )
-    return ManualDownload(message, hint=f"{steps} {page}" if page and page not in steps else steps)
+    return f"{steps} {page}" if page and page not in steps else steps

@@ -159,7 +159,7 @@ def test_a_deleted_image_is_fetched_again_alone(cli: Callable, tmp_path: Path) -
     next((tmp_path / "cache").rglob("DEMO_0005.jpg")).unlink()
     answer = cli("fetch", "demo")
     assert answer.code == 0
-    assert "0 files" in answer.err
+    assert "demo: 1 file, " in answer.err
     assert cli("verify").code == 0
 
 
