@@ -95,8 +95,6 @@ def describe_rest(
 
     What was `used` as a whole has said so itself.
     """
-    from dermdata.fetching.local import explain_closed_archive
-
     problems = given.problems
     for problem in problems[: NAMES_SHOWN * 4]:
         resources.say(f"warning: not read: {problem.shown}: {problem.reason}")
@@ -104,6 +102,13 @@ def describe_rest(
         resources.say(f"warning: {len(problems):,} files in all were not read")
     for note in (note for found, notes in given.notes.items() if found not in used for note in notes):
         resources.say(f"warning: {note}")
+    describe_unknown(resources, unknown)
+
+
+def describe_unknown(resources: Resources, unknown: "Sequence[LocalFile]") -> None:
+    """Say what nothing asks for, and which archives among it are of a kind that is not opened."""
+    from dermdata.fetching.local import explain_closed_archive
+
     closed = {one: why for one in unknown if (why := explain_closed_archive(one))}
     for one, why in list(closed.items())[:NAMES_SHOWN]:
         resources.say(f"warning: {one.shown} {why}")

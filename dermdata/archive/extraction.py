@@ -306,10 +306,8 @@ def _unpack_zip(archive: Path, writer: _MemberWriter, limits: ArchiveLimits) -> 
         paths = PathAssigner(writer.place).assign_all(entry.name for entry in listing.entries)
         entries = [entry for entry in listing.entries if writer.wanted(entry.name)]
         entries.sort(key=lambda entry: entry.offset)
-        placed = [(entry, paths[entry.name]) for entry in entries]
-        for _, path in placed:
-            writer.staging.reserve(path)
-        disk.require_space(writer.staging.root, sum(e.size for e in entries))
+        placed = [(entry, writer.staging.reserve(paths[entry.name])) for entry in entries]
+        disk.require_space(writer.staging.root, sum(entry.size for entry in entries))
         for batch in _split_batches(placed):
             weight = max(entry.size if entry.size <= SMALL_MEMBER else STREAMED_WEIGHT for entry, _ in batch)
             if not executor.submit(weight, partial(_store_batch, read, batch, writer, archive.name)):

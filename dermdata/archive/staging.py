@@ -32,12 +32,13 @@ class StagingFolder:
         self._files: list[str] = []
         self._subfolders: list[StagingFolder] = []
 
-    def reserve(self, path: str) -> None:
+    def reserve(self, path: str) -> str:
         """Take a relative path for one file and make its folders; refused when taken or outside."""
         if Path(path).is_absolute() or "\0" in path or {"", ".", ".."} & set(path.split("/")):
             raise ArchiveRefused(f"{self._what}: the path {path!r} would lie outside {self.root}")
         self._names.add_file(path)
         self._make_folder(path.rpartition("/")[0])
+        return path
 
     def _make_folder(self, relative: str) -> None:
         if relative in self._ready:

@@ -146,16 +146,22 @@ def list_zip(
     records = list(_parse_records(directory, end, checker, what, encoding))
     if end.offset > FULL32 and not end.long:
         records = list(_unwrap_offsets(records))
-    for record in records:
-        _check_record(record, checker, what)
-    checker.check_total_ratio(sum(one.entry.size for one in records), size)
-    refuse_overlap(((r.entry.offset, r.stop, r.entry.name) for r in records), end.offset, what)
+    _check_records(records, checker, end, size, what)
     files = [record.entry for record in records if not record.folder]
     entries = tuple(entry for entry in files if not is_junk(entry.name))
     for entry in entries:
         checker.add_member(entry.name)
-    guessed = [record.guessed for record in records if record.guessed]
-    return ZipListing(entries, len(files) - len(entries), tuple(_note_guessed_names(guessed, what)))
+    notes = _note_guessed_names([record.guessed for record in records if record.guessed], what)
+    return ZipListing(entries, len(files) - len(entries), tuple(notes))
+
+
+def _check_records(
+    records: list[CentralRecord], checker: MemberChecker, end: EndRecord, size: int, what: str
+) -> None:
+    for record in records:
+        _check_record(record, checker, what)
+    checker.check_total_ratio(sum(one.entry.size for one in records), size)
+    refuse_overlap(((r.entry.offset, r.stop, r.entry.name) for r in records), end.offset, what)
 
 
 def _note_guessed_names(guessed: list[bytes], what: str) -> Iterator[str]:
