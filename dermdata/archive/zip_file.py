@@ -359,7 +359,9 @@ def decode_name(
         raw, flags = field[5:], flags | UTF8_FLAG
     claimed = "UTF-8" if flags & UTF8_FLAG else encoding
     try:
-        return raw.decode(claimed or "UTF-8"), False
+        text = raw.decode(claimed or "UTF-8")
+        text.encode()  # some encodings can say what no text may hold
+        return text, False
     except UnicodeError:
         if claimed is None:
             return raw.decode("cp437"), True
