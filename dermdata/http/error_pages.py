@@ -126,6 +126,11 @@ def find_wrong_content(
             f"{where} sends {_describe_kind(suspect)}{quote_title(start)} in place of {name}",
             hint="open the dataset's page: it may want a log-in, or accepted terms",
         )
+    return _find_wrong_archive(start, name, where, archive)
+
+
+def _find_wrong_archive(start: bytes, name: str, where: str, archive: Unpack | None) -> NotTheFile | None:
+    """Return the error for a zip that should be none, and for what should be an archive; None for all else."""
     if archive is None and is_zip_of_file(start, name):
         return SentZipped(f"{where} sends a zip in place of {name}", hint='the entry may say unpack = "zip"')
     if archive in MAGIC and not start.startswith(MAGIC[archive]):

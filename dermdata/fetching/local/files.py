@@ -45,6 +45,7 @@ class LocalFile:
     size: int  # bytes
     entry: ArchiveEntry | None = None  # its place in the zip `path`
     within: "LocalFile | None" = None  # the archive that holds it
+    encoding: str | None = None  # the code page by which the names in its zip were read
 
     @property
     def holders(self) -> Iterator["LocalFile"]:
@@ -208,13 +209,13 @@ class LocalFiles:
         with archive.open_ranges(path) as (read, status):
             listing = archive.list_zip(read, status.st_size, what=found.leaf, encoding=self._name_encoding)
         self.notes[found] = listing.notes
-        top = archive_stem(found.name)
+        top, encoding = archive_stem(found.name), self._name_encoding
         members = (
             LocalFile(
-                f"{top}/{one.name}", f"{found.shown}: {one.name}", found.origin, path, one.size, one, found
+                f"{top}/{one.name}", f"{found.shown}: {one.name}", found.origin, path, one.size, one, found, encoding
             )
             for one in listing.entries
-        )
+        )  # fmt: skip
         return list(self._skip_empty_images(members))
 
     def _unpack_tar(self, found: LocalFile) -> list[LocalFile]:
@@ -238,8 +239,7 @@ class LocalFiles:
         """A file's bytes; OSError, or ArchiveRefused for a damaged member."""
         if found.entry:
             with archive.open_ranges(found.path) as (read, _):
-                what, encoding = found.origin.name, self._name_encoding
-                yield from archive.read_member(read, found.entry, what=what, encoding=encoding)
+                yield from read_entry(read, found, found.entry)
             return
         yield from disk.read_chunks(found.path)
 
@@ -335,7 +335,12 @@ def read_start(found: LocalFile) -> bytes:
         with found.path.open("rb") as file:
             return file.read(SIGNATURE_BYTES)
     with archive.open_ranges(found.path) as (read, _):
-        return next(iter(archive.read_member(read, found.entry, what=found.origin.name)), b"")
+        return next(read_entry(read, found, found.entry), b"")
+
+
+def read_entry(read: archive.RangeReader, found: LocalFile, entry: ArchiveEntry) -> Iterator[bytes]:
+    """The bytes of a file in a zip, in chunks."""
+    return archive.read_member(read, entry, what=found.origin.name, encoding=found.encoding)
 
 
 def tar_kind(found: LocalFile) -> Unpack | None:
