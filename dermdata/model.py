@@ -138,7 +138,7 @@ class TableSpec:
     reader: str  # a shape: readers/<shape>.py
     file: str | None = None  # name of a catalog file
     member: str | None = None  # path inside it, if it is an archive
-    delimiter: str = ","
+    delimiter: str | None = None  # None: found by what parts the lines
     encoding: str = "utf-8-sig"
     header: tuple[str, ...] = ()  # column names of a file without a header line
     join: tuple[JoinSpec, ...] = ()
