@@ -75,12 +75,11 @@ class SelectableRows(ManifestRows):
         from dermdata.cohort import NEEDED_COLUMNS, SelectionRequest, select_rows
         from dermdata.cohort.dedupe import describe_overlap
 
-        if dedupe != "none":  # which row says more, and what its ids are, is a matter of all columns
-            loaded = self._read_columns(lambda names: names)
-        else:
-            loaded = self._read_columns(
-                lambda names: (*show, *list_needed(self._resources, names, where, refine))
-            )
+        # which of two rows says more, and what its ids are, is a matter of all columns
+        every = dedupe != "none"
+        loaded = self._read_columns(
+            lambda names: names if every else (*show, *list_needed(self._resources, names, where, refine))
+        )
         wanted = SelectionRequest(
             where=where,
             space=space_of(self._resources, labels) if labels else None,
@@ -90,12 +89,11 @@ class SelectableRows(ManifestRows):
             seed=seed,
             near=make_near_finder(loaded, allow_missing=allow_missing),
         )
-        finer = load(self._resources, refine, NEEDED_COLUMNS).table if refine else None
-        sources = sources_of(loaded.table) | (set() if finer is None else sources_of(finer))
-        words = words_of(self._resources, sources)
-        done = select_rows(loaded.table, wanted, self._resources.library.vocabulary, words, finer)
-        overlap = describe_overlap(loaded.rows(done.table)) if dedupe == "none" else None
-        done.notes += [overlap] if overlap else []
+        finer = [load(self._resources, refine, NEEDED_COLUMNS).table] if refine else []
+        words = words_of(self._resources, set().union(*map(sources_of, (loaded.table, *finer))))
+        done = select_rows(loaded.table, wanted, self._resources.library.vocabulary, words, *finer)
+        if not every:
+            done.notes += filter(None, [describe_overlap(loaded.rows(done.table))])
         asked = {
             "where": where, "labels": labels, "refine": ",".join(refine) or None, "dedupe": wanted.dedupe,
             "sample": sample, "per-class": per_class, "seed": sample and seed,
