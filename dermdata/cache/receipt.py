@@ -171,7 +171,8 @@ def subset_from_json(data: dict[str, Any] | None) -> FetchedSubset | None:
 
 def require_field_types(value: Any) -> None:
     """Raise TypeError where a field of a dataclass, or of one inside it, is not of the type that it declares."""
-    for name, kind in field_types(type(value)):
+    cls: type = type(value)
+    for name, kind in field_types(cls):
         if not is_of_type(getattr(value, name), kind):
             raise TypeError(f"{type(value).__name__}.{name} is of another kind")
 
