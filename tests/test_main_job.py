@@ -21,7 +21,7 @@ NAMES = ("ham10000", "pad-ufes-20", "isic-2019")
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirror]:
-    with mirror(tmp_path_factory.mktemp("mirror"), *NAMES, small=True) as running:
+    with mirror(tmp_path_factory.mktemp("mirror"), *NAMES, pictures="noise") as running:
         yield running
 
 
