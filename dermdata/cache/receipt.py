@@ -9,9 +9,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from dermdata.model import ArchiveMember, Content, ImageFacts
 
+IMAGE_FACTS = tuple(one.name for one in fields(ImageFacts))
 CONTENTS_COLUMNS = (
-    "path", "role", "file", "size", "sha256", "member", "offset", "stored", "method", "crc32",
-    *(one.name for one in fields(ImageFacts)),
+    "path", "role", "file", "size", "sha256", "member", "offset", "stored", "method", "crc32", *IMAGE_FACTS,
 )  # fmt: skip
 REPORT_KINDS: Mapping[str, Any] = {
     **dict.fromkeys(
@@ -238,7 +238,7 @@ def content_from_row(row: Mapping[str, str]) -> Content:
 
 def image_from_row(row: Mapping[str, str]) -> ImageFacts | None:
     """What the row says of an image; None where it says nothing."""
-    facts: dict[str, Any] = {one.name: row.get(one.name) or None for one in fields(ImageFacts)}
+    facts: dict[str, Any] = {name: row.get(name) or None for name in IMAGE_FACTS}
     for key in ("width", "height"):
         facts[key] = int(facts[key]) if facts[key] else None
     if phash := facts["phash"]:

@@ -91,7 +91,9 @@ def parse_listing_row(row: Mapping[str, str]) -> EntryData:
     return data
 
 
-def extend_entry(name: str, data: EntryData, below: Mapping[str, EntryData], path: Path) -> EntryData:
+def extend_entry(
+    name: str, data: EntryData, below: Mapping[str, EntryData | str | bytes], path: Path
+) -> EntryData:
     """The entry with what it extends underneath; a bundled name needs an explicit `extends`."""
     base = data.get("extends")
     if base is None:
@@ -101,18 +103,24 @@ def extend_entry(name: str, data: EntryData, below: Mapping[str, EntryData], pat
         raise BadCatalog(f"{path}: no entry '{base}' in the catalogs below to extend{near}")
     if base != name or data.get("name", name) != name:
         raise BadCatalog(f"{path}: changes the entry '{base}', so folder and name must be '{base}' too")
-    merged = apply_overlay(below[base], data)
+    merged = apply_overlay(load_data(below[base]), data)
     merged["files"] = [settle_file(file) for file in list_files(merged)]
     return merged
 
 
-def require_new_entry(name: str, data: EntryData, below: Mapping[str, EntryData], path: Path) -> EntryData:
+def require_new_entry(name: str, data: EntryData, below: Collection[str], path: Path) -> EntryData:
     """The entry, its files as they were written; BadCatalog for a name that is taken, or not its folder's."""
     if name in below:
         raise BadCatalog(f"{path}: '{name}' is already in the catalog below; write extends = \"{name}\"")
     if data.get("name") != name:
         raise BadCatalog(f"{path}: name must be '{name}', as its folder or file")
     return data | {"files": [unmark_file(file) for file in list_files(data)]} if "files" in data else data
+
+
+def load_data(entry: EntryData | str | bytes) -> EntryData:
+    """An entry's data, also of one that is compiled to JSON."""
+    data: EntryData = entry if isinstance(entry, dict) else json.loads(entry)
+    return data
 
 
 def apply_overlay(base: Mapping[str, Any], changes: Mapping[str, Any]) -> EntryData:
@@ -202,7 +210,7 @@ def build_index(roots: Sequence[Path], below: Mapping[str, Any] | None = None) -
     for name, data in raw.items():
         try:
             if name not in items:
-                dataset = parse_entry(data, origin[name])
+                dataset = parse_entry(load_data(data), origin[name])
                 check_words(dataset, sites, origin[name])
                 items[name] = summary_item(dataset, roots)
                 entries[name] = json.dumps(entry_to_data(dataset), ensure_ascii=False)
@@ -240,19 +248,18 @@ def find_names(roots: Sequence[Path]) -> set[str]:
 
 def lay_over(
     roots: Sequence[Path], known: Mapping[str, str | bytes]
-) -> tuple[dict[str, EntryData], dict[str, str], dict[str, str]]:
+) -> tuple[dict[str, EntryData | str | bytes], dict[str, str], dict[str, str]]:
     """The data of every entry, the file that it comes from, and the message of each that cannot be read.
 
-    `known`: the entries of the first folder as JSON, where they are compiled already.
+    `known`: the entries of the first folder as JSON, where they are compiled already; they stay so.
     """
-    raw: dict[str, EntryData] = {}
-    origin: dict[str, str] = {}
+    raw: dict[str, EntryData | str | bytes] = dict(known)
+    origin = {name: str(path) for name, path in list_entry_files(roots[0])} if known else {}
     broken: dict[str, str] = {}
-    for number, root in enumerate(roots):
+    for root in roots[1:] if known else roots:
         for name, path in list_entry_files(root):
             try:
-                data = json.loads(known[name]) if known and number == 0 else read_entry(path)
-                raw[name] = extend_entry(name, data, raw, path)
+                raw[name] = extend_entry(name, read_entry(path), raw, path)
                 origin[name] = str(path)
             except BadCatalog as error:
                 broken[name] = error.message
