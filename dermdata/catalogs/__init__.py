@@ -49,6 +49,7 @@ class Catalog:
         self.broken: dict[str, str] = compiled["broken"]
         self._entries: dict[str, str | bytes] = compiled["entries"]
         self._aliases: dict[str, str] = compiled["aliases"]
+        self._parsed: dict[str, Dataset] = {}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
@@ -70,7 +71,9 @@ class Catalog:
         from dermdata.catalogs.entries import parse_entry  # `list` parses no entry
 
         found = self._resolve_name(name)
-        return parse_entry(json.loads(self._entries[found]), found)
+        if found not in self._parsed:
+            self._parsed[found] = parse_entry(json.loads(self._entries[found]), found)
+        return self._parsed[found]
 
     def outline(self, name: str) -> "Dataset":
         """The entry for showing only: its attributes without the classes, which cost a start a third of its time.
@@ -159,16 +162,28 @@ def open_catalog(overlays: Iterable[Path] = (), index_folder: Path | None = None
             raise BadCatalog(
                 f"no catalog folder at {root}", hint="--catalog wants a folder that holds datasets/"
             )
+    return Catalog(roots, open_index(roots, index_folder), index_folder)
+
+
+def open_index(roots: Sequence[Path], index_folder: Path | None) -> dict[str, Any]:
+    """The compiled index of these folders: as it was kept, else made anew.
+
+    What lies below the overlays has an index of its own: when an overlay changes, nothing else is read again.
+    """
     stamp = index.catalog_fingerprint(roots)
     path = index_folder / index_file_name(roots) if index_folder else None
     compiled = index.load_index(path, stamp) if path else None
     if compiled is None:
-        from dermdata.catalogs.overlays import build_index  # only when a file has changed
+        from dermdata.catalogs import overlays  # only when a file has changed
 
-        compiled = {"fingerprint": stamp, **build_index(roots)}
+        if len(roots) > 1:
+            made = overlays.build_index(roots, open_index(roots[:1], index_folder))
+        else:
+            made = overlays.build_bundled_index(roots[0], stamp)
+        compiled = {"fingerprint": stamp, **made}
         if path:
             index.save_index(path, compiled, private=len(roots) > 1)
-    return Catalog(roots, compiled, index_folder)
+    return compiled
 
 
 def index_file_name(roots: Sequence[Path], kind: str = "catalog") -> str:

@@ -142,10 +142,10 @@ def run_plan(plan: FetchPlan, context: FetchContext, bring: ObtainFiles | None =
 def require_plan_space(plan: FetchPlan, folder: DatasetFolder) -> None:
     """Archives and what they unpack to must fit; unpacked images are about as large as their zip.
 
-    What an earlier run left of them, whole or in part, has its room already.
+    What an earlier run left of them, whole or in part, has its room already; it is only looked for where that counts.
     """
     needed = sum((file.size or 0) * (2 if file.unpack else 1) for file in plan.download)
-    if not plan.wants.force:
+    if not plan.wants.force and not disk.has_space(folder.path, needed):
         needed -= sum(ingest.count_bytes_on_disk(file, folder) for file in plan.download)
     disk.require_space(folder.path, needed)
 
