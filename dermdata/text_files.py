@@ -12,6 +12,7 @@ import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
@@ -154,6 +155,15 @@ def find_delimiter(data: bytes, wanted: Sequence[str | None] = (), width: int | 
             return sign
     best = max(fits, key=lambda sign: (fits[sign][0] > 1, fits[sign][1], fits[sign][0]))
     return best if fits[best][0] > 1 else (said or [","])[0]
+
+
+def read_first_row(path: Path) -> list[str]:
+    """The first row of a table as far as it can be read, to see what kind of table it is; none of an empty file."""
+    with path.open("rb") as file:
+        head = file.read(SAMPLE_BYTES)
+    encoding = next((name for mark, name in MARKS.items() if head.startswith(mark)), "utf-8")
+    data, said = drop_separator_line(head.decode(encoding, "ignore").encode())
+    return next(iter(sample_rows(data, find_delimiter(data, (said,)))), [])
 
 
 def measure_fit(data: bytes, delimiter: str, width: int | None) -> tuple[int, float]:

@@ -18,6 +18,7 @@ from dermdata.api.targets import (
 )
 from dermdata.errors import BadTable, UsageError
 from dermdata.object_store import is_remote
+from dermdata.text_files import read_first_row
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,9 +71,7 @@ def is_list(resources: Resources, target: str) -> bool:
         return False
     if Path(target).suffix in SUFFIXES and Path(target).suffix != ".csv":
         return not read_column_names(Path(target)) >= MARKS
-    with Path(target).open(encoding="utf-8-sig", errors="replace") as file:
-        first = file.readline()
-    return not {name.strip().strip('"') for name in first.split(find_delimiter(first))} >= MARKS
+    return not {name.strip() for name in read_first_row(Path(target))} >= MARKS
 
 
 def is_file(resources: Resources, target: str) -> bool:
@@ -80,11 +79,6 @@ def is_file(resources: Resources, target: str) -> bool:
     path = Path(target)
     is_name = not path.suffix and target in resources.catalog
     return target != "-" and not is_remote(target) and not is_name and path.is_file()
-
-
-def find_delimiter(line: str) -> str:
-    """The comma, semicolon or tab that a table's first line has most of."""
-    return max(",;\t", key=line.count)
 
 
 # ------------------------------------------------------------------ manifests, each a part
@@ -212,19 +206,19 @@ def read_table(resources: Resources, file: str) -> "pa.Table":
     path = Path(file)
     if path.suffix in SUFFIXES and path.suffix != ".csv":
         return read_from_file(resources, path, None)
-    from dermdata.readers.delimited import parse_delimited
+    from dermdata.readers.delimited import parse_own_table
     from dermdata.split.published import drop_blank_rows
 
-    with path.open(encoding="utf-8-sig", errors="replace") as text:
-        delimiter = find_delimiter(text.readline())
-    table, rejected = parse_delimited(path.read_bytes(), file, delimiter=delimiter, encoding="utf-8")
-    if rejected:
-        more = f", and {len(rejected) - 1:,} more lines" if len(rejected) > 1 else ""
-        first = rejected[0]
+    own = parse_own_table(path.read_bytes(), file)
+    for note in own.notes:
+        resources.say(note)
+    if own.rejected:
+        more = f", and {len(own.rejected) - 1:,} more lines" if len(own.rejected) > 1 else ""
+        first = own.rejected[0]
         raise BadTable(
             f"{file}, line {first['line']}: {first['reason']}{more}", hint="mend them: each must be judged"
         )
-    return drop_blank_rows(table)
+    return drop_blank_rows(own.rows)
 
 
 def tell_known(

@@ -5,6 +5,7 @@ JSON file; the TOML files are parsed again when one of them changes.
 """
 
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -55,7 +56,7 @@ class Catalog:
         return iter(self._entries)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._entries
+        return self.find_name(name) in self._entries
 
     def __getitem__(self, name: str) -> "Dataset":
         """Return the entry of this name or alias.
@@ -84,10 +85,19 @@ class Catalog:
         data.pop("table", None)
         return cast("Dataset", data)
 
+    def find_name(self, name: str) -> str:
+        """An entry's own name, as people write it: HAM10000, PAD_UFES_20; what is given where there is none."""
+        if name in self._entries or name in self.broken:
+            return name
+        plain = re.sub(r"[\s_-]+", "-", name.strip().casefold())
+        known = {one.casefold(): one for one in (*self.broken, *self._aliases, *self._entries)}
+        found = name if name in self._aliases else known.get(plain, name)
+        return self._aliases.get(found, found)
+
     def _resolve_name(self, name: str) -> str:
-        if name in self.broken:
-            raise BadCatalog(self.broken[name], hint="mend the file or leave out its --catalog folder")
-        found = name if name in self._entries else self._aliases.get(name, name)
+        found = self.find_name(name)
+        if found in self.broken:
+            raise BadCatalog(self.broken[found], hint="mend the file or leave out its --catalog folder")
         if found not in self._entries:
             raise UnknownName(
                 "dataset", name, [*self._entries, *self._aliases], hint="`dermdata list` shows all names"

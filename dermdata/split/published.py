@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from dermdata.errors import BadTable, UsageError
 from dermdata.manifest.columns import Ints
 from dermdata.manifest.schema import EXTENSION_PATTERN, KEYS, OFFICIAL_SPLIT, OWN_SPLIT
+from dermdata.readers.typed_cells import clean_ids
 
 ID_COLUMNS = (
     "key", "image_id", "isic_id", "image", "image_name", "img_id", "img", "img_name", "filename", "file_name", "file",
@@ -119,9 +120,9 @@ def parse_published_split(table: pa.Table, name: str, part: str | None = None) -
         raise _lacks_column(f"parts ({', '.join(PART_COLUMNS[:4])}, …)", table, name)
     own = _own_columns(known)
     listed = PublishedSplit(
-        ids=clean_ids(table[id_column]),
+        ids=find_known_ids(table[id_column]),
         parts=trim_text(table[part_column]) if part_column else nulls(table.num_rows),
-        own_ids={column: clean_ids(table[found]) for column, found in own.items()},
+        own_ids={column: find_known_ids(table[found]) for column, found in own.items()},
         datasets=_dataset_words(table, known, id_column, part_column),
         id_column=id_column,
         part_column=part_column,
@@ -171,7 +172,7 @@ def _dataset_words(
 ) -> pa.Array | None:
     """Of which dataset each image is, where a column or the key says so."""
     if normalize_column_name(id_column) == "key":
-        return pc.list_element(pc.split_pattern(clean_ids(table[id_column]), "/", max_splits=1), 0)
+        return pc.list_element(pc.split_pattern(find_known_ids(table[id_column]), "/", max_splits=1), 0)
     column = known.get("dataset")
     return None if column in (None, part_column) else trim_text(table[column])
 
@@ -205,9 +206,9 @@ def trim_text(column: pa.ChunkedArray) -> pa.Array:
     return pc.if_else(pc.equal(words, ""), pa.scalar(None, pa.string()), words)
 
 
-def clean_ids(column: pa.ChunkedArray) -> pa.Array:
+def find_known_ids(column: pa.ChunkedArray) -> pa.Array:
     """Ids as text: null for words that mean none, and whole numbers without the `.0` that a gap gives a column."""
-    words = pc.replace_substring_regex(trim_text(column), r"^(-?\d+)\.0$", r"\1")
+    words = pc.replace_substring_regex(clean_ids(trim_text(column)), r"^(-?\d+)\.0$", r"\1")
     known = pc.invert(pc.is_in(pc.utf8_lower(words), pa.array(NO_ID, pa.string())))
     return pc.if_else(known, words, pa.scalar(None, pa.string()))
 
@@ -342,7 +343,7 @@ def match_ids(ids: pa.Array, table: pa.Table, name: str) -> Ints:
     for words in (whole, inside, leaf):
         for column in ("image_id", "isic_id"):
             if column in table.column_names:
-                known = table[column].combine_chunks().cast(pa.string())
+                known = clean_ids(table[column].combine_chunks().cast(pa.string()))
                 row = pc.fill_null(pc.index_in(words, known, skip_nulls=True), -1).to_numpy().astype(np.int64)
                 found = np.where(found < 0, row, found)
     return found

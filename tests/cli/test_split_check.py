@@ -407,3 +407,60 @@ def test_the_api_gives_the_same(tmp_path: Path, y: None) -> None:
     write_csv(files[0], rows[::2])
     write_csv(files[1], rows[1::2])
     assert session.check_split(*files).facts["leaks"] == {"patients": 8}
+
+
+# ------------------------------------------------------------------ lists as people save them
+
+
+@pytest.mark.parametrize(
+    ("encoding", "before", "mark", "end", "tail"),
+    [
+        ("utf-8-sig", "", ";", "\r\n", ""),
+        ("utf-16", "", "\t", "\r\n", ""),
+        ("utf-8", "sep=;\r\n", ";", "\r\n", ""),
+        ("utf-8", "", ",", "\n", ",,"),
+        ("cp1252", "", ";", "\r", ""),
+    ],
+    ids=["semicolons", "UTF-16", "sep line", "trailing delimiters", "ANSI"],
+)
+def test_a_list_of_a_spreadsheet_is_judged_as_the_plain_one(
+    encoding: str,
+    before: str,
+    mark: str,
+    end: str,
+    tail: str,
+    practice: Callable,
+    cli: Callable,
+    tmp_path: Path,
+) -> None:
+    """All eight lesions leak, whatever program saved the list; what was guessed is told."""
+    practice("x", lesion_id=LESIONS)
+    parts = {**dict.fromkeys(TRAIN, "train"), **dict.fromkeys(TEST, "test")}
+    rows = [
+        ["image", "split", "Größe"],
+        *([f"fotos\\{one}.jpg", part, "klein"] for one, part in parts.items()),
+    ]
+    path = tmp_path / "list.csv"
+    path.write_bytes((before + "".join(f"{mark.join(row)}{tail}{end}" for row in rows)).encode(encoding))
+    answer = cli("split", "--check", path)
+    assert (answer.code, LEAK in answer.err) == (1, True), answer.err
+    assert ("read as ANSI (cp1252)" in answer.err) == (encoding == "cp1252")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"image,split\nIMG_0000,train\nIMG_0001\n", "line 3: 1 cells"),
+        ("image,split\nРодинка,train\n".encode("cp1251"), "line 2: not utf-8"),
+        (b'image,split\n"IMG_0000,train\n', "line 2: a quotation mark is never closed"),
+        (b"image,split,split\nIMG_0000,train,test\n", "'split' more than once"),
+    ],
+)
+def test_a_list_that_cannot_be_read_is_named_with_its_line(
+    data: bytes, said: str, practice: Callable, cli: Callable, tmp_path: Path
+) -> None:
+    """Exit 2: it is the person's own file, not a publisher's."""
+    practice("x", lesion_id=LESIONS)
+    (tmp_path / "list.csv").write_bytes(data)
+    answer = cli("split", "--check", tmp_path / "list.csv")
+    assert (answer.code, said in answer.err) == (2, True), answer.err
