@@ -18,7 +18,9 @@ from dermdata.fetching.local.files import (
     ArchivePiece,
     LocalFile,
     LocalFiles,
+    LocalProblem,
     NameConflict,
+    find_stand_in,
     is_image_file,
     normalize_name,
     placeholder_content,
@@ -112,7 +114,10 @@ class FileMatcher:
         if found.size == 0:
             return False
         if file.unpack is None:
-            return all(self.tables.fits(part, found) for part in self.tables_in(file))
+            stand_in = find_stand_in(found) if file.role in ("images", "masks") else None
+            if stand_in:
+                self.local_files.problems.append(LocalProblem(found.shown, stand_in))
+            return not stand_in and all(self.tables.fits(part, found) for part in self.tables_in(file))
         if tar_kind(found):
             return True
         members = [one for one in self.local_files.list_members(found) if one.entry]
