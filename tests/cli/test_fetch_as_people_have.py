@@ -198,6 +198,18 @@ def test_names_match_in_either_unicode_form(table_form: Any, zip_form: Any, desk
     assert None not in desk.found().values()
 
 
+@pytest.mark.parametrize("table_form", ["NFC", "NFD"])
+@pytest.mark.parametrize("labels_form", ["NFC", "NFD"])
+def test_label_words_match_in_either_unicode_form(table_form: Any, labels_form: Any, desk: Desk) -> None:
+    row = "dx\tNävus à poil\tmelanocytic-nevus\texactMatch\t\t\t\n"
+    put_entry(desk.root / "lab", "x", LABELS + unicodedata.normalize(labels_form, row), "labels.tsv")
+    rows = unicodedata.normalize(table_form, "image,dx\na1,Nävus à poil\na2,nevus\n").encode()
+    answer = desk.mirror(zipped(images("a1.jpg", "a2.jpg")), rows)
+    assert answer.code == 0, answer.err
+    (manifest,) = (desk.root / "cache").rglob("manifest.parquet")
+    assert pq.ParquetFile(manifest).read()["diagnosis"].to_pylist() == ["melanocytic-nevus"] * 2
+
+
 # ------------------------------------------------------------------ archives in archives
 
 
