@@ -198,6 +198,18 @@ def test_names_match_in_either_unicode_form(table_form: Any, zip_form: Any, desk
     assert None not in desk.found().values()
 
 
+@pytest.mark.parametrize("table_form", ["NFC", "NFD"])
+@pytest.mark.parametrize("labels_form", ["NFC", "NFD"])
+def test_label_words_match_in_either_unicode_form(table_form: Any, labels_form: Any, desk: Desk) -> None:
+    row = "dx\tNävus à poil\tmelanocytic-nevus\texactMatch\t\t\t\n"
+    put_entry(desk.root / "lab", "x", LABELS + unicodedata.normalize(labels_form, row), "labels.tsv")
+    rows = unicodedata.normalize(table_form, "image,dx\na1,Nävus à poil\na2,nevus\n").encode()
+    answer = desk.mirror(zipped(images("a1.jpg", "a2.jpg")), rows)
+    assert answer.code == 0, answer.err
+    (manifest,) = (desk.root / "cache").rglob("manifest.parquet")
+    assert pq.ParquetFile(manifest).read()["diagnosis"].to_pylist() == ["melanocytic-nevus"] * 2
+
+
 # ------------------------------------------------------------------ archives in archives
 
 
@@ -225,6 +237,18 @@ def test_archives_in_a_zip_are_opened(data: bytes, desk: Desk) -> None:
         assert answer.code == 0, answer.err
         assert desk.found() == ALL
         (desk.root / "own" / name).unlink()
+
+
+def test_a_broken_file_of_an_inner_archive_is_mended_by_the_whole(desk: Desk) -> None:
+    """No range of the outer archive is the file."""
+    desk.mirror(zipped(parts()))
+    (broken,) = (desk.root / "cache").rglob("a2.jpg")
+    broken.write_bytes(b"")
+    assert desk.run("verify", "x").code == 1
+    answer = desk.run("fetch", "x", "--mirror", desk.root / "usb")
+    assert answer.code == 0, answer.err
+    assert desk.found() == ALL
+    assert desk.run("verify", "x").code == 0
 
 
 def test_archives_in_a_tar_are_opened(desk: Desk) -> None:
@@ -440,3 +464,46 @@ def test_two_files_for_one_table_are_still_a_question(desk: Desk) -> None:
     answer = desk.own({"first.csv": FIRST, "one.csv": SECOND, "two.csv": SECOND.replace(b"1", b"2")})
     assert answer.code == 2
     assert "2 files could be second.csv" in answer.err
+
+
+# ------------------------------------------------------------------ what stands in a file's place
+
+
+STAND_INS = {
+    "pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:%064d\nsize 12345\n" % 7,
+    "page": b"<!DOCTYPE html>\n<html><title>Sign in</title></html>",
+    "page with a mark": b"\xef\xbb\xbf\r\n<html lang='en'><body>404</body></html>",
+}
+
+
+@pytest.mark.parametrize("stand_in", STAND_INS)
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_stands_in_an_images_place_is_no_image(stand_in: str, packed: bool, desk: Desk) -> None:
+    """A clone without its large files, pages that were saved: told, exit 8, and the image can be given later."""
+    found = images(*(f"{one}.jpg" for one in IDS)) | {"a2.jpg": STAND_INS[stand_in]}
+    files = {"mine.zip": zipped(found)} if packed else found
+    answer = desk.own({**files, "t.csv": table(*IDS)})
+    assert answer.code == 8
+    what = "a Git LFS pointer" if stand_in == "pointer" else "a web page"
+    assert f"a2.jpg: {what}, not the file itself" in answer.err
+    assert desk.found() == ALL | {"a2": None}
+    more = put(desk.root / "more", {"a2.jpg": ALL["a2"]})
+    answer = desk.run("fetch", "x", "--from", more)
+    assert answer.code == 0, answer.err
+    assert desk.found() == ALL
+
+
+@pytest.mark.parametrize("stand_in", STAND_INS)
+def test_what_stands_in_a_tables_place_is_no_table(stand_in: str, desk: Desk) -> None:
+    answer = desk.own({"t.csv": STAND_INS[stand_in], **images("a1.jpg")})
+    assert answer.code == 6
+    what = "a Git LFS pointer" if stand_in == "pointer" else "a web page"
+    assert f"t.csv: is not the table t.csv: {what}, not the file itself" in answer.err
+
+
+def test_pieces_whose_names_differ_in_case_are_taken(desk: Desk) -> None:
+    ids = ("IMG_a", "img_A", "Img_a")
+    answer = desk.own({"t.csv": table(*ids), "mine.zip": zipped(images(*(f"{one}.jpg" for one in ids)))})
+    assert answer.code == 0, answer.err
+    assert None not in desk.found().values()
+    assert len(set(desk.found().values())) == 3

@@ -19,7 +19,7 @@ from dermdata.cache import RecognizedBy
 from dermdata.errors import DermdataError, IntegrityError, PersonMustAct, UsageError
 from dermdata.fetching.ingest import archive_stem, is_image_name
 from dermdata.fetching.plan import FetchPlan
-from dermdata.http.error_pages import TEXT_ENDINGS
+from dermdata.http.error_pages import LFS_POINTER, PEEK_BYTES, TEXT_ENDINGS, guess_page_kind
 from dermdata.images import SIGNATURE_BYTES, is_image_start
 from dermdata.model import ArchiveMember, Content, Dataset, File, ImageFacts, Role, Unpack
 
@@ -327,6 +327,21 @@ def is_image_file(found: LocalFile) -> bool:
         return is_image_start(read_start(found))
     except (OSError, IntegrityError):
         return False  # whoever reads it whole says why it cannot be read
+
+
+def explain_stand_in(start: bytes) -> str | None:
+    """What stands in a file's place and is never the file, by its first bytes; None for all else."""
+    if start.startswith(LFS_POINTER):
+        return "a Git LFS pointer, not the file itself: run `git lfs pull` where it comes from"
+    return "a web page, not the file itself" if guess_page_kind(start[:PEEK_BYTES]) == "html" else None
+
+
+def find_stand_in(found: LocalFile) -> str | None:
+    """What stands in a file's place; None also where it cannot be read, which whoever reads it whole says."""
+    try:
+        return explain_stand_in(read_start(found))
+    except (OSError, IntegrityError):
+        return None
 
 
 def read_start(found: LocalFile) -> bytes:

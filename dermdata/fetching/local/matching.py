@@ -18,7 +18,9 @@ from dermdata.fetching.local.files import (
     ArchivePiece,
     LocalFile,
     LocalFiles,
+    LocalProblem,
     NameConflict,
+    find_stand_in,
     is_image_file,
     normalize_name,
     placeholder_content,
@@ -112,12 +114,21 @@ class FileMatcher:
         if found.size == 0:
             return False
         if file.unpack is None:
-            return all(self.tables.fits(part, found) for part in self.tables_in(file))
+            return self.is_file_itself(file, found) and all(
+                self.tables.fits(part, found) for part in self.tables_in(file)
+            )
         if tar_kind(found):
             return True
         members = [one for one in self.local_files.list_members(found) if one.entry]
         names = [one.member for one in members]
         return self.holds_tables(file, names) and self.holds_images(file, members)
+
+    def is_file_itself(self, file: File, found: LocalFile) -> bool:
+        """Whether an image or a mask is one, and nothing that stands in its place, which is told."""
+        stand_in = find_stand_in(found) if file.role in ("images", "masks") else None
+        if stand_in:
+            self.local_files.problems.append(LocalProblem(found.shown, stand_in))
+        return stand_in is None
 
     def holds_tables(self, file: File, members: Sequence[str]) -> bool:
         """Whether its tables lie where the entry reads them."""

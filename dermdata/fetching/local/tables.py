@@ -11,6 +11,7 @@ from dermdata.fetching.local.files import (
     LocalFile,
     LocalFiles,
     LocalProblem,
+    explain_stand_in,
 )
 from dermdata.model import Dataset, JoinSpec, TableSpec
 from dermdata.readers.delimited import parse_delimited, quote_names
@@ -149,7 +150,8 @@ class TableMatcher:
         if not 0 < found.size <= LARGEST_TABLE:
             return f"it has {found.size:,} bytes"
         try:
-            return parse_table(spec, self.local_files.read(found), found.shown)
+            data = self.local_files.read(found)
+            return explain_stand_in(data) or parse_table(spec, data, found.shown)
         except DermdataError as error:
             return error.message
         except OSError as error:
