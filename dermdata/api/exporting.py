@@ -22,6 +22,7 @@ from dermdata.export.metadata import write_about_file
 from dermdata.export.text_formats import TEXT_ROWS, csv_chunks, jsonl_chunks
 from dermdata.manifest.image_files import ImageFinder, PathForm, place_paths, to_image_roots
 from dermdata.manifest.lazy import LazyTable
+from dermdata.manifest.missing_files import MissingFiles
 from dermdata.manifest.parquet import add_metadata, manifest_metadata, write_blocks
 from dermdata.object_store import is_remote, open_bucket
 from dermdata.process import count_cores
@@ -188,6 +189,11 @@ class ExportRequest:
         return self.name not in ("parquet", "csv", "jsonl", "croissant")
 
     @property
+    def holds_images(self) -> bool:
+        """Whether the images themselves are written, so that nothing needs to say where they were."""
+        return self.embed or self.name not in ("csv", "jsonl", "parquet", "croissant")
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The columns that decide what is written."""
         return (*HELD, *ADDED, *(PROJECTED if self.labels else ()))
@@ -249,6 +255,19 @@ def plan_rows(resources: Resources, loaded: "Loaded", request: ExportRequest) ->
     return Records(items, PLAN_KEYS)
 
 
+def drop_machine_paths(table: pa.Table, roots: Mapping[str, Path], missing: MissingFiles) -> pa.Table:
+    """The rows without this machine's folders in their paths, as the caches have them; `missing` gets to know these."""
+    import pyarrow.compute as pc
+
+    named = [name for name in ("path", "mask_path") if name in table.column_names]
+    if not any(pc.any(pc.starts_with(table[name], "/")).as_py() for name in named):
+        return table  # the usual case
+    finder = ImageFinder(roots)
+    table = place_paths(table, finder, "relative", None)
+    missing.caches |= finder.missing.caches
+    return table
+
+
 @contextmanager
 def open_job(resources: Resources, loaded: "Loaded", request: ExportRequest) -> Iterator["Job"]:
     """The rows with their classes, the place they go to, and who works on them."""
@@ -258,6 +277,9 @@ def open_job(resources: Resources, loaded: "Loaded", request: ExportRequest) -> 
     table: Any = loaded.table
     if request.labels:
         table = project(resources, table, request.labels, strict=request.strict)
+    missing = MissingFiles()
+    if request.holds_images:
+        table = drop_machine_paths(table, loaded.roots, missing)
     entries = resources.find_entries(loaded.names)
     with ExitStack() as stack:
         remote = is_remote(request.out)
@@ -268,5 +290,5 @@ def open_job(resources: Resources, loaded: "Loaded", request: ExportRequest) -> 
             table=table, rest=loaded.rest, roots=loaded.roots, out=Path(request.out), bucket=bucket, make=make,
             embed=request.embed, split=request.split, fold=request.fold, size=request.size, strip=request.strip_exif,
             redistributable=request.redistributable, copy=request.copy, jobs=request.jobs or count_cores(),
-            excel_safe=request.excel_safe, entries=entries, progress=progress,
+            excel_safe=request.excel_safe, entries=entries, progress=progress, missing=missing,
         )  # fmt: skip
