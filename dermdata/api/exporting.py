@@ -1,6 +1,7 @@
 """How rows leave: a manifest as a file or a stream (`-o OUT`), and exports for other tools."""
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -94,14 +95,34 @@ class PathWriter:
         self.form: PathForm = paths or ("relative" if out == "-" else "absolute")
         self.home = Path() if out == "-" or is_remote(out) else Path(out).parent
         self.finder = ImageFinder(roots)
+        self.folders: set[str] = set()  # of images, as the file names them
 
     def place(self, block: pa.Table) -> pa.Table:
         """The rows with their paths as the file or the stream has them."""
-        return place_paths(block, self.finder, self.form, self.home)
+        placed = place_paths(block, self.finder, self.form, self.home)
+        if "path" in placed.column_names:
+            self.folders.update(path.rpartition("/")[0] for path in placed["path"].to_pylist() if path)
+        return placed
+
+    def find_closed_folders(self) -> list[str]:
+        """Folders of images that dermdata opens for no manifest in the file's own folder."""
+        caches = [f"{folder}/datasets" for folder in self.finder.roots.cache_folders]
+        opened = tuple(f"{os.path.realpath(one)}/" for one in (*caches, self.home))
+        there = sorted(one for one in self.folders if one.startswith("/") and os.path.isdir(one))  # noqa: PTH112  # a text
+        return [one for one in there if not f"{os.path.realpath(one)}/".startswith(opened)]
 
     def tell_missing(self, resources: Resources, *, allowed: bool) -> None:
-        """ImagesMissing for what was not found, a warning where that is allowed; of a stream, its reader tells it."""
+        """ImagesMissing for what was not found, a warning where that is allowed; of a stream, its reader tells it.
+
+        What other programs will find and dermdata will not open is told as well.
+        """
         missing = self.finder.missing
+        if closed := [] if self.out == "-" else self.find_closed_folders():
+            more = f" and {len(closed) - 1:,} more folders" if len(closed) > 1 else ""
+            resources.say(
+                f"warning: {self.out} names images in {closed[0]}{more}, which dermdata opens only for a manifest "
+                "in a folder above them, or as one of its caches"
+            )
         if self.out == "-" or not missing:
             return
         resources.say(f"warning: {missing.describe()}" if allowed else f"written to {self.out}")

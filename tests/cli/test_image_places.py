@@ -160,6 +160,28 @@ def test_pictures_beside_a_manifest_are_named_from_it(cli: CLI, tmp_path: Path) 
     assert answer.code == 0, answer.err
 
 
+@pytest.mark.parametrize(
+    "named", ["a.jpg", "PICS/a.jpg"], ids=["beside its manifest", "by its absolute path"]
+)
+def test_a_manifest_that_dermdata_will_not_open_the_pictures_of_is_told_so(
+    cli: CLI, tmp_path: Path, named: str
+) -> None:
+    """Other programs do; a manifest from anyone opens what is below its own folder."""
+    (tmp_path / "pics").mkdir()
+    (tmp_path / "pics/a.jpg").write_bytes(jpeg(1))
+    place = tmp_path / ("lists" if "PICS" in named else "pics")
+    place.mkdir(exist_ok=True)
+    name = named.replace("PICS", str(tmp_path / "pics"))
+    (place / "m.csv").write_text(f"dataset,image_id,key,path\nmine,a,mine/a,{name}\n")
+    (tmp_path / "out").mkdir()
+    answer = cli("select", place / "m.csv", "-o", tmp_path / "out/s.csv")
+    assert (answer.code, f"names images in {tmp_path}/pics, which" in answer.err) == (0, True), answer.err
+    assert f"{tmp_path}/pics/a.jpg" in (tmp_path / "out/s.csv").read_text()
+    assert cli("export", "csv", tmp_path / "out/s.csv", "-o", tmp_path / "x.csv").code == 2
+    answer = cli("select", place / "m.csv", "-o", tmp_path / "s.csv")
+    assert (answer.code, "which dermdata opens" in answer.err) == (0, False), answer.err
+
+
 def test_a_query_whose_rows_tell_no_dataset_keeps_their_paths(cli: CLI, own: Path, tmp_path: Path) -> None:
     """And one without paths looks for none."""
     other = tmp_path / "other.csv"
