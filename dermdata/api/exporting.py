@@ -107,7 +107,7 @@ class PathWriter:
     def find_closed_folders(self) -> list[str]:
         """Folders of images that dermdata opens for no manifest in the file's own folder."""
         caches = [f"{folder}/datasets" for folder in self.finder.roots.cache_folders]
-        opened = tuple(f"{os.path.realpath(one)}/" for one in (*caches, self.home))
+        opened = tuple(f"{os.path.realpath(one)}/" for one in (*caches, str(self.home)))
         there = sorted(one for one in self.folders if one.startswith("/") and os.path.isdir(one))  # noqa: PTH112  # a text
         return [one for one in there if not f"{os.path.realpath(one)}/".startswith(opened)]
 
