@@ -140,8 +140,7 @@ def list_missing(
 ) -> tuple[File, ...]:
     """The wanted files that are not here, or not as the catalog means them, or broken as a whole."""
     have = {one.name: one for one in receipt.files}
-    # a tar, or a copy put together from pieces, gives no member alone: its whole archive is fetched again
-    broken_wholes = {one.file for one in broken if one.member and one.member.offset < 0}
+    broken_wholes = list_broken_wholes(broken)
     # a person's own data, of which no page and no steps tell where more could be, are all there is
     more = wants.given or bool(dataset.access.steps or dataset.access.url)
     return tuple(
@@ -150,6 +149,11 @@ def list_missing(
         if file.name in broken_wholes
         or (file.name not in receipt.lost and is_missing(file, have.get(file.name), more=more))
     )
+
+
+def list_broken_wholes(broken: Collection[Content]) -> set[str]:
+    """Archives that come again as a whole: a tar, or a copy put together from pieces, gives no member alone."""
+    return {one.file for one in broken if one.member and one.member.offset < 0}
 
 
 def is_missing(file: File, fetched: FetchedFile | None, *, more: bool) -> bool:
