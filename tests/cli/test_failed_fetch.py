@@ -176,6 +176,18 @@ def test_an_interrupted_fetch_is_told_as_such_and_goes_on(
     assert (answer.code, json.loads(answer.out)["unfinished"]) == (0, [])
 
 
+def test_an_older_version_that_was_never_finished_is_no_matter_of_the_next_fetch(
+    cli: Callable, ours: Ours, folder: Path
+) -> None:
+    """`fetch` would not go on with it: nobody is sent there."""
+    options = ours.options
+    assert cli(*options, "fetch", "ours").code == 0
+    (folder.parent / "0.9").mkdir()
+    (folder.parent / "0.9" / ".unfinished.json").write_text("")
+    answer = cli(*options, "verify", "-f", "json")
+    assert (answer.code, json.loads(answer.out)["unfinished"]) == (0, [])
+
+
 def test_a_strangers_file_in_an_interrupted_fetch_is_extra(
     cli: Callable, ours: Ours, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
