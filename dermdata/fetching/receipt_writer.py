@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dermdata import __version__
+from dermdata import __version__, disk
 from dermdata.cache import DatasetFolder, FetchedFile, Receipt
 from dermdata.cache.cleanup import PendingFiles
 from dermdata.cache.receipt import DirectoryFingerprint, FetchedSubset
@@ -293,8 +293,17 @@ class ReceiptWriter:
             with suppress(StorageError):
                 if not self._find_strays():
                     self._pending.clear()
+                self._drop_empty_record()
                 self.folder.remove_if_empty()
             raise
+
+    def _drop_empty_record(self) -> None:
+        """Delete a receipt that has nothing on record: what came was refused, and no manifest was ever built."""
+        if self._files or self._contents or self._lost or self.folder.manifest.exists():
+            return
+        with self._lock, disk.storage_errors(self.folder.path):
+            for path in (self.folder.path / "receipt.json", *self.folder.path.glob("contents-*.tsv")):
+                path.unlink(missing_ok=True)
 
     def _find_strays(self) -> list[str]:
         kept = {one.path for one in self._files.values() if one.path}

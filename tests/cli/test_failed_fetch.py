@@ -95,6 +95,24 @@ def test_a_fetch_that_fails_in_part_keeps_what_came_and_calls_it_no_dataset(
     assert cli(*options, "cache", "list", "-f", "names").out == "ours\n"
 
 
+def test_a_refused_table_leaves_nothing(cli: Callable, ours: Ours, site: Site, tmp_path: Path) -> None:
+    """It came whole and is not what the entry says: no record of nothing."""
+    ours.files = {"table.csv": ("metadata", b"other,columns\n1,2\n", "")}
+    options = ours.options
+    assert cli(*options, "fetch", "ours").code == 4
+    require_no_trace(cli, options, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("part", [["--limit", "3"], ["--where", "age > 30"], ["--only", "metadata"]])
+def test_a_part_that_cannot_come_leaves_nothing(
+    cli: Callable, ours: Ours, site: Site, tmp_path: Path, part: list[str]
+) -> None:
+    options = ours.options
+    gone(ours, site)
+    assert cli(*options, "fetch", "ours", *part).code == 3
+    require_no_trace(cli, options, tmp_path / "cache")
+
+
 def test_what_is_kept_can_be_removed_by_name(cli: Callable, ours: Ours, site: Site, tmp_path: Path) -> None:
     options = ours.options
     site.files.pop(f"{HOST}b.zip".partition("://")[2])
@@ -155,6 +173,18 @@ def test_an_interrupted_fetch_is_told_as_such_and_goes_on(
     assert "ours: fetch was interrupted, run `dermdata fetch ours` again" in answer.err
     assert cli(*options, "fetch", "ours").code == 0
     answer = cli(*options, "verify", "ours", "-f", "json")
+    assert (answer.code, json.loads(answer.out)["unfinished"]) == (0, [])
+
+
+def test_an_older_version_that_was_never_finished_is_no_matter_of_the_next_fetch(
+    cli: Callable, ours: Ours, folder: Path
+) -> None:
+    """`fetch` would not go on with it: nobody is sent there."""
+    options = ours.options
+    assert cli(*options, "fetch", "ours").code == 0
+    (folder.parent / "0.9").mkdir()
+    (folder.parent / "0.9" / ".unfinished.json").write_text("")
+    answer = cli(*options, "verify", "-f", "json")
     assert (answer.code, json.loads(answer.out)["unfinished"]) == (0, [])
 
 
