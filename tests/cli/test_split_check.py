@@ -247,15 +247,19 @@ def test_a_list_that_is_all_there_is_needs_no_dataset(cli: Callable, tmp_path: P
     assert LEAK in answer.err
 
 
-def test_ids_that_only_one_of_the_lists_has_are_judged_and_the_others_are_not_called_clean(
-    cli: Callable, tmp_path: Path, y: None
+@pytest.mark.parametrize(
+    ("named", "said"), [(0, "no patient, lesion or case is known in two parts"), (3, "5 of 16 images")]
+)
+def test_ids_that_only_one_of_the_lists_has_do_not_make_the_others_clean(
+    cli: Callable, tmp_path: Path, y: None, named: int, said: str
 ) -> None:
-    """train.csv names patients, test.csv does not."""
+    """train.csv names patients, test.csv does not, or not all."""
     write_csv(tmp_path / "train.csv", [{"image": one, "patient_id": f"P{one}"} for one in TRAIN])
-    write_csv(tmp_path / "test.csv", [{"image": one} for one in TEST])
+    rows = [{"image": one, "patient_id": f"P{one}" if i < named else ""} for i, one in enumerate(TEST)]
+    write_csv(tmp_path / "test.csv", rows if named else only_ids(TEST))
     answer = cli("split", "--check", tmp_path / "train.csv", tmp_path / "test.csv")
     assert answer.code == 8
-    assert "8 of 16 images could not be judged" in answer.err
+    assert said in answer.err
     assert "is in two parts" not in answer.err
 
 
