@@ -1,5 +1,6 @@
 """What a check judges: manifests, or lists of images and parts that somebody published, brought together with datasets."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, repeat
@@ -17,7 +18,9 @@ from dermdata.api.targets import (
     read_from_file,
 )
 from dermdata.errors import BadTable, UsageError
+from dermdata.manifest.text import read_bytes
 from dermdata.object_store import is_remote
+from dermdata.text_files import SEPARATOR_LINE
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,6 +39,7 @@ MARKS = {
 NEEDED = ("image_id", "isic_id")
 USED = ("key", "dataset", *NEEDED, "patient_id", "lesion_id", "case_id", "sha256", "phash", "path")
 SHOWN = 3  # ids in a message
+HEADER_BYTES = 1 << 16  # of a text table, in which its first line is
 FILES = "the files' names"
 NOT_LOOKED_AT = "is not looked at: the files are the parts; give one file alone to judge it"
 
@@ -70,9 +74,7 @@ def is_list(resources: Resources, target: str) -> bool:
         return False
     if Path(target).suffix in SUFFIXES and Path(target).suffix != ".csv":
         return not read_column_names(Path(target)) >= MARKS
-    with Path(target).open(encoding="utf-8-sig", errors="replace") as file:
-        first = file.readline()
-    return not {name.strip().strip('"') for name in first.split(find_delimiter(first))} >= MARKS
+    return not read_header_words(Path(target)) >= MARKS
 
 
 def is_file(resources: Resources, target: str) -> bool:
@@ -82,9 +84,12 @@ def is_file(resources: Resources, target: str) -> bool:
     return target != "-" and not is_remote(target) and not is_name and path.is_file()
 
 
-def find_delimiter(line: str) -> str:
-    """The comma, semicolon or tab that a table's first line has most of."""
-    return max(",;\t", key=line.count)
+def read_header_words(path: Path) -> set[str]:
+    """The words of a text table's first line, whatever parts them."""
+    data = read_bytes(path)[:HEADER_BYTES]
+    text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", "replace")
+    lines = (line for line in text.splitlines() if line.strip() and not SEPARATOR_LINE.match(line.encode()))
+    return set(re.findall(r"\w+", next(lines, "")))
 
 
 # ------------------------------------------------------------------ manifests, each a part
@@ -212,19 +217,19 @@ def read_table(resources: Resources, file: str) -> "pa.Table":
     path = Path(file)
     if path.suffix in SUFFIXES and path.suffix != ".csv":
         return read_from_file(resources, path, None)
-    from dermdata.readers.delimited import parse_delimited
+    from dermdata.readers.delimited import parse_own_table
     from dermdata.split.published import drop_blank_rows
 
-    with path.open(encoding="utf-8-sig", errors="replace") as text:
-        delimiter = find_delimiter(text.readline())
-    table, rejected = parse_delimited(path.read_bytes(), file, delimiter=delimiter, encoding="utf-8")
-    if rejected:
-        more = f", and {len(rejected) - 1:,} more lines" if len(rejected) > 1 else ""
-        first = rejected[0]
+    own = parse_own_table(read_bytes(path), file)
+    for note in own.notes:
+        resources.say(note)
+    if own.rejected:
+        more = f", and {len(own.rejected) - 1:,} more lines" if len(own.rejected) > 1 else ""
+        first = own.rejected[0]
         raise BadTable(
             f"{file}, line {first['line']}: {first['reason']}{more}", hint="mend them: each must be judged"
         )
-    return drop_blank_rows(table)
+    return drop_blank_rows(own.rows)
 
 
 def tell_known(
