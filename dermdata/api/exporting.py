@@ -232,6 +232,18 @@ def require_format(name: str) -> None:
     export.load_format(name)
 
 
+def tell_overlaps_and_folds(resources: Resources, loaded: "Loaded", request: ExportRequest) -> None:
+    """Which images are in the export twice, and that folds are no parts of it."""
+    from dermdata.cohort.dedupe import describe_overlaps
+    from dermdata.export.job import count_folds, has_words
+
+    for overlap in describe_overlaps(loaded.rows()):
+        resources.say(overlap)
+    has_parts = request.divides and has_words(loaded.table, "split")
+    if has_parts and request.fold is None and count_folds(loaded.table):
+        resources.say("the folds are no parts of this export; --fold K makes fold K val, the others train")
+
+
 def export_rows(resources: Resources, loaded: "Loaded", request: ExportRequest) -> "ExportResult":
     """Write the rows in the format that is asked for; UsageError, IntegrityError or StorageError.
 
@@ -239,14 +251,9 @@ def export_rows(resources: Resources, loaded: "Loaded", request: ExportRequest) 
     to be.
     """
     from dermdata import export
-    from dermdata.cohort.dedupe import describe_overlap
-    from dermdata.export.job import count_folds
 
     caches = to_image_roots(loaded.roots).cache_folders
-    if overlap := describe_overlap(loaded.rows()):
-        resources.say(overlap)
-    if request.fold is None and request.divides and count_folds(loaded.table):
-        resources.say("the folds are no parts of this export; --fold K makes fold K val, the others train")
+    tell_overlaps_and_folds(resources, loaded, request)
     with open_job(resources, loaded, request) as job:
         try:
             written = export.write(request.name, job)

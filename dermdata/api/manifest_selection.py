@@ -73,7 +73,7 @@ class SelectableRows(ManifestRows):
 
         """
         from dermdata.cohort import NEEDED_COLUMNS, SelectionRequest, select_rows
-        from dermdata.cohort.dedupe import describe_overlap
+        from dermdata.cohort.dedupe import describe_overlaps
 
         # which of two rows says more, and what its ids are, is a matter of all columns
         every = dedupe != "none"
@@ -92,8 +92,7 @@ class SelectableRows(ManifestRows):
         finer = [load(self._resources, refine, NEEDED_COLUMNS).table] if refine else []
         words = words_of(self._resources, set().union(*map(sources_of, (loaded.table, *finer))))
         done = select_rows(loaded.table, wanted, self._resources.library.vocabulary, words, *finer)
-        if not every:
-            done.notes += filter(None, [describe_overlap(loaded.rows(done.table))])
+        done.notes += describe_overlaps(loaded.rows(done.table))
         asked = {
             "where": where, "labels": labels, "refine": ",".join(refine) or None, "dedupe": wanted.dedupe,
             "sample": sample, "per-class": per_class, "seed": sample and seed,

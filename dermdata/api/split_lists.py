@@ -17,6 +17,7 @@ from dermdata.api.targets import (
     read_from_file,
 )
 from dermdata.errors import BadTable, UsageError
+from dermdata.manifest.text import read_bytes
 from dermdata.object_store import is_remote
 from dermdata.text_files import read_first_row
 
@@ -209,7 +210,7 @@ def read_table(resources: Resources, file: str) -> "pa.Table":
     from dermdata.readers.delimited import parse_own_table
     from dermdata.split.published import drop_blank_rows
 
-    own = parse_own_table(path.read_bytes(), file)
+    own = parse_own_table(read_bytes(path), file)
     for note in own.notes:
         resources.say(note)
     if own.rejected:

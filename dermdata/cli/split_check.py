@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from dermdata.api.records import Records
 
 JUDGE_HINT = (
-    "fetch their dataset (`--only metadata` will do), or give the list a column patient_id or lesion_id; "
-    "`--by image` judges images alone"
+    "`--by image` judges images alone; of a list, fetch its dataset (`--only metadata` will do), or give it a column "
+    "patient_id or lesion_id"
 )
 
 
@@ -49,6 +49,10 @@ def judge(
         state.say(f"not judged, because no row has one: {', '.join(absent)}")
     if apart := found.facts["in_no_part"]:
         state.say(f"{apart:,} images are in no part")
+    if alone := found.facts["images_alone"]:
+        state.say(
+            f"{alone:,} images are judged as images alone: no patient, lesion or case of theirs is known"
+        )
     if not near:
         state.more("near duplicates were not looked for; add --near")
     conclude(state, found, near=near)
@@ -85,7 +89,9 @@ def describe_unjudged(found: "Records") -> str:
     if not unjudged:
         return ""
     if rows == unjudged:
-        return f"nothing tells what any of {rows:,} images belongs to: whether the split leaks is not known"
+        return (
+            f"no patient, lesion or case is known in two parts: whether {rows:,} images leak cannot be judged"
+        )
     return f"{unjudged:,} of {rows:,} images could not be judged: no patient, lesion, case or copy of theirs is known"
 
 

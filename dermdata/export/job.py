@@ -147,14 +147,19 @@ def select_split(table: pa.Table, split: str) -> pa.Table:
 def split_column(table: pa.Table) -> str:
     """Our own split where there is one, else the publisher's; UsageError where rows are in folds and in no parts."""
     named = [name for name in ("split", "split_official") if name in table.column_names]
+    refuse_folds(table)
+    if not named:
+        raise UsageError("the manifest has no split", hint="run `dermdata split` first")
+    return next((name for name in named if has_words(table, name)), named[0])
+
+
+def refuse_folds(table: pa.Table) -> None:
+    """UsageError where rows are in folds and in no parts."""
     if has_words(table, "fold") and not has_words(table, "split"):
         raise UsageError(
             f"the rows are in {count_folds(table)} folds, and in no parts",
             hint="--fold K: the rows of fold K are val, those of the others train",
         )
-    if not named:
-        raise UsageError("the manifest has no split", hint="run `dermdata split` first")
-    return next((name for name in named if has_words(table, name)), named[0])
 
 
 def has_words(table: pa.Table, name: str) -> bool:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from dermdata.errors import BadTable, UsageError
 from dermdata.manifest.columns import Ints
 from dermdata.manifest.schema import EXTENSION_PATTERN, KEYS, OFFICIAL_SPLIT, OWN_SPLIT
-from dermdata.readers.typed_cells import clean_ids
+from dermdata.readers.typed_cells import NOTHING_WORDS, clean_ids
 
 ID_COLUMNS = (
     "key", "image_id", "isic_id", "image", "image_name", "img_id", "img", "img_name", "filename", "file_name", "file",
@@ -40,7 +40,7 @@ OWN_IDS: Mapping[str, tuple[str, ...]] = {  # what the list itself may say, by i
 PART_NAME = re.compile(
     r"train|test|valid|fold|hold_?out|(?:^|[^a-z])(?:val|dev|tr|te|trn|tst|cv)(?:[^a-z]|$)"
 )
-NO_ID = ("", "nan", "none", "null", "na", "n/a", "<na>", "unknown", "-", "-1")  # words for "not known"
+NO_ID = (*NOTHING_WORDS, "unknown", "-", "-1")
 LISTED_SPLIT = "split_in_files"  # the parts that a column names where each file is a part, too
 UNPLACED = "_in_list"  # behind a column's name: the list's ids where they are several of the dataset's
 
@@ -120,9 +120,9 @@ def parse_published_split(table: pa.Table, name: str, part: str | None = None) -
         raise _lacks_column(f"parts ({', '.join(PART_COLUMNS[:4])}, …)", table, name)
     own = _own_columns(known)
     listed = PublishedSplit(
-        ids=find_known_ids(table[id_column]),
+        ids=read_ids(table[id_column]),
         parts=trim_text(table[part_column]) if part_column else nulls(table.num_rows),
-        own_ids={column: find_known_ids(table[found]) for column, found in own.items()},
+        own_ids={column: read_ids(table[found]) for column, found in own.items()},
         datasets=_dataset_words(table, known, id_column, part_column),
         id_column=id_column,
         part_column=part_column,
@@ -172,7 +172,7 @@ def _dataset_words(
 ) -> pa.Array | None:
     """Of which dataset each image is, where a column or the key says so."""
     if normalize_column_name(id_column) == "key":
-        return pc.list_element(pc.split_pattern(find_known_ids(table[id_column]), "/", max_splits=1), 0)
+        return pc.list_element(pc.split_pattern(read_ids(table[id_column]), "/", max_splits=1), 0)
     column = known.get("dataset")
     return None if column in (None, part_column) else trim_text(table[column])
 
@@ -206,11 +206,11 @@ def trim_text(column: pa.ChunkedArray) -> pa.Array:
     return pc.if_else(pc.equal(words, ""), pa.scalar(None, pa.string()), words)
 
 
-def find_known_ids(column: pa.ChunkedArray) -> pa.Array:
-    """Ids as text: null for words that mean none, and whole numbers without the `.0` that a gap gives a column."""
-    words = pc.replace_substring_regex(clean_ids(trim_text(column)), r"^(-?\d+)\.0$", r"\1")
+def read_ids(column: pa.ChunkedArray) -> pa.Array:
+    """Ids as they are compared, null for words that mean none; 12 for the 12.0 that a gap makes of it."""
+    words = trim_text(column)
     known = pc.invert(pc.is_in(pc.utf8_lower(words), pa.array(NO_ID, pa.string())))
-    return pc.if_else(known, words, pa.scalar(None, pa.string()))
+    return clean_ids(pc.if_else(known, words, pa.scalar(None, pa.string())))
 
 
 def drop_blank_rows(table: pa.Table) -> pa.Table:

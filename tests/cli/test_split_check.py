@@ -101,6 +101,23 @@ def test_lists_of_one_name_in_two_folders_and_with_any_ending_are_two_parts(
     assert {*parts} == {*names}
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", "sep=;"])
+def test_lists_are_read_however_they_were_saved(
+    cli: Callable, tmp_path: Path, x: None, encoding: str, delimiter: str
+) -> None:
+    """Excel's `sep=` line and Unicode text, ANSI, a header in another language's delimiter."""
+    mark = delimiter[-1]
+    parts = [("train", "test")[number % 2] for number in range(len(IDS))]
+    lines = [f"image_id{mark}dx{mark}split"]
+    lines += [f"{one}{mark}naevus à cellules{mark}{part}" for one, part in zip(IDS, parts, strict=True)]
+    lines = [delimiter, *lines] if delimiter.startswith("sep") else lines
+    (tmp_path / "paper.csv").write_bytes("\r\n".join(lines).encode(encoding))
+    answer = cli("split", "--check", tmp_path / "paper.csv")
+    assert answer.code == 1, answer.err
+    assert LEAK in answer.err
+
+
 def test_a_file_cannot_be_two_parts(cli: Callable, tmp_path: Path, x: None) -> None:
     """Nor by another spelling of its path, nor by a link."""
     path = write_csv(tmp_path / "train.csv", only_ids(TRAIN))
@@ -247,15 +264,19 @@ def test_a_list_that_is_all_there_is_needs_no_dataset(cli: Callable, tmp_path: P
     assert LEAK in answer.err
 
 
-def test_ids_that_only_one_of_the_lists_has_are_judged_and_the_others_are_not_called_clean(
-    cli: Callable, tmp_path: Path, y: None
+@pytest.mark.parametrize(
+    ("named", "said"), [(0, "no patient, lesion or case is known in two parts"), (3, "5 of 16 images")]
+)
+def test_ids_that_only_one_of_the_lists_has_do_not_make_the_others_clean(
+    cli: Callable, tmp_path: Path, y: None, named: int, said: str
 ) -> None:
-    """train.csv names patients, test.csv does not."""
+    """train.csv names patients, test.csv does not, or not all."""
     write_csv(tmp_path / "train.csv", [{"image": one, "patient_id": f"P{one}"} for one in TRAIN])
-    write_csv(tmp_path / "test.csv", [{"image": one} for one in TEST])
+    rows = [{"image": one, "patient_id": f"P{one}" if i < named else ""} for i, one in enumerate(TEST)]
+    write_csv(tmp_path / "test.csv", rows if named else only_ids(TEST))
     answer = cli("split", "--check", tmp_path / "train.csv", tmp_path / "test.csv")
     assert answer.code == 8
-    assert "8 of 16 images could not be judged" in answer.err
+    assert said in answer.err
     assert "is in two parts" not in answer.err
 
 

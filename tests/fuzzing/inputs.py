@@ -130,8 +130,9 @@ class Room:
         self.good["p.csv"] = self.predictions("evil")
         self.good["ours.csv"] = self.predictions("ours")
         (self.inputs / "good.csv").write_bytes(self.good["p.csv"])
-        self.good["list.csv"] = b"image_id,split\n" + b"".join(
-            b"IMG_%03d,%s\n" % (number, (b"train", b"test")[number % 2]) for number in range(IMAGES)
+        self.good["list.csv"] = b"image_id,split,patient_id,dataset\n" + b"".join(
+            b"IMG_%03d,%s,P%d,ours\n" % (number, (b"train", b"test")[number % 2], number // 2)
+            for number in range(IMAGES)
         )
         self.good["space.txt"] = b"# mine\nmelanoma\nNV = melanocytic-nevus + lentigo\n"
         self.good["space.tsv"] = b"class\tconcept\nmelanoma\tmelanoma\nNV\tmelanocytic-nevus\nNV\tlentigo\n"
@@ -569,7 +570,11 @@ KINDS: dict[str, Kind] = {
     "predictions": Kind(of_predictions, EVALUATE, weight=6),
     "list": Kind(
         of_good({"list.csv": some(damage_text, damage_text, damage)}),
-        ["split --check {in}/list.csv --target ours", "split --check {in}/list.csv"],
+        [
+            "split --check {in}/list.csv --target ours",
+            "split --check {in}/list.csv --by image",
+            "split --check {in}/list.csv {in}/good.csv",
+        ],
     ),
     "space": Kind(of_good(SPACES), [f"{one} --labels S" for one in LABELLED]),
     "cache": Kind(of_cache, CACHE, weight=8),
