@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from dermdata import checksum
 from dermdata.errors import BadCatalog, UsageError, nearest
-from dermdata.model import Dataset
+from dermdata.model import Dataset, FetchWay
 from dermdata.urls import find_secret_urls, redact_text, redact_url
 
 Data = Mapping[str, Any]
@@ -282,6 +282,21 @@ def is_encoding(name: str) -> bool:
     except (LookupError, ValueError):
         return False
     return True
+
+
+def has_address(dataset: Dataset, *, mirrored: bool = False) -> bool:
+    """Whether the catalog, or a host that it names, knows where a file is; with a mirror, whether there is any file."""
+    known = (one.fetch and (one.source or one.urls or mirrored) for one in dataset.files)
+    return bool(dataset.listing) or any(known)
+
+
+def find_fetch_way(dataset: Dataset) -> FetchWay:
+    """Whether `fetch` can bring the dataset: yes, with an account, only what was downloaded by hand, or not at all."""
+    if dataset.access.kind == "unavailable":
+        return "no"
+    if not has_address(dataset):
+        return "by-hand"
+    return "account" if dataset.access.service else "yes"
 
 
 def parse_entry(data: Data, source: str) -> Dataset:

@@ -1,7 +1,8 @@
 """Tables on a terminal: as many columns as fit, and nothing in them that a terminal would obey."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from dermdata.api.display import make_console, print_message, show_controls
@@ -13,15 +14,19 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 WIDEST, PADDING = 36, 3  # characters: a longer cell folds; between two columns
+LEAST = 11  # characters of a cell that is cut
 
 
-def write_table(rows: Iterable[Item], columns: Sequence[str], color: str) -> None:
+def write_table(
+    rows: Iterable[Item], columns: Sequence[str], color: str, cut: Mapping[str, int] = MappingProxyType({})
+) -> None:
     """A table that fits: columns that would not are left out, the last ones first, and named below."""
     from rich import box
     from rich.table import Table
 
     screen = make_console(sys.stdout, color)
-    cells = [[show_controls(human(name, row.get(name))) for name in columns] for row in rows]
+    room = {name: min(WIDEST, max(LEAST, screen.width // part)) for name, part in cut.items()}
+    cells = [[cut_cell(human(name, row.get(name)), room.get(name)) for name in columns] for row in rows]
     kept = count_fitting(cells, columns, screen.width)
     view = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for number, name in enumerate(columns[:kept]):
@@ -30,14 +35,20 @@ def write_table(rows: Iterable[Item], columns: Sequence[str], color: str) -> Non
         view.add_column(
             to_text(name.replace("_", " ")),
             justify="right" if numeric else "left",
-            no_wrap=numeric or not number,
-            overflow="fold",
+            no_wrap=numeric or not number or name in cut,
+            overflow="ellipsis" if name in cut else "fold",
         )
     for line in cells:
         view.add_row(*map(to_text, line[:kept]))
     screen.print(view)
     if kept < len(columns):
         print_message(f"not shown at this width: {', '.join(columns[kept:])}")
+
+
+def cut_cell(text: str, room: int | None) -> str:
+    """The text as it is shown, cut where it has less room than it takes."""
+    shown = show_controls(text)
+    return shown if room is None or len(shown) <= room else f"{shown[: room - 1]}…"
 
 
 def count_fitting(cells: Sequence[Sequence[str]], columns: Sequence[str], width: int) -> int:
