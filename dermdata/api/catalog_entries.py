@@ -14,7 +14,6 @@ from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.errors import CacheDamaged, Offline, PersonMustAct, UnknownName, UsageError
 from dermdata.manifest_file import cached_names, version_folder
-from dermdata.markup import bibtex_entry
 from dermdata.model import FetchWay
 from dermdata.terminal import format_size
 
@@ -191,14 +190,22 @@ def describe_entry(resources: Resources, name: str) -> dict[str, Any]:
 
 
 def entry_bibtex(resources: Resources, name: str) -> str:
-    """The entry's BibTeX, fit for any reader of it; UsageError where the catalog has none."""
+    """The entry's BibTeX, fit for any reader of it; UsageError where the catalog knows no citation."""
+    from dermdata.catalogs.entries import make_bibtex
+
     dataset = resources.catalog[name]
-    entry = bibtex_entry(dataset.name, dataset.citation.bibtex)
+    entry = make_bibtex(dataset)
     if entry is None:
-        raise UsageError(
-            f"{dataset.name} has no BibTeX entry", hint=dataset.citation.text or dataset.homepage
-        )
+        raise UsageError(f"{dataset.name} has no BibTeX entry", hint=dataset.homepage)
     return entry
+
+
+def tell_bibtex_gaps(resources: Resources, name: str, entry: str) -> None:
+    """Say what an entry lacks that a journal asks for."""
+    from dermdata.catalogs.entries import bibtex_gaps
+
+    if gaps := bibtex_gaps(entry):
+        resources.say(f"warning: the catalog knows {gaps} of {name}: complete its entry before it is printed")
 
 
 def entry_croissant(resources: Resources, dataset: "Dataset") -> dict[str, Any]:

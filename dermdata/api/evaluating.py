@@ -14,6 +14,7 @@ from dermdata.api.records import Records
 from dermdata.api.reports import require_report, write_evaluation_report
 from dermdata.api.resources import Resources
 from dermdata.errors import BadTable, UsageError
+from dermdata.markup import count_nouns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,10 +32,8 @@ MOST_GAPS = 6  # gaps of one column that are named
 def describe_counts(facts: Facts) -> str:
     """How many images were judged, and what was left out."""
     counts = {name: facts[f"{name}_predictions"] for name in ("missing", "unknown", "duplicate")}
-    words = [f"{facts['n']:,} images judged"]
-    words += [
-        f"{count:,} {name} prediction{'' if count == 1 else 's'}" for name, count in counts.items() if count
-    ]
+    words = [f"{count_nouns(facts['n'], 'image')} judged"]
+    words += [count_nouns(count, f"{name} prediction") for name, count in counts.items() if count]
     if facts["without_class"]:
         words.append(f"{facts['without_class']:,} without a class")
     return ", ".join(words)
@@ -67,7 +66,7 @@ def describe_claims(by: str, claimed: Sequence[Facts], compared: int) -> Iterato
     for gap in claimed[:MOST_GAPS]:
         yield f"  {describe_gap(gap)}"
     if len(claimed) > MOST_GAPS:
-        yield f"  … and {len(claimed) - MOST_GAPS:,} more metrics (`--format json`)"
+        yield f"  … and {count_nouns(len(claimed) - MOST_GAPS, 'more metric')} (`--format json`)"
 
 
 def describe_chance(by: str, gaps: Sequence[Facts]) -> str:
@@ -196,10 +195,11 @@ def judge_prepared(
         result = evaluate_sample(prepared.sample, prepared.table, wanted, progress)
     kind = result["unit"]
     resources.say(
-        f"{result['n']:,} images judged; intervals are the middle 95 % of {wanted.resamples:,} resamples by {kind} "
+        f"{count_nouns(result['n'], 'image')} judged; intervals are the middle 95 % of {wanted.resamples:,} resamples "
+        f"by {kind} "
         f"({result['units']:,} drawn each time), seed {wanted.seed}"
         if wanted.resamples
-        else f"{result['n']:,} images judged; no resamples, so no intervals and no claims"
+        else f"{count_nouns(result['n'], 'image')} judged; no resamples, so no intervals and no claims"
     )
     return {**result, **prepared.counts, "notes": prepared.notes}
 

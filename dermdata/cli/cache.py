@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dermdata.api.display import format_size
+from dermdata.api.display import count_nouns, format_size
 from dermdata.cli.complete import dataset_names
 from dermdata.cli.output import Format, FormatOption, emit, write_line
 from dermdata.cli.state import state_of
@@ -79,7 +79,7 @@ def prune(ctx: typer.Context, dry_run: DryRun = False) -> None:
             f"{'would delete' if dry_run else 'deleted'} {one.path} ({format_size(one.bytes)}, {one.why})"
         )
         count, freed = count + 1, freed + one.bytes
-    state.say(f"{count:,} leftovers, {format_size(freed)}")
+    state.say(f"{count_nouns(count, 'leftover')}, {format_size(freed)}")
 
 
 @app.command()

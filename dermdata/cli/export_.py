@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from dermdata.api.display import format_size
+from dermdata.api.display import count_nouns, format_size
 from dermdata.api.label_spaces import check_strict
 from dermdata.cli.complete import TargetsOrCached
 from dermdata.cli.label_options import LABELS_HELP, STRICT_HELP
@@ -114,6 +114,6 @@ def conclude(
         state.say(f"warning: {count:,} {words}")
     whose = f" of {', '.join(names)}" if names else ""
     count = len(written.files) if written.count is None else written.count
-    facts = [f"{count:,} file{'s' * (count != 1)}", format_size(written.bytes)]
+    facts = [count_nouns(count, "file"), format_size(written.bytes)]
     facts += [f"{written.kept:,} already there"] if written.kept else []
-    state.say(f"exported {written.rows:,} rows{whose} to {out} ({', '.join(facts)})")
+    state.say(f"exported {count_nouns(written.rows, 'row')}{whose} to {out} ({', '.join(facts)})")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dermdata.api.display import make_console
+from dermdata.api.display import count_nouns, make_console
 from dermdata.api.label_spaces import check_strict
 from dermdata.api.records import Item
 from dermdata.cli.cells import to_text
@@ -61,7 +61,7 @@ def show_tables(rows: Sequence[Item], columns: Sequence[str], color: str) -> Non
         parts = groupby(rows, key=lambda row: row["by"])
         tables = [((name,), [{name: row["value"], **row} for row in part]) for name, part in parts]
     images = sum(row["images"] for row in tables[0][1]) if tables else 0  # each is in one cell of a table
-    screen.print(f"{images:,} images", markup=False)
+    screen.print(count_nouns(images, "image"), markup=False)
     for names, part in tables:
         screen.print()
         screen.print(make_table(part, names, width, blocks=blocks))
