@@ -174,6 +174,21 @@ def tell_left_out(resources: Resources, prepared: "PreparedSample") -> None:
         )
 
 
+def tell_part(resources: Resources, prepared: "PreparedSample", rows: "pa.Table", split: str | None) -> None:
+    """That all predictions are of one part, where the rest of the rows has none: they were not meant."""
+    from dermdata.manifest.columns import text_column
+
+    if split is not None or not prepared.missing:
+        return
+    for column in ("split", "split_official"):
+        parts = text_column(prepared.table, column).unique().to_pylist()
+        if len(parts) == 1 and parts[0] and len(text_column(rows, column).unique()) > 1:
+            resources.say(
+                f"hint: all predictions are of the part {parts[0]}: --split {parts[0]} judges it alone"
+            )
+            return
+
+
 @contextmanager
 def show_resampling(resources: Resources, count: int) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal, where hundreds of classes take a minute; nothing elsewhere."""
@@ -216,6 +231,8 @@ class EvaluationRequest:
     seed: int = 0
     min_group: int = 30
     report: Path | None = None
+    where: str | None = None
+    split: str | None = None
 
     def command(self, predictions: str, targets: Sequence[str]) -> str:
         """The command line without its output."""
@@ -224,6 +241,8 @@ class EvaluationRequest:
             "by": ",".join(self.by) or None,
             "bootstrap": self.resamples,
             "seed": self.seed,
+            "where": self.where,
+            "split": self.split,
         }
         sources = [f"--target={target}" for target in targets]
         options = [f"--{name}={value}" for name, value in asked.items() if value is not None]
@@ -262,7 +281,9 @@ def evaluate_predictions(
         min_group=request.min_group,
     )  # fmt: skip
     table, name = read_table(predictions)
-    prepared = prepare_table(resources, table, name, target.table, request.labels, strict=request.strict)
+    rows = target.narrow(request.where, request.split).table
+    prepared = prepare_table(resources, table, name, rows, request.labels, strict=request.strict)
+    tell_part(resources, prepared, rows, request.split)
     result = judge_prepared(resources, prepared, wanted)
     if request.report:
         typed = str(predictions) if isinstance(predictions, (str, Path)) else name

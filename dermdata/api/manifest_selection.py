@@ -1,6 +1,7 @@
 """Which rows of a manifest stay, and what their labels are called: filters, label spaces, duplicates, samples."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, cast
 
 from dermdata.api.label_spaces import ADDED, refuse, sources_of, space_of, words_of
@@ -8,11 +9,12 @@ from dermdata.api.label_spaces import NEEDED as PROJECTED
 from dermdata.api.manifest_rows import USED, ManifestRows
 from dermdata.api.resources import Resources
 from dermdata.api.results import Selected
-from dermdata.api.targets import load, make_near_finder
+from dermdata.api.targets import Loaded, load, make_near_finder
 
 if TYPE_CHECKING:
     from dermdata.api.manifest import Manifest
 
+SPLITS = ("split", "split_official")
 Dedupe = Literal["none", "id", "exact", "near"]
 
 
@@ -23,6 +25,7 @@ class SelectableRows(ManifestRows):
         self,
         *,
         where: str | None = None,
+        split: str | None = None,
         labels: str | None = None,
         strict: bool = False,
         refine: Sequence[str] = (),
@@ -39,6 +42,8 @@ class SelectableRows(ManifestRows):
         ----------
         where : str, optional
             Only rows of which this is true: SQL over the columns, and `diagnosis under 'concept'`.
+        split : str, optional
+            Only this part: of `split` where the rows have one, else of the publisher's `split_official`.
         labels : str, optional
             A label space, such as "malignancy", "ham7" or a file: adds the columns `label` and `label_reason`.
         strict : bool, default False
@@ -74,13 +79,17 @@ class SelectableRows(ManifestRows):
         """
         from dermdata.cohort import NEEDED_COLUMNS, SelectionRequest, select_rows
         from dermdata.cohort.dedupe import describe_overlap
+        from dermdata.export.job import select_split
 
         if dedupe != "none":  # which row says more, and what its ids are, is a matter of all columns
             loaded = self._read_columns(lambda names: names)
         else:
             loaded = self._read_columns(
-                lambda names: (*show, *list_needed(self._resources, names, where, refine))
+                lambda names: (*show, *SPLITS, *list_needed(self._resources, names, where, refine))
             )
+        rows = loaded.table.num_rows
+        if split is not None:
+            loaded = replace(loaded, table=select_split(loaded.table, split))
         wanted = SelectionRequest(
             where=where,
             space=space_of(self._resources, labels) if labels else None,
@@ -97,10 +106,12 @@ class SelectableRows(ManifestRows):
         overlap = describe_overlap(loaded.rows(done.table)) if dedupe == "none" else None
         done.notes += [overlap] if overlap else []
         asked = {
-            "where": where, "labels": labels, "refine": ",".join(refine) or None, "dedupe": wanted.dedupe,
+            "where": where, "split": split, "labels": labels, "refine": ",".join(refine) or None, "dedupe": wanted.dedupe,
             "sample": sample, "per-class": per_class, "seed": sample and seed,
         }  # fmt: skip
         made = cast("Manifest", self._derive(loaded, done.table, "select", asked))  # whose method this is
+        if split is not None:
+            done.notes.insert(0, f"{loaded.table.num_rows:,} of {rows:,} rows are of the part {split}")
         selected = Selected(made, done, loaded.table)
         if strict and labels:
             refuse(selected.unexpressed.items, labels)
@@ -109,6 +120,31 @@ class SelectableRows(ManifestRows):
     def where(self, condition: str) -> "Manifest":
         """Keep the rows of which the condition is true: `"age >= 60 and diagnosis under 'melanoma'"`."""
         return self._tell_selection(self.select(where=condition))
+
+    def narrow(self, where: str | None = None, split: str | None = None) -> "Manifest":
+        """Keep the rows that the filters of all commands leave: a condition, and a part.
+
+        Parameters
+        ----------
+        where : str, optional
+            Only rows of which this is true.
+        split : str, optional
+            Only this part: train, val, test, …
+
+        Returns
+        -------
+        Manifest
+            Itself, where nothing is asked.
+
+        Raises
+        ------
+        UnknownName, UsageError
+            For a condition that cannot be, or a part that no row is of.
+
+        """
+        if where is None and split is None:
+            return cast("Manifest", self)
+        return self._tell_selection(self.select(where=where, split=split))
 
     def with_labels(self, space: str, *, strict: bool = False) -> "Manifest":
         """Name the class of each row in a label space, such as "malignancy" or "ham7"."""
@@ -135,6 +171,13 @@ class SelectableRows(ManifestRows):
         if rows := sum(row["images"] for row in done.unexpressed):
             self._resources.say(f"{rows:,} rows have no class")
         return done.manifest
+
+
+def load_narrowed(
+    resources: Resources, targets: Sequence[str], where: str | None, split: str | None
+) -> Loaded:
+    """The targets' rows that the filters of all commands leave, with all columns; what was left is told."""
+    return SelectableRows.from_targets(resources, targets).narrow(where, split)._read_all()
 
 
 def list_needed(

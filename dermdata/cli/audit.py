@@ -8,6 +8,7 @@ import typer
 
 from dermdata.api.display import count_nouns
 from dermdata.cli.complete import Targets
+from dermdata.cli.label_options import SplitOption, WhereOption
 from dermdata.cli.output import AllowMissing, Format, FormatOption, emit
 from dermdata.cli.state import State, state_of
 from dermdata.cli.workers import EngineOption
@@ -45,6 +46,8 @@ def audit(
     ] = None,
     engine: EngineOption = None,
     allow_missing: AllowMissing = False,
+    where: WhereOption = None,
+    split: SplitOption = None,
     form: FormatOption = None,
 ) -> None:
     """Find broken images, duplicates, leaks, label conflicts and gaps; exit 1 on any finding of level error."""
@@ -60,6 +63,8 @@ def audit(
         engine=engine,
         report=report,
         allow_missing=allow_missing,
+        where=where,
+        split=split,
     )
     request.require_possible("--near")
     found = audit_targets(state, targets, request)

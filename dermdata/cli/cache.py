@@ -11,6 +11,7 @@ from dermdata.cli.output import Format, FormatOption, emit, write_line
 from dermdata.cli.state import state_of
 
 app = typer.Typer(
+    add_completion=False,
     no_args_is_help=True,
     help="Where the cache is, what it holds and how large; delete, sweep, bundle for another machine.",
 )

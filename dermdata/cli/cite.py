@@ -6,6 +6,7 @@ import typer
 
 from dermdata.api.display import count_nouns
 from dermdata.cli.complete import TargetsOrCached
+from dermdata.cli.label_options import SplitOption, WhereOption
 from dermdata.cli.output import Format, data_output, emit, write_line, write_prose
 from dermdata.cli.state import State, state_of
 from dermdata.errors import UsageError
@@ -34,6 +35,8 @@ def cite(
             show_default=False,
         ),
     ] = None,
+    where: WhereOption = None,
+    split: SplitOption = None,
     form: Annotated[Form | None, typer.Option("--format", "-f", help=FORM_HELP, show_default=False)] = None,
 ) -> None:
     """BibTeX, attributions and licenses of exactly the rows used, and the strictest license of the mix."""
@@ -42,13 +45,10 @@ def cite(
     state = state_of(ctx)
     require_options(form, by, table1=table1)
     if table1:
-        text = make_table1(state, targets or (), by=by or "dataset", form=form or "markdown")
-        data_output().write(text)
+        given = {"where": where, "split": split, "by": by or "dataset", "form": form or "markdown"}
+        data_output().write(make_table1(state, targets or (), **given))
         return
-    found = credit_targets(state, targets or ())
-    for name in found.unknown:
-        state.say(f"warning: no catalog knows {name}: add its citation and license by hand")
-    show_credits(state, found, form)
+    show_credits(state, credit_targets(state, targets or (), where, split), form)
 
 
 def require_options(form: Form | None, by: str | None, *, table1: bool) -> None:

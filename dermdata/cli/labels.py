@@ -17,7 +17,9 @@ from dermdata.cli.state import state_of
 from dermdata.errors import UsageError
 
 app = typer.Typer(
-    no_args_is_help=True, help="The diagnosis vocabulary and how each dataset's words map into it."
+    add_completion=False,
+    no_args_is_help=True,
+    help="The diagnosis vocabulary and how each dataset's words map into it.",
 )
 app.command("map")(map_)
 

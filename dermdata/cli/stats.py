@@ -12,7 +12,7 @@ from dermdata.api.label_spaces import check_strict
 from dermdata.api.records import Item
 from dermdata.cli.cells import to_text
 from dermdata.cli.complete import TargetsOrCached
-from dermdata.cli.label_options import LABELS_HELP, STRICT_HELP
+from dermdata.cli.label_options import LABELS_HELP, STRICT_HELP, SplitOption, WhereOption
 from dermdata.cli.output import FormatOption, emit, human
 from dermdata.cli.state import state_of
 
@@ -35,6 +35,8 @@ def stats(
     by: Annotated[str | None, typer.Option(help=BY_HELP, metavar="COLS", show_default=False)] = None,
     labels: Annotated[str | None, typer.Option(help=LABELS_HELP, metavar="SPACE", show_default=False)] = None,
     strict: Annotated[bool, typer.Option("--strict", help=STRICT_HELP)] = False,
+    where: WhereOption = None,
+    split: SplitOption = None,
     form: FormatOption = None,
 ) -> None:
     """Counts and cross-tables: images, patients and lesions in each cell."""
@@ -43,7 +45,7 @@ def stats(
     state = state_of(ctx)
     check_strict(labels, strict=strict)
     columns = (name.strip() for name in (by or "").split(",") if name.strip())
-    request = CountRequest.from_names(columns, labels, strict=strict)
+    request = CountRequest(tuple(dict.fromkeys(columns)), labels, strict, where, split)
     rows = count_targets(state, targets or (), request)
     if form == "table" or (form is None and sys.stdout.isatty()):
         show_tables(rows, request.by, state.color)
