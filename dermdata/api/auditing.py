@@ -149,7 +149,7 @@ def audit_rows(
     applied = room.apply_issue_lists(rows, lists)
     for one in applied.findings:
         resources.say(one.message)
-    changed = applied.table is not rows or request.is_filtered
+    changed = any((applied.table is not rows, request.is_filtered))
     context = describe_datasets(resources, loaded, targets, applied.copies, changed=changed)
     context = replace(context, allow_missing=request.allow_missing)
     with open_workers(resources, request.engine) as make, resources.show_progress() as progress:

@@ -64,9 +64,7 @@ def list_entries(resources: Resources, wanted: ListFilter, sort: str = "name") -
     items = [{**item, "cached": item["name"] in here} for item in everything]
     for option in WORD_FILTERS:
         items = filter_by_word(items, option, getattr(wanted, option), everything)
-    for way in wanted.fetch:
-        if way not in FETCH_WAYS:
-            raise UnknownName("way to fetch", way, FETCH_WAYS, hint=f"one of {', '.join(FETCH_WAYS)}")
+    require_ways(wanted.fetch)
     items = [item for item in items if is_listed(item, wanted) and is_usable(item, wanted)]
     for field in wanted.has:
         items = [item for item in items if has_field(item, field)]
@@ -101,6 +99,13 @@ def is_listed(item: Item, wanted: ListFilter) -> bool:
     if wanted.license and not (item["license"] or "").lower().startswith(wanted.license.lower()):
         return False
     return wanted.kind in ("all", item["kind"]) and (item["cached"] or not wanted.cached)
+
+
+def require_ways(words: Sequence[str]) -> None:
+    """UnknownName for what is no way to fetch."""
+    for word in words:
+        if word not in FETCH_WAYS:
+            raise UnknownName("way to fetch", word, FETCH_WAYS, hint=f"one of {', '.join(FETCH_WAYS)}")
 
 
 def is_usable(item: Item, wanted: ListFilter) -> bool:

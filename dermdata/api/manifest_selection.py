@@ -79,7 +79,6 @@ class SelectableRows(ManifestRows):
         """
         from dermdata.cohort import NEEDED_COLUMNS, SelectionRequest, select_rows
         from dermdata.cohort.dedupe import describe_overlap
-        from dermdata.export.job import select_split
 
         if dedupe != "none":  # which row says more, and what its ids are, is a matter of all columns
             loaded = self._read_columns(lambda names: names)
@@ -87,9 +86,7 @@ class SelectableRows(ManifestRows):
             loaded = self._read_columns(
                 lambda names: (*show, *SPLITS, *list_needed(self._resources, names, where, refine))
             )
-        rows = loaded.table.num_rows
-        if split is not None:
-            loaded = replace(loaded, table=select_split(loaded.table, split))
+        loaded, note = narrow_to_split(loaded, split)
         wanted = SelectionRequest(
             where=where,
             space=space_of(self._resources, labels) if labels else None,
@@ -110,8 +107,7 @@ class SelectableRows(ManifestRows):
             "sample": sample, "per-class": per_class, "seed": sample and seed,
         }  # fmt: skip
         made = cast("Manifest", self._derive(loaded, done.table, "select", asked))  # whose method this is
-        if split is not None:
-            done.notes.insert(0, f"{loaded.table.num_rows:,} of {rows:,} rows are of the part {split}")
+        done.notes[:0] = note
         selected = Selected(made, done, loaded.table)
         if strict and labels:
             refuse(selected.unexpressed.items, labels)
@@ -171,6 +167,17 @@ class SelectableRows(ManifestRows):
         if rows := sum(row["images"] for row in done.unexpressed):
             self._resources.say(f"{rows:,} rows have no class")
         return done.manifest
+
+
+def narrow_to_split(loaded: Loaded, split: str | None) -> tuple[Loaded, list[str]]:
+    """The rows of one part, and a note of it; all of them where no part is asked for."""
+    if split is None:
+        return loaded, []
+    from dermdata.export.job import select_split
+
+    table = select_split(loaded.table, split)
+    note = f"{table.num_rows:,} of {loaded.table.num_rows:,} rows are of the part {split}"
+    return replace(loaded, table=table), [note]
 
 
 def load_narrowed(

@@ -45,8 +45,8 @@ def cite(
     state = state_of(ctx)
     require_options(form, by, table1=table1)
     if table1:
-        given = {"where": where, "split": split, "by": by or "dataset", "form": form or "markdown"}
-        data_output().write(make_table1(state, targets or (), **given))
+        shown = {"by": by or "dataset", "form": form or "markdown"}
+        data_output().write(make_table1(state, targets or (), where=where, split=split, **shown))
         return
     show_credits(state, credit_targets(state, targets or (), where, split), form)
 

@@ -7,6 +7,7 @@ What goes to a terminal is shown and never obeyed, in any format: `data_output` 
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import IO, Annotated, Any, Literal, Protocol
 
 import typer
@@ -42,7 +43,7 @@ def emit(
     command: str,
     *,
     shown: Sequence[str] | None = None,
-    cut: Mapping[str, int] | None = None,
+    cut: Mapping[str, int] = MappingProxyType({}),
     beside: Mapping[str, Any] | None = None,
     color: str = "auto",
 ) -> None:
@@ -60,7 +61,7 @@ def emit(
     elif form == "table":
         from dermdata.cli.tables import write_table
 
-        write_table(rows, shown or columns, color, cut or {})
+        write_table(rows, shown or columns, color, cut)
     else:
         write_delimited(rows, columns, form)
 

@@ -25,12 +25,11 @@ def write_table(
     from rich.table import Table
 
     screen = make_console(sys.stdout, color)
-    room = {name: min(WIDEST, max(LEAST, screen.width // part)) for name, part in cut.items()}
-    cells = [[cut_cell(human(name, row.get(name)), room.get(name)) for name in columns] for row in rows]
+    cells = [cut_cells(row, columns, cut, screen.width) for row in rows]
     kept = count_fitting(cells, columns, screen.width)
     view = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for number, name in enumerate(columns[:kept]):
-        numeric = all(line[number][:1].isdigit() or line[number] == "-" for line in cells)
+        numeric = all(map(is_numeric, (line[number] for line in cells)))
         # an id must be readable whole: it is what the next command needs
         view.add_column(
             to_text(name.replace("_", " ")),
@@ -45,10 +44,18 @@ def write_table(
         print_message(f"not shown at this width: {', '.join(columns[kept:])}")
 
 
-def cut_cell(text: str, room: int | None) -> str:
-    """The text as it is shown, cut where it has less room than it takes."""
-    shown = show_controls(text)
-    return shown if room is None or len(shown) <= room else f"{shown[: room - 1]}…"
+def is_numeric(cell: str) -> bool:
+    return cell[:1].isdigit() or cell == "-"
+
+
+def cut_cells(row: Item, columns: Sequence[str], cut: Mapping[str, int], width: int) -> list[str]:
+    """A row's cells as they are shown; those of `cut` in at most such a part of the width."""
+    cells = {name: show_controls(human(name, row.get(name))) for name in columns}
+    for name, part in cut.items():
+        room = min(WIDEST, max(LEAST, width // part))
+        if len(cells[name]) > room:
+            cells[name] = f"{cells[name][: room - 1]}…"
+    return list(cells.values())
 
 
 def count_fitting(cells: Sequence[Sequence[str]], columns: Sequence[str], width: int) -> int:
