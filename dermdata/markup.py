@@ -43,6 +43,7 @@ HARMLESS = {rf"\{char}" for char in "&%$#_-`'^\"~=.,/ uvHtcdbkrlLoOij"} | {
     )
 }  # fmt: skip
 KEY = re.compile(r"[^A-Za-z0-9_.:-]+")
+PLAIN_ADDRESS = re.compile(r"https?://[A-Za-z0-9._~:/?=&+-]+")  # nothing that LaTeX would take for its own
 DOI = re.compile(r"10\.\d[\d.]{0,30}/[A-Za-z0-9._;()/:+-]+")
 
 
@@ -61,6 +62,17 @@ def escape_char(char: str) -> str:
     if char.isspace():
         return " "
     return f"\\u{number:04x}" if number < 0x10000 else json.dumps(char)[1:-1]
+
+
+def count_nouns(count: int, noun: str) -> str:
+    """The number with its noun: `1 row`, `2,000 rows`, `0 classes`, `3 entries`; of several words the last one changes."""
+    if count == 1:
+        return f"1 {noun}"
+    if noun.endswith(("s", "x", "ch", "sh")):
+        return f"{count:,} {noun}es"
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return f"{count:,} {noun[:-1]}ies"
+    return f"{count:,} {noun}s"
 
 
 def to_one_line(text: str) -> str:
@@ -122,7 +134,10 @@ def bibtex_entry(key: str, text: str | None, **fields: str | None) -> str | None
 
 
 def bibtex_field(name: str, value: str) -> str:
-    return value if name == "doi" and DOI.fullmatch(value) else escape_latex(value)
+    """A field's value between its braces; a title keeps its capitals, what is an address stays one."""
+    if (name == "doi" and DOI.fullmatch(value)) or (name == "url" and PLAIN_ADDRESS.fullmatch(value)):
+        return value
+    return f"{{{escape_latex(value)}}}" if name == "title" else escape_latex(value)
 
 
 def is_bibtex(text: str) -> bool:

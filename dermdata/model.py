@@ -8,6 +8,7 @@ from typing import Any, Literal
 Role = Literal["images", "masks", "metadata", "splits", "captions", "weights", "other"]
 Kind = Literal["dataset", "model"]
 AccessKind = Literal["open", "account", "agreement", "per-image", "unavailable"]
+FetchWay = Literal["yes", "account", "by-hand", "no"]  # whether `fetch` can bring a dataset
 Unpack = Literal["zip", "tar", "tar.gz", "tar.zst"]
 Predicate = Literal["exactMatch", "broadMatch", "narrowMatch", "closeMatch", "relatedMatch"]
 

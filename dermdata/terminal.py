@@ -24,6 +24,7 @@ def format_size(count: int | None) -> str:
     return f"{amount:.1f} TB"
 
 
+MOST_COLUMNS = 10_000
 LABEL_STYLES = {"error": "1;31", "warning": "33", "hint": "2"}  # ANSI: bold red, yellow, dim
 
 
@@ -49,6 +50,12 @@ def uses_color(file: IO[str], color: str = "auto") -> bool:
     return file.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
+def wanted_width() -> int:
+    """The columns of what is no terminal: those of COLUMNS, else 120."""
+    text = os.environ.get("COLUMNS", "")
+    return int(text) if text.isdecimal() and 0 < int(text) < MOST_COLUMNS else 120
+
+
 def make_console(file: IO[str], color: str = "auto") -> "Console":
     """A rich console that obeys --color, NO_COLOR and FORCE_COLOR, and no control character of a text."""
     # rich is loaded where something is drawn: start-up counts
@@ -63,7 +70,7 @@ def make_console(file: IO[str], color: str = "auto") -> "Console":
 
     forced = {"always": True, "never": False}.get(color)
     never = color == "never" or (color == "auto" and "NO_COLOR" in os.environ)
-    width = None if file.isatty() else 120
+    width = None if file.isatty() else wanted_width()
     return Screen(
         file=file, force_terminal=forced, no_color=never, highlight=False, width=width, soft_wrap=False
     )

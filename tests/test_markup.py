@@ -12,10 +12,12 @@ from dermdata.catalogs import open_catalog
 from dermdata.cohort.table1 import build_table1, to_latex, to_markdown
 from dermdata.markup import (
     bibtex_entry,
+    count_nouns,
     escape_latex,
     escape_markdown,
     fence_markdown,
     is_balanced,
+    is_bibtex,
     link_markdown,
     show_controls,
     to_one_line,
@@ -179,6 +181,27 @@ def test_what_is_not_one_entry_is_quoted_in_one(text: str) -> None:
     entry = bibtex_entry("ours", text)
     assert entry is not None
     assert entry.startswith("@misc{ours,\n  note = {")
+
+
+def test_a_title_keeps_its_capitals_and_an_address_its_signs() -> None:
+    entry = bibtex_entry("a", None, title="SCIN {x} & more", url="https://a.example/b_c?d=e&f=~g")
+    assert entry == (
+        "@misc{a,\n  title = {{SCIN \\textbraceleft{}x\\textbraceright{} \\& more}},\n"
+        "  url  = {https://a.example/b_c?d=e&f=~g}\n}"
+    )
+    assert is_bibtex(entry)
+    assert "\\%" in str(bibtex_entry("a", None, url="https://a.example/b%20c"))
+
+
+@pytest.mark.parametrize(
+    ("count", "noun", "words"),
+    [
+        (1, "dataset", "1 dataset"), (0, "row", "0 rows"), (2000, "image file", "2,000 image files"),
+        (1, "class", "1 class"), (3, "class", "3 classes"), (2, "entry", "2 entries"), (2, "key", "2 keys"),
+    ],
+)  # fmt: skip
+def test_a_noun_agrees_with_its_number(count: int, noun: str, words: str) -> None:
+    assert count_nouns(count, noun) == words
 
 
 def test_a_doi_stays_one() -> None:

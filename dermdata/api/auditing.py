@@ -62,6 +62,13 @@ class AuditRequest:
     engine: str | None = None
     report: Path | None = None
     allow_missing: bool = False
+    where: str | None = None
+    split: str | None = None
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether only some rows are audited, so that no count can be compared with the publisher's."""
+        return self.where is not None or self.split is not None
 
     def require_possible(self, near: str) -> None:
         """UsageError for a report that cannot be written, and for near duplicates alone without the option `near`."""
@@ -73,6 +80,7 @@ class AuditRequest:
     def command(self, targets: Sequence[str]) -> str:
         """The command line as far as it decides what is found."""
         asked = {"apply": self.apply, "only": self.only, "skip": self.skip}
+        asked |= {"where": [self.where] if self.where else [], "split": [self.split] if self.split else []}
         options = [f"--{name}={word}" for name, words in asked.items() for word in words]
         return shlex.join(["dermdata", "audit", *targets, *(["--near"] if self.near else []), *options])
 
@@ -93,10 +101,17 @@ def list_columns() -> list[str]:
 
 def audit_targets(resources: Resources, targets: Sequence[str], request: AuditRequest) -> AuditFindings:
     """Find what is wrong with the rows of these targets; of Parquet files only what is needed is read."""
+    from dermdata.api.manifest_selection import load_narrowed
     from dermdata.api.targets import load
 
     columns = None if request.report else list_columns()
-    return audit_rows(resources, request, targets, lambda: load(resources, targets, columns))
+
+    def read() -> "Loaded":
+        if request.is_filtered:
+            return load_narrowed(resources, targets, request.where, request.split)
+        return load(resources, targets, columns)
+
+    return audit_rows(resources, request, targets, read)
 
 
 def audit_rows(
@@ -135,7 +150,7 @@ def audit_rows(
     applied = room.apply_issue_lists(rows, lists)
     for one in applied.findings:
         resources.say(one.message)
-    changed = applied.table is not rows
+    changed = any((applied.table is not rows, request.is_filtered))
     context = describe_datasets(resources, loaded, targets, applied.copies, changed=changed)
     context = replace(context, allow_missing=request.allow_missing)
     with open_workers(resources, request.engine) as make, resources.show_progress() as progress:

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from dermdata.api.label_index import read_card_rows, read_labels
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.errors import CacheDamaged, Offline, PersonMustAct, UnknownName, UsageError
 from dermdata.manifest_file import cached_names, version_folder
-from dermdata.markup import bibtex_entry
+from dermdata.model import FetchWay
 from dermdata.terminal import format_size
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 LIST_KEYS = (
-    "name", "title", "kind", "images", "classes", "modalities", "tasks", "access", "license",
-    "commercial_use", "size_bytes", "skin_tone", "cached", "homepage",
+    "name", "title", "kind", "images", "classes", "modalities", "tasks", "access", "fetch",
+    "license", "commercial_use", "size_bytes", "skin_tone", "cached", "homepage",
 )  # fmt: skip
 # the manifest's fields that `has` knows (a test compares them with the schema); `skin_tone` stands for any scale
 MANIFEST_FIELDS = (
@@ -36,6 +36,7 @@ WORD_FILTERS = {
     "task": "tasks",
     "access": "access",
 }  # option -> the key that holds its word
+FETCH_WAYS = get_args(FetchWay)
 Item = dict[str, Any]
 
 
@@ -48,6 +49,9 @@ class ListFilter:
     task: str | None = None
     access: str | None = None
     license: str | None = None
+    fetch: Sequence[str] = ()
+    commercial: bool | None = None
+    min_images: int | None = None
     has: Sequence[str] = ()
     kind: str = "dataset"
     cached: bool = False
@@ -60,7 +64,8 @@ def list_entries(resources: Resources, wanted: ListFilter, sort: str = "name") -
     items = [{**item, "cached": item["name"] in here} for item in everything]
     for option in WORD_FILTERS:
         items = filter_by_word(items, option, getattr(wanted, option), everything)
-    items = [item for item in items if is_listed(item, wanted)]
+    require_ways(wanted.fetch)
+    items = [item for item in items if is_listed(item, wanted) and is_usable(item, wanted)]
     for field in wanted.has:
         items = [item for item in items if has_field(item, field)]
     columns: tuple[str, ...] = LIST_KEYS
@@ -94,6 +99,22 @@ def is_listed(item: Item, wanted: ListFilter) -> bool:
     if wanted.license and not (item["license"] or "").lower().startswith(wanted.license.lower()):
         return False
     return wanted.kind in ("all", item["kind"]) and (item["cached"] or not wanted.cached)
+
+
+def require_ways(words: Sequence[str]) -> None:
+    """UnknownName for what is no way to fetch."""
+    for word in words:
+        if word not in FETCH_WAYS:
+            raise UnknownName("way to fetch", word, FETCH_WAYS, hint=f"one of {', '.join(FETCH_WAYS)}")
+
+
+def is_usable(item: Item, wanted: ListFilter) -> bool:
+    """Whether the item can be fetched so, and has the commercial use and the images that are asked for, as far as known."""
+    if wanted.fetch and item["fetch"] not in wanted.fetch:
+        return False
+    if wanted.commercial is not None and item["commercial_use"] is not wanted.commercial:
+        return False
+    return wanted.min_images is None or (item["images"] or 0) >= wanted.min_images
 
 
 def has_field(item: Item, field: str) -> bool:
@@ -174,14 +195,22 @@ def describe_entry(resources: Resources, name: str) -> dict[str, Any]:
 
 
 def entry_bibtex(resources: Resources, name: str) -> str:
-    """The entry's BibTeX, fit for any reader of it; UsageError where the catalog has none."""
+    """The entry's BibTeX, fit for any reader of it; UsageError where the catalog knows no citation."""
+    from dermdata.catalogs.entries import make_bibtex
+
     dataset = resources.catalog[name]
-    entry = bibtex_entry(dataset.name, dataset.citation.bibtex)
+    entry = make_bibtex(dataset)
     if entry is None:
-        raise UsageError(
-            f"{dataset.name} has no BibTeX entry", hint=dataset.citation.text or dataset.homepage
-        )
+        raise UsageError(f"{dataset.name} has no BibTeX entry", hint=dataset.homepage)
     return entry
+
+
+def tell_bibtex_gaps(resources: Resources, name: str, entry: str) -> None:
+    """Say what an entry lacks that a journal asks for."""
+    from dermdata.catalogs.entries import bibtex_gaps
+
+    if gaps := bibtex_gaps(entry):
+        resources.say(f"warning: the catalog knows {gaps} of {name}: complete its entry before it is printed")
 
 
 def entry_croissant(resources: Resources, dataset: "Dataset") -> dict[str, Any]:
@@ -305,11 +334,28 @@ def access_lines(dataset: "Dataset") -> Iterator[str]:
     way = dataset.access
     yield ""
     yield f"Access: {way.kind}{f' ({way.service})' if way.service else ''}"
+    yield from wrap_text(describe_fetch(dataset), "  ", "  ")
     for text in (way.steps, way.url, way.evidence):
         if text:
             yield from wrap_text(text, "  ", "  ")
     if way.alternatives:
         yield from wrap_text(f"instead: {', '.join(way.alternatives)}", "  ", "  ")
+
+
+def describe_fetch(dataset: "Dataset") -> str:
+    """Whether `fetch` brings it, in a sentence."""
+    from dermdata.catalogs.entries import find_fetch_way
+
+    way = find_fetch_way(dataset)
+    if way == "no":
+        return "It cannot be had."
+    if way == "by-hand":
+        return (
+            f"dermdata cannot download this one: `dermdata fetch {dataset.name} --from PATH` takes what you "
+            "downloaded by hand."
+        )
+    account = f", with an account of {dataset.access.service}" if way == "account" else ""
+    return f"`dermdata fetch {dataset.name}` downloads it{account}."
 
 
 def file_lines(dataset: "Dataset") -> Iterator[str]:

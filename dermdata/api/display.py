@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dermdata.errors import Bug, DermdataError, StorageError
-from dermdata.markup import bibtex_entry, show_controls
+from dermdata.markup import bibtex_entry, count_nouns, show_controls
 from dermdata.progress import ALL_BYTES, Progress, SilentProgress
 from dermdata.terminal import format_size, make_console, print_message
 from dermdata.urls import redact_text
@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-__all__ = ["bibtex_entry", "format_size", "make_console", "print_message", "redact_text", "show_controls"]
+__all__ = [
+    "bibtex_entry",
+    "count_nouns",
+    "format_size",
+    "make_console",
+    "print_message",
+    "redact_text",
+    "show_controls",
+]
 
 
 def explain_failure(error: Exception) -> DermdataError:

@@ -14,6 +14,7 @@ from dermdata.api.records import Records
 from dermdata.api.reports import require_report, write_evaluation_report
 from dermdata.api.resources import Resources
 from dermdata.errors import BadTable, UsageError
+from dermdata.markup import count_nouns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,10 +33,8 @@ MOST_GAPS = 6  # gaps of one column that are named
 def describe_counts(facts: Facts) -> str:
     """How many images were judged, and what was left out."""
     counts = {name: facts[f"{name}_predictions"] for name in ("missing", "unknown", "duplicate")}
-    words = [f"{facts['n']:,} images judged"]
-    words += [
-        f"{count:,} {name} prediction{'' if count == 1 else 's'}" for name, count in counts.items() if count
-    ]
+    words = [f"{count_nouns(facts['n'], 'image')} judged"]
+    words += [count_nouns(count, f"{name} prediction") for name, count in counts.items() if count]
     if facts["without_class"]:
         words.append(f"{facts['without_class']:,} without a class")
     return ", ".join(words)
@@ -68,7 +67,7 @@ def describe_claims(by: str, claimed: Sequence[Facts], compared: int) -> Iterato
     for gap in claimed[:MOST_GAPS]:
         yield f"  {describe_gap(gap)}"
     if len(claimed) > MOST_GAPS:
-        yield f"  … and {len(claimed) - MOST_GAPS:,} more metrics (`--format json`)"
+        yield f"  … and {count_nouns(len(claimed) - MOST_GAPS, 'more metric')} (`--format json`)"
 
 
 def describe_chance(by: str, gaps: Sequence[Facts]) -> str:
@@ -190,6 +189,21 @@ def tell_left_out(resources: Resources, prepared: "PreparedSample") -> None:
         )
 
 
+def tell_part(resources: Resources, prepared: "PreparedSample", rows: "pa.Table", split: str | None) -> None:
+    """That all predictions are of one part, where the rest of the rows has none: they were not meant."""
+    from dermdata.manifest.columns import text_column
+
+    if split is not None or not prepared.missing:
+        return
+    for column in ("split", "split_official"):
+        parts = text_column(prepared.table, column).unique().to_pylist()
+        if len(parts) == 1 and parts[0] and len(text_column(rows, column).unique()) > 1:
+            resources.say(
+                f"hint: all predictions are of the part {parts[0]}: --split {parts[0]} judges it alone"
+            )
+            return
+
+
 @contextmanager
 def show_resampling(resources: Resources, count: int) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal, where hundreds of classes take a minute; nothing elsewhere."""
@@ -211,10 +225,11 @@ def judge_prepared(
         result = evaluate_sample(prepared.sample, prepared.table, wanted, progress)
     kind = result["unit"]
     resources.say(
-        f"{result['n']:,} images judged; intervals are the middle 95 % of {wanted.resamples:,} resamples by {kind} "
+        f"{count_nouns(result['n'], 'image')} judged; intervals are the middle 95 % of {wanted.resamples:,} resamples "
+        f"by {kind} "
         f"({result['units']:,} drawn each time), seed {wanted.seed}"
         if wanted.resamples
-        else f"{result['n']:,} images judged; no resamples, so no intervals and no claims"
+        else f"{count_nouns(result['n'], 'image')} judged; no resamples, so no intervals and no claims"
     )
     return {**result, **prepared.counts, "notes": prepared.notes}
 
@@ -231,6 +246,8 @@ class EvaluationRequest:
     seed: int = 0
     min_group: int = 30
     report: Path | None = None
+    where: str | None = None
+    split: str | None = None
 
     def command(self, predictions: str, targets: Sequence[str]) -> str:
         """The command line without its output."""
@@ -239,6 +256,8 @@ class EvaluationRequest:
             "by": ",".join(self.by) or None,
             "bootstrap": self.resamples,
             "seed": self.seed,
+            "where": self.where,
+            "split": self.split,
         }
         sources = [f"--target={target}" for target in targets]
         options = [f"--{name}={value}" for name, value in asked.items() if value is not None]
@@ -277,7 +296,9 @@ def evaluate_predictions(
         min_group=request.min_group,
     )  # fmt: skip
     table, name = read_table(resources, predictions)
-    prepared = prepare_table(resources, table, name, target.table, request.labels, strict=request.strict)
+    rows = target.narrow(request.where, request.split).table
+    prepared = prepare_table(resources, table, name, rows, request.labels, strict=request.strict)
+    tell_part(resources, prepared, rows, request.split)
     result = judge_prepared(resources, prepared, wanted)
     if request.report:
         typed = str(predictions) if isinstance(predictions, (str, Path)) else name

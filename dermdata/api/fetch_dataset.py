@@ -10,6 +10,7 @@ from weakref import finalize
 
 from dermdata.api.resources import Resources
 from dermdata.errors import CacheDamaged, LicenseNotAccepted, SomeFailed
+from dermdata.markup import count_nouns
 from dermdata.terminal import format_size
 
 if TYPE_CHECKING:
@@ -293,13 +294,17 @@ def tell_outcome(resources: Resources, dataset: "Dataset", outcome: "FetchResult
     """What came of it: one line, and one for everything that is not as it should be."""
     report = outcome.report
     if outcome.nothing_to_do:
-        rows = describe_part(outcome) if outcome.part else f"{report.get('rows', 0):,} rows"
+        rows = describe_part(outcome) if outcome.part else count_nouns(report.get("rows", 0), "row")
         if lacking := report.get("rows_without_image"):
             rows += f", {lacking:,} without an image file"
         resources.say(f"{dataset.name}: already complete, nothing to do ({rows})")
         tell_unverified(resources, dataset, report)
         return
-    here = describe_part(outcome) if outcome.part else f"{report['rows']:,} rows of {report['rows_in']:,}"
+    here = (
+        describe_part(outcome)
+        if outcome.part
+        else f"{count_nouns(report['rows'], 'row')} of {report['rows_in']:,}"
+    )
     resources.say(f"{dataset.name}: {here}, {format_size(outcome.downloaded)} fetched")
     for line in remarks(report):
         resources.say(f"warning: {dataset.name}: {line}")
@@ -361,19 +366,19 @@ def remarks(report: Mapping[str, Any]) -> list[str]:
     lines += describe_words(report)
     if report["rows_without_image"]:
         lines.append(
-            f"{report['rows_without_image']:,} rows without an image file (column image_problem says why)"
+            f"{count_nouns(report['rows_without_image'], 'row')} without an image file (column image_problem says why)"
         )
     if report["undecodable"]:
         lines.append(
-            f"{report['undecodable']:,} images cannot be decoded whole (column image_problem says why)"
+            f"{count_nouns(report['undecodable'], 'image')} cannot be decoded whole (column image_problem says why)"
             + describe_problems(report.get("unusable") or {})
         )
     for kind in ("image", "mask"):
         if count := (report.get(f"{kind}s_without_row") or {}).get("count"):
-            lines.append(f"{count:,} {kind} files that no row names, kept in the cache")
+            lines.append(f"{count_nouns(count, f'{kind} file')} that no row names, kept in the cache")
     if report.get("lost"):
         lines.append(
-            f"{report['lost']:,} images cannot be had from their addresses (column image_problem says why)"
+            f"{count_nouns(report['lost'], 'image')} cannot be had from their addresses (column image_problem says why)"
         )
     return [*lines, *report["differences"]]
 
@@ -387,8 +392,12 @@ def describe_problems(rows: Mapping[str, int]) -> str:
 def describe_words(report: Mapping[str, Any]) -> list[str]:
     """The words and joins of which nothing could be made."""
     counted = (
-        ("unmapped_labels", "label not in the crosswalk: {0} ({1:,} rows)"),
-        ("unmapped_values", "word not mapped: {0} ({1:,} rows)"),
-        ("unpartnered", "{1:,} rows without partner in {0}"),
+        ("unmapped_labels", "label not in the crosswalk: {0} ({1})"),
+        ("unmapped_values", "word not mapped: {0} ({1})"),
+        ("unpartnered", "{1} without partner in {0}"),
     )
-    return [line.format(word, rows) for name, line in counted for word, rows in report[name].items()]
+    return [
+        line.format(word, count_nouns(rows, "row"))
+        for name, line in counted
+        for word, rows in report[name].items()
+    ]

@@ -13,6 +13,7 @@ from dermdata.api.label_spaces import bytes_of, count_words, crosswalk_of, text_
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.errors import BadTable, ProblemsFound, UnknownName, UsageError
+from dermdata.markup import count_nouns
 
 if TYPE_CHECKING:
     from dermdata.crosswalks.suggest import Proposal
@@ -162,7 +163,7 @@ class ProposedLabels:
         missing = [row["count"] for row in self.records if not row["applied"]]
         if missing:
             raise ProblemsFound(
-                f"{len(missing):,} words ({sum(missing):,} rows) have no concept yet",
+                f"{count_nouns(len(missing), 'word')} ({count_nouns(sum(missing), 'row')}) without a concept yet",
                 hint="--accept WORD=CONCEPT decides one",
             )
 
@@ -244,6 +245,6 @@ def write_crosswalk(resources: Resources, out: Path, labels: "Sequence[Label]") 
     from dermdata.crosswalks import labels_to_text
 
     disk.write_chunks(out, [labels_to_text(labels).encode()])
-    resources.say(f"{len(labels):,} rows written to {out}")
+    resources.say(f"{count_nouns(len(labels), 'row')} written to {out}")
     if not out.with_name("dataset.toml").exists():
         resources.say("a catalog wants a dataset.toml beside it: see docs/private-catalogs.md")

@@ -1,6 +1,7 @@
 """Which rows of a manifest stay, and what their labels are called: filters, label spaces, duplicates, samples."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, cast
 
 from dermdata.api.label_spaces import ADDED, refuse, sources_of, space_of, words_of
@@ -8,11 +9,12 @@ from dermdata.api.label_spaces import NEEDED as PROJECTED
 from dermdata.api.manifest_rows import USED, ManifestRows
 from dermdata.api.resources import Resources
 from dermdata.api.results import Selected
-from dermdata.api.targets import load, make_near_finder
+from dermdata.api.targets import Loaded, load, make_near_finder
 
 if TYPE_CHECKING:
     from dermdata.api.manifest import Manifest
 
+SPLITS = ("split", "split_official")
 Dedupe = Literal["none", "id", "exact", "near"]
 
 
@@ -23,6 +25,7 @@ class SelectableRows(ManifestRows):
         self,
         *,
         where: str | None = None,
+        split: str | None = None,
         labels: str | None = None,
         strict: bool = False,
         refine: Sequence[str] = (),
@@ -39,6 +42,8 @@ class SelectableRows(ManifestRows):
         ----------
         where : str, optional
             Only rows of which this is true: SQL over the columns, and `diagnosis under 'concept'`.
+        split : str, optional
+            Only this part: of `split` where the rows have one, else of the publisher's `split_official`.
         labels : str, optional
             A label space, such as "malignancy", "ham7" or a file: adds the columns `label` and `label_reason`.
         strict : bool, default False
@@ -75,11 +80,9 @@ class SelectableRows(ManifestRows):
         from dermdata.cohort import NEEDED_COLUMNS, SelectionRequest, select_rows
         from dermdata.cohort.dedupe import describe_overlaps
 
-        # which of two rows says more, and what its ids are, is a matter of all columns
-        every = dedupe != "none"
-        loaded = self._read_columns(
-            lambda names: names if every else (*show, *list_needed(self._resources, names, where, refine))
-        )
+        # which row says more, and what its ids are, is a matter of all columns
+        some = (*show, *SPLITS) if dedupe == "none" else None
+        loaded, note = narrow_to_split(self._read_for_selection(some, where, refine), split)
         wanted = SelectionRequest(
             where=where,
             space=space_of(self._resources, labels) if labels else None,
@@ -92,20 +95,54 @@ class SelectableRows(ManifestRows):
         finer = [load(self._resources, refine, NEEDED_COLUMNS).table] if refine else []
         words = words_of(self._resources, set().union(*map(sources_of, (loaded.table, *finer))))
         done = select_rows(loaded.table, wanted, self._resources.library.vocabulary, words, *finer)
-        done.notes += describe_overlaps(loaded.rows(done.table))
+        done.notes += describe_overlaps(loaded.rows(done.table)) if dedupe == "none" else ()
         asked = {
-            "where": where, "labels": labels, "refine": ",".join(refine) or None, "dedupe": wanted.dedupe,
+            "where": where, "split": split, "labels": labels, "refine": ",".join(refine) or None, "dedupe": wanted.dedupe,
             "sample": sample, "per-class": per_class, "seed": sample and seed,
         }  # fmt: skip
         made = cast("Manifest", self._derive(loaded, done.table, "select", asked))  # whose method this is
+        done.notes[:0] = note
         selected = Selected(made, done, loaded.table)
         if strict and labels:
             refuse(selected.unexpressed.items, labels)
         return selected
 
+    def _read_for_selection(
+        self, some: Sequence[str] | None, where: str | None, refine: Sequence[str]
+    ) -> Loaded:
+        """The rows with some columns and those that a condition and finer labels need; with all of them for None."""
+        if some is None:
+            return self._read_columns(lambda names: names)
+        return self._read_columns(lambda names: (*some, *list_needed(self._resources, names, where, refine)))
+
     def where(self, condition: str) -> "Manifest":
         """Keep the rows of which the condition is true: `"age >= 60 and diagnosis under 'melanoma'"`."""
         return self._tell_selection(self.select(where=condition))
+
+    def narrow(self, where: str | None = None, split: str | None = None) -> "Manifest":
+        """Keep the rows that the filters of all commands leave: a condition, and a part.
+
+        Parameters
+        ----------
+        where : str, optional
+            Only rows of which this is true.
+        split : str, optional
+            Only this part: train, val, test, …
+
+        Returns
+        -------
+        Manifest
+            Itself, where nothing is asked.
+
+        Raises
+        ------
+        UnknownName, UsageError
+            For a condition that cannot be, or a part that no row is of.
+
+        """
+        if where is None and split is None:
+            return cast("Manifest", self)
+        return self._tell_selection(self.select(where=where, split=split))
 
     def with_labels(self, space: str, *, strict: bool = False) -> "Manifest":
         """Name the class of each row in a label space, such as "malignancy" or "ham7"."""
@@ -132,6 +169,24 @@ class SelectableRows(ManifestRows):
         if rows := sum(row["images"] for row in done.unexpressed):
             self._resources.say(f"{rows:,} rows have no class")
         return done.manifest
+
+
+def narrow_to_split(loaded: Loaded, split: str | None) -> tuple[Loaded, list[str]]:
+    """The rows of one part, and a note of it; all of them where no part is asked for."""
+    if split is None:
+        return loaded, []
+    from dermdata.export.job import select_split
+
+    table = select_split(loaded.table, split)
+    note = f"{table.num_rows:,} of {loaded.table.num_rows:,} rows are of the part {split}"
+    return replace(loaded, table=table), [note]
+
+
+def load_narrowed(
+    resources: Resources, targets: Sequence[str], where: str | None, split: str | None
+) -> Loaded:
+    """The targets' rows that the filters of all commands leave, with all columns; what was left is told."""
+    return SelectableRows.from_targets(resources, targets).narrow(where, split)._read_all()
 
 
 def list_needed(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dermdata.api.catalog_entries import list_cached, manifest_path
 from dermdata.api.resources import Resources
 from dermdata.errors import UnknownName, UsageError
+from dermdata.markup import count_nouns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,7 +61,7 @@ def write_answer(
         write_manifest(LazyTable(place_answer(answer, datasets, writer)), out, {})
         writer.tell_missing(resources, allowed=allow_missing)
     if out != "-":
-        resources.say(f"{answer.num_rows:,} rows written to {out}")
+        resources.say(f"{count_nouns(answer.num_rows, 'row')} written to {out}")
 
 
 def find_manifest_folders(targets: Sequence[str]) -> list[Path]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dermdata.config import Settings as Settings
 from dermdata.config import default_cache_folder, from_environment, parse_rewrite_rules, split_cache_folders
+from dermdata.markup import count_nouns
 from dermdata.progress import Progress, SilentProgress
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def open_workers(resources: Resources, url: str | None) -> Iterator["ExecutorFac
         return
     with engine.open_engine(url) as found:
         resources.say(
-            f"{url}: {found.workers} worker{'s' * (found.workers != 1)}"
+            f"{url}: {count_nouns(found.workers, 'worker')}"
             if found.workers
             else f"{url} has no workers yet: waiting for them"
         )

@@ -215,6 +215,8 @@ class Session(CatalogMethods, CacheMethods):
         bootstrap: int = 1000,
         seed: int = 0,
         min_group: int = 30,
+        where: str | None = None,
+        split: str | None = None,
         report: "str | os.PathLike[str] | None" = None,
     ) -> Records:
         """Measure a model's predictions, overall and by group, with intervals.
@@ -239,6 +241,10 @@ class Session(CatalogMethods, CacheMethods):
             Another seed, other resamples.
         min_group : int, default 30
             Nothing is claimed of groups with fewer images.
+        where : str, optional
+            Only rows of the target of which this is true.
+        split : str, optional
+            Only this part of the target, such as "test".
         report : path, optional
             Write all of it as one offline page, too.
 
@@ -258,7 +264,7 @@ class Session(CatalogMethods, CacheMethods):
         truth = target if isinstance(target, Manifest) else self.load(target)
         request = EvaluationRequest(
             labels=labels, strict=strict, by=tuple(by), points=tuple(operating_points), resamples=bootstrap, seed=seed,
-            min_group=min_group, report=None if report is None else Path(report),
+            min_group=min_group, report=None if report is None else Path(report), where=where, split=split,
         )  # fmt: skip
         return evaluate_predictions(self._resources, predictions, truth, request)
 

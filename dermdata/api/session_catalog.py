@@ -28,6 +28,9 @@ class CatalogMethods:
         task: str | None = None,
         access: str | None = None,
         license: str | None = None,  # noqa: A002  # the command's own word
+        fetch: Sequence[str] = (),
+        commercial: bool | None = None,
+        min_images: int | None = None,
         has: Sequence[str] = (),
         kind: Literal["dataset", "model", "all"] = "dataset",
         cached: bool = False,
@@ -43,6 +46,12 @@ class CatalogMethods:
             Such as "dermoscopic", "segmentation", "open".
         license : str, optional
             A license's id, or the beginning of one.
+        fetch : sequence of str
+            Only what `fetch` can bring so: "yes", "account" (with one), "by-hand" (what you downloaded), "no".
+        commercial : bool, optional
+            Only what may be used commercially, or, for False, what may not; what no license states is neither.
+        min_images : int, optional
+            Only with at least so many images.
         has : sequence of str
             Only with these fields of the manifest, such as ("skin_tone",).
         kind : {"dataset", "model", "all"}, default "dataset"
@@ -69,26 +78,17 @@ class CatalogMethods:
         from dermdata.api.catalog_entries import ListFilter, list_entries
 
         wanted = ListFilter(
-            search=search, modality=modality, task=task, access=access, license=license, has=has, kind=kind, cached=cached
+            search=search, modality=modality, task=task, access=access, license=license, fetch=fetch, commercial=commercial,
+            min_images=min_images, has=has, kind=kind, cached=cached,
         )  # fmt: skip
         entries = list_entries(self._resources, wanted, sort)
         hidden = {"summary", "aliases", "fields"}
         rows = [
             {key: item[key] for key in item if key not in hidden}
-            | {"fetchable": self._is_fetchable(item["name"])}
+            | {"fetchable": item["fetch"] in ("yes", "account")}
             for item in entries
         ]
         return pd.DataFrame(rows, columns=None if rows else [*entries.columns, "fetchable"])
-
-    def _is_fetchable(self, name: str) -> bool:
-        from dermdata.errors import PersonMustAct
-        from dermdata.hosts import require_obtainable
-
-        try:
-            require_obtainable(self._resources.catalog[name])
-        except PersonMustAct:
-            return False
-        return True
 
     def info(self, name: str) -> "Dataset":
         """Return one catalog entry: counts, license, access, files, label words, official splits, known problems.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from dermdata.api.label_spaces import ADDED, NEEDED, project
+from dermdata.api.manifest_selection import load_narrowed
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.api.targets import SUFFIXES, list_cached_targets, load
@@ -32,6 +33,8 @@ class CountRequest:
     by: tuple[str, ...] = ()
     labels: str | None = None
     strict: bool = False
+    where: str | None = None
+    split: str | None = None
 
     @classmethod
     def from_names(
@@ -63,8 +66,11 @@ def list_identities(targets: Sequence[str]) -> Sequence[str]:
 
 def count_targets(resources: Resources, targets: Sequence[str], request: CountRequest) -> Records:
     """Count the rows of targets, of all that is cached without any; only the columns that are needed are read."""
-    chosen = targets or list_cached_targets(resources)
-    loaded = load(resources, chosen, [*request.columns, *list_identities(chosen)])
+    targets = targets or list_cached_targets(resources)
+    if request.where is None and request.split is None:
+        loaded = load(resources, targets, [*request.columns, *list_identities(targets)])
+    else:
+        loaded = load_narrowed(resources, targets, request.where, request.split)
     resources.more(f"counting {', '.join(loaded.names)}")
     return count_rows(resources, loaded.table, loaded.names, request)
 
@@ -90,9 +96,19 @@ def count_rows(
 TABLE_FORMS = ("markdown", "latex", "csv", "json")
 
 
-def credit_targets(resources: Resources, targets: Sequence[str] = ()) -> Credits:
-    """The credits of all rows of the targets; of all that is cached without any."""
-    return credit_rows(resources, load(resources, targets or list_cached_targets(resources)).table)
+def credit_targets(
+    resources: Resources, targets: Sequence[str] = (), where: str | None = None, split: str | None = None
+) -> Credits:
+    """The credits of the targets' rows, of all that is cached without any; whom no catalog knows is told."""
+    found = credit_rows(resources, load_rows(resources, targets, where, split))
+    for name in found.unknown:
+        resources.say(f"warning: no catalog knows {name}: add its citation and license by hand")
+    return found
+
+
+def load_rows(resources: Resources, targets: Sequence[str], where: str | None, split: str | None) -> pa.Table:
+    """The rows of targets, or of all that is cached, that the filters leave."""
+    return load_narrowed(resources, targets or list_cached_targets(resources), where, split).table
 
 
 def credit_rows(resources: Resources, table: pa.Table) -> Credits:
@@ -102,10 +118,16 @@ def credit_rows(resources: Resources, table: pa.Table) -> Credits:
 
 
 def make_table1(
-    resources: Resources, targets: Sequence[str] = (), *, by: str = "dataset", form: str = "markdown"
+    resources: Resources,
+    targets: Sequence[str] = (),
+    *,
+    where: str | None = None,
+    split: str | None = None,
+    by: str = "dataset",
+    form: str = "markdown",
 ) -> str:
-    """A Table 1 of all rows of the targets, of all that is cached without any, as a text in one of TABLE_FORMS."""
-    return format_table1(load(resources, targets or list_cached_targets(resources)).table, by=by, form=form)
+    """A Table 1 of the targets' rows, of all that is cached without any, as a text in one of TABLE_FORMS."""
+    return format_table1(load_rows(resources, targets, where, split), by=by, form=form)
 
 
 def format_table1(rows: pa.Table, *, by: str, form: str) -> str:

@@ -1,7 +1,8 @@
 """Parses one catalog file's data to a frozen Dataset, or lists every issue of the file at once (pure).
 
 The checks of meaning (slugs, addresses, checksums, references) look at the data itself, not at the entry made of it,
-so that their issues are listed together with those of the types.
+so that their issues are listed together with those of the types. What an entry tells in other words (whether it can be
+fetched, how it is cited) stands at the end.
 """
 
 import codecs
@@ -18,7 +19,8 @@ from urllib.parse import urlsplit
 
 from dermdata import checksum
 from dermdata.errors import BadCatalog, UsageError, nearest
-from dermdata.model import Dataset
+from dermdata.markup import bibtex_entry
+from dermdata.model import Dataset, FetchWay
 from dermdata.urls import find_secret_urls, redact_text, redact_url
 
 Data = Mapping[str, Any]
@@ -27,6 +29,11 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 SOURCE = re.compile(r"[a-z0-9]+:.+\Z", re.DOTALL)
 FIELD = re.compile(r"\{([^{}]*)\}")
 DOI = re.compile(r"10\.\d[\d.]{0,30}/\S+")
+CITED_YEAR = re.compile(r"\(((?:19|20)\d\d)\)")
+CITED_PREPRINT = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
+AUTHORS = re.compile(
+    r"\bauthor\s*=\s*[{\"](.*?)[}\"]\s*(?:,\s*$|\}?\s*\Z)", re.IGNORECASE | re.DOTALL | re.MULTILINE
+)
 WEB = ("https", "http")
 TYPE_NAMES = {
     "str": "text", "Mapping": "a table", "dict": "a table", "list": "a list", "int": "a whole number",
@@ -394,3 +401,54 @@ def join_key(where: str, key: str) -> str:
 def type_name(value: Any) -> str:
     name = type(value).__name__
     return TYPE_NAMES.get(name, name)
+
+
+# ------------------------------------------------------------------ what an entry tells
+
+
+def has_address(dataset: Dataset, *, mirrored: bool = False) -> bool:
+    """Whether the catalog, or a host that it names, knows where a file is; with a mirror, whether there is any file."""
+    known = (one.fetch and (one.source or one.urls or mirrored) for one in dataset.files)
+    return bool(dataset.listing) or any(known)
+
+
+def find_fetch_way(dataset: Dataset) -> FetchWay:
+    """Whether `fetch` can bring the dataset: yes, with an account, only what was downloaded by hand, or not at all."""
+    if dataset.access.kind == "unavailable":
+        return "no"
+    if not has_address(dataset):
+        return "by-hand"
+    return "account" if dataset.access.service else "yes"
+
+
+def make_bibtex(dataset: Dataset) -> str | None:
+    """The publisher's BibTeX entry; where the catalog has none, one of what it does know of the paper or the data.
+
+    None where it knows neither a DOI nor a citation. Authors are never made up: `bibtex_gaps` says that they lack.
+    """
+    cited = dataset.citation
+    if not (cited.bibtex or cited.text or cited.doi):
+        return None
+    text = cited.text or ""
+    years, preprint = CITED_YEAR.findall(text), CITED_PREPRINT.search(text)
+    return bibtex_entry(
+        dataset.name,
+        cited.bibtex,
+        title=dataset.title,
+        year=years[-1] if years else None,
+        doi=cited.doi,
+        eprint=preprint[1] if preprint else None,
+        archiveprefix="arXiv" if preprint else None,
+        url=None if cited.doi else dataset.homepage,
+        note=cited.text,
+    )
+
+
+def bibtex_gaps(entry: str) -> str | None:
+    """What a journal asks for and the entry lacks: authors, or their given names."""
+    field = AUTHORS.search(entry)
+    if field is None:
+        return "no authors"
+    names = [name.strip() for name in re.split(r"\s+and\s+", field[1]) if name.strip() != "others"]
+    bare = any(not re.search(r"[,\s{]", name) for name in names)
+    return "authors without given names" if bare else None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dermdata import disk
-from dermdata.catalogs.entries import did_you_mean, list_files, parse_entry
+from dermdata.catalogs.entries import did_you_mean, find_fetch_way, list_files, parse_entry
 from dermdata.errors import BadCatalog
 from dermdata.model import CLOSED_WORDS, Dataset, TableSpec
 from dermdata.text_files import SAVE_HINT, TextRefused, decode_text
@@ -351,6 +351,7 @@ def summary_item(dataset: Dataset, roots: Sequence[Path]) -> dict[str, Any]:
         "modalities": list(dataset.modalities),
         "tasks": list(dataset.tasks),
         "access": dataset.access.kind,
+        "fetch": find_fetch_way(dataset),
         "license": dataset.license.id,
         "commercial_use": dataset.license.commercial_use,
         "size_bytes": sum(filter(None, sizes)) if sizes and None not in sizes else None,

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dermdata.api.display import count_nouns
 from dermdata.cli.complete import Targets
+from dermdata.cli.label_options import SplitOption, WhereOption
 from dermdata.cli.output import AllowMissing, Format, FormatOption, emit
 from dermdata.cli.state import State, state_of
 from dermdata.cli.workers import EngineOption
@@ -44,6 +46,8 @@ def audit(
     ] = None,
     engine: EngineOption = None,
     allow_missing: AllowMissing = False,
+    where: WhereOption = None,
+    split: SplitOption = None,
     form: FormatOption = None,
 ) -> None:
     """Find broken images, duplicates, leaks, label conflicts and gaps; exit 1 on any finding of level error."""
@@ -59,12 +63,14 @@ def audit(
         engine=engine,
         report=report,
         allow_missing=allow_missing,
+        where=where,
+        split=split,
     )
     request.require_possible("--near")
     found = audit_targets(state, targets, request)
     show(
         found,
-        f"{', '.join(found.datasets) or targets[0]}: {found.images:,} images audited",
+        f"{', '.join(found.datasets) or targets[0]}: {count_nouns(found.images, 'image')} audited",
         form,
         state.color,
     )
@@ -94,8 +100,9 @@ def tell(state: State, found: "AuditFindings", *, near: bool) -> None:
         state.say(", ".join(f"{count:,} {name}" for name, count in counts.items()))
         raise found.missing
     if counts["errors"]:
-        said = ", ".join(f"{count:,} {name if count != 1 else name[:-1]}" for name, count in counts.items())
+        said = ", ".join(count_nouns(count, name[:-1]) for name, count in counts.items())
         raise ProblemsFound(
             said, hint="`--format json` lists each with its images, `--report FILE.html` shows them"
         )
-    state.say(f"no errors, {counts['warnings']:,} warnings, {counts['notes']:,} notes")
+    told = (count_nouns(counts[name], name[:-1]) for name in ("warnings", "notes"))
+    state.say(f"no errors, {', '.join(told)}")

@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
-from dermdata.api.display import format_size
+from dermdata.api.display import count_nouns, format_size
 from dermdata.cli.complete import dataset_names
 from dermdata.cli.output import Format, FormatOption, emit, write_line
 from dermdata.cli.state import state_of
 
 app = typer.Typer(
+    add_completion=False,
     no_args_is_help=True,
     help="Where the cache is, what it holds and how large; delete, sweep, bundle for another machine.",
 )
@@ -79,7 +80,7 @@ def prune(ctx: typer.Context, dry_run: DryRun = False) -> None:
             f"{'would delete' if dry_run else 'deleted'} {one.path} ({format_size(one.bytes)}, {one.why})"
         )
         count, freed = count + 1, freed + one.bytes
-    state.say(f"{count:,} leftovers, {format_size(freed)}")
+    state.say(f"{count_nouns(count, 'leftover')}, {format_size(freed)}")
 
 
 @app.command()

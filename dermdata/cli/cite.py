@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
+from dermdata.api.display import count_nouns
 from dermdata.cli.complete import TargetsOrCached
+from dermdata.cli.label_options import SplitOption, WhereOption
 from dermdata.cli.output import Format, data_output, emit, write_line, write_prose
 from dermdata.cli.state import State, state_of
 from dermdata.errors import UsageError
@@ -16,10 +18,7 @@ app = typer.Typer(add_completion=False)
 KEYS = ("dataset", "rows", "license", "doi", "bibtex", "attribution")
 Form = Literal["text", "bibtex", "json", "jsonl", "csv", "tsv", "names", "table", "markdown", "latex"]
 CITE_FORMS = ("text", "bibtex", "json", "jsonl", "csv", "tsv", "names", "table")
-FORM_HELP = (
-    "text, bibtex, json, jsonl, csv, tsv, names, table; with --table1: markdown, latex, csv, json. "
-    "[default: text, or markdown]"
-)
+FORM_HELP = f"{', '.join(CITE_FORMS)}; with --table1: markdown, latex, csv, json. [default: text, markdown]"
 ANSWER = {True: "yes", False: "no", None: "not stated: ask, or treat it as no"}
 
 
@@ -36,6 +35,8 @@ def cite(
             show_default=False,
         ),
     ] = None,
+    where: WhereOption = None,
+    split: SplitOption = None,
     form: Annotated[Form | None, typer.Option("--format", "-f", help=FORM_HELP, show_default=False)] = None,
 ) -> None:
     """BibTeX, attributions and licenses of exactly the rows used, and the strictest license of the mix."""
@@ -44,13 +45,10 @@ def cite(
     state = state_of(ctx)
     require_options(form, by, table1=table1)
     if table1:
-        text = make_table1(state, targets or (), by=by or "dataset", form=form or "markdown")
-        data_output().write(text)
+        shown = {"by": by or "dataset", "form": form or "markdown"}
+        data_output().write(make_table1(state, targets or (), where=where, split=split, **shown))
         return
-    found = credit_targets(state, targets or ())
-    for name in found.unknown:
-        state.say(f"warning: no catalog knows {name}: add its citation and license by hand")
-    show_credits(state, found, form)
+    show_credits(state, credit_targets(state, targets or (), where, split), form)
 
 
 def require_options(form: Form | None, by: str | None, *, table1: bool) -> None:
@@ -83,20 +81,22 @@ def show_credits(state: State, found: "Credits", form: Form | None) -> None:
 
 
 def write_bibtex(state: State, found: "Credits") -> None:
-    """Each dataset's entry once; what has none is said."""
-    entries = {one.dataset: one.bibtex for one in found.credits}
-    for name, entry in entries.items():
-        if entry:
-            write_line(f"{entry}\n")
-        else:
+    """Each dataset's entry once; what has none, and what an entry lacks, is told."""
+    from dermdata.api.catalog_entries import tell_bibtex_gaps
+
+    for name, entry in {one.dataset: one.bibtex for one in found.credits}.items():
+        if entry is None:
             state.say(f"warning: {name} has no citation in the catalog")
+            continue
+        write_line(f"{entry}\n")
+        tell_bibtex_gaps(state, name, entry)
 
 
 def describe_credits(found: "Credits") -> list[str]:
     """The whole answer in words: what may be done, then whom to name."""
-    mix = found.effective
+    mix, datasets = found.effective, len({one.dataset for one in found.credits})
     lines = [
-        f"{sum(one.rows for one in found.credits):,} rows of {len({one.dataset for one in found.credits})} datasets",
+        f"{count_nouns(sum(one.rows for one in found.credits), 'row')} of {count_nouns(datasets, 'dataset')}",
         "",
         "What may be done with them together (no legal advice: read the licenses)",
         f"  license of the mix  {mix.id or 'no single one: see below'}",
@@ -111,7 +111,7 @@ def describe_credits(found: "Credits") -> list[str]:
 
 
 def describe_credit(one: "Credit") -> list[str]:
-    lines = [f"{one.dataset}: {one.rows:,} rows, {one.license or 'no license is stated'}"]
+    lines = [f"{one.dataset}: {count_nouns(one.rows, 'row')}, {one.license or 'no license is stated'}"]
     if one.attribution:
         lines.append(f"  {one.attribution}")
     if one.doi:

@@ -11,7 +11,7 @@ from dermdata.api.evaluating import EvaluationRequest, evaluate_predictions
 from dermdata.api.label_spaces import check_strict
 from dermdata.api.reports import require_report
 from dermdata.cli.complete import dataset_names
-from dermdata.cli.label_options import LABELS_HELP, STRICT_HELP
+from dermdata.cli.label_options import LABELS_HELP, STRICT_HELP, SplitOption, WhereOption
 from dermdata.cli.output import Format, FormatOption, emit
 from dermdata.cli.state import state_of
 from dermdata.errors import UsageError
@@ -59,6 +59,8 @@ def evaluate(
     min_group: Annotated[
         int, typer.Option(min=1, help="Nothing is claimed of groups with fewer images.", metavar="N")
     ] = 30,
+    where: WhereOption = None,
+    split: SplitOption = None,
     report: Annotated[
         Path | None, typer.Option(help="Write all of it as one offline page.", metavar="FILE.html")
     ] = None,
@@ -75,7 +77,7 @@ def evaluate(
     check_strict(labels, strict=strict)
     request = EvaluationRequest(
         labels=labels, strict=strict, by=split_words(by), points=split_words(operating_point), resamples=bootstrap,
-        seed=seed, min_group=min_group, report=report,
+        seed=seed, min_group=min_group, report=report, where=where, split=split,
     )  # fmt: skip
     found = evaluate_predictions(state, predictions, Manifest.from_targets(state, target), request)
     show(found, form, state.color)

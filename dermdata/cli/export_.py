@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from dermdata.api.display import format_size
+from dermdata.api.display import count_nouns, format_size
 from dermdata.api.label_spaces import check_strict
 from dermdata.cli.complete import TargetsOrCached
-from dermdata.cli.label_options import LABELS_HELP, STRICT_HELP
+from dermdata.cli.label_options import LABELS_HELP, STRICT_HELP, SplitOption, WhereOption
 from dermdata.cli.output import AllowMissing, Format, FormatOption, emit, write_line
 from dermdata.cli.state import State, state_of
 from dermdata.cli.workers import EngineOption
@@ -45,9 +45,8 @@ def export(
     embed: Annotated[
         bool, typer.Option("--embed/--no-embed", help="Put the image bytes into the output.")
     ] = False,
-    split: Annotated[
-        str | None, typer.Option(help="Only this part: train, val, test, …", metavar="NAME")
-    ] = None,
+    where: WhereOption = None,
+    split: SplitOption = None,
     fold: Annotated[int | None, typer.Option(min=0, help=FOLD_HELP, metavar="K")] = None,
     labels: Annotated[str | None, typer.Option(help=LABELS_HELP, metavar="SPACE")] = None,
     strict: Annotated[bool, typer.Option("--strict", help=STRICT_HELP)] = False,
@@ -73,7 +72,7 @@ def export(
     check_strict(labels, strict=strict)
     if out == "-":
         raise UsageError("export writes files, not a stream", hint="give -o FILE or a folder")
-    manifest = Manifest.from_targets(state, targets or all_cached(state))
+    manifest = Manifest.from_targets(state, targets or all_cached(state)).narrow(where)
     asked: dict[str, Any] = {
         "labels": labels, "strict": strict, "embed": embed, "split": split, "fold": fold, "size": pixels,
         "strip_exif": strip_exif, "redistributable": redistributable, "copy": copy, "excel_safe": excel_safe, "jobs": jobs,
@@ -114,6 +113,6 @@ def conclude(
         state.say(f"warning: {count:,} {words}")
     whose = f" of {', '.join(names)}" if names else ""
     count = len(written.files) if written.count is None else written.count
-    facts = [f"{count:,} file{'s' * (count != 1)}", format_size(written.bytes)]
+    facts = [count_nouns(count, "file"), format_size(written.bytes)]
     facts += [f"{written.kept:,} already there"] if written.kept else []
-    state.say(f"exported {written.rows:,} rows{whose} to {out} ({', '.join(facts)})")
+    state.say(f"exported {count_nouns(written.rows, 'row')}{whose} to {out} ({', '.join(facts)})")

@@ -24,14 +24,21 @@ def info(
     facts: Annotated[bool, typer.Option("--facts", help="Also say where each fact comes from.")] = False,
 ) -> None:
     """One card: what it is, license, access, files, labels, known problems, citation."""
-    from dermdata.api.catalog_entries import describe_entry, entry_bibtex, entry_croissant, write_card
+    from dermdata.api.catalog_entries import (
+        describe_entry,
+        entry_bibtex,
+        entry_croissant,
+        tell_bibtex_gaps,
+        write_card,
+    )
 
     state = state_of(ctx)
     if form == "text":
         for line in write_card(state, name, facts=facts):
             write_prose(line)
     elif form == "bibtex":
-        write_line(entry_bibtex(state, name))
+        write_line(entry := entry_bibtex(state, name))
+        tell_bibtex_gaps(state, name, entry)
     elif form == "json":
         item = describe_entry(state, name)
         emit([item], tuple(item), "json", "info")

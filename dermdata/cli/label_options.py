@@ -1,4 +1,17 @@
-"""What the commands with `--labels SPACE` say of it in their help."""
+"""Options of several commands: the rows that are meant, and what is said of `--labels SPACE`."""
+
+from typing import Annotated
+
+import typer
+
+WhereOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Only rows of which this is true: SQL over the manifest's columns, and `diagnosis under 'concept'`.",
+        metavar="EXPR",
+    ),
+]
+SplitOption = Annotated[str | None, typer.Option(help="Only this part: train, val, test, …", metavar="NAME")]
 
 LABELS_HELP = (
     "Name the classes of a label space: ham7, isic8, pad6, malignancy, …, a file (.toml, .tsv, .txt), "

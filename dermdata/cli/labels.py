@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from dermdata.api.display import count_nouns
 from dermdata.api.records import Records
 from dermdata.cli.complete import dataset_names
 from dermdata.cli.labels_align import align
@@ -16,7 +17,9 @@ from dermdata.cli.state import state_of
 from dermdata.errors import UsageError
 
 app = typer.Typer(
-    no_args_is_help=True, help="The diagnosis vocabulary and how each dataset's words map into it."
+    add_completion=False,
+    no_args_is_help=True,
+    help="The diagnosis vocabulary and how each dataset's words map into it.",
 )
 app.command("map")(map_)
 
@@ -86,7 +89,9 @@ def review(
     rows = list_doubts(state, names or ())
     shown = ("dataset", "raw_label", "reason", "concept")
     emit(rows, rows.columns, form, "labels review", shown=shown, color=state.color)
-    state.say(f"{len(rows):,} rows want a dermatologist; docs/labels.md says how to answer")
+    state.say(
+        f"{count_nouns(len(rows), 'row')} to be decided by a dermatologist; docs/labels.md says how to answer"
+    )
 
 
 @app.command()
@@ -108,5 +113,5 @@ def diff(
 def count_changes(rows: Records) -> str:
     """`3 concepts added, 1 label changed`, or that nothing differs."""
     counts = Counter((row["kind"], row["what"]) for row in rows)
-    words = [f"{count:,} {kind}{'s' * (count != 1)} {what}" for (kind, what), count in counts.items()]
+    words = [f"{count_nouns(count, kind)} {what}" for (kind, what), count in counts.items()]
     return ", ".join(words) or "nothing differs"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dermdata.api.display import make_console
+from dermdata.api.display import count_nouns, make_console
 from dermdata.cli.cells import to_text
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import state_of
@@ -42,7 +42,7 @@ def draw_tree(rows: "Records") -> "Tree":
         count = row["images"] or 0
         line = to_text(row["name"])
         line.append(to_text(f" ({row['concept']})", "dim"))
-        line.append(f"  {count:,} image{'s' * (count != 1)}" if count else "", style="bold cyan")
+        line.append(f"  {count_nouns(count, 'image')}" if count else "", style="bold cyan")
         branch = Tree(line, guide_style="dim")
         if branches:
             branches[row["parent"]].add(branch)

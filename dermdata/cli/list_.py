@@ -9,7 +9,11 @@ from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import state_of
 
 app = typer.Typer(add_completion=False)
-SHOWN = ("name", "images", "access", "license", "size_bytes", "modalities", "classes", "skin_tone", "cached")
+SHOWN = (
+    "name", "title", "images", "license", "fetch", "size_bytes", "access", "modalities", "classes", "skin_tone",
+    "cached",
+)  # fmt: skip
+CUT = {"title": 5, "license": 7}  # columns that may be cut, to this part of the screen's width
 
 
 @app.command()
@@ -25,6 +29,20 @@ def list_(
     ] = None,
     license_: Annotated[
         str | None, typer.Option("--license", help="License id, or the beginning of one.", metavar="L")
+    ] = None,
+    fetchable: Annotated[
+        str | None,
+        typer.Option(
+            help="Only what `fetch` brings so: yes, account (with one), by-hand (what you downloaded), no.",
+            metavar="WAY,…",
+        ),
+    ] = None,
+    commercial: Annotated[
+        bool | None,
+        typer.Option("--commercial/--no-commercial", help="Only what may, or may not, be used commercially."),
+    ] = None,
+    min_images: Annotated[
+        int | None, typer.Option(min=1, help="Only with so many images, at least.", metavar="N")
     ] = None,
     has: Annotated[
         list[str] | None,
@@ -43,12 +61,15 @@ def list_(
         task=task,
         access=access,
         license=license_,
+        fetch=[one.strip() for one in (fetchable or "").split(",") if one.strip()],
+        commercial=commercial,
+        min_images=min_images,
         has=has or (),
         kind=kind,
         cached=cached,
     )
     rows = list_entries(state, wanted, sort)
     shown = (*SHOWN, *(("complete",) if cached else ()))
-    emit(rows, rows.columns, form, "list", shown=shown, color=state.color)
+    emit(rows, rows.columns, form, "list", shown=shown, cut=CUT, color=state.color)
     if not rows:
         state.say("nothing in the catalog fits; `dermdata list` shows all")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dermdata.api.display import format_size
+from dermdata.api.display import count_nouns, format_size
 from dermdata.cli.complete import dataset_names
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import state_of
@@ -37,7 +37,9 @@ def lock(
     found = made.to_records()
     emit(found, found.columns, form, "lock", shown=SHOWN, color=state.color)
     count = len(made.data)
-    state.say(f"{made.rows:,} rows locked in {format_size(count)}, {count / made.rows:.0f} bytes a row")
+    state.say(
+        f"{count_nouns(made.rows, 'row')} locked in {format_size(count)}, {count / made.rows:.0f} bytes a row"
+    )
     if dry_run:
         state.say("nothing written")
         return

@@ -7,6 +7,7 @@ What goes to a terminal is shown and never obeyed, in any format: `data_output` 
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import IO, Annotated, Any, Literal, Protocol
 
 import typer
@@ -42,10 +43,14 @@ def emit(
     command: str,
     *,
     shown: Sequence[str] | None = None,
+    cut: Mapping[str, int] = MappingProxyType({}),
     beside: Mapping[str, Any] | None = None,
     color: str = "auto",
 ) -> None:
-    """Write rows to stdout: `columns` in machine formats, `shown` of them in a table; names = the first one."""
+    """Write rows to stdout: `columns` in machine formats, `shown` of them in a table; names = the first one.
+
+    `cut` names columns of the table whose words may be cut, each to one such part of the screen's width.
+    """
     form = form or ("table" if sys.stdout.isatty() else "tsv")
     if form == "json":
         document = to_document(rows, columns, command, beside or {})
@@ -56,7 +61,7 @@ def emit(
     elif form == "table":
         from dermdata.cli.tables import write_table
 
-        write_table(rows, shown or columns, color)
+        write_table(rows, shown or columns, color, cut)
     else:
         write_delimited(rows, columns, form)
 

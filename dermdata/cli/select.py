@@ -6,14 +6,14 @@ import typer
 
 from dermdata.api.label_spaces import check_strict, refuse, tell_unexpressed
 from dermdata.cli.complete import Targets, dataset_names
-from dermdata.cli.label_options import LABELS_HELP, STRICT_HELP
+from dermdata.cli.label_options import LABELS_HELP, STRICT_HELP, SplitOption, WhereOption
 from dermdata.cli.output import AllowMissing, FormatOption, PathsOption, emit
 from dermdata.cli.state import State, state_of
 
 if TYPE_CHECKING:
     from dermdata.api.results import Selected
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 Shown = Literal["summary", "images", "dropped", "conflicts", "unexpressed"]
 TOLD = 8  # contradicting images that are told one by one
 
@@ -22,13 +22,8 @@ TOLD = 8  # contradicting images that are told one by one
 def select(
     ctx: typer.Context,
     targets: Targets,
-    where: Annotated[
-        str | None,
-        typer.Option(
-            help="Only rows of which this is true: SQL over the manifest's columns, and `diagnosis under 'concept'`.",
-            metavar="EXPR",
-        ),
-    ] = None,
+    where: WhereOption = None,
+    split: SplitOption = None,
     labels: Annotated[str | None, typer.Option(help=LABELS_HELP, metavar="SPACE")] = None,
     strict: Annotated[bool, typer.Option("--strict", help=STRICT_HELP)] = False,
     refine: Annotated[
@@ -81,8 +76,8 @@ def select(
     check_strict(labels, strict=strict)
     require_out(out)
     done = Manifest.from_targets(state, targets).select(
-        where=where, labels=labels, refine=split_names(refine), dedupe=dedupe, sample=sample, per_class=per_class,
-        seed=seed, allow_missing=allow_missing, show=IMAGE_COLUMNS if show == "images" else (),
+        where=where, split=split, labels=labels, refine=split_names(refine), dedupe=dedupe, sample=sample,
+        per_class=per_class, seed=seed, allow_missing=allow_missing, show=IMAGE_COLUMNS if show == "images" else (),
     )  # fmt: skip
     tell(state, done)
     if out != "-":

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dermdata.api.display import make_console
+from dermdata.api.display import count_nouns, make_console
 from dermdata.api.label_spaces import check_strict
 from dermdata.api.records import Item
 from dermdata.cli.cells import to_text
 from dermdata.cli.complete import TargetsOrCached
-from dermdata.cli.label_options import LABELS_HELP, STRICT_HELP
+from dermdata.cli.label_options import LABELS_HELP, STRICT_HELP, SplitOption, WhereOption
 from dermdata.cli.output import FormatOption, emit, human
 from dermdata.cli.state import state_of
 
@@ -35,6 +35,8 @@ def stats(
     by: Annotated[str | None, typer.Option(help=BY_HELP, metavar="COLS", show_default=False)] = None,
     labels: Annotated[str | None, typer.Option(help=LABELS_HELP, metavar="SPACE", show_default=False)] = None,
     strict: Annotated[bool, typer.Option("--strict", help=STRICT_HELP)] = False,
+    where: WhereOption = None,
+    split: SplitOption = None,
     form: FormatOption = None,
 ) -> None:
     """Counts and cross-tables: images, patients and lesions in each cell."""
@@ -43,7 +45,7 @@ def stats(
     state = state_of(ctx)
     check_strict(labels, strict=strict)
     columns = (name.strip() for name in (by or "").split(",") if name.strip())
-    request = CountRequest.from_names(columns, labels, strict=strict)
+    request = CountRequest(tuple(dict.fromkeys(columns)), labels, strict, where, split)
     rows = count_targets(state, targets or (), request)
     if form == "table" or (form is None and sys.stdout.isatty()):
         show_tables(rows, request.by, state.color)
@@ -61,7 +63,7 @@ def show_tables(rows: Sequence[Item], columns: Sequence[str], color: str) -> Non
         parts = groupby(rows, key=lambda row: row["by"])
         tables = [((name,), [{name: row["value"], **row} for row in part]) for name, part in parts]
     images = sum(row["images"] for row in tables[0][1]) if tables else 0  # each is in one cell of a table
-    screen.print(f"{images:,} images", markup=False)
+    screen.print(count_nouns(images, "image"), markup=False)
     for names, part in tables:
         screen.print()
         screen.print(make_table(part, names, width, blocks=blocks))

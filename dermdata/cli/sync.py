@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from dermdata.api.display import count_nouns
 from dermdata.cli.output import FormatOption, PathsOption, emit
 from dermdata.cli.state import state_of
 
@@ -44,7 +45,7 @@ def sync(
         found = rebuilt.to_records()
         emit(found, found.columns, form, "sync", color=state.color)
     rebuilt.require_as_locked()
-    state.say(f"{rebuilt.table.num_rows:,} rows, each as it was locked")
+    state.say(f"{count_nouns(rebuilt.table.num_rows, 'row')}, each as it was locked")
     if out:
         rebuilt.write(state, out, paths)
         state.say(f"written to {out}" if out != "-" else "")

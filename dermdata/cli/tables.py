@@ -1,7 +1,8 @@
 """Tables on a terminal: as many columns as fit, and nothing in them that a terminal would obey."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from dermdata.api.display import make_console, print_message, show_controls
@@ -13,31 +14,48 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 WIDEST, PADDING = 36, 3  # characters: a longer cell folds; between two columns
+LEAST = 11  # characters of a cell that is cut
 
 
-def write_table(rows: Iterable[Item], columns: Sequence[str], color: str) -> None:
+def write_table(
+    rows: Iterable[Item], columns: Sequence[str], color: str, cut: Mapping[str, int] = MappingProxyType({})
+) -> None:
     """A table that fits: columns that would not are left out, the last ones first, and named below."""
     from rich import box
     from rich.table import Table
 
     screen = make_console(sys.stdout, color)
-    cells = [[show_controls(human(name, row.get(name))) for name in columns] for row in rows]
+    cells = [cut_cells(row, columns, cut, screen.width) for row in rows]
     kept = count_fitting(cells, columns, screen.width)
     view = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for number, name in enumerate(columns[:kept]):
-        numeric = all(line[number][:1].isdigit() or line[number] == "-" for line in cells)
+        numeric = all(map(is_numeric, (line[number] for line in cells)))
         # an id must be readable whole: it is what the next command needs
         view.add_column(
             to_text(name.replace("_", " ")),
             justify="right" if numeric else "left",
-            no_wrap=numeric or not number,
-            overflow="fold",
+            no_wrap=numeric or not number or name in cut,
+            overflow="ellipsis" if name in cut else "fold",
         )
     for line in cells:
         view.add_row(*map(to_text, line[:kept]))
     screen.print(view)
     if kept < len(columns):
         print_message(f"not shown at this width: {', '.join(columns[kept:])}")
+
+
+def is_numeric(cell: str) -> bool:
+    return cell[:1].isdigit() or cell == "-"
+
+
+def cut_cells(row: Item, columns: Sequence[str], cut: Mapping[str, int], width: int) -> list[str]:
+    """A row's cells as they are shown; those of `cut` in at most such a part of the width."""
+    cells = {name: show_controls(human(name, row.get(name))) for name in columns}
+    for name, part in cut.items():
+        room = min(WIDEST, max(LEAST, width // part))
+        if len(cells[name]) > room:
+            cells[name] = f"{cells[name][: room - 1]}…"
+    return list(cells.values())
 
 
 def count_fitting(cells: Sequence[Sequence[str]], columns: Sequence[str], width: int) -> int:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from dermdata.api.display import count_nouns
 from dermdata.cli.complete import dataset_names
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import state_of
@@ -39,7 +40,7 @@ def verify(
     state = state_of(ctx)
     check = verify_cached(state, names or [], quick=quick, jobs=jobs)
     found = len(check.wrong)
-    state.more(f"{len(check.findings):,} files checked, {found:,} wrong")
+    state.more(f"{count_nouns(len(check.findings), 'file')} checked, {found:,} wrong")
     for name, count in check.unverified.items():
         state.say(
             f"{name}: {count:,} files are unverified: they came in part, "

@@ -7,12 +7,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dermdata.catalogs.entries import make_bibtex
 from dermdata.cohort.keys import ALSO_IN
 from dermdata.errors import BadTable
 from dermdata.licenses import PER_IMAGE, CombinedTerms, LicenseTerms, combine_terms, license_terms
 from dermdata.manifest.columns import text_column
-from dermdata.markup import bibtex_entry
-from dermdata.model import Dataset, DatasetCitation
+from dermdata.model import Dataset
 
 CreditKey = tuple[str, str | None]  # dataset, license
 MOST_NAMES = 20  # attributions of single images that are written out
@@ -115,11 +115,6 @@ def stated_license(dataset: Dataset | None) -> str | None:
     return dataset.license.id
 
 
-def citation_bibtex(name: str, citation: DatasetCitation) -> str | None:
-    """The catalog's entry; where it has none, one made of the citation's own words."""
-    return bibtex_entry(name, citation.bibtex, note=citation.text, doi=citation.doi)
-
-
 def build_credit(
     name: str, terms: str | None, rows: int, attributions: tuple[str, ...], dataset: Dataset | None
 ) -> Credit:
@@ -132,7 +127,7 @@ def build_credit(
         rows=rows,
         license=terms,
         doi=citation.doi if citation else None,
-        bibtex=citation_bibtex(name, citation) if citation else None,
+        bibtex=make_bibtex(dataset) if dataset else None,
         attribution=named or (citation.text if citation else None),
         rights=license_terms(terms, dataset.license if dataset else None),
     )

@@ -22,6 +22,7 @@ from dermdata.errors import BadTable
 from dermdata.evaluation.sample import Floats, Mask
 from dermdata.limits import parse_json
 from dermdata.manifest.parquet import open_parquet, read_row_groups
+from dermdata.markup import count_nouns
 from dermdata.model import NOTHING, Label
 from dermdata.projection import DatasetLabels
 from dermdata.readers.delimited import parse_own_table
@@ -452,8 +453,7 @@ def reject_rows(wrong: Mask, name: str, what: str, hint: str | None = None) -> N
 
 def count_phrase(which: Mask, word: str) -> str:
     """`1 row`, `2,000 rows`."""
-    count = int(which.sum())
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
+    return count_nouns(int(which.sum()), word)
 
 
 def row_numbers_phrase(wrong: Mask) -> str:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dermdata.errors import UnknownName, UsageError
 from dermdata.manifest.schema import FITZPATRICK_TYPES, SCHEMA
+from dermdata.markup import count_nouns
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -198,7 +199,7 @@ def explain_small(sample: Sample, rows: Codes, unit: Codes, kind: str, least: in
     if len(rows) < least:
         return f"fewer than {least} images"
     if count < min(MIN_UNITS, least):
-        return f"only {count} {kind}{'' if count == 1 else 's'}"
+        return f"only {count_nouns(count, kind)}"
     absent = [sample.classes[one] for one in sample.present_classes if not (sample.truth[rows] == one).any()]
     return f"no image of {list_names(absent)}" if absent else None
 

@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from urllib.parse import quote
 
+from dermdata.catalogs.entries import has_address
 from dermdata.errors import (
     ManualDownload,
     NetworkError,
@@ -245,8 +246,7 @@ def require_obtainable(dataset: Dataset, *, mirrored: bool = False) -> None:
     if access.kind == "unavailable":
         nearest = f"the nearest: {', '.join(access.alternatives)}" if access.alternatives else None
         raise Unobtainable(f"{dataset.name} cannot be had: {explain_absence(access)}", hint=nearest)
-    addressed = [one for one in dataset.files if one.fetch and (one.source or one.urls or mirrored)]
-    if not addressed and not dataset.listing:
+    if not has_address(dataset, mirrored=mirrored):
         raise manual_download_error(dataset)
 
 

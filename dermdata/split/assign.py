@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from dermdata.errors import UnknownName, UsageError
 from dermdata.manifest.columns import Ints
+from dermdata.markup import count_nouns
 from dermdata.split.groups import FactorizedColumn, TableLike, factorize
 
 Floats = NDArray[np.float64]
@@ -387,7 +388,7 @@ def _require_possible(sizes: Ints, names: Sequence[str], ratios: Sequence[float]
     rows, groups = int(sizes.sum()), len(sizes)
     if groups < len(names):
         raise UsageError(
-            f"{groups} group{'s' * (groups != 1)} cannot fill {len(names)} parts: {', '.join(names)}",
+            f"{count_nouns(groups, 'group')} cannot fill {len(names)} parts: {', '.join(names)}",
             hint=f"ask for at most {groups} parts" if groups > 1 else "more images are needed, or --by image",
         )
     largest, room = int(sizes.max()), max(ratios) * rows

@@ -22,6 +22,10 @@ LISTS: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"has": ("skin_tone", "age"), "license": "CC-BY"},
         ["--has", "skin_tone", "--has", "age", "--license", "CC-BY"],
     ),
+    "usable": (
+        {"fetch": ("yes", "account"), "commercial": True, "min_images": 500},
+        ["--fetchable", "yes,account", "--commercial", "--min-images", "500"],
+    ),
     "sorted": ({"kind": "all", "sort": "-images"}, ["--kind", "all", "--sort", "-images"]),
     "cached": ({"cached": True}, ["--cached"]),
     "nothing": ({"search": "no such thing"}, ["--search", "no such thing"]),

@@ -119,6 +119,17 @@ def test_error_and_hint_are_colored_on_a_terminal_only(
     assert stream.getvalue() == plain
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_only_dermdata_itself_installs_completion(name: str) -> None:
+    command = typer.main.get_group(app).get_command(typer.Context(typer.main.get_command(app)), name)
+    waiting, options = [command], set()
+    while waiting:
+        one = waiting.pop()
+        waiting += getattr(one, "commands", {}).values()
+        options |= {word for param in one.params for word in param.opts}
+    assert not {"--install-completion", "--show-completion"} & options
+
+
 def test_version_and_help_go_to_stdout(cli: Callable) -> None:
     """Both are data: they can be piped."""
     assert cli("--version").out.startswith("dermdata ")

@@ -136,7 +136,7 @@ def test_a_column_twice_is_counted_once(cli: Cli, one: Path) -> None:
 def test_query_says_what_it_wrote(cli: Cli, one: Path) -> None:
     """As `select` and `split` do."""
     out = one.with_name("answer.csv")
-    assert f"1 rows written to {out}" in cli("query", "SELECT key FROM images", one, "-o", out).err
+    assert f"1 row written to {out}" in cli("query", "SELECT key FROM images", one, "-o", out).err
 
 
 def test_a_bundle_may_be_planned(cli: Cli, tmp_path: Path) -> None:

@@ -61,6 +61,43 @@ def test_licenses_and_attributions_of_single_images_are_told_apart(cli, tmp_path
     assert document["effective_license"]["id"] is None
 
 
+def test_an_entry_is_made_of_what_the_catalog_knows(cli, tmp_path: Path) -> None:
+    """Title, year, preprint and DOI in fields of their own; that authors lack is told, and none is made up."""
+    path = manifest(tmp_path / "own.parquet", dataset=["scin"], key=["scin/1"])
+    answer = cli("cite", path, "-f", "bibtex")
+    assert answer.out.splitlines()[:6] == [
+        "@misc{scin,",
+        "  title = {{SCIN (Skin Condition Image Network)}},",
+        "  year = {2024},",
+        "  doi  = {10.5281/zenodo.10819503},",
+        "  eprint = {2402.18545},",
+        "  archiveprefix = {arXiv},",
+    ]
+    assert "warning: the catalog knows no authors of scin" in answer.err
+    assert cli("info", "scin", "-f", "bibtex").out.split() == answer.out.split()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "gaps"),
+    [
+        ("pad-ufes-20", "authors without given names"),
+        ("ham10000", None),
+        ("isic-2019", None),
+        ("ddi", "no authors"),
+    ],
+)
+def test_what_a_journal_asks_for_and_an_entry_lacks_is_told(cli, dataset: str, gaps: str | None) -> None:
+    answer = cli("info", dataset, "-f", "bibtex")
+    assert (answer.code, "@" in answer.out) == (0, True)
+    assert (f"knows {gaps} of {dataset}" in answer.err) == (gaps is not None), answer.err
+    assert cli("--quiet", "info", dataset, "-f", "bibtex").err == ""
+
+
+def test_without_any_citation_there_is_no_entry(cli) -> None:
+    answer = cli("info", "ph2", "-f", "bibtex")
+    assert (answer.code, "ph2 has no BibTeX entry" in answer.err) == (2, True)
+
+
 def test_a_dataset_that_no_catalog_knows_is_said(cli, tmp_path: Path) -> None:
     path = manifest(tmp_path / "own.parquet", dataset=["clinic"], key=["clinic/1"])
     answer = cli("cite", path)

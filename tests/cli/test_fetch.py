@@ -24,7 +24,7 @@ def test_the_manifest_path_is_the_only_thing_on_stdout(cli: Callable, tmp_path: 
     assert answer.code == 0
     assert Path(answer.out.strip()) == tmp_path / "cache/datasets/demo/1.0/manifest.parquet"
     assert "120 rows of 120" in answer.err
-    assert "1 images cannot be decoded whole" in answer.err
+    assert "1 image cannot be decoded whole" in answer.err
 
 
 def test_a_dry_run_shows_the_plan_and_changes_nothing(cli: Callable, tmp_path: Path) -> None:

@@ -7,9 +7,13 @@ from collections.abc import Callable
 
 import pytest
 
+from dermdata.catalogs import open_catalog
+from dermdata.errors import PersonMustAct
+from dermdata.hosts import require_obtainable
+
 KEYS = {
     "name", "title", "kind", "images", "classes", "modalities", "tasks", "access", "license", "commercial_use",
-    "size_bytes", "skin_tone", "cached", "homepage",
+    "size_bytes", "skin_tone", "cached", "homepage", "fetch",
 }  # fmt: skip
 
 
@@ -43,6 +47,17 @@ def test_json_items_have_the_promised_keys(cli: Callable) -> None:
         (["--license", "cc-by-nc"], "ham10000", "pad-ufes-20"),
         (["--search", "smartphone lesions"], "pad-ufes-20", "ham10000"),
         (["--access", "open"], "ham10000", None),
+        (["--fetchable", "yes"], "ham10000", "derm12345"),  # open, but no address is known
+        (["--fetchable", "yes"], "ham10000", "msld"),
+        (["--fetchable", "yes,account"], "msld", "derm12345"),
+        (["--fetchable", "by-hand"], "derm12345", "ham10000"),
+        (["--fetchable", "no"], "co2wounds-v2", "derm12345"),
+        (["--commercial"], "pad-ufes-20", "ham10000"),
+        (["--no-commercial"], "ham10000", "pad-ufes-20"),
+        (["--commercial"], "pad-ufes-20", "azh-wound"),  # no license states it
+        (["--no-commercial"], "ham10000", "azh-wound"),
+        (["--min-images", "10015"], "ham10000", "pad-ufes-20"),
+        (["--min-images", "1"], "ham10000", "asan-hallym"),  # nobody states how many
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -53,8 +68,65 @@ def test_filters(cli: Callable, options: list[str], inside: str, outside: str | 
     assert outside not in names
 
 
+def test_what_is_fetchable_is_what_fetch_can_bring(cli: Callable) -> None:
+    """`list --fetchable yes -f names | xargs dermdata fetch` dies on none of them."""
+    found = {item["name"]: item["fetch"] for item in items(cli("list", "--kind", "all", "-f", "json"))}
+    catalog = open_catalog()
+    refused = {}
+    for name in found:
+        try:
+            require_obtainable(catalog[name])
+        except PersonMustAct as error:
+            refused[name] = {"manual_download": "by-hand", "unobtainable": "no"}[error.code]
+    assert {name: way for name, way in found.items() if way in ("by-hand", "no")} == refused
+    assert {"yes", "account"} == {*found.values()} - {*refused.values()}
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 200])
+def test_the_table_says_what_each_dataset_is(
+    cli: Callable, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    """Its title, its license and whether it can be fetched, a line each; long words are cut, not folded."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    answer = cli("list", "-f", "table")
+    head, _, *lines = answer.out.splitlines()
+    assert head.split()[:5] == ["name", "title", "images", "license", "fetch"]
+    assert all(len(line) <= width for line in lines)
+    bald = next(line for line in lines if line.startswith("bald "))
+    assert "BRAAFF Anno" in bald
+    assert " by-hand " in f"{bald} "
+    names = cli("list", "-f", "names").out.split()
+    assert [line.split()[0] for line in lines if line[0] != " "] == names
+    if width == 80:
+        assert len(lines) == len(names)
+
+
 @pytest.mark.parametrize(
-    "options", [["--modality", "dermoscopy"], ["--has", "skintone"], ["--sort", "image"]], ids=" ".join
+    ("name", "says"),
+    [
+        ("ham10000", "`dermdata fetch ham10000` downloads it."),
+        ("msld", "`dermdata fetch msld` downloads it, with an account of kaggle."),
+        (
+            "derm12345",
+            "dermdata cannot download this one: `dermdata fetch derm12345 --from PATH` takes what you",
+        ),
+        ("co2wounds-v2", "It cannot be had."),
+    ],
+)
+def test_info_says_whether_it_can_be_fetched(cli: Callable, name: str, says: str) -> None:
+    assert says in " ".join(cli("info", name).out.split())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--modality", "dermoscopy"],
+        ["--has", "skintone"],
+        ["--sort", "image"],
+        ["--fetchable", "acount"],
+        ["--fetchable", "yes,by-han"],
+    ],
+    ids=" ".join,
 )
 def test_a_word_that_nothing_has_is_an_error_with_a_near_miss(cli: Callable, options: list[str]) -> None:
     """An empty list would hide a typing mistake."""

@@ -228,4 +228,4 @@ def no_row_disappears_silently(desk: Desk) -> None:
     assert report["rows_in"] == 5
     assert report["rows_in"] == report["rows"] + len(report["rejected"])
     assert answer.err.count("row rejected") == len(report["rejected"]) == 3
-    assert "label not in the crosswalk: dx: unheard of (1 rows)" in answer.err
+    assert "label not in the crosswalk: dx: unheard of (1 row)" in answer.err

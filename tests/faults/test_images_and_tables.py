@@ -36,7 +36,7 @@ def fetched(shelf: Shelf, images: dict[str, bytes]) -> str:
 def test_row_79_a_cut_jpeg(missing: int, shelf: Shelf) -> None:
     """The row stays and says why; whoever fetches is told how many."""
     said = fetched(shelf, {"a.jpg": IMAGE, "b.jpg": IMAGE[:-missing]})
-    assert "1 images cannot be decoded whole" in said
+    assert "1 image cannot be decoded whole" in said
     assert shelf.rows()["a"]["image_problem"] is None
     assert "truncated" in shelf.rows()["b"]["image_problem"]
 
@@ -315,7 +315,7 @@ def test_row_87_words_that_pandas_takes_for_nothing(shelf: Shelf) -> None:
     answer = shelf.fetch()
     assert answer.code == 8
     assert sorted(row["label_raw"] for row in shelf.rows().values()) == sorted(words)
-    assert all(f"label not in the crosswalk: dx: {word} (1 rows)" in answer.err for word in words)
+    assert all(f"label not in the crosswalk: dx: {word} (1 row)" in answer.err for word in words)
 
 
 def test_row_88_ids_are_text(shelf: Shelf) -> None:
@@ -348,7 +348,7 @@ def test_row_91_rows_without_images_and_images_without_rows(shelf: Shelf) -> Non
     rows = ["a,nv", "a,mel", "gone,nv"]
     answer = shelf.put({"a.jpg": IMAGE, "other.jpg": PNG, "table.csv": table(*rows)}).fetch()
     assert answer.code == 8
-    for words in ("row rejected", "1 rows without an image file", "1 image files that no row names"):
+    for words in ("row rejected", "1 row without an image file", "1 image file that no row names"):
         assert words in answer.err
     assert shelf.rows()["a"]["label_raw"] == "nv"
     assert shelf.rows()["gone"]["image_problem"] == "no such image file"
