@@ -317,6 +317,7 @@ def open_job(resources: Resources, loaded: "Loaded", request: ExportRequest) -> 
         yield export.Job(
             table=table, rest=loaded.rest, roots=loaded.roots, out=Path(request.out), bucket=bucket, make=make,
             embed=request.embed, split=request.split, fold=request.fold, size=request.size, strip=request.strip_exif,
-            redistributable=request.redistributable, copy=request.copy, jobs=request.jobs or count_cores(),
-            excel_safe=request.excel_safe, entries=entries, progress=progress, missing=missing,
+            redistributable=request.redistributable, copy=request.copy, allow_missing=request.allow_missing,
+            jobs=request.jobs or count_cores(), excel_safe=request.excel_safe, entries=entries, progress=progress,
+            missing=missing,
         )  # fmt: skip

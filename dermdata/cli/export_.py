@@ -11,19 +11,21 @@ from dermdata.cli.label_options import LABELS_HELP, STRICT_HELP, SplitOption, Wh
 from dermdata.cli.output import AllowMissing, Format, FormatOption, emit, write_line
 from dermdata.cli.state import State, state_of
 from dermdata.cli.workers import EngineOption
-from dermdata.errors import ImagesMissing, UsageError
+from dermdata.errors import ImagesMissing, SomeFailed, UsageError
 
 if TYPE_CHECKING:
     from dermdata.api.exporting import ExportResult
 
 app = typer.Typer(add_completion=False)
 FORMATS_HELP = "parquet, csv, jsonl, imagefolder, webdataset, huggingface, coco or croissant"
+OUT_HELP = "Folder or file to write, or s3://BUCKET/PREFIX."
 EXCEL_HELP = "CSV, also left-out.csv: a ' before cells that a spreadsheet would take for a formula."
 JOBS_HELP = "Threads that read and scale images. [default: all cores]"
 SIZE_HELP = "Scale images down so that the longest side has PX pixels; smaller ones stay as they are."
 FOLD_HELP = "Fold K of `split --folds` is the part val, the other folds are train."
 STRIP_HELP = "Nothing but the picture: no EXIF, XMP, IPTC, comments; the pixels stay as they are."
 RIGHTS_HELP = "Only images whose license allows passing them on; left-out.csv lists the others."
+LEAVE_OUT = 'once they are left out on purpose this is 0: `dermdata select … --where "image_problem is null"`'
 COPY_HELP = "imagefolder, coco: files of its own instead of links to the cache."
 
 
@@ -31,16 +33,7 @@ COPY_HELP = "imagefolder, coco: files of its own instead of links to the cache."
 def export(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="FORMAT", help=FORMATS_HELP, show_default=False)],
-    out: Annotated[
-        str,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Folder or file to write, or s3://BUCKET/PREFIX.",
-            metavar="OUT",
-            show_default=False,
-        ),
-    ],
+    out: Annotated[str, typer.Option("--output", "-o", help=OUT_HELP, metavar="OUT", show_default=False)],
     targets: TargetsOrCached = None,
     embed: Annotated[
         bool, typer.Option("--embed/--no-embed", help="Put the image bytes into the output.")
@@ -88,6 +81,10 @@ def export(
             conclude(state, cast("ExportResult", error.result), manifest.names, out, form)
         raise
     conclude(state, written, manifest.names, out, form)
+    if written.unusable:
+        raise SomeFailed(
+            f"{written.unusable:,} rows could not be used, the others are exported", hint=LEAVE_OUT
+        )
 
 
 def all_cached(state: State) -> list[str]:

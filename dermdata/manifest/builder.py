@@ -32,7 +32,7 @@ from dermdata.manifest.convert import (
     strip_extension,
     word_maps,
 )
-from dermdata.manifest.match import ImageIndex
+from dermdata.manifest.match import ImageIndex, summarize_problem
 from dermdata.manifest.schema import KEYS, LIMITS, MAPPABLE, SCHEMA
 from dermdata.model import CLOSED_WORDS, NOTHING, Content, Dataset, TableSpec
 from dermdata.readers.typed_cells import clean_names
@@ -243,12 +243,6 @@ def build_manifest(
     report.masks_without_row = images.unclaimed_masks()
     report.differences = count_differences(dataset, table, {one.role for one in contents})
     return table, report
-
-
-def summarize_problem(problem: str) -> str:
-    """A problem without what is of this one image only."""
-    whole = problem.startswith(("not an image", "the source says"))
-    return problem if whole else problem.partition(":")[0]
 
 
 class TableBuilder:

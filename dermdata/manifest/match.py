@@ -10,6 +10,9 @@ from dermdata.manifest.schema import EXTENSION_PATTERN, TEXT_MAP
 from dermdata.model import NOTHING, Content
 
 EXTENSION = re.compile(EXTENSION_PATTERN)
+NUMBERED_PROBLEMS = (  # of a decode: each image has numbers of its own
+    "truncated", "header cannot be read", "cannot be decoded", "too many pixels", "too many scans", "too many bytes",
+)  # fmt: skip
 NO_IMAGE = "the file of this name is not an image"
 
 
@@ -59,6 +62,12 @@ class FileNameIndex:
 def decode_problem(content: Content | None) -> str | None:
     """Why the image cannot be decoded; None also where there is no image."""
     return content.image.problem if content and content.image else None
+
+
+def summarize_problem(problem: str) -> str:
+    """A problem without what is true of this one image only, so that images can be counted by it."""
+    kind, _, _ = problem.partition(":")
+    return kind if kind in NUMBERED_PROBLEMS else problem
 
 
 def is_one_file(found: Sequence[Content]) -> bool:
