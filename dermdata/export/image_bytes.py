@@ -27,7 +27,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 from PIL import Image
 
 from dermdata import checksum
@@ -38,6 +37,7 @@ from dermdata.export.strip_jpeg import JPEG_SIGNATURE, strip_jpeg
 from dermdata.export.strip_png import PNG_SIGNATURE, strip_png
 from dermdata.images.decode import DECODE_ERRORS, PIXEL_LIMIT
 from dermdata.images.image_file import MOST_BYTES, open_image_file
+from dermdata.images.levels import is_deep, to_sixteen_bits
 from dermdata.images.orientation import (
     AS_STORED,
     ON_THE_SIDE,
@@ -48,7 +48,6 @@ from dermdata.images.orientation import (
 
 PILLOW_FORMATS = ("JPEG", "PNG", "TIFF", "GIF", "BMP", "WEBP")  # no other decoder is tried
 JPEG_QUALITY = 95
-MOST_LEVEL = 65_535  # of a gray PNG
 SCALED_LEVELS = (
     "images of 32 bits or decimal numbers: levels that are no whole numbers to 65,535 are scaled to these"
 )
@@ -301,26 +300,6 @@ def find_depth_change(path: str, recipe: Recipe) -> str | None:
     except DECODE_ERRORS:
         return None
     return HALVED_DEPTH if ";16" in depth and not is_deep(image) else None
-
-
-def is_deep(image: Image.Image) -> bool:
-    """Whether its pixels are gray levels of more than 8 bits."""
-    return image.mode.startswith(("I", "F"))
-
-
-def to_sixteen_bits(image: Image.Image) -> Image.Image:
-    """The gray levels as a PNG holds them: the very values where they fit, else scaled; ValueError without any number."""
-    values = np.asarray(image)
-    if values.dtype.kind == "f":
-        finite = values[np.isfinite(values)]
-        if not finite.size:
-            raise ValueError("no pixel has a number")
-        values = np.nan_to_num(values, nan=finite.min(), posinf=finite.max(), neginf=finite.min())
-    least, greatest = float(values.min()), float(values.max())
-    if least < 0 or greatest > MOST_LEVEL or (values != np.floor(values)).any():
-        low, high = (0.0, 1.0) if least >= 0 and greatest <= 1 else (least, greatest)
-        values = np.rint((values.astype(np.float64) - low) * (MOST_LEVEL / (high - low)))
-    return Image.fromarray(values.astype("<u2"))
 
 
 def encode_image(picture: Image.Image, source: Image.Image) -> bytes:
