@@ -61,6 +61,7 @@ SAVE_OPTIONS = {
 VERIFY_HINT = "`dermdata verify` shows what is broken"
 REPAIR_HINT = "`dermdata verify --repair` fetches it again"
 LEAVE_OUT_HINT = 'leave such images out: `dermdata select --where "image_problem is null"`'
+KEPT_PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
 PNG_MODES = {"P": "RGBA", "PA": "RGBA", "1": "L", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB"}
 
 
@@ -305,20 +306,22 @@ def find_depth_change(path: str, recipe: Recipe) -> str | None:
 def encode_image(picture: Image.Image, source: Image.Image) -> bytes:
     """The picture in its source's format, or PNG, with the source's color profile and EXIF."""
     form = "JPEG" if source.format == "JPEG" else "PNG"
-    if is_deep(picture):
-        picture = to_sixteen_bits(picture)
-    if (
-        form == "PNG"
-        and source.format != "PNG"
-        and picture.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
-    ):
-        picture = picture.convert(PNG_MODES.get(picture.mode, "RGB"))
+    picture = to_encodable_mode(picture, source)
     kept = {name: source.info[name] for name in ("icc_profile", "exif") if source.info.get(name)}
     if "icc_profile" in kept and form == "PNG" and source.mode == "CMYK":
         del kept["icc_profile"]  # a profile for ink means nothing to RGB
     held = io.BytesIO()
     picture.save(held, form, **SAVE_OPTIONS[form], **kept)
     return held.getvalue()
+
+
+def to_encodable_mode(picture: Image.Image, source: Image.Image) -> Image.Image:
+    """The picture in a mode that the format of its copy holds."""
+    if is_deep(picture):
+        return to_sixteen_bits(picture)
+    if source.format in ("JPEG", "PNG") or picture.mode in KEPT_PNG_MODES:
+        return picture
+    return picture.convert(PNG_MODES.get(picture.mode, "RGB"))
 
 
 def can_strip(data: bytes) -> bool:

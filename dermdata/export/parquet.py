@@ -165,13 +165,8 @@ def plan_embedded(job: Job) -> ParquetPlan:
     table = job.table.drop_columns([IMAGE_COLUMN]) if IMAGE_COLUMN in job.table.column_names else job.table
     found, reasons, bad = usable_images(table, job)
     reusable = all(sure or path is None for sure, path in zip(digest_flags(table), found, strict=True))
-    missing = Counter(
-        MISSING_IMAGES if reason == NO_FILE else f"rows without their image: {summarize_problem(reason)}"
-        for reason in reasons
-        if reason
-    )
-    here = table.filter(pa.array([path is not None for path in found], pa.bool_()))
-    notes = dict(missing) | note_images(replace(job, table=here), [path for path in found if path])
+    missing = count_embed_problems(reasons)
+    notes = dict(missing) | note_images(replace(job, table=table), found)
     table, sizes = to_portable_types(table), file_sizes(table, found)
     presence = "".join("-" if path is None else "i" for path in found)
     made = [recipe_version(job.recipe)] if job.recipe.changes else []
@@ -186,6 +181,14 @@ def plan_embedded(job: Job) -> ParquetPlan:
         write_image_table(path, image_table.slice_rows(shard.start, shard.stop), job)
 
     return ParquetPlan(put, fingerprint, cut_shards(job, sizes), sizes, reusable, notes, bad)
+
+
+def count_embed_problems(reasons: Iterable[str | None]) -> Counter[str]:
+    """In words how many rows have no image inside for which reason."""
+    stated = (summarize_problem(reason) for reason in reasons if reason)
+    return Counter(
+        MISSING_IMAGES if reason == NO_FILE else f"rows without their image: {reason}" for reason in stated
+    )
 
 
 def plan_paths(job: Job) -> ParquetPlan:
@@ -325,11 +328,11 @@ def image_array(images: LoadedImages, found: Sequence[FoundPath], recipe: Recipe
 
 def embedded_name(path: str, recipe: Recipe) -> str:
     name = path.rpartition("/")[2]
-    if not recipe.changes:
-        return name
-    start, _, suffix = name.rpartition(".")
+    stem, dot, suffix = name.rpartition(".")
+    if not recipe.changes or not dot or suffix.lower() in ("jpeg", "jpe", "jfif"):
+        return name  # a name without an ending claims nothing
     made = image_ending(None, suffix.lower(), recipe)
-    return name if made == suffix.lower() or suffix.lower() in ("jpeg", "jpe") else f"{start}.{made}"
+    return name if made == suffix.lower() else f"{stem}.{made}"
 
 
 def writer_options(schema: pa.Schema, images: Mapping[str, ImageColumn]) -> dict[str, object]:

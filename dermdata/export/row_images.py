@@ -27,9 +27,10 @@ RESERVED_NAMES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com",
 FORBIDDEN_CHARACTERS = frozenset('<>:"/\\|?*')  # Windows; a slash is a folder everywhere
 LONGEST_NAME = 120  # bytes; most systems allow 255, of which endings and a temporary name take some
 NO_FILE = "no image file"
+DEEP_FORMATS = (None, "tiff", "png")  # that may have levels of more than 8 bits
 UNCHECKED_IMAGES = "images have no checksum to compare with"
 FORMAT_ENDINGS = {"jpeg": "jpg", "png": "png", "tiff": "tif", "gif": "gif", "bmp": "bmp", "webp": "webp"}
-SUFFIX_ENDINGS = {"jpeg": "jpg", "tiff": "tif"}  # endings that say the same
+SUFFIX_ENDINGS = {"jpeg": "jpg", "jpe": "jpg", "jfif": "jpg", "tiff": "tif"}  # endings that say the same
 
 
 class NoUsableImages(UsageError):
@@ -226,19 +227,15 @@ def image_digests(table: pa.Table) -> pa.Table:
 
 def note_images(job: Job, found: Sequence[FoundPath]) -> dict[str, int]:
     """In words what else a person must know of the images: what cannot be checked, or not be kept as it is."""
-    kinds = Counter(
-        kind
-        for path, form in zip(found, text_column(job.table, "format").to_pylist(), strict=True)
-        if path is not None and form in (None, "tiff", "png") and job.recipe.changes
-        if (kind := find_depth_change(path, job.recipe))
-    )
-    return count_unchecked(job.table) | dict(kinds)
-
-
-def count_unchecked(table: pa.Table) -> dict[str, int]:
-    """In words how many rows have no digest of their image, so that nobody can tell whether it is theirs."""
-    count = digest_flags(table).count(False)
-    return {UNCHECKED_IMAGES: count} if count else {}
+    formats = text_column(job.table, "format").to_pylist()
+    notes = Counter[str]()
+    for path, is_known, form in zip(found, digest_flags(job.table), formats, strict=True):
+        if path is None:
+            continue
+        notes[UNCHECKED_IMAGES] += not is_known
+        if job.recipe.changes and form in DEEP_FORMATS and (kind := find_depth_change(path, job.recipe)):
+            notes[kind] += 1
+    return dict(+notes)
 
 
 def recipe_version(recipe: Recipe) -> str:
