@@ -31,6 +31,7 @@ RecordUnmapped = Callable[[str, int], None]
 SKIN_TYPES = {roman: number for number, roman in enumerate(FITZPATRICK_TYPES, 1)}
 # what people write before a skin type
 SKIN_WORDS = {"fitzpatrick", "fst", "skin", "type", "phototype", "typ", "hauttyp", "tipo", "fototipo"}
+ABSENT, PRESENT = "absent", "present"
 YES_OR_NO = {"0": False, "1": True, "0.0": False, "1.0": True}
 WHOLE_NUMBER = re.compile(r"([0-9]{1,3})([.,]0*)?\Z")
 CONTENT_COLUMNS = {"path": "path", "sha256": "sha256", "bytes": "size"}  # column -> attribute of a Content
@@ -271,18 +272,28 @@ def word_maps(columns: Mapping[str, pa.Array], count: int) -> pa.Array:
 
 
 def concept_maps(columns: Mapping[str, pa.Array], count: int) -> pa.Array:
-    """A map of clinical concept -> present, for each row; a cell that is neither 0 nor 1 is left out."""
-    yes_or_no = {name: [YES_OR_NO.get(word) for word in cells.to_pylist()] for name, cells in columns.items()}
+    """A map of clinical concept -> present, for each row; a cell that says neither is left out."""
+    present: dict[str, list[bool | None]] = {}
+    for name, cells in columns.items():
+        meanings = concept_meanings(cells)
+        present[name] = [meanings.get(word) for word in cells.to_pylist()]
     rows = [
-        [(name, values[row]) for name, values in yes_or_no.items() if values[row] is not None]
+        [(name, values[row]) for name, values in present.items() if values[row] is not None]
         for row in range(count)
     ]
     return pa.array([row or None for row in rows], SCHEMA.field("concepts").type)
 
 
+def concept_meanings(cells: pa.Array) -> Mapping[str, bool]:
+    """What the words of a concept's column say: 0 or 1; where concepts are `absent`, other words are how they are there."""
+    words = set(cells.unique().to_pylist()) - {""}
+    return {word: word != ABSENT for word in words} if ABSENT in words else YES_OR_NO
+
+
 def is_yes_or_no(cells: pa.Array) -> bool:
     """Whether a concept's column says nothing that the map does not."""
-    return set(cells.unique().to_pylist()) <= {*YES_OR_NO, ""}
+    words = set(cells.unique().to_pylist()) - {""}
+    return words <= ({ABSENT, PRESENT} if ABSENT in words else YES_OR_NO.keys())
 
 
 def differential_columns(

@@ -410,6 +410,25 @@ def own_id(parts: list[str]) -> str:
     return joined
 
 
+def test_concepts_in_words_are_absent_or_there() -> None:
+    """The seven-point criteria of derm7pt: how a structure is there stays in extra, where that says more."""
+    columns = {
+        "id": ["a", "b", "c"], "veil": ["absent", "present", ""], "streaks": ["irregular", "absent", "regular"],
+        "papule": ["1", "0", "present"],
+    }  # fmt: skip
+    spec = {"columns": {"image_id": ("id",)}, "concepts": ("veil", "streaks", "papule")}
+    found, _ = built(columns, spec)
+    assert [dict(row) for row in found["concepts"].to_pylist()] == [
+        {"veil": False, "streaks": True, "papule": True},
+        {"veil": True, "streaks": False, "papule": False},
+        {"streaks": True},
+    ]
+    assert [dict(row) for row in found["extra"].to_pylist()] == [
+        {"streaks": "irregular", "papule": "1"}, {"streaks": "absent", "papule": "0"},
+        {"streaks": "regular", "papule": "present"},
+    ]  # fmt: skip
+
+
 def test_a_source_may_name_its_columns_as_it_likes() -> None:
     """An `@id` is the source's, only the readers' own columns are ours."""
     found, _ = built({"id": ["a"], "@id": ["7"], "": ["8"], "extra": ["9"]}, LEAST)
