@@ -133,6 +133,17 @@ def test_what_was_asked_to_be_left_out_is_no_failure(job: MakeJob, broken: pa.Ta
     assert (result.unusable, result.left_out["rows left out: no class in mel"]) == (0, 1)
 
 
+@pytest.mark.parametrize("form", ["webdataset", "huggingface", "coco", "parquet"])
+def test_images_that_may_be_missing_are_no_failure_and_broken_ones_are(
+    job: MakeJob, broken: pa.Table, root: Path, form: str
+) -> None:
+    (root / str(broken["path"][0].as_py())).unlink()
+    rows = pa.concat_tables([broken.slice(0, 2), table([row(root, 7) | {"split": None, "fold": None}])])
+    options = {"embed": True} if form == "parquet" else {}
+    assert export.write(form, job("no", table=rows, **options)).unusable == 2
+    assert export.write(form, job("yes", table=rows, allow_missing=True, **options)).unusable == 1
+
+
 def test_many_broken_images_are_one_line(job: MakeJob, root: Path) -> None:
     """Each is cut at another byte."""
     rows = [row(root, number) for number in range(9)]
