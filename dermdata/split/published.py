@@ -41,6 +41,7 @@ PART_NAME = re.compile(
     r"train|test|valid|fold|hold_?out|(?:^|[^a-z])(?:val|dev|tr|te|trn|tst|cv)(?:[^a-z]|$)"
 )
 NO_ID = (*NOTHING_WORDS, "unknown", "-", "-1")
+SHORT_NAMES = {"tr": "train", "trn": "train", "te": "test", "tst": "test", "valid": "val"}
 LISTED_SPLIT = "split_in_files"  # the parts that a column names where each file is a part, too
 UNPLACED = "_in_list"  # behind a column's name: the list's ids where they are several of the dataset's
 
@@ -162,6 +163,21 @@ def is_part_name(text: str) -> bool:
     return PART_NAME.search(text.lower()) is not None
 
 
+def are_part_names(names: Iterable[str]) -> bool:
+    """Whether each of the names is that of another part: train and test, fold 0 and fold 1, but not test-a and test-b."""
+    words = [name_part_word(name) for name in names]
+    return None not in words and len(set(words)) == len(words)
+
+
+def name_part_word(text: str) -> str | None:
+    """What says that this is a part's name; of folds the whole name, with its number."""
+    found = PART_NAME.search(text.lower())
+    if found is None:
+        return None
+    word = re.sub("[^a-z]", "", found.group())
+    return text if word in ("fold", "cv") else SHORT_NAMES.get(word, word)
+
+
 def count_words(column: pa.Array) -> int:
     """How many different words there are."""
     return len(column.drop_null().unique())
@@ -251,7 +267,7 @@ def join_lists(lists: Sequence[PublishedSplit]) -> PublishedSplit:
     """
     joined = pa.concat_tables(map(_list_to_table, lists), promote_options="default").combine_chunks()
     columns = {name: joined[name].combine_chunks() for name in joined.column_names}
-    named = all(map(is_part_name, part_words(joined["parts"])))
+    named = are_part_names(part_words(joined["parts"]))
     own_columns = {name: column for one in reversed(lists) for name, column in one.own_columns.items()}
     return PublishedSplit(
         ids=columns["ids"],
