@@ -19,7 +19,7 @@ from dermdata.manifest.schema import EXTENSION_PATTERN, KEYS, OFFICIAL_SPLIT, OW
 from dermdata.readers.typed_cells import NOTHING_WORDS, clean_ids
 
 ID_COLUMNS = (
-    "key", "image_id", "isic_id", "image", "image_name", "img_id", "img", "img_name", "filename", "file_name", "file",
+    "image_id", "isic_id", "key", "image", "image_name", "img_id", "img", "img_name", "filename", "file_name", "file",
     "path", "image_path", "img_path", "file_path", "filepath", "imageid", "image_file", "name", "id", "uid",
 )  # fmt: skip
 PART_COLUMNS = (
@@ -115,7 +115,7 @@ def parse_published_split(table: pa.Table, name: str, part: str | None = None) -
     known = {normalize_column_name(column): column for column in reversed(table.column_names)}
     id_column = _first_known(ID_COLUMNS, known)
     if id_column is None:
-        raise _lacks_column(f"image ids ({', '.join(ID_COLUMNS[1:6])}, …)", table, name)
+        raise _lacks_column(f"image ids ({', '.join(ID_COLUMNS[:5])}, …)", table, name)
     part_column = find_part_column(table, {word: one for word, one in known.items() if one != id_column})
     if part_column is None and part is None:
         raise _lacks_column(f"parts ({', '.join(PART_COLUMNS[:4])}, …)", table, name)
@@ -217,8 +217,11 @@ def normalize_column_name(name: str) -> str:
 
 
 def trim_text(column: pa.ChunkedArray) -> pa.Array:
-    """Trimmed text, null for none."""
-    words = pc.utf8_trim_whitespace(column.combine_chunks().cast(pa.string()))
+    """Trimmed text, null for none; BadTable for a column of a list that holds anything else than words or numbers."""
+    try:
+        words = pc.utf8_trim_whitespace(column.combine_chunks().cast(pa.string()))
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+        raise BadTable(f"a list's ids and parts are words, not {column.type}", hint=f"{error}") from error
     return pc.if_else(pc.equal(words, ""), pa.scalar(None, pa.string()), words)
 
 
