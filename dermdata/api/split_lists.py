@@ -88,19 +88,21 @@ def is_file(resources: Resources, target: str) -> bool:
 def load_parts(resources: Resources, targets: Sequence[str]) -> Loaded | None:
     """Several manifests' rows, each file a part; None where they are no such files, or have parts of their own."""
     from dermdata.api.splitting import JUDGED
-    from dermdata.split.published import is_part_name, name_parts
+    from dermdata.split.published import are_part_names, name_parts
 
     files = list(dict.fromkeys(targets))
     if len(files) < 2 or not all(is_file(resources, target) for target in files):
         return None
     names = name_parts(files)
-    named = all(map(is_part_name, names))
+    named = are_part_names(names)
     loaded = load(resources, files, JUDGED)
-    if has_parts(loaded.table, "split", "fold") and not named:
+    own = has_parts(loaded.table, "split", "fold")
+    if own and not named:
         return None
     sizes = [load(resources, [file], ("dataset",)).table.num_rows for file in files]
     resources.say(f"{', '.join(files)}: parts in {FILES}")
-    return replace(loaded, table=set_parts(loaded.table, names, sizes, beside=not named))
+    beside = "split" if own else None if named else "split_official"
+    return replace(loaded, table=set_parts(loaded.table, names, sizes, beside))
 
 
 def has_parts(table: "pa.Table", *columns: str) -> bool:
@@ -112,16 +114,18 @@ def has_parts(table: "pa.Table", *columns: str) -> bool:
     )
 
 
-def set_parts(table: "pa.Table", names: Sequence[str], sizes: Sequence[int], *, beside: bool) -> "pa.Table":
-    """The rows with the parts of these names and sizes, in order; `beside` these, the publisher's own are judged too."""
+def set_parts(
+    table: "pa.Table", names: Sequence[str], sizes: Sequence[int], beside: str | None
+) -> "pa.Table":
+    """The rows with the parts of these names and sizes, in order; the column `beside` is judged too."""
     import pyarrow as pa
 
     from dermdata.manifest.schema import OFFICIAL_SPLIT, OWN_SPLIT
     from dermdata.split.published import LISTED_SPLIT
 
     words = chain.from_iterable(repeat(name, size) for name, size in zip(names, sizes, strict=True))
-    if beside and has_parts(table, "split_official"):
-        table = table.append_column(LISTED_SPLIT, table["split_official"])
+    if beside and has_parts(table, beside):
+        table = table.append_column(LISTED_SPLIT, table[beside])
     replaced = [name for name in (*OWN_SPLIT, *OFFICIAL_SPLIT) if name in table.column_names]
     return table.drop_columns(replaced).append_column("split", pa.array(words, pa.string()))
 

@@ -61,20 +61,21 @@ def judge(
 def conclude(state: State, found: "Records", *, near: bool) -> None:
     """Tell that there are no leaks; ProblemsFound where there are, SomeFailed where nobody can know."""
     unsure = sum(one["level"] == "warning" for one in found)
-    if unsure:
-        state.say(f"{unsure:,} pictures may be in several parts, by hash alone: their images are not here")
+    unseen = f"{unsure:,} picture{'s' * (unsure != 1)} may be in several parts, by hash alone: their images are not here"
     leaks, unjudged = describe_leaks(found), describe_unjudged(found)
     if leaks:
-        if unjudged:
-            state.say(unjudged)
+        for line in filter(None, [unjudged, unseen if unsure else None]):
+            state.say(line)
         how = "split --near" if near else "split"
         raise ProblemsFound(
             f"in more than one part: {leaks}", hint=f"`dermdata {how}` makes one without leaks"
         )
     if unjudged:
         raise SomeFailed(unjudged, hint=JUDGE_HINT)
+    if unsure:
+        raise SomeFailed(unseen, hint="fetch the images: they decide")
     judged = " or ".join(filter(None, [", ".join(found.facts["judged"][:-1]), found.facts["judged"][-1]]))
-    state.say(f"no {judged} is in two parts{', nor any near duplicate' if near and not unsure else ''}")
+    state.say(f"no {judged} is in two parts{', nor any near duplicate' if near else ''}")
 
 
 def describe_leaks(found: "Records") -> str:

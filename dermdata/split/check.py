@@ -127,7 +127,7 @@ def measure_coverage(table: pa.Table, by: GroupBy = "auto", *, near: bool = Fals
     levels = [
         level
         for level, column in LEVEL_COLUMNS.items()
-        if column in known and any(_in_two_parts(parts, known[column]) for parts in columns.values())
+        if column in known and any(_has_two_parts(parts, known[column]) for parts in columns.values())
     ]
     nowhere = np.zeros_like(in_part)
     grouped = np.logical_or.reduce([nowhere, *(known[LEVEL_COLUMNS[level]] for level in levels)])
@@ -135,7 +135,9 @@ def measure_coverage(table: pa.Table, by: GroupBy = "auto", *, near: bool = Fals
         unjudged, grouped = nowhere, in_part
     elif by in ("auto", *levels):
         unjudged = in_part & ~np.logical_or.reduce(list(known.values()))
-        unjudged |= np.logical_or.reduce([_in_blind_part(parts, grouped) for parts in columns.values()])
+        unjudged |= np.logical_or.reduce(
+            [_rows_of_unknown_parts(parts, grouped) for parts in columns.values()]
+        )
     else:
         unjudged = in_part
     return SplitCoverage(
@@ -155,11 +157,11 @@ def _known_rows(table: pa.Table, in_part: KnownRows, by: GroupBy, *, near: bool)
     return known
 
 
-def _in_two_parts(parts: FactorizedColumn, rows: KnownRows) -> bool:
+def _has_two_parts(parts: FactorizedColumn, rows: KnownRows) -> bool:
     return len(np.unique(parts.codes[rows & parts.is_known])) > 1
 
 
-def _in_blind_part(parts: FactorizedColumn, grouped: KnownRows) -> KnownRows:
+def _rows_of_unknown_parts(parts: FactorizedColumn, grouped: KnownRows) -> KnownRows:
     """The rows of parts of which no row has an id of a group: what leaks into these is not seen."""
     seeing = np.unique(parts.codes[grouped & parts.is_known])
     return parts.is_known & ~np.isin(parts.codes, seeing)

@@ -19,7 +19,7 @@ from dermdata.manifest.schema import EXTENSION_PATTERN, KEYS, OFFICIAL_SPLIT, OW
 from dermdata.readers.typed_cells import NOTHING_WORDS, clean_ids
 
 ID_COLUMNS = (
-    "key", "image_id", "isic_id", "image", "image_name", "img_id", "img", "img_name", "filename", "file_name", "file",
+    "image_id", "isic_id", "key", "image", "image_name", "img_id", "img", "img_name", "filename", "file_name", "file",
     "path", "image_path", "img_path", "file_path", "filepath", "imageid", "image_file", "name", "id", "uid",
 )  # fmt: skip
 PART_COLUMNS = (
@@ -41,6 +41,7 @@ PART_NAME = re.compile(
     r"train|test|valid|fold|hold_?out|(?:^|[^a-z])(?:val|dev|tr|te|trn|tst|cv)(?:[^a-z]|$)"
 )
 NO_ID = (*NOTHING_WORDS, "unknown", "-", "-1")
+SHORT_NAMES = {"tr": "train", "trn": "train", "te": "test", "tst": "test", "valid": "val"}
 LISTED_SPLIT = "split_in_files"  # the parts that a column names where each file is a part, too
 UNPLACED = "_in_list"  # behind a column's name: the list's ids where they are several of the dataset's
 
@@ -114,7 +115,7 @@ def parse_published_split(table: pa.Table, name: str, part: str | None = None) -
     known = {normalize_column_name(column): column for column in reversed(table.column_names)}
     id_column = _first_known(ID_COLUMNS, known)
     if id_column is None:
-        raise _lacks_column(f"image ids ({', '.join(ID_COLUMNS[1:6])}, …)", table, name)
+        raise _lacks_column(f"image ids ({', '.join(ID_COLUMNS[:5])}, …)", table, name)
     part_column = find_part_column(table, {word: one for word, one in known.items() if one != id_column})
     if part_column is None and part is None:
         raise _lacks_column(f"parts ({', '.join(PART_COLUMNS[:4])}, …)", table, name)
@@ -162,6 +163,21 @@ def is_part_name(text: str) -> bool:
     return PART_NAME.search(text.lower()) is not None
 
 
+def are_part_names(names: Iterable[str]) -> bool:
+    """Whether each of the names is that of another part: train and test, fold 0 and fold 1, but not test-a and test-b."""
+    words = [name_part_word(name) for name in names]
+    return None not in words and len(set(words)) == len(words)
+
+
+def name_part_word(text: str) -> str | None:
+    """What says that this is a part's name; of folds the whole name, with its number."""
+    found = PART_NAME.search(text.lower())
+    if found is None:
+        return None
+    word = re.sub("[^a-z]", "", found.group())
+    return text if word in ("fold", "cv") else SHORT_NAMES.get(word, word)
+
+
 def count_words(column: pa.Array) -> int:
     """How many different words there are."""
     return len(column.drop_null().unique())
@@ -201,8 +217,11 @@ def normalize_column_name(name: str) -> str:
 
 
 def trim_text(column: pa.ChunkedArray) -> pa.Array:
-    """Trimmed text, null for none."""
-    words = pc.utf8_trim_whitespace(column.combine_chunks().cast(pa.string()))
+    """Trimmed text, null for none; BadTable for a column of a list that holds anything else than words or numbers."""
+    try:
+        words = pc.utf8_trim_whitespace(column.combine_chunks().cast(pa.string()))
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+        raise BadTable(f"a list's ids and parts are words, not {column.type}", hint=f"{error}") from error
     return pc.if_else(pc.equal(words, ""), pa.scalar(None, pa.string()), words)
 
 
@@ -251,7 +270,7 @@ def join_lists(lists: Sequence[PublishedSplit]) -> PublishedSplit:
     """
     joined = pa.concat_tables(map(_list_to_table, lists), promote_options="default").combine_chunks()
     columns = {name: joined[name].combine_chunks() for name in joined.column_names}
-    named = all(map(is_part_name, part_words(joined["parts"])))
+    named = are_part_names(part_words(joined["parts"]))
     own_columns = {name: column for one in reversed(lists) for name, column in one.own_columns.items()}
     return PublishedSplit(
         ids=columns["ids"],

@@ -13,6 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import dermdata as dd
+from dermdata.api.records import Records
+from dermdata.api.resources import settings_from_environment
+from dermdata.cli.split_check import conclude
+from dermdata.cli.state import State
+from dermdata.errors import ProblemsFound, SomeFailed
 from support.catalog_folders import entry, put
 
 PAIRS = 8
@@ -168,16 +173,20 @@ def test_a_split_of_before_in_the_files_does_not_count(cli: Callable, tmp_path: 
     assert "'split' is not looked at: the files are the parts" in answer.err
 
 
+@pytest.mark.parametrize(
+    "names", [("clinic", "hospital"), ("clinic-test", "hospital-test"), ("train-a", "train-b")]
+)
 def test_lists_of_two_datasets_with_parts_of_their_own_are_judged_by_these_too(
-    cli: Callable, tmp_path: Path, x: None
+    cli: Callable, tmp_path: Path, x: None, names: tuple[str, str]
 ) -> None:
     """Files that are not called as parts are: either may be meant, and neither may leak unseen."""
     of = {image: ("train", "test")[number % 2] for number, image in enumerate(IDS)}
-    for name, images in (("clinic", IDS[:8]), ("hospital", IDS[8:])):
+    for name, images in zip(names, (IDS[:8], IDS[8:]), strict=True):
         write_csv(tmp_path / f"{name}.csv", [{"image": one, "split": of[one]} for one in images])
-    answer = cli("split", "--check", tmp_path / "clinic.csv", tmp_path / "hospital.csv")
+    answer = cli("split", "--check", *(tmp_path / f"{name}.csv" for name in names))
     assert answer.code == 1
     assert LEAK in answer.err
+    assert "they are judged as well" in answer.err
 
 
 def test_manifests_without_a_split_are_a_part_each(cli: Callable, tmp_path: Path, x: None) -> None:
@@ -187,6 +196,23 @@ def test_manifests_without_a_split_are_a_part_each(cli: Callable, tmp_path: Path
         where = f"image_id in ({chosen})"
         assert cli("select", "x", "--where", where, "-o", tmp_path / f"{part}.parquet").code == 0
     answer = cli("split", "--check", tmp_path / "train.parquet", tmp_path / "test.parquet")
+    assert answer.code == 1
+    assert LEAK in answer.err
+
+
+@pytest.mark.parametrize("names", [("clinic", "hospital"), ("train", "test")])
+def test_manifests_with_a_split_are_judged_by_it(
+    cli: Callable, tmp_path: Path, x: None, names: tuple[str, str]
+) -> None:
+    """Whatever they are called: a leak of their own column is not passed over."""
+    for name, start in zip(names, (0, 8), strict=True):
+        where = f"image_id >= '{IDS[start]}' and image_id <= '{IDS[start + 7]}'"
+        path = tmp_path / f"{name}.parquet"
+        assert cli("select", "x", "--where", where, "-o", path).code == 0
+        table = pq.ParquetFile(path).read()
+        parts = pa.array([("train", "test")[number % 2] for number in range(8)])
+        pq.write_table(table.set_column(table.schema.get_field_index("split"), "split", parts), path)
+    answer = cli("split", "--check", *(tmp_path / f"{name}.parquet" for name in names))
     assert answer.code == 1
     assert LEAK in answer.err
 
@@ -485,3 +511,15 @@ def test_a_list_that_cannot_be_read_is_named_with_its_line(
     (tmp_path / "list.csv").write_bytes(data)
     answer = cli("split", "--check", tmp_path / "list.csv")
     assert (answer.code, said in answer.err) == (2, True), answer.err
+
+
+def test_pictures_that_are_near_by_hash_alone_are_no_clean_split() -> None:
+    """Their images are not here, so nobody has looked at them: exit 8, and said beside leaks."""
+    facts = {"leaks": {}, "unjudged": 0, "rows": 2, "judged": ["lesion", "image"]}
+    state = State(settings_from_environment())
+    with pytest.raises(SomeFailed, match="1 picture may be in several parts, by hash alone"):
+        conclude(state, Records([{"level": "warning"}], ("level",), facts), near=True)
+    with pytest.raises(ProblemsFound, match="1 lesion"):
+        conclude(
+            state, Records([{"level": "error"}], ("level",), {**facts, "leaks": {"lesions": 1}}), near=True
+        )
