@@ -20,7 +20,7 @@ from dermdata.fetching.local.files import (
     LocalFiles,
     LocalProblem,
     NameConflict,
-    find_stand_in,
+    explain_unread,
     is_image_file,
     normalize_name,
     placeholder_content,
@@ -125,7 +125,7 @@ class FileMatcher:
 
     def is_file_itself(self, file: File, found: LocalFile) -> bool:
         """Whether an image or a mask is one, and nothing that stands in its place, which is told."""
-        stand_in = find_stand_in(found) if file.role in ("images", "masks") else None
+        stand_in = explain_unread(found) if file.role in ("images", "masks") else None
         if stand_in:
             self.local_files.problems.append(LocalProblem(found.shown, stand_in))
         return stand_in is None
