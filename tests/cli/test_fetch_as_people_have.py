@@ -198,6 +198,23 @@ def test_names_match_in_either_unicode_form(table_form: Any, zip_form: Any, desk
     assert None not in desk.found().values()
 
 
+@pytest.mark.parametrize(
+    "ids", [("1.0", "2.0"), ("pictures\\1", "pictures\\2"), (" 1", "2 "), ("1.JPG", "2.jpeg")]
+)
+def test_names_that_a_program_wrote_otherwise_match_wherever_the_images_are(
+    ids: tuple[str], desk: Desk
+) -> None:
+    """By fetch and by --from alike."""
+    found = images("pictures/1.jpg", "pictures/2.jpg")
+    answer = desk.mirror(zipped(found), table(*ids))
+    assert answer.code == 0, answer.err
+    assert None not in desk.found().values()
+    assert desk.run("cache", "remove", "x").code == 0
+    answer = desk.own({**found, "t.csv": table(*ids)})
+    assert answer.code == 0, answer.err
+    assert None not in desk.found().values()
+
+
 @pytest.mark.parametrize("table_form", ["NFC", "NFD"])
 @pytest.mark.parametrize("labels_form", ["NFC", "NFD"])
 def test_label_words_match_in_either_unicode_form(table_form: Any, labels_form: Any, desk: Desk) -> None:
