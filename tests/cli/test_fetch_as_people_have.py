@@ -298,6 +298,24 @@ def test_an_archive_in_an_archive_that_is_refused_is_told(desk: Desk) -> None:
         in answer.err
     )
     assert desk.found() == ALL
+    assert answer.code == 0  # no image is missing
+
+
+@pytest.mark.parametrize(
+    "inner", [raw_zip(Raw(b"..\\a2.jpg")), b"PK\3\4 cut", zipped({"b.zip": zipped(images("a2.jpg"))}),
+              raw_zip(Raw(b"a2.jpg", method=9)), raw_zip(Raw(b"a2.jpg", flags=1))],
+    ids=["hostile", "cut", "too deep", "deflate64", "encrypted"],
+)  # fmt: skip
+def test_images_that_a_closed_archive_may_hold_are_exit_8(inner: bytes, desk: Desk) -> None:
+    """However often it is asked."""
+    for _ in range(2):
+        answer = desk.mirror(zipped({**images("a1.jpg"), "part_2.zip": inner}), table("a1", "a2"))
+        assert answer.code == 8, answer.err
+        assert (
+            "1 rows have no image, and an archive in an archive is not opened (pictures.zip: part_2"
+            in answer.err
+        )
+    assert [name for name, data in desk.found().items() if data] == ["a1"]
 
 
 # ------------------------------------------------------------------ tables that come zipped
