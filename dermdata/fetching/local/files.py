@@ -19,9 +19,10 @@ from dermdata.cache import RecognizedBy
 from dermdata.errors import DermdataError, IntegrityError, PersonMustAct, UsageError
 from dermdata.fetching.ingest import archive_stem, is_image_name
 from dermdata.fetching.plan import FetchPlan
-from dermdata.http.error_pages import LFS_POINTER, PEEK_BYTES, TEXT_ENDINGS, guess_page_kind
+from dermdata.http.error_pages import TEXT_ENDINGS
 from dermdata.images import SIGNATURE_BYTES, is_image_start
 from dermdata.model import ArchiveMember, Content, Dataset, File, ImageFacts, Role, Unpack
+from dermdata.text_files import find_stand_in
 
 ZIP_MAGIC = b"PK\3\4"
 # archives that are not opened, by the ends of their names; the longer end first
@@ -329,15 +330,14 @@ def is_image_file(found: LocalFile) -> bool:
         return False  # whoever reads it whole says why it cannot be read
 
 
-def explain_stand_in(start: bytes) -> str | None:
-    """What stands in a file's place and is never the file, by its first bytes; None for all else."""
-    if start.startswith(LFS_POINTER):
-        return "a Git LFS pointer, not the file itself: run `git lfs pull` where it comes from"
-    return "a web page, not the file itself" if guess_page_kind(start[:PEEK_BYTES]) == "html" else None
+def explain_stand_in(data: bytes) -> str | None:
+    """Why bytes are not an image but something that stands in its place; None for all else."""
+    what = find_stand_in(data)
+    return what and f"{what}, not the image"
 
 
-def find_stand_in(found: LocalFile) -> str | None:
-    """What stands in a file's place; None also where it cannot be read, which whoever reads it whole says."""
+def explain_unread(found: LocalFile) -> str | None:
+    """As `explain_stand_in`; None also where it cannot be read, which whoever reads it whole says."""
     try:
         return explain_stand_in(read_start(found))
     except (OSError, IntegrityError):

@@ -11,7 +11,6 @@ from dermdata.fetching.local.files import (
     LocalFile,
     LocalFiles,
     LocalProblem,
-    explain_stand_in,
 )
 from dermdata.model import Dataset, JoinSpec, TableSpec
 from dermdata.readers.delimited import parse_delimited, quote_names
@@ -150,8 +149,7 @@ class TableMatcher:
         if not 0 < found.size <= LARGEST_TABLE:
             return f"it has {found.size:,} bytes"
         try:
-            data = self.local_files.read(found)
-            return explain_stand_in(data) or parse_table(spec, data, found.shown)
+            return parse_table(spec, self.local_files.read(found), found.shown)
         except DermdataError as error:
             return error.message
         except OSError as error:
