@@ -123,6 +123,20 @@ def test_what_is_kept_can_be_removed_by_name(cli: Callable, ours: Ours, site: Si
     require_no_trace(cli, options, tmp_path / "cache")
 
 
+def test_what_a_failed_fetch_keeps_is_no_dataset_to_take_along(
+    cli: Callable, ours: Ours, site: Site, tmp_path: Path
+) -> None:
+    """No bundle is made of it, and no export of all that is cached."""
+    options = ours.options
+    site.files.pop(f"{HOST}b.zip".partition("://")[2])
+    cli(*options, "fetch", "ours")
+    answer = cli(*options, "cache", "bundle", "ours", "-o", tmp_path / "ours.tar")
+    assert (answer.code, "ours is not complete" in answer.err) == (2, True), answer.err
+    assert not (tmp_path / "ours.tar").exists()
+    assert cli(*options, "export", "csv", "-o", tmp_path / "all.csv").code == 2
+    assert cli(*options, "stats", "ours").code == 2
+
+
 def test_what_a_failed_fetch_keeps_is_still_checked(
     cli: Callable, ours: Ours, site: Site, folder: Path
 ) -> None:
