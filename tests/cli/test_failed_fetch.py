@@ -1,6 +1,8 @@
 """A fetch that fails leaves nothing that looks like a dataset; one that is interrupted is told as such, and goes on."""
 
+import io
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -121,6 +123,20 @@ def test_what_is_kept_can_be_removed_by_name(cli: Callable, ours: Ours, site: Si
     require_no_trace(cli, options, tmp_path / "cache")
 
 
+def test_what_a_failed_fetch_keeps_is_no_dataset_to_take_along(
+    cli: Callable, ours: Ours, site: Site, tmp_path: Path
+) -> None:
+    """No bundle is made of it, and no export of all that is cached."""
+    options = ours.options
+    site.files.pop(f"{HOST}b.zip".partition("://")[2])
+    cli(*options, "fetch", "ours")
+    answer = cli(*options, "cache", "bundle", "ours", "-o", tmp_path / "ours.tar")
+    assert (answer.code, "ours is not complete" in answer.err) == (2, True), answer.err
+    assert not (tmp_path / "ours.tar").exists()
+    assert cli(*options, "export", "csv", "-o", tmp_path / "all.csv").code == 2
+    assert cli(*options, "stats", "ours").code == 2
+
+
 def test_what_a_failed_fetch_keeps_is_still_checked(
     cli: Callable, ours: Ours, site: Site, folder: Path
 ) -> None:
@@ -174,6 +190,30 @@ def test_an_interrupted_fetch_is_told_as_such_and_goes_on(
     assert cli(*options, "fetch", "ours").code == 0
     answer = cli(*options, "verify", "ours", "-f", "json")
     assert (answer.code, json.loads(answer.out)["unfinished"]) == (0, [])
+
+
+@pytest.mark.parametrize("after", ["table.csv", "a.zip", "masks.zip"])
+@pytest.mark.parametrize("unpacked", [False, True])
+def test_an_interrupted_fetch_of_own_files_is_told_as_such(
+    cli: Callable, ours: Ours, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: str, unpacked: bool
+) -> None:
+    """`--from` an archive, and `--from` what somebody has unpacked of it."""
+    options, given = ours.options, tmp_path / "given"
+    given.mkdir()
+    for name, (_, data, more) in ours.files.items():
+        if more and unpacked:
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                archive.extractall(given / name.removesuffix(".zip"))
+        else:
+            (given / name).write_bytes(data)
+    interrupt(monkeypatch, ours, after)
+    assert cli(*options, "fetch", "ours", "--from", given).code == 130
+    monkeypatch.undo()
+    answer = cli(*options, "verify", "-f", "json")
+    document = json.loads(answer.out)
+    assert (answer.code, document["items"], document["unfinished"]) == (0, [], ["ours"]), answer.out
+    assert cli(*options, "fetch", "ours", "--from", given).code == 0
+    assert cli(*options, "verify", "ours").code == 0
 
 
 def test_an_older_version_that_was_never_finished_is_no_matter_of_the_next_fetch(
