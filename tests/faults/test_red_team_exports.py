@@ -16,8 +16,8 @@ from dermdata.export.record import ExportRun
 from dermdata.object_store import LocalFolder
 from export.folder_contents import contents
 from export.pictures import photograph, saved, segment
-from export.samples import manifest as sample
 from export.samples import jpeg, row, table
+from export.samples import manifest as sample
 
 Cli = Callable[..., Any]
 WAYS = ["webdataset", "huggingface", "imagefolder", "imagefolder --copy", "parquet --embed", "webdataset --size 6",
