@@ -72,7 +72,7 @@ def save_manifest(
     paths: PathForm | None = None,
     allow_missing: bool = False,
 ) -> None:
-    """Write rows to `-o OUT`: in a file paths are absolute, in a stream relative, unless `paths` says otherwise.
+    """Write rows to `-o OUT`: in a file paths are absolute, in a stream or a bucket relative, unless `paths` says else.
 
     Raises
     ------
@@ -92,8 +92,9 @@ class PathWriter:
 
     def __init__(self, roots: Mapping[str, Path], out: str, paths: PathForm | None = None) -> None:
         self.out = out
-        self.form: PathForm = paths or ("relative" if out == "-" else "absolute")
-        self.home = Path() if out == "-" or is_remote(out) else Path(out).parent
+        remote = is_remote(out)
+        self.form: PathForm = paths or ("relative" if out == "-" or remote else "absolute")
+        self.home = None if remote else Path() if out == "-" else Path(out).parent
         self.finder = ImageFinder(roots)
         self.folders: set[str] = set()  # of images, as the file names them
 
@@ -106,6 +107,8 @@ class PathWriter:
 
     def find_closed_folders(self) -> list[str]:
         """Folders of images that dermdata opens for no manifest in the file's own folder."""
+        if self.home is None or self.out == "-":  # whoever reads it has another folder
+            return []
         caches = [f"{folder}/datasets" for folder in self.finder.roots.cache_folders]
         opened = tuple(f"{os.path.realpath(one)}/" for one in (*caches, str(self.home)))
         there = sorted(one for one in self.folders if one.startswith("/") and os.path.isdir(one))  # noqa: PTH112  # a text
@@ -117,7 +120,7 @@ class PathWriter:
         What other programs will find and dermdata will not open is told as well.
         """
         missing = self.finder.missing
-        if closed := [] if self.out == "-" else self.find_closed_folders():
+        if closed := self.find_closed_folders():
             more = f" and {len(closed) - 1:,} more folders" if len(closed) > 1 else ""
             resources.say(
                 f"warning: {self.out} names images in {closed[0]}{more}, which dermdata opens only for a manifest "

@@ -16,8 +16,8 @@ from dermdata.export.record import ExportRun
 from dermdata.object_store import LocalFolder
 from export.folder_contents import contents
 from export.pictures import photograph, saved, segment
+from export.samples import jpeg, row, table
 from export.samples import manifest as sample
-from export.samples import row, table
 
 Cli = Callable[..., Any]
 WAYS = ["webdataset", "huggingface", "imagefolder", "imagefolder --copy", "parquet --embed", "webdataset --size 6",
@@ -29,6 +29,7 @@ def cached(tmp_path: Path) -> Path:
     """The folder of a dataset in the cache."""
     folder = tmp_path / "cache" / "datasets" / "demo" / "1.0"
     manifest.write_manifest(sample(folder), folder / "manifest.parquet", {"dataset": "demo"})
+    (folder / "images" / "IMG_0010.jpg").write_bytes(jpeg(10))  # no image is missing here
     return folder
 
 
