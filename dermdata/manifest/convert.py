@@ -24,14 +24,13 @@ from dermdata.manifest.schema import (
     WORDS,
 )
 from dermdata.model import Content
-from dermdata.readers.typed_cells import NOTHING_WORDS, clean_ids, is_nothing
+from dermdata.readers.typed_cells import NOTHING_WORDS, TRUTHS, clean_ids, is_nothing
 from dermdata.vocabulary import Vocabulary
 
 RecordUnmapped = Callable[[str, int], None]
 SKIN_TYPES = {roman: number for number, roman in enumerate(FITZPATRICK_TYPES, 1)}
 # what people write before a skin type
 SKIN_WORDS = {"fitzpatrick", "fst", "skin", "type", "phototype", "typ", "hauttyp", "tipo", "fototipo"}
-YES_OR_NO = {"0": False, "1": True, "0.0": False, "1.0": True}
 WHOLE_NUMBER = re.compile(r"([0-9]{1,3})([.,]0*)?\Z")
 CONTENT_COLUMNS = {"path": "path", "sha256": "sha256", "bytes": "size"}  # column -> attribute of a Content
 DIAGNOSIS_COLUMNS = {  # column -> attribute of a HarmonizedLabel
@@ -272,7 +271,9 @@ def word_maps(columns: Mapping[str, pa.Array], count: int) -> pa.Array:
 
 def concept_maps(columns: Mapping[str, pa.Array], count: int) -> pa.Array:
     """A map of clinical concept -> present, for each row; a cell that is neither 0 nor 1 is left out."""
-    yes_or_no = {name: [YES_OR_NO.get(word) for word in cells.to_pylist()] for name, cells in columns.items()}
+    yes_or_no = {
+        name: [TRUTHS.get(word.casefold()) for word in cells.to_pylist()] for name, cells in columns.items()
+    }
     rows = [
         [(name, values[row]) for name, values in yes_or_no.items() if values[row] is not None]
         for row in range(count)
@@ -282,7 +283,7 @@ def concept_maps(columns: Mapping[str, pa.Array], count: int) -> pa.Array:
 
 def is_yes_or_no(cells: pa.Array) -> bool:
     """Whether a concept's column says nothing that the map does not."""
-    return set(cells.unique().to_pylist()) <= {*YES_OR_NO, ""}
+    return {word.casefold() for word in cells.unique().to_pylist()} <= {*TRUTHS, ""}
 
 
 def differential_columns(

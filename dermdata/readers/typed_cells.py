@@ -8,6 +8,10 @@ import pyarrow.compute as pc
 
 # what programs write where a table has nothing; in a column of numbers they can mean nothing else
 NOTHING_WORDS = ("", "nan", "na", "n/a", "#n/a", "<na>", "nat", "none", "null")
+# truths as programs and spreadsheets of several languages write them, in any case
+TRUE_WORDS = ("1", "1.0", "1,0", "true", "wahr", "vrai", "verdadero", "verdadeiro", "vero")
+FALSE_WORDS = ("0", "0.0", "0,0", "false", "falsch", "faux", "falso")
+TRUTHS = {**dict.fromkeys(TRUE_WORDS, True), **dict.fromkeys(FALSE_WORDS, False)}
 WHOLE_FLOAT = r"^(\d+)\.0+$"
 DECIMAL_COMMA = r"^([+-]?\d*),(\d+(?:[eE][+-]?\d+)?)$"
 
@@ -48,3 +52,13 @@ def is_nothing(column: pa.Array) -> pa.Array:
 def point_decimals(column: pa.Array) -> pa.Array:
     """Numbers as they are computed with: 0.75 for 0,75."""
     return pc.replace_substring_regex(column, DECIMAL_COMMA, r"\1.\2")
+
+
+def is_true(column: pa.Array) -> pa.Array:
+    """Whether a cell says yes."""
+    return pc.is_in(pc.utf8_lower(column), pa.array(TRUE_WORDS))
+
+
+def is_truth(column: pa.Array) -> pa.Array:
+    """Whether a cell says yes or no."""
+    return pc.is_in(pc.utf8_lower(column), pa.array(tuple(TRUTHS)))

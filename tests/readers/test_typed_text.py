@@ -72,6 +72,22 @@ def test_what_can_be_read_in_two_ways_is_named_with_its_line(data: bytes, said: 
     assert caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("mark", "said"),
+    [
+        (b"PK\x03\x04", "a workbook"),
+        (b"\xd0\xcf\x11\xe0", "a workbook of old"),
+        (b"\x1f\x8b\x08", "compressed"),
+        (b"PAR1", "Parquet"),
+    ],
+)
+def test_what_is_no_text_is_named_as_what_it_is(mark: bytes, said: str) -> None:
+    """Not as text of a strange encoding."""
+    with pytest.raises(BadTable, match=f"t.xlsx is {said}") as caught:
+        parse_own_table(mark + b"\x00\xff", "t.xlsx")
+    assert "save it as CSV" in (caught.value.hint or "")
+
+
 def test_a_cell_too_many_is_no_trailing_delimiter() -> None:
     """Where one row says something there, the others' empty cell may be any: each is listed with its line."""
     own = parse_own_table(b"id,dx\n1,a\n2,b,\n3,c,d\n", "t.csv")
