@@ -12,6 +12,7 @@ NOTHING_WORDS = ("", "nan", "na", "n/a", "#n/a", "<na>", "nat", "none", "null")
 TRUE_WORDS = ("1", "1.0", "1,0", "true", "wahr", "vrai", "verdadero", "verdadeiro", "vero")
 FALSE_WORDS = ("0", "0.0", "0,0", "false", "falsch", "faux", "falso")
 TRUTHS = {**dict.fromkeys(TRUE_WORDS, True), **dict.fromkeys(FALSE_WORDS, False)}
+FIRST_CELLS = 100
 WHOLE_FLOAT = r"^(\d+)\.0+$"
 DECIMAL_COMMA = r"^([+-]?\d*),(\d+(?:[eE][+-]?\d+)?)$"
 
@@ -33,10 +34,17 @@ def clean_ids(column: pa.Array) -> pa.Array:
     words = pc.utf8_trim_whitespace(column)
     if not pc.all(pc.string_is_ascii(words)).as_py():
         words = pc.utf8_normalize(words, form="NFC")
-    filled = words.filter(pc.invert(is_nothing(words)))
-    if len(filled) and pc.all(pc.match_substring_regex(filled, WHOLE_FLOAT)).as_py():
-        return pc.replace_substring_regex(words, WHOLE_FLOAT, r"\1")
-    return words
+    return pc.replace_substring_regex(words, WHOLE_FLOAT, r"\1") if are_whole_floats(words) else words
+
+
+def are_whole_floats(words: pa.Array) -> bool:
+    """Whether every cell that says something is of the form 12.0; the first ones mostly settle it."""
+    filled = words.slice(0, 0)
+    for part in (words.slice(0, FIRST_CELLS), words):
+        filled = part.filter(pc.invert(is_nothing(part)))
+        if not pc.all(pc.match_substring_regex(filled, WHOLE_FLOAT), min_count=0).as_py():
+            return False
+    return len(filled) > 0
 
 
 def clean_names(column: pa.Array) -> pa.Array:

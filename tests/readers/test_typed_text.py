@@ -78,7 +78,7 @@ def test_what_can_be_read_in_two_ways_is_named_with_its_line(data: bytes, said: 
         (b"PK\x03\x04", "a workbook"),
         (b"\xd0\xcf\x11\xe0", "a workbook of old"),
         (b"\x1f\x8b\x08", "compressed"),
-        (b"PAR1", "Parquet"),
+        (b"PAR1", "a Parquet"),
     ],
 )
 def test_what_is_no_text_is_named_as_what_it_is(mark: bytes, said: str) -> None:
