@@ -17,11 +17,13 @@ from dermdata.api.label_tables import count_column_words
 from dermdata.crosswalks import parse_labels
 from dermdata.errors import BadCatalog, BadTable, DermdataError
 from dermdata.evaluation import parse_predictions
-from dermdata.manifest.text import read_csv
+from dermdata.manifest.text import read_csv, read_jsonl
 from dermdata.readers.delimited import parse_own_table
 from dermdata.readers.typed_cells import clean_ids, clean_names, point_decimals
 from dermdata.split import parse_published_split
 from dermdata.text_files import TextRefused, decode_text, find_delimiter, to_utf8
+from dermdata.vocabulary.spaces import parse_space_file
+from support.bundled_labels import vocabulary
 
 NAMES = ["image", "dx", "score"]
 ROWS = [["a1", "Nävus", "0,75"], ["a2", "rot; juckt", "1"], ["a3", "zwei\r\nZeilen", "0"]]
@@ -230,6 +232,12 @@ def test_no_bytes_end_a_reader_with_a_traceback(tmp_path: Path, data: bytes) -> 
     for read in DOORS.values():
         with suppress(DermdataError, AssertionError):
             read(data, tmp_path)
+    with suppress(DermdataError):
+        (tmp_path / "m.jsonl").write_bytes(data)
+        read_jsonl(tmp_path / "m.jsonl")
+    for ending in (".tsv", ".txt", ".toml"):
+        with suppress(DermdataError):
+            parse_space_file(data.decode(errors="replace"), f"space{ending}", vocabulary())
     with suppress(BadCatalog):
         parse_labels(data.decode(errors="replace"))
     with suppress(TextRefused):
