@@ -153,7 +153,7 @@ class TableMatcher:
             data = self.local_files.read(found)
             return explain_stand_in(data) or parse_table(spec, data, found.shown)
         except DermdataError as error:
-            return error.message
+            return "; ".join(filter(None, (error.message, error.hint)))
         except OSError as error:
             return error.strerror or str(error)
 
