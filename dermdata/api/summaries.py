@@ -54,7 +54,8 @@ class CountRequest:
         """The columns of a manifest that counting reads."""
         from dermdata.cohort.stats import COUNTED_COLUMNS
 
-        return [*self.shown_columns, *COUNTED_COLUMNS.values(), *(NEEDED if self.labels else ()), "dataset"]
+        shown = [name.partition(".")[0] if name.startswith("extra.") else name for name in self.shown_columns]
+        return [*shown, *COUNTED_COLUMNS.values(), *(NEEDED if self.labels else ()), "dataset"]
 
 
 def list_identities(targets: Sequence[str]) -> Sequence[str]:

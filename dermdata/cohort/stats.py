@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.types as kinds
 
 from dermdata.errors import UnknownName, UsageError
-from dermdata.manifest.columns import decode_dictionary, first_rows
+from dermdata.manifest.columns import decode_dictionary, find_extra_column, first_rows
 from dermdata.manifest.schema import SCHEMA
 
 StatsRow = dict[str, Any]
@@ -77,10 +77,15 @@ def number_ids(ids: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
 
 
 def groupable_column(table: pa.Table, name: str) -> pa.ChunkedArray:
+    if (words := find_extra_column(table, name)) is not None:
+        return words
     if name not in table.column_names:
         known = dict.fromkeys((*table.column_names, *SCHEMA.names))
         raise UnknownName(
-            "column", name, known, hint="columns of the manifest, such as diagnosis, sex, fitzpatrick"
+            "column",
+            name,
+            known,
+            hint="columns of the manifest, such as diagnosis, sex, fitzpatrick; a source's own are extra.NAME",
         )
     if name in MEASURES:
         raise UsageError(f"'{name}' is what is counted, not what can be counted by")

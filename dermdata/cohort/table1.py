@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dermdata.errors import UnknownName
-from dermdata.manifest.columns import text_column
+from dermdata.manifest.columns import find_extra_column, text_column
 from dermdata.manifest.schema import USUAL_PARTS
 from dermdata.markup import escape_latex, escape_markdown
 
@@ -67,9 +67,10 @@ def build_table1(table: pa.Table, by: str = "dataset") -> Table1:
         For a column that is not there.
 
     """
-    if by not in table.column_names:
-        raise UnknownName("column", by, table.column_names)
-    words = text_column(table, by)
+    own = find_extra_column(table, by)
+    if own is None and by not in table.column_names:
+        raise UnknownName("column", by, table.column_names, hint="a source's own columns are extra.NAME")
+    words = text_column(table, by) if own is None else own.combine_chunks()
     names = sorted((word for word in words.unique().to_pylist() if word is not None), key=natural_order)
     parts = [table.filter(pc.equal(words, name)) for name in names]
     if words.null_count:
