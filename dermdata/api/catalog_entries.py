@@ -87,6 +87,12 @@ def filter_by_word(
     return [item for item in items if wanted in to_list(item[key])]
 
 
+def list_words(resources: Resources, key: str) -> list[str]:
+    """The words that entries have under a key, each once, in order."""
+    words = (word for item in resources.catalog.items for word in to_list(item[key]) if word)
+    return sorted(set(words))
+
+
 def to_list(value: Any) -> list[str]:
     return value if isinstance(value, list) else [value]
 

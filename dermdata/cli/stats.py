@@ -11,8 +11,8 @@ from dermdata.api.display import count_nouns, make_console
 from dermdata.api.label_spaces import check_strict
 from dermdata.api.records import Item
 from dermdata.cli.cells import to_text
-from dermdata.cli.complete import TargetsOrCached
-from dermdata.cli.label_options import LABELS_HELP, STRICT_HELP, SplitOption, WhereOption
+from dermdata.cli.complete import TargetsOrCached, column_names
+from dermdata.cli.label_options import LabelsOption, SplitOption, StrictOption, WhereOption
 from dermdata.cli.output import FormatOption, emit, human
 from dermdata.cli.state import state_of
 
@@ -32,9 +32,12 @@ TEXT_WIDTH = 70  # what words and numbers of a row may take before the bar is cu
 def stats(
     ctx: typer.Context,
     targets: TargetsOrCached = None,
-    by: Annotated[str | None, typer.Option(help=BY_HELP, metavar="COLS", show_default=False)] = None,
-    labels: Annotated[str | None, typer.Option(help=LABELS_HELP, metavar="SPACE", show_default=False)] = None,
-    strict: Annotated[bool, typer.Option("--strict", help=STRICT_HELP)] = False,
+    by: Annotated[
+        str | None,
+        typer.Option(help=BY_HELP, metavar="COLS", autocompletion=column_names, show_default=False),
+    ] = None,
+    labels: LabelsOption = None,
+    strict: StrictOption = False,
     where: WhereOption = None,
     split: SplitOption = None,
     form: FormatOption = None,
