@@ -15,6 +15,7 @@
     │   ├── ChecksumMismatch
     │   ├── SizeMismatch
     │   ├── NotTheFile                a page in place of a file
+    │   │   └── SentZipped                a zip of the file in place of the file
     │   ├── SourceChanged             an archive is another one than that of which parts were taken before
     │   ├── ArchiveRefused            a hostile or broken archive
     │   ├── TableRefused              a publisher's table that is not what the catalog says
@@ -156,6 +157,10 @@ class NotTheFile(IntegrityError):
     """A page, an error text or nothing came in place of the file."""
 
     code = "not_the_file"
+
+
+class SentZipped(NotTheFile):
+    """A zip came in place of a file that is none, as Kaggle sends larger tables."""
 
 
 class SourceChanged(IntegrityError):

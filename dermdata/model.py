@@ -105,6 +105,7 @@ class File:
     size_text: str | None = None  # the publisher's rounded figure
     checksum: str | None = None  # sha256:… | md5:…, as the publisher or two independent copies state it
     unpack: Unpack | None = None
+    name_encoding: str | None = None  # the code page of a zip's names that do not say that they are UTF-8
     fetch: bool = True  # False: a known file that the table does not need
     auth: Literal["basic"] | None = None  # wants the person's user name and password for access.service
     members: Mapping[str, Role] = field(default_factory=dict)  # archive: glob over member paths -> their role
@@ -138,7 +139,7 @@ class TableSpec:
     reader: str  # a shape: readers/<shape>.py
     file: str | None = None  # name of a catalog file
     member: str | None = None  # path inside it, if it is an archive
-    delimiter: str = ","
+    delimiter: str | None = None  # None: found by what parts the lines
     encoding: str = "utf-8-sig"
     header: tuple[str, ...] = ()  # column names of a file without a header line
     join: tuple[JoinSpec, ...] = ()

@@ -16,7 +16,19 @@ import pytest
 
 from dermdata.archive import ArchiveLimits, extract, safe_name
 from dermdata.errors import ArchiveRefused, CredentialsMissing, DermdataError
-from support.archive_builders import JPEG, Raw, Remote, raw_tar, raw_zip, tar_member, unpack
+from dermdata.model import Unpack
+from support.archive_builders import (
+    JPEG,
+    MAKERS,
+    Raw,
+    Remote,
+    on_disk,
+    raw_tar,
+    raw_zip,
+    tar_member,
+    unpack,
+    zipped,
+)
 
 
 def refused(folder: Path, data: bytes, kind: str = "zip", **options: object) -> DermdataError:
@@ -33,7 +45,8 @@ def refused(folder: Path, data: bytes, kind: str = "zip", **options: object) -> 
 
 UNSAFE = {
     "../a.jpg": "'..'", "a/../../b.jpg": "'..'", "/etc/a.jpg": "absolute", "//server/share/a": "absolute",
-    "C:/a.jpg": "drive", "c:a.jpg": "drive", "..\\a.jpg": "backslash", "\\\\server\\a": "backslash",
+    "C:/a.jpg": "drive", "c:a.jpg": "drive", "..\\a.jpg": "'..'", "\\\\server\\a": "absolute",
+    "a\\..\\..\\b.jpg": "'..'", "\\a.jpg": "absolute", "C:\\a.jpg": "drive", "a\\\\b.jpg": "empty",
     "a\nb.jpg": "control", "a\x1b[2J.jpg": "control", "a//b.jpg": "empty", "a/./b.jpg": "empty",
 }  # fmt: skip
 
@@ -41,7 +54,7 @@ UNSAFE = {
 @pytest.mark.fault(68)
 @pytest.mark.parametrize(("name", "reason"), UNSAFE.items())
 def test_names_that_leave_the_folder_are_refused(name: str, reason: str, tmp_path: Path) -> None:
-    """Row 68: traversal, absolute, drive, UNC, backslash and control characters, in zip and tar alike."""
+    """Row 68: traversal, absolute, drive, UNC and control characters, a backslash being a slash; zip and tar alike."""
     good = Raw(b"good.jpg")
     assert reason in refused(tmp_path, raw_zip(good, Raw(name.encode()))).message
     assert reason in refused(tmp_path, raw_tar(tar_member("good.jpg"), tar_member(name)), "tar.gz").message
@@ -145,12 +158,12 @@ def test_a_size_that_lies_is_refused(size: int, tmp_path: Path) -> None:
 @pytest.mark.fault(72)
 @pytest.mark.parametrize(
     ("names", "words"),
-    [(["a.jpg", "a.jpg"], "twice"), (["a.jpg", "A.JPG"], "but for case"), (["é", "e\u0301"], "twice"),
+    [(["a.jpg", "a.jpg"], "twice"), (["a/b.jpg", "a\\b.jpg"], "twice"), (["é", "e\u0301"], "twice"),
      (["a", "a/b.jpg"], "file and a folder"), (["a/b.jpg", "a"], "file and a folder"),
      (["a/b", "A"], "file and a folder"), (["a", "a/"], "file and a folder")],
 )  # fmt: skip
 def test_names_that_clash_are_refused(names: list[str], words: str, tmp_path: Path) -> None:
-    """Row 72: duplicates, case twins, file and folder of one name."""
+    """Row 72: duplicates, also by another separator or Unicode form, and file and folder of one name."""
     data = raw_zip(*(Raw(name.encode(), b"" if name.endswith("/") else JPEG) for name in names))
     assert words in refused(tmp_path, data).message
     if not names[-1].endswith("/"):
@@ -303,3 +316,64 @@ def test_every_flipped_byte_is_refused_or_harmless() -> None:
             assert Remote(data).contents() == {"images/a.jpg": JPEG, "images/b.jpg": JPEG[::-1]}
             harmless += 1
     assert harmless < 80  # versions, dates and attributes of two members
+
+
+def test_traversal_in_a_stated_code_page_is_refused(tmp_path: Path) -> None:
+    """What a code page makes of the bytes is judged, not the bytes."""
+    utf16 = "../a.jpg".encode("utf-16-le")
+    error = refused(tmp_path, raw_zip(Raw(utf16)), encoding="utf-16-le")
+    assert "'..'" in error.message
+    assert (
+        "is not ascii, as the catalog states"
+        in refused(tmp_path, raw_zip(Raw(b"\xd5\xeb")), encoding="ascii").message
+    )
+
+
+@pytest.mark.fault(70)
+@pytest.mark.parametrize(
+    ("inner", "words"),
+    [(raw_zip(Raw(b"../a.jpg")), "'..'"), (raw_zip(Raw(b"..\\a.jpg")), "'..'"), (b"PK\3\4 no more", "no end record"),
+     (raw_zip(Raw(b"a", bytes(16 << 20), method=8)), "the limit"), (raw_zip(Raw(b"a.jpg", flags=1)), "password"),
+     (raw_zip(Raw(b"fine.jpg"), Raw(b"a.jpg", crc=1)), "CRC-32"), (raw_zip(Raw(b"link", mode=0o120777)), "link")],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_a_hostile_archive_in_an_archive_stays_closed(
+    inner: bytes, words: str, kind: Unpack, tmp_path: Path
+) -> None:
+    """Row 70: it is kept as the file that it is, with a note; nothing of it is left, and the rest is unpacked."""
+    members = {"good.jpg": JPEG, "inner.zip": inner}
+    data = MAKERS[kind](members) if kind == "tar" else zipped(members, zipfile.ZIP_STORED)
+    found = unpack(tmp_path, data, kind, open_inner=True, limits=ArchiveLimits(ratio=500))
+    assert on_disk(tmp_path / "out") == members
+    assert [path for path in (tmp_path / "out").iterdir() if path.is_dir()] == []
+    (note,) = found.notes
+    assert f"archive.{kind} holds an archive that is not opened: inner.zip" in note
+    assert words in note
+
+
+@pytest.mark.fault(70)
+def test_archives_in_an_archive_have_its_limits_together(tmp_path: Path) -> None:
+    """Row 70: a bomb of bombs: each inner one is below the limits, all of them are not."""
+    inner = zipped({"zeros.bmp": bytes(1 << 20)})
+    data = zipped({f"{number}.zip": inner for number in range(8)}, zipfile.ZIP_STORED)
+    limits = ArchiveLimits(total_floor=4 << 20, total_ratio=250, total_bytes=4 << 20)
+    found = unpack(tmp_path, data, open_inner=True, limits=limits)
+    assert [len(found.notes), sum(one.size >= 1 << 20 for one in found.contents)] == [5, 3]
+    assert all("the limit total_bytes" in note for note in found.notes)
+
+
+@pytest.mark.fault(70)
+def test_archives_are_opened_one_level_deep(tmp_path: Path) -> None:
+    """Row 70: 42.zip would go on; here the third level stays closed, and is told."""
+    data = zipped({"a.zip": zipped({"b.zip": zipped({"c.zip": zipped({"d.jpg": JPEG})})})})
+    found = unpack(tmp_path, data, open_inner=True)
+    assert [one.name for one in found.contents] == ["a/b.zip"]
+    assert found.notes == ("archive.zip holds archives three deep, which are not opened: a/b.zip",)
+
+
+def test_an_archive_in_an_archive_writes_over_nothing(tmp_path: Path) -> None:
+    """Its members have a folder of their own, whatever its neighbors are called."""
+    members = {"a/x.jpg": b"outer", "a~zip/x.jpg": b"twin", "a.zip": zipped({"x.jpg": b"inner"})}
+    found = unpack(tmp_path, zipped(members), open_inner=True)
+    assert sorted(on_disk(tmp_path / "out").values()) == [b"inner", b"outer", b"twin"]
+    assert [one.name for one in found.contents] == ["a/x.jpg", "a/x.jpg", "a~zip/x.jpg"]

@@ -15,7 +15,7 @@ from support.archive_builders import IMAGES, Remote, Unseekable, zipped
 def test_listing_costs_three_requests_at_most_and_a_member_one() -> None:
     """10,000 members in a remote zip: the directory by two or three ranges, each image by one."""
     remote = Remote(zipped({f"images/{number:05d}.jpg": b"x" * 50 for number in range(10_000)}))
-    entries = list_zip(remote, len(remote.data))
+    entries = list_zip(remote, len(remote.data)).entries
     assert len(entries) == 10_000
     assert len(remote.requests) <= 3
     remote.requests.clear()
@@ -36,7 +36,7 @@ def test_the_time_to_list_grows_with_the_members_only() -> None:
     tail += struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, len(directory), start, 0)
     remote = Remote(tail)
     began = time.perf_counter()
-    entries = list_zip(lambda at, length: remote(at - start, length), start + len(tail))
+    entries = list_zip(lambda at, length: remote(at - start, length), start + len(tail)).entries
     assert time.perf_counter() - began < 30
     assert (len(entries), entries[-1].offset) == (count, (count - 1) * step)
     assert len(remote.requests) == 3

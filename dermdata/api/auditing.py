@@ -15,6 +15,7 @@ from dermdata.process import count_cores
 if TYPE_CHECKING:
     from dermdata.api.targets import Loaded
     from dermdata.audit import AuditContext
+    from dermdata.cache import DatasetFolder
 
 LEVELS = ("error", "warning", "note")
 NEAR = "duplicate-near"  # looked for only where it is asked for
@@ -206,11 +207,14 @@ def describe_datasets(
         judge=LabelComparer(vocabulary),
         entries=entries,
         roots=loaded.roots,
-        inspection_folders={
-            name: folders[name].path for name in receipts if resources.cache.owns(folders[name])
-        },
+        inspection_folders=find_inspection_folders(resources, [folders[name] for name in receipts]),
         complete_datasets=frozenset() if changed else frozenset(named & complete),
         fetched_roles={name: receipt.roles for name, receipt in receipts.items()},
         check_split=check_split,
         published_pairs=listed,
     )
+
+
+def find_inspection_folders(resources: Resources, folders: "Sequence[DatasetFolder]") -> dict[str, Path]:
+    """Where what is seen of images is kept: nothing is in a cache that is only read."""
+    return {folder.name: folder.path for folder in folders if resources.cache.owns(folder)}

@@ -336,9 +336,26 @@ def describe_choice(asked: "SubsetSpec") -> str:
 
 
 def require_usable(dataset: "Dataset", outcome: "FetchResult") -> None:
-    """SomeFailed when rows or labels of the source could not be used."""
+    """SomeFailed when rows or labels of the source could not be used, or no row finds its image among those here."""
+    require_any_match(dataset, outcome.report)
     if any(outcome.report.get(key) for key in ("unmapped_labels", "rejected", "lost")):
         raise SomeFailed(f"{dataset.name}: some rows or labels could not be used, see above")
+
+
+def require_any_match(dataset: "Dataset", report: Mapping[str, Any]) -> None:
+    """SomeFailed when there are rows and images, and not one of these is of one of those: their names differ."""
+    images = report.get("images_without_row", {}).get("count")
+    if not (images and report.get("rows") and report.get("rows_without_image") == report["rows"]):
+        return
+    named = report.get("images_not_found", {}).get("first", [])[:1]
+    such_as = (
+        f": the table has {', '.join(map(repr, named))}, the files are such as " if named else ", such as "
+    )
+    raise SomeFailed(
+        f"{dataset.name}: not one of {report['rows']:,} rows has its image, though {images:,} images are here"
+        f"{such_as}{report['images_without_row']['first'][0].rpartition('/')[2]!r}",
+        hint="the entry must map image_id, or image, to the column with the files' names, without folder and ending",
+    )
 
 
 def remarks(report: Mapping[str, Any]) -> list[str]:

@@ -133,12 +133,22 @@ def list_space_names(resources: Resources) -> list[str]:
 
 def text_of(path: Path, what: str) -> str:
     """A person's own file as text; BadTable if it is not there or not UTF-8."""
+    from dermdata.text_files import SAVE_HINT, TextRefused, decode_text
+
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return decode_text(bytes_of(path, what))
+    except TextRefused as error:
+        raise BadTable(f"{path} is not UTF-8: {error}", hint=SAVE_HINT) from error
+
+
+def bytes_of(path: Path, what: str) -> bytes:
+    """A person's own file; BadTable if it is not there or cannot be read."""
+    try:
+        return path.read_bytes()
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise BadTable(f"no {what} at {path}", hint="give the path of a file") from error
-    except UnicodeDecodeError as error:
-        raise BadTable(f"{path} is not UTF-8: {error}", hint="save it as UTF-8") from error
+    except OSError as error:
+        raise BadTable(f"cannot read {path}: {error.strerror}") from error
 
 
 def vocabulary_of(resources: Resources) -> "Vocabulary":

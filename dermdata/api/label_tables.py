@@ -3,23 +3,26 @@
 The concept tree, a dataset's words, doubtful ones, what changed, and proposals for one's own table.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dermdata.api.catalog_entries import list_cached
-from dermdata.api.label_spaces import count_words, crosswalk_of, text_of, vocabulary_of
+from dermdata.api.label_spaces import bytes_of, count_words, crosswalk_of, text_of, vocabulary_of
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
-from dermdata.errors import ProblemsFound, UsageError
+from dermdata.errors import BadTable, ProblemsFound, UnknownName, UsageError
 from dermdata.markup import count_nouns
 
 if TYPE_CHECKING:
     from dermdata.crosswalks.suggest import Proposal
     from dermdata.model import Dataset, Label
+    from dermdata.readers.delimited import OwnTable
     from dermdata.vocabulary import Vocabulary
 
 
+SHOWN = 30  # columns of a table in a message
 TREE_KEYS = ("concept", "name", "parent", "level", "malignancy", "synonyms", "images")
 
 
@@ -173,16 +176,47 @@ def propose_labels(
     `decisions` are a person's, as WORD=CONCEPT; those that stand in `out` already stay.
     """
     from dermdata.crosswalks import suggest
+    from dermdata.readers.delimited import parse_own_table
 
     vocabulary = vocabulary_of(resources)
-    words = suggest.count_column_words(text_of(table, "table"), column, str(table))
-    if blank := words.pop("", 0):
-        resources.say(f"{blank:,} rows have no word in {column}")
+    own = parse_own_table(bytes_of(table, "table"), str(table))
+    for note in own.notes:
+        resources.say(note)
+    words, blanks = count_column_words(own, column, str(table))
+    if blanks:
+        resources.say(f"{blanks.total():,} rows have no word in {column}{describe_blanks(blanks)}")
     decided = [*read_decided(out, vocabulary), *suggest.parse_decisions(decisions, column, words, vocabulary)]
     proposals = suggest.propose_labels(
         words, column, vocabulary, read_known_words(resources, vocabulary), decided
     )
     return ProposedLabels(proposals, suggest.merge_labels(decided, proposals), vocabulary)
+
+
+def count_column_words(own: "OwnTable", column: str, where: str) -> tuple[Counter[str], Counter[str]]:
+    """How often each word stands in a column, and each cell that says nothing.
+
+    UnknownName for a column that is not there, BadTable for a row of another width.
+    """
+    from dermdata.readers.typed_cells import NOTHING_WORDS
+
+    names = own.rows.column_names
+    if column not in names:
+        raise UnknownName(
+            "column", column, names, hint=f"{where} has {', '.join(names[:SHOWN]) or 'no columns'}"
+        )
+    if own.rejected:
+        line, reason = own.rejected[0]["line"], own.rejected[0]["reason"]
+        raise BadTable(f"{where}, line {line}: {reason}", hint=f"{len(own.rejected):,} lines are not whole")
+    counts = Counter(own.rows[column].to_pylist())
+    blanks = {word: counts.pop(word) for word in list(counts) if word.strip().casefold() in NOTHING_WORDS}
+    return counts, Counter(blanks)
+
+
+def describe_blanks(blanks: Mapping[str, int]) -> str:
+    """Which words were taken for none, and how a dataset's table says so."""
+    words = [word for word in blanks if word.strip()]
+    shown = ", ".join(f'"{word}"' for word in ["", *words])
+    return f" ({', '.join(words)}: missing = [{shown}] in its [[table]] says so)" if words else ""
 
 
 def read_decided(out: Path | None, vocabulary: "Vocabulary") -> "list[Label]":

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dermdata.api.fetch_request import FetchReport, FetchRequest
     from dermdata.cache import DatasetFolder
     from dermdata.fetching import FetchPlan, FetchResult
-    from dermdata.fetching.local import LocalFile, LocalProblem, MatchedFile, Recognition
+    from dermdata.fetching.local import LocalFile, LocalFiles, LocalProblem, MatchedFile, Recognition
     from dermdata.model import Dataset
 
 
@@ -89,16 +89,32 @@ def shorten(names: Sequence[str]) -> str:
 
 
 def describe_rest(
-    resources: Resources, problems: "Sequence[LocalProblem]", unknown: "Sequence[LocalFile]"
+    resources: Resources, given: "LocalFiles", unknown: "Sequence[LocalFile]", used: "Collection[LocalFile]"
 ) -> None:
-    """Say what could not be read, and what nothing asks for."""
+    """Say what could not be read, or perhaps not as it was meant, and what nothing asks for.
+
+    What was `used` as a whole has said so itself.
+    """
+    problems = given.problems
     for problem in problems[: NAMES_SHOWN * 4]:
         resources.say(f"warning: not read: {problem.shown}: {problem.reason}")
     if len(problems) > NAMES_SHOWN * 4:
         resources.say(f"warning: {len(problems):,} files in all were not read")
-    if unknown:
-        shown = shorten([one.shown for one in unknown])
-        resources.say(f"{len(unknown):,} files that nothing asks for, left alone: {shown}")
+    for note in (note for found, notes in given.notes.items() if found not in used for note in notes):
+        resources.say(f"warning: {note}")
+    describe_unknown(resources, unknown)
+
+
+def describe_unknown(resources: Resources, unknown: "Sequence[LocalFile]") -> None:
+    """Say what nothing asks for, and which archives among it are of a kind that is not opened."""
+    from dermdata.fetching.local import explain_closed_archive
+
+    closed = {one: why for one in unknown if (why := explain_closed_archive(one))}
+    for one, why in list(closed.items())[:NAMES_SHOWN]:
+        resources.say(f"warning: {one.shown} {why}")
+    if rest := [one for one in unknown if one not in closed]:
+        shown = shorten([one.shown for one in rest])
+        resources.say(f"{len(rest):,} files that nothing asks for, left alone: {shown}")
 
 
 # ------------------------------------------------------------------ rows
@@ -131,10 +147,15 @@ def make_step(
 
 def list_rest(problems: "Iterable[LocalProblem]", unknown: "Iterable[LocalFile]") -> Iterator[dict[str, Any]]:
     """What could not be read, and what nothing asks for, a row each."""
+    from dermdata.fetching.local import explain_closed_archive
+
     for problem in problems:
         yield {"step": "unreadable", "from": problem.shown, "how": problem.reason}
     for found in unknown:
-        yield {"step": "unknown", "size_bytes": found.size, "from": found.shown}
+        if why := explain_closed_archive(found):
+            yield {"step": "unreadable", "size_bytes": found.size, "from": found.shown, "how": why}
+        else:
+            yield {"step": "unknown", "size_bytes": found.size, "from": found.shown}
 
 
 def take_own_copies(
@@ -151,7 +172,7 @@ def take_own_copies(
 
     home = resources.cache.root / "datasets"
     with make_workplace(home) as place, resources.show_progress() as progress:
-        run_adoption(Adoption(resources, request, place), datasets, take, report)
+        run_adoption(Adoption(resources, request, place, datasets), datasets, take, report)
 
 
 def plan_own_copies(
@@ -166,7 +187,7 @@ def plan_own_copies(
         require_complete(dataset, recognition, 0)
 
     with make_workplace(Path(tempfile.gettempdir())) as place:  # a plan leaves the cache alone
-        adoption = Adoption(resources, request, place)
+        adoption = Adoption(resources, request, place, datasets)
         run_adoption(adoption, datasets, plan, report)
         rows += list_rest(adoption.given.problems, adoption.list_unknown())
     return Records(rows, (*PLAN_KEYS, "how"))
@@ -184,18 +205,21 @@ def run_adoption(
             act(adoption, dataset)
         except DermdataError as error:
             report.add_failure(dataset, error)
-    describe_rest(adoption.resources, adoption.given.problems, adoption.list_unknown())
+    describe_rest(adoption.resources, adoption.given, adoption.list_unknown(), adoption.used)
 
 
 class Adoption:
     """One run over the given files: what they were recognized for, and which of them nothing asks for."""
 
-    def __init__(self, resources: Resources, request: "FetchRequest", workplace: Path) -> None:
+    def __init__(
+        self, resources: Resources, request: "FetchRequest", workplace: Path, datasets: "Sequence[Dataset]"
+    ) -> None:
         """Look through the paths; UsageError for one that does not exist, or that lies in the cache."""
         from dermdata.fetching.local import LocalFiles
 
         self.resources, self.request = resources, request
-        self.given: LocalFiles = LocalFiles(request.own_paths, resources.settings.cache, workplace)
+        cache, encoding = resources.settings.cache, stated_name_encoding(datasets)
+        self.given: LocalFiles = LocalFiles(request.own_paths, cache, workplace, encoding)
         self.used: set[LocalFile] = set()
         self.settled = False  # one of the datasets was complete before, and recognized nothing
 
@@ -235,16 +259,21 @@ class Adoption:
         """What was given and nothing asks for; an archive that something was taken from is no such thing."""
         if self.settled:
             return []
-        holders = {one.within for one in self.used if one.within}
-        known = self.used | holders | {one.within for one in holders}
+        known = self.used | {holder for one in self.used for holder in one.holders}
         unread = {one.shown for one in self.given.problems}
 
         def is_unknown(one: "LocalFile") -> bool:
-            if one in known or one.within in self.used or one.shown in unread:
+            if one in known or not self.used.isdisjoint(one.holders) or one.shown in unread:
                 return False
             return not self.given.members_by_archive.get(one)  # an archive's members stand for it
 
         return list(filter(is_unknown, self.given.all_files()))
+
+
+def stated_name_encoding(datasets: "Sequence[Dataset]") -> str | None:
+    """The code page of names in zips that these entries state, if it is one."""
+    stated = {file.name_encoding for dataset in datasets for file in dataset.files} - {None}
+    return stated.pop() if len(stated) == 1 else None
 
 
 @contextmanager

@@ -12,8 +12,15 @@ another program might not. Only regular files are ever created, under names that
 """
 
 from dermdata.archive.extraction import ExtractedFile, Extraction, extract
-from dermdata.archive.policy import ArchiveEntry, ArchiveLimits, RangeReader, safe_name
-from dermdata.archive.zip_file import PIECE_BYTES, list_zip, member_span, open_ranges, read_member
+from dermdata.archive.policy import (
+    ArchiveEntry,
+    ArchiveLimits,
+    RangeReader,
+    archive_ending,
+    archive_kind,
+    safe_name,
+)
+from dermdata.archive.zip_file import PIECE_BYTES, ZipListing, list_zip, member_span, open_ranges, read_member
 
 __all__ = [
     "PIECE_BYTES",
@@ -22,6 +29,9 @@ __all__ = [
     "ExtractedFile",
     "Extraction",
     "RangeReader",
+    "ZipListing",
+    "archive_ending",
+    "archive_kind",
     "extract",
     "list_zip",
     "member_span",

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
-STORED, DEFLATED, BZIP2, LZMA, ZSTD = 0, 8, 12, 14, 93
+STORED, DEFLATED, DEFLATE64, BZIP2, LZMA, ZSTD = 0, 8, 9, 12, 14, 93
 METHOD_NAMES = {
     1: "shrunk", 2: "reduced", 3: "reduced", 4: "reduced", 5: "reduced", 6: "imploded", 9: "deflate64",
     10: "PKWARE imploded", 16: "CMPSC", 18: "TERSE", 19: "LZ77", 20: "zstd (old number)", 93: "zstd",
@@ -30,6 +30,14 @@ def unsupported_reason(method: int) -> str | None:
     if method in (STORED, DEFLATED, BZIP2, LZMA) or (method == ZSTD and _zstd):
         return None
     return f"is compressed by method {method} ({METHOD_NAMES.get(method, 'unknown')}), which is not supported"
+
+
+def unpack_hint(method: int) -> str:
+    """What a person can do about an archive of such members."""
+    writer = "Windows Explorer writes such archives above 2 GB; " if method == DEFLATE64 else ""
+    return (
+        f"{writer}unpack it with the program that made it or with 7-Zip, and give the folder: --from FOLDER"
+    )
 
 
 def inflate(method: int, stored: Iterator[bytes], size: int) -> Iterator[bytes]:

@@ -4,9 +4,9 @@ Threads share the work, with a bound on the bytes that they hold.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import Condition, Lock
@@ -19,12 +19,17 @@ from dermdata.archive.policy import (
     ArchiveEntry,
     ArchiveLimits,
     MemberChecker,
+    PathAssigner,
     RangeReader,
+    archive_ending,
+    archive_kind,
     is_junk,
+    safe_name,
 )
 from dermdata.archive.staging import StagingFolder
 from dermdata.archive.tar import TarMember, read_tar
-from dermdata.archive.zip_file import open_ranges, read_directory, read_member
+from dermdata.archive.zip_file import list_zip, open_ranges, read_member
+from dermdata.errors import ArchiveRefused, CredentialsMissing
 from dermdata.model import ArchiveMember, ImageFacts, Unpack
 from dermdata.process import count_cores
 
@@ -104,6 +109,7 @@ class Extraction:
     contents: tuple[ExtractedFile, ...]  # by name
     junk: int  # members left out as an operating system's leavings
     unwanted: int  # members that `wanted` left out
+    notes: tuple[str, ...] = ()  # what a person should know of it
 
 
 def extract(
@@ -117,6 +123,8 @@ def extract(
     look: Callable[[bytes], ImageFacts | None] = lambda _: None,
     progress: Callable[[int], None] = lambda _: None,
     limits: ArchiveLimits = DEFAULT_LIMITS,
+    encoding: str | None = None,
+    open_inner: bool = False,
 ) -> Extraction:
     """Create the wanted members of an archive below a folder, and make them durable.
 
@@ -137,12 +145,17 @@ def extract(
     progress
         Gets the number of bytes written, one call at a time.
     limits
-        How much the archive may ask for.
+        How much the archive may ask for, with the archives in it.
+    encoding
+        The code page of a zip's names that do not say that they are UTF-8.
+    open_inner
+        Whether archives in the archive are unpacked too, one level deep: their members are named as if they lay in a
+        folder of the inner archive's name. One that is refused stays as it is, with a note.
 
     Returns
     -------
     Extraction
-        The files by name, each with its SHA-256, and how many members were left out.
+        The files by name, each with its SHA-256, how many members were left out, and notes for the person.
 
     Raises
     ------
@@ -156,16 +169,23 @@ def extract(
     """
     jobs = jobs or count_cores()
     staging_folder = StagingFolder(folder, archive.name)
-    writer = _MemberWriter(staging_folder, place, wanted, look, progress, Lock())
-    unpack = _unpack_zip if kind == "zip" else partial(_unpack_tar, kind=kind)
+    writer = _MemberWriter(staging_folder, place, wanted, look, progress, encoding, jobs, Lock())
     try:
         with disk.storage_errors(archive):
-            extraction = unpack(archive, writer, jobs, limits)
+            extraction = _unpack(archive, kind, writer, limits)
+            if open_inner:
+                extraction = _unpack_inner(archive, extraction, writer, limits)
         staging_folder.sync(jobs)
     except BaseException:
         staging_folder.discard()
         raise
     return extraction
+
+
+def _unpack(archive: Path, kind: Unpack, writer: "_MemberWriter", limits: ArchiveLimits) -> Extraction:
+    if kind == "zip":
+        return _unpack_zip(archive, writer, limits)
+    return _unpack_tar(archive, writer, limits, kind)
 
 
 @dataclass(frozen=True)
@@ -177,12 +197,9 @@ class _MemberWriter:
     wanted: Callable[[str], bool]
     look: Callable[[bytes], ImageFacts | None]
     progress: Callable[[int], None]
+    encoding: str | None
+    jobs: int
     lock: Lock
-
-    def reserve(self, name: str) -> str:
-        path = self.place(name)
-        self.staging.reserve(path)
-        return path
 
     def store(
         self, name: str, size: int, path: str, chunks: Iterable[bytes], member: ArchiveMember | None
@@ -207,26 +224,96 @@ class _MemberWriter:
 
 
 def _collect_extraction(
-    executor: BoundedExecutor[list[ExtractedFile]], junk: int, unwanted: int
+    executor: BoundedExecutor[list[ExtractedFile]], junk: int, unwanted: int, notes: tuple[str, ...] = ()
 ) -> Extraction:
     files = [file for batch in executor.results() for file in batch]
-    return Extraction(contents=tuple(sorted(files, key=lambda file: file.name)), junk=junk, unwanted=unwanted)
+    files.sort(key=lambda file: file.name)
+    return Extraction(contents=tuple(files), junk=junk, unwanted=unwanted, notes=notes)
+
+
+# ------------------------------------------------------------------ archives in archives
+
+
+def _unpack_inner(
+    archive: Path, outer: Extraction, writer: _MemberWriter, limits: ArchiveLimits
+) -> Extraction:
+    """The extraction with what the archives in it hold in place of them; limits count all of it together."""
+    found = [file for file in outer.contents if not archive_kind(file.name)]
+    notes = list(outer.notes)
+    left = _remaining_limits(limits, outer.contents, archive.stat().st_size)
+    for file in outer.contents:
+        if not (kind := archive_kind(file.name)):
+            continue
+        try:
+            inner = _unpack_inner_archive(file, kind, writer, left)
+        except (ArchiveRefused, CredentialsMissing) as error:
+            notes.append(f"{archive.name} holds an archive that is not opened: {error.message}")
+            found.append(file)
+            continue
+        left = _remaining_limits(left, inner.contents)
+        found += inner.contents
+        notes += inner.notes
+        if deeper := [one.name for one in inner.contents if archive_kind(one.name)]:
+            notes.append(f"{archive.name} holds archives three deep, which are not opened: {deeper[0]}")
+    found.sort(key=lambda file: file.name)
+    return replace(outer, contents=tuple(found), notes=tuple(notes))
+
+
+def _remaining_limits(
+    limits: ArchiveLimits, done: Sequence[ExtractedFile], archive_size: int | None = None
+) -> ArchiveLimits:
+    """What inner archives may still ask for; of the whole archive's size, no more than a bomb's share."""
+    most = limits.total_bytes
+    if archive_size is not None:
+        most = min(most, max(limits.total_floor, limits.total_ratio * archive_size))
+    total = max(0, most - sum(one.size for one in done))
+    return replace(limits, total_bytes=total, members=max(0, limits.members - len(done)))
+
+
+def _unpack_inner_archive(
+    file: ExtractedFile, kind: Unpack, writer: _MemberWriter, limits: ArchiveLimits
+) -> Extraction:
+    """One archive's members in a folder of their own, in place of the archive; ArchiveRefused leaves it as it was."""
+    stem = file.name.removesuffix(archive_ending(file.name))
+    home = "~".join(file.path.rsplit(".", 1))  # nobody else's: `~` is literal in no name of ours
+    staging_folder = writer.staging.open_subfolder(home)
+    wanted = writer.wanted
+    inner = replace(
+        writer, staging=staging_folder, place=safe_name, wanted=lambda name: wanted(f"{stem}/{name}")
+    )
+    try:
+        found = _unpack(writer.staging.root / file.path, kind, inner, limits)
+    except (ArchiveRefused, CredentialsMissing):
+        writer.staging.discard_subfolder(staging_folder)
+        raise
+    writer.staging.remove(file.path)
+    contents = (
+        replace(one, name=f"{stem}/{one.name}", path=f"{home}/{one.path}", member=None)
+        for one in found.contents
+    )
+    return replace(found, contents=tuple(contents))
 
 
 # ------------------------------------------------------------------ zip
 
 
-def _unpack_zip(archive: Path, writer: _MemberWriter, jobs: int, limits: ArchiveLimits) -> Extraction:
-    with open_ranges(archive) as (read, status), BoundedExecutor[list[ExtractedFile]](jobs) as executor:
-        listing = read_directory(read, status.st_size, limits, archive.name)
+def _unpack_zip(archive: Path, writer: _MemberWriter, limits: ArchiveLimits) -> Extraction:
+    with (
+        open_ranges(archive) as (read, status),
+        BoundedExecutor[list[ExtractedFile]](writer.jobs) as executor,
+    ):
+        listing = list_zip(read, status.st_size, limits, what=archive.name, encoding=writer.encoding)
+        paths = PathAssigner(writer.place).assign_all(entry.name for entry in listing.entries)
         entries = [entry for entry in listing.entries if writer.wanted(entry.name)]
-        placed = [(entry, writer.reserve(entry.name)) for entry in sorted(entries, key=lambda e: e.offset)]
-        disk.require_space(writer.staging.root, sum(e.size for e in entries))
+        entries.sort(key=lambda entry: entry.offset)
+        placed = [(entry, writer.staging.reserve(paths[entry.name])) for entry in entries]
+        disk.require_space(writer.staging.root, sum(entry.size for entry in entries))
         for batch in _split_batches(placed):
             weight = max(entry.size if entry.size <= SMALL_MEMBER else STREAMED_WEIGHT for entry, _ in batch)
             if not executor.submit(weight, partial(_store_batch, read, batch, writer, archive.name)):
                 break
-        return _collect_extraction(executor, listing.junk, len(listing.entries) - len(entries))
+        unwanted = len(listing.entries) - len(entries)
+        return _collect_extraction(executor, listing.junk, unwanted, listing.notes)
 
 
 def _split_batches(placed: Iterable[tuple[ArchiveEntry, str]]) -> Iterator[list[tuple[ArchiveEntry, str]]]:
@@ -246,38 +333,37 @@ def _split_batches(placed: Iterable[tuple[ArchiveEntry, str]]) -> Iterator[list[
 def _store_batch(
     read: RangeReader, batch: list[tuple[ArchiveEntry, str]], writer: _MemberWriter, what: str
 ) -> list[ExtractedFile]:
-    return [
-        writer.store(entry.name, entry.size, path, read_member(read, entry, what=what), entry.to_member())
-        for entry, path in batch
-    ]
+    files = []
+    for entry, path in batch:
+        chunks = read_member(read, entry, what=what, encoding=writer.encoding)
+        files.append(writer.store(entry.name, entry.size, path, chunks, entry.to_member()))
+    return files
 
 
 # ------------------------------------------------------------------ tar
 
 
-def _unpack_tar(
-    archive: Path, writer: _MemberWriter, jobs: int, limits: ArchiveLimits, *, kind: Unpack
-) -> Extraction:
-    checker = MemberChecker(archive.name, limits)
+def _unpack_tar(archive: Path, writer: _MemberWriter, limits: ArchiveLimits, kind: Unpack) -> Extraction:
+    checker, paths = MemberChecker(archive.name, limits), PathAssigner(writer.place)
     junk = unwanted = 0
-    with BoundedExecutor[list[ExtractedFile]](jobs) as executor:
+    with BoundedExecutor[list[ExtractedFile]](writer.jobs) as executor:
         for tar_member in read_tar(archive, kind, checker):
             if is_junk(tar_member.name):
                 junk += 1
                 continue
-            checker.add_file(tar_member.name)
+            checker.add_member(tar_member.name)
             if not writer.wanted(tar_member.name):
                 unwanted += 1
-            elif not _submit_tar_member(executor, tar_member, writer):
+            elif not _submit_tar_member(executor, tar_member, paths.assign(tar_member.name), writer):
                 break
         return _collect_extraction(executor, junk, unwanted)
 
 
 def _submit_tar_member(
-    executor: BoundedExecutor[list[ExtractedFile]], tar_member: TarMember, writer: _MemberWriter
+    executor: BoundedExecutor[list[ExtractedFile]], tar_member: TarMember, path: str, writer: _MemberWriter
 ) -> bool:
     """Read a small file and leave the rest to the workers; a large one goes to disk as it comes."""
-    path = writer.reserve(tar_member.name)
+    writer.staging.reserve(path)
     if tar_member.size <= SMALL_MEMBER:
         data = b"".join(tar_member.chunks)
         return executor.submit(

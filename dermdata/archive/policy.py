@@ -4,13 +4,16 @@ import hashlib
 import re
 import stat
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol, Self
 
 from dermdata.errors import ArchiveRefused
-from dermdata.model import ArchiveMember
+from dermdata.model import ArchiveMember, Unpack
 
+ARCHIVE_ENDINGS: dict[str, Unpack] = {
+    ".zip": "zip", ".tar": "tar", ".tar.gz": "tar.gz", ".tgz": "tar.gz", ".tar.zst": "tar.zst",
+}  # fmt: skip
 COMPONENT_BYTES = 200
 LITERAL_SIGNS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._- ")
 CONTROL_SIGN = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -21,6 +24,7 @@ RESERVED_NAME = re.compile(
 SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,10}$")
 JUNK_NAMES = frozenset({".ds_store", "thumbs.db"})
 MIB, GIB, TIB = 1 << 20, 1 << 30, 1 << 40
+DAMAGED_HINT = "it may be damaged at its source, or altered"
 SPECIAL_FILES = {
     stat.S_IFLNK: "a symbolic link",
     stat.S_IFCHR: "a character device",
@@ -31,8 +35,11 @@ SPECIAL_FILES = {
 
 
 def normalize_member_name(text: str) -> str:
-    """Name a member as we speak of it: NFC, without the leading `./` and closing `/` that tar writes."""
-    name = unicodedata.normalize("NFC", text)
+    """Name a member as we speak of it: NFC, without the leading `./` and closing `/` that tar writes.
+
+    A backslash is a slash: Windows PowerShell and older .NET write such zips, and no name is safer for having one.
+    """
+    name = unicodedata.normalize("NFC", text).replace("\\", "/")
     while name.startswith("./"):
         name = name[2:]
     return name.removesuffix("/")
@@ -42,8 +49,6 @@ def find_name_fault(name: str) -> str | None:
     """Why a member may not be called so; None when it may."""
     if CONTROL_SIGN.search(name):
         return "has a NUL in its name" if "\0" in name else "has a control character in its name"
-    if "\\" in name:
-        return "has a backslash in its name"
     if name.startswith("/"):
         return "has an absolute path"
     if DRIVE.match(name):
@@ -52,6 +57,17 @@ def find_name_fault(name: str) -> str | None:
     if ".." in parts:
         return "has '..' in its path"
     return "has an empty or '.' part in its path" if "" in parts or "." in parts else None
+
+
+def archive_ending(name: str) -> str:
+    """The end of an archive's name that says which kind it is; empty for all else."""
+    lower = name.lower()
+    return next((name[-len(ending) :] for ending in ARCHIVE_ENDINGS if lower.endswith(ending)), "")
+
+
+def archive_kind(name: str) -> Unpack | None:
+    """What kind of archive a name claims to be; None for all else."""
+    return ARCHIVE_ENDINGS.get(archive_ending(name).lower())
 
 
 def quote_name(name: str, limit: int = 120) -> str:
@@ -97,11 +113,40 @@ def _percent_encode(sign: str) -> str:
 
 def _shorten_component(name: str) -> str:
     encoded = name.encode()
-    if len(encoded) <= COMPONENT_BYTES:
-        return name
-    suffix = SUFFIX.search(name)
-    ending = f"~{hashlib.sha256(encoded).hexdigest()[:20]}{suffix.group() if suffix else ''}"
-    return encoded[: COMPONENT_BYTES - len(ending)].decode("utf-8", "ignore") + ending
+    return name if len(encoded) <= COMPONENT_BYTES else _mark_component(name, name)
+
+
+def _mark_component(component: str, whole: str) -> str:
+    """A component, cut where it must be, that ends in a digest of `whole` and its own suffix."""
+    suffix = SUFFIX.search(component)
+    digest = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:20]
+    ending = f"~{digest}{suffix.group() if suffix else ''}"
+    return component.encode()[: COMPONENT_BYTES - len(ending)].decode("utf-8", "ignore") + ending
+
+
+class PathAssigner:
+    """Gives members their relative paths, no two that a disk which is blind to case takes for one.
+
+    Where members differ only in case (a folder in two spellings), the first has the plain path, and the others have a
+    digest of their names in it.
+    """
+
+    def __init__(self, place: Callable[[str], str]) -> None:
+        self._place = place
+        self._taken: set[str] = set()
+
+    def assign(self, name: str) -> str:
+        """The path of one more member."""
+        path = self._place(name)
+        if clash_key(path) in self._taken:
+            folder, slash, leaf = path.rpartition("/")
+            path = f"{folder}{slash}{_mark_component(leaf, name)}"
+        self._taken.add(clash_key(path))
+        return path
+
+    def assign_all(self, names: Iterable[str]) -> dict[str, str]:
+        """The path of each of these, whatever order the archive has them in."""
+        return {name: self.assign(name) for name in sorted(names)}
 
 
 class RangeReader(Protocol):
@@ -167,6 +212,7 @@ class MemberChecker:
         self._members = self._total = 0
         self._files: dict[str, str] = {}
         self._folders: set[str] = set()
+        self._names: set[str] = set()
 
     def check_member(self, name: str, size: int, stored: int | None) -> None:
         """One more member, junk and folders too; `stored` is None where tar cannot say."""
@@ -192,19 +238,23 @@ class MemberChecker:
             where = self._what if name is None else f"{self._what}: member {quote_name(name)}"
             raise ArchiveRefused(f"{where} goes over the limit {limit}: {value:,} > {allowed:,}")
 
-    def add_file(self, name: str) -> None:
-        """Note a file that will be created; refused when anything else has its name, in any case."""
+    def add_member(self, name: str) -> None:
+        """Note a file of an archive; refused when it is there twice, or a folder has its name, in any case."""
+        if name in self._names:
+            raise self.refusal(name, "is there twice")
+        self._names.add(name)
         key = clash_key(name)
-        if key in self._files:
-            twin = self._files[key]
-            reason = (
-                "is there twice" if twin == name else f"has the same name as {quote_name(twin)} but for case"
-            )
-            raise self.refusal(name, reason)
         if key in self._folders:
             raise self.refusal(name, "is a file and a folder at once")
         self._files[key] = name
         self._add_parents(key)
+
+    def add_file(self, name: str) -> None:
+        """Note a file that will be created; refused also when another one has its name but for case."""
+        twin = self._files.get(clash_key(name), name)
+        if twin != name:
+            raise self.refusal(name, f"has the same name as {quote_name(twin)} but for case")
+        self.add_member(name)
 
     def add_folder(self, name: str) -> None:
         """Note a folder, which may come as often as it likes but never where a file is."""
@@ -223,9 +273,8 @@ class MemberChecker:
         return member_refusal(self._what, name, reason)
 
 
-def member_refusal(what: str, name: str, reason: str) -> ArchiveRefused:
+def member_refusal(what: str, name: str, reason: str, hint: str = DAMAGED_HINT) -> ArchiveRefused:
     """ArchiveRefused that names the archive and the member."""
-    hint = "it may be damaged at its source, or altered"
     return ArchiveRefused(f"{what}: member {quote_name(name)} {reason}", hint=hint)
 
 

@@ -30,13 +30,15 @@ class StagingFolder:
         self._ready = {""}
         self._folders: list[Path] = []
         self._files: list[str] = []
+        self._subfolders: list[StagingFolder] = []
 
-    def reserve(self, path: str) -> None:
+    def reserve(self, path: str) -> str:
         """Take a relative path for one file and make its folders; refused when taken or outside."""
         if Path(path).is_absolute() or "\0" in path or {"", ".", ".."} & set(path.split("/")):
             raise ArchiveRefused(f"{self._what}: the path {path!r} would lie outside {self.root}")
         self._names.add_file(path)
         self._make_folder(path.rpartition("/")[0])
+        return path
 
     def _make_folder(self, relative: str) -> None:
         if relative in self._ready:
@@ -68,11 +70,31 @@ class StagingFolder:
         finally:
             os.close(handle)
 
+    def remove(self, path: str) -> None:
+        """Delete a file that was written here; its path stays taken."""
+        with disk.storage_errors(self.root / path):
+            (self.root / path).unlink()
+        self._files.remove(path)
+
+    def open_subfolder(self, path: str) -> "StagingFolder":
+        """Another such folder in this one, whose files are made durable and discarded with this one's."""
+        self._make_folder(path)
+        self._subfolders.append(StagingFolder(self.root / path, self._what))
+        return self._subfolders[-1]
+
+    def discard_subfolder(self, subfolder: "StagingFolder") -> None:
+        """Delete what was created in a folder in this one, and the folder."""
+        subfolder.discard()
+        with suppress(OSError):  # something else lies there
+            subfolder.root.rmdir()
+
     def sync(self, jobs: int) -> None:
         """Return only when every file and folder is on the disk: one syncfs, or an fsync each."""
         with disk.storage_errors(self.root):
             if _sync_file_system(self.root):
                 return
+            for subfolder in self._subfolders:
+                subfolder.sync(jobs)
             with ThreadPoolExecutor(jobs) as pool:
                 list(pool.map(self._sync_file, self._files))
             for folder in sorted({self.root, *((self.root / path).parent for path in self._files)}):
@@ -87,6 +109,8 @@ class StagingFolder:
 
     def discard(self) -> None:
         """Delete what was created here, and nothing else."""
+        for subfolder in self._subfolders:
+            subfolder.discard()
         for path in self._files:
             with suppress(OSError):  # on the way out of another error
                 (self.root / path).unlink()

@@ -6,14 +6,14 @@ Each member is checked against its local header, its size and its CRC-32.
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from dermdata import disk
-from dermdata.archive.compression import CorruptData, inflate, unsupported_reason
+from dermdata.archive.compression import CorruptData, inflate, unpack_hint, unsupported_reason
 from dermdata.archive.policy import (
     DEFAULT_LIMITS,
     SPECIAL_FILES,
@@ -49,6 +49,13 @@ LOCAL_HEADER_SIGN = b"PK\3\4"
 DESCRIPTOR_FLAG = 0x0008  # sizes and CRC follow the data
 HEADER_MARGIN = 512  # the local extra field may be longer than the central one
 PIECE_BYTES = 16 << 20  # bytes asked of the reader at a time
+OTHER_KINDS = (  # what is found in a zip's place, by its first bytes in small letters
+    (b"rar!\x1a\x07", "a RAR archive"), (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"), (b"\x1f\x8b", "a gzip file"),
+    (b"bzh", "a bzip2 file"), (b"\xfd7zxz\0", "an xz file"), (b"%pdf", "a PDF"), (b"<!doctype", "a web page"),
+    (b"<html", "a web page"), (b"version https://git-lfs", "a Git LFS pointer"),
+)  # fmt: skip
+LIKELY_CODE_PAGES = ("gbk", "shift_jis", "euc_kr", "big5", "cp1252", "cp1251")
+NAMES_SHOWN = 2  # code pages that a note shows a name in
 
 
 class EndRecord(NamedTuple):
@@ -58,6 +65,11 @@ class EndRecord(NamedTuple):
     size: int
     offset: int
     stop: int  # where the directory must end
+    long: bool  # zip64; otherwise members and offset are what is left of them in 16 and 32 bits
+
+    def counts(self, members: int) -> bool:
+        """Whether it states so many members; macOS and others let the count start anew at 65,536."""
+        return self.members == (members if self.long else members % (FULL16 + 1))
 
 
 @dataclass(frozen=True)
@@ -66,6 +78,7 @@ class ZipListing:
 
     entries: tuple[ArchiveEntry, ...]
     junk: int
+    notes: tuple[str, ...] = ()  # what a person should know of it
 
 
 class CentralRecord(NamedTuple):
@@ -76,6 +89,7 @@ class CentralRecord(NamedTuple):
     flags: int
     mode: int
     stop: int  # the least offset at which its data ends
+    guessed: bytes  # the name's own bytes, where no one says how to read them
 
 
 @contextmanager
@@ -89,8 +103,13 @@ def open_ranges(path: Path) -> Iterator[tuple[RangeReader, os.stat_result]]:
 
 
 def list_zip(
-    read: RangeReader, size: int, limits: ArchiveLimits = DEFAULT_LIMITS, *, what: str = "archive"
-) -> tuple[ArchiveEntry, ...]:
+    read: RangeReader,
+    size: int,
+    limits: ArchiveLimits = DEFAULT_LIMITS,
+    *,
+    what: str = "archive",
+    encoding: str | None = None,
+) -> ZipListing:
     """List the regular files of a zip by two or three range reads.
 
     Parameters
@@ -103,11 +122,13 @@ def list_zip(
         How much it may ask for.
     what
         Its name, for messages.
+    encoding
+        The code page of names that do not say that they are UTF-8; None: UTF-8, else 437.
 
     Returns
     -------
-    tuple of ArchiveEntry
-        In the archive's own order, without what operating systems leave behind.
+    ZipListing
+        The files in the archive's own order, without what operating systems leave behind.
 
     Raises
     ------
@@ -117,25 +138,52 @@ def list_zip(
         If a member is encrypted.
 
     """
-    return read_directory(read, size, limits, what).entries
-
-
-def read_directory(read: RangeReader, size: int, limits: ArchiveLimits, what: str) -> ZipListing:
-    """As `list_zip`, with the count of junk; ArchiveRefused names what is wrong and where."""
     end = _read_end_record(read, size, what)
     checker = MemberChecker(what, limits)
     checker.check_limit("members", end.members)
     checker.check_limit("directory_bytes", end.size)
-    records = list(_parse_records(_read_exactly(read, end.offset, end.size, what), end, what))
+    directory = _read_exactly(read, end.offset, end.size, what)
+    records = list(_parse_records(directory, end, checker, what, encoding))
+    if end.offset > FULL32 and not end.long:
+        records = list(_unwrap_offsets(records))
+    _check_records(records, checker, end, size, what)
+    files = [record.entry for record in records if not record.folder]
+    entries = tuple(entry for entry in files if not is_junk(entry.name))
+    for entry in entries:
+        checker.add_member(entry.name)
+    notes = _note_guessed_names([record.guessed for record in records if record.guessed], what)
+    return ZipListing(entries, len(files) - len(entries), tuple(notes))
+
+
+def _check_records(
+    records: list[CentralRecord], checker: MemberChecker, end: EndRecord, size: int, what: str
+) -> None:
     for record in records:
         _check_record(record, checker, what)
     checker.check_total_ratio(sum(one.entry.size for one in records), size)
     refuse_overlap(((r.entry.offset, r.stop, r.entry.name) for r in records), end.offset, what)
-    files = [record.entry for record in records if not record.folder]
-    entries = tuple(entry for entry in files if not is_junk(entry.name))
-    for entry in entries:
-        checker.add_file(entry.name)
-    return ZipListing(entries, len(files) - len(entries))
+
+
+def _note_guessed_names(guessed: list[bytes], what: str) -> Iterator[str]:
+    """What to say of names in an unknown code page: as what one was read, and what it may be."""
+    if not guessed:
+        return
+    read = {page: text for page in LIKELY_CODE_PAGES if (text := _decode_all(guessed, page))}
+    other = " or ".join(f"{name[:120]!r} in {page}" for page, name in list(read.items())[:NAMES_SHOWN])
+    yield (
+        f"{what}: {len(guessed):,} names are not UTF-8, and were read as code page 437: "
+        f"{guessed[0].decode('cp437')[:120]!r}{f', which would be {other}' if other else ''}; "
+        "`name_encoding` of its [[files]] in the catalog states another one"
+    )
+
+
+def _decode_all(names: list[bytes], code_page: str) -> str | None:
+    """The first of the names in a code page that can have all of them."""
+    try:
+        first, *_ = [name.decode(code_page) for name in names]
+    except UnicodeDecodeError:
+        return None
+    return first
 
 
 def _read_exactly(read: RangeReader, start: int, length: int, what: str) -> bytes:
@@ -153,7 +201,7 @@ def _read_end_record(read: RangeReader, size: int, what: str) -> EndRecord:
     tail = _read_exactly(read, start, size - start, what)
     at = _locate_end_record(tail, read, what)
     _, number, first, here, count, length, offset, _ = END_RECORD.unpack_from(tail, at)
-    end = EndRecord(count, length, offset, start + at)
+    end = EndRecord(count, length, offset, start + at, long=False)
     if number not in (0, FULL16) or first not in (0, FULL16) or here != count:
         raise ArchiveRefused(f"{what} is one part of a zip in several parts")
     if at >= LOCATOR_RECORD.size and tail[at - LOCATOR_RECORD.size :].startswith(LOCATOR_SIGN):
@@ -173,7 +221,7 @@ def _locate_end_record(tail: bytes, read: RangeReader, what: str) -> int:
         extra = len(tail) - found[-1] - END_RECORD.size - _comment_length(tail, found[-1])
         raise ArchiveRefused(f"{what} has {extra:,} bytes too many after its end" if extra > 0
                              else f"{what} is cut short in its last bytes")  # fmt: skip
-    raise ArchiveRefused(f"{what} has no end record: {_describe_head(read(0, 16))}")
+    raise ArchiveRefused(f"{what} has no end record: {_describe_head(read(0, 32))}")
 
 
 def _find_positions(data: bytes, sign: bytes) -> Iterator[int]:
@@ -192,7 +240,8 @@ def _describe_head(head: bytes) -> str:
         return "it is empty"
     if head.startswith(b"PK\3\4"):
         return "it is cut short"
-    return f"it is no zip, it begins with {head!r}"
+    kind = next((kind for start, kind in OTHER_KINDS if head.lower().startswith(start)), None)
+    return f"it is {f'{kind}, ' if kind else ''}no zip, it begins with {head[:16]!r}"
 
 
 def _read_end64_record(
@@ -210,11 +259,13 @@ def _read_end64_record(
     agreed = ((end.members, count, FULL16), (end.size, size, FULL32), (end.offset, offset, FULL32))
     if any(old not in (new, full) for old, new, full in agreed):
         raise ArchiveRefused(f"{what}: its two end records disagree")
-    return EndRecord(count, size, offset, at)
+    return EndRecord(count, size, offset, at, long=True)
 
 
 def _require_no_gap(end: EndRecord, what: str) -> EndRecord:
     gap = end.stop - end.offset - end.size
+    if gap > 0 and not end.long and gap % (FULL32 + 1) == 0:
+        return end._replace(offset=end.offset + gap)
     if gap > 0:
         raise ArchiveRefused(f"{what}: {gap:,} bytes of something else in front of it or its directory")
     if gap < 0:
@@ -225,31 +276,49 @@ def _require_no_gap(end: EndRecord, what: str) -> EndRecord:
 # ------------------------------------------------------------------ the records
 
 
-def _parse_records(data: bytes, end: EndRecord, what: str) -> Iterator[CentralRecord]:
-    at = 0
-    for number in range(end.members):
+def _parse_records(
+    data: bytes, end: EndRecord, checker: MemberChecker, what: str, encoding: str | None
+) -> Iterator[CentralRecord]:
+    at = number = 0
+    while at < len(data):
+        number += 1
+        checker.check_limit("members", number)
         if data[at : at + 4] != CENTRAL_HEADER_SIGN or at + CENTRAL_HEADER.size > len(data):
-            raise ArchiveRefused(f"{what}: record {number + 1} of {end.members} in its directory is broken")
+            raise ArchiveRefused(f"{what}: record {number:,} in its directory is broken")
         fields = CENTRAL_HEADER.unpack_from(data, at)
         stop = at + CENTRAL_HEADER.size + sum(fields[10:13])
         if stop > len(data):
-            raise ArchiveRefused(f"{what}: record {number + 1} of {end.members} in its directory is cut")
+            raise ArchiveRefused(f"{what}: record {number:,} in its directory is cut")
         name_at, extra_at = at + CENTRAL_HEADER.size, at + CENTRAL_HEADER.size + fields[10]
-        yield _parse_record(fields, data[name_at:extra_at], data[extra_at : extra_at + fields[11]], what)
+        extra = data[extra_at : extra_at + fields[11]]
+        yield _parse_record(fields, data[name_at:extra_at], extra, what, encoding)
         at = stop
-    if at != len(data):
-        raise ArchiveRefused(f"{what}: its directory holds more than the {end.members} members it counts")
+    if not end.counts(number):
+        raise ArchiveRefused(f"{what}: its directory holds {number:,} members, and counts {end.members:,}")
 
 
-def _parse_record(fields: tuple[int, ...], raw: bytes, extra: bytes, what: str) -> CentralRecord:
+def _parse_record(
+    fields: tuple[int, ...], raw: bytes, extra: bytes, what: str, encoding: str | None
+) -> CentralRecord:
     _, _, _, flags, method, _, _, crc, stored, size, length, *_, number, _, mode, offset = fields
     blocks = split_extra_field(extra, raw, what)
-    text = decode_name(raw, flags, blocks, what)
+    text, guessed = decode_name(raw, flags, blocks, what, encoding)
     size, stored, offset = _apply_zip64([size, stored, offset], blocks, text, what)
     if number not in (0, FULL16):
         raise member_refusal(what, text, "lies in another part of a zip in several parts")
     entry = ArchiveEntry(normalize_member_name(text), size, stored, method, crc, offset)
-    return CentralRecord(entry, text.endswith("/"), flags, mode >> 16, offset + 30 + length + stored)
+    folder, stop = text.endswith(("/", "\\")), offset + 30 + length + stored
+    return CentralRecord(entry, folder, flags, mode >> 16, stop, raw if guessed else b"")
+
+
+def _unwrap_offsets(records: Iterable[CentralRecord]) -> Iterator[CentralRecord]:
+    """Members of a zip over 4 GiB without zip64, whose offsets start anew there, as macOS writes them in order."""
+    last = lost = 0
+    for record in records:
+        lost += FULL32 + 1 if record.entry.offset + lost < last else 0
+        last = record.stop + lost
+        entry = replace(record.entry, offset=record.entry.offset + lost)
+        yield record._replace(entry=entry, stop=last)
 
 
 def split_extra_field(extra: bytes, raw: bytes, what: str) -> dict[int, bytes]:
@@ -277,19 +346,28 @@ def _apply_zip64(values: list[int], blocks: dict[int, bytes], name: str, what: s
     return values
 
 
-def decode_name(raw: bytes, flags: int, blocks: dict[int, bytes], what: str) -> str:
-    """Decode a name: UTF-8 by flag, by Info-ZIP's field or by its look, else code page 437."""
+def decode_name(
+    raw: bytes, flags: int, blocks: dict[int, bytes], what: str, encoding: str | None
+) -> tuple[str, bool]:
+    """Decode a name, and say whether that was a guess.
+
+    UTF-8 by flag or by Info-ZIP's field, else in the code page that the catalog states, else UTF-8 by its look, else in
+    code page 437.
+    """
     field = blocks.get(UNICODE_PATH_FIELD, b"")
     if len(field) > 5 and field[0] == 1 and int.from_bytes(field[1:5], "little") == zlib.crc32(raw):
         raw, flags = field[5:], flags | UTF8_FLAG
+    claimed = "UTF-8" if flags & UTF8_FLAG else encoding
     try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        if flags & UTF8_FLAG:
-            raise member_refusal(
-                what, raw.decode("cp437"), "has a name that is not UTF-8, as it claims"
-            ) from None
-        return raw.decode("cp437")
+        text = raw.decode(claimed or "UTF-8")
+        text.encode()  # some encodings can say what no text may hold
+        return text, False
+    except UnicodeError:
+        if claimed is None:
+            return raw.decode("cp437"), True
+        who = "it claims" if flags & UTF8_FLAG else "the catalog states"
+        reason = f"has a name that is not {claimed}, as {who}"
+        raise member_refusal(what, raw.decode("cp437"), reason) from None
 
 
 def _check_record(record: CentralRecord, checker: MemberChecker, what: str) -> None:
@@ -309,7 +387,7 @@ def _check_record(record: CentralRecord, checker: MemberChecker, what: str) -> N
             hint="unpack it by hand with the publisher's password",
         )
     if reason := unsupported_reason(entry.method):
-        raise checker.refusal(entry.name, reason)
+        raise member_refusal(what, entry.name, reason, unpack_hint(entry.method))
     if entry.method == 0 and entry.size != entry.stored:
         raise checker.refusal(entry.name, f"is stored, but its {entry.size:,} bytes take {entry.stored:,}")
 
@@ -319,7 +397,9 @@ def member_span(entry: ArchiveEntry) -> tuple[int, int]:
     return entry.offset, LOCAL_HEADER.size + len(entry.name.encode()) + HEADER_MARGIN + entry.stored
 
 
-def read_member(read: RangeReader, entry: ArchiveEntry, *, what: str = "archive") -> Iterator[bytes]:
+def read_member(
+    read: RangeReader, entry: ArchiveEntry, *, what: str = "archive", encoding: str | None = None
+) -> Iterator[bytes]:
     """Read a member's bytes in chunks, by one range read when it is under 16 MiB.
 
     Parameters
@@ -330,6 +410,8 @@ def read_member(read: RangeReader, entry: ArchiveEntry, *, what: str = "archive"
         The member, as the directory has it.
     what
         The archive's name, for messages.
+    encoding
+        The code page by which the directory was listed.
 
     Yields
     ------
@@ -347,7 +429,7 @@ def read_member(read: RangeReader, entry: ArchiveEntry, *, what: str = "archive"
     skip = _check_local_header(first, entry, what)
     if skip > len(first):  # the margin was too small
         first = read(start, min(skip + entry.stored, max(PIECE_BYTES, skip)))
-    _check_local_name(first, entry, skip, what)
+    _check_local_name(first, entry, skip, what, encoding)
     try:
         stored = _read_stored(read, entry, first, skip, what)
         yield from _verify_chunks(inflate(entry.method, stored, entry.size), entry, what)
@@ -373,7 +455,7 @@ def _check_local_header(first: bytes, entry: ArchiveEntry, what: str) -> int:
     return LOCAL_HEADER.size + name + extra
 
 
-def _check_local_name(first: bytes, entry: ArchiveEntry, skip: int, what: str) -> None:
+def _check_local_name(first: bytes, entry: ArchiveEntry, skip: int, what: str, encoding: str | None) -> None:
     if len(first) < skip:
         raise member_refusal(what, entry.name, "is cut short")
     flags, length = LOCAL_HEADER.unpack_from(first)[2], LOCAL_HEADER.unpack_from(first)[9]
@@ -381,7 +463,8 @@ def _check_local_name(first: bytes, entry: ArchiveEntry, skip: int, what: str) -
         first[LOCAL_HEADER.size : LOCAL_HEADER.size + length],
         first[LOCAL_HEADER.size + length : skip],
     )
-    name = normalize_member_name(decode_name(raw, flags, split_extra_field(extra, raw, what), what))
+    text, _ = decode_name(raw, flags, split_extra_field(extra, raw, what), what, encoding)
+    name = normalize_member_name(text)
     if name != entry.name:
         raise member_refusal(what, entry.name, f"is called {name!r} in its own header")
 

@@ -18,7 +18,7 @@ REPORT_KINDS: Mapping[str, Any] = {
     ),
     **dict.fromkeys(("unmapped_labels", "unmapped_values", "unpartnered", "unusable"), Mapping[str, int]),
     **dict.fromkeys(("rejected", "differences"), list),
-    **dict.fromkeys(("images_without_row", "masks_without_row"), Mapping[str, Any]),
+    **dict.fromkeys(("images_without_row", "masks_without_row", "images_not_found"), Mapping[str, Any]),
 }
 ONE_COLOR = "-"  # in place of a perceptual hash
 # content, part: not verified; part: not complete; ranges: downloaded member by member, each by its CRC-32

@@ -59,7 +59,9 @@ def check_entry(data: Data, issues: Issues) -> None:
     found += [(f"files[{name}]", "is listed twice") for name, count in names.items() if count > 1]
     found += list(twin_issues(names))
     for number, file in enumerate(files):
-        found += prefix_places(f"files[{file.get('name', number)}]", file_issues(file))
+        found += prefix_places(
+            f"files[{file.get('name', number)}]", [*file_issues(file), *name_encoding_issues(file)]
+        )
     for number, table in enumerate(tables):
         problems = [*reference_issues(table, names), *format_issues(table), *column_issues(table)]
         found += prefix_places(f"table[{number}]", problems)
@@ -156,6 +158,15 @@ def checksum_problem(text: str) -> str | None:
     except UsageError as error:
         return error.message
     return None
+
+
+def name_encoding_issues(file: Data) -> Iterator[tuple[str, str]]:
+    """What is wrong with the code page of a zip's names: (key, problem)."""
+    for encoding in list_texts(file.get("name_encoding")):
+        if file.get("unpack") != "zip":
+            yield "name_encoding", 'is of the names in a zip: unpack = "zip" is missing'
+        elif not is_encoding(encoding):
+            yield "name_encoding", f"'{encoding}' is no text encoding"
 
 
 def is_plain_path(name: str) -> bool:

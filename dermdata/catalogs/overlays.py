@@ -12,6 +12,7 @@ from dermdata import disk
 from dermdata.catalogs.entries import did_you_mean, find_fetch_way, list_files, parse_entry
 from dermdata.errors import BadCatalog
 from dermdata.model import CLOSED_WORDS, Dataset, TableSpec
+from dermdata.text_files import SAVE_HINT, TextRefused, decode_text
 from dermdata.vocabulary import tsv
 from dermdata.vocabulary.concepts import BodySite, parse_body_sites, site_names, suggest_ids
 
@@ -122,11 +123,15 @@ def read_entry(path: Path) -> EntryData:
 
 def read_text(path: Path) -> str:
     """A catalog file's text, with LF as line ends; BadCatalog for one that cannot be read as such."""
+    return read_table_text(path).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_table_text(path: Path) -> str:
+    """The same with its own line ends, which may stand in a cell of a table."""
     try:
-        text = read_bytes(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadCatalog(f"{path} is not UTF-8: {error}") from error
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+        return decode_text(read_bytes(path))
+    except TextRefused as error:
+        raise BadCatalog(f"{path} is not UTF-8: {error}", hint=SAVE_HINT) from error
 
 
 def read_bytes(path: Path) -> bytes:
@@ -305,7 +310,7 @@ def count_label_words(dataset: Dataset, roots: Sequence[Path]) -> int | None:
         if path.exists():
             # a broken file or line only counts less here: whoever reads the labels is told of every issue
             with suppress(BadCatalog):
-                rows = tsv.read_rows(read_text(path), tsv.LABEL_COLUMNS, [])
+                rows = tsv.read_rows(read_table_text(path), tsv.LABEL_COLUMNS, [])
                 words |= {row[1] for _, row in rows if not used or row[0] in used}
     return len(words) or None
 

@@ -1,6 +1,7 @@
 """`dermdata query`: SQL over the cached manifests, or over the manifests that are named."""
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -33,9 +34,7 @@ def query(
         from dermdata.api.exporting import require_out
 
         require_out(out)
-    if sql == "-" and "-" in (targets or ()):
-        raise UsageError("stdin cannot be the query and a table at once", hint="write the SQL as an argument")
-    text = read_stdin() if sql == "-" else sql
+    text = read_stdin(targets or ()) if sql == "-" else sql
     with open_query(state, targets or ()) as asked:
         if out:
             write_answer(
@@ -48,7 +47,10 @@ def query(
             emit(rows, columns, form, "query", color=state.color)
 
 
-def read_stdin() -> str:
+def read_stdin(targets: Sequence[str]) -> str:
+    """The query on stdin, where no target is."""
+    if "-" in targets:
+        raise UsageError("stdin cannot be the query and a table at once", hint="write the SQL as an argument")
     if sys.stdin is None:
         raise UsageError("- reads the query from stdin, but stdin is closed")
     return typer.get_text_stream("stdin").read()

@@ -90,7 +90,11 @@ def parse_labels(text: str, where: str = "labels.tsv") -> tuple[Label, ...]:
     """
     issues: list[str] = []
     labels: dict[tuple[str, str], Label] = {}
-    for line, row in tsv.read_rows(text, tsv.LABEL_COLUMNS, issues):
+    for line, row in tsv.read_rows(
+        text, tsv.LABEL_COLUMNS, issues, least=tsv.LABEL_COLUMNS.index("malignancy")
+    ):
+        if not any(row):
+            continue  # a spreadsheet's line that was emptied
         issues += [f"line {line}: {issue}" for issue in row_issues(row)]
         key = (row[0], row[1])
         if key in labels:
@@ -109,11 +113,11 @@ def read_labels(catalog: Catalog, name: str) -> Iterator[tuple[str, tuple[Label,
         The file's path, and its rows.
 
     """
-    # start-up counts: `read_text` comes with all that parses entries
-    from dermdata.catalogs.overlays import read_text
+    # start-up counts: `read_table_text` comes with all that parses entries
+    from dermdata.catalogs.overlays import read_table_text
 
     for path in catalog.label_files(name):
-        yield str(path), parse_labels(read_text(path), str(path))
+        yield str(path), parse_labels(read_table_text(path), str(path))
 
 
 def load_crosswalk(catalog: Catalog, name: str, vocabulary: Vocabulary) -> Crosswalk:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from dermdata.catalogs.overlays import read_text
+from dermdata.catalogs.overlays import read_table_text, read_text
 from dermdata.crosswalks.crosswalk import parse_labels
 from dermdata.errors import BadCatalog
 from dermdata.model import Label
@@ -51,7 +51,7 @@ def read_catalog_labels(folder: Path, bundled: Vocabulary) -> CatalogLabels:
         )
     vocabulary = parse_vocabulary(read_text(concepts), str(concepts)) if concepts.exists() else None
     named = parse_spaces(read_text(spaces), vocabulary or bundled, str(spaces)) if spaces.exists() else {}
-    words = {path.parent.name: parse_labels(read_text(path), str(path)) for path in paths}
+    words = {path.parent.name: parse_labels(read_table_text(path), str(path)) for path in paths}
     return CatalogLabels(vocabulary=vocabulary, spaces=named, words=words)
 
 

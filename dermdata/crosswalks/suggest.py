@@ -5,21 +5,17 @@ only where it is the name of one concept. What looks like a name, or is a word o
 what *they* say), is proposed and left to the person.
 """
 
-import csv
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from typing import Literal
 
-from dermdata.errors import BadTable, UnknownName, UsageError
+from dermdata.errors import UnknownName, UsageError
 from dermdata.model import Label
 from dermdata.vocabulary import Vocabulary
 from dermdata.vocabulary.concepts import normalize_text
 from dermdata.vocabulary.search import find_concepts
 
 MatchKind = Literal["decided", "exact", "synonym", "normalized", "ambiguous", "dataset", "fuzzy", "none"]
-DELIMITERS = (",", ";", "\t", "|")
 MOST_CANDIDATES = 3  # candidates that are shown of a word
 LEAST_SIMILARITY = 0.5  # the likeness from which a proposal is worth showing
 KnownWords = Mapping[str, Sequence[tuple[str, Label]]]  # raw word -> the datasets that use it, and their rows
@@ -50,40 +46,6 @@ class ConceptNames:
     labels: Mapping[str, frozenset[str]]
     synonyms: Mapping[str, frozenset[str]]
     plain: Mapping[str, frozenset[str]]
-
-
-def count_column_words(text: str, column: str, where: str) -> Counter[str]:
-    """How often each word stands in a column of a CSV text, "" for none; the delimiter is what parts its header.
-
-    UnknownName for a column that is not there, BadTable for a row of another width.
-    """
-    header, rows = read_csv_table(text, column, where)
-    place = header.index(column)
-    words: Counter[str] = Counter()
-    for number, row in enumerate(rows, start=2):
-        if row and len(row) != len(header):
-            raise BadTable(f"{where}, row {number}: {len(row)} fields, the header has {len(header)}")
-        if row:
-            words[row[place]] += 1
-    return words
-
-
-def read_csv_table(text: str, column: str, where: str) -> tuple[list[str], list[list[str]]]:
-    headers = []
-    for delimiter in DELIMITERS:
-        try:
-            rows = list(
-                csv.reader(
-                    StringIO(text.removeprefix("\ufeff"), newline=""), delimiter=delimiter, strict=True
-                )
-            )
-        except csv.Error as error:
-            raise BadTable(f"{where} is no CSV table: {error}") from error
-        if rows and column in rows[0]:
-            return rows[0], rows[1:]
-        headers.append(rows[0] if rows else [])
-    columns = max(headers, key=len)
-    raise UnknownName("column", column, columns, hint=f"{where} has {', '.join(columns) or 'no columns'}")
 
 
 # ------------------------------------------------------------------ proposing

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shlex
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
@@ -93,6 +94,7 @@ def assemble_manifest(
             "lost": len(lost),
             "images_without_row": shorten_names(report.images_without_row),
             "masks_without_row": shorten_names(report.masks_without_row),
+            "images_not_found": shorten_names(list_missing_images(table)),
             "unverified": count_unverified(table),
         },
     )
@@ -128,6 +130,12 @@ def harmonize_tables(
         reasons_by_image(lost),
         coverage,
     )
+
+
+def list_missing_images(table: pa.Table) -> list[str]:
+    """The ids of rows whose image is not here."""
+    found: list[str] = table["image_id"].filter(pc.is_null(table["path"])).to_pylist()
+    return found
 
 
 def count_unverified(table: pa.Table) -> int:
@@ -179,12 +187,13 @@ def shorten_names(names: list[str]) -> dict[str, Any]:
 
 def find_table_path(file: str, member: str | None, contents: tuple[Content, ...]) -> str:
     """The cached path of a table: a catalog file, or a member of one by its path or file name."""
+    wanted = unicodedata.normalize("NFC", member or "")
     for content in contents:
         if content.file != file:
             continue
         if member is None and content.member is None:
             return content.path
-        if member and content.official in (member, member.rpartition("/")[2]):
+        if member and unicodedata.normalize("NFC", content.official) in (wanted, wanted.rpartition("/")[2]):
             return content.path
     what = f"{member} in {file}" if member else file
     raise TableRefused(f"{what} is not among the fetched files", hint="fetch it without --only")

@@ -10,22 +10,33 @@ a checksum.
 import os
 import re
 import stat
+import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
 from dermdata import archive, disk, images
 from dermdata.archive import safe_name
 from dermdata.cache import DatasetFolder, FetchedFile, RecognizedBy
+from dermdata.cache.folder import temporary_name
 from dermdata.checksum import Hasher, hash_file, sha256_of_chunks
-from dermdata.errors import ArchiveRefused, ChecksumMismatch, SizeMismatch, UsageError
+from dermdata.errors import (
+    ArchiveRefused,
+    ChecksumMismatch,
+    NotTheFile,
+    SentZipped,
+    SizeMismatch,
+    UsageError,
+)
 from dermdata.http import HttpClient
 from dermdata.http.download import request_key
+from dermdata.http.error_pages import is_zip_of_file
 from dermdata.http.urls import redact
 from dermdata.model import IMAGE_ENDINGS, ArchiveMember, Content, File, ImageFacts, Request, Role, Unpack
-from dermdata.progress import Progress
+from dermdata.progress import Progress, SilentProgress
 
 SUMS_NAME = "SHA256SUMS"
 LARGEST_SUMS = 256 << 20  # bytes: a line for each of two million files
@@ -100,17 +111,47 @@ def obtain_file(
     if isinstance(place, Path):
         taken = replace(copy_verified(file, place, target, progress), mirrored=not is_part_of_entry(file))
     else:
-        received = transfer.download(place, target, lambda count: progress.advance(file.name, count))
-        taken = VerifiedFile(
-            path=target,
-            size=received.size,
-            sha256=received.sha256,
-            url=received.url,
-            mirrored=received.url in [redact(url) for url in place.urls[: place.mirrors]],
-            stated=place.checksum if received.verified and not file.checksum else None,
-        )
+        taken = download_file(file, place, target, transfer, progress)
     progress.end(file.name)
     return taken
+
+
+def download_file(
+    file: File, place: Request, target: Path, transfer: HttpClient, progress: Progress
+) -> VerifiedFile:
+    """Download the file; where its host sends a zip of it, take it out of that."""
+    try:
+        received = transfer.download(place, target, partial(progress.advance, file.name))
+    except SentZipped as error:
+        progress.say(f"{error.message}; the file is taken out of it")
+        return download_zipped(file, place, target, transfer, progress)
+    return VerifiedFile(
+        path=target,
+        size=received.size,
+        sha256=received.sha256,
+        url=received.url,
+        mirrored=is_mirrored(received.url, place),
+        stated=place.checksum if received.verified and not file.checksum else None,
+    )
+
+
+def download_zipped(
+    file: File, place: Request, target: Path, transfer: HttpClient, progress: Progress
+) -> VerifiedFile:
+    """Download a zip that holds the file alone; size and checksum are the file's own."""
+    wrapped = target.with_name(temporary_name(target.name))
+    asked = replace(place, size=None, checksum=None, archive="zip")
+    try:
+        received = transfer.download(asked, wrapped, partial(progress.advance, file.name))
+        taken = copy_verified(file, wrapped, target, SilentProgress())
+    finally:
+        wrapped.unlink(missing_ok=True)
+    return replace(taken, url=received.url, mirrored=is_mirrored(received.url, place), moved=received.size)
+
+
+def is_mirrored(url: str, place: Request) -> bool:
+    """Whether a file came from one of the mirrors that were asked first."""
+    return url in [redact(one) for one in place.urls[: place.mirrors]]
 
 
 def is_part_of_entry(file: File) -> bool:
@@ -143,7 +184,7 @@ def copy_verified(file: File, source: Path, target: Path, progress: Progress) ->
     expected = file.checksum or find_mirror_checksum(source, file.name)
     with disk.atomic_write(target) as out:
         hasher, size = Hasher(expected), 0
-        for chunk in disk.read_chunks(source):
+        for chunk in read_original(file.name, source):
             hasher.update(chunk)
             progress.advance(file.name, len(chunk))
             out.write(chunk)
@@ -158,6 +199,29 @@ def copy_verified(file: File, source: Path, target: Path, progress: Progress) ->
         sha256=hasher.sha256,
         url=source.as_uri() if source.is_absolute() else str(source),
     )
+
+
+def read_original(name: str, source: Path) -> Iterator[bytes]:
+    """A file's bytes in chunks; where a zip that holds it alone lies in its place, out of that.
+
+    NotTheFile for a zip that holds something else.
+    """
+    with archive.open_ranges(source) as (read, status):
+        if not is_zip_of_file(read(0, 4), name):
+            yield from disk.read_chunks(source)
+            return
+        entries = archive.list_zip(read, status.st_size, what=source.name).entries
+        if len(entries) != 1 or fold_name(entries[0].name) != fold_name(name):
+            raise NotTheFile(
+                f"{source} is a zip of {len(entries):,} files in place of {name}",
+                hint='with unpack = "zip" the entry reads what is in it',
+            )
+        yield from archive.read_member(read, entries[0], what=source.name)
+
+
+def fold_name(path: str) -> str:
+    """A file's own name as it is compared: without folders, in any case and Unicode form."""
+    return unicodedata.normalize("NFC", path.rpartition("/")[2]).casefold()
 
 
 @contextmanager
@@ -231,8 +295,12 @@ def unpack_contents(
             jobs=jobs,
             look=inspect_image,
             progress=lambda count: progress.advance(task, count),
+            encoding=file.name_encoding,
+            open_inner=True,
         )
     progress.end(task, f"{len(found.contents):,} files")
+    for note in found.notes:
+        progress.say(f"warning: {note}")
     return [
         Content(
             path=f"{home}/{one.path}",
@@ -310,8 +378,9 @@ def member_path(member: str, file: File) -> str:
 
 
 def member_role(member: str, file: File) -> Role:
-    """A member's role: by the entry's globs, else the archive's."""
-    return next((role for glob, role in file.members.items() if fnmatchcase(member, glob)), file.role)
+    """A member's role: by the entry's globs, else the archive's; names are compared in NFC."""
+    globs = {unicodedata.normalize("NFC", glob): role for glob, role in file.members.items()}
+    return next((role for glob, role in globs.items() if fnmatchcase(member, glob)), file.role)
 
 
 def is_image_name(name: str) -> bool:
@@ -326,7 +395,5 @@ def may_be_image(name: str) -> bool:
 
 def archive_stem(name: str) -> str:
     """The official name without the archive's ending."""
-    for ending in (".tar.gz", ".tar.zst", ".zip", ".tar", ".tgz"):
-        if name.lower().endswith(ending):
-            return name[: -len(ending)]
-    return f"{name}.d"
+    ending = archive.archive_ending(name)
+    return name.removesuffix(ending) if ending else f"{name}.d"

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from dermdata import archive
-from dermdata.archive.policy import DEFAULT_LIMITS, MemberChecker
+from dermdata.archive.policy import PathAssigner
 from dermdata.archive.zip_file import TAIL_BYTES
 from dermdata.cache.receipt import DirectoryFingerprint
 from dermdata.checksum import hash_file
@@ -63,7 +63,7 @@ class RemoteZip:
     modified: str | None = None
     verified: bool = False  # the whole archive has its published checksum
     official: bool = True  # the publisher's own, or proven to have the same directory
-    notes: tuple[str, ...] = ()  # what a person should know of where it was found
+    notes: tuple[str, ...] = ()  # what a person should know of it, and of where it was found
 
     @cached_property
     def directory(self) -> DirectoryFingerprint:
@@ -85,14 +85,14 @@ class RemoteZip:
     @cached_property
     def expected_contents(self) -> tuple[Content, ...]:
         """Every file that unpacking would bring; in place of its SHA-256 stands what the directory says of it."""
-        home, checker = ingest.archive_folder(self.file), MemberChecker(self.file.name, DEFAULT_LIMITS)
-        return tuple(self._expected_content(one, home, checker) for one in self.entries)
+        home = ingest.archive_folder(self.file)
+        places = PathAssigner(lambda name: ingest.member_path(name, self.file))
+        paths = places.assign_all(one.name for one in self.entries)
+        return tuple(self._expected_content(one, f"{home}/{paths[one.name]}") for one in self.entries)
 
-    def _expected_content(self, entry: archive.ArchiveEntry, home: str, checker: MemberChecker) -> Content:
-        path = ingest.member_path(entry.name, self.file)
-        checker.add_file(path)
+    def _expected_content(self, entry: archive.ArchiveEntry, path: str) -> Content:
         return Content(
-            path=f"{home}/{path}",
+            path=path,
             role=ingest.member_role(entry.name, self.file),
             file=self.file.name,
             size=entry.size,
@@ -100,6 +100,11 @@ class RemoteZip:
             member=entry.to_member(),
             image=NOT_INSPECTED if ingest.may_be_image(entry.name) else None,
         )
+
+    @property
+    def holds_archives(self) -> bool:
+        """Whether archives lie in it, which only a fetch of the whole opens."""
+        return any(archive.archive_kind(one.name) for one in self.entries)
 
     @cached_property
     def _next_offsets(self) -> dict[int, int]:
@@ -236,7 +241,8 @@ def open_mirror_zip(file: File, place: Request, opening: ZipOpenContext) -> Remo
             failures.append(error)
     if isinstance(own, DermdataError):
         raise failures[-1]
-    return replace(own, notes=tuple(f"{error.message}; the publisher's is taken" for error in failures))
+    taken = (f"{error.message}; the publisher's is taken" for error in failures)
+    return replace(own, notes=(*own.notes, *taken))
 
 
 def require_same_directory(mirrored: RemoteZip, known: DirectoryFingerprint | None, url: str) -> None:
@@ -309,8 +315,9 @@ def read_zip_directory(file: File, read: archive.RangeReader, size: int, url: st
         costs.append(length)
         return read(start, length)
 
-    entries = archive.list_zip(cache_tail(count_cost, size), size, what=file.name)
-    return RemoteZip(file, read, size, url, entries, sum(costs))
+    tail = cache_tail(count_cost, size)
+    listing = archive.list_zip(tail, size, what=file.name, encoding=file.name_encoding)
+    return RemoteZip(file, read, size, url, listing.entries, sum(costs), notes=listing.notes)
 
 
 def cache_tail(read: archive.RangeReader, size: int) -> archive.RangeReader:

@@ -56,8 +56,9 @@ def read_member_bytes(file: File, entry: ArchiveEntry, place: Request | Path, tr
     """One member out of its archive, wherever that is, by reading only its own range."""
     if isinstance(place, Path):
         with archive.open_ranges(place) as (read, _):
-            return b"".join(archive.read_member(read, entry, what=file.name))
-    return b"".join(archive.read_member(partial(transfer.read_range, place), entry, what=file.name))
+            return b"".join(archive.read_member(read, entry, what=file.name, encoding=file.name_encoding))
+    read_range = partial(transfer.read_range, place)
+    return b"".join(archive.read_member(read_range, entry, what=file.name, encoding=file.name_encoding))
 
 
 def require_recorded_bytes(content: Content, data: bytes) -> None:

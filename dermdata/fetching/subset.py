@@ -144,9 +144,15 @@ class PartialDataset:
                 continue
             try:
                 place = self.context.resolve(self.dataset, file)
-                self.zips[file.name] = self.open_zip(file, place)
+                source = self.open_zip(file, place)
             except DermdataError as error:
                 self.handle_missing_ranges(file, error)
+                continue
+            if source.holds_archives:
+                self.context.progress.say(f"{file.name} holds archives: it can only be read whole")
+                self.fetch_whole(file)
+            else:
+                self.zips[file.name] = source
 
     def open_zip(self, file: File, place: Request | Path) -> RemoteZip:
         """An archive's directory; it goes on record, so that no later part is taken by another one."""

@@ -6,7 +6,7 @@ missing. Where a checksum is published the whole archive is downloaded and held 
 
 import shutil
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -160,9 +160,7 @@ def store_member(
     """One member as its own file; a large one goes to disk as it comes."""
     target = folder.path / content.path
     if content.size > LARGEST_IN_MEMORY:
-        written = disk.write_chunks(
-            target, archive.read_member(read, content_to_entry(content), what=archive_zip.file.name)
-        )
+        written = disk.write_chunks(target, read_content(archive_zip, read, content))
         return replace(content, sha256=written.sha256, image=ingest.inspect_file(content.official, target))
     data = inflate_member(archive_zip, read, content)
     disk.write_chunks(target, [data])
@@ -171,7 +169,13 @@ def store_member(
 
 def inflate_member(archive_zip: RemoteZip, read: archive.RangeReader, content: Content) -> bytes:
     """A member's bytes, of the size and CRC-32 that the directory states."""
-    return b"".join(archive.read_member(read, content_to_entry(content), what=archive_zip.file.name))
+    return b"".join(read_content(archive_zip, read, content))
+
+
+def read_content(archive_zip: RemoteZip, read: archive.RangeReader, content: Content) -> Iterator[bytes]:
+    """A member's bytes in chunks, by the name that its directory was listed with."""
+    file = archive_zip.file
+    return archive.read_member(read, content_to_entry(content), what=file.name, encoding=file.name_encoding)
 
 
 def complete_content(content: Content, data: bytes) -> Content:
@@ -222,6 +226,8 @@ def complete_archive(
     except SourceChanged:
         raise
     except (NetworkError, IntegrityError, PersonMustAct):
+        return None
+    if source.holds_archives:
         return None
     kept = keep_valid_members(here, source, folder)
     missing = [one for one in source.expected_contents if one.path not in kept]

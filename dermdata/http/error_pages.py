@@ -17,10 +17,11 @@ from dermdata.errors import (
     ManualDownload,
     NotTheFile,
     PersonMustAct,
+    SentZipped,
     ServerRefused,
 )
 from dermdata.http.urls import redact
-from dermdata.model import NOTHING, Unpack
+from dermdata.model import IMAGE_ENDINGS, NOTHING, Unpack
 
 PEEK_BYTES = 4096  # bytes that are enough to recognize a page
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
@@ -29,6 +30,8 @@ MAGIC: dict[str, tuple[bytes, ...]] = {
     "tar.gz": (b"\x1f\x8b",),
     "tar.zst": (b"\x28\xb5\x2f\xfd",),
 }
+# endings of texts, which are no zip; spreadsheets, arrays and weights may be one
+TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".data", ".dat", ".json", ".jsonl", ".ndjson", ".xml")
 PAGE_SUFFIXES = {  # suffixes of files that may look like a page
     "html": {".html", ".htm", ".xhtml"},
     "xml": {".xml", ".svg", ".rdf", ".html", ".xhtml"},
@@ -123,12 +126,24 @@ def find_wrong_content(
             f"{where} sends {_describe_kind(suspect)}{quote_title(start)} in place of {name}",
             hint="open the dataset's page: it may want a log-in, or accepted terms",
         )
+    return _find_wrong_archive(start, name, where, archive)
+
+
+def _find_wrong_archive(start: bytes, name: str, where: str, archive: Unpack | None) -> NotTheFile | None:
+    """Return the error for a zip that should be none, and for what should be an archive; None for all else."""
+    if archive is None and is_zip_of_file(start, name):
+        return SentZipped(f"{where} sends a zip in place of {name}", hint='the entry may say unpack = "zip"')
     if archive in MAGIC and not start.startswith(MAGIC[archive]):
         return NotTheFile(
             f"{where} sends something else in place of {name}: it begins with {start[:8].hex(' ')}, "
             f"which is no {archive}",
         )
     return None
+
+
+def is_zip_of_file(start: bytes, name: str) -> bool:
+    """Tell whether the first bytes are a zip's, and the name is one of a file that is none."""
+    return start.startswith(MAGIC["zip"]) and name.lower().endswith((*TEXT_ENDINGS, *IMAGE_ENDINGS))
 
 
 def guess_page_kind(start: bytes) -> str | None:

@@ -194,13 +194,17 @@ class ImageFinder:
         """The file that a row's path names; None where it names none, or nothing is there. PathRefused for others."""
         if path is None:
             return None
+        return self._find_plain(path, dataset) or self._look_up(path, dataset)
+
+    def _find_plain(self, path: str, dataset: str | None) -> FoundPath:
+        """A regular file in a folder that was read already; None for all else, which is looked at closely."""
         folder, slash, name = path.rpartition("/")
         for listing in self._listings.get((dataset, folder or slash), ()):
             if name in listing.plain:
                 return listing.named + name
             if name in listing.others:
-                break
-        return self._look_up(path, dataset)
+                return None
+        return None
 
     def absolute_path(self, path: str, dataset: str | None) -> str:
         """The absolute path that a row names, whatever is there: to be shown, not to be opened."""
@@ -212,8 +216,10 @@ class ImageFinder:
         """The path by which any program finds the row's file; as it is where there is none, or dermdata opens none."""
         if path is None:
             return None
+        if whole := self._find_plain(path, dataset):
+            return whole
         try:
-            if self.find(path, dataset) is None:
+            if self._look_up(path, dataset) is None:
                 return path
         except PathRefused:
             if not path.startswith("/"):

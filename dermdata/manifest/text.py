@@ -10,8 +10,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +25,20 @@ from dermdata.errors import BadTable
 from dermdata.limits import parse_json
 from dermdata.manifest.columns import decode_dictionary
 from dermdata.manifest.schema import SCHEMA
+from dermdata.readers.delimited import parse_own_table
+from dermdata.readers.typed_cells import is_nothing, point_decimals
+from dermdata.text_files import SAVE_HINT, TextRefused, drop_separator_line, find_delimiter, to_utf8
 
 JsonValue = Any  # what JSON can hold
 Convert = Callable[[Any], JsonValue]
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
 ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)  # `json.dumps` makes one for each value
+TRUTHS = {
+    **dict.fromkeys(("true", "1", "1.0", "wahr", "vrai", "verdadero", "verdadeiro", "vero"), True),
+    **dict.fromkeys(("false", "0", "0.0", "falsch", "faux", "falso"), False),
+}
+SHOWN = 5  # lines in a message
 CSV_BLOCK = 1 << 25  # bytes; a row must fit
 COLUMN_TYPES = {field.name: field.type for field in SCHEMA}
 
@@ -164,27 +171,50 @@ def escape_formula(cell: str | None) -> str | None:
 
 
 def read_csv(path: Path) -> pa.Table:
-    """A CSV manifest in the schema's types; BadTable names the line or column that is wrong."""
-    data = read_bytes(path)
-    delimiter = find_delimiter(data, path)
+    """A CSV manifest in the schema's types, as people and spreadsheets save it; BadTable names the line or column."""
+    try:
+        text = to_utf8(read_bytes(path), "utf-8")
+    except TextRefused as error:
+        raise BadTable(f"{path} is not UTF-8: {error}", hint=SAVE_HINT) from error
+    data, said = drop_separator_line(text.data)
+    delimiter = find_delimiter(data, (said,))
     names = read_header(data, path, delimiter)
-    limits.require_columns(names, str(path))
-    types = dict.fromkeys(names, pa.string())
-    # a file of Arrow's own: with one of Python's its threads may end the process (SIGABRT) when that ends before them
-    opened = pa.OSFile(str(path))
-    with limits.limit_table_memory(len(data), str(path)), convert_csv_errors(path), opened as file:
+    with limits.limit_table_memory(len(data), str(path)):
+        table = parse_with_arrow(data, path, delimiter, names)
+        return pa.table({name: convert_words(table[name], name, path) for name in table.column_names})
+
+
+def parse_with_arrow(data: bytes, path: Path, delimiter: str, names: list[str]) -> pa.Table:
+    """The table as text, null for an empty cell; where a line is not whole the reader that knows its number says so."""
+    try:
         table = arrow_csv.read_csv(
-            file,
+            pa.BufferReader(pa.py_buffer(data)),
             read_options=arrow_csv.ReadOptions(block_size=CSV_BLOCK),
             parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
             convert_options=arrow_csv.ConvertOptions(
-                column_types=types, strings_can_be_null=True, null_values=[""]
+                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
             ),
         )
-        if table.column_names != names:  # Arrow and Python part a broken line at different places
-            raise pa.ArrowInvalid("its header line cannot be read")
-    with limits.limit_table_memory(len(data), str(path)):
-        return pa.table({name: convert_words(table[name], name, path) for name in names})
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        return parse_line_by_line(data, path, error)
+    if table.column_names != names:  # Arrow and Python part a broken line at different places
+        raise BadTable(f"{path} is not a CSV table: its header line cannot be read")
+    named = [place for place, name in enumerate(names) if name or table.column(place).null_count < len(table)]
+    table = table.select(named or [0])
+    limits.require_columns(table.column_names, str(path))
+    return table
+
+
+def parse_line_by_line(data: bytes, path: Path, first: Exception) -> pa.Table:
+    """The same by the reader of tables, which takes cells that trail; BadTable names the lines that are not whole."""
+    own = parse_own_table(data, str(path))
+    if own.rejected:
+        shown = ", ".join(f"line {row['line']} ({row['reason']})" for row in own.rejected[:SHOWN])
+        raise BadTable(
+            f"{path} is not a CSV table: {len(own.rejected):,} lines are not whole: {shown}"
+        ) from first
+    columns = [pc.if_else(pc.equal(column, ""), None, column) for column in own.rows.columns]
+    return pa.Table.from_arrays(columns, own.rows.column_names)
 
 
 def read_jsonl(path: Path) -> pa.Table:
@@ -200,14 +230,6 @@ def read_jsonl(path: Path) -> pa.Table:
         return pa.table({name: convert_values([row.get(name) for row in rows], name, path) for name in names})
 
 
-@contextmanager
-def convert_csv_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
-        raise BadTable(f"{path} is not a CSV table: {error}") from error
-
-
 def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -215,20 +237,16 @@ def read_bytes(path: Path) -> bytes:
         raise BadTable(f"cannot read {path}: {error.strerror}") from error
 
 
-def find_delimiter(data: bytes, path: Path) -> str:
-    """A comma, or what spreadsheets put in its place in other languages: where only that parts the header."""
-    (first, *more) = read_header(data, path, ",")
-    return "," if more else next((mark for mark in ";\t" if mark in first), ",")
-
-
 def read_header(data: bytes, path: Path, delimiter: str) -> list[str]:
-    text = io.StringIO(data[:CSV_BLOCK].decode("utf-8-sig", "ignore"), newline="")
+    """The header's names; BadTable for too many of them, or two alike."""
+    text = io.StringIO(data[:CSV_BLOCK].decode("utf-8", "ignore"), newline="")
     try:
-        names = next(csv.reader(text, delimiter=delimiter), [])
+        names = next((cells for cells in csv.reader(text, delimiter=delimiter) if cells), [])
     except csv.Error as error:
         raise BadTable(f"{path} is not a CSV table: {error}") from error
     if not names:
         raise BadTable(f"{path} has no header line")
+    limits.require_columns([name for name in names if name], str(path))
     return names
 
 
@@ -252,15 +270,26 @@ def convert_words(column: pa.ChunkedArray, name: str, path: Path) -> pa.ChunkedA
 def cast_words(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     if kinds.is_dictionary(kind):
         return column.dictionary_encode()
-    if kinds.is_integer(kind):
-        return column.cast(pa.float64()).cast(kind)  # pandas writes 1.0 where a column has gaps
-    if kinds.is_floating(kind):
-        return column.cast(kind)
     if is_bytes(kind):
         return pa.chunked_array([convert_distinct(column, bytes.fromhex, kind)])
-    return pa.chunked_array(
-        [convert_distinct(column, lambda word: to_map_pairs(parse_json(word), kind), kind)]
-    )
+    if kinds.is_nested(kind):
+        return pa.chunked_array(
+            [convert_distinct(column, lambda word: to_map_pairs(parse_json(word), kind), kind)]
+        )
+    column = pc.if_else(is_nothing(column), None, column)
+    if kinds.is_boolean(kind):
+        return pa.chunked_array([convert_distinct(column, parse_truth, kind)])
+    if kinds.is_integer(kind):  # pandas writes 1.0 where a column has gaps; 1,000 may be a thousand
+        column = pc.replace_substring_regex(column, r"^([+-]?\d+),0{1,2}$", r"\1")
+        return column.cast(pa.float64()).cast(kind)
+    return point_decimals(column).cast(kind)
+
+
+def parse_truth(word: str) -> bool:
+    """A truth as programs and spreadsheets of several languages write it; ValueError for any other word."""
+    if word.casefold() not in TRUTHS:
+        raise ValueError(f"'{word}' is neither true nor false")
+    return TRUTHS[word.casefold()]
 
 
 def convert_distinct(column: pa.ChunkedArray, convert: Callable[[str], Any], kind: pa.DataType) -> pa.Array:

@@ -1,95 +1,159 @@
 """A delimited text file -> text columns, and the lines that have too many or too few cells.
 
 Text first: every cell is read as it stands ("NA", "0001" and "1e5" survive), also the line ends inside
-quotes. Quoting is strict: a file that two programs could read in two ways is refused with its line.
+quotes. Quoting is strict: a file that two programs could read in two ways is refused with its line. The delimiter is
+found where nobody names it, Excel's `sep=` line and cells beyond the header's that are all empty are passed over.
 """
 
-import codecs
 import collections
 import csv
+import functools
 import io
 import itertools
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TextIO
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TextIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from dermdata.errors import TableRefused
+from dermdata.errors import BadTable, TableRefused
 from dermdata.limits import COLUMNS, REJECTED
+from dermdata.text_files import SAVE_HINT, TextRefused, drop_separator_line, find_delimiter, to_utf8
 
 ROWS = 800_000  # of one table: its manifest takes 500 MB; the largest that is published has half a million
 LINE_LIMIT = 16 << 20  # characters
-PIECE_BYTES = 1 << 20  # bytes that are decoded at once
 BATCH = 20_000  # rows that stand in memory as Python texts at once
 CELL = re.compile(rb"[^\r\n]")
-BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-LINE_END = re.compile(rb"\r\n?|\n")
 HEADER = re.compile(rb"(?:\r\n?|\n)*([^\r\n]*)(?:\r\n?|\n|\Z)")
+UNNAMED = "\0"  # begins the place of a column that the header does not name: no text has it
+DECLARE_HINT = f'encoding = "cp1252" in its [[table]] reads what Windows calls ANSI; or {SAVE_HINT}'
 RejectedRows = list[Mapping[str, Any]]
 
 
+class OwnTable(NamedTuple):
+    """A table of the person's own: all cells text; `notes` are what must be told of how it was read."""
+
+    rows: pa.Table
+    rejected: RejectedRows
+    notes: tuple[str, ...]
+
+
+def parse_own_table(data: bytes, name: str) -> OwnTable:
+    """Read a table that a person brings, of which nobody says how it is written.
+
+    Parameters
+    ----------
+    data : bytes
+        CSV or TSV: in UTF-8, UTF-16 or ANSI, with any of the usual delimiters.
+    name : str
+        What the table is called in an error.
+
+    Returns
+    -------
+    OwnTable
+
+    Raises
+    ------
+    BadTable
+        As `parse_delimited` refuses a publisher's.
+
+    """
+    try:
+        text = to_utf8(data)
+        rows, rejected = parse_text(text.data, name, None, ())
+    except TextRefused as error:
+        raise BadTable(f"{name}, {error}", hint=SAVE_HINT) from error
+    except TableRefused as error:  # a publisher's table elsewhere: this one is the person's own
+        raise BadTable(error.message, hint=error.hint) from error
+    return OwnTable(rows, rejected, (f"{name} {text.note}",) if text.note else ())
+
+
 def parse_delimited(
-    data: bytes, file: str, *, delimiter: str, encoding: str, header: Sequence[str] = ()
+    data: bytes, file: str, *, delimiter: str | None, encoding: str, header: Sequence[str] = ()
 ) -> tuple[pa.Table, RejectedRows]:
     """All cells as text under the header's names (or those given, for a file without a header line).
 
     TableRefused for bytes of another encoding, broken quoting, a NUL, an empty file, a name twice, or
     when no line at all has as many cells as the header.
     """
-    data = to_utf8(data, file, encoding)
+    try:
+        text = to_utf8(data, encoding)
+    except TextRefused as error:
+        raise TableRefused(f"{file}, {error}", hint=DECLARE_HINT) from error
+    except LookupError as error:
+        raise TableRefused(f"{file}: {error}") from error
+    return parse_text(text.data, file, delimiter, header)
+
+
+def parse_text(
+    data: bytes, file: str, delimiter: str | None, header: Sequence[str]
+) -> tuple[pa.Table, RejectedRows]:
+    """The table in these bytes of UTF-8; the delimiter is found where none is given, or where it parts nothing."""
+    data, said = drop_separator_line(data)
+    delimiter = find_delimiter(data, (said, delimiter), len(header) or None)
     plain = None if b'"' in data else parse_with_arrow(data, file, delimiter, header)
     rows, rejected = plain or parse_with_csv(data, file, delimiter, header)
+    rows = drop_empty_end(drop_unnamed_columns(rows))
     if rows.num_rows > ROWS:
         raise TableRefused(f"{file} has {rows.num_rows:,} rows, the limit is {ROWS:,}")
     return rows, rejected
 
 
-# ------------------------------------------------------------------ bytes
-
-
-def to_utf8(data: bytes, file: str, encoding: str) -> bytes:
-    """The file in UTF-8 without a byte order mark; a mark that is there counts more than the catalog's word."""
-    named = next((name for mark, name in BOMS.items() if data.startswith(mark)), encoding)
-    try:
-        is_utf8 = codecs.lookup(named).name == "utf-8"
-    except LookupError as error:
-        raise TableRefused(f"{file}: {error}") from error
-    pieces = recode_pieces(data, file, named)
-    if is_utf8:
-        collections.deque(pieces, 0)  # decoded, not kept
-    else:
-        data = b"".join(pieces)
-    if (nul := data.find(b"\0")) >= 0:
-        raise TableRefused(f"{file}, line {line_number(data, nul)}: holds a NUL byte")
-    return data
-
-
-def recode_pieces(data: bytes, file: str, encoding: str) -> Iterator[bytes]:
-    """The bytes in UTF-8, a piece at a time: as one text they would take four times the memory."""
-    decoder = codecs.getincrementaldecoder(encoding)()
-    for start in range(0, len(data), PIECE_BYTES):
-        waiting = len(decoder.getstate()[0])
-        try:
-            text = decoder.decode(data[start : start + PIECE_BYTES], final=start + PIECE_BYTES >= len(data))
-        except UnicodeDecodeError as error:
-            line = line_number(data, start - waiting + error.start)
-            raise TableRefused(f"{file}, line {line}: not {encoding} ({error.reason})") from error
-        yield text.encode()
-
-
-def line_number(data: bytes, offset: int) -> int:
-    return len(LINE_END.findall(data[:offset])) + 1
+# ------------------------------------------------------------------ the header, and what holds nothing
 
 
 def check_header(names: Sequence[str], file: str) -> None:
+    """TableRefused for too many columns, or two of one name."""
     if len(names) > COLUMNS:
         raise TableRefused(f"{file} has {len(names):,} columns, the limit is {COLUMNS:,}")
     twice = sorted(name for name, count in collections.Counter(names).items() if count > 1)
     if twice:
-        raise TableRefused(f"{file} has the column {quote_names(twice)} more than once")
+        places = [str(place) for place, name in enumerate(names, 1) if name == twice[0]]
+        raise TableRefused(
+            f"{file} has the column {quote_names(twice)} more than once",
+            hint=f"'{twice[0]}' is the name of columns {' and '.join(places[:9])}: rename one, or leave it out",
+        )
+
+
+def name_columns(names: Sequence[str], file: str) -> list[str]:
+    """The header's names, NFC, with a place in the name of each column that has none."""
+    found = [unicodedata.normalize("NFC", name) or f"{UNNAMED}{place}" for place, name in enumerate(names, 1)]
+    check_header(found, file)
+    return found
+
+
+def drop_unnamed_columns(rows: pa.Table) -> pa.Table:
+    """Without unnamed columns that hold nothing; of several others each is called by its place."""
+    unnamed = [name for name in rows.column_names if name.startswith(UNNAMED)]
+    empty = [name for name in unnamed if is_empty(rows[name])]
+    rows = rows.drop_columns(empty)
+    several = len(unnamed) - len(empty) > 1
+    return rows.rename_columns([call_column(name, by_place=several) for name in rows.column_names])
+
+
+def call_column(name: str, *, by_place: bool) -> str:
+    """What a column is called; one without a name is called nothing, or by its place."""
+    if not name.startswith(UNNAMED):
+        return name
+    return f"column {name.removeprefix(UNNAMED)}" if by_place else ""
+
+
+def is_empty(column: pa.ChunkedArray) -> bool:
+    """Whether no cell says anything."""
+    return not pc.any(pc.not_equal(column, "")).as_py()
+
+
+def drop_empty_end(rows: pa.Table) -> pa.Table:
+    """Without the lines of nothing but delimiters with which spreadsheets end a table whose rows were deleted."""
+    if not rows.num_rows or any(column[-1].as_py() for column in rows.columns):
+        return rows
+    is_filled = functools.reduce(pc.or_, (pc.not_equal(column, "") for column in rows.columns))
+    filled = pc.indices_nonzero(is_filled)
+    return rows.slice(0, filled[-1].as_py() + 1 if len(filled) else 0)
 
 
 def quote_names(names: Sequence[str], limit: int = 30) -> str:
@@ -109,9 +173,9 @@ def parse_with_arrow(
     if not names and (first := HEADER.match(data)):
         start, names = first.end(), first[1].decode().split(delimiter)
     body = pa.py_buffer(data).slice(start)
-    if names in ([], [""]) or not CELL.search(data, start):
+    if not any(names) or not CELL.search(data, start):
         return None
-    check_header(names, file)
+    names = name_columns(names, file)
     try:
         rows = pa_csv.read_csv(
             pa.BufferReader(body),
@@ -142,16 +206,22 @@ def parse_with_csv(
     names = list(header) or next((cells for _, cells in rows), [])
     if not any(names):
         raise TableRefused(f"{file} is empty")
-    check_header(names, file)
-    rejected: RejectedRows = []
-    batches = [*batch_rows(select_whole_rows(rows, len(names), file, delimiter, rejected), names)]
-    if rejected and not batches:
+    names = name_columns(names, file)
+    whole = WholeRows(len(names), file, delimiter)
+    batches = [*batch_rows(whole.select(rows), names)]
+    if (
+        whole.trimmed and whole.wider
+    ):  # a cell too many is no trailing delimiter: nothing tells which one it is
+        rows = itertools.islice(number_rows(data, file, delimiter), 0 if header else 1, None)
+        whole = WholeRows(len(names), file, delimiter, trims=False)
+        batches = [*batch_rows(whole.select(rows), names)]
+    if whole.rejected and not batches:
         raise TableRefused(
-            f"{file}: none of its {len(rejected):,} lines has the header's {len(names)} cells "
-            f"(line {rejected[0]['line']} has {rejected[0]['reason']})"
+            f"{file}: none of its {len(whole.rejected):,} lines has the header's {len(names)} cells "
+            f"(line {whole.rejected[0]['line']} has {whole.rejected[0]['reason']})"
         )
     schema = pa.schema([(name, pa.string()) for name in names])
-    return pa.Table.from_batches(batches, schema).combine_chunks(), rejected
+    return pa.Table.from_batches(batches, schema).combine_chunks(), whole.rejected
 
 
 def number_rows(data: bytes, file: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
@@ -177,17 +247,36 @@ def read_bounded_lines(text: TextIO, file: str) -> Iterator[str]:
         yield line
 
 
-def select_whole_rows(
-    rows: Iterable[tuple[int, list[str]]], width: int, file: str, delimiter: str, rejected: RejectedRows
-) -> Iterator[list[str]]:
-    """The rows of the right width; the others are listed with their line."""
-    for line, cells in rows:
-        if len(cells) == width:
-            yield cells
-        else:
-            reason = f"{len(cells)} cells, the header has {width}"
-            rejected.append({"file": file, "line": line, "row": delimiter.join(cells), "reason": reason})
-            require_few_rejected(len(rejected), file)
+@dataclass
+class WholeRows:
+    """Selects the rows of the right width; the others are listed with their line."""
+
+    width: int
+    file: str
+    delimiter: str
+    trims: bool = True  # cells beyond the header's that are all empty are trailing delimiters
+    trimmed: int = 0
+    wider: int = 0  # rows with a filled cell beyond the header's
+    rejected: RejectedRows = field(default_factory=list)
+
+    def select(self, rows: Iterable[tuple[int, list[str]]]) -> Iterator[list[str]]:
+        """The rows with as many cells as the header has."""
+        for line, cells in rows:
+            if len(cells) == self.width:
+                yield cells
+            elif self.trims and len(cells) > self.width and not any(cells[self.width :]):
+                self.trimmed += 1
+                yield cells[: self.width]
+            else:
+                self.reject(line, cells)
+
+    def reject(self, line: int, cells: list[str]) -> None:
+        """List a row; TableRefused where very many are."""
+        self.wider += len(cells) > self.width
+        reason = f"{len(cells)} cells, the header has {self.width}"
+        row = {"file": self.file, "line": line, "row": self.delimiter.join(cells), "reason": reason}
+        self.rejected.append(row)
+        require_few_rejected(len(self.rejected), self.file)
 
 
 def require_few_rejected(rejected: int, file: str) -> None:

@@ -13,6 +13,7 @@ from dermdata.errors import TableRefused, nearest
 from dermdata.model import Content, JoinSpec, TableSpec
 from dermdata.readers.delimited import RejectedRows, parse_delimited, quote_names, require_few_rejected
 from dermdata.readers.raw_table import Opener, RawTable, derive_columns
+from dermdata.readers.typed_cells import clean_ids
 
 ONE_HOT_COLUMN, ROW_COLUMN = "@one-hot", "@row"  # the row's number from 0, where another table counts so
 TRUE_WORDS = ("1", "1.0", "true", "True", "TRUE", "X", "x")
@@ -24,8 +25,13 @@ def read(spec: TableSpec, files: Opener, contents: tuple[Content, ...]) -> RawTa
     del contents  # the table alone says which rows there are
     if spec.file is None:
         raise TableRefused("the catalog's table names no file")
-    form = {"delimiter": spec.delimiter, "encoding": spec.encoding}
-    rows, rejected = parse_delimited(files(spec.file, spec.member), spec.file, header=spec.header, **form)
+    rows, rejected = parse_delimited(
+        files(spec.file, spec.member),
+        spec.file,
+        delimiter=spec.delimiter,
+        encoding=spec.encoding,
+        header=spec.header,
+    )
     unpartnered: dict[str, int] = {}
     if any(join.on == ROW_COLUMN for join in spec.join):
         if rejected:
@@ -33,7 +39,9 @@ def read(spec: TableSpec, files: Opener, contents: tuple[Content, ...]) -> RawTa
         numbers = pa.array([str(number) for number in range(rows.num_rows)], pa.string())
         rows = rows.append_column(ROW_COLUMN, numbers)
     for join in spec.join:
-        other, refused = parse_delimited(files(join.file, join.member), join.file, **form)
+        other, refused = parse_delimited(
+            files(join.file, join.member), join.file, delimiter=spec.delimiter, encoding=spec.encoding
+        )
         rejected += refused
         if join.marks:
             rows = mark_rows(rows, other, join)
@@ -88,10 +96,10 @@ def join_table(rows: pa.Table, other: pa.Table, join: JoinSpec) -> tuple[pa.Tabl
     to = join.to or join.on
     require_present(rows, [join.on], "the first table")
     require_present(other, [to], join.file)
-    keys = other[to].combine_chunks()
+    keys = clean_ids(other[to].combine_chunks())
     if pc.count_distinct(keys).as_py() != len(keys):
         raise TableRefused(f"{join.file} has the same {to} on several lines")
-    places = pc.index_in(rows[join.on].combine_chunks(), keys)
+    places = pc.index_in(clean_ids(rows[join.on].combine_chunks()), keys)
     columns = {name: rows[name] for name in rows.column_names}
     for name in other.column_names:
         if name != to:
@@ -106,7 +114,7 @@ def mark_rows(rows: pa.Table, other: pa.Table, join: JoinSpec) -> pa.Table:
     to = join.to or join.on
     require_present(rows, [join.on], "the first table")
     require_present(other, [to], join.file)
-    named = pc.is_in(rows[join.on].combine_chunks(), other[to].combine_chunks())
+    named = pc.is_in(clean_ids(rows[join.on].combine_chunks()), clean_ids(other[to].combine_chunks()))
     columns = {name: rows[name].combine_chunks() for name in rows.column_names}
     for name, word in join.marks.items():
         before = columns.get(name, pa.array([""] * rows.num_rows, pa.string()))

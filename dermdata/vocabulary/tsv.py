@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from io import StringIO
 
 from dermdata.errors import BadCatalog
+from dermdata.text_files import drop_separator_line, find_delimiter
 
 # of a dataset's labels.tsv
 LABEL_COLUMNS = ("field", "raw_label", "concept", "predicate", "malignancy", "members", "note")
@@ -27,12 +28,21 @@ class QuotedTabDialect(TabDialect):
     quoting = csv.QUOTE_ALL
 
 
-def read_rows(text: str, header: Sequence[str], issues: list[str]) -> list[tuple[int, list[str]]]:
-    """Rows with their line numbers; a wrong header, a row of another width and bad quoting become issues."""
-    reader = csv.reader(StringIO(text, newline=""), TabDialect)
+def read_rows(
+    text: str, header: Sequence[str], issues: list[str], least: int | None = None
+) -> list[tuple[int, list[str]]]:
+    """Rows with their line numbers; a wrong header, a row of another width and bad quoting become issues.
+
+    What programs do to a row's end is mended: empty cells beyond the header's go, and empty cells come where an
+    editor has cut the tabs away, if `least` cells are there.
+    """
+    data, said = drop_separator_line(text.encode())
+    delimiter = find_delimiter(data, (said, "\t"))
+    reader = csv.reader(StringIO(data.decode(), newline=""), TabDialect, delimiter=delimiter)
     rows: list[tuple[int, list[str]]] = []
     try:
-        for row in reader:
+        for cells in reader:
+            row = mend_row_end(cells, len(header), least or len(header))
             if row and len(row) != len(header):
                 issues.append(f"line {reader.line_num}: {len(row)} fields instead of {len(header)}")
             elif row:
@@ -42,6 +52,13 @@ def read_rows(text: str, header: Sequence[str], issues: list[str]) -> list[tuple
     if not rows or rows[0][1] != list(header):
         issues.insert(0, f"line 1: the header must be {' '.join(header)}, separated by tabs")
     return rows[1:]
+
+
+def mend_row_end(cells: list[str], width: int, least: int) -> list[str]:
+    """A row of the right width where only empty cells at its end are too many or too few."""
+    if len(cells) > width and not any(cells[width:]):
+        return cells[:width]
+    return cells + [""] * (width - len(cells)) if len(cells) >= least else cells
 
 
 def rows_to_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

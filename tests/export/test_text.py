@@ -195,7 +195,9 @@ def test_a_table_made_by_pandas_is_understood(tmp_path: Path) -> None:
     [
         ("", "no header line"), ("a,a\n1,2\n", "two columns a"), ("image_id,age\nx,old\n", "column age"),
         ("image_id,fitzpatrick\nx,1.5\n", "column fitzpatrick"), ("image_id,extra\nx,{\n", "column extra"),
-        ("image_id,phash\nx,zz\n", "column phash"), ("a,b\n1\n", "Expected 2 columns"),
+        ("image_id,phash\nx,zz\n", "column phash"), ("a,b\n1\n", "line 2 has 1 cells, the header has 2"),
+        ("a,b\n1,2\n1\n", "line 3 .1 cells"), ("image_id,width\nx,\"1,000\"\n", "column width"),
+        ("image_id,verified\nx,perhaps\n", "'perhaps' is neither true nor false"),
     ],
 )  # fmt: skip
 def test_a_bad_csv_is_told_by_column(tmp_path: Path, text: str, words: str) -> None:
@@ -225,9 +227,35 @@ def test_a_bad_jsonl_is_told_by_line(tmp_path: Path, text: str, words: str) -> N
 def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
     """A CSV in another encoding is refused, not guessed at."""
     path = tmp_path / "latin.csv"
-    path.write_bytes("image_id,caption\nx,Ausschläge\n".encode("latin-1"))
-    with pytest.raises(BadTable, match="UTF8"):
-        read_csv(path)
+    for text in ("image_id,caption\nx,Ausschläge\n", "image_id,x,Größe\na,b,c\n"):
+        path.write_bytes(text.encode("latin-1"))
+        with pytest.raises(BadTable, match=r"latin.csv is not UTF-8: line \d") as caught:
+            read_csv(path)
+        assert caught.value.hint == "save it as UTF-8, in Excel as 'CSV UTF-8'"
+
+
+COLUMNS = ["image_id", "age", "width", "verified", "caption"]
+ROWS = [["a1", 35.5, 640, True, "rot, juckt"], ["b1", None, None, False, "zwei\r\nZeilen"]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'image_id;age;width;verified;caption\r\na1;35,5;640;WAHR;rot, juckt\r\nb1;;;FALSCH;"zwei\r\nZeilen"\r\n',
+        'sep=;\r\nimage_id;age;width;verified;caption\r\na1;35,5;640;TRUE;rot, juckt\r\nb1;;;FALSE;"zwei\r\nZeilen"\r\n',
+        'image_id,age,width,verified,caption,,\na1,35.5,640.0,true,"rot, juckt",,\nb1,nan,NaN,false,"zwei\r\nZeilen",,\n',
+        'image_id\tage\twidth\tverified\tcaption\na1\t35,50\t640,0\t1\trot, juckt\t\nb1\t\tN/A\t0\t"zwei\r\nZeilen"\t\t\n',
+    ],
+    ids=["semicolons", "sep", "trailing columns", "trailing cells"],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_manifest_that_a_spreadsheet_saved_is_the_same(tmp_path: Path, text: str, encoding: str) -> None:
+    """Its delimiter, its decimal comma, its words for true, its empty cells: none of them is content."""
+    path = tmp_path / "m.csv"
+    path.write_bytes(text.encode(encoding))
+    table = read_csv(path)
+    assert [list(row.values()) for row in table.select(COLUMNS).to_pylist()] == ROWS
+    assert set(table.column_names) == set(COLUMNS)
 
 
 def test_json_values_of_several_kinds_become_text(tmp_path: Path) -> None:

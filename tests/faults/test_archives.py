@@ -58,11 +58,29 @@ def test_row_70_bombs(shelf: Shelf) -> None:
     assert "the limit ratio" in refused(shelf, raw_zip(Raw(b"zeros.jpg", bytes(16 << 20), method=8)))
 
 
-def test_row_70_a_nested_archive_is_a_file(shelf: Shelf) -> None:
-    """Archives in archives are not opened: 42.zip is one member of a few bytes."""
-    inner = raw_zip(Raw(b"zeros", bytes(1 << 20), method=8))
+def test_row_70_archives_in_an_archive_are_opened_once(shelf: Shelf) -> None:
+    """And no deeper: what 42.zip holds is a file of a few bytes, and told."""
+    bomb = raw_zip(Raw(b"zeros", bytes(16 << 20), method=8))
+    inner = raw_zip(Raw(b"inner.jpg", IMAGE), Raw(b"42.zip", bomb))
     shelf.put({"images.zip": raw_zip(GOOD, Raw(b"inner.zip", inner))})
-    assert shelf.fetch().code == 0
+    answer = shelf.fetch()
+    assert answer.code == 0, answer.err
+    assert "images.zip holds archives three deep, which are not opened: inner/42.zip" in answer.err
+    under = "images/images"
+    assert shelf.unpacked() == [
+        f"{under}/good.jpg",
+        f"{under}/inner~zip/42.zip",
+        f"{under}/inner~zip/inner.jpg",
+    ]
+
+
+def test_row_70_a_bomb_in_an_archive_stays_closed(shelf: Shelf) -> None:
+    """Refused by its limit's name; the rest is taken."""
+    bomb = raw_zip(Raw(b"zeros.jpg", bytes(16 << 20), method=8))
+    shelf.put({"images.zip": raw_zip(GOOD, Raw(b"inner.zip", bomb))})
+    answer = shelf.fetch()
+    assert "images.zip holds an archive that is not opened: inner.zip" in answer.err
+    assert "the limit ratio" in answer.err
     assert shelf.unpacked() == ["images/images/good.jpg", "images/images/inner.zip"]
 
 
@@ -72,8 +90,16 @@ def test_row_71_sizes_that_lie(shelf: Shelf) -> None:
 
 
 def test_row_72_names_that_clash(shelf: Shelf) -> None:
-    """On a disk that knows no case one would silently replace the other."""
-    assert "but for case" in refused(shelf, raw_zip(Raw(b"a.jpg"), Raw(b"A.JPG")))
+    """Which of the two would be meant?"""
+    assert "is there twice" in refused(shelf, raw_zip(Raw(b"a/a.jpg"), Raw(b"a\\a.jpg")))
+
+
+def test_row_72_names_that_differ_in_case(shelf: Shelf) -> None:
+    """On a disk that knows no case neither replaces the other: their paths differ in more."""
+    shelf.put({"images.zip": raw_zip(GOOD, Raw(b"a.jpg", IMAGE), Raw(b"A.JPG", IMAGE[::-1]))})
+    assert shelf.fetch().code == 0
+    found = shelf.unpacked()
+    assert len(found) == len({path.casefold() for path in found}) == 3
 
 
 def test_row_73_encrypted(shelf: Shelf) -> None:

@@ -167,11 +167,30 @@ def test_an_entry_without_files_can_recognize_none(search: Search) -> None:
 
 
 def test_a_file_of_the_tables_name_that_is_none_says_why(search: Search) -> None:
-    """Saved by a spreadsheet with semicolons: the reason is told beside the steps."""
-    search.put(a={"ddi_metadata.csv": table([1]).replace(b",", b";"), **images([1])})
+    """Its column is called otherwise: the reason is told beside the steps."""
+    search.put(a={"ddi_metadata.csv": table([1]).replace(b"DDI_file", b"file"), **images([1])})
     with pytest.raises(ManualDownload):
         search()
     assert "has no column 'DDI_file'" in search.problems["ddi_metadata.csv"]
+
+
+@pytest.mark.parametrize(
+    ("before", "mark", "end"),
+    [
+        (b"", b";", b"\r\n"),
+        (b"sep=;\r\n", b";", b"\r\n"),
+        (b"\xef\xbb\xbf", b"\t", b"\n"),
+        (b"", b"|", b"\r"),
+    ],
+    ids=["semicolons", "sep line", "tabs", "bars"],
+)
+def test_a_table_is_known_by_its_columns_whatever_parts_them(
+    before: bytes, mark: bytes, end: bytes, search: Search
+) -> None:
+    """Saved by a spreadsheet of another country: the catalog need not say so."""
+    search.put(a={"mine.csv": before + table(SIX).replace(b",", mark).replace(b"\n", end), **images(SIX)})
+    search()
+    assert search.problems == {}
 
 
 # ------------------------------------------------------------------ nothing is guessed

@@ -1,11 +1,12 @@
 """An archive by its directory: few questions, few ranges, and never much more than was wanted."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from dermdata.errors import ArchiveRefused
-from dermdata.fetching import remote_zip
+from dermdata.archive import extract
+from dermdata.fetching import ingest, remote_zip
 from dermdata.fetching.remote_zip import RemoteZip, ZipOpenContext
 from dermdata.model import Content, File
 from support.archive_builders import IMAGES, Remote, zipped
@@ -97,11 +98,16 @@ def test_a_range_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(len(one.members) for one in reaches) == 100
 
 
-def test_names_that_clash_in_the_cache_are_refused() -> None:
-    """As when the archive is unpacked."""
-    source, _ = shelved({"images/a.jpg": b"1", "a.jpg": b"2"})
-    with pytest.raises(ArchiveRefused, match="is there twice"):
-        _ = source.expected_contents
+def test_names_that_clash_in_the_cache_have_paths_of_their_own(tmp_path: Path) -> None:
+    """The same ones as when the archive is unpacked."""
+    files = {"images/a.jpg": b"1", "a.jpg": b"2", "A.jpg": b"3"}
+    source, _ = shelved(files)
+    expected = {one.official: one.path for one in source.expected_contents}
+    assert len(set(expected.values())) == 3
+    (tmp_path / "images.zip").write_bytes(zipped(files))
+    place = partial(ingest.member_path, file=FILE)
+    unpacked = extract(tmp_path / "images.zip", "zip", tmp_path / "out", place=place)
+    assert {one.name: f"images/images/{one.path}" for one in unpacked.contents} == expected
 
 
 def test_an_archive_on_disk(tmp_path: Path) -> None:

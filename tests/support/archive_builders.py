@@ -28,7 +28,7 @@ class Remote:
         return self.data[start : start + length]
 
     def contents(self) -> dict[str, bytes]:
-        entries = list_zip(self, len(self.data))
+        entries = list_zip(self, len(self.data)).entries
         return {entry.name: b"".join(read_member(self, entry)) for entry in entries}
 
 

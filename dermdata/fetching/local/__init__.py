@@ -15,6 +15,7 @@ from dermdata.fetching.local.files import (
     MatchedFile,
     NameConflict,
     Recognition,
+    explain_closed_archive,
 )
 from dermdata.fetching.local.importer import LocalImporter
 from dermdata.fetching.local.recognition import recognize_dataset
@@ -28,5 +29,6 @@ __all__ = [
     "MatchedFile",
     "NameConflict",
     "Recognition",
+    "explain_closed_archive",
     "recognize_dataset",
 ]

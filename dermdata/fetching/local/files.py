@@ -19,11 +19,18 @@ from dermdata.cache import RecognizedBy
 from dermdata.errors import DermdataError, IntegrityError, PersonMustAct, UsageError
 from dermdata.fetching.ingest import archive_stem, is_image_name
 from dermdata.fetching.plan import FetchPlan
+from dermdata.http.error_pages import TEXT_ENDINGS
 from dermdata.images import SIGNATURE_BYTES, is_image_start
 from dermdata.model import ArchiveMember, Content, Dataset, File, ImageFacts, Role, Unpack
 
-TAR_ENDINGS: dict[str, Unpack] = {".tar": "tar", ".tar.gz": "tar.gz", ".tgz": "tar.gz", ".tar.zst": "tar.zst"}
 ZIP_MAGIC = b"PK\3\4"
+# archives that are not opened, by the ends of their names; the longer end first
+CLOSED_ARCHIVES = {
+    ".rar": "a RAR archive", ".7z": "a 7-Zip archive", ".tar.bz2": "a bzip2 tar", ".tbz2": "a bzip2 tar",
+    ".tar.xz": "an xz tar", ".txz": "an xz tar", ".gz": "a gzip file", ".bz2": "a bzip2 file", ".xz": "an xz file",
+    ".lzh": "an LZH archive", ".cab": "a cabinet", ".dmg": "a disk image", ".iso": "a disk image",
+    ".001": "one part of an archive", ".z01": "one part of an archive", ".r00": "one part of an archive",
+}  # fmt: skip
 MakePlan = Callable[[Dataset], FetchPlan]
 
 
@@ -38,6 +45,15 @@ class LocalFile:
     size: int  # bytes
     entry: ArchiveEntry | None = None  # its place in the zip `path`
     within: "LocalFile | None" = None  # the archive that holds it
+    encoding: str | None = None  # the code page by which the names in its zip were read
+
+    @property
+    def holders(self) -> Iterator["LocalFile"]:
+        """The archives that it lies in, from the inside out."""
+        holder = self.within
+        while holder:
+            yield holder
+            holder = holder.within
 
     @property
     def leaf(self) -> str:
@@ -63,12 +79,19 @@ class LocalProblem:
 class LocalFiles:
     """The files found so far, how they are read, and what could not be."""
 
-    def __init__(self, paths: Iterable[Path], away: Path, workplace: Path) -> None:
+    def __init__(
+        self, paths: Iterable[Path], away: Path, workplace: Path, name_encoding: str | None = None
+    ) -> None:
         """Look through `paths`, leaving out the cache folder `away`; `workplace` is for our own copies.
 
-        UsageError for a path that does not exist, or that lies in the cache.
+        `name_encoding` is the code page of names in zips that do not say that they are UTF-8. UsageError for a path
+        that does not exist, or that lies in the cache.
         """
         self.problems: list[LocalProblem] = []
+        self.notes: dict[
+            LocalFile, tuple[str, ...]
+        ] = {}  # archives that were perhaps not read as they are meant
+        self._name_encoding = name_encoding
         self.members_by_archive: dict[LocalFile, list[LocalFile]] = {}
         self._workplace = workplace
         self._digests: dict[tuple[LocalFile, str], str | None] = {}
@@ -143,13 +166,24 @@ class LocalFiles:
                 self.list_members(found)
 
     def open_deeper(self, known: Iterable[LocalFile]) -> None:
-        """List what lies in zips in zips and in tars, but for those that are `known` as a whole."""
+        """List what lies in tars and in archives in archives, but for those that are `known` as a whole."""
         apart = set(known)
-        nested = [one for one in self.all_files() if one.entry and one.name.lower().endswith(".zip")]
-        tars = [one for one in self.loose if tar_kind(one)]
-        for found in (*nested, *tars):
-            if found not in apart and (found.within is None or found.within.entry is None):
+        for found in (one for one in self.loose if tar_kind(one)):
+            if found not in apart:
                 self.list_members(found)
+        for found in self.all_files():
+            in_archive = found.within and not found.within.within and archive.archive_kind(found.name)
+            if in_archive and apart.isdisjoint((found, found.within)):
+                self.list_members(found)
+
+    def list_whole(self, found: LocalFile) -> list[tuple[LocalFile, str]]:
+        """What unpacking an archive brings, each with its path there; archives in it are opened, as a fetch does."""
+        every = []
+        for one in self.list_members(found):
+            inner = self.list_members(one) if archive.archive_kind(one.name) else []
+            stem = one.member.removesuffix(archive.archive_ending(one.member))
+            every += [(deep, f"{stem}/{deep.member}") for deep in inner] or [(one, one.member)]
+        return every
 
     def list_members(self, found: LocalFile) -> list[LocalFile]:
         """What lies in an archive; nothing, and a problem in words, when it is refused."""
@@ -173,14 +207,15 @@ class LocalFiles:
     def _list_zip(self, found: LocalFile) -> list[LocalFile]:
         path = self.path_on_disk(found)
         with archive.open_ranges(path) as (read, status):
-            entries = archive.list_zip(read, status.st_size, what=found.leaf)
-        top = archive_stem(found.name)
+            listing = archive.list_zip(read, status.st_size, what=found.leaf, encoding=self._name_encoding)
+        self.notes[found] = listing.notes
+        top, encoding = archive_stem(found.name), self._name_encoding
         members = (
             LocalFile(
-                f"{top}/{one.name}", f"{found.shown}: {one.name}", found.origin, path, one.size, one, found
+                f"{top}/{one.name}", f"{found.shown}: {one.name}", found.origin, path, one.size, one, found, encoding
             )
-            for one in entries
-        )
+            for one in listing.entries
+        )  # fmt: skip
         return list(self._skip_empty_images(members))
 
     def _unpack_tar(self, found: LocalFile) -> list[LocalFile]:
@@ -204,7 +239,7 @@ class LocalFiles:
         """A file's bytes; OSError, or ArchiveRefused for a damaged member."""
         if found.entry:
             with archive.open_ranges(found.path) as (read, _):
-                yield from archive.read_member(read, found.entry, what=found.origin.name)
+                yield from read_entry(read, found, found.entry)
             return
         yield from disk.read_chunks(found.path)
 
@@ -267,18 +302,21 @@ def printable_path(path: Path | str) -> str:
 
 
 def normalize_name(name: str) -> str:
-    """A name as tables and archives write it: macOS stores letters and accents apart."""
+    """A name as it is compared: macOS stores letters and accents apart."""
     return unicodedata.normalize("NFC", name)
 
 
 def is_zip(found: LocalFile) -> bool:
-    """By its ending; a download without any ending by how it begins."""
+    """By its ending; a download without any ending, or a table that was sent zipped, by how it begins."""
     if found.name.lower().endswith(".zip"):
         return True
-    if found.entry or "." in found.leaf:
+    if found.entry or not ("." not in found.leaf or found.leaf.lower().endswith(TEXT_ENDINGS)):
         return False
-    with found.path.open("rb") as file:
-        return file.read(4) == ZIP_MAGIC
+    try:
+        with found.path.open("rb") as file:
+            return file.read(4) == ZIP_MAGIC
+    except OSError:
+        return False  # whoever reads it whole says why it cannot be read
 
 
 def is_image_file(found: LocalFile) -> bool:
@@ -297,12 +335,26 @@ def read_start(found: LocalFile) -> bytes:
         with found.path.open("rb") as file:
             return file.read(SIGNATURE_BYTES)
     with archive.open_ranges(found.path) as (read, _):
-        return next(iter(archive.read_member(read, found.entry, what=found.origin.name)), b"")
+        return next(read_entry(read, found, found.entry), b"")
+
+
+def read_entry(read: archive.RangeReader, found: LocalFile, entry: ArchiveEntry) -> Iterator[bytes]:
+    """The bytes of a file in a zip, in chunks."""
+    return archive.read_member(read, entry, what=found.origin.name, encoding=found.encoding)
 
 
 def tar_kind(found: LocalFile) -> Unpack | None:
-    name = found.name.lower()
-    return next((kind for ending, kind in TAR_ENDINGS.items() if name.endswith(ending)), None)
+    kind = archive.archive_kind(found.name)
+    return None if kind == "zip" else kind
+
+
+def explain_closed_archive(found: LocalFile) -> str | None:
+    """Why an archive of a kind that is not opened is of no use as it is, by its ending; None for all else."""
+    if archive.archive_kind(found.leaf):
+        return None
+    name = found.leaf.lower()
+    what = next((what for ending, what in CLOSED_ARCHIVES.items() if name.endswith(ending)), None)
+    return what and f"is {what}, which dermdata does not open: unpack it and give the folder"
 
 
 @dataclass(frozen=True, kw_only=True)

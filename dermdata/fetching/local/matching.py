@@ -20,6 +20,7 @@ from dermdata.fetching.local.files import (
     LocalFiles,
     NameConflict,
     is_image_file,
+    normalize_name,
     placeholder_content,
     tar_kind,
 )
@@ -120,7 +121,7 @@ class FileMatcher:
 
     def holds_tables(self, file: File, members: Sequence[str]) -> bool:
         """Whether its tables lie where the entry reads them."""
-        wanted = [part.member or "" for part in self.tables_in(file)]
+        wanted = [normalize_name(part.member or "") for part in self.tables_in(file)]
         return all({path, path.rpartition("/")[2]} & set(members) for path in wanted)
 
     def holds_images(self, file: File, members: Sequence[LocalFile]) -> bool:
@@ -152,7 +153,7 @@ def nearest_paths(file: File, named: Sequence[LocalFile]) -> list[LocalFile]:
 def count_shared_parts(official: str, name: str) -> int:
     """How many parts two paths share, from the end on; 0 when the file itself is named differently."""
     count = 0
-    for ours, theirs in zip(official.split("/")[::-1], name.split("/")[::-1], strict=False):
+    for ours, theirs in zip(normalize_name(official).split("/")[::-1], name.split("/")[::-1], strict=False):
         if ours.casefold() != theirs.casefold():
             break
         count += 1
@@ -331,7 +332,7 @@ def image_names(spec: TableSpec, rows: pa.Table) -> list[str]:
     """Each row's image name, as the manifest will look for it."""
     columns = [rows[name].combine_chunks() for name in spec.columns.get("image") or spec.columns["image_id"]]
     names: list[str] = pc.binary_join_element_wise(*columns, "/").to_pylist()
-    return names
+    return list(map(normalize_name, names))
 
 
 # ------------------------------------------------------------------ masks
@@ -363,7 +364,8 @@ def mask_names(template: str, spec: TableSpec, rows: pa.Table) -> list[str]:
         name: strip_extension(rows[ids[0] if name == "image_id" else name].combine_chunks()).to_pylist()
         for name in TEMPLATE_FIELD.findall(template)
     }
-    return [
+    names = (
         TEMPLATE_FIELD.sub(lambda match, row=row: columns[match[1]][row], template)  # type: ignore[misc]  # bound for this row
         for row in range(rows.num_rows)
-    ]
+    )
+    return list(map(normalize_name, names))

@@ -24,6 +24,8 @@ from dermdata.fetching.local.files import (
     MatchedFile,
     NameConflict,
     Recognition,
+    explain_closed_archive,
+    normalize_name,
     placeholder_content,
     printable_path,
 )
@@ -36,7 +38,7 @@ from dermdata.fetching.local.matching import (
     match_masks,
     match_paths,
 )
-from dermdata.fetching.local.tables import TableFile, TableMatcher, list_table_files
+from dermdata.fetching.local.tables import TableFile, TableMatcher, fold_leaf, list_table_files
 from dermdata.fetching.plan import FetchPlan
 from dermdata.manifest.match import FileNameIndex
 from dermdata.model import Content, Dataset, File, TableSpec
@@ -79,12 +81,9 @@ class MatchState:
 
     def candidates(self) -> list[LocalFile]:
         """All files that were given, but for those in archives that are taken as a whole."""
-        inside = {
-            one
-            for found, _ in self.matcher.wholes.values()
-            for one in self.local_files.members_by_archive.get(found, ())
-        }
-        return [one for one in (*self.local_files.all_files(), *self.earlier_pieces) if one not in inside]
+        wholes = {found for found, _ in self.matcher.wholes.values()}
+        every = (*self.local_files.all_files(), *self.earlier_pieces)
+        return [one for one in every if wholes.isdisjoint(one.holders)]
 
     def contents(self) -> tuple[Content, ...]:
         """Everything that the cache holds or would hold, by name."""
@@ -95,7 +94,7 @@ class MatchState:
         file, (found, _) = self.dataset.file(name), self.matcher.wholes[name]
         if file.unpack is None:
             return [replace(placeholder_content(found, name, name, file.role), member=None)]
-        members = [(one, one.member) for one in self.local_files.list_members(found)]
+        members = self.local_files.list_whole(found)
         return [placeholder_content(one, name, path, member_role(path, file)) for one, path in members]
 
     def known_images(self, role: str) -> FileNameIndex:
@@ -129,11 +128,8 @@ class MatchState:
 
     def find_member(self, file: str, path: str) -> LocalFile:
         whole, _ = self.matcher.wholes[file]
-        return next(
-            one
-            for one in self.local_files.list_members(whole)
-            if one.entry and f"{file}/{one.entry.name}" == path
-        )
+        members = self.local_files.list_whole(whole)
+        return next(one for one, official in members if f"{file}/{official}" == path)
 
     def read_rows(self, spec: TableSpec) -> pa.Table:
         return readers.read_table(spec, self.read_table_bytes, self.contents()).rows
@@ -251,7 +247,7 @@ class Recognizer(MatchState):
         file = self.find_missing_file(part)
         if file is None:
             return False
-        sized = [one for one in self.candidates() if part.member or file.size in (None, one.size)]
+        sized = [one for one in self.table_candidates(part) if part.member or file.size in (None, one.size)]
         found = self.tables.find_table(part, sized, self.images.count_present)
         if found is None:
             return False
@@ -262,6 +258,12 @@ class Recognizer(MatchState):
             self.matches.add_piece(file, ArchivePiece(found=found, official=part.member, role=role))
         return True
 
+    def table_candidates(self, part: TableFile) -> list[LocalFile]:
+        """The files that may be a part: none that is another one already, or has another one's name."""
+        known = self.matches.used | {found for found, _ in self.matcher.wholes.values()}
+        others = {one.leaf_key for one in self.table_files} - {part.leaf_key}
+        return [one for one in self.candidates() if one not in known and fold_leaf(one.name) not in others]
+
     def find_missing_file(self, part: TableFile) -> File | None:
         """The catalog file that a part is of, if another file may stand in its place: it is not here, nor exact."""
         file = next((one for one in self.plan.download if one.name == part.file), None)
@@ -270,8 +272,9 @@ class Recognizer(MatchState):
         return None if file.checksum and not file.unpack else file
 
     def is_present(self, part: TableFile) -> bool:
-        known = {(one.file, one.official) for one in self.contents()}
-        paths = {part.member or part.file, (part.member or part.file).rpartition("/")[2]}
+        known = {(one.file, normalize_name(one.official)) for one in self.contents()}
+        path = normalize_name(part.member or part.file)
+        paths = {path, path.rpartition("/")[2]}
         return any((part.file, path) in known for path in paths)
 
     def require_tables(self, missing: Sequence[TableFile]) -> None:
@@ -302,7 +305,10 @@ class Recognizer(MatchState):
         access = self.dataset.access
         page = access.url or self.dataset.homepage
         where = f"see {page}" if page else "give --from the files as their publisher gives them out"
-        return ManualDownload(f"{self.dataset.name}: {what}", hint=access.steps or where)
+        closed = (
+            f"{one.shown} {why}" for one in self.local_files.loose if (why := explain_closed_archive(one))
+        )
+        return ManualDownload(f"{self.dataset.name}: {what}", hint=next(closed, access.steps or where))
 
     # -------------------------------------------------------------- images
 

@@ -1,5 +1,6 @@
 """Which local file is which of an entry's tables: by its columns, then by its name, then by the images that it names."""
 
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -36,9 +37,14 @@ class TableFile:
     def label(self) -> str:
         return f"{self.member} in {self.file}" if self.member else self.file
 
+    @property
+    def leaf_key(self) -> str:
+        """Its name as it is compared with a file's."""
+        return fold_leaf(self.member or self.file)
+
     def is_named_like(self, found: LocalFile) -> bool:
         """Whether a file has this one's name, in whatever folder and case."""
-        return fold_leaf(found.name) == fold_leaf(self.member or self.file)
+        return fold_leaf(found.name) == self.leaf_key
 
 
 def list_table_files(dataset: Dataset) -> list[TableFile]:
@@ -161,4 +167,5 @@ def parse_table(spec: TableSpec, data: bytes, shown: str) -> pa.Table:
 
 
 def fold_leaf(name: str) -> str:
-    return name.rpartition("/")[2].casefold()
+    """A file's name as it is compared: without folders, in any case and Unicode form."""
+    return unicodedata.normalize("NFC", name.rpartition("/")[2]).casefold()
