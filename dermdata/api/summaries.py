@@ -85,11 +85,11 @@ def count_rows(
     if request.labels:
         table = project(resources, table, request.labels, strict=request.strict)
     if request.by:
-        return Records(room.tabulate(table, request.by), (*request.by, *room.MEASURES))
+        rows = room.tabulate(table, request.by)
+        return Records(rows, (*request.by, *room.list_measures(rows)))
     compared = ["dataset"] if len(names) > 1 else []  # several datasets are also compared
-    return Records(
-        room.tabulate_each(table, [*compared, *request.shown_columns]), ("by", "value", *room.MEASURES)
-    )
+    rows = room.tabulate_each(table, [*compared, *request.shown_columns])
+    return Records(rows, ("by", "value", *room.list_measures(rows)))
 
 
 TABLE_FORMS = ("markdown", "latex", "csv", "json")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False)
 BY_HELP = "Columns to count by, such as diagnosis,sex. [default: an overview]"
-MEASURES = ("images", "patients", "lesions", "share")
+MEASURES = ("images", "patients", "lesions", "cases")
 NOT_STATED = "(not stated)"
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 WIDEST, NARROWEST = 40, 8  # columns of a bar
@@ -79,13 +79,14 @@ def make_table(rows: Sequence[Item], columns: Sequence[str], width: int, *, bloc
     table = Table(box=box.SIMPLE_HEAD if blocks else box.ASCII2, pad_edge=False, show_edge=False)
     for name in columns:
         table.add_column(to_text(name.replace("_", " ")), overflow="fold")
-    for name in MEASURES:
+    measures = [name for name in MEASURES if any(name in row for row in rows)]
+    for name in (*measures, "share"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     largest = max((row["images"] for row in rows), default=1)
     for row in rows:
         words = [describe_value(name, row[name]) for name in columns]
-        numbers = [*(human(name, row[name]) for name in MEASURES[:-1]), f"{row['share']:.1%}"]
+        numbers = [*(human(name, row[name]) for name in measures), f"{row['share']:.1%}"]
         drawn = bar(row["images"] / largest, width, blocks=blocks)
         table.add_row(*map(to_text, [*words, *numbers]), to_text(drawn, "cyan"))
     return table
