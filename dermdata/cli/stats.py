@@ -79,7 +79,7 @@ def make_table(rows: Sequence[Item], columns: Sequence[str], width: int, *, bloc
     table = Table(box=box.SIMPLE_HEAD if blocks else box.ASCII2, pad_edge=False, show_edge=False)
     for name in columns:
         table.add_column(to_text(name.replace("_", " ")), overflow="fold")
-    measures = [name for name in MEASURES if any(name in row for row in rows)]
+    measures = list_counts(rows)
     for name in (*measures, "share"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
@@ -90,6 +90,11 @@ def make_table(rows: Sequence[Item], columns: Sequence[str], width: int, *, bloc
         drawn = bar(row["images"] / largest, width, blocks=blocks)
         table.add_row(*map(to_text, [*words, *numbers]), to_text(drawn, "cyan"))
     return table
+
+
+def list_counts(rows: Sequence[Item]) -> list[str]:
+    """What is counted: cases only where there are some."""
+    return [name for name in MEASURES if not rows or name in rows[0]]
 
 
 def describe_value(name: str, value: Any) -> str:
