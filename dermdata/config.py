@@ -31,7 +31,7 @@ def from_environment(environment: Mapping[str, str]) -> dict[str, object]:
     """What DERMDATA_… variables say: catalogs, offline, rewrite, cache (only those that are set)."""
     found: dict[str, object] = {}
     if value := environment.get("DERMDATA_CACHE"):
-        found |= split_cache_folders(value)
+        found |= {name: folders for name, folders in split_cache_folders(value).items() if folders}
     if value := environment.get("DERMDATA_CATALOG"):
         found["catalogs"] = tuple(Path(part) for part in value.split(os.pathsep) if part)
     if value := environment.get("DERMDATA_OFFLINE"):

@@ -115,10 +115,14 @@ def describe_space(place: Path, *, creating: bool = False) -> str:
     return f"{free:,} bytes free"
 
 
+def has_space(folder: Path, needed: int) -> bool:
+    """Whether the folder's file system has this many bytes free."""
+    return shutil.disk_usage(nearest_existing(folder)).free >= needed
+
+
 def require_space(folder: Path, needed: int) -> None:
     """Raise StorageError unless the folder's file system has this many bytes free."""
-    place = nearest_existing(folder)
-    if shutil.disk_usage(place).free < needed:
+    if not has_space(folder, needed):
         raise to_storage_error(OSError(errno.ENOSPC, "no space"), folder, needed)
 
 

@@ -271,13 +271,19 @@ class Bug(DermdataError):
     exit_code = 70
 
 
+SHORTEST_BEGINNING = 3  # letters by which a name is told
 LONGEST_NAME = 200  # characters: to compare a long text with each name takes minutes
 
 
 def nearest(name: str, known: Iterable[str], limit: int = 3) -> list[str]:
-    """The known names that look most like `name`, best first; none of a name that is far longer than any."""
+    """The known names that look most like `name`, best first, then those that begin so; none of a very long name."""
     if len(name) > LONGEST_NAME:
         return []
     from difflib import get_close_matches  # only when something is wrong: start-up counts
 
-    return get_close_matches(name.lower(), list(known), n=limit, cutoff=0.6)
+    names = list(known)
+    near = get_close_matches(name.lower(), names, n=limit, cutoff=0.6)
+    begun = (
+        one for one in names if len(name) >= SHORTEST_BEGINNING and one.casefold().startswith(name.casefold())
+    )
+    return [*dict.fromkeys((*near, *begun))][:limit]

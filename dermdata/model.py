@@ -153,7 +153,9 @@ class TableSpec:
     views: tuple[ViewSpec, ...] = ()  # several images a row; `@image` and `@view` say which
     parts: Mapping[str, str] = field(default_factory=dict)  # column -> pattern with {name}s: columns `@name`
     first: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # ours -> column -> ours_source
-    concepts: tuple[str, ...] = ()  # columns of 0 and 1: clinical concepts
+    concepts: tuple[
+        str, ...
+    ] = ()  # clinical concepts: columns of 0 and 1, or of `absent` and how they are there
     flags: tuple[str, ...] = ()  # columns in which 1 says that the image must not be used
     over: str | None = None  # the catalog entry that holds the images of these annotations
     sheet: str | None = None  # spreadsheet: name of the sheet; default: the first

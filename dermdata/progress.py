@@ -1,13 +1,16 @@
 """How work on the lower floors tells the command line what it is doing, without printing."""
 
+from collections.abc import Collection
 from typing import Protocol
+
+ALL_BYTES = "B in all"  # the unit of a task that sums up others, which are shown as well
 
 
 class Progress(Protocol):
     """Told by the rooms, shown by the CLI; every call may come from any thread."""
 
     def begin(self, task: str, total: int | None, unit: str = "B") -> None:
-        """A task starts; `total` bytes or images, None if not known."""
+        """A task starts; `total` bytes or images, None if not known. Begun again, it only gets its total."""
 
     def advance(self, task: str, amount: int) -> None:
         """So much more is done; negative when work starts over."""
@@ -40,6 +43,27 @@ class CombinedProgress:
         self.progress.advance(self.task, amount)
 
     def end(self, task: str, note: str = "") -> None: ...
+
+    def say(self, text: str) -> None:
+        self.progress.say(text)
+
+
+class SummedProgress:
+    """A few tasks shown one by one, and what those of some names move also as one: `task`, whose unit is ALL_BYTES."""
+
+    def __init__(self, progress: Progress, task: str, names: Collection[str]) -> None:
+        self.progress, self.task, self.names = progress, task, frozenset(names)
+
+    def begin(self, task: str, total: int | None, unit: str = "B") -> None:
+        self.progress.begin(task, total, unit)
+
+    def advance(self, task: str, amount: int) -> None:
+        if task in self.names:
+            self.progress.advance(self.task, amount)
+        self.progress.advance(task, amount)
+
+    def end(self, task: str, note: str = "") -> None:
+        self.progress.end(task, note)
 
     def say(self, text: str) -> None:
         self.progress.say(text)

@@ -12,12 +12,14 @@ import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 ANSI = "cp1252"
 DELIMITERS = (",", ";", "\t", "|")
 PIECE_BYTES = 1 << 20  # bytes that are decoded at once
+START_BYTES = 200  # that tell what a file is
 SAMPLE_BYTES, SAMPLE_ROWS = 1 << 16, 50  # of a table, in which its delimiter is looked for
 SHOWN = 40  # characters of a line in a message
 LINE_END = re.compile(rb"\r\n?|\n")
@@ -26,6 +28,20 @@ LINE_END = re.compile(rb"\r\n?|\n")
 OTHER_TEXT = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\x80-\xff]{3}")
 NOT_ASCII = re.compile(rb"[\x80-\xff]")
 SEPARATOR_LINE = re.compile(rb'"?sep=([^\r\n"])"?[,;\t|]*(?=[\r\n]|\Z)', re.IGNORECASE)
+# what stands in the place of a table, an image or a zip and is none, by its first bytes in small letters, after blanks
+STAND_INS = (
+    (b"version https://git-lfs.github.com/", "a Git LFS pointer (`git lfs pull` brings the file itself)"),
+    (b"<!doctype html", "a web page"),
+    (b"<html", "a web page"),
+    (b"pk\3\4", "a zip or a spreadsheet (.xlsx)"),
+    (b"\xd0\xcf\x11\xe0", "an old spreadsheet (.xls)"),
+    (b"\x1f\x8b", "a gzip file"),
+    (b"bzh", "a bzip2 file"),
+    (b"\xfd7zxz\0", "an xz file"),
+    (b"rar!\x1a\x07", "a RAR archive"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
+    (b"%pdf-", "a PDF"),
+)
 SAVE_HINT = "save it as UTF-8, in Excel as 'CSV UTF-8'"
 
 
@@ -55,6 +71,8 @@ def to_utf8(data: bytes, encoding: str | None = None) -> Utf8Text:
         There is no such encoding.
 
     """
+    if what := find_stand_in(data):
+        raise TextRefused(1, f"{what}, no table")
     named = next((name for mark, name in MARKS.items() if data.startswith(mark)), encoding)
     note = None
     if named is None:
@@ -67,6 +85,12 @@ def to_utf8(data: bytes, encoding: str | None = None) -> Utf8Text:
     if (nul := data.find(b"\0")) >= 0:
         raise TextRefused(line_number(data, nul), "holds a NUL byte")
     return Utf8Text(data, note)
+
+
+def find_stand_in(data: bytes) -> str | None:
+    """What a file is by its first bytes, if it is one that often stands in another's place; None for all else."""
+    start = data[:START_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return next((what for sign, what in STAND_INS if start.startswith(sign)), None)
 
 
 def decode_text(data: bytes) -> str:
@@ -154,6 +178,15 @@ def find_delimiter(data: bytes, wanted: Sequence[str | None] = (), width: int | 
             return sign
     best = max(fits, key=lambda sign: (fits[sign][0] > 1, fits[sign][1], fits[sign][0]))
     return best if fits[best][0] > 1 else (said or [","])[0]
+
+
+def read_first_row(path: Path) -> list[str]:
+    """The first row of a table as far as it can be read, to see what kind of table it is; none of an empty file."""
+    with path.open("rb") as file:
+        head = file.read(SAMPLE_BYTES)
+    encoding = next((name for mark, name in MARKS.items() if head.startswith(mark)), "utf-8")
+    data, said = drop_separator_line(head.decode(encoding, "ignore").encode())
+    return next(iter(sample_rows(data, find_delimiter(data, (said,)))), [])
 
 
 def measure_fit(data: bytes, delimiter: str, width: int | None) -> tuple[int, float]:

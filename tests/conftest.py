@@ -1,5 +1,6 @@
 """What every test may ask for: the real metadata, a command line to run, a server to fetch from."""
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -9,7 +10,6 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from support.compiled_once import compile_once
 from support.servers import Site
 
 # a busy machine is no finding: what is slow is measured in benchmarks/
@@ -41,6 +41,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(skip)
 
 
+def pytest_collection_finish() -> None:
+    """Thousands of tests and all modules stay to the end: no collection of garbage looks through them again."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     return SHARED
@@ -54,13 +60,6 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "120")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def bundled_entries_are_compiled_once() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        compile_once(patch)
-        yield
 
 
 @dataclass(frozen=True)

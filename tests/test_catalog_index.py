@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 import dermdata.catalogs as catalog_room
 from dermdata.catalogs import Catalog, bundled_folder, index, index_file_name, open_catalog
 from dermdata.catalogs import overlays as compiling
+from dermdata.catalogs.entries import parse_entry
 from dermdata.catalogs.index import content_checksum
-from dermdata.catalogs.overlays import read_entries
+from dermdata.catalogs.overlays import list_entry_files, read_entry
+from dermdata.vocabulary.tsv import LABEL_COLUMNS
 from support.catalog_folders import entry, put
 
 
@@ -38,13 +41,13 @@ def aged(root: Path) -> Path:
 
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """One more item for each time that the catalog is compiled."""
+    """One more item for each time that a catalog of one's own is compiled."""
     times: list[int] = []
     build = compiling.build_index
 
-    def counted(roots: Any) -> dict[str, Any]:
-        times.append(1)
-        return build(roots)
+    def counted(roots: Any, *below: Any) -> dict[str, Any]:
+        times.extend([1] * (len(roots) > 1))
+        return build(roots, *below)
 
     monkeypatch.setattr(compiling, "build_index", counted)
     return times
@@ -52,6 +55,13 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def opened(root: Path, tmp_path: Path) -> Catalog:
     return open_catalog([root], tmp_path / "index")
+
+
+def index_of(root: Path, tmp_path: Path) -> Path:
+    """The index of the bundled catalog with this one over it; that of the bundled one alone lies beside it."""
+    names = [index_file_name([catalog_room.bundled_folder(), *more]) for more in ([], [root])]
+    assert {path.name for path in (tmp_path / "index").iterdir()} == set(names)
+    return tmp_path / "index" / names[1]
 
 
 def test_a_second_start_reads_the_index(root: Path, tmp_path: Path, built: list[int]) -> None:
@@ -67,10 +77,12 @@ def test_every_bundled_entry_is_the_same_through_the_index(
     """Compiled to JSON and read again, nothing is another value or another type."""
     monkeypatch.setattr(catalog_room, "bundled_folder", bundled_folder)
     open_catalog([], tmp_path)
-    datasets, broken = read_entries([bundled_folder()])
+    datasets = {
+        name: parse_entry(read_entry(path), name) for name, path in list_entry_files(bundled_folder())
+    }
     catalog = open_catalog([], tmp_path)
-    assert broken == {}
-    assert list(catalog) == list(datasets)
+    assert catalog.broken == {}
+    assert list(catalog) == sorted(datasets)
     assert [name for name in catalog if catalog[name] != datasets[name]] == []
 
 
@@ -97,7 +109,7 @@ def test_a_change_in_the_same_tick_is_seen(root: Path, tmp_path: Path) -> None:
     """Same size, same modification time as the index: it is not trusted."""
     toml = put(root, "ours", entry("ours", 'version = "1"'))
     opened(root, tmp_path)
-    (path,) = (tmp_path / "index").iterdir()
+    path = index_of(root, tmp_path)
     tick = path.stat().st_mtime_ns
     os.utime(toml, ns=(tick, tick))
     opened(root, tmp_path)
@@ -159,7 +171,7 @@ WAYS = [
 def test_a_broken_index_is_made_again(way: str, root: Path, tmp_path: Path, built: list[int]) -> None:
     """Row 66: nobody is told, since nothing is lost."""
     opened(root, tmp_path)
-    (path,) = (tmp_path / "index").iterdir()
+    path = index_of(root, tmp_path)
     path.write_bytes(garbled(path)[way])
     assert opened(root, tmp_path)["ours"].version == "1"
     opened(root, tmp_path)
@@ -172,7 +184,7 @@ def test_red_team_17_what_is_no_file_in_place_of_the_index_is_replaced(
 ) -> None:
     """No command waits at a pipe that somebody made in the cache, follows a link or reads without end."""
     opened(root, tmp_path)
-    (path,) = (tmp_path / "index").iterdir()
+    path = index_of(root, tmp_path)
     path.unlink()
     if what == "link":
         path.symlink_to("/etc/passwd")
@@ -192,18 +204,21 @@ def test_red_team_17_what_is_no_file_in_place_of_the_index_is_replaced(
 
 def test_a_folder_in_place_of_the_index_costs_only_speed(root: Path, tmp_path: Path) -> None:
     opened(root, tmp_path)
-    (path,) = (tmp_path / "index").iterdir()
+    path = index_of(root, tmp_path)
     path.unlink()
     path.mkdir()
     assert opened(root, tmp_path)["ours"].version == "1"
-    assert [one.name for one in (tmp_path / "index").iterdir()] == [path.name]
+    assert index_of(root, tmp_path) == path
 
 
 def test_the_index_of_a_catalog_of_ones_own_is_for_nobody_else(root: Path, tmp_path: Path) -> None:
     """Others may use the same cache; that of the bundled catalog alone saves them time too."""
     catalog = opened(root, tmp_path)
     catalog.cached_texts("words", dict)
-    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "index").iterdir()} == {0o600}
+    ours = [
+        path for path in (tmp_path / "index").iterdir() if path.name != index_file_name(catalog.roots[:1])
+    ]
+    assert {path.stat().st_mode & 0o777 for path in ours} == {0o600}
     open_catalog([], tmp_path / "shared")
     (path,) = (tmp_path / "shared").iterdir()
     assert path.stat().st_mode & 0o044
@@ -230,8 +245,7 @@ def test_a_file_in_place_of_the_index_folder(root: Path, tmp_path: Path) -> None
 
 def test_nothing_but_the_index_is_left_behind(root: Path, tmp_path: Path) -> None:
     catalog = opened(root, tmp_path)
-    (path,) = (tmp_path / "index").iterdir()
-    assert path.name == index_file_name(catalog.roots)
+    assert index_of(root, tmp_path).name == index_file_name(catalog.roots)
 
 
 def test_catalogs_of_one_relative_name_are_not_confused(
@@ -260,3 +274,77 @@ def test_the_list_knows_sizes_only_when_it_knows_all(tmp_path: Path) -> None:
 
 def test_stamps_of_what_is_not_there_are_none(tmp_path: Path) -> None:
     assert index.file_stamps(tmp_path / "gone", None) == []
+
+
+# ------------------------------------------------------------------ what lies below an overlay
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The files whose entries were parsed."""
+    names: list[str] = []
+    parse = compiling.parse_entry
+
+    def noted(data: Any, source: str) -> Any:
+        names.append(source)
+        return parse(data, source)
+
+    monkeypatch.setattr(compiling, "parse_entry", noted)
+    return names
+
+
+def test_an_overlay_that_changes_is_all_that_is_read_again(
+    root: Path, tmp_path: Path, parsed: list[str]
+) -> None:
+    opened(root, tmp_path)
+    parsed.clear()
+    path = put(root, "ours", entry("ours", 'version = "2"'))
+    assert opened(root, tmp_path)["ours"].version == "2"
+    assert parsed == [str(path)]
+
+
+def test_another_cache_in_the_same_process_reads_the_bundled_catalog_no_more(
+    tmp_path: Path, parsed: list[str]
+) -> None:
+    first = open_catalog([], tmp_path / "one")
+    assert len(parsed) == 1
+    assert open_catalog([], tmp_path / "other").items == first.items
+    assert open_catalog().items == first.items
+    assert len(parsed) == 1
+
+
+def test_a_bundled_file_that_changed_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also twice within a tick of the clock, to the same size."""
+    toml = put(tmp_path, "public", entry("public", 'version = "0"'))
+    monkeypatch.setattr(catalog_room, "bundled_folder", lambda: tmp_path)
+    aged(tmp_path)
+    versions = [open_catalog()["public"].version]
+    now = time.time_ns()
+    for number in "12":
+        put(tmp_path, "public", entry("public", f'version = "{number}"'))
+        os.utime(toml, ns=(now, now))
+        versions.append(open_catalog()["public"].version)
+    assert versions == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("leaf", ["labels.tsv", "dataset.toml"])
+def test_what_an_overlay_has_of_a_bundled_entry_is_listed(leaf: str, root: Path, tmp_path: Path) -> None:
+    """A crosswalk alone counts too; the label words of an entry are those of all folders."""
+    opened(root, tmp_path)
+    text = "\t".join(LABEL_COLUMNS) + "\ndx\tnv\tmelanocytic-nevus\texact\t\t\t\n"
+    put(root, "public", text if leaf == "labels.tsv" else 'extends = "public"\ntitle = "Ours"\n', leaf)
+    (item,) = (one for one in opened(root, tmp_path).items if one["name"] == "public")
+    (plain,) = (one for one in open_catalog().items if one["name"] == "public")
+    changed = {key: value for key, value in item.items() if value != plain[key]}
+    assert changed == ({"classes": 1} if leaf == "labels.tsv" else {"title": "Ours"})
+
+
+def test_an_alias_that_an_overlay_takes_from_a_bundled_entry_is_refused(tmp_path: Path) -> None:
+    """Whose name it was keeps it, compiled before or not."""
+    below, above = tmp_path / "below", tmp_path / "above"
+    put(below, "public", entry("public", 'aliases = ["known"]'))
+    put(above, "ours", entry("ours", 'aliases = ["known"]'))
+    index = compiling.build_index([below, above], compiling.build_index([below]))
+    assert index["aliases"] == {"known": "public"}
+    assert "the alias known already means public" in index["broken"]["ours"]
+    assert index == compiling.build_index([below, above])

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from dermdata.catalogs import Catalog, bundled_folder, open_catalog
-from dermdata.catalogs.overlays import apply_overlay, build_index, read_entries
+from dermdata.catalogs import Catalog, bundled_folder, open_catalog, open_index
+from dermdata.catalogs.overlays import apply_overlay, build_index
 from dermdata.errors import BadCatalog, UnknownName
 from dermdata.model import Dataset
 from support.catalog_folders import entry, put
@@ -46,11 +46,15 @@ def above(tmp_path: Path) -> Path:
 
 
 def read(*roots: Path) -> tuple[dict[str, Dataset], dict[str, str]]:
-    return read_entries(roots)
+    """The entries and what is wrong with others: the same whether the first folder was compiled before or is read."""
+    index = build_index(roots, open_index(roots[:1], None))
+    assert roots[0] == bundled_folder() or build_index(roots) == index
+    catalog = Catalog(roots, {"fingerprint": [], **index})
+    return {name: catalog[name] for name in catalog}, catalog.broken
 
 
 def broken(*roots: Path) -> dict[str, str]:
-    return read_entries(roots)[1]
+    return read(*roots)[1]
 
 
 # ------------------------------------------------------------------ words that a table translates to
@@ -88,6 +92,18 @@ def test_words_that_the_manifest_holds_are_no_issue(tmp_path: Path, lines: str) 
     table = f'[[table]]\nreader = "csv"\nfile = "b.csv"\n{lines}\n'
     put(tmp_path, "set-a", entry("set-a", access="") + BASE + '[access]\nkind = "open"\n' + table)
     assert broken(bundled_folder(), tmp_path) == {}
+
+
+def test_body_sites_of_an_overlay_judge_every_entry(base: Path, above: Path) -> None:
+    """Also those of the catalog below, of which nothing else is read again."""
+    put(base, "set-b", entry("set-b", access="") + '[access]\nkind = "open"\n[[table]]\nreader = "csv"\n'
+        'file = "b.csv"\nconstants.body_site = "trunk"\n[[files]]\nname = "b.csv"\nrole = "metadata"\n')  # fmt: skip
+    sites = (bundled_folder() / "vocabulary" / "body-sites.tsv").read_text().splitlines()
+    for root, lines in ((base, sites), (above, [line for line in sites if "trunk" not in line])):
+        (root / "vocabulary").mkdir()
+        (root / "vocabulary" / "body-sites.tsv").write_text("\n".join(lines) + "\n")
+    assert broken(base) == {}
+    assert "unknown body site 'trunk'" in broken(base, above)["set-b"]
 
 
 # ------------------------------------------------------------------ what an overlay changes

@@ -5,18 +5,16 @@ import collections
 import csv
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from conftest import FULL
+from conftest import FULL, Answer
 from support.mirror import Mirror, mirror
 
 pytestmark = pytest.mark.shared
@@ -41,16 +39,21 @@ WORDS_2017 = {"melanoma": "melanoma=1", "seborrheic_keratosis": "seborrheic_kera
 
 
 class Hosts:
-    """A mirror and a cache for each dataset, both made when they are first asked for."""
+    """A mirror and a cache for each dataset, both made when they are first asked for.
+
+    Of datasets of many pictures the whole mirror has the tables alone, and one of some rows the pictures.
+    """
 
     def __init__(self, folder: Callable[[str], Path], stack: ExitStack) -> None:
         self.folder, self.stack = folder, stack
         self.running: dict[tuple[str, int | None], tuple[Mirror, Path]] = {}
+        self.fetched: set[str] = set()  # all rows
 
     def __call__(self, name: str, rows: int | None = None) -> tuple[Mirror, Path]:
         if (name, rows) not in self.running:
             root = self.folder(f"mirror-{name}")
-            running = self.stack.enter_context(mirror(root, name, rows=rows, small=True))
+            pictures = "none" if name in MANY and rows is None else "noise"
+            running = self.stack.enter_context(mirror(root, name, rows=rows, pictures=pictures))
             self.running[name, rows] = running, self.folder(f"cache-{name}")
         return self.running[name, rows]
 
@@ -69,33 +72,28 @@ def of_mirror(name: str) -> pytest.MarkDecorator:
 EACH = [pytest.param(name, marks=of_mirror(name)) for name in NAMES]
 
 
-def fetch(
-    served: Mirror, cache: Path, name: str, *options: str, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """One real process; http addresses lead to the mirror too, as the https ones do."""
-    plain = f"http://atlasdermatologico.com.br/=http://127.0.0.1:{served.port}/web/atlasdermatologico.com.br/"
-    words = [
-        sys.executable,
-        "-m",
-        "dermdata",
-        "--cache",
-        str(cache),
-        *served.options,
-        "--rewrite",
-        plain,
-        "fetch",
-        name,
-        *options,
-    ]
-    return subprocess.run(
-        words, capture_output=True, text=True, check=False, env={**clean(), "HOME": str(cache), **environment}
-    )
+class Fetch(Protocol):
+    """A fetch in this process, with no account of the person's own."""
+
+    def __call__(self, served: Mirror, cache: Path, name: str, *options: str, **account: str) -> Answer: ...
 
 
-def clean() -> dict[str, str]:
-    return {
-        key: value for key, value in os.environ.items() if not key.startswith(("KAGGLE", "HF_", "DERMDATA"))
-    }
+@pytest.fixture
+def fetch(cli: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch) -> Fetch:
+    """http addresses lead to the mirror too, as the https ones do."""
+    for key in [key for key in os.environ if key.startswith(("KAGGLE", "HF_", "DERMDATA"))]:
+        monkeypatch.delenv(key)
+
+    def call(served: Mirror, cache: Path, name: str, *options: str, **account: str) -> Answer:
+        plain = (
+            f"http://atlasdermatologico.com.br/=http://127.0.0.1:{served.port}/web/atlasdermatologico.com.br/"
+        )
+        with monkeypatch.context() as patch:
+            for key, value in {"HOME": str(cache), **account}.items():
+                patch.setenv(key, value)
+            return cli(*served.options, "--rewrite", plain, "fetch", name, *options, cache=cache)
+
+    return call
 
 
 def manifest(cache: Path, name: str) -> pa.Table:
@@ -103,39 +101,53 @@ def manifest(cache: Path, name: str) -> pa.Table:
     return pq.ParquetFile(path).read()
 
 
-def fetched(hosts: Hosts, name: str) -> Rows:
-    """All rows of a dataset; of many pictures only what the tables say of them."""
-    served, cache = hosts(name)
-    tables_only = ("--only", "metadata") if name in MANY else ()
-    done = fetch(served, cache, name, *tables_only, **ACCOUNTS)
-    assert done.returncode == 0, done.stderr
-    assert "not in the crosswalk" not in done.stderr
-    return manifest(cache, name).to_pylist()
+@pytest.fixture
+def rows_of(hosts: Hosts, fetch: Fetch) -> Callable[[str], Rows]:
+    """All rows of a dataset, fetched once; of many pictures only what the tables say of them."""
+
+    def read(name: str) -> Rows:
+        served, cache = hosts(name)
+        if name not in hosts.fetched:
+            tables_only = ("--only", "metadata") if name in MANY else ()
+            done = fetch(served, cache, name, *tables_only, **ACCOUNTS)
+            assert done.code == 0, done.err
+            assert "not in the crosswalk" not in done.err
+            hosts.fetched.add(name)
+        return manifest(cache, name).to_pylist()
+
+    return read
 
 
 @pytest.mark.parametrize("name", EACH)
-def test_rows_labels_lesions_and_patients_are_the_publishers(hosts: Hosts, name: str) -> None:
+def test_rows_labels_lesions_and_patients_are_the_publishers(
+    hosts: Hosts, rows_of: Callable, name: str
+) -> None:
     """Nothing lost, nothing invented; every label word is mapped."""
     served, _ = hosts(name)
-    rows, expected = fetched(hosts, name), served.expected[name]
+    rows, expected = rows_of(name), served.expected[name]
     check_counts(name, rows, expected)
     if expected["labels"]:
         assert labels_of(name, rows, expected) == relabeled(name, expected["labels"])
 
 
 @pytest.mark.parametrize("name", EACH)
-def test_every_picture_finds_its_row_and_a_second_fetch_asks_for_nothing(hosts: Hosts, name: str) -> None:
+def test_every_picture_finds_its_row_and_a_second_fetch_asks_for_nothing(
+    hosts: Hosts, rows_of: Callable, fetch: Fetch, name: str
+) -> None:
     """As many pictures as the publisher has, and no request for what is here."""
     served, cache = hosts(name, FEW if name in MANY else None)
-    done = fetch(served, cache, name, **ACCOUNTS)
-    assert done.returncode == 0, done.stderr
-    rows = manifest(cache, name).to_pylist()
+    if name in MANY:
+        done = fetch(served, cache, name, **ACCOUNTS)
+        assert done.code == 0, done.err
+        rows = manifest(cache, name).to_pylist()
+    else:
+        rows = rows_of(name)
     pictures = sum(row["path"] is not None for row in rows)
     assert pictures == served.expected[name]["images"]
     assert pictures or name == "skincon"  # the one that annotates others' images
     before = len(served.requests())
     again = fetch(served, cache, name, **ACCOUNTS)
-    assert (again.returncode, "nothing to do" in again.stderr) == (0, True)
+    assert (again.code, "nothing to do" in again.err) == (0, True)
     assert len(served.requests()) == before
 
 
@@ -202,11 +214,6 @@ def relabeled(name: str, labels: dict[str, int]) -> dict[str, int]:
 # ------------------------------------------------------------------ what is particular
 
 
-@pytest.fixture
-def rows_of(hosts: Hosts) -> Callable[[str], Rows]:
-    return lambda name: fetched(hosts, name)
-
-
 @of_mirror("isic-2020")
 def test_isic_2020s_published_duplicates_lie_within_one_patient(rows_of: Callable, hosts: Hosts) -> None:
     """All 425 pairs are in one group: a patient-wise split never parts them."""
@@ -257,26 +264,17 @@ def test_skincon_gives_3230_and_636_usable_images_with_48_concepts(rows_of: Call
 
 
 @of_mirror("fuseg")
-def test_fusegs_equal_images_and_leaks_are_all_audited(rows_of: Callable, hosts: Hosts) -> None:
+def test_fusegs_equal_images_and_leaks_are_all_audited(
+    rows_of: Callable, hosts: Hosts, cli: Callable[..., Answer]
+) -> None:
     """29 groups of 61 files and 7 leaks between train and validation; beside them Medetec's 8 test images."""
     rows_of("fuseg")
     _, cache = hosts("fuseg")
-    words = [
-        "--cache",
-        str(cache),
-        "-q",
-        "audit",
-        "fuseg",
-        "--only",
-        "duplicate-exact,leak-image",
-        "-f",
-        "json",
-    ]
-    done = subprocess.run(
-        [sys.executable, "-m", "dermdata", *words], capture_output=True, text=True, check=False, env=clean()
+    done = cli(
+        "-q", "audit", "fuseg", "--only", "duplicate-exact,leak-image", "--format", "json", cache=cache
     )
-    assert done.returncode == 1, done.stderr
-    found = json.loads(done.stdout)["items"]
+    assert done.code == 1, done.err
+    found = json.loads(done.out)["items"]
     groups = [one["keys"] for one in found if one["code"] == "duplicate-exact"]
     fuseg = [
         keys for keys in groups if not any(key.count("/") > 1 for key in keys)
@@ -297,25 +295,25 @@ def test_derm7pt_records_the_nine_cases_with_one_file_for_both_roles(rows_of: Ca
     assert {dict(row["extra"])["view (2)"] for row in both} == {"dermoscopic"}
 
 
-def test_dead_addresses_are_noted_per_row_and_exit_8(tmp_path: Path) -> None:
+@of_mirror("fitzpatrick17k")
+def test_dead_addresses_are_noted_per_row_and_exit_8(
+    hosts: Hosts, cli: Callable[..., Answer], tmp_path: Path
+) -> None:
     """A part of a host is gone: its images are missing with the reason, the others are there."""
-    with mirror(tmp_path / "mirror", "fitzpatrick17k", rows=400) as few:
-        with (few.root / "fitzpatrick17k" / "fitzpatrick17k.csv").open(newline="") as file:
-            addresses = [row["url"] for row in csv.DictReader(file)]
-        rule = f"{GONE}=http://127.0.0.1:{few.port}/gone/"
-        words = [sys.executable, "-m", "dermdata", "--cache", str(tmp_path), *few.options, "--rewrite", rule]
-        done = subprocess.run(
-            [*words, "fetch", "fitzpatrick17k"], capture_output=True, text=True, check=False
-        )
-    assert done.returncode == 8, done.stderr
+    few, _ = hosts("fitzpatrick17k", FEW)
+    with (few.root / "fitzpatrick17k" / "fitzpatrick17k.csv").open(newline="") as file:
+        addresses = [row["url"] for row in csv.DictReader(file)]
+    rule = f"{GONE}=http://127.0.0.1:{few.port}/gone/"
+    done = cli(*few.options, "--rewrite", rule, "fetch", "fitzpatrick17k", cache=tmp_path)
+    assert done.code == 8, done.err
     rows = manifest(tmp_path, "fitzpatrick17k").to_pylist()
-    assert len(rows) == len(addresses) == 400
+    assert len(rows) == len(addresses) == FEW
     dead = sum(address.startswith(GONE) for address in addresses)
-    assert 0 < dead < 400
+    assert 0 < dead < FEW
     lost = [row["image_problem"] for row in rows if row["path"] is None]
     assert len(lost) == dead + addresses.count("")
     assert all(lost)
-    assert f"{dead:,} images cannot be had" in done.stderr
+    assert f"{dead:,} images cannot be had" in done.err
 
 
 @pytest.mark.parametrize(
@@ -326,26 +324,28 @@ def test_dead_addresses_are_noted_per_row_and_exit_8(tmp_path: Path) -> None:
         pytest.param("msld-v2", "KAGGLE", marks=of_mirror("msld-v2")),
     ],
 )
-def test_without_credentials_the_steps_are_said(hosts: Hosts, tmp_path: Path, name: str, word: str) -> None:
+def test_without_credentials_the_steps_are_said(
+    hosts: Hosts, fetch: Fetch, tmp_path: Path, name: str, word: str
+) -> None:
     """Exit 6, the exact steps, and no request with credentials."""
     served, _ = hosts(name)
     done = fetch(served, tmp_path, name)
-    assert done.returncode == 6
-    assert word in done.stderr
-    assert "hint: " in done.stderr
+    assert done.code == 6
+    assert word in done.err
+    assert "hint: " in done.err
 
 
 @of_mirror("dermnet")
-def test_the_token_is_seen_by_its_own_host_only(hosts: Hosts, tmp_path: Path) -> None:
+def test_the_token_is_seen_by_its_own_host_only(hosts: Hosts, fetch: Fetch, tmp_path: Path) -> None:
     """Kaggle redirects to a storage host, which must never see it; nor does any output."""
-    served, _ = hosts("dermnet")
+    served, _ = hosts("dermnet", FEW)
     before = len(served.requests())
     done = fetch(served, tmp_path, "dermnet", **ACCOUNTS)
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.err
     asked = served.requests()[before:]
     assert {entry["credentials"] for entry in asked if entry["port"] == served.port} >= {"Basic"}
     assert {entry["credentials"] for entry in asked if entry["port"] != served.port} == {None}
-    assert "sesame" not in done.stderr + done.stdout
+    assert "sesame" not in done.err + done.out
     for path in tmp_path.rglob("*.json"):
         assert "sesame" not in path.read_text()
 
@@ -354,23 +354,21 @@ def test_the_token_is_seen_by_its_own_host_only(hosts: Hosts, tmp_path: Path) ->
     "name", ["dermexpert", "skingpt4-training", "charm", "dermis", "ucsd-ai4h", "wound-imaging"]
 )
 @of_mirror("ph2")
-def test_what_cannot_be_had_is_said_in_one_true_sentence(hosts: Hosts, tmp_path: Path, name: str) -> None:
+def test_what_cannot_be_had_is_said_in_one_true_sentence(
+    hosts: Hosts, fetch: Fetch, tmp_path: Path, name: str
+) -> None:
     """Exit 6 with the evidence and the nearest that can be had."""
     served, _ = hosts("ph2")
     done = fetch(served, tmp_path, name)
-    assert done.returncode == 6
-    assert done.stderr.startswith("error: ") or "\nerror: " in done.stderr
-    assert "cannot be had" in done.stderr
+    assert done.code == 6
+    assert done.err.startswith("error: ") or "\nerror: " in done.err
+    assert "cannot be had" in done.err
 
 
-def test_names_of_the_seed_list_are_all_there() -> None:
+def test_names_of_the_seed_list_are_all_there(cli: Callable[..., Answer]) -> None:
     """Every named dataset and model repository has its entry."""
-    done = subprocess.run(
-        [sys.executable, "-m", "dermdata", "list", "--kind", "all", "--format", "json"],
-        capture_output=True,
-        check=True,
-    )
-    names = {item["name"] for item in json.loads(done.stdout)["items"]}
+    done = cli("list", "--kind", "all", "--format", "json")
+    names = {item["name"] for item in json.loads(done.out)["items"]}
     seed = {
         "isic-archive", "ham10000", "fitzpatrick17k", "pad-ufes-20", "derm7pt", "dermnet", "sd-198", "ddi",
         "isic-2018-task1", "isic-2018-task2", "isic-2018-task3", "ph2", "dermis", "uwaterloo-skin", "isic-2016",

@@ -21,7 +21,7 @@ NAMES = ("ham10000", "pad-ufes-20", "isic-2019")
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirror]:
-    with mirror(tmp_path_factory.mktemp("mirror"), *NAMES, small=True) as running:
+    with mirror(tmp_path_factory.mktemp("mirror"), *NAMES, pictures="noise") as running:
         yield running
 
 
@@ -128,7 +128,7 @@ def test_fetching_again_asks_nothing_and_says_so(cache: Path, served: Mirror) ->
 def twin_of(cache: Path, image: Path) -> str:
     """The path of ISIC 2019's image that is the same file on disk."""
     (folder,) = cache.glob("datasets/isic-2019/*")
-    (twin,) = folder.rglob(image.name)
+    (twin,) = folder.glob(f"images/*/{image.name}")
     assert twin.samefile(image)
     return twin.relative_to(folder).as_posix()
 
@@ -139,7 +139,6 @@ def test_verify_finds_three_broken_files_and_repair_fetches_only_those(cache: Pa
     The same images of ISIC 2019 are the same files on disk: written in place, they are broken under both names.
     """
     options = ["--cache", cache, *served.options]
-    assert dermdata(*options, "verify").stdout == ""
     folder = cache / "datasets" / "ham10000" / "4.0"
     flipped, cut, gone = sorted((folder / "images").rglob("*.jpg"))[10:13]
     flipped.write_bytes(bytes([flipped.read_bytes()[0] ^ 1]) + flipped.read_bytes()[1:])
@@ -156,7 +155,8 @@ def test_verify_finds_three_broken_files_and_repair_fetches_only_those(cache: Pa
     repaired = dermdata(*options, "verify", "--repair")
     assert repaired.returncode == 0, repaired.stderr
     assert sum(request["bytes"] for request in served.requests()[before:]) < 100_000
-    assert dermdata(*options, "verify").returncode == 0
+    sound = dermdata(*options, "verify")
+    assert (sound.returncode, sound.stdout) == (0, "")
 
 
 def test_the_manifest_is_the_same_bytes_in_another_cache(cache: Path, served: Mirror, tmp_path: Path) -> None:

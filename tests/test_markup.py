@@ -8,8 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from dermdata.catalogs import bundled_folder
-from dermdata.catalogs.overlays import read_entries
+from dermdata.catalogs import open_catalog
 from dermdata.cohort.table1 import build_table1, to_latex, to_markdown
 from dermdata.markup import (
     bibtex_entry,
@@ -161,7 +160,8 @@ def test_a_publishers_entry_is_given_word_for_word(text: str) -> None:
 
 
 def test_every_bundled_entry_is_given_word_for_word() -> None:
-    entries = read_entries([bundled_folder()])[0].values()
+    catalog = open_catalog()
+    entries = [catalog[name] for name in catalog]
     texts = [(one.name, one.citation.bibtex.strip()) for one in entries if one.citation.bibtex]
     assert len(texts) > 10
     assert [name for name, text in texts if bibtex_entry(name, text) != text] == []

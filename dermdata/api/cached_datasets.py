@@ -117,7 +117,7 @@ def find_names(resources: Resources, names: Iterable[str], there: Container[str]
     if absent:
         further = {name for cache in resources.cache.all_caches[1:] for name in cache.names()}
         hint = "what is in a cache that is only read stays there" if further.intersection(absent) else None
-        hint = hint or "`dermdata cache list` shows what is"
+        hint = hint or f"`dermdata cache list` shows what is, `dermdata fetch {' '.join(absent)}` brings it"
         raise UsageError(f"not in the cache: {', '.join(absent)}", hint=hint)
     return list(dict.fromkeys(known.values()))
 

@@ -2,18 +2,21 @@
 
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dermdata.errors import Bug, DermdataError, StorageError
 from dermdata.markup import bibtex_entry, count_nouns, show_controls
-from dermdata.progress import Progress, SilentProgress
+from dermdata.progress import ALL_BYTES, Progress, SilentProgress
 from dermdata.terminal import format_size, make_console, print_message
 from dermdata.urls import redact_text
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
@@ -60,92 +63,197 @@ def explain_failure(error: Exception) -> DermdataError:
     )
 
 
+# ------------------------------------------------------------------ progress
+
+BEAT = 30.0  # seconds between two lines of a log
+COLUMNS = {"amount": 15, "left": 7, "rate": 10, "bar": 12}  # characters, what matters most first
+SHORTEST_NAME, LONGEST_NAME = 16, 60
+BYTE_UNITS = ("B", ALL_BYTES)
+
+
 @contextmanager
 def show_progress(*, quiet: bool, color: str) -> Iterator[Progress]:
     """Show progress in the way that stderr can."""
     if quiet:
         yield SilentProgress()
     elif sys.stderr.isatty():
-        with bars(color) as shown:
-            yield OnTerminal(shown)
+        with make_bars(make_console(sys.stderr, color)) as shown:
+            yield BarsProgress(shown)
     else:
-        yield InLines()
+        yield LinesProgress()
 
 
-def bars(color: str) -> "Bars":
-    """Bytes, rate and time left for each file; a mere count for what is no bytes."""
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Task,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
+def make_bars(console: "Console") -> "Bars":
+    """Bytes (or a mere count), rate and time left of each task, in one line each, however narrow the terminal."""
+    from rich.progress import BarColumn, DownloadColumn, Task, TimeRemainingColumn, TransferSpeedColumn
     from rich.progress import Progress as Bars
+    from rich.progress import ProgressColumn as Column
+    from rich.table import Column as Cells
     from rich.text import Text
+
+    width = fit_columns(console.width - 1)
+
+    class Name(Column):
+        def render(self, task: Task) -> Text:
+            return Text(shorten_middle(task.description, width["name"]))
 
     class Amount(DownloadColumn):
         def render(self, task: Task) -> Text:
-            return super().render(task) if task.fields["unit"] == "B" else Text("")
+            if task.fields["unit"] in BYTE_UNITS:
+                return super().render(task)
+            total = "?" if task.total is None else f"{int(task.total):,}"
+            return Text(f"{int(task.completed):,}/{total}")
 
     class Rate(TransferSpeedColumn):
         def render(self, task: Task) -> Text:
-            return super().render(task) if task.fields["unit"] == "B" else Text("")
+            return super().render(task) if task.fields["unit"] in BYTE_UNITS else Text("")
 
-    columns: list[Any] = [
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        Amount(),
-        Rate(),
-        TimeRemainingColumn(),
+    kinds: dict[str, Callable[[Cells], Column]] = {
+        "name": lambda cells: Name(table_column=cells),
+        "bar": lambda cells: BarColumn(bar_width=COLUMNS["bar"], table_column=cells),
+        "amount": lambda cells: Amount(table_column=cells),
+        "rate": lambda cells: Rate(table_column=cells),
+        "left": lambda cells: TimeRemainingColumn(table_column=cells),
+    }
+    columns = [
+        make(Cells(width=width[name], no_wrap=True, justify="left" if name == "name" else "right"))
+        for name, make in kinds.items()
+        if name in width
     ]
-    return Bars(*columns, console=make_console(sys.stderr, color), transient=True)
+    return Bars(*columns, console=console, transient=True)
 
 
-class OnTerminal:
-    """A rich bar for each task."""
+def fit_columns(room: int) -> dict[str, int]:
+    """The columns that a line of `room` characters has room for, and how wide each is; what matters least goes first."""
+    width: dict[str, int] = {}
+    for name in COLUMNS:
+        if room - COLUMNS[name] - 1 < SHORTEST_NAME:
+            break
+        width[name] = COLUMNS[name]
+        room -= COLUMNS[name] + 1
+    return {**width, "name": min(room, LONGEST_NAME)}
+
+
+def shorten_middle(text: str, width: int) -> str:
+    """A name of at most `width` characters: its beginning and its end tell files apart."""
+    if len(text) <= width:
+        return text
+    tail = (width - 1) // 2
+    return f"{text[: width - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+class BarsProgress:
+    """A rich bar for each task; a sum of others stands above them."""
 
     def __init__(self, bars: "Bars") -> None:
         self.bars = bars
         self.tasks: dict[str, TaskID] = {}
 
     def begin(self, task: str, total: int | None, unit: str = "B") -> None:
-        self.tasks[task] = self.bars.add_task(task, total=total, unit=unit)
+        if task in self.tasks:
+            self.bars.update(self.tasks[task], total=total)
+        else:
+            self.tasks[task] = self.bars.add_task(task, total=total, unit=unit)
 
     def advance(self, task: str, amount: int) -> None:
         self.bars.advance(self.tasks[task], amount)
 
     def end(self, task: str, note: str = "") -> None:
-        self.bars.remove_task(self.tasks.pop(task))
-        self.say(f"{task}{': ' if note else ''}{note}")
+        """Say what came of it, and how long all took where that was more than a moment."""
+        ended = self.tasks.pop(task)
+        found = next(one for one in self.bars.tasks if one.id == ended)
+        self.bars.remove_task(ended)
+        self.say(conclude_task(task, note, int(found.completed), found.fields["unit"], found.elapsed or 0.0))
 
     def say(self, text: str) -> None:
-        self.bars.console.print(text, markup=False, highlight=False)
+        if text:
+            self.bars.console.print(text, markup=False, highlight=False)
 
 
-class InLines:
-    """One line on stderr when a task is done, with what it moved."""
+@dataclass
+class RunningTask:
+    """One task of a log: how far it is, and how far it was at the last line."""
 
-    def __init__(self) -> None:
-        self.moved: dict[str, tuple[int, str]] = {}
+    total: int | None
+    unit: str
+    began: float
+    done: int = 0
+    told: int = 0
+
+    def describe(self, name: str, seconds: float) -> str:
+        """`imgs_part_1.zip 12%`, with the rate where bytes are moved."""
+        share = f" {100 * self.done // self.total}%" if self.total else f" {self.amount}"
+        if self.unit not in BYTE_UNITS:
+            return f"{name}{share}"
+        rate = format_size(int(max(0, self.done - self.told) / max(seconds, 0.001)))
+        return f"{name}{share} {rate}/s"
+
+    @property
+    def amount(self) -> str:
+        return format_size(self.done) if self.unit in BYTE_UNITS else f"{self.done:,} {self.unit}"
+
+
+class LinesProgress:
+    """One line on stderr when a task is done, with what it moved; one every 30 seconds of what is under way."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self.running: dict[str, RunningTask] = {}
         self.lock = threading.Lock()
+        self.last = clock()
 
     def begin(self, task: str, total: int | None, unit: str = "B") -> None:
-        del total
         with self.lock:
-            self.moved[task] = (0, unit)
+            if known := self.running.get(task):
+                known.total = total
+                return
+            if not self.running:
+                self.last = self.clock()
+            self.running[task] = RunningTask(total, unit, self.clock())
 
     def advance(self, task: str, amount: int) -> None:
         with self.lock:
-            done, unit = self.moved[task]
-            self.moved[task] = (done + amount, unit)
+            one = self.running[task]
+            one.done += amount
+            # a sum is told with the task that it grew by, which follows
+            due = one.unit != ALL_BYTES and self.clock() - self.last >= BEAT
+            line = self._describe_all() if due else None
+        if line:
+            self.say(line)
+
+    def _describe_all(self) -> str:
+        """The sum of all first, then each task that is under way."""
+        now = self.clock()
+        seconds, self.last = now - self.last, now
+        ordered = sorted(self.running.items(), key=lambda item: item[1].unit != ALL_BYTES)
+        words = [one.describe(name, seconds) for name, one in ordered]
+        for one in self.running.values():
+            one.told = one.done
+        return ", ".join(words)
 
     def end(self, task: str, note: str = "") -> None:
         with self.lock:
-            done, unit = self.moved.pop(task)
-        amount = format_size(done) if unit == "B" else f"{done:,} {unit}"
-        self.say(f"{task}: {note or amount}")
+            ended = self.running.pop(task)
+        self.say(conclude_task(task, note, ended.done, ended.unit, self.clock() - ended.began))
 
     def say(self, text: str) -> None:
-        print_message(text)
+        if text:
+            print_message(text)
+
+
+def conclude_task(task: str, note: str, done: int, unit: str, seconds: float) -> str:
+    """What came of a task, in one line; of a sum only how long it took, and nothing where that was no time."""
+    amount = format_size(done) if unit in BYTE_UNITS else f"{done:,} {unit}"
+    if unit == ALL_BYTES:
+        return f"{task}: {amount} in {format_duration(seconds)}" if seconds >= BEAT else ""
+    return f"{task}: {note or amount}"
+
+
+def format_duration(seconds: float) -> str:
+    """`45 s`, `12 min 5 s`, `3 h 20 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

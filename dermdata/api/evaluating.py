@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Facts = Mapping[str, Any]
 NOT_STATED = "(not stated)"
+BINARY = {"benign", "malignant"}  # words that mean the same everywhere
 MOST_GAPS = 6  # gaps of one column that are named
 
 
@@ -117,10 +118,11 @@ def prepare_table(
 ) -> "PreparedSample":
     """Predictions and truth brought together; what was detected and left out is told."""
     from dermdata.api.label_spaces import sources_of
-    from dermdata.evaluation import ClassNaming, prepare_sample
+    from dermdata.evaluation import ClassNaming, class_of_diagnoses, prepare_sample
 
-    rows, space = add_classes(resources, rows, table.column_names, labels, strict=strict)
-    naming = ClassNaming(space, resources.library.vocabulary, words_of(resources, sources_of(rows)))
+    rows, space = add_classes(resources, rows, table, labels, strict=strict)
+    words = words_of(resources, sources_of(rows))
+    naming = ClassNaming(space, resources.library.vocabulary, words, class_of_diagnoses(rows))
     prepared = prepare_sample(table, rows, space, naming, name)
     for note in prepared.notes:
         resources.say(note)
@@ -129,17 +131,32 @@ def prepare_table(
 
 
 def add_classes(
-    resources: Resources, rows: Any, columns: Sequence[str], labels: str | None, *, strict: bool
+    resources: Resources, rows: Any, predictions: "pa.Table", labels: str | None, *, strict: bool
 ) -> "tuple[Any, LabelSpace]":
-    """The target with a class in each row that has one: of the space asked for, its own, or the one that columns are."""
+    """The target with a class in each row that has one: of the space asked for, of its own words, or of columns."""
+    from dermdata.evaluation import find_own_classes, list_predicted_words
+    from dermdata.evaluation.own_classes import KINDS
     from dermdata.projection import LABEL
 
-    words = None if labels or LABEL not in rows.column_names else rows[LABEL].drop_null().unique().to_pylist()
-    if words:
-        resources.say(f"classes: the target's own labels ({', '.join(map(str, words))})")
-        return rows, name_own_space(words)
-    text = labels or guess_space(resources, columns)
-    return project(resources, rows, text, strict=strict), space_of(resources, text)
+    if labels:
+        return project(resources, rows, labels, strict=strict), space_of(resources, labels)
+    labeled = LABEL in rows.column_names and rows[LABEL].null_count < len(rows[LABEL])
+    if not labeled and (text := guess_space(resources, predictions)):
+        return project(resources, rows, text, strict=strict), space_of(resources, text)
+    predicted = list_predicted_words(predictions)
+    own = find_own_classes(predicted, rows, resources.library.vocabulary)
+    if own and own.column != LABEL:
+        more = "a class each; --labels SPACE names others"
+        resources.say(f"classes: the target's own {KINDS[own.column]}, after the predictions' words: {more}")
+        return own.label_rows(rows), name_own_space(set(own.classes.values()))
+    if not labeled:
+        raise UsageError(
+            "neither the columns of the predictions nor their words tell which classes they are",
+            hint=f"give --labels SPACE, such as {', '.join(named_spaces(resources))}",
+        )
+    words = rows[LABEL].drop_null().unique().to_pylist()
+    resources.say(f"classes: the target's own labels ({', '.join(map(str, words))})")
+    return rows, name_own_space(words)
 
 
 def name_own_space(words: Iterable[str]) -> "LabelSpace":
@@ -149,18 +166,16 @@ def name_own_space(words: Iterable[str]) -> "LabelSpace":
     return LabelSpace("the target's labels", dict.fromkeys(sorted(words), ()))
 
 
-def guess_space(resources: Resources, columns: Sequence[str]) -> str:
-    """The label space that the columns are named by; UsageError where they do not tell."""
-    from dermdata.evaluation import guess_space
+def guess_space(resources: Resources, predictions: "pa.Table") -> str | None:
+    """The label space that the columns are named by, or the decisions between benign and malignant are of."""
+    from dermdata.evaluation import guess_space, list_predicted_words
 
-    spaces = named_spaces(resources)
-    text = guess_space(spaces, resources.library.vocabulary, columns)
-    if text is None:
-        raise UsageError(
-            "the columns of the predictions do not tell which classes they are",
-            hint=f"give --labels SPACE, such as {', '.join(spaces)}",
-        )
-    resources.say(f"classes: {text}, after the columns' names; --labels SPACE names others")
+    text = guess_space(named_spaces(resources), resources.library.vocabulary, predictions.column_names)
+    if text:
+        resources.say(f"classes: {text}, after the columns' names; --labels SPACE names others")
+    elif BINARY & list_predicted_words(predictions).decisions:
+        text = "malignancy"
+        resources.say(f"classes: {text}, after the predictions' words; --labels SPACE names others")
     return text
 
 
@@ -300,7 +315,7 @@ def evaluate_predictions(
         by=request.by, points=request.points, resamples=request.resamples, seed=request.seed,
         min_group=request.min_group,
     )  # fmt: skip
-    table, name = read_table(predictions)
+    table, name = read_table(resources, predictions)
     rows = target.narrow(request.where, request.split).table
     prepared = prepare_table(resources, table, name, rows, request.labels, strict=request.strict)
     tell_part(resources, prepared, rows, request.split)
@@ -313,7 +328,7 @@ def evaluate_predictions(
     return Records(result["items"], KEYS, {**facts, "without_prediction": prepared.missing})
 
 
-def read_table(predictions: Any) -> "tuple[pa.Table, str]":
+def read_table(resources: Resources, predictions: Any) -> "tuple[pa.Table, str]":
     """The predictions as a table of text, and what they are called in an error."""
     import io
 
@@ -324,7 +339,7 @@ def read_table(predictions: Any) -> "tuple[pa.Table, str]":
 
     if isinstance(predictions, (str, Path)):
         name = "stdin" if str(predictions) == "-" else str(predictions)
-        return parse_predictions(read_predictions(str(predictions)), name), name
+        return parse_predictions(read_predictions(str(predictions)), name, resources.say), name
     if not isinstance(predictions, pa.Table):
         predictions = pa.Table.from_pandas(predictions, preserve_index=False)
     sink = io.BytesIO()  # the one reader of predictions takes files: their cells become the same text

@@ -1,6 +1,7 @@
 """How rows leave: a manifest as a file or a stream (`-o OUT`), and exports for other tools."""
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from dermdata.export.metadata import write_about_file
 from dermdata.export.text_formats import TEXT_ROWS, csv_chunks, jsonl_chunks
 from dermdata.manifest.image_files import ImageFinder, PathForm, place_paths, to_image_roots
 from dermdata.manifest.lazy import LazyTable
+from dermdata.manifest.missing_files import MissingFiles
 from dermdata.manifest.parquet import add_metadata, manifest_metadata, write_blocks
 from dermdata.object_store import is_remote, open_bucket
 from dermdata.process import count_cores
@@ -70,7 +72,7 @@ def save_manifest(
     paths: PathForm | None = None,
     allow_missing: bool = False,
 ) -> None:
-    """Write rows to `-o OUT`: in a file paths are absolute, in a stream relative, unless `paths` says otherwise.
+    """Write rows to `-o OUT`: in a file paths are absolute, in a stream or a bucket relative, unless `paths` says else.
 
     Raises
     ------
@@ -90,17 +92,40 @@ class PathWriter:
 
     def __init__(self, roots: Mapping[str, Path], out: str, paths: PathForm | None = None) -> None:
         self.out = out
-        self.form: PathForm = paths or ("relative" if out == "-" else "absolute")
-        self.home = Path() if out == "-" or is_remote(out) else Path(out).parent
+        remote = is_remote(out)
+        self.form: PathForm = paths or ("relative" if out == "-" or remote else "absolute")
+        self.home = None if remote else Path() if out == "-" else Path(out).parent
         self.finder = ImageFinder(roots)
+        self.folders: set[str] = set()  # of images, as the file names them
 
     def place(self, block: pa.Table) -> pa.Table:
         """The rows with their paths as the file or the stream has them."""
-        return place_paths(block, self.finder, self.form, self.home)
+        placed = place_paths(block, self.finder, self.form, self.home)
+        if "path" in placed.column_names:
+            self.folders.update(path.rpartition("/")[0] for path in placed["path"].to_pylist() if path)
+        return placed
+
+    def find_closed_folders(self) -> list[str]:
+        """Folders of images that dermdata opens for no manifest in the file's own folder."""
+        if self.home is None or self.out == "-":  # whoever reads it has another folder
+            return []
+        caches = [f"{folder}/datasets" for folder in self.finder.roots.cache_folders]
+        opened = tuple(f"{os.path.realpath(one)}/" for one in (*caches, str(self.home)))
+        there = sorted(one for one in self.folders if one.startswith("/") and os.path.isdir(one))  # noqa: PTH112  # a text
+        return [one for one in there if not f"{os.path.realpath(one)}/".startswith(opened)]
 
     def tell_missing(self, resources: Resources, *, allowed: bool) -> None:
-        """ImagesMissing for what was not found, a warning where that is allowed; of a stream, its reader tells it."""
+        """ImagesMissing for what was not found, a warning where that is allowed; of a stream, its reader tells it.
+
+        What other programs will find and dermdata will not open is told as well.
+        """
         missing = self.finder.missing
+        if closed := self.find_closed_folders():
+            more = f" and {len(closed) - 1:,} more folders" if len(closed) > 1 else ""
+            resources.say(
+                f"warning: {self.out} names images in {closed[0]}{more}, which dermdata opens only for a manifest "
+                "in a folder above them, or as one of its caches"
+            )
         if self.out == "-" or not missing:
             return
         resources.say(f"warning: {missing.describe()}" if allowed else f"written to {self.out}")
@@ -188,6 +213,11 @@ class ExportRequest:
         return self.name not in ("parquet", "csv", "jsonl", "croissant")
 
     @property
+    def holds_images(self) -> bool:
+        """Whether the images themselves are written, so that nothing needs to say where they were."""
+        return self.embed or self.name not in ("csv", "jsonl", "parquet", "croissant")
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The columns that decide what is written."""
         return (*HELD, *ADDED, *(PROJECTED if self.labels else ()))
@@ -212,6 +242,18 @@ def require_format(name: str) -> None:
     export.load_format(name)
 
 
+def tell_overlaps_and_folds(resources: Resources, loaded: "Loaded", request: ExportRequest) -> None:
+    """Which images are in the export twice, and that folds are no parts of it."""
+    from dermdata.cohort.dedupe import describe_overlaps
+    from dermdata.export.job import count_folds, has_words
+
+    for overlap in describe_overlaps(loaded.rows()):
+        resources.say(overlap)
+    has_parts = request.divides and has_words(loaded.table, "split")
+    if has_parts and request.fold is None and count_folds(loaded.table):
+        resources.say("the folds are no parts of this export; --fold K makes fold K val, the others train")
+
+
 def export_rows(resources: Resources, loaded: "Loaded", request: ExportRequest) -> "ExportResult":
     """Write the rows in the format that is asked for; UsageError, IntegrityError or StorageError.
 
@@ -219,14 +261,9 @@ def export_rows(resources: Resources, loaded: "Loaded", request: ExportRequest) 
     to be.
     """
     from dermdata import export
-    from dermdata.cohort.dedupe import describe_overlap
-    from dermdata.export.job import count_folds
 
     caches = to_image_roots(loaded.roots).cache_folders
-    if overlap := describe_overlap(loaded.rows()):
-        resources.say(overlap)
-    if request.fold is None and request.divides and count_folds(loaded.table):
-        resources.say("the folds are no parts of this export; --fold K makes fold K val, the others train")
+    tell_overlaps_and_folds(resources, loaded, request)
     with open_job(resources, loaded, request) as job:
         try:
             written = export.write(request.name, job)
@@ -256,6 +293,19 @@ def plan_rows(resources: Resources, loaded: "Loaded", request: ExportRequest) ->
     return Records(items, PLAN_KEYS)
 
 
+def drop_machine_paths(table: pa.Table, roots: Mapping[str, Path], missing: MissingFiles) -> pa.Table:
+    """The rows without this machine's folders in their paths, as the caches have them; `missing` gets to know these."""
+    import pyarrow.compute as pc
+
+    named = [name for name in ("path", "mask_path") if name in table.column_names]
+    if not any(pc.any(pc.starts_with(table[name], "/")).as_py() for name in named):
+        return table  # the usual case
+    finder = ImageFinder(roots)
+    table = place_paths(table, finder, "relative", None)
+    missing.caches |= finder.missing.caches
+    return table
+
+
 @contextmanager
 def open_job(resources: Resources, loaded: "Loaded", request: ExportRequest) -> Iterator["Job"]:
     """The rows with their classes, the place they go to, and who works on them."""
@@ -265,6 +315,9 @@ def open_job(resources: Resources, loaded: "Loaded", request: ExportRequest) -> 
     table: Any = loaded.table
     if request.labels:
         table = project(resources, table, request.labels, strict=request.strict)
+    missing = MissingFiles()
+    if request.holds_images:
+        table = drop_machine_paths(table, loaded.roots, missing)
     entries = resources.find_entries(loaded.names)
     with ExitStack() as stack:
         remote = is_remote(request.out)
@@ -274,6 +327,7 @@ def open_job(resources: Resources, loaded: "Loaded", request: ExportRequest) -> 
         yield export.Job(
             table=table, rest=loaded.rest, roots=loaded.roots, out=Path(request.out), bucket=bucket, make=make,
             embed=request.embed, split=request.split, fold=request.fold, size=request.size, strip=request.strip_exif,
-            redistributable=request.redistributable, copy=request.copy, jobs=request.jobs or count_cores(),
-            excel_safe=request.excel_safe, entries=entries, progress=progress,
+            redistributable=request.redistributable, copy=request.copy, allow_missing=request.allow_missing,
+            jobs=request.jobs or count_cores(), excel_safe=request.excel_safe, entries=entries, progress=progress,
+            missing=missing,
         )  # fmt: skip

@@ -336,8 +336,9 @@ def describe_choice(asked: "SubsetSpec") -> str:
 
 
 def require_usable(dataset: "Dataset", outcome: "FetchResult") -> None:
-    """SomeFailed when rows or labels of the source could not be used, or no row finds its image among those here."""
+    """SomeFailed when rows or labels of the source could not be used, or images are where no row finds them."""
     require_any_match(dataset, outcome.report)
+    require_open_archives(dataset, outcome.report)
     if any(outcome.report.get(key) for key in ("unmapped_labels", "rejected", "lost")):
         raise SomeFailed(f"{dataset.name}: some rows or labels could not be used, see above")
 
@@ -356,6 +357,17 @@ def require_any_match(dataset: "Dataset", report: Mapping[str, Any]) -> None:
         f"{such_as}{report['images_without_row']['first'][0].rpartition('/')[2]!r}",
         hint="the entry must map image_id, or image, to the column with the files' names, without folder and ending",
     )
+
+
+def require_open_archives(dataset: "Dataset", report: Mapping[str, Any]) -> None:
+    """SomeFailed when images are missing, and archives in an archive stayed closed that may hold them."""
+    closed = report.get("closed_archives", {}).get("first", [])
+    if closed and report.get("rows_without_image"):
+        raise SomeFailed(
+            f"{dataset.name}: {report['rows_without_image']:,} rows have no image, and an archive in an archive is not "
+            f"opened ({closed[0]})",
+            hint="unpack it by hand and give the folder: --from FOLDER",
+        )
 
 
 def remarks(report: Mapping[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Transform = Callable[[Any], Any]
+AS_STORED = 1  # EXIF's number of no turn
 
 
 class ImageDataset:
@@ -61,7 +62,7 @@ class ImageDataset:
         image = open_rgb(self.paths[place])
         if self.masks is None:
             return (self.transform(image) if self.transform else image), self.targets[place]
-        mask = open_image(self.masks[place])
+        mask = open_mask(self.masks[place], self.paths[place])
         pair = self.transform(image, mask) if self.transform else (image, mask)  # type: ignore[call-arg]  # of a pair, where there are masks
         return pair[0], pair[1]
 
@@ -71,15 +72,33 @@ class ImageDataset:
 
 def open_image(path: str) -> "Image":
     """Open and decode an image as it is stored: an orientation tag is not applied, so that masks and boxes fit."""
+    from dermdata.images.image_file import read_image_file
+    from dermdata.images.orientation import TIFF_STARTS, reset_orientation
+
+    data = read_image_file(path)
+    # Pillow itself obeys the tag of a TIFF
+    return decode_image(reset_orientation(data) if data.startswith(TIFF_STARTS) else data, path)
+
+
+def open_mask(path: str, image: str) -> "Image":
+    """Open a mask so that it lies on its image as stored: one that was drawn on the upright picture is turned back."""
+    from dermdata.images.image_file import read_image_file
+    from dermdata.images.orientation import read_orientation, reset_orientation, to_stored_frame
+
+    mask = decode_image(reset_orientation(read_image_file(path)), path)
+    turn = read_orientation(read_image_file(image))
+    return mask if turn == AS_STORED else to_stored_frame(mask, turn, open_image(image).size)
+
+
+def decode_image(data: bytes, path: str) -> "Image":
+    """Decode the bytes of a file; IntegrityError names it."""
     import io
 
     from PIL import Image
 
     from dermdata.errors import IntegrityError
     from dermdata.images.decode import DECODE_ERRORS
-    from dermdata.images.image_file import read_image_file
 
-    data = read_image_file(path)
     try:
         image = Image.open(io.BytesIO(data))
         image.load()
@@ -90,8 +109,11 @@ def open_image(path: str) -> "Image":
 
 
 def open_rgb(path: str) -> "Image":
-    """Open an image in three channels."""
-    return open_image(path).convert("RGB")
+    """Open an image in three channels of 8 bits; of gray levels of more bits the upper 8."""
+    from dermdata.images.levels import is_deep, to_eight_bits
+
+    image = open_image(path)
+    return (to_eight_bits(image) if is_deep(image) else image).convert("RGB")
 
 
 def require_images(count: int, wanted: str) -> None:

@@ -9,6 +9,7 @@ from dermdata.api.images import ImageDataset, Transform, require_images
 from dermdata.api.manifest_rows import ManifestRows
 from dermdata.api.results import IMAGE
 from dermdata.errors import UnknownName, UsageError
+from dermdata.manifest.columns import text_column
 from dermdata.manifest.schema import USUAL_PARTS
 
 if TYPE_CHECKING:
@@ -186,19 +187,40 @@ class ConvertibleRows(ManifestRows):
             transform,
         )
 
-    def to_huggingface(self) -> "datasets.DatasetDict":
+    def to_huggingface(self, *, fold: int | None = None) -> "datasets.DatasetDict":
         """Return a `datasets.DatasetDict` by split (`all` without one); images are read when a row is asked for.
 
         The column of the classes is a `ClassLabel` named `label`; paths lie where the images lie, nothing is copied.
+
+        Parameters
+        ----------
+        fold : int, optional
+            The rows of this fold are the part `val`, those of the others `train`.
+
+        Raises
+        ------
+        UsageError, UnknownName
+            For rows in folds and in no parts without `fold`, and for a fold that there is not.
+
         """
         import datasets
 
-        from dermdata.export.job import class_column, class_names, class_numbers, row_classes
+        from dermdata.export.job import (
+            class_column,
+            class_names,
+            class_numbers,
+            refuse_folds,
+            row_classes,
+            set_fold_parts,
+        )
 
         column = class_column(self.table)
         names = list(class_names(self.table, column))
         numbers = class_numbers(row_classes(self.table, column), names)
+        parts = self.table if fold is None else set_fold_parts(self.table, fold)
+        refuse_folds(parts)
         frame = self.to_pandas()
+        frame["split"] = text_column(parts, "split").to_pandas()
         frame[IMAGE] = frame["path"]
         frame = frame.drop(columns=[name for name in ("label", "phash") if name in frame])
         found = {}

@@ -78,18 +78,11 @@ class SelectableRows(ManifestRows):
 
         """
         from dermdata.cohort import NEEDED_COLUMNS, SelectionRequest, select_rows
-        from dermdata.cohort.dedupe import describe_overlap
+        from dermdata.cohort.dedupe import describe_overlaps
 
-        # which of two rows says more, and what its ids are, is a matter of all columns
-        every = dedupe != "none"
-        loaded, note = narrow_to_split(
-            self._read_columns(
-                lambda names: (
-                    names if every else (*show, *SPLITS, *list_needed(self._resources, names, where, refine))
-                )
-            ),
-            split,
-        )
+        # which row says more, and what its ids are, is a matter of all columns
+        some = (*show, *SPLITS) if dedupe == "none" else None
+        loaded, note = narrow_to_split(self._read_for_selection(some, where, refine), split)
         wanted = SelectionRequest(
             where=where,
             space=space_of(self._resources, labels) if labels else None,
@@ -102,8 +95,7 @@ class SelectableRows(ManifestRows):
         finer = [load(self._resources, refine, NEEDED_COLUMNS).table] if refine else []
         words = words_of(self._resources, set().union(*map(sources_of, (loaded.table, *finer))))
         done = select_rows(loaded.table, wanted, self._resources.library.vocabulary, words, *finer)
-        if not every:
-            done.notes += filter(None, [describe_overlap(loaded.rows(done.table))])
+        done.notes += describe_overlaps(loaded.rows(done.table)) if dedupe == "none" else ()
         asked = {
             "where": where, "split": split, "labels": labels, "refine": ",".join(refine) or None, "dedupe": wanted.dedupe,
             "sample": sample, "per-class": per_class, "seed": sample and seed,
@@ -114,6 +106,14 @@ class SelectableRows(ManifestRows):
         if strict and labels:
             refuse(selected.unexpressed.items, labels)
         return selected
+
+    def _read_for_selection(
+        self, some: Sequence[str] | None, where: str | None, refine: Sequence[str]
+    ) -> Loaded:
+        """The rows with some columns and those that a condition and finer labels need; with all of them for None."""
+        if some is None:
+            return self._read_columns(lambda names: names)
+        return self._read_columns(lambda names: (*some, *list_needed(self._resources, names, where, refine)))
 
     def where(self, condition: str) -> "Manifest":
         """Keep the rows of which the condition is true: `"age >= 60 and diagnosis under 'melanoma'"`."""

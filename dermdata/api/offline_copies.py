@@ -61,7 +61,7 @@ def plan_bundle(resources: Resources, names: Sequence[str], target: Path) -> Bun
     from dermdata.cache import measure_usage
 
     there = find_cached(resources, names)
-    folders = [folder for folder in there if folder.receipt()]
+    folders = [folder for folder in there if (receipt := folder.receipt()) and receipt.manifest_sha256]
     names = list(dict.fromkeys(folder.name for folder in there))
     if missing := set(names) - {folder.name for folder in folders}:
         name = min(missing)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dermdata.api.images import open_image
+from dermdata.api.images import open_image, open_mask
 from dermdata.api.records import Records
 from dermdata.errors import IntegrityError, UnknownName
 
@@ -32,8 +32,8 @@ IMAGE, MASK = "image", "mask"  # keys of a row that open a file
 class Row(Mapping[str, Any]):
     """One image: all columns of its row, and under `image` and `mask` the decoded pictures.
 
-    The pictures are opened when they are asked for, as they are stored: an orientation tag is not applied. They are
-    None where the row has no such file.
+    The pictures are opened when they are asked for, as they are stored: an orientation tag is not applied, and a mask that
+    was drawn on the upright picture is turned back. They are None where the row has no such file.
     """
 
     def __init__(self, values: Mapping[str, Any], path: str | None, mask: str | None) -> None:
@@ -42,8 +42,10 @@ class Row(Mapping[str, Any]):
 
     def __getitem__(self, key: str) -> Any:
         if key in self._files:
-            path = self._files[key]
-            return None if path is None else open_image(path)
+            path, image = self._files[key], self._files[IMAGE]
+            if path is None:
+                return None
+            return open_image(path) if key == IMAGE or image is None else open_mask(path, image)
         return self._values[key]
 
     def __iter__(self) -> Iterator[str]:

@@ -17,7 +17,9 @@ from dermdata.api.targets import (
     read_from_file,
 )
 from dermdata.errors import BadTable, UsageError
+from dermdata.manifest.text import read_bytes
 from dermdata.object_store import is_remote
+from dermdata.text_files import read_first_row
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,9 +72,7 @@ def is_list(resources: Resources, target: str) -> bool:
         return False
     if Path(target).suffix in SUFFIXES and Path(target).suffix != ".csv":
         return not read_column_names(Path(target)) >= MARKS
-    with Path(target).open(encoding="utf-8-sig", errors="replace") as file:
-        first = file.readline()
-    return not {name.strip().strip('"') for name in first.split(find_delimiter(first))} >= MARKS
+    return not {name.strip() for name in read_first_row(Path(target))} >= MARKS
 
 
 def is_file(resources: Resources, target: str) -> bool:
@@ -82,30 +82,27 @@ def is_file(resources: Resources, target: str) -> bool:
     return target != "-" and not is_remote(target) and not is_name and path.is_file()
 
 
-def find_delimiter(line: str) -> str:
-    """The comma, semicolon or tab that a table's first line has most of."""
-    return max(",;\t", key=line.count)
-
-
 # ------------------------------------------------------------------ manifests, each a part
 
 
 def load_parts(resources: Resources, targets: Sequence[str]) -> Loaded | None:
     """Several manifests' rows, each file a part; None where they are no such files, or have parts of their own."""
     from dermdata.api.splitting import JUDGED
-    from dermdata.split.published import is_part_name, name_parts
+    from dermdata.split.published import are_part_names, name_parts
 
     files = list(dict.fromkeys(targets))
     if len(files) < 2 or not all(is_file(resources, target) for target in files):
         return None
     names = name_parts(files)
-    named = all(map(is_part_name, names))
+    named = are_part_names(names)
     loaded = load(resources, files, JUDGED)
-    if has_parts(loaded.table, "split", "fold") and not named:
+    own = has_parts(loaded.table, "split", "fold")
+    if own and not named:
         return None
     sizes = [load(resources, [file], ("dataset",)).table.num_rows for file in files]
     resources.say(f"{', '.join(files)}: parts in {FILES}")
-    return replace(loaded, table=set_parts(loaded.table, names, sizes, beside=not named))
+    beside = "split" if own else None if named else "split_official"
+    return replace(loaded, table=set_parts(loaded.table, names, sizes, beside))
 
 
 def has_parts(table: "pa.Table", *columns: str) -> bool:
@@ -117,16 +114,18 @@ def has_parts(table: "pa.Table", *columns: str) -> bool:
     )
 
 
-def set_parts(table: "pa.Table", names: Sequence[str], sizes: Sequence[int], *, beside: bool) -> "pa.Table":
-    """The rows with the parts of these names and sizes, in order; `beside` these, the publisher's own are judged too."""
+def set_parts(
+    table: "pa.Table", names: Sequence[str], sizes: Sequence[int], beside: str | None
+) -> "pa.Table":
+    """The rows with the parts of these names and sizes, in order; the column `beside` is judged too."""
     import pyarrow as pa
 
     from dermdata.manifest.schema import OFFICIAL_SPLIT, OWN_SPLIT
     from dermdata.split.published import LISTED_SPLIT
 
     words = chain.from_iterable(repeat(name, size) for name, size in zip(names, sizes, strict=True))
-    if beside and has_parts(table, "split_official"):
-        table = table.append_column(LISTED_SPLIT, table["split_official"])
+    if beside and has_parts(table, beside):
+        table = table.append_column(LISTED_SPLIT, table[beside])
     replaced = [name for name in (*OWN_SPLIT, *OFFICIAL_SPLIT) if name in table.column_names]
     return table.drop_columns(replaced).append_column("split", pa.array(words, pa.string()))
 
@@ -212,19 +211,19 @@ def read_table(resources: Resources, file: str) -> "pa.Table":
     path = Path(file)
     if path.suffix in SUFFIXES and path.suffix != ".csv":
         return read_from_file(resources, path, None)
-    from dermdata.readers.delimited import parse_delimited
+    from dermdata.readers.delimited import parse_own_table
     from dermdata.split.published import drop_blank_rows
 
-    with path.open(encoding="utf-8-sig", errors="replace") as text:
-        delimiter = find_delimiter(text.readline())
-    table, rejected = parse_delimited(path.read_bytes(), file, delimiter=delimiter, encoding="utf-8")
-    if rejected:
-        more = f", and {len(rejected) - 1:,} more lines" if len(rejected) > 1 else ""
-        first = rejected[0]
+    own = parse_own_table(read_bytes(path), file)
+    for note in own.notes:
+        resources.say(note)
+    if own.rejected:
+        more = f", and {len(own.rejected) - 1:,} more lines" if len(own.rejected) > 1 else ""
+        first = own.rejected[0]
         raise BadTable(
             f"{file}, line {first['line']}: {first['reason']}{more}", hint="mend them: each must be judged"
         )
-    return drop_blank_rows(table)
+    return drop_blank_rows(own.rows)
 
 
 def tell_known(

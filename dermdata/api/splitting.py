@@ -49,11 +49,10 @@ def choose_strata(table: "pa.Table") -> str:
 
 def list_notes(loaded: Loaded, *, labeled: bool) -> list[str]:
     """What a person must know of a split beside its balance: by which column it is balanced, and who is in it twice."""
-    from dermdata.cohort.dedupe import describe_overlap
+    from dermdata.cohort.dedupe import describe_overlaps
 
     label = ["each part mirrors label, which the manifest has (--stratify diagnosis for the other)"]
-    overlap = describe_overlap(loaded.rows())
-    return [*(label if labeled else []), *([overlap] if overlap else [])]
+    return [*(label if labeled else []), *describe_overlaps(loaded.rows())]
 
 
 def judge_split(resources: Resources, loaded: Loaded, *, near: bool, by: "GroupBy" = "auto") -> Records:
@@ -74,8 +73,8 @@ def judge_split(resources: Resources, loaded: Loaded, *, near: bool, by: "GroupB
     -------
     Records
         The findings; `facts` have `leaks`, how many of what is in more than one part; `not_judged`, the ids that no
-        row has; `judged`, what was judged in words; and of how many of the `rows` in a part nothing can be said,
-        `unjudged`: without leaks, only 0 is a clean split.
+        row has; `judged`, what was judged in words; how many of the `rows` in a part were judged as `images_alone`;
+        and of how many nothing can be said, `unjudged`: without leaks, only 0 is a clean split.
 
     Raises
     ------
@@ -93,6 +92,6 @@ def judge_split(resources: Resources, loaded: Loaded, *, near: bool, by: "GroupB
     absent = [name for name in TOLD if not has_values(loaded, name)]
     facts = {
         "leaks": leaks, "not_judged": absent, "judged": list(seen.judged), "rows": seen.rows,
-        "in_no_part": seen.apart, "unjudged": seen.unjudged,
+        "in_no_part": seen.apart, "images_alone": seen.alone, "unjudged": seen.unjudged,
     }  # fmt: skip
     return Records([vars(one) for one in findings], FINDING, facts)

@@ -12,12 +12,13 @@ from dermdata.api.label_spaces import ADDED, NEEDED, project
 from dermdata.api.manifest_selection import load_narrowed
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
-from dermdata.api.targets import list_cached_targets, load
+from dermdata.api.targets import SUFFIXES, list_cached_targets, load
 from dermdata.cohort.cite import Credit, Credits, collect_credits
-from dermdata.cohort.dedupe import describe_overlap
+from dermdata.cohort.dedupe import describe_overlaps
 from dermdata.cohort.table1 import Table1, build_table1, to_latex, to_markdown
 from dermdata.errors import UnknownName
 from dermdata.licenses import CombinedTerms
+from dermdata.object_store import is_remote
 
 __all__ = [
     "TABLE_FORMS", "CombinedTerms", "Credit", "Credits",
@@ -59,8 +60,9 @@ class CountRequest:
 
 
 def list_identities(targets: Sequence[str]) -> Sequence[str]:
-    """The columns that tell whether several targets have images in common."""
-    return ["isic_id"] if len(targets) > 1 else []
+    """The columns that tell whether several datasets have images in common: one alone is not read for that."""
+    alone = len(targets) == 1 and (is_remote(targets[0]) or not targets[0].endswith(SUFFIXES))
+    return [] if alone else ["isic_id"]
 
 
 def count_targets(resources: Resources, targets: Sequence[str], request: CountRequest) -> Records:
@@ -80,7 +82,7 @@ def count_rows(
     """A record a cell: the columns, or `by` and `value` in an overview, then images, patients, lesions, share."""
     from dermdata.cohort import stats as room
 
-    if overlap := describe_overlap(table):
+    for overlap in describe_overlaps(table):
         resources.say(overlap)
     if request.labels:
         table = project(resources, table, request.labels, strict=request.strict)

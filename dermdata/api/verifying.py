@@ -103,9 +103,19 @@ def find_unfinished(resources: Resources, names: Sequence[str] | None) -> list[s
     found = []
     for name in resources.cache.names() if names is None else names:
         with suppress(CacheDamaged):  # a finding of its own
-            if any(is_unfinished(folder) for folder in resources.cache.versions(name)):
+            if any(map(is_unfinished, list_current_folders(resources, name))):
                 found.append(name)
     return found
+
+
+def list_current_folders(resources: Resources, name: str) -> "list[DatasetFolder]":
+    """What the cache has of the version that `fetch` would bring; all versions, where no catalog knows the dataset."""
+    versions = resources.cache.versions(name)
+    try:
+        current = resources.cache.folder(resources.catalog[name]).path
+    except UsageError:
+        return versions
+    return [folder for folder in versions if folder.path == current]
 
 
 def explain_unfinished(resources: Resources, name: str) -> str:

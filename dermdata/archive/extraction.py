@@ -122,6 +122,7 @@ def extract(
     jobs: int | None = None,
     look: Callable[[bytes], ImageFacts | None] = lambda _: None,
     progress: Callable[[int], None] = lambda _: None,
+    foresee: Callable[[int], None] = lambda _: None,
     limits: ArchiveLimits = DEFAULT_LIMITS,
     encoding: str | None = None,
     open_inner: bool = False,
@@ -144,6 +145,8 @@ def extract(
         Gets the bytes of members up to 64 MiB, in threads.
     progress
         Gets the number of bytes written, one call at a time.
+    foresee
+        Gets how many more bytes will be written, as soon as that is known: of a zip, and of each zip in it.
     limits
         How much the archive may ask for, with the archives in it.
     encoding
@@ -169,7 +172,7 @@ def extract(
     """
     jobs = jobs or count_cores()
     staging_folder = StagingFolder(folder, archive.name)
-    writer = _MemberWriter(staging_folder, place, wanted, look, progress, encoding, jobs, Lock())
+    writer = _MemberWriter(staging_folder, place, wanted, look, progress, foresee, encoding, jobs, Lock())
     try:
         with disk.storage_errors(archive):
             extraction = _unpack(archive, kind, writer, limits)
@@ -197,6 +200,7 @@ class _MemberWriter:
     wanted: Callable[[str], bool]
     look: Callable[[bytes], ImageFacts | None]
     progress: Callable[[int], None]
+    foresee: Callable[[int], None]
     encoding: str | None
     jobs: int
     lock: Lock
@@ -307,7 +311,9 @@ def _unpack_zip(archive: Path, writer: _MemberWriter, limits: ArchiveLimits) -> 
         entries = [entry for entry in listing.entries if writer.wanted(entry.name)]
         entries.sort(key=lambda entry: entry.offset)
         placed = [(entry, writer.staging.reserve(paths[entry.name])) for entry in entries]
-        disk.require_space(writer.staging.root, sum(entry.size for entry in entries))
+        total = sum(entry.size for entry in entries)
+        disk.require_space(writer.staging.root, total)
+        writer.foresee(total)
         for batch in _split_batches(placed):
             weight = max(entry.size if entry.size <= SMALL_MEMBER else STREAMED_WEIGHT for entry, _ in batch)
             if not executor.submit(weight, partial(_store_batch, read, batch, writer, archive.name)):

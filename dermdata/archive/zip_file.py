@@ -27,6 +27,7 @@ from dermdata.archive.policy import (
     refuse_overlap,
 )
 from dermdata.errors import ArchiveRefused, CredentialsMissing
+from dermdata.text_files import START_BYTES, find_stand_in
 
 END_RECORD, END64_RECORD, LOCATOR_RECORD = (
     struct.Struct("<4s4H2LH"),
@@ -49,11 +50,6 @@ LOCAL_HEADER_SIGN = b"PK\3\4"
 DESCRIPTOR_FLAG = 0x0008  # sizes and CRC follow the data
 HEADER_MARGIN = 512  # the local extra field may be longer than the central one
 PIECE_BYTES = 16 << 20  # bytes asked of the reader at a time
-OTHER_KINDS = (  # what is found in a zip's place, by its first bytes in small letters
-    (b"rar!\x1a\x07", "a RAR archive"), (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"), (b"\x1f\x8b", "a gzip file"),
-    (b"bzh", "a bzip2 file"), (b"\xfd7zxz\0", "an xz file"), (b"%pdf", "a PDF"), (b"<!doctype", "a web page"),
-    (b"<html", "a web page"), (b"version https://git-lfs", "a Git LFS pointer"),
-)  # fmt: skip
 LIKELY_CODE_PAGES = ("gbk", "shift_jis", "euc_kr", "big5", "cp1252", "cp1251")
 NAMES_SHOWN = 2  # code pages that a note shows a name in
 
@@ -221,7 +217,7 @@ def _locate_end_record(tail: bytes, read: RangeReader, what: str) -> int:
         extra = len(tail) - found[-1] - END_RECORD.size - _comment_length(tail, found[-1])
         raise ArchiveRefused(f"{what} has {extra:,} bytes too many after its end" if extra > 0
                              else f"{what} is cut short in its last bytes")  # fmt: skip
-    raise ArchiveRefused(f"{what} has no end record: {_describe_head(read(0, 32))}")
+    raise ArchiveRefused(f"{what} has no end record: {_describe_head(read(0, START_BYTES))}")
 
 
 def _find_positions(data: bytes, sign: bytes) -> Iterator[int]:
@@ -240,7 +236,7 @@ def _describe_head(head: bytes) -> str:
         return "it is empty"
     if head.startswith(b"PK\3\4"):
         return "it is cut short"
-    kind = next((kind for start, kind in OTHER_KINDS if head.lower().startswith(start)), None)
+    kind = find_stand_in(head)
     return f"it is {f'{kind}, ' if kind else ''}no zip, it begins with {head[:16]!r}"
 
 

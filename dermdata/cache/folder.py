@@ -8,7 +8,6 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 
 from dermdata import checksum, disk
@@ -19,6 +18,7 @@ from dermdata.cache.receipt import (
     content_from_row,
     content_to_row,
     receipt_from_json,
+    receipt_to_json,
 )
 from dermdata.errors import CacheDamaged
 from dermdata.model import Content
@@ -59,7 +59,7 @@ class DatasetFolder:
         return CacheDamaged(what, hint=f"run `dermdata fetch {self.name} --force` to build it again")
 
     def write_receipt(self, receipt: Receipt) -> None:
-        data = {"schema": RECEIPT_SCHEMA, **asdict(receipt)}
+        data = {"schema": RECEIPT_SCHEMA, **receipt_to_json(receipt)}
         disk.write_text(self.path / "receipt.json", json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 
     def contents(self, receipt: Receipt | None = None) -> tuple[Content, ...]:

@@ -3,14 +3,15 @@
 import csv
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from functools import cache
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from dermdata.model import ArchiveMember, Content, ImageFacts
 
+IMAGE_FACTS = tuple(one.name for one in fields(ImageFacts))
 CONTENTS_COLUMNS = (
-    "path", "role", "file", "size", "sha256", "member", "offset", "stored", "method", "crc32",
-    *(one.name for one in fields(ImageFacts)),
+    "path", "role", "file", "size", "sha256", "member", "offset", "stored", "method", "crc32", *IMAGE_FACTS,
 )  # fmt: skip
 REPORT_KINDS: Mapping[str, Any] = {
     **dict.fromkeys(
@@ -18,7 +19,9 @@ REPORT_KINDS: Mapping[str, Any] = {
     ),
     **dict.fromkeys(("unmapped_labels", "unmapped_values", "unpartnered", "unusable"), Mapping[str, int]),
     **dict.fromkeys(("rejected", "differences"), list),
-    **dict.fromkeys(("images_without_row", "masks_without_row", "images_not_found"), Mapping[str, Any]),
+    **dict.fromkeys(
+        ("images_without_row", "masks_without_row", "images_not_found", "closed_archives"), Mapping[str, Any]
+    ),
 }
 ONE_COLOR = "-"  # in place of a perceptual hash
 # content, part: not verified; part: not complete; ranges: downloaded member by member, each by its CRC-32
@@ -151,6 +154,16 @@ def receipt_from_json(data: dict[str, Any]) -> Receipt:
     return receipt
 
 
+def receipt_to_json(receipt: Receipt) -> dict[str, Any]:
+    """What `receipt_from_json` reads; `asdict` would copy each value of 100,000 files."""
+    return {
+        **vars(receipt),
+        "files": [vars(file) for file in receipt.files],
+        "part": receipt.part and asdict(receipt.part),
+        "directories": {name: vars(one) for name, one in receipt.directories.items()},
+    }
+
+
 def subset_from_json(data: dict[str, Any] | None) -> FetchedSubset | None:
     if data is None:
         return None
@@ -160,14 +173,26 @@ def subset_from_json(data: dict[str, Any] | None) -> FetchedSubset | None:
 
 def require_field_types(value: Any) -> None:
     """Raise TypeError where a field of a dataclass, or of one inside it, is not of the type that it declares."""
-    for name, kind in get_type_hints(type(value)).items():
+    cls: type = type(value)
+    for name, kind in field_types(cls):
         if not is_of_type(getattr(value, name), kind):
             raise TypeError(f"{type(value).__name__}.{name} is of another kind")
 
 
+@cache
+def field_types(cls: type) -> tuple[tuple[str, Any], ...]:
+    """The name and the declared type of each field: a receipt has 100,000 values of a few classes."""
+    return tuple(get_type_hints(cls).items())
+
+
+@cache
+def type_parts(kind: Any) -> tuple[Any, tuple[Any, ...]]:
+    return get_origin(kind), get_args(kind)
+
+
 def is_of_type(value: Any, kind: Any) -> bool:
     """Whether a value read from JSON is of this type; a bool is no whole number."""
-    origin, arguments = get_origin(kind), get_args(kind)
+    origin, arguments = type_parts(kind)
     if origin in (Union, UnionType):
         return any(is_of_type(value, one) for one in arguments)
     if origin is Literal:
@@ -194,10 +219,8 @@ def is_container_of(value: Any, origin: Any, arguments: tuple[Any, ...]) -> bool
 def content_to_row(content: Content) -> list[Any]:
     member, image = content.member, content.image or ImageFacts()
     place = [member.path, member.offset, member.stored, member.method, member.crc32] if member else [""] * 5
-    facts = asdict(image) | {"phash": image.phash and image.phash.hex()}
-    if image.phash == b"":
-        facts["phash"] = ONE_COLOR
-    words = [value if value is not None else "" for value in facts.values()]
+    phash = ONE_COLOR if image.phash == b"" else image.phash and image.phash.hex()
+    words = [value if value is not None else "" for value in (vars(image) | {"phash": phash}).values()]
     return [content.path, content.role, content.file, content.size, content.sha256, *place, *words]
 
 
@@ -217,7 +240,7 @@ def content_from_row(row: Mapping[str, str]) -> Content:
 
 def image_from_row(row: Mapping[str, str]) -> ImageFacts | None:
     """What the row says of an image; None where it says nothing."""
-    facts: dict[str, Any] = {one.name: row.get(one.name) or None for one in fields(ImageFacts)}
+    facts: dict[str, Any] = {name: row.get(name) or None for name in IMAGE_FACTS}
     for key in ("width", "height"):
         facts[key] = int(facts[key]) if facts[key] else None
     if phash := facts["phash"]:

@@ -5,6 +5,7 @@ JSON file; the TOML files are parsed again when one of them changes.
 """
 
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -49,12 +50,13 @@ class Catalog:
         self.broken: dict[str, str] = compiled["broken"]
         self._entries: dict[str, str | bytes] = compiled["entries"]
         self._aliases: dict[str, str] = compiled["aliases"]
+        self._parsed: dict[str, Dataset] = {}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._entries
+        return self.find_name(name) in self._entries
 
     def __getitem__(self, name: str) -> "Dataset":
         """Return the entry of this name or alias.
@@ -70,7 +72,9 @@ class Catalog:
         from dermdata.catalogs.entries import parse_entry  # `list` parses no entry
 
         found = self._resolve_name(name)
-        return parse_entry(json.loads(self._entries[found]), found)
+        if found not in self._parsed:
+            self._parsed[found] = parse_entry(json.loads(self._entries[found]), found)
+        return self._parsed[found]
 
     def outline(self, name: str) -> "Dataset":
         """The entry for showing only: its attributes without the classes, which cost a start a third of its time.
@@ -81,10 +85,19 @@ class Catalog:
         data.pop("table", None)
         return cast("Dataset", data)
 
+    def find_name(self, name: str) -> str:
+        """An entry's own name, as people write it: HAM10000, PAD_UFES_20; what is given where there is none."""
+        if name in self._entries or name in self.broken:
+            return name
+        plain = re.sub(r"[\s_-]+", "-", name.strip().casefold())
+        known = {one.casefold(): one for one in (*self.broken, *self._aliases, *self._entries)}
+        found = name if name in self._aliases else known.get(plain, name)
+        return self._aliases.get(found, found)
+
     def _resolve_name(self, name: str) -> str:
-        if name in self.broken:
-            raise BadCatalog(self.broken[name], hint="mend the file or leave out its --catalog folder")
-        found = name if name in self._entries else self._aliases.get(name, name)
+        found = self.find_name(name)
+        if found in self.broken:
+            raise BadCatalog(self.broken[found], hint="mend the file or leave out its --catalog folder")
         if found not in self._entries:
             raise UnknownName(
                 "dataset", name, [*self._entries, *self._aliases], hint="`dermdata list` shows all names"
@@ -159,16 +172,28 @@ def open_catalog(overlays: Iterable[Path] = (), index_folder: Path | None = None
             raise BadCatalog(
                 f"no catalog folder at {root}", hint="--catalog wants a folder that holds datasets/"
             )
+    return Catalog(roots, open_index(roots, index_folder), index_folder)
+
+
+def open_index(roots: Sequence[Path], index_folder: Path | None) -> dict[str, Any]:
+    """The compiled index of these folders: as it was kept, else made anew.
+
+    What lies below the overlays has an index of its own: when an overlay changes, nothing else is read again.
+    """
     stamp = index.catalog_fingerprint(roots)
     path = index_folder / index_file_name(roots) if index_folder else None
     compiled = index.load_index(path, stamp) if path else None
     if compiled is None:
-        from dermdata.catalogs.overlays import build_index  # only when a file has changed
+        from dermdata.catalogs import overlays  # only when a file has changed
 
-        compiled = {"fingerprint": stamp, **build_index(roots)}
+        if len(roots) > 1:
+            made = overlays.build_index(roots, open_index(roots[:1], index_folder))
+        else:
+            made = overlays.build_bundled_index(roots[0], stamp)
+        compiled = {"fingerprint": stamp, **made}
         if path:
             index.save_index(path, compiled, private=len(roots) > 1)
-    return Catalog(roots, compiled, index_folder)
+    return compiled
 
 
 def index_file_name(roots: Sequence[Path], kind: str = "catalog") -> str:

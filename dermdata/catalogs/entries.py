@@ -322,6 +322,11 @@ def type_hints(cls: type) -> Mapping[str, Any]:
     return get_type_hints(cls)
 
 
+@cache
+def type_parts(kind: Any) -> tuple[Any, tuple[Any, ...]]:
+    return get_origin(kind), get_args(kind)
+
+
 def parse_dataclass(cls: type, data: Any, where: str, issues: Issues) -> Any:
     """An instance of a catalog dataclass; unknown and missing keys and wrong types become issues."""
     if not isinstance(data, Mapping):
@@ -342,7 +347,7 @@ def parse_dataclass(cls: type, data: Any, where: str, issues: Issues) -> Any:
 
 def parse_value(kind: Any, value: Any, where: str, issues: Issues) -> Any:
     """The value as the annotated type says, or an issue."""
-    origin, args = get_origin(kind), get_args(kind)
+    origin, args = type_parts(kind)
     if origin in (UnionType, Union):  # X | None: absent means None
         return parse_value(args[0], value, where, issues)
     if origin is Literal:

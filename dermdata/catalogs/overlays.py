@@ -1,10 +1,11 @@
 """Reads catalog folders, lays overlays over each other, and compiles the entries for the index."""
 
 import json
+import time
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ ONLY_FACTS = "@only-facts"
 NOT_MERGED = {"extends"}
 SKIN_TONE_FIELDS = {"fitzpatrick", "fitzpatrick_range", "monk"}
 MOST_BYTES = 256 << 20  # bytes of a catalog file
+NOTHING_BELOW: Mapping[str, Any] = {"entries": {}, "items": []}
 
 
 def list_entry_files(root: Path) -> Iterator[tuple[str, Path]]:
@@ -28,83 +30,6 @@ def list_entry_files(root: Path) -> Iterator[tuple[str, Path]]:
     found = [(path.parent.name, path) for path in root.glob("datasets/*/dataset.toml")]
     found += [(path.stem, path) for path in root.glob("models/*.toml")]
     yield from sorted(found)
-
-
-def read_entries(roots: Sequence[Path]) -> tuple[dict[str, Dataset], dict[str, str]]:
-    """Every entry of the catalogs laid over each other, and the message of each broken one."""
-    raw: dict[str, EntryData] = {}
-    origin: dict[str, str] = {}
-    broken: dict[str, str] = {}
-    for root in roots:
-        for name, path in list_entry_files(root):
-            try:
-                raw[name] = extend_entry(name, read_entry(path), raw, path)
-                origin[name] = str(path)
-            except BadCatalog as error:
-                broken[name] = error.message
-    datasets: dict[str, Dataset] = {}
-    sites = read_body_sites(roots)
-    owner = dict.fromkeys(raw, "")  # who goes by a name: the entry of that name before any alias
-    for name, data in raw.items():
-        try:
-            dataset = parse_entry(data, origin[name])
-            check_words(dataset, sites, origin[name])
-            claim_aliases(dataset, owner, origin[name])
-            datasets[name] = dataset
-        except BadCatalog as error:
-            broken[name] = error.message
-    return {name: datasets[name] for name in sorted(datasets.keys() - broken.keys())}, broken
-
-
-def read_body_sites(roots: Sequence[Path]) -> Mapping[str, BodySite]:
-    """The body sites, a later catalog's in place of an earlier one's; none where the file is broken or absent."""
-    for root in reversed(roots):
-        if (path := root / "vocabulary" / "body-sites.tsv").exists():
-            with suppress(BadCatalog):  # whoever needs the sites is told of every issue
-                return parse_body_sites(read_text(path), str(path))
-            break
-    return {}
-
-
-def check_words(dataset: Dataset, sites: Mapping[str, BodySite], source: str) -> None:
-    """BadCatalog for words that a table translates to, and that the manifest's column cannot hold."""
-    allowed = {column: {*words, ""} for column, words in CLOSED_WORDS.items()}
-    if sites:
-        allowed["body_site"] = {*site_names(sites), ""}
-    issues = [
-        f"{place}: {describe_unknown_word(column, word, sites)}"
-        for number, table in enumerate(dataset.table)
-        for place, column, word in list_target_words(table, f"table[{number}]")
-        if column in allowed and not {word, word.casefold()} & allowed[column]
-    ]
-    if issues:
-        raise BadCatalog(f"{source} has {len(issues)} issue(s):" + "".join(f"\n  {one}" for one in issues))
-
-
-def list_target_words(table: TableSpec, where: str) -> Iterator[tuple[str, str, str]]:
-    """The words that stand for the manifest's own, each with its place and column."""
-    for column, words in table.values.items():
-        yield from ((f"{where}.values.{column}.{theirs}", column, ours) for theirs, ours in words.items())
-    for column, word in table.constants.items():
-        if word not in table.values.get(column, {}) and word not in table.missing:
-            yield f"{where}.constants.{column}", column, word
-
-
-def describe_unknown_word(column: str, word: str, sites: Mapping[str, BodySite]) -> str:
-    """What is wrong with a word, and which one may have been meant."""
-    if column == "body_site":
-        hint = suggest_ids(word, sites.values()) or "; `dermdata labels find --sites TEXT` searches them"
-        return f"unknown body site '{word}'{hint}"
-    return f"{column} cannot be '{word}'; it is one of {', '.join(CLOSED_WORDS[column])}"
-
-
-def claim_aliases(dataset: Dataset, owner: dict[str, str], source: str) -> None:
-    """Take the entry's aliases; BadCatalog when one is another's name, which it would silently replace."""
-    taken = [alias for alias in dataset.aliases if alias in owner]
-    if taken:
-        whose = [owner[alias] or alias for alias in taken]
-        raise BadCatalog(f"{source}: the alias {', '.join(taken)} already means {', '.join(whose)}")
-    owner.update(dict.fromkeys(dataset.aliases, dataset.name))
 
 
 def read_entry(path: Path) -> EntryData:
@@ -166,7 +91,9 @@ def parse_listing_row(row: Mapping[str, str]) -> EntryData:
     return data
 
 
-def extend_entry(name: str, data: EntryData, below: Mapping[str, EntryData], path: Path) -> EntryData:
+def extend_entry(
+    name: str, data: EntryData, below: Mapping[str, EntryData | str | bytes], path: Path
+) -> EntryData:
     """The entry with what it extends underneath; a bundled name needs an explicit `extends`."""
     base = data.get("extends")
     if base is None:
@@ -176,18 +103,24 @@ def extend_entry(name: str, data: EntryData, below: Mapping[str, EntryData], pat
         raise BadCatalog(f"{path}: no entry '{base}' in the catalogs below to extend{near}")
     if base != name or data.get("name", name) != name:
         raise BadCatalog(f"{path}: changes the entry '{base}', so folder and name must be '{base}' too")
-    merged = apply_overlay(below[base], data)
+    merged = apply_overlay(load_data(below[base]), data)
     merged["files"] = [settle_file(file) for file in list_files(merged)]
     return merged
 
 
-def require_new_entry(name: str, data: EntryData, below: Mapping[str, EntryData], path: Path) -> EntryData:
+def require_new_entry(name: str, data: EntryData, below: Collection[str], path: Path) -> EntryData:
     """The entry, its files as they were written; BadCatalog for a name that is taken, or not its folder's."""
     if name in below:
         raise BadCatalog(f"{path}: '{name}' is already in the catalog below; write extends = \"{name}\"")
     if data.get("name") != name:
         raise BadCatalog(f"{path}: name must be '{name}', as its folder or file")
     return data | {"files": [unmark_file(file) for file in list_files(data)]} if "files" in data else data
+
+
+def load_data(entry: EntryData | str | bytes) -> EntryData:
+    """An entry's data, also of one that is compiled to JSON."""
+    data: EntryData = entry if isinstance(entry, dict) else json.loads(entry)
+    return data
 
 
 def apply_overlay(base: Mapping[str, Any], changes: Mapping[str, Any]) -> EntryData:
@@ -238,28 +171,170 @@ def unmark_file(file: Any) -> Any:
     return {key: value for key, value in file.items() if key != ONLY_FACTS}
 
 
-def build_index(roots: Sequence[Path]) -> dict[str, Any]:
-    """The index's content: `items` for `list`, `entries` as JSON texts, `aliases`, `broken`."""
-    datasets, broken = read_entries(roots)
+def build_bundled_index(root: Path, stamp: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    """The index of the folder below all overlays: made once in a process, whichever cache asks for it.
+
+    Files that changed in the last second are read each time: their next change may give them no other stamp.
+    """
+    settled = time.time_ns() - 10**9
+    if any(changed > settled for _, changed, _ in stamp[1:]):
+        return build_index((root,))
+    return build_unchanged_index(root, json.dumps(stamp))
+
+
+@lru_cache(maxsize=1)
+def build_unchanged_index(root: Path, stamp: str) -> dict[str, Any]:
+    """The index of one folder; `stamp` says which state of its files it is of."""
+    del stamp
+    return build_index((root,))
+
+
+def build_index(roots: Sequence[Path], below: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The index's content: `items` for `list`, `entries` as JSON texts, `aliases`, `broken`.
+
+    Parameters
+    ----------
+    roots
+        Catalog folders, each laid over those before it.
+    below
+        The index of the first one alone: its files are not read again, and its entries are parsed again only where
+        another folder has something of their name, or body sites of its own.
+
+    """
+    if below is None or below["broken"] or has_body_sites(roots[1:]):
+        below = NOTHING_BELOW
+    raw, origin, broken = lay_over(roots, below["entries"])
+    items, entries = copy_untouched(below, find_names(roots[1:]))
+    sites = read_body_sites(roots)
+    owner = dict.fromkeys(raw, "")  # who goes by a name: the entry of that name before any alias
+    for name, data in raw.items():
+        try:
+            if name not in items:
+                dataset = parse_entry(load_data(data), origin[name])
+                check_words(dataset, sites, origin[name])
+                items[name] = summary_item(dataset, roots)
+                entries[name] = json.dumps(entry_to_data(dataset), ensure_ascii=False)
+            claim_aliases(name, items[name]["aliases"], owner, origin[name])
+        except BadCatalog as error:
+            broken[name] = error.message
+    names = sorted(items.keys() - broken.keys())
     return {
-        "items": [summary_item(dataset, roots) for dataset in datasets.values()],
-        "entries": {
-            name: json.dumps(entry_to_data(dataset), ensure_ascii=False) for name, dataset in datasets.items()
-        },
-        "aliases": {alias: name for name, dataset in datasets.items() for alias in dataset.aliases},
+        "items": [items[name] for name in names],
+        "entries": dict(zip(names, map(entries.__getitem__, names), strict=True)),
+        "aliases": {alias: name for name in names for alias in items[name]["aliases"]},
         "broken": broken,
     }
 
 
+def copy_untouched(
+    below: Mapping[str, Any], touched: Collection[str]
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """The items and the texts of the entries below that no other folder has anything of."""
+    items = {item["name"]: item for item in below["items"] if item["name"] not in touched}
+    texts = {name: below["entries"][name] for name in items}
+    return items, {
+        name: text if isinstance(text, str) else text.decode()  # bytes where the index was read from its file
+        for name, text in texts.items()
+    }
+
+
+def find_names(roots: Sequence[Path]) -> set[str]:
+    """What the folders have anything of: a crosswalk alone changes what is listed of an entry too."""
+    places = ("datasets/*", "models/*.toml")
+    return {
+        path.name.removesuffix(".toml") for root in roots for place in places for path in root.glob(place)
+    }
+
+
+def lay_over(
+    roots: Sequence[Path], known: Mapping[str, str | bytes]
+) -> tuple[dict[str, EntryData | str | bytes], dict[str, str], dict[str, str]]:
+    """The data of every entry, the file that it comes from, and the message of each that cannot be read.
+
+    `known`: the entries of the first folder as JSON, where they are compiled already; they stay so.
+    """
+    raw: dict[str, EntryData | str | bytes] = dict(known)
+    origin = {name: str(path) for name, path in list_entry_files(roots[0])} if known else {}
+    broken: dict[str, str] = {}
+    for root in roots[1:] if known else roots:
+        for name, path in list_entry_files(root):
+            try:
+                raw[name] = extend_entry(name, read_entry(path), raw, path)
+                origin[name] = str(path)
+            except BadCatalog as error:
+                broken[name] = error.message
+    return raw, origin, broken
+
+
+def has_body_sites(roots: Sequence[Path]) -> bool:
+    """Whether a folder brings body sites of its own, by which the words of every entry are judged."""
+    return any((root / "vocabulary" / "body-sites.tsv").exists() for root in roots)
+
+
+def read_body_sites(roots: Sequence[Path]) -> Mapping[str, BodySite]:
+    """The body sites, a later catalog's in place of an earlier one's; none where the file is broken or absent."""
+    for root in reversed(roots):
+        if (path := root / "vocabulary" / "body-sites.tsv").exists():
+            with suppress(BadCatalog):  # whoever needs the sites is told of every issue
+                return parse_body_sites(read_text(path), str(path))
+            break
+    return {}
+
+
+def check_words(dataset: Dataset, sites: Mapping[str, BodySite], source: str) -> None:
+    """BadCatalog for words that a table translates to, and that the manifest's column cannot hold."""
+    allowed = {column: {*words, ""} for column, words in CLOSED_WORDS.items()}
+    if sites:
+        allowed["body_site"] = {*site_names(sites), ""}
+    issues = [
+        f"{place}: {describe_unknown_word(column, word, sites)}"
+        for number, table in enumerate(dataset.table)
+        for place, column, word in list_target_words(table, f"table[{number}]")
+        if column in allowed and not {word, word.casefold()} & allowed[column]
+    ]
+    if issues:
+        raise BadCatalog(f"{source} has {len(issues)} issue(s):" + "".join(f"\n  {one}" for one in issues))
+
+
+def list_target_words(table: TableSpec, where: str) -> Iterator[tuple[str, str, str]]:
+    """The words that stand for the manifest's own, each with its place and column."""
+    for column, words in table.values.items():
+        yield from ((f"{where}.values.{column}.{theirs}", column, ours) for theirs, ours in words.items())
+    for column, word in table.constants.items():
+        if word not in table.values.get(column, {}) and word not in table.missing:
+            yield f"{where}.constants.{column}", column, word
+
+
+def describe_unknown_word(column: str, word: str, sites: Mapping[str, BodySite]) -> str:
+    """What is wrong with a word, and which one may have been meant."""
+    if column == "body_site":
+        hint = suggest_ids(word, sites.values()) or "; `dermdata labels find --sites TEXT` searches them"
+        return f"unknown body site '{word}'{hint}"
+    return f"{column} cannot be '{word}'; it is one of {', '.join(CLOSED_WORDS[column])}"
+
+
+def claim_aliases(name: str, aliases: Sequence[str], owner: dict[str, str], source: str) -> None:
+    """Take the entry's aliases; BadCatalog when one is another's name, which it would silently replace."""
+    taken = [alias for alias in aliases if alias in owner]
+    if taken:
+        whose = [owner[alias] or alias for alias in taken]
+        raise BadCatalog(f"{source}: the alias {', '.join(taken)} already means {', '.join(whose)}")
+    owner.update(dict.fromkeys(aliases, name))
+
+
 def entry_to_data(dataset: Dataset) -> dict[str, Any]:
     """The entry as the data of a TOML file: nothing that is absent."""
-    return asdict(dataset, dict_factory=drop_none)
+    return to_plain_data(dataset)  # type: ignore[no-any-return]  # of a dataclass a dict
 
 
-def drop_none(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    return {
-        key: list(value) if isinstance(value, tuple) else value for key, value in pairs if value is not None
-    }
+def to_plain_data(value: Any) -> Any:
+    """A dataclass as a dict, a tuple as a list; `asdict` would copy each value of thousands of files."""
+    if isinstance(value, str | int | float):
+        return value
+    if isinstance(value, tuple):
+        return [to_plain_data(one) for one in value]
+    pairs = value.items() if isinstance(value, Mapping) else vars(value).items()
+    return {key: to_plain_data(one) for key, one in pairs if one is not None}
 
 
 def summary_item(dataset: Dataset, roots: Sequence[Path]) -> dict[str, Any]:

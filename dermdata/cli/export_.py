@@ -11,7 +11,7 @@ from dermdata.cli.label_options import LabelsOption, SplitOption, StrictOption, 
 from dermdata.cli.output import AllowMissing, Format, FormatOption, emit, write_line
 from dermdata.cli.state import State, state_of
 from dermdata.cli.workers import EngineOption
-from dermdata.errors import ImagesMissing, UsageError
+from dermdata.errors import ImagesMissing, SomeFailed, UsageError
 
 if TYPE_CHECKING:
     from dermdata.api.exporting import ExportResult
@@ -25,6 +25,7 @@ SIZE_HELP = "Scale images down so that the longest side has PX pixels; smaller o
 FOLD_HELP = "Fold K of `split --folds` is the part val, the other folds are train."
 STRIP_HELP = "Nothing but the picture: no EXIF, XMP, IPTC, comments; the pixels stay as they are."
 RIGHTS_HELP = "Only images whose license allows passing them on; left-out.csv lists the others."
+LEAVE_OUT = 'once they are left out on purpose this is 0: `dermdata select … --where "image_problem is null"`'
 COPY_HELP = "imagefolder, coco: files of its own instead of links to the cache."
 
 
@@ -83,6 +84,10 @@ def export(
             conclude(state, cast("ExportResult", error.result), manifest.names, out, form)
         raise
     conclude(state, written, manifest.names, out, form)
+    if written.unusable:
+        raise SomeFailed(
+            f"{written.unusable:,} rows could not be used, the others are exported", hint=LEAVE_OUT
+        )
 
 
 def all_cached(state: State) -> list[str]:

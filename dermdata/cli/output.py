@@ -28,7 +28,9 @@ FormatOption = Annotated[
 PathsOption = Annotated[
     Literal["absolute", "relative"] | None,
     typer.Option(
-        "--paths", help="How OUT names images. [default: absolute; relative in a stream]", show_default=False
+        "--paths",
+        help="How OUT names images. [default: absolute; relative in streams and object stores]",
+        show_default=False,
     ),
 ]
 AllowMissing = Annotated[

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from dermdata.api.records import Records
 
 JUDGE_HINT = (
-    "fetch their dataset (`--only metadata` will do), or give the list a column patient_id or lesion_id; "
-    "`--by image` judges images alone"
+    "`--by image` judges images alone; of a list, fetch its dataset (`--only metadata` will do), or give it a column "
+    "patient_id or lesion_id"
 )
 
 
@@ -49,6 +49,10 @@ def judge(
         state.say(f"not judged, because no row has one: {', '.join(absent)}")
     if apart := found.facts["in_no_part"]:
         state.say(f"{apart:,} images are in no part")
+    if alone := found.facts["images_alone"]:
+        state.say(
+            f"{alone:,} images are judged as images alone: no patient, lesion or case of theirs is known"
+        )
     if not near:
         state.more("near duplicates were not looked for; add --near")
     conclude(state, found, near=near)
@@ -57,20 +61,21 @@ def judge(
 def conclude(state: State, found: "Records", *, near: bool) -> None:
     """Tell that there are no leaks; ProblemsFound where there are, SomeFailed where nobody can know."""
     unsure = sum(one["level"] == "warning" for one in found)
-    if unsure:
-        state.say(f"{unsure:,} pictures may be in several parts, by hash alone: their images are not here")
+    unseen = f"{unsure:,} picture{'s' * (unsure != 1)} may be in several parts, by hash alone: their images are not here"
     leaks, unjudged = describe_leaks(found), describe_unjudged(found)
     if leaks:
-        if unjudged:
-            state.say(unjudged)
+        for line in filter(None, [unjudged, unseen if unsure else None]):
+            state.say(line)
         how = "split --near" if near else "split"
         raise ProblemsFound(
             f"in more than one part: {leaks}", hint=f"`dermdata {how}` makes one without leaks"
         )
     if unjudged:
         raise SomeFailed(unjudged, hint=JUDGE_HINT)
+    if unsure:
+        raise SomeFailed(unseen, hint="fetch the images: they decide")
     judged = " or ".join(filter(None, [", ".join(found.facts["judged"][:-1]), found.facts["judged"][-1]]))
-    state.say(f"no {judged} is in two parts{', nor any near duplicate' if near and not unsure else ''}")
+    state.say(f"no {judged} is in two parts{', nor any near duplicate' if near else ''}")
 
 
 def describe_leaks(found: "Records") -> str:
@@ -85,7 +90,9 @@ def describe_unjudged(found: "Records") -> str:
     if not unjudged:
         return ""
     if rows == unjudged:
-        return f"nothing tells what any of {rows:,} images belongs to: whether the split leaks is not known"
+        return (
+            f"no patient, lesion or case is known in two parts: whether {rows:,} images leak cannot be judged"
+        )
     return f"{unjudged:,} of {rows:,} images could not be judged: no patient, lesion, case or copy of theirs is known"
 
 

@@ -118,10 +118,10 @@ def drop_duplicates(
     return Deduplication(fold_rows(table, kept_for), tuple(dropped), tuple(conflicts), note)
 
 
-def describe_overlap(table: "pa.Table | LazyTable") -> str | None:
-    """The images that several datasets of a table have, in words, and what keeps one row of each; None without any."""
+def describe_overlaps(table: "pa.Table | LazyTable") -> list[str]:
+    """The images that several datasets of a table have, in words, and what keeps one row of each; nothing without any."""
     if "dataset" not in table.column_names:
-        return None
+        return []
     dataset = table.column("dataset").cast(pa.string()).combine_chunks().dictionary_encode()
     codes = dataset.indices.fill_null(-1).to_numpy()
     compared = {method: one for method, one in IDENTITY_COLUMNS.items() if one in table.column_names}
@@ -132,11 +132,9 @@ def describe_overlap(table: "pa.Table | LazyTable") -> str | None:
             found = np.unique(codes[np.isin(first, shared)])
             names = sorted(dataset.dictionary.take(pa.array(found[found >= 0])).to_pylist())
             where = f"both {names[0]} and {names[1]}" if len(names) == 2 else f"several of {', '.join(names)}"
-            return (
-                f"{len(shared):,} images are in {where}: "
-                f"`dermdata select {' '.join(names)} --dedupe {method}` keeps one row of each"
-            )
-    return None
+            fold = f"`dermdata select {' '.join(names)} --dedupe {method}` keeps one row of each"
+            return [f"{len(shared):,} images are in {where}: {fold}"]
+    return []
 
 
 def find_identities(

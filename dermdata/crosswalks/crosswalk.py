@@ -1,6 +1,7 @@
 """One dataset's words to concepts: its crosswalk (`labels.tsv`), what a word means in the manifest, and SSSOM."""
 
 import json
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
@@ -43,10 +44,13 @@ class Differential:
 
 
 class Crosswalk:
-    """One dataset's rows by field and exact raw word; a later row of a word replaces an earlier one."""
+    """One dataset's rows by field and exact raw word; a later row of a word replaces an earlier one.
+
+    A word is the same in either Unicode form, as a Mac writes it and as others do.
+    """
 
     def __init__(self, labels: Iterable[Label] = ()) -> None:
-        self._rows = {(label.field, label.raw_label): label for label in labels}
+        self._rows = {word_key(label.field, label.raw_label): label for label in labels}
 
     def __iter__(self) -> Iterator[Label]:
         return iter(self._rows.values())
@@ -61,7 +65,12 @@ class Crosswalk:
 
     def lookup(self, field: str, raw: str) -> Label | None:
         """The row of this very string, or None: never a near miss."""
-        return self._rows.get((field, raw))
+        return self._rows.get(word_key(field, raw))
+
+
+def word_key(field: str, raw: str) -> tuple[str, str]:
+    """What tells a field's words apart."""
+    return unicodedata.normalize("NFC", field), unicodedata.normalize("NFC", raw)
 
 
 # ------------------------------------------------------------------ reading and checking
@@ -96,7 +105,7 @@ def parse_labels(text: str, where: str = "labels.tsv") -> tuple[Label, ...]:
         if not any(row):
             continue  # a spreadsheet's line that was emptied
         issues += [f"line {line}: {issue}" for issue in row_issues(row)]
-        key = (row[0], row[1])
+        key = word_key(row[0], row[1])
         if key in labels:
             issues.append(f"line {line}: '{row[1]}' of {row[0]} stands there already")
         labels[key] = label_from_row(row)

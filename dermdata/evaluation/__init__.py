@@ -5,6 +5,7 @@ else images; all groups are measured under the same resamples. `EvaluationOption
 `evaluate_sample` the JSON answer of `evaluate` and what `dermdata.report.evaluation_page` takes.
 """
 
+from dermdata.evaluation.own_classes import class_of_diagnoses, find_own_classes, list_predicted_words
 from dermdata.evaluation.predictions import ClassNaming, guess_space, parse_predictions
 from dermdata.evaluation.prepare import PreparedSample, prepare_sample
 from dermdata.evaluation.scores import KEYS, EvaluationOptions, evaluate_sample
@@ -14,8 +15,11 @@ __all__ = [
     "ClassNaming",
     "EvaluationOptions",
     "PreparedSample",
+    "class_of_diagnoses",
     "evaluate_sample",
+    "find_own_classes",
     "guess_space",
+    "list_predicted_words",
     "parse_predictions",
     "prepare_sample",
 ]

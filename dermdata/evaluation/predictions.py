@@ -7,7 +7,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -18,20 +18,20 @@ import pyarrow.compute as pc
 import pyarrow.types as kinds
 
 from dermdata import limits
-from dermdata.errors import BadTable, TableRefused
+from dermdata.errors import BadTable
 from dermdata.evaluation.sample import Floats, Mask
 from dermdata.limits import parse_json
 from dermdata.manifest.parquet import open_parquet, read_row_groups
 from dermdata.markup import count_nouns
-from dermdata.model import Label
+from dermdata.model import NOTHING, Label
 from dermdata.projection import DatasetLabels
-from dermdata.readers import delimited
+from dermdata.readers.delimited import parse_own_table
+from dermdata.readers.typed_cells import NOTHING_WORDS, is_nothing, point_decimals
 from dermdata.vocabulary import LabelSpace, Projection, Vocabulary, project_label
 
 # a bounded run of marks: of a name that is a million dashes each would be tried anew
 PREFIX = re.compile(r"^(?:prob|p|proba|probability|pred|score|softmax)[_. -]+(?=.)", re.IGNORECASE)
 SUFFIX = re.compile(r"(?<=.)[_. -]{1,9}(?:prob|proba|probability|score|softmax)$", re.IGNORECASE)
-DELIMITERS = ",\t;"
 MAX_LINES_IN_MESSAGE = 5
 LEAVE_OUT_HINT = "leave one out"
 LIST_CELL = "[…]"  # stands for a list, which is reported as not read
@@ -50,7 +50,7 @@ MAX_CLASSES_IN_MESSAGE = 12
 MAX_SUM_ERROR, MAX_ROUNDING_ERROR = 0.02, 1e-3
 
 
-def parse_predictions(data: bytes, name: str) -> pa.Table:
+def parse_predictions(data: bytes, name: str, tell: Callable[[str], object] = len) -> pa.Table:
     """Read a file of predictions, whose form is detected by its content.
 
     Parameters
@@ -59,6 +59,8 @@ def parse_predictions(data: bytes, name: str) -> pa.Table:
         CSV, Parquet or JSON Lines.
     name : str
         What the file is called in an error.
+    tell : callable, optional
+        Takes what must be told of how the file was read.
 
     Returns
     -------
@@ -76,23 +78,26 @@ def parse_predictions(data: bytes, name: str) -> pa.Table:
     elif data.lstrip(b"\xef\xbb\xbf \r\n\t")[:1] == b"{":
         table = parse_json_lines(data, name)
     else:
-        table = parse_csv(data, name)
+        table = parse_csv(data, name, tell)
     if not table.num_rows:
         raise BadTable(f"{name} holds no predictions")
     return table
 
 
-def parse_csv(data: bytes, name: str) -> pa.Table:
-    first = data.partition(b"\n")[0].decode("utf-8", "replace")
-    delimiter = max(DELIMITERS, key=first.count)
+def parse_csv(data: bytes, name: str, tell: Callable[[str], object]) -> pa.Table:
     try:
-        table, uneven = delimited.parse_delimited(data, name, delimiter=delimiter, encoding="utf-8")
-    except TableRefused as error:  # a publisher's table elsewhere: this one is the person's own
-        raise BadTable(error.message, hint="predictions are CSV, Parquet or JSON Lines") from error
-    if uneven:
-        shown = ", ".join(f"line {row['line']} ({row['reason']})" for row in uneven[:MAX_LINES_IN_MESSAGE])
-        raise BadTable(f"{name}: {len(uneven):,} lines are not whole: {shown}")
-    return table
+        own = parse_own_table(data, name)
+    except BadTable as error:
+        raise BadTable(
+            error.message, hint=error.hint or "predictions are CSV, Parquet or JSON Lines"
+        ) from error
+    for note in own.notes:
+        tell(note)
+    if own.rejected:
+        some = own.rejected[:MAX_LINES_IN_MESSAGE]
+        shown = ", ".join(f"line {row['line']} ({row['reason']})" for row in some)
+        raise BadTable(f"{name}: {len(own.rejected):,} lines are not whole: {shown}")
+    return own.rows
 
 
 def parse_parquet(data: bytes, name: str) -> pa.Table:
@@ -195,8 +200,15 @@ def strip_probability_mark(column: str) -> tuple[str, str]:
 class ClassNaming:
     """Words -> classes of one space, asked from the surest to the widest meaning."""
 
-    def __init__(self, space: LabelSpace, vocabulary: Vocabulary, words: DatasetLabels) -> None:
+    def __init__(
+        self,
+        space: LabelSpace,
+        vocabulary: Vocabulary,
+        words: DatasetLabels,
+        diagnoses: Mapping[str, str] = NOTHING,
+    ) -> None:
         self.space = space
+        self._diagnoses = diagnoses  # of the target, whose rows are all of one class: surer than the tree
         self._classes = {normalize_word(name): name for name in space.classes}
         self._concepts = {
             normalize_word(name): concept.id for concept in vocabulary for name in (concept.label, concept.id)
@@ -215,6 +227,8 @@ class ClassNaming:
         if key in self._raw:
             classes = {self._project(label).value for label in self._raw[key]}
             return classes.pop() if len(classes) == 1 else None
+        if key in self._diagnoses:
+            return self._diagnoses[key]
         if key in self._concepts:
             return project_label((self._concepts[key],), self.space, self._vocabulary).value
         return None
@@ -293,23 +307,47 @@ class PredictionColumns:
 def detect_columns(table: pa.Table, class_of: Callable[[str], str | None], name: str) -> PredictionColumns:
     """The columns by their names, probabilities also by holding numbers; BadTable for what is missing or ambiguous."""
     columns = table.column_names
-    folded = {normalize_word(column): column for column in reversed(columns)}
-    image = first_known(IMAGE_COLUMNS, folded)
+    image = find_image_column(table)
     if image is None:
         raise BadTable(
             f"{name}: no column says which image a prediction is of (there are {', '.join(columns)})",
             hint="call it key or image_id",
         )
     classes = detect_probabilities(table, class_of, image, name)
-    words = (*DECISION_COLUMNS, *LONE_DECISION_COLUMNS) if len(columns) == 2 else DECISION_COLUMNS
-    decision = None if classes else first_known(words, folded)
+    decision = None if classes else find_decision_column(table)
     if not classes and decision is None:
-        raise BadTable(
-            f"{name}: no column is a class or a predicted label (there are {', '.join(columns)})",
-            hint="name probabilities by their class, or give a column prediction; `--labels SPACE` names the classes",
-        )
+        raise no_classes_error(table, class_of, image, name)
     used = {image, decision, *chain.from_iterable(classes.values())}
     return PredictionColumns(image, classes, decision, tuple(one for one in columns if one not in used))
+
+
+def no_classes_error(
+    table: pa.Table, class_of: Callable[[str], str | None], image: str, name: str
+) -> BadTable:
+    """That no column is a class; or, where one is, that it is not of numbers."""
+    for column, _, _ in list_class_columns(table, class_of, image):
+        return no_numbers_error(table, column, name)
+    return BadTable(
+        f"{name}: no column is a class or a predicted label (there are {', '.join(table.column_names)})",
+        hint="name probabilities by their class, or give a column prediction; `--labels SPACE` names the classes",
+    )
+
+
+def find_image_column(table: pa.Table) -> str | None:
+    """The column that says which image a prediction is of."""
+    return first_known(IMAGE_COLUMNS, fold_names(table.column_names))
+
+
+def find_decision_column(table: pa.Table) -> str | None:
+    """The column of decisions, whether or not there are probabilities."""
+    columns = table.column_names
+    words = (*DECISION_COLUMNS, *LONE_DECISION_COLUMNS) if len(columns) == 2 else DECISION_COLUMNS
+    return first_known(words, fold_names(columns))
+
+
+def fold_names(columns: Sequence[str]) -> dict[str, str]:
+    """Columns by their names as words are compared; of two the first."""
+    return {normalize_word(column): column for column in reversed(columns)}
 
 
 def first_known(words: Iterable[str], folded: Mapping[str, str]) -> str | None:
@@ -320,22 +358,36 @@ def first_known(words: Iterable[str], folded: Mapping[str, str]) -> str | None:
 def detect_probabilities(
     table: pa.Table, class_of: Callable[[str], str | None], image: str, name: str
 ) -> dict[str, tuple[str, ...]]:
-    """Columns by class. Of several sets (the truth as `MEL`, the model as `prob_MEL`) the one that is marked."""
+    """Columns by class. Of several sets (the truth as `MEL`, the model as `prob_MEL`) the one that is marked.
+
+    BadTable for a class that is not of numbers beside others that are: without it the model would seem another one.
+    """
     sets: dict[str, dict[str, str]] = {}
-    for column in table.column_names:
-        if column == image or not holds_numbers(table[column]):
-            continue
-        word, mark = (column, "") if class_of(column) else strip_probability_mark(column)
-        if class_of(word):
-            if normalize_word(word) in sets.setdefault(mark, {}):
-                raise BadTable(f"{name}: two columns are called {word}", hint=LEAVE_OUT_HINT)
-            sets[mark][normalize_word(word)] = column
-    chosen = max(sets, key=lambda mark: (len(sets[mark]), bool(mark)), default="")
+    for column, word, mark in list_class_columns(table, class_of, image):
+        if normalize_word(word) in sets.setdefault(mark, {}):
+            raise BadTable(f"{name}: two columns are called {word}", hint=LEAVE_OUT_HINT)
+        sets[mark][normalize_word(word)] = column
+    numbers = {
+        mark: [one for one in some.values() if holds_numbers(table[one])] for mark, some in sets.items()
+    }
+    chosen = max(sets, key=lambda mark: (len(numbers[mark]), bool(mark)), default="")
     found: dict[str, tuple[str, ...]] = {}
-    for word, column in sets.get(chosen, {}).items():
+    for word, column in sets[chosen].items() if numbers.get(chosen) else ():
+        if column not in numbers[chosen]:
+            raise no_numbers_error(table, column, name)
         one = class_of(word) or ""
         found[one] = (*found.get(one, ()), column)
     return found
+
+
+def list_class_columns(
+    table: pa.Table, class_of: Callable[[str], str | None], image: str | None
+) -> Iterator[tuple[str, str, str]]:
+    """Each column that is named by a class: its name, without what marks a probability, and that mark."""
+    for column in table.column_names:
+        word, mark = (column, "") if class_of(column) else strip_probability_mark(column)
+        if column != image and class_of(word):
+            yield column, word, mark
 
 
 def holds_numbers(column: pa.ChunkedArray) -> bool:
@@ -346,10 +398,14 @@ def holds_numbers(column: pa.ChunkedArray) -> bool:
 
 def is_number(cell: str) -> bool:
     try:
-        float(cell)
+        float(cell.replace(",", ".", 1))
     except ValueError:
         return False
     return True
+
+
+def says_nothing(cell: str) -> bool:
+    return cell.strip().casefold() in NOTHING_WORDS
 
 
 # ------------------------------------------------------------------ numbers
@@ -370,15 +426,23 @@ def parse_probabilities(table: pa.Table, columns: Sequence[str], name: str) -> F
 
 
 def column_to_floats(table: pa.Table, column: str, name: str) -> Floats:
-    words = pc.utf8_trim_whitespace(table[column].combine_chunks())
-    blank = pc.is_in(pc.utf8_lower(words.fill_null("")), pa.array(["", "nan", "na", "null", "none"]))
-    words = pc.if_else(blank, None, words)
+    words = point_decimals(pc.utf8_trim_whitespace(table[column].combine_chunks()))
     try:
-        return np.asarray(words.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+        numbers = pc.if_else(is_nothing(words), None, words).cast(pa.float64())
+        return np.asarray(numbers.to_numpy(zero_copy_only=False), np.float64)
     except pa.ArrowInvalid as error:
-        wrong = [(row, cell) for row, cell in enumerate(words.to_pylist(), 1) if cell and not is_number(cell)]
-        shown = ", ".join(f"row {row} holds '{cell}'" for row, cell in wrong[:MAX_ROWS_IN_MESSAGE])
-        raise BadTable(f"{name}: column {column} is not of numbers: {shown or error}") from error
+        raise no_numbers_error(table, column, name) from error
+
+
+def no_numbers_error(table: pa.Table, column: str, name: str) -> BadTable:
+    """Of a class that is predicted in words: which rows hold them."""
+    cells = enumerate(table[column].to_pylist(), 1)
+    wrong = [(row, cell) for row, cell in cells if cell and not (is_number(cell) or says_nothing(cell))]
+    shown = ", ".join(f"row {row} holds '{cell}'" for row, cell in wrong[:MAX_ROWS_IN_MESSAGE])
+    return BadTable(
+        f"{name}: column {column} is not of numbers: {shown or 'a number that is too long'}",
+        hint="probabilities are numbers from 0 to 1, such as 0.75 or 0,75; rename or leave out what is none",
+    )
 
 
 def reject_rows(wrong: Mask, name: str, what: str, hint: str | None = None) -> None:

@@ -27,6 +27,7 @@ from dermdata.manifest.columns import text_column
 from dermdata.manifest.parquet import take_rows
 from dermdata.manifest.schema import EXTENSION_PATTERN
 from dermdata.projection import LABEL
+from dermdata.readers.typed_cells import clean_ids
 from dermdata.vocabulary import LabelSpace
 
 FOLDER_PATTERN = r"^.*[/\\]"
@@ -53,7 +54,7 @@ class RowMatches:
 
 def match_rows(words: pa.Array, table: pa.Table, name: str) -> RowMatches:
     """By the column and spelling under which most predictions are found; BadTable if none is, or one fits two rows."""
-    words = pc.utf8_trim_whitespace(words)
+    words = clean_ids(words)
     tries = [
         try_spelling(words, table, column, how, clean) for how, clean in SPELLINGS for column in KEY_COLUMNS
     ]
@@ -72,13 +73,13 @@ def match_rows(words: pa.Array, table: pa.Table, name: str) -> RowMatches:
 
 
 def try_spelling(words: pa.Array, table: pa.Table, column: str, how: str, clean: Cleaner) -> RowMatches:
-    found = pc.index_in(clean(words), text_column(table, column), skip_nulls=True).fill_null(-1)
+    found = pc.index_in(clean(words), clean_ids(text_column(table, column)), skip_nulls=True).fill_null(-1)
     return RowMatches(found.to_numpy(zero_copy_only=False).astype(np.int64), column, how)
 
 
 def require_one_image(words: pa.Array, table: pa.Table, found: RowMatches) -> None:
     """BadTable where a word that was found is that of two images."""
-    counts = pc.value_counts(text_column(table, found.column).drop_null())
+    counts = pc.value_counts(clean_ids(text_column(table, found.column)).drop_null())
     twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
     several = words.filter(pc.and_(pc.is_in(words, twice), pa.array(~found.unknown)))
     if len(several):

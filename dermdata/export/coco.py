@@ -7,7 +7,8 @@
 Images are links or copies as with imagefolder. Categories are the classes (`label` from --labels, else
 `diagnosis`) by name from 1, then the structures of `masks`; a part numbers them as the whole manifest does. Where no
 row has a class, lesion masks are of the category `lesion`; where others have one, a row without is left out, since an
-image whose lesion has no name would be learned as background.
+image whose lesion has no name would be learned as background. An image that an orientation tag turns is a copy whose
+tag says "as stored": sizes, boxes and outlines are of the pixels as stored, and some tools obey the tag.
 
 A mask is one annotation (parts of it that do not touch are not told apart), a compressed run-length code
 with its box and area. An image without a mask has an entry and no annotation: its class stands in
@@ -43,8 +44,8 @@ from dermdata.export.job import (
     catalog_entries,
     class_numbers,
     leave_out_rows,
+    leave_out_unclassed,
     license_names,
-    missing_class_reasons,
     row_classes,
     split_parts,
     take_values,
@@ -57,6 +58,7 @@ from dermdata.export.output_folder import (
     left_out_files,
     make_files,
     map_fingerprints,
+    measure_files,
     open_job_record,
     place_images,
     place_rows,
@@ -64,13 +66,13 @@ from dermdata.export.output_folder import (
 )
 from dermdata.export.record import ExportRecord
 from dermdata.export.row_images import (
-    count_unchecked,
     digest_flags,
     drop_missing_images,
     file_fingerprint,
     image_digests,
     image_names,
     locate_files,
+    note_images,
     portable_name,
     recipe_version,
     unique_names,
@@ -78,7 +80,7 @@ from dermdata.export.row_images import (
 from dermdata.images import check_image
 from dermdata.manifest.columns import column_values, text_column
 
-FORM, LAYOUT = "coco", "1"
+FORM, LAYOUT = "coco", "2"  # "1": boxes did not lie on images that readers turn
 LESION_CATEGORY, STRUCTURE_CATEGORY = "lesion", "structure"  # categories and supercategories of our own
 UNKNOWN_SIZE = "its width and height cannot be read"
 WITHOUT_ANNOTATION = "images without an annotation (what is known of their class is in categories_of_image)"
@@ -102,7 +104,7 @@ class CocoPlan:
     record: ExportRecord
     splits: Sequence[CocoSplit]
     left_out_files: Sequence[OutputFile]
-    unchecked: Mapping[str, int]  # in words: images that no digest is known of
+    notes: Mapping[str, int]  # in words: what else the person must know of the images
 
     @property
     def images(self) -> list[PlacedImage]:
@@ -139,18 +141,17 @@ def write_coco(job: Job) -> ExportResult:
         if job.copy and job.size is None:
             disk.require_space(job.out, sum(one.size for one in todo))
         run.begin()
-        place_images(job, todo, image_digests(plan.job.table), run)
+        place_images(job, todo, image_digests(plan.job.table), run, level=True)
         make_files(run, made)
     return export_result(plan, kept=len(plan.fingerprints) - len(todo) - len(made))
 
 
 def export_result(plan: CocoPlan, kept: int) -> ExportResult:
     paths = [plan.job.out / one.path for one in plan.files]
-    size = sum(one.size for one in plan.images) + sum(path.stat().st_size for path in paths)
     return ExportResult(
-        files=tuple(paths), rows=len(plan.images), bytes=size, kept=kept,
-        left_out={**count_reasons(plan.job.left), **plan.unchecked, **count_mask_problems(plan)},
-        count=len(plan.fingerprints),
+        files=tuple(paths), rows=len(plan.images), bytes=measure_files(plan.job.out, plan.fingerprints), kept=kept,
+        left_out={**count_reasons(plan.job.left), **plan.notes, **count_mask_problems(plan)},
+        count=len(plan.fingerprints), unusable=plan.job.unusable,
     )  # fmt: skip
 
 
@@ -174,7 +175,7 @@ def decide_files(job: Job) -> CocoPlan:
         raise UsageError("coco writes image files, nothing can be embedded", hint="--copy instead of links")
     record = open_job_record(job, FORM)
     if job.classes:
-        job = leave_out_rows(job, missing_class_reasons(job.table, job.label))
+        job = leave_out_unclassed(job)
     job, _ = drop_missing_images(job)
     job, found, stored = drop_unsized_images(job)
     divided = split_parts(job.table)
@@ -185,7 +186,7 @@ def decide_files(job: Job) -> CocoPlan:
              *(take_values(values, part.rows) for values in (found, stored, named_masks)))
         for part, name in zip(divided, named, strict=True)
     ]  # fmt: skip
-    return CocoPlan(job, record, splits, left_out_files(job), count_unchecked(job.table))
+    return CocoPlan(job, record, splits, left_out_files(job), note_images(job, found))
 
 
 def drop_unsized_images(job: Job) -> tuple[Job, list[str], list[Size]]:
@@ -225,7 +226,7 @@ def build_split(
     order = sorted(range(len(placed)), key=lambda at: placed[at].path)
     facts = image_facts(job)
     shown = [
-        CocoImage(placed[at].path.removeprefix(f"{folder}/"), facts[at], stored[at], named[at])
+        CocoImage(placed[at].path.removeprefix(f"{folder}/"), facts[at], stored[at], named[at], found[at])
         for at in order
     ]
     scaled = job.out / folder if job.size is not None else None
@@ -241,7 +242,7 @@ def build_split(
 def assign_paths(job: Job, folder: str, found: list[str], rows: list[int]) -> list[PlacedImage]:
     """A name of its own for each image, and the fingerprint of what lies there."""
     plain = [f"{folder}/{portable_name(name)}" for name in image_names(job.table)]
-    return place_rows(job, plain, found, rows)
+    return place_rows(job, plain, found, rows, level=True)
 
 
 def image_facts(job: Job) -> list[dict[str, Any]]:

@@ -48,6 +48,7 @@ class CocoImage:
     facts: Mapping[str, Any]  # further keys of its entry
     stored: Size  # width, height; pixels
     masks: Sequence[MaskRef]
+    path: str | None = None  # absolute, of the image as stored
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def read_outline(
     at, mask = pair
     if mask.path is None:
         return MaskOutline(problem="no such file")
-    return trace_mask(MaskTask(mask.path, images[at].stored, sizes[at]))
+    return trace_mask(MaskTask(mask.path, images[at].stored, sizes[at], images[at].path))
 
 
 def annotation_entry(

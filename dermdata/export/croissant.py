@@ -48,16 +48,14 @@ from dermdata.export.output_folder import OutputFile, left_out_files, open_job_r
 from dermdata.export.parquet import IMAGE_COLUMN, IMAGE_DESCRIPTIONS, IMAGE_TYPE, MASK_COLUMN, ImageTable
 from dermdata.export.record import ExportRecord
 from dermdata.export.row_images import (
-    MISSING_IMAGES,
-    count_unchecked,
     drop_missing_images,
     file_sizes,
     image_digests,
     lesion_masks,
-    locate_files,
+    note_images,
     to_absolute_paths,
 )
-from dermdata.export.shards import ImageColumn
+from dermdata.export.shards import ImageColumn, pair_with_masks
 from dermdata.manifest.text import is_text
 
 FORM, NAME = "croissant", "croissant.json"
@@ -66,26 +64,24 @@ PARQUET = "application/x-parquet"
 
 
 def plan_croissant(job: Job) -> tuple[ExportPart, ...]:
-    _, record, pieces = decide_files(job)
+    _, record, pieces, _ = decide_files(job)
     return plan_files(record, pieces)
 
 
 def write_croissant(job: Job) -> ExportResult:
     """Write the files that are not there, then the description."""
-    job, record, pieces = decide_files(job)
-    if job.embed:
-        return write_files(job, record, pieces, count_unchecked(job.table))
-    missing = locate_files(job.table, job).count(None)
-    return write_files(job, record, pieces, {MISSING_IMAGES: missing} if missing else {})
+    job, record, pieces, notes = decide_files(job)
+    return write_files(job, record, pieces, notes)
 
 
-def decide_files(job: Job) -> tuple[Job, ExportRecord, list[OutputFile]]:
+def decide_files(job: Job) -> tuple[Job, ExportRecord, list[OutputFile], dict[str, int]]:
+    """What is written; last, in words, what else the person must know of the images."""
     if job.out.suffix in (".json", ".parquet"):
         raise UsageError("croissant writes a folder", hint="give a folder as -o OUT")
     if job.recipe.changes and not job.embed:
         raise UsageError("without --embed no image is written that could be changed", hint="add --embed")
     record = open_job_record(job, FORM)
-    job, image_table = embed_images(job) if job.embed else point_to_cache(job)
+    job, image_table, notes = embed_images(job) if job.embed else point_to_cache(job)
     divided = split_parts(job.table)
     named = to_split_names([part.name or RECORDS for part in divided])
     shards = [
@@ -93,25 +89,23 @@ def decide_files(job: Job) -> tuple[Job, ExportRecord, list[OutputFile]]:
         for part, name in zip(divided, named, strict=True)
         for piece in shard_files(job, image_table, part, name)
     ]
-    return job, record, [*shards, description_file(job, image_table, shards), *left_out_files(job)]
+    return job, record, [*shards, description_file(job, image_table, shards), *left_out_files(job)], notes
 
 
-def embed_images(job: Job) -> tuple[Job, ImageTable]:
+def embed_images(job: Job) -> tuple[Job, ImageTable, dict[str, int]]:
     """Rows with their images and masks; the paths stay as in the manifest."""
     job, found = drop_missing_images(job)
     table = drop_columns(job.table, IMAGE_COLUMN, MASK_COLUMN)
     sizes = file_sizes(table, found)
-    images = {IMAGE_COLUMN: ImageColumn(found, sizes, job.recipe, image_digests(table))}
-    masks = lesion_masks(table, job)
-    if any(masks):
-        images[MASK_COLUMN] = ImageColumn.of_masks(masks, job.recipe)
-    return job, add_metadata(ImageTable(to_portable_types(table), images, sizes))
+    column = ImageColumn(found, sizes, job.recipe, image_digests(table))
+    images = pair_with_masks(column, lesion_masks(table, job))
+    return job, add_metadata(ImageTable(to_portable_types(table), images, sizes)), note_images(job, found)
 
 
-def point_to_cache(job: Job) -> tuple[Job, ImageTable]:
+def point_to_cache(job: Job) -> tuple[Job, ImageTable, dict[str, int]]:
     """Rows with paths into the cache."""
-    table, _ = to_absolute_paths(job.table, job.open_finder())
-    return job, add_metadata(ImageTable(to_portable_types(table), {}, [0] * table.num_rows))
+    table, found = to_absolute_paths(job.table, job.open_finder())
+    return job, add_metadata(ImageTable(to_portable_types(table), {}, [0] * table.num_rows)), found
 
 
 def drop_columns(table: pa.Table, *names: str) -> pa.Table:

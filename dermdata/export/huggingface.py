@@ -56,22 +56,24 @@ from dermdata.export.output_folder import (
 from dermdata.export.parquet import IMAGE_COLUMN, MASK_COLUMN, ImageTable, write_image_table
 from dermdata.export.record import ExportRecord
 from dermdata.export.row_images import (
-    count_unchecked,
+    PATH_COLUMNS,
     digest_flags,
     drop_missing_images,
     file_fingerprint,
     file_sizes,
     image_digests,
     lesion_masks,
+    note_images,
     recipe_version,
     unique_names,
 )
-from dermdata.export.shards import ImageColumn
+from dermdata.export.shards import ImageColumn, pair_with_masks
+from dermdata.manifest.image_files import FoundPath
 from dermdata.markup import bibtex_entry, escape_markdown, fence_markdown, link_markdown, show_controls
 from dermdata.model import Dataset
 
 FORM = "huggingface"
-REPLACED_COLUMNS = ("path", "mask_path", "masks", IMAGE_COLUMN, MASK_COLUMN, "label")
+REPLACED_COLUMNS = (*PATH_COLUMNS, IMAGE_COLUMN, MASK_COLUMN, "label")
 USUAL_SPLITS = {"": "train", "val": "validation", "all": "all_"}  # `all` means every split there
 SIZE_CATEGORIES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 HUB_LICENSES = ("cc0-1.0", "cc-by-", "apache-2.0", "mit")  # ids that the Hub knows, or how they begin
@@ -80,17 +82,18 @@ SplitSizes = Mapping[str, tuple[int, int]]  # name -> images, bytes as stored
 
 
 def plan_huggingface(job: Job) -> tuple[ExportPart, ...]:
-    _, record, pieces = decide_files(job)
+    _, record, pieces, _ = decide_files(job)
     return plan_files(record, pieces)
 
 
 def write_huggingface(job: Job) -> ExportResult:
     """Write the shards that are not there, and the card."""
-    job, record, pieces = decide_files(job)
-    return write_files(job, record, pieces, count_unchecked(job.table))
+    job, record, pieces, found = decide_files(job)
+    return write_files(job, record, pieces, note_images(job, found))
 
 
-def decide_files(job: Job) -> tuple[Job, ExportRecord, list[OutputFile]]:
+def decide_files(job: Job) -> tuple[Job, ExportRecord, list[OutputFile], Sequence[FoundPath]]:
+    """What is written, and the rows' image files."""
     if job.out.suffix == ".parquet":
         raise UsageError("huggingface writes a folder", hint="give a folder as -o OUT")
     record = open_job_record(job, FORM)
@@ -108,7 +111,8 @@ def decide_files(job: Job) -> tuple[Job, ExportRecord, list[OutputFile]]:
         for part, name in zip(divided, named, strict=True)
     }
     readme = card_text(job, schema_features(image_table.schema, special_features(job)), splits)
-    return job, record, [*pieces, file_from_bytes("README.md", readme.encode()), *left_out_files(job)]
+    pieces += [file_from_bytes("README.md", readme.encode()), *left_out_files(job)]
+    return job, record, pieces, found
 
 
 def build_image_table(job: Job, found: Sequence[str | None]) -> ImageTable:
@@ -120,10 +124,8 @@ def build_image_table(job: Job, found: Sequence[str | None]) -> ImageTable:
     if job.classes:
         table = table.add_column(0, "label", pa.array(numbers, pa.int64()))
     sizes = file_sizes(job.table, found)
-    images = {IMAGE_COLUMN: ImageColumn(found, sizes, job.recipe, image_digests(job.table))}
-    masks = lesion_masks(job.table, job)
-    if any(masks):
-        images[MASK_COLUMN] = ImageColumn.of_masks(masks, job.recipe)
+    column = ImageColumn(found, sizes, job.recipe, image_digests(job.table))
+    images = pair_with_masks(column, lesion_masks(job.table, job))
     schema = ImageTable(table, images, sizes).schema
     table = table.replace_schema_metadata(
         provenance_metadata(job.table) | feature_metadata(schema, special_features(job))

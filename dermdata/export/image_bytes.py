@@ -3,8 +3,13 @@
 `--size` makes the longest side that many pixels where it is longer (Lanczos; JPEGs are decoded at a reduced
 scale of at least twice the size; masks by nearest neighbor); smaller images keep their bytes. PNG stays PNG,
 JPEG is encoded anew (quality 95, full color resolution). The pixels are not turned: an orientation tag is kept
-instead, so that masks, boxes and the manifest's columns still fit. Other formats become PNG when images are
-changed at all, their first picture without loss.
+instead, so that the manifest's columns still fit. Some readers obey it and some do not, so where a mask or boxes lie
+on an image it is set to 1 ("as stored"; no other byte changes), and a mask that was drawn on the upright picture is
+turned back: every reader then lays one on the other.
+
+Other formats become PNG when images are changed at all, their first picture without loss. Gray levels of 16 bits stay
+what they are. Those of 32 bits and decimal ones stay where they are whole numbers up to 65,535; others are scaled to
+these, from 0 to 1 where they lie between, else from the image's least to its greatest.
 
 Whatever is done to an image, its bytes as stored are compared with the SHA-256 of its row first: an export never
 passes on what is not the row's. `--strip-exif` keeps only a list of what may stay, each part checked or built anew
@@ -32,9 +37,22 @@ from dermdata.export.strip_jpeg import JPEG_SIGNATURE, strip_jpeg
 from dermdata.export.strip_png import PNG_SIGNATURE, strip_png
 from dermdata.images.decode import DECODE_ERRORS, PIXEL_LIMIT
 from dermdata.images.image_file import MOST_BYTES, open_image_file
+from dermdata.images.levels import is_deep, to_sixteen_bits
+from dermdata.images.orientation import (
+    AS_STORED,
+    ON_THE_SIDE,
+    read_orientation,
+    reset_orientation,
+    to_stored_frame,
+)
 
 PILLOW_FORMATS = ("JPEG", "PNG", "TIFF", "GIF", "BMP", "WEBP")  # no other decoder is tried
 JPEG_QUALITY = 95
+SCALED_LEVELS = (
+    "images of 32 bits or decimal numbers: levels that are no whole numbers to 65,535 are scaled to these"
+)
+HALVED_DEPTH = "color images of 16 bits a channel come out with 8"
+HEAD_BYTES = 256 << 10  # of a JPEG: EXIF and XMP stand before the picture
 REDUCING_GAP = 2.0  # a JPEG's reduced scale is at least this times the size asked for
 SAVE_OPTIONS = {
     "JPEG": {"quality": JPEG_QUALITY, "subsampling": 0},
@@ -43,6 +61,7 @@ SAVE_OPTIONS = {
 VERIFY_HINT = "`dermdata verify` shows what is broken"
 REPAIR_HINT = "`dermdata verify --repair` fetches it again"
 LEAVE_OUT_HINT = 'leave such images out: `dermdata select --where "image_problem is null"`'
+KEPT_PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
 PNG_MODES = {"P": "RGBA", "PA": "RGBA", "1": "L", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB"}
 
 
@@ -68,6 +87,8 @@ class ImageTask:
     recipe: Recipe
     sha256: str | None = None  # that the file must have; None: not known
     key: str | None = None  # of the row that names it
+    level: bool = False  # a mask or boxes lie on it: no reader shall turn it by its orientation tag
+    image: str | None = None  # of a mask: the file of its image, on whose stored pixels it shall lie
 
     @property
     def name(self) -> str:
@@ -93,19 +114,53 @@ def load_images(tasks: Sequence[ImageTask]) -> list[bytes | None]:
     return [None if task.path is None else make_image(task) for task in tasks]
 
 
-def identify_files(tasks: Sequence[ImageTask]) -> list[FileIdentity]:
-    """Which file each is, its bytes compared with the row's SHA-256 as `load_images` does; for exports that link."""
-    return [compare_stored(task) for task in tasks]
+def identify_files(tasks: Sequence[ImageTask]) -> list[FileIdentity | None]:
+    """Which file each is, its bytes compared with the row's SHA-256 as `load_images` does; for exports that link.
+
+    None for one that cannot be linked, since its orientation tag must go.
+    """
+    return [None if task.level and is_turned(task) else compare_stored(task) for task in tasks]
+
+
+def is_turned(task: ImageTask) -> bool:
+    """Whether readers that obey the file's orientation tag show it turned."""
+    with open_stored(task) as file:
+        start = file.read(HEAD_BYTES)
+        whole = start if start.startswith(JPEG_SIGNATURE) else start + file.read()
+    return read_orientation(whole) != AS_STORED
 
 
 def make_image(task: ImageTask) -> bytes:
     """One image as the export gives it on."""
     data = read_stored(task)
+    if task.image is not None:
+        data = lay_mask(data, task)
+    elif task.level:
+        data = reset_orientation(data)
     if not task.recipe.changes:
         return data
     if task.recipe.size is not None or not can_strip(data):
         data = redraw(data, task.recipe, task.name)
     return remove_private_metadata(data, task.name) if task.recipe.strip else data
+
+
+def lay_mask(data: bytes, task: ImageTask) -> bytes:
+    """A mask that lies on its image's stored pixels; one that was drawn on the upright picture becomes a PNG."""
+    data = reset_orientation(data)
+    beneath = read_stored(ImageTask(task.image, None, task.recipe))
+    turn = read_orientation(beneath)
+    if turn not in ON_THE_SIDE:
+        return data
+    with convert_decode_errors(task.name):
+        size = stored_size(reset_orientation(beneath))
+        with Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as mask:
+            laid = to_stored_frame(mask, turn, size)
+            return data if laid is mask else encode_image(laid, laid)
+
+
+def stored_size(data: bytes) -> tuple[int, int]:
+    with Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
+        return image.size
 
 
 # ------------------------------------------------------------------ files as stored
@@ -229,24 +284,44 @@ def to_drawable_mode(image: Image.Image) -> Image.Image:
     """In a mode in which pixels can be averaged."""
     if image.mode in ("P", "PA"):
         return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    if is_deep(image):
+        return to_sixteen_bits(image)
     return image.convert("L") if image.mode == "1" else image.copy()
+
+
+def find_depth_change(path: str, recipe: Recipe) -> str | None:
+    """In words what becomes of pixels of more than 8 bits that cannot all stay what they are; None for others."""
+    try:
+        with open_image_file(path) as file, Image.open(file, formats=PILLOW_FORMATS) as image:
+            if image.format == "PNG" and recipe.size is None:
+                return None  # its pixels are not touched
+            if image.mode in ("I", "F"):
+                return SCALED_LEVELS
+            depth = str(image.tile[0][3]) if image.tile else ""  # Pillow's name of how pixels are packed
+    except DECODE_ERRORS:
+        return None
+    return HALVED_DEPTH if ";16" in depth and not is_deep(image) else None
 
 
 def encode_image(picture: Image.Image, source: Image.Image) -> bytes:
     """The picture in its source's format, or PNG, with the source's color profile and EXIF."""
     form = "JPEG" if source.format == "JPEG" else "PNG"
-    if (
-        form == "PNG"
-        and source.format != "PNG"
-        and picture.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
-    ):
-        picture = picture.convert(PNG_MODES.get(picture.mode, "RGB"))
+    picture = to_encodable_mode(picture, source)
     kept = {name: source.info[name] for name in ("icc_profile", "exif") if source.info.get(name)}
     if "icc_profile" in kept and form == "PNG" and source.mode == "CMYK":
         del kept["icc_profile"]  # a profile for ink means nothing to RGB
     held = io.BytesIO()
     picture.save(held, form, **SAVE_OPTIONS[form], **kept)
     return held.getvalue()
+
+
+def to_encodable_mode(picture: Image.Image, source: Image.Image) -> Image.Image:
+    """The picture in a mode that the format of its copy holds."""
+    if is_deep(picture):
+        return to_sixteen_bits(picture)
+    if source.format in ("JPEG", "PNG") or picture.mode in KEPT_PNG_MODES:
+        return picture
+    return picture.convert(PNG_MODES.get(picture.mode, "RGB"))
 
 
 def can_strip(data: bytes) -> bool:

@@ -27,8 +27,7 @@ from dermdata.export.job import (
     ExportResult,
     Job,
     class_numbers,
-    leave_out_rows,
-    missing_class_reasons,
+    leave_out_unclassed,
     row_classes,
     row_splits,
 )
@@ -45,6 +44,7 @@ from dermdata.export.output_folder import (
     left_out_files,
     make_files,
     map_fingerprints,
+    measure_files,
     open_job_record,
     parent_folder,
     place_images,
@@ -53,17 +53,17 @@ from dermdata.export.output_folder import (
 from dermdata.export.parquet import ImageTable, write_image_table
 from dermdata.export.record import ExportRecord
 from dermdata.export.row_images import (
-    count_unchecked,
+    PATH_COLUMNS,
     drop_missing_images,
     image_digests,
     image_names,
+    note_images,
     portable_name,
     unique_names,
 )
 
 FORM = "imagefolder"
 METADATA_NAME = "metadata.parquet"
-PATH_COLUMNS = ("path", "mask_path", "masks")  # files of the cache, which are elsewhere here
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class ImageFolderPlan:
     folders: Sequence[str]  # of the split: "" or "train/"
     images: Sequence[PlacedImage]
     sidecars: Sequence[OutputFile]
-    unchecked: Mapping[str, int]  # in words: images that no digest is known of
+    notes: Mapping[str, int]  # in words: what else the person must know of the images
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -110,8 +110,9 @@ def write_imagefolder(job: Job) -> ExportResult:
     warn_missing_classes(job, plan)
     count = len(plan.images) + len(plan.sidecars)
     return ExportResult(
-        files=(job.out,), rows=len(plan.images), bytes=sum(one.size for one in plan.images),
-        kept=count - len(todo) - len(made), left_out={**count_reasons(job.left), **plan.unchecked}, count=count,
+        files=(job.out,), rows=len(plan.images), bytes=measure_files(job.out, plan.fingerprints),
+        kept=count - len(todo) - len(made), left_out={**count_reasons(job.left), **plan.notes}, count=count,
+        unusable=job.unusable,
     )  # fmt: skip
 
 
@@ -128,12 +129,12 @@ def decide_files(job: Job) -> tuple[Job, ExportRecord, ImageFolderPlan]:
         raise UsageError(
             f"no row has a class: `{job.label}` is empty", hint="name classes with --labels SPACE"
         )
-    job = leave_out_rows(job, missing_class_reasons(job.table, job.label))
+    job = leave_out_unclassed(job)
     job, found = drop_missing_images(job)
     folders = split_folders(job.table)
     placed = assign_paths(job, found, folders)
     sidecars = [*metadata_files(job, folders, placed), *left_out_files(job)]
-    return job, record, ImageFolderPlan(job.table, folders, placed, sidecars, count_unchecked(job.table))
+    return job, record, ImageFolderPlan(job.table, folders, placed, sidecars, note_images(job, found))
 
 
 def split_folders(table: pa.Table) -> list[str]:

@@ -55,6 +55,8 @@ class Job:
     lesions: bool = False  # whether any row of the whole manifest has a lesion mask
     structures: tuple[str, ...] = ()  # that `masks` outlines, of the whole manifest as well
     left: pa.Table = field(default_factory=lambda: NO_ROWS)  # rows that the output lacks, with the reason
+    unusable: int = 0  # of these, how many could not be used: what nobody asked to be left out
+    allow_missing: bool = False  # rows without an image file may be left out
 
     @property
     def rows(self) -> LazyTable:
@@ -98,6 +100,7 @@ class ExportResult:
     missing: MissingFiles = field(
         default_factory=MissingFiles
     )  # images that rows name and that are not found
+    unusable: int = 0  # rows that it lacks, or whose image it lacks, though nobody asked for that
 
 
 def prepare_job(job: Job) -> Job:
@@ -119,14 +122,24 @@ def prepare_job(job: Job) -> Job:
         job = replace(job, table=select_split(job.table, job.split))
     if job.redistributable:
         reasons = restriction_reasons(job.table, job.entries, adapted=job.size is not None)
-        job = leave_out_rows(job, reasons)
+        job = leave_out_rows(job, reasons, unusable=0)
     return job
 
 
-def leave_out_rows(job: Job, reasons: Sequence[str | None]) -> Job:
-    """The job without the rows that have a reason to be left out; they are listed in `left`."""
+def leave_out_rows(job: Job, reasons: Sequence[str | None], *, unusable: int | None = None) -> Job:
+    """The job without the rows that have a reason to be left out; they are listed in `left`.
+
+    `unusable`: how many of them nobody asked to be left out; all of them by default.
+    """
     table, left = partition_rows(job.table, reasons)
-    return replace(job, table=table, left=pa.concat_tables([job.left, left]))
+    count = job.unusable + (left.num_rows if unusable is None else unusable)
+    return replace(job, table=table, left=pa.concat_tables([job.left, left]), unusable=count)
+
+
+def leave_out_unclassed(job: Job) -> Job:
+    """The job without the rows that have no class, which is asked for where a label space decides on classes."""
+    asked = job.label == CLASS_COLUMNS[0]
+    return leave_out_rows(job, missing_class_reasons(job.table, job.label), unusable=0 if asked else None)
 
 
 def select_split(table: pa.Table, split: str) -> pa.Table:
@@ -147,14 +160,19 @@ def select_split(table: pa.Table, split: str) -> pa.Table:
 def split_column(table: pa.Table) -> str:
     """Our own split where there is one, else the publisher's; UsageError where rows are in folds and in no parts."""
     named = [name for name in ("split", "split_official") if name in table.column_names]
+    refuse_folds(table)
+    if not named:
+        raise UsageError("the manifest has no split", hint="run `dermdata split` first")
+    return next((name for name in named if has_words(table, name)), named[0])
+
+
+def refuse_folds(table: pa.Table) -> None:
+    """UsageError where rows are in folds and in no parts."""
     if has_words(table, "fold") and not has_words(table, "split"):
         raise UsageError(
             f"the rows are in {count_folds(table)} folds, and in no parts",
             hint="--fold K: the rows of fold K are val, those of the others train",
         )
-    if not named:
-        raise UsageError("the manifest has no split", hint="run `dermdata split` first")
-    return next((name for name in named if has_words(table, name)), named[0])
 
 
 def has_words(table: pa.Table, name: str) -> bool:

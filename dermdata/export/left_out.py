@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from dermdata import disk
 from dermdata.manifest.columns import text_column
+from dermdata.manifest.match import summarize_problem
 from dermdata.manifest.text import csv_lines
 from dermdata.model import Dataset, License
 from dermdata.object_store import Storage, StoragePath
@@ -37,7 +38,8 @@ def partition_rows(table: pa.Table, reasons: Sequence[str | None]) -> tuple[pa.T
 
 def count_reasons(left: pa.Table) -> dict[str, int]:
     """In words how many rows were left out for which reason."""
-    return {f"rows left out: {why}": count for why, count in Counter(left["reason"].to_pylist()).items()}
+    reasons = map(summarize_problem, left["reason"].to_pylist())
+    return {f"rows left out: {why}": count for why, count in Counter(reasons).items()}
 
 
 def left_out_csv(left: pa.Table, *, excel_safe: bool) -> bytes:

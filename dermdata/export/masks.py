@@ -20,6 +20,7 @@ from PIL import Image
 from dermdata.export.image_bytes import PILLOW_FORMATS
 from dermdata.images.decode import DECODE_ERRORS, PIXEL_LIMIT
 from dermdata.images.image_file import read_image_file
+from dermdata.images.orientation import read_orientation, reset_orientation, to_stored_frame
 
 BinaryMask = NDArray[np.bool_]  # rows x columns
 BITS, FIRST, MORE, SIGN = 5, 48, 0x20, 0x10
@@ -59,11 +60,12 @@ def bounding_box(mask: BinaryMask) -> tuple[int, int, int, int]:
 
 @dataclass(frozen=True, slots=True)
 class MaskTask:
-    """One mask file, the stored size of its image, and the size that the image has in the export."""
+    """One mask file, the stored size of its image, the size that it has in the export, and its file."""
 
     path: str  # absolute
     stored: Size
     size: Size
+    image: str | None = None  # absolute
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,9 @@ class MaskOutline:
 def trace_mask(task: MaskTask) -> MaskOutline:
     """The outline of one mask file; a file that cannot be one says why."""
     try:
-        with Image.open(io.BytesIO(read_image_file(task.path)), formats=PILLOW_FORMATS) as image:
+        data = reset_orientation(read_image_file(task.path))
+        with Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as opened:
+            image = opened if opened.size == task.stored else lay_on_image(opened, task)
             if image.size != task.stored:
                 return MaskOutline(problem=OTHER_SIZE)
             if image.width * image.height > PIXEL_LIMIT:
@@ -90,6 +94,13 @@ def trace_mask(task: MaskTask) -> MaskOutline:
         return MaskOutline(problem=f"cannot be decoded: {error_text(error, task.path)}")
     mask, soft = threshold_mask(values)
     return outline_mask(scale_mask(mask, task.size) if task.size != task.stored else mask, soft=soft)
+
+
+def lay_on_image(mask: Image.Image, task: MaskTask) -> Image.Image:
+    """A mask that was drawn on the upright picture, turned back; another one as it is."""
+    if task.image is None or mask.size != task.stored[::-1]:
+        return mask
+    return to_stored_frame(mask, read_orientation(read_image_file(task.image)), task.stored)
 
 
 def error_text(error: BaseException, path: str) -> str:

@@ -59,14 +59,18 @@ class PlacedImage:
 
 
 def place_rows(
-    job: Job, plain: Sequence[str], found: Sequence[FoundPath], rows: Sequence[int]
+    job: Job, plain: Sequence[str], found: Sequence[FoundPath], rows: Sequence[int], *, level: bool = False
 ) -> list[PlacedImage]:
-    """Each image of the job under its plain name, made unique and with its ending; `rows`: where the whole table has it."""
+    """Each image of the job under its plain name, made unique and with its ending; `rows`: where the whole table has it.
+
+    `level`: boxes lie on them, so that no reader shall turn them (`ImageTask.level`).
+    """
     table = job.table
     stems = unique_names(plain, image_identities(table))
     endings = image_endings(table, found, job.recipe)
     digests = text_column(table, "sha256").to_pylist()
     how = recipe_version(job.recipe) if job.recipe.changes else "copy" if job.copy else "link"
+    how = f"{how} level" if level else how
     facts = zip(stems, endings, found, file_sizes(table, found), digests, rows, strict=True)
     return [
         PlacedImage(
@@ -80,18 +84,25 @@ def place_rows(
     ]
 
 
-def place_images(job: Job, todo: Sequence[PlacedImage], digests: pa.Table, run: ExportRun) -> None:
-    """Make the images, each compared with its row's digest; what is there under their names is replaced."""
+def place_images(
+    job: Job, todo: Sequence[PlacedImage], digests: pa.Table, run: ExportRun, *, level: bool = False
+) -> None:
+    """Make the images, each compared with its row's digest; what is there under their names is replaced.
+
+    `level`: as `place_rows` has it; those that a reader would turn are no links.
+    """
     for parent in sorted({parent_folder(one.path) for one in todo}):
         with disk.storage_errors(job.out / parent):
             (job.out / parent).mkdir(parents=True, exist_ok=True)
     job.progress.begin(IMAGES_TASK, len(todo), "images")
     if job.copy or job.recipe.changes:
-        copy_images(job, todo, digests, run)
+        copy_images(job, todo, digests, run, level=level)
     else:
         cached = cache_flags(job, todo)
-        link_images(job, [one for one, ours in zip(todo, cached, strict=True) if ours], digests, run)
-        copy_images(job, [one for one, ours in zip(todo, cached, strict=True) if not ours], digests, run)
+        links = [one for one, ours in zip(todo, cached, strict=True) if ours]
+        copies = [one for one, ours in zip(todo, cached, strict=True) if not ours]
+        copies += link_images(job, links, digests, run, level=level)
+        copy_images(job, copies, digests, run, level=level)
     job.progress.end(IMAGES_TASK)
 
 
@@ -109,16 +120,20 @@ def parent_folder(path: str) -> str:
     return path.rpartition("/")[0]
 
 
-def build_image_column(job: Job, todo: Sequence[PlacedImage], digests: pa.Table) -> ImageColumn:
+def build_image_column(
+    job: Job, todo: Sequence[PlacedImage], digests: pa.Table, *, level: bool
+) -> ImageColumn:
     rows = pa.array([one.row for one in todo], pa.int64())
     found, sizes = [one.source for one in todo], [one.size for one in todo]
-    return ImageColumn(found, sizes, job.recipe, digests.take(rows))
+    return ImageColumn(found, sizes, job.recipe, digests.take(rows), [level] * len(todo))
 
 
-def copy_images(job: Job, todo: Sequence[PlacedImage], digests: pa.Table, run: ExportRun) -> None:
+def copy_images(
+    job: Job, todo: Sequence[PlacedImage], digests: pa.Table, run: ExportRun, *, level: bool
+) -> None:
     if not todo:
         return
-    images = build_image_column(job, todo, digests)
+    images = build_image_column(job, todo, digests, level=level)
     cuts = shards.cut_runs([one.size for one in todo], shards.GROUP_BYTES, COPY_ROWS)
 
     def write_one(one: PlacedImage, data: bytes) -> None:
@@ -135,21 +150,28 @@ def copy_images(job: Job, todo: Sequence[PlacedImage], digests: pa.Table, run: E
                 job.progress.advance(IMAGES_TASK, 1)
 
 
-def link_images(job: Job, todo: Sequence[PlacedImage], digests: pa.Table, run: ExportRun) -> None:
-    """Hard links; symbolic ones where the system has no others."""
-    symbolic, images = 0, build_image_column(job, todo, digests)
+def link_images(
+    job: Job, todo: Sequence[PlacedImage], digests: pa.Table, run: ExportRun, *, level: bool
+) -> list[PlacedImage]:
+    """Hard links; symbolic ones where the system has no others. Gives those that cannot be links."""
+    symbolic, images, turned = 0, build_image_column(job, todo, digests, level=level), list[PlacedImage]()
     cuts = [slice(start, start + LINK_ROWS) for start in range(0, len(todo), LINK_ROWS)]
     for cut, files in map_blocks(identify_files, {IMAGES_TASK: images}, cuts, job.jobs, job.make):
         run.require_own_record()
+        before = len(turned)
         for one, file in zip(todo[cut], files[IMAGES_TASK], strict=True):
+            if file is None:
+                turned.append(one)
+                continue
             symbolic += link_file(resolve_link(one.source), f"{job.out}/{one.path}")
             run.add(one.path, file)
-        job.progress.advance(IMAGES_TASK, len(files[IMAGES_TASK]))
+        job.progress.advance(IMAGES_TASK, len(files[IMAGES_TASK]) - (len(turned) - before))
     if symbolic:
         job.progress.say(
             f"{symbolic:,} images are symbolic links (hard ones cannot lead there): "
             "they break when the cache is moved or deleted; --copy makes files"
         )
+    return turned
 
 
 def resolve_link(source: str) -> str:
@@ -233,7 +255,10 @@ def write_files(
     paths = tuple(record.storage.locate(piece.path) for piece in pieces)
     size = sum(record.storage.size(piece.path) for piece in pieces)
     rows = sum(piece.rows for piece in pieces)
-    return ExportResult(paths, rows, size, len(pieces) - len(todo), {**count_reasons(job.left), **notes})
+    left_out = {**count_reasons(job.left), **notes}
+    return ExportResult(
+        paths, rows, size, kept=len(pieces) - len(todo), left_out=left_out, unusable=job.unusable
+    )
 
 
 def make_files(run: ExportRun, todo: Sequence[OutputFile]) -> None:
@@ -242,6 +267,11 @@ def make_files(run: ExportRun, todo: Sequence[OutputFile]) -> None:
         run.require_own_record()
         run.storage.put(piece.path, piece.make)
         run.add(piece.path)
+
+
+def measure_files(out: Path, paths: Iterable[str]) -> int:
+    """Bytes of the files that an export has on the disk; of links those of the files that they lead to."""
+    return sum(os.stat(f"{out}/{path}").st_size for path in paths)  # noqa: PTH116  # 400,000 files
 
 
 def require_output_space(job: Job, sizes: Sequence[int]) -> None:

@@ -14,9 +14,10 @@ A shard of an earlier run of the same job is kept; shards of another count are d
 their Parquet files with `write_image_table`, a row group at a time.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -41,11 +42,12 @@ from dermdata.export.output_folder import require_output_space
 from dermdata.export.record import concurrent_export_error, hold_folder
 from dermdata.export.row_images import (
     MISSING_IMAGES,
-    count_unchecked,
+    NO_FILE,
     digest_flags,
     file_sizes,
     image_digests,
     image_ending,
+    note_images,
     recipe_version,
     to_absolute_paths,
     usable_images,
@@ -53,7 +55,9 @@ from dermdata.export.row_images import (
 from dermdata.export.shards import ImageColumn, LoadedImages, Shard, load_blocks
 from dermdata.manifest.image_files import FoundPath
 from dermdata.manifest.lazy import LazyTable
+from dermdata.manifest.match import summarize_problem
 from dermdata.object_store import LocalFolder, Storage
+from dermdata.terminal import format_size
 
 IMAGE_COLUMN, MASK_COLUMN = "image", "mask"
 IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -74,6 +78,7 @@ class ParquetPlan:
     sizes: Sequence[int]  # bytes of each row's image, none where none are embedded
     reusable: bool  # the fingerprint covers every image's content
     notes: Mapping[str, int]  # what the result reports, in words -> rows
+    lacking: int = 0  # rows whose image is to be inside and is not
 
 
 def plan_parquet(job: Job) -> tuple[ExportPart, ...]:
@@ -104,7 +109,10 @@ def write_parquet(job: Job) -> ExportResult:
     paths = tuple(place.locate(shard.name) for shard in plan.shards)
     size = sum(place.size(shard.name) for shard in plan.shards)
     left_out = count_reasons(job.left) | dict(plan.notes)
-    return ExportResult((*paths, *beside), job.table.num_rows, size, kept=len(kept), left_out=left_out)
+    return ExportResult(
+        (*paths, *beside), job.table.num_rows, size, kept=len(kept), left_out=left_out,
+        unusable=job.unusable + plan.lacking,
+    )  # fmt: skip
 
 
 def hold_output(job: Job) -> AbstractContextManager[None]:
@@ -155,11 +163,10 @@ def make_parquet_plan(job: Job) -> ParquetPlan:
 def plan_embedded(job: Job) -> ParquetPlan:
     """The rows with their images, all rows in memory."""
     table = job.table.drop_columns([IMAGE_COLUMN]) if IMAGE_COLUMN in job.table.column_names else job.table
-    found = usable_images(table, job)
+    found, reasons, bad = usable_images(table, job)
     reusable = all(sure or path is None for sure, path in zip(digest_flags(table), found, strict=True))
-    missing = found.count(None)
-    notes = {MISSING_IMAGES: missing} if missing else {}
-    notes |= count_unchecked(table.filter(pa.array([path is not None for path in found], pa.bool_())))
+    missing = count_embed_problems(reasons)
+    notes = dict(missing) | note_images(replace(job, table=table), found)
     table, sizes = to_portable_types(table), file_sizes(table, found)
     presence = "".join("-" if path is None else "i" for path in found)
     made = [recipe_version(job.recipe)] if job.recipe.changes else []
@@ -173,23 +180,30 @@ def plan_embedded(job: Job) -> ParquetPlan:
     def put(path: Path, shard: Shard) -> None:
         write_image_table(path, image_table.slice_rows(shard.start, shard.stop), job)
 
-    return ParquetPlan(put, fingerprint, cut_shards(job, sizes), sizes, reusable, notes)
+    return ParquetPlan(put, fingerprint, cut_shards(job, sizes), sizes, reusable, notes, bad)
+
+
+def count_embed_problems(reasons: Iterable[str | None]) -> Counter[str]:
+    """In words how many rows have no image inside for which reason."""
+    stated = (summarize_problem(reason) for reason in reasons if reason)
+    return Counter(
+        MISSING_IMAGES if reason == NO_FILE else f"rows without their image: {reason}" for reason in stated
+    )
 
 
 def plan_paths(job: Job) -> ParquetPlan:
     """The rows with absolute paths, a row group in memory at a time."""
     rows, finder = job.rows, job.open_finder()
-    lacking: list[int] = []  # rows without an image, a block each
+    notes: Counter[str] = Counter()
 
     def blocks(rows: LazyTable) -> Iterator[pa.Table]:
         for block in rows.blocks(shards.GROUP_ROWS):
-            table, missing = to_absolute_paths(block, finder)
-            lacking.append(missing)
+            table, found = to_absolute_paths(block, finder)
+            notes.update(found)
             yield to_portable_types(table)
 
     schema = to_portable_types(rows.schema.empty_table()).schema
     fingerprint = shards.blocks_digest(schema, blocks(rows), "paths")
-    missing = sum(lacking)
     schema = schema.with_metadata(parquet_metadata(schema, fingerprint))
 
     def put(path: Path, shard: Shard) -> None:
@@ -200,7 +214,7 @@ def plan_paths(job: Job) -> ParquetPlan:
 
     sizes = [0] * rows.num_rows
     parts = cut_shards(job, sizes)
-    return ParquetPlan(put, fingerprint, parts, sizes, True, {MISSING_IMAGES: missing} if missing else {})
+    return ParquetPlan(put, fingerprint, parts, sizes, True, dict(notes))
 
 
 def cut_shards(job: Job, sizes: Sequence[int]) -> list[Shard]:
@@ -283,7 +297,7 @@ def write_row_groups(
         for group, done in groups:
             writer.write_table(group.cast(schema), row_group_size=max(1, group.num_rows))
             job.progress.advance(path.name, done)
-    job.progress.end(path.name)
+    job.progress.end(path.name, format_size(path.stat().st_size) if images else "")
 
 
 def load_row_groups(
@@ -314,11 +328,11 @@ def image_array(images: LoadedImages, found: Sequence[FoundPath], recipe: Recipe
 
 def embedded_name(path: str, recipe: Recipe) -> str:
     name = path.rpartition("/")[2]
-    if not recipe.changes:
-        return name
-    start, _, suffix = name.rpartition(".")
+    stem, dot, suffix = name.rpartition(".")
+    if not recipe.changes or not dot or suffix.lower() in ("jpeg", "jpe", "jfif"):
+        return name  # a name without an ending claims nothing
     made = image_ending(None, suffix.lower(), recipe)
-    return name if made == suffix.lower() or suffix.lower() in ("jpeg", "jpe") else f"{start}.{made}"
+    return name if made == suffix.lower() else f"{stem}.{made}"
 
 
 def writer_options(schema: pa.Schema, images: Mapping[str, ImageColumn]) -> dict[str, object]:

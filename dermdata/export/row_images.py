@@ -2,27 +2,35 @@
 
 import hashlib
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import PIL
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dermdata.errors import UsageError
-from dermdata.export.image_bytes import Recipe
+from dermdata.export.image_bytes import Recipe, find_depth_change
 from dermdata.export.job import Job, leave_out_rows
+from dermdata.images import SIGNATURE_BYTES
+from dermdata.images.decode import describe_unread, is_readable_start
+from dermdata.images.image_file import open_image_file
 from dermdata.manifest.columns import column_values, text_column
 from dermdata.manifest.image_files import FoundPath, ImageFinder
 
+PATH_COLUMNS = ("path", "mask_path", "masks")  # files of the cache, which are elsewhere in an export
 MISSING_IMAGES = "rows without an image file"
+BROKEN_IMAGES = "rows whose image cannot be used (column image_problem says why)"
 MASKS_TYPE = pa.map_(pa.string(), pa.string())
 RESERVED_NAMES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 FORBIDDEN_CHARACTERS = frozenset('<>:"/\\|?*')  # Windows; a slash is a folder everywhere
 LONGEST_NAME = 120  # bytes; most systems allow 255, of which endings and a temporary name take some
 NO_FILE = "no image file"
+DEEP_FORMATS = (None, "tiff", "png")  # that may have levels of more than 8 bits
 UNCHECKED_IMAGES = "images have no checksum to compare with"
 FORMAT_ENDINGS = {"jpeg": "jpg", "png": "png", "tiff": "tif", "gif": "gif", "bmp": "bmp", "webp": "webp"}
-SUFFIX_ENDINGS = {"jpeg": "jpg", "tiff": "tif"}  # endings that say the same
+SUFFIX_ENDINGS = {"jpeg": "jpg", "jpe": "jpg", "jfif": "jpg", "tiff": "tif"}  # endings that say the same
 
 
 class NoUsableImages(UsageError):
@@ -42,13 +50,18 @@ def locate_nested_files(
     return finder.map_rows(table, rows, lambda row, dataset: [finder.find(path, dataset) for path in row])
 
 
-def to_absolute_paths(table: pa.Table, finder: ImageFinder) -> tuple[pa.Table, int]:
-    """The table with absolute paths, null where no file is, so that it can be used from any folder; rows without image."""
+def to_absolute_paths(table: pa.Table, finder: ImageFinder) -> tuple[pa.Table, Counter[str]]:
+    """The table with absolute paths, null where no file is, so that it can be used from any folder.
+
+    With it, in words, of how many rows there is no image, or one that does not decode.
+    """
     for name in ("path", "mask_path", "masks"):
         if name in table.column_names and table[name].null_count < table.num_rows:
             place = table.column_names.index(name)
             table = table.set_column(place, table.schema.field(name), absolute_column(table, finder, name))
-    return table, table["path"].null_count
+    broken = pc.and_(pc.is_valid(table["path"]), pc.is_valid(text_column(table, "image_problem")))
+    counts = {MISSING_IMAGES: table["path"].null_count, BROKEN_IMAGES: pc.sum(broken).as_py() or 0}
+    return table, +Counter(counts)
 
 
 def absolute_column(table: pa.Table, finder: ImageFinder, column: str) -> pa.ChunkedArray:
@@ -132,13 +145,26 @@ def short_hash(text: str) -> str:
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]
 
 
-def usable_images(table: pa.Table, job: Job) -> list[FoundPath]:
-    """Each row's image file; None where there is none, or where it shall be changed and does not decode."""
+def usable_images(table: pa.Table, job: Job) -> tuple[list[FoundPath], list[str | None], int]:
+    """Each row's image file, None where there is none that decodes; then why; and of how many nobody allows that."""
     found = locate_files(table, job)
-    if not job.recipe.changes:
-        return found
-    problems = text_column(table, "image_problem").to_pylist()
-    return [None if problem else path for path, problem in zip(found, problems, strict=True)]
+    stated, formats = (text_column(table, name).to_pylist() for name in ("image_problem", "format"))
+    reasons = [
+        problem or (NO_FILE if path is None else None if form else find_start_problem(path))
+        for path, problem, form in zip(found, stated, formats, strict=True)
+    ]
+    bad = len(reasons) - reasons.count(None) - (found.count(None) if job.allow_missing else 0)
+    return [None if reason else path for path, reason in zip(found, reasons, strict=True)], reasons, bad
+
+
+def find_start_problem(path: str) -> str | None:
+    """Why a file, of which the manifest says nothing, is no image by its first bytes; None where it may be one."""
+    try:
+        with open_image_file(path) as file:
+            start = file.read(SIGNATURE_BYTES)
+    except OSError:  # whoever reads it whole says what is the matter
+        return None
+    return None if is_readable_start(start) else describe_unread(start).problem
 
 
 def drop_missing_images(job: Job) -> tuple[Job, list[FoundPath]]:
@@ -146,18 +172,13 @@ def drop_missing_images(job: Job) -> tuple[Job, list[FoundPath]]:
 
     NoUsableImages when there are rows and none has one: an empty export would only look like success.
     """
-    found = usable_images(job.table, job)
+    found, reasons, bad = usable_images(job.table, job)
     if found and not any(found):
         raise NoUsableImages(
             f"none of the {len(found):,} rows has an image that can be used",
             hint="`dermdata fetch NAME` fetches the images; `export csv` needs none",
         )
-    problems = text_column(job.table, "image_problem").to_pylist()
-    reasons = [
-        None if path is not None else problem or NO_FILE
-        for path, problem in zip(found, problems, strict=True)
-    ]
-    return leave_out_rows(job, reasons), [path for path in found if path is not None]
+    return leave_out_rows(job, reasons, unusable=bad), [path for path in found if path is not None]
 
 
 def lesion_masks(table: pa.Table, job: Job) -> list[FoundPath]:
@@ -204,10 +225,17 @@ def image_digests(table: pa.Table) -> pa.Table:
     return pa.table({name: text_column(table, name) for name in ("sha256", "key")})
 
 
-def count_unchecked(table: pa.Table) -> dict[str, int]:
-    """In words how many rows have no digest of their image, so that nobody can tell whether it is theirs."""
-    count = digest_flags(table).count(False)
-    return {UNCHECKED_IMAGES: count} if count else {}
+def note_images(job: Job, found: Sequence[FoundPath]) -> dict[str, int]:
+    """In words what else a person must know of the images: what cannot be checked, or not be kept as it is."""
+    formats = text_column(job.table, "format").to_pylist()
+    notes = Counter[str]()
+    for path, is_known, form in zip(found, digest_flags(job.table), formats, strict=True):
+        if path is None:
+            continue
+        notes[UNCHECKED_IMAGES] += not is_known
+        if job.recipe.changes and form in DEEP_FORMATS and (kind := find_depth_change(path, job.recipe)):
+            notes[kind] += 1
+    return dict(+notes)
 
 
 def recipe_version(recipe: Recipe) -> str:

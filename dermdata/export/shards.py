@@ -24,7 +24,9 @@ from dermdata.object_store import Storage
 
 SHARD_BYTES, SHARD_ROWS = 500_000_000, 100_000
 GROUP_BYTES, GROUP_ROWS = 32_000_000, 65_536  # one row group is in memory at a time
-LAYOUT = "2"  # changes when the same rows shall be written otherwise; "1": images were not compared with their rows
+# changes when the same rows shall be written otherwise; "1": images were not compared with their rows; "2": a mask
+# did not lie on a turned image
+LAYOUT = "3"
 LOAD_BATCH = 16  # images that one call of `load_images` takes
 LoadedImages = list[bytes | None]
 Out = TypeVar("Out")
@@ -122,33 +124,64 @@ class ImageColumn:
     sizes: Sequence[int | None]  # None: not known, so not held against the file
     recipe: Recipe
     digests: pa.Table | None = None  # `sha256` and `key` of each row (`image_digests`); None: not known
-
-    @classmethod
-    def of_masks(cls, paths: Sequence[FoundPath], recipe: Recipe) -> "ImageColumn":
-        """Masks, made like their images but as classes; how many bytes they have nobody states."""
-        return cls(paths, [None] * len(paths), replace(recipe, mask=True))
+    level: Sequence[bool] | None = (
+        None  # whether a mask or boxes lie on the image (`ImageTask.level`); None: on none
+    )
+    images: Sequence[FoundPath] | None = None  # of masks: their images
 
     def tasks(self, rows: slice) -> list[ImageTask]:
         """What is to be done for these rows."""
         found, sizes = self.paths[rows], self.sizes[rows]
-        if self.digests is None:
-            return [ImageTask(path, size, self.recipe) for path, size in zip(found, sizes, strict=True)]
-        columns = (one[rows].to_pylist() for one in self.digests.columns)
+        nothing = [None] * len(found)
+        digests, keys = (
+            (one[rows].to_pylist() for one in self.digests.columns)
+            if self.digests is not None
+            else (nothing, nothing)
+        )
+        level = self.level[rows] if self.level else [False] * len(found)
+        images = self.images[rows] if self.images else nothing
         return [
-            ImageTask(path, size, self.recipe, digest, key)
-            for path, size, digest, key in zip(found, sizes, *columns, strict=True)
+            ImageTask(path, size, self.recipe, digest, key, flat, image)
+            for path, size, digest, key, flat, image in zip(
+                found, sizes, digests, keys, level, images, strict=True
+            )
         ]
 
     def slice_rows(self, rows: slice) -> "ImageColumn":
         """Those of a run of rows."""
-        digests = self.digests[rows] if self.digests is not None else None
-        return ImageColumn(self.paths[rows], self.sizes[rows], self.recipe, digests)
+        return replace(
+            self,
+            paths=self.paths[rows],
+            sizes=self.sizes[rows],
+            digests=self.digests[rows] if self.digests is not None else None,
+            level=self.level and self.level[rows],
+            images=self.images and self.images[rows],
+        )
 
     def take_rows(self, rows: Sequence[int]) -> "ImageColumn":
         """Those of these rows, in this order."""
-        digests = self.digests.take(pa.array(rows, pa.int64())) if self.digests is not None else None
-        found, sizes = [self.paths[row] for row in rows], [self.sizes[row] for row in rows]
-        return ImageColumn(found, sizes, self.recipe, digests)
+        return replace(
+            self,
+            paths=[self.paths[row] for row in rows],
+            sizes=[self.sizes[row] for row in rows],
+            digests=self.digests.take(pa.array(rows, pa.int64())) if self.digests is not None else None,
+            level=self.level and [self.level[row] for row in rows],
+            images=self.images and [self.images[row] for row in rows],
+        )
+
+
+def pair_with_masks(images: ImageColumn, masks: Sequence[FoundPath]) -> dict[str, ImageColumn]:
+    """The columns `image` and, where any row has one, `mask`: made like the images but as classes, lying on them.
+
+    How many bytes a mask has nobody states.
+    """
+    if not any(masks):
+        return {"image": images}
+    recipe = replace(images.recipe, mask=True)
+    return {
+        "image": replace(images, level=[mask is not None for mask in masks]),
+        "mask": ImageColumn(masks, [None] * len(masks), recipe, images=images.paths),
+    }
 
 
 def load_blocks(

@@ -10,6 +10,7 @@ written: readers that guess the columns from the first lines (pandas, Polars, `d
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from dermdata.errors import UsageError
 from dermdata.export.job import ExportPart, ExportResult, Job, single_file_path
 from dermdata.export.left_out import count_reasons, write_left_out
 from dermdata.export.metadata import write_about_file
-from dermdata.export.row_images import MISSING_IMAGES, to_absolute_paths
+from dermdata.export.row_images import to_absolute_paths
 from dermdata.manifest.text import csv_cells, csv_lines, encode_json, json_values
 
 TEXT_ROWS = 8192  # rows that are text in memory at once
@@ -37,12 +38,12 @@ def write_text_file(
 ) -> ExportResult:
     """Write the rows, and `<file>.about.json` after them."""
     path, rows, finder = text_path(job, ending), job.rows, job.open_finder()
-    lacking: list[int] = []  # rows without an image, a block each
+    notes: Counter[str] = Counter()
 
     def blocks() -> Iterator[pa.Table]:
         for block in rows.blocks(TEXT_ROWS):
-            table, missing = to_absolute_paths(block, finder)
-            lacking.append(missing)
+            table, found = to_absolute_paths(block, finder)
+            notes.update(found)
             yield table
 
     job.progress.begin(path.name, None)
@@ -50,8 +51,9 @@ def write_text_file(
     write_about_file(path, rows.schema, rows.num_rows)
     job.progress.end(path.name)
     beside = write_left_out(path, job.left, excel_safe=job.excel_safe)
-    left_out = count_reasons(job.left) | ({MISSING_IMAGES: sum(lacking)} if sum(lacking) else {})
-    return ExportResult((path, *beside), rows.num_rows, path.stat().st_size, left_out=left_out)
+    left_out = count_reasons(job.left) | notes
+    size = path.stat().st_size
+    return ExportResult((path, *beside), rows.num_rows, size, left_out=left_out, unusable=job.unusable)
 
 
 def report_progress(chunks: Iterator[bytes], job: Job, task: str) -> Iterator[bytes]:

@@ -5,7 +5,7 @@ OUT is a folder of `<dataset or "images">[-<split>]-00000-of-00003.tar`, each of
   <key>.jpg (or .png, …)  the image
   <key>.mask.png          the lesion mask, where there is one
   <key>.cls               the class as a number: its line in classes.txt, from 0; none where the row has no class
-  <key>.json              the row: every column that it has a value in, about the image as the source has it
+  <key>.json              the row: every column that it has a value in but paths, about the image as the source has it
 The key is `dataset/image_id`, with `_` for each dot in it, because loaders cut the name at the first one. The tars
 (POSIX ustar) have no time and no owner: the same content gives the same bytes.
 
@@ -47,7 +47,7 @@ from dermdata.export.output_folder import (
 )
 from dermdata.export.record import ExportRecord
 from dermdata.export.row_images import (
-    count_unchecked,
+    PATH_COLUMNS,
     digest_flags,
     drop_missing_images,
     file_fingerprint,
@@ -57,15 +57,17 @@ from dermdata.export.row_images import (
     image_identities,
     image_names,
     lesion_masks,
+    note_images,
     portable_name,
     recipe_version,
     unique_names,
 )
-from dermdata.export.shards import ImageColumn, LoadedImages, load_blocks
+from dermdata.export.shards import ImageColumn, LoadedImages, load_blocks, pair_with_masks
 from dermdata.manifest.columns import text_column
 from dermdata.manifest.image_files import FoundPath
 from dermdata.manifest.text import json_values
 from dermdata.manifest_file import slugify
+from dermdata.terminal import format_size
 
 FORM = "webdataset"
 BLOCK_ROWS = 1024
@@ -88,19 +90,25 @@ class Samples:
     sizes: Sequence[int]
     masks: Sequence[FoundPath]
 
+    @property
+    def described(self) -> pa.Table:
+        """What the JSON says of the rows: paths lead into a cache that is not where the tar is."""
+        return self.table.drop_columns([name for name in PATH_COLUMNS if name in self.table.column_names])
+
 
 def plan_webdataset(job: Job) -> tuple[ExportPart, ...]:
-    _, record, pieces = decide_files(job)
+    _, record, pieces, _ = decide_files(job)
     return plan_files(record, pieces)
 
 
 def write_webdataset(job: Job) -> ExportResult:
     """Write the shards that are not there."""
-    job, record, pieces = decide_files(job)
-    return write_files(job, record, pieces, count_unchecked(job.table))
+    job, record, pieces, found = decide_files(job)
+    return write_files(job, record, pieces, note_images(job, found))
 
 
-def decide_files(job: Job) -> tuple[Job, ExportRecord, list[OutputFile]]:
+def decide_files(job: Job) -> tuple[Job, ExportRecord, list[OutputFile], Sequence[FoundPath]]:
+    """What is written, and the rows' image files."""
     if job.out.suffix == ".tar":
         raise UsageError("webdataset writes several shards", hint="give a folder as -o OUT")
     record = open_job_record(job, FORM)
@@ -109,7 +117,7 @@ def decide_files(job: Job) -> tuple[Job, ExportRecord, list[OutputFile]]:
         piece for part in split_parts(job.table) for piece in shard_files(job, samples, part, record.scope)
     ]
     names_of = file_from_bytes("classes.txt", "".join(f"{one}\n" for one in job.classes).encode())
-    return job, record, [*pieces, names_of, *left_out_files(job)]
+    return job, record, [*pieces, names_of, *left_out_files(job)], samples.paths
 
 
 def collect_samples(job: Job) -> tuple[Job, Samples]:
@@ -179,10 +187,8 @@ def write_tar_shard(path: Path, job: Job, samples: Samples, rows: NDArray[np.int
     sizes = take_values(samples.sizes, rows)
     job.progress.begin(path.name, sum(sizes))
     digests = image_digests(samples.table).take(pa.array(rows))
-    images = {"image": ImageColumn(take_values(samples.paths, rows), sizes, job.recipe, digests)}
-    masks = take_values(samples.masks, rows)
-    if any(masks):
-        images["mask"] = ImageColumn.of_masks(masks, job.recipe)
+    column = ImageColumn(take_values(samples.paths, rows), sizes, job.recipe, digests)
+    images = pair_with_masks(column, take_values(samples.masks, rows))
     runs = [slice(*run) for run in shards.cut_runs(sizes, shards.GROUP_BYTES, BLOCK_ROWS)]
     with disk.atomic_write(path) as file:
         for run, loaded in load_blocks(images, runs, job.jobs, job.make):
@@ -190,7 +196,7 @@ def write_tar_shard(path: Path, job: Job, samples: Samples, rows: NDArray[np.int
                 file.write(sample)
             job.progress.advance(path.name, sum(sizes[run]))
         file.write(TAR_END)
-    job.progress.end(path.name)
+    job.progress.end(path.name, format_size(path.stat().st_size))
 
 
 def tar_entries(
@@ -198,7 +204,7 @@ def tar_entries(
 ) -> Iterator[bytes]:
     """Each sample as the bytes of its files in a tar."""
     masks = loaded.get("mask") or [None] * len(rows)
-    texts = json_rows(samples.table.take(pa.array(rows)))
+    texts = json_rows(samples.described.take(pa.array(rows)))
     for row, image, mask, text in zip(rows.tolist(), loaded["image"], masks, texts, strict=True):
         key, number = samples.keys[row], samples.numbers[row]
         members = [] if number is None else [("cls", b"%d" % number)]

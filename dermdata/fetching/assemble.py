@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dermdata import __version__, manifest, readers
+from dermdata.archive import archive_kind
 from dermdata.cache import DatasetFolder
 from dermdata.cache.receipt import FetchedSubset, SubsetSpec
 from dermdata.catalogs import Catalog
@@ -95,6 +96,7 @@ def assemble_manifest(
             "images_without_row": shorten_names(report.images_without_row),
             "masks_without_row": shorten_names(report.masks_without_row),
             "images_not_found": shorten_names(list_missing_images(table)),
+            "closed_archives": shorten_names(list_closed_archives(contents)),
             "unverified": count_unverified(table),
         },
     )
@@ -130,6 +132,11 @@ def harmonize_tables(
         reasons_by_image(lost),
         coverage,
     )
+
+
+def list_closed_archives(contents: Sequence[Content]) -> list[str]:
+    """Archives in archives that stayed closed: they were refused, or lie too deep."""
+    return [f"{one.file}: {one.official}" for one in contents if one.member and archive_kind(one.official)]
 
 
 def list_missing_images(table: pa.Table) -> list[str]:

@@ -286,6 +286,13 @@ def unpack_contents(
     """Every regular member, once through inflate, CRC, SHA-256 and decode check, under names of ours."""
     task, home = f"unpack {file.name}", archive_folder(file)
     progress.begin(task, None)
+    known = 0
+
+    def foresee(more: int) -> None:
+        nonlocal known
+        known += more
+        progress.begin(task, known)
+
     with folder.replace_folder(home) as temporary, delete_if_refused(file, source, folder):
         found = archive.extract(
             source,
@@ -295,6 +302,7 @@ def unpack_contents(
             jobs=jobs,
             look=inspect_image,
             progress=lambda count: progress.advance(task, count),
+            foresee=foresee,
             encoding=file.name_encoding,
             open_inner=True,
         )

@@ -140,25 +140,28 @@ def list_missing(
 ) -> tuple[File, ...]:
     """The wanted files that are not here, or not as the catalog means them, or broken as a whole."""
     have = {one.name: one for one in receipt.files}
-    # a tar, or a copy put together from pieces, gives no member alone: its whole archive is fetched again
-    broken_wholes = {one.file for one in broken if one.member and one.member.offset < 0}
+    broken_wholes = list_broken_wholes(broken)
+    # a person's own data, of which no page and no steps tell where more could be, are all there is
+    more = wants.given or bool(dataset.access.steps or dataset.access.url)
     return tuple(
         file
         for file in wants.select_files(dataset)
         if file.name in broken_wholes
-        or (file.name not in receipt.lost and is_missing(file, have.get(file.name), wants))
+        or (file.name not in receipt.lost and is_missing(file, have.get(file.name), more=more))
     )
 
 
-def is_missing(file: File, fetched: FetchedFile | None, wants: FetchSettings) -> bool:
-    """Whether a file is not here as the catalog means it, and may come."""
-    return not is_up_to_date(file, fetched) and (wants.given or not is_all_there_is(file, fetched))
+def list_broken_wholes(broken: Collection[Content]) -> set[str]:
+    """Archives that come again as a whole: a tar, or a copy put together from pieces, gives no member alone."""
+    return {one.file for one in broken if one.member and one.member.offset < 0}
 
 
-def is_all_there_is(file: File, fetched: FetchedFile | None) -> bool:
-    """Whether a person's copy lacked some of an archive that has no address: no download can complete it."""
-    addressed = file.source or file.urls
-    return fetched is not None and fetched.recognized == "part" and not addressed
+def is_missing(file: File, fetched: FetchedFile | None, *, more: bool) -> bool:
+    """Whether a file is not here as the catalog means it; `more`: also what a person's copy lacked may come."""
+    if is_up_to_date(file, fetched):
+        return False
+    given_in_part = fetched is not None and fetched.recognized == "part"
+    return more or not given_in_part or bool(file.source or file.urls)
 
 
 def list_replaced(missing: Collection[File], receipt: Receipt, wants: FetchSettings) -> set[str]:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from dermdata.fetching.zip_ranges import complete_archive
 from dermdata.http import HttpClient
 from dermdata.model import Dataset, File, Request
 from dermdata.process import cancel_on_interrupt
-from dermdata.progress import CombinedProgress, Progress, SilentProgress
+from dermdata.progress import ALL_BYTES, CombinedProgress, Progress, SilentProgress, SummedProgress
 
 STREAMS, MANY_STREAMS, MANY_FILES = (
     4,
@@ -142,10 +142,10 @@ def run_plan(plan: FetchPlan, context: FetchContext, bring: ObtainFiles | None =
 def require_plan_space(plan: FetchPlan, folder: DatasetFolder) -> None:
     """Archives and what they unpack to must fit; unpacked images are about as large as their zip.
 
-    What an earlier run left of them, whole or in part, has its room already.
+    What an earlier run left of them, whole or in part, has its room already; it is only looked for where that counts.
     """
     needed = sum((file.size or 0) * (2 if file.unpack else 1) for file in plan.download)
-    if not plan.wants.force:
+    if not plan.wants.force and not disk.has_space(folder.path, needed):
         needed -= sum(ingest.count_bytes_on_disk(file, folder) for file in plan.download)
     disk.require_space(folder.path, needed)
 
@@ -160,15 +160,17 @@ def download_files(
     if not plan.download:
         return
     many = len(plan.download) > MANY_FILES
-    task = f"{plan.dataset.name}: {len(plan.download):,} files"
-    progress = CombinedProgress(context.progress, task) if many else context.progress
-    downloads = FileDownloader(plan, folder, context, receipt_writer, progress)
-    if many:
-        context.progress.begin(task, plan.download_bytes)
+    downloads = FileDownloader(plan, folder, context, receipt_writer, context.progress)
+    if len(plan.download) > 1:
+        task = f"{plan.dataset.name}: {len(plan.download):,} files"
+        total = CombinedProgress(context.progress, task) if many else None
+        names = {file.name for file in plan.download}
+        downloads = replace(downloads, progress=total or SummedProgress(context.progress, task, names))
+        context.progress.begin(task, plan.download_bytes, "B" if many else ALL_BYTES)
     streams = MANY_STREAMS if many else min(STREAMS, len(plan.download))
     with cancel_on_interrupt(ThreadPoolExecutor(max_workers=streams)) as pool:
         raise_first_error([pool.submit(downloads.fetch_file, file) for file in plan.download])
-    if many:
+    if len(plan.download) > 1:
         context.progress.end(task)
 
 

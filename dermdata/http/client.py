@@ -10,7 +10,14 @@ from typing import Any, TypeVar
 
 import httpx
 
-from dermdata.errors import DermdataError, IntegrityError, NotTheFile, ServerRefused, SourceChanged
+from dermdata.errors import (
+    DermdataError,
+    IntegrityError,
+    NotTheFile,
+    PersonMustAct,
+    ServerRefused,
+    SourceChanged,
+)
 from dermdata.http import error_pages, responses
 from dermdata.http.download import Download, DownloadedFile, ProgressCallback, ProgressDeltas, offline_error
 from dermdata.http.policy import NetworkSettings, RetryAction, RetryBudget, TransferFault
@@ -187,7 +194,7 @@ class HttpClient:
         for url in request.urls[:-1]:
             try:
                 return self._request_with_retries(request, url, extra, read)
-            except (ServerRefused, IntegrityError):
+            except (ServerRefused, IntegrityError, PersonMustAct):
                 continue
         return self._request_with_retries(request, request.urls[-1], extra, read)
 

@@ -52,6 +52,7 @@ class AnswerSign:
     text: str = ""  # a pattern of the first bytes, in lower case
 
 
+SOME_PAGE = "the dataset's page"  # where it is not known
 BY_HAND = "download it by hand and use --from"
 WAF_CHALLENGE = ("x-amzn-waf-action", "challenge")
 SIGNS = (
@@ -105,7 +106,7 @@ def find_page(address: str) -> str:
     for pattern, page in PAGES:
         if found := re.search(pattern, address):
             return page.format(*found.groups())
-    return "the dataset's page"
+    return SOME_PAGE
 
 
 def find_wrong_content(

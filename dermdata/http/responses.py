@@ -349,9 +349,12 @@ def explain_refusal(response: StreamedResponse, settings: NetworkSettings) -> Tr
         secret=response.secret,
         redirected=response.redirected,
     )
+    address = response.hop.official_url
+    if fault.error.hint:
+        fault.error.hint = fault.error.hint.replace(error_pages.SOME_PAGE, error_pages.find_page(address))
     if response.status not in EXPLAINED or (response.redirected and response.status in (401, 403)):
         return fault
-    start, address = hide_secrets(response.read_some(), response.secrets), response.hop.official_url
+    start = hide_secrets(response.read_some(), response.secrets)
     page = error_pages.explain_page(
         start, get_host(address), status=response.status, headers=response.headers, address=address
     )

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from weakref import WeakSet
@@ -293,9 +294,14 @@ def _resolve_public_address(host: str, port: int) -> str:
 
 def tls_context(settings: NetworkSettings) -> ssl.SSLContext:
     """Return a context that checks certificates; an institution's own authority comes by SSL_CERT_FILE or _DIR."""
-    if settings.trust_env and (os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")):
-        return ssl.create_default_context()
-    return ssl.create_default_context(cafile=certifi.where())
+    own = [os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")] if settings.trust_env else []
+    return _load_authorities(*own) if any(own) else _load_authorities()
+
+
+@lru_cache(maxsize=2)
+def _load_authorities(*own: str | None) -> ssl.SSLContext:
+    """Return the context of one process's clients; OpenSSL reads the variables whose values are `own` itself."""
+    return ssl.create_default_context() if own else ssl.create_default_context(cafile=certifi.where())
 
 
 # ------------------------------------------------------------------ failures in httpx's words

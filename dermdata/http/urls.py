@@ -70,7 +70,8 @@ def redact(url: str) -> str:
         At most 300 characters.
 
     """
-    return "".join(sign if sign.isprintable() else "?" for sign in redact_url(url))[:300]
+    shown = redact_url(url)[:300]
+    return shown if shown.isprintable() else "".join(sign if sign.isprintable() else "?" for sign in shown)
 
 
 def get_host(url: str) -> str:

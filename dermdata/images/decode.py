@@ -144,9 +144,14 @@ def open_image(data: bytes | Path) -> OpenedImage | ImageFacts:
         return ImageFacts(format=name, problem=_describe_error("header cannot be read", error))
 
 
+def is_readable_start(data: bytes) -> bool:
+    """Whether a file that begins with these bytes (SIGNATURE_BYTES are enough) is of a format that is read here."""
+    return _find_plugin(data) is not None
+
+
 def is_image_start(data: bytes) -> bool:
-    """Whether a file that begins with these bytes (SIGNATURE_BYTES are enough) is an image, read here or not."""
-    return _find_plugin(data) is not None or describe_unread(data).format is not None
+    """Whether a file that begins with these bytes is an image, read here or not."""
+    return is_readable_start(data) or describe_unread(data).format is not None
 
 
 def describe_unread(data: bytes) -> ImageFacts:

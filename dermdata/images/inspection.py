@@ -27,6 +27,7 @@ from dermdata.images.decode import (
     open_image,
     read_facts,
 )
+from dermdata.images.levels import to_sixteen_bits
 from dermdata.images.orientation import read_orientation
 from dermdata.images.phash import ReducedImage, perceptual_hash, reduce_image, reduce_jpeg
 from dermdata.model import ImageFacts
@@ -233,6 +234,7 @@ def hash_pixels(data: bytes | Path, *, pixel_limit: int = PIXEL_LIMIT) -> str | 
         except DECODE_ERRORS:
             return None
         alike = image.convert("RGBA") if image.mode in EIGHT_BIT_MODES else image
+        alike = to_sixteen_bits(alike) if alike.mode.startswith("I;16") else alike  # in one order of bytes
         size = f"{alike.mode} {alike.width} x {alike.height}\n".encode()
         return hashlib.sha256(size + alike.tobytes()).hexdigest()
 

@@ -31,6 +31,7 @@ ON_THE_SIDE = (5, 6, 7, 8)  # width and height are exchanged
 EXIF_START = b"Exif\0\0"
 XMP_ORIENTATION = re.compile(rb"tiff:Orientation(?:\s*=\s*[\"']|>)\s*([1-8])")
 PNG_START = b"\x89PNG\r\n\x1a\n"
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 MOST_ENTRIES = 1 << 12  # of a directory: no camera writes as many
 
 
@@ -138,7 +139,7 @@ def find_blocks(data: bytes) -> Iterator[MetadataBlock]:
             yield from find_png_blocks(data)
         elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
             yield from find_webp_blocks(data)
-        elif data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+        elif data.startswith(TIFF_STARTS):
             yield MetadataBlock("exif", 0, len(data))
             yield MetadataBlock("xmp", 0, len(data))
     except struct.error:

@@ -32,15 +32,17 @@ from dermdata.manifest.convert import (
     strip_extension,
     word_maps,
 )
-from dermdata.manifest.match import ImageIndex
+from dermdata.manifest.match import ImageIndex, summarize_problem
 from dermdata.manifest.schema import KEYS, LIMITS, MAPPABLE, SCHEMA
 from dermdata.model import CLOSED_WORDS, NOTHING, Content, Dataset, TableSpec
+from dermdata.readers.typed_cells import clean_names
 from dermdata.vocabulary import Vocabulary
 
 ID_COLUMNS = {"lesions": "lesion_id", "patients": "patient_id", "cases": "case_id"}
 FILE_COLUMNS = {"pictures": "path", "masks": "mask_path"}
 NOT_CONVERTED = {"differential", "image", "image_id", "isic_id", "label_raw", "malignancy", *KEYS}
 FOLD_RANGE = (0, 100)
+SKIN_COLUMNS = ("fitzpatrick", "fitzpatrick_range")
 TRUE_WORDS = ("1", "1.0", "true", "True", "TRUE")
 READER_COLUMNS = {"@path", "@one-hot", "@image", "@view", "@group", "@row"}  # columns that the readers make
 
@@ -243,12 +245,6 @@ def build_manifest(
     return table, report
 
 
-def summarize_problem(problem: str) -> str:
-    """A problem without what is of this one image only."""
-    whole = problem.startswith(("not an image", "the source says"))
-    return problem if whole else problem.partition(":")[0]
-
-
 class TableBuilder:
     """Builds one source table's manifest columns."""
 
@@ -330,7 +326,7 @@ class TableBuilder:
 
     def image_ids(self) -> pa.Array:
         name = "image_id" if "image_id" in self.spec.columns else "image"
-        return strip_extension(self.raw_text(name))
+        return strip_extension(clean_names(self.raw_text(name)))
 
     def add_identity(self) -> None:
         ids = self.columns["image_id"] = self.image_ids()
@@ -345,7 +341,7 @@ class TableBuilder:
                 )
 
     def add_image_facts(self) -> None:
-        named = self.raw_text("image" if "image" in self.spec.columns else "image_id")
+        named = clean_names(self.raw_text("image" if "image" in self.spec.columns else "image_id"))
         names = self.spec.images or None
         found, problems = self.images.find_images(named.to_pylist(), names, self.spec.over)
         problems = self.flag_problems(problems)
@@ -407,16 +403,18 @@ class TableBuilder:
             self.add_differential()
             return
         name = self.spec.label_field or "/".join(self.spec.columns.get("label_raw", ("label_raw",)))
-        self.columns["label_raw"] = null_if(raw, ("",))
+        missing = [word for word in self.spec.missing if not self.crosswalk.lookup(name, word)]
+        known = self.columns["label_raw"] = null_if(raw, ("", *missing))
         self.columns |= diagnosis_columns(
-            raw, name, self.crosswalk, self.vocabulary, self.report.unmapped_labels
+            pc.fill_null(known, ""), name, self.crosswalk, self.vocabulary, self.report.unmapped_labels
         )
 
     def add_differential(self) -> None:
         """Graded labels: a diagnosis only where they are all of one concept."""
         (column,) = self.spec.columns["differential"]
         raw = self.rows[column].combine_chunks()
-        self.columns["label_raw"] = null_if(raw, ("", "{}"))
+        self.columns["label_raw"] = null_if(raw, ("", "{}", *self.spec.missing))
+        raw = pc.if_else(pc.is_in(raw, pa.array(self.spec.missing, pa.string())), "", raw)
         self.columns |= differential_columns(
             raw, self.spec.label_field or column, self.crosswalk, self.vocabulary, self.report.unmapped_labels
         )
@@ -430,10 +428,10 @@ class TableBuilder:
         if name == "body_site":
             return words.to_body_sites(self.body_sites, unmapped)
         kind = SCHEMA.field(name).type
+        if name in SKIN_COLUMNS:
+            return {name: words.to_skin_types(kind, unmapped)}
         if pa.types.is_integer(kind):
             return {name: words.to_whole_numbers(kind, LIMITS.get(name, FOLD_RANGE), unmapped)}
-        if pa.types.is_list(kind):
-            return {name: words.to_ranges(kind, unmapped)}
         if name in CLOSED_WORDS:
             return {name: words.to_choices(CLOSED_WORDS[name], unmapped)}
         return {name: words.to_type(kind)}

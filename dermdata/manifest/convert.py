@@ -4,6 +4,7 @@ Graded labels, as SCIN gives them, are a Python literal {word: weight}, which is
 """
 
 import ast
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,14 +14,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dermdata.crosswalks import Crosswalk, Differential, build_differential, harmonize_words
-from dermdata.manifest.schema import EXTENSION_PATTERN, FACT_COLUMNS, SCHEMA, TEXT, TEXT_MAP, WORDS
+from dermdata.manifest.schema import (
+    EXTENSION_PATTERN,
+    FACT_COLUMNS,
+    FITZPATRICK_TYPES,
+    SCHEMA,
+    TEXT,
+    TEXT_MAP,
+    WORDS,
+)
 from dermdata.model import Content
+from dermdata.readers.typed_cells import NOTHING_WORDS, clean_ids, is_nothing
 from dermdata.vocabulary import Vocabulary
 
 RecordUnmapped = Callable[[str, int], None]
-RANGE_PATTERN = re.compile(r"([1-6])-([1-6])\Z")
+SKIN_TYPES = {roman: number for number, roman in enumerate(FITZPATRICK_TYPES, 1)}
+# what people write before a skin type
+SKIN_WORDS = {"fitzpatrick", "fst", "skin", "type", "phototype", "typ", "hauttyp", "tipo", "fototipo"}
+ABSENT, PRESENT = "absent", "present"
 YES_OR_NO = {"0": False, "1": True, "0.0": False, "1.0": True}
-WHOLE_NUMBER = re.compile(r"([0-9]{1,3})(\.0*)?\Z")
+WHOLE_NUMBER = re.compile(r"([0-9]{1,3})([.,]0*)?\Z")
 CONTENT_COLUMNS = {"path": "path", "sha256": "sha256", "bytes": "size"}  # column -> attribute of a Content
 DIAGNOSIS_COLUMNS = {  # column -> attribute of a HarmonizedLabel
     "diagnosis": "diagnosis",
@@ -28,7 +41,7 @@ DIAGNOSIS_COLUMNS = {  # column -> attribute of a HarmonizedLabel
     "diagnosis_match": "match",
     "malignancy": "malignancy",
 }
-NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?\Z")
+NUMBER = re.compile(r"[0-9]+([.,][0-9]+)?\Z")
 LONGEST_CELL = 20_000  # characters of one cell
 
 
@@ -57,7 +70,7 @@ def namespace_ids(parts: Sequence[pa.Array], dataset: str, missing: Sequence[str
 
     A key of several parts is null where one of them is: half a key would make one of many.
     """
-    known = pc.binary_join_element_wise(*(null_if(part, ("", *missing)) for part in parts), "/")
+    known = pc.binary_join_element_wise(*(clean_ids(null_if(part, ("", *missing))) for part in parts), "/")
     own = pc.match_substring_regex(known, r"^I[LP]_\d{7}$")
     return pc.if_else(own, known, pc.binary_join_element_wise(dataset, known, "/"))
 
@@ -159,24 +172,36 @@ class SourceColumn:
 
     def to_ages(self) -> dict[str, pa.Array]:
         """Years where the word is a plain number; any other word is kept as it stands in `age_raw`."""
-        years = self.convert_words(parse_age, pa.float32())
-        raw = null_if(self.column, ("", *self.missing))
+        years = self.convert_numbers(parse_age, pa.float32())
+        raw = pc.if_else(is_nothing(self.column), None, null_if(self.column, tuple(self.missing)))
         return {"age": years, "age_raw": pc.if_else(pc.is_null(years), raw, None)}
+
+    def convert_numbers(
+        self, convert: Callable[[str], Any], kind: pa.DataType, unmapped: RecordUnmapped | None = None
+    ) -> pa.Array:
+        """The same of numbers, among which a program's word for "nothing" can mean nothing else."""
+        nothing = {word for word in self.encoded.dictionary.to_pylist() if word.casefold() in NOTHING_WORDS}
+        return SourceColumn(
+            self.column, self.values, [*self.missing, *nothing - self.values.keys()]
+        ).convert_words(convert, kind, unmapped)
 
     def to_whole_numbers(
         self, kind: pa.DataType, limits: tuple[int, int], unmapped: RecordUnmapped
     ) -> pa.Array:
-        return self.convert_words(lambda word: parse_whole_number(word, *limits), kind, unmapped)
+        return self.convert_numbers(lambda word: parse_whole_number(word, *limits), kind, unmapped)
 
-    def to_ranges(self, kind: pa.DataType, unmapped: RecordUnmapped) -> pa.Array:
-        return self.convert_words(parse_range, kind, unmapped)
+    def to_skin_types(self, kind: pa.DataType, unmapped: RecordUnmapped) -> pa.Array:
+        """Fitzpatrick's types as numbers, of lists their groups."""
+        parse = parse_range if pa.types.is_list(kind) else parse_skin_type
+        return self.convert_numbers(parse, kind, unmapped)
 
 
 def parse_age(word: str) -> float:
     """A plausible age in years; ValueError otherwise (0-130, as reported)."""
-    if not NUMBER.match(word) or float(word) > 130:
+    years = float(word.replace(",", ".")) if NUMBER.match(word) else math.inf
+    if years > 130:
         raise ValueError(word)
-    return float(word)
+    return years
 
 
 def parse_whole_number(word: str, least: int, most: int) -> int:
@@ -187,12 +212,21 @@ def parse_whole_number(word: str, least: int, most: int) -> int:
     return int(found[1])
 
 
-def parse_range(word: str) -> list[int]:
-    """`1-2` -> [1, 2]."""
-    found = RANGE_PATTERN.match(word)
-    if not found or found[1] > found[2]:
+def parse_skin_type(word: str) -> int:
+    """`4`, `IV`, `Type IV` or `FST 4` -> 4; ValueError otherwise."""
+    *before, last = word.split() or [""]
+    if any(one.casefold() not in SKIN_WORDS for one in before):
         raise ValueError(word)
-    return list(range(int(found[1]), int(found[2]) + 1))
+    return SKIN_TYPES.get(last.upper()) or parse_whole_number(last, 1, len(SKIN_TYPES))
+
+
+def parse_range(word: str) -> list[int]:
+    """`1-2` or `I-II` -> [1, 2]."""
+    first, sign, last = word.replace("\N{EN DASH}", "-").partition("-")
+    least, most = parse_skin_type(first), parse_skin_type(last)
+    if not sign or least > most:
+        raise ValueError(word)
+    return list(range(least, most + 1))
 
 
 def first_known(*columns: pa.Array) -> pa.Array:
@@ -238,18 +272,28 @@ def word_maps(columns: Mapping[str, pa.Array], count: int) -> pa.Array:
 
 
 def concept_maps(columns: Mapping[str, pa.Array], count: int) -> pa.Array:
-    """A map of clinical concept -> present, for each row; a cell that is neither 0 nor 1 is left out."""
-    yes_or_no = {name: [YES_OR_NO.get(word) for word in cells.to_pylist()] for name, cells in columns.items()}
+    """A map of clinical concept -> present, for each row; a cell that says neither is left out."""
+    present: dict[str, list[bool | None]] = {}
+    for name, cells in columns.items():
+        meanings = concept_meanings(cells)
+        present[name] = [meanings.get(word) for word in cells.to_pylist()]
     rows = [
-        [(name, values[row]) for name, values in yes_or_no.items() if values[row] is not None]
+        [(name, values[row]) for name, values in present.items() if values[row] is not None]
         for row in range(count)
     ]
     return pa.array([row or None for row in rows], SCHEMA.field("concepts").type)
 
 
+def concept_meanings(cells: pa.Array) -> Mapping[str, bool]:
+    """What the words of a concept's column say: 0 or 1; where concepts are `absent`, other words are how they are there."""
+    words = set(cells.unique().to_pylist()) - {""}
+    return {word: word != ABSENT for word in words} if ABSENT in words else YES_OR_NO
+
+
 def is_yes_or_no(cells: pa.Array) -> bool:
     """Whether a concept's column says nothing that the map does not."""
-    return set(cells.unique().to_pylist()) <= {*YES_OR_NO, ""}
+    words = set(cells.unique().to_pylist()) - {""}
+    return words <= ({ABSENT, PRESENT} if ABSENT in words else YES_OR_NO.keys())
 
 
 def differential_columns(

@@ -229,18 +229,21 @@ class ImageFinder:
         listings = self._listings[dataset, folder or slash]
         return next(one.named for one in listings if name in one.plain or name in one.others) + name
 
-    def name_relatively(self, path: str | None, dataset: str | None, home: str) -> str | None:
-        """The path from the dataset's folder in a cache, else from `home`, a folder with a slash at its end.
+    def name_relatively(self, path: str | None, dataset: str | None, home: str | None) -> str | None:
+        """The path from the dataset's folder in a cache on, else from `home` on; absolute where it lies elsewhere.
 
-        As it is where there is no file; absolute where it lies elsewhere.
+        A path into some machine's cache is one from the dataset's folder on, also where no file is found. Without a
+        `home` it is the folder of the dataset's manifest.
         """
         whole = self.name_absolutely(path, dataset)
-        if path is None or whole is None or not whole.startswith("/"):
+        if whole is None or not whole.startswith("/"):
             return path
-        for start in self._cache_starts(dataset):
+        starts = self._all_starts(dataset) if home is None else [*self._cache_starts(dataset), home]
+        for start in starts:
             if whole.startswith(f"{start}/"):
                 return whole[len(start) + 1 :]
-        return whole.removeprefix(home)
+        in_cache = split_cache_path(whole, dataset)
+        return in_cache[1] if in_cache else whole
 
     # ------------------------------------------------------------------ rows of tables
 
@@ -289,19 +292,20 @@ class ImageFinder:
     # ------------------------------------------------------------------ paths that are new or not plain
 
     def _start_folders(self, path: str, dataset: str | None) -> list[str]:
+        starts = self._all_starts(dataset)
+        if not starts:
+            raise PathRefused(path, no_start_reason(self.roots, dataset or ""))
+        return starts
+
+    def _all_starts(self, dataset: str | None) -> list[str]:
         name = dataset or ""
         if name not in self._starts:
             self._starts[name] = self.roots.start_folders(name)
-        if not self._starts[name]:
-            raise PathRefused(path, no_start_reason(self.roots, name))
         return self._starts[name]
 
     def _cache_starts(self, dataset: str | None) -> list[str]:
         """The dataset's folders in the caches."""
-        name = dataset or ""
-        if name not in self._starts:
-            self._starts[name] = self.roots.start_folders(name)
-        return self._starts[name][: len(self.roots.dataset_folders(name))]
+        return self._all_starts(dataset)[: len(self.roots.dataset_folders(dataset or ""))]
 
     def _look_up(self, path: str, dataset: str | None) -> FoundPath:
         require_path(path)
@@ -409,8 +413,11 @@ def map_masks(
 
 
 def place_paths(table: pa.Table, finder: ImageFinder, form: PathForm, home: "Path | None") -> pa.Table:
-    """The table with absolute paths, or with relative ones that start in the caches or in `home`."""
-    folder = f"{os.path.realpath(home or Path())}/"
+    """The table with absolute paths, or with relative ones that start in the caches or in `home`.
+
+    Without a `home` they start in the folders of the rows' manifests.
+    """
+    folder = None if home is None else os.path.realpath(home)
 
     def relative(path: str | None, dataset: str | None) -> str | None:
         return finder.name_relatively(path, dataset, folder)

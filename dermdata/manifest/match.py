@@ -1,6 +1,7 @@
 """Which cached file is the image, or the mask, that a row names."""
 
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import pyarrow as pa
@@ -9,6 +10,9 @@ from dermdata.manifest.schema import EXTENSION_PATTERN, TEXT_MAP
 from dermdata.model import NOTHING, Content
 
 EXTENSION = re.compile(EXTENSION_PATTERN)
+NUMBERED_PROBLEMS = (  # of a decode: each image has numbers of its own
+    "truncated", "header cannot be read", "cannot be decoded", "too many pixels", "too many scans", "too many bytes",
+)  # fmt: skip
 NO_IMAGE = "the file of this name is not an image"
 
 
@@ -51,13 +55,19 @@ class FileNameIndex:
             found = self.find(bare, files)
         if not found and "/" in name:
             leaf = self.find(name.rpartition("/")[2], files)
-            found = [one for one in leaf if one.official.endswith(f"/{name}")]
+            found = [one for one in leaf if normalize_name(one.official).endswith(f"/{name}")]
         return found
 
 
 def decode_problem(content: Content | None) -> str | None:
     """Why the image cannot be decoded; None also where there is no image."""
     return content.image.problem if content and content.image else None
+
+
+def summarize_problem(problem: str) -> str:
+    """A problem without what is true of this one image only, so that images can be counted by it."""
+    kind, _, _ = problem.partition(":")
+    return kind if kind in NUMBERED_PROBLEMS else problem
 
 
 def is_one_file(found: Sequence[Content]) -> bool:
@@ -139,6 +149,7 @@ class ImageIndex:
 
     def mask_path(self, name: str) -> str | None:
         """The mask's path, also with another ending; None where there is none, or different files have its name."""
+        name = normalize_name(name)
         found = self.masks.find(name) or [one for one in self.masks.resolve_name(name) if one.image]
         if not found or not is_one_file(found):
             return None
@@ -146,9 +157,15 @@ class ImageIndex:
         return found[0].path
 
 
+def normalize_name(name: str) -> str:
+    """A file's name as it is compared: in NFC, with "/" where Windows has a backslash."""
+    name = name.replace("\\", "/")
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
 def name_variants(content: Content) -> tuple[str, str, str, str]:
     """Every name by which a table may mean this file, the closest first."""
-    path = content.official
+    path = normalize_name(content.official)
     leaf = path.rpartition("/")[2]
     return path, strip_ending(path), leaf, strip_ending(leaf)
 

@@ -17,6 +17,7 @@ class MissingFiles:
     """The files that rows name and that are in none of the places where they may be."""
 
     datasets: dict[tuple[str, str], str] = field(default_factory=dict)  # by row and path
+    caches: set[str] = field(default_factory=set)  # that the paths lead into
 
     def __len__(self) -> int:
         return len(self.datasets)
@@ -25,6 +26,8 @@ class MissingFiles:
         """Count files of one row; the same ones again count once."""
         for path in paths:
             self.datasets[row, path] = dataset or ""
+            if dataset and (cache := find_cache(path, dataset)):
+                self.caches.add(cache)
 
     def describe(self) -> str:
         """How many there are, and the first ones by name."""
@@ -32,7 +35,9 @@ class MissingFiles:
         shown = ", ".join(f"{row} ({shorten_path(path)})" for row, path in first)
         more = ", …" if len(self) > NAMED else ""
         files = (
-            "1 image that a row names is" if len(self) == 1 else f"{len(self):,} images that rows name are"
+            "1 image file that a row names is"
+            if len(self) == 1
+            else f"{len(self):,} image files that rows name are"
         )
         return f"{files} not found: {shown}{more}"
 
@@ -44,8 +49,7 @@ class MissingFiles:
     def suggest_help(self, caches: Sequence[str]) -> str:
         """Where they were looked for, and what may help."""
         names = sorted(set(filter(None, self.datasets.values())))
-        others = {find_cache(path, name) for (_, path), name in self.datasets.items()} - {None, *caches}
-        there = sorted(one for one in others if one and Path(one, "datasets").is_dir())
+        there = sorted(one for one in self.caches - {*caches} if Path(one, "datasets").is_dir())
         places = " and ".join([*caches, "beside the manifest"])
         ways = [f"`--cache {os.pathsep.join([*caches, *there])}` looks there too"] if there else []
         ways += [f"`dermdata fetch {' '.join(names[:NAMED])}` fetches what is missing"] if names else []

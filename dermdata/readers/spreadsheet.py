@@ -22,6 +22,7 @@ from dermdata.model import Content, TableSpec
 from dermdata.readers.delimited import check_header
 from dermdata.readers.raw_table import Opener, RawTable
 from dermdata.readers.table import interpret_rows, required_columns
+from dermdata.text_files import find_stand_in
 
 if TYPE_CHECKING:
     from openpyxl import Workbook
@@ -75,6 +76,8 @@ def split_at_header(lines: list[list[str]], spec: TableSpec, what: str) -> tuple
 
 def read_sheet(data: bytes, name: str | None, what: str) -> list[list[str]]:
     """All lines of a sheet, padded to the widest."""
+    if not data.startswith(b"PK") and (kind := find_stand_in(data)):
+        raise TableRefused(f"{what} is {kind}, no .xlsx workbook")
     with map_workbook_errors(what):
         book = open_workbook(data, what)
         if name is not None and name not in book.sheetnames:

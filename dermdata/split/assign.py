@@ -163,6 +163,15 @@ class Assignment:
     def largest_deviation(self) -> float:
         return float(self.deviations().max())
 
+    def badness(self) -> tuple[bool, float]:
+        """What makes one assignment worse than another.
+
+        First whether a part's size is off its goal by more rows than the largest group has, then the largest deviation.
+        """
+        largest_group = self.kinds.count[self.kinds.start[:-1]].max()  # a kind's first entry is "all rows"
+        excess = np.abs(self.gap[:, 0]).max()
+        return bool(excess > largest_group - MIN_COST_CHANGE), self.largest_deviation()
+
     def entries(self, kind: int) -> list[tuple[int, int]]:
         """Stratum and rows of one group of this kind."""
         at = slice(self.kinds.start[kind], self.kinds.start[kind + 1])
@@ -219,7 +228,7 @@ def minimize_worst(assignment: Assignment) -> Assignment:
     sharpened = [
         one for size in SIZE_WEIGHTS for one in _reweight_worst(assignment.to_percentage_points(), size)
     ]
-    return min(assignment, *sharpened, key=Assignment.largest_deviation)
+    return min(assignment, *sharpened, key=Assignment.badness)
 
 
 def _reweight_worst(assignment: Assignment, size: float) -> Iterator[Assignment]:
@@ -311,7 +320,7 @@ def assign_groups(
     starts = GREEDY_STARTS if len(assignment.line) * len(ratios) <= SMALL_TABLE else 1
     costs = (assignment, assignment.to_percentage_points())
     tried = [_search_from_start(one.copy(), seed, start) for start in range(starts) for one in costs]
-    best = min(tried, key=Assignment.largest_deviation)
+    best = min(tried, key=Assignment.badness)
     return _distribute_groups(kind, (minimize_worst(best) if starts > 1 else best).placed, seed)
 
 

@@ -101,31 +101,50 @@ class SplitCoverage:
     rows: int  # in a part
     apart: int  # rows in no part
     unjudged: int  # rows in a part that could leak unseen: nothing tells what they belong to
-    judged: tuple[str, ...]  # "patient", "lesion", "case" where any row in a part has such an id; and "image"
+    alone: int  # rows in a part that are judged as images only: no patient, lesion or case of theirs is known
+    judged: tuple[
+        str, ...
+    ]  # "patient", "lesion", "case" where rows in two parts have such an id; and "image"
 
 
 def measure_coverage(table: pa.Table, by: GroupBy = "auto", *, near: bool = False) -> SplitCoverage:
     """Count the rows that `check_split` with the same `by` can judge.
 
     A row is judged that has an id of the level, or is known as an image by `isic_id` or `sha256` (with `near`, by its
-    perceptual hash). Where no row at all has an id of the level, none is: only `by="image"` is content with images.
-    UsageError where all rows are in one part: there is nothing to judge.
+    perceptual hash). A part of which no row has an id of the level is not judged at all: a test set without lesions is
+    never found to share one. Only `by="image"` is content with images.
+
+    Raises
+    ------
+    UsageError
+        Where there is no split, or all rows are in one part: there is nothing to judge.
+
     """
     columns = _split_columns(table)
     _require_parts(columns)
     in_part = np.logical_or.reduce([column.is_known for column in columns.values()])
     known = _known_rows(table, in_part, by, near=near)
+    levels = [
+        level
+        for level, column in LEVEL_COLUMNS.items()
+        if column in known and any(_has_two_parts(parts, known[column]) for parts in columns.values())
+    ]
+    nowhere = np.zeros_like(in_part)
+    grouped = np.logical_or.reduce([nowhere, *(known[LEVEL_COLUMNS[level]] for level in levels)])
     if by == "image":
-        seen = in_part
-    elif any(known[column].any() for column in _deciding_columns(by)):
-        seen = np.logical_or.reduce(list(known.values()))
+        unjudged, grouped = nowhere, in_part
+    elif by in ("auto", *levels):
+        unjudged = in_part & ~np.logical_or.reduce(list(known.values()))
+        unjudged |= np.logical_or.reduce(
+            [_rows_of_unknown_parts(parts, grouped) for parts in columns.values()]
+        )
     else:
-        seen = np.zeros_like(in_part)
-    levels = [level for level, column in LEVEL_COLUMNS.items() if column in known and known[column].any()]
+        unjudged = in_part
     return SplitCoverage(
         rows=int(in_part.sum()),
         apart=int((~in_part).sum()),
-        unjudged=int((in_part & ~seen).sum()),
+        unjudged=int(unjudged.sum()),
+        alone=int((in_part & ~unjudged & ~grouped).sum()),
         judged=(*levels, "image"),
     )
 
@@ -138,9 +157,14 @@ def _known_rows(table: pa.Table, in_part: KnownRows, by: GroupBy, *, near: bool)
     return known
 
 
-def _deciding_columns(by: GroupBy) -> tuple[str, ...]:
-    """The ids of which there must be one: any of a group, or that of the level that is asked for."""
-    return tuple(column for level, column in LEVEL_COLUMNS.items() if by in ("auto", level))
+def _has_two_parts(parts: FactorizedColumn, rows: KnownRows) -> bool:
+    return len(np.unique(parts.codes[rows & parts.is_known])) > 1
+
+
+def _rows_of_unknown_parts(parts: FactorizedColumn, grouped: KnownRows) -> KnownRows:
+    """The rows of parts of which no row has an id of a group: what leaks into these is not seen."""
+    seeing = np.unique(parts.codes[grouped & parts.is_known])
+    return parts.is_known & ~np.isin(parts.codes, seeing)
 
 
 def count_leaks(findings: tuple[Finding, ...]) -> dict[str, int]:

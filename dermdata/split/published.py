@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 from dermdata.errors import BadTable, UsageError
 from dermdata.manifest.columns import Ints
 from dermdata.manifest.schema import EXTENSION_PATTERN, KEYS, OFFICIAL_SPLIT, OWN_SPLIT
+from dermdata.readers.typed_cells import NOTHING_WORDS, clean_ids
 
 ID_COLUMNS = (
-    "key", "image_id", "isic_id", "image", "image_name", "img_id", "img", "img_name", "filename", "file_name", "file",
+    "image_id", "isic_id", "key", "image", "image_name", "img_id", "img", "img_name", "filename", "file_name", "file",
     "path", "image_path", "img_path", "file_path", "filepath", "imageid", "image_file", "name", "id", "uid",
 )  # fmt: skip
 PART_COLUMNS = (
@@ -39,7 +40,8 @@ OWN_IDS: Mapping[str, tuple[str, ...]] = {  # what the list itself may say, by i
 PART_NAME = re.compile(
     r"train|test|valid|fold|hold_?out|(?:^|[^a-z])(?:val|dev|tr|te|trn|tst|cv)(?:[^a-z]|$)"
 )
-NO_ID = ("", "nan", "none", "null", "na", "n/a", "<na>", "unknown", "-", "-1")  # words for "not known"
+NO_ID = (*NOTHING_WORDS, "unknown", "-", "-1")
+SHORT_NAMES = {"tr": "train", "trn": "train", "te": "test", "tst": "test", "valid": "val"}
 LISTED_SPLIT = "split_in_files"  # the parts that a column names where each file is a part, too
 UNPLACED = "_in_list"  # behind a column's name: the list's ids where they are several of the dataset's
 
@@ -113,15 +115,15 @@ def parse_published_split(table: pa.Table, name: str, part: str | None = None) -
     known = {normalize_column_name(column): column for column in reversed(table.column_names)}
     id_column = _first_known(ID_COLUMNS, known)
     if id_column is None:
-        raise _lacks_column(f"image ids ({', '.join(ID_COLUMNS[1:6])}, …)", table, name)
+        raise _lacks_column(f"image ids ({', '.join(ID_COLUMNS[:5])}, …)", table, name)
     part_column = find_part_column(table, {word: one for word, one in known.items() if one != id_column})
     if part_column is None and part is None:
         raise _lacks_column(f"parts ({', '.join(PART_COLUMNS[:4])}, …)", table, name)
     own = _own_columns(known)
     listed = PublishedSplit(
-        ids=clean_ids(table[id_column]),
+        ids=read_ids(table[id_column]),
         parts=trim_text(table[part_column]) if part_column else nulls(table.num_rows),
-        own_ids={column: clean_ids(table[found]) for column, found in own.items()},
+        own_ids={column: read_ids(table[found]) for column, found in own.items()},
         datasets=_dataset_words(table, known, id_column, part_column),
         id_column=id_column,
         part_column=part_column,
@@ -161,6 +163,21 @@ def is_part_name(text: str) -> bool:
     return PART_NAME.search(text.lower()) is not None
 
 
+def are_part_names(names: Iterable[str]) -> bool:
+    """Whether each of the names is that of another part: train and test, fold 0 and fold 1, but not test-a and test-b."""
+    words = [name_part_word(name) for name in names]
+    return None not in words and len(set(words)) == len(words)
+
+
+def name_part_word(text: str) -> str | None:
+    """What says that this is a part's name; of folds the whole name, with its number."""
+    found = PART_NAME.search(text.lower())
+    if found is None:
+        return None
+    word = re.sub("[^a-z]", "", found.group())
+    return text if word in ("fold", "cv") else SHORT_NAMES.get(word, word)
+
+
 def count_words(column: pa.Array) -> int:
     """How many different words there are."""
     return len(column.drop_null().unique())
@@ -171,7 +188,7 @@ def _dataset_words(
 ) -> pa.Array | None:
     """Of which dataset each image is, where a column or the key says so."""
     if normalize_column_name(id_column) == "key":
-        return pc.list_element(pc.split_pattern(clean_ids(table[id_column]), "/", max_splits=1), 0)
+        return pc.list_element(pc.split_pattern(read_ids(table[id_column]), "/", max_splits=1), 0)
     column = known.get("dataset")
     return None if column in (None, part_column) else trim_text(table[column])
 
@@ -200,16 +217,19 @@ def normalize_column_name(name: str) -> str:
 
 
 def trim_text(column: pa.ChunkedArray) -> pa.Array:
-    """Trimmed text, null for none."""
-    words = pc.utf8_trim_whitespace(column.combine_chunks().cast(pa.string()))
+    """Trimmed text, null for none; BadTable for a column of a list that holds anything else than words or numbers."""
+    try:
+        words = pc.utf8_trim_whitespace(column.combine_chunks().cast(pa.string()))
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+        raise BadTable(f"a list's ids and parts are words, not {column.type}", hint=f"{error}") from error
     return pc.if_else(pc.equal(words, ""), pa.scalar(None, pa.string()), words)
 
 
-def clean_ids(column: pa.ChunkedArray) -> pa.Array:
-    """Ids as text: null for words that mean none, and whole numbers without the `.0` that a gap gives a column."""
-    words = pc.replace_substring_regex(trim_text(column), r"^(-?\d+)\.0$", r"\1")
+def read_ids(column: pa.ChunkedArray) -> pa.Array:
+    """Ids as they are compared, null for words that mean none; 12 for the 12.0 that a gap makes of it."""
+    words = trim_text(column)
     known = pc.invert(pc.is_in(pc.utf8_lower(words), pa.array(NO_ID, pa.string())))
-    return pc.if_else(known, words, pa.scalar(None, pa.string()))
+    return clean_ids(pc.if_else(known, words, pa.scalar(None, pa.string())))
 
 
 def drop_blank_rows(table: pa.Table) -> pa.Table:
@@ -250,7 +270,7 @@ def join_lists(lists: Sequence[PublishedSplit]) -> PublishedSplit:
     """
     joined = pa.concat_tables(map(_list_to_table, lists), promote_options="default").combine_chunks()
     columns = {name: joined[name].combine_chunks() for name in joined.column_names}
-    named = all(map(is_part_name, part_words(joined["parts"])))
+    named = are_part_names(part_words(joined["parts"]))
     own_columns = {name: column for one in reversed(lists) for name, column in one.own_columns.items()}
     return PublishedSplit(
         ids=columns["ids"],
@@ -342,7 +362,7 @@ def match_ids(ids: pa.Array, table: pa.Table, name: str) -> Ints:
     for words in (whole, inside, leaf):
         for column in ("image_id", "isic_id"):
             if column in table.column_names:
-                known = table[column].combine_chunks().cast(pa.string())
+                known = clean_ids(table[column].combine_chunks().cast(pa.string()))
                 row = pc.fill_null(pc.index_in(words, known, skip_nulls=True), -1).to_numpy().astype(np.int64)
                 found = np.where(found < 0, row, found)
     return found

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from dermdata.errors import UnknownName, UsageError, nearest
 from dermdata.vocabulary import tsv
@@ -214,6 +215,7 @@ def is_premalignant(concept: str, vocabulary: Vocabulary) -> bool:
     return any(one in PREMALIGNANT for one in vocabulary.path(concept))
 
 
+@lru_cache(maxsize=2)  # a text that was parsed is what nearly every call of a process asks for
 def parse_vocabulary(text: str, where: str = "vocabulary/concepts.tsv") -> Vocabulary:
     """Parse a `concepts.tsv`.
 
@@ -246,7 +248,8 @@ def parse_vocabulary(text: str, where: str = "vocabulary/concepts.tsv") -> Vocab
     return Vocabulary(concept for _, concept in placed)
 
 
-def parse_body_sites(text: str, where: str = "vocabulary/body-sites.tsv") -> dict[str, BodySite]:
+@lru_cache(maxsize=2)
+def parse_body_sites(text: str, where: str = "vocabulary/body-sites.tsv") -> Mapping[str, BodySite]:
     """Parse a `body-sites.tsv`.
 
     Parameters
@@ -258,7 +261,7 @@ def parse_body_sites(text: str, where: str = "vocabulary/body-sites.tsv") -> dic
 
     Returns
     -------
-    dict
+    Mapping
         Id -> BodySite: a forest, one tree a region.
 
     Raises

@@ -115,7 +115,7 @@ def test_mirror(session: dd.Session, run: Callable, empty: dd.Session, tmp_path:
 def test_the_cache_is_listed(session: dd.Session, run: Callable, fetched: Path) -> None:
     found = session.cache.list()
     assert as_printed(found) == items(run("cache", "list", "-f", "json"))
-    assert found.facts == {"bytes": found[0]["bytes"], "saved_bytes": 0}
+    assert found.facts == {"bytes": found[0]["bytes"], "saved_bytes": 0, "kept_bytes": {}}
     assert run("cache", "path").out == f"{session.cache.path}\n"
     assert str(fetched) in repr(session.cache)
 

@@ -162,3 +162,38 @@ def test_a_manifest_of_a_later_dermdata(cli: Cli, one: Path, words: list[str], e
     answer = cli(*words, path)
     assert (answer.code, answer.out) == (2, "")
     assert "newer than" in answer.err
+
+
+# ------------------------------------------------------------------ names as people write them
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("DEMO", "demo"),
+        ("Pad-UFES-20", "pad-ufes-20"),
+        ("PAD_UFES_20", "pad-ufes-20"),
+        ("ISIC 2019", "isic-2019"),
+    ],
+)
+def test_a_dataset_is_known_in_capitals_and_with_other_dashes(typed: str, name: str, cli: Cli) -> None:
+    """As papers write it; what is printed is its own name."""
+    answer = cli("info", typed, "-f", "json")
+    assert (answer.code, f'"name": "{name}"' in answer.out) == (0, True), answer.err
+
+
+def test_every_command_knows_a_dataset_in_capitals(cli: Cli) -> None:
+    """There is one copy, under its own name."""
+    for words in (["fetch", "DEMO"], ["stats", "Demo"], ["verify", "DEMO"], ["labels", "map", "DEMO"]):
+        assert cli(*words).code == 0, words
+    assert cli("cache", "list", "-f", "names").out == "demo\n"
+    assert cli("cache", "remove", "Demo").code == 0
+
+
+@pytest.mark.parametrize(
+    ("typed", "near"), [("pad", "pad-ufes-20"), ("HAM", "ham10000"), ("fitz", "fitzpatrick17k")]
+)
+def test_a_beginning_of_a_name_has_its_suggestion(typed: str, near: str, cli: Cli) -> None:
+    """Never taken for the name itself: it may be that of another one tomorrow."""
+    answer = cli("info", typed)
+    assert (answer.code, near in answer.err.partition("did you mean")[2]) == (2, True), answer.err

@@ -142,6 +142,65 @@ def test_a_target_brings_its_own_labels(cli: Cli, predicted: Path, tmp_path: Pat
     assert json.loads(answer.out)["n"] == 61
 
 
+@pytest.mark.parametrize(
+    ("column", "labels", "said"),
+    [
+        ("diagnosis", None, "classes: the target's own diagnosis ids, after the predictions' words"),
+        ("label_raw", None, "classes: the target's own raw words, after the predictions' words"),
+        ("malignancy", None, "classes: malignancy, after the predictions' words"),
+        ("diagnosis", "ham7", ""),
+        ("label_raw", "ham7", ""),
+    ],
+)
+def test_decisions_in_the_targets_own_words_need_no_space(
+    column: str, labels: str | None, said: str, cli: Cli, cache: Path, tmp_path: Path
+) -> None:
+    """A model that is right everywhere is so in each of them, and what was taken is said."""
+    (manifest,) = cache.rglob("manifest.parquet")
+    rows = pq.read_table(manifest, columns=["image_id", column]).to_pylist()
+    path = tmp_path / "decisions.csv"
+    path.write_text(
+        "\n".join(["image_id,prediction", *(f"{row['image_id']},{row[column] or ''}" for row in rows)])
+    )
+    options = ["--labels", labels] if labels else []
+    answer = cli("evaluate", path, "--target", "demo", *options, "--bootstrap", "0", "-f", "json")
+    assert answer.code == 0, answer.err
+    assert said in answer.err
+    assert json.loads(answer.out)["items"][0]["estimate"] == 1.0
+
+
+def test_decisions_in_own_words_of_a_labeled_target(cli: Cli, tmp_path: Path) -> None:
+    """The words of its labels are taken before all others."""
+    chosen = tmp_path / "m.parquet"
+    cli("select", "demo", "--labels", "malignancy", "-o", chosen)
+    rows = pq.read_table(chosen).select(["image_id", "label", "diagnosis"]).to_pylist()
+    for column, said in (
+        ("label", "the target's own labels"),
+        ("diagnosis", "the target's own diagnosis ids"),
+    ):
+        path = tmp_path / f"{column}.csv"
+        lines = [f"{row['image_id']};{row[column] or ''}" for row in rows]
+        path.write_text("\r\n".join(["sep=;", "image_id;prediction", *lines]), encoding="utf-16")
+        answer = cli("evaluate", path, "--target", chosen, "--bootstrap", "0", "-f", "json")
+        assert (answer.code, said in answer.err) == (0, True), answer.err
+        assert json.loads(answer.out)["items"][0]["estimate"] == 1.0
+
+
+def test_predictions_of_a_spreadsheet_are_the_same(cli: Cli, predicted: Path, tmp_path: Path) -> None:
+    """Saved with decimal commas, semicolons, a sep line and ANSI: every number is the same, and ANSI is told."""
+    lines = [line.replace(",", ";").replace(".", ",") for line in predicted.read_text().splitlines()]
+    lines = [line.replace(",jpg", ".jpg") + ";Größe" for line in lines]
+    path = tmp_path / "excel.csv"
+    path.write_bytes("\r\n".join(["sep=;", *lines]).encode("cp1252"))
+    plain, excel = (
+        cli("evaluate", one, "--target", "demo", "--bootstrap", "0", "-f", "json")
+        for one in (predicted, path)
+    )
+    assert (excel.code, plain.code) == (0, 0), excel.err
+    assert json.loads(excel.out)["items"] == json.loads(plain.out)["items"]
+    assert "is not UTF-8: read as ANSI (cp1252), in which line 2 has" in excel.err
+
+
 def test_the_page_holds_all_of_it(cli: Cli, predicted: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     answer = cli("evaluate", predicted, "--target", "demo", "--by", "sex", *FAST, "--report", page)

@@ -140,3 +140,14 @@ def test_the_api_has_the_same(cli: Callable, tmp_path: Path, folds: Path) -> Non
     assert {item["path"] for item in rows.plan_export("imagefolder", tmp_path / "new", fold=1)}
     with pytest.raises(UsageError, match="in no parts"):
         split_parts(rows.table)
+
+
+def test_hugging_face_s_datasets_have_the_parts_of_a_fold(cli: Callable, tmp_path: Path, folds: Path) -> None:
+    """And no part `all` of folds."""
+    pytest.importorskip("datasets")
+    rows = dd.open_session(cache=tmp_path / "cache", offline=True, progress=False).load(folds)
+    with pytest.raises(UsageError, match="in no parts"):
+        rows.to_huggingface()
+    sizes = Counter(read_manifest(folds)["fold"].to_pylist())
+    found = rows.to_huggingface(fold=1)
+    assert {part: len(found[part]) for part in found} == {"train": 120 - sizes[1], "val": sizes[1]}

@@ -1,6 +1,8 @@
 """A fetch that fails leaves nothing that looks like a dataset; one that is interrupted is told as such, and goes on."""
 
+import io
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,12 +97,44 @@ def test_a_fetch_that_fails_in_part_keeps_what_came_and_calls_it_no_dataset(
     assert cli(*options, "cache", "list", "-f", "names").out == "ours\n"
 
 
+def test_a_refused_table_leaves_nothing(cli: Callable, ours: Ours, site: Site, tmp_path: Path) -> None:
+    """It came whole and is not what the entry says: no record of nothing."""
+    ours.files = {"table.csv": ("metadata", b"other,columns\n1,2\n", "")}
+    options = ours.options
+    assert cli(*options, "fetch", "ours").code == 4
+    require_no_trace(cli, options, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("part", [["--limit", "3"], ["--where", "age > 30"], ["--only", "metadata"]])
+def test_a_part_that_cannot_come_leaves_nothing(
+    cli: Callable, ours: Ours, site: Site, tmp_path: Path, part: list[str]
+) -> None:
+    options = ours.options
+    gone(ours, site)
+    assert cli(*options, "fetch", "ours", *part).code == 3
+    require_no_trace(cli, options, tmp_path / "cache")
+
+
 def test_what_is_kept_can_be_removed_by_name(cli: Callable, ours: Ours, site: Site, tmp_path: Path) -> None:
     options = ours.options
     site.files.pop(f"{HOST}b.zip".partition("://")[2])
     cli(*options, "fetch", "ours")
     assert cli(*options, "cache", "remove", "ours").code == 0
     require_no_trace(cli, options, tmp_path / "cache")
+
+
+def test_what_a_failed_fetch_keeps_is_no_dataset_to_take_along(
+    cli: Callable, ours: Ours, site: Site, tmp_path: Path
+) -> None:
+    """No bundle is made of it, and no export of all that is cached."""
+    options = ours.options
+    site.files.pop(f"{HOST}b.zip".partition("://")[2])
+    cli(*options, "fetch", "ours")
+    answer = cli(*options, "cache", "bundle", "ours", "-o", tmp_path / "ours.tar")
+    assert (answer.code, "ours is not complete" in answer.err) == (2, True), answer.err
+    assert not (tmp_path / "ours.tar").exists()
+    assert cli(*options, "export", "csv", "-o", tmp_path / "all.csv").code == 2
+    assert cli(*options, "stats", "ours").code == 2
 
 
 def test_what_a_failed_fetch_keeps_is_still_checked(
@@ -155,6 +189,42 @@ def test_an_interrupted_fetch_is_told_as_such_and_goes_on(
     assert "ours: fetch was interrupted, run `dermdata fetch ours` again" in answer.err
     assert cli(*options, "fetch", "ours").code == 0
     answer = cli(*options, "verify", "ours", "-f", "json")
+    assert (answer.code, json.loads(answer.out)["unfinished"]) == (0, [])
+
+
+@pytest.mark.parametrize("after", ["table.csv", "a.zip", "masks.zip"])
+@pytest.mark.parametrize("unpacked", [False, True])
+def test_an_interrupted_fetch_of_own_files_is_told_as_such(
+    cli: Callable, ours: Ours, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: str, unpacked: bool
+) -> None:
+    """`--from` an archive, and `--from` what somebody has unpacked of it."""
+    options, given = ours.options, tmp_path / "given"
+    given.mkdir()
+    for name, (_, data, more) in ours.files.items():
+        if more and unpacked:
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                archive.extractall(given / name.removesuffix(".zip"))
+        else:
+            (given / name).write_bytes(data)
+    interrupt(monkeypatch, ours, after)
+    assert cli(*options, "fetch", "ours", "--from", given).code == 130
+    monkeypatch.undo()
+    answer = cli(*options, "verify", "-f", "json")
+    document = json.loads(answer.out)
+    assert (answer.code, document["items"], document["unfinished"]) == (0, [], ["ours"]), answer.out
+    assert cli(*options, "fetch", "ours", "--from", given).code == 0
+    assert cli(*options, "verify", "ours").code == 0
+
+
+def test_an_older_version_that_was_never_finished_is_no_matter_of_the_next_fetch(
+    cli: Callable, ours: Ours, folder: Path
+) -> None:
+    """`fetch` would not go on with it: nobody is sent there."""
+    options = ours.options
+    assert cli(*options, "fetch", "ours").code == 0
+    (folder.parent / "0.9").mkdir()
+    (folder.parent / "0.9" / ".unfinished.json").write_text("")
+    answer = cli(*options, "verify", "-f", "json")
     assert (answer.code, json.loads(answer.out)["unfinished"]) == (0, [])
 
 

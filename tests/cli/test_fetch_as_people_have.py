@@ -198,6 +198,35 @@ def test_names_match_in_either_unicode_form(table_form: Any, zip_form: Any, desk
     assert None not in desk.found().values()
 
 
+@pytest.mark.parametrize(
+    "ids", [("1.0", "2.0"), ("pictures\\1", "pictures\\2"), (" 1", "2 "), ("1.JPG", "2.jpeg")]
+)
+def test_names_that_a_program_wrote_otherwise_match_wherever_the_images_are(
+    ids: tuple[str], desk: Desk
+) -> None:
+    """By fetch and by --from alike."""
+    found = images("pictures/1.jpg", "pictures/2.jpg")
+    answer = desk.mirror(zipped(found), table(*ids))
+    assert answer.code == 0, answer.err
+    assert None not in desk.found().values()
+    assert desk.run("cache", "remove", "x").code == 0
+    answer = desk.own({**found, "t.csv": table(*ids)})
+    assert answer.code == 0, answer.err
+    assert None not in desk.found().values()
+
+
+@pytest.mark.parametrize("table_form", ["NFC", "NFD"])
+@pytest.mark.parametrize("labels_form", ["NFC", "NFD"])
+def test_label_words_match_in_either_unicode_form(table_form: Any, labels_form: Any, desk: Desk) -> None:
+    row = "dx\tNävus à poil\tmelanocytic-nevus\texactMatch\t\t\t\n"
+    put_entry(desk.root / "lab", "x", LABELS + unicodedata.normalize(labels_form, row), "labels.tsv")
+    rows = unicodedata.normalize(table_form, "image,dx\na1,Nävus à poil\na2,nevus\n").encode()
+    answer = desk.mirror(zipped(images("a1.jpg", "a2.jpg")), rows)
+    assert answer.code == 0, answer.err
+    (manifest,) = (desk.root / "cache").rglob("manifest.parquet")
+    assert pq.ParquetFile(manifest).read()["diagnosis"].to_pylist() == ["melanocytic-nevus"] * 2
+
+
 # ------------------------------------------------------------------ archives in archives
 
 
@@ -225,6 +254,18 @@ def test_archives_in_a_zip_are_opened(data: bytes, desk: Desk) -> None:
         assert answer.code == 0, answer.err
         assert desk.found() == ALL
         (desk.root / "own" / name).unlink()
+
+
+def test_a_broken_file_of_an_inner_archive_is_mended_by_the_whole(desk: Desk) -> None:
+    """No range of the outer archive is the file."""
+    desk.mirror(zipped(parts()))
+    (broken,) = (desk.root / "cache").rglob("a2.jpg")
+    broken.write_bytes(b"")
+    assert desk.run("verify", "x").code == 1
+    answer = desk.run("fetch", "x", "--mirror", desk.root / "usb")
+    assert answer.code == 0, answer.err
+    assert desk.found() == ALL
+    assert desk.run("verify", "x").code == 0
 
 
 def test_archives_in_a_tar_are_opened(desk: Desk) -> None:
@@ -257,6 +298,24 @@ def test_an_archive_in_an_archive_that_is_refused_is_told(desk: Desk) -> None:
         in answer.err
     )
     assert desk.found() == ALL
+    assert answer.code == 0  # no image is missing
+
+
+@pytest.mark.parametrize(
+    "inner", [raw_zip(Raw(b"..\\a2.jpg")), b"PK\3\4 cut", zipped({"b.zip": zipped(images("a2.jpg"))}),
+              raw_zip(Raw(b"a2.jpg", method=9)), raw_zip(Raw(b"a2.jpg", flags=1))],
+    ids=["hostile", "cut", "too deep", "deflate64", "encrypted"],
+)  # fmt: skip
+def test_images_that_a_closed_archive_may_hold_are_exit_8(inner: bytes, desk: Desk) -> None:
+    """However often it is asked."""
+    for _ in range(2):
+        answer = desk.mirror(zipped({**images("a1.jpg"), "part_2.zip": inner}), table("a1", "a2"))
+        assert answer.code == 8, answer.err
+        assert (
+            "1 rows have no image, and an archive in an archive is not opened (pictures.zip: part_2"
+            in answer.err
+        )
+    assert [name for name, data in desk.found().items() if data] == ["a1"]
 
 
 # ------------------------------------------------------------------ tables that come zipped
@@ -440,3 +499,65 @@ def test_two_files_for_one_table_are_still_a_question(desk: Desk) -> None:
     answer = desk.own({"first.csv": FIRST, "one.csv": SECOND, "two.csv": SECOND.replace(b"1", b"2")})
     assert answer.code == 2
     assert "2 files could be second.csv" in answer.err
+
+
+# ------------------------------------------------------------------ what stands in a file's place
+
+
+STAND_INS = {
+    "pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:%064d\nsize 12345\n" % 7,
+    "page": b"<!DOCTYPE html>\n<html><title>Sign in</title></html>",
+    "page with a mark": b"\xef\xbb\xbf\r\n<html lang='en'><body>404</body></html>",
+}
+
+
+@pytest.mark.parametrize("stand_in", STAND_INS)
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_stands_in_an_images_place_is_no_image(stand_in: str, packed: bool, desk: Desk) -> None:
+    """A clone without its large files, pages that were saved: told, exit 8, and the image can be given later."""
+    found = images(*(f"{one}.jpg" for one in IDS)) | {"a2.jpg": STAND_INS[stand_in]}
+    files = {"mine.zip": zipped(found)} if packed else found
+    answer = desk.own({**files, "t.csv": table(*IDS)})
+    assert answer.code == 8
+    what = "a Git LFS pointer" if stand_in == "pointer" else "a web page"
+    assert f"a2.jpg: {what}" in answer.err
+    assert ", not the image" in answer.err
+    assert desk.found() == ALL | {"a2": None}
+    more = put(desk.root / "more", {"a2.jpg": ALL["a2"]})
+    answer = desk.run("fetch", "x", "--from", more)
+    assert answer.code == 0, answer.err
+    assert desk.found() == ALL
+
+
+@pytest.mark.parametrize("stand_in", STAND_INS)
+def test_what_stands_in_a_tables_place_is_no_table(stand_in: str, desk: Desk) -> None:
+    answer = desk.own({"t.csv": STAND_INS[stand_in], **images("a1.jpg")})
+    assert answer.code == 6
+    what = "a Git LFS pointer" if stand_in == "pointer" else "a web page"
+    assert "t.csv: is not the table t.csv: " in answer.err
+    assert what in answer.err
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [*((STAND_INS[one], "Git LFS pointer" if one == "pointer" else "web page") for one in STAND_INS),
+     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old spreadsheet (.xls)"), (b"\x1f\x8b\x08\0", "a gzip file")],
+)  # fmt: skip
+def test_what_stands_in_a_fetched_tables_place_is_named(data: bytes, words: str, desk: Desk) -> None:
+    """Not by columns that it lacks; also where it is a table of one's own."""
+    answer = desk.mirror(zipped(images("a1.jpg")), data)
+    assert answer.code == 4
+    assert "t.csv" in answer.err
+    assert words in answer.err
+    own = put(desk.root, {"mine.csv": data}) / "mine.csv"
+    answer = desk.run("stats", own)
+    assert answer.code == 2
+    assert words in answer.err
+
+
+def test_pieces_whose_names_differ_in_case_are_taken(desk: Desk) -> None:
+    ids = ("IMG_a", "img_A", "Img_a")
+    answer = desk.own({"t.csv": table(*ids), "mine.zip": zipped(images(*(f"{one}.jpg" for one in ids)))})
+    assert answer.code == 0, answer.err
+    assert None not in desk.found().values()
+    assert len(set(desk.found().values())) == 3

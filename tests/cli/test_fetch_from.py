@@ -349,7 +349,9 @@ def test_a_license_to_accept_here_is_asked_for_and_one_that_was_signed_is_not(
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirror]:
-    with mirror(tmp_path_factory.mktemp("mirror"), "derm7pt", "dermnet", "ph2", "sd-198") as running:
+    with mirror(
+        tmp_path_factory.mktemp("mirror"), "derm7pt", "dermnet", "ph2", "sd-198", pictures="noise"
+    ) as running:
         yield running
 
 

@@ -160,6 +160,28 @@ def test_pictures_beside_a_manifest_are_named_from_it(cli: CLI, tmp_path: Path) 
     assert answer.code == 0, answer.err
 
 
+@pytest.mark.parametrize(
+    "named", ["a.jpg", "PICS/a.jpg"], ids=["beside its manifest", "by its absolute path"]
+)
+def test_a_manifest_that_dermdata_will_not_open_the_pictures_of_is_told_so(
+    cli: CLI, tmp_path: Path, named: str
+) -> None:
+    """Other programs do; a manifest from anyone opens what is below its own folder."""
+    (tmp_path / "pics").mkdir()
+    (tmp_path / "pics/a.jpg").write_bytes(jpeg(1))
+    place = tmp_path / ("lists" if "PICS" in named else "pics")
+    place.mkdir(exist_ok=True)
+    name = named.replace("PICS", str(tmp_path / "pics"))
+    (place / "m.csv").write_text(f"dataset,image_id,key,path\nmine,a,mine/a,{name}\n")
+    (tmp_path / "out").mkdir()
+    answer = cli("select", place / "m.csv", "-o", tmp_path / "out/s.csv")
+    assert (answer.code, f"names images in {tmp_path}/pics, which" in answer.err) == (0, True), answer.err
+    assert f"{tmp_path}/pics/a.jpg" in (tmp_path / "out/s.csv").read_text()
+    assert cli("export", "csv", tmp_path / "out/s.csv", "-o", tmp_path / "x.csv").code == 2
+    answer = cli("select", place / "m.csv", "-o", tmp_path / "s.csv")
+    assert (answer.code, "which dermdata opens" in answer.err) == (0, False), answer.err
+
+
 def test_a_query_whose_rows_tell_no_dataset_keeps_their_paths(cli: CLI, own: Path, tmp_path: Path) -> None:
     """And one without paths looks for none."""
     other = tmp_path / "other.csv"
@@ -169,6 +191,31 @@ def test_a_query_whose_rows_tell_no_dataset_keeps_their_paths(cli: CLI, own: Pat
     assert (tmp_path / "q.csv").read_text().splitlines()[1].startswith("images/")
     hide(own, "DEMO_0001.jpg")
     assert cli("query", "SELECT count(*) AS n FROM demo", "-o", tmp_path / "n.csv").code == 0
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of an export but the record of its run."""
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".dermdata")]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("webdataset",), ("parquet", "--embed"), ("huggingface",), ("croissant", "--embed"), ("coco",)],
+    ids=" ".join,
+)
+def test_an_export_with_its_images_says_nothing_of_this_machine(
+    cli: CLI, own: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """Whether the rows came with absolute paths or with relative ones."""
+    made = []
+    for form in ("absolute", "relative"):
+        assert cli("select", "demo", "--paths", form, "-o", tmp_path / f"{form}.parquet").code == 0
+        assert cli("export", *words, tmp_path / f"{form}.parquet", "-o", tmp_path / form).code == 0
+        made.append(contents(tmp_path / form))
+    assert made[0]
+    assert made[0] == made[1]
+    assert not [name for name, data in made[0].items() if str(tmp_path).encode() in data]
 
 
 # ------------------------------------------------------------------ moved to another machine
@@ -326,7 +373,7 @@ def holey(own: Path) -> Path:
 
 def names_them(answer: Answer) -> bool:
     return (
-        "error: 2 images that rows name are not found: demo/DEMO_0001 (images/demo_images/DEMO_0001.jpg), "
+        "error: 2 image files that rows name are not found: demo/DEMO_0001 (images/demo_images/DEMO_0001.jpg), "
         in answer.err
     )
 
@@ -346,7 +393,7 @@ def test_exports_count_and_name_images_that_are_not_found(
     assert out.exists()
     assert answer.out.strip()
     answer = cli("export", form, "demo", *more, "--allow-missing", "-o", out)
-    assert (answer.code, "warning: 2 images that rows name are not found" in answer.err) == (0, True), (
+    assert (answer.code, "warning: 2 image files that rows name are not found" in answer.err) == (0, True), (
         answer.err
     )
 
@@ -366,7 +413,7 @@ def test_a_cohort_of_which_no_image_is_found_is_no_success(
         tmp_path / EXPORTS[form],
         cache=tmp_path / "none",
     )
-    assert (answer.code, "images that rows name are not found" in answer.err) == (8, True), answer.err
+    assert (answer.code, "image files that rows name are not found" in answer.err) == (8, True), answer.err
 
 
 def test_a_mask_that_is_not_found_is_told_as_an_image_is(cli: CLI, own: Path, tmp_path: Path) -> None:
@@ -389,7 +436,7 @@ def test_a_manifest_is_written_and_what_it_names_in_vain_is_told(
     assert (answer.code, names_them(answer)) == (8, True), answer.err
     assert "images/demo_images/DEMO_0001.jpg" in read(tmp_path / "s.parquet")["path"].to_pylist()
     answer = cli(*words, *form, "-o", tmp_path / "s.parquet", "--allow-missing")
-    assert (answer.code, "warning: 2 images" in answer.err) == (0, True), answer.err
+    assert (answer.code, "warning: 2 image files" in answer.err) == (0, True), answer.err
 
 
 def test_rows_that_name_no_image_miss_none(cli: CLI, tmp_path: Path) -> None:
@@ -421,7 +468,7 @@ def test_a_lock_of_what_is_not_there_is_not_written(cli: CLI, holey: Path, tmp_p
 def test_in_python_the_same_is_raised(holey: Path, tmp_path: Path) -> None:
     """After the work, with its result; `allow_missing` says that it is wanted."""
     demo = dd.open_session(cache=holey, progress=False).load("demo", download=False)
-    with pytest.raises(ImagesMissing, match="2 images that rows name") as told:
+    with pytest.raises(ImagesMissing, match="2 image files that rows name") as told:
         demo.export("csv", tmp_path / "x.csv")
     assert told.value.result.rows == 120
     assert demo.export("csv", tmp_path / "x.csv", allow_missing=True).rows == 120

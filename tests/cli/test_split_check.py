@@ -13,6 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import dermdata as dd
+from dermdata.api.records import Records
+from dermdata.api.resources import settings_from_environment
+from dermdata.cli.split_check import conclude
+from dermdata.cli.state import State
+from dermdata.errors import ProblemsFound, SomeFailed
 from support.catalog_folders import entry, put
 
 PAIRS = 8
@@ -101,6 +106,23 @@ def test_lists_of_one_name_in_two_folders_and_with_any_ending_are_two_parts(
     assert {*parts} == {*names}
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", "sep=;"])
+def test_lists_are_read_however_they_were_saved(
+    cli: Callable, tmp_path: Path, x: None, encoding: str, delimiter: str
+) -> None:
+    """Excel's `sep=` line and Unicode text, ANSI, a header in another language's delimiter."""
+    mark = delimiter[-1]
+    parts = [("train", "test")[number % 2] for number in range(len(IDS))]
+    lines = [f"image_id{mark}dx{mark}split"]
+    lines += [f"{one}{mark}naevus à cellules{mark}{part}" for one, part in zip(IDS, parts, strict=True)]
+    lines = [delimiter, *lines] if delimiter.startswith("sep") else lines
+    (tmp_path / "paper.csv").write_bytes("\r\n".join(lines).encode(encoding))
+    answer = cli("split", "--check", tmp_path / "paper.csv")
+    assert answer.code == 1, answer.err
+    assert LEAK in answer.err
+
+
 def test_a_file_cannot_be_two_parts(cli: Callable, tmp_path: Path, x: None) -> None:
     """Nor by another spelling of its path, nor by a link."""
     path = write_csv(tmp_path / "train.csv", only_ids(TRAIN))
@@ -151,16 +173,20 @@ def test_a_split_of_before_in_the_files_does_not_count(cli: Callable, tmp_path: 
     assert "'split' is not looked at: the files are the parts" in answer.err
 
 
+@pytest.mark.parametrize(
+    "names", [("clinic", "hospital"), ("clinic-test", "hospital-test"), ("train-a", "train-b")]
+)
 def test_lists_of_two_datasets_with_parts_of_their_own_are_judged_by_these_too(
-    cli: Callable, tmp_path: Path, x: None
+    cli: Callable, tmp_path: Path, x: None, names: tuple[str, str]
 ) -> None:
     """Files that are not called as parts are: either may be meant, and neither may leak unseen."""
     of = {image: ("train", "test")[number % 2] for number, image in enumerate(IDS)}
-    for name, images in (("clinic", IDS[:8]), ("hospital", IDS[8:])):
+    for name, images in zip(names, (IDS[:8], IDS[8:]), strict=True):
         write_csv(tmp_path / f"{name}.csv", [{"image": one, "split": of[one]} for one in images])
-    answer = cli("split", "--check", tmp_path / "clinic.csv", tmp_path / "hospital.csv")
+    answer = cli("split", "--check", *(tmp_path / f"{name}.csv" for name in names))
     assert answer.code == 1
     assert LEAK in answer.err
+    assert "they are judged as well" in answer.err
 
 
 def test_manifests_without_a_split_are_a_part_each(cli: Callable, tmp_path: Path, x: None) -> None:
@@ -170,6 +196,23 @@ def test_manifests_without_a_split_are_a_part_each(cli: Callable, tmp_path: Path
         where = f"image_id in ({chosen})"
         assert cli("select", "x", "--where", where, "-o", tmp_path / f"{part}.parquet").code == 0
     answer = cli("split", "--check", tmp_path / "train.parquet", tmp_path / "test.parquet")
+    assert answer.code == 1
+    assert LEAK in answer.err
+
+
+@pytest.mark.parametrize("names", [("clinic", "hospital"), ("train", "test")])
+def test_manifests_with_a_split_are_judged_by_it(
+    cli: Callable, tmp_path: Path, x: None, names: tuple[str, str]
+) -> None:
+    """Whatever they are called: a leak of their own column is not passed over."""
+    for name, start in zip(names, (0, 8), strict=True):
+        where = f"image_id >= '{IDS[start]}' and image_id <= '{IDS[start + 7]}'"
+        path = tmp_path / f"{name}.parquet"
+        assert cli("select", "x", "--where", where, "-o", path).code == 0
+        table = pq.ParquetFile(path).read()
+        parts = pa.array([("train", "test")[number % 2] for number in range(8)])
+        pq.write_table(table.set_column(table.schema.get_field_index("split"), "split", parts), path)
+    answer = cli("split", "--check", *(tmp_path / f"{name}.parquet" for name in names))
     assert answer.code == 1
     assert LEAK in answer.err
 
@@ -247,15 +290,19 @@ def test_a_list_that_is_all_there_is_needs_no_dataset(cli: Callable, tmp_path: P
     assert LEAK in answer.err
 
 
-def test_ids_that_only_one_of_the_lists_has_are_judged_and_the_others_are_not_called_clean(
-    cli: Callable, tmp_path: Path, y: None
+@pytest.mark.parametrize(
+    ("named", "said"), [(0, "no patient, lesion or case is known in two parts"), (3, "5 of 16 images")]
+)
+def test_ids_that_only_one_of_the_lists_has_do_not_make_the_others_clean(
+    cli: Callable, tmp_path: Path, y: None, named: int, said: str
 ) -> None:
-    """train.csv names patients, test.csv does not."""
+    """train.csv names patients, test.csv does not, or not all."""
     write_csv(tmp_path / "train.csv", [{"image": one, "patient_id": f"P{one}"} for one in TRAIN])
-    write_csv(tmp_path / "test.csv", [{"image": one} for one in TEST])
+    rows = [{"image": one, "patient_id": f"P{one}" if i < named else ""} for i, one in enumerate(TEST)]
+    write_csv(tmp_path / "test.csv", rows if named else only_ids(TEST))
     answer = cli("split", "--check", tmp_path / "train.csv", tmp_path / "test.csv")
     assert answer.code == 8
-    assert "8 of 16 images could not be judged" in answer.err
+    assert said in answer.err
     assert "is in two parts" not in answer.err
 
 
@@ -407,3 +454,72 @@ def test_the_api_gives_the_same(tmp_path: Path, y: None) -> None:
     write_csv(files[0], rows[::2])
     write_csv(files[1], rows[1::2])
     assert session.check_split(*files).facts["leaks"] == {"patients": 8}
+
+
+# ------------------------------------------------------------------ lists as people save them
+
+
+@pytest.mark.parametrize(
+    ("encoding", "before", "mark", "end", "tail"),
+    [
+        ("utf-8-sig", "", ";", "\r\n", ""),
+        ("utf-16", "", "\t", "\r\n", ""),
+        ("utf-8", "sep=;\r\n", ";", "\r\n", ""),
+        ("utf-8", "", ",", "\n", ",,"),
+        ("cp1252", "", ";", "\r", ""),
+    ],
+    ids=["semicolons", "UTF-16", "sep line", "trailing delimiters", "ANSI"],
+)
+def test_a_list_of_a_spreadsheet_is_judged_as_the_plain_one(
+    encoding: str,
+    before: str,
+    mark: str,
+    end: str,
+    tail: str,
+    practice: Callable,
+    cli: Callable,
+    tmp_path: Path,
+) -> None:
+    """All eight lesions leak, whatever program saved the list; what was guessed is told."""
+    practice("x", lesion_id=LESIONS)
+    parts = {**dict.fromkeys(TRAIN, "train"), **dict.fromkeys(TEST, "test")}
+    rows = [
+        ["image", "split", "Größe"],
+        *([f"fotos\\{one}.jpg", part, "klein"] for one, part in parts.items()),
+    ]
+    path = tmp_path / "list.csv"
+    path.write_bytes((before + "".join(f"{mark.join(row)}{tail}{end}" for row in rows)).encode(encoding))
+    answer = cli("split", "--check", path)
+    assert (answer.code, LEAK in answer.err) == (1, True), answer.err
+    assert ("read as ANSI (cp1252)" in answer.err) == (encoding == "cp1252")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"image,split\nIMG_0000,train\nIMG_0001\n", "line 3: 1 cells"),
+        ("image,split\nРодинка,train\n".encode("cp1251"), "line 2: not utf-8"),
+        (b'image,split\n"IMG_0000,train\n', "line 2: a quotation mark is never closed"),
+        (b"image,split,split\nIMG_0000,train,test\n", "'split' more than once"),
+    ],
+)
+def test_a_list_that_cannot_be_read_is_named_with_its_line(
+    data: bytes, said: str, practice: Callable, cli: Callable, tmp_path: Path
+) -> None:
+    """Exit 2: it is the person's own file, not a publisher's."""
+    practice("x", lesion_id=LESIONS)
+    (tmp_path / "list.csv").write_bytes(data)
+    answer = cli("split", "--check", tmp_path / "list.csv")
+    assert (answer.code, said in answer.err) == (2, True), answer.err
+
+
+def test_pictures_that_are_near_by_hash_alone_are_no_clean_split() -> None:
+    """Their images are not here, so nobody has looked at them: exit 8, and said beside leaks."""
+    facts = {"leaks": {}, "unjudged": 0, "rows": 2, "judged": ["lesion", "image"]}
+    state = State(settings_from_environment())
+    with pytest.raises(SomeFailed, match="1 picture may be in several parts, by hash alone"):
+        conclude(state, Records([{"level": "warning"}], ("level",), facts), near=True)
+    with pytest.raises(ProblemsFound, match="1 lesion"):
+        conclude(
+            state, Records([{"level": "error"}], ("level",), {**facts, "leaks": {"lesions": 1}}), near=True
+        )

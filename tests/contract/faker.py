@@ -237,7 +237,7 @@ def shared_out(rows: list[dict[str, str]], spec: TableSpec) -> list[list[dict[st
 def text_of(rows: list[dict[str, str]], spec: TableSpec) -> bytes:
     text = io.StringIO(newline="")
     names = list(spec.header) or list(rows[0])
-    writer = csv.writer(text, delimiter=spec.delimiter, lineterminator="\r\n")
+    writer = csv.writer(text, delimiter=spec.delimiter or ",", lineterminator="\r\n")
     if not spec.header:
         writer.writerow(names)
     writer.writerows([row.get(name, "") for name in names] for row in rows)

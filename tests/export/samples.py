@@ -35,7 +35,7 @@ def row(root: Path, number: int, dataset: str = "demo") -> dict[str, object]:
         "diagnosis_path": ["skin-finding", "neoplastic"], "malignancy": "malignant" if number % 3 == 0 else "benign",
         "differential": [{"concept": "melanoma", "weight": 0.1}, {"concept": "eczema", "weight": None}],
         "age": 40.5 + number, "sex": ("female", "male", None)[number % 3], "fitzpatrick": number % 6 + 1,
-        "fitzpatrick_range": [1, 2], "concepts": [("papule", True), ("ulcer", None)], "fold": number % 5,
+        "fitzpatrick_range": [1, 2], "concepts": [("papule", True), ("ulcer", None)],
         "split": ("train", "train", "test")[number % 3], "license": "CC0-1.0",
         "extra": [("source, col", LABELS[number % len(LABELS)])],
     }  # fmt: skip

@@ -62,7 +62,7 @@ def blob(width: int, height: int, seed: int = 0) -> Pixels:
 
 def covered(root: Path, number: int, **changes: object) -> dict[str, object]:
     """A row with a lesion mask of its image's size."""
-    made = row(root, number) | {"split": None}
+    made = row(root, number) | {"split": None, "fold": None}
     made["mask_path"] = drawn(root, f"{number}.png", blob(6 + number, 5, number))
     return made | changes
 

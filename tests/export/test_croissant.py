@@ -91,7 +91,7 @@ def test_several_shards_are_one_record_set(
 ) -> None:
     """And each of them has its checksum."""
     monkeypatch.setattr(shards, "SHARD_ROWS", 3)
-    export.write("croissant", job(table=rows.drop_columns(["split"])))
+    export.write("croissant", job(table=rows.drop_columns(["split", "fold"])))
     files = [one for one in facts(tmp_path)["distribution"] if "contentUrl" in one]
     assert [one["@id"] for one in files] == [f"data/images-{n:05}-of-00004.parquet" for n in range(4)]
     assert len(records(mlc, tmp_path / "out")) == 12
@@ -108,7 +108,7 @@ def test_a_damaged_file_is_found(job: MakeJob, tmp_path: Path, mlc: ModuleType, 
 
 def test_columns_of_any_name_and_type(job: MakeJob, root: Path, tmp_path: Path, mlc: ModuleType) -> None:
     """Quotes, slashes and other scripts; what has no type in Croissant stays in the file only."""
-    made = table([row(root, 0) | {"split": None}])
+    made = table([row(root, 0) | {"split": None, "fold": None}])
     extra = {'a "b"/c': ["x"], "سرطان": [1], "when": pa.array([0], pa.timestamp("s")), "raw": [b"\0"],
              "nothing": pa.nulls(1), "odd": [{"a": 1}]}  # fmt: skip
     for name, values in extra.items():

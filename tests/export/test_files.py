@@ -37,7 +37,7 @@ def test_paths_are_the_same_in_blocks_of_any_size(
     table, missing = to_absolute_paths(pa.Table.from_pylist(ROWS, SCHEMA), ImageFinder(roots))
     one, other, mask = (str(roots["a"] / "1.jpg"), str(roots["b"] / "1.jpg"), str(roots["a"] / "m/1.png"))
     assert table["path"].to_pylist() == [one, None, other, None, None]
-    assert missing == 3
+    assert missing == {"rows without an image file": 3}
     assert table["mask_path"].to_pylist() == [mask, None, None, None, None]
     assert table["masks"].to_pylist() == [[("globules", mask), ("net", None)], None, [], None, None]
     assert table.schema == SCHEMA
@@ -46,8 +46,8 @@ def test_paths_are_the_same_in_blocks_of_any_size(
 def test_a_table_without_images_stays_as_it_is(roots: dict[str, Path]) -> None:
     """Neither rows nor files: nothing to look for."""
     table = pa.Table.from_pylist([{"dataset": "a"}] * 3, SCHEMA)
-    assert to_absolute_paths(table, ImageFinder(roots)) == (table, 3)
-    assert to_absolute_paths(SCHEMA.empty_table(), ImageFinder(roots)) == (SCHEMA.empty_table(), 0)
+    assert to_absolute_paths(table, ImageFinder(roots)) == (table, {"rows without an image file": 3})
+    assert to_absolute_paths(SCHEMA.empty_table(), ImageFinder(roots)) == (SCHEMA.empty_table(), {})
 
 
 def test_rows_are_held_once_where_none_is_left_out() -> None:

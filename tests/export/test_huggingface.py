@@ -112,7 +112,7 @@ def test_split_names_are_what_datasets_takes(
 
 def test_without_a_split_everything_is_train(job: MakeJob, root: Path, tmp_path: Path) -> None:
     """As `load_dataset` names it itself."""
-    export.write("huggingface", job(table=table([row(root, 0) | {"split": None}])))
+    export.write("huggingface", job(table=table([row(root, 0) | {"split": None, "fold": None}])))
     assert header(tmp_path / "out")["configs"][0]["data_files"] == [
         {"split": "train", "path": "data/train-*"}
     ]

@@ -88,8 +88,8 @@ def test_names_that_some_system_takes_for_one_are_told_apart() -> None:
 def test_a_class_cannot_choose_another_folder(job: MakeJob, root: Path, tmp_path: Path, word: str) -> None:
     """All files are in OUT, two levels deep; the true word is in the table."""
     rows = [
-        row(root, 1) | {"diagnosis": word, "split": None},
-        row(root, 2) | {"diagnosis": "nv", "split": None},
+        row(root, 1) | {"diagnosis": word, "split": None, "fold": None},
+        row(root, 2) | {"diagnosis": "nv", "split": None, "fold": None},
     ]
     export.write("imagefolder", job(table=table(rows)))
     images = sorted((tmp_path / "out").rglob("*.jpg"))
@@ -101,7 +101,7 @@ def test_two_classes_and_two_images_of_one_name(job: MakeJob, root: Path, tmp_pa
     """Each keeps its own place."""
     given = [("a/b", "x/1"), ("a_b", "x_1"), ("a_b", "x/1"), ("A_B", "X_1"), ("c", "y.z"), ("c", "Y.Z")]
     rows = [
-        row(root, number) | {"diagnosis": word, "split": None, "image_id": name}
+        row(root, number) | {"diagnosis": word, "split": None, "fold": None, "image_id": name}
         for number, (word, name) in enumerate(given)
     ]
     assert export.write("imagefolder", job(table=table(rows))).rows == 6
@@ -227,7 +227,7 @@ def test_no_class_at_all_is_refused(job: MakeJob, root: Path) -> None:
 
 def test_rows_that_no_split_has_slip_into_none(job: MakeJob, root: Path, tmp_path: Path) -> None:
     """They are in a folder of their own."""
-    rows = [row(root, 0) | {"split": "train"}, row(root, 3) | {"split": None}]
+    rows = [row(root, 0) | {"split": "train"}, row(root, 3) | {"split": None, "fold": None}]
     export.write("imagefolder", job(table=table(rows)))
     assert (tmp_path / "out" / "unsplit" / "melanoma" / "IMG_0003.jpg").exists()
 
@@ -240,7 +240,10 @@ def test_embed_means_nothing_here(job: MakeJob) -> None:
 
 def test_endings_tell_the_format(job: MakeJob, root: Path, tmp_path: Path) -> None:
     """A PNG named .jpg gets its true ending; readers go by it."""
-    rows = [row(root, 0) | {"format": "png", "split": None}, row(root, 1) | {"format": None, "split": None}]
+    rows = [
+        row(root, 0) | {"format": "png", "split": None, "fold": None},
+        row(root, 1) | {"format": None, "split": None, "fold": None},
+    ]
     export.write("imagefolder", job(table=table(rows)))
     assert sorted(path.name for path in (tmp_path / "out").rglob("IMG*")) == ["IMG_0000.png", "IMG_0001.jpg"]
 

@@ -1,13 +1,37 @@
-"""--size: smaller, never larger, the same kind of file."""
+"""--size: smaller, never larger, the same kind of file; levels of more than 8 bits stay what they are."""
 
+import io
+import struct
+import zlib
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from dermdata.errors import IntegrityError, SizeMismatch, StorageError
-from dermdata.export.image_bytes import ImageTask, Recipe, load_images
-from export.pictures import PRIVATE, PROFILE, camera_jpeg, camera_png, opened, photograph, pixels, saved
+from dermdata.export.image_bytes import ImageTask, Recipe, find_depth_change, load_images
+from export.pictures import (
+    PRIVATE,
+    PROFILE,
+    camera_jpeg,
+    camera_png,
+    chunk,
+    opened,
+    photograph,
+    pixels,
+    saved,
+)
+
+
+def deep_png() -> bytes:
+    """A color PNG of 16 bits a channel, which Pillow cannot write."""
+    header = struct.pack(">IIBBBBB", 64, 40, 16, 2, 0, 0, 0)
+    lines = b"".join(b"\0" + bytes(range(256)) + bytes(128) for _ in range(40))
+    parts = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(lines)), chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 def made(tmp_path: Path, data: bytes, recipe: Recipe) -> bytes:
@@ -104,3 +128,81 @@ def test_a_scaled_jpeg_is_close_to_one_scaled_from_all_its_pixels(tmp_path: Path
     whole = large.resize((64, 40), Image.Resampling.LANCZOS)
     difference = np.abs(np.asarray(small, dtype=int) - np.asarray(whole, dtype=int))
     assert difference.mean() < 3
+
+
+# ------------------------------------------------------------------ levels of more than 8 bits
+
+LEVELS = np.linspace(2_000, 60_000, 64 * 40).reshape(40, 64).round()
+
+
+def tiff(values: NDArray[Any], mode: str | None = None) -> bytes:
+    """A TIFF of these levels, in the very order of bytes that the array or Pillow's mode has."""
+    held = io.BytesIO()
+    image = Image.fromarray(values)
+    (image if mode is None else Image.frombytes(mode, image.size, values.tobytes())).save(held, "TIFF")
+    return held.getvalue()
+
+
+def levels(data: bytes) -> NDArray[Any]:
+    return np.asarray(opened(data)).astype(np.int64)
+
+
+DEEP = {
+    "16 bits": tiff(LEVELS.astype("<u2")),
+    "16 bits, big-endian": tiff(LEVELS.astype(">u2"), "I;16B"),
+    "32 bits": tiff(LEVELS.astype("<i4")),
+    "whole floats": tiff(LEVELS.astype("<f4")),
+}
+
+
+@pytest.mark.parametrize("kind", DEEP)
+@pytest.mark.parametrize("recipe", [Recipe(strip=True), Recipe(size=500, strip=True)])
+def test_levels_that_a_png_can_hold_stay_what_they_are(tmp_path: Path, kind: str, recipe: Recipe) -> None:
+    """Cameras of microscopes and ImageJ write such TIFFs; clipped to 8 bits they come out white."""
+    assert (levels(made(tmp_path, DEEP[kind], recipe)) == LEVELS).all()
+
+
+@pytest.mark.parametrize("kind", DEEP)
+def test_smaller_pictures_keep_their_depth(tmp_path: Path, kind: str) -> None:
+    small = levels(made(tmp_path, DEEP[kind], Recipe(size=16)))
+    assert small.shape == (10, 16)
+    assert abs(small.mean() - LEVELS.mean()) < 500
+    assert small.std() > 10_000
+
+
+@pytest.mark.parametrize(
+    ("values", "least", "greatest"),
+    [(np.array([[0.0, 0.25], [0.5, 0.75]]), 0, 49_151), (np.array([[-3.5, 0.0], [1.0, 6.5]]), 0, 65_535),
+     (np.array([[0, 70_000], [1, 2]]), 0, 65_535), (np.array([[np.nan, 0.0], [1.0, np.inf]]), 0, 1)],
+)  # fmt: skip
+def test_other_numbers_are_scaled(tmp_path: Path, values: NDArray[Any], least: int, greatest: int) -> None:
+    """From 0 to 1 where they lie between, so that two images stay comparable; else from least to greatest."""
+    kind = "<i4" if values.dtype.kind == "i" else "<f4"
+    found = levels(made(tmp_path, tiff(values.astype(kind)), Recipe(strip=True)))
+    assert (found.min(), found.max()) == (least, greatest)
+
+
+def test_a_picture_without_any_number_stops_the_export(tmp_path: Path) -> None:
+    with pytest.raises(IntegrityError, match="no pixel has a number"):
+        made(tmp_path, tiff(np.full((2, 2), np.nan, "<f4")), Recipe(strip=True))
+
+
+def test_masks_of_any_depth_keep_their_classes(tmp_path: Path) -> None:
+    classes = np.repeat(np.array([0, 1, 300], "<i4"), 40).reshape(6, 20)
+    for values in (classes, classes.astype("<f4"), classes.astype("<u2")):
+        found = levels(made(tmp_path, tiff(values), Recipe(size=10, mask=True)))
+        assert set(found.ravel().tolist()) == {0, 1, 300}
+
+
+@pytest.mark.parametrize(
+    ("data", "recipe", "said"),
+    [(DEEP["32 bits"], Recipe(strip=True), "32 bits or decimal"), (DEEP["16 bits"], Recipe(size=8), None),
+     (DEEP["whole floats"], Recipe(size=8), "32 bits or decimal"), (saved(photograph(), "TIFF"), Recipe(size=8), None),
+     (deep_png(), Recipe(size=8), "come out with 8"), (deep_png(), Recipe(strip=True), None), (b"no", Recipe(size=8), None)],
+)  # fmt: skip
+def test_what_cannot_all_be_kept_is_told(
+    tmp_path: Path, data: bytes, recipe: Recipe, said: str | None
+) -> None:
+    (tmp_path / "x").write_bytes(data)
+    found = find_depth_change(str(tmp_path / "x"), recipe)
+    assert (said in found) if said and found else found is said

@@ -37,7 +37,7 @@ def tars(out: Path) -> list[Path]:
 def test_any_image_id_is_a_key_of_its_own(job: MakeJob, root: Path, tmp_path: Path, word: str) -> None:
     """Loaders cut a name at its first dot and pass over __names__: each sample comes out whole all the same."""
     rows = [row(root, 0) | {"image_id": word}, row(root, 1), row(root, 2) | {"image_id": "a_b"}]
-    export.write("webdataset", job(table=table([one | {"split": None} for one in rows])))
+    export.write("webdataset", job(table=table([one | {"split": None, "fold": None} for one in rows])))
     found = samples(*tars(tmp_path / "out"))
     assert len({one["__key__"] for one in found}) == 3
     assert sorted(one["jpg"] for one in found) == sorted(jpeg(number) for number in range(3))

@@ -212,10 +212,100 @@ def test_row_86_marks_and_line_ends(encoding: str, end: str, shelf: Shelf) -> No
 def test_row_86_another_encoding_is_not_guessed(shelf: Shelf) -> None:
     """Exit 4 with the line; with the encoding in the catalog it is read."""
     data = "id,dx\nb,mel\nä,nv\n".encode("cp1252")
-    assert "line 3: not utf-8" in refusal(shelf, data)
+    said = refusal(shelf, data)
+    assert "line 3: not utf-8" in said
+    assert 'hint: encoding = "cp1252" in its [[table]]' in said
     shelf.put({"table.csv": data}, table=TABLE.replace("file =", 'encoding = "cp1252"\nfile ='))
     assert shelf.fetch().code == 0
     assert "ä" in shelf.rows()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"sep=;\r\nid;dx\r\na;nv\r\nb;mel\r\n",
+        b"id\tdx\t\t\na\tnv\t\t\nb\tmel\t\t\n\t\t\t\n",
+        b"id,dx\ra,nv,\rb,mel,\r",
+        '"id";"dx"\n"a";"nv"\n"b";"mel"\n'.encode("utf-16"),
+        b"id|dx\na|nv\nb|mel\n",
+    ],
+    ids=["sep line", "trailing tabs", "trailing cells", "UTF-16", "bars"],
+)
+def test_row_86_whatever_parts_the_cells(data: bytes, shelf: Shelf) -> None:
+    """The entry says nothing of it: the same two rows."""
+    answer = shelf.put({"table.csv": data}).fetch()
+    assert answer.code == 0, answer.err
+    assert {name: row["label_raw"] for name, row in shelf.rows().items()} == {"a": "nv", "b": "mel"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "cp1252", "mac-roman"])
+def test_row_86_a_crosswalk_after_a_visit_to_a_spreadsheet(encoding: str, shelf: Shelf) -> None:
+    """With a mark it is read; in a code page of somebody's it is named with its line, and other commands go on."""
+    word = "N\u00e4vus"
+    shelf.put(
+        {"table.csv": table(f"a,{word}", "b,nv")},
+        words={"nv": "melanocytic-nevus", word: "melanocytic-nevus"},
+    )
+    path = shelf.catalog / "datasets" / "ours" / "labels.tsv"
+    path.write_bytes(path.read_text(encoding="utf-8").replace("\n", "\r\n").encode(encoding))
+    answer = shelf.fetch()
+    if encoding.startswith("utf"):
+        assert (answer.code, shelf.rows()["a"]["diagnosis"]) == (0, "melanocytic-nevus")
+    else:
+        assert (answer.code, "labels.tsv is not UTF-8: line 3" in answer.err) == (2, True)
+        assert "hint: save it as UTF-8" in answer.err
+        assert shelf.run("info", "demo").code == 0
+
+
+def test_row_86_line_ends_in_a_cell_are_of_the_word(shelf: Shelf) -> None:
+    """What `labels map -o` writes of a word of two lines is that word again."""
+    data = b'id,dx\na,"blue\r\nnevus"\nb,nv\n'
+    shelf.put({"table.csv": data})
+    csv_file, out = shelf.root / "t.csv", shelf.catalog / "datasets" / "ours" / "labels.tsv"
+    csv_file.write_bytes(data)
+    out.unlink()
+    decided = ["--accept", "blue\r\nnevus=blue-nevus", "--accept", "nv=melanocytic-nevus"]
+    assert shelf.run("labels", "map", "--csv", csv_file, "--column", "dx", *decided, "-o", out).code == 0
+    assert shelf.fetch().code == 0
+    assert shelf.rows()["a"]["diagnosis"] == "blue-nevus"
+
+
+@pytest.mark.parametrize(
+    ("typed", "names"),
+    [
+        (["scan\\a.jpg", "scan\\b.jpg"], ["scan/a", "scan/b"]),
+        (["na\u0308vus_1.jpg", "na\u0308vus_2.jpg"], ["n\u00e4vus_1", "n\u00e4vus_2"]),
+        (["1234.0", "77.0"], ["1234", "77"]),
+        (['" a.jpg"', '"b.jpg\r\n"'], ["a", "b"]),
+    ],
+    ids=["Windows", "decomposed", "floats", "blanks"],
+)
+def test_row_93_a_name_is_found_however_it_is_written(
+    typed: list[str], names: list[str], shelf: Shelf
+) -> None:
+    """Of every row the image, and none that no row names."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        for number, name in enumerate(names):
+            file.writestr(f"{name}.jpg", picture(number))
+    rows = [f"{one},{word}" for one, word in zip(typed, ("nv", "mel"), strict=True)]
+    answer = shelf.put({"images.zip": archive.getvalue(), "table.csv": table(*rows)}).fetch()
+    assert (answer.code, "no row names" in answer.err) == (0, False), answer.err
+    assert {name: row["image_problem"] for name, row in shelf.rows().items()} == dict.fromkeys(names)
+
+
+def test_row_87_skin_types_ages_and_nothing_as_people_type_them(shelf: Shelf) -> None:
+    """Roman types, a decimal comma, NaN of a program: no word is left to map, none is a value."""
+    mapped = TABLE + 'fitzpatrick = "typ"\nage = "alter"\npatient_id = "pat"\n'
+    lines = ["a;nv;IV;35,5;12.0", "b;mel;Typ II;nan;12.0", "c;nan;NaN;40;nan"]
+    data = "\r\n".join(["id;dx;typ;alter;pat", *lines]).encode()
+    shelf.put({"table.csv": data}, table=mapped.replace("file =", 'missing = ["", "nan"]\nfile ='))
+    answer = shelf.fetch()
+    assert answer.code == 0, answer.err
+    keys = ("label_raw", "fitzpatrick", "age", "age_raw", "patient_id")
+    assert [tuple(row[key] for key in keys) for row in shelf.rows().values()] == [
+        ("nv", 4, 35.5, None, "ours/12"), ("mel", 2, None, None, "ours/12"), (None, None, 40, None, None),
+    ]  # fmt: skip
 
 
 def test_row_87_words_that_pandas_takes_for_nothing(shelf: Shelf) -> None:

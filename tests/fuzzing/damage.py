@@ -1,12 +1,15 @@
 """Damage to any file, without knowing what it is: to its bytes, or to it as text."""
 
 import random
+import re
 import struct
 from collections.abc import Callable
 
 from fuzzing import hostile
 
 Dice = random.Random
+DECIMAL = re.compile(rb"(\d)\.(\d)")
+NUMBER = re.compile(rb"\b(\d+)(?=[,;\t\r\n])")
 MOST = 4 << 20  # bytes that repeating may make of a file
 
 
@@ -152,6 +155,34 @@ def number(data: bytes, dice: Dice) -> bytes:
     return data[:at] + str(dice.choice(hostile.NUMBERS)).encode() + data[end:]
 
 
+def few(dice: Dice) -> int:
+    return dice.choice([-1, 1, 3, 8])
+
+
+HABITS: list[Callable[[bytes, Dice], bytes]] = [
+    lambda data, dice: b"sep=;" + dice.choice([b"\r\n", b"\n", b";;\n", b""]) + data.replace(b",", b";"),
+    lambda data, dice: data.replace(b"\n", dice.choice([b",", b";", b"\t", b",,,"]) + b"\n", few(dice)),
+    lambda data, dice: DECIMAL.sub(rb"\1,\2", data.replace(b",", b";")),
+    lambda data, dice: data.replace(
+        b"e", "\u00e4".encode(dice.choice(["cp1252", "utf-8", "mac-roman"])), few(dice)
+    ),
+    lambda data, dice: data.replace(
+        b"e", dice.choice(["e\u0308", "\u037e", "\u0338", "\u212b"]).encode(), few(dice)
+    ),
+    lambda data, dice: NUMBER.sub(rb"\1.0", data),
+    lambda data, dice: data.replace(b"_", dice.choice([b"\\", b"/", b"\xc2\xa0"])),
+    lambda data, dice: data.replace(
+        b"0", dice.choice([b"nan", b"#N/A", b"IV", b"WAHR", b"1,000", b"-,5"]), few(dice)
+    ),
+    lambda data, dice: data + dice.choice([b",,,,\n", b";;;;\r\n", b"\t\n"]) * dice.choice([1, 50]),
+]
+
+
+def habit(data: bytes, dice: Dice) -> bytes:
+    """What spreadsheets, pandas and people of other countries do to a table, no damage by itself."""
+    return dice.choice(HABITS)(data, dice)
+
+
 TEXT: list[Callable[[bytes, Dice], bytes]] = [
     cell,
     cell,
@@ -159,6 +190,9 @@ TEXT: list[Callable[[bytes, Dice], bytes]] = [
     line,
     header,
     encode,
+    habit,
+    habit,
+    habit,
     separate,
     number,
     number,
@@ -171,4 +205,4 @@ def damage_text(data: bytes, dice: Dice) -> bytes:
 
 def damage_rows(data: bytes, dice: Dice) -> bytes:
     """Of a table whose cells are separated by tabs."""
-    return dice.choice([lambda data, dice: cell(data, dice, b"\t"), line, encode, number])(data, dice)
+    return dice.choice([lambda data, dice: cell(data, dice, b"\t"), line, encode, habit, number])(data, dice)

@@ -19,6 +19,7 @@ from typing import Any
 import openpyxl
 import pyarrow as pa
 
+from dermdata.catalogs import bundled_folder
 from export.samples import manifest
 from faults.shelf import LABELS, picture
 from fuzzing import bombs, documents, hostile, tables
@@ -129,8 +130,9 @@ class Room:
         self.good["p.csv"] = self.predictions("evil")
         self.good["ours.csv"] = self.predictions("ours")
         (self.inputs / "good.csv").write_bytes(self.good["p.csv"])
-        self.good["list.csv"] = b"image_id,split\n" + b"".join(
-            b"IMG_%03d,%s\n" % (number, (b"train", b"test")[number % 2]) for number in range(IMAGES)
+        self.good["list.csv"] = b"image_id,split,patient_id,dataset\n" + b"".join(
+            b"IMG_%03d,%s,P%d,ours\n" % (number, (b"train", b"test")[number % 2], number // 2)
+            for number in range(IMAGES)
         )
         self.good["space.txt"] = b"# mine\nmelanoma\nNV = melanocytic-nevus + lentigo\n"
         self.good["space.tsv"] = b"class\tconcept\nmelanoma\tmelanoma\nNV\tmelanocytic-nevus\nNV\tlentigo\n"
@@ -323,6 +325,20 @@ def of_workbook(room: Room, dice: Dice, bomb: bool) -> dict[str, bytes]:
     acts = some(documents.damage_workbook, documents.damage_workbook, documents.damage_workbook, damage)
     data = bombs.workbook(good, dice) if bomb else acts(good, dice)
     return {f"{FILES}table.xlsx": data, "in/table.xlsx": data}
+
+
+def of_real(room: Room, dice: Dice, bomb: bool) -> dict[str, bytes]:
+    """A table or crosswalk of the bundled catalog, as people's programs would save it."""
+    path = dice.choice(REAL)
+    act = (
+        some(damage_rows, damage_rows, damage)
+        if path.suffix == ".tsv"
+        else some(damage_text, damage_text, damage)
+    )
+    return {
+        f"in/real{path.suffix}": act(path.read_bytes(), dice),
+        "in/real.csv": act(REAL[0].read_bytes(), dice),
+    }
 
 
 def of_archive(
@@ -520,6 +536,16 @@ SPACES = {
 LABELLED = ["stats ours", "export csv ours -o {out}/x.csv", "split ours", "select ours --strict"]
 SYNCED = ["sync {in}/c.lock -o {out}/m.parquet", "sync {in}/c.lock", "sync {in}/c.lock --dry-run"]
 BUNDLED = [f"fetch ours --from {{in}}/ours.tar{option}" for option in ("", " --force", " --dry-run")]
+REAL = [
+    bundled_folder() / "datasets" / one
+    for one in ("demo/files/demo_metadata.csv", "ham10000/labels.tsv", "scin/labels.tsv")
+]
+REALLY = [
+    "labels map --csv {in}/real.csv --column dx",
+    "labels map --csv {in}/real.csv --column dx -o {out}/labels.tsv", "split --check {in}/real.csv",
+    "split --check {in}/real.csv --target ours", "stats {in}/real.csv", "evaluate {in}/real.csv --target ours --bootstrap 0",
+    "select ours --labels {in}/real.tsv",
+]  # fmt: skip
 MAPPED = "labels map --csv {in}/NAME --column dx"
 
 
@@ -534,6 +560,7 @@ KINDS: dict[str, Kind] = {
     **{f"manifest.{form}": of_form(form) for form in tables.FORMS},
     "lock": Kind(of_lock, SYNCED, weight=8),
     "table": Kind(of_table, [*ADOPTED, MAPPED.replace("NAME", "table.csv")], cache="empty", weight=8),
+    "real": Kind(of_real, REALLY, weight=8),
     "workbook": Kind(of_workbook, [*ADOPTED, MAPPED.replace("NAME", "table.xlsx")], cache="empty", weight=8),
     "catalog": Kind(of_catalog, CATALOG, cache="empty", weight=8),
     "archive.zip": Kind(of_archive("images.zip", documents.damage_zip), ADOPTED, cache="empty"),
@@ -543,7 +570,11 @@ KINDS: dict[str, Kind] = {
     "predictions": Kind(of_predictions, EVALUATE, weight=6),
     "list": Kind(
         of_good({"list.csv": some(damage_text, damage_text, damage)}),
-        ["split --check {in}/list.csv --target ours", "split --check {in}/list.csv"],
+        [
+            "split --check {in}/list.csv --target ours",
+            "split --check {in}/list.csv --by image",
+            "split --check {in}/list.csv {in}/good.csv",
+        ],
     ),
     "space": Kind(of_good(SPACES), [f"{one} --labels S" for one in LABELLED]),
     "cache": Kind(of_cache, CACHE, weight=8),

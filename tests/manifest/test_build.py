@@ -12,6 +12,7 @@ from dermdata.errors import UnknownName
 from dermdata.manifest import SCHEMA, BuildReport, build_manifest
 from dermdata.manifest.builder import SourceTable
 from dermdata.model import License, PublishedCounts, TableSpec
+from dermdata.readers.typed_cells import clean_ids
 from support.bundled_labels import vocabulary
 from support.manifest_builders import LABELS, SITES, built, cells, dataset, file, table
 
@@ -119,7 +120,7 @@ def test_a_label_is_mapped_or_counted() -> None:
 
 
 @pytest.mark.fault(87)
-def test_words_for_not_known_do_not_touch_labels() -> None:
+def test_words_for_not_known_do_not_touch_labels_that_the_crosswalk_has() -> None:
     """Row 87: "NA" may be missing for an age and a label all the same."""
     columns = {"id": ["a"], "dx": ["NA"], "age": ["NA"]}
     spec = {"columns": {"image_id": ("id",), "label_raw": ("dx",), "age": ("age",)}, "missing": ("", "NA")}
@@ -131,6 +132,27 @@ def test_words_for_not_known_do_not_touch_labels() -> None:
         None,
     )
     assert row["extra"] == [("age", "NA")]
+
+
+@pytest.mark.parametrize("word", ["nan", "NaN", "unknown", "-9"])
+def test_a_word_for_not_known_is_no_label(word: str) -> None:
+    """The catalog says that it is missing: null, nothing to map, and still to be found in `extra`."""
+    columns = {"id": ["a", "b"], "dx": [word, "mel"]}
+    spec = {"columns": {"image_id": ("id",), "label_raw": ("dx",)}, "missing": ("", word)}
+    found, report = built(columns, spec)
+    assert found["label_raw"].to_pylist() == [None, "mel"]
+    assert found["extra"].to_pylist()[0] == [("dx", word)]
+    assert report.unmapped_labels == {}
+
+
+def test_a_graded_label_may_be_a_word_for_not_known() -> None:
+    columns = {"id": ["a", "b"], "dx": ["n/a", "{'mel': 1.0}"]}
+    columns_of = {"image_id": ("id",), "label_raw": ("dx",), "differential": ("dx",)}
+    spec = {"columns": columns_of, "missing": ("", "n/a")}
+    found, report = built(columns, spec)
+    assert (found["label_raw"][0].as_py(), found["differential"][0].as_py()) == (None, None)
+    assert found["diagnosis"].to_pylist() == [None, "melanoma"]
+    assert report.unmapped_labels == {}
 
 
 def test_the_sources_own_malignancy_comes_first() -> None:
@@ -151,11 +173,14 @@ def test_the_sources_own_malignancy_comes_first() -> None:
         ("malignancy", ["benign", "MALIGNANT", "1"], ["benign", "malignant", None]),
         ("fitzpatrick_source", ["self", "machine"], ["self", None]),
         ("body_site", ["trunk", "Trunk", "back of the knee", ""], ["trunk", None, None, None]),
-        ("fitzpatrick", ["1", "6", "2.0", "3.", "0", "7", "-1", "II"], [1, 6, 2, 3, *[None] * 4]),
-        ("fitzpatrick", ["2.5", "nan", "inf", "1e0", "٣", " 2", "1_0"], [None] * 7),
+        ("fitzpatrick", ["1", "6", "2.0", "3.", "2,0", "0", "7", "-1"], [1, 6, 2, 3, 2, *[None] * 3]),
+        ("fitzpatrick", ["I", "iv", "VI", "Type III", "FST 2", " 2", "Hauttyp V"], [1, 4, 6, 3, 2, 2, 5]),
+        ("fitzpatrick", ["2.5", "inf", "1e0", "٣", "1_0", "VII", "IIII", "II III", "dark IV"], [None] * 9),
+        ("monk", ["II", "X"], [None, None]),
         ("monk", ["10", "1", "0", "11"], [10, 1, None, None]),
         ("fold_official", ["0", "4", "-1"], [0, 4, None]),
         ("fitzpatrick_range", ["1-2", "5-6", "2-2", "2-1", "0-3", "5-7", "12", "1-2-3"], [[1, 2], [5, 6], [2], *[None] * 5]),
+        ("fitzpatrick_range", ["I-II", "V–VI", "III - IV", "IV-I", "I-X"], [[1, 2], [5, 6], [3, 4], None, None]),
     ],
 )  # fmt: skip
 def test_closed_sets(field: str, words: list[str], expected: list[Any]) -> None:
@@ -186,7 +211,8 @@ def test_the_catalogs_words_come_first_and_empty_means_null() -> None:
     [
         ("45", 45, None), ("0", 0, None), ("130", 130, None), ("45.0", 45, None), ("0.5", 0.5, None), ("045", 45, None),
         ("-1", None, "-1"), ("200", None, "200"), ("85+", None, "85+"), ("AGE_40_TO_49", None, "AGE_40_TO_49"),
-        ("4_5", None, "4_5"), ("nan", None, "nan"), ("1e1", None, "1e1"), (" 45", None, " 45"), ("", None, None),
+        ("4_5", None, "4_5"), ("nan", None, None), ("N/A", None, None),
+        ("35,5", 35.5, None), ("1e1", None, "1e1"), (" 45", None, " 45"), ("", None, None),
         ("unknown", None, None),
     ],
 )  # fmt: skip
@@ -196,6 +222,53 @@ def test_an_age_is_a_plausible_number_or_a_raw_word(word: str, age: float | None
     spec = {"columns": {"image_id": ("id",), "age": ("x",)}, "missing": ("", "unknown")}
     row = built(columns, spec)[0].to_pylist()[0]
     assert (row["age"], row["age_raw"]) == (age, raw)
+
+
+@pytest.mark.parametrize("field", ["fitzpatrick", "monk", "fold_official", "fitzpatrick_range"])
+@pytest.mark.parametrize("word", ["nan", "NaN", "NA", "N/A", "None", "null"])
+def test_what_programs_write_for_no_number_is_none(field: str, word: str) -> None:
+    """Among numbers it can mean nothing else: null, and nothing that must be mapped."""
+    found, report = built({"id": ["a"], "x": [word]}, {"columns": {"image_id": ("id",), field: ("x",)}})
+    assert (found[field].to_pylist(), report.unmapped_values) == ([None], {})
+    assert found["extra"].to_pylist() == [[("x", word)]]
+
+
+# ------------------------------------------------------------------ ids that programs have changed
+
+
+@pytest.mark.parametrize(
+    ("typed", "ids"),
+    [
+        (["1234.0", "77.0", ""], ["P/1234", "P/77", None]),
+        (["1.0", "1.5"], ["P/1.0", "P/1.5"]),
+        ([" 12", "12\r\n", "12\u00a0"], ["P/12"] * 3),
+        (["Mu\u0308ller", "M\u00fcller"], ["P/M\u00fcller"] * 2),
+        (["0012", "12"], ["P/0012", "P/12"]),
+    ],
+    ids=["floats", "not all whole", "blanks", "unicode forms", "zeros"],
+)
+def test_a_patient_is_one_however_the_id_is_written(typed: list[str], ids: list[str | None]) -> None:
+    """Two ids of one patient would be parted by a split: the same person in training and test."""
+    columns = {"id": [f"{n}" for n in range(len(typed))], "p": typed}
+    found, _ = built(columns, {"columns": {"image_id": ("id",), "patient_id": ("p",)}})
+    assert found["patient_id"].to_pylist() == [one and one.replace("P/", "set-a/") for one in ids]
+
+
+@pytest.mark.parametrize(
+    ("typed", "names"),
+    [
+        (["train\\a.jpg", "train\\b.jpg"], ["train/a", "train/b"]),
+        (["1234.0", "5.0"], ["1234", "5"]),
+        (["na\u0308vus.jpg", " b.jpg "], ["n\u00e4vus", "b"]),
+        (["1.0.jpg", "2.0.jpg"], ["1.0", "2.0"]),
+    ],
+)
+def test_an_image_is_named_as_its_file_is(typed: list[str], names: list[str]) -> None:
+    """Windows' backslash, pandas' floats, decomposed letters and blanks are none of the name."""
+    found, report = built({"id": typed}, LEAST, *(file(f"{name}.jpg") for name in names))
+    assert sorted(found["image_id"].to_pylist()) == sorted(names)
+    assert found["image_problem"].null_count == len(names)
+    assert report.images_without_row == []
 
 
 def test_constants_hold_for_every_row() -> None:
@@ -323,18 +396,37 @@ def test_every_word_of_the_source_is_somewhere(given: tuple[dict[str, list[str]]
     assert len(set(ids)) == len(ids)
     rejected = {row["image_id"] for row in report.rejected}
     rows = {row["image_id"]: words_of(row) for row in found.to_pylist()}
-    for cells_of_row in zip(*columns.values(), strict=True):
-        said = dict(zip(columns, cells_of_row, strict=True))
-        one = own_id([said[name] for name in spec["columns"]["image_id"]])
+    lines = [dict(zip(columns, line, strict=True)) for line in zip(*columns.values(), strict=True)]
+    own = [own_id([said[name] for name in spec["columns"]["image_id"]]) for said in lines]
+    for one, said in zip(clean_ids(pa.array(own, pa.string())).to_pylist(), lines, strict=True):
         if one and one not in rejected:
             assert {word for word in said.values() if word} <= rows[one]
 
 
 def own_id(parts: list[str]) -> str:
-    joined = "/".join(parts) if any(parts) else ""
+    joined = ("/".join(parts) if any(parts) else "").strip()
     for ending in (".jpg", ".png"):
         joined = joined.removesuffix(ending)
     return joined
+
+
+def test_concepts_in_words_are_absent_or_there() -> None:
+    """The seven-point criteria of derm7pt: how a structure is there stays in extra, where that says more."""
+    columns = {
+        "id": ["a", "b", "c"], "veil": ["absent", "present", ""], "streaks": ["irregular", "absent", "regular"],
+        "papule": ["1", "0", "present"],
+    }  # fmt: skip
+    spec = {"columns": {"image_id": ("id",)}, "concepts": ("veil", "streaks", "papule")}
+    found, _ = built(columns, spec)
+    assert [dict(row) for row in found["concepts"].to_pylist()] == [
+        {"veil": False, "streaks": True, "papule": True},
+        {"veil": True, "streaks": False, "papule": False},
+        {"streaks": True},
+    ]
+    assert [dict(row) for row in found["extra"].to_pylist()] == [
+        {"streaks": "irregular", "papule": "1"}, {"streaks": "absent", "papule": "0"},
+        {"streaks": "regular", "papule": "present"},
+    ]  # fmt: skip
 
 
 def test_a_source_may_name_its_columns_as_it_likes() -> None:

@@ -398,7 +398,7 @@ def test_what_is_not_found_is_counted_once_and_named(house: Path, shared: ImageR
     ]  # fmt: skip
     caches = shared.cache_folders
     finder.missing.require_none(caches, allowed=True)
-    with pytest.raises(ImagesMissing, match=r"3 images that rows name are not found: known/2") as told:
+    with pytest.raises(ImagesMissing, match=r"3 image files that rows name are not found: known/2") as told:
         finder.missing.require_none(caches)
     assert told.value.exit_code == 8
     for word in (
@@ -419,6 +419,8 @@ def test_what_is_not_found_is_counted_once_and_named(house: Path, shared: ImageR
         ("/scratch/datasets/known/1/b.jpg", "known", "shared/datasets/known/1/b.jpg", "b.jpg"),
         ("link.jpg", "known", "cache/datasets/known/1/link.jpg", "link.jpg"),
         ("gone.jpg", "known", None, "gone.jpg"),
+        ("/scratch/datasets/known/1/gone.jpg", "known", None, "gone.jpg"),
+        ("/elsewhere/gone.jpg", "known", None, "/elsewhere/gone.jpg"),
     ],
 )
 def test_paths_are_written_absolutely_or_relatively(

@@ -67,3 +67,13 @@ def test_a_workbook_may_not_inflate_without_measure(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(spreadsheet, "INFLATED", 1_000)
     with pytest.raises(TableRefused, match="the limit is 1,000"):
         read_sheet(workbook(), None, "t.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old spreadsheet"), (b"<!doctype html>", "a web page"),
+     (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer")],
+)  # fmt: skip
+def test_what_stands_in_a_workbooks_place_is_named(data: bytes, words: str) -> None:
+    with pytest.raises(TableRefused, match=f"t.xlsx is {words}"):
+        read_sheet(data, None, "t.xlsx")

@@ -5,7 +5,7 @@ import pytest
 
 from dermdata.errors import UsageError
 from dermdata.model import Finding
-from dermdata.split import check_split
+from dermdata.split import check_split, measure_coverage
 
 
 def table(**columns: list[object]) -> pa.Table:
@@ -66,3 +66,37 @@ def test_without_a_split_of_ours_the_publishers_is_judged() -> None:
     """Official splits leak too."""
     found = check_split(table(split_official=["train", "test"], lesion_id=["l", "l"]))
     assert [one.evidence["column"] for one in found] == ["split_official"]
+
+
+def test_a_part_without_any_lesion_is_not_judged() -> None:
+    """The publisher's test set of ISIC 2019 has no lesions: that none of them is in `train` is no finding."""
+    parts = ["train", "val", "test", "test"]
+    rows = table(split=parts, lesion_id=["a", "b", None, None], isic_id=["1", "2", "3", "4"])
+    seen = measure_coverage(rows)
+    assert (seen.rows, seen.unjudged, seen.alone, seen.judged) == (4, 2, 0, ("lesion", "image"))
+    assert measure_coverage(rows, "image").unjudged == 0
+    assert measure_coverage(rows, "patient").unjudged == 4
+    only_train = table(split=parts, lesion_id=["a", None, None, None], isic_id=["1", "2", "3", "4"])
+    assert (measure_coverage(only_train).unjudged, measure_coverage(only_train).judged) == (4, ("image",))
+
+
+def test_rows_without_a_group_in_a_part_that_has_some_are_judged_as_images() -> None:
+    """Where they are known as such: by `isic_id` or `sha256`, with `near` by their hash; else not at all."""
+    parts, lesions = ["train", "train", "test", "test"], ["a", None, "b", None]
+    known = measure_coverage(table(split=parts, lesion_id=lesions, sha256=["1", "2", "3", "4"]))
+    assert (known.unjudged, known.alone) == (0, 2)
+    assert measure_coverage(table(split=parts, lesion_id=lesions)).unjudged == 2
+    hashed = table(split=parts, lesion_id=lesions, phash=[b"12345678"] * 4)
+    assert measure_coverage(hashed, near=True).unjudged == 0
+
+
+def test_rows_in_no_part_are_counted_apart() -> None:
+    """They cannot leak, and nobody need judge them."""
+    seen = measure_coverage(table(split=["train", "test", None], lesion_id=["a", "b", None]))
+    assert (seen.rows, seen.apart, seen.unjudged) == (2, 1, 0)
+
+
+def test_one_part_is_nothing_to_judge() -> None:
+    """That nothing is in two of one is no merit."""
+    with pytest.raises(UsageError, match="in one part of split, 'train'"):
+        measure_coverage(table(split=["train", "train", None], patient_id=["p", "p", "p"]))

@@ -5,7 +5,7 @@ import pytest
 
 from dermdata.errors import BadTable
 from dermdata.split import check_split, parse_published_split, recognize_datasets
-from dermdata.split.published import join_manifests, unknown_ids
+from dermdata.split.published import are_part_names, join_manifests, settle_ids, unknown_ids
 
 
 def listed(**columns: list[str]) -> pa.Table:
@@ -91,3 +91,64 @@ def test_a_joined_list_is_judged_by_what_the_manifests_know() -> None:
     leaks = [one.evidence for one in check_split(table)]
     assert [{**one}.get("lesion_id") or one.get("key") for one in leaks] == ["HAM_1", "L", "u1"]
     assert unknown_ids(found, split.ids) == ["u1", "u2", "u1"]
+
+
+def test_a_column_that_holds_no_words_is_refused_in_words() -> None:
+    """A Parquet file may hold anything under any name."""
+    for column in (pa.array([["a"], ["b"]]), pa.array([b"\xff", b"\xfe"])):
+        with pytest.raises(BadTable, match="are words, not"):
+            parse_published_split(pa.table({"image_id": column, "split": ["train", "test"]}), "paper.parquet")
+
+
+@pytest.mark.parametrize(
+    ("columns", "found"),
+    [
+        ({"dataset": ["vidir", "rosendahl"], "split": ["train", "test"]}, "split"),
+        ({"dataset": ["train", "test"]}, "dataset"),
+        ({"set": ["HAM", "HAM"], "fold": ["0", "1"]}, "fold"),
+        ({"group": ["control", "case"], "phase": ["a", "b"]}, "phase"),
+        ({"part": ["back", "arm"], "usage": ["Training", "Test"]}, "usage"),
+    ],
+)
+def test_a_column_of_parts_names_parts(columns: dict[str, list[str]], found: str) -> None:
+    """`part` may be of the body, `dataset` a clinic's: what sounds like parts counts more than what a column is called."""
+    assert parse_published_split(listed(image=["x", "y"], **columns), "paper.csv").part_column == found
+
+
+def test_a_column_that_is_no_part_is_not_taken_for_one() -> None:
+    """`dataset` of HAM10000 and `group` of a trial."""
+    for name in ("dataset", "group"):
+        with pytest.raises(BadTable, match="no column of parts"):
+            parse_published_split(listed(image=["x", "y"], **{name: ["one", "two"]}), "paper.csv")
+
+
+@pytest.mark.parametrize(
+    ("names", "are"),
+    [
+        (["train", "test"], True),
+        (["HAM_train_v2", "HAM_val_v2", "HAM_test_v2"], True),
+        (["fold_0", "fold_1"], True),
+        (["Training", "Validation"], True),
+        (["test-a", "test-b"], False),
+        (["clinic", "hospital"], False),
+        (["train", "hospital"], False),
+        (["valencia", "testing"], False),
+    ],
+)
+def test_names_of_files_sound_like_parts_or_not(names: list[str], are: bool) -> None:
+    """Each must be another part: two test sets are not."""
+    assert are_part_names(names) is are
+
+
+def test_the_list_s_ids_are_said_in_the_dataset_s_words_where_both_are_known() -> None:
+    """One that is several of the dataset's stays as it is, and stands for itself in a column of its own."""
+    known = pa.table({"lesion_id": pa.array(["x/A", "x/A", "x/B", None, None, None], pa.string())})
+    own = pa.array(["a", "a", "b", "a", "c", "b"])
+    table, conflict = settle_ids(known, "lesion_id", own)
+    assert table["lesion_id"].to_pylist() == ["x/A", "x/A", "x/B", "x/A", "c", "x/B"]
+    assert (conflict.merged, conflict.parted) == ((), ())
+    assert table.column_names == ["lesion_id"]
+    table, conflict = settle_ids(known, "lesion_id", pa.array(["a", "a2", "a", "a", "c", None]))
+    assert table["lesion_id"].to_pylist() == ["x/A", "x/A", "x/B", "a", "c", None]
+    assert (conflict.merged, conflict.parted) == (("a",), ("x/A",))
+    assert table["lesion_id_in_list"].to_pylist() == ["a", None, "a", "a", None, None]

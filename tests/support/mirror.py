@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from conftest import SHARED
 
 SMALL = "16x12"  # pixels
 OURS, QUESTIONS = "quiet?", 100  # the user agent of our own questions, and how often one is asked at most
 TOOL = SHARED / "tools" / "mkmirror" / "mkmirror.py"
+BUILDER = Path(__file__).with_name("small_mirror.py")
 
 
 class Noted(NamedTuple):
@@ -74,14 +75,20 @@ class Mirror:
 
 
 @contextmanager
-def mirror(root: Path, *names: str, rows: int | None = None, small: bool = False) -> Iterator[Mirror]:
+def mirror(
+    root: Path, *names: str, rows: int | None = None, pictures: Literal["drawn", "noise", "none"] = "drawn"
+) -> Iterator[Mirror]:
     """Build the datasets in full (or so many rows) and serve them until the block ends.
 
-    With `small` every picture is there, but only a few pixels large: for tests of what the tables say.
+    For tests of what the tables say every picture is there, but a few pixels of `noise`; for those that fetch tables
+    alone there are `none`.
     """
     build = [
         sys.executable,
+        str(BUILDER),
         str(TOOL),
+        pictures,
+        "--",
         "--data",
         str(SHARED / "data"),
         "--out",
@@ -91,10 +98,9 @@ def mirror(root: Path, *names: str, rows: int | None = None, small: bool = False
     ]
     if rows:
         build += ["--rows", str(rows)]
-    if small:
+    if pictures != "drawn":
         build += ["--size", SMALL]
     run(build)
-    run([sys.executable, str(TOOL), "overlay", str(root)])
     record = json.loads((root / "mirror.json").read_text())["datasets"]
     log = root / "log.jsonl"
     serve = [sys.executable, str(TOOL), "serve", str(root), "--port", "0", "--log", str(log)]

@@ -22,6 +22,7 @@ from dermdata.fetching.plan import FetchPlan
 from dermdata.http.error_pages import TEXT_ENDINGS
 from dermdata.images import SIGNATURE_BYTES, is_image_start
 from dermdata.model import ArchiveMember, Content, Dataset, File, ImageFacts, Role, Unpack
+from dermdata.text_files import find_stand_in
 
 ZIP_MAGIC = b"PK\3\4"
 # archives that are not opened, by the ends of their names; the longer end first
@@ -327,6 +328,20 @@ def is_image_file(found: LocalFile) -> bool:
         return is_image_start(read_start(found))
     except (OSError, IntegrityError):
         return False  # whoever reads it whole says why it cannot be read
+
+
+def explain_stand_in(data: bytes) -> str | None:
+    """Why bytes are not an image but something that stands in its place; None for all else."""
+    what = find_stand_in(data)
+    return what and f"{what}, not the image"
+
+
+def explain_unread(found: LocalFile) -> str | None:
+    """As `explain_stand_in`; None also where it cannot be read, which whoever reads it whole says."""
+    try:
+        return explain_stand_in(read_start(found))
+    except (OSError, IntegrityError):
+        return None
 
 
 def read_start(found: LocalFile) -> bytes:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from dermdata import checksum, disk
+from dermdata.archive.policy import PathAssigner
 from dermdata.archive.staging import StagingFolder
 from dermdata.cache import DatasetFolder
 from dermdata.errors import ArchiveRefused
@@ -20,11 +21,14 @@ from dermdata.fetching.local.files import (
     LocalProblem,
     MatchedFile,
     Recognition,
+    explain_stand_in,
 )
 from dermdata.fetching.plan import FetchPlan
 from dermdata.fetching.receipt_writer import ReceiptWriter
 from dermdata.fetching.run import FetchContext
 from dermdata.model import ArchiveMember, Content, File
+
+IMAGE_ROLES = ("images", "masks")
 
 
 class LocalImporter:
@@ -103,32 +107,36 @@ class LocalImporter:
 
     def store_pieces(self, one: MatchedFile, folder: DatasetFolder, context: FetchContext) -> list[Content]:
         home, task = ingest.archive_folder(one.file), f"take {one.file.name}"
+        places = PathAssigner(lambda name: ingest.member_path(name, one.file))
+        paths = places.assign_all(piece.official for piece in one.pieces)
         context.progress.begin(task, one.size)
 
         def store(piece: ArchivePiece) -> Content | None:
-            content = self.store_piece(piece, one.file, staging_folder, home)
+            content = self.store_piece(piece, one.file, staging_folder, home, paths[piece.official])
             context.progress.advance(task, piece.found.size)
             return content
 
         with folder.replace_folder(home) as temporary, ThreadPoolExecutor(context.jobs) as workers:
             staging_folder = StagingFolder(temporary, one.file.name)
-            for piece in one.pieces:
-                staging_folder.reserve(ingest.member_path(piece.official, one.file))
+            for path in paths.values():
+                staging_folder.reserve(path)
             stored = list(workers.map(store, one.pieces))
             staging_folder.sync(context.jobs)
         context.progress.end(task, f"{len(stored):,} files")
         return [content for content in stored if content]
 
     def store_piece(
-        self, piece: ArchivePiece, file: File, staging_folder: StagingFolder, home: str
+        self, piece: ArchivePiece, file: File, staging_folder: StagingFolder, home: str, path: str
     ) -> Content | None:
-        """One piece on disk; None, and a problem in words, when it cannot be read."""
+        """One piece on disk; None, and a problem in words, when it cannot be read or is not the file itself."""
         try:
             data = self.local_files.read(piece.found)
         except (OSError, ArchiveRefused) as error:
             self.failed.append(LocalProblem(piece.found.shown, str(error)))
             return None
-        path = ingest.member_path(piece.official, file)
+        if stand_in := explain_stand_in(data) if piece.role in IMAGE_ROLES else None:
+            self.failed.append(LocalProblem(piece.found.shown, stand_in))
+            return None
         staging_folder.write(path, [data])
         # its place in the official archive is not known
         member = ArchiveMember(path=piece.official, offset=-1, stored=len(data), method=0, crc32=0)

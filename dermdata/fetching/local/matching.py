@@ -18,7 +18,9 @@ from dermdata.fetching.local.files import (
     ArchivePiece,
     LocalFile,
     LocalFiles,
+    LocalProblem,
     NameConflict,
+    explain_unread,
     is_image_file,
     normalize_name,
     placeholder_content,
@@ -29,6 +31,7 @@ from dermdata.manifest.convert import strip_extension
 from dermdata.manifest.match import EXTENSION, FileNameIndex, strip_ending
 from dermdata.model import Content, Dataset, File, Role, TableSpec
 from dermdata.readers.raw_table import compile_pattern
+from dermdata.readers.typed_cells import clean_names
 
 WholeFiles = dict[str, tuple[LocalFile, RecognizedBy]]  # by catalog file
 SPLIT_NAMES = frozenset({"train", "val", "test"})
@@ -112,12 +115,21 @@ class FileMatcher:
         if found.size == 0:
             return False
         if file.unpack is None:
-            return all(self.tables.fits(part, found) for part in self.tables_in(file))
+            return self.is_file_itself(file, found) and all(
+                self.tables.fits(part, found) for part in self.tables_in(file)
+            )
         if tar_kind(found):
             return True
         members = [one for one in self.local_files.list_members(found) if one.entry]
         names = [one.member for one in members]
         return self.holds_tables(file, names) and self.holds_images(file, members)
+
+    def is_file_itself(self, file: File, found: LocalFile) -> bool:
+        """Whether an image or a mask is one, and nothing that stands in its place, which is told."""
+        stand_in = explain_unread(found) if file.role in ("images", "masks") else None
+        if stand_in:
+            self.local_files.problems.append(LocalProblem(found.shown, stand_in))
+        return stand_in is None
 
     def holds_tables(self, file: File, members: Sequence[str]) -> bool:
         """Whether its tables lie where the entry reads them."""
@@ -331,8 +343,8 @@ def image_leaf(name: str) -> str:
 def image_names(spec: TableSpec, rows: pa.Table) -> list[str]:
     """Each row's image name, as the manifest will look for it."""
     columns = [rows[name].combine_chunks() for name in spec.columns.get("image") or spec.columns["image_id"]]
-    names: list[str] = pc.binary_join_element_wise(*columns, "/").to_pylist()
-    return list(map(normalize_name, names))
+    names: list[str] = clean_names(pc.binary_join_element_wise(*columns, "/")).to_pylist()
+    return names
 
 
 # ------------------------------------------------------------------ masks
@@ -360,10 +372,13 @@ def match_masks(
 def mask_names(template: str, spec: TableSpec, rows: pa.Table) -> list[str]:
     """The mask's file name for each row: {image_id} and columns filled in, without image endings."""
     ids = spec.columns.get("image_id") or spec.columns["image"]
-    columns = {
-        name: strip_extension(rows[ids[0] if name == "image_id" else name].combine_chunks()).to_pylist()
+    cells = {
+        name: clean_names(rows[ids[0]].combine_chunks())
+        if name == "image_id"
+        else rows[name].combine_chunks()
         for name in TEMPLATE_FIELD.findall(template)
     }
+    columns = {name: strip_extension(column).to_pylist() for name, column in cells.items()}
     names = (
         TEMPLATE_FIELD.sub(lambda match, row=row: columns[match[1]][row], template)  # type: ignore[misc]  # bound for this row
         for row in range(rows.num_rows)
