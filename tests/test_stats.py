@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dermdata.cohort.stats import OVERVIEW_COLUMNS, tabulate, tabulate_each
+from dermdata.cohort.stats import OVERVIEW_COLUMNS, list_measures, tabulate, tabulate_each
 from dermdata.errors import UnknownName, UsageError
 from export.samples import bare, manifest, table
 
@@ -109,3 +109,14 @@ def test_every_image_is_in_one_cell(pairs: list[tuple[str | None, int | None]]) 
     assert rows == turned
     assert sum(row["images"] for row in rows) == len(pairs)
     assert math.isclose(sum(row["share"] for row in rows), 1) or not pairs
+
+
+def test_cases_are_counted_where_rows_are_filed_by_case() -> None:
+    """SCIN has 2,988 cases and neither patients nor lesions; other tables keep their columns."""
+    rows = tabulate(small(sex=["f", "f", "m"], case_id=["c1", "c1", None]), ["sex"])
+    assert [(row["sex"], row["images"], row["cases"]) for row in rows] == [("f", 2, 1), ("m", 1, None)]
+    assert list(rows[0]) == ["sex", "images", "patients", "lesions", "cases", "share"]
+    assert list_measures(rows) == ("images", "patients", "lesions", "cases", "share")
+    without = tabulate(small(sex=["f", "m"]), ["sex"])
+    assert "cases" not in without[0]
+    assert list_measures(without) == ("images", "patients", "lesions", "share")

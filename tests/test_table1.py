@@ -52,3 +52,10 @@ def test_columns_stand_in_their_own_order(name: str, values: list[object], colum
 def test_a_bar_in_a_columns_name_opens_no_column() -> None:
     text = to_markdown(build_table1(pa.table({"dataset": ["a"], "label_raw": ["x|y"]}), "label_raw"))
     assert text.splitlines()[0] == "|  | x\\|y |"
+
+
+def test_cases_are_counted_where_there_are_some() -> None:
+    table = pa.table({"dataset": ["a", "a", "b"], "case_id": ["1", "1", None]})
+    lines = {line.name: line.cells for line in build_table1(table).lines}
+    assert lines["Cases"] == ("1", "–", "1 (1 image without)")
+    assert "Cases" not in {line.name for line in build_table1(table.select(["dataset"])).lines}

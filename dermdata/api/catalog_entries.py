@@ -87,6 +87,12 @@ def filter_by_word(
     return [item for item in items if wanted in to_list(item[key])]
 
 
+def list_words(resources: Resources, key: str) -> list[str]:
+    """The words that entries have under a key, each once, in order."""
+    words = (word for item in resources.catalog.items for word in to_list(item[key]) if word)
+    return sorted(set(words))
+
+
 def to_list(value: Any) -> list[str]:
     return value if isinstance(value, list) else [value]
 
@@ -364,7 +370,9 @@ def file_lines(dataset: "Dataset") -> Iterator[str]:
     yield ""
     yield "Files"
     for file in dataset.files[:MANY_FILES]:
-        yield f"  {file.name}  {describe_size(file)}  {file.role}{'' if file.fetch else ', not fetched'}"
+        facts = f"{describe_size(file)}  {file.role}{'' if file.fetch else ', not fetched'}"
+        line = f"  {file.name}  {facts}"
+        yield from [line] if len(line) <= WIDTH else [f"  {file.name}", f"    {facts}"]
         yield f"    {file.checksum or 'no published checksum: recorded when first fetched'}"
     if len(dataset.files) > MANY_FILES:
         yield f"  … and {len(dataset.files) - MANY_FILES:,} more (--format json has all)"
@@ -374,7 +382,7 @@ def describe_size(file: "File") -> str:
     return (
         format_size(file.size)
         if file.size is not None
-        else f"about {file.size_text}"
+        else f"about {file.size_text.removeprefix('about ')}"
         if file.size_text
         else "size not stated"
     )
@@ -396,6 +404,7 @@ def label_lines(resources: Resources, dataset: "Dataset") -> Iterator[str]:
             yield line
         else:  # a long word stands alone, what it means under it
             yield from wrap_text(raw, "  ", "  ")
-            yield f"  {'':<{width}} {number}  {sign} {concept}"
+            means = f"{number}  {sign} {concept}"
+            yield f"  {'':<{width}} {means}" if len(means) + width < WIDTH - 2 else f"  {means}"
     if len(rows) > MANY_LABELS:
         yield f"  … and {len(rows) - MANY_LABELS:,} more (`dermdata labels map {dataset.name}` has all)"

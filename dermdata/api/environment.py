@@ -28,6 +28,7 @@ LIBRARIES = (
     "platformdirs",
     "duckdb",
     "datasets",
+    *("keyring", "fsspec", "s3fs", "distributed"),  # the extras
 )
 SERVICES = {"kaggle": None, "huggingface": None, "derm7pt": "derm.cs.sfu.ca"}  # and the host for ~/.netrc
 HOSTS = (

@@ -40,6 +40,26 @@ def describe_counts(facts: Facts) -> str:
     return ", ".join(words)
 
 
+POINT_COLUMNS = ("operating point", "class", "threshold", "sensitivity", "specificity")
+
+
+def describe_points(found: "Records") -> Iterator[tuple[str, ...]]:
+    """Each operating point on each class, in the words of POINT_COLUMNS; nothing where none was asked for."""
+    overall = {item["metric"]: item for item in found if item["by"] is None}
+    for point in found.facts["operating_points"]:
+        name = f"{point['metric']}_{point['value']:g}"
+        for one, cut in point["thresholds"].items():
+            sides = [find_side(overall, side, one, name) for side in POINT_COLUMNS[-2:]]
+            yield (name.replace("_", " "), one, "none reaches it" if cut is None else f"{cut:.3f}", *sides)
+
+
+def find_side(overall: Mapping[str, Facts], side: str, one: str, point: str) -> str:
+    """A class's sensitivity or specificity at a point, with its interval."""
+    names = (f"{side}_{one}_at_{point}", f"{side}_at_{point}")
+    item = next((overall[name] for name in names if name in overall), None)
+    return "" if item is None else f"{show_number(item['estimate'])} {show_interval(item)}".strip()
+
+
 def describe_small_groups(by: str, facts: Facts) -> Iterator[str]:
     """Why nothing is claimed of some groups, those of one reason together."""
     reasons: dict[str, list[str]] = {}
@@ -48,7 +68,7 @@ def describe_small_groups(by: str, facts: Facts) -> Iterator[str]:
             value = NOT_STATED if one["value"] is None else str(one["value"])
             reasons.setdefault(one["reason"], []).append(value)
     for reason, values in reasons.items():
-        yield f"* too small for a claim: {', '.join(values)}: {reason}"
+        yield f"* no claim: {', '.join(values)}: {reason}"
 
 
 def describe_gaps(facts: Facts) -> Iterator[str]:

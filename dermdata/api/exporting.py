@@ -228,6 +228,13 @@ class ExportRequest:
         return self.out.rpartition("/")[0] if self.out.endswith(".parquet") else self.out
 
 
+def list_formats() -> tuple[str, ...]:
+    """The formats that rows can be exported in."""
+    from dermdata.export import FORMATS
+
+    return FORMATS
+
+
 def require_format(name: str) -> None:
     """UnknownName for no such format: a wrong name must not cost the reading of a large manifest."""
     from dermdata import export

@@ -122,6 +122,15 @@ def named_spaces(resources: Resources) -> "dict[str, LabelSpace]":
     return parse_spaces(read_text(path), resources.library.vocabulary, str(path))
 
 
+def list_space_names(resources: Resources) -> list[str]:
+    """The names of the catalog's label spaces; without the vocabulary, which a shell would wait for."""
+    import tomllib
+
+    from dermdata.catalogs.overlays import read_text
+
+    return list(tomllib.loads(read_text(resources.catalog.vocabulary_file("spaces.toml"))))
+
+
 def text_of(path: Path, what: str) -> str:
     """A person's own file as text; BadTable if it is not there or not UTF-8."""
     from dermdata.text_files import SAVE_HINT, TextRefused, decode_text

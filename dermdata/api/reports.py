@@ -72,20 +72,25 @@ def describe_rows(
     """Where the rows come from, whom to cite and what may be done with them."""
     from dermdata import __version__
     from dermdata.cohort.cite import collect_credits
+    from dermdata.manifest.columns import text_column
     from dermdata.manifest.parquet import manifest_metadata
 
     found = collect_credits(table, entries.get)
+    counted = text_column(table, "dataset").value_counts().to_pylist()
+    images = {one["values"]: one["counts"] for one in counted}
     return {
         "tool": f"dermdata {__version__}",
-        "datasets": [describe_dataset(resources, name, entry) for name, entry in entries.items()],
+        "datasets": [
+            describe_dataset(resources, name, entry, images.get(name, 0)) for name, entry in entries.items()
+        ],
         "history": json.loads(manifest_metadata(table).get("history", "[]")),
         "citations": [{name: getattr(one, name) for name in CITATION} for one in found.credits],
         "effective_license": {**vars(found.effective), "because": list(found.effective.because)},
     }
 
 
-def describe_dataset(resources: Resources, name: str, entry: "Dataset") -> dict[str, Any]:
-    """A dataset in a line of the page."""
+def describe_dataset(resources: Resources, name: str, entry: "Dataset", images: int) -> dict[str, Any]:
+    """A dataset in a line of the page, with how many of its images the page is about."""
     return {
         "name": name,
         "title": entry.title,
@@ -93,7 +98,7 @@ def describe_dataset(resources: Resources, name: str, entry: "Dataset") -> dict[
         "digest": resources.library.entry_digest(name),
         "homepage": entry.homepage,
         "license": entry.license.id,
-        "images": entry.counts.images,
+        "images": images,
     }
 
 

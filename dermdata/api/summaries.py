@@ -55,7 +55,8 @@ class CountRequest:
         """The columns of a manifest that counting reads."""
         from dermdata.cohort.stats import COUNTED_COLUMNS
 
-        return [*self.shown_columns, *COUNTED_COLUMNS.values(), *(NEEDED if self.labels else ()), "dataset"]
+        shown = [name.partition(".")[0] if name.startswith("extra.") else name for name in self.shown_columns]
+        return [*shown, *COUNTED_COLUMNS.values(), *(NEEDED if self.labels else ()), "dataset"]
 
 
 def list_identities(targets: Sequence[str]) -> Sequence[str]:
@@ -86,11 +87,11 @@ def count_rows(
     if request.labels:
         table = project(resources, table, request.labels, strict=request.strict)
     if request.by:
-        return Records(room.tabulate(table, request.by), (*request.by, *room.MEASURES))
+        rows = room.tabulate(table, request.by)
+        return Records(rows, (*request.by, *room.list_measures(rows)))
     compared = ["dataset"] if len(names) > 1 else []  # several datasets are also compared
-    return Records(
-        room.tabulate_each(table, [*compared, *request.shown_columns]), ("by", "value", *room.MEASURES)
-    )
+    rows = room.tabulate_each(table, [*compared, *request.shown_columns])
+    return Records(rows, ("by", "value", *room.list_measures(rows)))
 
 
 TABLE_FORMS = ("markdown", "latex", "csv", "json")

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import textwrap
 from typing import TYPE_CHECKING
 
 from dermdata.api.display import make_console, show_controls
@@ -36,22 +37,39 @@ LINES_BESIDE = 4  # of the screen: head, empty lines, prompt
 
 
 def show(findings: "Records", head: str, color: str) -> None:
-    """One line for each level and code, with what to do below where the screen has room for it."""
+    """Each level and code with an example, and what to do, as the screen has room; those of errors in any case."""
     screen = make_console(sys.stdout, color)
+    groups = group_findings(findings)
+    screen.print(head, markup=False)
+    wide = max((len(code) for _, code in groups), default=0)
+    found = []
+    for (level, code), some in groups.items():
+        start = f"{code:<{wide}} {len(some):>6,}  "
+        message = show_controls(some[0]["message"])
+        whole = wrap_message(start, message, screen.width)
+        found.append((level, code, f"{start}{message}", whole))
+    room = shutil.get_terminal_size((120, 40)).lines - LINES_BESIDE
+    advised, roomy = 2 * len(found) <= room, sum(len(whole) + 1 for *_, whole in found) <= room
+    for level, code, line, whole in found:
+        is_error = level == "error"
+        shown = whole if roomy or is_error else [line]
+        texts = [to_text(f"{level:<8}", COLORS[level]) + shown[0], *map(to_text, shown[1:])]
+        texts += [to_text(f"{INDENT}{NEXT_STEPS[code]}", "dim")] * (advised or is_error)
+        for text in texts:
+            text.truncate(screen.width, overflow="ellipsis")
+            screen.print(text)
+
+
+def group_findings(findings: "Records") -> "dict[tuple[str, str], list[Item]]":
+    """The findings by level and code."""
     groups: dict[tuple[str, str], list[Item]] = {}
     for one in findings:
         groups.setdefault((one["level"], one["code"]), []).append(one)
-    screen.print(head, markup=False)
-    roomy = 2 * len(groups) + LINES_BESIDE <= shutil.get_terminal_size((120, 40)).lines
-    wide = max((len(code) for _, code in groups), default=0)
-    for (level, code), some in groups.items():
-        line = (
-            to_text(f"{level:<8}", COLORS[level])
-            + f"{code:<{wide}} {len(some):>6,}  {show_controls(some[0]['message'])}"
-        )
-        line.truncate(screen.width, overflow="ellipsis")
-        screen.print(line)
-        if roomy or level == "error":
-            advice = to_text(f"{INDENT}{NEXT_STEPS[code]}", "dim")
-            advice.truncate(screen.width, overflow="ellipsis")
-            screen.print(advice)
+    return groups
+
+
+def wrap_message(start: str, message: str, width: int) -> list[str]:
+    """A finding's line after its level; where the message has no room there, it stands below, whole."""
+    if len(INDENT) + len(start) + len(message) <= width:
+        return [f"{start}{message}"]
+    return [start.rstrip(), *textwrap.wrap(message, width, initial_indent=INDENT, subsequent_indent=INDENT)]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from dermdata.api.display import count_nouns
-from dermdata.cli.complete import TargetsOrCached
+from dermdata.cli.complete import TargetsOrCached, column_names
 from dermdata.cli.label_options import SplitOption, WhereOption
 from dermdata.cli.output import Format, data_output, emit, write_line, write_prose
 from dermdata.cli.state import State, state_of
@@ -32,7 +32,7 @@ def cite(
         typer.Option(
             help="The column that --table1 spreads out: dataset, split, … [default: dataset]",
             metavar="COLUMN",
-            show_default=False,
+            autocompletion=column_names,
         ),
     ] = None,
     where: WhereOption = None,

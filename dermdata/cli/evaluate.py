@@ -10,8 +10,8 @@ import typer
 from dermdata.api.evaluating import EvaluationRequest, evaluate_predictions
 from dermdata.api.label_spaces import check_strict
 from dermdata.api.reports import require_report
-from dermdata.cli.complete import dataset_names
-from dermdata.cli.label_options import LABELS_HELP, STRICT_HELP, SplitOption, WhereOption
+from dermdata.cli.complete import cached_names, column_names, space_names
+from dermdata.cli.label_options import LABELS_HELP, SplitOption, StrictOption, WhereOption
 from dermdata.cli.output import Format, FormatOption, emit
 from dermdata.cli.state import state_of
 from dermdata.errors import UsageError
@@ -34,7 +34,7 @@ def evaluate(
         typer.Option(
             help="Dataset or manifest with the truth; repeatable.",
             metavar="TARGET",
-            autocompletion=dataset_names,
+            autocompletion=cached_names,
         ),
     ],
     labels: Annotated[
@@ -42,15 +42,17 @@ def evaluate(
         typer.Option(
             help=f"{LABELS_HELP} [default: the target's own labels or words, or the space that the columns are]",
             metavar="SPACE",
+            autocompletion=space_names,
             show_default=False,
         ),
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help=STRICT_HELP)] = False,
+    strict: StrictOption = False,
     by: Annotated[
         list[str] | None,
         typer.Option(
             help="Columns to group by, such as fitzpatrick,sex; fitzpatrick_band for I-II, III-IV, V-VI.",
             metavar="COLS",
+            autocompletion=column_names,
         ),
     ] = None,
     operating_point: Annotated[list[str] | None, typer.Option(help=POINT_HELP, metavar="POINT")] = None,

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 from dermdata.api.display import make_console
 from dermdata.api.evaluating import (
     NOT_STATED,
+    POINT_COLUMNS,
     describe_counts,
     describe_gaps,
+    describe_points,
     describe_small_groups,
     show_interval,
     show_number,
 )
 from dermdata.cli.cells import to_text
-from dermdata.cli.tables import empty_table, line_style
+from dermdata.cli.tables import empty_table, line_style, words_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,10 +35,10 @@ def show(found: "Records", color: str) -> None:
     screen = make_console(sys.stdout, color)
     style = line_style(sys.stdout)
     overall = {item["metric"]: item for item in found if item["by"] is None}
-    screen.print(describe_counts(found.facts), markup=False)
-    screen.print()
+    screen.print(f"{describe_counts(found.facts)}\n", markup=False)
     screen.print(metrics_table(overall, style))
-    if table := classes_table(overall, found.facts["classes"], style):
+    points = words_table(style, POINT_COLUMNS, describe_points(found))
+    for table in filter(None, (classes_table(overall, found.facts["classes"], style), points)):
         screen.print()
         screen.print(table)
     for by in dict.fromkeys(item["by"] for item in found if item["by"] is not None):

@@ -6,8 +6,8 @@ import typer
 
 from dermdata.api.display import count_nouns, format_size
 from dermdata.api.label_spaces import check_strict
-from dermdata.cli.complete import TargetsOrCached
-from dermdata.cli.label_options import LABELS_HELP, STRICT_HELP, SplitOption, WhereOption
+from dermdata.cli.complete import TargetsOrCached, format_names
+from dermdata.cli.label_options import LabelsOption, SplitOption, StrictOption, WhereOption
 from dermdata.cli.output import AllowMissing, Format, FormatOption, emit, write_line
 from dermdata.cli.state import State, state_of
 from dermdata.cli.workers import EngineOption
@@ -32,7 +32,10 @@ COPY_HELP = "imagefolder, coco: files of its own instead of links to the cache."
 @app.command()
 def export(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="FORMAT", help=FORMATS_HELP, show_default=False)],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="FORMAT", autocompletion=format_names, help=FORMATS_HELP, show_default=False),
+    ],
     out: Annotated[str, typer.Option("--output", "-o", help=OUT_HELP, metavar="OUT", show_default=False)],
     targets: TargetsOrCached = None,
     embed: Annotated[
@@ -41,8 +44,8 @@ def export(
     where: WhereOption = None,
     split: SplitOption = None,
     fold: Annotated[int | None, typer.Option(min=0, help=FOLD_HELP, metavar="K")] = None,
-    labels: Annotated[str | None, typer.Option(help=LABELS_HELP, metavar="SPACE")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help=STRICT_HELP)] = False,
+    labels: LabelsOption = None,
+    strict: StrictOption = False,
     pixels: Annotated[int | None, typer.Option("--size", min=1, help=SIZE_HELP, metavar="PX")] = None,
     strip_exif: Annotated[bool, typer.Option("--strip-exif", help=STRIP_HELP)] = False,
     redistributable: Annotated[bool, typer.Option("--redistributable", help=RIGHTS_HELP)] = False,

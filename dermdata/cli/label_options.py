@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from dermdata.cli.complete import part_names, space_names
+
 WhereOption = Annotated[
     str | None,
     typer.Option(
@@ -11,10 +13,18 @@ WhereOption = Annotated[
         metavar="EXPR",
     ),
 ]
-SplitOption = Annotated[str | None, typer.Option(help="Only this part: train, val, test, …", metavar="NAME")]
+SplitOption = Annotated[
+    str | None,
+    typer.Option(help="Only this part: train, val, test, …", metavar="NAME", autocompletion=part_names),
+]
 
 LABELS_HELP = (
     "Name the classes of a label space: ham7, isic8, pad6, malignancy, …, a file (.toml, .tsv, .txt), "
     "or concept,concept+concept,…"
 )
 STRICT_HELP = "Exit 1, with nothing written, if a row has no class in SPACE."
+LabelsOption = Annotated[
+    str | None,
+    typer.Option(help=LABELS_HELP, metavar="SPACE", autocompletion=space_names, show_default=False),
+]
+StrictOption = Annotated[bool, typer.Option("--strict", help=STRICT_HELP)]

@@ -8,7 +8,7 @@ import typer
 
 from dermdata.api.display import count_nouns
 from dermdata.api.records import Records
-from dermdata.cli.complete import dataset_names
+from dermdata.cli.complete import dataset_names, space_names
 from dermdata.cli.labels_align import align
 from dermdata.cli.labels_map import map_
 from dermdata.cli.labels_tree import tree
@@ -60,7 +60,8 @@ app.command()(align)
 def spaces(
     ctx: typer.Context,
     name: Annotated[
-        str | None, typer.Argument(metavar="[SPACE]", help="One space: a name, a file, or a,b+c.")
+        str | None,
+        typer.Argument(metavar="[SPACE]", autocompletion=space_names, help="A name, a file, or a,b+c."),
     ] = None,
     form: FormatOption = None,
 ) -> None:

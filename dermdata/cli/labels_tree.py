@@ -7,6 +7,7 @@ import typer
 
 from dermdata.api.display import count_nouns, make_console
 from dermdata.cli.cells import to_text
+from dermdata.cli.complete import concept_names
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import state_of
 
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 def tree(
     ctx: typer.Context,
-    concept: Annotated[str | None, typer.Argument(metavar="[CONCEPT]", help="Only what is under it.")] = None,
+    concept: Annotated[
+        str | None,
+        typer.Argument(metavar="[CONCEPT]", autocompletion=concept_names, help="Only what is under it."),
+    ] = None,
     depth: Annotated[int | None, typer.Option(min=1, help="How many levels.", metavar="N")] = None,
     form: FormatOption = None,
 ) -> None:

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from dermdata.api.catalog_entries import ListFilter, list_entries
+from dermdata.api.catalog_entries import LIST_KEYS, MANIFEST_FIELDS, ListFilter, list_entries
+from dermdata.cli.complete import complete_from, complete_key
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import state_of
 
@@ -22,19 +23,39 @@ def list_(
     search: Annotated[
         str | None, typer.Option(help="Words in name, title or summary.", metavar="TEXT")
     ] = None,
-    modality: Annotated[str | None, typer.Option(help="dermoscopic, clinical, …", metavar="M")] = None,
-    task: Annotated[str | None, typer.Option(help="classification, segmentation, …", metavar="T")] = None,
+    modality: Annotated[
+        str | None,
+        typer.Option(help="dermoscopic, clinical, …", metavar="M", autocompletion=complete_key("modalities")),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="classification, segmentation, …", metavar="T", autocompletion=complete_key("tasks")
+        ),
+    ] = None,
     access: Annotated[
-        str | None, typer.Option(help="open, account, agreement, per-image, unavailable", metavar="A")
+        str | None,
+        typer.Option(
+            help="open, account, agreement, per-image, unavailable",
+            metavar="A",
+            autocompletion=complete_key("access"),
+        ),
     ] = None,
     license_: Annotated[
-        str | None, typer.Option("--license", help="License id, or the beginning of one.", metavar="L")
+        str | None,
+        typer.Option(
+            "--license",
+            help="License id, or the beginning of one.",
+            metavar="L",
+            autocompletion=complete_key("license"),
+        ),
     ] = None,
     fetchable: Annotated[
         str | None,
         typer.Option(
             help="Only what `fetch` brings so: yes, account (with one), by-hand (what you downloaded), no.",
             metavar="WAY,…",
+            autocompletion=complete_key("fetch"),
         ),
     ] = None,
     commercial: Annotated[
@@ -46,11 +67,22 @@ def list_(
     ] = None,
     has: Annotated[
         list[str] | None,
-        typer.Option(help="Only with this manifest field, such as skin_tone; repeatable.", metavar="FIELD"),
+        typer.Option(
+            help="Only with this manifest field, such as skin_tone; repeatable.",
+            metavar="FIELD",
+            autocompletion=complete_from(lambda _: MANIFEST_FIELDS),
+        ),
     ] = None,
     kind: Annotated[Literal["dataset", "model", "all"], typer.Option(help="What to list.")] = "dataset",
     cached: Annotated[bool, typer.Option("--cached", help="Only what is in the cache.")] = False,
-    sort: Annotated[str, typer.Option(help="Key to sort by; -KEY for descending.", metavar="KEY")] = "name",
+    sort: Annotated[
+        str,
+        typer.Option(
+            help="Key to sort by; -KEY for descending.",
+            metavar="KEY",
+            autocompletion=complete_from(lambda _: LIST_KEYS),
+        ),
+    ] = "name",
     form: FormatOption = None,
 ) -> None:
     """The catalog: every dataset that dermdata knows, filtered."""

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from dermdata.api.display import count_nouns, format_size
-from dermdata.cli.complete import dataset_names
+from dermdata.cli.complete import cached_names
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import state_of
 
@@ -19,7 +19,7 @@ def lock(
     ctx: typer.Context,
     targets: Annotated[
         list[str],
-        typer.Argument(metavar="TARGET…", autocompletion=dataset_names, help="Datasets, manifests or -."),
+        typer.Argument(metavar="TARGET…", autocompletion=cached_names, help="Datasets, manifests or -."),
     ],
     out: Annotated[
         Path, typer.Option("--output", "-o", help="The lock file, such as cohort.lock.", metavar="FILE")

@@ -6,7 +6,7 @@ import typer
 
 from dermdata.api.label_spaces import check_strict, refuse, tell_unexpressed
 from dermdata.cli.complete import Targets, dataset_names
-from dermdata.cli.label_options import LABELS_HELP, STRICT_HELP, SplitOption, WhereOption
+from dermdata.cli.label_options import LabelsOption, SplitOption, StrictOption, WhereOption
 from dermdata.cli.output import AllowMissing, FormatOption, PathsOption, emit
 from dermdata.cli.state import State, state_of
 
@@ -24,8 +24,8 @@ def select(
     targets: Targets,
     where: WhereOption = None,
     split: SplitOption = None,
-    labels: Annotated[str | None, typer.Option(help=LABELS_HELP, metavar="SPACE")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help=STRICT_HELP)] = False,
+    labels: LabelsOption = None,
+    strict: StrictOption = False,
     refine: Annotated[
         list[str] | None,
         typer.Option(

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 import typer
 
 from dermdata.api.label_spaces import check_strict
-from dermdata.cli.complete import dataset_names
-from dermdata.cli.label_options import LABELS_HELP, STRICT_HELP
+from dermdata.cli.complete import cached_names, column_names, dataset_names
+from dermdata.cli.label_options import LabelsOption, StrictOption
 from dermdata.cli.output import AllowMissing, FormatOption, PathsOption, emit
 from dermdata.cli.split_check import exclude, judge
 from dermdata.cli.state import state_of
@@ -21,7 +21,7 @@ def split(
         list[str],
         typer.Argument(
             metavar="TARGET…",
-            autocompletion=dataset_names,
+            autocompletion=cached_names,
             help="Dataset names, manifest files, - for a stream; with --check also lists of images and parts.",
         ),
     ],
@@ -43,11 +43,12 @@ def split(
         typer.Option(
             help="Columns whose mix each part must mirror. [default: label where the rows have one, else diagnosis]",
             metavar="COLS",
+            autocompletion=column_names,
             show_default=False,
         ),
     ] = None,
-    labels: Annotated[str | None, typer.Option(help=LABELS_HELP, metavar="SPACE", show_default=False)] = None,
-    strict: Annotated[bool, typer.Option("--strict", help=STRICT_HELP)] = False,
+    labels: LabelsOption = None,
+    strict: StrictOption = False,
     official: Annotated[
         bool, typer.Option("--official", help="Keep the publisher's test set, split the rest.")
     ] = False,

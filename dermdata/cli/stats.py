@@ -11,8 +11,8 @@ from dermdata.api.display import count_nouns, make_console
 from dermdata.api.label_spaces import check_strict
 from dermdata.api.records import Item
 from dermdata.cli.cells import to_text
-from dermdata.cli.complete import TargetsOrCached
-from dermdata.cli.label_options import LABELS_HELP, STRICT_HELP, SplitOption, WhereOption
+from dermdata.cli.complete import TargetsOrCached, column_names
+from dermdata.cli.label_options import LabelsOption, SplitOption, StrictOption, WhereOption
 from dermdata.cli.output import FormatOption, emit, human
 from dermdata.cli.state import state_of
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False)
 BY_HELP = "Columns to count by, such as diagnosis,sex. [default: an overview]"
-MEASURES = ("images", "patients", "lesions", "share")
+MEASURES = ("images", "patients", "lesions", "cases")
 NOT_STATED = "(not stated)"
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 WIDEST, NARROWEST = 40, 8  # columns of a bar
@@ -32,9 +32,12 @@ TEXT_WIDTH = 70  # what words and numbers of a row may take before the bar is cu
 def stats(
     ctx: typer.Context,
     targets: TargetsOrCached = None,
-    by: Annotated[str | None, typer.Option(help=BY_HELP, metavar="COLS", show_default=False)] = None,
-    labels: Annotated[str | None, typer.Option(help=LABELS_HELP, metavar="SPACE", show_default=False)] = None,
-    strict: Annotated[bool, typer.Option("--strict", help=STRICT_HELP)] = False,
+    by: Annotated[
+        str | None,
+        typer.Option(help=BY_HELP, metavar="COLS", autocompletion=column_names, show_default=False),
+    ] = None,
+    labels: LabelsOption = None,
+    strict: StrictOption = False,
     where: WhereOption = None,
     split: SplitOption = None,
     form: FormatOption = None,
@@ -76,16 +79,22 @@ def make_table(rows: Sequence[Item], columns: Sequence[str], width: int, *, bloc
     table = Table(box=box.SIMPLE_HEAD if blocks else box.ASCII2, pad_edge=False, show_edge=False)
     for name in columns:
         table.add_column(to_text(name.replace("_", " ")), overflow="fold")
-    for name in MEASURES:
+    measures = list_counts(rows)
+    for name in (*measures, "share"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     largest = max((row["images"] for row in rows), default=1)
     for row in rows:
         words = [describe_value(name, row[name]) for name in columns]
-        numbers = [*(human(name, row[name]) for name in MEASURES[:-1]), f"{row['share']:.1%}"]
+        numbers = [*(human(name, row[name]) for name in measures), f"{row['share']:.1%}"]
         drawn = bar(row["images"] / largest, width, blocks=blocks)
         table.add_row(*map(to_text, [*words, *numbers]), to_text(drawn, "cyan"))
     return table
+
+
+def list_counts(rows: Sequence[Item]) -> list[str]:
+    """What is counted: cases only where there are some."""
+    return [name for name in MEASURES if not rows or name in rows[0]]
 
 
 def describe_value(name: str, value: Any) -> str:

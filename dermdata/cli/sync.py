@@ -41,7 +41,7 @@ def sync(
         emit(plan, plan.columns, form, "sync", color=state.color)
         return
     rebuilt = sync_cohort(state, file, accepted=accept_license)
-    if out != "-" or rebuilt.differences:
+    if rebuilt.differences or (form and out != "-"):  # of a cohort that is as it was there is nothing to list
         found = rebuilt.to_records()
         emit(found, found.columns, form, "sync", color=state.color)
     rebuilt.require_as_locked()

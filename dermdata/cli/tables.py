@@ -80,6 +80,18 @@ def line_style(stream: TextIO) -> "Box":
     return box.SIMPLE_HEAD
 
 
+def words_table(style: "Box", names: Iterable[str], rows: Iterable[Sequence[str]]) -> "Table | None":
+    """A table of words, all at the left; None without a row."""
+    from rich.table import Table
+
+    table = Table(box=style, pad_edge=False, show_edge=False)
+    for name in names:
+        table.add_column(to_text(name))
+    for row in rows:
+        table.add_row(*map(to_text, row))
+    return table if table.rows else None
+
+
 def empty_table(style: "Box", names: Iterable[str]) -> "Table":
     """A table with these columns, the numbers at the right."""
     from rich.table import Table

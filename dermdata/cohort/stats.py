@@ -8,12 +8,13 @@ import pyarrow.compute as pc
 import pyarrow.types as kinds
 
 from dermdata.errors import UnknownName, UsageError
-from dermdata.manifest.columns import decode_dictionary, first_rows
+from dermdata.manifest.columns import decode_dictionary, find_extra_column, first_rows
 from dermdata.manifest.schema import SCHEMA
 
 StatsRow = dict[str, Any]
 OVERVIEW_COLUMNS = ("diagnosis", "malignancy", "fitzpatrick", "sex", "body_site")
-COUNTED_COLUMNS = {"patients": "patient_id", "lesions": "lesion_id"}
+CASES = "cases"  # counted where rows are filed by case
+COUNTED_COLUMNS = {"patients": "patient_id", "lesions": "lesion_id", CASES: "case_id"}
 MEASURES = ("images", *COUNTED_COLUMNS, "share")
 
 
@@ -30,9 +31,9 @@ def tabulate(table: pa.Table, by: Sequence[str]) -> list[StatsRow]:
     Returns
     -------
     list of dict
-        The `by` columns, then images, patients, lesions and share (of all images, 0 to 1). Patients and lesions are
-        distinct ids, null where no row of the cell has one. A value that is not stated is null and comes last; numbers
-        ascend, words come by their number of images.
+        The `by` columns, then images, patients, lesions, cases and share (of all images, 0 to 1). Patients, lesions and
+        cases are distinct ids, null where no row of the cell has one; cases stand there only where any row has one. A
+        value that is not stated is null and comes last; numbers ascend, words come by their number of images.
 
     Raises
     ------
@@ -45,13 +46,21 @@ def tabulate(table: pa.Table, by: Sequence[str]) -> list[StatsRow]:
     counts = [([], "count_all"), *((name, "count_distinct") for name in COUNTED_COLUMNS.values())]
     grouped = cells.group_by(by, use_threads=False).aggregate(counts).to_pylist()
     rows = [stats_row(cell, by, table.num_rows) for cell in grouped]
+    if not any(row[CASES] for row in rows):  # few sources file images by case
+        for row in rows:
+            del row[CASES]
     return sort_rows(rows, by)
+
+
+def list_measures(rows: Sequence[StatsRow]) -> tuple[str, ...]:
+    """What the rows say: cases only where there are some."""
+    return tuple(name for name in MEASURES if name != CASES or any(CASES in row for row in rows))
 
 
 def tabulate_each(table: pa.Table, columns: Sequence[str] = OVERVIEW_COLUMNS) -> list[StatsRow]:
     """One-column tables one after the other: `by` (the column), `value`, images, patients, lesions, share."""
     return [
-        {"by": name, "value": row[name], **{measure: row[measure] for measure in MEASURES}}
+        {"by": name, "value": row[name], **{measure: row[measure] for measure in MEASURES if measure in row}}
         for name in columns
         for row in tabulate(table, [name])
     ]
@@ -77,10 +86,15 @@ def number_ids(ids: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
 
 
 def groupable_column(table: pa.Table, name: str) -> pa.ChunkedArray:
+    if (words := find_extra_column(table, name)) is not None:
+        return words
     if name not in table.column_names:
         known = dict.fromkeys((*table.column_names, *SCHEMA.names))
         raise UnknownName(
-            "column", name, known, hint="columns of the manifest, such as diagnosis, sex, fitzpatrick"
+            "column",
+            name,
+            known,
+            hint="columns of the manifest, such as diagnosis, sex, fitzpatrick; a source's own are extra.NAME",
         )
     if name in MEASURES:
         raise UsageError(f"'{name}' is what is counted, not what can be counted by")

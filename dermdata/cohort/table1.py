@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dermdata.errors import UnknownName
-from dermdata.manifest.columns import text_column
+from dermdata.manifest.columns import find_extra_column, text_column
 from dermdata.manifest.schema import USUAL_PARTS
-from dermdata.markup import escape_latex, escape_markdown
+from dermdata.markup import count_nouns, escape_latex, escape_markdown
 
 GROUPS = (
     ("Sex", "sex"),
@@ -26,6 +26,8 @@ DIAGNOSES = (("Class", "label"), ("Diagnosis", "diagnosis"))
 LARGEST = 15  # diagnoses that have a line of their own
 NOT_STATED = "not stated"
 TOTAL = "Total"
+NONE_KNOWN = "–"
+COUNTED = (("Patients", "patient_id"), ("Lesions", "lesion_id"), ("Cases", "case_id"))
 NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
@@ -67,9 +69,10 @@ def build_table1(table: pa.Table, by: str = "dataset") -> Table1:
         For a column that is not there.
 
     """
-    if by not in table.column_names:
-        raise UnknownName("column", by, table.column_names)
-    words = text_column(table, by)
+    own = find_extra_column(table, by)
+    if own is None and by not in table.column_names:
+        raise UnknownName("column", by, table.column_names, hint="a source's own columns are extra.NAME")
+    words = text_column(table, by) if own is None else own.combine_chunks()
     names = sorted((word for word in words.unique().to_pylist() if word is not None), key=natural_order)
     parts = [table.filter(pc.equal(words, name)) for name in names]
     if words.null_count:
@@ -83,8 +86,10 @@ def build_table1(table: pa.Table, by: str = "dataset") -> Table1:
 
 def build_lines(parts: Sequence[pa.Table]) -> Iterable[Table1Line]:
     yield Table1Line("", "Images", tuple(f"{part.num_rows:,}" for part in parts))
-    for name, column in (("Patients", "patient_id"), ("Lesions", "lesion_id")):
-        yield Table1Line("", name, tuple(count_distinct(part, column) for part in parts))
+    for name, column in COUNTED:
+        cells = tuple(count_distinct(part, column) for part in parts)
+        if name != "Cases" or cells[-1] != NONE_KNOWN:  # few sources file images by case
+            yield Table1Line("", name, cells)
     yield Table1Line("", "Age in years, median (quartiles)", tuple(age_quartiles(part) for part in parts))
     yield from missing_lines(parts, "Age", "age")
     for heading, column in (*GROUPS, diagnosis_column(parts)):
@@ -100,8 +105,8 @@ def diagnosis_column(parts: Sequence[pa.Table]) -> tuple[str, str]:
 def count_distinct(part: pa.Table, column: str) -> str:
     known = text_column(part, column)
     if known.null_count == part.num_rows:
-        return "–"
-    lacking = f" ({known.null_count:,} images without)" if known.null_count else ""
+        return NONE_KNOWN
+    lacking = f" ({count_nouns(known.null_count, 'image')} without)" if known.null_count else ""
     return f"{pc.count_distinct(known).as_py():,}{lacking}"
 
 

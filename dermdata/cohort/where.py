@@ -263,7 +263,10 @@ def resolve_column(name: str, known: Mapping[str, str]) -> str:
     if name.lower() in known:
         return known[name.lower()]
     raise UnknownName(
-        "column", name, known.values(), hint=f"words stand in single quotes ('{name}'), columns in none"
+        "column",
+        name,
+        known.values(),
+        hint=f"words stand in single quotes ('{name}'), columns in none; a source's own column is extra['{name}']",
     )
 
 

@@ -15,6 +15,7 @@ import pyarrow.types as kinds
 from numpy.typing import NDArray
 
 from dermdata.errors import UnknownName, UsageError
+from dermdata.manifest.columns import find_extra_column
 from dermdata.manifest.schema import FITZPATRICK_TYPES, SCHEMA
 from dermdata.markup import count_nouns
 
@@ -140,10 +141,15 @@ def group_values(table: pa.Table, by: str) -> list[Any]:
     of_skin_types = {BAND_COLUMN: skin_type_band, "fitzpatrick": skin_type_word}
     if by in of_skin_types:
         return [of_skin_types[by](types) for types in skin_types(table)]
+    if (words := find_extra_column(table, by)) is not None:
+        return list(words.to_pylist())
     if by not in table.column_names:
         known = dict.fromkeys((*table.column_names, *SCHEMA.names, BAND_COLUMN))
         raise UnknownName(
-            "column", by, known, hint="columns of the manifest, such as fitzpatrick, sex, body_site"
+            "column",
+            by,
+            known,
+            hint="columns of the manifest, such as fitzpatrick, sex; a source's own are extra.NAME",
         )
     if kinds.is_nested(table[by].type):
         raise UsageError(

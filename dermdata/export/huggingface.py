@@ -232,7 +232,8 @@ def license_header(job: Job) -> dict[str, Any]:
     known = [one.lower() for one in found]
     if known and all(one.startswith(HUB_LICENSES) for one in known):
         return {"license": known[0] if len(known) == 1 else known}
-    return {"license": "other", "license_name": ", ".join(found) or "not stated"}
+    slug = "-and-".join(re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-") for name in found)
+    return {"license": "other", "license_name": slug or "not-stated"}  # the Hub wants one word
 
 
 # ------------------------------------------------------------------ text
@@ -260,7 +261,7 @@ def card_body(job: Job, splits: SplitSizes) -> Iterator[str]:
         "```python",
         "from datasets import load_dataset",
         "",
-        'dataset = load_dataset("PATH")',
+        'dataset = load_dataset("path/to/this/folder")',
         "```",
     )
     for entry in catalog_entries(job):

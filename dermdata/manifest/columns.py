@@ -11,6 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from dermdata.errors import UnknownName
+
+EXTRA = "extra"  # the column of a source's own columns
 Ints = NDArray[np.int64]
 IntegerArray = NDArray[np.integer[Any]]
 PARTITIONS = 13  # by a word's last byte: digits and letters of hexadecimal numbers fall evenly into so many
@@ -22,6 +25,34 @@ def text_column(table: pa.Table, name: str) -> pa.Array:
     if name not in table.column_names:
         return pa.nulls(table.num_rows, pa.string())
     return table[name].cast(pa.string()).combine_chunks()
+
+
+def find_extra_column(table: Any, name: str) -> pa.ChunkedArray | None:
+    """A source's own column, called `extra.NAME`, as text; None for any other name.
+
+    Parameters
+    ----------
+    table : pyarrow.Table or LazyTable
+        A manifest.
+    name : str
+        A column's name.
+
+    Raises
+    ------
+    UnknownName
+        Where no row has a column of that name.
+
+    """
+    start, dot, key = name.partition(".")
+    if start != EXTRA or not dot or EXTRA not in table.column_names:
+        return None
+    column = table.column(EXTRA)
+    words = pc.map_lookup(column, pa.scalar(key), "first")
+    if words.null_count == len(words):
+        keys = sorted({one for chunk in column.chunks for one in pc.unique(chunk.keys).to_pylist()})
+        known = [f"{EXTRA}.{one}" for one in keys]
+        raise UnknownName("column", name, known, hint=f"one of {', '.join(known)}" if known else None)
+    return words
 
 
 def column_values(table: pa.Table, name: str) -> list[Any]:

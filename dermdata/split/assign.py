@@ -13,10 +13,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from dermdata.errors import UnknownName, UsageError
-from dermdata.manifest.columns import Ints
+from dermdata.manifest.columns import Ints, find_extra_column
 from dermdata.markup import count_nouns
 from dermdata.split.groups import FactorizedColumn, TableLike, factorize
 
@@ -60,10 +61,15 @@ class StratumCounts:
 
 def stratify_columns(table: TableLike, names: Sequence[str]) -> dict[str, FactorizedColumn]:
     """The columns to stratify by; UnknownName, with the nearest names, for one that is not there."""
-    for name in names:
-        if name not in table.column_names:
-            raise UnknownName("column", name, table.column_names, hint=", ".join(table.column_names))
-    return {name: factorize(table, name) for name in names}
+    return {name: stratify_column(table, name) for name in names}
+
+
+def stratify_column(table: TableLike, name: str) -> FactorizedColumn:
+    if (words := find_extra_column(table, name)) is not None:
+        return factorize(pa.table({name: words}), name)
+    if name not in table.column_names:
+        raise UnknownName("column", name, table.column_names, hint=", ".join(table.column_names))
+    return factorize(table, name)
 
 
 def number_strata(columns: Sequence[Ints], rows: int, smallest: float) -> list[Ints]:

@@ -113,6 +113,18 @@ def test_the_table_fits_one_screen_and_says_what_to_do(audit: Callable) -> None:
     assert answer.err.splitlines()[-2].startswith("error: 2 errors, ")
 
 
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_message_of_an_error_is_never_cut(
+    audit: Callable, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    """At 80 columns it ended in `image file is tru…`."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    answer = audit("demo", "--format", "table")
+    assert max(map(len, answer.out.splitlines())) <= width
+    (truncated,) = [one for one in items(audit("demo", "-f", "json")) if one["code"] == "image-truncated"]
+    assert truncated["message"] in " ".join(answer.out.split())
+
+
 def test_without_an_error_the_exit_code_is_0(audit: Callable) -> None:
     """Warnings alone stop nobody's pipeline."""
     answer = audit("demo", "--only", "metadata-missing", "--format", "json")

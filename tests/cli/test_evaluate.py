@@ -1,6 +1,7 @@
 """`dermdata evaluate`: the shape that scripts rely on, what is said, and the page."""
 
 import json
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -96,7 +97,26 @@ def test_the_table_is_for_a_person(cli: Cli, predicted: Path) -> None:
     ]
     assert places == sorted(places)
     assert "(not stated) *" in out
-    assert "* too small for a claim: (not stated): fewer than 30 images" in out
+    assert "* no claim: (not stated): fewer than 30 images" in out
+
+
+@pytest.mark.parametrize("point", ["sensitivity=0.9", "specificity=0.8", "threshold=0.3"])
+def test_the_table_has_each_operating_point_with_its_threshold(cli: Cli, predicted: Path, point: str) -> None:
+    """What was asked for is there, for each class, and not in JSON alone."""
+    words = ["--operating-point", point, "--target", "demo", *FAST]
+    out = cli("evaluate", predicted, *words, "-f", "table").out
+    found = json.loads(cli("evaluate", predicted, *words, "-f", "json").out)
+    (asked,) = found["operating_points"]
+    estimates = {item["metric"]: item["estimate"] for item in found["items"] if item["by"] is None}
+    assert re.search(r"operating point +class +threshold +sensitivity +specificity", out)
+    name = point.replace("=", " ")
+    for one, cut in asked["thresholds"].items():
+        (line,) = [line for line in out.splitlines() if line.startswith(f"{name}  ") and f" {one} " in line]
+        assert f" {cut:.3f} " in line
+        for side in {"sensitivity", "specificity"}:
+            if (key := f"{side}_{one}_at_{point.replace('=', '_')}") in estimates:
+                assert f" {estimates[key]:.3f} " in line
+    assert "operating point" not in cli("evaluate", predicted, "--target", "demo", *FAST, "-f", "table").out
 
 
 def test_a_lone_probability_of_malignancy(cli: Cli, predicted: Path, tmp_path: Path) -> None:

@@ -119,4 +119,7 @@ def test_the_report_says_which_rows_were_judged(
     cli: Callable, parts: Path, predictions: Path, tmp_path: Path
 ) -> None:
     evaluation(cli, predictions, "--target", parts, "--split", "test", "--report", tmp_path / "page.html")
-    assert "--split=test" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "--split=test" in text
+    judged = len(predictions.read_text(encoding="utf-8").splitlines()) - 1
+    assert f"<dt>Images</dt><dd>{judged}</dd>" in text  # of 120 in the catalog

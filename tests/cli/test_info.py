@@ -39,6 +39,17 @@ def test_json_is_the_entry_as_one_object(cli: Callable) -> None:
     assert {label["raw_label"]: label["count"] for label in item["labels"]}["BCC"] == 845
 
 
+def test_cards_fit_80_columns(cli: Callable) -> None:
+    """All but addresses, which must stay whole to be copied."""
+    cli("list")
+    wide = {}
+    for name in cli("list", "--kind", "all", "-f", "names").out.split():
+        lines = cli("info", name).out.splitlines()
+        wide[name] = [line for line in lines if len(line) > 80 and "://" not in line]
+        assert "about about" not in "\n".join(lines)
+    assert {name: lines for name, lines in wide.items() if lines} == {}
+
+
 def test_bibtex_alone(cli: Callable) -> None:
     """Ready for a .bib file."""
     assert cli("info", "ham10000", "--format", "bibtex").out.startswith("@article{tschandl2018ham10000,")

@@ -142,8 +142,8 @@ def test_the_card_says_what_it_is(job: MakeJob, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("licenses", "said"),
     [(["CC-BY-4.0"], {"license": "cc-by-4.0"}), (["CC-BY-4.0", "CC0-1.0"], {"license": ["cc-by-4.0", "cc0-1.0"]}),
-     (["LicenseRef-X", "CC0-1.0"], {"license": "other", "license_name": "CC0-1.0, LicenseRef-X"}),
-     ([None], {"license": "other", "license_name": "not stated"})],
+     (["LicenseRef-X", "CC0-1.0"], {"license": "other", "license_name": "cc0-1.0-and-licenseref-x"}),
+     ([None], {"license": "other", "license_name": "not-stated"})],
 )  # fmt: skip
 def test_licenses_in_the_hubs_own_words(
     job: MakeJob, root: Path, tmp_path: Path, licenses: list[str | None], said: dict[str, object]
