@@ -230,7 +230,7 @@ class Session(CatalogMethods, CacheMethods):
         by : sequence of str
             Columns to group by, such as ("fitzpatrick", "sex").
         labels : str, optional
-            The label space that the predictions speak; else the target's own labels, or what the columns tell.
+            The label space that the predictions speak; else the target's own labels, what the columns tell, or its words.
         operating_points : sequence of str
             Such as "sensitivity=0.9" or "threshold=0.3".
         bootstrap : int, default 1000

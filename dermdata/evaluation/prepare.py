@@ -32,7 +32,7 @@ from dermdata.vocabulary import LabelSpace
 
 FOLDER_PATTERN = r"^.*[/\\]"
 KEY_COLUMNS = ("key", "image_id", "isic_id")
-MAX_EXAMPLES = 3  # in a message
+MAX_EXAMPLES, MAX_LETTERS = 3, 80  # in a message, and of a word
 NO_KEY = "(a row without key)"
 BINARY = ("benign", "malignant")  # where a model tells only these, the others are none of its business
 UNDECIDED = "indeterminate"  # neither malignant nor not
@@ -60,16 +60,19 @@ def match_rows(words: pa.Array, table: pa.Table, name: str) -> RowMatches:
     ]
     best = max(tries, key=lambda one: int((one.rows >= 0).sum()))  # the first of equals: the plainest
     if best.unknown.all():
-        examples = ", ".join(f"'{word}'" for word in words.drop_null().to_pylist()[:MAX_EXAMPLES])
-        own = ", ".join(
-            f"'{word}'" for word in text_column(table, "image_id").drop_null().to_pylist()[:MAX_EXAMPLES]
-        )
+        examples, own = (quote_examples(one) for one in (words, text_column(table, "image_id")))
         raise BadTable(
             f"{name}: no prediction is of an image of the target ({examples}; the target has {own})",
             hint="predictions need a column key or image_id",
         )
     require_one_image(dict(SPELLINGS)[best.how](words), table, best)
     return best
+
+
+def quote_examples(words: pa.Array) -> str:
+    """A few of the words for a message, none longer than a line."""
+    some = words.drop_null().slice(0, MAX_EXAMPLES).to_pylist()
+    return ", ".join(f"'{word[:MAX_LETTERS]}'" for word in some)
 
 
 def try_spelling(words: pa.Array, table: pa.Table, column: str, how: str, clean: Cleaner) -> RowMatches:

@@ -35,7 +35,7 @@ from dermdata.manifest.convert import (
 from dermdata.manifest.match import ImageIndex, summarize_problem
 from dermdata.manifest.schema import KEYS, LIMITS, MAPPABLE, SCHEMA
 from dermdata.model import CLOSED_WORDS, NOTHING, Content, Dataset, TableSpec
-from dermdata.readers.typed_cells import clean_names
+from dermdata.readers.typed_cells import clean_names, is_true
 from dermdata.vocabulary import Vocabulary
 
 ID_COLUMNS = {"lesions": "lesion_id", "patients": "patient_id", "cases": "case_id"}
@@ -43,7 +43,6 @@ FILE_COLUMNS = {"pictures": "path", "masks": "mask_path"}
 NOT_CONVERTED = {"differential", "image", "image_id", "isic_id", "label_raw", "malignancy", *KEYS}
 FOLD_RANGE = (0, 100)
 SKIN_COLUMNS = ("fitzpatrick", "fitzpatrick_range")
-TRUE_WORDS = ("1", "1.0", "true", "True", "TRUE")
 READER_COLUMNS = {"@path", "@one-hot", "@image", "@view", "@group", "@row"}  # columns that the readers make
 
 
@@ -377,7 +376,7 @@ class TableBuilder:
                 "the source gives no address" if one else p for one, p in zip(nowhere, problems, strict=True)
             ]
         for column in self.spec.flags:
-            flags = pc.is_in(self.rows[column].combine_chunks(), pa.array(TRUE_WORDS)).to_pylist()
+            flags = is_true(self.rows[column].combine_chunks()).to_pylist()
             reason = f"the source says: {column}"
             problems = [reason if flag else problem for flag, problem in zip(flags, problems, strict=True)]
         return problems

@@ -24,7 +24,7 @@ from dermdata.manifest.schema import (
     WORDS,
 )
 from dermdata.model import Content
-from dermdata.readers.typed_cells import NOTHING_WORDS, clean_ids, is_nothing
+from dermdata.readers.typed_cells import NOTHING_WORDS, TRUTHS, clean_ids, is_nothing
 from dermdata.vocabulary import Vocabulary
 
 RecordUnmapped = Callable[[str, int], None]
@@ -32,7 +32,6 @@ SKIN_TYPES = {roman: number for number, roman in enumerate(FITZPATRICK_TYPES, 1)
 # what people write before a skin type
 SKIN_WORDS = {"fitzpatrick", "fst", "skin", "type", "phototype", "typ", "hauttyp", "tipo", "fototipo"}
 ABSENT, PRESENT = "absent", "present"
-YES_OR_NO = {"0": False, "1": True, "0.0": False, "1.0": True}
 WHOLE_NUMBER = re.compile(r"([0-9]{1,3})([.,]0*)?\Z")
 CONTENT_COLUMNS = {"path": "path", "sha256": "sha256", "bytes": "size"}  # column -> attribute of a Content
 DIAGNOSIS_COLUMNS = {  # column -> attribute of a HarmonizedLabel
@@ -287,13 +286,15 @@ def concept_maps(columns: Mapping[str, pa.Array], count: int) -> pa.Array:
 def concept_meanings(cells: pa.Array) -> Mapping[str, bool]:
     """What the words of a concept's column say: 0 or 1; where concepts are `absent`, other words are how they are there."""
     words = set(cells.unique().to_pylist()) - {""}
-    return {word: word != ABSENT for word in words} if ABSENT in words else YES_OR_NO
+    if ABSENT in words:
+        return {word: word != ABSENT for word in words}
+    return {word: TRUTHS[word.casefold()] for word in words if word.casefold() in TRUTHS}
 
 
 def is_yes_or_no(cells: pa.Array) -> bool:
     """Whether a concept's column says nothing that the map does not."""
     words = set(cells.unique().to_pylist()) - {""}
-    return words <= ({ABSENT, PRESENT} if ABSENT in words else YES_OR_NO.keys())
+    return words <= ({ABSENT, PRESENT} if ABSENT in words else concept_meanings(cells).keys())
 
 
 def differential_columns(

@@ -26,7 +26,7 @@ from dermdata.limits import parse_json
 from dermdata.manifest.columns import decode_dictionary
 from dermdata.manifest.schema import SCHEMA
 from dermdata.readers.delimited import parse_own_table
-from dermdata.readers.typed_cells import is_nothing, point_decimals
+from dermdata.readers.typed_cells import TRUTHS, is_nothing, point_decimals
 from dermdata.text_files import SAVE_HINT, TextRefused, drop_separator_line, find_delimiter, to_utf8
 
 JsonValue = Any  # what JSON can hold
@@ -34,10 +34,6 @@ Convert = Callable[[Any], JsonValue]
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
 ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)  # `json.dumps` makes one for each value
-TRUTHS = {
-    **dict.fromkeys(("true", "1", "1.0", "wahr", "vrai", "verdadero", "verdadeiro", "vero"), True),
-    **dict.fromkeys(("false", "0", "0.0", "falsch", "faux", "falso"), False),
-}
 SHOWN = 5  # lines in a message
 CSV_BLOCK = 1 << 25  # bytes; a row must fit
 COLUMN_TYPES = {field.name: field.type for field in SCHEMA}

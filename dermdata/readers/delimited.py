@@ -31,6 +31,14 @@ CELL = re.compile(rb"[^\r\n]")
 HEADER = re.compile(rb"(?:\r\n?|\n)*([^\r\n]*)(?:\r\n?|\n|\Z)")
 UNNAMED = "\0"  # begins the place of a column that the header does not name: no text has it
 DECLARE_HINT = f'encoding = "cp1252" in its [[table]] reads what Windows calls ANSI; or {SAVE_HINT}'
+# what is given in place of a table, by its first bytes
+OTHER_FORMS = {
+    b"PK\x03\x04": "a workbook (.xlsx) or a zip",
+    b"\xd0\xcf\x11\xe0": "a workbook of old (.xls)",
+    b"PAR1": "a Parquet file",
+    b"\x1f\x8b": "compressed (gzip)",
+    b"%PDF": "a PDF",
+}
 RejectedRows = list[Mapping[str, Any]]
 
 
@@ -62,6 +70,11 @@ def parse_own_table(data: bytes, name: str) -> OwnTable:
         As `parse_delimited` refuses a publisher's.
 
     """
+    form = next((form for mark, form in OTHER_FORMS.items() if data.startswith(mark)), None)
+    if form:
+        raise BadTable(
+            f"{name} is {form}, not a table in text", hint="save it as CSV, in Excel as 'CSV UTF-8'"
+        )
     try:
         text = to_utf8(data)
         rows, rejected = parse_text(text.data, name, None, ())

@@ -13,11 +13,10 @@ from dermdata.errors import TableRefused, nearest
 from dermdata.model import Content, JoinSpec, TableSpec
 from dermdata.readers.delimited import RejectedRows, parse_delimited, quote_names, require_few_rejected
 from dermdata.readers.raw_table import Opener, RawTable, derive_columns
-from dermdata.readers.typed_cells import clean_ids
+from dermdata.readers.typed_cells import clean_ids, is_true, is_truth
 
 ONE_HOT_COLUMN, ROW_COLUMN = "@one-hot", "@row"  # the row's number from 0, where another table counts so
-TRUE_WORDS = ("1", "1.0", "true", "True", "TRUE", "X", "x")
-FALSE_WORDS = ("0", "0.0", "false", "False", "FALSE", "")
+CROSSES, EMPTY = ("X", "x"), ("",)  # of a class that is set, and of one that is not
 
 
 def read(spec: TableSpec, files: Opener, contents: tuple[Content, ...]) -> RawTable:
@@ -140,9 +139,11 @@ def decode_one_hot(rows: pa.Table, spec: TableSpec, file: str) -> tuple[pa.Table
     if ONE_HOT_COLUMN in rows.column_names:
         raise TableRefused(f"{file} has a column '{ONE_HOT_COLUMN}', which is our name for the class")
     cells = [rows[name].combine_chunks() for name in classes]
-    is_set = [pc.is_in(column, pa.array(TRUE_WORDS)) for column in cells]
+    is_set = [pc.or_(is_true(column), pc.is_in(column, pa.array(CROSSES))) for column in cells]
     total = sum_masks(is_set)
-    sure = sum_masks([pc.is_in(column, pa.array(TRUE_WORDS + FALSE_WORDS)) for column in cells])
+    sure = sum_masks(
+        [pc.or_(is_truth(column), pc.is_in(column, pa.array(CROSSES + EMPTY))) for column in cells]
+    )
     label = pa.array([spec.one_hot_none or ""] * rows.num_rows, pa.string())
     for name, mask in zip(classes, is_set, strict=True):
         label = pc.if_else(mask, spec.one_hot_word.replace("{class}", name), label)

@@ -193,6 +193,15 @@ def test_a_table_is_known_by_its_columns_whatever_parts_them(
     assert search.problems == {}
 
 
+def test_a_table_in_another_encoding_is_told_with_its_mend(search: Search) -> None:
+    """Which line it is, and what the entry or the person can do."""
+    search.put(a={"ddi_metadata.csv": table(SIX) + b"N\xe4vus\r\n", **images(SIX)})
+    with pytest.raises(ManualDownload):
+        search()
+    assert "line 8: not utf-8" in search.problems["ddi_metadata.csv"]
+    assert 'encoding = "cp1252"' in search.problems["ddi_metadata.csv"]
+
+
 # ------------------------------------------------------------------ nothing is guessed
 
 

@@ -534,3 +534,14 @@ def test_several_tables_are_one_manifest() -> None:
     ]
     assert (report.rows_in, len(report.rejected)) == (4, 1)
     assert isinstance(found.column("split_official").chunk(0), pa.DictionaryArray)
+
+
+@pytest.mark.parametrize(("yes", "no"), [("1", "0"), ("True", "False"), ("WAHR", "FALSCH"), ("1,0", "0,0")])
+def test_truths_are_known_in_the_words_of_spreadsheets(yes: str, no: str) -> None:
+    """A flag that is passed over would bring in an image that its source has taken away."""
+    columns = {"id": ["a", "b"], "bad": [yes, no], "Papule": [no, yes]}
+    found, _ = built(
+        columns, {**LEAST, "flags": ("bad",), "concepts": ("Papule",)}, file("a.jpg"), file("b.jpg")
+    )
+    assert found["image_problem"].to_pylist() == ["the source says: bad", None]
+    assert [dict(pairs) for pairs in found["concepts"].to_pylist()] == [{"Papule": False}, {"Papule": True}]

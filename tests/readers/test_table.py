@@ -148,7 +148,18 @@ HOT = {"one_hot": ("MEL", "NV"), "columns": {"image_id": ("id",), "label_raw": (
 
 @pytest.mark.parametrize(
     ("yes", "no"),
-    [("1", "0"), ("1.0", "0.0"), ("True", "False"), ("TRUE", "FALSE"), ("true", ""), ("1", "0.0")],
+    [
+        ("1", "0"),
+        ("1.0", "0.0"),
+        ("True", "False"),
+        ("TRUE", "FALSE"),
+        ("true", ""),
+        ("1", "0.0"),
+        ("WAHR", "FALSCH"),
+        ('"1,0"', '"0,0"'),
+        ("VRAI", "FAUX"),
+        ("x", ""),
+    ],
 )
 def test_one_class_is_set(yes: str, no: str) -> None:
     raw = reading({"a.csv": f"id,MEL,NV\na,{yes},{no}\nb,{no},{yes}\n"}, **HOT)

@@ -17,11 +17,13 @@ from dermdata.api.label_tables import count_column_words
 from dermdata.crosswalks import parse_labels
 from dermdata.errors import BadCatalog, BadTable, DermdataError
 from dermdata.evaluation import parse_predictions
-from dermdata.manifest.text import read_csv
+from dermdata.manifest.text import read_csv, read_jsonl
 from dermdata.readers.delimited import parse_own_table
 from dermdata.readers.typed_cells import clean_ids, clean_names, point_decimals
 from dermdata.split import parse_published_split
 from dermdata.text_files import TextRefused, decode_text, find_delimiter, to_utf8
+from dermdata.vocabulary.spaces import parse_space_file
+from support.bundled_labels import vocabulary
 
 NAMES = ["image", "dx", "score"]
 ROWS = [["a1", "Nävus", "0,75"], ["a2", "rot; juckt", "1"], ["a3", "zwei\r\nZeilen", "0"]]
@@ -70,6 +72,22 @@ def test_what_can_be_read_in_two_ways_is_named_with_its_line(data: bytes, said: 
         parse_own_table(data, "t.csv")
     assert caught.value.message.startswith("t.csv")
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("mark", "said"),
+    [
+        (b"PK\x03\x04", "a workbook"),
+        (b"\xd0\xcf\x11\xe0", "a workbook of old"),
+        (b"\x1f\x8b\x08", "compressed"),
+        (b"PAR1", "a Parquet"),
+    ],
+)
+def test_what_is_no_text_is_named_as_what_it_is(mark: bytes, said: str) -> None:
+    """Not as text of a strange encoding."""
+    with pytest.raises(BadTable, match=f"t.xlsx is {said}") as caught:
+        parse_own_table(mark + b"\x00\xff", "t.xlsx")
+    assert "save it as CSV" in (caught.value.hint or "")
 
 
 def test_a_cell_too_many_is_no_trailing_delimiter() -> None:
@@ -214,6 +232,12 @@ def test_no_bytes_end_a_reader_with_a_traceback(tmp_path: Path, data: bytes) -> 
     for read in DOORS.values():
         with suppress(DermdataError, AssertionError):
             read(data, tmp_path)
+    with suppress(DermdataError):
+        (tmp_path / "m.jsonl").write_bytes(data)
+        read_jsonl(tmp_path / "m.jsonl")
+    for ending in (".tsv", ".txt", ".toml"):
+        with suppress(DermdataError):
+            parse_space_file(data.decode(errors="replace"), f"space{ending}", vocabulary())
     with suppress(BadCatalog):
         parse_labels(data.decode(errors="replace"))
     with suppress(TextRefused):

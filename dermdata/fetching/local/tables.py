@@ -151,7 +151,7 @@ class TableMatcher:
         try:
             return parse_table(spec, self.local_files.read(found), found.shown)
         except DermdataError as error:
-            return error.message
+            return "; ".join(filter(None, (error.message, error.hint)))
         except OSError as error:
             return error.strerror or str(error)
 
