@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# unset: hundreds of processes would compile the program anew, each for itself
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup tests
 
 # Each stamp is a layer of .venv, installed once for this pyproject.toml: what runs the program, what tests it,

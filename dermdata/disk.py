@@ -286,10 +286,14 @@ def read_regular(path: Path, *, most: int, links: bool = False) -> bytes:
     handle = open_regular(path, links=links)
     with os.fdopen(handle, "rb", buffering=0) as file:
         size = os.fstat(handle).st_size
-        data = file.read(min(size, most) + 1)
-        while len(data) <= most and (more := file.read(1 << 20)):  # it grew, or does not state its size
+        data = (
+            file.read(size + 1) if size <= most else b""
+        )  # what is too long by its own word is not read at all
+        while (
+            size <= most and len(data) <= most and (more := file.read(1 << 20))
+        ):  # it grew, or does not state its size
             data += more
-    if len(data) > most:
+    if max(size, len(data)) > most:
         raise not_regular_error(path, f"holds more than the {most:,} bytes that such a file may have")
     return data
 
