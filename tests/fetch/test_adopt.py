@@ -116,7 +116,11 @@ def test_another_kind_of_image_file_stands_for_the_one_that_the_table_names(sear
 def test_images_that_the_table_names_with_a_folder_are_found_without_it(search: Search) -> None:
     """derm7pt's table says Fhl/Fhl057.jpg; a flat copy has the file alone, and an old table beside it."""
     names = {"clinic": "Aal/Aal001.jpg", "derm": "Fal/Fal001.jpg"}
-    meta = "case_num,diagnosis,sex,clinic,derm\n" + f"1,melanoma,male,{names['clinic']},{names['derm']}\n"
+    criteria = (
+        "pigment_network,streaks,pigmentation,regression_structures,dots_and_globules,blue_whitish_veil"
+    )
+    head = f"case_num,diagnosis,{criteria},vascular_structures,sex,clinic,derm"
+    meta = f"{head}\n1,melanoma{',absent' * 7},male,{names['clinic']},{names['derm']}\n"
     indexes = {f"{part}_indexes.csv": b"indexes\n" for part in ("valid", "test")}
     search.put(old={"meta of 2019.csv": meta.replace("melanoma", "lentigo").encode()})
     search.put(a={"meta.csv": meta.encode(), "train_indexes.csv": b"indexes\n0\n", **indexes})
