@@ -335,10 +335,11 @@ def test_a_lock_of_verified_rows_is_rebuilt_from_parts(cli: Callable, ours: Ours
     options = checked(ours).options
     assert cli(*options, "fetch", "ours").code == 0
     some = tmp_path / "some.parquet"
-    assert cli(*options, "select", "ours", "--where", "diagnosis = 'dermatofibroma'", "-o", some).code == 0
+    chosen = ("--where", "diagnosis = 'dermatofibroma'", "--paths", "relative")
+    assert cli(*options, "select", "ours", *chosen, "-o", some).code == 0
     assert cli(*options, "lock", some, "-o", tmp_path / "lock").code == 0
-    out = tmp_path / "again.parquet"
-    answer = cli(*options, "sync", tmp_path / "lock", "-o", out, cache=tmp_path / "elsewhere")
+    out, again = tmp_path / "again.parquet", ("sync", tmp_path / "lock", "--paths", "relative")
+    answer = cli(*options, *again, "-o", out, cache=tmp_path / "elsewhere")
     assert answer.code == 0, answer.err
     assert pq.read_table(out).to_pylist() == pq.read_table(some).to_pylist()
     assert set(pq.read_table(out)["verified"].to_pylist()) == {True}
