@@ -162,6 +162,8 @@ class NotTheFile(IntegrityError):
 class SentZipped(NotTheFile):
     """A zip came in place of a file that is none, as Kaggle sends larger tables."""
 
+    code = "sent_zipped"
+
 
 class SourceChanged(IntegrityError):
     """An archive is not the one that its earlier parts came from; nothing of the two is mixed."""

@@ -20,6 +20,10 @@ from dermdata.errors import ImagesMissing
 from export.samples import jpeg
 
 CLI = Callable[..., Answer]
+SOUND = (
+    "--where",
+    "image_problem is null",
+)  # one image of the demo is broken: exports leave it out, with exit 8
 BAD_TABLE_HINT = "images are opened only in the cache"
 
 
@@ -210,7 +214,7 @@ def test_an_export_with_its_images_says_nothing_of_this_machine(
     """Whether the rows came with absolute paths or with relative ones."""
     made = []
     for form in ("absolute", "relative"):
-        assert cli("select", "demo", "--paths", form, "-o", tmp_path / f"{form}.parquet").code == 0
+        assert cli("select", "demo", *SOUND, "--paths", form, "-o", tmp_path / f"{form}.parquet").code == 0
         assert cli("export", *words, tmp_path / f"{form}.parquet", "-o", tmp_path / form).code == 0
         made.append(contents(tmp_path / form))
     assert made[0]
@@ -226,8 +230,9 @@ def test_every_command_finds_the_images_of_a_manifest_from_another_machine(
     cli: CLI, own: Path, tmp_path: Path, ending: str
 ) -> None:
     """With the same datasets in another cache."""
-    manifest = tmp_path / f"s.{ending}"
-    assert cli("split", "demo", "-o", manifest).code == 0
+    sound, manifest = tmp_path / "sound.parquet", tmp_path / f"s.{ending}"
+    assert cli("select", "demo", *SOUND, "-o", sound).code == 0
+    assert cli("split", sound, "-o", manifest).code == 0
     there = rename_cache(own, tmp_path / "scratch/ada")
     for words in (
         ("export", "imagefolder", "-o", tmp_path / "folder"),
@@ -249,6 +254,7 @@ def test_every_command_finds_the_images_of_a_manifest_from_another_machine(
 def test_the_catalog_that_named_the_dataset_is_not_needed(cli: CLI, own: Path, tmp_path: Path) -> None:
     """In a new shell without DERMDATA_CATALOG, say."""
     table = read(version(own) / "manifest.parquet")
+    table = table.filter(table["image_problem"].is_null())
     (own / "datasets/clinic").mkdir()
     shutil.move(version(own), own / "datasets/clinic/2024")
     column = pa.array(["clinic"] * table.num_rows)
@@ -333,7 +339,7 @@ def test_a_shared_caches_manifest_and_rows_of_ones_own_in_one(
     (tmp_path / "own/m.csv").write_text("dataset,image_id,key,path,diagnosis\nmine,a,mine/a,a.jpg,melanoma\n")
     shared = version(fetched) / "manifest.parquet"
     both = tmp_path / "own/both.parquet"
-    answer = cli("select", tmp_path / "own/m.csv", shared, "-o", both, cache=mine)
+    answer = cli("select", tmp_path / "own/m.csv", shared, *SOUND, "-o", both, cache=mine)
     assert answer.code == 0, answer.err
     answer = cli("export", "imagefolder", both, "-o", tmp_path / "x", cache=mine)
     assert (answer.code, f"{mine}:{fetched}` looks there too" in answer.err) == (8, True), answer.err
@@ -386,13 +392,14 @@ def test_exports_count_and_name_images_that_are_not_found(
     """All others are written, then exit 8; with --allow-missing it is a warning."""
     if more and form not in ("parquet", "croissant", "huggingface"):
         return
-    out = tmp_path / EXPORTS[form]
-    answer = cli("export", form, "demo", *more, "-o", out)
+    out, rows = tmp_path / EXPORTS[form], tmp_path / "rows.parquet"
+    assert cli("select", "demo", *SOUND, "--paths", "relative", "--allow-missing", "-o", rows).code == 0
+    answer = cli("export", form, rows, *more, "-o", out)
     assert (answer.code, names_them(answer)) == (8, True), answer.err
     assert f"looked for in {holey} and beside the manifest; `dermdata fetch demo` fetches" in answer.err
     assert out.exists()
     assert answer.out.strip()
-    answer = cli("export", form, "demo", *more, "--allow-missing", "-o", out)
+    answer = cli("export", form, rows, *more, "--allow-missing", "-o", out)
     assert (answer.code, "warning: 2 image files that rows name are not found" in answer.err) == (0, True), (
         answer.err
     )

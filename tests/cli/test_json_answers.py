@@ -128,7 +128,7 @@ def test_what_fails_is_an_error_as_json(cli: Callable, place: Path, command: str
 @pytest.mark.parametrize("line", MORE)
 def test_every_way_of_a_command_is_one_document(cli: Callable, place: Path, line: str) -> None:
     done = answer(cli, place, line, "--format", "json")
-    assert done.code in (0, 1), done.err
+    assert done.code in (0, 1, 8), done.err  # 8: one image of the demo is broken, and exports leave it out
     json.loads(done.out)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from export.samples import jpeg
 from faults.shelf import HEAD, TABLE, Shelf
 
 GOOD = b"id,dx\na,nv\n"
@@ -132,7 +133,8 @@ def test_row_102_the_order_of_the_folder_does_not_matter(
     """Listings of folders come as the file system likes; promise 15 tries seeds, zones and locales."""
     import os
 
-    shelf.put({**{f"{n}.jpg": bytes([n]) for n in range(6)}, "table.csv": GOOD})
+    table = b"id,dx\n" + b"".join(b"%d,nv\n" % n for n in range(6))
+    shelf.put({**{f"{n}.jpg": jpeg(n) for n in range(6)}, "table.csv": table})
     assert shelf.fetch().code == 0
     first = (shelf.folder / "manifest.parquet").read_bytes()
     listdir, scandir = os.listdir, os.scandir
