@@ -32,9 +32,14 @@ def built(kind: str, source: Path, folder: Path) -> Path:
     return made
 
 
+def environment_of(installed: Path) -> dict[str, str]:
+    """Python takes dermdata from there, and leaves nothing: what the wheel holds is compared later."""
+    return {**os.environ, "PYTHONPATH": str(installed), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
 def dermdata(installed: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(installed)}
     command = [sys.executable, "-m", "dermdata", "--cache", str(folder), *words]
+    environment = environment_of(installed)
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=folder)
 
 
@@ -59,7 +64,7 @@ def test_the_wheel_fetches_the_demo(installed: Path, tmp_path: Path) -> None:
 def test_the_wheel_makes_pages(installed: Path, tmp_path: Path) -> None:
     """Their templates, style and script are inside."""
     made = "from dermdata.report import evaluation_page; print(*evaluation_page({'items': []}, {}))"
-    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    environment = environment_of(installed)
     command = [sys.executable, "-c", f"import dermdata; print(dermdata.__file__); {made}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
     assert done.stdout.startswith(str(installed)), done.stderr
