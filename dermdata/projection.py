@@ -4,6 +4,7 @@ What a row says is its crosswalk row, not only its `diagnosis`: a lump's members
 have in common. A row that `select --refine` refined says what the row says that it was refined from.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -17,12 +18,25 @@ from dermdata.crosswalks import harmonize_label
 from dermdata.manifest.columns import distinct_rows, text_column
 from dermdata.manifest.schema import WORDS
 from dermdata.model import Label, Predicate
-from dermdata.vocabulary import LabelSpace, Projection, Vocabulary, project_label, project_weights
+from dermdata.vocabulary import (
+    LabelSpace,
+    Projection,
+    Vocabulary,
+    WeightedClasses,
+    project_label,
+    project_weights,
+)
 from dermdata.vocabulary.concepts import UNKNOWN
 from dermdata.vocabulary.spaces import NOT_STATED
 
 DatasetLabels = Mapping[str, Iterable[Label]]  # dataset -> crosswalk rows of the fields its labels come from
+ALL, TOP = (
+    1.0,
+    0.0,
+)  # shares of a differential's weight that its class needs: all of it; what the heaviest has
+SAME = 1e-6  # weights are rounded: shares that differ by less are equal
 LABEL, REASON = "label", "label_reason"
+NO_CLASS = "no class"
 REFINED_FROM, REFINED_LABEL = "refined_from", "refined_label"
 DESCRIPTIONS = {
     LABEL: "class of the label space asked for; null where the row fits no one class",
@@ -93,11 +107,17 @@ def parse_statement(row: Sequence[str | None]) -> RowStatement:
 
 
 def project_table(
-    table: pa.Table, space: LabelSpace, vocabulary: Vocabulary, words: DatasetLabels, *, related: bool = False
+    table: pa.Table,
+    space: LabelSpace,
+    vocabulary: Vocabulary,
+    words: DatasetLabels,
+    *,
+    related: bool = False,
+    share: float = ALL,
 ) -> pa.Table:
     """Add the columns `label` and `label_reason`, of which each row has one.
 
-    A graded differential has a class where all its weight lies in that one.
+    A graded differential has a class where all its weight lies in that one, unless `share` says that less will do.
 
     Parameters
     ----------
@@ -111,6 +131,8 @@ def project_table(
         Dataset -> crosswalk rows of the fields that its labels come from.
     related : bool
         Project labels that only overlap their concept as if they were it.
+    share : float
+        Of a differential, the class that has most of the weight, if it has at least this share; 1: all, 0: any.
 
     Returns
     -------
@@ -127,7 +149,7 @@ def project_table(
     found = [project_statement(one, space, vocabulary, related=related) for one in statements]
     rows = [found[number] for number in place]
     for number, weights in graded_rows(table):
-        rows[number] = project_differential(weights, space, vocabulary)
+        rows[number] = project_differential(weights, space, vocabulary, share)
     table = set_text_column(table, LABEL, [row.value for row in rows])
     return set_text_column(table, REASON, [row.reason for row in rows])
 
@@ -150,20 +172,61 @@ def graded_rows(table: pa.Table) -> Iterable[tuple[int, list[dict[str, Any]]]]:
 
 
 def project_differential(
-    weights: list[dict[str, Any]], space: LabelSpace, vocabulary: Vocabulary
+    weights: list[dict[str, Any]], space: LabelSpace, vocabulary: Vocabulary, share: float = ALL
 ) -> Projection:
-    sums: dict[str, float] = {}
+    """The class that has all the weight; with a `share` below 1, the one that has most of it, and at least this share.
+
+    Weight without a class counts like one more class. Two that have the same weight have no class.
+    """
     if any(one is None or one["concept"] is None or one["weight"] is None for one in weights):
         return Projection(None, "a differential that lacks a concept or a weight")
-    for one in weights:
-        sums[one["concept"]] = sums.get(one["concept"], 0.0) + one["weight"]
-    parts = project_weights(sums, space, vocabulary)
+    parts = project_weights(add_weights(weights), space, vocabulary)
     if len(parts.classes) == 1 and not parts.unassigned:
         return Projection(next(iter(parts.classes)))
     if not parts.classes:
         return Projection(None, "; ".join(sorted(parts.unassigned)))
-    names = [*sorted(parts.classes), *(["no class"] if parts.unassigned else [])]
+    if share < ALL:
+        return find_top_class(parts, share)
+    names = [*sorted(parts.classes), *([NO_CLASS] if parts.unassigned else [])]
     return Projection(None, f"a differential: {' or '.join(names)}")
+
+
+def add_weights(weights: list[dict[str, Any]]) -> dict[str, float]:
+    """The weight of each concept; one may stand there twice."""
+    sums: dict[str, float] = {}
+    for one in weights:
+        sums[one["concept"]] = sums.get(one["concept"], 0.0) + one["weight"]
+    return sums
+
+
+def find_top_class(parts: WeightedClasses, share: float) -> Projection:
+    """The heaviest class, if nothing else is as heavy and it has this share of the weight."""
+    weights: dict[str | None, float] = {None: sum(parts.unassigned.values())}
+    weights.update(parts.classes.items())
+    total = sum(weights.values())
+    if not 0 < total < math.inf or min(weights.values()) < 0:
+        return Projection(None, "a differential whose weights are no shares")
+    most = max(weights.values())
+    top = [name for name, weight in weights.items() if most - weight < SAME * total]
+    if len(top) > 1:
+        names = [*sorted(filter(None, top)), *([NO_CLASS] if None in top else [])]
+        return Projection(None, f"a differential with a tie: {' or '.join(names)}")
+    if most < (share - SAME) * total:
+        return Projection(None, f"a differential: no class has {share:g} of the weight")
+    if top == [None]:
+        return Projection(None, "a differential: most of its weight has no class")
+    return Projection(top[0])
+
+
+def describe_top(table: pa.Table, space: LabelSpace, vocabulary: Vocabulary, share: float = ALL) -> list[str]:
+    """In words, how many rows of a projected table have a class that has not all the weight of their differential."""
+    if share >= ALL:
+        return []
+    there = table.filter(pc.is_valid(table[LABEL]))
+    graded = (project_differential(weights, space, vocabulary) for _, weights in graded_rows(there))
+    count = sum(one.value is None for one in graded)
+    least = f", where it has at least {share:g} of the weight" if share else ""
+    return [f"{count:,} rows have the class at the top of their differential{least}"]
 
 
 def count_unprojected(table: pa.Table) -> list[dict[str, Any]]:

@@ -1,11 +1,26 @@
 """A whole table's labels in one label space."""
 
+import math
+
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from dermdata.api.label_spaces import ADDED, NEEDED
 from dermdata.cohort.refine import refine_labels
 from dermdata.errors import UnknownName
-from dermdata.projection import LABEL, REASON, STATEMENT_COLUMNS, count_unprojected, project_table
+from dermdata.projection import (
+    ALL,
+    LABEL,
+    REASON,
+    STATEMENT_COLUMNS,
+    TOP,
+    count_unprojected,
+    describe_top,
+    project_differential,
+    project_table,
+)
+from dermdata.vocabulary import parse_space, project_label
 from support.bundled_labels import spaces, vocabulary
 from support.label_tables import column, judge, manifest, row, statements, words
 
@@ -90,6 +105,114 @@ def test_a_differential_has_a_class_where_all_its_weight_lies_in_it() -> None:
         (None, "a differential: MEL or no class"),
         (None, "outside the space"),
     ]
+
+
+def graded(**weights: float) -> list[dict]:
+    return [{"concept": name.replace("_", "-"), "weight": weight} for name, weight in weights.items()]
+
+
+@pytest.mark.parametrize(
+    ("weights", "share", "found"),
+    [
+        (
+            {"basal_cell_carcinoma": 0.64, "squamous_cell_carcinoma": 0.2, "lichen_planus": 0.16},
+            TOP,
+            "malignant",
+        ),
+        ({"melanoma": 0.5, "blue_nevus": 0.5}, TOP, "a differential with a tie: benign or malignant"),
+        ({"melanoma": 0.1 + 0.2, "blue_nevus": 0.3, "lichen_planus": 0.4}, TOP, "not-applicable"),
+        ({"melanoma": 0.1 + 0.2, "blue_nevus": 0.3}, TOP, "a differential with a tie: benign or malignant"),
+        ({"melanoma": 0.5, "blue_nevus": 0.5}, 0.5, "a differential with a tie: benign or malignant"),
+        ({"melanoma": 0.64, "blue_nevus": 0.36}, 0.64, "malignant"),
+        ({"melanoma": 0.64, "blue_nevus": 0.36}, 0.65, "a differential: no class has 0.65 of the weight"),
+        ({"melanoma": 0.64, "blue_nevus": 0.36}, ALL, "a differential: benign or malignant"),
+        ({"melanoma": 6.4, "blue_nevus": 3.6}, 0.64, "malignant"),
+        ({"melanoma": -1.0, "blue_nevus": 3.0}, TOP, "a differential whose weights are no shares"),
+        ({"melanoma": 0.0, "blue_nevus": 0.0}, TOP, "a differential whose weights are no shares"),
+        ({"melanoma": math.nan, "blue_nevus": 1.0}, TOP, "a differential whose weights are no shares"),
+        ({"melanoma": math.inf, "blue_nevus": -math.inf}, TOP, "a differential whose weights are no shares"),
+        ({"melanoma": math.inf, "blue_nevus": 1.0}, 0.5, "a differential whose weights are no shares"),
+    ],
+)
+def test_the_top_of_a_differential_is_a_class_where_it_is_asked_for(weights, share, found) -> None:
+    """One alone, and heavy enough; else the reason why there is none."""
+    one = project_differential(graded(**weights), spaces()["malignancy"], vocabulary(), share)
+    assert (one.value or one.reason) == found
+
+
+@pytest.mark.parametrize(
+    ("weights", "found"),
+    [
+        (
+            {"melanoma": 0.5, "psoriasis": 0.3, "lichen_planus": 0.2},
+            "a differential with a tie: MEL or no class",
+        ),
+        (
+            {"melanoma": 0.4, "psoriasis": 0.3, "lichen_planus": 0.3},
+            "a differential: most of its weight has no class",
+        ),
+        ({"melanoma": 0.6, "psoriasis": 0.4}, "MEL"),
+    ],
+)
+def test_weight_outside_the_space_counts_like_one_more_class(weights, found) -> None:
+    """A melanoma is not the top where most says that it is none of the classes."""
+    one = project_differential(graded(**weights), spaces()["ham7"], vocabulary(), TOP)
+    assert (one.value or one.reason) == found
+
+
+def test_a_class_may_be_called_no_class() -> None:
+    """Its weight is not that of what has none."""
+    space = parse_space("no class=melanoma,nevi=melanocytic-nevus", vocabulary(), {})
+    for psoriasis, found in ((0.3, "no class"), (0.8, None)):
+        weights = graded(melanoma=0.6, psoriasis=psoriasis, blue_nevus=0.1)
+        assert project_differential(weights, space, vocabulary(), TOP).value == found
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    weights=st.dictionaries(
+        st.sampled_from(["melanoma", "blue-nevus", "melanocytic-nevus", "basal-cell-carcinoma", "psoriasis"]),
+        st.integers(1, 100),
+        min_size=1,
+    ),
+    share=st.floats(0, 1),
+    scale=st.floats(0.01, 10),
+)
+def test_a_class_by_its_share_is_what_counting_says(weights, share, scale) -> None:
+    """Whole numbers decide what the weights, scaled and in another order, are projected to."""
+    space, tree, total = spaces()["ham7"], vocabulary(), sum(weights.values())
+    sums: dict[str | None, int] = {}
+    for concept, weight in weights.items():
+        name = project_label([concept], space, tree).value
+        sums[name] = sums.get(name, 0) + weight
+    assume(all(abs(weight / total - share) > 2e-6 for weight in sums.values()))
+    most = max(sums.values())
+    top = [name for name, weight in sums.items() if weight == most]
+    wanted = top[0] if len(top) == 1 and (most == total or most / total >= share) else None
+    rows = [{"concept": concept, "weight": weight * scale} for concept, weight in weights.items()]
+    for order in (rows, rows[::-1]):
+        found = project_differential(order, space, tree, share)
+        assert found.value == wanted
+        assert (found.value is None) == (found.reason is not None)
+
+
+def test_rows_by_the_top_are_counted_and_others_stay() -> None:
+    """Not those that have all the weight in one class, nor a row with a diagnosis."""
+    table = manifest(
+        row("scin", "a", differential=graded(blue_nevus=0.5, melanocytic_nevus=0.5)),
+        row("scin", "b", differential=graded(blue_nevus=0.4, melanoma=0.6)),
+        row("scin", "c", differential=graded(blue_nevus=0.5, melanoma=0.5)),
+        row("ham10000", "d", "nv"),
+    )
+    space = spaces()["ham7"]
+    found = project_table(table, space, vocabulary(), words(), share=TOP)
+    assert column(found, "label") == ["NV", "MEL", None, "NV"]
+    note = "1 rows have the class at the top of their differential"
+    assert describe_top(found, space, vocabulary(), TOP) == [note]
+    assert describe_top(found, space, vocabulary(), 0.6) == [
+        f"{note}, where it has at least 0.6 of the weight"
+    ]
+    assert describe_top(found, space, vocabulary()) == []
 
 
 def test_what_has_no_class_is_counted_by_word_and_reason() -> None:

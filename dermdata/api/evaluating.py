@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dermdata.api.label_spaces import named_spaces, project, space_of, words_of
+from dermdata.api.label_spaces import name_share, named_spaces, project, space_of, words_of
 from dermdata.api.records import Records
 from dermdata.api.reports import require_report, write_evaluation_report
 from dermdata.api.resources import Resources
@@ -114,13 +114,13 @@ def show_interval(item: Facts) -> str:
 
 
 def prepare_table(
-    resources: Resources, table: "pa.Table", name: str, rows: "pa.Table", labels: str | None, *, strict: bool
+    resources: Resources, table: "pa.Table", name: str, rows: "pa.Table", request: "EvaluationRequest"
 ) -> "PreparedSample":
     """Predictions and truth brought together; what was detected and left out is told."""
     from dermdata.api.label_spaces import sources_of
     from dermdata.evaluation import ClassNaming, class_of_diagnoses, prepare_sample
 
-    rows, space = add_classes(resources, rows, table, labels, strict=strict)
+    rows, space = add_classes(resources, rows, table, request)
     words = words_of(resources, sources_of(rows))
     naming = ClassNaming(space, resources.library.vocabulary, words, class_of_diagnoses(rows))
     prepared = prepare_sample(table, rows, space, naming, name)
@@ -131,18 +131,19 @@ def prepare_table(
 
 
 def add_classes(
-    resources: Resources, rows: Any, predictions: "pa.Table", labels: str | None, *, strict: bool
+    resources: Resources, rows: Any, predictions: "pa.Table", request: "EvaluationRequest"
 ) -> "tuple[Any, LabelSpace]":
     """The target with a class in each row that has one: of the space asked for, of its own words, or of columns."""
     from dermdata.evaluation import find_own_classes, list_predicted_words
     from dermdata.evaluation.own_classes import KINDS
     from dermdata.projection import LABEL
 
-    if labels:
-        return project(resources, rows, labels, strict=strict), space_of(resources, labels)
+    if labels := request.labels:
+        rows = project(resources, rows, labels, strict=request.strict, share=request.share)
+        return rows, space_of(resources, labels)
     labeled = LABEL in rows.column_names and rows[LABEL].null_count < len(rows[LABEL])
     if not labeled and (text := guess_space(resources, predictions)):
-        return project(resources, rows, text, strict=strict), space_of(resources, text)
+        return project(resources, rows, text, strict=request.strict), space_of(resources, text)
     predicted = list_predicted_words(predictions)
     own = find_own_classes(predicted, rows, resources.library.vocabulary)
     if own and own.column != LABEL:
@@ -260,6 +261,7 @@ class EvaluationRequest:
 
     labels: str | None = None
     strict: bool = False
+    share: float = 1.0  # of a differential's weight that a class needs
     by: tuple[str, ...] = ()
     points: tuple[str, ...] = ()
     resamples: int = 1000
@@ -273,6 +275,7 @@ class EvaluationRequest:
         """The command line without its output."""
         asked = {
             "labels": self.labels,
+            **name_share(self.share),
             "by": ",".join(self.by) or None,
             "bootstrap": self.resamples,
             "seed": self.seed,
@@ -317,7 +320,7 @@ def evaluate_predictions(
     )  # fmt: skip
     table, name = read_table(resources, predictions)
     rows = target.narrow(request.where, request.split).table
-    prepared = prepare_table(resources, table, name, rows, request.labels, strict=request.strict)
+    prepared = prepare_table(resources, table, name, rows, request)
     tell_part(resources, prepared, rows, request.split)
     result = judge_prepared(resources, prepared, wanted)
     if request.report:

@@ -190,6 +190,7 @@ class ExportRequest:
     out: str
     labels: str | None = None
     strict: bool = False
+    share: float = 1.0  # of a differential's weight that a class needs
     embed: bool = False
     split: str | None = None
     fold: int | None = None
@@ -314,7 +315,7 @@ def open_job(resources: Resources, loaded: "Loaded", request: ExportRequest) -> 
 
     table: Any = loaded.table
     if request.labels:
-        table = project(resources, table, request.labels, strict=request.strict)
+        table = project(resources, table, request.labels, strict=request.strict, share=request.share)
     missing = MissingFiles()
     if request.holds_images:
         table = drop_machine_paths(table, loaded.roots, missing)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dermdata.model import Dataset, Label
     from dermdata.vocabulary import LabelSpace, Vocabulary
 
+Differential = Literal["all", "top"]
 ADDED = ("label", "label_reason")  # the columns that a projection adds
 # the columns that it reads, which are those of `projection.SAID` (a test holds them equal) and a differential
 NEEDED = (
@@ -30,12 +31,42 @@ def check_strict(labels: str | None, *, strict: bool) -> None:
         raise UsageError("--strict judges the classes of --labels SPACE", hint="give a label space")
 
 
-def project(resources: Resources, table: Any, space_text: str, *, strict: bool = False) -> Any:
-    """The table with `label` and `label_reason`; what has no class is told on stderr, and is ProblemsFound if `strict`."""
-    from dermdata.projection import count_unprojected, project_table
+def find_share(labels: str | None, differential: Differential | None, min_weight: float | None) -> float:
+    """The share of a differential's weight that a class needs: 1 all, 0 what the heaviest has; UsageError for no share."""
+    if differential is None and min_weight is None:
+        return 1.0
+    option = "--differential" if min_weight is None else "--min-weight"
+    if not labels:
+        raise UsageError(f"{option} chooses a class of --labels SPACE", hint="give a label space")
+    if differential not in (None, "all", "top"):
+        raise UsageError(f"--differential is all or top, not '{differential}'")
+    if min_weight is None:
+        return 0.0 if differential == "top" else 1.0
+    if differential == "all":
+        raise UsageError("--differential all and --min-weight exclude each other", hint="give one of them")
+    if not 0 < min_weight <= 1:
+        hint = "such as 0.5, half of the weight"
+        raise UsageError(f"--min-weight is above 0 and at most 1, not {min_weight:g}", hint=hint)
+    return float(min_weight)
 
-    words = words_of(resources, sources_of(table))
-    table = project_table(table, space_of(resources, space_text), resources.library.vocabulary, words)
+
+def name_share(share: float) -> dict[str, str | float | None]:
+    """The options that ask for this share, for a history; without a value where it is the usual one."""
+    top, some = share == 0, 0 < share < 1
+    return {"differential": "top" if top else None, "min-weight": share if some else None}
+
+
+def project(
+    resources: Resources, table: Any, space_text: str, *, strict: bool = False, share: float = 1.0
+) -> Any:
+    """The table with `label` and `label_reason`; what has no class is told on stderr, and is ProblemsFound if `strict`."""
+    from dermdata.projection import count_unprojected, describe_top, project_table
+
+    words, vocabulary = words_of(resources, sources_of(table)), resources.library.vocabulary
+    space = space_of(resources, space_text)
+    table = project_table(table, space, vocabulary, words, share=share)
+    for note in describe_top(table, space, vocabulary, share):
+        resources.say(note)
     missing = count_unprojected(table)
     tell_unexpressed(resources, missing)
     if strict:

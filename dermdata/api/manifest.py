@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from dermdata.api.exporting import save_manifest
-from dermdata.api.label_spaces import ADDED, project
+from dermdata.api.label_spaces import ADDED, Differential, find_share, name_share, project
 from dermdata.api.label_spaces import NEEDED as PROJECTED
 from dermdata.api.manifest_conversions import ConvertibleRows
 from dermdata.api.manifest_rows import FEW, PIPED, ROWS_SHOWN, USED, Columns
@@ -69,6 +69,8 @@ class Manifest(ConvertibleRows, SelectableRows):
         stratify: Sequence[str] | None = None,
         labels: str | None = None,
         strict: bool = False,
+        differential: Differential | None = None,
+        min_weight: float | None = None,
         official: bool = False,
         stable: bool = False,
         near: bool = False,
@@ -92,6 +94,10 @@ class Manifest(ConvertibleRows, SelectableRows):
             A label space, whose classes become the column `label` first.
         strict : bool, default False
             Raise where a row has no class in the space.
+        differential : {"all", "top"}, optional
+            A weighted differential has a class where all its weight lies in it, which is usual; "top": the heaviest.
+        min_weight : float, optional
+            The heaviest class of a differential, if it has at least this share of the weight.
         official : bool, default False
             Keep the publisher's test set, and split the rest.
         stable : bool, default False
@@ -117,10 +123,13 @@ class Manifest(ConvertibleRows, SelectableRows):
         """
         from dermdata.split import SPLIT_COLUMNS, split_rows
 
+        share = find_share(labels, differential, min_weight)
         wanted = (*SPLIT_COLUMNS, *ADDED, *(PROJECTED if labels else ()), *(PICTURES if near else ()))
         loaded = self._read_columns(lambda _: wanted)
         alike = find_near_duplicates(self._resources, loaded, allow_missing=allow_missing) if near else None
-        table = project(self._resources, loaded.table, labels, strict=strict) if labels else loaded.table
+        table = loaded.table
+        if labels:
+            table = project(self._resources, table, labels, strict=strict, share=share)
         mirrored = choose_strata(table) if stratify is None else to_option_text(stratify)
         result = split_rows(
             table, by=by, ratios=to_shares(ratios), folds=folds, stratify=to_names(mirrored), official=official,
@@ -130,7 +139,7 @@ class Manifest(ConvertibleRows, SelectableRows):
         result = replace(result, notes=(*result.notes, *notes))
         asked = {
             "by": by, "ratios": None if ratios is None else to_option_text(ratios), "folds": folds, "stratify": mirrored,
-            "labels": labels, "official": official, "stable": stable, "near": near, "seed": seed,
+            "labels": labels, **name_share(share), "official": official, "stable": stable, "near": near, "seed": seed,
         }  # fmt: skip
         balance = json.dumps([vars(part) for part in result.balance], ensure_ascii=False)
         return Parts(self._derive(loaded, result.table, "split", asked, balance=balance), result)
@@ -165,7 +174,15 @@ class Manifest(ConvertibleRows, SelectableRows):
 
     # ------------------------------------------------------------------ answers
 
-    def stats(self, by: Sequence[str] = (), *, labels: str | None = None, strict: bool = False) -> Records:
+    def stats(
+        self,
+        by: Sequence[str] = (),
+        *,
+        labels: str | None = None,
+        strict: bool = False,
+        differential: Differential | None = None,
+        min_weight: float | None = None,
+    ) -> Records:
         """Count images, patients and lesions by columns; an overview without any.
 
         Parameters
@@ -176,6 +193,10 @@ class Manifest(ConvertibleRows, SelectableRows):
             A label space, whose classes become the column `label` first.
         strict : bool, default False
             Raise where a row has no class in the space.
+        differential : {"all", "top"}, optional
+            A weighted differential has a class where all its weight lies in it, which is usual; "top": the heaviest.
+        min_weight : float, optional
+            The heaviest class of a differential, if it has at least this share of the weight.
 
         Returns
         -------
@@ -184,7 +205,10 @@ class Manifest(ConvertibleRows, SelectableRows):
         """
         from dermdata.api.summaries import CountRequest, count_rows, list_identities
 
-        request = CountRequest.from_names([by] if isinstance(by, str) else by, labels, strict=strict)
+        share = find_share(labels, differential, min_weight)
+        request = CountRequest.from_names(
+            [by] if isinstance(by, str) else by, labels, strict=strict, share=share
+        )
         table = self._read_columns(lambda _: (*request.columns, *list_identities(self.source))).table
         return count_rows(self._resources, table, self.names, request)
 
@@ -295,6 +319,8 @@ class Manifest(ConvertibleRows, SelectableRows):
         *,
         labels: str | None = None,
         strict: bool = False,
+        differential: Differential | None = None,
+        min_weight: float | None = None,
         embed: bool = False,
         split: str | None = None,
         fold: int | None = None,
@@ -319,6 +345,10 @@ class Manifest(ConvertibleRows, SelectableRows):
             A label space, whose classes become the column `label` first.
         strict : bool, default False
             Raise where a row has no class in the space.
+        differential : {"all", "top"}, optional
+            A weighted differential has a class where all its weight lies in it, which is usual; "top": the heaviest.
+        min_weight : float, optional
+            The heaviest class of a differential, if it has at least this share of the weight.
         embed : bool, default False
             Put the image bytes into the output.
         split : str, optional
@@ -358,7 +388,8 @@ class Manifest(ConvertibleRows, SelectableRows):
 
         require_format(name)
         request = ExportRequest(
-            name=name, out=os.fspath(out), labels=labels, strict=strict, embed=embed, split=split, fold=fold, size=size,
+            name=name, out=os.fspath(out), labels=labels, strict=strict,
+            share=find_share(labels, differential, min_weight), embed=embed, split=split, fold=fold, size=size,
             strip_exif=strip_exif, redistributable=redistributable, copy=copy, excel_safe=excel_safe,
             allow_missing=allow_missing, jobs=jobs, engine=engine,
         )  # fmt: skip
@@ -376,7 +407,9 @@ class Manifest(ConvertibleRows, SelectableRows):
         from dermdata.api.exporting import ExportRequest, plan_rows, require_format
 
         require_format(name)
-        request = ExportRequest(name=name, out=os.fspath(out), **options)
+        choice = options.pop("differential", None), options.pop("min_weight", None)
+        share = find_share(options.get("labels"), *choice)
+        request = ExportRequest(name=name, out=os.fspath(out), share=share, **options)
         return plan_rows(self._resources, self._to_export(request), request)
 
     def _to_export(self, request: "ExportRequest") -> "Loaded":

@@ -4,7 +4,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, cast
 
-from dermdata.api.label_spaces import ADDED, refuse, sources_of, space_of, words_of
+from dermdata.api.label_spaces import (
+    ADDED,
+    Differential,
+    find_share,
+    name_share,
+    refuse,
+    sources_of,
+    space_of,
+    words_of,
+)
 from dermdata.api.label_spaces import NEEDED as PROJECTED
 from dermdata.api.manifest_rows import USED, ManifestRows
 from dermdata.api.resources import Resources
@@ -28,6 +37,8 @@ class SelectableRows(ManifestRows):
         split: str | None = None,
         labels: str | None = None,
         strict: bool = False,
+        differential: Differential | None = None,
+        min_weight: float | None = None,
         refine: Sequence[str] = (),
         dedupe: Dedupe = "none",
         sample: int | None = None,
@@ -48,6 +59,10 @@ class SelectableRows(ManifestRows):
             A label space, such as "malignancy", "ham7" or a file: adds the columns `label` and `label_reason`.
         strict : bool, default False
             Raise where a row has no class in the space.
+        differential : {"all", "top"}, optional
+            A weighted differential has a class where all its weight lies in it, which is usual; "top": the heaviest.
+        min_weight : float, optional
+            The heaviest class of a differential, if it has at least this share of the weight.
         refine : sequence of str
             Targets whose finer label of the same image (isic_id) is taken.
         dedupe : {"none", "id", "exact", "near"}
@@ -80,12 +95,14 @@ class SelectableRows(ManifestRows):
         from dermdata.cohort import NEEDED_COLUMNS, SelectionRequest, select_rows
         from dermdata.cohort.dedupe import describe_overlaps
 
+        share = find_share(labels, differential, min_weight)
         # which row says more, and what its ids are, is a matter of all columns
         some = (*show, *SPLITS) if dedupe == "none" else None
         loaded, note = narrow_to_split(self._read_for_selection(some, where, refine), split)
         wanted = SelectionRequest(
             where=where,
             space=space_of(self._resources, labels) if labels else None,
+            share=share,
             dedupe=None if dedupe == "none" else dedupe,
             sample=sample,
             per_class=per_class,
@@ -97,8 +114,8 @@ class SelectableRows(ManifestRows):
         done = select_rows(loaded.table, wanted, self._resources.library.vocabulary, words, *finer)
         done.notes += describe_overlaps(loaded.rows(done.table)) if dedupe == "none" else ()
         asked = {
-            "where": where, "split": split, "labels": labels, "refine": ",".join(refine) or None, "dedupe": wanted.dedupe,
-            "sample": sample, "per-class": per_class, "seed": sample and seed,
+            "where": where, "split": split, "labels": labels, **name_share(share), "refine": ",".join(refine) or None,
+            "dedupe": wanted.dedupe, "sample": sample, "per-class": per_class, "seed": sample and seed,
         }  # fmt: skip
         made = cast("Manifest", self._derive(loaded, done.table, "select", asked))  # whose method this is
         done.notes[:0] = note
@@ -144,9 +161,17 @@ class SelectableRows(ManifestRows):
             return cast("Manifest", self)
         return self._tell_selection(self.select(where=where, split=split))
 
-    def with_labels(self, space: str, *, strict: bool = False) -> "Manifest":
-        """Name the class of each row in a label space, such as "malignancy" or "ham7"."""
-        return self._tell_selection(self.select(labels=space, strict=strict))
+    def with_labels(
+        self,
+        space: str,
+        *,
+        strict: bool = False,
+        differential: Differential | None = None,
+        min_weight: float | None = None,
+    ) -> "Manifest":
+        """Name the class of each row in a label space, such as "malignancy" or "ham7"; the options are those of `select`."""
+        done = self.select(labels=space, strict=strict, differential=differential, min_weight=min_weight)
+        return self._tell_selection(done)
 
     def refine(self, *targets: str) -> "Manifest":
         """Take the finer label that the same image (isic_id) has in these targets."""

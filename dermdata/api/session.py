@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from dermdata.api.label_spaces import Differential, find_share
 from dermdata.api.manifest import PIPED, Manifest
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources, make_settings
@@ -211,6 +212,8 @@ class Session(CatalogMethods, CacheMethods):
         by: Sequence[str] = (),
         labels: str | None = None,
         strict: bool = False,
+        differential: Differential | None = None,
+        min_weight: float | None = None,
         operating_points: Sequence[str] = (),
         bootstrap: int = 1000,
         seed: int = 0,
@@ -237,6 +240,10 @@ class Session(CatalogMethods, CacheMethods):
             Resamples by patient, else lesion, else image; 0 gives no intervals.
         strict : bool, default False
             Raise where a row of the target has no class.
+        differential : {"all", "top"}, optional
+            A weighted differential has a class where all its weight lies in it, which is usual; "top": the heaviest.
+        min_weight : float, optional
+            The heaviest class of a differential, if it has at least this share of the weight.
         seed : int, default 0
             Another seed, other resamples.
         min_group : int, default 30
@@ -263,8 +270,9 @@ class Session(CatalogMethods, CacheMethods):
 
         truth = target if isinstance(target, Manifest) else self.load(target)
         request = EvaluationRequest(
-            labels=labels, strict=strict, by=tuple(by), points=tuple(operating_points), resamples=bootstrap, seed=seed,
-            min_group=min_group, report=None if report is None else Path(report), where=where, split=split,
+            labels=labels, strict=strict, share=find_share(labels, differential, min_weight), by=tuple(by),
+            points=tuple(operating_points), resamples=bootstrap, seed=seed, min_group=min_group,
+            report=None if report is None else Path(report), where=where, split=split,
         )  # fmt: skip
         return evaluate_predictions(self._resources, predictions, truth, request)
 

@@ -35,13 +35,14 @@ class CountRequest:
     strict: bool = False
     where: str | None = None
     split: str | None = None
+    share: float = 1.0  # of a differential's weight that a class needs
 
     @classmethod
     def from_names(
-        cls, by: Iterable[str], labels: str | None = None, *, strict: bool = False
+        cls, by: Iterable[str], labels: str | None = None, *, strict: bool = False, share: float = 1.0
     ) -> "CountRequest":
         """Each column once, in the order in which they are named first."""
-        return cls(tuple(dict.fromkeys(by)), labels, strict)
+        return cls(tuple(dict.fromkeys(by)), labels, strict, share=share)
 
     @property
     def shown_columns(self) -> tuple[str, ...]:
@@ -85,7 +86,7 @@ def count_rows(
     for overlap in describe_overlaps(table):
         resources.say(overlap)
     if request.labels:
-        table = project(resources, table, request.labels, strict=request.strict)
+        table = project(resources, table, request.labels, strict=request.strict, share=request.share)
     if request.by:
         rows = room.tabulate(table, request.by)
         return Records(rows, (*request.by, *room.list_measures(rows)))

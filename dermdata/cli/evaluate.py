@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dermdata.api.evaluating import EvaluationRequest, evaluate_predictions
-from dermdata.api.label_spaces import check_strict
+from dermdata.api.label_spaces import check_strict, find_share
 from dermdata.api.reports import require_report
 from dermdata.cli.complete import cached_names, column_names, space_names
-from dermdata.cli.label_options import LABELS_HELP, SplitOption, StrictOption, WhereOption
+from dermdata.cli.label_options import (
+    LABELS_HELP,
+    DifferentialOption,
+    SplitOption,
+    StrictOption,
+    WeightOption,
+    WhereOption,
+)
 from dermdata.cli.output import Format, FormatOption, emit
 from dermdata.cli.state import state_of
 from dermdata.errors import UsageError
@@ -47,6 +54,8 @@ def evaluate(
         ),
     ] = None,
     strict: StrictOption = False,
+    differential: DifferentialOption = None,
+    min_weight: WeightOption = None,
     by: Annotated[
         list[str] | None,
         typer.Option(
@@ -78,8 +87,9 @@ def evaluate(
         raise UsageError("predictions and target cannot both come from stdin")
     check_strict(labels, strict=strict)
     request = EvaluationRequest(
-        labels=labels, strict=strict, by=split_words(by), points=split_words(operating_point), resamples=bootstrap,
-        seed=seed, min_group=min_group, report=report, where=where, split=split,
+        labels=labels, strict=strict, share=find_share(labels, differential, min_weight), by=split_words(by),
+        points=split_words(operating_point), resamples=bootstrap, seed=seed, min_group=min_group,
+        report=report, where=where, split=split,
     )  # fmt: skip
     found = evaluate_predictions(state, predictions, Manifest.from_targets(state, target), request)
     show(found, form, state.color)

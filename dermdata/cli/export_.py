@@ -6,8 +6,8 @@ import typer
 
 from dermdata.api.display import count_nouns, format_size
 from dermdata.api.label_spaces import check_strict
+from dermdata.cli import label_options as options
 from dermdata.cli.complete import TargetsOrCached, format_names
-from dermdata.cli.label_options import LabelsOption, SplitOption, StrictOption, WhereOption
 from dermdata.cli.output import AllowMissing, Format, FormatOption, emit, write_line
 from dermdata.cli.state import State, state_of
 from dermdata.cli.workers import EngineOption
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False)
 FORMATS_HELP = "parquet, csv, jsonl, imagefolder, webdataset, huggingface, coco or croissant"
+EMBED_HELP, DRY_HELP = "Put the image bytes into the output.", "Show what would be written; change nothing."
 OUT_HELP = "Folder or file to write, or s3://BUCKET/PREFIX."
 EXCEL_HELP = "CSV, also left-out.csv: a ' before cells that a spreadsheet would take for a formula."
 JOBS_HELP = "Threads that read and scale images. [default: all cores]"
@@ -38,14 +39,14 @@ def export(
     ],
     out: Annotated[str, typer.Option("--output", "-o", help=OUT_HELP, metavar="OUT", show_default=False)],
     targets: TargetsOrCached = None,
-    embed: Annotated[
-        bool, typer.Option("--embed/--no-embed", help="Put the image bytes into the output.")
-    ] = False,
-    where: WhereOption = None,
-    split: SplitOption = None,
+    embed: Annotated[bool, typer.Option("--embed/--no-embed", help=EMBED_HELP)] = False,
+    where: options.WhereOption = None,
+    split: options.SplitOption = None,
     fold: Annotated[int | None, typer.Option(min=0, help=FOLD_HELP, metavar="K")] = None,
-    labels: LabelsOption = None,
-    strict: StrictOption = False,
+    labels: options.LabelsOption = None,
+    strict: options.StrictOption = False,
+    differential: options.DifferentialOption = None,
+    min_weight: options.WeightOption = None,
     pixels: Annotated[int | None, typer.Option("--size", min=1, help=SIZE_HELP, metavar="PX")] = None,
     strip_exif: Annotated[bool, typer.Option("--strip-exif", help=STRIP_HELP)] = False,
     redistributable: Annotated[bool, typer.Option("--redistributable", help=RIGHTS_HELP)] = False,
@@ -54,9 +55,7 @@ def export(
     engine: EngineOption = None,
     excel_safe: Annotated[bool, typer.Option("--excel-safe", help=EXCEL_HELP)] = False,
     allow_missing: AllowMissing = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be written; change nothing.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help=DRY_HELP)] = False,
     form: FormatOption = None,
 ) -> None:
     """Write manifests, and images if asked to, in the format of another tool; prints the paths."""
@@ -70,8 +69,9 @@ def export(
         raise UsageError("export writes files, not a stream", hint="give -o FILE or a folder")
     manifest = Manifest.from_targets(state, targets or all_cached(state)).narrow(where)
     asked: dict[str, Any] = {
-        "labels": labels, "strict": strict, "embed": embed, "split": split, "fold": fold, "size": pixels,
-        "strip_exif": strip_exif, "redistributable": redistributable, "copy": copy, "excel_safe": excel_safe, "jobs": jobs,
+        "labels": labels, "strict": strict, "differential": differential, "min_weight": min_weight, "embed": embed,
+        "split": split, "fold": fold, "size": pixels, "strip_exif": strip_exif, "redistributable": redistributable,
+        "copy": copy, "excel_safe": excel_safe, "jobs": jobs,
     }  # fmt: skip
     if dry_run:
         plan = manifest.plan_export(name, out, **asked)

@@ -1,6 +1,6 @@
 """Options of several commands: the rows that are meant, and what is said of `--labels SPACE`."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -26,5 +26,18 @@ STRICT_HELP = "Exit 1, with nothing written, if a row has no class in SPACE."
 LabelsOption = Annotated[
     str | None,
     typer.Option(help=LABELS_HELP, metavar="SPACE", autocompletion=space_names, show_default=False),
+]
+DifferentialOption = Annotated[
+    Literal["all", "top"] | None,
+    typer.Option(
+        help="Weighted differentials: a class that has all their weight, or the heaviest. [default: all]",
+        show_default=False,
+    ),
+]
+WeightOption = Annotated[
+    float | None,
+    typer.Option(
+        "--min-weight", help="Weighted differentials: the heaviest class, if it has this share.", metavar="W"
+    ),
 ]
 StrictOption = Annotated[bool, typer.Option("--strict", help=STRICT_HELP)]

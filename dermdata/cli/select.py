@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from dermdata.api.label_spaces import check_strict, refuse, tell_unexpressed
+from dermdata.cli import label_options as options
 from dermdata.cli.complete import Targets, dataset_names
-from dermdata.cli.label_options import LabelsOption, SplitOption, StrictOption, WhereOption
 from dermdata.cli.output import AllowMissing, FormatOption, PathsOption, emit
 from dermdata.cli.state import State, state_of
 
@@ -22,10 +22,12 @@ TOLD = 8  # contradicting images that are told one by one
 def select(
     ctx: typer.Context,
     targets: Targets,
-    where: WhereOption = None,
-    split: SplitOption = None,
-    labels: LabelsOption = None,
-    strict: StrictOption = False,
+    where: options.WhereOption = None,
+    split: options.SplitOption = None,
+    labels: options.LabelsOption = None,
+    strict: options.StrictOption = False,
+    differential: options.DifferentialOption = None,
+    min_weight: options.WeightOption = None,
     refine: Annotated[
         list[str] | None,
         typer.Option(
@@ -76,8 +78,9 @@ def select(
     check_strict(labels, strict=strict)
     require_out(out)
     done = Manifest.from_targets(state, targets).select(
-        where=where, split=split, labels=labels, refine=split_names(refine), dedupe=dedupe, sample=sample,
-        per_class=per_class, seed=seed, allow_missing=allow_missing, show=IMAGE_COLUMNS if show == "images" else (),
+        where=where, split=split, labels=labels, differential=differential, min_weight=min_weight,
+        refine=split_names(refine), dedupe=dedupe, sample=sample, per_class=per_class, seed=seed,
+        allow_missing=allow_missing, show=IMAGE_COLUMNS if show == "images" else (),
     )  # fmt: skip
     tell(state, done)
     if out != "-":

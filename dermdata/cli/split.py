@@ -6,12 +6,15 @@ import typer
 
 from dermdata.api.label_spaces import check_strict
 from dermdata.cli.complete import cached_names, column_names, dataset_names
-from dermdata.cli.label_options import LabelsOption, StrictOption
+from dermdata.cli.label_options import DifferentialOption, LabelsOption, StrictOption, WeightOption
 from dermdata.cli.output import AllowMissing, FormatOption, PathsOption, emit
 from dermdata.cli.split_check import exclude, judge
 from dermdata.cli.state import state_of
 
 app = typer.Typer(add_completion=False)
+OFFICIAL_HELP = "Keep the publisher's test set, split the rest."
+STABLE_HELP = "Assign by hash: more rows later move no group."
+NEAR_HELP = "Near duplicates stay together too; with --check, they are leaks."
 
 
 @app.command()
@@ -49,20 +52,15 @@ def split(
     ] = None,
     labels: LabelsOption = None,
     strict: StrictOption = False,
-    official: Annotated[
-        bool, typer.Option("--official", help="Keep the publisher's test set, split the rest.")
-    ] = False,
-    stable: Annotated[
-        bool, typer.Option("--stable", help="Assign by hash: more rows later move no group.")
-    ] = False,
+    differential: DifferentialOption = None,
+    min_weight: WeightOption = None,
+    official: Annotated[bool, typer.Option("--official", help=OFFICIAL_HELP)] = False,
+    stable: Annotated[bool, typer.Option("--stable", help=STABLE_HELP)] = False,
     seed: Annotated[int, typer.Option(help="Another seed, another split.", metavar="N")] = 0,
     check: Annotated[
         bool, typer.Option("--check", help="Only judge the split that is there; exit 1 on leaks.")
     ] = False,
-    near: Annotated[
-        bool,
-        typer.Option("--near", help="Near duplicates stay together too; with --check, they are leaks."),
-    ] = False,
+    near: Annotated[bool, typer.Option("--near", help=NEAR_HELP)] = False,
     target: Annotated[
         list[str] | None,
         typer.Option(
@@ -91,16 +89,20 @@ def split(
     from dermdata.api.manifest import Manifest
 
     state = state_of(ctx)
-    making = {"--ratios": ratios, "--folds": folds, "--stratify": stratify, "--official": official}
-    exclude({**making, "--stable": stable, "--output": out, "--labels": labels}, check=check, target=target)
+    making = {
+        "--ratios": ratios, "--folds": folds, "--stratify": stratify, "--official": official, "--stable": stable,
+        "--output": out, "--labels": labels, "--differential": differential, "--min-weight": min_weight,
+    }  # fmt: skip
+    exclude(making, check=check, target=target)
     check_strict(labels, strict=strict)
     if check:
         judge(state, targets, target or (), form, by=by, near=near)
         return
     require_out(out)
     parts = Manifest.from_targets(state, targets).split(
-        by=by, ratios=ratios, folds=folds, stratify=stratify, labels=labels, strict=strict, official=official,
-        stable=stable, near=near, seed=seed, allow_missing=allow_missing,
+        by=by, ratios=ratios, folds=folds, stratify=stratify, labels=labels, strict=strict,
+        differential=differential, min_weight=min_weight, official=official, stable=stable, near=near,
+        seed=seed, allow_missing=allow_missing,
     )  # fmt: skip
     for line in parts.notes:
         state.say(line)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dermdata.api.display import count_nouns, make_console
-from dermdata.api.label_spaces import check_strict
+from dermdata.api.label_spaces import check_strict, find_share
 from dermdata.api.records import Item
+from dermdata.cli import label_options as options
 from dermdata.cli.cells import to_text
 from dermdata.cli.complete import TargetsOrCached, column_names
-from dermdata.cli.label_options import LabelsOption, SplitOption, StrictOption, WhereOption
 from dermdata.cli.output import FormatOption, emit, human
 from dermdata.cli.state import state_of
 
@@ -24,8 +24,7 @@ BY_HELP = "Columns to count by, such as diagnosis,sex. [default: an overview]"
 MEASURES = ("images", "patients", "lesions", "cases")
 NOT_STATED = "(not stated)"
 EIGHTHS = " ▏▎▍▌▋▊▉█"
-WIDEST, NARROWEST = 40, 8  # columns of a bar
-TEXT_WIDTH = 70  # what words and numbers of a row may take before the bar is cut short
+WIDEST, NARROWEST, TEXT_WIDTH = 40, 8, 70  # columns of a bar; of the words before it is cut short
 
 
 @app.command()
@@ -36,10 +35,12 @@ def stats(
         str | None,
         typer.Option(help=BY_HELP, metavar="COLS", autocompletion=column_names, show_default=False),
     ] = None,
-    labels: LabelsOption = None,
-    strict: StrictOption = False,
-    where: WhereOption = None,
-    split: SplitOption = None,
+    labels: options.LabelsOption = None,
+    strict: options.StrictOption = False,
+    differential: options.DifferentialOption = None,
+    min_weight: options.WeightOption = None,
+    where: options.WhereOption = None,
+    split: options.SplitOption = None,
     form: FormatOption = None,
 ) -> None:
     """Counts and cross-tables: images, patients and lesions in each cell."""
@@ -47,8 +48,9 @@ def stats(
 
     state = state_of(ctx)
     check_strict(labels, strict=strict)
-    columns = (name.strip() for name in (by or "").split(",") if name.strip())
-    request = CountRequest(tuple(dict.fromkeys(columns)), labels, strict, where, split)
+    columns = filter(None, map(str.strip, (by or "").split(",")))
+    share = find_share(labels, differential, min_weight)
+    request = CountRequest(tuple(dict.fromkeys(columns)), labels, strict, where, split, share)
     rows = count_targets(state, targets or (), request)
     if form == "table" or (form is None and sys.stdout.isatty()):
         show_tables(rows, request.by, state.color)

@@ -12,7 +12,7 @@ from dermdata.crosswalks.extents import LabelComparer
 from dermdata.errors import UsageError
 from dermdata.manifest.columns import text_column
 from dermdata.model import Finding
-from dermdata.projection import DatasetLabels, LabelStatements, project_table
+from dermdata.projection import ALL, DatasetLabels, LabelStatements, describe_top, project_table
 from dermdata.vocabulary import LabelSpace, Vocabulary
 
 
@@ -22,6 +22,7 @@ class SelectionRequest:
 
     where: str | None = None
     space: LabelSpace | None = None
+    share: float = ALL  # of a differential's weight that a class needs
     dedupe: DedupeMethod | None = None
     sample: int | None = None
     per_class: bool = False
@@ -86,7 +87,8 @@ def select_rows(
     if refine_with is not None:
         apply_refinement(done, refine_with, statements, judge)
     if wanted.space:
-        done.table = project_table(done.table, wanted.space, vocabulary, words)
+        done.table = project_table(done.table, wanted.space, vocabulary, words, share=wanted.share)
+        done.notes += describe_top(done.table, wanted.space, vocabulary, wanted.share)
     if wanted.where:
         apply_condition(done, wanted.where, vocabulary)
     done.conflicts += find_contradictions(done.table, statements, judge)

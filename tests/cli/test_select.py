@@ -1,5 +1,6 @@
 """`dermdata select`."""
 
+import csv
 import json
 import os
 import shlex
@@ -12,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import dermdata as dd
+from dermdata.errors import UsageError
 from dermdata.manifest.parquet import manifest_metadata, read_manifest, write_manifest
 from support.label_tables import manifest, row
 
@@ -61,6 +64,115 @@ def test_wrong_requests_are_said_in_words(cli: Callable, words: list[str], says:
     assert "error: " in answer.err
     assert says in answer.err
     assert "Traceback" not in answer.err
+
+
+@pytest.fixture
+def graded(tmp_path: Path) -> Path:
+    """A differential with a heaviest class, a tie, and a row with a diagnosis."""
+    tops = {"a": (0.64, 0.36), "b": (0.5, 0.5), "c": (0.2, 0.8)}
+    rows = [
+        row("scin", name, differential=[{"concept": "melanoma", "weight": one}, {"concept": "blue-nevus", "weight": two}])
+        for name, (one, two) in tops.items()
+    ]  # fmt: skip
+    return kept(tmp_path / "graded.parquet", *rows, row("ham10000", "d", "nv"))
+
+
+@pytest.mark.parametrize(
+    ("choice", "classes"),
+    [
+        ((), [None, None, None]),
+        (("--differential", "all"), [None, None, None]),
+        (("--min-weight", "1"), [None, None, None]),
+        (("--differential", "top"), ["malignant", None, "benign"]),
+        (("--min-weight", "0.7"), [None, None, "benign"]),
+        (("--differential", "top", "--min-weight", "0.64"), ["malignant", None, "benign"]),
+    ],
+)
+def test_a_differential_has_its_top_where_it_is_asked_for(
+    cli: Callable, graded: Path, tmp_path: Path, choice: tuple, classes: list
+) -> None:
+    """Every command that knows --labels says the same; the choice is told and stands in the history."""
+    words = ("--labels", "malignancy", *choice)
+    usual = classes == [None] * 3
+    for name in ("select", "split"):
+        answer = cli(name, graded, *words, "-o", tmp_path / f"{name}.parquet")
+        assert answer.code == 0, answer.err
+        table = read_manifest(tmp_path / f"{name}.parquet")
+        found = {one["key"]: one for one in table.to_pylist()}
+        assert [found[f"scin/{n}"]["label"] for n in "abc"] == classes
+        assert all((one["label"] is None) == (one["label_reason"] is not None) for one in found.values())
+        history = json.loads(manifest_metadata(table)["history"])[-1]
+        assert ("--differential=" in history or "--min-weight=" in history) != usual
+        assert ("rows have the class at the top of their differential" in answer.err) != usual
+    out = tmp_path / "out.csv"
+    assert cli("export", "csv", graded, *words, "-o", out).code == 0
+    lines = {one["key"]: one["label"] or None for one in csv.DictReader(out.read_text().splitlines())}
+    assert [lines[f"scin/{n}"] for n in "abc"] == classes
+    assert cli("export", "csv", graded, *words, "-o", out, "--dry-run").code == 0
+    counted = json.loads(cli("stats", graded, *words, "--by", "label", "--format", "json").out)
+    assert sum(one["images"] for one in counted["items"] if one["label"] is None) == classes.count(None)
+
+
+def test_python_and_evaluate_have_the_same_choice(cli: Callable, graded: Path, tmp_path: Path) -> None:
+    """Of three graded rows `top` judges two; the report's command line has the choice."""
+    predicted, report = tmp_path / "predicted.csv", tmp_path / "report.html"
+    predicted.write_text("image_id,diagnosis\na,malignant\nb,benign\nc,benign\nd,benign\n")
+    truth = dd.load(graded)
+    top = truth.with_labels("malignancy", differential="top")
+    assert top.history[-1].endswith("--labels=malignancy --differential=top")
+    assert top.stats(["label"], labels="malignancy", min_weight=0.7) == truth.stats(
+        ["label"], labels="malignancy", min_weight=0.7
+    )
+    for choice, judged in (({}, 1), ({"differential": "top"}, 3), ({"min_weight": 0.7}, 2)):
+        found = dd.evaluate(predicted, truth, labels="malignancy", bootstrap=0, report=report, **choice)
+        assert {one["n"] for one in found if one["metric"] == "accuracy"} == {judged}
+        assert all(
+            f"--{name.replace('_', '-')}={value}" in report.read_text() for name, value in choice.items()
+        )
+        plan = truth.plan_export("csv", tmp_path / "x.csv", labels="malignancy", **choice)
+        assert plan[0]["rows"] == 4
+    words = ("--labels", "malignancy", "--differential", "top", "--bootstrap", "0", "--format", "json")
+    answer = cli("evaluate", predicted, "--target", graded, *words)
+    assert {one["n"] for one in json.loads(answer.out)["items"] if one["metric"] == "accuracy"} == {3}
+    with pytest.raises(UsageError, match="chooses a class of --labels"):
+        truth.plan_export("csv", tmp_path / "x.csv", differential="top")
+    with pytest.raises(UsageError, match="all or top"):
+        truth.with_labels("ham7", differential="most")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("choice", "says"),
+    [
+        (("--differential", "top"), "--differential chooses a class of --labels SPACE"),
+        (("--min-weight", "0.5"), "--min-weight chooses a class of --labels SPACE"),
+        (("--labels", "ham7", "--min-weight", "0"), "above 0 and at most 1, not 0"),
+        (("--labels", "ham7", "--min-weight", "-1"), "above 0 and at most 1, not -1"),
+        (("--labels", "ham7", "--min-weight", "1.01"), "above 0 and at most 1, not 1.01"),
+        (("--labels", "ham7", "--min-weight", "nan"), "above 0 and at most 1, not nan"),
+        (("--labels", "ham7", "--differential", "all", "--min-weight", "0.5"), "exclude each other"),
+        (("--labels", "ham7", "--differential", "most"), "most"),
+    ],
+)
+def test_a_choice_that_cannot_be_is_refused_by_every_command(
+    cli: Callable, graded: Path, tmp_path: Path, choice: tuple, says: str
+) -> None:
+    """Exit 2, and nothing is written."""
+    predicted = tmp_path / "predicted.csv"
+    predicted.write_text("image_id,diagnosis\nd,NV\n")
+    out = tmp_path / "out.csv"
+    for words in (
+        ("select", graded, "-o", out),
+        ("split", graded, "-o", out),
+        ("export", "csv", graded, "-o", out),
+        ("export", "csv", graded, "-o", out, "--dry-run"),
+        ("stats", graded),
+        ("evaluate", predicted, "--target", graded),
+    ):
+        answer = cli(*words, *choice)
+        assert answer.code == 2, (words, answer.err)
+        assert says in answer.err
+        assert not out.exists()
+    assert cli("split", graded, "--check", "--differential", "top").code == 2
 
 
 def test_strict_writes_nothing_where_a_row_has_no_class(cli: Callable, twins: tuple, tmp_path: Path) -> None:
