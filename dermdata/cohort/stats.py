@@ -10,6 +10,7 @@ import pyarrow.types as kinds
 from dermdata.errors import UnknownName, UsageError
 from dermdata.manifest.columns import decode_dictionary, find_extra_column, first_rows
 from dermdata.manifest.schema import SCHEMA
+from dermdata.manifest.text import python_values
 
 StatsRow = dict[str, Any]
 OVERVIEW_COLUMNS = ("diagnosis", "malignancy", "fitzpatrick", "sex", "body_site")
@@ -102,6 +103,11 @@ def groupable_column(table: pa.Table, name: str) -> pa.ChunkedArray:
     if kinds.is_nested(column.type):
         what = f"column '{name}' holds several values in each row ({column.type})"
         raise UsageError(what, hint="choose a column such as diagnosis, sex or fitzpatrick")
+    if kinds.is_temporal(column.type):
+        python_values(
+            column.unique(), hint="count by another column"
+        )  # BadTable for a day that no calendar has
+        return column.cast(pa.string())
     return column
 
 

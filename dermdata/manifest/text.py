@@ -64,14 +64,12 @@ def csv_cells(column: pa.ChunkedArray) -> list[str | None]:
     return list(column.cast(pa.string()).to_pylist())
 
 
-def python_values(column: pa.ChunkedArray) -> list[Any]:
+def python_values(column: pa.ChunkedArray | pa.Array, hint: str = "-o FILE.parquet keeps it") -> list[Any]:
     """The values as Python's; BadTable for a date or duration that Python, and text, has no form of."""
     try:
         return list(column.to_pylist())
     except (ArithmeticError, ValueError) as error:
-        raise BadTable(
-            f"a value of {column.type} cannot be written as text: {error}", hint="-o FILE.parquet keeps it"
-        ) from error
+        raise BadTable(f"a value of {column.type} cannot be written as text: {error}", hint=hint) from error
 
 
 def encode_json(value: JsonValue) -> str:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from dermdata import manifest
@@ -29,6 +31,29 @@ def test_unknown_column(cli: Cli, target: Path) -> None:
     answer = cli("stats", target, "--by", "sexx")
     assert answer.code == 2
     assert answer.err == "error: unknown column 'sexx'\nhint: did you mean sex?\n"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([2**31 - 1, 1], pa.date32()), pa.array([2**63 - 1, 5], pa.timestamp("us")),
+        pa.array([2**63 - 1, 5], pa.duration("s")),
+    ],
+    ids=lambda values: str(values.type),
+)  # fmt: skip
+def test_a_day_that_no_calendar_has_is_told(cli: Cli, tmp_path: Path, values: pa.Array) -> None:
+    """A damaged column: it ended with exit 70."""
+    keys = {"dataset": ["x", "x"], "image_id": ["a", "b"], "key": ["x/a", "x/b"]}
+    pq.write_table(pa.table({**keys, "when": values}), tmp_path / "m.parquet")
+    answer = cli("stats", tmp_path / "m.parquet", "--by", "when")
+    assert (answer.code, f"a value of {values.type} cannot be" in answer.err) == (2, True), answer.err
+
+
+def test_days_are_counted(cli: Cli, tmp_path: Path) -> None:
+    keys = {"dataset": ["x", "x"], "image_id": ["a", "b"], "key": ["x/a", "x/b"]}
+    pq.write_table(pa.table({**keys, "when": pa.array([0, 0], pa.date32())}), tmp_path / "m.parquet")
+    answer = cli("stats", tmp_path / "m.parquet", "--by", "when", "-f", "json")
+    assert [(row["when"], row["images"]) for row in json.loads(answer.out)["items"]] == [("1970-01-01", 2)]
 
 
 def test_items_of_a_cross_table(cli: Cli, target: Path) -> None:

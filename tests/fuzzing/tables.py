@@ -88,7 +88,10 @@ def with_cells(table: pa.Table, dice: Dice) -> pa.Table:
     """Hostile values in some rows of a column, whatever kind that makes of it."""
     at = column(table, dice)
     name = table.column_names[at]
-    values = table.column(at).to_pylist() or [None]
+    try:
+        values = table.column(at).to_pylist() or [None]
+    except (ArithmeticError, ValueError):  # damaged before: a day that no calendar has
+        values = [None] * table.num_rows
     pool = hostile.PATHS if name in ("path", "mask_path") else hostile.TEXTS
     for _ in range(dice.choice([1, 1, 3, len(values)])):
         row = dice.randrange(len(values))
