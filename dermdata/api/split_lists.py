@@ -200,6 +200,8 @@ def tell_columns(resources: Resources, files: Sequence[str], split: "PublishedSp
     parts = f"'{split.part_column}'" if split.part_column else FILES
     own = "".join(f", {name} in '{column}'" for name, column in split.own_columns.items())
     resources.say(f"{', '.join(files)}: image ids in '{split.id_column}', parts in {parts}{own}")
+    for word, one in split.other_spellings.items():
+        resources.say(f"'{word}' is taken for the part '{one}'")
     if split.passed_over:
         judged = split.listed_parts is not None
         what = "names parts too: they are judged as well" if judged else NOT_LOOKED_AT

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from dermdata.errors import BadTable, UsageError
 from dermdata.manifest.columns import Ints
 from dermdata.manifest.schema import EXTENSION_PATTERN, KEYS, OFFICIAL_SPLIT, OWN_SPLIT
-from dermdata.readers.typed_cells import NOTHING_WORDS, clean_ids
+from dermdata.readers.typed_cells import NOTHING_WORDS, WHOLE_FLOAT, clean_ids
 
 ID_COLUMNS = (
     "image_id", "isic_id", "key", "image", "image_name", "img_id", "img", "img_name", "filename", "file_name", "file",
@@ -41,6 +41,8 @@ PART_NAME = re.compile(
     r"train|test|valid|fold|hold_?out|(?:^|[^a-z])(?:val|dev|tr|te|trn|tst|cv)(?:[^a-z]|$)"
 )
 NO_ID = (*NOTHING_WORDS, "unknown", "-", "-1")
+LONG_NAMES = {"training": "train", "testing": "test", "validation": "val", "valid": "val"}
+SHOWN_COLUMNS, SHOWN_LETTERS = 30, 60  # in an error; what is no table may have a hundred thousand
 SHORT_NAMES = {"tr": "train", "trn": "train", "te": "test", "tst": "test", "valid": "val"}
 LISTED_SPLIT = "split_in_files"  # the parts that a column names where each file is a part, too
 UNPLACED = "_in_list"  # behind a column's name: the list's ids where they are several of the dataset's
@@ -59,6 +61,7 @@ class PublishedSplit:
     part_column: str | None  # None: each file is a part
     own_columns: Mapping[str, str] = field(default_factory=dict)  # where `own_ids` stand
     passed_over: str | None = None  # the column of parts that there is beside the files
+    other_spellings: Mapping[str, str] = field(default_factory=dict)  # of parts: TRAIN -> train
 
     @property
     def has_groups(self) -> bool:
@@ -120,9 +123,11 @@ def parse_published_split(table: pa.Table, name: str, part: str | None = None) -
     if part_column is None and part is None:
         raise _lacks_column(f"parts ({', '.join(PART_COLUMNS[:4])}, …)", table, name)
     own = _own_columns(known)
+    parts, other_spellings = read_parts(table[part_column]) if part_column else (nulls(table.num_rows), {})
     listed = PublishedSplit(
         ids=read_ids(table[id_column]),
-        parts=trim_text(table[part_column]) if part_column else nulls(table.num_rows),
+        parts=parts,
+        other_spellings=other_spellings,
         own_ids={column: read_ids(table[found]) for column, found in own.items()},
         datasets=_dataset_words(table, known, id_column, part_column),
         id_column=id_column,
@@ -141,6 +146,7 @@ def name_part(listed: PublishedSplit, part: str) -> PublishedSplit:
         part_column=None,
         listed_parts=listed.parts if several else None,
         passed_over=listed.part_column if several else None,
+        other_spellings={},
     )
 
 
@@ -205,9 +211,12 @@ def _first_known(words: Iterable[str], known: Mapping[str, str]) -> str | None:
 
 
 def _lacks_column(wanted: str, table: pa.Table, name: str) -> BadTable:
+    names = [column[:SHOWN_LETTERS] for column in table.column_names[:SHOWN_COLUMNS]]
+    more = table.num_columns - len(names)
     return BadTable(
-        f"{name}: no column of {wanted} among {', '.join(table.column_names)}",
-        hint="rename the column; or give one file for each part, such as train.csv test.csv",
+        f"{name}: no column of {wanted} among {', '.join(names)}{f' and {more:,} more' if more else ''}",
+        hint="rename the column, or write a first line of names where there is none; "
+        "or give one file for each part, such as train.csv test.csv",
     )
 
 
@@ -230,6 +239,25 @@ def read_ids(column: pa.ChunkedArray) -> pa.Array:
     words = trim_text(column)
     known = pc.invert(pc.is_in(pc.utf8_lower(words), pa.array(NO_ID, pa.string())))
     return clean_ids(pc.if_else(known, words, pa.scalar(None, pa.string())))
+
+
+def read_parts(column: pa.ChunkedArray) -> tuple[pa.Array, dict[str, str]]:
+    """Parts, null for words that mean none, each as it is first spelled; and what else is spelled otherwise.
+
+    TRAIN, training and train are one part, as 0.0 and 0 are: else every lesion of it would be in two.
+    """
+    words = trim_text(column)
+    first: dict[str, str] = {}
+    others: dict[str, str] = {}
+    for word in words.drop_null().unique().to_pylist():
+        plain = re.sub(WHOLE_FLOAT, r"\1", word.lower())
+        others[word] = first.setdefault(LONG_NAMES.get(plain, plain), word)
+    spelled = pa.array(list(others), pa.string())
+    meant = pa.array([None if one.lower() in NOTHING_WORDS else one for one in others.values()], pa.string())
+    parts = meant.take(pc.index_in(words, spelled, skip_nulls=True))
+    return parts, {
+        word: one for word, one in others.items() if word != one and one.lower() not in NOTHING_WORDS
+    }
 
 
 def drop_blank_rows(table: pa.Table) -> pa.Table:
@@ -282,6 +310,7 @@ def join_lists(lists: Sequence[PublishedSplit]) -> PublishedSplit:
         part_column=lists[0].part_column,
         own_columns=own_columns,
         passed_over=next((one.passed_over for one in lists if one.passed_over), None),
+        other_spellings={word: one for split in lists for word, one in split.other_spellings.items()},
     )
 
 

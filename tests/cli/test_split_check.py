@@ -523,3 +523,63 @@ def test_pictures_that_are_near_by_hash_alone_are_no_clean_split() -> None:
         conclude(
             state, Records([{"level": "error"}], ("level",), {**facts, "leaks": {"lesions": 1}}), near=True
         )
+
+
+# ------------------------------------------------------------------ one part is one, however it is spelled
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        (("train", "TRAIN", "Train "), ("test", "Test")),
+        (("train", "training", "TRAINING"), ("val", "valid", "Validation")),
+        (("0", "0.0"), ("1", "1.0", "1.00")),
+        (("Fold1", "fold1"), ("Fold2", "fold2")),
+    ],
+)
+def test_a_part_in_several_spellings_is_one(
+    cli: Callable, tmp_path: Path, x: None, train: tuple[str, ...], test: tuple[str, ...]
+) -> None:
+    """A sound list has no leak by that, a leaky one no fewer; and it is told."""
+    for parts, code in (((train, test), 0), ((train + test, train[:1] + test), 1)):
+        rows = []
+        for number, image in enumerate(IDS):
+            words = parts[number // 8] if code == 0 else (train, test)[number % 2]
+            rows.append({"image": image, "split": words[number // 2 % len(words)]})
+            if code == 0:
+                rows[-1]["split"] = words[number % len(words)]
+        answer = cli("split", "--check", write_csv(tmp_path / "paper.csv", rows))
+        assert answer.code == code, answer.err
+        assert "is taken for the part" in answer.err
+        assert code == 0 or LEAK in answer.err
+
+
+@pytest.mark.parametrize("word", ["nan", "NaN", "None", "n/a"])
+def test_a_word_for_no_part_is_no_part(cli: Callable, tmp_path: Path, x: None, word: str) -> None:
+    """As pandas writes what it does not know: no lesion leaks into it."""
+    words = [(word if number % 2 else ("train", "test")[number // 8]) for number in range(len(IDS))]
+    rows = [{"image": one, "split": part} for one, part in zip(IDS, words, strict=True)]
+    answer = cli("split", "--check", write_csv(tmp_path / "paper.csv", rows))
+    assert answer.code == 0, answer.err
+    assert "8 images are in no part" in answer.err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n".join(f"{one}.jpg" for one in IDS),
+        json.dumps({"train": [f"image_{number}" for number in range(9999)]}),
+        ",".join(f"column_{number}" for number in range(9999)) + "\n",
+    ],
+    ids=["no first line", "JSON", "matrix"],
+)
+def test_what_has_no_column_of_images_is_named_in_a_line_that_can_be_read(
+    cli: Callable, tmp_path: Path, x: None, text: str
+) -> None:
+    """A list without its first line of names; a JSON document; a matrix."""
+    (tmp_path / "list.csv").write_text(text)
+    answer = cli("split", "--check", tmp_path / "list.csv")
+    assert answer.code == 2
+    assert "no column of image ids" in answer.err
+    assert "a first line of names" in answer.err
+    assert len(answer.err) < 3000
