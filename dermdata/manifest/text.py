@@ -36,6 +36,7 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
 ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)  # `json.dumps` makes one for each value
 SHOWN = 5  # lines in a message
 CSV_BLOCK = 1 << 25  # bytes; a row must fit
+PATH_COLUMNS = ("path", "mask_path")
 COLUMN_TYPES = {field.name: field.type for field in SCHEMA}
 
 
@@ -174,7 +175,7 @@ def read_csv(path: Path) -> pa.Table:
     delimiter = find_delimiter(data, (said,))
     names = read_header(data, path, delimiter)
     with limits.limit_table_memory(len(data), str(path)):
-        table = parse_with_arrow(data, path, delimiter, names)
+        table = drop_empty_rows(parse_with_arrow(data, path, delimiter, names))
         return pa.table({name: convert_words(table[name], name, path) for name in table.column_names})
 
 
@@ -196,6 +197,14 @@ def parse_with_arrow(data: bytes, path: Path, delimiter: str, names: list[str]) 
     named = [place for place, name in enumerate(names) if name or table.column(place).null_count < len(table)]
     table = table.select(named or [0])
     limits.require_columns(table.column_names, str(path))
+    return table
+
+
+def drop_empty_rows(table: pa.Table) -> pa.Table:
+    """The rows that say anything: a spreadsheet writes empty ones below the last, delimiters alone."""
+    if all(column.null_count for column in table.columns):
+        filled = np.logical_or.reduce([column.is_valid().to_numpy() for column in table.columns])
+        return table if filled.all() else table.filter(pa.array(filled))
     return table
 
 
@@ -257,6 +266,8 @@ def parse_line(line: bytes, number: int, path: Path) -> dict[str, Any]:
 def convert_words(column: pa.ChunkedArray, name: str, path: Path) -> pa.ChunkedArray:
     """A column of text in the schema's type; a column that the schema has not stays text."""
     kind = COLUMN_TYPES.get(name)
+    if name in PATH_COLUMNS:  # as programs write them on Windows: absolute with a drive's letter
+        return pc.replace_substring_regex(pc.replace_substring(column, "\\", "/"), "^[A-Za-z]:/", r"/\0")
     with_type = kind is not None and not is_text(kind)
     return convert_or_raise(lambda: cast_words(column, kind), name, path) if with_type else column
 

@@ -1,5 +1,6 @@
 """Where images are: manifests that open anywhere, caches that are read, other machines' paths, and what is missing."""
 
+import csv
 import io
 import json
 import os
@@ -249,6 +250,48 @@ def test_every_command_finds_the_images_of_a_manifest_from_another_machine(
         assert (answer.code, "not found" in answer.err) == (0, False), (words, answer.err)
     (path, *_) = read(tmp_path / "again.parquet")["path"].drop_null().to_pylist()
     assert path.startswith(f"{there}/datasets/demo/")
+
+
+@pytest.mark.parametrize("folder", ["{cache}", "C:/Users/jane/cache", "d:/x", "//server/share/cache", ""])
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_paths_with_backslashes_are_paths(
+    cli: CLI, own: Path, tmp_path: Path, folder: str, delimiter: str
+) -> None:
+    """As programs on Windows write them into a CSV manifest, whole or from the dataset's folder on."""
+    assert cli("select", "demo", *SOUND, "-o", tmp_path / "s.csv").code == 0
+    place = folder.format(cache=own)
+    with (tmp_path / "s.csv").open(newline="") as file:
+        head, *rows = csv.reader(file)
+    for row in rows:
+        for column in ("path", "mask_path"):
+            words = row[head.index(column)]
+            words = words.replace(str(own), place) if place else words.replace(f"{version(own)}/", "")
+            row[head.index(column)] = words.replace("/", "\\")
+    with (tmp_path / "windows.csv").open("w", newline="", encoding="utf-8-sig") as file:
+        csv.writer(file, delimiter=delimiter).writerows([head, *rows])
+    answer = cli("export", "imagefolder", tmp_path / "windows.csv", "-o", tmp_path / "out")
+    assert answer.code == 0, answer.err
+    answer = cli("select", tmp_path / "windows.csv", "-o", tmp_path / "again.parquet")
+    assert answer.code == 0, answer.err
+    assert all(Path(path).is_file() for path in read(tmp_path / "again.parquet")["path"].to_pylist())
+
+
+@pytest.mark.parametrize("lines", [1, 3])
+@pytest.mark.parametrize("place", [1, -1])
+def test_empty_rows_of_a_manifest_are_none(
+    cli: CLI, own: Path, tmp_path: Path, lines: int, place: int
+) -> None:
+    """A spreadsheet writes delimiters alone where a cell was ever touched."""
+    assert cli("select", "demo", *SOUND, "-o", tmp_path / "s.csv").code == 0
+    with (tmp_path / "s.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    with (tmp_path / "excel.csv").open("w", newline="", encoding="utf-8-sig") as file:
+        empty = [[""] * len(rows[0])] * lines
+        csv.writer(file, delimiter=";").writerows([*rows[:place], *empty, *rows[place:]])
+    for words in (("select", "-o", tmp_path / "o.parquet"), ("stats",), ("split", "-o", tmp_path / "p.csv")):
+        answer = cli(*words, tmp_path / "excel.csv")
+        assert answer.code == 0, answer.err
+    assert read(tmp_path / "o.parquet").num_rows == len(rows) - 1
 
 
 def test_the_catalog_that_named_the_dataset_is_not_needed(cli: CLI, own: Path, tmp_path: Path) -> None:
