@@ -33,7 +33,7 @@ def from_environment(environment: Mapping[str, str]) -> dict[str, object]:
     if value := environment.get("DERMDATA_CACHE"):
         found |= {name: folders for name, folders in split_cache_folders(value).items() if folders}
     if value := environment.get("DERMDATA_CATALOG"):
-        found["catalogs"] = tuple(Path(part) for part in value.split(os.pathsep) if part)
+        found["catalogs"] = tuple(split_folders(value))
     if value := environment.get("DERMDATA_OFFLINE"):
         found["offline"] = value.strip().lower() not in FALSE_WORDS
     if value := environment.get("DERMDATA_REWRITE"):
@@ -43,10 +43,19 @@ def from_environment(environment: Mapping[str, str]) -> dict[str, object]:
 
 def split_cache_folders(text: "str | os.PathLike[str]") -> dict[str, object]:
     """The folder that is written to, and after it, parted as in PATH, those that are only read."""
-    folders = [Path(part) for part in os.fspath(text).split(os.pathsep) if part]
+    folders = split_folders(os.fspath(text))
     if not folders:
         return {}
-    return {"cache": folders[0], "caches_read_only": tuple(one for one in folders[1:] if one != folders[0])}
+    return {"cache": folders[0], "caches_read_only": tuple(folders[1:])}
+
+
+def split_folders(text: str) -> list[Path]:
+    """Folders parted as in PATH, each once; `~` is the home also where no shell has replaced it: `--cache a:~/b`."""
+    folders: dict[str, Path] = {}
+    for part in filter(None, text.split(os.pathsep)):
+        path = os.path.expanduser(part)  # noqa: PTH111 (of nobody's home, `~` stays; Path raises)
+        folders.setdefault(os.path.realpath(path), Path(path))
+    return list(folders.values())
 
 
 def parse_rewrite_rules(words: Sequence[str]) -> tuple[tuple[str, str], ...]:

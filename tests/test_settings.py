@@ -37,6 +37,31 @@ def test_every_variable() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "folders"),
+    [
+        ("a:~/b", ["a", "HOME/b"]),
+        ("~:~/b:", ["HOME", "HOME/b"]),
+        ("a:./b:b:HOME/b/../b:a:HOME/b", ["a", "b", "HOME/b/../b"]),
+        ("a::a/:./a", ["a"]),
+        (":b", ["b"]),
+    ],
+)
+@pytest.mark.parametrize("name", ["DERMDATA_CACHE", "DERMDATA_CATALOG"])
+def test_folders_are_parted_as_in_path(
+    text: str, folders: list[str], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each counts once; `~` is the home also behind a colon, where a shell leaves it as it is."""
+    home = str(tmp_path / "home")
+    monkeypatch.setenv("HOME", home)
+    meant = tuple(Path(one.replace("HOME", home)) for one in folders)
+    found = from_environment({name: text.replace(":", os.pathsep).replace("HOME", home)})
+    if name == "DERMDATA_CACHE":
+        assert (found["cache"], found.get("caches_read_only", ())) == (meant[0], meant[1:])
+    else:
+        assert found == {"catalogs": meant}
+
+
 @pytest.mark.parametrize("word", ["0", "false", "No", "OFF", " 0 "])
 def test_words_for_not_offline(word: str) -> None:
     """`DERMDATA_OFFLINE=0` does not forbid the network."""

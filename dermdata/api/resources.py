@@ -80,6 +80,9 @@ class Resources:
         """The folder that datasets are fetched into, and those that they are read from as well."""
         from dermdata.cache import Cache
 
+        for further in self.settings.caches_read_only:
+            if not further.is_dir():  # a share that is not mounted: all it holds would be fetched anew
+                self.say(f"warning: the cache {further} is not there")
         return Cache(self.settings.cache, self.settings.caches_read_only)
 
     @cached_property

@@ -344,6 +344,16 @@ def test_a_dataset_in_a_cache_that_is_only_read_is_complete(
     assert sorted(path.stat().st_mtime_ns for path in (fetched, *fetched.rglob("*"))) == before
 
 
+@pytest.mark.parametrize("further", ["nosuch", "lab:old/cache", "~/nosuch"])
+def test_a_further_cache_that_is_not_there_is_told(cli: CLI, own: Path, further: str) -> None:
+    """A share that is not mounted, or one folder with a colon in its name, which is taken for two."""
+    answer = cli("stats", "demo", cache=f"{own}:{further}")
+    assert answer.code == 0, answer.err
+    assert "warning: the cache " in answer.err
+    assert "is not there" in answer.err
+    assert "warning" not in cli("stats", "demo", cache=f"{own}:{own}").err
+
+
 def test_what_no_cache_has_comes_into_the_first(cli: CLI, fetched: Path, tmp_path: Path) -> None:
     """And what is there in part only is completed there."""
     both = Path(caches(tmp_path / "mine", tmp_path / "shared"))
