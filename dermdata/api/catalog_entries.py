@@ -14,6 +14,7 @@ from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.errors import CacheDamaged, Offline, PersonMustAct, UnknownName, UsageError
 from dermdata.manifest_file import cached_names, version_folder
+from dermdata.markup import phrase_count
 from dermdata.model import FetchWay
 from dermdata.terminal import format_size
 
@@ -314,7 +315,7 @@ def describe_counts(dataset: "Dataset") -> str:
     numbers = {
         key: getattr(dataset.counts, key) for key in ("images", "lesions", "patients", "cases", "masks")
     }
-    words = [f"{number:,} {key}" for key, number in numbers.items() if number]
+    words = [phrase_count(number, key) for key, number in numbers.items() if number]
     splits = ", ".join(f"{part} {count:,}" for part, count in dataset.counts.splits.items())
     return ", ".join(words) + (f" (official split: {splits})" if splits else "")
 

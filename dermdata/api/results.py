@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from dermdata.api.images import open_image, open_mask
 from dermdata.api.records import Records
 from dermdata.errors import IntegrityError, UnknownName
+from dermdata.markup import count_nouns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -198,7 +199,7 @@ class Parts(Mapping[str, "Manifest"]):
 
     def __repr__(self) -> str:
         parts = ", ".join(f"{part['part']}: {part['images']:,}" for part in self.records)
-        return f"<parts of {len(self.manifest):,} images: {parts}>"
+        return f"<parts of {count_nouns(len(self.manifest), 'image')}: {parts}>"
 
     def _repr_html_(self) -> str:
         return self.records._repr_html_()

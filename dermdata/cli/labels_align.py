@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dermdata.api.display import count_nouns
 from dermdata.cli.complete import dataset_names
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import state_of
@@ -53,7 +54,7 @@ def tradeoff_lines(choices: Sequence[dict[str, Any]]) -> Iterator[str]:
     if len(choices) > MOST_LINES:
         last = choices[-1]
         yield (
-            f"… up to {last['classes']:,} classes for {last['images_left_out']:,} images; "
+            f"… up to {count_nouns(last['classes'], 'class')} for {count_nouns(last['images_left_out'], 'image')}; "
             "`--format json` has every line"
         )
 

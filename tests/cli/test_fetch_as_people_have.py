@@ -312,7 +312,7 @@ def test_images_that_a_closed_archive_may_hold_are_exit_8(inner: bytes, desk: De
         answer = desk.mirror(zipped({**images("a1.jpg"), "part_2.zip": inner}), table("a1", "a2"))
         assert answer.code == 8, answer.err
         assert (
-            "1 rows have no image, and an archive in an archive is not opened (pictures.zip: part_2"
+            "1 row has no image, and an archive in an archive is not opened (pictures.zip: part_2"
             in answer.err
         )
     assert [name for name, data in desk.found().items() if data] == ["a1"]

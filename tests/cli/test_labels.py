@@ -167,7 +167,7 @@ def test_a_fuzzy_proposal_is_shown_and_never_written(cli: Callable, tmp_path: Pa
     answer = cli(*words, "-o", out)
     assert answer.code == 1
     assert "2 words (2 rows) without a concept yet" in answer.err
-    assert "1 rows have no word in dx" in answer.err
+    assert "1 row has no word in dx" in answer.err
     assert [line.split("\t")[1] for line in out.read_text().splitlines()[1:]] == ["Melanoma"]
 
 
