@@ -76,8 +76,8 @@ class Selected:
     ----------
     manifest : Manifest
     summary : Records
-        Of each dataset how many images were given, and how many images, patients and lesions are left; `facts` count
-        what the other records list.
+        Of each dataset how many images were given, and how many images, patients and lesions are left (cases too
+        where there are any); `facts` count what the other records list.
     images : Records
         The rows in a few columns; paths as they are stored.
     dropped, conflicts, unexpressed : Records
@@ -102,17 +102,18 @@ class Selected:
 
     @cached_property
     def summary(self) -> Records:
-        from dermdata.cohort.stats import tabulate
+        from dermdata.cohort.stats import list_measures, tabulate
 
         left = tabulate(self._after, ["dataset"]) if self._after.num_rows else []
         found = {row["dataset"]: row for row in left}
         given = {row["dataset"]: row["images"] for row in tabulate(self._before, ["dataset"])}
-        nothing = {"images": 0, "patients": None, "lesions": None}
+        measures = [name for name in list_measures(left) if name != "share"]
+        nothing = dict.fromkeys(measures) | {"images": 0}
         items = [
             {**nothing, **found.get(name, {}), "dataset": name, "given": count}
             for name, count in given.items()
         ]
-        return Records(items, ("dataset", "given", "images", "patients", "lesions"), self.counts)
+        return Records(items, ("dataset", "given", *measures), self.counts)
 
     @cached_property
     def images(self) -> Records:

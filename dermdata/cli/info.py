@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from dermdata.cli.complete import dataset_names
+from dermdata.cli.complete import entry_names
 from dermdata.cli.output import emit, write_line, write_prose
 from dermdata.cli.state import state_of
 
@@ -16,7 +16,7 @@ app = typer.Typer(add_completion=False)
 def info(
     ctx: typer.Context,
     name: Annotated[
-        str, typer.Argument(metavar="NAME", autocompletion=dataset_names, help="Dataset or model.")
+        str, typer.Argument(metavar="NAME", autocompletion=entry_names, help="Dataset or model.")
     ],
     form: Annotated[
         Literal["text", "json", "bibtex", "croissant"], typer.Option("--format", "-f", help="How to show it.")

@@ -230,6 +230,32 @@ def test_the_summary_names_each_dataset_also_one_that_nothing_is_left_of(cli: Ca
     assert "nothing written; add -o FILE" in answer.err
 
 
+@pytest.fixture
+def filed(tmp_path: Path) -> Path:
+    """Images of two cases, and one of none."""
+    table = tmp_path / "filed.csv"
+    table.write_text("dataset,image_id,case_id\na,1,c1\na,2,c1\na,3,c2\na,4,\nb,1,\n", encoding="utf-8")
+    return table
+
+
+def test_the_summary_counts_cases_where_rows_are_filed_by_case(cli: Callable, filed: Path) -> None:
+    """A dataset without any has none beside it, not 0: nobody counted."""
+    answer = cli("select", filed, "--format", "tsv")
+    assert answer.out.splitlines() == [
+        "dataset\tgiven\timages\tpatients\tlesions\tcases", "a\t4\t4\t\t\t2", "b\t1\t1\t\t\t",
+    ]  # fmt: skip
+
+
+def test_the_summary_counts_the_cases_that_are_left(cli: Callable, filed: Path) -> None:
+    answer = cli("select", filed, "--where", "image_id = '1'", "--format", "json")
+    assert [item["cases"] for item in json.loads(answer.out)["items"]] == [1, None]
+
+
+def test_the_summary_has_no_cases_where_no_case_is_left(cli: Callable, filed: Path) -> None:
+    answer = cli("select", filed, "--where", "image_id = '4'", "--format", "tsv")
+    assert answer.out.splitlines()[0] == "dataset\tgiven\timages\tpatients\tlesions"
+
+
 def test_names_are_keys_of_the_images(cli: Callable, twins: tuple) -> None:
     """One a line, for xargs."""
     answer = cli("select", *twins, "--where", "diagnosis under 'melanoma'", "--show", "images", "-f", "names")
