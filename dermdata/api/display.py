@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from dermdata.errors import Bug, DermdataError, StorageError
 from dermdata.markup import agree_verb, bibtex_entry, count_nouns, count_share, phrase_count, show_controls
 from dermdata.progress import ALL_BYTES, Progress, SilentProgress
-from dermdata.terminal import format_size, make_console, print_message
+from dermdata.terminal import format_size, make_console, print_message, uses_color
 from dermdata.urls import redact_text
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ __all__ = [
     "print_message",
     "redact_text",
     "show_controls",
+    "uses_color",
 ]
 
 

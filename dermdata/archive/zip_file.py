@@ -168,7 +168,7 @@ def _note_guessed_names(guessed: list[bytes], what: str) -> Iterator[str]:
     read = {page: text for page in LIKELY_CODE_PAGES if (text := _decode_all(guessed, page))}
     other = " or ".join(f"{name[:120]!r} in {page}" for page, name in list(read.items())[:NAMES_SHOWN])
     yield (
-        f"{what}: {count_nouns(len(guessed), 'name', 'are')} not UTF-8, and were read as code page 437: "
+        f"{what}: {count_nouns(len(guessed), 'name', 'are')} not UTF-8, read as code page 437: "
         f"{guessed[0].decode('cp437')[:120]!r}{f', which would be {other}' if other else ''}; "
         "`name_encoding` of its [[files]] in the catalog states another one"
     )

@@ -46,7 +46,7 @@ def test_a_row_without_id_is_rejected() -> None:
 
 
 def test_what_the_reader_rejected_is_counted_too() -> None:
-    refused = ({"file": "a.csv", "line": 3, "row": "x", "reason": "1 cells, the header has 2"},)
+    refused = ({"file": "a.csv", "line": 3, "row": "x", "reason": "1 cell, the header has 2"},)
     _, report = built({"id": ["a"]}, LEAST, rejected=refused)
     assert (report.rows_in, report.rows, report.rejected) == (2, 1, [dict(refused[0])])
 
