@@ -103,7 +103,7 @@ def test_a_differential_has_its_top_where_it_is_asked_for(
         assert all((one["label"] is None) == (one["label_reason"] is not None) for one in found.values())
         history = json.loads(manifest_metadata(table)["history"])[-1]
         assert ("--differential=" in history or "--min-weight=" in history) != usual
-        assert ("rows have the class at the top of their differential" in answer.err) != usual
+        assert ("the class at the top of their differential" in answer.err) != usual
     out = tmp_path / "out.csv"
     assert cli("export", "csv", graded, *words, "-o", out).code == 0
     lines = {one["key"]: one["label"] or None for one in csv.DictReader(out.read_text().splitlines())}
