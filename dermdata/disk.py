@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from dermdata.checksum import Hasher
 from dermdata.errors import StorageError, UsageError
+from dermdata.markup import count_nouns
 
 FULL_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 LIMIT_REASONS = {  # what is used up though the disk has room: its free bytes would mislead
@@ -67,7 +68,7 @@ def to_storage_error(error: OSError, path: Path, needed: int | None = None) -> S
 
 def full_error(error: OSError, path: Path, needed: int | None) -> StorageError:
     """What is used up, and how many bytes were needed."""
-    wanted = f"{needed:,} bytes needed, " if needed is not None else ""
+    wanted = f"{count_nouns(needed, 'byte')} needed, " if needed is not None else ""
     creating = error.filename is not None
     reason = LIMIT_REASONS.get(error.errno or 0) or describe_space(nearest_existing(path), creating=creating)
     return StorageError(
@@ -112,7 +113,7 @@ def describe_space(place: Path, *, creating: bool = False) -> str:
         # Another thread may have given an inode back since: a name refused beside free bytes was refused for inodes.
         if stat.f_files and (not stat.f_favail or (creating and free >= ROOM_FOR_A_NAME)):
             return "no inodes free (too many files)"
-    return f"{free:,} bytes free"
+    return f"{count_nouns(free, 'byte')} free"
 
 
 def has_space(folder: Path, needed: int) -> bool:
@@ -294,7 +295,9 @@ def read_regular(path: Path, *, most: int, links: bool = False) -> bytes:
         ):  # it grew, or does not state its size
             data += more
     if max(size, len(data)) > most:
-        raise not_regular_error(path, f"holds more than the {most:,} bytes that such a file may have")
+        raise not_regular_error(
+            path, f"holds more than the {count_nouns(most, 'byte')} that such a file may have"
+        )
     return data
 
 

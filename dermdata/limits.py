@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from dermdata.errors import BadTable, DermdataError
+from dermdata.markup import count_nouns
 from dermdata.process import count_cores
 
 COLUMNS = 16_384  # of one table, as many as a spreadsheet can have
@@ -25,7 +26,7 @@ THREAD_MEMORY = 16 << 20  # bytes of a thread that Arrow starts: its stack, and 
 def require_columns(names: Sequence[str], table: str) -> None:
     """BadTable for more columns than COLUMNS, or two of one name."""
     if len(names) > COLUMNS:
-        raise BadTable(f"{table} has {len(names):,} columns, the limit is {COLUMNS:,}")
+        raise BadTable(f"{table} has {count_nouns(len(names), 'column')}, the limit is {COLUMNS:,}")
     twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise BadTable(f"{table} has two columns {twice[0]}")
@@ -35,14 +36,18 @@ def require_rows(rows: int, size: int, table: str) -> None:
     """BadTable for more rows than its bytes can hold."""
     most = max(FREE_ROWS, size * ROWS_PER_BYTE)
     if rows > most:
-        raise BadTable(f"{table} says {rows:,} rows in {size:,} bytes, the limit is {most:,}")
+        raise BadTable(
+            f"{table} says {count_nouns(rows, 'row')} in {count_nouns(size, 'byte')}, the limit is {most:,}"
+        )
 
 
 def require_cells(cells: int, size: int, table: str) -> None:
     """BadTable for a sparse table that is larger than its bytes, each cell counted that is there or not."""
     most = max(FREE_CELLS, size)
     if cells > most:
-        raise BadTable(f"{table} has {cells:,} cells in {size:,} bytes, the limit is {most:,}")
+        raise BadTable(
+            f"{table} has {count_nouns(cells, 'cell')} in {count_nouns(size, 'byte')}, the limit is {most:,}"
+        )
 
 
 def require_memory(held: int, size: int, table: str) -> None:
@@ -58,7 +63,7 @@ def memory_limit(size: int) -> int:
 
 def memory_error(table: str, size: int) -> BadTable:
     return BadTable(
-        f"{table} of {size:,} bytes takes more than {memory_limit(size) >> 20:,} MB of memory",
+        f"{table} of {count_nouns(size, 'byte')} takes more than {memory_limit(size) >> 20:,} MB of memory",
         hint="few bytes stand for very many here: make the file again, from rows that are real",
     )
 

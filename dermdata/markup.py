@@ -64,15 +64,52 @@ def escape_char(char: str) -> str:
     return f"\\u{number:04x}" if number < 0x10000 else json.dumps(char)[1:-1]
 
 
-def count_nouns(count: int, noun: str) -> str:
-    """The number with its noun: `1 row`, `2,000 rows`, `0 classes`, `3 entries`; of several words the last one changes."""
-    if count == 1:
-        return f"1 {noun}"
+VERBS = {"are": "is", "were": "was", "have": "has", "do": "does"}
+
+
+def count_nouns(count: int, noun: str, verb: str = "") -> str:
+    """The number with its noun, and its verb: `1 row`, `2,000 rows`, `0 classes`; `1 row has`, `2 rows have`.
+
+    `noun` is of one thing, and of several words the last one changes; `verb` is of several things.
+    """
+    words = f"1 {noun}" if count == 1 else f"{count:,} {make_plural(noun)}"
+    return f"{words} {agree_verb(count, verb)}" if verb else words
+
+
+def phrase_count(count: int, phrase: str) -> str:
+    """The number with a phrase whose first word is a noun for several things: `1 row left out`, `2 rows left out`."""
+    nouns, space, rest = phrase.partition(" ")
+    return f"{count_nouns(count, make_singular(nouns))}{space}{rest}"
+
+
+def count_share(part: int, whole: int, noun: str, verb: str) -> str:
+    """How many of how many, and the verb of the first: `1 of 20 rows is`, `2 of 20 rows are`."""
+    return f"{part:,} of {count_nouns(whole, noun)} {agree_verb(part, verb)}"
+
+
+def agree_verb(count: int, verb: str) -> str:
+    """The verb for so many things: `are` or `is`, `take` or `takes`."""
+    if count != 1:
+        return verb
+    return VERBS.get(verb) or (f"{verb[:-1]}ies" if verb.endswith("ry") else f"{verb}s")
+
+
+def make_plural(noun: str) -> str:
+    """The noun for several things: `rows`, `classes`, `entries`."""
     if noun.endswith(("s", "x", "ch", "sh")):
-        return f"{count:,} {noun}es"
+        return f"{noun}es"
     if noun.endswith("y") and noun[-2:-1] not in "aeiou":
-        return f"{count:,} {noun[:-1]}ies"
-    return f"{count:,} {noun}s"
+        return f"{noun[:-1]}ies"
+    return f"{noun}s"
+
+
+def make_singular(nouns: str) -> str:
+    """The noun for one thing, of a column's or a list's name: `row`, `class`, `entry`."""
+    if nouns.endswith("ies"):
+        return f"{nouns[:-3]}y"
+    if nouns.endswith(("sses", "xes", "ches", "shes")):
+        return nouns[:-2]
+    return nouns.removesuffix("s")
 
 
 def to_one_line(text: str) -> str:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from dermdata.crosswalks import harmonize_label
 from dermdata.manifest.columns import distinct_rows, text_column
 from dermdata.manifest.schema import WORDS
+from dermdata.markup import count_nouns
 from dermdata.model import Label, Predicate
 from dermdata.vocabulary import (
     LabelSpace,
@@ -226,7 +227,7 @@ def describe_top(table: pa.Table, space: LabelSpace, vocabulary: Vocabulary, sha
     graded = (project_differential(weights, space, vocabulary) for _, weights in graded_rows(there))
     count = sum(one.value is None for one in graded)
     least = f", where it has at least {share:g} of the weight" if share else ""
-    return [f"{count:,} rows have the class at the top of their differential{least}"]
+    return [f"{count_nouns(count, 'row', 'have')} the class at the top of their differential{least}"]
 
 
 def count_unprojected(table: pa.Table) -> list[dict[str, Any]]:

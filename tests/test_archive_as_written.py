@@ -73,7 +73,7 @@ def test_names_in_a_code_page_that_nobody_states_are_told(name: str, code_page: 
     """How one was read, what it may be, and what states it."""
     found = unpack(tmp_path, raw_zip(Raw(name.encode(code_page)), Raw(b"plain.jpg")))
     (note,) = found.notes
-    assert "archive.zip: 1 names are not UTF-8, and were read as code page 437" in note
+    assert "archive.zip: 1 name is not UTF-8, read as code page 437" in note
     assert "name_encoding" in note
     if code_page == "gbk":
         assert "which would be '痣_01.jpg' in gbk" in note

@@ -308,7 +308,7 @@ def test_many_files_stand_in_a_table(above: Path) -> None:
     ("text", "said"),
     [
         ("name\trole\na\timages\tx\n", "line 2: 3 fields, the header has 2"),
-        ("name\trole\na\timages\nb\n", "line 3: 1 fields, the header has 2"),
+        ("name\trole\na\timages\nb\n", "line 3: 1 field, the header has 2"),
         ("name\tsize\trole\na\t12 MB\timages\n", "files[a].size: must be a whole number, not text"),
         ("nmae\trole\na\timages\n", "unknown key, did you mean name?"),
         ("name\trole\nt.csv\tmetadata\n", "files[t.csv]: is listed twice"),

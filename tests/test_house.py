@@ -1,12 +1,16 @@
 """How the house is built, as far as a test can hold it: names, size, floors, and what the command line may know."""
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from radon.complexity import cc_visit
+
+from dermdata.markup import make_plural
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "dermdata"
@@ -202,3 +206,50 @@ def test_commands_do_not_know_each_other(stem: str) -> None:
 
 def test_what_is_shared_is_there() -> None:
     assert SHARED - set(FILES) == set()
+
+
+# ------------------------------------------------------------------ words
+
+
+NOUNS = (
+    "address", "annotation", "archive", "attempt", "box", "case", "cell", "check", "class", "cluster",
+    "column", "concept", "copy", "dataset", "duplicate", "entry", "error", "failure", "field", "file",
+    "finding", "fold", "folder", "frame", "group", "image", "issue", "item", "label", "lesion", "license",
+    "line", "link", "mapping", "mask", "member", "note", "number", "pair", "part", "patient", "picture",
+    "problem", "record", "row", "shard", "split", "table", "value", "version", "warning", "word",
+)  # fmt: skip
+PLURALS = "|".join(map(make_plural, NOUNS))
+DIRECT = re.compile(rf" (?:{PLURALS})\b")  # after any value
+LATER = re.compile(rf" (?!of|in|is|are)[a-z]+ (?:[a-z]+ )?(?:{PLURALS})\b")  # after what is surely a number
+
+
+def find_fixed_plurals(tree: ast.AST) -> Iterator[str]:
+    """F-strings in which a number stands before a noun for several things, whatever the number is: `1 rows`."""
+    for node in ast.walk(tree):
+        for value, words in pairwise(node.values) if isinstance(node, ast.JoinedStr) else ():
+            if isinstance(value, ast.FormattedValue) and isinstance(words, ast.Constant):
+                code = ast.unparse(value.value)
+                is_number = code.startswith(("len(", "int(", "sum(")) or value.format_spec is not None
+                found = DIRECT.match(words.value) or (is_number and LATER.match(words.value))
+                if found and not code.isupper() and "count_nouns" not in code:  # a limit is of several
+                    yield f"{{{code}}}{found[0]}"
+
+
+def test_a_number_and_its_noun_agree() -> None:
+    """`count_nouns`, `count_share` and `phrase_count` of dermdata/markup.py say `1 row has` and `2 rows have`."""
+    found = {name: fixed for name, tree in TREES.items() if (fixed := list(find_fixed_plurals(tree)))}
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'f"{len(rows):,} rows are wrong"',
+        'f"{count} images"',
+        'f"and {len(names) - 3:,} more classes"',
+        'f"{name}: {self.count:,} entries, {size}"',
+        'f"{number:,} different image files have this name"',
+    ],
+)
+def test_a_plural_that_is_fixed_is_found(code: str) -> None:
+    assert len(list(find_fixed_plurals(ast.parse(code)))) == 1

@@ -13,12 +13,14 @@ from dermdata.cohort.table1 import build_table1, to_latex, to_markdown
 from dermdata.markup import (
     bibtex_entry,
     count_nouns,
+    count_share,
     escape_latex,
     escape_markdown,
     fence_markdown,
     is_balanced,
     is_bibtex,
     link_markdown,
+    phrase_count,
     show_controls,
     to_one_line,
 )
@@ -226,3 +228,41 @@ def test_how_signs_are_shown() -> None:
     assert show_controls("a\x1b\x00\u202e\x9b\x7f\xa0\u3000\ud800\U000e0001é\n\t") == (
         "a\\x1b\\x00\\u202e\\u009b\\u007f  \\ud800\\udb40\\udc01é\n\\x09"
     )
+
+
+@pytest.mark.parametrize(
+    ("count", "verb", "words"),
+    [
+        (1, "are", "1 row is"),
+        (2, "are", "2 rows are"),
+        (0, "have", "0 rows have"),
+        (1, "have", "1 row has"),
+        (1, "were", "1 row was"),
+        (1, "carry", "1 row carries"),
+        (1, "take", "1 row takes"),
+    ],
+)
+def test_a_verb_agrees_with_its_number(count: int, verb: str, words: str) -> None:
+    assert count_nouns(count, "row", verb) == words
+
+
+def test_of_a_share_the_first_number_has_the_verb() -> None:
+    assert count_share(1, 20, "row", "are") == "1 of 20 rows is"
+    assert count_share(2, 20, "row", "are") == "2 of 20 rows are"
+    assert count_share(1, 1, "row", "have") == "1 of 1 row has"
+
+
+@pytest.mark.parametrize(
+    ("phrase", "words"),
+    [
+        ("rows left out: no image file", "1 row left out: no image file"),
+        ("files of equal bytes", "1 file of equal bytes"),
+        ("classes", "1 class"),
+        ("entries", "1 entry"),
+        ("boxes", "1 box"),
+        ("cases", "1 case"),
+    ],
+)
+def test_a_phrase_begins_with_a_noun_of_its_number(phrase: str, words: str) -> None:
+    assert phrase_count(1, phrase) == words
+    assert phrase_count(2000, phrase) == f"2,000 {phrase}"

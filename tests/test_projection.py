@@ -207,7 +207,7 @@ def test_rows_by_the_top_are_counted_and_others_stay() -> None:
     space = spaces()["ham7"]
     found = project_table(table, space, vocabulary(), words(), share=TOP)
     assert column(found, "label") == ["NV", "MEL", None, "NV"]
-    note = "1 rows have the class at the top of their differential"
+    note = "1 row has the class at the top of their differential"
     assert describe_top(found, space, vocabulary(), TOP) == [note]
     assert describe_top(found, space, vocabulary(), 0.6) == [
         f"{note}, where it has at least 0.6 of the weight"

@@ -10,6 +10,7 @@ from dermdata.api.records import Records
 from dermdata.api.reports import require_report, write_audit_report
 from dermdata.api.resources import Resources
 from dermdata.errors import ImagesMissing, UsageError
+from dermdata.markup import count_nouns
 from dermdata.process import count_cores
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def audit_rows(
     loaded = read()
     rows = room.drop_repeated_keys(loaded.table)
     if twice := loaded.table.num_rows - rows.num_rows:
-        resources.say(f"{twice:,} rows are there twice: taken once")
+        resources.say(f"{count_nouns(twice, 'row', 'are')} there twice: taken once")
     applied = room.apply_issue_lists(rows, lists)
     for one in applied.findings:
         resources.say(one.message)

@@ -14,6 +14,7 @@ from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.errors import CacheDamaged, Offline, PersonMustAct, UnknownName, UsageError
 from dermdata.manifest_file import cached_names, version_folder
+from dermdata.markup import count_nouns, phrase_count
 from dermdata.model import FetchWay
 from dermdata.terminal import format_size
 
@@ -243,12 +244,84 @@ def find_address(resources: Resources, dataset: "Dataset", file: "File") -> str 
 WIDTH = 80
 ANSWERS = {True: "yes", False: "no", None: "not stated"}
 MANY_FILES, MANY_LABELS = 30, 40
+FEW_LABELS = 8  # of the short card
+HEADINGS = (
+    "License",
+    "Access",
+    "Files",
+    "Labels",
+    "Known problems",
+    "Overlaps",
+    "Cite",
+    "Where the facts come from",
+)
 SIGNS = {"exactMatch": "=", "broadMatch": "<"}
 
 
-def write_card(resources: Resources, name: str, *, facts: bool) -> Iterator[str]:
-    """The card's lines, at most 80 columns where words allow; with `facts`, also where each fact comes from."""
-    yield from card_lines(resources, resources.catalog.outline(name), facts=facts)
+def write_card(resources: Resources, name: str, *, facts: bool = False, short: bool = False) -> Iterator[str]:
+    """The card's lines, at most 80 columns where words allow; with `facts`, also where each fact comes from.
+
+    `short` is what a person needs first: files, labels and known problems are counted.
+    """
+    dataset = resources.catalog.outline(name)
+    yield from short_lines(resources, dataset) if short else card_lines(resources, dataset, facts=facts)
+
+
+def is_heading(line: str, before: str | None) -> bool:
+    """Whether a card's line is its title or begins a section; `before` is the line before it, None of the first."""
+    return before is None or (not before and line.partition(":")[0] in HEADINGS)
+
+
+def short_lines(resources: Resources, dataset: "Dataset") -> Iterator[str]:
+    """The lines of the short card."""
+    yield from wrap_text(f"{dataset.title} ({dataset.name})")
+    yield from wrap_text(dataset.summary)
+    yield ""
+    yield from field_lines("home", dataset.homepage)
+    yield from field_lines("counts", describe_counts(dataset))
+    yield from field_lines("cached", cached_folder(resources, dataset))
+    yield from license_lines(dataset, short=True)
+    yield from access_lines(dataset, short=True)
+    yield from section_lines("Files", describe_files(dataset))
+    yield from section_lines("Labels", describe_labels(resources, dataset))
+    yield from section_lines("Known problems", describe_problems(dataset))
+    yield ""
+    yield from wrap_text(f"`dermdata info {dataset.name}` shows all that is known of it.")
+
+
+def describe_files(dataset: "Dataset") -> list[str]:
+    """How many files there are, and how large; nothing where they may not be named."""
+    if not dataset.files or not dataset.license.link_may_be_shared:
+        return []
+    listed = f", and those of {dataset.listing}" if dataset.listing else ""
+    return [f"{count_nouns(len(dataset.files), 'file')}, {describe_total(dataset.files)}{listed}"]
+
+
+def describe_labels(resources: Resources, dataset: "Dataset") -> list[str]:
+    """The commonest labels and their numbers, in a line."""
+    counts = dataset.counts.labels
+    labels = list(dict.fromkeys(raw for raw, _, _ in read_card_rows(resources.catalog, dataset.name)))
+    labels.sort(key=lambda raw: -counts.get(raw, 0))
+    words = [f"{raw} {counts[raw]:,}" if raw in counts else raw for raw in labels[:FEW_LABELS]]
+    words += [f"… and {len(labels) - FEW_LABELS:,} more"] if len(labels) > FEW_LABELS else []
+    return [", ".join(words)] if words else []
+
+
+def describe_problems(dataset: "Dataset") -> list[str]:
+    """How many problems and overlaps are known, in a line."""
+    known = [count_nouns(len(dataset.notes), "known problem")] if dataset.notes else []
+    known += (
+        [f"{count_nouns(len(dataset.overlaps), 'overlap')} with other datasets"] if dataset.overlaps else []
+    )
+    return [", ".join(known)] if known else []
+
+
+def describe_total(files: "Sequence[File]") -> str:
+    """The sum of the files' sizes, as far as they are stated."""
+    sizes = [file.size for file in files if file.size is not None]
+    if not sizes:
+        return "sizes not stated"
+    return format_size(sum(sizes)) if len(sizes) == len(files) else f"over {format_size(sum(sizes))}"
 
 
 def card_lines(resources: Resources, dataset: "Dataset", *, facts: bool) -> Iterator[str]:
@@ -314,12 +387,12 @@ def describe_counts(dataset: "Dataset") -> str:
     numbers = {
         key: getattr(dataset.counts, key) for key in ("images", "lesions", "patients", "cases", "masks")
     }
-    words = [f"{number:,} {key}" for key, number in numbers.items() if number]
+    words = [phrase_count(number, key) for key, number in numbers.items() if number]
     splits = ", ".join(f"{part} {count:,}" for part, count in dataset.counts.splits.items())
     return ", ".join(words) + (f" (official split: {splits})" if splits else "")
 
 
-def license_lines(dataset: "Dataset") -> Iterator[str]:
+def license_lines(dataset: "Dataset", *, short: bool = False) -> Iterator[str]:
     terms = dataset.license
     yield ""
     yield "License"
@@ -332,19 +405,19 @@ def license_lines(dataset: "Dataset") -> Iterator[str]:
     yield from wrap_text(
         ", ".join(f"{what}: {ANSWERS[allowed]}" for what, allowed in may.items()), "  ", "  "
     )
-    if terms.statement:
+    if terms.statement and not short:
         yield from wrap_text(terms.statement, "  ", "  ")
 
 
-def access_lines(dataset: "Dataset") -> Iterator[str]:
+def access_lines(dataset: "Dataset", *, short: bool = False) -> Iterator[str]:
     way = dataset.access
     yield ""
     yield f"Access: {way.kind}{f' ({way.service})' if way.service else ''}"
     yield from wrap_text(describe_fetch(dataset), "  ", "  ")
-    for text in (way.steps, way.url, way.evidence):
+    for text in (way.steps,) if short else (way.steps, way.url, way.evidence):
         if text:
             yield from wrap_text(text, "  ", "  ")
-    if way.alternatives:
+    if way.alternatives and not short:
         yield from wrap_text(f"instead: {', '.join(way.alternatives)}", "  ", "  ")
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dermdata.errors import Bug, DermdataError, StorageError
-from dermdata.markup import bibtex_entry, count_nouns, show_controls
+from dermdata.markup import agree_verb, bibtex_entry, count_nouns, count_share, phrase_count, show_controls
 from dermdata.progress import ALL_BYTES, Progress, SilentProgress
-from dermdata.terminal import format_size, make_console, print_message
+from dermdata.terminal import format_size, make_console, print_message, uses_color
 from dermdata.urls import redact_text
 
 if TYPE_CHECKING:
@@ -21,13 +21,17 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 __all__ = [
+    "agree_verb",
     "bibtex_entry",
     "count_nouns",
+    "count_share",
     "format_size",
     "make_console",
+    "phrase_count",
     "print_message",
     "redact_text",
     "show_controls",
+    "uses_color",
 ]
 
 
@@ -190,7 +194,7 @@ class RunningTask:
 
     @property
     def amount(self) -> str:
-        return format_size(self.done) if self.unit in BYTE_UNITS else f"{self.done:,} {self.unit}"
+        return format_size(self.done) if self.unit in BYTE_UNITS else phrase_count(self.done, self.unit)
 
 
 class LinesProgress:
@@ -243,7 +247,7 @@ class LinesProgress:
 
 def conclude_task(task: str, note: str, done: int, unit: str, seconds: float) -> str:
     """What came of a task, in one line; of a sum only how long it took, and nothing where that was no time."""
-    amount = format_size(done) if unit in BYTE_UNITS else f"{done:,} {unit}"
+    amount = format_size(done) if unit in BYTE_UNITS else phrase_count(done, unit)
     if unit == ALL_BYTES:
         return f"{task}: {amount} in {format_duration(seconds)}" if seconds >= BEAT else ""
     return f"{task}: {note or amount}"

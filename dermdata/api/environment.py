@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from dermdata import __version__
 from dermdata.api.records import Records
 from dermdata.errors import CredentialsMissing, DermdataError
+from dermdata.markup import count_nouns
 from dermdata.terminal import format_size
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def check_storage(resources: "Resources") -> Iterator[Check]:
         yield make_check("further cache", "ok" if there else "error", detail)
     yield make_check("free space", "ok", f"{format_size(shutil.disk_usage(place).free)} at {place}")
     folders = [folder for cache in resources.cache.all_caches for folder in cache.folders()]
-    yield make_check("cached", "ok", f"{len(folders)} datasets")
+    yield make_check("cached", "ok", count_nouns(len(folders), "dataset"))
 
 
 def check_access(root: Path, place: Path) -> Check:
@@ -100,7 +101,9 @@ def check_access(root: Path, place: Path) -> Check:
 def check_catalog(resources: "Resources") -> Iterator[Check]:
     """How many entries there are, and each that is broken."""
     catalog = resources.catalog
-    yield make_check("catalog", "ok", f"{len(list(catalog))} entries in {', '.join(map(str, catalog.roots))}")
+    yield make_check(
+        "catalog", "ok", f"{count_nouns(len(list(catalog)), 'entry')} in {', '.join(map(str, catalog.roots))}"
+    )
     for message in catalog.broken.values():
         yield make_check("catalog", "error", message)
 

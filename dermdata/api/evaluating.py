@@ -14,7 +14,7 @@ from dermdata.api.records import Records
 from dermdata.api.reports import require_report, write_evaluation_report
 from dermdata.api.resources import Resources
 from dermdata.errors import BadTable, UsageError
-from dermdata.markup import count_nouns
+from dermdata.markup import agree_verb, count_nouns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -197,15 +197,20 @@ def tell_left_out(resources: Resources, prepared: "PreparedSample") -> None:
     """What is not judged."""
     counts = prepared.counts
     if counts["repeated_rows"]:
-        resources.say(f"{counts['repeated_rows']:,} rows of the target are there twice: taken once")
+        resources.say(
+            f"{count_nouns(counts['repeated_rows'], 'row')} of the target "
+            f"{agree_verb(counts['repeated_rows'], 'are')} there twice: taken once"
+        )
     if counts["without_class"]:
         resources.say(
-            f"{counts['without_class']:,} images of the target have none of these classes: not judged"
+            f"{count_nouns(counts['without_class'], 'image')} of the target "
+            f"{agree_verb(counts['without_class'], 'have')} none of these classes: not judged"
         )
     if counts["missing_predictions"]:
         examples = ", ".join(prepared.missing[:3]) + (", …" if len(prepared.missing) > 3 else "")
         resources.say(
-            f"warning: {counts['missing_predictions']:,} images have no prediction, so no number here is of them "
+            f"warning: {count_nouns(counts['missing_predictions'], 'image', 'have')} "
+            "no prediction, so no number here is of them "
             f"({examples}; `--format names` lists them)"
         )
 

@@ -25,6 +25,7 @@ from dermdata.manifest.image_files import ImageFinder, PathForm, place_paths, to
 from dermdata.manifest.lazy import LazyTable
 from dermdata.manifest.missing_files import MissingFiles
 from dermdata.manifest.parquet import add_metadata, manifest_metadata, write_blocks
+from dermdata.markup import count_nouns
 from dermdata.object_store import is_remote, open_bucket
 from dermdata.process import count_cores
 
@@ -121,7 +122,7 @@ class PathWriter:
         """
         missing = self.finder.missing
         if closed := self.find_closed_folders():
-            more = f" and {len(closed) - 1:,} more folders" if len(closed) > 1 else ""
+            more = f" and {count_nouns(len(closed) - 1, 'more folder')}" if len(closed) > 1 else ""
             resources.say(
                 f"warning: {self.out} names images in {closed[0]}{more}, which dermdata opens only for a manifest "
                 "in a folder above them, or as one of its caches"

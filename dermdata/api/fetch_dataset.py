@@ -50,7 +50,8 @@ def foresee_files(
         if place.startswith("isic:"):
             query, collections = isic.parse_search(place.removeprefix("isic:"))
             resources.say(
-                f"{dataset.name}: {isic.count_images(query, collections, resolve_context):,} images in the archive"
+                f"{dataset.name}: {count_nouns(isic.count_images(query, collections, resolve_context), 'image')} "
+                "in the archive"
             )
             return dataset
         return add_listed_files(dataset, lambda where: ask(where, resolve_context))
@@ -315,7 +316,8 @@ def tell_unverified(resources: Resources, dataset: "Dataset", report: Mapping[st
     """How many images are here that no published checksum covers, and what would."""
     if count := report.get("unverified"):
         resources.say(
-            f"{dataset.name}: {count:,} images are unverified: they came in part, and no published checksum covers them"
+            f"{dataset.name}: {count_nouns(count, 'image', 'are')} unverified: "
+            "they came in part, and no published checksum covers them"
         )
         if any(file.checksum for file in dataset.files if file.unpack):
             resources.say(
@@ -327,7 +329,7 @@ def describe_part(outcome: "FetchResult") -> str:
     """How many of how many rows are here, and by which conditions they were chosen."""
     part = outcome.part
     assert part is not None  # noqa: S101  # asked for a part only
-    return f"{len(part.rows):,} of {part.of:,} rows: {'; '.join(describe_choice(one) for one in part.asked)}"
+    return f"{len(part.rows):,} of {count_nouns(part.of, 'row')}: {'; '.join(describe_choice(one) for one in part.asked)}"
 
 
 def describe_choice(asked: "SubsetSpec") -> str:
@@ -358,7 +360,8 @@ def require_any_match(dataset: "Dataset", report: Mapping[str, Any]) -> None:
         f": the table has {', '.join(map(repr, named))}, the files are such as " if named else ", such as "
     )
     raise SomeFailed(
-        f"{dataset.name}: not one of {report['rows']:,} rows has its image, though {images:,} images are here"
+        f"{dataset.name}: not one of {count_nouns(report['rows'], 'row')} has its "
+        f"image, though {count_nouns(images, 'image', 'are')} here"
         f"{such_as}{report['images_without_row']['first'][0].rpartition('/')[2]!r}",
         hint="the entry must map image_id, or image, to the column with the files' names, without folder and ending",
     )
@@ -369,7 +372,8 @@ def require_open_archives(dataset: "Dataset", report: Mapping[str, Any]) -> None
     closed = report.get("closed_archives", {}).get("first", [])
     if closed and report.get("rows_without_image"):
         raise SomeFailed(
-            f"{dataset.name}: {report['rows_without_image']:,} rows have no image, and an archive in an archive is not "
+            f"{dataset.name}: {count_nouns(report['rows_without_image'], 'row', 'have')} "
+            "no image, and an archive in an archive is not "
             f"opened ({closed[0]})",
             hint="unpack it by hand and give the folder: --from FOLDER",
         )
@@ -379,7 +383,7 @@ def remarks(report: Mapping[str, Any]) -> list[str]:
     """Everything in a report that a person should know."""
     lines = [f"row rejected: {row}" for row in report["rejected"][:SHOWN_WORDS]]
     if len(report["rejected"]) > SHOWN_WORDS:
-        lines.append(f"{len(report['rejected'])} rows rejected in all; the receipt lists them")
+        lines.append(f"{count_nouns(len(report['rejected']), 'row')} rejected in all; the receipt lists them")
     lines += describe_words(report)
     if report["rows_without_image"]:
         lines.append(

@@ -20,6 +20,7 @@ from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.api.subset import SubsetFetch
 from dermdata.errors import DermdataError, SomeFailed, UsageError
+from dermdata.markup import count_nouns
 from dermdata.process import count_cores
 
 if TYPE_CHECKING:
@@ -152,11 +153,13 @@ class FetchReport:
         if self.asked == 1:
             raise self.errors[0]
         several = SomeFailed(
-            f"{len(self.errors)} of {self.asked} datasets had problems, the others are done",
+            f"{len(self.errors)} of {count_nouns(self.asked, 'dataset')} had problems, the others are done",
             hint="see the lines above",
         )
         if len(self.errors) == self.asked:
-            several = SomeFailed(f"all {self.asked} datasets had problems", hint="see the lines above")
+            several = SomeFailed(
+                f"all {count_nouns(self.asked, 'dataset')} had problems", hint="see the lines above"
+            )
             codes = {error.exit_code for error in self.errors}
             several.exit_code = codes.pop() if len(codes) == 1 else several.exit_code
         raise several

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dermdata.errors import UsageError
+from dermdata.markup import count_nouns
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -67,7 +68,7 @@ class ImageDataset:
         return pair[0], pair[1]
 
     def __repr__(self) -> str:
-        return f"<{len(self):,} images of {len(self.classes)} classes>"
+        return f"<{count_nouns(len(self), 'image')} of {count_nouns(len(self.classes), 'class')}>"
 
 
 def open_image(path: str) -> "Image":

@@ -8,6 +8,7 @@ from dermdata.api.label_spaces import count_words, crosswalk_of, fields_of, voca
 from dermdata.api.label_tables import require_labels
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
+from dermdata.markup import count_nouns
 
 if TYPE_CHECKING:
     from dermdata.crosswalks.alignment import Alignment, LabelCount
@@ -58,7 +59,7 @@ def align_labels(
     rows = [row for dataset in datasets for row in count_labels(resources, dataset, vocabulary)]
     start = time.perf_counter()
     found = align_labels(rows, vocabulary, max_loss=max_loss, keep_all=keep_all)
-    resources.more(f"aligned {len(rows):,} words in {time.perf_counter() - start:.2f} s")
+    resources.more(f"aligned {count_nouns(len(rows), 'word')} in {time.perf_counter() - start:.2f} s")
     return SharedClasses(found)
 
 
@@ -157,4 +158,4 @@ def shorten_id(ident: str) -> str:
     several = ident.split("+")
     if len(several) <= MOST_LABELS:
         return ident
-    return f"{'+'.join(several[:MOST_LABELS])}+… ({len(several)} concepts)"
+    return f"{'+'.join(several[:MOST_LABELS])}+… ({count_nouns(len(several), 'concept')})"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.errors import BadTable, ProblemsFound, UsageError
+from dermdata.markup import count_nouns
 
 if TYPE_CHECKING:
     from dermdata.crosswalks import Crosswalk
@@ -88,19 +89,21 @@ def tell_unexpressed(resources: Resources, missing: Sequence[Mapping[str, Any]],
     """The commonest labels without a class on stderr; `more` says where the rest is listed."""
     if not missing:
         return
-    resources.say(f"{images_of(missing):,} rows have no class:")
+    resources.say(f"{count_nouns(images_of(missing), 'row', 'have')} no class:")
     for row in missing[:TOLD]:
         word = row["label_raw"] or row["diagnosis"] or "no label"
         resources.say(f"  {row['images']:,} {row['dataset']} {short(word)}: {row['reason']}")
     if len(missing) > TOLD:
-        resources.say(f"  … and {len(missing) - TOLD:,} more labels{more}")
+        resources.say(f"  … and {count_nouns(len(missing) - TOLD, 'more label')}{more}")
 
 
 def refuse(missing: Sequence[Mapping[str, Any]], space_text: str) -> None:
     """ProblemsFound if there is a row without a class."""
     if missing:
         hint = "`dermdata select TARGET… --labels SPACE --show unexpressed` lists them; nothing is written"
-        raise ProblemsFound(f"{images_of(missing):,} rows have no class in {space_text}", hint=hint)
+        raise ProblemsFound(
+            f"{count_nouns(images_of(missing), 'row', 'have')} no class in {space_text}", hint=hint
+        )
 
 
 def images_of(missing: Iterable[Mapping[str, Any]]) -> int:

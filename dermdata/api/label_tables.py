@@ -184,7 +184,9 @@ def propose_labels(
         resources.say(note)
     words, blanks = count_column_words(own, column, str(table))
     if blanks:
-        resources.say(f"{blanks.total():,} rows have no word in {column}{describe_blanks(blanks)}")
+        resources.say(
+            f"{count_nouns(blanks.total(), 'row', 'have')} no word in {column}{describe_blanks(blanks)}"
+        )
     decided = [*read_decided(out, vocabulary), *suggest.parse_decisions(decisions, column, words, vocabulary)]
     proposals = suggest.propose_labels(
         words, column, vocabulary, read_known_words(resources, vocabulary), decided
@@ -206,7 +208,10 @@ def count_column_words(own: "OwnTable", column: str, where: str) -> tuple[Counte
         )
     if own.rejected:
         line, reason = own.rejected[0]["line"], own.rejected[0]["reason"]
-        raise BadTable(f"{where}, line {line}: {reason}", hint=f"{len(own.rejected):,} lines are not whole")
+        raise BadTable(
+            f"{where}, line {line}: {reason}",
+            hint=f"{count_nouns(len(own.rejected), 'line', 'are')} not whole",
+        )
     counts = Counter(own.rows[column].to_pylist())
     blanks = {word: counts.pop(word) for word in list(counts) if word.strip().casefold() in NOTHING_WORDS}
     return counts, Counter(blanks)

@@ -12,6 +12,7 @@ from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.api.subset import SubsetFetch
 from dermdata.errors import CacheDamaged, CohortDiffers, UsageError
+from dermdata.markup import count_nouns, count_share
 from dermdata.process import count_cores
 
 if TYPE_CHECKING:
@@ -38,10 +39,10 @@ class LockFetch(SubsetFetch):
 
         rows = table.filter(pc.is_in(table["key"], pa.array(sorted(self.keys), pa.string())))
         if rows.num_rows and not self.ask.covers_all(rows.num_rows, table.num_rows, self.wants):
-            what = "rows" if self.wants.only == "metadata" else "images"
+            what = "row" if self.wants.only == "metadata" else "image"
             dataset = table["dataset"][0].as_py()
             self.resources.say(
-                f"{dataset}: only {rows.num_rows:,} of {table.num_rows:,} {what} are in the lock"
+                f"{dataset}: only {count_share(rows.num_rows, table.num_rows, what, 'are')} in the lock"
             )
         return rows
 
@@ -98,7 +99,7 @@ def open_lock_fetch(resources: "Resources", lock: "CohortLock", one: "DatasetLoc
     prefix = f"{one.name}/"
     keys = frozenset(key for key in lock.rows["key"].to_pylist() if key.startswith(prefix))
     digest = sha256("\n".join(sorted(keys)).encode()).hexdigest()
-    words = f"those of a lock of {len(keys):,} rows (sha256 of their keys {digest[:12]})"
+    words = f"those of a lock of {count_nouns(len(keys), 'row')} (sha256 of their keys {digest[:12]})"
     return LockFetch(resources, FetchSettings(only=None if one.images else "metadata"), words, None, keys)
 
 
@@ -183,7 +184,9 @@ def lock_table(resources: Resources, table: "pa.Table") -> WrittenLock:
     found = lock_rows(table, bases, facts, f"dermdata {__version__}")
     require_right_files(resources, rebuild_rows(found, bases), list(bases))
     if count := count_unverified(table):
-        resources.say(f"warning: {count:,} rows have an unverified image: no published checksum covers it")
+        resources.say(
+            f"warning: {count_nouns(count, 'row', 'have')} an unverified image: no published checksum covers it"
+        )
     return WrittenLock(lock=found, data=lock_to_bytes(found), rows=table.num_rows)
 
 
@@ -240,7 +243,7 @@ def summarize_differences(lock: "CohortLock", differences: "Sequence[RowDifferen
     words["value"] = "with another value"
     parts = ", ".join(f"{len(keys):,} {words[kind]}" for kind, keys in kinds.items())
     rows = len({one.key for one in differences})
-    return f"{rows:,} of {lock.rows.num_rows:,} rows are not as they were locked: {parts}"
+    return f"{count_share(rows, lock.rows.num_rows, 'row', 'are')} not as they were locked: {parts}"
 
 
 def count_unverified(table: "pa.Table") -> int:
@@ -294,7 +297,8 @@ def require_right_files(resources: Resources, table: "pa.Table", names: Sequence
     if wrong := find_wrong_files(resources, table, names):
         rows = len({one.key for one in wrong})
         raise CacheDamaged(
-            f"{rows:,} of {table.num_rows:,} rows have another file than the manifest says: {differences_text(wrong)}",
+            f"{count_share(rows, table.num_rows, 'row', 'have')} another file "
+            f"than the manifest says: {differences_text(wrong)}",
             hint=f"nothing is locked; `dermdata verify {' '.join(names)} --repair` fetches such files again",
         )
 

@@ -11,6 +11,7 @@ from dermdata.api.results import IMAGE
 from dermdata.errors import UnknownName, UsageError
 from dermdata.manifest.columns import text_column
 from dermdata.manifest.schema import USUAL_PARTS
+from dermdata.markup import agree_verb, count_nouns, count_share
 
 if TYPE_CHECKING:
     import datasets
@@ -177,7 +178,9 @@ class ConvertibleRows(ManifestRows):
         what = "mask" if return_mask else column
         wanted = rows_with(paths, words if masks is None else masks)
         if left := len(paths) - missing - len(wanted):
-            self._resources.say(f"{left:,} rows without {what} are left out")
+            self._resources.say(
+                f"{count_nouns(left, 'row')} without {what} {agree_verb(left, 'are')} left out"
+            )
         require_images(len(wanted), f"an image and a {what}")
         return ImageDataset(
             pick_paths(paths, wanted),
@@ -238,7 +241,7 @@ def count_missing(paths: Sequence[str | None], *, allowed: bool) -> int:
     missing = paths.count(None)
     if missing and not allowed:
         raise UsageError(
-            f"{missing:,} of {len(paths):,} rows have no image file",
+            f"{count_share(missing, len(paths), 'row', 'have')} no image file",
             hint="fetch the images, or pass allow_missing=True",
         )
     return missing

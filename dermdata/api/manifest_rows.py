@@ -12,6 +12,7 @@ from dermdata.api.exporting import command_line, record_command
 from dermdata.api.resources import Resources
 from dermdata.api.results import Row, show_rows
 from dermdata.api.targets import Loaded, load, load_lean
+from dermdata.markup import count_nouns
 
 PIPED = ("-",)  # what a command line names in place of a manifest that another command has made
 USED = ("dataset", "image_id", "key", "isic_id", "patient_id", "lesion_id")  # in each selection
@@ -163,4 +164,4 @@ class ManifestRows:
 
     def __repr__(self) -> str:
         whose = f" of {', '.join(self.names)}" if self.names else ""
-        return f"<manifest of {len(self):,} images{whose}>"
+        return f"<manifest of {count_nouns(len(self), 'image')}{whose}>"

@@ -19,6 +19,7 @@ from dermdata.api.manifest_rows import USED, ManifestRows
 from dermdata.api.resources import Resources
 from dermdata.api.results import Selected
 from dermdata.api.targets import Loaded, load, make_near_finder
+from dermdata.markup import count_nouns, count_share
 
 if TYPE_CHECKING:
     from dermdata.api.manifest import Manifest
@@ -190,9 +191,11 @@ class SelectableRows(ManifestRows):
         for note in done.notes:
             self._resources.say(note)
         if done.conflicts:
-            self._resources.say(f"{len(done.conflicts):,} images have labels that cannot both be true")
+            self._resources.say(
+                f"{count_nouns(len(done.conflicts), 'image', 'have')} labels that cannot both be true"
+            )
         if rows := sum(row["images"] for row in done.unexpressed):
-            self._resources.say(f"{rows:,} rows have no class")
+            self._resources.say(f"{count_nouns(rows, 'row', 'have')} no class")
         return done.manifest
 
 
@@ -203,7 +206,7 @@ def narrow_to_split(loaded: Loaded, split: str | None) -> tuple[Loaded, list[str
     from dermdata.export.job import select_split
 
     table = select_split(loaded.table, split)
-    note = f"{table.num_rows:,} of {loaded.table.num_rows:,} rows are of the part {split}"
+    note = f"{count_share(table.num_rows, loaded.table.num_rows, 'row', 'are')} of the part {split}"
     return replace(loaded, table=table), [note]
 
 

@@ -19,6 +19,7 @@ from dermdata.api.fetch_dataset import (
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.errors import DermdataError, UsageError
+from dermdata.markup import count_nouns
 from dermdata.terminal import format_size
 
 if TYPE_CHECKING:
@@ -180,7 +181,8 @@ def bring_up_to_date(resources: Resources, dataset: "Dataset", jobs: int) -> Non
         receipt = resources.cache.folder(dataset).receipt()
         roles = ", ".join(receipt.roles) if receipt else ""
         resources.say(
-            f"warning: {dataset.name}: {len(plan.download):,} files of this catalog ({format_size(plan.download_bytes)}) "
+            f"warning: {dataset.name}: {count_nouns(len(plan.download), 'file')} "
+            f"of this catalog ({format_size(plan.download_bytes)}) "
             f"are not in the bundle, which was fetched for {roles}"
         )
     elif not plan.is_empty:
@@ -248,10 +250,10 @@ def fill_mirror(resources: Resources, mirrored: "MirrorFolder", context: "FetchC
     name = mirrored.dataset.name
     if absent := mirrored.absent:
         total = format_size(sum(file.size or 0 for file in absent))
-        resources.say(f"{name}: {len(absent):,} files, {total}, to {mirrored.path}")
+        resources.say(f"{name}: {count_nouns(len(absent), 'file')}, {total}, to {mirrored.path}")
     brought = mirror.fill_mirror(mirrored, context)
     what = f"{format_size(brought)} downloaded" if brought else "nothing to download"
-    resources.say(f"{name}: {len(mirrored.files):,} files, {what}; checksums in SHA256SUMS")
+    resources.say(f"{name}: {count_nouns(len(mirrored.files), 'file')}, {what}; checksums in SHA256SUMS")
 
 
 def list_steps(mirrored: "MirrorFolder") -> Iterator[dict[str, Any]]:

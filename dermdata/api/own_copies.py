@@ -19,6 +19,7 @@ from dermdata.api.fetch_dataset import (
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.errors import CacheDamaged, DermdataError, SomeFailed, UsageError
+from dermdata.markup import agree_verb, count_nouns
 
 if TYPE_CHECKING:
     from dermdata.api.fetch_request import FetchReport, FetchRequest
@@ -43,15 +44,18 @@ RECOGNITION_WORDS = {
 def describe_recognition(recognition: "Recognition", paths: Sequence[Path]) -> Iterator[str]:
     """What was recognized and how, and what is missing, a line each."""
     for one in recognition.adopted:
-        what = "" if one.whole else f"{len(one.pieces):,} files "
+        what = "" if one.whole else f"{count_nouns(len(one.pieces), 'file')} "
         yield f"{one.file.name}: {what}{RECOGNITION_WORDS[one.how]} ({name_origins(one, paths)})"
     for name, found in recognition.mismatched.items():
         yield f"warning: {shorten([one.shown for one in found])}: has the name of {name}, but other bytes"
     for conflict in recognition.conflicts[:NAMES_SHOWN]:
         shown = "; ".join(one.shown for one in conflict.found)
-        yield f"warning: {conflict.name}: {len(conflict.found)} different files, none was taken: {shown}"
+        yield f"warning: {conflict.name}: {count_nouns(len(conflict.found), 'different file')}, none was taken: {shown}"
     if len(recognition.conflicts) > NAMES_SHOWN:
-        yield f"warning: {len(recognition.conflicts):,} names in all have several different files"
+        yield (
+            f"warning: {count_nouns(len(recognition.conflicts), 'name')} in all "
+            f"{agree_verb(len(recognition.conflicts), 'have')} several different files"
+        )
     yield from describe_missing(recognition)
 
 
@@ -61,11 +65,11 @@ def describe_missing(recognition: "Recognition") -> Iterator[str]:
         yield f"warning: missing: {shorten([file.name for file in recognition.missing])}"
     if recognition.missing_images:
         count = len(recognition.missing_images)
-        yield f"warning: missing: {count:,} images that the table names: {shorten(recognition.missing_images)}"
+        yield f"warning: missing: {count_nouns(count, 'image')} that the table names: {shorten(recognition.missing_images)}"
     if recognition.unnamed:
-        yield f"warning: missing: {recognition.unnamed:,} images of those that the publisher counts"
+        yield f"warning: missing: {count_nouns(recognition.unnamed, 'image')} of those that the publisher counts"
     if recognition.missing_masks:
-        yield f"{recognition.missing_masks:,} images without a mask among the paths"
+        yield f"{count_nouns(recognition.missing_masks, 'image')} without a mask among the paths"
 
 
 def name_origins(one: "MatchedFile", paths: Sequence[Path]) -> str:
@@ -99,7 +103,9 @@ def describe_rest(
     for problem in problems[: NAMES_SHOWN * 4]:
         resources.say(f"warning: not read: {problem.shown}: {problem.reason}")
     if len(problems) > NAMES_SHOWN * 4:
-        resources.say(f"warning: {len(problems):,} files in all were not read")
+        resources.say(
+            f"warning: {count_nouns(len(problems), 'file')} in all {agree_verb(len(problems), 'were')} not read"
+        )
     for note in (note for found, notes in given.notes.items() if found not in used for note in notes):
         resources.say(f"warning: {note}")
     describe_unknown(resources, unknown)
@@ -114,7 +120,7 @@ def describe_unknown(resources: Resources, unknown: "Sequence[LocalFile]") -> No
         resources.say(f"warning: {one.shown} {why}")
     if rest := [one for one in unknown if one not in closed]:
         shown = shorten([one.shown for one in rest])
-        resources.say(f"{len(rest):,} files that nothing asks for, left alone: {shown}")
+        resources.say(f"{count_nouns(len(rest), 'file')} that nothing asks for, left alone: {shown}")
 
 
 # ------------------------------------------------------------------ rows
@@ -297,7 +303,7 @@ def require_no_part(dataset: "Dataset", folder: "DatasetFolder") -> None:
         return
     if receipt and receipt.part:
         raise UsageError(
-            f"{dataset.name} is here in part ({len(receipt.part.rows):,} of {receipt.part.of:,} rows)",
+            f"{dataset.name} is here in part ({len(receipt.part.rows):,} of {count_nouns(receipt.part.of, 'row')})",
             hint=f"`dermdata fetch {dataset.name}` completes it, or `dermdata cache remove {dataset.name}` first",
         )
 
@@ -307,9 +313,10 @@ def require_complete(dataset: "Dataset", recognition: "Recognition", unread: int
     if recognition.complete and not unread:
         return
     images = len(recognition.missing_images) + recognition.unnamed + unread
-    what = [f"{images:,} images"] if images else []
-    what += [f"{len(recognition.missing):,} files"] if recognition.missing else []
+    what = [count_nouns(images, "image")] if images else []
+    what += [count_nouns(len(recognition.missing), "file")] if recognition.missing else []
+    are = agree_verb(images + len(recognition.missing), "are")
     raise SomeFailed(
-        f"{dataset.name}: {' and '.join(what)} are not among the paths, see above",
+        f"{dataset.name}: {' and '.join(what)} {are} not among the paths, see above",
         hint=dataset.access.steps or "give --from a further path; what is there is kept",
     )

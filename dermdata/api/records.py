@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
+from dermdata.markup import count_nouns
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -49,7 +51,7 @@ class Records(Sequence[Item]):
     __hash__ = None  # type: ignore[assignment]  # its items may be changed
 
     def __repr__(self) -> str:
-        return f"<{len(self.items):,} records of {', '.join(self.columns)}>"
+        return f"<{count_nouns(len(self.items), 'record')} of {', '.join(self.columns)}>"
 
     def to_pandas(self) -> "pd.DataFrame":
         """Return the rows as a data frame, a column a key.

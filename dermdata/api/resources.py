@@ -68,7 +68,8 @@ class Resources:
         catalog = open_catalog(self.settings.catalogs, self.settings.cache / "index")
         if len(catalog.broken) > MANY:
             self.say(
-                f"warning: {len(catalog.broken)} catalog entries are broken and left out (`dermdata doctor` lists them)"
+                f"warning: {count_nouns(len(catalog.broken), 'catalog entry', 'are')} "
+                "broken and left out (`dermdata doctor` lists them)"
             )
         else:
             for message in catalog.broken.values():

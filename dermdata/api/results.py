@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from dermdata.api.images import open_image, open_mask
 from dermdata.api.records import Records
 from dermdata.errors import IntegrityError, UnknownName
+from dermdata.markup import count_nouns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,8 +76,8 @@ class Selected:
     ----------
     manifest : Manifest
     summary : Records
-        Of each dataset how many images were given, and how many images, patients and lesions are left; `facts` count
-        what the other records list.
+        Of each dataset how many images were given, and how many images, patients and lesions are left (cases too
+        where there are any); `facts` count what the other records list.
     images : Records
         The rows in a few columns; paths as they are stored.
     dropped, conflicts, unexpressed : Records
@@ -101,17 +102,18 @@ class Selected:
 
     @cached_property
     def summary(self) -> Records:
-        from dermdata.cohort.stats import tabulate
+        from dermdata.cohort.stats import list_measures, tabulate
 
         left = tabulate(self._after, ["dataset"]) if self._after.num_rows else []
         found = {row["dataset"]: row for row in left}
         given = {row["dataset"]: row["images"] for row in tabulate(self._before, ["dataset"])}
-        nothing = {"images": 0, "patients": None, "lesions": None}
+        measures = [name for name in list_measures(left) if name != "share"]
+        nothing = dict.fromkeys(measures) | {"images": 0}
         items = [
             {**nothing, **found.get(name, {}), "dataset": name, "given": count}
             for name, count in given.items()
         ]
-        return Records(items, ("dataset", "given", "images", "patients", "lesions"), self.counts)
+        return Records(items, ("dataset", "given", *measures), self.counts)
 
     @cached_property
     def images(self) -> Records:
@@ -198,7 +200,7 @@ class Parts(Mapping[str, "Manifest"]):
 
     def __repr__(self) -> str:
         parts = ", ".join(f"{part['part']}: {part['images']:,}" for part in self.records)
-        return f"<parts of {len(self.manifest):,} images: {parts}>"
+        return f"<parts of {count_nouns(len(self.manifest), 'image')}: {parts}>"
 
     def _repr_html_(self) -> str:
         return self.records._repr_html_()

@@ -107,7 +107,7 @@ class CatalogMethods:
 
         return map_labels(self._resources, name)
 
-    def card(self, name: str, *, facts: bool = False) -> str:
+    def card(self, name: str, *, facts: bool = False, short: bool = False) -> str:
         """Return an entry as a card of text, 80 columns wide: what `dermdata info` prints.
 
         Parameters
@@ -116,6 +116,8 @@ class CatalogMethods:
             A dataset or model of the catalog.
         facts : bool, default False
             Say also where each fact comes from.
+        short : bool, default False
+            Only what a person needs first; files, labels and known problems are counted.
 
         Raises
         ------
@@ -125,7 +127,7 @@ class CatalogMethods:
         """
         from dermdata.api.catalog_entries import write_card
 
-        return "\n".join(write_card(self._resources, name, facts=facts))
+        return "\n".join(write_card(self._resources, name, facts=facts, short=short))
 
     def entry(self, name: str) -> dict[str, Any]:
         """Return an entry as one object: the item of `dermdata info --format json`.

@@ -18,6 +18,7 @@ from dermdata.api.targets import (
 )
 from dermdata.errors import BadTable, UsageError
 from dermdata.manifest.text import read_bytes
+from dermdata.markup import count_nouns, count_share
 from dermdata.object_store import is_remote
 from dermdata.text_files import read_first_row
 
@@ -165,7 +166,7 @@ def load_lists(resources: Resources, files: Sequence[str], known_by: Sequence[st
     tell_known(resources, split, found, names)
     if not found and not split.has_groups:
         raise BadTable(
-            f"none of {len(split.ids):,} images is known: nothing can be judged",
+            f"none of {count_nouns(len(split.ids), 'image')} is known: nothing can be judged",
             hint="fetch the dataset first (`--only metadata` will do), or name it by --target",
         )
     sources = {name: load(resources, [name], USED) for name in found}
@@ -191,7 +192,7 @@ def read_lists(resources: Resources, files: Sequence[str]) -> "PublishedSplit":
     if split.ids.null_count == len(split.ids):
         raise BadTable(f"{', '.join(files)}: there are no images in it")
     if split.ids.null_count:
-        resources.say(f"{split.ids.null_count:,} rows have no image id")
+        resources.say(f"{count_nouns(split.ids.null_count, 'row', 'have')} no image id")
     return split
 
 
@@ -220,7 +221,7 @@ def read_table(resources: Resources, file: str) -> "pa.Table":
     for note in own.notes:
         resources.say(note)
     if own.rejected:
-        more = f", and {len(own.rejected) - 1:,} more lines" if len(own.rejected) > 1 else ""
+        more = f", and {count_nouns(len(own.rejected) - 1, 'more line')}" if len(own.rejected) > 1 else ""
         first = own.rejected[0]
         raise BadTable(
             f"{file}, line {first['line']}: {first['reason']}{more}", hint="mend them: each must be judged"
@@ -235,8 +236,8 @@ def tell_known(
     from dermdata.split.published import unknown_ids
 
     for name, rows in found.items():
-        resources.say(f"{int((rows >= 0).sum()):,} of {len(split.ids):,} images are of {name}")
+        resources.say(f"{count_share(int((rows >= 0).sum()), len(split.ids), 'image', 'are')} of {name}")
     if unknown := unknown_ids(found, split.ids):
         some = ", ".join(unknown[:SHOWN])
         none = f"none of {', '.join(names)}" if names else "no dataset in the cache"
-        resources.say(f"{len(unknown):,} images are of {none} (such as {some})")
+        resources.say(f"{count_nouns(len(unknown), 'image', 'are')} of {none} (such as {some})")

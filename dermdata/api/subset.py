@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dermdata.api.fetch_dataset import find_earlier, list_files
 from dermdata.api.resources import Resources
 from dermdata.errors import UsageError
+from dermdata.markup import count_nouns
 from dermdata.process import count_cores
 from dermdata.terminal import format_size
 
@@ -212,7 +213,7 @@ class SubsetFetch:
         yield {**plan_row(plan, "build", "manifest.parquet", None, None, None), "count": rows_here}
         total = sum(row["size_bytes"] or 0 for row in rows)
         self.resources.say(
-            f"{plan.dataset.name}: {choice.rows:,} of {choice.part.of:,} rows{words(self.where)}, "
+            f"{plan.dataset.name}: {choice.rows:,} of {count_nouns(choice.part.of, 'row')}{words(self.where)}, "
             f"{format_size(total)} to download"
         )
 

@@ -29,6 +29,7 @@ from dermdata.manifest.parquet import (
     read_remote_manifest,
 )
 from dermdata.manifest.text import COLUMN_TYPES, parse_line, read_bytes, read_csv, read_jsonl
+from dermdata.markup import count_nouns
 from dermdata.object_store import is_remote, local_copy
 from dermdata.process import count_cores
 
@@ -255,7 +256,7 @@ def require_whole_stream(table: pa.Table) -> pa.Table:
         raise BadTable("stdin is not a stream of ours: its head does not say how many rows it has")
     if rows is not None and int(rows) != table.num_rows:
         raise BadTable(
-            f"the stream ends after {table.num_rows:,} of {int(rows):,} rows: the command before has failed"
+            f"the stream ends after {table.num_rows:,} of {count_nouns(int(rows), 'row')}: the command before has failed"
         )
     return table.replace_schema_metadata(metadata)
 

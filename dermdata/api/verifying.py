@@ -18,6 +18,7 @@ from dermdata.errors import (
     StorageError,
     UsageError,
 )
+from dermdata.markup import agree_verb, count_nouns, count_share
 from dermdata.process import count_cores
 
 if TYPE_CHECKING:
@@ -70,13 +71,17 @@ class CacheCheck:
         """ProblemsFound, with what mends it, where a file is wrong."""
         if wrong := self.wrong:
             hint = suggest_repair(self.folders, wrong)
-            raise ProblemsFound(f"{len(wrong)} of {len(self.findings):,} files are wrong", hint=hint)
+            raise ProblemsFound(
+                f"{count_share(len(wrong), len(self.findings), 'file', 'are')} wrong", hint=hint
+            )
 
     def require_repaired(self) -> None:
         """ProblemsFound where a file is wrong after the repair."""
         if left := self.wrong:
             hint = explain_extra(self.folders, left)
-            raise ProblemsFound(f"{len(left)} files are still wrong after the repair", hint=hint)
+            raise ProblemsFound(
+                f"{count_nouns(len(left), 'file', 'are')} still wrong after the repair", hint=hint
+            )
 
 
 # ------------------------------------------------------------------ looking
@@ -182,7 +187,8 @@ def repair_cached(resources: Resources, check: CacheCheck) -> CacheCheck:
         mine = [one for one in wrong if one.dataset == folder.name]
         if mine and not resources.cache.owns(folder):
             raise StorageError(
-                f"{len(mine):,} files of {folder.name} are wrong in {folder.path}, which is only read",
+                f"{count_nouns(len(mine), 'file')} of {folder.name} {agree_verb(len(mine), 'are')} "
+                f"wrong in {folder.path}, which is only read",
                 hint="whoever owns that cache repairs it, with `--cache` naming it first",
             )
         repair_folder(resources, folder, mine)

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
+from dermdata.markup import count_nouns
+
 STORED, DEFLATED, DEFLATE64, BZIP2, LZMA, ZSTD = 0, 8, 9, 12, 14, 93
 METHOD_NAMES = {
     1: "shrunk", 2: "reduced", 3: "reduced", 4: "reduced", 5: "reduced", 6: "imploded", 9: "deflate64",
@@ -120,7 +122,9 @@ def _inflate_lzma(stored: Iterator[bytes], size: int) -> Iterator[bytes]:
         raise CorruptData("its LZMA header is not known")
     dictionary = int.from_bytes(first[5:9], "little")
     if dictionary > LZMA_DICTIONARY_LIMIT:
-        raise CorruptData(f"its LZMA dictionary of {dictionary:,} bytes is over {LZMA_DICTIONARY_LIMIT:,}")
+        raise CorruptData(
+            f"its LZMA dictionary of {count_nouns(dictionary, 'byte')} is over {LZMA_DICTIONARY_LIMIT:,}"
+        )
     settings = {"lc": first[4] % 9, "lp": first[4] // 9 % 5, "pb": first[4] // 45}
     chain = [{"id": lzma.FILTER_LZMA1, "dict_size": max(dictionary, 4096), **settings}]
     machine = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=chain)

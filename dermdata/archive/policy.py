@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol, Self
 
 from dermdata.errors import ArchiveRefused
+from dermdata.markup import count_nouns
 from dermdata.model import ArchiveMember, Unpack
 
 ARCHIVE_ENDINGS: dict[str, Unpack] = {
@@ -283,7 +284,9 @@ def refuse_overlap(extents: Iterable[tuple[int, int, str]], end: int, what: str)
     reached, last = 0, ""
     for number, (start, stop, name) in enumerate(sorted(extents)):
         if number == 0 and start:
-            raise ArchiveRefused(f"{what}: {start:,} bytes of something else before the first member")
+            raise ArchiveRefused(
+                f"{what}: {count_nouns(start, 'byte')} of something else before the first member"
+            )
         if start < reached:
             raise member_refusal(what, name, f"overlaps member {quote_name(last)}")
         reached, last = stop, name

@@ -13,6 +13,7 @@ from typing import IO, Any, cast
 
 from dermdata.archive.policy import MIB, MemberChecker, normalize_member_name
 from dermdata.errors import ArchiveRefused
+from dermdata.markup import count_nouns
 from dermdata.model import Unpack
 
 ZERO_BLOCK = bytes(tarfile.BLOCKSIZE)
@@ -39,7 +40,9 @@ class ForwardOnlyFile:
     def read(self, length: int) -> bytes:
         """Up to `length` bytes; refuses headers of more than a MiB, which tarfile would hold whole."""
         if not 0 <= length <= MIB:
-            raise ArchiveRefused(f"{self._what} has a header of {length:,} bytes, not 0 to {MIB:,}")
+            raise ArchiveRefused(
+                f"{self._what} has a header of {count_nouns(length, 'byte')}, not 0 to {MIB:,}"
+            )
         try:
             data = self._file.read(length)
         except DAMAGE_ERRORS as error:
@@ -134,7 +137,7 @@ def _find_header_fault(info: tarfile.TarInfo, name: str) -> str | None:
     if _has_surrogates(name):
         return "has a name that is not UTF-8"
     if info.size < 0 or (info.isdir() and info.size):
-        return f"declares {info.size} bytes"
+        return f"declares {count_nouns(info.size, 'byte')}"
     if info.isdir() or (info.isreg() and not info.issparse()):
         return None
     kind = SPECIAL_TYPES.get(info.type, "sparse" if info.issparse() else f"of unknown type {info.type!r}")
@@ -152,7 +155,9 @@ def _read_data(info: tarfile.TarInfo, stream: ForwardOnlyFile, checker: MemberCh
     while left:
         chunk = stream.read(min(left, MIB))
         if not chunk:
-            raise checker.refusal(normalize_member_name(info.name), f"is cut short by {left:,} bytes")
+            raise checker.refusal(
+                normalize_member_name(info.name), f"is cut short by {count_nouns(left, 'byte')}"
+            )
         left -= len(chunk)
         yield chunk
 

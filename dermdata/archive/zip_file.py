@@ -27,6 +27,7 @@ from dermdata.archive.policy import (
     refuse_overlap,
 )
 from dermdata.errors import ArchiveRefused, CredentialsMissing
+from dermdata.markup import count_nouns
 from dermdata.text_files import START_BYTES, find_stand_in
 
 END_RECORD, END64_RECORD, LOCATOR_RECORD = (
@@ -167,7 +168,7 @@ def _note_guessed_names(guessed: list[bytes], what: str) -> Iterator[str]:
     read = {page: text for page in LIKELY_CODE_PAGES if (text := _decode_all(guessed, page))}
     other = " or ".join(f"{name[:120]!r} in {page}" for page, name in list(read.items())[:NAMES_SHOWN])
     yield (
-        f"{what}: {len(guessed):,} names are not UTF-8, and were read as code page 437: "
+        f"{what}: {count_nouns(len(guessed), 'name', 'are')} not UTF-8, read as code page 437: "
         f"{guessed[0].decode('cp437')[:120]!r}{f', which would be {other}' if other else ''}; "
         "`name_encoding` of its [[files]] in the catalog states another one"
     )
@@ -212,7 +213,9 @@ def _locate_end_record(tail: bytes, read: RangeReader, what: str) -> int:
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
-        raise ArchiveRefused(f"{what} has {len(fitting)} end records that fit: it could be read in two ways")
+        raise ArchiveRefused(
+            f"{what} has {count_nouns(len(fitting), 'end record')} that fit: it could be read in two ways"
+        )
     if found and found[-1] + END_RECORD.size <= len(tail):
         extra = len(tail) - found[-1] - END_RECORD.size - _comment_length(tail, found[-1])
         raise ArchiveRefused(f"{what} has {extra:,} bytes too many after its end" if extra > 0
@@ -290,7 +293,9 @@ def _parse_records(
         yield _parse_record(fields, data[name_at:extra_at], extra, what, encoding)
         at = stop
     if not end.counts(number):
-        raise ArchiveRefused(f"{what}: its directory holds {number:,} members, and counts {end.members:,}")
+        raise ArchiveRefused(
+            f"{what}: its directory holds {count_nouns(number, 'member')}, and counts {end.members:,}"
+        )
 
 
 def _parse_record(

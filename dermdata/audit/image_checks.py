@@ -13,6 +13,7 @@ from dermdata.audit.data import AuditData
 from dermdata.audit.duplicate_groups import DuplicateGroup
 from dermdata.images.orientation import AS_STORED
 from dermdata.manifest.schema import OFFICIAL_SPLIT, OWN_SPLIT
+from dermdata.markup import count_nouns
 from dermdata.model import Finding, Level
 
 FORMAT_EXTENSIONS = {
@@ -72,7 +73,7 @@ def check_missing_files(data: AuditData) -> Iterator[Finding]:
             why = data.text_column("image_problem")[row] or "its images were not fetched"
             groups.setdefault((data.text_column("dataset")[row], why), []).append(row)
     for (_, why), rows in sorted(groups.items(), key=str):
-        text = f"{len(rows):,} rows have no image: {why}"
+        text = f"{count_nouns(len(rows), 'row', 'have')} no image: {why}"
         yield data.make_finding("note", "image-unreadable", rows, text, {"images": len(rows), "problem": why})
 
 
@@ -88,7 +89,7 @@ def check_extensions(data: AuditData) -> Iterator[Finding]:
         ):
             groups.setdefault((data.text_column("dataset")[row], seen.look.format, ending), []).append(row)
     for (_, form, ending), rows in sorted(groups.items(), key=str):
-        text = f"{len(rows):,} files are {form} but end in '{ending}': loaders that trust the ending fail"
+        text = f"{count_nouns(len(rows), 'file', 'are')} {form} but end in '{ending}': loaders that trust the ending fail"
         evidence = {"images": len(rows), "format": form, "ending": ending}
         yield data.make_finding("warning", "image-unreadable", rows, text, evidence)
 
@@ -101,7 +102,10 @@ def check_orientation(data: AuditData) -> Iterator[Finding]:
             groups.setdefault(data.text_column("dataset")[row], []).append(row)
     for _, rows in sorted(groups.items(), key=str):
         masked = count_masked(data, rows)
-        text = f"{len(rows):,} images have an EXIF orientation: loaders that obey it turn them, others do not"
+        text = (
+            f"{count_nouns(len(rows), 'image', 'have')} an EXIF orientation: "
+            "loaders that obey it turn them, others do not"
+        )
         text += f"; {masked:,} of them have a mask, which is not turned with them" if masked else ""
         turns = Counter(str(data.orientations[row]) for row in rows)
         evidence = {"images": len(rows), "masks": masked, "orientations": dict(sorted(turns.items()))}
@@ -128,7 +132,8 @@ def check_private_metadata(data: AuditData) -> Iterator[Finding]:
     for (name, kind), found in sorted(rows.items(), key=str):
         level: Level = "warning" if kind in IDENTIFYING_KINDS else "note"
         text = (
-            f"{len(found):,} images carry {PRIVATE_KIND_PHRASES[kind]} in their EXIF, XMP, IPTC or comments"
+            f"{count_nouns(len(found), 'image', 'carry')} {PRIVATE_KIND_PHRASES[kind]} "
+            "in their EXIF, XMP, IPTC or comments"
         )
         evidence = {"images": len(found), "kind": kind, "tags": dict(sorted(tags[name, kind].items()))}
         yield data.make_finding(level, "exif-private", found, text, evidence)
@@ -160,7 +165,11 @@ def check_shared_isic_ids(data: AuditData) -> Iterator[Finding]:
         evidence = {"how": "isic_id", "images": len(found), "datasets": list(names)}
         rows = [row for some in found for row in some]
         yield data.make_finding(
-            "warning", "duplicate-near", rows, f"{len(found):,} images, by isic_id, {where}", evidence
+            "warning",
+            "duplicate-near",
+            rows,
+            f"{count_nouns(len(found), 'image')}, by isic_id, {where}",
+            evidence,
         )
 
 

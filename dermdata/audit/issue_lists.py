@@ -24,6 +24,7 @@ import pyarrow as pa
 from dermdata.catalogs.overlays import read_text
 from dermdata.errors import BadCatalog, UnknownName, UsageError
 from dermdata.manifest.columns import text_column
+from dermdata.markup import count_nouns, count_share
 from dermdata.model import Finding
 
 COLUMNS = ("image_id", "action", "issue", "source", "of")
@@ -111,7 +112,7 @@ def read_issue_list(path: Path, name: str, dataset: str) -> IssueList:
 
 def row_fault(row: Sequence[str]) -> str | None:
     if len(row) != len(COLUMNS):
-        return f"{len(row)} fields, not {len(COLUMNS)}"
+        return f"{count_nouns(len(row), 'field')}, not {len(COLUMNS)}"
     if row[1] not in ACTIONS:
         return f"action '{row[1]}' is none of {', '.join(ACTIONS)}"
     if (row[1] == "copy") != bool(row[4]):
@@ -185,7 +186,7 @@ def group_issues(issues: Iterable[Issue]) -> dict[tuple[str, str, str], list[Iss
 def issue_finding(
     one: IssueList, action: str, issue: str, source: str, here: Sequence[str], listed: int
 ) -> Finding:
-    counts = f"{len(here):,} of {listed:,} listed images are here"
+    counts = f"{count_share(len(here), listed, 'listed image', 'are')} here"
     return Finding(
         level="note",
         code="known-issue",

@@ -17,6 +17,7 @@ from dermdata.audit.data import AuditData
 from dermdata.licenses import LicenseTerms, combine_terms, license_terms
 from dermdata.manifest.builder import count_differences
 from dermdata.manifest.schema import FITZPATRICK_TYPES
+from dermdata.markup import agree_verb, count_nouns
 from dermdata.model import Finding, Level
 
 MAX_AGE = 120  # years
@@ -71,7 +72,7 @@ def check_ages(data: AuditData) -> Iterator[Finding]:
             wrong.setdefault(str(data.text_column("dataset")[row]), []).append(row)
     for rows in wrong.values():
         found = sorted({data.value_column("age")[row] for row in rows})
-        text = f"{len(rows):,} images are of people aged {', '.join(f'{age:g}' for age in found[:4])} years"
+        text = f"{count_nouns(len(rows), 'image', 'are')} of people aged {', '.join(f'{age:g}' for age in found[:4])} years"
         yield data.make_finding("warning", "id-conflict", rows, text, {"age": found})
 
 
@@ -124,13 +125,19 @@ def check_skin_type(data: AuditData, number: int, rows: Sequence[int]) -> Iterat
         text = f"no image of skin type {SKIN_TYPES[number]}: no claim can be made for it"
         yield data.make_finding("warning", "skin-tone-coverage", rows, text, evidence)
     elif (high - low) / 2 > MAX_HALF_WIDTH:
+        whose = "person or lesion" if people == 1 else "people or lesions"
         text = (
-            f"skin type {SKIN_TYPES[number]}: {images:,} images of {people:,} people or lesions are too few for a claim: "
+            f"skin type {SKIN_TYPES[number]}: "
+            f"{count_nouns(images, 'image')} of {people:,} {whose} {agree_verb(images, 'are')} "
+            "too few for a claim: "
             f"a rate of 50 % seen on them may be {100 * low:.0f} to {100 * high:.0f} %"
         )
         yield data.make_finding("warning", "skin-tone-coverage", rows, text, evidence)
     elif small:
-        text = f"skin type {SKIN_TYPES[number]}: too few images for a claim about {len(small)} of {len(classes)} classes"
+        text = (
+            f"skin type {SKIN_TYPES[number]}: too few images for a claim about "
+            f"{len(small)} of {count_nouns(len(classes), 'class')}"
+        )
         yield data.make_finding("note", "skin-tone-coverage", rows, text, evidence)
 
 
@@ -165,7 +172,9 @@ def check_imbalance(data: AuditData) -> Iterator[Finding]:
     sizes = Counter(name for name in data.classes if name is not None).most_common()
     if len(sizes) > 1 and sizes[0][1] >= MIN_IMBALANCE * sizes[-1][1]:
         (largest, many), (smallest, few) = sizes[0], sizes[-1]
-        text = f"{largest} has {many:,} images, {smallest} {few:,}: {many / few:.0f} times as many"
+        text = (
+            f"{largest} has {count_nouns(many, 'image')}, {smallest} {few:,}: {many / few:.0f} times as many"
+        )
         yield data.make_finding(
             "note", "class-imbalance", [], text, {"column": "class", "images": dict(sizes)}
         )
@@ -231,7 +240,7 @@ def missing_values_finding(data: AuditData, name: str, lacking: Sequence[int], r
     patients = len({one for row in lacking if (one := data.text_column("patient_id")[row])})
     of = f" ({patients:,} {'patient' if patients == 1 else 'patients'})" if patients else ""
     level: Level = "warning" if name == "diagnosis" else "note"
-    text = f"{name} is missing in {len(lacking):,} of {rows:,} images{of}"
+    text = f"{name} is missing in {len(lacking):,} of {count_nouns(rows, 'image')}{of}"
     evidence = {"column": name, "missing": len(lacking), "rows": rows, "patients": patients}
     return data.make_finding(level, "metadata-missing", lacking, text, evidence)
 

@@ -12,6 +12,7 @@ from typing import Any
 from dermdata import disk
 from dermdata.catalogs.entries import did_you_mean, find_fetch_way, list_files, parse_entry
 from dermdata.errors import BadCatalog
+from dermdata.markup import count_nouns
 from dermdata.model import CLOSED_WORDS, Dataset, TableSpec
 from dermdata.text_files import SAVE_HINT, TextRefused, decode_text
 from dermdata.vocabulary import tsv
@@ -74,7 +75,9 @@ def read_listing(path: Path) -> list[EntryData]:
     for number, line in enumerate(lines[1:], 2):
         cells = line.split("\t")
         if line and len(cells) != len(header):
-            raise BadCatalog(f"{path}, line {number}: {len(cells)} fields, the header has {len(header)}")
+            raise BadCatalog(
+                f"{path}, line {number}: {count_nouns(len(cells), 'field')}, the header has {len(header)}"
+            )
         if line:
             files.append(parse_listing_row(dict(zip(header, cells, strict=True))))
     return files

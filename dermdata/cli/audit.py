@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dermdata.api.display import count_nouns
+from dermdata.api.display import count_nouns, phrase_count
 from dermdata.cli.complete import Targets
 from dermdata.cli.label_options import SplitOption, WhereOption
 from dermdata.cli.output import AllowMissing, Format, FormatOption, emit
@@ -97,10 +97,10 @@ def tell(state: State, found: "AuditFindings", *, near: bool) -> None:
     if not near:
         state.more("near duplicates were not looked for; add --near")
     if found.missing:
-        state.say(", ".join(f"{count:,} {name}" for name, count in counts.items()))
+        state.say(", ".join(phrase_count(count, name) for name, count in counts.items()))
         raise found.missing
     if counts["errors"]:
-        said = ", ".join(count_nouns(count, name[:-1]) for name, count in counts.items())
+        said = ", ".join(phrase_count(count, name) for name, count in counts.items())
         raise ProblemsFound(
             said, hint="`--format json` lists each with its images, `--report FILE.html` shows them"
         )

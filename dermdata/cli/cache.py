@@ -101,7 +101,9 @@ def bundle(
     state = state_of(ctx)
     plan = plan_bundle(state, names, out)
     if dry_run:
-        state.say(f"would write {len(plan.folders)} dataset versions to {out}: {format_size(plan.bytes)}")
+        state.say(
+            f"would write {count_nouns(len(plan.folders), 'dataset version')} to {out}: {format_size(plan.bytes)}"
+        )
         return
     digest = write_bundle(state, plan)
     state.say(f"on the other machine: dermdata --offline fetch {' '.join(plan.names)} --from {out.name}")

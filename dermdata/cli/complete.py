@@ -68,8 +68,8 @@ def complete_key(key: str) -> Callable[[Any, str], Iterator[str]]:
     return complete_from(lambda state: list_words(state, key))
 
 
-dataset_names = complete_from(lambda state: state.catalog)  # models too
-fetchable_names = complete_from(list_datasets)
+entry_names = complete_from(lambda state: state.catalog)  # models too
+dataset_names = complete_from(list_datasets)
 cached_names = complete_from(list_cached)  # where only what is in the cache makes sense
 column_names = complete_from(lambda _: COLUMNS)
 concept_names = complete_from(list_concepts)

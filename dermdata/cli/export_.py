@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from dermdata.api.display import count_nouns, format_size
+from dermdata.api.display import count_nouns, format_size, phrase_count
 from dermdata.api.label_spaces import check_strict
 from dermdata.cli import label_options as options
 from dermdata.cli.complete import TargetsOrCached, format_names
@@ -86,7 +86,8 @@ def export(
     conclude(state, written, manifest.names, out, form)
     if written.unusable:
         raise SomeFailed(
-            f"{written.unusable:,} rows could not be used, the others are exported", hint=LEAVE_OUT
+            f"{count_nouns(written.unusable, 'row')} could not be used, the others are exported",
+            hint=LEAVE_OUT,
         )
 
 
@@ -110,7 +111,7 @@ def conclude(
         beside = {"rows": written.rows, "bytes": written.bytes, "left_out": dict(written.left_out)}
         emit([{"path": str(path)} for path in written.files], ("path",), form, "export", beside=beside)
     for words, count in written.left_out.items():
-        state.say(f"warning: {count:,} {words}")
+        state.say(f"warning: {phrase_count(count, words)}")
     whose = f" of {', '.join(names)}" if names else ""
     count = len(written.files) if written.count is None else written.count
     facts = [count_nouns(count, "file"), format_size(written.bytes)]

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from dermdata.cli.complete import fetchable_names
+from dermdata.cli.complete import dataset_names
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.printed_report import PrintedReport
 from dermdata.cli.state import state_of
@@ -17,7 +17,7 @@ app = typer.Typer(add_completion=False)
 def fetch(
     ctx: typer.Context,
     names: Annotated[
-        list[str], typer.Argument(metavar="NAME…", autocompletion=fetchable_names, help="Datasets to fetch.")
+        list[str], typer.Argument(metavar="NAME…", autocompletion=dataset_names, help="Datasets to fetch.")
     ],
     only: Annotated[
         Literal["metadata", "images", "masks"] | None,

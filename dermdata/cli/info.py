@@ -1,13 +1,16 @@
 """`dermdata info`: one entry as a card, as an object, as BibTeX or as Croissant."""
 
 import json
+import sys
 from typing import Annotated, Literal
 
 import typer
 
-from dermdata.cli.complete import dataset_names
+from dermdata.api.display import uses_color
+from dermdata.cli.complete import entry_names
 from dermdata.cli.output import emit, write_line, write_prose
 from dermdata.cli.state import state_of
+from dermdata.errors import UsageError
 
 app = typer.Typer(add_completion=False)
 
@@ -16,26 +19,37 @@ app = typer.Typer(add_completion=False)
 def info(
     ctx: typer.Context,
     name: Annotated[
-        str, typer.Argument(metavar="NAME", autocompletion=dataset_names, help="Dataset or model.")
+        str, typer.Argument(metavar="NAME", autocompletion=entry_names, help="Dataset or model.")
     ],
     form: Annotated[
         Literal["text", "json", "bibtex", "croissant"], typer.Option("--format", "-f", help="How to show it.")
     ] = "text",
     facts: Annotated[bool, typer.Option("--facts", help="Also say where each fact comes from.")] = False,
+    short: Annotated[
+        bool,
+        typer.Option("--short", help="What one needs first; files, labels and known problems are counted."),
+    ] = False,
 ) -> None:
     """One card: what it is, license, access, files, labels, known problems, citation."""
     from dermdata.api.catalog_entries import (
         describe_entry,
         entry_bibtex,
         entry_croissant,
+        is_heading,
         tell_bibtex_gaps,
         write_card,
     )
 
     state = state_of(ctx)
+    if short and (facts or form != "text"):
+        raise UsageError(
+            "--short is a card of its own: it does not go with --facts or --format", hint="leave one out"
+        )
     if form == "text":
-        for line in write_card(state, name, facts=facts):
-            write_prose(line)
+        bold, before = uses_color(sys.stdout, state.color), None
+        for line in write_card(state, name, facts=facts, short=short):
+            write_prose(line, bold=bold and is_heading(line, before))
+            before = line
     elif form == "bibtex":
         write_line(entry := entry_bibtex(state, name))
         tell_bibtex_gaps(state, name, entry)

@@ -1,10 +1,11 @@
 """`dermdata labels align`: the finest label set that several datasets share."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 
+from dermdata.api.display import count_nouns
 from dermdata.cli.complete import dataset_names
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import state_of
@@ -23,6 +24,12 @@ def align(
     keep_all: Annotated[
         bool, typer.Option("--keep-all", help="Leave no label out, whatever it glues.")
     ] = False,
+    why: Annotated[
+        bool,
+        typer.Option(
+            "--why", help="Also why labels are left out or share a class, and what finer ones cost."
+        ),
+    ] = False,
     form: FormatOption = None,
 ) -> None:
     """The finest label set that several datasets share without ambiguity."""
@@ -37,8 +44,27 @@ def align(
     written = [{**row, "labels": name_labels(row["labels"])} for row in rows]
     shown = ("id", "images", "labels")
     emit(written, rows.columns, form, "labels align", shown=shown, color=state.color)
-    for line in (*found.notes, *tradeoff_lines(rows.facts["tradeoff"])):
+    reasons = (*found.notes, *tradeoff_lines(rows.facts["tradeoff"]))
+    for line in reasons if why else summary_lines(rows.facts):
         state.say(line)
+
+
+def summary_lines(facts: Mapping[str, Any]) -> Iterator[str]:
+    """In one line how much is not as the datasets have it, and how to see why; nothing where all is."""
+    forcing = {
+        (one["dataset"], one["field"], one["raw_label"]) for each in facts["forced"] for one in each["labels"]
+    }
+    held = {
+        (one["dataset"], one["field"], one["raw_label"]) for each in facts["wider"] for one in each["holds"]
+    }
+    counts = {"are left out": len(facts["unassigned"]), "force classes into one": len(forcing)}
+    counts["share the class of a wider one"] = len(held)
+    told = []
+    for what, count in counts.items():
+        verb, rest = what.split(" ", 1)
+        told += [f"{count_nouns(count, 'label', verb)} {rest}"] if count else []
+    if told:
+        yield f"{', '.join(told)}; `--why` says why, and what finer classes would cost"
 
 
 def tradeoff_lines(choices: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -53,7 +79,7 @@ def tradeoff_lines(choices: Sequence[dict[str, Any]]) -> Iterator[str]:
     if len(choices) > MOST_LINES:
         last = choices[-1]
         yield (
-            f"… up to {last['classes']:,} classes for {last['images_left_out']:,} images; "
+            f"… up to {count_nouns(last['classes'], 'class')} for {count_nouns(last['images_left_out'], 'image')}; "
             "`--format json` has every line"
         )
 

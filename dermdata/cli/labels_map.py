@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from dermdata.api.display import count_nouns, count_share
 from dermdata.api.records import Records
 from dermdata.cli.complete import dataset_names
 from dermdata.cli.output import Format, emit, write_line
@@ -97,6 +98,8 @@ def map_own(
 
 def say_mapped(state: State, rows: Records) -> None:
     mapped = [row["count"] for row in rows if row["applied"]]
-    state.say(f"{len(mapped):,} of {len(rows):,} words are mapped ({sum(mapped):,} rows)")
+    state.say(
+        f"{count_share(len(mapped), len(rows), 'word', 'are')} mapped ({count_nouns(sum(mapped), 'row')})"
+    )
     if left := len(rows) - len(mapped):
         state.say(f"{left:,} are for you to decide: --accept WORD=CONCEPT, or a row in labels.tsv")

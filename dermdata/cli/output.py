@@ -93,9 +93,10 @@ def data_output() -> Writable:
     return Terminal(sys.stdout) if sys.stdout.isatty() else sys.stdout
 
 
-def write_prose(line: str) -> None:
+def write_prose(line: str, *, bold: bool = False) -> None:
     """A line of words for a person on stdout, which stays fit to be shown when it is kept."""
-    sys.stdout.write(f"{show_controls(line)}\n")
+    shown = show_controls(line)
+    sys.stdout.write(f"\x1b[1m{shown}\x1b[0m\n" if bold else f"{shown}\n")
 
 
 def write_delimited(rows: Iterable[Item], columns: Sequence[str], form: str) -> None:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from dermdata.api.display import count_nouns
 from dermdata.api.label_spaces import check_strict, refuse, tell_unexpressed
 from dermdata.cli import label_options as options
 from dermdata.cli.complete import Targets, dataset_names
@@ -107,7 +108,7 @@ def tell(state: State, done: "Selected") -> None:
     for note in done.notes:
         state.say(note)
     if done.conflicts:
-        state.say(f"{len(done.conflicts):,} images have labels that cannot both be true:")
+        state.say(f"{count_nouns(len(done.conflicts), 'image', 'have')} labels that cannot both be true:")
         for one in done.conflicts[:TOLD]:
             state.say(f"  {one['message']}")
         if len(done.conflicts) > TOLD:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from dermdata.api.display import count_nouns, phrase_count
 from dermdata.cli.output import Format, emit
 from dermdata.cli.state import State
 from dermdata.errors import ProblemsFound, SomeFailed, UsageError
@@ -48,10 +49,10 @@ def judge(
     if absent := found.facts["not_judged"]:
         state.say(f"not judged, because no row has one: {', '.join(absent)}")
     if apart := found.facts["in_no_part"]:
-        state.say(f"{apart:,} images are in no part")
+        state.say(f"{count_nouns(apart, 'image', 'are')} in no part")
     if alone := found.facts["images_alone"]:
         state.say(
-            f"{alone:,} images are judged as images alone: no patient, lesion or case of theirs is known"
+            f"{count_nouns(alone, 'image', 'are')} judged as images alone: no patient, lesion or case of theirs is known"
         )
     if not near:
         state.more("near duplicates were not looked for; add --near")
@@ -81,7 +82,7 @@ def conclude(state: State, found: "Records", *, near: bool) -> None:
 def describe_leaks(found: "Records") -> str:
     """What is in more than one part, counted; nothing where nothing is."""
     leaks = found.facts["leaks"].items()
-    return ", ".join(f"{count:,} {name if count > 1 else singular(name)}" for name, count in leaks)
+    return ", ".join(phrase_count(count, name) for name, count in leaks)
 
 
 def describe_unjudged(found: "Records") -> str:
@@ -91,10 +92,10 @@ def describe_unjudged(found: "Records") -> str:
         return ""
     if rows == unjudged:
         return (
-            f"no patient, lesion or case is known in two parts: whether {rows:,} images leak cannot be judged"
+            "no patient, lesion or case is known in two parts: whether "
+            f"{count_nouns(rows, 'image', 'leak')} cannot be judged"
         )
-    return f"{unjudged:,} of {rows:,} images could not be judged: no patient, lesion, case or copy of theirs is known"
-
-
-def singular(name: str) -> str:
-    return "file of equal bytes" if name.startswith("files") else name.removesuffix("s")
+    return (
+        f"{unjudged:,} of {count_nouns(rows, 'image')} could not be judged: "
+        "no patient, lesion, case or copy of theirs is known"
+    )

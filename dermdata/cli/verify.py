@@ -43,7 +43,7 @@ def verify(
     state.more(f"{count_nouns(len(check.findings), 'file')} checked, {found:,} wrong")
     for name, count in check.unverified.items():
         state.say(
-            f"{name}: {count:,} files are unverified: they came in part, "
+            f"{name}: {count_nouns(count, 'file', 'are')} unverified: they came in part, "
             "and no published checksum covers them"
         )
     if repair:
@@ -58,4 +58,4 @@ def verify(
         return
     check.require_repaired()
     if found:
-        state.say(f"{found} files repaired")
+        state.say(f"{count_nouns(found, 'file')} repaired")

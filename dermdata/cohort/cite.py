@@ -12,6 +12,7 @@ from dermdata.cohort.keys import ALSO_IN
 from dermdata.errors import BadTable
 from dermdata.licenses import PER_IMAGE, CombinedTerms, LicenseTerms, combine_terms, license_terms
 from dermdata.manifest.columns import text_column
+from dermdata.markup import count_nouns
 from dermdata.model import Dataset
 
 CreditKey = tuple[str, str | None]  # dataset, license
@@ -84,7 +85,9 @@ def count_credits(
     """Rows and attributions of each dataset and license."""
     rows = pa.table({name: text_column(table, name) for name in ("dataset", "license", "attribution")})
     if rows["dataset"].null_count:
-        raise BadTable(f"{rows['dataset'].null_count:,} rows do not say which dataset they are of")
+        raise BadTable(
+            f"{count_nouns(rows['dataset'].null_count, 'row', 'do')} not say which dataset they are of"
+        )
     cells = rows.group_by(["dataset", "license", "attribution"]).aggregate([([], "count_all")]).to_pylist()
     found: dict[CreditKey, tuple[int, tuple[str, ...]]] = {}
     for cell in cells:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dermdata.errors import UsageError
+from dermdata.markup import count_nouns
 from dermdata.vocabulary import Vocabulary
 
 LONGEST_CONDITION = 20_000  # characters
@@ -54,7 +55,9 @@ def tokenize(condition: str) -> list[Token]:
     if not condition.strip():
         raise UsageError("the condition is empty", hint=EXAMPLE_HINT)
     if len(condition) > LONGEST_CONDITION:
-        raise UsageError(f"the condition has {len(condition):,} characters, more than {LONGEST_CONDITION:,}")
+        raise UsageError(
+            f"the condition has {count_nouns(len(condition), 'character')}, more than {LONGEST_CONDITION:,}"
+        )
     found = [
         Token(str(match.lastgroup), match.group(), match.start())
         for match in TOKEN_PATTERN.finditer(condition)

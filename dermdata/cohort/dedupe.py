@@ -18,6 +18,7 @@ from dermdata.crosswalks.extents import LabelComparer
 from dermdata.errors import UsageError
 from dermdata.manifest.columns import first_rows, text_column
 from dermdata.manifest.schema import KEYS, SCHEMA
+from dermdata.markup import count_nouns
 from dermdata.model import Finding
 from dermdata.projection import LabelStatements
 
@@ -133,7 +134,7 @@ def describe_overlaps(table: "pa.Table | LazyTable") -> list[str]:
             names = sorted(dataset.dictionary.take(pa.array(found[found >= 0])).to_pylist())
             where = f"both {names[0]} and {names[1]}" if len(names) == 2 else f"several of {', '.join(names)}"
             fold = f"`dermdata select {' '.join(names)} --dedupe {method}` keeps one row of each"
-            return [f"{len(shared):,} images are in {where}: {fold}"]
+            return [f"{count_nouns(len(shared), 'image', 'are')} in {where}: {fold}"]
     return []
 
 

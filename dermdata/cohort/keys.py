@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from dermdata.errors import BadTable, UsageError
 from dermdata.manifest.columns import Ints, first_rows, text_column
 from dermdata.manifest.parquet import take_rows
+from dermdata.markup import count_nouns
 from dermdata.projection import LABEL
 
 ALSO_IN, IDS_AS_GIVEN = "also_in", "ids_as_given"
@@ -43,7 +44,7 @@ def row_keys(table: pa.Table) -> pa.Array:
     keys = pc.coalesce(keys, joined)
     if keys.null_count:
         raise BadTable(
-            f"{keys.null_count:,} rows have no key",
+            f"{count_nouns(keys.null_count, 'row', 'have')} no key",
             hint="a manifest needs the column key, or dataset and image_id, in each row",
         )
     return keys
@@ -113,7 +114,7 @@ def sample_rows(table: pa.Table, count: int, seed: int, *, per_class: bool = Fal
     Fewer where there are fewer; a larger sample holds the smaller one. Rows without a class are in no class.
     """
     if count < 1:
-        raise UsageError(f"a sample of {count} rows is none", hint="--sample 100")
+        raise UsageError(f"a sample of {count_nouns(count, 'row')} is none", hint="--sample 100")
     ranks = hash_keys(row_keys(table).to_pylist(), seed)
     order = np.argsort(ranks, kind="stable")
     if per_class:

@@ -16,6 +16,7 @@ from dermdata.errors import BadTable
 from dermdata.manifest.columns import decode_dictionary
 from dermdata.manifest.parquet import combine_chunks, concat_manifests
 from dermdata.manifest.schema import SCHEMA as SCHEMA_OF_ROWS
+from dermdata.markup import count_nouns
 
 LOCK_SCHEMA = "dermdata.lock/1"
 DIGEST_BYTES = 8  # a change goes unseen once in 10^19
@@ -145,7 +146,9 @@ def unpack_rows(packed: bytes, count: int, name: str) -> pa.Table:
     with pq.ParquetFile(pa.BufferReader(packed)) as file:
         facts = file.metadata
         if facts.num_rows != count:
-            raise BadTable(f"{name} is damaged: it says {count} rows and holds {facts.num_rows:,}")
+            raise BadTable(
+                f"{name} is damaged: it says {count_nouns(count, 'row')} and holds {facts.num_rows:,}"
+            )
         unpacked = sum(facts.row_group(number).total_byte_size for number in range(facts.num_row_groups))
         if (
             facts.num_rows * DIGEST_BYTES > len(packed)
@@ -154,7 +157,7 @@ def unpack_rows(packed: bytes, count: int, name: str) -> pa.Table:
             raise BadTable(f"{name} is damaged: its rows unpack to more than a lock's can")
         if facts.num_columns > MOST_COLUMNS:
             raise BadTable(
-                f"{name} is damaged: it has {facts.num_columns:,} columns, {MOST_COLUMNS:,} are allowed"
+                f"{name} is damaged: it has {count_nouns(facts.num_columns, 'column')}, {MOST_COLUMNS:,} are allowed"
             )
         rows = file.read()
     rows.validate(full=True)  # words that are no UTF-8, offsets that point outside
@@ -303,7 +306,7 @@ def require_keys(table: pa.Table) -> pa.Array:
         raise BadTable("the manifest has no column key: its rows cannot be found again")
     keys = table["key"].cast(pa.string()).combine_chunks()
     if keys.null_count:
-        raise BadTable(f"{keys.null_count:,} rows have no key: they cannot be found again")
+        raise BadTable(f"{count_nouns(keys.null_count, 'row', 'have')} no key: they cannot be found again")
     return keys
 
 

@@ -31,6 +31,7 @@ from dermdata.images.image_file import hash_image_file
 from dermdata.manifest.columns import decode_dictionary, text_column
 from dermdata.manifest.image_files import ImageFinder, NoRegularFile
 from dermdata.manifest.parquet import cast_column, manifest_metadata
+from dermdata.markup import count_nouns
 from dermdata.progress import Progress
 
 # a lock's own: `sync` takes parts by ranges and holds each image to the locked SHA-256
@@ -114,7 +115,7 @@ def require_known_rows(keys: pa.Array, given: pa.Table, bases: Mapping[str, pa.T
     missing = keys.filter(pc.is_null(given["key"].combine_chunks()))
     if len(missing):
         raise BadTable(
-            f"{len(missing):,} rows are in no manifest of {', '.join(bases)}, the first is {missing[0]}",
+            f"{count_nouns(len(missing), 'row', 'are')} in no manifest of {', '.join(bases)}, the first is {missing[0]}",
             hint="a lock can only rebuild rows of datasets that are in the cache",
         )
 
@@ -153,7 +154,8 @@ def require_own_images(table: pa.Table, given: pa.Table, own: Sequence[str]) -> 
         differing = [row for row, mine in enumerate(table[name].to_pylist()) if mine != theirs[row]]
         first = require_keys(table)[differing[0]] if differing else "the first row"
         raise BadTable(
-            f"{len(differing):,} rows name another image than their dataset (column {name}), the first is {first}",
+            f"{count_nouns(len(differing), 'row', 'name')} another image than "
+            f"their dataset (column {name}), the first is {first}",
             hint="a lock holds the datasets' own images: make the manifest again with `dermdata select`",
         )
 

@@ -11,6 +11,7 @@ from dermdata.cohort.where import filter_rows, unknown_word_notes
 from dermdata.crosswalks.extents import LabelComparer
 from dermdata.errors import UsageError
 from dermdata.manifest.columns import text_column
+from dermdata.markup import agree_verb, count_nouns, count_share
 from dermdata.model import Finding
 from dermdata.projection import ALL, DatasetLabels, LabelStatements, describe_top, project_table
 from dermdata.vocabulary import LabelSpace, Vocabulary
@@ -82,7 +83,7 @@ def select_rows(
     done = Selection(table=rows, dropped=twice)
     statements, judge = LabelStatements(words, vocabulary), LabelComparer(vocabulary)
     if twice:
-        done.notes.append(f"{len(twice):,} rows are in more than one target: taken once")
+        done.notes.append(f"{count_nouns(len(twice), 'row', 'are')} in more than one target: taken once")
         done.conflicts = find_key_conflicts(table, statements, judge)
     if refine_with is not None:
         apply_refinement(done, refine_with, statements, judge)
@@ -105,13 +106,15 @@ def apply_refinement(
 ) -> None:
     found = refine_labels(done.table, others, statements, judge)
     done.table, done.conflicts = found.table, done.conflicts + found.conflicts
-    done.notes.append(f"{found.count:,} rows take a finer label of the same image")
+    done.notes.append(f"{count_nouns(found.count, 'row', 'take')} a finer label of the same image")
 
 
 def apply_condition(done: Selection, condition: str, vocabulary: Vocabulary) -> None:
     found = filter_rows(done.table, condition, vocabulary)
     done.notes += unknown_word_notes(done.table, condition)
-    done.notes.append(f"{found.num_rows:,} of {done.table.num_rows:,} rows are as the condition says")
+    done.notes.append(
+        f"{count_share(found.num_rows, done.table.num_rows, 'row', 'are')} as the condition says"
+    )
     done.table = found
 
 
@@ -130,20 +133,29 @@ def apply_deduplication(
     for one in found.dropped:
         reasons[one.reason] = reasons.get(one.reason, 0) + 1
     why = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
-    done.notes.append(f"{len(found.dropped):,} rows are folded into others{f' ({why})' if why else ''}")
+    done.notes.append(
+        f"{count_nouns(len(found.dropped), 'row', 'are')} folded into others{f' ({why})' if why else ''}"
+    )
 
 
 def apply_sample(done: Selection, count: int, wanted: SelectionRequest) -> None:
     before = done.table
     done.table = sample_rows(before, count, wanted.seed, per_class=wanted.per_class)
-    done.notes.append(f"{done.table.num_rows:,} of {before.num_rows:,} rows are sampled (seed {wanted.seed})")
+    done.notes.append(
+        f"{count_share(done.table.num_rows, before.num_rows, 'row', 'are')} sampled (seed {wanted.seed})"
+    )
     if wanted.per_class:
         lacking = text_column(before, class_column(before)).null_count
         short = [name for name, have in class_sizes(before) if have < count]
         if lacking:
-            done.notes.append(f"{lacking:,} rows have no {class_column(before)} and are in no class")
+            done.notes.append(
+                f"{count_nouns(lacking, 'row', 'have')} no {class_column(before)} "
+                f"and {agree_verb(lacking, 'are')} in no class"
+            )
         if short:
-            done.notes.append(f"fewer than {count:,} rows in {', '.join(short)}: all of them are taken")
+            done.notes.append(
+                f"fewer than {count_nouns(count, 'row')} in {', '.join(short)}: all of them are taken"
+            )
 
 
 def class_sizes(table: pa.Table) -> list[tuple[str, int]]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from dermdata.crosswalks.extents import Extent, Extents, catch_all_reason, label_extent
 from dermdata.errors import UsageError
+from dermdata.markup import count_nouns
 from dermdata.model import Label
 from dermdata.vocabulary import LabelSpace, Vocabulary
 
@@ -352,7 +353,7 @@ def top_concepts(groups: Iterable[ExtentGroup], extents: Extents) -> tuple[str, 
 def glue_note(label: LabelCount, classes: Sequence[AlignedClass], extents: Extents) -> str:
     extent = label_extent(label.label, extents)
     glued = sum(any(extent & extents.subtree(one) for one in each.concepts) for each in classes)
-    return f": would make {glued} classes one" if glued > 1 else ""
+    return f": would make {count_nouns(glued, 'class')} one" if glued > 1 else ""
 
 
 def list_catch_alls(counted: Iterable[LabelCount], vocabulary: Vocabulary) -> dict[LabelCount, str]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from dermdata.markup import count_nouns
 from dermdata.model import Label
 from dermdata.vocabulary import Vocabulary
 from dermdata.vocabulary.concepts import UNKNOWN
@@ -47,7 +48,7 @@ class Extents:
         if len(concepts) <= 3:
             return " or ".join(self.vocabulary.name(one) for one in concepts)
         common = self.vocabulary.lowest_common_ancestor(concepts)
-        return f"{self.vocabulary.name(common)}: {len(concepts)} concepts"
+        return f"{self.vocabulary.name(common)}: {count_nouns(len(concepts), 'concept')}"
 
 
 def bit_positions(extent: Extent) -> Iterator[int]:

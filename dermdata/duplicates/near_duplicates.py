@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from dermdata.duplicates.hash_join import Int64Array, Pairs, find_near_pairs
 from dermdata.images import read_raster
 from dermdata.images.phash import turn_raster
+from dermdata.markup import agree_verb, count_nouns
 
 Raster = NDArray[np.float32]  # [side, side]
 Rasters = NDArray[np.float32]  # [pairs, side, side]
@@ -202,10 +203,16 @@ class NearDuplicates:
     @property
     def summary(self) -> str:
         """How the pairs are known, in words."""
-        text = f"{len(self.verified):,} of {self.compared:,} pairs of near hashes show one picture"
+        text = (
+            f"{len(self.verified):,} of {count_nouns(self.compared, 'pair')} of near "
+            f"hashes {agree_verb(len(self.verified), 'show')} one picture"
+        )
         if not len(self.by_hash):
             return text
-        unseen = f"{len(self.by_hash):,} pairs are taken for one by hashes that differ in at most {UNVERIFIED_BITS} bits"
+        unseen = (
+            f"{count_nouns(len(self.by_hash), 'pair', 'are')} taken for one by "
+            f"hashes that differ in at most {UNVERIFIED_BITS} bits"
+        )
         return f"{f'{text}; ' if self.compared else ''}{unseen}: their images are not here"
 
 

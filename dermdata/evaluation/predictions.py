@@ -96,7 +96,7 @@ def parse_csv(data: bytes, name: str, tell: Callable[[str], object]) -> pa.Table
     if own.rejected:
         some = own.rejected[:MAX_LINES_IN_MESSAGE]
         shown = ", ".join(f"line {row['line']} ({row['reason']})" for row in some)
-        raise BadTable(f"{name}: {len(own.rejected):,} lines are not whole: {shown}")
+        raise BadTable(f"{name}: {count_nouns(len(own.rejected), 'line', 'are')} not whole: {shown}")
     return own.rows
 
 
@@ -295,7 +295,7 @@ class PredictionColumns:
             name if names == (name,) else f"{' + '.join(names)} = {name}"
             for name, names in self.probabilities.items()
         ]
-        more = f", … ({len(parts):,} classes)" if len(parts) > MAX_CLASSES_IN_MESSAGE else ""
+        more = f", … ({count_nouns(len(parts), 'class')})" if len(parts) > MAX_CLASSES_IN_MESSAGE else ""
         what = (
             f"probabilities {', '.join(parts[:MAX_CLASSES_IN_MESSAGE])}{more}"
             if parts

@@ -26,6 +26,7 @@ from dermdata.evaluation.sample import REST_NAME, Codes, Floats, Mask, Sample
 from dermdata.manifest.columns import text_column
 from dermdata.manifest.parquet import take_rows
 from dermdata.manifest.schema import EXTENSION_PATTERN
+from dermdata.markup import agree_verb, count_nouns
 from dermdata.projection import LABEL
 from dermdata.readers.typed_cells import clean_ids
 from dermdata.vocabulary import LabelSpace
@@ -219,7 +220,10 @@ def relabeled_notes(target: pa.Table) -> list[str]:
     cells = zip(text_column(target, "key").to_pylist(), text_column(target, LABEL).to_pylist(), strict=True)
     other = sum(key is not None and first.setdefault(key, label) != label for key, label in cells)
     return (
-        [f"{other:,} rows of the target are there again with another class: the first counts"]
+        [
+            f"{count_nouns(other, 'row')} of the target {agree_verb(other, 'are')} "
+            "there again with another class: the first counts"
+        ]
         if other
         else []
     )

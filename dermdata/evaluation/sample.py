@@ -115,7 +115,7 @@ def group_rows(table: pa.Table, by: str) -> list[EvaluationGroup]:
         rows.setdefault(cell, []).append(number)
     if len(rows) > MAX_GROUPS:
         raise UsageError(
-            f"'{by}' has {len(rows):,} values, which are no groups",
+            f"'{by}' has {count_nouns(len(rows), 'value')}, which are no groups",
             hint="choose a column such as fitzpatrick, sex or body_site",
         )
     return [
@@ -203,7 +203,7 @@ def explain_small(sample: Sample, rows: Codes, unit: Codes, kind: str, least: in
     """Why nothing may be claimed of these images: too few, of too few people, or a class is absent."""
     count = len(np.unique(unit[rows]))
     if len(rows) < least:
-        return f"fewer than {least} images"
+        return f"fewer than {count_nouns(least, 'image')}"
     if count < min(MIN_UNITS, least):
         return f"only {count_nouns(count, kind)}"
     absent = [sample.classes[one] for one in sample.present_classes if not (sample.truth[rows] == one).any()]
@@ -211,5 +211,5 @@ def explain_small(sample: Sample, rows: Codes, unit: Codes, kind: str, least: in
 
 
 def list_names(names: Sequence[str], most: int = 5) -> str:
-    more = f" and {len(names) - most} more classes" if len(names) > most else ""
+    more = f" and {count_nouns(len(names) - most, 'more class')}" if len(names) > most else ""
     return ", ".join(names[:most]) + more

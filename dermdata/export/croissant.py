@@ -57,6 +57,7 @@ from dermdata.export.row_images import (
 )
 from dermdata.export.shards import ImageColumn, pair_with_masks
 from dermdata.manifest.text import is_text
+from dermdata.markup import count_nouns
 
 FORM, NAME = "croissant", "croissant.json"
 RECORDS, SHARDS = "images", "shards"  # ids of the rows, and of several files taken together
@@ -153,7 +154,8 @@ def build_document(job: Job, image_table: ImageTable, shards: Sequence[OutputFil
     entries = catalog_entries(job)
     titles = ", ".join(one.title for one in entries) or "Skin images"
     text = (
-        f"{job.table.num_rows:,} dermatology images with their metadata, exported by dermdata from: {titles}."
+        f"{count_nouns(job.table.num_rows, 'dermatology image')} with "
+        f"their metadata, exported by dermdata from: {titles}."
     )
     licenses = [license_url(name, entries) or name for name in license_names(job)]
     whole = croissant_document(
@@ -177,7 +179,7 @@ def file_objects(shards: Sequence[OutputFile]) -> Iterator[Json]:
     for piece in shards:
         yield {
             "@type": "cr:FileObject", "@id": piece.path, "name": piece.path.rpartition("/")[2],
-            "description": f"{piece.rows} rows", "contentUrl": piece.path, "encodingFormat": PARQUET,
+            "description": count_nouns(piece.rows, 'row'), "contentUrl": piece.path, "encodingFormat": PARQUET,
         }  # fmt: skip
     if len(shards) > 1:
         yield {

@@ -69,7 +69,14 @@ from dermdata.export.row_images import (
 )
 from dermdata.export.shards import ImageColumn, pair_with_masks
 from dermdata.manifest.image_files import FoundPath
-from dermdata.markup import bibtex_entry, escape_markdown, fence_markdown, link_markdown, show_controls
+from dermdata.markup import (
+    bibtex_entry,
+    count_nouns,
+    escape_markdown,
+    fence_markdown,
+    link_markdown,
+    show_controls,
+)
 from dermdata.model import Dataset
 
 FORM = "huggingface"
@@ -253,9 +260,12 @@ def card_body(job: Job, splits: SplitSizes) -> Iterator[str]:
     yield from (f"| {escape_markdown(name)} | {count:,} |" for name, (count, _) in splits.items())
     if job.classes:
         classes = ", ".join(map(escape_markdown, job.classes))
-        yield from ("", f"`label` has {len(job.classes)} classes, in this order: {classes}.")
+        yield from ("", f"`label` has {count_nouns(len(job.classes), 'class')}, in this order: {classes}.")
     if job.left.num_rows:
-        yield from ("", f"{job.left.num_rows:,} images were left out: `left-out.csv` says which and why.")
+        yield from (
+            "",
+            f"{count_nouns(job.left.num_rows, 'image', 'were')} left out: `left-out.csv` says which and why.",
+        )
     yield from (
         "",
         "```python",

@@ -45,6 +45,7 @@ from dermdata.images.orientation import (
     reset_orientation,
     to_stored_frame,
 )
+from dermdata.markup import count_nouns
 
 PILLOW_FORMATS = ("JPEG", "PNG", "TIFF", "GIF", "BMP", "WEBP")  # no other decoder is tried
 JPEG_QUALITY = 95
@@ -173,7 +174,7 @@ def read_stored(task: ImageTask) -> bytes:
         require_size(task, size)
         if size > MOST_BYTES:
             raise StorageError(
-                f"{task.name} has {size:,} bytes, the limit is {MOST_BYTES:,}", hint=VERIFY_HINT
+                f"{task.name} has {count_nouns(size, 'byte')}, the limit is {MOST_BYTES:,}", hint=VERIFY_HINT
             )
         data = file.read(size + 1)  # one more: a file that grew is another one
         while len(data) < size and (more := file.read(size + 1 - len(data))):
@@ -212,7 +213,8 @@ def open_stored(task: ImageTask) -> Iterator[io.FileIO]:
 def require_size(task: ImageTask, found: int) -> None:
     if task.bytes is not None and found != task.bytes:
         raise SizeMismatch(
-            f"{task.name} has {found:,} bytes, the manifest says {task.bytes:,}", hint=REPAIR_HINT
+            f"{task.name} has {count_nouns(found, 'byte')}, the manifest says {task.bytes:,}",
+            hint=REPAIR_HINT,
         )
 
 

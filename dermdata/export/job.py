@@ -19,6 +19,7 @@ from dermdata.manifest.image_files import ImageFinder
 from dermdata.manifest.lazy import DiskColumns, LazyTable
 from dermdata.manifest.missing_files import MissingFiles
 from dermdata.manifest_file import slugify
+from dermdata.markup import count_nouns
 from dermdata.model import Dataset
 from dermdata.object_store import Bucket, LocalFolder, Storage, StoragePath
 from dermdata.progress import Progress, SilentProgress
@@ -170,7 +171,7 @@ def refuse_folds(table: pa.Table) -> None:
     """UsageError where rows are in folds and in no parts."""
     if has_words(table, "fold") and not has_words(table, "split"):
         raise UsageError(
-            f"the rows are in {count_folds(table)} folds, and in no parts",
+            f"the rows are in {count_nouns(count_folds(table), 'fold')}, and in no parts",
             hint="--fold K: the rows of fold K are val, those of the others train",
         )
 

@@ -31,6 +31,7 @@ from dermdata.export.row_images import (
 from dermdata.export.shards import ImageColumn, load_blocks, map_blocks
 from dermdata.manifest.columns import text_column
 from dermdata.manifest.image_files import FoundPath, to_image_roots
+from dermdata.markup import count_nouns
 
 HARD_LINK_ERRNOS = {
     errno.EXDEV,
@@ -168,7 +169,7 @@ def link_images(
         job.progress.advance(IMAGES_TASK, len(files[IMAGES_TASK]) - (len(turned) - before))
     if symbolic:
         job.progress.say(
-            f"{symbolic:,} images are symbolic links (hard ones cannot lead there): "
+            f"{count_nouns(symbolic, 'image', 'are')} symbolic links (hard ones cannot lead there): "
             "they break when the cache is moved or deleted; --copy makes files"
         )
     return turned

@@ -27,6 +27,7 @@ from dermdata.cache.locks import hold_lock
 from dermdata.errors import BadTable, StorageError, UsageError
 from dermdata.export.image_bytes import FileIdentity, identity_from_stat
 from dermdata.export.job import foreign_files_error, require_folder
+from dermdata.markup import count_nouns
 from dermdata.object_store import LocalFolder, Storage
 from dermdata.process import is_alive
 from dermdata.progress import Progress
@@ -353,7 +354,7 @@ def parse_record(data: bytes) -> tuple[dict[str, Any], list[list[Any]]]:
     lines = rest.split(b"\n")
     rows: list[list[Any]] = json.loads(b"[" + b",".join(lines[: head["files"]]) + b"]")
     if len(rows) != head["files"]:
-        raise ValueError(f"{len(rows)} files of {head['files']}")
+        raise ValueError(f"{count_nouns(len(rows), 'file')} of {head['files']}")
     for line in lines[head["files"] :]:
         with suppress(ValueError):
             rows.append(json.loads(line))

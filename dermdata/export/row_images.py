@@ -18,6 +18,7 @@ from dermdata.images.decode import describe_unread, is_readable_start
 from dermdata.images.image_file import open_image_file
 from dermdata.manifest.columns import column_values, text_column
 from dermdata.manifest.image_files import FoundPath, ImageFinder
+from dermdata.markup import count_nouns
 
 PATH_COLUMNS = ("path", "mask_path", "masks")  # files of the cache, which are elsewhere in an export
 MISSING_IMAGES = "rows without an image file"
@@ -175,7 +176,7 @@ def drop_missing_images(job: Job) -> tuple[Job, list[FoundPath]]:
     found, reasons, bad = usable_images(job.table, job)
     if found and not any(found):
         raise NoUsableImages(
-            f"none of the {len(found):,} rows has an image that can be used",
+            f"none of the {count_nouns(len(found), 'row')} has an image that can be used",
             hint="`dermdata fetch NAME` fetches the images; `export csv` needs none",
         )
     return leave_out_rows(job, reasons, unusable=bad), [path for path in found if path is not None]

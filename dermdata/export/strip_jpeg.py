@@ -24,6 +24,7 @@ from dermdata.export.kept_metadata import (
     rebuild_profile,
 )
 from dermdata.images.decode import PIXEL_LIMIT, SCAN_LIMIT
+from dermdata.markup import count_nouns
 
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 SOI, EOI, SOS, DQT, DHT, DAC, DRI, EXTENSION = 0xD8, 0xD9, 0xDA, 0xDB, 0xC4, 0xCC, 0xDD, 0xC8
@@ -97,7 +98,7 @@ def find_frame(segments: Sequence[JpegSegment]) -> JpegSegment:
     """The frame's header; ValueError for none, for several, and for more pixels or scans than a picture has."""
     frames = [one for one in segments if one.marker in FRAME_MARKERS]
     if len(frames) != 1:
-        raise ValueError(f"it has {len(frames)} frames")
+        raise ValueError(f"it has {count_nouns(len(frames), 'frame')}")
     (frame,) = frames
     require_decodable_frame(frame, scans=sum(one.marker == SOS for one in segments))
     return frame

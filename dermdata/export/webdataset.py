@@ -67,6 +67,7 @@ from dermdata.manifest.columns import text_column
 from dermdata.manifest.image_files import FoundPath
 from dermdata.manifest.text import json_values
 from dermdata.manifest_file import slugify
+from dermdata.markup import count_nouns
 from dermdata.terminal import format_size
 
 FORM = "webdataset"
@@ -230,7 +231,7 @@ def json_rows(table: pa.Table) -> Iterator[bytes]:
 def tar_header(path: str, size: int) -> bytes:
     """The 512 bytes before a file's content; UsageError for what ustar cannot hold."""
     if size > LARGEST_FILE:
-        raise UsageError(f"{path} is too large for a tar: {size:,} bytes")
+        raise UsageError(f"{path} is too large for a tar: {count_nouns(size, 'byte')}")
     info = tarfile.TarInfo(path)  # no time and no owner
     info.size = size
     try:

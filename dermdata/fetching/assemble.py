@@ -22,6 +22,7 @@ from dermdata.crosswalks import Crosswalk, load_crosswalk
 from dermdata.errors import TableRefused
 from dermdata.manifest import SCHEMA, BuildReport
 from dermdata.manifest.builder import SourceTable
+from dermdata.markup import count_nouns
 from dermdata.model import Content, Dataset
 from dermdata.progress import Progress
 from dermdata.vocabulary import Vocabulary
@@ -87,7 +88,7 @@ def assemble_manifest(
         table = select_subset_rows(table, part)
         report = subset_report(report, table, {one.path for one in contents})
     digest = manifest.write_manifest(table, folder.manifest, manifest_metadata(dataset, library, part))
-    progress.end("manifest", f"{report.rows:,} rows")
+    progress.end("manifest", count_nouns(report.rows, "row"))
     return BuiltManifest(
         digest,
         {

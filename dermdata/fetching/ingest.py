@@ -35,6 +35,7 @@ from dermdata.http import HttpClient
 from dermdata.http.download import request_key
 from dermdata.http.error_pages import is_zip_of_file
 from dermdata.http.urls import redact
+from dermdata.markup import count_nouns
 from dermdata.model import IMAGE_ENDINGS, ArchiveMember, Content, File, ImageFacts, Request, Role, Unpack
 from dermdata.progress import Progress, SilentProgress
 
@@ -190,7 +191,7 @@ def copy_verified(file: File, source: Path, target: Path, progress: Progress) ->
             out.write(chunk)
             size += len(chunk)
         if file.size is not None and size != file.size:
-            raise SizeMismatch(f"{source}: {size:,} bytes, expected {file.size:,}")
+            raise SizeMismatch(f"{source}: {count_nouns(size, 'byte')}, expected {file.size:,}")
         if expected:
             hasher.require(expected, str(source))
     return VerifiedFile(
@@ -213,7 +214,7 @@ def read_original(name: str, source: Path) -> Iterator[bytes]:
         entries = archive.list_zip(read, status.st_size, what=source.name).entries
         if len(entries) != 1 or fold_name(entries[0].name) != fold_name(name):
             raise NotTheFile(
-                f"{source} is a zip of {len(entries):,} files in place of {name}",
+                f"{source} is a zip of {count_nouns(len(entries), 'file')} in place of {name}",
                 hint='with unpack = "zip" the entry reads what is in it',
             )
         yield from archive.read_member(read, entries[0], what=source.name)
@@ -306,7 +307,7 @@ def unpack_contents(
             encoding=file.name_encoding,
             open_inner=True,
         )
-    progress.end(task, f"{len(found.contents):,} files")
+    progress.end(task, count_nouns(len(found.contents), "file"))
     for note in found.notes:
         progress.say(f"warning: {note}")
     return [

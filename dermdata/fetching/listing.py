@@ -12,6 +12,7 @@ from dermdata.checksum import sha256_of_chunks
 from dermdata.errors import ManualDownload
 from dermdata.fetching.assemble import table_opener
 from dermdata.fetching.ingest import LISTING_SOURCE
+from dermdata.markup import agree_verb, count_nouns
 from dermdata.model import Content, Dataset, File, Role
 
 LISTED_BY_ROWS = "rows"  # each row of the table has its image's address
@@ -41,7 +42,8 @@ def add_listed_files(dataset: Dataset, ask: ListFiles) -> Dataset:
     files = ask(dataset.listing or "")
     if not any(file.fetch for file in files):
         raise ManualDownload(
-            f"{dataset.name}: all {len(files):,} files of {dataset.listing} are restricted",
+            f"{dataset.name}: all {count_nouns(len(files), 'file')} of "
+            f"{dataset.listing} {agree_verb(len(files), 'are')} restricted",
             hint=f"ask for access at {dataset.access.url or dataset.homepage or 'their page'}, then use --from",
         )
     return merge_files(dataset, files)

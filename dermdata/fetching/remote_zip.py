@@ -32,6 +32,7 @@ from dermdata.fetching import ingest
 from dermdata.fetching.ingest import find_mirror_checksum
 from dermdata.http import HttpClient
 from dermdata.http.urls import redact
+from dermdata.markup import count_nouns
 from dermdata.model import Content, File, ImageFacts, Request
 
 LARGEST_GAP = 64 << 10  # bytes between two members that are cheaper to read than to ask again …
@@ -177,7 +178,9 @@ def require_unchanged(remote_zip: RemoteZip, opening: ZipOpenContext) -> RemoteZ
     if opening.known is None or opening.known.digest == remote_zip.directory.digest:
         return remote_zip
     before, now = opening.known.size, remote_zip.size
-    differs = f"{before:,} bytes then, {now:,} now" if before != now else "its members are other ones"
+    differs = (
+        f"{count_nouns(before, 'byte')} then, {now:,} now" if before != now else "its members are other ones"
+    )
     raise source_changed_error(remote_zip, differs, opening.dataset)
 
 
@@ -297,7 +300,7 @@ def open_zip_at_url(file: File, request: Request, transfer: HttpClient) -> Remot
     if size != (file.size or size):
         transfer.read_range(replace(request, size=None), 0, 1)  # a page in place of the file says so itself
         raise SizeMismatch(
-            f"{file.name}: its host has {size:,} bytes, the catalog expects {file.size:,}",
+            f"{file.name}: its host has {count_nouns(size, 'byte')}, the catalog expects {file.size:,}",
             hint="the source may have changed; nothing was taken from it",
         )
     sized = replace(request, size=size)
@@ -343,7 +346,7 @@ def open_zip_on_disk(file: File, path: Path) -> RemoteZip:
     """An archive on this machine, as a whole compared with its checksum first: that costs no network."""
     read, size = open_disk_reader(path)
     if size != (file.size or size):
-        raise SizeMismatch(f"{path}: {size:,} bytes, expected {file.size:,}")
+        raise SizeMismatch(f"{path}: {count_nouns(size, 'byte')}, expected {file.size:,}")
     if expected := file.checksum or find_mirror_checksum(path, file.name):
         hash_file(path, expected).require(expected, str(path))
     verified = file.checksum is not None

@@ -21,6 +21,7 @@ from dermdata.fetching.remote_zip import ZipOpenContext
 from dermdata.fetching.repair import inspect_images, repair_files
 from dermdata.fetching.zip_ranges import complete_archive
 from dermdata.http import HttpClient
+from dermdata.markup import count_nouns
 from dermdata.model import Dataset, File, Request
 from dermdata.process import cancel_on_interrupt
 from dermdata.progress import ALL_BYTES, CombinedProgress, Progress, SilentProgress, SummedProgress
@@ -162,7 +163,7 @@ def download_files(
     many = len(plan.download) > MANY_FILES
     downloads = FileDownloader(plan, folder, context, receipt_writer, context.progress)
     if len(plan.download) > 1:
-        task = f"{plan.dataset.name}: {len(plan.download):,} files"
+        task = f"{plan.dataset.name}: {count_nouns(len(plan.download), 'file')}"
         total = CombinedProgress(context.progress, task) if many else None
         names = {file.name for file in plan.download}
         downloads = replace(downloads, progress=total or SummedProgress(context.progress, task, names))

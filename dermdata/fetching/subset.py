@@ -42,6 +42,7 @@ from dermdata.manifest import BuildReport
 from dermdata.manifest.builder import SourceTable, TableBuilder
 from dermdata.manifest.match import ImageIndex
 from dermdata.manifest.schema import IMAGE_DERIVED
+from dermdata.markup import count_nouns
 from dermdata.model import Content, Dataset, File, Request, TableSpec
 
 PICTURE_ROLES = ("images", "masks")
@@ -177,7 +178,7 @@ class PartialDataset:
         reason = error.message if error.status != 200 else f"{file.name}: its host gives no part of a file"
         size = file.size or self.ask_size(file)
         if not self.any_size and (size is None or size > SMALL_ARCHIVE):
-            how_large = f"{size:,} bytes" if size else "of unknown size"
+            how_large = count_nouns(size, "byte") if size else "of unknown size"
             raise ServerRefused(
                 f"{reason}, only the whole archive ({how_large})",
                 status=200,
@@ -387,7 +388,7 @@ def choose_rows(subset_fetch: PartialDataset, ask: SubsetRequest, before: Receip
     rows = ask.choose(table.drop_columns(sorted(IMAGE_DERIVED_COLUMNS)))["image_id"]
     if not len(rows) and not ask.of_lock:
         raise ProblemsFound(
-            f"{subset_fetch.dataset.name}: none of {table.num_rows:,} rows is chosen, no image was fetched",
+            f"{subset_fetch.dataset.name}: none of {count_nouns(table.num_rows, 'row')} is chosen, no image was fetched",
             hint=f"`dermdata stats {subset_fetch.dataset.name} --by diagnosis` shows what there is",
         )
     kept = mark_present_rows(table, before, subset_fetch)

@@ -37,6 +37,7 @@ from dermdata.fetching.remote_zip import (
     open_remote_zip,
     require_members_unchanged,
 )
+from dermdata.markup import count_nouns
 from dermdata.model import Content, File, Request
 from dermdata.progress import Progress
 
@@ -79,7 +80,7 @@ def fetch_ranges(
 ) -> None:
     """Members that are not here, by few ranges, several at once."""
     ranges = list(archive_zip.group_ranges(missing))
-    task = f"{archive_zip.file.name}: {len(missing):,} of {len(archive_zip.entries):,} files"
+    task = f"{archive_zip.file.name}: {len(missing):,} of {count_nouns(len(archive_zip.entries), 'file')}"
     progress.begin(task, sum(one.length for one in ranges))
 
     def fetch_range(found: MemberRange) -> None:

@@ -24,6 +24,7 @@ from dermdata.errors import (
     ServerRefused,
     UnknownName,
 )
+from dermdata.markup import count_nouns
 from dermdata.model import IMAGE_ENDINGS, NOTHING, File, Request, Role
 
 T = TypeVar("T")
@@ -270,7 +271,7 @@ def pick_file(name: str, files: Iterable[File], what: str) -> File:
     require_some(files, what)
     found = [file for file in files if file.name == name]
     if len(found) > 1:
-        raise unexpected_answer(f"{what} has {len(found)} files named '{name}'")
+        raise unexpected_answer(f"{what} has {count_nouns(len(found), 'file')} named '{name}'")
     if not found:
         known = sorted(file.name for file in files)
         some = ", ".join(known[:NAMES_SHOWN]) + (

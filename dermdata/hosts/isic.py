@@ -13,6 +13,7 @@ from urllib.parse import urlencode, urlsplit
 from dermdata.errors import IntegrityError, ServerRefused, UnknownName, UsageError
 from dermdata.hosts.base import JsonObject, ResolveContext, match_identity
 from dermdata.hosts.base import iterate_pages as following
+from dermdata.markup import count_nouns
 from dermdata.model import File
 
 SEARCH = "https://api.isic-archive.com/api/v2/images/search/"
@@ -82,7 +83,7 @@ def search_records(
         if seen == limit:
             return
     if promised is not None and seen < promised:
-        message = f"the ISIC Archive counted {promised:,} images and gave {seen:,}"
+        message = f"the ISIC Archive counted {count_nouns(promised, 'image')} and gave {seen:,}"
         raise IntegrityError(message, hint="it may have changed meanwhile; run again")
 
 

@@ -24,6 +24,7 @@ from dermdata.http.policy import NetworkSettings, RetryAction, RetryBudget, Tran
 from dermdata.http.redirects import RedirectingClient
 from dermdata.http.responses import StreamedResponse, explain_refusal, peek_body
 from dermdata.http.urls import get_host, redact
+from dermdata.markup import count_nouns
 from dermdata.model import NOTHING, Request
 
 BODY_LIMIT = 64 << 20  # bytes of a small response
@@ -272,7 +273,8 @@ def _read_all(response: StreamedResponse, limit: int) -> bytes:
         if (size := size + len(part)) > limit:
             where = redact(response.hop.official_url)
             raise TransferFault(
-                IntegrityError(f"{where} sends more than the limit of {limit:,} bytes"), RetryAction.NEVER
+                IntegrityError(f"{where} sends more than the limit of {count_nouns(limit, 'byte')}"),
+                RetryAction.NEVER,
             )
     return b"".join(parts)
 

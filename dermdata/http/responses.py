@@ -17,6 +17,7 @@ from dermdata.errors import (
 from dermdata.http import error_pages
 from dermdata.http.policy import NetworkSettings, RetryAction, TransferFault, parse_retry_after
 from dermdata.http.urls import Hop, get_host, hide_secrets, redact
+from dermdata.markup import count_nouns
 from dermdata.model import NOTHING
 
 TRANSIENT = {408, 429, 500, 502, 503, 504}
@@ -287,7 +288,8 @@ def _format_wait(seconds: float) -> str:
 def size_mismatch(where: str, actual: int, expected: int) -> SizeMismatch:
     """Return the error for a file that is not as long as it must be."""
     return SizeMismatch(
-        f"{where}: {actual:,} bytes, expected {expected:,}", hint="the source may have changed the file"
+        f"{where}: {count_nouns(actual, 'byte')}, expected {expected:,}",
+        hint="the source may have changed the file",
     )
 
 

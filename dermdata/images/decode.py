@@ -25,6 +25,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from dermdata.images.image_file import ImageFileTooLarge, read_image_file
+from dermdata.markup import count_nouns
 from dermdata.model import ImageFacts
 
 PIXEL_LIMIT = 89_478_485  # where Pillow begins to warn of decompression bombs
@@ -236,7 +237,7 @@ def _decode_frames(image: ImageFile, pixel_limit: int, first: FrameCallback | No
     for frame in itertools.count(1):
         pixels += image.width * image.height
         if pixels > pixel_limit:
-            return f"too many pixels: {pixels:,} in {frame} frames > {pixel_limit:,}"
+            return f"too many pixels: {pixels:,} in {count_nouns(frame, 'frame')} > {pixel_limit:,}"
         image.load()
         if first and frame == 1:
             first(image)

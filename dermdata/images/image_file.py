@@ -12,6 +12,8 @@ import os
 import stat
 from pathlib import Path
 
+from dermdata.markup import count_nouns
+
 MOST_BYTES = 4 << 30  # of one image file, where the manifest does not say how many it has
 CHUNK_BYTES = 1 << 20
 OPEN_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_CLOEXEC"))
@@ -29,7 +31,7 @@ class ImageFileTooLarge(OSError):
     """A file of more bytes than it may have; none of them is kept."""
 
     def __init__(self, path: str, size: int, limit: int) -> None:
-        super().__init__(errno.E2BIG, f"it has {size:,} bytes, {limit:,} are allowed", path)
+        super().__init__(errno.E2BIG, f"it has {count_nouns(size, 'byte')}, {limit:,} are allowed", path)
         self.size = size
 
 

@@ -34,6 +34,7 @@ from dermdata.manifest.convert import (
 )
 from dermdata.manifest.match import ImageIndex, summarize_problem
 from dermdata.manifest.schema import KEYS, LIMITS, MAPPABLE, SCHEMA
+from dermdata.markup import count_nouns, phrase_count
 from dermdata.model import CLOSED_WORDS, NOTHING, Content, Dataset, TableSpec
 from dermdata.readers.typed_cells import clean_names, is_true
 from dermdata.vocabulary import Vocabulary
@@ -95,7 +96,9 @@ def remove_rows(
 
 def record_rejected(lost: pa.Table, reason: str, report: BuildReport) -> None:
     if lost.num_rows > REJECTED:
-        raise TableRefused(f"{lost.num_rows:,} rows cannot be used: {reason}; the limit is {REJECTED:,}")
+        raise TableRefused(
+            f"{count_nouns(lost.num_rows, 'row')} cannot be used: {reason}; the limit is {REJECTED:,}"
+        )
     report.rejected += [{**row, "reason": reason} for row in lost.to_pylist()]
 
 
@@ -125,7 +128,7 @@ def total_differences(dataset: Dataset, table: pa.Table, roles: Collection[str])
         # publishers count rows or pictures, and people and lesions of the whole or of the training part
         meant = {number, training[name], *({whole["pictures"]} if name == "images" else ())}
         if expected not in meant and expected != count_joined_ids(dataset, table, ID_COLUMNS.get(name)):
-            yield f"{number:,} {name}, the catalog expects {expected:,}"
+            yield f"{phrase_count(number, name)}, the catalog expects {expected:,}"
 
 
 def stated_totals(dataset: Dataset, rows: int, roles: Collection[str]) -> set[str]:
@@ -157,7 +160,10 @@ def split_differences(dataset: Dataset, table: pa.Table) -> Iterator[str]:
     actual = word_counts(table["split_official"])
     for name, expected in dataset.counts.splits.items():
         if actual and actual.get(name, 0) != expected:
-            yield f"{actual.get(name, 0):,} images in the official split {name}, the catalog expects {expected:,}"
+            yield (
+                f"{count_nouns(actual.get(name, 0), 'image')} in the official "
+                f"split {name}, the catalog expects {expected:,}"
+            )
 
 
 def label_differences(dataset: Dataset, table: pa.Table) -> Iterator[str]:
@@ -167,7 +173,7 @@ def label_differences(dataset: Dataset, table: pa.Table) -> Iterator[str]:
     actual = word_counts(table["label_raw"])
     for name, expected in dataset.counts.labels.items():
         if actual and actual.get(name, 0) < expected:
-            yield f"{actual.get(name, 0):,} images labeled {name}, the catalog expects {expected:,}"
+            yield f"{count_nouns(actual.get(name, 0), 'image')} labeled {name}, the catalog expects {expected:,}"
 
 
 def word_counts(column: pa.ChunkedArray) -> Mapping[str, int]:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import pyarrow as pa
 
 from dermdata.manifest.schema import EXTENSION_PATTERN, TEXT_MAP
+from dermdata.markup import count_nouns
 from dermdata.model import NOTHING, Content
 
 EXTENSION = re.compile(EXTENSION_PATTERN)
@@ -111,7 +112,7 @@ class ImageIndex:
         if not found:
             return None, self.missing_reason(name, absent)
         if not is_one_file(found):
-            return None, f"{len(found)} different files have this name"
+            return None, f"{count_nouns(len(found), 'different file', 'have')} this name"
         self.claimed_paths.update(one.path for one in found)
         return found[0], decode_problem(found[0])
 

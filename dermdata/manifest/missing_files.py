@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dermdata.errors import ImagesMissing
+from dermdata.markup import count_nouns
 
 NAMED = 3  # files, and datasets, that are named
 LONGEST_PATH = 100  # characters that are shown
@@ -37,7 +38,7 @@ class MissingFiles:
         files = (
             "1 image file that a row names is"
             if len(self) == 1
-            else f"{len(self):,} image files that rows name are"
+            else f"{count_nouns(len(self), 'image file')} that rows name are"
         )
         return f"{files} not found: {shown}{more}"
 

@@ -21,6 +21,7 @@ from dermdata.errors import BadTable, SizeMismatch, StorageError
 from dermdata.manifest.arrow import METADATA_PREFIX, require_schema, validate_blocks
 from dermdata.manifest.schema import SCHEMA
 from dermdata.manifest_file import SCHEMA_VERSION, require_known_schema
+from dermdata.markup import count_nouns
 from dermdata.object_store import convert_store_errors, missing_manifest_error, open_filesystem
 
 if TYPE_CHECKING:
@@ -332,7 +333,7 @@ class ObjectFile(io.RawIOBase):
         for start, end, piece in zip(starts, ends, found, strict=True):
             if len(piece) != end - start:
                 raise SizeMismatch(
-                    f"{self.url}: {len(piece):,} of {end - start:,} bytes came from byte {start:,}",
+                    f"{self.url}: {len(piece):,} of {count_nouns(end - start, 'byte')} came from byte {start:,}",
                     hint=RETRY_HINT,
                 )
         return list(found)

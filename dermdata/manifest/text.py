@@ -25,6 +25,7 @@ from dermdata.errors import BadTable
 from dermdata.limits import parse_json
 from dermdata.manifest.columns import decode_dictionary
 from dermdata.manifest.schema import SCHEMA
+from dermdata.markup import count_nouns
 from dermdata.readers.delimited import parse_own_table
 from dermdata.readers.typed_cells import TRUTHS, is_nothing, point_decimals
 from dermdata.text_files import SAVE_HINT, TextRefused, drop_separator_line, find_delimiter, to_utf8
@@ -214,7 +215,7 @@ def parse_line_by_line(data: bytes, path: Path, first: Exception) -> pa.Table:
     if own.rejected:
         shown = ", ".join(f"line {row['line']} ({row['reason']})" for row in own.rejected[:SHOWN])
         raise BadTable(
-            f"{path} is not a CSV table: {len(own.rejected):,} lines are not whole: {shown}"
+            f"{path} is not a CSV table: {count_nouns(len(own.rejected), 'line', 'are')} not whole: {shown}"
         ) from first
     columns = [pc.if_else(pc.equal(column, ""), None, column) for column in own.rows.columns]
     return pa.Table.from_arrays(columns, own.rows.column_names)

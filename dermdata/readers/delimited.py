@@ -22,6 +22,7 @@ import pyarrow.csv as pa_csv
 
 from dermdata.errors import BadTable, TableRefused
 from dermdata.limits import COLUMNS, REJECTED
+from dermdata.markup import count_nouns
 from dermdata.text_files import SAVE_HINT, TextRefused, drop_separator_line, find_delimiter, to_utf8
 
 ROWS = 800_000  # of one table: its manifest takes 500 MB; the largest that is published has half a million
@@ -112,7 +113,7 @@ def parse_text(
     rows, rejected = plain or parse_with_csv(data, file, delimiter, header)
     rows = drop_empty_end(drop_unnamed_columns(rows))
     if rows.num_rows > ROWS:
-        raise TableRefused(f"{file} has {rows.num_rows:,} rows, the limit is {ROWS:,}")
+        raise TableRefused(f"{file} has {count_nouns(rows.num_rows, 'row')}, the limit is {ROWS:,}")
     return rows, rejected
 
 
@@ -122,7 +123,7 @@ def parse_text(
 def check_header(names: Sequence[str], file: str) -> None:
     """TableRefused for too many columns, or two of one name."""
     if len(names) > COLUMNS:
-        raise TableRefused(f"{file} has {len(names):,} columns, the limit is {COLUMNS:,}")
+        raise TableRefused(f"{file} has {count_nouns(len(names), 'column')}, the limit is {COLUMNS:,}")
     twice = sorted(name for name, count in collections.Counter(names).items() if count > 1)
     if twice:
         places = [str(place) for place, name in enumerate(names, 1) if name == twice[0]]
@@ -230,7 +231,8 @@ def parse_with_csv(
         batches = [*batch_rows(whole.select(rows), names)]
     if whole.rejected and not batches:
         raise TableRefused(
-            f"{file}: none of its {len(whole.rejected):,} lines has the header's {len(names)} cells "
+            f"{file}: none of its {count_nouns(len(whole.rejected), 'line')} "
+            f"has the header's {count_nouns(len(names), 'cell')} "
             f"(line {whole.rejected[0]['line']} has {whole.rejected[0]['reason']})"
         )
     schema = pa.schema([(name, pa.string()) for name in names])
@@ -286,7 +288,7 @@ class WholeRows:
     def reject(self, line: int, cells: list[str]) -> None:
         """List a row; TableRefused where very many are."""
         self.wider += len(cells) > self.width
-        reason = f"{len(cells)} cells, the header has {self.width}"
+        reason = f"{count_nouns(len(cells), 'cell')}, the header has {self.width}"
         row = {"file": self.file, "line": line, "row": self.delimiter.join(cells), "reason": reason}
         self.rejected.append(row)
         require_few_rejected(len(self.rejected), self.file)

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from dermdata.errors import TableRefused, nearest
 from dermdata.limits import COLUMNS
+from dermdata.markup import count_nouns
 from dermdata.model import Content, TableSpec
 from dermdata.readers.delimited import check_header
 from dermdata.readers.raw_table import Opener, RawTable
@@ -107,7 +108,9 @@ def open_workbook(data: bytes, what: str) -> "Workbook":
     with zipfile.ZipFile(io.BytesIO(data)) as parts:
         inflated = sum(part.file_size for part in parts.infolist())
         if inflated > INFLATED:
-            raise TableRefused(f"{what} inflates to {inflated:,} bytes, the limit is {INFLATED:,}")
+            raise TableRefused(
+                f"{what} inflates to {count_nouns(inflated, 'byte')}, the limit is {INFLATED:,}"
+            )
         marks = 0
         for part in parts.infolist():
             if part.filename.lower().endswith((".xml", ".rels")):
@@ -182,7 +185,9 @@ def put_text(line: list[str], column: int, text: str, what: str) -> None:
     if not 1 <= column <= COLUMNS:
         raise TableRefused(f"{what} has a cell in column {column:,}, the limit is {COLUMNS:,}")
     if len(text) > CELL_LENGTH:
-        raise TableRefused(f"{what} has a cell of {len(text):,} characters, the limit is {CELL_LENGTH:,}")
+        raise TableRefused(
+            f"{what} has a cell of {count_nouns(len(text), 'character')}, the limit is {CELL_LENGTH:,}"
+        )
     line += [""] * (column - len(line))
     line[column - 1] = text
 

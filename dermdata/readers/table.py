@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dermdata.errors import TableRefused, nearest
+from dermdata.markup import count_share
 from dermdata.model import Content, JoinSpec, TableSpec
 from dermdata.readers.delimited import RejectedRows, parse_delimited, quote_names, require_few_rejected
 from dermdata.readers.raw_table import Opener, RawTable, derive_columns
@@ -165,8 +166,8 @@ def decode_one_hot(rows: pa.Table, spec: TableSpec, file: str) -> tuple[pa.Table
 
 def describe_misfit(number: int, yes_or_no: int, classes: int) -> str:
     if yes_or_no < classes:
-        return f"{classes - yes_or_no} of {classes} classes are neither 0 nor 1"
-    return f"{number} of {classes} classes are set, not one"
+        return f"{count_share(classes - yes_or_no, classes, 'class', 'are')} neither 0 nor 1"
+    return f"{count_share(number, classes, 'class', 'are')} set, not one"
 
 
 def sum_masks(masks: Sequence[pa.Array]) -> pa.Array:

@@ -394,16 +394,22 @@ def _require_possible(sizes: Ints, names: Sequence[str], ratios: Sequence[float]
     rows, groups = int(sizes.sum()), len(sizes)
     if groups < len(names):
         raise UsageError(
-            f"{count_nouns(groups, 'group')} cannot fill {len(names)} parts: {', '.join(names)}",
-            hint=f"ask for at most {groups} parts" if groups > 1 else "more images are needed, or --by image",
+            f"{count_nouns(groups, 'group')} cannot fill {count_nouns(len(names), 'part')}: {', '.join(names)}",
+            hint=f"ask for at most {count_nouns(groups, 'part')}"
+            if groups > 1
+            else "more images are needed, or --by image",
         )
     largest, room = int(sizes.max()), max(ratios) * rows
     others = (rows - largest) / max(groups - 1, 1)
     if largest - room > max(MAX_OVERSIZE * rows, others):
         at_most = max(rows // largest, 1)
         raise UsageError(
-            f"one group holds {largest} of {rows} images ({largest / rows:.1%}), but the largest part is to "
+            f"one group holds {largest} of {count_nouns(rows, 'image')} ({largest / rows:.1%}), but the largest part is to "
             f"have {max(ratios):.1%}",
             hint=f"give one part {largest / rows:.1%} or more"
-            + (f", or make at most {at_most} equal parts" if at_most > 1 else ", or leave that group out"),
+            + (
+                f", or make at most {count_nouns(at_most, 'equal part')}"
+                if at_most > 1
+                else ", or leave that group out"
+            ),
         )

@@ -13,6 +13,7 @@ import pyarrow as pa
 from dermdata.errors import UsageError
 from dermdata.manifest.columns import Ints, connected_components
 from dermdata.manifest.schema import OFFICIAL_SPLIT, OWN_SPLIT
+from dermdata.markup import count_nouns
 from dermdata.model import Finding, Level
 from dermdata.split.groups import (
     LEVEL_COLUMNS,
@@ -202,7 +203,7 @@ def _require_parts(columns: Mapping[str, FactorizedColumn]) -> None:
     if all(len(column.values) < 2 for column in columns.values()):
         name, column = next(iter(columns.items()))
         raise UsageError(
-            f"all {int(column.is_known.sum()):,} images are in one part of {name}, '{column.value(0)}': "
+            f"all {count_nouns(int(column.is_known.sum()), 'image', 'are')} in one part of {name}, '{column.value(0)}': "
             "there is nothing to judge",
             hint="give the other parts too: a file for each, or a column of parts",
         )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dermdata.errors import BadTable, UnknownName, UsageError
 from dermdata.manifest.columns import Ints, connected_components, first_rows, is_increasing
+from dermdata.markup import agree_verb, count_nouns
 
 if TYPE_CHECKING:
     from dermdata.duplicates import NearDuplicates
@@ -90,7 +91,7 @@ def row_keys(table: TableLike) -> FactorizedColumn:
         key = _factorize_text(_join_key(table))
     if not key.is_known.all():
         raise BadTable(
-            f"{int((~key.is_known).sum())} rows have no key",
+            f"{count_nouns(int((~key.is_known).sum()), 'row', 'have')} no key",
             hint="a manifest needs the column key, or dataset and image_id, in each row",
         )
     return key
@@ -248,10 +249,12 @@ def _explain_level(name: str, keys: Mapping[GroupLevel, KnownRows], rows: Ints, 
     filled = {LEVEL_COLUMNS[one]: int(column[rows].sum()) for one, column in keys.items()}
     asked = "as asked" if by != "auto" else "the coarsest key that most rows have"
     shown = ", ".join(f"{column} in {count}" for column, count in filled.items() if count) or "no key at all"
-    text = f"{name}: by {level}, {asked} ({shown} of {len(rows)} rows)"
+    text = f"{name}: by {level}, {asked} ({shown} of {count_nouns(len(rows), 'row')})"
     lacking = len(rows) - filled.get(LEVEL_COLUMNS.get(level, ""), len(rows))
     return text + (
-        f"; {lacking} rows without {LEVEL_COLUMNS[level]} fall back to a finer key" if lacking else ""
+        f"; {count_nouns(lacking, 'row')} without {LEVEL_COLUMNS[level]} {agree_verb(lacking, 'fall')} back to a finer key"
+        if lacking
+        else ""
     )
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dermdata.errors import UsageError
 from dermdata.manifest.columns import Ints
+from dermdata.markup import count_nouns
 from dermdata.split.groups import Grouping, TableLike, factorize
 
 ROLE_WORDS: Mapping[str, tuple[str, ...]] = {
@@ -72,7 +73,11 @@ def official_parts_notes(table: TableLike) -> tuple[str, ...]:
 def _official_fold_notes(table: TableLike) -> tuple[str, ...]:
     folds = factorize(table, "fold_official")
     several = len(folds.values) > 1
-    return (f"the publisher's {len(folds.values)} folds stay in fold_official",) if several else ()
+    return (
+        (f"the publisher's {count_nouns(len(folds.values), 'fold', 'stay')} in fold_official",)
+        if several
+        else ()
+    )
 
 
 def _part_name(word: str, asked: Sequence[str]) -> str:
@@ -127,13 +132,13 @@ def _open_parts(asked: Sequence[str], taken: set[str], names: Mapping[str, str])
 
 def _official_notes(role: Ints, part: Ints, names: Mapping[str, str]) -> tuple[str, ...]:
     kept = [
-        f"{int(((role == i) & (part >= 0)).sum())} images keep the official split '{names[word]}'"
+        f"{count_nouns(int(((role == i) & (part >= 0)).sum()), 'image', 'keep')} the official split '{names[word]}'"
         for i, word in enumerate(ROLE_WORDS)
         if (role == i).any()
     ]
     out = int((part == LEFT_OUT).sum())
     left = (
-        f"{out} images are in no part: they share a patient, lesion or image with the official "
+        f"{count_nouns(out, 'image', 'are')} in no part: they share a patient, lesion or image with the official "
         "test or validation set, which is left as the publisher made it"
     )
     return (*kept, left) if out else tuple(kept)

@@ -18,6 +18,7 @@ from dermdata.errors import UsageError
 from dermdata.manifest.columns import Ints
 from dermdata.manifest.lazy import DiskColumns, LazyTable
 from dermdata.manifest.schema import OWN_SPLIT
+from dermdata.markup import agree_verb, count_nouns
 from dermdata.split.assign import assign_groups, stratify_columns
 from dermdata.split.balance import (
     ClassShare,
@@ -187,7 +188,7 @@ def require_ratios(ratios: Mapping[str, float]) -> dict[str, float]:
 def require_folds(folds: int) -> dict[str, float]:
     """Equal parts named `fold 0` … for K folds; UsageError below 2 or above 127."""
     if not 2 <= folds <= MAX_FOLDS:
-        raise UsageError(f"cannot make {folds} folds", hint=f"choose 2 to {MAX_FOLDS}")
+        raise UsageError(f"cannot make {count_nouns(folds, 'fold')}", hint=f"choose 2 to {MAX_FOLDS}")
     return {f"fold {number}": 1 / folds for number in range(folds)}
 
 
@@ -214,7 +215,8 @@ def _to_shares(values: list[float], text: str) -> list[float]:
 def _usual_names(count: int, text: str) -> tuple[str, ...]:
     if count not in USUAL_NAMES:
         raise UsageError(
-            f"'{text}' has {count} numbers, and names are usual for 1 to 3 parts", hint=RATIOS_HINT
+            f"'{text}' has {count_nouns(count, 'number')}, and names are usual for 1 to 3 parts",
+            hint=RATIOS_HINT,
         )
     return USUAL_NAMES[count]
 
@@ -339,7 +341,8 @@ def _replace_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
 def _torn_id_notes(ids: Mapping[str, IdSpread]) -> tuple[str, ...]:
     """A note for the coarser keys that the level asked for has spread over parts."""
     return tuple(
-        f"{one.torn} values of {column} are in more than one part; --by auto keeps them together"
+        f"{count_nouns(one.torn, 'value')} of {column} {agree_verb(one.torn, 'are')} "
+        "in more than one part; --by auto keeps them together"
         for column, one in ids.items()
         if one.torn
     )

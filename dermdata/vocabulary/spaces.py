@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import Any
 
 from dermdata.errors import BadCatalog, BadTable, UnknownName, UsageError, nearest
+from dermdata.markup import count_nouns
 from dermdata.model import Label
 from dermdata.vocabulary import tsv
 from dermdata.vocabulary.concepts import (
@@ -379,7 +380,8 @@ def parse_toml_space(text: str, name: str, vocabulary: Vocabulary) -> LabelSpace
         (data,) = data.values()
     elif "classes" not in data and data:
         raise UsageError(
-            f"{name} holds {len(data)} tables, not one label space", hint="one file, one space with `classes`"
+            f"{name} holds {count_nouns(len(data), 'table')}, not one label space",
+            hint="one file, one space with `classes`",
         )
     issues: list[str] = []
     space = build_space(name, data, vocabulary, issues)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from io import StringIO
 
 from dermdata.errors import BadCatalog
+from dermdata.markup import count_nouns
 from dermdata.text_files import drop_separator_line, find_delimiter
 
 # of a dataset's labels.tsv
@@ -44,7 +45,9 @@ def read_rows(
         for cells in reader:
             row = mend_row_end(cells, len(header), least or len(header))
             if row and len(row) != len(header):
-                issues.append(f"line {reader.line_num}: {len(row)} fields instead of {len(header)}")
+                issues.append(
+                    f"line {reader.line_num}: {count_nouns(len(row), 'field')} instead of {len(header)}"
+                )
             elif row:
                 rows.append((reader.line_num, row))
     except csv.Error as error:

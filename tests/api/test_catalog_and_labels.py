@@ -58,6 +58,7 @@ def test_the_fields_that_list_knows_are_the_manifest_s(session: dd.Session) -> N
 
 def test_info(session: dd.Session, run: Callable) -> None:
     assert run("info", "demo").out == session.card("demo") + "\n"
+    assert run("info", "demo", "--short").out == session.card("demo", short=True) + "\n"
     assert run("info", "ham10000", "--facts").out == session.card("ham10000", facts=True) + "\n"
     assert items_of(run("info", "ham10000", "-f", "json")) == [as_json(session.entry("ham10000"))]
     assert run("info", "ham10000", "-f", "bibtex").out == session.bibtex("ham10000") + "\n"
@@ -96,7 +97,7 @@ def test_align(session: dd.Session, run: Callable) -> None:
         **as_json(found.classes.facts),
         "items": as_json(found.classes.items),
     }
-    told = run("labels", "align", "ham10000", "pad-ufes-20", "--max-loss", "2%", "-f", "table").err
+    told = run("labels", "align", "ham10000", "pad-ufes-20", "--max-loss", "2%", "-f", "table", "--why").err
     assert found.notes
     assert all(note in told for note in found.notes)
 

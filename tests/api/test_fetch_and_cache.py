@@ -76,7 +76,7 @@ def test_files_of_one_s_own(
     answer = run_empty("fetch", "demo", "--from", folder, "--dry-run", "-f", "json")
     assert (answer.code, items(answer)) == (8, as_printed(plan))
     assert [row["file"] for row in plan if row["step"] == "missing"] == ["demo_masks.zip"]
-    with pytest.raises(SomeFailed, match="1 files are not among the paths"):
+    with pytest.raises(SomeFailed, match="1 file is not among the paths"):
         empty.fetch("demo", from_=[folder])
     assert len(empty.load("demo", download=False)) == 120
     assert len(empty.fetch("demo", from_=[folder, tmp_path / "masks.zip"])) == 120

@@ -168,7 +168,7 @@ def test_an_image_that_is_not_there_is_no_smaller_dataset(own_cache: Path) -> No
     path = mine[4].path
     assert path
     path.unlink()
-    with pytest.raises(UsageError, match="1 of 120 rows have no image file"):
+    with pytest.raises(UsageError, match="1 of 120 rows has no image file"):
         mine.to_torch()
     assert len(mine.to_torch(allow_missing=True)) < len(mine)
     assert mine[4]["image"] is None

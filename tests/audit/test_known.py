@@ -32,7 +32,7 @@ def test_dropped_rows_are_gone_and_told(tmp_path: Path) -> None:
     assert [one.keys for one in done.findings] == [("a/0",), ("a/1",)]
     assert (
         done.findings[0].message
-        == "clean@1: 1 of 2 listed images are here and taken away (irrelevant; X 2025)"
+        == "clean@1: 1 of 2 listed images is here and taken away (irrelevant; X 2025)"
     )
 
 

@@ -144,7 +144,7 @@ def test_a_bundle_may_be_planned(cli: Cli, tmp_path: Path) -> None:
     assert cli("--quiet", "fetch", "demo").code == 0
     answer = cli("cache", "bundle", "demo", "-o", tmp_path / "b.tar", "--dry-run")
     assert (answer.code, answer.out) == (0, "")
-    assert "would write 1 dataset versions" in answer.err
+    assert "would write 1 dataset version" in answer.err
     assert not (tmp_path / "b.tar").exists()
 
 

@@ -108,7 +108,7 @@ def test_rows_without_a_dataset_are_refused(cli, tmp_path: Path) -> None:
     """Silence would leave somebody out."""
     path = manifest(tmp_path / "own.parquet", dataset=pa.array([None, "demo"], pa.string()))
     answer = cli("cite", path)
-    assert (answer.code, "1 rows do not say which dataset" in answer.err) == (2, True)
+    assert (answer.code, "1 row does not say which dataset" in answer.err) == (2, True)
 
 
 def test_table_1_counts_every_row_and_says_what_is_not_stated(cli, mixed: Path) -> None:

@@ -76,3 +76,18 @@ def test_fetch_offers_no_models(completed: Callable) -> None:
     assert completed("dermdata fetch derm-f") == []
     assert completed("dermdata info derm-f") == ["derm-foundation"]
     assert "ham10000" in completed("dermdata fetch ")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "labels align ",
+        "labels map ",
+        "labels review ",
+        "select demo --refine ",
+    ],
+)
+def test_no_models_where_only_datasets_make_sense(completed: Callable, line: str) -> None:
+    """A model has neither labels nor rows."""
+    offered = completed(f"dermdata {line}")
+    assert ("ham10000" in offered, "derm-foundation" in offered) == (True, False)

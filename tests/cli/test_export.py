@@ -132,7 +132,7 @@ def test_a_folder_is_written_and_kept(cli: Cli, tmp_path: Path, form: str) -> No
     first = cli("export", form, "demo", "--allow-missing", "-o", tmp_path / "out")
     assert first.code == (8 if form == "imagefolder" else 0)  # a row without a class has no folder
     assert all(Path(line).exists() for line in first.out.splitlines())
-    left = "1 rows left out: no image file" if form == "imagefolder" else "2 rows left out: no image file"
+    left = "1 row left out: no image file" if form == "imagefolder" else "2 rows left out: no image file"
     assert f"warning: {left}" in first.err
     again = cli("export", form, "demo", "-o", tmp_path / "out")
     assert " already there)" in again.err
@@ -189,7 +189,7 @@ def test_only_what_may_be_passed_on(cli: Cli, cache: Path, tmp_path: Path) -> No
         "export", "webdataset", "demo", "--redistributable", "--allow-missing", "-o", tmp_path / "out"
     )
     assert answer.code == 0
-    assert "1 rows left out: LicenseRef-secret is not known to allow redistribution" in answer.err
+    assert "1 row left out: LicenseRef-secret is not known to allow redistribution" in answer.err
     assert "demo/IMG_0000,demo,IMG_0000,LicenseRef-secret" in (tmp_path / "out" / "left-out.csv").read_text()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from dermdata.markup import count_nouns
 from support.archive_builders import Raw, raw_zip, tarred, zipped
 from support.catalog_folders import entry
 from support.catalog_folders import put as put_entry
@@ -312,7 +313,7 @@ def test_images_that_a_closed_archive_may_hold_are_exit_8(inner: bytes, desk: De
         answer = desk.mirror(zipped({**images("a1.jpg"), "part_2.zip": inner}), table("a1", "a2"))
         assert answer.code == 8, answer.err
         assert (
-            "1 rows have no image, and an archive in an archive is not opened (pictures.zip: part_2"
+            "1 row has no image, and an archive in an archive is not opened (pictures.zip: part_2"
             in answer.err
         )
     assert [name for name, data in desk.found().items() if data] == ["a1"]
@@ -356,7 +357,7 @@ def test_a_zip_of_something_else_is_named(files: dict[str, bytes], desk: Desk) -
     answer = desk.mirror(zipped(images(*(f"{one}.jpg" for one in IDS))), zipped(files))
     assert answer.code == 4
     if files:
-        assert f"is a zip of {len(files)} files in place of t.csv" in answer.err
+        assert f"is a zip of {count_nouns(len(files), 'file')} in place of t.csv" in answer.err
         assert 'unpack = "zip"' in answer.err
 
 

@@ -162,4 +162,4 @@ def test_a_repair_prints_one_document(cli: Callable, tmp_path: Path) -> None:
     min((tmp_path / "cache" / "datasets" / "demo").rglob("*.jpg")).unlink()
     done = cli("verify", "--repair", "-f", "json")
     assert (done.code, read_items(done)) == (0, [])
-    assert "1 files repaired" in done.err
+    assert "1 file repaired" in done.err

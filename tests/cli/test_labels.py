@@ -105,10 +105,43 @@ def test_align_keeps_apart_what_can_be_told_apart(cli: Callable) -> None:
 def test_align_names_the_label_that_would_glue_everything(cli: Callable) -> None:
     """derm7pt's "miscellaneous" is left out and named; --keep-all shows what it does."""
     names = ("ham10000", "isic-2019", "pad-ufes-20", "derm7pt")
-    answer = cli("labels", "align", *names)
+    answer = cli("labels", "align", *names, "--why")
     assert "derm7pt miscellaneous (8)" in answer.err
     assert len(answer.out.splitlines()) > 6
     assert len(cli("labels", "align", *names, "--keep-all", "--format", "names").out.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("ham10000", "pad-ufes-20", "fitzpatrick17k", "scin"),
+        ("ham10000", "isic-2019", "pad-ufes-20", "derm7pt"),
+        ("ham10000", "derm7pt"),
+        ("ham10000", "pad-ufes-20"),
+    ],
+)
+def test_align_is_a_table_and_one_line_that_says_where_the_reasons_are(
+    cli: Callable, names: tuple[str, ...]
+) -> None:
+    """Its reasons are ~95 lines for datasets of many words, which would hide the table; `--why` has all of them."""
+    short, long = cli("labels", "align", *names), cli("labels", "align", *names, "--why")
+    assert short.out == long.out
+    assert len(short.err.splitlines()) == 1
+    assert "`--why` says why" in short.err
+    assert len(long.err.splitlines()) > 1
+
+
+def test_align_says_how_many_labels_are_not_as_they_were(cli: Callable) -> None:
+    told = cli("labels", "align", "ham10000", "pad-ufes-20").err
+    facts = json.loads(cli("labels", "align", "ham10000", "pad-ufes-20", "--format", "json").out)
+    assert [len(facts["forced"]), len(facts["unassigned"])] == [1, 0]
+    assert told.startswith("1 label forces classes into one, ")
+    assert "left out" not in told
+
+
+def test_align_of_one_dataset_says_nothing(cli: Callable) -> None:
+    """No label of HAM10000 is left out or shares a class."""
+    assert cli("labels", "align", "ham10000").err == ""
 
 
 def test_a_share_is_written_as_percent_or_number(cli: Callable) -> None:
@@ -167,7 +200,7 @@ def test_a_fuzzy_proposal_is_shown_and_never_written(cli: Callable, tmp_path: Pa
     answer = cli(*words, "-o", out)
     assert answer.code == 1
     assert "2 words (2 rows) without a concept yet" in answer.err
-    assert "1 rows have no word in dx" in answer.err
+    assert "1 row has no word in dx" in answer.err
     assert [line.split("\t")[1] for line in out.read_text().splitlines()[1:]] == ["Melanoma"]
 
 
@@ -223,7 +256,7 @@ def test_the_tree_counts_cached_images_of_a_concept_and_of_all_below_it(cli: Cal
 
 def test_align_says_why_classes_are_shared_and_what_more_would_cost(cli: Callable) -> None:
     """akiec joins two, bkl holds SEK whole; one line for each number of classes."""
-    answer = cli("labels", "align", "ham10000", "pad-ufes-20")
+    answer = cli("labels", "align", "ham10000", "pad-ufes-20", "--why")
     assert (
         "ham10000 akiec (327) forces actinic-keratosis+squamous-cell-carcinoma into one class" in answer.err
     )

@@ -103,7 +103,7 @@ def test_a_differential_has_its_top_where_it_is_asked_for(
         assert all((one["label"] is None) == (one["label_reason"] is not None) for one in found.values())
         history = json.loads(manifest_metadata(table)["history"])[-1]
         assert ("--differential=" in history or "--min-weight=" in history) != usual
-        assert ("rows have the class at the top of their differential" in answer.err) != usual
+        assert ("the class at the top of their differential" in answer.err) != usual
     out = tmp_path / "out.csv"
     assert cli("export", "csv", graded, *words, "-o", out).code == 0
     lines = {one["key"]: one["label"] or None for one in csv.DictReader(out.read_text().splitlines())}
@@ -228,6 +228,32 @@ def test_the_summary_names_each_dataset_also_one_that_nothing_is_left_of(cli: Ca
         "dataset\tgiven\timages\tpatients\tlesions", "ham10000\t3\t3\t\t", "isic-2019\t3\t0\t\t",
     ]  # fmt: skip
     assert "nothing written; add -o FILE" in answer.err
+
+
+@pytest.fixture
+def filed(tmp_path: Path) -> Path:
+    """Images of two cases, and one of none."""
+    table = tmp_path / "filed.csv"
+    table.write_text("dataset,image_id,case_id\na,1,c1\na,2,c1\na,3,c2\na,4,\nb,1,\n", encoding="utf-8")
+    return table
+
+
+def test_the_summary_counts_cases_where_rows_are_filed_by_case(cli: Callable, filed: Path) -> None:
+    """A dataset without any has none beside it, not 0: nobody counted."""
+    answer = cli("select", filed, "--format", "tsv")
+    assert answer.out.splitlines() == [
+        "dataset\tgiven\timages\tpatients\tlesions\tcases", "a\t4\t4\t\t\t2", "b\t1\t1\t\t\t",
+    ]  # fmt: skip
+
+
+def test_the_summary_counts_the_cases_that_are_left(cli: Callable, filed: Path) -> None:
+    answer = cli("select", filed, "--where", "image_id = '1'", "--format", "json")
+    assert [item["cases"] for item in json.loads(answer.out)["items"]] == [1, None]
+
+
+def test_the_summary_has_no_cases_where_no_case_is_left(cli: Callable, filed: Path) -> None:
+    answer = cli("select", filed, "--where", "image_id = '4'", "--format", "tsv")
+    assert answer.out.splitlines()[0] == "dataset\tgiven\timages\tpatients\tlesions"
 
 
 def test_names_are_keys_of_the_images(cli: Callable, twins: tuple) -> None:

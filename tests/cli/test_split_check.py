@@ -497,7 +497,7 @@ def test_a_list_of_a_spreadsheet_is_judged_as_the_plain_one(
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"image,split\nIMG_0000,train\nIMG_0001\n", "line 3: 1 cells"),
+        (b"image,split\nIMG_0000,train\nIMG_0001\n", "line 3: 1 cell"),
         ("image,split\nРодинка,train\n".encode("cp1251"), "line 2: not utf-8"),
         (b'image,split\n"IMG_0000,train\n', "line 2: a quotation mark is never closed"),
         (b"image,split,split\nIMG_0000,train,test\n", "'split' more than once"),

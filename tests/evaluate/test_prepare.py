@@ -283,6 +283,6 @@ def test_a_row_that_is_there_again_with_another_class_is_told() -> None:
     """The same row twice is no news beyond its count; two truths of one image are."""
     one, other = (target([label, "NV"]) for label in ("MEL", "NV"))
     columns = {"key": ["demo/r0", "demo/r1"], "MEL": [0.9, 0.1], "NV": [0.1, 0.9]}
-    told = "1 rows of the target are there again with another class: the first counts"
+    told = "1 row of the target is there again with another class: the first counts"
     assert told in prepared(columns, pa.concat_tables([one, other])).notes
     assert not any("again" in note for note in prepared(columns, pa.concat_tables([one, one])).notes)

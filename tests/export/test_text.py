@@ -195,8 +195,8 @@ def test_a_table_made_by_pandas_is_understood(tmp_path: Path) -> None:
     [
         ("", "no header line"), ("a,a\n1,2\n", "two columns a"), ("image_id,age\nx,old\n", "column age"),
         ("image_id,fitzpatrick\nx,1.5\n", "column fitzpatrick"), ("image_id,extra\nx,{\n", "column extra"),
-        ("image_id,phash\nx,zz\n", "column phash"), ("a,b\n1\n", "line 2 has 1 cells, the header has 2"),
-        ("a,b\n1,2\n1\n", "line 3 .1 cells"), ("image_id,width\nx,\"1,000\"\n", "column width"),
+        ("image_id,phash\nx,zz\n", "column phash"), ("a,b\n1\n", "line 2 has 1 cell, the header has 2"),
+        ("a,b\n1,2\n1\n", "line 3 .1 cell"), ("image_id,width\nx,\"1,000\"\n", "column width"),
         ("image_id,verified\nx,perhaps\n", "'perhaps' is neither true nor false"),
     ],
 )  # fmt: skip

@@ -338,7 +338,7 @@ def test_red_team_03_rows_whose_image_is_another_are_not_locked(
     answer = cli("lock", "demo", "-o", tmp_path / "new.lock")
     assert answer.code == 4, answer.err
     said = {"a pipe": "unreadable: it is a pipe", "a link": "altered"}.get(harm, harm)
-    assert f"1 of 120 rows have another file than the manifest says: demo/DEMO_0001 ({said}" in answer.err
+    assert f"1 of 120 rows has another file than the manifest says: demo/DEMO_0001 ({said}" in answer.err
     assert "`dermdata verify demo --repair`" in answer.err
     assert not (tmp_path / "new.lock").exists()
 

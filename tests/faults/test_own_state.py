@@ -162,7 +162,7 @@ def test_row_65_extra_swapped_and_unwritable_files(cli: Callable, fetched: list[
     ]
     answer = cli(*fetched, "verify", "--repair")
     assert (answer.code, (home / "files" / "mine.txt").read_text()) == (1, "mine")
-    assert "1 files are still wrong" in answer.err
+    assert "1 file is still wrong" in answer.err
     (home / "files" / "mine.txt").unlink()
     assert cli(*fetched, "verify").code == 0
 

@@ -46,7 +46,7 @@ def test_a_row_without_id_is_rejected() -> None:
 
 
 def test_what_the_reader_rejected_is_counted_too() -> None:
-    refused = ({"file": "a.csv", "line": 3, "row": "x", "reason": "1 cells, the header has 2"},)
+    refused = ({"file": "a.csv", "line": 3, "row": "x", "reason": "1 cell, the header has 2"},)
     _, report = built({"id": ["a"]}, LEAST, rejected=refused)
     assert (report.rows_in, report.rows, report.rejected) == (2, 1, [dict(refused[0])])
 
@@ -456,7 +456,7 @@ def test_differences_from_the_catalogs_numbers() -> None:
     assert report.differences == [
         "2 images, the catalog expects 3",
         "0 images in the official split test, the catalog expects 1",
-        "1 images labeled mel, the catalog expects 2",
+        "1 image labeled mel, the catalog expects 2",
         "0 images labeled bcc, the catalog expects 1",
     ]
 
@@ -485,7 +485,7 @@ def test_that_no_row_has_a_mask_is_a_difference() -> None:
 @pytest.mark.parametrize(
     ("masks", "expected", "said"),
     [((), 2, []), (("a_m.png", "b_m.jpg"), 2, []), (("x.png",), None, []),
-     (("a_m.png", "x.png"), 2, ["1 masks, the catalog expects 2"])],
+     (("a_m.png", "x.png"), 2, ["1 mask, the catalog expects 2"])],
 )  # fmt: skip
 def test_masks_are_counted_where_there_are_some(
     masks: tuple[str, ...], expected: int | None, said: list[str]

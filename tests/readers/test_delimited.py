@@ -171,7 +171,7 @@ def test_one_line_too_wide_or_too_narrow_is_rejected_with_its_line(quoted: bool)
     more = 1 if quoted else 0
     assert rejected == [
         {"file": "t.csv", "line": 3 + more, "row": "2,nv,x", "reason": "3 cells, the header has 2"},
-        {"file": "t.csv", "line": 4 + more, "row": "3", "reason": "1 cells, the header has 2"},
+        {"file": "t.csv", "line": 4 + more, "row": "3", "reason": "1 cell, the header has 2"},
     ]
 
 
@@ -248,7 +248,7 @@ def test_names_are_verbatim() -> None:
 def test_a_file_without_header() -> None:
     """The catalog gives the names; the first line is a row."""
     assert rows("1,mel\n2,nv\n", header=("id", "dx")).to_pylist()[0] == {"id": "1", "dx": "mel"}
-    assert "none of its 1 lines" in refusal("1,mel,x\n", header=("id", "dx"))
+    assert "none of its 1 line" in refusal("1,mel,x\n", header=("id", "dx"))
     assert rows(b"", header=("id", "dx")).num_rows == 0
 
 

@@ -171,9 +171,9 @@ def test_one_class_is_set(yes: str, no: str) -> None:
     [
         ("0,0", "0 of 2 classes are set, not one"),
         ("1,1", "2 of 2 classes are set, not one"),
-        ("1,2", "1 of 2 classes are neither 0 nor 1"),
+        ("1,2", "1 of 2 classes is neither 0 nor 1"),
         ("0.5,0.5", "2 of 2 classes are neither 0 nor 1"),
-        ("1,NA", "1 of 2 classes are neither 0 nor 1"),
+        ("1,NA", "1 of 2 classes is neither 0 nor 1"),
         ("yes,no", "2 of 2 classes are neither 0 nor 1"),
     ],
 )

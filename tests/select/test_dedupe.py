@@ -152,7 +152,7 @@ def test_the_images_decide_where_they_are_here(tmp_path: Path) -> None:
     assert [(one.key, one.kept, one.reason) for one in found.dropped] == [
         ("ham10000/x", "isic-2019/x", "coarser label")
     ]
-    assert str(found.note).startswith("1 of 3 pairs of near hashes show one picture")
+    assert str(found.note).startswith("1 of 3 pairs of near hashes shows one picture")
 
 
 def test_equal_bytes_are_one_by_near_too_even_of_one_color() -> None:

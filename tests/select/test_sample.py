@@ -17,7 +17,7 @@ def test_a_sample_of_none_and_a_row_without_a_name_are_refused() -> None:
     """A hash of nothing is no choice."""
     with pytest.raises(UsageError, match="sample of 0"):
         sample_rows(table(), 0, 0)
-    with pytest.raises(BadTable, match="1 rows have no key"):
+    with pytest.raises(BadTable, match="1 row has no key"):
         sample_rows(manifest({"dataset": "a", "image_id": None, "key": None}), 1, 0)
 
 

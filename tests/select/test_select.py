@@ -85,7 +85,7 @@ def test_a_sample_per_class_says_which_are_short_and_who_is_in_none() -> None:
     found = selected(*rows, sample=2, per_class=True)
     assert found.table.num_rows == 3
     assert found.notes[-2:] == [
-        "1 rows have no diagnosis and are in no class",
+        "1 row has no diagnosis and is in no class",
         "fewer than 2 rows in melanoma: all of them are taken",
     ]
     with pytest.raises(UsageError, match="--per-class needs --sample"):

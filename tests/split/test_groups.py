@@ -110,7 +110,7 @@ def test_rows_without_identity_are_refused() -> None:
     """A row needs a key, or dataset and image_id."""
     with pytest.raises(BadTable, match="no column dataset"):
         group_rows(pa.table({"image_id": ["1"]}))
-    with pytest.raises(BadTable, match="1 rows have no key"):
+    with pytest.raises(BadTable, match="1 row has no key"):
         group_rows(pa.table({"dataset": ["a", "a"], "image_id": ["1", None]}))
 
 

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dermdata.errors import UsageError
+from dermdata.markup import count_nouns
 from dermdata.split import parse_ratios
 from dermdata.split.run import require_folds
 
@@ -68,5 +69,5 @@ def test_named_shares_survive_a_round_trip(numbers: list[int]) -> None:
 @pytest.mark.parametrize("folds", [-1, 0, 1, 128])
 def test_folds_out_of_range_are_refused(folds: int) -> None:
     """One fold is no split, and the manifest's int8 ends at 127."""
-    with pytest.raises(UsageError, match=f"cannot make {folds} folds"):
+    with pytest.raises(UsageError, match=f"cannot make {count_nouns(folds, 'fold')}"):
         require_folds(folds)

@@ -144,7 +144,7 @@ def test_a_finer_level_than_the_patient_is_noted() -> None:
     """Who splits by image is told how many lesions that tears."""
     notes = split_rows(cohort([0, 0, 1, 1], [0] * 4), by="image", ratios={"train": 0.5, "test": 0.5}).notes
     torn = split_rows(cohort([0] * 20, [0] * 20), by="image").notes
-    assert torn == ("1 values of lesion_id are in more than one part; --by auto keeps them together",)
+    assert torn == ("1 value of lesion_id is in more than one part; --by auto keeps them together",)
     assert len(notes) <= 1
 
 

@@ -26,6 +26,7 @@ from dermdata.fetching.local.files import (
 from dermdata.fetching.plan import FetchPlan
 from dermdata.fetching.receipt_writer import ReceiptWriter
 from dermdata.fetching.run import FetchContext
+from dermdata.markup import count_nouns
 from dermdata.model import ArchiveMember, Content, File
 
 IMAGE_ROLES = ("images", "masks")
@@ -122,7 +123,7 @@ class LocalImporter:
                 staging_folder.reserve(path)
             stored = list(workers.map(store, one.pieces))
             staging_folder.sync(context.jobs)
-        context.progress.end(task, f"{len(stored):,} files")
+        context.progress.end(task, count_nouns(len(stored), "file"))
         return [content for content in stored if content]
 
     def store_piece(

@@ -12,6 +12,7 @@ from dermdata.fetching.local.files import (
     LocalFiles,
     LocalProblem,
 )
+from dermdata.markup import count_nouns
 from dermdata.model import Dataset, JoinSpec, TableSpec
 from dermdata.readers.delimited import parse_delimited, quote_names
 from dermdata.readers.spreadsheet import read_sheet, split_at_header
@@ -112,7 +113,7 @@ class TableMatcher:
         best = [one for one in fitting if scores[one] == max(scores.values())]
         if len(best) > 1:
             raise UsageError(
-                f"{len(best)} files could be {part.label}: {' and '.join(one.shown for one in best)}",
+                f"{count_nouns(len(best), 'file')} could be {part.label}: {' and '.join(one.shown for one in best)}",
                 hint="give only the one you mean",
             )
         return best[0]
@@ -147,7 +148,7 @@ class TableMatcher:
 
     def _try_read(self, spec: TableSpec, found: LocalFile) -> pa.Table | str:
         if not 0 < found.size <= LARGEST_TABLE:
-            return f"it has {found.size:,} bytes"
+            return f"it has {count_nouns(found.size, 'byte')}"
         try:
             return parse_table(spec, self.local_files.read(found), found.shown)
         except DermdataError as error:
