@@ -352,7 +352,7 @@ def require_any_match(dataset: "Dataset", report: Mapping[str, Any]) -> None:
         return
     if not rows:
         raise SomeFailed(
-            f"{dataset.name}: its table has no rows, though {images:,} images are here",
+            f"{dataset.name}: its table has no rows, though {count_nouns(images, 'image', 'are')} here",
             hint="look at the table: it may be cut short, or the entry may read another one",
         )
     named = report.get("images_not_found", {}).get("first", [])[:1]
