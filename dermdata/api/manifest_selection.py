@@ -160,7 +160,10 @@ class SelectableRows(ManifestRows):
         """
         if where is None and split is None:
             return cast("Manifest", self)
-        return self._tell_selection(self.select(where=where, split=split))
+        done = self.select(where=where, split=split)
+        for note in done.notes:  # which rows have no class was told by the step that gave the classes
+            self._resources.say(note)
+        return done.manifest
 
     def with_labels(
         self,

@@ -108,7 +108,7 @@ def obtain_file(
     progress.begin(file.name, file.size)
     if not fresh and (whole := find_complete_file(file, target, unchecked=same_origin)):
         progress.end(file.name, "was there" + (", its checksum is right" if file.checksum else ""))
-        return replace(whole, mirrored=isinstance(place, Request) and place.mirrors > 0)
+        return replace(whole, mirrored=isinstance(place, Request) and place.mirrors > 0, moved=0)
     if isinstance(place, Path):
         taken = replace(copy_verified(file, place, target, progress), mirrored=not is_part_of_entry(file))
     else:

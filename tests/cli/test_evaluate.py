@@ -236,6 +236,17 @@ def test_no_file_of_predictions(cli: Cli, tmp_path: Path) -> None:
     assert cli("evaluate", "-", "--target", "-").code == 2
 
 
+def test_rows_without_a_class_are_told_once(cli: Cli, tmp_path: Path) -> None:
+    """Filters leave such rows; that they have no class is said where the classes are named."""
+    cohort = tmp_path / "cohort.parquet"
+    space = ("--labels", "MEL=melanoma,NV=melanocytic-nevus")
+    assert cli("select", "demo", *space, "-o", cohort).code == 0
+    answer = cli("export", "csv", cohort, "--where", "age > 0", *space, "-o", tmp_path / "b.csv")
+    assert (answer.code, answer.err.count("rows have no class")) == (0, 1)
+    again = cli("export", "csv", cohort, "--where", "age > 0", "-o", tmp_path / "a.csv")
+    assert (again.code, "no class" in again.err) == (0, False)
+
+
 def test_strict_judges_nothing_when_a_row_has_no_class(cli: Cli, predicted: Path) -> None:
     """Exit 1; without --labels there is nothing to be strict about."""
     space = ("--labels", "MEL=melanoma,NV=melanocytic-nevus")

@@ -192,6 +192,19 @@ def test_an_interrupted_fetch_is_told_as_such_and_goes_on(
     assert (answer.code, json.loads(answer.out)["unfinished"]) == (0, [])
 
 
+def test_what_was_there_is_not_counted_as_fetched(
+    cli: Callable, ours: Ours, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All files came before the power cut: nothing more is downloaded, and the last line says so."""
+    with_checksums(ours)
+    interrupt(monkeypatch, ours, list(ours.files)[-1])
+    assert cli(*ours.options, "fetch", "ours").code == 130
+    monkeypatch.undo()
+    answer = cli(*ours.options, "fetch", "ours")
+    assert (answer.code, "was there, its checksum is right" in answer.err) == (0, True), answer.err
+    assert ", 0 B fetched" in answer.err
+
+
 @pytest.mark.parametrize("after", ["table.csv", "a.zip", "masks.zip"])
 @pytest.mark.parametrize("unpacked", [False, True])
 def test_an_interrupted_fetch_of_own_files_is_told_as_such(

@@ -92,6 +92,12 @@ def test_auto_chooses_for_each_dataset_and_says_why() -> None:
     assert "patient_id in 1, lesion_id in 3 of 3 rows" in found.why
 
 
+def test_where_no_row_has_an_id_that_is_said() -> None:
+    """Images are parted one by one: no key was chosen, there is none."""
+    assert "a: by image, none of 3 rows has a patient, lesion or case id" in group_rows(table(3)).why
+    assert "a: by image, none of 3 rows has" in group_rows(table(3), "image").why
+
+
 def test_a_level_that_no_row_knows_is_refused() -> None:
     """By patient without a single patient would promise what it cannot hold."""
     with pytest.raises(UsageError, match="no row has a patient_id") as refused:
