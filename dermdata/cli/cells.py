@@ -70,3 +70,12 @@ def to_text(words: str, style: str = "") -> "Text":
     from rich.text import Text
 
     return Text(show_controls(words), style)
+
+
+def can_show(text: str, encoding: str | None) -> bool:
+    """Whether an output of this encoding has all of these characters."""
+    try:
+        text.encode(encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True

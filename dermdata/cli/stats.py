@@ -11,20 +11,21 @@ from dermdata.api.display import count_nouns, make_console
 from dermdata.api.label_spaces import check_strict, find_share
 from dermdata.api.records import Item
 from dermdata.cli import label_options as options
-from dermdata.cli.cells import to_text
+from dermdata.cli.cells import can_show, to_text
 from dermdata.cli.complete import TargetsOrCached, column_names
 from dermdata.cli.output import FormatOption, emit, human
 from dermdata.cli.state import state_of
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 app = typer.Typer(add_completion=False)
 BY_HELP = "Columns to count by, such as diagnosis,sex. [default: an overview]"
 MEASURES = ("images", "patients", "lesions", "cases")
 NOT_STATED = "(not stated)"
 EIGHTHS = " ▏▎▍▌▋▊▉█"
-WIDEST, NARROWEST, TEXT_WIDTH = 40, 8, 70  # columns of a bar; of the words before it is cut short
+WIDEST, NARROWEST, PADDING = 40, 8, 3  # columns of a bar; between two columns of the table
 
 
 @app.command()
@@ -61,7 +62,6 @@ def stats(
 def show_tables(rows: Sequence[Item], columns: Sequence[str], color: str) -> None:
     """Tables with bars; one for each column of the overview."""
     screen = make_console(sys.stdout, color)
-    width = max(NARROWEST, min(WIDEST, screen.width - TEXT_WIDTH))
     blocks = can_show(EIGHTHS, sys.stdout.encoding)
     tables: list[tuple[Sequence[str], Sequence[Item]]] = [(columns, rows)]
     if not columns:
@@ -71,27 +71,35 @@ def show_tables(rows: Sequence[Item], columns: Sequence[str], color: str) -> Non
     screen.print(count_nouns(images, "image"), markup=False)
     for names, part in tables:
         screen.print()
-        screen.print(make_table(part, names, width, blocks=blocks))
+        screen.print(make_table(part, names, screen.width, blocks=blocks))
 
 
 def make_table(rows: Sequence[Item], columns: Sequence[str], width: int, *, blocks: bool) -> "Table":
+    """Words and numbers, and bars in what they leave of the width: none where that is too little."""
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD if blocks else box.ASCII2, pad_edge=False, show_edge=False)
-    for name in columns:
-        table.add_column(to_text(name.replace("_", " ")), overflow="fold")
     measures = list_counts(rows)
-    for name in (*measures, "share"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    largest = max((row["images"] for row in rows), default=1)
-    for row in rows:
-        words = [describe_value(name, row[name]) for name in columns]
-        numbers = [*(human(name, row[name]) for name in measures), f"{row['share']:.1%}"]
-        drawn = bar(row["images"] / largest, width, blocks=blocks)
-        table.add_row(*map(to_text, [*words, *numbers]), to_text(drawn, "cyan"))
+    heads = [to_text(name.replace("_", " ")) for name in (*columns, *measures, "share")]
+    lines = [show_cells(row, columns, measures) for row in rows]
+    wide = sum(max(cell.cell_len for cell in cells) + PADDING for cells in zip(heads, *lines, strict=True))
+    room, largest = min(WIDEST, width - wide), max((row["images"] for row in rows), default=1)
+    table = Table(box=box.SIMPLE_HEAD if blocks else box.ASCII2, pad_edge=False, show_edge=False)
+    for number, head in enumerate(heads):
+        is_word = number < len(columns)
+        table.add_column(head, justify="left" if is_word else "right", no_wrap=not is_word, overflow="fold")
+    for row, line in zip(rows, lines, strict=True):
+        drawn = [to_text(bar(row["images"] / largest, room, blocks=blocks), "cyan")] * (room >= NARROWEST)
+        table.add_row(*line, *drawn)
     return table
+
+
+def show_cells(row: Item, columns: Sequence[str], measures: Sequence[str]) -> "list[Text]":
+    words, numbers = (
+        [describe_value(name, row[name]) for name in columns],
+        [human(name, row[name]) for name in measures],
+    )
+    return [to_text(cell) for cell in (*words, *numbers, f"{row['share']:.1%}")]
 
 
 def list_counts(rows: Sequence[Item]) -> list[str]:
@@ -109,11 +117,3 @@ def bar(share: float, width: int, *, blocks: bool) -> str:
         return "#" * max(1, round(share * width))
     eighths = max(1, round(share * width * 8))
     return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
-
-
-def can_show(text: str, encoding: str | None) -> bool:
-    try:
-        text.encode(encoding or "ascii")
-    except UnicodeEncodeError:
-        return False
-    return True

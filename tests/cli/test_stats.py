@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
 from dermdata import manifest
 from dermdata.cli import stats
+from dermdata.cli.cells import can_show
 from export.samples import bare, row, table
 
 Cli = Callable[..., Any]
@@ -99,6 +102,21 @@ def test_the_table_has_bars_and_harmless_labels(cli: Cli, target: Path) -> None:
     assert "12 images" in out
 
 
+@pytest.mark.parametrize(("width", "barred"), [(120, True), (80, True), (79, False), (70, False)])
+def test_no_word_is_broken_for_the_sake_of_a_bar(width: int, barred: bool) -> None:
+    """At 80 columns `fitzpatrick17k` and `not-applicable` stay whole; where a bar has no room there is none."""
+    rows = [
+        {"dataset": "fitzpatrick17k", "label": word, "images": 10, "patients": 4, "lesions": 3, "share": 0.5}
+        for word in ("not-applicable", None)
+    ]
+    screen = Console(width=width, file=StringIO())
+    screen.print(stats.make_table(rows, ("dataset", "label"), width, blocks=True))
+    lines = screen.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert len(lines) == 4
+    assert ("█" in lines[-1]) == barred
+    assert (max(map(len, lines)) <= width, "not-app" in lines[2]) == (True, True)
+
+
 def test_no_rows_is_a_table_of_nothing(cli: Cli, tmp_path: Path) -> None:
     """An empty manifest is no error."""
     manifest.write_manifest(table([]), tmp_path / "none.parquet", {})
@@ -126,10 +144,10 @@ def test_bar(share: float, blocks: bool, drawn: str) -> None:
 
 def test_plain_where_blocks_cannot_be_shown() -> None:
     """A terminal that is not UTF-8 gets ASCII."""
-    assert stats.can_show("█", "utf-8")
-    assert not stats.can_show("█", "ascii")
-    assert not stats.can_show("█", "latin-1")
-    assert not stats.can_show("█", None)
+    assert can_show("█", "utf-8")
+    assert not can_show("█", "ascii")
+    assert not can_show("█", "latin-1")
+    assert not can_show("█", None)
 
 
 def test_classes_of_a_label_space_are_counted(cli: Cli) -> None:
