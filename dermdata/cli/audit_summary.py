@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from dermdata.api.records import Item, Records
 
 NEXT_STEPS = {
-    "image-unreadable": "`dermdata verify --repair` fetches again what is broken here",
+    "image-unreadable": "`dermdata verify --repair` fetches again what an address still gives",
     "image-truncated": 'leave it out: `select --where "image_problem is null"`',
     "duplicate-exact": "`dermdata select … --dedupe exact` keeps one of each",
     "duplicate-pixels": "`dermdata select … --dedupe near` keeps one of each",
@@ -25,7 +25,7 @@ NEXT_STEPS = {
     "exif-private": "`dermdata export … --strip-exif` before you publish the files",
     "image-turned": "read image and mask as stored; exports with masks reset the tag",
     "count-differs": "`dermdata verify NAME` tells whether files are missing here",
-    "metadata-missing": "a result by this column leaves these rows out: say how many",
+    "metadata-missing": "say how many rows a result by it leaves out, or that none has an id",
     "class-imbalance": "report balanced accuracy, and figures per class and place",
     "skin-tone-coverage": "make no claim for these skin types; report the interval",
     "license-mix": "`dermdata cite` says who asks for what",
