@@ -314,3 +314,14 @@ def test_streams_are_read_from_stdin(cache: Path, state: State, tmp_path: Path) 
     bad = subprocess.run(command, input=b"a,b\n1,2\n", capture_output=True, check=False)
     assert bad.returncode == 2
     assert b"error: stdin is not an Arrow stream" in bad.stderr
+
+
+def test_exit_8_names_the_option_that_makes_it_0(cli: Callable, tmp_path: Path) -> None:
+    """One image of the demo is cut off: without a word it would be missed, left out on purpose it is not."""
+    assert cli("fetch", "demo").code == 0
+    words = ["export", "webdataset", "demo", "-o", tmp_path / "out"]
+    answer = cli(*words)
+    assert (answer.code, "1 row could not be used" in answer.err) == (8, True)
+    assert '`--where "image_problem is null"`' in answer.err
+    assert "exit 8" in answer.err
+    assert cli(*words, "--where", "image_problem is null").code == 0
