@@ -1,7 +1,7 @@
 """A dataset's fetch as a session does it: its plan, its license, its lock, and the files that only a host can list."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -401,7 +401,16 @@ def remarks(report: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"{count_nouns(report['lost'], 'image')} cannot be had from their addresses (column image_problem says why)"
         )
-    return [*lines, *report["differences"]]
+    return [*lines, *describe_differences(report["differences"])]
+
+
+def describe_differences(differences: Sequence[str]) -> list[str]:
+    """The first numbers that are not the catalog's, and how many more there are: a table of 114 labels has many."""
+    more = len(differences) - SHOWN_WORDS
+    if more <= 0:
+        return list(differences)
+    rest = f"{count_nouns(more, 'more number', 'are')} not as the catalog expects; the receipt lists them"
+    return [*differences[:SHOWN_WORDS], rest]
 
 
 def describe_problems(rows: Mapping[str, int]) -> str:

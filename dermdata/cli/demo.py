@@ -50,6 +50,6 @@ def demo(
         if code != next((found for words, found in FINDS.items() if step[: len(words)] == words), 0):
             raise typer.Exit(code or 1)
     state.say(
-        "\nThe errors are planted in the demo dataset, so that audit has something to find.\n"
+        "\nThe flaws are planted in the demo dataset, so that export (exit 8) and audit (exit 1) find some.\n"
         f"The demo dataset is in {state.cache.root.absolute()}; its split, exports and report are in {out.absolute()}"
     )

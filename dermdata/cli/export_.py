@@ -26,9 +26,7 @@ SIZE_HELP = "Scale images down so that the longest side has PX pixels; smaller o
 FOLD_HELP = "Fold K of `split --folds` is the part val, the other folds are train."
 STRIP_HELP = "Nothing but the picture: no EXIF, XMP, IPTC, comments; the pixels stay as they are."
 RIGHTS_HELP = "Only images whose license allows passing them on; left-out.csv lists the others."
-LEAVE_OUT = (
-    'that is what exit 8 says; `--where "image_problem is null"` leaves them out on purpose, with exit 0'
-)
+LEAVE_OUT = 'that is exit 8; `--where "image_problem is null"` leaves them out on purpose, with exit 0'
 COPY_HELP = "imagefolder, coco: files of its own instead of links to the cache."
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from dermdata.api.fetch_dataset import describe_differences
 from dermdata.errors import UnknownName
 from dermdata.manifest import SCHEMA, BuildReport, build_manifest
 from dermdata.manifest.builder import SourceTable
@@ -545,3 +546,14 @@ def test_truths_are_known_in_the_words_of_spreadsheets(yes: str, no: str) -> Non
     )
     assert found["image_problem"].to_pylist() == ["the source says: bad", None]
     assert [dict(pairs) for pairs in found["concepts"].to_pylist()] == [{"Papule": False}, {"Papule": True}]
+
+
+@pytest.mark.parametrize(("many", "shown", "last"), [
+    (0, 0, None), (10, 10, "10 images"),
+    (11, 11, "1 more number is not as the catalog expects; the receipt lists them"),
+    (114, 11, "104 more numbers are not as the catalog expects; the receipt lists them"),
+])  # fmt: skip
+def test_a_table_of_many_labels_does_not_flood_the_screen(many: int, shown: int, last: str | None) -> None:
+    """The receipt has all of them; the first ten are shown, and how many there are besides."""
+    lines = describe_differences([f"{one} images" for one in range(1, many + 1)])
+    assert (len(lines), lines[-1] if lines else None) == (shown, last)
