@@ -24,8 +24,8 @@ SHARE = 0.02  # of function names that say what was done, or where, in place of 
 OPEN = ("dermdata.api", "dermdata.errors", "dermdata.model", "dermdata.progress")
 # what several commands stand on
 SHARED = {
-    "app", "cells", "commands", "complete", "failures", "global_options", "label_options", "output", "printed_report",
-    "root", "state", "tables", "workers",
+    "app", "cells", "commands", "complete", "failures", "findings", "global_options", "label_options", "output",
+    "printed_report", "root", "state", "tables", "workers",
 }  # fmt: skip
 FILES = sorted(path.stem for path in CLI.glob("*.py") if path.stem != "__init__")
 PARTICIPLES = frozenset((

@@ -81,7 +81,7 @@ def show(found: "AuditFindings", head: str, form: Format | None, color: str) -> 
     """A screen of what to do for a person; `names`: the images; findings in other formats."""
     form = form or ("table" if sys.stdout.isatty() else "tsv")
     if form == "table":
-        from dermdata.cli.audit_summary import show as summary
+        from dermdata.cli.findings import show as summary
 
         summary(found, head, color)
     elif form == "names":

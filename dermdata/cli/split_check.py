@@ -1,5 +1,6 @@
 """`dermdata split --check`: judge a manifest's split, or one that somebody published as a list of images and parts."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -44,8 +45,7 @@ def judge(
     from dermdata.api.split_lists import read_to_judge
 
     found = read_to_judge(state, targets, known_by).check_split(by=by, near=near)
-    if found or form:
-        emit(found, found.columns, form, "split", beside=found.facts, color=state.color)
+    show(state, found, form)
     if absent := found.facts["not_judged"]:
         state.say(f"not judged, because no row has one: {', '.join(absent)}")
     if apart := found.facts["in_no_part"]:
@@ -57,6 +57,16 @@ def judge(
     if not near:
         state.more("near duplicates were not looked for; add --near")
     conclude(state, found, near=near)
+
+
+def show(state: State, found: "Records", form: Format | None) -> None:
+    """A screen of what is in several parts for a person; each leak in other formats."""
+    if found and (form or ("table" if sys.stdout.isatty() else "tsv")) == "table":
+        from dermdata.cli.findings import show as summary
+
+        summary(found, f"{count_nouns(found.facts['rows'], 'image')} judged", state.color)
+    elif found or form:
+        emit(found, found.columns, form, "split", beside=found.facts, color=state.color)
 
 
 def conclude(state: State, found: "Records", *, near: bool) -> None:

@@ -248,7 +248,7 @@ def _explain_level(name: str, keys: Mapping[GroupLevel, KnownRows], rows: Ints, 
     level = _choose_level(keys, rows, by)
     filled = {LEVEL_COLUMNS[one]: int(column[rows].sum()) for one, column in keys.items()}
     asked = "as asked" if by != "auto" else "the coarsest key that most rows have"
-    shown = ", ".join(f"{column} in {count}" for column, count in filled.items() if count)
+    shown = ", ".join(f"{column} in {count:,}" for column, count in filled.items() if count)
     if not shown:
         return f"{name}: by {level}, none of {count_nouns(len(rows), 'row')} has a patient, lesion or case id"
     text = f"{name}: by {level}, {asked} ({shown} of {count_nouns(len(rows), 'row')})"

@@ -229,7 +229,7 @@ def test_the_page_gets_rows_findings_images_and_sources(
 
 
 def test_every_code_says_what_to_do_in_a_line_of_80() -> None:
-    from dermdata.cli.audit_summary import INDENT, NEXT_STEPS
+    from dermdata.cli.findings import INDENT, NEXT_STEPS
 
     assert NEXT_STEPS.keys() == CODE_WORDS
     assert max(len(INDENT + text) for text in NEXT_STEPS.values()) <= 80

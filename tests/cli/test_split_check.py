@@ -583,3 +583,19 @@ def test_what_has_no_column_of_images_is_named_in_a_line_that_can_be_read(
     assert "no column of image ids" in answer.err
     assert "a first line of names" in answer.err
     assert len(answer.err) < 3000
+
+
+def test_many_leaks_are_a_screen_for_a_person_and_each_a_line_for_a_program(
+    cli: Callable, tmp_path: Path, x: None
+) -> None:
+    """A terminal showed a thousand lines, and the words of what leaks not at all."""
+    halves = [
+        write_csv(tmp_path / name, only_ids(IDS[at::2])) for at, name in enumerate(("train.csv", "test.csv"))
+    ]
+    shown = cli("split", "--check", *halves, "-f", "table")
+    assert shown.code == 1
+    assert len(shown.out.splitlines()) == 3
+    assert "leak-lesion" in shown.out
+    assert "is in more than one part" in shown.out
+    told = cli("split", "--check", *halves, "-f", "tsv")
+    assert len(told.out.splitlines()) == 1 + int(shown.err.partition("in more than one part: ")[2].split()[0])

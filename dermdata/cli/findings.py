@@ -1,4 +1,4 @@
-"""An audit on one screen: for each code how many, an example, and what to do."""
+"""Findings of an audit or a check on one screen: for each code how many, an example, and what to do."""
 
 import shutil
 import sys
