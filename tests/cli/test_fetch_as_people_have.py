@@ -448,14 +448,6 @@ def test_no_image_at_all_is_exit_8_with_one_of_each_side(
     assert set(desk.found().values()) == {None}
 
 
-def test_a_table_of_its_header_alone_beside_images_is_exit_8(desk: Desk) -> None:
-    """A script would go on with a dataset of nothing."""
-    answer = desk.mirror(zipped(images("a1.jpg", "b1.jpg")), table())
-    assert (answer.code, "its table has no rows, though 2 images are here" in answer.err) == (8, True), (
-        answer.err
-    )
-
-
 def test_rows_without_images_where_there_are_none_are_no_such_fault(desk: Desk) -> None:
     """Of a table alone nothing is expected; one image of many is a match."""
     data = zipped(images("a1.jpg", "zzz.jpg"))
