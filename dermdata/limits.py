@@ -17,6 +17,7 @@ FREE_ROWS = 100_000  # that any file may have, however small
 FREE_CELLS = 1_000_000  # cells of a sparse table, likewise
 # rows of a publisher's table that are listed with a reason; more are another table than it seems
 REJECTED = 200_000
+CELL_BYTES = 16 << 20  # of one cell: writers hold the longest one several times over
 FREE_MEMORY = 256 << 20  # bytes of memory that any file may take, however small
 MEMORY_RATIO = 64  # bytes of memory for one byte of a file; our own manifests take 7
 ROWS_PER_BYTE = 4  # for one byte of a file; our own manifests have a sixtieth

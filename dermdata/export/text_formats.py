@@ -23,9 +23,11 @@ from dermdata.export.job import ExportPart, ExportResult, Job, single_file_path
 from dermdata.export.left_out import count_reasons, write_left_out
 from dermdata.export.metadata import write_about_file
 from dermdata.export.row_images import to_absolute_paths
+from dermdata.manifest.arrow import memory_bytes
 from dermdata.manifest.text import csv_cells, csv_lines, encode_json, json_values
 
-TEXT_ROWS = 8192  # rows that are text in memory at once
+TEXT_ROWS = 8192  # rows that are text in memory at once …
+TEXT_BYTES = 16 << 20  # … and bytes of them, one long row excepted
 
 
 def plan_text_file(job: Job, ending: str) -> tuple[ExportPart, ...]:
@@ -79,7 +81,7 @@ def write_csv(job: Job) -> ExportResult:
 def csv_chunks(schema: pa.Schema, blocks: Iterable[pa.Table], *, excel_safe: bool = False) -> Iterator[bytes]:
     """The file's bytes, a block of rows at a time."""
     yield csv_lines([schema.names], excel_safe=excel_safe)
-    for batch in blocks:
+    for batch in split_long_blocks(blocks):
         rows = zip(*(csv_cells(column) for column in batch.columns), strict=True)
         yield csv_lines(rows, excel_safe=excel_safe)
 
@@ -95,7 +97,17 @@ def write_jsonl(job: Job) -> ExportResult:
 def jsonl_chunks(schema: pa.Schema, blocks: Iterable[pa.Table]) -> Iterator[bytes]:
     """The file's bytes, a block of rows at a time."""
     names = schema.names
-    for batch in blocks:
+    for batch in split_long_blocks(blocks):
         rows = zip(*(json_values(column) for column in batch.columns), strict=True)
         lines = [encode_json(dict(zip(names, row, strict=True))) + "\n" for row in rows]
         yield "".join(lines).encode()
+
+
+def split_long_blocks(blocks: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows, so few at a time that they are small as text: it takes several times their bytes."""
+    for block in blocks:
+        if block.num_rows < 2 or memory_bytes(block) <= TEXT_BYTES:
+            yield block
+        else:
+            middle = block.num_rows // 2
+            yield from split_long_blocks([block.slice(0, middle), block.slice(middle)])

@@ -20,6 +20,7 @@ from dermdata.limits import MAX_DEPTH, parse_json
 
 METADATA_PREFIX = b"dermdata."
 NULL_BYTES = 8  # bytes of a null that has no memory of its own, once it is Python's
+LIST_BYTES = 8  # bytes of where a list or map begins
 SCALARS = (
     kinds.is_null, kinds.is_boolean, kinds.is_integer, kinds.is_floating, kinds.is_string, kinds.is_large_string,
     kinds.is_binary, kinds.is_large_binary, kinds.is_fixed_size_binary, kinds.is_date, kinds.is_time,
@@ -167,15 +168,32 @@ def require_valid_block(block: pa.RecordBatch | pa.Table, table: str) -> None:
             raise BadTable(
                 f"{table}, column {name}: {error}", hint="the file is damaged or made up: write it again"
             ) from error
+        if any(has_large_cell(array) for array in column_arrays(column)):
+            raise BadTable(
+                f"{table}, column {name}: a cell has more than {limits.CELL_BYTES >> 20} MB",
+                hint="leave the column out, or keep what it holds in files of their own",
+            )
+
+
+def column_arrays(column: pa.Array | pa.ChunkedArray) -> list[pa.Array]:
+    return list(column.chunks) if isinstance(column, pa.ChunkedArray) else [column]
+
+
+def has_large_cell(array: pa.Array) -> bool:
+    """Whether one of the values alone has more bytes than a cell may, told by halves."""
+    if array_bytes(array) <= limits.CELL_BYTES:
+        return False
+    if len(array) == 1:
+        return True
+    if any(is_text(array.type) for is_text in TEXTS):
+        return (pc.max(pc.binary_length(array)).as_py() or 0) > limits.CELL_BYTES
+    middle = len(array) // 2
+    return has_large_cell(array.slice(0, middle)) or has_large_cell(array.slice(middle))
 
 
 def memory_bytes(block: pa.RecordBatch | pa.Table) -> int:
     """Bytes of the values when nothing is shared: each word of a dictionary as often as it is used."""
-    return sum(
-        array_bytes(chunk)
-        for column in block.columns
-        for chunk in (column.chunks if isinstance(column, pa.ChunkedArray) else [column])
-    )
+    return sum(array_bytes(array) for column in block.columns for array in column_arrays(column))
 
 
 def array_bytes(array: pa.Array) -> int:
@@ -183,12 +201,25 @@ def array_bytes(array: pa.Array) -> int:
     if kinds.is_dictionary(kind):
         return dictionary_bytes(array)
     if kinds.is_map(kind):
-        return int(array.nbytes) + array_bytes(array.keys) + array_bytes(array.items)
+        return int(array.nbytes) + sum(
+            array_bytes(own_values(array, one)) for one in (array.keys, array.items)
+        )
     if any(is_list(kind) for is_list in LISTS):
-        return int(array.nbytes) + array_bytes(array.values)
+        return LIST_BYTES * len(array) + array_bytes(own_values(array, array.values))
     if kinds.is_struct(kind):
         return len(array) + sum(array_bytes(array.field(number)) for number in range(kind.num_fields))
     return max(int(array.nbytes), len(array) * (NULL_BYTES if kinds.is_null(kind) else 1))
+
+
+def own_values(array: pa.Array, values: pa.Array) -> pa.Array:
+    """Of the values under a column of lists or maps those of these rows: a slice has all of them under it."""
+    if kinds.is_fixed_size_list(array.type):
+        size = array.type.list_size
+        return values.slice(array.offset * size, len(array) * size)
+    if not len(array):
+        return values.slice(0, 0)
+    start, stop = array.offsets[0].as_py(), array.offsets[-1].as_py()
+    return values.slice(start, stop - start)
 
 
 def dictionary_bytes(array: pa.DictionaryArray) -> int:

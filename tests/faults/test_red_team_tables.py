@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 
@@ -307,6 +308,46 @@ def test_red_team_08_a_long_word_that_many_rows_share(
         pq.write_table(words(5_000, "x" * 10_000), path, compression="zstd", store_schema=kind == "parquet")
     answer = cli("select", path)
     assert (answer.code, "takes more than 1 MB of memory" in answer.err) == (2, True)
+
+
+LONG = "a" * 2_000
+LONG_CELLS = {
+    "text": pa.array(["b", LONG]),
+    "word": pa.array(["b", LONG]).dictionary_encode(),
+    "list": pa.array([["b"], ["c", LONG]]),
+    "list of so many": pa.array([["b", "c"], ["d", LONG]], pa.list_(pa.string(), 2)),
+    "map": pa.array([[("b", "c")], [("d", LONG)]], pa.map_(pa.string(), pa.string())),
+    "object": pa.array([{"of": "b"}, {"of": LONG}]),
+    "list of lists": pa.array([None, [["b"], [LONG]]]),
+}
+
+
+@pytest.mark.parametrize("kind", LONG_CELLS)
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+def test_red_team_08_one_cell_that_is_longer_than_any_text(
+    kind: str, ending: str, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A caption of 190 MB in 7 kB of Parquet took an export 1.5 GB: writers hold the longest cell many times."""
+    monkeypatch.setattr(limits, "CELL_BYTES", 1_500)
+    rows = table().slice(0, 2).append_column("own", LONG_CELLS[kind])
+    path = tmp_path / f"cell.{ending}"
+    write = pq.write_table if ending == "parquet" else pa.feather.write_feather
+    write(rows, path)
+    answer = cli("select", path, "-o", tmp_path / "o.parquet")
+    assert (answer.code, "column own: a cell has more than" in answer.err) == (2, True)
+    write(pa.Table.from_pylist(rows.slice(0, 1).to_pylist(), rows.schema), path)
+    assert cli("select", path, "-o", tmp_path / "o.parquet", "--allow-missing").code == 0
+
+
+def test_red_team_08_many_cells_that_are_long_together_are_no_long_cell() -> None:
+    """A column may be as long as it likes: what lies beside a cell does not count for it."""
+    many = pa.array([[LONG] * 3] * 60)
+    assert arrow.array_bytes(many.slice(30, 3)) == pytest.approx(arrow.array_bytes(many) / 20, rel=0.01)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits, "CELL_BYTES", 3 * len(LONG) + 100)
+        assert not arrow.has_large_cell(many)
+        patch.setattr(limits, "CELL_BYTES", 3 * len(LONG) - 100)
+        assert arrow.has_large_cell(many)
 
 
 def test_red_team_08_more_rows_than_bytes(tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
