@@ -9,12 +9,19 @@
     │   ├── Offline                   `--offline` forbids the network
     │   ├── CannotConnect             name not resolved, refused, TLS
     │   ├── ServerRefused             an HTTP status that says no
+    │   │   ├── RateLimited               too many requests
+    │   │   ├── NetworkBlocked            this network is shut out
+    │   │   ├── UserAgentRefused          this program is shut out
+    │   │   ├── BucketClosed              the owner has closed the whole place
+    │   │   ├── ObjectDenied              a file that is not there, or not public
+    │   │   ├── LinkExpired               a signed link whose time is over
+    │   │   └── EmptyAnswer               a success without a byte
     │   ├── Stalled                   too slow for too long
     │   └── BadRedirect               loop, downgrade, other scheme, private address
     ├── IntegrityError (4)        bytes are not what they must be
     │   ├── ChecksumMismatch
     │   ├── SizeMismatch
-    │   ├── NotTheFile                a page in place of a file
+    │   ├── NotTheFile                something else in place of a file
     │   │   └── SentZipped                a zip of the file in place of the file
     │   ├── SourceChanged             an archive is another one than that of which parts were taken before
     │   ├── ArchiveRefused            a hostile or broken archive
@@ -25,16 +32,29 @@
     │   └── CacheBusy
     ├── PersonMustAct (6)         something for the person to do first
     │   ├── LicenseNotAccepted
+    │   │   ├── ConsentNeeded             rules or terms that the host wants accepted there
+    │   │   └── GatedRepository           conditions of one repository
     │   ├── CredentialsMissing
+    │   │   └── LoginNeeded               the host asks who it is
     │   ├── AccessRefused             an account that is known, and may not have it
     │   ├── ManualDownload
+    │   │   ├── BrowserCheck              a script that only a browser runs
+    │   │   ├── CaptchaWanted             a puzzle for people
+    │   │   ├── FormWanted                a guestbook, or a button to press
+    │   │   ├── QuotaUsedUp               the owner's allowance of downloads
+    │   │   ├── RestrictedRecord          files under embargo or on request
+    │   │   ├── PageInstead               a page or an error text in place of a file
+    │   │   └── PointerInstead            a pointer of Git LFS in place of a file
     │   └── Unobtainable
     ├── SomeFailed (8)            some of several names failed, the others are done
     │   └── ImagesMissing             images that rows name are not found, what has them is done
+    ├── HostRefused (3)           beside its place above: a host that answers, and does not give what is asked
     ├── ProblemsFound (1)         the command ran and found problems
     └── Bug (70)                  a fault of dermdata itself
 
-`code` is the stable word of `--format json`; `hint` is the next step for the person.
+`code` is the stable word of `--format json`; `hint` is the next step for the person. What `HostRefused` covers
+(ServerRefused and all below it, AccessRefused, and each class below LicenseNotAccepted, CredentialsMissing and
+ManualDownload) is about one host: another place may give the same file.
 """
 
 from collections.abc import Iterable, Sequence
@@ -50,6 +70,13 @@ class DermdataError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+
+class HostRefused(DermdataError):
+    """A host has answered and does not give what is asked: another place that holds the same may stand in."""
+
+    code = "host_refused"
+    exit_code = 3
 
 
 class UsageError(DermdataError):
@@ -112,7 +139,7 @@ class CannotConnect(NetworkError):
     code = "cannot_connect"
 
 
-class ServerRefused(NetworkError):
+class ServerRefused(NetworkError, HostRefused):
     """The server answered with a status that says no."""
 
     code = "server_refused"
@@ -120,6 +147,48 @@ class ServerRefused(NetworkError):
     def __init__(self, message: str, *, status: int, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.status = status
+
+
+class RateLimited(ServerRefused):
+    """The host has had too many requests, and wants a pause."""
+
+    code = "rate_limited"
+
+
+class NetworkBlocked(ServerRefused):
+    """The host shuts out this network, for its traffic or its place."""
+
+    code = "network_blocked"
+
+
+class UserAgentRefused(ServerRefused):
+    """The host shuts out this program by its name."""
+
+    code = "user_agent_refused"
+
+
+class BucketClosed(ServerRefused):
+    """The owner has closed the place where the files lie to the public."""
+
+    code = "bucket_closed"
+
+
+class ObjectDenied(ServerRefused):
+    """A store does not show a file: it is not there, or not public."""
+
+    code = "object_denied"
+
+
+class LinkExpired(ServerRefused):
+    """A signed link is dead: its time is over."""
+
+    code = "link_expired"
+
+
+class EmptyAnswer(ServerRefused):
+    """The host reports a success and sends nothing."""
+
+    code = "empty_answer"
 
 
 class Stalled(NetworkError):
@@ -154,7 +223,7 @@ class SizeMismatch(IntegrityError):
 
 
 class NotTheFile(IntegrityError):
-    """A page, an error text or nothing came in place of the file."""
+    """Something else came in place of the file."""
 
     code = "not_the_file"
 
@@ -221,13 +290,31 @@ class LicenseNotAccepted(PersonMustAct):
     code = "license_not_accepted"
 
 
+class ConsentNeeded(LicenseNotAccepted, HostRefused):
+    """The host wants its rules or terms accepted on a page of its own."""
+
+    code = "consent_needed"
+
+
+class GatedRepository(LicenseNotAccepted, HostRefused):
+    """The conditions of a repository must be accepted, by an account."""
+
+    code = "gated_repository"
+
+
 class CredentialsMissing(PersonMustAct):
     """A token or password is missing or was refused."""
 
     code = "credentials_missing"
 
 
-class AccessRefused(PersonMustAct):
+class LoginNeeded(CredentialsMissing, HostRefused):
+    """The host gives it to an account only, or refuses the credentials."""
+
+    code = "login_needed"
+
+
+class AccessRefused(PersonMustAct, HostRefused):
     """The host knows the account and does not give it the file: a wrong name, private, or terms to accept."""
 
     code = "access_refused"
@@ -237,6 +324,48 @@ class ManualDownload(PersonMustAct):
     """The files must be asked for or downloaded by hand."""
 
     code = "manual_download"
+
+
+class BrowserCheck(ManualDownload, HostRefused):
+    """The host wants a script to be run, as only a browser does."""
+
+    code = "browser_check"
+
+
+class CaptchaWanted(ManualDownload, HostRefused):
+    """The host wants a puzzle to be solved by a person."""
+
+    code = "captcha_wanted"
+
+
+class FormWanted(ManualDownload, HostRefused):
+    """The host wants a form to be filled in, or a warning to be confirmed."""
+
+    code = "form_wanted"
+
+
+class QuotaUsedUp(ManualDownload, HostRefused):
+    """The owner's allowance of downloads is used up."""
+
+    code = "quota_used_up"
+
+
+class RestrictedRecord(ManualDownload, HostRefused):
+    """The files of a record are under embargo, or given on request."""
+
+    code = "restricted_record"
+
+
+class PageInstead(ManualDownload, HostRefused):
+    """A page or an error text came in place of the file."""
+
+    code = "page_instead"
+
+
+class PointerInstead(ManualDownload, HostRefused):
+    """A pointer of Git LFS came in place of the file."""
+
+    code = "pointer_instead"
 
 
 class Unobtainable(PersonMustAct):

@@ -12,7 +12,7 @@ from typing import Any
 from dermdata import disk
 from dermdata.cache import Cache, DatasetFolder
 from dermdata.cache.receipt import FetchedSubset
-from dermdata.errors import DermdataError, NetworkError, NotTheFile, Offline, StorageError
+from dermdata.errors import DermdataError, HostRefused, NetworkError, NotTheFile, Offline, StorageError
 from dermdata.fetching import ingest
 from dermdata.fetching.assemble import LabelResources, assemble_manifest
 from dermdata.fetching.plan import FetchPlan
@@ -196,7 +196,9 @@ class FileDownloader:
             taken = self.obtain_whole(file, place)
         except DermdataError as error:
             tolerant = self.plan.dataset.access.kind == "per-image" and file.role == "images"
-            dead = isinstance(error, NetworkError | NotTheFile) and not isinstance(error, Offline)
+            dead = isinstance(error, NetworkError | NotTheFile | HostRefused) and not isinstance(
+                error, Offline
+            )
             if not (dead and tolerant):
                 raise self.context.explain(error, self.plan.dataset, file) from error
             self.receipt_writer.record_unavailable(file, error.message)

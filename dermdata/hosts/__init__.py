@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from dermdata.catalogs.entries import has_address
 from dermdata.errors import (
+    HostRefused,
     ManualDownload,
     NetworkError,
     Offline,
@@ -145,7 +146,7 @@ def has_file(urls: tuple[str, ...], context: ResolveContext) -> bool:
 def is_served(url: str, head: Callable[[Request], FileHead]) -> bool:
     try:
         head(Request(urls=(url,)))
-    except NetworkError:
+    except (NetworkError, HostRefused):
         return False
     return True
 

@@ -10,6 +10,7 @@ from dermdata.errors import (
     CredentialsMissing,
     DermdataError,
     LicenseNotAccepted,
+    LoginNeeded,
     PersonMustAct,
     ServerRefused,
 )
@@ -93,10 +94,10 @@ def require_secrets(account: Account, what: str, context: ResolveContext) -> Map
     return found
 
 
-def missing_credentials_error(account: Account, what: str) -> CredentialsMissing:
+def missing_credentials_error(account: Account, what: str) -> LoginNeeded:
     """The steps to take where nothing is there to send."""
     message = f"{what} needs an account of {account.service}, and no credentials were found"
-    return CredentialsMissing(message, hint=account.hint)
+    return LoginNeeded(message, hint=account.hint)
 
 
 def explain_account_error(
@@ -104,7 +105,7 @@ def explain_account_error(
 ) -> DermdataError:
     """The account's host wants or refuses credentials: what the person must do; other errors as they are."""
     if isinstance(error, LicenseNotAccepted):
-        return LicenseNotAccepted(error.message, hint=account.hint if account.page else error.hint)
+        return type(error)(error.message, hint=account.hint if account.page else error.hint)
     if isinstance(error, AccessRefused):
         return explain_denied_account(error, account, what, context)
     if not isinstance(error, CredentialsMissing):
@@ -114,7 +115,7 @@ def explain_account_error(
         message = f"{account.host} wants credentials, and none were found"
     else:
         message = f"{account.host} refused the credentials from {place}"
-    return CredentialsMissing(f"{what}: {message}", hint=account.hint)
+    return LoginNeeded(f"{what}: {message}", hint=account.hint)
 
 
 def explain_denied_account(

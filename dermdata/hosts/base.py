@@ -18,9 +18,9 @@ from dermdata.credentials import Credentials
 from dermdata.errors import (
     BadCatalog,
     DermdataError,
-    ManualDownload,
     NotTheFile,
     Offline,
+    RestrictedRecord,
     ServerRefused,
     UnknownName,
 )
@@ -282,9 +282,9 @@ def pick_file(name: str, files: Iterable[File], what: str) -> File:
 
 
 def require_some(files: Collection[File], what: str) -> None:
-    """ManualDownload for a record that shows nobody any file: no name can be right there."""
+    """RestrictedRecord for a record that shows nobody any file: no name can be right there."""
     if not files:
-        raise ManualDownload(
+        raise RestrictedRecord(
             f"{what} shows no files",
             hint="they may be restricted, under embargo or withdrawn: its page says so; --from takes files that you have",
         )

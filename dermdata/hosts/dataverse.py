@@ -4,7 +4,7 @@ Tabular files only have their published size and checksum with `?format=original
 sends its own re-export.
 """
 
-from dermdata.errors import ManualDownload
+from dermdata.errors import RestrictedRecord
 from dermdata.hosts.base import (
     JsonObject,
     ResolveContext,
@@ -33,7 +33,7 @@ def resolve(dataset: Dataset, file: File, identity: str, context: ResolveContext
     found = pick_file(parts[2], request_files(parts[1], context), describe_dataset(parts[1]))
     if found.note == RESTRICTED:
         message = f"{dataset.name}: {file.name} is restricted"
-        raise ManualDownload(
+        raise RestrictedRecord(
             message, hint=f"ask for access at https://doi.org/{parts[1].removeprefix('doi:')}"
         )
     return merge_listed(file, found)

@@ -1,6 +1,6 @@
 """figshare: an article's number and a file name."""
 
-from dermdata.errors import ManualDownload
+from dermdata.errors import RestrictedRecord
 from dermdata.hosts.base import (
     JsonObject,
     ResolveContext,
@@ -62,12 +62,12 @@ def request_files(article: str, context: ResolveContext) -> tuple[File, ...]:
 
 
 def require_no_embargo(article: str, context: ResolveContext) -> None:
-    """ManualDownload where an article shows no files since they are under embargo."""
+    """RestrictedRecord where an article shows no files since they are under embargo."""
     what = describe_article(article)
     answer = JsonObject(context.request_json(what, f"{SERVER}/articles/{article}"), what)
     if answer.flag("is_embargoed"):
         until = answer.optional_text("embargo_date")
-        raise ManualDownload(
+        raise RestrictedRecord(
             f"{what} is under embargo: its files are not public{f' before {until[:10]}' if until else ''}",
             hint=f"ask its authors at https://figshare.com/articles/dataset/_/{article}, then use --from",
         )

@@ -4,7 +4,7 @@ import re
 from urllib.parse import quote, urlencode
 from xml.parsers import expat
 
-from dermdata.errors import ServerRefused
+from dermdata.errors import ObjectDenied, ServerRefused
 from dermdata.hosts.base import (
     FileHead,
     JsonObject,
@@ -48,7 +48,7 @@ def object_error(error: ServerRefused, bucket: str, key: str) -> ServerRefused:
     if error.status != 403:
         return absence_error(f"object {bucket}/{key}", bucket_url(bucket), error)
     message = f"bucket {bucket} has no object {key}, or does not show it (403)"
-    return ServerRefused(message, status=403, hint=error.hint)
+    return ObjectDenied(message, status=403, hint=error.hint)
 
 
 def list_files(identity: str, context: ResolveContext) -> tuple[File, ...]:

@@ -2,7 +2,7 @@
 
 from urllib.parse import quote
 
-from dermdata.errors import ManualDownload
+from dermdata.errors import RestrictedRecord
 from dermdata.hosts.base import (
     JsonObject,
     ResolveContext,
@@ -43,7 +43,7 @@ def request_files(record: str, context: ResolveContext) -> tuple[File, ...]:
         answer = JsonObject(context.request_json(what, f"{SERVER}/api/records/{record}"), what)
         if state := read_closed_state(answer):
             page = f"{SERVER}/records/{record}"
-            raise ManualDownload(f"{what} {state}", hint=f"ask for access at {page}, then use --from")
+            raise RestrictedRecord(f"{what} {state}", hint=f"ask for access at {page}, then use --from")
         return tuple(parse_file(record, row) for row in answer.rows("files"))
 
     return context.answers.get_or_ask(("zenodo", record), ask)

@@ -164,7 +164,8 @@ class Download:
             name=self.target.name,
             where=response.host,
             archive=self.request.archive,
-            content_type=response.headers.get("content-type", ""),
+            headers=response.headers,
+            address=response.hop.official_url,
         )
         if page:
             raise TransferFault(page, RetryAction.NEVER)

@@ -11,14 +11,27 @@ from dataclasses import dataclass
 from html import unescape
 
 from dermdata.errors import (
-    CredentialsMissing,
+    BrowserCheck,
+    BucketClosed,
+    CaptchaWanted,
+    ConsentNeeded,
     DermdataError,
-    LicenseNotAccepted,
-    ManualDownload,
+    EmptyAnswer,
+    FormWanted,
+    GatedRepository,
+    HostRefused,
+    LinkExpired,
+    LoginNeeded,
+    NetworkBlocked,
     NotTheFile,
-    PersonMustAct,
+    ObjectDenied,
+    PageInstead,
+    PointerInstead,
+    QuotaUsedUp,
+    RestrictedRecord,
     SentZipped,
     ServerRefused,
+    UserAgentRefused,
 )
 from dermdata.http.urls import redact
 from dermdata.model import IMAGE_ENDINGS, NOTHING, Unpack
@@ -43,53 +56,82 @@ PAGE_SUFFIXES = {  # suffixes of files that may look like a page
 class AnswerSign:
     """What a known answer looks like, and what the person can do about it; whatever is stated of it must fit."""
 
+    error: type[HostRefused]
     says: str
     hint: str  # {page}: where a person can look; {0} …: the groups of `address`
-    error: type[PersonMustAct | ServerRefused] = PersonMustAct
     statuses: tuple[int, ...] = ()
     header: tuple[str, str] = ("", "")  # a name, and a pattern of its value
     address: str = ""  # a pattern of the official address
     text: str = ""  # a pattern of the first bytes, in lower case
+    quote: str = ""  # a pattern whose group of the first bytes is shown: what the host wants to be told
+    sure: bool = False  # no publisher's own page looks so: it is refused even in place of a web page
 
 
 SOME_PAGE = "the dataset's page"  # where it is not known
 BY_HAND = "download it by hand and use --from"
+OTHER_PLACE = "take a copy with --mirror"
+BROWSER = f"open {{page}} in a browser, {BY_HAND}, or {OTHER_PLACE}"
 WAF_CHALLENGE = ("x-amzn-waf-action", "challenge")
+REFUSALS = (400, 401, 403)
+# pages come with any of these
+ANY_PAGE = (200, 202, *REFUSALS)
 SIGNS = (
-    AnswerSign(header=WAF_CHALLENGE, address=r"^https://(?:www\.)?figshare\.com/ndownloader/files/(\d+)",
-         error=ManualDownload, says="wants a browser (AWS WAF challenge)",
+    AnswerSign(header=WAF_CHALLENGE, address=r"^https://(?:www\.)?figshare\.com/ndownloader/files/(\d+)", sure=True,
+         error=BrowserCheck, says="wants a browser (AWS WAF challenge)",
          hint='use source = "figshare:<article>/<file name>" or https://api.figshare.com/v2/file/download/{0}, '
               f"or {BY_HAND}"),
-    AnswerSign(header=WAF_CHALLENGE, error=ManualDownload, says="wants a browser (AWS WAF challenge)",
-         hint=f"open {{page}} in a browser, {BY_HAND}"),
-    AnswerSign(header=("x-amzn-waf-action", "captcha"), error=ManualDownload,
+    AnswerSign(header=WAF_CHALLENGE, sure=True, error=BrowserCheck, says="wants a browser (AWS WAF challenge)",
+         hint=BROWSER),
+    AnswerSign(header=("x-amzn-waf-action", "captcha"), sure=True, error=CaptchaWanted,
          says="wants a CAPTCHA, as after too many requests (AWS WAF)",
          hint=f"wait some hours before the next try, or {BY_HAND}"),
-    AnswerSign(statuses=(403,), text=r"<center>awselb", error=ServerRefused,
+    AnswerSign(statuses=(403,), text=r"blocked due to unusual traffic", error=NetworkBlocked,
+         quote=r"(?i)reference:?\s*(?:<[^<>]*>\s*)*([\w.-]{4,80})", says="blocks this network for unusual traffic",
+         hint=f"run again later or from another network, {OTHER_PLACE}, or {BY_HAND}"),
+    AnswerSign(statuses=(403,), text=r"<center>awselb|<h1>403 forbidden</h1></center>\s*</body>", error=NetworkBlocked,
          says="blocks this network at its load balancer",
-         hint=f"try from another network or with --mirror, or {BY_HAND}"),
-    AnswerSign(statuses=(403,), text=r"blocked due to unusual traffic", error=ServerRefused,
-         says="blocks this network for unusual traffic",
-         hint=f"run again later or from another network, or {BY_HAND}"),
-    AnswerSign(statuses=(401,), text=r"anonymous caller does not have storage\.", error=ServerRefused,
-         says="its owner has closed the bucket", hint="try again in a day, or take a copy with --mirror or --from"),
-    AnswerSign(statuses=(403,), text=r"<code>accessdenied</code>", error=ServerRefused,
+         hint=f"try from another network, {OTHER_PLACE}, or {BY_HAND}"),
+    AnswerSign(statuses=(403,), address=r"^https://dataverse\.", error=UserAgentRefused,
+         text=r"you don.t have permission to access this resource", says="refuses programs of this name (user agent)",
+         hint=f"a newer dermdata may be let in; until then {OTHER_PLACE}, or {BY_HAND}"),
+    AnswerSign(statuses=REFUSALS, text=r"anonymous caller does not have storage\.", error=BucketClosed,
+         says="its owner has closed the bucket", hint=f"try again in a day, {OTHER_PLACE}, or use --from"),
+    AnswerSign(statuses=(401, 403, 404, 409), text=r"noauthenticationinformation|publicaccessnotpermitted",
+         error=BucketClosed, says="its owner has closed the container",
+         hint=f"{{page}} may say how to get a link of your own; or {OTHER_PLACE}, or use --from"),
+    AnswerSign(statuses=REFUSALS, error=LinkExpired, says="the link has expired",
+         text=r"request has expired|<code>expiredtoken|<code>authenticationfailed|signature not valid in the specified time",
+         hint="get a new link where this one came from"),
+    AnswerSign(statuses=(403,), text=r"<code>accessdenied</code>", error=ObjectDenied,
          says="there is no such file, or it is not public",
-         hint="this is no matter of a log-in; {page} may say where the file went"),
-    AnswerSign(statuses=(403,), header=("x-error-code", "GatedRepo"), error=LicenseNotAccepted,
+         hint=f"this is no matter of a log-in; {{page}} may say where the file went; or {OTHER_PLACE}"),
+    AnswerSign(statuses=(401,), header=("x-error-code", "GatedRepo"), error=LoginNeeded, says="it wants a log-in",
+         hint="accept its conditions on {page}, and set a token of that account"),
+    AnswerSign(statuses=(403,), header=("x-error-code", "GatedRepo"), error=GatedRepository,
          says="its conditions must be accepted first", hint="accept them on {page}, then run again"),
-    AnswerSign(text=r"quota|lfs budget|too many users have (viewed|downloaded)|download limit",
-         says="its download quota is used up", hint="try again in a day, or download the file by hand"),
-    AnswerSign(text=r"guest ?book",
-         says="a guestbook must be filled in first", hint="fill it in on {page}"),
-    AnswerSign(text=r"virus scan warning|can.t scan this file|download_warning|[?&;]confirm=|name=.confirm",
-         says="a download must be confirmed by hand", hint="download the file in a browser"),
-    AnswerSign(text=r"(accept|agree to)[^.<]{0,40}\b(rules|terms|licen[cs]e|agreement)",
-         error=LicenseNotAccepted,
+    AnswerSign(statuses=(429, 509), text=r"link is temporarily disabled|traffic or downloads|generating too much traffic",
+         error=QuotaUsedUp, says="its download quota is used up",
+         hint=f"try again in a day, {OTHER_PLACE}, or ask who shared it"),
+    AnswerSign(statuses=ANY_PAGE, text=r"too many users have (viewed|downloaded)|uc-error-subcaption", sure=True,
+         error=QuotaUsedUp, says="its download quota is used up",
+         hint=f"try again in a day, {OTHER_PLACE}, or {BY_HAND}"),
+    AnswerSign(statuses=ANY_PAGE, text=r"quota|lfs budget|download limit", error=QuotaUsedUp,
+         says="its download quota is used up", hint=f"try again in a day, {OTHER_PLACE}, or {BY_HAND}"),
+    AnswerSign(statuses=ANY_PAGE, text=r"guest ?book", error=FormWanted,
+         says="a guestbook must be filled in first", hint=f"fill it in on {{page}}, {BY_HAND}"),
+    AnswerSign(statuses=ANY_PAGE, error=FormWanted,
+         text=r"virus scan warning|can.t scan this file|download_warning|[?&;]confirm=|name=.confirm",
+         says="a download must be confirmed by hand", hint=f"open {{page}} in a browser, {BY_HAND}"),
+    AnswerSign(statuses=ANY_PAGE, error=ConsentNeeded,
+         text=r"(accept|agree to)[^.<]{0,40}\b(rules|terms|licen[cs]e|agreement)",
          says="its terms must be accepted first", hint="accept them on {page}, then run again"),
-    AnswerSign(text=r"type=.password|log ?-?in\b|sign ?-?in\b|logged in|unauthori[sz]ed|authentication",
-         error=CredentialsMissing,
-         says="it wants a log-in", hint="set the token for this host, or log in and accept the terms there"),
+    AnswerSign(statuses=ANY_PAGE, text=r"\bembargo(ed)?\b|(access|files?|record|dataset)[^.<]{0,20} (is|are) restricted",
+         error=RestrictedRecord, says="it is restricted, or under embargo",
+         hint="ask for access on {page}, then use --from"),
+    AnswerSign(statuses=(*ANY_PAGE, 460), error=LoginNeeded,
+         text=r"type=.password|log ?-?in\b|sign ?-?in\b|logged in|unauthori[sz]ed|authentication",
+         says="it wants a log-in",
+         hint=f"log in on {{page}}, {BY_HAND}, or set the token for this host if it has one"),
 )  # fmt: skip
 PAGES = (  # the address that a program asks, and the page of the same thing
     (r"^https://www\.kaggle\.com/api/v1/datasets/(?:download|list)/([\w-]+/[\w-]+)", "https://www.kaggle.com/datasets/{0}"),
@@ -110,24 +152,47 @@ def find_page(address: str) -> str:
 
 
 def find_wrong_content(
-    start: bytes, *, name: str, where: str, archive: Unpack | None, content_type: str = ""
+    start: bytes,
+    *,
+    name: str,
+    where: str,
+    archive: Unpack | None,
+    headers: Mapping[str, str] = NOTHING,
+    address: str = "",
 ) -> DermdataError | None:
-    """Return the error when the first bytes (up to PEEK_BYTES) cannot be the file `name`; None when they may be it."""
+    """Return the error when a success, by its first bytes (up to PEEK_BYTES), cannot be the file `name`; else None."""
+    suspect = _find_page_out_of_place(start, name, archive, headers.get("content-type", ""))
+    refusal = explain_page(
+        start, where, instead=name, headers=headers, address=address, sure=bool(start) and not suspect
+    )
+    if refusal:
+        return refusal
+    page = find_page(address)
     if not start:
-        return NotTheFile(f"{where} sends nothing in place of {name}", hint="try again later, or report it")
-    if start.startswith(LFS_POINTER):
-        return NotTheFile(
-            f"{where} sends the pointer of Git LFS in place of {name}",
-            hint="the file itself is in large file storage: the entry needs the address of that",
+        return EmptyAnswer(
+            f"{where} sends nothing in place of {name}",
+            status=200,
+            hint=f"try again later; if it stays so, open {page} in a browser, {BY_HAND}, or {OTHER_PLACE}",
         )
-    page = guess_page_kind(start)
-    suspect = page if page and _is_out_of_place(page, name, archive, content_type) else None
+    if start.startswith(LFS_POINTER):
+        return PointerInstead(
+            f"{where} sends the pointer of Git LFS in place of {name}",
+            hint="the file itself is in large file storage: the entry needs the address of that; "
+            f"until then {BY_HAND}, or {OTHER_PLACE}",
+        )
     if suspect:
-        return explain_page(start, where, instead=name) or NotTheFile(
+        return PageInstead(
             f"{where} sends {_describe_kind(suspect)}{quote_title(start)} in place of {name}",
-            hint="open the dataset's page: it may want a log-in, or accepted terms",
+            hint=f"open {page} in a browser: it may want a log-in, or accepted terms; "
+            f"{BY_HAND}, or {OTHER_PLACE}",
         )
     return _find_wrong_archive(start, name, where, archive)
+
+
+def _find_page_out_of_place(start: bytes, name: str, archive: Unpack | None, content_type: str) -> str | None:
+    """Return `html`, `xml` or `json` when the first bytes are of such a text, and the file `name` is none."""
+    page = guess_page_kind(start)
+    return page if page and _is_out_of_place(page, name, archive, content_type) else None
 
 
 def _find_wrong_archive(start: bytes, name: str, where: str, archive: Unpack | None) -> NotTheFile | None:
@@ -176,7 +241,8 @@ def explain_page(
     status: int = 200,
     headers: Mapping[str, str] = NOTHING,
     address: str = "",
-) -> PersonMustAct | ServerRefused | None:
+    sure: bool = False,
+) -> HostRefused | None:
     """Return the error that says what an answer wants of the person, when it is a known one.
 
     Parameters
@@ -189,9 +255,13 @@ def explain_page(
         The file that was asked for.
     status, headers, address
         The rest of the answer, and the official address that was asked.
+    sure
+        Only by signs that no file can have.
 
     """
     for sign in SIGNS:
+        if sure and not sign.sure:
+            continue
         if (groups := match_sign(sign, start, status, headers, address)) is None:
             continue
         got = (
@@ -199,6 +269,8 @@ def explain_page(
         )
         place = f" in place of {instead}" if instead else ""
         message = f"{where}{got}{place}: {sign.says}" if got else f"{where} {sign.says}{place}"
+        if quoted := sign.quote and re.search(sign.quote, start.decode("utf-8", "replace")):
+            message += f", reference {quoted[1]}"
         hint = sign.hint.format(*groups, page=find_page(address))
         if issubclass(sign.error, ServerRefused):
             return sign.error(message, status=status, hint=hint)

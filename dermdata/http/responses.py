@@ -7,10 +7,14 @@ from typing import Protocol
 
 from dermdata.errors import (
     AccessRefused,
-    CredentialsMissing,
+    HostRefused,
     IntegrityError,
     LicenseNotAccepted,
+    LinkExpired,
+    LoginNeeded,
     NetworkError,
+    ObjectDenied,
+    RateLimited,
     ServerRefused,
     SizeMismatch,
 )
@@ -26,7 +30,17 @@ HEADER_LIMIT = 200
 SMALL_BODY = 16 * 1024  # bytes of an unwanted body that are cheaper to read than a new connection
 
 
-EXPLAINED = (202, 400, 401, 403, 405)  # refusals whose body may say what the person must do
+EXPLAINED = (
+    202,
+    400,
+    401,
+    403,
+    405,
+    409,
+    429,
+    460,
+    509,
+)  # refusals whose body may say what the person must do
 STATUS_HINTS = {
     202: "it prepares the file, or wants a browser: run again in some minutes, else download it by hand and use --from",
     401: "set the token for this host, or accept the dataset's terms on its page",
@@ -254,7 +268,7 @@ def explain_status(
     if status == 401:
         message = "refuses the credentials" if secret else "wants credentials"
         return TransferFault(
-            CredentialsMissing(f"{where} {message} (401)", hint=STATUS_HINTS[401]), RetryAction.NEVER
+            LoginNeeded(f"{where} {message} (401)", hint=STATUS_HINTS[401]), RetryAction.NEVER
         )
     if status == 403 and secret:  # who asks is known: it is about what is asked
         denied = AccessRefused(f"{where} does not give it to this account (403)", hint=STATUS_HINTS[403])
@@ -266,8 +280,9 @@ def _explain_transient(
     status: int, headers: Mapping[str, str], where: str, settings: NetworkSettings
 ) -> TransferFault:
     wait = parse_retry_after(headers.get("retry-after"), settings.wall_clock())
+    refused = RateLimited if status == 429 else ServerRefused
     if wait is not None and wait > settings.retry_after_limit:
-        error = ServerRefused(
+        error = refused(
             f"{where} answers {status} and asks to wait {_format_wait(wait)}",
             status=status,
             hint=f"run the same command again in {_format_wait(wait)}",
@@ -275,7 +290,7 @@ def _explain_transient(
         return TransferFault(error, RetryAction.NEVER)
     hint = "the server is busy; run the same command again later"
     return TransferFault(
-        ServerRefused(f"{where} answers {status}", status=status, hint=hint), RetryAction.LATER, wait
+        refused(f"{where} answers {status}", status=status, hint=hint), RetryAction.LATER, wait
     )
 
 
@@ -354,7 +369,7 @@ def explain_refusal(response: StreamedResponse, settings: NetworkSettings) -> Tr
     address = response.hop.official_url
     if fault.error.hint:
         fault.error.hint = fault.error.hint.replace(error_pages.SOME_PAGE, error_pages.find_page(address))
-    if response.status not in EXPLAINED or (response.redirected and response.status in (401, 403)):
+    if response.status not in EXPLAINED:
         return fault
     start = hide_secrets(response.read_some(), response.secrets)
     page = error_pages.explain_page(
@@ -363,10 +378,17 @@ def explain_refusal(response: StreamedResponse, settings: NetworkSettings) -> Tr
     if isinstance(fault.error, AccessRefused) and not isinstance(page, LicenseNotAccepted | ServerRefused):
         return TransferFault(_explain_denial(start, address), RetryAction.NEVER)
     if page:
-        return TransferFault(page, RetryAction.NEVER)
-    fault.error.args = (fault.error.message + error_pages.quote_title(start),)
-    (fault.error.message,) = fault.error.args
+        return TransferFault(page, _choose_action(page, response))
+    if fault.action is not RetryAction.LATER:
+        fault.error.args = (fault.error.message + error_pages.quote_title(start),)
+        (fault.error.message,) = fault.error.args
     return fault
+
+
+def _choose_action(page: HostRefused, response: StreamedResponse) -> RetryAction:
+    """A signed link that a host has redirected to may be asked for once more; nothing else changes by asking."""
+    dead = isinstance(page, LinkExpired | ObjectDenied | LoginNeeded)
+    return RetryAction.NEW_LINK if response.redirected and dead else RetryAction.NEVER
 
 
 def _explain_denial(start: bytes, address: str) -> AccessRefused:

@@ -10,10 +10,14 @@ from hypothesis import strategies as st
 from dermdata.errors import (
     AccessRefused,
     BadRedirect,
-    CredentialsMissing,
-    LicenseNotAccepted,
+    ConsentNeeded,
+    EmptyAnswer,
+    FormWanted,
+    LoginNeeded,
     NotTheFile,
-    PersonMustAct,
+    PageInstead,
+    PointerInstead,
+    QuotaUsedUp,
     ServerRefused,
     UsageError,
 )
@@ -143,7 +147,7 @@ def test_refusals(status: int, secret: bool, redirected: bool, then: RetryAction
 @pytest.mark.parametrize(
     ("status", "secret", "error"),
     [
-        (401, True, CredentialsMissing), (401, False, CredentialsMissing),
+        (401, True, LoginNeeded), (401, False, LoginNeeded),
         (403, True, AccessRefused), (403, False, ServerRefused),
     ],
 )  # fmt: skip
@@ -295,20 +299,20 @@ def test_a_stand_in_gets_the_secrets() -> None:
 @pytest.mark.parametrize(
     ("start", "name", "error", "words"),
     [
-        (b"", "a.zip", NotTheFile, "nothing"),
-        (b"<!DOCTYPE html><title>Welcome</title>", "a.csv", NotTheFile, 'a web page \\("Welcome"\\)'),
-        (b"\xef\xbb\xbf\n <HTML><title>Quota exceeded</title>", "a.zip", PersonMustAct, "quota"),
-        (b"<html><title>Virus scan warning</title><form>", "a.zip", PersonMustAct, "confirmed by hand"),
-        (b'<html><form id="download-form"><input name="confirm">', "a.zip", PersonMustAct, "confirmed"),
+        (b"", "a.zip", EmptyAnswer, "nothing"),
+        (b"<!DOCTYPE html><title>Welcome</title>", "a.csv", PageInstead, 'a web page \\("Welcome"\\)'),
+        (b"\xef\xbb\xbf\n <HTML><title>Quota exceeded</title>", "a.zip", QuotaUsedUp, "quota"),
+        (b"<html><title>Virus scan warning</title><form>", "a.zip", FormWanted, "confirmed by hand"),
+        (b'<html><form id="download-form"><input name="confirm">', "a.zip", FormWanted, "confirmed"),
         (b'{"status":"ERROR","message":"You may not download without the required Guestbook response."}',
-         "a.zip", PersonMustAct, "guestbook"),
-        (b"<html>You must accept this competition's rules</html>", "a.zip", LicenseNotAccepted, "terms"),
-        (b"<html><input type='password'></html>", "a.zip", CredentialsMissing, "log-in"),
+         "a.zip", FormWanted, "guestbook"),
+        (b"<html>You must accept this competition's rules</html>", "a.zip", ConsentNeeded, "terms"),
+        (b"<html><input type='password'></html>", "a.zip", LoginNeeded, "log-in"),
         (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>",
-         "a.zip", NotTheFile, 'an XML text \\("Access Denied"\\)'),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 9\n", "a.csv", NotTheFile, "Git LFS"),
+         "a.zip", PageInstead, 'an XML text \\("Access Denied"\\)'),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 9\n", "a.csv", PointerInstead, "Git LFS"),
         (b"404 page not found", "a.zip", NotTheFile, "34 30 34"),
-        (b'{"message": "see https://h/x?token=hidden"}', "a.zip", NotTheFile, "https://h/x"),
+        (b'{"message": "see https://h/x?token=hidden"}', "a.zip", PageInstead, "https://h/x"),
     ],
 )  # fmt: skip
 def test_pages_in_place_of_files(start: bytes, name: str, error: type[Exception], words: str) -> None:
