@@ -14,15 +14,15 @@
     │   │   ├── UserAgentRefused          this program is shut out
     │   │   ├── BucketClosed              the owner has closed the whole place
     │   │   ├── ObjectDenied              a file that is not there, or not public
-    │   │   ├── LinkExpired               a signed link whose time is over
-    │   │   └── EmptyAnswer               a success without a byte
+    │   │   └── LinkExpired               a signed link whose time is over
     │   ├── Stalled                   too slow for too long
     │   └── BadRedirect               loop, downgrade, other scheme, private address
     ├── IntegrityError (4)        bytes are not what they must be
     │   ├── ChecksumMismatch
     │   ├── SizeMismatch
     │   ├── NotTheFile                something else in place of a file
-    │   │   └── SentZipped                a zip of the file in place of the file
+    │   │   ├── SentZipped                a zip of the file in place of the file
+    │   │   └── EmptyAnswer               a success without a byte
     │   ├── SourceChanged             an archive is another one than that of which parts were taken before
     │   ├── ArchiveRefused            a hostile or broken archive
     │   ├── TableRefused              a publisher's table that is not what the catalog says
@@ -53,7 +53,7 @@
     └── Bug (70)                  a fault of dermdata itself
 
 `code` is the stable word of `--format json`; `hint` is the next step for the person. What `HostRefused` covers
-(ServerRefused and all below it, AccessRefused, and each class below LicenseNotAccepted, CredentialsMissing and
+(ServerRefused and all below it, EmptyAnswer, AccessRefused, and each class below LicenseNotAccepted, CredentialsMissing and
 ManualDownload) is about one host: another place may give the same file.
 """
 
@@ -185,12 +185,6 @@ class LinkExpired(ServerRefused):
     code = "link_expired"
 
 
-class EmptyAnswer(ServerRefused):
-    """The host reports a success and sends nothing."""
-
-    code = "empty_answer"
-
-
 class Stalled(NetworkError):
     """Too few bytes for too long."""
 
@@ -226,6 +220,12 @@ class NotTheFile(IntegrityError):
     """Something else came in place of the file."""
 
     code = "not_the_file"
+
+
+class EmptyAnswer(NotTheFile, HostRefused):
+    """The host reports a success and sends nothing."""
+
+    code = "empty_answer"
 
 
 class SentZipped(NotTheFile):

@@ -171,7 +171,6 @@ def find_wrong_content(
     if not start:
         return EmptyAnswer(
             f"{where} sends nothing in place of {name}",
-            status=200,
             hint=f"try again later; if it stays so, open {page} in a browser, {BY_HAND}, or {OTHER_PLACE}",
         )
     if start.startswith(LFS_POINTER):
@@ -264,18 +263,24 @@ def explain_page(
             continue
         if (groups := match_sign(sign, start, status, headers, address)) is None:
             continue
-        got = (
-            f" sends {_describe_kind(guess_page_kind(start) or 'text')}{quote_title(start)}" if start else ""
-        )
-        place = f" in place of {instead}" if instead else ""
-        message = f"{where}{got}{place}: {sign.says}" if got else f"{where} {sign.says}{place}"
-        if quoted := sign.quote and re.search(sign.quote, start.decode("utf-8", "replace")):
-            message += f", reference {quoted[1]}"
+        message = describe_answer(sign, start, where, instead)
         hint = sign.hint.format(*groups, page=find_page(address))
         if issubclass(sign.error, ServerRefused):
             return sign.error(message, status=status, hint=hint)
         return sign.error(message, hint=hint)
     return None
+
+
+def describe_answer(sign: AnswerSign, start: bytes, where: str, instead: str | None) -> str:
+    """Return what came and what it says, with the reference that the host gives."""
+    place = f" in place of {instead}" if instead else ""
+    if start:
+        kind = _describe_kind(guess_page_kind(start) or "text")
+        message = f"{where} sends {kind}{quote_title(start)}{place}: {sign.says}"
+    else:
+        message = f"{where} {sign.says}{place}"
+    quoted = sign.quote and re.search(sign.quote, start.decode("utf-8", "replace"))
+    return f"{message}, reference {quoted[1]}" if quoted else message
 
 
 def match_sign(
