@@ -18,6 +18,7 @@ from dermdata.errors import CredentialsMissing
 # whose files and variables we know
 SERVICE_HOSTS = {"kaggle": "www.kaggle.com", "huggingface": "huggingface.co"}
 TOKEN_USERS = ("", "token", "__token__")  # user names that say: the password is a token
+KAGGLE_MARK = "KGAT_"  # how Kaggle's tokens begin: sent as a key, with a user's name, they are refused
 READABLE_BY_OTHERS = 0o044
 MOST_BYTES = 1 << 20  # bytes of a file of credentials
 AGAIN = "run the same command again; or download the files by hand and run it with --from PATH"
@@ -97,7 +98,7 @@ class Credentials:
         for user, password in password_variables(service):
             if self._environment.get(user) and self._environment.get(password):
                 place = f"environment variables {user} and {password}"
-                return basic_credentials(self._environment[user], self._environment[password], place)
+                return key_credentials(service, self._environment[user], self._environment[password], place)
         return None
 
     def _read_token_or_path(self, value: str, place: str, *, kaggle: bool) -> FoundCredentials | None:
@@ -189,6 +190,7 @@ def list_account_steps(service: str, page: str | None, host: str | None, steps: 
     """How an account of a service, and a token or password of it, is had and made known."""
     if service == "kaggle":
         return [
+            *([f"sign in at {page} and accept its terms there"] if page else []),
             "make a token at https://www.kaggle.com/settings (section API)",
             "set KAGGLE_API_TOKEN to it, or save it as ~/.kaggle/access_token (an older ~/.kaggle/kaggle.json works too)",
         ]
@@ -232,7 +234,16 @@ def pair_credentials(
     """A user and a password as the service takes them: Hugging Face takes tokens only."""
     if service == "huggingface" or user in TOKEN_USERS:
         return bearer_credentials(password, place, note)
-    return basic_credentials(user, password, place, note)
+    return key_credentials(service, user, password, place, note)
+
+
+def key_credentials(
+    service: str, user: str, key: str, place: str, note: str | None = None
+) -> FoundCredentials | None:
+    """A user and a key; what stands in the place of Kaggle's key may be one of its newer tokens."""
+    if service == "kaggle" and key.strip().startswith(KAGGLE_MARK):
+        return bearer_credentials(key, place, note)
+    return basic_credentials(user, key, place, note)
 
 
 def bearer_credentials(token: str, place: str, note: str | None = None) -> FoundCredentials | None:
@@ -264,7 +275,7 @@ def read_token_file(path: Path) -> FoundCredentials | None:
 
 
 def read_kaggle_json(path: Path) -> FoundCredentials | None:
-    """`{"username": …, "key": …}`, as the site gives it out."""
+    """`{"username": …, "key": …}`, as the site gives it out; a token may stand in the key's place."""
     text = read_text(path)
     if text is None:
         return None
@@ -275,7 +286,7 @@ def read_kaggle_json(path: Path) -> FoundCredentials | None:
     user, key = (data.get("username"), data.get("key")) if isinstance(data, dict) else (None, None)
     if not (isinstance(user, str) and isinstance(key, str)):
         raise unusable_error(f'{path} is not the file that Kaggle gives out: {{"username": …, "key": …}}')
-    return basic_credentials(user, key, str(path), permission_note(path))
+    return key_credentials("kaggle", user, key, str(path), permission_note(path))
 
 
 def read_text(path: Path) -> str | None:

@@ -1,6 +1,5 @@
 """Files behind an account: whose it is, the secrets for its own host, and words for a refusal."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -84,14 +83,6 @@ def make_guarded_request(
     if elsewhere := tuple(url for url in file.urls if not is_on_host(url, account.host)):
         return replace(make_request(file, ()), urls=elsewhere)
     raise missing_credentials_error(account, f"{dataset.name}: {file.name}")
-
-
-def require_secrets(account: Account, what: str, context: ResolveContext) -> Mapping[str, str]:
-    """The secrets for the account's host; CredentialsMissing with the steps to take."""
-    found = context.credentials.get_headers(account.service, account.host)
-    if found is None:
-        raise missing_credentials_error(account, what)
-    return found
 
 
 def missing_credentials_error(account: Account, what: str) -> LoginNeeded:

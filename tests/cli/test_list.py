@@ -48,8 +48,8 @@ def test_json_items_have_the_promised_keys(cli: Callable) -> None:
         (["--search", "smartphone lesions"], "pad-ufes-20", "ham10000"),
         (["--access", "open"], "ham10000", None),
         (["--fetchable", "yes"], "ham10000", "derm12345"),  # open, but no address is known
-        (["--fetchable", "yes"], "ham10000", "msld"),
-        (["--fetchable", "yes,account"], "msld", "derm12345"),
+        (["--fetchable", "yes"], "msld", "derm7pt"),
+        (["--fetchable", "yes,account"], "derm7pt", "derm12345"),
         (["--fetchable", "by-hand"], "derm12345", "ham10000"),
         (["--fetchable", "no"], "co2wounds-v2", "derm12345"),
         (["--commercial"], "pad-ufes-20", "ham10000"),
@@ -105,7 +105,8 @@ def test_the_table_says_what_each_dataset_is(
     ("name", "says"),
     [
         ("ham10000", "`dermdata fetch ham10000` downloads it."),
-        ("msld", "`dermdata fetch msld` downloads it, with an account of kaggle."),
+        ("msld", "`dermdata fetch msld` downloads it."),
+        ("derm7pt", "`dermdata fetch derm7pt` downloads it, with an account of derm7pt."),
         (
             "derm12345",
             "dermdata cannot download this one: `dermdata fetch derm12345 --from PATH` takes what you",

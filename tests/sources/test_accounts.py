@@ -18,6 +18,7 @@ from dermdata.errors import (
 )
 from dermdata.hosts import ResolveContext, explain_download_error, list_files, resolve
 from dermdata.http import HttpClient
+from dermdata.http.client import RemoteFile
 from dermdata.model import Dataset, File, Request
 from support.mirror import Mirror
 
@@ -39,7 +40,7 @@ def behind_password(*urls: str) -> tuple[Dataset, File]:
 
 def behind_kaggle(**more: Any) -> tuple[Dataset, File]:
     file = sourced("kaggle:shubhamgoel27/dermnet", name="dermnet.zip", **more)
-    return entry(file), file
+    return entry(file, kind="account", service="kaggle"), file
 
 
 def behind_gate(**more: Any) -> tuple[Dataset, File]:
@@ -135,7 +136,6 @@ class TestOfTheStandIns:
 @pytest.mark.parametrize(
     ("made", "steps"),
     [
-        (behind_kaggle, ["https://www.kaggle.com/settings", "KAGGLE_API_TOKEN", "~/.kaggle/access_token"]),
         (
             behind_gate,
             [
@@ -159,6 +159,73 @@ def test_without_credentials_the_exact_steps_are_told(
         resolve(owner, file, alone({}))
     assert caught.value.exit_code == 6
     assert [step for step in steps if step not in str(caught.value.hint)] == []
+
+
+def at_kaggle(answers: dict[bool, Any], **access: Any) -> tuple[Any, list[bool]]:
+    """How a file of Kaggle is resolved, guest and account answered so; and who asked: with an account or not."""
+    asked: list[bool] = []
+
+    def head(request: Request) -> Any:
+        asked.append(bool(request.secrets))
+        if isinstance(answer := answers[asked[-1]], Exception):
+            raise answer
+        return RemoteFile(size=answer)
+
+    file = sourced("kaggle:o/s@3/a b.csv", name="a b.csv")
+    found: Any
+    try:
+        found = resolve(entry(file, **access), file, replace(alone(TOKENS), head=head))
+    except DermdataError as error:
+        found = error
+    return found, asked
+
+
+WANTS_LOGIN = CredentialsMissing("www.kaggle.com wants credentials (401)")
+WANTS_TERMS = LicenseNotAccepted("www.kaggle.com: its terms must be accepted first")
+HIDDEN, BUSY = ServerRefused("no", status=404), ServerRefused("busy", status=429)
+
+
+@pytest.mark.parametrize(
+    ("answers", "access", "asked"),
+    [
+        ({False: 5, True: 6}, {}, [False]),  # public: nobody need know who asks
+        ({False: WANTS_LOGIN, True: 5}, {}, [False, True]),
+        ({False: WANTS_TERMS, True: 5}, {}, [False, True]),  # accepted by this account
+        ({False: HIDDEN, True: 5}, {}, [False, True]),  # a private one is as if it were not there
+        ({False: WANTS_LOGIN, True: 5}, {"kind": "account", "service": "kaggle"}, [True]),
+    ],
+    ids=["public", "login", "terms", "hidden", "the entry says so"],
+)
+def test_kaggle_gets_the_account_only_where_it_wants_one(
+    answers: dict[bool, Any], access: dict[str, Any], asked: list[bool]
+) -> None:
+    """And one version of the dataset, where the entry names it."""
+    found, seen = at_kaggle(answers, **access)
+    assert seen == asked
+    assert (found.size, bool(found.secrets)) == (5, asked[-1])
+    assert found.urls == (
+        "https://www.kaggle.com/api/v1/datasets/download/o/s/a%20b.csv?datasetVersionNumber=3",
+    )
+
+
+@pytest.mark.parametrize(
+    ("answers", "said", "hint", "asked"),
+    [
+        ({False: WANTS_LOGIN, True: WANTS_LOGIN}, "refused the credentials from environment", "settings", 2),
+        ({False: WANTS_TERMS, True: WANTS_TERMS}, "terms must be accepted", "sign in at https://www.kaggle.com/d", 2),
+        ({False: HIDDEN, True: HIDDEN}, r"has no dataset o/s \(404\)", "withdrawn or renamed", 2),
+        ({False: BUSY, True: 5}, "busy", "", 1),  # an account does not help
+    ],
+    ids=["login", "terms", "not there", "busy"],
+)  # fmt: skip
+def test_what_kaggle_gives_to_nobody_says_the_next_step(
+    answers: dict[bool, Any], said: str, hint: str, asked: int
+) -> None:
+    found, seen = at_kaggle(answers)
+    with pytest.raises(DermdataError, match=said):
+        raise found
+    assert len(seen) == asked
+    assert hint in str(found.hint or "")
 
 
 @pytest.mark.parametrize("made", [behind_kaggle, behind_gate])

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from dermdata.credentials import Credentials
 from dermdata.errors import ManualDownload, NotTheFile, Offline, ServerRefused
 from dermdata.hosts import ResolveContext, list_files, resolve
 from dermdata.hosts.base import AnswerCache
+from dermdata.http.client import RemoteFile
 from dermdata.model import Request
 
 from .conftest import answering, entry, sourced
@@ -180,7 +180,7 @@ def test_the_pages_of_kaggle_follow_each_other() -> None:
         first: {"datasetFiles": [{"name": "b.png", "totalBytes": 2}], "nextPageToken": "a+b"},
         f"{first}a%2Bb": {"datasetFiles": [{"name": "a/a.png", "totalBytes": 1}], "nextPageToken": ""},
     }
-    here, _ = answering(answers, credentials=Credentials({"KAGGLE_API_TOKEN": "t"}, None))
+    here, _ = answering(answers, head=lambda _: RemoteFile())
     files = list_files("kaggle:o/s", here)
     assert [(file.source, file.size) for file in files] == [
         ("kaggle:o/s/a/a.png", 1),

@@ -266,3 +266,23 @@ def test_no_way_of_writing_a_secret_shows_it(caplog: pytest.LogCaptureFixture) -
 def test_the_finder_shows_neither_environment_nor_what_it_found(tmp_path: Path) -> None:
     found = Credentials({"KAGGLE_API_TOKEN": TOKEN}, tmp_path)
     assert TOKEN not in f"{found!r} {found} {found.find('kaggle')!r} {found.find_place('kaggle')}"
+
+
+@pytest.mark.parametrize(
+    ("environment", "file"),
+    [
+        ({}, {"username": "ada", "key": TOKEN}),
+        ({"KAGGLE_USERNAME": "ada", "KAGGLE_KEY": TOKEN}, {}),
+        ({"DERMDATA_KAGGLE_USER": "ada", "DERMDATA_KAGGLE_PASSWORD": f"{TOKEN}\n"}, {}),
+    ],
+    ids=["kaggle.json", "variables", "our variables"],
+)
+def test_a_token_in_the_place_of_kaggles_key_is_sent_as_a_token(
+    tmp_path: Path, environment: dict[str, str], file: dict[str, str]
+) -> None:
+    """Kaggle refuses KGAT_… as a key; what begins otherwise is a key, and a token elsewhere is a password."""
+    if file:
+        put(tmp_path / ".kaggle" / "kaggle.json", json.dumps(file))
+    assert sent("kaggle", environment, tmp_path) == f"Bearer {TOKEN}"
+    other = {"DERMDATA_DERM7PT_USER": "ada", "DERMDATA_DERM7PT_PASSWORD": TOKEN}
+    assert sent("derm7pt", other, tmp_path) == f"Basic ada:{TOKEN}"

@@ -61,7 +61,7 @@ class TestOfTheStandIns:
         assert files[0].source == f"kaggle:shubhamgoel27/dermnet/{files[0].name}"
 
     def test_kaggle_without_an_account_says_how_to_get_one(self, around: Around) -> None:
-        with pytest.raises(CredentialsMissing, match="needs an account of kaggle") as caught:
+        with pytest.raises(CredentialsMissing, match="wants credentials, and none were found") as caught:
             list_files("kaggle:shubhamgoel27/dermnet", around({}))
         assert "KAGGLE_API_TOKEN" in str(caught.value.hint)
 
