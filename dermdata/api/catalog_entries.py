@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermdata.api.label_index import read_card_rows, read_labels
+from dermdata.api.models import list_models
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.errors import CacheDamaged, Offline, PersonMustAct, UnknownName, UsageError
@@ -167,9 +168,9 @@ def list_cached_names(resources: Resources) -> set[str]:
 
 
 def list_cached(resources: Resources) -> list[str]:
-    """The datasets whose manifest is in the cache, in the version that the catalog has."""
+    """The datasets, no models, whose manifest is in the cache, in the version that the catalog has."""
     catalog = resources.catalog
-    names = sorted(resources.cache.cached_names())
+    names = sorted(resources.cache.cached_names() - list_models(resources))
     return [name for name in names if name in catalog and manifest_path(resources, name).exists()]
 
 
@@ -291,10 +292,20 @@ def short_lines(resources: Resources, dataset: "Dataset") -> Iterator[str]:
 
 def describe_files(dataset: "Dataset") -> list[str]:
     """How many files there are, and how large; nothing where they may not be named."""
-    if not dataset.files or not dataset.license.link_may_be_shared:
+    if not dataset.license.link_may_be_shared:
         return []
-    listed = f", and those of {dataset.listing}" if dataset.listing else ""
-    return [f"{count_nouns(len(dataset.files), 'file')}, {describe_total(dataset.files)}{listed}"]
+    listed = describe_listing(dataset)
+    if not dataset.files:
+        return [listed] if listed else []
+    more = f", and {listed}" if listed else ""
+    return [f"{count_nouns(len(dataset.files), 'file')}, {describe_total(dataset.files)}{more}"]
+
+
+def describe_listing(dataset: "Dataset") -> str | None:
+    """Which files only the host, or the table, names; None where the entry names them all."""
+    if dataset.listing == "rows":
+        return "the images, each at an address that the table names"
+    return f"those that {dataset.listing.rstrip(':')} lists" if dataset.listing else None
 
 
 def describe_labels(resources: Resources, dataset: "Dataset") -> list[str]:
@@ -438,7 +449,8 @@ def describe_fetch(dataset: "Dataset") -> str:
 
 
 def file_lines(dataset: "Dataset") -> Iterator[str]:
-    if not dataset.files or not dataset.license.link_may_be_shared:
+    listed = describe_listing(dataset)
+    if not (dataset.files or listed) or not dataset.license.link_may_be_shared:
         return
     yield ""
     yield "Files"
@@ -449,6 +461,7 @@ def file_lines(dataset: "Dataset") -> Iterator[str]:
         yield f"    {file.checksum or 'no published checksum: recorded when first fetched'}"
     if len(dataset.files) > MANY_FILES:
         yield f"  … and {len(dataset.files) - MANY_FILES:,} more (--format json has all)"
+    yield from wrap_text(listed or "", "  ", "  ")
 
 
 def describe_size(file: "File") -> str:

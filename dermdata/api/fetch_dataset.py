@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import finalize
 
+from dermdata.api.models import describe_model
 from dermdata.api.resources import Resources
 from dermdata.errors import CacheDamaged, LicenseNotAccepted, SomeFailed
 from dermdata.markup import count_nouns
@@ -31,14 +32,14 @@ def foresee_files(
     resources: Resources, dataset: "Dataset", wants: "FetchSettings", mirrors: list[str]
 ) -> "Dataset":
     """The entry with the files that a fetch would find, as far as that can be known without fetching."""
-    from dermdata.fetching.listing import LISTED_BY_ROWS, add_listed_files
+    from dermdata.fetching.listing import LISTED_BY_ROWS, add_listed_files, add_mirrored_files
     from dermdata.hosts import isic
     from dermdata.hosts import list_files as ask
 
     place = dataset.listing
     if place is None or not needs_listing(place, wants):
         return dataset
-    if known := find_earlier(resources, dataset, wants):
+    if known := find_earlier(resources, dataset, wants) or add_mirrored_files(dataset, mirrors):
         return known
     if place == LISTED_BY_ROWS:
         resources.say(
@@ -84,6 +85,8 @@ def list_files(
     if place is None or not needs_listing(place, wants):
         return dataset, context
     resolve_context = context.resolve_context
+    if known := listing.add_mirrored_files(dataset, resolve_context.mirrors):
+        return known, context
     if place == listing.LISTED_BY_ROWS:
         tables = Only(only="metadata", force=wants.force)
         run_plan(plan_fetch(resources, dataset, tables, own=True), context)
@@ -294,6 +297,10 @@ SHOWN_WORDS = 10
 def tell_outcome(resources: Resources, dataset: "Dataset", outcome: "FetchResult") -> None:
     """What came of it: one line, and one for everything that is not as it should be."""
     report = outcome.report
+    if dataset.kind == "model":
+        for line in describe_model(dataset, outcome, resources.cache.find_folder(dataset).receipt()):
+            resources.say(line)
+        return
     if outcome.nothing_to_do:
         rows = describe_part(outcome) if outcome.part else count_nouns(report.get("rows", 0), "row")
         if lacking := report.get("rows_without_image"):

@@ -16,6 +16,7 @@ from dermdata.api.fetch_dataset import (
     require_usable,
     tell_outcome,
 )
+from dermdata.api.models import find_result, require_no_model
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.api.subset import SubsetFetch
@@ -189,6 +190,8 @@ def check_request(resources: Resources, request: FetchRequest) -> "tuple[list[Da
     request.require_together()
     subset = None
     if request.is_partial:
+        for name in request.names:
+            require_no_model(resources, name)
         subset = SubsetFetch(resources, request.wants, request.where, request.limit)
         subset.check()
     if request.mirror_out:
@@ -240,7 +243,7 @@ def download_datasets(
                         resources, dataset, request.wants, context, mirrored=mirrored, accepted=accepted
                     )
                 tell_outcome(resources, dataset, outcome)
-                report.add_path(dataset, outcome.manifest)
+                report.add_path(dataset, find_result(dataset, outcome.manifest))
                 require_usable(dataset, outcome)
             except DermdataError as error:
                 report.add_failure(dataset, error)

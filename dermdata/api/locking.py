@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dermdata import __version__, disk
+from dermdata.api.models import find_model_folder, require_same_files, split_models
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.api.subset import SubsetFetch
@@ -167,19 +168,24 @@ def lock_targets(resources: Resources, targets: Sequence[str], out: Path) -> Wri
     from dermdata.api.targets import load
 
     disk.require_file(out)
-    return lock_table(resources, load(resources, targets).table)
+    models, rest = split_models(resources, targets)
+    for name in models:
+        find_model_folder(resources, name)
+    table = load(resources, rest).table if rest or not models else read_cached(resources, models[0])
+    return lock_table(resources, table, models)
 
 
-def lock_table(resources: Resources, table: "pa.Table") -> WrittenLock:
-    """The rows as a lock.
+def lock_table(resources: Resources, table: "pa.Table", models: Sequence[str] = ()) -> WrittenLock:
+    """The rows, and the files of these models, as a lock.
 
     UsageError where there are none; CacheDamaged where an image is not the one that its row says.
     """
     from dermdata.cohort import lock_rows, lock_to_bytes, rebuild_rows
 
-    if not table.num_rows:
+    if not table.num_rows and not models:
         raise UsageError("there is nothing to lock: the table has no rows")
-    bases = {name: read_cached(resources, name) for name in require_cached(resources, table)}
+    names = [*(require_cached(resources, table) if table.num_rows else ()), *dict.fromkeys(models)]
+    bases = {name: read_cached(resources, name) for name in names}
     facts = [describe_dataset(resources, name, table) for name in bases]
     found = lock_rows(table, bases, facts, f"dermdata {__version__}")
     require_right_files(resources, rebuild_rows(found, bases), list(bases))
@@ -329,8 +335,12 @@ def digest_files(resources: Resources, name: str) -> str:
 
 
 def plan_locked(resources: Resources, lock: "CohortLock", one: "DatasetLock") -> dict[str, object]:
-
-    here = open_lock_fetch(resources, lock, one).is_cached(resources.catalog[one.name])
+    """What a lock names of one dataset or model, and whether the cache has it."""
+    dataset = resources.catalog[one.name]
+    if dataset.kind == "model":
+        here = resources.find_folder(one.name).manifest.exists()
+    else:
+        here = open_lock_fetch(resources, lock, one).is_cached(dataset)
     return {"dataset": one.name, "version": one.version, "rows": one.rows, "cached": here}
 
 
@@ -351,15 +361,24 @@ def require_versions(resources: Resources, lock: "CohortLock") -> None:
 
 def fetch_locked(resources: Resources, lock: "CohortLock", *, accepted: bool) -> None:
     """Fetch what the cache lacks of the locked rows; the rest of a dataset only where half of it is locked."""
-    from dermdata.api.fetch_dataset import open_fetch_context, tell_outcome
+    from dermdata.api.fetch_dataset import fetch_dataset, open_fetch_context, tell_outcome
+    from dermdata.fetching import FetchSettings
 
     with resources.show_progress() as progress, resources.transfer() as transfer:
         for one in lock.datasets:
             dataset = resources.catalog[one.name]
             context = open_fetch_context(resources, transfer, progress, [], 1)
-            outcome = open_lock_fetch(resources, lock, one).fetch_missing(dataset, context, accepted=accepted)
+            if dataset.kind == "model":
+                wants = FetchSettings()
+                outcome = fetch_dataset(resources, dataset, wants, context, mirrored=False, accepted=accepted)
+            else:
+                found = open_lock_fetch(resources, lock, one)
+                outcome = found.fetch_missing(dataset, context, accepted=accepted)
             tell_outcome(resources, dataset, outcome)
     for one in lock.datasets:
+        if resources.catalog[one.name].kind == "model":
+            require_same_files(one.name, one.sources_digest, digest_files(resources, one.name))
+            continue
         if resources.library.entry_digest(one.name) != one.catalog_digest:
             resources.say(f"{one.name}: the catalog has changed since it was locked; the rows decide")
         receipt = resources.find_folder(one.name).receipt()

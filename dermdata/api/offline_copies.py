@@ -1,7 +1,7 @@
 """Datasets for machines without internet: cached ones as one file, originals for `fetch --mirror`."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +10,14 @@ from dermdata.api.cached_datasets import find_cached
 from dermdata.api.fetch_dataset import (
     PLAN_KEYS,
     find_earlier,
+    foresee_files,
     open_fetch_context,
     plan_fetch,
     read_sound_receipt,
     require_license,
     tell_outcome,
 )
+from dermdata.api.models import find_result
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.errors import DermdataError, UsageError
@@ -107,7 +109,7 @@ def take_bundles(
             require_license(resources, dataset, accepted=request.accepts(dataset))
             with resources.cache.lock(dataset.name, waiting=resources.say):
                 take_dataset(resources, dataset, path, one, request)
-                report.add_path(dataset, resources.cache.folder(dataset).manifest)
+                report.add_path(dataset, find_result(dataset, resources.cache.folder(dataset).manifest))
         except DermdataError as error:
             report.add_failure(dataset, error)
 
@@ -200,7 +202,8 @@ def mirror_datasets(
         context = open_fetch_context(resources, transfer, progress, list(request.mirrors), 1)
         for dataset in datasets:
             try:
-                mirrored = plan_mirror(resources, dataset, request, root)
+                entry = list_model(resources, dataset, request)
+                mirrored = plan_mirror(resources, entry, request, root)
                 require_license(resources, dataset, accepted=request.accept_license)
                 fill_mirror(resources, mirrored, context)
                 report.add_path(dataset, mirrored.path)
@@ -216,10 +219,21 @@ def plan_mirrors(
     rows: list[dict[str, Any]] = []
     for dataset in datasets:
         try:
-            rows += list_steps(plan_mirror(resources, dataset, request, root))
+            entry = list_model(resources, dataset, request)
+            rows += list_steps(plan_mirror(resources, entry, request, root))
         except DermdataError as error:
             report.add_failure(dataset, error)
     return Records(rows, PLAN_KEYS)
+
+
+def list_model(resources: Resources, dataset: "Dataset", request: "FetchRequest") -> "Dataset":
+    """A model with the files that its host lists, which is all that a mirror needs; a dataset as it is."""
+    if dataset.kind != "model" or not dataset.listing:
+        return dataset
+    from dermdata.hosts import require_obtainable
+
+    require_obtainable(dataset, mirrored=bool(request.mirrors))
+    return replace(foresee_files(resources, dataset, request.wants, list(request.mirrors)), listing=None)
 
 
 def require_outside(resources: Resources, request: "FetchRequest") -> Path:

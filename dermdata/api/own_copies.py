@@ -16,6 +16,7 @@ from dermdata.api.fetch_dataset import (
     require_usable,
     tell_outcome,
 )
+from dermdata.api.models import find_result
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.errors import CacheDamaged, DermdataError, SomeFailed, UsageError
@@ -164,6 +165,13 @@ def list_rest(problems: "Iterable[LocalProblem]", unknown: "Iterable[LocalFile]"
             yield {"step": "unknown", "size_bytes": found.size, "from": found.shown}
 
 
+def name_model_files(datasets: "Sequence[Dataset]", request: "FetchRequest") -> "list[Dataset]":
+    """The entries; a model that only its host could list with the files of the folders that were given."""
+    from dermdata.fetching.listing import add_own_model_files
+
+    return [add_own_model_files(one, request.own_paths) for one in datasets]
+
+
 def take_own_copies(
     resources: Resources, datasets: "Sequence[Dataset]", request: "FetchRequest", report: "FetchReport"
 ) -> None:
@@ -172,11 +180,12 @@ def take_own_copies(
     def take(adoption: Adoption, dataset: "Dataset") -> None:
         require_license(resources, dataset, accepted=request.accepts(dataset))
         recognition, outcome, unread = adoption.take(dataset, progress)
-        report.add_path(dataset, outcome.manifest)
+        report.add_path(dataset, find_result(dataset, outcome.manifest))
         require_complete(dataset, recognition, unread)
         require_usable(dataset, outcome)
 
     home = resources.cache.root / "datasets"
+    datasets = name_model_files(datasets, request)
     with make_workplace(home) as place, resources.show_progress() as progress:
         run_adoption(Adoption(resources, request, place, datasets), datasets, take, report)
 
@@ -192,6 +201,7 @@ def plan_own_copies(
         rows.extend(list_steps(recognition, adoption.given.paths))
         require_complete(dataset, recognition, 0)
 
+    datasets = name_model_files(datasets, request)
     with make_workplace(Path(tempfile.gettempdir())) as place:  # a plan leaves the cache alone
         adoption = Adoption(resources, request, place, datasets)
         run_adoption(adoption, datasets, plan, report)

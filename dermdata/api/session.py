@@ -277,8 +277,19 @@ class Session(CatalogMethods, CacheMethods):
         return evaluate_predictions(self._resources, predictions, truth, request)
 
     def lock(self, *targets: "str | os.PathLike[str]", out: "str | os.PathLike[str]") -> Path:
-        """Write the lock of these targets' rows: `Manifest.lock`."""
-        return self.load(*targets).lock(out)
+        """Write the lock of these targets' rows, as `Manifest.lock` does, and of these models' files."""
+        from dermdata.api.locking import lock_targets
+        from dermdata.api.models import split_models
+
+        words = [os.fspath(target) for target in targets]
+        models, rest = split_models(self._resources, words)
+        if not models:
+            return self.load(*targets).lock(out)
+        self.fetch(*models)
+        if rest:
+            self.load(*rest)
+        lock_targets(self._resources, words, Path(out)).write(Path(out))
+        return Path(out)
 
     def sync(self, file: "str | os.PathLike[str]", *, accept_license: bool = False) -> Manifest:
         """Fetch what is missing of a locked cohort, and rebuild it exactly.

@@ -1,17 +1,66 @@
 """What a session does with the cache: it fetches, mirrors, verifies and looks after the files of datasets."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from dermdata.api.cached_datasets import list_cached, prune_cache, remove_cached, to_records
 from dermdata.api.manifest import Manifest
+from dermdata.api.models import find_model_folder, is_model, list_model_files
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
+from dermdata.errors import UsageError
 
 if TYPE_CHECKING:
     from dermdata.api.fetch_request import FetchOptions, Only
+
+
+class ModelFiles(Manifest):
+    """Where a fetched model's files are; as a manifest it has no rows.
+
+    A model's loader takes it for the folder: `AutoModel.from_pretrained(dd.fetch("monet"))`.
+
+    Attributes
+    ----------
+    folders : mapping of str to pathlib.Path
+        The folder of each model's files, laid out as at their host.
+
+    """
+
+    folders: Mapping[str, Path]
+
+    @classmethod
+    def find_cached(cls, resources: Resources, names: Sequence[str]) -> "ModelFiles":
+        """The files of these models; UsageError for one that is not in the cache."""
+        from dermdata.api.targets import Loaded
+        from dermdata.manifest import SCHEMA
+        from dermdata.manifest.image_files import ImageRoots
+
+        empty = Loaded(
+            SCHEMA.empty_table(), ImageRoots({}, {}, resources.cache.root / "datasets", {}, ()), ()
+        )
+        found = cls(resources, empty, tuple(names))
+        found.folders = {name: find_model_folder(resources, name) for name in names}
+        return found
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __repr__(self) -> str:
+        return f"<files of {', '.join(f'{name} in {folder}' for name, folder in self.folders.items())}>"
+
+    @property
+    def path(self) -> Path:
+        """The folder of the model's files; UsageError where there are several models."""
+        if len(self.folders) != 1:
+            raise UsageError("these are the files of several models", hint="`folders` has the folder of each")
+        return next(iter(self.folders.values()))
+
+    @property
+    def files(self) -> list[Path]:
+        """Every file, by its path."""
+        return list_model_files(self.folders)
 
 
 class CacheMethods:
@@ -37,7 +86,7 @@ class CacheMethods:
         Parameters
         ----------
         *names : str
-            Datasets of the catalog.
+            Datasets and models of the catalog.
         only : {"metadata", "images", "masks"}, optional
             Only these files; the tables always come along.
         where : str, optional
@@ -60,7 +109,8 @@ class CacheMethods:
         Returns
         -------
         Manifest
-            All rows of these datasets that are here.
+            All rows of these datasets that are here. For models alone a `ModelFiles`, whose `path` is the folder of the
+            files.
 
         Raises
         ------
@@ -77,7 +127,11 @@ class CacheMethods:
         )  # fmt: skip
         report = StrictReport(request)
         fetch_datasets(self._resources, request, report)
-        return Manifest.read_targets(self._resources, list(report.paths))
+        models = [name for name in report.paths if is_model(self._resources, name)]
+        datasets = [name for name in report.paths if name not in models]
+        if models and not datasets:
+            return ModelFiles.find_cached(self._resources, models)
+        return Manifest.read_targets(self._resources, datasets)
 
     def plan_fetch(self, *names: str, **options: Unpack["FetchOptions"]) -> Records:
         """Return what `fetch` would do: `fetch --dry-run`.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dermdata.api.models import list_models, require_no_model
 from dermdata.api.resources import Resources
 from dermdata.errors import BadTable, UsageError
 from dermdata.export.metadata import combine_provenance, manifest_provenance
@@ -119,6 +120,7 @@ def open_disk_target(resources: Resources, target: str) -> DiskManifest | None:
         return None
     path = Path(target)
     if path.suffix not in SUFFIXES and target in resources.catalog:
+        require_no_model(resources, target)
         folder = resources.find_folder(target)
         there = folder.manifest.is_file()
         return (
@@ -135,7 +137,7 @@ def open_disk_target(resources: Resources, target: str) -> DiskManifest | None:
 
 def find_cached_targets(resources: Resources) -> list[str]:
     """All datasets in the cache, as targets."""
-    here = resources.cache.cached_names()
+    here = resources.cache.cached_names() - list_models(resources)
     return sorted(
         name for name in resources.catalog if name in here and resources.find_folder(name).manifest.exists()
     )
@@ -194,6 +196,7 @@ def open_target(resources: Resources, target: str, columns: list[str] | None) ->
 
 
 def read_from_cache(resources: Resources, name: str, columns: list[str] | None) -> Source:
+    require_no_model(resources, name)
     folder = resources.find_folder(name)
     if not folder.manifest.exists():
         raise UsageError(f"{folder.name} is not in the cache", hint=f"dermdata fetch {folder.name}")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from dermdata.api.display import count_nouns, format_size
-from dermdata.cli.complete import cached_names
+from dermdata.cli.complete import cached_entries
 from dermdata.cli.output import Format, FormatOption, emit, write_line
 from dermdata.cli.state import state_of
 
@@ -15,7 +15,7 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Where the cache is, what it holds and how large; delete, sweep, bundle for another machine.",
 )
-NamesArgument = Annotated[list[str], typer.Argument(metavar="NAME…", autocompletion=cached_names)]
+NamesArgument = Annotated[list[str], typer.Argument(metavar="NAME…", autocompletion=cached_entries)]
 PathFormat = Annotated[
     Format | None, typer.Option("--format", "-f", help="Default: the bare path.", show_default=False)
 ]

@@ -43,6 +43,10 @@ def list_cached(state: State) -> list[str]:
     return list_cached(state)
 
 
+def list_cached_entries(state: State) -> list[str]:
+    return sorted(state.cache.cached_names())
+
+
 def list_concepts(state: State) -> Iterator[str]:
     from dermdata.api.label_index import read_names
 
@@ -70,7 +74,8 @@ def complete_key(key: str) -> Callable[[Any, str], Iterator[str]]:
 
 entry_names = complete_from(lambda state: state.catalog)  # models too
 dataset_names = complete_from(list_datasets)
-cached_names = complete_from(list_cached)  # where only what is in the cache makes sense
+cached_names = complete_from(list_cached)  # where only rows in the cache make sense
+cached_entries = complete_from(list_cached_entries)  # models too
 column_names = complete_from(lambda _: COLUMNS)
 concept_names = complete_from(list_concepts)
 space_names = complete_from(list_spaces)

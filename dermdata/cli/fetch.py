@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from dermdata.cli.complete import dataset_names
+from dermdata.cli.complete import entry_names
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.printed_report import PrintedReport
 from dermdata.cli.state import state_of
@@ -17,7 +17,7 @@ app = typer.Typer(add_completion=False)
 def fetch(
     ctx: typer.Context,
     names: Annotated[
-        list[str], typer.Argument(metavar="NAME…", autocompletion=dataset_names, help="Datasets to fetch.")
+        list[str], typer.Argument(metavar="NAME…", autocompletion=entry_names, help="Datasets and models.")
     ],
     only: Annotated[
         Literal["metadata", "images", "masks"] | None,
@@ -70,7 +70,7 @@ def fetch(
     ] = False,
     form: FormatOption = None,
 ) -> None:
-    """Download, verify, unpack and harmonize datasets; prints the manifests' paths."""
+    """Download, verify, unpack and harmonize datasets; prints the manifests' paths, and the folders of models' files."""
     from dermdata.api.fetch_request import FetchRequest, fetch_datasets, plan_datasets
 
     request = FetchRequest(

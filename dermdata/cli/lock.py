@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from dermdata.api.display import count_nouns, format_size
-from dermdata.cli.complete import cached_names
+from dermdata.cli.complete import cached_entries
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import state_of
 
@@ -19,7 +19,7 @@ def lock(
     ctx: typer.Context,
     targets: Annotated[
         list[str],
-        typer.Argument(metavar="TARGET…", autocompletion=cached_names, help="Datasets, manifests or -."),
+        typer.Argument(metavar="TARGET…", autocompletion=cached_entries, help="Datasets, manifests or -."),
     ],
     out: Annotated[
         Path, typer.Option("--output", "-o", help="The lock file, such as cohort.lock.", metavar="FILE")
@@ -37,9 +37,8 @@ def lock(
     found = made.to_records()
     emit(found, found.columns, form, "lock", shown=SHOWN, color=state.color)
     count = len(made.data)
-    state.say(
-        f"{count_nouns(made.rows, 'row')} locked in {format_size(count)}, {count / made.rows:.0f} bytes a row"
-    )
+    each = f", {count / made.rows:.0f} bytes a row" if made.rows else ""
+    state.say(f"{count_nouns(made.rows, 'row')} locked in {format_size(count)}{each}")
     if dry_run:
         state.say("nothing written")
         return

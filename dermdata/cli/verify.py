@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from dermdata.api.display import count_nouns
-from dermdata.cli.complete import cached_names
+from dermdata.cli.complete import cached_entries
 from dermdata.cli.output import FormatOption, emit
 from dermdata.cli.state import state_of
 
@@ -20,7 +20,7 @@ def verify(
         list[str] | None,
         typer.Argument(
             metavar="[NAME…]",
-            autocompletion=cached_names,
+            autocompletion=cached_entries,
             help="Datasets; all cached ones if none is named.",
         ),
     ] = None,

@@ -183,11 +183,16 @@ def find_fault(lock: CohortLock) -> str | None:
         return f"it has no {lacking[0]}"
     if stray := stray_columns(lock):
         return f"it sets {stray[0]}, which no row has"
-    if not lock.datasets or not lock.rows.num_rows:
+    if is_empty(lock):
         return "it is empty"
     if lock.rows["key"].null_count or lock.rows["digest"].null_count:
         return "a row has no key or no digest"
     return None
+
+
+def is_empty(lock: CohortLock) -> bool:
+    """Whether nothing is locked; models alone have no rows."""
+    return not lock.datasets or (not lock.rows.num_rows and any(one.rows for one in lock.datasets))
 
 
 def lacking_columns(lock: CohortLock) -> list[str]:

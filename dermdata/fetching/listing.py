@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
 from dermdata import readers
@@ -11,7 +12,8 @@ from dermdata.cache import DatasetFolder, Receipt
 from dermdata.checksum import sha256_of_chunks
 from dermdata.errors import ManualDownload
 from dermdata.fetching.assemble import table_opener
-from dermdata.fetching.ingest import LISTING_SOURCE
+from dermdata.fetching.ingest import LISTING_SOURCE, SUMS_NAME, read_sha256sums
+from dermdata.hosts.base import guess_role
 from dermdata.markup import agree_verb, count_nouns
 from dermdata.model import Content, Dataset, File, Role
 
@@ -40,6 +42,8 @@ def add_known_files(dataset: Dataset, receipt: Receipt) -> Dataset:
 def add_listed_files(dataset: Dataset, ask: ListFiles) -> Dataset:
     """The entry with the files that its host lists; ManualDownload where it gives out none of them."""
     files = ask(dataset.listing or "")
+    if dataset.kind == "model":
+        files = tuple(replace(one, role=guess_model_role(one.name)) for one in files)
     if not any(file.fetch for file in files):
         raise ManualDownload(
             f"{dataset.name}: all {count_nouns(len(files), 'file')} of "
@@ -47,6 +51,43 @@ def add_listed_files(dataset: Dataset, ask: ListFiles) -> Dataset:
             hint=f"ask for access at {dataset.access.url or dataset.homepage or 'their page'}, then use --from",
         )
     return merge_files(dataset, files)
+
+
+def add_mirrored_files(dataset: Dataset, mirrors: Iterable[str]) -> Dataset | None:
+    """A model with the files that a mirror folder's SHA256SUMS names; None where no such folder has any.
+
+    Only of models: what a dataset's host lists may be more than a mirror holds, and its rows would miss it.
+    """
+    if dataset.kind != "model":
+        return None
+    for mirror in mirrors:
+        sums = {} if "://" in mirror else read_sha256sums(Path(mirror) / dataset.name)
+        if sums:
+            files = [
+                File(name=name, role=guess_model_role(name), checksum=f"sha256:{digest}")
+                for name, digest in sorted(sums.items())
+            ]
+            return merge_files(dataset, files)
+    return None
+
+
+def add_own_model_files(dataset: Dataset, folders: Iterable[Path]) -> Dataset:
+    """A model whose host would list its files, with all files that lie in the person's own folders of it."""
+    if dataset.kind != "model" or not dataset.listing:
+        return dataset
+    names = {
+        path.relative_to(folder).as_posix(): None
+        for folder in folders
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != SUMS_NAME
+    }
+    return merge_files(dataset, [File(name=name, role=guess_model_role(name)) for name in names])
+
+
+def guess_model_role(name: str) -> Role:
+    """What a model's file is: a picture in its description is no image of a dataset."""
+    role = guess_role(name)
+    return "other" if role == "images" else role
 
 
 def add_record_files(

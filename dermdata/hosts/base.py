@@ -30,6 +30,10 @@ from dermdata.model import IMAGE_ENDINGS, NOTHING, File, Request, Role
 T = TypeVar("T")
 GONE_STATUSES = (404, 410)
 TABLE_SUFFIXES = {".csv", ".tsv", ".txt", ".xlsx", ".xls", ".json", ".jsonl", ".parquet"}
+# endings of a model's weights; .h5 and .npz are data as often
+WEIGHTS = re.compile(
+    r"\.(safetensors|bin|pt|pth|ckpt|pb|onnx|keras|tflite|msgpack|gguf|index|data-\d+-of-\d+)\Z", re.ASCII
+)
 NAMES_SHOWN = 8  # names of a record that a message lists
 
 
@@ -193,6 +197,8 @@ class ResolveContext:
     head: Callable[[Request], FileHead] | None = None  # HttpClient.resolve_head
     credentials: Credentials = field(default_factory=lambda: Credentials({}, None))
     answers: AnswerCache = field(default_factory=AnswerCache, repr=False, compare=False)
+    # repositories, and the commits of them, that a listing told to be gated
+    gated_repositories: set[tuple[str, str]] = field(default_factory=set, repr=False, compare=False)
 
     def request_json(self, what: str, url: str, secrets: Mapping[str, str] = NOTHING) -> Any:
         """A JSON answer about `what`; ServerRefused that names it when the host does not have it."""
@@ -318,4 +324,6 @@ def is_plain_name(name: str) -> bool:
 def guess_role(name: str) -> Role:
     """What a listed file is, by its ending."""
     ending = PurePosixPath(name).suffix.lower()
+    if WEIGHTS.search(name.lower()):
+        return "weights"
     return "images" if ending in IMAGE_ENDINGS else "metadata" if ending in TABLE_SUFFIXES else "other"

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from dermdata.errors import PersonMustAct
 from dermdata.hosts.accounts import (
     GUARDED_ACCESS,
+    Account,
     explain_account_error,
     huggingface_account,
     make_guarded_request,
@@ -45,10 +46,11 @@ def resolve(dataset: Dataset, file: File, identity: str, context: ResolveContext
     form = "huggingface:[datasets/]<owner>/<name>@<revision>/<path>"
     name, revision, path = match_identity(rf"{PLACE}/(.+)", identity, form).groups()
     own, account = (file_url(name, revision, path),), huggingface_account(name)
-    guards = dataset.access.service == account.service and dataset.access.kind in GUARDED_ACCESS
-    request = (
-        make_guarded_request(account, dataset, file, own, context) if guards else make_request(file, own)
-    )
+    listed_as_gated = (name, revision) in context.gated_repositories
+    if listed_as_gated or is_guarded(dataset, account):
+        request = make_guarded_request(account, dataset, file, own, context)
+    else:
+        request = make_request(file, own)
     if is_complete(file) or request.urls[0] != own[0]:
         return request
     known = request_repository(name, revision, request.secrets, context)
@@ -58,6 +60,11 @@ def resolve(dataset: Dataset, file: File, identity: str, context: ResolveContext
     pinned = file_url(name, known.commit, path)  # sizes, checksums and bytes are of one commit
     urls = tuple(pinned if url == own[0] else url for url in request.urls)
     return fill_request(replace(request, urls=urls), found.size, found.checksum)
+
+
+def is_guarded(dataset: Dataset, account: Account) -> bool:
+    """Whether the entry says that its files need the account."""
+    return dataset.access.service == account.service and dataset.access.kind in GUARDED_ACCESS
 
 
 def list_files(identity: str, context: ResolveContext) -> tuple[File, ...]:
@@ -88,6 +95,8 @@ def request_repository(
             ) from error
         commit = answer.text("sha")
         files = tuple(parse_file(f"{name}@{commit}", row) for row in answer.rows("siblings"))
+        if answer.flag("gated"):  # its listing is open to all, and leaves nothing to ask of most of its files
+            context.gated_repositories.add((name, commit))
         return Repository(commit, answer.flag("gated"), files)
 
     return context.answers.get_or_ask(("huggingface", name, revision), ask)

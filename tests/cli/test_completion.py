@@ -71,9 +71,9 @@ def test_only_cached_names_where_only_these_make_sense(completed: Callable, line
     assert completed(f"dermdata {line}") == ["demo"]
 
 
-def test_fetch_offers_no_models(completed: Callable) -> None:
-    """`info` does: they have cards."""
-    assert completed("dermdata fetch derm-f") == []
+def test_fetch_offers_models_too(completed: Callable) -> None:
+    """As `info` does: they have files and cards."""
+    assert completed("dermdata fetch derm-f") == ["derm-foundation"]
     assert completed("dermdata info derm-f") == ["derm-foundation"]
     assert "ham10000" in completed("dermdata fetch ")
 
