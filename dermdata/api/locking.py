@@ -353,7 +353,7 @@ def fetch_locked(resources: Resources, lock: "CohortLock", *, accepted: bool) ->
     """Fetch what the cache lacks of the locked rows; the rest of a dataset only where half of it is locked."""
     from dermdata.api.fetch_dataset import open_fetch_context, tell_outcome
 
-    with resources.show_progress() as progress, resources.transfer() as transfer:
+    with resources.show_progress() as progress, resources.transfer(progress) as transfer:
         for one in lock.datasets:
             dataset = resources.catalog[one.name]
             context = open_fetch_context(resources, transfer, progress, [], 1)
