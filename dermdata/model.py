@@ -232,6 +232,18 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RequestLimit:
+    """How often a host lets itself be asked: so many requests in any so many seconds; of several windows, each holds."""
+
+    name: str  # what its requests are counted under
+    host: str  # a pattern of the whole host
+    path: str = ".*"  # … and of path and query, with a `?` between them also where there is no query
+    guest: tuple[tuple[int, float], ...]  # requests and seconds, without an account
+    member: tuple[tuple[int, float], ...] = ()  # with credentials; as a guest where nothing stands here
+    published: bool = True  # False: no source states one, and dermdata keeps this one by itself
+
+
+@dataclass(frozen=True, kw_only=True)
 class ImageFacts:
     """What an image file's bytes are and look like, and why they cannot be decoded, if so.
 

@@ -30,6 +30,7 @@ from dermdata.errors import (
     UsageError,
 )
 from dermdata.pandas_import import show_pandas
+from dermdata.urls import USER_AGENT
 
 StoragePath = Path | str  # of a file: a path here, or a URL
 SCHEMES = ("s3", "gs", "gcs", "az", "abfs", "memory")
@@ -217,7 +218,9 @@ def open_filesystem(url: str) -> Any:
         show_pandas()
         import fsspec
 
-        return fsspec.filesystem(scheme, use_listings_cache=False)
+        own = fsspec.config.conf.get(scheme, {}).get("config_kwargs", {})  # the person's
+        config = {"config_kwargs": {"user_agent_extra": USER_AGENT, **own}} if scheme == "s3" else {}
+        return fsspec.filesystem(scheme, use_listings_cache=False, **config)
     except ImportError as error:
         package = PACKAGES.get(scheme)
         more = f" {package}" if package else ""

@@ -1,9 +1,17 @@
 """How work on the lower floors tells the command line what it is doing, without printing."""
 
+import math
 from collections.abc import Collection
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 ALL_BYTES = "B in all"  # the unit of a task that sums up others, which are shown as well
+WORTH_A_LINE = 3.0  # seconds of a wait that is told where lines stay
+
+
+def describe_wait(subject: str, seconds: float, why: str) -> str:
+    """`zenodo.org: waits 12 s, its limit is 60 requests a minute`."""
+    return f"{subject}: waits {max(1, math.ceil(seconds))} s, {why}"
 
 
 class Progress(Protocol):
@@ -21,6 +29,9 @@ class Progress(Protocol):
     def say(self, text: str) -> None:
         """One line for the person."""
 
+    def show_wait(self, subject: str, seconds: float, why: str) -> AbstractContextManager[None]:
+        """Nothing moves for so long: `zenodo.org: waits 12 s, its limit is 60 requests a minute`."""
+
 
 class SilentProgress:
     """Tells nobody."""
@@ -29,6 +40,10 @@ class SilentProgress:
     def advance(self, task: str, amount: int) -> None: ...
     def end(self, task: str, note: str = "") -> None: ...
     def say(self, text: str) -> None: ...
+
+    def show_wait(self, subject: str, seconds: float, why: str) -> AbstractContextManager[None]:
+        del subject, seconds, why
+        return nullcontext()
 
 
 class CombinedProgress:
@@ -46,6 +61,9 @@ class CombinedProgress:
 
     def say(self, text: str) -> None:
         self.progress.say(text)
+
+    def show_wait(self, subject: str, seconds: float, why: str) -> AbstractContextManager[None]:
+        return self.progress.show_wait(subject, seconds, why)
 
 
 class SummedProgress:
@@ -67,3 +85,6 @@ class SummedProgress:
 
     def say(self, text: str) -> None:
         self.progress.say(text)
+
+    def show_wait(self, subject: str, seconds: float, why: str) -> AbstractContextManager[None]:
+        return self.progress.show_wait(subject, seconds, why)

@@ -3,6 +3,13 @@
 import re
 from urllib.parse import parse_qsl
 
+from dermdata import __version__
+
+HOMEPAGE = "https://github.com/dermdata/dermdata"  # as pyproject.toml states it
+USER_AGENT = (
+    f"dermdata/{__version__} (+{HOMEPAGE})"  # hosts refuse the own names of libraries and of browsers
+)
+
 # scheme, host and port without a user: what stands behind may hold an @
 # a scheme's length is bounded: else a word of 100,000 letters is looked at from each of them to its end
 PLAIN_URL = re.compile(

@@ -16,7 +16,8 @@ import s3fs
 from dermdata import export
 from dermdata.errors import CredentialsMissing, StorageError, UsageError
 from dermdata.export import Job
-from dermdata.object_store import local_copy, open_bucket
+from dermdata.object_store import local_copy, open_bucket, open_filesystem
+from dermdata.urls import USER_AGENT
 from export.samples import manifest
 from support.proxy import Proxy
 
@@ -150,6 +151,17 @@ def test_an_upload_that_fails_leaves_nothing(aws: Callable[..., Proxy], job: Cal
             bucket.put("large", lambda path: written(path, whole))
         assert contents(url) == {"large": whole}
     assert proxy.resets == 0
+
+
+def test_an_object_store_learns_who_asks(aws: Callable[..., Proxy], tmp_path: Path) -> None:
+    """The same name that data hosts read, behind that of the store's library."""
+    proxy = aws()
+    proxy.agents.clear()
+    bucket = open_filesystem(BUCKET + "/a")
+    bucket.pipe_file(f"{BUCKET}/a", b"1")
+    assert bucket.ls(BUCKET)
+    assert proxy.agents
+    assert {USER_AGENT.encode() in agent for agent in proxy.agents} == {True}
 
 
 def written(path: Path, data: bytes) -> None:

@@ -12,6 +12,7 @@ import yaml
 
 import dermdata
 from conftest import REPOSITORY
+from dermdata.urls import HOMEPAGE
 
 SCHEMAS = {
     "vendor.citation-file-format": ["CITATION.cff"],
@@ -72,6 +73,7 @@ def test_the_citation_says_what_the_package_says() -> None:
 
 
 def test_the_index_gets_its_addresses() -> None:
+    assert project()["urls"]["Homepage"] == HOMEPAGE  # what hosts are told
     assert set(project()["urls"]) == {"Homepage", "Documentation", "Source", "Issues", "Changelog"}
 
 

@@ -3,15 +3,15 @@
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dermdata.errors import Bug, DermdataError, StorageError
 from dermdata.markup import agree_verb, bibtex_entry, count_nouns, count_share, phrase_count, show_controls
-from dermdata.progress import ALL_BYTES, Progress, SilentProgress
+from dermdata.progress import ALL_BYTES, WORTH_A_LINE, Progress, SilentProgress, describe_wait
 from dermdata.terminal import format_size, make_console, print_message, uses_color
 from dermdata.urls import redact_text
 
@@ -73,6 +73,7 @@ BEAT = 30.0  # seconds between two lines of a log
 COLUMNS = {"amount": 15, "left": 7, "rate": 10, "bar": 12}  # characters, what matters most first
 SHORTEST_NAME, LONGEST_NAME = 16, 60
 BYTE_UNITS = ("B", ALL_BYTES)
+Waits = dict[str, tuple[float, str]]  # what waits -> until when, and why
 
 
 @contextmanager
@@ -81,14 +82,19 @@ def show_progress(*, quiet: bool, color: str) -> Iterator[Progress]:
     if quiet:
         yield SilentProgress()
     elif sys.stderr.isatty():
-        with make_bars(make_console(sys.stderr, color)) as shown:
-            yield BarsProgress(shown)
+        waits: Waits = {}
+        with make_bars(make_console(sys.stderr, color), waits) as shown:
+            yield BarsProgress(shown, waits)
     else:
         yield LinesProgress()
 
 
-def make_bars(console: "Console") -> "Bars":
-    """Bytes (or a mere count), rate and time left of each task, in one line each, however narrow the terminal."""
+def make_bars(console: "Console", waits: Waits) -> "Bars":
+    """Bytes (or a mere count), rate and time left of each task, in one line each, however narrow the terminal.
+
+    Below them stands what waits, with the seconds that are left.
+    """
+    from rich.console import RenderableType
     from rich.progress import BarColumn, DownloadColumn, Task, TimeRemainingColumn, TransferSpeedColumn
     from rich.progress import Progress as Bars
     from rich.progress import ProgressColumn as Column
@@ -124,7 +130,15 @@ def make_bars(console: "Console") -> "Bars":
         for name, make in kinds.items()
         if name in width
     ]
-    return Bars(*columns, console=console, transient=True)
+
+    class BarsAndWaits(Bars):
+        def get_renderables(self) -> Iterable[RenderableType]:
+            yield from super().get_renderables()
+            now = time.monotonic()
+            for subject, (until, why) in tuple(waits.items()):
+                yield Text(describe_wait(subject, until - now, why), no_wrap=True, overflow="ellipsis")
+
+    return BarsAndWaits(*columns, console=console, transient=True)
 
 
 def fit_columns(room: int) -> dict[str, int]:
@@ -149,8 +163,9 @@ def shorten_middle(text: str, width: int) -> str:
 class BarsProgress:
     """A rich bar for each task; a sum of others stands above them."""
 
-    def __init__(self, bars: "Bars") -> None:
+    def __init__(self, bars: "Bars", waits: Waits) -> None:
         self.bars = bars
+        self.waits = waits
         self.tasks: dict[str, TaskID] = {}
 
     def begin(self, task: str, total: int | None, unit: str = "B") -> None:
@@ -172,6 +187,15 @@ class BarsProgress:
     def say(self, text: str) -> None:
         if text:
             self.bars.console.print(text, markup=False, highlight=False)
+
+    @contextmanager
+    def show_wait(self, subject: str, seconds: float, why: str) -> Iterator[None]:
+        wait = self.waits[subject] = (time.monotonic() + seconds, why)
+        try:
+            yield
+        finally:
+            if self.waits.get(subject) is wait:  # else somebody else waits for the same, and longer
+                del self.waits[subject]
 
 
 @dataclass
@@ -205,6 +229,7 @@ class LinesProgress:
         self.running: dict[str, RunningTask] = {}
         self.lock = threading.Lock()
         self.last = clock()
+        self.waits_shown: dict[str, float] = {}  # when each was
 
     def begin(self, task: str, total: int | None, unit: str = "B") -> None:
         with self.lock:
@@ -243,6 +268,17 @@ class LinesProgress:
     def say(self, text: str) -> None:
         if text:
             print_message(text)
+
+    def show_wait(self, subject: str, seconds: float, why: str) -> AbstractContextManager[None]:
+        """A line when it begins, for waits that are worth one; of the same subject one every 30 seconds."""
+        now = self.clock()
+        with self.lock:
+            due = seconds >= WORTH_A_LINE and now - self.waits_shown.get(subject, -BEAT) >= BEAT
+            if due:
+                self.waits_shown[subject] = now
+        if due:
+            self.say(describe_wait(subject, seconds, why))
+        return nullcontext()
 
 
 def conclude_task(task: str, note: str, done: int, unit: str, seconds: float) -> str:

@@ -230,7 +230,7 @@ def download_datasets(
 ) -> None:
     """Fetch from the network, or from mirrors."""
     mirrored, accepted = bool(request.mirrors), request.accept_license
-    with resources.show_progress() as progress, resources.transfer() as transfer:
+    with resources.show_progress() as progress, resources.transfer(progress) as transfer:
         for dataset in datasets:
             try:
                 context = open_fetch_context(

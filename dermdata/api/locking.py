@@ -364,7 +364,7 @@ def fetch_locked(resources: Resources, lock: "CohortLock", *, accepted: bool) ->
     from dermdata.api.fetch_dataset import fetch_dataset, open_fetch_context, tell_outcome
     from dermdata.fetching import FetchSettings
 
-    with resources.show_progress() as progress, resources.transfer() as transfer:
+    with resources.show_progress() as progress, resources.transfer(progress) as transfer:
         for one in lock.datasets:
             dataset = resources.catalog[one.name]
             context = open_fetch_context(resources, transfer, progress, [], 1)

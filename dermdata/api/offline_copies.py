@@ -198,7 +198,7 @@ def mirror_datasets(
 ) -> None:
     """Fill the folder, dataset by dataset."""
     root = require_outside(resources, request)
-    with resources.show_progress() as progress, resources.transfer() as transfer:
+    with resources.show_progress() as progress, resources.transfer(progress) as transfer:
         context = open_fetch_context(resources, transfer, progress, list(request.mirrors), 1)
         for dataset in datasets:
             try:

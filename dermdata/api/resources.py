@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from dermdata.config import Settings as Settings
 from dermdata.config import default_cache_folder, from_environment, parse_rewrite_rules, split_cache_folders
 from dermdata.markup import count_nouns
-from dermdata.progress import Progress, SilentProgress
+from dermdata.progress import WORTH_A_LINE, Progress, SilentProgress, describe_wait
 
 if TYPE_CHECKING:
     from dermdata.cache import Cache, DatasetFolder
     from dermdata.catalogs import Catalog
     from dermdata.engine import ExecutorFactory
     from dermdata.fetching.assemble import LabelResources
-    from dermdata.http import HttpClient
+    from dermdata.http import HttpClient, RequestRates
     from dermdata.model import Dataset
 
 
@@ -101,8 +101,8 @@ class Resources:
         """Where a dataset of the catalog is read, in the first cache that has its manifest."""
         return self.cache.find_folder(self.catalog[name])
 
-    def transfer(self) -> "HttpClient":
-        """Open a connection to the network, as the settings allow it."""
+    def transfer(self, progress: Progress | None = None) -> "HttpClient":
+        """Open a connection to the network, as the settings allow it; `progress` shows what waits for a host."""
         import random
         import time
 
@@ -114,8 +114,23 @@ class Resources:
             sleep=time.sleep,
             clock=time.monotonic,
             random=random.random,
+            show_wait=progress.show_wait if progress else self.show_wait,
         )
-        return HttpClient(network)
+        return HttpClient(network, rates=self.request_rates)
+
+    @cached_property
+    def request_rates(self) -> "RequestRates":
+        """How often each host may be asked, and was by this session."""
+        from dermdata.hosts.request_limits import LIMITS
+        from dermdata.http import RequestRates
+
+        return RequestRates(LIMITS)
+
+    def show_wait(self, subject: str, seconds: float, why: str) -> AbstractContextManager[None]:
+        """Say that nothing moves for so long, where no progress is shown."""
+        if seconds >= WORTH_A_LINE:
+            self.say(describe_wait(subject, seconds, why))
+        return nullcontext()
 
     def say(self, text: str) -> None:
         """Pass one line on to the person."""

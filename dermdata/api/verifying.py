@@ -252,7 +252,7 @@ def fetch_broken(
 
     with (
         resources.show_progress() as progress,
-        resources.transfer() as transfer,
+        resources.transfer(progress) as transfer,
         resources.cache.lock(folder.name, waiting=resources.say),
     ):
         steps = make_plan(

@@ -22,6 +22,7 @@ from dermdata.http import error_pages, responses
 from dermdata.http.download import Download, DownloadedFile, ProgressCallback, ProgressDeltas, offline_error
 from dermdata.http.policy import NetworkSettings, RetryAction, RetryBudget, TransferFault
 from dermdata.http.redirects import RedirectingClient
+from dermdata.http.request_rates import RequestRates
 from dermdata.http.responses import StreamedResponse, explain_refusal, peek_body
 from dermdata.http.urls import get_host, redact
 from dermdata.markup import count_nouns
@@ -52,6 +53,8 @@ class HttpClient:
         What this run may do with the network.
     transport
         What responds in place of the network, for example an `httpx.MockTransport`.
+    rates
+        How often each host may be asked, and was; clients that share it keep the limits together.
 
     Examples
     --------
@@ -60,9 +63,14 @@ class HttpClient:
 
     """
 
-    def __init__(self, settings: NetworkSettings, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        settings: NetworkSettings,
+        transport: httpx.BaseTransport | None = None,
+        rates: RequestRates | None = None,
+    ) -> None:
         self.settings = settings
-        self._client = RedirectingClient(settings, transport)
+        self._client = RedirectingClient(settings, transport, rates)
 
     def __enter__(self) -> "HttpClient":
         return self

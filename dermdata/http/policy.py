@@ -4,15 +4,25 @@ import random
 import re
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import Enum
 
-from dermdata import __version__
 from dermdata.errors import DermdataError, Stalled
+from dermdata.urls import USER_AGENT
 
 LONGEST_PAUSE = 30.0  # seconds between two tries, unless the server names a time
+
+# shows a wait for as long as the block runs: what waits, so many seconds, why
+WaitDisplay = Callable[[str, float, str], AbstractContextManager[None]]
+
+
+def hide_wait(subject: str, seconds: float, why: str) -> AbstractContextManager[None]:
+    """Show no wait."""
+    del subject, seconds, why
+    return nullcontext()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +47,18 @@ class NetworkSettings:
     head_deadline: float = 30  # from the request to the end of the response's head
     minimum_rate: int = 1024  # bytes a second …
     minimum_rate_window: float = 60  # … over so long
-    retry_after_limit: float = 120
-    user_agent: str = f"dermdata/{__version__}"
+    retry_after_limit: float = 120  # no wait that a host wants is longer
+    user_agent: str = USER_AGENT
+    show_wait: WaitDisplay = hide_wait
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time  # only to read a Retry-After that is a date
     random: Callable[[], float] = random.random
+
+    def pause(self, subject: str, seconds: float, why: str) -> None:
+        """Wait, and show what waits and why."""
+        with self.show_wait(subject, seconds, why):
+            self.sleep(seconds)
 
     def rewrite_url(self, url: str) -> str:
         """Return the address that is requested in place of `url`."""
@@ -150,7 +166,8 @@ class RetryBudget:
         if self._failures + self._restarts - self._forgiven >= self._settings.attempts:
             raise fault.error from fault
         if fault.action is RetryAction.LATER and not fault.wait:
-            self._settings.sleep(choose_pause(self._failures, self._settings.random()))
+            pause = choose_pause(self._failures, self._settings.random())
+            self._settings.pause(fault.error.message, pause, "then tries again")
 
     def _has_progress(self, received: int) -> bool:
         gained = received - self._best

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 
 from dermdata.errors import BadRedirect, CannotConnect, NetworkError, Stalled
-from dermdata.http import responses
-from dermdata.http.policy import NetworkSettings, RateMonitor, RetryAction, TransferFault, parse_retry_after
+from dermdata.http.policy import NetworkSettings, RateMonitor, RetryAction, TransferFault
+from dermdata.http.request_rates import RequestRates, get_hostname, limit_error
 from dermdata.http.responses import REDIRECTS, StreamedResponse, require_few_headers
 from dermdata.http.transport import CHUNK, GuardedTransport
 from dermdata.http.urls import Hop, follow_hop, get_host, redact, select_headers, sends_secrets, start_hop
@@ -31,11 +31,10 @@ class _Host:
     limit: int
     busy: int = 0
     waiting: int = 0
-    not_before: float = 0.0  # on the clock of the settings
 
 
 class HostLimits:
-    """Counts the connections to each host for all threads of one client, and keeps the pauses that hosts want."""
+    """Counts the connections to each host for all threads of one client."""
 
     def __init__(self, settings: NetworkSettings) -> None:
         self._settings = settings
@@ -44,7 +43,7 @@ class HostLimits:
 
     @contextmanager
     def connection(self, host: str) -> Iterator[None]:
-        """Hold one of the host's connections, after waiting for one to be free and for the host's pause to end."""
+        """Hold one of the host's connections, after waiting for one to be free."""
         with self._changed:
             state = self._state(host)
             state.waiting += 1
@@ -53,21 +52,17 @@ class HostLimits:
             finally:
                 state.waiting -= 1
             state.busy += 1
-            pause = state.not_before - self._settings.clock()
         try:
-            if pause > 0:
-                self._settings.sleep(pause)
             yield
         finally:
             self._release(state)
 
     @contextmanager
     def spare_connection(self, host: str) -> Iterator[None]:
-        """Hold a connection that nobody else wants; raise HostBusy if there is none, or the host wants a pause."""
+        """Hold a connection that nobody else wants; raise HostBusy if there is none."""
         with self._changed:
             state = self._state(host)
-            paused = state.not_before > self._settings.clock()
-            if paused or state.waiting or state.busy >= state.limit:
+            if state.waiting or state.busy >= state.limit:
                 raise HostBusy(host)
             state.busy += 1
         try:
@@ -96,12 +91,6 @@ class HostLimits:
             state.busy -= 1
             self._changed.notify_all()
 
-    def pause(self, host: str, seconds: float) -> None:
-        """Let nobody begin a request to this host for so many seconds."""
-        with self._changed:
-            state = self._state(host)
-            state.not_before = max(state.not_before, self._settings.clock() + seconds)
-
     def raise_limit_for_stores(self, host: str, headers: Mapping[str, str]) -> None:
         """Raise the limit of an object store, which shows itself by its headers."""
         if any(name in headers for name in STORE_HEADERS):
@@ -116,8 +105,14 @@ class HostLimits:
 class RedirectingClient:
     """Requests addresses, from as many threads as you like, over connections that they share."""
 
-    def __init__(self, settings: NetworkSettings, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        settings: NetworkSettings,
+        transport: httpx.BaseTransport | None = None,
+        rates: RequestRates | None = None,
+    ) -> None:
         self.hosts = HostLimits(settings)
+        self.rates = rates or RequestRates(())
         self._settings = settings
         self._transport = transport or GuardedTransport(settings)
 
@@ -158,16 +153,19 @@ class RedirectingClient:
         for count in range(self._settings.redirects + 1):
             headers = select_headers(request, original, hop, extra)
             host = get_host(hop.request_url)
+            secrets = request.secrets if sends_secrets(original, hop) else NOTHING
             connection = self.hosts.spare_connection(host) if spare else self.hosts.connection(host)
-            with connection, send_request(self._transport, self._settings, hop, headers, chunk) as response:
-                self.hosts.raise_limit_for_stores(host, response.headers)
-                location = response.headers.get("location")
-                if response.status not in REDIRECTS or not location:
-                    secrets = request.secrets if sends_secrets(original, hop) else NOTHING
-                    yield self._respect_retry_after(replace(response, redirected=count > 0, secrets=secrets))
-                    return
-                response.drain()
-                hop = self._follow_redirect(hop, location, response)
+            with connection:
+                self._wait_for_turn(hop.official_url, member=bool(secrets), spare=spare)
+                with send_request(self._transport, self._settings, hop, headers, chunk) as response:
+                    self.hosts.raise_limit_for_stores(host, response.headers)
+                    self._note_answer(response, member=bool(secrets))
+                    location = response.headers.get("location")
+                    if response.status not in REDIRECTS or not location:
+                        yield replace(response, redirected=count > 0, secrets=secrets)
+                        return
+                    response.drain()
+                    hop = self._follow_redirect(hop, location, response)
         raise TransferFault(
             BadRedirect(f"{redact(url)} redirects more than {count} times"), RetryAction.NEVER
         )
@@ -178,13 +176,26 @@ class RedirectingClient:
         except BadRedirect as error:
             raise TransferFault(error, RetryAction.NEVER) from error
 
-    def _respect_retry_after(self, response: StreamedResponse) -> StreamedResponse:
-        """Note the pause that a busy host wants, and return its response."""
-        if response.status in responses.TRANSIENT:
-            wait = parse_retry_after(response.headers.get("retry-after"), self._settings.wall_clock())
-            if wait and wait <= self._settings.retry_after_limit:
-                self.hosts.pause(response.host, wait)
-        return response
+    def _wait_for_turn(self, url: str, *, member: bool, spare: bool) -> None:
+        """Return when the host may be asked; HostBusy for a stream that need not wait, TransferFault for too long a wait."""
+        now, longest, host = self._settings.clock(), self._settings.retry_after_limit, get_hostname(url)
+        if spare:
+            if not self.rates.book_spare(url, now, member=member):
+                raise HostBusy(host)
+            return
+        turn = self.rates.book(url, now, member=member, longest=longest)
+        if turn.at - now > longest:
+            raise TransferFault(limit_error(host, turn.at - now, turn.why), RetryAction.NEVER)
+        until, why = turn.at, turn.why
+        while until > now:
+            self._settings.pause(host, until - now, why)
+            # while this one waited, another's answer may have asked for a longer pause
+            now, until, why = until, self.rates.find_pause(url, member=member), "as it asks"
+
+    def _note_answer(self, response: StreamedResponse, *, member: bool) -> None:
+        now, wall = self._settings.clock(), self._settings.wall_clock()
+        url, status = response.hop.official_url, response.status
+        self.rates.note_answer(url, status, response.headers, now, wall, member=member)
 
 
 # ------------------------------------------------------------------ one request and its response

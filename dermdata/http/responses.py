@@ -19,7 +19,8 @@ from dermdata.errors import (
     SizeMismatch,
 )
 from dermdata.http import error_pages
-from dermdata.http.policy import NetworkSettings, RetryAction, TransferFault, parse_retry_after
+from dermdata.http.policy import NetworkSettings, RetryAction, TransferFault
+from dermdata.http.request_rates import find_wait, format_wait
 from dermdata.http.urls import Hop, get_host, hide_secrets, redact
 from dermdata.markup import count_nouns
 from dermdata.model import NOTHING
@@ -260,7 +261,8 @@ def explain_status(
     redirected: bool,
 ) -> TransferFault:
     """Return the fault that a refusing status means; `secret` says that the secrets went to this very address."""
-    if status in TRANSIENT:
+    used_up = status == 403 and find_wait(status, headers, settings.wall_clock()) is not None  # GitHub's way
+    if status in TRANSIENT or used_up:
         return _explain_transient(status, headers, where, settings)
     error = ServerRefused(f"{where} answers {status}", status=status, hint=STATUS_HINTS.get(status))
     if status in (401, 403) and redirected:
@@ -279,25 +281,19 @@ def explain_status(
 def _explain_transient(
     status: int, headers: Mapping[str, str], where: str, settings: NetworkSettings
 ) -> TransferFault:
-    wait = parse_retry_after(headers.get("retry-after"), settings.wall_clock())
-    refused = RateLimited if status == 429 else ServerRefused
+    wait = find_wait(status, headers, settings.wall_clock())
+    refused = RateLimited if status in (403, 429) else ServerRefused
     if wait is not None and wait > settings.retry_after_limit:
         error = refused(
-            f"{where} answers {status} and asks to wait {_format_wait(wait)}",
+            f"{where} answers {status} and asks to wait {format_wait(wait)}",
             status=status,
-            hint=f"run the same command again in {_format_wait(wait)}",
+            hint=f"run the same command again in {format_wait(wait)}: it goes on from here",
         )
         return TransferFault(error, RetryAction.NEVER)
     hint = "the server is busy; run the same command again later"
     return TransferFault(
         refused(f"{where} answers {status}", status=status, hint=hint), RetryAction.LATER, wait
     )
-
-
-def _format_wait(seconds: float) -> str:
-    whole = round(seconds)
-    hours, minutes = whole // 3600, whole % 3600 // 60
-    return f"{whole} s" if not whole >= 600 else f"{whole} s ({hours} h {minutes} min)"
 
 
 def size_mismatch(where: str, actual: int, expected: int) -> SizeMismatch:

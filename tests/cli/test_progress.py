@@ -2,12 +2,24 @@
 
 import io
 import random
+import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from dermdata.api.display import BarsProgress, LinesProgress, format_duration, make_bars, shorten_middle
+from dermdata.api.display import (
+    BarsProgress,
+    LinesProgress,
+    Waits,
+    format_duration,
+    make_bars,
+    shorten_middle,
+)
+from dermdata.hosts import request_limits
+from dermdata.model import RequestLimit
 from dermdata.progress import ALL_BYTES, Progress, SummedProgress
 from support.made_up_dataset import Ours
 
@@ -19,8 +31,9 @@ def draw(width: int, fill: Callable[[Progress], None]) -> list[str]:
     console = Console(
         file=io.StringIO(), width=width, force_terminal=True, color_system=None, legacy_windows=False
     )
-    bars = make_bars(console)
-    fill(BarsProgress(bars))
+    waits: Waits = {}
+    bars = make_bars(console, waits)
+    fill(BarsProgress(bars, waits))
     with console.capture() as shown:
         console.print(bars.get_renderable())
     return shown.get().rstrip("\n").split("\n")
@@ -110,6 +123,58 @@ def test_what_is_quick_says_no_more_than_its_end(clock: Clock, capsys: pytest.Ca
         progress.advance("a.csv", 10)
         progress.end("a.csv")
         assert capsys.readouterr().err == "a.csv: 10 B\n", number
+
+
+ZENODO = ("zenodo.org", 12.0, "its limit is 60 requests a minute")
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_a_wait_stands_below_the_bars_for_as_long_as_it_lasts(width: int) -> None:
+    """One line a host, however many threads wait for it; cut at its end where there is no room."""
+    whole = "zenodo.org: waits 12 s, its limit is 60 requests a minute"
+
+    running = ExitStack()  # two threads that wait until the end
+
+    def wait(progress: Progress) -> None:
+        four_tasks(progress)
+        for _ in range(2):
+            running.enter_context(progress.show_wait(*ZENODO))
+        with progress.show_wait("osf.io", 3, "as it asks"):
+            pass
+
+    with running:
+        lines = draw(width, wait)
+    assert len(lines) == 5
+    assert lines[-1].rstrip() == (whole if width > len(whole) else f"{whole[: width - 1]}…")
+
+
+def test_a_log_tells_a_wait_that_is_worth_a_line(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of the same host one every 30 seconds, also while several threads wait; nothing of a second or two."""
+    progress = LinesProgress(clock)
+    for seconds in (2.9, 12.0, 12.0, 11.2):
+        with progress.show_wait(ZENODO[0], seconds, ZENODO[2]):
+            clock.now += 1
+    assert capsys.readouterr().err == "zenodo.org: waits 12 s, its limit is 60 requests a minute\n"
+    clock.now += 30
+    with progress.show_wait(*ZENODO):
+        pass
+    assert capsys.readouterr().err.count("waits 12 s") == 1
+
+
+def test_a_fetch_keeps_a_limit_across_its_files(
+    cli: Callable[..., Any], ours: Ours, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four files of a host that lets itself be asked twice a second: none is refused, and it takes its time."""
+    limit = RequestLimit(name="data", host=r"data\.example", guest=((2, 1),))
+    monkeypatch.setattr(request_limits, "LIMITS", (limit,))
+    times: list[float] = []
+    answer = ours.site.answer
+    monkeypatch.setattr(
+        ours.site, "answer", lambda request: (times.append(time.monotonic()), answer(request))
+    )
+    assert cli(*ours.options, "fetch", "ours").code == 0
+    assert len(times) >= 4
+    assert min(later - earlier for earlier, later in zip(times, times[2:], strict=False)) > 0.95
 
 
 def test_any_width_any_name() -> None:

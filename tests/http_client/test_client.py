@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from dermdata import __version__
 from dermdata.errors import (
     ChecksumMismatch,
     IntegrityError,
@@ -255,5 +256,5 @@ def test_identity_is_asked_for(get: Get, server: Any) -> None:
     get("good", headers={"X-Own": "1"})
     (end,) = server.ended()
     assert end["accept_encoding"] == "identity"
-    assert end["user_agent"].startswith("dermdata/")
+    assert end["user_agent"] == f"dermdata/{__version__} (+https://github.com/dermdata/dermdata)"
     assert end["header_names"] == ["accept", "accept-encoding", "host", "user-agent", "x-own"]

@@ -1,5 +1,6 @@
 """A TCP proxy that counts and breaks what goes through it."""
 
+import re
 import socket
 import struct
 import threading
@@ -16,6 +17,7 @@ class Proxy:
     always: bool = False  # every such connection, not only the first
     resets: int = 0
     down: int = 0  # bytes from the server in all
+    agents: set[bytes] = field(default_factory=set)  # the user agents of what was asked
     listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
 
     def __enter__(self) -> "Proxy":
@@ -43,6 +45,7 @@ class Proxy:
         sent = 0
         while data := received(client):
             sent += len(data)
+            self.agents |= set(re.findall(rb"(?im)^user-agent: (.*?)\r$", data))
             if self.broken(sent, self.after):
                 reset(client)
                 break
