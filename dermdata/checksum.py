@@ -9,6 +9,7 @@ from typing import Protocol
 from dermdata.errors import ChecksumMismatch, UsageError
 
 ALGORITHMS = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
+HEX_DIGITS = frozenset("0123456789abcdef")
 CHUNK = 1 << 20
 
 
@@ -23,7 +24,7 @@ def parse_checksum(text: str) -> tuple[str, str]:
     """Split `sha256:ABC…` into algorithm and lower-case digest; UsageError when it is neither."""
     algorithm, _, digest = text.strip().partition(":")
     algorithm, digest = algorithm.lower(), digest.lower()
-    if ALGORITHMS.get(algorithm) != len(digest) or not set(digest) <= set("0123456789abcdef"):
+    if ALGORITHMS.get(algorithm) != len(digest) or not HEX_DIGITS.issuperset(digest):
         raise UsageError(
             f"'{text}' is no checksum", hint=f"write {'|'.join(ALGORITHMS)}:<hexadecimal digest>"
         )

@@ -54,6 +54,8 @@ def has_secret(url: str) -> bool:
 def find_secret_parameter(url: str) -> str | None:
     """The name of the query's first parameter that makes the address a key to the file: a token or a signature."""
     query = url.partition("?")[2].partition("#")[0]
+    if not query:
+        return None
     names = (name for name, value in parse_qsl(query) if value)
     return next((name for name in names if is_secret_name(name)), None)
 

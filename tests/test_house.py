@@ -4,6 +4,7 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -50,7 +51,12 @@ def module_of(path: Path) -> str:
 
 
 MODULES = {module_of(path): path for path in PATHS}
-TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
+
+
+@cache
+def trees() -> dict[str, ast.Module]:
+    """Every module, parsed: here only, since each worker imports this file and one runs its tests."""
+    return {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
 
 
 # ------------------------------------------------------------------ names
@@ -58,7 +64,7 @@ TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MOD
 
 def test_no_class_name_is_there_twice() -> None:
     homes = defaultdict(list)
-    for name, tree in TREES.items():
+    for name, tree in trees().items():
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
                 homes[node.name].append(name)
@@ -70,7 +76,7 @@ def test_no_module_is_hidden_by_a_name_of_its_package() -> None:
     hidden = []
     for name, path in MODULES.items():
         if path.name == "__init__.py":
-            shown = {word for node in TREES[name].body for word in bound_names(node, name)}
+            shown = {word for node in trees()[name].body for word in bound_names(node, name)}
             hidden += [f"{name}.{word}" for word in shown if f"{name}.{word}" in MODULES]
     assert hidden == []
 
@@ -104,7 +110,7 @@ def says_no_deed(name: str) -> bool:
 def test_functions_are_called_by_what_they_do() -> None:
     names = [
         (module, node.name)
-        for module, tree in TREES.items()
+        for module, tree in trees().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
@@ -136,7 +142,7 @@ def test_no_function_decides_too_much() -> None:
 def imports_of(module: str) -> set[str]:
     """The modules of dermdata that this one imports anywhere when it runs: in functions as well, not for types alone."""
     found: set[str] = set()
-    stack: list[ast.AST] = [TREES[module]]
+    stack: list[ast.AST] = [trees()[module]]
     while stack:
         node = stack.pop()
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
@@ -163,7 +169,7 @@ def test_no_imports_go_round_in_a_circle() -> None:
 
 def imported(path: Path) -> Iterator[str]:
     """What a file imports anywhere, in functions and for types as well; `from a import b` is a.b."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(trees()[module_of(path)]):
         if isinstance(node, ast.Import):
             yield from (one.name for one in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -237,7 +243,7 @@ def find_fixed_plurals(tree: ast.AST) -> Iterator[str]:
 
 def test_a_number_and_its_noun_agree() -> None:
     """`count_nouns`, `count_share` and `phrase_count` of dermdata/markup.py say `1 row has` and `2 rows have`."""
-    found = {name: fixed for name, tree in TREES.items() if (fixed := list(find_fixed_plurals(tree)))}
+    found = {name: fixed for name, tree in trees().items() if (fixed := list(find_fixed_plurals(tree)))}
     assert found == {}
 
 

@@ -164,13 +164,14 @@ def plan_folder(
     receipt = read_prior_receipt(folder, wants)
     if receipt is None or wants.force:
         return make_plan(dataset, receipt, wants, resources.library.entry_digest(dataset.name))
-    findings = verify_folder(folder, folder.contents(), quick=True, jobs=1, advance=lambda _: None)
+    contents = folder.contents()
+    findings = verify_folder(folder, contents, quick=True, jobs=1, advance=lambda _: None)
     wrong = [one for one in findings if one.status != "ok"]
     broken = [one.content for one in wrong if one.content]
     if any(one.path == folder.manifest.name for one in wrong):
         receipt = replace(receipt, manifest_sha256=None)
     digest = resources.library.entry_digest(dataset.name)
-    return make_plan(dataset, receipt, wants, digest, broken, find_uninspected(folder))
+    return make_plan(dataset, receipt, wants, digest, broken, find_uninspected(folder, contents))
 
 
 def read_sound_receipt(folder: "DatasetFolder") -> "Receipt | None":

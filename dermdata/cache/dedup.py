@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from dermdata import disk
@@ -24,6 +25,7 @@ from dermdata.errors import CacheDamaged, StorageError
 FICLONE = 0x40049409  # linux/fs.h
 NO_CLONE_ERRORS = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS}
 WRITE_BITS = 0o222
+BATCH_FILES = 32  # to hand over a small file takes longer than to look at it
 
 FileDonors = tuple[Path, list[Path], str]  # our file, those that should be the same, their SHA-256
 Inode = tuple[int, int]  # device, number
@@ -42,8 +44,10 @@ class Deduplicator:
 
     def run(self, jobs: int) -> int:
         """Share what can be shared; the bytes that are stored once less."""
+        files = self._find_donors()
+        batches = iter(lambda: [*islice(files, BATCH_FILES)], [])
         with ThreadPoolExecutor(max_workers=jobs) as pool:  # hashing releases the GIL
-            saved = sum(pool.map(self._deduplicate_file, self._find_donors()))
+            saved = sum(pool.map(self._deduplicate_batch, batches))
         for parent in sorted(self._changed):
             with disk.storage_errors(parent):
                 disk.sync_folder(parent)
@@ -63,6 +67,9 @@ class Deduplicator:
                         donors[digest].append(other.path / path)
         for digest, found in donors.items():
             yield from ((self._folder.path / path, found, digest) for path in mine[digest])
+
+    def _deduplicate_batch(self, pairs: list[FileDonors]) -> int:
+        return sum(map(self._deduplicate_file, pairs))
 
     def _deduplicate_file(self, pair: FileDonors) -> int:
         """The bytes saved by taking over the first donor that is what its list says."""

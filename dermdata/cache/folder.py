@@ -15,8 +15,8 @@ from dermdata.cache.receipt import (
     CONTENTS_COLUMNS,
     ContentsDialect,
     Receipt,
-    content_from_row,
     content_to_row,
+    contents_from_rows,
     receipt_from_json,
     receipt_to_json,
 )
@@ -81,8 +81,7 @@ class DatasetFolder:
         if checksum.sha256_of_chunks([data]) != receipt.contents_sha256:
             raise self.damaged_error(f"{path} was altered")
         rows = csv.reader(io.StringIO(data.decode(*ENCODING), newline=""), ContentsDialect)
-        names = next(rows)
-        return tuple(content_from_row(dict(zip(names, row, strict=True))) for row in rows)
+        return tuple(contents_from_rows(rows))
 
     def iter_digests(self) -> Iterator[tuple[str, str]]:
         """Path and SHA-256 of each file, kept archives too, as `contents` would say; without holding the list."""

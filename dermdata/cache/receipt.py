@@ -1,7 +1,7 @@
 """The receipt and the list of contents as values, and as the rows and JSON they are stored in; no I/O."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import cache
 from types import UnionType
@@ -224,25 +224,43 @@ def content_to_row(content: Content) -> list[Any]:
     return [content.path, content.role, content.file, content.size, content.sha256, *place, *words]
 
 
-def content_from_row(row: Mapping[str, str]) -> Content:
-    """The content of its row; lists of before perceptual hashes have no column for them."""
-    place = {key: int(row[key]) for key in ("offset", "stored", "method", "crc32") if row[key]}
+def contents_from_rows(rows: Iterator[list[str]]) -> Iterator[Content]:
+    """The contents of a list whose first row names the columns; one of before perceptual hashes lacks theirs."""
+    names = next(rows)
+    if names == list(CONTENTS_COLUMNS):
+        yield from map(content_from_row, rows)
+        return
+    for row in rows:
+        cells = dict(zip(names, row, strict=True))
+        yield content_from_row([cells.get(name, "") for name in CONTENTS_COLUMNS])
+
+
+def content_from_row(row: list[str]) -> Content:
+    """The content of its row, column by column: a dict of each of 100,000 rows would take as long again."""
+    path, role, file, size, sha256, member, offset, stored, method, crc32, *image = row
+    place = None
+    if offset:
+        place = ArchiveMember(
+            path=member, offset=int(offset), stored=int(stored), method=int(method), crc32=int(crc32)
+        )
     return Content(
-        path=row["path"],
-        role=row["role"],  # type: ignore[arg-type]  # written by us from a Content, under the receipt's hash
-        file=row["file"],
-        size=int(row["size"]),
-        sha256=row["sha256"],
-        member=ArchiveMember(path=row["member"], **place) if place else None,
-        image=image_from_row(row),
+        path=path,
+        role=role,  # type: ignore[arg-type]  # written by us from a Content, under the receipt's hash
+        file=file,
+        size=int(size),
+        sha256=sha256,
+        member=place,
+        image=image_from_cells(*image) if any(image) else None,
     )
 
 
-def image_from_row(row: Mapping[str, str]) -> ImageFacts | None:
-    """What the row says of an image; None where it says nothing."""
-    facts: dict[str, Any] = {name: row.get(name) or None for name in IMAGE_FACTS}
-    for key in ("width", "height"):
-        facts[key] = int(facts[key]) if facts[key] else None
-    if phash := facts["phash"]:
-        facts["phash"] = b"" if phash == ONE_COLOR else bytes.fromhex(phash)
-    return ImageFacts(**facts) if any(facts.values()) else None
+def image_from_cells(form: str, mode: str, width: str, height: str, problem: str, phash: str) -> ImageFacts:
+    """What a row says of an image; what is empty is not known."""
+    return ImageFacts(
+        format=form or None,
+        mode=mode or None,
+        width=int(width) if width else None,
+        height=int(height) if height else None,
+        problem=problem or None,
+        phash=(b"" if phash == ONE_COLOR else bytes.fromhex(phash)) if phash else None,
+    )

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -323,6 +323,11 @@ def type_hints(cls: type) -> Mapping[str, Any]:
 
 
 @cache
+def fields_by_name(cls: type) -> Mapping[str, Field[Any]]:
+    return {field.name: field for field in fields(cls)}
+
+
+@cache
 def type_parts(kind: Any) -> tuple[Any, tuple[Any, ...]]:
     return get_origin(kind), get_args(kind)
 
@@ -332,14 +337,14 @@ def parse_dataclass(cls: type, data: Any, where: str, issues: Issues) -> Any:
     if not isinstance(data, Mapping):
         issues.add(where, f"must be a table, not {type_name(data)}")
         return None
-    known = {field.name: field for field in fields(cls)}
+    known, hints = fields_by_name(cls), type_hints(cls)
     for key in data:
         if key not in known:
             issues.add(join_key(where, key), f"unknown key{did_you_mean(key, known)}")
     values = {}
     for name, field in known.items():
         if name in data:
-            values[name] = parse_value(type_hints(cls)[name], data[name], join_key(where, name), issues)
+            values[name] = parse_value(hints[name], data[name], join_key(where, name), issues)
         elif field.default is MISSING and field.default_factory is MISSING:
             issues.add(join_key(where, name), "is missing")
     return cls(**values) if not issues.found else None

@@ -209,12 +209,13 @@ def build_index(roots: Sequence[Path], below: Mapping[str, Any] | None = None) -
     raw, origin, broken = lay_over(roots, below["entries"])
     items, entries = copy_untouched(below, find_names(roots[1:]))
     sites = read_body_sites(roots)
+    allowed = list_allowed_words(sites)
     owner = dict.fromkeys(raw, "")  # who goes by a name: the entry of that name before any alias
     for name, data in raw.items():
         try:
             if name not in items:
                 dataset = parse_entry(load_data(data), origin[name])
-                check_words(dataset, sites, origin[name])
+                check_words(dataset, allowed, sites, origin[name])
                 items[name] = summary_item(dataset, roots)
                 entries[name] = json.dumps(entry_to_data(dataset), ensure_ascii=False)
             claim_aliases(name, items[name]["aliases"], owner, origin[name])
@@ -284,11 +285,16 @@ def read_body_sites(roots: Sequence[Path]) -> Mapping[str, BodySite]:
     return {}
 
 
-def check_words(dataset: Dataset, sites: Mapping[str, BodySite], source: str) -> None:
-    """BadCatalog for words that a table translates to, and that the manifest's column cannot hold."""
+def list_allowed_words(sites: Mapping[str, BodySite]) -> dict[str, set[str]]:
+    """What each column of closed words can hold; body sites only where they are known."""
     allowed = {column: {*words, ""} for column, words in CLOSED_WORDS.items()}
-    if sites:
-        allowed["body_site"] = {*site_names(sites), ""}
+    return allowed | ({"body_site": {*site_names(sites), ""}} if sites else {})
+
+
+def check_words(
+    dataset: Dataset, allowed: Mapping[str, set[str]], sites: Mapping[str, BodySite], source: str
+) -> None:
+    """BadCatalog for words that a table translates to, and that the manifest's column cannot hold."""
     issues = [
         f"{place}: {describe_unknown_word(column, word, sites)}"
         for number, table in enumerate(dataset.table)

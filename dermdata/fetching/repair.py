@@ -70,28 +70,25 @@ def require_recorded_bytes(content: Content, data: bytes) -> None:
         )
 
 
-def find_uninspected(folder: DatasetFolder) -> list[Content]:
+def find_uninspected(folder: DatasetFolder, contents: Iterable[Content]) -> list[Content]:
     """The images that decode and whose perceptual hash an older version did not note.
 
     Parameters
     ----------
     folder
         The dataset's folder in the cache.
+    contents
+        Every file it should hold.
 
     Returns
     -------
     list of Content
         Empty for a folder that cannot be written: there it could not be noted.
 
-    Raises
-    ------
-    CacheDamaged
-        If the folder's records cannot be read.
-
     """
     if not os.access(folder.path, os.W_OK):
         return []
-    images = [one for one in folder.contents() if one.image and one.image.format and not one.image.problem]
+    images = [one for one in contents if one.image and one.image.format and not one.image.problem]
     return [one for one in images if one.image and one.image.phash is None]
 
 

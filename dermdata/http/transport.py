@@ -73,8 +73,7 @@ class GuardedTransport(httpx.BaseTransport):
         # its DEBUG lines hold Location headers, and those hold signatures
         logging.getLogger("httpcore").setLevel(logging.WARNING)
         self._settings = settings
-        self._tls = tls_context(settings)
-        self._pools: dict[tuple[str | None, bool], httpcore.ConnectionPool] = {}
+        self._pools: dict[tuple[str | None, bool, bool], httpcore.ConnectionPool] = {}
         self._backends: list[GuardedBackend] = []
         self._closed = False
         self._lock = threading.Lock()
@@ -94,7 +93,11 @@ class GuardedTransport(httpx.BaseTransport):
         chunk = extensions.get("chunk", CHUNK)
         deadline = settings.clock() + extensions.get("deadline", settings.head_deadline)
         proxy = self._find_proxy(str(request.url))
-        pool = self._get_pool(proxy, public_only=extensions.get("public_only", False) and proxy is None)
+        pool = self._get_pool(
+            proxy,
+            public_only=extensions.get("public_only", False) and proxy is None,
+            secure=request.url.scheme == "https",
+        )
         url = httpcore.URL(
             scheme=request.url.raw_scheme,
             host=request.url.raw_host,
@@ -130,22 +133,27 @@ class GuardedTransport(httpx.BaseTransport):
         for backend in backends:
             backend.close()
 
-    def _get_pool(self, proxy: str | None, *, public_only: bool) -> httpcore.ConnectionPool:
-        """Return the pool for a proxy; connections that were checked are kept apart from those that were not."""
+    def _get_pool(self, proxy: str | None, *, public_only: bool, secure: bool) -> httpcore.ConnectionPool:
+        """Return the pool for a proxy; connections that were checked are kept apart from those that were not.
+
+        Only one for https reads the certificates, which takes longer than a small request.
+        """
+        key = (proxy, public_only, secure)
         with self._lock:
             if self._closed:
                 raise httpx.ConnectError("closed")
-            if (proxy, public_only) not in self._pools:
-                self._pools[proxy, public_only] = self._open_pool(proxy, public_only=public_only)
-            return self._pools[proxy, public_only]
+            if key not in self._pools:
+                self._pools[key] = self._open_pool(proxy, public_only=public_only, secure=secure)
+            return self._pools[key]
 
-    def _open_pool(self, proxy: str | None, *, public_only: bool) -> httpcore.ConnectionPool:
+    def _open_pool(self, proxy: str | None, *, public_only: bool, secure: bool) -> httpcore.ConnectionPool:
         backend = GuardedBackend(self._settings, public_only=public_only)
+        tls = tls_context(self._settings) if secure else None
         self._backends.append(backend)
         # how many there may be at once is a matter of each host
         if proxy is None:
             return httpcore.ConnectionPool(
-                ssl_context=self._tls,
+                ssl_context=tls,
                 max_connections=None,
                 keepalive_expiry=KEEPALIVE_SECONDS,
                 network_backend=backend,
@@ -155,7 +163,7 @@ class GuardedTransport(httpx.BaseTransport):
         return httpcore.HTTPProxy(
             f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
             proxy_auth=name if any(name) else None,
-            ssl_context=self._tls,
+            ssl_context=tls,
             max_connections=None,
             keepalive_expiry=KEEPALIVE_SECONDS,
             network_backend=backend,

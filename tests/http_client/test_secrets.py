@@ -31,6 +31,8 @@ class Host:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # else a body waits 40 ms until the client has acknowledged the headers before it
+            disable_nagle_algorithm = True
 
             def do_GET(self) -> None:  # http.server calls it so
                 host.seen.append((self.path, dict(self.headers.items())))
