@@ -265,7 +265,7 @@ def plan_rows(plan: "FetchPlan") -> list[dict[str, Any]]:
     rows = []
     for file in plan.download:
         origin = file.source or (redact(file.urls[0]) if file.urls else None)
-        rows.append(plan_row(plan, "download", file.name, file.size, file.checksum, origin))
+        rows.append(plan_row(plan, "download", file.name, file.expected_size, file.checksum, origin))
     rows += [
         plan_row(plan, "mend", one.path, one.size, f"sha256:{one.sha256}", one.file) for one in plan.mend
     ]

@@ -232,7 +232,7 @@ class SubsetFetch:
             *(one for one in plan.dataset.files if one.name in loose),
         ]:
             if file.name not in had:
-                yield plan_row(plan, "download", file.name, file.size, file.checksum, file.source)
+                yield plan_row(plan, "download", file.name, file.expected_size, file.checksum, file.source)
 
     def list_picks(self, subset_fetch: "PartialDataset", wanted: "Sequence[Content]") -> Rows:
         """Archives of which only the wanted members come."""

@@ -119,7 +119,7 @@ class PartialDataset:
                     path=ingest.file_path(file, self.folder).relative_to(self.folder.path).as_posix(),
                     role=file.role,
                     file=file.name,
-                    size=file.size or 0,
+                    size=file.expected_size or 0,
                     sha256=file.checksum or f"file:{file.name}",
                     image=NOT_INSPECTED if ingest.may_be_image(file.name) else None,
                 )

@@ -20,7 +20,10 @@ SEARCH = "https://api.isic-archive.com/api/v2/images/search/"
 PAGE = 100  # the interface gives no more
 PAGE_NAME = "a page of the ISIC Archive"
 LISTING_KEYS = ("collections", "query")
-LEVELED_FIELDS = ("diagnosis", "anatom_site")  # fields of five levels
+LEVELED_FIELDS = {
+    "diagnosis": None,
+    "anatom_site": "anatom_site_general",
+}  # of five levels: the flat field before
 BAD_QUERY_STATUSES = (400, 422)
 QUERY_HINT = (
     "write field:value, AND, OR, -field:value, quotes, * and [50 TO 70]; "
@@ -125,29 +128,36 @@ def check_record(row: JsonObject) -> IsicRecord:
 
 
 def to_files(records: Iterable[IsicRecord]) -> Iterator[File]:
-    """The full-size image of each record, under its name in the archive's bucket."""
+    """The full-size image of each record, under its name in the archive's bucket.
+
+    `files.full.size` is of the image before credit, license and id were written into it: larger ones come.
+    """
     for record in records:
         row = JsonObject(record, PAGE_NAME)
         full = row.child("files").child("full")
-        url = full.address("url")
-        ending = PurePosixPath(urlsplit(url).path).suffix.lower()
+        url, name = full.address("url"), row.text("isic_id")
+        path = PurePosixPath(urlsplit(url).path)
+        if path.stem != name:
+            raise full.field_error("url", f"the address of {name}: it leads to {path.name}")
+        ending = path.suffix.lower()
         yield File(
-            name=f"images/{row.text('isic_id')}{ending}",
+            name=f"images/{name}{ending}",
             role="images",
             urls=(url,),
-            size=full.optional_number("size"),
+            rough_size=full.optional_number("size"),
         )
 
 
 def flatten_record(record: IsicRecord) -> dict[str, str]:
     """A record as a row of the official metadata.csv: fixed columns first, then its fields by name.
 
-    `diagnosis` and `anatom_site` join their levels with ":" down to the last one that is set.
+    `diagnosis` and `anatom_site` join their levels with ":" down to the last one that is set; a record from before
+    2026-05, or an old copy of one, has a flat `anatom_site_general` in place of levels.
     """
     row = JsonObject(record, PAGE_NAME)
     fields = read_fields(row.child("metadata"))
-    for name in LEVELED_FIELDS:
-        if path := join_levels(name, fields):
+    for name, flat in LEVELED_FIELDS.items():
+        if path := join_levels(name, fields) or fields.get(flat or ""):
             fields[name] = path
     fixed = {name: row.optional_text(name) or "" for name in ("isic_id", "attribution", "copyright_license")}
     return fixed | {name: fields[name] for name in sorted(fields)}

@@ -15,9 +15,10 @@ SPEC = '[[files]]\nname = "metadata.csv"\nrole = "metadata"\nfetch = false\n' + 
 FOLDER = "cache/datasets/ours/unversioned"
 
 
-def record(number: int) -> dict[str, object]:
+def record(number: int, more: int = 0) -> dict[str, object]:
+    """A record that states a size of so many bytes more than its image has."""
     name = f"ISIC_{number:07}"
-    full = {"url": f"{HOST}{name}.JPG", "size": len(picture(number))}
+    full = {"url": f"{HOST}{name}.JPG", "size": len(picture(number)) + more}
     return {
         "isic_id": name,
         "files": {"full": full},
@@ -28,11 +29,15 @@ def record(number: int) -> dict[str, object]:
 @pytest.fixture
 def ours(tmp_path: Path, site: Site) -> Ours:
     made = Ours(tmp_path, site, listing="isic:", table=SPEC)
-    page = {"results": [record(number) for number in range(3)], "count": 3, "next": None}
-    site.put(f"{SEARCH}?limit=100", json.dumps(page).encode())
+    put_records(site, [record(number) for number in range(3)])
     for number in range(3):
         site.put(f"{HOST}ISIC_{number:07}.JPG", picture(number))
     return made
+
+
+def put_records(site: Site, records: list[dict[str, object]]) -> None:
+    page = {"results": records, "count": len(records), "next": None}
+    site.put(f"{SEARCH}?limit=100", json.dumps(page).encode())
 
 
 def left(root: Path) -> list[str]:
@@ -71,3 +76,19 @@ def host() -> str:
     from dermdata.process import machine_name
 
     return machine_name()
+
+
+@pytest.mark.parametrize("more", [-164, -1, 1, 5000])
+def test_the_size_that_a_record_states_is_a_hint(
+    more: int, cli: Callable, ours: Ours, site: Site, tmp_path: Path
+) -> None:
+    """It is of the image before credit and license are written into it; a second fetch and `verify` know the real one."""
+    put_records(site, [record(number, more) for number in range(3)])
+    planned = cli(*ours.options, "fetch", "ours")
+    assert planned.code == 0, planned.err
+    assert "3 rows of 3" in planned.err
+    assert "nothing to do" in cli(*ours.options, "fetch", "ours").err
+    assert cli(*ours.options, "verify").code == 0
+    receipt = json.loads((tmp_path / FOLDER / "receipt.json").read_text())
+    sizes = {one["name"]: one["size"] for one in receipt["files"] if one["role"] == "images"}
+    assert sizes == {f"images/ISIC_{number:07}.jpg": len(picture(number)) for number in range(3)}
