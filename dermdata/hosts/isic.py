@@ -6,13 +6,14 @@ https://api.isic-archive.com/api/docs/swagger/ ; public images are plain S3, no 
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from dermdata.errors import IntegrityError, ServerRefused, UnknownName, UsageError
 from dermdata.hosts.base import JsonObject, ResolveContext, match_identity
-from dermdata.hosts.base import iterate_pages as following
+from dermdata.hosts.base import iterate_pages as following_pages
 from dermdata.markup import count_nouns
 from dermdata.model import File
 
@@ -59,6 +60,41 @@ def parse_search(identity: str) -> tuple[str, tuple[int, ...]]:
 # ------------------------------------------------------------------ asking
 
 
+@dataclass(frozen=True, kw_only=True)
+class SearchPage:
+    """One answer of the search."""
+
+    records: Sequence[IsicRecord]
+    count: int | None  # of all that are found; only the first page says it
+    following: str | None  # the next page's address
+
+
+def search_pages(
+    query: str,
+    collections: Sequence[int],
+    context: ResolveContext,
+    *,
+    size: int = PAGE,
+    begin: str | None = None,
+) -> Iterator[SearchPage]:
+    """The pages of a search, oldest records first; each is asked for when needed, `begin` in place of the first.
+
+    UsageError for a query, or an address to begin with, that the archive cannot read.
+    """
+    first = begin or search_url(query, collections, size)
+
+    def page(token: str) -> tuple[list[SearchPage], str | None]:
+        answer = JsonObject(request_page(token or first, query, context), PAGE_NAME)
+        rows = [check_record(row) for row in answer.rows("results")]
+        # the cursor in it is the archive's own matter: the address is used as it is
+        following = answer.address("next") if answer.optional_text("next") else None
+        return [
+            SearchPage(records=rows, count=answer.optional_number("count"), following=following)
+        ], following
+
+    return following_pages(page, PAGE_NAME)
+
+
 def search_records(
     query: str, collections: Sequence[int], context: ResolveContext, limit: int | None = None
 ) -> Iterator[IsicRecord]:
@@ -68,23 +104,20 @@ def search_records(
     """
     if limit is not None and limit < 1:
         return
-    size = min(limit or PAGE, PAGE)
-    first = search_url(query, collections, size)
     promised: int | None = None
     seen = 0
+    for page in search_pages(query, collections, context, size=min(limit or PAGE, PAGE)):
+        promised = page.count if promised is None else promised
+        for record in page.records:
+            yield record
+            seen += 1
+            if seen == limit:
+                return
+    require_all(promised, seen)
 
-    def page(token: str) -> tuple[list[IsicRecord], str | None]:
-        nonlocal promised
-        answer = JsonObject(request_page(token or first, query, context), PAGE_NAME)
-        promised = answer.optional_number("count") if not token else promised
-        rows = [check_record(row) for row in answer.rows("results")]
-        # the cursor in it is the archive's own matter: the address is used as it is
-        return rows, answer.address("next") if answer.optional_text("next") else None
 
-    for seen, record in enumerate(following(page, PAGE_NAME), 1):  # seen is used below
-        yield record
-        if seen == limit:
-            return
+def require_all(promised: int | None, seen: int) -> None:
+    """IntegrityError where fewer records came than the archive counted."""
     if promised is not None and seen < promised:
         message = f"the ISIC Archive counted {count_nouns(promised, 'image')} and gave {seen:,}"
         raise IntegrityError(message, hint="it may have changed meanwhile; run again")
@@ -97,9 +130,22 @@ def count_images(query: str, collections: Sequence[int], context: ResolveContext
     )
 
 
+def count_bytes(query: str, collections: Sequence[int], context: ResolveContext) -> int:
+    """About how many bytes the images that a search finds have together."""
+    url = f"{SEARCH}size/?{write_search(query, collections)}"
+    return JsonObject(request_page(url, query, context), "the size of a search in the ISIC Archive").number(
+        "size"
+    )
+
+
 def search_url(query: str, collections: Sequence[int], size: int) -> str:
-    words = {"query": query, "collections": ",".join(map(str, collections)), "limit": str(size)}
-    return f"{SEARCH}?{urlencode({key: value for key, value in words.items() if value})}"
+    return f"{SEARCH}?{write_search(query, collections, limit=size)}"
+
+
+def write_search(query: str, collections: Sequence[int], **more: int) -> str:
+    """The query part of a search's address."""
+    words = {"query": query, "collections": ",".join(map(str, collections)), **more}
+    return urlencode({key: value for key, value in words.items() if value})
 
 
 def request_page(url: str, query: str, context: ResolveContext) -> Any:
@@ -118,10 +164,14 @@ def request_page(url: str, query: str, context: ResolveContext) -> Any:
 
 def check_record(row: JsonObject) -> IsicRecord:
     """A record whose id is one."""
-    if not re.fullmatch(r"ISIC_\d{7,12}", row.text("isic_id"), re.ASCII):
+    if not is_id(row.text("isic_id")):
         raise row.field_error("isic_id", "an ISIC id")
     record: IsicRecord = row.value
     return record
+
+
+def is_id(word: str) -> bool:
+    return re.fullmatch(r"ISIC_\d{7,12}", word, re.ASCII) is not None
 
 
 # ------------------------------------------------------------------ reading
