@@ -102,6 +102,7 @@ class File:
     source: str | None = None  # `<host>:<id>`, resolved by hosts/<host>.py
     urls: tuple[str, ...] = ()  # tried in order
     size: int | None = None  # bytes
+    rough_size: int | None = None  # bytes, measured on others than those that come: for plans, never a check
     size_text: str | None = None  # the publisher's rounded figure
     checksum: str | None = None  # sha256:… | md5:…, as the publisher or two independent copies state it
     unpack: Unpack | None = None
@@ -110,6 +111,11 @@ class File:
     auth: Literal["basic"] | None = None  # wants the person's user name and password for access.service
     members: Mapping[str, Role] = field(default_factory=dict)  # archive: glob over member paths -> their role
     note: str | None = None
+
+    @property
+    def expected_size(self) -> int | None:
+        """How many bytes to plan for, roughly where no more is known."""
+        return self.rough_size if self.size is None else self.size
 
 
 @dataclass(frozen=True, kw_only=True)

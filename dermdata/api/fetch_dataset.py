@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import finalize
 
+from dermdata.api.archive_search import ARCHIVE_PREFIX, add_archive_records, is_archive, open_search
 from dermdata.api.models import describe_model
 from dermdata.api.resources import Resources
 from dermdata.errors import CacheDamaged, LicenseNotAccepted, SomeFailed
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dermdata.cache import DatasetFolder, FetchedFile, Receipt
     from dermdata.fetching import FetchContext, FetchPlan, FetchResult, FetchSettings
     from dermdata.hosts import ResolveContext
-    from dermdata.model import Dataset, File, Request
+    from dermdata.model import Dataset
 
 PLAN_KEYS = ("dataset", "step", "file", "size_bytes", "checksum", "from")
 
@@ -48,19 +48,16 @@ def foresee_files(
         return dataset
     with resources.transfer() as transfer:
         resolve_context = open_surroundings(resources, transfer, mirrors)
-        if place.startswith("isic:"):
-            query, collections = isic.parse_search(place.removeprefix("isic:"))
-            resources.say(
-                f"{dataset.name}: {count_nouns(isic.count_images(query, collections, resolve_context), 'image')} "
-                "in the archive"
-            )
+        if is_archive(dataset):
+            count = isic.count_images(*open_search(dataset), resolve_context)
+            resources.say(f"{dataset.name}: {count_nouns(count, 'image')} in the archive")
             return dataset
         return add_listed_files(dataset, lambda where: ask(where, resolve_context))
 
 
 def needs_listing(place: str, wants: "FetchSettings") -> bool:
     """Whether the listing says anything of what is wanted: an archive's records are its table too."""
-    return wants.only != "metadata" or place.startswith("isic:")
+    return wants.only != "metadata" or place.startswith(ARCHIVE_PREFIX)
 
 
 def find_earlier(resources: Resources, dataset: "Dataset", wants: "FetchSettings") -> "Dataset | None":
@@ -91,31 +88,9 @@ def list_files(
         tables = Only(only="metadata", force=wants.force)
         run_plan(plan_fetch(resources, dataset, tables, own=True), context)
         return listing.add_row_files(dataset, resources.cache.folder(dataset)), context
-    if place.startswith("isic:"):
-        return add_isic_records(resources, dataset, place.removeprefix("isic:"), context)
+    if is_archive(dataset):
+        return add_archive_records(resources, dataset, context)
     return listing.add_listed_files(dataset, lambda where: ask(where, resolve_context)), context
-
-
-def add_isic_records(
-    resources: Resources, dataset: "Dataset", identity: str, context: "FetchContext"
-) -> tuple["Dataset", "FetchContext"]:
-    """The ISIC Archive's records, asked page by page, as table and files."""
-    from dermdata import disk
-    from dermdata.fetching.listing import RECORDS_NAME, add_record_files
-    from dermdata.hosts import isic
-
-    query, collections = isic.parse_search(identity)
-    records = list(isic.search_records(query, collections, context.resolve_context))
-    entry, data = add_record_files(dataset, map(isic.flatten_record, records), isic.to_files(records))
-    made = resources.cache.folder(dataset).temporary_path(RECORDS_NAME)
-    disk.write_chunks(made, [data])
-    usual = context.resolve
-
-    def resolve(one: "Dataset", file: "File") -> "Request | Path":
-        return made if file.name == RECORDS_NAME else usual(one, file)
-
-    finalize(resolve, made.unlink, missing_ok=True)  # gone with the workshop; a killed one's goes in a sweep
-    return entry, replace(context, resolve=resolve)
 
 
 def open_surroundings(resources: Resources, transfer: Any, mirrors: list[str]) -> "ResolveContext":
@@ -266,7 +241,7 @@ def plan_rows(plan: "FetchPlan") -> list[dict[str, Any]]:
     rows = []
     for file in plan.download:
         origin = file.source or (redact(file.urls[0]) if file.urls else None)
-        rows.append(plan_row(plan, "download", file.name, file.size, file.checksum, origin))
+        rows.append(plan_row(plan, "download", file.name, file.expected_size, file.checksum, origin))
     rows += [
         plan_row(plan, "mend", one.path, one.size, f"sha256:{one.sha256}", one.file) for one in plan.mend
     ]

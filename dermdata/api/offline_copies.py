@@ -263,7 +263,7 @@ def fill_mirror(resources: Resources, mirrored: "MirrorFolder", context: "FetchC
 
     name = mirrored.dataset.name
     if absent := mirrored.absent:
-        total = format_size(sum(file.size or 0 for file in absent))
+        total = format_size(sum(file.expected_size or 0 for file in absent))
         resources.say(f"{name}: {count_nouns(len(absent), 'file')}, {total}, to {mirrored.path}")
     brought = mirror.fill_mirror(mirrored, context)
     what = f"{format_size(brought)} downloaded" if brought else "nothing to download"
@@ -281,5 +281,12 @@ def list_steps(mirrored: "MirrorFolder") -> Iterator[dict[str, Any]]:
 
     for file in mirrored.files:
         origin = mirrored.cached.get(file.name) or file.source or next(iter(file.urls), "")
-        values = (mirrored.dataset.name, step(file), file.name, file.size, file.checksum, str(origin))
+        values = (
+            mirrored.dataset.name,
+            step(file),
+            file.name,
+            file.expected_size,
+            file.checksum,
+            str(origin),
+        )
         yield dict(zip(PLAN_KEYS, values, strict=True))

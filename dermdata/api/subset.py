@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dermdata.api.archive_search import is_archive
 from dermdata.api.fetch_dataset import find_earlier, list_files
 from dermdata.api.resources import Resources
 from dermdata.errors import UsageError
@@ -16,6 +17,7 @@ from dermdata.terminal import format_size
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from dermdata.api.archive_search import ArchiveSearch
     from dermdata.cache import Receipt
     from dermdata.fetching import FetchContext, FetchPlan, FetchResult, FetchSettings
     from dermdata.fetching.subset import PartialDataset, SubsetChoice, SubsetRequest
@@ -60,12 +62,20 @@ class SubsetFetch:
     def choose(self, table: "pa.Table") -> "pa.Table":
         """The rows for which the condition is true, in the manifest's order, at most `limit`."""
         if self.where is not None:
-            from dermdata.cohort.where import filter_rows, unknown_word_notes
+            from dermdata.cohort.where import unknown_word_notes
 
             for note in unknown_word_notes(table, self.where):
                 self.resources.say(note)
-            table = filter_rows(table, self.where, self.resources.library.vocabulary)
+            table = self.filter(table)
         return table if self.limit is None else table.slice(0, self.limit)
+
+    def filter(self, table: "pa.Table") -> "pa.Table":
+        """The rows for which the condition is true, in the manifest's order."""
+        from dermdata.cohort.where import filter_rows
+
+        if self.where is None:
+            return table
+        return filter_rows(table, self.where, self.resources.library.vocabulary)
 
     @property
     def ask(self) -> "SubsetRequest":
@@ -139,17 +149,43 @@ class SubsetFetch:
         from dermdata.fetching import run_plan
         from dermdata.fetching.subset import run_subset
 
-        entry = dataset
-        if dataset.listing != "rows":
-            entry, context = list_files(self.resources, dataset, self.wants, context)
         receipt = self.resources.cache.folder(dataset).receipt()
-        part = run_subset(self.plan_tables(entry), self.ask, context, receipt)
+        entry, ask = dataset, self.ask
+        if self.is_of_archive(dataset):
+            entry, context, ask = self.search_archive(dataset, context, receipt)
+        elif dataset.listing != "rows":
+            entry, context = list_files(self.resources, dataset, self.wants, context)
+        part = run_subset(self.plan_tables(entry), ask, context, receipt)
         if part:
             return part
         self.say_all(dataset)
         whole = replace(self.wants, whole=True)
         entry, context = list_files(self.resources, dataset, whole, context)
         return run_plan(plan_fetch(self.resources, entry, whole), context)
+
+    def is_of_archive(self, dataset: "Dataset") -> bool:
+        """Whether the choice is made of an archive that can be asked for what it takes."""
+        return is_archive(dataset)
+
+    def search_archive(
+        self, dataset: "Dataset", context: "FetchContext", receipt: "Receipt | None"
+    ) -> "tuple[Dataset, FetchContext, SubsetRequest]":
+        """The entry with the records that are chosen, on top of those that are here; ProblemsFound for none."""
+        from dermdata.api.archive_search import add_table, choose_records
+        from dermdata.fetching.archive_records import list_earlier_records
+
+        search = self.plan_search(dataset, context)
+        found = choose_records(self.resources, dataset, search, context, self.filter, self.limit)
+        folder = self.resources.cache.folder(dataset)
+        earlier = list_earlier_records(folder, receipt, found.records)
+        entry, context = add_table(self.resources, dataset, [*found.records, *earlier], context)
+        return entry, context, replace(self.ask, choose=found.take, of=search.of)
+
+    def plan_search(self, dataset: "Dataset", context: "FetchContext") -> "ArchiveSearch":
+        """What the archive is asked; ProblemsFound where no record of it can be chosen."""
+        from dermdata.api.archive_search import plan_search
+
+        return plan_search(self.resources, dataset, self.where, context.resolve_context)
 
     def say_all(self, dataset: "Dataset") -> None:
         """The choice leaves nothing out."""
@@ -175,6 +211,9 @@ class SubsetFetch:
         from dermdata.fetching.plan import make_plan
         from dermdata.fetching.subset import preview_subset
 
+        if self.is_of_archive(dataset):
+            yield from self.plan_archive(dataset, context)
+            return
         entry = dataset
         if dataset.listing != "rows":
             entry, context = list_files(self.resources, dataset, self.wants, context)
@@ -187,6 +226,27 @@ class SubsetFetch:
             elsewhere = replace(context, cache=Cache(Path(place)), resolve=self.resolve_at_hand(context))
             subset_fetch, choice = preview_subset(tables, self.ask, elsewhere, receipt)
             yield from self.steps(subset_fetch, choice, receipt)
+
+    def plan_archive(self, dataset: "Dataset", context: "FetchContext") -> Rows:
+        """What the archive counts; no record is asked for."""
+        from dermdata.api.archive_search import EVERYTHING
+        from dermdata.api.fetch_dataset import PLAN_KEYS
+        from dermdata.hosts import isic
+
+        search, resolve = self.plan_search(dataset, context), context.resolve_context
+        found = isic.count_images(search.query, search.collections, resolve)
+        count = found if self.limit is None else min(found, self.limit)
+        size = isic.count_bytes(search.query, search.collections, resolve) if count == found else None
+        row = (dataset.name, "download", EVERYTHING, size, None, search.query or None)
+        yield {**dict(zip(PLAN_KEYS, row, strict=True)), "count": count}
+        row = (dataset.name, "build", "manifest.parquet", None, None, None)
+        yield {**dict(zip(PLAN_KEYS, row, strict=True)), "count": count}
+        most = "" if search.is_whole else "at most "
+        self.resources.say(
+            f"{dataset.name}: {most}{count:,} of {count_nouns(search.of, 'image')}{words(self.where)}, "
+            f"{'about ' + format_size(size) if size is not None else 'of a size not counted'}, "
+            "less those that are here"
+        )
 
     def resolve_at_hand(self, context: "FetchContext") -> Any:
         """Where to take a file from: the cache, if it is there."""
@@ -232,7 +292,7 @@ class SubsetFetch:
             *(one for one in plan.dataset.files if one.name in loose),
         ]:
             if file.name not in had:
-                yield plan_row(plan, "download", file.name, file.size, file.checksum, file.source)
+                yield plan_row(plan, "download", file.name, file.expected_size, file.checksum, file.source)
 
     def list_picks(self, subset_fetch: "PartialDataset", wanted: "Sequence[Content]") -> Rows:
         """Archives of which only the wanted members come."""

@@ -5,6 +5,7 @@ run.py             carries a plan out, several files at once
 receipt_writer.py  the receipt while files arrive
 ingest.py          one catalog file on its way into the cache
 listing.py         entries whose files a host, or their own table, lists
+archive_records.py entries whose rows are the records of an archive
 assemble.py        tables and files become the manifest
 repair.py          broken files, images that were never inspected, leftovers of killed runs
 subset.py          only the images of chosen rows

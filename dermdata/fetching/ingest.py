@@ -105,7 +105,7 @@ def obtain_file(
     What an interrupted run left whole is taken as it is, unless it must be `fresh`: if its checksum is the
     published one, or where none is published if it is known to come from this very place (`same_origin`).
     """
-    progress.begin(file.name, file.size)
+    progress.begin(file.name, file.expected_size)
     if not fresh and (whole := find_complete_file(file, target, unchecked=same_origin)):
         progress.end(file.name, "was there" + (", its checksum is right" if file.checksum else ""))
         return replace(whole, mirrored=isinstance(place, Request) and place.mirrors > 0, moved=0)

@@ -1,24 +1,20 @@
 """Entries whose files are too many for the catalog: a host's listing, or the entry's own table, names them."""
 
-import csv
-import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from dermdata import readers
 from dermdata.cache import DatasetFolder, Receipt
-from dermdata.checksum import sha256_of_chunks
 from dermdata.errors import ManualDownload
 from dermdata.fetching.assemble import table_opener
-from dermdata.fetching.ingest import LISTING_SOURCE, SUMS_NAME, read_sha256sums
+from dermdata.fetching.ingest import SUMS_NAME, read_sha256sums
 from dermdata.hosts.base import guess_role
 from dermdata.markup import agree_verb, count_nouns
 from dermdata.model import Content, Dataset, File, Role
 
 LISTED_BY_ROWS = "rows"  # each row of the table has its image's address
-RECORDS_NAME = "metadata.csv"  # the table that an archive's records make
 ListFiles = Callable[[str], tuple[File, ...]]  # hosts.list_files
 
 
@@ -88,32 +84,6 @@ def guess_model_role(name: str) -> Role:
     """What a model's file is: a picture in its description is no image of a dataset."""
     role = guess_role(name)
     return "other" if role == "images" else role
-
-
-def add_record_files(
-    dataset: Dataset, records: Iterable[Mapping[str, str]], files: Iterable[File]
-) -> tuple[Dataset, bytes]:
-    """The entry with an archive's own records as its table (and that table's bytes), and their files."""
-    named = {name for spec in dataset.table for names in spec.columns.values() for name in names}
-    data = records_to_csv(list(records), sorted(named))
-    table = File(
-        name=RECORDS_NAME,
-        role="metadata",
-        source=f"{LISTING_SOURCE}:{RECORDS_NAME}",
-        size=len(data),
-        checksum=f"sha256:{sha256_of_chunks([data])}",
-    )
-    return merge_files(dataset, [table, *files]), data
-
-
-def records_to_csv(records: Sequence[Mapping[str, str]], named: Sequence[str]) -> bytes:
-    """Flat records as CSV: the columns of all of them as they first appear, then those that none has set."""
-    names = list(dict.fromkeys([name for record in records for name in record] + list(named)))
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    return text.getvalue().encode()
 
 
 def add_row_files(dataset: Dataset, folder: DatasetFolder) -> Dataset:

@@ -74,7 +74,7 @@ def list_usable_files(files: Iterable[File], receipt: Receipt) -> dict[str, tupl
 
 def fill_mirror(mirror: MirrorFolder, context: FetchContext) -> int:
     """Bring what is not there, verified; the bytes that were not there before. Goes on where a killed run stopped."""
-    disk.require_space(mirror.path, sum(file.size or 0 for file in mirror.absent))
+    disk.require_space(mirror.path, sum(file.expected_size or 0 for file in mirror.absent))
     writer = MirrorWriter(mirror, context)
     try:
         with ThreadPoolExecutor(max_workers=STREAMS) as pool:
@@ -110,7 +110,7 @@ class MirrorWriter:
     def _find_present(self, file: File) -> ingest.VerifiedFile | None:
         noted = self._sums.get(file.name)
         known = file.checksum or (f"sha256:{noted}" if noted else None)
-        self._context.progress.begin(file.name, file.size)
+        self._context.progress.begin(file.name, file.expected_size)
         whole = ingest.find_complete_file(replace(file, checksum=known), self._mirror.path / file.name)
         if whole:
             self._context.progress.end(file.name, "is there, its checksum is right")

@@ -62,7 +62,7 @@ class FetchPlan:
     @property
     def download_bytes(self) -> int | None:
         """Bytes to download; None when a size is not known."""
-        sizes = [file.size for file in self.download]
+        sizes = [file.expected_size for file in self.download]
         if None in sizes:
             return None
         return sum(filter(None, sizes)) + sum(

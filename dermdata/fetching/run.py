@@ -145,7 +145,7 @@ def require_plan_space(plan: FetchPlan, folder: DatasetFolder) -> None:
 
     What an earlier run left of them, whole or in part, has its room already; it is only looked for where that counts.
     """
-    needed = sum((file.size or 0) * (2 if file.unpack else 1) for file in plan.download)
+    needed = sum((file.expected_size or 0) * (2 if file.unpack else 1) for file in plan.download)
     if not plan.wants.force and not disk.has_space(folder.path, needed):
         needed -= sum(ingest.count_bytes_on_disk(file, folder) for file in plan.download)
     disk.require_space(folder.path, needed)

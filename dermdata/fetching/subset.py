@@ -119,7 +119,7 @@ class PartialDataset:
                     path=ingest.file_path(file, self.folder).relative_to(self.folder.path).as_posix(),
                     role=file.role,
                     file=file.name,
-                    size=file.size or 0,
+                    size=file.expected_size or 0,
                     sha256=file.checksum or f"file:{file.name}",
                     image=NOT_INSPECTED if ingest.may_be_image(file.name) else None,
                 )
@@ -260,6 +260,7 @@ class SubsetRequest:
     choose: Callable[[pa.Table], pa.Table]
     # a lock's: of half of the rows on all come, none is no error, no archive is too large to come whole
     of_lock: bool = False
+    of: int | None = None  # rows of the whole dataset, where its tables have fewer
 
     def covers_all(self, rows: int, of: int, wants: FetchSettings) -> bool:
         """Whether so many rows mean the whole dataset; of tables alone there is no more than what is here."""
@@ -396,9 +397,9 @@ def choose_rows(subset_fetch: PartialDataset, ask: SubsetRequest, before: Receip
     part = FetchedSubset(
         asked=append_spec(ask.to_spec(subset_fetch.plan.wants), before),
         rows=tuple(table.filter(pc.or_(mine, kept))["image_id"].to_pylist()),
-        of=table.num_rows,
+        of=ask.of or table.num_rows,
     )
-    if ask.covers_all(len(rows), table.num_rows, subset_fetch.plan.wants):
+    if ask.covers_all(len(rows), part.of, subset_fetch.plan.wants):
         return SubsetChoice(part=part, rows=len(rows), wanted=(), everything=True)
     subset_fetch.read_directories(list_needed_archives(subset_fetch, sources, rows))
     return SubsetChoice(

@@ -6,13 +6,14 @@ https://api.isic-archive.com/api/docs/swagger/ ; public images are plain S3, no 
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from dermdata.errors import IntegrityError, ServerRefused, UnknownName, UsageError
 from dermdata.hosts.base import JsonObject, ResolveContext, match_identity
-from dermdata.hosts.base import iterate_pages as following
+from dermdata.hosts.base import iterate_pages as following_pages
 from dermdata.markup import count_nouns
 from dermdata.model import File
 
@@ -20,7 +21,10 @@ SEARCH = "https://api.isic-archive.com/api/v2/images/search/"
 PAGE = 100  # the interface gives no more
 PAGE_NAME = "a page of the ISIC Archive"
 LISTING_KEYS = ("collections", "query")
-LEVELED_FIELDS = ("diagnosis", "anatom_site")  # fields of five levels
+LEVELED_FIELDS = {
+    "diagnosis": None,
+    "anatom_site": "anatom_site_general",
+}  # of five levels: the flat field before
 BAD_QUERY_STATUSES = (400, 422)
 QUERY_HINT = (
     "write field:value, AND, OR, -field:value, quotes, * and [50 TO 70]; "
@@ -56,6 +60,41 @@ def parse_search(identity: str) -> tuple[str, tuple[int, ...]]:
 # ------------------------------------------------------------------ asking
 
 
+@dataclass(frozen=True, kw_only=True)
+class SearchPage:
+    """One answer of the search."""
+
+    records: Sequence[IsicRecord]
+    count: int | None  # of all that are found; only the first page says it
+    following: str | None  # the next page's address
+
+
+def search_pages(
+    query: str,
+    collections: Sequence[int],
+    context: ResolveContext,
+    *,
+    size: int = PAGE,
+    begin: str | None = None,
+) -> Iterator[SearchPage]:
+    """The pages of a search, oldest records first; each is asked for when needed, `begin` in place of the first.
+
+    UsageError for a query, or an address to begin with, that the archive cannot read.
+    """
+    first = begin or search_url(query, collections, size)
+
+    def page(token: str) -> tuple[list[SearchPage], str | None]:
+        answer = JsonObject(request_page(token or first, query, context), PAGE_NAME)
+        rows = [check_record(row) for row in answer.rows("results")]
+        # the cursor in it is the archive's own matter: the address is used as it is
+        following = answer.address("next") if answer.optional_text("next") else None
+        return [
+            SearchPage(records=rows, count=answer.optional_number("count"), following=following)
+        ], following
+
+    return following_pages(page, PAGE_NAME)
+
+
 def search_records(
     query: str, collections: Sequence[int], context: ResolveContext, limit: int | None = None
 ) -> Iterator[IsicRecord]:
@@ -65,23 +104,20 @@ def search_records(
     """
     if limit is not None and limit < 1:
         return
-    size = min(limit or PAGE, PAGE)
-    first = search_url(query, collections, size)
     promised: int | None = None
     seen = 0
+    for page in search_pages(query, collections, context, size=min(limit or PAGE, PAGE)):
+        promised = page.count if promised is None else promised
+        for record in page.records:
+            yield record
+            seen += 1
+            if seen == limit:
+                return
+    require_all(promised, seen)
 
-    def page(token: str) -> tuple[list[IsicRecord], str | None]:
-        nonlocal promised
-        answer = JsonObject(request_page(token or first, query, context), PAGE_NAME)
-        promised = answer.optional_number("count") if not token else promised
-        rows = [check_record(row) for row in answer.rows("results")]
-        # the cursor in it is the archive's own matter: the address is used as it is
-        return rows, answer.address("next") if answer.optional_text("next") else None
 
-    for seen, record in enumerate(following(page, PAGE_NAME), 1):  # seen is used below
-        yield record
-        if seen == limit:
-            return
+def require_all(promised: int | None, seen: int) -> None:
+    """IntegrityError where fewer records came than the archive counted."""
     if promised is not None and seen < promised:
         message = f"the ISIC Archive counted {count_nouns(promised, 'image')} and gave {seen:,}"
         raise IntegrityError(message, hint="it may have changed meanwhile; run again")
@@ -94,9 +130,22 @@ def count_images(query: str, collections: Sequence[int], context: ResolveContext
     )
 
 
+def count_bytes(query: str, collections: Sequence[int], context: ResolveContext) -> int:
+    """About how many bytes the images that a search finds have together."""
+    url = f"{SEARCH}size/?{write_search(query, collections)}"
+    return JsonObject(request_page(url, query, context), "the size of a search in the ISIC Archive").number(
+        "size"
+    )
+
+
 def search_url(query: str, collections: Sequence[int], size: int) -> str:
-    words = {"query": query, "collections": ",".join(map(str, collections)), "limit": str(size)}
-    return f"{SEARCH}?{urlencode({key: value for key, value in words.items() if value})}"
+    return f"{SEARCH}?{write_search(query, collections, limit=size)}"
+
+
+def write_search(query: str, collections: Sequence[int], **more: int) -> str:
+    """The query part of a search's address."""
+    words = {"query": query, "collections": ",".join(map(str, collections)), **more}
+    return urlencode({key: value for key, value in words.items() if value})
 
 
 def request_page(url: str, query: str, context: ResolveContext) -> Any:
@@ -115,39 +164,50 @@ def request_page(url: str, query: str, context: ResolveContext) -> Any:
 
 def check_record(row: JsonObject) -> IsicRecord:
     """A record whose id is one."""
-    if not re.fullmatch(r"ISIC_\d{7,12}", row.text("isic_id"), re.ASCII):
+    if not is_id(row.text("isic_id")):
         raise row.field_error("isic_id", "an ISIC id")
     record: IsicRecord = row.value
     return record
+
+
+def is_id(word: str) -> bool:
+    return re.fullmatch(r"ISIC_\d{7,12}", word, re.ASCII) is not None
 
 
 # ------------------------------------------------------------------ reading
 
 
 def to_files(records: Iterable[IsicRecord]) -> Iterator[File]:
-    """The full-size image of each record, under its name in the archive's bucket."""
+    """The full-size image of each record, under its name in the archive's bucket.
+
+    `files.full.size` is of the image before credit, license and id were written into it: larger ones come.
+    """
     for record in records:
         row = JsonObject(record, PAGE_NAME)
         full = row.child("files").child("full")
-        url = full.address("url")
-        ending = PurePosixPath(urlsplit(url).path).suffix.lower()
+        url, name = full.address("url"), row.text("isic_id")
+        path = PurePosixPath(urlsplit(url).path)
+        if path.stem != name:
+            raise full.field_error("url", f"the address of {name}: it leads to {path.name}")
+        ending = path.suffix.lower()
         yield File(
-            name=f"images/{row.text('isic_id')}{ending}",
+            name=f"images/{name}{ending}",
             role="images",
             urls=(url,),
-            size=full.optional_number("size"),
+            rough_size=full.optional_number("size"),
         )
 
 
 def flatten_record(record: IsicRecord) -> dict[str, str]:
     """A record as a row of the official metadata.csv: fixed columns first, then its fields by name.
 
-    `diagnosis` and `anatom_site` join their levels with ":" down to the last one that is set.
+    `diagnosis` and `anatom_site` join their levels with ":" down to the last one that is set; a record from before
+    2026-05, or an old copy of one, has a flat `anatom_site_general` in place of levels.
     """
     row = JsonObject(record, PAGE_NAME)
     fields = read_fields(row.child("metadata"))
-    for name in LEVELED_FIELDS:
-        if path := join_levels(name, fields):
+    for name, flat in LEVELED_FIELDS.items():
+        if path := join_levels(name, fields) or fields.get(flat or ""):
             fields[name] = path
     fixed = {name: row.optional_text(name) or "" for name in ("isic_id", "attribution", "copyright_license")}
     return fixed | {name: fields[name] for name in sorted(fields)}

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from dermdata.hosts.isic import SEARCH
@@ -15,9 +16,10 @@ SPEC = '[[files]]\nname = "metadata.csv"\nrole = "metadata"\nfetch = false\n' + 
 FOLDER = "cache/datasets/ours/unversioned"
 
 
-def record(number: int) -> dict[str, object]:
+def record(number: int, more: int = 0) -> dict[str, object]:
+    """A record that states a size of so many bytes more than its image has."""
     name = f"ISIC_{number:07}"
-    full = {"url": f"{HOST}{name}.JPG", "size": len(picture(number))}
+    full = {"url": f"{HOST}{name}.JPG", "size": len(picture(number)) + more}
     return {
         "isic_id": name,
         "files": {"full": full},
@@ -28,11 +30,15 @@ def record(number: int) -> dict[str, object]:
 @pytest.fixture
 def ours(tmp_path: Path, site: Site) -> Ours:
     made = Ours(tmp_path, site, listing="isic:", table=SPEC)
-    page = {"results": [record(number) for number in range(3)], "count": 3, "next": None}
-    site.put(f"{SEARCH}?limit=100", json.dumps(page).encode())
+    put_records(site, [record(number) for number in range(3)])
     for number in range(3):
         site.put(f"{HOST}ISIC_{number:07}.JPG", picture(number))
     return made
+
+
+def put_records(site: Site, records: list[dict[str, object]]) -> None:
+    page = {"results": records, "count": len(records), "next": None}
+    site.put(f"{SEARCH}?limit=100", json.dumps(page).encode())
 
 
 def left(root: Path) -> list[str]:
@@ -71,3 +77,200 @@ def host() -> str:
     from dermdata.process import machine_name
 
     return machine_name()
+
+
+@pytest.mark.parametrize("more", [-164, -1, 1, 5000])
+def test_the_size_that_a_record_states_is_a_hint(
+    more: int, cli: Callable, ours: Ours, site: Site, tmp_path: Path
+) -> None:
+    """It is of the image before credit and license are written into it; a second fetch and `verify` know the real one."""
+    put_records(site, [record(number, more) for number in range(3)])
+    planned = cli(*ours.options, "fetch", "ours")
+    assert planned.code == 0, planned.err
+    assert "3 rows of 3" in planned.err
+    assert "nothing to do" in cli(*ours.options, "fetch", "ours").err
+    assert cli(*ours.options, "verify").code == 0
+    receipt = json.loads((tmp_path / FOLDER / "receipt.json").read_text())
+    sizes = {one["name"]: one["size"] for one in receipt["files"] if one["role"] == "images"}
+    assert sizes == {f"images/ISIC_{number:07}.jpg": len(picture(number)) for number in range(3)}
+
+
+# ------------------------------------------------------------------ a choice
+
+CHOICE_SPEC = SPEC.replace('age = "age"', 'age = "age_approx"\nsex = "sex"\nattribution = "attribution"')
+OLDER = "query=age_approx:[41+TO+*]&"
+
+
+@pytest.fixture
+def chosen(tmp_path: Path, site: Site) -> Ours:
+    """Three records of women of 40, 41 and 42, and what the archive answers for the older two."""
+    made = Ours(tmp_path, site, listing="isic:", table=CHOICE_SPEC)
+    records = [patient(number) for number in range(3)]
+    put_page(site, f"{SEARCH}?limit=1", records[:1], 3)
+    put_page(site, f"{SEARCH}?limit=100", records[:2], 3, following=f"{SEARCH}?cursor=2")
+    put_page(site, f"{SEARCH}?cursor=2", records[2:])
+    put_page(site, f"{SEARCH}?{OLDER}limit=1", records[1:2], 2)
+    put_page(site, f"{SEARCH}?{OLDER}limit=100", records[1:2], 2, following=f"{SEARCH}?{OLDER}cursor=1")
+    put_page(site, f"{SEARCH}?{OLDER}cursor=1", records[2:])
+    site.put(f"{SEARCH}size/?{OLDER.rstrip('&')}", b'{"size": 5000}')
+    for number in range(3):
+        site.put(f"{HOST}ISIC_{number:07}.JPG", picture(number))
+    return made
+
+
+def patient(number: int) -> dict[str, object]:
+    fields = {"dx": "nv", "age_approx": 40 + number, "sex": "female"}
+    return {**record(number), "attribution": f"Clinic {number}", "metadata": {"clinical": fields}}
+
+
+def put_page(
+    site: Site,
+    url: str,
+    records: list[dict[str, object]],
+    count: int | None = None,
+    following: str | None = None,
+) -> None:
+    site.put(url, json.dumps({"results": records, "count": count, "next": following}).encode())
+
+
+def asked_of(ours: Ours) -> list[str]:
+    """What was asked, without the hosts; images in their order."""
+    names = [
+        address.replace(SEARCH.partition("://")[2], "").rpartition("data.example/")[2]
+        for address, _ in ours.asked()
+    ]
+    return [one for one in names if not one.endswith(".JPG")] + sorted(
+        one for one in names if one.endswith(".JPG")
+    )
+
+
+def pictures(*numbers: int) -> list[str]:
+    return [f"ISIC_{number:07}.JPG" for number in numbers]
+
+
+def ids(root: Path) -> list[str]:
+    return pq.ParquetFile(root / FOLDER / "manifest.parquet").read()["image_id"].to_pylist()
+
+
+def test_a_choice_asks_for_the_records_that_it_takes_and_no_others(
+    cli: Callable, chosen: Ours, tmp_path: Path
+) -> None:
+    answer = cli(*chosen.options, "fetch", "ours", "--where", "age >= 41")
+    assert answer.code == 0, answer.err
+    assert "the archive is asked for age_approx:[41 TO *]\n" in answer.err
+    assert "2 of 3 rows: age >= 41" in answer.err
+    assert asked_of(chosen) == ["?limit=1", f"?{OLDER}limit=100", f"?{OLDER}cursor=1", *pictures(1, 2)]
+    assert ids(tmp_path) == ["ISIC_0000001", "ISIC_0000002"]
+    assert cli(*chosen.options, "verify").code == 0
+    assert left(tmp_path) == ["manifest.parquet", "receipt.json"]
+    assert "nothing to do" in cli(*chosen.options, "fetch", "ours", "--where", "age >= 41").err
+    assert asked_of(chosen) == []
+
+
+def test_what_the_archive_cannot_say_is_chosen_here(cli: Callable, chosen: Ours, tmp_path: Path) -> None:
+    where = "age >= 41 and attribution = 'Clinic 2'"
+    answer = cli(*chosen.options, "fetch", "ours", "--where", where)
+    assert answer.code == 0, answer.err
+    assert "age_approx:[41 TO *]; the rest is chosen here" in answer.err
+    assert "1 of 3 rows" in answer.err
+    assert asked_of(chosen)[3:] == pictures(2)
+
+
+def test_a_later_choice_adds_to_what_is_here(cli: Callable, chosen: Ours, tmp_path: Path) -> None:
+    """Also to its table; then the whole asks for what is missing alone."""
+    cli(*chosen.options, "fetch", "ours", "--where", "age >= 41 and attribution = 'Clinic 2'")
+    asked_of(chosen)
+    answer = cli(*chosen.options, "fetch", "ours", "--where", "attribution = 'Clinic 0'")
+    assert answer.code == 0, answer.err
+    assert "the archive is asked for 3 records; the rest is chosen here" in answer.err
+    assert asked_of(chosen)[3:] == pictures(0)
+    assert ids(tmp_path) == ["ISIC_0000000", "ISIC_0000002"]
+    assert cli(*chosen.options, "fetch", "ours").code == 0
+    assert asked_of(chosen) == ["?limit=100", "?cursor=2", *pictures(1)]
+    assert len(ids(tmp_path)) == 3
+    assert cli(*chosen.options, "verify").code == 0
+
+
+def test_a_limit_takes_the_first_that_the_archive_lists(cli: Callable, chosen: Ours, tmp_path: Path) -> None:
+    """And asks for no page beyond those."""
+    answer = cli(*chosen.options, "fetch", "ours", "--limit", "1")
+    assert answer.code == 0, answer.err
+    assert asked_of(chosen) == ["?limit=1", "?limit=100", *pictures(0)]
+    answer = cli(*chosen.options, "fetch", "ours", "--limit", "1", "--where", "attribution > 'Clinic 1'")
+    assert answer.code == 0, answer.err
+    assert ids(tmp_path) == ["ISIC_0000000", "ISIC_0000002"]
+
+
+@pytest.mark.parametrize(
+    "where", ["age > 200", "sex = 'femal'", "attribution = 'nobody'", "age >= 41 and sex is null"]
+)
+def test_a_choice_that_takes_nothing_leaves_nothing(
+    where: str, cli: Callable, chosen: Ours, site: Site, tmp_path: Path
+) -> None:
+    put_page(
+        site,
+        f"{SEARCH}?query=age_approx:[41+TO+*]+AND+-sex:female+AND+-sex:male+AND+-sex:other&limit=100",
+        [],
+        0,
+    )
+    answer = cli(*chosen.options, "fetch", "ours", "--where", where)
+    assert answer.code == 1
+    assert "error: ours: none of 3 images is chosen, nothing was fetched" in answer.err
+    assert not [one for one in asked_of(chosen) if one.endswith(".JPG")]
+    assert not (tmp_path / FOLDER).exists()
+    assert ("did you mean female" in answer.err) == (where == "sex = 'femal'")
+
+
+def test_a_dry_run_says_what_the_archive_counts(cli: Callable, chosen: Ours) -> None:
+    """No record is asked for."""
+    answer = cli(*chosen.options, "fetch", "ours", "--where", "age >= 41", "--dry-run", "--format", "jsonl")
+    assert answer.code == 0, answer.err
+    step, build = map(json.loads, answer.out.splitlines())
+    assert (step["step"], step["count"], step["size_bytes"]) == ("download", 2, 5000)
+    assert (step["from"], build["count"]) == ("age_approx:[41 TO *]", 2)
+    assert "2 of 3 images: age >= 41, about 5.0 kB" in answer.err
+    assert asked_of(chosen) == ["?limit=1", f"?{OLDER}limit=1", f"size/?{OLDER.rstrip('&')}"]
+
+
+@pytest.mark.parametrize("torn", [0, 5, 400])
+@pytest.mark.parametrize("options", [(), ("--where", "age >= 41")], ids=["all", "a part"])
+def test_a_list_goes_on_where_it_was_left(
+    options: tuple[str, ...], torn: int, cli: Callable, chosen: Ours, site: Site, tmp_path: Path
+) -> None:
+    """After a page that did not come; a line that a kill tore is asked for again."""
+    second = f"{SEARCH}?{OLDER}cursor=1" if options else f"{SEARCH}?cursor=2"
+    page = site.files.pop(second.partition("://")[2])
+    failed = cli(*chosen.options, "fetch", "ours", *options)
+    assert failed.code == 3, failed.err
+    journal = tmp_path / FOLDER / ".records.json"
+    assert cli(*chosen.options, "verify").code == 0  # an interrupted fetch, nothing broken
+    kept = journal.read_bytes()
+    journal.write_bytes(kept[: len(kept) - torn])
+    site.put(second, page)
+    asked_of(chosen)
+    answer = cli(*chosen.options, "fetch", "ours", *options)
+    assert answer.code == 0, answer.err
+    first = [f"?{OLDER}limit=100" if options else "?limit=100"] if torn else []
+    assert [one for one in asked_of(chosen) if one.startswith("?") and one != "?limit=1"] == [
+        *first,
+        second.removeprefix(SEARCH),
+    ]
+    assert len(ids(tmp_path)) == (2 if options else 3)
+    assert not journal.exists()
+
+
+def test_a_list_of_another_search_or_of_long_ago_is_not_gone_on_with(
+    cli: Callable, chosen: Ours, site: Site, tmp_path: Path
+) -> None:
+    gone = site.files.pop(f"{SEARCH}?cursor=2".partition("://")[2])
+    assert cli(*chosen.options, "fetch", "ours").code == 3
+    assert cli(*chosen.options, "fetch", "ours", "--where", "age >= 41").code == 0
+    assert cli(*chosen.options, "fetch", "ours").code == 3
+    journal = tmp_path / FOLDER / ".records.json"
+    head = json.loads(journal.read_bytes().splitlines()[1])
+    old = journal.read_bytes().replace(str(head["begun"]).encode(), str(head["begun"] - 8 * 86400).encode())
+    journal.write_bytes(old)
+    site.put(f"{SEARCH}?cursor=2", gone)
+    asked_of(chosen)
+    assert cli(*chosen.options, "fetch", "ours").code == 0
+    assert asked_of(chosen)[:2] == ["?limit=100", "?cursor=2"]

@@ -42,7 +42,8 @@ class TestOfTheStandIn:
         files = list_files("isic:", around())
         assert len(files) > 100 > len(files) - 100
         assert [file.name for file in files] == truth.names("isic-archive", "images/")
-        assert all(file.size == truth.of("isic-archive", file.name)["size"] for file in files)
+        assert all(file.rough_size == truth.of("isic-archive", file.name)["size"] for file in files)
+        assert {file.size for file in files} == {None}  # a hint, and no check
 
     def test_collections_and_a_query_narrow_it_down(self, around: Around) -> None:
         both = len(list_files("isic:collections=70,292", around()))
@@ -156,7 +157,34 @@ def test_a_record_without_diagnosis_has_no_diagnosis() -> None:
 
 def test_a_file_keeps_the_ending_of_its_address() -> None:
     (file,) = isic.to_files([record(7)])
-    assert (file.name, file.size, file.role) == ("images/ISIC_0000007.jpg", 49982, "images")
+    assert (file.name, file.rough_size, file.role) == ("images/ISIC_0000007.jpg", 49982, "images")
+    assert file.size is None
+
+
+@pytest.mark.parametrize("other", ["ISIC_0000008.jpg", "ISIC_0000007_thumbnail.jpg", "ISIC_00000070.JPG", ""])
+def test_an_address_of_another_image_is_refused(other: str) -> None:
+    """Nothing else tells one image's bytes from another's: no checksum, and a size of other bytes."""
+    wrong = record(7)
+    wrong["files"]["full"]["url"] = f"https://isic-archive.s3.amazonaws.com/images/{other}"
+    with pytest.raises(NotTheFile, match="'url' is not the address of ISIC_0000007"):
+        list(isic.to_files([wrong]))
+
+
+@pytest.mark.parametrize(
+    ("fields", "site"),
+    [
+        ({"anatom_site_1": "Trunk", "anatom_site_2": "Anterior trunk"}, "Trunk:Anterior trunk"),
+        ({"anatom_site_general": "anterior torso"}, "anterior torso"),
+        ({"anatom_site_general": "anterior torso", "anatom_site_1": "Trunk"}, "Trunk"),
+        ({"anatom_site_special": "acral NOS"}, None),
+    ],
+)
+def test_a_site_comes_from_its_levels_or_else_from_the_flat_field_before_them(
+    fields: dict[str, str], site: str | None
+) -> None:
+    row = flatten_record(record(7, **fields))
+    assert row.get("anatom_site") == site
+    assert fields.items() <= row.items()
 
 
 def test_the_identity_of_a_listing_is_read_word_for_word() -> None:
