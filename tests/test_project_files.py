@@ -16,8 +16,15 @@ from dermdata.urls import HOMEPAGE
 
 SCHEMAS = {
     "vendor.citation-file-format": ["CITATION.cff"],
-    "vendor.github-workflows": [".github/workflows/ci.yml", ".github/workflows/release.yml"],
-    "custom.github-workflows-require-timeout": [".github/workflows/ci.yml"],
+    "vendor.github-workflows": [
+        ".github/workflows/ci.yml",
+        ".github/workflows/live-check.yml",
+        ".github/workflows/release.yml",
+    ],
+    "custom.github-workflows-require-timeout": [
+        ".github/workflows/ci.yml",
+        ".github/workflows/live-check.yml",
+    ],
     "vendor.github-issue-forms": [".github/ISSUE_TEMPLATE/bug.yml", ".github/ISSUE_TEMPLATE/dataset.yml"],
     "vendor.github-issue-config": [".github/ISSUE_TEMPLATE/config.yml"],
 }
@@ -112,7 +119,7 @@ def test_the_suites_of_the_workflow_exist() -> None:
 
 @pytest.mark.parametrize("name", SCHEMAS["vendor.github-workflows"])
 def test_a_workflow_may_do_as_little_as_possible(name: str) -> None:
-    """No right by default, none to write but the one that publishing needs, and no secret at all."""
+    """No right by default, none to write but those that publishing and a pull request need, and no secret at all."""
     workflow = read(name)
     assert workflow["permissions"] == {}
     assert "secrets." not in text_of(name)
@@ -122,7 +129,21 @@ def test_a_workflow_may_do_as_little_as_possible(name: str) -> None:
         for right, level in what.get("permissions", {}).items()
         if (right, level) != ("contents", "read")
     }
-    assert rights <= {("publish", "id-token", "write")}
+    assert rights <= {
+        ("publish", "id-token", "write"),
+        ("propose", "contents", "write"),
+        ("propose", "pull-requests", "write"),
+    }
+
+
+def test_the_job_that_may_write_runs_no_code_of_ours() -> None:
+    """What hosts answer is read by a job without rights; each action is a commit, not a tag that can be moved."""
+    jobs = read(".github/workflows/live-check.yml")["jobs"]
+    assert jobs["ask"]["permissions"] == {"contents": "read"}
+    script = " ".join(step.get("run", "") for step in jobs["propose"]["steps"])
+    assert not re.search(r"\b(dermdata|python|pip)\b", script)
+    used = [step["uses"] for job in jobs.values() for step in job["steps"] if "uses" in step]
+    assert [one for one in used if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", one)] == []
 
 
 @pytest.mark.parametrize("name", SCHEMAS["vendor.github-workflows"])

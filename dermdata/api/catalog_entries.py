@@ -1,6 +1,6 @@
 """The catalog's entries.
 
-Their list and its filters; one entry as an object, as BibTeX, as Croissant and as a card of text.
+Their list and its filters; one entry as an object, and as a card of text.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from dermdata.api.label_index import read_card_rows, read_labels
 from dermdata.api.models import list_models
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
-from dermdata.errors import CacheDamaged, Offline, PersonMustAct, UnknownName, UsageError
+from dermdata.errors import CacheDamaged, UnknownName
 from dermdata.manifest_file import cached_names, version_folder
 from dermdata.markup import count_nouns, phrase_count
 from dermdata.terminal import format_size
@@ -57,13 +57,12 @@ class ListFilter:
     has: Sequence[str] = ()
     kind: str = "dataset"
     cached: bool = False
+    live: bool = False  # add when each was last seen at its hosts
 
 
 def list_entries(resources: Resources, wanted: ListFilter, sort: str = "name") -> Records:
     """The entries that fit, sorted by a key, `-key` for descending; UnknownName for a word that no entry has."""
-    here = list_cached_names(resources)
-    everything = resources.catalog.items
-    items = [{**item, "cached": item["name"] in here} for item in everything]
+    items = everything = mark_cached(resources, resources.catalog.items)
     for option in WORD_FILTERS:
         items = filter_by_word(items, option, getattr(wanted, option), everything)
     require_ways(wanted.fetch)
@@ -73,6 +72,10 @@ def list_entries(resources: Resources, wanted: ListFilter, sort: str = "name") -
     columns: tuple[str, ...] = LIST_KEYS
     if wanted.cached:
         items, columns = mark_complete(resources, items), (*LIST_KEYS, "complete")
+    if wanted.live:
+        from dermdata.api.source_check import mark_seen
+
+        items, columns = mark_seen(resources, items), (*columns, "seen_live")
     return Records(sort_entries(items, sort), columns)
 
 
@@ -145,6 +148,11 @@ def sort_entries(items: list[Item], key: str) -> list[Item]:
 # ------------------------------------------------------------------ the cache
 
 
+def mark_cached(resources: Resources, items: Sequence[Item]) -> list[Item]:
+    here = list_cached_names(resources)
+    return [{**item, "cached": item["name"] in here} for item in items]
+
+
 def mark_complete(resources: Resources, items: list[Item]) -> list[Item]:
     complete = list_complete(resources)
     return [{**item, "complete": item["name"] in complete} for item in items]
@@ -187,6 +195,8 @@ ENTRY_KEYS = (
 
 def describe_entry(resources: Resources, name: str) -> dict[str, Any]:
     """The entry as one object, its label words with what they map to."""
+    from dermdata.api.source_check import read_entry_facts
+
     dataset = resources.catalog[name]
     facts = asdict(dataset)
     facts["labels"] = [
@@ -199,47 +209,8 @@ def describe_entry(resources: Resources, name: str) -> dict[str, Any]:
     return {key: facts[key] for key in ENTRY_KEYS} | {
         "facts": dict(dataset.facts),
         "aliases": list(dataset.aliases),
+        "seen_live": read_entry_facts(resources, dataset.name),
     }
-
-
-def entry_bibtex(resources: Resources, name: str) -> str:
-    """The entry's BibTeX, fit for any reader of it; UsageError where the catalog knows no citation."""
-    from dermdata.catalogs.entries import make_bibtex
-
-    dataset = resources.catalog[name]
-    entry = make_bibtex(dataset)
-    if entry is None:
-        raise UsageError(f"{dataset.name} has no BibTeX entry", hint=dataset.homepage)
-    return entry
-
-
-def tell_bibtex_gaps(resources: Resources, name: str, entry: str) -> None:
-    """Say what an entry lacks that a journal asks for."""
-    from dermdata.catalogs.entries import bibtex_gaps
-
-    if gaps := bibtex_gaps(entry):
-        resources.say(f"warning: the catalog knows {gaps} of {name}: complete its entry before it is printed")
-
-
-def entry_croissant(resources: Resources, dataset: "Dataset") -> dict[str, Any]:
-    """The entry as JSON-LD; no host is asked, so addresses that only hosts can tell are left out."""
-    from dermdata.croissant import from_entry
-
-    if dataset.kind == "model":
-        raise UsageError(f"{dataset.name} is a model: Croissant describes datasets", hint="--format json")
-    addresses = {file.name: find_address(resources, dataset, file) for file in dataset.files}
-    return from_entry(dataset, {name: url for name, url in addresses.items() if url})
-
-
-def find_address(resources: Resources, dataset: "Dataset", file: "File") -> str | None:
-    """Where the file is, as far as the catalog alone says."""
-    from dermdata.hosts import ResolveContext, resolve_official
-
-    try:
-        found = resolve_official(dataset, file, ResolveContext(catalogs=resources.catalog.roots))
-    except (Offline, PersonMustAct):
-        return file.urls[0] if file.urls else None
-    return None if isinstance(found, Path) else found.urls[0]
 
 
 WIDTH = 80
@@ -337,6 +308,8 @@ def describe_total(files: "Sequence[File]") -> str:
 
 def card_lines(resources: Resources, dataset: "Dataset", *, facts: bool) -> Iterator[str]:
     """The card's lines from an entry or its outline."""
+    from dermdata.api.source_check import describe_entry_health
+
     version = f"  {dataset.version}" if dataset.version else ""
     yield from wrap_text(f"{dataset.title} ({dataset.name}){version}")
     yield from wrap_text(dataset.summary)
@@ -346,6 +319,7 @@ def card_lines(resources: Resources, dataset: "Dataset", *, facts: bool) -> Iter
     yield from field_lines("tasks", ", ".join(dataset.tasks))
     yield from field_lines("counts", describe_counts(dataset))
     yield from field_lines("cached", cached_folder(resources, dataset))
+    yield from field_lines("seen live", describe_entry_health(resources, dataset.name))
     yield from field_lines("seed list", dataset.seed_claim)
     yield from license_lines(dataset)
     yield from access_lines(dataset)

@@ -52,7 +52,7 @@ def check_environment(resources: "Resources", *, network: bool) -> Records:
         *check_credentials(),
     ]
     if network and not resources.settings.offline:
-        rows += check_sources(resources)
+        rows += check_hosts(resources)
     return Records(rows, KEYS, {"errors": sum(row["state"] == "error" for row in rows)})
 
 
@@ -123,7 +123,7 @@ def check_credentials() -> Iterator[Check]:
         yield make_check(f"credentials: {service}", "ok" if place else "absent", detail)
 
 
-def check_sources(resources: "Resources") -> Iterator[Check]:
+def check_hosts(resources: "Resources") -> Iterator[Check]:
     """Whether the large hosts answer."""
     from dermdata.model import Request
 

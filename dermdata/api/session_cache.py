@@ -264,6 +264,48 @@ class CacheMethods:
 
         return check_environment(self._resources, network=network)
 
+    def check_sources(
+        self,
+        *names: str,
+        report: "str | os.PathLike[str] | None" = None,
+        update: "str | os.PathLike[str] | None" = None,
+    ) -> Records:
+        """Ask the hosts of these entries for one byte or their listing, and compare with the catalog.
+
+        Nothing is downloaded; a host gets one request a second, and hosts are asked at once.
+
+        Parameters
+        ----------
+        *names : str
+            Datasets and models; all of the catalog without any.
+        report : path, optional
+            A JSON file that keeps all of it, with its date.
+        update : path, optional
+            A catalog folder whose `health.json` gets what was seen: `info` shows it.
+
+        Returns
+        -------
+        Records
+            `name, state, asked, files, detail, places`; `state` is the worst of its places: "whole", "changed", "gone",
+            "refused", "unreachable" or "not-asked". `facts` have the time and how many entries are in each state.
+
+        Raises
+        ------
+        UnknownName, UsageError
+            For an entry that there is not, and a place that cannot be written to.
+        Offline
+            In an offline session.
+
+        """
+        from dermdata.api.source_check import check_sources
+
+        return check_sources(
+            self._resources,
+            names,
+            report=None if report is None else Path(report),
+            update=None if update is None else Path(update),
+        )
+
 
 class CachedDatasets:
     """The cache of a session: the commands `dermdata cache …`, by their names."""

@@ -34,6 +34,7 @@ class CatalogMethods:
         has: Sequence[str] = (),
         kind: Literal["dataset", "model", "all"] = "dataset",
         cached: bool = False,
+        live: bool = False,
         sort: str = "name",
     ) -> "pd.DataFrame":
         """Return what `dermdata list` knows: a row for each dataset.
@@ -58,6 +59,8 @@ class CatalogMethods:
             What to list.
         cached : bool, default False
             Only what is in the cache; the column `complete` says of which all rows are there.
+        live : bool, default False
+            Add the column `seen_live`: the last day on which a live check saw its files at their hosts.
         sort : str, default "name"
             A key to sort by; "-images" for descending.
 
@@ -79,7 +82,7 @@ class CatalogMethods:
 
         wanted = ListFilter(
             search=search, modality=modality, task=task, access=access, license=license, fetch=fetch, commercial=commercial,
-            min_images=min_images, has=has, kind=kind, cached=cached,
+            min_images=min_images, has=has, kind=kind, cached=cached, live=live,
         )  # fmt: skip
         entries = list_entries(self._resources, wanted, sort)
         hidden = {"summary", "aliases", "fields"}
@@ -158,7 +161,7 @@ class CatalogMethods:
             With the nearest names that there are.
 
         """
-        from dermdata.api.catalog_entries import entry_bibtex
+        from dermdata.api.entry_documents import entry_bibtex
 
         return entry_bibtex(self._resources, name)
 
@@ -173,7 +176,7 @@ class CatalogMethods:
             With the nearest names that there are.
 
         """
-        from dermdata.api.catalog_entries import entry_croissant
+        from dermdata.api.entry_documents import entry_croissant
 
         return entry_croissant(self._resources, self._resources.catalog[name])
 

@@ -82,7 +82,7 @@ def show_credits(state: State, found: "Credits", form: Form | None) -> None:
 
 def write_bibtex(state: State, found: "Credits") -> None:
     """Each dataset's entry once; what has none, and what an entry lacks, is told."""
-    from dermdata.api.catalog_entries import tell_bibtex_gaps
+    from dermdata.api.entry_documents import tell_bibtex_gaps
 
     for name, entry in {one.dataset: one.bibtex for one in found.credits}.items():
         if entry is None:

@@ -31,14 +31,8 @@ def info(
     ] = False,
 ) -> None:
     """One card: what it is, license, access, files, labels, known problems, citation."""
-    from dermdata.api.catalog_entries import (
-        describe_entry,
-        entry_bibtex,
-        entry_croissant,
-        is_heading,
-        tell_bibtex_gaps,
-        write_card,
-    )
+    from dermdata.api.catalog_entries import describe_entry, is_heading, write_card
+    from dermdata.api.entry_documents import entry_bibtex, entry_croissant, tell_bibtex_gaps
 
     state = state_of(ctx)
     if short and (facts or form != "text"):

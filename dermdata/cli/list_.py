@@ -75,6 +75,9 @@ def list_(
     ] = None,
     kind: Annotated[Literal["dataset", "model", "all"], typer.Option(help="What to list.")] = "dataset",
     cached: Annotated[bool, typer.Option("--cached", help="Only what is in the cache.")] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Also show when its files were last seen at their hosts.")
+    ] = False,
     sort: Annotated[
         str,
         typer.Option(
@@ -99,9 +102,10 @@ def list_(
         has=has or (),
         kind=kind,
         cached=cached,
+        live=live,
     )
     rows = list_entries(state, wanted, sort)
-    shown = (*SHOWN, *(("complete",) if cached else ()))
+    shown = (*SHOWN, *(("complete",) if cached else ()), *(("seen_live",) if live else ()))
     emit(rows, rows.columns, form, "list", shown=shown, cut=CUT, color=state.color)
     if not rows:
         state.say("nothing in the catalog fits; `dermdata list` shows all")

@@ -192,6 +192,12 @@ class HttpClient:
         """Return size and validators of a file without its bytes: by GET of one byte, since signed links refuse HEAD."""
         return self._try_each_url(request, {"Range": "bytes=0-0"}, _to_remote_file)
 
+    def inspect_file(self, request: Request, name: str) -> RemoteFile:
+        """Return what `resolve_head` does of the file `name`; HostRefused or NotTheFile for a page in its place."""
+        return self._try_each_url(
+            request, {"Range": "bytes=0-0"}, lambda response: _inspect_response(response, request, name)
+        )
+
     # ------------------------------------------------------------------ how it is requested
 
     def _try_each_url(
@@ -311,6 +317,23 @@ def _to_remote_file(response: StreamedResponse) -> RemoteFile:
         modified=response.headers.get("last-modified"),
         checksum=parse_google_md5(response.headers.get("x-goog-hash", "")),
     )
+
+
+def _inspect_response(response: StreamedResponse, request: Request, name: str) -> RemoteFile:
+    """Return what a head says of a file; a server that ignores the range shows by its first bytes what it sends."""
+    if response.status == 200:
+        start, _ = peek_body(response)
+        wrong = error_pages.find_wrong_content(
+            start,
+            name=name,
+            where=response.host,
+            archive=request.archive,
+            headers=response.headers,
+            address=response.hop.official_url,
+        )
+        if wrong:
+            raise TransferFault(wrong, RetryAction.NEVER)
+    return _to_remote_file(response)
 
 
 def parse_google_md5(text: str) -> str | None:

@@ -78,6 +78,7 @@ class RequestRates:
     """Books the turns of all requests of one client; safe from any thread."""
 
     limits: Sequence[RequestLimit]
+    pace: Windows = ()  # windows that hold for every host besides its own
     _accounts: dict[tuple[str, bool], _Account] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -129,8 +130,8 @@ class RequestRates:
             return
         with self._lock:
             account = self._find_account(url, member=member)
-            if windows and windows != account.windows:
-                account.limit(windows)
+            if windows and (*windows, *self.pace) != account.windows:
+                account.limit((*windows, *self.pace))
                 account.published = True
             if wait and now + wait > account.not_before:
                 account.not_before, account.limited = now + wait, status < 400 or status == 429
@@ -140,6 +141,7 @@ class RequestRates:
         key = (limit.name if limit else get_hostname(url), member)
         if key not in self._accounts:
             windows = ((limit.member if member else ()) or limit.guest) if limit else ()
+            windows = (*windows, *self.pace)
             self._accounts[key] = _Account(windows, limit.published if limit else True, deque())
             self._accounts[key].limit(windows)
         return self._accounts[key]

@@ -370,3 +370,21 @@ def test_a_pause_that_comes_while_another_waits_holds_for_it_too(clock: Clock) -
 )
 def test_a_wait_in_words(seconds: float, words: str) -> None:
     assert format_wait(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("urls", "turns"),
+    [
+        (["https://a.example/1", "https://a.example/2", "https://a.example/3"], [0, 1, 2]),
+        (["https://a.example/1", "https://b.example/1", "https://a.example/2"], [0, 0, 1]),
+        (["https://api.example/1", "https://api.example/2", "https://api.example/free?"], [0, 1, 0]),
+    ],
+)
+def test_a_pace_holds_for_each_host_besides_its_own_limit(urls: list[str], turns: list[int]) -> None:
+    """As a live check asks: one request a second and host, whatever a host allows."""
+    rates = RequestRates((THREE_IN_TEN,), pace=((1, 1.0),))
+    assert [int(rates.book(url, 0.0, member=False).at) for url in urls] == turns
+    rates.note_answer(
+        "https://a.example/", 200, {"ratelimit-policy": '"d";q=500;w=300'}, 50.0, NOON, member=False
+    )
+    assert [int(rates.book("https://a.example/", 50.0, member=False).at) for _ in range(2)] == [50, 51]
