@@ -10,11 +10,13 @@ from dermdata.errors import (
     DermdataError,
     LicenseNotAccepted,
     LoginNeeded,
+    NotTheFile,
     PersonMustAct,
     ServerRefused,
 )
 from dermdata.hosts.base import ResolveContext, make_request
 from dermdata.model import Dataset, File, Request
+from dermdata.urls import SOME_PAGE
 
 GUARDED_ACCESS = ("account", "agreement")
 
@@ -145,7 +147,16 @@ def explain_download_error(
     what = f"{dataset.name}: {file.name}"
     account = find_account(dataset, file)
     found = explain_account_error(error, account, what, context) if account else error
-    if isinstance(found, ServerRefused | PersonMustAct) and file.name not in found.message:
-        found.args = (f"{what}: {found.message}",)
-        (found.message,) = found.args
+    if isinstance(found, ServerRefused | PersonMustAct | NotTheFile):
+        name_subject(found, dataset, file.name)
     return found
+
+
+def name_subject(error: DermdataError, dataset: Dataset, what: str) -> None:
+    """Put dataset and file before a refusal's words, unless they are there, and the dataset's own page into its hint."""
+    for name in (what, dataset.name):
+        if name not in error.message:
+            error.args = (f"{name}: {error.message}",)
+            (error.message,) = error.args
+    if error.hint and (page := dataset.access.url or dataset.homepage):
+        error.hint = error.hint.replace(SOME_PAGE, page)

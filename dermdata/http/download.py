@@ -33,7 +33,7 @@ from dermdata.http.responses import (
     require_unencoded,
     require_within_size,
 )
-from dermdata.http.urls import get_host, redact
+from dermdata.http.urls import get_host, hide_secrets, redact
 from dermdata.model import Request
 
 ProgressCallback = Callable[[int], None]
@@ -160,9 +160,9 @@ class Download:
     def _receive_full(self, response: StreamedResponse, total: int | None, attempt: "Attempt") -> None:
         start, body = peek_body(response)
         page = error_pages.find_wrong_content(
-            start,
+            hide_secrets(start, response.secrets),
             name=self.target.name,
-            where=response.host,
+            where=get_host(response.hop.official_url),
             archive=self.request.archive,
             headers=response.headers,
             address=response.hop.official_url,

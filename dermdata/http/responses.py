@@ -7,6 +7,7 @@ from typing import Protocol
 
 from dermdata.errors import (
     AccessRefused,
+    EmptyAnswer,
     HostRefused,
     IntegrityError,
     LicenseNotAccepted,
@@ -24,6 +25,7 @@ from dermdata.http.request_rates import find_wait, format_wait
 from dermdata.http.urls import Hop, get_host, hide_secrets, redact
 from dermdata.markup import count_nouns
 from dermdata.model import NOTHING
+from dermdata.urls import SOME_PAGE
 
 TRANSIENT = {408, 429, 500, 502, 503, 504}
 REDIRECTS = {301, 302, 303, 307, 308}
@@ -44,6 +46,7 @@ EXPLAINED = (
 )  # refusals whose body may say what the person must do
 STATUS_HINTS = {
     202: "it prepares the file, or wants a browser: run again in some minutes, else download it by hand and use --from",
+    204: "it has nothing for a program: download it by hand and use --from",
     401: "set the token for this host, or accept the dataset's terms on its page",
     403: "the dataset's page may say what must be done first",
     404: "the source may have moved the file; the dataset's page may say where to",
@@ -264,7 +267,8 @@ def explain_status(
     used_up = status == 403 and find_wait(status, headers, settings.wall_clock()) is not None  # GitHub's way
     if status in TRANSIENT or used_up:
         return _explain_transient(status, headers, where, settings)
-    error = ServerRefused(f"{where} answers {status}", status=status, hint=STATUS_HINTS.get(status))
+    refused = EmptyAnswer if status in (202, 204) else ServerRefused
+    error = refused(f"{where} answers {status}", status=status, hint=STATUS_HINTS.get(status))
     if status in (401, 403) and redirected:
         return TransferFault(error, RetryAction.NEW_LINK)
     if status == 401:
@@ -364,7 +368,7 @@ def explain_refusal(response: StreamedResponse, settings: NetworkSettings) -> Tr
     )
     address = response.hop.official_url
     if fault.error.hint:
-        fault.error.hint = fault.error.hint.replace(error_pages.SOME_PAGE, error_pages.find_page(address))
+        fault.error.hint = fault.error.hint.replace(SOME_PAGE, error_pages.find_page(address))
     if response.status not in EXPLAINED:
         return fault
     start = hide_secrets(response.read_some(), response.secrets)
@@ -376,7 +380,7 @@ def explain_refusal(response: StreamedResponse, settings: NetworkSettings) -> Tr
     if page:
         return TransferFault(page, _choose_action(page, response))
     if fault.action is not RetryAction.LATER:
-        fault.error.args = (fault.error.message + error_pages.quote_title(start),)
+        fault.error.args = (fault.error.message + error_pages.quote_words(start),)
         (fault.error.message,) = fault.error.args
     return fault
 
@@ -391,6 +395,6 @@ def _explain_denial(start: bytes, address: str) -> AccessRefused:
     """Return the error for an account that a host knows and gives nothing: not a word of a bad token."""
     page = error_pages.find_page(address)
     return AccessRefused(
-        f"{get_host(address)} does not give it to this account (403){error_pages.quote_title(start)}",
+        f"{get_host(address)} does not give it to this account (403){error_pages.quote_words(start)}",
         hint=f"look at {page}: it may be misspelled, gone or private, or have terms to accept there first",
     )

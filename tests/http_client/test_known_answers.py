@@ -15,6 +15,7 @@ from dermdata.errors import (
     CaptchaWanted,
     ConsentNeeded,
     DermdataError,
+    EmptyAnswer,
     GatedRepository,
     LoginNeeded,
     NetworkBlocked,
@@ -59,14 +60,14 @@ def refuse(
 
 
 ANSWERS: dict[str, tuple[Any, ...]] = {
-    "challenge": ((FIGSHARE, 202, b"", CHALLENGE), BrowserCheck, "figshare.com wants a browser (AWS WAF challenge)",
+    "challenge": ((FIGSHARE, 202, b"", CHALLENGE), BrowserCheck, "figshare.com wants a browser check, which no program passes (AWS WAF challenge)",
                   "https://api.figshare.com/v2/file/download/41"),
     "a challenge with a page": (("https://dataverse.harvard.edu/api/access/datafile/5", 202, b"<html>", CHALLENGE),
                                 BrowserCheck, "wants a browser", "file.xhtml?fileId=5"),
     "a challenge with 405": (("https://a.org/a.zip", 405, b"", CHALLENGE), BrowserCheck, "wants a browser", "--from"),
     "captcha": (("https://a.org/a.zip", 405, b"", {"x-amzn-waf-action": "captcha"}), CaptchaWanted, "wants a CAPTCHA",
                 "wait some hours"),
-    "202 without a word": (("https://a.org/a.zip", 202), ServerRefused, "a.org answers 202", "some minutes"),
+    "202 without a word": (("https://a.org/a.zip", 202), EmptyAnswer, "a.org answers 202", "some minutes"),
     "load balancer": (("https://a.org/a", 403, b"<html><center>awselb/2.0</center>"), NetworkBlocked, "blocks this network",
                       "another network"),
     "unusual traffic": (("https://zenodo.org/records/1/files/a", 403, BLOCKED), NetworkBlocked, "unusual traffic", "later"),
