@@ -33,7 +33,7 @@ def foresee_files(
 ) -> "Dataset":
     """The entry with the files that a fetch would find, as far as that can be known without fetching."""
     from dermdata.fetching.listing import LISTED_BY_ROWS, add_listed_files, add_mirrored_files
-    from dermdata.hosts import isic
+    from dermdata.hosts import explain_listing_errors, isic
     from dermdata.hosts import list_files as ask
 
     place = dataset.listing
@@ -46,7 +46,7 @@ def foresee_files(
             f"{dataset.name}: which images there are, only its table says: --only metadata fetches that"
         )
         return dataset
-    with resources.transfer() as transfer:
+    with resources.transfer() as transfer, explain_listing_errors(dataset):
         resolve_context = open_surroundings(resources, transfer, mirrors)
         if place.startswith("isic:"):
             query, collections = isic.parse_search(place.removeprefix("isic:"))
@@ -79,6 +79,7 @@ def list_files(
     """The entry with every file that its host's listing, or its own table, names."""
     from dermdata.fetching import listing, run_plan
     from dermdata.fetching.plan import FetchSettings as Only
+    from dermdata.hosts import explain_listing_errors
     from dermdata.hosts import list_files as ask
 
     place = dataset.listing
@@ -91,9 +92,10 @@ def list_files(
         tables = Only(only="metadata", force=wants.force)
         run_plan(plan_fetch(resources, dataset, tables, own=True), context)
         return listing.add_row_files(dataset, resources.cache.folder(dataset)), context
-    if place.startswith("isic:"):
-        return add_isic_records(resources, dataset, place.removeprefix("isic:"), context)
-    return listing.add_listed_files(dataset, lambda where: ask(where, resolve_context)), context
+    with explain_listing_errors(dataset):
+        if place.startswith("isic:"):
+            return add_isic_records(resources, dataset, place.removeprefix("isic:"), context)
+        return listing.add_listed_files(dataset, lambda where: ask(where, resolve_context)), context
 
 
 def add_isic_records(

@@ -1,5 +1,7 @@
 """Files behind an account: whose it is, the secrets for its own host, and words for a refusal."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -16,7 +18,7 @@ from dermdata.errors import (
 )
 from dermdata.hosts.base import ResolveContext, make_request
 from dermdata.model import Dataset, File, Request
-from dermdata.urls import SOME_PAGE
+from dermdata.urls import SOME_PAGE, USE_FROM
 
 GUARDED_ACCESS = ("account", "agreement")
 
@@ -153,10 +155,23 @@ def explain_download_error(
 
 
 def name_subject(error: DermdataError, dataset: Dataset, what: str) -> None:
-    """Put dataset and file before a refusal's words, unless they are there, and the dataset's own page into its hint."""
-    for name in (what, dataset.name):
-        if name not in error.message:
-            error.args = (f"{name}: {error.message}",)
-            (error.message,) = error.args
-    if error.hint and (page := dataset.access.url or dataset.homepage):
-        error.hint = error.hint.replace(SOME_PAGE, page)
+    """Put dataset and file before a refusal's words, unless they are there, and page and command into its hint."""
+    if not error.message.startswith(f"{dataset.name}: "):
+        names = (dataset.name,) if what in error.message else (dataset.name, what)
+        error.message = ": ".join((*names, error.message))
+        error.args = (error.message,)
+    if error.hint:
+        guarded = dataset.access.url if dataset.access.kind in GUARDED_ACCESS else None
+        page = guarded or dataset.homepage or dataset.access.url or SOME_PAGE
+        by_hand = f"give it to `dermdata fetch {dataset.name} --from PATH`"
+        error.hint = error.hint.replace(SOME_PAGE, page).replace(USE_FROM, by_hand)
+
+
+@contextmanager
+def explain_listing_errors(dataset: Dataset) -> Iterator[None]:
+    """Name the dataset in what a host says when its list of files is asked."""
+    try:
+        yield
+    except (ServerRefused, PersonMustAct, NotTheFile) as error:
+        name_subject(error, dataset, "its list of files")
+        raise

@@ -35,7 +35,7 @@ from dermdata.errors import (
 )
 from dermdata.http.urls import redact
 from dermdata.model import IMAGE_ENDINGS, NOTHING, Unpack
-from dermdata.urls import SOME_PAGE
+from dermdata.urls import SOME_PAGE, USE_FROM
 
 # words that say no more than a status does
 BARE_STATUS = re.compile(
@@ -74,12 +74,12 @@ class AnswerSign:
     sure: bool = False  # no file of a publisher looks so: it is refused even where a web page is wanted
 
 
-BY_HAND = "download it by hand and use --from"
+BY_HAND = f"open {{page}} in a browser, download it there and {USE_FROM}"
 OTHER_PLACE = "take a copy with --mirror"
-LOG_IN = f"log in on {{page}}, {BY_HAND}, or set the token for this host if it has one"
-BROWSER = f"open {{page}} in a browser, {BY_HAND}, or {OTHER_PLACE}"
+LOG_IN = f"log in on {{page}}, download it there and {USE_FROM}, or set the token for this host if it has one"
+BROWSER = f"{BY_HAND}, or {OTHER_PLACE}"
 CHALLENGE = "wants a browser check, which no program passes"
-USED_UP = "gives no more of it for now: its download quota is used up"
+USED_UP = "gives no more of it for now (download quota used up)"
 AFTER_A_DAY = f"try again in a day, {OTHER_PLACE}, or {BY_HAND}"
 AWS_WAF = "x-amzn-waf-action"
 REFUSED = (400, 401, 403)
@@ -95,10 +95,10 @@ SIGNS = (
          says=f"{CHALLENGE} (Cloudflare challenge)", hint=BROWSER),
     AnswerSign(header=(AWS_WAF, "captcha"), sure=True, error=CaptchaWanted,
          says="wants a CAPTCHA, as after too many requests (AWS WAF)",
-         hint=f"wait some hours before the next try, or open {{page}} in a browser, {BY_HAND}, or {OTHER_PLACE}"),
+         hint=f"wait some hours before the next try, or {BY_HAND}, or {OTHER_PLACE}"),
     AnswerSign(statuses=(403,), text=r"blocked due to unusual traffic", error=NetworkBlocked,
          says="blocks this network for unusual traffic",
-         quote=r"(?i)reference:?\s*(?:<[^<>]*>\s*)*([\w.-]{4,80})",
+         quote=r"(?i)\breference(?: \w+)?:\s*(?:<[^<>]*>\s*)*([\w-]{1,80})",
          hint=f"run again later or from another network, {OTHER_PLACE}, or {BY_HAND}; to complain, name the reference"),
     AnswerSign(statuses=(403,), text=r"<center>awselb|<h1>403 forbidden</h1></center>\s*</body>", error=NetworkBlocked,
          says="blocks this network at its load balancer",
@@ -109,16 +109,16 @@ SIGNS = (
          hint=f"a newer dermdata may be let in; until then {OTHER_PLACE}, or {BY_HAND}"),
     AnswerSign(statuses=REFUSED, text=r"anonymous caller does not have storage\.", error=BucketClosed,
          says="shows nothing of it: its owner has closed the bucket",
-         hint=f"try again in a day, {OTHER_PLACE}, or use --from"),
+         hint=f"try again in a day, {OTHER_PLACE}, or {USE_FROM}"),
     AnswerSign(statuses=(401, 403, 404, 409), text=r"noauthenticationinformation|publicaccessnotpermitted",
          error=BucketClosed, says="shows nothing of it: its owner has closed the container",
-         hint=f"{{page}} may say how to get a link of your own; or {OTHER_PLACE}, or use --from"),
+         hint=f"{{page}} may say how to get a link of your own; or {OTHER_PLACE}, or {USE_FROM}"),
     AnswerSign(statuses=REFUSED, error=LinkExpired, says="says that the link has expired",
          text=r"request has expired|<code>(expiredtoken|authenticationfailed)|signature not valid in the specified time",
-         hint="get a new link from where this one came, or use --from"),
+         hint=f"get a new link from where this one came, or {USE_FROM}"),
     AnswerSign(statuses=(403,), text=r"<code>accessdenied</code>", error=ObjectDenied,
          says="has no such file, or it is not public",
-         hint=f"this is no matter of a log-in; {{page}} may say where the file went; or {OTHER_PLACE}, or use --from"),
+         hint=f"this is no matter of a log-in; {{page}} may say where the file went; or {OTHER_PLACE}, or {USE_FROM}"),
     AnswerSign(statuses=(401,), header=("x-error-code", "GatedRepo"), error=LoginNeeded, says="wants a log-in",
          hint="accept its conditions on {page}, and set a token of that account"),
     AnswerSign(statuses=(403,), header=("x-error-code", "GatedRepo"), error=GatedRepository,
@@ -130,17 +130,17 @@ SIGNS = (
     AnswerSign(statuses=PAGE_STATUSES, text=r"quota|lfs budget|download limit", error=QuotaUsedUp, says=USED_UP,
          hint=AFTER_A_DAY),
     AnswerSign(statuses=PAGE_STATUSES, text=r"guest ?book", error=FormWanted,
-         says="wants a guestbook filled in first", hint=f"fill it in on {{page}}, {BY_HAND}"),
+         says="wants a guestbook filled in first", hint=f"fill it in on {{page}}, download it there and {USE_FROM}"),
     AnswerSign(statuses=PAGE_STATUSES, error=FormWanted,
          text=r"virus scan warning|can.t scan this file|download_warning|[?&;]confirm=|name=.confirm",
-         says="wants the download confirmed by hand", hint=f"open {{page}} in a browser, {BY_HAND}"),
+         says="wants the download confirmed by hand", hint=BY_HAND),
     AnswerSign(statuses=PAGE_STATUSES, error=ConsentNeeded,
          text=r"(accept|agree to)[^.<]{0,40}\b(rules|terms|licen[cs]e|agreement)",
          says="wants its terms accepted first", hint="accept them on {page}, then run again"),
     AnswerSign(statuses=PAGE_STATUSES, error=RestrictedRecord,
          text=r"\b(under|is) embargo(ed)?\b|(access to|files?|record|dataset)\b[^.<]{0,60} (is|are) restricted",
          says="does not give it to the public: it is restricted, or under embargo",
-         hint="ask for access on {page}, then use --from"),
+         hint=f"ask for access on {{page}}, then {USE_FROM}"),
     AnswerSign(statuses=PAGE_STATUSES, text=r"<title>[^<]{0,80}\b(log|sign) ?-?in\b|human verification", sure=True,
          error=LoginNeeded, says="wants a log-in", hint=LOG_IN),
     AnswerSign(statuses=(*PAGE_STATUSES, 460), error=LoginNeeded, says="wants a log-in", hint=LOG_IN,
@@ -158,6 +158,8 @@ PAGES = (  # the address that a program asks, and the page of the same thing
     (r"^https://data\.mendeley\.com/public-api/zip/(\w+)", "https://data.mendeley.com/datasets/{0}"),
     (r"^https://raw\.githubusercontent\.com/([\w.-]+/[\w.-]+)/(?:refs/heads/)?([\w.-]+)/([^?]+)",
      "https://github.com/{0}/blob/{1}/{2}"),
+    (r"^https://storage\.googleapis\.com/(?:storage/v1/b/)?([a-z0-9][a-z0-9._-]+)",
+     "https://console.cloud.google.com/storage/browser/{0}"),
     (r"^https://(?:drive\.google\.com/uc|drive\.usercontent\.google\.com/download)\?(?:[^#]*&)?id=([\w-]+)",
      "https://drive.google.com/file/d/{0}/view"),
 )  # fmt: skip
@@ -216,17 +218,17 @@ def explain_success(
     known = explain_page(start, where, headers=headers, address=address, sure=page is None)
     if known:
         return known
-    look = f"open {find_page(address)} in a browser"
+    page_address = find_page(address)
+    by_hand = BY_HAND.format(page=page_address)
     if not start:
         return EmptyAnswer(
             f"{where} reports a success and sends nothing",
-            status=200,
-            hint=f"try again later; if it stays so, {look}, {BY_HAND}, or {OTHER_PLACE}",
+            hint=f"try again later; if it stays so, {by_hand}, or {OTHER_PLACE}",
         )
     if page:
         return PageInstead(
             f"{where} sends {_describe_kind(page)}{quote_words(start)} in place of the file",
-            hint=f"{look}: it may want a log-in, or accepted terms; then {BY_HAND}, or {OTHER_PLACE}",
+            hint=f"{page_address} may want a log-in, or accepted terms: {by_hand}, or {OTHER_PLACE}",
         )
     return None
 
@@ -236,7 +238,8 @@ def _find_pointer(start: bytes, where: str) -> PointerInstead | None:
         return None
     return PointerInstead(
         f"{where} sends the pointer of Git LFS in place of the file",
-        hint=f"the file itself is in large file storage: the entry needs the address of that; or {BY_HAND}",
+        hint="the file itself is in large file storage: the entry needs the address of that; "
+        f"or download it by hand and {USE_FROM}",
     )
 
 
@@ -312,8 +315,8 @@ def explain_page(
 
 def _make_refusal(sign: AnswerSign, start: bytes, where: str, status: int, hint: str) -> HostRefused:
     found = re.search(sign.quote, start.decode("utf-8", "replace")) if sign.quote else None
-    words = f", reference {found[1]}" if found else quote_words(start)
-    if start and status < 300:
+    words = f", reference {found[1]}" if found else quote_words(start) if sign.text else ""
+    if start and sign.text and status < 300:
         words = f": it sends {_describe_kind(guess_page_kind(start) or 'text')}{words} in place of the file"
     if issubclass(sign.error, ServerRefused):
         return sign.error(f"{where} {sign.says}{words}", status=status, hint=hint)
