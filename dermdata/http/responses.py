@@ -9,7 +9,6 @@ from typing import Protocol
 from dermdata.errors import (
     AccessRefused,
     DermdataError,
-    EmptyAnswer,
     HostRefused,
     IntegrityError,
     LicenseNotAccepted,
