@@ -17,6 +17,10 @@ PLAIN_URL = re.compile(
 )
 # a path made of an address has lost a slash
 ANY_URL = re.compile(r"(?:[a-z][a-z0-9+.-]{0,40}://|(?:https?|s3|gs|gcs):/)\S+", re.IGNORECASE)
+SOME_PAGE = "the dataset's page"  # in words of a next step, where its address is not known
+USE_FROM = (
+    "use --from"  # … and where the dataset's name is not: whoever knows it puts the whole command there
+)
 SECRET_WORDS = ("token", "signature", "password", "passwd", "secret", "credential", "apikey", "accesskey")
 SECRET_NAMES = {"sig", "pwd", "pass", "auth", "authorization", "jwt", "sas", "keypairid", "xamzsecurity"}
 

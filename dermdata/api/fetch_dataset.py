@@ -33,7 +33,7 @@ def foresee_files(
 ) -> "Dataset":
     """The entry with the files that a fetch would find, as far as that can be known without fetching."""
     from dermdata.fetching.listing import LISTED_BY_ROWS, add_listed_files, add_mirrored_files
-    from dermdata.hosts import isic
+    from dermdata.hosts import explain_listing_errors, isic
     from dermdata.hosts import list_files as ask
 
     place = dataset.listing
@@ -46,7 +46,7 @@ def foresee_files(
             f"{dataset.name}: which images there are, only its table says: --only metadata fetches that"
         )
         return dataset
-    with resources.transfer() as transfer:
+    with resources.transfer() as transfer, explain_listing_errors(dataset):
         resolve_context = open_surroundings(resources, transfer, mirrors)
         if is_archive(dataset):
             count = isic.count_images(*open_search(dataset), resolve_context)
@@ -76,6 +76,7 @@ def list_files(
     """The entry with every file that its host's listing, or its own table, names."""
     from dermdata.fetching import listing, run_plan
     from dermdata.fetching.plan import FetchSettings as Only
+    from dermdata.hosts import explain_listing_errors
     from dermdata.hosts import list_files as ask
 
     place = dataset.listing
@@ -88,9 +89,10 @@ def list_files(
         tables = Only(only="metadata", force=wants.force)
         run_plan(plan_fetch(resources, dataset, tables, own=True), context)
         return listing.add_row_files(dataset, resources.cache.folder(dataset)), context
-    if is_archive(dataset):
-        return add_archive_records(resources, dataset, context)
-    return listing.add_listed_files(dataset, lambda where: ask(where, resolve_context)), context
+    with explain_listing_errors(dataset):
+        if is_archive(dataset):
+            return add_archive_records(resources, dataset, context)
+        return listing.add_listed_files(dataset, lambda where: ask(where, resolve_context)), context
 
 
 def open_surroundings(resources: Resources, transfer: Any, mirrors: list[str]) -> "ResolveContext":

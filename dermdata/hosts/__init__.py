@@ -25,7 +25,12 @@ from dermdata.errors import (
     Unobtainable,
     UsageError,
 )
-from dermdata.hosts.accounts import explain_download_error, find_account, make_guarded_request
+from dermdata.hosts.accounts import (
+    explain_download_error,
+    explain_listing_errors,
+    find_account,
+    make_guarded_request,
+)
 from dermdata.hosts.base import (
     FileHead,
     ResolveContext,
@@ -42,6 +47,7 @@ __all__ = [
     "LISTING_HOSTS",
     "ResolveContext",
     "explain_download_error",
+    "explain_listing_errors",
     "list_files",
     "require_obtainable",
     "resolve",

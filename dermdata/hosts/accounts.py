@@ -1,5 +1,7 @@
 """Files behind an account: whose it is, the secrets for its own host, and words for a refusal."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -10,11 +12,13 @@ from dermdata.errors import (
     DermdataError,
     LicenseNotAccepted,
     LoginNeeded,
+    NotTheFile,
     PersonMustAct,
     ServerRefused,
 )
 from dermdata.hosts.base import ResolveContext, make_request
 from dermdata.model import Dataset, File, Request
+from dermdata.urls import SOME_PAGE, USE_FROM
 
 GUARDED_ACCESS = ("account", "agreement")
 
@@ -145,7 +149,29 @@ def explain_download_error(
     what = f"{dataset.name}: {file.name}"
     account = find_account(dataset, file)
     found = explain_account_error(error, account, what, context) if account else error
-    if isinstance(found, ServerRefused | PersonMustAct) and file.name not in found.message:
-        found.args = (f"{what}: {found.message}",)
-        (found.message,) = found.args
+    if isinstance(found, ServerRefused | PersonMustAct | NotTheFile):
+        name_subject(found, dataset, file.name)
     return found
+
+
+def name_subject(error: DermdataError, dataset: Dataset, what: str) -> None:
+    """Put dataset and file before a refusal's words, unless they are there, and page and command into its hint."""
+    if not error.message.startswith(f"{dataset.name}: "):
+        names = (dataset.name,) if what in error.message else (dataset.name, what)
+        error.message = ": ".join((*names, error.message))
+        error.args = (error.message,)
+    if error.hint:
+        guarded = dataset.access.url if dataset.access.kind in GUARDED_ACCESS else None
+        page = guarded or dataset.homepage or dataset.access.url or SOME_PAGE
+        by_hand = f"give it to `dermdata fetch {dataset.name} --from PATH`"
+        error.hint = error.hint.replace(SOME_PAGE, page).replace(USE_FROM, by_hand)
+
+
+@contextmanager
+def explain_listing_errors(dataset: Dataset) -> Iterator[None]:
+    """Name the dataset in what a host says when its list of files is asked."""
+    try:
+        yield
+    except (ServerRefused, PersonMustAct, NotTheFile) as error:
+        name_subject(error, dataset, "its list of files")
+        raise

@@ -215,7 +215,8 @@ def absence_error(what: str, url: str, error: ServerRefused) -> ServerRefused:
     return ServerRefused(
         f"{urlsplit(url).netloc} has no {what} ({error.status})",
         status=error.status,
-        hint="its publisher may have withdrawn or renamed it; the dataset's page may say where it went",
+        hint="its publisher may have withdrawn or renamed it; the dataset's page may say where it went; "
+        "or take a copy with --mirror",
     )
 
 

@@ -16,6 +16,7 @@ from dermdata.hosts.base import (
     request_from_catalog,
 )
 from dermdata.model import Dataset, File, Request
+from dermdata.urls import USE_FROM
 
 SERVER = "https://dataverse.harvard.edu"
 DOI = r"doi:10\.[0-9.]+/(?:[A-Za-z]+/)?[A-Za-z0-9]+"  # a shoulder such as DVN may stand before the id
@@ -34,7 +35,8 @@ def resolve(dataset: Dataset, file: File, identity: str, context: ResolveContext
     if found.note == RESTRICTED:
         message = f"{dataset.name}: {file.name} is restricted"
         raise RestrictedRecord(
-            message, hint=f"ask for access at https://doi.org/{parts[1].removeprefix('doi:')}"
+            message,
+            hint=f"ask for access at https://doi.org/{parts[1].removeprefix('doi:')}, then {USE_FROM}",
         )
     return merge_listed(file, found)
 

@@ -14,6 +14,7 @@ from dermdata.hosts.base import (
     unexpected_answer,
 )
 from dermdata.model import Dataset, File, Request
+from dermdata.urls import USE_FROM
 
 SERVER = "https://api.figshare.com/v2"
 PAGE = 500  # an article itself shows no more than 10 of its files; figshare allows 500
@@ -69,7 +70,7 @@ def require_no_embargo(article: str, context: ResolveContext) -> None:
         until = answer.optional_text("embargo_date")
         raise RestrictedRecord(
             f"{what} is under embargo: its files are not public{f' before {until[:10]}' if until else ''}",
-            hint=f"ask its authors at https://figshare.com/articles/dataset/_/{article}, then use --from",
+            hint=f"ask its authors at https://figshare.com/articles/dataset/_/{article}, then {USE_FROM}",
         )
 
 

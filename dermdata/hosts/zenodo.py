@@ -14,6 +14,7 @@ from dermdata.hosts.base import (
     pick_file,
 )
 from dermdata.model import Dataset, File, Request
+from dermdata.urls import USE_FROM
 
 SERVER = "https://zenodo.org"
 OPEN = "open"
@@ -43,7 +44,7 @@ def request_files(record: str, context: ResolveContext) -> tuple[File, ...]:
         answer = JsonObject(context.request_json(what, f"{SERVER}/api/records/{record}"), what)
         if state := read_closed_state(answer):
             page = f"{SERVER}/records/{record}"
-            raise RestrictedRecord(f"{what} {state}", hint=f"ask for access at {page}, then use --from")
+            raise RestrictedRecord(f"{what} {state}", hint=f"ask for access at {page}, then {USE_FROM}")
         return tuple(parse_file(record, row) for row in answer.rows("files"))
 
     return context.answers.get_or_ask(("zenodo", record), ask)

@@ -12,7 +12,9 @@ import httpx
 
 from dermdata.errors import (
     DermdataError,
+    HostRefused,
     IntegrityError,
+    NetworkError,
     NotTheFile,
     PersonMustAct,
     ServerRefused,
@@ -24,7 +26,7 @@ from dermdata.http.policy import NetworkSettings, RetryAction, RetryBudget, Tran
 from dermdata.http.redirects import RedirectingClient
 from dermdata.http.request_rates import RequestRates
 from dermdata.http.responses import StreamedResponse, explain_refusal, peek_body
-from dermdata.http.urls import get_host, redact
+from dermdata.http.urls import get_host, hide_secrets, redact
 from dermdata.markup import count_nouns
 from dermdata.model import NOTHING, Request
 
@@ -155,10 +157,12 @@ class HttpClient:
         ------
         IntegrityError
             If it is longer than `limit` bytes.
+        HostRefused
+            If it is nothing, or what a host sends to whom it refuses.
 
         """
         request = Request(urls=(url,), headers=headers, secrets=secrets)
-        return self._try_each_url(request, {}, lambda response: _read_all(response, limit))
+        return self._try_each_url(request, {}, lambda response: _read_small(response, limit))
 
     def get_json(
         self,
@@ -174,19 +178,12 @@ class HttpClient:
         ------
         NotTheFile
             If it is something else, or nested without end.
-        PersonMustAct
-            If it is a page that says what the person must do.
+        HostRefused
+            If it is nothing, or a page; where that says what the person must do, so does the error.
 
         """
-        data = self.get_bytes(url, headers=headers, secrets=secrets, limit=limit)
-        try:
-            value = json.loads(data)
-            _require_shallow(value)
-        except (ValueError, RecursionError) as error:
-            where = get_host(url)
-            page = error_pages.explain_page(data[: error_pages.PEEK_BYTES], where)
-            raise page or NotTheFile(f"{redact(url)} is no JSON that can be read") from error
-        return value
+        request = Request(urls=(url,), headers=headers, secrets=secrets)
+        return self._try_each_url(request, {}, lambda response: _read_json(response, limit))
 
     def resolve_head(self, request: Request) -> RemoteFile:
         """Return size and validators of a file without its bytes: by GET of one byte, since signed links refuse HEAD."""
@@ -209,7 +206,7 @@ class HttpClient:
         for url in request.urls[:-1]:
             try:
                 return self._request_with_retries(request, url, extra, read)
-            except (ServerRefused, IntegrityError, PersonMustAct):
+            except (NetworkError, IntegrityError, PersonMustAct):
                 continue
         return self._request_with_retries(request, request.urls[-1], extra, read)
 
@@ -273,11 +270,52 @@ def _read_exact(
 def _explain_whole_body(response: StreamedResponse, version: RemoteFile, *, same: bool) -> DermdataError:
     """Return why a server may have sent a whole body in place of a range: a page, another version, or no ranges."""
     begun, _ = peek_body(response)
-    if error_pages.guess_page_kind(begun) and (page := error_pages.explain_page(begun, response.host)):
+    if page := _find_refusal(response, begun, _find_wrong_page(response, begun)):
         return page
     if same and _is_other_file(response, version, response.headers.get("content-length")):
         return _source_changed_error(response)
     return ServerRefused(f"{response.host} ignores ranges", status=200, hint="fetch the whole file")
+
+
+def _find_refusal(response: StreamedResponse, start: bytes, page: str | None) -> HostRefused | None:
+    """Return the refusal that a success is in truth; `page` is the kind of text that it must not be, if it is one."""
+    address = response.hop.official_url
+    return error_pages.explain_success(
+        hide_secrets(start[: error_pages.PEEK_BYTES], response.secrets),
+        get_host(address),
+        page=page,
+        headers=response.headers,
+        address=address,
+    )
+
+
+def _find_wrong_page(response: StreamedResponse, start: bytes) -> str | None:
+    """Return the kind of a page that begins so, unless its address ends as that of a page does."""
+    page = error_pages.guess_page_kind(start)
+    path = response.hop.official_url.partition("?")[0].lower()
+    return page if page == "html" and not path.endswith(tuple(error_pages.PAGE_SUFFIXES[page])) else None
+
+
+def _read_small(response: StreamedResponse, limit: int) -> bytes:
+    data = _read_all(response, limit)
+    if refusal := _find_refusal(response, data, None):
+        raise TransferFault(refusal, RetryAction.NEVER)
+    return data
+
+
+def _read_json(response: StreamedResponse, limit: int) -> Any:
+    data = _read_all(response, limit)
+    try:
+        value = json.loads(data)
+        _require_shallow(value)
+    except (ValueError, RecursionError) as error:
+        kind = error_pages.guess_page_kind(data)
+        page = kind if kind in ("html", "xml") else None
+        refusal = _find_refusal(response, data, page)
+        where = redact(response.hop.official_url)
+        wrong = refusal or NotTheFile(f"{where} is no JSON that can be read")
+        raise TransferFault(wrong, RetryAction.NEVER) from error
+    return value
 
 
 def _read_all(response: StreamedResponse, limit: int) -> bytes:
@@ -308,6 +346,10 @@ def _require_shallow(value: Any) -> None:
 
 
 def _to_remote_file(response: StreamedResponse) -> RemoteFile:
+    if response.status == 200:  # the whole of it, which may be no file at all
+        begun, _ = peek_body(response)
+        if refusal := _find_refusal(response, begun, _find_wrong_page(response, begun)):
+            raise TransferFault(refusal, RetryAction.NEVER)
     span = responses.parse_content_range(response.headers.get("content-range"))
     length = response.headers.get("content-length", "")
     plain = int(length) if response.status == 200 and length.isdecimal() else None

@@ -33,7 +33,7 @@ from dermdata.http.responses import (
     require_unencoded,
     require_within_size,
 )
-from dermdata.http.urls import get_host, redact
+from dermdata.http.urls import get_host, hide_secrets, redact
 from dermdata.model import Request
 
 ProgressCallback = Callable[[int], None]
@@ -160,9 +160,9 @@ class Download:
     def _receive_full(self, response: StreamedResponse, total: int | None, attempt: "Attempt") -> None:
         start, body = peek_body(response)
         page = error_pages.find_wrong_content(
-            start,
+            hide_secrets(start, response.secrets),
             name=self.target.name,
-            where=response.host,
+            where=get_host(response.hop.official_url),
             archive=self.request.archive,
             headers=response.headers,
             address=response.hop.official_url,
@@ -288,10 +288,13 @@ def offline_error(url: str) -> Offline:
 
 
 def join_errors(errors: list[tuple[str, DermdataError]]) -> DermdataError:
-    """Return the last error; with several addresses it names what each of them did."""
+    """Return the last error; with several addresses it says what each of them did, once if that is the same."""
     last = errors[-1][1]
-    if len(errors) > 1:
-        others = "; ".join(f"{redact(url)}: {error.message}" for url, error in errors[:-1])
-        last.message = f"{last.message} (before that, {others})"
+    others = [
+        error.message if error.message.startswith(get_host(url)) else f"{redact(url)}: {error.message}"
+        for url, error in errors[:-1]
+    ]
+    if told := [words for words in dict.fromkeys(others) if words != last.message]:
+        last.message = f"{last.message} (before that, {'; '.join(told)})"
         last.args = (last.message,)
     return last

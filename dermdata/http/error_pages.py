@@ -6,7 +6,7 @@ to send, `PAGES` of where a person can look.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import unescape
 
@@ -35,7 +35,14 @@ from dermdata.errors import (
 )
 from dermdata.http.urls import redact
 from dermdata.model import IMAGE_ENDINGS, NOTHING, Unpack
+from dermdata.urls import SOME_PAGE, USE_FROM
 
+# words that say no more than a status does
+BARE_STATUS = re.compile(
+    r"(error:? ?)?(\(?\d{3}\)?[ :.-]*)?"
+    r"(forbidden|access denied|unauthori[sz]ed|not found|gone|too many requests|error)?[.!]?",
+    re.IGNORECASE,
+)
 PEEK_BYTES = 4096  # bytes that are enough to recognize a page
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 MAGIC: dict[str, tuple[bytes, ...]] = {
@@ -64,82 +71,97 @@ class AnswerSign:
     address: str = ""  # a pattern of the official address
     text: str = ""  # a pattern of the first bytes, in lower case
     quote: str = ""  # a pattern whose group of the first bytes is shown: what the host wants to be told
-    sure: bool = False  # no publisher's own page looks so: it is refused even in place of a web page
+    sure: bool = False  # no file of a publisher looks so: it is refused even where a web page is wanted
 
 
-SOME_PAGE = "the dataset's page"  # where it is not known
-BY_HAND = "download it by hand and use --from"
+BY_HAND = f"open {{page}} in a browser, download it there and {USE_FROM}"
 OTHER_PLACE = "take a copy with --mirror"
-BROWSER = f"open {{page}} in a browser, {BY_HAND}, or {OTHER_PLACE}"
-WAF_CHALLENGE = ("x-amzn-waf-action", "challenge")
-REFUSALS = (400, 401, 403)
-# pages come with any of these
-ANY_PAGE = (200, 202, *REFUSALS)
+LOG_IN = f"log in on {{page}}, download it there and {USE_FROM}, or set the token for this host if it has one"
+BROWSER = f"{BY_HAND}, or {OTHER_PLACE}"
+CHALLENGE = "wants a browser check, which no program passes"
+USED_UP = "gives no more of it for now (download quota used up)"
+AFTER_A_DAY = f"try again in a day, {OTHER_PLACE}, or {BY_HAND}"
+AWS_WAF = "x-amzn-waf-action"
+REFUSED = (400, 401, 403)
+PAGE_STATUSES = (200, 202, *REFUSED)  # what comes with a page that says something to a person
 SIGNS = (
-    AnswerSign(header=WAF_CHALLENGE, address=r"^https://(?:www\.)?figshare\.com/ndownloader/files/(\d+)", sure=True,
-         error=BrowserCheck, says="wants a browser (AWS WAF challenge)",
+    AnswerSign(header=(AWS_WAF, "challenge"), address=r"^https://(?:www\.)?figshare\.com/ndownloader/files/(\d+)",
+         sure=True, error=BrowserCheck, says=f"{CHALLENGE} (AWS WAF challenge)",
          hint='use source = "figshare:<article>/<file name>" or https://api.figshare.com/v2/file/download/{0}, '
               f"or {BY_HAND}"),
-    AnswerSign(header=WAF_CHALLENGE, sure=True, error=BrowserCheck, says="wants a browser (AWS WAF challenge)",
+    AnswerSign(header=(AWS_WAF, "challenge"), sure=True, error=BrowserCheck, says=f"{CHALLENGE} (AWS WAF challenge)",
          hint=BROWSER),
-    AnswerSign(header=("x-amzn-waf-action", "captcha"), sure=True, error=CaptchaWanted,
+    AnswerSign(header=("cf-mitigated", "challenge"), sure=True, error=BrowserCheck,
+         says=f"{CHALLENGE} (Cloudflare challenge)", hint=BROWSER),
+    AnswerSign(header=(AWS_WAF, "captcha"), sure=True, error=CaptchaWanted,
          says="wants a CAPTCHA, as after too many requests (AWS WAF)",
-         hint=f"wait some hours before the next try, or {BY_HAND}"),
+         hint=f"wait some hours before the next try, or {BY_HAND}, or {OTHER_PLACE}"),
     AnswerSign(statuses=(403,), text=r"blocked due to unusual traffic", error=NetworkBlocked,
-         quote=r"(?i)reference:?\s*(?:<[^<>]*>\s*)*([\w.-]{4,80})", says="blocks this network for unusual traffic",
-         hint=f"run again later or from another network, {OTHER_PLACE}, or {BY_HAND}"),
+         says="blocks this network for unusual traffic",
+         quote=r"(?i)\breference(?: \w+)?:\s*(?:<[^<>]*>\s*)*([\w-]{1,80})",
+         hint=f"run again later or from another network, {OTHER_PLACE}, or {BY_HAND}; to complain, name the reference"),
     AnswerSign(statuses=(403,), text=r"<center>awselb|<h1>403 forbidden</h1></center>\s*</body>", error=NetworkBlocked,
          says="blocks this network at its load balancer",
          hint=f"try from another network, {OTHER_PLACE}, or {BY_HAND}"),
     AnswerSign(statuses=(403,), address=r"^https://dataverse\.", error=UserAgentRefused,
-         text=r"you don.t have permission to access this resource", says="refuses programs of this name (user agent)",
+         text=r"you don.t have permission to access this resource",
+         says="refuses a program of this name (by its user agent)",
          hint=f"a newer dermdata may be let in; until then {OTHER_PLACE}, or {BY_HAND}"),
-    AnswerSign(statuses=REFUSALS, text=r"anonymous caller does not have storage\.", error=BucketClosed,
-         says="its owner has closed the bucket", hint=f"try again in a day, {OTHER_PLACE}, or use --from"),
+    AnswerSign(statuses=REFUSED, text=r"anonymous caller does not have storage\.", error=BucketClosed,
+         says="shows nothing of it: its owner has closed the bucket",
+         hint=f"try again in a day, {OTHER_PLACE}, or {USE_FROM}"),
     AnswerSign(statuses=(401, 403, 404, 409), text=r"noauthenticationinformation|publicaccessnotpermitted",
-         error=BucketClosed, says="its owner has closed the container",
-         hint=f"{{page}} may say how to get a link of your own; or {OTHER_PLACE}, or use --from"),
-    AnswerSign(statuses=REFUSALS, error=LinkExpired, says="the link has expired",
-         text=r"request has expired|<code>expiredtoken|<code>authenticationfailed|signature not valid in the specified time",
-         hint="get a new link where this one came from"),
+         error=BucketClosed, says="shows nothing of it: its owner has closed the container",
+         hint=f"{{page}} may say how to get a link of your own; or {OTHER_PLACE}, or {USE_FROM}"),
+    AnswerSign(statuses=REFUSED, error=LinkExpired, says="says that the link has expired",
+         text=r"request has expired|<code>(expiredtoken|authenticationfailed)|signature not valid in the specified time",
+         hint=f"get a new link from where this one came, or {USE_FROM}"),
     AnswerSign(statuses=(403,), text=r"<code>accessdenied</code>", error=ObjectDenied,
-         says="there is no such file, or it is not public",
-         hint=f"this is no matter of a log-in; {{page}} may say where the file went; or {OTHER_PLACE}"),
-    AnswerSign(statuses=(401,), header=("x-error-code", "GatedRepo"), error=LoginNeeded, says="it wants a log-in",
+         says="has no such file, or it is not public",
+         hint=f"this is no matter of a log-in; {{page}} may say where the file went; or {OTHER_PLACE}, or {USE_FROM}"),
+    AnswerSign(statuses=(401,), header=("x-error-code", "GatedRepo"), error=LoginNeeded, says="wants a log-in",
          hint="accept its conditions on {page}, and set a token of that account"),
     AnswerSign(statuses=(403,), header=("x-error-code", "GatedRepo"), error=GatedRepository,
-         says="its conditions must be accepted first", hint="accept them on {page}, then run again"),
+         says="wants its conditions accepted first", hint="accept them on {page}, then run again"),
     AnswerSign(statuses=(429, 509), text=r"link is temporarily disabled|traffic or downloads|generating too much traffic",
-         error=QuotaUsedUp, says="its download quota is used up",
-         hint=f"try again in a day, {OTHER_PLACE}, or ask who shared it"),
-    AnswerSign(statuses=ANY_PAGE, text=r"too many users have (viewed|downloaded)|uc-error-subcaption", sure=True,
-         error=QuotaUsedUp, says="its download quota is used up",
-         hint=f"try again in a day, {OTHER_PLACE}, or {BY_HAND}"),
-    AnswerSign(statuses=ANY_PAGE, text=r"quota|lfs budget|download limit", error=QuotaUsedUp,
-         says="its download quota is used up", hint=f"try again in a day, {OTHER_PLACE}, or {BY_HAND}"),
-    AnswerSign(statuses=ANY_PAGE, text=r"guest ?book", error=FormWanted,
-         says="a guestbook must be filled in first", hint=f"fill it in on {{page}}, {BY_HAND}"),
-    AnswerSign(statuses=ANY_PAGE, error=FormWanted,
+         error=QuotaUsedUp, says=USED_UP, hint=f"{AFTER_A_DAY}, or ask who shares it"),
+    AnswerSign(statuses=PAGE_STATUSES, text=r"too many users have (viewed|downloaded)|uc-error-subcaption", sure=True,
+         error=QuotaUsedUp, says=USED_UP, hint=AFTER_A_DAY),
+    AnswerSign(statuses=PAGE_STATUSES, text=r"quota|lfs budget|download limit", error=QuotaUsedUp, says=USED_UP,
+         hint=AFTER_A_DAY),
+    AnswerSign(statuses=PAGE_STATUSES, text=r"guest ?book", error=FormWanted,
+         says="wants a guestbook filled in first", hint=f"fill it in on {{page}}, download it there and {USE_FROM}"),
+    AnswerSign(statuses=PAGE_STATUSES, error=FormWanted,
          text=r"virus scan warning|can.t scan this file|download_warning|[?&;]confirm=|name=.confirm",
-         says="a download must be confirmed by hand", hint=f"open {{page}} in a browser, {BY_HAND}"),
-    AnswerSign(statuses=ANY_PAGE, error=ConsentNeeded,
+         says="wants the download confirmed by hand", hint=BY_HAND),
+    AnswerSign(statuses=PAGE_STATUSES, error=ConsentNeeded,
          text=r"(accept|agree to)[^.<]{0,40}\b(rules|terms|licen[cs]e|agreement)",
-         says="its terms must be accepted first", hint="accept them on {page}, then run again"),
-    AnswerSign(statuses=ANY_PAGE, text=r"\bembargo(ed)?\b|(access|files?|record|dataset)[^.<]{0,20} (is|are) restricted",
-         error=RestrictedRecord, says="it is restricted, or under embargo",
-         hint="ask for access on {page}, then use --from"),
-    AnswerSign(statuses=(*ANY_PAGE, 460), error=LoginNeeded,
-         text=r"type=.password|log ?-?in\b|sign ?-?in\b|logged in|unauthori[sz]ed|authentication",
-         says="it wants a log-in",
-         hint=f"log in on {{page}}, {BY_HAND}, or set the token for this host if it has one"),
+         says="wants its terms accepted first", hint="accept them on {page}, then run again"),
+    AnswerSign(statuses=PAGE_STATUSES, error=RestrictedRecord,
+         text=r"\b(under|is) embargo(ed)?\b|(access to|files?|record|dataset)\b[^.<]{0,60} (is|are) restricted",
+         says="does not give it to the public: it is restricted, or under embargo",
+         hint=f"ask for access on {{page}}, then {USE_FROM}"),
+    AnswerSign(statuses=PAGE_STATUSES, text=r"<title>[^<]{0,80}\b(log|sign) ?-?in\b|human verification", sure=True,
+         error=LoginNeeded, says="wants a log-in", hint=LOG_IN),
+    AnswerSign(statuses=(*PAGE_STATUSES, 460), error=LoginNeeded, says="wants a log-in", hint=LOG_IN,
+         text=r"type=.password|log ?-?in\b|sign ?-?in\b|logged in|unauthori[sz]ed|authentication"),
 )  # fmt: skip
 PAGES = (  # the address that a program asks, and the page of the same thing
     (r"^https://www\.kaggle\.com/api/v1/datasets/(?:download|list)/([\w-]+/[\w-]+)", "https://www.kaggle.com/datasets/{0}"),
     (r"^https://zenodo\.org/(?:api/)?records/(\d+)", "https://zenodo.org/records/{0}"),
-    (r"^https://huggingface\.co/(?:api/)?((?:datasets/)?[\w.-]+/[\w.-]+)", "https://huggingface.co/{0}"),
-    (r"^https://dataverse\.harvard\.edu/api/access/datafile/(\d+)", "https://dataverse.harvard.edu/file.xhtml?fileId={0}"),
+    (r"^https://huggingface\.co/(?:api/models/|api/)?((?:datasets/)?[\w.-]+/[\w.-]+)", "https://huggingface.co/{0}"),
+    (r"^https://(dataverse\.harvard\.edu|heidata\.uni-heidelberg\.de)/api/access/datafile/(\d+)",
+     "https://{0}/file.xhtml?fileId={1}"),
+    (r"^https://[\w.-]+/api/datasets/:persistentId/?\?persistentId=doi:(10\.[\w./-]+)", "https://doi.org/{0}"),
     (r"^https://api\.figshare\.com/v2/articles/(\d+)", "https://figshare.com/articles/dataset/_/{0}"),
     (r"^https://data\.mendeley\.com/public-(?:api|files)/datasets/(\w+)", "https://data.mendeley.com/datasets/{0}"),
+    (r"^https://data\.mendeley\.com/public-api/zip/(\w+)", "https://data.mendeley.com/datasets/{0}"),
+    (r"^https://raw\.githubusercontent\.com/([\w.-]+/[\w.-]+)/(?:refs/heads/)?([\w.-]+)/([^?]+)",
+     "https://github.com/{0}/blob/{1}/{2}"),
+    (r"^https://storage\.googleapis\.com/(?:storage/v1/b/)?([a-z0-9][a-z0-9._-]+)",
+     "https://console.cloud.google.com/storage/browser/{0}"),
+    (r"^https://(?:drive\.google\.com/uc|drive\.usercontent\.google\.com/download)\?(?:[^#]*&)?id=([\w-]+)",
+     "https://drive.google.com/file/d/{0}/view"),
 )  # fmt: skip
 
 
@@ -161,37 +183,64 @@ def find_wrong_content(
     address: str = "",
 ) -> DermdataError | None:
     """Return the error when a success, by its first bytes (up to PEEK_BYTES), cannot be the file `name`; else None."""
-    suspect = _find_page_out_of_place(start, name, archive, headers.get("content-type", ""))
-    refusal = explain_page(
-        start, where, instead=name, headers=headers, address=address, sure=bool(start) and not suspect
+    page = guess_page_kind(start)
+    if page and not _is_out_of_place(page, name, archive, headers.get("content-type", "")):
+        page = None
+    return (
+        explain_success(start, where, page=page, headers=headers, address=address)
+        or _find_pointer(start, where)
+        or _find_wrong_archive(start, name, where, archive)
     )
-    if refusal:
-        return refusal
-    page = find_page(address)
+
+
+def explain_success(
+    start: bytes,
+    where: str,
+    *,
+    page: str | None,
+    headers: Mapping[str, str] = NOTHING,
+    address: str = "",
+) -> HostRefused | None:
+    """Return the refusal that a success is in truth: nothing, a browser check, or a page; None for all else.
+
+    Parameters
+    ----------
+    start
+        The first bytes of its body.
+    where
+        The host, as messages name it.
+    page
+        `html`, `xml` or `json` when the body is such a text, and must not be.
+    headers, address
+        The rest of the answer, and the official address that was asked.
+
+    """
+    known = explain_page(start, where, headers=headers, address=address, sure=page is None)
+    if known:
+        return known
+    page_address = find_page(address)
+    by_hand = BY_HAND.format(page=page_address)
     if not start:
         return EmptyAnswer(
-            f"{where} sends nothing in place of {name}",
-            hint=f"try again later; if it stays so, open {page} in a browser, {BY_HAND}, or {OTHER_PLACE}",
+            f"{where} reports a success and sends nothing",
+            hint=f"try again later; if it stays so, {by_hand}, or {OTHER_PLACE}",
         )
-    if start.startswith(LFS_POINTER):
-        return PointerInstead(
-            f"{where} sends the pointer of Git LFS in place of {name}",
-            hint="the file itself is in large file storage: the entry needs the address of that; "
-            f"until then {BY_HAND}, or {OTHER_PLACE}",
-        )
-    if suspect:
+    if page:
         return PageInstead(
-            f"{where} sends {_describe_kind(suspect)}{quote_title(start)} in place of {name}",
-            hint=f"open {page} in a browser: it may want a log-in, or accepted terms; "
-            f"{BY_HAND}, or {OTHER_PLACE}",
+            f"{where} sends {_describe_kind(page)}{quote_words(start)} in place of the file",
+            hint=f"{page_address} may want a log-in, or accepted terms: {by_hand}, or {OTHER_PLACE}",
         )
-    return _find_wrong_archive(start, name, where, archive)
+    return None
 
 
-def _find_page_out_of_place(start: bytes, name: str, archive: Unpack | None, content_type: str) -> str | None:
-    """Return `html`, `xml` or `json` when the first bytes are of such a text, and the file `name` is none."""
-    page = guess_page_kind(start)
-    return page if page and _is_out_of_place(page, name, archive, content_type) else None
+def _find_pointer(start: bytes, where: str) -> PointerInstead | None:
+    if not start.startswith(LFS_POINTER):
+        return None
+    return PointerInstead(
+        f"{where} sends the pointer of Git LFS in place of the file",
+        hint="the file itself is in large file storage: the entry needs the address of that; "
+        f"or download it by hand and {USE_FROM}",
+    )
 
 
 def _find_wrong_archive(start: bytes, name: str, where: str, archive: Unpack | None) -> NotTheFile | None:
@@ -235,7 +284,6 @@ def _is_out_of_place(page: str, name: str, archive: Unpack | None, content_type:
 def explain_page(
     start: bytes,
     where: str,
-    instead: str | None = None,
     *,
     status: int = 200,
     headers: Mapping[str, str] = NOTHING,
@@ -250,37 +298,29 @@ def explain_page(
         The first bytes of its body.
     where
         The host, as messages name it.
-    instead
-        The file that was asked for.
     status, headers, address
         The rest of the answer, and the official address that was asked.
     sure
         Only by signs that no file can have.
 
     """
-    for sign in SIGNS:
-        if sure and not sign.sure:
-            continue
-        if (groups := match_sign(sign, start, status, headers, address)) is None:
-            continue
-        message = describe_answer(sign, start, where, instead)
-        hint = sign.hint.format(*groups, page=find_page(address))
-        if issubclass(sign.error, ServerRefused):
-            return sign.error(message, status=status, hint=hint)
-        return sign.error(message, hint=hint)
+    for sign in SIGNS if not sure else filter(lambda one: one.sure, SIGNS):
+        groups = match_sign(sign, start, status, headers, address)
+        if groups is not None:
+            return _make_refusal(
+                sign, start, where, status, sign.hint.format(*groups, page=find_page(address))
+            )
     return None
 
 
-def describe_answer(sign: AnswerSign, start: bytes, where: str, instead: str | None) -> str:
-    """Return what came and what it says, with the reference that the host gives."""
-    place = f" in place of {instead}" if instead else ""
-    if start:
-        kind = _describe_kind(guess_page_kind(start) or "text")
-        message = f"{where} sends {kind}{quote_title(start)}{place}: {sign.says}"
-    else:
-        message = f"{where} {sign.says}{place}"
-    quoted = sign.quote and re.search(sign.quote, start.decode("utf-8", "replace"))
-    return f"{message}, reference {quoted[1]}" if quoted else message
+def _make_refusal(sign: AnswerSign, start: bytes, where: str, status: int, hint: str) -> HostRefused:
+    found = re.search(sign.quote, start.decode("utf-8", "replace")) if sign.quote else None
+    words = f", reference {found[1]}" if found else quote_words(start) if sign.text else ""
+    if start and sign.text and status < 300:
+        words = f": it sends {_describe_kind(guess_page_kind(start) or 'text')}{words} in place of the file"
+    if issubclass(sign.error, ServerRefused):
+        return sign.error(f"{where} {sign.says}{words}", status=status, hint=hint)
+    return sign.error(f"{where} {sign.says}{words}", hint=hint)
 
 
 def match_sign(
@@ -302,28 +342,42 @@ def _describe_kind(page: str) -> str:
     return {"html": "a web page", "xml": "an XML text", "json": "a JSON text"}.get(page, "a text")
 
 
-def quote_title(start: bytes) -> str:
-    """Return what the page says of itself, in brackets, without the queries of addresses."""
+def quote_words(start: bytes) -> str:
+    """Return what a page says of itself, in brackets, without the queries of addresses; empty if it is only a status."""
     text = start.decode("utf-8", "replace")
-    found = _find_json_message(text) or _find_title(text)
-    if not found:
-        return ""
-    plain = " ".join("".join(sign if sign.isprintable() else " " for sign in unescape(found)).split())
-    hidden = re.sub(r"https?://\S+", lambda match: redact(match[0]), plain)
-    return f' ("{hidden[:120]}")'
+    for found in (*_iterate_json_words(text), *_iterate_page_words(text)):
+        shown = "".join(sign if sign.isprintable() else " " for sign in unescape(found))
+        plain = re.sub(r"https?://\S+", lambda match: redact(match[0]), " ".join(shown.split()))
+        if plain and not BARE_STATUS.fullmatch(plain):
+            return f' ("{plain[:120]}")'
+    return ""
 
 
-def _find_title(text: str) -> str | None:
-    match = re.search(r"<(title|message|h1)[^>]*>([^<]{1,400})<", text, re.IGNORECASE)
-    return match[2] if match else None
+def _iterate_page_words(text: str) -> Iterator[str]:
+    """The texts of a page or an XML answer that may say what it is about, best first; of a plain text its first line."""
+    if not re.match(r"\s*[<{\[]|\s*$", text):
+        line = text.strip().partition("\n")[0]
+        if line.isprintable():
+            yield line
+        return
+    for tag in ("title", "message", "h1", "p"):
+        for match in re.finditer(rf"<{tag}\b[^>]*>([^<]{{1,400}})<", text, re.IGNORECASE):
+            yield match[1]
 
 
-def _find_json_message(text: str) -> str | None:
+def _iterate_json_words(text: str) -> Iterator[str]:
+    """The messages of a JSON answer, also of those within its `error` or `errors`."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        return None
-    if not isinstance(value, dict):
-        return None
-    words = (value.get(key) for key in ("message", "error", "detail", "errorMessage"))
-    return next((word for word in words if isinstance(word, str)), None)
+        return
+    inner = value.get("errors") if isinstance(value, dict) else None
+    for one in (value, inner[0] if isinstance(inner, list) and inner else inner):
+        for part in (one, one.get("error")) if isinstance(one, dict) else ():
+            yield from (part,) if isinstance(part, str) else _iterate_messages(part)
+
+
+def _iterate_messages(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        words = (value.get(key) for key in ("message", "detail", "errorMessage"))
+        yield from (word for word in words if isinstance(word, str))

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Protocol
 
 from dermdata.errors import (
     AccessRefused,
+    DermdataError,
     HostRefused,
     IntegrityError,
     LicenseNotAccepted,
@@ -24,6 +26,7 @@ from dermdata.http.request_rates import find_wait, format_wait
 from dermdata.http.urls import Hop, get_host, hide_secrets, redact
 from dermdata.markup import count_nouns
 from dermdata.model import NOTHING
+from dermdata.urls import SOME_PAGE, USE_FROM
 
 TRANSIENT = {408, 429, 500, 502, 503, 504}
 REDIRECTS = {301, 302, 303, 307, 308}
@@ -43,11 +46,14 @@ EXPLAINED = (
     509,
 )  # refusals whose body may say what the person must do
 STATUS_HINTS = {
-    202: "it prepares the file, or wants a browser: run again in some minutes, else download it by hand and use --from",
+    202: "it prepares the file, or wants a browser: run again in some minutes, else download it by hand "
+    f"and {USE_FROM}",
+    204: f"it has nothing for a program: download it by hand and {USE_FROM}",
     401: "set the token for this host, or accept the dataset's terms on its page",
     403: "the dataset's page may say what must be done first",
     404: "the source may have moved the file; the dataset's page may say where to",
-    410: "the source has withdrawn the file",
+    410: "the source has withdrawn the file; the dataset's page may say why; or take a copy with --mirror, "
+    f"or {USE_FROM}",
     451: "the source may not give out the file for legal reasons",
 }
 
@@ -354,31 +360,39 @@ def peek_body(response: StreamedResponse) -> tuple[bytes, Iterator[bytes]]:
 
 def explain_refusal(response: StreamedResponse, settings: NetworkSettings) -> TransferFault:
     """Return the fault that a refusal means; its body may say what the person must do."""
+    address = response.hop.official_url
+    where = get_host(address)
     fault = explain_status(
         response.status,
         response.headers,
-        response.host,
+        where,
         settings,
         secret=response.secret,
         redirected=response.redirected,
     )
-    address = response.hop.official_url
     if fault.error.hint:
-        fault.error.hint = fault.error.hint.replace(error_pages.SOME_PAGE, error_pages.find_page(address))
+        fault.error.hint = fault.error.hint.replace(SOME_PAGE, error_pages.find_page(address))
     if response.status not in EXPLAINED:
+        _add_words(fault.error, response.status)
         return fault
     start = hide_secrets(response.read_some(), response.secrets)
     page = error_pages.explain_page(
-        start, get_host(address), status=response.status, headers=response.headers, address=address
+        start, where, status=response.status, headers=response.headers, address=address
     )
     if isinstance(fault.error, AccessRefused) and not isinstance(page, LicenseNotAccepted | ServerRefused):
         return TransferFault(_explain_denial(start, address), RetryAction.NEVER)
     if page:
         return TransferFault(page, _choose_action(page, response))
-    if fault.action is not RetryAction.LATER:
-        fault.error.args = (fault.error.message + error_pages.quote_title(start),)
-        (fault.error.message,) = fault.error.args
+    _add_words(fault.error, response.status, error_pages.quote_words(start))
     return fault
+
+
+def _add_words(error: DermdataError, status: int, quoted: str = "") -> None:
+    """Say what a bare status means: in the host's own words, or else in those of HTTP."""
+    if not quoted and error.message.endswith(f" answers {status}") and status in set(HTTPStatus):
+        quoted = f" ({HTTPStatus(status).phrase.lower()})"
+    error.message += quoted
+    error.args = (error.message,)
 
 
 def _choose_action(page: HostRefused, response: StreamedResponse) -> RetryAction:
@@ -391,6 +405,6 @@ def _explain_denial(start: bytes, address: str) -> AccessRefused:
     """Return the error for an account that a host knows and gives nothing: not a word of a bad token."""
     page = error_pages.find_page(address)
     return AccessRefused(
-        f"{get_host(address)} does not give it to this account (403){error_pages.quote_title(start)}",
+        f"{get_host(address)} does not give it to this account (403){error_pages.quote_words(start)}",
         hint=f"look at {page}: it may be misspelled, gone or private, or have terms to accept there first",
     )

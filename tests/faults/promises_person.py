@@ -134,7 +134,7 @@ def a_page_is_told_for_what_it_is(desk: Desk) -> None:
     cases = {
         "html:application%2Fzip": (6, "a web page", "token"),
         "json": (6, "quota", "try again"),
-        "nothing": (4, "sends nothing in place of images.zip", "try again"),
+        "nothing": (4, "images.zip", "sends nothing", "try again"),
     }
     for fault, (code, *words) in cases.items():
         desk.offer(Offer("images.zip", raw_zip(Raw(b"a.jpg")), fault=fault, checksum=False, size=False))

@@ -12,10 +12,12 @@ import pytest
 from dermdata import __version__
 from dermdata.errors import (
     ChecksumMismatch,
+    EmptyAnswer,
     IntegrityError,
     NetworkError,
     NotTheFile,
     Offline,
+    PageInstead,
     PersonMustAct,
     ServerRefused,
     SizeMismatch,
@@ -139,7 +141,7 @@ def test_json(server: Any, network: NetworkSettings) -> None:
 
 @pytest.mark.parametrize(
     ("body", "error"),
-    [(b"<html>moved", NotTheFile), (b"", NotTheFile), (b"[" * 100_000, NotTheFile), (b"[" * 200 + b"]" * 200, NotTheFile),
+    [(b"<html>moved", PageInstead), (b"", EmptyAnswer), (b"[" * 100_000, NotTheFile), (b"[" * 200 + b"]" * 200, NotTheFile),
      (b"<html>Please log in</html>", PersonMustAct), (b"\xff\xfe", NotTheFile)],
     ids=["page", "empty", "deep and open", "deep", "log-in", "no text"],
 )  # fmt: skip

@@ -1,5 +1,7 @@
 """Answers that are no file: what hosts are known to send in its place, and what the person is told to do."""
 
+import socket
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,20 @@ from dermdata.errors import (
     CaptchaWanted,
     ConsentNeeded,
     DermdataError,
+    EmptyAnswer,
+    FormWanted,
     GatedRepository,
+    HostRefused,
+    LinkExpired,
     LoginNeeded,
     NetworkBlocked,
     ObjectDenied,
+    PageInstead,
+    PointerInstead,
     QuotaUsedUp,
+    RestrictedRecord,
     ServerRefused,
+    UserAgentRefused,
 )
 from dermdata.http import HttpClient, NetworkSettings
 from dermdata.http.error_pages import find_page
@@ -30,6 +40,13 @@ CHALLENGE = {"x-amzn-waf-action": "challenge"}
 FIGSHARE = "https://figshare.com/ndownloader/files/41"
 KAGGLE = "https://www.kaggle.com/api/v1/datasets/download/me/skin/t.csv"
 DENIED = b'{"code":403,"message":"Permission \'datasets.get\' was denied"}'
+APACHE = (b"<!DOCTYPE HTML PUBLIC><html><head><title>403 Forbidden</title></head><body><h1>Forbidden</h1>"
+          b"<p>You don't have permission to access this resource.</p></body></html>")  # fmt: skip
+BALANCER = (b"<html>\r\n<head><title>403 Forbidden</title></head>\r\n<body>\r\n<center><h1>403 Forbidden</h1></center>"
+            b"\r\n</body>\r\n</html>")  # fmt: skip
+ZENODO = (b"<html><title>403 Forbidden</title><p>blocked due to unusual traffic from your network. Write and include the "
+          b"reference below.</p><p>Reference: <code>9f-2c</code></p>")  # fmt: skip
+DROPBOX = b"<html><p>This link is temporarily disabled. The person who shared it hit their daily limit of traffic.</p>"
 BLOCKED = b"Access to this resource has been blocked due to unusual traffic from your network. Reference: 7"
 TOKEN = {"Authorization": Secret("Bearer KGAT_letmein")}
 
@@ -59,7 +76,7 @@ def refuse(
 
 
 ANSWERS: dict[str, tuple[Any, ...]] = {
-    "challenge": ((FIGSHARE, 202, b"", CHALLENGE), BrowserCheck, "figshare.com wants a browser (AWS WAF challenge)",
+    "challenge": ((FIGSHARE, 202, b"", CHALLENGE), BrowserCheck, "figshare.com wants a browser check",
                   "https://api.figshare.com/v2/file/download/41"),
     "a challenge with a page": (("https://dataverse.harvard.edu/api/access/datafile/5", 202, b"<html>", CHALLENGE),
                                 BrowserCheck, "wants a browser", "file.xhtml?fileId=5"),
@@ -82,6 +99,48 @@ ANSWERS: dict[str, tuple[Any, ...]] = {
                       "closed the bucket", "--mirror"),
     "no such key": (("https://b.s3.amazonaws.com/a", 403, b"<?xml?><Error><Code>AccessDenied</Code></Error>"),
                     ObjectDenied, "no such file, or it is not public", "no matter of a log-in"),
+    "cloudflare": (("https://a.org/a.zip", 403, b"<title>Just a moment...</title>", {"cf-mitigated": "challenge"}),
+                   BrowserCheck, "Cloudflare challenge", "browser"),
+    "a challenge that says 200": (("https://a.org/a.zip", 200, b"", CHALLENGE), BrowserCheck, "browser check", "--from"),
+    "a user agent that is not liked": (("https://dataverse.harvard.edu/api/access/datafile/5", 403, APACHE),
+                                       UserAgentRefused, "user agent", "newer dermdata"),
+    "the same words of another server": (("https://a.org/a.zip", 403, APACHE), ServerRefused,
+                                         "You don't have permission", "what must be done"),
+    "load balancer without its name": (("https://dataverse.harvard.edu/api/access/datafile/5", 403, BALANCER),
+                                       NetworkBlocked, "blocks this network at its load balancer", "another network"),
+    "nginx": (("https://a.org/a.zip", 403, BALANCER.replace(b"</body>", b"<hr><center>nginx</center></body>")),
+              ServerRefused, "answers 403 (forbidden)", "what must be done"),
+    "a block with its reference": (("https://zenodo.org/records/1/files/a", 403, ZENODO), NetworkBlocked,
+                                   "reference 9f-2c", "name the reference"),
+    "closed container": (("https://x.blob.core.windows.net/c/a.zip?sig=hidden", 401,
+                          b"<?xml?><Error><Code>NoAuthenticationInformation</Code></Error>"), BucketClosed,
+                         "closed the container", "link of your own"),
+    "a personal link that is over": (("https://x.blob.core.windows.net/c/a.zip?sig=hidden", 403,
+                                      b"<?xml?><Error><Code>AuthenticationFailed</Code></Error>"),
+                                     LinkExpired, "the link has expired", "new link"),
+    "a link of Google that is over": (("https://storage.googleapis.com/b/a?Signature=hidden", 400,
+                                       b"<?xml?><Error><Code>ExpiredToken</Code></Error>"), LinkExpired, "expired", "new"),
+    "a link of Amazon that is over": (("https://b.s3.amazonaws.com/a?Signature=hidden", 403,
+                                       b"<?xml?><Code>AccessDenied</Code><Message>Request has expired</Message>"),
+                                      LinkExpired, "expired", "new link"),
+    "dropbox": (("https://www.dropbox.com/s/a/a.zip?dl=1", 429, DROPBOX), QuotaUsedUp, "quota", "who shares it"),
+    "dropbox of old": (("https://www.dropbox.com/s/a/a.zip?dl=1", 509, DROPBOX), QuotaUsedUp, "quota", "in a day"),
+    "drive": (("https://drive.usercontent.google.com/download?id=x1&confirm=t", 200,
+               b"<html><p class=\"uc-error-subcaption\">Too many users have viewed or downloaded this file recently.</p>"),
+              QuotaUsedUp, "it sends a web page", "https://drive.google.com/file/d/x1/view"),
+    "drive's form": (("https://drive.usercontent.google.com/download?id=x1", 200,
+                      b"<html><form id='download-form'><input name='confirm'>"), FormWanted, "confirmed by hand", "--from"),
+    "an lfs pointer": (("https://raw.githubusercontent.com/o/r/main/a.zip", 200,
+                        b"version https://git-lfs.github.com/spec/v1\noid"), PointerInstead, "Git LFS", "--from"),
+    "nothing": (("https://a.org/a.zip", 200), EmptyAnswer, "sends nothing", "in a browser"),
+    "no content": (("https://a.org/a.zip", 204), ServerRefused, "answers 204", "--from"),
+    "an embargo": (("https://a.org/a.zip", 403, b'{"message": "This record is under embargo."}'), RestrictedRecord,
+                   "under embargo", "ask for access"),
+    "a dataset on request": (("https://a.org/a.zip", 403, b'{"message": "Access to dataset o/n is restricted."}'),
+                             RestrictedRecord, "restricted", "ask for access"),
+    "an old refusal of TCIA": (("https://a.org/a.zip", 460, b"Login needed"), LoginNeeded, "log-in", "token"),
+    "synapse": (("https://a.org/a.zip", 403, b'{"reason": "You are not logged in and do not have access"}'), LoginNeeded,
+                "log-in", "token"),
     "lfs budget": (("https://a.org/a", 403, b"This repository exceeded its LFS budget."), QuotaUsedUp, "quota",
                    "in a day"),
     "kaggle denies": ((KAGGLE, 403, DENIED, {}, TOKEN), AccessRefused, "Permission 'datasets.get' was denied",
@@ -106,6 +165,7 @@ def test_a_known_answer_is_told_in_words(name: str, tmp_path: Path) -> None:
     assert (type(found), asked) == (error, 1), found
     assert says in found.message
     assert hint in str(found.hint)
+    assert "hidden" not in f"{found.message} {found.hint}"
 
 
 @pytest.mark.parametrize(
@@ -136,3 +196,141 @@ def test_each_address_of_an_interface_has_its_page() -> None:
     assert find_page("https://zenodo.org/api/records/7") == "https://zenodo.org/records/7"
     assert find_page("https://zenodo.org.evil.org/api/records/7") == "the dataset's page"
     assert find_page("https://a.org/?x=https://zenodo.org/records/7") == "the dataset's page"
+
+
+# ------------------------------------------------------------------ who is asked for something else than a file
+
+SUCCESSES: dict[str, tuple[Any, ...]] = {  # headers and body of a 200, and what it is in truth
+    "challenge": (CHALLENGE, b"", BrowserCheck),
+    "captcha": ({"x-amzn-waf-action": "captcha"}, b"<html>puzzle", CaptchaWanted),
+    "nothing": ({}, b"", EmptyAnswer),
+    "log-in": ({}, b"<html><title>Sign in</title>", LoginNeeded),
+    "quota": ({}, b"<html>Too many users have viewed this file", QuotaUsedUp),
+    "some page": ({}, b"<!doctype html><title>Welcome</title>", PageInstead),
+}
+CALLS: dict[str, Any] = {
+    "json": lambda client: client.get_json("https://a.org/api/files"),
+    "head": lambda client: client.resolve_head(Request(urls=("https://a.org/a.zip",))),
+    "range": lambda client: client.read_range(Request(urls=("https://a.org/a.zip",)), 0, 10),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("kind", SUCCESSES)
+def test_a_success_that_is_none_is_seen_by_whoever_asks(kind: str, call: str) -> None:
+    """A listing, a size and a range are read by the same table as a file."""
+    headers, body, error = SUCCESSES[kind]
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, headers=headers, content=body))
+    with HttpClient(NetworkSettings(trust_env=False), transport) as client, pytest.raises(error) as caught:
+        CALLS[call](client)
+    assert isinstance(caught.value, HostRefused)
+    assert caught.value.message.startswith("a.org ")
+
+
+@pytest.mark.parametrize("kind", ["challenge", "captcha", "nothing", "log-in", "quota"])
+def test_a_listing_in_bytes_is_no_refusal(kind: str) -> None:
+    """Also where a web page would be welcome: what no page of a publisher is, is refused."""
+    headers, body, error = SUCCESSES[kind]
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, headers=headers, content=body))
+    with HttpClient(NetworkSettings(trust_env=False), transport) as client, pytest.raises(error):
+        client.get_bytes("https://a.org/doi/milk10k/")
+
+
+@pytest.mark.parametrize("kind", ["challenge", "captcha", "nothing", "log-in", "quota"])
+def test_a_table_that_is_a_page_is_not_taken_for_a_refusal_of_one(kind: str, tmp_path: Path) -> None:
+    """A file whose ending is .html may be a page, but not a sign-in page, a check or nothing."""
+    headers, body, error = SUCCESSES[kind]
+    found, _ = refuse("https://a.org/table.html", 200, body, headers, target=tmp_path / "table.html")
+    assert type(found) is error
+
+
+def test_a_table_that_is_a_page_is_kept(tmp_path: Path) -> None:
+    body = b"<!doctype html><title>Atlas</title><a href=/login>Log in</a><table><tr><td>1</table>"
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=body))
+    with HttpClient(NetworkSettings(trust_env=False), transport) as client:
+        client.download(Request(urls=("https://a.org/t.html",)), tmp_path / "t.html")
+    assert (tmp_path / "t.html").read_bytes() == body
+
+
+def test_a_success_that_repeats_a_token_is_quoted_without_it(tmp_path: Path) -> None:
+    body = b"<html><title>Unknown token KGAT_letmein</title>"
+    found, _ = refuse(KAGGLE, 200, body, {}, TOKEN, target=tmp_path / "a.zip")
+    assert "letmein" not in f"{found.message} {found.hint}"
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, b"ExpiredToken"),
+        (403, b"AccessDenied"),
+        (403, b"AuthenticationFailed"),
+        (401, b"AuthenticationFailed"),
+    ],
+)
+def test_a_dead_link_is_asked_for_again_at_its_origin(status: int, code: bytes, tmp_path: Path) -> None:
+    """Google's 400, Amazon's and Azure's 403: the next link gives the file."""
+    links = iter(("https://store.org/1?sig=x", "https://store.org/2?sig=x"))
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "a.org":
+            return httpx.Response(302, headers={"location": next(links)})
+        if request.url.path == "/1":
+            return httpx.Response(status, content=b"<?xml?><Error><Code>" + code + b"</Code></Error>")
+        return httpx.Response(200, content=b"PK\x03\x04")
+
+    with HttpClient(NetworkSettings(trust_env=False), httpx.MockTransport(answer)) as client:
+        client.download(Request(urls=("https://a.org/a.zip",)), tmp_path / "a.zip")
+    assert (tmp_path / "a.zip").read_bytes() == b"PK\x03\x04"
+
+
+# ------------------------------------------------------------------ over a socket, in the middle of a file
+
+CUT = b'HTTP/1.1 200 OK\r\nETag: "v"\r\nContent-Length: 2000000\r\n\r\n'
+BEGUN = b"PK\x03\x04" + bytes(700_000)
+SECOND: dict[str, tuple[bytes, type[DermdataError]]] = {
+    "challenge": (
+        b"HTTP/1.1 202 Accepted\r\nx-amzn-waf-action: challenge\r\nContent-Length: 0\r\n\r\n",
+        BrowserCheck,
+    ),
+    "captcha": (
+        b"HTTP/1.1 405 No\r\nx-amzn-waf-action: captcha\r\nContent-Length: 6\r\n\r\n<html>",
+        CaptchaWanted,
+    ),
+    "nothing": (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", EmptyAnswer),
+    "a page": (b"HTTP/1.1 200 OK\r\nContent-Length: 21\r\n\r\n<html><title>Hi</title", PageInstead),
+    "a page without length": (
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<html>Sign in to go on",
+        LoginNeeded,
+    ),
+    "quota": (
+        b'HTTP/1.1 403 No\r\nContent-Length: 35\r\n\r\n{"message":"exceeded its LFS budget"}',
+        QuotaUsedUp,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SECOND)
+def test_a_refusal_in_the_middle_leaves_the_bytes_before_it_alone(kind: str, tmp_path: Path) -> None:
+    """The partial file has what came of the file, and not a byte of the refusal; the next run goes on from there."""
+    second, error = SECOND[kind]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=send_each, args=(server, [CUT + BEGUN, second]))
+        thread.start()
+        settings = NetworkSettings(trust_env=False, sleep=lambda _: None, attempts=2)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/a.zip"
+        with HttpClient(settings) as client, pytest.raises(error):
+            client.download(Request(urls=(url,), size=2_000_000, archive="zip"), tmp_path / "a.zip")
+        thread.join()
+    assert not (tmp_path / "a.zip").exists()
+    (part,) = tmp_path.glob(".*.part")
+    assert BEGUN.startswith(part.read_bytes()[: len(BEGUN)].rstrip(b"\0"))
+    assert b"html" not in part.read_bytes()
+
+
+def send_each(server: socket.socket, answers: list[bytes]) -> None:
+    """One connection for each answer, closed behind it."""
+    for one in answers:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(one)

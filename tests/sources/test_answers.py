@@ -95,7 +95,7 @@ def test_a_restricted_file_is_for_the_person_to_ask_for() -> None:
     answer = {DATAVERSE: {"data": {"latestVersion": {"files": [row]}}}}
     with pytest.raises(ManualDownload, match="is restricted") as caught:
         asked_for("dataverse:doi:10.7910/DVN/ABC/a.zip", answer)
-    assert caught.value.hint == "ask for access at https://doi.org/10.7910/DVN/ABC"
+    assert caught.value.hint == "ask for access at https://doi.org/10.7910/DVN/ABC, then use --from"
     (file,) = list_files("dataverse:doi:10.7910/DVN/ABC", answering(answer)[0])
     assert not file.fetch
 

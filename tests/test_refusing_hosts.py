@@ -1,0 +1,118 @@
+"""Hosts that answer everything with a refusal, as the stand-in's `--refuse HOST=KIND` does: what a person reads."""
+
+import argparse
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import SHARED, Answer
+
+pytestmark = pytest.mark.shared
+
+# one entry for each kind of host that the catalog names, and the host that is asked first
+HOSTS = {
+    "bcn20000": "figshare.com",
+    "derm7pt": "derm.cs.sfu.ca",
+    "fitzpatrick17k": "raw.githubusercontent.com",
+    "ham10000": "dataverse.harvard.edu",
+    "isic-2016": "s3.amazonaws.com",
+    "isic-archive": "api.isic-archive.com",
+    "msld-v2": "www.kaggle.com",
+    "pad-ufes-20": "mendeley.com",
+    "scin": "storage.googleapis.com",
+    "dermamnist": "zenodo.org",
+}
+KINDS = {  # what one of the words must say, and the exit codes: 3 network, 4 integrity, 6 the person must act
+    "challenge": (("browser check",), {6}),
+    "captcha": (("wants a CAPTCHA",), {6}),
+    "forbidden": (("blocks this network", "not public", "' was denied"), {3, 6}),
+    "gone": (("410",), {3}),
+    "quota": (("quota used up",), {6}),
+    "429:9999": (("429",), {3}),
+    "html200": (("wants a log-in", "refused the credentials"), {6}),
+    "empty200": (("sends nothing",), {4}),
+}
+SECRETS = {
+    "KAGGLE_USERNAME": "someone",
+    "KAGGLE_KEY": "opensesame1",
+    "DERMDATA_DERM7PT_USER": "someone",
+    "DERMDATA_DERM7PT_PASSWORD": "opensesame2",
+}
+
+
+class StandIn:
+    """The stand-in in this process; what it refuses can be changed."""
+
+    def __init__(self, root: Path) -> None:
+        sys.path.insert(0, str(SHARED / "tools" / "mkmirror"))
+        try:
+            import mirror_hosts  # noqa: F401  # registers its routes
+            import mirror_server
+            import mirror_world
+        finally:
+            sys.path.pop(0)
+        (root / "mirror.json").write_text(json.dumps({"datasets": {}}))
+        parser = argparse.ArgumentParser()
+        mirror_world.World.options(parser)
+        args = parser.parse_args(["--world", "2026"])
+        vars(args).update(latency_ms=0, rate=0, link_ttl=None)
+        self._read: Any = mirror_world.Refusal.read
+        self.world: Any = mirror_world.World(args)
+        self.server: Any = mirror_server.Server(0, mirror_server.Site(root), self.world, args, None)
+        self.server.handle_error = lambda *_: None  # a client that hangs up
+
+    @property
+    def rewrite(self) -> str:
+        return f"https://=http://127.0.0.1:{self.server.server_port}/web/"
+
+    def refuse(self, *refusals: str) -> None:
+        """As `--refuse HOST=KIND`, in place of what was refused before."""
+        self.world.refusals = [self._read(one) for one in refusals]
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
+    running = StandIn(tmp_path_factory.mktemp("stand-in"))
+    thread = threading.Thread(target=running.server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield running
+    running.server.shutdown()
+    running.server.server_close()
+    thread.join()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", HOSTS)
+def test_each_host_refuses_in_each_way(
+    name: str,
+    kind: str,
+    stand_in: StandIn,
+    cli: Callable[..., Answer],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """The error names dataset, host and what its answer was, one hint says what to do; no byte and no secret is kept."""
+    for key, value in {**SECRETS, "HOME": str(tmp_path)}.items():
+        monkeypatch.setenv(key, value)
+    stand_in.refuse(f"*={kind}")
+    answer = cli("--rewrite", stand_in.rewrite, "--verbose", "fetch", name, "--accept-license")
+    words, codes = KINDS[kind]
+    assert answer.code in codes, answer.err
+    errors = [line for line in answer.err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert errors[0].startswith(f"error: {name}: ")
+    assert HOSTS[name] in errors[0]
+    assert any(word in errors[0] for word in words)
+    assert answer.err.count("hint: ") == 1
+    assert "the dataset's page" not in answer.err
+    assert "127.0.0.1" not in answer.err.partition("error: ")[2]
+    assert "opensesame" not in answer.err + answer.out
+    kept = [one for one in (tmp_path / "cache").rglob("*") if one.is_file() and one.parent.name == "files"]
+    assert kept == []
+    said = b"".join(one.read_bytes() for one in (tmp_path / "cache").rglob("*") if one.is_file())
+    assert b"opensesame" not in said
