@@ -27,6 +27,7 @@ from dermdata.errors import (
     ObjectDenied,
     PageInstead,
     PointerInstead,
+    ProxyRefused,
     QuotaUsedUp,
     RestrictedRecord,
     SentZipped,
@@ -72,6 +73,12 @@ BY_HAND = "download it by hand and use --from"
 OTHER_PLACE = "take a copy with --mirror"
 BROWSER = f"open {{page}} in a browser, {BY_HAND}, or {OTHER_PLACE}"
 WAF_CHALLENGE = ("x-amzn-waf-action", "challenge")
+# what filters and proxies of institutions write into their own pages, in place of any host's
+NETWORK_FILTERS = (
+    r"fortiguard|<title>web filter violation|security by zscaler|zscaler to protect you|blue coat systems"
+    r"|denied because of its content categorization|barracuda web filter|cisco umbrella|stylesheet for squid error"
+    r"|<title>error: (the requested url could not be retrieved|cache access denied)"
+)
 REFUSALS = (400, 401, 403)
 # pages come with any of these
 ANY_PAGE = (200, 202, *REFUSALS)
@@ -85,6 +92,8 @@ SIGNS = (
     AnswerSign(header=("x-amzn-waf-action", "captcha"), sure=True, error=CaptchaWanted,
          says="wants a CAPTCHA, as after too many requests (AWS WAF)",
          hint=f"wait some hours before the next try, or {BY_HAND}"),
+    AnswerSign(text=NETWORK_FILTERS, error=ProxyRefused, says="it is a page of your own network's filter",
+         hint="ask whoever runs that filter to allow this host, or fetch from another network and use --from"),
     AnswerSign(statuses=(403,), text=r"blocked due to unusual traffic", error=NetworkBlocked,
          quote=r"(?i)reference:?\s*(?:<[^<>]*>\s*)*([\w.-]{4,80})", says="blocks this network for unusual traffic",
          hint=f"run again later or from another network, {OTHER_PLACE}, or {BY_HAND}"),
