@@ -288,9 +288,9 @@ def offline_error(url: str) -> Offline:
 
 
 def join_errors(errors: list[tuple[str, DermdataError]]) -> DermdataError:
-    """Return the last error; with several addresses it names what each of them did."""
+    """Return the last error; with several addresses it names what each of them did, unless all did the same."""
     last = errors[-1][1]
-    if len(errors) > 1:
+    if any(error.message != last.message for _, error in errors):
         others = "; ".join(f"{redact(url)}: {error.message}" for url, error in errors[:-1])
         last.message = f"{last.message} (before that, {others})"
         last.args = (last.message,)

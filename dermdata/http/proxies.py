@@ -19,6 +19,7 @@ from dermdata.http.connecting import NameLookupTimeout, find_root_cause
 from dermdata.http.policy import RetryAction, TransferFault
 
 PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+LAST_PORT = 65535
 SYSTEM_SETTINGS = "the system's settings"
 ADDRESS = re.compile(
     r"(?:(?P<scheme>[a-z][a-z0-9+.-]*)://)?(?:(?P<user>.*)@)?(?P<host>\[[^\]\s]+\]|[^\s:/@\[\]]+)(?::(?P<port>\d{1,5}))?/*",
@@ -101,19 +102,28 @@ def _find_system_proxy(scheme: str, host: str) -> ProxyServer | None:
 def parse_proxy(text: str, variable: str) -> ProxyServer:
     """Read a proxy's address, with or without `http://`, with or without `user:password@`, encoded or not."""
     found = ADDRESS.fullmatch(text)
-    scheme = (found["scheme"] or "http").lower() if found else ""
-    if not found or int(found["port"] or 0) > 65535:
+    port = int(found["port"] or 0) if found else 0
+    if not found or port > LAST_PORT:
         raise UsageError(
             f"{variable} holds no address of a proxy", hint=f"write {variable}=http://HOST:PORT, or unset it"
         )
+    scheme = (found["scheme"] or "http").lower()
     if scheme not in PORTS:
         raise UsageError(
             f"{variable} names a proxy of a kind that dermdata does not speak: {scheme}",
             hint="http, https and, with the extra `socks`, socks5",
         )
-    user, colon, password = (found["user"] or "").partition(":")
-    login = (unquote(user), unquote(password)) if user or colon else None
-    return ProxyServer(scheme, found["host"].lower(), int(found["port"] or PORTS[scheme]), variable, login)
+    return ProxyServer(
+        scheme, found["host"].lower(), port or PORTS[scheme], variable, _read_login(found["user"])
+    )
+
+
+def _read_login(text: str | None) -> tuple[str, str] | None:
+    """Return user and password of what stands before the @."""
+    if not text:
+        return None
+    user, _, password = text.partition(":")
+    return unquote(user), unquote(password)
 
 
 # ------------------------------------------------------------------ what goes past the proxy
@@ -218,10 +228,13 @@ def _explain_login(proxy: ProxyServer, offers: str) -> DermdataError:
             f"{proxy} wants a log-in of a kind that dermdata does not speak: {', '.join(dict.fromkeys(kinds))} (407)",
             hint=f"run a helper that does, such as px or cntlm, and put its address into {proxy.variable}",
         )
-    form = f"{proxy.variable}={proxy.scheme}://USER:PASSWORD@{proxy.host}:{proxy.port}"
+    place = f"into {proxy.variable}, behind {proxy.scheme}://"
+    form = f"USER:PASSWORD@{proxy.host}:{proxy.port}"
     if proxy.login is None:
-        return ProxyLoginNeeded(f"{proxy} wants a user and a password (407)", hint=f"set {form}")
+        return ProxyLoginNeeded(
+            f"{proxy} wants a user and a password (407)", hint=f"write them {place} as {form}"
+        )
     return ProxyLoginNeeded(
         f"{proxy} refuses the user and password that stand there (407)",
-        hint=f"set {form}, signs such as @ : / % written as %40 %3A %2F %25",
+        hint=f"write them {place} as {form}, signs such as @ : / % as %40 %3A %2F %25",
     )

@@ -334,12 +334,13 @@ def _explain_connect_error(host: str, error: Exception) -> TransferFault:
         return TransferFault(CannotConnect(message, hint=hint), RetryAction.NEVER)
     if isinstance(cause, socket.gaierror):
         known = cause.errno == socket.EAI_NONAME
-        unknown = CannotConnect(f"cannot resolve {host}", hint="is this machine online? see --offline")
+        hint = "is this machine online? where the way out is a proxy, set HTTPS_PROXY; see --offline"
+        unknown = CannotConnect(f"cannot resolve {host}", hint=hint)
         return TransferFault(unknown, RetryAction.NEVER if known else RetryAction.LATER)
     if isinstance(cause, NameLookupTimeout):
         slow = CannotConnect(
             f"cannot resolve {host}: the name server does not answer in time",
-            hint="is this machine online, and behind a proxy (HTTPS_PROXY)? else try again later",
+            hint="try again later; where the way out is a proxy, set HTTPS_PROXY",
         )
         return TransferFault(slow, RetryAction.LATER)
     why = "no answer in time" if isinstance(error, httpx.ConnectTimeout) else _explain_os_error(cause)

@@ -25,6 +25,7 @@ from dermdata.http.authorities import find_authorities, open_context
 from dermdata.http.connecting import alternate_families, connect_first
 from dermdata.http.proxies import bypasses_proxy, find_proxy
 from dermdata.model import Request
+from dermdata.urls import redact_text
 from support.networks import ForwardProxy, LocalHost, PrivateAuthority
 
 HOST = "data.example"
@@ -151,7 +152,8 @@ def test_a_proxy_that_wants_a_log_in(behind: Any, tmp_path: Path) -> None:
     error = refuse(client, tmp_path / "a.zip", ProxyLoginNeeded)
     assert error.exit_code == 6
     assert error.message == f"the proxy {proxy.place} (HTTPS_PROXY) wants a user and a password (407)"
-    assert error.hint == f"set HTTPS_PROXY=http://USER:PASSWORD@{proxy.place}"
+    assert error.hint == f"write them into HTTPS_PROXY, behind http:// as USER:PASSWORD@{proxy.place}"
+    assert redact_text(error.hint) == error.hint  # what is no secret is shown
     assert len(proxy.asked) == 1
 
 
