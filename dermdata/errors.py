@@ -14,7 +14,8 @@
     │   │   ├── UserAgentRefused          this program is shut out
     │   │   ├── BucketClosed              the owner has closed the whole place
     │   │   ├── ObjectDenied              a file that is not there, or not public
-    │   │   └── LinkExpired               a signed link whose time is over
+    │   │   ├── LinkExpired               a signed link whose time is over
+    │   │   └── ProxyRefused              the proxy on the way there says no
     │   ├── Stalled                   too slow for too long
     │   └── BadRedirect               loop, downgrade, other scheme, private address
     ├── IntegrityError (4)        bytes are not what they must be
@@ -36,6 +37,7 @@
     │   │   └── GatedRepository           conditions of one repository
     │   ├── CredentialsMissing
     │   │   └── LoginNeeded               the host asks who it is
+    │   ├── ProxyLoginNeeded          the proxy on the way asks who it is
     │   ├── AccessRefused             an account that is known, and may not have it
     │   ├── ManualDownload
     │   │   ├── BrowserCheck              a script that only a browser runs
@@ -185,6 +187,12 @@ class LinkExpired(ServerRefused):
     code = "link_expired"
 
 
+class ProxyRefused(ServerRefused):
+    """The proxy between this machine and the host lets no request through, or cannot reach the host."""
+
+    code = "proxy_refused"
+
+
 class Stalled(NetworkError):
     """Too few bytes for too long."""
 
@@ -312,6 +320,12 @@ class LoginNeeded(CredentialsMissing, HostRefused):
     """The host gives it to an account only, or refuses the credentials."""
 
     code = "login_needed"
+
+
+class ProxyLoginNeeded(PersonMustAct):
+    """The proxy between this machine and the internet wants a log-in, or refuses the one it gets."""
+
+    code = "proxy_login_needed"
 
 
 class AccessRefused(PersonMustAct, HostRefused):

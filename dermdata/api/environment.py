@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dermdata import __version__
 from dermdata.api.records import Records
-from dermdata.errors import CredentialsMissing, DermdataError
+from dermdata.errors import CredentialsMissing, DermdataError, UsageError
 from dermdata.markup import count_nouns
 from dermdata.terminal import format_size
 
@@ -50,6 +50,7 @@ def check_environment(resources: "Resources", *, network: bool) -> Records:
         *check_storage(resources),
         *check_catalog(resources),
         *check_credentials(),
+        *check_network(),
     ]
     if network and not resources.settings.offline:
         rows += check_hosts(resources)
@@ -121,6 +122,37 @@ def check_credentials() -> Iterator[Check]:
             continue
         detail = f"{place}{f' ({note})' if note else ''}" if place else "none found"
         yield make_check(f"credentials: {service}", "ok" if place else "absent", detail)
+
+
+def check_network() -> Iterator[Check]:
+    """The proxy that sources are asked through, and whose certificates are trusted; no user, no password."""
+    from dermdata.http.authorities import find_authorities, open_context
+    from dermdata.http.proxies import find_proxy, get_variable
+
+    try:
+        proxy, plain = (find_proxy(f"{scheme}://source.invalid/", os.environ) for scheme in ("https", "http"))
+    except UsageError as error:
+        yield make_check("proxy", "error", error.message)
+    else:
+        if proxy:
+            login = ", with user and password" if proxy.login else ""
+            yield make_check("proxy", "ok", f"{proxy.address} ({proxy.variable}{login})")
+        elif plain:
+            yield make_check(
+                "proxy", "absent", f"{plain.variable} is for http alone: sources need HTTPS_PROXY"
+            )
+        else:
+            yield make_check("proxy", "absent", "sources are asked directly")
+    variable, past = get_variable("no_proxy", os.environ)
+    if past:
+        yield make_check("no proxy for", "ok", f"{past} ({variable})")
+    try:
+        trusted = find_authorities(os.environ)
+        open_context(trusted)
+    except UsageError as error:
+        yield make_check("certificates", "error", error.message)
+    else:
+        yield make_check("certificates", "ok", f"trusted: {trusted}")
 
 
 def check_hosts(resources: "Resources") -> Iterator[Check]:

@@ -27,6 +27,7 @@ from dermdata.errors import (
     ObjectDenied,
     PageInstead,
     PointerInstead,
+    ProxyRefused,
     QuotaUsedUp,
     RestrictedRecord,
     SentZipped,
@@ -84,6 +85,12 @@ AFTER_A_DAY = f"try again in a day, {OTHER_PLACE}, or {BY_HAND}"
 AWS_WAF = "x-amzn-waf-action"
 REFUSED = (400, 401, 403)
 PAGE_STATUSES = (200, 202, *REFUSED)  # what comes with a page that says something to a person
+# what filters and proxies of institutions write into their own pages, in place of any host's
+NETWORK_FILTERS = (
+    r"fortiguard|<title>web filter violation|security by zscaler|zscaler to protect you|blue coat systems"
+    r"|denied because of its content categorization|barracuda web filter|cisco umbrella|stylesheet for squid error"
+    r"|<title>error: (the requested url could not be retrieved|cache access denied)"
+)
 SIGNS = (
     AnswerSign(header=(AWS_WAF, "challenge"), address=r"^https://(?:www\.)?figshare\.com/ndownloader/files/(\d+)",
          sure=True, error=BrowserCheck, says=f"{CHALLENGE} (AWS WAF challenge)",
@@ -96,6 +103,8 @@ SIGNS = (
     AnswerSign(header=(AWS_WAF, "captcha"), sure=True, error=CaptchaWanted,
          says="wants a CAPTCHA, as after too many requests (AWS WAF)",
          hint=f"wait some hours before the next try, or {BY_HAND}, or {OTHER_PLACE}"),
+    AnswerSign(text=NETWORK_FILTERS, error=ProxyRefused, says="it is a page of your own network's filter",
+         hint="ask whoever runs that filter to allow this host, or fetch from another network and use --from"),
     AnswerSign(statuses=(403,), text=r"blocked due to unusual traffic", error=NetworkBlocked,
          says="blocks this network for unusual traffic",
          quote=r"(?i)\breference(?: \w+)?:\s*(?:<[^<>]*>\s*)*([\w-]{1,80})",

@@ -10,7 +10,8 @@ from typing import Any
 
 import httpx
 
-from dermdata.errors import BadRedirect, CannotConnect, NetworkError, Stalled
+from dermdata.errors import BadRedirect, CannotConnect, HostRefused, NetworkError, NotTheFile, Stalled
+from dermdata.http.connecting import NameLookupTimeout, find_root_cause
 from dermdata.http.policy import NetworkSettings, RateMonitor, RetryAction, TransferFault
 from dermdata.http.request_rates import RequestRates, get_hostname, limit_error
 from dermdata.http.responses import REDIRECTS, StreamedResponse, require_few_headers
@@ -18,6 +19,15 @@ from dermdata.http.transport import CHUNK, GuardedTransport
 from dermdata.http.urls import Hop, follow_hop, get_host, redact, select_headers, sends_secrets, start_hop
 from dermdata.model import NOTHING, Request
 
+OTHER_CERTIFICATE_HINT = (
+    "where your network's proxy or firewall opens TLS, name the certificate of its authority in SSL_CERT_FILE"
+)
+# OpenSSL's codes of what is wrong with a certificate
+CERTIFICATE_HINTS = {
+    9: "it is not valid yet: check this machine's clock",
+    10: "its time is over: check this machine's clock, else its host must renew it",
+    62: "it is another host's: something between here and there answers in its place",
+}
 RERUN_HINT = "run the same command again: it goes on from here"
 STORE_HEADERS = ("x-amz-request-id", "x-goog-hash", "x-goog-generation", "x-ms-request-id")
 
@@ -162,7 +172,8 @@ class RedirectingClient:
                     self._note_answer(response, member=bool(secrets))
                     location = response.headers.get("location")
                     if response.status not in REDIRECTS or not location:
-                        yield replace(response, redirected=count > 0, secrets=secrets)
+                        with name_proxy(response.proxy):
+                            yield replace(response, redirected=count > 0, secrets=secrets)
                         return
                     response.drain()
                     hop = self._follow_redirect(hop, location, response)
@@ -243,6 +254,7 @@ def _wrap_response(settings: NetworkSettings, hop: Hop, response: httpx.Response
         status=response.status_code,
         headers=dict(response.headers),
         peer=response.extensions.get("peer"),
+        proxy=response.extensions.get("proxy"),
         body=_iterate_body(response, hop.request_url, settings),
         abort=_make_abort(response.extensions.get("network_stream")),
     )
@@ -276,6 +288,18 @@ def _iterate_body(response: httpx.Response, url: str, settings: NetworkSettings)
 
 
 @contextmanager
+def name_proxy(proxy: str | None) -> Iterator[None]:
+    """Name the proxy in whatever is refused: what came may be the proxy's own word."""
+    try:
+        yield
+    except TransferFault as fault:
+        if proxy and isinstance(fault.error, HostRefused | NotTheFile) and proxy not in fault.error.message:
+            fault.error.message = f"{fault.error.message} (through {proxy})"
+            fault.error.args = (fault.error.message,)
+        raise
+
+
+@contextmanager
 def map_errors(url: str) -> Iterator[None]:
     """Turn httpx's errors into TransferFault, in words that hold neither headers nor queries."""
     host = get_host(url)
@@ -303,15 +327,22 @@ def map_errors(url: str) -> Iterator[None]:
 
 
 def _explain_connect_error(host: str, error: Exception) -> TransferFault:
-    cause = _find_root_cause(error)
+    cause = find_root_cause(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
         message = f"the certificate of {host} is refused: {cause.verify_message}"
-        hint = "check this machine's clock; behind an inspecting proxy set SSL_CERT_FILE"
+        hint = CERTIFICATE_HINTS.get(cause.verify_code, OTHER_CERTIFICATE_HINT)
         return TransferFault(CannotConnect(message, hint=hint), RetryAction.NEVER)
     if isinstance(cause, socket.gaierror):
         known = cause.errno == socket.EAI_NONAME
-        unknown = CannotConnect(f"cannot resolve {host}", hint="is this machine online? see --offline")
+        hint = "is this machine online? where the way out is a proxy, set HTTPS_PROXY; see --offline"
+        unknown = CannotConnect(f"cannot resolve {host}", hint=hint)
         return TransferFault(unknown, RetryAction.NEVER if known else RetryAction.LATER)
+    if isinstance(cause, NameLookupTimeout):
+        slow = CannotConnect(
+            f"cannot resolve {host}: the name server does not answer in time",
+            hint="try again later; where the way out is a proxy, set HTTPS_PROXY",
+        )
+        return TransferFault(slow, RetryAction.LATER)
     why = "no answer in time" if isinstance(error, httpx.ConnectTimeout) else _explain_os_error(cause)
     return TransferFault(
         CannotConnect(f"cannot connect to {host}: {why}", hint="try again later"), RetryAction.LATER
@@ -322,9 +353,3 @@ def _explain_os_error(cause: BaseException) -> str:
     if isinstance(cause, ssl.SSLError):
         return "the TLS handshake failed"
     return (cause.strerror if isinstance(cause, OSError) else None) or "the connection was closed"
-
-
-def _find_root_cause(error: BaseException) -> BaseException:
-    while inner := error.__cause__ or error.__context__:  # httpcore's pool clears the cause
-        error = inner
-    return error

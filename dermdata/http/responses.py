@@ -68,6 +68,7 @@ class StreamedResponse:
     peer: str | None  # the address of the host itself; None behind a proxy
     body: Iterator[bytes]  # undecoded, in chunks; it raises TransferFault
     abort: Callable[[], None]  # from any thread: the body breaks off under its reader
+    proxy: str | None = None  # what to call the proxy that it came through
     redirected: bool = False
     secrets: Mapping[str, str] = field(
         default_factory=lambda: NOTHING, repr=False

@@ -5,30 +5,38 @@ httpx takes any transport (`httpx.BaseTransport`), and httpcore, the engine bene
 without an `httpx.Client`: a client would parse each Location, keep cookies, and log addresses with their signatures.
 """
 
+import importlib.util
 import logging
 import os
-import socket
 import ssl
 import threading
-import urllib.request
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
-from urllib.parse import unquote, urlsplit
 from weakref import WeakSet
 
-import certifi
 import httpcore
 import httpx
 
+from dermdata.errors import CannotConnect, UsageError
+from dermdata.http.authorities import TrustedAuthorities, find_authorities, open_context
+from dermdata.http.connecting import ClosedWhileWaiting, connect_first, resolve_host
 from dermdata.http.policy import NetworkSettings, RetryAction, TransferFault
+from dermdata.http.proxies import (
+    ProxyServer,
+    explain_proxy_answer,
+    explain_unreachable,
+    find_proxy,
+    is_own_answer,
+)
 from dermdata.http.urls import is_private, private_address_error
 
 CHUNK = 128 * 1024  # bytes of a body that are read at once: what is read is not lost, but not yet written
 KEEPALIVE_SECONDS = 30  # seconds that an idle connection is kept
+LONGEST_CONNECT = 120.0  # seconds, where nobody names a timeout
 
 SocketOptions = Iterable[
     tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
@@ -66,14 +74,15 @@ class GuardedTransport(httpx.BaseTransport):
     - `public_only`: connect to public addresses only
     - `target`: the bytes of the request's target, where httpx would write the address in another way
 
-    Responses have the extension `peer`: the address that was connected to, or None behind a proxy.
+    Responses have the extensions `peer`, the address that was connected to, or None behind a proxy, and `proxy`, what
+    to call that.
     """
 
     def __init__(self, settings: NetworkSettings) -> None:
         # its DEBUG lines hold Location headers, and those hold signatures
         logging.getLogger("httpcore").setLevel(logging.WARNING)
         self._settings = settings
-        self._pools: dict[tuple[str | None, bool, bool], httpcore.ConnectionPool] = {}
+        self._pools: dict[tuple[ProxyServer | None, bool, bool], httpcore.ConnectionPool] = {}
         self._backends: list[GuardedBackend] = []
         self._closed = False
         self._lock = threading.Lock()
@@ -92,7 +101,8 @@ class GuardedTransport(httpx.BaseTransport):
         extensions, settings = request.extensions, self._settings
         chunk = extensions.get("chunk", CHUNK)
         deadline = settings.clock() + extensions.get("deadline", settings.head_deadline)
-        proxy = self._find_proxy(str(request.url))
+        proxy = self.find_proxy(str(request.url))
+        answer = ProxyAnswer()
         pool = self._get_pool(
             proxy,
             public_only=extensions.get("public_only", False) and proxy is None,
@@ -108,17 +118,27 @@ class GuardedTransport(httpx.BaseTransport):
             request.method,
             url,
             headers=request.headers.raw,
-            extensions={"timeout": extensions.get("timeout", {})},
+            extensions={"timeout": extensions.get("timeout", {})} | ({"trace": answer.note} if proxy else {}),
         )
         with _map_httpcore_errors(), _limit_reads(ReadLimits(deadline, chunk)):
-            response = pool.handle_request(wire_request)
+            try:
+                response = pool.handle_request(wire_request)
+            except httpcore.ProxyError as error:
+                raise answer.explain(proxy, request.url.host) from error
+        if proxy and request.url.scheme == "http" and is_own_answer(answer.status, answer.headers):
+            response.close()
+            raise answer.explain(proxy, request.url.host)
         stream = response.extensions["network_stream"]
         address = None if proxy else stream.get_extra_info("server_addr")
         return httpx.Response(
             response.status,
             headers=response.headers,
             stream=_RawBody(response, ReadLimits(chunk=chunk)),
-            extensions={**response.extensions, "peer": str(address[0]) if address else None},
+            extensions={
+                **response.extensions,
+                "peer": str(address[0]) if address else None,
+                "proxy": str(proxy) if proxy else None,
+            },
         )
 
     def close(self) -> None:
@@ -133,52 +153,88 @@ class GuardedTransport(httpx.BaseTransport):
         for backend in backends:
             backend.close()
 
-    def _get_pool(self, proxy: str | None, *, public_only: bool, secure: bool) -> httpcore.ConnectionPool:
+    def _get_pool(
+        self, proxy: ProxyServer | None, *, public_only: bool, secure: bool
+    ) -> httpcore.ConnectionPool:
         """Return the pool for a proxy; connections that were checked are kept apart from those that were not.
 
         Only one for https reads the certificates, which takes longer than a small request.
         """
-        key = (proxy, public_only, secure)
+        key = (proxy, public_only, secure or (proxy is not None and proxy.scheme == "https"))
         with self._lock:
             if self._closed:
                 raise httpx.ConnectError("closed")
             if key not in self._pools:
-                self._pools[key] = self._open_pool(proxy, public_only=public_only, secure=secure)
+                self._pools[key] = self._open_pool(proxy, public_only=public_only, secure=key[2])
             return self._pools[key]
 
-    def _open_pool(self, proxy: str | None, *, public_only: bool, secure: bool) -> httpcore.ConnectionPool:
-        backend = GuardedBackend(self._settings, public_only=public_only)
-        tls = tls_context(self._settings) if secure else None
+    def _open_pool(
+        self, proxy: ProxyServer | None, *, public_only: bool, secure: bool
+    ) -> httpcore.ConnectionPool:
+        own = self._settings.trust_env
+        tls = (
+            open_context(find_authorities(os.environ) if own else TrustedAuthorities(public=True))
+            if secure
+            else None
+        )
+        backend = GuardedBackend(self._settings, public_only=public_only, proxy=proxy)
         self._backends.append(backend)
         # how many there may be at once is a matter of each host
+        options: dict[str, Any] = {
+            "ssl_context": tls,
+            "max_connections": None,
+            "keepalive_expiry": KEEPALIVE_SECONDS,
+            "network_backend": backend,
+        }
         if proxy is None:
-            return httpcore.ConnectionPool(
-                ssl_context=tls,
-                max_connections=None,
-                keepalive_expiry=KEEPALIVE_SECONDS,
-                network_backend=backend,
-            )
-        parts = urlsplit(proxy)
-        name = (unquote(parts.username or ""), unquote(parts.password or ""))
+            return httpcore.ConnectionPool(**options)
+        if proxy.scheme.startswith("socks"):
+            return self._open_socks_pool(proxy, options)
         return httpcore.HTTPProxy(
-            f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
-            proxy_auth=name if any(name) else None,
-            ssl_context=tls,
-            max_connections=None,
-            keepalive_expiry=KEEPALIVE_SECONDS,
-            network_backend=backend,
+            proxy.address,
+            proxy_auth=proxy.encoded_login,
+            proxy_headers=[(b"User-Agent", self._settings.user_agent.encode())],
+            proxy_ssl_context=tls if proxy.scheme == "https" else None,
+            **options,
         )
 
-    def _find_proxy(self, url: str) -> str | None:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        if not self._settings.trust_env or host in ("127.0.0.1", "::1", "localhost"):
-            return None
-        if urllib.request.proxy_bypass(parts.netloc):
-            return None
-        proxies = urllib.request.getproxies()
-        proxy = proxies.get(parts.scheme) or proxies.get("all")
-        return (proxy if "://" in proxy else f"http://{proxy}") if proxy else None
+    def _open_socks_pool(self, proxy: ProxyServer, options: dict[str, Any]) -> httpcore.ConnectionPool:
+        if not importlib.util.find_spec("socksio"):
+            raise UsageError(
+                f"{proxy.variable} names a SOCKS proxy, which needs the extra `socks`",
+                hint="pip install 'dermdata[socks]'",
+            )
+        return httpcore.SOCKSProxy(
+            f"socks5://{proxy.host}:{proxy.port}", proxy_auth=proxy.encoded_login, **options
+        )
+
+    def find_proxy(self, url: str) -> ProxyServer | None:
+        """Return the proxy that an address is asked through, by the environment."""
+        return find_proxy(url, os.environ) if self._settings.trust_env else None
+
+
+class ProxyAnswer:
+    """What a proxy itself has answered: httpcore's own error for a tunnel that it refuses holds no header."""
+
+    def __init__(self) -> None:
+        self.status, self.reason = 0, ""
+        self.headers: dict[str, str] = {}
+
+    def note(self, event: str, facts: Mapping[str, Any]) -> None:
+        """Keep the last head that came; httpcore calls this for each event of a request."""
+        if event == "http11.receive_response_headers.complete":
+            _, self.status, reason, headers, *_ = facts["return_value"]
+            self.reason = reason.decode("ascii", "replace")
+            self.headers = {
+                name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers
+            }
+
+    def explain(self, proxy: ProxyServer | None, host: str) -> TransferFault:
+        """Return the fault that the answer means."""
+        if proxy is None or not self.status:  # SOCKS has no status
+            name = f"{proxy} " if proxy else "the proxy "
+            return TransferFault(CannotConnect(f"{name}refuses to connect to {host}"), RetryAction.LATER)
+        return explain_proxy_answer(proxy, host, self.status, self.reason, self.headers)
 
 
 class _RawBody(httpx.SyncByteStream):
@@ -203,10 +259,13 @@ class _RawBody(httpx.SyncByteStream):
 class GuardedBackend(httpcore.NetworkBackend):
     """Opens connections: to public addresses only where that is asked for, and never past a deadline."""
 
-    def __init__(self, settings: NetworkSettings, *, public_only: bool) -> None:
+    def __init__(
+        self, settings: NetworkSettings, *, public_only: bool, proxy: ProxyServer | None = None
+    ) -> None:
         self._inner = httpcore.SyncBackend()
         self._clock = settings.clock
         self._public_only = public_only
+        self._proxy = proxy  # that all these connections lead to
         self._open: WeakSet[_GuardedStream] = WeakSet()
         self._closed = False
 
@@ -241,11 +300,13 @@ class GuardedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: SocketOptions | None = None,
     ) -> httpcore.NetworkStream:
-        """Connect to a host, or rather to its address that was checked."""
-        place = _resolve_public_address(host, port) if self._public_only else host
-        left = self.remaining(timeout)
-        # connecting to the address that was checked: a name may mean another one a moment later
-        stream = self._inner.connect_tcp(place, port, left, local_address, socket_options)
+        """Connect to a host, or rather to one of its addresses that were checked."""
+        try:
+            stream = self._connect(host, port, timeout, local_address, socket_options)
+        except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+            if self._proxy is None:
+                raise
+            raise explain_unreachable(self._proxy, error) from error
         try:
             peer = stream.get_extra_info("server_addr")  # now: after a reset nobody can tell any more
         except OSError as error:
@@ -254,6 +315,36 @@ class GuardedBackend(httpcore.NetworkBackend):
         guarded = _GuardedStream(stream, self, peer)
         self.watch(guarded)
         return guarded
+
+    def _connect(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None,
+        local_address: str | None,
+        socket_options: SocketOptions | None,
+    ) -> httpcore.NetworkStream:
+        """Look the host up and connect, both within the timeout."""
+        left = self.remaining(timeout) or LONGEST_CONNECT
+        until = time.monotonic() + left
+
+        def connect(address: str, seconds: float) -> httpcore.NetworkStream:
+            return self._inner.connect_tcp(address, port, seconds, local_address, socket_options)
+
+        try:
+            addresses = resolve_host(host, port, left, lambda: self._closed)
+            if self._public_only:
+                _require_public(host, addresses)
+            # to the addresses that were checked: a name may mean another one a moment later
+            return connect_first(
+                addresses, connect, max(0.001, until - time.monotonic()), lambda: self._closed
+            )
+        except ClosedWhileWaiting as error:
+            raise httpcore.ConnectError("closed") from error
+        except TimeoutError as error:
+            raise httpcore.ConnectTimeout("no answer in time") from error
+        except OSError as error:
+            raise httpcore.ConnectError("not resolved") from error
 
 
 class _GuardedStream(httpcore.NetworkStream):
@@ -286,30 +377,12 @@ class _GuardedStream(httpcore.NetworkStream):
         return self._peer if info == "server_addr" else self._inner.get_extra_info(info)
 
 
-def _resolve_public_address(host: str, port: int) -> str:
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise httpcore.ConnectError("resolve") from error
-    addresses = [str(entry[4][0]) for entry in found]
+def _require_public(host: str, addresses: Iterable[str]) -> None:
     for address in addresses:
         if is_private(address):
             raise TransferFault(
                 private_address_error(host if host == address else f"{host} ({address})"), RetryAction.NEVER
             )
-    return addresses[0]
-
-
-def tls_context(settings: NetworkSettings) -> ssl.SSLContext:
-    """Return a context that checks certificates; an institution's own authority comes by SSL_CERT_FILE or _DIR."""
-    own = [os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")] if settings.trust_env else []
-    return _load_authorities(*own) if any(own) else _load_authorities()
-
-
-@lru_cache(maxsize=2)
-def _load_authorities(*own: str | None) -> ssl.SSLContext:
-    """Return the context of one process's clients; OpenSSL reads the variables whose values are `own` itself."""
-    return ssl.create_default_context() if own else ssl.create_default_context(cafile=certifi.where())
 
 
 # ------------------------------------------------------------------ failures in httpx's words

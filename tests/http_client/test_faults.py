@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from dermdata.http import HttpClient, NetworkSettings, urls
 from dermdata.http.transport import GuardedTransport
 from dermdata.model import Request
 from http_client.conftest import DATA, SHA, SIZE, Get, left, serving
+from support.networks import PrivateAuthority
 
 pytestmark = pytest.mark.shared
 
@@ -471,27 +471,12 @@ def test_redirect_to_a_name_of_a_private_address(get: Get, monkeypatch: pytest.M
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ca.pem, and good, expired, wronghost .pem signed by it, made by the openssl command."""
-    folder = tmp_path_factory.mktemp("tls")
-
-    def openssl(*words: str) -> None:
-        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
-
-    new = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    openssl(*new, "-x509", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test authority", "-days", "9")
-    for name, host, days in [
-        ("good", "IP:127.0.0.1", "9"),
-        ("wronghost", "DNS:x.invalid", "9"),
-        ("expired", "IP:127.0.0.1", "-1"),
-    ]:
-        openssl(*new, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", "/CN=test")
-        (folder / "ext").write_text(f"subjectAltName={host}\n")
-        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
-                "-extfile", "ext", "-days", days, "-out", f"{name}.crt")  # fmt: skip
-        (folder / f"{name}.pem").write_text(
-            (folder / f"{name}.key").read_text() + (folder / f"{name}.crt").read_text()
-        )
-    return folder
+    """ca.pem, and good, expired, wronghost .pem signed by it."""
+    authority = PrivateAuthority(tmp_path_factory.mktemp("tls"))
+    authority.issue("good", "127.0.0.1")
+    authority.issue("wronghost", "x.invalid")
+    authority.issue("expired", "127.0.0.1", days=-1)
+    return authority.folder
 
 
 def secure(faultserver: Any, root: Path, certificates: Path, kind: str) -> Any:
