@@ -31,7 +31,7 @@ def resolve(dataset: Dataset, file: File, identity: str, context: ResolveContext
     if request := request_from_catalog(file):
         return request
     form = "figshare:<article>[/versions/<number>]/<file name>"
-    article, name = match_identity(rf"({ARTICLE})/(.+)", identity, form).groups()
+    article, name = match_identity(rf"({ARTICLE})/((?!versions/).+)", identity, form).groups()
     return merge_listed(file, pick_file(name, request_files(article, context), describe_article(article)))
 
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from conftest import Answer
+from dermdata.hosts import request_limits
 from support.catalog_folders import entry, put
 from support.mirror import Mirror, record, serve
 
@@ -121,6 +122,7 @@ def fetch(
     for key in [key for key in os.environ if key.startswith(("KAGGLE", "HF_", "DERMDATA"))]:
         monkeypatch.delenv(key)
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(request_limits, "LIMITS", ())  # their waits have tests of their own
 
     def call(case: Case, *words: str, of_entry: str = '\n[listed]\ninclude = ["*.png"]\n') -> Answer:
         listing, table = (text.replace("COMMIT", world.commit) for text in (case.listing, case.table))
