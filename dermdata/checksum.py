@@ -1,7 +1,11 @@
-"""Checksums as text, `sha256:<hex>`: parse, hash, compare."""
+"""Checksums as text, `sha256:<hex>`: parse, hash, compare.
+
+`git-blob-<bytes>:<hex>` is the SHA-1 by which git knows a file of so many bytes: GitHub and Hugging Face publish it.
+"""
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
@@ -10,6 +14,7 @@ from dermdata.errors import ChecksumMismatch, UsageError
 
 ALGORITHMS = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
 HEX_DIGITS = frozenset("0123456789abcdef")
+GIT_BLOB = re.compile(r"git-blob-(\d{1,18})", re.ASCII)
 CHUNK = 1 << 20
 
 
@@ -24,7 +29,8 @@ def parse_checksum(text: str) -> tuple[str, str]:
     """Split `sha256:ABC…` into algorithm and lower-case digest; UsageError when it is neither."""
     algorithm, _, digest = text.strip().partition(":")
     algorithm, digest = algorithm.lower(), digest.lower()
-    if ALGORITHMS.get(algorithm) != len(digest) or not HEX_DIGITS.issuperset(digest):
+    length = ALGORITHMS["sha1"] if GIT_BLOB.fullmatch(algorithm) else ALGORITHMS.get(algorithm)
+    if length != len(digest) or not HEX_DIGITS.issuperset(digest):
         raise UsageError(
             f"'{text}' is no checksum", hint=f"write {'|'.join(ALGORITHMS)}:<hexadecimal digest>"
         )
@@ -33,6 +39,8 @@ def parse_checksum(text: str) -> tuple[str, str]:
 
 def new_hash(algorithm: str) -> Hash:
     """A running hash; md5 and sha1 only compare published digests, they protect nothing."""
+    if blob := GIT_BLOB.fullmatch(algorithm):
+        return hashlib.sha1(b"blob %d\0" % int(blob[1]), usedforsecurity=False)
     return hashlib.new(algorithm, usedforsecurity=False)
 
 

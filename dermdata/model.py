@@ -119,6 +119,23 @@ class File:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ListedArchive(File):
+    """One archive in place of the many files that a host lists: it must hold them."""
+
+    contains: Mapping[str, File] = field(default_factory=dict)  # by path in the archive; others are of no use
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListingSpec:
+    """What is made of the files that `listing` names; globs are over whole names, `*` also crosses folders."""
+
+    include: tuple[str, ...] = ()  # only these; absent: all
+    exclude: tuple[str, ...] = ()  # of those, not these
+    roles: Mapping[str, Role] = field(default_factory=dict)  # glob -> role; absent: by the ending
+    unpack: Mapping[str, Unpack] = field(default_factory=dict)  # glob -> kind of archive
+
+
+@dataclass(frozen=True, kw_only=True)
 class JoinSpec:
     """Columns of a second table, joined by key; a key without partner keeps its row and is counted."""
 
@@ -198,6 +215,7 @@ class Dataset:
     facts: Mapping[str, str] = field(default_factory=dict)  # dotted key -> where the fact comes from
     files: tuple[File, ...] = ()
     listing: str | None = None  # `<host>:<id>`: its own listing names the files; `rows`: the table does
+    listed: ListingSpec | None = None  # which of them, and what they are
     table: tuple[TableSpec, ...] = ()
 
     def file(self, name: str) -> File:
@@ -234,6 +252,9 @@ class Request:
     checksum: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)  # not secret
     secrets: Mapping[str, str] = field(default_factory=dict)  # sent to the https origin of each url only
+    confirms: bool = (
+        False  # a form that asks whether a file that nobody scanned is wanted is answered with yes
+    )
     archive: Unpack | None = None  # the first bytes must look like it
 
 

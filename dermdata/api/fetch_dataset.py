@@ -33,7 +33,7 @@ def foresee_files(
 ) -> "Dataset":
     """The entry with the files that a fetch would find, as far as that can be known without fetching."""
     from dermdata.fetching.listing import LISTED_BY_ROWS, add_listed_files, add_mirrored_files
-    from dermdata.hosts import explain_listing_errors, isic
+    from dermdata.hosts import bundle_files, explain_listing_errors, isic
     from dermdata.hosts import list_files as ask
 
     place = dataset.listing
@@ -52,7 +52,11 @@ def foresee_files(
             count = isic.count_images(*open_search(dataset), resolve_context)
             resources.say(f"{dataset.name}: {count_nouns(count, 'image')} in the archive")
             return dataset
-        return add_listed_files(dataset, lambda where: ask(where, resolve_context))
+        return add_listed_files(
+            dataset,
+            lambda where: ask(where, resolve_context),
+            lambda where, files: bundle_files(where, files, resolve_context),
+        )
 
 
 def needs_listing(place: str, wants: "FetchSettings") -> bool:
@@ -65,9 +69,11 @@ def find_earlier(resources: Resources, dataset: "Dataset", wants: "FetchSettings
     from dermdata.fetching.listing import add_known_files
 
     receipt = None if wants.force or not dataset.listing else resources.cache.find_folder(dataset).receipt()
-    if receipt and receipt.complete and set(wants.roles) <= set(receipt.roles):
-        return add_known_files(dataset, receipt)
-    return None
+    if receipt is None or not receipt.complete or not set(wants.roles) <= set(receipt.roles):
+        return None
+    if dataset.listed and receipt.catalog_digest != resources.library.entry_digest(dataset.name):
+        return None  # the entry may want others of the listed files by now
+    return add_known_files(dataset, receipt)
 
 
 def list_files(
@@ -76,7 +82,7 @@ def list_files(
     """The entry with every file that its host's listing, or its own table, names."""
     from dermdata.fetching import listing, run_plan
     from dermdata.fetching.plan import FetchSettings as Only
-    from dermdata.hosts import explain_listing_errors
+    from dermdata.hosts import bundle_files, explain_listing_errors
     from dermdata.hosts import list_files as ask
 
     place = dataset.listing
@@ -92,7 +98,12 @@ def list_files(
     with explain_listing_errors(dataset):
         if is_archive(dataset):
             return add_archive_records(resources, dataset, context)
-        return listing.add_listed_files(dataset, lambda where: ask(where, resolve_context)), context
+        entry = listing.add_listed_files(
+            dataset,
+            lambda where: ask(where, resolve_context),
+            lambda where, files: bundle_files(where, files, resolve_context),
+        )
+        return entry, context
 
 
 def open_surroundings(resources: Resources, transfer: Any, mirrors: list[str]) -> "ResolveContext":

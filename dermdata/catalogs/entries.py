@@ -90,6 +90,8 @@ def entry_issues(data: Data) -> Iterator[tuple[str, str]]:
     for access in list_tables(data.get("access")):
         if access.get("kind") == "unavailable" and not access.get("evidence"):
             yield "access.evidence", "is missing: say why it cannot be had"
+    if data.get("listed") and ":" not in str(data.get("listing", "")):
+        yield "listed", 'is of the files that a host lists: listing = "<host>:<id>" is missing'
 
 
 def page_issues(data: Data) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ import os
 import re
 import stat
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -36,7 +36,17 @@ from dermdata.http.download import request_key
 from dermdata.http.error_pages import is_zip_of_file
 from dermdata.http.urls import redact
 from dermdata.markup import count_nouns
-from dermdata.model import IMAGE_ENDINGS, ArchiveMember, Content, File, ImageFacts, Request, Role, Unpack
+from dermdata.model import (
+    IMAGE_ENDINGS,
+    ArchiveMember,
+    Content,
+    File,
+    ImageFacts,
+    ListedArchive,
+    Request,
+    Role,
+    Unpack,
+)
 from dermdata.progress import Progress, SilentProgress
 
 SUMS_NAME = "SHA256SUMS"
@@ -230,7 +240,10 @@ def require_first_seen(
     file: File, place: Request | Path, before: FetchedFile | None
 ) -> Iterator[tuple[File, Request | Path]]:
     """A file without a published checksum must be the one that was seen first: other bytes get no name."""
-    if file.checksum or before is None or before.checksum or before.is_reconstructed:
+    made_anew = isinstance(
+        file, ListedArchive
+    )  # a zip that is made on the way: its files are held to the list
+    if file.checksum or made_anew or before is None or before.checksum or before.is_reconstructed:
         yield file, place
         return
     checksum = f"sha256:{before.sha256}"
@@ -286,6 +299,7 @@ def unpack_contents(
 ) -> list[Content]:
     """Every regular member, once through inflate, CRC, SHA-256 and decode check, under names of ours."""
     task, home = f"unpack {file.name}", archive_folder(file)
+    listed = index_listed(file) if isinstance(file, ListedArchive) else None
     progress.begin(task, None)
     known = 0
 
@@ -300,6 +314,7 @@ def unpack_contents(
             kind,
             temporary,
             place=lambda name: member_path(name, file),
+            wanted=lambda name: listed is None or find_listed(name, listed) is not None,
             jobs=jobs,
             look=inspect_image,
             progress=lambda count: progress.advance(task, count),
@@ -307,13 +322,15 @@ def unpack_contents(
             encoding=file.name_encoding,
             open_inner=True,
         )
+        if isinstance(file, ListedArchive):
+            require_listed(file, found.contents)
     progress.end(task, count_nouns(len(found.contents), "file"))
     for note in found.notes:
         progress.say(f"warning: {note}")
     return [
         Content(
             path=f"{home}/{one.path}",
-            role=member_role(one.name, file),
+            role=member_role(one.name, file, listed),
             file=file.name,
             size=one.size,
             sha256=one.sha256,
@@ -386,8 +403,43 @@ def member_path(member: str, file: File) -> str:
     return safe_name(member.removeprefix(f"{archive_stem(file.name)}/"))
 
 
-def member_role(member: str, file: File) -> Role:
-    """A member's role: by the entry's globs, else the archive's; names are compared in NFC."""
+def index_listed(file: ListedArchive) -> dict[str, File]:
+    """What an archive must hold, by path; archives in it by the folder that they are unpacked to."""
+    names = ((unicodedata.normalize("NFC", name), one) for name, one in file.contains.items())
+    return {f"{archive_stem(name)}/" if archive.archive_kind(name) else name: one for name, one in names}
+
+
+def find_listed(member: str, listed: Mapping[str, File]) -> File | None:
+    """The listed file that a member is, or comes out of; None for one that nobody asked for."""
+    name = unicodedata.normalize("NFC", member)
+    if archive.archive_kind(name):
+        name = f"{archive_stem(name)}/"
+    folders = (name[: at + 1] for at, sign in enumerate(name) if sign == "/")
+    return listed.get(name) or next((listed[folder] for folder in folders if folder in listed), None)
+
+
+def require_listed(file: ListedArchive, found: Iterable[archive.ExtractedFile]) -> None:
+    """IntegrityError unless an archive holds each listed file, with its size and the SHA-256 that its host states."""
+    here = {unicodedata.normalize("NFC", one.name): one for one in found}
+    for name, listed in file.contains.items():
+        one = here.get(unicodedata.normalize("NFC", name))
+        if one is None:
+            if archive.archive_kind(name):
+                continue  # it was opened
+            raise NotTheFile(f"{file.name} lacks {name}, which its host lists")
+        if listed.size not in (None, one.size):
+            raise SizeMismatch(
+                f"{file.name}: {name}: {count_nouns(one.size, 'byte')}, expected {listed.size:,}"
+            )
+        stated = listed.checksum or ""
+        if stated.startswith("sha256:") and stated != f"sha256:{one.sha256}":
+            raise ChecksumMismatch(f"{file.name}: {name}: sha256 is {one.sha256}, expected {stated[7:]}")
+
+
+def member_role(member: str, file: File, listed: Mapping[str, File] | None = None) -> Role:
+    """A member's role: as it is listed, by the entry's globs, else the archive's; names are compared in NFC."""
+    if listed is not None and (one := find_listed(member, listed)):
+        return one.role
     globs = {unicodedata.normalize("NFC", glob): role for glob, role in file.members.items()}
     return next((role for glob, role in globs.items() if fnmatchcase(member, glob)), file.role)
 

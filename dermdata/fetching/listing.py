@@ -1,21 +1,26 @@
 """Entries whose files are too many for the catalog: a host's listing, or the entry's own table, names them."""
 
-from collections.abc import Callable, Iterable
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from fnmatch import translate
+from functools import cache
 from pathlib import Path
 from typing import cast
 
 from dermdata import readers
 from dermdata.cache import DatasetFolder, Receipt
-from dermdata.errors import ManualDownload
+from dermdata.errors import BadCatalog, ManualDownload
 from dermdata.fetching.assemble import table_opener
 from dermdata.fetching.ingest import SUMS_NAME, read_sha256sums
 from dermdata.hosts.base import guess_role
 from dermdata.markup import agree_verb, count_nouns
-from dermdata.model import Content, Dataset, File, Role
+from dermdata.model import Content, Dataset, File, ListingSpec, Role
 
 LISTED_BY_ROWS = "rows"  # each row of the table has its image's address
 ListFiles = Callable[[str], tuple[File, ...]]  # hosts.list_files
+BundleFiles = Callable[[str, tuple[File, ...]], tuple[File, ...]]  # hosts.bundle_files
 
 
 def add_known_files(dataset: Dataset, receipt: Receipt) -> Dataset:
@@ -35,18 +40,83 @@ def add_known_files(dataset: Dataset, receipt: Receipt) -> Dataset:
     return merge_files(dataset, files)
 
 
-def add_listed_files(dataset: Dataset, ask: ListFiles) -> Dataset:
-    """The entry with the files that its host lists; ManualDownload where it gives out none of them."""
-    files = ask(dataset.listing or "")
+def add_listed_files(
+    dataset: Dataset, ask: ListFiles, bundle: BundleFiles = lambda _, files: files
+) -> Dataset:
+    """The entry with the files that its host lists, as far as it wants them.
+
+    Parameters
+    ----------
+    dataset
+        An entry with a listing.
+    ask
+        Asks the host for the list.
+    bundle
+        Puts one archive in place of files that are too many to be asked for one by one.
+
+    Raises
+    ------
+    ManualDownload
+        If the host gives out none of them.
+    BadCatalog
+        If the entry's globs leave none of them.
+
+    """
+    place = dataset.listing or ""
+    found = ask(place)
     if dataset.kind == "model":
-        files = tuple(replace(one, role=guess_model_role(one.name)) for one in files)
+        found = tuple(replace(one, role=guess_model_role(one.name)) for one in found)
+    files = choose_listed(dataset, found)
+    require_given(dataset, files)
+    own = {file.name for file in dataset.files if file.fetch or file.note}
+    return merge_files(dataset, bundle(place, tuple(file for file in files if file.name not in own)))
+
+
+def require_given(dataset: Dataset, files: Sequence[File]) -> None:
+    """ManualDownload where the host shows the files and gives out none of them."""
     if not any(file.fetch for file in files):
         raise ManualDownload(
             f"{dataset.name}: all {count_nouns(len(files), 'file')} of "
             f"{dataset.listing} {agree_verb(len(files), 'are')} restricted",
             hint=f"ask for access at {dataset.access.url or dataset.homepage or 'their page'}, then use --from",
         )
-    return merge_files(dataset, files)
+
+
+def choose_listed(dataset: Dataset, files: tuple[File, ...]) -> tuple[File, ...]:
+    """The listed files that the entry wants, with the roles and the kinds of archive that it gives them."""
+    spec = dataset.listed
+    if spec is None:
+        return files
+    chosen = tuple(describe_listed(file, spec) for file in files if is_wanted(file.name, spec))
+    if files and not chosen:
+        raise BadCatalog(
+            f"{dataset.name}: [listed] leaves none of {count_nouns(len(files), 'file')} of {dataset.listing}",
+            hint=f"include and exclude are globs over whole names, such as {files[0].name}",
+        )
+    return chosen
+
+
+def is_wanted(name: str, spec: ListingSpec) -> bool:
+    return bool(find_fitting(name, spec.include or ("*",))) and not find_fitting(name, spec.exclude)
+
+
+def describe_listed(file: File, spec: ListingSpec) -> File:
+    """A listed file as the entry means it; an archive is one of images where no role is given."""
+    kind, role = find_fitting(file.name, spec.unpack), find_fitting(file.name, spec.roles)
+    if kind:
+        file = replace(file, unpack=spec.unpack[kind], role="images")
+    return replace(file, role=spec.roles[role]) if role else file
+
+
+def find_fitting(name: str, globs: Iterable[str]) -> str | None:
+    """The first glob that a whole name fits, in any Unicode form; None where none does."""
+    plain = unicodedata.normalize("NFC", name)
+    return next((glob for glob in globs if compile_glob(glob).match(plain)), None)
+
+
+@cache
+def compile_glob(glob: str) -> re.Pattern[str]:
+    return re.compile(translate(unicodedata.normalize("NFC", glob)))
 
 
 def add_mirrored_files(dataset: Dataset, mirrors: Iterable[str]) -> Dataset | None:

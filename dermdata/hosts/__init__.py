@@ -40,12 +40,13 @@ from dermdata.hosts.base import (
     require_some,
     sort_listing,
 )
-from dermdata.model import Access, Dataset, File, Request
+from dermdata.model import Access, Dataset, File, ListedArchive, Request
 
 __all__ = [
     "HOSTS",
     "LISTING_HOSTS",
     "ResolveContext",
+    "bundle_files",
     "explain_download_error",
     "explain_listing_errors",
     "list_files",
@@ -54,19 +55,15 @@ __all__ = [
     "resolve_official",
 ]
 
-LISTING_HOSTS = ("dataverse", "figshare", "gcs", "huggingface", "isic", "kaggle", "mendeley", "s3", "zenodo")
+LISTING_HOSTS = (
+    "dataverse", "figshare", "gcs", "github", "huggingface", "isic", "kaggle", "mendeley", "osf", "s3", "zenodo",
+)  # fmt: skip
 HOSTS = (
-    "dataverse",
-    "figshare",
-    "gcs",
-    "github",
-    "huggingface",
-    "kaggle",
-    "mendeley",
-    "package",
-    "s3",
-    "zenodo",
-)
+    "dataverse", "dropbox", "figshare", "gcs", "gdrive", "github", "huggingface", "kaggle", "mendeley", "osf",
+    "package", "s3", "zenodo",
+)  # fmt: skip
+BUNDLING_HOSTS = ("kaggle", "osf")  # they stop whoever asks for many files one by one
+MOST_SINGLE_FILES = 50
 Resolver = Callable[[Dataset, File, str, ResolveContext], Request | Path]
 Lister = Callable[[str, ResolveContext], tuple[File, ...]]
 
@@ -229,6 +226,38 @@ def list_files(place: str, context: ResolveContext) -> tuple[File, ...]:
     found = lister(identity, context)
     require_some(found, place)
     return sort_listing(found, place)
+
+
+def bundle_files(place: str, files: tuple[File, ...], context: ResolveContext) -> tuple[File, ...]:
+    """One archive in place of many listed files, where their host gives all of them as one.
+
+    Parameters
+    ----------
+    place
+        `<host>:<id>`, as for `list_files`.
+    files
+        What is wanted of that list.
+    context
+        How hosts are asked.
+
+    Returns
+    -------
+    tuple of File
+        The files as they are where they are few, or their host has no such archive.
+
+    """
+    host, _, identity = place.partition(":")
+    wanted = {file.name: file for file in files if file.fetch}
+    if host not in BUNDLING_HOSTS or len(wanted) <= MOST_SINGLE_FILES:
+        return files
+    whole: File = import_module(f"dermdata.hosts.{host}").whole_archive(identity, context)
+    roles = {file.role for file in wanted.values()}
+    role = next(role for role in ("images", "masks", *sorted(roles)) if role in roles)
+    return (
+        ListedArchive(
+            name=whole.name, role=role, source=whole.source, urls=whole.urls, unpack="zip", contains=wanted
+        ),
+    )
 
 
 def require_obtainable(dataset: Dataset, *, mirrored: bool = False) -> None:

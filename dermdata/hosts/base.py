@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
+from dermdata.checksum import ALGORITHMS
 from dermdata.credentials import Credentials
 from dermdata.errors import (
     BadCatalog,
@@ -33,6 +34,26 @@ TABLE_SUFFIXES = {".csv", ".tsv", ".txt", ".xlsx", ".xls", ".json", ".jsonl", ".
 # endings of a model's weights; .h5 and .npz are data as often
 WEIGHTS = re.compile(
     r"\.(safetensors|bin|pt|pth|ckpt|pb|onnx|keras|tflite|msgpack|gguf|index|data-\d+-of-\d+)\Z", re.ASCII
+)
+GOOGLE_DRIVE = "https://drive.usercontent.google.com/download"
+# an address of a page or for browsers -> those of the same file for programs, each the other's fall-back
+FORMS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    # figshare.com/ndownloader/ wants a browser since 2026-01 (cosmoimd/real-colon-dataset#3)
+    (
+        r"https://(?:(?:www\.)?figshare\.com/ndownloader/files|ndownloader\.figshare\.com/files"
+        r"|api\.figshare\.com/v2/file/download)/(\d+)(\?.*)?",
+        (
+            "https://ndownloader.figshare.com/files/{0}{1}",
+            "https://api.figshare.com/v2/file/download/{0}{1}",
+        ),
+    ),
+    (
+        r"https://drive\.google\.com/(?:file/d/|(?:uc|open)\?(?:.*&)?id=)([\w-]+).*",
+        (f"{GOOGLE_DRIVE}?id={{0}}&export=download&confirm=t",),
+    ),
+    (r"(https://www\.dropbox\.com/[^?]+)\?(.*&)?dl=0(&.*)?", ("{0}?{1}dl=1{2}",)),
+    (r"(https://www\.dropbox\.com/[^?]+)\?((?!.*\b(?:dl|raw)=).+)", ("{0}?{1}&dl=1",)),
+    (r"(https://www\.dropbox\.com/[^?]+)", ("{0}?dl=1",)),
 )
 NAMES_SHOWN = 8  # names of a record that a message lists
 
@@ -82,7 +103,7 @@ class JsonObject:
         value = self.optional_text(key)
         if value is None:
             return None
-        length = {"md5": 32, "sha256": 64}[algorithm]
+        length = ALGORITHMS[algorithm]
         match = re.fullmatch(rf"(?:{algorithm}:)?([0-9a-f]{{{length}}})", value.lower(), re.ASCII)
         if not match:
             raise self.field_error(key, f"an {algorithm}")
@@ -255,7 +276,22 @@ def request_from_catalog(file: File) -> Request | None:
 
 def make_request(file: File, urls: tuple[str, ...]) -> Request:
     """These addresses first, then the catalog's own, with the catalog's size and checksum."""
-    return Request(urls=(*urls, *file.urls), size=file.size, checksum=file.checksum, archive=file.unpack)
+    forms = dict.fromkeys(form for url in (*urls, *file.urls) for form in list_forms(url))
+    return Request(
+        urls=tuple(forms),
+        size=file.size,
+        checksum=file.checksum,
+        archive=file.unpack,
+        confirms=any(form.startswith(GOOGLE_DRIVE) for form in forms),
+    )
+
+
+def list_forms(url: str) -> tuple[str, ...]:
+    """The addresses of the same file that its host gives to programs, the best first; others as they are."""
+    for pattern, forms in FORMS:
+        if match := re.fullmatch(pattern, url):
+            return tuple(form.format(*match.groups("")) for form in forms)
+    return (url,)
 
 
 def merge_listed(file: File, found: File) -> Request:

@@ -1,8 +1,12 @@
-"""Dataverse: a datafile's id, or a dataset's DOI and a file name.
+"""Dataverse: a datafile's id, or a dataset's DOI and a file name, at Harvard's or any other server.
 
 Tabular files only have their published size and checksum with `?format=original`: without it the server
 sends its own re-export.
 """
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from dermdata.errors import RestrictedRecord
 from dermdata.hosts.base import (
@@ -18,61 +22,78 @@ from dermdata.hosts.base import (
 from dermdata.model import Dataset, File, Request
 from dermdata.urls import USE_FROM
 
-SERVER = "https://dataverse.harvard.edu"
-DOI = r"doi:10\.[0-9.]+/(?:[A-Za-z]+/)?[A-Za-z0-9]+"  # a shoulder such as DVN may stand before the id
+HARVARD = "dataverse.harvard.edu"
+SERVER = r"(?:([a-z0-9-]+(?:\.[a-z0-9-]+)+)/)?"
+# a shoulder such as DVN, data or SP2 may stand before the id
+DOI = r"(?:doi:10|hdl:\d+)\.[0-9.]+/(?:(?:[A-Za-z]+|[A-Z0-9]{2,4})/)?[A-Za-z0-9]+"
 RESTRICTED = "restricted"
+ALGORITHMS: Mapping[str, str] = MappingProxyType(
+    {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-512": "sha512"}
+)
 
 
 def resolve(dataset: Dataset, file: File, identity: str, context: ResolveContext) -> Request:
-    """`3172585`, `4338392?format=original` or `doi:10.7910/DVN/DBW86T/HAM10000_metadata`."""
-    if not identity.startswith("doi:"):
-        match_identity(r"\d+(\?format=original)?", identity, "dataverse:<file id>[?format=original]")
-        return make_request(file, (f"{SERVER}/api/access/datafile/{identity}",))
+    """`3172585`, `4338392?format=original` or `doi:10.7910/DVN/DBW86T/HAM10000_metadata`; before each `<server>/`."""
+    if number := re.fullmatch(rf"{SERVER}(\d+(?:\?format=original)?)", identity):
+        return make_request(file, (file_url(number[1] or HARVARD, number[2]),))
     if request := request_from_catalog(file):
         return request
-    parts = match_identity(f"({DOI})/(.+)", identity, "dataverse:doi:<doi>/<file name>")
-    found = pick_file(parts[2], request_files(parts[1], context), describe_dataset(parts[1]))
+    form = "dataverse:[<server>/]<file id>[?format=original] or dataverse:[<server>/]doi:<doi>/<file name>"
+    server, doi, name = match_identity(f"{SERVER}({DOI})/(.+)", identity, form).groups()
+    found = pick_file(name, request_files(server or HARVARD, doi, context), describe_dataset(doi))
     if found.note == RESTRICTED:
         message = f"{dataset.name}: {file.name} is restricted"
-        raise RestrictedRecord(
-            message,
-            hint=f"ask for access at https://doi.org/{parts[1].removeprefix('doi:')}, then {USE_FROM}",
-        )
+        hint = f"ask for access at https://doi.org/{doi.removeprefix('doi:')}, then {USE_FROM}"
+        raise RestrictedRecord(message, hint=hint)
     return merge_listed(file, found)
 
 
 def list_files(identity: str, context: ResolveContext) -> tuple[File, ...]:
-    """The files of `doi:10.7910/DVN/DBW86T`; restricted ones are not fetched."""
-    return request_files(match_identity(DOI, identity, "dataverse:doi:<doi>")[0], context)
+    """The files of `doi:10.7910/DVN/DBW86T`, or of `<server>/doi:…`; restricted ones are not fetched."""
+    server, doi = match_identity(f"{SERVER}({DOI})", identity, "dataverse:[<server>/]doi:<doi>").groups()
+    return request_files(server or HARVARD, doi, context)
 
 
-def request_files(doi: str, context: ResolveContext) -> tuple[File, ...]:
+def request_files(server: str, doi: str, context: ResolveContext) -> tuple[File, ...]:
     """The dataset's files under the names they were uploaded with."""
 
     def ask() -> tuple[File, ...]:
-        url = f"{SERVER}/api/datasets/:persistentId/?persistentId={doi}"
+        url = f"https://{server}/api/datasets/:persistentId/?persistentId={doi}"
         answer = JsonObject(context.request_json(describe_dataset(doi), url), describe_dataset(doi))
-        return tuple(map(parse_file, answer.child("data").child("latestVersion").rows("files")))
+        rows = answer.child("data").child("latestVersion").rows("files")
+        return tuple(parse_file(server, row) for row in rows)
 
-    return context.answers.get_or_ask(("dataverse", doi), ask)
+    return context.answers.get_or_ask(("dataverse", server, doi), ask)
 
 
-def parse_file(row: JsonObject) -> File:
+def parse_file(server: str, row: JsonObject) -> File:
     data = row.child("dataFile")
     original = data.optional_text("originalFileFormat") or data.flag("tabularData")
     name = (data.optional_text("originalFileName") if original else None) or row.text("label")
     folder = row.optional_text("directoryLabel")
-    url = f"{SERVER}/api/access/datafile/{data.number('id')}{'?format=original' if original else ''}"
     restricted = row.flag("restricted")
     return File(
         name=f"{folder}/{name}" if folder else name,
         role=guess_role(name),
-        urls=(url,),
+        urls=(file_url(server, f"{data.number('id')}{'?format=original' if original else ''}"),),
         size=data.optional_number("originalFileSize" if original else "filesize"),
-        checksum=data.digest("md5", "md5"),
+        checksum=parse_digest(data),
         fetch=not restricted,
         note=RESTRICTED if restricted else None,
     )
+
+
+def parse_digest(data: JsonObject) -> str | None:
+    """The published digest: each server chooses its algorithm, and names only MD5 by a key of its own."""
+    if data.flag("md5") or not data.flag("checksum"):
+        return data.digest("md5", "md5")
+    stated = data.child("checksum")
+    algorithm = ALGORITHMS.get(stated.text("type"))
+    return stated.digest("value", algorithm) if algorithm else None
+
+
+def file_url(server: str, number: str) -> str:
+    return f"https://{server}/api/access/datafile/{number}"
 
 
 def describe_dataset(doi: str) -> str:

@@ -1,4 +1,8 @@
-"""figshare: an article's number and a file name."""
+"""figshare: an article's number, its version and a file name.
+
+Without a version the newest one is meant. Files come from ndownloader.figshare.com or api.figshare.com, whichever
+answers: figshare.com itself wants a browser.
+"""
 
 from dermdata.errors import RestrictedRecord
 from dermdata.hosts.base import (
@@ -17,46 +21,43 @@ from dermdata.model import Dataset, File, Request
 from dermdata.urls import USE_FROM
 
 SERVER = "https://api.figshare.com/v2"
+ARTICLE = r"\d+(?:/versions/\d+)?"
 PAGE = 500  # an article itself shows no more than 10 of its files; figshare allows 500
 PAGES = 20  # a host that gives the same page for ever is not followed
 
 
 def resolve(dataset: Dataset, file: File, identity: str, context: ResolveContext) -> Request:
-    """`24140028/BCN_20k_train.zip`."""
+    """`24140028/BCN_20k_train.zip`, or `24140028/versions/1/BCN_20k_train.zip`."""
     del dataset
     if request := request_from_catalog(file):
         return request
-    parts = match_identity(r"(\d+)/(.+)", identity, "figshare:<article>/<file name>")
-    return merge_listed(
-        file, pick_file(parts[2], request_files(parts[1], context), describe_article(parts[1]))
-    )
+    form = "figshare:<article>[/versions/<number>]/<file name>"
+    article, name = match_identity(rf"({ARTICLE})/((?!versions/).+)", identity, form).groups()
+    return merge_listed(file, pick_file(name, request_files(article, context), describe_article(article)))
 
 
 def list_files(identity: str, context: ResolveContext) -> tuple[File, ...]:
-    """The files of article `24140028`."""
-    return request_files(match_identity(r"\d+", identity, "figshare:<article>")[0], context)
+    """The files of article `24140028`, or of `24140028/versions/1`."""
+    form = "figshare:<article>[/versions/<number>]"
+    return request_files(match_identity(ARTICLE, identity, form)[0], context)
 
 
 def request_files(article: str, context: ResolveContext) -> tuple[File, ...]:
-    """All files of an article, page by page."""
+    """All files of an article, or of one version of it, page by page."""
+    what = describe_article(article)
 
     def page(token: str) -> tuple[list[File], str | None]:
         number = int(token or 1)
         url = f"{SERVER}/articles/{article}/files?page={number}&page_size={PAGE}"
-        files = [
-            parse_file(row)
-            for row in iterate_objects(
-                context.request_json(describe_article(article), url), describe_article(article)
-            )
-        ]
+        files = [parse_file(row) for row in iterate_objects(context.request_json(what, url), what)]
         if number > PAGES:
-            raise unexpected_answer(f"{describe_article(article)} has more than {PAGE * PAGES:,} files")
+            raise unexpected_answer(f"{what} has more than {PAGE * PAGES:,} files")
         return files, str(number + 1) if len(files) == PAGE else None
 
     def ask() -> tuple[File, ...]:
-        files = tuple(iterate_pages(page, describe_article(article)))
+        files = tuple(iterate_pages(page, what))
         if not files:
-            require_no_embargo(article, context)
+            require_no_embargo(article.partition("/")[0], context)
         return files
 
     return context.answers.get_or_ask(("figshare", article), ask)
@@ -76,15 +77,16 @@ def require_no_embargo(article: str, context: ResolveContext) -> None:
 
 def parse_file(row: JsonObject) -> File:
     """One file; the digest that figshare computed goes before the one its author gave."""
-    name = row.text("name")
+    name, number = row.text("name"), row.optional_number("id")
+    ours = number is not None and not row.flag("is_link_only")  # a link leads out of figshare
     return File(
         name=name,
         role=guess_role(name),
-        urls=(row.address("download_url"),),
+        urls=(f"https://ndownloader.figshare.com/files/{number}" if ours else row.address("download_url"),),
         size=row.optional_number("size"),
         checksum=row.digest("computed_md5", "md5") or row.digest("supplied_md5", "md5"),
     )
 
 
 def describe_article(article: str) -> str:
-    return f"article {article}"
+    return f"article {article.replace('/versions/', ' version ')}"

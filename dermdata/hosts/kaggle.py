@@ -135,6 +135,13 @@ def list_files(identity: str, context: ResolveContext) -> tuple[File, ...]:
     return context.answers.get_or_ask(("kaggle-files", identity), lambda: tuple(iterate_pages(page, what)))
 
 
+def whole_archive(identity: str, context: ResolveContext) -> File:
+    """All that `list_files` lists as one zip: who asks for its files one by one is stopped after some 100."""
+    del context
+    slug = match_identity(PLACE, identity, "kaggle:<owner>/<slug>[@<version>]")[1]
+    return File(name=f"{slug.partition('/')[2]}.zip", role="other", source=f"kaggle:{identity}")
+
+
 def parse_file(place: str, row: JsonObject) -> File:
     name = row.text("name")
     return File(

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import unescape
+from html.parser import HTMLParser
+from urllib.parse import urlencode
 
 from dermdata.errors import (
     BrowserCheck,
@@ -180,6 +182,47 @@ def find_page(address: str) -> str:
         if found := re.search(pattern, address):
             return page.format(*found.groups())
     return SOME_PAGE
+
+
+class ConfirmForm(HTMLParser):
+    """Reads the form that asks whether a file is wanted although it was not scanned for viruses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.action: str | None = None
+        self._inside = False
+        self._fields: dict[str, str] = {}
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note the form's address, and the fields within it."""
+        values = {name: value or "" for name, value in attrs}
+        if (
+            tag == "form"
+            and values.get("id") == "download-form"
+            and values.get("method", "get").lower() == "get"
+        ):
+            self.action, self._inside = values.get("action", ""), True
+        elif tag == "input" and self._inside and values.get("name"):
+            self._fields[values["name"]] = values.get("value", "")
+
+    def handle_endtag(self, tag: str) -> None:
+        """End the form."""
+        if tag == "form":
+            self._inside = False
+
+    @property
+    def link(self) -> str | None:
+        """Where a click on its button leads; None for a page without the form."""
+        if self.action is None:
+            return None
+        return f"{self.action}{'&' if '?' in self.action else '?'}{urlencode(self._fields)}"
+
+
+def find_confirm_link(page: bytes) -> str | None:
+    """Return where the form of a page leads that asks for a confirmation; None for another page."""
+    form = ConfirmForm()
+    form.feed(page.decode("utf-8", "replace"))
+    return form.link
 
 
 def find_wrong_content(

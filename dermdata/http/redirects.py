@@ -6,11 +6,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import httpx
 
 from dermdata.errors import BadRedirect, CannotConnect, HostRefused, NetworkError, NotTheFile, Stalled
+from dermdata.http import error_pages
 from dermdata.http.connecting import NameLookupTimeout, find_root_cause
 from dermdata.http.policy import NetworkSettings, RateMonitor, RetryAction, TransferFault
 from dermdata.http.request_rates import RequestRates, get_hostname, limit_error
@@ -29,6 +31,7 @@ CERTIFICATE_HINTS = {
     62: "it is another host's: something between here and there answers in its place",
 }
 RERUN_HINT = "run the same command again: it goes on from here"
+FORM_LIMIT = 1 << 16  # bytes of a page in which a form is looked for
 STORE_HEADERS = ("x-amz-request-id", "x-goog-hash", "x-goog-generation", "x-ms-request-id")
 
 
@@ -170,8 +173,8 @@ class RedirectingClient:
                 with send_request(self._transport, self._settings, hop, headers, chunk) as response:
                     self.hosts.raise_limit_for_stores(host, response.headers)
                     self._note_answer(response, member=bool(secrets))
-                    location = response.headers.get("location")
-                    if response.status not in REDIRECTS or not location:
+                    location, response = _find_next_address(request, response)
+                    if location is None:
                         with name_proxy(response.proxy):
                             yield replace(response, redirected=count > 0, secrets=secrets)
                         return
@@ -207,6 +210,18 @@ class RedirectingClient:
         now, wall = self._settings.clock(), self._settings.wall_clock()
         url, status = response.hop.official_url, response.status
         self.rates.note_answer(url, status, response.headers, now, wall, member=member)
+
+
+def _find_next_address(request: Request, response: StreamedResponse) -> tuple[str | None, StreamedResponse]:
+    """Return where a redirect or a form to confirm leads, if the response is one; and the response, still whole."""
+    headers = response.headers
+    if response.status in REDIRECTS:
+        return headers.get("location") or None, response
+    page = "text/html" in headers.get("content-type", "") and "content-disposition" not in headers
+    if not (request.confirms and response.status == 200 and page):
+        return None, response
+    start = response.read_some(FORM_LIMIT)
+    return error_pages.find_confirm_link(start), replace(response, body=chain([start], response.body))
 
 
 # ------------------------------------------------------------------ one request and its response

@@ -1,5 +1,6 @@
 """Files behind an account: what the person must do, and where the secrets go and do not go."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -281,6 +282,7 @@ def test_secrets_are_not_shown_by_what_carries_them() -> None:
     request = resolve(owner, file, alone(TOKENS))
     assert isinstance(request, Request)
     shown = f"{request} {request!r} {alone(TOKENS)!r} {dict(request.secrets)}"
+    shown = re.sub("0x[0-9a-f]+", "", shown)  # where something lies in memory may read like a name
     assert "…" in shown
     for value in (*TOKENS.values(), "YWRhOmxldG1laW4="):
         assert value not in shown

@@ -101,10 +101,17 @@ def mirror(
     if pictures != "drawn":
         build += ["--size", SMALL]
     run(build)
+    with serve(root) as running:
+        yield running
+
+
+@contextmanager
+def serve(root: Path, *options: str) -> Iterator[Mirror]:
+    """Serve what lies in a mirror's folder until the block ends."""
     record = json.loads((root / "mirror.json").read_text())["datasets"]
     log = root / "log.jsonl"
-    serve = [sys.executable, str(TOOL), "serve", str(root), "--port", "0", "--log", str(log)]
-    with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True, cwd=TOOL.parent) as process:
+    words = [sys.executable, str(TOOL), "serve", str(root), "--port", "0", "--log", str(log), *options]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=TOOL.parent) as process:
         assert process.stdout
         port = json.loads(process.stdout.readline())["port"]
         try:
@@ -115,3 +122,20 @@ def mirror(
 
 def run(words: list[str]) -> None:
     subprocess.run(words, check=True, capture_output=True, cwd=TOOL.parent)
+
+
+def record(root: Path, *records: tuple[str, ...]) -> list[list[str]]:
+    """Register folders as records of hosts: (host, id, folder, options…); each one's addresses, its listing's first."""
+    code = (
+        "import contextlib, io, json, sys; from mirror_records import record\n"
+        "for words in json.loads(sys.argv[1]):\n"
+        "    with contextlib.redirect_stdout(io.StringIO()) as told: record(words)\n"
+        "    print(json.dumps(told.getvalue().split()))"
+    )
+    words = [
+        [str(root), "--host", host, "--id", id_, "--from", folder, *more]
+        for host, id_, folder, *more in records
+    ]
+    call = [sys.executable, "-c", code, json.dumps(words)]
+    told = subprocess.run(call, check=True, capture_output=True, text=True, cwd=TOOL.parent).stdout
+    return [json.loads(line) for line in told.splitlines()]
