@@ -95,6 +95,7 @@ class SubsetFetch:
         """Where the whole dataset is here, or the same part of it: nothing to do."""
         from dermdata.api.fetch_dataset import plan_fetch, sweep_after_kill
         from dermdata.fetching import FetchResult, run_plan
+        from dermdata.model import CopiedDataset
 
         known = find_earlier(self.resources, dataset, self.wants)
         whole = plan_fetch(self.resources, known or dataset, replace(self.wants, whole=True))
@@ -115,6 +116,7 @@ class SubsetFetch:
             downloaded=0,
             nothing_to_do=True,
             part=receipt.part,
+            copied=dataset if isinstance(dataset, CopiedDataset) else None,
         )
 
     def say_whole(self, dataset: "Dataset") -> None:
@@ -137,6 +139,7 @@ class SubsetFetch:
     def bring(self, dataset: "Dataset", context: "FetchContext") -> "FetchResult":
         from dermdata.api.fetch_dataset import plan_fetch
         from dermdata.fetching import run_plan
+        from dermdata.fetching.copies import choose_obtainer
         from dermdata.fetching.subset import run_subset
 
         entry = dataset
@@ -149,7 +152,8 @@ class SubsetFetch:
         self.say_all(dataset)
         whole = replace(self.wants, whole=True)
         entry, context = list_files(self.resources, dataset, whole, context)
-        return run_plan(plan_fetch(self.resources, entry, whole), context)
+        plan = plan_fetch(self.resources, entry, whole)
+        return run_plan(plan, context, choose_obtainer(plan))
 
     def say_all(self, dataset: "Dataset") -> None:
         """The choice leaves nothing out."""
