@@ -17,7 +17,8 @@
     │   │   ├── LinkExpired               a signed link whose time is over
     │   │   └── ProxyRefused              the proxy on the way there says no
     │   ├── Stalled                   too slow for too long
-    │   └── BadRedirect               loop, downgrade, other scheme, private address
+    │   ├── BadRedirect               loop, downgrade, other scheme, private address
+    │   └── EverySourceRefused        a dataset's publisher and all copies of it say no
     ├── IntegrityError (4)        bytes are not what they must be
     │   ├── ChecksumMismatch
     │   ├── SizeMismatch
@@ -203,6 +204,17 @@ class BadRedirect(NetworkError):
     """A redirect that must not be followed."""
 
     code = "bad_redirect"
+
+
+class EverySourceRefused(NetworkError):
+    """The publisher of a dataset and all copies of it refuse; 6 where the publisher asks a person to act."""
+
+    code = "every_source_refused"
+
+    def __init__(self, message: str, *, hint: str | None = None, by_person: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        if by_person:
+            self.exit_code = PersonMustAct.exit_code
 
 
 class IntegrityError(DermdataError):

@@ -10,6 +10,9 @@ Kind = Literal["dataset", "model"]
 AccessKind = Literal["open", "account", "agreement", "per-image", "unavailable"]
 FetchWay = Literal["yes", "account", "by-hand", "no"]  # whether `fetch` can bring a dataset
 Unpack = Literal["zip", "tar", "tar.gz", "tar.zst"]
+CopyBytes = Literal[
+    "same", "likely same", "re-encoded"
+]  # what is known of a copy's images against the publisher's
 Predicate = Literal["exactMatch", "broadMatch", "narrowMatch", "closeMatch", "relatedMatch"]
 
 # endings by which a dataset's file is taken for an image
@@ -145,6 +148,7 @@ class JoinSpec:
     to: str | None = None  # column of the second one, if named otherwise
     # new column -> the word of rows that have a partner
     marks: Mapping[str, str] = field(default_factory=dict)
+    holds_more: bool = False  # it has rows of other images too, which nobody misses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +169,7 @@ class TableSpec:
     delimiter: str | None = None  # None: found by what parts the lines
     encoding: str = "utf-8-sig"
     header: tuple[str, ...] = ()  # column names of a file without a header line
+    only: Mapping[str, str] = field(default_factory=dict)  # column -> pattern with *: the rows that are meant
     join: tuple[JoinSpec, ...] = ()
     # ours -> theirs; several are joined by "/"
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -188,6 +193,33 @@ class TableSpec:
     pattern: str | None = None  # folders: path pattern with {fields}
     image_url: str | None = None  # column with each image's own address (listing = "rows")
     masks: Mapping[str, str] = field(default_factory=dict)  # structure -> file name with {image_id}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopyFile:
+    """One file of a copy, by its name among the files of an entry, this one or another."""
+
+    name: str
+    entry: str | None = (
+        None  # the catalog entry whose file it is; default: this one, which does not fetch it else
+    )
+    replaces: tuple[str, ...] = ()  # official files that it stands in for; none: the copy's tables need it
+    holds_more: bool = False  # an archive with other images too: only those of the rows are taken
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copy:
+    """A further place that holds the same images, for when the publisher's host refuses."""
+
+    name: str  # for --copy
+    bytes: CopyBytes
+    files: tuple[CopyFile, ...] = ()
+    listing: str | None = None  # `<host>:<id>`: a host's own listing names its images
+    table: tuple[TableSpec, ...] = ()  # where its tables have another shape; they give the same rows
+    differs: tuple[str, ...] = ()  # in what its rows are not the official ones, in words
+    labels: str | None = None  # the entry whose crosswalk has the labels of its tables; default: this one
+    only_by_name: bool = False  # its rows are other ones, so that it never stands in by itself
+    note: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,6 +249,7 @@ class Dataset:
     listing: str | None = None  # `<host>:<id>`: its own listing names the files; `rows`: the table does
     listed: ListingSpec | None = None  # which of them, and what they are
     table: tuple[TableSpec, ...] = ()
+    copies: tuple[Copy, ...] = ()  # in the order in which they stand in
 
     def file(self, name: str) -> File:
         """The file of this name; KeyError when there is none."""
@@ -224,6 +257,16 @@ class Dataset:
             if file.name == name:
                 return file
         raise KeyError(name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopiedDataset(Dataset):
+    """An entry with the files and tables of one of its copies in place of those that are not here."""
+
+    copy: Copy
+    origins: Mapping[str, str]  # each file of the copy -> the entry whose file it is
+    in_part: frozenset[str] = frozenset()  # archives of which only the images of the rows are taken
+    left_out: tuple[str, ...] = ()  # official files that nothing of the copy replaces
 
 
 @dataclass(frozen=True, kw_only=True)

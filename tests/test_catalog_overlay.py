@@ -9,7 +9,7 @@ from dermdata.catalogs import Catalog, bundled_folder, open_catalog, open_index
 from dermdata.catalogs.overlays import apply_overlay, build_index
 from dermdata.errors import BadCatalog, UnknownName
 from dermdata.model import Dataset
-from support.catalog_folders import entry, put
+from support.catalog_folders import ACCESS, entry, put
 
 BASE = """\
 version = "1"
@@ -375,3 +375,62 @@ def test_a_vocabulary_of_ones_own_wins(above: Path) -> None:
     assert catalog.vocabulary_file("body-sites.tsv") == bundled_folder() / "vocabulary" / "body-sites.tsv"
     with pytest.raises(BadCatalog, match=r"no vocabulary/gone\.tsv"):
         catalog.vocabulary_file("gone.tsv")
+
+
+# ------------------------------------------------------------------ copies
+
+COPY = """
+[[copies]]
+name = "elsewhere"
+bytes = "likely same"
+[[copies.files]]
+name = "all.zip"
+entry = "store"
+replaces = ["a.zip"]
+"""
+STORE = entry("store") + '\n[[files]]\nname = "all.zip"\nrole = "images"\nurls = ["https://s/all.zip"]\n'
+
+
+def test_an_overlay_changes_a_copy_by_its_name_and_adds_others(base: Path, above: Path) -> None:
+    put(base, "store", STORE)
+    put(base, "set-b", entry("set-b", access="") + BASE + ACCESS + COPY)
+    more = (
+        '[[copies]]\nname = "ours"\nbytes = "same"\n[[copies.files]]\nname = "b.csv"\nreplaces = ["b.csv"]\n'
+    )
+    put(above, "set-b", 'extends = "set-b"\n[[copies]]\nname = "elsewhere"\nbytes = "re-encoded"\n' + more)
+    entries, wrong = read(base, above)
+    first, second = entries["set-b"].copies
+    assert (wrong, first.name, first.bytes, first.files[0].entry) == ({}, "elsewhere", "re-encoded", "store")
+    assert (second.name, second.bytes) == ("ours", "same")
+
+
+@pytest.mark.parametrize(
+    ("change", "to", "said"),
+    [
+        ("bytes", "byte", "unknown key, did you mean bytes?"),
+        ('"likely same"', '"likly same"', "'likly same' is not allowed, did you mean likely same?"),
+        ('"elsewhere"', '"Else where"', "must be kebab-case"),
+        ("replaces", "replace", "unknown key, did you mean replaces?"),
+        ('["a.zip"]', '["a.zap"]', "no [[files]] entry 'a.zap', did you mean a.zip?"),
+        ('"store"', '"stor"', "no entry 'stor', did you mean store?"),
+        ('"all.zip"', '"al.zip"', "no file of store called 'al.zip', did you mean all.zip?"),
+        ('entry = "store"', "", "no file of the entry called 'all.zip'"),
+        (
+            "[[copies.files]]",
+            '[[copies.table]]\nreader = "table"\nfile = "c.csv"\n[[copies.files]]',
+            "'c.csv'",
+        ),
+        (
+            "[[copies]]",
+            '[[copies]]\nname = "elsewhere"\nbytes = "same"\nlisting = "x:"\n[[copies]]',
+            "listed twice",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_copy_is_named(base: Path, change: str, to: str, said: str) -> None:
+    """With the nearest name; the other entries go on working."""
+    put(base, "store", STORE)
+    assert change in COPY
+    put(base, "set-b", entry("set-b", access="") + BASE + ACCESS + COPY.replace(change, to, 1))
+    found = broken(base)
+    assert (list(found), said in found["set-b"]) == (["set-b"], True), found

@@ -189,7 +189,7 @@ def manifest_path(resources: Resources, name: str) -> Path:
 
 ENTRY_KEYS = (
     "name", "title", "kind", "summary", "version", "homepage", "modalities", "tasks", "counts", "license",
-    "access", "citation", "files", "labels", "notes", "overlaps", "cached",
+    "access", "citation", "files", "copies", "labels", "notes", "overlaps", "cached",
 )  # fmt: skip
 
 
@@ -205,7 +205,7 @@ def describe_entry(resources: Resources, name: str) -> dict[str, Any]:
     ]
     facts["cached"] = dataset.name in list_cached_names(resources)
     if not dataset.license.link_may_be_shared:
-        facts["files"] = []
+        facts["files"] = facts["copies"] = []
     return {key: facts[key] for key in ENTRY_KEYS} | {
         "facts": dict(dataset.facts),
         "aliases": list(dataset.aliases),
@@ -221,6 +221,7 @@ HEADINGS = (
     "License",
     "Access",
     "Files",
+    "Copies",
     "Labels",
     "Known problems",
     "Overlaps",
@@ -308,6 +309,7 @@ def describe_total(files: "Sequence[File]") -> str:
 
 def card_lines(resources: Resources, dataset: "Dataset", *, facts: bool) -> Iterator[str]:
     """The card's lines from an entry or its outline."""
+    from dermdata.api.fetch_sources import describe_copies
     from dermdata.api.source_check import describe_entry_health
 
     version = f"  {dataset.version}" if dataset.version else ""
@@ -324,6 +326,7 @@ def card_lines(resources: Resources, dataset: "Dataset", *, facts: bool) -> Iter
     yield from license_lines(dataset)
     yield from access_lines(dataset)
     yield from file_lines(dataset)
+    yield from section_lines("Copies", describe_copies(dataset))
     yield from label_lines(resources, dataset)
     yield from section_lines("Known problems", dataset.notes)
     yield from section_lines("Overlaps", [f"{one.dataset}: {one.note}" for one in dataset.overlaps])

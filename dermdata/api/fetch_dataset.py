@@ -150,6 +150,7 @@ def plan_folder(
     from dermdata.verification import verify_folder
 
     receipt = read_prior_receipt(folder, wants)
+    dataset = keep_complete_source(resources, dataset, receipt, wants)
     if receipt is None or wants.force:
         return make_plan(dataset, receipt, wants, resources.library.entry_digest(dataset.name))
     contents = folder.contents()
@@ -160,6 +161,19 @@ def plan_folder(
         receipt = replace(receipt, manifest_sha256=None)
     digest = resources.library.entry_digest(dataset.name)
     return make_plan(dataset, receipt, wants, digest, broken, find_uninspected(folder, contents))
+
+
+def keep_complete_source(
+    resources: Resources, dataset: "Dataset", receipt: "Receipt | None", wants: "FetchSettings"
+) -> "Dataset":
+    """The entry by the source from which all of it is here, if it is: only --force replaces that by another."""
+    from dermdata.fetching.copies import use_recorded_copy
+    from dermdata.fetching.plan import find_source
+
+    if receipt is None or wants.force or not receipt.complete or receipt.copy == find_source(dataset):
+        return dataset
+    entry = resources.catalog[dataset.name]
+    return use_recorded_copy(entry, receipt, resources.catalog.__getitem__)
 
 
 def read_sound_receipt(folder: "DatasetFolder") -> "Receipt | None":
@@ -181,6 +195,7 @@ def fetch_dataset(
 ) -> "FetchResult":
     """Do what is left to do; what is complete asks neither a host nor the person again."""
     from dermdata.fetching import run_plan
+    from dermdata.fetching.copies import choose_obtainer
     from dermdata.hosts import require_obtainable
 
     done = find_earlier(resources, dataset, wants)
@@ -196,7 +211,7 @@ def fetch_dataset(
         plan = plan_fetch(resources, entry, wants)  # another process may have done it while we waited
         if plan.asks_hosts:
             resources.say(f"{dataset.name}: {describe_download(resources, plan)}")
-        return run_plan(plan, context)
+        return run_plan(plan, context, choose_obtainer(plan))
 
 
 def describe_download(resources: Resources, plan: "FetchPlan") -> str:
@@ -231,14 +246,22 @@ def open_fetch_context(
 ) -> "FetchContext":
     from dermdata.fetching import FetchContext
     from dermdata.hosts import explain_download_error, resolve, resolve_official
+    from dermdata.model import CopiedDataset
 
     resolve_context = open_surroundings(resources, transfer, mirrors)
+
+    def owner(dataset: "Dataset", file: "File") -> "Dataset":
+        """The entry that says where a file is: a copy's may be those of another one."""
+        origins = dataset.origins if isinstance(dataset, CopiedDataset) else {}
+        name = origins.get(file.name, dataset.name)
+        return dataset if name == dataset.name else resources.catalog[name]
+
     return FetchContext(
         cache=resources.cache,
         transfer=transfer,
         library=resources.library,
-        resolve=lambda dataset, file: resolve(dataset, file, resolve_context),
-        official=lambda dataset, file: resolve_official(dataset, file, resolve_context),
+        resolve=lambda dataset, file: resolve(owner(dataset, file), file, resolve_context),
+        official=lambda dataset, file: resolve_official(owner(dataset, file), file, resolve_context),
         explain=lambda error, dataset, file: explain_download_error(error, dataset, file, resolve_context),
         resolve_context=resolve_context,
         now=lambda: datetime.now(UTC).isoformat(timespec="seconds"),
@@ -250,11 +273,14 @@ def open_fetch_context(
 def plan_rows(plan: "FetchPlan") -> list[dict[str, Any]]:
     """The plan as rows: what would be downloaded, mended and built, and what is there."""
     from dermdata.http.urls import redact
+    from dermdata.model import CopiedDataset
 
     rows = []
+    in_part = plan.dataset.in_part if isinstance(plan.dataset, CopiedDataset) else ()
     for file in plan.download:
         origin = file.source or (redact(file.urls[0]) if file.urls else None)
-        rows.append(plan_row(plan, "download", file.name, file.expected_size, file.checksum, origin))
+        step, size = ("pick", None) if file.name in in_part else ("download", file.expected_size)
+        rows.append(plan_row(plan, step, file.name, size, file.checksum, origin))
     rows += [
         plan_row(plan, "mend", one.path, one.size, f"sha256:{one.sha256}", one.file) for one in plan.mend
     ]
@@ -294,8 +320,9 @@ def tell_outcome(resources: Resources, dataset: "Dataset", outcome: "FetchResult
         rows = describe_part(outcome) if outcome.part else count_nouns(report.get("rows", 0), "row")
         if lacking := report.get("rows_without_image"):
             rows += f", {lacking:,} without an image file"
-        resources.say(f"{dataset.name}: already complete, nothing to do ({rows})")
-        tell_unverified(resources, dataset, report)
+        source = f", from {outcome.copied.copy.name}" if outcome.copied else ""
+        resources.say(f"{dataset.name}: already complete{source}, nothing to do ({rows})")
+        tell_unverified(resources, dataset, outcome)
         return
     here = (
         describe_part(outcome)
@@ -305,12 +332,33 @@ def tell_outcome(resources: Resources, dataset: "Dataset", outcome: "FetchResult
     resources.say(f"{dataset.name}: {here}, {format_size(outcome.downloaded)} fetched")
     for line in remarks(report):
         resources.say(f"warning: {dataset.name}: {line}")
-    tell_unverified(resources, dataset, report)
+    tell_copy(resources, dataset, outcome)
+    tell_unverified(resources, dataset, outcome)
 
 
-def tell_unverified(resources: Resources, dataset: "Dataset", report: Mapping[str, Any]) -> None:
+def tell_copy(resources: Resources, dataset: "Dataset", outcome: "FetchResult") -> None:
+    """What a copy that stands in does not have of what the publisher gives."""
+    entry = outcome.copied
+    if entry is None:
+        return
+    if entry.left_out:
+        roles = {file.name: file.role for file in dataset.files}
+        names = ", ".join(f"{name} ({roles[name]})" for name in entry.left_out)
+        again = f"`dermdata fetch {dataset.name} --only {roles[entry.left_out[0]]}` asks the publisher again"
+        resources.say(f"{dataset.name}: {entry.copy.name} has no {names}; {again}")
+    if entry.copy.differs and any(spec.file in entry.origins for spec in entry.table):
+        resources.say(f"{dataset.name}: {entry.copy.name} differs: {'; '.join(entry.copy.differs)}")
+
+
+def tell_unverified(resources: Resources, dataset: "Dataset", outcome: "FetchResult") -> None:
     """How many images are here that no published checksum covers, and what would."""
-    if count := report.get("unverified"):
+    count = outcome.report.get("unverified")
+    if count and outcome.copied:
+        resources.say(
+            f"{dataset.name}: {count_nouns(count, 'image', 'are')} unverified: they came from "
+            f"{outcome.copied.copy.name}, and no checksum of the publisher's covers them"
+        )
+    elif count:
         resources.say(
             f"{dataset.name}: {count_nouns(count, 'image', 'are')} unverified: "
             "they came in part, and no published checksum covers them"

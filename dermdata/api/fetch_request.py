@@ -16,6 +16,12 @@ from dermdata.api.fetch_dataset import (
     require_usable,
     tell_outcome,
 )
+from dermdata.api.fetch_sources import (
+    SourceChoice,
+    choose_entry,
+    fetch_from_sources,
+    list_alternatives,
+)
 from dermdata.api.models import find_result, require_no_model
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
@@ -25,7 +31,7 @@ from dermdata.markup import count_nouns
 from dermdata.process import count_cores
 
 if TYPE_CHECKING:
-    from dermdata.fetching import FetchSettings
+    from dermdata.fetching import FetchContext, FetchResult, FetchSettings
     from dermdata.model import Dataset
 
 
@@ -44,6 +50,8 @@ class FetchOptions(TypedDict, total=False):
     force: bool
     keep_archives: bool
     jobs: int | None
+    copy: str | None
+    copies: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +69,8 @@ class FetchRequest:
     force: bool = False
     keep_archives: bool = False
     jobs: int | None = None
+    copy: str | None = None
+    copies: bool = True
 
     @classmethod
     def from_options(
@@ -85,6 +95,8 @@ class FetchRequest:
             force=options.get("force", False),
             keep_archives=options.get("keep_archives", False),
             jobs=options.get("jobs"),
+            copy=options.get("copy"),
+            copies=options.get("copies", True),
         )
 
     @property
@@ -105,6 +117,11 @@ class FetchRequest:
             whole=whole,
             given=bool(self.own_paths or self.mirrors),
         )
+
+    @property
+    def source(self) -> SourceChoice:
+        """Which sources may be asked."""
+        return SourceChoice(copy=self.copy, copies=self.copies)
 
     @property
     def cores(self) -> int:
@@ -128,6 +145,10 @@ class FetchRequest:
         if self.own_paths:
             said = "--mirror-out keeps official files, --from takes the person's own"
             raise UsageError(said, hint="leave one of them out")
+        if self.copy:
+            raise UsageError(
+                "--mirror-out keeps official files, --copy takes others", hint="leave --copy out"
+            )
 
 
 class FetchReport:
@@ -136,6 +157,7 @@ class FetchReport:
     def __init__(self, asked: int) -> None:
         self.asked = asked  # datasets
         self.paths: dict[str, Path] = {}
+        self.copies: dict[str, str] = {}  # dataset -> the copy that stood in
         self.errors: list[DermdataError] = []
 
     def add_path(self, dataset: "Dataset", path: Path) -> None:
@@ -188,6 +210,7 @@ def check_request(resources: Resources, request: FetchRequest) -> "tuple[list[Da
     """The datasets, and the choice of rows if one is made; UsageError and UnknownName before anybody is asked."""
     datasets = [resources.catalog[name] for name in request.names]
     request.require_together()
+    request.source.require_known(datasets)
     subset = None
     if request.is_partial:
         for name in request.names:
@@ -236,13 +259,18 @@ def download_datasets(
                 context = open_fetch_context(
                     resources, transfer, progress, list(request.mirrors), request.cores
                 )
-                if subset:
-                    outcome = subset.fetch(dataset, context, mirrored=mirrored, accepted=accepted)
-                else:
-                    outcome = fetch_dataset(
-                        resources, dataset, request.wants, context, mirrored=mirrored, accepted=accepted
+
+                def fetch(entry: "Dataset", context: "FetchContext" = context) -> "FetchResult":
+                    if subset:
+                        return subset.fetch(entry, context, mirrored=mirrored, accepted=accepted)
+                    return fetch_dataset(
+                        resources, entry, request.wants, context, mirrored=mirrored, accepted=accepted
                     )
+
+                outcome = fetch_from_sources(resources, dataset, request.wants, request.source, fetch)
                 tell_outcome(resources, dataset, outcome)
+                if outcome.copied:
+                    report.copies[dataset.name] = outcome.copied.copy.name
                 report.add_path(dataset, find_result(dataset, outcome.manifest))
                 require_usable(dataset, outcome)
             except DermdataError as error:
@@ -300,10 +328,12 @@ def plan_downloads(
     from dermdata.hosts import require_obtainable
 
     mirrors, wants = list(request.mirrors), request.wants
+    entries = [choose_entry(resources, one, wants, request.source) for one in datasets]
+    others = list_alternatives(datasets, request.source)
     if subset:
-        return Records(subset.plan_rows(datasets, mirrors), (*PLAN_KEYS, "count"))
-    plans = [plan_fetch(resources, foresee_files(resources, one, wants, mirrors), wants) for one in datasets]
+        return Records([*subset.plan_rows(entries, mirrors), *others], (*PLAN_KEYS, "count"))
+    plans = [plan_fetch(resources, foresee_files(resources, one, wants, mirrors), wants) for one in entries]
     for plan in plans:
         if plan.asks_hosts or not plan.have:
             require_obtainable(plan.dataset, mirrored=bool(mirrors))
-    return Records([row for plan in plans for row in plan_rows(plan)], PLAN_KEYS)
+    return Records([*(row for plan in plans for row in plan_rows(plan)), *others], PLAN_KEYS)

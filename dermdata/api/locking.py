@@ -3,11 +3,13 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dermdata import __version__, disk
+from dermdata.api.fetch_sources import SourceChoice, fetch_from_sources, find_recorded_entry
 from dermdata.api.models import find_model_folder, require_same_files, split_models
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
@@ -345,7 +347,8 @@ def plan_locked(resources: Resources, lock: "CohortLock", one: "DatasetLock") ->
     if dataset.kind == "model":
         here = resources.find_folder(one.name).manifest.exists()
     else:
-        here = open_lock_fetch(resources, lock, one).is_cached(dataset)
+        entry = find_recorded_entry(resources, dataset)
+        here = open_lock_fetch(resources, lock, one).is_cached(entry)
     return {"dataset": one.name, "version": one.version, "rows": one.rows, "cached": here}
 
 
@@ -378,7 +381,8 @@ def fetch_locked(resources: Resources, lock: "CohortLock", *, accepted: bool) ->
                 outcome = fetch_dataset(resources, dataset, wants, context, mirrored=False, accepted=accepted)
             else:
                 found = open_lock_fetch(resources, lock, one)
-                outcome = found.fetch_missing(dataset, context, accepted=accepted)
+                fetch = partial(found.fetch_missing, context=context, accepted=accepted)
+                outcome = fetch_from_sources(resources, dataset, found.wants, SourceChoice(), fetch)
             tell_outcome(resources, dataset, outcome)
     for one in lock.datasets:
         if resources.catalog[one.name].kind == "model":
@@ -387,6 +391,6 @@ def fetch_locked(resources: Resources, lock: "CohortLock", *, accepted: bool) ->
         if resources.library.entry_digest(one.name) != one.catalog_digest:
             resources.say(f"{one.name}: the catalog has changed since it was locked; the rows decide")
         receipt = resources.find_folder(one.name).receipt()
-        partial = receipt is not None and receipt.part is not None  # it holds other files than those locked
-        if not partial and digest_files(resources, one.name) != one.sources_digest:
+        in_part = receipt is not None and receipt.part is not None  # it holds other files than those locked
+        if not in_part and digest_files(resources, one.name) != one.sources_digest:
             resources.say(f"{one.name}: the fetched files are not those it was locked with; the rows decide")

@@ -17,6 +17,7 @@ from dermdata.api.fetch_dataset import (
     require_license,
     tell_outcome,
 )
+from dermdata.api.fetch_sources import find_recorded_entry
 from dermdata.api.models import find_result
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
@@ -177,7 +178,8 @@ def bring_up_to_date(resources: Resources, dataset: "Dataset", jobs: int) -> Non
     from dermdata.fetching import FetchSettings, run_plan
 
     wants = FetchSettings()
-    entry = find_earlier(resources, dataset, wants) or dataset
+    entry = find_recorded_entry(resources, dataset)
+    entry = find_earlier(resources, entry, wants) or entry
     plan = plan_fetch(resources, entry, wants)
     if plan.download or plan.mend:
         receipt = resources.cache.folder(dataset).receipt()

@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +17,13 @@ from dermdata.api.fetch_dataset import (
     require_usable,
     tell_outcome,
 )
+from dermdata.api.fetch_sources import choose_entry
 from dermdata.api.models import find_result
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.errors import CacheDamaged, DermdataError, SomeFailed, UsageError
 from dermdata.markup import agree_verb, count_nouns
+from dermdata.model import CopiedDataset
 
 if TYPE_CHECKING:
     from dermdata.api.fetch_request import FetchReport, FetchRequest
@@ -254,8 +257,20 @@ class Adoption:
             tell_outcome(self.resources, dataset, outcome)
         return recognition, outcome, len(bringer.failed)
 
+    def find_entry(self, dataset: "Dataset") -> "Dataset":
+        """The entry whose files are looked for: the publisher's, unless a copy is asked for, or is here."""
+        copied = choose_entry(self.resources, dataset, self.request.wants, self.request.source)
+        if not isinstance(copied, CopiedDataset) or self.request.copy:
+            return copied
+        again = {
+            file.name: replace(file, fetch=file.fetch or file.name in copied.left_out)
+            for file in copied.files
+        }
+        return replace(copied, files=tuple(again.values()), left_out=())
+
     def recognize(self, dataset: "Dataset") -> "Recognition":
         """What of the files is the dataset's, said line by line."""
+        dataset = self.find_entry(dataset)
         from dermdata.fetching.local import recognize_dataset
 
         folder = self.resources.cache.folder(dataset)

@@ -80,6 +80,8 @@ class CacheMethods:
         force: bool = False,
         keep_archives: bool = False,
         jobs: int | None = None,
+        copy: str | None = None,
+        copies: bool = True,
     ) -> Manifest:
         """Download, verify, unpack and harmonize datasets; what is here already is not fetched again.
 
@@ -105,6 +107,10 @@ class CacheMethods:
             Keep archives after they are unpacked.
         jobs : int, optional
             Threads that unpack and look at images; all cores unless told.
+        copy : str, optional
+            Take this copy of the dataset, by its name in `info`, in place of its publisher's files.
+        copies : bool, default True
+            Where the publisher's host refuses, take the next copy that gives the images.
 
         Returns
         -------
@@ -124,6 +130,7 @@ class CacheMethods:
         request = FetchRequest.from_options(
             names, only=only, where=where, limit=limit, mirrors=mirrors, from_=from_,
             accept_license=accept_license, force=force, keep_archives=keep_archives, jobs=jobs,
+            copy=copy, copies=copies,
         )  # fmt: skip
         report = StrictReport(request)
         fetch_datasets(self._resources, request, report)

@@ -105,6 +105,7 @@ class SubsetFetch:
         """Where the whole dataset is here, or the same part of it: nothing to do."""
         from dermdata.api.fetch_dataset import plan_fetch, sweep_after_kill
         from dermdata.fetching import FetchResult, run_plan
+        from dermdata.model import CopiedDataset
 
         known = find_earlier(self.resources, dataset, self.wants)
         whole = plan_fetch(self.resources, known or dataset, replace(self.wants, whole=True))
@@ -125,6 +126,7 @@ class SubsetFetch:
             downloaded=0,
             nothing_to_do=True,
             part=receipt.part,
+            copied=dataset if isinstance(dataset, CopiedDataset) else None,
         )
 
     def say_whole(self, dataset: "Dataset") -> None:
@@ -147,6 +149,7 @@ class SubsetFetch:
     def bring(self, dataset: "Dataset", context: "FetchContext") -> "FetchResult":
         from dermdata.api.fetch_dataset import plan_fetch
         from dermdata.fetching import run_plan
+        from dermdata.fetching.copies import choose_obtainer
         from dermdata.fetching.subset import run_subset
 
         receipt = self.resources.cache.folder(dataset).receipt()
@@ -161,7 +164,8 @@ class SubsetFetch:
         self.say_all(dataset)
         whole = replace(self.wants, whole=True)
         entry, context = list_files(self.resources, dataset, whole, context)
-        return run_plan(plan_fetch(self.resources, entry, whole), context)
+        plan = plan_fetch(self.resources, entry, whole)
+        return run_plan(plan, context, choose_obtainer(plan))
 
     def is_of_archive(self, dataset: "Dataset") -> bool:
         """Whether the choice is made of an archive that can be asked for what it takes."""

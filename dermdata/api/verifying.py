@@ -207,6 +207,8 @@ def sweep_interrupted(resources: Resources, folder: "DatasetFolder") -> None:
 
 def repair_folder(resources: Resources, folder: "DatasetFolder", wrong: "Sequence[FileCheck]") -> None:
     """Fetch one dataset's wrong files again."""
+    from dermdata.fetching.copies import use_recorded_copy
+
     sweep_extra(resources, folder, [one.path for one in wrong if one.status == "extra"])
     mine = [one.content for one in wrong if one.status != "extra"]
     receipt = folder.receipt()  # a broken one ends the repair: there is nothing to mend by
@@ -215,20 +217,23 @@ def repair_folder(resources: Resources, folder: "DatasetFolder", wrong: "Sequenc
     broken = list(filter(None, mine))
     if len(broken) < len(mine):  # the manifest itself
         receipt = replace(receipt, manifest_sha256=None)
-    entry = resources.catalog[folder.name]
+    entry = use_recorded_copy(resources.catalog[folder.name], receipt, resources.catalog.__getitem__)
     if entry.listing:
-        repair_listed(resources, folder, receipt, broken)
+        repair_listed(resources, folder, entry, receipt, broken)
     else:
         fetch_broken(resources, folder, entry, receipt, broken)
 
 
 def repair_listed(
-    resources: Resources, folder: "DatasetFolder", receipt: "Receipt", broken: "list[Content]"
+    resources: Resources,
+    folder: "DatasetFolder",
+    entry: "Dataset",
+    receipt: "Receipt",
+    broken: "list[Content]",
 ) -> None:
     """Fetch files that a host or a table listed from where they came; its listing is not asked again."""
     from dermdata.fetching.listing import add_known_files
 
-    entry = resources.catalog[folder.name]
     require_addresses(receipt, broken)
     try:
         fetch_broken(resources, folder, add_known_files(entry, receipt), receipt, broken)
@@ -249,6 +254,7 @@ def fetch_broken(
     """Carry out the plan of a fetch for these files only."""
     from dermdata.api.fetch_dataset import open_fetch_context
     from dermdata.fetching import FetchSettings, make_plan, run_plan
+    from dermdata.fetching.copies import choose_obtainer
 
     with (
         resources.show_progress() as progress,
@@ -264,7 +270,8 @@ def fetch_broken(
         )
         known = tuple(file for file in steps.download if receipt.file(file.name))
         steps = replace(steps, download=known)  # repair never fetches what was not there before
-        run_plan(steps, open_fetch_context(resources, transfer, progress, [], count_cores()))
+        context = open_fetch_context(resources, transfer, progress, [], count_cores())
+        run_plan(steps, context, choose_obtainer(steps))
 
 
 def sweep_extra(resources: Resources, folder: "DatasetFolder", extra: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from functools import cache
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from dermdata.model import ArchiveMember, Content, ImageFacts
+from dermdata.model import ArchiveMember, Content, CopyBytes, ImageFacts
 
 IMAGE_FACTS = tuple(one.name for one in fields(ImageFacts))
 CONTENTS_COLUMNS = (
@@ -24,8 +24,10 @@ REPORT_KINDS: Mapping[str, Any] = {
     ),
 }
 ONE_COLOR = "-"  # in place of a perceptual hash
-# content, part: not verified; part: not complete; ranges: downloaded member by member, each by its CRC-32
-RecognizedBy = Literal["checksum", "name", "content", "part", "ranges"]
+# content, part: not verified; part: not complete; ranges: downloaded member by member, each by its CRC-32;
+# rows: so too, but only the members that the dataset's rows name
+RecognizedBy = Literal["checksum", "name", "content", "part", "ranges", "rows"]
+PIECES = ("content", "part", "ranges", "rows")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,17 +46,23 @@ class FetchedFile:
     recognized: RecognizedBy | None = None
     mirrored: bool = False  # from a mirror, not from where its publisher gives it
     stated: str | None = None  # the checksum that its host stated and that it has, where the catalog has none
+    copy: str | None = None  # the copy that it is a file of; None: the publisher's own
+    copy_bytes: CopyBytes | None = None  # what was known then of the copy's bytes
 
     @property
     def is_reconstructed(self) -> bool:
         """Whether it stands for members that came without their archive: its own bytes were never here."""
-        return self.path is None and self.recognized in ("content", "part", "ranges")
+        return self.path is None and self.recognized in PIECES
 
     @property
     def verified(self) -> bool | None:
         """Whether a published checksum vouches for its bytes; None where it came whole and none is published."""
         if self.is_reconstructed and (self.checksum or self.recognized != "ranges"):
             return False  # pieces, whatever checksum is published for the archive that was not there
+        if self.copy_bytes not in (None, "same"):
+            return (
+                False  # a checksum tells that it is the copy's file, not that its images are the publisher's
+            )
         return True if self.checksum or self.stated else None
 
 
@@ -111,6 +119,8 @@ class Receipt:
     part: FetchedSubset | None = None  # None: all rows
     # archive of which some members are here
     directories: Mapping[str, DirectoryFingerprint] = field(default_factory=dict)
+    copy: str | None = None  # the copy that stands in for what the publisher's host refused
+    left_out: tuple[str, ...] = ()  # official files that the copy has nothing for
 
     @property
     def coverage(self) -> dict[str, bool | None]:
@@ -145,7 +155,8 @@ def receipt_from_json(data: dict[str, Any]) -> Receipt:
     if not isinstance(found, dict):
         raise TypeError("directories is of another kind")
     directories = {name: DirectoryFingerprint(**one) for name, one in found.items()}
-    more = {"files": files, "roles": tuple(data["roles"]), "part": part, "directories": directories}
+    names = {"roles": tuple(data["roles"]), "left_out": tuple(data.get("left_out", ()))}
+    more = {"files": files, "part": part, "directories": directories, **names}
     receipt = Receipt(**data | more)
     require_field_types(receipt)
     for name, kind in REPORT_KINDS.items():

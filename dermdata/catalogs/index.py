@@ -16,7 +16,7 @@ from typing import Any
 
 from dermdata import __version__, disk
 
-INDEX_SCHEMA = 7
+INDEX_SCHEMA = 8
 MOST_BYTES = 256 << 20  # bytes of an index
 TEXT_PARTS = {"fingerprint": list, "lengths": dict}
 INDEX_PARTS = {**TEXT_PARTS, "items": list, "aliases": dict, "broken": dict}

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from dermdata import disk
-from dermdata.catalogs.entries import did_you_mean, find_fetch_way, list_files, parse_entry
+from dermdata.catalogs.copies import EntryFiles, check_copies
+from dermdata.catalogs.entries import did_you_mean, find_fetch_way, list_files, parse_entry, to_list
 from dermdata.errors import BadCatalog
 from dermdata.markup import count_nouns
 from dermdata.model import CLOSED_WORDS, Dataset, TableSpec
@@ -134,6 +135,8 @@ def apply_overlay(base: Mapping[str, Any], changes: Mapping[str, Any]) -> EntryD
             continue
         if key == "files":
             merged[key] = overlay_files(list_files(base), list_files(changes))
+        elif key == "copies":
+            merged[key] = overlay_copies(to_list(base.get(key)), to_list(value))
         elif isinstance(value, Mapping) and isinstance(base.get(key), Mapping):
             merged[key] = apply_overlay(base[key], value)
         else:
@@ -154,6 +157,19 @@ def overlay_files(base: list[Any], changes: list[Any]) -> list[Any]:
         else:
             merged.append(change)
     return merged
+
+
+def overlay_copies(base: list[Any], changes: list[Any]) -> list[Any]:
+    """The base's copies, each with the keys of the one of its name laid over it, then the new ones."""
+    merged = dict(enumerate(base))
+    places = {copy["name"]: number for number, copy in merged.items() if has_name(copy)}
+    for change in changes:
+        place = places.get(change["name"]) if has_name(change) else None
+        if place is None:
+            merged[len(merged)] = change
+        else:
+            merged[place] = apply_overlay(merged[place], change)
+    return list(merged.values())
 
 
 def has_name(file: Any) -> bool:
@@ -208,7 +224,7 @@ def build_index(roots: Sequence[Path], below: Mapping[str, Any] | None = None) -
         below = NOTHING_BELOW
     raw, origin, broken = lay_over(roots, below["entries"])
     items, entries = copy_untouched(below, find_names(roots[1:]))
-    sites = read_body_sites(roots)
+    sites, others = read_body_sites(roots), EntryFiles(raw, lambda entry: load_data(raw[entry]))
     allowed = list_allowed_words(sites)
     owner = dict.fromkeys(raw, "")  # who goes by a name: the entry of that name before any alias
     for name, data in raw.items():
@@ -216,6 +232,7 @@ def build_index(roots: Sequence[Path], below: Mapping[str, Any] | None = None) -
             if name not in items:
                 dataset = parse_entry(load_data(data), origin[name])
                 check_words(dataset, allowed, sites, origin[name])
+                check_copies(load_data(data), others, origin[name])
                 items[name] = summary_item(dataset, roots)
                 entries[name] = json.dumps(entry_to_data(dataset), ensure_ascii=False)
             claim_aliases(name, items[name]["aliases"], owner, origin[name])
@@ -297,12 +314,21 @@ def check_words(
     """BadCatalog for words that a table translates to, and that the manifest's column cannot hold."""
     issues = [
         f"{place}: {describe_unknown_word(column, word, sites)}"
-        for number, table in enumerate(dataset.table)
-        for place, column, word in list_target_words(table, f"table[{number}]")
+        for where, table in list_all_tables(dataset)
+        for place, column, word in list_target_words(table, where)
         if column in allowed and not {word, word.casefold()} & allowed[column]
     ]
     if issues:
         raise BadCatalog(f"{source} has {len(issues)} issue(s):" + "".join(f"\n  {one}" for one in issues))
+
+
+def list_all_tables(dataset: Dataset) -> Iterator[tuple[str, TableSpec]]:
+    """The entry's tables and those of its copies, each with its place."""
+    yield from ((f"table[{number}]", table) for number, table in enumerate(dataset.table))
+    for copy in dataset.copies:
+        yield from (
+            (f"copies[{copy.name}].table[{number}]", table) for number, table in enumerate(copy.table)
+        )
 
 
 def list_target_words(table: TableSpec, where: str) -> Iterator[tuple[str, str, str]]:

@@ -36,7 +36,7 @@ def path(ctx: typer.Context, form: PathFormat = None) -> None:
 def list_(ctx: typer.Context, form: FormatOption = None) -> None:
     """What the cache holds and how large it is; `shared_bytes` are stored once for several datasets.
 
-    `unverified` counts images that came in part and that no published checksum covers.
+    `unverified` counts images that came in part, or from a copy, and that no published checksum covers.
     """
     from dermdata.api.cached_datasets import list_cached
 

@@ -65,6 +65,13 @@ def fetch(
         bool, typer.Option("--keep-archives", help="Keep archives after unpacking.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Fetch again what is there.")] = False,
+    copy: Annotated[
+        str | None,
+        typer.Option(help="Take this copy (`info` names them), not the publisher's files.", metavar="NAME"),
+    ] = None,
+    no_copies: Annotated[
+        bool, typer.Option("--no-copies", help="Ask no copy where the publisher's host refuses.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be done; change nothing.")
     ] = False,
@@ -85,6 +92,8 @@ def fetch(
         force=force,
         keep_archives=keep_archives,
         jobs=jobs,
+        copy=copy,
+        copies=not no_copies,
     )
     report = PrintedReport(len(request.names), form)
     if dry_run:

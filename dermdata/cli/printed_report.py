@@ -37,6 +37,9 @@ class PrintedReport(FetchReport):
     def conclude(self) -> None:
         """Print the paths in the format that was asked for; raise what went wrong."""
         if self.form is not None:
-            rows = [{"dataset": name, "path": str(path)} for name, path in self.paths.items()]
-            emit(rows, ("dataset", "path"), self.form, "fetch")
+            rows = [
+                {"dataset": name, "path": str(path), "copy": self.copies.get(name)}
+                for name, path in self.paths.items()
+            ]
+            emit(rows, ("dataset", "path", "copy"), self.form, "fetch")
         self.raise_failures()

@@ -43,7 +43,7 @@ def verify(
     state.more(f"{count_nouns(len(check.findings), 'file')} checked, {found:,} wrong")
     for name, count in check.unverified.items():
         state.say(
-            f"{name}: {count_nouns(count, 'file', 'are')} unverified: they came in part, "
+            f"{name}: {count_nouns(count, 'file', 'are')} unverified: they came in part or from a copy, "
             "and no published checksum covers them"
         )
     if repair:

@@ -23,7 +23,7 @@ from dermdata.errors import TableRefused
 from dermdata.manifest import SCHEMA, BuildReport
 from dermdata.manifest.builder import SourceTable
 from dermdata.markup import count_nouns
-from dermdata.model import Content, Dataset
+from dermdata.model import Content, CopiedDataset, Dataset
 from dermdata.progress import Progress
 from dermdata.vocabulary import Vocabulary
 from dermdata.vocabulary.concepts import site_names
@@ -41,7 +41,8 @@ class LabelResources:
 
     def crosswalk(self, dataset: Dataset) -> Crosswalk:
         """The dataset's words, the bundled rows first, overlays' rows on top."""
-        return load_crosswalk(self.catalog, dataset.name, self.vocabulary)
+        other = dataset.copy.labels if isinstance(dataset, CopiedDataset) else None
+        return load_crosswalk(self.catalog, other or dataset.name, self.vocabulary)
 
     def entry_digest(self, name: str) -> str:
         """The digest of the catalog's own entry, without what a listing adds to it."""
@@ -212,7 +213,7 @@ def manifest_metadata(
 ) -> dict[str, str]:
     """What the manifest's metadata says: no clock and no machine, so the same inputs give the same bytes."""
     facts = {
-        "history": subset_history(dataset, part) if part else None,
+        "history": fetch_history(dataset, part),
         "dataset": dataset.name,
         "version": dataset.version,
         "catalog_digest": library.entry_digest(dataset.name),
@@ -224,13 +225,18 @@ def manifest_metadata(
     return {key: value for key, value in facts.items() if value is not None}
 
 
-def subset_history(dataset: Dataset, part: FetchedSubset) -> str:
-    return json.dumps([fetch_command(dataset, one) for one in part.asked], ensure_ascii=False)
+def fetch_history(dataset: Dataset, part: FetchedSubset | None) -> str | None:
+    """The command lines that bring what the manifest has; None where the plain one does."""
+    if part is None and not isinstance(dataset, CopiedDataset):
+        return None
+    asked = part.asked if part else (SubsetSpec(where=None, limit=None, roles=()),)
+    return json.dumps([fetch_command(dataset, one) for one in asked], ensure_ascii=False)
 
 
 def fetch_command(dataset: Dataset, asked: SubsetSpec) -> str:
-    """The command line that asked for a part, as `select` writes its own into a manifest's history."""
-    options = {"where": asked.where, "limit": asked.limit}
+    """The command line that asked for it, as `select` writes its own into a manifest's history."""
+    copy = dataset.copy.name if isinstance(dataset, CopiedDataset) else None
+    options = {"copy": copy, "where": asked.where, "limit": asked.limit}
     words = [f"--{name}={value}" for name, value in options.items() if value is not None]
     return shlex.join(["fetch", dataset.name, *words])
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 from dermdata.cache import DatasetFolder, FetchedFile, Receipt
 from dermdata.cache.receipt import FetchedSubset
 from dermdata.errors import CacheDamaged
-from dermdata.model import Content, Dataset, File, Role
+from dermdata.model import Content, CopiedDataset, Dataset, File, Role
 
 BASE_ROLES: frozenset[Role] = frozenset({"metadata", "splits", "captions"})
 ALL_ROLES: frozenset[Role] = BASE_ROLES | {"images", "masks", "weights", "other"}
@@ -61,8 +61,9 @@ class FetchPlan:
 
     @property
     def download_bytes(self) -> int | None:
-        """Bytes to download; None when a size is not known."""
-        sizes = [file.expected_size for file in self.download]
+        """Bytes to download; None when a size is not known, as of an archive of which only some images come."""
+        in_part = self.dataset.in_part if isinstance(self.dataset, CopiedDataset) else ()
+        sizes = [None if file.name in in_part else file.expected_size for file in self.download]
         if None in sizes:
             return None
         return sum(filter(None, sizes)) + sum(
@@ -103,6 +104,7 @@ def make_plan(
     """
     if receipt is None or wants.force:
         return plan_afresh(dataset, receipt, wants)
+    receipt = drop_other_source(receipt, dataset)
     missing = list_missing(dataset, receipt, wants, broken)
     again = list_replaced(missing, receipt, wants)
     fetched_again = {one.path for one in broken}
@@ -124,15 +126,48 @@ def make_plan(
 
 def plan_afresh(dataset: Dataset, receipt: Receipt | None, wants: FetchSettings) -> FetchPlan:
     """All that is wanted; of what is there, what is of other roles stays."""
+    kept = [one for one in receipt.files if one.role not in wants.roles] if receipt else []
     return FetchPlan(
         dataset=dataset,
         wants=wants,
         download=wants.select_files(dataset),
         mend=(),
-        have=tuple(one for one in receipt.files if one.role not in wants.roles) if receipt else (),
+        have=select_of_source(kept, dataset),
         build=True,
         part=receipt.part if receipt and wants.roles != ALL_ROLES else None,
     )
+
+
+def drop_other_source(receipt: Receipt, dataset: Dataset) -> Receipt:
+    """The receipt without what came from another source than the dataset's: two of them are never mixed."""
+    kept = select_of_source(receipt.files, dataset)
+    if find_source(dataset) == receipt.copy and len(kept) == len(receipt.files):
+        return receipt
+    return replace(receipt, files=kept, manifest_sha256=None)
+
+
+def find_source(dataset: Dataset) -> str | None:
+    """The copy that an entry's files are of; None: the publisher's own."""
+    return dataset.copy.name if isinstance(dataset, CopiedDataset) else None
+
+
+def find_left_out(dataset: Dataset) -> tuple[str, ...]:
+    """The official files that the copy has nothing for; none where the publisher gives all."""
+    return dataset.left_out if isinstance(dataset, CopiedDataset) else ()
+
+
+def list_own_names(dataset: Dataset) -> set[str]:
+    """The catalog files whose members may be here: beside a copy's those that came from the publisher's archives."""
+    copied = isinstance(dataset, CopiedDataset)
+    return {file.name for file in dataset.files if file.fetch or copied}
+
+
+def select_of_source(files: Iterable[FetchedFile], dataset: Dataset) -> tuple[FetchedFile, ...]:
+    """The files that belong to the dataset by the source that it is taken from now."""
+    if not isinstance(dataset, CopiedDataset):
+        return tuple(one for one in files if one.copy is None)
+    own = {file.name for file in dataset.files if file.fetch and file.name not in dataset.origins}
+    return tuple(one for one in files if (one.copy == dataset.copy.name if one.copy else one.name in own))
 
 
 def list_missing(
@@ -184,6 +219,8 @@ def is_up_to_date(file: File, fetched: FetchedFile | None) -> bool:
         return False
     if fetched.recognized == "ranges":  # of the archive's own bytes only their number was seen
         return file.checksum is None and file.size in (None, fetched.size)
+    if fetched.recognized == "rows":
+        return file.size in (None, fetched.size)
     if fetched.is_reconstructed:
         return fetched.recognized == "content"
     if file.checksum:

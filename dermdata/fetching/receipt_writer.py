@@ -15,8 +15,16 @@ from dermdata.cache.receipt import DirectoryFingerprint, FetchedSubset
 from dermdata.errors import StorageError, TableRefused
 from dermdata.fetching import ingest
 from dermdata.fetching.assemble import BuiltManifest
-from dermdata.fetching.plan import BASE_ROLES, FetchPlan, exclude_files, read_earlier_records
-from dermdata.model import Content, File
+from dermdata.fetching.plan import (
+    BASE_ROLES,
+    FetchPlan,
+    exclude_files,
+    find_left_out,
+    find_source,
+    list_own_names,
+    read_earlier_records,
+)
+from dermdata.model import Content, CopiedDataset, CopyBytes, File
 
 if TYPE_CHECKING:
     from dermdata.fetching.run import FetchContext
@@ -35,20 +43,21 @@ class ReceiptWriter:
         self.plan, self.folder, self.context = plan, folder, context
         self._earlier = read_earlier_records(folder, force=plan.wants.force)
         receipt, contents = self._earlier.receipt, self._earlier.contents
+        self._switched = receipt is not None and receipt.copy != find_source(plan.dataset)
         if plan.wants.force:
             receipt, contents = self._earlier.unforced(plan.wants)
         old = receipt or NOTHING_FETCHED
         self._catalog_digest = context.library.entry_digest(plan.dataset.name)
         self._files = {one.name: one for one in plan.have}
-        # besides whole files, what partial fetches took out of archives that never were here
-        again = {one.name for one in old.files} - set(self._files)
-        self._contents = {one.path: one for one in exclude_files(contents, again)}
+        self._contents = {one.path: one for one in self._select_contents(contents, old)}
         here = {one.file for one in self._contents.values()}
         self._directories = {name: one for name, one in old.directories.items() if name in here}
         self._pending = PendingFiles(folder.path)
-        self._pending.announce(())  # from now on it is known that a run has not ended
+        # from now on it is known that a run has not ended; what came from another source goes when it has
+        self._pending.announce(self._list_abandoned() if self._switched else ())
         self._new_files: set[str] = set()
         self._part = old.part
+        self._source = find_source(plan.dataset), find_left_out(plan.dataset)
         self._roles_before = frozenset(old.roles)
         self._roles = self._roles_before | plan.wants.roles
         self._lock = threading.Lock()
@@ -57,9 +66,23 @@ class ReceiptWriter:
         self._lost = dict(old.lost)
         self._due = time.monotonic() + SAVE_INTERVAL
 
+    def _select_contents(self, contents: tuple[Content, ...], old: Receipt) -> tuple[Content, ...]:
+        """What stays: besides whole files, what partial fetches took out of archives that never were here."""
+        again = {one.name for one in old.files} - set(self._files)
+        if self._switched:
+            again |= {one.file for one in contents} - list_own_names(self.plan.dataset)
+        return exclude_files(contents, again)
+
+    def _list_abandoned(self) -> list[str]:
+        """What is here of another source than this run's."""
+        kept = {one.path for one in self._files.values()}
+        wholes = [one.path for one in self._earlier.files.values() if one.path and one.path not in kept]
+        return wholes + [one.path for one in self._earlier.contents if one.path not in self._contents]
+
     def earlier_file(self, name: str) -> FetchedFile | None:
-        """The file of this name as the last receipt has it, also with --force."""
-        return self._earlier.files.get(name)
+        """The file of this name as the last receipt has it, also with --force; not that of another source."""
+        found = self._earlier.files.get(name)
+        return found if found and found.copy == self._copy_of(name)[0] else None
 
     def contents(self) -> tuple[Content, ...]:
         return tuple(self._contents[path] for path in sorted(self._contents))
@@ -80,6 +103,7 @@ class ReceiptWriter:
             known = self._directories.get(name)
             here = any(one.file == name for one in self._contents.values())
             verified = directory.verified and (not here or bool(known and known.verified))
+            verified = verified and self._copy_of(name)[1] in (None, "same")
             official = directory.official or bool(known and known.official)
             self._directories[name] = replace(directory, verified=verified, official=official)
 
@@ -139,12 +163,20 @@ class ReceiptWriter:
                 self._save(None, {})
             self._save_if_due()
 
+    def _copy_of(self, name: str) -> tuple[str | None, CopyBytes | None]:
+        """The copy that a catalog file is of, and what is known of its bytes; None twice for the publisher's own."""
+        dataset = self.plan.dataset
+        if not isinstance(dataset, CopiedDataset) or name not in dataset.origins:
+            return None, None
+        return dataset.copy.name, dataset.copy.bytes
+
     def _describe_file(self, file: File, taken: ingest.VerifiedFile) -> FetchedFile:
         """One whole file as the receipt has it."""
         whole = taken.path.is_file()  # not the pieces of a person's own copy
         before = self.earlier_file(file.name)
         stated = before.stated if before and before.sha256 == taken.sha256 else None
         kept = file.unpack is None or (self.plan.wants.keep_archives and whole)
+        copy, copy_bytes = self._copy_of(file.name)
         return FetchedFile(
             name=file.name,
             role=file.role,
@@ -158,6 +190,8 @@ class ReceiptWriter:
             recognized=taken.recognized,
             mirrored=taken.mirrored,
             stated=taken.stated or stated,
+            copy=copy,
+            copy_bytes=copy_bytes,
         )
 
     def record_unavailable(self, file: File, reason: str) -> None:
@@ -191,10 +225,10 @@ class ReceiptWriter:
     def save_after_failure(self) -> None:
         """Note what is whole even when something else failed; a run that brought nothing has changed nothing."""
         with self._lock:
+            if self._switched or self.plan.wants.force:
+                self._restore_earlier()
             if not self.changed:
                 return
-            if self.plan.wants.force:
-                self._restore_earlier()
             self._save(None, {})
         self.delete_unpacked_archives(self._new_files)
 
@@ -209,6 +243,7 @@ class ReceiptWriter:
         directories = {name: one for name, one in old.directories.items() if name not in self._files}
         self._directories = directories | self._directories
         self._roles |= frozenset(old.roles)
+        self._source = (old.copy, old.left_out)
 
     def _save_if_due(self) -> None:
         if time.monotonic() > self._due:
@@ -236,6 +271,8 @@ class ReceiptWriter:
             report=report,
             part=self._part,
             directories=self._directories,
+            copy=self._source[0],
+            left_out=self._source[1],
         )
 
     @contextmanager
@@ -311,6 +348,10 @@ class ReceiptWriter:
 
     def _remove_strays(self) -> None:
         """What this run or a killed one brought and no record names goes; then nothing is on its way any more."""
-        for path in self._find_strays():
+        strays = self._find_strays()
+        for path in strays:
             (self.folder.path / path).unlink(missing_ok=True)
+        for home in {(self.folder.path / path).parent for path in strays} - {self.folder.path}:
+            with suppress(OSError):  # not empty
+                home.rmdir()
         self._pending.clear()

@@ -22,7 +22,7 @@ from dermdata.fetching.repair import inspect_images, repair_files
 from dermdata.fetching.zip_ranges import complete_archive
 from dermdata.http import HttpClient
 from dermdata.markup import count_nouns
-from dermdata.model import Dataset, File, Request
+from dermdata.model import CopiedDataset, Dataset, File, Request
 from dermdata.process import cancel_on_interrupt
 from dermdata.progress import ALL_BYTES, CombinedProgress, Progress, SilentProgress, SummedProgress
 
@@ -62,6 +62,7 @@ class FetchResult:
     downloaded: int  # bytes
     nothing_to_do: bool = False
     part: FetchedSubset | None = None  # the rows that are here, where these are not all
+    copied: CopiedDataset | None = None  # the copy that stands in for the publisher
 
 
 # puts all of plan.download into the folder
@@ -103,6 +104,7 @@ def run_plan(plan: FetchPlan, context: FetchContext, bring: ObtainFiles | None =
             downloaded=0,
             nothing_to_do=True,
             part=plan.part,
+            copied=find_copied(plan),
         )
     folder.remove_dead_temporaries()
     if bring is None:
@@ -136,8 +138,17 @@ def run_plan(plan: FetchPlan, context: FetchContext, bring: ObtainFiles | None =
     if plan.download or plan.mend:  # a mere rebuild brings no new bytes
         context.cache.deduplicate(folder, jobs=context.jobs)
     return FetchResult(
-        manifest=folder.manifest, report=report.facts, downloaded=receipt_writer.downloaded, part=plan.part
+        manifest=folder.manifest,
+        report=report.facts,
+        downloaded=receipt_writer.downloaded,
+        part=plan.part,
+        copied=find_copied(plan),
     )
+
+
+def find_copied(plan: FetchPlan) -> CopiedDataset | None:
+    """The entry by its copy; None where its publisher gives it."""
+    return plan.dataset if isinstance(plan.dataset, CopiedDataset) else None
 
 
 def require_plan_space(plan: FetchPlan, folder: DatasetFolder) -> None:

@@ -36,7 +36,7 @@ from dermdata.fetching.remote_zip import (
     require_members_unchanged,
 )
 from dermdata.fetching.repair import inspect_images, repair_files
-from dermdata.fetching.run import FetchContext, FetchResult, download_files
+from dermdata.fetching.run import FetchContext, FetchResult, download_files, find_copied
 from dermdata.fetching.zip_ranges import fetch_members
 from dermdata.manifest import BuildReport
 from dermdata.manifest.builder import SourceTable, TableBuilder
@@ -308,7 +308,11 @@ def run_subset(
         receipt_writer.close(built, choice.part)
     context.cache.deduplicate(folder, jobs=context.jobs)
     return FetchResult(
-        manifest=folder.manifest, report=built.facts, downloaded=receipt_writer.downloaded, part=choice.part
+        manifest=folder.manifest,
+        report=built.facts,
+        downloaded=receipt_writer.downloaded,
+        part=choice.part,
+        copied=find_copied(plan),
     )
 
 
@@ -334,9 +338,11 @@ def fetch_chosen_rows(
     except ProblemsFound:
         keep_tables(subset_fetch, before)
         raise
-    finally:
-        if receipt_writer.changed:  # what is whole is noted even when something else failed
-            receipt_writer.save()
+    except BaseException:
+        receipt_writer.save_after_failure()  # what is whole is noted even when something else failed
+        raise
+    if receipt_writer.changed:
+        receipt_writer.save()
     return choice
 
 

@@ -30,6 +30,7 @@ from dermdata.manifest.convert import (
     namespace_ids,
     null_if,
     strip_extension,
+    translate_words,
     word_maps,
 )
 from dermdata.manifest.match import ImageIndex, summarize_problem
@@ -403,7 +404,7 @@ class TableBuilder:
             self.columns["malignancy"] = stated if derived is None else first_known(stated, derived)
 
     def add_diagnosis(self) -> None:
-        raw = self.raw_text("label_raw")
+        raw = translate_words(self.raw_text("label_raw"), self.spec.values.get("label_raw", {}))
         if "differential" in self.spec.columns:
             self.add_differential()
             return

@@ -54,6 +54,13 @@ def null_if(column: pa.Array, missing: Sequence[str]) -> pa.Array:
     return pc.if_else(pc.is_in(column, pa.array(missing, pa.string())), None, column)
 
 
+def translate_words(column: pa.Array, words: Mapping[str, str]) -> pa.Array:
+    """The column with the catalog's own words in place of the source's; the others stay."""
+    if not words:
+        return column
+    return SourceColumn(column, words, ()).convert_words(str, pa.string()).fill_null("")
+
+
 def strip_extension(column: pa.Array) -> pa.Array:
     return pc.replace_substring_regex(column, EXTENSION_PATTERN, "")
 

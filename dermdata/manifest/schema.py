@@ -48,7 +48,7 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("diagnosis_match", WORDS, "SKOS: exact | broad | narrow | close | related"),
     ("differential", GRADED_LABELS, "graded labels; weights sum to 1"),
     ("malignancy", WORDS, list_words("malignancy") + "; null when the source does not say"),
-    ("verified", pa.bool_(), "false: came in part, no published checksum covers it; true: one does; null: none published"),
+    ("verified", pa.bool_(), "false: in part or from a copy, no published checksum covers it; true: one does; null: none"),
     ("confirmation", WORDS, list_words("confirmation")),
     ("age", pa.float32(), "years"),
     ("age_raw", TEXT, "the source's words where they are no plain number"),

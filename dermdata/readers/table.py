@@ -4,6 +4,7 @@ What cannot be a row is rejected with its line and the reason; nothing is shifte
 """
 
 import itertools
+import re
 from collections.abc import Collection, Sequence
 
 import pyarrow as pa
@@ -49,8 +50,17 @@ def read(spec: TableSpec, files: Opener, contents: tuple[Content, ...]) -> RawTa
         rows, lonely, unused = join_table(rows, other, join)
         counts = {join.file: lonely, f"{spec.file} among the rows of {join.file}": unused}
         unpartnered |= {name: count for name, count in counts.items() if count}
-    rows, refused = interpret_rows(rows, spec, spec.file)
+    rows, refused = interpret_rows(select_rows(rows, spec), spec, spec.file)
     return RawTable(rows, (*rejected, *refused), unpartnered)
+
+
+def select_rows(rows: pa.Table, spec: TableSpec) -> pa.Table:
+    """The rows whose columns have the patterns of `spec.only`: the others are of other datasets."""
+    require_present(rows, list(spec.only), spec.file or "the table")
+    for column, pattern in spec.only.items():
+        words = "^" + ".*".join(map(re.escape, pattern.split("*"))) + "$"
+        rows = rows.filter(pc.match_substring_regex(rows[column], words))
+    return rows
 
 
 def interpret_rows(rows: pa.Table, spec: TableSpec, file: str) -> tuple[pa.Table, RejectedRows]:
@@ -106,7 +116,8 @@ def join_table(rows: pa.Table, other: pa.Table, join: JoinSpec) -> tuple[pa.Tabl
             new = free_name(name, join.file, columns)
             columns[new] = pc.fill_null(other[name].combine_chunks().take(places), "")
     lonely = int(pc.sum(pc.is_null(places)).as_py() or 0)
-    return pa.table(columns), lonely, len(keys) - int(pc.count_distinct(places).as_py())
+    unused = 0 if join.holds_more else len(keys) - int(pc.count_distinct(places).as_py())
+    return pa.table(columns), lonely, unused
 
 
 def mark_rows(rows: pa.Table, other: pa.Table, join: JoinSpec) -> pa.Table:

@@ -135,7 +135,8 @@ def test_every_way_of_a_command_is_one_document(cli: Callable, place: Path, line
 def test_fetch_and_export_name_their_files(cli: Callable, place: Path) -> None:
     """The paths that stand on stdout without a format."""
     (item,) = read_items(answer(cli, place, "fetch demo", "-f", "json"))
-    assert item == {"dataset": "demo", "path": answer(cli, place, "fetch demo").out.strip()}
+    path = answer(cli, place, "fetch demo").out.strip()
+    assert item == {"dataset": "demo", "path": path, "copy": None}
     items = read_items(answer(cli, place, "export csv demo -o {t}/d.csv", "-f", "json"))
     assert [one["path"] for one in items] == answer(cli, place, "export csv demo -o {t}/d.csv").out.split()
     assert answer(cli, place, "fetch demo", "-f", "names").out == "demo\n"
