@@ -15,12 +15,8 @@ from dermdata.markup import count_nouns
 from dermdata.terminal import format_size
 
 if TYPE_CHECKING:
-    from dermdata.cache.receipt import SubsetSpec
-    from dermdata.fetching import FetchResult, FetchSettings
-    from dermdata.model import Dataset, File
-
-if TYPE_CHECKING:
     from dermdata.cache import DatasetFolder, FetchedFile, Receipt
+    from dermdata.cache.receipt import SubsetSpec
     from dermdata.fetching import FetchContext, FetchPlan, FetchResult, FetchSettings
     from dermdata.hosts import ResolveContext
     from dermdata.model import Dataset, File
