@@ -168,6 +168,7 @@ def open_checker(resources: "Resources", progress: "Progress") -> "Iterator[Plac
         yield PlaceChecker(
             context=open_surroundings(resources, client, []),
             head=client.inspect_file,
+            read=client.read_range,
             earlier=read_health(resources.catalog.roots),
         )
 
@@ -197,9 +198,11 @@ def describe_sightings(seen: "Sequence[Sighting]") -> list[str]:
     for one in seen:
         if one.detail:
             text = f"{STATE_WORDS[one.state]} at {one.asked.host}: {one.detail}"
+            if one.state == "whole":  # only what was not asked of it
+                text = one.detail
             words.setdefault(text, []).append(one.asked.name)
     lines = [
-        f"{names[0]} {text}" if len(names) == 1 else f"{count_nouns(len(names), 'file')} {text}"
+        f"{names[0]}: {text}" if len(names) == 1 else f"{count_nouns(len(names), 'file')}: {text}"
         for text, names in words.items()
     ]
     more = len(lines) - DETAILS_SHOWN

@@ -68,5 +68,6 @@ def show_sources(
     from dermdata.api.source_check import check_sources, require_as_stated
 
     found = check_sources(state, names, report=report, update=update)
-    emit(found, found.columns, form, "doctor sources", shown=SHOWN, beside=found.facts, color=state.color)
+    columns = found.columns if form in ("json", "jsonl") else found.columns[:-1]  # places are for programs
+    emit(found, columns, form, "doctor sources", shown=SHOWN, beside=found.facts, color=state.color)
     require_as_stated(found)

@@ -1,6 +1,9 @@
 """What the hosts say of the catalog's files today, compared with the catalog: one byte or a listing each, nothing kept."""
 
+import csv
 import hashlib
+import io
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -30,13 +33,14 @@ from dermdata.hosts import ResolveContext, isic, list_files, resolve_official
 from dermdata.hosts.accounts import GUARDED_ACCESS
 from dermdata.hosts.base import GONE_STATUSES, FileHead
 from dermdata.markup import count_nouns
-from dermdata.model import Dataset, File, Request
+from dermdata.model import Dataset, File, Request, TableSpec
 
 SightState = Literal["whole", "changed", "gone", "refused", "unreachable", "not-asked"]
 # what is told first of an entry that several of these are true of
 WORST_FIRST: tuple[SightState, ...] = ("changed", "gone", "refused", "unreachable", "whole", "not-asked")
 IN_CATALOG = "the catalog has"
 MOST_ASKED = 20  # files of one entry that are asked one by one
+BEGINNING = 64 << 10  # bytes of a table of addresses that are read
 OF_LISTING = 3  # files of a listing that are asked for a byte as well
 # refusals that are of the host, not of a file: it is not asked again
 OF_HOST = (BrowserCheck, CaptchaWanted, CannotConnect, NetworkBlocked, RateLimited, UserAgentRefused)
@@ -59,6 +63,8 @@ class SourcePlace:
     @property
     def host(self) -> str:
         """Whose turn it is: places of one host are asked one after another."""
+        if self.place == LISTED_BY_ROWS:
+            return f"images of {self.dataset.name}"
         return urlsplit(self.place).netloc if "://" in self.place else self.place.partition(":")[0]
 
     @property
@@ -108,7 +114,7 @@ def plan_entry(dataset: Dataset) -> EntryPlan:
     places = [
         SourcePlace(dataset=dataset, file=file, place=place) for file in asked for place in list_places(file)
     ]
-    if dataset.listing and dataset.listing != LISTED_BY_ROWS:
+    if dataset.listing:
         places.append(SourcePlace(dataset=dataset, file=None, place=dataset.listing))
     remarks = tuple(describe_unasked(dataset, len(asked)))
     if not places and not remarks:
@@ -124,8 +130,6 @@ def describe_unasked(dataset: Dataset, asked: int) -> Iterator[str]:
         yield f"{asked:,} of {count_nouns(named, 'file')} asked"
     if bundled:
         yield f"{count_nouns(bundled, 'file', 'ship')} with the catalog"
-    if dataset.listing == LISTED_BY_ROWS:
-        yield "the images' addresses stand in its table, and are not asked"
 
 
 def list_places(file: File) -> list[str]:
@@ -150,6 +154,7 @@ class PlaceChecker:
 
     context: ResolveContext
     head: Head
+    read: Callable[[Request, int, int], bytes]  # HttpClient.read_range
     earlier: Mapping[str, Mapping[str, LastSeen]] = field(default_factory=dict)  # the health record
     closed: dict[str, Sighting] = field(default_factory=dict)  # by gate: what all of a host gave
 
@@ -179,7 +184,9 @@ class PlaceChecker:
         return note_differences(found, differences)
 
     def ask_listing(self, asked: SourcePlace) -> Sighting:
-        """What a host lists; of the ISIC Archive's search only how many there are and a few of them."""
+        """What a host lists; of the ISIC Archive's search, and of a table of addresses, only a few."""
+        if asked.place == LISTED_BY_ROWS:
+            return self.ask_rows(asked)
         if asked.host == "isic":
             return self.ask_search(asked)
         files = list_files(asked.place, self.context)
@@ -203,6 +210,33 @@ class PlaceChecker:
         found = Sighting(asked=asked, state="whole", detail=note, files=count)
         grows = not (query or collections)  # the whole archive, every day
         return note_differences(found, [] if grows else list(compare_counts(asked.dataset, count)))
+
+    def ask_rows(self, asked: SourcePlace) -> Sighting:
+        """Whether images are there of which only the table has the addresses: some of those at its beginning."""
+        found, failures = 0, Counter[str]()
+        addresses = take_evenly(self.read_addresses(asked.dataset), MOST_ASKED)
+        for file in addresses:
+            try:
+                self.head(Request(urls=file.urls), file.name)
+                found += 1
+            except (NetworkError, HostRefused, IntegrityError) as error:
+                failures[find_error_state(error, guarded=False) or "changed"] += 1
+        said = [f"{found:,} seen", *(f"{count:,} {state}" for state, count in failures.most_common())]
+        return Sighting(
+            asked=asked,
+            state="whole" if found else failures.most_common(1)[0][0] if failures else "not-asked",  # type: ignore[arg-type]
+            detail=f"{count_nouns(len(addresses), 'address')} of its images asked: {', '.join(said)}",
+        )
+
+    def read_addresses(self, dataset: Dataset) -> list[File]:
+        """The images of the first rows, as far as the beginning of their table tells them."""
+        spec = next(spec for spec in dataset.table if spec.image_url)
+        table = dataset.file(spec.file or "")
+        request = resolve_official(dataset, replace(table, size=None, checksum=None), self.context)
+        assert isinstance(request, Request)  # noqa: S101  # a table that ships with the catalog needs no asking
+        size = self.head(request, table.name).size or 0
+        data = self.read(request, 0, min(size, BEGINNING))
+        return parse_addresses(spec, data if size <= BEGINNING else data[: data.rindex(b"\n") + 1])
 
     def ask_some(self, asked: SourcePlace, files: Iterable[File]) -> str:
         """Ask listed files for a byte; a refusal is the listing's. Returns why none could be asked, if so."""
@@ -228,6 +262,14 @@ class PlaceChecker:
 
     def find_earlier(self, asked: SourcePlace) -> LastSeen | None:
         return self.earlier.get(asked.dataset.name, {}).get(asked.name)
+
+
+def parse_addresses(spec: TableSpec, data: bytes) -> list[File]:
+    """The images that the rows of a table, or of its beginning, have addresses of."""
+    text = io.StringIO(data.decode(spec.encoding, "replace"), newline="")
+    rows = csv.DictReader(text, delimiter=spec.delimiter or ",")
+    urls = [row.get(spec.image_url or "") or "" for row in rows]
+    return [File(name=url, role="images", urls=(url,)) for url in urls if url.startswith("http")]
 
 
 def strip_file(file: File, place: str) -> File:

@@ -158,7 +158,7 @@ def test_a_refusal_of_the_whole_host_is_asked_for_once(
     _, items = ask("many")
     assert len(hosts.requests) == 1
     assert items["many"]["detail"].count("browser") == 1
-    assert "20 files refused at shut.example" in items["many"]["detail"]
+    assert "20 files: refused at shut.example" in items["many"]["detail"]
     assert "20 of 30 files asked" in items["many"]["detail"]
 
 
@@ -275,6 +275,35 @@ def test_a_listing_is_asked_in_place_of_its_files(ask: Callable, hosts: MoodySit
     answer, items = ask("less")
     assert answer.code == 1
     assert "lists 40 images, the catalog counts 41" in items["less"]["detail"]
+
+
+@pytest.mark.parametrize(("alive", "state"), [(30, "whole"), (15, "whole"), (0, "gone")])
+def test_of_images_that_only_a_table_names_some_are_asked(
+    ask: Callable, hosts: MoodySite, tmp_path: Path, alive: int, state: str
+) -> None:
+    """Twenty addresses of the table's first rows, of which no more than its beginning is read; dead ones are counted."""
+    lines = ["md5hash,url", *(f"{number},https://pics.example/{number}.jpg" for number in range(30)), "30,"]
+    table = "\n".join(lines).encode() + b"\n" + b"x" * 100_000
+    hosts.put("https://a.example/t.csv", table)
+    for number in range(alive):
+        hosts.put(f"https://pics.example/{number}.jpg", b"picture")
+    more = '\n[[files]]\nname = "t.csv"\nrole = "metadata"\nurls = ["https://a.example/t.csv"]\n'
+    more += (
+        '[[table]]\nreader = "table"\nfile = "t.csv"\nimage_url = "url"\ncolumns = { image_id = "md5hash" }\n'
+    )
+    put(
+        tmp_path / "catalog",
+        "atlas",
+        entry("atlas", 'listing = "rows"', '[access]\nkind = "per-image"\n') + more,
+    )
+    _, items = ask("atlas")
+    assert items["atlas"]["state"] == state
+    seen = len([place for place, _ in hosts.requests if place.endswith(".jpg") and place in hosts.files])
+    assert f"20 addresses of its images asked: {seen:,} seen" in items["atlas"]["detail"]
+    assert {range_ for place, range_ in hosts.requests if place.startswith("a.")} == {
+        "bytes=0-0",
+        "bytes=0-65535",
+    }
 
 
 def test_what_was_seen_is_kept_and_compared_the_next_time(cli: CLI, hosts: MoodySite, tmp_path: Path) -> None:
