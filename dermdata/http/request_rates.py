@@ -43,24 +43,26 @@ class _Account:
     windows: Windows
     published: bool
     sent: deque[float]  # when, oldest first, also of those that wait for their turn
+    pace: Windows = ()  # our own, besides the host's
     not_before: float = 0.0  # the host wants a pause until then
     limited: bool = False  # … since its window is used up
 
     def limit(self, windows: Windows) -> None:
         """Let these windows hold from now on."""
         self.windows = windows
-        self.sent = deque(self.sent, maxlen=max((most for most, _ in windows), default=NOTED))
+        self.sent = deque(self.sent, maxlen=max((most for most, _ in (*windows, *self.pace)), default=NOTED))
 
     def next_turn(self, now: float) -> RequestTurn:
         """Return when the next request may go out."""
         turn = RequestTurn(now)
         if self.not_before > now:
             turn = RequestTurn(self.not_before, "its limit is used up" if self.limited else "as it asks")
-        for most, seconds in self.windows:
+        for most, seconds in (*self.windows, *self.pace):
             if len(self.sent) >= most:
                 at = self.sent[-most] + seconds + min(LARGEST_MARGIN, seconds / 20)
                 if at > turn.at:
-                    turn = RequestTurn(at, describe_window(most, seconds, published=self.published))
+                    published = self.published and (most, seconds) not in self.pace
+                    turn = RequestTurn(at, describe_window(most, seconds, published=published))
         return turn
 
     def has_spare(self, now: float) -> bool:
@@ -78,7 +80,7 @@ class RequestRates:
     """Books the turns of all requests of one client; safe from any thread."""
 
     limits: Sequence[RequestLimit]
-    pace: Windows = ()  # windows that hold for every host besides its own
+    pace: Windows = ()  # our own windows, which hold for every host besides its own
     _accounts: dict[tuple[str, bool], _Account] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -130,8 +132,8 @@ class RequestRates:
             return
         with self._lock:
             account = self._find_account(url, member=member)
-            if windows and (*windows, *self.pace) != account.windows:
-                account.limit((*windows, *self.pace))
+            if windows and windows != account.windows:
+                account.limit(windows)
                 account.published = True
             if wait and now + wait > account.not_before:
                 account.not_before, account.limited = now + wait, status < 400 or status == 429
@@ -141,8 +143,7 @@ class RequestRates:
         key = (limit.name if limit else get_hostname(url), member)
         if key not in self._accounts:
             windows = ((limit.member if member else ()) or limit.guest) if limit else ()
-            windows = (*windows, *self.pace)
-            self._accounts[key] = _Account(windows, limit.published if limit else True, deque())
+            self._accounts[key] = _Account(windows, limit.published if limit else True, deque(), self.pace)
             self._accounts[key].limit(windows)
         return self._accounts[key]
 

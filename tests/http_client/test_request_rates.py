@@ -387,4 +387,6 @@ def test_a_pace_holds_for_each_host_besides_its_own_limit(urls: list[str], turns
     rates.note_answer(
         "https://a.example/", 200, {"ratelimit-policy": '"d";q=500;w=300'}, 50.0, NOON, member=False
     )
-    assert [int(rates.book("https://a.example/", 50.0, member=False).at) for _ in range(2)] == [50, 51]
+    turns_then = [rates.book("https://a.example/", 50.0, member=False) for _ in range(2)]
+    assert [int(turn.at) for turn in turns_then] == [50, 51]
+    assert turns_then[1].why == "dermdata's own limit for it is 1 request a second"
