@@ -200,7 +200,7 @@ def describe_sightings(seen: "Sequence[Sighting]") -> list[str]:
             text = f"{STATE_WORDS[one.state]} at {one.asked.host}: {one.detail}"
             if one.state == "whole":  # only what was not asked of it
                 text = one.detail
-            words.setdefault(text, []).append(one.asked.name)
+            words.setdefault(text, []).append(one.asked.file.name if one.asked.file else "its listing")
     lines = [
         f"{names[0]}: {text}" if len(names) == 1 else f"{count_nouns(len(names), 'file')}: {text}"
         for text, names in words.items()
@@ -232,7 +232,7 @@ def update_health(folder: Path, sightings: "Iterable[Sighting]", day: str) -> No
     from dermdata.catalogs.health import FILE_NAME, merge_health, read_health_file, write_health
 
     seen: dict[str, dict[str, LastSeen]] = {}
-    for one in sightings:
+    for one in sorted(sightings, key=lambda one: one.state == "whole"):  # of several places the one as stated
         if one.is_seen:
             seen.setdefault(one.asked.dataset.name, {})[one.asked.name] = one.to_last_seen(day)
     path = folder / FILE_NAME

@@ -335,7 +335,8 @@ def interpret_error(asked: SourcePlace, error: DermdataError) -> Sighting:
     state = find_error_state(error, guarded=asked.dataset.access.kind in GUARDED_ACCESS)
     if state is None:
         raise error
-    return Sighting(asked=asked, state=state, detail=error.message)
+    said = error.message.removeprefix(f"{asked.dataset.name}: {asked.name}").removeprefix(": ").strip()
+    return Sighting(asked=asked, state=state, detail=said)
 
 
 def find_error_state(error: DermdataError, *, guarded: bool) -> SightState | None:
