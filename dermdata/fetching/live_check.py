@@ -18,14 +18,12 @@ from dermdata.errors import (
     DermdataError,
     HostRefused,
     IntegrityError,
-    ManualDownload,
     NetworkBlocked,
     NetworkError,
     ObjectDenied,
     RateLimited,
     ServerRefused,
     UnknownName,
-    Unobtainable,
     UserAgentRefused,
 )
 from dermdata.fetching.listing import LISTED_BY_ROWS
@@ -213,18 +211,18 @@ class PlaceChecker:
 
     def ask_rows(self, asked: SourcePlace) -> Sighting:
         """Whether images are there of which only the table has the addresses: some of those at its beginning."""
-        found, failures = 0, Counter[str]()
+        found, failures = 0, Counter[SightState]()
         addresses = take_evenly(self.read_addresses(asked.dataset), MOST_ASKED)
         for file in addresses:
             try:
                 self.head(Request(urls=file.urls), file.name)
                 found += 1
             except (NetworkError, HostRefused, IntegrityError) as error:
-                failures[find_error_state(error, guarded=False) or "changed"] += 1
+                failures[find_error_state(error, guarded=False)] += 1
         said = [f"{found:,} seen", *(f"{count:,} {state}" for state, count in failures.most_common())]
         return Sighting(
             asked=asked,
-            state="whole" if found else failures.most_common(1)[0][0] if failures else "not-asked",  # type: ignore[arg-type]
+            state="whole" if found else failures.most_common(1)[0][0] if failures else "not-asked",
             detail=f"{count_nouns(len(addresses), 'address')} of its images asked: {', '.join(said)}",
         )
 
@@ -331,28 +329,23 @@ def digest_listing(files: Iterable[File]) -> str:
 
 
 def interpret_error(asked: SourcePlace, error: DermdataError) -> Sighting:
-    """The sighting that an error means; what is wrong with the catalog itself is raised."""
+    """The sighting that an error means."""
     state = find_error_state(error, guarded=asked.dataset.access.kind in GUARDED_ACCESS)
-    if state is None:
-        raise error
     said = error.message.removeprefix(f"{asked.dataset.name}: {asked.name}").removeprefix(": ").strip()
     return Sighting(asked=asked, state=state, detail=said)
 
 
-def find_error_state(error: DermdataError, *, guarded: bool) -> SightState | None:
+def find_error_state(error: DermdataError, *, guarded: bool) -> SightState:
     """The state that an error means; `guarded`: the catalog says that it needs an account, so nothing is new in that."""
     if is_gone(error):
         return "gone"
-    if isinstance(error, CredentialsMissing) and guarded:
-        return "not-asked"
-    if isinstance(error, HostRefused):
+    if isinstance(error, HostRefused) and not (guarded and isinstance(error, CredentialsMissing)):
         return "refused"
-    if isinstance(error, CredentialsMissing | ManualDownload | Unobtainable):
-        return "not-asked"
     if isinstance(error, NetworkError):
         return "unreachable"
-    # an answer that is not as it must be
-    return "changed" if isinstance(error, IntegrityError) else None
+    if isinstance(error, IntegrityError):
+        return "changed"  # an answer that is not as it must be
+    return "not-asked"  # there are no credentials, no address, or the entry itself is broken
 
 
 def is_gone(error: DermdataError) -> bool:

@@ -196,12 +196,14 @@ def test_what_is_not_asked_says_why(ask: Callable, hosts: MoodySite, tmp_path: P
     account = 'kind = "account"\nservice = "derm7pt"\nurl = "https://in.example/page"'
     put_file(tmp_path, "guarded", 'urls = ["https://in.example/t.csv"]\nauth = "basic"', access=account)
     put_file(tmp_path, "lost", "")
+    put_file(tmp_path, "misspelled", 'source = "zenodoo:77/table.csv"')
     put_file(tmp_path, "never", "", access='kind = "unavailable"\nevidence = "it was never released"')
-    answer, items = ask("guarded", "lost", "never", "demo")
+    answer, items = ask("guarded", "lost", "misspelled", "never", "demo")
     assert answer.code == 0, answer.err
     assert {item["state"] for item in items.values()} == {"not-asked"}
     assert "needs an account of derm7pt" in items["guarded"]["detail"]
     assert "no address of it is known" in items["lost"]["detail"]
+    assert "zenodoo" in items["misspelled"]["detail"]
     assert "it cannot be had" in items["never"]["detail"]
     assert "ship with the catalog" in items["demo"]["detail"]
     assert hosts.requests == []
