@@ -242,7 +242,7 @@ class PlaceChecker:
             try:
                 request = resolve_official(asked.dataset, file, self.context)
             except CredentialsMissing:
-                return "listed; its files need an account, and were not asked"
+                return "seen; its files need an account, and were not asked"
             assert isinstance(request, Request)  # noqa: S101  # what ships with the catalog is in no listing
             self.head(request, file.name)
         return ""

@@ -180,10 +180,13 @@ def test_a_record_that_does_not_hold_what_it_says(
     assert detail in items["odd"]["detail"] or items["odd"]["state"] == "gone"
 
 
-def test_who_cannot_be_reached_is_no_finding(ask: Callable, cli: CLI, tmp_path: Path) -> None:
+def test_who_cannot_be_reached_is_no_finding(
+    ask: Callable, cli: CLI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Exit 3: nothing is known of the source, so nothing is said of it; offline nobody is asked."""
     put_file(tmp_path, "away", 'urls = ["https://away.example/t.csv"]')
     options = ("--catalog", tmp_path / "catalog", "--rewrite", "https://=http://127.0.0.1:9/")
+    monkeypatch.setattr(source_check, "ATTEMPTS", 1)
     answer = cli(*options, "doctor", "--sources", "away", "--format", "json")
     assert answer.code == 3
     assert json.loads(answer.out)["items"][0]["state"] == "unreachable"
