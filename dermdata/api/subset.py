@@ -44,15 +44,13 @@ class SubsetFetch:
                 "--force fetches whole datasets again", hint="`dermdata verify --repair` mends what is here"
             )
         if self.where is not None:
-            from dermdata.cohort.condition_syntax import rewrite_under
-            from dermdata.cohort.where import check_condition, filter_rows, open_engine
+            from dermdata.cohort.where import condition_columns, filter_rows
             from dermdata.fetching.subset import IMAGE_DERIVED_COLUMNS
             from dermdata.manifest import SCHEMA
 
             vocabulary = self.resources.library.vocabulary
             filter_rows(SCHEMA.empty_table(), self.where, vocabulary)
-            with open_engine() as connection:
-                used = check_condition(connection, rewrite_under(self.where, vocabulary), SCHEMA.names)
+            used = condition_columns(self.where, SCHEMA.names, vocabulary)
             if unknown := [name for name in used if name in IMAGE_DERIVED_COLUMNS]:
                 raise UsageError(
                     f"{unknown[0]} is only known of images that are here",

@@ -1,7 +1,7 @@
 """`--where`: filters rows by an SQL condition, which DuckDB evaluates on the Arrow table in memory.
 
 The engine is locked before it sees a word of the condition: no files, no network, no extensions, no other Python
-objects, two threads, one gigabyte and a minute. What it parsed is checked as well: only columns of the table,
+objects, two threads at most, one gigabyte and a minute. What it parsed is checked as well: only columns of the table,
 constants, operators and the functions in FUNCTIONS; no query inside, no aggregate, no window.
 
 FUNCTIONS is a list of what may be, not of what may not: each looks at one row, gives the same answer each time, and its
@@ -9,10 +9,14 @@ answer is about as large as what it is given. So there is nothing here that repe
 `lpad`, `range`, `list_resize`, `printf`, `bitstring`): DuckDB works out constants before its limit on memory counts.
 """
 
+import ctypes
 import json
+import os
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import duckdb
@@ -90,9 +94,9 @@ ENGINE_SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     **CLOSED_ENGINE,
     "allow_community_extensions": "false",
     "memory_limit": "1GB",
-    "threads": "2",
     "temp_directory": "",
 }
+FEW_ROWS = 50_000  # are judged by the engine that the process keeps
 ALLOWED_NODES = {
     "BETWEEN", "CASE", "CAST", "COLLATE", "COLUMN_REF", "COMPARISON", "CONJUNCTION", "CONSTANT", "FUNCTION",
     "OPERATOR", "TYPE",
@@ -142,7 +146,7 @@ def filter_rows(table: pa.Table, condition: str, vocabulary: Vocabulary) -> pa.T
 
     """
     query = rewrite_under(condition, vocabulary)
-    with open_engine() as connection:
+    with open_cursor() if table.num_rows <= FEW_ROWS else open_engine() as connection:
         columns = check_condition(connection, query, table.column_names)
         numbers = pa.array(np.arange(table.num_rows))
         connection.register("images", table.select(columns).append_column(ROW_NUMBER, numbers))
@@ -175,16 +179,38 @@ def condition_columns(condition: str, names: Sequence[str], vocabulary: Vocabula
         As of `filter_rows`.
 
     """
-    with open_engine() as connection:
+    with open_cursor() as connection:
         return check_condition(connection, rewrite_under(condition, vocabulary), names)
 
 
-def open_engine() -> duckdb.DuckDBPyConnection:
+def open_engine(threads: int = 2) -> duckdb.DuckDBPyConnection:
     """An empty database in memory that can reach nothing, and whose settings are locked."""
-    connection = duckdb.connect(":memory:", config=ENGINE_SETTINGS)
-    connection.execute("SET TimeZone = 'UTC'")
+    connection = duckdb.connect(":memory:", config={**ENGINE_SETTINGS, "threads": threads})
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")
     connection.execute("SET lock_configuration = true")
     return connection
+
+
+def open_cursor() -> duckdb.DuckDBPyConnection:
+    """A connection of its own to the engine that the process keeps: what one registers no other sees."""
+    return kept_engine().cursor()
+
+
+@cache
+def kept_engine() -> duckdb.DuckDBPyConnection:
+    """The engine that parses, and judges a few rows: to open one takes as long as to judge 50,000 rows."""
+    return open_engine(threads=1)
+
+
+def leave_engine_to_parent() -> None:
+    """A fork has the parent's engine without its threads. To close it would wait for them, so it is never freed."""
+    if kept_engine.cache_info().currsize:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept_engine()))
+        kept_engine.cache_clear()
+
+
+if sys.platform != "win32":  # which has no forks
+    os.register_at_fork(after_in_child=leave_engine_to_parent)
 
 
 @contextmanager

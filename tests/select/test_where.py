@@ -1,11 +1,17 @@
 """`--where`: what a condition may say, what it may not, and how that is told."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
 import pyarrow as pa
 import pytest
 
 from dermdata.cohort import filter_rows
 from dermdata.cohort.condition_syntax import LONGEST_CONDITION, rewrite_under, tokenize
-from dermdata.cohort.where import ENGINE_SETTINGS, open_engine, unknown_word_notes
+from dermdata.cohort.where import ENGINE_SETTINGS, open_cursor, open_engine, unknown_word_notes
 from dermdata.errors import UnknownName, UsageError
 from support.bundled_labels import vocabulary
 from support.label_tables import column, manifest, row
@@ -178,15 +184,53 @@ def test_a_condition_is_no_query(condition: str) -> None:
         "SELECT * FROM secret",
     ],
 )
-def test_the_engine_is_locked_even_where_a_statement_reached_it(statement: str) -> None:
+@pytest.mark.parametrize("opened", [open_engine, open_cursor])
+def test_the_engine_is_locked_even_where_a_statement_reached_it(statement: str, opened: Callable) -> None:
     """The second wall: what the first one has missed would still meet this."""
     import duckdb
 
     secret = pa.table({"a": [1]})
-    with open_engine() as connection, pytest.raises(duckdb.Error):
+    with opened() as connection, pytest.raises(duckdb.Error):
         connection.execute(statement)
     assert secret.num_rows
     assert ENGINE_SETTINGS["enable_external_access"] == "false"
+
+
+@pytest.mark.parametrize("condition", ["age > 30", "sex = 'male' or age is null", "true", "false"])
+def test_many_rows_are_judged_as_few(condition: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many have an engine of their own, with more threads."""
+    few = images(condition)
+    monkeypatch.setattr("dermdata.cohort.where.FEW_ROWS", -1)
+    assert images(condition) == few
+
+
+def test_conditions_in_threads_see_their_own_rows() -> None:
+    """They share an engine, and no table in it."""
+    tables = [pa.table({"age": [number] * (number + 1)}) for number in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        kept = pool.map(lambda one: filter_rows(one, "age >= 20", vocabulary()).num_rows, tables)
+        assert list(kept) == [number + 1 if number >= 20 else 0 for number in range(40)]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
+def test_a_fork_of_a_process_that_judged_rows_judges_its_own_and_ends() -> None:
+    """As workers of a DataLoader do: the engine's threads are not there, and nobody waits for them."""
+    code = """
+import os, sys
+import pyarrow as pa
+from dermdata.cohort.where import filter_rows
+ages = pa.table({"age": [1, 2, 3]})
+assert filter_rows(ages, "age > 1", None).num_rows == 2
+for works in (True, False):
+    for end in (os._exit, sys.exit):
+        child = os.fork()
+        if not child:
+            end(filter_rows(ages, "age > 2", None).num_rows if works else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+assert filter_rows(ages, "age > 1", None).num_rows == 2
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_under_is_found_only_as_a_word_of_the_condition() -> None:
