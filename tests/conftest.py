@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from dermdata.start import COLLECT_AFTER
 from support.servers import Site
 
 # a busy machine is no finding: what is slow is measured in benchmarks/
@@ -42,9 +43,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Thousands of tests and all modules stay to the end: no collection of garbage looks through them again."""
+    """Thousands of tests and all modules stay to the end: no collection of garbage looks through them again.
+
+    Later ones come as seldom as in a process of the program's own.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(COLLECT_AFTER)
 
 
 @pytest.fixture(scope="session")

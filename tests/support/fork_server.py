@@ -67,6 +67,7 @@ def preload() -> None:
 
     hide_pandas()
     import dermdata
+    from dermdata.start import COLLECT_AFTER
 
     for module in pkgutil.walk_packages(dermdata.__path__, "dermdata."):
         if not module.name.startswith("dermdata.__main__"):
@@ -75,6 +76,7 @@ def preload() -> None:
         importlib.import_module(name)
     gc.collect()
     gc.freeze()
+    gc.set_threshold(COLLECT_AFTER)
 
 
 # ------------------------------------------------------------------ the child
