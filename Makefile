@@ -13,7 +13,7 @@ RUNTIME := $(VENV)/.runtime
 STAMP := $(VENV)/.installed
 SITE := $(VENV)/.site
 
-.PHONY: demo test test-full coverage check bench docs clean
+.PHONY: demo test test-full coverage check asserts bench docs clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -36,12 +36,19 @@ $(SITE): pyproject.toml $(RUNTIME)
 demo: $(RUNTIME)
 	$(BIN)/dermdata --cache .demo/cache demo --output .demo/out
 
-test: $(STAMP) check
+test: $(STAMP)
+	$(MAKE) --no-print-directory --jobs=2 check asserts
 	$(PYTEST)
 
 # every picture of every mirrored dataset, and each picture of the demo drawn anew: before a release
-test-full: $(STAMP) check
+test-full: $(STAMP)
+	$(MAKE) --no-print-directory --jobs=2 check asserts
 	DERMDATA_TEST_FULL=1 $(PYTEST)
+
+# beside mypy, which has one core: the tests as pytest rewrites them, compiled once and not by each worker for itself.
+# What cannot be collected is told by the run itself
+asserts: $(STAMP)
+	-@$(BIN)/python -m pytest --collect-only -qq tests > /dev/null
 
 # takes twice as long as `make test`; fails below the share that pyproject.toml names
 coverage: $(STAMP)

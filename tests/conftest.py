@@ -34,6 +34,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         full = [item for item in items if item.get_closest_marker("full")]
         config.hook.pytest_deselected(items=full)
         items[:] = [item for item in items if item not in full]
+    # groups first: what one worker alone has for a minute is no minute for which the other waits at the end
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
     if SHARED.is_dir():
         return
     skip = pytest.mark.skip(reason="the real metadata of ../shared is not here")

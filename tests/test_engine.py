@@ -33,6 +33,7 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def nothing_is_left_for_other_tests() -> Iterator[None]:
+    gc.freeze()  # what other tests keep is not looked through each time
     yield
     gc.collect()
 

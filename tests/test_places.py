@@ -39,6 +39,7 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def nothing_is_left_for_other_tests() -> Iterator[None]:
+    gc.freeze()  # what other tests keep is not looked through each time
     yield
     gc.collect()
 
@@ -73,7 +74,8 @@ def aws(port: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[
         opened.append(proxy)
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.url)
         s3fs.S3FileSystem.clear_instance_cache()  # each knows the address of its test
-        store().mkdir(BUCKET) if not store().exists(BUCKET) else None
+        there = store()
+        there.mkdir(BUCKET) if not there.exists(BUCKET) else None
         return proxy
 
     yield through
@@ -101,7 +103,8 @@ def job(tmp_path: Path) -> Callable[..., Job]:
 
 
 def contents(url: str) -> dict[str, bytes]:
-    return {name.removeprefix(f"{url[5:]}/"): store().cat_file(name) for name in store().find(url)}
+    there = store()
+    return {name.removeprefix(f"{url[5:]}/"): there.cat_file(name) for name in there.find(url)}
 
 
 @pytest.mark.parametrize("form", export.REMOTE_FORMATS)
