@@ -298,6 +298,8 @@ def _explain_transient(
         )
         return TransferFault(error, RetryAction.NEVER)
     hint = "the server is busy; run the same command again later"
+    if refused is RateLimited:
+        hint = "it has had too many requests; run the same command again in some minutes, or take a copy with --mirror"
     return TransferFault(
         refused(f"{where} answers {status}", status=status, hint=hint), RetryAction.LATER, wait
     )

@@ -120,10 +120,9 @@ def tries_fifty_times(patch: Patch) -> None:
 
 def deaf_to_retry_after(patch: Patch) -> None:
     """Promise 5: as if the server had not named a time."""
-    from dermdata.http import redirects, responses
+    from dermdata.http import request_rates
 
-    for module in (redirects, responses):
-        patch(module, "parse_retry_after", nothing)
+    patch(request_rates, "parse_retry_after", nothing)
 
 
 def no_turns(patch: Patch) -> None:

@@ -134,7 +134,7 @@ def brief(transfer: Callable[[Any], Any], slept: list[float]) -> Callable[[Any],
 
     from dermdata.http import HttpClient
 
-    def quick(state: Any) -> Any:
+    def quick(state: Any, *_: Any) -> Any:  # no wait is shown
         return HttpClient(replace(transfer(state).settings, sleep=slept.append, trust_env=False, **BRIEF))
 
     return quick
