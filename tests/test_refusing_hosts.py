@@ -1,7 +1,9 @@
 """Hosts that answer everything with a refusal, as the stand-in's `--refuse HOST=KIND` does: what a person reads."""
 
 import argparse
+import io
 import json
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -10,10 +12,12 @@ from typing import Any
 
 import pytest
 
-from conftest import SHARED, Answer
+from conftest import REPOSITORY, SHARED, Answer
+from dermdata.errors import HostRefused
 
 pytestmark = pytest.mark.shared
 
+REFUSALS = REPOSITORY / "docs" / "refusals.md"
 # one entry for each kind of host that the catalog names, and the host that is asked first
 HOSTS = {
     "bcn20000": "figshare.com",
@@ -61,14 +65,19 @@ class StandIn:
         mirror_world.World.options(parser)
         args = parser.parse_args(["--world", "2026"])
         vars(args).update(latency_ms=0, rate=0, link_ttl=None)
+        self.log = io.StringIO()
         self._read: Any = mirror_world.Refusal.read
         self.world: Any = mirror_world.World(args)
-        self.server: Any = mirror_server.Server(0, mirror_server.Site(root), self.world, args, None)
+        self.server: Any = mirror_server.Server(0, mirror_server.Site(root), self.world, args, self.log)
         self.server.handle_error = lambda *_: None  # a client that hangs up
 
     @property
     def rewrite(self) -> str:
         return f"https://=http://127.0.0.1:{self.server.server_port}/web/"
+
+    def asked(self) -> list[dict[str, Any]]:
+        """What its log has of each request so far."""
+        return [json.loads(line) for line in self.log.getvalue().splitlines()]
 
     def refuse(self, *refusals: str) -> None:
         """As `--refuse HOST=KIND`, in place of what was refused before."""
@@ -116,3 +125,28 @@ def test_each_host_refuses_in_each_way(
     assert kept == []
     said = b"".join(one.read_bytes() for one in (tmp_path / "cache").rglob("*") if one.is_file())
     assert b"opensesame" not in said
+
+
+def test_no_request_carries_a_secret_but_to_its_own_host(stand_in: StandIn) -> None:
+    """Of all that the cases above have asked: one honest name, credentials for two hosts, none in an address."""
+    for one in stand_in.asked():
+        assert one["user_agent"].startswith("dermdata/")
+        assert "opensesame" not in json.dumps(one)
+        if one["credentials"]:
+            assert one["path"].startswith(("/web/www.kaggle.com/", "/web/derm.cs.sfu.ca/"))
+
+
+def each_refusal(kind: type[HostRefused] = HostRefused) -> Iterator[type[HostRefused]]:
+    """The classes below HostRefused."""
+    for one in kind.__subclasses__():
+        yield one
+        yield from each_refusal(one)
+
+
+def test_the_page_on_refusals_has_each_of_them() -> None:
+    """By the word that a program gets, and with its exit code."""
+    rows = [line for line in REFUSALS.read_text().splitlines() if line.startswith("| `")]
+    told = {
+        word: int(row.split("|")[4]) for row in rows for word in re.findall(r"`(\w+)`", row.split("|")[1])
+    }
+    assert told == {one.code: one.exit_code for one in each_refusal()}
