@@ -268,13 +268,13 @@ def open_fetch_context(
 
 def plan_rows(plan: "FetchPlan") -> list[dict[str, Any]]:
     """The plan as rows: what would be downloaded, mended and built, and what is there."""
-    from dermdata.http.urls import redact
+    from dermdata.http.urls import strip_secrets
     from dermdata.model import CopiedDataset
 
     rows = []
     in_part = plan.dataset.in_part if isinstance(plan.dataset, CopiedDataset) else ()
     for file in plan.download:
-        origin = file.source or (redact(file.urls[0]) if file.urls else None)
+        origin = file.source or (strip_secrets(file.urls[0]) if file.urls else None)
         step, size = ("pick", None) if file.name in in_part else ("download", file.expected_size)
         rows.append(plan_row(plan, step, file.name, size, file.checksum, origin))
     rows += [

@@ -34,7 +34,7 @@ from dermdata.errors import (
 from dermdata.http import HttpClient
 from dermdata.http.download import request_key
 from dermdata.http.error_pages import is_zip_of_file
-from dermdata.http.urls import redact
+from dermdata.http.urls import strip_secrets
 from dermdata.markup import count_nouns
 from dermdata.model import (
     IMAGE_ENDINGS,
@@ -162,7 +162,7 @@ def download_zipped(
 
 def is_mirrored(url: str, place: Request) -> bool:
     """Whether a file came from one of the mirrors that were asked first."""
-    return url in [redact(one) for one in place.urls[: place.mirrors]]
+    return url in [strip_secrets(one) for one in place.urls[: place.mirrors]]
 
 
 def is_part_of_entry(file: File) -> bool:
@@ -186,7 +186,7 @@ def find_complete_file(file: File, target: Path, *, unchecked: bool = False) -> 
     whole = hasher.matches(file.checksum) if file.checksum else file.size in (None, target.stat().st_size)
     if not whole:
         return None
-    url = file.source or redact(next(iter(file.urls), ""))
+    url = file.source or strip_secrets(next(iter(file.urls), ""))
     return VerifiedFile(path=target, size=target.stat().st_size, sha256=hasher.sha256, url=url)
 
 

@@ -32,7 +32,7 @@ def add_known_files(dataset: Dataset, receipt: Receipt) -> Dataset:
             role=cast("Role", one.role),
             size=one.size,
             checksum=f"sha256:{one.sha256}",
-            urls=(one.url,),
+            **({"urls": (one.url,)} if "://" in one.url else {"source": one.url}),
         )
         for one in receipt.files
         if one.name not in known

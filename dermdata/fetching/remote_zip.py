@@ -31,7 +31,7 @@ from dermdata.errors import (
 from dermdata.fetching import ingest
 from dermdata.fetching.ingest import find_mirror_checksum
 from dermdata.http import HttpClient
-from dermdata.http.urls import redact
+from dermdata.http.urls import redact, strip_secrets
 from dermdata.markup import count_nouns
 from dermdata.model import Content, File, ImageFacts, Request
 
@@ -308,7 +308,9 @@ def open_zip_at_url(file: File, request: Request, transfer: HttpClient) -> Remot
     def read(start: int, length: int) -> bytes:
         return transfer.read_range(sized, start, min(length, size - start), head)
 
-    return replace(read_zip_directory(file, read, size, redact(url)), etag=head.etag, modified=head.modified)
+    return replace(
+        read_zip_directory(file, read, size, strip_secrets(url)), etag=head.etag, modified=head.modified
+    )
 
 
 def read_zip_directory(file: File, read: archive.RangeReader, size: int, url: str) -> RemoteZip:

@@ -33,7 +33,7 @@ from dermdata.http.responses import (
     require_unencoded,
     require_within_size,
 )
-from dermdata.http.urls import get_host, hide_secrets, redact
+from dermdata.http.urls import get_host, redact, strip_secrets
 from dermdata.model import Request
 
 ProgressCallback = Callable[[int], None]
@@ -48,7 +48,7 @@ class DownloadedFile:
     path: Path
     size: int  # bytes
     sha256: str  # hex
-    url: str  # the catalog's address it came from, without query
+    url: str  # the catalog's address it came from, without secrets
     verified: bool  # a checksum was given and matched
     resumed_from: int = 0  # bytes that an earlier run had left
 
@@ -238,7 +238,7 @@ class Download:
             path=self.target,
             size=part.received,
             sha256=sha256,
-            url=redact(url),
+            url=strip_secrets(url),
             verified=self.request.checksum is not None,
             resumed_from=part.resumed_from,
         )

@@ -10,7 +10,7 @@ from urllib.parse import quote, urljoin, urlsplit
 from dermdata.errors import BadRedirect, UsageError
 from dermdata.http.policy import NetworkSettings
 from dermdata.model import Request
-from dermdata.urls import redact_url
+from dermdata.urls import has_secret, redact_url
 
 PORTS = {"http": 80, "https": 443}
 UNQUOTED_SIGNS = "!#$%&'()*+,/:;=?@[]~"  # signs that quoting leaves alone
@@ -72,6 +72,14 @@ def redact(url: str) -> str:
     """
     shown = redact_url(url)[:300]
     return shown if shown.isprintable() else "".join(sign if sign.isprintable() else "?" for sign in shown)
+
+
+def strip_secrets(url: str) -> str:
+    """Return an address as receipts keep it: it can be asked again, unless it holds a secret, which is left out.
+
+    A query is part of where a file lies: Dataverse gives other bytes without `?format=original`.
+    """
+    return redact(url) if has_secret(url) or not url.isprintable() else url.partition("#")[0]
 
 
 def get_host(url: str) -> str:

@@ -41,6 +41,46 @@ def test_it_comes_from_where_it_came(cli: Callable, ours: Ours, image: Path) -> 
     assert image.read_bytes() == picture(2)
 
 
+@pytest.fixture
+def queried(tmp_path: Path, site: Site, cli: Callable) -> Ours:
+    """Images whose addresses have a query: which form of the file, a page's own word, a signature."""
+    made = Ours(tmp_path, site, listing="rows", table=SPEC)
+    queries = ("?format=original", "?download=1&x=%20", "?X-Amz-Signature=SIGNED&X-Amz-Expires=60", "#top")
+    lines = rows(range(4)).decode().splitlines()
+    urls = ["url", *(f"{HOST}{name_of(number)}.jpg{query}" for number, query in enumerate(queries))]
+    joined = [f"{line},{url}" for line, url in zip(lines, urls, strict=True)]
+    made.put("table.csv", "metadata", "\n".join([*joined, ""]).encode())
+    for number, url in enumerate(urls[1:]):
+        site.put(url.partition("#")[0], picture(number))
+        site.put(f"{HOST}{name_of(number)}.jpg", b"another form") if number < 2 else None
+    assert cli(*made.options, "fetch", "ours").code == 0
+    made.asked()
+    return made
+
+
+@pytest.mark.parametrize("number", [0, 1, 3])
+def test_the_address_that_is_asked_again_is_the_whole_one(
+    cli: Callable, queried: Ours, tmp_path: Path, number: int
+) -> None:
+    """Dataverse gives other bytes without `?format=original`: that was told as a source that had changed."""
+    image = tmp_path / f"cache/datasets/ours/unversioned/images/images/{name_of(number)}.jpg"
+    image.unlink()
+    answer = cli(*queried.options, "verify", "--repair")
+    assert answer.code == 0, answer.err
+    assert image.read_bytes() == picture(number)
+
+
+def test_a_signature_is_in_no_receipt(cli: Callable, queried: Ours, tmp_path: Path) -> None:
+    """Of an address that is itself a key the query is left out; other queries stay."""
+    folder = tmp_path / "cache/datasets/ours/unversioned"
+    urls = {one["name"]: one["url"] for one in json.loads((folder / "receipt.json").read_text())["files"]}
+    assert urls["images/IM_0002.jpg"] == f"{HOST}IM_0002.jpg"
+    assert urls["images/IM_0000.jpg"] == f"{HOST}IM_0000.jpg?format=original"
+    kept = [path for path in (tmp_path / "cache").rglob("*") if path.is_file() and path.name != "table.csv"]
+    assert [path for path in kept if b"SIGNED" in path.read_bytes()] == []
+    assert "SIGNED" not in cli(*queried.options, "--format", "json", "fetch", "ours", "--dry-run").out
+
+
 def test_another_image_at_the_address_is_refused(cli: Callable, ours: Ours, image: Path) -> None:
     """Exit 4: a repair brings back what was there, nothing else."""
     image.unlink()

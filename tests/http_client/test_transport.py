@@ -133,6 +133,49 @@ class Cut(httpx.SyncByteStream):
         raise httpx.ReadError("cut")
 
 
+def test_a_signed_link_is_written_nowhere(
+    network: NetworkSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Half a file comes from a link that dies; the next run asks the host itself again, and goes on by its new link."""
+    asked: list[str] = []
+    caplog.set_level("DEBUG")
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        asked.append(f"{request.url.host} {request.headers.get('range', '')}".strip())
+        if len(asked) == 3:
+            raise httpx.ConnectError("the network is gone")
+        if request.url.host == "data.example":
+            link = f"https://storage.example/a.zip?X-Amz-Signature=SIGNED{len(asked)}"
+            return httpx.Response(302, headers={"Location": link})
+        headers = {"ETag": '"1"', "Content-Length": str(SIZE)}
+        if "range" not in request.headers:
+            return httpx.Response(200, headers=headers, stream=Cut())
+        at = int(request.headers["range"].removeprefix("bytes=").removesuffix("-"))
+        headers = {"ETag": '"1"', "Content-Range": f"bytes {at}-{SIZE - 1}/{SIZE}"}
+        return httpx.Response(206, headers=headers, content=DATA[at:])
+
+    request = Request(urls=("https://data.example/a.zip",), size=SIZE, archive="zip")
+    with (
+        transfer_with(replace(network, attempts=1), handler) as transfer,
+        pytest.raises(NetworkError) as raised,
+    ):
+        transfer.download(request, tmp_path / "a.zip")
+    assert "SIGNED" not in f"{raised.value}{raised.value.hint}{caplog.text}"
+    left = [path for path in tmp_path.iterdir() if path.is_file()]
+    assert len(left) == 2  # the bytes so far, and their journal
+    assert not any(b"SIGNED" in path.read_bytes() for path in left)
+    with transfer_with(network, handler) as transfer:
+        done = transfer.download(request, tmp_path / "a.zip")
+    half = f"bytes={SIZE // 2}-"
+    assert asked == [
+        "data.example",
+        "storage.example",
+        *[f"data.example {half}"] * 2,
+        f"storage.example {half}",
+    ]
+    assert (done.url, done.resumed_from) == ("https://data.example/a.zip", SIZE // 2)
+
+
 # ------------------------------------------------------------------ one pool for all threads
 
 
