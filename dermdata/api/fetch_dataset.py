@@ -108,7 +108,12 @@ def open_surroundings(resources: Resources, transfer: Any, mirrors: list[str]) -
     from dermdata.hosts import ResolveContext
 
     network = (
-        {"ask": transfer.get_json, "read": transfer.get_bytes, "head": transfer.resolve_head}
+        {
+            "ask": transfer.get_json,
+            "ask_page": transfer.get_json_page,
+            "read": transfer.get_bytes,
+            "head": transfer.resolve_head,
+        }
         if transfer
         else {}
     )

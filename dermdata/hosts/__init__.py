@@ -124,7 +124,9 @@ def resolve_behind_mirrors(
     """
     try:
         request = resolve_official(
-            dataset, file, replace(context, ask=refuse_network, read=refuse_network, head=None)
+            dataset,
+            file,
+            replace(context, ask=refuse_network, ask_page=refuse_network, read=refuse_network, head=None),
         )
     except (Offline, PersonMustAct):
         request = None

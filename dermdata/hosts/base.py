@@ -175,6 +175,12 @@ class JsonGetter(Protocol):
     def __call__(self, url: str, /, *, secrets: Mapping[str, str] = NOTHING) -> Any: ...
 
 
+class JsonPageGetter(Protocol):
+    """HttpClient.get_json_page."""
+
+    def __call__(self, url: str, /, *, secrets: Mapping[str, str] = NOTHING) -> tuple[Any, str | None]: ...
+
+
 class BytesGetter(Protocol):
     """HttpClient.get_bytes."""
 
@@ -214,6 +220,7 @@ class ResolveContext:
     mirrors: tuple[str, ...] = ()  # addresses or folders: <mirror>/<dataset>/<file name>
     environment: Mapping[str, str] | None = field(default=None, repr=False)
     ask: JsonGetter = refuse_network  # HttpClient.get_json
+    ask_page: JsonPageGetter = refuse_network  # HttpClient.get_json_page
     read: BytesGetter = refuse_network  # HttpClient.get_bytes
     head: Callable[[Request], FileHead] | None = None  # HttpClient.resolve_head
     credentials: Credentials = field(default_factory=lambda: Credentials({}, None))

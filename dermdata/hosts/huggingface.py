@@ -1,14 +1,15 @@
 """Hugging Face: one file of a model or dataset repository; gated ones want a token.
 
-One question per repository (`?blobs=true`) tells the commit, the sizes and, of files in large file
-storage, the SHA-256: the headers that tell the same of one file stand on a redirect, which is followed.
+One question tells the commit of a branch, and the tree of that commit the sizes and digests of its files: the headers
+that tell the same of one file stand on a redirect, which is followed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
-from dermdata.errors import PersonMustAct
+from dermdata.errors import PersonMustAct, ServerRefused
 from dermdata.hosts.accounts import (
     GUARDED_ACCESS,
     Account,
@@ -19,9 +20,12 @@ from dermdata.hosts.accounts import (
 from dermdata.hosts.base import (
     JsonObject,
     ResolveContext,
+    absence_error,
     fill_request,
     guess_role,
     is_complete,
+    iterate_objects,
+    iterate_pages,
     make_request,
     match_identity,
     pick_file,
@@ -38,7 +42,6 @@ class Repository:
 
     commit: str
     gated: bool
-    files: tuple[File, ...]
 
 
 def resolve(dataset: Dataset, file: File, identity: str, context: ResolveContext) -> Request:
@@ -56,7 +59,10 @@ def resolve(dataset: Dataset, file: File, identity: str, context: ResolveContext
     known = request_repository(name, revision, request.secrets, context)
     if known.gated and not request.secrets:
         request = make_guarded_request(account, dataset, file, own, context)
-    found = pick_file(path, known.files, f"{name}@{revision}")
+    folder = path.rpartition("/")[0]
+    found = pick_file(
+        path, request_tree(name, known, folder, request.secrets, context, deep=False), f"{name}@{revision}"
+    )
     pinned = file_url(name, known.commit, path)  # sizes, checksums and bytes are of one commit
     urls = tuple(pinned if url == own[0] else url for url in request.urls)
     return fill_request(replace(request, urls=urls), found.size, found.checksum)
@@ -73,46 +79,83 @@ def list_files(identity: str, context: ResolveContext) -> tuple[File, ...]:
     name, revision, folder = match_identity(rf"{PLACE}/?(.*)", identity, form).groups()
     secrets = context.credentials.get_headers("huggingface") or NOTHING
     known = request_repository(name, revision, secrets, context)
-    inside = f"{folder.rstrip('/')}/" if folder else ""
-    return tuple(file for file in known.files if file.name.startswith(inside))
+    return request_tree(name, known, folder.rstrip("/"), secrets, context, deep=True)
 
 
 def request_repository(
     name: str, revision: str, secrets: Mapping[str, str], context: ResolveContext
 ) -> Repository:
-    """All files of one revision, by one question."""
+    """What a branch or tag is at this moment, and whether its files are gated."""
     what = f"{name}@{revision}"
-    kind = name if name.startswith("datasets/") else f"models/{name}"
 
     def ask() -> Repository:
-        try:
-            url = f"{SERVER}/api/{kind}/revision/{quote(revision, safe='%')}?blobs=true"
+        url = f"{api_url(name)}/revision/{quote(revision, safe='%')}"
+        with explain_hidden(name, what, context):
             answer = JsonObject(context.request_json(what, url, secrets), what)
-        except PersonMustAct as error:
-            # the hub answers the same for a repository that is not there
-            raise explain_account_error(
-                error, huggingface_account(name), f"{what} (private, gated or not there)", context
-            ) from error
-        commit = answer.text("sha")
-        files = tuple(parse_file(f"{name}@{commit}", row) for row in answer.rows("siblings"))
-        if answer.flag("gated"):  # its listing is open to all, and leaves nothing to ask of most of its files
+        commit, gated = answer.text("sha"), answer.flag("gated")
+        if gated:  # its listing is open to all, and leaves nothing to ask of its files
             context.gated_repositories.add((name, commit))
-        return Repository(commit, answer.flag("gated"), files)
+        return Repository(commit, gated)
 
     return context.answers.get_or_ask(("huggingface", name, revision), ask)
 
 
+def request_tree(
+    name: str,
+    repository: Repository,
+    folder: str,
+    secrets: Mapping[str, str],
+    context: ResolveContext,
+    *,
+    deep: bool,
+) -> tuple[File, ...]:
+    """The files of a folder at one commit, page by page; all the way down where that is wanted."""
+    place = f"{name}@{repository.commit}"
+    what = f"{place}{f' folder {folder}' if folder else ''}"
+
+    def page(token: str) -> tuple[list[File], str | None]:
+        first = f"{api_url(name)}/tree/{repository.commit}{f'/{quote(folder)}' if folder else ''}"
+        url = token or f"{first}{'?recursive=true' if deep else ''}"
+        try:
+            with explain_hidden(name, what, context):
+                rows, following = context.ask_page(url, secrets=secrets)
+        except ServerRefused as error:
+            raise absence_error(what, url, error) from error
+        files = [row for row in iterate_objects(rows, what) if row.text("type") == "file"]
+        return [parse_file(place, row) for row in files], following
+
+    key = ("huggingface-tree", place, folder, str(deep))
+    return context.answers.get_or_ask(key, lambda: tuple(iterate_pages(page, what)))
+
+
+@contextmanager
+def explain_hidden(name: str, what: str, context: ResolveContext) -> Iterator[None]:
+    """The hub answers the same for a repository that is private and for one that is not there."""
+    try:
+        yield
+    except PersonMustAct as error:
+        account = huggingface_account(name)
+        raise explain_account_error(
+            error, account, f"{what} (private, gated or not there)", context
+        ) from error
+
+
 def parse_file(place: str, row: JsonObject) -> File:
-    """One file; only those in large file storage have a checksum of their bytes."""
-    name = row.text("rfilename")
-    stored = row.child("lfs") if row.flag("lfs") else None
+    """One file: those in large file storage have their SHA-256, all others the SHA-1 by which git knows them."""
+    name, size = row.text("path"), row.optional_number("size")
+    if row.flag("lfs"):
+        stored = row.child("lfs")
+        size, checksum = stored.optional_number("size"), stored.digest("oid", "sha256")
+    else:
+        digest = row.digest("oid", "sha1")
+        checksum = f"git-blob-{size}:{digest.removeprefix('sha1:')}" if digest and size is not None else None
     return File(
-        name=name,
-        role=guess_role(name),
-        source=f"huggingface:{place}/{name}",
-        size=stored.optional_number("size") if stored else row.optional_number("size"),
-        checksum=stored.digest("sha256", "sha256") if stored else None,
+        name=name, role=guess_role(name), source=f"huggingface:{place}/{name}", size=size, checksum=checksum
     )
+
+
+def api_url(name: str) -> str:
+    return f"{SERVER}/api/{name if name.startswith('datasets/') else f'models/{name}'}"
 
 
 def file_url(name: str, revision: str, path: str) -> str:

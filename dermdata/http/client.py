@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 import httpx
 
 from dermdata.errors import (
+    BadRedirect,
     DermdataError,
     HostRefused,
     IntegrityError,
@@ -26,7 +28,7 @@ from dermdata.http.policy import NetworkSettings, RetryAction, RetryBudget, Tran
 from dermdata.http.redirects import RedirectingClient
 from dermdata.http.request_rates import RequestRates
 from dermdata.http.responses import StreamedResponse, explain_refusal, peek_body
-from dermdata.http.urls import get_host, hide_secrets, redact
+from dermdata.http.urls import follow_hop, get_host, get_origin, hide_secrets, redact
 from dermdata.markup import count_nouns
 from dermdata.model import NOTHING, Request
 
@@ -185,6 +187,23 @@ class HttpClient:
         request = Request(urls=(url,), headers=headers, secrets=secrets)
         return self._try_each_url(request, {}, lambda response: _read_json(response, limit))
 
+    def get_json_page(self, url: str, *, secrets: Mapping[str, str] = NOTHING) -> tuple[Any, str | None]:
+        """Return the value of one page of a JSON list, and the address of the next (`Link`, RFC 8288) if there is one.
+
+        Raises
+        ------
+        NotTheFile
+            If it is something else than JSON, or nested without end.
+        BadRedirect
+            If the next page is elsewhere than this one.
+
+        """
+        return self._try_each_url(
+            Request(urls=(url,), secrets=secrets),
+            {},
+            lambda response: (_read_json(response, BODY_LIMIT), _find_next_page(self.settings, response)),
+        )
+
     def resolve_head(self, request: Request) -> RemoteFile:
         """Return size and validators of a file without its bytes: by GET of one byte, since signed links refuse HEAD."""
         return self._try_each_url(request, {"Range": "bytes=0-0"}, _to_remote_file)
@@ -222,6 +241,21 @@ class HttpClient:
                     return read(response)
             except TransferFault as fault:
                 budget.spend(fault)
+
+
+def _find_next_page(settings: NetworkSettings, response: StreamedResponse) -> str | None:
+    """Return the official address of the next page, which must be at the same host: it gets the same secrets."""
+    match = re.search(r'<([^<>]*)>\s*;[^<]*\brel="?next\b', response.headers.get("link", ""))
+    if match is None:
+        return None
+    try:
+        following = follow_hop(settings, response.hop, match[1], response.peer).official_url
+    except BadRedirect as error:
+        raise TransferFault(error, RetryAction.NEVER) from error
+    if get_origin(following) != get_origin(response.hop.official_url):
+        elsewhere = BadRedirect(f"{response.host} continues its list at {get_host(following)}, another host")
+        raise TransferFault(elsewhere, RetryAction.NEVER)
+    return following
 
 
 def _explain_range_refusal(

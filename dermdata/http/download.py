@@ -33,7 +33,7 @@ from dermdata.http.responses import (
     require_unencoded,
     require_within_size,
 )
-from dermdata.http.urls import get_host, redact, strip_secrets
+from dermdata.http.urls import get_host, hide_secrets, redact, strip_secrets
 from dermdata.model import Request
 
 ProgressCallback = Callable[[int], None]

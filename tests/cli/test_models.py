@@ -1,5 +1,6 @@
 """Models: fetched, verified, listed, mirrored and locked like datasets, without a table of images."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -27,24 +28,30 @@ FILES = {
 LARGE = ("figure.png", "model.safetensors", "variables/variables.data-00000-of-00001")
 
 
-def hub_answer(files: dict[str, bytes], *, gated: bool = False) -> bytes:
-    """What the hub says of a repository: SHA-256 of files in its large file storage only."""
-    rows: list[dict[str, Any]] = []
+def hub_tree(files: dict[str, bytes]) -> bytes:
+    """What the hub says of a commit's files: the SHA-256 of those in its large file storage only."""
+    rows: list[dict[str, Any]] = [{"type": "directory", "path": "variables", "oid": "d" * 40, "size": 0}]
     for name, data in files.items():
-        row: dict[str, Any] = {"rfilename": name, "size": len(data)}
+        row: dict[str, Any] = {"type": "file", "path": name, "size": len(data), "oid": git_digest(data)}
         if name in LARGE:
-            row["lfs"] = {"sha256": sha256_of_chunks([data]), "size": len(data)}
+            row |= {"oid": "e" * 40, "lfs": {"oid": sha256_of_chunks([data]), "size": len(data)}}
         rows.append(row)
-    return json.dumps({"sha": COMMIT, "gated": "auto" if gated else False, "siblings": rows}).encode()
+    return json.dumps(rows).encode()
 
 
-def put_repository(site: Site, name: str, files: dict[str, bytes], **more: bool) -> None:
+def git_digest(data: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+
+
+def put_repository(site: Site, name: str, files: dict[str, bytes], *, gated: bool = False) -> None:
     """Let the site answer for a repository at one commit."""
+    api, about = (
+        f"https://huggingface.co/api/models/{name}",
+        {"sha": COMMIT, "gated": "auto" if gated else False},
+    )
     for revision in ("main", COMMIT):
-        site.put(
-            f"https://huggingface.co/api/models/{name}/revision/{revision}?blobs=true",
-            hub_answer(files, **more),
-        )
+        site.put(f"{api}/revision/{revision}", json.dumps(about).encode())
+    site.put(f"{api}/tree/{COMMIT}?recursive=true", hub_tree(files))
     for path, data in files.items():
         site.put(f"https://huggingface.co/{name}/resolve/{COMMIT}/{quote(path)}", data)
 
@@ -173,7 +180,7 @@ def test_the_folder_is_laid_out_as_at_the_host(cli: CLI, options: list[str]) -> 
     answer = cli(*options, "fetch", "wise")
     assert (answer.code, tree(Path(answer.out.strip()))) == (0, VISIBLE)
     assert "wise: 6 files, no table of images: a model" in answer.err
-    assert "no checksum is published of 3 files of 6" in answer.err
+    assert "each file has its published checksum" in answer.err
     again = cli(*options, "fetch", "wise")
     assert (again.code, again.out) == (0, answer.out)
     assert "already complete, nothing to do (6 files, no table of images: a model)" in again.err

@@ -192,6 +192,23 @@ def test_a_busy_host_is_asked_again_whatever_it_says(tmp_path: Path) -> None:
     assert asked > 1
 
 
+@pytest.mark.parametrize(
+    ("address", "page"),
+    [
+        ("https://heidata.uni-heidelberg.de/api/access/datafile/7?format=original",
+         "https://heidata.uni-heidelberg.de/file.xhtml?fileId=7"),
+        ("https://api.osf.io/v2/nodes/ab1cd/files/osfstorage/?page=1", "https://osf.io/ab1cd/"),
+        ("https://files.osf.io/v1/resources/ab1cd/providers/osfstorage/?zip=", "https://osf.io/ab1cd/"),
+        ("https://drive.usercontent.google.com/download?id=1a&confirm=t", "https://drive.google.com/file/d/1a/view"),
+        ("https://media.githubusercontent.com/media/o/r/c/a.png", "https://github.com/o/r"),
+        ("https://api.github.com/repos/o/r/git/trees/c?recursive=1", "https://github.com/o/r"),
+        ("https://www.dropbox.com/scl/fi/a/b.zip?rlkey=x&dl=1", "https://www.dropbox.com/scl/fi/a/b.zip?rlkey=x"),
+    ],
+)  # fmt: skip
+def test_a_person_can_look_at_the_page_of_each_host(address: str, page: str) -> None:
+    assert find_page(address) == page
+
+
 def test_each_address_of_an_interface_has_its_page() -> None:
     assert find_page("https://zenodo.org/api/records/7") == "https://zenodo.org/records/7"
     assert find_page("https://zenodo.org.evil.org/api/records/7") == "the dataset's page"

@@ -82,6 +82,7 @@ def around(transfer: HttpClient, tmp_path: Path) -> Callable[..., ResolveContext
         return ResolveContext(
             catalogs=(),
             ask=transfer.get_json,
+            ask_page=transfer.get_json_page,
             read=transfer.get_bytes,
             head=transfer.resolve_head,
             credentials=Credentials(TOKENS if environment is None else environment, tmp_path),
@@ -115,4 +116,8 @@ def answering(answers: dict[str, Any], **more: Any) -> tuple[ResolveContext, lis
             raise ServerRefused(f"host answers {answer}", status=answer)
         return answer
 
-    return ResolveContext(catalogs=(), ask=ask, read=ask, **more), asked
+    def ask_page(url: str, **_: Any) -> tuple[Any, str | None]:
+        answer = ask(url)
+        return answer if isinstance(answer, tuple) else (answer, None)
+
+    return ResolveContext(catalogs=(), ask=ask, ask_page=ask_page, read=ask, **more), asked

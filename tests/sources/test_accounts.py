@@ -364,11 +364,15 @@ def test_answers_about_a_gated_repository_are_asked_with_the_token() -> None:
 
     def ask(url: str, *, secrets: Any) -> Any:
         seen.append(dict(secrets))
-        return {"sha": "c" * 40, "gated": "manual", "siblings": [{"rfilename": "dataset/scin_cases.csv"}]}
+        return {"sha": "c" * 40, "gated": "manual"}
+
+    def ask_page(url: str, *, secrets: Any) -> Any:
+        seen.append(dict(secrets))
+        return [{"type": "file", "path": "dataset/scin_cases.csv", "size": 1, "oid": "d" * 40}], None
 
     owner, file = behind_gate()
-    resolve(owner, file, replace(here, ask=ask, credentials=Credentials(TOKENS, None)))
-    assert [set(headers) for headers in seen] == [{"Authorization"}]
+    resolve(owner, file, replace(here, ask=ask, ask_page=ask_page, credentials=Credentials(TOKENS, None)))
+    assert [set(headers) for headers in seen] == [{"Authorization"}] * 2
 
 
 KAGGLE_PAGE = "https://www.kaggle.com/datasets/shubhamgoel27/dermnet"

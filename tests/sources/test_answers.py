@@ -140,16 +140,40 @@ def test_mendeleys_folders_are_paths() -> None:
         list_files("mendeley:abc/2", answering(answers)[0])
 
 
-def test_hugging_faces_large_files_have_a_checksum_and_a_commit() -> None:
-    """Small files have none that is of their bytes; sizes, checksums and bytes are of one commit."""
-    stored = {"rfilename": "w.bin", "size": 134, "lfs": {"sha256": "b" * 64, "size": 9_000}}
-    answer = {"sha": "c" * 40, "gated": False, "siblings": [stored, {"rfilename": "c.json", "size": 4}]}
-    answers = {f"{HUB}/models/owner/m/revision/main?blobs=true": answer}
+def at_hub(path: str, size: int = 4, **more: Any) -> dict[str, Any]:
+    return {"type": "file", "path": path, "size": size, "oid": "d" * 40, **more}
+
+
+def test_hugging_faces_files_have_a_checksum_and_a_commit() -> None:
+    """Small files that of git; sizes, checksums and bytes are of one commit."""
+    stored = at_hub("w.bin", 9_000, lfs={"oid": "b" * 64, "size": 9_000, "pointerSize": 134})
+    rows = [{"type": "directory", "path": "sub", "oid": "e" * 40, "size": 0}, stored, at_hub("c.json")]
+    answers = {
+        f"{HUB}/models/owner/m/revision/main": {"sha": "c" * 40, "gated": False},
+        f"{HUB}/models/owner/m/tree/{'c' * 40}": rows,
+    }
     request = asked_for("huggingface:owner/m@main/w.bin", answers)
     assert request.urls == (f"https://huggingface.co/owner/m/resolve/{'c' * 40}/w.bin",)
     assert (request.size, request.checksum) == (9_000, SHA)
     request = asked_for("huggingface:owner/m@main/c.json", answers)
-    assert (request.size, request.checksum) == (4, None)
+    assert (request.size, request.checksum) == (4, "git-blob-4:" + "d" * 40)
+
+
+def test_the_pages_of_hugging_face_follow_each_other() -> None:
+    """Only a folder is asked for where only that is wanted; a page that comes again ends it."""
+    tree = f"{HUB}/datasets/o/n/tree/{'c' * 40}/images"
+    answers: dict[str, Any] = {
+        f"{HUB}/datasets/o/n/revision/v1": {"sha": "c" * 40},
+        f"{tree}?recursive=true": ([at_hub("images/b/1.png")], f"{tree}?cursor=x"),
+        f"{tree}?cursor=x": ([at_hub("images/a.png")], None),
+    }
+    here, asked = answering(answers)
+    files = list_files("huggingface:datasets/o/n@v1/images", here)
+    assert [file.name for file in files] == ["images/a.png", "images/b/1.png"]
+    assert len(asked) == 3
+    answers[f"{tree}?cursor=x"] = ([], f"{tree}?cursor=x")
+    with pytest.raises(NotTheFile, match="circle"):
+        list_files("huggingface:datasets/o/n@v1/images", answering(answers)[0])
 
 
 def test_an_object_of_google_that_was_composed_has_no_md5() -> None:
@@ -210,7 +234,7 @@ ROW = {"key": "a.csv", "size": 9, "checksum": MD5}
         ("figshare:7/a", {FIGSHARE: [{"name": "a", "size": 1, "download_url": "file:///etc/passwd"}]}),
         ("gcs:bucket/a", {f"{GCS}/o/a": {"name": "a", "size": "1", "md5Hash": "%%"}}),
         ("gcs:bucket/a", {f"{GCS}/o/a": {"name": "a", "size": "1", "md5Hash": "YWJj"}}),
-        ("huggingface:o/m@main/a", {f"{HUB}/models/o/m/revision/main?blobs=true": {"siblings": []}}),
+        ("huggingface:o/m@main/a", {f"{HUB}/models/o/m/revision/main": {"siblings": []}}),
         ("dataverse:doi:10.7910/DVN/ABC/a", {DATAVERSE: {"status": "ERROR"}}),
     ],
 )

@@ -13,6 +13,7 @@ from dermdata.catalogs.entries import parse_entry
 from dermdata.checksum import Hasher
 from dermdata.errors import (
     BadCatalog,
+    BadRedirect,
     BrowserCheck,
     ChecksumMismatch,
     DermdataError,
@@ -35,7 +36,7 @@ from .conftest import answering, entry, sourced
 ZIP = b"PK\x03\x04" + bytes(100)
 DRIVE = "https://drive.usercontent.google.com/download"
 FORM = (
-    '<html><title>Google Drive - Virus scan warning</title>'
+    "<html><title>Google Drive - Virus scan warning</title>"
     '<form id="download-form" action="{}" method="{}"><input type="submit" value="Download anyway">'
     '<input type="hidden" name="id" value="1a"><input type="hidden" name="uuid" value="u&amp;1"></form>'
     '<input name="stray" value="x">Google Drive can&#39;t scan this file for viruses.</html>'
@@ -164,6 +165,38 @@ def test_one_form_of_figshare_stands_in_for_the_other(tmp_path: Path) -> None:
     result, _ = download(request, tmp_path / "b.zip", {first: challenge, second: challenge})
     assert isinstance(result, BrowserCheck)
     assert "ndownloader.figshare.com" in result.message
+
+
+HUB_LIST = "https://huggingface.co/api/datasets/o/n/tree/main"
+
+
+@pytest.mark.parametrize(
+    ("link", "found"),
+    [
+        (f'<{HUB_LIST}?cursor=a%2Fb>; rel="next"', f"{HUB_LIST}?cursor=a%2Fb"),
+        (
+            f'<{HUB_LIST}?cursor=0>; rel="prev", </api/x?cursor=2>; rel=next',
+            "https://huggingface.co/api/x?cursor=2",
+        ),
+        (f'<{HUB_LIST}?cursor=0>; rel="prev"', None),
+        ("", None),
+        ('<https://evil.org/x>; rel="next"', BadRedirect),
+        ('<http://huggingface.co/api/x>; rel="next"', BadRedirect),
+        ('<http://169.254.169.254/x>; rel="next"', BadRedirect),
+    ],
+)
+def test_the_next_page_of_a_list_is_at_the_same_host(link: str, found: Any) -> None:
+    """It is asked for with the person's token."""
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json=[1], headers={"Link": link} if link else {})
+
+    with HttpClient(NetworkSettings(trust_env=False), httpx.MockTransport(answer)) as client:
+        if found is BadRedirect:
+            with pytest.raises(BadRedirect):
+                client.get_json_page(HUB_LIST)
+        else:
+            assert client.get_json_page(HUB_LIST) == ([1], found)
 
 
 # ------------------------------------------------------------------ GitHub

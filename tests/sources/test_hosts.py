@@ -37,8 +37,8 @@ Around = Callable[..., ResolveContext]
             "md5",
         ),
         ("fuseg", WOUND, f"github:uwm-bigdata/wound-segmentation@{COMMIT}/{{}}", None),
-        ("ham10000", "HAM10000_metadata.csv", "huggingface:datasets/open/ham10000@main/{}", None),
-        ("scin", "dataset/scin_cases.csv", "huggingface:datasets/gated/scin@main/{}", None),
+        ("ham10000", "HAM10000_metadata.csv", "huggingface:datasets/open/ham10000@main/{}", "git"),
+        ("scin", "dataset/scin_cases.csv", "huggingface:datasets/gated/scin@main/{}", "sha256"),
     ],
     ids=lambda value: str(value).partition(":")[0],
 )
@@ -58,7 +58,10 @@ def test_a_host_says_where_a_file_is_and_what_it_must_be(
     request = resolve(entry(file, **access), file, around())
     assert isinstance(request, Request)
     fact = truth.of(dataset, name)
-    assert request.checksum == (f"{algorithm}:{fact[algorithm]}" if algorithm else None)
+    if algorithm == "git":
+        assert str(request.checksum).startswith(f"git-blob-{fact['size']}:")
+    else:
+        assert request.checksum == (f"{algorithm}:{fact[algorithm]}" if algorithm else None)
     assert request.size in ((fact["size"],) if algorithm else (None, fact["size"]))
     received = transfer.download(request, tmp_path / "target")
     assert received.sha256 == fact["sha256"]
