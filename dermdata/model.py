@@ -149,6 +149,8 @@ class JoinSpec:
     # new column -> the word of rows that have a partner
     marks: Mapping[str, str] = field(default_factory=dict)
     holds_more: bool = False  # it has rows of other images too, which nobody misses
+    # column of the second table: a key may stand on several of its lines, whose columns are called "<column> <word>"
+    each: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,7 +192,7 @@ class TableSpec:
     label_field: str | None = None  # the crosswalk's field; default: the label's column
     constants: Mapping[str, str] = field(default_factory=dict)  # manifest field -> value of every row
     images: tuple[str, ...] = ()  # the files that hold the rows' images; default: all of role images
-    pattern: str | None = None  # folders: path pattern with {fields}
+    pattern: str | None = None  # folders: path pattern with {fields}; "**/" before it: below any folders
     image_url: str | None = None  # column with each image's own address (listing = "rows")
     masks: Mapping[str, str] = field(default_factory=dict)  # structure -> file name with {image_id}
 
@@ -248,6 +250,7 @@ class Dataset:
     files: tuple[File, ...] = ()
     listing: str | None = None  # `<host>:<id>`: its own listing names the files; `rows`: the table does
     listed: ListingSpec | None = None  # which of them, and what they are
+    words_of: str | None = None  # the catalog entry whose crosswalk holds for this one's words too
     table: tuple[TableSpec, ...] = ()
     copies: tuple[Copy, ...] = ()  # in the order in which they stand in
 

@@ -116,8 +116,10 @@ class Catalog:
         return made
 
     def label_files(self, name: str) -> list[Path]:
-        """The crosswalk files of an entry, the bundled one first, overlays after it."""
-        paths = (root / "datasets" / name / "labels.tsv" for root in self.roots)
+        """The crosswalk files of an entry, the bundled one first, overlays after it; first those of `words_of`."""
+        shared = json.loads(self._entries.get(name, "{}")).get("words_of")
+        owners = [shared, name] if shared else [name]
+        paths = (root / "datasets" / owner / "labels.tsv" for owner in owners for root in self.roots)
         return [path for path in paths if path.exists()]
 
     def load_vocabulary(self) -> "Vocabulary":

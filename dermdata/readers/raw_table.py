@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from dermdata.model import TableSpec, ViewSpec
 
 Opener = Callable[[str, str | None], bytes]  # (catalog file name, path inside it) -> its bytes
+ANY_FOLDERS = "**/"
 IMAGE_COLUMN, VIEW_COLUMN, GROUP_COLUMN = "@image", "@view", "@group"
 
 
@@ -31,10 +32,12 @@ class RawTable:
 def compile_pattern(pattern: str) -> tuple[re.Pattern[str], tuple[str, ...]]:
     """An expression in which each {name} is part of one path component, and the names in order.
 
-    A part is as long as it can be: "{patient}_{number}" cuts MKP_17_01 into MKP_17 and 01.
+    A part is as long as it can be: "{patient}_{number}" cuts MKP_17_01 into MKP_17 and 01. "**/" at the start stands
+    for any folders above, or none.
     """
-    parts = re.split(r"\{(\w+)\}", pattern)
-    expression = "".join(
+    above = r"(?:.*/)?" if pattern.startswith(ANY_FOLDERS) else ""
+    parts = re.split(r"\{(\w+)\}", pattern.removeprefix(ANY_FOLDERS))
+    expression = above + "".join(
         f"(?P<{part}>[^/]+)" if number % 2 else re.escape(part) for number, part in enumerate(parts)
     )
     return re.compile(expression), tuple(parts[1::2])

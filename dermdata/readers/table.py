@@ -70,7 +70,9 @@ def interpret_rows(rows: pa.Table, spec: TableSpec, file: str) -> tuple[pa.Table
         rows, rejected = decode_one_hot(rows, spec, file)
     require_present(
         rows,
-        [view.column for view in spec.views] + [name for name in spec.parts if not name.startswith("@")],
+        [view.column for view in spec.views]
+        + [name for name in spec.parts if not name.startswith("@")]
+        + mask_columns(spec),
         file,
     )
     rows = derive_columns(rows, spec)
@@ -83,6 +85,12 @@ def required_columns(spec: TableSpec) -> list[str]:
     named = [name for names in spec.columns.values() for name in names]
     named += [name for columns in spec.first.values() for name in columns]
     return [*named, *spec.concepts, *spec.flags, *([spec.image_url] if spec.image_url else [])]
+
+
+def mask_columns(spec: TableSpec) -> list[str]:
+    """The source's columns that the names of masks are made of."""
+    names = itertools.chain.from_iterable(re.findall(r"\{([^{}@]+)\}", leaf) for leaf in spec.masks.values())
+    return [name for name in dict.fromkeys(names) if name != "image_id"]
 
 
 def require_present(rows: pa.Table, columns: Sequence[str], file: str) -> None:
@@ -106,6 +114,7 @@ def join_table(rows: pa.Table, other: pa.Table, join: JoinSpec) -> tuple[pa.Tabl
     to = join.to or join.on
     require_present(rows, [join.on], "the first table")
     require_present(other, [to], join.file)
+    other = spread_lines(other, join) if join.each else other
     keys = clean_ids(other[to].combine_chunks())
     if pc.count_distinct(keys).as_py() != len(keys):
         raise TableRefused(f"{join.file} has the same {to} on several lines")
@@ -118,6 +127,30 @@ def join_table(rows: pa.Table, other: pa.Table, join: JoinSpec) -> tuple[pa.Tabl
     lonely = int(pc.sum(pc.is_null(places)).as_py() or 0)
     unused = 0 if join.holds_more else len(keys) - int(pc.count_distinct(places).as_py())
     return pa.table(columns), lonely, unused
+
+
+def spread_lines(other: pa.Table, join: JoinSpec) -> pa.Table:
+    """The joined table with one line a key: its first line, and the cells of each line by the line's word.
+
+    A mask of the annotator A04 stands in the column "<name> A04", a second one of the same in "<name> A04 (2)".
+    """
+    to, each = join.to or join.on, str(join.each)
+    require_present(other, [to, each], join.file)
+    first: dict[str, int] = {}
+    places: dict[str, dict[str, int]] = {}  # word -> key -> line
+    lines = zip(clean_ids(other[to].combine_chunks()).to_pylist(), other[each].to_pylist(), strict=True)
+    for line, (key, word) in enumerate(lines):
+        first.setdefault(key, line)
+        names = itertools.chain((word,), (f"{word} ({n})" for n in itertools.count(2)))
+        places.setdefault(next(name for name in names if key not in places.get(name, {})), {})[key] = line
+    spread = other.take(pa.array(first.values(), pa.int64()))
+    for word in sorted(places):
+        found = pa.array([places[word].get(key) for key in first], pa.int64())
+        for name in other.column_names:
+            if name not in (to, each):
+                cells = pc.fill_null(other[name].combine_chunks().take(found), "")
+                spread = spread.append_column(f"{name} {word}", cells)
+    return spread
 
 
 def mark_rows(rows: pa.Table, other: pa.Table, join: JoinSpec) -> pa.Table:

@@ -47,11 +47,11 @@ def test_json_items_have_the_promised_keys(cli: Callable) -> None:
         (["--license", "cc-by-nc"], "ham10000", "pad-ufes-20"),
         (["--search", "smartphone lesions"], "pad-ufes-20", "ham10000"),
         (["--access", "open"], "ham10000", None),
-        (["--fetchable", "yes"], "ham10000", "derm12345"),  # open, but no address is known
+        (["--fetchable", "yes"], "ham10000", "uq-longitudinal"),  # open, but no address is known
         (["--fetchable", "yes"], "msld", "derm7pt"),
-        (["--fetchable", "yes,account"], "derm7pt", "derm12345"),
-        (["--fetchable", "by-hand"], "derm12345", "ham10000"),
-        (["--fetchable", "no"], "co2wounds-v2", "derm12345"),
+        (["--fetchable", "yes,account"], "derm7pt", "uq-longitudinal"),
+        (["--fetchable", "by-hand"], "uq-longitudinal", "ham10000"),
+        (["--fetchable", "no"], "co2wounds-v2", "uq-longitudinal"),
         (["--commercial"], "pad-ufes-20", "ham10000"),
         (["--no-commercial"], "ham10000", "pad-ufes-20"),
         (["--commercial"], "pad-ufes-20", "azh-wound"),  # no license states it
@@ -108,8 +108,8 @@ def test_the_table_says_what_each_dataset_is(
         ("msld", "`dermdata fetch msld` downloads it."),
         ("derm7pt", "`dermdata fetch derm7pt` downloads it, with an account of derm7pt."),
         (
-            "derm12345",
-            "dermdata cannot download this one: `dermdata fetch derm12345 --from PATH` takes what you",
+            "uq-longitudinal",
+            "dermdata cannot download this one: `dermdata fetch uq-longitudinal --from PATH` takes what you",
         ),
         ("co2wounds-v2", "It cannot be had."),
     ],

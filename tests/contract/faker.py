@@ -7,6 +7,7 @@ enough to be faked; the contract tests hold every entry to that.
 import csv
 import io
 import itertools
+import json
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -16,9 +17,12 @@ from hashlib import sha256
 import openpyxl
 from PIL import Image
 
-from dermdata.model import Dataset, File, Label, TableSpec
+from dermdata.hosts.isic import SEARCH
+from dermdata.model import NOTHING, Dataset, File, JoinSpec, Label, TableSpec
+from dermdata.readers.raw_table import compile_pattern
 
 ROWS = 7
+FIELDS = re.compile(r"\{(\w+)\}")
 BY_FIELD = {"age": "45", "sex": "female", "fitzpatrick": "3", "fitzpatrick_range": "1-2", "monk": "5",
             "modality": "dermoscopic", "fold_official": "1",
             "confirmation": "histopathology", "body_site": "", "malignancy": "benign",
@@ -33,7 +37,7 @@ class Fake:
     files: dict[str, bytes]
     labels: list[str] = field(default_factory=list)  # the raw label of each row that has one
     images: set[str] = field(default_factory=set)  # image ids
-    listed: dict[str, bytes] = field(default_factory=dict)  # by address
+    listed: dict[str, bytes] = field(default_factory=dict)  # by address: images, and a host's own listing
 
 
 def fake(dataset: Dataset, labels: Sequence[Label]) -> Fake:
@@ -65,8 +69,15 @@ class Maker:
         words = list(itertools.islice(itertools.cycle(words), ROWS))
         return [repr({word: 1.0}) for word in words] if "differential" in table.columns else words
 
+    def has_records(self, file: str | None) -> bool:
+        """Whether the ISIC Archive's records are this table."""
+        return file == "metadata.csv" and str(self.dataset.listing).startswith("isic:")
+
     def put(self, file: str, member: str | None, data: bytes) -> None:
-        if member is None:
+        if self.has_records(file):
+            collections = str(self.dataset.listing).removeprefix("isic:")
+            self.listed[f"{SEARCH}?{collections}&limit=100"] = page_of(data, self.listed)
+        elif member is None:
             self.plain[file] = data
         else:
             self.members[file][member] = data
@@ -85,7 +96,8 @@ class Maker:
     def put_masks(self, table: TableSpec, cells: Mapping[str, str]) -> None:
         holders = [file.name for file in self.dataset.files if file.fetch and file.role == "masks"]
         for leaf in table.masks.values() if holders else ():
-            self.members[holders[0]][leaf.format(**cells)] = mask()
+            if set(re.findall(r"\{([^{}]+)\}", leaf)) <= set(cells):
+                self.members[holders[0]][leaf.format(**cells)] = mask()
 
     def finish(self) -> Fake:
         files = {}
@@ -113,6 +125,26 @@ def packed(file: File, plain: bytes | None, members: Mapping[str, bytes]) -> byt
     return data.getvalue()
 
 
+def page_of(table: bytes, images: Mapping[str, bytes]) -> bytes:
+    """The ISIC Archive's answer whose records are this table's rows."""
+    rows = list(csv.DictReader(io.StringIO(table.decode("utf-8-sig"))))
+    return json.dumps(
+        {"results": [record_of(row, images) for row in rows], "count": len(rows), "next": None}
+    ).encode()
+
+
+def record_of(row: Mapping[str, str], images: Mapping[str, bytes]) -> dict[str, object]:
+    """A row of the archive's metadata.csv as its interface says it: paths level by level."""
+    fixed = {name: row.get(name, "") for name in ("isic_id", "attribution", "copyright_license")}
+    fields: dict[str, str] = {name: word for name, word in row.items() if name not in fixed and word}
+    for name in ("diagnosis", "anatom_site"):
+        levels = fields.pop(name, "").split(":")
+        fields |= {f"{name}_{level}": word for level, word in enumerate(levels, 1) if word}
+    url = f"https://pictures.example/{row['isic_id']}.jpg"
+    full = {"url": url, "size": len(images[url])}
+    return {**fixed, "files": {"full": full}, "metadata": {"acquisition": {}, "clinical": fields}}
+
+
 def picture(number: int) -> bytes:
     data = io.BytesIO()
     Image.new("RGB", (24, 16), (number * 37 % 256, number * 91 % 256, 60)).save(data, "JPEG")
@@ -132,18 +164,37 @@ def table(maker: Maker, spec: TableSpec) -> None:
     """CSV files with every column that the entry names, joined ones apart."""
     rows = [row_of(maker, spec, label) for label in maker.words(spec)]
     joins = [join for join in spec.join if not join.marks]
+    marking = [join for join in spec.join if join.marks]
+    marked = {name for join in marking for name in join.marks}
     main, *others = shared_out(rows, spec)
+    if maker.has_records(spec.file):  # an archive's own records have all but what a joined table alone has
+        main, marked = rows, marked | set(mask_columns(spec))
+    main = [{key: value for key, value in row.items() if key not in marked} for row in main]
     maker.put(spec.file or "", spec.member, text_of(main, spec))
     for join, columns in zip(joins, others, strict=True):
-        renamed = [
-            {(join.to or join.on) if key == join.on else key: value for key, value in row.items()}
-            for row in columns
-        ]
-        maker.put(join.file, join.member, text_of(renamed, replace(spec, header=())))
-    marking = [join for join in spec.join if join.marks]
+        maker.put(join.file, join.member, text_of(joined_lines(join, columns), replace(spec, header=())))
     for number, join in enumerate(marking):
-        named = [{str(join.to): str(row)} for row in range(number, ROWS, len(marking))]
+        named = [
+            {join.to or join.on: str(row) if join.on == "@row" else rows[row][join.on]}
+            for row in range(number, ROWS, len(marking))
+        ]
         maker.put(join.file, join.member, text_of(named, replace(spec, header=())))
+
+
+def joined_lines(join: JoinSpec, rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The lines of a joined table: one a key, or one for each word of `each` that a column's name ends with."""
+    to = join.to or join.on
+    renamed = {
+        row[join.on]: {to if key == join.on else key: value for key, value in row.items()} for row in rows
+    }
+    if join.each is None:
+        return list(renamed.values())
+    lines = []
+    for row in renamed.values():
+        for name, word in row.items():
+            if " " in name:  # "mask A04", or "mask A04 (2)" of a second line
+                lines.append({to: row[to], join.each: name.split()[1], name.split()[0]: word})
+    return lines
 
 
 def spreadsheet(maker: Maker, spec: TableSpec) -> None:
@@ -161,7 +212,7 @@ def spreadsheet(maker: Maker, spec: TableSpec) -> None:
 
 def row_of(maker: Maker, spec: TableSpec, label: str) -> dict[str, str]:
     number = next(maker.numbers)
-    image_id = name_of(spec, number)
+    image_id = name_of(spec, number, label)
     row: dict[str, str] = {}
     for ours, columns in [
         *spec.columns.items(),
@@ -176,31 +227,50 @@ def row_of(maker: Maker, spec: TableSpec, label: str) -> dict[str, str]:
         row[spec.image_url] = f"https://pictures.example/{image_id}.jpg"
     for join in spec.join:
         row.setdefault(join.on, image_id)
+    row |= {name: f"{image_id}-{name}.png" for name in mask_columns(spec)}
+    row |= {name: filled(pattern, number, label_part(spec, label)) for name, pattern in spec.parts.items()}
     pictures(maker, spec, row, number, image_id)
     if label:
         maker.labels += [label] * (len(spec.views) or 1)
     return {column: value for column, value in row.items() if not column.startswith("@")}
 
 
-def name_of(spec: TableSpec, number: int) -> str:
+def mask_columns(spec: TableSpec) -> list[str]:
+    """The columns that name masks: of several annotators' ones those that bear the annotator."""
+    names = [name for leaf in spec.masks.values() for name in re.findall(r"\{([^{}]+)\}", leaf)]
+    several = any(join.each for join in spec.join)
+    return [name for name in names if (" " in name if several else name != "image_id")]
+
+
+def label_part(spec: TableSpec, label: str) -> dict[str, str]:
+    """The part of a name that is the label, where the entry reads it from there."""
+    return {column.removeprefix("@"): label for column in spec.columns.get("label_raw", ())}
+
+
+def name_of(spec: TableSpec, number: int, label: str) -> str:
     if "isic_id" in spec.columns:
         return f"ISIC_{9000000 + number}"
     source = spec.columns.get("image_id", ("",))[0]
     if source in spec.parts:
-        return filled(spec.parts[source], number)
+        return filled(spec.parts[source], number, label_part(spec, label))
+    if source.removeprefix("@") in {
+        name for pattern in spec.parts.values() for name in FIELDS.findall(pattern)
+    }:
+        return filled(f"{{{source.removeprefix('@')}}}", number)
     return f"IMG_{number:04d}"
 
 
-def filled(pattern: str, number: int) -> str:
-    names = re.findall(r"\{(\w+)\}", pattern)
-    return pattern.format(**{name: f"{name[0].upper()}{number:03d}" for name in names})
+def filled(pattern: str, number: int, known: Mapping[str, str] = NOTHING) -> str:
+    return pattern.format(
+        **{name: known.get(name) or f"{name[0].upper()}{number:03d}" for name in FIELDS.findall(pattern)}
+    )
 
 
 def pictures(maker: Maker, spec: TableSpec, row: dict[str, str], number: int, image_id: str) -> None:
     """The row's picture, or one for each of its image columns."""
     if not spec.views:
         maker.images.add(image_id)
-        maker.put_image(spec, f"{image_id}.jpg", number)
+        maker.put_image(spec, f"{row.get(spec.columns.get('image', ('',))[0], image_id)}.jpg", number)
         maker.put_masks(spec, {**row, "image_id": image_id})
     for place, view in enumerate(spec.views):
         own = number * 10 + place
@@ -231,7 +301,7 @@ def shared_out(rows: list[dict[str, str]], spec: TableSpec) -> list[list[dict[st
     label = set(spec.columns.get("label_raw", ())) | set(spec.one_hot) | {view.column for view in spec.views}
     first = [{key: row[key] for key in row if key in keys | label} for row in rows]
     rest = [{key: row[key] for key in row if key in keys or key not in label} for row in rows]
-    return [first, *([rest] + [[{key: row[key] for key in keys} for row in rows]] * (len(joins) - 1))]
+    return [first, rest, *([{join.on: row[join.on]} for row in rows] for join in joins[1:])]
 
 
 def text_of(rows: list[dict[str, str]], spec: TableSpec) -> bytes:
@@ -245,8 +315,11 @@ def text_of(rows: list[dict[str, str]], spec: TableSpec) -> bytes:
 
 
 def folders(maker: Maker, spec: TableSpec) -> None:
-    """Images under paths that fit the pattern."""
-    for label in maker.words(spec):
+    """Images under paths that fit the pattern: those that the entry names, or made-up ones in its archives."""
+    named = [file.name for file in maker.dataset.files if file.role == "images" and file.unpack is None]
+    if named:
+        name_folders(maker, spec, named)
+    for label in () if named else maker.words(spec):
         number = next(maker.numbers)
         parts = dict.fromkeys(re.findall(r"\{(\w+)\}", spec.pattern or ""), "part") | {"label_raw": label}
         for ours, (column, *_) in spec.columns.items():
@@ -259,7 +332,7 @@ def folders(maker: Maker, spec: TableSpec) -> None:
             if "{image}_" in (spec.pattern or "") or "{image}." in (spec.pattern or "")
             else f"{stem}.jpg"
         )
-        path = (spec.pattern or "").format(**parts)
+        path = (spec.pattern or "").replace("**/", "some folder/").format(**parts)
         names = [
             parts[name].removesuffix(".jpg")
             for name in spec.columns.get("image_id", ("image",))
@@ -270,6 +343,18 @@ def folders(maker: Maker, spec: TableSpec) -> None:
         maker.images.add(path.removesuffix(".jpg") if whole else "/".join(names))
         if label:
             maker.labels.append(label)
+
+
+def name_folders(maker: Maker, spec: TableSpec, names: Sequence[str]) -> None:
+    """The very files that the entry names, each with a picture of its own."""
+    pattern, _ = compile_pattern(spec.pattern or "")
+    for number, name in enumerate(names, 1):
+        maker.plain[name] = picture(number)
+        parts = {
+            key: word.rpartition(".")[0] or word for key, word in pattern.fullmatch(name).groupdict().items()
+        }
+        maker.images.add("/".join(parts[column] for column in spec.columns["image_id"]))
+        maker.labels.append(parts["label_raw"])
 
 
 SHAPES = {"table": table, "folders": folders, "spreadsheet": spreadsheet}

@@ -55,6 +55,13 @@ def test_a_part_is_one_folder() -> None:
 
 
 @pytest.mark.fault(92)
+@pytest.mark.parametrize("above", ["", "data/", "data.zip/Original Images/", "a+(b)/"])
+def test_any_folders_may_lie_above(above: str) -> None:
+    """Where no source says in which folders the class folders lie."""
+    raw = reading("**/{label}/{image}.jpg", content(f"{above}nv/1.jpg"), content("2.jpg"))
+    assert raw.rows.to_pylist() == [{"@path": f"{above}nv/1.jpg", "label": "nv", "image": "1"}]
+
+
 def test_words_are_verbatim() -> None:
     """Row 92: case, blanks and Unicode forms are the label's own; whether they are known is asked later."""
     labels = ["Nevus", "nevus ", "na\u00efve", "nai\u0308ve", "NA", "0001", "[red]", "=1+1"]

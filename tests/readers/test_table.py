@@ -101,6 +101,37 @@ def test_a_key_twice_in_the_second_table_is_refused() -> None:
     assert len(rows(reading({"a.csv": A + "1,bcc\n", "b.csv": "id,age\n1,3\n2,4\n"}, join=join))) == 3
 
 
+MASKS = (JoinSpec(file="masks.csv", on="id", each="who"),)
+
+
+@pytest.mark.parametrize(
+    ("lines", "columns"),
+    [
+        ("1,a.png,A04\n", {"mask": "a.png", "mask A04": "a.png"}),
+        (
+            "1,a.png,A04\n1,b.png,ST\n",
+            {"mask": "a.png", "mask A04": "a.png", "mask ST": "b.png"},
+        ),
+        (
+            "1,a.png,A04\n1,b.png,A04\n",
+            {"mask": "a.png", "mask A04": "a.png", "mask A04 (2)": "b.png"},
+        ),
+        ("2,c.png,A01\n1,a.png,A04\n", {"mask": "a.png", "mask A01": "", "mask A04": "a.png"}),
+    ],
+    ids=["one", "two-people", "twice-the-same", "another-image-first"],
+)
+def test_the_lines_of_a_key_stand_side_by_side(lines: str, columns: dict[str, str]) -> None:
+    """Masks of several people: the first line's own columns, and each line's by who it is of."""
+    raw = reading({"a.csv": A, "masks.csv": f"id,mask,who\n{lines}"}, join=MASKS)
+    found = rows(raw)[0]
+    assert {name: found[name] for name in found if name.startswith("mask")} == columns
+
+
+def test_a_column_that_tells_lines_apart_must_be_there() -> None:
+    error = refusal({"a.csv": A, "masks.csv": "id,mask,annotator\n1,a.png,A04\n"}, join=MASKS)
+    assert "masks.csv has no column 'who'" in error.message
+
+
 @pytest.mark.fault(88)
 def test_keys_are_texts() -> None:
     """Row 88: 1 is not 01."""
