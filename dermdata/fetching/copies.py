@@ -67,9 +67,15 @@ class Substitution:
 
     @cached_property
     def names(self) -> dict[str, tuple[str, ...]]:
-        """The copy's files that stand in for each official one that is not here."""
-        replaced = {name for file in self.used for name in file.replaces} - self.here.whole
-        return {name: tuple(file.name for file in self.used if name in file.replaces) for name in replaced}
+        """The copy's files that stand in for each official one that is not here; a listing's are not named."""
+        replaced = {name for file in self.used for name in file.replaces}
+        if self.copy.listing:
+            replaced |= {file.name for file in self.dataset.files if file.role == "images"}
+            replaced |= list_table_files(self.dataset.table) if self.own_tables else set()
+        return {
+            name: tuple(file.name for file in self.used if name in file.replaces)
+            for name in replaced - self.here.whole
+        }
 
     @cached_property
     def left_out(self) -> tuple[str, ...]:
@@ -78,13 +84,17 @@ class Substitution:
         missing = (file for file in self.dataset.files if file.fetch and file.name not in present)
         return tuple(file.name for file in missing if file.role != self.asked)
 
+    @cached_property
+    def official(self) -> frozenset[str]:
+        """The official files that are fetched, or here and stay."""
+        gone = {*self.names, *self.left_out, *(file.name for file in self.used)}
+        return frozenset(file.name for file in self.dataset.files if file.fetch) - gone
+
     def list_files(self, find_entry: FindEntry) -> tuple[File, ...]:
         """All files of the entry, of which only the official ones that are here and the copy's are fetched."""
-        gone = {*self.names, *self.left_out}
-        files = {
-            file.name: replace(file, fetch=file.fetch and file.name not in gone)
-            for file in self.dataset.files
-        }
+        files = {file.name: replace(file, fetch=file.name in self.official) for file in self.dataset.files}
+        if self.copy.listing:  # which may have files of the same names
+            files = {name: file for name, file in files.items() if file.fetch or name in self.left_out}
         for one in self.used:
             files[one.name] = replace(find_copy_file(self.dataset, one, find_entry), fetch=True)
         return tuple(files.values())
@@ -130,7 +140,10 @@ def use_copy(
         If the copy names an entry, or a file of one, that is not there.
 
     """
-    taken = Substitution(dataset, copy, here or FilesHere(), asked)
+    if copy.layout and not copy.table:
+        copy = replace(copy, table=find_entry(copy.layout).table)
+    kept = FilesHere() if here is None or copy.only_by_name else here
+    taken = Substitution(dataset, copy, kept, asked)
     values = vars(dataset) | {
         "files": taken.list_files(find_entry),
         "listing": copy.listing or dataset.listing,
@@ -140,6 +153,7 @@ def use_copy(
         **values,
         copy=copy,
         origins={one.name: one.entry or dataset.name for one in taken.used},
+        official=taken.official,
         in_part=frozenset(one.name for one in taken.used if is_taken_in_part(one, taken.here)),
         left_out=taken.left_out,
     )
@@ -212,22 +226,27 @@ def stands_in(entry: CopiedDataset, wants: FetchSettings) -> bool:
 
 def choose_obtainer(plan: FetchPlan) -> ObtainFiles | None:
     """How a plan's files are brought, where not all by downloading them whole."""
-    dataset = plan.dataset
+    in_part = {file.name for file in plan.download if is_in_part(plan.dataset, file)}
+    return obtain_in_part if in_part else None
+
+
+def is_in_part(dataset: Dataset, file: File) -> bool:
+    """Whether only what the rows need of a file comes: an archive that holds more, or images of a copy's listing."""
     if not isinstance(dataset, CopiedDataset):
-        return None
-    return obtain_in_part if dataset.in_part & {file.name for file in plan.download} else None
+        return False
+    listed = dataset.copy.listing and not dataset.copy.only_by_name
+    is_listed = listed and file.name not in dataset.official and file.name not in dataset.origins
+    return file.name in dataset.in_part or bool(is_listed and file.role == "images")
 
 
 def obtain_in_part(
     plan: FetchPlan, folder: DatasetFolder, context: FetchContext, receipt_writer: ReceiptWriter
 ) -> None:
     """All of the plan's files; of archives that hold more only the images of rows that have none yet."""
-    dataset = plan.dataset
-    assert isinstance(dataset, CopiedDataset)  # noqa: S101  # nothing else has archives that come in part
-    whole = tuple(file for file in plan.download if file.name not in dataset.in_part)
+    whole = tuple(file for file in plan.download if not is_in_part(plan.dataset, file))
     download_files(replace(plan, download=whole), folder, context, receipt_writer)
     work = PartialDataset(replace(plan, download=()), folder, context, receipt_writer, any_size=True)
-    work.read_directories(dataset.in_part)
+    work.read_directories({file.name for file in plan.download if is_in_part(plan.dataset, file)})
     work.fetch_contents(list_lacking_contents(work))
     for name, source in work.zips.items():
         found = receipt_writer.list_file_contents(name)

@@ -10,7 +10,7 @@ import pytest
 
 from dermdata.manifest.parquet import manifest_metadata
 from support.cached_folders import below
-from support.copies import REFUSALS, CopiedOurs
+from support.copies import REFUSALS, CopiedOurs, serve_archive
 from support.made_up_dataset import ROWS, label_of, name_of, pictures_in
 from support.servers import Site
 
@@ -275,3 +275,39 @@ def test_options_that_cannot_be_ask_nobody(
 ) -> None:
     done = fetch(*words)
     assert (done.code, hint in done.err, ours.asked()) == (2, True, [])
+
+
+# ------------------------------------------------------------------ an archive's listing
+
+
+def test_of_a_listing_only_the_images_of_the_rows_come(cli: Callable, site: Site, tmp_path: Path) -> None:
+    """Re-encoded images by id, under the publisher's own table, which is here."""
+    options = serve_archive(tmp_path / "more", site)
+    done = cli(*options, "fetch", "tiny")
+    assert done.code == 0, done.err
+    assert "Tiny comes from isic-7, whose images are encoded anew: other bytes" in done.err
+    folder = tmp_path / "cache" / "datasets" / "tiny" / "unversioned"
+    ids = [f"ISIC_{number:07d}" for number in range(4)]
+    assert columns(folder, "image_id", "label_raw", "verified") == [(one, "nv", False) for one in ids]
+    assert pictures_in(folder) == set(ids)
+    site.requests.clear()
+    again = cli(*options, "fetch", "tiny")
+    assert (again.code, site.requests, "nothing to do" in again.err) == (0, [], True)
+    (folder / "images" / "images" / f"{ids[0]}.jpg").write_bytes(b"broken")
+    assert cli(*options, "verify", "tiny", "--repair").code == 0
+
+
+def test_a_listing_of_other_rows_comes_with_its_own_records(
+    cli: Callable, site: Site, tmp_path: Path
+) -> None:
+    """By its name only; neither table nor images of the publisher's stay beside it."""
+    options = serve_archive(tmp_path / "more", site)
+    assert cli(*options, "fetch", "tiny", "--only", "metadata").code == 0
+    done = cli(*options, "fetch", "tiny", "--copy", "isic-9")
+    assert done.code == 0, done.err
+    folder = tmp_path / "cache" / "datasets" / "tiny" / "unversioned"
+    assert len(columns(folder, "image_id")) == 6
+    assert {label for (label,) in columns(folder, "label_raw")} == {"Nevus"}
+    assert {one["copy"] for one in receipt(folder)["files"]} == {"isic-9"}
+    again = cli(*options, "fetch", "tiny")
+    assert (again.code, "from isic-9, nothing to do" in again.err) == (0, True)
