@@ -4,23 +4,30 @@
 of it is planned, carried out, recorded and repaired as any other. Which files a copy has is the catalog's word.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import pyarrow.compute as pc
 
 from dermdata.cache import DatasetFolder, Receipt
-from dermdata.errors import BadCatalog
+from dermdata.catalogs.overlays import read_text
+from dermdata.errors import BadCatalog, NotTheFile
 from dermdata.fetching import ingest
 from dermdata.fetching.assemble import harmonize_tables, read_tables
 from dermdata.fetching.plan import FetchPlan, FetchSettings
 from dermdata.fetching.receipt_writer import ReceiptWriter
-from dermdata.fetching.run import FetchContext, ObtainFiles, download_files
+from dermdata.fetching.run import FetchContext, ObtainFiles, download_files, require_plan_space
 from dermdata.fetching.subset import PartialDataset, list_wanted_contents
+from dermdata.markup import count_nouns, count_share
 from dermdata.model import Content, CopiedDataset, Copy, CopyFile, Dataset, File, Role, TableSpec
 
+ImageMark = tuple[int, int]  # size and CRC-32
 FindEntry = Callable[[str], Dataset]  # the catalog's entry of a name
+IMAGES_NAME, IMAGES_HEADER = "images.tsv", "image\tsize\tcrc32"
+IMAGE_LINE = re.compile(r"([^\t]+)\t([0-9]{1,18})\t([0-9a-fA-F]{8})")
 NEEDED_ROLES: frozenset[Role] = frozenset({"metadata", "images"})  # without which a copy is no stand-in
 
 
@@ -225,9 +232,8 @@ def stands_in(entry: CopiedDataset, wants: FetchSettings) -> bool:
 
 
 def choose_obtainer(plan: FetchPlan) -> ObtainFiles | None:
-    """How a plan's files are brought, where not all by downloading them whole."""
-    in_part = {file.name for file in plan.download if is_in_part(plan.dataset, file)}
-    return obtain_in_part if in_part else None
+    """How a plan's files are brought: a copy's are compared with what is known of the publisher's images."""
+    return obtain_copy if isinstance(plan.dataset, CopiedDataset) and plan.download else None
 
 
 def is_in_part(dataset: Dataset, file: File) -> bool:
@@ -239,14 +245,21 @@ def is_in_part(dataset: Dataset, file: File) -> bool:
     return file.name in dataset.in_part or bool(is_listed and file.role == "images")
 
 
-def obtain_in_part(
+def obtain_copy(
     plan: FetchPlan, folder: DatasetFolder, context: FetchContext, receipt_writer: ReceiptWriter
 ) -> None:
     """All of the plan's files; of archives that hold more only the images of rows that have none yet."""
-    whole = tuple(file for file in plan.download if not is_in_part(plan.dataset, file))
-    download_files(replace(plan, download=whole), folder, context, receipt_writer)
+    in_part = {file.name for file in plan.download if is_in_part(plan.dataset, file)}
+    whole = replace(plan, download=tuple(file for file in plan.download if file.name not in in_part))
+    require_plan_space(whole, folder)
+    download_files(whole, folder, context, receipt_writer)
+    require_same_images(plan, context, receipt_writer, receipt_writer.contents())
+    if not in_part:
+        return
     work = PartialDataset(replace(plan, download=()), folder, context, receipt_writer, any_size=True)
-    work.read_directories({file.name for file in plan.download if is_in_part(plan.dataset, file)})
+    work.read_directories(in_part)
+    for source in work.zips.values():
+        require_same_images(plan, context, receipt_writer, source.expected_contents)
     work.fetch_contents(list_lacking_contents(work))
     for name, source in work.zips.items():
         found = receipt_writer.list_file_contents(name)
@@ -268,3 +281,65 @@ def list_lacking_contents(work: PartialDataset) -> tuple[Content, ...]:
     table, _ = harmonize_tables(work.dataset, sources, here, work.context.library, {})
     ids = table.filter(pc.is_null(table["path"]))["image_id"]
     return list_wanted_contents(work, sources, ids)
+
+
+# ------------------------------------------------------------------ identity
+
+
+def require_same_images(
+    plan: FetchPlan, context: FetchContext, receipt_writer: ReceiptWriter, offered: Iterable[Content]
+) -> None:
+    """Compare a copy's images with the publisher's by size and CRC-32, as far as these are known.
+
+    NotTheFile where they differ and the catalog calls them the same; a copy that is only likely so is told of.
+    """
+    dataset = plan.dataset
+    assert isinstance(dataset, CopiedDataset)  # noqa: S101  # nothing else has a copy's images
+    known = read_known_images(dataset.name, context.library.catalog.roots)
+    known |= map_images(receipt_writer.contents(), without=dataset.origins)
+    common, other = compare_images(known, map_images(offered, of=dataset.origins))
+    if not common or dataset.copy.bytes == "re-encoded":
+        return
+    if not other:
+        line = f"{dataset.copy.name}: {count_nouns(common, 'image', 'have')} the publisher's size and CRC-32"
+        context.progress.say(line)
+        return
+    what = f"{dataset.copy.name}: {count_share(other, common, 'image', 'have')} another size or CRC-32"
+    if dataset.copy.bytes == "same":
+        hint = "the copy is not what the catalog says; nothing was taken from it"
+        raise NotTheFile(f"{what} than the publisher's", hint=hint)
+    context.progress.say(f"warning: {what} than the publisher's: they are the same by id only")
+
+
+def compare_images(known: Mapping[str, ImageMark], found: Mapping[str, ImageMark]) -> tuple[int, int]:
+    """How many images are known of both sides, and how many of them differ."""
+    common = known.keys() & found.keys()
+    return len(common), sum(known[name] != found[name] for name in common)
+
+
+def map_images(
+    contents: Iterable[Content], *, of: Collection[str] | None = None, without: Collection[str] = ()
+) -> dict[str, ImageMark]:
+    """Size and CRC-32 of each image in an archive (`of` these, or of all but some), by its name alone."""
+    mine = (one for one in contents if (of is None or one.file in of) and one.file not in without)
+    return {
+        one.official.rpartition("/")[2].rpartition(".")[0]: (one.size, one.member.crc32)
+        for one in mine
+        if one.role == "images" and one.image and one.member and one.member.offset >= 0
+    }
+
+
+def read_known_images(name: str, roots: Sequence[Path]) -> dict[str, ImageMark]:
+    """Size and CRC-32 of the publisher's images, from the catalog's `images.tsv`; none where it has none."""
+    known: dict[str, ImageMark] = {}
+    for path in (root / "datasets" / name / IMAGES_NAME for root in roots):
+        lines = read_text(path).splitlines() if path.exists() else []
+        for number, line in enumerate(lines):
+            match = IMAGE_LINE.fullmatch(line)
+            if match:
+                known[match[1]] = int(match[2]), int(match[3], 16)
+            elif line != IMAGES_HEADER or number:
+                raise BadCatalog(
+                    f"{path}, line {number + 1}: must be image, size and crc32, separated by tabs"
+                )
+    return known
