@@ -216,10 +216,12 @@ class Copy:
     name: str  # for --copy
     bytes: CopyBytes
     files: tuple[CopyFile, ...] = ()
-    listing: str | None = None  # `<host>:<id>`: a host's own listing names its images
+    listing: str | None = (
+        None  # `<host>:<id>`: a host's own listing names its images, in place of all official ones
+    )
     table: tuple[TableSpec, ...] = ()  # where its tables have another shape; they give the same rows
     differs: tuple[str, ...] = ()  # in what its rows are not the official ones, in words
-    labels: str | None = None  # the entry whose crosswalk has the labels of its tables; default: this one
+    layout: str | None = None  # the entry whose label words, and unless it has its own, tables it has
     only_by_name: bool = False  # its rows are other ones, so that it never stands in by itself
     note: str | None = None
 
@@ -267,7 +269,10 @@ class CopiedDataset(Dataset):
     """An entry with the files and tables of one of its copies in place of those that are not here."""
 
     copy: Copy
-    origins: Mapping[str, str]  # each file of the copy -> the entry whose file it is
+    origins: Mapping[str, str]  # the copy's files that the catalog names -> the entry whose file each is
+    official: frozenset[str] = (
+        frozenset()
+    )  # files of the publisher's own that stay; all others are the copy's
     in_part: frozenset[str] = frozenset()  # archives of which only the images of the rows are taken
     left_out: tuple[str, ...] = ()  # official files that nothing of the copy replaces
 

@@ -347,7 +347,7 @@ def tell_copy(resources: Resources, dataset: "Dataset", outcome: "FetchResult") 
         names = ", ".join(f"{name} ({roles[name]})" for name in entry.left_out)
         again = f"`dermdata fetch {dataset.name} --only {roles[entry.left_out[0]]}` asks the publisher again"
         resources.say(f"{dataset.name}: {entry.copy.name} has no {names}; {again}")
-    if entry.copy.differs and any(spec.file in entry.origins for spec in entry.table):
+    if entry.copy.differs and any(spec.file not in entry.official for spec in entry.table):
         resources.say(f"{dataset.name}: {entry.copy.name} differs: {'; '.join(entry.copy.differs)}")
 
 

@@ -12,7 +12,6 @@ from dermdata.errors import (
     HostRefused,
     LicenseNotAccepted,
     NetworkError,
-    NotTheFile,
     Offline,
     PersonMustAct,
     UnknownName,
@@ -152,7 +151,7 @@ def fetch_from_sources(
             resources.say(f"{dataset.name}: {why}; {dataset.title} comes from {entry.copy.name}, {whose}")
         try:
             return fetch(entry)
-        except (HostRefused, NetworkError, NotTheFile, PersonMustAct) as error:
+        except (HostRefused, NetworkError, PersonMustAct) as error:
             if isinstance(error, Offline) or type(error) is LicenseNotAccepted:  # no host has said no
                 raise
             refusals[entry.copy.name if isinstance(entry, CopiedDataset) else None] = error

@@ -75,7 +75,7 @@ def file_issues(copy: Data, files: Collection[str], entries: EntryFiles) -> Iter
         if entry is None or entry in entries.names:
             there = files if entry is None else entries[entry]
             yield from name_issues(where, f"file of {entry or 'the entry'} called", [file["name"]], there)
-    yield from name_issues("labels", "entry", list_texts(copy.get("labels")), entries.names)
+    yield from name_issues("layout", "entry", list_texts(copy.get("layout")), entries.names)
 
 
 def name_issues(

@@ -41,7 +41,7 @@ class LabelResources:
 
     def crosswalk(self, dataset: Dataset) -> Crosswalk:
         """The dataset's words, the bundled rows first, overlays' rows on top."""
-        other = dataset.copy.labels if isinstance(dataset, CopiedDataset) else None
+        other = dataset.copy.layout if isinstance(dataset, CopiedDataset) else None
         return load_crosswalk(self.catalog, other or dataset.name, self.vocabulary)
 
     def entry_digest(self, name: str) -> str:

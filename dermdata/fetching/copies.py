@@ -4,23 +4,30 @@
 of it is planned, carried out, recorded and repaired as any other. Which files a copy has is the catalog's word.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import pyarrow.compute as pc
 
 from dermdata.cache import DatasetFolder, Receipt
-from dermdata.errors import BadCatalog
+from dermdata.catalogs.overlays import read_text
+from dermdata.errors import BadCatalog, NotTheFile
 from dermdata.fetching import ingest
 from dermdata.fetching.assemble import harmonize_tables, read_tables
 from dermdata.fetching.plan import FetchPlan, FetchSettings
 from dermdata.fetching.receipt_writer import ReceiptWriter
-from dermdata.fetching.run import FetchContext, ObtainFiles, download_files
+from dermdata.fetching.run import FetchContext, ObtainFiles, download_files, require_plan_space
 from dermdata.fetching.subset import PartialDataset, list_wanted_contents
+from dermdata.markup import count_nouns, count_share
 from dermdata.model import Content, CopiedDataset, Copy, CopyFile, Dataset, File, Role, TableSpec
 
+ImageMark = tuple[int, int]  # size and CRC-32
 FindEntry = Callable[[str], Dataset]  # the catalog's entry of a name
+IMAGES_NAME, IMAGES_HEADER = "images.tsv", "image\tsize\tcrc32"
+IMAGE_LINE = re.compile(r"([^\t]+)\t([0-9]{1,18})\t([0-9a-fA-F]{8})")
 NEEDED_ROLES: frozenset[Role] = frozenset({"metadata", "images"})  # without which a copy is no stand-in
 
 
@@ -67,9 +74,15 @@ class Substitution:
 
     @cached_property
     def names(self) -> dict[str, tuple[str, ...]]:
-        """The copy's files that stand in for each official one that is not here."""
-        replaced = {name for file in self.used for name in file.replaces} - self.here.whole
-        return {name: tuple(file.name for file in self.used if name in file.replaces) for name in replaced}
+        """The copy's files that stand in for each official one that is not here; a listing's are not named."""
+        replaced = {name for file in self.used for name in file.replaces}
+        if self.copy.listing:
+            replaced |= {file.name for file in self.dataset.files if file.role == "images"}
+            replaced |= list_table_files(self.dataset.table) if self.own_tables else set()
+        return {
+            name: tuple(file.name for file in self.used if name in file.replaces)
+            for name in replaced - self.here.whole
+        }
 
     @cached_property
     def left_out(self) -> tuple[str, ...]:
@@ -78,13 +91,17 @@ class Substitution:
         missing = (file for file in self.dataset.files if file.fetch and file.name not in present)
         return tuple(file.name for file in missing if file.role != self.asked)
 
+    @cached_property
+    def official(self) -> frozenset[str]:
+        """The official files that are fetched, or here and stay."""
+        gone = {*self.names, *self.left_out, *(file.name for file in self.used)}
+        return frozenset(file.name for file in self.dataset.files if file.fetch) - gone
+
     def list_files(self, find_entry: FindEntry) -> tuple[File, ...]:
         """All files of the entry, of which only the official ones that are here and the copy's are fetched."""
-        gone = {*self.names, *self.left_out}
-        files = {
-            file.name: replace(file, fetch=file.fetch and file.name not in gone)
-            for file in self.dataset.files
-        }
+        files = {file.name: replace(file, fetch=file.name in self.official) for file in self.dataset.files}
+        if self.copy.listing:  # which may have files of the same names
+            files = {name: file for name, file in files.items() if file.fetch or name in self.left_out}
         for one in self.used:
             files[one.name] = replace(find_copy_file(self.dataset, one, find_entry), fetch=True)
         return tuple(files.values())
@@ -130,7 +147,10 @@ def use_copy(
         If the copy names an entry, or a file of one, that is not there.
 
     """
-    taken = Substitution(dataset, copy, here or FilesHere(), asked)
+    if copy.layout and not copy.table:
+        copy = replace(copy, table=find_entry(copy.layout).table)
+    kept = FilesHere() if here is None or copy.only_by_name else here
+    taken = Substitution(dataset, copy, kept, asked)
     values = vars(dataset) | {
         "files": taken.list_files(find_entry),
         "listing": copy.listing or dataset.listing,
@@ -140,6 +160,7 @@ def use_copy(
         **values,
         copy=copy,
         origins={one.name: one.entry or dataset.name for one in taken.used},
+        official=taken.official,
         in_part=frozenset(one.name for one in taken.used if is_taken_in_part(one, taken.here)),
         left_out=taken.left_out,
     )
@@ -211,23 +232,34 @@ def stands_in(entry: CopiedDataset, wants: FetchSettings) -> bool:
 
 
 def choose_obtainer(plan: FetchPlan) -> ObtainFiles | None:
-    """How a plan's files are brought, where not all by downloading them whole."""
-    dataset = plan.dataset
+    """How a plan's files are brought: a copy's are compared with what is known of the publisher's images."""
+    return obtain_copy if isinstance(plan.dataset, CopiedDataset) and plan.download else None
+
+
+def is_in_part(dataset: Dataset, file: File) -> bool:
+    """Whether only what the rows need of a file comes: an archive that holds more, or images of a copy's listing."""
     if not isinstance(dataset, CopiedDataset):
-        return None
-    return obtain_in_part if dataset.in_part & {file.name for file in plan.download} else None
+        return False
+    listed = dataset.copy.listing and not dataset.copy.only_by_name
+    is_listed = listed and file.name not in dataset.official and file.name not in dataset.origins
+    return file.name in dataset.in_part or bool(is_listed and file.role == "images")
 
 
-def obtain_in_part(
+def obtain_copy(
     plan: FetchPlan, folder: DatasetFolder, context: FetchContext, receipt_writer: ReceiptWriter
 ) -> None:
     """All of the plan's files; of archives that hold more only the images of rows that have none yet."""
-    dataset = plan.dataset
-    assert isinstance(dataset, CopiedDataset)  # noqa: S101  # nothing else has archives that come in part
-    whole = tuple(file for file in plan.download if file.name not in dataset.in_part)
-    download_files(replace(plan, download=whole), folder, context, receipt_writer)
+    in_part = {file.name for file in plan.download if is_in_part(plan.dataset, file)}
+    whole = replace(plan, download=tuple(file for file in plan.download if file.name not in in_part))
+    require_plan_space(whole, folder)
+    download_files(whole, folder, context, receipt_writer)
+    require_same_images(plan, context, receipt_writer, receipt_writer.contents())
+    if not in_part:
+        return
     work = PartialDataset(replace(plan, download=()), folder, context, receipt_writer, any_size=True)
-    work.read_directories(dataset.in_part)
+    work.read_directories(in_part)
+    for source in work.zips.values():
+        require_same_images(plan, context, receipt_writer, source.expected_contents)
     work.fetch_contents(list_lacking_contents(work))
     for name, source in work.zips.items():
         found = receipt_writer.list_file_contents(name)
@@ -249,3 +281,65 @@ def list_lacking_contents(work: PartialDataset) -> tuple[Content, ...]:
     table, _ = harmonize_tables(work.dataset, sources, here, work.context.library, {})
     ids = table.filter(pc.is_null(table["path"]))["image_id"]
     return list_wanted_contents(work, sources, ids)
+
+
+# ------------------------------------------------------------------ identity
+
+
+def require_same_images(
+    plan: FetchPlan, context: FetchContext, receipt_writer: ReceiptWriter, offered: Iterable[Content]
+) -> None:
+    """Compare a copy's images with the publisher's by size and CRC-32, as far as these are known.
+
+    NotTheFile where they differ and the catalog calls them the same; a copy that is only likely so is told of.
+    """
+    dataset = plan.dataset
+    assert isinstance(dataset, CopiedDataset)  # noqa: S101  # nothing else has a copy's images
+    known = read_known_images(dataset.name, context.library.catalog.roots)
+    known |= map_images(receipt_writer.contents(), without=dataset.origins)
+    common, other = compare_images(known, map_images(offered, of=dataset.origins))
+    if not common or dataset.copy.bytes == "re-encoded":
+        return
+    if not other:
+        line = f"{dataset.copy.name}: {count_nouns(common, 'image', 'have')} the publisher's size and CRC-32"
+        context.progress.say(line)
+        return
+    what = f"{dataset.copy.name}: {count_share(other, common, 'image', 'have')} another size or CRC-32"
+    if dataset.copy.bytes == "same":
+        hint = "the copy is not what the catalog says; nothing was taken from it"
+        raise NotTheFile(f"{what} than the publisher's", hint=hint)
+    context.progress.say(f"warning: {what} than the publisher's: they are the same by id only")
+
+
+def compare_images(known: Mapping[str, ImageMark], found: Mapping[str, ImageMark]) -> tuple[int, int]:
+    """How many images are known of both sides, and how many of them differ."""
+    common = known.keys() & found.keys()
+    return len(common), sum(known[name] != found[name] for name in common)
+
+
+def map_images(
+    contents: Iterable[Content], *, of: Collection[str] | None = None, without: Collection[str] = ()
+) -> dict[str, ImageMark]:
+    """Size and CRC-32 of each image in an archive (`of` these, or of all but some), by its name alone."""
+    mine = (one for one in contents if (of is None or one.file in of) and one.file not in without)
+    return {
+        one.official.rpartition("/")[2].rpartition(".")[0]: (one.size, one.member.crc32)
+        for one in mine
+        if one.role == "images" and one.image and one.member and one.member.offset >= 0
+    }
+
+
+def read_known_images(name: str, roots: Sequence[Path]) -> dict[str, ImageMark]:
+    """Size and CRC-32 of the publisher's images, from the catalog's `images.tsv`; none where it has none."""
+    known: dict[str, ImageMark] = {}
+    for path in (root / "datasets" / name / IMAGES_NAME for root in roots):
+        lines = read_text(path).splitlines() if path.exists() else []
+        for number, line in enumerate(lines):
+            match = IMAGE_LINE.fullmatch(line)
+            if match:
+                known[match[1]] = int(match[2]), int(match[3], 16)
+            elif line != IMAGES_HEADER or number:
+                raise BadCatalog(
+                    f"{path}, line {number + 1}: must be image, size and crc32, separated by tabs"
+                )
+    return known

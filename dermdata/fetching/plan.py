@@ -166,8 +166,8 @@ def select_of_source(files: Iterable[FetchedFile], dataset: Dataset) -> tuple[Fe
     """The files that belong to the dataset by the source that it is taken from now."""
     if not isinstance(dataset, CopiedDataset):
         return tuple(one for one in files if one.copy is None)
-    own = {file.name for file in dataset.files if file.fetch and file.name not in dataset.origins}
-    return tuple(one for one in files if (one.copy == dataset.copy.name if one.copy else one.name in own))
+    name, official = dataset.copy.name, dataset.official
+    return tuple(one for one in files if (one.copy == name if one.copy else one.name in official))
 
 
 def list_missing(

@@ -166,7 +166,7 @@ class ReceiptWriter:
     def _copy_of(self, name: str) -> tuple[str | None, CopyBytes | None]:
         """The copy that a catalog file is of, and what is known of its bytes; None twice for the publisher's own."""
         dataset = self.plan.dataset
-        if not isinstance(dataset, CopiedDataset) or name not in dataset.origins:
+        if not isinstance(dataset, CopiedDataset) or name in dataset.official:
             return None, None
         return dataset.copy.name, dataset.copy.bytes
 

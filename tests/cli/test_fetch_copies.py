@@ -1,6 +1,9 @@
 """A host that refuses: the next copy stands in with the same rows, says so everywhere, and is never mixed."""
 
+import hashlib
 import json
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,9 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from dermdata.manifest.parquet import manifest_metadata
+from support.archive_builders import zipped
 from support.cached_folders import below
-from support.copies import REFUSALS, CopiedOurs
-from support.made_up_dataset import ROWS, label_of, name_of, pictures_in
+from support.catalog_folders import put
+from support.copies import REFUSALS, STORE, CopiedOurs, serve_archive
+from support.made_up_dataset import ROWS, label_of, name_of, picture, pictures_in
 from support.servers import Site
 
 pytestmark = pytest.mark.usefixtures("small_catalog")
@@ -207,6 +212,81 @@ def test_masks_that_the_copy_lacks_come_when_the_publisher_gives_them_again(
     assert receipt(folder)["copy"] == "store"
 
 
+# ------------------------------------------------------------------ identity
+
+
+def changed_store(ours: CopiedOurs, options: list[str]) -> None:
+    """The first image at the store is another one."""
+    members = {f"{name_of(one)}.jpg": picture(one + 1000 * (not one)) for one in range(ROWS)}
+    ours.site.put(f"{STORE}pictures.zip", zipped(members, zipfile.ZIP_STORED))
+
+
+def known_images(ours: CopiedOurs, root: Path) -> None:
+    """The catalog knows size and CRC-32 of the publisher's images."""
+    lines = [f"{name_of(one)}\t{len(picture(one))}\t{zlib.crc32(picture(one)):08x}" for one in range(ROWS)]
+    put(root / "catalog", "ours", "\n".join(["image\tsize\tcrc32", *lines, ""]), "images.tsv")
+
+
+@pytest.mark.parametrize("where", ["here", "catalog"])
+@pytest.mark.parametrize("other", [False, True])
+def test_images_are_compared_with_what_is_known_of_the_publishers(
+    cli: Callable, ours: CopiedOurs, tmp_path: Path, where: str, other: bool
+) -> None:
+    """With those that are here, or with the catalog's list of them; told either way."""
+    options = ours.options
+    if where == "catalog":
+        known_images(ours, tmp_path)
+    ours.refuse(**{"b_zip" if where == "here" else "data": "challenge"})
+    if other:
+        changed_store(ours, options)
+    done = cli(*options, "fetch", "ours")
+    assert done.code == 0, done.err
+    count = 20 if where == "here" else ROWS
+    told = (
+        f"warning: store: 1 of {count} images has another size"
+        if other
+        else f"store: {count} images have the"
+    )
+    assert told in done.err
+
+
+def test_a_copy_that_is_called_the_same_and_is_not_is_passed_over(
+    cli: Callable, ours: CopiedOurs, folder: Path, tmp_path: Path
+) -> None:
+    ours.table = ours.table.replace('"likely same"', '"same"', 1)
+    options = ours.options
+    known_images(ours, tmp_path)
+    ours.refuse(data="challenge")
+    changed_store(ours, options)
+    done = cli(*options, "fetch", "ours")
+    assert done.code == 0, done.err
+    assert receipt(folder)["copy"] == "large"
+    assert not [path for path in below(folder) if "pictures" in path]
+
+
+@pytest.mark.parametrize(("bytes_", "verified"), [("same", True), ("likely same", False)])
+def test_a_checksum_verifies_the_images_of_a_copy_of_the_same_bytes(
+    cli: Callable, ours: CopiedOurs, folder: Path, bytes_: str, verified: bool
+) -> None:
+    ours.table = ours.table.replace('"likely same"', f'"{bytes_}"', 1)
+    options = ours.options
+    path = ours.root / "catalog" / "datasets" / "store" / "dataset.toml"
+    sum_ = hashlib.sha256(ours.others[f"{STORE}pictures.zip"]).hexdigest()
+    path.write_text(path.read_text().replace('unpack = "zip"', f'unpack = "zip"\nchecksum = "sha256:{sum_}"'))
+    ours.refuse(data="challenge")
+    assert cli(*options, "fetch", "ours").code == 0
+    assert {one for (one,) in columns(folder, "verified")} == {verified}
+
+
+@pytest.mark.parametrize("line", ["a", "a\tb\tc", "a\t1\t1234567", "\t1\t12345678"])
+def test_a_broken_list_of_images_is_named(cli: Callable, ours: CopiedOurs, tmp_path: Path, line: str) -> None:
+    options = ours.options
+    put(tmp_path / "catalog", "ours", f"image\tsize\tcrc32\n{line}\n", "images.tsv")
+    ours.refuse(data="challenge")
+    done = cli(*options, "fetch", "ours")
+    assert (done.code, "images.tsv, line 2: must be image, size and crc32" in done.err) == (2, True)
+
+
 # ------------------------------------------------------------------ other commands
 
 
@@ -275,3 +355,39 @@ def test_options_that_cannot_be_ask_nobody(
 ) -> None:
     done = fetch(*words)
     assert (done.code, hint in done.err, ours.asked()) == (2, True, [])
+
+
+# ------------------------------------------------------------------ an archive's listing
+
+
+def test_of_a_listing_only_the_images_of_the_rows_come(cli: Callable, site: Site, tmp_path: Path) -> None:
+    """Re-encoded images by id, under the publisher's own table, which is here."""
+    options = serve_archive(tmp_path / "more", site)
+    done = cli(*options, "fetch", "tiny")
+    assert done.code == 0, done.err
+    assert "Tiny comes from isic-7, whose images are encoded anew: other bytes" in done.err
+    folder = tmp_path / "cache" / "datasets" / "tiny" / "unversioned"
+    ids = [f"ISIC_{number:07d}" for number in range(4)]
+    assert columns(folder, "image_id", "label_raw", "verified") == [(one, "nv", False) for one in ids]
+    assert pictures_in(folder) == set(ids)
+    site.requests.clear()
+    again = cli(*options, "fetch", "tiny")
+    assert (again.code, site.requests, "nothing to do" in again.err) == (0, [], True)
+    (folder / "images" / "images" / f"{ids[0]}.jpg").write_bytes(b"broken")
+    assert cli(*options, "verify", "tiny", "--repair").code == 0
+
+
+def test_a_listing_of_other_rows_comes_with_its_own_records(
+    cli: Callable, site: Site, tmp_path: Path
+) -> None:
+    """By its name only; neither table nor images of the publisher's stay beside it."""
+    options = serve_archive(tmp_path / "more", site)
+    assert cli(*options, "fetch", "tiny", "--only", "metadata").code == 0
+    done = cli(*options, "fetch", "tiny", "--copy", "isic-9")
+    assert done.code == 0, done.err
+    folder = tmp_path / "cache" / "datasets" / "tiny" / "unversioned"
+    assert len(columns(folder, "image_id")) == 6
+    assert {label for (label,) in columns(folder, "label_raw")} == {"Nevus"}
+    assert {one["copy"] for one in receipt(folder)["files"]} == {"isic-9"}
+    again = cli(*options, "fetch", "tiny")
+    assert (again.code, "from isic-9, nothing to do" in again.err) == (0, True)

@@ -1,5 +1,6 @@
 """Copies of the made-up dataset at other hosts, and hosts that refuse."""
 
+import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ label_raw = "dx"
 name = "others"
 bytes = "re-encoded"
 only_by_name = true
-labels = "large"
+layout = "large"
 
 [[copies.files]]
 name = "large.zip"
@@ -176,3 +177,84 @@ class CopiedOurs(Ours):
     def asked_hosts(self) -> set[str]:
         """Which hosts were asked since the last time."""
         return {address.partition(".example/")[0] for address, _ in self.asked()}
+
+
+LISTED = """
+name = "tiny"
+title = "Tiny"
+kind = "dataset"
+summary = "made up"
+[access]
+kind = "open"
+[[files]]
+name = "table.csv"
+role = "metadata"
+urls = ["https://data.example/table.csv"]
+[[files]]
+name = "a.zip"
+role = "images"
+urls = ["https://data.example/a.zip"]
+unpack = "zip"
+[[table]]
+reader = "table"
+file = "table.csv"
+[table.columns]
+image_id = "id"
+label_raw = "dx"
+[[copies]]
+name = "isic-7"
+bytes = "re-encoded"
+listing = "isic:collections=7"
+[[copies]]
+name = "isic-9"
+bytes = "re-encoded"
+listing = "isic:collections=7"
+layout = "records"
+only_by_name = true
+"""
+RECORDS = """
+name = "records"
+title = "Records"
+kind = "dataset"
+summary = "made up"
+listing = "isic:"
+[access]
+kind = "open"
+[[files]]
+name = "metadata.csv"
+role = "metadata"
+fetch = false
+[[table]]
+reader = "table"
+file = "metadata.csv"
+[table.columns]
+image_id = "isic_id"
+label_raw = "diagnosis"
+"""
+
+
+def isic_record(number: int) -> dict[str, Any]:
+    name = f"ISIC_{number:07d}"
+    return {
+        "public": True, "isic_id": name, "copyright_license": "CC-0", "attribution": "Anonymous",
+        "files": {"full": {"url": f"https://isic-archive.s3.amazonaws.com/images/{name}.jpg", "size": len(picture(number))}},
+        "metadata": {"acquisition": {"image_type": "dermoscopic"}, "clinical": {"diagnosis_1": "Nevus"}},
+    }  # fmt: skip
+
+
+def serve_archive(root: Path, site: Any) -> list[str]:
+    """A dataset of four images under ISIC ids, and an archive that has six; the options that lead there."""
+    put(root, "tiny", LISTED)
+    put(root, "tiny", CROSSWALK, "labels.tsv")
+    put(root, "records", RECORDS)
+    put(root, "records", CROSSWALK.replace("dx\tnv", "diagnosis\tNevus"), "labels.tsv")
+    site.put(
+        "https://data.example/table.csv", b"id,dx\n" + b"".join(b"ISIC_000000%d,nv\n" % n for n in range(4))
+    )
+    records = [isic_record(number) for number in range(6)]
+    for number in range(6):
+        site.put(f"https://isic-archive.s3.amazonaws.com/images/ISIC_{number:07d}.jpg", picture(number))
+    answer = {"results": records, "count": 6, "next": None}
+    search = "https://api.isic-archive.com/api/v2/images/search/?collections=7&limit=100"
+    site.put(search, json.dumps(answer).encode())
+    return ["--catalog", str(root), "--rewrite", site.rewrite]
