@@ -12,6 +12,7 @@ from dermdata.errors import (
     HostRefused,
     LicenseNotAccepted,
     NetworkError,
+    NotTheFile,
     Offline,
     PersonMustAct,
     UnknownName,
@@ -151,12 +152,22 @@ def fetch_from_sources(
             resources.say(f"{dataset.name}: {why}; {dataset.title} comes from {entry.copy.name}, {whose}")
         try:
             return fetch(entry)
-        except (HostRefused, NetworkError, PersonMustAct) as error:
-            if isinstance(error, Offline) or type(error) is LicenseNotAccepted:  # no host has said no
+        except (HostRefused, NetworkError, NotTheFile, PersonMustAct) as error:
+            if not is_refusal(error, entry):
                 raise
             refusals[entry.copy.name if isinstance(entry, CopiedDataset) else None] = error
     useful = list_useful_copies(resources, dataset, wants, refusals)
     raise sum_up_refusals(dataset, refusals, suggest_copies(dataset, useful, choice))
+
+
+def is_refusal(error: DermdataError, entry: "Dataset") -> bool:
+    """Whether the next place may be asked: a host has said no, or a copy is not what it is said to be.
+
+    Wrong bytes in the publisher's place are a fault that no copy hides.
+    """
+    if isinstance(error, Offline) or type(error) is LicenseNotAccepted:
+        return False
+    return isinstance(error, HostRefused | NetworkError | PersonMustAct) or isinstance(entry, CopiedDataset)
 
 
 def list_useful_copies(

@@ -32,7 +32,8 @@ def is_fakeable(dataset: Dataset) -> bool:
 
 
 FETCHED = [name for name in CATALOG if CATALOG[name].table and is_fakeable(CATALOG[name])]
-WITH_FILES = [name for name in FETCHED if CATALOG[name].files]  # of the others the host's listing names all
+# of the others the host's listing names all
+WITH_FILES = [name for name in FETCHED if any(one.source or one.urls for one in CATALOG[name].files)]
 MIRROR = "https://mirror.example"
 
 
