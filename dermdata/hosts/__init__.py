@@ -56,10 +56,11 @@ __all__ = [
 ]
 
 LISTING_HOSTS = (
-    "dataverse", "figshare", "gcs", "github", "huggingface", "isic", "kaggle", "mendeley", "osf", "s3", "zenodo",
+    "dataverse", "figshare", "gcs", "github", "huggingface", "isic", "isicdoi", "kaggle", "mendeley", "osf", "s3",
+    "zenodo",
 )  # fmt: skip
 HOSTS = (
-    "dataverse", "dropbox", "figshare", "gcs", "gdrive", "github", "huggingface", "kaggle", "mendeley", "osf",
+    "dataverse", "dropbox", "figshare", "gcs", "gdrive", "github", "huggingface", "isicdoi", "kaggle", "mendeley", "osf",
     "package", "s3", "zenodo",
 )  # fmt: skip
 BUNDLING_HOSTS = ("kaggle", "osf")  # they stop whoever asks for many files one by one
