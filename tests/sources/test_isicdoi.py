@@ -1,5 +1,8 @@
 """Bundles of the ISIC Archive's DOIs: found through their landing pages, as the archive's template writes those."""
 
+import tomllib
+from pathlib import Path
+
 import pytest
 
 from dermdata.errors import BadCatalog, ManualDownload, NotTheFile, ServerRefused, UnknownName
@@ -8,6 +11,7 @@ from dermdata.model import Request
 
 from .conftest import answering, entry, sourced
 
+ROOT = Path(__file__).parents[2]
 PAGE = "https://api.isic-archive.com/doi/prove-ai/"
 PLACE = "https://isic-archive.s3.amazonaws.com/dois/10.34970-576276/"
 KNOWN = "https://elsewhere.example/prove-ai.zip"
@@ -86,3 +90,22 @@ def test_a_page_without_it_is_told(answer: object, error: type[Exception], words
 def test_another_form_is_refused(identity: str) -> None:
     with pytest.raises(BadCatalog, match="isicdoi:<number>/<slug>"):
         place(WHOLE, identity=identity)
+
+
+def test_the_zips_of_challenges_are_asked_of_the_present_bucket_first_and_then_of_the_old_one() -> None:
+    """The page left the old one in 2025-09; the permissive files of 2024 are not known to lie there."""
+    present, old = (
+        "https://isic-archive.s3.amazonaws.com/challenges/",
+        "https://isic-challenge-data.s3.amazonaws.com/",
+    )
+    files = [
+        file
+        for path in sorted((ROOT / "catalog" / "datasets").glob("isic-*/dataset.toml"))
+        for file in tomllib.loads(path.read_text("utf-8")).get("files", [])
+        if any(url.startswith((present, old)) for url in file.get("urls", []))
+    ]
+    assert len(files) > 60
+    for file in files:
+        first, *rest = file["urls"]
+        assert first.startswith(present), file["name"]
+        assert rest == ([] if "_Permissive_" in first else [first.replace(present, old)]), file["name"]
