@@ -27,7 +27,7 @@ from dermdata.fetching.assemble import LabelResources, harmonize_tables, read_ta
 from dermdata.fetching.ingest import LISTING_SOURCE
 from dermdata.fetching.listing import merge_files
 from dermdata.hosts import ResolveContext, isic
-from dermdata.hosts.isic_query import FIELDS, LARGEST_NUMBER
+from dermdata.hosts.isic_query import FIELDS, LARGEST_NUMBER, RENAMED
 from dermdata.markup import count_nouns
 from dermdata.model import CLOSED_WORDS, Dataset, File, TableSpec
 from dermdata.progress import Progress
@@ -296,7 +296,9 @@ def list_field_words(
         ours = [column for column, names in spec.columns.items() if names == (name,)]
         if name != "isic_id" and len(ours) == 1:
             words = list_words(ours[0], kind, spec, library, dataset, own)
-            found[name] = tuple(dict.fromkeys(filter(None, words)))
+            found[name] = tuple(
+                dict.fromkeys(one for one in words if one and one not in RENAMED.get(name, ()))
+            )
     return found
 
 

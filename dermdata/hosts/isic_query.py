@@ -26,6 +26,7 @@ FIELDS: Mapping[str, Kind] = {  # columns of the official table that the search 
     "anatom_site": "levels",
     "age_approx": "number",
 }
+RENAMED: Mapping[str, Collection[str]] = {"image_type": ("clinical", "overview")}  # read as words of today
 LEVELS = 5
 LARGEST_NUMBER = 130  # years that a manifest takes
 TOP_NUMBER = 85  # everybody who is older has this age
