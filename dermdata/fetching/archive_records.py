@@ -292,21 +292,24 @@ def list_field_words(
     (spec,) = dataset.table
     own = [name for one in constants for name in (one, one.removeprefix(f"{dataset.name}/"))]
     found = {}
-    for name, kind in FIELDS.items():
-        ours = [column for column, names in spec.columns.items() if names == (name,)]
-        if name != "isic_id" and len(ours) == 1:
-            words = list_words(ours[0], kind, spec, library, dataset, own)
-            found[name] = tuple(
-                dict.fromkeys(one for one in words if one and one not in RENAMED.get(name, ()))
-            )
+    for name in FIELDS:
+        if column := find_column(spec, name):
+            words = list_words(column, name, spec, library, dataset, own)
+            found[name] = tuple(dict.fromkeys(one for one in words if one))
     return found
 
 
+def find_column(spec: TableSpec, name: str) -> str | None:
+    """The one manifest column that an entry reads from a field; ids are probed by themselves."""
+    ours = [column for column, names in spec.columns.items() if names == (name,)]
+    return ours[0] if len(ours) == 1 and name != "isic_id" else None
+
+
 def list_words(
-    column: str, kind: str, spec: TableSpec, library: LabelResources, dataset: Dataset, own: Sequence[str]
+    column: str, name: str, spec: TableSpec, library: LabelResources, dataset: Dataset, own: Sequence[str]
 ) -> Iterable[str]:
     """The words of one field that become a manifest column."""
-    if kind == "number":
+    if FIELDS[name] == "number":
         return map(str, range(LARGEST_NUMBER + 1))
     if column == "label_raw":
         known = [one.raw_label for one in library.crosswalk(dataset) if one.field == spec.label_field]
@@ -314,7 +317,8 @@ def list_words(
     if column == "body_site":
         return [path for path, site in library.body_sites.items() if path != site]
     own = own if column in PASSED_ON else ()
-    return [*spec.values.get(column, ()), *CLOSED_WORDS.get(column, ()), *own]
+    closed = set(CLOSED_WORDS.get(column, ())) - set(RENAMED.get(name, ()))
+    return [*spec.values.get(column, ()), *sorted(closed), *own]
 
 
 def build_probes(dataset: Dataset, words: Mapping[str, Sequence[str]], library: LabelResources) -> pa.Table:
