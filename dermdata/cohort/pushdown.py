@@ -19,7 +19,7 @@ from dermdata.cohort.where import (
     ROW_NUMBER,
     check_condition,
     expression_nodes,
-    open_engine,
+    open_cursor,
     parse_condition,
     watch_limits,
 )
@@ -163,7 +163,7 @@ def find_demand(
 
     """
     query = rewrite_under(condition, vocabulary)
-    with open_engine() as connection, watch_limits(connection):
+    with open_cursor() as connection, watch_limits(connection):
         check_condition(connection, query, names)
         (tree,) = parse_condition(connection, query)
         judge = ConditionJudge(connection, fields)

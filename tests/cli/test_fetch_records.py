@@ -1,14 +1,16 @@
 """`fetch` of an archive whose records are the table: asked for, kept, and nothing left beside."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import unquote_plus
 
 import pyarrow.parquet as pq
 import pytest
 
 from dermdata.hosts.isic import SEARCH
 from support.made_up_dataset import HOST, TABLE, Ours, picture
+from support.mirror import Mirror, mirror
 from support.servers import Site
 
 SPEC = TABLE.replace('"table.csv"', '"metadata.csv"').replace("masks =", "# ").replace('"id"', '"isic_id"')
@@ -274,3 +276,53 @@ def test_a_list_of_another_search_or_of_long_ago_is_not_gone_on_with(
     asked_of(chosen)
     assert cli(*chosen.options, "fetch", "ours").code == 0
     assert asked_of(chosen)[:2] == ["?limit=100", "?cursor=2"]
+
+
+# ------------------------------------------------------------------ the archive of 2026
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirror]:
+    """118 records: two pages, sizes that are too small, `images/` that does not filter."""
+    with mirror(
+        tmp_path_factory.mktemp("archive"), "isic-archive", rows=60, pictures="noise", world="2026"
+    ) as one:
+        yield one
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("where", "query"),
+    [
+        (
+            "diagnosis under 'melanoma' and sex = 'female'",
+            'diagnosis_2:"Malignant melanocytic proliferations (Melanoma)" AND sex:female',
+        ),
+        ("age >= 70 or age is null", "-age_approx:[* TO 69]"),
+        ("sex <> 'female' and license = 'CC0-1.0'", "sex:* AND -sex:female AND copyright_license:CC-0"),
+    ],
+)
+def test_the_log_shows_only_matching_records_asked_for(
+    where: str, query: str, cli: Callable, archive: Mirror, tmp_path: Path
+) -> None:
+    """And they are those that `select` takes of the whole archive."""
+    rewrite = archive.options[2:]  # as the catalog has it: no sizes and checksums of the mirror's
+    before = len(archive.requests())
+    part = cli(*rewrite, "fetch", "isic-archive", "--where", where)
+    assert part.code == 0, part.err
+    asked = [unquote_plus(one["path"]) for one in archive.requests()[before:]]
+    pages = [one.partition("/search/")[2] for one in asked if "/search/" in one]
+    assert pages[0] == "?limit=1"
+    assert all(f"query={query}" in one for one in pages[1:])
+    assert not [one for one in asked if "/search/" not in one and "/images/ISIC_" not in one]
+    (path,) = tmp_path.glob("cache/datasets/isic-archive/*/manifest.parquet")
+    chosen = pq.ParquetFile(path).read()["image_id"].to_pylist()
+    assert sorted(Path(one).stem for one in asked if "/images/ISIC_" in one) == sorted(chosen)
+    assert cli(*rewrite, "fetch", "isic-archive").code == 0
+    assert cli("verify").code == 0
+    whole = cli(
+        "select", "isic-archive", "--where", where, "--format", "jsonl", "-o", str(tmp_path / "some.parquet")
+    )
+    assert whole.code == 0, whole.err
+    assert pq.ParquetFile(tmp_path / "some.parquet").read()["image_id"].to_pylist() == chosen
+    assert 0 < len(chosen) < archive.expected["isic-archive"]["rows"]

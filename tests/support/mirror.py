@@ -76,9 +76,13 @@ class Mirror:
 
 @contextmanager
 def mirror(
-    root: Path, *names: str, rows: int | None = None, pictures: Literal["drawn", "noise", "none"] = "drawn"
+    root: Path,
+    *names: str,
+    rows: int | None = None,
+    pictures: Literal["drawn", "noise", "none"] = "drawn",
+    world: Literal["plain", "2026"] = "plain",
 ) -> Iterator[Mirror]:
-    """Build the datasets in full (or so many rows) and serve them until the block ends.
+    """Build the datasets in full (or so many rows) and serve them, as the hosts of a year do, until the block ends.
 
     For tests of what the tables say every picture is there, but a few pixels of `noise`; for those that fetch tables
     alone there are `none`.
@@ -101,7 +105,7 @@ def mirror(
     if pictures != "drawn":
         build += ["--size", SMALL]
     run(build)
-    with serve(root) as running:
+    with serve(root, "--world", world) as running:
         yield running
 
 
