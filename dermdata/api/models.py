@@ -67,7 +67,7 @@ def describe_model(dataset: "Dataset", outcome: "FetchResult", receipt: "Receipt
         return [f"{line}; each file has its published checksum"]
     return [
         line,
-        f"{dataset.name}: no checksum is published of {count_nouns(unstated, 'file')} of {len(files):,}: "
+        f"{dataset.name}: no checksum is published of {unstated:,} of {count_nouns(len(files), 'file')}: "
         "size and SHA-256 as seen now are kept, and any later difference is refused",
     ]
 

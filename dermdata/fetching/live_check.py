@@ -26,7 +26,7 @@ from dermdata.errors import (
     UnknownName,
     UserAgentRefused,
 )
-from dermdata.fetching.listing import LISTED_BY_ROWS
+from dermdata.fetching.listing import LISTED_BY_ROWS, choose_listed
 from dermdata.hosts import ResolveContext, isic, list_files, resolve_official
 from dermdata.hosts.accounts import GUARDED_ACCESS
 from dermdata.hosts.base import GONE_STATUSES, FileHead
@@ -187,7 +187,7 @@ class PlaceChecker:
             return self.ask_rows(asked)
         if asked.host == "isic":
             return self.ask_search(asked)
-        files = list_files(asked.place, self.context)
+        files = choose_listed(asked.dataset, list_files(asked.place, self.context))
         note = self.ask_some(asked, take_evenly([one for one in files if one.fetch], OF_LISTING))
         found = Sighting(
             asked=asked,

@@ -1,5 +1,6 @@
 """A private entry for a record on each host, fetched in the world of 2026 without any account."""
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from conftest import Answer
+from dermdata.api import source_check
 from dermdata.hosts import request_limits
 from support.catalog_folders import entry, put
 from support.mirror import Mirror, record, serve
@@ -64,6 +66,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         ("dataverse", HEIDATA, str(deep), "--tabular"),
         ("mendeley", "abc123xyz9/2", str(deep)),
         ("huggingface", "datasets/owner/skin", str(deep)),
+        ("huggingface", "models/owner/net", str(deep)),
+        ("huggingface", "models/gated/net", str(deep)),
         ("kaggle", "owner/few", str(deep)),
         ("kaggle", "owner/many", str(many)),
         ("osf", OSF, str(deep)),
@@ -155,3 +159,78 @@ def test_a_record_of_each_host_becomes_rows_with_pictures(
     again = fetch(case, "fetch", "ours")
     assert (again.code, "nothing to do" in again.err) == (0, True)
     assert len(world.served.requests()) == before
+
+
+# ------------------------------------------------------------------ models, and a live check
+
+
+def put_model(root: Path, name: str, body: str) -> None:
+    text = f'name = "{name}"\ntitle = "x"\nkind = "model"\nsummary = "x"\n{body}\n[access]\nkind = "open"\n'
+    path = root / "models" / f"{name}.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def test_models_are_fetched_with_the_digests_that_the_hub_states(
+    cli: Callable[..., Answer], world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of each file one; from Drive through its form; a gated one names the page, and comes with a token."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr(request_limits, "LIMITS", ())
+    put_model(tmp_path / "own", "net", 'listing = "huggingface:owner/net@main"')
+    put_model(tmp_path / "own", "shut", 'listing = "huggingface:gated/net@main"')
+    lone = f'name = "metadata.csv", role = "weights", source = "gdrive:{DRIVE}"'
+    put_model(tmp_path / "own", "lone", f"files = [{{ {lone} }}]")
+    options = (
+        "--catalog",
+        tmp_path / "own",
+        "--rewrite",
+        f"https://=http://127.0.0.1:{world.served.port}/web/",
+    )
+    done = cli(*options, "fetch", "net", "lone")
+    assert done.code == 0, done.err
+    assert "each file has its published checksum" in done.err
+    folder = Path(done.out.splitlines()[0])
+    assert len(list((folder / "images" / "raw").glob("*.png"))) == FEW
+    gated = cli(*options, "fetch", "shut")
+    assert gated.code == 6
+    assert "accept the conditions on https://huggingface.co/gated/net" in gated.err
+    monkeypatch.setenv("HF_TOKEN", "hf_letmein")
+    assert cli(*options, "fetch", "shut").code == 0
+
+
+def test_a_live_check_finds_each_kind_of_change_once(
+    cli: Callable[..., Answer], world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On every host: a changed size and checksum, a gone file, a challenge; all else is whole, and not downloaded."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(request_limits, "LIMITS", ())
+    monkeypatch.setattr(source_check, "PAUSE", 0)
+    none = "0" * 32
+    odd = {
+        "longer": f'source = "zenodo:7700003/metadata.csv"\nsize = {10**6}',
+        "other": f'source = "figshare:7700002/metadata.csv"\nchecksum = "md5:{none}"',
+        "gone": f'source = "dataverse:heidata.uni-heidelberg.de/{HEIDATA}/absent.csv"',
+        "shut": 'urls = ["https://dataverse.harvard.edu/dataset.xhtml?persistentId=doi:10.7910/DVN/X"]',
+    }
+    well = {
+        name.replace(" ", "-").replace(",", ""): f'source = "{case.table.replace("COMMIT", world.commit)}"'
+        for name, case in CASES.items()
+    }
+    for name, line in {**odd, **well}.items():
+        text = f'\n[[files]]\nname = "metadata.csv"\nrole = "metadata"\n{line}\n'
+        put(tmp_path / "own", name, entry(name) + text)
+    options = (
+        "--catalog",
+        tmp_path / "own",
+        "--rewrite",
+        f"https://=http://127.0.0.1:{world.served.port}/web/",
+    )
+    before = len(world.served.requests())
+    done = cli(*options, "doctor", "--sources", *odd, *well, "--format", "json")
+    found = {item["name"]: item["state"] for item in json.loads(done.out)["items"]}
+    states = {"longer": "changed", "other": "changed", "gone": "gone", "shut": "refused"}
+    assert (done.code, found) == (1, states | dict.fromkeys(well, "whole"))
+    files = [one for one in world.served.requests()[before:] if one["range"]]
+    assert {one["range"] for one in files} == {"bytes=0-0"}
