@@ -16,7 +16,7 @@ from dermdata.errors import DermdataError, nearest
 COMMANDS = {
     "list": "The catalog: every dataset that dermdata knows, filtered.",
     "info": "One card: what it is, license, access, files, labels, known problems, citation.",
-    "fetch": "Download, verify, unpack and harmonize datasets; prints the manifests' paths.",
+    "fetch": "Download, verify, unpack and harmonize datasets and models; prints where they are.",
     "verify": "Check every cached file; silent when all is well, exit 1 when anything is wrong.",
     "cache": "Where the cache is, what it holds and how large; delete, sweep, bundle for another machine.",
     "labels": "The diagnosis vocabulary and how each dataset's words map into it.",
@@ -31,7 +31,7 @@ COMMANDS = {
     "sync": "Fetch what is missing and rebuild a locked cohort; exit 4 and the rows on any difference.",
     "cite": "BibTeX, attributions and licenses of exactly the rows used, and the strictest license of the mix.",
     "demo": "Fetch, verify, count, split, export and audit the bundled demo dataset: no network, a few seconds.",
-    "doctor": "Versions, cache, free space, credentials found (never their values), sources reachable.",
+    "doctor": "Versions, cache, free space, credentials found (never their values), sources and what they have.",
 }
 MODULES = {"list": "list_", "export": "export_"}  # names that would hide a builtin or a package
 

@@ -43,10 +43,7 @@ def doctor(
     ] = None,
     form: FormatOption = None,
 ) -> None:
-    """Versions, cache, free space, credentials found (never their values), sources reachable.
-
-    With --sources what each entry's hosts have today: seen whole, changed, gone, refused, not reachable, not asked.
-    """
+    """Versions, cache, free space, credentials found (never their values), sources and what they have."""
     from dermdata.api.environment import check_environment
 
     state = state_of(ctx)

@@ -77,7 +77,7 @@ def fetch(
     ] = False,
     form: FormatOption = None,
 ) -> None:
-    """Download, verify, unpack and harmonize datasets; prints the manifests' paths, and the folders of models' files."""
+    """Download, verify, unpack and harmonize datasets and models; prints where they are."""
     from dermdata.api.fetch_request import FetchRequest, fetch_datasets, plan_datasets
 
     request = FetchRequest(
