@@ -112,12 +112,17 @@ def plan_entry(dataset: Dataset) -> EntryPlan:
     places = [
         SourcePlace(dataset=dataset, file=file, place=place) for file in asked for place in list_places(file)
     ]
-    if dataset.listing:
-        places.append(SourcePlace(dataset=dataset, file=None, place=dataset.listing))
+    places += [SourcePlace(dataset=dataset, file=None, place=place) for place in list_listings(dataset)]
     remarks = tuple(describe_unasked(dataset, len(asked)))
     if not places and not remarks:
         remarks = ("no address of it is known",)
     return EntryPlan(dataset=dataset, places=tuple(places), remarks=remarks)
+
+
+def list_listings(dataset: Dataset) -> list[str]:
+    """The hosts' listings that name files of an entry, or of a copy of it."""
+    found = (dataset.listing, *(copy.listing for copy in dataset.copies))
+    return list(dict.fromkeys(place for place in found if place))
 
 
 def describe_unasked(dataset: Dataset, asked: int) -> Iterator[str]:
@@ -207,7 +212,7 @@ class PlaceChecker:
         note = self.ask_some(asked, list(isic.to_files(records)))
         found = Sighting(asked=asked, state="whole", detail=note, files=count)
         grows = not (query or collections)  # the whole archive, every day
-        return note_differences(found, [] if grows else list(compare_counts(asked.dataset, count)))
+        return note_differences(found, [] if grows else list(compare_counts(asked, count)))
 
     def ask_rows(self, asked: SourcePlace) -> Sighting:
         """Whether images are there of which only the table has the addresses: some of those at its beginning."""
@@ -254,8 +259,8 @@ class PlaceChecker:
             if file := known.get(other.name):  # the catalog has only facts about it
                 one = Sighting(asked=asked, state="whole", size=other.size, checksum=other.checksum)
                 yield from (f"{file.name}: {text}" for text in compare_file(file, one, None))
-        if asked.dataset.kind == "dataset":
-            yield from compare_counts(asked.dataset, sum(file.role == "images" for file in files))
+        if images := count_images(files):
+            yield from compare_counts(asked, images)
         yield from compare_digests(found, self.find_earlier(asked))
 
     def find_earlier(self, asked: SourcePlace) -> LastSeen | None:
@@ -312,9 +317,15 @@ def compare_digests(found: Sighting, before: LastSeen | None) -> Iterator[str]:
         )
 
 
-def compare_counts(dataset: Dataset, images: int) -> Iterator[str]:
-    """Whether a listing has as many images as the publisher counts."""
-    counted = dataset.counts.images
+def count_images(files: Iterable[File]) -> int | None:
+    """How many images a listing names; None where archives hold them, of which nobody says how many."""
+    images = [file for file in files if file.role == "images"]
+    return None if any(file.unpack for file in images) else len(images)
+
+
+def compare_counts(asked: SourcePlace, images: int) -> Iterator[str]:
+    """Whether an entry's own listing has as many images as its publisher counts; a copy's may have others too."""
+    counted = asked.dataset.counts.images if asked.place == asked.dataset.listing else None
     if counted is not None and images != counted:
         yield f"lists {count_nouns(images, 'image')}, the catalog counts {counted:,}"
 

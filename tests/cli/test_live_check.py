@@ -277,6 +277,10 @@ def test_a_listing_is_asked_in_place_of_its_files(ask: Callable, hosts: MoodySit
     assert (answer.code, items["much"]["state"]) == (0, "whole")
     assert sum(asked.endswith(".png") for asked, _ in hosts.requests) == 3
     assert items["much"]["places"][0]["files"] == 40
+    copied = '\n[[copies]]\nname = "bucket"\nbytes = "re-encoded"\nlisting = "gcs:dx/dataset/images/"\n'
+    put(tmp_path / "catalog", "copied", entry("copied") + copied + "\n[counts]\nimages = 41\n")
+    answer, items = ask("copied")  # a copy may hold others too
+    assert (answer.code, items["copied"]["asked"]) == (0, 1)
     answer, items = ask("less")
     assert answer.code == 1
     assert "lists 40 images, the catalog counts 41" in items["less"]["detail"]
