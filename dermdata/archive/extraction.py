@@ -87,7 +87,8 @@ class BoundedExecutor(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._failed = self._failed or error is not None
-        self._pool.shutdown(wait=True, cancel_futures=error is not None)
+        # after Ctrl-C nothing waits: a worker may sleep for two minutes before a host may be asked again
+        self._pool.shutdown(wait=kind is not KeyboardInterrupt, cancel_futures=error is not None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,6 +17,7 @@ from dermdata.fetching.receipt_writer import SAVE_INTERVAL
 from dermdata.fetching.run import STREAMS, FetchContext, raise_first_error
 from dermdata.hosts.base import is_plain_name
 from dermdata.model import Dataset, File
+from dermdata.process import cancel_on_interrupt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +78,7 @@ def fill_mirror(mirror: MirrorFolder, context: FetchContext) -> int:
     disk.require_space(mirror.path, sum(file.expected_size or 0 for file in mirror.absent))
     writer = MirrorWriter(mirror, context)
     try:
-        with ThreadPoolExecutor(max_workers=STREAMS) as pool:
+        with cancel_on_interrupt(ThreadPoolExecutor(max_workers=STREAMS)) as pool:
             raise_first_error([pool.submit(writer.store_file, file) for file in mirror.files])
     finally:
         writer.save()  # what is whole is noted even when something else failed

@@ -45,5 +45,5 @@ LIMITS = (
     # 60 an hour, with a token 5,000: docs.github.com, "Rate limits for the REST API"
     RequestLimit(name="github", host=r"api\.github\.com", guest=((60, HOUR),), member=((5000, HOUR),)),
     # nothing is published, and its server has no throttle of its own (ImageMarkup/isic, 2026-08-21); 429s do occur
-    RequestLimit(name="isic", host=r"api\.isic-archive\.com", guest=((10, 5 * SECOND),), published=False),
+    RequestLimit(name="isic", host=r"api\.isic-archive\.com", guest=((20, 10 * SECOND),), published=False),
 )

@@ -1,10 +1,13 @@
 """Progress: bars in one line each at any width, a total over all files, and a line every 30 seconds in a log."""
 
+import _thread
 import io
 import random
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +22,7 @@ from dermdata.api.display import (
     shorten_middle,
 )
 from dermdata.hosts import request_limits
+from dermdata.http import NetworkSettings
 from dermdata.model import RequestLimit
 from dermdata.progress import ALL_BYTES, Progress, SummedProgress
 from support.made_up_dataset import Ours
@@ -164,8 +168,8 @@ def test_a_log_tells_a_wait_that_is_worth_a_line(clock: Clock, capsys: pytest.Ca
 def test_a_fetch_keeps_a_limit_across_its_files(
     cli: Callable[..., Any], ours: Ours, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Four files of a host that lets itself be asked twice a second: none is refused, and it takes its time."""
-    limit = RequestLimit(name="data", host=r"data\.example", guest=((2, 1),))
+    """Four files of a host that lets itself be asked five times a second: none is refused, and it takes its time."""
+    limit = RequestLimit(name="data", host=r"data\.example", guest=((2, 0.4),))
     monkeypatch.setattr(request_limits, "LIMITS", (limit,))
     times: list[float] = []
     answer = ours.site.answer
@@ -174,7 +178,34 @@ def test_a_fetch_keeps_a_limit_across_its_files(
     )
     assert cli(*ours.options, "fetch", "ours").code == 0
     assert len(times) >= 4
-    assert min(later - earlier for earlier, later in zip(times, times[2:], strict=False)) > 0.95
+    assert min(later - earlier for earlier, later in zip(times, times[2:], strict=False)) > 0.38
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["--limit", "3"], ["--mirror-out", "out"]], ids=["whole", "part", "mirror"]
+)
+def test_ctrl_c_ends_a_wait_at_once(
+    cli: Callable[..., Any], ours: Ours, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    """A host wants nobody to ask it for a minute and a half: whoever gives up is not kept waiting."""
+    limit = RequestLimit(name="data", host=r"data\.example", guest=((2, 90),))
+    monkeypatch.setattr(request_limits, "LIMITS", (limit,))
+    monkeypatch.chdir(tmp_path)
+    pressed, waited = threading.Event(), threading.Event()
+
+    def sleep(*_: object) -> None:
+        if not pressed.is_set():
+            pressed.set()
+            _thread.interrupt_main()
+        waited.wait(20)
+
+    monkeypatch.setattr(NetworkSettings, "pause", sleep)
+    begun = time.monotonic()
+    try:
+        assert cli(*ours.options, "fetch", "ours", *words).code == 130
+        assert time.monotonic() - begun < 10
+    finally:
+        waited.set()
 
 
 def test_any_width_any_name() -> None:

@@ -195,7 +195,7 @@ def test_more_streams_of_one_file_leave_requests_to_others(clock: Clock) -> None
         ("https://huggingface.co/api/datasets/o/n/tree/main", (500, 300), (1000, 300)),
         ("https://huggingface.co/datasets/o/n/resolve/main/a.zip", (3000, 300), (5000, 300)),
         ("https://api.github.com/repos/o/n/git/trees/main", (60, 3600), (5000, 3600)),
-        ("https://api.isic-archive.com/api/v2/images/search/?limit=100", (10, 5), None),
+        ("https://api.isic-archive.com/api/v2/images/search/?limit=100", (20, 10), None),
     ],
 )  # fmt: skip
 def test_published_limits(url: str, guest: tuple[int, float], member: tuple[int, float] | None) -> None:
