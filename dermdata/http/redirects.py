@@ -17,7 +17,7 @@ from dermdata.http.connecting import NameLookupTimeout, find_root_cause
 from dermdata.http.policy import NetworkSettings, RateMonitor, RetryAction, TransferFault
 from dermdata.http.request_rates import RequestRates, get_hostname, limit_error
 from dermdata.http.responses import REDIRECTS, StreamedResponse, require_few_headers
-from dermdata.http.transport import CHUNK, GuardedTransport
+from dermdata.http.transport import CHUNK, CLOSED, GuardedTransport
 from dermdata.http.urls import Hop, follow_hop, get_host, redact, select_headers, sends_secrets, start_hop
 from dermdata.model import NOTHING, Request
 
@@ -342,6 +342,8 @@ def map_errors(url: str) -> Iterator[None]:
 
 
 def _explain_connect_error(host: str, error: Exception) -> TransferFault:
+    if str(error) == CLOSED:  # after Ctrl-C: nobody wants it any more
+        return TransferFault(CannotConnect(f"the connection to {host} was given up"), RetryAction.NEVER)
     cause = find_root_cause(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
         message = f"the certificate of {host} is refused: {cause.verify_message}"

@@ -36,6 +36,7 @@ from dermdata.http.urls import is_private, private_address_error
 
 CHUNK = 128 * 1024  # bytes of a body that are read at once: what is read is not lost, but not yet written
 KEEPALIVE_SECONDS = 30  # seconds that an idle connection is kept
+CLOSED = "closed"  # the error's whole text where this side has closed: another try is of no use
 LONGEST_CONNECT = 120.0  # seconds, where nobody names a timeout
 
 SocketOptions = Iterable[
@@ -163,7 +164,7 @@ class GuardedTransport(httpx.BaseTransport):
         key = (proxy, public_only, secure or (proxy is not None and proxy.scheme == "https"))
         with self._lock:
             if self._closed:
-                raise httpx.ConnectError("closed")
+                raise httpx.ConnectError(CLOSED)
             if key not in self._pools:
                 self._pools[key] = self._open_pool(proxy, public_only=public_only, secure=key[2])
             return self._pools[key]
@@ -290,7 +291,7 @@ class GuardedBackend(httpcore.NetworkBackend):
         self._open.add(stream)
         if self._closed:
             stream.close()
-            raise httpcore.ConnectError("closed")
+            raise httpcore.ConnectError(CLOSED)
 
     def connect_tcp(
         self,
@@ -340,7 +341,7 @@ class GuardedBackend(httpcore.NetworkBackend):
                 addresses, connect, max(0.001, until - time.monotonic()), lambda: self._closed
             )
         except ClosedWhileWaiting as error:
-            raise httpcore.ConnectError("closed") from error
+            raise httpcore.ConnectError(CLOSED) from error
         except TimeoutError as error:
             raise httpcore.ConnectTimeout("no answer in time") from error
         except OSError as error:

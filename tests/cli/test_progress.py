@@ -1,8 +1,8 @@
 """Progress: bars in one line each at any width, a total over all files, and a line every 30 seconds in a log."""
 
-import _thread
 import io
 import random
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -196,7 +196,7 @@ def test_ctrl_c_ends_a_wait_at_once(
     def sleep(*_: object) -> None:
         if not pressed.is_set():
             pressed.set()
-            _thread.interrupt_main()
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         waited.wait(20)
 
     monkeypatch.setattr(NetworkSettings, "pause", sleep)
