@@ -47,9 +47,9 @@ def manifest(path: Path) -> None:
     from dermdata.fetching.assemble import harmonize_tables, open_label_resources, read_tables
     from dermdata.manifest.parquet import write_manifest
     from dermdata.model import Access, Dataset, License, TableSpec
-    from dermdata.pandas_import import hide_pandas
+    from dermdata.unused_imports import hide_unused
 
-    hide_pandas()  # as in any process of ours
+    hide_unused()  # as in any process of ours
     fields = ("image_id", "lesion_id", "patient_id", "age", "sex")
     columns = {**{one: (one,) for one in fields}, "label_raw": ("dx",)}
     # the name is HAM10000's, whose crosswalk has these words

@@ -17,7 +17,7 @@ from typing import Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from dermdata.errors import CannotConnect, NetworkError, StorageError, UsageError
-from dermdata.pandas_import import show_pandas
+from dermdata.unused_imports import show_unused
 
 ExecutorFactory = Callable[[int], Executor]  # from a number of jobs: an executor to be used in a `with`
 P = ParamSpec("P")
@@ -46,7 +46,7 @@ class Engine:
 def open_engine(url: str) -> Iterator[Engine]:
     """The cluster at `dask://HOST:PORT`; UsageError for another address, CannotConnect when nothing answers there."""
     address = scheduler_address(url)
-    show_pandas()
+    show_unused()
     try:
         from distributed import Client, KilledWorker  # an extra
     except ImportError as error:

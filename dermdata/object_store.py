@@ -29,7 +29,7 @@ from dermdata.errors import (
     StorageError,
     UsageError,
 )
-from dermdata.pandas_import import show_pandas
+from dermdata.unused_imports import show_unused
 from dermdata.urls import USER_AGENT
 
 StoragePath = Path | str  # of a file: a path here, or a URL
@@ -215,7 +215,7 @@ def open_filesystem(url: str) -> Any:
     if not (log := logging.getLogger("gcsfs")).handlers:
         log.addHandler(logging.NullHandler())  # its tracebacks, before our words
     try:
-        show_pandas()
+        show_unused()
         import fsspec
 
         own = fsspec.config.conf.get(scheme, {}).get("config_kwargs", {})  # the person's

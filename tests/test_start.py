@@ -20,11 +20,16 @@ main()
 """
 
 
-def modules_of(folder: Path, *words: str) -> set[str]:
-    """What a command of a process of its own, asked of a manifest of one row, has imported at its end."""
+def write_one_row(folder: Path) -> Path:
     rows = [{"dataset": "mine", "image_id": "1", "key": "mine/1", "diagnosis": "melanoma"}]
     manifest = folder / "mine.parquet"
     write_manifest(pa.Table.from_pylist(rows, schema=SCHEMA), manifest, {"dataset": "mine"})
+    return manifest
+
+
+def modules_of(folder: Path, *words: str) -> set[str]:
+    """What a command of a process of its own, asked of a manifest of one row, has imported at its end."""
+    manifest = write_one_row(folder)
     line = [sys.executable, "-c", PROGRAM, "--cache", str(folder), *words, "--format", "csv", str(manifest)]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -37,6 +42,26 @@ def test_a_command_that_reads_tables_does_without_pandas(tmp_path: Path) -> None
     loaded = modules_of(tmp_path, "stats")
     assert {"pyarrow", "numpy"} <= loaded
     assert not {name for name in loaded if name.partition(".")[0] == "pandas"}
+
+
+def test_a_selection_without_a_condition_needs_neither_engine_nor_network(tmp_path: Path) -> None:
+    """Each is a tenth of a second."""
+    line = [sys.executable, "-c", PROGRAM, "--cache", str(tmp_path), "select", str(write_one_row(tmp_path))]
+    done = subprocess.run(
+        [*line, "-o", "s.parquet"], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    loaded = set(done.stderr.split())
+    assert "dermdata.cohort.selection" in loaded
+    assert not {"duckdb", "httpx", "httpcore"} & loaded
+
+
+def test_a_fetch_does_without_what_http_libraries_import_beside_it(tmp_path: Path) -> None:
+    """trio and anyio, where another package brought them; httpx's own command line."""
+    line = [sys.executable, "-c", PROGRAM, "--cache", str(tmp_path), "--offline", "fetch", "ph2"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    loaded = set(done.stderr.split())
+    assert {"httpx", "httpcore"} <= loaded
+    assert not {"trio", "anyio", "httpx._main"} & loaded
 
 
 def test_list_does_without_the_types_of_the_catalog(tmp_path: Path) -> None:
@@ -59,10 +84,10 @@ def test_a_query_does_without_arrow(tmp_path: Path) -> None:
 def test_what_is_hidden_from_pyarrow_is_there_for_others() -> None:
     """Before a cluster's or a store's library is loaded, and in a notebook anyway."""
     code = (
-        "from dermdata.pandas_import import hide_pandas, show_pandas\n"
-        "hide_pandas()\n"
+        "from dermdata.unused_imports import hide_unused, show_unused\n"
+        "hide_unused()\n"
         "try:\n    import pandas\nexcept ModuleNotFoundError: print('hidden')\n"
-        "show_pandas(); show_pandas()\n"
+        "show_unused(); show_unused()\n"
         "import pandas; print(pandas.DataFrame({'a': [1]}).shape)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

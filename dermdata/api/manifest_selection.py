@@ -224,8 +224,12 @@ def list_needed(
     resources: Resources, names: Sequence[str], where: str | None, refine: Sequence[str]
 ) -> Sequence[str]:
     """The columns that a selection without duplicates decides by; `names` are all that there are."""
-    from dermdata.cohort import NEEDED_COLUMNS, condition_columns
+    from dermdata.cohort import NEEDED_COLUMNS
 
-    known = (*names, *ADDED, *NEEDED_COLUMNS)
-    asked = condition_columns(where, known, resources.library.vocabulary) if where else ()
+    asked: Sequence[str] = ()
+    if where:
+        from dermdata.cohort import condition_columns  # here: the engine takes 0.1 s to import
+
+        known = (*names, *ADDED, *NEEDED_COLUMNS)
+        asked = condition_columns(where, known, resources.library.vocabulary)
     return (*USED, *PROJECTED, *ADDED, *(NEEDED_COLUMNS if refine else ()), *asked)

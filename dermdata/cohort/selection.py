@@ -7,7 +7,6 @@ import pyarrow as pa
 from dermdata.cohort.dedupe import DedupeMethod, FindNear, drop_duplicates
 from dermdata.cohort.keys import DroppedRow, arrange_rows, class_column, sample_rows
 from dermdata.cohort.refine import find_contradictions, find_key_conflicts, refine_labels
-from dermdata.cohort.where import filter_rows, unknown_word_notes
 from dermdata.crosswalks.extents import LabelComparer
 from dermdata.errors import UsageError
 from dermdata.manifest.columns import text_column
@@ -110,6 +109,11 @@ def apply_refinement(
 
 
 def apply_condition(done: Selection, condition: str, vocabulary: Vocabulary) -> None:
+    from dermdata.cohort.where import (
+        filter_rows,
+        unknown_word_notes,
+    )  # here: the engine takes 0.1 s to import
+
     found = filter_rows(done.table, condition, vocabulary)
     done.notes += unknown_word_notes(done.table, condition)
     done.notes.append(

@@ -13,11 +13,17 @@ remote_zip.py      an archive by its central directory; zip_ranges.py: members o
 mirror.py          original files in a folder that `fetch --mirror` reads
 bundle.py          cached datasets as one tar, for a machine without internet
 local/             files that a user has already, in any layout
+
+A name is imported from its module when it is first asked for: whoever wants the labels of a catalog needs no network.
 """
 
-from dermdata.fetching.plan import FetchPlan, FetchSettings, make_plan, read_prior_receipt
-from dermdata.fetching.repair import find_uninspected
-from dermdata.fetching.run import FetchContext, FetchResult, run_plan
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dermdata.fetching.plan import FetchPlan, FetchSettings, make_plan, read_prior_receipt
+    from dermdata.fetching.repair import find_uninspected
+    from dermdata.fetching.run import FetchContext, FetchResult, run_plan
 
 __all__ = [
     "FetchContext",
@@ -29,3 +35,16 @@ __all__ = [
     "read_prior_receipt",
     "run_plan",
 ]
+_MODULES = {
+    "plan": ("FetchPlan", "FetchSettings", "make_plan", "read_prior_receipt"),
+    "repair": ("find_uninspected",),
+    "run": ("FetchContext", "FetchResult", "run_plan"),
+}
+_OWNER = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _OWNER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value = getattr(import_module(f"{__name__}.{_OWNER[name]}"), name)
+    return value

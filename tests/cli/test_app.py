@@ -138,13 +138,14 @@ def test_version_and_help_go_to_stdout(cli: Callable) -> None:
     assert all(name in answer.out for name in ("list", "info", "fetch", "verify", "split", "export"))
 
 
-def test_a_reader_that_leaves_early_is_no_error() -> None:
+def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
     """`dermdata labels tree | head -1`: no traceback, nothing on stderr."""
-    command = f"{sys.executable} -m dermdata labels tree --format jsonl 2>err | head -1; cat err >&2"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    command = (
+        f"{sys.executable} -m dermdata --cache . labels tree --format jsonl 2>err | head -1; cat err >&2"
+    )
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert json.loads(done.stdout)["concept"] == "skin-finding"
     assert done.stderr == ""
-    Path("err").unlink(missing_ok=True)
 
 
 def test_names_pipe_into_the_next_command(tmp_path: Path) -> None:

@@ -63,9 +63,9 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 def preload() -> None:
     """Import all that a command might, as `dermdata.start` does: without pandas."""
-    from dermdata.pandas_import import hide_pandas
+    from dermdata.unused_imports import hide_unused
 
-    hide_pandas()
+    hide_unused()
     import dermdata
     from dermdata.start import COLLECT_AFTER
 
