@@ -137,7 +137,7 @@ def apply_issue_lists(table: pa.Table, lists: Sequence[IssueList]) -> AppliedIss
     table : pyarrow.Table
         With the columns `dataset` and `image_id`.
     lists : sequence of IssueList
-        As `find_issue_lists` reads them.
+        As `find_issue_lists` reads them; those of datasets that are not in the table are passed over, unless all are.
 
     Returns
     -------
@@ -146,6 +146,8 @@ def apply_issue_lists(table: pa.Table, lists: Sequence[IssueList]) -> AppliedIss
 
     """
     rows = rows_by_image(table)
+    datasets = {dataset for dataset, _ in rows}
+    lists = [one for one in lists if one.dataset in datasets] or lists
     stay = np.ones(table.num_rows, bool)
     found: list[Finding] = []
     for one in lists:

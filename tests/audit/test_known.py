@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from dermdata.audit import apply_issue_lists, find_issue_lists
+from dermdata.catalogs import bundled_folder
 from dermdata.errors import BadCatalog, UnknownName, UsageError
 from support.audit_builders import audited, rows
 
@@ -34,6 +35,28 @@ def test_dropped_rows_are_gone_and_told(tmp_path: Path) -> None:
         done.findings[0].message
         == "clean@1: 1 of 2 listed images is here and taken away (irrelevant; X 2025)"
     )
+
+
+@pytest.mark.parametrize(
+    ("dataset", "dropped", "noted"), [("pad-ufes-20", 58, 3), ("ddi", 9, 8), ("derm7pt", 1, 2)]
+)
+def test_the_lists_of_selfclean_are_in_the_catalog(dataset: str, dropped: int, noted: int) -> None:
+    """As many as the publication says; Derm7pt's duplicates are files that its own list names twice."""
+    lists = find_issue_lists([bundled_folder()], "selfclean-revised@17882fe7", ["selfclean-revised"])
+    [one] = [one for one in lists if one.dataset == dataset]
+    actions = [issue.action for issue in one.issues]
+    assert (actions.count("drop"), actions.count("note")) == (dropped, noted)
+    assert not any(issue.image_id.endswith((".png", ".jpg")) for issue in one.issues)
+
+
+def test_lists_of_other_datasets_are_passed_over(tmp_path: Path) -> None:
+    """A list has one file a dataset: only those of the images here are told, unless none is of them."""
+    root = listed(tmp_path, f"{HEAD}0\tdrop\tx\ty\t\n", dataset="a")
+    listed(tmp_path, f"{HEAD}0\tdrop\tx\ty\t\n", dataset="b")
+    lists = find_issue_lists([root], "clean@1")
+    for dataset, told in (("a", ["a"]), ("b", ["b"]), ("c", ["a", "b"])):
+        done = apply_issue_lists(rows(dataset=[dataset], image_id=["0"]), lists)
+        assert [one.dataset for one in done.findings] == told
 
 
 @pytest.mark.parametrize(
