@@ -340,7 +340,7 @@ def folders(maker: Maker, spec: TableSpec) -> None:
         ]
         whole = spec.columns.get("image_id", ("@path",)) == ("@path",)
         maker.put_image(spec, path, number)
-        maker.images.add(path.removesuffix(".jpg") if whole else "/".join(names))
+        maker.images.add(path.rpartition(".")[0] if whole else "/".join(names))
         if label:
             maker.labels.append(label)
 

@@ -98,6 +98,8 @@ def test_every_folder_of_labels_is_an_entry_and_words_of_others_are_there() -> N
         ("ddi", "disease", "glomangioma", "glomus-tumor", "broad"),
         ("azh-wound", "class folder", "D", "diabetic-ulcer", "exact"),
         ("sd-198", "class folder", "Schamberg's_Disease", "pigmented-purpuric-dermatosis", "broad"),
+        ("dermnet", "class folder", "Atopic Dermatitis Photos", "non-neoplastic", "broad"),
+        ("dermnet", "class folder", "Bullous Disease Photos", "non-neoplastic", "broad"),
         ("scin", "weighted_skin_condition_label", "Skin infection", "infection-or-infestation", "broad"),
     ],
 )
