@@ -50,14 +50,19 @@ class FileNameIndex:
         return []
 
     def resolve_name(self, name: str, files: Collection[str] | None = None) -> list[Content]:
-        """The files that a row means by this name: also with another ending, or as the end of a path."""
+        """The files that a row means by this name: with another ending or none, or as the end of a path."""
         found = self.find(name, files)
         if not found and (bare := EXTENSION.sub("", name)) != name:
             found = self.find(bare, files)
         if not found and "/" in name:
             leaf = self.find(name.rpartition("/")[2], files)
-            found = [one for one in leaf if normalize_name(one.official).endswith(f"/{name}")]
+            found = [one for one in leaf if is_path_end(name, normalize_name(one.official))]
         return found
+
+
+def is_path_end(name: str, path: str) -> bool:
+    """Whether the path, or the path without its ending, ends with these folders and this file."""
+    return any(one.endswith(f"/{name}") for one in (path, strip_ending(path)))
 
 
 def decode_problem(content: Content | None) -> str | None:

@@ -16,7 +16,16 @@ def found(name: str, *contents: Content, files: tuple[str, ...] | None = None) -
 
 
 @pytest.mark.parametrize(
-    "name", ["train/nv/ISIC_1.jpg", "train/nv/ISIC_1", "ISIC_1.jpg", "ISIC_1", "nv/ISIC_1.jpg", "ISIC_1.png"]
+    "name",
+    [
+        "train/nv/ISIC_1.jpg",
+        "train/nv/ISIC_1",
+        "ISIC_1.jpg",
+        "ISIC_1",
+        "nv/ISIC_1.jpg",
+        "nv/ISIC_1",
+        "ISIC_1.png",
+    ],
 )
 def test_ways_to_name_a_file(name: str) -> None:
     """A table that says .png means the .jpg of that name, if there is no .png."""
@@ -43,6 +52,12 @@ def test_the_closest_name_wins() -> None:
     assert found("part/a.jpg", *files) == "part/a.jpg"
     assert found("b.png", *files) == "part/b.png"
     assert found("b", *files) == "b"
+
+
+@pytest.mark.parametrize(("name", "right"), [("BG/76", "Test/BG/76.jpg"), ("D/76", "Test/D/76.jpg")])
+def test_folders_tell_files_of_one_name_apart(name: str, right: str) -> None:
+    """As a table names them that knows neither the folder above nor the ending."""
+    assert found(name, file("Test/BG/76.jpg"), file("Test/D/76.jpg"), file("Test/D/176.jpg")) == right
 
 
 @pytest.mark.fault(91)
