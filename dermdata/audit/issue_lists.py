@@ -146,19 +146,23 @@ def apply_issue_lists(table: pa.Table, lists: Sequence[IssueList]) -> AppliedIss
 
     """
     rows = rows_by_image(table)
-    datasets = {dataset for dataset, _ in rows}
-    lists = [one for one in lists if one.dataset in datasets] or lists
+    lists = select_lists(lists, {dataset for dataset, _ in rows})
     stay = np.ones(table.num_rows, bool)
     found: list[Finding] = []
     for one in lists:
         for (action, issue, source), listed in sorted(group_issues(one.issues).items()):
             here = [image.image_id for image in listed if (one.dataset, image.image_id) in rows]
             if action == "drop":
-                stay[[row for image_id in here for row in rows[one.dataset, image_id]]] = False
+                stay[list(chain.from_iterable(rows[one.dataset, image_id] for image_id in here))] = False
             found.append(issue_finding(one, action, issue, source, here, len(listed)))
     kept = table if stay.all() else table.filter(pa.array(stay))
     copies = tuple(chain.from_iterable(map(listed_copies, lists)))
     return AppliedIssues(table=kept, findings=tuple(found), copies=copies)
+
+
+def select_lists(lists: Sequence[IssueList], datasets: set[str | None]) -> Sequence[IssueList]:
+    """The lists about these datasets; all of them where none is."""
+    return [one for one in lists if one.dataset in datasets] or lists
 
 
 def rows_by_image(table: pa.Table) -> dict[tuple[str | None, str | None], list[int]]:
