@@ -45,6 +45,7 @@ FILE_COLUMNS = {"pictures": "path", "masks": "mask_path"}
 NOT_CONVERTED = {"differential", "image", "image_id", "isic_id", "label_raw", "malignancy", *KEYS}
 FOLD_RANGE = (0, 100)
 SKIN_COLUMNS = ("fitzpatrick", "fitzpatrick_range")
+NO_TABLE = "the catalog has no table of its rows: the files are here, the manifest is empty"
 READER_COLUMNS = {"@path", "@one-hot", "@image", "@view", "@group", "@row"}  # columns that the readers make
 
 
@@ -135,6 +136,8 @@ def total_differences(dataset: Dataset, table: pa.Table, roles: Collection[str])
 def stated_totals(dataset: Dataset, rows: int, roles: Collection[str]) -> set[str]:
     """The numbers that are stated even where they are 0: of files that are here, and of ids that a table has."""
     columns = {name for spec in dataset.table for name in (*spec.columns, *spec.constants)}
+    if not rows and "other" in roles:  # archives that stay closed: no row at all is a number, too
+        roles = {*roles, "images"}
     ids = {name for name, column in ID_COLUMNS.items() if rows and column in columns}
     return ids | {"images", "masks"} & set(roles)
 
@@ -247,7 +250,8 @@ def build_manifest(
     report.rows = table.num_rows
     report.images_without_row = images.unclaimed_images()
     report.masks_without_row = images.unclaimed_masks()
-    report.differences = count_differences(dataset, table, {one.role for one in contents})
+    without_table = [NO_TABLE] if contents and not tables else []
+    report.differences = [*without_table, *count_differences(dataset, table, {one.role for one in contents})]
     return table, report
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from dermdata.api.fetch_dataset import describe_differences
 from dermdata.errors import UnknownName
 from dermdata.manifest import SCHEMA, BuildReport, build_manifest
-from dermdata.manifest.builder import SourceTable
-from dermdata.model import License, PublishedCounts, TableSpec
+from dermdata.manifest.builder import NO_TABLE, SourceTable
+from dermdata.model import License, PublishedCounts, Role, TableSpec
 from dermdata.readers.typed_cells import clean_ids
 from support.bundled_labels import vocabulary
 from support.manifest_builders import LABELS, SITES, built, cells, dataset, file, table
@@ -466,6 +466,34 @@ def test_what_the_rows_do_not_state_is_no_difference() -> None:
     counts = PublishedCounts(images=1, lesions=5, masks=5, labels={"mel": 2}, splits={"train": 2})
     assert built({"id": ["a"]}, LEAST, of=dataset(counts=counts))[1].differences == []
     assert built({"id": []}, LEAST, of=dataset(counts=counts))[1].differences == []
+
+
+@pytest.mark.parametrize(
+    ("sources", "roles", "said"),
+    [
+        ([], ("images",), [NO_TABLE, "0 images, the catalog expects 3"]),
+        ([], ("captions",), [NO_TABLE]),
+        ([], (), []),  # nothing was fetched
+        ([[]], ("other",), ["0 images, the catalog expects 3"]),  # an archive that its host only lists
+        ([[]], ("metadata",), []),
+    ],
+    ids=["no-table", "no-table-of-texts", "nothing-here", "closed-archive", "tables-alone"],
+)
+def test_an_empty_manifest_is_told(
+    sources: list[list[str]], roles: tuple[Role, ...], said: list[str]
+) -> None:
+    """That there are no rows is never silent where files are."""
+    tables = [
+        SourceTable(
+            TableSpec(reader="table", columns={"image_id": ("id",)}),
+            pa.table({"id": pa.array(ids, pa.string())}),
+        )
+        for ids in sources
+    ]
+    here = [file(f"f.{role}", role=role) for role in roles]
+    entry = dataset(counts=PublishedCounts(images=3))
+    _, report = build_manifest(entry, tables, here, LABELS, vocabulary(), {})
+    assert report.differences == said
 
 
 def masked(*masks: str, expected: int | None) -> BuildReport:
