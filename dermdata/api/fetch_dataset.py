@@ -73,9 +73,14 @@ def find_earlier(resources: Resources, dataset: "Dataset", wants: "FetchSettings
 
 
 def list_files(
-    resources: Resources, dataset: "Dataset", wants: "FetchSettings", context: "FetchContext"
+    resources: Resources,
+    dataset: "Dataset",
+    wants: "FetchSettings",
+    context: "FetchContext",
+    *,
+    part: bool = False,
 ) -> tuple["Dataset", "FetchContext"]:
-    """The entry with every file that its host's listing, or its own table, names."""
+    """The entry with every file that its host's listing, or its own table, names; `part`: of some rows only."""
     from dermdata.fetching import listing, run_plan
     from dermdata.fetching.plan import FetchSettings as Only
     from dermdata.hosts import bundle_files, explain_listing_errors
@@ -91,15 +96,19 @@ def list_files(
         tables = Only(only="metadata", force=wants.force)
         run_plan(plan_fetch(resources, dataset, tables, own=True), context)
         return listing.add_row_files(dataset, resources.cache.folder(dataset)), context
+    receipt = None if wants.force else resources.cache.folder(dataset).receipt()
+    single = {one.name for one in receipt.files} if receipt else set()
+
+    def bundle(where: str, files: tuple["File", ...]) -> tuple["File", ...]:
+        """What came alone by an earlier fetch of a part stays so."""
+        here = tuple(file for file in files if file.name in single)
+        others = tuple(file for file in files if file.name not in single)
+        return (*here, *bundle_files(where, others, resolve_context, part=part))
+
     with explain_listing_errors(dataset):
         if is_archive(dataset):
             return add_archive_records(resources, dataset, context)
-        entry = listing.add_listed_files(
-            dataset,
-            lambda where: ask(where, resolve_context),
-            lambda where, files: bundle_files(where, files, resolve_context),
-        )
-        return entry, context
+        return listing.add_listed_files(dataset, lambda where: ask(where, resolve_context), bundle), context
 
 
 def open_surroundings(resources: Resources, transfer: Any, mirrors: list[str]) -> "ResolveContext":

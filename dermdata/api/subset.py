@@ -155,7 +155,7 @@ class SubsetFetch:
         if self.is_of_archive(dataset):
             entry, context, ask = self.search_archive(dataset, context, receipt)
         elif dataset.listing != "rows":
-            entry, context = list_files(self.resources, dataset, self.wants, context)
+            entry, context = list_files(self.resources, dataset, self.wants, context, part=True)
         part = run_subset(self.plan_tables(entry), ask, context, receipt)
         if part:
             return part
@@ -218,7 +218,7 @@ class SubsetFetch:
             return
         entry = dataset
         if dataset.listing != "rows":
-            entry, context = list_files(self.resources, dataset, self.wants, context)
+            entry, context = list_files(self.resources, dataset, self.wants, context, part=True)
         receipt = self.resources.cache.folder(dataset).receipt()
         digest = self.resources.library.entry_digest(dataset.name)
         tables = replace(

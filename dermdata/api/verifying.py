@@ -252,26 +252,33 @@ def fetch_broken(
     broken: "list[Content]",
 ) -> None:
     """Carry out the plan of a fetch for these files only."""
-    from dermdata.api.fetch_dataset import open_fetch_context
+    from dermdata.api.fetch_dataset import list_files, open_fetch_context
     from dermdata.fetching import FetchSettings, make_plan, run_plan
     from dermdata.fetching.copies import choose_obtainer
 
+    entry = resources.catalog[folder.name]
     with (
         resources.show_progress() as progress,
         resources.transfer(progress) as transfer,
         resources.cache.lock(folder.name, waiting=resources.say),
     ):
-        steps = make_plan(
-            dataset,
-            receipt,
-            FetchSettings(),
-            resources.library.manifest_digest(resources.catalog[folder.name]),
-            broken,
-        )
+        context = open_fetch_context(resources, transfer, progress, [], count_cores())
+        if needs_list(entry, broken):
+            dataset, context = list_files(resources, entry, FetchSettings(), context)
+        digest = resources.library.manifest_digest(entry)
+        steps = make_plan(dataset, receipt, FetchSettings(), digest, broken)
         known = tuple(file for file in steps.download if receipt.file(file.name))
         steps = replace(steps, download=known)  # repair never fetches what was not there before
-        context = open_fetch_context(resources, transfer, progress, [], count_cores())
         run_plan(steps, context, choose_obtainer(steps))
+
+
+def needs_list(entry: "Dataset", broken: "Sequence[Content]") -> bool:
+    """Whether a broken file came in a zip that its host makes of many: alone it is at an address of the host's list."""
+    from dermdata.hosts import BUNDLING_HOSTS
+
+    own = {file.name for file in entry.files}
+    bundled = (entry.listing or "").partition(":")[0] in BUNDLING_HOSTS
+    return bundled and any(one.member and one.file not in own for one in broken)
 
 
 def sweep_extra(resources: Resources, folder: "DatasetFolder", extra: Sequence[str]) -> None:

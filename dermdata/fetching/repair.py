@@ -21,7 +21,7 @@ from dermdata.errors import CacheDamaged, ChecksumMismatch
 from dermdata.fetching import ingest
 from dermdata.fetching.plan import FetchPlan
 from dermdata.http import HttpClient
-from dermdata.model import Content, Dataset, File, Request
+from dermdata.model import Content, Dataset, File, ListedArchive, Request
 from dermdata.process import cancel_on_interrupt
 from dermdata.progress import Progress
 
@@ -33,18 +33,20 @@ def repair_files(
 ) -> Iterator[Content]:
     """Each broken file anew, under its recorded SHA-256; yields what was mended."""
     for content in plan.mend:
-        file = plan.dataset.file(content.file)
+        file, member = plan.dataset.file(content.file), content.member
+        if isinstance(file, ListedArchive) and content.official in file.contains:
+            file, member = file.contains[content.official], None  # its host also gives it alone
         place = resolve(plan.dataset, file)
         target = folder.path / content.path
-        progress.begin(content.path, content.member.stored if content.member else content.size)
-        if content.member is None:
+        progress.begin(content.path, member.stored if member else content.size)
+        if member is None:
             recorded = f"sha256:{content.sha256}"  # what was seen first, where no checksum is published
             asked = place if isinstance(place, Path) else replace(place, checksum=recorded)
             held = replace(file, checksum=recorded)
             with ingest.suggest_force(unless=file.checksum is not None):
                 ingest.obtain_file(held, asked, target, transfer, progress, fresh=True)
         else:
-            entry = ArchiveEntry.from_member(content.member, content.size)
+            entry = ArchiveEntry.from_member(member, content.size)
             data = read_member_bytes(file, entry, place, transfer)
             require_recorded_bytes(content, data)
             disk.write_chunks(target, [data])

@@ -8,10 +8,11 @@
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import quote
 
 from dermdata.catalogs.entries import has_address
@@ -63,7 +64,8 @@ HOSTS = (
     "dataverse", "dropbox", "figshare", "gcs", "gdrive", "github", "huggingface", "isicdoi", "kaggle", "mendeley", "osf",
     "package", "s3", "zenodo",
 )  # fmt: skip
-BUNDLING_HOSTS = ("kaggle", "osf")  # they stop whoever asks for many files one by one
+# hosts that stop whoever asks for many files one by one -> whether parts of their zip can be asked for
+BUNDLING_HOSTS: Mapping[str, bool] = MappingProxyType({"kaggle": True, "osf": False})
 MOST_SINGLE_FILES = 50
 Resolver = Callable[[Dataset, File, str, ResolveContext], Request | Path]
 Lister = Callable[[str, ResolveContext], tuple[File, ...]]
@@ -231,7 +233,9 @@ def list_files(place: str, context: ResolveContext) -> tuple[File, ...]:
     return sort_listing(found, place)
 
 
-def bundle_files(place: str, files: tuple[File, ...], context: ResolveContext) -> tuple[File, ...]:
+def bundle_files(
+    place: str, files: tuple[File, ...], context: ResolveContext, *, part: bool = False
+) -> tuple[File, ...]:
     """One archive in place of many listed files, where their host gives all of them as one.
 
     Parameters
@@ -242,16 +246,19 @@ def bundle_files(place: str, files: tuple[File, ...], context: ResolveContext) -
         What is wanted of that list.
     context
         How hosts are asked.
+    part
+        Whether only some of the files will be fetched, which nobody can know yet.
 
     Returns
     -------
     tuple of File
-        The files as they are where they are few, or their host has no such archive.
+        The files as they are where they are few, or their host has no such archive, or gives no part of it.
 
     """
     host, _, identity = place.partition(":")
     wanted = {file.name: file for file in files if file.fetch}
-    if host not in BUNDLING_HOSTS or len(wanted) <= MOST_SINGLE_FILES:
+    has_archive = host in BUNDLING_HOSTS and (not part or BUNDLING_HOSTS[host])
+    if not has_archive or len(wanted) <= MOST_SINGLE_FILES:
         return files
     whole: File = import_module(f"dermdata.hosts.{host}").whole_archive(identity, context)
     roles = {file.role for file in wanted.values()}

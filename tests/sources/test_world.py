@@ -142,7 +142,7 @@ def fetch(
 def test_a_record_of_each_host_becomes_rows_with_pictures(
     fetch: Callable[..., Answer], world: World, tmp_path: Path, name: str
 ) -> None:
-    """Every picture under its row; all is verified, and the second fetch asks for nothing."""
+    """Every picture under its row; all is verified, the second fetch asks for nothing, and damage is mended."""
     case, before = CASES[name], len(world.served.requests())
     done = fetch(case, "fetch", "ours")
     assert done.code == 0, done.err
@@ -159,6 +159,29 @@ def test_a_record_of_each_host_becomes_rows_with_pictures(
     again = fetch(case, "fetch", "ours")
     assert (again.code, "nothing to do" in again.err) == (0, True)
     assert len(world.served.requests()) == before
+    broken = min((tmp_path / "cache").glob("datasets/ours/*/images/**/*.png"))
+    broken.chmod(0o644)
+    broken.write_bytes(b"x")
+    mended = fetch(case, "verify", "ours", "--repair")
+    assert (mended.code, len(broken.read_bytes()) > 1) == (0, True), mended.err
+
+
+@pytest.mark.parametrize("name", ["osf, many files", "kaggle, many files"])
+def test_a_part_of_many_files_is_not_the_zip_of_all(
+    fetch: Callable[..., Answer], world: World, tmp_path: Path, name: str
+) -> None:
+    """Two rows bring two pictures; the rest comes as the zip then, and no picture is there twice."""
+    case, before = CASES[name], len(world.served.requests())
+    done = fetch(case, "fetch", "ours", "--limit", "2")
+    assert done.code == 0, done.err
+    asked = [one["path"] for one in world.served.requests()[before:]]
+    assert not any("?zip=" in path for path in asked)
+    assert len(list((tmp_path / "cache").glob("datasets/ours/*/images/**/*.png"))) == 2
+    done = fetch(case, "fetch", "ours")
+    assert done.code == 0, done.err
+    assert len(list((tmp_path / "cache").glob("datasets/ours/*/images/**/*.png"))) == case.count
+    assert "that no row names" not in done.err
+    assert fetch(case, "verify", "ours").code == 0
 
 
 # ------------------------------------------------------------------ models, and a live check
