@@ -277,7 +277,12 @@ def describe_listing(dataset: "Dataset") -> str | None:
     """Which files only the host, or the table, names; None where the entry names them all."""
     if dataset.listing == "rows":
         return "the images, each at an address that the table names"
-    return f"those that {dataset.listing.rstrip(':')} lists" if dataset.listing else None
+    if not dataset.listing:
+        return None
+    globs = dataset.listed
+    only = f", only {', '.join(globs.include)}" if globs and globs.include else ""
+    without = f", without {', '.join(globs.exclude)}" if globs and globs.exclude else ""
+    return f"those that {dataset.listing.rstrip(':')} lists{only}{without}"
 
 
 def describe_labels(resources: Resources, dataset: "Dataset") -> list[str]:

@@ -30,6 +30,7 @@ from dermdata.hosts.base import make_request
 from dermdata.http import HttpClient, NetworkSettings
 from dermdata.http.client import RemoteFile
 from dermdata.model import File, ListedArchive, Request
+from support.catalog_folders import put
 
 from .conftest import answering, entry, sourced
 
@@ -412,6 +413,16 @@ def test_a_slip_in_the_filters_is_named(changes: dict[str, Any], says: str) -> N
     with pytest.raises(BadCatalog) as caught:
         parse_entry(data, "a.toml")
     assert says in caught.value.message
+
+
+def test_an_overlay_may_filter_and_the_card_says_so(cli: Callable[..., Any], tmp_path: Path) -> None:
+    """The bundled entry's place stays, what is made of its list is the overlay's."""
+    overlay = 'extends = "scin"\n[listed]\ninclude = ["*/1*.png"]\nexclude = ["*/12*"]\n'
+    put(tmp_path, "scin", overlay)
+    answer = cli("--catalog", tmp_path, "info", "scin")
+    assert answer.code == 0, answer.err
+    card = " ".join(answer.out.split())
+    assert "those that gcs:dx-scin-public-data/dataset/images/ lists, only */1*.png, without */12*" in card
 
 
 def test_filters_that_leave_nothing_say_what_there_is() -> None:

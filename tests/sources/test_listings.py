@@ -1,13 +1,16 @@
 """All files of a record, as its host lists them."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from dermdata.errors import CredentialsMissing, NotTheFile, ServerRefused, UnknownName
-from dermdata.hosts import ResolveContext, list_files, resolve
+from dermdata.hosts import ResolveContext, list_files, request_limits, resolve
 from dermdata.hosts.base import guess_role, sort_listing
 from dermdata.model import File, Request
+from support.catalog_folders import entry as catalog_entry
+from support.catalog_folders import put
 from support.mirror import Mirror
 
 from .conftest import Truth, entry
@@ -46,6 +49,32 @@ class TestOfTheStandIns:
         assert [file.name.removeprefix(prefix) for file in files] == truth.names("isic-2016")
         assert all(file.checksum and file.checksum.startswith("md5:") for file in files)
         assert files[0].urls == (f"https://isic-archive.s3.amazonaws.com/{files[0].name}",)
+
+    @pytest.mark.parametrize(
+        ("listing", "glob", "dataset", "name"),
+        [
+            ("s3:isic-archive/challenges/2016/", "*Part1_Training_Data.zip", "isic-2016",
+             "ISBI2016_ISIC_Part1_Training_Data.zip"),
+            ("figshare:24140028", "*_test.zip", "bcn20000", "BCN_20k_test.zip"),
+        ],
+    )  # fmt: skip
+    def test_a_listed_archive_is_unpacked(
+        self, cli: Callable, stand: Mirror, truth: Truth, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        listing: str, glob: str, dataset: str, name: str,
+    ) -> None:  # fmt: skip
+        """Alone of all that its host lists; its pictures are rows, and nothing is left to do."""
+        monkeypatch.setattr(request_limits, "LIMITS", ())
+        table = '[[table]]\nreader = "folders"\npattern = "{folder}/{image}"\n[table.columns]\nimage_id = "image"\n'
+        listed = f'[listed]\ninclude = ["{glob}"]\nunpack = {{ "*.zip" = "zip" }}\n'
+        put(tmp_path / "own", "ours", catalog_entry("ours", f'listing = "{listing}"') + listed + table)
+        options = ["--catalog", tmp_path / "own", *stand.options[2:]]
+        done = cli(*options, "fetch", "ours")
+        assert done.code == 0, done.err
+        assert f"{truth.of(dataset, name)['images']} rows" in done.err
+        assert cli(*options, "verify", "ours").code == 0
+        before = len(stand.requests())
+        assert "nothing to do" in cli(*options, "fetch", "ours").err
+        assert len(stand.requests()) == before
 
     def test_zenodo_and_mendeley_list_their_records(self, around: Around) -> None:
         assert [file.name for file in list_files("zenodo:12739457", around())] == ["Fitzpatrick17k-C.csv"]
