@@ -68,6 +68,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         ("huggingface", "datasets/owner/skin", str(deep)),
         ("huggingface", "models/owner/net", str(deep)),
         ("huggingface", "models/gated/net", str(deep)),
+        ("huggingface", "datasets/gated/skin", str(deep)),
+        ("kaggle", "owner/terms", str(deep)),
         ("kaggle", "owner/few", str(deep)),
         ("kaggle", "owner/many", str(many)),
         ("osf", OSF, str(deep)),
@@ -76,7 +78,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         ("drive", DRIVE, str(alone)),
     )
     (commit,) = (line.rpartition("/")[2].partition("?")[0] for line, *_ in found if "git/trees" in line)
-    with serve(root / "mirror", "--world", "2026", "--drive-form") as served:
+    options = ("--world", "2026", "--drive-form", "--kaggle-consent", "owner/terms")
+    with serve(root / "mirror", *options) as served:
         yield World(served, commit)
 
 
@@ -164,6 +167,39 @@ def test_a_record_of_each_host_becomes_rows_with_pictures(
     broken.write_bytes(b"x")
     mended = fetch(case, "verify", "ours", "--repair")
     assert (mended.code, len(broken.read_bytes()) > 1) == (0, True), mended.err
+
+
+GATED = {
+    "kaggle": (Case("kaggle:owner/terms", "kaggle:owner/terms/metadata.csv"), [
+        "1. sign in at https://www.kaggle.com/datasets/owner/terms and accept its terms there",
+        "2. make a token at https://www.kaggle.com/settings",
+    ]),
+    "huggingface": (Case("huggingface:datasets/gated/skin@main", "huggingface:datasets/gated/skin@main/metadata.csv"), [
+        "1. accept the conditions on https://huggingface.co/datasets/gated/skin",
+        "2. make a read token at https://huggingface.co/settings/tokens",
+    ]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GATED)
+def test_what_wants_terms_or_a_token_says_the_steps(
+    fetch: Callable[..., Answer], world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Exit 6, and nothing of the answer is kept; a token opens what is gated, never what wants terms first."""
+    case, steps = GATED[name]
+    done = fetch(case, "fetch", "ours")
+    assert done.code == 6, done.err
+    assert [step for step in steps if step not in done.err] == []
+    assert not list((tmp_path / "cache").glob("datasets/ours/**/*.*"))
+    monkeypatch.setenv("HF_TOKEN", "hf_letmein")
+    monkeypatch.setenv("KAGGLE_API_TOKEN", "KGAT_letmein")
+    before = len(world.served.requests())
+    done = fetch(case, "fetch", "ours")
+    assert done.code == (0 if name == "huggingface" else 6), done.err
+    asked = world.served.requests()[before:]
+    assert "Bearer" in {one["credentials"] for one in asked}
+    assert {one["credentials"] for one in asked if one["port"] != world.served.port} <= {None}
+    assert "letmein" not in done.err
 
 
 @pytest.mark.parametrize("name", ["osf, many files", "kaggle, many files"])
