@@ -293,7 +293,8 @@ def _find_pointer(start: bytes, where: str) -> PointerInstead | None:
         return None
     return PointerInstead(
         f"{where} sends the pointer of Git LFS in place of the file",
-        hint="the file itself is in large file storage: the entry needs the address of that; "
+        hint="the file itself is in large file storage, where source = "
+        '"github:<owner>/<repository>@<commit>/<path>" finds it, without size and checksum in the entry; '
         f"or download it by hand and {USE_FROM}",
     )
 
