@@ -184,7 +184,7 @@ class Download:
 
     def _receive(self, response: StreamedResponse, body: Iterator[bytes], attempt: "Attempt") -> None:
         part, lease, asked = attempt.part, attempt.lease, attempt.lease.end
-        if not self._alone:
+        if not (self._alone or self.request.confirms):  # each stream would be asked to confirm, and counts
             attempt.workers.allow_workers(response)
         try:
             self._write_body(response, body, attempt)
