@@ -13,6 +13,7 @@ from dermdata.markup import count_nouns
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from dermdata.cache import Receipt
     from dermdata.cohort.pushdown import ProbedField
     from dermdata.fetching import FetchContext
     from dermdata.fetching.archive_records import ArchiveRecord, RecordListing
@@ -26,8 +27,15 @@ EVERYTHING = "images of the archive"
 
 
 def is_archive(dataset: "Dataset") -> bool:
-    """Whether an entry's rows are the records of the ISIC Archive."""
+    """Whether an entry's files are listed by the records of the ISIC Archive."""
     return (dataset.listing or "").startswith(ARCHIVE_PREFIX)
+
+
+def has_archive_rows(dataset: "Dataset") -> bool:
+    """Whether the records of the archive are an entry's only table."""
+    from dermdata.fetching.archive_records import RECORDS_NAME
+
+    return is_archive(dataset) and [spec.file for spec in dataset.table] == [RECORDS_NAME]
 
 
 @dataclass(frozen=True)
@@ -217,3 +225,56 @@ def cut_records(records: "Sequence[ArchiveRecord]", ids: "pa.Array", limit: int 
     chosen = set(ids.to_pylist())
     mine = [one for one in records if one.cells["isic_id"] in chosen][:limit]
     return ChosenRecords(mine, pa.array([one.cells["isic_id"] for one in mine], pa.string()))
+
+
+def add_chosen(
+    resources: Resources,
+    dataset: "Dataset",
+    found: ChosenRecords,
+    context: "FetchContext",
+    receipt: "Receipt | None",
+) -> tuple["Dataset", "FetchContext"]:
+    """The entry with chosen records, on top of those that are here."""
+    from dermdata.fetching.archive_records import list_earlier_records
+
+    earlier = list_earlier_records(resources.cache.folder(dataset), receipt, found.records)
+    return add_table(resources, dataset, [*found.records, *earlier], context)
+
+
+# ------------------------------------------------------------------ records by their ids
+
+
+def can_search_ids(dataset: "Dataset", ids: "Sequence[str]") -> bool:
+    """Whether the archive can be asked for records of these ids: nothing else is asked of it by the entry."""
+    from dermdata.hosts import isic
+
+    return has_archive_rows(dataset) and not open_search(dataset)[0] and all(map(isic.is_id, ids))
+
+
+def count_records(dataset: "Dataset", context: "FetchContext") -> int:
+    """How many records the archive has of an entry."""
+    from dermdata.hosts import isic
+
+    return isic.count_images(*open_search(dataset), context.resolve_context)
+
+
+def choose_ids(dataset: "Dataset", ids: "Sequence[str]", context: "FetchContext") -> ChosenRecords:
+    """The records of these ids, of as many with one query as that takes."""
+    import pyarrow as pa
+
+    from dermdata.fetching.archive_records import read_records
+    from dermdata.hosts import isic
+    from dermdata.hosts.isic_query import MOST_WORDS, write_ids_query
+
+    _, collections = open_search(dataset)
+    records: list[ArchiveRecord] = []
+    context.progress.begin("records", len(ids), "records")
+    for start in range(0, len(ids), MOST_WORDS):
+        some = ids[start : start + MOST_WORDS]
+        found = list(
+            isic.search_records(write_ids_query(some), collections, context.resolve_context, len(some))
+        )
+        records += read_records(found)
+        context.progress.advance("records", len(some))
+    context.progress.end("records", count_nouns(len(records), "record"))
+    return ChosenRecords(records, pa.array([one.cells["isic_id"] for one in records], pa.string()))

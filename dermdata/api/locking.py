@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -65,9 +65,30 @@ class LockFetch(SubsetFetch):
         return (full and mine <= set(part.rows)) or super().is_here(receipt, tables)
 
     def is_of_archive(self, dataset: "Dataset") -> bool:
-        """A lock's rows are told by their keys, which the records of all have."""
-        del dataset
-        return False
+        """Whether the rows are few of an archive's, so that it is asked for them by their ids."""
+        from dermdata.api.archive_search import can_search_ids
+
+        return can_search_ids(dataset, self.list_ids(dataset))
+
+    def list_ids(self, dataset: "Dataset") -> list[str]:
+        return sorted(key.removeprefix(f"{dataset.name}/") for key in self.keys)
+
+    def search_archive(
+        self, dataset: "Dataset", context: "FetchContext", receipt: "Receipt | None"
+    ) -> "tuple[Dataset, FetchContext, SubsetRequest]":
+        """The entry with the locked records, on top of those that are here."""
+        from dermdata.api.archive_search import add_chosen, choose_ids, count_records
+        from dermdata.api.fetch_dataset import list_files
+
+        ids, of = self.list_ids(dataset), count_records(dataset, context)
+        if self.ask.covers_all(len(ids), of, self.wants):
+            entry, context = list_files(self.resources, dataset, self.wants, context)
+            return entry, context, self.ask
+        found = choose_ids(dataset, ids, context)
+        count = count_share(len(found.records), of, "image", "are")
+        self.resources.say(f"{dataset.name}: only {count} in the lock")
+        entry, context = add_chosen(self.resources, dataset, found, context, receipt)
+        return entry, context, replace(self.ask, choose=found.take, of=of)
 
     def say_whole(self, dataset: "Dataset") -> None:
         """What is here is told with the outcome."""

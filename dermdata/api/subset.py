@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dermdata.api.archive_search import is_archive
+from dermdata.api.archive_search import has_archive_rows
 from dermdata.api.fetch_dataset import find_earlier, list_files
 from dermdata.api.resources import Resources
 from dermdata.errors import UsageError
@@ -167,20 +167,17 @@ class SubsetFetch:
 
     def is_of_archive(self, dataset: "Dataset") -> bool:
         """Whether the choice is made of an archive that can be asked for what it takes."""
-        return is_archive(dataset)
+        return has_archive_rows(dataset)
 
     def search_archive(
         self, dataset: "Dataset", context: "FetchContext", receipt: "Receipt | None"
     ) -> "tuple[Dataset, FetchContext, SubsetRequest]":
         """The entry with the records that are chosen, on top of those that are here; ProblemsFound for none."""
-        from dermdata.api.archive_search import add_table, choose_records
-        from dermdata.fetching.archive_records import list_earlier_records
+        from dermdata.api.archive_search import add_chosen, choose_records
 
         search = self.plan_search(dataset, context)
         found = choose_records(self.resources, dataset, search, context, self.filter, self.limit)
-        folder = self.resources.cache.folder(dataset)
-        earlier = list_earlier_records(folder, receipt, found.records)
-        entry, context = add_table(self.resources, dataset, [*found.records, *earlier], context)
+        entry, context = add_chosen(self.resources, dataset, found, context, receipt)
         return entry, context, replace(self.ask, choose=found.take, of=search.of)
 
     def plan_search(self, dataset: "Dataset", context: "FetchContext") -> "ArchiveSearch":

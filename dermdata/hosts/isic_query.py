@@ -94,6 +94,11 @@ def drop_longest(alternatives: Sequence[Mapping[str, Admission]]) -> list[Mappin
     return [{name: value for name, value in one.items() if name != longest} for one in alternatives]
 
 
+def write_ids_query(ids: Iterable[str]) -> str:
+    """The query that finds records by their ids, at most MOST_WORDS of them."""
+    return " OR ".join(write_term("isic_id", one) for one in ids)
+
+
 def count_words(alternatives: Iterable[Mapping[str, Admission]], name: str) -> int:
     return sum(len(one[name].words) for one in alternatives if name in one)
 

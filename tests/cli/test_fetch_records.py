@@ -278,6 +278,26 @@ def test_a_list_of_another_search_or_of_long_ago_is_not_gone_on_with(
     assert asked_of(chosen)[:2] == ["?limit=100", "?cursor=2"]
 
 
+def test_a_lock_of_few_asks_for_its_records_by_their_ids(
+    cli: Callable, chosen: Ours, site: Site, tmp_path: Path
+) -> None:
+    """Into an empty cache; what the archive has no more is told by the rows that are not there."""
+    lock, again = tmp_path / "some.lock", tmp_path / "again.parquet"
+    cli(*chosen.options, "fetch", "ours")
+    cli(*chosen.options, "select", "ours", "--where", "age = 41", "-o", again)
+    assert cli(*chosen.options, "lock", again, "-o", lock).code == 0
+    ask = f"{SEARCH}?query=isic_id:ISIC_0000001&limit=1"
+    put_page(site, ask, [patient(1)], 1)
+    chosen.asked()
+    answer = cli(*chosen.options, "sync", lock, "-o", again, cache=tmp_path / "other")
+    assert answer.code == 0, answer.err
+    assert "only 1 of 3 images is in the lock" in answer.err
+    assert asked_of(chosen) == ["?limit=1", ask.removeprefix(SEARCH), *pictures(1)]
+    put_page(site, ask, [], 0)
+    answer = cli(*chosen.options, "sync", lock, "-o", again, cache=tmp_path / "third")
+    assert (answer.code, "1 gone" in answer.err) == (4, True)
+
+
 # ------------------------------------------------------------------ the archive of 2026
 
 
