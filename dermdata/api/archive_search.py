@@ -32,10 +32,11 @@ def is_archive(dataset: "Dataset") -> bool:
 
 
 def has_archive_rows(dataset: "Dataset") -> bool:
-    """Whether the records of the archive are an entry's only table."""
+    """Whether the records of the archive are all that an entry's rows are made of."""
     from dermdata.fetching.archive_records import RECORDS_NAME
 
-    return is_archive(dataset) and [spec.file for spec in dataset.table] == [RECORDS_NAME]
+    tables = [(spec.file, spec.join) for spec in dataset.table]
+    return is_archive(dataset) and tables == [(RECORDS_NAME, ())]
 
 
 @dataclass(frozen=True)

@@ -212,8 +212,7 @@ class RecordListing:
 
 def add_records(dataset: Dataset, records: Sequence[ArchiveRecord], table: Path) -> Dataset:
     """The entry with an archive's own records as its table, which is written there, and their images."""
-    named = {name for spec in dataset.table for names in spec.columns.values() for name in names}
-    written = disk.write_chunks(table, records_to_csv(records, sorted(named)))
+    written = disk.write_chunks(table, records_to_csv(records, list_own_columns(dataset)))
     whole = File(
         name=RECORDS_NAME,
         role="metadata",
@@ -227,6 +226,14 @@ def add_records(dataset: Dataset, records: Sequence[ArchiveRecord], table: Path)
         if one.name
     ]
     return merge_files(dataset, [whole, *images])
+
+
+def list_own_columns(dataset: Dataset) -> list[str]:
+    """The columns that an entry reads of its records, set or not; where a file is joined, others are of that."""
+    named = {
+        (name, bool(spec.join)) for spec in dataset.table for names in spec.columns.values() for name in names
+    }
+    return sorted({name for name, is_joined in named if name in FIELDS or not is_joined})
 
 
 def records_to_csv(records: Sequence[ArchiveRecord], named: Sequence[str]) -> Iterator[bytes]:
@@ -270,8 +277,7 @@ def list_earlier_ids(receipt: Receipt) -> set[str]:
 
 def build_rows(dataset: Dataset, records: Sequence[ArchiveRecord], library: LabelResources) -> pa.Table:
     """The manifest's rows of some records, without their images."""
-    named = {name for spec in dataset.table for names in spec.columns.values() for name in names}
-    data = b"".join(records_to_csv(records, sorted(named)))
+    data = b"".join(records_to_csv(records, list_own_columns(dataset)))
     sources = read_tables(dataset, lambda _, __: data, ())
     table, _ = harmonize_tables(dataset, sources, (), library, {})
     return table

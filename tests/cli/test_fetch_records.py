@@ -278,6 +278,20 @@ def test_a_list_of_another_search_or_of_long_ago_is_not_gone_on_with(
     assert asked_of(chosen)[:2] == ["?limit=100", "?cursor=2"]
 
 
+def test_a_column_of_a_joined_file_is_not_taken_for_one_of_the_archive(
+    cli: Callable, chosen: Ours, site: Site, tmp_path: Path
+) -> None:
+    """Skin type stands in a file of its own; a choice then is made of all records, with that file."""
+    chosen.table = CHOICE_SPEC.replace(
+        'file = "metadata.csv"', 'file = "metadata.csv"\njoin = [{ file = "skin.csv", on = "isic_id" }]'
+    ).replace('sex = "sex"', 'sex = "sex"\nfitzpatrick = "skin_type"')
+    chosen.put("skin.csv", "metadata", b"isic_id,skin_type\nISIC_0000001,IV\nISIC_0000002,II\n")
+    answer = cli(*chosen.options, "fetch", "ours", "--where", "fitzpatrick > 3 and age >= 41")
+    assert answer.code == 0, answer.err
+    assert ids(tmp_path) == ["ISIC_0000001"]
+    assert asked_of(chosen)[-1:] == pictures(1)
+
+
 def test_a_lock_of_few_asks_for_its_records_by_their_ids(
     cli: Callable, chosen: Ours, site: Site, tmp_path: Path
 ) -> None:
