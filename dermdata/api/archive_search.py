@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from weakref import finalize
 
 from dermdata.api.resources import Resources
-from dermdata.errors import ProblemsFound
+from dermdata.errors import ProblemsFound, UsageError
 from dermdata.markup import count_nouns
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class ArchiveSearch:
     query: str
     collections: tuple[int, ...]
     is_whole: bool  # whatever it finds is chosen, as far as words are known
+    found: int  # images that the query finds
     of: int  # images of the entry
 
 
@@ -107,18 +108,23 @@ def plan_search(
 
     query, collections = open_search(dataset)
     of = isic.count_images(query, collections, context)
+    everything = ArchiveSearch(query, collections, is_whole=where is None, found=of, of=of)
     if where is None:
-        return ArchiveSearch(query, collections, is_whole=True, of=of)
+        return everything
     asked = push_down(resources, dataset, where)
     if asked is None:
         raise nothing_chosen(dataset, of)
     text = asked.add_to(query)
-    return ArchiveSearch(
-        query=query if text is None else text,
-        collections=collections,
-        is_whole=asked.is_whole and text is not None,
-        of=of,
-    )
+    if text is None or text == query:
+        return everything
+    try:
+        found = isic.count_images(text, collections, context)
+    except UsageError as error:  # it reads another language by now
+        resources.say(f"{dataset.name}: {error.message}, so all its records are looked at")
+        return everything
+    if not found:
+        raise nothing_chosen(dataset, of)
+    return ArchiveSearch(text, collections, is_whole=asked.is_whole, found=found, of=of)
 
 
 def nothing_chosen(dataset: "Dataset", of: int) -> ProblemsFound:
@@ -214,7 +220,8 @@ def choose_records(
 
 def say_search(resources: Resources, dataset: "Dataset", search: ArchiveSearch) -> None:
     """What the archive is asked for, and whether anything is left to choose here."""
-    asked = f"the archive is asked for {search.query or count_nouns(search.of, 'record')}"
+    words = f"{search.query}: " if search.query else ""
+    asked = f"the archive is asked for {words}{search.found:,} of {count_nouns(search.of, 'record')}"
     rest = "" if search.is_whole else "; the rest is chosen here"
     resources.say(f"{dataset.name}: {asked}{rest}")
 

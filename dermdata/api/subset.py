@@ -233,9 +233,9 @@ class SubsetFetch:
         from dermdata.hosts import isic
 
         search, resolve = self.plan_search(dataset, context), context.resolve_context
-        found = isic.count_images(search.query, search.collections, resolve)
-        count = found if self.limit is None else min(found, self.limit)
-        size = isic.count_bytes(search.query, search.collections, resolve) if count == found else None
+        count = search.found if self.limit is None else min(search.found, self.limit)
+        whole = count == search.found
+        size = isic.count_bytes(search.query, search.collections, resolve) if whole else None
         row = (dataset.name, "download", EVERYTHING, size, None, search.query or None)
         yield {**dict(zip(PLAN_KEYS, row, strict=True)), "count": count}
         row = (dataset.name, "build", "manifest.parquet", None, None, None)

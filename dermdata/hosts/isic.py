@@ -130,12 +130,16 @@ def count_images(query: str, collections: Sequence[int], context: ResolveContext
     )
 
 
-def count_bytes(query: str, collections: Sequence[int], context: ResolveContext) -> int:
-    """About how many bytes the images that a search finds have together."""
-    url = f"{SEARCH}size/?{write_search(query, collections)}"
-    return JsonObject(request_page(url, query, context), "the size of a search in the ISIC Archive").number(
-        "size"
-    )
+def count_bytes(query: str, collections: Sequence[int], context: ResolveContext) -> int | None:
+    """About how many bytes the images that a search finds have together.
+
+    None where the archive does not say: its documentation does not name the address.
+    """
+    url, what = f"{SEARCH}size/?{write_search(query, collections)}", "size of a search in the ISIC Archive"
+    try:
+        return JsonObject(context.request_json(what, url), what).optional_number("size")
+    except ServerRefused:
+        return None
 
 
 def search_url(query: str, collections: Sequence[int], size: int) -> str:

@@ -14,6 +14,7 @@ class Site:
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
+        self.refused: dict[str, int] = {}  # address -> status; all else that is no file is 404
         self.requests: list[tuple[str, str | None]] = []  # (address, Range)
         site = self
 
@@ -44,8 +45,8 @@ class Site:
         wanted = request.headers.get("Range")
         self.requests.append((address, wanted))
         data = self.files.get(address)
-        if data is None:
-            request.send_error(404)
+        if data is None or address in self.refused:
+            request.send_error(self.refused.get(address, 404))
             return
         tag = f'"{hashlib.md5(data).hexdigest()}"'
         start, end = 0, len(data)
