@@ -97,6 +97,37 @@ def test_the_size_that_a_record_states_is_a_hint(
     assert sizes == {f"images/ISIC_{number:07}.jpg": len(picture(number)) for number in range(3)}
 
 
+@pytest.mark.parametrize(
+    "data", [b"", b"<!DOCTYPE html><html>moved</html>", b"version https://git-lfs.github.com/spec/v1\n"]
+)
+def test_what_is_no_image_at_all_is_refused(
+    data: bytes, cli: Callable, ours: Ours, site: Site, tmp_path: Path
+) -> None:
+    """No size tells it, so its first bytes must; nothing of it is kept, and the next run brings the image."""
+    site.put(f"{HOST}ISIC_0000001.JPG", data)
+    answer = cli(*ours.options, "fetch", "ours")
+    assert answer.code in (3, 4, 6), answer.err
+    assert not list((tmp_path / FOLDER).rglob("ISIC_0000001*"))
+    site.put(f"{HOST}ISIC_0000001.JPG", picture(1))
+    assert cli(*ours.options, "fetch", "ours").code == 0
+
+
+def test_an_image_that_ends_early_is_told(cli: Callable, ours: Ours, site: Site, tmp_path: Path) -> None:
+    """Its bytes are those that the archive gives; --force asks for them again, and other bytes are told."""
+    site.put(f"{HOST}ISIC_0000001.JPG", picture(1)[:-200])
+    answer = cli(*ours.options, "fetch", "ours")
+    assert answer.code == 0, answer.err
+    assert "1 image cannot be decoded whole" in answer.err
+    [problem] = (
+        pq.ParquetFile(tmp_path / FOLDER / "manifest.parquet").read()["image_problem"].drop_null().to_pylist()
+    )
+    assert problem
+    site.put(f"{HOST}ISIC_0000001.JPG", picture(1))
+    again = cli(*ours.options, "fetch", "ours", "--force")
+    assert "other bytes than those of" in again.err
+    assert "decoded" not in again.err
+
+
 # ------------------------------------------------------------------ a choice
 
 CHOICE_SPEC = SPEC.replace('age = "age"', 'age = "age_approx"\nsex = "sex"\nattribution = "attribution"')
