@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dermdata.api.session import select as select
     from dermdata.api.session import sync as sync
     from dermdata.api.session import verify as verify
+    from dermdata.api.session_cache import ModelFiles as ModelFiles
 
 __version__ = "0.1.0"
 
@@ -34,7 +35,7 @@ HOMES = {
     **dict.fromkeys(
         ("catalog", "evaluate", "fetch", "info", "labels", "load", "lock", "select", "sync", "verify"), "api.session"
     ),
-    "Manifest": "api.manifest", "Row": "api.results",
+    "Manifest": "api.manifest", "ModelFiles": "api.session_cache", "Row": "api.results",
     "Session": "api.session", "open_session": "api.session",
 }  # fmt: skip
 __all__ = [*HOMES, "errors", "__version__"]  # strings all

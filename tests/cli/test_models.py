@@ -231,7 +231,8 @@ def test_python_gives_the_place_of_the_files(options: list[str], site: Site, tmp
     """A path-like folder; beside datasets the rows of these; never rows of its own."""
     session = open_on(tmp_path, site)
     found = session.fetch("wise")
-    assert tree(Path(found)) == VISIBLE  # type: ignore[arg-type]  # a `ModelFiles`
+    assert isinstance(found, dd.ModelFiles)
+    assert tree(Path(found)) == VISIBLE
     assert (len(found), found.path.name, len(found.files)) == (0, "files", 6)
     assert set(session.fetch("wise", "lone").folders) == {"wise", "lone"}
     with pytest.raises(UsageError, match="several models"):
