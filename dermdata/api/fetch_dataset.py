@@ -33,7 +33,7 @@ def foresee_files(
     from dermdata.hosts import list_files as ask
 
     place = dataset.listing
-    if place is None or not needs_listing(place, wants):
+    if place is None or not needs_listing(dataset, wants):
         return dataset
     if known := find_earlier(resources, dataset, wants) or add_mirrored_files(dataset, mirrors):
         return known
@@ -55,9 +55,10 @@ def foresee_files(
         )
 
 
-def needs_listing(place: str, wants: "FetchSettings") -> bool:
-    """Whether the listing says anything of what is wanted: an archive's records are its table too."""
-    return wants.only != "metadata" or place.startswith(ARCHIVE_PREFIX)
+def needs_listing(dataset: "Dataset", wants: "FetchSettings") -> bool:
+    """Whether the listing says anything of what is wanted: an archive's records are its table, a model has none."""
+    own_table = (dataset.listing or "").startswith(ARCHIVE_PREFIX)
+    return wants.only != "metadata" or own_table or dataset.kind == "model"
 
 
 def find_earlier(resources: Resources, dataset: "Dataset", wants: "FetchSettings") -> "Dataset | None":
@@ -87,7 +88,7 @@ def list_files(
     from dermdata.hosts import list_files as ask
 
     place = dataset.listing
-    if place is None or not needs_listing(place, wants):
+    if place is None or not needs_listing(dataset, wants):
         return dataset, context
     resolve_context = context.resolve_context
     if known := listing.add_mirrored_files(dataset, resolve_context.mirrors):

@@ -212,9 +212,10 @@ def check_request(resources: Resources, request: FetchRequest) -> "tuple[list[Da
     request.require_together()
     request.source.require_known(datasets)
     subset = None
-    if request.is_partial:
+    if request.is_partial or request.only in ("images", "masks"):
         for name in request.names:
             require_no_model(resources, name)
+    if request.is_partial:
         subset = SubsetFetch(resources, request.wants, request.where, request.limit)
         subset.check()
     if request.mirror_out:

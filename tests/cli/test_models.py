@@ -123,7 +123,9 @@ def test_a_model_is_no_table_of_images(
         assert cli(*options, *words, *out).code == 0
 
 
-@pytest.mark.parametrize("words", [("--limit", "3"), ("--where", "age > 3")])
+@pytest.mark.parametrize(
+    "words", [("--limit", "3"), ("--where", "age > 3"), ("--only", "images"), ("--only", "masks")]
+)
 def test_there_are_no_rows_to_choose(
     cli: CLI, options: list[str], site: Site, words: tuple[str, str]
 ) -> None:
@@ -184,6 +186,14 @@ def test_the_folder_is_laid_out_as_at_the_host(cli: CLI, options: list[str]) -> 
     again = cli(*options, "fetch", "wise")
     assert (again.code, again.out) == (0, answer.out)
     assert "already complete, nothing to do (6 files, no table of images: a model)" in again.err
+
+
+def test_without_the_weights(cli: CLI, options: list[str]) -> None:
+    """`--only metadata` takes what describes a model; the rest comes when it is asked for."""
+    part = cli(*options, "fetch", "wise", "--only", "metadata")
+    assert (part.code, set(tree(Path(part.out.strip())))) == (0, {"config.json"})
+    whole = cli(*options, "fetch", "wise")
+    assert (whole.code, tree(Path(whole.out.strip()))) == (0, VISIBLE)
 
 
 def test_one_file_at_an_address_of_its_own(cli: CLI, options: list[str]) -> None:
