@@ -208,6 +208,8 @@ class PlaceChecker:
         """How many images a search finds, and whether the first ones are there."""
         query, collections = isic.parse_search(asked.place.partition(":")[2])
         count = isic.count_images(query, collections, self.context)
+        if not count:
+            return Sighting(asked=asked, state="gone", detail="it finds no image", files=0)
         records = isic.search_records(query, collections, self.context, OF_LISTING)
         note = self.ask_some(asked, list(isic.to_files(records)))
         found = Sighting(asked=asked, state="whole", detail=note, files=count)

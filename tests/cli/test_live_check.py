@@ -315,6 +315,38 @@ def test_of_images_that_only_a_table_names_some_are_asked(
     }
 
 
+@pytest.mark.parametrize(
+    ("count", "state", "detail"),
+    [
+        (3, "whole", ""),
+        (4, "changed", "lists 4 images, the catalog counts 3"),
+        (0, "gone", "it finds no image"),
+    ],
+)
+def test_of_the_isic_archive_a_search_is_counted(
+    ask: Callable, hosts: MoodySite, tmp_path: Path, count: int, state: str, detail: str
+) -> None:
+    """One record in a thousand is no download: how many there are, and a byte of the first ones."""
+    pictures = [
+        f"https://isic-archive.s3.amazonaws.com/images/ISIC_000000{number}.jpg" for number in range(count)
+    ]
+    rows = [
+        {"isic_id": url[-16:-4], "files": {"full": {"url": url, "size": 3}}, "metadata": {}}
+        for url in pictures
+    ]
+    for limit in (1, 3):
+        page = {"count": count, "next": None, "results": rows[:limit]}
+        address = f"https://api.isic-archive.com/api/v2/images/search/?collections=9&limit={limit}"
+        hosts.put(address, json.dumps(page).encode())
+    for url in pictures:
+        hosts.put(url, b"picture")  # more bytes than the record states: that is a hint, no finding
+    text = entry("few", 'listing = "isic:collections=9"') + "\n[counts]\nimages = 3\n"
+    put(tmp_path / "catalog", "few", text)
+    _, items = ask("few")
+    assert (items["few"]["state"], detail in items["few"]["detail"]) == (state, True)
+    assert sum(place.endswith(".jpg") for place, _ in hosts.requests) == min(count, 3)
+
+
 def test_what_was_seen_is_kept_and_compared_the_next_time(cli: CLI, hosts: MoodySite, tmp_path: Path) -> None:
     """A size that no catalog states becomes a fact, and its change a finding; info and list show the day."""
     put_file(tmp_path, "plain", 'urls = ["https://a.example/t.csv"]')
