@@ -6,9 +6,11 @@ import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from dermdata import disk
 from dermdata.catalogs.health import LastSeen
 from dermdata.errors import (
     BrowserCheck,
@@ -235,13 +237,22 @@ class PlaceChecker:
 
     def read_addresses(self, dataset: Dataset) -> list[File]:
         """The images of the first rows, as far as the beginning of their table tells them."""
-        spec = next(spec for spec in dataset.table if spec.image_url)
-        table = dataset.file(spec.file or "")
-        request = resolve_official(dataset, replace(table, size=None, checksum=None), self.context)
-        assert isinstance(request, Request)  # noqa: S101  # a table that ships with the catalog needs no asking
-        size = self.head(request, table.name).size or 0
-        data = self.read(request, 0, min(size, BEGINNING))
-        return parse_addresses(spec, data if size <= BEGINNING else data[: data.rindex(b"\n") + 1])
+        found = ((spec, file) for spec in dataset.table for file in dataset.files if file.name == spec.file)
+        for spec, file in found:
+            if spec.image_url:
+                return parse_addresses(spec, self.read_beginning(dataset, file))
+        return []
+
+    def read_beginning(self, dataset: Dataset, file: File) -> bytes:
+        """The first whole lines of a table."""
+        bare = replace(file, size=None, checksum=None)
+        request = resolve_official(dataset, bare, self.context)
+        if isinstance(request, Path):
+            data = next(disk.read_chunks(request, BEGINNING), b"")
+        else:
+            size = self.head(request, file.name).size or 0
+            data = self.read(request, 0, min(size, BEGINNING)) if size else b""
+        return data if len(data) < BEGINNING else data[: data.rfind(b"\n") + 1]
 
     def ask_some(self, asked: SourcePlace, files: Iterable[File]) -> str:
         """Ask listed files for a byte; a refusal is the listing's. Returns why none could be asked, if so."""

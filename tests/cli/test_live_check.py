@@ -315,6 +315,29 @@ def test_of_images_that_only_a_table_names_some_are_asked(
     }
 
 
+@pytest.mark.parametrize("table", [b"", b"md5hash\n1\n", b"\0" * 70_000, b"md5hash,url\n1,nowhere\n2,\n"])
+def test_a_table_without_addresses_is_no_crash(
+    ask: Callable, hosts: MoodySite, tmp_path: Path, table: bytes
+) -> None:
+    """An empty, another, a binary table; also one that ships with the catalog."""
+    body = (
+        '[[table]]\nreader = "table"\nfile = "t.csv"\nimage_url = "url"\ncolumns = { image_id = "md5hash" }\n'
+    )
+    file = '\n[[files]]\nname = "t.csv"\nrole = "metadata"\n%s\n'
+    here = entry("here", 'listing = "rows"') + file % 'source = "package:t.csv"' + body
+    away = entry("away", 'listing = "rows"') + file % 'urls = ["https://a.example/t.csv"]' + body
+    put(tmp_path / "catalog", "here", here)
+    put(tmp_path / "catalog", "away", away)
+    packed = tmp_path / "catalog" / "datasets" / "here" / "files" / "t.csv"
+    packed.parent.mkdir()
+    packed.write_bytes(table)
+    hosts.put("https://a.example/t.csv", table)
+    answer, items = ask("here", "away")
+    assert answer.code in (0, 1)
+    assert items["here"]["state"] == "not-asked"
+    assert "0 addresses" in items["here"]["detail"]
+
+
 @pytest.mark.parametrize(
     ("count", "state", "detail"),
     [
