@@ -140,10 +140,9 @@ def test_version_and_help_go_to_stdout(cli: Callable) -> None:
 
 def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
     """`dermdata labels tree | head -1`: no traceback, nothing on stderr."""
-    command = (
-        f"{sys.executable} -m dermdata --cache . labels tree --format jsonl 2>err | head -1; cat err >&2"
-    )
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, cwd=tmp_path)
+    words = f"{sys.executable} -m dermdata --cache {tmp_path / 'cache'} labels tree --format jsonl"
+    command = f"{words} 2>{tmp_path / 'err'} | head -1; cat {tmp_path / 'err'} >&2"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert json.loads(done.stdout)["concept"] == "skin-finding"
     assert done.stderr == ""
 
