@@ -164,7 +164,12 @@ class Credentials:
 
 def token_variables(service: str) -> tuple[str, ...]:
     """Environment variables that hold a token, the service's own before ours."""
-    known = {"kaggle": ("KAGGLE_API_TOKEN",), "huggingface": ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")}
+    known = {
+        "kaggle": ("KAGGLE_API_TOKEN",),
+        "huggingface": ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
+        "github": ("GH_TOKEN", "GITHUB_TOKEN"),  # in the order of GitHub's own program
+        "osf": ("OSF_TOKEN",),
+    }
     return (*known.get(service, ()), f"{variable_prefix(service)}_TOKEN")
 
 

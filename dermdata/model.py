@@ -318,6 +318,7 @@ class RequestLimit:
     path: str = ".*"  # … and of path and query, with a `?` between them also where there is no query
     guest: tuple[tuple[int, float], ...]  # requests and seconds, without an account
     member: tuple[tuple[int, float], ...] = ()  # with credentials; as a guest where nothing stands here
+    service: str | None = None  # whose token makes a member of a guest, where nothing else wants one
     published: bool = True  # False: no source states one, and dermdata keeps this one by itself
 
 

@@ -31,7 +31,12 @@ LIBRARIES = (
     "datasets",
     *("keyring", "fsspec", "s3fs", "distributed"),  # the extras
 )
-SERVICES = {"kaggle": None, "huggingface": None, "derm7pt": "derm.cs.sfu.ca"}  # and the host for ~/.netrc
+SERVICES = {  # and the host for ~/.netrc
+    "kaggle": None,
+    "huggingface": None,
+    "derm7pt": "derm.cs.sfu.ca",
+    **dict.fromkeys(("zenodo", "osf", "github")),  # which need none, and may be asked more often with one
+}
 HOSTS = (
     "https://dataverse.harvard.edu/",
     "https://isic-archive.s3.amazonaws.com/",

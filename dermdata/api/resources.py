@@ -15,6 +15,7 @@ from dermdata.progress import WORTH_A_LINE, Progress, SilentProgress, describe_w
 if TYPE_CHECKING:
     from dermdata.cache import Cache, DatasetFolder
     from dermdata.catalogs import Catalog
+    from dermdata.credentials import FoundCredentials
     from dermdata.engine import ExecutorFactory
     from dermdata.fetching.assemble import LabelResources
     from dermdata.http import HttpClient, RequestRates
@@ -116,7 +117,7 @@ class Resources:
             random=random.random,
             show_wait=progress.show_wait if progress else self.show_wait,
         )
-        return HttpClient(network, rates=self.request_rates)
+        return HttpClient(network, rates=self.request_rates, tokens=self.find_request_tokens())
 
     @cached_property
     def request_rates(self) -> "RequestRates":
@@ -125,6 +126,15 @@ class Resources:
         from dermdata.http import RequestRates
 
         return RequestRates(LIMITS)
+
+    def find_request_tokens(self) -> "dict[str, FoundCredentials]":
+        """Tokens in the environment for hosts that need none, and may be asked more often with one."""
+        from dermdata.credentials import Credentials
+        from dermdata.hosts.request_limits import LIMITS
+
+        known = Credentials(os.environ, None)
+        services = {limit.service for limit in LIMITS if limit.service}
+        return {service: found for service in services if (found := known.find(service))}
 
     def show_wait(self, subject: str, seconds: float, why: str) -> AbstractContextManager[None]:
         """Say that nothing moves for so long, where no progress is shown."""

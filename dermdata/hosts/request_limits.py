@@ -15,6 +15,7 @@ LIMITS = (
         host=r"zenodo\.org",
         guest=((60, MINUTE), (2000, HOUR)),
         member=((100, MINUTE), (5000, HOUR)),
+        service="zenodo",
     ),
     # "no more than one request per second": docs.figshare.com, figshare-user-documentation#201 (2024-06-17)
     RequestLimit(name="figshare", host=r"(api|ndownloader)\.figshare\.com", guest=((1, SECOND),)),
@@ -41,9 +42,16 @@ LIMITS = (
         path=r"(?!/v1/resources/[^?]*\?(.*&)?zip\b).*",
         guest=((100, HOUR),),
         member=((10_000, DAY),),
+        service="osf",
     ),
     # 60 an hour, with a token 5,000: docs.github.com, "Rate limits for the REST API"
-    RequestLimit(name="github", host=r"api\.github\.com", guest=((60, HOUR),), member=((5000, HOUR),)),
+    RequestLimit(
+        name="github",
+        host=r"api\.github\.com",
+        guest=((60, HOUR),),
+        member=((5000, HOUR),),
+        service="github",
+    ),
     # nothing is published, and its server has no throttle of its own (ImageMarkup/isic, 2026-08-21); 429s do occur
     RequestLimit(name="isic", host=r"api\.isic-archive\.com", guest=((20, 10 * SECOND),), published=False),
 )

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import httpx
 
+from dermdata.credentials import FoundCredentials
 from dermdata.errors import (
     BadRedirect,
     DermdataError,
@@ -59,6 +60,8 @@ class HttpClient:
         What responds in place of the network, for example an `httpx.MockTransport`.
     rates
         How often each host may be asked, and was; clients that share it keep the limits together.
+    tokens
+        Credentials by service, for hosts that want none and let themselves be asked more often with one.
 
     Examples
     --------
@@ -72,9 +75,10 @@ class HttpClient:
         settings: NetworkSettings,
         transport: httpx.BaseTransport | None = None,
         rates: RequestRates | None = None,
+        tokens: Mapping[str, FoundCredentials] | None = None,
     ) -> None:
         self.settings = settings
-        self._client = RedirectingClient(settings, transport, rates)
+        self._client = RedirectingClient(settings, transport, rates, tokens)
 
     def __enter__(self) -> "HttpClient":
         return self

@@ -11,11 +11,20 @@ from typing import Any
 
 import httpx
 
-from dermdata.errors import BadRedirect, CannotConnect, HostRefused, NetworkError, NotTheFile, Stalled
+from dermdata.credentials import FoundCredentials
+from dermdata.errors import (
+    BadRedirect,
+    CannotConnect,
+    HostRefused,
+    LoginNeeded,
+    NetworkError,
+    NotTheFile,
+    Stalled,
+)
 from dermdata.http import error_pages
 from dermdata.http.connecting import NameLookupTimeout, find_root_cause
 from dermdata.http.policy import NetworkSettings, RateMonitor, RetryAction, TransferFault
-from dermdata.http.request_rates import RequestRates, get_hostname, limit_error
+from dermdata.http.request_rates import RequestRates, find_limit, get_hostname, limit_error
 from dermdata.http.responses import REDIRECTS, StreamedResponse, require_few_headers
 from dermdata.http.transport import CHUNK, CLOSED, GuardedTransport
 from dermdata.http.urls import Hop, follow_hop, get_host, redact, select_headers, sends_secrets, start_hop
@@ -123,7 +132,9 @@ class RedirectingClient:
         settings: NetworkSettings,
         transport: httpx.BaseTransport | None = None,
         rates: RequestRates | None = None,
+        tokens: Mapping[str, FoundCredentials] | None = None,
     ) -> None:
+        self._tokens = tokens or {}
         self.hosts = HostLimits(settings)
         self.rates = rates or RequestRates(())
         self._settings = settings
@@ -167,12 +178,18 @@ class RedirectingClient:
             headers = select_headers(request, original, hop, extra)
             host = get_host(hop.request_url)
             secrets = request.secrets if sends_secrets(original, hop) else NOTHING
+            token = None if secrets else self._find_token(hop.official_url)
+            if token:
+                secrets = token.headers
+                headers |= secrets
             connection = self.hosts.spare_connection(host) if spare else self.hosts.connection(host)
             with connection:
                 self._wait_for_turn(hop.official_url, member=bool(secrets), spare=spare)
                 with send_request(self._transport, self._settings, hop, headers, chunk) as response:
                     self.hosts.raise_limit_for_stores(host, response.headers)
                     self._note_answer(response, member=bool(secrets))
+                    if token and response.status == 401:
+                        raise TransferFault(refused_token_error(hop, token.place), RetryAction.NEVER)
                     location, response = _find_next_address(request, response)
                     if location is None:
                         with name_proxy(response.proxy):
@@ -189,6 +206,11 @@ class RedirectingClient:
             return follow_hop(self._settings, hop, location, response.peer)
         except BadRedirect as error:
             raise TransferFault(error, RetryAction.NEVER) from error
+
+    def _find_token(self, url: str) -> FoundCredentials | None:
+        """Return what makes a member of a guest at this very host, if the person has it."""
+        limit = find_limit(url, self.rates.limits) if self._tokens and url.startswith("https:") else None
+        return self._tokens.get(limit.service) if limit and limit.service else None
 
     def _wait_for_turn(self, url: str, *, member: bool, spare: bool) -> None:
         """Return when the host may be asked; HostBusy for a stream that need not wait, TransferFault for too long a wait."""
@@ -222,6 +244,14 @@ def _find_next_address(request: Request, response: StreamedResponse) -> tuple[st
         return None, response
     start = response.read_some(FORM_LIMIT)
     return error_pages.find_confirm_link(start), replace(response, body=chain([start], response.body))
+
+
+def refused_token_error(hop: Hop, place: str) -> LoginNeeded:
+    """Return the error for a token that was sent to a host that wanted none."""
+    return LoginNeeded(
+        f"{get_host(hop.request_url)} refuses the token of {place} (401)",
+        hint=f"correct it, or unset {place.rpartition(' ')[2]}: what is public needs no token",
+    )
 
 
 # ------------------------------------------------------------------ one request and its response

@@ -9,7 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from dermdata.errors import DermdataError, RateLimited
+from dermdata.api.resources import Resources, settings_from_environment
+from dermdata.errors import DermdataError, LoginNeeded, RateLimited
 from dermdata.hosts.request_limits import LIMITS
 from dermdata.http import HttpClient, NetworkSettings, RequestRates
 from dermdata.http.redirects import HostBusy
@@ -181,6 +182,85 @@ def test_more_streams_of_one_file_leave_requests_to_others(clock: Clock) -> None
         client._client.open(Request(urls=(url,)), url, {}, spare=True),
     ):
         pass
+
+
+ZENODO_FILE = "https://zenodo.org/records/1/files/a.zip?download=1"
+
+
+def make_member(clock: Clock, answer: Answer, environment: Mapping[str, str]) -> HttpClient:
+    """A client of somebody with tokens, as a session opens it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        tokens = Resources(settings_from_environment()).find_request_tokens()
+    plain = make_client(clock, answer)
+    return HttpClient(plain.settings, httpx.MockTransport(answer), RequestRates(LIMITS), tokens)
+
+
+@pytest.mark.parametrize(
+    ("url", "variable"),
+    [
+        ("https://zenodo.org/api/records/1", "DERMDATA_ZENODO_TOKEN"),
+        (ZENODO_FILE, "DERMDATA_ZENODO_TOKEN"),
+        ("https://api.osf.io/v2/nodes/abcde/files/", "OSF_TOKEN"),
+        ("https://files.osf.io/v1/resources/abcde/providers/osfstorage/1", "DERMDATA_OSF_TOKEN"),
+        ("https://api.github.com/repos/o/n/git/trees/main", "GITHUB_TOKEN"),
+        ("https://api.github.com/repos/o/n/git/trees/main", "GH_TOKEN"),
+    ],
+)
+def test_a_token_goes_to_its_own_host_and_raises_its_limit(clock: Clock, url: str, variable: str) -> None:
+    """Not to the storage that it redirects to, nor to any other host; the storage's answer is the file."""
+    sent: dict[str, set[str | None]] = {}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.setdefault(request.url.host, set()).add(request.headers.get("authorization"))
+        if request.url.host == "storage.example":
+            return httpx.Response(200, content=b"ok")
+        return httpx.Response(302, headers={"Location": "https://storage.example/a?sig=S"})
+
+    with make_member(clock, answer, {variable: "TOKEN"}) as client:
+        guest = find_limit(url, LIMITS)
+        assert guest
+        for _ in range(guest.guest[0][0] + 1):
+            assert client.get_bytes(url) == b"ok"
+        client.get_bytes("https://other.example/a")
+        client.get_bytes(url.replace("https:", "http:"))
+    own = httpx.URL(url).host
+    assert sent == {own: {"Bearer TOKEN", None}, "storage.example": {None}, "other.example": {None}}
+    assert clock.now == 0
+
+
+def test_a_token_that_its_host_refuses_is_named(clock: Clock) -> None:
+    """Exit 6: the variable, and that what is public needs none; asked once, and the token is not repeated."""
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.host)
+        return httpx.Response(401, content=b'{"message": "bad TOKEN"}')
+
+    with (
+        make_member(clock, answer, {"DERMDATA_ZENODO_TOKEN": "TOKEN"}) as client,
+        pytest.raises(LoginNeeded) as raised,
+    ):
+        client.get_bytes(ZENODO_FILE)
+    assert raised.value.message == (
+        "zenodo.org refuses the token of environment variable DERMDATA_ZENODO_TOKEN (401)"
+    )
+    assert raised.value.hint == "correct it, or unset DERMDATA_ZENODO_TOKEN: what is public needs no token"
+    assert asked == ["zenodo.org"]
+
+
+def test_a_request_s_own_secret_goes_before_the_token(clock: Clock) -> None:
+    """A restricted record that another account may read."""
+    sent: list[str | None] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request.headers.get("authorization"))
+        return httpx.Response(200, content=b"ok")
+
+    with make_member(clock, answer, {"DERMDATA_ZENODO_TOKEN": "TOKEN"}) as client:
+        client.get_bytes(ZENODO_FILE, secrets={"Authorization": "Bearer OWN"})
+    assert sent == ["Bearer OWN"]
 
 
 @pytest.mark.parametrize(
