@@ -8,6 +8,7 @@
     ├── NetworkError (3)          the network or a server failed, after retries
     │   ├── Offline                   `--offline` forbids the network
     │   ├── CannotConnect             name not resolved, refused, TLS
+    │   │   └── ProxyUnreachable          the proxy on the way is away
     │   ├── ServerRefused             an HTTP status that says no
     │   │   ├── RateLimited               too many requests
     │   │   ├── NetworkBlocked            this network is shut out
@@ -140,6 +141,12 @@ class CannotConnect(NetworkError):
     """The host cannot be resolved or reached, or its certificate is refused."""
 
     code = "cannot_connect"
+
+
+class ProxyUnreachable(CannotConnect):
+    """The proxy between this machine and the internet does not answer."""
+
+    code = "proxy_unreachable"
 
 
 class ServerRefused(NetworkError, HostRefused):

@@ -12,7 +12,16 @@ from typing import Any
 from dermdata import disk
 from dermdata.cache import Cache, DatasetFolder
 from dermdata.cache.receipt import FetchedSubset
-from dermdata.errors import DermdataError, HostRefused, NetworkError, NotTheFile, Offline, StorageError
+from dermdata.errors import (
+    DermdataError,
+    HostRefused,
+    NetworkError,
+    NotTheFile,
+    Offline,
+    ProxyUnreachable,
+    RateLimited,
+    StorageError,
+)
 from dermdata.fetching import ingest
 from dermdata.fetching.assemble import LabelResources, assemble_manifest
 from dermdata.fetching.plan import FetchPlan
@@ -31,6 +40,10 @@ STREAMS, MANY_STREAMS, MANY_FILES = (
     16,
     100,
 )  # files at once; politeness to a host is the HTTP client's matter
+
+
+# what keeps from every file alike: an image that meets it is not dead
+ON_THE_WAY = (Offline, ProxyUnreachable, RateLimited)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,7 +221,7 @@ class FileDownloader:
         except DermdataError as error:
             tolerant = self.plan.dataset.access.kind == "per-image" and file.role == "images"
             dead = isinstance(error, NetworkError | NotTheFile | HostRefused) and not isinstance(
-                error, Offline
+                error, ON_THE_WAY
             )
             if not (dead and tolerant):
                 raise self.context.explain(error, self.plan.dataset, file) from error

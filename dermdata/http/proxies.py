@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from urllib.parse import unquote, urlsplit
 
-from dermdata.errors import CannotConnect, DermdataError, ProxyLoginNeeded, ProxyRefused, UsageError
+from dermdata.errors import DermdataError, ProxyLoginNeeded, ProxyRefused, ProxyUnreachable, UsageError
 from dermdata.http.connecting import NameLookupTimeout, find_root_cause
 from dermdata.http.policy import RetryAction, TransferFault
 
@@ -190,7 +190,7 @@ def explain_unreachable(proxy: ProxyServer, error: Exception) -> TransferFault:
     else:
         why = (cause.strerror if isinstance(cause, OSError) else None) or "the connection was closed"
     return TransferFault(
-        CannotConnect(
+        ProxyUnreachable(
             f"cannot connect to {proxy}: {why}",
             hint=f"check {proxy.variable}; a host that needs no proxy belongs into NO_PROXY",
         ),

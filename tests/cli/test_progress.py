@@ -25,7 +25,9 @@ from dermdata.hosts import request_limits
 from dermdata.http import NetworkSettings
 from dermdata.model import RequestLimit
 from dermdata.progress import ALL_BYTES, Progress, SummedProgress
+from support import made_up_dataset
 from support.made_up_dataset import Ours
+from support.servers import Site
 
 LONG = "unpack HAM10000_segmentations_lesion_tschandl.zip"
 
@@ -179,6 +181,38 @@ def test_a_fetch_keeps_a_limit_across_its_files(
     assert cli(*ours.options, "fetch", "ours").code == 0
     assert len(times) >= 4
     assert min(later - earlier for earlier, later in zip(times, times[2:], strict=False)) > 0.38
+
+
+@pytest.mark.parametrize("way", ["limit", "proxy"])
+def test_what_keeps_from_every_image_makes_none_of_them_dead(
+    cli: Callable[..., Any], tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Images have addresses of their own, and a dead one is noted; a used-up hour and a proxy that is away are not."""
+    monkeypatch.setattr(made_up_dataset, "ENTRY", made_up_dataset.ENTRY.replace('"open"', '"per-image"'))
+    table = made_up_dataset.TABLE.replace('"table.csv"', '"table.csv"\nimage_url = "url"')
+    ours = Ours(tmp_path, site, listing="rows", table=table.replace("masks =", "# "))
+    names = [f"{made_up_dataset.name_of(number)}.jpg" for number in range(4)]
+    lines = made_up_dataset.rows(range(4)).decode().splitlines()
+    cells = ["url", *(f"https://images.example/{name}" for name in names)]
+    ours.put("table.csv", "metadata", "\n".join(map(",".join, zip(lines, cells, strict=True))).encode())
+    for number, name in enumerate(names):
+        site.put(f"https://images.example/{name}", made_up_dataset.picture(number))
+    assert cli(*ours.options, "fetch", "ours", "--only", "metadata").code == 0
+    with monkeypatch.context() as patch:
+        limit = RequestLimit(name="images", host=r"images\.example", guest=((1, 3600),))
+        patch.setattr(request_limits, "LIMITS", (limit,) if way == "limit" else ())
+        patch.setattr(NetworkSettings, "pause", lambda *_: None)
+        patch.setenv("HTTPS_PROXY", "http://anna:geheim@nosuch.invalid:3128")
+        answer = cli(*(ours.options if way == "limit" else ours.options[:2]), "fetch", "ours")
+    assert answer.code == 3, answer.err
+    said = {
+        "limit": "images.example may be asked again in 36",
+        "proxy": "cannot connect to the proxy nosuch.inv",
+    }
+    assert said[way] in answer.err
+    answer = cli(*ours.options, "fetch", "ours")
+    assert answer.code == 0, answer.err
+    assert len(list((tmp_path / "cache").rglob("IM_*.jpg"))) == 4
 
 
 @pytest.mark.parametrize(

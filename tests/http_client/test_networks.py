@@ -1,8 +1,10 @@
 """Networks of hospitals: a proxy with a log-in, an authority of the house, addresses that lead nowhere, slow names."""
 
+import importlib.util
 import ipaddress
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +28,7 @@ from dermdata.http.connecting import alternate_families, connect_first
 from dermdata.http.proxies import bypasses_proxy, find_proxy
 from dermdata.model import Request
 from dermdata.urls import redact_text
-from support.networks import ForwardProxy, LocalHost, PrivateAuthority
+from support.networks import ForwardProxy, LocalHost, PrivateAuthority, SocksProxy
 
 HOST = "data.example"
 SECRET = "p@ss:w/ö#rd%"
@@ -141,6 +143,38 @@ def test_the_variables_that_people_set(behind: Any, tmp_path: Path, variable: st
     proxy, client = behind(variable=variable)
     fetch(client, tmp_path / "a.zip")
     assert len(proxy.asked) == 1
+
+
+@pytest.mark.parametrize("user", ["", "anna:p%40ss@"])
+def test_a_socks_proxy(
+    secure: LocalHost, authority: PrivateAuthority, network: NetworkSettings, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, user: str,
+) -> None:  # fmt: skip
+    """`ALL_PROXY=socks5://…`: the name is looked up behind the proxy."""
+    pytest.importorskip("socksio")
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    with (
+        SocksProxy({HOST: secure.port}, login="anna:p@ss" if user else None) as proxy,
+        HttpClient(replace(network, trust_env=True)) as client,
+    ):
+        monkeypatch.setenv("ALL_PROXY", f"socks5h://{user}{proxy.place}")
+        assert fetch(client, tmp_path / "a.zip").size == len(ZIP)
+        assert proxy.asked == [f"3 {HOST}:443"]
+        monkeypatch.setenv("ALL_PROXY", "socks5://anna:hidden@127.0.0.1:9")
+        error = refuse(client, tmp_path / "b.zip", CannotConnect)
+        assert error.message.startswith("cannot connect to the proxy 127.0.0.1:9 (ALL_PROXY)")
+
+
+def test_a_socks_proxy_without_the_extra(
+    network: NetworkSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit 2 at once, with what to install."""
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setenv("ALL_PROXY", "socks5://anna:hidden@127.0.0.1:9")
+    with HttpClient(replace(network, trust_env=True)) as client:
+        error = refuse(client, tmp_path / "a.zip", UsageError)
+    assert error.hint == "pip install 'dermdata[socks]'"
 
 
 # ------------------------------------------------------------------ what the proxy itself says
