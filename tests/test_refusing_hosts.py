@@ -37,9 +37,9 @@ KINDS = {  # what one of the words must say, and the exit codes: 3 network, 4 in
     "forbidden": (("blocks this network", "not public", "' was denied"), {3, 6}),
     "gone": (("410",), {3}),
     "quota": (("quota used up",), {6}),
-    "429:9999": (("429",), {3}),
+    "429:9999": (("429", "may be asked again in"), {3}),
     "html200": (("wants a log-in", "refused the credentials"), {6}),
-    "empty200": (("sends nothing",), {4}),
+    "empty200": (("sends nothing",), {3, 4}),  # 3 where copies were asked as well
 }
 SECRETS = {
     "KAGGLE_USERNAME": "someone",

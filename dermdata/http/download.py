@@ -288,13 +288,21 @@ def offline_error(url: str) -> Offline:
 
 
 def join_errors(errors: list[tuple[str, DermdataError]]) -> DermdataError:
-    """Return the last error; with several addresses it says what each of them did, once if that is the same."""
-    last = errors[-1][1]
-    others = [
-        error.message if error.message.startswith(get_host(url)) else f"{redact(url)}: {error.message}"
-        for url, error in errors[:-1]
-    ]
-    if told := [words for words in dict.fromkeys(others) if words != last.message]:
-        last.message = f"{last.message} (before that, {'; '.join(told)})"
-        last.args = (last.message,)
+    """Return the last error; with several addresses it says what each of them did, once where hosts did the same."""
+    *before, (url, last) = errors
+    words = last.message.removeprefix(get_host(url))
+    alike, others = dict[str, None](), dict[str, None]()
+    for one, error in before:
+        host = get_host(one)
+        if not error.message.startswith(host):
+            others[f"{redact(one)}: {error.message}"] = None
+        elif error.message.removeprefix(host) != words:
+            others[error.message] = None
+        elif host != get_host(url):
+            alike[host] = None
+    if alike:
+        last.message = f"{get_host(url)} (as {', '.join(alike)} before){words}"
+    if others:
+        last.message = f"{last.message} (before that, {'; '.join(others)})"
+    last.args = (last.message,)
     return last

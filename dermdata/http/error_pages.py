@@ -81,7 +81,7 @@ BY_HAND = f"open {{page}} in a browser, download it there and {USE_FROM}"
 OTHER_PLACE = "take a copy with --mirror"
 LOG_IN = f"log in on {{page}}, download it there and {USE_FROM}, or set the token for this host if it has one"
 BROWSER = f"{BY_HAND}, or {OTHER_PLACE}"
-CHALLENGE = "wants a browser check, which no program passes"
+CHALLENGE = "wants a browser check"
 USED_UP = "gives no more of it for now (download quota used up)"
 AFTER_A_DAY = f"try again in a day, {OTHER_PLACE}, or {BY_HAND}"
 AWS_WAF = "x-amzn-waf-action"
@@ -105,7 +105,8 @@ SIGNS = (
     AnswerSign(header=(AWS_WAF, "captcha"), sure=True, error=CaptchaWanted,
          says="wants a CAPTCHA, as after too many requests (AWS WAF)",
          hint=f"wait some hours before the next try, or {BY_HAND}, or {OTHER_PLACE}"),
-    AnswerSign(text=NETWORK_FILTERS, error=ProxyRefused, says="it is a page of your own network's filter",
+    AnswerSign(text=NETWORK_FILTERS, error=ProxyRefused,
+         says="does not come through: this is a page of your own network's filter",
          hint="ask whoever runs that filter to allow this host, or fetch from another network and use --from"),
     AnswerSign(statuses=(403,), text=r"blocked due to unusual traffic", error=NetworkBlocked,
          says="blocks this network for unusual traffic",

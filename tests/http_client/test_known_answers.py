@@ -300,6 +300,32 @@ def test_a_dead_link_is_asked_for_again_at_its_origin(status: int, code: bytes, 
     assert (tmp_path / "a.zip").read_bytes() == b"PK\x03\x04"
 
 
+@pytest.mark.parametrize(
+    ("hosts", "says"),
+    [
+        (("a.org", "b.org"), "b.org (as a.org before) wants a browser check (AWS WAF challenge)"),
+        (("a.org", "a.org", "a.org"), "a.org wants a browser check (AWS WAF challenge)"),
+        (("a.org", "c.org", "b.org"), "b.org (as a.org, c.org before) wants a browser check (AWS WAF challenge)"),
+        (("gone.org", "b.org"),
+         "b.org wants a browser check (AWS WAF challenge) (before that, gone.org answers 410 (gone))"),
+    ],
+)  # fmt: skip
+def test_places_that_refuse_alike_are_told_once(hosts: tuple[str, ...], says: str, tmp_path: Path) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return (
+            httpx.Response(410) if request.url.host == "gone.org" else httpx.Response(202, headers=CHALLENGE)
+        )
+
+    urls = tuple(f"https://{host}/{number}/a.zip" for number, host in enumerate(hosts))
+    transport = httpx.MockTransport(answer)
+    with (
+        HttpClient(NetworkSettings(trust_env=False), transport) as client,
+        pytest.raises(BrowserCheck) as caught,
+    ):
+        client.download(Request(urls=urls), tmp_path / "a.zip")
+    assert caught.value.message == says
+
+
 # ------------------------------------------------------------------ over a socket, in the middle of a file
 
 CUT = b'HTTP/1.1 200 OK\r\nETag: "v"\r\nContent-Length: 2000000\r\n\r\n'
