@@ -81,6 +81,7 @@ class HostRefused(DermdataError):
 
     code = "host_refused"
     exit_code = 3
+    whole_host = False  # whether it is about all that the host has, for now, and not about one file
 
 
 class UsageError(DermdataError):
@@ -163,18 +164,21 @@ class RateLimited(ServerRefused):
     """The host has had too many requests, and wants a pause."""
 
     code = "rate_limited"
+    whole_host = True
 
 
 class NetworkBlocked(ServerRefused):
     """The host shuts out this network, for its traffic or its place."""
 
     code = "network_blocked"
+    whole_host = True
 
 
 class UserAgentRefused(ServerRefused):
     """The host shuts out this program by its name."""
 
     code = "user_agent_refused"
+    whole_host = True
 
 
 class BucketClosed(ServerRefused):
@@ -199,6 +203,7 @@ class ProxyRefused(ServerRefused):
     """The proxy between this machine and the host lets no request through, or cannot reach the host."""
 
     code = "proxy_refused"
+    whole_host = True
 
 
 class Stalled(NetworkError):
@@ -363,12 +368,14 @@ class BrowserCheck(ManualDownload, HostRefused):
     """The host wants a script to be run, as only a browser does."""
 
     code = "browser_check"
+    whole_host = True
 
 
 class CaptchaWanted(ManualDownload, HostRefused):
     """The host wants a puzzle to be solved by a person."""
 
     code = "captcha_wanted"
+    whole_host = True
 
 
 class FormWanted(ManualDownload, HostRefused):

@@ -14,6 +14,9 @@ import pytest
 
 from conftest import REPOSITORY, SHARED, Answer
 from dermdata.errors import HostRefused
+from support.catalog_folders import entry, put
+from support.made_up_dataset import picture
+from support.servers import Site
 
 pytestmark = pytest.mark.shared
 
@@ -134,6 +137,103 @@ def test_no_request_carries_a_secret_but_to_its_own_host(stand_in: StandIn) -> N
         assert "opensesame" not in json.dumps(one)
         if one["credentials"]:
             assert one["path"].startswith(("/web/www.kaggle.com/", "/web/derm.cs.sfu.ca/"))
+
+
+# ------------------------------------------------------------------ images that have addresses of their own
+
+
+class HalfOpenSite(Site):
+    """Hosts of which some refuse everything: status, headers and body by host."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refusals: dict[str, tuple[int, dict[str, str], bytes]] = {}
+
+    def answer(self, request: Any) -> None:
+        host, _, path = request.path.removeprefix("/web/").partition("/")
+        if host not in self.refusals:
+            super().answer(request)
+            return
+        self.requests.append((f"{host}/{path}", None))
+        status, headers, body = self.refusals[host]
+        request.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            request.send_header(name, value)
+        request.end_headers()
+        request.wfile.write(body)
+
+    def count(self, host: str) -> int:
+        """How many requests this host has had since it was last asked here."""
+        found = [place for place, _ in self.requests if place.startswith(f"{host}/")]
+        self.requests.clear()
+        return len(found)
+
+
+@pytest.fixture
+def atlas(tmp_path: Path) -> Iterator[HalfOpenSite]:
+    """A table of 40 images, every other one at a host that can be made to refuse."""
+    places = [f"https://{'b' if number % 2 else 'a'}.example/{number}.jpg" for number in range(40)]
+    with HalfOpenSite() as site:
+        site.put(
+            "https://t.example/t.csv",
+            "\n".join(["id,url", *(f"{n},{p}" for n, p in enumerate(places)), ""]).encode(),
+        )
+        for number, place in enumerate(places):
+            site.put(place, picture(number))
+        put(
+            tmp_path / "catalog",
+            "atlas",
+            entry("atlas", 'listing = "rows"', '[access]\nkind = "per-image"\n')
+            + '[[files]]\nname = "t.csv"\nrole = "metadata"\nurls = ["https://t.example/t.csv"]\n'
+            + '[[table]]\nreader = "table"\nfile = "t.csv"\nimage_url = "url"\ncolumns = { image_id = "id" }\n',
+        )
+        yield site
+
+
+WHOLE_HOST: dict[str, tuple[int, dict[str, str], bytes]] = {
+    "browser check": (202, {"x-amzn-waf-action": "challenge"}, b""),
+    "CAPTCHA": (405, {"x-amzn-waf-action": "captcha"}, b"<html>"),
+    "429": (429, {"Retry-After": "9999"}, b""),
+    "blocks this network": (403, {}, b"<center>awselb/2.0</center>"),
+}
+
+
+@pytest.mark.parametrize("kind", WHOLE_HOST)
+def test_a_host_that_refuses_all_its_images_is_left_alone_until_the_next_fetch(
+    kind: str, atlas: HalfOpenSite, cli: Callable[..., Answer], tmp_path: Path
+) -> None:
+    """It is not asked for each of them; the others come; what is wanting is no loss, and is asked for again."""
+    fetch = ("--catalog", tmp_path / "catalog", "--rewrite", atlas.rewrite, "fetch", "atlas")
+    atlas.refusals["b.example"] = WHOLE_HOST[kind]
+    answer = cli(*fetch)
+    assert answer.code == 8, answer.err
+    assert atlas.count("b.example") < 20
+    (told,) = [line for line in answer.err.splitlines() if "left for the next" in line]
+    assert kind in told
+    assert told.startswith("atlas: b.example ")
+    assert len(list((tmp_path / "cache").rglob("*.jpg"))) == 20
+    atlas.refusals.clear()
+    answer = cli(*fetch)
+    assert answer.code == 0, answer.err
+    assert len(list((tmp_path / "cache").rglob("*.jpg"))) == 40
+    assert atlas.count("a.example") == 0
+    assert "already complete" in cli(*fetch).err
+    assert atlas.count("b.example") == 0
+
+
+def test_images_that_are_gone_are_gone(
+    atlas: HalfOpenSite, cli: Callable[..., Answer], tmp_path: Path
+) -> None:
+    """A host that has none of them says so for each; the next fetch does not ask again."""
+    fetch = ("--catalog", tmp_path / "catalog", "--rewrite", atlas.rewrite, "fetch", "atlas")
+    atlas.refusals["b.example"] = (404, {}, b"")
+    assert cli(*fetch).code == 8
+    assert atlas.count("b.example") == 20
+    assert cli(*fetch).code == 8
+    assert atlas.count("b.example") == 0
+
+
+# ------------------------------------------------------------------ what is told of them
 
 
 def each_refusal(kind: type[HostRefused] = HostRefused) -> Iterator[type[HostRefused]]:

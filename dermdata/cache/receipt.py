@@ -115,6 +115,8 @@ class Receipt:
     contents_sha256: str | None = None
     # file with an address of its own -> why it is not here
     lost: Mapping[str, str] = field(default_factory=dict)
+    # such a file of a host that refused all of its files for the time: the next fetch asks again
+    refused: Mapping[str, str] = field(default_factory=dict)
     report: Mapping[str, Any] = field(default_factory=dict)  # counts, unmapped words, rows without image
     part: FetchedSubset | None = None  # None: all rows
     # archive of which some members are here
@@ -131,8 +133,8 @@ class Receipt:
 
     @property
     def complete(self) -> bool:
-        """Whether every row and the images were asked for, no copy lacked some, and the manifest was written."""
-        wanted = self.part is None and "images" in self.roles
+        """Whether all rows and images were asked for, no copy or host kept some back, and the manifest was written."""
+        wanted = self.part is None and "images" in self.roles and not self.refused
         whole = all(file.recognized != "part" for file in self.files)
         return wanted and whole and self.manifest_sha256 is not None
 

@@ -64,6 +64,7 @@ class ReceiptWriter:
         self.downloaded = 0
         self.changed = False  # since the receipt was read
         self._lost = dict(old.lost)
+        self._refused = dict(old.refused)
         self._due = time.monotonic() + SAVE_INTERVAL
 
     def _select_contents(self, contents: tuple[Content, ...], old: Receipt) -> tuple[Content, ...]:
@@ -158,6 +159,7 @@ class ReceiptWriter:
             self._contents |= {one.path: one for one in found}
             self.changed = True
             self._lost.pop(file.name, None)
+            self._refused.pop(file.name, None)
             self.downloaded += taken.size if taken.moved is None else taken.moved
             if file.unpack:
                 self._save(None, {})
@@ -198,11 +200,18 @@ class ReceiptWriter:
         """Note that a file of its own address cannot be had."""
         with self._lock:
             self._lost[file.name] = reason
+            self._refused.pop(file.name, None)
+            self.changed = True
+
+    def record_refused(self, file: File, reason: str) -> None:
+        """Note that the host of a file of its own address gives none of its files for now."""
+        with self._lock:
+            self._refused[file.name] = reason
             self.changed = True
 
     @property
     def unavailable(self) -> Mapping[str, str]:
-        return self._lost
+        return {**self._lost, **self._refused}
 
     def replace_content(self, content: Content) -> None:
         self.changed = True
@@ -240,6 +249,7 @@ class ReceiptWriter:
         self._contents = contents | self._contents
         self._files |= files
         self._lost = {**old.lost, **self._lost}
+        self._refused = {**old.refused, **self._refused}
         directories = {name: one for name, one in old.directories.items() if name not in self._files}
         self._directories = directories | self._directories
         self._roles |= frozenset(old.roles)
@@ -268,6 +278,7 @@ class ReceiptWriter:
             manifest_sha256=manifest,
             contents_sha256=contents,
             lost=self._lost,
+            refused=self._refused,
             report=report,
             part=self._part,
             directories=self._directories,

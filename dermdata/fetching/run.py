@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from dermdata import disk
 from dermdata.cache import Cache, DatasetFolder
@@ -195,6 +196,7 @@ def download_files(
     streams = MANY_STREAMS if many else min(STREAMS, len(plan.download))
     with cancel_on_interrupt(ThreadPoolExecutor(max_workers=streams)) as pool:
         raise_first_error([pool.submit(downloads.fetch_file, file) for file in plan.download])
+    downloads.tell_closed_hosts()
     if len(plan.download) > 1:
         context.progress.end(task)
 
@@ -210,26 +212,58 @@ class FileDownloader:
     progress: Progress
     # unpacking uses every core by itself
     one_unpacking: threading.Lock = field(default_factory=threading.Lock)
+    # hosts that refuse all of their files for now: nobody asks them for the next one
+    closed_hosts: dict[str, HostRefused] = field(default_factory=dict)
 
     def fetch_file(self, file: File) -> None:
         """Download, verify and unpack one file, and note it; or note that it cannot be had."""
         try:
             place = self.context.resolve(self.plan.dataset, file)
+            if closed := self.find_closed_host(place):
+                self.receipt_writer.record_refused(file, closed.message)
+                return
             if self.fetch_missing_members(file, place):
                 return
             taken = self.obtain_whole(file, place)
         except DermdataError as error:
-            tolerant = self.plan.dataset.access.kind == "per-image" and file.role == "images"
-            dead = isinstance(error, NetworkError | NotTheFile | HostRefused) and not isinstance(
-                error, ON_THE_WAY
-            )
-            if not (dead and tolerant):
+            if not self.is_bearable(error, file):
                 raise self.context.explain(error, self.plan.dataset, file) from error
-            self.receipt_writer.record_unavailable(file, error.message)
+            self.record_loss(file, error)
             return
         with self.one_unpacking if file.unpack else nullcontext():
             found = ingest.collect_contents(file, taken, self.folder, self.context.jobs, self.progress)
         self.receipt_writer.record_file(file, taken, found)
+
+    def is_bearable(self, error: DermdataError, file: File) -> bool:
+        """Whether a file may be wanting: one image of a dataset whose images have addresses of their own."""
+        tolerant = self.plan.dataset.access.kind == "per-image" and file.role == "images"
+        dead = isinstance(error, NetworkError | NotTheFile | HostRefused) and not isinstance(
+            error, ON_THE_WAY
+        )
+        return dead and tolerant
+
+    def record_loss(self, file: File, error: DermdataError) -> None:
+        """Note that a file cannot be had: for good, or for as long as its host refuses all."""
+        if not (isinstance(error, HostRefused) and error.whole_host):
+            self.receipt_writer.record_unavailable(file, error.message)
+            return
+        self.receipt_writer.record_refused(file, error.message)
+        if len(file.urls) == 1:
+            self.closed_hosts.setdefault(urlsplit(file.urls[0]).netloc, error)
+
+    def find_closed_host(self, place: Request | Path) -> HostRefused | None:
+        """The refusal of the only host that is to be asked, if it has refused all of its files."""
+        if isinstance(place, Path) or len(place.urls) > 1 or not self.closed_hosts:
+            return None
+        return self.closed_hosts.get(urlsplit(place.urls[0]).netloc)
+
+    def tell_closed_hosts(self) -> None:
+        """Say which hosts refused all of their files, and that these are asked for again."""
+        for error in self.closed_hosts.values():
+            name = self.plan.dataset.name
+            self.progress.say(
+                f"{name}: {error.message}; its images are left for the next `dermdata fetch {name}`"
+            )
 
     def obtain_whole(self, file: File, place: Request | Path) -> ingest.VerifiedFile:
         """The whole file under its final name."""
