@@ -24,6 +24,11 @@ def preload() -> None:
     for module in pkgutil.walk_packages(dermdata.__path__, "dermdata."):
         if not module.name.startswith(("dermdata.__main__", "dermdata.export.", "dermdata.audit")):
             importlib.import_module(module.name)
+    from dermdata.catalogs import open_catalog
+
+    catalog = open_catalog()  # each fork would compile it, and parse its concepts, for itself
+    catalog.load_vocabulary()
+    catalog.load_body_sites()
 
 
 def forked(job: dict[str, Any]) -> tuple[int, Any]:

@@ -74,6 +74,11 @@ def preload() -> None:
             importlib.import_module(module.name)
     for name in LAZY:
         importlib.import_module(name)
+    from dermdata.catalogs import open_catalog
+
+    catalog = open_catalog()  # each fork would compile it, and parse its concepts, for itself
+    catalog.load_vocabulary()
+    catalog.load_body_sites()
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER)
