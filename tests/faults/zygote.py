@@ -6,6 +6,7 @@ A job: {"words": […], "seams": {"SEAM_…": …}, "unprivileged": true or fals
 
 import codecs
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -29,6 +30,8 @@ def preload() -> None:
     catalog = open_catalog()  # each fork would compile it, and parse its concepts, for itself
     catalog.load_vocabulary()
     catalog.load_body_sites()
+    gc.collect()
+    gc.freeze()  # a collection in a fork would copy every page of what is here
 
 
 def forked(job: dict[str, Any]) -> tuple[int, Any]:
