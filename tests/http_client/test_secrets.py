@@ -190,6 +190,7 @@ def test_no_command_line_shows_a_token_and_none_is_in_the_process_list(
     try:
         monkeypatch.setenv("HF_TOKEN", "HUBSECRET")
         monkeypatch.setenv("KAGGLE_API_TOKEN", "KAGGLESECRET")
+        monkeypatch.setattr("time.sleep", lambda _: None)  # a host that answers 500 is asked again 12 s long
         home = tmp_path / "mine" / "datasets" / "ours"
         home.mkdir(parents=True)
         (home / "dataset.toml").write_text(
