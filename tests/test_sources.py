@@ -98,7 +98,7 @@ def test_a_dataset_without_files_to_fetch_is_the_persons_to_bring() -> None:
 
 
 @pytest.mark.fault(100)
-@pytest.mark.parametrize("source", ["datavers:1", "file:/etc/passwd", "os:system", "record:1", "__init__:1"])
+@pytest.mark.parametrize("source", ["datavers:1", "file:/etc/passwd", "sys:exit", "record:1", "__init__:1"])
 def test_only_hosts_that_we_know(source: str) -> None:
     """Row 100: a catalog names an adapter, never a module or a path."""
     with pytest.raises(UnknownName) as caught:

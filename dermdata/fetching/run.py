@@ -20,7 +20,6 @@ from dermdata.errors import (
     NotTheFile,
     Offline,
     ProxyUnreachable,
-    RateLimited,
     StorageError,
 )
 from dermdata.fetching import ingest
@@ -44,7 +43,7 @@ STREAMS, MANY_STREAMS, MANY_FILES = (
 
 
 # what keeps from every file alike: an image that meets it is not dead
-ON_THE_WAY = (Offline, ProxyUnreachable, RateLimited)
+ON_THE_WAY = (Offline, ProxyUnreachable)
 
 
 @dataclass(frozen=True, kw_only=True)

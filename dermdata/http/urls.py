@@ -5,7 +5,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import parse_qsl, quote, urljoin, urlsplit
 
 from dermdata.errors import BadRedirect, UsageError
 from dermdata.http.policy import NetworkSettings
@@ -74,12 +74,21 @@ def redact(url: str) -> str:
     return shown if shown.isprintable() else "".join(sign if sign.isprintable() else "?" for sign in shown)
 
 
-def strip_secrets(url: str) -> str:
-    """Return an address as receipts keep it: it can be asked again, unless it holds a secret, which is left out.
+# parameters that hosts document, and by which they tell files and their forms apart
+OPEN_PARAMETERS = {
+    "confirm", "datasetVersionNumber", "dl", "download", "export", "fileId", "folder_id", "format", "id", "persistentId",
+    "raw", "version", "zip",
+}  # fmt: skip
 
-    A query is part of where a file lies: Dataverse gives other bytes without `?format=original`.
+
+def strip_secrets(url: str) -> str:
+    """Return an address as receipts keep it: without its query, unless all of that only says which file is meant.
+
+    Dataverse gives other bytes without `?format=original`. What nobody knows may be a signature, and is left out.
     """
-    return redact(url) if has_secret(url) or not url.isprintable() else url.partition("#")[0]
+    names = {name for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True)}
+    known = names <= OPEN_PARAMETERS and not has_secret(url) and url.isprintable()
+    return url.partition("#")[0] if known else redact(url)
 
 
 def get_host(url: str) -> str:
