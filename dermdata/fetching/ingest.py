@@ -24,8 +24,8 @@ from dermdata.cache import DatasetFolder, FetchedFile, RecognizedBy
 from dermdata.cache.folder import temporary_name
 from dermdata.checksum import Hasher, hash_file, sha256_of_chunks
 from dermdata.errors import (
-    ArchiveRefused,
     ChecksumMismatch,
+    IntegrityError,
     NotTheFile,
     SentZipped,
     SizeMismatch,
@@ -378,10 +378,13 @@ def inspect_image(data: bytes | Path) -> ImageFacts:
 
 @contextmanager
 def delete_if_refused(file: File, source: Path, folder: DatasetFolder) -> Iterator[None]:
-    """Delete a broken archive of ours that no checksum covers: the next run must download it again."""
+    """Delete an archive of ours that is broken or not what it must be, and that no checksum covers.
+
+    The next run must download it again.
+    """
     try:
         yield
-    except ArchiveRefused:
+    except IntegrityError:
         if not file.checksum and source.is_relative_to(folder.path):
             source.unlink(missing_ok=True)
         raise

@@ -1,12 +1,16 @@
 """Addresses that want more than a GET, and hosts whose own records say what a file is: the bad days, without a network."""
 
 import hashlib
+import io
+import json
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
 from dermdata.archive import ExtractedFile
 from dermdata.catalogs.entries import parse_entry
@@ -25,12 +29,20 @@ from dermdata.errors import (
 )
 from dermdata.fetching.ingest import find_listed, index_listed, require_listed
 from dermdata.fetching.listing import add_listed_files
-from dermdata.hosts import ResolveContext, bundle_files, list_files, resolve
+from dermdata.hosts import (
+    ResolveContext,
+    bundle_files,
+    list_files,
+    request_limits,
+    resolve,
+)
 from dermdata.hosts.base import make_request
 from dermdata.http import HttpClient, NetworkSettings
 from dermdata.http.client import RemoteFile
 from dermdata.model import File, ListedArchive, Request
+from support.catalog_folders import entry as catalog_entry
 from support.catalog_folders import put
+from support.servers import Site
 
 from .conftest import answering, entry, sourced
 
@@ -490,3 +502,32 @@ def test_a_zip_in_place_of_listed_files_is_held_to_the_list(
         for name in ("a/1.png", "in/x.png", "in.zip", "b")
     }
     assert roles == {"a/1.png": "masks", "in/x.png": "images", "in.zip": "images", "b": None}
+
+
+def test_a_zip_that_lacks_a_listed_file_is_not_kept(
+    cli: Callable[..., Any], site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit 4 names the file; the next fetch does not take the same zip again."""
+    monkeypatch.setattr(request_limits, "LIMITS", ())
+    picture = io.BytesIO()
+    Image.new("RGB", (4, 3)).save(picture, "PNG")
+    data, names = picture.getvalue(), [f"p{number:02}.png" for number in range(51)]
+    rows = [at_osf(name, f"id{name}", len(data)) for name in names]
+    ((url, answer),) = osf_page("", 1, *rows).items()
+    site.put(url, json.dumps(answer).encode())
+    table = '[[table]]\nreader = "folders"\npattern = "{image}"\n[table.columns]\nimage_id = "image"\n'
+    put(tmp_path / "own", "ours", catalog_entry("ours", 'listing = "osf:ab1cd"') + table)
+
+    def fetch_zip(inside: list[str]) -> Any:
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            for name in inside:
+                archive.writestr(name, data)
+        site.put("https://files.osf.io/v1/resources/ab1cd/providers/osfstorage/?zip=", packed.getvalue())
+        return cli("--catalog", tmp_path / "own", "--rewrite", site.rewrite, "fetch", "ours")
+
+    done = fetch_zip(names[:-1])
+    assert (done.code, "ab1cd.zip lacks p50.png, which its host lists" in done.err) == (4, True), done.err
+    done = fetch_zip([*names, "not-listed.png"])
+    assert (done.code, "51 rows" in done.err) == (0, True), done.err
+    assert not list((tmp_path / "cache").rglob("not-listed*"))
