@@ -238,12 +238,16 @@ def list_own_columns(dataset: Dataset) -> list[str]:
 
 def records_to_csv(records: Sequence[ArchiveRecord], named: Sequence[str]) -> Iterator[bytes]:
     """Records as CSV: the columns of all of them as they first appear, then those that none has set."""
-    names = list(dict.fromkeys([*(name for one in records for name in one.cells), *named]))
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
-    writer.writeheader()
+    columns: dict[str, Any] = {}
     for one in records:
-        writer.writerow(one.cells)
+        columns.update(one.cells)  # in the order in which they first appear
+    columns.update(dict.fromkeys(named))
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for one in records:
+        cells = one.cells
+        writer.writerow([cells.get(name, "") for name in columns])
         if text.tell() > CHUNK:
             yield text.getvalue().encode()
             text.seek(0)
