@@ -85,8 +85,12 @@ class Session(CatalogMethods, CacheMethods):
         UnknownName, BadTable, NetworkError, IntegrityError, StorageError, PersonMustAct
 
         """
+        from dermdata.api.models import require_no_model
+
         words = [os.fspath(target) for target in targets]
         resources = self._resources
+        for word in words:
+            require_no_model(resources, word)
         missing = [
             word
             for word in words

@@ -135,6 +135,15 @@ def test_there_are_no_rows_to_choose(
     assert site.requests == []
 
 
+def test_loading_a_model_downloads_nothing(options: list[str], site: Site, tmp_path: Path) -> None:
+    """It has no rows: said before gigabytes of weights have come."""
+    session = open_on(tmp_path, site)
+    for call in (session.load, session.select):
+        with pytest.raises(UsageError, match="wise is a model"):
+            call("wise")
+    assert site.requests == []
+
+
 def test_a_gate_is_told_with_the_page_to_accept_it_on(
     options: list[str], site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
