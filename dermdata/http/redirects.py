@@ -1,5 +1,6 @@
 """One address requested: redirects followed by rules of our own, connections counted per host, errors in our words."""
 
+import re
 import socket
 import ssl
 import threading
@@ -41,6 +42,8 @@ CERTIFICATE_HINTS = {
 }
 RERUN_HINT = "run the same command again: it goes on from here"
 FORM_LIMIT = 1 << 16  # bytes of a page in which a form is looked for
+SHORT_REUSE, LONGEST_REUSE = 5.0, 300.0  # seconds
+MOST_REDIRECTS = 256  # that are remembered
 STORE_HEADERS = ("x-amz-request-id", "x-goog-hash", "x-goog-generation", "x-ms-request-id")
 
 
@@ -124,6 +127,50 @@ class HostLimits:
         return self._hosts.setdefault(host, _Host(self._settings.connections))
 
 
+class RecentRedirects:
+    """Where addresses led a moment ago, in memory alone: the ranges of one file need not ask its host for each.
+
+    A signed link is used for half of the time that it says it holds, any other for some seconds; one that fails is
+    forgotten, and the host is asked again.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, bool], tuple[float, Hop]] = {}
+        self._lock = threading.Lock()
+
+    def find(self, request: Request, url: str, now: float) -> Hop | None:
+        """Return where this address leads, if that was seen lately."""
+        with self._lock:
+            until, hop = self._known.get((url, bool(request.secrets)), (now, None))
+            return hop if until > now else None
+
+    def drop(self, request: Request, url: str) -> None:
+        """Forget it: it does not lead to the file any more."""
+        with self._lock:
+            self._known.pop((url, bool(request.secrets)), None)
+
+    @contextmanager
+    def watch(self, request: Request, url: str, response: StreamedResponse, now: float) -> Iterator[None]:
+        """Remember where an address has led if that gives ranges, and forget it when reading fails."""
+        if response.redirected and response.status == 206:
+            self._note(request, url, response.hop, now)
+        try:
+            yield
+        except BaseException:
+            self.drop(request, url)
+            raise
+
+    def _note(self, request: Request, url: str, hop: Hop, now: float) -> None:
+        with self._lock:
+            if self._known.get((url, bool(request.secrets)), (now, None))[1] is hop:
+                return  # it is no younger for being used
+            if len(self._known) >= MOST_REDIRECTS:
+                self._known.clear()
+            holds = re.search(r"[?&]X-(?:Amz|Goog)-Expires=(\d{1,9})(?:&|$)", hop.official_url)
+            seconds = min(int(holds[1]) / 2, LONGEST_REUSE) if holds else SHORT_REUSE
+            self._known[url, bool(request.secrets)] = (now + seconds, hop)
+
+
 class RedirectingClient:
     """Requests addresses, from as many threads as you like, over connections that they share."""
 
@@ -135,6 +182,7 @@ class RedirectingClient:
         tokens: Mapping[str, FoundCredentials] | None = None,
     ) -> None:
         self._tokens = tokens or {}
+        self._recent = RecentRedirects()
         self.hosts = HostLimits(settings)
         self.rates = rates or RequestRates(())
         self._settings = settings
@@ -173,33 +221,47 @@ class RedirectingClient:
             If `spare` and no connection is free.
 
         """
-        original = hop = start_hop(self._settings, url)
-        for count in range(self._settings.redirects + 1):
-            headers = select_headers(request, original, hop, extra)
-            host = get_host(hop.request_url)
-            secrets = request.secrets if sends_secrets(original, hop) else NOTHING
-            token = None if secrets else self._find_token(hop.official_url)
-            if token:
-                secrets = token.headers
-                headers |= secrets
-            connection = self.hosts.spare_connection(host) if spare else self.hosts.connection(host)
-            with connection:
-                self._wait_for_turn(hop.official_url, member=bool(secrets), spare=spare)
-                with send_request(self._transport, self._settings, hop, headers, chunk) as response:
-                    self.hosts.raise_limit_for_stores(host, response.headers)
-                    self._note_answer(response, member=bool(secrets))
-                    if token and response.status == 401:
-                        raise TransferFault(refused_token_error(hop, token.place), RetryAction.NEVER)
-                    location, response = _find_next_address(request, response)
-                    if location is None:
-                        with name_proxy(response.proxy):
-                            yield replace(response, redirected=count > 0, secrets=secrets)
-                        return
-                    response.drain()
-                    hop = self._follow_redirect(hop, location, response)
-        raise TransferFault(
-            BadRedirect(f"{redact(url)} redirects more than {count} times"), RetryAction.NEVER
-        )
+        original = start_hop(self._settings, url)
+        recent = self._recent.find(request, url, self._settings.clock()) if "Range" in extra else None
+        hop = recent or original
+        for _ in range(self._settings.redirects + 1):
+            with self._request_hop(request, original, hop, extra, spare=spare, chunk=chunk) as response:
+                if hop is recent and response.status >= 400:
+                    self._recent.drop(request, url)
+                    hop = original
+                    continue
+                location, response = _find_next_address(request, response)
+                if location is None:
+                    with self._recent.watch(request, url, response, self._settings.clock()):
+                        yield response
+                    return
+                response.drain()
+                hop = self._follow_redirect(hop, location, response)
+        most = self._settings.redirects
+        raise TransferFault(BadRedirect(f"{redact(url)} redirects more than {most} times"), RetryAction.NEVER)
+
+    @contextmanager
+    def _request_hop(
+        self, request: Request, original: Hop, hop: Hop, extra: Mapping[str, str], *, spare: bool, chunk: int
+    ) -> Iterator[StreamedResponse]:
+        """Request one address in its turn, with what its host may know of us."""
+        headers = select_headers(request, original, hop, extra)
+        host = get_host(hop.request_url)
+        secrets = request.secrets if sends_secrets(original, hop) else NOTHING
+        token = None if secrets else self._find_token(hop.official_url)
+        if token:
+            secrets = token.headers
+            headers |= secrets
+        connection = self.hosts.spare_connection(host) if spare else self.hosts.connection(host)
+        with connection:
+            self._wait_for_turn(hop.official_url, member=bool(secrets), spare=spare)
+            with send_request(self._transport, self._settings, hop, headers, chunk) as response:
+                self.hosts.raise_limit_for_stores(host, response.headers)
+                self._note_answer(response, member=bool(secrets))
+                if token and response.status == 401:
+                    raise TransferFault(refused_token_error(hop, token.place), RetryAction.NEVER)
+                with name_proxy(response.proxy):
+                    yield replace(response, redirected=hop is not original, secrets=secrets)
 
     def _follow_redirect(self, hop: Hop, location: str, response: StreamedResponse) -> Hop:
         try:

@@ -118,6 +118,37 @@ def test_the_storage_that_a_host_redirects_to_is_not_counted(clock: Clock, tmp_p
     assert times == [0, 0, 0]
 
 
+def test_the_ranges_of_a_file_do_not_ask_its_host_for_each(clock: Clock) -> None:
+    """figshare: one request a second, and a link for ten. Half of that time its ranges come from the storage."""
+    asked: list[str] = []
+    broken: set[str] = set()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.host)
+        if request.url.host == "api.example":
+            link = f"https://storage.example/a?X-Amz-Expires=10&n={len(asked)}"
+            return httpx.Response(302, headers={"Location": link})
+        if str(request.url) in broken:
+            return httpx.Response(403)
+        start, end = map(int, request.headers["range"].removeprefix("bytes=").split("-"))
+        head = {"Content-Range": f"bytes {start}-{end}/100"}
+        return httpx.Response(206, headers=head, content=bytes(range(start, end + 1)))
+
+    request = Request(urls=("https://api.example/a",), size=100)
+    with make_client(clock, answer, replace(THREE_IN_TEN, guest=((1, 1),))) as client:
+        for start in range(4):
+            assert client.read_range(request, start, 2) == bytes((start, start + 1))
+            clock.now += 1.5
+        assert asked == ["api.example", *["storage.example"] * 4]
+        asked.clear()  # six seconds later: a new link
+        client.read_range(request, 0, 2)
+        assert asked == ["api.example", "storage.example"]
+        broken.add("https://storage.example/a?X-Amz-Expires=10&n=1")  # … which dies early
+        asked.clear()
+        assert client.read_range(request, 7, 1) == b"\x07"
+        assert asked == ["storage.example", "api.example", "storage.example"]
+
+
 def test_the_limit_is_the_official_host_s_also_where_another_stands_in(clock: Clock) -> None:
     """A caching proxy asks the host in our name."""
     times: list[float] = []
