@@ -6,6 +6,7 @@ import json
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -212,7 +213,7 @@ def test_a_host_that_refuses_all_its_images_is_left_alone_until_the_next_fetch(
     answer = cli(*fetch)
     assert answer.code == 8, answer.err
     assert atlas.count("b.example") < 20
-    (told,) = [line for line in answer.err.splitlines() if "left for the next" in line]
+    (told,) = [line for line in answer.err.splitlines() if "20 images are left for the next" in line]
     assert kind in told
     assert told.startswith("atlas: b.example ")
     assert len(list((tmp_path / "cache").rglob("*.jpg"))) == 20
@@ -223,6 +224,20 @@ def test_a_host_that_refuses_all_its_images_is_left_alone_until_the_next_fetch(
     assert atlas.count("a.example") == 0
     assert "already complete" in cli(*fetch).err
     assert atlas.count("b.example") == 0
+
+
+def test_a_host_in_trouble_is_asked_again_by_the_next_fetch(
+    atlas: HalfOpenSite, cli: Callable[..., Answer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A 503 that stays is no loss of an image either; each is tried, since the next may come."""
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    fetch = ("--catalog", tmp_path / "catalog", "--rewrite", atlas.rewrite, "fetch", "atlas")
+    atlas.refusals["b.example"] = (503, {}, b"")
+    answer = cli(*fetch)
+    assert answer.code == 8
+    assert "b.example answers 503 (service unavailable): 20 images are left for the next" in answer.err
+    atlas.refusals.clear()
+    assert cli(*fetch).code == 0
 
 
 def test_images_that_are_gone_are_gone(

@@ -210,6 +210,10 @@ class ReceiptWriter:
             self.changed = True
 
     @property
+    def refused(self) -> Mapping[str, str]:
+        return self._refused
+
+    @property
     def unavailable(self) -> Mapping[str, str]:
         return {**self._lost, **self._refused}
 

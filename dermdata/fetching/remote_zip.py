@@ -284,7 +284,7 @@ def not_comparable_error(file: File, place: Request, why: DermdataError) -> Derm
 
 def is_whole_only(error: DermdataError) -> bool:
     """Whether it says that the file is to be had, but no ranges of it, or none that are to be trusted."""
-    return isinstance(error, ServerRefused) and error.status in (200, UNTRUSTED_RANGES)
+    return type(error) is ServerRefused and error.status in (200, UNTRUSTED_RANGES)
 
 
 # ------------------------------------------------------------------ reading

@@ -1,6 +1,7 @@
 """Carries out a plan: several files at once, each noted in the receipt as soon as it is whole."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext, suppress
@@ -14,12 +15,15 @@ from dermdata import disk
 from dermdata.cache import Cache, DatasetFolder
 from dermdata.cache.receipt import FetchedSubset
 from dermdata.errors import (
+    CannotConnect,
     DermdataError,
     HostRefused,
     NetworkError,
     NotTheFile,
     Offline,
     ProxyUnreachable,
+    ServerRefused,
+    Stalled,
     StorageError,
 )
 from dermdata.fetching import ingest
@@ -30,11 +34,13 @@ from dermdata.fetching.remote_zip import ZipOpenContext
 from dermdata.fetching.repair import inspect_images, repair_files
 from dermdata.fetching.zip_ranges import complete_archive
 from dermdata.http import HttpClient
-from dermdata.markup import count_nouns
+from dermdata.markup import agree_verb, count_nouns
 from dermdata.model import CopiedDataset, Dataset, File, Request
 from dermdata.process import cancel_on_interrupt
 from dermdata.progress import ALL_BYTES, CombinedProgress, Progress, SilentProgress, SummedProgress
 
+REASONS_SHOWN = 5
+FAULT_STATUS = 500  # and above: the host's own trouble
 STREAMS, MANY_STREAMS, MANY_FILES = (
     4,
     16,
@@ -195,7 +201,7 @@ def download_files(
     streams = MANY_STREAMS if many else min(STREAMS, len(plan.download))
     with cancel_on_interrupt(ThreadPoolExecutor(max_workers=streams)) as pool:
         raise_first_error([pool.submit(downloads.fetch_file, file) for file in plan.download])
-    downloads.tell_closed_hosts()
+    tell_refused(plan.dataset, receipt_writer, context.progress)
     if len(plan.download) > 1:
         context.progress.end(task)
 
@@ -211,8 +217,8 @@ class FileDownloader:
     progress: Progress
     # unpacking uses every core by itself
     one_unpacking: threading.Lock = field(default_factory=threading.Lock)
-    # hosts that refuse all of their files for now: nobody asks them for the next one
-    closed_hosts: dict[str, HostRefused] = field(default_factory=dict)
+    # hosts that give none of their files for now: nobody asks them for the next one
+    closed_hosts: dict[str, DermdataError] = field(default_factory=dict)
 
     def fetch_file(self, file: File) -> None:
         """Download, verify and unpack one file, and note it; or note that it cannot be had."""
@@ -242,27 +248,19 @@ class FileDownloader:
         return dead and tolerant
 
     def record_loss(self, file: File, error: DermdataError) -> None:
-        """Note that a file cannot be had: for good, or for as long as its host refuses all."""
-        if not (isinstance(error, HostRefused) and error.whole_host):
+        """Note that a file cannot be had: for good, or as long as its host gives nothing or cannot be reached."""
+        if not is_passing(error):
             self.receipt_writer.record_unavailable(file, error.message)
             return
+        if len(file.urls) == 1 and is_about_all(error):  # all of its files have the first one's reason
+            error = self.closed_hosts.setdefault(urlsplit(file.urls[0]).netloc, error)
         self.receipt_writer.record_refused(file, error.message)
-        if len(file.urls) == 1:
-            self.closed_hosts.setdefault(urlsplit(file.urls[0]).netloc, error)
 
-    def find_closed_host(self, place: Request | Path) -> HostRefused | None:
-        """The refusal of the only host that is to be asked, if it has refused all of its files."""
+    def find_closed_host(self, place: Request | Path) -> DermdataError | None:
+        """What the only host that is to be asked has said to all, if it has."""
         if isinstance(place, Path) or len(place.urls) > 1 or not self.closed_hosts:
             return None
         return self.closed_hosts.get(urlsplit(place.urls[0]).netloc)
-
-    def tell_closed_hosts(self) -> None:
-        """Say which hosts refused all of their files, and that these are asked for again."""
-        for error in self.closed_hosts.values():
-            name = self.plan.dataset.name
-            self.progress.say(
-                f"{name}: {error.message}; its images are left for the next `dermdata fetch {name}`"
-            )
 
     def obtain_whole(self, file: File, place: Request | Path) -> ingest.VerifiedFile:
         """The whole file under its final name."""
@@ -301,6 +299,25 @@ class FileDownloader:
         if brought:
             self.receipt_writer.record_file(file, *brought)
         return brought is not None
+
+
+def is_passing(error: DermdataError) -> bool:
+    """Whether a failure is of the day: a host that refuses everybody or cannot be reached, and not a file that is gone."""
+    if isinstance(error, ServerRefused) and error.status >= FAULT_STATUS:
+        return True
+    return is_about_all(error) or isinstance(error, Stalled)
+
+
+def is_about_all(error: DermdataError) -> bool:
+    """Whether a failure tells that the next request to this host is vain, too."""
+    return isinstance(error, CannotConnect) or (isinstance(error, HostRefused) and error.whole_host)
+
+
+def tell_refused(dataset: Dataset, receipt_writer: ReceiptWriter, progress: Progress) -> None:
+    """Say why images are left for the next fetch, the most frequent reasons first."""
+    for reason, count in Counter(receipt_writer.refused.values()).most_common(REASONS_SHOWN):
+        left = f"{count_nouns(count, 'image')} {agree_verb(count, 'are')} left"
+        progress.say(f"{dataset.name}: {reason}: {left} for the next `dermdata fetch {dataset.name}`")
 
 
 def raise_first_error(futures: list[Future[None]]) -> None:
