@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +16,7 @@ import pytest
 
 from dermdata import errors
 from support import pages
+from support.ready_command import ready_command
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), ROOT / "benchmarks/README.md", *ROOT.glob("docs/*.md")])
@@ -290,13 +292,21 @@ def test_the_readme_lists_every_exit_code() -> None:
 # ------------------------------------------------------------------ what pages show
 
 
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Path]]:
+    """What a shell finds first: `dermdata`, ready-made. The pages have 40 commands, of which most are start-up."""
+    with ready_command(tmp_path_factory.mktemp("bin")) as folder:
+        yield [folder]
+
+
+@pytest.mark.xdist_group("pages")
 @each_page(WITH_STEPS)
-def test_the_steps_of_a_page_give_what_it_says(path: Path, tmp_path: Path) -> None:
+def test_the_steps_of_a_page_give_what_it_says(path: Path, tmp_path: Path, programs: list[Path]) -> None:
     """Every console block of the page, in one shell, from an empty folder and without internet."""
     text = text_of(path).replace("8765", str(free_port()))
     asked = pages.steps(text)
     settings = {"DERMDATA_CACHE": str(tmp_path / "cache")}
-    printed = pages.outputs([one.command for one in asked], tmp_path, settings)
+    printed = pages.outputs([one.command for one in asked], tmp_path, settings, programs)
     for step, shown in zip(asked, printed, strict=True):
         assert pages.agrees(shown, step.printed), (
             f"$ {step.command}\n{shown}\n--- the page says:\n{step.printed}"
@@ -325,7 +335,8 @@ def test_an_output_that_differs_is_noticed(tmp_path: Path) -> None:
     ]
 
 
-def test_rows_find_images_in_a_tar(tmp_path: Path) -> None:
+@pytest.mark.xdist_group("pages")
+def test_rows_find_images_in_a_tar(tmp_path: Path, programs: list[Path]) -> None:
     """The page's own example, with a tar in place of the zip."""
     text = text_of(ROOT / "docs/add-a-dataset.md").replace("8765", str(free_port()))
     text = text.replace(
@@ -334,7 +345,8 @@ def test_rows_find_images_in_a_tar(tmp_path: Path) -> None:
     text = text.replace("pictures.zip", "pictures.tar").replace('unpack = "zip"', 'unpack = "tar"')
     commands = [one.command for one in pages.steps(text)]
     last = next(n for n, one in enumerate(commands) if one == "dermdata fetch clinic-x")
-    printed = pages.outputs(commands[: last + 1], tmp_path, {"DERMDATA_CACHE": str(tmp_path / "cache")})
+    settings = {"DERMDATA_CACHE": str(tmp_path / "cache")}
+    printed = pages.outputs(commands[: last + 1], tmp_path, settings, programs)
     assert "4 rows of 4" in printed[-1]
     assert "without an image file" not in printed[-1]
 

@@ -42,11 +42,16 @@ def steps(text: str) -> list[Step]:
     return [Step("\n".join(lines), "\n".join(printed).strip("\n")) for lines, printed in found]
 
 
-def outputs(commands: Sequence[str], folder: Path, settings: dict[str, str]) -> list[str]:
-    """Run the commands one after the other in one shell; what each printed, stdout and stderr as they came."""
-    scripts = Path(sys.executable).parent
+def outputs(
+    commands: Sequence[str], folder: Path, settings: dict[str, str], programs: Sequence[Path] = ()
+) -> list[str]:
+    """Run the commands one after the other in one shell; what each printed, stdout and stderr as they came.
+
+    Folders of `programs` come before all others on the PATH.
+    """
+    folders = (*programs, Path(sys.executable).parent, os.environ["PATH"])
     environment = {
-        "PATH": f"{scripts}:{os.environ['PATH']}", "HOME": str(folder), "PYTHONUTF8": "1", "COLUMNS": "120",
+        "PATH": ":".join(map(str, folders)), "HOME": str(folder), "PYTHONUTF8": "1", "COLUMNS": "120",
         "LC_ALL": "C.UTF-8", **settings,
     }  # fmt: skip
     script = "trap 'kill $(jobs -p) 2> /dev/null' EXIT\n" + "".join(
