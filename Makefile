@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # unset: hundreds of processes would compile the program anew, each for itself
 unexport PYTHONDONTWRITEBYTECODE
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup tests
+# groups in the order of tests/conftest.py, not by how many tests they have
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder tests
 
 # Each stamp is a layer of .venv, installed once for this pyproject.toml: what runs the program, what tests it,
 # what builds the site. A second run goes straight to work.

@@ -25,8 +25,13 @@ SHARED = REPOSITORY.parent / "shared"
 FULL = "DERMDATA_TEST_FULL" in os.environ  # set by `make test-full`
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests of the real metadata are skipped, with the reason, where it is not beside the checkout.
+
+    A file's tests run in one worker: fixtures of the file are made once, and no worker waits after each test of a
+    millisecond until it is told the next. Marked groups, which are long, run first: what one worker alone has for a
+    minute is no minute for which the other waits at the end.
 
     Tests that take a minute for what a quicker test holds nearly as well are left to `make test-full`.
     """
@@ -34,8 +39,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         full = [item for item in items if item.get_closest_marker("full")]
         config.hook.pytest_deselected(items=full)
         items[:] = [item for item in items if item not in full]
-    # groups first: what one worker alone has for a minute is no minute for which the other waits at the end
     items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(Path(__file__).parent).as_posix()))
     if SHARED.is_dir():
         return
     skip = pytest.mark.skip(reason="the real metadata of ../shared is not here")
