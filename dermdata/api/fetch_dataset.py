@@ -178,13 +178,15 @@ def keep_complete_source(
     resources: Resources, dataset: "Dataset", receipt: "Receipt | None", wants: "FetchSettings"
 ) -> "Dataset":
     """The entry by the source from which all of it is here, if it is: only --force replaces that by another."""
-    from dermdata.fetching.copies import use_recorded_copy
+    from dermdata.fetching.copies import is_settled, use_recorded_copy
     from dermdata.fetching.plan import find_source
 
-    if receipt is None or wants.force or not receipt.complete or receipt.copy == find_source(dataset):
+    if receipt is None or wants.force or receipt.copy == find_source(dataset):
         return dataset
-    entry = resources.catalog[dataset.name]
-    return use_recorded_copy(entry, receipt, resources.catalog.__getitem__)
+    entry, find_entry = resources.catalog[dataset.name], resources.catalog.__getitem__
+    return (
+        use_recorded_copy(entry, receipt, find_entry) if is_settled(entry, receipt, find_entry) else dataset
+    )
 
 
 def read_sound_receipt(folder: "DatasetFolder") -> "Receipt | None":

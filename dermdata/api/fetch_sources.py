@@ -73,36 +73,51 @@ def list_entries(
     resources: Resources, dataset: "Dataset", wants: "FetchSettings", choice: SourceChoice
 ) -> "Iterator[Dataset]":
     """The entry by each source in turn; what a source before it has brought of the official files stays."""
-    from dermdata.fetching.copies import FilesHere, use_copy
+    from dermdata.fetching.copies import FilesHere, is_settled, use_copy
 
-    receipt = read_sound_receipt(resources.cache.find_folder(dataset))
-    known = {copy.name: copy for copy in dataset.copies}
-    names = list_source_names(dataset, receipt, wants, choice)
-    for name in dict.fromkeys(name if name in known else None for name in names):
-        copy = known.get(name or "")
+    if not dataset.copies:
+        yield dataset
+        return
+    find_entry = resources.catalog.__getitem__
+    found = read_sound_receipt(resources.cache.find_folder(dataset))
+    settled = is_settled(dataset, found, find_entry)  # perhaps in a cache that is only read
+    for copy in list_sources(dataset, found, wants, choice, settled=settled):
         if copy is None:
             yield dataset
             continue
-        receipt = None if wants.force else read_sound_receipt(resources.cache.folder(dataset))
-        here = FilesHere.from_receipt(receipt)
-        asked = wants.only if receipt and receipt.copy == copy.name else None
-        yield use_copy(dataset, copy, resources.catalog.__getitem__, here, asked)
+        receipt = found if settled else read_sound_receipt(resources.cache.folder(dataset))
+        here = FilesHere() if wants.force else FilesHere.from_receipt(receipt)
+        asked = wants.only if receipt and receipt.copy == copy.name and not wants.force else None
+        yield use_copy(dataset, copy, find_entry, here, asked)
 
 
-def list_source_names(
-    dataset: "Dataset", receipt: "Receipt | None", wants: "FetchSettings", choice: SourceChoice
-) -> list[str | None]:
-    """The sources in the order in which they are asked, None for the publisher.
+def list_sources(
+    dataset: "Dataset",
+    receipt: "Receipt | None",
+    wants: "FetchSettings",
+    choice: SourceChoice,
+    *,
+    settled: bool,
+) -> "list[Copy | None]":
+    """The sources in the order in which they are asked, each once, None for the publisher.
 
-    What is here whole is not replaced by another source, but with --force a copy by the publisher's own; a copy that is
-    here in part comes first.
+    What is here whole (`settled`) is not replaced by another source, but with --force a copy by the publisher's own; a
+    copy that is here in part comes first.
     """
+    from dermdata.fetching.copies import find_copy
+
+    usual = [None, *filter(stands_in_by_itself, dataset.copies)]
     if choice.copy or not choice.copies:
-        return [choice.copy]
-    usual = [None, *(one.name for one in dataset.copies if not one.only_by_name)]
+        return [find_copy(dataset, choice.copy)]
     if receipt is None or (wants.force and receipt.copy):
         return usual
-    return [receipt.copy] if receipt.complete else [receipt.copy, *usual]
+    first = find_copy(dataset, receipt.copy)
+    return [first] if settled else [first, *(one for one in usual if one != first)]
+
+
+def stands_in_by_itself(copy: "Copy") -> bool:
+    """Whether a copy has the same rows, so that it needs no name to be taken."""
+    return not copy.only_by_name
 
 
 def fetch_from_sources(

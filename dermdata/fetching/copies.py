@@ -17,7 +17,7 @@ from dermdata.catalogs.overlays import read_text
 from dermdata.errors import BadCatalog, NotTheFile
 from dermdata.fetching import ingest
 from dermdata.fetching.assemble import harmonize_tables, read_tables
-from dermdata.fetching.plan import FetchPlan, FetchSettings
+from dermdata.fetching.plan import FetchPlan, FetchSettings, list_missing
 from dermdata.fetching.receipt_writer import ReceiptWriter
 from dermdata.fetching.run import FetchContext, ObtainFiles, download_files, require_plan_space
 from dermdata.fetching.subset import PartialDataset, list_wanted_contents
@@ -218,6 +218,14 @@ def use_recorded_copy(
     if copy is None:
         return dataset
     return use_copy(dataset, copy, find_entry, FilesHere.from_receipt(receipt), asked)
+
+
+def is_settled(dataset: Dataset, receipt: Receipt | None, find_entry: FindEntry) -> bool:
+    """Whether all that was asked for is here from one source, which then stays unless it is replaced by force."""
+    if receipt is None or not receipt.complete:
+        return False
+    entry = use_recorded_copy(dataset, receipt, find_entry)
+    return not any(file.role in receipt.roles for file in list_missing(entry, receipt, FetchSettings(), ()))
 
 
 def stands_in(entry: CopiedDataset, wants: FetchSettings) -> bool:

@@ -71,7 +71,8 @@ class ReceiptWriter:
         """What stays: besides whole files, what partial fetches took out of archives that never were here."""
         again = {one.name for one in old.files} - set(self._files)
         if self._switched:
-            again |= {one.file for one in contents} - list_own_names(self.plan.dataset)
+            pieces = {one.name for one in old.files if one.recognized == "part" and not one.copy}
+            again = (again - pieces) | ({one.file for one in contents} - list_own_names(self.plan.dataset))
         return exclude_files(contents, again)
 
     def _list_abandoned(self) -> list[str]:

@@ -159,6 +159,23 @@ def test_only_what_is_not_here_comes_from_the_copy(ours: CopiedOurs, fetch: Call
     assert (fetch().code, ours.asked()) == (0, [])
 
 
+def test_a_copy_completes_files_of_ones_own(
+    ours: CopiedOurs, fetch: Callable, folder: Path, tmp_path: Path
+) -> None:
+    """Downloaded by hand: what is missing of them is no reason to leave it at that."""
+    for name in ("table.csv", "a.zip"):
+        (tmp_path / name).write_bytes(ours.files[name][1])
+    assert fetch("--from", tmp_path / "table.csv", "--from", tmp_path / "a.zip").code == 8
+    ours.refuse(data="challenge")
+    done = fetch()
+    assert done.code == 0, done.err
+    assert rows_of(folder) == OFFICIAL_ROWS
+    places = [path.rpartition("/")[0] for (path,) in columns(folder, "path")]
+    assert places == ["images/a"] * 20 + ["images/pictures"] * 20
+    ours.asked()
+    assert (fetch().code, ours.asked()) == (0, [])
+
+
 def test_of_an_archive_that_holds_more_only_the_images_of_the_rows_come(
     ours: CopiedOurs, fetch: Callable, folder: Path
 ) -> None:
