@@ -58,7 +58,7 @@
 
 `code` is the stable word of `--format json`; `hint` is the next step for the person. What `HostRefused` covers
 (ServerRefused and all below it, EmptyAnswer, AccessRefused, and each class below LicenseNotAccepted, CredentialsMissing and
-ManualDownload) is about one host: another place may give the same file.
+ManualDownload) is about one host: another place may give the same file. EverySourceRefused says that none does.
 """
 
 from collections.abc import Iterable, Sequence
@@ -218,7 +218,7 @@ class BadRedirect(NetworkError):
     code = "bad_redirect"
 
 
-class EverySourceRefused(NetworkError):
+class EverySourceRefused(NetworkError, HostRefused):
     """The publisher of a dataset and all copies of it refuse; 6 where the publisher asks a person to act."""
 
     code = "every_source_refused"

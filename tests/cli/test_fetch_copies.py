@@ -11,6 +11,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from dermdata import open_session
+from dermdata.errors import PersonMustAct, UnknownName
 from dermdata.manifest.parquet import manifest_metadata
 from support.archive_builders import zipped
 from support.cached_folders import below
@@ -355,6 +357,25 @@ def test_a_dry_run_lists_the_copies(ours: CopiedOurs, fetch: Callable) -> None:
     ]  # fmt: skip
     large = [line.split("\t")[1:3] for line in fetch("--dry-run", "--copy", "large").out.splitlines()]
     assert ["pick", "large.zip"] in large
+
+
+def test_python_takes_and_forbids_copies_as_the_command_does(ours: CopiedOurs, tmp_path: Path) -> None:
+    options = dict(zip(ours.options[::2], ours.options[1::2], strict=True))
+    source, _, target = options["--rewrite"].partition("=")
+    session = open_session(
+        cache=tmp_path / "cache", catalogs=[options["--catalog"]], rewrite={source: target}, progress=False
+    )
+    ours.refuse(data="challenge")
+    with pytest.raises(PersonMustAct, match=r"data\.example"):
+        session.fetch("ours", copies=False)
+    assert [row["file"] for row in session.plan_fetch("ours") if row["step"] == "alternative"][:1] == [
+        "store"
+    ]
+    rows = session.fetch("ours", copy="large")
+    assert (len(rows), rows.history) == (ROWS, ("fetch ours --copy=large",))
+    with pytest.raises(UnknownName) as error:
+        session.fetch("ours", copy="larg")
+    assert error.value.near == ["large"]
 
 
 @pytest.mark.parametrize(
