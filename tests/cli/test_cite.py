@@ -80,7 +80,7 @@ def test_an_entry_is_made_of_what_the_catalog_knows(cli, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("dataset", "gaps"),
     [
-        ("pad-ufes-20", "authors without given names"),
+        ("fitzpatrick17k", "authors without given names"),
         ("ham10000", None),
         ("isic-2019", None),
         ("ddi", "no authors"),
