@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,6 +77,13 @@ class Resources:
             for message in catalog.broken.values():
                 self.say(f"warning: left out: {message}")
         return catalog
+
+    def read_catalogs_anew(self, further: Sequence[Path] = ()) -> None:
+        """Forget what was read of the catalogs, which have changed, and read these folders as well from now on."""
+        new = tuple(path for path in further if path not in self.settings.catalogs)
+        self.settings = replace(self.settings, catalogs=(*self.settings.catalogs, *new))
+        for name in ("catalog", "library"):
+            self.__dict__.pop(name, None)
 
     @cached_property
     def cache(self) -> "Cache":

@@ -140,6 +140,67 @@ class CacheMethods:
             return ModelFiles.find_cached(self._resources, models)
         return Manifest.read_targets(self._resources, datasets)
 
+    def add(
+        self,
+        name: str,
+        *sources: "str | os.PathLike[str]",
+        table: "str | os.PathLike[str] | None" = None,
+        columns: "Mapping[str, str] | None" = None,
+        catalog: "str | os.PathLike[str] | None" = None,
+        accept: "Sequence[str]" = (),
+        modality: str | None = None,
+        force: bool = False,
+    ) -> "Manifest":
+        """Make a dataset of one's own pictures: `dermdata add`.
+
+        Parameters
+        ----------
+        name : str
+            What it is to be called: lower case, digits and hyphens.
+        *sources : path
+            Folders, zips and tables, in any layout. They stay as they are.
+        table : path, optional
+            The table, where several name the pictures.
+        columns : mapping, optional
+            Manifest field -> their column, "" for none; all others are inferred, and left out where that is not sure.
+            The field of the pictures' names is `image`, of the diagnoses `label_raw`.
+        catalog : path, optional
+            The catalog folder to write the entry to; the session's last one unless told.
+        accept : sequence of str
+            What words of the labels mean, as `WORD=CONCEPT`.
+        modality : str, optional
+            `dermoscopic`, `clinical`, …
+        force : bool, default False
+            Write over an entry that is there.
+
+        Returns
+        -------
+        Manifest
+            The rows; words without a concept have no diagnosis.
+
+        Raises
+        ------
+        UsageError
+            For a name that is taken, sources without a picture, a table that must be chosen.
+        BadTable
+            For a table that cannot be read.
+
+        """
+        from dermdata.api.adding import AddRequest, add_dataset, fetch_added
+        from dermdata.api.fetch_request import FetchReport
+
+        request = AddRequest(
+            name=name, sources=[Path(one) for one in sources], table=None if table is None else Path(table),
+            columns=dict(columns or {}), catalog=None if catalog is None else Path(catalog), accept=accept,
+            modality=modality, force=force,
+        )  # fmt: skip
+        add_dataset(self._resources, request)
+        report = FetchReport(1)
+        fetch_added(self._resources, request, report)
+        if name not in report.paths:
+            report.raise_failures()
+        return Manifest.read_targets(self._resources, [name])
+
     def plan_fetch(self, *names: str, **options: Unpack["FetchOptions"]) -> Records:
         """Return what `fetch` would do: `fetch --dry-run`.
 

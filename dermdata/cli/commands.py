@@ -17,6 +17,7 @@ COMMANDS = {
     "list": "The catalog: every dataset that dermdata knows, filtered.",
     "info": "One card: what it is, license, access, files, labels, known problems, citation.",
     "fetch": "Download, verify, unpack and harmonize datasets and models; prints where they are.",
+    "add": "Make a dataset of your own pictures: looks, infers, shows why, writes the entry, fetches it.",
     "verify": "Check every cached file; silent when all is well, exit 1 when anything is wrong.",
     "cache": "Where the cache is, what it holds and how large; delete, sweep, bundle for another machine.",
     "labels": "The diagnosis vocabulary and how each dataset's words map into it.",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import typer.main
+from PIL import Image
 
 from dermdata.cli.commands import COMMANDS, MODULES
 
@@ -16,6 +17,7 @@ LINES: dict[str, tuple[str, str]] = {
     "list": ("list --access open", "list --sort nothing"),
     "info": ("info demo", "info nothing"),
     "fetch": ("fetch demo", "fetch nothing"),
+    "add": ("add mine {t}/own -o {t}/lab --image picture --dry-run", "add mine {t}/nothing -o {t}/lab"),
     "verify": ("verify demo", "verify nothing"),
     "cache list": ("cache list", "cache list --nothing"),
     "cache path": ("cache path", "cache path --nothing"),
@@ -81,6 +83,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = pq.read_table(next(place.rglob("manifest.parquet"))).to_pylist()
     lines = [f"{row['key']},malignant" for row in rows]
     (place / "p.csv").write_text("\n".join(["key,prediction", *lines, ""]))
+    (place / "own").mkdir()
+    Image.new("RGB", (8, 8)).save(place / "own" / "a.png")
+    (place / "own" / "t.csv").write_text("picture,dx\na,nevus\n")
     (place / "words.csv").write_text("dx\nmelanoma\nnaevus\n")
     return place
 

@@ -45,7 +45,12 @@ def test_it_comes_from_where_it_came(cli: Callable, ours: Ours, image: Path) -> 
 def queried(tmp_path: Path, site: Site, cli: Callable) -> Ours:
     """Images whose addresses have a query: which form of the file, a page's own word, a signature."""
     made = Ours(tmp_path, site, listing="rows", table=SPEC)
-    queries = ("?format=original", "?download=1&version=2", "?X-Amz-Signature=SIGNED&X-Amz-Expires=60", "#top")
+    queries = (
+        "?format=original",
+        "?download=1&version=2",
+        "?X-Amz-Signature=SIGNED&X-Amz-Expires=60",
+        "#top",
+    )
     lines = rows(range(4)).decode().splitlines()
     urls = ["url", *(f"{HOST}{name_of(number)}.jpg{query}" for number, query in enumerate(queries))]
     joined = [f"{line},{url}" for line, url in zip(lines, urls, strict=True)]

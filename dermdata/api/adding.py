@@ -1,0 +1,493 @@
+"""One's own data as a catalog entry: looked at, inferred, shown, written; then fetched like any other dataset."""
+
+import codecs
+import datetime
+import os
+import tempfile
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dermdata import __version__, disk
+from dermdata.api.records import Records
+from dermdata.api.resources import Resources
+from dermdata.errors import UnknownName, UsageError
+from dermdata.markup import count_nouns
+from dermdata.model import NOTHING
+
+if TYPE_CHECKING:
+    from dermdata.api.fetch_request import FetchReport
+    from dermdata.crosswalks.suggest import Proposal
+    from dermdata.fetching.local import LocalFile, LocalFiles
+    from dermdata.inference.columns import Column, ColumnGuess, ColumnGuesses, Surroundings
+    from dermdata.inference.entry import OwnEntry
+    from dermdata.inference.one_hot import FlagGuess
+    from dermdata.model import Label
+    from dermdata.readers.delimited import OwnTable
+
+GUESS_KEYS = ("field", "column", "score", "taken", "evidence")
+WORD_KEYS = ("raw_label", "count", "how", "concept", "applied", "candidates")
+PICTURES = "pictures.zip"  # what the entry calls the archive that loose pictures stand for
+TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".tab")
+SHOWN = 8  # names in a message
+Ask = Callable[[str, str, str], bool]  # field, column, evidence -> whether it is so
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddRequest:
+    """What a person wants to add, and what they say of it."""
+
+    name: str
+    sources: Sequence[Path]  # folders, archives, tables
+    table: Path | None = None  # which table, where there are several
+    columns: Mapping[str, str] = field(default_factory=dict)  # manifest field -> their column, "" for none
+    modality: str | None = None
+    catalog: Path | None = None  # the folder to write to
+    accept: Sequence[str] = ()  # WORD=CONCEPT
+    force: bool = False  # write over an entry that is there
+    dry_run: bool = False  # only look
+
+
+@dataclass(frozen=True)
+class FoundTable:
+    """The table of the sources, read."""
+
+    file: "LocalFile"
+    own: "OwnTable"
+    encoding: str | None = None  # where it is not UTF-8
+
+    @property
+    def names(self) -> list[str]:
+        """Its columns, those without a name left out."""
+        return [name for name in self.own.rows.column_names if name]
+
+    def cells(self, name: str) -> list[str]:
+        """The words of a column, row by row."""
+        words: list[str] = self.own.rows[name].to_pylist()
+        return words
+
+
+@dataclass(frozen=True)
+class OwnData:
+    """What was found in the sources."""
+
+    images: Sequence["LocalFile"]
+    table: FoundTable | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddedEntry:
+    """The entry that was written, and why it says what it says."""
+
+    folder: Path  # that holds dataset.toml and labels.tsv
+    guesses: Records  # GUESS_KEYS
+    words: Records  # of the labels: WORD_KEYS
+
+
+def add_dataset(resources: Resources, request: AddRequest, ask: Ask | None = None) -> AddedEntry:
+    """Look at the sources, infer what they are, and write the entry; nothing of theirs is changed or copied.
+
+    Parameters
+    ----------
+    resources
+        The session's.
+    request
+        What to add.
+    ask
+        Asked where a column is not sure; without a person the answer is no, and it is left out.
+
+    Raises
+    ------
+    UsageError
+        For a name that is taken, sources without a picture, a table that must be chosen.
+    BadTable
+        For a table that cannot be read.
+
+    """
+    target = choose_folder(resources, request)
+    with tempfile.TemporaryDirectory(prefix="dermdata-add-") as workplace:
+        data = survey_sources(resources, request, Path(workplace))
+    entry, guesses, proposals, labels = infer_entry(resources, request, data, ask or leave_out)
+    if not request.dry_run:
+        write_files(target, entry, labels)
+    words = [{key: getattr(one, key) for key in WORD_KEYS} for one in proposals]
+    return AddedEntry(folder=target, guesses=guesses, words=Records(words, WORD_KEYS))
+
+
+def leave_out(field: str, column: str, evidence: str) -> bool:
+    """Nobody can be asked: what is not sure is left out, and told."""
+    del field, column, evidence
+    return False
+
+
+def parse_columns(named: Mapping[str, str | None], others: Sequence[str]) -> dict[str, str]:
+    """Field -> column, of the options; UsageError for what is no FIELD=COLUMN, UnknownName for another field."""
+    from dermdata.inference.columns import JUDGES
+
+    columns = {field: column for field, column in named.items() if column is not None}
+    for text in others:
+        field, sign, column = text.partition("=")
+        if not sign:
+            raise UsageError(
+                f"'{text}' names no column", hint="write --column FIELD=COLUMN, for example age=Alter"
+            )
+        if field not in JUDGES:
+            raise UnknownName("field", field, JUDGES)
+        columns[field] = column
+    return columns
+
+
+def choose_folder(resources: Resources, request: AddRequest) -> Path:
+    """Where the entry goes; UsageError for a name that is none, or taken."""
+    from dermdata.vocabulary.concepts import SLUG
+
+    if not SLUG.fullmatch(request.name):
+        slug = "-".join(request.name.lower().replace("_", " ").split())
+        raise UsageError(
+            f"'{request.name}' is no name of a dataset",
+            hint=f"lower case, digits and hyphens: {slug}"
+            if SLUG.fullmatch(slug)
+            else "lower case, digits and hyphens",
+        )
+    catalogs = resources.settings.catalogs
+    root = request.catalog or (catalogs[-1] if catalogs else None)
+    if root is None:
+        raise UsageError(
+            "there is no catalog folder to write to", hint="give one: -o FOLDER, or set DERMDATA_CATALOG"
+        )
+    folder = root / "datasets" / request.name
+    if request.name in resources.catalog and not (folder / "dataset.toml").exists():
+        raise UsageError(f"the catalog has a dataset {request.name} already", hint="choose another name")
+    if (folder / "dataset.toml").exists() and not request.force:
+        raise UsageError(f"{folder / 'dataset.toml'} is there already", hint="--force writes it anew")
+    return folder
+
+
+# ------------------------------------------------------------------ looking
+
+
+def survey_sources(resources: Resources, request: AddRequest, workplace: Path) -> OwnData:
+    """The pictures and the tables of the sources; UsageError where there is no picture, or no choice of a table."""
+    from dermdata.fetching.local import LocalFiles
+    from dermdata.fetching.local.files import is_image_file
+
+    found = LocalFiles(list_sources(request), resources.settings.cache, workplace)
+    found.open_zips()
+    every = found.all_files()
+    images = [one for one in every if is_image_file(one) and one.size]
+    if not images:
+        raise UsageError(
+            f"no picture lies in {', '.join(map(str, request.sources))}",
+            hint=f"{count_nouns(len(every), 'file')} found; give the folder or the zip that holds the pictures",
+        )
+    tables = [one for one in every if one.leaf.lower().endswith(TABLE_ENDINGS)]
+    return OwnData(images, choose_table(request, found, tables, images))
+
+
+def choose_table(
+    request: AddRequest, found: "LocalFiles", tables: "Sequence[LocalFile]", images: "Sequence[LocalFile]"
+) -> FoundTable | None:
+    """The table that is meant, or the only one that names the pictures; None where there is none."""
+    if request.table:
+        path = request.table.resolve()
+        tables = [one for one in tables if one.path.resolve() == path]
+    if len(tables) < 2:
+        return read_table(found, tables[0]) if tables else None
+    return find_only_table([read_table(found, one) for one in tables], images)
+
+
+def find_only_table(tables: Sequence[FoundTable], images: "Sequence[LocalFile]") -> FoundTable:
+    """The one that names the pictures; UsageError where none or several do."""
+    files = {key for one in images for key in name_keys(one.name)}
+    fitting = [one for one in tables if names_images(one, files)]
+    if len(fitting) == 1:
+        return fitting[0]
+    shown = ", ".join(one.file.shown for one in (fitting or tables)[:SHOWN])
+    which = (
+        f"{count_nouns(len(fitting), 'table')} name the pictures"
+        if fitting
+        else "no table names the pictures"
+    )
+    raise UsageError(f"{which}: {shown}", hint="say which one with --table FILE")
+
+
+def names_images(table: FoundTable, files: Collection[str]) -> bool:
+    """Whether one of its columns has mostly names of the pictures."""
+    for name in table.names:
+        words = [word for word in table.cells(name) if word]
+        known = sum(not name_keys(word).isdisjoint(files) for word in words)
+        if known > len(words) / 2:
+            return True
+    return False
+
+
+def read_table(found: "LocalFiles", table: "LocalFile") -> FoundTable:
+    from dermdata.readers.delimited import parse_own_table
+    from dermdata.text_files import MARKS, find_encoding
+
+    data = found.read(table)
+    own = parse_own_table(data, table.shown)
+    named, _ = find_encoding(data)
+    utf = data.startswith(tuple(MARKS)) or codecs.lookup(named).name == "utf-8"
+    return FoundTable(table, own, None if utf else named)
+
+
+# ------------------------------------------------------------------ inferring
+
+
+def infer_entry(
+    resources: Resources, request: AddRequest, data: OwnData, ask: Ask
+) -> "tuple[OwnEntry, Records, list[Proposal], list[Label]]":
+    """What the entry states, the guesses behind it, and the words of its labels."""
+    from dermdata.inference.entry import OwnEntry
+
+    now = datetime.datetime.now(datetime.UTC).date().isoformat()
+    guesses: list[ColumnGuess] = []
+    flags: FlagGuess | None = None
+    rows: list[dict[str, object]] = []
+    if data.table:
+        guesses, flags, rows = infer_columns(resources, request, data.images, data.table, ask)
+    entry = OwnEntry(
+        name=request.name,
+        pictures=PICTURES,
+        table=data.table.file.leaf if data.table else None,
+        encoding=data.table.encoding if data.table else None,
+        columns=guesses,
+        one_hot=flags.columns if flags else (),
+        missing=find_missing_words(data.table) if data.table else [""],
+        modality=request.modality,
+        origins=[os.path.abspath(one) for one in list_sources(request)],  # noqa: PTH100  # links stay as they are given
+        date=now,
+        tool=f"dermdata {__version__}",
+    )
+    proposals, labels = propose_words(resources, request, data, guesses, flags)
+    return entry, Records(rows, GUESS_KEYS), proposals, labels
+
+
+def infer_columns(
+    resources: Resources, request: AddRequest, images: "Sequence[LocalFile]", table: FoundTable, ask: Ask
+) -> "tuple[list[ColumnGuess], FlagGuess | None, list[dict[str, object]]]":
+    """The columns that the entry names, its class columns, and every guess with what became of it."""
+    from dermdata.inference.columns import guess_columns, read_column
+
+    require_columns(request, table)
+    around = describe_surroundings(resources, images)
+    columns = [read_column(name, table.cells(name)) for name in table.names]
+    said = {name for name in request.columns.values() if name}
+    found = guess_columns([one for one in columns if one.name not in said], around)
+    taken = take_guesses(request, columns, found, around, ask)
+    require_image(taken, images, table)
+    rows = list_guesses(taken, found)
+    labeled = {"label_raw"} & {*request.columns, *(one.field for one in taken)}
+    return taken, None if labeled else find_classes(columns, table, around), rows
+
+
+def find_classes(
+    columns: "Sequence[Column]", table: FoundTable, around: "Surroundings"
+) -> "FlagGuess | None":
+    """The class columns, where it is sure that they are such."""
+    from dermdata.inference.one_hot import guess_flags
+
+    cells = {one.name: table.cells(one.name) for one in columns}
+    flags = guess_flags(columns, cells, around.is_diagnosis)
+    return flags if flags and flags.is_sure and flags.field == "one_hot" else None
+
+
+def require_columns(request: AddRequest, table: FoundTable) -> None:
+    """UnknownName for a column that the table has not."""
+    for column in filter(None, request.columns.values()):
+        if column not in table.names:
+            hint = f"{table.file.shown} has {', '.join(table.names[:SHOWN])}"
+            raise UnknownName("column", column, table.names, hint=hint)
+
+
+def describe_surroundings(resources: Resources, images: "Sequence[LocalFile]") -> "Surroundings":
+    """The files, words and sites that columns are compared with."""
+    from dermdata.api.label_spaces import vocabulary_of
+    from dermdata.api.label_tables import read_known_words
+    from dermdata.inference.columns import Surroundings
+    from dermdata.vocabulary.concepts import normalize_text
+
+    vocabulary = vocabulary_of(resources)
+    names = {normalize_text(name) for one in vocabulary for name in (one.id, one.label, *one.synonyms)}
+    names |= {normalize_text(word) for word in read_known_words(resources, vocabulary)}
+    sites = read_site_names(resources)
+    files = {key for one in images for key in name_keys(one.name)}
+    return Surroundings(
+        is_image=lambda word: bool(files & name_keys(word)),
+        is_diagnosis=lambda word: normalize_text(word) in names,
+        find_site=lambda word: sites.get(normalize_text(word)),
+    )
+
+
+def read_site_names(resources: Resources) -> dict[str, str]:
+    """Body sites by all their names, and by the words of the catalog's datasets where these agree."""
+    from dermdata.vocabulary.concepts import normalize_text
+
+    words: dict[str, set[str]] = {}
+    for name in resources.catalog:
+        for table in resources.catalog[name].table:
+            for word, site in table.values.get("body_site", NOTHING).items():
+                words.setdefault(normalize_text(word), set()).add(site)
+    sites = {word: found.pop() for word, found in words.items() if len(found) == 1}
+    return sites | {
+        normalize_text(name): one.id
+        for one in resources.catalog.load_body_sites().values()
+        for name in (one.id, one.label, *one.synonyms)
+    }
+
+
+def name_keys(name: str) -> set[str]:
+    """How a picture's file may be named in a table: by its own name, with or without ending."""
+    from dermdata.manifest.match import strip_ending
+
+    leaf = name.replace("\\", "/").rpartition("/")[2].casefold()
+    return {leaf, strip_ending(leaf)}
+
+
+def take_guesses(
+    request: AddRequest,
+    columns: "Sequence[Column]",
+    found: "ColumnGuesses",
+    around: "Surroundings",
+    ask: Ask,
+) -> "list[ColumnGuess]":
+    """What the person says, then what is sure, then what the person says yes to."""
+    taken = say_columns(request, columns, around)
+    taken |= {field: guess for field, guess in found.sure.items() if field not in request.columns}
+    for guess in found.questions:
+        columns_taken = {one.column for one in taken.values()}
+        if guess.field in request.columns or guess.field in taken or guess.column in columns_taken:
+            continue
+        if ask(guess.field, guess.column, guess.evidence):
+            taken[guess.field] = guess
+    return list(taken.values())
+
+
+def say_columns(
+    request: AddRequest, columns: "Sequence[Column]", around: "Surroundings"
+) -> "dict[str, ColumnGuess]":
+    """The columns that the person names, with what their words mean."""
+    from dermdata.inference.columns import JUDGES
+    from dermdata.inference.entry import say_column
+
+    by_name = {one.name: one for one in columns}
+    return {
+        field: say_column(field, name, JUDGES[field](by_name[name], around).values)
+        for field, name in request.columns.items()
+        if name
+    }
+
+
+def require_image(taken: "Collection[ColumnGuess]", images: "Sequence[LocalFile]", table: FoundTable) -> None:
+    """UsageError where no column names the pictures: there would be no rows."""
+    if any(one.field == "image" for one in taken):
+        return
+    raise UsageError(
+        f"no column of {table.file.shown} names the pictures",
+        hint=f"it has {', '.join(table.names[:SHOWN])}; the pictures are called like {images[0].leaf}: "
+        "say which column with --image COLUMN",
+    )
+
+
+def list_guesses(taken: "Sequence[ColumnGuess]", found: "ColumnGuesses") -> list[dict[str, object]]:
+    """Every guess as a row, those that were taken first."""
+    left = [one for one in found.questions if one not in taken]
+    return [guess_row(one, taken=one in taken) for one in [*taken, *left]]
+
+
+def guess_row(guess: "ColumnGuess", *, taken: bool) -> dict[str, object]:
+    return {
+        "field": guess.field,
+        "column": guess.column,
+        "score": guess.score,
+        "taken": taken,
+        "evidence": guess.evidence,
+    }
+
+
+def find_missing_words(table: FoundTable) -> list[str]:
+    """The table's words for "not known", as they stand there."""
+    from dermdata.inference.columns import says_nothing
+
+    words = {word for name in table.names for word in table.own.rows[name].unique().to_pylist() if word}
+    return ["", *sorted(word for word in words if says_nothing(word))]
+
+
+def propose_words(
+    resources: Resources,
+    request: AddRequest,
+    data: OwnData,
+    guesses: "Sequence[ColumnGuess]",
+    flags: "FlagGuess | None",
+) -> "tuple[list[Proposal], list[Label]]":
+    """A concept for each word of the labels, where it is sure or the person has said so."""
+    from dermdata.api.label_spaces import vocabulary_of
+    from dermdata.api.label_tables import read_known_words
+    from dermdata.crosswalks import suggest
+
+    column, words = count_label_words(data, guesses, flags)
+    if not words and request.accept:
+        raise UsageError(
+            "no column of diagnoses was found whose words --accept could decide",
+            hint="name it with --label COLUMN",
+        )
+    if not words:
+        return [], []
+    vocabulary = vocabulary_of(resources)
+    decided = suggest.parse_decisions(request.accept, column, list(words), vocabulary)
+    known = read_known_words(resources, vocabulary)
+    proposals = suggest.propose_labels(words, column, vocabulary, known, decided)
+    return proposals, suggest.merge_labels(decided, proposals)
+
+
+def count_label_words(
+    data: OwnData, guesses: "Sequence[ColumnGuess]", flags: "FlagGuess | None"
+) -> tuple[str, dict[str, int]]:
+    """The crosswalk's field and how often each word stands there: a column's, class columns' or folders'."""
+    from collections import Counter
+
+    from dermdata.inference.columns import read_column
+
+    if data.table is None:
+        return "label_raw", dict(
+            Counter(one.name.split("/")[-2] for one in data.images if one.name.count("/") > 1)
+        )
+    if flags:
+        columns = {name: read_column(name, data.table.cells(name)) for name in flags.columns}
+        return "@one-hot", {name: one.filled for name, one in columns.items()}
+    column = next((one.column for one in guesses if one.field == "label_raw"), None)
+    if column is None:
+        return "", {}
+    return column, dict(read_column(column, data.table.cells(column)).words)
+
+
+# ------------------------------------------------------------------ writing
+
+
+def write_files(folder: Path, entry: "OwnEntry", labels: "Sequence[Label]") -> None:
+    """dataset.toml, and labels.tsv where there are words."""
+    from dermdata.crosswalks import labels_to_text
+    from dermdata.inference.entry import write_entry
+
+    folder.mkdir(parents=True, exist_ok=True)
+    disk.write_chunks(folder / "dataset.toml", [write_entry(entry).encode()])
+    if labels:
+        disk.write_chunks(folder / "labels.tsv", [labels_to_text(labels).encode()])
+
+
+def list_sources(request: AddRequest) -> list[Path]:
+    """All that was given, the table too, each once."""
+    return list(dict.fromkeys([*request.sources, *([request.table] if request.table else [])]))
+
+
+def fetch_added(resources: Resources, request: AddRequest, report: "FetchReport") -> None:
+    """Take the pictures and the table of the new entry into the cache; the sources stay as they are."""
+    from dermdata.api.fetch_request import FetchRequest, fetch_datasets
+
+    resources.read_catalogs_anew([request.catalog] if request.catalog else [])
+    own = list_sources(request)
+    fetch_datasets(
+        resources, FetchRequest.from_options([request.name], from_=own, force=request.force), report
+    )

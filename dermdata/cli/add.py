@@ -1,0 +1,108 @@
+"""`dermdata add`: one's own pictures and table as a dataset, in one command."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dermdata.api.display import count_nouns, count_share
+from dermdata.cli.output import FormatOption, emit
+from dermdata.cli.printed_report import PrintedReport
+from dermdata.cli.state import State, state_of
+
+if TYPE_CHECKING:
+    from dermdata.api.adding import AddedEntry, AddRequest
+
+app = typer.Typer(add_completion=False)
+SHOWN_WORDS = 8
+
+
+def column_of(what: str) -> "typer.models.OptionInfo":
+    """The option that names the column of a field."""
+    info: typer.models.OptionInfo = typer.Option(
+        help=f"The column {what}; '' for none. [default: inferred]", metavar="COLUMN", show_default=False
+    )
+    return info
+
+
+@app.command()
+def add(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the dataset is to be called.")],
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="SOURCE…", help="Folders, zips, a table: in any layout.")
+    ],
+    table: Annotated[
+        Path | None, typer.Option(help="The table, where several lie there.", metavar="FILE")
+    ] = None,
+    image: Annotated[str | None, column_of("that names the pictures")] = None,
+    label: Annotated[str | None, column_of("of diagnoses")] = None,
+    patient: Annotated[str | None, column_of("of patients")] = None,
+    lesion: Annotated[str | None, column_of("of lesions")] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(help="The column of any other field: age=Alter; repeatable.", metavar="FIELD=COLUMN"),
+    ] = None,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(help="Decide what a word of the labels means; repeatable.", metavar="WORD=CONCEPT"),
+    ] = None,
+    modality: Annotated[str | None, typer.Option(help="dermoscopic, clinical, …", metavar="WORD")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The catalog folder to write to. [default: the last --catalog]",
+            metavar="CATALOG",
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over an entry that is there.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what is inferred; write nothing.")] = False,
+    form: FormatOption = None,
+) -> None:
+    """Make a dataset of your own pictures: looks, infers, shows why, writes the entry, fetches it."""
+    from dermdata.api.adding import AddRequest, add_dataset, parse_columns
+
+    named = {"image": image, "label_raw": label, "patient_id": patient, "lesion_id": lesion}
+    request = AddRequest(
+        name=name, sources=sources, table=table, modality=modality, catalog=out, accept=accept or (), force=force,
+        columns=parse_columns(named, column or ()), dry_run=dry_run,
+    )  # fmt: skip
+    state = state_of(ctx)
+    added = add_dataset(state, request, ask_person if sys.stdin.isatty() and sys.stderr.isatty() else None)
+    emit(added.guesses, added.guesses.columns, form, "add", color=state.color)
+    tell_words(state, added)
+    if not dry_run:
+        fetch_entry(state, request, added)
+
+
+def ask_person(field: str, column: str, evidence: str) -> bool:
+    """Whether a column is what it may be, answered on the terminal."""
+    return typer.confirm(f"Is '{column}' the {field}? {evidence}", err=True)
+
+
+def tell_words(state: State, added: "AddedEntry") -> None:
+    """What became of the labels' words, and how the others are decided."""
+    words = added.words
+    if not words:
+        return
+    mapped = [one for one in words if one["applied"]]
+    state.say(f"{count_share(len(mapped), len(words), 'word', 'are')} of the labels mapped")
+    for one in [one for one in words if not one["applied"]][:SHOWN_WORDS]:
+        near = f", perhaps {' or '.join(one['candidates'])}" if one["candidates"] else ""
+        state.say(f"  {one['raw_label']} ({count_nouns(one['count'], 'row')}): not mapped{near}")
+    if len(mapped) < len(words):
+        state.say("--force --accept WORD=CONCEPT decides one, or a row in labels.tsv")
+
+
+def fetch_entry(state: State, request: "AddRequest", added: "AddedEntry") -> None:
+    """Say what was written, and take the pictures into the cache."""
+    from dermdata.api.adding import fetch_added
+
+    state.say(f"written: {added.folder / 'dataset.toml'}: read it, and correct what is wrong")
+    report = PrintedReport(1, None)
+    fetch_added(state, request, report)
+    report.conclude()

@@ -1,0 +1,118 @@
+"""The text of a catalog entry for a table of one's own, from what was inferred and what the person said; pure."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dermdata.inference.columns import ColumnGuess
+
+if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
+
+FOLDER_PATTERN = "{label_raw}/{image}"  # of pictures in a folder for each class
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnEntry:
+    """All that an entry of one's own states."""
+
+    name: str
+    pictures: str  # what the archive is called that the folder of pictures stands for
+    table: str | None  # the table's name; None where the folders are the labels
+    encoding: str | None  # the table's, where it is not UTF-8
+    columns: Sequence[ColumnGuess]  # each taken, by the person or since it is sure
+    one_hot: Sequence[str]
+    missing: Sequence[str]  # the table's words for "not known"
+    modality: str | None
+    origins: Sequence[str]  # the paths that were given
+    date: str  # when it was looked at
+    tool: str  # what looked: `dermdata 1.0`
+
+
+def write_entry(entry: OwnEntry) -> str:
+    """The dataset.toml: facts that the person can check, what is inferred marked as such."""
+    import tomlkit
+
+    document = tomlkit.document()
+    document.add(
+        tomlkit.comment(f"Made by {entry.tool} on {entry.date}: read it, and correct what is wrong.")
+    )
+    document.add("name", tomlkit.item(entry.name))
+    document.add("title", tomlkit.item(entry.name.replace("-", " ").title()))
+    document.add("kind", tomlkit.item("dataset"))
+    document.add("summary", tomlkit.item(f"Own data, added from {', '.join(entry.origins)}."))
+    document.add("version", tomlkit.item("1"))
+    if entry.modality:
+        document.add("modalities", tomlkit.item([entry.modality]))
+    paths = " ".join(f"--from {shlex.quote(path)}" for path in entry.origins)
+    steps = f"its files lie on the machine where it was added: dermdata fetch {entry.name} {paths}"
+    document.add("access", tomlkit.item({"kind": "open", "steps": steps}))
+    add_files(document, entry)
+    add_table(document, entry)
+    document.add(
+        "facts",
+        tomlkit.item({f"table.columns.{one.field}": describe_fact(one, entry) for one in entry.columns}),
+    )
+    return tomlkit.dumps(document)
+
+
+def add_files(document: "TOMLDocument", entry: OwnEntry) -> None:
+    """The pictures, which stand for an archive, and the table."""
+    import tomlkit
+
+    files = tomlkit.aot()
+    files.append(tomlkit.item({"name": entry.pictures, "role": "images", "unpack": "zip"}))
+    if entry.table:
+        files.append(tomlkit.item({"name": entry.table, "role": "metadata"}))
+    document.add("files", files)
+
+
+def add_table(document: "TOMLDocument", entry: OwnEntry) -> None:
+    """How their columns become ours."""
+    import tomlkit
+
+    table = tomlkit.table()
+    if entry.table is None:
+        table.update({"reader": "folders", "pattern": FOLDER_PATTERN, "images": [entry.pictures]})
+        columns: Mapping[str, str] = {"image_id": "image", "image": "@path", "label_raw": "label_raw"}
+    else:
+        table.update({"reader": "table", "file": entry.table, "missing": list(entry.missing)})
+        if entry.encoding:
+            table.add("encoding", tomlkit.item(entry.encoding))
+        if entry.one_hot:
+            table.add("one_hot", tomlkit.item(list(entry.one_hot)))
+        columns = name_columns(entry)
+    table.add("columns", tomlkit.item(dict(columns)))
+    if values := {one.field: dict(one.values) for one in entry.columns if one.values}:
+        table.add("values", tomlkit.item(values))
+    if entry.modality:
+        table.add("constants", tomlkit.item({"modality": entry.modality}))
+    tables = tomlkit.aot()
+    tables.append(table)
+    document.add("table", tables)
+
+
+def name_columns(entry: OwnEntry) -> dict[str, str]:
+    """Ours -> theirs; the image's name is its id as well."""
+    found = {one.field: one.column for one in entry.columns}
+    image = found.pop("image", None)
+    named = {"image_id": image} if image else {}
+    if entry.one_hot:
+        found["label_raw"] = "@one-hot"
+    return named | found
+
+
+def describe_fact(guess: ColumnGuess, entry: OwnEntry) -> str:
+    """Why a column is taken for one of ours."""
+    if guess.score == 1 and guess.evidence == SAID:
+        return f"{SAID} ({entry.date})"
+    return f"inferred on {entry.date} by {entry.tool}, score {guess.score:.2f}: {guess.evidence}"
+
+
+SAID = "said by the person who added it"
+
+
+def say_column(field: str, column: str, values: Mapping[str, str]) -> ColumnGuess:
+    """A column that the person names, and what its words mean."""
+    return ColumnGuess(field=field, column=column, score=1.0, evidence=SAID, values=values)

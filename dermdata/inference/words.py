@@ -1,0 +1,104 @@
+"""What columns are called, and how their words are written, in the languages that tables come in; facts, no logic.
+
+Names are compared as `normalize_text` leaves them, their parts parted by blanks. German, Spanish, Portuguese, French
+and Italian besides English: most clinics' tables of the open datasets come from there.
+"""
+
+from collections.abc import Mapping
+
+# manifest field -> what its column is called, the surest first
+COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
+    "image": (
+        "image", "image id", "image name", "img id", "img", "image path", "file", "file name", "filename", "path",
+        "picture", "photo", "bild", "bildname", "bild id", "datei", "dateiname", "foto", "imagen", "imagem",
+        "archivo", "arquivo", "fichier", "immagine", "isic id", "md5hash", "id",
+    ),
+    "patient_id": (
+        "patient id", "patient", "patientid", "pat id", "patid", "patnr", "pat nr", "patient nr", "patient no",
+        "patient number", "patient code", "patienten id", "patientennummer", "subject id", "subject", "participant id",
+        "participant", "person id", "user id", "paciente", "id paciente", "paciente id", "paziente", "id paziente",
+        "id patient", "code patient",
+    ),
+    "lesion_id": (
+        "lesion id", "lesion", "lesionid", "lesion no", "lesion number", "lesion nr", "laesion", "lasion", "lasion id",
+        "laesion id", "lesion code", "id lesion", "lesao", "id lesao", "lesione", "id lesione", "herd",
+    ),
+    "case_id": (
+        "case id", "case", "case num", "case no", "case number", "caseid", "case nr", "encounter id", "encounter",
+        "fall", "fallnummer", "fall nr", "fall id", "visit id", "caso", "id caso", "cas",
+    ),
+    "label_raw": (
+        "diagnosis", "label", "dx", "diagnostic", "class", "category", "disease", "condition", "disease label",
+        "diagnosis label", "finding", "ground truth", "target", "diagnose", "befund", "krankheit", "klasse",
+        "diagnostico", "clase", "classe", "diagnostique", "diagnosi", "maladie", "enfermedad", "doenca", "skin condition",
+        "histological diagnosis", "clinical diagnosis", "final diagnosis", "diagnosis 1", "diagnosis 3",
+    ),
+    "age": (
+        "age", "age approx", "age approximate", "age years", "age group", "patient age", "alter", "alter jahre",
+        "lebensalter", "edad", "idade", "eta",
+    ),
+    "sex": (
+        "sex", "gender", "sex at birth", "patient sex", "patient gender", "geschlecht", "sexo", "genero", "sexe",
+        "genre", "sesso", "genere",
+    ),
+    "body_site": (
+        "body site", "site", "anatom site", "anatomic site", "anatomical site", "anatom site general",
+        "anatom site general challenge", "localization", "localisation", "location", "region", "body part",
+        "body region", "body location", "body position", "anatomical region", "lokalisation", "koerperstelle",
+        "korperstelle", "koerperregion", "korperregion", "localizacion", "localizacao", "sitio", "regiao", "zona",
+        "localizzazione", "sede",
+    ),
+    "fitzpatrick": (
+        "fitzpatrick", "fitzpatrick skin type", "fitzpatrick type", "fitzpatrick scale", "fitspatrick", "skin type",
+        "skintype", "fst", "phototype", "skin phototype", "hauttyp", "fototyp", "fototipo", "fototipo cutaneo",
+        "phototype cutane", "tipo de piel", "tipo de pele",
+    ),
+    "monk": ("monk skin tone", "monk", "mst", "monk scale"),
+    "split_official": ("split", "subset", "partition", "data split", "set", "phase", "fold name", "aufteilung"),
+    "fold": ("fold", "fold id", "kfold", "cv fold"),
+    "license": ("license", "licence", "copyright license", "lizenz", "licencia", "licenca"),
+    "attribution": ("attribution", "credit", "copyright holder"),
+    "caption": ("caption", "description", "text", "report", "beschreibung", "descripcion", "descricao", "legende"),
+    "confirmation": (
+        "dx type", "diagnosis confirm type", "confirmation", "confirmed by", "diagnosis method", "sicherung",
+    ),
+}  # fmt: skip
+
+# manifest field -> our word -> theirs
+VALUE_WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "sex": {
+        "female": (
+            "female", "f", "w", "woman", "weiblich", "frau", "mujer", "femenino", "hembra", "feminino", "mulher",
+            "femme", "feminin", "femmina", "femminile", "donna",
+        ),
+        "male": (
+            "male", "m", "man", "maennlich", "mannlich", "mann", "hombre", "masculino", "varon", "homem", "homme",
+            "masculin", "maschio", "maschile", "uomo",
+        ),
+        "other": (
+            "other", "divers", "diverse", "d", "x", "otro", "outro", "autre", "altro", "other or unspecified", "intersex",
+            "intersex or non binary",
+        ),
+    },
+    "split_official": {
+        "train": ("train", "training", "trn", "learn", "entrenamiento", "treino", "entrainement"),
+        "val": ("val", "valid", "validation", "dev", "validierung", "validacion", "validacao"),
+        "test": ("test", "tst", "testing", "holdout", "eval", "prueba", "teste"),
+    },
+    "confirmation": {
+        "histopathology": ("histopathology", "histo", "histology", "biopsy", "histologie", "biopsie", "histopathologie"),
+        "serial-imaging": ("serial imaging", "follow up", "serial imaging showing no change"),
+        "expert-consensus": ("expert consensus", "consensus", "single image expert consensus"),
+        "confocal": ("confocal", "confocal microscopy with consensus dermoscopy"),
+        "clinical": ("clinical", "klinisch", "clinico", "clinique", "clinical assessment only"),
+    },
+}  # fmt: skip
+
+# in their own writing, once case, accents and punctuation are gone
+UNKNOWN_WORDS = frozenset(
+    {
+        "", "na", "n a", "nan", "none", "null", "unknown", "unk", "missing", "not known", "unspecified", "not specified",
+        "not available", "unbekannt", "k a", "keine angabe", "desconocido", "desconhecido", "inconnu", "sconosciuto",
+        "9999", "999",
+    }
+)  # fmt: skip

@@ -1,0 +1,202 @@
+"""`dermdata add`: a folder and a table become a dataset in one command; what is not sure is said, not guessed."""
+
+import json
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from conftest import Answer
+
+Cli = Callable[..., Answer]
+ROWS = 12
+SEXES, SITES, TYPES = ("w", "m"), ("Back", "Face"), ("I", "II", "III", "IV", "V", "VI")
+
+
+def draw(path: Path, number: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (16, 12), (number * 17 % 256, number * 5 % 256, 90)).save(path, quality=95)
+
+
+@pytest.fixture
+def clinic(tmp_path: Path) -> Path:
+    """A German clinic's export: semicolons, ANSI, CR LF, an empty column; twelve pictures of four patients."""
+    lines = ["Bild;PatNr;Diagnose;Alter;Geschlecht;Hauttyp;Körperstelle;Bemerkung"]
+    for number in range(ROWS):
+        draw(tmp_path / "pictures" / f"BILD_{number:03}.JPG", number)
+        patient = number // 3
+        lines.append(
+            f"BILD_{number:03};P{patient};{('Nevus', 'Melanoma', 'Muttermal')[number % 3]};{40 + patient};"
+            f"{SEXES[patient % 2]};{TYPES[number % 6]};{SITES[number % 2]};"
+        )
+    (tmp_path / "visits.csv").write_bytes("\r\n".join([*lines, ""]).encode("cp1252"))
+    return tmp_path
+
+
+def manifest(answer: Answer) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pq.read_table(answer.out.splitlines()[-1]).to_pylist()
+    return rows
+
+
+def entry(root: Path, name: str = "clinic") -> str:
+    return (root / "lab" / "datasets" / name / "dataset.toml").read_text(encoding="utf-8")
+
+
+def test_a_clinic_s_table_in_one_command(cli: Cli, clinic: Path) -> None:
+    """No question, the right manifest; the words that nobody knows are named and stay unmapped."""
+    lab = ("-o", clinic / "lab")
+    added = cli("add", "clinic", clinic / "pictures", "--table", clinic / "visits.csv", *lab)
+    assert added.code == 8, added.err  # one word is for the person to decide
+    assert "Muttermal (4 rows): not mapped" in added.err
+    rows = manifest(added)
+    assert len(rows) == ROWS
+    first = rows[0]
+    assert (first["image_id"], first["patient_id"], first["age"], first["sex"]) == (
+        "BILD_000",
+        "clinic/P0",
+        40.0,
+        "female",
+    )
+    assert (first["fitzpatrick"], first["body_site"]) == (1, "trunk-posterior-trunk")
+    assert first["diagnosis"] == "melanocytic-nevus"
+    assert rows[2]["diagnosis"] is None
+    again = cli("--catalog", clinic / "lab", "fetch", "clinic")
+    assert "already complete" in again.err
+    decided = cli(
+        "add",
+        "clinic",
+        clinic / "pictures",
+        "--table",
+        clinic / "visits.csv",
+        *lab,
+        "--force",
+        "--accept",
+        "Muttermal=melanocytic-nevus",
+    )
+    assert decided.code == 0, decided.err
+    assert {row["diagnosis"] for row in manifest(decided)} == {"melanocytic-nevus", "melanoma"}
+
+
+def test_the_entry_says_why_and_the_sources_are_as_before(cli: Cli, clinic: Path) -> None:
+    """Facts carry score, evidence and date; what a person says is marked as said."""
+    before = {path: path.read_bytes() for path in clinic.rglob("*") if path.is_file()}
+    cli(
+        "add",
+        "clinic",
+        clinic / "pictures",
+        "--table",
+        clinic / "visits.csv",
+        "-o",
+        clinic / "lab",
+        "--patient",
+        "PatNr",
+    )
+    text = entry(clinic)
+    assert '"table.columns.patient_id" = "said by the person who added it (' in text
+    assert "score 1.00: it is called 'Alter'; 4 of 4 words are ages" in text
+    assert 'encoding = "cp1252"' in text
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_dry_run_writes_nothing(cli: Cli, clinic: Path) -> None:
+    """It shows the same guesses, as JSON too."""
+    shown = cli(
+        "add",
+        "clinic",
+        clinic / "pictures",
+        "--table",
+        clinic / "visits.csv",
+        "-o",
+        clinic / "lab",
+        "--dry-run",
+        "-f",
+        "json",
+    )
+    assert shown.code == 0, shown.err
+    found = {item["field"]: item["column"] for item in json.loads(shown.out)["items"] if item["taken"]}
+    assert found["image"] == "Bild"
+    assert not (clinic / "lab").exists()
+    assert not (clinic / "cache" / "datasets").exists()
+
+
+def test_folders_that_are_called_like_diagnoses(cli: Cli, tmp_path: Path) -> None:
+    """No table: the folder is the label."""
+    for number in range(6):
+        draw(tmp_path / "own" / ("melanoma", "nevus")[number % 2] / f"{number}.jpg", number)
+    added = cli("add", "own", tmp_path / "own", "-o", tmp_path / "lab")
+    assert added.code == 0, added.err
+    assert sorted(row["diagnosis"] for row in manifest(added)) == ["melanocytic-nevus"] * 3 + ["melanoma"] * 3
+
+
+def test_a_zip_with_its_table_inside(cli: Cli, tmp_path: Path) -> None:
+    """One-hot classes; another table that names no picture is not taken."""
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for number in range(4):
+            draw(tmp_path / "p.jpg", number)
+            archive.write(tmp_path / "p.jpg", f"all/img/im{number}.jpg")
+        archive.writestr(
+            "all/gt.csv", "image,MEL,NV\n" + "".join(f"im{n},{n % 2}.0,{1 - n % 2}.0\n" for n in range(4))
+        )
+        archive.writestr("all/other.csv", "a,b\n1,2\n")
+    added = cli("add", "own", tmp_path / "all.zip", "-o", tmp_path / "lab")
+    assert added.code == 0, added.err
+    assert [row["diagnosis"] for row in manifest(added)] == ["melanocytic-nevus", "melanoma"] * 2
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["Clinic X", "{c}/pictures"], 2, "lower case, digits and hyphens: clinic-x"),
+        (["ham10000", "{c}/pictures"], 2, "the catalog has a dataset ham10000 already"),
+        (["clinic", "{c}/nothing"], 2, "nothing"),
+        (["clinic", "{c}/visits.csv"], 2, "no picture lies in"),
+        (["clinic", "{c}/pictures", "--table", "{c}/visits.csv", "--image", "Foto"], 2, "Bild"),
+        (["clinic", "{c}/pictures", "--table", "{c}/visits.csv", "--image", ""], 2, "say which column with --image"),
+        (["clinic", "{c}/pictures", "--table", "{c}/visits.csv", "--column", "Alter"], 2, "--column FIELD=COLUMN"),
+        (["clinic", "{c}/pictures", "--table", "{c}/visits.csv", "--column", "agee=Alter"], 2, "did you mean age"),
+        (["clinic", "{c}/pictures", "--table", "{c}/visits.csv", "--accept", "Nevus=nevuss"], 2, "nevus"),
+        (["clinic", "{c}/pictures", "--table", "{c}/visits.csv", "--label", "", "--accept", "a=nevus"], 2, "--label COLUMN"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_added_is_told(cli: Cli, clinic: Path, words: list[str], code: int, said: str) -> None:
+    """One error, the next step, and nothing is written."""
+    answer = cli("add", *(word.format(c=clinic) for word in words), "-o", clinic / "lab")
+    assert (answer.code, said in answer.err) == (code, True), answer.err
+    assert not (clinic / "lab").exists()
+
+
+def test_an_entry_that_is_there_stays(cli: Cli, clinic: Path) -> None:
+    """A person may have corrected it."""
+    words = ("add", "clinic", clinic / "pictures", "--table", clinic / "visits.csv", "-o", clinic / "lab")
+    cli(*words)
+    again = cli(*words)
+    assert (again.code, "--force writes it anew" in again.err) == (2, True)
+    shutil.rmtree(clinic / "cache")
+    lost = cli("--catalog", clinic / "lab", "fetch", "clinic")
+    assert lost.code == 6
+    assert f"dermdata fetch clinic --from {clinic / 'pictures'}" in lost.err
+
+
+def test_without_a_catalog_folder_it_is_asked_for(cli: Cli, clinic: Path) -> None:
+    """`--catalog` names one as well as -o."""
+    words = ("add", "clinic", clinic / "pictures", "--table", clinic / "visits.csv")
+    assert "give one: -o FOLDER" in cli(*words).err
+    assert cli("--catalog", clinic / "lab", *words, "--dry-run").code in (0, 2)
+
+
+def test_a_notebook_does_the_same(clinic: Path) -> None:
+    """`session.add` gives the manifest; words without a concept have no diagnosis."""
+    import dermdata as dd
+
+    session = dd.open_session(cache=clinic / "cache")
+    rows = session.add(
+        "clinic", clinic / "pictures", table=clinic / "visits.csv", columns={"patient_id": "PatNr"},
+        catalog=clinic / "lab",
+    )  # fmt: skip
+    assert (len(rows), rows.to_pandas().diagnosis.notna().sum()) == (ROWS, 8)
+    assert len(session.load("clinic")) == ROWS
