@@ -214,7 +214,8 @@ def test_a_host_that_refuses_all_its_images_is_left_alone_until_the_next_fetch(
     assert answer.code == 8, answer.err
     assert atlas.count("b.example") < 20
     (told,) = [line for line in answer.err.splitlines() if "20 images are left for the next" in line]
-    assert kind in told
+    # another thread may have heard of the limit before the one that was told of it
+    assert kind in told or (kind == "429" and "may be asked again in" in told)
     assert told.startswith("atlas: b.example ")
     assert len(list((tmp_path / "cache").rglob("*.jpg"))) == 20
     atlas.refusals.clear()
