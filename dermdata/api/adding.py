@@ -1,79 +1,43 @@
 """One's own data as a catalog entry: looked at, inferred, shown, written; then fetched like any other dataset."""
 
-import codecs
 import datetime
 import os
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dermdata import __version__, disk
+from dermdata.api.own_data import (
+    SHOWN,
+    AddRequest,
+    FoundTable,
+    OwnData,
+    count_folders,
+    find_only_folder,
+    list_sources,
+    name_keys,
+    survey_sources,
+)
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.errors import UnknownName, UsageError
-from dermdata.markup import count_nouns
 from dermdata.model import NOTHING
 
 if TYPE_CHECKING:
     from dermdata.api.fetch_request import FetchReport
     from dermdata.crosswalks.suggest import Proposal
-    from dermdata.fetching.local import LocalFile, LocalFiles
+    from dermdata.fetching.local import LocalFile
     from dermdata.inference.columns import Column, ColumnGuess, ColumnGuesses, Surroundings
     from dermdata.inference.entry import OwnEntry
     from dermdata.inference.one_hot import FlagGuess
     from dermdata.model import Label
-    from dermdata.readers.delimited import OwnTable
 
 GUESS_KEYS = ("field", "column", "score", "taken", "evidence")
 WORD_KEYS = ("raw_label", "count", "how", "concept", "applied", "candidates")
 PICTURES = "pictures.zip"  # what the entry calls the archive that loose pictures stand for
-TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".tab")
-SHOWN = 8  # names in a message
 Ask = Callable[[str, str, str], bool]  # field, column, evidence -> whether it is so
-
-
-@dataclass(frozen=True, kw_only=True)
-class AddRequest:
-    """What a person wants to add, and what they say of it."""
-
-    name: str
-    sources: Sequence[Path]  # folders, archives, tables
-    table: Path | None = None  # which table, where there are several
-    columns: Mapping[str, str] = field(default_factory=dict)  # manifest field -> their column, "" for none
-    modality: str | None = None
-    catalog: Path | None = None  # the folder to write to
-    accept: Sequence[str] = ()  # WORD=CONCEPT
-    force: bool = False  # write over an entry that is there
-    dry_run: bool = False  # only look
-
-
-@dataclass(frozen=True)
-class FoundTable:
-    """The table of the sources, read."""
-
-    file: "LocalFile"
-    own: "OwnTable"
-    encoding: str | None = None  # where it is not UTF-8
-
-    @property
-    def names(self) -> list[str]:
-        """Its columns, those without a name left out."""
-        return [name for name in self.own.rows.column_names if name]
-
-    def cells(self, name: str) -> list[str]:
-        """The words of a column, row by row."""
-        words: list[str] = self.own.rows[name].to_pylist()
-        return words
-
-
-@dataclass(frozen=True)
-class OwnData:
-    """What was found in the sources."""
-
-    images: Sequence["LocalFile"]
-    table: FoundTable | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,75 +128,6 @@ def choose_folder(resources: Resources, request: AddRequest) -> Path:
     return folder
 
 
-# ------------------------------------------------------------------ looking
-
-
-def survey_sources(resources: Resources, request: AddRequest, workplace: Path) -> OwnData:
-    """The pictures and the tables of the sources; UsageError where there is no picture, or no choice of a table."""
-    from dermdata.fetching.local import LocalFiles
-    from dermdata.fetching.local.files import is_image_file
-
-    found = LocalFiles(list_sources(request), resources.settings.cache, workplace)
-    found.open_zips()
-    every = found.all_files()
-    images = [one for one in every if is_image_file(one) and one.size]
-    if not images:
-        raise UsageError(
-            f"no picture lies in {', '.join(map(str, request.sources))}",
-            hint=f"{count_nouns(len(every), 'file')} found; give the folder or the zip that holds the pictures",
-        )
-    tables = [one for one in every if one.leaf.lower().endswith(TABLE_ENDINGS)]
-    return OwnData(images, choose_table(request, found, tables, images))
-
-
-def choose_table(
-    request: AddRequest, found: "LocalFiles", tables: "Sequence[LocalFile]", images: "Sequence[LocalFile]"
-) -> FoundTable | None:
-    """The table that is meant, or the only one that names the pictures; None where there is none."""
-    if request.table:
-        path = request.table.resolve()
-        tables = [one for one in tables if one.path.resolve() == path]
-    if len(tables) < 2:
-        return read_table(found, tables[0]) if tables else None
-    return find_only_table([read_table(found, one) for one in tables], images)
-
-
-def find_only_table(tables: Sequence[FoundTable], images: "Sequence[LocalFile]") -> FoundTable:
-    """The one that names the pictures; UsageError where none or several do."""
-    files = {key for one in images for key in name_keys(one.name)}
-    fitting = [one for one in tables if names_images(one, files)]
-    if len(fitting) == 1:
-        return fitting[0]
-    shown = ", ".join(one.file.shown for one in (fitting or tables)[:SHOWN])
-    which = (
-        f"{count_nouns(len(fitting), 'table')} name the pictures"
-        if fitting
-        else "no table names the pictures"
-    )
-    raise UsageError(f"{which}: {shown}", hint="say which one with --table FILE")
-
-
-def names_images(table: FoundTable, files: Collection[str]) -> bool:
-    """Whether one of its columns has mostly names of the pictures."""
-    for name in table.names:
-        words = [word for word in table.cells(name) if word]
-        known = sum(not name_keys(word).isdisjoint(files) for word in words)
-        if known > len(words) / 2:
-            return True
-    return False
-
-
-def read_table(found: "LocalFiles", table: "LocalFile") -> FoundTable:
-    from dermdata.readers.delimited import parse_own_table
-    from dermdata.text_files import MARKS, find_encoding
-
-    data = found.read(table)
-    own = parse_own_table(data, table.shown)
-    named, _ = find_encoding(data)
-    utf = data.startswith(tuple(MARKS)) or codecs.lookup(named).name == "utf-8"
-    return FoundTable(table, own, None if utf else named)
-
-
 # ------------------------------------------------------------------ inferring
 
 
@@ -255,6 +150,7 @@ def infer_entry(
         encoding=data.table.encoding if data.table else None,
         columns=guesses,
         one_hot=flags.columns if flags else (),
+        folder=find_only_folder(data.images),
         missing=find_missing_words(data.table) if data.table else [""],
         modality=request.modality,
         origins=[os.path.abspath(one) for one in list_sources(request)],  # noqa: PTH100  # links stay as they are given
@@ -336,14 +232,6 @@ def read_site_names(resources: Resources) -> dict[str, str]:
         for one in resources.catalog.load_body_sites().values()
         for name in (one.id, one.label, *one.synonyms)
     }
-
-
-def name_keys(name: str) -> set[str]:
-    """How a picture's file may be named in a table: by its own name, with or without ending."""
-    from dermdata.manifest.match import strip_ending
-
-    leaf = name.replace("\\", "/").rpartition("/")[2].casefold()
-    return {leaf, strip_ending(leaf)}
 
 
 def take_guesses(
@@ -446,14 +334,11 @@ def count_label_words(
     data: OwnData, guesses: "Sequence[ColumnGuess]", flags: "FlagGuess | None"
 ) -> tuple[str, dict[str, int]]:
     """The crosswalk's field and how often each word stands there: a column's, class columns' or folders'."""
-    from collections import Counter
-
     from dermdata.inference.columns import read_column
 
     if data.table is None:
-        return "label_raw", dict(
-            Counter(one.name.split("/")[-2] for one in data.images if one.name.count("/") > 1)
-        )
+        folders = count_folders(data.images)
+        return "label_raw", folders if len(folders) > 1 else {}
     if flags:
         columns = {name: read_column(name, data.table.cells(name)) for name in flags.columns}
         return "@one-hot", {name: one.filled for name, one in columns.items()}
@@ -475,11 +360,6 @@ def write_files(folder: Path, entry: "OwnEntry", labels: "Sequence[Label]") -> N
     disk.write_chunks(folder / "dataset.toml", [write_entry(entry).encode()])
     if labels:
         disk.write_chunks(folder / "labels.tsv", [labels_to_text(labels).encode()])
-
-
-def list_sources(request: AddRequest) -> list[Path]:
-    """All that was given, the table too, each once."""
-    return list(dict.fromkeys([*request.sources, *([request.table] if request.table else [])]))
 
 
 def fetch_added(resources: Resources, request: AddRequest, report: "FetchReport") -> None:

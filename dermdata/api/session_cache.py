@@ -186,8 +186,9 @@ class CacheMethods:
             For a table that cannot be read.
 
         """
-        from dermdata.api.adding import AddRequest, add_dataset, fetch_added
+        from dermdata.api.adding import add_dataset, fetch_added
         from dermdata.api.fetch_request import FetchReport
+        from dermdata.api.own_data import AddRequest
 
         request = AddRequest(
             name=name, sources=[Path(one) for one in sources], table=None if table is None else Path(table),

@@ -12,7 +12,8 @@ from dermdata.cli.printed_report import PrintedReport
 from dermdata.cli.state import State, state_of
 
 if TYPE_CHECKING:
-    from dermdata.api.adding import AddedEntry, AddRequest
+    from dermdata.api.adding import AddedEntry
+    from dermdata.api.own_data import AddRequest
 
 app = typer.Typer(add_completion=False)
 SHOWN_WORDS = 8
@@ -64,7 +65,8 @@ def add(
     form: FormatOption = None,
 ) -> None:
     """Make a dataset of your own pictures: looks, infers, shows why, writes the entry, fetches it."""
-    from dermdata.api.adding import AddRequest, add_dataset, parse_columns
+    from dermdata.api.adding import add_dataset, parse_columns
+    from dermdata.api.own_data import AddRequest
 
     named = {"image": image, "label_raw": label, "patient_id": patient, "lesion_id": lesion}
     request = AddRequest(

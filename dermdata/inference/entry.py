@@ -10,7 +10,7 @@ from dermdata.inference.columns import ColumnGuess
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
 
-FOLDER_PATTERN = "{label_raw}/{image}"  # of pictures in a folder for each class
+CLASS_FOLDERS = "{label_raw}/{image}"  # where pictures without a table lie
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,7 @@ class OwnEntry:
     encoding: str | None  # the table's, where it is not UTF-8
     columns: Sequence[ColumnGuess]  # each taken, by the person or since it is sure
     one_hot: Sequence[str]
+    folder: str | None  # without a table: the one that holds all pictures; None where each class has one
     missing: Sequence[str]  # the table's words for "not known"
     modality: str | None
     origins: Sequence[str]  # the paths that were given
@@ -74,8 +75,10 @@ def add_table(document: "TOMLDocument", entry: OwnEntry) -> None:
 
     table = tomlkit.table()
     if entry.table is None:
-        table.update({"reader": "folders", "pattern": FOLDER_PATTERN, "images": [entry.pictures]})
-        columns: Mapping[str, str] = {"image_id": "image", "image": "@path", "label_raw": "label_raw"}
+        pattern = CLASS_FOLDERS if entry.folder is None else f"{entry.folder}/{{image}}"
+        table.update({"reader": "folders", "pattern": pattern, "images": [entry.pictures]})
+        columns = {"image_id": "image", "image": "@path"}
+        columns |= {} if entry.folder else {"label_raw": "label_raw"}
     else:
         table.update({"reader": "table", "file": entry.table, "missing": list(entry.missing)})
         if entry.encoding:

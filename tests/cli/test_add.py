@@ -200,3 +200,28 @@ def test_a_notebook_does_the_same(clinic: Path) -> None:
     )  # fmt: skip
     assert (len(rows), rows.to_pandas().diagnosis.notna().sum()) == (ROWS, 8)
     assert len(session.load("clinic")) == ROWS
+
+
+def test_one_folder_of_pictures_has_no_labels(cli: Cli, tmp_path: Path) -> None:
+    """Its name is no diagnosis; a workbook beside them is named, not passed over."""
+    for number in range(3):
+        draw(tmp_path / "melanoma" / f"{number}.jpg", number)
+    (tmp_path / "melanoma" / "visits.xlsx").write_bytes(b"PK")
+    added = cli("add", "own", tmp_path / "melanoma", "-o", tmp_path / "lab")
+    assert added.code == 0, added.err
+    assert "visits.xlsx is not looked at: save it as CSV" in added.err
+    assert [(row["image_id"], row["diagnosis"]) for row in manifest(added)] == [
+        (str(n), None) for n in range(3)
+    ]
+
+
+def test_pictures_of_one_name_in_two_folders_are_two(cli: Cli, tmp_path: Path) -> None:
+    """The table names them with their folders."""
+    for number, part in enumerate("ab"):
+        draw(tmp_path / part / "x.jpg", number)
+    (tmp_path / "t.csv").write_text("img,dx\na/x.jpg,nevus\nb/x.jpg,melanoma\n")
+    added = cli(
+        "add", "own", tmp_path / "a", tmp_path / "b", "--table", tmp_path / "t.csv", "-o", tmp_path / "lab"
+    )
+    assert added.code == 0, added.err
+    assert len({row["sha256"] for row in manifest(added)}) == 2
