@@ -149,6 +149,15 @@ def parse_json(text: str | bytes, pairs: PairsHook | None = None) -> Any:
     return value
 
 
+def parse_whole_json(data: bytes) -> Any:
+    """The value of a file of our own, however large; ValueError for half of a character, which no output could hold."""
+    text = data.decode()
+    value = json.loads(text)
+    if HALF_CHARACTER.search(text):
+        require_whole_characters(value)
+    return value
+
+
 def nesting_depth(text: str) -> int:
     """The most brackets that are open at once, those in strings left out."""
     deepest = depth = 0

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -451,3 +451,13 @@ def test_stray_files_are_no_datasets(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     assert cache.cached_names() == set()
     assert [*cache.folders()] == []
+
+
+def test_half_of_a_character_in_a_receipt_is_damage(cli: Callable, tmp_path: Path) -> None:
+    """JSON can say it, no output can: the words of the error ended the program."""
+    assert cli("fetch", "demo").code == 0
+    receipt = next((tmp_path / "cache").rglob("receipt.json"))
+    receipt.write_text(receipt.read_text().replace("{", '{"\\ud800": 1,', 1))
+    answer = cli("verify", "--quick")
+    assert answer.code in (1, 4), answer.err
+    assert "half of a character" in answer.out + answer.err

@@ -21,6 +21,7 @@ from dermdata.cache.receipt import (
     receipt_to_json,
 )
 from dermdata.errors import CacheDamaged
+from dermdata.limits import parse_whole_json
 from dermdata.model import Content
 from dermdata.process import is_alive, machine_name
 
@@ -41,7 +42,7 @@ class DatasetFolder:
         """The receipt, None when nothing was fetched; CacheDamaged when it is broken or newer than we are."""
         path = self.path / "receipt.json"
         try:
-            data = json.loads(disk.read_regular(path, most=LARGEST_RECORD))
+            data = parse_whole_json(disk.read_regular(path, most=LARGEST_RECORD))
         except FileNotFoundError:
             return None
         except (ValueError, RecursionError) as error:

@@ -19,6 +19,7 @@ import duckdb
 from dermdata.cohort.condition_syntax import quote_literal
 from dermdata.disk import is_special
 from dermdata.errors import BadTable, StorageError, UnknownName, UsageError
+from dermdata.limits import require_rows
 from dermdata.manifest_file import require_known_schema
 from dermdata.vocabulary.concepts import Concept, unknown_concept
 
@@ -136,7 +137,10 @@ class Query:
             raise BadTable(f"{source} cannot be read as a table: {first_line(str(error))}") from error
 
     def _require_known_version(self, source: Path) -> None:
-        """BadTable for a manifest of a later dermdata; asked of the engine, for to import Arrow takes longer."""
+        """BadTable for a manifest of a later dermdata, or of more rows than its bytes can hold.
+
+        Asked of the engine, for to import Arrow takes longer.
+        """
         if is_special(source):  # the engine would wait at a pipe
             raise BadTable(f"{source} is a device or a pipe, not a file")
         sql = "SELECT decode(value) FROM parquet_kv_metadata(?) WHERE key = 'dermdata.schema'::BLOB"
@@ -146,6 +150,9 @@ class Query:
             raise BadTable(f"{source} is not a Parquet manifest: {first_line(str(error))}") from error
         for (version,) in found:
             require_known_schema(version, source)
+        sql = "SELECT num_rows FROM parquet_file_metadata(?)"
+        for (rows,) in self._connection.execute(sql, [str(source.absolute())]).fetchall():
+            require_rows(rows, source.stat().st_size, str(source))
 
     # ------------------------------------------------------------------ asking
 
