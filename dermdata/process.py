@@ -3,11 +3,14 @@
 import os
 import socket
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+HEARD_WITHIN = 0.5  # seconds
 MOST_PID = 2**31 - 1  # a larger id, in a file that is damaged or not ours, is nobody's
 
 
@@ -89,6 +92,34 @@ def cancel_on_interrupt(pool: ThreadPoolExecutor) -> Iterator[ThreadPoolExecutor
         pool.shutdown()
         raise
     pool.shutdown()
+
+
+def raise_first_error(futures: Sequence[Future[Any]]) -> None:
+    """Wait until all is done or something has failed, which stops what has not begun and is raised.
+
+    In short waits: a Ctrl-C of the very moment in which a thread begins to wait for a lock is heard when it wakes, and
+    a host that sends nothing would not wake it.
+    """
+    over, lock, left = threading.Event(), threading.Lock(), len(futures)
+
+    def note(future: Future[Any]) -> None:
+        nonlocal left
+        with lock:
+            left -= 1
+        if not left or (not future.cancelled() and future.exception()):
+            over.set()
+
+    for future in futures:
+        future.add_done_callback(note)
+    try:
+        while futures and not over.wait(HEARD_WITHIN):
+            pass
+    finally:
+        for future in futures:
+            future.cancel()
+    for future in futures:
+        if not future.cancelled():
+            future.result()
 
 
 if sys.platform == "win32":

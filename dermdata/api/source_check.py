@@ -14,7 +14,7 @@ from dermdata import __version__, disk
 from dermdata.api.records import Records
 from dermdata.errors import NetworkError, Offline, ProblemsFound, UsageError
 from dermdata.markup import count_nouns
-from dermdata.process import cancel_on_interrupt
+from dermdata.process import cancel_on_interrupt, raise_first_error
 
 if TYPE_CHECKING:
     from dermdata.api.resources import Resources
@@ -147,8 +147,7 @@ def ask_places(resources: "Resources", places: "Sequence[SourcePlace]") -> "list
                 progress.advance(task, 1)
 
         with cancel_on_interrupt(ThreadPoolExecutor(max_workers=min(HOSTS_AT_ONCE, len(groups)))) as pool:
-            for future in [pool.submit(ask, numbers) for numbers in groups.values()]:
-                future.result()
+            raise_first_error([pool.submit(ask, numbers) for numbers in groups.values()])
         progress.end(task)
     return [found[number] for number in range(len(places))]
 

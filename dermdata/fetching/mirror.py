@@ -14,10 +14,10 @@ from dermdata.fetching import ingest
 from dermdata.fetching.ingest import SUMS_NAME, read_sha256sums, write_sha256sums
 from dermdata.fetching.plan import FetchSettings, is_up_to_date
 from dermdata.fetching.receipt_writer import SAVE_INTERVAL
-from dermdata.fetching.run import STREAMS, FetchContext, raise_first_error
+from dermdata.fetching.run import STREAMS, FetchContext
 from dermdata.hosts.base import is_plain_name
 from dermdata.model import Dataset, File
-from dermdata.process import cancel_on_interrupt
+from dermdata.process import cancel_on_interrupt, raise_first_error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -36,7 +36,7 @@ from dermdata.fetching.zip_ranges import complete_archive
 from dermdata.http import HttpClient
 from dermdata.markup import agree_verb, count_nouns
 from dermdata.model import CopiedDataset, Dataset, File, Request
-from dermdata.process import cancel_on_interrupt
+from dermdata.process import cancel_on_interrupt, raise_first_error
 from dermdata.progress import ALL_BYTES, CombinedProgress, Progress, SilentProgress, SummedProgress
 
 REASONS_SHOWN = 5
@@ -318,17 +318,6 @@ def tell_refused(dataset: Dataset, receipt_writer: ReceiptWriter, progress: Prog
     for reason, count in Counter(receipt_writer.refused.values()).most_common(REASONS_SHOWN):
         left = f"{count_nouns(count, 'image')} {agree_verb(count, 'are')} left"
         progress.say(f"{dataset.name}: {reason}: {left} for the next `dermdata fetch {dataset.name}`")
-
-
-def raise_first_error(futures: list[Future[None]]) -> None:
-    try:
-        wait(futures, return_when=FIRST_EXCEPTION)
-    finally:
-        for future in futures:
-            future.cancel()
-    for future in futures:
-        if not future.cancelled():
-            future.result()
 
 
 def published_checksum(file: File, place: Request | Path) -> str | None:

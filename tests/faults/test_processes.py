@@ -40,6 +40,7 @@ pytestmark = pytest.mark.xdist_group("faults of processes")  # one zygote
 
 LOOSE = "files.example/loose.bin"
 BATCH = 10  # processes at once
+IMAGES = 8  # of small_files
 MEBIBYTE = 1 << 20
 
 
@@ -72,6 +73,7 @@ def stalled(site: CountingSite) -> Callable[[list[str]], subprocess.Popen[str]]:
         cache = Path(line[line.index("--cache") + 1])
         until(lambda: any(one.stat().st_size >= 480_000 for one in cache.rglob(".loose.bin.*.part")))
         until(lambda: any(cache.rglob("table.csv")))
+        until(lambda: len([*cache.glob("datasets/*/*/images/images/*.jpg")]) >= IMAGES)
         site.stall_at = {}
         return process
 
