@@ -23,6 +23,7 @@ from dermdata.api.own_data import (
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.errors import UnknownName, UsageError
+from dermdata.markup import count_nouns
 from dermdata.model import NOTHING
 
 if TYPE_CHECKING:
@@ -139,16 +140,18 @@ def infer_entry(
 
     now = datetime.datetime.now(datetime.UTC).date().isoformat()
     guesses: list[ColumnGuess] = []
+    views: Sequence[ColumnGuess] = ()
     flags: FlagGuess | None = None
     rows: list[dict[str, object]] = []
     if data.table:
-        guesses, flags, rows = infer_columns(resources, request, data.images, data.table, ask)
+        guesses, views, flags, rows = infer_columns(resources, request, data.images, data.table, ask)
     entry = OwnEntry(
         name=request.name,
         pictures=PICTURES,
         table=data.table.file.leaf if data.table else None,
         encoding=data.table.encoding if data.table else None,
         columns=guesses,
+        views=[one.column for one in views],
         one_hot=flags.columns if flags else (),
         folder=find_only_folder(data.images),
         missing=find_missing_words(data.table) if data.table else [""],
@@ -163,20 +166,38 @@ def infer_entry(
 
 def infer_columns(
     resources: Resources, request: AddRequest, images: "Sequence[LocalFile]", table: FoundTable, ask: Ask
-) -> "tuple[list[ColumnGuess], FlagGuess | None, list[dict[str, object]]]":
-    """The columns that the entry names, its class columns, and every guess with what became of it."""
+) -> "tuple[list[ColumnGuess], Sequence[ColumnGuess], FlagGuess | None, list[dict[str, object]]]":
+    """The columns that the entry names, several that name pictures, class columns, and what became of every guess."""
     from dermdata.inference.columns import guess_columns, read_column
 
     require_columns(request, table)
+    tell_reading(resources, table)
     around = describe_surroundings(resources, images)
     columns = [read_column(name, table.cells(name)) for name in table.names]
     said = {name for name in request.columns.values() if name}
     found = guess_columns([one for one in columns if one.name not in said], around)
     taken = take_guesses(request, columns, found, around, ask)
     require_image(taken, images, table)
-    rows = list_guesses(taken, found)
+    views = () if "image" in request.columns else found.views
+    rows = list_guesses(taken, views, found)
     labeled = {"label_raw"} & {*request.columns, *(one.field for one in taken)}
-    return taken, None if labeled else find_classes(columns, table, around), rows
+    return taken, views, None if labeled else find_classes(columns, table, around), rows
+
+
+def tell_reading(resources: Resources, table: FoundTable) -> None:
+    """Say how the table was read, which lines of it are none, and which words are taken for "not known"."""
+    for note in table.own.notes:
+        resources.say(note)
+    if rejected := len(table.own.rejected):
+        first = table.own.rejected[0]
+        resources.say(
+            f"warning: {count_nouns(rejected, 'line', 'are')} no rows of {table.file.shown}: "
+            f"line {first['line']}: {first['reason']}"
+        )
+    if words := [f"'{word}'" for word in find_missing_words(table) if word]:
+        resources.say(
+            f"taken for not known, in any column: {', '.join(words)}; `missing` in the entry says so"
+        )
 
 
 def find_classes(
@@ -279,10 +300,13 @@ def require_image(taken: "Collection[ColumnGuess]", images: "Sequence[LocalFile]
     )
 
 
-def list_guesses(taken: "Sequence[ColumnGuess]", found: "ColumnGuesses") -> list[dict[str, object]]:
+def list_guesses(
+    taken: "Sequence[ColumnGuess]", views: "Sequence[ColumnGuess]", found: "ColumnGuesses"
+) -> list[dict[str, object]]:
     """Every guess as a row, those that were taken first."""
-    left = [one for one in found.questions if one not in taken]
-    return [guess_row(one, taken=one in taken) for one in [*taken, *left]]
+    used = [*taken, *(one for one in views if one not in taken)]
+    left = [one for one in found.questions if one not in used]
+    return [guess_row(one, taken=one in used) for one in [*used, *left]]
 
 
 def guess_row(guess: "ColumnGuess", *, taken: bool) -> dict[str, object]:

@@ -18,6 +18,7 @@ SURE = 0.8  # the score from which a guess is taken without a question
 POSSIBLE = 0.45  # the score from which it is worth a question
 NAME_WEIGHT = 0.5  # of a score; what stands in the column makes up the rest
 MOST_SHARED = 0.05  # of the words of one of several image columns, those that another one has as well
+TONES = frozenset(map(str, range(1, 11)))
 ROMAN = {"i": "1", "ii": "2", "iii": "3", "iv": "4", "v": "5", "vi": "6"}
 
 
@@ -206,11 +207,14 @@ def judge_skin_types(column: Column, around: Surroundings) -> Judgment:
     )
 
 
-def judge_folds(column: Column, around: Surroundings) -> Judgment:
-    """Few small numbers, or `fold` and one."""
+def judge_tones(column: Column, around: Surroundings) -> Judgment:
+    """1 to 10, as the Monk scale has them."""
     del around
-    share = column.share(lambda word: normalize_text(word).removeprefix("fold").strip().isdigit())
-    return Judgment(share if 1 < len(column.words) <= 20 else 0.0, count_nouns(len(column.words), "fold"))
+    fitting = {word for word in column.words if normalize_text(word).removesuffix(".0") in TONES}
+    share = column.share(lambda word: word in fitting)
+    return Judgment(
+        share, f"{count_share(len(fitting), len(column.words), 'word', 'are')} tones of the Monk scale"
+    )
 
 
 def judge_texts(column: Column, around: Surroundings) -> Judgment:
@@ -248,9 +252,8 @@ JUDGES: Mapping[str, Judge] = {
     "sex": judge_words("sex"),
     "body_site": judge_sites,
     "fitzpatrick": judge_skin_types,
-    "monk": judge_folds,
+    "monk": judge_tones,
     "split_official": judge_words("split_official"),
-    "fold": judge_folds,
     "license": judge_licenses,
     "attribution": judge_named,
     "caption": judge_texts,

@@ -22,6 +22,7 @@ class OwnEntry:
     table: str | None  # the table's name; None where the folders are the labels
     encoding: str | None  # the table's, where it is not UTF-8
     columns: Sequence[ColumnGuess]  # each taken, by the person or since it is sure
+    views: Sequence[str]  # columns that name several pictures of a row
     one_hot: Sequence[str]
     folder: str | None  # without a table: the one that holds all pictures; None where each class has one
     missing: Sequence[str]  # the table's words for "not known"
@@ -77,20 +78,17 @@ def add_table(document: "TOMLDocument", entry: OwnEntry) -> None:
     if entry.table is None:
         pattern = CLASS_FOLDERS if entry.folder is None else f"{entry.folder}/{{image}}"
         table.update({"reader": "folders", "pattern": pattern, "images": [entry.pictures]})
-        columns = {"image_id": "image", "image": "@path"}
-        columns |= {} if entry.folder else {"label_raw": "label_raw"}
     else:
         table.update({"reader": "table", "file": entry.table, "missing": list(entry.missing)})
-        if entry.encoding:
-            table.add("encoding", tomlkit.item(entry.encoding))
-        if entry.one_hot:
-            table.add("one_hot", tomlkit.item(list(entry.one_hot)))
-        columns = name_columns(entry)
-    table.add("columns", tomlkit.item(dict(columns)))
-    if values := {one.field: dict(one.values) for one in entry.columns if one.values}:
-        table.add("values", tomlkit.item(values))
-    if entry.modality:
-        table.add("constants", tomlkit.item({"modality": entry.modality}))
+    further = {
+        "encoding": entry.encoding,
+        "views": [{"column": name, "word": name} for name in entry.views],
+        "one_hot": list(entry.one_hot),
+        "columns": name_columns(entry),
+        "values": {one.field: dict(one.values) for one in entry.columns if one.values},
+        "constants": {"modality": entry.modality} if entry.modality else {},
+    }
+    table.update({name: tomlkit.item(value) for name, value in further.items() if value})
     tables = tomlkit.aot()
     tables.append(table)
     document.add("table", tables)
@@ -98,9 +96,13 @@ def add_table(document: "TOMLDocument", entry: OwnEntry) -> None:
 
 def name_columns(entry: OwnEntry) -> dict[str, str]:
     """Ours -> theirs; the image's name is its id as well."""
+    if entry.table is None:
+        return {"image_id": "image", "image": "@path"} | ({} if entry.folder else {"label_raw": "label_raw"})
     found = {one.field: one.column for one in entry.columns}
     image = found.pop("image", None)
     named = {"image_id": image} if image else {}
+    if entry.views:
+        named = {"image": "@image", "image_id": "@image"}
     if entry.one_hot:
         found["label_raw"] = "@one-hot"
     return named | found

@@ -55,7 +55,6 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     "monk": ("monk skin tone", "monk", "mst", "monk scale"),
     "split_official": ("split", "subset", "partition", "data split", "set", "phase", "fold name", "aufteilung"),
-    "fold": ("fold", "fold id", "kfold", "cv fold"),
     "license": ("license", "licence", "copyright license", "lizenz", "licencia", "licenca"),
     "attribution": ("attribution", "credit", "copyright holder"),
     "caption": ("caption", "description", "text", "report", "beschreibung", "descripcion", "descricao", "legende"),

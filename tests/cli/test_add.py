@@ -225,3 +225,30 @@ def test_pictures_of_one_name_in_two_folders_are_two(cli: Cli, tmp_path: Path) -
     )
     assert added.code == 0, added.err
     assert len({row["sha256"] for row in manifest(added)}) == 2
+
+
+def test_several_pictures_of_a_row_are_rows_of_their_own(cli: Cli, tmp_path: Path) -> None:
+    """A dermoscopic and a clinical one of each lesion: none is left behind."""
+    for number in range(4):
+        draw(tmp_path / "own" / f"d{number}.jpg", number)
+        draw(tmp_path / "own" / f"c{number}.jpg", number + 50)
+    lines = [f"L{n},d{n}.jpg,c{n}.jpg,{('nevus', 'melanoma')[n % 2]}" for n in range(4)]
+    (tmp_path / "t.csv").write_text("\n".join(["lesion_id,derm,clinic,diagnosis", *lines, ""]))
+    added = cli("add", "own", tmp_path / "own", "--table", tmp_path / "t.csv", "-o", tmp_path / "lab")
+    assert added.code == 0, added.err
+    rows = manifest(added)
+    assert len(rows) == 8
+    assert len({row["lesion_id"] for row in rows}) == 4
+    assert sum(row["diagnosis"] == "melanoma" for row in rows) == 4
+
+
+def test_what_is_not_read_of_a_table_is_told(cli: Cli, tmp_path: Path) -> None:
+    """A broken line, another encoding, words for "not known"."""
+    draw(tmp_path / "own" / "a.jpg", 1)
+    draw(tmp_path / "own" / "b.jpg", 2)
+    (tmp_path / "t.csv").write_bytes(
+        "img,dx,Größe\na,nevus,NA\nb,melanoma,2\nc,nevus,1,2,3\n".encode("cp1252")
+    )
+    added = cli("add", "own", tmp_path / "own", "--table", tmp_path / "t.csv", "-o", tmp_path / "lab")
+    for said in ("1 line is no rows of", "taken for not known, in any column: 'NA'", "t.csv"):
+        assert said in added.err

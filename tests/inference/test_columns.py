@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from dermdata.inference.columns import (
+    JUDGES,
     Surroundings,
     guess_columns,
     is_age,
@@ -14,6 +15,9 @@ from dermdata.inference.columns import (
     split_camel_case,
 )
 from dermdata.inference.one_hot import guess_flags
+from dermdata.inference.words import VALUE_WORDS
+from dermdata.manifest.schema import MAPPABLE
+from dermdata.model import CLOSED_WORDS
 
 FILES = {f"isic_{number}" for number in range(40)}
 DIAGNOSES = {"nevus", "nv", "melanoma", "mel", "bcc", "df", "basal cell carcinoma"}
@@ -152,6 +156,14 @@ def test_names_are_likened_by_whole_words() -> None:
 def test_words_that_say_nothing_are_counted_as_rows_alone() -> None:
     column = read_column("age", ["AGE_UNKNOWN", "n/a", "", "45"])
     assert (column.rows, column.words) == (4, {"45": 1})
+
+
+def test_what_is_inferred_can_be_said_in_an_entry() -> None:
+    """Every field is a column of the manifest, every word one that its column may hold."""
+    assert set(JUDGES) <= set(MAPPABLE)
+    closed = [field for field in VALUE_WORDS if field in CLOSED_WORDS]
+    assert [field for field in closed if not set(VALUE_WORDS[field]) <= set(CLOSED_WORDS[field])] == []
+    assert closed == ["sex", "confirmation"]
 
 
 # ------------------------------------------------------------------ columns of 0 and 1
