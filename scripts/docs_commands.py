@@ -128,7 +128,7 @@ def label(argument: Any) -> str:
 
 
 def option_table(options: Sequence[Any]) -> str:
-    rows = [(spelled(one), (one.help or "").partition("[default:")[0], default_of(one)) for one in options]
+    rows = [(spelled(one), (one.help or "").partition("(default:")[0], default_of(one)) for one in options]
     return table(("option", "what", "default"), rows) if rows else "No options."
 
 
@@ -152,9 +152,9 @@ def default_of(option: Any) -> str:
     """The default as a person says it; the help text has it where the program works it out."""
     if option.required:
         return "required"
-    _, found, rest = (option.help or "").partition("[default:")
+    _, found, rest = (option.help or "").partition("(default:")
     if found:
-        return rest.rpartition("]")[0].strip()
+        return rest.rpartition(")")[0].strip()
     if option.is_flag and option.secondary_opts and option.default is not None:
         return f"`{(option.opts if option.default else option.secondary_opts)[0]}`"
     return "" if option.default is None or isinstance(option.default, bool) else f"`{option.default}`"

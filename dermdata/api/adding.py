@@ -24,7 +24,7 @@ from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.errors import UnknownName, UsageError
 from dermdata.markup import count_nouns
-from dermdata.model import NOTHING
+from dermdata.model import CLOSED_WORDS, NOTHING
 
 if TYPE_CHECKING:
     from dermdata.api.fetch_request import FetchReport
@@ -71,6 +71,8 @@ def add_dataset(resources: Resources, request: AddRequest, ask: Ask | None = Non
 
     """
     target = choose_folder(resources, request)
+    if request.modality and request.modality not in CLOSED_WORDS["modality"]:
+        raise UnknownName("modality", request.modality, CLOSED_WORDS["modality"])
     with tempfile.TemporaryDirectory(prefix="dermdata-add-") as workplace:
         data = survey_sources(resources, request, Path(workplace))
     entry, guesses, proposals, labels = infer_entry(resources, request, data, ask or leave_out)

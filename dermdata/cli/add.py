@@ -22,7 +22,7 @@ SHOWN_WORDS = 8
 def column_of(what: str) -> "typer.models.OptionInfo":
     """The option that names the column of a field."""
     info: typer.models.OptionInfo = typer.Option(
-        help=f"The column {what}; '' for none. [default: inferred]", metavar="COLUMN", show_default=False
+        help=f"The column {what}; '' for none. (default: inferred)", metavar="COLUMN", show_default=False
     )
     return info
 
@@ -55,7 +55,7 @@ def add(
         typer.Option(
             "--output",
             "-o",
-            help="The catalog folder to write to. [default: the last --catalog]",
+            help="The catalog folder to write to. (default: the last --catalog)",
             metavar="CATALOG",
             show_default=False,
         ),

@@ -42,7 +42,7 @@ def audit(
     only: Annotated[list[str] | None, typer.Option(help=f"Only this. {CODE_HELP}", metavar="CODE")] = None,
     skip: Annotated[list[str] | None, typer.Option(help=f"Not this. {CODE_HELP}", metavar="CODE")] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Threads. [default: all cores]", show_default=False)
+        int | None, typer.Option(min=1, help="Threads. (default: all cores)", show_default=False)
     ] = None,
     engine: EngineOption = None,
     allow_missing: AllowMissing = False,

@@ -18,7 +18,7 @@ app = typer.Typer(add_completion=False)
 KEYS = ("dataset", "rows", "license", "doi", "bibtex", "attribution")
 Form = Literal["text", "bibtex", "json", "jsonl", "csv", "tsv", "names", "table", "markdown", "latex"]
 CITE_FORMS = ("text", "bibtex", "json", "jsonl", "csv", "tsv", "names", "table")
-FORM_HELP = f"{', '.join(CITE_FORMS)}; with --table1: markdown, latex, csv, json. [default: text, markdown]"
+FORM_HELP = f"{', '.join(CITE_FORMS)}; with --table1: markdown, latex, csv, json. (default: text, markdown)"
 ANSWER = {True: "yes", False: "no", None: "not stated: ask, or treat it as no"}
 
 
@@ -30,7 +30,7 @@ def cite(
     by: Annotated[
         str | None,
         typer.Option(
-            help="The column that --table1 spreads out: dataset, split, … [default: dataset]",
+            help="The column that --table1 spreads out: dataset, split, … (default: dataset)",
             metavar="COLUMN",
             autocompletion=column_names,
         ),

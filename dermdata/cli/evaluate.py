@@ -47,7 +47,7 @@ def evaluate(
     labels: Annotated[
         str | None,
         typer.Option(
-            help=f"{LABELS_HELP} [default: the target's own labels or words, or the space that the columns are]",
+            help=f"{LABELS_HELP} (default: the target's own labels or words, or the space that the columns are)",
             metavar="SPACE",
             autocompletion=space_names,
             show_default=False,

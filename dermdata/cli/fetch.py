@@ -59,7 +59,7 @@ def fetch(
         typer.Option("--accept-license", help="Accept the dataset's license where one must be accepted."),
     ] = False,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads. [default: all cores]", show_default=False)
+        int | None, typer.Option(min=1, help="CPU threads. (default: all cores)", show_default=False)
     ] = None,
     keep_archives: Annotated[
         bool, typer.Option("--keep-archives", help="Keep archives after unpacking.")

@@ -30,7 +30,7 @@ LabelsOption = Annotated[
 DifferentialOption = Annotated[
     Literal["all", "top"] | None,
     typer.Option(
-        help="Weighted differentials: a class that has all their weight, or the heaviest. [default: all]",
+        help="Weighted differentials: a class that has all their weight, or the heaviest. (default: all)",
         show_default=False,
     ),
 ]

@@ -29,7 +29,7 @@ PathsOption = Annotated[
     Literal["absolute", "relative"] | None,
     typer.Option(
         "--paths",
-        help="How OUT names images. [default: absolute; relative in streams and object stores]",
+        help="How OUT names images. (default: absolute; relative in streams and object stores)",
         show_default=False,
     ),
 ]

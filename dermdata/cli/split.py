@@ -35,7 +35,7 @@ def split(
     ratios: Annotated[
         str | None,
         typer.Option(
-            help="Parts and their shares. [default: train=0.7,val=0.15,test=0.15]",
+            help="Parts and their shares. (default: train=0.7,val=0.15,test=0.15)",
             metavar="NAME=R,…",
             show_default=False,
         ),
@@ -44,7 +44,7 @@ def split(
     stratify: Annotated[
         str | None,
         typer.Option(
-            help="Columns whose mix each part must mirror. [default: label where the rows have one, else diagnosis]",
+            help="Columns whose mix each part must mirror. (default: label where the rows have one, else diagnosis)",
             metavar="COLS",
             autocompletion=column_names,
             show_default=False,
@@ -64,7 +64,7 @@ def split(
     target: Annotated[
         list[str] | None,
         typer.Option(
-            help="With --check: the dataset that a CSV's images are of; repeatable. [default: found by their ids]",
+            help="With --check: the dataset that a CSV's images are of; repeatable. (default: found by their ids)",
             metavar="NAME",
             autocompletion=dataset_names,
             show_default=False,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 app = typer.Typer(add_completion=False)
-BY_HELP = "Columns to count by, such as diagnosis,sex. [default: an overview]"
+BY_HELP = "Columns to count by, such as diagnosis,sex. (default: an overview)"
 MEASURES = ("images", "patients", "lesions", "cases")
 NOT_STATED = "(not stated)"
 EIGHTHS = " ▏▎▍▌▋▊▉█"

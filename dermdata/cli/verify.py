@@ -30,7 +30,7 @@ def verify(
     ] = False,
     every: Annotated[bool, typer.Option("--all", help="List the files that are ok too.")] = False,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Threads. [default: all cores]", show_default=False)
+        int | None, typer.Option(min=1, help="Threads. (default: all cores)", show_default=False)
     ] = None,
     form: FormatOption = None,
 ) -> None:

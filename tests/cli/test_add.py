@@ -154,6 +154,7 @@ def test_a_zip_with_its_table_inside(cli: Cli, tmp_path: Path) -> None:
         (["Clinic X", "{c}/pictures"], 2, "lower case, digits and hyphens: clinic-x"),
         (["ham10000", "{c}/pictures"], 2, "the catalog has a dataset ham10000 already"),
         (["clinic", "{c}/nothing"], 2, "nothing"),
+        (["clinic", "{c}/pictures", "--table", "{c}/visits.csv", "--modality", "clinic"], 2, "did you mean clinical?"),
         (["clinic", "{c}/visits.csv"], 2, "no picture lies in"),
         (["clinic", "{c}/pictures", "--table", "{c}/visits.csv", "--image", "Foto"], 2, "Bild"),
         (["clinic", "{c}/pictures", "--table", "{c}/visits.csv", "--image", ""], 2, "say which column with --image"),

@@ -238,3 +238,12 @@ def test_a_long_address_in_a_message_shows_no_secret(cli: Callable) -> None:
     """It is cut after its secret has gone, for the rest would not look like an address."""
     answer = cli("info", f"https://user:SECRET{'y' * 3_000}@example.org/")
     assert "SECRET" not in answer.err
+
+
+@pytest.mark.parametrize(
+    ("command", "words"), [("fetch", "(default: all cores)"), ("add", "(default: inferred)")]
+)
+def test_help_shows_defaults_that_it_works_out(cli: Callable, command: str, words: str) -> None:
+    """In brackets they were taken for markup, and nobody saw them."""
+    shown = " ".join(cli(command, "--help").out.replace("│", " ").split())
+    assert words in shown
