@@ -466,6 +466,20 @@ def of_image(room: Room, dice: Dice, bomb: bool) -> dict[str, bytes]:
     return {"in/m.csv": rows.encode(), f"in/images/a.{suffix}": data}
 
 
+def of_own(room: Room, dice: Dice, bomb: bool) -> dict[str, bytes]:
+    """A person's own pictures and table: either may be damaged; the folder also has links that lead out, and a pipe."""
+    files = {"in/visits.csv": room.good["table.csv"], "in/pictures.zip": room.good["images.zip"]}
+    if bomb:
+        return {**files, "in/visits.csv": dice.choice(bombs.TABLES)(dice)}
+    if dice.random() < OWN_ZIP:
+        return {**files, "in/pictures.zip": some(documents.damage_zip, damage)(files["in/pictures.zip"], dice)}
+    return {
+        **files,
+        "in/visits.csv": some(damage_text, damage_text, damage)(files["in/visits.csv"], dice),
+        "in/own/a.jpg": some(damage)(picture(3, (40, 30)), dice),
+    }
+
+
 # ------------------------------------------------------------------ the commands, by kind
 
 EXPORTS = [
@@ -546,6 +560,15 @@ REALLY = [
     "split --check {in}/real.csv --target ours", "stats {in}/real.csv", "evaluate {in}/real.csv --target ours --bootstrap 0",
     "select ours --labels {in}/real.tsv",
 ]  # fmt: skip
+OWN_ZIP = 0.3  # of a person's own data: the zip is damaged, not the table
+ADDED = [
+    "add own {in} -o {out}/c",
+    "add own {in} -o {out}/c --dry-run -f json",
+    "add own {in}/pictures.zip --table {in}/visits.csv -o {out}/c",
+    "add own {in}/pictures.zip {in}/visits.csv --image id --label dx --patient patient -o {out}/c",
+    "add own {in}/pictures.zip --column age=age --column sex=sex --table {in}/visits.csv -o {out}/c",
+    "add own {in}/own -o {out}/c --modality clinical",
+]
 MAPPED = "labels map --csv {in}/NAME --column dx"
 
 
@@ -567,6 +590,7 @@ KINDS: dict[str, Kind] = {
     "archive.tar": Kind(of_archive("images.tar", documents.damage_tar), ADOPTED, cache="empty"),
     "archive.tar.gz": Kind(of_archive("images.tar.gz", documents.damage_tar), ADOPTED, cache="empty"),
     "image": Kind(of_image, [one.replace(" M", " {in}/m.csv") for one in [*EXPORTS[2:9], *READS[9:11]]]),
+    "own": Kind(of_own, ADDED, weight=8),
     "predictions": Kind(of_predictions, EVALUATE, weight=6),
     "list": Kind(
         of_good({"list.csv": some(damage_text, damage_text, damage)}),
