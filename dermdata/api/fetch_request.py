@@ -159,6 +159,7 @@ class FetchReport:
         self.paths: dict[str, Path] = {}
         self.copies: dict[str, str] = {}  # dataset -> the copy that stood in
         self.errors: list[DermdataError] = []
+        self.left_alone: list[str] = []  # of one's own files: pictures that nothing asks for
 
     def add_path(self, dataset: "Dataset", path: Path) -> None:
         """Take down where a dataset's manifest, or its folder in a mirror, is."""

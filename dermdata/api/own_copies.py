@@ -224,7 +224,11 @@ def run_adoption(
             act(adoption, dataset)
         except DermdataError as error:
             report.add_failure(dataset, error)
-    describe_rest(adoption.resources, adoption.given, adoption.list_unknown(), adoption.used)
+    from dermdata.fetching.local.files import is_image_file
+
+    unknown = adoption.list_unknown()
+    report.left_alone += [one.shown for one in unknown if is_image_file(one)]
+    describe_rest(adoption.resources, adoption.given, unknown, adoption.used)
 
 
 class Adoption:

@@ -13,6 +13,7 @@ from dermdata.api.resources import Resources
 from dermdata.errors import UsageError
 
 if TYPE_CHECKING:
+    from dermdata.api.added_data import AddedManifest
     from dermdata.api.fetch_request import FetchOptions, Only
 
 
@@ -150,7 +151,7 @@ class CacheMethods:
         accept: "Sequence[str]" = (),
         modality: str | None = None,
         force: bool = False,
-    ) -> "Manifest":
+    ) -> "AddedManifest":
         """Make a dataset of one's own pictures: `dermdata add`.
 
         Parameters
@@ -175,8 +176,9 @@ class CacheMethods:
 
         Returns
         -------
-        Manifest
-            The rows; words without a concept have no diagnosis.
+        AddedManifest
+            The rows, also where some name pictures that are missing or words have no concept: its `problem` is what the
+            command ends with then, and its `report` says all that a person should know.
 
         Raises
         ------
@@ -184,10 +186,12 @@ class CacheMethods:
             For a name that is taken, sources without a picture, a table that must be chosen.
         BadTable
             For a table that cannot be read.
+        DermdataError
+            Where no manifest could be made.
 
         """
-        from dermdata.api.adding import add_dataset, fetch_added
-        from dermdata.api.fetch_request import FetchReport
+        from dermdata.api.added_data import AddedManifest
+        from dermdata.api.adding import add_dataset
         from dermdata.api.own_data import AddRequest
 
         request = AddRequest(
@@ -195,12 +199,7 @@ class CacheMethods:
             columns=dict(columns or {}), catalog=None if catalog is None else Path(catalog), accept=accept,
             modality=modality, force=force,
         )  # fmt: skip
-        add_dataset(self._resources, request)
-        report = FetchReport(1)
-        fetch_added(self._resources, request, report)
-        if name not in report.paths:
-            report.raise_failures()
-        return Manifest.read_targets(self._resources, [name])
+        return AddedManifest.fetch(self._resources, request, add_dataset(self._resources, request))
 
     def plan_fetch(self, *names: str, **options: Unpack["FetchOptions"]) -> Records:
         """Return what `fetch` would do: `fetch --dry-run`.

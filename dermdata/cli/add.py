@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dermdata.api.display import count_nouns, count_share
-from dermdata.cli.output import FormatOption, emit
-from dermdata.cli.printed_report import PrintedReport
+from dermdata.cli.add_output import fetch_entry, write_guesses
+from dermdata.cli.output import FormatOption
 from dermdata.cli.state import State, state_of
 
 if TYPE_CHECKING:
     from dermdata.api.adding import AddedEntry
-    from dermdata.api.own_data import AddRequest
 
 app = typer.Typer(add_completion=False)
 SHOWN_WORDS = 8
@@ -75,10 +74,11 @@ def add(
     )  # fmt: skip
     state = state_of(ctx)
     added = add_dataset(state, request, ask_person if sys.stdin.isatty() and sys.stderr.isatty() else None)
-    emit(added.guesses, added.guesses.columns, form, "add", color=state.color)
+    if dry_run or form != "json":
+        write_guesses(state, added, form)
     tell_words(state, added)
     if not dry_run:
-        fetch_entry(state, request, added)
+        fetch_entry(state, request, added, form)
 
 
 def ask_person(field: str, column: str, evidence: str) -> bool:
@@ -98,13 +98,3 @@ def tell_words(state: State, added: "AddedEntry") -> None:
         state.say(f"  {one['raw_label']} ({count_nouns(one['count'], 'row')}): not mapped{near}")
     if len(mapped) < len(words):
         state.say("--force --accept WORD=CONCEPT decides one, or a row in labels.tsv")
-
-
-def fetch_entry(state: State, request: "AddRequest", added: "AddedEntry") -> None:
-    """Say what was written, and take the pictures into the cache."""
-    from dermdata.api.adding import fetch_added
-
-    state.say(f"written: {added.folder / 'dataset.toml'}: read it, and correct what is wrong")
-    report = PrintedReport(1, None)
-    fetch_added(state, request, report)
-    report.conclude()

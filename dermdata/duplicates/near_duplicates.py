@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dermdata.duplicates.hash_join import Int64Array, Pairs, find_near_pairs
+from dermdata.duplicates.hash_join import Int64Array, Pairs, find_near_pairs, merge_pairs
 from dermdata.images import read_raster
 from dermdata.images.phash import turn_raster
 from dermdata.markup import agree_verb, count_nouns
@@ -222,6 +222,7 @@ def find_near_duplicates(
     file: Callable[[int], Path | None],
     *,
     jobs: int = 2,
+    new: int | None = None,
 ) -> NearDuplicates:
     """The near duplicates among rows, by each row's perceptual hash and SHA-256; each different file is compared once.
 
@@ -235,6 +236,8 @@ def find_near_duplicates(
         Gives a row's image file; None or absent: not here.
     jobs : int
         Threads that read and compare images.
+    new : int, optional
+        Only pairs of which one is among the first so many rows.
 
     Raises
     ------
@@ -245,7 +248,9 @@ def find_near_duplicates(
 
     """
     rows = first_rows_of_files(digests)
-    found = find_near_pairs([hashes[row] for row in rows.tolist()], workers=jobs)
+    distinct = [hashes[row] for row in rows.tolist()]
+    first = len(rows) if new is None else int(np.count_nonzero(rows < new))
+    found = find_pairs_of_new(distinct, first, jobs)
     wanted = np.unique(np.concatenate([found.i, found.j])).tolist()
     files = {number: path for number in wanted if (path := file(int(rows[number]))) and path.is_file()}
     here = np.zeros(len(rows), bool)
@@ -259,6 +264,15 @@ def find_near_duplicates(
         by_hash=renumber_pairs(unsure, rows),
         compared=int(np.count_nonzero(there)),
     )
+
+
+def find_pairs_of_new(hashes: Sequence[bytes | None], new: int, jobs: int) -> Pairs:
+    """The pairs of near hashes of which one is among the first `new`."""
+    among = find_near_pairs(hashes[:new], workers=jobs)
+    if new == len(hashes):
+        return among
+    across = find_near_pairs(hashes[:new], hashes[new:], workers=jobs)
+    return merge_pairs([among, replace(across, j=across.j + new)])
 
 
 @dataclass(frozen=True)

@@ -253,3 +253,93 @@ def test_what_is_not_read_of_a_table_is_told(cli: Cli, tmp_path: Path) -> None:
     added = cli("add", "own", tmp_path / "own", "--table", tmp_path / "t.csv", "-o", tmp_path / "lab")
     for said in ("1 line is no rows of", "taken for not known, in any column: 'NA'", "t.csv"):
         assert said in added.err
+
+
+@pytest.fixture
+def known(clinic: Path) -> Path:
+    """The clinic once more: a copy by bytes and one encoded anew of another dataset, a file too few and one too many."""
+    import dermdata as dd
+
+    dd.open_session(cache=clinic / "cache", progress=False).fetch("demo")
+    demo = next((clinic / "cache").rglob("demo_images"))
+    pictures = clinic / "pictures"
+    shutil.copy(demo / "DEMO_0001.jpg", pictures / "BILD_000.JPG")
+    with Image.open(demo / "DEMO_0002.jpg") as image:
+        image.save(pictures / "BILD_001.JPG", quality=60)
+    exif = Image.Exif()
+    exif[0x013B] = "Dr. Secret"
+    exif.get_ifd(0x8825)[2] = (48.0, 1.0, 2.0)
+    exif.get_ifd(0x8769)[0xA431] = "SN-4711"
+    with Image.open(demo / "DEMO_0003.jpg") as image:
+        image.save(pictures / "BILD_002.JPG", exif=exif)
+    (pictures / "BILD_003.JPG").unlink()
+    draw(pictures / "stray.jpg", 200)
+    return clinic
+
+
+CHECKS = [
+    ("rows", None, 12, "12 rows"),
+    ("matched", None, 11, "11 rows have a picture"),
+    ("row-without-image", None, 1, "1 row names a picture that is not there"),
+    ("image-without-row", None, 1, "1 picture is there that no row names"),
+    ("patient_id", None, 4, "4 patients, 3 pictures each"),
+    ("lesion_id", None, 0, "no lesions are known"),
+    ("label-unmapped", "Muttermal", 4, "Muttermal: not mapped"),
+    ("label", "Nevus", 4, "Nevus: melanocytic-nevus"),
+    ("duplicate-exact", "demo", 1, "1 picture is in demo too, byte by byte"),
+    ("duplicate-near", "demo", 2, "2 pictures are in demo too, by their looks"),
+    ("exif-private", "place", 1, "1 image carries where it was taken in their EXIF, XMP, IPTC or comments"),
+    ("exif-private", "name", 1, "1 image carries a person's name in their EXIF, XMP, IPTC or comments"),
+    ("exif-private", "serial number", 1, "1 image carries the device's serial number in their EXIF, XMP, IPTC or comments"),
+]  # fmt: skip
+
+
+def test_what_is_there_is_told_at_once(cli: Cli, known: Path) -> None:
+    """Matches both ways, copies of what the cache has, groups, labels, private metadata: as JSON, and on a screen."""
+    words = ("add", "clinic", known / "pictures", "--table", known / "visits.csv", "-o", known / "lab")
+    told = cli(*words, "-f", "json")
+    assert told.code == 8
+    document = json.loads(told.out)
+    assert document["manifest"].endswith("manifest.parquet")
+    found = {(one["check"], one["subject"]): one for one in document["report"]}
+    for check, subject, count, detail in CHECKS:
+        item = found[check, subject]
+        assert (item["count"], item["detail"]) == (count, detail)
+    assert found["row-without-image", None]["example"] == "BILD_003"
+    assert found["image-without-row", None]["example"].endswith("stray.jpg")
+    assert found["duplicate-exact", "demo"]["example"] == "clinic/BILD_000 = demo/DEMO_0001"
+    assert found["exif-private", "place"]["example"].endswith("BILD_002.JPG")
+    shown = cli(*words, "--force")
+    assert (
+        "labels: Melanoma: melanoma (4), Nevus: melanocytic-nevus (4), Muttermal: not mapped (4)" in shown.err
+    )
+    assert "warning: 1 image carries where it was taken" in shown.err
+    for secret in ("Dr. Secret", "SN-4711"):
+        assert secret not in shown.err + told.err + told.out
+    assert len(shown.err[shown.err.index("clinic: 12 rows; 11") :].splitlines()) < 24
+
+
+def test_a_notebook_gets_the_report_and_the_problem(known: Path) -> None:
+    """The rows are there, so nothing is raised: `problem` is what the command ends with."""
+    import dermdata as dd
+
+    session = dd.open_session(cache=known / "cache", progress=False)
+    rows = session.add("clinic", known / "pictures", table=known / "visits.csv", catalog=known / "lab")
+    assert len(rows) == ROWS
+    assert str(rows.problem) == "clinic: 1 image is not among the paths, see above"
+    assert rows.entry == known / "lab" / "datasets" / "clinic"
+    assert {one["check"] for one in rows.report if one["level"] == "warning"} >= {
+        "row-without-image",
+        "label-unmapped",
+    }
+    assert [one["column"] for one in rows.guesses if one["field"] == "image"] == ["Bild"]
+    assert len(rows.where("sex = 'female'")) == ROWS // 2
+
+
+def test_another_dataset_that_cannot_be_read_spoils_nothing(cli: Cli, known: Path) -> None:
+    """It is named, and what was added is there."""
+    next((known / "cache" / "datasets" / "demo").rglob("manifest.parquet")).write_bytes(b"PAR1 no more")
+    words = ("add", "clinic", known / "pictures", "--table", known / "visits.csv", "-o", known / "lab")
+    told = cli(*words, "-f", "json")
+    (item,) = [one for one in json.loads(told.out)["report"] if one["check"] == "duplicate-near"]
+    assert item["detail"].startswith("duplicates were not all looked for: ")
