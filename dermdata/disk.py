@@ -25,6 +25,10 @@ TOO_MANY_FILES_ERRORS = {errno.EMFILE, errno.ENFILE}
 NOT_A_FOLDER_ERRORS = {errno.ENOTDIR, errno.EEXIST}
 FORBIDDEN_ERRORS = {errno.EROFS, errno.EACCES, errno.EPERM}
 NO_FOLDER_SYNC_ERRORS = {errno.EINVAL, errno.ENOTSUP}  # some network file systems cannot sync a folder
+# where two names for one file cannot be had: on other disks, of other people's files
+NO_LINK_ERRORS = {
+    errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS,
+}  # fmt: skip
 ANOTHER_PATH = "give another path"
 ROOM_FOR_A_NAME = 1 << 20  # bytes free at which no folder lacks a block for one more name
 NAME_SHOWN = 40  # characters of the target's name in the temporary one, which must stay under 255 bytes

@@ -9,7 +9,11 @@ Role = Literal["images", "masks", "metadata", "splits", "captions", "weights", "
 Kind = Literal["dataset", "model"]
 AccessKind = Literal["open", "account", "agreement", "per-image", "unavailable"]
 FetchWay = Literal["yes", "account", "by-hand", "no"]  # whether `fetch` can bring a dataset
-Unpack = Literal["zip", "tar", "tar.gz", "tar.zst"]
+# folder: pictures of the person's own, which lie one by one in folders and are no archive anywhere
+Unpack = Literal["zip", "tar", "tar.gz", "tar.zst", "folder"]
+Placement = Literal[
+    "in-place", "link", "copy"
+]  # where a person's own pictures are, once they are a dataset's
 CopyBytes = Literal[
     "same", "likely same", "re-encoded"
 ]  # what is known of a copy's images against the publisher's
@@ -77,6 +81,8 @@ class Access:
     steps: str | None = None  # what the person must do, word for word
     evidence: str | None = None  # why we say so, with source and date
     alternatives: tuple[str, ...] = ()  # catalog names that come nearest
+    paths: tuple[str, ...] = ()  # of the person's own data: the folders and files on their machine
+    placement: Placement = "copy"  # of its pictures, where they come from the person's own folders
 
 
 @dataclass(frozen=True, kw_only=True)

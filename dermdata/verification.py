@@ -15,7 +15,7 @@ from dermdata.model import Content
 
 FileStatus = Literal["ok", "missing", "modified", "unreadable", "extra"]
 OWN_FILES = re.compile(
-    r"receipt\.json|manifest\.parquet|contents-[0-9a-f]*\.tsv|(looks|alike)-[0-9a-f]*\.(cache|parquet)"
+    r"receipt\.json|outside\.jsonl|manifest\.parquet|contents-[0-9a-f]*\.tsv|(looks|alike)-[0-9a-f]*\.(cache|parquet)"
 )
 
 BATCH_FILES, BATCH_BYTES = 32, 4 << 20
@@ -107,22 +107,22 @@ def unreadable_dataset(folder: DatasetFolder, error: CacheDamaged) -> FileCheck:
 
 
 def check_size(folder: DatasetFolder, content: Content, verified: bool | None) -> FileCheck:
-    path, expected = folder.path / content.path, f"{content.size} bytes"
+    path, expected = folder.locate(content.path), f"{content.size} bytes"
     try:
         size = path.lstat().st_size
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return make_check(folder, content, "missing", expected, None, verified)
     status: FileStatus = "ok" if size == content.size else "modified"
     return make_check(folder, content, status, expected, f"{size} bytes", verified)
 
 
 def check_checksum(folder: DatasetFolder, content: Content, verified: bool | None) -> FileCheck:
-    path, expected = folder.path / content.path, f"sha256:{content.sha256}"
+    path, expected = folder.locate(content.path), f"sha256:{content.sha256}"
     if path.is_symlink():
         return make_check(folder, content, "modified", expected, "a symbolic link", verified)
     try:
         actual = f"sha256:{hash_file(path).sha256}"
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return make_check(folder, content, "missing", expected, None, verified)
     except OSError as error:
         return make_check(folder, content, "unreadable", expected, error.strerror, verified)
@@ -137,6 +137,9 @@ def make_check(
     actual: str | None,
     verified: bool | None,
 ) -> FileCheck:
+    outside = folder.outside.get(content.path)
+    if outside and not outside.in_cache and status != "ok":  # nobody finds it by its path in the cache
+        actual = f"{actual or 'nothing'} at {outside.origin}"
     return FileCheck(
         dataset=folder.name,
         path=content.path,

@@ -24,7 +24,7 @@ from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.errors import UnknownName, UsageError
 from dermdata.markup import count_nouns
-from dermdata.model import CLOSED_WORDS, NOTHING
+from dermdata.model import CLOSED_WORDS, NOTHING, Placement
 
 if TYPE_CHECKING:
     from dermdata.api.fetch_request import FetchReport
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 GUESS_KEYS = ("field", "column", "score", "taken", "evidence")
 WORD_KEYS = ("raw_label", "count", "how", "concept", "applied", "candidates")
-PICTURES = "pictures.zip"  # what the entry calls the archive that loose pictures stand for
+PICTURES = "pictures"  # what the entry calls the folders of pictures
 Ask = Callable[[str, str, str], bool]  # field, column, evidence -> whether it is so
 
 
@@ -105,6 +105,13 @@ def parse_columns(named: Mapping[str, str | None], others: Sequence[str]) -> dic
     return columns
 
 
+def choose_placement(*, copy: bool, link: bool) -> Placement:
+    """Where the pictures are from now on, of the options; UsageError for both of them."""
+    if copy and link:
+        raise UsageError("--copy and --link contradict each other", hint="leave one of them out")
+    return "copy" if copy else "link" if link else "in-place"
+
+
 def choose_folder(resources: Resources, request: AddRequest) -> Path:
     """Where the entry goes; UsageError for a name that is none, or taken."""
     from dermdata.vocabulary.concepts import SLUG
@@ -159,6 +166,7 @@ def infer_entry(
         missing=find_missing_words(data.table) if data.table else [""],
         modality=request.modality,
         origins=[os.path.abspath(one) for one in list_sources(request)],  # noqa: PTH100  # links stay as they are given
+        placement=request.placement,
         date=now,
         tool=f"dermdata {__version__}",
     )
@@ -389,11 +397,11 @@ def write_files(folder: Path, entry: "OwnEntry", labels: "Sequence[Label]") -> N
 
 
 def fetch_added(resources: Resources, request: AddRequest, report: "FetchReport") -> None:
-    """Take the pictures and the table of the new entry into the cache; the sources stay as they are."""
+    """Take the table of the new entry into the cache, and the pictures where they lie, unless they are to be copied.
+
+    The sources stay as they are; what the cache has under this name from an earlier entry goes.
+    """
     from dermdata.api.fetch_request import FetchRequest, fetch_datasets
 
     resources.read_catalogs_anew([request.catalog] if request.catalog else [])
-    own = list_sources(request)
-    fetch_datasets(
-        resources, FetchRequest.from_options([request.name], from_=own, force=request.force), report
-    )
+    fetch_datasets(resources, FetchRequest.from_options([request.name], force=True), report)

@@ -169,7 +169,7 @@ def audit_rows(
 
 def tell_missing(resources: Resources, context: "AuditContext") -> ImagesMissing | None:
     """What is to be raised for images that are not found; a warning where that is allowed."""
-    from dermdata.manifest.image_files import to_image_roots
+    from dermdata.manifest.image_roots import to_image_roots
 
     if context.missing and context.allow_missing:
         resources.say(f"warning: {context.missing.describe()}")

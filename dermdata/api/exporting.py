@@ -21,7 +21,8 @@ from dermdata.api.targets import ROWS, SUFFIXES
 from dermdata.errors import ImagesMissing, UsageError
 from dermdata.export.metadata import write_about_file
 from dermdata.export.text_formats import TEXT_ROWS, csv_chunks, jsonl_chunks
-from dermdata.manifest.image_files import ImageFinder, PathForm, place_paths, to_image_roots
+from dermdata.manifest.image_files import ImageFinder, PathForm, place_paths
+from dermdata.manifest.image_roots import to_image_roots
 from dermdata.manifest.lazy import LazyTable
 from dermdata.manifest.missing_files import MissingFiles
 from dermdata.manifest.parquet import add_metadata, manifest_metadata, write_blocks

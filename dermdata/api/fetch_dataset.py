@@ -342,7 +342,8 @@ def tell_outcome(resources: Resources, dataset: "Dataset", outcome: "FetchResult
         if outcome.part
         else f"{count_nouns(report['rows'], 'row')} of {report['rows_in']:,}"
     )
-    resources.say(f"{dataset.name}: {here}, {format_size(outcome.downloaded)} fetched")
+    brought = "" if dataset.access.paths else f", {format_size(outcome.downloaded)} fetched"
+    resources.say(f"{dataset.name}: {here}{brought}")
     for line in remarks(report):
         resources.say(f"warning: {dataset.name}: {line}")
     tell_copy(resources, dataset, outcome)

@@ -235,7 +235,9 @@ def fetch_datasets(resources: Resources, request: FetchRequest, report: FetchRep
 
         mirror_datasets(resources, datasets, request, report)
     elif not request.own_paths:
-        download_datasets(resources, datasets, request, subset, report)
+        rest = take_added_datasets(resources, datasets, request, report)
+        if rest:
+            download_datasets(resources, rest, request, subset, report)
     elif is_of_bundles(request):
         from dermdata.api.offline_copies import take_bundles
 
@@ -244,6 +246,35 @@ def fetch_datasets(resources: Resources, request: FetchRequest, report: FetchRep
         from dermdata.api.own_copies import take_own_copies
 
         take_own_copies(resources, datasets, request, report)
+
+
+def take_added_datasets(
+    resources: Resources, datasets: "Sequence[Dataset]", request: FetchRequest, report: FetchReport
+) -> "list[Dataset]":
+    """Take the person's own data from where they were added; the datasets that are left to be fetched from elsewhere."""
+    if not any(one.access.paths for one in datasets):
+        return list(datasets)
+    from dermdata.api.own_copies import find_added, take_own_copies
+
+    left = []
+    for dataset in datasets:
+        try:
+            if asked := find_added(resources, dataset, request):
+                take_own_copies(resources, [dataset], asked, report)
+            else:
+                left.append(dataset)
+        except DermdataError as error:
+            report.add_failure(dataset, error)
+    return left
+
+
+def take_all_added(resources: Resources, names: Sequence[str]) -> None:
+    """Take what is wanting of those that are the person's own data; what keeps one from having a manifest is raised."""
+    for name in names:
+        report = FetchReport(1)
+        take_added_datasets(resources, [resources.catalog[name]], FetchRequest(names=(name,)), report)
+        if name not in report.paths:
+            report.raise_failures()
 
 
 def download_datasets(
@@ -313,7 +344,7 @@ def plan_datasets(resources: Resources, request: FetchRequest, report: FetchRepo
 
         return plan_mirrors(resources, datasets, request, report)
     if not request.own_paths:
-        return plan_downloads(resources, datasets, request, subset)
+        return plan_added_datasets(resources, datasets, request, subset, report)
     if is_of_bundles(request):
         from dermdata.api.offline_copies import plan_bundles
 
@@ -321,6 +352,30 @@ def plan_datasets(resources: Resources, request: FetchRequest, report: FetchRepo
     from dermdata.api.own_copies import plan_own_copies
 
     return plan_own_copies(resources, datasets, request, report)
+
+
+def plan_added_datasets(
+    resources: Resources,
+    datasets: "Sequence[Dataset]",
+    request: FetchRequest,
+    subset: SubsetFetch | None,
+    report: FetchReport,
+) -> Records:
+    """What would be taken from where the person's own data were added, and downloaded of all others."""
+    if not any(one.access.paths for one in datasets):
+        return plan_downloads(resources, datasets, request, subset)
+    from dermdata.api.own_copies import find_added, plan_own_copies
+
+    asked = {one.name: find_added(resources, one, request) for one in datasets}
+    rows = [
+        row
+        for one in datasets
+        if (own := asked[one.name])
+        for row in plan_own_copies(resources, [one], own, report)
+    ]
+    rest = [one for one in datasets if not asked[one.name]]
+    rows += plan_downloads(resources, rest, request, subset) if rest else []
+    return Records(rows, (*PLAN_KEYS, "how"))
 
 
 def plan_downloads(

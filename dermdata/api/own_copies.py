@@ -1,5 +1,6 @@
 """One's own copies of a dataset's files: recognized, taken into the cache, and what became of each."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -21,7 +22,8 @@ from dermdata.api.fetch_sources import choose_entry
 from dermdata.api.models import find_result
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
-from dermdata.errors import CacheDamaged, DermdataError, SomeFailed, UsageError
+from dermdata.cache.outside import list_changed_copies, require_unchanged
+from dermdata.errors import CacheDamaged, DermdataError, ManualDownload, SomeFailed, UsageError
 from dermdata.markup import agree_verb, count_nouns
 from dermdata.model import CopiedDataset
 
@@ -39,6 +41,7 @@ RECOGNITION_WORDS = {
     "name": "recognized by its name; no checksum is published",
     "content": "recognized by content, not verified",
     "part": "recognized by content, not verified and not complete",
+    "own": "of your own",
 }
 
 
@@ -173,6 +176,36 @@ def name_model_files(datasets: "Sequence[Dataset]", request: "FetchRequest") -> 
     from dermdata.fetching.listing import add_own_model_files
 
     return [add_own_model_files(one, request.own_paths) for one in datasets]
+
+
+def find_added(resources: Resources, dataset: "Dataset", request: "FetchRequest") -> "FetchRequest | None":
+    """The request that takes the person's own data from where they were added; None where nothing of them is wanting.
+
+    StorageError, IntegrityError where a picture that lies there is gone, or another one by now; ManualDownload where
+    the whole folder is not there.
+    """
+    paths = dataset.access.paths
+    if not paths or request.mirrors:
+        return None
+    if not request.force:
+        outside = resources.cache.find_folder(dataset).outside.values()
+        require_unchanged(dataset.name, outside)
+        if changed := list_changed_copies(outside):
+            resources.say(
+                f"{dataset.name}: changed since it was added, while the cache has it as it was: {shorten(changed)}; "
+                f"`dermdata fetch {dataset.name} --force` takes it as it is now"
+            )
+    if not plan_fetch(resources, dataset, request.wants).asks_hosts:
+        return None
+    for path in paths:
+        if not os.path.lexists(path):
+            raise ManualDownload(
+                f"{dataset.name}: {path}, where it was added from, is not there",
+                hint=f"put it back, or say where it is: dermdata fetch {dataset.name} --from PATH",
+            )
+    asked = replace(request, names=(dataset.name,), own_paths=tuple(map(Path, paths)))
+    asked.require_together()
+    return asked
 
 
 def take_own_copies(

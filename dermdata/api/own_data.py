@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dermdata.api.resources import Resources
 from dermdata.errors import UsageError
 from dermdata.markup import count_nouns
+from dermdata.model import Placement
 
 if TYPE_CHECKING:
     from dermdata.fetching.local import LocalFile, LocalFiles
@@ -30,6 +31,7 @@ class AddRequest:
     modality: str | None = None
     catalog: Path | None = None  # the folder to write to
     accept: Sequence[str] = ()  # WORD=CONCEPT
+    placement: Placement = "in-place"  # where the pictures are from now on
     force: bool = False  # write over an entry that is there
     dry_run: bool = False  # only look
 

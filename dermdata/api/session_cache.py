@@ -15,6 +15,7 @@ from dermdata.errors import UsageError
 if TYPE_CHECKING:
     from dermdata.api.added_data import AddedManifest
     from dermdata.api.fetch_request import FetchOptions, Only
+    from dermdata.model import Placement
 
 
 class ModelFiles(Manifest):
@@ -36,7 +37,7 @@ class ModelFiles(Manifest):
         """The files of these models; UsageError for one that is not in the cache."""
         from dermdata.api.targets import Loaded
         from dermdata.manifest import SCHEMA
-        from dermdata.manifest.image_files import ImageRoots
+        from dermdata.manifest.image_roots import ImageRoots
 
         empty = Loaded(
             SCHEMA.empty_table(), ImageRoots({}, {}, resources.cache.root / "datasets", {}, ()), ()
@@ -150,6 +151,7 @@ class CacheMethods:
         catalog: "str | os.PathLike[str] | None" = None,
         accept: "Sequence[str]" = (),
         modality: str | None = None,
+        placement: "Placement" = "in-place",
         force: bool = False,
     ) -> "AddedManifest":
         """Make a dataset of one's own pictures: `dermdata add`.
@@ -171,6 +173,8 @@ class CacheMethods:
             What words of the labels mean, as `WORD=CONCEPT`.
         modality : str, optional
             `dermoscopic`, `clinical`, …
+        placement : {"in-place", "link", "copy"}, default "in-place"
+            Whether pictures of a folder stay where they are, or the cache has hard links or copies of them.
         force : bool, default False
             Write over an entry that is there.
 
@@ -197,7 +201,7 @@ class CacheMethods:
         request = AddRequest(
             name=name, sources=[Path(one) for one in sources], table=None if table is None else Path(table),
             columns=dict(columns or {}), catalog=None if catalog is None else Path(catalog), accept=accept,
-            modality=modality, force=force,
+            modality=modality, placement=placement, force=force,
         )  # fmt: skip
         return AddedManifest.fetch(self._resources, request, add_dataset(self._resources, request))
 

@@ -154,7 +154,7 @@ def load_lists(resources: Resources, files: Sequence[str], known_by: Sequence[st
         Where nothing is in the cache, and the list itself has no ids to judge by.
 
     """
-    from dermdata.manifest.image_files import merge_image_roots
+    from dermdata.manifest.image_roots import merge_image_roots
     from dermdata.split import recognize_datasets
     from dermdata.split.published import join_manifests
 

@@ -17,7 +17,8 @@ from dermdata.errors import BadTable, UsageError
 from dermdata.export.metadata import combine_provenance, manifest_provenance
 from dermdata.manifest import arrow
 from dermdata.manifest.arrow import cast_views
-from dermdata.manifest.image_files import ImageFinder, ImageRoots
+from dermdata.manifest.image_files import ImageFinder
+from dermdata.manifest.image_roots import ImageRoots
 from dermdata.manifest.lazy import DiskColumns, DiskManifest, LazyTable, manifest_columns, open_disk_manifest
 from dermdata.manifest.parquet import (
     add_metadata,

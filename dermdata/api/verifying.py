@@ -215,6 +215,7 @@ def repair_folder(resources: Resources, folder: "DatasetFolder", wrong: "Sequenc
     if not mine or receipt is None:
         return
     broken = list(filter(None, mine))
+    require_fetchable(folder, broken)
     if len(broken) < len(mine):  # the manifest itself
         receipt = replace(receipt, manifest_sha256=None)
     entry = use_recorded_copy(resources.catalog[folder.name], receipt, resources.catalog.__getitem__)
@@ -222,6 +223,16 @@ def repair_folder(resources: Resources, folder: "DatasetFolder", wrong: "Sequenc
         repair_listed(resources, folder, entry, receipt, broken)
     else:
         fetch_broken(resources, folder, entry, receipt, broken)
+
+
+def require_fetchable(folder: "DatasetFolder", broken: "Sequence[Content]") -> None:
+    """ProblemsFound for files of the person's own: nobody has them but the person."""
+    if own := [one for one in broken if one.path in folder.outside]:
+        raise ProblemsFound(
+            f"{count_nouns(len(own), 'file')} of {folder.name} {agree_verb(len(own), 'are')} the person's own: "
+            "there is nowhere to fetch them from",
+            hint=suggest_own(folder.name),
+        )
 
 
 def repair_listed(
@@ -309,9 +320,16 @@ def suggest_fetch(name: str) -> str:
     return f"the same `dermdata fetch {name} …` as before (--where, --limit) asks its host anew and mends it"
 
 
+def suggest_own(name: str) -> str:
+    return f"put them back as they were, or `dermdata fetch {name} --force` takes them as they are now"
+
+
 def suggest_repair(folders: "Sequence[DatasetFolder]", wrong: "Sequence[FileCheck]") -> str:
     """What mends it: a dataset whose own lists are broken must be built anew."""
     lost = [one.dataset for one in wrong if one.path == "receipt.json"]
+    outside = {(folder.name, path) for folder in folders for path in folder.outside}
+    if own := next((one.dataset for one in wrong if (one.dataset, one.path) in outside), None):
+        return suggest_own(own)
     if lost:
         return f"`dermdata fetch {' '.join(lost)} --force` builds anew what has no sound receipt"
     return explain_extra(folders, wrong) or "`dermdata verify --repair` fetches just those again"

@@ -70,6 +70,18 @@ class StagingFolder:
         finally:
             os.close(handle)
 
+    def link(self, path: str, source: Path) -> bool:
+        """Make a reserved file a hard link to another one; False where the disks or their owners do not allow that."""
+        target = self.root / path
+        try:
+            os.link(source, target, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in disk.NO_LINK_ERRORS:
+                raise disk.to_storage_error(error, target) from error
+            return False
+        self._files.append(path)
+        return True
+
     def remove(self, path: str) -> None:
         """Delete a file that was written here; its path stays taken."""
         with disk.storage_errors(self.root / path):

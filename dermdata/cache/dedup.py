@@ -34,7 +34,8 @@ Inode = tuple[int, int]  # device, number
 class Deduplicator:
     """One pass over a folder: each of its files that another folder has too becomes the same storage.
 
-    Only this folder's names are touched, by atomic renames of checked bytes, so no other lock is needed.
+    Only this folder's names are touched, by atomic renames of checked bytes, so no other lock is needed. A file of the
+    person's, also one that is linked, is left alone: to share it would make it read-only.
     """
 
     def __init__(self, folder: DatasetFolder, others: Iterable[DatasetFolder]) -> None:
@@ -57,13 +58,14 @@ class Deduplicator:
         """Our files that others list too; memory holds digests of this folder alone."""
         mine: dict[str, list[str]] = defaultdict(list)
         for path, digest in self._folder.iter_digests():
-            mine[digest].append(path)
+            if path not in self._folder.outside:
+                mine[digest].append(path)
         donors: dict[str, list[Path]] = defaultdict(list)
         for other in self._others:
             # a broken folder is its own matter, and an error whenever it is used
             with suppress(CacheDamaged, StorageError):
                 for path, digest in other.iter_digests():
-                    if digest in mine:
+                    if digest in mine and path not in other.outside:
                         donors[digest].append(other.path / path)
         for digest, found in donors.items():
             yield from ((self._folder.path / path, found, digest) for path in mine[digest])

@@ -6,11 +6,13 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 
 from dermdata import checksum, disk
+from dermdata.cache.outside import OutsideFile, read_outside, write_outside
 from dermdata.cache.receipt import (
     CONTENTS_COLUMNS,
     ContentsDialect,
@@ -100,6 +102,28 @@ class DatasetFolder:
                 next(rows)
                 yield from ((row[place], row[digest]) for row in rows)
         yield from ((one.path, one.sha256) for one in receipt.files if one.path)
+
+    @cached_property
+    def outside(self) -> Mapping[str, OutsideFile]:
+        """The person's own files that stand for some of ours, by the path here; CacheDamaged for a broken list."""
+        return read_outside(self.path)
+
+    def locate(self, path: str) -> Path:
+        """Where the bytes of a file lie that the contents name: here, or where the person has it."""
+        one = self.outside.get(path)
+        return self.path / path if one is None or one.in_cache else Path(one.origin)
+
+    def record_outside(self, home: str, files: Mapping[str, OutsideFile]) -> None:
+        """Note which files of the person's stand for those of a folder or a file of ours, in place of what was noted."""
+        try:
+            before = self.outside
+        except CacheDamaged:  # a fetch comes so far only with --force, which makes all of it anew
+            before = {}
+        others = {
+            path: one for path, one in before.items() if path != home and not path.startswith(f"{home}/")
+        }
+        write_outside(self.path, {**others, **files})
+        self.__dict__.pop("outside", None)
 
     @contextmanager
     def _damage_errors(self, path: Path) -> Iterator[None]:

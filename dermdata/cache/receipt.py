@@ -25,9 +25,9 @@ REPORT_KINDS: Mapping[str, Any] = {
 }
 ONE_COLOR = "-"  # in place of a perceptual hash
 # content, part: not verified; part: not complete; ranges: downloaded member by member, each by its CRC-32;
-# rows: so too, but only the members that the dataset's rows name
-RecognizedBy = Literal["checksum", "name", "content", "part", "ranges", "rows"]
-PIECES = ("content", "part", "ranges", "rows")
+# rows: so too, but only the members that the dataset's rows name; own: the person's own data, which nobody publishes
+RecognizedBy = Literal["checksum", "name", "content", "part", "ranges", "rows", "own"]
+PIECES = ("content", "part", "ranges", "rows", "own")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class FetchedFile:
     @property
     def verified(self) -> bool | None:
         """Whether a published checksum vouches for its bytes; None where it came whole and none is published."""
-        if self.is_reconstructed and (self.checksum or self.recognized != "ranges"):
+        if self.is_reconstructed and (self.checksum or self.recognized not in ("ranges", "own")):
             return False  # pieces, whatever checksum is published for the archive that was not there
         if self.copy_bytes not in (None, "same"):
             return (

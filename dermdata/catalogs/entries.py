@@ -423,7 +423,7 @@ def find_fetch_way(dataset: Dataset) -> FetchWay:
     """Whether `fetch` can bring the dataset: yes, with an account, only what was downloaded by hand, or not at all."""
     if dataset.access.kind == "unavailable":
         return "no"
-    if not has_address(dataset):
+    if not (has_address(dataset) or dataset.access.paths):
         return "by-hand"
     return "account" if dataset.access.service else "yes"
 

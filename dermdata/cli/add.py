@@ -59,18 +59,22 @@ def add(
             show_default=False,
         ),
     ] = None,
+    copy: Annotated[bool, typer.Option("--copy", help="Copy the pictures into the cache.")] = False,
+    link: Annotated[
+        bool, typer.Option("--link", help="Hard links in the cache, where both are on one disk.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Write over an entry that is there.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what is inferred; write nothing.")] = False,
     form: FormatOption = None,
 ) -> None:
     """Make a dataset of your own pictures: looks, infers, shows why, writes the entry, fetches it."""
-    from dermdata.api.adding import add_dataset, parse_columns
+    from dermdata.api.adding import add_dataset, choose_placement, parse_columns
     from dermdata.api.own_data import AddRequest
 
     named = {"image": image, "label_raw": label, "patient_id": patient, "lesion_id": lesion}
     request = AddRequest(
         name=name, sources=sources, table=table, modality=modality, catalog=out, accept=accept or (), force=force,
-        columns=parse_columns(named, column or ()), dry_run=dry_run,
+        columns=parse_columns(named, column or ()), dry_run=dry_run, placement=choose_placement(copy=copy, link=link),
     )  # fmt: skip
     state = state_of(ctx)
     added = add_dataset(state, request, ask_person if sys.stdin.isatty() and sys.stderr.isatty() else None)

@@ -3,7 +3,6 @@
 Images that lie beside a manifest, outside the cache, are always copied.
 """
 
-import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,18 +29,10 @@ from dermdata.export.row_images import (
 )
 from dermdata.export.shards import ImageColumn, load_blocks, map_blocks
 from dermdata.manifest.columns import text_column
-from dermdata.manifest.image_files import FoundPath, to_image_roots
+from dermdata.manifest.image_files import FoundPath
+from dermdata.manifest.image_roots import to_image_roots
 from dermdata.markup import count_nouns
 
-HARD_LINK_ERRNOS = {
-    errno.EXDEV,
-    errno.EPERM,
-    errno.EACCES,
-    errno.EMLINK,
-    errno.ENOTSUP,
-    errno.EOPNOTSUPP,
-    errno.ENOSYS,
-}
 IMAGES_TASK = "images"
 WRITER_THREADS = 8  # each waits for the disk most of the time
 COPY_ROWS = 256
@@ -187,7 +178,7 @@ def link_file(source: str, target: str) -> bool:
     try:
         os.link(source, target)
     except OSError as error:
-        if error.errno not in HARD_LINK_ERRNOS:
+        if error.errno not in disk.NO_LINK_ERRORS:
             raise disk.to_storage_error(error, Path(target)) from error
     else:
         return False

@@ -108,8 +108,10 @@ def describe_dataset(folder: DatasetFolder, receipt: BundleFile) -> BundledDatas
 
 def add_file(tar: tarfile.TarFile, name: str, folder: DatasetFolder, part: BundleFile) -> None:
     """One file, whose bytes must be those that were recorded."""
-    path = folder.path / part.name
+    path = folder.locate(part.name)
     hint = f"`dermdata verify {folder.name} --repair` mends it"
+    if path != folder.path / part.name:
+        hint = f"put it back as it was, or `dermdata fetch {folder.name} --force` takes it as it is now"
     if path.is_symlink() or not path.is_file():
         raise CacheDamaged(f"{path} is missing", hint=hint)
     with path.open("rb") as file:

@@ -398,12 +398,17 @@ def members_digest(found: list[Content]) -> str:
 
 def archive_folder(file: File) -> str:
     """The folder, in the dataset's, of what an archive holds."""
-    return f"{ROLE_FOLDERS.get(file.role, 'files')}/{safe_name(archive_stem(file.name))}"
+    return f"{ROLE_FOLDERS.get(file.role, 'files')}/{safe_name(unpacked_name(file))}"
 
 
 def member_path(member: str, file: File) -> str:
     """A member's path in its archive's folder, which need not be named twice."""
-    return safe_name(member.removeprefix(f"{archive_stem(file.name)}/"))
+    return safe_name(member.removeprefix(f"{unpacked_name(file)}/"))
+
+
+def unpacked_name(file: File) -> str:
+    """What the folder is called that an archive's files lie in."""
+    return file.name if file.unpack == "folder" else archive_stem(file.name)
 
 
 def index_listed(file: ListedArchive) -> dict[str, File]:

@@ -222,7 +222,7 @@ def is_up_to_date(file: File, fetched: FetchedFile | None) -> bool:
     if fetched.recognized == "rows":
         return file.size in (None, fetched.size)
     if fetched.is_reconstructed:
-        return fetched.recognized == "content"
+        return fetched.recognized in ("content", "own")
     if file.checksum:
         return file.checksum in (fetched.checksum, f"sha256:{fetched.sha256}")
     return file.size in (None, fetched.size)

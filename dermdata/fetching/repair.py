@@ -116,7 +116,7 @@ def inspect_images(
 
 def inspect_cached_image(folder: DatasetFolder, content: Content) -> Content | None:
     """The content with what its image looks like; None where the file is another one by now."""
-    data = (folder.path / content.path).read_bytes()
+    data = folder.locate(content.path).read_bytes()
     return (
         replace(content, image=ingest.inspect_image(data))
         if sha256_of_chunks([data]) == content.sha256

@@ -4,6 +4,7 @@ A name alone is never enough where values can be judged, and values alone only w
 the very files that are there, words for female and male. What is not sure is a question with its evidence.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ POSSIBLE = 0.45  # the score from which it is worth a question
 NAME_WEIGHT = 0.5  # of a score; what stands in the column makes up the rest
 MOST_SHARED = 0.05  # of the words of one of several image columns, those that another one has as well
 TONES = frozenset(map(str, range(1, 11)))
+NUMBER = re.compile(r"[0-9]+([.,][0-9]*)?")
 ROMAN = {"i": "1", "ii": "2", "iii": "3", "iv": "4", "v": "5", "vi": "6"}
 
 
@@ -187,7 +189,7 @@ def judge_ages(column: Column, around: Surroundings) -> Judgment:
     """Years of a life, as numbers or as ranges of them."""
     del around
     share = column.share(is_age)
-    numbers = [float(word) for word in column.words if is_number(word)]
+    numbers = [to_number(word) for word in column.words if is_number(word)]
     if not share or (numbers and max(numbers) < 10):
         return NOTHING_FITS
     return Judgment(
@@ -262,16 +264,19 @@ JUDGES: Mapping[str, Judge] = {
 
 
 def is_number(word: str) -> bool:
-    return word.replace(".", "", 1).replace(",", "", 1).isdigit()
+    """`45`, `45.5`, `45,5`."""
+    return NUMBER.fullmatch(word) is not None
+
+
+def to_number(word: str) -> float:
+    return float(word.replace(",", "."))
 
 
 def is_age(word: str) -> bool:
     """`45`, `45.0`, `85+`, `40-44`, `AGE_40_TO_49`, `5 years`."""
     plain = normalize_text(word).replace("+", " ").replace("years", "").replace("age", "").replace("to", "")
     parts = plain.split()
-    return 0 < len(parts) <= 2 and all(
-        is_number(part) and float(part.replace(",", ".")) <= 120 for part in parts
-    )
+    return 0 < len(parts) <= 2 and all(is_number(part) and to_number(part) <= 120 for part in parts)
 
 
 def skin_type(word: str) -> str | None:

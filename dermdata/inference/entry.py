@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dermdata.inference.columns import ColumnGuess
+from dermdata.model import Placement
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
@@ -18,7 +19,7 @@ class OwnEntry:
     """All that an entry of one's own states."""
 
     name: str
-    pictures: str  # what the archive is called that the folder of pictures stands for
+    pictures: str  # what the folders of pictures are called
     table: str | None  # the table's name; None where the folders are the labels
     encoding: str | None  # the table's, where it is not UTF-8
     columns: Sequence[ColumnGuess]  # each taken, by the person or since it is sure
@@ -28,6 +29,7 @@ class OwnEntry:
     missing: Sequence[str]  # the table's words for "not known"
     modality: str | None
     origins: Sequence[str]  # the paths that were given
+    placement: Placement  # of the pictures
     date: str  # when it was looked at
     tool: str  # what looked: `dermdata 1.0`
 
@@ -49,7 +51,8 @@ def write_entry(entry: OwnEntry) -> str:
         document.add("modalities", tomlkit.item([entry.modality]))
     paths = " ".join(f"--from {shlex.quote(path)}" for path in entry.origins)
     steps = f"its files lie on the machine where it was added: dermdata fetch {entry.name} {paths}"
-    document.add("access", tomlkit.item({"kind": "open", "steps": steps}))
+    access = {"kind": "open", "paths": list(entry.origins), "placement": entry.placement, "steps": steps}
+    document.add("access", tomlkit.item(access))
     add_files(document, entry)
     add_table(document, entry)
     document.add(
@@ -60,11 +63,11 @@ def write_entry(entry: OwnEntry) -> str:
 
 
 def add_files(document: "TOMLDocument", entry: OwnEntry) -> None:
-    """The pictures, which stand for an archive, and the table."""
+    """The pictures, and the table."""
     import tomlkit
 
     files = tomlkit.aot()
-    files.append(tomlkit.item({"name": entry.pictures, "role": "images", "unpack": "zip"}))
+    files.append(tomlkit.item({"name": entry.pictures, "role": "images", "unpack": "folder"}))
     if entry.table:
         files.append(tomlkit.item({"name": entry.table, "role": "metadata"}))
     document.add("files", files)

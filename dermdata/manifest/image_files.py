@@ -2,7 +2,8 @@
 
 A relative path is looked for in the dataset's folder of each cache, in the caches' order, then beside the manifest. An
 absolute one is looked for where it says; one into another machine's cache (`…/datasets/NAME/VERSION/…`) anew, as the
-relative path that it ends in.
+relative path that it ends in. A file that the person has left where it lies is found by the cache's own list of such
+files (`cache/outside.py`), as long as it is as it was.
 
 A manifest may come from anyone, so what its paths say is not believed. A `path`, a `mask_path` and each of `masks`
 is opened only where it ends, all links on its way resolved, inside a cache's folder of datasets (the dataset's own
@@ -18,15 +19,17 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import pyarrow as pa
 
+from dermdata.cache.outside import OutsidePaths, read_outside_paths
 from dermdata.errors import BadTable, StorageError
 from dermdata.images.image_file import describe_file_kind
+from dermdata.manifest.image_roots import ImageRoots, tidy_path, to_image_roots
 from dermdata.manifest.missing_files import MissingFiles, split_cache_path
 
 BLOCK = 8192  # rows that are Python's own at once: as such they take ten times the memory
@@ -42,111 +45,6 @@ PathForm = Literal["absolute", "relative"]
 MaskPaths = list[tuple[str, FoundPath]]
 In = TypeVar("In")
 Out = TypeVar("Out")
-
-
-@dataclass(frozen=True, eq=False)
-class ImageRoots(Mapping[str, Path]):
-    """Where the files of each dataset's rows may be; as a mapping, where their relative paths start.
-
-    Parameters
-    ----------
-    cached : mapping
-        Of datasets that a catalog knows: their own folder in the cache.
-    beside : mapping
-        Of each dataset: the folders of the manifests that name it, in the order in which they were given; "" stands
-        for rows without a dataset.
-    datasets : Path, optional
-        The folder of all datasets in the cache.
-    further : mapping
-        Of any dataset: its folders in further caches, and those of what no catalog knows.
-    further_datasets : sequence of Path
-        The folders of all datasets in further caches.
-
-    """
-
-    cached: Mapping[str, Path]
-    beside: Mapping[str, Sequence[Path]] = field(default_factory=dict)
-    datasets: Path | None = None
-    further: Mapping[str, Sequence[Path]] = field(default_factory=dict)
-    further_datasets: Sequence[Path] = ()
-
-    @cached_property
-    def first_folders(self) -> Mapping[str, Path]:
-        several = (self.beside, self.further)  # the later ones win
-        first = {name: folders[0] for one in several for name, folders in one.items() if folders}
-        return first | dict(self.cached)
-
-    def __getitem__(self, name: str) -> Path:
-        return self.first_folders[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.first_folders)
-
-    def __len__(self) -> int:
-        return len(self.first_folders)
-
-    def manifest_folder(self, name: str) -> str | None:
-        """The real folder of the manifest that names the dataset; None where there are several, or it is the whole disk.
-
-        Of rows whose manifests lie in several folders nothing tells which one a row is from.
-        """
-        real = {os.path.realpath(folder) for folder in self.beside.get(name, ())}
-        return real.pop() if len(real) == 1 and real != {"/"} else None
-
-    def allowed_folders(self, name: str) -> tuple[str, ...]:
-        """The real folders in which files of the dataset's rows may be opened, each with a slash at its end."""
-        all_ = [self.datasets] if self.datasets else []
-        real = [
-            os.path.realpath(folder)
-            for folder in (*all_, *self.further_datasets, *self.dataset_folders(name))
-        ]
-        return tuple(f"{one.rstrip('/')}/" for one in (*real, self.manifest_folder(name)) if one)
-
-    def dataset_folders(self, name: str) -> list[Path]:
-        """The folders of the dataset in the caches, in the order in which its files are looked for."""
-        return [*([self.cached[name]] if name in self.cached else []), *self.further.get(name, ())]
-
-    def start_folders(self, name: str) -> list[str]:
-        """Where relative paths of the dataset's rows start, in the caches and then beside the manifest."""
-        beside = [self.beside[name][0]] if self.manifest_folder(name) else []
-        return [tidy_path(folder) for folder in (*self.dataset_folders(name), *beside)]
-
-    @property
-    def cache_folders(self) -> list[str]:
-        """The caches' own folders, to be shown."""
-        datasets = [self.datasets] if self.datasets else []
-        return [tidy_path(folder.parent) for folder in (*datasets, *self.further_datasets)]
-
-
-def tidy_path(path: "str | os.PathLike[str]") -> str:
-    """The path as an absolute one that names the same place without `..`."""
-    whole = os.fspath(path)
-    whole = whole if whole.startswith("/") else f"{os.getcwd()}/{whole}"  # noqa: PTH109  # a text is wanted
-    plain = os.path.normpath(whole)
-    if ".." in whole.split("/") and os.path.realpath(plain) != os.path.realpath(whole):
-        return os.path.realpath(whole)  # a link on its way leads elsewhere
-    return plain
-
-
-def to_image_roots(given: Mapping[str, Path]) -> ImageRoots:
-    """The roots as they are, or made of plain folders, in which then all of a dataset's files must be."""
-    return given if isinstance(given, ImageRoots) else ImageRoots(cached=given)
-
-
-def merge_image_roots(several: Sequence[Mapping[str, Path]]) -> ImageRoots:
-    """The roots of the targets of several loads."""
-    cached: dict[str, Path] = {}
-    beside: dict[str, list[Path]] = {}
-    further: dict[str, Sequence[Path]] = {}
-    all_ = [to_image_roots(one) for one in several]
-    for one in all_:
-        cached |= one.cached
-        further |= one.further
-        for name, folders in one.beside.items():
-            beside.setdefault(name, []).extend(folders)
-    datasets = next(filter(None, (one.datasets for one in all_)), None)
-    further_datasets = dict.fromkeys(folder for one in all_ for folder in one.further_datasets)
-    return ImageRoots(cached, beside, datasets, further, tuple(further_datasets))
 
 
 class PathRefused(BadTable):
@@ -189,6 +87,7 @@ class ImageFinder:
         # by dataset, and folder as rows name it
         self._listings: dict[tuple[str | None, str], tuple[FolderListing, ...]] = {}
         self._not_found: list[str] = []  # by the row at hand
+        self._outside: dict[str, OutsidePaths] = {}  # by dataset
 
     def find(self, path: str | None, dataset: str | None) -> FoundPath:
         """The file that a row's path names; None where it names none, or nothing is there. PathRefused for others."""
@@ -219,12 +118,16 @@ class ImageFinder:
         if whole := self._find_plain(path, dataset):
             return whole
         try:
-            if self._look_up(path, dataset) is None:
+            if (found := self._look_up(path, dataset)) is None:
                 return path
         except PathRefused:
             if not path.startswith("/"):
                 self._not_found.append(path)
             return path
+        return found if path in self._list_outside(dataset) else self._name_as_listed(path, dataset)
+
+    def _name_as_listed(self, path: str, dataset: str | None) -> str:
+        """The path of a file that was found in a folder, as the row names that folder."""
         folder, slash, name = path.rpartition("/")
         listings = self._listings[dataset, folder or slash]
         return next(one.named for one in listings if name in one.plain or name in one.others) + name
@@ -238,6 +141,8 @@ class ImageFinder:
         whole = self.name_absolutely(path, dataset)
         if whole is None or not whole.startswith("/"):
             return path
+        if inside := self._list_outside(dataset).names.get(whole):
+            return inside
         starts = self._all_starts(dataset) if home is None else [*self._cache_starts(dataset), home]
         for start in starts:
             if whole.startswith(f"{start}/"):
@@ -307,8 +212,25 @@ class ImageFinder:
         """The dataset's folders in the caches."""
         return self._all_starts(dataset)[: len(self.roots.dataset_folders(dataset or ""))]
 
+    def _list_outside(self, dataset: str | None) -> OutsidePaths:
+        """The files of a dataset that lie where the person has them."""
+        name = dataset or ""
+        if name not in self._outside:
+            self._outside[name] = read_outside_paths(self.roots.dataset_folders(name))
+        return self._outside[name]
+
     def _look_up(self, path: str, dataset: str | None) -> FoundPath:
         require_path(path)
+        outside = self._list_outside(dataset).find(path)
+        found = (
+            self._look_into_folders(path, dataset) if outside is None else outside.find_origin(dataset or "")
+        )
+        if found is None:
+            self._not_found.append(path)
+        return found
+
+    def _look_into_folders(self, path: str, dataset: str | None) -> FoundPath:
+        """The file of this path in the first folder that has it."""
         folder, slash, name = path.rpartition("/")
         if (dataset, folder or slash) not in self._listings:
             self._listings[dataset, folder or slash] = tuple(self._list_folders(path, dataset))
@@ -317,7 +239,6 @@ class ImageFinder:
                 return listing.named + name
             if found := self._look_into(listing, path, dataset):
                 return found
-        self._not_found.append(path)
         return None
 
     def _look_into(self, listing: FolderListing, path: str, dataset: str | None) -> FoundPath:

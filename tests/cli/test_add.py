@@ -178,9 +178,13 @@ def test_an_entry_that_is_there_stays(cli: Cli, clinic: Path) -> None:
     again = cli(*words)
     assert (again.code, "--force writes it anew" in again.err) == (2, True)
     shutil.rmtree(clinic / "cache")
+    anew = cli("--catalog", clinic / "lab", "fetch", "clinic")
+    assert len(manifest(anew)) == ROWS  # it knows where they are
+    shutil.rmtree(clinic / "cache")
+    shutil.rmtree(clinic / "pictures")
     lost = cli("--catalog", clinic / "lab", "fetch", "clinic")
     assert lost.code == 6
-    assert f"dermdata fetch clinic --from {clinic / 'pictures'}" in lost.err
+    assert f"{clinic / 'pictures'}, where it was added from, is not there" in lost.err
 
 
 def test_without_a_catalog_folder_it_is_asked_for(cli: Cli, clinic: Path) -> None:

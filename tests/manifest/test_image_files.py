@@ -12,11 +12,10 @@ from dermdata.errors import BadTable, ImagesMissing, StorageError
 from dermdata.manifest import image_files
 from dermdata.manifest.image_files import (
     ImageFinder,
-    ImageRoots,
     NoRegularFile,
-    merge_image_roots,
     place_paths,
 )
+from dermdata.manifest.image_roots import ImageRoots, merge_image_roots
 
 Find = Callable[..., str | None]
 

@@ -11,6 +11,7 @@ from dermdata import checksum, disk
 from dermdata.archive.policy import PathAssigner
 from dermdata.archive.staging import StagingFolder
 from dermdata.cache import DatasetFolder
+from dermdata.cache.outside import OutsideFile, describe_outside
 from dermdata.errors import ArchiveRefused
 from dermdata.fetching import ingest
 from dermdata.fetching.ingest import VerifiedFile
@@ -27,7 +28,7 @@ from dermdata.fetching.plan import FetchPlan
 from dermdata.fetching.receipt_writer import ReceiptWriter
 from dermdata.fetching.run import FetchContext
 from dermdata.markup import count_nouns
-from dermdata.model import ArchiveMember, Content, File
+from dermdata.model import ArchiveMember, Content, File, Placement
 
 IMAGE_ROLES = ("images", "masks")
 
@@ -47,11 +48,13 @@ class LocalImporter:
     def __init__(self, recognition: Recognition, local_files: LocalFiles) -> None:
         self.recognition, self.local_files = recognition, local_files
         self.failed: list[LocalProblem] = []  # pieces that could not be read when their turn came
+        self.placement: Placement = "copy"
 
     def __call__(
         self, plan: FetchPlan, folder: DatasetFolder, context: FetchContext, receipt_writer: ReceiptWriter
     ) -> None:
-        disk.require_space(folder.path, sum(one.size for one in self.recognition.adopted))
+        self.placement, self.home = plan.dataset.access.placement, folder.path
+        disk.require_space(folder.path, sum(map(self.count_copied_bytes, self.recognition.adopted)))
         for one in self.recognition.adopted:
             receipt_writer.announce_file(one.file, ingest.file_path(one.file, folder), None)
             if one.whole:
@@ -60,6 +63,18 @@ class LocalImporter:
             else:
                 taken, found = self.import_pieces(one, folder, context)
             receipt_writer.record_file(one.file, taken, found)
+
+    def count_copied_bytes(self, one: MatchedFile) -> int:
+        """The bytes of a file that the cache takes up."""
+        if one.whole or self.placement == "copy":
+            return one.size
+        return sum(piece.found.size for piece in one.pieces if not self.stays(piece))
+
+    def stays(self, piece: ArchivePiece) -> bool:
+        """Whether a piece is left where it lies: a picture that is a file of its own on the person's disk."""
+        found = piece.found
+        loose = found.within is None and not found.path.is_relative_to(self.home)  # else an earlier fetch's
+        return self.placement != "copy" and loose and piece.role in IMAGE_ROLES
 
     def import_whole(
         self,
@@ -78,6 +93,11 @@ class LocalImporter:
         else:
             target = ingest.file_path(one.file, folder)
             taken = ingest.copy_verified(one.file, source, target, context.progress)
+            if plan.dataset.access.paths and whole.path == whole.origin:
+                name = target.relative_to(folder.path).as_posix()
+                folder.record_outside(
+                    name, {name: describe_outside(whole.origin, taken.sha256, in_cache=True)}
+                )
         context.progress.end(one.file.name)
         return VerifiedFile(
             path=taken.path,
@@ -108,12 +128,18 @@ class LocalImporter:
 
     def store_pieces(self, one: MatchedFile, folder: DatasetFolder, context: FetchContext) -> list[Content]:
         home, task = ingest.archive_folder(one.file), f"take {one.file.name}"
+        outside: dict[str, OutsideFile] = {}
         places = PathAssigner(lambda name: ingest.member_path(name, one.file))
         paths = places.assign_all(piece.official for piece in one.pieces)
         context.progress.begin(task, one.size)
 
         def store(piece: ArchivePiece) -> Content | None:
             content = self.store_piece(piece, one.file, staging_folder, home, paths[piece.official])
+            if content and self.stays(piece):
+                linked = self.placement == "link" and staging_folder.link(
+                    paths[piece.official], piece.found.path
+                )
+                outside[content.path] = describe_outside(piece.found.path, content.sha256, in_cache=linked)
             context.progress.advance(task, piece.found.size)
             return content
 
@@ -123,6 +149,11 @@ class LocalImporter:
                 staging_folder.reserve(path)
             stored = list(workers.map(store, one.pieces))
             staging_folder.sync(context.jobs)
+        folder.record_outside(home, outside)
+        if self.placement == "link" and (left := sum(not one.in_cache for one in outside.values())):
+            context.progress.say(
+                f"{count_nouns(left, 'file')} cannot be linked from the cache, so they stay in place"
+            )
         context.progress.end(task, count_nouns(len(stored), "file"))
         return [content for content in stored if content]
 
@@ -138,7 +169,8 @@ class LocalImporter:
         if stand_in := explain_stand_in(data) if piece.role in IMAGE_ROLES else None:
             self.failed.append(LocalProblem(piece.found.shown, stand_in))
             return None
-        staging_folder.write(path, [data])
+        if not self.stays(piece):
+            staging_folder.write(path, [data])
         # its place in the official archive is not known
         member = ArchiveMember(path=piece.official, offset=-1, stored=len(data), method=0, crc32=0)
         return Content(

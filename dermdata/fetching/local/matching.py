@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from dermdata.cache import RecognizedBy
 from dermdata.crosswalks import Crosswalk
-from dermdata.fetching.ingest import archive_stem, member_role
+from dermdata.fetching.ingest import member_role, unpacked_name
 from dermdata.fetching.local.files import (
     ArchivePiece,
     LocalFile,
@@ -85,6 +85,8 @@ class FileMatcher:
         """Where no checksum is published the name must do, if the file also is what it should be."""
         leaves = index_leaves(self.local_files.all_files())
         for file in files:
+            if file.unpack == "folder":
+                continue  # there is no such file, whatever one is called
             if named := nearest_paths(file, self.find_named(file, leaves)):
                 self.match_name(file, named)
 
@@ -299,7 +301,7 @@ def image_ending(found: LocalFile) -> str:
 def choose_archive(found: LocalFile, holders: Sequence[File]) -> File:
     """The archive that the file stands for: one that a folder above is named after, else the first."""
     above = {part.casefold() for part in found.name.split("/")[:-1]}
-    return next((one for one in holders if archive_stem(one.name).casefold() in above), holders[0])
+    return next((one for one in holders if unpacked_name(one).casefold() in above), holders[0])
 
 
 # ------------------------------------------------------------------ images

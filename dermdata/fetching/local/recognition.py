@@ -6,11 +6,12 @@ It reads and writes nothing in the cache; its result is a value that can be show
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
+from pathlib import Path
 
 import pyarrow as pa
 
 from dermdata import readers
-from dermdata.cache import DatasetFolder
+from dermdata.cache import DatasetFolder, RecognizedBy
 from dermdata.crosswalks import Crosswalk
 from dermdata.errors import ChecksumMismatch, DermdataError, ManualDownload
 from dermdata.fetching.assemble import find_table_path, table_opener
@@ -75,7 +76,24 @@ class MatchState:
         before = receipt.file(file.name) if receipt else None
         whole = before is None or not before.is_reconstructed
         home = self.folder.path / archive_folder(file)
-        return [] if whole or not home.is_dir() else list(self.local_files.walk_files(home))
+        if whole or not home.is_dir():
+            return []
+        return [*self.local_files.walk_files(home), *self.list_left_in_place(archive_folder(file))]
+
+    def list_left_in_place(self, home: str) -> list[LocalFile]:
+        """The files of the person's that stand for some of a folder of ours; IntegrityError for one that was changed."""
+        top = f"{home.rpartition('/')[0]}/"
+        return [
+            LocalFile(
+                path.removeprefix(top),
+                printable_path(one.origin),
+                Path(one.origin),
+                Path(one.origin),
+                one.size,
+            )
+            for path, one in self.folder.outside.items()
+            if path.startswith(f"{home}/") and not one.in_cache and one.find_origin(self.dataset.name)
+        ]
 
     # -------------------------------------------------------------- what there is
 
@@ -370,7 +388,8 @@ class Recognizer(MatchState):
         pieces = tuple(self.matches.pieces.get(file.name, {}).values())
         if not pieces and (file.unpack is None or file.role != "images" or self.is_incomplete(file)):
             return None  # an archive all of whose images were found elsewhere is not missing
-        return MatchedFile(file=file, how="part" if self.is_incomplete(file) else "content", pieces=pieces)
+        found: RecognizedBy = "own" if self.dataset.access.paths else "content"
+        return MatchedFile(file=file, how="part" if self.is_incomplete(file) else found, pieces=pieces)
 
     def is_incomplete(self, file: File) -> bool:
         """Whether something may be missing from an archive of images."""
