@@ -10,10 +10,9 @@ Kind = Literal["dataset", "model"]
 AccessKind = Literal["open", "account", "agreement", "per-image", "unavailable"]
 FetchWay = Literal["yes", "account", "by-hand", "no"]  # whether `fetch` can bring a dataset
 # folder: pictures of the person's own, which lie one by one in folders and are no archive anywhere
-Unpack = Literal["zip", "tar", "tar.gz", "tar.zst", "folder"]
-Placement = Literal[
-    "in-place", "link", "copy"
-]  # where a person's own pictures are, once they are a dataset's
+Unpack = Literal["zip", "tar", "tar.gz", "tar.zst", "npz", "parquet", "folder"]
+# where a person's own pictures are, once they are a dataset's
+Placement = Literal["in-place", "link", "copy"]
 CopyBytes = Literal[
     "same", "likely same", "re-encoded"
 ]  # what is known of a copy's images against the publisher's
@@ -24,6 +23,7 @@ IMAGE_ENDINGS = (
     ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jfif", ".jpe", ".heic", ".heif", ".avif",
 )  # fmt: skip
 NOTHING: Mapping[str, str] = MappingProxyType({})
+ANY_FILE = "*"  # of a table in an archive whose name no source states: whichever file holds the member
 Level = Literal["error", "warning", "note"]
 SKIN_SOURCES = ("self", "dermatologist", "annotator", "estimated")
 # manifest column -> the words that it may hold

@@ -34,7 +34,7 @@ HOSTS = {
     "msld-v2": "www.kaggle.com",
     "pad-ufes-20": "mendeley.com",
     "scin": "storage.googleapis.com",
-    "dermamnist": "zenodo.org",
+    "medsegbench-uwaterloo": "zenodo.org",
 }
 KINDS = {  # what one of the words must say, and the exit codes: 3 network, 4 integrity, 6 the person must act
     "challenge": (("browser check",), {6}),

@@ -34,6 +34,7 @@ from dermdata.model import ArchiveMember, ImageFacts, Unpack
 from dermdata.process import count_cores
 
 T = TypeVar("T")
+MemberSource = Callable[[list[str]], Iterable[tuple[str, int, Iterable[bytes]]]]
 HELD_BYTES = 96 << 20  # bytes of members in memory at a time, over all threads
 LEAST_WEIGHT = 256 << 10  # what a piece of work weighs at least, so that the queue is short
 SMALL_MEMBER = 64 << 20  # bytes; a member up to this size is held in memory and inspected
@@ -127,6 +128,7 @@ def extract(
     limits: ArchiveLimits = DEFAULT_LIMITS,
     encoding: str | None = None,
     open_inner: bool = False,
+    members: MemberSource | None = None,
 ) -> Extraction:
     """Create the wanted members of an archive below a folder, and make them durable.
 
@@ -155,6 +157,9 @@ def extract(
     open_inner
         Whether archives in the archive are unpacked too, one level deep: their members are named as if they lay in a
         folder of the inner archive's name. One that is refused stays as it is, with a note.
+    members
+        Gives the members of a file that is no archive, one after the other, each with its name, its size in bytes and
+        its bytes; sentences for the person are added to the list that it gets. None: the file is what `kind` says.
 
     Returns
     -------
@@ -176,7 +181,10 @@ def extract(
     writer = _MemberWriter(staging_folder, place, wanted, look, progress, foresee, encoding, jobs, Lock())
     try:
         with disk.storage_errors(archive):
-            extraction = _unpack(archive, kind, writer, limits)
+            if members:
+                extraction = _unpack_members(archive, members, writer, limits)
+            else:
+                extraction = _unpack(archive, kind, writer, limits)
             if open_inner:
                 extraction = _unpack_inner(archive, extraction, writer, limits)
         staging_folder.sync(jobs)
@@ -364,6 +372,25 @@ def _unpack_tar(archive: Path, writer: _MemberWriter, limits: ArchiveLimits, kin
             elif not _submit_tar_member(executor, tar_member, paths.assign(tar_member.name), writer):
                 break
         return _collect_extraction(executor, junk, unwanted)
+
+
+def _unpack_members(
+    archive: Path, members: MemberSource, writer: _MemberWriter, limits: ArchiveLimits
+) -> Extraction:
+    """What another reader takes out of a file, within the limits of archives."""
+    checker, paths = MemberChecker(archive.name, limits), PathAssigner(writer.place)
+    notes: list[str] = []
+    packed, total = archive.stat().st_size, 0
+    with BoundedExecutor[list[ExtractedFile]](writer.jobs) as executor:
+        for name, size, chunks in members(notes):
+            total += size
+            checker.check_member(name, size, None)
+            checker.check_total_ratio(total, packed)
+            checker.add_member(name)
+            member = TarMember(name, size, iter(chunks))
+            if not _submit_tar_member(executor, member, paths.assign(name), writer):
+                break
+        return _collect_extraction(executor, 0, 0, tuple(notes))
 
 
 def _submit_tar_member(

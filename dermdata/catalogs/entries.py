@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from dermdata import checksum
 from dermdata.errors import BadCatalog, UsageError, nearest
 from dermdata.markup import bibtex_entry
-from dermdata.model import Dataset, FetchWay
+from dermdata.model import ANY_FILE, Dataset, FetchWay
 from dermdata.urls import find_secret_urls, redact_text, redact_url
 
 Data = Mapping[str, Any]
@@ -244,7 +244,7 @@ def is_loopback(host: str) -> bool:
 def reference_issues(table: Data, names: Collection[str]) -> Iterator[tuple[str, str]]:
     """Files that a table names but the catalog has not: (key, problem)."""
     for key, name in file_references(table):
-        if name not in names:
+        if name not in names and name != ANY_FILE:
             yield key, f"no [[files]] entry '{name}'{did_you_mean(name, names)}"
 
 

@@ -23,7 +23,7 @@ from dermdata.errors import TableRefused
 from dermdata.manifest import SCHEMA, BuildReport
 from dermdata.manifest.builder import SourceTable
 from dermdata.markup import count_nouns
-from dermdata.model import Content, CopiedDataset, Dataset
+from dermdata.model import ANY_FILE, Content, CopiedDataset, Dataset
 from dermdata.progress import Progress
 from dermdata.vocabulary import Vocabulary
 from dermdata.vocabulary.concepts import site_names
@@ -178,11 +178,23 @@ def subset_report(report: BuildReport, table: pa.Table, here: Collection[str]) -
 
 def table_opener(folder: DatasetFolder, contents: tuple[Content, ...]) -> readers.Opener:
     """How readers get at a fetched file's bytes, by its official names."""
+    members: dict[str, dict[str, str]] = {}
 
     def read_table_bytes(file: str, member: str | None) -> bytes:
-        return (folder.path / find_table_path(file, member, contents)).read_bytes()
+        if member is None:
+            return (folder.path / find_table_path(file, member, contents)).read_bytes()
+        if file not in members:  # of some datasets each image has a table of its own
+            members[file] = index_members(file, contents)
+        path = members[file].get(unicodedata.normalize("NFC", member))
+        return (folder.path / (path or find_table_path(file, member, contents))).read_bytes()
 
     return read_table_bytes
+
+
+def index_members(file: str, contents: tuple[Content, ...]) -> dict[str, str]:
+    """The cached path of each file in an archive, or in any, by its path there."""
+    held = [one for one in contents if file in (ANY_FILE, one.file) and one.member]
+    return {unicodedata.normalize("NFC", one.official): one.path for one in held[::-1]}
 
 
 def reasons_by_image(lost: Mapping[str, str]) -> dict[str, str]:
@@ -198,7 +210,7 @@ def find_table_path(file: str, member: str | None, contents: tuple[Content, ...]
     """The cached path of a table: a catalog file, or a member of one by its path or file name."""
     wanted = unicodedata.normalize("NFC", member or "")
     for content in contents:
-        if content.file != file:
+        if file not in (ANY_FILE, content.file):
             continue
         if member is None and content.member is None:
             return content.path

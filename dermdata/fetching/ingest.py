@@ -48,6 +48,7 @@ from dermdata.model import (
     Unpack,
 )
 from dermdata.progress import Progress, SilentProgress
+from dermdata.readers.image_tables import find_member_reader
 
 SUMS_NAME = "SHA256SUMS"
 LARGEST_SUMS = 256 << 20  # bytes: a line for each of two million files
@@ -308,6 +309,7 @@ def unpack_contents(
         known += more
         progress.begin(task, known)
 
+    reader = find_member_reader(kind)
     with folder.replace_folder(home) as temporary, delete_if_refused(file, source, folder):
         found = archive.extract(
             source,
@@ -320,7 +322,8 @@ def unpack_contents(
             progress=lambda count: progress.advance(task, count),
             foresee=foresee,
             encoding=file.name_encoding,
-            open_inner=True,
+            open_inner=reader is None,
+            members=partial(reader, source, file.name.removesuffix(f".{kind}")) if reader else None,
         )
         if isinstance(file, ListedArchive):
             require_listed(file, found.contents)

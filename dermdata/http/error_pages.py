@@ -52,6 +52,8 @@ MAGIC: dict[str, tuple[bytes, ...]] = {
     "zip": (b"PK\x03\x04", b"PK\x05\x06"),
     "tar.gz": (b"\x1f\x8b",),
     "tar.zst": (b"\x28\xb5\x2f\xfd",),
+    "npz": (b"PK\x03\x04",),
+    "parquet": (b"PAR1",),
 }
 # endings of texts, which are no zip; spreadsheets, arrays and weights may be one
 TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".data", ".dat", ".json", ".jsonl", ".ndjson", ".xml")

@@ -46,7 +46,9 @@ NOT_CONVERTED = {"differential", "image", "image_id", "isic_id", "label_raw", "m
 FOLD_RANGE = (0, 100)
 SKIN_COLUMNS = ("fitzpatrick", "fitzpatrick_range")
 NO_TABLE = "the catalog has no table of its rows: the files are here, the manifest is empty"
-READER_COLUMNS = {"@path", "@one-hot", "@image", "@view", "@group", "@row"}  # columns that the readers make
+READER_COLUMNS = {  # columns that the readers make
+    "@path", "@one-hot", "@image", "@view", "@group", "@row", "@file", "@split", "@number",
+}  # fmt: skip
 
 
 @dataclass

@@ -7,7 +7,7 @@ from dermdata.errors import UnknownName
 from dermdata.model import Content, TableSpec
 from dermdata.readers.raw_table import Opener, RawTable
 
-SHAPES = ("table", "folders", "spreadsheet")
+SHAPES = ("table", "folders", "spreadsheet", "rows")
 
 __all__ = ["SHAPES", "Opener", "RawTable", "read_table"]
 

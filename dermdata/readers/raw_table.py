@@ -17,6 +17,7 @@ from dermdata.model import TableSpec, ViewSpec
 Opener = Callable[[str, str | None], bytes]  # (catalog file name, path inside it) -> its bytes
 ANY_FOLDERS = "**/"
 IMAGE_COLUMN, VIEW_COLUMN, GROUP_COLUMN = "@image", "@view", "@group"
+FILE_COLUMN = "@file"  # the catalog file that a row is from
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ What cannot be a row is rejected with its line and the reason; nothing is shifte
 
 import itertools
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +19,7 @@ from dermdata.readers.raw_table import Opener, RawTable, derive_columns
 from dermdata.readers.typed_cells import clean_ids, is_true, is_truth
 
 ONE_HOT_COLUMN, ROW_COLUMN = "@one-hot", "@row"  # the row's number from 0, where another table counts so
+JoinedReader = Callable[[JoinSpec], tuple[pa.Table, RejectedRows]]
 CROSSES, EMPTY = ("X", "x"), ("",)  # of a class that is set, and of one that is not
 
 
@@ -33,25 +35,62 @@ def read(spec: TableSpec, files: Opener, contents: tuple[Content, ...]) -> RawTa
         encoding=spec.encoding,
         header=spec.header,
     )
+    return complete_rows(rows, rejected, spec, spec.file, partial(read_joined_table, spec, files))
+
+
+def read_joined_table(spec: TableSpec, files: Opener, join: JoinSpec) -> tuple[pa.Table, RejectedRows]:
+    """A joined table, written as the first one is; what another table joined to it does not count."""
+    return parse_delimited(
+        files(join.file, join.member), join.file, delimiter=spec.delimiter, encoding=spec.encoding
+    )
+
+
+def complete_rows(
+    rows: pa.Table, rejected: RejectedRows, spec: TableSpec, file: str, read_joined: JoinedReader
+) -> RawTable:
+    """The rows of `file` with all that the catalog adds: joined columns, the rows that are meant, labels as words."""
     unpartnered: dict[str, int] = {}
     if any(join.on == ROW_COLUMN for join in spec.join):
         if rejected:
-            raise TableRefused(f"{spec.file}: the rows are known by number, and one is broken: {rejected[0]}")
-        numbers = pa.array([str(number) for number in range(rows.num_rows)], pa.string())
-        rows = rows.append_column(ROW_COLUMN, numbers)
+            raise TableRefused(f"{file}: the rows are known by number, and one is broken: {rejected[0]}")
+        rows = rows.append_column(ROW_COLUMN, number_rows(rows))
     for join in spec.join:
-        other, refused = parse_delimited(
-            files(join.file, join.member), join.file, delimiter=spec.delimiter, encoding=spec.encoding
-        )
-        rejected += refused
+        other, refused = read_joined(join)
+        rejected = [*rejected, *refused]
         if join.marks:
             rows = mark_rows(rows, other, join)
             continue
         rows, lonely, unused = join_table(rows, other, join)
-        counts = {join.file: lonely, f"{spec.file} among the rows of {join.file}": unused}
+        counts = {join.file: lonely, f"{file} among the rows of {join.file}": unused}
         unpartnered |= {name: count for name, count in counts.items() if count}
-    rows, refused = interpret_rows(select_rows(rows, spec), spec, spec.file)
+    rows, refused = interpret_rows(select_rows(rows, spec), spec, file)
     return RawTable(rows, (*rejected, *refused), unpartnered)
+
+
+def number_rows(rows: pa.Table, column: str | None = None) -> pa.Array:
+    """Each row's number from 0; by a column, "word/number" with the number among the rows of the same word."""
+    if column is None:
+        return pa.array([str(number) for number in range(rows.num_rows)], pa.string())
+    counts: dict[str, int] = {}
+    numbers = []
+    for word in rows[column].to_pylist():
+        numbers.append(f"{word}/{counts.get(word, 0)}")
+        counts[word] = counts.get(word, 0) + 1
+    return pa.array(numbers, pa.string())
+
+
+def key_column(rows: pa.Table, name: str, file: str) -> pa.Array:
+    """What a table is joined by: a column, several as "split/index", or the number among those of a word, "@row/split"."""
+    if name in rows.column_names or "/" not in name:
+        require_present(rows, [name], file)
+        return clean_ids(rows[name].combine_chunks())
+    first, *others = name.split("/")
+    if first == ROW_COLUMN:
+        require_present(rows, others[:1], file)
+        return number_rows(rows, others[0])
+    require_present(rows, [first, *others], file)
+    parts = [clean_ids(rows[one].combine_chunks()) for one in (first, *others)]
+    return pc.binary_join_element_wise(*parts, "/")
 
 
 def select_rows(rows: pa.Table, spec: TableSpec) -> pa.Table:
@@ -112,13 +151,11 @@ def join_table(rows: pa.Table, other: pa.Table, join: JoinSpec) -> tuple[pa.Tabl
     A key that stands on several lines of the other table is refused.
     """
     to = join.to or join.on
-    require_present(rows, [join.on], "the first table")
-    require_present(other, [to], join.file)
     other = spread_lines(other, join) if join.each else other
-    keys = clean_ids(other[to].combine_chunks())
+    keys = key_column(other, to, join.file)
     if pc.count_distinct(keys).as_py() != len(keys):
         raise TableRefused(f"{join.file} has the same {to} on several lines")
-    places = pc.index_in(clean_ids(rows[join.on].combine_chunks()), keys)
+    places = pc.index_in(key_column(rows, join.on, "the first table"), keys)
     columns = {name: rows[name] for name in rows.column_names}
     for name in other.column_names:
         if name != to:

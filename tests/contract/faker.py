@@ -14,9 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
+import numpy as np
 import openpyxl
 from PIL import Image
 
+from contract.faked_tables import npz_of, parquet_of
 from dermdata.hosts.isic import SEARCH
 from dermdata.model import NOTHING, Dataset, File, JoinSpec, Label, TableSpec
 from dermdata.readers.raw_table import compile_pattern
@@ -115,7 +117,7 @@ class Maker:
 
 
 def packed(file: File, plain: bytes | None, members: Mapping[str, bytes]) -> bytes:
-    if file.unpack is None:
+    if file.unpack in (None, "npz", "parquet"):
         return plain if plain is not None else b"nothing that the table asks for\n"
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -357,4 +359,40 @@ def name_folders(maker: Maker, spec: TableSpec, names: Sequence[str]) -> None:
         maker.labels.append(parts["label_raw"])
 
 
-SHAPES = {"table": table, "folders": folders, "spreadsheet": spreadsheet}
+def rows(maker: Maker, spec: TableSpec) -> None:
+    """A file of images with their rows; other columns than the label's are in the table that is joined, if there is one."""
+    kind = maker.dataset.file(spec.file or "").unpack
+    parts = ("train", "test") if any("@split" in names for names in spec.columns.values()) else ("",)
+    made, lines = [], []
+    for label in maker.words(spec):
+        number = next(maker.numbers) - 1
+        part, place = parts[number % len(parts)], number // len(parts)
+        cells = source_cells(spec, number, label)
+        pixels = np.full((24, 16, 3), number * 30, np.uint8)
+        own = {
+            name: cells[name] for name in cells if not spec.join or name in spec.columns.get("label_raw", ())
+        }
+        own |= {spec.columns["image"][0]: pixels if kind == "npz" else picture(number)}
+        made.append(own | {name: np.eye(24, 16, dtype=np.uint8) for name in mask_columns(spec)})
+        lines.append({"split": part, "index": str(place), **cells})
+        known = {"@split": part, "@number": str(place), **cells}
+        maker.images.add("/".join(known[name] for name in spec.columns["image_id"]))
+        maker.labels += [label] if label else []
+    maker.plain[spec.file or ""] = npz_of(made, parts) if kind == "npz" else parquet_of(made)
+    for join in spec.join:
+        maker.put(join.file, join.member, text_of(lines, spec))
+
+
+def source_cells(spec: TableSpec, number: int, label: str) -> dict[str, str]:
+    """A row's cells of the source's own columns, images aside."""
+    found: dict[str, str] = {}
+    for ours, columns in spec.columns.items():
+        if ours == "image":
+            continue
+        for column in columns:
+            if not column.startswith("@"):
+                found.setdefault(column, cell(spec, ours, number, name_of(spec, number, label), label))
+    return found
+
+
+SHAPES = {"table": table, "folders": folders, "spreadsheet": spreadsheet, "rows": rows}

@@ -1,0 +1,36 @@
+"""The shape "rows": the tables that came out of .npz and Parquet files, one below the other.
+
+Columns that only some of the files have are empty in the rows of the others; `@file` is the catalog file of a row, by
+which `only` chooses some and `parts` cuts what its name says.
+"""
+
+from functools import partial
+
+import pyarrow as pa
+
+from dermdata.errors import TableRefused
+from dermdata.model import Content, TableSpec
+from dermdata.readers.delimited import RejectedRows, parse_delimited
+from dermdata.readers.image_tables import ROWS
+from dermdata.readers.raw_table import FILE_COLUMN, Opener, RawTable
+from dermdata.readers.table import complete_rows, read_joined_table
+
+
+def read(spec: TableSpec, files: Opener, contents: tuple[Content, ...]) -> RawTable:
+    """The rows of `spec.file`, or of every file that was taken apart, with the joined tables' columns."""
+    names = [one.file for one in contents if one.official == ROWS and spec.file in (None, one.file)]
+    if not names:
+        raise TableRefused(
+            f"{spec.file or 'no file'} was taken apart into images and rows",
+            hint='an .npz is by unpack = "npz", a Parquet file by unpack = "parquet"',
+        )
+    tables: list[pa.Table] = []
+    rejected: RejectedRows = []
+    for name in sorted(names):
+        rows, refused = parse_delimited(files(name, ROWS), name, delimiter=",", encoding="utf-8")
+        tables.append(rows.append_column(FILE_COLUMN, pa.array([name] * rows.num_rows, pa.string())))
+        rejected += refused
+    whole = pa.concat_tables(tables, promote_options="default")
+    columns = {name: whole[name].combine_chunks().fill_null("") for name in whole.column_names}
+    what = spec.file or " and ".join(sorted(names)[:3])
+    return complete_rows(pa.table(columns), rejected, spec, what, partial(read_joined_table, spec, files))
