@@ -24,6 +24,7 @@ IMAGE_ENDINGS = (
 )  # fmt: skip
 NOTHING: Mapping[str, str] = MappingProxyType({})
 ANY_FILE = "*"  # of a table in an archive whose name no source states: whichever file holds the member
+MALIGNANCY_WORDS = ("benign", "premalignant", "malignant", "indeterminate", "not-applicable")
 Level = Literal["error", "warning", "note"]
 SKIN_SOURCES = ("self", "dermatologist", "annotator", "estimated")
 # manifest column -> the words that it may hold
@@ -31,7 +32,8 @@ CLOSED_WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "sex": ("female", "male", "other"),
         "modality": ("dermoscopic", "clinical", "tbp-tile", "rcm", "histopathology", "ultrasound"),
-        "malignancy": ("benign", "premalignant", "malignant", "indeterminate", "not-applicable"),
+        "malignancy": MALIGNANCY_WORDS,
+        "malignancy_source": (*MALIGNANCY_WORDS, "mixed", "non-malignant"),
         "confirmation": (
             "histopathology", "serial-imaging", "expert-consensus", "confocal", "clinical", "self-report",
         ),
@@ -291,7 +293,8 @@ class Label:
     raw_label: str
     concept: str
     predicate: Predicate
-    malignancy: str | None = None
+    malignancy: str | None = None  # of a manifest's row, as its column has it; None: by the concept
+    malignancy_source: str | None = None  # the dataset's own statement
     members: tuple[str, ...] = ()  # the concepts that a lumped label may mean
     note: str | None = None
 

@@ -51,6 +51,7 @@ STATEMENT_COLUMNS = (
     "diagnosis",
     "diagnosis_match",
     "malignancy",
+    "malignancy_source",
     REFINED_FROM,
     REFINED_LABEL,
 )
@@ -65,6 +66,7 @@ class RowStatement:
     diagnosis: str | None
     match: str | None
     malignancy: str | None
+    malignancy_source: str | None
 
 
 class LabelStatements:
@@ -87,8 +89,9 @@ class LabelStatements:
         """The crosswalk row that gave the row its diagnosis, else the diagnosis itself; None if it says nothing."""
         for label in self._rows.get((row.dataset, row.word), ()):
             if harmonize_label(label, self.vocabulary).diagnosis == row.diagnosis:
-                return replace(label, malignancy=row.malignancy or label.malignancy)
-        if row.diagnosis is None and row.malignancy is None:
+                stated = row.malignancy_source or label.malignancy_source
+                return replace(label, malignancy=row.malignancy, malignancy_source=stated)
+        if row.diagnosis is None and row.malignancy is None and row.malignancy_source is None:
             return None
         return Label(
             field="",
@@ -96,15 +99,16 @@ class LabelStatements:
             concept=self.vocabulary[row.diagnosis or UNKNOWN].id,
             predicate=cast("Predicate", f"{row.match or 'exact'}Match"),
             malignancy=row.malignancy,
+            malignancy_source=row.malignancy_source,
         )
 
 
 def parse_statement(row: Sequence[str | None]) -> RowStatement:
     """A row's statement; a refined row has the word of the row that it was refined from."""
-    dataset, word, diagnosis, match, malignancy, source, source_word = row
+    dataset, word, diagnosis, match, malignancy, stated, source, source_word = row
     if source:
         dataset, word = source.partition("/")[0], source_word
-    return RowStatement(dataset, word, diagnosis, match, malignancy)
+    return RowStatement(dataset, word, diagnosis, match, malignancy, stated)
 
 
 def project_table(

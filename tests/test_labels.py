@@ -156,8 +156,15 @@ def test_an_overlap_gives_no_diagnosis():
         (("isic-2020", "diagnosis", "unknown"), "benign"),
         (("isic-2019", "one-hot", "UNK"), None),
         (("fitzpatrick17k", "label", "psoriasis"), "not-applicable"),
+        (("fitzpatrick17k", "label", "actinic keratosis"), "premalignant"),
+        (("ddi", "disease", "actinic-keratosis"), "premalignant"),
+        (("isic-archive", "legacy_dx", "verruca"), "not-applicable"),
+        (("ddi", "disease", "wart"), "not-applicable"),
+        (("milk10k", "one-hot", "BKL"), "benign"),
+        (("milk10k", "one-hot", "MAL_OTH"), "malignant"),
+        (("derm12345", "label", "ch"), "malignant"),
     ],
 )
-def test_malignancy_is_the_datasets_word_in_the_manifests_terms(key, malignancy):
+def test_malignancy_is_the_concepts_else_the_datasets_word(key, malignancy):
     """Mixed, and "not malignant", say less than any value of the manifest, so there is none."""
     assert meant(*key).malignancy == malignancy

@@ -68,11 +68,17 @@ def test_an_overlap_is_projected_only_when_asked_for():
     assert project_label(row, spaces()["ham7"], vocabulary(), related=True).value == "NV"
 
 
-def test_the_datasets_own_word_on_malignancy_comes_first():
-    """ISIC 2020 says benign of a proliferation that the vocabulary calls indeterminate."""
+def test_the_concept_decides_malignancy_and_the_datasets_own_word_has_its_own_space():
+    """ISIC 2020 says benign of a proliferation that the vocabulary calls indeterminate; HAM10000 says nothing itself."""
     row = label("isic-2020", "diagnosis", "atypical melanocytic proliferation")
-    assert project_label(row, spaces()["malignancy"], vocabulary()).value == "benign"
+    assert project_label(row, spaces()["malignancy"], vocabulary()).value == "indeterminate"
     assert project_label((row.concept,), spaces()["malignancy"], vocabulary()).value == "indeterminate"
+    own = spaces()["malignancy-source"]
+    assert project_label(row, own, vocabulary()).value == "benign"
+    assert project_label(label("ddi", "malignant", "False"), own, vocabulary()).value == "non-malignant"
+    silent = project_label(label("ham10000", "dx", "mel"), own, vocabulary())
+    assert (silent.value, silent.reason) == (None, "malignancy-source not stated")
+    assert project_label(("melanoma",), own, vocabulary()).value is None
 
 
 def test_in_a_nested_space_the_nearest_class_wins():

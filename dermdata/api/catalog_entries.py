@@ -30,7 +30,7 @@ LIST_KEYS = (
 MANIFEST_FIELDS = (
     "age", "attribution", "body_site", "caption", "case_id", "concepts", "confirmation", "differential",
     "fitzpatrick", "fitzpatrick_range", "fold_official", "isic_id", "label_raw", "lesion_id", "license",
-    "malignancy", "mask", "masks", "monk", "patient_id", "sex", "skin_tone", "split_official",
+    "malignancy", "malignancy_source", "mask", "masks", "monk", "patient_id", "sex", "skin_tone", "split_official",
 )  # fmt: skip
 WORD_FILTERS = {
     "modality": "modalities",

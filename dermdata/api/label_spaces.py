@@ -19,8 +19,8 @@ Differential = Literal["all", "top"]
 ADDED = ("label", "label_reason")  # the columns that a projection adds
 # the columns that it reads, which are those of `projection.SAID` (a test holds them equal) and a differential
 NEEDED = (
-    "dataset", "label_raw", "diagnosis", "diagnosis_match", "malignancy", "refined_from", "refined_label",
-    "differential",
+    "dataset", "label_raw", "diagnosis", "diagnosis_match", "malignancy", "malignancy_source", "refined_from",
+    "refined_label", "differential",
 )  # fmt: skip
 LONGEST = 60  # characters of a label on stderr
 TOLD = 8  # labels without a class that are told one by one

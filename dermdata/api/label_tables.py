@@ -68,7 +68,8 @@ def count_cached_images(resources: Resources, vocabulary: "Vocabulary") -> Mappi
 
 
 MAP_KEYS = (
-    "dataset", "field", "raw_label", "concept", "name", "predicate", "members", "malignancy", "count", "note",
+    "dataset", "field", "raw_label", "concept", "name", "predicate", "members", "malignancy", "malignancy_source", "count",
+    "note",
 )  # fmt: skip
 REVIEW_KEYS = ("dataset", "field", "raw_label", "concept", "name", "count", "reason")
 DIFF_KEYS = ("kind", "what", "name", "raw_label", "part", "old", "new")
@@ -76,12 +77,15 @@ DIFF_KEYS = ("kind", "what", "name", "raw_label", "part", "old", "new")
 
 def map_labels(resources: Resources, name: str) -> Records:
     """How a dataset's own words map to concepts, a record a word; none for a dataset without label words."""
+    from dermdata.crosswalks.crosswalk import label_malignancy
+
     dataset = resources.catalog[name]
     vocabulary = vocabulary_of(resources)
     labels = list(crosswalk_of(resources, dataset.name, vocabulary))
     counts = count_words(resources, dataset, labels)
     rows = [
-        {**vars(label), "dataset": dataset.name, "name": vocabulary.name(label.concept),
+        {**vars(label), "malignancy": label_malignancy(label, vocabulary), "dataset": dataset.name,
+         "name": vocabulary.name(label.concept),
          "count": counts.count_images(label.raw_label)}
         for label in labels
     ]  # fmt: skip

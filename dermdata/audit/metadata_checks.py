@@ -33,6 +33,17 @@ MAX_USUAL_SHARE = 0.5  # a place of more than half of all images confines nothin
 CONFOUNDERS = ("dataset", "body_site", "modality")
 EXPECTED_COLUMNS = ("diagnosis", "age", "sex", "body_site", "fitzpatrick", "license")
 GROUP_COLUMNS = ("patient_id", "lesion_id", "case_id")
+# what a word on malignancy may mean; two that share nothing contradict each other
+ANY_LEVEL = frozenset({"harmless", "between", "cancer"})
+MALIGNANCY_LEVELS: Mapping[str | None, frozenset[str]] = {
+    "benign": frozenset({"harmless"}),
+    "not-applicable": frozenset({"harmless"}),
+    "premalignant": frozenset({"between"}),
+    "indeterminate": frozenset({"between"}),
+    "malignant": frozenset({"cancer"}),
+    "non-malignant": frozenset({"harmless", "between"}),
+}
+WORDS_SHOWN = 3  # in a message
 OWNER_COLUMNS = {"lesion_id": ("patient_id", "patients"), "case_id": ("patient_id", "patients")}
 
 
@@ -206,6 +217,38 @@ def check_confounding(data: AuditData) -> Iterator[Finding]:
                 evidence = {"column": place, "value": word, "class": name, "share": round(share, 4),
                             "share_of_all": round(usual, 4), "images": classes[name]}  # fmt: skip
                 yield data.make_finding("warning", "class-imbalance", [], text, evidence)
+
+
+# ------------------------------------------------------------------ what contradicts
+
+
+def check_malignancy(data: AuditData) -> Iterator[Finding]:
+    """By dataset: a note where its own word on malignancy contradicts the harmonized one, with both counted.
+
+    A dataset of two words calls a wart benign, where malignancy does not apply: that is no contradiction.
+    """
+    found: dict[str, list[int]] = {}
+    pairs = zip(data.text_column("malignancy"), data.text_column("malignancy_source"), strict=True)
+    for row, (ours, theirs) in enumerate(pairs):
+        if not MALIGNANCY_LEVELS.get(ours, ANY_LEVEL) & MALIGNANCY_LEVELS.get(theirs, ANY_LEVEL):
+            found.setdefault(data.text_column("dataset")[row] or "", []).append(row)
+    for dataset in sorted(found):
+        yield malignancy_finding(data, found[dataset])
+
+
+def malignancy_finding(data: AuditData, rows: Sequence[int]) -> Finding:
+    columns = [data.text_column(name) for name in ("malignancy_source", "malignancy", "diagnosis")]
+    words = Counter(tuple(column[row] or "none" for column in columns) for row in rows).most_common()
+    shown = [
+        f"{theirs} of {diagnosis}, which is {ours} ({count:,})"
+        for (theirs, ours, diagnosis), count in words[:WORDS_SHOWN]
+    ]
+    more = f", {len(words) - WORDS_SHOWN} more" if len(words) > WORDS_SHOWN else ""
+    images = count_nouns(len(rows), "image")
+    text = f"malignancy is not what the dataset says in {images}: it says {', '.join(shown)}{more}"
+    names = ("malignancy_source", "malignancy", "diagnosis")
+    evidence = {"words": [{**dict(zip(names, one, strict=True)), "images": count} for one, count in words]}
+    return data.make_finding("note", "malignancy-differs", rows, text, evidence)
 
 
 # ------------------------------------------------------------------ what is not stated

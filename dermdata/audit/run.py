@@ -38,6 +38,7 @@ from dermdata.audit.metadata_checks import (
     check_imbalance,
     check_known_issues,
     check_licenses,
+    check_malignancy,
     check_missing_metadata,
     check_owners,
     check_patients,
@@ -58,7 +59,7 @@ CHECKS: tuple[Check, ...] = (
     check_readable, check_missing_files, check_extensions, check_orientation, check_private_metadata,
     check_duplicates, check_shared_isic_ids, check_duplicate_ids, check_label_conflicts, check_leaks,
     check_owners, check_patients, check_ages,
-    check_skin_tone, check_imbalance, check_confounding, check_missing_metadata,
+    check_skin_tone, check_imbalance, check_confounding, check_malignancy, check_missing_metadata,
     check_licenses, check_counts, check_known_issues,
 )  # fmt: skip
 NEEDS_IMAGES = (
@@ -67,7 +68,7 @@ NEEDS_IMAGES = (
 )  # fmt: skip
 CODES = (
     *NEEDS_IMAGES, "leak-patient", "leak-lesion", "count-differs", "metadata-missing", "class-imbalance",
-    "skin-tone-coverage", "license-mix", "known-issue",
+    "skin-tone-coverage", "malignancy-differs", "license-mix", "known-issue",
 )  # fmt: skip
 LEVELS = ("error", "warning", "note")
 

@@ -14,7 +14,7 @@ from dermdata.errors import DermdataError
 
 COLUMNS = (
     "age", "body_site", "dataset", "diagnosis", "fitzpatrick", "fitzpatrick_band", "label", "label_raw", "malignancy",
-    "modality", "monk", "sex", "split", "split_official",
+    "malignancy_source", "modality", "monk", "sex", "split", "split_official",
 )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ NEXT_STEPS = {
     "metadata-missing": "say how many rows a result by it leaves out, or that none has an id",
     "class-imbalance": "report balanced accuracy, and figures per class and place",
     "skin-tone-coverage": "make no claim for these skin types; report the interval",
+    "malignancy-differs": "say which you use: `malignancy`, or the dataset's `malignancy_source`",
     "license-mix": "`dermdata cite` says who asks for what",
     "known-issue": "read them before you use the data: `dermdata info NAME`",
 }

@@ -22,7 +22,8 @@ from dermdata.projection import REFINED_FROM, REFINED_LABEL, LabelStatements, se
 
 REFINED_COLUMNS = ("diagnosis", "diagnosis_name", "diagnosis_path", "diagnosis_match", "malignancy")
 NEEDED_COLUMNS = (
-    "dataset", "image_id", "key", "isic_id", "label_raw", *REFINED_COLUMNS, REFINED_FROM, REFINED_LABEL,
+    "dataset", "image_id", "key", "isic_id", "label_raw", *REFINED_COLUMNS, "malignancy_source",
+    REFINED_FROM, REFINED_LABEL,
 )  # fmt: skip
 
 

@@ -12,12 +12,11 @@ from dermdata.crosswalks.extents import certain_concept
 from dermdata.errors import TableRefused
 from dermdata.model import Label, Predicate
 from dermdata.vocabulary import Vocabulary, manifest_malignancy, tsv
-from dermdata.vocabulary.concepts import MANIFEST_MALIGNANCIES, SLUG, UNKNOWN, suggest_ids
+from dermdata.vocabulary.concepts import MALIGNANCY_STATEMENTS, SLUG, UNKNOWN, decide_malignancy, suggest_ids
 from dermdata.vocabulary.spaces import NOT_STATED, OVERLAP_ONLY
 
 PREDICATES = get_args(Predicate)
 # What a dataset may say of a word; the last two say less than any one value of the manifest, which gets null.
-STATEMENTS = (*MANIFEST_MALIGNANCIES, "mixed", "non-malignant")
 Match = Literal["exact", "broad", "narrow", "close", "related"]
 REVIEW_COLUMNS = ("dataset", "field", "raw_label", "concept_id", "count_if_known", "reason")
 
@@ -30,7 +29,8 @@ class HarmonizedLabel:
     diagnosis_name: str | None
     diagnosis_path: tuple[str, ...]  # ids from the root down; empty without a diagnosis
     match: Match
-    malignancy: str | None  # the dataset's own statement first
+    malignancy: str | None  # by the concept, else as the dataset states it
+    malignancy_source: str | None  # the dataset's own statement
     reason: str | None = None
 
 
@@ -165,7 +165,7 @@ def labels_to_text(labels: Iterable[Label]) -> str:
 
 
 def label_to_row(label: Label) -> list[str]:
-    words = (label.field, label.raw_label, label.concept, label.predicate, label.malignancy or "")
+    words = (label.field, label.raw_label, label.concept, label.predicate, label.malignancy_source or "")
     return [*words, "|".join(label.members), label.note or ""]
 
 
@@ -176,7 +176,7 @@ def label_from_row(row: list[str]) -> Label:
         raw_label=raw,
         concept=concept,
         predicate=cast("Predicate", predicate),  # `row_issues` checks it
-        malignancy=malignancy or None,
+        malignancy_source=malignancy or None,
         members=tsv.split_field(members),
         note=note or None,
     )
@@ -189,8 +189,8 @@ def row_issues(row: list[str]) -> Iterator[str]:
         yield "a row needs a field and a raw label"
     if predicate not in PREDICATES:
         yield f"unknown predicate '{predicate}' of '{raw}': {'|'.join(PREDICATES)}"
-    if malignancy and malignancy not in STATEMENTS:
-        yield f"unknown malignancy '{malignancy}' of '{raw}': {'|'.join(STATEMENTS)}"
+    if malignancy and malignancy not in MALIGNANCY_STATEMENTS:
+        yield f"unknown malignancy '{malignancy}' of '{raw}': {'|'.join(MALIGNANCY_STATEMENTS)}"
     for one in (concept, *tsv.split_field(members)):
         if not SLUG.match(one):
             yield f"'{one}' of '{raw}' is no concept id"
@@ -267,20 +267,28 @@ def harmonize_label(label: Label, vocabulary: Vocabulary) -> HarmonizedLabel:
     Returns
     -------
     HarmonizedLabel
-        The diagnosis with its name and path, or the reason why there is none, and the malignancy.
+        The diagnosis with its name and path, or the reason why there is none, and the malignancy: by the diagnosis,
+        the same in every dataset, else as the dataset states it.
 
     """
     reason = no_diagnosis_reason(label, vocabulary)
     concept = None if reason else label.concept
-    statement = label.malignancy or vocabulary.malignancy(label.concept)
     return HarmonizedLabel(
         diagnosis=concept,
         diagnosis_name=vocabulary.name(concept) if concept else None,
         diagnosis_path=vocabulary.path(concept) if concept else (),
         match=cast("Match", label.predicate.removesuffix("Match")),
-        malignancy=manifest_malignancy(statement, label.members or (label.concept,), vocabulary),
+        malignancy=label_malignancy(label, vocabulary),
+        malignancy_source=label.malignancy_source,
         reason=reason,
     )
+
+
+def label_malignancy(label: Label, vocabulary: Vocabulary) -> str | None:
+    """The manifest's malignancy of a crosswalk row's word; a word without a diagnosis has what the dataset states."""
+    if no_diagnosis_reason(label, vocabulary):
+        return manifest_malignancy(label.malignancy_source, (label.concept,), vocabulary)
+    return decide_malignancy(label.members or (label.concept,), label.malignancy_source, vocabulary)
 
 
 def no_diagnosis_reason(label: Label, vocabulary: Vocabulary) -> str | None:

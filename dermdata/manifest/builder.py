@@ -27,6 +27,7 @@ from dermdata.manifest.convert import (
     first_known,
     image_columns,
     is_yes_or_no,
+    malignancy_columns,
     namespace_ids,
     null_if,
     strip_extension,
@@ -404,10 +405,11 @@ class TableBuilder:
     def add_label(self) -> None:
         if "label_raw" in self.fields():
             self.add_diagnosis()
-        if "malignancy" in self.fields():  # what the source says itself comes before what its label means
-            stated = self.convert_field("malignancy")["malignancy"]
-            derived = self.columns.get("malignancy")
-            self.columns["malignancy"] = stated if derived is None else first_known(stated, derived)
+        if "malignancy" in self.fields():
+            words = SourceColumn(
+                self.raw_text("malignancy"), self.spec.values.get("malignancy", {}), self.spec.missing
+            )
+            self.columns |= malignancy_columns(words, self.columns, self.unmapped_recorder("malignancy"))
 
     def add_diagnosis(self) -> None:
         raw = translate_words(self.raw_text("label_raw"), self.spec.values.get("label_raw", {}))

@@ -23,7 +23,7 @@ from dermdata.manifest.schema import (
     TEXT_MAP,
     WORDS,
 )
-from dermdata.model import Content
+from dermdata.model import CLOSED_WORDS, Content
 from dermdata.readers.typed_cells import NOTHING_WORDS, TRUTHS, clean_ids, is_nothing
 from dermdata.vocabulary import Vocabulary
 
@@ -39,6 +39,7 @@ DIAGNOSIS_COLUMNS = {  # column -> attribute of a HarmonizedLabel
     "diagnosis_name": "diagnosis_name",
     "diagnosis_match": "match",
     "malignancy": "malignancy",
+    "malignancy_source": "malignancy_source",
 }
 NUMBER = re.compile(r"[0-9]+([.,][0-9]+)?\Z")
 LONGEST_CELL = 20_000  # characters of one cell
@@ -348,6 +349,7 @@ def match_and_malignancy(
     """What the single word's crosswalk row says, where there is a single one."""
     matches: list[str | None] = []
     malignancies: list[str | None] = []
+    statements: list[str | None] = []
     for text, one in zip(encoded.dictionary.to_pylist(), found, strict=True):
         words = [
             word
@@ -357,9 +359,24 @@ def match_and_malignancy(
         rows = list(harmonize_words(field, words, crosswalk, vocabulary).values())
         matches.append(rows[0].match if len(rows) == 1 else None)
         malignancies.append(rows[0].malignancy if len(rows) == 1 else None)
+        statements.append(rows[0].malignancy_source if len(rows) == 1 else None)
     return {
         "diagnosis_match": expand_to_rows(encoded, matches, WORDS),
         "malignancy": expand_to_rows(encoded, malignancies, WORDS),
+        "malignancy_source": expand_to_rows(encoded, statements, WORDS),
+    }
+
+
+def malignancy_columns(
+    words: SourceColumn, columns: Mapping[str, pa.Array], unmapped: RecordUnmapped
+) -> dict[str, pa.Array]:
+    """`malignancy_source`, what the source says itself, and `malignancy` where the label's concept decides none."""
+    stated = words.to_choices(CLOSED_WORDS["malignancy_source"], unmapped)
+    sure = null_if(stated.cast(pa.string()), ("mixed", "non-malignant")).cast(WORDS)
+    ours, theirs = (columns.get(name) for name in ("malignancy", "malignancy_source"))
+    return {
+        "malignancy": sure if ours is None else first_known(ours, sure),
+        "malignancy_source": stated if theirs is None else first_known(stated, theirs),
     }
 
 

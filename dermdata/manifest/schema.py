@@ -47,7 +47,8 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("diagnosis_path", pa.list_(pa.string()), "concept ids from the root down"),
     ("diagnosis_match", WORDS, "SKOS: exact | broad | narrow | close | related"),
     ("differential", GRADED_LABELS, "graded labels; weights sum to 1"),
-    ("malignancy", WORDS, list_words("malignancy") + "; null when the source does not say"),
+    ("malignancy", WORDS, list_words("malignancy") + "; by the concept, else the source's word"),
+    ("malignancy_source", WORDS, "the source's own word, where it has one: " + list_words("malignancy_source")),
     ("verified", pa.bool_(), "false: in part or from a copy, no published checksum covers it; true: one does; null: none"),
     ("confirmation", WORDS, list_words("confirmation")),
     ("age", pa.float32(), "years"),
@@ -83,5 +84,5 @@ FACT_COLUMNS = tuple(one.name for one in fields(ImageFacts) if one.name in SCHEM
 IMAGE_DERIVED = {"path", "mask_path", "masks", "sha256", "bytes", "image_problem", "verified", *FACT_COLUMNS}
 # what a catalog may map to; all else is found from the files, the labels or `split`
 DERIVED = {*IMAGE_DERIVED, "dataset", "key", "concepts", "split", "fold", "extra"}
-DERIVED |= {"diagnosis", "diagnosis_name", "diagnosis_path", "diagnosis_match"}
+DERIVED |= {"diagnosis", "diagnosis_name", "diagnosis_path", "diagnosis_match", "malignancy_source"}
 MAPPABLE = (*(name for name, _, _ in COLUMNS if name not in DERIVED), "image")

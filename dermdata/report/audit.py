@@ -116,6 +116,7 @@ FAMILIES = (
             "metadata-missing",
             "exif-private",
             "image-turned",
+            "malignancy-differs",
             "license-mix",
             "known-issue",
         ),

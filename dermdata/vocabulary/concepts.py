@@ -2,17 +2,19 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from dermdata.errors import UnknownName, UsageError, nearest
+from dermdata.model import CLOSED_WORDS
 from dermdata.vocabulary import tsv
 
 LEVELS = ("root", "superclass", "category", "group", "diagnosis", "subtype")
 MALIGNANCIES = ("benign", "indeterminate", "malignant", "not-applicable", "mixed")
 # What the manifest can say; `mixed`, and `non-malignant` (benign or no neoplasm at all), say less than these.
-MANIFEST_MALIGNANCIES = ("benign", "premalignant", "malignant", "indeterminate", "not-applicable")
+MANIFEST_MALIGNANCIES = CLOSED_WORDS["malignancy"]
+MALIGNANCY_STATEMENTS = CLOSED_WORDS["malignancy_source"]  # what a dataset may state
 # Indeterminate in the vocabulary, as in ISIC; the manifest calls these two, and all below them, premalignant.
 PREMALIGNANT = ("actinic-keratosis", "actinic-cheilitis")
 UNKNOWN = "unknown"  # the concept "diagnosis not stated"
@@ -209,6 +211,35 @@ def manifest_malignancy(statement: str | None, concepts: Iterable[str], vocabula
     if statement == "indeterminate" and all(is_premalignant(one, vocabulary) for one in concepts):
         return "premalignant"
     return statement if statement in MANIFEST_MALIGNANCIES else None
+
+
+def concept_malignancy(concept: str, vocabulary: Vocabulary) -> str | None:
+    """A concept's malignancy in the manifest's words; None where what is below it differs."""
+    return manifest_malignancy(vocabulary.malignancy(concept), (concept,), vocabulary)
+
+
+def decide_malignancy(concepts: Sequence[str], statement: str | None, vocabulary: Vocabulary) -> str | None:
+    """The one rule: the concepts' malignancy, the same in every dataset; where they do not decide it, the statement.
+
+    Parameters
+    ----------
+    concepts : sequence of str
+        What a word surely means, or all that it may mean; none where there is no diagnosis.
+    statement : str or None
+        What the dataset itself states.
+    vocabulary : Vocabulary
+        The concepts' tree.
+
+    Returns
+    -------
+    str or None
+        One of MANIFEST_MALIGNANCIES.
+
+    """
+    found = {concept_malignancy(one, vocabulary) for one in concepts}
+    if len(found) == 1 and None not in found:
+        return found.pop()
+    return manifest_malignancy(statement, concepts or (vocabulary.root,), vocabulary)
 
 
 def is_premalignant(concept: str, vocabulary: Vocabulary) -> bool:

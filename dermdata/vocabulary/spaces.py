@@ -21,9 +21,12 @@ from dermdata.markup import count_nouns
 from dermdata.model import Label
 from dermdata.vocabulary import tsv
 from dermdata.vocabulary.concepts import (
+    MALIGNANCY_STATEMENTS,
     MANIFEST_MALIGNANCIES,
     UNKNOWN,
     Vocabulary,
+    concept_malignancy,
+    decide_malignancy,
     manifest_malignancy,
     nearest_ids,
     suggest_ids,
@@ -34,6 +37,7 @@ NOT_STATED = "diagnosis not stated"
 SPACE_SUFFIXES = (".toml", ".tsv", ".txt")
 SPACE_COLUMNS = ("class", "concept")
 MOST_LOOKED_UP = 50  # issues: each search takes some milliseconds
+OWN_STATEMENT = "malignancy-source"  # the facet whose classes are what the datasets themselves state
 SpaceItem = tuple[str, str | None]  # concept, malignancy
 ClassItems = dict[str, list[str]]
 
@@ -96,11 +100,11 @@ def project_label(
     """
     if not isinstance(what, Label):
         ids = list(what)
-        return common_class(ids, [concept_malignancy(one, vocabulary) for one in ids], space, vocabulary)
+        return common_class(ids, concept_malignancies(ids, space, vocabulary), space, vocabulary)
     if what.predicate == "relatedMatch" and not related:
         return Projection(None, OVERLAP_ONLY)
     found = common_class(
-        what.members or (what.concept,), label_malignancies(what, vocabulary), space, vocabulary
+        what.members or (what.concept,), label_malignancies(what, space, vocabulary), space, vocabulary
     )
     if what.predicate == "broadMatch" and not what.members and found.value:
         inner = classes_below(what.concept, space, vocabulary) - {found.value}
@@ -188,17 +192,19 @@ def classes_below(concept: str, space: LabelSpace, vocabulary: Vocabulary) -> se
     }
 
 
-def label_malignancies(label: Label, vocabulary: Vocabulary) -> list[str | None]:
-    """Of each concept the label may mean: the dataset's own statement, else the vocabulary's."""
+def concept_malignancies(ids: Iterable[str], space: LabelSpace, vocabulary: Vocabulary) -> list[str | None]:
+    """Of each concept its own; a concept alone is no dataset's statement."""
+    return [None if space.facet == OWN_STATEMENT else concept_malignancy(one, vocabulary) for one in ids]
+
+
+def label_malignancies(label: Label, space: LabelSpace, vocabulary: Vocabulary) -> list[str | None]:
+    """Of each concept the label may mean: a row's own, else by the one rule; what the dataset states if it is asked for."""
     ids = label.members or (label.concept,)
-    stated = manifest_malignancy(label.malignancy, ids, vocabulary)
-    if stated or (label.malignancy and not label.members):
-        return [stated] * len(ids)
-    return [concept_malignancy(one, vocabulary) for one in ids]
-
-
-def concept_malignancy(concept: str, vocabulary: Vocabulary) -> str | None:
-    return manifest_malignancy(vocabulary.malignancy(concept), (concept,), vocabulary)
+    if space.facet == OWN_STATEMENT:
+        return [label.malignancy_source] * len(ids)
+    found = manifest_malignancy(label.malignancy, ids, vocabulary)
+    found = found or decide_malignancy(ids, label.malignancy_source, vocabulary)
+    return [found or concept_malignancy(one, vocabulary) for one in ids]
 
 
 # ------------------------------------------------------------------ reading
@@ -235,7 +241,7 @@ def parse_space(text: str, vocabulary: Vocabulary, named: Mapping[str, LabelSpac
     classes = parse_classes(text)
     space = LabelSpace(text, {name: tuple(map(parse_item, items)) for name, items in classes.items()})
     for concept, malignancy in space.item_classes:
-        if malignancy not in (None, *MANIFEST_MALIGNANCIES):
+        if malignancy is not None and malignancy not in MANIFEST_MALIGNANCIES:
             hint = f"one of {', '.join(MANIFEST_MALIGNANCIES)}"
             raise UnknownName("malignancy", malignancy, MANIFEST_MALIGNANCIES, hint=hint)
         if concept not in vocabulary:
@@ -347,12 +353,12 @@ def space_issues(space: LabelSpace, vocabulary: Vocabulary) -> Iterable[str]:
             concept, malignancy = item
             if concept not in vocabulary:
                 yield f"{space.name}.{name}: unknown concept '{concept}'"
-            if malignancy and malignancy not in MANIFEST_MALIGNANCIES:
+            if malignancy and malignancy not in MALIGNANCY_STATEMENTS:
                 yield f"{space.name}.{name}: unknown malignancy '{malignancy}'"
             if item in seen:
                 yield f"{space.name}.{name}: '{concept}' belongs to {seen[item]} already"
             seen[item] = name
-    if space.facet not in (None, "malignancy"):
+    if space.facet not in (None, "malignancy", OWN_STATEMENT):
         yield f"{space.name}: unknown facet '{space.facet}'"
 
 

@@ -85,6 +85,38 @@ def test_a_class_that_comes_from_one_place_only_is_a_warning() -> None:
     assert (one.level, one.evidence["class"], one.evidence["value"]) == ("warning", "melanoma", "a")
 
 
+# ------------------------------------------------------------------ malignancy
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "contradicts"),
+    [
+        ("premalignant", "malignant", True),  # actinic keratosis in Fitzpatrick17k
+        ("premalignant", "benign", True),  # … in DDI
+        ("premalignant", "indeterminate", False),  # … in ISIC
+        ("indeterminate", "malignant", True),
+        ("malignant", "non-malignant", True),
+        ("not-applicable", "malignant", True),
+        ("not-applicable", "benign", False),  # a wart where there are two words only
+        ("premalignant", "non-malignant", False),
+        ("malignant", "mixed", False),
+        ("malignant", None, False),
+        (None, "malignant", False),
+    ],
+)
+def test_a_datasets_own_word_on_malignancy_that_contradicts_ours_is_counted(
+    ours, theirs, contradicts
+) -> None:
+    table = rows(
+        malignancy=[ours, ours], malignancy_source=[theirs, theirs], diagnosis=["actinic-keratosis"] * 2
+    )
+    found = audited(table, "malignancy-differs")
+    assert len(found) == contradicts
+    for one in found:
+        assert one.level == "note"
+        assert f"in 2 images: it says {theirs} of actinic-keratosis, which is {ours} (2)" in one.message
+
+
 # ------------------------------------------------------------------ missing
 
 

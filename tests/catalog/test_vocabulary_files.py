@@ -5,9 +5,9 @@ from io import StringIO
 
 import pytest
 
-from dermdata.crosswalks import LABEL_COLUMNS, check_labels, harmonize_words, parse_labels
+from dermdata.crosswalks import LABEL_COLUMNS, check_labels, harmonize_label, harmonize_words, parse_labels
 from dermdata.vocabulary import parse_body_sites, project_label, tsv
-from dermdata.vocabulary.concepts import CONCEPT_COLUMNS, SITE_COLUMNS
+from dermdata.vocabulary.concepts import CONCEPT_COLUMNS, SITE_COLUMNS, concept_malignancy
 from support.bundled_labels import (
     CATALOG,
     crosswalk,
@@ -164,10 +164,10 @@ def test_body_sites_are_those_of_isic():
 
 
 def test_the_named_spaces_are_there():
-    """Ten of them; malignancy is the one that is a facet."""
-    named = "ham7 isic8 pad6 malignancy superclass category fitzpatrick9 fitzpatrick3 mpox wound"
+    """Eleven of them; malignancy, ours and the datasets' own, is a facet."""
+    named = "ham7 isic8 pad6 malignancy malignancy-source superclass category fitzpatrick9 fitzpatrick3 mpox wound"
     assert list(spaces()) == named.split()
-    assert [space.name for space in spaces().values() if space.facet] == ["malignancy"]
+    assert [space.name for space in spaces().values() if space.facet] == ["malignancy", "malignancy-source"]
 
 
 def test_every_category_is_a_class_of_its_space():
@@ -209,3 +209,15 @@ def test_fitzpatricks_partitions_sort_its_labels_as_its_table_does(space, column
         for word, _ in theirs
     }
     assert ours == theirs
+
+
+def test_one_concept_has_one_malignancy_in_every_dataset():
+    """A word that surely means a concept has the concept's; what the dataset says of it stays in its own column."""
+    found = {}
+    for name in datasets():
+        for one in labels(name):
+            meant = harmonize_label(one, vocabulary())
+            if meant.diagnosis and not one.members and concept_malignancy(meant.diagnosis, vocabulary()):
+                found.setdefault(meant.diagnosis, set()).add(meant.malignancy)
+    assert len(found) > 400
+    assert {concept: words for concept, words in found.items() if len(words) > 1} == {}

@@ -38,7 +38,7 @@ def completed(cli: Callable, tmp_path: Path, capfd: pytest.CaptureFixture[str]) 
         ("dermdata stats demo --labels fitz", ["fitzpatrick9", "fitzpatrick3"]),
         ("dermdata labels spaces ham", ["ham7"]),
         ("dermdata stats demo --by sex,ag", ["sex,age"]),
-        ("dermdata split demo --stratify mal", ["malignancy"]),
+        ("dermdata split demo --stratify mal", ["malignancy", "malignancy_source"]),
         ("dermdata evaluate p.csv --by fitzpatrick_", ["fitzpatrick_band"]),
         ("dermdata list --modality c", ["clinical"]),
         ("dermdata list --access a", ["account", "agreement"]),

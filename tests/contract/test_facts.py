@@ -115,7 +115,7 @@ def test_the_source_calls_its_actinic_keratoses_benign() -> None:
     """DDI says malignant FALSE in 4 of 4."""
     row = crosswalk("ddi").lookup("disease", "actinic-keratosis")
     assert row
-    assert row.malignancy == "benign"
+    assert row.malignancy_source == "benign"
 
 
 @pytest.mark.parametrize(

@@ -156,13 +156,21 @@ def test_a_graded_label_may_be_a_word_for_not_known() -> None:
     assert report.unmapped_labels == {}
 
 
-def test_the_sources_own_malignancy_comes_first() -> None:
-    found = cells(
-        {"dx": ["mel", "mel", "zzz"], "m": ["benign", "", "malignant"]},
-        {"label_raw": ("dx",), "malignancy": ("m",)},
-        "malignancy",
-    )
-    assert found == ["benign", "malignant", "malignant"]
+def test_malignancy_is_the_concepts_and_what_the_source_says_stands_beside_it() -> None:
+    """Where there is no concept, or the source says both or less than a word of ours, its own word is all there is."""
+    columns = {
+        "dx": ["mel", "mel", "zzz", "zzz", "zzz"],
+        "m": ["benign", "", "malignant", "non-malignant", "mixed"],
+    }
+    spec = {"label_raw": ("dx",), "malignancy": ("m",)}
+    assert cells(columns, spec, "malignancy") == ["malignant", "malignant", "malignant", None, None]
+    assert cells(columns, spec, "malignancy_source") == [
+        "benign",
+        None,
+        "malignant",
+        "non-malignant",
+        "mixed",
+    ]
 
 
 @pytest.mark.parametrize(

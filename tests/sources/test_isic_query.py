@@ -68,7 +68,11 @@ QUERIES = {
     "age >= 60": "age_approx:[60 TO *]",
     "age between 20 and 40": "age_approx:[20 TO 40]",
     "age <= 85": "age_approx:[* TO *]",
-    "malignancy = 'benign' or sex = 'male'": "diagnosis_1:Benign OR sex:male",
+    "malignancy_source = 'benign' or sex = 'male'": "diagnosis_1:Benign OR sex:male",
+    # ours is the concept's: what ISIC files under Malignant and is called so nowhere else is left out
+    "malignancy = 'malignant' and sex = 'male'": "diagnosis_1:* AND -diagnosis_1:Benign AND -diagnosis_1:Indeterminate AND "
+    '-diagnosis_3:"EBV positive mucocutaneous ulcer" AND -diagnosis_4:"Lymphomatoid papulosis" AND '
+    "-diagnosis_2:Melanoma AND sex:male",
     "sex is null": "-sex:female AND -sex:male AND -sex:other",
     "license = 'CC0-1.0'": "copyright_license:CC-0",
     "modality = 'dermoscopic'": "image_type:dermoscopic",
