@@ -472,7 +472,10 @@ def of_own(room: Room, dice: Dice, bomb: bool) -> dict[str, bytes]:
     if bomb:
         return {**files, "in/visits.csv": dice.choice(bombs.TABLES)(dice)}
     if dice.random() < OWN_ZIP:
-        return {**files, "in/pictures.zip": some(documents.damage_zip, damage)(files["in/pictures.zip"], dice)}
+        return {
+            **files,
+            "in/pictures.zip": some(documents.damage_zip, damage)(files["in/pictures.zip"], dice),
+        }
     return {
         **files,
         "in/visits.csv": some(damage_text, damage_text, damage)(files["in/visits.csv"], dice),
