@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 
 from dermdata.audit.data import AuditData
 from dermdata.licenses import LicenseTerms, combine_terms, license_terms
-from dermdata.manifest.builder import count_differences
 from dermdata.manifest.schema import FITZPATRICK_TYPES
+from dermdata.manifest.stated_counts import count_differences
 from dermdata.markup import agree_verb, count_nouns
 from dermdata.model import Finding, Level
 

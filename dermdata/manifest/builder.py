@@ -5,7 +5,7 @@ Works on columns: each distinct word of a column is converted once, however many
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -36,13 +36,12 @@ from dermdata.manifest.convert import (
 )
 from dermdata.manifest.match import ImageIndex, summarize_problem
 from dermdata.manifest.schema import KEYS, LIMITS, MAPPABLE, SCHEMA
-from dermdata.markup import count_nouns, phrase_count
+from dermdata.manifest.stated_counts import count_differences
+from dermdata.markup import count_nouns
 from dermdata.model import CLOSED_WORDS, NOTHING, Content, Dataset, TableSpec
 from dermdata.readers.typed_cells import clean_names, is_true
 from dermdata.vocabulary import Vocabulary
 
-ID_COLUMNS = {"lesions": "lesion_id", "patients": "patient_id", "cases": "case_id"}
-FILE_COLUMNS = {"pictures": "path", "masks": "mask_path"}
 NOT_CONVERTED = {"differential", "image", "image_id", "isic_id", "label_raw", "malignancy", *KEYS}
 FOLD_RANGE = (0, 100)
 SKIN_COLUMNS = ("fitzpatrick", "fitzpatrick_range")
@@ -105,88 +104,6 @@ def record_rejected(lost: pa.Table, reason: str, report: BuildReport) -> None:
             f"{count_nouns(lost.num_rows, 'row')} cannot be used: {reason}; the limit is {REJECTED:,}"
         )
     report.rejected += [{**row, "reason": reason} for row in lost.to_pylist()]
-
-
-def count_differences(dataset: Dataset, table: pa.Table, roles: Collection[str] = ()) -> list[str]:
-    """One sentence for each number that is not the catalog's; nothing of what the rows do not state.
-
-    `roles` are those of the files that are here: where there are masks, that no row has one is a number too.
-    """
-    return [
-        *total_differences(dataset, table, roles),
-        *split_differences(dataset, table),
-        *label_differences(dataset, table),
-    ]
-
-
-def total_differences(dataset: Dataset, table: pa.Table, roles: Collection[str]) -> Iterator[str]:
-    train = pc.equal(table["split_official"].cast(pa.string()), "train")
-    whole, training = (
-        count_totals(table),
-        count_totals(table.select([*ID_COLUMNS.values(), *FILE_COLUMNS.values()]).filter(train)),
-    )
-    stated = stated_totals(dataset, table.num_rows, roles)
-    for name, number in whole.items():
-        expected = getattr(dataset.counts, name, None)
-        if expected is None or not (number or name in stated):
-            continue
-        # publishers count rows or pictures, and people and lesions of the whole or of the training part
-        meant = {number, training[name], *({whole["pictures"]} if name == "images" else ())}
-        if expected not in meant and expected != count_joined_ids(dataset, table, ID_COLUMNS.get(name)):
-            yield f"{phrase_count(number, name)}, the catalog expects {expected:,}"
-
-
-def stated_totals(dataset: Dataset, rows: int, roles: Collection[str]) -> set[str]:
-    """The numbers that are stated even where they are 0: of files that are here, and of ids that a table has."""
-    columns = {name for spec in dataset.table for name in (*spec.columns, *spec.constants)}
-    if not rows and "other" in roles:  # archives that stay closed: no row at all is a number, too
-        roles = {*roles, "images"}
-    ids = {name for name, column in ID_COLUMNS.items() if rows and column in columns}
-    return ids | {"images", "masks"} & set(roles)
-
-
-def count_joined_ids(dataset: Dataset, table: pa.Table, name: str | None) -> int | None:
-    """How many ids the source has where ids that share an image are joined to one (`@group`); None elsewhere."""
-    if not any(spec.columns.get(name or "") == ("@group",) for spec in dataset.table):
-        return None
-    words = table["extra"].combine_chunks()
-    mine = pc.match_substring_regex(words.keys, rf"^{name}( \(\d+\))?$")
-    return int(pc.count_distinct(words.items.filter(mine)).as_py())
-
-
-def count_totals(table: pa.Table) -> dict[str, int]:
-    distinct = {name: int(pc.count_distinct(table[column]).as_py()) for name, column in ID_COLUMNS.items()}
-    return {
-        "images": table.num_rows,
-        **distinct,
-        **{name: len(table) - table[column].null_count for name, column in FILE_COLUMNS.items()},
-    }
-
-
-def split_differences(dataset: Dataset, table: pa.Table) -> Iterator[str]:
-    actual = word_counts(table["split_official"])
-    for name, expected in dataset.counts.splits.items():
-        if actual and actual.get(name, 0) != expected:
-            yield (
-                f"{count_nouns(actual.get(name, 0), 'image')} in the official "
-                f"split {name}, the catalog expects {expected:,}"
-            )
-
-
-def label_differences(dataset: Dataset, table: pa.Table) -> Iterator[str]:
-    """Labels with too few images; more than expected is no finding, some publishers count the training set only."""
-    if table["differential"].null_count < len(table):
-        return  # graded labels: a row's words are several
-    actual = word_counts(table["label_raw"])
-    for name, expected in dataset.counts.labels.items():
-        if actual and actual.get(name, 0) < expected:
-            yield f"{count_nouns(actual.get(name, 0), 'image')} labeled {name}, the catalog expects {expected:,}"
-
-
-def word_counts(column: pa.ChunkedArray) -> Mapping[str, int]:
-    """How often each word stands in a column, null aside."""
-    counts = pc.value_counts(column.cast(pa.string())).to_pylist()
-    return {one["values"]: one["counts"] for one in counts if one["values"] is not None}
 
 
 @dataclass(frozen=True)
