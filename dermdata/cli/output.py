@@ -111,4 +111,5 @@ def write_delimited(rows: Iterable[Item], columns: Sequence[str], form: str) -> 
         return
     out.write("\t".join(map(escape, columns)) + "\n")
     for row in rows:
-        out.write("\t".join(escape(plain(row.get(name))) for name in columns) + "\n")
+        words = map(row.get, columns)
+        out.write("\t".join(["" if one is None else escape(plain(one)) for one in words]) + "\n")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 UNION = "images"
 MEMORY = "2GB"
+PLAIN = frozenset({str, int, float, bool, type(None)})  # what JSON has as it is: most of a manifest's cells
 BATCH = 4096  # rows that are in memory as Python values at a time
 QUOTES_HINT = 'a name with - stands in double quotes ("pad-ufes-20") or with _ (pad_ufes_20)'
 CLOSED_ENGINE = {
@@ -204,7 +205,8 @@ class Query:
         try:
             while rows := self._run_interruptibly(lambda: asked.fetchmany(BATCH)):
                 for row in rows:
-                    yield dict(zip(names, map(to_json_value, row), strict=True))
+                    values = [one if type(one) in PLAIN else to_json_value(one) for one in row]
+                    yield dict(zip(names, values, strict=True))
         except duckdb.Error as error:
             raise self._to_error(error) from error
 
