@@ -36,7 +36,17 @@ if TYPE_CHECKING:
     from dermdata.model import Label
 
 GUESS_KEYS = ("field", "column", "score", "taken", "evidence")
-WORD_KEYS = ("raw_label", "count", "how", "concept", "applied", "candidates")
+WORD_KEYS = (
+    "raw_label",
+    "count",
+    "how",
+    "concept",
+    "applied",
+    "candidates",
+    "certainty",
+    "matched",
+    "reason",
+)
 PICTURES = "pictures"  # what the entry calls the folders of pictures
 Ask = Callable[[str, str, str], bool]  # field, column, evidence -> whether it is so
 
@@ -232,13 +242,14 @@ def require_columns(request: AddRequest, table: FoundTable) -> None:
 def describe_surroundings(resources: Resources, images: "Sequence[LocalFile]") -> "Surroundings":
     """The files, words and sites that columns are compared with."""
     from dermdata.api.label_spaces import vocabulary_of
-    from dermdata.api.label_tables import read_known_words
+    from dermdata.api.label_tables import read_known_words, read_terms
     from dermdata.inference.columns import Surroundings
     from dermdata.vocabulary.concepts import normalize_text
 
     vocabulary = vocabulary_of(resources)
     names = {normalize_text(name) for one in vocabulary for name in (one.id, one.label, *one.synonyms)}
-    names |= {normalize_text(word) for word in read_known_words(resources, vocabulary)}
+    names |= {normalize_text(row.raw_label) for _, row in read_known_words(resources, vocabulary)}
+    names |= {normalize_text(term.text) for term in read_terms(resources, vocabulary)}
     sites = read_site_names(resources)
     files = {key for one in images for key in name_keys(one.name)}
     return Surroundings(
@@ -345,9 +356,7 @@ def propose_words(
     flags: "FlagGuess | None",
 ) -> "tuple[list[Proposal], list[Label]]":
     """A concept for each word of the labels, where it is sure or the person has said so."""
-    from dermdata.api.label_spaces import vocabulary_of
-    from dermdata.api.label_tables import read_known_words
-    from dermdata.crosswalks import suggest
+    from dermdata.api import label_tables
 
     column, words = count_label_words(data, guesses, flags)
     if not words and request.accept:
@@ -355,13 +364,11 @@ def propose_words(
             "no column of diagnoses was found whose words --accept could decide",
             hint="name it with --label COLUMN",
         )
-    if not words:
-        return [], []
-    vocabulary = vocabulary_of(resources)
-    decided = suggest.parse_decisions(request.accept, column, list(words), vocabulary)
-    known = read_known_words(resources, vocabulary)
-    proposals = suggest.propose_labels(words, column, vocabulary, known, decided)
-    return proposals, suggest.merge_labels(decided, proposals)
+    return (
+        label_tables.propose_words(resources, words, column, request.accept, request.prompt)
+        if words
+        else ([], [])
+    )
 
 
 def count_label_words(

@@ -4,7 +4,7 @@ The concept tree, a dataset's words, doubtful ones, what changed, and proposals 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +16,16 @@ from dermdata.errors import BadTable, ProblemsFound, UnknownName, UsageError
 from dermdata.markup import count_nouns
 
 if TYPE_CHECKING:
+    from dermdata.crosswalks.crosswalk import ReviewItem
     from dermdata.crosswalks.suggest import Proposal
+    from dermdata.crosswalks.word_index import WordIndex
     from dermdata.model import Dataset, Label
     from dermdata.readers.delimited import OwnTable
     from dermdata.vocabulary import Vocabulary
+    from dermdata.vocabulary.terms import ForeignTerm
 
 
+Prompt = Callable[[str], str]  # puts a question to a person and gives the answer
 SHOWN = 30  # columns of a table in a message
 TREE_KEYS = ("concept", "name", "parent", "level", "malignancy", "synonyms", "images")
 
@@ -71,7 +75,7 @@ MAP_KEYS = (
     "dataset", "field", "raw_label", "concept", "name", "predicate", "members", "malignancy", "malignancy_source", "count",
     "note",
 )  # fmt: skip
-REVIEW_KEYS = ("dataset", "field", "raw_label", "concept", "name", "count", "reason")
+REVIEW_KEYS = ("dataset", "field", "raw_label", "concept", "name", "count", "reason", "about")
 DIFF_KEYS = ("kind", "what", "name", "raw_label", "part", "old", "new")
 
 
@@ -113,16 +117,12 @@ def require_labels(dataset: "Dataset", labels: "Sequence[Label] | Records") -> N
 
 def list_doubts(resources: Resources, names: Sequence[str] = ()) -> Records:
     """The words whose concept a dermatologist should decide, of these datasets or of all."""
-    from dermdata.catalogs.overlays import read_text
-    from dermdata.crosswalks.crosswalk import parse_review
-
     vocabulary = vocabulary_of(resources)
     wanted = {resources.catalog[name].name for name in names}
-    path = resources.catalog.vocabulary_file("review.tsv")
     rows = [
         {key: getattr(one, key, None) for key in REVIEW_KEYS}
         | {"name": vocabulary.name(one.concept) if one.concept else None}
-        for one in parse_review(read_text(path), vocabulary, str(path))
+        for one in read_review(resources, vocabulary)
         if not wanted or one.dataset in wanted
     ]
     return Records(rows, REVIEW_KEYS)
@@ -137,7 +137,10 @@ def compare_catalogs(resources: Resources, old: Path, new: Path) -> Records:
     return Records([{key: getattr(one, key) for key in DIFF_KEYS} for one in found], DIFF_KEYS)
 
 
-PROPOSAL_KEYS = ("raw_label", "count", "how", "score", "concept", "name", "matched", "candidates", "applied")
+PROPOSAL_KEYS = (
+    "raw_label", "count", "how", "score", "concept", "name", "matched", "candidates", "applied", "certainty", "predicate",
+    "reason",
+)  # fmt: skip
 
 
 class ProposedLabels:
@@ -146,9 +149,10 @@ class ProposedLabels:
     Attributes
     ----------
     records : Records
-        `raw_label, count, how, score, concept, name, matched, candidates, applied`, the commonest word first.
+        `raw_label, count, how, score, concept, name, matched, candidates, applied, certainty, predicate, reason`, the
+        commonest word first.
     labels : list of Label
-        The rows of the crosswalk: what was decided before, then what is sure.
+        The rows of the crosswalk: what was decided before, then what is sure or accepted.
 
     """
 
@@ -156,9 +160,11 @@ class ProposedLabels:
         self, proposals: "Sequence[Proposal]", labels: "Sequence[Label]", vocabulary: "Vocabulary"
     ) -> None:
         rows = [
-            {**{key: getattr(one, key, None) for key in PROPOSAL_KEYS}, "name": one.concept and vocabulary.name(one.concept)}
+            {key: getattr(one, key, None) for key in PROPOSAL_KEYS}
+            | {"name": one.concept and vocabulary.name(one.concept)}
+            | {"predicate": (row := one.label or one.offer) and row.predicate}
             for one in proposals
-        ]  # fmt: skip
+        ]
         self.records = Records(rows, PROPOSAL_KEYS)
         self.labels = list(labels)
 
@@ -168,18 +174,24 @@ class ProposedLabels:
         if missing:
             raise ProblemsFound(
                 f"{count_nouns(len(missing), 'word')} ({count_nouns(sum(missing), 'row')}) without a concept yet",
-                hint="--accept WORD=CONCEPT decides one",
+                hint="--accept all takes what is likely, --accept WORD=CONCEPT decides one",
             )
 
 
 def propose_labels(
-    resources: Resources, table: Path, column: str, decisions: Iterable[str] = (), out: Path | None = None
+    resources: Resources,
+    table: Path,
+    column: str,
+    accept: Iterable[str] = (),
+    out: Path | None = None,
+    prompt: Prompt | None = None,
 ) -> ProposedLabels:
     """Propose a concept for each word in a column of a CSV table; nothing is written.
 
-    `decisions` are a person's, as WORD=CONCEPT; those that stand in `out` already stay.
+    `accept` is a person's: decisions as WORD=CONCEPT, and how much of the rest is taken: `sure`, `all` or `ask`, which
+    puts its questions by `prompt`.
+    What stands in `out` already stays.
     """
-    from dermdata.crosswalks import suggest
     from dermdata.readers.delimited import parse_own_table
 
     vocabulary = vocabulary_of(resources)
@@ -191,11 +203,77 @@ def propose_labels(
         resources.say(
             f"{count_nouns(blanks.total(), 'row', 'have')} no word in {column}{describe_blanks(blanks)}"
         )
-    decided = [*read_decided(out, vocabulary), *suggest.parse_decisions(decisions, column, words, vocabulary)]
-    proposals = suggest.propose_labels(
-        words, column, vocabulary, read_known_words(resources, vocabulary), decided
+    proposals, labels = propose_words(resources, words, column, accept, prompt, read_decided(out, vocabulary))
+    return ProposedLabels(proposals, labels, vocabulary)
+
+
+def propose_words(
+    resources: Resources,
+    words: Mapping[str, int],
+    field: str,
+    accept: Iterable[str] = (),
+    prompt: Prompt | None = None,
+    before: "Sequence[Label]" = (),
+) -> "tuple[list[Proposal], list[Label]]":
+    """A proposal for each word and the rows to write: what stood there `before`, is decided, sure or accepted."""
+    from dermdata.crosswalks import suggest
+
+    vocabulary = vocabulary_of(resources)
+    mode, decisions = suggest.split_accepted(accept)
+    said = suggest.parse_decisions(decisions, field, words, vocabulary)
+    new = {(row.field, row.raw_label) for row in said}
+    decided = [*(row for row in before if (row.field, row.raw_label) not in new), *said]
+    index = read_word_index(resources, vocabulary)
+    proposals = suggest.accept_proposals(
+        suggest.propose_labels(words, field, index, decided),
+        mode,
+        None if prompt is None else lambda one: ask_word(resources, one, prompt),
     )
-    return ProposedLabels(proposals, suggest.merge_labels(decided, proposals), vocabulary)
+    for row in said:
+        if row.predicate != "exactMatch":
+            resources.say(describe_decision(row))
+    return proposals, suggest.merge_labels(decided, proposals)
+
+
+def ask_word(resources: Resources, proposal: "Proposal", prompt: Prompt) -> "Label | None":
+    """The row that the person says yes to or gives, None for no; what cannot be meant is told and asked again."""
+    because = f" ({proposal.reason})" if proposal.reason else ""
+    question = (
+        f"{proposal.raw_label} ({count_nouns(proposal.count, 'row')}): {' or '.join(proposal.candidates)}?{because} "
+        "y, n, or a concept with = > or < before it"
+    )
+    while True:
+        try:
+            return answer_proposal(resources, proposal, prompt(question))
+        except (UsageError, UnknownName) as error:
+            resources.say(f"{error}: {error.hint}" if error.hint else str(error))
+
+
+def answer_proposal(resources: Resources, proposal: "Proposal", answer: str) -> "Label | None":
+    """What a person answers when asked of a word: yes, no, or a concept after `=`, `>` or `<`.
+
+    UsageError or UnknownName for what is none of these; yes means the first candidate where nothing is likely.
+    """
+    from dermdata.crosswalks import suggest
+
+    said = answer.strip()
+    if said.casefold() in ("n", "no"):
+        return None
+    if said.casefold() in ("y", "yes"):
+        return proposal.offer or proposal.exact_row(proposal.candidates[0])
+    vocabulary = vocabulary_of(resources)
+    text = said if said[:1] in suggest.SIGNS else f"={said}"
+    word = proposal.raw_label
+    return suggest.parse_decision(f"{word}{text}", proposal.field, [word], vocabulary)
+
+
+def describe_decision(row: "Label") -> str:
+    """What a decision that is not exact says, in words."""
+    if row.members:
+        return f"{row.raw_label} is one of {', '.join(row.members)}: {row.predicate} of {row.concept}"
+    if row.predicate == "broadMatch":
+        return f"{row.concept} is wider than {row.raw_label}: broadMatch"
+    return f"{row.concept} is narrower than {row.raw_label}: narrowMatch, which gives no diagnosis"
 
 
 def count_column_words(own: "OwnTable", column: str, where: str) -> tuple[Counter[str], Counter[str]]:
@@ -239,13 +317,41 @@ def read_decided(out: Path | None, vocabulary: "Vocabulary") -> "list[Label]":
     return list(rows)
 
 
-def read_known_words(resources: Resources, vocabulary: "Vocabulary") -> "dict[str, list[tuple[str, Label]]]":
-    """Raw word -> the datasets of the catalog that use it."""
-    known: dict[str, list[tuple[str, Label]]] = {}
+def read_word_index(resources: Resources, vocabulary: "Vocabulary") -> "WordIndex":
+    """All that a person's words are compared with."""
+    from dermdata.crosswalks.word_index import build_word_index
+
+    return build_word_index(
+        vocabulary,
+        read_known_words(resources, vocabulary),
+        read_terms(resources, vocabulary),
+        read_review(resources, vocabulary),
+    )
+
+
+def read_known_words(resources: Resources, vocabulary: "Vocabulary") -> "Iterator[tuple[str, Label]]":
+    """Every word of the catalog's datasets: the dataset, and the word's row."""
     for name in resources.catalog:
         for row in crosswalk_of(resources, name, vocabulary):
-            known.setdefault(row.raw_label, []).append((name, row))
-    return known
+            yield name, row
+
+
+def read_terms(resources: Resources, vocabulary: "Vocabulary") -> "Sequence[ForeignTerm]":
+    """What concepts are called in other languages; BadCatalog for a broken file."""
+    from dermdata.catalogs.overlays import read_text
+    from dermdata.vocabulary.terms import parse_terms
+
+    path = resources.catalog.vocabulary_file("terms.tsv")
+    return parse_terms(read_text(path), vocabulary, str(path))
+
+
+def read_review(resources: Resources, vocabulary: "Vocabulary") -> "Sequence[ReviewItem]":
+    """The words whose concept a dermatologist should decide; BadCatalog for a broken file."""
+    from dermdata.catalogs.overlays import read_text
+    from dermdata.crosswalks.crosswalk import parse_review
+
+    path = resources.catalog.vocabulary_file("review.tsv")
+    return parse_review(read_text(path), vocabulary, str(path))
 
 
 def write_crosswalk(resources: Resources, out: Path, labels: "Sequence[Label]") -> None:

@@ -1,7 +1,7 @@
 """What a person wants to add to the catalog, and what lies there: pictures, and the table that names them."""
 
 import codecs
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,8 +30,11 @@ class AddRequest:
     columns: Mapping[str, str] = field(default_factory=dict)  # manifest field -> their column, "" for none
     modality: str | None = None
     catalog: Path | None = None  # the folder to write to
-    accept: Sequence[str] = ()  # WORD=CONCEPT
     placement: Placement = "in-place"  # where the pictures are from now on
+    accept: Sequence[str] = ()  # WORD=CONCEPT and the like, or sure, all, ask
+    prompt: Callable[[str], str] | None = (
+        None  # puts a question; each word that is not sure, where `accept` says ask
+    )
     force: bool = False  # write over an entry that is there
     dry_run: bool = False  # only look
 

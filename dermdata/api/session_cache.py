@@ -170,7 +170,8 @@ class CacheMethods:
         catalog : path, optional
             The catalog folder to write the entry to; the session's last one unless told.
         accept : sequence of str
-            What words of the labels mean, as `WORD=CONCEPT`.
+            What words of the labels mean, as `WORD=CONCEPT`, `WORD>CONCEPT` where the concept is wider, or
+            `WORD<CONCEPT` where it is narrower; "all" takes every concept that is likely as well.
         modality : str, optional
             `dermoscopic`, `clinical`, …
         placement : {"in-place", "link", "copy"}, default "in-place"

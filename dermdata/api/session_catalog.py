@@ -315,14 +315,16 @@ class CatalogMethods:
         column : str
             The column that holds the words.
         accept : sequence of str
-            Decisions: "WORD=CONCEPT", or "WORD=a+b" for one of several.
+            Decisions: "WORD=CONCEPT", "WORD>CONCEPT" where the concept is wider, "WORD<CONCEPT" where it is narrower, or
+            "WORD=a+b" for one of several; "all" takes every concept that is likely as well.
         out : path, optional
             Write what is sure or decided to this labels.tsv of a private catalog; its rows stay.
 
         Returns
         -------
         Records
-            A record a word, the commonest first; `applied` tells whether it has a row in the crosswalk.
+            A record a word, the commonest first; `applied` tells whether it has a row in the crosswalk, `certainty`
+            whether it is sure, likely or open.
 
         Raises
         ------

@@ -8,6 +8,7 @@ import typer
 
 from dermdata.api.display import count_nouns, count_share
 from dermdata.cli.add_output import fetch_entry, write_guesses
+from dermdata.cli.label_options import AcceptOption, find_prompt
 from dermdata.cli.output import FormatOption
 from dermdata.cli.state import State, state_of
 
@@ -44,10 +45,7 @@ def add(
         list[str] | None,
         typer.Option(help="The column of any other field: age=Alter; repeatable.", metavar="FIELD=COLUMN"),
     ] = None,
-    accept: Annotated[
-        list[str] | None,
-        typer.Option(help="Decide what a word of the labels means; repeatable.", metavar="WORD=CONCEPT"),
-    ] = None,
+    accept: AcceptOption = None,
     modality: Annotated[str | None, typer.Option(help="dermoscopic, clinical, …", metavar="WORD")] = None,
     out: Annotated[
         Path | None,
@@ -75,6 +73,7 @@ def add(
     request = AddRequest(
         name=name, sources=sources, table=table, modality=modality, catalog=out, accept=accept or (), force=force,
         columns=parse_columns(named, column or ()), dry_run=dry_run, placement=choose_placement(copy=copy, link=link),
+        prompt=find_prompt(),
     )  # fmt: skip
     state = state_of(ctx)
     added = add_dataset(state, request, ask_person if sys.stdin.isatty() and sys.stderr.isatty() else None)
@@ -101,4 +100,7 @@ def tell_words(state: State, added: "AddedEntry") -> None:
         near = f", perhaps {' or '.join(one['candidates'])}" if one["candidates"] else ""
         state.say(f"  {one['raw_label']} ({count_nouns(one['count'], 'row')}): not mapped{near}")
     if len(mapped) < len(words):
-        state.say("--force --accept WORD=CONCEPT decides one, or a row in labels.tsv")
+        likely = count_nouns(sum(one["certainty"] == "likely" for one in words), "word", "are")
+        state.say(
+            f"{likely} likely: --force --accept all takes them, ask asks, WORD=CONCEPT decides one; or labels.tsv"
+        )

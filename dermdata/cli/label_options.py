@@ -1,5 +1,7 @@
-"""Options of several commands: the rows that are meant, and what is said of `--labels SPACE`."""
+"""Options of several commands: the rows that are meant, what is said of `--labels SPACE`, and `--accept`."""
 
+import sys
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import typer
@@ -41,3 +43,22 @@ WeightOption = Annotated[
     ),
 ]
 StrictOption = Annotated[bool, typer.Option("--strict", help=STRICT_HELP)]
+
+ACCEPT_METAVAR = "WORD=CONCEPT|sure|all|ask"
+ACCEPT_HELP = (
+    "What a word of the labels means: WORD=CONCEPT, 'WORD>CONCEPT' where the concept is wider, 'WORD<CONCEPT' where it "
+    "is narrower, WORD=a+b for one of several; or how much of the rest is taken: sure (default), all that is likely, or "
+    "ask. Repeatable."
+)
+AcceptOption = Annotated[list[str] | None, typer.Option(help=ACCEPT_HELP, metavar=ACCEPT_METAVAR)]
+
+
+def find_prompt() -> Callable[[str], str] | None:
+    """What puts a question and gives the answer, no unless told; None where there is no terminal."""
+    return ask_question if sys.stdin.isatty() and sys.stderr.isatty() else None
+
+
+def ask_question(question: str) -> str:
+    """The answer on the terminal."""
+    answer: str = typer.prompt(question, default="n", err=True)
+    return answer

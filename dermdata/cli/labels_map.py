@@ -9,6 +9,7 @@ import typer
 from dermdata.api.display import count_nouns, count_share
 from dermdata.api.records import Records
 from dermdata.cli.complete import dataset_names
+from dermdata.cli.label_options import AcceptOption, find_prompt
 from dermdata.cli.output import Format, emit, write_line
 from dermdata.cli.state import State, state_of
 from dermdata.errors import UsageError
@@ -29,12 +30,7 @@ def map_(
     column: Annotated[
         str | None, typer.Option(help="The column of --csv that holds the words.", metavar="NAME")
     ] = None,
-    accept: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Decide a word of --csv; a+b for one of several; repeatable.", metavar="WORD=CONCEPT"
-        ),
-    ] = None,
+    accept: AcceptOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -87,7 +83,7 @@ def map_own(
     """Propose, show, and write what is sure or decided; ProblemsFound if words are left that OUT has no row for."""
     from dermdata.api.label_tables import propose_labels, write_crosswalk
 
-    proposed = propose_labels(state, table, column, decisions, out)
+    proposed = propose_labels(state, table, column, decisions, out, find_prompt())
     rows = proposed.records
     emit(rows, rows.columns, form, "labels map", shown=PROPOSALS_SHOWN, color=state.color)
     say_mapped(state, rows)
@@ -102,4 +98,8 @@ def say_mapped(state: State, rows: Records) -> None:
         f"{count_share(len(mapped), len(rows), 'word', 'are')} mapped ({count_nouns(sum(mapped), 'row')})"
     )
     if left := len(rows) - len(mapped):
-        state.say(f"{left:,} are for you to decide: --accept WORD=CONCEPT, or a row in labels.tsv")
+        likely = sum(row["certainty"] == "likely" for row in rows)
+        state.say(
+            f"{left:,} are for you to decide, {likely:,} of them likely: --accept all takes those, ask asks, WORD=CONCEPT "
+            "decides one; or a row in labels.tsv"
+        )

@@ -5,6 +5,7 @@
 | `crosswalk` | one dataset's `labels.tsv`, what a word means in the manifest, and rows that a dermatologist should review |
 | `extents` | the concepts that a label may cover, and whether two labels agree |
 | `alignment` | the finest common label space of several datasets |
+| `word_index` | all that a person's own words are compared with |
 | `suggest` | proposals for the words of a person's own table |
 | `sssom` | a crosswalk in the mapping standard's format |
 | `diff` | what differs between two versions of a catalog |

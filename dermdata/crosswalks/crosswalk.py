@@ -13,12 +13,14 @@ from dermdata.errors import TableRefused
 from dermdata.model import Label, Predicate
 from dermdata.vocabulary import Vocabulary, manifest_malignancy, tsv
 from dermdata.vocabulary.concepts import MALIGNANCY_STATEMENTS, SLUG, UNKNOWN, decide_malignancy, suggest_ids
-from dermdata.vocabulary.spaces import NOT_STATED, OVERLAP_ONLY
+from dermdata.vocabulary.spaces import NOT_STATED, UNCERTAIN
 
 PREDICATES = get_args(Predicate)
 # What a dataset may say of a word; the last two say less than any one value of the manifest, which gets null.
 Match = Literal["exact", "broad", "narrow", "close", "related"]
-REVIEW_COLUMNS = ("dataset", "field", "raw_label", "concept_id", "count_if_known", "reason")
+REVIEW_COLUMNS = ("dataset", "field", "raw_label", "concept_id", "count_if_known", "reason", "about")
+# what is in doubt: what the word means, what lies behind it, or only whether it is malignant
+DOUBTS = ("meaning", "content", "malignancy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,9 +294,9 @@ def label_malignancy(label: Label, vocabulary: Vocabulary) -> str | None:
 
 
 def no_diagnosis_reason(label: Label, vocabulary: Vocabulary) -> str | None:
-    """A word that only overlaps our concept, or says that there is no diagnosis, gives none."""
-    if label.predicate == "relatedMatch":
-        return OVERLAP_ONLY
+    """A word that is wider than our concept, only overlaps it, or says that there is no diagnosis, gives none."""
+    if reason := UNCERTAIN.get(label.predicate):
+        return reason
     return NOT_STATED if vocabulary.is_under(label.concept, UNKNOWN) else None
 
 
@@ -354,7 +356,10 @@ def require_weight(weight: float, word: str) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewItem:
-    """One word whose concept is our best reading, and why a person should look at it; no word: all of the dataset."""
+    """One word whose concept is our best reading, and why a person should look at it; no word: all of the dataset.
+
+    The dataset `vocabulary` stands for the vocabulary's own synonyms.
+    """
 
     dataset: str
     field: str | None
@@ -362,6 +367,12 @@ class ReviewItem:
     concept: str | None
     count: int | None
     reason: str
+    about: str  # of DOUBTS
+
+    @property
+    def doubts_meaning(self) -> bool:
+        """Whether the word may mean another concept."""
+        return self.about != "malignancy"
 
 
 def parse_review(
@@ -377,12 +388,14 @@ def parse_review(
             issues.append(f"line {line}: '{row[4]}' is no number of images")
         if not row[0] or not row[5]:
             issues.append(f"line {line}: a row needs a dataset and a reason")
+        if row[6] not in DOUBTS:
+            issues.append(f"line {line}: '{row[6]}' is none of {', '.join(DOUBTS)}")
     tsv.raise_issues(where, issues)
     return tuple(review_item_from_row(row) for _, row in rows)
 
 
 def review_item_from_row(row: list[str]) -> ReviewItem:
-    dataset, field, raw, concept, count, reason = row
+    dataset, field, raw, concept, count, reason, about = row
     return ReviewItem(
         dataset=dataset,
         field=field or None,
@@ -390,6 +403,7 @@ def review_item_from_row(row: list[str]) -> ReviewItem:
         concept=concept or None,
         count=int(count) if count else None,
         reason=reason,
+        about=about,
     )
 
 

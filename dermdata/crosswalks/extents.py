@@ -8,7 +8,7 @@ from dermdata.markup import count_nouns
 from dermdata.model import Label
 from dermdata.vocabulary import Vocabulary
 from dermdata.vocabulary.concepts import UNKNOWN
-from dermdata.vocabulary.spaces import NOT_STATED, OVERLAP_ONLY
+from dermdata.vocabulary.spaces import NOT_STATED, UNCERTAIN
 
 Extent = int
 Agreement = Literal["finer", "agrees", "contradicts"]
@@ -76,8 +76,8 @@ def label_extent(label: Label, extents: Extents) -> Extent:
 
 
 def certain_concept(label: Label | None, vocabulary: Vocabulary) -> str:
-    """What is surely true: the root where a label says nothing, or only overlaps its concept."""
-    if label is None or label.predicate == "relatedMatch" or vocabulary.is_under(label.concept, UNKNOWN):
+    """What is surely true: the root where a label says nothing, only overlaps its concept, or is wider."""
+    if label is None or label.predicate in UNCERTAIN or vocabulary.is_under(label.concept, UNKNOWN):
         return vocabulary.root
     return label.concept
 
@@ -87,8 +87,8 @@ def catch_all_reason(label: Label, vocabulary: Vocabulary) -> str | None:
 
     A superclass without finer concepts (normal skin) is as good a class as any diagnosis.
     """
-    if label.predicate == "relatedMatch":
-        return OVERLAP_ONLY
+    if reason := UNCERTAIN.get(label.predicate):
+        return reason
     if label.concept == UNKNOWN:
         return NOT_STATED
     level = vocabulary[label.concept].level

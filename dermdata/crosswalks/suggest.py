@@ -1,128 +1,218 @@
 """Suggests concepts for the words of a person's own table, and says how sure each suggestion is; pure.
 
 Only here is spelling forgiven, and never in silence: every proposal says how it was found. A word is mapped by itself
-only where it is the name of one concept. What looks like a name, or is a word of other datasets (where `SCC` means
-what *they* say), is proposed and left to the person.
+only where it is the name of one concept, and where neither the review list nor another dataset reads it otherwise.
+What looks like a name, is a name in another language, a code, or a word of other datasets (where `SCC` means what
+*they* say), is likely at most: it is proposed and left to the person.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from dermdata.crosswalks.word_index import KnownRow, WordIndex
 from dermdata.errors import UnknownName, UsageError
-from dermdata.model import Label
+from dermdata.model import Label, Predicate
 from dermdata.vocabulary import Vocabulary
 from dermdata.vocabulary.concepts import normalize_text
-from dermdata.vocabulary.search import find_concepts
+from dermdata.vocabulary.search import search_names
+from dermdata.vocabulary.terms import LANGUAGES, plain_term
 
-MatchKind = Literal["decided", "exact", "synonym", "normalized", "ambiguous", "dataset", "fuzzy", "none"]
+MatchKind = Literal[
+    "decided", "accepted", "exact", "synonym", "normalized", "isic", "code", "ambiguous", "doubt", "dataset", "foreign",
+    "fuzzy", "none",
+]  # fmt: skip
+Certainty = Literal["sure", "likely", "open"]
+AcceptMode = Literal["sure", "all", "ask"]
 MOST_CANDIDATES = 3  # candidates that are shown of a word
 LEAST_SIMILARITY = 0.5  # the likeness from which a proposal is worth showing
-KnownWords = Mapping[str, Sequence[tuple[str, Label]]]  # raw word -> the datasets that use it, and their rows
+MOST_CODE_SIGNS = 3  # of a word that is a code, which another dataset may use otherwise: D, CD, INF
+LIKELY_SIMILARITY = 0.9  # … and from which it may be accepted as it is
+OPPOSITES = ("hypo", "hyper", "benign", "malign", "micro", "macro", "non")  # look alike, mean the reverse
+SIGNS: Mapping[str, Predicate] = {"=": "exactMatch", ">": "broadMatch", "<": "narrowMatch"}
+DECISION = "WORD=CONCEPT"
+MODES: tuple[AcceptMode, ...] = ("sure", "all", "ask")
+Ask = Callable[["Proposal"], Label | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
     """One word of the table, and what it may mean."""
 
+    field: str
     raw_label: str
     count: int
-    how: MatchKind
-    score: float | None  # 1 for the very name; None where nothing was found
-    concept: str | None  # the best candidate
-    matched: str | None  # the name that it was found by
+    how: MatchKind = "none"
+    score: float | None = None  # 1 for the very name; None where nothing was found
+    concept: str | None = None  # the best candidate
+    matched: str | None = None  # the name that it was found by
     candidates: tuple[str, ...] = ()
     label: Label | None = None  # the row to write; None where a person must decide
+    offer: Label | None = None  # the row that is written once a person accepts it
+    reason: str | None = None  # why it is left to the person, where that is known
 
     @property
     def applied(self) -> bool:
         return self.label is not None
 
+    @property
+    def certainty(self) -> Certainty:
+        """`likely` can be accepted as it is, `open` has to be decided."""
+        if self.label:
+            return "sure"
+        return "likely" if self.offer else "open"
 
-@dataclass(frozen=True)
-class ConceptNames:
-    """What every concept is called: the very names, and the same without case, accents and punctuation."""
+    def name_candidates(
+        self, how: MatchKind, concepts: Iterable[str], matched: str, score: float = 1.0
+    ) -> "Proposal":
+        """The same with what was found: concepts, the best first, and the name that they were found by."""
+        every = tuple(concepts)
+        return replace(
+            self, how=how, score=score, matched=matched, concept=every[0], candidates=every[:MOST_CANDIDATES]
+        )
 
-    labels: Mapping[str, frozenset[str]]
-    synonyms: Mapping[str, frozenset[str]]
-    plain: Mapping[str, frozenset[str]]
+    def exact_row(self, concept: str, note: str | None = None) -> Label:
+        """The row which says that the word means the concept."""
+        return Label(
+            field=self.field, raw_label=self.raw_label, concept=concept, predicate="exactMatch", note=note
+        )
+
+    def copy_row(self, row: Label, note: str | None = None) -> Label:
+        """The row of a dataset for this word; malignancy is what that dataset says of its own images."""
+        return replace(row, field=self.field, raw_label=self.raw_label, malignancy=None, note=note)
 
 
 # ------------------------------------------------------------------ proposing
 
 
 def propose_labels(
-    words: Mapping[str, int],
-    field: str,
-    vocabulary: Vocabulary,
-    known: KnownWords,
-    decided: Iterable[Label] = (),
+    words: Mapping[str, int], field: str, index: WordIndex, decided: Iterable[Label] = ()
 ) -> list[Proposal]:
     """A proposal for each word, the commonest first; rows that a person has `decided` stand as they are."""
-    names = index_concept_names(vocabulary)
     rows = {row.raw_label: row for row in decided if row.field == field}
     found = [
-        decided_proposal(word, count, rows[word])
-        if word in rows
-        else propose_label(word, count, field, vocabulary, names, known)
+        propose_label(Proposal(field=field, raw_label=word, count=count), index, rows.get(word))
         for word, count in words.items()
     ]
     return sorted(found, key=lambda one: (-one.count, one.raw_label))
 
 
-def decided_proposal(word: str, count: int, row: Label) -> Proposal:
-    return Proposal(
-        raw_label=word, count=count, how="decided", score=1.0, concept=row.concept, matched=None, label=row
+def propose_label(word: Proposal, index: WordIndex, decided: Label | None = None) -> Proposal:
+    """What is called so, from the surest way of being called so on; then what other datasets and languages say."""
+    if decided:
+        return replace(word, how="decided", score=1.0, concept=decided.concept, label=decided)
+    return (
+        propose_named(word, index)
+        or propose_from_datasets(word, index)
+        or propose_coded(word, index)
+        or propose_foreign(word, index)
+        or propose_similar(word, index)
     )
 
 
-def propose_label(
-    word: str, count: int, field: str, vocabulary: Vocabulary, names: ConceptNames, known: KnownWords
-) -> Proposal:
-    for how, concepts in find_named_concepts(word, names):
+def propose_named(word: Proposal, index: WordIndex) -> Proposal | None:
+    """The concept of this name: sure, unless someone doubts that it means just this."""
+    text = word.raw_label
+    for how, concepts in find_named_concepts(text, index):
         if len(concepts) > 1:
-            return open_proposal(word, count, "ambiguous", tuple(sorted(concepts)), 1.0, word)
+            return word.name_candidates("ambiguous", sorted(concepts), text)
         (concept,) = concepts
-        label = Label(
-            field=field, raw_label=word, concept=concept, predicate="exactMatch", note=match_note(how)
-        )
-        score = 0.99 if how == "normalized" else 1.0
-        return Proposal(
-            raw_label=word, count=count, how=how, score=score, concept=concept, matched=word,
-            candidates=(concept,), label=label,
-        )  # fmt: skip
-    if word in known:
-        return propose_from_datasets(word, count, known[word])
-    return propose_similar(word, count, vocabulary)
+        found = word.name_candidates(how, concepts, text, 0.99 if how == "normalized" else 1.0)
+        if reason := index.find_doubt(text, concept):
+            return doubt_proposal(found, concept, index.find_rows(text), reason)
+        return replace(found, label=word.exact_row(concept, match_note(how)))
+    return None
 
 
-def find_named_concepts(word: str, names: ConceptNames) -> Iterable[tuple[MatchKind, frozenset[str]]]:
+def find_named_concepts(word: str, index: WordIndex) -> Iterable[tuple[MatchKind, frozenset[str]]]:
     """The concepts that are called so, from the surest way of being called so on."""
     tries: tuple[tuple[MatchKind, Mapping[str, frozenset[str]], str], ...] = (
-        ("exact", names.labels, word),
-        ("synonym", names.synonyms, word),
-        ("normalized", names.plain, normalize_text(word)),
+        ("exact", index.labels, word),
+        ("synonym", index.synonyms, word),
+        ("normalized", index.plain, normalize_text(word)),
+        ("isic", index.leaves, normalize_text(word)),
+        ("code", index.doids, word.strip().casefold()),
     )
     yield from ((how, where[key]) for how, where, key in tries if key in where)
 
 
-def propose_from_datasets(word: str, count: int, rows: Sequence[tuple[str, Label]]) -> Proposal:
+def doubt_proposal(found: Proposal, concept: str, rows: Sequence[KnownRow], reason: str) -> Proposal:
+    """Left to the person: as the datasets read it, where they agree; as the name says where none has it."""
+    meant = agreed_row(rows)
+    if meant:
+        offer: Label | None = found.copy_row(meant)
+    else:
+        offer = None if rows else found.exact_row(concept)
+    concepts = dict.fromkeys([*(row.concept for _, row in rows), concept])
+    named = found.name_candidates("doubt", concepts, found.raw_label)
+    return replace(named, offer=offer, reason=reason)
+
+
+def agreed_row(rows: Sequence[KnownRow]) -> Label | None:
+    """What all datasets that use a word say of it; None where they differ, or it gives no diagnosis."""
+    said = {(row.concept, row.predicate, row.members) for _, row in rows}
+    return rows[0][1] if len(said) == 1 and rows[0][1].predicate != "relatedMatch" else None
+
+
+def propose_from_datasets(word: Proposal, index: WordIndex) -> Proposal | None:
     """A word of other datasets: what it means there, each in its own way."""
-    concepts = tuple(dict.fromkeys(row.concept for _, row in rows))
+    text = word.raw_label
+    rows = index.find_rows(text)
+    if not rows:
+        return None
     datasets = ", ".join(dict.fromkeys(name for name, _ in rows))
-    return open_proposal(word, count, "dataset", concepts, 1.0, f"{word} of {datasets}")
+    concepts = dict.fromkeys(row.concept for _, row in rows)
+    found = word.name_candidates("dataset", concepts, f"{text} of {datasets}")
+    meant = agreed_row(rows)
+    if meant is None or (len(text) <= MOST_CODE_SIGNS and len(rows) < 2):
+        return found
+    offer = word.copy_row(meant, f"as {datasets} read it")
+    return replace(found, offer=offer, reason=index.doubts.get(normalize_text(text)))
 
 
-def propose_similar(word: str, count: int, vocabulary: Vocabulary) -> Proposal:
-    """What looks like the word, best first."""
+def propose_coded(word: Proposal, index: WordIndex) -> Proposal | None:
+    """A code of ICD-10-CM: an aid, coarser than the concepts, so never sure."""
+    concepts = index.find_icd(word.raw_label)
+    if not concepts:
+        return None
+    if len(concepts) > 1:
+        return word.name_candidates("ambiguous", sorted(concepts), word.raw_label)
+    (concept,) = concepts
+    found = word.name_candidates("code", concepts, word.raw_label)
+    reason = "a code of ICD-10-CM may be coarser than the concept"
+    return replace(found, offer=word.exact_row(concept, reason), reason=reason)
+
+
+def propose_foreign(word: Proposal, index: WordIndex) -> Proposal | None:
+    """What another language calls so, with its source."""
+    terms = index.terms.get(plain_term(word.raw_label), ())
+    if not terms:
+        return None
+    languages = " or ".join(dict.fromkeys(LANGUAGES[one.language] for one in terms))
+    concepts = tuple(dict.fromkeys(one.concept for one in terms))
+    matched = f"{terms[0].text} ({languages})"
+    if len(concepts) > 1:
+        return word.name_candidates("ambiguous", concepts, matched)
+    reason = f"{languages}: {terms[0].source}"
+    found = word.name_candidates("foreign", concepts, matched)
+    return replace(found, offer=word.exact_row(concepts[0], reason), reason=reason)
+
+
+def propose_similar(word: Proposal, index: WordIndex) -> Proposal:
+    """What looks like the word, best first; the word alone where nothing does."""
+    text = word.raw_label
     near = [
-        (hit, similarity(word, hit.matched)) for hit in find_concepts(word, vocabulary, limit=MOST_CANDIDATES)
+        (hit, similarity(text, hit.matched))
+        for hit in search_names(text, index.vocabulary, index.term_names, MOST_CANDIDATES)
     ]
-    hits = [(hit, score) for hit, score in near if score >= LEAST_SIMILARITY]
+    hits = sorted(((hit, score) for hit, score in near if score >= LEAST_SIMILARITY), key=lambda one: -one[1])
     if not hits:
-        return open_proposal(word, count, "none", (), None, None)
+        return word
     best, score = hits[0]
-    return open_proposal(word, count, "fuzzy", tuple(hit.concept for hit, _ in hits), score, best.matched)
+    found = word.name_candidates("fuzzy", (hit.concept for hit, _ in hits), best.matched, score)
+    if score < LIKELY_SIMILARITY or says_opposite(text, best.matched):
+        return found
+    return replace(found, offer=word.exact_row(best.concept, f"looks like {best.matched}"))
 
 
 def similarity(one: str, other: str) -> float:
@@ -133,70 +223,101 @@ def similarity(one: str, other: str) -> float:
     return round(SequenceMatcher(None, first, second, autojunk=False).ratio(), 3)
 
 
-def open_proposal(
-    word: str,
-    count: int,
-    how: MatchKind,
-    candidates: tuple[str, ...],
-    score: float | None,
-    matched: str | None,
-) -> Proposal:
-    return Proposal(
-        raw_label=word, count=count, how=how, score=score, concept=candidates[0] if candidates else None,
-        matched=matched, candidates=candidates[:MOST_CANDIDATES],
-    )  # fmt: skip
+def says_opposite(one: str, other: str) -> bool:
+    """Whether two words look alike and differ in what turns the meaning round: hypo- and hyperpigmentation."""
+    first, second = normalize_text(one), normalize_text(other)
+    return any((part in first) != (part in second) for part in OPPOSITES)
 
 
 def match_note(how: MatchKind) -> str | None:
-    """What the row should say of itself: that its spelling was forgiven."""
-    return "matched without case, accents and punctuation" if how == "normalized" else None
-
-
-def index_concept_names(vocabulary: Vocabulary) -> ConceptNames:
-    labels: dict[str, set[str]] = {}
-    synonyms: dict[str, set[str]] = {}
-    plainly: dict[str, set[str]] = {}
-    for concept in vocabulary:
-        for name in (concept.id, concept.label):
-            labels.setdefault(name, set()).add(concept.id)
-        for name in concept.synonyms:
-            synonyms.setdefault(name, set()).add(concept.id)
-        for name in (concept.id, concept.label, *concept.synonyms):
-            plainly.setdefault(normalize_text(name), set()).add(concept.id)
-    return ConceptNames(
-        *({name: frozenset(ids) for name, ids in one.items()} for one in (labels, synonyms, plainly))
-    )
+    """What the row should say of itself: that its spelling was forgiven, or that it is a code."""
+    notes: Mapping[str, str] = {
+        "normalized": "matched without case, accents and punctuation",
+        "isic": "a leaf of ISIC's diagnoses",
+        "code": "a code of the Disease Ontology",
+    }
+    return notes.get(how)
 
 
 # ------------------------------------------------------------------ deciding
 
 
+def split_accepted(texts: Iterable[str]) -> tuple[AcceptMode, list[str]]:
+    """What --accept says: how much of the proposals is taken, and single decisions; UsageError for two modes."""
+    every = list(texts)
+    modes = list(dict.fromkeys(mode for mode in MODES if mode in every))
+    if len(modes) > 1:
+        raise UsageError(f"--accept {' and --accept '.join(modes)} say two things", hint="give one of them")
+    return (modes[0] if modes else "sure"), [text for text in every if text not in MODES]
+
+
 def parse_decisions(
     texts: Iterable[str], field: str, words: Iterable[str], vocabulary: Vocabulary
 ) -> list[Label]:
-    """What a person decides as `WORD=CONCEPT`: a row each; UsageError or UnknownName for what cannot be meant.
+    """What a person decides, a row each; UsageError or UnknownName for what cannot be meant.
 
-    `WORD=a+b` says that the word means one of several: the row names them as members of what they have in common.
+    `WORD=CONCEPT`: the word means the concept. `WORD>CONCEPT`: the concept is wider than the word (broadMatch).
+    `WORD<CONCEPT`: the concept is narrower (narrowMatch), so that it gives no diagnosis. `WORD=a+b`: the word means
+    one of several; the row names them as members of what they have in common.
     """
     known = list(words)
     return [parse_decision(text, field, known, vocabulary) for text in texts]
 
 
 def parse_decision(text: str, field: str, words: Sequence[str], vocabulary: Vocabulary) -> Label:
-    word, sign, meaning = text.rpartition("=")
-    if not sign or not word or not meaning:
-        raise UsageError(f"'{text}' says not what a word means", hint="write --accept WORD=CONCEPT")
+    place = max(text.rfind(sign) for sign in SIGNS)
+    word, sign, meaning = text[: max(place, 0)], text[place : place + 1], text[place + 1 :].strip()
+    if place < 0 or not word or not meaning:
+        raise UsageError(
+            f"'{text}' says not what a word means",
+            hint=f"write --accept {DECISION}, 'WORD>CONCEPT' for a wider concept, or one of {', '.join(MODES)}",
+        )
     if word not in words:
         raise UnknownName("word", word, words, hint=f"it does not stand in {field}")
+    return decide_meaning(word, SIGNS[sign], meaning, field, vocabulary)
+
+
+def decide_meaning(
+    word: str, predicate: Predicate, meaning: str, field: str, vocabulary: Vocabulary
+) -> Label:
+    """The row of one decision; several concepts are members of what they have in common."""
     concepts = tuple(vocabulary[one.strip()].id for one in meaning.split("+"))
     if len(concepts) == 1:
-        return Label(field=field, raw_label=word, concept=concepts[0], predicate="exactMatch")
+        return Label(field=field, raw_label=word, concept=concepts[0], predicate=predicate)
+    if predicate == "narrowMatch":
+        raise UsageError(
+            f"'{word}<{meaning}' names several concepts", hint=f"write '{word}={meaning}': one of several"
+        )
     common = vocabulary.lowest_common_ancestor(concepts)
     return Label(field=field, raw_label=word, concept=common, predicate="broadMatch", members=concepts)
 
 
+def accept_proposals(
+    proposals: Iterable[Proposal], mode: AcceptMode, ask: Ask | None = None
+) -> list[Proposal]:
+    """The proposals with what the person accepts: all that is likely, what they say when asked, or nothing more.
+
+    UsageError where nobody can be asked.
+    """
+    if mode == "ask" and ask is None:
+        raise UsageError(
+            "--accept ask needs a terminal to ask on",
+            hint=f"--accept all takes what is likely, --accept {DECISION} decides a word",
+        )
+    return [accept_proposal(one, mode, ask) for one in proposals]
+
+
+def accept_proposal(proposal: Proposal, mode: AcceptMode, ask: Ask | None) -> Proposal:
+    if proposal.applied or mode == "sure":
+        return proposal
+    label = ask(proposal) if mode == "ask" and ask and proposal.candidates else None
+    if mode == "all":
+        label = proposal.offer
+    return replace(proposal, how="accepted", concept=label.concept, label=label) if label else proposal
+
+
 def merge_labels(decided: Iterable[Label], proposals: Iterable[Proposal]) -> list[Label]:
-    """The rows to write: those that were decided, in their order, then what is sure of the others."""
+    """The rows to write: those that were decided, in their order, then what is sure or accepted of the others."""
     rows = {(row.field, row.raw_label): row for row in decided}
     for one in proposals:
         if one.label:

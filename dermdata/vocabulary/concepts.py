@@ -146,6 +146,7 @@ class Vocabulary:
         return sums
 
 
+@lru_cache(maxsize=1 << 14)  # the names of a vocabulary are compared with each word of a table
 def normalize_text(text: str) -> str:
     """Lower case, no accents, punctuation as single blanks."""
     if not text.isascii():

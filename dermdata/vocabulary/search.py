@@ -7,6 +7,7 @@ string is the key.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from dermdata.vocabulary.concepts import BodySite, Concept, Vocabulary, normalize_text
@@ -125,7 +126,7 @@ def vocabulary_names(vocabulary: Vocabulary) -> Iterator[NamedConcept]:
 def label_names(labels: Iterable["Label"]) -> Iterator[NamedConcept]:
     """What datasets call the concepts; a word that only overlaps one is no name of it."""
     for label in labels:
-        if label.predicate != "relatedMatch":
+        if label.predicate not in ("relatedMatch", "narrowMatch"):
             exact = label.predicate == "exactMatch" and not label.members
             yield label.concept, label.raw_label, RAW_WORD if exact else RAW_WORD**2
 
@@ -170,18 +171,25 @@ def find_across_levels(wanted: str, vocabulary: Vocabulary) -> Iterator[Hit]:
     At least one of the words is the concept's own; those of wider concepts only say where it lies.
     """
     words = set(wanted.split())
-    own = {one.id: concept_words(one) for one in vocabulary}
-    for one in vocabulary:
-        around = {word for above in vocabulary.path(one.id) for word in own[above]}
-        above = {word for wider in vocabulary.ancestors(one.id) for word in own[wider]}
+    for concept, (around, above) in words_across_levels(vocabulary).items():
         if words <= around and not words <= above:
-            yield Hit(one.id, one.label, ACROSS)
+            yield Hit(concept, vocabulary.name(concept), ACROSS)
 
 
-def concept_words(concept: Concept) -> set[str]:
+@lru_cache(maxsize=2)
+def words_across_levels(vocabulary: Vocabulary) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
+    """Of each concept the words of its names and all above it, and of those above it alone."""
+    own = {one.id: concept_words(one) for one in vocabulary}
+    above = {
+        one.id: frozenset().union(*map(own.__getitem__, vocabulary.ancestors(one.id))) for one in vocabulary
+    }
+    return {concept: (words | above[concept], above[concept]) for concept, words in own.items()}
+
+
+def concept_words(concept: Concept) -> frozenset[str]:
     """The words of all its names, without what stands in brackets: `(in situ or invasive)` names its children."""
     names = (re.sub(r"\(.*?\)", "", name) for name, _ in concept_names(concept))
-    return {word for name in names for word in normalize_text(name).split()}
+    return frozenset(word for name in names for word in normalize_text(name).split())
 
 
 def find_by_name(wanted: str, names: Iterable[NamedConcept]) -> Iterator[Hit]:

@@ -33,6 +33,8 @@ from dermdata.vocabulary.concepts import (
 )
 
 OVERLAP_ONLY = "overlap only"
+# predicates that do not say that the concept is true of the image, and why
+UNCERTAIN = {"relatedMatch": OVERLAP_ONLY, "narrowMatch": "wider than its concept"}
 NOT_STATED = "diagnosis not stated"
 SPACE_SUFFIXES = (".toml", ".tsv", ".txt")
 SPACE_COLUMNS = ("class", "concept")
@@ -101,8 +103,8 @@ def project_label(
     if not isinstance(what, Label):
         ids = list(what)
         return common_class(ids, concept_malignancies(ids, space, vocabulary), space, vocabulary)
-    if what.predicate == "relatedMatch" and not related:
-        return Projection(None, OVERLAP_ONLY)
+    if what.predicate in UNCERTAIN and not related:
+        return Projection(None, UNCERTAIN[what.predicate])
     found = common_class(
         what.members or (what.concept,), label_malignancies(what, space, vocabulary), space, vocabulary
     )

@@ -52,7 +52,8 @@ def test_a_clinic_s_table_in_one_command(cli: Cli, clinic: Path) -> None:
     lab = ("-o", clinic / "lab")
     added = cli("add", "clinic", clinic / "pictures", "--table", clinic / "visits.csv", *lab)
     assert added.code == 8, added.err  # one word is for the person to decide
-    assert "Muttermal (4 rows): not mapped" in added.err
+    assert "Muttermal (4 rows): not mapped, perhaps melanocytic-nevus" in added.err
+    assert "1 word is likely: --force --accept all takes them" in added.err
     rows = manifest(added)
     assert len(rows) == ROWS
     first = rows[0]
@@ -67,19 +68,11 @@ def test_a_clinic_s_table_in_one_command(cli: Cli, clinic: Path) -> None:
     assert rows[2]["diagnosis"] is None
     again = cli("--catalog", clinic / "lab", "fetch", "clinic")
     assert "already complete" in again.err
-    decided = cli(
-        "add",
-        "clinic",
-        clinic / "pictures",
-        "--table",
-        clinic / "visits.csv",
-        *lab,
-        "--force",
-        "--accept",
-        "Muttermal=melanocytic-nevus",
-    )
-    assert decided.code == 0, decided.err
-    assert {row["diagnosis"] for row in manifest(decided)} == {"melanocytic-nevus", "melanoma"}
+    for accept in ("Muttermal=melanocytic-nevus", "Muttermal>melanocytic-nevus", "all"):
+        words = ("add", "clinic", clinic / "pictures", "--table", clinic / "visits.csv", *lab, "--force")
+        decided = cli(*words, "--accept", accept)
+        assert decided.code == 0, decided.err
+        assert {row["diagnosis"] for row in manifest(decided)} == {"melanocytic-nevus", "melanoma"}
 
 
 def test_the_entry_says_why_and_the_sources_are_as_before(cli: Cli, clinic: Path) -> None:

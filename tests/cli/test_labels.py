@@ -228,6 +228,61 @@ def test_a_catalog_takes_the_written_words(cli: Callable, tmp_path: Path) -> Non
     assert "actinic-keratosis+squamous-cell-carcinoma-in-situ" in aligned.out.splitlines()
 
 
+def test_how_much_of_the_proposals_is_written(cli: Callable, tmp_path: Path) -> None:
+    """Nothing more, all that is likely, single words as broad or narrow; `ask` wants a terminal."""
+    table = own_table(tmp_path / "mine.csv", "Melanoma", "Schuppenflechte", "Callus", "Ulcer")
+    words = ["labels", "map", "--csv", table, "--column", "dx"]
+
+    def written(name: str, *accept: str) -> tuple[int, dict[str, tuple[str, str]]]:
+        out = tmp_path / name
+        answer = cli(*words, "-o", out, *(part for one in accept for part in ("--accept", one)))
+        rows = [line.split("\t") for line in out.read_text(encoding="utf-8").splitlines()[1:]]
+        return answer.code, {row[1]: (row[2], row[3]) for row in rows}
+
+    sure = {"Melanoma": ("melanoma", "exactMatch")}
+    likely = {"Schuppenflechte": ("psoriasis", "exactMatch"), "Callus": ("callus-or-corn", "broadMatch")}
+    assert written("sure.tsv") == written("sure-too.tsv", "sure") == (1, sure)
+    assert written("all.tsv", "all") == (1, sure | likely)
+    decided = {"Ulcer": ("chronic-wound", "narrowMatch"), "Callus": ("callus-or-corn", "broadMatch")}
+    assert written("some.tsv", "Ulcer<chronic-wound", "Callus>callus-or-corn") == (1, sure | decided)
+    assert written("every.tsv", "all", "Ulcer=wound")[0] == 0
+    answer = cli(*words, "--accept", "Ulcer<chronic-wound")
+    assert "chronic-wound is narrower than Ulcer: narrowMatch, which gives no diagnosis" in answer.err
+    assert "2 are for you to decide, 2 of them likely: --accept all takes those" in answer.err
+    answer = cli(*words, "--accept", "ask")
+    assert (answer.code, "needs a terminal" in answer.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("answers", "row"),
+    [
+        (["y"], ("callus-or-corn", "broadMatch")),
+        (["n"], None),
+        (["wat", "<callus-or-corn"], ("callus-or-corn", "narrowMatch")),
+        (["cyst"], ("cyst", "exactMatch")),
+        (["=a+b", ">keratinization-disorder"], ("keratinization-disorder", "broadMatch")),
+    ],
+)
+def test_a_person_answers_what_a_word_means(
+    cli: Callable,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    answers: list[str],
+    row: tuple[str, str] | None,
+) -> None:
+    """Yes, no, or a concept; what cannot be meant is told and asked again."""
+    from dermdata.cli import label_options, labels_map
+
+    left = iter(answers)
+    monkeypatch.setattr(label_options.typer, "prompt", lambda *_, **__: next(left))
+    monkeypatch.setattr(labels_map, "find_prompt", lambda: label_options.ask_question)
+    table, out = own_table(tmp_path / "mine.csv", "Callus"), tmp_path / "labels.tsv"
+    answer = cli("labels", "map", "--csv", table, "--column", "dx", "--accept", "ask", "-o", out)
+    rows = [line.split("\t") for line in out.read_text().splitlines()[1:]]
+    assert [(one[2], one[3]) for one in rows] == ([row] if row else [])
+    assert (answer.code, list(left)) == (0 if row else 1, [])
+
+
 def write_entry(folder: Path) -> None:
     """The smallest entry that a catalog takes."""
     facts = ['name = "mine"', 'title = "Mine"', 'kind = "dataset"', 'summary = "Mine."']

@@ -5,24 +5,43 @@ from collections import Counter
 import pytest
 
 from dermdata.api.label_tables import count_column_words
-from dermdata.crosswalks import check_labels, labels_to_text, parse_labels
+from dermdata.crosswalks import check_labels, harmonize_label, labels_to_text, parse_labels
+from dermdata.crosswalks.crosswalk import ReviewItem, parse_review
+from dermdata.crosswalks.extents import certain_concept
 from dermdata.crosswalks.suggest import (
     Proposal,
-    index_concept_names,
+    accept_proposals,
     merge_labels,
     parse_decisions,
     propose_labels,
+    split_accepted,
 )
-from dermdata.errors import BadTable, UnknownName, UsageError
+from dermdata.crosswalks.word_index import build_word_index
+from dermdata.errors import BadCatalog, BadTable, UnknownName, UsageError
 from dermdata.model import Label
 from dermdata.readers.delimited import parse_own_table
-from support.bundled_labels import datasets, labels, vocabulary
+from dermdata.vocabulary import tsv
+from dermdata.vocabulary.terms import LANGUAGES, TERM_COLUMNS, ForeignTerm, parse_terms
+from support.bundled_labels import datasets, labels, text, vocabulary
 
-KNOWN = {row.raw_label: [(name, row)] for name in datasets() for row in labels(name)}
+TERMS = [
+    ForeignTerm("melanocytic-nevus", "de", "Muttermal", "a book"),
+    ForeignTerm("melanocytic-nevus", "de", "Naevus", "a book"),
+    ForeignTerm("basal-cell-carcinoma", "de", "Basalzellkarzinom", "a book"),
+    ForeignTerm("psoriasis", "tr", "Sedef hastal\u0131\u011f\u0131", "a book"),
+    ForeignTerm("acne", "de", "Gesichtsr\u00f6te", "a book"),
+    ForeignTerm("vitiligo", "zh", "\u767d\u7664\u98ce", "a book"),
+    ForeignTerm("tinea", "es", "ti\u00f1a", "a book"),
+    ForeignTerm("scabies", "es", "ti\u00f1a", "another book"),
+]
+REVIEW = parse_review(text("vocabulary/review.tsv"), vocabulary())
+INDEX = build_word_index(
+    vocabulary(), ((name, row) for name in datasets() for row in labels(name)), TERMS, REVIEW
+)
 
 
 def proposed(*words: str, decided: tuple[Label, ...] = ()) -> dict[str, Proposal]:
-    found = propose_labels(dict.fromkeys(words, 1), "dx", vocabulary(), KNOWN, decided)
+    found = propose_labels(dict.fromkeys(words, 1), "dx", INDEX, decided)
     return {one.raw_label: one for one in found}
 
 
@@ -81,11 +100,7 @@ def test_a_name_of_several_concepts_is_not_settled() -> None:
     for concept in vocabulary():
         for name in concept.synonyms:
             shared.setdefault(name, set()).add(concept.id)
-    several = {
-        name: ids
-        for name, ids in shared.items()
-        if len(ids) > 1 and name not in index_concept_names(vocabulary()).labels
-    }
+    several = {name: ids for name, ids in shared.items() if len(ids) > 1 and name not in INDEX.labels}
     found = proposed(*several)
     for name, ids in several.items():
         assert (found[name].how, found[name].applied) == ("ambiguous", False)
@@ -95,12 +110,177 @@ def test_a_name_of_several_concepts_is_not_settled() -> None:
 @pytest.mark.parametrize(
     ("text", "error"),
     [("nv", UsageError), ("nv=", UsageError), ("=melanoma", UsageError), ("nv=melanom", UnknownName),
-     ("other=melanoma", UnknownName)],
+     ("other=melanoma", UnknownName), (">melanoma", UsageError), ("nv<", UsageError), ("nv>melanom", UnknownName),
+     ("nv<melanoma+nevus-spilus", UsageError), ("nv>melanoma+", UnknownName)],
 )  # fmt: skip
 def test_a_decision_that_cannot_be_meant_is_refused(text: str, error: type) -> None:
     """No such word, no such concept, no concept."""
     with pytest.raises(error):
         parse_decisions([text], "dx", ["nv"], vocabulary())
+
+
+@pytest.mark.parametrize("one", [one for one in REVIEW if one.raw_label and one.doubts_meaning], ids=str)
+def test_what_the_review_list_doubts_is_never_sure(one: ReviewItem) -> None:
+    """As it stands there, in capitals and without punctuation: it is for the person, with the reason."""
+    word = str(one.raw_label)
+    for spelled in (word, word.upper(), word.replace("_", " ")):
+        found = proposed(spelled)[spelled]
+        assert found.certainty != "sure", found
+        if found.how == "doubt":
+            assert found.reason
+
+
+@pytest.mark.parametrize(
+    ("word", "predicate"),
+    [
+        ("Neurodermatitis", "exactMatch"), ("Clark nevus", "exactMatch"), ("Atypical nevus", "exactMatch"),
+        ("Hyperkeratosis", "exactMatch"), ("Lichen myxedematosus", "exactMatch"), ("Ulcer", None),
+        ("Corn", "broadMatch"), ("Callus", "broadMatch"), ("Cutaneous lupus", "broadMatch"),
+        ("Psoriasis vulgaris", "broadMatch"), ("Skin ulcer", None), ("BKL", None),
+        ("Eccrine poroma", "exactMatch"),
+    ],
+)  # fmt: skip
+def test_a_name_that_datasets_read_otherwise_is_offered_as_they_read_it(
+    word: str, predicate: str | None
+) -> None:
+    """Wider or narrower; nothing is offered where they contradict each other."""
+    found = proposed(word)[word]
+    assert found.how == "doubt"
+    assert (found.certainty, found.offer and found.offer.predicate) == (
+        "likely" if predicate else "open",
+        predicate,
+    )
+
+
+@pytest.mark.parametrize(
+    "word", ["Hypo-pigmentation disorder", "hypertrichose", "Hyperhidrosiss", "Hypohidrosis"]
+)
+def test_what_looks_like_its_opposite_is_not_offered(word: str) -> None:
+    """Hypohidrosis is two signs from hyperhidrosis, and the reverse of it."""
+    offer = proposed(word)[word].offer
+    assert offer is None or ("hypo" in offer.concept) == ("hypo" in word.casefold())
+
+
+@pytest.mark.parametrize(
+    ("word", "concept"),
+    [("L70", "acne"), ("l82.0", "irritated-seborrheic-keratosis"), ("L820", "irritated-seborrheic-keratosis"),
+     ("ICD-10-CM: B86", "scabies"), ("icd10 L80", "vitiligo")],
+)  # fmt: skip
+def test_a_code_of_icd_is_likely_at_most(word: str, concept: str) -> None:
+    """However it is written: it is coarser than the concepts."""
+    found = proposed(word)[word]
+    assert (found.how, found.certainty, found.concept) == ("code", "likely", concept)
+
+
+# ------------------------------------------------------------------ other languages
+
+
+@pytest.mark.parametrize(
+    ("word", "concept"),
+    [
+     ("Muttermal", "melanocytic-nevus"), ("MUTTERMAL", "melanocytic-nevus"), ("N\u00e6vus", "melanocytic-nevus"),
+     ("Gesichtsroete", "acne"), ("gesichtsrote", "acne"), ("SEDEF HASTALI\u011eI", "psoriasis"),
+     ("\u767d\u7664\u98ce", "vitiligo"),
+    ],
+)  # fmt: skip
+def test_a_name_in_another_language_is_likely_and_says_its_source(word: str, concept: str) -> None:
+    """In capitals, without accents, with umlauts as two letters."""
+    found = proposed(word)[word]
+    assert (found.how, found.certainty, found.concept) == ("foreign", "likely", concept)
+    assert found.offer
+    assert "a book" in str(found.offer.note)
+
+
+def test_a_foreign_name_of_two_concepts_is_open_and_a_misspelled_one_is_found() -> None:
+    """tiña of two books; Basalzelkarzinom of none."""
+    found = proposed("ti\u00f1a", "Basalzelkarzinom")
+    assert (found["ti\u00f1a"].how, found["ti\u00f1a"].certainty) == ("ambiguous", "open")
+    near = found["Basalzelkarzinom"]
+    assert (near.how, near.certainty, near.concept) == ("fuzzy", "likely", "basal-cell-carcinoma")
+
+
+@pytest.mark.parametrize(
+    ("row", "issue"),
+    [
+        (["nevuss", "de", "Mal", "a book"], "unknown concept 'nevuss'"),
+        (["melanoma", "xx", "Mal", "a book"], "'xx' is none of de"),
+        (["melanoma", "de", "", "a book"], "a term and its source"),
+        (["melanoma", "de", "Melanom", ""], "a term and its source"),
+    ],
+)
+def test_a_term_without_source_or_concept_is_refused(row: list[str], issue: str) -> None:
+    """With its line."""
+    with pytest.raises(BadCatalog, match=f"line 2: .*{issue}"):
+        parse_terms(tsv.rows_to_text(TERM_COLUMNS, [row]), vocabulary())
+
+
+def test_every_bundled_term_has_its_source() -> None:
+    """A repository at a commit; no concept has a term twice in a language."""
+    every = parse_terms(text("vocabulary/terms.tsv"), vocabulary())
+    assert len({(one.concept, one.language, one.text) for one in every}) == len(every)
+    assert all("@" in one.source for one in every)
+    assert {one.language for one in every} == set(LANGUAGES)
+
+
+# ------------------------------------------------------------------ accepting
+
+
+def test_how_much_is_accepted() -> None:
+    """sure takes nothing more, all what is likely, ask what the person says; the rest stays unmapped."""
+    found = propose_labels(
+        dict.fromkeys(["Melanoma", "Muttermal", "Melanomma", "Ulcer", "xyzzyq"], 1), "dx", INDEX
+    )
+    taken = {
+        mode: [one.raw_label for one in accept_proposals(found, mode) if one.applied]
+        for mode in ("sure", "all")
+    }
+    assert taken == {"sure": ["Melanoma"], "all": ["Melanoma", "Melanomma", "Muttermal"]}
+    asked: list[str] = []
+
+    def ask(one: Proposal) -> Label | None:
+        asked.append(one.raw_label)
+        return one.exact_row("wound") if one.raw_label == "Ulcer" else None
+
+    answered = accept_proposals(found, "ask", ask)
+    assert asked == ["Melanomma", "Muttermal", "Ulcer"]
+    assert {one.raw_label: one.how for one in answered if one.applied} == {
+        "Melanoma": "exact",
+        "Ulcer": "accepted",
+    }
+    with pytest.raises(UsageError, match="needs a terminal"):
+        accept_proposals(found, "ask")
+
+
+def test_what_accept_says() -> None:
+    """Modes and decisions together; two modes say two things."""
+    assert split_accepted([]) == ("sure", [])
+    assert split_accepted(["all", "a=nevus"]) == ("all", ["a=nevus"])
+    assert split_accepted(["ask", "ask"]) == ("ask", [])
+    with pytest.raises(UsageError, match="say two things"):
+        split_accepted(["sure", "all"])
+
+
+@pytest.mark.parametrize(
+    ("text", "predicate", "concept", "diagnosis"),
+    [
+        ("Callus=callus-or-corn", "exactMatch", "callus-or-corn", "callus-or-corn"),
+        ("Callus>callus-or-corn", "broadMatch", "callus-or-corn", "callus-or-corn"),
+        ("Callus<callus-or-corn", "narrowMatch", "callus-or-corn", None),
+        ("a=b > c<d>melanoma", "broadMatch", "melanoma", "melanoma"),
+    ],
+)
+def test_a_decision_is_exact_broad_or_narrow(
+    text: str, predicate: str, concept: str, diagnosis: str | None
+) -> None:
+    """The last sign parts word and concept; a word wider than its concept gives no diagnosis, in a space neither."""
+    word = text[: max(text.rfind(sign) for sign in "=><")]
+    [row] = parse_decisions([text], "dx", [word], vocabulary())
+    assert (row.raw_label, row.predicate, row.concept) == (word, predicate, concept)
+    assert parse_labels(labels_to_text([row])) == (row,)
+    said = harmonize_label(row, vocabulary())
+    assert (said.diagnosis, said.diagnosis is None) == (diagnosis, said.reason is not None)
+    if diagnosis is None:
+        assert certain_concept(row, vocabulary()) == vocabulary().root
 
 
 # ------------------------------------------------------------------ what is sure
@@ -114,6 +294,9 @@ def test_a_decision_that_cannot_be_meant_is_refused(text: str, error: type) -> N
         ("BCC", "synonym", "basal-cell-carcinoma"),
         ("bcc", "normalized", "basal-cell-carcinoma"),
         ("seborrheic_KERATOSIS", "normalized", "seborrheic-keratosis"),
+        ("Nevus, NOS, Compound", "isic", "compound-nevus"),
+        ("nevus nos compound", "isic", "compound-nevus"),
+        ("DOID:8923", "code", "melanoma"),
     ],
 )
 def test_the_name_of_one_concept_is_applied_and_says_how(word: str, how: str, concept: str) -> None:
@@ -122,14 +305,14 @@ def test_the_name_of_one_concept_is_applied_and_says_how(word: str, how: str, co
     assert (found.how, found.concept) == (how, concept)
     assert found.label
     assert (found.label.raw_label, found.label.predicate) == (word, "exactMatch")
-    assert (found.label.note is None) == (how != "normalized")
+    assert (found.label.note is None) == (how in ("exact", "synonym"))
 
 
 def test_the_commonest_word_comes_first() -> None:
     """Counts decide, then the word."""
     words = counted("dx\nnv\nmel\nnv\nbcc\n\n", "dx")
     assert words == Counter({"nv": 2, "mel": 1, "bcc": 1})
-    found = propose_labels(words, "dx", vocabulary(), {})
+    found = propose_labels(words, "dx", INDEX)
     assert [one.raw_label for one in found] == ["nv", "bcc", "mel"]
 
 

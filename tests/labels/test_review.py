@@ -11,10 +11,11 @@ from support.bundled_labels import text, vocabulary
 @pytest.mark.parametrize(
     ("row", "issue"),
     [
-        (["ham10000", "dx", "nv", "nevuss", "1", "why"], "unknown concept 'nevuss'"),
-        (["ham10000", "dx", "nv", "melanoma", "many", "why"], "'many' is no number"),
-        (["ham10000", "dx", "nv", "melanoma", "1", ""], "needs a dataset and a reason"),
-        (["", "dx", "nv", "melanoma", "1", "why"], "needs a dataset and a reason"),
+        (["ham10000", "dx", "nv", "nevuss", "1", "why", "meaning"], "unknown concept 'nevuss'"),
+        (["ham10000", "dx", "nv", "melanoma", "many", "why", "meaning"], "'many' is no number"),
+        (["ham10000", "dx", "nv", "melanoma", "1", "", "meaning"], "needs a dataset and a reason"),
+        (["ham10000", "dx", "nv", "melanoma", "1", "why", "spelling"], "'spelling' is none of meaning"),
+        (["", "dx", "nv", "melanoma", "1", "why", "meaning"], "needs a dataset and a reason"),
     ],
 )
 def test_a_broken_row_is_refused_with_its_line(row: list[str], issue: str) -> None:
@@ -31,3 +32,4 @@ def test_every_doubt_of_the_catalog_is_read() -> None:
     assert (one.dataset, one.count) == ("derm7pt", 399)
     whole = [each for each in found if each.raw_label is None]
     assert {each.concept for each in whole} == {None}
+    assert {each.about for each in found} == {"meaning", "content", "malignancy"}

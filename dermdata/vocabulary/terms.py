@@ -1,0 +1,80 @@
+"""What concepts are called in other languages than English: facts with their sources, never a mapping by themselves."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from dermdata.vocabulary import tsv
+from dermdata.vocabulary.concepts import Vocabulary, normalize_text
+
+TERM_COLUMNS = ("concept", "language", "term", "source")
+LANGUAGES = {
+    "de": "German", "es": "Spanish", "fr": "French", "it": "Italian", "pt": "Portuguese", "tr": "Turkish",
+    "zh": "Chinese",
+}  # fmt: skip
+# signs that are no letter with an accent, as people write them without
+PLAIN_SIGNS = str.maketrans({"\u0131": "i", "\u00e6": "ae", "\u0153": "oe", "\u00c6": "ae", "\u0152": "oe"})
+UMLAUTS = str.maketrans(
+    {"\u00e4": "ae", "\u00f6": "oe", "\u00fc": "ue", "\u00c4": "Ae", "\u00d6": "Oe", "\u00dc": "Ue"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignTerm:
+    """What one language calls a concept, and who says so."""
+
+    concept: str
+    language: str  # of LANGUAGES
+    text: str
+    source: str  # repository, commit and path of a publication, and its own key
+
+
+@lru_cache(maxsize=2)
+def parse_terms(
+    text: str, vocabulary: Vocabulary, where: str = "vocabulary/terms.tsv"
+) -> tuple[ForeignTerm, ...]:
+    """Parse a `terms.tsv`.
+
+    Parameters
+    ----------
+    text : str
+        The file's text.
+    vocabulary : Vocabulary
+        The concepts that there are.
+    where : str
+        The file's name in errors.
+
+    Returns
+    -------
+    tuple of ForeignTerm
+        In file order.
+
+    Raises
+    ------
+    BadCatalog
+        Every issue of the text, each with its line.
+
+    """
+    issues: list[str] = []
+    rows = tsv.read_rows(text, TERM_COLUMNS, issues)
+    for line, (concept, language, term, source) in rows:
+        if concept not in vocabulary:
+            issues.append(f"line {line}: unknown concept '{concept}'")
+        if language not in LANGUAGES:
+            issues.append(f"line {line}: '{language}' is none of {', '.join(LANGUAGES)}")
+        if not term or not source:
+            issues.append(f"line {line}: a row needs a term and its source")
+    tsv.raise_issues(where, issues)
+    return tuple(ForeignTerm(*row) for _, row in rows)
+
+
+def plain_term(text: str) -> str:
+    """A term without case, accents and punctuation; the Turkish i without a dot is an i."""
+    return normalize_text(text.translate(PLAIN_SIGNS))
+
+
+def spell_term(term: ForeignTerm) -> Iterator[str]:
+    """The ways in which a term is written, plain: German umlauts as one letter or as two."""
+    yield plain_term(term.text)
+    if term.language == "de":
+        yield plain_term(term.text.translate(UMLAUTS))
