@@ -16,6 +16,7 @@ from pathlib import Path
 import docs_catalog
 import docs_commands
 import docs_tables
+import docs_words
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES: Mapping[str, Callable[[], str]] = {
@@ -31,6 +32,8 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "label spaces": docs_tables.spaces,
     "crosswalk in numbers": docs_tables.crosswalk_in_numbers,
     "review list": docs_tables.review_list,
+    "proposals in numbers": docs_words.proposals_in_numbers,
+    "terms in numbers": docs_words.terms_in_numbers,
 }
 BLOCK = re.compile(r"(<!-- make docs: (?P<name>[a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

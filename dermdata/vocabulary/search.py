@@ -116,11 +116,10 @@ def find_body_sites(text: str, sites: Mapping[str, BodySite], limit: int | None 
     return list(first.values())[:limit]
 
 
-def vocabulary_names(vocabulary: Vocabulary) -> Iterator[NamedConcept]:
+@lru_cache(maxsize=2)
+def vocabulary_names(vocabulary: Vocabulary) -> tuple[NamedConcept, ...]:
     """What the vocabulary calls its concepts."""
-    for concept in vocabulary:
-        for name, factor in concept_names(concept):
-            yield concept.id, name, factor
+    return tuple((one.id, name, factor) for one in vocabulary for name, factor in concept_names(one))
 
 
 def label_names(labels: Iterable["Label"]) -> Iterator[NamedConcept]:
@@ -213,6 +212,21 @@ def match_score(wanted: str, name: str) -> float:
     return ALL_WORDS if all(any(one.startswith(word) for one in words) for word in wanted.split()) else 0.0
 
 
+def may_look_alike(one: str, other: str) -> bool:
+    """What difflib asks before it compares, by lengths and signs alone: six thousand names are no likeness."""
+    total = len(one) + len(other)
+    if 2 * min(len(one), len(other)) < LOOKS_ALIKE * total:
+        return False
+    first, second = frozenset(one), sign_set(other)
+    shared = min(len(one) - len(first - second), len(other) - len(second - first))
+    return 2 * shared >= LOOKS_ALIKE * total
+
+
+@lru_cache(maxsize=1 << 14)
+def sign_set(text: str) -> frozenset[str]:
+    return frozenset(text)
+
+
 def find_misspelled(wanted: str, names: Iterable[NamedConcept]) -> list[Hit]:
     """Names that look like the text as a whole."""
     from difflib import SequenceMatcher  # slow; only when nothing fits
@@ -221,8 +235,11 @@ def find_misspelled(wanted: str, names: Iterable[NamedConcept]) -> list[Hit]:
     matcher.set_seq2(wanted)
     hits = []
     for concept, name, factor in names:
-        matcher.set_seq1(normalize_text(name))
-        if matcher.real_quick_ratio() >= LOOKS_ALIKE <= matcher.quick_ratio():
+        plain_name = normalize_text(name)
+        if not may_look_alike(wanted, plain_name):
+            continue
+        matcher.set_seq1(plain_name)
+        if matcher.quick_ratio() >= LOOKS_ALIKE:
             ratio = matcher.ratio()
             if ratio >= LOOKS_ALIKE:
                 hits.append(Hit(concept, name, round(TYPO * ratio * factor, 3)))

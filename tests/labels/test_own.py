@@ -22,7 +22,7 @@ from dermdata.model import Label
 from dermdata.readers.delimited import parse_own_table
 from dermdata.vocabulary import tsv
 from dermdata.vocabulary.terms import LANGUAGES, TERM_COLUMNS, ForeignTerm, parse_terms
-from support.bundled_labels import datasets, labels, text, vocabulary
+from support.bundled_labels import CATALOG, datasets, label, labels, text, vocabulary
 
 TERMS = [
     ForeignTerm("melanocytic-nevus", "de", "Muttermal", "a book"),
@@ -337,3 +337,75 @@ def test_what_a_person_decided_stands() -> None:
     assert [row.raw_label for row in rows] == ["BCC", "x", "nv"]
     check_labels(rows, vocabulary())
     assert list(parse_labels(labels_to_text(rows))) == rows
+
+
+# ------------------------------------------------------------------ how good the proposals are
+
+
+def test_what_is_sure_is_right_of_the_catalog_s_own_words() -> None:
+    """Each dataset's rows hidden; the numbers are the generated ones, which `make docs --check` keeps fresh."""
+    page = (CATALOG.parent / "docs/labels.md").read_text(encoding="utf-8")
+    block = page.partition("<!-- make docs: proposals in numbers -->")[2].partition("<!-- end -->")[0]
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in block.splitlines()
+        if line.startswith("| ")
+    ]
+    words, exact, sure, right, likely, likely_right = (int(cell.replace(",", "")) for cell in rows[-1][1:])
+    assert rows[-1][0] == "all"
+    assert len(rows) > 30
+    assert words > 1_700
+    assert right >= 0.98 * sure
+    assert right >= 0.5 * exact
+    assert likely_right >= 0.8 * likely > 0
+
+
+@pytest.mark.parametrize(
+    ("dataset", "field", "word", "concept", "predicate"),
+    [
+        (
+            "ddi",
+            "disease",
+            "abrasions-ulcerations-and-physical-injuries",
+            "ulcer-wound-or-injury",
+            "exactMatch",
+        ),
+        ("milk10k", "one-hot", "INF", "skin-finding", "broadMatch"),
+        ("milk10k", "one-hot", "BKL", "neoplastic", "broadMatch"),
+        ("fitzpatrick17k", "nine_partition_label", "inflammatory", "skin-finding", "broadMatch"),
+        ("fitzpatrick17k", "nine_partition_label", "benign epidermal", "skin-finding", "broadMatch"),
+        ("sd-198", "class folder", "Callus", "callus-or-corn", "broadMatch"),
+        ("scin", "dermatologist_skin_condition_on_label_name", "Clavus", "callus-or-corn", "broadMatch"),
+        ("sd-198", "class folder", "Apocrine_Hydrocystoma", "hidrocystoma", "broadMatch"),
+        (
+            "scin",
+            "dermatologist_skin_condition_on_label_name",
+            "Cutaneous lupus",
+            "lupus-erythematosus",
+            "broadMatch",
+        ),
+        ("ddi", "disease", "glomangioma", "glomus-tumor", "broadMatch"),
+        ("azh-wound", "class folder", "D", "diabetic-ulcer", "exactMatch"),
+        ("sd-198", "class folder", "Schamberg's_Disease", "pigmented-purpuric-dermatosis", "broadMatch"),
+    ],
+)
+def test_what_the_trial_found_wrong_is_mapped_anew(
+    dataset: str, field: str, word: str, concept: str, predicate: str
+) -> None:
+    """Held-out findings, part 5: the wrong ones, and the doubtful ones that were decided."""
+    row = label(dataset, field, word)
+    assert (row.concept, row.predicate) == (concept, predicate)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "word"),
+    [
+        ("isic-2020", "lentigo NOS"), ("ham10000", "vasc"), ("isic-2019", "VASC"), ("ph2", "Atypical Nevus"),
+        ("derm7pt", "clark nevus"), ("sd-198", "Ulcer"), ("scin", "Skin ulcer"), ("fitzpatrick17k", "hidradenitis"),
+        ("scin", "Keratoderma"), ("scin", "SLE - Systemic lupus erythematosus-related syndrome"),
+        ("dermnet", "Melanoma Skin Cancer Nevi and Moles"),
+    ],
+)  # fmt: skip
+def test_what_the_trial_doubted_is_on_the_review_list(dataset: str, word: str) -> None:
+    """Held-out findings, part 5: what a person still has to decide."""
+    assert [one for one in REVIEW if (one.dataset, one.raw_label) == (dataset, word) and one.doubts_meaning]
