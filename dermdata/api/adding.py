@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dermdata import __version__, disk
+from dermdata.api.catalog_words import read_catalog_words
 from dermdata.api.own_data import (
     SHOWN,
     AddRequest,
@@ -17,14 +18,13 @@ from dermdata.api.own_data import (
     count_folders,
     find_only_folder,
     list_sources,
-    name_keys,
     survey_sources,
 )
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.errors import UnknownName, UsageError
 from dermdata.markup import count_nouns
-from dermdata.model import CLOSED_WORDS, NOTHING, Placement
+from dermdata.model import CLOSED_WORDS, Placement
 
 if TYPE_CHECKING:
     from dermdata.api.fetch_request import FetchReport
@@ -169,6 +169,7 @@ def infer_entry(
         pictures=PICTURES,
         table=data.table.file.leaf if data.table else None,
         encoding=data.table.encoding if data.table else None,
+        header=data.table.own.header if data.table else (),
         columns=guesses,
         views=[one.column for one in views],
         one_hot=flags.columns if flags else (),
@@ -189,19 +190,24 @@ def infer_columns(
 ) -> "tuple[list[ColumnGuess], Sequence[ColumnGuess], FlagGuess | None, list[dict[str, object]]]":
     """The columns that the entry names, several that name pictures, class columns, and what became of every guess."""
     from dermdata.inference.columns import guess_columns, read_column
+    from dermdata.inference.one_hot import choose_labels
 
     require_columns(request, table)
     tell_reading(resources, table)
-    around = describe_surroundings(resources, images)
-    columns = [read_column(name, table.cells(name)) for name in table.names]
+    around = read_catalog_words(resources).surround(one.name for one in images)
+    columns = [read_column(name, table.cells(name), is_named=not table.own.header) for name in table.names]
     said = {name for name in request.columns.values() if name}
-    found = guess_columns([one for one in columns if one.name not in said], around)
+    found, flags = choose_labels(
+        guess_columns([one for one in columns if one.name not in said], around),
+        find_classes(columns, table, around),
+        columns,
+    )
     taken = take_guesses(request, columns, found, around, ask)
     require_image(taken, images, table)
     views = () if "image" in request.columns else found.views
     rows = list_guesses(taken, views, found)
     labeled = {"label_raw"} & {*request.columns, *(one.field for one in taken)}
-    return taken, views, None if labeled else find_classes(columns, table, around), rows
+    return taken, views, None if labeled else flags, rows
 
 
 def tell_reading(resources: Resources, table: FoundTable) -> None:
@@ -237,43 +243,6 @@ def require_columns(request: AddRequest, table: FoundTable) -> None:
         if column not in table.names:
             hint = f"{table.file.shown} has {', '.join(table.names[:SHOWN])}"
             raise UnknownName("column", column, table.names, hint=hint)
-
-
-def describe_surroundings(resources: Resources, images: "Sequence[LocalFile]") -> "Surroundings":
-    """The files, words and sites that columns are compared with."""
-    from dermdata.api.label_spaces import vocabulary_of
-    from dermdata.api.label_tables import read_known_words, read_terms
-    from dermdata.inference.columns import Surroundings
-    from dermdata.vocabulary.concepts import normalize_text
-
-    vocabulary = vocabulary_of(resources)
-    names = {normalize_text(name) for one in vocabulary for name in (one.id, one.label, *one.synonyms)}
-    names |= {normalize_text(row.raw_label) for _, row in read_known_words(resources, vocabulary)}
-    names |= {normalize_text(term.text) for term in read_terms(resources, vocabulary)}
-    sites = read_site_names(resources)
-    files = {key for one in images for key in name_keys(one.name)}
-    return Surroundings(
-        is_image=lambda word: bool(files & name_keys(word)),
-        is_diagnosis=lambda word: normalize_text(word) in names,
-        find_site=lambda word: sites.get(normalize_text(word)),
-    )
-
-
-def read_site_names(resources: Resources) -> dict[str, str]:
-    """Body sites by all their names, and by the words of the catalog's datasets where these agree."""
-    from dermdata.vocabulary.concepts import normalize_text
-
-    words: dict[str, set[str]] = {}
-    for name in resources.catalog:
-        for table in resources.catalog[name].table:
-            for word, site in table.values.get("body_site", NOTHING).items():
-                words.setdefault(normalize_text(word), set()).add(site)
-    sites = {word: found.pop() for word, found in words.items() if len(found) == 1}
-    return sites | {
-        normalize_text(name): one.id
-        for one in resources.catalog.load_body_sites().values()
-        for name in (one.id, one.label, *one.synonyms)
-    }
 
 
 def take_guesses(
@@ -375,7 +344,7 @@ def count_label_words(
     data: OwnData, guesses: "Sequence[ColumnGuess]", flags: "FlagGuess | None"
 ) -> tuple[str, dict[str, int]]:
     """The crosswalk's field and how often each word stands there: a column's, class columns' or folders'."""
-    from dermdata.inference.columns import read_column
+    from dermdata.inference.columns import count_weighed, read_column
 
     if data.table is None:
         folders = count_folders(data.images)
@@ -386,7 +355,8 @@ def count_label_words(
     column = next((one.column for one in guesses if one.field == "label_raw"), None)
     if column is None:
         return "", {}
-    return column, dict(read_column(column, data.table.cells(column)).words)
+    words = dict(read_column(column, data.table.cells(column)).words)
+    return column, count_weighed(words) if any(one.field == "differential" for one in guesses) else words
 
 
 # ------------------------------------------------------------------ writing

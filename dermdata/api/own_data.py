@@ -95,8 +95,8 @@ def choose_table(
         path = request.table.resolve()
         tables = [one for one in tables if one.path.resolve() == path]
     if len(tables) < 2:
-        return read_table(found, tables[0]) if tables else None
-    return find_only_table([read_table(found, one) for one in tables], images)
+        return read_table(found, tables[0], images) if tables else None
+    return find_only_table([read_table(found, one, images) for one in tables], images)
 
 
 def find_only_table(tables: Sequence[FoundTable], images: "Sequence[LocalFile]") -> FoundTable:
@@ -124,12 +124,19 @@ def names_images(table: FoundTable, files: Collection[str]) -> bool:
     return False
 
 
-def read_table(found: "LocalFiles", table: "LocalFile") -> FoundTable:
+def read_table(found: "LocalFiles", table: "LocalFile", images: "Sequence[LocalFile]") -> FoundTable:
+    """A table among the files; one without a header line is known by the picture that its first line names."""
+    from dermdata.inference.columns import lacks_header
     from dermdata.readers.delimited import parse_own_table
     from dermdata.text_files import MARKS, find_encoding
 
+    files = {key for one in images for key in name_keys(one.name)}
     data = found.read(table)
-    own = parse_own_table(data, table.shown)
+    own = parse_own_table(
+        data,
+        table.shown,
+        lambda names, first: lacks_header(names, first, lambda word: bool(files & name_keys(word))),
+    )
     named, _ = find_encoding(data)
     utf = data.startswith(tuple(MARKS)) or codecs.lookup(named).name == "utf-8"
     return FoundTable(table, own, None if utf else named)

@@ -22,6 +22,7 @@ class OwnEntry:
     pictures: str  # what the folders of pictures are called
     table: str | None  # the table's name; None where the folders are the labels
     encoding: str | None  # the table's, where it is not UTF-8
+    header: Sequence[str]  # what its columns are called, where it has no header line
     columns: Sequence[ColumnGuess]  # each taken, by the person or since it is sure
     views: Sequence[str]  # columns that name several pictures of a row
     one_hot: Sequence[str]
@@ -85,6 +86,7 @@ def add_table(document: "TOMLDocument", entry: OwnEntry) -> None:
         table.update({"reader": "table", "file": entry.table, "missing": list(entry.missing)})
     further = {
         "encoding": entry.encoding,
+        "header": list(entry.header),
         "views": [{"column": name, "word": name} for name in entry.views],
         "one_hot": list(entry.one_hot),
         "columns": name_columns(entry),

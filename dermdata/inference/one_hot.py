@@ -1,14 +1,16 @@
 """Columns of 0 and 1: classes of which a row has just one, and concepts of which it may have several; pure."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from dermdata.inference.columns import SURE, Column
+from dermdata.inference.columns import SURE, Column, ColumnGuesses
 from dermdata.markup import count_nouns, count_share
 from dermdata.vocabulary.concepts import normalize_text
 
 SET = frozenset({"1", "1.0", "true", "yes", "x"})
 NOT_SET = frozenset({"0", "0.0", "false", "no", ""})
+BELOW = SURE - 0.01  # the score of what would be sure, if nothing were surer
+MOST_WITHOUT = 0.1  # of the rows that have no class, where other columns of 0 and 1 stand beside the classes
 LEAST_CLASSES = 2
 LEAST_CONCEPTS = 3
 
@@ -75,6 +77,8 @@ def guess_classes(
         if max(counts, default=0) > 1:
             continue
         none_set = counts.count(0)
+        if len(chosen) < len(flags) and none_set > MOST_WITHOUT * len(counts):
+            continue
         known = sum(column in named for column in chosen)
         evidence = (
             f"{count_share(known, len(chosen), 'column', 'are')} called like a known diagnosis, "
@@ -92,3 +96,34 @@ def count_set(columns: Sequence[Column], rows: Mapping[str, Sequence[str | None]
     """How many of the columns are set in each row."""
     cells = zip(*(rows[column.name] for column in columns), strict=True)
     return [sum(normalize_text(cell or "") in SET for cell in row) for row in cells]
+
+
+def choose_labels(
+    found: ColumnGuesses, flags: FlagGuess | None, columns: Sequence[Column]
+) -> tuple[ColumnGuesses, FlagGuess | None]:
+    """One label a row: where a column of diagnoses and class columns are both sure, what says more rows is taken.
+
+    Parameters
+    ----------
+    found
+        The guesses of single columns.
+    flags
+        What the columns of 0 and 1 are.
+    columns
+        The table's columns.
+
+    Returns
+    -------
+    ColumnGuesses, FlagGuess or None
+        Without the label that has to stand back, which is a question then.
+
+    """
+    label = found.sure.get("label_raw")
+    if label is None or flags is None or not flags.is_sure or flags.field != "one_hot":
+        return found, flags
+    labeled = next(one for one in columns if one.name == label.column)
+    if labeled.filled >= labeled.rows - flags.none_set:
+        return found, None
+    sure = {name: one for name, one in found.sure.items() if name != "label_raw"}
+    asked = replace(label, score=BELOW, evidence=f"{label.evidence}, but {flags.evidence}")
+    return replace(found, sure=sure, questions=[asked, *found.questions]), flags

@@ -32,7 +32,9 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
         "diagnosis label", "finding", "ground truth", "target", "diagnose", "befund", "krankheit", "klasse",
         "diagnostico", "clase", "classe", "diagnostique", "diagnosi", "maladie", "enfermedad", "doenca", "skin condition",
         "histological diagnosis", "clinical diagnosis", "final diagnosis", "diagnosis 1", "diagnosis 3",
+        "iddx full", "iddx 1",
     ),
+    "differential": ("differential", "differential diagnosis", "weighted label"),
     "age": (
         "age", "age approx", "age approximate", "age years", "age group", "patient age", "alter", "alter jahre",
         "lebensalter", "edad", "idade", "eta",
@@ -53,8 +55,13 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
         "skintype", "fst", "phototype", "skin phototype", "hauttyp", "fototyp", "fototipo", "fototipo cutaneo",
         "phototype cutane", "tipo de piel", "tipo de pele",
     ),
+    "fitzpatrick_range": (
+        "skin tone", "skin tone group", "fitzpatrick range", "fitzpatrick group", "skin type group", "fst group",
+        "skin type", "fst",
+    ),
     "monk": ("monk skin tone", "monk", "mst", "monk scale"),
-    "split_official": ("split", "subset", "partition", "data split", "set", "phase", "fold name", "aufteilung"),
+    "split_official": ("split", "subset", "partition", "data split", "set", "phase", "aufteilung"),
+    "fold_official": ("fold", "fold id", "fold number", "cv fold", "kfold"),
     "license": ("license", "licence", "copyright license", "lizenz", "licencia", "licenca"),
     "attribution": ("attribution", "credit", "copyright holder"),
     "caption": ("caption", "description", "text", "report", "beschreibung", "descripcion", "descricao", "legende"),
@@ -89,7 +96,10 @@ VALUE_WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "serial-imaging": ("serial imaging", "follow up", "serial imaging showing no change"),
         "expert-consensus": ("expert consensus", "consensus", "single image expert consensus"),
         "confocal": ("confocal", "confocal microscopy with consensus dermoscopy"),
-        "clinical": ("clinical", "klinisch", "clinico", "clinique", "clinical assessment only"),
+        "clinical": (
+            "clinical", "klinisch", "clinico", "clinique", "clinical assessment only",
+            "single contributor clinical assessment",
+        ),
     },
 }  # fmt: skip
 

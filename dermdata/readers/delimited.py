@@ -12,7 +12,7 @@ import io
 import itertools
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TextIO
 
@@ -49,9 +49,15 @@ class OwnTable(NamedTuple):
     rows: pa.Table
     rejected: RejectedRows
     notes: tuple[str, ...]
+    header: tuple[str, ...] = ()  # what the columns are called where it has no header line
 
 
-def parse_own_table(data: bytes, name: str) -> OwnTable:
+LacksHeader = Callable[
+    [Sequence[str], Sequence[str]], bool
+]  # the first two lines -> whether the first is a row
+
+
+def parse_own_table(data: bytes, name: str, lacks_header: LacksHeader | None = None) -> OwnTable:
     """Read a table that a person brings, of which nobody says how it is written.
 
     Parameters
@@ -60,6 +66,8 @@ def parse_own_table(data: bytes, name: str) -> OwnTable:
         CSV or TSV: in UTF-8, UTF-16 or ANSI, with any of the usual delimiters.
     name : str
         What the table is called in an error.
+    lacks_header
+        Whether the first line is a row like the second: then the columns are called by their places.
 
     Returns
     -------
@@ -78,12 +86,25 @@ def parse_own_table(data: bytes, name: str) -> OwnTable:
         )
     try:
         text = to_utf8(data)
-        rows, rejected = parse_text(text.data, name, None, ())
+        header = call_places(text.data, name, lacks_header) if lacks_header else ()
+        rows, rejected = parse_text(text.data, name, None, header)
     except TextRefused as error:
         raise BadTable(f"{name}, {error}", hint=SAVE_HINT) from error
     except TableRefused as error:  # a publisher's table elsewhere: this one is the person's own
         raise BadTable(error.message, hint=error.hint) from error
-    return OwnTable(rows, rejected, (f"{name} {text.note}",) if text.note else ())
+    return OwnTable(rows, rejected, (f"{name} {text.note}",) if text.note else (), tuple(header))
+
+
+def call_places(data: bytes, name: str, lacks_header: LacksHeader) -> list[str]:
+    """What the columns of a table without a header line are called; nothing where it has one."""
+    data, said = drop_separator_line(data)
+    lines = [
+        cells
+        for _, cells in itertools.islice(number_rows(data, name, find_delimiter(data, (said, None), None)), 2)
+    ]
+    if len(lines) < 2 or len(lines[0]) != len(lines[1]) or not lacks_header(*lines):
+        return []
+    return [f"column {place}" for place, _ in enumerate(lines[0], 1)]
 
 
 def parse_delimited(

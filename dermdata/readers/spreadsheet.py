@@ -36,6 +36,7 @@ WORDS = 2_000_000  # marks of the words that cells share: each has four, and is 
 OTHER = 400_000  # marks of styles and whatever else no cell stands in
 MARK_BYTES = 1 << 20  # bytes from the end of a mark to that of the next one
 PIECE_BYTES = 1 << 20
+HEADER_SHARE = 0.9  # of the most cells that a line has: so many names a header line has at least
 # in UTF-8: in other encodings the marks would be other bytes
 UTF8_BEGINNING = re.compile(
     rb"""(?:\xef\xbb\xbf)?\s*(?:<[^?]|<\?xml(?:[^>]*\sencoding\s*=\s*["'](?i:utf-8|us-ascii)["']|(?![^>]*encoding)))"""
@@ -73,6 +74,20 @@ def split_at_header(lines: list[list[str]], spec: TableSpec, what: str) -> tuple
             names = [name or f"column {place}" for place, name in enumerate(line, 1)]
             return names, [below for below in lines[number + 1 :] if any(below)]
     raise TableRefused(f"{what} has no line with the columns {', '.join(sorted(wanted))}")
+
+
+def split_at_full_line(lines: list[list[str]], what: str) -> tuple[list[str], list[list[str]]]:
+    """The column names and the filled lines below, where nobody says what the columns are called.
+
+    The names are the first line that has nearly as many different texts as any line has cells: titles and legends
+    have fewer, and what stands below has gaps or repeats itself.
+    """
+    most = max((sum(map(bool, line)) for line in lines), default=0)
+    for number, line in enumerate(lines):
+        if len({cell for cell in line if cell}) >= max(1, most * HEADER_SHARE):
+            names = [name or f"column {place}" for place, name in enumerate(line, 1)]
+            return names, [below for below in lines[number + 1 :] if any(below)]
+    raise TableRefused(f"{what} is empty")
 
 
 def read_sheet(data: bytes, name: str | None, what: str) -> list[list[str]]:

@@ -42,9 +42,9 @@ class Fake:
     listed: dict[str, bytes] = field(default_factory=dict)  # by address: images, and a host's own listing
 
 
-def fake(dataset: Dataset, labels: Sequence[Label]) -> Fake:
-    """Fake every file that a fetch of this entry asks for."""
-    made = Maker(dataset, labels)
+def fake(dataset: Dataset, labels: Sequence[Label], rows: int = ROWS) -> Fake:
+    """Fake every file that a fetch of this entry asks for, each table with so many rows."""
+    made = Maker(dataset, labels, rows)
     for table in dataset.table:
         SHAPES[table.reader](made, table)
     return made.finish()
@@ -53,8 +53,8 @@ def fake(dataset: Dataset, labels: Sequence[Label]) -> Fake:
 class Maker:
     """Collects tables and archive members, then packs them as the entry says."""
 
-    def __init__(self, dataset: Dataset, labels: Sequence[Label]) -> None:
-        self.dataset, self.crosswalk = dataset, labels
+    def __init__(self, dataset: Dataset, labels: Sequence[Label], rows: int) -> None:
+        self.dataset, self.crosswalk, self.rows = dataset, labels, rows
         self.numbers = itertools.count(1)
         self.members: dict[str, dict[str, bytes]] = {file.name: {} for file in dataset.files if file.fetch}
         self.plain: dict[str, bytes] = {}
@@ -67,8 +67,8 @@ class Maker:
         name = table.label_field or "/".join(table.columns.get("label_raw", ()))
         words = [label.raw_label for label in self.crosswalk if label.field == name]
         if "label_raw" not in table.columns or not words:
-            return [""] * ROWS
-        words = list(itertools.islice(itertools.cycle(words), ROWS))
+            return [""] * self.rows
+        words = list(itertools.islice(itertools.cycle(words), self.rows))
         return [repr({word: 1.0}) for word in words] if "differential" in table.columns else words
 
     def has_records(self, file: str | None) -> bool:
@@ -178,7 +178,7 @@ def table(maker: Maker, spec: TableSpec) -> None:
     for number, join in enumerate(marking):
         named = [
             {join.to or join.on: str(row) if join.on == "@row" else rows[row][join.on]}
-            for row in range(number, ROWS, len(marking))
+            for row in range(number, maker.rows, len(marking))
         ]
         maker.put(join.file, join.member, text_of(named, replace(spec, header=())))
 

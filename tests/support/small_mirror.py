@@ -4,13 +4,14 @@ small_mirror.py TOOL WAY -- WORDS…: TOOL is mkmirror.py, WORDS are its own. By
 
 - drawn: as mkmirror does it;
 - noise: a few random pixels, the same for the same shot, alike to no other;
+- names: one pixel, the same for all; and of limited rows every so-manyeth is taken, not the first ones: a sample;
 - none: neither drawn nor packed, for those who fetch the tables alone. Every count is that of the whole.
 """
 
 import argparse
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,38 @@ class NoStudio(NoiseStudio):
     mask = part = superpixels = features = _image
 
 
+class PixelStudio(NoiseStudio):
+    """One pixel for all."""
+
+    PIXEL = mirror_core.encode(Image.new("RGB", (1, 1)), "JPEG")
+
+    def _image(self, *_: Any, **__: Any) -> bytes:
+        return self.PIXEL
+
+    mask = part = superpixels = features = _image
+
+
+def take_sample(rows: Sequence[Any], most: int | None) -> list[Any]:
+    """As many rows as are wanted, evenly out of all: tables of the same rows give the same ones."""
+    return list(rows[:: -(-len(rows) // most)] if most and rows else rows)
+
+
+class SampleMirror(mirror_core.Mirror):
+    """Takes a sample of each table."""
+
+    def take(self, rows: Sequence[Any]) -> list[Any]:
+        return take_sample(rows, self.rows)
+
+
+class SampleShelf(mirror_core.Shelf):
+    """Copies a sample of each table."""
+
+    def copy(self, source: str, path: str, role: str, url: str | None, cut: bool = True, **host: Any) -> None:
+        head, *lines = (self.mirror.data / source).read_bytes().splitlines(keepends=True)
+        rows = take_sample(lines, self.mirror.rows if cut else None)
+        self.add(path, head + b"".join(rows), role, url, **host)
+
+
 class NoArchive(mirror_core.Archive):
     """Stays empty."""
 
@@ -80,9 +113,11 @@ class TableShelf(mirror_core.Shelf):
 
 def main(way: str, words: list[str]) -> None:
     if way != "drawn":
-        mkmirror.Studio = NoiseStudio if way == "noise" else NoStudio
+        mkmirror.Studio = {"noise": NoiseStudio, "names": PixelStudio, "none": NoStudio}[way]
     if way == "none":
         mkmirror.Shelf = TableShelf
+    if way == "names":
+        mkmirror.Mirror, mkmirror.Shelf = SampleMirror, SampleShelf
     arguments: argparse.Namespace = mkmirror.arguments().parse_args(words)
     mkmirror.build(arguments)
     mkmirror.overlay([str(arguments.out)])

@@ -1,0 +1,105 @@
+"""How well the inference finds the columns of the catalog's tables, of which it knows neither the entry nor its words."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dermdata import open_session
+from dermdata.api.catalog_words import CatalogWords, read_catalog_words
+from dermdata.catalogs import Catalog, open_catalog
+from dermdata.inference.columns import ColumnGuesses, guess_columns, read_column
+from dermdata.inference.one_hot import FlagGuess, choose_labels, guess_flags
+from support.hidden_tables import HiddenTable, read_hidden_tables
+
+# what an entry does not say of a column, and is so
+ALSO_RIGHT: Mapping[tuple[str, str, str], str] = {
+    ("derm7pt", "body_site", "location"): "the place on the body, which the entry leaves in `extra`",
+    ("derm7pt", "case_id", "case_id"): "the case by the publisher's other number",
+    ("scin", "case_id", "case_id"): "the case, which the entry joins with others over shared images",
+}
+
+
+@dataclass(frozen=True, order=True)
+class Verdict:
+    """What became of one field in one table."""
+
+    dataset: str
+    file: str
+    origin: str
+    field: str
+    outcome: str  # right | asked | missed | wrong
+    column: str  # of the table: the right one, where it is wrong the one that was taken
+
+    @property
+    def is_stated(self) -> bool:
+        """Whether the entry has the field."""
+        return self.outcome != "wrong"
+
+
+def score_tables(mirror: Path) -> list[Verdict]:
+    """Every table's verdicts.
+
+    Neither the dataset's own words are known nor those of entries that read a table of the same name.
+    """
+    words = read_catalog_words(open_session(cache=mirror / "no-cache", progress=False)._resources)
+    catalog = open_catalog()
+    verdicts: list[Verdict] = []
+    for table in read_hidden_tables(mirror):
+        found, flags = infer(table, words, find_kin(catalog, table.dataset))
+        verdicts += judge(table, found, flags)
+    return verdicts
+
+
+def find_kin(catalog: Catalog, name: str) -> Collection[str]:
+    """The dataset and those that read a table of the same name: parts and copies of it."""
+    files = {spec.file for spec in catalog[name].table}
+    return [one for one in catalog if files & {spec.file for spec in catalog[one].table if spec.file}]
+
+
+def infer(
+    table: HiddenTable, words: CatalogWords, hidden: Collection[str]
+) -> tuple[ColumnGuesses, FlagGuess | None]:
+    """What `dermdata add` would find in the table."""
+    around = words.surround(table.images, hidden)
+    columns = [read_column(name, cells, is_named=table.has_header) for name, cells in table.cells.items()]
+    flags = guess_flags(columns, table.cells, around.is_diagnosis)
+    return choose_labels(guess_columns(columns, around), flags, columns)
+
+
+def judge(table: HiddenTable, found: ColumnGuesses, flags: FlagGuess | None) -> Iterator[Verdict]:
+    """Right, asked or missed for each field that the entry has; wrong for each that was taken otherwise."""
+    for field, columns in find_stated(table).items():
+        outcome = judge_field(table, field, columns, found)
+        yield Verdict(table.dataset, table.file, table.origin, field, outcome, columns[0])
+    classes = flags.columns if flags and flags.is_sure and flags.field == "one_hot" else ()
+    if table.one_hot:
+        outcome = "right" if set(classes) == set(table.one_hot) else "missed"
+        yield Verdict(table.dataset, table.file, table.origin, "label_raw", outcome, ", ".join(table.one_hot))
+    wrong = [
+        (field, one.column) for field, one in found.sure.items() if not is_right(table, field, one.column)
+    ]
+    if classes and set(classes) != set(table.one_hot):
+        wrong.append(("label_raw", ", ".join(classes)))
+    for field, column in wrong:
+        yield Verdict(table.dataset, table.file, table.origin, field, "wrong", column)
+
+
+def find_stated(table: HiddenTable) -> dict[str, Sequence[str]]:
+    """The fields that the entry has, but for columns in which nothing stands: there is nothing to find."""
+    said = {name for name, cells in table.cells.items() if read_column(name, cells).filled}
+    return {field: columns for field, columns in table.truth.items() if said.intersection(columns)}
+
+
+def judge_field(table: HiddenTable, field: str, columns: Sequence[str], found: ColumnGuesses) -> str:
+    """What became of a field that the entry has."""
+    if field == "image" and table.views:
+        return "right" if [one.column for one in found.views] == list(table.views) else "missed"
+    taken = found.sure.get(field)
+    if taken and is_right(table, field, taken.column):
+        return "right"
+    asked = any(one.field == field and one.column in columns for one in found.questions)
+    return "asked" if asked else "missed"
+
+
+def is_right(table: HiddenTable, field: str, column: str) -> bool:
+    return column in table.truth.get(field, ()) or (table.dataset, field, column) in ALSO_RIGHT
