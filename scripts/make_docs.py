@@ -15,6 +15,7 @@ from pathlib import Path
 
 import docs_catalog
 import docs_commands
+import docs_inference
 import docs_tables
 import docs_words
 
@@ -34,6 +35,8 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "review list": docs_tables.review_list,
     "proposals in numbers": docs_words.proposals_in_numbers,
     "terms in numbers": docs_words.terms_in_numbers,
+    "inference by field": docs_inference.by_field,
+    "inference by dataset": docs_inference.by_dataset,
 }
 BLOCK = re.compile(r"(<!-- make docs: (?P<name>[a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

@@ -189,7 +189,8 @@ def infer_columns(
     resources: Resources, request: AddRequest, images: "Sequence[LocalFile]", table: FoundTable, ask: Ask
 ) -> "tuple[list[ColumnGuess], Sequence[ColumnGuess], FlagGuess | None, list[dict[str, object]]]":
     """The columns that the entry names, several that name pictures, class columns, and what became of every guess."""
-    from dermdata.inference.columns import guess_columns, read_column
+    from dermdata.inference.columns import read_column
+    from dermdata.inference.guessing import guess_columns
     from dermdata.inference.one_hot import choose_labels
 
     require_columns(request, table)
@@ -344,7 +345,7 @@ def count_label_words(
     data: OwnData, guesses: "Sequence[ColumnGuess]", flags: "FlagGuess | None"
 ) -> tuple[str, dict[str, int]]:
     """The crosswalk's field and how often each word stands there: a column's, class columns' or folders'."""
-    from dermdata.inference.columns import count_weighed, read_column
+    from dermdata.inference.columns import read_column
 
     if data.table is None:
         folders = count_folders(data.images)
@@ -355,8 +356,16 @@ def count_label_words(
     column = next((one.column for one in guesses if one.field == "label_raw"), None)
     if column is None:
         return "", {}
-    words = dict(read_column(column, data.table.cells(column)).words)
-    return column, count_weighed(words) if any(one.field == "differential" for one in guesses) else words
+    return column, count_cells(data.table, column, guesses)
+
+
+def count_cells(table: FoundTable, column: str, guesses: "Sequence[ColumnGuess]") -> dict[str, int]:
+    """How often each word stands in a column of labels, or is weighed in it."""
+    from dermdata.inference.columns import count_weighed, read_column
+
+    words = dict(read_column(column, table.cells(column)).words)
+    is_weighed = ("differential", column) in {(one.field, one.column) for one in guesses}
+    return count_weighed(words) if is_weighed else words
 
 
 # ------------------------------------------------------------------ writing

@@ -7,19 +7,17 @@ the very files that are there, words for female and male. What is not sure is a 
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from functools import cached_property
 
-from dermdata.inference.words import COLUMN_NAMES, UNKNOWN_WORDS, VALUE_WORDS
+from dermdata.inference.words import UNKNOWN_WORDS, VALUE_WORDS
 from dermdata.markup import count_nouns, count_share
 from dermdata.vocabulary.concepts import normalize_text
 
 SURE = 0.8  # the score from which a guess is taken without a question
 POSSIBLE = 0.45  # the score from which it is worth a question
 NAME_WEIGHT = 0.5  # of a score; what stands in the column makes up the rest
-LONG_NAME = 0.75  # what a name of three words and more is worth, wherever it stands in the column's
-MOST_SHARED = 0.05  # of the words of one of several image columns, those that another one has as well
 NAMING_WEIGHT = 0.9  # of a word that names a diagnosis among others, against one that is one
 ENOUGH_KNOWN = 3  # so many words that are diagnoses, or name one, are no chance
 ENOUGH_FIT = 0.65  # what they are worth, however many others there are: enough for the very name of a field
@@ -51,7 +49,7 @@ class Column:
         """The name without case, accents, punctuation and camel case, as `normalize_text` leaves it."""
         return normalize_text(split_camel_case(self.name))
 
-    @property
+    @cached_property
     def filled(self) -> int:
         """Rows that say anything."""
         return sum(self.words.values())
@@ -185,20 +183,29 @@ def judge_diagnoses(column: Column, around: Surroundings) -> Judgment:
     number = len(column.words)
     if number < 2 or number > max(12, column.filled / 2):
         return NOTHING_FITS
-    known = {
-        word for word in column.words if around.is_diagnosis(word) or around.is_diagnosis(last_level(word))
-    }
-    naming = {word for word in column.words if word not in known and names_diagnosis(word, around)}
-    if not column.is_named and not known | naming:
+    kinds = {word: find_kind(word, around) for word in column.words}
+    counts = Counter(kinds.values())
+    if not column.is_named and not counts.keys() & {"known", "naming"}:
         return judge_classes(column)
-    others = {word for word in column.words if is_other(word)} - known - naming
-    fit = column.share((known | others).__contains__) + NAMING_WEIGHT * column.share(naming.__contains__)
-    if len(known | naming) >= ENOUGH_KNOWN:
+    good = ("known", "other") if counts["known"] + counts["naming"] else ()
+    fit = column.share(lambda word: kinds[word] in good)
+    fit += NAMING_WEIGHT * column.share(lambda word: kinds[word] == "naming")
+    if counts["known"] + counts["naming"] >= ENOUGH_KNOWN:
         fit = max(fit, ENOUGH_FIT)
-    evidence = f"{count_share(len(known), number, 'word', 'are')} known diagnoses"
-    if naming:
-        evidence += f", {len(naming):,} name one among other words"
-    return Judgment(fit, evidence, alone=len(known) > 1 and fit > 0.97, most=POSSIBLE)
+    evidence = f"{count_share(counts['known'], number, 'word', 'are')} known diagnoses"
+    if counts["naming"]:
+        evidence += f", {counts['naming']:,} name one among other words"
+    is_alone = counts["known"] > 1 and fit > 0.97
+    return Judgment(fit, evidence, alone=is_alone, most=POSSIBLE)
+
+
+def find_kind(word: str, around: Surroundings) -> str:
+    """`known`: a diagnosis, or a path that ends with one; `naming`: one among other words; `other`: none of them."""
+    if around.is_diagnosis(word) or around.is_diagnosis(last_level(word)):
+        return "known"
+    if names_diagnosis(word, around):
+        return "naming"
+    return "other" if is_other(word) else "unknown"
 
 
 def judge_classes(column: Column) -> Judgment:
@@ -236,7 +243,9 @@ def is_other(word: str) -> bool:
 
 def judge_weights(column: Column, around: Surroundings) -> Judgment:
     """Cells of several diagnoses with their weights: `{'Eczema': 0.6, 'Tinea': 0.4}`."""
-    if not all(word.startswith("{") for word in column.words):
+    from dermdata.manifest.convert import parse_weights
+
+    if not all(word.startswith("{") and parse_weights(word) is not None for word in column.words):
         return NOTHING_FITS
     names = count_weighed(column.words)
     if not names:
@@ -314,11 +323,11 @@ def judge_skin_types(column: Column, around: Surroundings) -> Judgment:
 
 
 def judge_skin_type_ranges(column: Column, around: Surroundings) -> Judgment:
-    """Two skin types in one: `12`, `1-2`, `I-II`, `FST I/II`."""
+    """Pairs of skin types: `12`, `1-2`, `I-II`, `FST I/II`."""
     del around
     values = {word: found for word in column.words if (found := skin_type_range(word))}
     share = column.share(values.__contains__)
-    evidence = f"{count_share(len(values), len(column.words), 'word', 'are')} pairs of skin types"
+    evidence = f"{count_share(len(values), len(column.words), 'word', 'are')} two neighboring skin types"
     return Judgment(share, evidence, values=values) if share else NOTHING_FITS
 
 
@@ -415,103 +424,3 @@ def skin_type_range(word: str) -> str | None:
     """`1-2`, `3-4` or `5-6` of two neighboring skin types; None for what is none."""
     parts = [ROMAN.get(one, one) for one in normalize_text(word).removeprefix("fst").split()]
     return RANGES.get("".join(parts[-2:]))
-
-
-# ------------------------------------------------------------------ guessing
-
-
-def guess_columns(columns: Sequence[Column], around: Surroundings) -> ColumnGuesses:
-    """Every field that a column of the table may be, each column for one field at most.
-
-    Parameters
-    ----------
-    columns
-        The table's columns.
-    around
-        The files, words and sites that they are compared with.
-
-    Returns
-    -------
-    ColumnGuesses
-        What is sure, the best guess for each field, and what should be asked, the likeliest first.
-
-    """
-    every = (guess_field(column, name, around) for column in columns for name in JUDGES)
-    scored = sorted(filter(None, every), key=lambda one: (-one.score, list(JUDGES).index(one.field)))
-    sure = take_sure(scored)
-    taken = {one.column for one in sure.values()}
-    questions = [
-        one for one in scored if not one.is_sure and one.column not in taken and one.field not in sure
-    ]
-    return ColumnGuesses(sure=sure, questions=questions, views=find_views(columns, scored))
-
-
-def place_name(guess: ColumnGuess) -> int:
-    """How sure the column's name is among those of its field: the place in the list, the end for one that is none."""
-    names = COLUMN_NAMES[guess.field]
-    plain = normalize_text(split_camel_case(guess.column))
-    return names.index(plain) if plain in names else len(names)
-
-
-def take_sure(scored: Iterable[ColumnGuess]) -> dict[str, ColumnGuess]:
-    """Field -> its best guess, where that is sure: the one that is called so before what only looks so.
-
-    Each column is for one field, but that weights of diagnoses are the label as well.
-    """
-    sure: dict[str, ColumnGuess] = {}
-    for guess in sorted(filter(lambda one: one.is_sure, scored), key=place_name):
-        if guess.field not in sure and guess.column not in {one.column for one in sure.values()}:
-            sure[guess.field] = guess
-    if "differential" in sure and "label_raw" not in sure:
-        sure["label_raw"] = replace(sure["differential"], field="label_raw")
-    return dict(sorted(sure.items(), key=lambda one: (-one[1].score, list(JUDGES).index(one[0]))))
-
-
-def find_views(columns: Sequence[Column], scored: Iterable[ColumnGuess]) -> list[ColumnGuess]:
-    """The columns that name images, where they are several and name different ones."""
-    found = [one for one in scored if one.field == "image" and one.is_sure]
-    words = {column.name: set(column.words) for column in columns}
-    apart = [
-        one for place, one in enumerate(found)
-        if not any(share_words(words[one.column], words[other.column]) for other in found[:place])
-    ]  # fmt: skip
-    order = [column.name for column in columns]
-    return sorted(apart, key=lambda one: order.index(one.column)) if len(apart) > 1 else []
-
-
-def share_words(one: set[str], other: set[str]) -> bool:
-    """Whether two columns name the same images, but for a few."""
-    return len(one & other) > MOST_SHARED * min(len(one), len(other))
-
-
-def guess_field(column: Column, name: str, around: Surroundings) -> ColumnGuess | None:
-    """How likely a column is this field; None where nothing speaks for it."""
-    judgment = JUDGES[name](column, around)
-    named = name_likeness(column.plain_name, name) if column.is_named else 0.0
-    if not judgment.evidence or not (named or judgment.alone):
-        return None
-    score = NAME_WEIGHT * named + (1 - NAME_WEIGHT) * judgment.fit
-    if judgment.alone:
-        doubt = 0.1 * (1 - named) if column.is_named else 0.0
-        alone = 0.6 + 0.4 * judgment.fit - doubt
-        score = max(score, min(alone, judgment.most) if column.is_named else alone)
-    if score < POSSIBLE:
-        return None
-    called = f"it is called '{column.name}'" if named else f"whatever it is called ('{column.name}')"
-    called = called if column.is_named else "it has no name"
-    return ColumnGuess(
-        field=name, column=column.name, score=round(score, 3), evidence=f"{called}; {judgment.evidence}",
-        values=judgment.values,
-    )  # fmt: skip
-
-
-def name_likeness(plain: str, name: str) -> float:
-    """1 for the very name, less where it is only a part of the column's; three words of a name are no chance."""
-    if plain in COLUMN_NAMES[name]:
-        return 1.0
-    padded = f" {plain} "
-    found = [one for one in COLUMN_NAMES[name] if f" {one} " in padded and len(one) > 2]
-    if not found:
-        return 0.0
-    best = max(found, key=len)
-    return max(0.4 + 0.4 * len(best) / len(plain), LONG_NAME if len(best.split()) > 2 else 0.0)

@@ -340,3 +340,37 @@ def test_another_dataset_that_cannot_be_read_spoils_nothing(cli: Cli, known: Pat
     told = cli(*words, "-f", "json")
     (item,) = [one for one in json.loads(told.out)["report"] if one["check"] == "duplicate-near"]
     assert item["detail"].startswith("duplicates were not all looked for: ")
+
+
+def test_a_table_without_a_header_line(cli: Cli, tmp_path: Path) -> None:
+    """Its first line is a row: the columns are called by their places, in the entry too, and no row is lost."""
+    for number in range(6):
+        draw(tmp_path / "pictures" / f"ISIC_{number}.jpg", number)
+    lines = [f"ISIC_{number},{('Nevus', 'Melanoma')[number % 2]}" for number in range(6)]
+    (tmp_path / "truth.csv").write_text("\n".join(lines), encoding="utf-8")
+    answer = cli(
+        "add", "bare", tmp_path / "pictures", "--table", tmp_path / "truth.csv", "-o", tmp_path / "lab"
+    )
+    assert answer.code == 0, answer.err
+    assert [(row["image_id"], row["label_raw"]) for row in manifest(answer)][:2] == [
+        ("ISIC_0", "Nevus"),
+        ("ISIC_1", "Melanoma"),
+    ]
+    assert 'header = ["column 1", "column 2"]' in entry(tmp_path, "bare")
+    assert "it has no name" in entry(tmp_path, "bare")
+
+
+def test_cells_of_weighted_diagnoses(cli: Cli, tmp_path: Path) -> None:
+    """Each word of a cell is one of the labels, and a row has its differential."""
+    for number in range(6):
+        draw(tmp_path / "pictures" / f"{number}.jpg", number)
+    cells = ["\"{'Nevus': 0.75, 'Melanoma': 0.25}\"", "{'Nevus': 1.0}"]
+    lines = ["file,opinion", *(f"{number}.jpg,{cells[number % 2]}" for number in range(6))]
+    (tmp_path / "cases.csv").write_text("\n".join(lines), encoding="utf-8")
+    answer = cli(
+        "add", "opinions", tmp_path / "pictures", "--table", tmp_path / "cases.csv", "-o", tmp_path / "lab"
+    )
+    assert answer.code == 0, answer.err
+    first, second, *_ = manifest(answer)
+    assert [one["weight"] for one in first["differential"]] == [0.75, 0.25]
+    assert second["diagnosis"] == "melanocytic-nevus"

@@ -12,6 +12,7 @@ import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from hashlib import sha256
 
 import numpy as np
@@ -147,12 +148,14 @@ def record_of(row: Mapping[str, str], images: Mapping[str, bytes]) -> dict[str, 
     return {**fixed, "files": {"full": full}, "metadata": {"acquisition": {}, "clinical": fields}}
 
 
+@cache
 def picture(number: int) -> bytes:
     data = io.BytesIO()
     Image.new("RGB", (24, 16), (number * 37 % 256, number * 91 % 256, 60)).save(data, "JPEG")
     return data.getvalue()
 
 
+@cache
 def mask() -> bytes:
     data = io.BytesIO()
     Image.new("1", (24, 16), 1).save(data, "PNG")

@@ -6,15 +6,18 @@ import pytest
 
 from dermdata.inference.columns import (
     JUDGES,
+    ColumnGuesses,
     Surroundings,
-    guess_columns,
+    count_weighed,
     is_age,
-    name_likeness,
+    lacks_header,
     read_column,
     skin_type,
+    skin_type_range,
     split_camel_case,
 )
-from dermdata.inference.one_hot import guess_flags
+from dermdata.inference.guessing import guess_columns, name_likeness
+from dermdata.inference.one_hot import choose_labels, guess_flags
 from dermdata.inference.words import VALUE_WORDS
 from dermdata.manifest.schema import MAPPABLE
 from dermdata.model import CLOSED_WORDS
@@ -166,6 +169,166 @@ def test_what_is_inferred_can_be_said_in_an_entry() -> None:
     assert closed == ["sex", "confirmation"]
 
 
+# ------------------------------------------------------------------ labels that are more than a word
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["Benign:Melanocytic:Nevus", "Malignant:Melanoma"],  # paths, as the ISIC Archive writes them
+        ["Skin > Tumor > BCC", "Skin > Nevus"],
+        ["nodular melanoma, ulcerated", "irritated nevus"],  # a diagnosis among other words
+        ["Nevus", "Other"],  # none of the column's diagnoses
+        ["melanoma", "Non-melanoma"],
+        ["nevus", "healthy skin"],
+        ["nv", "mel", "bcc", *(f"code{number}" for number in range(17))],  # a few known ones are no chance
+    ],
+)
+def test_labels_are_known_by_what_they_hold(words: Sequence[str]) -> None:
+    found = guess(image=IMAGES, label=(list(words) * 20)[:40])
+    assert found == {"image": "image", "label_raw": "label"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["ajb", "nv"],  # one known word may be a chance
+        ["no", "not yet"],
+        ["a mild case", "a severe case"],
+        ["renevus", "melanomatic"],  # parts of words are none
+    ],
+)
+def test_a_label_of_which_little_is_known_is_asked(words: Sequence[str]) -> None:
+    assert ask(image=IMAGES, label=list(words) * 20) == {("label_raw", "label")}
+
+
+def test_words_that_are_all_diagnoses_are_asked_whatever_they_are_called() -> None:
+    """They may as well be what was suspected, or what the family had."""
+    assert ask(image=IMAGES, Verdacht=["nevus", "melanoma"] * 20) == {("label_raw", "Verdacht")}
+    assert ask(image=IMAGES, label=["nevus", "mel"] * 20, Verdacht=["nevus", "melanoma"] * 20) == set()
+
+
+def test_of_several_labels_the_one_that_is_called_so_is_taken() -> None:
+    """Levels and groups stand beside it, and their words are known better."""
+    full = ["Benign:Nevus", "Malignant:Melanoma", "Benign:Rare thing", "Benign:Nevus"] * 10
+    level = ["Benign Nevus", "melanoma", "nevus", "nevus"] * 10
+    assert guess(image=IMAGES, diagnosis_1=level, diagnosis=full)["label_raw"] == "diagnosis"
+    assert guess(image=IMAGES, three_way_label=["nevus", "mel"] * 20, label=["nevus", "bcc"] * 20) == {
+        "image": "image",
+        "label_raw": "label",
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "is_weighed"),
+    [
+        (["{'nevus': 0.6, 'melanoma': 0.4}", "{'bcc': 1}"], True),
+        (["{'nevus': 0.6}", "{}"], True),
+        (["{'width': 0.6}", "{'height': 1}"], False),
+        (["{'nevus': 'likely'}", "{'bcc': 'no'}"], False),
+        (["{'nevus': 0.6}", "nevus"], False),
+        (["{" * 30_000, "{'nevus': 1}"], False),
+    ],
+)
+def test_weights_of_diagnoses_are_label_and_differential(words: Sequence[str], is_weighed: bool) -> None:
+    """A dictionary of diagnoses can be nothing else; each cell's words are counted."""
+    found = guess(image=IMAGES, opinion=list(words) * 20)
+    weighed = {"differential": "opinion", "label_raw": "opinion"} if is_weighed else {}
+    assert found == {"image": "image", **weighed}
+
+
+def test_weighed_words_are_counted_by_the_cells_that_name_them() -> None:
+    cells = {"{'nevus': 0.6, 'melanoma': 0.4}": 3, "{'nevus': 1.0}": 2, "{}": 9, "what": 1}
+    assert count_weighed(cells) == {"nevus": 5, "melanoma": 3}
+
+
+# ------------------------------------------------------------------ without a header line
+
+
+@pytest.mark.parametrize(
+    ("lines", "lacks"),
+    [
+        ((["ISIC_1", "benign"], ["ISIC_2", "benign"]), True),
+        ((["benign", "ISIC_1.jpg"], ["benign", "ISIC_2.jpg"]), True),
+        ((["image", "label"], ["ISIC_1", "benign"]), False),
+        ((["ISIC_1", "label"], ["x", "benign"]), False),  # a column may be called like a picture
+        ((["ISIC_1"], ["label"]), False),
+        ((["", ""], ["ISIC_1", "benign"]), False),
+    ],
+)
+def test_a_first_line_that_names_a_picture_is_a_row(lines: tuple[list[str], list[str]], lacks: bool) -> None:
+    assert lacks_header(*lines, AROUND.is_image) == lacks
+
+
+def test_columns_without_a_name_are_known_by_their_words() -> None:
+    """Names that are none speak against nothing; codes of which nobody knows what they are become a question."""
+
+    def look(*columns: Sequence[str]) -> ColumnGuesses:
+        return guess_columns(
+            [read_column(f"column {place}", words, is_named=False) for place, words in enumerate(columns, 1)],
+            AROUND,
+        )
+
+    found = look(IMAGES, ["nevus", "melanoma"] * 20)
+    assert {field: one.column for field, one in found.sure.items()} == {
+        "image": "column 1",
+        "label_raw": "column 2",
+    }
+    found = look(IMAGES, ["0.0", "1.0"] * 20)
+    assert [(one.field, one.column) for one in found.questions] == [("label_raw", "column 2")]
+    assert "0.0, 1.0" in found.questions[0].evidence
+    assert look(IMAGES, [f"note {number}" for number in range(40)]).questions == []
+
+
+# ------------------------------------------------------------------ skin types, folds
+
+
+@pytest.mark.parametrize(
+    ("word", "pair"),
+    [
+        ("12", "1-2"),
+        ("3-4", "3-4"),
+        ("V-VI", "5-6"),
+        ("FST I/II", "1-2"),
+        ("23", None),
+        ("1", None),
+        ("", None),
+    ],
+)
+def test_pairs_of_skin_types(word: str, pair: str | None) -> None:
+    assert skin_type_range(word) == pair
+
+
+def test_pairs_and_glued_types_come_with_their_meaning() -> None:
+    pairs = guess_columns([read_column("skin_tone", ["12", "34", "56"] * 9)], AROUND).sure[
+        "fitzpatrick_range"
+    ]
+    assert pairs.values == {"12": "1-2", "34": "3-4", "56": "5-6"}
+    glued = guess_columns([read_column("fst", ["FST2", "FST3", "IV"] * 9)], AROUND).sure["fitzpatrick"]
+    assert glued.values == {"FST2": "2", "FST3": "3"}
+
+
+@pytest.mark.parametrize(
+    ("words", "is_fold"),
+    [
+        (["0", "1", "2"], True),
+        (["fold1", "Fold 2"], True),
+        (["1"], False),
+        (["a", "1"], False),
+        (["0.1", "0.2"], False),
+    ],
+)
+def test_folds_are_a_few_numbers(words: Sequence[str], is_fold: bool) -> None:
+    assert ("fold_official" in guess(image=IMAGES, fold=(list(words) * 40)[:40])) == is_fold
+
+
+def test_three_words_of_a_name_are_no_chance_wherever_they_stand() -> None:
+    """If the words fit as well."""
+    name = "dermatologist_fitzpatrick_skin_type_label_1"
+    assert guess(**{name: ["FST1", "FST2"] * 20}) == {"fitzpatrick": name}
+    assert guess(**{name: ["YES", "NO"] * 20}) == {}
+
+
 # ------------------------------------------------------------------ columns of 0 and 1
 
 
@@ -193,3 +356,33 @@ def test_several_in_a_row_are_no_classes() -> None:
     rows = [("1", "1", "0"), ("0", "1", "1"), ("1", "0", "0")]
     assert flags(rows, "MEL", "NV", "DF") is None
     assert flags([("1", "0"), ("0", "1")], "biopsied", "smoker") is None
+
+
+def test_a_few_classes_among_other_flags_are_no_classes_where_most_rows_have_none() -> None:
+    """A sign that is called like a diagnosis is one of many concepts; where each row has a class they are classes."""
+    signs = [("1", "0", "1"), *[("0", "0", "1")] * 8, ("0", "1", "0")]
+    assert flags(signs, "MEL", "NV", "itch") is None
+    classes = [("1", "0", "1"), ("0", "1", "1")] * 5
+    assert flags(classes, "MEL", "NV", "itch") == ("one_hot", ("MEL", "NV"))
+
+
+@pytest.mark.parametrize(
+    ("histology", "label"),
+    [(["nevus", "melanoma", "", ""], "classes"), (["nevus", "melanoma", "nevus", "nevus"], "column")],
+)
+def test_of_a_column_and_classes_the_label_is_what_says_more_rows(histology: list[str], label: str) -> None:
+    """The other one is a question, or nothing."""
+    cells = {"diagnosis": histology * 10, "MEL": ["1", "0", "0", "1"] * 10, "NV": ["0", "1", "1", "0"] * 10}
+    columns = [read_column(*one) for one in cells.items()]
+    found, classes = choose_labels(
+        guess_columns(columns, AROUND), guess_flags(columns, cells, AROUND.is_diagnosis), columns
+    )
+    asked = [(one.field, one.column) for one in found.questions]
+    if label == "classes":
+        assert ("label_raw" in found.sure, bool(classes), asked) == (
+            False,
+            True,
+            [("label_raw", "diagnosis")],
+        )
+    else:
+        assert (found.sure["label_raw"].column, classes, asked) == ("diagnosis", None, [])

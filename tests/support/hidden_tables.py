@@ -8,7 +8,7 @@ import csv
 import io
 import json
 import zipfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Literal
 
 from conftest import SHARED
 from contract.faker import fake
-from dermdata.catalogs import Catalog, open_catalog
+from dermdata.catalogs import Catalog
 from dermdata.crosswalks import parse_labels
 from dermdata.hosts.isic import flatten_record
 from dermdata.inference.columns import JUDGES, lacks_header
@@ -81,23 +81,28 @@ class Layout:
         return frozenset(names)
 
 
-def read_hidden_tables(mirror: Path) -> Iterator[HiddenTable]:
-    """Every table of every entry that can be fetched, by the stand-in's files or made from the entry."""
-    catalog = open_catalog()
+def read_hidden_tables(
+    catalog: Catalog, entries: Mapping[str, Dataset], mirror: Path
+) -> Iterator[HiddenTable]:
+    """Every table of every entry, by the stand-in's files or made from the entry."""
     origins = {
         name: one["metadata"]
         for name, one in json.loads((mirror / "mirror.json").read_text())["datasets"].items()
     }
-    for name in catalog:
-        tables = [spec for spec in catalog[name].table if spec.reader != "folders"]
+    for name, dataset in entries.items():
+        tables = [spec for spec in dataset.table if spec.reader != "folders"]
         if not tables:
             continue
         stand_in = STAND_INS.get(name, name)
         origin: Origin = "real" if origins.get(stand_in) == "real" and stand_in == name else "stand-in"
         is_mirrored = stand_in in origins
-        layout = open_mirrored(mirror / stand_in, origin) if is_mirrored else make_layout(catalog, name)
+        layout = (
+            open_mirrored(mirror / stand_in, origin)
+            if is_mirrored
+            else make_layout(dataset, catalog.label_files(name))
+        )
         for spec in tables:
-            yield from read_tables(catalog[name], spec, layout, find_images(spec, layout))
+            yield from read_tables(dataset, spec, layout, find_images(spec, layout))
 
 
 def open_mirrored(folder: Path, origin: Origin) -> Layout:
@@ -107,12 +112,10 @@ def open_mirrored(folder: Path, origin: Origin) -> Layout:
     return Layout(origin, files, [flatten_record(one) for page in pages for one in page["results"]])
 
 
-def make_layout(catalog: Catalog, name: str) -> Layout:
+def make_layout(dataset: Dataset, crosswalk: Iterable[Path]) -> Layout:
     """The files as the contract tests make them from the entry."""
-    labels = [
-        one for path in catalog.label_files(name) for one in parse_labels(path.read_text(encoding="utf-8"))
-    ]
-    made = fake(catalog[name], labels, max(MADE_ROWS, 2 * len(labels)))
+    labels = [one for path in crosswalk for one in parse_labels(path.read_text(encoding="utf-8"))]
+    made = fake(dataset, labels, max(MADE_ROWS, 2 * len(labels)))
     pages = [json.loads(data) for url, data in made.listed.items() if "/search/" in url]
     pictures = {url: b"" for url in made.listed if url.endswith(IMAGE_ENDINGS)}
     return Layout(

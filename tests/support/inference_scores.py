@@ -1,15 +1,18 @@
 """How well the inference finds the columns of the catalog's tables, of which it knows neither the entry nor its words."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dermdata import open_session
 from dermdata.api.catalog_words import CatalogWords, read_catalog_words
-from dermdata.catalogs import Catalog, open_catalog
-from dermdata.inference.columns import ColumnGuesses, guess_columns, read_column
+from dermdata.inference.columns import ColumnGuesses, read_column
+from dermdata.inference.guessing import guess_columns
 from dermdata.inference.one_hot import FlagGuess, choose_labels, guess_flags
+from dermdata.model import Dataset
 from support.hidden_tables import HiddenTable, read_hidden_tables
+from support.mirror import build
 
 # what an entry does not say of a column, and is so
 ALSO_RIGHT: Mapping[tuple[str, str, str], str] = {
@@ -17,6 +20,15 @@ ALSO_RIGHT: Mapping[tuple[str, str, str], str] = {
     ("derm7pt", "case_id", "case_id"): "the case by the publisher's other number",
     ("scin", "case_id", "case_id"): "the case, which the entry joins with others over shared images",
 }
+
+
+# whose tables the stand-in makes of real metadata, or as their publisher describes them
+MIRRORED = (
+    "ham10000", "isic-2016", "isic-2017", "isic-2018-task3", "isic-2019", "isic-2020", "bcn20000", "isic-archive", "ph2",
+    "mclass", "fitzpatrick17k", "skincon", "pad-ufes-20", "derm7pt", "scin",
+)  # fmt: skip
+OUTCOMES = ("right", "asked", "missed", "wrong")
+ROWS = 240  # of each table, evenly out of all
 
 
 @dataclass(frozen=True, order=True)
@@ -41,19 +53,24 @@ def score_tables(mirror: Path) -> list[Verdict]:
 
     Neither the dataset's own words are known nor those of entries that read a table of the same name.
     """
-    words = read_catalog_words(open_session(cache=mirror / "no-cache", progress=False)._resources)
-    catalog = open_catalog()
+    resources = open_session(cache=mirror / "no-cache", progress=False)._resources
+    words = read_catalog_words(resources)
+    entries = {name: resources.catalog[name] for name in resources.catalog}
     verdicts: list[Verdict] = []
-    for table in read_hidden_tables(mirror):
-        found, flags = infer(table, words, find_kin(catalog, table.dataset))
+    for table in read_hidden_tables(resources.catalog, entries, mirror):
+        found, flags = infer(table, words, find_kin(entries, table.dataset))
         verdicts += judge(table, found, flags)
     return verdicts
 
 
-def find_kin(catalog: Catalog, name: str) -> Collection[str]:
+def find_kin(entries: Mapping[str, Dataset], name: str) -> Collection[str]:
     """The dataset and those that read a table of the same name: parts and copies of it."""
-    files = {spec.file for spec in catalog[name].table}
-    return [one for one in catalog if files & {spec.file for spec in catalog[one].table if spec.file}]
+    files = {spec.file for spec in entries[name].table if spec.file}
+    return [
+        other
+        for other, entry in entries.items()
+        if other == name or files & {spec.file for spec in entry.table}
+    ]
 
 
 def infer(
@@ -103,3 +120,37 @@ def judge_field(table: HiddenTable, field: str, columns: Sequence[str], found: C
 
 def is_right(table: HiddenTable, field: str, column: str) -> bool:
     return column in table.truth.get(field, ()) or (table.dataset, field, column) in ALSO_RIGHT
+
+
+def score_inference(folder: Path, rows: int | None = ROWS) -> list[Verdict]:
+    """Build the stand-in's tables and score the inference on them and on those made from the entries.
+
+    Parameters
+    ----------
+    folder
+        An empty one.
+    rows
+        Of each table; None for all of them.
+
+    """
+    build(folder, *MIRRORED, rows=rows, pictures="names")
+    return score_tables(folder)
+
+
+def summarize(verdicts: Sequence[Verdict]) -> dict[str, object]:
+    """The numbers of the docs: nothing of the tables but their names and those of columns."""
+    fields = Counter((one.field, one.origin, one.outcome) for one in verdicts)
+    datasets = Counter((one.dataset, one.origin, one.outcome) for one in verdicts)
+    tables = {(one.dataset, one.file) for one in verdicts}
+    return {
+        "fields": [
+            {"field": field, "origin": origin} | {one: fields[field, origin, one] for one in OUTCOMES}
+            for field, origin in sorted({(one.field, one.origin) for one in verdicts})
+        ],
+        "datasets": [
+            {"dataset": dataset, "origin": origin, "tables": sum(one == dataset for one, _ in tables)}
+            | {one: datasets[dataset, origin, one] for one in OUTCOMES}
+            for dataset, origin in sorted({(one.dataset, one.origin) for one in verdicts})
+        ],
+        "open": [asdict(one) for one in sorted(verdicts) if one.outcome != "right"],
+    }

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from conftest import SHARED
 
+Pictures = Literal["drawn", "noise", "names", "none"]
 SMALL = "16x12"  # pixels
 OURS, QUESTIONS = "quiet?", 100  # the user agent of our own questions, and how often one is asked at most
 TOOL = SHARED / "tools" / "mkmirror" / "mkmirror.py"
@@ -79,7 +80,7 @@ def mirror(
     root: Path,
     *names: str,
     rows: int | None = None,
-    pictures: Literal["drawn", "noise", "none"] = "drawn",
+    pictures: Pictures = "drawn",
     world: Literal["plain", "2026"] = "plain",
 ) -> Iterator[Mirror]:
     """Build the datasets in full (or so many rows) and serve them, as the hosts of a year do, until the block ends.
@@ -87,7 +88,14 @@ def mirror(
     For tests of what the tables say every picture is there, but a few pixels of `noise`; for those that fetch tables
     alone there are `none`.
     """
-    build = [
+    build(root, *names, rows=rows, pictures=pictures)
+    with serve(root, "--world", world) as running:
+        yield running
+
+
+def build(root: Path, *names: str, rows: int | None = None, pictures: Pictures = "drawn") -> None:
+    """Build the datasets, all that can be where none is named; with `names` a sample of the rows, and a pixel each."""
+    words = [
         sys.executable,
         str(BUILDER),
         str(TOOL),
@@ -97,16 +105,10 @@ def mirror(
         str(SHARED / "data"),
         "--out",
         str(root),
-        "--only",
-        ",".join(names),
     ]
-    if rows:
-        build += ["--rows", str(rows)]
-    if pictures != "drawn":
-        build += ["--size", SMALL]
-    run(build)
-    with serve(root, "--world", world) as running:
-        yield running
+    words += ["--only", ",".join(names)] if names else []
+    words += ["--rows", str(rows)] if rows else []
+    run(words if pictures == "drawn" else [*words, "--size", SMALL])
 
 
 @contextmanager
