@@ -11,6 +11,19 @@ from dataclasses import dataclass
 from dermdata.model import License
 
 CREATIVE_COMMONS = re.compile(r"CC-(?P<terms>BY(?:-NC)?(?:-SA|-ND)?)-(?P<version>\d\.\d)")
+LICENSE_PAGE = re.compile(
+    r"https?://creativecommons\.org/(?:publicdomain/(?P<zero>zero)/1\.0"
+    r"|licenses/(?P<terms>by(?:-nc)?(?:-sa|-nd)?)/(?P<version>[1-4]\.0|2\.5))(?:/(?:deed(?:\.\w+)?|legalcode(?:\.\w+)?)?)?"
+)
+STATED_LICENSE = re.compile(
+    r"CC (?P<terms>BY(?: NC)?(?: (?:SA|ND))?) v?(?P<version>[1-4]\.0|2\.5)(?: international| unported)?( license)?",
+    re.IGNORECASE,
+)
+# `Attribution` is what BY says already
+LONG_TERMS = {
+    r"creative commons": "CC", r"\bnon ?commercial\b": "NC", r"\bshare ?alike\b": "SA", r"\bno ?deriv(ative)?s\b": "ND",
+    r"\bBY attribution\b": "BY", r"\bCC attribution\b": "CC BY",
+}  # fmt: skip
 FREE_LICENSES = ("CC0-1.0", "PDDL-1.0", "MIT", "Apache-2.0")  # what asks for more comes later
 PER_IMAGE = "LicenseRef-per-image"
 
@@ -40,6 +53,33 @@ class CombinedTerms:
 def is_known_license(name: str) -> bool:
     """Whether the name alone says what the license allows."""
     return name in FREE_LICENSES or CREATIVE_COMMONS.fullmatch(name) is not None
+
+
+def find_license(text: str | None, url: str | None = None) -> str | None:
+    """The SPDX name of a license in whatever words a host states it; None where these leave it, or its version, open.
+
+    >>> find_license("CC-By Attribution-NonCommercial 4.0 International")
+    'CC-BY-NC-4.0'
+    """
+    if url and (found := LICENSE_PAGE.fullmatch(url)):
+        return "CC0-1.0" if found["zero"] else f"CC-{found['terms'].upper()}-{found['version']}"
+    words = text or ""
+    inside = re.findall(r"\(([^()]*)\)", words)  # `Attribution 4.0 International (CC BY 4.0)`
+    return next(filter(None, map(match_license, (words, *inside))), None)
+
+
+def match_license(text: str) -> str | None:
+    """The SPDX name that a text as a whole states."""
+    plain = " ".join(re.sub(r"[-_\s,]+", " ", text).split())
+    for long, short in LONG_TERMS.items():
+        plain = re.sub(long, short, plain, flags=re.IGNORECASE)
+    if re.fullmatch(r"CC ?(0|zero)( v?1\.0)?( universal)?(: ?public domain)?", plain, re.IGNORECASE):
+        return "CC0-1.0"
+    if found := STATED_LICENSE.fullmatch(" ".join(plain.split())):
+        terms = found["terms"].upper().replace(" ", "-")
+        return f"CC-{terms}-{found['version']}"
+    known = {name.lower().replace("-", " "): name for name in FREE_LICENSES}
+    return known.get(re.sub(r" license$", "", plain.lower()))
 
 
 def license_terms(name: str | None, stated: License | None = None) -> LicenseTerms:

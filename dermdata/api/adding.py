@@ -20,6 +20,7 @@ from dermdata.api.own_data import (
     list_sources,
     survey_sources,
 )
+from dermdata.api.own_records import add_archive_search, describe_files, is_archive_search, write_file_table
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.errors import UnknownName, UsageError
@@ -83,6 +84,9 @@ def add_dataset(resources: Resources, request: AddRequest, ask: Ask | None = Non
     target = choose_folder(resources, request)
     if request.modality and request.modality not in CLOSED_WORDS["modality"]:
         raise UnknownName("modality", request.modality, CLOSED_WORDS["modality"])
+    if is_archive_search(request):
+        rows = add_archive_search(resources, request, target)
+        return AddedEntry(folder=target, guesses=Records(rows, GUESS_KEYS), words=Records([], WORD_KEYS))
     with tempfile.TemporaryDirectory(prefix="dermdata-add-") as workplace:
         data = survey_sources(resources, request, Path(workplace))
     entry, guesses, proposals, labels = infer_entry(resources, request, data, ask or leave_out)
@@ -167,7 +171,7 @@ def infer_entry(
     entry = OwnEntry(
         name=request.name,
         pictures=PICTURES,
-        table=data.table.file.leaf if data.table else None,
+        table=name_table(data),
         encoding=data.table.encoding if data.table else None,
         header=data.table.own.header if data.table else (),
         columns=guesses,
@@ -176,6 +180,7 @@ def infer_entry(
         folder=find_only_folder(data.images),
         missing=find_missing_words(data.table) if data.table else [""],
         modality=request.modality,
+        record=describe_files(data) if data.record else None,
         origins=[os.path.abspath(one) for one in list_sources(request)],  # noqa: PTH100  # links stay as they are given
         placement=request.placement,
         date=now,
@@ -183,6 +188,13 @@ def infer_entry(
     )
     proposals, labels = propose_words(resources, request, data, guesses, flags)
     return entry, Records(rows, GUESS_KEYS), proposals, labels
+
+
+def name_table(data: OwnData) -> str | None:
+    """What the entry calls the table, or the archive of a record that holds it."""
+    if data.table is None:
+        return None
+    return data.record.find_file(data.table.file).name if data.record else data.table.file.leaf
 
 
 def infer_columns(
@@ -380,6 +392,7 @@ def write_files(folder: Path, entry: "OwnEntry", labels: "Sequence[Label]") -> N
     disk.write_chunks(folder / "dataset.toml", [write_entry(entry).encode()])
     if labels:
         disk.write_chunks(folder / "labels.tsv", [labels_to_text(labels).encode()])
+    write_file_table(folder, entry.record)
 
 
 def fetch_added(resources: Resources, request: AddRequest, report: "FetchReport") -> None:
@@ -390,4 +403,5 @@ def fetch_added(resources: Resources, request: AddRequest, report: "FetchReport"
     from dermdata.api.fetch_request import FetchRequest, fetch_datasets
 
     resources.read_catalogs_anew([request.catalog] if request.catalog else [])
-    fetch_datasets(resources, FetchRequest.from_options([request.name], force=True), report)
+    force = request.force or not request.record  # what came of a record is kept
+    fetch_datasets(resources, FetchRequest.from_options([request.name], force=force), report)

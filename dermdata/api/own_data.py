@@ -1,6 +1,7 @@
 """What a person wants to add to the catalog, and what lies there: pictures, and the table that names them."""
 
 import codecs
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from dermdata.model import Placement
 
 if TYPE_CHECKING:
     from dermdata.fetching.local import LocalFile, LocalFiles
+    from dermdata.fetching.record import SurveyedRecord
     from dermdata.readers.delimited import OwnTable
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".tab")
@@ -26,6 +28,7 @@ class AddRequest:
 
     name: str
     sources: Sequence[Path]  # folders, archives, tables
+    record: str | None = None  # in place of these a host's record, `<host>:<id>`
     table: Path | None = None  # which table, where there are several
     columns: Mapping[str, str] = field(default_factory=dict)  # manifest field -> their column, "" for none
     modality: str | None = None
@@ -64,17 +67,43 @@ class OwnData:
 
     images: Sequence["LocalFile"]
     table: FoundTable | None
+    record: "SurveyedRecord | None" = None  # where they lie, if not on this machine
+
+
+def split_sources(words: Sequence[str | os.PathLike[str]]) -> tuple[list[Path], str | None]:
+    """The paths among the sources, or the one record; what lies here by that name is no record.
+
+    UsageError for a record beside other sources, and for an address that leads to none.
+    """
+    from dermdata.hosts.addresses import read_address
+
+    records = {}
+    for word in words:
+        text = os.fspath(word)
+        if isinstance(word, str) and not os.path.lexists(text) and (place := read_address(text)):
+            records[text] = place
+    if not records:
+        return [Path(word) for word in words], None
+    if len(words) > 1:
+        raise UsageError(
+            f"{next(iter(records))} is a record, which is added alone",
+            hint="give one record, or paths; --table names the table in it",
+        )
+    return [], next(iter(records.values()))
 
 
 def survey_sources(resources: Resources, request: AddRequest, workplace: Path) -> OwnData:
     """The pictures and the tables of the sources; UsageError where there is no picture, or no choice of a table."""
+    from dermdata.api.own_records import require_pictures, survey_record
     from dermdata.fetching.local import LocalFiles
     from dermdata.fetching.local.files import is_image_file
 
-    found = LocalFiles(list_sources(request), resources.settings.cache, workplace)
+    record = survey_record(resources, request, workplace, (*TABLE_ENDINGS, *OTHER_TABLES))
+    found = record.found if record else LocalFiles(list_sources(request), resources.settings.cache, workplace)
     found.open_zips()
     every = found.all_files()
     images = [one for one in every if is_image_file(one) and one.size]
+    require_pictures(record, images)
     if not images:
         raise UsageError(
             f"no picture lies in {', '.join(map(str, request.sources))}",
@@ -84,14 +113,14 @@ def survey_sources(resources: Resources, request: AddRequest, workplace: Path) -
         if one.leaf.lower().endswith(OTHER_TABLES):
             resources.say(f"warning: {one.shown} is not looked at: save it as CSV to add what it says")
     tables = [one for one in every if one.leaf.lower().endswith(TABLE_ENDINGS)]
-    return OwnData(images, choose_table(request, found, tables, images))
+    return OwnData(images, choose_table(request, found, tables, images), record)
 
 
 def choose_table(
     request: AddRequest, found: "LocalFiles", tables: "Sequence[LocalFile]", images: "Sequence[LocalFile]"
 ) -> FoundTable | None:
     """The table that is meant, or the only one that names the pictures; None where there is none."""
-    if request.table:
+    if request.table and not request.record:
         path = request.table.resolve()
         tables = [one for one in tables if one.path.resolve() == path]
     if len(tables) < 2:

@@ -160,10 +160,11 @@ class CacheMethods:
         ----------
         name : str
             What it is to be called: lower case, digits and hyphens.
-        *sources : path
-            Folders, zips and tables, in any layout. They stay as they are.
+        *sources : path or str
+            Folders, zips and tables, in any layout. They stay as they are. Or one record of a host: `"zenodo:123"`,
+            `"hf:owner/name"`, a DOI, the address of its page.
         table : path, optional
-            The table, where several name the pictures.
+            The table, where several name the pictures; of a record its name there.
         columns : mapping, optional
             Manifest field -> their column, "" for none; all others are inferred, and left out where that is not sure.
             The field of the pictures' names is `image`, of the diagnoses `label_raw`.
@@ -197,10 +198,11 @@ class CacheMethods:
         """
         from dermdata.api.added_data import AddedManifest
         from dermdata.api.adding import add_dataset
-        from dermdata.api.own_data import AddRequest
+        from dermdata.api.own_data import AddRequest, split_sources
 
+        paths, record = split_sources(sources)
         request = AddRequest(
-            name=name, sources=[Path(one) for one in sources], table=None if table is None else Path(table),
+            name=name, sources=paths, record=record, table=None if table is None else Path(table),
             columns=dict(columns or {}), catalog=None if catalog is None else Path(catalog), accept=accept,
             modality=modality, placement=placement, force=force,
         )  # fmt: skip

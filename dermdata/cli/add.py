@@ -32,7 +32,11 @@ def add(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="What the dataset is to be called.")],
     sources: Annotated[
-        list[Path], typer.Argument(metavar="SOURCE…", help="Folders, zips, a table: in any layout.")
+        list[str],
+        typer.Argument(
+            metavar="SOURCE…",
+            help="Folders, zips, a table: in any layout. Or a record: zenodo:123, a DOI, its page.",
+        ),
     ],
     table: Annotated[
         Path | None, typer.Option(help="The table, where several lie there.", metavar="FILE")
@@ -67,13 +71,14 @@ def add(
 ) -> None:
     """Make a dataset of your own pictures: looks, infers, shows why, writes the entry, fetches it."""
     from dermdata.api.adding import add_dataset, choose_placement, parse_columns
-    from dermdata.api.own_data import AddRequest
+    from dermdata.api.own_data import AddRequest, split_sources
 
+    paths, record = split_sources(sources)
     named = {"image": image, "label_raw": label, "patient_id": patient, "lesion_id": lesion}
     request = AddRequest(
-        name=name, sources=sources, table=table, modality=modality, catalog=out, accept=accept or (), force=force,
-        columns=parse_columns(named, column or ()), dry_run=dry_run, placement=choose_placement(copy=copy, link=link),
-        prompt=find_prompt(),
+        name=name, sources=paths, record=record, table=table, modality=modality, catalog=out, accept=accept or (),
+        columns=parse_columns(named, column or ()), placement=choose_placement(copy=copy, link=link),
+        prompt=find_prompt(), force=force, dry_run=dry_run,
     )  # fmt: skip
     state = state_of(ctx)
     added = add_dataset(state, request, ask_person if sys.stdin.isatty() and sys.stderr.isatty() else None)

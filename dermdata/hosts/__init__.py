@@ -3,8 +3,9 @@
 `source = "<host>:<id>"` names the module that knows how that host gives out files; a listing
 `"<host>:<id>"` names the same module's list of all files under that id.
 
-    base.py      what all hosts share: whom they may ask, checked JSON fields, the catalog's word first
-    accounts.py  whose account a file needs, and what the person must do
+    base.py       what all hosts share: whom they may ask, checked JSON fields, the catalog's word first
+    accounts.py   whose account a file needs, and what the person must do
+    addresses.py  a record as people write it, as `<host>:<id>`
 """
 
 import re
@@ -32,8 +33,11 @@ from dermdata.hosts.accounts import (
     find_account,
     make_guarded_request,
 )
+from dermdata.hosts.addresses import FORMS, REGISTRY, find_page_place
 from dermdata.hosts.base import (
     FileHead,
+    JsonObject,
+    RecordFacts,
     ResolveContext,
     find_file_inside,
     make_request,
@@ -54,6 +58,7 @@ __all__ = [
     "require_obtainable",
     "resolve",
     "resolve_official",
+    "state_record",
 ]
 
 LISTING_HOSTS = (
@@ -69,6 +74,8 @@ BUNDLING_HOSTS: Mapping[str, bool] = MappingProxyType({"kaggle": True, "osf": Fa
 MOST_SINGLE_FILES = 50
 Resolver = Callable[[Dataset, File, str, ResolveContext], Request | Path]
 Lister = Callable[[str, ResolveContext], tuple[File, ...]]
+Describer = Callable[[str, ResolveContext], RecordFacts]
+DOI_REGISTRY = "https://doi.org/api/handles"  # says where a DOI leads without going there
 
 
 def resolve(dataset: Dataset, file: File, context: ResolveContext) -> Request | Path:
@@ -231,6 +238,47 @@ def list_files(place: str, context: ResolveContext) -> tuple[File, ...]:
     found = lister(identity, context)
     require_some(found, place)
     return sort_listing(found, place)
+
+
+def state_record(place: str, context: ResolveContext) -> RecordFacts:
+    """What a record states of itself, and the one version of it that is meant.
+
+    Parameters
+    ----------
+    place
+        `<host>:<id>` as `addresses.read_address` gives it: also a branch, no version, or a DOI of the registry.
+    context
+        How hosts are asked.
+
+    Raises
+    ------
+    UsageError
+        If a DOI leads to no host that dermdata knows.
+    NetworkError, IntegrityError, PersonMustAct
+        As `list_files` raises them.
+
+    """
+    host, _, identity = place.partition(":")
+    if host == REGISTRY:
+        place = resolve_doi(identity, context)
+        host, _, identity = place.partition(":")
+    describe: Describer = import_module(f"dermdata.hosts.{host}").state_record
+    return describe(identity, context)
+
+
+def resolve_doi(doi: str, context: ResolveContext) -> str:
+    """The place of the page that a DOI is registered for; UsageError where that is no record's."""
+    what = f"DOI {doi}"
+    answer = JsonObject(context.request_json(what, f"{DOI_REGISTRY}/{quote(doi)}"), what)
+    pages = [one.child("data").text("value") for one in answer.rows("values") if one.text("type") == "URL"]
+    if pages and (place := find_page_place(pages[0])) and not place.startswith(f"{REGISTRY}:"):
+        return place
+    leads = f" leads to {pages[0]}, which is" if pages else " is"
+    known = ", ".join(name for name in FORMS if name != REGISTRY)
+    raise UsageError(
+        f"{what}{leads} no record of a host that dermdata knows",
+        hint=f"these are {known}; or download its files and add their folder",
+    )
 
 
 def bundle_files(

@@ -83,6 +83,16 @@ class JsonObject:
         """A string, None when it is absent, null or empty."""
         return self.text(key) if self._get(key) not in (None, "") else None
 
+    def written_text(self, key: str) -> str | None:
+        """What a person may have written there; None for nothing, and for what is no text."""
+        value = self._get(key)
+        return " ".join(value.split()) or None if isinstance(value, str) else None
+
+    def optional_child(self, key: str) -> "JsonObject":
+        """The object under a key; an empty one where there is none."""
+        value = self._get(key)
+        return JsonObject(value if isinstance(value, dict) else {}, f"{self.what}: {key}")
+
     def optional_number(self, key: str) -> int | None:
         """A whole number from 0 on, also as text; None when it is absent or null."""
         value = self._get(key)
@@ -156,6 +166,23 @@ def unexpected_answer(message: str) -> NotTheFile:
         f"an answer that is not as expected: {message}",
         hint="the host may have changed its interface; a newer dermdata may know it",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordFacts:
+    """What a record states of itself, word for word; None where it does not say."""
+
+    place: str  # `<host>:<id>`, of one version where the host has such
+    page: str  # for people
+    source: str  # the address whose answer says all this
+    title: str | None = None
+    version: str | None = None
+    license: str | None = None
+    license_url: str | None = None
+    doi: str | None = None
+    citation: str | None = None
+    account: str | None = None  # the service whose account its files need
+    is_fixed: bool = True  # False: what lies there may change, since its host names no versions
 
 
 class FileHead(Protocol):
@@ -235,6 +262,17 @@ class ResolveContext:
         except ServerRefused as error:
             raise absence_error(what, url, error) from error
 
+    def request_description(
+        self, what: str, url: str, secrets: Mapping[str, str] = NOTHING
+    ) -> JsonObject | None:
+        """An answer that only describes a record; None where its host has no such page."""
+        try:
+            return JsonObject(self.request_json(what, url, secrets), what)
+        except ServerRefused as error:
+            if error.status not in GONE_STATUSES:
+                raise
+            return None
+
 
 def absence_error(what: str, url: str, error: ServerRefused) -> ServerRefused:
     """The refusal in the entry's own words, if it says that there is no such thing."""
@@ -269,6 +307,16 @@ def find_file_inside(root: Path, path: Path, refusal: type[DermdataError], what:
     if not stat.S_ISREG(mode):
         raise refusal(f"{what}: {path} is no regular file", hint="put the file itself there")
     return path
+
+
+def compose_citation(
+    names: Iterable[str | None], year: str | None, title: str | None, publisher: str
+) -> str | None:
+    """A citation of the parts that a record states; None where it lacks names or a title."""
+    authors = " and ".join(filter(None, names))
+    if not authors or not title:
+        return None
+    return f"{authors}{f' ({year[:4]})' if year else ''}. {title.rstrip('.')}. {publisher}."
 
 
 def is_complete(file: File) -> bool:

@@ -11,7 +11,9 @@ from types import MappingProxyType
 from dermdata.errors import RestrictedRecord
 from dermdata.hosts.base import (
     JsonObject,
+    RecordFacts,
     ResolveContext,
+    compose_citation,
     guess_role,
     make_request,
     match_identity,
@@ -54,16 +56,62 @@ def list_files(identity: str, context: ResolveContext) -> tuple[File, ...]:
     return request_files(server or HARVARD, doi, context)
 
 
+def state_record(identity: str, context: ResolveContext) -> RecordFacts:
+    """What the newest version of `[<server>/]doi:…` says of itself; no listing names another version."""
+    found = match_identity(f"{SERVER}({DOI})", identity, "dataverse:[<server>/]doi:<doi>")
+    server, doi = found[1] or HARVARD, found[2]
+    data = request_dataset(server, doi, context)
+    latest = data.child("latestVersion")
+    title, names = read_citation(latest)
+    numbers = (latest.optional_number("versionNumber"), latest.optional_number("versionMinorNumber"))
+    terms = latest.optional_child("license")
+    publisher = data.written_text("publisher") or server
+    return RecordFacts(
+        place=f"dataverse:{identity}",
+        page=f"https://{server}/dataset.xhtml?persistentId={doi}",
+        source=dataset_url(server, doi),
+        title=title,
+        version=None if None in numbers else ".".join(map(str, numbers)),
+        license=terms.written_text("name") or latest.written_text("license"),
+        license_url=terms.written_text("uri"),
+        doi=doi.removeprefix("doi:") if doi.startswith("doi:") else None,
+        citation=compose_citation(names, data.written_text("publicationDate"), title, publisher),
+        is_fixed=False,
+    )
+
+
+def read_citation(version: JsonObject) -> tuple[str | None, list[str | None]]:
+    """Title and authors of a version, by its block of metadata for citing it."""
+    block = version.optional_child("metadataBlocks").optional_child("citation")
+    rows = list(block.rows("fields")) if block.flag("fields") else []
+    named = {row.written_text("typeName"): row for row in rows}
+    title = named["title"].written_text("value") if "title" in named else None
+    authors = named["author"].rows("value") if "author" in named else ()
+    return title, [one.optional_child("authorName").written_text("value") for one in authors]
+
+
+def request_dataset(server: str, doi: str, context: ResolveContext) -> JsonObject:
+    """What the server says of a dataset."""
+
+    def ask() -> JsonObject:
+        what = describe_dataset(doi)
+        return JsonObject(context.request_json(what, dataset_url(server, doi)), what).child("data")
+
+    return context.answers.get_or_ask(("dataverse-dataset", server, doi), ask)
+
+
 def request_files(server: str, doi: str, context: ResolveContext) -> tuple[File, ...]:
     """The dataset's files under the names they were uploaded with."""
 
     def ask() -> tuple[File, ...]:
-        url = f"https://{server}/api/datasets/:persistentId/?persistentId={doi}"
-        answer = JsonObject(context.request_json(describe_dataset(doi), url), describe_dataset(doi))
-        rows = answer.child("data").child("latestVersion").rows("files")
+        rows = request_dataset(server, doi, context).child("latestVersion").rows("files")
         return tuple(parse_file(server, row) for row in rows)
 
     return context.answers.get_or_ask(("dataverse", server, doi), ask)
+
+
+def dataset_url(server: str, doi: str) -> str:
+    return f"https://{server}/api/datasets/:persistentId/?persistentId={doi}"
 
 
 def parse_file(server: str, row: JsonObject) -> File:

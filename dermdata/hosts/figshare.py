@@ -7,6 +7,7 @@ answers: figshare.com itself wants a browser.
 from dermdata.errors import RestrictedRecord
 from dermdata.hosts.base import (
     JsonObject,
+    RecordFacts,
     ResolveContext,
     guess_role,
     iterate_objects,
@@ -40,6 +41,29 @@ def list_files(identity: str, context: ResolveContext) -> tuple[File, ...]:
     """The files of article `24140028`, or of `24140028/versions/1`."""
     form = "figshare:<article>[/versions/<number>]"
     return request_files(match_identity(ARTICLE, identity, form)[0], context)
+
+
+def state_record(identity: str, context: ResolveContext) -> RecordFacts:
+    """What article `24140028` says of itself, or `24140028/versions/1`; the newest version unless one is named."""
+    form = "figshare:<article>[/versions/<number>]"
+    article = match_identity(ARTICLE, identity, form)[0]
+    what, url = describe_article(article), f"{SERVER}/articles/{article}"
+    answer = JsonObject(context.request_json(what, url), what)
+    version = answer.optional_number("version")
+    number = article.partition("/")[0]
+    terms = answer.optional_child("license")
+    return RecordFacts(
+        place=f"figshare:{number}/versions/{version}" if version else f"figshare:{article}",
+        page=answer.written_text("url_public_html") or f"https://figshare.com/articles/dataset/_/{number}",
+        source=url,
+        title=answer.written_text("title"),
+        version=str(version) if version else None,
+        license=terms.written_text("name"),
+        license_url=terms.written_text("url"),
+        doi=answer.written_text("doi"),
+        citation=answer.written_text("citation"),
+        is_fixed=version is not None or "/" in article,
+    )
 
 
 def request_files(article: str, context: ResolveContext) -> tuple[File, ...]:

@@ -1,4 +1,4 @@
-"""GitHub: the files of one commit; a branch is refused, since its bytes change.
+"""GitHub: the files of one commit; a branch is refused in an entry, since its bytes change, and pinned in a new one.
 
 The tree of a commit states of each file the SHA-1 by which git knows it. A file in large file storage (LFS) stands
 there as a pointer of some 130 bytes, which states size and SHA-256 of the file itself.
@@ -9,10 +9,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from urllib.parse import quote
 
+from dermdata.errors import ServerRefused
 from dermdata.hosts.base import (
     FileHead,
     JsonObject,
+    RecordFacts,
     ResolveContext,
+    absence_error,
     fill_request,
     guess_role,
     is_complete,
@@ -30,6 +33,10 @@ POINTER = re.compile(
     rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-[^\n]*\n)*oid sha256:([0-9a-f]{64})\nsize (\d{1,18})\n"
 )
 LINK, SUBMODULE = "120000", "commit"
+COMMIT = re.compile(r"[0-9a-f]{40}")
+NO_SUCH_COMMIT = (404, 409, 422)  # 409: an empty repository, 422: a word that is no commit
+MOST_PARTS = 4  # of a branch's name, between slashes
+NO_LICENSE = "NOASSERTION"  # what stands for a license that GitHub does not know
 
 
 def resolve(dataset: Dataset, file: File, identity: str, context: ResolveContext) -> Request:
@@ -76,6 +83,48 @@ def list_files(identity: str, context: ResolveContext) -> tuple[File, ...]:
         replace(file, size=None, checksum=None) if file.size in POINTER_BYTES else file
         for file in known.values()
     )
+
+
+def state_record(identity: str, context: ResolveContext) -> RecordFacts:
+    """What `owner/repository[@<branch, tag or commit>][/<folder>]` says of itself, by the commit that it is now."""
+    form = "github:<owner>/<repository>[@<branch or commit>][/<folder>]"
+    repository, rest = match_identity(r"([\w.-]+/[\w.-]+)(?:@(.+?))?/?", identity, form).groups()
+    url = f"{API}/{repository}"
+    answer = context.request_description(f"repository {repository}", url) or JsonObject({}, repository)
+    commit, folder = find_commit(repository, rest or answer.written_text("default_branch") or "HEAD", context)
+    terms = answer.optional_child("license")
+    license_id = terms.written_text("spdx_id")
+    return RecordFacts(
+        place=f"github:{repository}@{commit}{f'/{folder}' if folder else ''}",
+        page=f"https://github.com/{repository}",
+        source=url,
+        title=answer.written_text("description") or repository.partition("/")[2],
+        version=commit[:8],
+        license=terms.written_text("name") if license_id in (None, NO_LICENSE) else license_id,
+    )
+
+
+def find_commit(repository: str, rest: str, context: ResolveContext) -> tuple[str, str]:
+    """The commit of a branch or tag, whose name may hold slashes, and the folder behind it; ServerRefused for none."""
+    parts = rest.split("/")
+    if COMMIT.fullmatch(parts[0]):
+        return parts[0], "/".join(parts[1:])
+    refusal: ServerRefused | None = None
+    for count in range(1, min(len(parts), MOST_PARTS) + 1):
+        name, url = "/".join(parts[:count]), f"{API}/{repository}/commits/{quote('/'.join(parts[:count]))}"
+        try:
+            answer = JsonObject(context.ask(url), f"commit {repository}@{name}")
+        except ServerRefused as error:
+            if error.status not in NO_SUCH_COMMIT:
+                raise
+            refusal = refusal or absence_error(f"branch, tag or commit {name} of {repository}", url, error)
+            continue
+        commit = answer.text("sha")
+        if not COMMIT.fullmatch(commit):
+            raise answer.field_error("sha", "a commit")
+        return commit, "/".join(parts[count:])
+    assert refusal  # noqa: S101  # at least one name was asked for
+    raise refusal
 
 
 def iterate_tree(

@@ -19,6 +19,7 @@ from dermdata.hosts.accounts import (
 )
 from dermdata.hosts.base import (
     JsonObject,
+    RecordFacts,
     ResolveContext,
     absence_error,
     fill_request,
@@ -33,6 +34,7 @@ from dermdata.hosts.base import (
 from dermdata.model import NOTHING, Dataset, File, Request
 
 SERVER = "https://huggingface.co"
+BRANCH = "main"  # unless another revision is named
 PLACE = r"((?:datasets/)?[\w.-]+/[\w.-]+)@([^/@]+)"
 
 
@@ -42,6 +44,8 @@ class Repository:
 
     commit: str
     gated: bool
+    title: str | None = None  # as its card says
+    license: str | None = None
 
 
 def resolve(dataset: Dataset, file: File, identity: str, context: ResolveContext) -> Request:
@@ -82,6 +86,24 @@ def list_files(identity: str, context: ResolveContext) -> tuple[File, ...]:
     return request_tree(name, known, folder.rstrip("/"), secrets, context, deep=True)
 
 
+def state_record(identity: str, context: ResolveContext) -> RecordFacts:
+    """What `datasets/owner/name[@revision][/folder]` says of itself; a branch or tag by the commit that it is now."""
+    form = "huggingface:datasets/<owner>/<name>[@<revision>][/<folder>]"
+    pattern = r"((?:datasets/)?[\w.-]+/[\w.-]+)(?:@([^/@]+))?(/.+)?"
+    name, revision, folder = match_identity(pattern, identity, form).groups()
+    secrets = context.credentials.get_headers("huggingface") or NOTHING
+    known = request_repository(name, revision or BRANCH, secrets, context)
+    return RecordFacts(
+        place=f"huggingface:{name}@{known.commit}{(folder or '').rstrip('/')}",
+        page=f"{SERVER}/{name}",
+        source=revision_url(name, revision or BRANCH),
+        title=known.title or name.partition("/")[2],
+        version=known.commit[:8],
+        license=known.license,
+        account="huggingface" if known.gated else None,
+    )
+
+
 def request_repository(
     name: str, revision: str, secrets: Mapping[str, str], context: ResolveContext
 ) -> Repository:
@@ -89,13 +111,14 @@ def request_repository(
     what = f"{name}@{revision}"
 
     def ask() -> Repository:
-        url = f"{api_url(name)}/revision/{quote(revision, safe='%')}"
+        url = revision_url(name, revision)
         with explain_hidden(name, what, context):
             answer = JsonObject(context.request_json(what, url, secrets), what)
         commit, gated = answer.text("sha"), answer.flag("gated")
         if gated:  # its listing is open to all, and leaves nothing to ask of its files
             context.gated_repositories.add((name, commit))
-        return Repository(commit, gated)
+        card = answer.optional_child("cardData")
+        return Repository(commit, gated, card.written_text("pretty_name"), card.written_text("license"))
 
     return context.answers.get_or_ask(("huggingface", name, revision), ask)
 
@@ -156,6 +179,10 @@ def parse_file(place: str, row: JsonObject) -> File:
 
 def api_url(name: str) -> str:
     return f"{SERVER}/api/{name if name.startswith('datasets/') else f'models/{name}'}"
+
+
+def revision_url(name: str, revision: str) -> str:
+    return f"{api_url(name)}/revision/{quote(revision, safe='%')}"
 
 
 def file_url(name: str, revision: str, path: str) -> str:

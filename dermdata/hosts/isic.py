@@ -6,18 +6,19 @@ https://api.isic-archive.com/api/docs/swagger/ ; public images are plain S3, no 
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from dermdata.errors import IntegrityError, ServerRefused, UnknownName, UsageError
-from dermdata.hosts.base import JsonObject, ResolveContext, match_identity
+from dermdata.hosts.base import JsonObject, RecordFacts, ResolveContext, match_identity
 from dermdata.hosts.base import iterate_pages as following_pages
 from dermdata.markup import count_nouns
 from dermdata.model import File
 
 SEARCH = "https://api.isic-archive.com/api/v2/images/search/"
+COLLECTIONS = "https://api.isic-archive.com/api/v2/collections/"
 PAGE = 100  # the interface gives no more
 PAGE_NAME = "a page of the ISIC Archive"
 LISTING_KEYS = ("collections", "query")
@@ -39,6 +40,30 @@ def list_files(identity: str, context: ResolveContext) -> tuple[File, ...]:
     query, collections = parse_search(identity)
     return context.answers.get_or_ask(
         ("isic", identity), lambda: tuple(to_files(search_records(query, collections, context)))
+    )
+
+
+def state_record(identity: str, context: ResolveContext) -> RecordFacts:
+    """What the archive says of the one collection of `collections=70`; a search has no name."""
+    query, collections = parse_search(identity)
+    facts = RecordFacts(
+        place=f"isic:{identity}",
+        page="https://www.isic-archive.com/",
+        source=search_url(query, collections, 1),
+        is_fixed=False,
+    )
+    if len(collections) != 1:
+        return facts
+    url = f"{COLLECTIONS}{collections[0]}/"
+    answer = context.request_description(f"collection {collections[0]}", url)
+    if answer is None:
+        return facts
+    return replace(
+        facts,
+        source=url,
+        title=answer.written_text("name"),
+        doi=answer.written_text("doi"),
+        page=f"https://api.isic-archive.com/collections/{collections[0]}/",
     )
 
 

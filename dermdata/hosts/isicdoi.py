@@ -10,6 +10,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from dermdata.errors import DermdataError, ServerRefused
 from dermdata.hosts.base import (
+    RecordFacts,
     ResolveContext,
     absence_error,
     fill_request,
@@ -50,6 +51,16 @@ def list_files(identity: str, context: ResolveContext) -> tuple[File, ...]:
     """The files of `648456/milk10k`: the bundle, whose name ends in `.zip`, its table and what else there is."""
     number, slug = match_identity(IDENTITY, identity, FORM).groups()
     return request_files(number, slug, context)
+
+
+def state_record(identity: str, context: ResolveContext) -> RecordFacts:
+    """The page of `648456/milk10k`: it is of one version, and says no more that can be read."""
+    del context
+    number, slug = match_identity(IDENTITY, identity, FORM).groups()
+    page = f"{PAGES}{slug}/"
+    return RecordFacts(
+        place=f"isicdoi:{identity}", page=page, source=page, doi=f"10.34970/{number}" if number else None
+    )
 
 
 def request_files(number: str | None, slug: str, context: ResolveContext) -> tuple[File, ...]:

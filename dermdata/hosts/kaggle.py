@@ -15,6 +15,7 @@ from dermdata.hosts.base import (
     GONE_STATUSES,
     FileHead,
     JsonObject,
+    RecordFacts,
     ResolveContext,
     T,
     absence_error,
@@ -133,6 +134,31 @@ def list_files(identity: str, context: ResolveContext) -> tuple[File, ...]:
         return files, answer.optional_text("nextPageToken")
 
     return context.answers.get_or_ask(("kaggle-files", identity), lambda: tuple(iterate_pages(page, what)))
+
+
+def state_record(identity: str, context: ResolveContext) -> RecordFacts:
+    """What `owner/slug` says of itself, by the version that it has now unless one is named."""
+    slug, version = match_identity(PLACE, identity, "kaggle:<owner>/<slug>[@<version>]").groups()
+    what, url = f"dataset {slug}", f"{SERVER}/view/{slug}"
+    try:
+        answer, _ = ask_kaggle(
+            lambda sent: JsonObject(context.ask(url, secrets=sent), what), slug, slug, context, guarded=False
+        )
+    except ServerRefused as error:
+        if error.status not in GONE_STATUSES:  # its list of files says whether it is there
+            raise
+        answer = JsonObject({}, what)
+    newest = answer.optional_number("currentVersionNumber")
+    version = version or (str(newest) if newest else None)
+    return RecordFacts(
+        place=f"kaggle:{slug}{f'@{version}' if version else ''}",
+        page=f"https://{KAGGLE.host}/datasets/{slug}",
+        source=url,
+        title=answer.written_text("title"),
+        version=version,
+        license=answer.written_text("licenseName"),
+        is_fixed=version is not None,
+    )
 
 
 def whole_archive(identity: str, context: ResolveContext) -> File:

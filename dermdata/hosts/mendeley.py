@@ -1,10 +1,12 @@
 """Mendeley Data: a dataset's id, its version and a file name with the folders it lies in."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from urllib.parse import quote
 
 from dermdata.hosts.base import (
     JsonObject,
+    RecordFacts,
     ResolveContext,
     guess_role,
     iterate_objects,
@@ -37,6 +39,33 @@ def list_files(identity: str, context: ResolveContext) -> tuple[File, ...]:
     """The files of `zr7vgbcyr2/1`."""
     parts = match_identity(r"([a-z0-9]+)/(\d+)", identity, "mendeley:<dataset>/<version>")
     return request_files(parts[1], parts[2], context)
+
+
+def state_record(identity: str, context: ResolveContext) -> RecordFacts:
+    """What dataset `zr7vgbcyr2` says of itself, or a version of it; what it says is of its newest version only."""
+    dataset, named = match_identity(
+        r"([a-z0-9]+)(?:/(\d+))?", identity, "mendeley:<dataset>[/<version>]"
+    ).groups()
+    what, url = f"dataset {dataset}", f"{SERVER}/{dataset}"
+    answer = JsonObject(context.request_json(what, url), what)
+    newest = answer.optional_number("version")
+    version = named or str(answer.number("version"))
+    facts = RecordFacts(
+        place=f"mendeley:{dataset}/{version}",
+        page=f"https://data.mendeley.com/datasets/{dataset}/{version}",
+        source=url,
+        version=version,
+        doi=f"10.17632/{dataset}.{version}",
+    )
+    if version != str(newest):
+        return facts
+    terms = answer.optional_child("data_licence")
+    return replace(
+        facts,
+        title=answer.written_text("name"),
+        license=terms.written_text("short_name"),
+        license_url=terms.written_text("url"),
+    )
 
 
 def request_files(dataset: str, version: str, context: ResolveContext) -> tuple[File, ...]:

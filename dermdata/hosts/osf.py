@@ -4,11 +4,13 @@ Without an account OSF answers 100 requests an hour, but a zip of everything is 
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import quote
 
 from dermdata.errors import UnknownName
 from dermdata.hosts.base import (
     JsonObject,
+    RecordFacts,
     ResolveContext,
     guess_role,
     is_complete,
@@ -21,6 +23,7 @@ from dermdata.hosts.base import (
 from dermdata.model import Dataset, File, Request
 
 SERVER = "https://api.osf.io/v2/nodes"
+LICENSES = "https://api.osf.io/v2/licenses"
 STORAGE = "https://files.osf.io/v1/resources"
 NODE = r"([a-z0-9]{5})"
 PAGE = 100
@@ -55,6 +58,33 @@ def list_files(identity: str, context: ResolveContext) -> tuple[File, ...]:
         return tuple(walk(find_folder(node, folder or "", context), ""))
 
     return context.answers.get_or_ask(("osf", node, folder or ""), ask)
+
+
+def state_record(identity: str, context: ResolveContext) -> RecordFacts:
+    """What project `72rp3` says of itself, also where a folder of it is meant: its files have no version in common."""
+    node = match_identity(f"{NODE}(?:/.+?)?/?", identity, "osf:<project>[/<folder>]")[1]
+    url = f"{SERVER}/{node}/"
+    answer = context.request_description(describe_folder(node, ""), url)
+    facts = RecordFacts(
+        place=f"osf:{identity.rstrip('/')}", page=f"https://osf.io/{node}/", source=url, is_fixed=False
+    )
+    if answer is None:
+        return facts
+    data = answer.child("data")
+    about = data.optional_child("attributes")
+    number = (
+        data.optional_child("relationships")
+        .optional_child("license")
+        .optional_child("data")
+        .written_text("id")
+    )
+    terms = number and context.request_description("such license", f"{LICENSES}/{quote(number)}/")
+    return replace(
+        facts,
+        title=about.written_text("title"),
+        citation=about.written_text("custom_citation"),
+        license=terms.child("data").optional_child("attributes").written_text("name") if terms else None,
+    )
 
 
 def whole_archive(identity: str, context: ResolveContext) -> File:

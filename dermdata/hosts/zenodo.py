@@ -5,7 +5,9 @@ from urllib.parse import quote
 from dermdata.errors import RestrictedRecord
 from dermdata.hosts.base import (
     JsonObject,
+    RecordFacts,
     ResolveContext,
+    compose_citation,
     guess_role,
     is_complete,
     make_request,
@@ -36,18 +38,51 @@ def list_files(identity: str, context: ResolveContext) -> tuple[File, ...]:
     return request_files(match_identity(r"\d+", identity, "zenodo:<record>")[0], context)
 
 
+def state_record(identity: str, context: ResolveContext) -> RecordFacts:
+    """What record `11101337` says of itself; the number of all its versions leads to the newest."""
+    record = match_identity(r"\d+", identity, "zenodo:<record>")[0]
+    answer = request_record(record, context)
+    number = answer.optional_number("id") or int(record)
+    about = answer.optional_child("metadata")
+    title = about.written_text("title")
+    names = [one.written_text("name") for one in about.rows("creators")] if about.flag("creators") else []
+    return RecordFacts(
+        place=f"zenodo:{number}",
+        page=f"{SERVER}/records/{number}",
+        source=record_url(record),
+        title=title,
+        version=about.written_text("version"),
+        license=about.optional_child("license").written_text("id") or about.written_text("license"),
+        doi=answer.written_text("doi") or about.written_text("doi"),
+        citation=compose_citation(names, about.written_text("publication_date"), title, "Zenodo"),
+    )
+
+
+def request_record(record: str, context: ResolveContext) -> JsonObject:
+    """What Zenodo says of a record; RestrictedRecord for one whose files are not public."""
+
+    def ask() -> JsonObject:
+        what = describe_record(record)
+        answer = JsonObject(context.request_json(what, record_url(record)), what)
+        if state := read_closed_state(answer):
+            page = f"{SERVER}/records/{record}"
+            raise RestrictedRecord(f"{what} {state}", hint=f"ask for access at {page}, then {USE_FROM}")
+        return answer
+
+    return context.answers.get_or_ask(("zenodo-record", record), ask)
+
+
 def request_files(record: str, context: ResolveContext) -> tuple[File, ...]:
     """The record's files."""
 
     def ask() -> tuple[File, ...]:
-        what = describe_record(record)
-        answer = JsonObject(context.request_json(what, f"{SERVER}/api/records/{record}"), what)
-        if state := read_closed_state(answer):
-            page = f"{SERVER}/records/{record}"
-            raise RestrictedRecord(f"{what} {state}", hint=f"ask for access at {page}, then {USE_FROM}")
-        return tuple(parse_file(record, row) for row in answer.rows("files"))
+        return tuple(parse_file(record, row) for row in request_record(record, context).rows("files"))
 
     return context.answers.get_or_ask(("zenodo", record), ask)
+
+
+def record_url(record: str) -> str:
+    return f"{SERVER}/api/records/{record}"
 
 
 def read_closed_state(answer: JsonObject) -> str | None:

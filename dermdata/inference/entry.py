@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dermdata.inference.columns import ColumnGuess
+from dermdata.inference.record_entry import RecordParts, describe_record, describe_sources, file_keys
 from dermdata.model import Placement
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class OwnEntry:
     placement: Placement  # of the pictures
     date: str  # when it was looked at
     tool: str  # what looked: `dermdata 1.0`
+    record: RecordParts | None = None  # the record of a host that it is made of, in place of paths
 
 
 def write_entry(entry: OwnEntry) -> str:
@@ -44,23 +46,36 @@ def write_entry(entry: OwnEntry) -> str:
         tomlkit.comment(f"Made by {entry.tool} on {entry.date}: read it, and correct what is wrong.")
     )
     document.add("name", tomlkit.item(entry.name))
-    document.add("title", tomlkit.item(entry.name.replace("-", " ").title()))
-    document.add("kind", tomlkit.item("dataset"))
-    document.add("summary", tomlkit.item(f"Own data, added from {', '.join(entry.origins)}."))
-    document.add("version", tomlkit.item("1"))
     if entry.modality:
         document.add("modalities", tomlkit.item([entry.modality]))
-    paths = " ".join(f"--from {shlex.quote(path)}" for path in entry.origins)
-    steps = f"its files lie on the machine where it was added: dermdata fetch {entry.name} {paths}"
-    access = {"kind": "open", "paths": list(entry.origins), "placement": entry.placement, "steps": steps}
-    document.add("access", tomlkit.item(access))
+    record = entry.record
+    keys = describe_record(record, entry.name, entry.date) if record else describe_own(entry)
+    for key, value in keys.items():
+        document.add(key, tomlkit.item(value))
     add_files(document, entry)
     add_table(document, entry)
-    document.add(
-        "facts",
-        tomlkit.item({f"table.columns.{one.field}": describe_fact(one, entry) for one in entry.columns}),
-    )
+    facts = describe_sources(record, entry.date, entry.tool) if record else {}
+    facts |= {f"table.columns.{one.field}": describe_fact(one, entry) for one in entry.columns}
+    document.add("facts", tomlkit.item(facts))
     return tomlkit.dumps(document)
+
+
+def describe_own(entry: OwnEntry) -> dict[str, object]:
+    """The keys of an entry whose files lie on this machine."""
+    paths = " ".join(f"--from {shlex.quote(path)}" for path in entry.origins)
+    steps = f"its files lie on the machine where it was added: dermdata fetch {entry.name} {paths}"
+    return {
+        "title": entry.name.replace("-", " ").title(),
+        "kind": "dataset",
+        "summary": f"Own data, added from {', '.join(entry.origins)}.",
+        "version": "1",
+        "access": {
+            "kind": "open",
+            "paths": list(entry.origins),
+            "placement": entry.placement,
+            "steps": steps,
+        },
+    }
 
 
 def add_files(document: "TOMLDocument", entry: OwnEntry) -> None:
@@ -68,6 +83,12 @@ def add_files(document: "TOMLDocument", entry: OwnEntry) -> None:
     import tomlkit
 
     files = tomlkit.aot()
+    if entry.record:
+        for one in entry.record.named_files:
+            member = entry.record.member if one.name == entry.table else None
+            files.append(tomlkit.item(file_keys(one, member)))
+        document.add("files", files)
+        return
     files.append(tomlkit.item({"name": entry.pictures, "role": "images", "unpack": "folder"}))
     if entry.table:
         files.append(tomlkit.item({"name": entry.table, "role": "metadata"}))
@@ -80,11 +101,11 @@ def add_table(document: "TOMLDocument", entry: OwnEntry) -> None:
 
     table = tomlkit.table()
     if entry.table is None:
-        pattern = CLASS_FOLDERS if entry.folder is None else f"{entry.folder}/{{image}}"
-        table.update({"reader": "folders", "pattern": pattern, "images": [entry.pictures]})
+        table.update(describe_folders(entry))
     else:
         table.update({"reader": "table", "file": entry.table, "missing": list(entry.missing)})
     further = {
+        "member": entry.record.member if entry.record else None,
         "encoding": entry.encoding,
         "header": list(entry.header),
         "views": [{"column": name, "word": name} for name in entry.views],
@@ -97,6 +118,14 @@ def add_table(document: "TOMLDocument", entry: OwnEntry) -> None:
     tables = tomlkit.aot()
     tables.append(table)
     document.add("table", tables)
+
+
+def describe_folders(entry: OwnEntry) -> dict[str, object]:
+    """How pictures without a table lie: one's own by their folder alone, those of a record below any others."""
+    pattern = CLASS_FOLDERS if entry.folder is None else f"{entry.folder}/{{image}}".lstrip("/")
+    if entry.record is None:
+        return {"reader": "folders", "pattern": pattern, "images": [entry.pictures]}
+    return {"reader": "folders", "pattern": f"**/{pattern}" if "/" in pattern else pattern}
 
 
 def name_columns(entry: OwnEntry) -> dict[str, str]:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from conftest import Answer
-from dermdata.api import source_check
+from dermdata.api import adding, label_tables, source_check
 from dermdata.hosts import request_limits
 from support.catalog_folders import entry, put
 from support.mirror import Mirror, record, serve
@@ -167,6 +167,56 @@ def test_a_record_of_each_host_becomes_rows_with_pictures(
     broken.write_bytes(b"x")
     mended = fetch(case, "verify", "ours", "--repair")
     assert (mended.code, len(broken.read_bytes()) > 1) == (0, True), mended.err
+
+
+ADDED = {
+    "figshare": "https://figshare.com/articles/dataset/Skin/7700002/1",
+    "zenodo": "https://zenodo.org/records/7700003",
+    "any dataverse": "https://heidata.uni-heidelberg.de/dataset.xhtml?persistentId=doi:10.11588/data/ABCDEF&version=1.0",
+    "mendeley": "https://data.mendeley.com/datasets/abc123xyz9/2",
+    "huggingface": "https://huggingface.co/datasets/owner/skin/tree/main",
+    "kaggle": "https://www.kaggle.com/datasets/owner/few?resource=download",
+    "kaggle, many files": "kaggle:owner/many",
+    "osf": f"https://osf.io/{OSF}/",
+    "osf, many files": f"osf:{OSF_MANY}",
+    "github": "github:owner/skin@COMMIT",
+}
+
+
+KEYS = {
+    "figshare": "figshare:7700002/versions/1/p00.png",
+    "zenodo": "zenodo:7700003/p00.png",
+    "any dataverse": "dataverse:heidata.uni-heidelberg.de/doi:10.11588/data/ABCDEF/images/raw/p00.png",
+    "mendeley": "mendeley:abc123xyz9/2/images/raw/p00.png",
+    "huggingface": "huggingface:datasets/owner/skin@",
+    "kaggle": "kaggle:owner/few/images/raw/p00.png",
+    "kaggle, many files": 'listing = "kaggle:owner/many"',
+    "osf": "osf:ab1cd/images/raw/p00.png",
+    "osf, many files": 'listing = "osf:ab2cd"',
+    "github": "github:owner/skin@COMMIT/images/raw/p00.png",
+}  # of the entry that is written
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_a_record_of_each_host_is_added_in_one_command(
+    cli: Callable[..., Answer], world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Its page as it is pasted becomes an entry of the host's own keys, sizes and digests, and rows with pictures."""
+    monkeypatch.setattr(request_limits, "LIMITS", ())
+    monkeypatch.setattr(
+        adding, "read_site_names", lambda _: {}
+    )  # a hundred entries' words are for other tests
+    monkeypatch.setattr(label_tables, "read_known_words", lambda *_: {})
+    rewrite = f"https://=http://127.0.0.1:{world.served.port}/web/"
+    source = ADDED[name].replace("COMMIT", world.commit)
+    done = cli("--rewrite", rewrite, "add", "ours", source, "-o", tmp_path / "lab")
+    assert done.code == 0, done.err
+    rows = pq.ParquetFile(done.out.splitlines()[-1]).read().to_pylist()
+    count = MANY if "many" in name else FEW
+    assert [row["image_problem"] for row in rows] == [None] * count
+    assert len({row["patient_id"] for row in rows}) == count // 2
+    (toml,) = (tmp_path / "lab").glob("datasets/ours/dataset.toml")
+    assert KEYS[name].replace("COMMIT", world.commit) in toml.read_text(encoding="utf-8")
 
 
 GATED = {

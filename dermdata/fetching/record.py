@@ -1,0 +1,289 @@
+"""A host's record as if its files lay here: its listing, the directories of its zips, its tables. No picture comes.
+
+What is found is a `LocalFiles` like that of one's own folder, so whoever looks through it need not know the difference.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import chain, starmap
+from pathlib import Path, PurePosixPath
+
+from dermdata import archive, disk
+from dermdata.errors import (
+    ArchiveRefused,
+    DermdataError,
+    NotTheFile,
+    PersonMustAct,
+    ServerRefused,
+    UnknownName,
+)
+from dermdata.fetching.ingest import archive_stem
+from dermdata.fetching.listing import require_given
+from dermdata.fetching.local.files import LocalFile, LocalFiles, normalize_name
+from dermdata.fetching.remote_zip import RemoteZip, ZipOpenContext, is_whole_only, open_remote_zip
+from dermdata.hosts import ResolveContext, explain_download_error, list_files, resolve_official
+from dermdata.hosts.base import RecordFacts
+from dermdata.http import HttpClient
+from dermdata.markup import count_nouns
+from dermdata.model import Access, Dataset, File, Request
+from dermdata.terminal import format_size
+from dermdata.urls import SOME_PAGE, USE_FROM
+
+LARGEST_TABLE = 64 << 20  # bytes; a larger one is read where the person names it
+MOST_TABLES = 8
+MOST_ZIPS = 40
+NAMES_SHOWN = 5
+UNKNOWN_SIZE = 1  # of a file whose size its host does not state: it is not empty
+# what is read first where not all is: by what a table's name ends in
+LIKELY_TABLES = (".csv", ".tsv", ".tab", ".xlsx", ".parquet", ".jsonl", ".xls", ".ods", ".json", ".txt")
+
+
+@dataclass(frozen=True)
+class RecordFile:
+    """A file of a record: loose, or in a zip."""
+
+    found: LocalFile
+    file: File
+    within: RemoteZip | None = None
+    entry: archive.ArchiveEntry | None = None
+
+    @property
+    def size(self) -> int | None:
+        return self.entry.size if self.entry else self.file.expected_size
+
+    def ends_with(self, endings: Iterable[str]) -> bool:
+        return self.found.leaf.lower().endswith(tuple(endings))
+
+    @property
+    def rank(self) -> tuple[int, bool, str]:
+        """What comes first is read first."""
+        ending = PurePosixPath(self.found.leaf.lower()).suffix
+        place = LIKELY_TABLES.index(ending) if ending in LIKELY_TABLES else len(LIKELY_TABLES)
+        return place, self.within is not None, self.found.name
+
+
+@dataclass(frozen=True)
+class SurveyedRecord:
+    """What a record states, and what was found in it."""
+
+    facts: RecordFacts
+    found: LocalFiles
+    files: dict[LocalFile, File]  # what lies loose in it, archives too, as an entry would name it
+    refusals: Sequence[DermdataError]  # why archives could not be looked into
+
+    def find_file(self, one: LocalFile) -> File:
+        """The record's file that is, or holds, what was found."""
+        return self.files[one.within or one]
+
+
+@dataclass(frozen=True)
+class RecordSurvey:
+    """Looks into one record; `say` gets what is left out, and why."""
+
+    name: str  # of the dataset that it is to become
+    facts: RecordFacts
+    context: ResolveContext
+    transfer: HttpClient
+    workplace: Path
+    say: Callable[[str], None]
+    refusals: list[DermdataError] = field(default_factory=list)
+
+    @property
+    def dataset(self) -> Dataset:
+        """What the hosts' rooms need of an entry, before there is one."""
+        guarded = self.facts.account is not None
+        access = Access(
+            kind="account" if guarded else "open", service=self.facts.account, url=self.facts.page
+        )
+        return Dataset(
+            name=self.name, title=self.name, kind="dataset", summary=self.name, access=access,
+            homepage=self.facts.page, listing=self.facts.place,
+        )  # fmt: skip
+
+    def run(self, away: Path, endings: Collection[str], table: str | None) -> SurveyedRecord:
+        """List the files, look into the zips, and read the tables: what ends so, or the one that is named.
+
+        Raises
+        ------
+        UnknownName
+            For a table that is not in the record.
+        NetworkError, IntegrityError, PersonMustAct
+            Where the host does not give what is asked, as a fetch raises them.
+
+        """
+        loose = {self.place_file(file): file for file in self.list_files()}
+        inside = self.open_zips(loose)
+        self.tell_closed(loose.values())
+        every = [*starmap(RecordFile, loose.items()), *chain.from_iterable(inside.values())]
+        unread = self.read_tables([one for one in every if one.ends_with(endings)], table)
+        found = LocalFiles((), away, self.workplace)
+        found.loose = [one for one in loose if one not in unread]
+        found.members_by_archive = {
+            one: [member.found for member in members if member.found not in unread]
+            for one, members in inside.items()
+        }
+        return SurveyedRecord(self.facts, found, loose, self.refusals)
+
+    # -------------------------------------------------------------- listing
+
+    def list_files(self) -> list[File]:
+        """What the host gives out, with its own key of each file; ManualDownload where it shows some and gives none."""
+        with self.explain_refusals("its list of files"):
+            listed = list_files(self.facts.place, self.context)
+            require_given(self.dataset, listed)
+        given = [describe_file(file, self.facts.place) for file in listed if file.fetch]
+        if len(given) < len(listed):
+            self.say(f"warning: {count_nouns(len(listed) - len(given), 'file', 'are')} not to be had there")
+        sizes = [file.expected_size for file in given]
+        size = "" if None in sizes else f", {format_size(sum(filter(None, sizes)))}"
+        self.say(f"{self.facts.place}: {count_nouns(len(given), 'file')}{size}; no picture is fetched yet")
+        return given
+
+    def place_file(self, file: File) -> LocalFile:
+        """A listed file, as if it lay in the workplace: of a table the bytes will be there."""
+        size = UNKNOWN_SIZE if file.expected_size is None else file.expected_size
+        name = normalize_name(file.name)
+        return LocalFile(name, file.name, Path(file.name), self.workplace / "record" / file.name, size)
+
+    def list_members(self, holder: LocalFile, opened: RemoteZip) -> list[RecordFile]:
+        """What lies in a zip."""
+        entries = opened.entries
+        return [RecordFile(self.place_member(holder, one), opened.file, opened, one) for one in entries]
+
+    def place_member(self, holder: LocalFile, entry: archive.ArchiveEntry) -> LocalFile:
+        """A member of a zip, likewise; its own bytes are no part of a zip here, so it has no place in one."""
+        stem = archive_stem(holder.name)
+        path = self.workplace / "members" / stem / f"{entry.offset}{PurePosixPath(entry.name).suffix}"
+        shown = f"{holder.shown}: {entry.name}"
+        return LocalFile(
+            normalize_name(f"{stem}/{entry.name}"), shown, holder.origin, path, entry.size, within=holder
+        )
+
+    # -------------------------------------------------------------- archives
+
+    def open_zips(self, loose: Mapping[LocalFile, File]) -> dict[LocalFile, list[RecordFile]]:
+        """What lies in the zips; nothing in those that cannot be looked into, which is told."""
+        zips = [one for one, file in loose.items() if file.unpack == "zip"]
+        if len(zips) > MOST_ZIPS:
+            self.say(f"warning: {MOST_ZIPS} of {count_nouns(len(zips), 'zip')} are looked into")
+        inside: dict[LocalFile, list[RecordFile]] = {one: [] for one in zips}
+        for one in zips[:MOST_ZIPS]:
+            if opened := self.open_zip(loose[one]):
+                inside[one] = self.list_members(one, opened)
+        return inside
+
+    def open_zip(self, file: File) -> RemoteZip | None:
+        """A zip's directory; None, and a line that says why, where its host gives no parts or it is broken."""
+        try:
+            with self.explain_refusals(file.name, file):
+                return open_remote_zip(file, self.resolve(file), ZipOpenContext(self.name, self.transfer))
+        except (ArchiveRefused, ServerRefused) as error:
+            if isinstance(error, ServerRefused) and not is_whole_only(error):
+                raise
+            error.hint = (
+                f"download it from {self.facts.page}, and give the file to `dermdata add {self.name}`"
+            )
+            self.refusals.append(error)
+            self.say(f"warning: {file.name} is not looked into, and left out: {error.message}")
+            return None
+
+    def tell_closed(self, files: Iterable[File]) -> None:
+        """Say of archives that have no directory that nobody can look into them."""
+        if closed := [file.name for file in files if file.unpack not in (None, "zip")]:
+            self.say(
+                f"warning: {shorten(closed)}: "
+                "left out, since only a zip can be looked into where it lies; download it and add the file"
+            )
+
+    def resolve(self, file: File) -> Request:
+        """Where a file is."""
+        place = resolve_official(self.dataset, file, self.context)
+        assert isinstance(place, Request)  # noqa: S101  # no record lies in the catalog
+        return place
+
+    # -------------------------------------------------------------- tables
+
+    def read_tables(self, tables: Sequence[RecordFile], named: str | None) -> set[LocalFile]:
+        """Read the tables that are looked at; the others."""
+        read = {one.found for one in self.choose_tables(tables, named) if self.read_table(one)}
+        return {one.found for one in tables} - read
+
+    def choose_tables(self, tables: Sequence[RecordFile], named: str | None) -> list[RecordFile]:
+        """The one that is named, or the likeliest ones of a size that is read for a look."""
+        if named is not None:
+            return [find_table(tables, named, self.facts.place)]
+        small = [one for one in tables if self.is_small(one)]
+        chosen = sorted(small, key=lambda one: one.rank)[:MOST_TABLES]
+        if left := [one.found.shown for one in tables if one not in chosen]:
+            self.say(f"warning: not looked at: {shorten(left)}; --table NAME takes one of them")
+        return chosen
+
+    def is_small(self, table: RecordFile) -> bool:
+        """Whether it is read unasked; a server may know the size that the host's list does not state."""
+        size = table.size
+        if size is None:
+            with self.explain_refusals(table.file.name, table.file):
+                size = self.transfer.resolve_head(self.resolve(table.file)).size
+        return size is not None and size <= LARGEST_TABLE
+
+    def read_table(self, table: RecordFile) -> bool:
+        """Put a table's bytes where they are looked for; there are none to read in an empty one."""
+        if table.within and table.entry:
+            data = archive.read_member(
+                table.within.read, table.entry, what=table.file.name, encoding=table.file.name_encoding
+            )
+            table.found.path.parent.mkdir(parents=True, exist_ok=True)
+            disk.write_chunks(table.found.path, data)
+        elif table.size != 0:
+            table.found.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.explain_refusals(table.file.name, table.file):
+                self.transfer.download(self.resolve(table.file), table.found.path)
+        return table.size != 0
+
+    # -------------------------------------------------------------- refusals
+
+    @contextmanager
+    def explain_refusals(self, what: str, file: File | None = None) -> Iterator[None]:
+        """Name the dataset in what a host says, with the command that takes what was downloaded by hand."""
+        try:
+            yield
+        except (ServerRefused, PersonMustAct, NotTheFile) as error:
+            told = explain_download_error(error, self.dataset, file, self.context) if file else error
+            name_record(told, self.name, what, self.facts.page)
+            raise told from error
+
+
+def name_record(error: DermdataError, name: str, what: str | None, page: str | None) -> None:
+    """Put the dataset before a refusal's words, unless it is there, and page and command into its hint."""
+    if not error.message.startswith(f"{name}: "):
+        error.message = f"{name}: {error.message if what is None or what in error.message else f'{what}: {error.message}'}"
+        error.args = (error.message,)
+    if error.hint:
+        error.hint = error.hint.removesuffix("; or take a copy with --mirror")
+        by_hand = f"give what you downloaded to `dermdata add {name}`"
+        error.hint = error.hint.replace(SOME_PAGE, page or SOME_PAGE).replace(USE_FROM, by_hand)
+        error.hint = error.hint.replace(f"`dermdata fetch {name} --from PATH`", f"`dermdata add {name} PATH`")
+
+
+def describe_file(file: File, place: str) -> File:
+    """A listed file as an entry names it: with its host's key, and with its kind where it is an archive."""
+    kind = archive.archive_kind(file.name)
+    source = file.source or (place if place.startswith("isicdoi:") else f"{place}/{file.name}")
+    return replace(file, source=source, unpack=kind, role="images" if kind else file.role)
+
+
+def find_table(tables: Iterable[RecordFile], named: str, place: str) -> RecordFile:
+    """The table of this name, or the only one whose path ends so; UnknownName otherwise."""
+    known = {one.found.name: one for one in tables}
+    wanted = normalize_name(named)
+    fitting = [one for name, one in known.items() if name == wanted or name.endswith(f"/{wanted}")]
+    if len(fitting) != 1:
+        raise UnknownName(f"table of {place}:", named, known, hint=f"it has {shorten(sorted(known))}")
+    return fitting[0]
+
+
+def shorten(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - NAMES_SHOWN:,} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(names[:NAMES_SHOWN]) + more

@@ -1,0 +1,140 @@
+"""What a host's record states, as the keys of a catalog entry, each with where and when it was read; pure."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dermdata.catalogs.entries import doi_problem, page_problem
+from dermdata.hosts import BUNDLING_HOSTS
+from dermdata.hosts.base import RecordFacts
+from dermdata.licenses import find_license
+from dermdata.model import File
+from dermdata.urls import redact_text
+
+UNFIT_FOR_PATHS = re.compile(r"[^\w.+-]+", re.ASCII)  # a version names a folder of the cache
+FEW = 20  # loose pictures that an entry names one by one
+FILE_COLUMNS = ("name", "size", "checksum", "role", "source", "url")  # of files.tsv
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordParts:
+    """What an entry takes from a record."""
+
+    facts: RecordFacts
+    files: Sequence[File]  # the archives and tables that it needs
+    pictures: Sequence[File]  # that lie loose
+    member: str | None = None  # the table's path in its archive
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the host's listing names the pictures: one that stays, or that stands for one zip of them all."""
+        host = self.facts.place.partition(":")[0]
+        return len(self.pictures) > FEW and (self.facts.is_fixed or host in BUNDLING_HOSTS)
+
+    @property
+    def named_files(self) -> list[File]:
+        """The files that the entry itself names."""
+        return [*self.files, *(self.pictures if len(self.pictures) <= FEW else ())]
+
+    @property
+    def tabled_files(self) -> Sequence[File]:
+        """Pictures that are too many for the entry, of a host that may list others later: `files.tsv` names them."""
+        return self.pictures if len(self.pictures) > FEW and not self.is_listed else ()
+
+
+def describe_record(record: RecordParts, name: str, date: str) -> dict[str, Any]:
+    """The keys of an entry that say what and where the record is; plain ones first, as TOML wants them."""
+    facts = record.facts
+    page = facts.page if page_problem(facts.page) is None else None
+    title = redact_text(facts.title or name.replace("-", " ").title())
+    keys: dict[str, Any] = {
+        "title": title,
+        "kind": "dataset",
+        "summary": f"{title.rstrip('.')}, added from {page or facts.place}.",
+        "version": UNFIT_FOR_PATHS.sub("-", facts.version or date).strip("-.") or date,
+    }
+    parts = {
+        "homepage": page,
+        **describe_listing(record),
+        "license": describe_license(facts),
+        "access": describe_access(facts, page, date),
+        "citation": describe_citation(facts),
+    }
+    return drop_nothing({**keys, **parts})
+
+
+def describe_listing(record: RecordParts) -> dict[str, Any]:
+    """The listing that names the pictures, by their endings; nothing where the entry names them."""
+    if not record.is_listed:
+        return {}
+    endings = sorted({f"*.{file.name.rpartition('.')[2]}" for file in record.pictures})
+    return {"listing": record.facts.place, "listed": {"include": endings}}
+
+
+def describe_access(facts: RecordFacts, page: str | None, date: str) -> dict[str, Any]:
+    """Whether the files need an account, and how that is known."""
+    kind, evidence = (
+        "account" if facts.account else "open",
+        f"its host lists the files ({facts.place}, {date})",
+    )
+    return drop_nothing({"kind": kind, "service": facts.account, "url": page, "evidence": evidence})
+
+
+def describe_license(facts: RecordFacts) -> dict[str, str]:
+    """The license as it is stated, with its SPDX name where the words leave no other."""
+    url = facts.license_url if facts.license_url and page_problem(facts.license_url) is None else None
+    stated = redact_text(facts.license) if facts.license else None
+    return drop_nothing({"id": find_license(stated, url), "url": url, "statement": stated})
+
+
+def describe_citation(facts: RecordFacts) -> dict[str, str]:
+    """The DOI, and the citation in the record's own words or of its parts."""
+    doi = (facts.doi or "").removeprefix("https://doi.org/") or None
+    text = redact_text(facts.citation) if facts.citation else None
+    return drop_nothing({"doi": doi if doi and doi_problem(doi) is None else None, "text": text})
+
+
+def drop_nothing(part: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys that say something."""
+    return {key: value for key, value in part.items() if value not in (None, {})}
+
+
+def describe_sources(record: RecordParts, date: str, tool: str) -> dict[str, str]:
+    """Where each fact of the record was read; `[facts]` of the entry."""
+    facts = record.facts
+    stated = {
+        "title": facts.title,
+        "version": facts.version,
+        "license": facts.license or facts.license_url,
+        "citation": facts.citation or facts.doi,
+    }
+    read = f"{facts.source}, read on {date} by {tool}"
+    found = {key: read for key, value in stated.items() if value}
+    return found | {
+        "files": f"names, sizes and digests as {facts.place} lists them, read on {date} by {tool}"
+    }
+
+
+def file_keys(file: File, member: str | None = None) -> dict[str, Any]:
+    """A file as an entry writes it."""
+    keys = {
+        "name": file.name,
+        "role": file.role,
+        "source": file.source,
+        "urls": list(file.urls) or None,
+        "size": file.size or None,
+        "checksum": file.checksum,
+        "unpack": file.unpack,
+        "members": {member: "metadata"} if member and file.role == "images" else None,
+    }
+    return drop_nothing(keys)
+
+
+def files_to_tsv(files: Sequence[File]) -> str:
+    """`files.tsv`: the files with the host's key, size and digest of each."""
+    rows = [
+        (file.name, file.size or "", file.checksum or "", file.role, file.source, *(file.urls or ("",))[:1])
+        for file in files
+    ]
+    return "".join("\t".join(map(str, row)) + "\n" for row in (FILE_COLUMNS, *rows))

@@ -1,0 +1,428 @@
+"""`dermdata add` of a host's record: looked into where it lies, written with the host's own keys, fetched like any entry."""
+
+import hashlib
+import io
+import json
+import tomllib
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+import dermdata as dd
+from conftest import Answer
+from dermdata.api import adding, label_tables
+from dermdata.fetching import record
+from dermdata.hosts import request_limits
+from support.servers import Site
+
+COUNT = 6
+ZENODO = "https://zenodo.org/api/records/77"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No host is waited for, nobody has an account, and the words of a hundred entries have tests of their own."""
+    monkeypatch.setattr(request_limits, "LIMITS", ())
+    monkeypatch.setattr(adding, "read_site_names", lambda _: {})
+    monkeypatch.setattr(label_tables, "read_known_words", lambda *_: {})
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+def draw(number: int) -> bytes:
+    data = io.BytesIO()
+    Image.new("RGB", (16, 12), (number * 37 % 256, number * 5 % 256, 90)).save(data, "PNG")
+    return data.getvalue()
+
+
+PICTURES = {f"p{number}.png": draw(number) for number in range(COUNT)}
+TABLE = (
+    "image,patient,diagnosis\n"
+    + "".join(f"p{n},A{n // 2},{('Nevus', 'Melanoma')[n % 2]}\n" for n in range(COUNT))
+).encode()
+
+
+def pack(files: Mapping[str, bytes]) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return data.getvalue()
+
+
+IMAGES_ZIP = pack({f"img/{name}": data for name, data in PICTURES.items()})
+
+
+def put_json(site: Site, url: str, value: Any) -> None:
+    site.put(url, json.dumps(value).encode())
+
+
+def put_zenodo(site: Site, files: Mapping[str, bytes], *, sizes: bool = True, **about: Any) -> None:
+    """A record of Zenodo with these files."""
+    rows = []
+    for name, data in files.items():
+        site.put(f"https://zenodo.org/records/77/files/{name}?download=1", data)
+        row = {"key": name, "size": len(data), "checksum": f"md5:{hashlib.md5(data).hexdigest()}"}
+        rows.append(row if sizes else {"key": name})
+    metadata = {
+        "title": "Skin of six",
+        "license": {"id": "cc-by-nc-4.0"},
+        "creators": [{"name": "Lovelace, Ada"}, {"name": "Hopper, Grace"}],
+        "publication_date": "2024-05-06",
+        "version": "v2",
+    } | about
+    put_json(site, ZENODO, {"id": 77, "doi": "10.5281/zenodo.77", "metadata": metadata, "files": rows})
+
+
+@pytest.fixture
+def add(cli: Callable[..., Answer], site: Site, tmp_path: Path) -> Callable[..., Answer]:
+    def call(source: str, *words: object) -> Answer:
+        return cli("--rewrite", site.rewrite, "add", "ours", source, "-o", tmp_path / "lab", *words)
+
+    return call
+
+
+def entry(root: Path) -> dict[str, Any]:
+    return tomllib.loads((root / "lab/datasets/ours/dataset.toml").read_text(encoding="utf-8"))
+
+
+def rows_of(answer: Answer) -> list[dict[str, Any]]:
+    assert answer.code == 0, answer.err
+    rows: list[dict[str, Any]] = pq.ParquetFile(answer.out.splitlines()[-1]).read().to_pylist()
+    assert [row["image_problem"] for row in rows] == [None] * len(rows)
+    return rows
+
+
+def test_a_record_in_one_command(
+    add: Callable[..., Answer], cli: Callable[..., Answer], site: Site, tmp_path: Path
+) -> None:
+    """What the record states stands in the entry with where it was read; `fetch` has nothing left to do."""
+    put_zenodo(site, {"pictures.zip": IMAGES_ZIP, "labels.csv": TABLE})
+    added = add("<https://zenodo.org/records/77/?token=x#files>")
+    rows = rows_of(added)
+    assert [row["diagnosis"] for row in rows] == ["melanocytic-nevus", "melanoma"] * 3
+    found = entry(tmp_path)
+    assert (found["title"], found["version"], found["homepage"]) == (
+        "Skin of six", "v2", "https://zenodo.org/records/77",
+    )  # fmt: skip
+    assert found["license"] == {"id": "CC-BY-NC-4.0", "statement": "cc-by-nc-4.0"}
+    assert found["citation"] == {
+        "doi": "10.5281/zenodo.77",
+        "text": "Lovelace, Ada and Hopper, Grace (2024). Skin of six. Zenodo.",
+    }
+    assert [(one["name"], one["source"], one["role"]) for one in found["files"]] == [
+        ("pictures.zip", "zenodo:77/pictures.zip", "images"),
+        ("labels.csv", "zenodo:77/labels.csv", "metadata"),
+    ]
+    assert found["files"][0]["checksum"] == f"md5:{hashlib.md5(IMAGES_ZIP).hexdigest()}"
+    for key in ("title", "version", "license", "citation"):
+        assert found["facts"][key].startswith(f"{ZENODO}, read on 20")
+    assert found["facts"]["files"].startswith("names, sizes and digests as zenodo:77 lists them, read on 20")
+    again = cli("--catalog", tmp_path / "lab", "--offline", "fetch", "ours")
+    assert (again.code, "nothing to do" in again.err) == (0, True), again.err
+
+
+def test_a_dry_run_reads_tables_and_directories_alone(
+    add: Callable[..., Answer], site: Site, tmp_path: Path
+) -> None:
+    """No picture comes, of a zip only its end; nothing is written."""
+    put_zenodo(site, {"pictures.zip": IMAGES_ZIP + b"", "labels.csv": TABLE})
+    shown = add("zenodo:77", "--dry-run", "-f", "json")
+    assert shown.code == 0, shown.err
+    assert {one["field"]: one["column"] for one in json.loads(shown.out)["items"] if one["taken"]} == {
+        "image": "image", "patient_id": "patient", "label_raw": "diagnosis",
+    }  # fmt: skip
+    assert not (tmp_path / "lab").exists()
+    assert not (tmp_path / "cache/datasets").exists()
+    asked = [wanted for address, wanted in site.requests if "pictures.zip" in address]
+    assert None not in asked
+
+
+def test_a_notebook_does_the_same(site: Site, tmp_path: Path) -> None:
+    """A table and class folders within one zip; two versions of a record are told apart."""
+    inside = {
+        f"data/{('nevus', 'melanoma')[n % 2]}/{name}": data for n, (name, data) in enumerate(PICTURES.items())
+    }
+    put_zenodo(site, {"all.zip": pack(inside)})
+    put_json(site, "https://zenodo.org/api/records/70", json.loads(site.files["zenodo.org/api/records/77"]))
+    session = dd.open_session(cache=tmp_path / "cache", rewrite=dict([site.rewrite.split("=", 1)]))
+    found = session.add("ours", "doi:10.5281/zenodo.70", catalog=tmp_path / "lab")
+    assert sorted(found.to_pandas().diagnosis) == ["melanocytic-nevus"] * 3 + ["melanoma"] * 3
+    assert entry(tmp_path)["files"][0]["source"] == "zenodo:77/all.zip"  # 70 names the newest version
+
+
+def test_a_table_in_the_zip_of_the_pictures(add: Callable[..., Answer], site: Site, tmp_path: Path) -> None:
+    """It is read by its range, and the entry names it there; another table beside it is not taken."""
+    put_zenodo(site, {"all.zip": pack({"d/labels.csv": TABLE, "d/other.csv": b"a,b\n1,2\n", **PICTURES})})
+    assert len(rows_of(add("10.5281/zenodo.77"))) == COUNT
+    assert entry(tmp_path)["table"][0] == {
+        "reader": "table", "file": "all.zip", "member": "d/labels.csv", "missing": [""],
+        "columns": {"image_id": "image", "patient_id": "patient", "label_raw": "diagnosis"},
+    }  # fmt: skip
+
+
+# ------------------------------------------------------------------ what hosts name a version by
+
+
+def test_a_branch_is_pinned_to_its_commit(add: Callable[..., Answer], site: Site, tmp_path: Path) -> None:
+    """Also one with a slash in its name, of which the folder behind it is told apart by asking."""
+    api = "https://api.github.com/repos/o/skin"
+    put_json(site, api, {"description": "Skin", "default_branch": "main", "license": {"spdx_id": "MIT"}})
+    put_json(site, f"{api}/commits/feature/x", {"sha": COMMIT})
+    tree = []
+    for name, data in {
+        **{f"data/{name}": data for name, data in PICTURES.items()},
+        "data/t.csv": TABLE,
+    }.items():
+        blob = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+        tree.append({"path": name, "type": "blob", "mode": "100644", "sha": blob, "size": len(data)})
+        site.put(f"https://raw.githubusercontent.com/o/skin/{COMMIT}/{name}", data)
+    put_json(site, f"{api}/git/trees/{COMMIT}?recursive=1", {"truncated": False, "tree": tree})
+    assert len(rows_of(add("https://github.com/o/skin/tree/feature/x/data/"))) == COUNT
+    found = entry(tmp_path)
+    assert found["license"]["id"] == "MIT"
+    assert found["version"] == COMMIT[:8]
+    assert {one["source"].partition("/data/")[0] for one in found["files"]} == {f"github:o/skin@{COMMIT}"}
+    missing = add("github:o/skin@nobody", "--force")
+    assert (missing.code, "api.github.com has no branch, tag or commit nobody of o/skin" in missing.err) == (
+        3,
+        True,
+    )
+
+
+def test_kaggle_s_newest_version_is_named(add: Callable[..., Answer], site: Site, tmp_path: Path) -> None:
+    """Each file by that version; its license in the words that Kaggle has for it."""
+    api = "https://www.kaggle.com/api/v1/datasets"
+    put_json(site, f"{api}/view/o/skin", {
+        "title": "Skin", "currentVersionNumber": 3, "licenseName": "Attribution 4.0 International (CC BY 4.0)",
+    })  # fmt: skip
+    files = {"labels.csv": TABLE, **{f"x/{name}": data for name, data in PICTURES.items()}}
+    rows = [{"name": name, "totalBytes": len(data)} for name, data in files.items()]
+    put_json(
+        site, f"{api}/list/o/skin?pageSize=200&pageToken=&datasetVersionNumber=3", {"datasetFiles": rows}
+    )
+    for name, data in files.items():
+        site.put(f"{api}/download/o/skin/{name}?datasetVersionNumber=3", data)
+    assert len(rows_of(add("https://www.kaggle.com/datasets/o/skin?resource=download"))) == COUNT
+    found = entry(tmp_path)
+    assert (found["version"], found["license"]["id"]) == ("3", "CC-BY-4.0")
+    assert found["files"][0]["source"] == "kaggle:o/skin@3/labels.csv"
+
+
+def test_a_doi_that_says_no_host_is_looked_up(add: Callable[..., Answer], site: Site, tmp_path: Path) -> None:
+    """The registry says where it leads; a page of a publisher that is no host of records ends it."""
+    put_zenodo(site, {"pictures.zip": IMAGES_ZIP, "labels.csv": TABLE})
+    for doi, page in (
+        ("10.1234/abc", "https://zenodo.org/records/77"),
+        ("10.1016/j.dib", "https://example.org/p"),
+    ):
+        put_json(
+            site, f"https://doi.org/api/handles/{doi}", {"values": [{"type": "URL", "data": {"value": page}}]}
+        )
+    assert len(rows_of(add("https://doi.org/10.1234/abc"))) == COUNT
+    other = add("10.1016/j.dib", "--force")
+    assert (other.code, "leads to https://example.org/p, which is no record" in other.err) == (2, True)
+    unknown = add("10.9999/none", "--force")
+    assert (unknown.code, "doi.org has no DOI 10.9999/none (404)" in unknown.err) == (3, True)
+
+
+def test_collections_of_the_isic_archive(add: Callable[..., Answer], site: Site, tmp_path: Path) -> None:
+    """Its records are the table, whose columns and words the catalog knows."""
+    api = "https://api.isic-archive.com/api/v2"
+    put_json(site, f"{api}/collections/7/", {"id": 7, "name": "Seven", "doi": "10.34970/7"})
+    records = []
+    for n, data in enumerate(PICTURES.values()):
+        url = f"https://isic-archive.s3.amazonaws.com/images/ISIC_000000{n}.png"
+        site.put(url, data)
+        clinical = {"sex": "female", "patient_id": f"IP_{n // 2}", "diagnosis_1": "Benign"}
+        records.append({
+            "isic_id": f"ISIC_000000{n}", "copyright_license": "CC-BY", "attribution": "A",
+            "files": {"full": {"url": url, "size": len(data)}},
+            "metadata": {"acquisition": {"image_type": "dermoscopic"}, "clinical": clinical},
+        })  # fmt: skip
+    for limit in (1, 100):
+        page = {"count": COUNT, "next": None, "results": records[:limit]}
+        put_json(site, f"{api}/images/search/?collections=7&limit={limit}", page)
+    put_json(site, f"{api}/images/search/size/?collections=7", {"count": COUNT, "size": 1})
+    rows = rows_of(add("https://api.isic-archive.com/collections/7/"))
+    assert ({row["sex"] for row in rows}, len({row["patient_id"] for row in rows})) == ({"female"}, 3)
+    found = entry(tmp_path)
+    assert (found["listing"], found["words_of"], found["title"]) == (
+        "isic:collections=7",
+        "isic-archive",
+        "Seven",
+    )
+    put_json(site, f"{api}/images/search/?collections=9&limit=1", {"count": 0, "next": None, "results": []})
+    empty = add("isic:9", "--force")
+    assert (empty.code, "the ISIC Archive has no image in isic:collections=9" in empty.err) == (2, True)
+
+
+# ------------------------------------------------------------------ bad days
+
+
+def refuse_ranges(site: Site) -> None:
+    """A server that sends a zip whole, whatever part of it is asked for."""
+    answer = site.answer
+
+    def whole(request: Any) -> None:
+        if ".zip" in request.path:
+            del request.headers["Range"]
+        answer(request)
+
+    site.answer = whole  # type: ignore[method-assign]
+
+
+def test_a_zip_of_which_its_host_gives_no_parts(
+    add: Callable[..., Answer], site: Site, tmp_path: Path
+) -> None:
+    """It cannot be looked into: the way by hand is named, and nothing is written."""
+    put_zenodo(site, {"pictures.zip": IMAGES_ZIP, "labels.csv": TABLE})
+    refuse_ranges(site)
+    answer = add("zenodo:77")
+    assert answer.code == 3, answer.err
+    assert "pictures.zip is not looked into, and left out" in answer.err
+    assert (
+        "download it from https://zenodo.org/records/77, and give the file to `dermdata add ours`"
+        in answer.err
+    )
+    assert not (tmp_path / "lab").exists()
+
+
+NO_PICTURE = {
+    "a paper alone": {"paper.pdf": b"%PDF-1.7"},
+    "a zip without a picture": {"code.zip": pack({"a/train.py": b"print()", "a/readme.md": b"x"})},
+    "a table alone": {"labels.csv": TABLE},
+    "an empty picture": {"a.png": b""},
+}
+
+
+@pytest.mark.parametrize("name", NO_PICTURE)
+def test_a_record_without_a_picture(add: Callable[..., Answer], site: Site, name: str) -> None:
+    put_zenodo(site, NO_PICTURE[name])
+    answer = add("zenodo:77")
+    assert (answer.code, "no picture lies in zenodo:77" in answer.err) == (2, True), answer.err
+    assert f"1 file found: {next(iter(NO_PICTURE[name]))}; see https://zenodo.org/records/77" in answer.err
+
+
+CLOSED = {
+    "restricted": (
+        {"access_right": "restricted"},
+        "is restricted",
+        "ask for access at https://zenodo.org/records/77",
+    ),
+    "embargoed": (
+        {"access_right": "embargoed", "embargo_date": "2030-01-01"},
+        "before 2030-01-01",
+        "ask for access",
+    ),
+    "closed": ({"access_right": "closed"}, "is closed", "give what you downloaded to `dermdata add ours`"),
+}
+
+
+@pytest.mark.parametrize("name", CLOSED)
+def test_a_record_that_is_closed_ends_as_a_fetch_of_it(
+    add: Callable[..., Answer], site: Site, name: str
+) -> None:
+    about, said, hint = CLOSED[name]
+    put_json(site, ZENODO, {"id": 77, "metadata": {"title": "x", **about}})
+    answer = add("zenodo:77")
+    assert (answer.code, said in answer.err, hint in answer.err) == (6, True, True), answer.err
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("zenodo:78", "zenodo.org has no record 78 (404)"),
+        ("figshare:1234567", "api.figshare.com has no article 1234567 (404)"),
+        (
+            "dataverse:doi:10.7910/DVN/ABCDEF",
+            "dataverse.harvard.edu has no dataset doi:10.7910/DVN/ABCDEF (404)",
+        ),
+        ("mendeley:abc123xyz9/1", "data.mendeley.com has no dataset abc123xyz9 (404)"),
+        ("osf:abcde", "api.osf.io has no project abcde (404)"),
+        ("hf:o/n", "huggingface.co has no datasets/o/n@main (404)"),
+        ("kaggle:o/n", "www.kaggle.com has no dataset o/n (404)"),
+        (f"github:o/n@{COMMIT}", f"api.github.com has no commit o/n@{COMMIT} (404)"),
+        ("isicdoi:nobody", "api.isic-archive.com has no page of the DOI nobody (404)"),
+    ],
+)
+def test_a_record_that_is_not_there(add: Callable[..., Answer], source: str, said: str) -> None:
+    answer = add(source)
+    assert (answer.code, said in answer.err, "--mirror" in answer.err) == (3, True, False), answer.err
+
+
+def test_a_host_that_states_no_sizes(add: Callable[..., Answer], site: Site) -> None:
+    """They are asked for, and nothing is taken for empty."""
+    put_zenodo(site, {"labels.csv": TABLE, **PICTURES}, sizes=False)
+    assert len(rows_of(add("zenodo:77"))) == COUNT
+
+
+def test_a_table_that_is_far_too_large(
+    add: Callable[..., Answer], site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is not read unless it is named; the pictures alone have no labels then."""
+    monkeypatch.setattr(record, "LARGEST_TABLE", len(TABLE) - 1)
+    put_zenodo(site, {"labels.csv": TABLE, **PICTURES})
+    alone = add("zenodo:77", "--dry-run")
+    assert (alone.code, "not looked at: labels.csv; --table NAME takes one of them" in alone.err) == (0, True)
+    assert [row["diagnosis"] for row in rows_of(add("zenodo:77", "--table", "labels.csv"))][1] == "melanoma"
+    wrong = add("zenodo:77", "--table", "lables.csv", "--force")
+    assert (wrong.code, "did you mean labels.csv?" in wrong.err) == (2, True), wrong.err
+
+
+def test_hundreds_of_files_are_told_in_a_few_lines(
+    add: Callable[..., Answer], site: Site, tmp_path: Path
+) -> None:
+    """Of hundreds of tables the likeliest are read; hundreds of pictures the listing of that version names."""
+    many = {f"a{n:03}.png": draw(1) for n in range(150)} | {f"a{n:03}.txt": b"0 1 1\n" for n in range(150)}
+    put_zenodo(
+        site,
+        {
+            **many,
+            "labels.csv": b"image,patient\n" + b"".join(b"a%03d,%d\n" % (n, n // 2) for n in range(150)),
+        },
+    )
+    shown = add("zenodo:77", "--dry-run", "--table", "labels.csv")
+    assert shown.code == 0, shown.err
+    assert len(shown.err.splitlines()) < 12
+    flooded = add("zenodo:77", "--dry-run")
+    assert "not looked at: a007.txt" in flooded.err
+    assert len(flooded.err.splitlines()) < 12
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("https://example.org/data",), "is no page of a record that dermdata knows"),
+        (("zenodo:abc",), "write zenodo:<record>"),
+        (("zenodo:77", "zenodo:78"), "zenodo:77 is a record, which is added alone"),
+        (("zenodo:77", "pictures"), "zenodo:77 is a record, which is added alone"),
+        (("pictures/none",), "no such file"),
+    ],
+)
+def test_what_is_no_record_is_told(
+    cli: Callable[..., Answer], tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    answer = cli("add", "ours", *words, "-o", tmp_path / "lab")
+    assert (answer.code, said in answer.err) == (2, True), answer.err
+
+
+def test_a_folder_that_is_called_like_a_record_is_a_folder(
+    cli: Callable[..., Answer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies here goes first, and no host is asked."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "zenodo:77").mkdir()
+    (tmp_path / "zenodo:77/a.png").write_bytes(draw(1))
+    answer = cli("--offline", "add", "ours", "zenodo:77", "-o", "lab")
+    assert len(rows_of(answer)) == 1
+
+
+def test_offline_no_host_is_asked(cli: Callable[..., Answer], tmp_path: Path) -> None:
+    answer = cli("--offline", "add", "ours", "zenodo:77", "-o", tmp_path / "lab")
+    assert answer.code == 3, answer.err
