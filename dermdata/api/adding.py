@@ -17,6 +17,7 @@ from dermdata.api.own_data import (
     OwnData,
     count_folders,
     find_only_folder,
+    find_unique_parts,
     list_sources,
     survey_sources,
 )
@@ -178,6 +179,7 @@ def infer_entry(
         views=[one.column for one in views],
         one_hot=flags.columns if flags else (),
         folder=find_only_folder(data.images),
+        image_id=find_unique_parts(data.images),
         missing=find_missing_words(data.table) if data.table else [""],
         modality=request.modality,
         record=describe_files(data) if data.record else None,

@@ -192,6 +192,16 @@ def find_only_folder(images: "Sequence[LocalFile]") -> str | None:
     return folders[0] if len(folders) == 1 else None
 
 
+def find_unique_parts(images: "Sequence[LocalFile]") -> tuple[str, ...]:
+    """Which parts of a path name a picture without a table: its own name, else its folder too, else all of it."""
+    paths = [one.name.rpartition("/")[0].rpartition("/")[2] for one in images]
+    names = [one.leaf.rpartition(".")[0] for one in images]
+    if len(set(names)) == len(names):
+        return ("image",)
+    in_folders = len(set(paths)) > 1 and len(set(zip(paths, names, strict=True))) == len(names)
+    return ("label_raw", "image") if in_folders else ("@path",)
+
+
 def list_sources(request: AddRequest) -> list[Path]:
     """All that was given, the table too, each once."""
     return list(dict.fromkeys([*request.sources, *([request.table] if request.table else [])]))

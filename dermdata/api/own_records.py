@@ -44,15 +44,14 @@ def survey_record(
         except (ServerRefused, PersonMustAct, NotTheFile) as error:
             name_record(error, request.name, None, None)
             raise
-        survey = RecordSurvey(request.name, facts, context, transfer, workplace, resources.say)
+        say = resources.say
+        survey = RecordSurvey(request.name, facts, context, transfer, workplace, say, tuple(endings))
         named = None if request.table is None else request.table.as_posix()
-        found = survey.run(resources.settings.cache, endings, named)
-    if not facts.is_fixed:
-        resources.say(
-            f"warning: {facts.place} names no version: what its host gives later may be other files"
-        )
+        found = survey.run(resources.settings.cache, named)
+    if not facts.is_fixed and any(file.checksum is None for file in found.files.values()):
+        say(f"warning: {facts.place} names neither version nor digests: later its host may give other files")
     if facts.license is None and facts.license_url is None:
-        resources.say(f"warning: {facts.page} states no license that can be read: ask before you use it")
+        say(f"warning: {facts.page} states no license that can be read: ask before you use it")
     return found
 
 

@@ -3,18 +3,20 @@
 What is found is a `LocalFiles` like that of one's own folder, so whoever looks through it need not know the difference.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain, starmap
 from pathlib import Path, PurePosixPath
 
 from dermdata import archive, disk
+from dermdata.checksum import sha256_of_chunks
 from dermdata.errors import (
     ArchiveRefused,
     DermdataError,
     NotTheFile,
     PersonMustAct,
+    RestrictedRecord,
     ServerRefused,
     UnknownName,
 )
@@ -24,6 +26,7 @@ from dermdata.fetching.local.files import LocalFile, LocalFiles, normalize_name
 from dermdata.fetching.remote_zip import RemoteZip, ZipOpenContext, is_whole_only, open_remote_zip
 from dermdata.hosts import ResolveContext, explain_download_error, list_files, resolve_official
 from dermdata.hosts.base import RecordFacts
+from dermdata.hosts.dataverse import RESTRICTED
 from dermdata.http import HttpClient
 from dermdata.markup import count_nouns
 from dermdata.model import Access, Dataset, File, Request
@@ -34,6 +37,7 @@ LARGEST_TABLE = 64 << 20  # bytes; a larger one is read where the person names i
 MOST_TABLES = 8
 MOST_ZIPS = 40
 NAMES_SHOWN = 5
+NOWHERE = "not-read"
 UNKNOWN_SIZE = 1  # of a file whose size its host does not state: it is not empty
 # what is read first where not all is: by what a table's name ends in
 LIKELY_TABLES = (".csv", ".tsv", ".tab", ".xlsx", ".parquet", ".jsonl", ".xls", ".ods", ".json", ".txt")
@@ -52,8 +56,8 @@ class RecordFile:
     def size(self) -> int | None:
         return self.entry.size if self.entry else self.file.expected_size
 
-    def ends_with(self, endings: Iterable[str]) -> bool:
-        return self.found.leaf.lower().endswith(tuple(endings))
+    def ends_with(self, endings: tuple[str, ...]) -> bool:
+        return self.found.leaf.lower().endswith(endings)
 
     @property
     def rank(self) -> tuple[int, bool, str]:
@@ -70,7 +74,7 @@ class SurveyedRecord:
     facts: RecordFacts
     found: LocalFiles
     files: dict[LocalFile, File]  # what lies loose in it, archives too, as an entry would name it
-    refusals: Sequence[DermdataError]  # why archives could not be looked into
+    refusals: Sequence[DermdataError]  # why files were left out
 
     def find_file(self, one: LocalFile) -> File:
         """The record's file that is, or holds, what was found."""
@@ -87,6 +91,7 @@ class RecordSurvey:
     transfer: HttpClient
     workplace: Path
     say: Callable[[str], None]
+    endings: tuple[str, ...]  # of the names of tables
     refusals: list[DermdataError] = field(default_factory=list)
 
     @property
@@ -101,8 +106,8 @@ class RecordSurvey:
             homepage=self.facts.page, listing=self.facts.place,
         )  # fmt: skip
 
-    def run(self, away: Path, endings: Collection[str], table: str | None) -> SurveyedRecord:
-        """List the files, look into the zips, and read the tables: what ends so, or the one that is named.
+    def run(self, away: Path, table: str | None) -> SurveyedRecord:
+        """List the files, look into the zips, and read the tables, or the one that is named.
 
         Raises
         ------
@@ -116,14 +121,20 @@ class RecordSurvey:
         inside = self.open_zips(loose)
         self.tell_closed(loose.values())
         every = [*starmap(RecordFile, loose.items()), *chain.from_iterable(inside.values())]
-        unread = self.read_tables([one for one in every if one.ends_with(endings)], table)
+        unread = self.read_tables([one for one in every if one.ends_with(self.endings)], table)
+        return SurveyedRecord(self.facts, self.gather_files(away, every, unread), loose, self.refusals)
+
+    def gather_files(self, away: Path, every: Sequence[RecordFile], unread: set[LocalFile]) -> LocalFiles:
+        """All that was found, but for tables that were not read; archives that nobody can open here hold nothing."""
         found = LocalFiles((), away, self.workplace)
-        found.loose = [one for one in loose if one not in unread]
-        found.members_by_archive = {
-            one: [member.found for member in members if member.found not in unread]
-            for one, members in inside.items()
-        }
-        return SurveyedRecord(self.facts, found, loose, self.refusals)
+        archives = (one.found for one in every if archive.archive_kind(one.found.leaf))
+        found.members_by_archive = {one: [] for one in archives}
+        for one in every:
+            if one.found not in unread:
+                holder = one.found.within
+                siblings = found.members_by_archive[holder] if holder else found.loose
+                siblings.append(one.found)
+        return found
 
     # -------------------------------------------------------------- listing
 
@@ -133,18 +144,30 @@ class RecordSurvey:
             listed = list_files(self.facts.place, self.context)
             require_given(self.dataset, listed)
         given = [describe_file(file, self.facts.place) for file in listed if file.fetch]
-        if len(given) < len(listed):
-            self.say(f"warning: {count_nouns(len(listed) - len(given), 'file', 'are')} not to be had there")
+        if withheld := [f"{file.name} ({file.note})" for file in listed if not file.fetch]:
+            self.say(f"warning: not to be had there: {shorten(withheld)}")
+        if restricted := [file.name for file in listed if file.note == RESTRICTED]:
+            self.refusals.append(self.restricted_error(restricted))
         sizes = [file.expected_size for file in given]
         size = "" if None in sizes else f", {format_size(sum(filter(None, sizes)))}"
         self.say(f"{self.facts.place}: {count_nouns(len(given), 'file')}{size}; no picture is fetched yet")
         return given
 
+    def restricted_error(self, names: Sequence[str]) -> RestrictedRecord:
+        """Why there is nothing to add where the files are shown that nobody gets unasked."""
+        found = RestrictedRecord(
+            f"{count_nouns(len(names), 'file', 'are')} not to be had: {shorten(names)}",
+            hint=f"ask for access at {self.facts.page}, then {USE_FROM}",
+        )
+        name_record(found, self.name, None, self.facts.page)
+        return found
+
     def place_file(self, file: File) -> LocalFile:
         """A listed file, as if it lay in the workplace: of a table the bytes will be there."""
         size = UNKNOWN_SIZE if file.expected_size is None else file.expected_size
-        name = normalize_name(file.name)
-        return LocalFile(name, file.name, Path(file.name), self.workplace / "record" / file.name, size)
+        return LocalFile(
+            normalize_name(file.name), file.name, self.workplace, self.find_place(file.name), size
+        )
 
     def list_members(self, holder: LocalFile, opened: RemoteZip) -> list[RecordFile]:
         """What lies in a zip."""
@@ -153,12 +176,18 @@ class RecordSurvey:
 
     def place_member(self, holder: LocalFile, entry: archive.ArchiveEntry) -> LocalFile:
         """A member of a zip, likewise; its own bytes are no part of a zip here, so it has no place in one."""
-        stem = archive_stem(holder.name)
-        path = self.workplace / "members" / stem / f"{entry.offset}{PurePosixPath(entry.name).suffix}"
-        shown = f"{holder.shown}: {entry.name}"
+        stem, shown = archive_stem(holder.name), f"{holder.shown}: {entry.name}"
+        path = self.find_place(f"{holder.name}/{entry.offset}/{entry.name}")
         return LocalFile(
             normalize_name(f"{stem}/{entry.name}"), shown, holder.origin, path, entry.size, within=holder
         )
+
+    def find_place(self, name: str) -> Path:
+        """Where the bytes of a file will be that is read; all others share a place at which nothing is."""
+        if not name.lower().endswith(self.endings):
+            return self.workplace / NOWHERE
+        digest = sha256_of_chunks([name.encode(errors="surrogateescape")])
+        return self.workplace / f"{digest[:16]}{PurePosixPath(name).suffix.lower()}"
 
     # -------------------------------------------------------------- archives
 
@@ -177,7 +206,7 @@ class RecordSurvey:
         """A zip's directory; None, and a line that says why, where its host gives no parts or it is broken."""
         try:
             with self.explain_refusals(file.name, file):
-                return open_remote_zip(file, self.resolve(file), ZipOpenContext(self.name, self.transfer))
+                opened = open_remote_zip(file, self.resolve(file), ZipOpenContext(self.name, self.transfer))
         except (ArchiveRefused, ServerRefused) as error:
             if isinstance(error, ServerRefused) and not is_whole_only(error):
                 raise
@@ -187,6 +216,9 @@ class RecordSurvey:
             self.refusals.append(error)
             self.say(f"warning: {file.name} is not looked into, and left out: {error.message}")
             return None
+        for note in opened.notes:
+            self.say(f"warning: {note}")
+        return opened
 
     def tell_closed(self, files: Iterable[File]) -> None:
         """Say of archives that have no directory that nobody can look into them."""
@@ -228,18 +260,17 @@ class RecordSurvey:
         return size is not None and size <= LARGEST_TABLE
 
     def read_table(self, table: RecordFile) -> bool:
-        """Put a table's bytes where they are looked for; there are none to read in an empty one."""
-        if table.within and table.entry:
-            data = archive.read_member(
-                table.within.read, table.entry, what=table.file.name, encoding=table.file.name_encoding
-            )
-            table.found.path.parent.mkdir(parents=True, exist_ok=True)
-            disk.write_chunks(table.found.path, data)
-        elif table.size != 0:
-            table.found.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.explain_refusals(table.file.name, table.file):
+        """Put a table's bytes where they are looked for; whether there are any."""
+        if table.size == 0:
+            return False
+        with self.explain_refusals(table.file.name, table.file):
+            if table.within and table.entry:
+                read, file = table.within.read, table.file
+                data = archive.read_member(read, table.entry, what=file.name, encoding=file.name_encoding)
+                disk.write_chunks(table.found.path, data)
+            else:
                 self.transfer.download(self.resolve(table.file), table.found.path)
-        return table.size != 0
+        return True
 
     # -------------------------------------------------------------- refusals
 

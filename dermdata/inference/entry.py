@@ -34,6 +34,7 @@ class OwnEntry:
     placement: Placement  # of the pictures
     date: str  # when it was looked at
     tool: str  # what looked: `dermdata 1.0`
+    image_id: Sequence[str] = ("image",)  # without a table: the parts of a path that make a name no other has
     record: RecordParts | None = None  # the record of a host that it is made of, in place of paths
 
 
@@ -128,13 +129,14 @@ def describe_folders(entry: OwnEntry) -> dict[str, object]:
     return {"reader": "folders", "pattern": f"**/{pattern}" if "/" in pattern else pattern}
 
 
-def name_columns(entry: OwnEntry) -> dict[str, str]:
+def name_columns(entry: OwnEntry) -> dict[str, str | list[str]]:
     """Ours -> theirs; the image's name is its id as well."""
     if entry.table is None:
-        return {"image_id": "image", "image": "@path"} | ({} if entry.folder else {"label_raw": "label_raw"})
+        parts = entry.image_id[0] if len(entry.image_id) == 1 else list(entry.image_id)
+        return {"image_id": parts, "image": "@path"} | ({} if entry.folder else {"label_raw": "label_raw"})
     found = {one.field: one.column for one in entry.columns}
     image = found.pop("image", None)
-    named = {"image_id": image} if image else {}
+    named: dict[str, str | list[str]] = {"image_id": image} if image else {}
     if entry.views:
         named = {"image": "@image", "image_id": "@image"}
     if entry.one_hot:

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dermdata.catalogs.entries import doi_problem, page_problem
+from dermdata.catalogs.entries import address_problem, doi_problem, page_problem
 from dermdata.hosts import BUNDLING_HOSTS
 from dermdata.hosts.base import RecordFacts
 from dermdata.licenses import find_license
 from dermdata.model import File
-from dermdata.urls import redact_text
+from dermdata.urls import has_secret, redact_text
 
 UNFIT_FOR_PATHS = re.compile(r"[^\w.+-]+", re.ASCII)  # a version names a folder of the cache
 FEW = 20  # loose pictures that an entry names one by one
@@ -118,11 +118,12 @@ def describe_sources(record: RecordParts, date: str, tool: str) -> dict[str, str
 
 def file_keys(file: File, member: str | None = None) -> dict[str, Any]:
     """A file as an entry writes it."""
+    safe = [url for url in file.urls if not (address_problem(url, bool(file.checksum)) or has_secret(url))]
     keys = {
         "name": file.name,
         "role": file.role,
         "source": file.source,
-        "urls": list(file.urls) or None,
+        "urls": safe or None,
         "size": file.size or None,
         "checksum": file.checksum,
         "unpack": file.unpack,

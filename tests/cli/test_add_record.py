@@ -6,6 +6,7 @@ import json
 import tomllib
 import zipfile
 from collections.abc import Callable, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,28 @@ def test_a_notebook_does_the_same(site: Site, tmp_path: Path) -> None:
     assert entry(tmp_path)["files"][0]["source"] == "zenodo:77/all.zip"  # 70 names the newest version
 
 
+SAME_NAMES = {
+    "class folders": ({"nevus/1.png": draw(1), "melanoma/1.png": draw(2)}, ["melanoma/1", "nevus/1"]),
+    "parts of one folder": ({"a/img/1.png": draw(1), "b/img/1.png": draw(2)}, ["a/img/1", "b/img/1"]),
+    "parts of classes": (
+        {f"{part}/{word}/1.png": draw(n) for n, (part, word) in enumerate(product(("test", "train"), ("nevus", "acne")))},
+        [f"{part}/{word}/1" for part in ("test", "train") for word in ("acne", "nevus")],
+    ),
+    "names of their own": ({"nevus/1.png": draw(1), "melanoma/2.png": draw(2)}, ["1", "2"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SAME_NAMES)
+def test_pictures_of_one_name_in_several_folders(add: Callable[..., Answer], site: Site, name: str) -> None:
+    """No row is lost where each class has its own 1.png."""
+    files, ids = SAME_NAMES[name]
+    put_zenodo(site, {"all.zip": pack(files)})
+    added = add("zenodo:77")
+    rows = pq.ParquetFile(added.out.splitlines()[-1]).read().to_pylist()
+    assert sorted(row["image_id"] for row in rows) == ids, added.err
+    assert {row["image_problem"] for row in rows} == {None}
+
+
 def test_a_table_in_the_zip_of_the_pictures(add: Callable[..., Answer], site: Site, tmp_path: Path) -> None:
     """It is read by its range, and the entry names it there; another table beside it is not taken."""
     put_zenodo(site, {"all.zip": pack({"d/labels.csv": TABLE, "d/other.csv": b"a,b\n1,2\n", **PICTURES})})
@@ -164,6 +187,18 @@ def test_a_table_in_the_zip_of_the_pictures(add: Callable[..., Answer], site: Si
         "reader": "table", "file": "all.zip", "member": "d/labels.csv", "missing": [""],
         "columns": {"image_id": "image", "patient_id": "patient", "label_raw": "diagnosis"},
     }  # fmt: skip
+
+
+def test_a_table_in_a_zip_of_its_own(add: Callable[..., Answer], site: Site, tmp_path: Path) -> None:
+    """It holds no pictures; what a zip in a zip holds nobody can see from here."""
+    files = {"tables.zip": pack({"m/labels.csv": TABLE}), "nested.zip": pack({"a.zip": IMAGES_ZIP})}
+    put_zenodo(site, {"pictures.zip": IMAGES_ZIP, **files})
+    assert len(rows_of(add("zenodo:77"))) == COUNT
+    found = entry(tmp_path)
+    assert [(one["name"], one["role"]) for one in found["files"]] == [
+        ("pictures.zip", "images"), ("tables.zip", "metadata"),
+    ]  # fmt: skip
+    assert (found["table"][0]["file"], found["table"][0]["member"]) == ("tables.zip", "m/labels.csv")
 
 
 # ------------------------------------------------------------------ what hosts name a version by
@@ -332,6 +367,26 @@ def test_a_record_that_is_closed_ends_as_a_fetch_of_it(
     put_json(site, ZENODO, {"id": 77, "metadata": {"title": "x", **about}})
     answer = add("zenodo:77")
     assert (answer.code, said in answer.err, hint in answer.err) == (6, True, True), answer.err
+
+
+@pytest.mark.parametrize("restricted", ["all", "the pictures"])
+def test_restricted_files_of_dataverse(add: Callable[..., Answer], site: Site, restricted: str) -> None:
+    """Their list is open, they are not: who to ask stands in the hint."""
+    rows = []
+    for number, name in enumerate(["labels.csv", "a.png"]):
+        data = {"id": number, "filesize": 9, "md5": hashlib.md5(b"image\n1\n\n").hexdigest()}
+        rows.append({"label": name, "restricted": restricted == "all" or name == "a.png", "dataFile": data})
+    doi = "doi:10.7910/DVN/ABCDEF"
+    url = f"https://dataverse.harvard.edu/api/datasets/:persistentId/?persistentId={doi}"
+    put_json(site, url, {"data": {"latestVersion": {"files": rows}}})
+    site.put("https://dataverse.harvard.edu/api/access/datafile/0", b"image\n1\n\n")
+    answer = add(f"https://dataverse.harvard.edu/dataset.xhtml?persistentId={doi}")
+    if restricted == "all":
+        assert (answer.code, "all 2 files of dataverse:" in answer.err) == (6, True), answer.err
+    else:
+        assert (answer.code, "1 file is not to be had: a.png" in answer.err) == (6, True), answer.err
+    assert f"ask for access at https://dataverse.harvard.edu/dataset.xhtml?persistentId={doi}" in answer.err
+    assert "give what you downloaded to `dermdata add ours`" in answer.err
 
 
 @pytest.mark.parametrize(

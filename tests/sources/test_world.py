@@ -252,6 +252,38 @@ def test_what_wants_terms_or_a_token_says_the_steps(
     assert "letmein" not in done.err
 
 
+@pytest.mark.parametrize(
+    ("name", "source"), [("kaggle", "kaggle:owner/terms"), ("huggingface", "hf:gated/skin")]
+)
+def test_a_record_that_wants_terms_or_a_token_is_added_when_these_are_there(
+    cli: Callable[..., Answer],
+    world: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    source: str,
+) -> None:
+    """The steps of a fetch, and nothing is written; with a token the entry says that it needs one."""
+    for key in [key for key in os.environ if key.startswith(("KAGGLE", "HF_"))]:
+        monkeypatch.delenv(key)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(request_limits, "LIMITS", ())
+    rewrite = f"https://=http://127.0.0.1:{world.served.port}/web/"
+    words = ("--rewrite", rewrite, "add", "ours", source, "-o", tmp_path / "lab")
+    refused = cli(*words)
+    assert refused.code == 6, refused.err
+    assert [step for step in GATED[name][1] if step not in refused.err] == []
+    assert not (tmp_path / "lab").exists()
+    monkeypatch.setenv("HF_TOKEN", "hf_letmein")
+    monkeypatch.setenv("KAGGLE_API_TOKEN", "KGAT_letmein")
+    done = cli(*words)
+    assert done.code == (0 if name == "huggingface" else 6), done.err
+    if done.code == 0:
+        text = (tmp_path / "lab/datasets/ours/dataset.toml").read_text(encoding="utf-8")
+        assert 'kind = "account"\nservice = "huggingface"' in text
+        assert "letmein" not in text
+
+
 @pytest.mark.parametrize("name", ["osf, many files", "kaggle, many files"])
 def test_a_part_of_many_files_is_not_the_zip_of_all(
     fetch: Callable[..., Answer], world: World, tmp_path: Path, name: str
