@@ -59,6 +59,12 @@ def broken(*roots: Path) -> dict[str, str]:
 
 # ------------------------------------------------------------------ words that a table translates to
 
+TABLE = """[[table]]
+reader = "table"
+file = "b.csv"
+columns = {image_id = "name", body_site = "site", sex = "sex", confirmation = "how"}
+"""
+
 
 @pytest.mark.parametrize(
     ("lines", "says"),
@@ -72,11 +78,42 @@ def broken(*roots: Path) -> dict[str, str]:
 )  # fmt: skip
 def test_a_word_that_the_manifest_cannot_hold_is_told_at_load(tmp_path: Path, lines: str, says: str) -> None:
     """Not after the download, as a word of the source that nobody mapped."""
-    table = f'[[table]]\nreader = "csv"\nfile = "b.csv"\n{lines}\n'
+    table = f"{TABLE}{lines}\n"
     put(tmp_path, "set-a", entry("set-a", access="") + BASE + '[access]\nkind = "open"\n' + table)
     issues = broken(bundled_folder(), tmp_path)["set-a"]
     assert "has 1 issue(s):\n  table[0]." in issues
     assert says in issues
+
+
+@pytest.mark.parametrize(
+    ("reader", "columns", "more", "says"),
+    [
+        ("tabel", "", "", "reader: unknown reader 'tabel', did you mean table?"),
+        ("sqlite", "", "", "reader: unknown reader 'sqlite'; it is one of table, folders"),
+        ("table", ', agee = "a"', "", "columns.agee: unknown manifest column 'agee', did you mean age?"),
+        ("table", ', diagnosis = "d"', "", "columns.diagnosis: unknown manifest column 'diagnosis'"),
+        ("table", "", 'constants = {modalty = "clinical"}', "did you mean modality?"),
+        ("table", "", 'first.fitzpatrik = {a = "self"}', "first.fitzpatrik: unknown manifest column"),
+        ("table", ', sex = "s"', 'values.sexx = {m = "male"}', "'sexx', which nothing fills, did you mean sex?"),
+        ("table", "", 'values.age = {alt = "80"}', "values.age: translates words of 'age', which nothing fills"),
+        ("table", ', lesion_id = "l"', 'values.lesion_id = {a = "b"}', "the names of lesion_id are kept as they are"),
+        ("table", None, "", "columns: needs image_id or image"),
+    ],
+)  # fmt: skip
+def test_what_a_fetch_would_refuse_is_told_at_load(
+    tmp_path: Path, reader: str, columns: str | None, more: str, says: str
+) -> None:
+    """Readers, columns and tables of words that there are not, in a copy's table too."""
+    named = 'age = "a"' if columns is None else f'image_id = "i"{columns}'
+    lines = f'reader = "{reader}"\ncolumns = {{{named}}}\n{more}'
+    text = entry("set-a", access="") + BASE + '[access]\nkind = "open"\n'
+    put(tmp_path, "set-a", f'{text}[[table]]\nfile = "b.csv"\n{lines}\n')
+    copy = '[[copies]]\nname = "other"\nbytes = "same"\nlisting = "zenodo:1"\n'
+    put(tmp_path, "set-b", text.replace("set-a", "set-b") + f"{copy}[[copies.table]]\n{lines}\n")
+    found = broken(bundled_folder(), tmp_path)
+    assert "has 1 issue(s):\n  table[0]." in found["set-a"]
+    assert says in found["set-a"]
+    assert "\n  copies[other].table[0]." in found["set-b"]
 
 
 @pytest.mark.parametrize(
@@ -89,15 +126,16 @@ def test_a_word_that_the_manifest_cannot_hold_is_told_at_load(tmp_path: Path, li
     ],
 )
 def test_words_that_the_manifest_holds_are_no_issue(tmp_path: Path, lines: str) -> None:
-    table = f'[[table]]\nreader = "csv"\nfile = "b.csv"\n{lines}\n'
+    table = f"{TABLE}{lines}\n"
     put(tmp_path, "set-a", entry("set-a", access="") + BASE + '[access]\nkind = "open"\n' + table)
     assert broken(bundled_folder(), tmp_path) == {}
 
 
 def test_body_sites_of_an_overlay_judge_every_entry(base: Path, above: Path) -> None:
     """Also those of the catalog below, of which nothing else is read again."""
-    put(base, "set-b", entry("set-b", access="") + '[access]\nkind = "open"\n[[table]]\nreader = "csv"\n'
-        'file = "b.csv"\nconstants.body_site = "trunk"\n[[files]]\nname = "b.csv"\nrole = "metadata"\n')  # fmt: skip
+    put(base, "set-b", entry("set-b", access="") + '[access]\nkind = "open"\n[[table]]\nreader = "table"\n'
+        'file = "b.csv"\ncolumns.image_id = "i"\n'
+        'constants.body_site = "trunk"\n[[files]]\nname = "b.csv"\nrole = "metadata"\n')  # fmt: skip
     sites = (bundled_folder() / "vocabulary" / "body-sites.tsv").read_text().splitlines()
     for root, lines in ((base, sites), (above, [line for line in sites if "trunk" not in line])):
         (root / "vocabulary").mkdir()

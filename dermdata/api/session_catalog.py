@@ -388,3 +388,27 @@ class CatalogMethods:
         from dermdata.api.label_tables import compare_catalogs
 
         return compare_catalogs(self._resources, Path(old), Path(new))
+
+    def check_catalog(self, folder: "str | os.PathLike[str]") -> Records:
+        """Check a catalog's folder, or one entry's, before it is used or handed in: `dermdata catalog check`.
+
+        Parameters
+        ----------
+        folder : path
+            It holds `datasets`, or `dataset.toml`.
+
+        Returns
+        -------
+        Records
+            `entry, level, file, line, place, problem`; `level` is "error" or "warning". `facts` have how many `entries`,
+            `errors` and `warnings` there are.
+
+        Raises
+        ------
+        UsageError
+            For a folder that holds no entry.
+
+        """
+        from dermdata.api.catalog_check import check_catalog
+
+        return check_catalog(self._resources, Path(folder))

@@ -17,7 +17,6 @@ from dermdata.catalogs.entries import (
     prefix_places,
     reference_issues,
 )
-from dermdata.errors import BadCatalog
 from dermdata.urls import redact_url
 
 LISTED_TABLE = "metadata.csv"  # what the records of an archive's listing are written to
@@ -34,20 +33,18 @@ class EntryFiles:
         return list_names(self.read(entry).get("files"))
 
 
-def check_copies(data: Data, entries: EntryFiles, source: str) -> None:
-    """BadCatalog that lists every issue of an entry's copies; their types are right."""
+def find_copy_issues(data: Data, entries: EntryFiles) -> list[tuple[str, str]]:
+    """What is wrong with an entry's copies, whose types are right: (place, problem)."""
     copies = list_tables(data.get("copies"))
     if not copies:
-        return
+        return []
     files = list_names(data.get("files"))
     known = Counter(name for copy in copies for name in list_texts(copy.get("name")))
     found = [(f"copies[{name}]", "is listed twice") for name, count in known.items() if count > 1]
     for copy in copies:
         issues = [*copy_issues(copy), *file_issues(copy, files, entries), *table_issues(copy, files)]
         found += prefix_places(f"copies[{copy['name']}]", issues)
-    if found:
-        lines = "".join(f"\n  {where}: {problem}" for where, problem in found)
-        raise BadCatalog(f"{source} has {len(found)} issue(s):{lines}")
+    return found
 
 
 def list_names(files: Any) -> list[str]:

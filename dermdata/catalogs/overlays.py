@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from dermdata import disk
-from dermdata.catalogs.copies import EntryFiles, check_copies
+from dermdata.catalogs.copies import EntryFiles, find_copy_issues
 from dermdata.catalogs.entries import did_you_mean, find_fetch_way, list_files, parse_entry, to_list
+from dermdata.catalogs.table_checks import find_table_issues, list_allowed_words
 from dermdata.errors import BadCatalog
 from dermdata.markup import count_nouns
-from dermdata.model import CLOSED_WORDS, Dataset, TableSpec
+from dermdata.model import Dataset
 from dermdata.text_files import SAVE_HINT, TextRefused, decode_text
 from dermdata.vocabulary import tsv
-from dermdata.vocabulary.concepts import BodySite, parse_body_sites, site_names, suggest_ids
+from dermdata.vocabulary.concepts import BodySite, parse_body_sites
 
 EntryData = dict[str, Any]
 ONLY_FACTS = "@only-facts"
@@ -231,8 +232,8 @@ def build_index(roots: Sequence[Path], below: Mapping[str, Any] | None = None) -
         try:
             if name not in items:
                 dataset = parse_entry(load_data(data), origin[name])
-                check_words(dataset, allowed, sites, origin[name])
-                check_copies(load_data(data), others, origin[name])
+                found = find_table_issues(dataset, allowed, sites)
+                require_no_issues([*find_copy_issues(load_data(data), others), *found], origin[name])
                 items[name] = summary_item(dataset, roots)
                 entries[name] = json.dumps(entry_to_data(dataset), ensure_ascii=False)
             claim_aliases(name, items[name]["aliases"], owner, origin[name])
@@ -245,6 +246,13 @@ def build_index(roots: Sequence[Path], below: Mapping[str, Any] | None = None) -
         "aliases": {alias: name for name in names for alias in items[name]["aliases"]},
         "broken": broken,
     }
+
+
+def require_no_issues(issues: Sequence[tuple[str, str]], source: str) -> None:
+    """BadCatalog that lists all of them, each with its place."""
+    if issues:
+        lines = "".join(f"\n  {place}: {problem}" for place, problem in issues)
+        raise BadCatalog(f"{source} has {len(issues)} issue(s):{lines}")
 
 
 def copy_untouched(
@@ -300,52 +308,6 @@ def read_body_sites(roots: Sequence[Path]) -> Mapping[str, BodySite]:
                 return parse_body_sites(read_text(path), str(path))
             break
     return {}
-
-
-def list_allowed_words(sites: Mapping[str, BodySite]) -> dict[str, set[str]]:
-    """What each column of closed words can hold; body sites only where they are known."""
-    allowed = {column: {*words, ""} for column, words in CLOSED_WORDS.items()}
-    return allowed | ({"body_site": {*site_names(sites), ""}} if sites else {})
-
-
-def check_words(
-    dataset: Dataset, allowed: Mapping[str, set[str]], sites: Mapping[str, BodySite], source: str
-) -> None:
-    """BadCatalog for words that a table translates to, and that the manifest's column cannot hold."""
-    issues = [
-        f"{place}: {describe_unknown_word(column, word, sites)}"
-        for where, table in list_all_tables(dataset)
-        for place, column, word in list_target_words(table, where)
-        if column in allowed and not {word, word.casefold()} & allowed[column]
-    ]
-    if issues:
-        raise BadCatalog(f"{source} has {len(issues)} issue(s):" + "".join(f"\n  {one}" for one in issues))
-
-
-def list_all_tables(dataset: Dataset) -> Iterator[tuple[str, TableSpec]]:
-    """The entry's tables and those of its copies, each with its place."""
-    yield from ((f"table[{number}]", table) for number, table in enumerate(dataset.table))
-    for copy in dataset.copies:
-        yield from (
-            (f"copies[{copy.name}].table[{number}]", table) for number, table in enumerate(copy.table)
-        )
-
-
-def list_target_words(table: TableSpec, where: str) -> Iterator[tuple[str, str, str]]:
-    """The words that stand for the manifest's own, each with its place and column."""
-    for column, words in table.values.items():
-        yield from ((f"{where}.values.{column}.{theirs}", column, ours) for theirs, ours in words.items())
-    for column, word in table.constants.items():
-        if word not in table.values.get(column, {}) and word not in table.missing:
-            yield f"{where}.constants.{column}", column, word
-
-
-def describe_unknown_word(column: str, word: str, sites: Mapping[str, BodySite]) -> str:
-    """What is wrong with a word, and which one may have been meant."""
-    if column == "body_site":
-        hint = suggest_ids(word, sites.values()) or "; `dermdata labels find --sites TEXT` searches them"
-        return f"unknown body site '{word}'{hint}"
-    return f"{column} cannot be '{word}'; it is one of {', '.join(CLOSED_WORDS[column])}"
 
 
 def claim_aliases(name: str, aliases: Sequence[str], owner: dict[str, str], source: str) -> None:

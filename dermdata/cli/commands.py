@@ -28,6 +28,7 @@ COMMANDS = {
     "stats": "Counts and cross-tables: images, patients and lesions in each cell.",
     "audit": "Find broken images, duplicates, leaks, label conflicts and gaps; exit 1 on any finding of level error.",
     "evaluate": "Metrics of a model's predictions, overall and by group, with intervals and the gap to the worst group.",
+    "catalog": "Check catalog entries of your own before they are used or handed in.",
     "lock": "Record exactly these rows: datasets, versions, images' checksums, labels, split; `sync` rebuilds them.",
     "sync": "Fetch what is missing and rebuild a locked cohort; exit 4 and the rows on any difference.",
     "cite": "BibTeX, attributions and licenses of exactly the rows used, and the strictest license of the mix.",

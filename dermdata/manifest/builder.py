@@ -35,10 +35,10 @@ from dermdata.manifest.convert import (
     word_maps,
 )
 from dermdata.manifest.match import ImageIndex, summarize_problem
-from dermdata.manifest.schema import KEYS, LIMITS, MAPPABLE, SCHEMA
+from dermdata.manifest.schema import KEYS, LIMITS, SCHEMA
 from dermdata.manifest.stated_counts import count_differences
 from dermdata.markup import count_nouns
-from dermdata.model import CLOSED_WORDS, NOTHING, Content, Dataset, TableSpec
+from dermdata.model import CLOSED_WORDS, ENTRY_COLUMNS, NOTHING, Content, Dataset, TableSpec
 from dermdata.readers.typed_cells import clean_names, is_true
 from dermdata.vocabulary import Vocabulary
 
@@ -222,8 +222,10 @@ class TableBuilder:
 
     def require_fields(self) -> None:
         """UnknownName for a field that is no column of the manifest, or one that no catalog can set."""
-        for name in sorted(self.fields() - set(MAPPABLE)):
-            raise UnknownName("manifest column", name, MAPPABLE, hint=f"one of {', '.join(MAPPABLE)}")
+        for name in sorted(self.fields() - set(ENTRY_COLUMNS)):
+            raise UnknownName(
+                "manifest column", name, ENTRY_COLUMNS, hint=f"one of {', '.join(ENTRY_COLUMNS)}"
+            )
         if not {"image", "image_id"} & set(self.spec.columns):
             raise UnknownName("image column", "", (), hint="[table.columns] needs image_id or image")
 

@@ -82,7 +82,3 @@ EXTENSION_PATTERN = rf"\.(?i:{'|'.join(one[1:] for one in IMAGE_ENDINGS)})$"
 FACT_COLUMNS = tuple(one.name for one in fields(ImageFacts) if one.name in SCHEMA.names)
 # columns that only an image's own file fills
 IMAGE_DERIVED = {"path", "mask_path", "masks", "sha256", "bytes", "image_problem", "verified", *FACT_COLUMNS}
-# what a catalog may map to; all else is found from the files, the labels or `split`
-DERIVED = {*IMAGE_DERIVED, "dataset", "key", "concepts", "split", "fold", "extra"}
-DERIVED |= {"diagnosis", "diagnosis_name", "diagnosis_path", "diagnosis_match", "malignancy_source"}
-MAPPABLE = (*(name for name, _, _ in COLUMNS if name not in DERIVED), "image")

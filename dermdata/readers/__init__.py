@@ -4,12 +4,10 @@ from collections.abc import Callable
 from importlib import import_module
 
 from dermdata.errors import UnknownName
-from dermdata.model import Content, TableSpec
+from dermdata.model import READERS, Content, TableSpec
 from dermdata.readers.raw_table import Opener, RawTable
 
-SHAPES = ("table", "folders", "spreadsheet", "rows")
-
-__all__ = ["SHAPES", "Opener", "RawTable", "read_table"]
+__all__ = ["Opener", "RawTable", "read_table"]
 
 
 def read_table(spec: TableSpec, files: Opener, contents: tuple[Content, ...]) -> RawTable:
@@ -37,8 +35,8 @@ def read_table(spec: TableSpec, files: Opener, contents: tuple[Content, ...]) ->
         If a file cannot be read as the catalog says, or lacks a column.
 
     """
-    if spec.reader not in SHAPES:
-        raise UnknownName("reader", spec.reader, SHAPES)
+    if spec.reader not in READERS:
+        raise UnknownName("reader", spec.reader, READERS)
     reader: Callable[[TableSpec, Opener, tuple[Content, ...]], RawTable] = import_module(
         f"dermdata.readers.{spec.reader}"
     ).read

@@ -38,6 +38,7 @@ LINES: dict[str, tuple[str, str]] = {
         "evaluate {t}/p.csv --target demo --labels malignancy",
         "evaluate {t}/nothing.csv --target demo",
     ),
+    "catalog check": ("catalog check {t}/lab", "catalog check {t}/nothing"),
     "lock": ("lock demo -o {t}/c.lock", "lock nothing -o {t}/c.lock"),
     "sync": ("sync {t}/c.lock", "sync {t}/nothing.lock"),
     "cite": ("cite demo", "cite nothing"),
@@ -86,6 +87,21 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "own").mkdir()
     Image.new("RGB", (8, 8)).save(place / "own" / "a.png")
     (place / "own" / "t.csv").write_text("picture,dx\na,nevus\n")
+    assert (
+        run(
+            [
+                "-q",
+                "--cache",
+                str(place / "cache"),
+                "add",
+                "owned",
+                str(place / "own"),
+                "-o",
+                str(place / "lab"),
+            ]
+        )
+        == 0
+    )
     (place / "words.csv").write_text("dx\nmelanoma\nnaevus\n")
     return place
 

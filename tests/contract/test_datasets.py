@@ -148,7 +148,7 @@ def test_a_file_with_other_bytes_leaves_nothing_under_a_final_name(
 def test_every_entry_is_whole(name: str) -> None:
     """Facts say where they come from; an entry without files says how it can be had or why not."""
     dataset = CATALOG[name]
-    assert dataset.facts or name == "demo"
+    assert dataset.facts
     assert dataset.access.evidence
     if not dataset.files:
         assert dataset.access.steps or dataset.access.kind == "unavailable" or dataset.access.url

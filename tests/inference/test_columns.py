@@ -19,8 +19,7 @@ from dermdata.inference.columns import (
 from dermdata.inference.guessing import guess_columns, name_likeness
 from dermdata.inference.one_hot import choose_labels, guess_flags
 from dermdata.inference.words import VALUE_WORDS
-from dermdata.manifest.schema import MAPPABLE
-from dermdata.model import CLOSED_WORDS
+from dermdata.model import CLOSED_WORDS, ENTRY_COLUMNS
 
 FILES = {f"isic_{number}" for number in range(40)}
 DIAGNOSES = {"nevus", "nv", "melanoma", "mel", "bcc", "df", "basal cell carcinoma"}
@@ -163,7 +162,7 @@ def test_words_that_say_nothing_are_counted_as_rows_alone() -> None:
 
 def test_what_is_inferred_can_be_said_in_an_entry() -> None:
     """Every field is a column of the manifest, every word one that its column may hold."""
-    assert set(JUDGES) <= set(MAPPABLE)
+    assert set(JUDGES) <= set(ENTRY_COLUMNS)
     closed = [field for field in VALUE_WORDS if field in CLOSED_WORDS]
     assert [field for field in closed if not set(VALUE_WORDS[field]) <= set(CLOSED_WORDS[field])] == []
     assert closed == ["sex", "confirmation"]
