@@ -77,3 +77,10 @@ def default_cache_folder() -> Path:
     from platformdirs import user_cache_path  # not at each start
 
     return user_cache_path("dermdata")
+
+
+def default_catalog_folder() -> Path:
+    """The person's own catalog, in the platform's user data folder."""
+    from platformdirs import user_data_path
+
+    return user_data_path("dermdata") / "catalog"

@@ -67,8 +67,11 @@ def shared() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees the person's own cache, catalogs, proxies or credentials."""
+def no_settings_from_outside(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """No test sees the person's own cache, catalogs, proxies or credentials, or writes to them."""
+    monkeypatch.setenv("XDG_DATA_HOME", f"{tmp_path_factory.getbasetemp()}/nobody's")
     for name in ("CACHE", "CATALOG", "OFFLINE", "REWRITE"):
         monkeypatch.delenv(f"DERMDATA_{name}", raising=False)
     for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):

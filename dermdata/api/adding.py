@@ -24,6 +24,7 @@ from dermdata.api.own_data import (
 from dermdata.api.own_records import add_archive_search, describe_files, is_archive_search, write_file_table
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
+from dermdata.config import default_catalog_folder
 from dermdata.errors import UnknownName, UsageError
 from dermdata.markup import count_nouns
 from dermdata.model import CLOSED_WORDS, Placement
@@ -139,18 +140,18 @@ def choose_folder(resources: Resources, request: AddRequest) -> Path:
             if SLUG.fullmatch(slug)
             else "lower case, digits and hyphens",
         )
-    catalogs = resources.settings.catalogs
-    root = request.catalog or (catalogs[-1] if catalogs else None)
-    if root is None:
-        raise UsageError(
-            "there is no catalog folder to write to", hint="give one: -o FOLDER, or set DERMDATA_CATALOG"
-        )
-    folder = root / "datasets" / request.name
+    folder = choose_catalog(resources, request) / "datasets" / request.name
     if request.name in resources.catalog and not (folder / "dataset.toml").exists():
         raise UsageError(f"the catalog has a dataset {request.name} already", hint="choose another name")
     if (folder / "dataset.toml").exists() and not request.force:
         raise UsageError(f"{folder / 'dataset.toml'} is there already", hint="--force writes it anew")
     return folder
+
+
+def choose_catalog(resources: Resources, request: AddRequest) -> Path:
+    """The catalog that the entry goes to: the one that is named, the last that is laid over, or the person's own."""
+    catalogs = resources.settings.catalogs
+    return request.catalog or (catalogs[-1] if catalogs else default_catalog_folder())
 
 
 # ------------------------------------------------------------------ inferring
@@ -404,6 +405,6 @@ def fetch_added(resources: Resources, request: AddRequest, report: "FetchReport"
     """
     from dermdata.api.fetch_request import FetchRequest, fetch_datasets
 
-    resources.read_catalogs_anew([request.catalog] if request.catalog else [])
+    resources.read_catalogs_anew([choose_catalog(resources, request)])
     force = request.force or not request.record  # what came of a record is kept
     fetch_datasets(resources, FetchRequest.from_options([request.name], force=force), report)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LIST_KEYS = (
     "name", "title", "kind", "images", "classes", "modalities", "tasks", "access", "fetch",
-    "license", "commercial_use", "size_bytes", "skin_tone", "cached", "homepage",
+    "license", "commercial_use", "size_bytes", "skin_tone", "cached", "homepage", "own",
 )  # fmt: skip
 # the manifest's fields that `has` knows (a test compares them with the schema); `skin_tone` stands for any scale
 MANIFEST_FIELDS = (
@@ -149,8 +149,9 @@ def sort_entries(items: list[Item], key: str) -> list[Item]:
 
 
 def mark_cached(resources: Resources, items: Sequence[Item]) -> list[Item]:
-    here = list_cached_names(resources)
-    return [{**item, "cached": item["name"] in here} for item in items]
+    """The items, with whether each is in the cache, and of a catalog that is laid over the bundled one."""
+    here, own = list_cached_names(resources), resources.catalog.own_names()
+    return [{**item, "cached": item["name"] in here, "own": item["name"] in own} for item in items]
 
 
 def mark_complete(resources: Resources, items: list[Item]) -> list[Item]:

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermdata.config import Settings as Settings
-from dermdata.config import default_cache_folder, from_environment, parse_rewrite_rules, split_cache_folders
+from dermdata.config import (
+    default_cache_folder,
+    default_catalog_folder,
+    from_environment,
+    parse_rewrite_rules,
+    split_cache_folders,
+)
 from dermdata.markup import count_nouns
 from dermdata.progress import WORTH_A_LINE, Progress, SilentProgress, describe_wait
 
@@ -37,7 +43,10 @@ def make_settings(
     rewrite: Sequence[str] | None = None,
     **flags: bool,
 ) -> Settings:
-    """The settings of a run: an option, else the environment's word, else the default."""
+    """The settings of a run: an option, else the environment's word, else the default.
+
+    Where neither names a catalog, the person's own is laid over the bundled one, once there is any.
+    """
     values: dict[str, Any] = {**from_environment(environment), **flags}
     if cache is not None:
         values |= split_cache_folders(cache)
@@ -49,6 +58,8 @@ def make_settings(
     values |= {name: value for name, value in given.items() if value is not None}
     if rewrite:
         values["rewrite"] = parse_rewrite_rules(rewrite)
+    if "catalogs" not in values and (own := default_catalog_folder()).is_dir():
+        values["catalogs"] = (own,)
     return Settings(**{"cache": None, **values} | {"cache": values.get("cache") or default_cache_folder()})
 
 

@@ -169,7 +169,7 @@ class CacheMethods:
             Manifest field -> their column, "" for none; all others are inferred, and left out where that is not sure.
             The field of the pictures' names is `image`, of the diagnoses `label_raw`.
         catalog : path, optional
-            The catalog folder to write the entry to; the session's last one unless told.
+            The catalog folder to write the entry to; the session's last one unless told, and without any the person's own.
         accept : sequence of str
             What words of the labels mean, as `WORD=CONCEPT`, `WORD>CONCEPT` where the concept is wider, or
             `WORD<CONCEPT` where it is narrower; "all" takes every concept that is likely as well.

@@ -5,9 +5,11 @@ JSON file; the TOML files are parsed again when one of them changes.
 """
 
 import json
+import os
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -84,6 +86,13 @@ class Catalog:
         data = json.loads(self._entries[self._resolve_name(name)], object_hook=EntryOutline)
         data.pop("table", None)
         return cast("Dataset", data)
+
+    def own_names(self) -> set[str]:
+        """The entries that are not of the first catalog, which ships with dermdata, but of one that is laid over it."""
+        if len(self.roots) == 1:
+            return set()
+        bundled, *laid_over = map(list_names, self.roots)
+        return set().union(*laid_over) - bundled
 
     def find_name(self, name: str) -> str:
         """An entry's own name, as people write it: HAM10000, PAD_UFES_20; what is given where there is none."""
@@ -196,6 +205,15 @@ def open_index(roots: Sequence[Path], index_folder: Path | None) -> dict[str, An
         if path:
             index.save_index(path, compiled, private=len(roots) > 1)
     return compiled
+
+
+def list_names(root: Path) -> set[str]:
+    """What a catalog folder has anything of, by name."""
+    found: set[str] = set()
+    for folder in ("datasets", "models"):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            found |= {name.removesuffix(".toml") for name in os.listdir(f"{root}/{folder}")}  # noqa: PTH208
+    return found
 
 
 def index_file_name(roots: Sequence[Path], kind: str = "catalog") -> str:

@@ -56,7 +56,7 @@ def add(
         typer.Option(
             "--output",
             "-o",
-            help="The catalog folder to write to. (default: the last --catalog)",
+            help="The catalog folder to write to. (default: the last --catalog, else your own)",
             metavar="CATALOG",
             show_default=False,
         ),

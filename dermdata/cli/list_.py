@@ -105,7 +105,8 @@ def list_(
         live=live,
     )
     rows = list_entries(state, wanted, sort)
-    shown = (*SHOWN, *(("complete",) if cached else ()), *(("seen_live",) if live else ()))
+    own = ("own",) if any(row["own"] for row in rows) else ()
+    shown = (*SHOWN, *own, *(("complete",) if cached else ()), *(("seen_live",) if live else ()))
     emit(rows, rows.columns, form, "list", shown=shown, cut=CUT, color=state.color)
     if not rows:
         state.say("nothing in the catalog fits; `dermdata list` shows all")

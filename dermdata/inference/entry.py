@@ -75,6 +75,7 @@ def describe_own(entry: OwnEntry) -> dict[str, object]:
             "paths": list(entry.origins),
             "placement": entry.placement,
             "steps": steps,
+            "evidence": f"the person's own files, added on {entry.date}",
         },
     }
 

@@ -180,11 +180,49 @@ def test_an_entry_that_is_there_stays(cli: Cli, clinic: Path) -> None:
     assert f"{clinic / 'pictures'}, where it was added from, is not there" in lost.err
 
 
-def test_without_a_catalog_folder_it_is_asked_for(cli: Cli, clinic: Path) -> None:
-    """`--catalog` names one as well as -o."""
+@pytest.fixture
+def own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Where the person's own catalog is, or will be."""
+    for module in ("dermdata.api.resources", "dermdata.api.adding"):
+        monkeypatch.setattr(f"{module}.default_catalog_folder", lambda: tmp_path / "data" / "catalog")
+    return tmp_path / "data" / "catalog"
+
+
+def test_without_a_catalog_folder_it_goes_to_the_person_s_own(cli: Cli, clinic: Path, own: Path) -> None:
+    """Every later command knows it, `list` marks it; --catalog, -o and the environment go before."""
     words = ("add", "clinic", clinic / "pictures", "--table", clinic / "visits.csv")
-    assert "give one: -o FOLDER" in cli(*words).err
-    assert cli("--catalog", clinic / "lab", *words, "--dry-run").code in (0, 2)
+    assert cli(*words, "--dry-run").code == 0
+    assert not own.exists()
+    assert cli(*words).code == 8
+    assert (own / "datasets" / "clinic" / "labels.tsv").exists()
+    listed = json.loads(cli("list", "-f", "json").out)["items"]
+    assert [item["name"] for item in listed if item["own"]] == ["clinic"]
+    assert "already complete" in cli("fetch", "clinic").err
+    assert "the catalog has" not in cli(*words, "--force").err
+    assert "unknown dataset 'clinic'" in cli("--catalog", clinic / "pictures", "info", "clinic").err
+
+
+@pytest.mark.parametrize("way", ["-o", "--catalog", "DERMDATA_CATALOG"])
+def test_a_catalog_that_is_named_goes_before_the_own(
+    cli: Cli, clinic: Path, own: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    (clinic / "lab").mkdir()
+    if way.isupper():
+        monkeypatch.setenv(way, str(clinic / "lab"))
+    given = () if way.isupper() else (way, clinic / "lab")
+    cli("add", "clinic", clinic / "pictures", "--table", clinic / "visits.csv", *given)
+    assert ((clinic / "lab" / "datasets" / "clinic").is_dir(), own.exists()) == (True, False)
+
+
+def test_a_notebook_has_the_person_s_own_catalog_too(clinic: Path, own: Path) -> None:
+    import dermdata as dd
+
+    session = dd.open_session(cache=clinic / "cache", progress=False)
+    rows = session.add("clinic", clinic / "pictures", table=clinic / "visits.csv")
+    assert rows.entry == own / "datasets" / "clinic"
+    again = dd.open_session(cache=clinic / "cache", progress=False)
+    assert again.catalog().set_index("name").own["clinic"]
+    assert len(again.load("clinic")) == ROWS
 
 
 def test_a_notebook_does_the_same(clinic: Path) -> None:

@@ -13,7 +13,7 @@ from dermdata.hosts import require_obtainable
 
 KEYS = {
     "name", "title", "kind", "images", "classes", "modalities", "tasks", "access", "license", "commercial_use",
-    "size_bytes", "skin_tone", "cached", "homepage", "fetch",
+    "size_bytes", "skin_tone", "cached", "homepage", "fetch", "own",
 }  # fmt: skip
 
 
