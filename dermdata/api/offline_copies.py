@@ -84,7 +84,19 @@ def write_bundle(resources: Resources, plan: BundlePlan) -> str:
         progress.begin(task, plan.bytes)
         digest = pack_datasets(plan.folders, plan.target, lambda count: progress.advance(task, count))
         progress.end(task)
+    tell_own_entries(resources, plan.names)
     return digest
+
+
+def tell_own_entries(resources: Resources, names: Sequence[str]) -> None:
+    """Say which entries the other machine does not have: those of catalogs that are laid over the bundled one."""
+    for name in sorted(resources.catalog.own_names() & set(names)):
+        roots = [root for root in resources.catalog.roots[1:] if (root / "datasets" / name).is_dir()]
+        for root in roots:
+            resources.say(
+                f"{name} is of a catalog of your own: take {root / 'datasets' / name} along, "
+                "and give the catalog that holds it with --catalog"
+            )
 
 
 # ------------------------------------------------------------------ taking
