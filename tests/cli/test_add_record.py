@@ -16,7 +16,7 @@ from PIL import Image
 
 import dermdata as dd
 from conftest import Answer
-from dermdata.api import adding, label_tables
+from dermdata.api import catalog_words, label_tables
 from dermdata.fetching import record
 from dermdata.hosts import request_limits
 from support.servers import Site
@@ -30,8 +30,8 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No host is waited for, nobody has an account, and the words of a hundred entries have tests of their own."""
     monkeypatch.setattr(request_limits, "LIMITS", ())
-    monkeypatch.setattr(adding, "read_site_names", lambda _: {})
-    monkeypatch.setattr(label_tables, "read_known_words", lambda *_: {})
+    monkeypatch.setattr(catalog_words, "read_site_words", lambda *_: {})
+    monkeypatch.setattr(label_tables, "read_known_words", lambda *_: iter(()))
     monkeypatch.setenv("HOME", str(tmp_path))
 
 
