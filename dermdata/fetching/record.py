@@ -6,6 +6,7 @@ What is found is a `LocalFiles` like that of one's own folder, so whoever looks 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import chain, starmap
 from pathlib import Path, PurePosixPath
 
@@ -37,7 +38,6 @@ LARGEST_TABLE = 64 << 20  # bytes; a larger one is read where the person names i
 MOST_TABLES = 8
 MOST_ZIPS = 40
 NAMES_SHOWN = 5
-NOWHERE = "not-read"
 UNKNOWN_SIZE = 1  # of a file whose size its host does not state: it is not empty
 # what is read first where not all is: by what a table's name ends in
 LIKELY_TABLES = (".csv", ".tsv", ".tab", ".xlsx", ".parquet", ".jsonl", ".xls", ".ods", ".json", ".txt")
@@ -94,7 +94,12 @@ class RecordSurvey:
     endings: tuple[str, ...]  # of the names of tables
     refusals: list[DermdataError] = field(default_factory=list)
 
-    @property
+    @cached_property
+    def nowhere(self) -> Path:
+        """Where nothing is."""
+        return self.workplace / "not-read"
+
+    @cached_property
     def dataset(self) -> Dataset:
         """What the hosts' rooms need of an entry, before there is one."""
         guarded = self.facts.account is not None
@@ -144,14 +149,19 @@ class RecordSurvey:
             listed = list_files(self.facts.place, self.context)
             require_given(self.dataset, listed)
         given = [describe_file(file, self.facts.place) for file in listed if file.fetch]
-        if withheld := [f"{file.name} ({file.note})" for file in listed if not file.fetch]:
-            self.say(f"warning: not to be had there: {shorten(withheld)}")
-        if restricted := [file.name for file in listed if file.note == RESTRICTED]:
-            self.refusals.append(self.restricted_error(restricted))
+        self.tell_withheld([file for file in listed if not file.fetch])
         sizes = [file.expected_size for file in given]
         size = "" if None in sizes else f", {format_size(sum(filter(None, sizes)))}"
         self.say(f"{self.facts.place}: {count_nouns(len(given), 'file')}{size}; no picture is fetched yet")
         return given
+
+    def tell_withheld(self, files: Sequence[File]) -> None:
+        """Say which files are shown and not given out; of restricted ones it is a refusal where nothing else is left."""
+        if files:
+            named = [f"{file.name} ({file.note})" for file in files]
+            self.say(f"warning: not to be had there: {shorten(named)}")
+        if restricted := [file.name for file in files if file.note == RESTRICTED]:
+            self.refusals.append(self.restricted_error(restricted))
 
     def restricted_error(self, names: Sequence[str]) -> RestrictedRecord:
         """Why there is nothing to add where the files are shown that nobody gets unasked."""
@@ -170,23 +180,20 @@ class RecordSurvey:
         )
 
     def list_members(self, holder: LocalFile, opened: RemoteZip) -> list[RecordFile]:
-        """What lies in a zip."""
-        entries = opened.entries
-        return [RecordFile(self.place_member(holder, one), opened.file, opened, one) for one in entries]
-
-    def place_member(self, holder: LocalFile, entry: archive.ArchiveEntry) -> LocalFile:
-        """A member of a zip, likewise; its own bytes are no part of a zip here, so it has no place in one."""
-        stem, shown = archive_stem(holder.name), f"{holder.shown}: {entry.name}"
-        path = self.find_place(f"{holder.name}/{entry.offset}/{entry.name}")
-        return LocalFile(
-            normalize_name(f"{stem}/{entry.name}"), shown, holder.origin, path, entry.size, within=holder
-        )
+        """What lies in a zip, likewise; nothing is a zip's member here, since there is no zip here."""
+        stem, members = archive_stem(holder.name), []
+        for one in opened.entries:
+            path = self.find_place(f"{holder.name}/{one.offset}/{one.name}")
+            name, shown = normalize_name(f"{stem}/{one.name}"), f"{holder.shown}: {one.name}"
+            found = LocalFile(name, shown, holder.origin, path, one.size, within=holder)
+            members.append(RecordFile(found, opened.file, opened, one))
+        return members
 
     def find_place(self, name: str) -> Path:
         """Where the bytes of a file will be that is read; all others share a place at which nothing is."""
         if not name.lower().endswith(self.endings):
-            return self.workplace / NOWHERE
-        digest = sha256_of_chunks([name.encode(errors="surrogateescape")])
+            return self.nowhere
+        digest = sha256_of_chunks([name.encode(errors="backslashreplace")])
         return self.workplace / f"{digest[:16]}{PurePosixPath(name).suffix.lower()}"
 
     # -------------------------------------------------------------- archives
