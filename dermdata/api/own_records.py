@@ -33,6 +33,10 @@ def survey_record(
     """
     if request.record is None:
         return None
+    if request.placement == "link":
+        raise UsageError(
+            "the pictures of a record are downloaded: there is nothing to link", hint="leave out --link"
+        )
     from dermdata.errors import NotTheFile, PersonMustAct, ServerRefused
     from dermdata.fetching.record import RecordSurvey, name_record
     from dermdata.hosts import state_record

@@ -458,6 +458,7 @@ def test_hundreds_of_files_are_told_in_a_few_lines(
         (("zenodo:77", "zenodo:78"), "zenodo:77 is a record, which is added alone"),
         (("zenodo:77", "pictures"), "zenodo:77 is a record, which is added alone"),
         (("pictures/none",), "no such file"),
+        (("zenodo:77", "--link"), "there is nothing to link"),
     ],
 )
 def test_what_is_no_record_is_told(
