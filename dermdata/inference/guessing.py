@@ -15,6 +15,8 @@ from dermdata.inference.columns import (
     split_camel_case,
 )
 from dermdata.inference.words import COLUMN_NAMES
+from dermdata.manifest.match import strip_ending
+from dermdata.model import IMAGE_ENDINGS
 from dermdata.vocabulary.concepts import normalize_text
 
 SAID_BY_WORDS = {"image", "label_raw", "differential", "sex"}  # whose words can be nothing else
@@ -72,16 +74,22 @@ def take_sure(scored: Iterable[ColumnGuess]) -> dict[str, ColumnGuess]:
 def find_views(columns: Sequence[Column], scored: Iterable[ColumnGuess]) -> list[ColumnGuess]:
     """The columns that name images, where they are several and name different ones."""
     found = [one for one in scored if one.field == "image" and one.is_sure]
-    words = {column.name: set(column.words) for column in columns}
+    files = {column.name: {name_file(word) for word in column.words} for column in columns}
     apart = [
         one for place, one in enumerate(found)
-        if not any(share_words(words[one.column], words[other.column]) for other in found[:place])
+        if not any(share_files(files[one.column], files[other.column]) for other in found[:place])
     ]  # fmt: skip
     order = [column.name for column in columns]
     return sorted(apart, key=lambda one: order.index(one.column)) if len(apart) > 1 else []
 
 
-def share_words(one: set[str], other: set[str]) -> bool:
+def name_file(word: str) -> str:
+    """The file that a word names, whether with its ending or without."""
+    name = word.casefold()
+    return strip_ending(name) if name.endswith(IMAGE_ENDINGS) else name
+
+
+def share_files(one: set[str], other: set[str]) -> bool:
     """Whether two columns name the same images, but for a few."""
     return len(one & other) > MOST_SHARED * min(len(one), len(other))
 

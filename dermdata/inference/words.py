@@ -31,8 +31,8 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
         "diagnosis", "label", "dx", "diagnostic", "class", "category", "disease", "condition", "disease label",
         "diagnosis label", "finding", "ground truth", "target", "diagnose", "befund", "krankheit", "klasse",
         "diagnostico", "clase", "classe", "diagnostique", "diagnosi", "maladie", "enfermedad", "doenca", "skin condition",
-        "histological diagnosis", "clinical diagnosis", "final diagnosis", "diagnosis 1", "diagnosis 3",
-        "iddx full", "iddx 1",
+        "histological diagnosis", "clinical diagnosis", "final diagnosis", "diagnosis 3", "diagnosis 1",
+        "iddx full", "iddx 3", "iddx 1",
     ),
     "differential": ("differential", "differential diagnosis", "weighted label"),
     "age": (

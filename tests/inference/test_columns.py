@@ -128,6 +128,8 @@ def test_several_pictures_of_a_row_are_views() -> None:
     assert [one.column for one in guess_columns(half, AROUND).views] == ["derm", "clinic"]
     same = [read_column("image", IMAGES), read_column("file", IMAGES)]
     assert guess_columns(same, AROUND).views == []
+    endings = [read_column("isic_id", IMAGES), read_column("file", [f"{one}.JPG" for one in IMAGES])]
+    assert guess_columns(endings, AROUND).views == []
 
 
 @pytest.mark.parametrize("word", ["45", "45.0", "85+", "40-44", "AGE_40_TO_49", "5 years", "0"])
