@@ -47,9 +47,7 @@ def guess_folders(paths: Collection[str], around: Surroundings) -> FolderGuesses
         The words that the folders' names are compared with.
 
     """
-    folders = [path.split("/")[:-1] for path in paths]
-    depth = min(map(len, folders), default=0)
-    levels = [read_level(folders, above) for above in range(1, depth + 1)]
+    levels = read_levels(paths)
     varying = [one for one in levels if len(one.words) > 1]
     splits = [one for one in varying if JUDGES["split_official"](one, around).fit == 1]
     label = choose_label([one for one in varying if one not in splits], around)
@@ -60,6 +58,13 @@ def guess_folders(paths: Collection[str], around: Surroundings) -> FolderGuesses
         guesses=[one for one in (label, split) if one],
         has_own_names=max(leaves.values(), default=0) < 2,
     )
+
+
+def read_levels(paths: Iterable[str]) -> list[Column]:
+    """The levels that every picture has, the lowest first."""
+    folders = [path.split("/")[:-1] for path in paths]
+    depth = min(map(len, folders), default=0)
+    return [read_level(folders, above) for above in range(1, depth + 1)]
 
 
 def read_level(folders: Iterable[Sequence[str]], above: int) -> Column:

@@ -73,14 +73,16 @@ def take_sure(scored: Iterable[ColumnGuess]) -> dict[str, ColumnGuess]:
 
 def find_views(columns: Sequence[Column], scored: Iterable[ColumnGuess]) -> list[ColumnGuess]:
     """The columns that name images, where they are several and name different ones."""
-    found = [one for one in scored if one.field == "image" and one.is_sure]
-    files = {column.name: {name_file(word) for word in column.words} for column in columns}
-    apart = [
-        one for place, one in enumerate(found)
-        if not any(share_files(files[one.column], files[other.column]) for other in found[:place])
-    ]  # fmt: skip
-    order = [column.name for column in columns]
-    return sorted(apart, key=lambda one: order.index(one.column)) if len(apart) > 1 else []
+    found = {one.column: one for one in scored if (one.field, one.is_sure) == ("image", True)}
+    apart: list[Column] = []
+    for column in columns:
+        if column.name in found and not names_same_files(column, apart):
+            apart.append(column)
+    return [found[one.name] for one in apart] if len(apart) > 1 else []
+
+
+def names_same_files(column: Column, others: Iterable[Column]) -> bool:
+    return any(share_files(column, other) for other in others)
 
 
 def name_file(word: str) -> str:
@@ -89,9 +91,10 @@ def name_file(word: str) -> str:
     return strip_ending(name) if name.endswith(IMAGE_ENDINGS) else name
 
 
-def share_files(one: set[str], other: set[str]) -> bool:
+def share_files(one: Column, other: Column) -> bool:
     """Whether two columns name the same images, but for a few."""
-    return len(one & other) > MOST_SHARED * min(len(one), len(other))
+    files, others = (set(map(name_file, column.words)) for column in (one, other))
+    return len(files & others) > MOST_SHARED * min(len(files), len(others))
 
 
 def guess_field(column: Column, name: str, around: Surroundings) -> ColumnGuess | None:

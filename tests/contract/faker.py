@@ -371,7 +371,7 @@ def rows(maker: Maker, spec: TableSpec) -> None:
         number = next(maker.numbers) - 1
         part, place = parts[number % len(parts)], number // len(parts)
         cells = source_cells(spec, number, label)
-        pixels = np.full((24, 16, 3), number * 30, np.uint8)
+        pixels = np.full((24, 16, 3), number * 30 % 256, np.uint8)
         own = {
             name: cells[name] for name in cells if not spec.join or name in spec.columns.get("label_raw", ())
         }

@@ -25,6 +25,7 @@ from dermdata.model import IMAGE_ENDINGS, Dataset, JoinSpec, TableSpec
 from dermdata.readers.delimited import parse_own_table
 from dermdata.readers.spreadsheet import read_sheet, split_at_full_line
 
+TABLE_READERS = ("table", "spreadsheet")  # others have no table of a person's kind
 MADE_ROWS = 160  # or two for each word of the labels
 LISTED = "metadata.csv"  # of the ISIC Archive's records
 STAND_INS = {
@@ -90,7 +91,7 @@ def read_hidden_tables(
         for name, one in json.loads((mirror / "mirror.json").read_text())["datasets"].items()
     }
     for name, dataset in entries.items():
-        tables = [spec for spec in dataset.table if spec.reader != "folders"]
+        tables = [spec for spec in dataset.table if spec.reader in TABLE_READERS]
         if not tables:
             continue
         stand_in = STAND_INS.get(name, name)
