@@ -202,6 +202,13 @@ class TableSpec:
     concepts: tuple[
         str, ...
     ] = ()  # clinical concepts: columns of 0 and 1, or of `absent` and how they are there
+    # column of probabilities, 0 to 1 -> the least one at which that concept is taken to be present
+    concept_from: Mapping[str, float] = field(default_factory=dict)
+    # column of body_site, label_raw, further_labels or concepts -> what parts several values in its cells
+    separators: Mapping[str, str] = field(default_factory=dict)
+    further_labels: tuple[
+        str, ...
+    ] = ()  # more label columns, finer or coarser: the finest one that fits is the diagnosis
     flags: tuple[str, ...] = ()  # columns in which 1 says that the image must not be used
     over: str | None = None  # the catalog entry that holds the images of these annotations
     sheet: str | None = None  # spreadsheet: name of the sheet; default: the first

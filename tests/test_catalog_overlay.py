@@ -98,6 +98,11 @@ def test_a_word_that_the_manifest_cannot_hold_is_told_at_load(tmp_path: Path, li
         ("table", "", 'values.age = {alt = "80"}', "values.age: translates words of 'age', which nothing fills"),
         ("table", ', lesion_id = "l"', 'values.lesion_id = {a = "b"}', "the names of lesion_id are kept as they are"),
         ("table", None, "", "columns: needs image_id or image"),
+        ("table", ', sex = "s"', 'separators = {s = ","}', "separators.s: is of a column of body_site, label_raw"),
+        ("table", ', body_site = "s"', 'separators = {s = ""}', "separators.s: parts nothing"),
+        ("table", ', label_raw = ["s", "t"]', 'separators = {s = ","}', "separators.s: is one of several columns"),
+        ("table", "", 'further_labels = ["t"]', "further_labels: go beside one column of label_raw"),
+        ("table", "", "concept_from = {ulcer = 1.5}", "concept_from.ulcer: must be a probability"),
     ],
 )  # fmt: skip
 def test_what_a_fetch_would_refuse_is_told_at_load(

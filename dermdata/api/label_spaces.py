@@ -199,9 +199,9 @@ def crosswalk_of(resources: Resources, name: str, vocabulary: "Vocabulary") -> "
 
 def fields_of(dataset: "Dataset") -> set[str]:
     """The crosswalk fields that the dataset's own tables take labels from; none where it has no table with labels."""
-    from dermdata.catalogs.overlays import label_field
+    from dermdata.catalogs.overlays import list_label_fields
 
-    return {found for one in dataset.table if (found := label_field(one.label_field, one.columns))}
+    return list_label_fields(dataset)
 
 
 def words_of(resources: Resources, names: Iterable[str]) -> "dict[str, list[Label]]":

@@ -375,7 +375,7 @@ def manifest_fields(dataset: Dataset) -> set[str]:
 
 def count_label_words(dataset: Dataset, roots: Sequence[Path]) -> int | None:
     """How many label words the crosswalk knows of the field that the table uses, if it has one."""
-    used = {field for table in dataset.table if (field := label_field(table.label_field, table.columns))}
+    used = list_label_fields(dataset)
     words: set[str] = set()
     for root in roots:
         path = root / "datasets" / dataset.name / "labels.tsv"
@@ -385,6 +385,12 @@ def count_label_words(dataset: Dataset, roots: Sequence[Path]) -> int | None:
                 rows = tsv.read_rows(read_table_text(path), tsv.LABEL_COLUMNS, [])
                 words |= {row[1] for _, row in rows if not used or row[0] in used}
     return len(words) or None
+
+
+def list_label_fields(dataset: Dataset) -> set[str]:
+    """The crosswalk's fields that the entry's own tables take labels from."""
+    first = {field for one in dataset.table if (field := label_field(one.label_field, one.columns))}
+    return first.union(*(one.further_labels for one in dataset.table))
 
 
 def label_field(named: str | None, columns: Mapping[str, tuple[str, ...]]) -> str | None:

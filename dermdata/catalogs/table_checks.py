@@ -14,7 +14,7 @@ def find_table_issues(
 ) -> Iterator[tuple[str, str]]:
     """Readers and columns that there are not, and words that the manifest's column cannot hold: (place, problem)."""
     for where, table in list_all_tables(dataset):
-        found = [*reader_issues(table), *column_issues(table), *values_issues(table)]
+        found = [*reader_issues(table), *column_issues(table), *values_issues(table), *several_issues(table)]
         yield from prefix_places(where, [*found, *word_issues(table, allowed, sites)])
 
 
@@ -54,6 +54,30 @@ def values_issues(table: TableSpec) -> Iterator[tuple[str, str]]:
             yield f"values.{name}", f"translates words of '{name}', which nothing fills{near}"
         elif name in KEPT_AS_NAMED:
             yield f"values.{name}", f"the names of {name} are kept as they are, and not translated"
+
+
+def several_issues(table: TableSpec) -> Iterator[tuple[str, str]]:
+    """Further labels beside none, and probabilities that are none: (key, problem)."""
+    yield from separator_issues(table)
+    if table.further_labels and len(table.columns.get("label_raw", ())) != 1:
+        yield "further_labels", "go beside one column of label_raw"
+    for column, least in table.concept_from.items():
+        if not 0 < least <= 1:
+            yield f"concept_from.{column}", "must be a probability, above 0 and at most 1"
+
+
+def separator_issues(table: TableSpec) -> Iterator[tuple[str, str]]:
+    """Separators of columns that hold no several values: (key, problem)."""
+    several = [table.columns.get(name, ()) for name in ("body_site", "label_raw")]
+    joined = {column for columns in several if len(columns) > 1 for column in columns}
+    holding = {*several[0], *several[1], *table.further_labels, *table.concepts}
+    for column, separator in table.separators.items():
+        if column not in holding:
+            yield f"separators.{column}", "is of a column of body_site, label_raw, further_labels or concepts"
+        elif not separator:
+            yield f"separators.{column}", "parts nothing: write the sign between the values"
+        elif column in joined:
+            yield f"separators.{column}", "is one of several columns that are joined: name one alone"
 
 
 def list_allowed_words(sites: Mapping[str, BodySite]) -> dict[str, set[str]]:

@@ -24,18 +24,21 @@ from dermdata.manifest.convert import (
     constant_column,
     diagnosis_columns,
     differential_columns,
+    fill_template,
     first_known,
     image_columns,
     is_yes_or_no,
     malignancy_columns,
     namespace_ids,
     null_if,
+    several_diagnoses,
     strip_extension,
     translate_words,
     word_maps,
 )
 from dermdata.manifest.match import ImageIndex, summarize_problem
 from dermdata.manifest.schema import KEYS, LIMITS, SCHEMA
+from dermdata.manifest.several_values import LabelColumns, has_several_labels
 from dermdata.manifest.stated_counts import count_differences
 from dermdata.markup import count_nouns
 from dermdata.model import CLOSED_WORDS, ENTRY_COLUMNS, NOTHING, Content, Dataset, TableSpec
@@ -279,7 +282,10 @@ class TableBuilder:
         problems = self.flag_problems(problems)
         self.columns |= image_columns(found, problems, self.coverage)
         self.columns |= self.images.mask_columns(
-            {one: self.fill_template(name) for one, name in self.spec.masks.items()}
+            {
+                one: fill_template(name, self.rows, self.columns["image_id"])
+                for one, name in self.spec.masks.items()
+            }
         )
         missing = sum(content is None for content in found)
         self.report.rows_without_image += missing
@@ -287,19 +293,6 @@ class TableBuilder:
         self.report.undecodable += len(broken)
         for problem, rows in Counter(map(summarize_problem, broken)).items():
             add_count(self.report.unusable, problem, rows)
-
-    def fill_template(self, template: str) -> list[str]:
-        """Each row's file name: {image_id} and the source's columns filled in, image names without ending."""
-        names = re.findall(r"\{([^{}]+)\}", template)
-        cells = {
-            name: self.columns["image_id"] if name == "image_id" else strip_extension(self.rows[name])
-            for name in names
-        }
-        words = {name: column.to_pylist() for name, column in cells.items()}
-        return [
-            re.sub(r"\{([^{}]+)\}", lambda found, row=row: words[found[1]][row], template)  # type: ignore[misc]  # bound for this row
-            for row in range(self.row_count)
-        ]
 
     def flag_problems(self, problems: list[str | None]) -> list[str | None]:
         """The problems, where the source itself says that an image must not be used: its words."""
@@ -317,9 +310,12 @@ class TableBuilder:
     # -------------------------------------------------------------- words
 
     def add_clinical_concepts(self) -> None:
-        if self.spec.concepts:
-            columns = {name: self.rows[name].combine_chunks() for name in self.spec.concepts}
-            self.columns["concepts"] = concept_maps(columns, self.row_count)
+        named = (*self.spec.concepts, *self.spec.concept_from)
+        if named:
+            columns = {name: self.rows[name].combine_chunks() for name in named}
+            self.columns["concepts"] = concept_maps(
+                columns, self.row_count, self.spec.separators, self.spec.concept_from
+            )
 
     def add_label(self) -> None:
         if "label_raw" in self.fields():
@@ -338,6 +334,11 @@ class TableBuilder:
         name = self.spec.label_field or "/".join(self.spec.columns.get("label_raw", ("label_raw",)))
         missing = [word for word in self.spec.missing if not self.crosswalk.lookup(name, word)]
         known = self.columns["label_raw"] = null_if(raw, ("", *missing))
+        if has_several_labels(self.spec):
+            labels = LabelColumns.of_table(self.spec, name, self.crosswalk, self.vocabulary)
+            self.columns |= several_diagnoses(labels, known, self.rows)
+            labels.report_words(self.report.unmapped_labels, self.report.unmapped_values)
+            return
         self.columns |= diagnosis_columns(
             pc.fill_null(known, ""), name, self.crosswalk, self.vocabulary, self.report.unmapped_labels
         )
@@ -359,7 +360,8 @@ class TableBuilder:
         if name == "age":
             return words.to_ages()
         if name == "body_site":
-            return words.to_body_sites(self.body_sites, unmapped)
+            separator = self.spec.separators.get(self.spec.columns.get(name, ("",))[0])
+            return words.to_body_sites(self.body_sites, unmapped, separator)
         kind = SCHEMA.field(name).type
         if name in SKIN_COLUMNS:
             return {name: words.to_skin_types(kind, unmapped)}

@@ -7,13 +7,20 @@ import ast
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dermdata.crosswalks import Crosswalk, Differential, build_differential, harmonize_words
+from dermdata.crosswalks import (
+    Crosswalk,
+    Differential,
+    HarmonizedLabel,
+    build_differential,
+    harmonize_words,
+)
 from dermdata.manifest.schema import (
     EXTENSION_PATTERN,
     FACT_COLUMNS,
@@ -23,7 +30,14 @@ from dermdata.manifest.schema import (
     TEXT_MAP,
     WORDS,
 )
-from dermdata.model import CLOSED_WORDS, Content
+from dermdata.manifest.several_values import (
+    UNIT,
+    LabelColumns,
+    find_listed_concepts,
+    join_sites,
+    read_probabilities,
+)
+from dermdata.model import CLOSED_WORDS, NOTHING, Content
 from dermdata.readers.typed_cells import NOTHING_WORDS, TRUTHS, clean_ids, is_nothing
 from dermdata.vocabulary import Vocabulary
 
@@ -66,6 +80,17 @@ def strip_extension(column: pa.Array) -> pa.Array:
     return pc.replace_substring_regex(column, EXTENSION_PATTERN, "")
 
 
+def fill_template(template: str, rows: pa.Table, image_ids: pa.Array) -> list[str]:
+    """Each row's file name: {image_id} and the source's columns filled in, image names without ending."""
+    names = re.findall(r"\{([^{}]+)\}", template)
+    cells = {name: image_ids if name == "image_id" else strip_extension(rows[name]) for name in names}
+    words = {name: column.to_pylist() for name, column in cells.items()}
+    return [
+        re.sub(r"\{([^{}]+)\}", lambda found, row=row: words[found[1]][row], template)  # type: ignore[misc]  # bound for this row
+        for row in range(rows.num_rows)
+    ]
+
+
 def canonical_isic_ids(column: pa.Array) -> pa.Array:
     """Canonical `ISIC_…`, null for anything else."""
     bare = pc.replace_substring_regex(strip_extension(column), "_downsampled$", "")
@@ -92,7 +117,21 @@ def diagnosis_columns(
     for word, count in count_encoded_words(encoded):
         if word and word not in known:
             add_count(unmapped, f"{field}: {word}", count)
-    rows = [known.get(word) for word in words]
+    return expand_labels(encoded, [known.get(word) for word in words])
+
+
+def several_diagnoses(labels: LabelColumns, known: pa.Array, rows: pa.Table) -> dict[str, pa.Array]:
+    """The diagnosis of rows whose labels are several: what is surely true of all."""
+    further = [rows[column].combine_chunks() for column in labels.fields[1:]]
+    encoded = pc.binary_join_element_wise(pc.fill_null(known, ""), *further, UNIT).dictionary_encode()
+    counts = dict(count_encoded_words(encoded))
+    return expand_labels(
+        encoded, [labels.harmonize(one, counts[one]) for one in encoded.dictionary.to_pylist()]
+    )
+
+
+def expand_labels(encoded: pa.DictionaryArray, rows: Sequence[HarmonizedLabel | None]) -> dict[str, pa.Array]:
+    """The columns of the diagnosis of each row, from what each distinct word means."""
     columns = {
         name: expand_to_rows(
             encoded, [getattr(row, attribute, None) for row in rows], SCHEMA.field(name).type
@@ -166,11 +205,17 @@ class SourceColumn:
 
         return self.convert_words(choose, WORDS, unmapped)
 
-    def to_body_sites(self, known: Mapping[str, str], unmapped: RecordUnmapped) -> dict[str, pa.Array]:
-        def site(word: str) -> str:
-            if word not in known:
+    def to_body_sites(
+        self, known: Mapping[str, str], unmapped: RecordUnmapped, separator: str | None = None
+    ) -> dict[str, pa.Array]:
+        """Sites of the vocabulary; of several in a cell the finest one that holds them all."""
+
+        def site(word: str) -> str | None:
+            if word in known:
+                return known[word]
+            if separator is None or separator not in word:
                 raise ValueError(word)
-            return known[word]
+            return join_sites(word, separator, self.values, known) or None
 
         return {
             "body_site": self.convert_words(site, WORDS, unmapped),
@@ -278,12 +323,25 @@ def word_maps(columns: Mapping[str, pa.Array], count: int) -> pa.Array:
     return pa.MapArray.from_arrays(pa.array(offsets, mask=empty), names, words).cast(TEXT_MAP)
 
 
-def concept_maps(columns: Mapping[str, pa.Array], count: int) -> pa.Array:
-    """A map of clinical concept -> present, for each row; a cell that says neither is left out."""
+def concept_maps(
+    columns: Mapping[str, pa.Array],
+    count: int,
+    separators: Mapping[str, str] = NOTHING,
+    least: Mapping[str, float] = MappingProxyType({}),
+) -> pa.Array:
+    """A map of clinical concept -> present, for each row; a cell that says neither is left out.
+
+    A column with a separator has names of concepts in its cells, one with a least probability has probabilities.
+    """
     present: dict[str, list[bool | None]] = {}
     for name, cells in columns.items():
-        meanings = concept_meanings(cells)
-        present[name] = [meanings.get(word) for word in cells.to_pylist()]
+        if name in separators:
+            present |= find_listed_concepts(cells, separators[name])
+        elif name in least:
+            present[name] = read_probabilities(cells, least[name])
+        else:
+            meanings = concept_meanings(cells)
+            present[name] = [meanings.get(word) for word in cells.to_pylist()]
     rows = [
         [(name, values[row]) for name, values in present.items() if values[row] is not None]
         for row in range(count)

@@ -123,7 +123,8 @@ def required_columns(spec: TableSpec) -> list[str]:
     """Every column that the catalog names."""
     named = [name for names in spec.columns.values() for name in names]
     named += [name for columns in spec.first.values() for name in columns]
-    return [*named, *spec.concepts, *spec.flags, *([spec.image_url] if spec.image_url else [])]
+    named += [*spec.concepts, *spec.concept_from, *spec.further_labels]
+    return [*named, *spec.flags, *([spec.image_url] if spec.image_url else [])]
 
 
 def mask_columns(spec: TableSpec) -> list[str]:
