@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from functools import cached_property
 
-from dermdata.inference.words import UNKNOWN_WORDS, VALUE_WORDS
+from dermdata.inference.words import UNKNOWN_WORDS, find_meanings
 from dermdata.markup import count_nouns, count_share
 from dermdata.vocabulary.concepts import normalize_text
 
@@ -267,10 +267,10 @@ def count_weighed(words: Mapping[str, int]) -> dict[str, int]:
 
 def judge_words(field_name: str) -> Judge:
     """By a closed list of words."""
-    known = {theirs: ours for ours, words in VALUE_WORDS[field_name].items() for theirs in words}
 
     def judge(column: Column, around: Surroundings) -> Judgment:
         del around
+        known = find_meanings(field_name, [normalize_text(word) for word in column.words])
         share = column.share(lambda word: normalize_text(word) in known)
         if not share:
             return NOTHING_FITS

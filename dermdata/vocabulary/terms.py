@@ -1,15 +1,15 @@
-"""What concepts are called in other languages than English: facts with their sources, never a mapping by themselves."""
+"""What concepts and body sites are called in other languages: facts with their sources, never a mapping of themselves."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 from dermdata.vocabulary import tsv
-from dermdata.vocabulary.concepts import Vocabulary, normalize_text
+from dermdata.vocabulary.concepts import normalize_text
 
 TERM_COLUMNS = ("concept", "language", "term", "source")
+SITE_TERM_COLUMNS = ("site", "language", "term", "source")
 LANGUAGES = {
-    "de": "German", "es": "Spanish", "fr": "French", "it": "Italian", "pt": "Portuguese", "tr": "Turkish",
+    "en": "English", "de": "German", "es": "Spanish", "fr": "French", "it": "Italian", "pt": "Portuguese", "tr": "Turkish",
     "zh": "Chinese",
 }  # fmt: skip
 # signs that are no letter with an accent, as people write them without
@@ -21,28 +21,32 @@ UMLAUTS = str.maketrans(
 
 @dataclass(frozen=True, slots=True)
 class ForeignTerm:
-    """What one language calls a concept, and who says so."""
+    """What one language calls a concept or a body site, and who says so."""
 
-    concept: str
+    concept: str  # or the site
     language: str  # of LANGUAGES
     text: str
     source: str  # repository, commit and path of a publication, and its own key
 
 
-@lru_cache(maxsize=2)
 def parse_terms(
-    text: str, vocabulary: Vocabulary, where: str = "vocabulary/terms.tsv"
+    text: str,
+    known: Container[str],
+    where: str = "vocabulary/terms.tsv",
+    header: tuple[str, ...] = TERM_COLUMNS,
 ) -> tuple[ForeignTerm, ...]:
-    """Parse a `terms.tsv`.
+    """Parse a `terms.tsv`, or a `site-terms.tsv`.
 
     Parameters
     ----------
     text : str
         The file's text.
-    vocabulary : Vocabulary
-        The concepts that there are.
+    known : container of str
+        The ids that there are.
     where : str
         The file's name in errors.
+    header : tuple of str
+        Its columns.
 
     Returns
     -------
@@ -56,10 +60,10 @@ def parse_terms(
 
     """
     issues: list[str] = []
-    rows = tsv.read_rows(text, TERM_COLUMNS, issues)
+    rows = tsv.read_rows(text, header, issues)
     for line, (concept, language, term, source) in rows:
-        if concept not in vocabulary:
-            issues.append(f"line {line}: unknown concept '{concept}'")
+        if concept not in known:
+            issues.append(f"line {line}: unknown {header[0]} '{concept}'")
         if language not in LANGUAGES:
             issues.append(f"line {line}: '{language}' is none of {', '.join(LANGUAGES)}")
         if not term or not source:

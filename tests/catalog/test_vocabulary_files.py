@@ -20,7 +20,7 @@ from support.bundled_labels import (
     vocabulary,
 )
 
-FILES = [f"vocabulary/{leaf}.tsv" for leaf in ("concepts", "body-sites", "review", "terms")]
+FILES = [f"vocabulary/{leaf}.tsv" for leaf in ("concepts", "body-sites", "review", "terms", "site-terms")]
 SUPERCLASSES = {"neoplastic", "non-neoplastic", "normal-skin", "no-skin", "unknown"}
 
 

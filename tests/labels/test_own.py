@@ -20,8 +20,8 @@ from dermdata.crosswalks.word_index import build_word_index
 from dermdata.errors import BadCatalog, BadTable, UnknownName, UsageError
 from dermdata.model import Label
 from dermdata.readers.delimited import parse_own_table
-from dermdata.vocabulary import tsv
-from dermdata.vocabulary.terms import LANGUAGES, TERM_COLUMNS, ForeignTerm, parse_terms
+from dermdata.vocabulary import parse_body_sites, tsv
+from dermdata.vocabulary.terms import LANGUAGES, SITE_TERM_COLUMNS, TERM_COLUMNS, ForeignTerm, parse_terms
 from support.bundled_labels import CATALOG, datasets, label, labels, text, vocabulary
 
 TERMS = [
@@ -203,7 +203,7 @@ def test_a_foreign_name_of_two_concepts_is_open_and_a_misspelled_one_is_found() 
     ("row", "issue"),
     [
         (["nevuss", "de", "Mal", "a book"], "unknown concept 'nevuss'"),
-        (["melanoma", "xx", "Mal", "a book"], "'xx' is none of de"),
+        (["melanoma", "xx", "Mal", "a book"], "'xx' is none of en, de"),
         (["melanoma", "de", "", "a book"], "a term and its source"),
         (["melanoma", "de", "Melanom", ""], "a term and its source"),
     ],
@@ -219,7 +219,11 @@ def test_every_bundled_term_has_its_source() -> None:
     every = parse_terms(text("vocabulary/terms.tsv"), vocabulary())
     assert len({(one.concept, one.language, one.text) for one in every}) == len(every)
     assert all("@" in one.source for one in every)
-    assert {one.language for one in every} == set(LANGUAGES)
+    assert {one.language for one in every} == set(LANGUAGES) - {"en"}
+    sites = parse_body_sites(text("vocabulary/body-sites.tsv"))
+    places = parse_terms(text("vocabulary/site-terms.tsv"), sites, header=SITE_TERM_COLUMNS)
+    assert all("@" in one.source for one in places)
+    assert {one.language for one in places} == set(LANGUAGES)
 
 
 # ------------------------------------------------------------------ accepting
