@@ -79,7 +79,7 @@ class Proposal:
 
     def copy_row(self, row: Label, note: str | None = None) -> Label:
         """The row of a dataset for this word; malignancy is what that dataset says of its own images."""
-        return replace(row, field=self.field, raw_label=self.raw_label, malignancy=None, note=note)
+        return replace(row, field=self.field, raw_label=self.raw_label, malignancy_source=None, note=note)
 
 
 # ------------------------------------------------------------------ proposing
