@@ -17,6 +17,7 @@ CopyBytes = Literal[
     "same", "likely same", "re-encoded"
 ]  # what is known of a copy's images against the publisher's
 Predicate = Literal["exactMatch", "broadMatch", "narrowMatch", "closeMatch", "relatedMatch"]
+IMAGE_TABLES: tuple[Unpack, ...] = ("npz", "parquet")  # kinds of files that hold images and their rows
 
 # endings by which a dataset's file is taken for an image
 IMAGE_ENDINGS = (
@@ -27,7 +28,7 @@ ANY_FILE = "*"  # of a table in an archive whose name no source states: whicheve
 MALIGNANCY_WORDS = ("benign", "premalignant", "malignant", "indeterminate", "not-applicable")
 Level = Literal["error", "warning", "note"]
 SKIN_SOURCES = ("self", "dermatologist", "annotator", "estimated")
-READERS = ("table", "folders", "spreadsheet", "rows")  # shapes of tables: readers/<shape>.py
+READERS = ("table", "folders", "spreadsheet", "rows", "records")  # shapes of tables: readers/<shape>.py
 # manifest columns that an entry's tables can fill; all else is found from the files, the labels or `split`
 ENTRY_COLUMNS = (
     "image_id", "isic_id", "modality", "patient_id", "lesion_id", "case_id", "label_raw", "differential", "malignancy",
@@ -178,6 +179,15 @@ class ViewSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class QuestionSpec:
+    """Where a row has a question about its image and the answer."""
+
+    question: tuple[str, ...]  # its columns, one line each
+    answer: str  # column
+    list: str | None = None  # column whose list in JSON has an object for each answer, with the answer's key
+
+
+@dataclass(frozen=True, kw_only=True)
 class TableSpec:
     """How one of the source's tables becomes manifest rows; a closed vocabulary, no logic."""
 
@@ -216,6 +226,9 @@ class TableSpec:
     constants: Mapping[str, str] = field(default_factory=dict)  # manifest field -> value of every row
     images: tuple[str, ...] = ()  # the files that hold the rows' images; default: all of role images
     pattern: str | None = None  # folders: path pattern with {fields}; "**/" before it: below any folders
+    records: str | None = None  # records: the way to the list in a JSON document, "data.annotations"
+    unfold: str | None = None  # records: a list in each, of which each value is a row of its own
+    questions: tuple[QuestionSpec, ...] = ()  # what is asked and answered of the rows' images
     image_url: str | None = None  # column with each image's own address (listing = "rows")
     masks: Mapping[str, str] = field(default_factory=dict)  # structure -> file name with {image_id}
 

@@ -28,9 +28,10 @@ LIST_KEYS = (
 )  # fmt: skip
 # the manifest's fields that `has` knows (a test compares them with the schema); `skin_tone` stands for any scale
 MANIFEST_FIELDS = (
-    "age", "attribution", "body_site", "caption", "case_id", "concepts", "confirmation", "differential",
+    "age", "attribution", "body_site", "boxes", "caption", "case_id", "concepts", "confirmation", "differential",
     "fitzpatrick", "fitzpatrick_range", "fold_official", "isic_id", "label_raw", "lesion_id", "license",
-    "malignancy", "malignancy_source", "mask", "masks", "monk", "patient_id", "sex", "skin_tone", "split_official",
+    "malignancy", "malignancy_source", "mask", "masks", "monk", "patient_id", "questions", "sex", "skin_tone",
+    "split_official",
 )  # fmt: skip
 WORD_FILTERS = {
     "modality": "modalities",

@@ -43,7 +43,7 @@ from dermdata.manifest.builder import SourceTable, TableBuilder
 from dermdata.manifest.match import ImageIndex
 from dermdata.manifest.schema import IMAGE_DERIVED
 from dermdata.markup import count_nouns
-from dermdata.model import Content, Dataset, File, Request, TableSpec
+from dermdata.model import IMAGE_TABLES, Content, Dataset, File, Request, TableSpec
 
 PICTURE_ROLES = ("images", "masks")
 SMALL_ARCHIVE = 64 << 20  # bytes; an archive of this size comes whole from a host that gives no ranges
@@ -140,7 +140,8 @@ class PartialDataset:
             if file.unpack is None or file.name not in names or known:
                 continue
             if file.unpack != "zip":
-                self.context.progress.say(f"{file.name} is a tar: it can only be read whole")
+                what = "holds images with their rows" if file.unpack in IMAGE_TABLES else "is a tar"
+                self.context.progress.say(f"{file.name} {what}: it can only be read whole")
                 self.fetch_whole(file)
                 continue
             try:
@@ -236,12 +237,17 @@ def member_fingerprint(content: Content) -> tuple[int, int]:
 def list_row_archives(dataset: Dataset) -> set[str]:
     """The archives without whose directory, or a member, the rows are not known."""
     holding = {one.name for one in dataset.files if BASE_ROLES & set(one.members.values())}
-    for spec in dataset.table:
-        if spec.reader == "folders":
-            holding |= list_image_archives(dataset, spec)
-        elif spec.file:
-            holding |= {spec.file, *(one.file for one in spec.join)}
-    return holding
+    return holding.union(*(list_table_archives(dataset, spec) for spec in dataset.table))
+
+
+def list_table_archives(dataset: Dataset, spec: TableSpec) -> set[str]:
+    """The archives without which one table's rows are not known."""
+    joined = {one.file for one in spec.join}
+    if spec.reader == "folders":
+        return list_image_archives(dataset, spec)
+    if spec.reader == "rows" and not spec.file:
+        return joined | {one.name for one in dataset.files if one.unpack in IMAGE_TABLES}
+    return {spec.file, *joined} if spec.file else set()
 
 
 def list_image_archives(dataset: Dataset, spec: TableSpec) -> set[str]:

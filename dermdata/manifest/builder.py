@@ -19,6 +19,7 @@ from dermdata.limits import REJECTED
 from dermdata.manifest.convert import (
     SourceColumn,
     add_count,
+    boxes_column,
     canonical_isic_ids,
     concept_maps,
     constant_column,
@@ -31,6 +32,7 @@ from dermdata.manifest.convert import (
     malignancy_columns,
     namespace_ids,
     null_if,
+    questions_column,
     several_diagnoses,
     strip_extension,
     translate_words,
@@ -51,6 +53,7 @@ SKIN_COLUMNS = ("fitzpatrick", "fitzpatrick_range")
 NO_TABLE = "the catalog has no table of its rows: the files are here, the manifest is empty"
 READER_COLUMNS = {  # columns that the readers make
     "@path", "@one-hot", "@image", "@view", "@group", "@row", "@file", "@split", "@number",
+    "@key", "@boxes", "@questions",
 }  # fmt: skip
 
 
@@ -208,6 +211,7 @@ class TableBuilder:
         self.add_image_facts()
         self.add_label()
         self.add_clinical_concepts()
+        self.add_nested()
         for name in sorted(self.fields() - NOT_CONVERTED):
             self.columns |= self.convert_field(name)
         self.add_license()
@@ -326,6 +330,12 @@ class TableBuilder:
             )
             self.columns |= malignancy_columns(words, self.columns, self.unmapped_recorder("malignancy"))
 
+    def add_nested(self) -> None:
+        """Boxes and questions, where the reader has found any."""
+        for name, convert in (("boxes", boxes_column), ("questions", questions_column)):
+            if f"@{name}" in self.rows.column_names:
+                self.columns[name] = convert(self.rows[f"@{name}"].combine_chunks())
+
     def add_diagnosis(self) -> None:
         raw = translate_words(self.raw_text("label_raw"), self.spec.values.get("label_raw", {}))
         if "differential" in self.spec.columns:
@@ -388,7 +398,7 @@ class TableBuilder:
         """Every source column whose words do not stand verbatim in a manifest column."""
         used = {column for columns in self.spec.columns.values() for column in columns}
         made = (READER_COLUMNS | self.pattern_columns()) - used
-        kept = made | self.verbatim_columns()
+        kept = made | self.verbatim_columns() | self.file_columns()
         left = [name for name in self.rows.column_names if name not in kept]
         return word_maps({name: self.rows[name].combine_chunks() for name in left}, self.row_count)
 
@@ -401,6 +411,13 @@ class TableBuilder:
             if self.is_verbatim(name, column) or self.is_verbatim(f"{name}_raw", column)
         }
         return found | {name for name in self.spec.concepts if is_yes_or_no(self.rows[name].combine_chunks())}
+
+    def file_columns(self) -> set[str]:
+        """Columns that name images and masks by names of ours, where a file of rows was taken apart."""
+        if self.spec.reader != "rows":
+            return set()
+        leaves = "".join(self.spec.masks.values())
+        return {*self.spec.columns.get("image", ()), *re.findall(r"\{([^{}]+)\}", leaves)}
 
     def pattern_columns(self) -> set[str]:
         """Columns cut from names by the catalog's patterns."""

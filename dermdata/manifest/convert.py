@@ -4,6 +4,7 @@ Graded labels, as SCIN gives them, are a Python literal {word: weight}, which is
 """
 
 import ast
+import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -462,3 +463,23 @@ def weights_list(one: Differential | None) -> list[dict[str, object]] | None:
         return None
     ordered = sorted(one.weights.items(), key=lambda pair: (-pair[1], pair[0]))
     return [{"concept": concept, "weight": weight} for concept, weight in ordered]
+
+
+def boxes_column(cells: pa.Array) -> pa.Array:
+    """Boxes of lists [x, y, width, height, label] in JSON; null for an empty cell, no box for an empty list."""
+    kind = SCHEMA.field("boxes").type
+    names = [kind.value_type.field(place).name for place in range(kind.value_type.num_fields)]
+    return struct_lists(cells, names, kind)
+
+
+def questions_column(cells: pa.Array) -> pa.Array:
+    """Questions and answers of lists of pairs in JSON."""
+    kind = SCHEMA.field("questions").type
+    return struct_lists(cells, ["question", "answer"], kind)
+
+
+def struct_lists(cells: pa.Array, names: Sequence[str], kind: pa.DataType) -> pa.Array:
+    rows = [json.loads(cell) if cell else None for cell in cells.to_pylist()]
+    return pa.array(
+        [None if row is None else [dict(zip(names, one, strict=True)) for one in row] for row in rows], kind
+    )

@@ -9,6 +9,10 @@ from dermdata.model import CLOSED_WORDS, IMAGE_ENDINGS, ImageFacts
 WORDS = pa.dictionary(pa.int32(), pa.string())
 TEXT = pa.string()
 GRADED_LABELS = pa.list_(pa.struct([("concept", pa.string()), ("weight", pa.float32())]))
+BOXES = pa.list_(
+    pa.struct([*((name, pa.float32()) for name in ("x", "y", "width", "height")), ("label", pa.string())])
+)
+QUESTIONS = pa.list_(pa.struct([("question", pa.string()), ("answer", pa.string())]))
 TEXT_MAP = pa.map_(pa.string(), pa.string())
 
 FITZPATRICK_TYPES = ("I", "II", "III", "IV", "V", "VI")  # of the numbers 1 to 6
@@ -29,6 +33,7 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("path", TEXT, "image file: absolute, or from the dataset's cache folder on; null when no image is there"),
     ("mask_path", TEXT, "lesion mask, named as the image file is"),
     ("masks", TEXT_MAP, "further masks: structure name -> file"),
+    ("boxes", BOXES, "boxes around what is marked: left, top, width and height in stored pixels, and the source's word"),
     ("sha256", TEXT, "SHA-256 of the image file's bytes, hexadecimal"),
     ("bytes", pa.int64(), "size of the image file; bytes"),
     ("width", pa.int32(), "stored width; pixels"),
@@ -63,6 +68,7 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("monk_source", WORDS, list_words("monk_source")),
     ("concepts", pa.map_(pa.string(), pa.bool_()), "clinical concepts: name -> present"),
     ("caption", TEXT, "text paired with the image"),
+    ("questions", QUESTIONS, "questions about the image and their answers"),
     ("split_official", WORDS, "the publisher's own split: train | val | test"),
     ("fold_official", pa.int8(), "the publisher's own fold"),
     ("split", WORDS, "written by `dermdata split`"),

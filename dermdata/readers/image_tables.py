@@ -30,6 +30,7 @@ from dermdata.errors import ArchiveRefused
 from dermdata.limits import COLUMNS
 from dermdata.markup import count_nouns
 from dermdata.model import Unpack
+from dermdata.readers.raw_table import to_cell_text
 
 ROWS = "@rows.csv"  # the member that is the table
 SPLIT_COLUMN, NUMBER_COLUMN = (
@@ -370,14 +371,3 @@ class RowImages:
 def is_picture_cell(value: Any) -> bool:
     """Whether a value is an image's bytes, alone or with its path."""
     return isinstance(value, bytes) or (isinstance(value, dict) and {"bytes", "path"} == set(value))
-
-
-def to_cell_text(value: Any) -> str:
-    """A value as a cell of text: nothing for none, lists and objects as JSON."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool | dict | list):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    return str(value)

@@ -4,20 +4,29 @@ Images become rows, names are cut into parts by patterns, cases that share an im
 here begin with "@": they are ours, not the source's.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import chain
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dermdata.model import TableSpec, ViewSpec
+from dermdata.errors import TableRefused
+from dermdata.limits import parse_json
+from dermdata.model import QuestionSpec, TableSpec, ViewSpec
 
 Opener = Callable[[str, str | None], bytes]  # (catalog file name, path inside it) -> its bytes
 ANY_FOLDERS = "**/"
 IMAGE_COLUMN, VIEW_COLUMN, GROUP_COLUMN = "@image", "@view", "@group"
-FILE_COLUMN = "@file"  # the catalog file that a row is from
+FILE_COLUMN, KEY_COLUMN = "@file", "@key"  # the catalog file that a row is from; the key of a record
+QUESTIONS_COLUMN, BOXES_COLUMN = (
+    "@questions",
+    "@boxes",
+)  # JSON: pairs of question and answer; x, y, width, height, label
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,17 @@ class RawTable:
     rows: pa.Table
     rejected: tuple[Mapping[str, object], ...] = ()  # {file, line, row, reason}
     unpartnered: Mapping[str, int] = field(default_factory=dict)  # joined file -> rows without partner
+
+
+def to_cell_text(value: Any) -> str:
+    """A value as a cell of text: nothing for none, lists and objects as JSON."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | dict | list):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
 
 
 @cache
@@ -50,7 +70,7 @@ def derive_columns(rows: pa.Table, spec: TableSpec) -> pa.Table:
         rows = expand_image_columns(rows, spec)
     for column, pattern in spec.parts.items():
         rows = split_column(rows, column, pattern)
-    return rows
+    return collect_questions(rows, spec) if spec.questions else rows
 
 
 def split_column(rows: pa.Table, column: str, pattern: str) -> pa.Table:
@@ -62,6 +82,79 @@ def split_column(rows: pa.Table, column: str, pattern: str) -> pa.Table:
         values = pa.array([match[name] if match else "" for match in found], pa.string())
         rows = rows.append_column(f"@{name}", values.take(words.indices))
     return rows
+
+
+# ------------------------------------------------------------------ questions and answers
+
+
+def collect_questions(rows: pa.Table, spec: TableSpec) -> pa.Table:
+    """The rows with their questions and answers in QUESTIONS_COLUMN, and one row for each image.
+
+    What further rows of an image say otherwise of it is kept in columns "… (2)".
+    """
+    first, again = group_images(rows[image_column(spec)].to_pylist())
+    pairs = [
+        list(chain.from_iterable(find_pairs(row, one) for one in spec.questions)) for row in rows.to_pylist()
+    ]
+    for place, others in again.items():
+        pairs[place] = list(chain(pairs[place], *(pairs[other] for other in others)))
+    used = set(chain.from_iterable((one.answer, *one.question) for one in spec.questions))
+    about = rows.drop_columns(list(used.intersection(rows.column_names)))
+    table = add_differences(rows, find_differences(about, again))
+    cells = [to_cell_text(one or None) for one in pairs]
+    return table.append_column(QUESTIONS_COLUMN, pa.array(cells, pa.string())).take(
+        pa.array(first, pa.int64())
+    )
+
+
+def group_images(images: Sequence[str]) -> tuple[list[int], dict[int, list[int]]]:
+    """The rows of the first of each image, and of each of them the further ones; a row without one is its own."""
+    first: dict[str, int] = {}
+    again: dict[int, list[int]] = {}
+    for place, image in enumerate(images):
+        if image and first.setdefault(image, place) != place:
+            again.setdefault(first[image], []).append(place)
+    further = set(chain.from_iterable(again.values()))
+    return [place for place in range(len(images)) if place not in further], again
+
+
+def image_column(spec: TableSpec) -> str:
+    """The column that names a row's image."""
+    names = spec.columns.get("image") or spec.columns.get("image_id") or ()
+    if len(names) != 1:
+        raise TableRefused("questions belong to images, which one column must name")
+    return names[0]
+
+
+def find_pairs(row: Mapping[str, str], spec: QuestionSpec) -> list[tuple[str, str]]:
+    """The questions of a row with their answers: one pair, or one for each object of a list."""
+    if spec.list is None:
+        answers: list[Mapping[str, str]] = [row]
+    else:
+        answers = [{**row, **texts} for texts in parse_objects(row.get(spec.list, ""))]
+    pairs = [
+        ("\n".join(filter(None, (one.get(name, "") for name in spec.question))), one.get(spec.answer, ""))
+        for one in answers
+    ]
+    return [pair for pair in pairs if any(pair)]
+
+
+def parse_objects(text: str) -> list[dict[str, str]]:
+    """The objects of a cell that is a list in JSON, their values as text; none for another cell."""
+    try:
+        values = parse_json(text) if text else []
+    except ValueError:
+        return []
+    objects = [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
+    return [{name: to_cell_text(value) for name, value in one.items()} for one in objects]
+
+
+def add_differences(table: pa.Table, further: Mapping[str, Mapping[int, str]]) -> pa.Table:
+    """The table with columns of a few cells each, by their rows."""
+    for name, cells in further.items():
+        column = [cells.get(place, "") for place in range(table.num_rows)]
+        table = table.append_column(name, pa.array(column, pa.string()))
+    return table
 
 
 # ------------------------------------------------------------------ several images a row

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from dermdata.errors import TableRefused, nearest
 from dermdata.markup import count_share
-from dermdata.model import Content, JoinSpec, TableSpec
+from dermdata.model import Content, JoinSpec, QuestionSpec, TableSpec
 from dermdata.readers.delimited import RejectedRows, parse_delimited, quote_names, require_few_rejected
 from dermdata.readers.raw_table import Opener, RawTable, derive_columns
 from dermdata.readers.typed_cells import clean_ids, is_true, is_truth
@@ -124,7 +124,13 @@ def required_columns(spec: TableSpec) -> list[str]:
     named = [name for names in spec.columns.values() for name in names]
     named += [name for columns in spec.first.values() for name in columns]
     named += [*spec.concepts, *spec.concept_from, *spec.further_labels]
+    named += [name for one in spec.questions for name in question_columns(one)]
     return [*named, *spec.flags, *([spec.image_url] if spec.image_url else [])]
+
+
+def question_columns(spec: QuestionSpec) -> list[str]:
+    """The columns of a question and its answer; of a list the keys of its objects stand in none."""
+    return [spec.list] if spec.list else [*spec.question, spec.answer]
 
 
 def mask_columns(spec: TableSpec) -> list[str]:

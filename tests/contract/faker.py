@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 import openpyxl
@@ -398,4 +399,33 @@ def source_cells(spec: TableSpec, number: int, label: str) -> dict[str, str]:
     return found
 
 
-SHAPES = {"table": table, "folders": folders, "spreadsheet": spreadsheet, "rows": rows}
+def records(maker: Maker, spec: TableSpec) -> None:
+    """A JSON list of objects, or one object a line."""
+    made: list[dict[str, Any]] = []
+    for label in maker.words(spec):
+        number = next(maker.numbers)
+        cells: dict[str, Any] = source_cells(spec, number, label)
+        name = f"{name_of(spec, number, label)}.jpg"
+        cells |= dict.fromkeys(spec.columns.get("image") or spec.columns["image_id"], name)
+        for one in spec.questions:
+            texts = {**dict.fromkeys(one.question, "What is it?"), one.answer: f"An answer {number}."}
+            cells |= {**texts, one.list: [texts]} if one.list else texts
+        if spec.unfold:
+            cells[spec.unfold] = [cells[spec.unfold]]
+        maker.put_image(spec, name, number)
+        maker.images.add(name.removesuffix(".jpg"))
+        maker.labels += [label] if label else []
+        made.append(cells)
+    lines = (spec.member or spec.file or "").endswith((".jsonl", ".ndjson"))
+    data = "\n".join(map(json.dumps, made)) if lines else json.dumps(nested(made, spec.records))
+    maker.put(spec.file or "", spec.member, data.encode())
+
+
+def nested(value: Any, way: str | None) -> Any:
+    """The value where a way leads to it."""
+    for step in reversed(way.split(".") if way else ()):
+        value = {step: value, "version": 1}
+    return value
+
+
+SHAPES = {"records": records, "table": table, "folders": folders, "spreadsheet": spreadsheet, "rows": rows}

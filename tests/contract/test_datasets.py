@@ -84,11 +84,12 @@ def urls_of(dataset: Dataset, file: File, around: ResolveContext) -> tuple[str, 
 
 def way(made: Fake, tmp_path: Path) -> list[object]:
     """From a mirror; what has no address anywhere, from the person's own folder."""
+    accepted = ["--accept-license"] if made.dataset.license.must_accept else []
     if not made.dataset.files:
-        return []
+        return accepted
     if any(file.urls or file.source for file in made.dataset.files):
-        return ["--mirror", MIRROR]
-    return ["--from", tmp_path / "overlay" / "datasets" / made.dataset.name / "files"]
+        return ["--mirror", MIRROR, *accepted]
+    return ["--from", tmp_path / "overlay" / "datasets" / made.dataset.name / "files", *accepted]
 
 
 def test_a_fetch_gives_a_manifest_that_holds_the_contract(

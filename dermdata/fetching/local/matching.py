@@ -29,7 +29,7 @@ from dermdata.fetching.local.files import (
 from dermdata.fetching.local.tables import TableFile, TableMatcher, fold_leaf
 from dermdata.manifest.convert import strip_extension
 from dermdata.manifest.match import EXTENSION, FileNameIndex, strip_ending
-from dermdata.model import Content, Dataset, File, Role, TableSpec
+from dermdata.model import IMAGE_TABLES, Content, Dataset, File, Role, TableSpec
 from dermdata.readers.raw_table import compile_pattern
 from dermdata.readers.typed_cells import clean_names
 
@@ -120,7 +120,7 @@ class FileMatcher:
             return self.is_file_itself(file, found) and all(
                 self.tables.fits(part, found) for part in self.tables_in(file)
             )
-        if tar_kind(found):
+        if is_read_whole(file, found):
             return True
         members = [one for one in self.local_files.list_members(found) if one.entry]
         names = [one.member for one in members]
@@ -386,3 +386,8 @@ def mask_names(template: str, spec: TableSpec, rows: pa.Table) -> list[str]:
         for row in range(rows.num_rows)
     )
     return list(map(normalize_name, names))
+
+
+def is_read_whole(file: File, found: LocalFile) -> bool:
+    """Whether what is in a file is only known when all of it is read: a tar, or images with their rows."""
+    return bool(tar_kind(found)) or file.unpack in IMAGE_TABLES

@@ -42,7 +42,7 @@ from dermdata.fetching.local.matching import (
 from dermdata.fetching.local.tables import TableFile, TableMatcher, fold_leaf, list_table_files
 from dermdata.fetching.plan import FetchPlan
 from dermdata.manifest.match import FileNameIndex
-from dermdata.model import Content, Dataset, File, TableSpec
+from dermdata.model import IMAGE_TABLES, Content, Dataset, File, TableSpec
 
 
 class MatchState:
@@ -110,6 +110,8 @@ class MatchState:
 
     def whole_contents(self, name: str) -> list[Content]:
         file, (found, _) = self.dataset.file(name), self.matcher.wholes[name]
+        if file.unpack in IMAGE_TABLES:
+            return []  # what is in it is known when it is taken apart
         if file.unpack is None:
             return [replace(placeholder_content(found, name, name, file.role), member=None)]
         members = self.local_files.list_whole(found)
@@ -148,6 +150,10 @@ class MatchState:
         whole, _ = self.matcher.wholes[file]
         members = self.local_files.list_whole(whole)
         return next(one for one, official in members if f"{file}/{official}" == path)
+
+    def named_tables(self) -> list[TableSpec]:
+        """The tables whose rows name images that may be anywhere; those of a file taken apart are in it."""
+        return [spec for spec in self.dataset.table if spec.reader != "rows"]
 
     def read_rows(self, spec: TableSpec) -> pa.Table:
         return readers.read_table(spec, self.read_table_bytes, self.contents()).rows
@@ -217,7 +223,7 @@ class Recognizer(MatchState):
         if self.dataset.listing:
             self.find_listed_images()
         self.find_path_images()
-        tables = [(spec, self.read_rows(spec)) for spec in self.dataset.table if not spec.over]
+        tables = [(spec, self.read_rows(spec)) for spec in self.named_tables() if not spec.over]
         for spec, rows in tables:
             match_images(
                 spec, rows, self.known_images("images"), self.images, self.image_archives(spec), self.matches
@@ -241,7 +247,7 @@ class Recognizer(MatchState):
         unsure = [name for name, (_, how) in wholes if how == "name" and self.dataset.file(name).unpack]
         lacking = {
             name
-            for spec in self.dataset.table
+            for spec in self.named_tables()
             if self.lacks_images(spec)
             for name in unsure
             if name in (spec.images or unsure)
@@ -334,7 +340,7 @@ class Recognizer(MatchState):
         """Where a listing names the files, the table does too: each image is a file of its own."""
         named = cached_image_name if self.dataset.listing == LISTED_BY_ROWS else str
         names = [
-            name for spec in self.dataset.table for name in image_names(spec, self.read_rows(spec)) if name
+            name for spec in self.named_tables() for name in image_names(spec, self.read_rows(spec)) if name
         ]
         files = [File(name=named(name), role="images") for name in dict.fromkeys(names)]
         self.dataset = merge_files(self.dataset, files)

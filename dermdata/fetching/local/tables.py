@@ -13,12 +13,14 @@ from dermdata.fetching.local.files import (
     LocalProblem,
 )
 from dermdata.markup import count_nouns
-from dermdata.model import Dataset, JoinSpec, TableSpec
+from dermdata.model import Dataset, TableSpec
 from dermdata.readers.delimited import parse_delimited, quote_names
+from dermdata.readers.records import make_rows, parse_records, unfold_records
 from dermdata.readers.spreadsheet import read_sheet, split_at_header
 from dermdata.readers.table import required_columns
 
-TABLE_ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".data", ".dat", ".xlsx")
+TABLE_ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".data", ".dat", ".xlsx", ".json", ".jsonl", ".ndjson")
+TABLE_SHAPES = ("table", "spreadsheet", "records")  # of which a file by itself is a table
 LARGEST_TABLE = 512 << 20  # bytes; no table of a dermatology dataset comes near
 FEWEST_COLUMNS = 2  # with fewer columns named, only the file's name can tell tables apart
 CountImages = Callable[[Sequence[str]], int]  # how many of these image names were given
@@ -56,10 +58,13 @@ def list_table_files(dataset: Dataset) -> list[TableFile]:
 
 def iter_table_files(spec: TableSpec, file: str) -> Iterator[TableFile]:
     named = named_columns(spec)
-    keys = frozenset(join.on for join in spec.join if not join.on.startswith("@"))
+    keys = frozenset[str]().union(*(key_columns(join.on) for join in spec.join))
     are_elsewhere = any(not join.marks for join in spec.join)  # its columns may stand in another table
-    yield TableFile(spec, file, spec.member, keys if are_elsewhere else named | keys, named)
-    yield from (TableFile(spec, join.file, join.member, join_key(join), named) for join in spec.join)
+    if spec.reader in TABLE_SHAPES:
+        yield TableFile(spec, file, spec.member, keys if are_elsewhere else named | keys, named)
+    yield from (
+        TableFile(spec, join.file, join.member, key_columns(join.to or join.on), named) for join in spec.join
+    )
 
 
 def named_columns(spec: TableSpec) -> frozenset[str]:
@@ -70,8 +75,9 @@ def named_columns(spec: TableSpec) -> frozenset[str]:
     return frozenset(name for name in every if not name.startswith("@"))
 
 
-def join_key(join: JoinSpec) -> frozenset[str]:
-    return frozenset({join.to or join.on})
+def key_columns(key: str) -> frozenset[str]:
+    """The source's own columns of a key: of "split/index" both, of "@row/split" the latter."""
+    return frozenset(name for name in key.split("/") if not name.startswith("@"))
 
 
 class TableMatcher:
@@ -140,7 +146,8 @@ class TableMatcher:
 
     def read_rows(self, spec: TableSpec, found: LocalFile) -> pa.Table | str:
         """A file's rows, read as the catalog says, all text; or why it is no such table."""
-        key = (found, spec.reader, spec.delimiter, spec.encoding, spec.header, spec.sheet)
+        way = (spec.delimiter, spec.encoding, spec.header, spec.sheet, spec.records, spec.unfold)
+        key: tuple[object, ...] = (found, spec.reader, *way)
         key = (*key, *(sorted(required_columns(spec)) if spec.reader == "spreadsheet" else ()))
         if key not in self._rows:
             self._rows[key] = self._try_read(spec, found)
@@ -162,6 +169,9 @@ def parse_table(spec: TableSpec, data: bytes, shown: str) -> pa.Table:
         names, lines = split_at_header(read_sheet(data, spec.sheet, shown), spec, shown)
         columns = [pa.array([line[place] for line in lines], pa.string()) for place in range(len(names))]
         return pa.Table.from_arrays(columns, names=names)
+    if spec.reader == "records":
+        records, _ = parse_records(data, shown, spec.records)
+        return make_rows(unfold_records(records, spec.unfold, shown), shown)
     return parse_delimited(data, shown, delimiter=spec.delimiter, encoding=spec.encoding, header=spec.header)[
         0
     ]
