@@ -23,6 +23,7 @@ IMAGE_TABLES: tuple[Unpack, ...] = ("npz", "parquet")  # kinds of files that hol
 IMAGE_ENDINGS = (
     ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jfif", ".jpe", ".heic", ".heif", ".avif",
 )  # fmt: skip
+BoxForm = Literal["coco", "yolo", "geojson"]
 NOTHING: Mapping[str, str] = MappingProxyType({})
 ANY_FILE = "*"  # of a table in an archive whose name no source states: whichever file holds the member
 MALIGNANCY_WORDS = ("benign", "premalignant", "malignant", "indeterminate", "not-applicable")
@@ -188,6 +189,18 @@ class QuestionSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BoxSpec:
+    """Where boxes around what is marked in the rows' images stand."""
+
+    form: BoxForm
+    file: str | None = None  # the catalog file; coco: default the table's; else any that has the path
+    path: str | None = (
+        None  # path in it; yolo, geojson: with the row's columns in braces, a file for each image
+    )
+    classes: tuple[str, ...] = ()  # yolo: what the numbers of the classes mean, from 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class TableSpec:
     """How one of the source's tables becomes manifest rows; a closed vocabulary, no logic."""
 
@@ -229,6 +242,7 @@ class TableSpec:
     records: str | None = None  # records: the way to the list in a JSON document, "data.annotations"
     unfold: str | None = None  # records: a list in each, of which each value is a row of its own
     questions: tuple[QuestionSpec, ...] = ()  # what is asked and answered of the rows' images
+    boxes: tuple[BoxSpec, ...] = ()  # marks in the rows' images
     image_url: str | None = None  # column with each image's own address (listing = "rows")
     masks: Mapping[str, str] = field(default_factory=dict)  # structure -> file name with {image_id}
 

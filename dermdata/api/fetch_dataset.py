@@ -434,7 +434,9 @@ def require_open_archives(dataset: "Dataset", report: Mapping[str, Any]) -> None
 
 def remarks(report: Mapping[str, Any]) -> list[str]:
     """Everything in a report that a person should know."""
-    lines = [f"row rejected: {row}" for row in report["rejected"][:SHOWN_WORDS]]
+    lines = [
+        f"{'mark' if 'mark' in row else 'row'} rejected: {row}" for row in report["rejected"][:SHOWN_WORDS]
+    ]
     if len(report["rejected"]) > SHOWN_WORDS:
         lines.append(f"{count_nouns(len(report['rejected']), 'row')} rejected in all; the receipt lists them")
     lines += describe_words(report)

@@ -281,9 +281,9 @@ def file_references(table: Data) -> Iterator[tuple[str, str]]:
     """The catalog files that a table names, with the keys where it does."""
     for key in ("file", "images"):
         yield from ((key, name) for name in list_texts(table.get(key)))
-    for join in to_list(table.get("join")):
-        if isinstance(join, Mapping):
-            yield from (("join", name) for name in list_texts(join.get("file")))
+    for key in ("join", "boxes"):
+        for part in list_tables(table.get(key)):
+            yield from ((key, name) for name in list_texts(part.get("file")))
 
 
 def is_delimiter(text: str) -> bool:

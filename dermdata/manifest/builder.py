@@ -199,7 +199,7 @@ class TableBuilder:
         self.images, self.crosswalk, self.vocabulary = images, crosswalk, vocabulary
         self.body_sites, self.coverage = body_sites, coverage
         self.columns: dict[str, pa.Array] = {}
-        report.rows_in += source.rows.num_rows + len(source.rejected)
+        report.rows_in += source.rows.num_rows + sum("mark" not in one for one in source.rejected)
         report.rejected += [dict(row) for row in source.rejected]
         for name, count in source.unpartnered.items():
             add_count(report.unpartnered, name, count)

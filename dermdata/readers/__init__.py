@@ -40,4 +40,10 @@ def read_table(spec: TableSpec, files: Opener, contents: tuple[Content, ...]) ->
     reader: Callable[[TableSpec, Opener, tuple[Content, ...]], RawTable] = import_module(
         f"dermdata.readers.{spec.reader}"
     ).read
-    return reader(spec, files, contents)
+    rows = reader(spec, files, contents)
+    if not spec.boxes:
+        return rows
+    add_boxes: Callable[[RawTable, TableSpec, Opener, tuple[Content, ...]], RawTable] = import_module(
+        "dermdata.readers.boxes"
+    ).add_boxes
+    return add_boxes(rows, spec, files, contents)

@@ -1,6 +1,7 @@
 """What the shapes that no archive or CSV file has are faked as: arrays, Parquet, JSON, boxes."""
 
 import io
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,3 +41,13 @@ def parquet_of(rows: Sequence[Cells]) -> bytes:
     data = io.BytesIO()
     pq.write_table(pa.table(columns), data, row_group_size=3)
     return data.getvalue()
+
+
+def mark_of(form: str) -> bytes:
+    """A file that marks the left half of an image of 24 by 16 pixels."""
+    if form == "yolo":
+        return b"0 0.25 0.5 0.5 1\n"
+    ring = [[0, 0], [12, 0], [12, 16], [0, 16], [0, 0]]
+    shape = {"type": "Polygon", "coordinates": [ring]}
+    feature = {"type": "Feature", "geometry": shape, "properties": {"classification": {"name": "left"}}}
+    return json.dumps({"type": "FeatureCollection", "features": [feature]}).encode()

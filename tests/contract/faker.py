@@ -20,7 +20,7 @@ import numpy as np
 import openpyxl
 from PIL import Image
 
-from contract.faked_tables import npz_of, parquet_of
+from contract.faked_tables import mark_of, npz_of, parquet_of
 from dermdata.hosts.isic import SEARCH
 from dermdata.model import NOTHING, Dataset, File, JoinSpec, Label, TableSpec
 from dermdata.readers.raw_table import compile_pattern
@@ -48,7 +48,9 @@ def fake(dataset: Dataset, labels: Sequence[Label], rows: int = ROWS) -> Fake:
     """Fake every file that a fetch of this entry asks for, each table with so many rows."""
     made = Maker(dataset, labels, rows)
     for table in dataset.table:
+        before = set(made.images)
         SHAPES[table.reader](made, table)
+        made.put_boxes(table, sorted(made.images - before))
     return made.finish()
 
 
@@ -103,6 +105,13 @@ class Maker:
             if set(re.findall(r"\{([^{}]+)\}", leaf)) <= set(cells):
                 self.members[holders[0]][leaf.format(**cells)] = mask()
 
+    def put_boxes(self, table: TableSpec, images: Sequence[str]) -> None:
+        """A file of one mark for each image."""
+        for one in table.boxes if table.boxes and one_file_each(table) else ():
+            for image in images:
+                name = re.sub(r"\{[^{}]+\}", image.rpartition("/")[2], one.path or "")
+                self.members[one.file or ""][name] = mark_of(one.form)
+
     def finish(self) -> Fake:
         files = {}
         for file in self.dataset.files:
@@ -116,6 +125,10 @@ class Maker:
             if file.fetch
         )
         return Fake(replace(self.dataset, files=known), files, self.labels, self.images, self.listed)
+
+
+def one_file_each(table: TableSpec) -> bool:
+    return all(one.form != "coco" for one in table.boxes)
 
 
 def packed(file: File, plain: bytes | None, members: Mapping[str, bytes]) -> bytes:

@@ -114,6 +114,8 @@ def test_a_fetch_gives_a_manifest_that_holds_the_contract(
         assert row["image_problem"] is None
         with Image.open(io.BytesIO((manifest.parent / row["path"]).read_bytes())) as image:
             assert image.size == (row["width"], row["height"])
+        if any(table.boxes for table in made.dataset.table):
+            assert {(one["x"], one["width"], one["height"]) for one in row["boxes"]} == {(0, 12, 16)}
         assert "" not in {value for value in row.values() if isinstance(value, str)}
 
     asked = len(site.requests)
