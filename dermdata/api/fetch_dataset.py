@@ -432,13 +432,20 @@ def require_open_archives(dataset: "Dataset", report: Mapping[str, Any]) -> None
         )
 
 
+def describe_rejected(rejected: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The first rows that are none, and marks in images that are none, and how many there are of all."""
+    lines = [f"{'mark' if 'mark' in one else 'row'} rejected: {one}" for one in rejected[:SHOWN_WORDS]]
+    if len(rejected) <= SHOWN_WORDS:
+        return lines
+    marks = sum("mark" in one for one in rejected)
+    counts = {"row": len(rejected) - marks, "mark": marks}
+    shown = " and ".join(count_nouns(count, what) for what, count in counts.items() if count)
+    return [*lines, f"{shown} rejected in all; the receipt lists them"]
+
+
 def remarks(report: Mapping[str, Any]) -> list[str]:
     """Everything in a report that a person should know."""
-    lines = [
-        f"{'mark' if 'mark' in row else 'row'} rejected: {row}" for row in report["rejected"][:SHOWN_WORDS]
-    ]
-    if len(report["rejected"]) > SHOWN_WORDS:
-        lines.append(f"{count_nouns(len(report['rejected']), 'row')} rejected in all; the receipt lists them")
+    lines = describe_rejected(report["rejected"])
     lines += describe_words(report)
     if report["rows_without_image"]:
         lines.append(

@@ -76,19 +76,19 @@ class BoxSource:
         """By the images' names in a COCO document."""
         file = self.spec.file or self.table.file or ANY_FILE
         what = self.spec.path or file
-        document = parse_value(require_size(self.files(file, self.spec.path), what), what)
-        if not isinstance(document, dict) or not isinstance(document.get("images"), list):
-            raise TableRefused(f"{what} is no COCO document: it has no list of images")
-        images = {one.get("id"): one for one in list_objects(document, "images")}
-        words = {one.get("id"): str(one.get("name", "")) for one in list_objects(document, "categories")}
-        boxes: dict[str, list[Box]] = {str(one.get("file_name", "")): [] for one in images.values()}
+        document = parse_coco(require_size(self.files(file, self.spec.path), what), what)
+        names, words = map_ids(document, "images", "file_name"), map_ids(document, "categories", "name")
+        boxes: dict[str, list[Box]] = {name: [] for name in names.values()}
         for mark in list_objects(document, "annotations"):
-            image, box = images.get(mark.get("image_id")), coco_box(mark)
-            if image is None or box is None:
-                self.reject(what, mark, "belongs to no image" if image is None else NO_BOX)
-                continue
-            word = words.get(mark.get("category_id"), str(mark.get("category_id", "")))
-            boxes[str(image.get("file_name", ""))].append([*box, word])
+            name, box, number = (
+                names.get(str(mark.get("image_id"))),
+                coco_box(mark),
+                str(mark.get("category_id")),
+            )
+            if name is None or box is None:
+                self.reject(what, mark, "belongs to no image" if name is None else NO_BOX)
+            else:
+                boxes[name].append([*box, words.get(number, number)])
         by_leaf = index_leaves(boxes)
         return (boxes.get(name, by_leaf.get(name.rpartition("/")[2])) for name in self.image_names(rows))
 
@@ -168,6 +168,19 @@ def require_size(data: bytes, what: str) -> bytes:
     if len(data) > JSON_BYTES:
         raise TableRefused(f"{what} has {count_nouns(len(data), 'byte')}, the limit is {JSON_BYTES:,}")
     return data
+
+
+def parse_coco(data: bytes, what: str) -> Mapping[str, Any]:
+    """A COCO document; TableRefused for another one."""
+    document = parse_value(data, what)
+    if not isinstance(document, dict) or not isinstance(document.get("images"), list):
+        raise TableRefused(f"{what} is no COCO document: it has no list of images")
+    return document
+
+
+def map_ids(document: Mapping[str, Any], key: str, name: str) -> dict[str, str]:
+    """What the objects of a list are called, by their ids as text."""
+    return {str(one.get("id")): str(one.get(name, "")) for one in list_objects(document, key)}
 
 
 def list_objects(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
