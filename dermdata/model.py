@@ -22,7 +22,9 @@ IMAGE_TABLES: tuple[Unpack, ...] = ("npz", "parquet")  # kinds of files that hol
 # endings by which a dataset's file is taken for an image
 IMAGE_ENDINGS = (
     ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jfif", ".jpe", ".heic", ".heif", ".avif",
+    ".svs", ".ndpi", ".scn", ".bif",
 )  # fmt: skip
+SLIDE_ENDINGS = (".svs", ".ndpi", ".scn", ".bif")  # of these, whole slides, which are kept and not decoded
 BoxForm = Literal["coco", "yolo", "geojson"]
 NOTHING: Mapping[str, str] = MappingProxyType({})
 ANY_FILE = "*"  # of a table in an archive whose name no source states: whichever file holds the member
@@ -166,6 +168,7 @@ class JoinSpec:
     to: str | None = None  # column of the second one, if named otherwise
     # new column -> the word of rows that have a partner
     marks: Mapping[str, str] = field(default_factory=dict)
+    sheet: str | None = None  # of a workbook; default: the first
     holds_more: bool = False  # it has rows of other images too, which nobody misses
     # column of the second table: a key may stand on several of its lines, whose columns are called "<column> <word>"
     each: str | None = None

@@ -208,16 +208,28 @@ def shorten_names(names: list[str]) -> dict[str, Any]:
 
 def find_table_path(file: str, member: str | None, contents: tuple[Content, ...]) -> str:
     """The cached path of a table: a catalog file, or a member of one by its path or file name."""
-    wanted = unicodedata.normalize("NFC", member or "")
-    for content in contents:
-        if file not in (ANY_FILE, content.file):
-            continue
-        if member is None and content.member is None:
-            return content.path
-        if member and unicodedata.normalize("NFC", content.official) in (wanted, wanted.rpartition("/")[2]):
-            return content.path
-    what = f"{member} in {file}" if member else file
-    raise TableRefused(f"{what} is not among the fetched files", hint="fetch it without --only")
+    held = (one for one in contents if file in (ANY_FILE, one.file))
+    found = next((one.path for one in held if is_member(one, member)), None)
+    if found is None and member and file == ANY_FILE:
+        found = find_only_leaf(member.rpartition("/")[2], contents)
+    if found is None:
+        what = f"{member} in {file}" if member else file
+        raise TableRefused(f"{what} is not among the fetched files", hint="fetch it without --only")
+    return found
+
+
+def is_member(content: Content, member: str | None) -> bool:
+    """Whether a cached file is the member of this path or file name; without one, the catalog file itself."""
+    if member is None:
+        return content.member is None
+    wanted = unicodedata.normalize("NFC", member)
+    return unicodedata.normalize("NFC", content.official) in (wanted, wanted.rpartition("/")[2])
+
+
+def find_only_leaf(leaf: str, contents: tuple[Content, ...]) -> str | None:
+    """The cached path of the one file of this name, in whatever folder; None for none and for several."""
+    found = [one.path for one in contents if one.official.rpartition("/")[2] == leaf]
+    return found[0] if len(found) == 1 else None
 
 
 def manifest_metadata(

@@ -38,6 +38,7 @@ from dermdata.http.urls import strip_secrets
 from dermdata.markup import count_nouns
 from dermdata.model import (
     IMAGE_ENDINGS,
+    SLIDE_ENDINGS,
     ArchiveMember,
     Content,
     File,
@@ -53,6 +54,7 @@ from dermdata.readers.image_tables import find_member_reader
 SUMS_NAME = "SHA256SUMS"
 LARGEST_SUMS = 256 << 20  # bytes: a line for each of two million files
 SUMS_LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
+SLIDE = "a whole slide: kept as it is, not decoded"
 LISTING_SOURCE = "listing"  # the source of a table that an archive's records make
 ROLE_FOLDERS = {"images": "images", "masks": "masks"}
 
@@ -346,14 +348,17 @@ def unpack_contents(
 
 def member_image(member: archive.ExtractedFile, path: Path) -> ImageFacts | None:
     """What a member is, which only large ones were not asked when they were unpacked; None for no image."""
-    if member.image is None:
+    if member.image is None or member.name.lower().endswith(SLIDE_ENDINGS):
         return inspect_file(member.name, path)
     return member.image if member.image.format or is_image_name(member.name) else None
 
 
 def inspect_file(name: str, data: bytes | Path) -> ImageFacts | None:
     """What an image is, told by its first bytes whatever its name is; None for what not even its name calls one."""
-    if not is_image_name(name) and not images.is_image_start(read_start(data)):
+    start = read_start(data)
+    if name.lower().endswith(SLIDE_ENDINGS):
+        return ImageFacts(format="tiff" if images.is_image_start(start) else None, problem=SLIDE, phash=None)
+    if not is_image_name(name) and not images.is_image_start(start):
         return None
     return inspect_image(data)
 

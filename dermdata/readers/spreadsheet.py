@@ -1,4 +1,4 @@
-"""The shape "spreadsheet": one sheet of an .xlsx workbook, read as text like any other table.
+"""The shape "spreadsheet": sheets of .xlsx workbooks, read as text and joined like any other tables.
 
 Only cells that are there count: a workbook of a kilobyte may say that it has a billion. What is unpacked, its marks and
 the length of each are checked before anything is parsed, and cells are read one at a time.
@@ -9,8 +9,9 @@ import re
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element, iterparse
 
@@ -19,15 +20,16 @@ import pyarrow as pa
 from dermdata.errors import TableRefused, nearest
 from dermdata.limits import COLUMNS
 from dermdata.markup import count_nouns
-from dermdata.model import Content, TableSpec
-from dermdata.readers.delimited import check_header
+from dermdata.model import Content, JoinSpec, TableSpec
+from dermdata.readers.delimited import RejectedRows, check_header
 from dermdata.readers.raw_table import Opener, RawTable
-from dermdata.readers.table import interpret_rows, required_columns
+from dermdata.readers.table import complete_rows, read_joined_table, required_columns
 from dermdata.text_files import find_stand_in
 
 if TYPE_CHECKING:
     from openpyxl import Workbook
 
+ENDING = ".xlsx"
 CELLS = 1_000_000  # in one sheet, the empty ones between others counted
 CELL_LENGTH = 32_767  # characters of a cell, as many as a spreadsheet can have
 INFLATED = 128 << 20  # bytes of XML in one workbook
@@ -54,21 +56,48 @@ def read(spec: TableSpec, files: Opener, contents: tuple[Content, ...]) -> RawTa
     if spec.file is None:
         raise TableRefused("the catalog's table names no file")
     what = spec.member or spec.file
-    names, lines = split_at_header(read_sheet(files(spec.file, spec.member), spec.sheet, what), spec, what)
+    rows = parse_sheet(files(spec.file, spec.member), spec.sheet, header_columns(spec), what)
+    return complete_rows(rows, [], spec, what, partial(read_joined_sheet, spec, files))
+
+
+def read_joined_sheet(spec: TableSpec, files: Opener, join: JoinSpec) -> tuple[pa.Table, RejectedRows]:
+    """A joined sheet, of the same workbook or another one; or a table in text."""
+    what = join.member or join.file
+    if not what.lower().endswith(ENDING):
+        return read_joined_table(spec, files, join)
+    key = {name for name in (join.to or join.on).split("/") if not name.startswith("@")}
+    return parse_sheet(files(join.file, join.member), join.sheet, key, what), []
+
+
+def parse_sheet(data: bytes, sheet: str | None, wanted: Collection[str], what: str) -> pa.Table:
+    """The table in a sheet whose header line has these columns, all cells text."""
+    names, lines = split_at_header(read_sheet(data, sheet, what), wanted, what)
     check_header(names, what)
-    rows = pa.table(
+    return pa.table(
         {name: pa.array([line[n] for line in lines], pa.string()) for n, name in enumerate(names)}
     )
-    rows, rejected = interpret_rows(rows, spec, what)
-    return RawTable(rows, tuple(rejected))
 
 
-def split_at_header(lines: list[list[str]], spec: TableSpec, what: str) -> tuple[list[str], list[list[str]]]:
-    """The column names and the filled lines below: the first line with every column that the catalog names.
+def header_columns(spec: TableSpec) -> set[str]:
+    """The columns by which the header line is known: with other tables joined those that only this one can have."""
+    named = [*required_columns(spec), *spec.one_hot]
+    if spec.join:
+        named = [
+            *(join.on for join in spec.join[:1]),
+            *spec.columns.get("image", ()),
+            *spec.columns.get("image_id", ()),
+        ]
+    return {name for name in named if not name.startswith("@")}
+
+
+def split_at_header(
+    lines: list[list[str]], wanted: Collection[str], what: str
+) -> tuple[list[str], list[list[str]]]:
+    """The column names and the filled lines below: the first line with every wanted column.
 
     Legends and titles above it are passed over.
     """
-    wanted = {name for name in (*required_columns(spec), *spec.one_hot) if not name.startswith("@")}
+    wanted = set(wanted)
     for number, line in enumerate(lines):
         if wanted <= set(line):
             names = [name or f"column {place}" for place, name in enumerate(line, 1)]

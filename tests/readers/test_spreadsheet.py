@@ -9,7 +9,8 @@ import openpyxl
 import pytest
 
 from dermdata.errors import TableRefused
-from dermdata.readers import spreadsheet
+from dermdata.model import JoinSpec, TableSpec
+from dermdata.readers import RawTable, read_table, spreadsheet
 from dermdata.readers.spreadsheet import read_sheet
 
 
@@ -77,3 +78,73 @@ def test_a_workbook_may_not_inflate_without_measure(monkeypatch: pytest.MonkeyPa
 def test_what_stands_in_a_workbooks_place_is_named(data: bytes, words: str) -> None:
     with pytest.raises(TableRefused, match=f"t.xlsx is {words}"):
         read_sheet(data, None, "t.xlsx")
+
+
+# ------------------------------------------------------------------ several sheets
+
+
+def sheets(**lines: list[list[object]]) -> bytes:
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for name, rows in lines.items():
+        sheet = book.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
+    data = io.BytesIO()
+    book.save(data)
+    return data.getvalue()
+
+
+BOOK = {
+    "Images": [["a title"], ["image", "case"], ["i1", 7], ["i2", 8], ["i3", 9]],
+    "Cases": [["read me"], [], ["case", "dx", "who"], [7, "nv", "A"], [8, "mel", "B"]],
+    "Experts": [["case", "expert", "dx"], [7, "E1", "mel"], [7, "E2", "nv"], [8, "E1", "mel"]],
+}
+IMAGE = {"image_id": ("image",), "label_raw": ("dx",)}
+
+
+def joined(*joins: JoinSpec, **files: bytes) -> RawTable:
+    files = {"a": sheets(**BOOK), **files}
+    spec = TableSpec(reader="spreadsheet", file="a.xlsx", sheet="Images", columns=IMAGE, join=joins)
+    return read_table(spec, lambda name, _: files[name.partition(".")[0]], ())
+
+
+def test_sheets_of_one_workbook_and_a_table_in_text_are_joined() -> None:
+    """The header line is found in each; a key that is a number is one; who lacks a partner stays and is counted."""
+    raw = joined(
+        JoinSpec(file="a.xlsx", sheet="Cases", on="case"),
+        JoinSpec(file="b.csv", on="who", to="name"),
+        b=b"name,place\nA,Bern\n",
+    )
+    assert [tuple(row.values()) for row in raw.rows.to_pylist()] == [
+        ("i1", "7", "nv", "A", "Bern"), ("i2", "8", "mel", "B", ""), ("i3", "9", "", "", ""),
+    ]  # fmt: skip
+    assert raw.unpartnered == {"a.xlsx": 1, "b.csv": 2}
+
+
+def test_a_sheet_with_several_lines_a_key_is_spread_by_who_wrote_them() -> None:
+    raw = joined(
+        JoinSpec(file="a.xlsx", sheet="Cases", on="case"),
+        JoinSpec(file="a.xlsx", sheet="Experts", on="case", each="expert"),
+    )
+    assert [(row["dx E1"], row["dx E2"]) for row in raw.rows.to_pylist()] == [
+        ("mel", "nv"),
+        ("mel", ""),
+        ("", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("join", "why"),
+    [
+        (JoinSpec(file="a.xlsx", sheet="Case", on="case"), "has no sheet 'Case'"),
+        (
+            JoinSpec(file="a.xlsx", sheet="Cases", on="case", to="number"),
+            "has no line with the columns number",
+        ),
+        (JoinSpec(file="a.xlsx", sheet="Experts", on="case"), "the same case on several lines"),
+    ],
+)
+def test_a_join_that_cannot_be_is_refused(join: JoinSpec, why: str) -> None:
+    with pytest.raises(TableRefused, match=why):
+        joined(join)

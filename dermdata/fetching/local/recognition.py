@@ -42,7 +42,7 @@ from dermdata.fetching.local.matching import (
 from dermdata.fetching.local.tables import TableFile, TableMatcher, fold_leaf, list_table_files
 from dermdata.fetching.plan import FetchPlan
 from dermdata.manifest.match import FileNameIndex
-from dermdata.model import IMAGE_TABLES, Content, Dataset, File, TableSpec
+from dermdata.model import ANY_FILE, IMAGE_TABLES, Content, Dataset, File, TableSpec
 
 
 class MatchState:
@@ -298,8 +298,10 @@ class Recognizer(MatchState):
     def is_present(self, part: TableFile) -> bool:
         known = {(one.file, normalize_name(one.official)) for one in self.contents()}
         path = normalize_name(part.member or part.file)
-        paths = {path, path.rpartition("/")[2]}
-        return any((part.file, path) in known for path in paths)
+        leaf = path.rpartition("/")[2]
+        if part.file == ANY_FILE:
+            return any(official.rpartition("/")[2] == leaf for _, official in known)
+        return any((part.file, one) in known for one in (path, leaf))
 
     def require_tables(self, missing: Sequence[TableFile]) -> None:
         """Raise what stands in the way of any rows at all."""

@@ -16,7 +16,7 @@ from dermdata.markup import count_nouns
 from dermdata.model import Dataset, TableSpec
 from dermdata.readers.delimited import parse_delimited, quote_names
 from dermdata.readers.records import make_rows, parse_records, unfold_records
-from dermdata.readers.spreadsheet import read_sheet, split_at_header
+from dermdata.readers.spreadsheet import header_columns, parse_sheet
 from dermdata.readers.table import required_columns
 
 TABLE_ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".data", ".dat", ".xlsx", ".json", ".jsonl", ".ndjson")
@@ -166,9 +166,7 @@ class TableMatcher:
 
 def parse_table(spec: TableSpec, data: bytes, shown: str) -> pa.Table:
     if spec.reader == "spreadsheet":
-        names, lines = split_at_header(read_sheet(data, spec.sheet, shown), spec, shown)
-        columns = [pa.array([line[place] for line in lines], pa.string()) for place in range(len(names))]
-        return pa.Table.from_arrays(columns, names=names)
+        return parse_sheet(data, spec.sheet, header_columns(spec), shown)
     if spec.reader == "records":
         records, _ = parse_records(data, shown, spec.records)
         return make_rows(unfold_records(records, spec.unfold, shown), shown)

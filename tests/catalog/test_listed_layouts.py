@@ -1,0 +1,165 @@
+"""Entries whose files their host's own listing names: fetched from a record of the layout that public code states."""
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pyarrow.parquet as pq
+import pytest
+
+from support.made_up_dataset import picture
+from support.servers import Site
+
+Rows = list[dict[str, Any]]
+
+
+def zipped(members: Mapping[str, bytes]) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    return data.getvalue()
+
+
+def workbook(header: Sequence[str], *lines: Sequence[object]) -> bytes:
+    book = openpyxl.Workbook()
+    for line in (header, *lines):
+        book.active.append(list(line))
+    data = io.BytesIO()
+    book.save(data)
+    return data.getvalue()
+
+
+def put_zenodo(site: Site, record: str, files: Mapping[str, bytes]) -> None:
+    listed = [
+        {"key": name, "size": len(data), "checksum": f"md5:{hashlib.md5(data).hexdigest()}"}
+        for name, data in files.items()
+    ]
+    site.put(f"https://zenodo.org/api/records/{record}", json.dumps({"files": listed}).encode())
+    for name, data in files.items():
+        site.put(f"https://zenodo.org/records/{record}/files/{name}?download=1", data)
+
+
+def put_figshare(site: Site, article: str, files: Mapping[str, bytes]) -> None:
+    listed = [
+        {"id": number, "name": name, "size": len(data), "computed_md5": hashlib.md5(data).hexdigest(),
+         "is_link_only": False}
+        for number, (name, data) in enumerate(files.items(), 1)
+    ]  # fmt: skip
+    url = f"https://api.figshare.com/v2/articles/{article}/files?page=1&page_size=500"
+    site.put(url, json.dumps(listed).encode())
+    for number, data in enumerate(files.values(), 1):
+        site.put(f"https://ndownloader.figshare.com/files/{number}", data)
+
+
+def put_s3(site: Site, bucket: str, prefix: str, files: Mapping[str, bytes]) -> None:
+    rows = "".join(
+        f"<Contents><Key>{name}</Key><Size>{len(data)}</Size></Contents>" for name, data in files.items()
+    )
+    url = f"https://{bucket}.s3.amazonaws.com"
+    page = f"<ListBucketResult><IsTruncated>false</IsTruncated>{rows}</ListBucketResult>"
+    site.put(f"{url}/?list-type=2&prefix={prefix.replace('/', '%2F')}&max-keys=1000", page.encode())
+    for name, data in files.items():
+        site.put(f"{url}/{name}", data)
+
+
+def fetch(name: str, cli: Callable, site: Site, code: int = 0) -> Rows:
+    answer = cli("--rewrite", site.rewrite, "fetch", name)
+    assert answer.code == code, answer.err
+    rows: Rows = pq.ParquetFile(answer.out.strip()).read().to_pylist()
+    for row in rows:
+        assert row["path"] is None or (Path(answer.out.strip()).parent / row["path"]).is_file()
+    return rows
+
+
+def test_mcr_sl_is_joined_from_its_six_workbooks(cli: Callable, site: Site) -> None:
+    """Each image has its lesion's and its person's facts; one whose lesion is in no workbook stays."""
+    home = "MCR-SL_dataset"
+    books = {
+        "image": workbook(
+            ("image_id", "lesion_id", "modality"),
+            ("I1", "L1", "dermoscopy"), ("I2", "L1", "clinical"), ("I3", "L2", "clinical"), ("I4", "L9", "clinical"),
+        ),
+        "lesion": workbook(
+            ("subject_id", "lesion_id", "location_group", "malignancy"),
+            ("S1", "L1", "Back", "Malignant"), ("S2", "L2", "Face", "unknown"),
+        ),
+        "subject": workbook(("subject_id", "age", "sex"), ("S1", 61, "Male"), ("S2", 34, "Female")),
+        "unified_diagnosis": workbook(
+            ("diagnosis_id", "lesion_id", "unified_diagnosis"), ("D1", "L1", "MEL"), ("D2", "L2", "ATY")
+        ),
+        "dermatology_diagnosis": workbook(
+            ("diagnosis_id", "lesion_id", "image_id", "expert_id", "diagnosis"),
+            ("D1", "L1", "I1", "E001", "NEV"), ("D2", "L1", "I1", "E003", "MEL"), ("D3", "L2", "I3", "E001", "ATY"),
+        ),
+        "histopathology_diagnosis": workbook(
+            ("diagnosis_id", "lesion_id", "procedure", "diagnosis"), ("H1", "L1", "excision", "MEL")
+        ),
+    }  # fmt: skip
+    members = {f"{home}/{name}.xlsx": data for name, data in books.items()}
+    members |= {f"{home}/images/I{number}.jpg": picture(number) for number in range(1, 5)}
+    put_zenodo(site, "17306338", {"some_name.zip": zipped(members)})
+    rows = fetch("mcr-sl", cli, site)
+    told = (
+        "image_id",
+        "patient_id",
+        "lesion_id",
+        "diagnosis",
+        "confirmation",
+        "modality",
+        "age",
+        "sex",
+        "body_site",
+    )
+    assert [tuple(row[name] for name in told) for row in rows] == [
+        ("I1", "mcr-sl/S1", "mcr-sl/L1", "melanoma", "histopathology", "dermoscopic", 61, "male",
+         "trunk-posterior-trunk"),
+        ("I2", "mcr-sl/S1", "mcr-sl/L1", "melanoma", "histopathology", "clinical", 61, "male",
+         "trunk-posterior-trunk"),
+        ("I3", "mcr-sl/S2", "mcr-sl/L2", "melanocytic-nevus", None, "clinical", 34, "female",
+         "head-and-neck-head-face"),
+        ("I4", None, "mcr-sl/L9", None, None, "clinical", None, None, None),
+    ]  # fmt: skip
+    assert all(row["path"] for row in rows)
+    said = {"diagnosis E001": "NEV", "diagnosis E003": "MEL", "malignancy": "Malignant"}
+    assert said.items() <= dict(rows[0]["extra"]).items()
+
+
+def test_itobos_has_boxes_in_pixels_and_its_split(cli: Callable, site: Site) -> None:
+    """The label files of the training tiles; of the test tiles nothing is said."""
+    with_tiles = {
+        "data/train/images/a.png": picture(1, "png"), "data/train/images/b.png": picture(2, "png"),
+        "data/train/labels/a.txt": b"0 0.5 0.5 0.5 0.25\n", "data/train/labels/b.txt": b"",
+        "data/test/images/c.png": picture(3, "png"), "data/additional_data/d.png": picture(4, "png"),
+    }  # fmt: skip
+    put_figshare(site, "28452545", {"tiles.zip": zipped(with_tiles)})
+    rows = fetch("itobos2024", cli, site)
+    assert [(row["image_id"], row["split_official"]) for row in rows] == [
+        ("test/c", "test"), ("train/a", "train"), ("train/b", "train"),
+    ]  # fmt: skip
+    width, height = rows[1]["width"], rows[1]["height"]
+    right = {"x": width / 4, "y": height * 0.375, "width": width / 2, "height": height / 4, "label": "0"}
+    assert [row["boxes"] for row in rows] == [None, [right], []]
+
+
+@pytest.mark.parametrize("ending", ["svs", "tif"])
+def test_a_slide_is_a_row_and_is_not_decoded(cli: Callable, site: Site, ending: str) -> None:
+    slide = f"packages/bcc/images/case1.{ending}"
+    put_s3(
+        site,
+        "cobra-pathology",
+        "packages/",
+        {slide: b"II*\0 a slide", "packages/bcc/annotations/case1.xml": b"<x/>"},
+    )
+    (row,) = fetch("cobra-bcc", cli, site)
+    assert (row["image_id"], row["modality"]) == ("bcc/case1", "histopathology")
+    assert row["path"].endswith(ending)
+    if ending == "svs":
+        assert (row["format"], row["image_problem"]) == ("tiff", "a whole slide: kept as it is, not decoded")
+    else:  # a small one is looked at like any image
+        assert row["image_problem"].startswith("header cannot be read")
