@@ -8,7 +8,7 @@ from typing import Any, Literal
 Role = Literal["images", "masks", "metadata", "splits", "captions", "weights", "other"]
 Kind = Literal["dataset", "model"]
 AccessKind = Literal["open", "account", "agreement", "per-image", "unavailable"]
-FetchWay = Literal["yes", "account", "by-hand", "no"]  # whether `fetch` can bring a dataset
+FetchWay = Literal["yes", "account", "form", "by-hand", "no"]  # whether `fetch` can bring a dataset
 # folder: pictures of the person's own, which lie one by one in folders and are no archive anywhere
 Unpack = Literal["zip", "tar", "tar.gz", "tar.zst", "npz", "parquet", "folder"]
 # where a person's own pictures are, once they are a dataset's
@@ -246,6 +246,7 @@ class TableSpec:
     unfold: str | None = None  # records: a list in each, of which each value is a row of its own
     questions: tuple[QuestionSpec, ...] = ()  # what is asked and answered of the rows' images
     boxes: tuple[BoxSpec, ...] = ()  # marks in the rows' images
+    inferred: bool = False  # no source that was seen tells the layout: each image is a row, by its path
     image_url: str | None = None  # column with each image's own address (listing = "rows")
     masks: Mapping[str, str] = field(default_factory=dict)  # structure -> file name with {image_id}
 
@@ -305,6 +306,7 @@ class Dataset:
     files: tuple[File, ...] = ()
     listing: str | None = None  # `<host>:<id>`: its own listing names the files; `rows`: the table does
     listed: ListingSpec | None = None  # which of them, and what they are
+    no_rows: str | None = None  # why a fetch gives files and no rows: lists, texts
     words_of: str | None = None  # the catalog entry whose crosswalk holds for this one's words too
     table: tuple[TableSpec, ...] = ()
     copies: tuple[Copy, ...] = ()  # in the order in which they stand in

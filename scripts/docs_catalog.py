@@ -8,6 +8,7 @@ from typing import Any
 import docs_commands
 from dermdata.api.display import format_size
 from dermdata.catalogs import Catalog, open_catalog
+from dermdata.catalogs.health import LastSeen, find_last_day, read_health
 from dermdata.model import Dataset
 from docs_markdown import table
 
@@ -19,7 +20,12 @@ they stand and how they can be had. Made from the catalog by `make docs`; do not
 
 `dermdata list` filters the same table, `dermdata info NAME` shows all that is known of one entry.
 An empty cell means that no source states it. Commercial use is what the license says: "no" is a prohibition,
-an empty cell is no permission. Size is what `fetch` downloads, where the sizes of all files are known.
+an empty cell is no permission. Size is what `fetch` downloads, where the sizes of all files are known, stated or seen.
+
+Fetch: **yes** without an account, **account** with a free one, **form** after an agreement (then `--from` what you got),
+**by-hand** what only a browser gets (then `--from`), **no**: it cannot be had. Rows is how many images its publisher counts.
+Seen live is the last day on which `dermdata doctor --sources --update` saw its files at their hosts; **never** where it
+never was.
 """
 KINDS = {
     "open": "Files can be downloaded by anyone.",
@@ -39,6 +45,12 @@ FROM = (
 def catalog() -> Catalog:
     """The bundled catalog alone: what the machine's own settings add is not for the docs."""
     return open_catalog()
+
+
+@cache
+def health() -> dict[str, dict[str, LastSeen]]:
+    """What hosts said of each entry's files when they were last asked."""
+    return read_health(catalog().roots)
 
 
 @cache
@@ -67,13 +79,16 @@ def page() -> str:
 def overview(items: list[dict[str, Any]]) -> str:
     rows = [
         (
-            f"`{item['name']}`", item["title"], item["images"], item["classes"], ", ".join(item["modalities"]),
-            item["access"], item["license"], item["commercial_use"],
+            f"`{item['name']}`", item["title"], item["fetch"], item["images"], item["classes"],
+            ", ".join(item["modalities"]), item["license"], item["commercial_use"],
             format_size(item["size_bytes"]) if item["size_bytes"] is not None else None,
+            find_last_day(health().get(item["name"])) or "never",
         )
         for item in items
     ]  # fmt: skip
-    header = ("name", "title", "images", "classes", "modality", "access", "license", "commercial use", "size")
+    header = (
+        "name", "title", "fetch", "rows", "classes", "modality", "license", "commercial use", "size", "seen live",
+    )  # fmt: skip
     return table(header, rows)
 
 

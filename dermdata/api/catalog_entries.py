@@ -13,6 +13,7 @@ from dermdata.api.label_index import read_card_rows, read_labels
 from dermdata.api.models import list_models
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
+from dermdata.catalogs.index import has_health
 from dermdata.errors import CacheDamaged, UnknownName
 from dermdata.manifest_file import cached_names, version_folder
 from dermdata.markup import count_nouns, phrase_count
@@ -39,7 +40,7 @@ WORD_FILTERS = {
     "access": "access",
 }  # option -> the key that holds its word
 # start-up counts: `dermdata.model` is 7 ms of `list`
-FETCH_WAYS: "tuple[FetchWay, ...]" = ("yes", "account", "by-hand", "no")
+FETCH_WAYS: "tuple[FetchWay, ...]" = ("yes", "account", "form", "by-hand", "no")
 Item = dict[str, Any]
 
 
@@ -70,6 +71,7 @@ def list_entries(resources: Resources, wanted: ListFilter, sort: str = "name") -
     items = [item for item in items if is_listed(item, wanted) and is_usable(item, wanted)]
     for field in wanted.has:
         items = [item for item in items if has_field(item, field)]
+    items = add_sizes(resources, items)
     columns: tuple[str, ...] = LIST_KEYS
     if wanted.cached:
         items, columns = mark_complete(resources, items), (*LIST_KEYS, "complete")
@@ -78,6 +80,15 @@ def list_entries(resources: Resources, wanted: ListFilter, sort: str = "name") -
 
         items, columns = mark_seen(resources, items), (*columns, "seen_live")
     return Records(sort_entries(items, sort), columns)
+
+
+def add_sizes(resources: Resources, items: list[Item]) -> list[Item]:
+    """The items, with the sizes that their hosts told. Start-up counts: nothing is imported where none ever did."""
+    if not has_health(resources.catalog.roots):
+        return items
+    from dermdata.api.source_check import add_seen_sizes
+
+    return add_seen_sizes(resources, items)
 
 
 def filter_by_word(
@@ -423,7 +434,7 @@ def describe_fetch(dataset: "Dataset") -> str:
     way = find_fetch_way(dataset)
     if way == "no":
         return "It cannot be had."
-    if way == "by-hand":
+    if way in ("form", "by-hand"):
         return (
             f"dermdata cannot download this one: `dermdata fetch {dataset.name} --from PATH` takes what you "
             "downloaded by hand."

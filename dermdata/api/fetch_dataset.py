@@ -324,6 +324,8 @@ SHOWN_WORDS = 10
 
 def tell_outcome(resources: Resources, dataset: "Dataset", outcome: "FetchResult") -> None:
     """What came of it: one line, and one for everything that is not as it should be."""
+    from dermdata.catalogs.entries import describe_layout
+
     report = outcome.report
     if dataset.kind == "model":
         for line in describe_model(dataset, outcome, resources.cache.find_folder(dataset).receipt()):
@@ -344,6 +346,8 @@ def tell_outcome(resources: Resources, dataset: "Dataset", outcome: "FetchResult
     )
     brought = "" if dataset.access.paths else f", {format_size(outcome.downloaded)} fetched"
     resources.say(f"{dataset.name}: {here}{brought}")
+    for line in describe_layout(dataset):
+        resources.say(f"{dataset.name}: {line}")
     for line in remarks(report):
         resources.say(f"warning: {dataset.name}: {line}")
     tell_copy(resources, dataset, outcome)
@@ -397,10 +401,22 @@ def describe_choice(asked: "SubsetSpec") -> str:
 
 def require_usable(dataset: "Dataset", outcome: "FetchResult") -> None:
     """SomeFailed when rows or labels of the source could not be used, or images are where no row finds them."""
+    require_some_rows(dataset, outcome)
     require_any_match(dataset, outcome.report)
     require_open_archives(dataset, outcome.report)
     if any(outcome.report.get(key) for key in ("unmapped_labels", "rejected", "lost")):
         raise SomeFailed(f"{dataset.name}: some rows or labels could not be used, see above")
+
+
+def require_some_rows(dataset: "Dataset", outcome: "FetchResult") -> None:
+    """SomeFailed for an empty manifest, unless the entry says why it has no rows, or only some were asked for."""
+    if dataset.kind == "model" or outcome.part or dataset.no_rows or outcome.report.get("rows", 1):
+        return
+    if dataset.table:
+        hint = f"`dermdata info {dataset.name}` tells which table and images the entry expects"
+    else:
+        hint = "the entry has no [[table]]; `dermdata add FOLDER` makes rows of a folder of images"
+    raise SomeFailed(f"{dataset.name}: its files are here, and the manifest has no row", hint=hint)
 
 
 def require_any_match(dataset: "Dataset", report: Mapping[str, Any]) -> None:

@@ -382,6 +382,7 @@ def plan_downloads(
     resources: Resources, datasets: "Sequence[Dataset]", request: FetchRequest, subset: SubsetFetch | None
 ) -> Records:
     """What would be downloaded, mended and built, and what is there."""
+    from dermdata.api.source_check import plan_seen_sizes
     from dermdata.hosts import require_obtainable
 
     mirrors, wants = list(request.mirrors), request.wants
@@ -393,4 +394,5 @@ def plan_downloads(
     for plan in plans:
         if plan.asks_hosts or not plan.have:
             require_obtainable(plan.dataset, mirrored=bool(mirrors))
-    return Records([*(row for plan in plans for row in plan_rows(plan)), *others], PLAN_KEYS)
+    rows = plan_seen_sizes(resources, [row for plan in plans for row in plan_rows(plan)])
+    return Records([*rows, *others], PLAN_KEYS)

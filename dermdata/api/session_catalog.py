@@ -48,7 +48,8 @@ class CatalogMethods:
         license : str, optional
             A license's id, or the beginning of one.
         fetch : sequence of str
-            Only what `fetch` can bring so: "yes", "account" (with one), "by-hand" (what you downloaded), "no".
+            Only what `fetch` can bring so: "yes", "account" (with one), "form" (what you got after one), "by-hand"
+            (what you downloaded), "no".
         commercial : bool, optional
             Only what may be used commercially, or, for False, what may not; what no license states is neither.
         min_images : int, optional

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dermdata.api.resources import Resources
     from dermdata.catalogs.health import LastSeen
     from dermdata.fetching.live_check import EntryPlan, PlaceChecker, Sighting, SourcePlace
+    from dermdata.model import Dataset, File
     from dermdata.progress import Progress
 
 COLUMNS = ("name", "state", "asked", "files", "detail", "places")
@@ -244,6 +245,48 @@ def mark_seen(resources: "Resources", items: Sequence[Mapping[str, Any]]) -> lis
 
     health = read_health(resources.catalog.roots)
     return [{**item, "seen_live": find_last_day(health.get(item["name"]))} for item in items]
+
+
+def add_seen_sizes(resources: "Resources", items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Items of the catalog; where no source states a size, with what the hosts said when they were last asked."""
+    from dermdata.catalogs.health import read_health
+
+    health = read_health(resources.catalog.roots)
+    return [
+        {**item, "size_bytes": sum_seen_sizes(resources.catalog[item["name"]], health[item["name"]])}
+        if item["size_bytes"] is None and item["name"] in health
+        else dict(item)
+        for item in items
+    ]
+
+
+def sum_seen_sizes(dataset: "Dataset", seen: "Mapping[str, LastSeen]") -> int | None:
+    """What a fetch would download: stated, or seen at the host; None where something is neither."""
+    names = [dataset.listing] if dataset.listing else []
+    if dataset.listing == "rows":
+        return None
+    sizes = [seen[name].size if name in seen else None for name in names]
+    sizes += [expect_size(file, seen) for file in dataset.files if file.fetch]
+    return sum(filter(None, sizes)) if sizes and None not in sizes else None
+
+
+def expect_size(file: "File", seen: "Mapping[str, LastSeen]") -> int | None:
+    """Bytes to plan for: stated, else seen at the host, else roughly stated."""
+    if file.size is None and file.name in seen:
+        return seen[file.name].size
+    return file.expected_size
+
+
+def plan_seen_sizes(resources: "Resources", rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of a plan; a download of unknown size has what its host said when it was last asked."""
+    from dermdata.catalogs.health import read_health
+
+    health = read_health(resources.catalog.roots)
+    for row in rows:
+        seen = health.get(row["dataset"], {}).get(row["file"])
+        if row["step"] == "download" and row["size_bytes"] is None and seen:
+            row["size_bytes"] = seen.size
+    return list(rows)
 
 
 def read_entry_facts(resources: "Resources", name: str) -> dict[str, dict[str, Any]]:

@@ -420,12 +420,20 @@ def has_address(dataset: Dataset, *, mirrored: bool = False) -> bool:
 
 
 def find_fetch_way(dataset: Dataset) -> FetchWay:
-    """Whether `fetch` can bring the dataset: yes, with an account, only what was downloaded by hand, or not at all."""
+    """Whether `fetch` can bring the dataset: yes, with an account, what a form or a hand got, or not at all."""
     if dataset.access.kind == "unavailable":
         return "no"
     if not (has_address(dataset) or dataset.access.paths):
-        return "by-hand"
+        return "form" if dataset.access.kind == "agreement" else "by-hand"
     return "account" if dataset.access.service else "yes"
+
+
+def describe_layout(dataset: Dataset) -> list[str]:
+    """Why a fetch gives no rows, or that its rows are inferred; nothing where the layout is known."""
+    lines = [f"no rows: {dataset.no_rows}"] if dataset.no_rows else []
+    if any(spec.inferred for spec in dataset.table):
+        lines.append("the layout is inferred: each image file is a row, by its path, without label")
+    return lines
 
 
 def make_bibtex(dataset: Dataset) -> str | None:

@@ -16,10 +16,11 @@ from typing import Any
 
 from dermdata import __version__, disk
 
-INDEX_SCHEMA = 8
+INDEX_SCHEMA = 9
 MOST_BYTES = 256 << 20  # bytes of an index
 TEXT_PARTS = {"fingerprint": list, "lengths": dict}
 INDEX_PARTS = {**TEXT_PARTS, "items": list, "aliases": dict, "broken": dict}
+EMPTY_HEALTH = 64  # bytes of a health.json without entries
 ENTRY_FILES = ("dataset.toml", "labels.tsv", "files.tsv")
 
 
@@ -47,6 +48,15 @@ def file_stamps(folder: Path, names: Iterable[str] | None) -> list[list[Any]]:
                 continue
             found.append([path, stat.st_mtime_ns, stat.st_size])
     return found
+
+
+def has_health(roots: Sequence[Path]) -> bool:
+    """Whether any catalog folder knows what hosts said: its file is longer than one without entries."""
+    for root in roots:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            if os.stat(f"{root}/health.json").st_size > EMPTY_HEALTH:  # noqa: PTH116
+                return True
+    return False
 
 
 def load_index(

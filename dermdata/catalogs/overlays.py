@@ -338,7 +338,7 @@ def summary_item(dataset: Dataset, roots: Sequence[Path]) -> dict[str, Any]:
     """What `dermdata list` shows, filters and sorts by."""
     fields = manifest_fields(dataset)
     # what a listing adds is not known before it is asked
-    sizes = [None] if dataset.listing else [file.size for file in dataset.files if file.fetch]
+    sizes = [None] if dataset.listing else [file.expected_size for file in dataset.files if file.fetch]
     return {
         "name": dataset.name,
         "title": dataset.title,

@@ -53,7 +53,8 @@ def list_(
     fetchable: Annotated[
         str | None,
         typer.Option(
-            help="Only what `fetch` brings so: yes, account (with one), by-hand (what you downloaded), no.",
+            help="Only what `fetch` brings so: yes, account (with one), form (after one), "
+            "by-hand (what you downloaded), no.",
             metavar="WAY,…",
             autocompletion=complete_key("fetch"),
         ),

@@ -364,10 +364,13 @@ def fill_request(request: Request, size: int | None, checksum: str | None) -> Re
 
 
 def pick_file(name: str, files: Iterable[File], what: str) -> File:
-    """The one file of this name in a record; UnknownName with the nearest ones otherwise."""
+    """The one file of this name in a record, else the one whose name is so but for folders and case.
+
+    UnknownName with the nearest names otherwise.
+    """
     files = tuple(files)
     require_some(files, what)
-    found = [file for file in files if file.name == name]
+    found = [file for file in files if file.name == name] or find_leaf(name, files)
     if len(found) > 1:
         raise unexpected_answer(f"{what} has {count_nouns(len(found), 'file')} named '{name}'")
     if not found:
@@ -377,6 +380,13 @@ def pick_file(name: str, files: Iterable[File], what: str) -> File:
         )
         raise UnknownName(f"file of {what}:", name, known, hint=f"it has {some}")
     return found[0]
+
+
+def find_leaf(name: str, files: Iterable[File]) -> list[File]:
+    """The file of this name in whatever folder, in whatever case; none where several are."""
+    leaf = name.rpartition("/")[2].casefold()
+    found = [file for file in files if file.name.rpartition("/")[2].casefold() == leaf]
+    return found if len(found) == 1 else []
 
 
 def require_some(files: Collection[File], what: str) -> None:

@@ -52,6 +52,7 @@ def test_json_items_have_the_promised_keys(cli: Callable) -> None:
         (["--fetchable", "yes,account"], "derm7pt", "uq-longitudinal"),
         (["--fetchable", "by-hand"], "uq-longitudinal", "ham10000"),
         (["--fetchable", "no"], "co2wounds-v2", "uq-longitudinal"),
+        (["--fetchable", "form"], "ddi", "uq-longitudinal"),
         (["--commercial"], "pad-ufes-20", "ham10000"),
         (["--no-commercial"], "ham10000", "pad-ufes-20"),
         (["--commercial"], "pad-ufes-20", "azh-wound"),  # no license states it
@@ -77,8 +78,9 @@ def test_what_is_fetchable_is_what_fetch_can_bring(cli: Callable) -> None:
         try:
             require_obtainable(catalog[name])
         except PersonMustAct as error:
-            refused[name] = {"manual_download": "by-hand", "unobtainable": "no"}[error.code]
-    assert {name: way for name, way in found.items() if way in ("by-hand", "no")} == refused
+            by_hand = "form" if catalog[name].access.kind == "agreement" else "by-hand"
+            refused[name] = {"manual_download": by_hand, "unobtainable": "no"}[error.code]
+    assert {name: way for name, way in found.items() if way in ("form", "by-hand", "no")} == refused
     assert {"yes", "account"} == {*found.values()} - {*refused.values()}
 
 

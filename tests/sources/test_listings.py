@@ -7,7 +7,7 @@ import pytest
 
 from dermdata.errors import CredentialsMissing, NotTheFile, ServerRefused, UnknownName
 from dermdata.hosts import ResolveContext, list_files, request_limits, resolve
-from dermdata.hosts.base import guess_role, sort_listing
+from dermdata.hosts.base import guess_role, pick_file, sort_listing
 from dermdata.model import File, Request
 from support.catalog_folders import entry as catalog_entry
 from support.catalog_folders import put
@@ -149,3 +149,26 @@ def test_a_name_that_comes_twice_is_refused() -> None:
 )
 def test_the_ending_tells_the_role(name: str, role: str) -> None:
     assert guess_role(name) == role
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "found"),
+    [
+        ("a.zip", ["a.zip", "A.ZIP"], "a.zip"),  # its very name first
+        ("BCN_20k_train.zip", ["bcn_20k_train.zip", "bcn_20k_test.zip"], "bcn_20k_train.zip"),
+        ("a.zip", ["data/a.zip", "b.zip"], "data/a.zip"),
+        ("data/A.zip", ["a.zip"], "a.zip"),
+        ("a.zip", ["x/A.zip", "y/a.zip"], None),  # two could be meant
+        ("a.zip", ["aa.zip"], None),
+    ],
+)
+def test_a_file_of_a_record_is_found_by_its_leaf_in_any_case(
+    name: str, there: list[str], found: str | None
+) -> None:
+    """Authors rename folders and letters between versions; what could be two files is none."""
+    files = [File(name=one, role="other") for one in there]
+    if found:
+        assert pick_file(name, files, "the record").name == found
+    else:
+        with pytest.raises(UnknownName):
+            pick_file(name, files, "the record")
