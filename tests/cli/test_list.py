@@ -94,9 +94,9 @@ def test_the_table_says_what_each_dataset_is(
     head, _, *lines = answer.out.splitlines()
     assert head.split()[:5] == ["name", "title", "images", "license", "fetch"]
     assert all(len(line) <= width for line in lines)
-    bald = next(line for line in lines if line.startswith("bald "))
-    assert "BRAAFF Anno" in bald
-    assert " by-hand " in f"{bald} "
+    skincap = next(line for line in lines if line.startswith("skincap "))
+    assert "SkinCAP" in skincap
+    assert " by-hand " in f"{skincap} "
     names = cli("list", "-f", "names").out.split()
     assert [line.split()[0] for line in lines if line[0] != " "] == names
     if width == 80:

@@ -30,7 +30,14 @@ name = "a.zip"
 role = "images"
 unpack = "zip"
 """
-FOLDERS = '\n[[table]]\nreader = "folders"\npattern = "images/{image}"\n[table.columns]\nimage_id = "image"\nimage = "@path"\n'
+FOLDERS = """
+[[table]]
+reader = "folders"
+pattern = "images/{image}"
+[table.columns]
+image_id = "image"
+image = "@path"
+"""
 INFERRED = FOLDERS.replace("images/{image}", "**/{image}").replace("pattern", "inferred = true\npattern")
 
 
