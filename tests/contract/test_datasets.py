@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from contract.faker import Fake, fake
+from dermdata import open_session
+from dermdata.api.catalog_entries import write_card
 from dermdata.catalogs import open_catalog
 from dermdata.crosswalks import parse_labels
 from dermdata.errors import CredentialsMissing, ManualDownload, Offline
@@ -31,9 +33,31 @@ def is_fakeable(dataset: Dataset) -> bool:
     return len(dataset.files) < MANY and (listing == "rows" or listing.startswith("isic:collections="))
 
 
+def tell_kind(dataset: Dataset) -> tuple[object, ...]:
+    """What decides how an entry is fetched and read, but for its names: the same for many."""
+    files = {
+        (str(one.source).partition(":")[0], bool(one.urls), one.unpack, one.role)
+        for one in dataset.files
+        if one.fetch
+    }
+    return (
+        frozenset(files),
+        str(dataset.listing).partition("=")[0],
+        tuple(one.reader for one in dataset.table),
+    )
+
+
+def take_one_of_each(names: list[str], tell: Callable[[Dataset], object]) -> list[str]:
+    return list({tell(CATALOG[name]): name for name in reversed(names)}.values())
+
+
 FETCHED = [name for name in CATALOG if CATALOG[name].table and is_fakeable(CATALOG[name])]
+# what holds of a table holds of its like: the collections of the ISIC Archive have the same
+FETCHED_AGAIN = set(take_one_of_each(FETCHED, lambda one: repr(one.table)))
 # of the others the host's listing names all
-WITH_FILES = [name for name in FETCHED if any(one.source or one.urls for one in CATALOG[name].files)]
+WITH_FILES = take_one_of_each(
+    [name for name in FETCHED if any(one.source or one.urls for one in CATALOG[name].files)], tell_kind
+)
 MIRROR = "https://mirror.example"
 
 
@@ -118,20 +142,21 @@ def test_a_fetch_gives_a_manifest_that_holds_the_contract(
             assert {(one["x"], one["width"], one["height"]) for one in row["boxes"]} == {(0, 12, 16)}
         assert "" not in {value for value in row.values() if isinstance(value, str)}
 
+    if made.dataset.name not in FETCHED_AGAIN:
+        return
     asked = len(site.requests)
     again = cli(*options, "fetch", made.dataset.name, *way(made, tmp_path))
     assert again.code == 0
     assert "nothing to do" in again.err
     assert len(site.requests) == asked
     assert cli(*options, "verify", made.dataset.name).code == 0
-    assert cli(*options, "info", made.dataset.name).code == 0
 
 
 @pytest.mark.parametrize("faked", WITH_FILES, indirect=True)
 def test_a_file_with_other_bytes_leaves_nothing_under_a_final_name(
     faked: tuple, cli: Callable, site: Site, tmp_path: Path
 ) -> None:
-    """A wrong checksum in one file: exit 4, no manifest, and not one byte of that file under its name."""
+    """Of each kind of entry one: a wrong checksum is exit 4, no manifest, and no byte of that file under its name."""
     made, options = faked
     victim = next(file for file in made.dataset.files)
     bad = b"x" * len(made.files[victim.name])
@@ -158,3 +183,12 @@ def test_every_entry_is_whole(name: str) -> None:
     words = {label.raw_label for label in labels_of(name)}
     if dataset.counts.labels and any("label_raw" in table.columns for table in dataset.table):
         assert set(dataset.counts.labels) <= words
+
+
+def test_every_entry_has_its_card() -> None:
+    """With its access and, where words are known, its labels."""
+    resources = open_session()._resources
+    for name in CATALOG:
+        lines = list(write_card(resources, name))
+        assert any(line.startswith("Access: ") for line in lines)
+        assert "Labels" in lines or not labels_of(name)
