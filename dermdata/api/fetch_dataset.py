@@ -332,26 +332,25 @@ def tell_outcome(resources: Resources, dataset: "Dataset", outcome: "FetchResult
             resources.say(line)
         return
     if outcome.nothing_to_do:
-        rows = describe_part(outcome) if outcome.part else count_nouns(report.get("rows", 0), "row")
-        if lacking := report.get("rows_without_image"):
-            rows += f", {lacking:,} without an image file"
-        source = f", from {outcome.copied.copy.name}" if outcome.copied else ""
-        resources.say(f"{dataset.name}: already complete{source}, nothing to do ({rows})")
+        resources.say(f"{dataset.name}: already complete{describe_complete(outcome)}")
         tell_unverified(resources, dataset, outcome)
         return
-    here = (
-        describe_part(outcome)
-        if outcome.part
-        else f"{count_nouns(report['rows'], 'row')} of {report['rows_in']:,}"
-    )
+    all_rows = f"{count_nouns(report['rows'], 'row')} of {report['rows_in']:,}"
+    here = describe_part(outcome) if outcome.part else all_rows
     brought = "" if dataset.access.paths else f", {format_size(outcome.downloaded)} fetched"
     resources.say(f"{dataset.name}: {here}{brought}")
-    for line in describe_layout(dataset):
-        resources.say(f"{dataset.name}: {line}")
-    for line in remarks(report):
-        resources.say(f"warning: {dataset.name}: {line}")
+    for line in (*describe_layout(dataset), *(f"warning: {dataset.name}: {one}" for one in remarks(report))):
+        resources.say(line)
     tell_copy(resources, dataset, outcome)
     tell_unverified(resources, dataset, outcome)
+
+
+def describe_complete(outcome: "FetchResult") -> str:
+    rows = describe_part(outcome) if outcome.part else count_nouns(outcome.report.get("rows", 0), "row")
+    if lacking := outcome.report.get("rows_without_image"):
+        rows += f", {lacking:,} without an image file"
+    source = f", from {outcome.copied.copy.name}" if outcome.copied else ""
+    return f"{source}, nothing to do ({rows})"
 
 
 def tell_copy(resources: Resources, dataset: "Dataset", outcome: "FetchResult") -> None:

@@ -430,9 +430,11 @@ def find_fetch_way(dataset: Dataset) -> FetchWay:
 
 def describe_layout(dataset: Dataset) -> list[str]:
     """Why a fetch gives no rows, or that its rows are inferred; nothing where the layout is known."""
-    lines = [f"no rows: {dataset.no_rows}"] if dataset.no_rows else []
+    lines = [f"{dataset.name}: no rows: {dataset.no_rows}"] if dataset.no_rows else []
     if any(spec.inferred for spec in dataset.table):
-        lines.append("the layout is inferred: each image file is a row, by its path, without label")
+        lines.append(
+            f"{dataset.name}: the layout is inferred: each image file is a row, by its path, without label"
+        )
     return lines
 
 

@@ -58,7 +58,9 @@ def test_an_inferred_layout_is_of_folders_alone() -> None:
 def test_no_entry_has_both_rows_and_a_reason_for_none() -> None:
     both = [name for name in CATALOG if CATALOG[name].no_rows and CATALOG[name].table]
     assert both == []
-    assert describe_layout(CATALOG["selfclean-revised"])[0].startswith("no rows: lists of file names")
+    assert describe_layout(CATALOG["selfclean-revised"])[0].startswith(
+        "selfclean-revised: no rows: lists of file names"
+    )
 
 
 @pytest.mark.parametrize(
