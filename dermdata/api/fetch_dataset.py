@@ -233,7 +233,7 @@ def describe_download(resources: Resources, plan: "FetchPlan") -> str:
 
     folder = resources.cache.folder(plan.dataset)
     count, size = len(plan.download) + len(plan.mend), plan.download_bytes
-    files = f"{count:,} file{'s' * (count != 1)}"
+    files = count_nouns(count, "file")
     here = 0 if plan.wants.force else sum(count_bytes_on_disk(file, folder) for file in plan.download)
     if size is None or not here:
         return f"{files}, {format_size(size)} to download"
@@ -346,9 +346,9 @@ def tell_outcome(resources: Resources, dataset: "Dataset", outcome: "FetchResult
 
 
 def describe_complete(outcome: "FetchResult") -> str:
+    lacking = outcome.report.get("rows_without_image")
     rows = describe_part(outcome) if outcome.part else count_nouns(outcome.report.get("rows", 0), "row")
-    if lacking := outcome.report.get("rows_without_image"):
-        rows += f", {lacking:,} without an image file"
+    rows += f", {lacking:,} without an image file" if lacking else ""
     source = f", from {outcome.copied.copy.name}" if outcome.copied else ""
     return f"{source}, nothing to do ({rows})"
 
@@ -411,9 +411,8 @@ def require_some_rows(dataset: "Dataset", outcome: "FetchResult") -> None:
     """SomeFailed for an empty manifest, unless the entry says why it has no rows, or only some were asked for."""
     if dataset.kind == "model" or outcome.part or dataset.no_rows or outcome.report.get("rows", 1):
         return
-    if dataset.table:
-        hint = f"`dermdata info {dataset.name}` tells which table and images the entry expects"
-    else:
+    hint = f"`dermdata info {dataset.name}` tells which table and images the entry expects"
+    if not dataset.table:
         hint = "the entry has no [[table]]; `dermdata add FOLDER` makes rows of a folder of images"
     raise SomeFailed(f"{dataset.name}: its files are here, and the manifest has no row", hint=hint)
 
