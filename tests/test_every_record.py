@@ -1,0 +1,187 @@
+"""Entries whose host has an interface, end to end: a record of the entry's layout at the stand-in, asked as the host is.
+
+Parametrized over the catalog: made of the TOML as in the contract tests, but listed, addressed and checked by the host.
+"""
+
+import io
+import json
+import zipfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from contract.faker import fake, picture
+from dermdata.catalogs import open_catalog
+from dermdata.crosswalks import parse_labels
+from dermdata.model import Dataset
+from support.mirror import Mirror, record, serve
+
+pytestmark = pytest.mark.shared
+
+CATALOG = open_catalog()
+RECORDED = {"zenodo", "figshare", "mendeley", "dataverse", "huggingface", "kaggle", "isicdoi", "github"}
+LISTED = {"zenodo", "figshare", "mendeley", "huggingface", "isicdoi"}
+ACCOUNTS = {"KAGGLE_USERNAME": "someone", "KAGGLE_KEY": "sesame", "HF_TOKEN": "sesame"}
+FEW = 20  # files; what has more is named by a long list, or held to the real numbers in tests/test_every_mirror.py
+SHAPES = {"table", "folders", "spreadsheet"}
+LOOSE = ("some folder/a.jpg", "b.jpg", "some folder/c.jpg")  # pictures of a record whose layout nobody states
+
+
+@dataclass
+class Record:
+    """One host's record: its files, and those that it holds packed."""
+
+    host: str
+    number: str
+    files: dict[str, bytes] = field(default_factory=dict)
+
+
+Place = tuple[str, str]  # host, and the record's id there
+
+
+def find_places(dataset: Dataset) -> dict[str, Place] | None:
+    """Of each file that is fetched its record; None where one is not in a record that the stand-in can have."""
+    found: dict[str, Place] = {}
+    for file in dataset.files:
+        host, _, rest = str(file.source).partition(":")
+        number = rest.removesuffix(f"/{file.name}")
+        if file.fetch and (host not in RECORDED or file.urls or (host == "dataverse" and "/" not in number)):
+            return None
+        found[file.name] = host, number
+    return found
+
+
+def can_be_recorded(dataset: Dataset) -> bool:
+    """Whether the stand-in can have all of it as records: by a listing alone, or by few files of known layout."""
+    if (
+        dataset.kind != "dataset"
+        or not dataset.table
+        or any(one.reader not in SHAPES for one in dataset.table)
+    ):
+        return False
+    if dataset.listing:
+        return dataset.listing.partition(":")[0] in LISTED and not dataset.files
+    return bool(dataset.files) and len(dataset.files) < FEW and find_places(dataset) is not None
+
+
+NAMES = [name for name in CATALOG if can_be_recorded(CATALOG[name])]
+
+
+def list_records(dataset: Dataset) -> tuple[dict[Place, dict[str, bytes]], int, dict[str, bytes]]:
+    """The entry's records with their files, how many rows they give, and the fakes by catalog name."""
+    if dataset.listing:
+        host, _, number = dataset.listing.partition(":")
+        pictures = {name: picture(turn) for turn, name in enumerate(LOOSE)}
+        if host == "isicdoi":
+            return (
+                {(host, number): {f"{number}.zip": zipped(pictures), f"{number}.csv": b"isic_id\r\n"}},
+                len(LOOSE),
+                {},
+            )
+        if dataset.listed and dataset.listed.unpack:
+            return {(host, number): {"pictures.zip": zipped(pictures)}}, len(LOOSE), {}
+        return (
+            {(host, number): {name.rpartition("/")[2]: data for name, data in pictures.items()}},
+            len(LOOSE),
+            {},
+        )
+    labels = [
+        label
+        for path in CATALOG.label_files(dataset.name)
+        for label in parse_labels(path.read_text(encoding="utf-8"))
+    ]
+    made = fake(dataset, labels)
+    found: dict[Place, dict[str, bytes]] = defaultdict(dict)
+    for name, place in (find_places(dataset) or {}).items():
+        if name in made.files:
+            packed = place[0] == "kaggle"
+            found[place] |= unzipped(made.files[name]) if packed else {name: made.files[name]}
+    return found, len(made.images), made.files
+
+
+def zipped(members: Mapping[str, bytes]) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return data.getvalue()
+
+
+def unzipped(data: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def write_overlay(root: Path, dataset: Dataset, files: Mapping[str, bytes]) -> None:
+    """The entry without published sizes and digests of other bytes, and without counts: the host's word must do."""
+    from hashlib import sha256
+
+    lines = [f'extends = "{dataset.name}"']
+    for file in dataset.files:
+        if file.name in files and (file.size or file.checksum):
+            data = files[file.name]
+            lines += ["[[files]]", f'name = "{file.name}"', f"size = {len(data)}"]
+            lines += [f'checksum = "sha256:{sha256(data).hexdigest()}"']
+    folder = root / "datasets" / dataset.name
+    folder.mkdir(parents=True)
+    (folder / "dataset.toml").write_text("\n".join(lines), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Mirror, Path, dict[str, int]]]:
+    """All records of all entries at one server, an overlay for them, and the rows of each."""
+    root = tmp_path_factory.mktemp("records")
+    records: dict[Place, dict[str, bytes]] = defaultdict(dict)
+    rows = {}
+    for name in NAMES:
+        found, rows[name], files = list_records(CATALOG[name])
+        for place, members in found.items():
+            records[place] |= members
+        write_overlay(root / "overlay", CATALOG[name], files)
+    registered = []
+    for turn, ((host, number), members) in enumerate(records.items()):
+        folder = root / "made" / str(turn)
+        for name, data in members.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(data)
+        registered.append((*as_recorded(host, number, turn), str(folder)))
+    (root / "mirror.json").write_text(json.dumps({"datasets": {}}))
+    record(root, *registered)
+    with ExitStack() as stack:
+        yield stack.enter_context(serve(root)), root / "overlay", rows
+
+
+def as_recorded(host: str, number: str, turn: int) -> tuple[str, str]:
+    """Host and id as the stand-in's `record` writes them."""
+    if host == "isicdoi":
+        return "isic-doi", f"{700000 + turn}/{number}"
+    if host == "huggingface":
+        return host, number.removesuffix("@main")
+    return host, number
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_entry_is_fetched_from_its_hosts_record(
+    cli: Callable, stand_in: tuple, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Every row with its image; what the record has beside them is left alone."""
+    mirror, overlay, rows = stand_in
+    for key, word in ACCOUNTS.items():
+        monkeypatch.setenv(key, word)
+    rewrite = f"https://=http://127.0.0.1:{mirror.port}/web/"
+    answer = cli("--catalog", overlay, "--rewrite", rewrite, "fetch", name, "--accept-license")
+    assert answer.code == 0, answer.err
+    table = pq.ParquetFile(answer.out.strip()).read(["image_id", "path", "image_problem"]).to_pylist()
+    assert len(table) == rows[name]
+    annotations_only = any(spec.over for spec in CATALOG[name].table)
+    assert all(row["path"] for row in table) or annotations_only
+
+
+def test_most_entries_of_such_hosts_are_tried() -> None:
+    assert len(NAMES) >= 20
+    assert {"bald", "enhance", "kaggle-hair-diseases", "skindiseasebd", "bcn20000", "derm12345"} <= set(NAMES)
