@@ -13,9 +13,8 @@ from dermdata.api.fetch_dataset import (
     open_fetch_context,
     plan_fetch,
     plan_rows,
-    require_usable,
-    tell_outcome,
 )
+from dermdata.api.fetch_outcome import require_usable, tell_outcome
 from dermdata.api.fetch_sources import (
     SourceChoice,
     choose_entry,

@@ -390,7 +390,8 @@ def require_versions(resources: Resources, lock: "CohortLock") -> None:
 
 def fetch_locked(resources: Resources, lock: "CohortLock", *, accepted: bool) -> None:
     """Fetch what the cache lacks of the locked rows; the rest of a dataset only where half of it is locked."""
-    from dermdata.api.fetch_dataset import fetch_dataset, open_fetch_context, tell_outcome
+    from dermdata.api.fetch_dataset import fetch_dataset, open_fetch_context
+    from dermdata.api.fetch_outcome import tell_outcome
     from dermdata.api.fetch_request import take_all_added
     from dermdata.fetching import FetchSettings
 

@@ -15,8 +15,8 @@ from dermdata.api.fetch_dataset import (
     plan_fetch,
     read_sound_receipt,
     require_license,
-    tell_outcome,
 )
+from dermdata.api.fetch_outcome import tell_outcome
 from dermdata.api.fetch_sources import find_recorded_entry
 from dermdata.api.models import find_result
 from dermdata.api.records import Records

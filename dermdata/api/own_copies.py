@@ -15,9 +15,8 @@ from dermdata.api.fetch_dataset import (
     open_fetch_context,
     plan_fetch,
     require_license,
-    require_usable,
-    tell_outcome,
 )
+from dermdata.api.fetch_outcome import require_usable, tell_outcome
 from dermdata.api.fetch_sources import choose_entry
 from dermdata.api.models import find_result
 from dermdata.api.records import Records

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dermdata.api.fetch_dataset import describe_differences
+from dermdata.api.fetch_outcome import describe_differences
 from dermdata.errors import UnknownName
 from dermdata.manifest import SCHEMA, BuildReport, build_manifest
 from dermdata.manifest.builder import NO_TABLE, SourceTable
