@@ -171,14 +171,14 @@ def propose_from_datasets(word: Proposal, index: WordIndex) -> Proposal | None:
 
 
 def propose_coded(word: Proposal, index: WordIndex) -> Proposal | None:
-    """A code of ICD-10-CM: an aid, coarser than the concepts, so never sure."""
+    """A code of ICD-10-CM: an aid, coarser than the concepts, so never sure; of several the one that holds them all."""
     concepts = index.find_icd(word.raw_label)
     if not concepts:
         return None
-    if len(concepts) > 1:
+    concept = index.vocabulary.lowest_common_ancestor(concepts)
+    if concept not in concepts:
         return word.name_candidates("ambiguous", sorted(concepts), word.raw_label)
-    (concept,) = concepts
-    found = word.name_candidates("code", concepts, word.raw_label)
+    found = word.name_candidates("code", [concept], word.raw_label)
     reason = "a code of ICD-10-CM may be coarser than the concept"
     return replace(found, offer=word.exact_row(concept, reason), reason=reason)
 
@@ -210,8 +210,9 @@ def propose_similar(word: Proposal, index: WordIndex) -> Proposal:
         return word
     best, score = hits[0]
     found = word.name_candidates("fuzzy", (hit.concept for hit, _ in hits), best.matched, score)
-    if score < LIKELY_SIMILARITY or says_opposite(text, best.matched):
-        return found
+    reason = index.find_doubt(best.matched, best.concept)
+    if score < LIKELY_SIMILARITY or reason or says_opposite(text, best.matched):
+        return replace(found, reason=reason)
     return replace(found, offer=word.exact_row(best.concept, f"looks like {best.matched}"))
 
 

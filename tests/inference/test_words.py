@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from conftest import Answer
-from dermdata.api.adding import read_site_names
+from dermdata.api.catalog_words import read_catalog_words
 from dermdata.api.resources import Resources
 from dermdata.config import Settings
 from dermdata.inference.columns import JUDGES, Surroundings, read_column
@@ -21,7 +21,7 @@ NOWHERE = Surroundings(is_image=lambda _: False, is_diagnosis=lambda _: False, f
 
 @pytest.fixture(scope="module")
 def sites(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return read_site_names(Resources(Settings(cache=tmp_path_factory.mktemp("cache"))))
+    return read_catalog_words(Resources(Settings(cache=tmp_path_factory.mktemp("cache")))).list_sites()
 
 
 @pytest.mark.parametrize(

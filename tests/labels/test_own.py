@@ -161,10 +161,18 @@ def test_what_looks_like_its_opposite_is_not_offered(word: str) -> None:
     assert offer is None or ("hypo" in offer.concept) == ("hypo" in word.casefold())
 
 
+@pytest.mark.parametrize("word", ["Neurodermitits", "Clark-N\u00e4vus", "hyperkeratose", "Atypical nevuss"])
+def test_what_looks_like_a_doubted_name_is_not_offered(word: str) -> None:
+    """The doubt is told: a German Neurodermitis is no lichen simplex."""
+    found = proposed(word)[word]
+    assert (found.how, found.certainty) == ("fuzzy", "open")
+    assert found.reason
+
+
 @pytest.mark.parametrize(
     ("word", "concept"),
     [("L70", "acne"), ("l82.0", "irritated-seborrheic-keratosis"), ("L820", "irritated-seborrheic-keratosis"),
-     ("ICD-10-CM: B86", "scabies"), ("icd10 L80", "vitiligo")],
+     ("ICD-10-CM: B86", "scabies"), ("icd10 L80", "vitiligo"), ("L57.0", "actinic-keratosis")],
 )  # fmt: skip
 def test_a_code_of_icd_is_likely_at_most(word: str, concept: str) -> None:
     """However it is written: it is coarser than the concepts."""
