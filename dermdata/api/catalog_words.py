@@ -10,7 +10,7 @@ from dermdata.api.own_data import name_keys
 from dermdata.api.resources import Resources
 from dermdata.model import NOTHING
 from dermdata.vocabulary.concepts import normalize_text
-from dermdata.vocabulary.terms import plain_term
+from dermdata.vocabulary.terms import plain_term, spell_term
 
 if TYPE_CHECKING:
     from dermdata.inference.columns import Surroundings
@@ -26,7 +26,6 @@ class CatalogWords:
     concepts: frozenset[str]  # ids, labels, synonyms, names in other languages
     labels: Mapping[str, Collection[str]]  # raw word -> the datasets that use it
     body_sites: Mapping[str, str]  # any of its names -> its id
-    foreign_sites: Mapping[
         str, str
     ]  # what it is called in other languages -> the body site's id, where they agree
     site_words: Mapping[str, Mapping[str, str]]  # dataset -> its word -> the body site's id
@@ -55,7 +54,7 @@ class CatalogWords:
             for word, site in sites.items() if dataset not in hidden else ():
                 words.setdefault(word, set()).add(site)
         agreed = {word: found.pop() for word, found in words.items() if len(found) == 1}
-        return {**self.foreign_sites, **agreed, **self.body_sites}
+        return {**agreed, **self.body_sites}
 
     def surround(self, images: Iterable[str], hidden: Collection[str] = ()) -> "Surroundings":
         """What columns are compared with where these pictures lie.
@@ -98,8 +97,8 @@ def read_catalog_words(resources: Resources) -> CatalogWords:
             for one in resources.catalog.load_body_sites().values()
             for name in (one.id, one.label, *one.synonyms)
         },
-        foreign_sites=read_foreign_sites(resources),
-        site_words={name: read_site_words(resources, name) for name in resources.catalog},
+        site_words={name: read_site_words(resources, name) for name in resources.catalog}
+        | read_foreign_sites(resources),
     )
 
 
@@ -112,16 +111,11 @@ def read_site_words(resources: Resources, name: str) -> dict[str, str]:
     }
 
 
-def read_foreign_sites(resources: Resources) -> dict[str, str]:
-    """What body sites are called in other languages, where these agree; BadCatalog for a broken file."""
-    from dermdata.catalogs.overlays import read_text
-    from dermdata.vocabulary.terms import SITE_TERM_COLUMNS, parse_terms, spell_term
+def read_foreign_sites(resources: Resources) -> dict[str, dict[str, str]]:
+    """The names of body sites in each language, plain: name -> id."""
+    from dermdata.api.label_index import read_site_terms
 
-    path = resources.catalog.vocabulary_file("site-terms.tsv")
-    sites: dict[str, set[str]] = {}
-    for term in parse_terms(
-        read_text(path), resources.catalog.load_body_sites(), str(path), SITE_TERM_COLUMNS
-    ):
-        for text in spell_term(term):
-            sites.setdefault(text, set()).add(term.concept)
-    return {text: found.pop() for text, found in sites.items() if len(found) == 1}
+    names: dict[str, dict[str, str]] = {}
+    for term in read_site_terms(resources):
+        names.setdefault(term.language, {}).update(dict.fromkeys(spell_term(term), term.concept))
+    return names

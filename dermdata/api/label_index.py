@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dermdata.model import Label
     from dermdata.vocabulary import Vocabulary
     from dermdata.vocabulary.search import NamedConcept
+    from dermdata.vocabulary.terms import ForeignTerm
 
 CardRow = tuple[str, str, str]  # raw word, predicate, concept
 SEARCH = ""  # the key of all names; the others are datasets
@@ -39,20 +40,31 @@ def find_concepts(resources: Resources, text: str, limit: int = 20) -> Records:
 
 
 def find_sites(resources: Resources, text: str = "", limit: int = 20) -> Records:
-    """The body sites that fit a text best, by label, id or synonym; all of them, in file order, for no text."""
+    """The body sites that fit a text best, by any name; all of them, in file order, for no text."""
     from dermdata.vocabulary import Hit
     from dermdata.vocabulary.concepts import site_path
     from dermdata.vocabulary.search import find_body_sites
+    from dermdata.vocabulary.terms import name_terms
 
     sites = resources.catalog.load_body_sites()
     every = (Hit(one.id, one.label, 1.0) for one in sites.values())
-    hits = find_body_sites(text, sites, limit) if text.strip() else every
+    words = name_terms(read_site_terms(resources))
+    hits = find_body_sites(text, sites, limit, words) if text.strip() else every
     rows = [
         {"site": hit.concept, "name": sites[hit.concept].label, "path": list(site_path(hit.concept, sites)),
          "matched": hit.matched, "score": hit.score}
         for hit in hits
     ]  # fmt: skip
     return Records(rows, SITE_KEYS)
+
+
+def read_site_terms(resources: Resources) -> "tuple[ForeignTerm, ...]":
+    """What body sites are called in each language; BadCatalog for a broken file."""
+    from dermdata.catalogs.overlays import read_text
+    from dermdata.vocabulary.terms import SITE_TERM_COLUMNS, parse_terms
+
+    path = resources.catalog.vocabulary_file("site-terms.tsv")
+    return parse_terms(read_text(path), resources.catalog.load_body_sites(), str(path), SITE_TERM_COLUMNS)
 
 
 def read_card_rows(catalog: "Catalog", name: str) -> list[CardRow]:
@@ -105,19 +117,22 @@ def compile_index(catalog: "Catalog") -> dict[str, str]:
 
 
 def compile_names(catalog: "Catalog") -> str:
-    """The vocabulary's concepts and the datasets' words for them, as JSON."""
+    """The vocabulary's concepts, the datasets' words for them and their names in other languages, as JSON."""
     from dermdata.catalogs.overlays import read_text
     from dermdata.vocabulary import parse_vocabulary
     from dermdata.vocabulary.search import label_names
+    from dermdata.vocabulary.terms import name_terms, parse_terms
 
     path = catalog.vocabulary_file("concepts.tsv")
     vocabulary = parse_vocabulary(read_text(path), str(path))
+    place = catalog.vocabulary_file("terms.tsv")
+    foreign = name_terms(parse_terms(read_text(place), vocabulary, str(place)))
     labels = (label for name in catalog for label in read_labels(catalog, name))
     concepts = [
         (one.id, one.label, one.parent, one.level, one.malignancy, one.synonyms, one.doid, one.icd10cm)
         for one in vocabulary
     ]
-    return to_json([concepts, list(dict.fromkeys(label_names(labels)))])
+    return to_json([concepts, list(dict.fromkeys((*label_names(labels), *foreign)))])
 
 
 def card_row(label: "Label") -> CardRow:

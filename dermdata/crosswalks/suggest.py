@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from dermdata.crosswalks.word_index import KnownRow, WordIndex
+from dermdata.crosswalks.word_index import KnownRow, WordIndex, split_code
 from dermdata.errors import UnknownName, UsageError
 from dermdata.model import Label, Predicate
 from dermdata.vocabulary import Vocabulary
@@ -106,6 +106,7 @@ def propose_label(word: Proposal, index: WordIndex, decided: Label | None = None
         or propose_from_datasets(word, index)
         or propose_coded(word, index)
         or propose_foreign(word, index)
+        or propose_beside_code(word, index)
         or propose_similar(word, index)
     )
 
@@ -196,6 +197,20 @@ def propose_foreign(word: Proposal, index: WordIndex) -> Proposal | None:
     reason = f"{languages}: {terms[0].source}"
     found = word.name_candidates("foreign", concepts, matched)
     return replace(found, offer=word.exact_row(concepts[0], reason), reason=reason)
+
+
+def propose_beside_code(word: Proposal, index: WordIndex) -> Proposal | None:
+    """A name with its code of ICD-10 beside it: the name decides, unless the code is another disease's."""
+    pair = split_code(word.raw_label)
+    if pair is None:
+        return None
+    name, code = pair
+    found = propose_label(replace(word, raw_label=name), index)
+    label, offer = (row and replace(row, raw_label=word.raw_label) for row in (found.label, found.offer))
+    whole = replace(found, raw_label=word.raw_label, label=label, offer=offer)
+    if found.concept and index.contradicts_code(found.concept, code):
+        return replace(whole, label=None, offer=None, reason=f"{code} is the code of another disease")
+    return whole
 
 
 def propose_similar(word: Proposal, index: WordIndex) -> Proposal:

@@ -9,12 +9,19 @@ from dermdata.model import Label
 from dermdata.vocabulary import Vocabulary
 from dermdata.vocabulary.concepts import Concept, normalize_text
 from dermdata.vocabulary.search import NamedConcept
-from dermdata.vocabulary.terms import ForeignTerm, spell_term
+from dermdata.vocabulary.terms import ForeignTerm, name_terms, spell_term
 
+CATEGORY = 3  # signs of a code that say which disease it is, the others which form of it
+# a name beside its code: `L40.0 Psoriasis vulgaris`, `Vitiligo (L80)`, as clinics write it
+NAME_AFTER = re.compile(
+    r"(?P<code>[A-Z]\d[\dA-Z](?:\.[\dA-Z]{1,2}|\.-)?)(?:\s*[GVZA])?\s*[\s:;,-]\s*(?P<name>\D.{2,})"
+)
+NAME_BEFORE = re.compile(
+    r"(?P<name>\D.{2,}?)\s*[\[(](?:ICD\W*10\W*)?(?P<code>[A-Z]\d[\dA-Z](?:\.[\dA-Z]{1,2}|\.-)?)[\])]"
+)
 KnownRow = tuple[str, Label]  # the dataset that uses a word, and its row
 Concepts = Mapping[str, frozenset[str]]  # name -> the concepts that are called so
 ICD = re.compile(r"(icd\W*10\W*(cm|gm)?\W*)?(?P<code>[a-z]\d[\da-z](\.?[\da-z]{1,4})?)", re.IGNORECASE)
-TERM_FACTOR = 0.95  # of the score of a name in another language
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +49,15 @@ class WordIndex:
         code = ICD.fullmatch(word.strip())
         return self.icd.get(plain_code(code["code"]), frozenset()) if code else frozenset()
 
+    def contradicts_code(self, concept: str, code: str) -> bool:
+        """Whether a code of the vocabulary's is of another category, and of no concept above or below this one."""
+        tree = self.vocabulary
+        coded = self.find_icd(code.removesuffix(".-"))
+        own = plain_code(tree[concept].icd10cm or "")[:CATEGORY]
+        if not coded or plain_code(code)[:CATEGORY] == own:
+            return False
+        return not any(tree.is_under(one, concept) or tree.is_under(concept, one) for one in coded)
+
     def find_doubt(self, word: str, concept: str) -> str | None:
         """Why the word may mean another thing than this concept: the review list, or how a dataset reads it."""
         if reason := self.doubts.get(normalize_text(word)):
@@ -50,6 +66,12 @@ class WordIndex:
             if (row.concept, row.predicate) != (concept, "exactMatch"):
                 return f"{dataset} reads it as {row.predicate} of {row.concept}"
         return None
+
+
+def split_code(word: str) -> tuple[str, str] | None:
+    """The name and the code of ICD-10 that stand beside each other; None where the word is not such a pair."""
+    found = NAME_AFTER.fullmatch(word.strip()) or NAME_BEFORE.fullmatch(word.strip())
+    return (found["name"].strip(), found["code"]) if found else None
 
 
 def build_word_index(
@@ -72,7 +94,7 @@ def build_word_index(
         **index_names(vocabulary),
         known=rows,
         terms=spelled,
-        term_names=[(one.concept, one.text, TERM_FACTOR) for one in every],
+        term_names=list(name_terms(every)),
         doubts={
             normalize_text(one.raw_label): f"{one.dataset}: {one.reason}"
             for one in doubts

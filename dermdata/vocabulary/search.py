@@ -88,7 +88,9 @@ def search_names(
     return list(first.values())[:limit]
 
 
-def find_body_sites(text: str, sites: Mapping[str, BodySite], limit: int | None = 20) -> list[Hit]:
+def find_body_sites(
+    text: str, sites: Mapping[str, BodySite], limit: int | None = 20, words: Iterable[NamedConcept] = ()
+) -> list[Hit]:
     """Find the body sites that fit a text best, by label, id or synonym; misspellings are forgiven where nothing fits.
 
     Parameters
@@ -99,6 +101,8 @@ def find_body_sites(text: str, sites: Mapping[str, BodySite], limit: int | None 
         Id -> BodySite, as `parse_body_sites` gives them.
     limit : int, optional
         The most hits; all of them for None.
+    words : iterable of NamedConcept, optional
+        Further names of sites, with the factor of their score.
 
     Returns
     -------
@@ -108,6 +112,7 @@ def find_body_sites(text: str, sites: Mapping[str, BodySite], limit: int | None 
     """
     wanted = normalize_text(text)
     names = [(one.id, name, 1.0) for one in sites.values() for name in (one.label, *one.synonyms, one.id)]
+    names += words
     hits = (list(find_by_name(wanted, names)) or find_misspelled(wanted, names)) if wanted else []
     hits.sort(key=lambda hit: (-hit.score, sites[hit.concept].level))
     first: dict[str, Hit] = {}

@@ -1,6 +1,6 @@
 """What concepts and body sites are called in other languages: facts with their sources, never a mapping of themselves."""
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 
 from dermdata.vocabulary import tsv
@@ -17,6 +17,9 @@ PLAIN_SIGNS = str.maketrans({"\u0131": "i", "\u00e6": "ae", "\u0153": "oe", "\u0
 UMLAUTS = str.maketrans(
     {"\u00e4": "ae", "\u00f6": "oe", "\u00fc": "ue", "\u00c4": "Ae", "\u00d6": "Oe", "\u00dc": "Ue"}
 )
+
+
+FACTOR = 0.9  # of the score of such a name in a search
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +85,9 @@ def spell_term(term: ForeignTerm) -> Iterator[str]:
     yield plain_term(term.text)
     if term.language == "de":
         yield plain_term(term.text.translate(UMLAUTS))
+
+
+def name_terms(terms: Iterable[ForeignTerm]) -> Iterator[tuple[str, str, float]]:
+    """Terms as a search takes names: what is meant, the name, and its factor; the English names come before."""
+    for term in terms:
+        yield term.concept, term.text, FACTOR

@@ -77,6 +77,8 @@ def test_find_and_tree(session: dd.Session, run: Callable) -> None:
 
 
 def test_sites_and_spaces(session: dd.Session, run: Callable) -> None:
+    assert session.find_sites("torso")[0]["site"] == "trunk"
+    assert session.find_sites("R\u00fccken")[0]["site"] == "trunk-posterior-trunk"
     face = session.find_sites("face", limit=2)
     assert items_of(run("labels", "find", "--sites", "face", "--limit", "2", "-f", "json")) == as_json(
         face.items

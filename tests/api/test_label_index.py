@@ -15,10 +15,21 @@ from dermdata.crosswalks import labels_to_text
 from dermdata.errors import BadCatalog
 from dermdata.model import Label
 from dermdata.vocabulary import find_concepts, parse_vocabulary
-from dermdata.vocabulary.search import search_names
+from dermdata.vocabulary.search import label_names, search_names
+from dermdata.vocabulary.terms import name_terms, parse_terms
 from support.catalog_folders import entry, put
 
-TEXTS = ("bowen", "BCC", "C43.9", "doid:1909", "melanomma", "scc in situ", "akiec", "nosuchthing")
+TEXTS = (
+    "bowen",
+    "BCC",
+    "C43.9",
+    "doid:1909",
+    "melanomma",
+    "scc in situ",
+    "akiec",
+    "Schuppenflechte",
+    "nosuchthing",
+)
 BROKEN = "field\traw_label\tconcept\n"
 
 
@@ -62,7 +73,11 @@ def test_the_search_finds_the_same_from_the_index(catalog: Catalog, text: str) -
     vocabulary, words = read_names(catalog)
     whole = parse_vocabulary(catalog.vocabulary_file("concepts.tsv").read_text(encoding="utf-8"))
     labels = [label for name in catalog for label in read_labels(catalog, name)]
-    assert search_names(text, vocabulary, words) == find_concepts(text, whole, labels)
+    terms = parse_terms(catalog.vocabulary_file("terms.tsv").read_text(encoding="utf-8"), whole)
+    found = search_names(text, whole, [*label_names(labels), *name_terms(terms)])
+    assert search_names(text, vocabulary, words) == found
+    if found and text != "Schuppenflechte":
+        assert find_concepts(text, whole, labels)[0] == found[0]
 
 
 def test_a_broken_crosswalk_is_told_and_not_kept(overlay: Path, tmp_path: Path) -> None:

@@ -180,6 +180,27 @@ def test_a_code_of_icd_is_likely_at_most(word: str, concept: str) -> None:
     assert (found.how, found.certainty, found.concept) == ("code", "likely", concept)
 
 
+@pytest.mark.parametrize(
+    ("word", "certainty", "concept"),
+    [
+        ("L80 Vitiligo", "sure", "vitiligo"), ("L80.- G: vitiligo", "sure", "vitiligo"),
+        ("Vitiligo (L80)", "sure", "vitiligo"), ("Acne vulgaris [ICD-10: L70.0]", "sure", "acne-vulgaris"),
+        ("C44.9 Basalzellkarzinom", "likely", "basal-cell-carcinoma"),
+        ("B86 Vitiligo", "open", "vitiligo"), ("Vitiligo (L20.9)", "open", "vitiligo"), ("Nevus (2012)", "open", None),
+        ("Melanoma (III)", "open", None),
+    ],
+)  # fmt: skip
+def test_a_name_beside_its_code_is_the_name_unless_they_differ(
+    word: str, certainty: str, concept: str | None
+) -> None:
+    """As clinics write it, with the G of a sure diagnosis; a year or a stage is no code."""
+    found = proposed(word)[word]
+    assert found.certainty == certainty
+    assert concept in (found.concept, None)
+    assert found.raw_label == word
+    assert all(row.raw_label == word for row in (found.label, found.offer) if row)
+
+
 # ------------------------------------------------------------------ other languages
 
 
