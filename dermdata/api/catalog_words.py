@@ -26,9 +26,7 @@ class CatalogWords:
     concepts: frozenset[str]  # ids, labels, synonyms, names in other languages
     labels: Mapping[str, Collection[str]]  # raw word -> the datasets that use it
     body_sites: Mapping[str, str]  # any of its names -> its id
-        str, str
-    ]  # what it is called in other languages -> the body site's id, where they agree
-    site_words: Mapping[str, Mapping[str, str]]  # dataset -> its word -> the body site's id
+    site_words: Mapping[str, Mapping[str, str]]  # dataset or language -> its word -> the id
 
     @cached_property
     def diagnoses(self) -> frozenset[str]:

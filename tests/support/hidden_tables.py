@@ -21,7 +21,7 @@ from dermdata.crosswalks import parse_labels
 from dermdata.hosts.isic import flatten_record
 from dermdata.inference.columns import JUDGES, lacks_header
 from dermdata.manifest.match import strip_ending
-from dermdata.model import IMAGE_ENDINGS, Dataset, JoinSpec, TableSpec
+from dermdata.model import ANY_FILE, IMAGE_ENDINGS, Dataset, JoinSpec, TableSpec
 from dermdata.readers.delimited import parse_own_table
 from dermdata.readers.spreadsheet import read_sheet, split_at_full_line
 
@@ -91,7 +91,8 @@ def read_hidden_tables(
         for name, one in json.loads((mirror / "mirror.json").read_text())["datasets"].items()
     }
     for name, dataset in entries.items():
-        tables = [spec for spec in dataset.table if spec.reader in TABLE_READERS]
+        # of a table in an archive that no source names nothing can be made
+        tables = [spec for spec in dataset.table if spec.reader in TABLE_READERS and spec.file != ANY_FILE]
         if not tables:
             continue
         stand_in = STAND_INS.get(name, name)
