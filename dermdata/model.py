@@ -133,6 +133,7 @@ class File:
     fetch: bool = True  # False: a known file that the table does not need
     auth: Literal["basic"] | None = None  # wants the person's user name and password for access.service
     members: Mapping[str, Role] = field(default_factory=dict)  # archive: glob over member paths -> their role
+    parts: tuple["File", ...] = ()  # the pieces that its host gives it out in, in their order
     note: str | None = None
 
     @property
@@ -156,6 +157,8 @@ class ListingSpec:
     exclude: tuple[str, ...] = ()  # of those, not these
     roles: Mapping[str, Role] = field(default_factory=dict)  # glob -> role; absent: by the ending
     unpack: Mapping[str, Unpack] = field(default_factory=dict)  # glob -> kind of archive
+    # globs of the pieces of archives, "data.tar.*": those of one name are put together and unpacked
+    pieces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,6 +58,7 @@ def check_entry(data: Data, issues: Issues) -> None:
     found = [*entry_issues(data), *page_issues(data), *secret_issues(data)]
     found += [(f"files[{name}]", "is listed twice") for name, count in names.items() if count > 1]
     found += list(twin_issues(names))
+    files += [part for file in files for part in list_tables(file.get("parts"))]
     for number, file in enumerate(files):
         found += prefix_places(
             f"files[{file.get('name', number)}]", [*file_issues(file), *name_encoding_issues(file)]
@@ -415,7 +416,7 @@ def type_name(value: Any) -> str:
 
 def has_address(dataset: Dataset, *, mirrored: bool = False) -> bool:
     """Whether the catalog, or a host that it names, knows where a file is; with a mirror, whether there is any file."""
-    known = (one.fetch and (one.source or one.urls or mirrored) for one in dataset.files)
+    known = (one.fetch and (one.source or one.urls or one.parts or mirrored) for one in dataset.files)
     return bool(dataset.listing) or any(known)
 
 

@@ -11,7 +11,7 @@ import os
 import re
 import stat
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -213,6 +213,23 @@ def copy_verified(file: File, source: Path, target: Path, progress: Progress) ->
         sha256=hasher.sha256,
         url=source.as_uri() if source.is_absolute() else str(source),
     )
+
+
+def join_files(file: File, pieces: Sequence[VerifiedFile], target: Path) -> VerifiedFile:
+    """The file of which these are the pieces, one after the other; they are deleted when it is whole."""
+    hasher, size = Hasher(file.checksum), 0
+    with disk.atomic_write(target) as out:
+        for piece in pieces:
+            for chunk in disk.read_chunks(piece.path):
+                hasher.update(chunk)
+                out.write(chunk)
+                size += len(chunk)
+        if file.checksum:
+            hasher.require(file.checksum, file.name)
+    for piece in pieces:
+        piece.path.unlink(missing_ok=True)
+    moved = sum(piece.size if piece.moved is None else piece.moved for piece in pieces)
+    return VerifiedFile(path=target, size=size, sha256=hasher.sha256, url=pieces[0].url, moved=moved)
 
 
 def read_original(name: str, source: Path) -> Iterator[bytes]:

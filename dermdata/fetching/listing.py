@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from dermdata import readers
+from dermdata.archive import archive_kind
 from dermdata.cache import DatasetFolder, Receipt
 from dermdata.errors import BadCatalog, ManualDownload
 from dermdata.fetching.assemble import table_opener
@@ -93,7 +94,52 @@ def choose_listed(dataset: Dataset, files: tuple[File, ...]) -> tuple[File, ...]
             f"{dataset.name}: [listed] leaves none of {count_nouns(len(files), 'file')} of {dataset.listing}",
             hint=f"include and exclude are globs over whole names, such as {files[0].name}",
         )
-    return chosen
+    return join_pieces(chosen, spec)
+
+
+def join_pieces(files: tuple[File, ...], spec: ListingSpec) -> tuple[File, ...]:
+    """The files with one archive in place of the pieces that it is given out in.
+
+    BadCatalog for pieces whose name without its end is no archive's, and where a number lacks between others.
+    """
+    pieces: dict[str, list[File]] = {}
+    for file in files:
+        if find_fitting(file.name, spec.pieces):
+            pieces.setdefault(file.name.rpartition(".")[0], []).append(file)
+    joined = [join_archive(name, several) for name, several in pieces.items()]
+    taken = {part.name for one in joined for part in one.parts}
+    return (*(file for file in files if file.name not in taken), *joined)
+
+
+def join_archive(name: str, pieces: Sequence[File]) -> File:
+    """One archive of its pieces, in the order of their numbers or letters."""
+    kind = archive_kind(name)
+    ordered = sorted(pieces, key=lambda one: piece_order(one.name))
+    numbers = [piece_order(one.name)[0] for one in ordered]
+    if kind is None:
+        raise BadCatalog(
+            f"{pieces[0].name} is no piece of an archive", hint="pieces are called like data.tar.gz.00"
+        )
+    if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+        raise BadCatalog(f"{name} is given out in pieces, of which one lacks: {quote_list(ordered)}")
+    sizes = [one.size for one in ordered]
+    size = None if None in sizes else sum(filter(None, sizes))
+    return File(name=name, role="images", unpack=kind, size=size, parts=tuple(ordered))
+
+
+def piece_order(name: str) -> tuple[int, str]:
+    """The number of a piece: of `.00` and `.part1` as it stands, of `.aa`, `.ab` that of its letters."""
+    end = name.rpartition(".")[2].lower()
+    if digits := re.search(r"\d+$", end):
+        return int(digits[0]), end
+    number = 0
+    for sign in end:
+        number = number * 26 + ord(sign) - ord("a")
+    return number, end
+
+
+def quote_list(files: Sequence[File]) -> str:
+    return ", ".join(one.name.rpartition(".")[2] for one in files[:30])
 
 
 def is_wanted(name: str, spec: ListingSpec) -> bool:

@@ -223,17 +223,13 @@ class FileDownloader:
     def fetch_file(self, file: File) -> None:
         """Download, verify and unpack one file, and note it; or note that it cannot be had."""
         try:
-            place = self.context.resolve(self.plan.dataset, file)
-            if closed := self.find_closed_host(place):
-                self.receipt_writer.record_refused(file, closed.message)
-                return
-            if self.fetch_missing_members(file, place):
-                return
-            taken = self.obtain_whole(file, place)
+            taken = self.obtain_joined(file) if file.parts else self.obtain_single(file)
         except DermdataError as error:
             if not self.is_bearable(error, file):
                 raise self.context.explain(error, self.plan.dataset, file) from error
             self.record_loss(file, error)
+            return
+        if taken is None:
             return
         with self.one_unpacking if file.unpack else nullcontext():
             found = ingest.collect_contents(file, taken, self.folder, self.context.jobs, self.progress)
@@ -261,6 +257,20 @@ class FileDownloader:
         if isinstance(place, Path) or len(place.urls) > 1 or not self.closed_hosts:
             return None
         return self.closed_hosts.get(urlsplit(place.urls[0]).netloc)
+
+    def obtain_single(self, file: File) -> ingest.VerifiedFile | None:
+        """The file from its one place; None where its host is closed to all, or what lacked of it came alone."""
+        place = self.context.resolve(self.plan.dataset, file)
+        if closed := self.find_closed_host(place):
+            self.receipt_writer.record_refused(file, closed.message)
+            return None
+        return None if self.fetch_missing_members(file, place) else self.obtain_whole(file, place)
+
+    def obtain_joined(self, file: File) -> ingest.VerifiedFile:
+        """The file put together from its pieces, which are gone then."""
+        resolve = partial(self.context.resolve, self.plan.dataset)
+        pieces = [self.obtain_whole(part, resolve(part)) for part in file.parts]
+        return ingest.join_files(file, pieces, ingest.file_path(file, self.folder))
 
     def obtain_whole(self, file: File, place: Request | Path) -> ingest.VerifiedFile:
         """The whole file under its final name."""

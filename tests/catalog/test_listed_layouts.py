@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import tarfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -163,3 +164,133 @@ def test_a_slide_is_a_row_and_is_not_decoded(cli: Callable, site: Site, ending: 
         assert (row["format"], row["image_problem"]) == ("tiff", "a whole slide: kept as it is, not decoded")
     else:  # a small one is looked at like any image
         assert row["image_problem"].startswith("header cannot be read")
+
+
+# ------------------------------------------------------------------ an archive in pieces
+
+
+SPIDER = "datasets/histai/SPIDER-skin"
+OPEN = 'extends = "spider-skin"\n[access]\nkind = "open"\n'  # without an account, which would be asked for
+
+
+def put_hugging_face(site: Site, name: str, files: Mapping[str, bytes]) -> None:
+    api = f"https://huggingface.co/api/{name}"
+    site.put(f"{api}/revision/main", json.dumps({"sha": "c0ffee", "gated": False}).encode())
+    tree = [
+        {"type": "file", "path": path, "size": len(data), "oid": "1" * 40,
+         "lfs": {"oid": hashlib.sha256(data).hexdigest(), "size": len(data)}}
+        for path, data in files.items()
+    ]  # fmt: skip
+    site.put(f"{api}/tree/c0ffee?recursive=true", json.dumps(tree).encode())
+    for path, data in files.items():
+        site.put(f"https://huggingface.co/{name}/resolve/c0ffee/{path}", data)
+
+
+def spider_tar() -> bytes:
+    records = [
+        {
+            "slide_id": "s1",
+            "image_name": "a.png",
+            "context_info": {"0_0": "b.png"},
+            "class": "Nevus",
+            "split": "train",
+        },
+        {"slide_id": "s2", "image_name": "c.png", "context_info": {}, "class": "Fat", "split": "test"},
+    ]
+    members = {"SPIDER-skin/metadata.json": json.dumps(records).encode()}
+    members |= {f"SPIDER-skin/images/{name}.png": picture(number, "png") for number, name in enumerate("abc")}
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as tar:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return data.getvalue()
+
+
+def cut(data: bytes, ends: Sequence[str]) -> dict[str, bytes]:
+    """The pieces, of which only the last may be shorter."""
+    length = -(-len(data) // len(ends))
+    return {f"spider-skin.tar.{end}": data[n * length : (n + 1) * length] for n, end in enumerate(ends)}
+
+
+@pytest.fixture
+def spider(tmp_path: Path, cli: Callable, site: Site) -> Callable[[Mapping[str, bytes]], Any]:
+    """Fetches SPIDER-skin of these pieces."""
+    folder = tmp_path / "overlay" / "datasets" / "spider-skin"
+    folder.mkdir(parents=True)
+    (folder / "dataset.toml").write_text(OPEN, encoding="utf-8")
+
+    def fetch_pieces(pieces: Mapping[str, bytes]) -> Any:
+        put_hugging_face(site, SPIDER, {"README.md": b"# a card", **pieces})
+        options = ("--catalog", tmp_path / "overlay", "--rewrite", site.rewrite)
+        return cli(*options, "fetch", "spider-skin", "--accept-license")
+
+    return fetch_pieces
+
+
+@pytest.mark.parametrize(
+    "ends", [["00", "01", "02"], ["aa", "ab"], ["part1", "part2"], [str(n) for n in range(1, 12)]]
+)
+def test_an_archive_in_pieces_is_put_together_in_their_order(spider: Callable, ends: list[str]) -> None:
+    """Also the tenth after the ninth; nothing of the pieces stays, and a second fetch has nothing to do."""
+    pieces = cut(spider_tar(), ends)
+    answer = spider(dict(reversed(pieces.items())))
+    assert answer.code == 0, answer.err
+    rows = pq.ParquetFile(answer.out.strip()).read().to_pylist()
+    assert [(row["image_id"], row["diagnosis"], row["split_official"]) for row in rows] == [
+        ("a", "melanocytic-nevus", "train"), ("c", "normal-skin", "test"),
+    ]  # fmt: skip
+    assert all(row["path"] and row["image_problem"] is None for row in rows)
+    assert not [one for one in Path(answer.out.strip()).parent.rglob("*.tar*") if one.is_file()]
+    assert "nothing to do" in spider(pieces).err
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "word"),
+    [
+        (lambda pieces: pieces.pop("spider-skin.tar.01"), 2, "of which one lacks: 00, 02"),
+        (lambda pieces: pieces.update({"spider-skin.tar.00": b"x" * 512}), 4, "error: spider-skin.tar"),
+        (lambda pieces: pieces.pop("spider-skin.tar.02"), 4, "is cut short"),
+    ],
+    ids=["one lacks", "one is another", "the last lacks"],
+)
+def test_pieces_that_make_no_archive_leave_nothing(
+    spider: Callable, change: Any, code: int, word: str
+) -> None:
+    pieces = cut(spider_tar(), ["00", "01", "02"])
+    change(pieces)
+    answer = spider(pieces)
+    assert (answer.code, word in answer.err) == (code, True), answer.err
+    assert not answer.out
+
+
+def test_an_entry_may_name_the_pieces_itself(tmp_path: Path, cli: Callable, site: Site) -> None:
+    """Without a listing, each with its own checksum; one of other bytes is refused by its name."""
+    pieces = {
+        name.removeprefix("spider-skin."): data for name, data in cut(spider_tar(), ["00", "01"]).items()
+    }
+    parts = ", ".join(
+        f'{{ name = "{name}", role = "images", urls = ["https://h.example/{name}"], '
+        f'checksum = "sha256:{hashlib.sha256(data).hexdigest()}" }}'
+        for name, data in pieces.items()
+    )
+    folder = tmp_path / "own" / "datasets" / "in-pieces"
+    folder.mkdir(parents=True)
+    entry = (
+        'name = "in-pieces"\ntitle = "In pieces"\nkind = "dataset"\nsummary = "One archive in two files."\n'
+        '[access]\nkind = "open"\nevidence = "made here"\n'
+        f'[[files]]\nname = "all.tar"\nrole = "images"\nunpack = "tar"\nparts = [{parts}]\n'
+        '[[table]]\nreader = "folders"\npattern = "**/{image}"\ncolumns = { image = "@path", image_id = "image" }\n'
+    )
+    (folder / "dataset.toml").write_text(entry, encoding="utf-8")
+    for name, data in pieces.items():
+        site.put(f"https://h.example/{name}", data)
+    options = ("--catalog", tmp_path / "own", "--rewrite", site.rewrite)
+    answer = cli(*options, "fetch", "in-pieces")
+    assert answer.code == 0, answer.err
+    assert pq.ParquetFile(answer.out.strip()).metadata.num_rows == 3
+    assert cli(*options, "verify", "in-pieces").code == 0
+    site.put("https://h.example/tar.01", b"x" * len(pieces["tar.01"]))
+    answer = cli(*options, "fetch", "in-pieces", "--force")
+    assert (answer.code, "tar.01" in answer.err) == (4, True), answer.err
