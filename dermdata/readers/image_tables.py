@@ -30,7 +30,7 @@ from dermdata.errors import ArchiveRefused
 from dermdata.limits import COLUMNS
 from dermdata.markup import count_nouns
 from dermdata.model import Unpack
-from dermdata.readers.raw_table import to_cell_text
+from dermdata.readers.raw_table import IMAGE_COLUMN, to_cell_text
 
 ROWS = "@rows.csv"  # the member that is the table
 SPLIT_COLUMN, NUMBER_COLUMN = (
@@ -150,6 +150,7 @@ def list_rows(
     cells = {SPLIT_COLUMN: [arrays[0].part] * count, NUMBER_COLUMN: [str(number) for number in range(count)]}
     for one in arrays:
         cells |= {one.what: name_images(one, stem)} if one.is_picture else read_cells(file, one, what)
+    cells[IMAGE_COLUMN] = next(cells[one.what] for one in arrays if one.is_picture)
     return [dict(zip(cells, line, strict=True)) for line in zip(*cells.values(), strict=True)]
 
 
@@ -317,7 +318,8 @@ def iterate_parquet_members(path: Path, stem: str, notes: Notes) -> Iterator[Unp
                 for row in batch.to_pylist():
                     images = RowImages(stem, f"{len(lines):0{width}d}")
                     cells = {name: images.to_cell(name, row[name]) for name in columns}
-                    lines.append({NUMBER_COLUMN: str(len(lines)), **cells})
+                    first = images.members[0].name if images.members else ""
+                    lines.append({NUMBER_COLUMN: str(len(lines)), IMAGE_COLUMN: first, **cells})
                     yield from images.members
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ArchiveRefused(f"{path.name} is no whole Parquet file: {error}") from error
@@ -327,8 +329,8 @@ def iterate_parquet_members(path: Path, stem: str, notes: Notes) -> Iterator[Unp
 def require_flat_columns(file: Any, what: str) -> list[str]:
     """The columns' names; ArchiveRefused for too many, for two of one name, and for one of ours."""
     names: list[str] = file.schema_arrow.names
-    if len(names) > COLUMNS or len(set(names)) < len(names) or NUMBER_COLUMN in names:
-        raise ArchiveRefused(f"{what} has too many columns, two of one name, or one called {NUMBER_COLUMN}")
+    if len(names) > COLUMNS or len(set(names)) < len(names) or {NUMBER_COLUMN, IMAGE_COLUMN} & set(names):
+        raise ArchiveRefused(f"{what} has too many columns, two of one name, or one called as ours are")
     return names
 
 

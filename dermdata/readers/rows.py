@@ -1,7 +1,8 @@
 """The shape "rows": the tables that came out of .npz and Parquet files, one below the other.
 
-Columns that only some of the files have are empty in the rows of the others; `@file` is the catalog file of a row, by
-which `only` chooses some and `parts` cuts what its name says.
+`@image` is a row's first image, for tables of whose columns no source tells. Columns that only some of the files have
+are empty in the rows of the others; `@file` is the catalog file of a row, by which `only` chooses some and `parts` cuts
+what its name says.
 """
 
 from functools import partial
@@ -11,20 +12,22 @@ import pyarrow as pa
 from dermdata.errors import TableRefused
 from dermdata.model import Content, TableSpec
 from dermdata.readers.delimited import RejectedRows, parse_delimited
-from dermdata.readers.image_tables import ROWS
-from dermdata.readers.raw_table import FILE_COLUMN, Opener, RawTable
+from dermdata.readers.image_tables import NUMBER_COLUMN, ROWS, SPLIT_COLUMN
+from dermdata.readers.raw_table import FILE_COLUMN, IMAGE_COLUMN, Opener, RawTable
 from dermdata.readers.table import complete_rows, read_joined_table
+
+OWN_COLUMNS = (FILE_COLUMN, SPLIT_COLUMN, NUMBER_COLUMN, IMAGE_COLUMN)  # also of no file at all
 
 
 def read(spec: TableSpec, files: Opener, contents: tuple[Content, ...]) -> RawTable:
     """The rows of `spec.file`, or of every file that was taken apart, with the joined tables' columns."""
     names = [one.file for one in contents if one.official == ROWS and spec.file in (None, one.file)]
-    if not names:
+    if not names and spec.file:
         raise TableRefused(
-            f"{spec.file or 'no file'} was taken apart into images and rows",
+            f"{spec.file} was not taken apart into images and rows",
             hint='an .npz is by unpack = "npz", a Parquet file by unpack = "parquet"',
         )
-    tables: list[pa.Table] = []
+    tables = [pa.table({name: pa.array([], pa.string()) for name in OWN_COLUMNS})]
     rejected: RejectedRows = []
     for name in sorted(names):
         rows, refused = parse_delimited(files(name, ROWS), name, delimiter=",", encoding="utf-8")

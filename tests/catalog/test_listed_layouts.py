@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import openpyxl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -166,15 +167,14 @@ def test_a_slide_is_a_row_and_is_not_decoded(cli: Callable, site: Site, ending: 
         assert row["image_problem"].startswith("header cannot be read")
 
 
-# ------------------------------------------------------------------ an archive in pieces
+# ------------------------------------------------------------------ Hugging Face
 
 
-SPIDER = "datasets/histai/SPIDER-skin"
-OPEN = 'extends = "spider-skin"\n[access]\nkind = "open"\n'  # without an account, which would be asked for
+OPEN = 'extends = "{name}"\n[access]\nkind = "open"\n'  # without an account, which would be asked for
 
 
 def put_hugging_face(site: Site, name: str, files: Mapping[str, bytes]) -> None:
-    api = f"https://huggingface.co/api/{name}"
+    api = f"https://huggingface.co/api/datasets/{name}"
     site.put(f"{api}/revision/main", json.dumps({"sha": "c0ffee", "gated": False}).encode())
     tree = [
         {"type": "file", "path": path, "size": len(data), "oid": "1" * 40,
@@ -183,7 +183,67 @@ def put_hugging_face(site: Site, name: str, files: Mapping[str, bytes]) -> None:
     ]  # fmt: skip
     site.put(f"{api}/tree/c0ffee?recursive=true", json.dumps(tree).encode())
     for path, data in files.items():
-        site.put(f"https://huggingface.co/{name}/resolve/c0ffee/{path}", data)
+        site.put(f"https://huggingface.co/datasets/{name}/resolve/c0ffee/{path}", data)
+
+
+@pytest.fixture
+def open_entry(tmp_path: Path, cli: Callable, site: Site) -> Callable[..., Any]:
+    """Fetches an entry from the hub's files as if it needed no account."""
+
+    def fetch_open(name: str, place: str, files: Mapping[str, bytes]) -> Any:
+        folder = tmp_path / "overlay" / "datasets" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "dataset.toml").write_text(OPEN.format(name=name), encoding="utf-8")
+        put_hugging_face(site, place, {"README.md": b"# a card", **files})
+        options = ("--catalog", tmp_path / "overlay", "--rewrite", site.rewrite)
+        return cli(*options, "fetch", name, "--accept-license")
+
+    return fetch_open
+
+
+def shard(first: int, count: int) -> bytes:
+    """Rows of images as the hub's own programs write them."""
+    images = [{"bytes": picture(number), "path": f"{number}.jpg"} for number in range(first, first + count)]
+    data = io.BytesIO()
+    pq.write_table(pa.table({"image": images, "snomed": [str(one) for one in range(count)]}), data)
+    return data.getvalue()
+
+
+def test_images_in_parquet_of_columns_that_nobody_tells_are_rows(open_entry: Callable) -> None:
+    """Of all shards, each image with what stands beside it."""
+    shards = {
+        "data/train-00000-of-00002.parquet": shard(0, 3),
+        "data/train-00001-of-00002.parquet": shard(3, 2),
+    }
+    answer = open_entry("dermverse-500k", "BBAnonymous/NeurIPS2026-DermVerse-500K", shards)
+    assert answer.code == 0, answer.err
+    rows = pq.ParquetFile(answer.out.strip()).read().to_pylist()
+    assert [row["image_id"].partition("/image/")[2] for row in rows] == ["0", "1", "2", "0", "1"]
+    assert [dict(row["extra"])["snomed"] for row in rows] == ["0", "1", "2", "0", "1"]
+    home = Path(answer.out.strip()).parent
+    assert [(home / row["path"]).read_bytes() for row in rows] == [picture(number) for number in range(5)]
+
+
+def test_a_hub_without_parquet_gives_no_row_and_says_so(open_entry: Callable) -> None:
+    answer = open_entry("dermverse-500k", "BBAnonymous/NeurIPS2026-DermVerse-500K", {"a.jpg": picture(1)})
+    assert "1 image file that no row names" in answer.err
+
+
+def test_slides_in_folders_of_cases_are_rows(open_entry: Callable) -> None:
+    slides = {
+        "case_00009/slide_1.svs": b"II*\0 one",
+        "case_00010/slide_1.svs": b"II*\0 two",
+        "metadata.csv": b"a\n1\n",
+    }
+    answer = open_entry("histai-skin", "histai/HISTAI-skin-b1", slides)
+    assert answer.code == 0, answer.err
+    rows = pq.ParquetFile(answer.out.strip()).read().to_pylist()
+    assert [(row["image_id"], row["case_id"]) for row in rows] == [
+        ("case_00009/slide_1", "histai-skin/case_00009"), ("case_00010/slide_1", "histai-skin/case_00010"),
+    ]  # fmt: skip
+
+
+# ------------------------------------------------------------------ an archive in pieces
 
 
 def spider_tar() -> bytes:
@@ -215,18 +275,9 @@ def cut(data: bytes, ends: Sequence[str]) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def spider(tmp_path: Path, cli: Callable, site: Site) -> Callable[[Mapping[str, bytes]], Any]:
+def spider(open_entry: Callable) -> Callable[[Mapping[str, bytes]], Any]:
     """Fetches SPIDER-skin of these pieces."""
-    folder = tmp_path / "overlay" / "datasets" / "spider-skin"
-    folder.mkdir(parents=True)
-    (folder / "dataset.toml").write_text(OPEN, encoding="utf-8")
-
-    def fetch_pieces(pieces: Mapping[str, bytes]) -> Any:
-        put_hugging_face(site, SPIDER, {"README.md": b"# a card", **pieces})
-        options = ("--catalog", tmp_path / "overlay", "--rewrite", site.rewrite)
-        return cli(*options, "fetch", "spider-skin", "--accept-license")
-
-    return fetch_pieces
+    return lambda pieces: open_entry("spider-skin", "histai/SPIDER-skin", pieces)
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,8 @@ def test_every_pixel_of_an_array_is_in_its_png(tmp_path: Path, pixels: Any, mode
             right = pixels[number].squeeze()
             assert np.array_equal(np.asarray(image), right * 255 if right.dtype == bool else right)
     assert (folder / ROWS).read_text() == (
-        "@split,@number,images,labels\ntrain,0,a/train/images/0.png,4\ntrain,1,a/train/images/1.png,0\n"
+        "@split,@number,images,labels,@image\n"
+        "train,0,a/train/images/0.png,4,a/train/images/0.png\ntrain,1,a/train/images/1.png,0,a/train/images/1.png\n"
     )
     assert len(found.contents) == 3
 
@@ -99,8 +100,8 @@ def test_parts_of_a_split_are_told_by_the_names_and_masks_are_images_too(tmp_pat
         )
     )
     lines = (folder / ROWS).read_text().splitlines()
-    assert lines[0] == "@split,@number,x,mask,names"
-    assert lines[3] == 'test,0,a/test/x/0.png,,"ä, b"'
+    assert lines[0] == "@split,@number,x,mask,@image,names"
+    assert lines[3] == 'test,0,a/test/x/0.png,,a/test/x/0.png,"ä, b"'
     assert {one.name for one in found.contents} > {"a/train/mask/1.png", "a/test/x/0.png"}
 
 
@@ -178,9 +179,9 @@ def test_an_image_in_parquet_keeps_its_bytes_and_its_row(tmp_path: Path) -> None
     )
     assert (folder / "p/image/69.jpg").read_bytes() == jpeg(69)
     lines = (folder / ROWS).read_text().splitlines()
-    assert lines[0] == "@number,image,dx,more"
-    assert lines[70] == '69,p/image/69.jpg,mel,"[1, 2]"'
-    assert lines[71:] == ['70,far.jpg,mel,"[1, 2]"', '71,,mel,"[1, 2]"']
+    assert lines[0] == "@number,@image,image,dx,more"
+    assert lines[70] == '69,p/image/69.jpg,p/image/69.jpg,mel,"[1, 2]"'
+    assert lines[71:] == ['70,,far.jpg,mel,"[1, 2]"', '71,,,mel,"[1, 2]"']
 
 
 def test_bare_bytes_and_lists_of_images_are_images(tmp_path: Path) -> None:
@@ -189,7 +190,7 @@ def test_bare_bytes_and_lists_of_images_are_images(tmp_path: Path) -> None:
     )
     _, folder = unpack(parquet(tmp_path, {"raw": [jpeg(3)], "views": several}))
     assert (folder / ROWS).read_text().splitlines()[1] == (
-        '0,p/raw/0.jpg,"[""p/views/0-0.jpg"", ""p/views/0-1.jpg""]"'
+        '0,p/raw/0.jpg,p/raw/0.jpg,"[""p/views/0-0.jpg"", ""p/views/0-1.jpg""]"'
     )
     assert (folder / "p/views/0-1.jpg").read_bytes() == jpeg(2)
 
@@ -204,7 +205,7 @@ def test_equal_images_that_stand_once_in_a_column_do_not_fill_the_memory(tmp_pat
 
 @pytest.mark.parametrize(
     ("data", "why"),
-    [(b"PAR1 and no more", "no whole Parquet"), (b"", "no whole Parquet"), (None, "called @number")],
+    [(b"PAR1 and no more", "no whole Parquet"), (b"", "no whole Parquet"), (None, "called as ours are")],
 )
 def test_what_is_no_parquet_file_is_refused(tmp_path: Path, data: bytes | None, why: str) -> None:
     path = parquet(tmp_path, {"raw": [jpeg(1)], "@number": ["1"]})
