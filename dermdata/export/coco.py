@@ -14,7 +14,8 @@ A mask is one annotation (parts of it that do not touch are not told apart), a c
 with its box and area. An image without a mask has an entry and no annotation: its class stands in
 `categories_of_image`, which COCO's tools pass over. A mask of another size than its image, an empty one and one
 that cannot be read are left out, counted, and listed in the file under `masks_left_out`. With --size masks are
-scaled to what their images became; masks.py says what counts as inside.
+scaled to what their images became; masks.py says what counts as inside. Each of a row's `boxes` is an annotation
+without an outline, its word the category: after all others, `box` where it has none.
 """
 
 import hashlib
@@ -30,11 +31,14 @@ from dermdata import disk
 from dermdata.croissant import license_url
 from dermdata.errors import UsageError
 from dermdata.export.coco_annotations import (
+    BoxRef,
     CocoDocument,
     CocoImage,
     MaskRef,
+    box_words,
     document_chunks,
     read_summary,
+    row_boxes,
     row_masks,
 )
 from dermdata.export.job import (
@@ -81,7 +85,11 @@ from dermdata.images import check_image
 from dermdata.manifest.columns import column_values, text_column
 
 FORM, LAYOUT = "coco", "2"  # "1": boxes did not lie on images that readers turn
-LESION_CATEGORY, STRUCTURE_CATEGORY = "lesion", "structure"  # categories and supercategories of our own
+LESION_CATEGORY, STRUCTURE_CATEGORY, BOX_CATEGORY = (
+    "lesion",
+    "structure",
+    "box",
+)  # categories and supercategories of our own
 UNKNOWN_SIZE = "its width and height cannot be read"
 WITHOUT_ANNOTATION = "images without an annotation (what is known of their class is in categories_of_image)"
 SOFT_MASKS = "masks of more than two values: what is at least half as bright as the brightest pixel is inside"
@@ -180,10 +188,13 @@ def decide_files(job: Job) -> CocoPlan:
     job, found, stored = drop_unsized_images(job)
     divided = split_parts(job.table)
     named = unique_names([portable_name(one.name) for one in divided], [one.name for one in divided])
-    named_masks = row_masks(job, len(lesion_categories(job)))
+    words = box_words(job.table)
+    lesions = len(lesion_categories(job, words))
+    named_masks = row_masks(job, lesions)
+    boxes = row_boxes(job.table, words, lesions + len(job.structures))
     splits = [
-        build_split(replace(job, table=job.table.take(pa.array(part.rows))), name if part.name else "", part.rows.tolist(),
-             *(take_values(values, part.rows) for values in (found, stored, named_masks)))
+        build_split(replace(job, table=job.table.take(pa.array(part.rows))), name if part.name else "", words,
+             part.rows.tolist(), *(take_values(values, part.rows) for values in (found, stored, named_masks, boxes)))
         for part, name in zip(divided, named, strict=True)
     ]  # fmt: skip
     return CocoPlan(job, record, splits, left_out_files(job), note_images(job, found))
@@ -218,7 +229,14 @@ def read_size(path: str) -> Size | None:
 
 
 def build_split(
-    job: Job, name: str, rows: list[int], found: list[str], stored: list[Size], named: list[list[MaskRef]]
+    job: Job,
+    name: str,
+    words: Sequence[str],
+    rows: list[int],
+    found: list[str],
+    stored: list[Size],
+    named: list[list[MaskRef]],
+    boxes: list[list[BoxRef]],
 ) -> CocoSplit:
     """The images of one split, and its file; `job` has just the split's rows, `rows` their places in the whole."""
     folder = name or "images"
@@ -226,11 +244,13 @@ def build_split(
     order = sorted(range(len(placed)), key=lambda at: placed[at].path)
     facts = image_facts(job)
     shown = [
-        CocoImage(placed[at].path.removeprefix(f"{folder}/"), facts[at], stored[at], named[at], found[at])
+        CocoImage(
+            placed[at].path.removeprefix(f"{folder}/"), facts[at], stored[at], named[at], boxes[at], found[at]
+        )
         for at in order
     ]
     scaled = job.out / folder if job.size is not None else None
-    document = CocoDocument(document_head(job), shown, scaled, job.jobs, job.make)
+    document = CocoDocument(document_head(job, words), shown, scaled, job.jobs, job.make)
     path = f"instances_{name}.json" if name else "annotations.json"
 
     def make(target: Path) -> None:
@@ -258,7 +278,7 @@ def image_facts(job: Job) -> list[dict[str, Any]]:
     ]
 
 
-def document_head(job: Job) -> Mapping[str, Any]:
+def document_head(job: Job, words: Sequence[str]) -> Mapping[str, Any]:
     """What stands before the images."""
     entries = catalog_entries(job)
     info = {
@@ -270,18 +290,19 @@ def document_head(job: Job) -> Mapping[str, Any]:
         {"id": number, "name": name, "url": license_url(name, entries) or ""}
         for number, name in enumerate(license_names(job), 1)
     ]
-    return {"info": info, "licenses": licenses, "categories": list(categories(job))}
+    return {"info": info, "licenses": licenses, "categories": list(categories(job, words))}
 
 
-def lesion_categories(job: Job) -> list[tuple[str, str]]:
+def lesion_categories(job: Job, words: Sequence[str]) -> list[tuple[str, str]]:
     """The classes of lesions and where they come from; structures are numbered after them."""
-    if job.classes or (job.structures and not job.lesions):
+    if job.classes or ((job.structures or words) and not job.lesions):
         return [(name, job.label) for name in job.classes]
     return [(LESION_CATEGORY, LESION_CATEGORY)]
 
 
-def categories(job: Job) -> Iterator[dict[str, Any]]:
-    named = [*lesion_categories(job), *((one, STRUCTURE_CATEGORY) for one in job.structures)]
+def categories(job: Job, words: Sequence[str]) -> Iterator[dict[str, Any]]:
+    named = [*lesion_categories(job, words), *((one, STRUCTURE_CATEGORY) for one in job.structures)]
+    named += [(one, BOX_CATEGORY) for one in words]
     for number, (name, above) in enumerate(named, 1):
         yield {"id": number, "name": name, "supercategory": above}
 
@@ -298,4 +319,6 @@ def document_fingerprint(job: Job, document: CocoDocument) -> str:
         for mask in one.masks:
             facts = (mask.category, mask.name, file_fingerprint(mask.path))
             running.update(repr(facts).encode(errors="surrogatepass"))
+        if one.boxes:
+            running.update(repr(one.boxes).encode())
     return running.hexdigest()[:32]

@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
+
+import pyarrow as pa
 
 from dermdata.engine import ExecutorFactory, thread_executor
 from dermdata.errors import CacheDamaged, StorageError
@@ -25,6 +27,8 @@ from dermdata.progress import Progress
 MASK_WINDOW = 512  # masks that wait for the writer at most
 TAIL_BYTES = 1 << 16  # bytes in which the last line is
 MASKS_TASK = "masks"
+UNNAMED_BOX = "box"
+BOX_SIDES = ("x", "y", "width", "height")
 SUMMARY_PREFIX = b'"summary": '
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -40,6 +44,13 @@ class MaskRef:
     path: str | None  # absolute; None: there is no such file
 
 
+class BoxRef(NamedTuple):
+    """A box that a row has, in stored pixels."""
+
+    category: int
+    box: tuple[float, float, float, float]  # left, top, width, height
+
+
 @dataclass(frozen=True, slots=True)
 class CocoImage:
     """One image of the file, by its name beside it."""
@@ -48,6 +59,7 @@ class CocoImage:
     facts: Mapping[str, Any]  # further keys of its entry
     stored: Size  # width, height; pixels
     masks: Sequence[MaskRef]
+    boxes: Sequence[BoxRef] = ()
     path: str | None = None  # absolute, of the image as stored
 
 
@@ -125,6 +137,12 @@ def annotation_entries(
         outlined_images.add(at)
         tally.annotations += 1
         yield annotation_entry(tally.annotations, at + 1, mask.category, sizes[at], found)
+    for at, one in ((at, box) for at, image in enumerate(images) for box in image.boxes):
+        outlined_images.add(at)
+        tally.annotations += 1
+        yield box_entry(
+            tally.annotations, at + 1, one.category, scale_box(one.box, images[at].stored, sizes[at])
+        )
     tally.unannotated_images = len(images) - len(outlined_images)
 
 
@@ -146,6 +164,20 @@ def annotation_entry(
         "segmentation": {"size": [height, width], "counts": found.counts},
         "bbox": list(found.box), "area": found.area, "iscrowd": 0,
     }  # fmt: skip
+
+
+def box_entry(number: int, image: int, category: int, box: Sequence[float]) -> dict[str, Any]:
+    """A box without an outline, of which COCO's tools need an empty one."""
+    return {
+        "id": number, "image_id": image, "category_id": category,
+        "segmentation": [], "bbox": list(box), "area": round(box[2] * box[3], 3), "iscrowd": 0,
+    }  # fmt: skip
+
+
+def scale_box(box: Sequence[float], stored: Size, size: Size) -> list[float]:
+    """The box in the pixels of the exported image."""
+    across, down = size[0] / stored[0], size[1] / stored[1]
+    return [round(one * scale, 3) for one, scale in zip(box, (across, down, across, down), strict=True)]
 
 
 def make_size_reader(folder: Path | None) -> Callable[[CocoImage], Size]:
@@ -204,6 +236,22 @@ def row_masks(job: Job, after: int) -> list[list[MaskRef]]:
         ([MaskRef(1 if number is None else number + 1, portable_mask_name(name), path)] if name else [])
         + [MaskRef(place[structure], portable_mask_name(own), where) for structure, own, where in more]
         for number, name, path, more in zip(numbers, lesions, there, further, strict=True)
+    ]
+
+
+def box_words(table: pa.Table) -> list[str]:
+    """What the rows' boxes are called, in order; UNNAMED_BOX for those that nothing is said of."""
+    rows = table["boxes"].to_pylist() if "boxes" in table.column_names else []
+    return sorted({box["label"] or UNNAMED_BOX for row in rows if row for box in row})
+
+
+def row_boxes(table: pa.Table, words: Sequence[str], after: int) -> list[list[BoxRef]]:
+    """Each row's boxes, their categories from `after` on."""
+    place = {word: after + number for number, word in enumerate(words, 1)}
+    rows = table["boxes"].to_pylist() if words else [None] * table.num_rows
+    return [
+        [BoxRef(place[box["label"] or UNNAMED_BOX], tuple(map(box.get, BOX_SIDES))) for box in row or ()]
+        for row in rows
     ]
 
 

@@ -34,7 +34,9 @@ from dermdata.export.masks import (
     run_lengths,
     trace_mask,
 )
+from dermdata.model import BoxSpec, TableSpec
 from dermdata.progress import SilentProgress
+from dermdata.readers import read_table
 from export.conftest import MakeJob
 from export.folder_contents import contents
 from export.samples import row, table
@@ -414,3 +416,45 @@ def test_a_plan_is_what_is_written(job: MakeJob, root: Path) -> None:
     ]  # fmt: skip
     export.write("coco", made)
     assert export.plan("coco", made) == tuple(replace(part, there=True) for part in before)
+
+
+# ------------------------------------------------------------------ boxes
+
+
+def box(label: str | None, *sides: float) -> dict[str, object]:
+    return {**dict(zip(("x", "y", "width", "height"), sides, strict=True)), "label": label}
+
+
+def test_boxes_are_annotations_of_their_own_words(written: Any, root: Path, tmp_path: Path) -> None:
+    """Beside masks and classes; COCO's own tools draw them, and our reader gives them back."""
+    first = covered(root, 0, boxes=[box("hair", 1, 1, 2.5, 3), box(None, 0, 0, 6, 5)])
+    told, file = written([first, covered(root, 1, mask_path=None, boxes=[])])
+    categories = {one["id"]: (one["name"], one["supercategory"]) for one in file["categories"]}
+    boxed = [one for one in file["annotations"] if not one["segmentation"]]
+    assert [(*categories[one["category_id"]], one["bbox"], one["area"]) for one in boxed] == [
+        ("hair", "box", [1, 1, 2.5, 3], 7.5), ("box", "box", [0, 0, 6, 5], 30),
+    ]  # fmt: skip
+    assert told == {WITHOUT_ANNOTATION: 1}
+    seen = loaded(tmp_path / "out" / "annotations.json")
+    assert len(seen.getAnnIds(imgIds=[1])) == 3
+    spec = TableSpec(
+        reader="records", file="a.json", records="images", columns={"image": ("file_name",)},
+        boxes=(BoxSpec(form="coco", file="a.json"),),
+    )  # fmt: skip
+    again = read_table(spec, lambda *_: json.dumps(file).encode(), ())
+    found = [json.loads(cell) for cell in again.rows["@boxes"].to_pylist()]
+    assert found[0][-2:] == [[1, 1, 2.5, 3, "hair"], [0, 0, 6, 5, "box"]]
+    assert found[1] == []
+
+
+def test_where_only_boxes_are_there_is_no_lesion_and_they_are_scaled_with_the_image(
+    written: Any, root: Path
+) -> None:
+    """In the pixels of what was exported."""
+    made = covered(root, 0, diagnosis=None, mask_path=None, boxes=[box("a", 2, 1, 3, 2)])
+    _, file = written([made], size=3)
+    assert [one["name"] for one in file["categories"]] == ["a"]
+    (image,), (found,) = file["images"], file["annotations"]
+    across, down = image["width"] / made["width"], image["height"] / made["height"]  # type: ignore[operator]
+    assert found["bbox"] == pytest.approx([2 * across, down, 3 * across, 2 * down], abs=0.001)
+    assert across < 1
