@@ -31,7 +31,14 @@ ANY_FILE = "*"  # of a table in an archive whose name no source states: whicheve
 MALIGNANCY_WORDS = ("benign", "premalignant", "malignant", "indeterminate", "not-applicable")
 Level = Literal["error", "warning", "note"]
 SKIN_SOURCES = ("self", "dermatologist", "annotator", "estimated")
-READERS = ("table", "folders", "spreadsheet", "rows", "records")  # shapes of tables: readers/<shape>.py
+READERS = (
+    "table",
+    "folders",
+    "spreadsheet",
+    "rows",
+    "records",
+    "webdataset",
+)  # shapes of tables: readers/<shape>.py
 # manifest columns that an entry's tables can fill; all else is found from the files, the labels or `split`
 ENTRY_COLUMNS = (
     "image_id", "isic_id", "modality", "patient_id", "lesion_id", "case_id", "label_raw", "differential", "malignancy",

@@ -22,6 +22,7 @@ from dermdata.model import QuestionSpec, TableSpec, ViewSpec
 Opener = Callable[[str, str | None], bytes]  # (catalog file name, path inside it) -> its bytes
 ANY_FOLDERS = "**/"
 IMAGE_COLUMN, VIEW_COLUMN, GROUP_COLUMN = "@image", "@view", "@group"
+PATH_COLUMN = "@path"  # the official path of a row's picture
 FILE_COLUMN, KEY_COLUMN = "@file", "@key"  # the catalog file that a row is from; the key of a record
 QUESTIONS_COLUMN, BOXES_COLUMN = (
     "@questions",
