@@ -5,6 +5,7 @@ quotes. Quoting is strict: a file that two programs could read in two ways is re
 found where nobody names it, Excel's `sep=` line and cells beyond the header's that are all empty are passed over.
 """
 
+import codecs
 import collections
 import csv
 import functools
@@ -208,8 +209,8 @@ def parse_with_arrow(
     if not names and (first := HEADER.match(data)):
         start, names = first.end(), first[1].decode().split(delimiter)
     body = pa.py_buffer(data).slice(start)
-    if not any(names) or not CELL.search(data, start):
-        return None
+    if not any(names) or not CELL.search(data, start) or data.startswith(codecs.BOM_UTF8, start):
+        return None  # Arrow would take a mark at the beginning of its lines for one of the file
     names = name_columns(names, file)
     try:
         rows = pa_csv.read_csv(

@@ -295,6 +295,7 @@ def test_what_was_written_is_read(table: list[tuple[str, str]], end: str, delimi
 
 
 @settings(deadline=None, max_examples=150)
+@example(["\ufeff,"], "\n", False)
 @given(
     st.lists(st.lists(PLAIN, min_size=1, max_size=3).map(",".join), max_size=6),
     st.sampled_from(["\n", "\r\n", "\r"]),
