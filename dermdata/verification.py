@@ -112,15 +112,17 @@ def check_size(folder: DatasetFolder, content: Content, verified: bool | None) -
         size = path.lstat().st_size
     except (FileNotFoundError, NotADirectoryError):
         return make_check(folder, content, "missing", expected, None, verified)
+    except OSError as error:
+        return make_check(folder, content, "unreadable", expected, error.strerror, verified)
     status: FileStatus = "ok" if size == content.size else "modified"
     return make_check(folder, content, status, expected, f"{size} bytes", verified)
 
 
 def check_checksum(folder: DatasetFolder, content: Content, verified: bool | None) -> FileCheck:
     path, expected = folder.locate(content.path), f"sha256:{content.sha256}"
-    if path.is_symlink():
-        return make_check(folder, content, "modified", expected, "a symbolic link", verified)
     try:
+        if path.is_symlink():
+            return make_check(folder, content, "modified", expected, "a symbolic link", verified)
         actual = f"sha256:{hash_file(path).sha256}"
     except (FileNotFoundError, NotADirectoryError):
         return make_check(folder, content, "missing", expected, None, verified)

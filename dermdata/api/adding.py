@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from dermdata.crosswalks.suggest import Proposal
     from dermdata.fetching.local import LocalFile
     from dermdata.inference.columns import Column, ColumnGuess, ColumnGuesses, Surroundings
-    from dermdata.inference.entry import OwnEntry
+    from dermdata.inference.entry import OwnEntry, TableForm
+    from dermdata.inference.masks import MaskGuess
     from dermdata.inference.one_hot import FlagGuess
     from dermdata.model import Label
 
@@ -163,7 +164,6 @@ def infer_entry(
     """What the entry states, the guesses behind it, and the words of its labels."""
     from dermdata.inference.entry import OwnEntry
 
-    now = datetime.datetime.now(datetime.UTC).date().isoformat()
     guesses: list[ColumnGuess] = []
     views: Sequence[ColumnGuess] = ()
     flags: FlagGuess | None = None
@@ -173,31 +173,40 @@ def infer_entry(
     entry = OwnEntry(
         name=request.name,
         pictures=PICTURES,
-        table=name_table(data),
-        encoding=data.table.encoding if data.table else None,
-        header=data.table.own.header if data.table else (),
+        table=describe_table(data),
         columns=guesses,
         views=[one.column for one in views],
         one_hot=flags.columns if flags else (),
+        masks=data.sure_masks,
         folder=find_only_folder(data.images),
         image_id=find_unique_parts(data.images),
-        missing=find_missing_words(data.table) if data.table else [""],
         modality=request.modality,
         record=describe_files(data) if data.record else None,
         origins=[os.path.abspath(one) for one in list_sources(request)],  # noqa: PTH100  # links stay as they are given
         placement=request.placement,
-        date=now,
+        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
         tool=f"dermdata {__version__}",
     )
+    rows += [mask_row(one) for one in data.masks]
     proposals, labels = propose_words(resources, request, data, guesses, flags)
     return entry, Records(rows, GUESS_KEYS), proposals, labels
 
 
-def name_table(data: OwnData) -> str | None:
-    """What the entry calls the table, or the archive of a record that holds it."""
-    if data.table is None:
+def describe_table(data: OwnData) -> "TableForm | None":
+    """How the table is read, as the entry states it; it may stand in an archive of a record."""
+    from dermdata.inference.entry import TableForm
+
+    table = data.table
+    if table is None:
         return None
-    return data.record.find_file(data.table.file).name if data.record else data.table.file.leaf
+    return TableForm(
+        file=data.record.find_file(table.file).name if data.record else table.file.leaf,
+        reader=table.reader,
+        sheet=table.sheet,
+        encoding=table.encoding,
+        header=table.own.header,
+        missing=tuple(find_missing_words(table)),
+    )
 
 
 def infer_columns(
@@ -233,7 +242,7 @@ def tell_reading(resources: Resources, table: FoundTable) -> None:
     if rejected := len(table.own.rejected):
         first = table.own.rejected[0]
         resources.say(
-            f"warning: {count_nouns(rejected, 'line', 'are')} no rows of {table.file.shown}: "
+            f"warning: {count_nouns(rejected, 'line', 'are')} no rows of {table.shown}: "
             f"line {first['line']}: {first['reason']}"
         )
     if words := [f"'{word}'" for word in find_missing_words(table) if word]:
@@ -257,7 +266,7 @@ def require_columns(request: AddRequest, table: FoundTable) -> None:
     """UnknownName for a column that the table has not."""
     for column in filter(None, request.columns.values()):
         if column not in table.names:
-            hint = f"{table.file.shown} has {', '.join(table.names[:SHOWN])}"
+            hint = f"{table.shown} has {', '.join(table.names[:SHOWN])}"
             raise UnknownName("column", column, table.names, hint=hint)
 
 
@@ -300,7 +309,7 @@ def require_image(taken: "Collection[ColumnGuess]", images: "Sequence[LocalFile]
     if any(one.field == "image" for one in taken):
         return
     raise UsageError(
-        f"no column of {table.file.shown} names the pictures",
+        f"no column of {table.shown} names the pictures",
         hint=f"it has {', '.join(table.names[:SHOWN])}; the pictures are called like {images[0].leaf}: "
         "say which column with --image COLUMN",
     )
@@ -313,6 +322,16 @@ def list_guesses(
     used = [*taken, *(one for one in views if one not in taken)]
     left = [one for one in found.questions if one not in used]
     return [guess_row(one, taken=one in used) for one in [*used, *left]]
+
+
+def mask_row(guess: "MaskGuess") -> dict[str, object]:
+    return {
+        "field": "mask",
+        "column": guess.template,
+        "score": guess.score,
+        "taken": guess.is_sure,
+        "evidence": guess.evidence,
+    }
 
 
 def guess_row(guess: "ColumnGuess", *, taken: bool) -> dict[str, object]:

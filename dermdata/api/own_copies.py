@@ -41,6 +41,7 @@ RECOGNITION_WORDS = {
     "content": "recognized by content, not verified",
     "part": "recognized by content, not verified and not complete",
     "own": "of your own",
+    "own part": "of your own, not all that the table names",
 }
 
 

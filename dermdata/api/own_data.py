@@ -4,22 +4,35 @@ import codecs
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dermdata.api.resources import Resources
-from dermdata.errors import UsageError
-from dermdata.markup import count_nouns
+from dermdata.errors import BadTable, IntegrityError, TableRefused, UsageError
+from dermdata.markup import agree_verb, count_nouns
 from dermdata.model import Placement
 
 if TYPE_CHECKING:
     from dermdata.fetching.local import LocalFile, LocalFiles
     from dermdata.fetching.record import SurveyedRecord
+    from dermdata.inference.masks import MaskGuess
     from dermdata.readers.delimited import OwnTable
 
-TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".tab")
-OTHER_TABLES = (".xlsx", ".xls", ".ods", ".parquet", ".json", ".jsonl")  # that are not read yet
+TEXT_TABLES = (".csv", ".tsv", ".tab", ".txt")
+TABLE_ENDINGS = (*TEXT_TABLES, ".xlsx")
+SURE_TABLES = (".csv", ".tsv", ".tab", ".xlsx")  # what is called so is meant as a table
+UNREAD_TABLES = (".xls", ".ods", ".numbers", ".parquet", ".json", ".jsonl", ".ndjson")
+UNREAD_FORMS = (".npz", ".npy", ".h5", ".hdf5", ".mat", ".pkl", ".tfrecord", ".tfrecords", ".lmdb", ".svs")
+SIDECARS = (
+    ".txt",
+    ".json",
+    ".cls",
+    ".xml",
+    ".yaml",
+)  # beside a picture of their name they are of that one alone
 SHOWN = 8  # names in a message
+SHOWN_FILES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +62,18 @@ class FoundTable:
     file: "LocalFile"
     own: "OwnTable"
     encoding: str | None = None  # where it is not UTF-8
+    reader: str = "table"
+    sheet: str | None = None  # of a workbook
+
+    @property
+    def shown(self) -> str:
+        """What it is called in a message."""
+        return f"{self.file.shown}: {self.sheet}" if self.sheet else self.file.shown
+
+    @property
+    def is_surely_table(self) -> bool:
+        """Whether its ending says that it is one; text is much else, too."""
+        return self.file.leaf.lower().endswith(SURE_TABLES)
 
     @property
     def names(self) -> list[str]:
@@ -68,6 +93,13 @@ class OwnData:
     images: Sequence["LocalFile"]
     table: FoundTable | None
     record: "SurveyedRecord | None" = None  # where they lie, if not on this machine
+    masks: Sequence[
+        "MaskGuess"
+    ] = ()  # the ways in which files are called like masks; those that are sure are no images
+
+    @property
+    def sure_masks(self) -> list["MaskGuess"]:
+        return [one for one in self.masks if one.is_sure]
 
 
 def split_sources(words: Sequence[str | os.PathLike[str]]) -> tuple[list[Path], str | None]:
@@ -98,43 +130,116 @@ def survey_sources(resources: Resources, request: AddRequest, workplace: Path) -
     from dermdata.fetching.local import LocalFiles
     from dermdata.fetching.local.files import is_image_file
 
-    record = survey_record(resources, request, workplace, (*TABLE_ENDINGS, *OTHER_TABLES))
+    record = survey_record(resources, request, workplace, TABLE_ENDINGS)
+    require_nameable(list_sources(request))
     found = record.found if record else LocalFiles(list_sources(request), resources.settings.cache, workplace)
     found.open_zips()
+    if record is None:
+        found.open_deeper(())
     every = found.all_files()
-    images = [one for one in every if is_image_file(one) and one.size]
-    require_pictures(record, images)
-    if not images:
+    pictures = [one for one in every if is_image_file(one) and one.size]
+    require_pictures(record, pictures)
+    if not pictures:
         raise UsageError(
             f"no picture lies in {', '.join(map(str, request.sources))}",
             hint=f"{count_nouns(len(every), 'file')} found; give the folder or the zip that holds the pictures",
         )
+    masks = find_masks(found, pictures, is_here=record is None)
+    images = exclude_masks(pictures, masks)
+    beside = find_sidecars(every, images)
+    tell_unread(resources, every, list(beside))
+    candidates = [one for one in every if one.leaf.lower().endswith(TABLE_ENDINGS) and one not in beside]
+    return OwnData(images, choose_table(resources, request, found, candidates, images), record, masks)
+
+
+def require_nameable(paths: Sequence[Path]) -> None:
+    """UsageError for a path that no entry can name, since it is no text."""
+    from dermdata.readers.folders import is_utf8
+
+    for path in paths:
+        if not is_utf8(os.path.abspath(path)):  # noqa: PTH100  # a text is wanted
+            shown = os.fsencode(path).decode(errors="backslashreplace")
+            raise UsageError(
+                f"the path {shown} is not UTF-8, so no entry can name it", hint="rename the folder"
+            )
+
+
+def find_sidecars(every: "Sequence[LocalFile]", images: "Sequence[LocalFile]") -> "Mapping[LocalFile, None]":
+    """The files that say something of the one picture of their name, in their order."""
+    stems = {key for one in images for key in name_keys(one.name)}
+    texts = [one for one in every if one.leaf.lower().endswith(SIDECARS)]
+    return dict.fromkeys(one for one in texts if not name_keys(one.name).isdisjoint(stems))
+
+
+def find_masks(found: "LocalFiles", images: "Sequence[LocalFile]", *, is_here: bool) -> "list[MaskGuess]":
+    """The ways in which some of the pictures are called like masks of others; of those of a host none is sure."""
+    from dermdata.images import check_image, read_raster
+    from dermdata.inference.masks import PictureLook, guess_masks, is_flat
+
+    by_name = {one.name: one for one in images}
+
+    def look(name: str) -> PictureLook | None:
+        try:
+            data = found.read(by_name[name])
+            facts, levels = check_image(data, decode=False), read_raster(data).ravel().tolist()
+        except (OSError, IntegrityError):
+            return None  # the fetch says why it cannot be read
+        return PictureLook((facts.width or 0, facts.height or 0), is_flat(levels))
+
+    return guess_masks(by_name, look if is_here else lambda _: None)
+
+
+def exclude_masks(images: "Sequence[LocalFile]", masks: "Sequence[MaskGuess]") -> "list[LocalFile]":
+    """The pictures that are called like no mask, where it is sure that files of such names are some."""
+    globs = [glob for one in masks if one.is_sure for glob in one.globs]
+    return [one for one in images if not any(fnmatchcase(one.name, glob) for glob in globs)]
+
+
+def tell_unread(resources: Resources, every: "Sequence[LocalFile]", beside: "Sequence[LocalFile]") -> None:
+    """Say which files may say something of the pictures and are not looked at."""
     for one in every:
-        if one.leaf.lower().endswith(OTHER_TABLES):
+        if one.leaf.lower().endswith(UNREAD_TABLES) and one not in beside:
             resources.say(f"warning: {one.shown} is not looked at: save it as CSV to add what it says")
-    tables = [one for one in every if one.leaf.lower().endswith(TABLE_ENDINGS)]
-    return OwnData(images, choose_table(request, found, tables, images), record)
+    if unread := [one for one in every if one.leaf.lower().endswith(UNREAD_FORMS)]:
+        resources.say(
+            f"warning: {count_nouns(len(unread), 'file', 'are')} not looked at: {name_first(unread)}"
+        )
+    if beside:
+        resources.say(
+            f"warning: {count_nouns(len(beside), 'file')} called like a picture {agree_verb(len(beside), 'are')} "
+            f"not looked at: {name_first(beside)}"
+        )
+
+
+def name_first(files: "Sequence[LocalFile]") -> str:
+    """The first ones, and that there are more."""
+    return ", ".join(one.shown for one in files[:SHOWN_FILES]) + ", …" * (len(files) > SHOWN_FILES)
 
 
 def choose_table(
-    request: AddRequest, found: "LocalFiles", tables: "Sequence[LocalFile]", images: "Sequence[LocalFile]"
+    resources: Resources,
+    request: AddRequest,
+    found: "LocalFiles",
+    candidates: "Sequence[LocalFile]",
+    images: "Sequence[LocalFile]",
 ) -> FoundTable | None:
     """The table that is meant, or the only one that names the pictures; None where there is none."""
     if request.table and not request.record:
-        path = request.table.resolve()
-        tables = [one for one in tables if one.path.resolve() == path]
-    if len(tables) < 2:
-        return read_table(found, tables[0], images) if tables else None
-    return find_only_table([read_table(found, one, images) for one in tables], images)
-
-
-def find_only_table(tables: Sequence[FoundTable], images: "Sequence[LocalFile]") -> FoundTable:
-    """The one that names the pictures; UsageError where none or several do."""
+        tables = sure = read_meant_tables(request.table, found, candidates, images)
+    else:
+        tables = read_candidates(resources, found, candidates, images)
+        sure = [one for one in tables if one.is_surely_table]
     files = {key for one in images for key in name_keys(one.name)}
-    fitting = [one for one in tables if names_images(one, files)]
-    if len(fitting) == 1:
-        return fitting[0]
-    shown = ", ".join(one.file.shown for one in (fitting or tables)[:SHOWN])
+    fitting = [one for one in tables if names_images(one, files, request.columns.get("image"))]
+    return find_only_table(fitting, sure)
+
+
+def find_only_table(fitting: Sequence[FoundTable], sure: Sequence[FoundTable]) -> FoundTable | None:
+    """The one that names the pictures, else the only one; None where there is none. UsageError where that is not one."""
+    likely = fitting or sure
+    if len(likely) < 2:
+        return likely[0] if likely else None
+    shown = ", ".join(one.shown for one in likely[:SHOWN])
     which = (
         f"{count_nouns(len(fitting), 'table')} name the pictures"
         if fitting
@@ -143,8 +248,42 @@ def find_only_table(tables: Sequence[FoundTable], images: "Sequence[LocalFile]")
     raise UsageError(f"{which}: {shown}", hint="say which one with --table FILE")
 
 
-def names_images(table: FoundTable, files: Collection[str]) -> bool:
-    """Whether one of its columns has mostly names of the pictures."""
+def read_meant_tables(
+    path: Path, found: "LocalFiles", candidates: "Sequence[LocalFile]", images: "Sequence[LocalFile]"
+) -> list[FoundTable]:
+    """The tables of the file that the person names; UsageError where it has none."""
+    meant = [one for one in candidates if one.path.resolve() == path.resolve()]
+    tables = [table for one in meant for table in read_tables(found, one, images)]
+    if not tables:
+        raise UsageError(f"{path} is no table that dermdata reads", hint="save it as CSV")
+    return tables
+
+
+def read_candidates(
+    resources: Resources,
+    found: "LocalFiles",
+    candidates: "Sequence[LocalFile]",
+    images: "Sequence[LocalFile]",
+) -> list[FoundTable]:
+    """The tables in files that may be some; those that are none are named."""
+    tables: list[FoundTable] = []
+    misfits: list[str] = []
+    for one in candidates:
+        try:
+            tables += read_tables(found, one, images)
+        except BadTable as error:
+            misfits.append(f"warning: {one.shown} is not looked at: {error.message}")
+    for line in misfits[:SHOWN]:
+        resources.say(line)
+    if len(misfits) > SHOWN:
+        resources.say(f"warning: {count_nouns(len(misfits), 'file', 'are')} in all not looked at")
+    return tables
+
+
+def names_images(table: FoundTable, files: Collection[str], said: str | None) -> bool:
+    """Whether one of its columns has mostly names of the pictures, or is the one of which the person says so."""
+    if said:
+        return said in table.names
     for name in table.names:
         words = [word for word in table.cells(name) if word]
         known = sum(not name_keys(word).isdisjoint(files) for word in words)
@@ -153,8 +292,25 @@ def names_images(table: FoundTable, files: Collection[str]) -> bool:
     return False
 
 
-def read_table(found: "LocalFiles", table: "LocalFile", images: "Sequence[LocalFile]") -> FoundTable:
-    """A table among the files; one without a header line is known by the picture that its first line names."""
+def read_tables(found: "LocalFiles", file: "LocalFile", images: "Sequence[LocalFile]") -> list[FoundTable]:
+    """The tables in a file: the sheets of a workbook, else one; BadTable for what is none."""
+    if not file.leaf.lower().endswith(".xlsx"):
+        return [read_text_table(found, file, images)]
+    from dermdata.readers.delimited import OwnTable
+    from dermdata.readers.spreadsheet import read_own_sheets
+
+    try:
+        sheets = read_own_sheets(found.read(file), file.shown)
+    except TableRefused as error:  # a publisher's table elsewhere: this one is the person's own
+        raise BadTable(error.message, hint=error.hint) from error
+    return [
+        FoundTable(file, OwnTable(rows, [], ()), reader="spreadsheet", sheet=title)
+        for title, rows in sheets.items()
+    ]
+
+
+def read_text_table(found: "LocalFiles", table: "LocalFile", images: "Sequence[LocalFile]") -> FoundTable:
+    """A table in text, and its encoding; one without a header line is known by the picture that its first line names."""
     from dermdata.inference.columns import lacks_header
     from dermdata.readers.delimited import parse_own_table
     from dermdata.text_files import MARKS, find_encoding

@@ -39,15 +39,19 @@ class OutsideFile:
 
     def check(self) -> OutsideState:
         """Whether it is as it was: read only where its time alone has changed; StorageError where it cannot be."""
-        with disk.storage_errors(Path(self.origin)):
-            try:
-                status = os.lstat(self.origin)
-            except (FileNotFoundError, NotADirectoryError):
-                return "missing"
+        try:
+            status = os.lstat(self.origin)
             if not stat.S_ISREG(status.st_mode) or status.st_size != self.size:
                 return "modified"
             same = status.st_mtime_ns == self.changed or hash_file(Path(self.origin)).sha256 == self.sha256
-            return "ok" if same else "modified"
+        except (FileNotFoundError, NotADirectoryError):
+            return "missing"
+        except OSError as error:
+            raise StorageError(
+                f"{shorten_origins([self.origin])} cannot be read: {(error.strerror or str(error)).lower()}",
+                hint="give yourself the right to read it, or add the dataset from where you can",
+            ) from error
+        return "ok" if same else "modified"
 
     def find_origin(self, dataset: str) -> str | None:
         """Its path; None where it is gone, IntegrityError where it is another one by now."""

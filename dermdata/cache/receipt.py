@@ -25,9 +25,12 @@ REPORT_KINDS: Mapping[str, Any] = {
 }
 ONE_COLOR = "-"  # in place of a perceptual hash
 # content, part: not verified; part: not complete; ranges: downloaded member by member, each by its CRC-32;
-# rows: so too, but only the members that the dataset's rows name; own: the person's own data, which nobody publishes
-RecognizedBy = Literal["checksum", "name", "content", "part", "ranges", "rows", "own"]
-PIECES = ("content", "part", "ranges", "rows", "own")
+# rows: so too, but only the members that the dataset's rows name; own: the person's own data, which nobody publishes;
+# own part: some of them, others that the table names are nowhere
+RecognizedBy = Literal["checksum", "name", "content", "part", "ranges", "rows", "own", "own part"]
+PIECES = ("content", "part", "ranges", "rows", "own", "own part")
+IN_PART = ("part", "own part")
+UNPUBLISHED = ("ranges", "own", "own part")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +60,7 @@ class FetchedFile:
     @property
     def verified(self) -> bool | None:
         """Whether a published checksum vouches for its bytes; None where it came whole and none is published."""
-        if self.is_reconstructed and (self.checksum or self.recognized not in ("ranges", "own")):
+        if self.is_reconstructed and (self.checksum or self.recognized not in UNPUBLISHED):
             return False  # pieces, whatever checksum is published for the archive that was not there
         if self.copy_bytes not in (None, "same"):
             return (
@@ -135,7 +138,7 @@ class Receipt:
     def complete(self) -> bool:
         """Whether all rows and images were asked for, no copy or host kept some back, and the manifest was written."""
         wanted = self.part is None and "images" in self.roles and not self.refused
-        whole = all(file.recognized != "part" for file in self.files)
+        whole = all(file.recognized not in IN_PART for file in self.files)
         return wanted and whole and self.manifest_sha256 is not None
 
     def file(self, name: str) -> FetchedFile | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from dermdata.cache import DatasetFolder, Receipt
+from dermdata.cache.receipt import IN_PART
 from dermdata.catalogs.overlays import read_text
 from dermdata.errors import BadCatalog, NotTheFile
 from dermdata.fetching import ingest
@@ -43,7 +44,7 @@ class FilesHere:
         """What a receipt has of the publisher's own."""
         if receipt is None:
             return cls()
-        own = {one.name: one.recognized == "part" for one in receipt.files if not one.copy}
+        own = {one.name: one.recognized in IN_PART for one in receipt.files if not one.copy}
         whole = frozenset(name for name, in_part in own.items() if not in_part)
         copied = frozenset(one.name for one in receipt.files if one.copy)
         return cls(whole=whole, pieces=frozenset(own).union(receipt.directories) - whole - copied)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from dermdata.cache import DatasetFolder, FetchedFile, Receipt
-from dermdata.cache.receipt import FetchedSubset
+from dermdata.cache.receipt import IN_PART, FetchedSubset
 from dermdata.errors import CacheDamaged
 from dermdata.model import Content, CopiedDataset, Dataset, File, Role
 
@@ -195,7 +195,7 @@ def is_missing(file: File, fetched: FetchedFile | None, *, more: bool) -> bool:
     """Whether a file is not here as the catalog means it; `more`: also what a person's copy lacked may come."""
     if is_up_to_date(file, fetched):
         return False
-    given_in_part = fetched is not None and fetched.recognized == "part"
+    given_in_part = fetched is not None and fetched.recognized in IN_PART
     return more or not given_in_part or bool(file.source or file.urls)
 
 

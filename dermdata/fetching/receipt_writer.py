@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dermdata import __version__, disk
 from dermdata.cache import DatasetFolder, FetchedFile, Receipt
 from dermdata.cache.cleanup import PendingFiles
-from dermdata.cache.receipt import DirectoryFingerprint, FetchedSubset
+from dermdata.cache.receipt import IN_PART, DirectoryFingerprint, FetchedSubset
 from dermdata.errors import StorageError, TableRefused
 from dermdata.fetching import ingest
 from dermdata.fetching.assemble import BuiltManifest
@@ -71,7 +71,7 @@ class ReceiptWriter:
         """What stays: besides whole files, what partial fetches took out of archives that never were here."""
         again = {one.name for one in old.files} - set(self._files)
         if self._switched:
-            pieces = {one.name for one in old.files if one.recognized == "part" and not one.copy}
+            pieces = {one.name for one in old.files if one.recognized in IN_PART and not one.copy}
             again = (again - pieces) | ({one.file for one in contents} - list_own_names(self.plan.dataset))
         return exclude_files(contents, again)
 

@@ -46,8 +46,9 @@ class Column:
 
     @cached_property
     def plain_name(self) -> str:
-        """The name without case, accents, punctuation and camel case, as `normalize_text` leaves it."""
-        return normalize_text(split_camel_case(self.name))
+        """The name without case, accents, punctuation and camel case; of a nested field (`clinical.age`) its own."""
+        leaf = self.name.rpartition(".")[2]
+        return normalize_text(split_camel_case(leaf if leaf.isalpha() else self.name))
 
     @cached_property
     def filled(self) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dermdata.inference.columns import ColumnGuess
+from dermdata.inference.masks import MaskGuess
 from dermdata.inference.record_entry import RecordParts, describe_record, describe_sources, file_keys
 from dermdata.model import Placement
 
@@ -16,19 +17,29 @@ CLASS_FOLDERS = "{label_raw}/{image}"  # where pictures without a table lie
 
 
 @dataclass(frozen=True, kw_only=True)
+class TableForm:
+    """The file that a table stands in, and how it is read."""
+
+    file: str
+    reader: str  # a shape
+    sheet: str | None = None  # of a workbook
+    encoding: str | None = None  # where it is not UTF-8
+    header: tuple[str, ...] = ()  # what its columns are called, where it has no header line
+    missing: tuple[str, ...] = ("",)  # its words for "not known"
+
+
+@dataclass(frozen=True, kw_only=True)
 class OwnEntry:
     """All that an entry of one's own states."""
 
     name: str
     pictures: str  # what the folders of pictures are called
-    table: str | None  # the table's name; None where the folders are the labels
-    encoding: str | None  # the table's, where it is not UTF-8
-    header: Sequence[str]  # what its columns are called, where it has no header line
+    table: TableForm | None  # None where the folders are the labels
     columns: Sequence[ColumnGuess]  # each taken, by the person or since it is sure
     views: Sequence[str]  # columns that name several pictures of a row
     one_hot: Sequence[str]
+    masks: Sequence[MaskGuess]  # each sure
     folder: str | None  # without a table: the one that holds all pictures; None where each class has one
-    missing: Sequence[str]  # the table's words for "not known"
     modality: str | None
     origins: Sequence[str]  # the paths that were given
     placement: Placement  # of the pictures
@@ -57,6 +68,7 @@ def write_entry(entry: OwnEntry) -> str:
     add_table(document, entry)
     facts = describe_sources(record, entry.date, entry.tool) if record else {}
     facts |= {f"table.columns.{one.field}": describe_fact(one, entry) for one in entry.columns}
+    facts |= {f"table.masks.{one.structure}": describe_fact(one, entry) for one in entry.masks}
     document.add("facts", tomlkit.item(facts))
     return tomlkit.dumps(document)
 
@@ -87,13 +99,16 @@ def add_files(document: "TOMLDocument", entry: OwnEntry) -> None:
     files = tomlkit.aot()
     if entry.record:
         for one in entry.record.named_files:
-            member = entry.record.member if one.name == entry.table else None
+            member = entry.record.member if entry.table and one.name == entry.table.file else None
             files.append(tomlkit.item(file_keys(one, member)))
         document.add("files", files)
         return
-    files.append(tomlkit.item({"name": entry.pictures, "role": "images", "unpack": "folder"}))
+    pictures: dict[str, object] = {"name": entry.pictures, "role": "images", "unpack": "folder"}
+    if entry.masks:
+        pictures["members"] = {glob: "masks" for one in entry.masks for glob in one.globs}
+    files.append(tomlkit.item(pictures))
     if entry.table:
-        files.append(tomlkit.item({"name": entry.table, "role": "metadata"}))
+        files.append(tomlkit.item({"name": entry.table.file, "role": "metadata"}))
     document.add("files", files)
 
 
@@ -102,24 +117,31 @@ def add_table(document: "TOMLDocument", entry: OwnEntry) -> None:
     import tomlkit
 
     table = tomlkit.table()
-    if entry.table is None:
-        table.update(describe_folders(entry))
-    else:
-        table.update({"reader": "table", "file": entry.table, "missing": list(entry.missing)})
+    table.update(describe_form(entry.table, entry) if entry.table else describe_folders(entry))
     further = {
-        "member": entry.record.member if entry.record else None,
-        "encoding": entry.encoding,
-        "header": list(entry.header),
         "views": [{"column": name, "word": name} for name in entry.views],
         "one_hot": list(entry.one_hot),
         "columns": name_columns(entry),
         "values": {one.field: dict(one.values) for one in entry.columns if one.values},
+        "masks": {one.structure: one.template for one in entry.masks},
         "constants": {"modality": entry.modality} if entry.modality else {},
     }
     table.update({name: tomlkit.item(value) for name, value in further.items() if value})
     tables = tomlkit.aot()
     tables.append(table)
     document.add("table", tables)
+
+
+def describe_form(form: TableForm, entry: OwnEntry) -> dict[str, object]:
+    """The file that the rows are read from, and how."""
+    keys: dict[str, object] = {"reader": form.reader, "file": form.file, "missing": list(form.missing)}
+    further = {
+        "member": entry.record.member if entry.record else None,
+        "sheet": form.sheet,
+        "encoding": form.encoding,
+        "header": list(form.header),
+    }
+    return keys | {name: value for name, value in further.items() if value}
 
 
 def describe_folders(entry: OwnEntry) -> dict[str, object]:
@@ -145,8 +167,8 @@ def name_columns(entry: OwnEntry) -> dict[str, str | list[str]]:
     return named | found
 
 
-def describe_fact(guess: ColumnGuess, entry: OwnEntry) -> str:
-    """Why a column is taken for one of ours."""
+def describe_fact(guess: ColumnGuess | MaskGuess, entry: OwnEntry) -> str:
+    """Why a column is taken for one of ours, or files for masks."""
     if guess.score == 1 and guess.evidence == SAID:
         return f"{SAID} ({entry.date})"
     return f"inferred on {entry.date} by {entry.tool}, score {guess.score:.2f}: {guess.evidence}"

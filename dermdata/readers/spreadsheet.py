@@ -119,6 +119,32 @@ def split_at_full_line(lines: list[list[str]], what: str) -> tuple[list[str], li
     raise TableRefused(f"{what} is empty")
 
 
+def read_own_sheets(data: bytes, what: str) -> dict[str, pa.Table]:
+    """Every sheet of a person's workbook that has a table, as text: its header is the first line that is as full as most.
+
+    TableRefused for what is no workbook.
+    """
+    with map_workbook_errors(what):
+        book = open_workbook(data, what)
+        sheets = {sheet.title: pad_lines(list(iterate_lines(sheet, what))) for sheet in book.worksheets}
+    found = {}
+    for title, lines in sheets.items():
+        if not lines:
+            continue
+        names, below = split_at_full_line(lines, f"{what}: {title}")
+        check_header(names, f"{what}: {title}")
+        found[title] = pa.table(
+            {name: pa.array([line[n] for line in below], pa.string()) for n, name in enumerate(names)}
+        )
+    return found
+
+
+def pad_lines(lines: list[list[str]]) -> list[list[str]]:
+    """All lines as wide as the widest."""
+    width = max(map(len, lines), default=0)
+    return [line + [""] * (width - len(line)) for line in lines]
+
+
 def read_sheet(data: bytes, name: str | None, what: str) -> list[list[str]]:
     """All lines of a sheet, padded to the widest."""
     if not data.startswith(b"PK") and (kind := find_stand_in(data)):
@@ -130,8 +156,7 @@ def read_sheet(data: bytes, name: str | None, what: str) -> list[list[str]]:
             hint = f"did you mean {near[0]}?" if near else None
             raise TableRefused(f"{what} has no sheet '{name}'", hint=hint)
         lines = list(iterate_lines(book[name] if name else book.worksheets[0], what))
-    width = max(map(len, lines), default=0)
-    return [line + [""] * (width - len(line)) for line in lines]
+    return pad_lines(lines)
 
 
 @contextmanager

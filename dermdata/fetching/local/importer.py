@@ -10,7 +10,7 @@ from pathlib import Path
 from dermdata import checksum, disk
 from dermdata.archive.policy import PathAssigner
 from dermdata.archive.staging import StagingFolder
-from dermdata.cache import DatasetFolder
+from dermdata.cache import DatasetFolder, RecognizedBy
 from dermdata.cache.outside import OutsideFile, describe_outside
 from dermdata.errors import ArchiveRefused
 from dermdata.fetching import ingest
@@ -114,7 +114,8 @@ class LocalImporter:
     ) -> tuple[VerifiedFile, list[Content]]:
         """Every piece, hashed and inspected, under the names that the official archive's members get."""
         found = self.store_pieces(one, folder, context) if one.pieces else []
-        how = one.how if len(found) == len(one.pieces) else "part"
+        part: RecognizedBy = "own part" if one.how == "own" else "part"
+        how = one.how if len(found) == len(one.pieces) else part
         origins = [piece.found.origin for piece in one.pieces]
         new = [origin for origin in origins if not origin.is_relative_to(folder.path)]
         taken = VerifiedFile(

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -249,6 +250,24 @@ class LocalImages:
         """The files meant by a name, one of each kind of bytes."""
         return [self.images[one.sha256] for one in self._names.resolve_name(name)]
 
+    @cached_property
+    def _folded(self) -> Mapping[str, Sequence[LocalFile]]:
+        """The files by their own name in any case, with and without ending."""
+        return index_leaves(self.images.values())
+
+    def find_in_any_case(self, name: str) -> list[LocalFile]:
+        """The files that a name means where upper and lower case count for nothing."""
+        wanted = normalize_name(name).casefold()
+        leaf = wanted.rpartition("/")[2]
+        found = self._folded.get(leaf) or self._folded.get(EXTENSION.sub("", leaf), ())
+        if "/" not in wanted:
+            return list(found)
+        ends = (f"/{wanted}", f"/{EXTENSION.sub('', wanted)}")
+        paths = {one: f"/{one.name.casefold()}" for one in found}
+        return [
+            one for one, path in paths.items() if path.endswith(ends) or strip_ending(path).endswith(ends)
+        ]
+
     def count_present(self, names: Collection[str]) -> int:
         """How many of these names were given."""
         return sum(bool(self._names.resolve_name(name)) for name in set(names))
@@ -335,6 +354,8 @@ def find_images(name: str, also: str | None, pictures: LocalImages, holder: File
     found = pictures.find_images(name)
     if not found and also:
         found = pictures.find_images(also)
+    if not found:  # Windows and macOS find it so, and the cache calls it as the table does
+        found = pictures.find_in_any_case(name)
     return [one for one in found if member_role(one.name, holder) == "images"]
 
 

@@ -354,7 +354,9 @@ class Recognizer(MatchState):
         specs = [spec for spec in self.dataset.table if spec.pattern and self.image_archives(spec)]
         found: dict[tuple[str, str], list[LocalFile]] = {}
         for spec, path, one in match_paths(specs, self.candidates(), self.crosswalk):
-            found.setdefault((self.image_archives(spec)[0].name, path), []).append(one)
+            file = self.image_archives(spec)[0]
+            if member_role(one.name, file) == "images":  # masks are found by the names of what they are of
+                found.setdefault((file.name, path), []).append(one)
         for (name, path), several in found.items():
             self.assign_path(self.dataset.file(name), path, several)
 
@@ -396,8 +398,13 @@ class Recognizer(MatchState):
         pieces = tuple(self.matches.pieces.get(file.name, {}).values())
         if not pieces and (file.unpack is None or file.role != "images" or self.is_incomplete(file)):
             return None  # an archive all of whose images were found elsewhere is not missing
-        found: RecognizedBy = "own" if self.dataset.access.paths else "content"
-        return MatchedFile(file=file, how="part" if self.is_incomplete(file) else found, pieces=pieces)
+        return MatchedFile(file=file, how=self.describe_pieces(file), pieces=pieces)
+
+    def describe_pieces(self, file: File) -> RecognizedBy:
+        """How the pieces of an archive, or the person's own pictures, are known, and whether they are all."""
+        if self.dataset.access.paths:
+            return "own part" if self.is_incomplete(file) else "own"
+        return "part" if self.is_incomplete(file) else "content"
 
     def is_incomplete(self, file: File) -> bool:
         """Whether something may be missing from an archive of images."""

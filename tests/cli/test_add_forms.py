@@ -1,0 +1,109 @@
+"""Tables of every form that people have: workbooks, JSON, Parquet; what is no table is named and not guessed at."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from conftest import Answer
+
+Cli = Callable[..., Answer]
+RECORDS: list[dict[str, Any]] = [
+    {"file_name": f"x{n}.jpg", "patient": f"P{n // 2}", "diagnosis": ("nevus", "melanoma")[n % 2], "age": 30.0 + n}
+    for n in range(4)
+]  # fmt: skip
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """Four pictures in a folder."""
+    (tmp_path / "own").mkdir()
+    for number in range(4):
+        Image.new("RGB", (16, 12), (number * 50, 60, 90)).save(tmp_path / "own" / f"x{number}.jpg")
+    return tmp_path
+
+
+def write_workbook(path: Path) -> None:
+    """A title, a legend and an empty line above the header; another sheet first, and an empty one."""
+    book = openpyxl.Workbook()
+    book.active.title = "Notes"
+    book.active.append(["Made by", "somebody"])
+    book.active.append(["on", "Monday"])
+    book.create_sheet("Empty")
+    sheet = book.create_sheet("Bilder")
+    sheet.append(["Visits of 2024"])
+    sheet.append([])
+    sheet.append(list(RECORDS[0]))
+    for one in RECORDS:
+        sheet.append(list(one.values()))
+    book.save(path)
+
+
+FORMS: dict[str, tuple[str, Callable[[Path], object]]] = {"workbook": ("visits.xlsx", write_workbook)}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_table_of_any_form(cli: Cli, own: Path, form: str) -> None:
+    """The same inference, and the fetch reads it as the entry says."""
+    name, write = FORMS[form]
+    write(own / "own" / name)
+    added = cli("add", "own", own / "own", "-o", own / "lab")
+    assert added.code == 0, added.err
+    rows = pq.read_table(added.out.splitlines()[-1]).to_pylist()
+    assert [(row["patient_id"], row["diagnosis"], row["age"]) for row in rows] == [
+        ("own/P0", "melanocytic-nevus", 30.0), ("own/P0", "melanoma", 31.0),
+        ("own/P1", "melanocytic-nevus", 32.0), ("own/P1", "melanoma", 33.0),
+    ]  # fmt: skip
+
+
+MISFITS = {
+    "notes.txt": "not a table\n",
+    "settings.json": '{"a": 1}',
+    "broken.json": "{",
+    "list.json": "[1, 2]",
+    "deep.json": "[" * 100_000,
+    "coco.json": '{"images": [], "annotations": []}',
+    "book.xlsx": "PK",
+    "half.json": '[{"a": "\\ud800"}]',
+    "rows.parquet": "PAR1",
+    "old.xls": "x",
+    "arrays.npz": "x",
+    "x1.txt": "a melanoma",
+}
+
+
+def test_what_is_no_table_is_named(cli: Cli, own: Path) -> None:
+    """The pictures are added all the same; by --table such a file is refused."""
+    for name, text in MISFITS.items():
+        (own / "own" / name).write_text(text)
+    words = ("add", "own", own / "own", "-o", own / "lab", "--dry-run")
+    shown = cli(*words)
+    assert shown.code == 0, shown.err
+    for name in set(MISFITS) - {"notes.txt"}:
+        assert name in shown.err
+    for said in (
+        "old.xls is not looked at: save it as CSV",
+        "1 file called like a picture is not",
+    ):
+        assert said in shown.err
+    for name in MISFITS:
+        assert cli(*words, "--table", own / "own" / name).code == 2
+
+
+def test_several_tables_that_name_the_pictures(cli: Cli, own: Path) -> None:
+    """Two sheets, two files: which one is asked, and --table or a column says it."""
+    book = openpyxl.Workbook()
+    for title, column in (("first", "picture"), ("second", "photo")):
+        sheet = book.create_sheet(title)
+        sheet.append([column, "diagnosis"])
+        for one in RECORDS:
+            sheet.append([one["file_name"], one["diagnosis"]])
+    book.save(own / "t.xlsx")
+    words = ("add", "own", own / "own", "--table", own / "t.xlsx", "-o", own / "lab", "--dry-run")
+    answer = cli(*words)
+    assert (answer.code, "t.xlsx: first" in answer.err) == (2, True), answer.err
+    assert cli(*words, "--image", "photo").code == 0
