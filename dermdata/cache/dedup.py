@@ -57,15 +57,17 @@ class Deduplicator:
     def _find_donors(self) -> Iterator[FileDonors]:
         """Our files that others list too; memory holds digests of this folder alone."""
         mine: dict[str, list[str]] = defaultdict(list)
+        own = list_linked(self._folder)
         for path, digest in self._folder.iter_digests():
-            if path not in self._folder.outside:
+            if path not in own:
                 mine[digest].append(path)
         donors: dict[str, list[Path]] = defaultdict(list)
         for other in self._others:
             # a broken folder is its own matter, and an error whenever it is used
             with suppress(CacheDamaged, StorageError):
+                own = list_linked(other)
                 for path, digest in other.iter_digests():
-                    if digest in mine and path not in other.outside:
+                    if digest in mine and path not in own:
                         donors[digest].append(other.path / path)
         for digest, found in donors.items():
             yield from ((self._folder.path / path, found, digest) for path in mine[digest])
@@ -115,6 +117,11 @@ class Deduplicator:
                 with suppress(PermissionError):  # another person's file: its mode is theirs
                     temporary.chmod(mode & ~WRITE_BITS)
         return True
+
+
+def list_linked(folder: DatasetFolder) -> set[str]:
+    """The files of a folder whose storage is the person's."""
+    return {path for path, one in folder.outside.items() if one.placement != "copy"}
 
 
 def resolve_cache_folder(folder: Path) -> Path:

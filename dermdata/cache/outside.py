@@ -3,8 +3,9 @@
     <dataset>/<version>/outside.jsonl    a line a file: its path in the folder, and the facts of `OutsideFile`
 
 The list of contents names them like all others, so a manifest is the same whether its files lie in the cache or not.
-They are the person's: they are read, never written, moved or deleted. Only dermdata writes this list, into its own
-cache: no manifest and no bundle can bring one.
+They are the person's: they are read, never written, moved or deleted. Of files that were copied or linked the list says
+where they came from, so that whatever names them there finds them here, on other machines too. Only dermdata writes this
+list, into its own cache: no manifest can bring one, and a bundle none that leads out of the cache.
 """
 
 import json
@@ -13,17 +14,19 @@ import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from dermdata import disk
 from dermdata.checksum import hash_file
 from dermdata.errors import CacheDamaged, IntegrityError, StorageError
 from dermdata.markup import count_nouns
+from dermdata.model import Placement
 
 OUTSIDE_NAME = "outside.jsonl"
 LARGEST_LIST = 1 << 30  # bytes
-FIELD_TYPES = (str, str, int, int, str, bool)
+FIELD_TYPES = (str, str, int, int, str, str)
 NAMES_SHOWN = 3
+PLACEMENTS = get_args(Placement)
 OutsideState = Literal["ok", "missing", "modified"]
 
 
@@ -35,7 +38,11 @@ class OutsideFile:
     size: int  # bytes
     changed: int  # when it was last changed, in nanoseconds since the epoch
     sha256: str
-    in_cache: bool = False  # whether the cache has it under a name of its own too: a hard link, or a copy
+    placement: Placement = "in-place"  # else the cache has it under a name of its own, too
+
+    @property
+    def in_cache(self) -> bool:
+        return self.placement != "in-place"
 
     def check(self) -> OutsideState:
         """Whether it is as it was: read only where its time alone has changed; StorageError where it cannot be."""
@@ -61,10 +68,10 @@ class OutsideFile:
         return self.origin if state == "ok" else None
 
 
-def describe_outside(origin: Path, sha256: str, *, in_cache: bool = False) -> OutsideFile:
+def describe_outside(origin: Path, sha256: str, placement: Placement = "in-place") -> OutsideFile:
     """A file of the person's as it is now; `sha256` is that of the bytes that were read."""
     status = origin.stat()
-    return OutsideFile(str(origin), status.st_size, status.st_mtime_ns, sha256, in_cache)
+    return OutsideFile(str(origin), status.st_size, status.st_mtime_ns, sha256, placement)
 
 
 def read_outside(folder: Path) -> dict[str, OutsideFile]:
@@ -91,17 +98,22 @@ def read_outside(folder: Path) -> dict[str, OutsideFile]:
 def parse_line(line: bytes) -> tuple[str, OutsideFile]:
     """One line; ValueError for what is none."""
     values = json.loads(line)
-    if not isinstance(values, list) or [type(one) for one in values] != list(FIELD_TYPES):
+    fits = isinstance(values, list) and [type(one) for one in values] == list(FIELD_TYPES)
+    if not fits or values[-1] not in PLACEMENTS:
         raise ValueError(f"no file of the person's: {line[:80]!r}")
     return values[0], OutsideFile(*values[1:])
 
 
+def outside_to_text(files: Mapping[str, OutsideFile]) -> str:
+    """The list as it is stored."""
+    return "".join(json.dumps([name, *astuple(files[name])]) + "\n" for name in sorted(files))
+
+
 def write_outside(folder: Path, files: Mapping[str, OutsideFile]) -> None:
-    """Write the list; none at all where no file lies outside."""
+    """Write the list; none at all where no file came from outside."""
     path = folder / OUTSIDE_NAME
     if files:
-        lines = (json.dumps([name, *astuple(files[name])]) + "\n" for name in sorted(files))
-        disk.write_text(path, "".join(lines))
+        disk.write_text(path, outside_to_text(files))
     else:
         with disk.storage_errors(path):
             path.unlink(missing_ok=True)
@@ -109,10 +121,10 @@ def write_outside(folder: Path, files: Mapping[str, OutsideFile]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class OutsidePaths:
-    """A dataset's files that lie outside the caches, by the path in its folder and by their own."""
+    """A dataset's files that lie outside the caches, or came from there, by the path in its folder and by their own."""
 
-    files: Mapping[str, OutsideFile]
-    names: Mapping[str, str]  # by where they lie: the path in the folder
+    files: Mapping[str, OutsideFile]  # that lie outside
+    names: Mapping[str, str]  # by where they lie, or were: the path in the folder
 
     def __contains__(self, path: str) -> bool:
         return path in self.files or path in self.names
@@ -126,8 +138,9 @@ def read_outside_paths(folders: Iterable[Path]) -> OutsidePaths:
     """The lists of a dataset's folders in the caches; the first one that has a path is right."""
     files: dict[str, OutsideFile] = {}
     for folder in folders:
-        files = {path: one for path, one in read_outside(folder).items() if not one.in_cache} | files
-    return OutsidePaths(files, {one.origin: path for path, one in files.items()})
+        files = read_outside(folder) | files
+    left = {path: one for path, one in files.items() if not one.in_cache}
+    return OutsidePaths(left, {one.origin: path for path, one in files.items()})
 
 
 def require_unchanged(name: str, files: Iterable[OutsideFile]) -> None:

@@ -3,6 +3,7 @@
     dermdata-bundle.json            which datasets, and the SHA-256 of each one's receipt
     <name>/<version>/receipt.json   which names the SHA-256 of contents and manifest
     <name>/<version>/contents-*.tsv which names that of every other file
+    <name>/<version>/outside.jsonl  of the person's own data: where they were, so that other manifests find them
     <name>/<version>/…
 
 It is one file, because tens of thousands of small ones are slow on a disk that travels, and some of those disks lose
@@ -14,13 +15,14 @@ import io
 import json
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from dermdata import archive, checksum, disk
 from dermdata.archive import ArchiveLimits, Extraction
 from dermdata.cache import Cache, DatasetFolder
+from dermdata.cache.outside import OUTSIDE_NAME, outside_to_text
 from dermdata.checksum import Hasher, sha256_of_chunks
 from dermdata.errors import ArchiveRefused, CacheDamaged, ChecksumMismatch, UsageError
 
@@ -39,6 +41,7 @@ class BundledDataset:
     version: str | None
     folder: str  # the version as a folder name
     receipt_sha256: str
+    outside_sha256: str | None = None  # of the list of where the person's own files were, where there is one
 
     @property
     def prefix(self) -> str:
@@ -52,6 +55,7 @@ class BundleFile:
     name: str  # relative to the dataset's folder
     size: int  # bytes
     sha256: str
+    data: bytes | None = None  # None: the file's
 
 
 def pack_datasets(folders: Sequence[DatasetFolder], target: Path, advance: Callable[[int], None]) -> str:
@@ -61,7 +65,7 @@ def pack_datasets(folders: Sequence[DatasetFolder], target: Path, advance: Calla
     """
     parts = {folder.path: list(list_bundle_files(folder)) for folder in folders}
     disk.require_space(target.parent, sum(one.size for found in parts.values() for one in found))
-    index = [describe_dataset(folder, parts[folder.path][0]) for folder in folders]
+    index = [describe_dataset(folder, parts[folder.path]) for folder in folders]
     data = json.dumps(
         {"schema": BUNDLE_SCHEMA, "datasets": [asdict(one) for one in index]}, indent=1
     ).encode()
@@ -91,6 +95,7 @@ def list_bundle_files(folder: DatasetFolder) -> Iterator[BundleFile]:
         with disk.storage_errors(folder.path / name):
             data = (folder.path / name).read_bytes()
         yield BundleFile(name=name, size=len(data), sha256=digest or sha256_of_chunks([data]))
+    yield from list_origins(folder)
     vouched = {one.path: (one.size, one.sha256) for one in folder.contents(receipt)}
     for one in receipt.files:
         if one.path:
@@ -98,16 +103,34 @@ def list_bundle_files(folder: DatasetFolder) -> Iterator[BundleFile]:
     yield from (BundleFile(name=path, size=size, sha256=digest) for path, (size, digest) in vouched.items())
 
 
-def describe_dataset(folder: DatasetFolder, receipt: BundleFile) -> BundledDataset:
-    """A folder as the index names it."""
+def list_origins(folder: DatasetFolder) -> Iterator[BundleFile]:
+    """The list of where the person's own files were, where there are any: in the bundle all of them are copies."""
+    if folder.outside:
+        copies = {path: replace(one, placement="copy") for path, one in folder.outside.items()}
+        data = outside_to_text(copies).encode()
+        yield BundleFile(name=OUTSIDE_NAME, size=len(data), sha256=sha256_of_chunks([data]), data=data)
+
+
+def describe_dataset(folder: DatasetFolder, parts: Sequence[BundleFile]) -> BundledDataset:
+    """A folder as the index names it; the first of its files is the receipt."""
+    outside = next((one.sha256 for one in parts if one.name == OUTSIDE_NAME), None)
     found = folder.receipt()
     version = found.version if found else folder.version
     leaf = folder.path.name
-    return BundledDataset(name=folder.name, version=version, folder=leaf, receipt_sha256=receipt.sha256)
+    return BundledDataset(
+        name=folder.name,
+        version=version,
+        folder=leaf,
+        receipt_sha256=parts[0].sha256,
+        outside_sha256=outside,
+    )
 
 
 def add_file(tar: tarfile.TarFile, name: str, folder: DatasetFolder, part: BundleFile) -> None:
     """One file, whose bytes must be those that were recorded."""
+    if part.data is not None:
+        tar.addfile(tar_header(name, part.size), io.BytesIO(part.data))
+        return
     path = folder.locate(part.name)
     hint = f"`dermdata verify {folder.name} --repair` mends it"
     if path != folder.path / part.name:
@@ -225,6 +248,8 @@ def require_complete_dataset(
     names = actual.keys() | expected.keys()
     wrong = sorted(name for name in names if actual.get(name) != expected.get(name))
     wrong.sort(key=lambda name: "/" in name)  # our own lists first: where one is wrong, all else seems so
+    if not wrong and any(not one.in_cache for one in folder.outside.values()):
+        wrong = [OUTSIDE_NAME]  # it would lead to files of this machine
     if wrong:
         more = f" and {len(wrong) - NAMES_SHOWN:,} more" if len(wrong) > NAMES_SHOWN else ""
         message = f"{path}: {one.name} is not as it was packed: {', '.join(wrong[:NAMES_SHOWN])}{more}"
@@ -243,6 +268,8 @@ def trusted_checksums(one: BundledDataset, folder: DatasetFolder) -> dict[str, s
         "receipt.json": one.receipt_sha256,
         folder.manifest.name: receipt.manifest_sha256,
     }
+    if one.outside_sha256:
+        own[OUTSIDE_NAME] = one.outside_sha256
     contents = folder.contents_path(receipt.contents_sha256)
     own[contents.name] = receipt.contents_sha256
     if not contents.is_file() or checksum.hash_file(contents).sha256 != receipt.contents_sha256:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from functools import cached_property
 
-from dermdata.inference.words import UNKNOWN_WORDS, find_meanings
+from dermdata.inference.words import COLUMN_NAMES, UNKNOWN_WORDS, find_meanings
 from dermdata.markup import count_nouns, count_share
 from dermdata.vocabulary.concepts import normalize_text
 
+NAMES_OF_COLUMNS = frozenset(word for words in COLUMN_NAMES.values() for word in words)
 SURE = 0.8  # the score from which a guess is taken without a question
 POSSIBLE = 0.45  # the score from which it is worth a question
 NAME_WEIGHT = 0.5  # of a score; what stands in the column makes up the rest
@@ -108,6 +109,8 @@ def read_column(name: str, values: Iterable[str | None], *, is_named: bool = Tru
 def lacks_header(names: Sequence[str], first: Sequence[str], is_image: Callable[[str], bool]) -> bool:
     """Whether a table's first line is a row like the others: it names an image, as the line below it does.
 
+    A line in which a column is called as columns are is none, though a picture be called `image.jpg`.
+
     Parameters
     ----------
     names
@@ -118,6 +121,8 @@ def lacks_header(names: Sequence[str], first: Sequence[str], is_image: Callable[
         Whether a file that is there has this name.
 
     """
+    if not NAMES_OF_COLUMNS.isdisjoint(map(normalize_text, names)):
+        return False
     return any(is_image(name) and is_image(word) for name, word in zip(names, first, strict=True))
 
 

@@ -221,10 +221,11 @@ class ImageFinder:
 
     def _look_up(self, path: str, dataset: str | None) -> FoundPath:
         require_path(path)
-        outside = self._list_outside(dataset).find(path)
-        found = (
-            self._look_into_folders(path, dataset) if outside is None else outside.find_origin(dataset or "")
-        )
+        outside = self._list_outside(dataset)
+        if one := outside.find(path):
+            found = one.find_origin(dataset or "")
+        else:  # a copy of it may be in the cache
+            found = self._look_into_folders(outside.names.get(path, path), dataset)
         if found is None:
             self._not_found.append(path)
         return found

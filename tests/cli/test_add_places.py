@@ -13,6 +13,7 @@ from PIL import Image
 from conftest import Answer
 from dermdata.cache.outside import OUTSIDE_NAME, describe_outside
 from dermdata.checksum import hash_file
+from dermdata.fetching import bundle
 
 Cli = Callable[..., Answer]
 COUNT = 4
@@ -66,7 +67,7 @@ def test_pictures_are_recorded_and_not_copied(cli: Cli, own: Path) -> None:
     assert (again.code, in_place.read_bytes()) == (0, rows), again.err
     copied = add(cli, own, "--force", "--copy")
     assert pq.read_table(copied.out.splitlines()[-1]).equals(pq.read_table(in_place))
-    assert not in_place.with_name(OUTSIDE_NAME).read_text().count(".jpg")
+    assert '"in-place"' not in in_place.with_name(OUTSIDE_NAME).read_text()
 
 
 @pytest.mark.parametrize(("option", "cached", "names"), [("--copy", COUNT, 1), ("--link", COUNT, 2)])
@@ -214,6 +215,12 @@ def test_commands_that_write_open_them(cli: Cli, own: Path) -> None:
     assert unpacked.code == 0, unpacked.err
     assert cli(*third, "verify", "own").code == 0
     assert len(list((own / "third").rglob("*.jpg"))) == COUNT
+    # what was selected before names them where they were: they are found where they are
+    only = ("--where", "dataset = 'own'", "-o", own / "own.parquet")
+    assert cli(*third, "select", both, *only).code == 0
+    moved = cli(*third, "export", "csv", own / "own.parquet", "-o", own / "x.csv")
+    assert moved.code == 0, moved.err
+    assert (own / "x.csv").read_text().count(str(own / "third")) >= COUNT
 
 
 def test_a_manifest_of_others_opens_no_file_outside(cli: Cli, own: Path) -> None:
@@ -227,10 +234,22 @@ def test_a_manifest_of_others_opens_no_file_outside(cli: Cli, own: Path) -> None
     assert taken.code == 8, taken.err
 
 
+def test_a_bundle_leads_to_no_file_of_this_machine(
+    cli: Cli, own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever made it wrote a list that does."""
+    add(cli, own)
+    catalog = ("--catalog", own / "lab")
+    monkeypatch.setattr(bundle, "replace", lambda one, **_: one)
+    assert cli(*catalog, "cache", "bundle", "own", "-o", own / "b.tar").code == 0
+    taken = cli("--cache", own / "third", *catalog, "fetch", "own", "--from", own / "b.tar")
+    assert (taken.code, OUTSIDE_NAME in taken.err) == (4, True), taken.err
+
+
 def test_a_broken_list_is_told(cli: Cli, own: Path) -> None:
     place = Path(add(cli, own).out.splitlines()[-1]).with_name(OUTSIDE_NAME)
     catalog = ("--catalog", own / "lab")
-    for text in ("{", json.dumps(["a"]), json.dumps([1, 2, 3, 4, 5, 6])):
+    for text in ("{", json.dumps(["a"]), json.dumps(["a", "b", 1, 2, "c", "d"])):
         place.write_text(text)
         assert cli(*catalog, "fetch", "own").code == 4
         assert cli(*catalog, "export", "csv", "own", "-o", own / "x.csv").code == 4

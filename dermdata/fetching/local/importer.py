@@ -49,11 +49,13 @@ class LocalImporter:
         self.recognition, self.local_files = recognition, local_files
         self.failed: list[LocalProblem] = []  # pieces that could not be read when their turn came
         self.placement: Placement = "copy"
+        self.is_added = False  # whether it is the person's own data
 
     def __call__(
         self, plan: FetchPlan, folder: DatasetFolder, context: FetchContext, receipt_writer: ReceiptWriter
     ) -> None:
         self.placement, self.home = plan.dataset.access.placement, folder.path
+        self.is_added = bool(plan.dataset.access.paths)
         disk.require_space(folder.path, sum(map(self.count_copied_bytes, self.recognition.adopted)))
         for one in self.recognition.adopted:
             receipt_writer.announce_file(one.file, ingest.file_path(one.file, folder), None)
@@ -71,10 +73,20 @@ class LocalImporter:
         return sum(piece.found.size for piece in one.pieces if not self.stays(piece))
 
     def stays(self, piece: ArchivePiece) -> bool:
-        """Whether a piece is left where it lies: a picture that is a file of its own on the person's disk."""
+        """Whether a piece is left where it lies."""
+        return self.placement != "copy" and self.is_own_picture(piece)
+
+    def is_own_picture(self, piece: ArchivePiece) -> bool:
+        """Whether a piece is a picture of the person's own data, and a file of its own on their disk."""
         found = piece.found
         loose = found.within is None and not found.path.is_relative_to(self.home)  # else an earlier fetch's
-        return self.placement != "copy" and loose and piece.role in IMAGE_ROLES
+        return self.is_added and loose and piece.role in IMAGE_ROLES
+
+    def place(self, staging_folder: StagingFolder, path: str, origin: Path) -> Placement:
+        """Link a picture of the person's own, if it is to be; where it is then."""
+        if self.placement != "link":
+            return self.placement
+        return "link" if staging_folder.link(path, origin) else "in-place"
 
     def import_whole(
         self,
@@ -95,9 +107,7 @@ class LocalImporter:
             taken = ingest.copy_verified(one.file, source, target, context.progress)
             if plan.dataset.access.paths and whole.path == whole.origin:
                 name = target.relative_to(folder.path).as_posix()
-                folder.record_outside(
-                    name, {name: describe_outside(whole.origin, taken.sha256, in_cache=True)}
-                )
+                folder.record_outside(name, {name: describe_outside(whole.origin, taken.sha256, "copy")})
         context.progress.end(one.file.name)
         return VerifiedFile(
             path=taken.path,
@@ -136,11 +146,9 @@ class LocalImporter:
 
         def store(piece: ArchivePiece) -> Content | None:
             content = self.store_piece(piece, one.file, staging_folder, home, paths[piece.official])
-            if content and self.stays(piece):
-                linked = self.placement == "link" and staging_folder.link(
-                    paths[piece.official], piece.found.path
-                )
-                outside[content.path] = describe_outside(piece.found.path, content.sha256, in_cache=linked)
+            if content and self.is_own_picture(piece):
+                placement = self.place(staging_folder, paths[piece.official], piece.found.path)
+                outside[content.path] = describe_outside(piece.found.path, content.sha256, placement)
             context.progress.advance(task, piece.found.size)
             return content
 
