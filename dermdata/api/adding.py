@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING
 from dermdata import __version__, disk
 from dermdata.api.catalog_words import read_catalog_words
 from dermdata.api.own_data import (
-    SHOWN,
     AddRequest,
-    FoundTable,
     OwnData,
     count_folders,
     find_only_folder,
@@ -22,6 +20,7 @@ from dermdata.api.own_data import (
     survey_sources,
 )
 from dermdata.api.own_records import add_archive_search, describe_files, is_archive_search, write_file_table
+from dermdata.api.own_tables import SHOWN, FoundTable
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.config import default_catalog_folder
@@ -178,6 +177,7 @@ def infer_entry(
         views=[one.column for one in views],
         one_hot=flags.columns if flags else (),
         masks=data.sure_masks,
+        marks=tuple(one.file.leaf for one in data.marks),
         folder=find_only_folder(data.images),
         image_id=find_unique_parts(data.images),
         modality=request.modality,
@@ -187,7 +187,7 @@ def infer_entry(
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
         tool=f"dermdata {__version__}",
     )
-    rows += [mask_row(one) for one in data.masks]
+    rows += [*map(mask_row, data.masks), *map(marks_row, data.marks)]
     proposals, labels = propose_words(resources, request, data, guesses, flags)
     return entry, Records(rows, GUESS_KEYS), proposals, labels
 
@@ -203,6 +203,7 @@ def describe_table(data: OwnData) -> "TableForm | None":
         file=data.record.find_file(table.file).name if data.record else table.file.leaf,
         reader=table.reader,
         sheet=table.sheet,
+        records=table.records,
         encoding=table.encoding,
         header=table.own.header,
         missing=tuple(find_missing_words(table)),
@@ -332,6 +333,12 @@ def mask_row(guess: "MaskGuess") -> dict[str, object]:
         "taken": guess.is_sure,
         "evidence": guess.evidence,
     }
+
+
+def marks_row(table: FoundTable) -> dict[str, object]:
+    images = count_nouns(table.own.rows.num_rows, "image")
+    evidence = f"a COCO document that marks {images}"
+    return {"field": "boxes", "column": table.file.leaf, "score": 1.0, "taken": True, "evidence": evidence}
 
 
 def guess_row(guess: "ColumnGuess", *, taken: bool) -> dict[str, object]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from dermdata.api.own_data import name_keys
+from dermdata.api.own_tables import name_keys
 from dermdata.api.resources import Resources
 from dermdata.model import NOTHING
 from dermdata.vocabulary.concepts import normalize_text

@@ -1,15 +1,22 @@
 """What a person wants to add to the catalog, and what lies there: pictures, and the table that names them."""
 
-import codecs
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dermdata.api.own_tables import (
+    TABLE_ENDINGS,
+    FoundTable,
+    choose_table,
+    name_keys,
+    read_candidates,
+    read_meant_tables,
+)
 from dermdata.api.resources import Resources
-from dermdata.errors import BadTable, IntegrityError, TableRefused, UsageError
+from dermdata.errors import IntegrityError, UsageError
 from dermdata.markup import agree_verb, count_nouns
 from dermdata.model import Placement
 
@@ -17,13 +24,9 @@ if TYPE_CHECKING:
     from dermdata.fetching.local import LocalFile, LocalFiles
     from dermdata.fetching.record import SurveyedRecord
     from dermdata.inference.masks import MaskGuess
-    from dermdata.readers.delimited import OwnTable
 
-TEXT_TABLES = (".csv", ".tsv", ".tab", ".txt")
-TABLE_ENDINGS = (*TEXT_TABLES, ".xlsx")
-SURE_TABLES = (".csv", ".tsv", ".tab", ".xlsx")  # what is called so is meant as a table
-UNREAD_TABLES = (".xls", ".ods", ".numbers", ".parquet", ".json", ".jsonl", ".ndjson")
-UNREAD_FORMS = (".npz", ".npy", ".h5", ".hdf5", ".mat", ".pkl", ".tfrecord", ".tfrecords", ".lmdb", ".svs")
+UNREAD_TABLES = (".xls", ".ods", ".numbers", ".parquet")
+UNREAD_FORMS = (".npz", ".npy", ".h5", ".hdf5", ".mat", ".pkl", ".tfrecord", ".tfrecords", ".lmdb")
 SIDECARS = (
     ".txt",
     ".json",
@@ -31,7 +34,6 @@ SIDECARS = (
     ".xml",
     ".yaml",
 )  # beside a picture of their name they are of that one alone
-SHOWN = 8  # names in a message
 SHOWN_FILES = 3
 
 
@@ -56,37 +58,6 @@ class AddRequest:
 
 
 @dataclass(frozen=True)
-class FoundTable:
-    """The table of the sources, read."""
-
-    file: "LocalFile"
-    own: "OwnTable"
-    encoding: str | None = None  # where it is not UTF-8
-    reader: str = "table"
-    sheet: str | None = None  # of a workbook
-
-    @property
-    def shown(self) -> str:
-        """What it is called in a message."""
-        return f"{self.file.shown}: {self.sheet}" if self.sheet else self.file.shown
-
-    @property
-    def is_surely_table(self) -> bool:
-        """Whether its ending says that it is one; text is much else, too."""
-        return self.file.leaf.lower().endswith(SURE_TABLES)
-
-    @property
-    def names(self) -> list[str]:
-        """Its columns, those without a name left out."""
-        return [name for name in self.own.rows.column_names if name]
-
-    def cells(self, name: str) -> list[str]:
-        """The words of a column, row by row."""
-        words: list[str] = self.own.rows[name].to_pylist()
-        return words
-
-
-@dataclass(frozen=True)
 class OwnData:
     """What was found in the sources."""
 
@@ -96,6 +67,8 @@ class OwnData:
     masks: Sequence[
         "MaskGuess"
     ] = ()  # the ways in which files are called like masks; those that are sure are no images
+
+    marks: Sequence[FoundTable] = ()  # COCO documents: boxes around what is marked in the images
 
     @property
     def sure_masks(self) -> list["MaskGuess"]:
@@ -126,16 +99,46 @@ def split_sources(words: Sequence[str | os.PathLike[str]]) -> tuple[list[Path], 
 
 def survey_sources(resources: Resources, request: AddRequest, workplace: Path) -> OwnData:
     """The pictures and the tables of the sources; UsageError where there is no picture, or no choice of a table."""
-    from dermdata.api.own_records import require_pictures, survey_record
-    from dermdata.fetching.local import LocalFiles
-    from dermdata.fetching.local.files import is_image_file
+    from dermdata.api.own_records import survey_record
 
     record = survey_record(resources, request, workplace, TABLE_ENDINGS)
-    require_nameable(list_sources(request))
-    found = record.found if record else LocalFiles(list_sources(request), resources.settings.cache, workplace)
+    found = record.found if record else open_sources(resources, request, workplace)
     found.open_zips()
-    if record is None:
-        found.open_deeper(())
+    pictures = find_pictures(request, found, record)
+    masks = find_masks(found, pictures, is_here=record is None)
+    images = exclude_masks(pictures, masks)
+    beside = find_sidecars(found.all_files(), images)
+    tell_unread(resources, found.all_files(), beside)
+    candidates = [
+        one for one in found.all_files() if one.leaf.lower().endswith(TABLE_ENDINGS) and one not in beside
+    ]
+    meant = None if record else request.table
+    if meant:
+        tables = read_meant_tables(meant, found, candidates, images)
+    else:
+        tables = read_candidates(resources, found, candidates, images)
+    table = choose_table(tables, images, request.columns.get("image"), is_meant=meant is not None)
+    return OwnData(images, table, record, masks, list_marks(tables, record))
+
+
+def open_sources(resources: Resources, request: AddRequest, workplace: Path) -> "LocalFiles":
+    """The files of the paths that were given, and what lies in their archives."""
+    from dermdata.fetching.local import LocalFiles
+
+    require_nameable(list_sources(request))
+    found = LocalFiles(list_sources(request), resources.settings.cache, workplace)
+    found.open_zips()
+    found.open_deeper(())
+    return found
+
+
+def find_pictures(
+    request: AddRequest, found: "LocalFiles", record: "SurveyedRecord | None"
+) -> "list[LocalFile]":
+    """The pictures among the files; UsageError where there is none."""
+    from dermdata.api.own_records import require_pictures
+    from dermdata.fetching.local.files import is_image_file
+
     every = found.all_files()
     pictures = [one for one in every if is_image_file(one) and one.size]
     require_pictures(record, pictures)
@@ -144,12 +147,12 @@ def survey_sources(resources: Resources, request: AddRequest, workplace: Path) -
             f"no picture lies in {', '.join(map(str, request.sources))}",
             hint=f"{count_nouns(len(every), 'file')} found; give the folder or the zip that holds the pictures",
         )
-    masks = find_masks(found, pictures, is_here=record is None)
-    images = exclude_masks(pictures, masks)
-    beside = find_sidecars(every, images)
-    tell_unread(resources, every, list(beside))
-    candidates = [one for one in every if one.leaf.lower().endswith(TABLE_ENDINGS) and one not in beside]
-    return OwnData(images, choose_table(resources, request, found, candidates, images), record, masks)
+    return pictures
+
+
+def list_marks(tables: Sequence[FoundTable], record: "SurveyedRecord | None") -> list[FoundTable]:
+    """The COCO documents among one's own files."""
+    return [] if record else [one for one in tables if one.is_coco]
 
 
 def require_nameable(paths: Sequence[Path]) -> None:
@@ -195,7 +198,9 @@ def exclude_masks(images: "Sequence[LocalFile]", masks: "Sequence[MaskGuess]") -
     return [one for one in images if not any(fnmatchcase(one.name, glob) for glob in globs)]
 
 
-def tell_unread(resources: Resources, every: "Sequence[LocalFile]", beside: "Sequence[LocalFile]") -> None:
+def tell_unread(
+    resources: Resources, every: "Sequence[LocalFile]", beside: "Mapping[LocalFile, None]"
+) -> None:
     """Say which files may say something of the pictures and are not looked at."""
     for one in every:
         if one.leaf.lower().endswith(UNREAD_TABLES) and one not in beside:
@@ -207,132 +212,13 @@ def tell_unread(resources: Resources, every: "Sequence[LocalFile]", beside: "Seq
     if beside:
         resources.say(
             f"warning: {count_nouns(len(beside), 'file')} called like a picture {agree_verb(len(beside), 'are')} "
-            f"not looked at: {name_first(beside)}"
+            f"not looked at: {name_first(list(beside))}"
         )
 
 
 def name_first(files: "Sequence[LocalFile]") -> str:
     """The first ones, and that there are more."""
     return ", ".join(one.shown for one in files[:SHOWN_FILES]) + ", …" * (len(files) > SHOWN_FILES)
-
-
-def choose_table(
-    resources: Resources,
-    request: AddRequest,
-    found: "LocalFiles",
-    candidates: "Sequence[LocalFile]",
-    images: "Sequence[LocalFile]",
-) -> FoundTable | None:
-    """The table that is meant, or the only one that names the pictures; None where there is none."""
-    if request.table and not request.record:
-        tables = sure = read_meant_tables(request.table, found, candidates, images)
-    else:
-        tables = read_candidates(resources, found, candidates, images)
-        sure = [one for one in tables if one.is_surely_table]
-    files = {key for one in images for key in name_keys(one.name)}
-    fitting = [one for one in tables if names_images(one, files, request.columns.get("image"))]
-    return find_only_table(fitting, sure)
-
-
-def find_only_table(fitting: Sequence[FoundTable], sure: Sequence[FoundTable]) -> FoundTable | None:
-    """The one that names the pictures, else the only one; None where there is none. UsageError where that is not one."""
-    likely = fitting or sure
-    if len(likely) < 2:
-        return likely[0] if likely else None
-    shown = ", ".join(one.shown for one in likely[:SHOWN])
-    which = (
-        f"{count_nouns(len(fitting), 'table')} name the pictures"
-        if fitting
-        else "no table names the pictures"
-    )
-    raise UsageError(f"{which}: {shown}", hint="say which one with --table FILE")
-
-
-def read_meant_tables(
-    path: Path, found: "LocalFiles", candidates: "Sequence[LocalFile]", images: "Sequence[LocalFile]"
-) -> list[FoundTable]:
-    """The tables of the file that the person names; UsageError where it has none."""
-    meant = [one for one in candidates if one.path.resolve() == path.resolve()]
-    tables = [table for one in meant for table in read_tables(found, one, images)]
-    if not tables:
-        raise UsageError(f"{path} is no table that dermdata reads", hint="save it as CSV")
-    return tables
-
-
-def read_candidates(
-    resources: Resources,
-    found: "LocalFiles",
-    candidates: "Sequence[LocalFile]",
-    images: "Sequence[LocalFile]",
-) -> list[FoundTable]:
-    """The tables in files that may be some; those that are none are named."""
-    tables: list[FoundTable] = []
-    misfits: list[str] = []
-    for one in candidates:
-        try:
-            tables += read_tables(found, one, images)
-        except BadTable as error:
-            misfits.append(f"warning: {one.shown} is not looked at: {error.message}")
-    for line in misfits[:SHOWN]:
-        resources.say(line)
-    if len(misfits) > SHOWN:
-        resources.say(f"warning: {count_nouns(len(misfits), 'file', 'are')} in all not looked at")
-    return tables
-
-
-def names_images(table: FoundTable, files: Collection[str], said: str | None) -> bool:
-    """Whether one of its columns has mostly names of the pictures, or is the one of which the person says so."""
-    if said:
-        return said in table.names
-    for name in table.names:
-        words = [word for word in table.cells(name) if word]
-        known = sum(not name_keys(word).isdisjoint(files) for word in words)
-        if known > len(words) / 2:
-            return True
-    return False
-
-
-def read_tables(found: "LocalFiles", file: "LocalFile", images: "Sequence[LocalFile]") -> list[FoundTable]:
-    """The tables in a file: the sheets of a workbook, else one; BadTable for what is none."""
-    if not file.leaf.lower().endswith(".xlsx"):
-        return [read_text_table(found, file, images)]
-    from dermdata.readers.delimited import OwnTable
-    from dermdata.readers.spreadsheet import read_own_sheets
-
-    try:
-        sheets = read_own_sheets(found.read(file), file.shown)
-    except TableRefused as error:  # a publisher's table elsewhere: this one is the person's own
-        raise BadTable(error.message, hint=error.hint) from error
-    return [
-        FoundTable(file, OwnTable(rows, [], ()), reader="spreadsheet", sheet=title)
-        for title, rows in sheets.items()
-    ]
-
-
-def read_text_table(found: "LocalFiles", table: "LocalFile", images: "Sequence[LocalFile]") -> FoundTable:
-    """A table in text, and its encoding; one without a header line is known by the picture that its first line names."""
-    from dermdata.inference.columns import lacks_header
-    from dermdata.readers.delimited import parse_own_table
-    from dermdata.text_files import MARKS, find_encoding
-
-    files = {key for one in images for key in name_keys(one.name)}
-    data = found.read(table)
-    own = parse_own_table(
-        data,
-        table.shown,
-        lambda names, first: lacks_header(names, first, lambda word: bool(files & name_keys(word))),
-    )
-    named, _ = find_encoding(data)
-    utf = data.startswith(tuple(MARKS)) or codecs.lookup(named).name == "utf-8"
-    return FoundTable(table, own, None if utf else named)
-
-
-def name_keys(name: str) -> set[str]:
-    """How a picture's file may be named in a table: by its own name, with or without ending."""
-    from dermdata.manifest.match import strip_ending
-
-    leaf = name.replace("\\", "/").rpartition("/")[2].casefold()
-    return {leaf, strip_ending(leaf)}
 
 
 def count_folders(images: "Sequence[LocalFile]") -> dict[str, int]:

@@ -23,6 +23,7 @@ class TableForm:
     file: str
     reader: str  # a shape
     sheet: str | None = None  # of a workbook
+    records: str | None = None  # the way to its list in a JSON document
     encoding: str | None = None  # where it is not UTF-8
     header: tuple[str, ...] = ()  # what its columns are called, where it has no header line
     missing: tuple[str, ...] = ("",)  # its words for "not known"
@@ -39,6 +40,7 @@ class OwnEntry:
     views: Sequence[str]  # columns that name several pictures of a row
     one_hot: Sequence[str]
     masks: Sequence[MaskGuess]  # each sure
+    marks: Sequence[str]  # COCO documents, by their names
     folder: str | None  # without a table: the one that holds all pictures; None where each class has one
     modality: str | None
     origins: Sequence[str]  # the paths that were given
@@ -107,8 +109,8 @@ def add_files(document: "TOMLDocument", entry: OwnEntry) -> None:
     if entry.masks:
         pictures["members"] = {glob: "masks" for one in entry.masks for glob in one.globs}
     files.append(tomlkit.item(pictures))
-    if entry.table:
-        files.append(tomlkit.item({"name": entry.table.file, "role": "metadata"}))
+    for name in dict.fromkeys([*([entry.table.file] if entry.table else []), *entry.marks]):
+        files.append(tomlkit.item({"name": name, "role": "metadata"}))
     document.add("files", files)
 
 
@@ -124,6 +126,7 @@ def add_table(document: "TOMLDocument", entry: OwnEntry) -> None:
         "columns": name_columns(entry),
         "values": {one.field: dict(one.values) for one in entry.columns if one.values},
         "masks": {one.structure: one.template for one in entry.masks},
+        "boxes": [{"form": "coco", "file": name} for name in entry.marks],
         "constants": {"modality": entry.modality} if entry.modality else {},
     }
     table.update({name: tomlkit.item(value) for name, value in further.items() if value})
@@ -138,6 +141,7 @@ def describe_form(form: TableForm, entry: OwnEntry) -> dict[str, object]:
     further = {
         "member": entry.record.member if entry.record else None,
         "sheet": form.sheet,
+        "records": form.records,
         "encoding": form.encoding,
         "header": list(form.header),
     }

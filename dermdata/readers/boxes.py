@@ -18,7 +18,7 @@ import pyarrow as pa
 from dermdata.errors import TableRefused
 from dermdata.limits import REJECTED
 from dermdata.markup import count_nouns
-from dermdata.model import ANY_FILE, BoxSpec, Content, TableSpec
+from dermdata.model import ANY_FILE, IMAGE_ENDINGS, BoxSpec, Content, TableSpec
 from dermdata.readers.raw_table import BOXES_COLUMN, Opener, RawTable
 from dermdata.readers.records import JSON_BYTES, parse_value
 from dermdata.readers.table import require_present
@@ -90,7 +90,7 @@ class BoxSource:
             else:
                 boxes[name].append([*box, words.get(number, number)])
         by_leaf = index_leaves(boxes)
-        return (boxes.get(name, by_leaf.get(name.rpartition("/")[2])) for name in self.image_names(rows))
+        return (boxes.get(name, find_by_leaf(name, by_leaf)) for name in self.image_names(rows))
 
     def image_names(self, rows: pa.Table) -> list[str]:
         columns = self.table.columns.get("image") or self.table.columns.get("image_id") or ()
@@ -189,11 +189,25 @@ def list_objects(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any
 
 
 def index_leaves(boxes: Mapping[str, list[Box]]) -> dict[str, list[Box]]:
-    """The boxes by the images' own names, without folders, where only one image has it."""
+    """The boxes by the images' own names, with and without ending, where only one image has it."""
     found: dict[str, list[list[Box]]] = {}
     for name, one in boxes.items():
-        found.setdefault(name.rpartition("/")[2], []).append(one)
+        leaf = name.rpartition("/")[2]
+        for key in {leaf, strip_image_ending(leaf)}:
+            found.setdefault(key, []).append(one)
     return {leaf: several[0] for leaf, several in found.items() if len(several) == 1}
+
+
+def find_by_leaf(name: str, boxes: Mapping[str, list[Box]]) -> list[Box] | None:
+    """The boxes of the image that a row names with or without folders and ending."""
+    leaf = name.replace("\\", "/").rpartition("/")[2]
+    return boxes.get(leaf, boxes.get(strip_image_ending(leaf)))
+
+
+def strip_image_ending(leaf: str) -> str:
+    """A file's name without the ending of an image."""
+    stem, dot, ending = leaf.rpartition(".")
+    return stem if f"{dot}{ending}".lower() in IMAGE_ENDINGS else leaf
 
 
 class ImageSizes:

@@ -22,6 +22,7 @@ from dermdata.readers.table import complete_rows, read_joined_table
 JSON_BYTES = 256 << 20  # of one file: in memory it is ten times that
 LINE_ENDINGS = (".jsonl", ".ndjson")
 Record = Mapping[str, Any]
+COCO_LISTS = ("images", "annotations")  # of a document that marks images
 
 
 def read(spec: TableSpec, files: Opener, contents: tuple[Content, ...]) -> RawTable:
@@ -71,6 +72,21 @@ def parse_document(data: bytes, what: str, way: str | None) -> list[Any]:
             f"{where} is no list of objects", hint='records = "key" names the list of a document'
         )
     return found
+
+
+def find_ways(data: bytes, what: str) -> list[str | None]:
+    """The ways to the lists of objects in a document: None where it is one itself, as one object a line always is."""
+    if what.lower().endswith(LINE_ENDINGS):
+        return [None]
+    value = parse_value(data, what)
+    if list_values(value) is not None:
+        return [None]
+    ways: list[str | None] = []
+    for name, one in value.items() if isinstance(value, dict) else ():
+        found = list_values(one)
+        if found and "." not in name and all(isinstance(item, dict) for item in found):
+            ways.append(name)
+    return ways
 
 
 def list_values(value: Any) -> list[Any] | None:

@@ -1,5 +1,6 @@
 """Tables of every form that people have: workbooks, JSON, Parquet; what is no table is named and not guessed at."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,16 @@ def write_workbook(path: Path) -> None:
     book.save(path)
 
 
-FORMS: dict[str, tuple[str, Callable[[Path], object]]] = {"workbook": ("visits.xlsx", write_workbook)}
+WORDS = ("patient", "diagnosis", "age")
+FORMS: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "workbook": ("visits.xlsx", write_workbook),
+    "lines": ("metadata.jsonl", lambda path: path.write_text("".join(json.dumps(one) + "\n" for one in RECORDS))),
+    "in an object": ("v.json", lambda path: path.write_text(json.dumps({"version": 1, "data": RECORDS}))),
+    "by name": ("v.json", lambda path: path.write_text(
+        json.dumps({one["file_name"]: {name: one[name] for name in WORDS} for one in RECORDS}))),
+    "nested": ("v.json", lambda path: path.write_text(json.dumps(
+        [{"file_name": one["file_name"], "clinical": {name: one[name] for name in WORDS}} for one in RECORDS]))),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -92,6 +102,32 @@ def test_what_is_no_table_is_named(cli: Cli, own: Path) -> None:
         assert said in shown.err
     for name in MISFITS:
         assert cli(*words, "--table", own / "own" / name).code == 2
+
+
+COCO = {
+    "images": [{"id": n, "file_name": f"x{n}.jpg", "width": 16, "height": 12} for n in range(3)],
+    "annotations": [{"id": 7, "image_id": 1, "category_id": 5, "bbox": [1, 2, 3, 4]}],
+    "categories": [{"id": 5, "name": "lesion"}],
+}
+
+
+@pytest.mark.parametrize("table", [None, "image,diagnosis\nx0,nevus\nx1,melanoma\nx3,nevus\n"])
+def test_a_coco_document_marks_the_pictures(cli: Cli, own: Path, table: str | None) -> None:
+    """Beside a table its boxes join the rows; alone its images are the rows."""
+    (own / "own" / "annotations").mkdir()
+    (own / "own" / "annotations" / "instances.json").write_text(json.dumps(COCO))
+    if table:
+        (own / "own" / "t.csv").write_text(table)
+    added = cli("add", "own", own / "own", "-o", own / "lab")
+    assert added.code == 0, added.err
+    assert "a COCO document that marks 3 images" in added.out
+    rows = pq.read_table(added.out.splitlines()[-1]).to_pylist()
+    boxes = {row["image_id"]: row["boxes"] for row in rows}
+    assert set(boxes) == ({"x0", "x1", "x3"} if table else {"x0", "x1", "x2"})
+    assert boxes["x0"] == []
+    assert len(boxes["x1"]) == 1
+    assert "lesion" in str(boxes["x1"][0])
+    assert boxes.get("x3") is None
 
 
 def test_several_tables_that_name_the_pictures(cli: Cli, own: Path) -> None:

@@ -1,0 +1,202 @@
+"""Which of a person's files is the table that names the pictures: text, workbooks and JSON, read as text."""
+
+import codecs
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dermdata.api.resources import Resources
+from dermdata.errors import BadTable, TableRefused, UsageError
+from dermdata.markup import count_nouns
+
+if TYPE_CHECKING:
+    from dermdata.fetching.local import LocalFile, LocalFiles
+    from dermdata.readers.delimited import OwnTable
+
+TEXT_TABLES = (".csv", ".tsv", ".tab", ".txt")
+RECORD_TABLES = (".json", ".jsonl", ".ndjson")
+TABLE_ENDINGS = (*TEXT_TABLES, ".xlsx", *RECORD_TABLES)
+SURE_TABLES = (".csv", ".tsv", ".tab", ".xlsx")  # what is called so is meant as a table
+SHOWN = 8  # names in a message
+
+
+@dataclass(frozen=True)
+class FoundTable:
+    """The table of the sources, read."""
+
+    file: "LocalFile"
+    own: "OwnTable"
+    encoding: str | None = None  # where it is not UTF-8
+    reader: str = "table"
+    sheet: str | None = None  # of a workbook
+    records: str | None = None  # the way to its list in a JSON document
+    is_coco: bool = False  # a list of the images of a document that marks them
+
+    @property
+    def shown(self) -> str:
+        """What it is called in a message."""
+        part = self.sheet or self.records
+        return f"{self.file.shown}: {part}" if part else self.file.shown
+
+    @property
+    def is_surely_table(self) -> bool:
+        """Whether its ending says that it is one; text and JSON are much else, too."""
+        return self.file.leaf.lower().endswith(SURE_TABLES)
+
+    @property
+    def names(self) -> list[str]:
+        """Its columns, those without a name left out."""
+        return [name for name in self.own.rows.column_names if name]
+
+    def cells(self, name: str) -> list[str]:
+        """The words of a column, row by row."""
+        words: list[str] = self.own.rows[name].to_pylist()
+        return words
+
+
+def choose_table(
+    tables: Sequence[FoundTable], images: "Sequence[LocalFile]", column: str | None, *, is_meant: bool
+) -> FoundTable | None:
+    """The only one of the tables that names the pictures; None where there is none.
+
+    A COCO document is a table of its images where there is no other. `column` is the one of which the person says that
+    it names them, `is_meant`: whether they say that the table is among these.
+    """
+    files = {key for one in images for key in name_keys(one.name)}
+    fitting = [one for one in tables if names_images(one, files, column)]
+    sure = [one for one in tables if is_meant or one.is_surely_table]
+    return find_only_table(exclude_coco(fitting) or fitting, sure)
+
+
+def exclude_coco(tables: Sequence[FoundTable]) -> list[FoundTable]:
+    """The tables that are no COCO document."""
+    return [one for one in tables if not one.is_coco]
+
+
+def find_only_table(fitting: Sequence[FoundTable], sure: Sequence[FoundTable]) -> FoundTable | None:
+    """The one that names the pictures, else the only one; None where there is none. UsageError where that is not one."""
+    likely = fitting or sure
+    if len(likely) < 2:
+        return likely[0] if likely else None
+    shown = ", ".join(one.shown for one in likely[:SHOWN])
+    which = (
+        f"{count_nouns(len(fitting), 'table')} name the pictures"
+        if fitting
+        else "no table names the pictures"
+    )
+    raise UsageError(f"{which}: {shown}", hint="say which one with --table FILE")
+
+
+def read_meant_tables(
+    path: Path, found: "LocalFiles", candidates: "Sequence[LocalFile]", images: "Sequence[LocalFile]"
+) -> list[FoundTable]:
+    """The tables of the file that the person names; UsageError where it has none."""
+    meant = [one for one in candidates if one.path.resolve() == path.resolve()]
+    tables = [table for one in meant for table in read_tables(found, one, images)]
+    if not tables:
+        raise UsageError(f"{path} is no table that dermdata reads", hint="save it as CSV")
+    return tables
+
+
+def read_candidates(
+    resources: Resources,
+    found: "LocalFiles",
+    candidates: "Sequence[LocalFile]",
+    images: "Sequence[LocalFile]",
+) -> list[FoundTable]:
+    """The tables in files that may be some; those that are none are named."""
+    tables: list[FoundTable] = []
+    misfits: list[str] = []
+    for one in candidates:
+        try:
+            tables += read_tables(found, one, images)
+        except BadTable as error:
+            misfits.append(f"warning: {one.shown} is not looked at: {error.message}")
+    for line in misfits[:SHOWN]:
+        resources.say(line)
+    if len(misfits) > SHOWN:
+        resources.say(f"warning: {count_nouns(len(misfits), 'file', 'are')} in all not looked at")
+    return tables
+
+
+def names_images(table: FoundTable, files: Collection[str], said: str | None) -> bool:
+    """Whether one of its columns has mostly names of the pictures, or is the one of which the person says so."""
+    if said:
+        return said in table.names
+    for name in table.names:
+        words = [word for word in table.cells(name) if word]
+        known = sum(not name_keys(word).isdisjoint(files) for word in words)
+        if known > len(words) / 2:
+            return True
+    return False
+
+
+def read_tables(found: "LocalFiles", file: "LocalFile", images: "Sequence[LocalFile]") -> list[FoundTable]:
+    """The tables in a file: the sheets of a workbook, else one; BadTable for what is none."""
+    if file.leaf.lower().endswith(TEXT_TABLES):
+        return [read_text_table(found, file, images)]
+    try:
+        if file.leaf.lower().endswith(RECORD_TABLES):
+            return read_record_tables(found, file)
+        return read_workbook(found, file)
+    except TableRefused as error:  # a publisher's table elsewhere: this one is the person's own
+        raise BadTable(error.message, hint=error.hint) from error
+
+
+def read_workbook(found: "LocalFiles", file: "LocalFile") -> list[FoundTable]:
+    """The sheets of a workbook that have a table."""
+    from dermdata.readers.delimited import OwnTable
+    from dermdata.readers.spreadsheet import read_own_sheets
+
+    sheets = read_own_sheets(found.read(file), file.shown)
+    return [
+        FoundTable(file, OwnTable(rows, [], ()), reader="spreadsheet", sheet=title)
+        for title, rows in sheets.items()
+    ]
+
+
+def read_record_tables(found: "LocalFiles", file: "LocalFile") -> list[FoundTable]:
+    """The lists of objects in a JSON document; of a COCO document that of its images."""
+    from dermdata.readers.delimited import OwnTable
+    from dermdata.readers.records import COCO_LISTS, find_ways, make_rows, parse_records
+
+    data = found.read(file)
+    ways = find_ways(data, file.shown)
+    is_coco = set(COCO_LISTS) <= set(ways)
+    tables = []
+    for way in COCO_LISTS[:1] if is_coco else ways:
+        records, rejected = parse_records(data, file.shown, way)
+        rows = make_rows(records, file.shown)
+        if rows.num_columns:
+            own = OwnTable(rows, rejected, ())
+            tables.append(FoundTable(file, own, reader="records", records=way, is_coco=is_coco))
+    if not tables:
+        raise BadTable(f"{file.shown} holds no list of objects")
+    return tables
+
+
+def read_text_table(found: "LocalFiles", table: "LocalFile", images: "Sequence[LocalFile]") -> FoundTable:
+    """A table in text, and its encoding; one without a header line is known by the picture that its first line names."""
+    from dermdata.inference.columns import lacks_header
+    from dermdata.readers.delimited import parse_own_table
+    from dermdata.text_files import MARKS, find_encoding
+
+    files = {key for one in images for key in name_keys(one.name)}
+    data = found.read(table)
+    own = parse_own_table(
+        data,
+        table.shown,
+        lambda names, first: lacks_header(names, first, lambda word: bool(files & name_keys(word))),
+    )
+    named, _ = find_encoding(data)
+    utf = data.startswith(tuple(MARKS)) or codecs.lookup(named).name == "utf-8"
+    return FoundTable(table, own, None if utf else named)
+
+
+def name_keys(name: str) -> set[str]:
+    """How a picture's file may be named in a table: by its own name, with or without ending."""
+    from dermdata.manifest.match import strip_ending
+
+    leaf = name.replace("\\", "/").rpartition("/")[2].casefold()
+    return {leaf, strip_ending(leaf)}
