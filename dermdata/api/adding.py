@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from dermdata.crosswalks.suggest import Proposal
     from dermdata.fetching.local import LocalFile
     from dermdata.inference.columns import Column, ColumnGuess, ColumnGuesses, Surroundings
-    from dermdata.inference.entry import OwnEntry, TableForm
+    from dermdata.inference.entry import OwnEntry, PackedFile, TableForm
     from dermdata.inference.masks import MaskGuess
     from dermdata.inference.one_hot import FlagGuess
     from dermdata.model import Label
@@ -171,7 +171,7 @@ def infer_entry(
         guesses, views, flags, rows = infer_columns(resources, request, data.images, data.table, ask)
     entry = OwnEntry(
         name=request.name,
-        pictures=PICTURES,
+        pictures=PICTURES if any(is_loose(one, data) for one in data.images) else None,
         table=describe_table(data),
         columns=guesses,
         views=[one.column for one in views],
@@ -192,6 +192,23 @@ def infer_entry(
     return entry, Records(rows, GUESS_KEYS), proposals, labels
 
 
+def is_loose(image: "LocalFile", data: OwnData) -> bool:
+    """Whether a picture lies in a folder or a zip, and in no file of rows."""
+    return not (data.table and image.within in data.table.packed)
+
+
+def list_packed_files(table: FoundTable, data: OwnData) -> "list[PackedFile]":
+    """The files of rows, and whether they hold images."""
+    from dermdata.api.own_tables import packed_kind
+    from dermdata.inference.entry import PackedFile
+
+    holders = {one.within for one in data.images}
+    return [
+        PackedFile(name=one.leaf, unpack=packed_kind(one), role="images" if one in holders else "metadata")
+        for one in table.packed
+    ]
+
+
 def describe_table(data: OwnData) -> "TableForm | None":
     """How the table is read, as the entry states it; it may stand in an archive of a record."""
     from dermdata.inference.entry import TableForm
@@ -204,6 +221,7 @@ def describe_table(data: OwnData) -> "TableForm | None":
         reader=table.reader,
         sheet=table.sheet,
         records=table.records,
+        packed=list_packed_files(table, data),
         encoding=table.encoding,
         header=table.own.header,
         missing=tuple(find_missing_words(table)),

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dermdata.api.own_tables import (
+    PACKED_TABLES,
     TABLE_ENDINGS,
     FoundTable,
     choose_table,
     name_keys,
     read_candidates,
     read_meant_tables,
+    read_packed,
 )
 from dermdata.api.resources import Resources
 from dermdata.errors import IntegrityError, UsageError
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
     from dermdata.fetching.record import SurveyedRecord
     from dermdata.inference.masks import MaskGuess
 
-UNREAD_TABLES = (".xls", ".ods", ".numbers", ".parquet")
-UNREAD_FORMS = (".npz", ".npy", ".h5", ".hdf5", ".mat", ".pkl", ".tfrecord", ".tfrecords", ".lmdb")
+UNREAD_TABLES = (".xls", ".ods", ".numbers")
+UNREAD_FORMS = (".npy", ".h5", ".hdf5", ".mat", ".pkl", ".tfrecord", ".tfrecords", ".lmdb")
 SIDECARS = (
     ".txt",
     ".json",
@@ -104,9 +106,11 @@ def survey_sources(resources: Resources, request: AddRequest, workplace: Path) -
     record = survey_record(resources, request, workplace, TABLE_ENDINGS)
     found = record.found if record else open_sources(resources, request, workplace)
     found.open_zips()
-    pictures = find_pictures(request, found, record)
+    packed = [] if record else list_packed(found)
+    within, packed_tables = read_packed(resources, found, packed)
+    pictures = find_pictures(request, found, record, within)
     masks = find_masks(found, pictures, is_here=record is None)
-    images = exclude_masks(pictures, masks)
+    images = [*exclude_masks(pictures, masks), *within]
     beside = find_sidecars(found.all_files(), images)
     tell_unread(resources, found.all_files(), beside)
     candidates = [
@@ -114,9 +118,9 @@ def survey_sources(resources: Resources, request: AddRequest, workplace: Path) -
     ]
     meant = None if record else request.table
     if meant:
-        tables = read_meant_tables(meant, found, candidates, images)
+        tables = read_meant_tables(meant, found, candidates, images, packed_tables)
     else:
-        tables = read_candidates(resources, found, candidates, images)
+        tables = [*read_candidates(resources, found, candidates, images), *packed_tables]
     table = choose_table(tables, images, request.columns.get("image"), is_meant=meant is not None)
     return OwnData(images, table, record, masks, list_marks(tables, record))
 
@@ -132,17 +136,25 @@ def open_sources(resources: Resources, request: AddRequest, workplace: Path) -> 
     return found
 
 
+def list_packed(found: "LocalFiles") -> "list[LocalFile]":
+    """The files that may hold images together with their rows."""
+    return [one for one in found.all_files() if one.leaf.lower().endswith(PACKED_TABLES)]
+
+
 def find_pictures(
-    request: AddRequest, found: "LocalFiles", record: "SurveyedRecord | None"
+    request: AddRequest,
+    found: "LocalFiles",
+    record: "SurveyedRecord | None",
+    within: "Sequence[LocalFile]",
 ) -> "list[LocalFile]":
-    """The pictures among the files; UsageError where there is none."""
+    """The pictures among the files; UsageError where there is none, nor any `within` arrays and Parquet files."""
     from dermdata.api.own_records import require_pictures
     from dermdata.fetching.local.files import is_image_file
 
     every = found.all_files()
     pictures = [one for one in every if is_image_file(one) and one.size]
     require_pictures(record, pictures)
-    if not pictures:
+    if not (pictures or within):
         raise UsageError(
             f"no picture lies in {', '.join(map(str, request.sources))}",
             hint=f"{count_nouns(len(every), 'file')} found; give the folder or the zip that holds the pictures",

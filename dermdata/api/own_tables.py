@@ -11,11 +11,15 @@ from dermdata.errors import BadTable, TableRefused, UsageError
 from dermdata.markup import count_nouns
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from dermdata.fetching.local import LocalFile, LocalFiles
+    from dermdata.model import Unpack
     from dermdata.readers.delimited import OwnTable
 
 TEXT_TABLES = (".csv", ".tsv", ".tab", ".txt")
 RECORD_TABLES = (".json", ".jsonl", ".ndjson")
+PACKED_TABLES = (".npz", ".parquet")  # that may hold the images themselves, too
 TABLE_ENDINGS = (*TEXT_TABLES, ".xlsx", *RECORD_TABLES)
 SURE_TABLES = (".csv", ".tsv", ".tab", ".xlsx")  # what is called so is meant as a table
 SHOWN = 8  # names in a message
@@ -32,12 +36,14 @@ class FoundTable:
     sheet: str | None = None  # of a workbook
     records: str | None = None  # the way to its list in a JSON document
     is_coco: bool = False  # a list of the images of a document that marks them
+    packed: tuple["LocalFile", ...] = ()  # the files that hold rows and perhaps images, all of the table's
 
     @property
     def shown(self) -> str:
         """What it is called in a message."""
         part = self.sheet or self.records
-        return f"{self.file.shown}: {part}" if part else self.file.shown
+        more = f" and {count_nouns(len(self.packed) - 1, 'more file')}" if len(self.packed) > 1 else ""
+        return f"{self.file.shown}: {part}" if part else f"{self.file.shown}{more}"
 
     @property
     def is_surely_table(self) -> bool:
@@ -74,6 +80,70 @@ def exclude_coco(tables: Sequence[FoundTable]) -> list[FoundTable]:
     return [one for one in tables if not one.is_coco]
 
 
+def read_packed(
+    resources: Resources, found: "LocalFiles", files: "Sequence[LocalFile]"
+) -> "tuple[list[LocalFile], list[FoundTable]]":
+    """The images in arrays and Parquet files, and their rows as one table; those that are none are named."""
+    from dermdata.errors import ArchiveRefused
+
+    images: list[LocalFile] = []
+    parts: list[tuple[LocalFile, pa.Table]] = []
+    for file in files:
+        if file.leaf in {one.leaf for one, _ in parts}:
+            resources.say(f"warning: {file.shown} is not looked at: another file has its name")
+            continue
+        try:
+            held, rows = unpack_rows(resources, found, file)
+        except (ArchiveRefused, TableRefused) as error:
+            resources.say(f"warning: {file.shown} is not looked at: {error.message}")
+            continue
+        images += held
+        parts.append((file, rows))
+    return images, [join_packed(parts)] if parts else []
+
+
+def unpack_rows(
+    resources: Resources, found: "LocalFiles", file: "LocalFile"
+) -> "tuple[list[LocalFile], pa.Table]":
+    """The images of one such file, by the names that a fetch gives them, and its rows."""
+    from dermdata.fetching.local import LocalFile
+    from dermdata.readers.delimited import parse_delimited
+    from dermdata.readers.image_tables import ROWS, find_member_reader
+
+    kind = packed_kind(file)
+    reader = find_member_reader(kind)
+    assert reader  # noqa: S101  # of these kinds only
+    path, notes = found.path_on_disk(file), list[str]()
+    images, data = [], b""
+    for name, size, chunks in reader(path, file.leaf.removesuffix(f".{kind}"), notes):
+        content = b"".join(chunks)
+        if name == ROWS:
+            data = content
+        else:
+            images.append(LocalFile(name, f"{file.shown}: {name}", file.origin, path, size, within=file))
+    for note in notes:
+        resources.say(f"warning: {note}")
+    return images, parse_delimited(data, file.shown, delimiter=",", encoding="utf-8")[0]
+
+
+def packed_kind(file: "LocalFile") -> "Unpack":
+    return "npz" if file.leaf.lower().endswith(".npz") else "parquet"
+
+
+def join_packed(parts: "Sequence[tuple[LocalFile, pa.Table]]") -> FoundTable:
+    """One table of all of them: a column that only some have is empty in the others. A row's number names nothing."""
+    import pyarrow as pa
+
+    from dermdata.readers.delimited import OwnTable
+    from dermdata.readers.image_tables import NUMBER_COLUMN
+
+    whole = pa.concat_tables([rows for _, rows in parts], promote_options="default")
+    names = [name for name in whole.column_names if name != NUMBER_COLUMN]
+    columns = {name: whole[name].combine_chunks().fill_null("") for name in names}
+    own = OwnTable(pa.table(columns), [], ())
+    return FoundTable(parts[0][0], own, reader="rows", packed=tuple(file for file, _ in parts))
+
+
 def find_only_table(fitting: Sequence[FoundTable], sure: Sequence[FoundTable]) -> FoundTable | None:
     """The one that names the pictures, else the only one; None where there is none. UsageError where that is not one."""
     likely = fitting or sure
@@ -89,11 +159,17 @@ def find_only_table(fitting: Sequence[FoundTable], sure: Sequence[FoundTable]) -
 
 
 def read_meant_tables(
-    path: Path, found: "LocalFiles", candidates: "Sequence[LocalFile]", images: "Sequence[LocalFile]"
+    path: Path,
+    found: "LocalFiles",
+    candidates: "Sequence[LocalFile]",
+    images: "Sequence[LocalFile]",
+    packed: Sequence[FoundTable],
 ) -> list[FoundTable]:
     """The tables of the file that the person names; UsageError where it has none."""
-    meant = [one for one in candidates if one.path.resolve() == path.resolve()]
+    real = path.resolve()
+    meant = [one for one in candidates if one.path.resolve() == real]
     tables = [table for one in meant for table in read_tables(found, one, images)]
+    tables += [one for one in packed if real in [file.path.resolve() for file in one.packed]]
     if not tables:
         raise UsageError(f"{path} is no table that dermdata reads", hint="save it as CSV")
     return tables

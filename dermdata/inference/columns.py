@@ -48,7 +48,7 @@ class Column:
     @cached_property
     def plain_name(self) -> str:
         """The name without case, accents, punctuation and camel case; of a nested field (`clinical.age`) its own."""
-        leaf = self.name.rpartition(".")[2]
+        leaf = self.name.lstrip("@").rpartition(".")[2]
         return normalize_text(split_camel_case(leaf if leaf.isalpha() else self.name))
 
     @cached_property

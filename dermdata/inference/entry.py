@@ -1,14 +1,14 @@
 """The text of a catalog entry for a table of one's own, from what was inferred and what the person said; pure."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dermdata.inference.columns import ColumnGuess
 from dermdata.inference.masks import MaskGuess
 from dermdata.inference.record_entry import RecordParts, describe_record, describe_sources, file_keys
-from dermdata.model import Placement
+from dermdata.model import Placement, Role, Unpack
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
@@ -17,11 +17,21 @@ CLASS_FOLDERS = "{label_raw}/{image}"  # where pictures without a table lie
 
 
 @dataclass(frozen=True, kw_only=True)
+class PackedFile:
+    """A file of rows that is taken apart, as an archive is."""
+
+    name: str
+    unpack: Unpack
+    role: Role
+
+
+@dataclass(frozen=True, kw_only=True)
 class TableForm:
     """The file that a table stands in, and how it is read."""
 
     file: str
     reader: str  # a shape
+    packed: Sequence[PackedFile] = ()  # the files that hold the rows, and perhaps the images
     sheet: str | None = None  # of a workbook
     records: str | None = None  # the way to its list in a JSON document
     encoding: str | None = None  # where it is not UTF-8
@@ -34,7 +44,7 @@ class OwnEntry:
     """All that an entry of one's own states."""
 
     name: str
-    pictures: str  # what the folders of pictures are called
+    pictures: str | None  # what the folders of pictures are called; None where none lies in a folder
     table: TableForm | None  # None where the folders are the labels
     columns: Sequence[ColumnGuess]  # each taken, by the person or since it is sure
     views: Sequence[str]  # columns that name several pictures of a row
@@ -105,13 +115,21 @@ def add_files(document: "TOMLDocument", entry: OwnEntry) -> None:
             files.append(tomlkit.item(file_keys(one, member)))
         document.add("files", files)
         return
-    pictures: dict[str, object] = {"name": entry.pictures, "role": "images", "unpack": "folder"}
-    if entry.masks:
-        pictures["members"] = {glob: "masks" for one in entry.masks for glob in one.globs}
-    files.append(tomlkit.item(pictures))
-    for name in dict.fromkeys([*([entry.table.file] if entry.table else []), *entry.marks]):
-        files.append(tomlkit.item({"name": name, "role": "metadata"}))
+    for keys in list_own_files(entry):
+        files.append(tomlkit.item(keys))
     document.add("files", files)
+
+
+def list_own_files(entry: OwnEntry) -> Iterator[Mapping[str, object]]:
+    """The folders of pictures, the files that are taken apart, the table, and what marks the pictures."""
+    if entry.pictures:
+        members = {glob: "masks" for one in entry.masks for glob in one.globs}
+        pictures: dict[str, object] = {"name": entry.pictures, "role": "images", "unpack": "folder"}
+        yield pictures | ({"members": members} if members else {})
+    packed = entry.table.packed if entry.table else ()
+    yield from ({"name": one.name, "role": one.role, "unpack": one.unpack} for one in packed)
+    table = [entry.table.file] if entry.table and not packed else []
+    yield from ({"name": name, "role": "metadata"} for name in dict.fromkeys([*table, *entry.marks]))
 
 
 def add_table(document: "TOMLDocument", entry: OwnEntry) -> None:
@@ -137,8 +155,9 @@ def add_table(document: "TOMLDocument", entry: OwnEntry) -> None:
 
 def describe_form(form: TableForm, entry: OwnEntry) -> dict[str, object]:
     """The file that the rows are read from, and how."""
-    keys: dict[str, object] = {"reader": form.reader, "file": form.file, "missing": list(form.missing)}
+    keys: dict[str, object] = {"reader": form.reader, "missing": list(form.missing)}
     further = {
+        "file": form.file if len(form.packed) < 2 else None,  # rows of several files are one table
         "member": entry.record.member if entry.record else None,
         "sheet": form.sheet,
         "records": form.records,

@@ -1,11 +1,14 @@
 """Tables of every form that people have: workbooks, JSON, Parquet; what is no table is named and not guessed at."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import openpyxl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -128,6 +131,55 @@ def test_a_coco_document_marks_the_pictures(cli: Cli, own: Path, table: str | No
     assert len(boxes["x1"]) == 1
     assert "lesion" in str(boxes["x1"][0])
     assert boxes.get("x3") is None
+
+
+def write_arrays(folder: Path) -> None:
+    """Two parts, as MedMNIST writes them."""
+    arrays = {}
+    for part, count in (("train", 3), ("test", 2)):
+        arrays[f"{part}_images"] = np.arange(count * 48, dtype=np.uint8).reshape(count, 4, 4, 3)
+        arrays[f"{part}_labels"] = np.array([["nevus"], ["melanoma"], ["nevus"]][:count])
+    np.savez(folder / "derm.npz", **arrays)  # type: ignore[arg-type]  # any name is an array's
+
+
+def write_shards(folder: Path) -> None:
+    """Images in Hugging Face's columns, in two files."""
+    for number in range(2):
+        Image.new("RGB", (8, 6), (number * 90, 60, 90)).save(data := io.BytesIO(), format="JPEG")
+        image = {"bytes": data.getvalue(), "path": f"{number}.jpg"}
+        rows = [
+            {"image": image, "dx": "nevus", "patient_id": "P1"},
+            {"image": image, "dx": "melanoma", "patient_id": "P2"},
+        ]
+        pq.write_table(pa.Table.from_pylist(rows), folder / f"train-{number}.parquet")
+
+
+@pytest.mark.parametrize(
+    ("write", "rows", "label"), [(write_arrays, 5, ("--label", "labels")), (write_shards, 4, ())]
+)
+def test_images_in_arrays_and_in_parquet(
+    cli: Cli, tmp_path: Path, write: Callable[[Path], None], rows: int, label: tuple[str, ...]
+) -> None:
+    """The files are taken apart by the fetch; several of them are one table."""
+    (tmp_path / "own").mkdir()
+    write(tmp_path / "own")
+    added = cli("add", "own", tmp_path / "own", "-o", tmp_path / "lab", *label)
+    assert added.code == 0, added.err
+    found = pq.read_table(added.out.splitlines()[-1]).to_pylist()
+    assert len(found) == rows
+    assert {row["diagnosis"] for row in found} == {"melanocytic-nevus", "melanoma"}
+    assert all(row["path"] and row["image_problem"] is None for row in found)
+    assert {row["split_official"] for row in found} == ({"train", "test"} if label else {None})
+    assert cli("--catalog", tmp_path / "lab", "verify", "own").code == 0
+
+
+def test_rows_in_parquet_beside_the_pictures(cli: Cli, own: Path) -> None:
+    """No image lies in it: it is a table like others."""
+    pq.write_table(pa.Table.from_pylist(RECORDS), own / "own" / "visits.parquet")
+    added = cli("add", "own", own / "own", "-o", own / "lab")
+    assert added.code == 0, added.err
+    rows = pq.read_table(added.out.splitlines()[-1]).to_pylist()
+    assert [(row["patient_id"], row["age"]) for row in rows][::3] == [("own/P0", 30.0), ("own/P1", 33.0)]
 
 
 def test_several_tables_that_name_the_pictures(cli: Cli, own: Path) -> None:
