@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from conftest import Answer
-from dermdata.api import adding, label_tables, source_check
+from dermdata.api import catalog_words, label_tables, source_check
 from dermdata.hosts import request_limits
 from support.catalog_folders import entry, put
 from support.mirror import Mirror, record, serve
@@ -204,9 +204,9 @@ def test_a_record_of_each_host_is_added_in_one_command(
     """Its page as it is pasted becomes an entry of the host's own keys, sizes and digests, and rows with pictures."""
     monkeypatch.setattr(request_limits, "LIMITS", ())
     monkeypatch.setattr(
-        adding, "read_site_names", lambda _: {}
+        catalog_words, "read_site_words", lambda *_: {}
     )  # a hundred entries' words are for other tests
-    monkeypatch.setattr(label_tables, "read_known_words", lambda *_: {})
+    monkeypatch.setattr(label_tables, "read_known_words", lambda *_: ())
     rewrite = f"https://=http://127.0.0.1:{world.served.port}/web/"
     source = ADDED[name].replace("COMMIT", world.commit)
     done = cli("--rewrite", rewrite, "add", "ours", source, "-o", tmp_path / "lab")
@@ -268,6 +268,8 @@ def test_a_record_that_wants_terms_or_a_token_is_added_when_these_are_there(
         monkeypatch.delenv(key)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(request_limits, "LIMITS", ())
+    monkeypatch.setattr(catalog_words, "read_site_words", lambda *_: {})
+    monkeypatch.setattr(label_tables, "read_known_words", lambda *_: ())
     rewrite = f"https://=http://127.0.0.1:{world.served.port}/web/"
     words = ("--rewrite", rewrite, "add", "ours", source, "-o", tmp_path / "lab")
     refused = cli(*words)
