@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from dermdata.api.own_data import (
     find_only_folder,
     find_unique_parts,
     list_sources,
+    name_keys,
     survey_sources,
 )
 from dermdata.api.own_records import add_archive_search, describe_files, is_archive_search, write_file_table
@@ -181,7 +183,7 @@ def infer_entry(
         folder=find_only_folder(data.images),
         image_id=find_unique_parts(data.images),
         modality=request.modality,
-        record=describe_files(data) if data.record else None,
+        record=describe_files(data, list_named(data, guesses, views)) if data.record else None,
         origins=[os.path.abspath(one) for one in list_sources(request)],  # noqa: PTH100  # links stay as they are given
         placement=request.placement,
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
@@ -207,6 +209,18 @@ def list_packed_files(table: FoundTable, data: OwnData) -> "list[PackedFile]":
         PackedFile(name=one.leaf, unpack=packed_kind(one), role="images" if one in holders else "metadata")
         for one in table.packed
     ]
+
+
+def list_named(
+    data: OwnData, guesses: "Sequence[ColumnGuess]", views: "Sequence[ColumnGuess]"
+) -> "Sequence[LocalFile]":
+    """The pictures that the rows name; all of them without a table, or where it names none."""
+    if data.table is None:
+        return data.images
+    columns = {one.column for one in (*guesses, *views) if one.field == "image"}
+    words = set(chain.from_iterable(map(data.table.cells, columns)))
+    keys = set(chain.from_iterable(map(name_keys, words)))
+    return [one for one in data.images if not name_keys(one.name).isdisjoint(keys)] or data.images
 
 
 def describe_table(data: OwnData) -> "TableForm | None":

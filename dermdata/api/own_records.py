@@ -1,8 +1,8 @@
 """A host's record in place of one's own files: looked into where it lies, and what of it an entry names."""
 
 import datetime
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dermdata.fetching.local import LocalFile
     from dermdata.fetching.record import SurveyedRecord
     from dermdata.inference.record_entry import RecordParts
-    from dermdata.model import TableSpec
+    from dermdata.model import File, TableSpec
 
 ARCHIVE_ENTRY = "isic-archive"  # the catalog's entry that knows the columns and words of the ISIC Archive
 ARCHIVE_TABLE = "metadata.csv"  # what its records are written to
@@ -74,29 +74,47 @@ def require_pictures(record: "SurveyedRecord | None", images: "Sequence[LocalFil
     )
 
 
-def describe_files(data: "OwnData") -> "RecordParts":
-    """The files of the record that the entry names: archives with pictures, the table, loose pictures."""
+def describe_files(data: "OwnData", images: "Sequence[LocalFile]") -> "RecordParts":
+    """The files of the record that the entry names: archives with pictures, the table, loose pictures.
+
+    `images` are those that rows name: what holds none of them is known, and not fetched.
+    """
     from dermdata.inference.record_entry import RecordParts
 
     record = data.record
     assert record  # noqa: S101  # asked for those of a record only
-    archives = dict.fromkeys(one.within for one in data.images if one.within)
-    files = {file.name: file for file in (record.find_file(one) for one in archives)}
-    member = None
-    if data.table:
-        table = data.table.file
-        file = record.find_file(table)
-        member = table.member if table.within else None
-        files.setdefault(file.name, as_table(file))
-    loose = [record.find_file(one) for one in data.images if not one.within]
-    return RecordParts(facts=record.facts, files=list(files.values()), pictures=loose, member=member)
+    named, every = find_files(record, images), find_files(record, data.images)
+    others = {name: leave_aside(file) for name, file in every.items() if name not in named}
+    archives = {name: file for name, file in (named | others).items() if file.unpack}
+    tables = find_files(record, [data.table.file] if data.table else [])
+    archives |= {name: replace(file, role="metadata") for name, file in tables.items() if name not in named}
+    return RecordParts(
+        facts=record.facts,
+        files=list(archives.values()),
+        pictures=list_loose(named),
+        unnamed=list_loose(others),
+        member=find_member(data.table.file) if data.table else None,
+    )
 
 
-def as_table(file: Any) -> Any:
-    """A file that holds the table, and no picture."""
-    from dataclasses import replace
+def find_member(one: "LocalFile") -> str | None:
+    """The path of what was found in the archive that holds it; None of what lies loose."""
+    return one.member if one.within else None
 
-    return replace(file, role="metadata")
+
+def find_files(record: "SurveyedRecord", found: "Sequence[LocalFile]") -> "dict[str, File]":
+    """The record's files that are, or hold, what was found, by name."""
+    return {file.name: file for file in map(record.find_file, found)}
+
+
+def list_loose(files: "Mapping[str, File]") -> "list[File]":
+    """Those that are no archives."""
+    return [file for file in files.values() if not file.unpack]
+
+
+def leave_aside(file: "File") -> "File":
+    """An archive of pictures that no row names."""
+    return replace(file, fetch=False, note="no row of the table names a picture in it")
 
 
 def write_file_table(folder: Path, record: "RecordParts | None") -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from glob import escape
 from typing import Any
 
 from dermdata.catalogs.entries import address_problem, doi_problem, page_problem
@@ -24,6 +25,7 @@ class RecordParts:
     facts: RecordFacts
     files: Sequence[File]  # the archives and tables that it needs
     pictures: Sequence[File]  # that lie loose
+    unnamed: Sequence[File] = ()  # loose ones that no row names
     member: str | None = None  # the table's path in its archive
 
     @property
@@ -68,8 +70,24 @@ def describe_listing(record: RecordParts) -> dict[str, Any]:
     """The listing that names the pictures, by their endings; nothing where the entry names them."""
     if not record.is_listed:
         return {}
-    endings = sorted({f"*.{file.name.rpartition('.')[2]}" for file in record.pictures})
-    return {"listing": record.facts.place, "listed": {"include": endings}}
+    return {"listing": record.facts.place, "listed": {"include": list_globs(record)}}
+
+
+def list_globs(record: RecordParts) -> list[str]:
+    """What the pictures' names end in; below folders of their own where others lie elsewhere that no row names."""
+    tops = {find_top(file) for file in record.pictures}
+    parted = tops.isdisjoint(find_top(file) for file in record.unnamed) and "" not in tops
+    globs = {
+        f"{escape(find_top(file)) if parted and record.unnamed else ''}*.{file.name.rpartition('.')[2]}"
+        for file in record.pictures
+    }
+    return sorted(globs)
+
+
+def find_top(file: File) -> str:
+    """The outermost folder of a file, with a slash; nothing where it lies in none."""
+    top, slash, _ = file.name.partition("/")
+    return top + slash if slash else ""
 
 
 def describe_access(facts: RecordFacts, page: str | None, date: str) -> dict[str, Any]:
@@ -127,6 +145,8 @@ def file_keys(file: File, member: str | None = None) -> dict[str, Any]:
         "size": file.size or None,
         "checksum": file.checksum,
         "unpack": file.unpack,
+        "fetch": None if file.fetch else False,
+        "note": file.note,
         "members": {member: "metadata"} if member and file.role == "images" else None,
     }
     return drop_nothing(keys)

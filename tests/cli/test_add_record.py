@@ -201,6 +201,45 @@ def test_a_table_in_a_zip_of_its_own(add: Callable[..., Answer], site: Site, tmp
     assert (found["table"][0]["file"], found["table"][0]["member"]) == ("tables.zip", "m/labels.csv")
 
 
+def test_what_no_row_names_is_known_and_not_fetched(
+    add: Callable[..., Answer], site: Site, tmp_path: Path
+) -> None:
+    """A test part without a table, masks, a figure: each may be as large as the pictures themselves."""
+    others = {"test.zip": pack({"t/q1.png": draw(8), "t/q2.png": draw(9)}), "figure.png": draw(7)}
+    put_zenodo(site, {"pictures.zip": IMAGES_ZIP, "labels.csv": TABLE, **others})
+    added = add("zenodo:77")
+    assert len(rows_of(added)) == COUNT
+    assert "that no row names" not in added.err
+    found = {one["name"]: one for one in entry(tmp_path)["files"]}
+    assert list(found) == ["pictures.zip", "test.zip", "labels.csv"]
+    assert (found["test.zip"]["fetch"], found["test.zip"]["note"]) == (
+        False, "no row of the table names a picture in it",
+    )  # fmt: skip
+
+
+def test_of_many_loose_pictures_those_of_other_folders_stay_there(
+    add: Callable[..., Answer], site: Site, tmp_path: Path
+) -> None:
+    count, images = 30, {}
+    api = "https://api.github.com/repos/o/skin"
+    for n in range(count):
+        images |= {
+            f"train/im{n}.png": draw(n),
+            f"train/x/im{n}b.PNG": draw(n + 50),
+            f"thumbs [s]/t{n}.png": draw(1),
+        }
+    table = "image,dx\n" + "".join(f"im{n},nevus\nim{n}b,nevus\n" for n in range(count))
+    tree = []
+    for name, data in {**images, "labels.csv": table.encode()}.items():
+        blob = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+        tree.append({"path": name, "type": "blob", "mode": "100644", "sha": blob, "size": len(data)})
+        site.put(f"https://raw.githubusercontent.com/o/skin/{COMMIT}/{name}", data)
+    put_json(site, f"{api}/git/trees/{COMMIT}?recursive=1", {"truncated": False, "tree": tree})
+    assert len(rows_of(add(f"github:o/skin@{COMMIT}"))) == 2 * count
+    assert entry(tmp_path)["listed"]["include"] == ["train/*.PNG", "train/*.png"]
+    assert not any("thumbs" in address for address, _ in site.requests)
+
+
 # ------------------------------------------------------------------ what hosts name a version by
 
 
