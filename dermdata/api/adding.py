@@ -18,11 +18,10 @@ from dermdata.api.own_data import (
     find_only_folder,
     find_unique_parts,
     list_sources,
-    name_keys,
     survey_sources,
 )
 from dermdata.api.own_records import add_archive_search, describe_files, is_archive_search, write_file_table
-from dermdata.api.own_tables import SHOWN, FoundTable
+from dermdata.api.own_tables import SHOWN, FoundTable, name_keys
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
 from dermdata.config import default_catalog_folder
