@@ -69,13 +69,13 @@ CLOSED_WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 class PublishedCounts:
     """What the publisher's numbers say; checked on every fetch, absent where no source states it."""
 
-    images: int | None = None
-    lesions: int | None = None
-    patients: int | None = None
-    cases: int | None = None
-    masks: int | None = None
-    labels: Mapping[str, int] = field(default_factory=dict)
-    splits: Mapping[str, int] = field(default_factory=dict)
+    images: int | None = None  # pictures, or rows of them
+    lesions: int | None = None  # lesions
+    patients: int | None = None  # patients
+    cases: int | None = None  # cases
+    masks: int | None = None  # pictures that have a mask
+    labels: Mapping[str, int] = field(default_factory=dict)  # the source's own word -> pictures
+    splits: Mapping[str, int] = field(default_factory=dict)  # part of the official split -> pictures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,11 +83,11 @@ class License:
     """What may be done with the data; None means that no source says."""
 
     id: str | None = None  # SPDX or LicenseRef-…
-    url: str | None = None
-    statement: str | None = None
-    commercial_use: bool | None = None
-    redistribution: bool | None = None
-    share_alike: bool | None = None
+    url: str | None = None  # the page with its text
+    statement: str | None = None  # what the publisher says, word for word
+    commercial_use: bool | None = None  # whether commercial use is allowed
+    redistribution: bool | None = None  # whether the data may be passed on
+    share_alike: bool | None = None  # whether what is made of them must stand under the same license
     link_may_be_shared: bool = True  # False: landing page only, no rows and no counts
     must_accept: bool = False  # fetch wants --accept-license
 
@@ -96,7 +96,7 @@ class License:
 class Access:
     """How the data can be had, with the evidence for saying so."""
 
-    kind: AccessKind
+    kind: AccessKind  # how they can be had, in a word
     service: str | None = None  # whose account: kaggle, huggingface, derm7pt, …
     url: str | None = None  # the page to visit
     steps: str | None = None  # what the person must do, word for word
@@ -110,38 +110,38 @@ class Access:
 class DatasetCitation:
     """How to cite it."""
 
-    doi: str | None = None
-    text: str | None = None
-    bibtex: str | None = None
+    doi: str | None = None  # of the paper or the data, without an address before it
+    text: str | None = None  # as the publisher wants it cited
+    bibtex: str | None = None  # the publisher's own BibTeX entry
 
 
 @dataclass(frozen=True, kw_only=True)
 class Overlap:
     """Another catalog entry that holds some of the same images."""
 
-    dataset: str
-    note: str
+    dataset: str  # its name
+    note: str  # what is shared, and how that is known
 
 
 @dataclass(frozen=True, kw_only=True)
 class File:
     """One official file: its name is the identity by which overlays, mirrors and receipts join it."""
 
-    name: str
-    role: Role
+    name: str  # as the publisher calls it
+    role: Role  # what it holds
     source: str | None = None  # `<host>:<id>`, resolved by hosts/<host>.py
     urls: tuple[str, ...] = ()  # tried in order
     size: int | None = None  # bytes
     rough_size: int | None = None  # bytes, measured on others than those that come: for plans, never a check
     size_text: str | None = None  # the publisher's rounded figure
     checksum: str | None = None  # sha256:… | md5:…, as the publisher or two independent copies state it
-    unpack: Unpack | None = None
+    unpack: Unpack | None = None  # which kind of archive it is, where it is to be unpacked
     name_encoding: str | None = None  # the code page of a zip's names that do not say that they are UTF-8
     fetch: bool = True  # False: a known file that the table does not need
     auth: Literal["basic"] | None = None  # wants the person's user name and password for access.service
     members: Mapping[str, Role] = field(default_factory=dict)  # archive: glob over member paths -> their role
     parts: tuple["File", ...] = ()  # the pieces that its host gives it out in, in their order
-    note: str | None = None
+    note: str | None = None  # anything that a reader should know
 
     @property
     def expected_size(self) -> int | None:
@@ -172,8 +172,8 @@ class ListingSpec:
 class JoinSpec:
     """Columns of a second table, joined by key; a key without partner keeps its row and is counted."""
 
-    file: str
-    member: str | None = None
+    file: str  # name of a catalog file
+    member: str | None = None  # path inside it, if it is an archive
     on: str  # column of the first table
     to: str | None = None  # column of the second one, if named otherwise
     # new column -> the word of rows that have a partner
@@ -188,7 +188,7 @@ class JoinSpec:
 class ViewSpec:
     """One of several image columns of a row: each becomes an image row of its own."""
 
-    column: str
+    column: str  # the source's column that names the image
     word: str  # what `@view` says of it: clinic, derm, close-up, …
 
 
@@ -221,10 +221,10 @@ class TableSpec:
     file: str | None = None  # name of a catalog file
     member: str | None = None  # path inside it, if it is an archive
     delimiter: str | None = None  # None: found by what parts the lines
-    encoding: str = "utf-8-sig"
+    encoding: str = "utf-8-sig"  # of a text file; absent: UTF-8, or UTF-16 with its mark
     header: tuple[str, ...] = ()  # column names of a file without a header line
     only: Mapping[str, str] = field(default_factory=dict)  # column -> pattern with *: the rows that are meant
-    join: tuple[JoinSpec, ...] = ()
+    join: tuple[JoinSpec, ...] = ()  # further tables, whose columns are added by a key
     # ours -> theirs; several are joined by "/"
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # our field -> their word -> ours
@@ -265,7 +265,7 @@ class TableSpec:
 class CopyFile:
     """One file of a copy, by its name among the files of an entry, this one or another."""
 
-    name: str
+    name: str  # the file's name
     entry: str | None = (
         None  # the catalog entry whose file it is; default: this one, which does not fetch it else
     )
@@ -278,8 +278,8 @@ class Copy:
     """A further place that holds the same images, for when the publisher's host refuses."""
 
     name: str  # for --copy
-    bytes: CopyBytes
-    files: tuple[CopyFile, ...] = ()
+    bytes: CopyBytes  # whether its images are the publisher's, byte by byte
+    files: tuple[CopyFile, ...] = ()  # its files
     listing: str | None = (
         None  # `<host>:<id>`: a host's own listing names its images, in place of all official ones
     )
@@ -287,38 +287,38 @@ class Copy:
     differs: tuple[str, ...] = ()  # in what its rows are not the official ones, in words
     layout: str | None = None  # the entry whose label words, and unless it has its own, tables it has
     only_by_name: bool = False  # its rows are other ones, so that it never stands in by itself
-    note: str | None = None
+    note: str | None = None  # anything that a reader should know
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
     """One catalog entry: a dataset or a model."""
 
-    name: str
-    title: str
-    kind: Kind
-    summary: str
-    access: Access
-    version: str | None = None
-    homepage: str | None = None
-    aliases: tuple[str, ...] = ()
-    modalities: tuple[str, ...] = ()
-    tasks: tuple[str, ...] = ()
-    collections: tuple[str, ...] = ()
+    name: str  # lower case, digits and hyphens; the folder bears it
+    title: str  # as people call it
+    kind: Kind  # which of the two it is
+    summary: str  # one sentence
+    access: Access  # how the data can be had
+    version: str | None = None  # the publisher's; another one is another dataset in the cache
+    homepage: str | None = None  # the page that tells most
+    aliases: tuple[str, ...] = ()  # other names by which it is found
+    modalities: tuple[str, ...] = ()  # what the pictures are, by the words of `modality`
+    tasks: tuple[str, ...] = ()  # what it is made for
+    collections: tuple[str, ...] = ()  # larger sets that it belongs to
     fields: tuple[str, ...] = ()  # manifest fields it carries beyond those the table names
     seed_claim: str | None = None  # what the seed list said, where it differs
-    notes: tuple[str, ...] = ()
-    overlaps: tuple[Overlap, ...] = ()
-    counts: PublishedCounts = field(default_factory=PublishedCounts)
-    license: License = field(default_factory=License)
-    citation: DatasetCitation = field(default_factory=DatasetCitation)
+    notes: tuple[str, ...] = ()  # what a user must know, a sentence each
+    overlaps: tuple[Overlap, ...] = ()  # entries with some of the same images
+    counts: PublishedCounts = field(default_factory=PublishedCounts)  # the publisher's numbers
+    license: License = field(default_factory=License)  # what may be done with it
+    citation: DatasetCitation = field(default_factory=DatasetCitation)  # how it is cited
     facts: Mapping[str, str] = field(default_factory=dict)  # dotted key -> where the fact comes from
-    files: tuple[File, ...] = ()
+    files: tuple[File, ...] = ()  # the files of the source
     listing: str | None = None  # `<host>:<id>`: its own listing names the files; `rows`: the table does
     listed: ListingSpec | None = None  # which of them, and what they are
     no_rows: str | None = None  # why a fetch gives files and no rows: lists, texts
     words_of: str | None = None  # the catalog entry whose crosswalk holds for this one's words too
-    table: tuple[TableSpec, ...] = ()
+    table: tuple[TableSpec, ...] = ()  # how its tables become rows
     copies: tuple[Copy, ...] = ()  # in the order in which they stand in
 
     def file(self, name: str) -> File:

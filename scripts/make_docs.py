@@ -2,7 +2,7 @@
 
     python scripts/make_docs.py [--check]
 
-`docs/commands.md` and `docs/catalog.md` are wholly generated. Other pages hold blocks between
+`docs/commands.md`, `docs/catalog.md` and `docs/catalog-keys.md` are wholly generated. Other pages hold blocks between
 `<!-- make docs: NAME -->` and `<!-- end -->`; all else on them is written by hand. --check writes nothing
 and exits 1 if a page is stale.
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 import docs_catalog
 import docs_commands
 import docs_inference
+import docs_keys
 import docs_tables
 import docs_words
 
@@ -23,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES: Mapping[str, Callable[[], str]] = {
     "docs/commands.md": docs_commands.page,
     "docs/catalog.md": docs_catalog.page,
+    "docs/catalog-keys.md": docs_keys.page,
 }
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "commands": docs_commands.overview,

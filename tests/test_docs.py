@@ -91,6 +91,13 @@ def test_check_notices_a_stale_page() -> None:
     assert make_docs.filled(fresh) == fresh
 
 
+def test_every_key_of_an_entry_has_a_meaning_and_an_example() -> None:
+    """A key that is new in the code needs a comment there, and an example in the catalog or in scripts/docs_keys.py."""
+    rows = script("docs_keys").list_rows()
+    assert len(rows) > 100
+    assert [row for row in rows if not row[2] or not (row[3] or row[1].startswith("`["))] == []
+
+
 def test_every_block_of_the_pages_is_one_that_is_made() -> None:
     """A misspelled marker would stay empty for ever."""
     opened = [name for path in PAGES for name in re.findall(r"<!-- make docs: (.*?) -->", text_of(path))]
