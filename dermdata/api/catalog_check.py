@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermdata.api.records import Records
-from dermdata.errors import BadCatalog, DermdataError, ProblemsFound, UsageError
+from dermdata.errors import (
+    BadCatalog,
+    DermdataError,
+    NetworkError,
+    PersonMustAct,
+    ProblemsFound,
+    UsageError,
+)
 from dermdata.markup import count_nouns
 
 if TYPE_CHECKING:
@@ -22,7 +29,7 @@ COLUMNS = ("entry", "level", "file", "line", "place", "problem")
 ENTRY_FILE, LABELS_FILE = "dataset.toml", "labels.tsv"
 AT_LINE = re.compile(r"\b(?:at )?line (\d+)[,:]? ?")
 WORD_OF = re.compile(r"'(.*)' of ([^:]*): ", re.DOTALL)
-STATED = ("counts", "license")  # what needs a source in [facts] where it is stated
+BY_ROWS = "rows"  # the listing of an entry whose table has each image's own address
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,8 @@ def open_folder(resources: "Resources", folder: Path) -> Iterator[CheckedFolder]
             copied.mkdir(parents=True)
             for path in (*place.glob("*.toml"), *place.glob("*.tsv")):
                 shutil.copy(path, copied)
+            if (place / "files").is_dir():  # of `package:` sources
+                shutil.copytree(place / "files", copied / "files")
             yield lay_over(resources, Path(made), place, place.name)
 
 
@@ -115,7 +124,8 @@ def check_entry_files(resources: "Resources", found: CheckedFolder, name: str) -
         problems = list_broken(found.catalog.broken[name], path)
     else:
         dataset = found.catalog[name]
-        problems = [*judge_entry(dataset), *judge_words(found.catalog, dataset)]
+        problems = [*judge_entry(dataset), *judge_sources(dataset, found.catalog)]
+        problems += judge_words(found.catalog, dataset)
         problems += judge_cached(resources, dataset)
     if path.name == ENTRY_FILE and labels.exists():
         problems += judge_labels(labels, found.catalog)
@@ -177,6 +187,24 @@ def judge_access(dataset: "Dataset") -> Iterator[tuple[str, str, str]]:
         yield "error", "access", f"nothing says how it can be had: {ways}"
     if there and dataset.files and not dataset.table:
         yield "warning", "files", "no [[table]] says what the rows are: its manifest stays empty"
+
+
+def judge_sources(dataset: "Dataset", catalog: "Catalog") -> Iterator[Problem]:
+    """Hosts that there are not, and ids that are none of their host's; no host is asked."""
+    from dermdata.hosts import LISTING_HOSTS, ResolveContext, resolve_official
+
+    around = ResolveContext(catalogs=catalog.roots)
+    for file in dataset.files:
+        try:
+            resolve_official(dataset, file, around)
+        except (PersonMustAct, NetworkError):
+            continue  # only the host itself could say more
+        except DermdataError as error:
+            yield "error", ENTRY_FILE, f"files[{file.name}].source", error.message
+    listing = (dataset.listing or BY_ROWS).partition(":")[0]
+    if listing not in (*LISTING_HOSTS, BY_ROWS):
+        known = ", ".join(LISTING_HOSTS)
+        yield "error", ENTRY_FILE, "listing", f"'{listing}' is no host that lists files; it is one of {known}"
 
 
 def judge_facts(dataset: "Dataset") -> Iterator[tuple[str, str, str]]:

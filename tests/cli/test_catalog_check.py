@@ -84,6 +84,7 @@ def test_what_is_whole_has_no_problem(cli: Cli, clinic: Path, tmp_path: Path) ->
     assert "1 entry: 0 errors, 0 warnings" in cli("catalog", "check", clinic).err
 
 
+URLS = 'urls = ["https://clinic.example/visits.csv"]'
 FAULTS = [
     ('title = "Clinic"', 'titel = "Clinic"', 2, "titel", "unknown key, did you mean title?"),
     ('version = "1"', "version = 1", 5, "version", "must be text, not a whole number"),
@@ -97,6 +98,10 @@ FAULTS = [
     ('[facts]\nlicense = "its page"\ncounts = "its page"\n', "", None, "facts", "is missing: say of each fact"),
     ('evidence = "its page on 2026-01-02"', "", 14, "access.evidence", "is missing: say why"),
     ("Nevus = 3", "Nevus = 3, Melanom = 1", 9, "counts.labels.Melanom", "'Melanom' has no row in labels.tsv"),
+    (URLS, 'source = "zenood:77/visits.csv"', 31, "files[visits.csv].source", "unknown source 'zenood'"),
+    (URLS, 'source = "zenodo:visits.csv"', 31, "files[visits.csv].source", "not in the form zenodo:"),
+    (URLS, 'source = "package:visits.csv"', 31, "files[visits.csv].source", "is not in the catalog"),
+    ('version = "1"', 'listing = "githb:a/b@c"', 5, "listing", "'githb' is no host that lists files"),
     ('summary = "Pictures of a clinic."', "summary = ", 4, None, "is not valid TOML: Invalid value"),
 ]  # fmt: skip
 

@@ -125,3 +125,15 @@ def test_workers_and_portions_change_nothing(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(hash_join, "PROBES", 17 * 50)
     monkeypatch.setattr(hash_join, "BLOCK", 7)
     assert list(find_near_pairs(hashes, workers=3)) == list(whole)
+
+
+@pytest.mark.parametrize("new", [0, 1, 7, 30])
+def test_pairs_of_new_images_are_those_of_all_with_a_new_one(new: int) -> None:
+    """None among the others is looked for, and none of the new ones is missed."""
+    from dermdata.duplicates.near_duplicates import find_pairs_of_new
+
+    start = np.random.default_rng(5).integers(0, 1 << 62, 6, dtype=np.uint64)
+    hashes = [int(start[n % 6] ^ np.uint64(1 << (n // 6))).to_bytes(8, "little") for n in range(30)]
+    every = {(one.i, one.j) for one in find_near_pairs(hashes)}
+    found = {(one.i, one.j) for one in find_pairs_of_new(hashes, new, jobs=2)}
+    assert found == {(i, j) for i, j in every if i < new}
