@@ -180,6 +180,9 @@ def judge_access(dataset: "Dataset") -> Iterator[tuple[str, str, str]]:
     access, there = dataset.access, has_address(dataset)
     if not access.evidence:
         yield "error", "access.evidence", "is missing: say why you say so, with source and date"
+    if access.paths:
+        said = "are folders of one machine, whose names tell of it: leave them out, here and in the summary,"
+        yield "warning", "access.paths", f"{said} where others are to have the entry"
     if dataset.kind == "model":
         return
     if not (there or access.steps or access.url or access.kind == "unavailable"):

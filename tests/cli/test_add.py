@@ -1,6 +1,7 @@
 """`dermdata add`: a folder and a table become a dataset in one command; what is not sure is said, not guessed."""
 
 import json
+import os
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -198,31 +199,34 @@ def test_without_a_catalog_folder_it_goes_to_the_person_s_own(cli: Cli, clinic: 
     listed = json.loads(cli("list", "-f", "json").out)["items"]
     assert [item["name"] for item in listed if item["own"]] == ["clinic"]
     assert "already complete" in cli("fetch", "clinic").err
-    assert "the catalog has" not in cli(*words, "--force").err
     assert "unknown dataset 'clinic'" in cli("--catalog", clinic / "pictures", "info", "clinic").err
-
-
-@pytest.mark.parametrize("way", ["-o", "--catalog", "DERMDATA_CATALOG"])
-def test_a_catalog_that_is_named_goes_before_the_own(
-    cli: Cli, clinic: Path, own: Path, monkeypatch: pytest.MonkeyPatch, way: str
-) -> None:
-    (clinic / "lab").mkdir()
-    if way.isupper():
-        monkeypatch.setenv(way, str(clinic / "lab"))
-    given = () if way.isupper() else (way, clinic / "lab")
-    cli("add", "clinic", clinic / "pictures", "--table", clinic / "visits.csv", *given)
-    assert ((clinic / "lab" / "datasets" / "clinic").is_dir(), own.exists()) == (True, False)
-
-
-def test_a_notebook_has_the_person_s_own_catalog_too(clinic: Path, own: Path) -> None:
     import dermdata as dd
 
-    session = dd.open_session(cache=clinic / "cache", progress=False)
-    rows = session.add("clinic", clinic / "pictures", table=clinic / "visits.csv")
-    assert rows.entry == own / "datasets" / "clinic"
-    again = dd.open_session(cache=clinic / "cache", progress=False)
-    assert again.catalog().set_index("name").own["clinic"]
-    assert len(again.load("clinic")) == ROWS
+    assert len(dd.open_session(cache=clinic / "cache", progress=False).load("clinic")) == ROWS
+
+
+@pytest.mark.parametrize(("given", "environment", "place"), [
+    ("a", "b", "a"), (None, "b", "b"), (None, f"b{os.pathsep}c", "c"), (None, None, "data/catalog"),
+])  # fmt: skip
+def test_a_catalog_that_is_named_goes_before_the_own(
+    tmp_path: Path,
+    own: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    given: str | None,
+    environment: str | None,
+    place: str,
+) -> None:
+    """-o, then the last one of the environment, then the person's own."""
+    from dermdata.api.adding import choose_catalog
+    from dermdata.api.own_data import AddRequest
+    from dermdata.api.resources import Resources, settings_from_environment
+
+    monkeypatch.chdir(tmp_path)
+    if environment:
+        monkeypatch.setenv("DERMDATA_CATALOG", environment)
+    request = AddRequest(name="clinic", sources=[], catalog=Path(given) if given else None)
+    found = choose_catalog(Resources(settings_from_environment()), request)
+    assert found.absolute() == tmp_path / place
 
 
 def test_a_notebook_does_the_same(clinic: Path) -> None:

@@ -43,7 +43,13 @@ def rows(path: Path) -> list[dict]:
     return found
 
 
-def test_it_is_split_merged_and_exported(cli: Cli, clinic: Path) -> None:
+def test_it_is_handed_in_split_merged_and_exported(cli: Cli, clinic: Path) -> None:
+    """What is left to the person: a license, and that the paths of this machine stay here."""
+    told = cli("catalog", "check", clinic / "lab", "-f", "json")
+    assert (told.code, [one["place"] for one in json.loads(told.out)["items"]]) == (
+        0,
+        ["license", "access.paths"],
+    )
     run(cli, clinic, "split", "clinic", "--ratios", "train=0.5,test=0.5", "-o", clinic / "s.parquet")
     parts = {(row["patient_id"], row["split"]) for row in rows(clinic / "s.parquet")}
     assert len(parts) == ROWS // 2  # no patient is in two
@@ -110,9 +116,3 @@ def test_a_bundle_brings_it_to_a_machine_without_the_folder(cli: Cli, clinic: Pa
         *there, "export", "imagefolder", "clinic", "-o", clinic / "f", "--copy", cache=clinic / "other"
     )
     assert (exported.code, len(list((clinic / "f").rglob("*.png")))) == (0, ROWS)
-
-
-def test_it_can_be_handed_in(cli: Cli, clinic: Path) -> None:
-    """Only that nobody has stated a license is for the person to say."""
-    told = cli("catalog", "check", clinic / "lab", "-f", "json")
-    assert (told.code, [one["place"] for one in json.loads(told.out)["items"]]) == (0, ["license"])
