@@ -3,7 +3,7 @@
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from dermdata.markup import count_nouns
 if TYPE_CHECKING:
     from dermdata.api.resources import Resources
     from dermdata.catalogs import Catalog
-    from dermdata.model import Dataset
+    from dermdata.model import Access, Dataset
 
 COLUMNS = ("entry", "level", "file", "line", "place", "problem")
 ENTRY_FILE, LABELS_FILE = "dataset.toml", "labels.tsv"
@@ -124,7 +124,7 @@ def check_entry_files(resources: "Resources", found: CheckedFolder, name: str) -
         problems = list_broken(found.catalog.broken[name], path)
     else:
         dataset = found.catalog[name]
-        problems = [*judge_entry(dataset), *judge_sources(dataset, found.catalog)]
+        problems = [*judge_entry(dataset), *judge_sources(dataset, found.catalog), *judge_numbers(dataset)]
         problems += judge_words(found.catalog, dataset)
         problems += judge_cached(resources, dataset)
     if path.name == ENTRY_FILE and labels.exists():
@@ -183,13 +183,16 @@ def judge_access(dataset: "Dataset") -> Iterator[tuple[str, str, str]]:
     if access.paths:
         said = "are folders of one machine, whose names tell of it: leave them out, here and in the summary,"
         yield "warning", "access.paths", f"{said} where others are to have the entry"
-    if dataset.kind == "model":
-        return
-    if not (there or access.steps or access.url or access.kind == "unavailable"):
+    if dataset.kind == "dataset" and not there and not is_explained(access):
         ways = "[[files]] with urls or source, a listing, or access.steps"
         yield "error", "access", f"nothing says how it can be had: {ways}"
-    if there and dataset.files and not dataset.table:
+    if dataset.kind == "dataset" and there and dataset.files and not dataset.table:
         yield "warning", "files", "no [[table]] says what the rows are: its manifest stays empty"
+
+
+def is_explained(access: "Access") -> bool:
+    """Whether a person is told how to get the data, or that nobody can."""
+    return bool(access.steps or access.url) or access.kind == "unavailable"
 
 
 def judge_sources(dataset: "Dataset", catalog: "Catalog") -> Iterator[Problem]:
@@ -208,6 +211,32 @@ def judge_sources(dataset: "Dataset", catalog: "Catalog") -> Iterator[Problem]:
     if listing not in (*LISTING_HOSTS, BY_ROWS):
         known = ", ".join(LISTING_HOSTS)
         yield "error", ENTRY_FILE, "listing", f"'{listing}' is no host that lists files; it is one of {known}"
+
+
+def judge_numbers(dataset: "Dataset") -> Iterator[Problem]:
+    """Words that stand for ages, skin types and skin tones, and are none."""
+    from dermdata.catalogs.table_checks import list_all_tables, list_target_words
+    from dermdata.manifest.convert import parse_age, parse_range, parse_skin_type, parse_whole_number
+    from dermdata.manifest.schema import LIMITS
+
+    readers: dict[str, Callable[[str], object]] = {
+        "age": parse_age,
+        "fitzpatrick": parse_skin_type,
+        "fitzpatrick_range": parse_range,
+        "monk": lambda word: parse_whole_number(word, *LIMITS["monk"]),
+    }
+    for where, table in list_all_tables(dataset):
+        for place, column, word in list_target_words(table):
+            if word and column in readers and not can_read(readers[column], word):
+                yield "error", ENTRY_FILE, f"{where}.{place}", f"{column} cannot be '{word}'"
+
+
+def can_read(read: Callable[[str], object], word: str) -> bool:
+    try:
+        read(word)
+    except ValueError:
+        return False
+    return True
 
 
 def judge_facts(dataset: "Dataset") -> Iterator[tuple[str, str, str]]:

@@ -101,6 +101,8 @@ FAULTS = [
     (URLS, 'source = "zenood:77/visits.csv"', 31, "files[visits.csv].source", "unknown source 'zenood'"),
     (URLS, 'source = "zenodo:visits.csv"', 31, "files[visits.csv].source", "not in the form zenodo:"),
     (URLS, 'source = "package:visits.csv"', 31, "files[visits.csv].source", "is not in the catalog"),
+    ("[table.columns]", 'constants.monk = "XI"\n[table.columns]', 37, "table[0].constants.monk", "cannot be 'XI'"),
+    ("[table.columns]", 'constants.age = "old"\n[table.columns]', 37, "table[0].constants.age", "cannot be 'old'"),
     ('version = "1"', 'listing = "githb:a/b@c"', 5, "listing", "'githb' is no host that lists files"),
     ('summary = "Pictures of a clinic."', "summary = ", 4, None, "is not valid TOML: Invalid value"),
 ]  # fmt: skip
