@@ -1,6 +1,5 @@
 """Words for sex and body sites in the languages that tables come in, and letters that two languages use otherwise."""
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -91,11 +90,6 @@ def test_a_spanish_table_in_one_command(cli: Cli, tmp_path: Path) -> None:
         )
     (tmp_path / "t.csv").write_text("\n".join([*lines, ""]), encoding="utf-8")
     words = ("add", "own", tmp_path / "fotos", "--table", tmp_path / "t.csv", "-o", tmp_path / "lab")
-    shown = cli(*words, "--dry-run", "-f", "json")
-    assert {one["column"] for one in json.loads(shown.out)["items"] if one["taken"]} >= {
-        "sexo",
-        "diagn\u00f3stico",
-    }
     added = cli(*words, "--accept", "all")
     assert added.code == 0, added.err
     rows = pq.read_table(added.out.splitlines()[-1]).to_pylist()

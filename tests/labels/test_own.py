@@ -136,7 +136,7 @@ def test_what_the_review_list_doubts_is_never_sure(one: ReviewItem) -> None:
         ("Neurodermatitis", "exactMatch"), ("Clark nevus", "exactMatch"), ("Atypical nevus", "exactMatch"),
         ("Hyperkeratosis", "exactMatch"), ("Lichen myxedematosus", "exactMatch"), ("Ulcer", None),
         ("Corn", "broadMatch"), ("Callus", "broadMatch"), ("Cutaneous lupus", "broadMatch"),
-        ("Psoriasis vulgaris", "broadMatch"), ("Skin ulcer", None), ("BKL", None),
+        ("Psoriasis vulgaris", "broadMatch"), ("Skin ulcer", None), ("BKL", "exactMatch"),
         ("Eccrine poroma", "exactMatch"),
     ],
 )  # fmt: skip
