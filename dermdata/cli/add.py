@@ -1,8 +1,9 @@
 """`dermdata add`: one's own pictures and table as a dataset, in one command."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -100,12 +101,21 @@ def tell_words(state: State, added: "AddedEntry") -> None:
     if not words:
         return
     mapped = [one for one in words if one["applied"]]
-    state.say(f"{count_share(len(mapped), len(words), 'word', 'are')} of the labels mapped")
+    state.say(f"{count_share(len(mapped), len(words), 'label word', 'are')} mapped")
     for one in [one for one in words if not one["applied"]][:SHOWN_WORDS]:
-        near = f", perhaps {' or '.join(one['candidates'])}" if one["candidates"] else ""
-        state.say(f"  {one['raw_label']} ({count_nouns(one['count'], 'row')}): not mapped{near}")
+        state.say(
+            f"  {one['raw_label']} ({count_nouns(one['count'], 'row')}): not mapped{describe_guess(one)}"
+        )
     if len(mapped) < len(words):
         likely = count_nouns(sum(one["certainty"] == "likely" for one in words), "word", "are")
         state.say(
             f"{likely} likely: --force --accept all takes them, ask asks, WORD=CONCEPT decides one; or labels.tsv"
         )
+
+
+def describe_guess(word: Mapping[str, Any]) -> str:
+    """What a word may mean, and why that is doubted."""
+    if not word["candidates"]:
+        return ""
+    doubt = f" ({word['reason']})" if word["how"] == "doubt" else ""
+    return f", perhaps {' or '.join(word['candidates'])}{doubt}"

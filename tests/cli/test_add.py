@@ -55,6 +55,7 @@ def test_a_clinic_s_table_in_one_command(cli: Cli, clinic: Path) -> None:
     assert added.code == 8, added.err  # one word is for the person to decide
     assert "Muttermal (4 rows): not mapped, perhaps melanocytic-nevus" in added.err
     assert "1 word is likely: --force --accept all takes them" in added.err
+    assert "2 of 3 label words are mapped" in added.err
     rows = manifest(added)
     assert len(rows) == ROWS
     first = rows[0]
