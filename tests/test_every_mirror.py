@@ -47,7 +47,7 @@ class Hosts:
     def __init__(self, folder: Callable[[str], Path], stack: ExitStack) -> None:
         self.folder, self.stack = folder, stack
         self.running: dict[tuple[str, int | None], tuple[Mirror, Path]] = {}
-        self.fetched: set[str] = set()  # all rows
+        self.rows: dict[str, Rows] = {}  # all of a dataset
 
     def __call__(self, name: str, rows: int | None = None) -> tuple[Mirror, Path]:
         if (name, rows) not in self.running:
@@ -107,13 +107,13 @@ def rows_of(hosts: Hosts, fetch: Fetch) -> Callable[[str], Rows]:
 
     def read(name: str) -> Rows:
         served, cache = hosts(name)
-        if name not in hosts.fetched:
+        if name not in hosts.rows:
             tables_only = ("--only", "metadata") if name in MANY else ()
             done = fetch(served, cache, name, *tables_only, **ACCOUNTS)
             assert done.code == 0, done.err
             assert "not in the crosswalk" not in done.err
-            hosts.fetched.add(name)
-        return manifest(cache, name).to_pylist()
+            hosts.rows[name] = manifest(cache, name).to_pylist()
+        return hosts.rows[name]
 
     return read
 

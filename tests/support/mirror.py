@@ -88,46 +88,50 @@ def mirror(
     For tests of what the tables say every picture is there, but a few pixels of `noise`; for those that fetch tables
     alone there are `none`.
     """
-    build(root, *names, rows=rows, pictures=pictures)
-    with serve(root, "--world", world) as running:
+    builder = builder_words(root, *names, rows=rows, pictures=pictures)
+    with serving(root, *builder, "serve", *served(root), "--world", world) as running:
         yield running
 
 
 def build(root: Path, *names: str, rows: int | None = None, pictures: Pictures = "drawn") -> None:
     """Build the datasets, all that can be where none is named; with `names` a sample of the rows, and a pixel each."""
-    words = [
-        sys.executable,
-        str(BUILDER),
-        str(TOOL),
-        pictures,
-        "--",
-        "--data",
-        str(SHARED / "data"),
-        "--out",
-        str(root),
-    ]
+    words = [sys.executable, *builder_words(root, *names, rows=rows, pictures=pictures)]
+    subprocess.run(words, check=True, capture_output=True, cwd=TOOL.parent)
+
+
+def builder_words(root: Path, *names: str, rows: int | None, pictures: Pictures) -> list[str]:
+    words = [str(BUILDER), str(TOOL), pictures, "--", "--data", str(SHARED / "data"), "--out", str(root)]
     words += ["--only", ",".join(names)] if names else []
     words += ["--rows", str(rows)] if rows else []
-    run(words if pictures == "drawn" else [*words, "--size", SMALL])
+    return words if pictures == "drawn" else [*words, "--size", SMALL]
 
 
 @contextmanager
 def serve(root: Path, *options: str) -> Iterator[Mirror]:
     """Serve what lies in a mirror's folder until the block ends."""
-    record = json.loads((root / "mirror.json").read_text())["datasets"]
-    log = root / "log.jsonl"
-    words = [sys.executable, str(TOOL), "serve", str(root), "--port", "0", "--log", str(log), *options]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=TOOL.parent) as process:
+    with serving(root, str(TOOL), "serve", *served(root), *options) as running:
+        yield running
+
+
+def served(root: Path) -> list[str]:
+    return [str(root), "--port", "0", "--log", str(root / "log.jsonl")]
+
+
+@contextmanager
+def serving(root: Path, *words: str) -> Iterator[Mirror]:
+    """Run a program that tells its port when it serves a mirror's folder, until the block ends."""
+    with subprocess.Popen(
+        [sys.executable, *words], stdout=subprocess.PIPE, text=True, cwd=TOOL.parent
+    ) as process:
         assert process.stdout
-        port = json.loads(process.stdout.readline())["port"]
         try:
-            yield Mirror(root, port, log, {name: facts["expected"] for name, facts in record.items()})
+            told = process.stdout.readline()
+            assert told, f"{words[0]} ended, its reason is above"
+            record = json.loads((root / "mirror.json").read_text())["datasets"]
+            expected = {name: facts["expected"] for name, facts in record.items()}
+            yield Mirror(root, json.loads(told)["port"], root / "log.jsonl", expected)
         finally:
             process.terminate()
-
-
-def run(words: list[str]) -> None:
-    subprocess.run(words, check=True, capture_output=True, cwd=TOOL.parent)
 
 
 def record(root: Path, *records: tuple[str, ...]) -> list[list[str]]:

@@ -1,6 +1,7 @@
 """Builds a mirror whose pictures cost little; run by `support.mirror`, as mkmirror takes its time to draw lesions.
 
-small_mirror.py TOOL WAY -- WORDS…: TOOL is mkmirror.py, WORDS are its own. By WAY a picture is
+small_mirror.py TOOL WAY -- WORDS… [serve WORDS…]: TOOL is mkmirror.py, WORDS are its own, to build and then to serve, in
+one process that imports all of it once. By WAY a picture is
 
 - drawn: as mkmirror does it;
 - noise: a few random pixels, the same for the same shot, alike to no other;
@@ -10,13 +11,18 @@ small_mirror.py TOOL WAY -- WORDS…: TOOL is mkmirror.py, WORDS are its own. By
 
 import argparse
 import hashlib
+import struct
 import sys
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import simplejpeg
 from PIL import Image
 
 TOOL = Path(sys.argv[1])
@@ -25,7 +31,57 @@ sys.path.insert(0, str(TOOL.parent))
 import mirror_core  # noqa: E402
 import mkmirror  # noqa: E402
 
-ARCHIVE = mirror_core.Archive
+PILLOW = mirror_core.encode
+COLORS = {"L": 0, "RGB": 2}  # as PNG numbers them
+
+
+def encode_quickly(picture: Image.Image, kind: str) -> bytes:
+    """A sound file of the kind: pictures of a few pixels cost Pillow ten times what their bytes take."""
+    if kind == "JPEG" and picture.mode == "RGB":
+        return simplejpeg.encode_jpeg(np.asarray(picture), 85, "RGB", "420")
+    if kind != "PNG" or picture.mode not in COLORS:
+        return PILLOW(picture, kind)
+    width, height = picture.size
+    data, row = picture.tobytes(), width * len(picture.getbands())
+    lines = b"".join(b"\0" + data[start : start + row] for start in range(0, len(data), row))
+    packed = b"\x78\x01" + deflate(lines) + struct.pack(">I", zlib.adler32(lines))
+    header = struct.pack(">2I5B", width, height, 8, COLORS[picture.mode], 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in ((b"IHDR", header), (b"IDAT", packed), (b"IEND", b""))
+    )
+
+
+def deflate(data: bytes) -> bytes:
+    """Of noise that is as long as before: one block as it is, for which no compressor has to be made ready."""
+    if len(data) > 1 << 12:
+        packing = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
+        return packing.compress(data) + packing.flush()
+    return struct.pack("<BHH", 1, len(data), len(data) ^ 0xFFFF) + data
+
+
+class QuickArchive(mirror_core.Archive):
+    """The members that zipfile would write, each at once: it goes back to each header, to fill in what it found."""
+
+    def _put(self, name: str, data: bytes) -> None:
+        self.write(mirror_core.zip_info(name, self._method), data)
+        if self._macosx:
+            folder, _, leaf = name.rstrip("/").rpartition("/")
+            shadow = "/".join(filter(None, ("__MACOSX", folder, f"._{leaf}")))
+            self.write(mirror_core.zip_info(shadow, self._method), self.APPLE_DOUBLE)
+
+    def write(self, info: zipfile.ZipInfo, data: bytes) -> None:
+        archive = self._zip
+        packed = data
+        if info.compress_type == zipfile.ZIP_DEFLATED:
+            packed = deflate(data)
+        info.CRC, info.file_size, info.compress_size = zlib.crc32(data), len(data), len(packed)
+        info.header_offset = archive.start_dir
+        archive.fp.write(info.FileHeader(zip64=False) + packed)
+        archive.filelist.append(info)
+        archive.NameToInfo[info.filename] = info
+        archive.start_dir = archive.fp.tell()
+        archive._didModify = True
 
 
 class NoiseStudio(mirror_core.Studio):
@@ -106,21 +162,26 @@ class TableShelf(mirror_core.Shelf):
 
     @contextmanager
     def zip(self, path: str, role: str, *more: Any, **options: Any) -> Iterator[Any]:
-        mirror_core.Archive = NoArchive if role in ("images", "masks") else ARCHIVE
+        mirror_core.Archive = NoArchive if role in ("images", "masks") else QuickArchive
         with super().zip(path, role, *more, **options) as archive:
             yield archive
 
 
 def main(way: str, words: list[str]) -> None:
     if way != "drawn":
+        mirror_core.encode, mirror_core.Archive = encode_quickly, QuickArchive
         mkmirror.Studio = {"noise": NoiseStudio, "names": PixelStudio, "none": NoStudio}[way]
     if way == "none":
         mkmirror.Shelf = TableShelf
     if way == "names":
         mkmirror.Mirror, mkmirror.Shelf = SampleMirror, SampleShelf
-    arguments: argparse.Namespace = mkmirror.arguments().parse_args(words)
-    mkmirror.build(arguments)
-    mkmirror.overlay([str(arguments.out)])
+    end = words.index("serve") if "serve" in words else len(words)
+    arguments: argparse.Namespace = mkmirror.arguments().parse_args(words[:end])
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        mkmirror.build(arguments)
+        mkmirror.overlay([str(arguments.out)])
+    if served := words[end:]:
+        mkmirror.main(served)
 
 
 if __name__ == "__main__":
