@@ -54,6 +54,9 @@ class HostBusy(Exception):
 @dataclass
 class _Host:
     limit: int
+    freed: (
+        threading.Condition
+    )  # of the lock of all: a free connection wakes one thread, not all that wait for any
     busy: int = 0
     waiting: int = 0
 
@@ -64,16 +67,19 @@ class HostLimits:
     def __init__(self, settings: NetworkSettings) -> None:
         self._settings = settings
         self._hosts: dict[str, _Host] = {}
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
 
     @contextmanager
     def connection(self, host: str) -> Iterator[None]:
         """Hold one of the host's connections, after waiting for one to be free."""
-        with self._changed:
+        with self._lock:
             state = self._state(host)
             state.waiting += 1
             try:
-                self._changed.wait_for(lambda: state.busy < state.limit)
+                state.freed.wait_for(lambda: state.busy < state.limit)
+            except BaseException:
+                state.freed.notify()  # what woke this one may have been meant for the next
+                raise
             finally:
                 state.waiting -= 1
             state.busy += 1
@@ -85,7 +91,7 @@ class HostLimits:
     @contextmanager
     def spare_connection(self, host: str) -> Iterator[None]:
         """Hold a connection that nobody else wants; raise HostBusy if there is none."""
-        with self._changed:
+        with self._lock:
             state = self._state(host)
             if state.waiting or state.busy >= state.limit:
                 raise HostBusy(host)
@@ -97,34 +103,37 @@ class HostLimits:
 
     def count_spare(self, host: str) -> int:
         """Return how many more connections to this host there may be: none while somebody waits for one."""
-        with self._changed:
+        with self._lock:
             state = self._state(host)
             return 0 if state.waiting else max(0, state.limit - state.busy)
 
     def is_crowded(self, host: str) -> bool:
         """Tell whether somebody waits for a connection to this host."""
-        with self._changed:
+        with self._lock:
             return self._state(host).waiting > 0
 
     def limit(self, host: str) -> int:
         """Return how many connections to this host there may be at all."""
-        with self._changed:
+        with self._lock:
             return self._state(host).limit
 
     def _release(self, state: _Host) -> None:
-        with self._changed:
+        with self._lock:
             state.busy -= 1
-            self._changed.notify_all()
+            state.freed.notify()
 
     def raise_limit_for_stores(self, host: str, headers: Mapping[str, str]) -> None:
         """Raise the limit of an object store, which shows itself by its headers."""
         if any(name in headers for name in STORE_HEADERS):
-            with self._changed:
-                self._state(host).limit = self._settings.store_connections
-                self._changed.notify_all()
+            with self._lock:
+                state = self._state(host)
+                state.limit = self._settings.store_connections
+                state.freed.notify_all()
 
     def _state(self, host: str) -> _Host:
-        return self._hosts.setdefault(host, _Host(self._settings.connections))
+        if host not in self._hosts:
+            self._hosts[host] = _Host(self._settings.connections, threading.Condition(self._lock))
+        return self._hosts[host]
 
 
 class RecentRedirects:

@@ -5,7 +5,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -361,6 +362,36 @@ def test_a_spare_connection_is_one_that_nobody_wants() -> None:
             time.sleep(0.001)
         assert hosts.count_spare("a") == 0
     waiting.join()
+
+
+@pytest.mark.parametrize("host", ["a", "b"])
+def test_a_free_connection_goes_to_the_next_also_past_one_that_was_interrupted(
+    monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    """Those that wait for one host all get their turn, whoever waits for another."""
+    hosts, wait_for = HostLimits(NetworkSettings(connections=1)), threading.Condition.wait_for
+    turns: list[str] = []
+
+    def interrupt(condition: threading.Condition, ready: Callable[[], bool]) -> None:
+        wait_for(condition, ready)
+        if threading.current_thread().name == "interrupted":
+            raise KeyboardInterrupt
+
+    def take() -> None:
+        with suppress(KeyboardInterrupt), hosts.connection(host):
+            turns.append(threading.current_thread().name)
+
+    monkeypatch.setattr(threading.Condition, "wait_for", interrupt)
+    threads = [threading.Thread(target=take, name=name) for name in ("interrupted", "next", "last")]
+    with hosts.connection("a"), hosts.connection("b"):
+        for count, thread in enumerate(threads, 1):
+            thread.start()
+            while hosts._hosts[host].waiting < count:
+                time.sleep(0.001)
+    for thread in threads:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in threads)
+    assert turns == ["next", "last"]
 
 
 def test_no_byte_of_another_stream_is_left_untold() -> None:
