@@ -7,6 +7,7 @@ never kept: whoever asks for them goes through the file itself, and is told of e
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from dermdata.api.records import Records
@@ -80,7 +81,7 @@ def read_names(catalog: "Catalog") -> "tuple[Vocabulary, list[NamedConcept]]":
     from dermdata.vocabulary import Concept, Vocabulary
 
     # what could not be compiled raises here what is wrong
-    text = open_index(catalog).get(SEARCH) or compile_names(catalog)
+    text = open_index(catalog).get(SEARCH) or compile_names(catalog, read_all_labels(catalog))
     concepts, words = json.loads(text)
     vocabulary = Vocabulary(
         Concept(ident, label, parent, level, malignancy, tuple(synonyms), doid, icd10cm)
@@ -107,16 +108,23 @@ def open_index(catalog: "Catalog") -> "dict[str, str | bytes]":
 
 def compile_index(catalog: "Catalog") -> dict[str, str]:
     """JSON texts: the card's rows of each entry, and all names; nothing of a broken file."""
-    texts: dict[str, str] = {}
+    labels: dict[str, list[Label]] = {}
     for name in catalog:
         with suppress(BadCatalog):
-            texts[name] = to_json([card_row(label) for label in read_labels(catalog, name)])
-    with suppress(BadCatalog):
-        texts[SEARCH] = compile_names(catalog)
+            labels[name] = list(read_labels(catalog, name))
+    texts = {name: to_json([card_row(label) for label in rows]) for name, rows in labels.items()}
+    if all(name in labels for name in catalog):
+        with suppress(BadCatalog):
+            texts[SEARCH] = compile_names(catalog, chain.from_iterable(labels.values()))
     return texts
 
 
-def compile_names(catalog: "Catalog") -> str:
+def read_all_labels(catalog: "Catalog") -> "Iterator[Label]":
+    """The crosswalk rows of all entries."""
+    return (label for name in catalog for label in read_labels(catalog, name))
+
+
+def compile_names(catalog: "Catalog", labels: "Iterable[Label]") -> str:
     """The vocabulary's concepts, the datasets' words for them and their names in other languages, as JSON."""
     from dermdata.catalogs.overlays import read_text
     from dermdata.vocabulary import parse_vocabulary
@@ -127,7 +135,6 @@ def compile_names(catalog: "Catalog") -> str:
     vocabulary = parse_vocabulary(read_text(path), str(path))
     place = catalog.vocabulary_file("terms.tsv")
     foreign = name_terms(parse_terms(read_text(place), vocabulary, str(place)))
-    labels = (label for name in catalog for label in read_labels(catalog, name))
     concepts = [
         (one.id, one.label, one.parent, one.level, one.malignancy, one.synonyms, one.doid, one.icd10cm)
         for one in vocabulary

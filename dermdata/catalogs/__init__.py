@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Item = dict[str, Any]
 Texts = Mapping[str, str | bytes]
+_MADE_TEXTS: dict[
+    str, tuple[list[list[Any]], Mapping[str, str]]
+] = {}  # the last of each kind, and of which files
 
 
 class EntryOutline(dict[str, Any]):
@@ -119,10 +122,18 @@ class Catalog:
         known = index.load_index(path, self._stamp, index.TEXT_PARTS) if path else None
         if known is not None:
             return cast("Texts", known["entries"])
-        made = build()
+        made = self._make_texts(name, build)
         if path:
             index.save_index(path, {"fingerprint": self._stamp, "entries": made}, private=len(self.roots) > 1)
         return made
+
+    def _make_texts(self, name: str, build: Callable[[], Mapping[str, str]]) -> Mapping[str, str]:
+        """Texts made anew: once in a process, whichever cache asks for them."""
+        stamp, texts = _MADE_TEXTS.get(name, ([], {}))
+        if not self._stamp or stamp != self._stamp or not index.is_settled(stamp):
+            texts = build()
+            _MADE_TEXTS[name] = self._stamp, texts
+        return texts
 
     def label_files(self, name: str) -> list[Path]:
         """The crosswalk files of an entry, the bundled one first, overlays after it; first those of `words_of`."""

@@ -8,6 +8,7 @@ same form.
 import itertools
 import json
 import os
+import time
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -57,6 +58,12 @@ def has_health(roots: Sequence[Path]) -> bool:
             if os.stat(f"{root}/health.json").st_size > EMPTY_HEALTH:  # noqa: PTH116
                 return True
     return False
+
+
+def is_settled(stamp: Sequence[Sequence[Any]]) -> bool:
+    """Whether no file changed in the last second: the next change of one that did may give it no other stamp."""
+    settled = time.time_ns() - 10**9
+    return all(changed <= settled for _, changed, _ in stamp[1:])
 
 
 def load_index(

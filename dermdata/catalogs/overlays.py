@@ -1,7 +1,6 @@
 """Reads catalog folders, lays overlays over each other, and compiles the entries for the index."""
 
 import json
-import time
 import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -12,6 +11,7 @@ from typing import Any
 from dermdata import disk
 from dermdata.catalogs.copies import EntryFiles, find_copy_issues
 from dermdata.catalogs.entries import did_you_mean, find_fetch_way, list_files, parse_entry, to_list
+from dermdata.catalogs.index import is_settled
 from dermdata.catalogs.table_checks import find_table_issues, list_allowed_words
 from dermdata.errors import BadCatalog
 from dermdata.markup import count_nouns
@@ -196,13 +196,10 @@ def build_bundled_index(root: Path, stamp: Sequence[Sequence[Any]]) -> dict[str,
 
     Files that changed in the last second are read each time: their next change may give them no other stamp.
     """
-    settled = time.time_ns() - 10**9
-    if any(changed > settled for _, changed, _ in stamp[1:]):
-        return build_index((root,))
-    return build_unchanged_index(root, json.dumps(stamp))
+    return build_unchanged_index(root, json.dumps(stamp)) if is_settled(stamp) else build_index((root,))
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def build_unchanged_index(root: Path, stamp: str) -> dict[str, Any]:
     """The index of one folder; `stamp` says which state of its files it is of."""
     del stamp

@@ -7,7 +7,10 @@ import json
 import os
 import sys
 from contextlib import suppress
-from typing import NoReturn
+from functools import cache
+from typing import Any, NoReturn
+
+import typer.main
 
 from dermdata.api.display import print_message
 from dermdata.cli.commands import COMMANDS
@@ -47,7 +50,7 @@ def run(arguments: list[str]) -> int:
     """The exit code of one command line; every error ends here."""
     line = CommandLine(arguments)
     try:
-        code = app(arguments, standalone_mode=False, prog_name="dermdata", obj=line)
+        code = make_root()(arguments, standalone_mode=False, prog_name="dermdata", obj=line)
         sys.stdout.flush()
     except KeyboardInterrupt:
         code = INTERRUPTED
@@ -70,6 +73,12 @@ def run(arguments: list[str]) -> int:
         facts = {"error": {"code": "interrupted", "message": words, "hint": None}}
         print_message(json.dumps(facts) if line.wants_json else words)
     return int(code or 0)
+
+
+@cache
+def make_root() -> Any:
+    """The root command, which `app(…)` would make anew for each command line of a process."""
+    return typer.main.get_command(app)
 
 
 def pipe_broken() -> int:

@@ -43,6 +43,12 @@ class Commands(TyperGroup):
 
     telling = False
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.made: dict[
+            str, Any
+        ] = {}  # commands that a process of many command lines asks for again and again
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         self.telling = True
         try:
@@ -58,11 +64,13 @@ class Commands(TyperGroup):
             return None
         if self.telling:
             return TyperCommand(cmd_name, help=COMMANDS[cmd_name])
-        module = import_module(f"dermdata.cli.{MODULES.get(cmd_name, cmd_name)}")
-        command = typer.main.get_command(module.app)
-        command.name = cmd_name
-        accept_global_options(command, self)
-        return command
+        if cmd_name not in self.made:
+            module = import_module(f"dermdata.cli.{MODULES.get(cmd_name, cmd_name)}")
+            command = typer.main.get_command(module.app)
+            command.name = cmd_name
+            accept_global_options(command, self)
+            self.made[cmd_name] = command
+        return self.made[cmd_name]
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):

@@ -4,19 +4,24 @@ from pathlib import Path
 
 import pytest
 
+import dermdata.catalogs
 from support.made_up_dataset import Ours
 from support.servers import Site
 
 
-@pytest.fixture
-def small_catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session")
+def bare_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundled vocabulary without the bundled datasets: to compile a hundred of them takes half a test's time."""
-    import dermdata.catalogs
+    root = tmp_path_factory.mktemp("bare") / "bundled"
+    (root / "datasets").mkdir(parents=True)
+    (root / "vocabulary").symlink_to(dermdata.catalogs.bundled_folder() / "vocabulary")
+    return root
 
-    bundled = dermdata.catalogs.bundled_folder() / "vocabulary"
-    (tmp_path / "bundled" / "datasets").mkdir(parents=True)
-    (tmp_path / "bundled" / "vocabulary").symlink_to(bundled)
-    monkeypatch.setattr(dermdata.catalogs, "bundled_folder", lambda: tmp_path / "bundled")
+
+@pytest.fixture
+def small_catalog(bare_catalog: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No dataset is bundled; none may be written there either."""
+    monkeypatch.setattr(dermdata.catalogs, "bundled_folder", lambda: bare_catalog)
 
 
 @pytest.fixture
