@@ -27,7 +27,7 @@ from dermdata.vocabulary import (
     project_label,
     project_weights,
 )
-from dermdata.vocabulary.concepts import UNKNOWN
+from dermdata.vocabulary.concepts import UNKNOWN, concept_malignancy
 from dermdata.vocabulary.spaces import NOT_STATED
 
 DatasetLabels = Mapping[str, Iterable[Label]]  # dataset -> crosswalk rows of the fields its labels come from
@@ -194,6 +194,62 @@ def project_differential(
         return find_top_class(parts, share)
     names = [*sorted(parts.classes), *([NO_CLASS] if parts.unassigned else [])]
     return Projection(None, f"a differential: {' or '.join(names)}")
+
+
+def resolve_differentials(table: pa.Table, share: float, vocabulary: Vocabulary) -> tuple[pa.Table, int]:
+    """Diagnose the rows that have a differential and no diagnosis: the heaviest concept, if it has this share.
+
+    What is chosen of several is no certainty: its match is `close`. A tie, and what states no diagnosis, stays null.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Rows of manifests.
+    share : float
+        The least share of the weight; 0: any.
+    vocabulary : Vocabulary
+        The concepts' tree.
+
+    Returns
+    -------
+    tuple of pyarrow.Table and int
+        The same rows, and how many have a diagnosis now.
+
+    """
+    found = {
+        number: concept
+        for number, weights in graded_rows(table)
+        if (concept := find_top_concept(weights, share, vocabulary))
+    }
+    if not found:
+        return table, 0
+    told: dict[str, Mapping[int, Any]] = {
+        "diagnosis": found,
+        "diagnosis_name": {number: vocabulary.name(one) for number, one in found.items()},
+        "diagnosis_path": {number: list(vocabulary.path(one)) for number, one in found.items()},
+        "diagnosis_match": dict.fromkeys(found, "close"),
+        "malignancy": {number: concept_malignancy(one, vocabulary) for number, one in found.items()},
+    }
+    for name, cells in told.items():
+        if name in table.column_names:
+            values = table[name].to_pylist()
+            for number, value in cells.items():
+                values[number] = value
+            place = table.column_names.index(name)
+            table = table.set_column(place, table.field(place), pa.array(values, table.field(place).type))
+    return table, len(found)
+
+
+def find_top_concept(weights: list[dict[str, Any]], share: float, vocabulary: Vocabulary) -> str | None:
+    """The heaviest concept of a differential; None for a tie, too small a share, or no diagnosis at all."""
+    if any(one is None or one["concept"] not in vocabulary or one["weight"] is None for one in weights):
+        return None
+    sums = add_weights(weights)
+    most, total = max(sums.values(), default=0.0), sum(sums.values())
+    top = [concept for concept, weight in sums.items() if most - weight < SAME * total]
+    if len(top) != 1 or most < (share - SAME) * total or vocabulary.is_under(top[0], UNKNOWN):
+        return None
+    return top[0]
 
 
 def add_weights(weights: list[dict[str, Any]]) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dermdata.model import Dataset, Label
     from dermdata.vocabulary import LabelSpace, Vocabulary
 
-Differential = Literal["all", "top"]
+Differential = str  # all | top | weight>=W
 ADDED = ("label", "label_reason")  # the columns that a projection adds
 # the columns that it reads, which are those of `projection.SAID` (a test holds them equal) and a differential
 NEEDED = (
@@ -32,15 +32,21 @@ def check_strict(labels: str | None, *, strict: bool) -> None:
         raise UsageError("--strict judges the classes of --labels SPACE", hint="give a label space")
 
 
-def find_share(labels: str | None, differential: Differential | None, min_weight: float | None) -> float:
-    """The share of a differential's weight that a class needs: 1 all, 0 what the heaviest has; UsageError for no share."""
+def find_share(
+    labels: str | None, differential: Differential | None, min_weight: float | None, *, alone: bool = False
+) -> float:
+    """The share of a differential's weight that a class needs: 1 all, 0 what the heaviest has; UsageError for no share.
+
+    With `alone` it may be asked for without classes: then it is the share that a diagnosis needs.
+    """
     if differential is None and min_weight is None:
         return 1.0
     option = "--differential" if min_weight is None else "--min-weight"
-    if not labels:
-        raise UsageError(f"{option} chooses a class of --labels SPACE", hint="give a label space")
+    if not labels and not alone:
+        hint = "give a label space; `dermdata select TARGET --differential top` gives diagnoses without one"
+        raise UsageError(f"{option} chooses a class of --labels SPACE", hint=hint)
     if differential not in (None, "all", "top"):
-        raise UsageError(f"--differential is all or top, not '{differential}'")
+        differential, min_weight = None, parse_weight(str(differential), min_weight)
     if min_weight is None:
         return 0.0 if differential == "top" else 1.0
     if differential == "all":
@@ -49,6 +55,24 @@ def find_share(labels: str | None, differential: Differential | None, min_weight
         hint = "such as 0.5, half of the weight"
         raise UsageError(f"--min-weight is above 0 and at most 1, not {min_weight:g}", hint=hint)
     return float(min_weight)
+
+
+def parse_weight(text: str, min_weight: float | None) -> float:
+    """The W of `weight>=W`; UsageError for anything else, and where another share is given too."""
+    name, _, number = text.replace(" ", "").partition(">=")
+    try:
+        found = float(number)
+    except ValueError:
+        name = ""
+    if name != "weight":
+        raise UsageError(
+            f"--differential is all or top, or 'weight>=W', not '{text}'", hint="such as 'weight>=0.5'"
+        )
+    if min_weight is not None and min_weight != found:
+        raise UsageError(
+            "--differential weight>=W and --min-weight say different shares", hint="give one of them"
+        )
+    return found
 
 
 def name_share(share: float) -> dict[str, str | float | None]:

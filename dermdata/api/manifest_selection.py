@@ -60,8 +60,9 @@ class SelectableRows(ManifestRows):
             A label space, such as "malignancy", "ham7" or a file: adds the columns `label` and `label_reason`.
         strict : bool, default False
             Raise where a row has no class in the space.
-        differential : {"all", "top"}, optional
+        differential : {"all", "top", "weight>=W"}, optional
             A weighted differential has a class where all its weight lies in it, which is usual; "top": the heaviest.
+            Without `labels` the heaviest concept becomes the diagnosis, with the match "close".
         min_weight : float, optional
             The heaviest class of a differential, if it has at least this share of the weight.
         refine : sequence of str
@@ -96,10 +97,13 @@ class SelectableRows(ManifestRows):
         from dermdata.cohort import NEEDED_COLUMNS, SelectionRequest, select_rows
         from dermdata.cohort.dedupe import describe_overlaps
 
-        share = find_share(labels, differential, min_weight)
+        share = find_share(labels, differential, min_weight, alone=True)
         # which row says more, and what its ids are, is a matter of all columns
-        some = (*show, *SPLITS) if dedupe == "none" else None
+        some = (*show, *SPLITS) if dedupe == "none" and (labels or share == 1) else None
         loaded, note = narrow_to_split(self._read_for_selection(some, where, refine), split)
+        if share < 1 and not labels:
+            loaded, resolved = resolve_rows(self._resources, loaded, share)
+            note = [*note, *resolved]
         wanted = SelectionRequest(
             where=where,
             space=space_of(self._resources, labels) if labels else None,
@@ -200,6 +204,16 @@ class SelectableRows(ManifestRows):
         if rows := sum(row["images"] for row in done.unexpressed):
             self._resources.say(f"{count_nouns(rows, 'row', 'have')} no class")
         return done.manifest
+
+
+def resolve_rows(resources: Resources, loaded: Loaded, share: float) -> tuple[Loaded, list[str]]:
+    """The rows with the diagnosis at the top of their differential, and a note of how many have one now."""
+    from dermdata.projection import resolve_differentials
+
+    table, count = resolve_differentials(loaded.table, share, resources.library.vocabulary)
+    least = f", where it has at least {share:g} of the weight" if share else ""
+    note = f"{count_nouns(count, 'row', 'have')} the diagnosis at the top of their differential{least}"
+    return replace(loaded, table=table), [note]
 
 
 def narrow_to_split(loaded: Loaded, split: str | None) -> tuple[Loaded, list[str]]:

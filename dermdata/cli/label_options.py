@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -30,9 +30,11 @@ LabelsOption = Annotated[
     typer.Option(help=LABELS_HELP, metavar="SPACE", autocompletion=space_names, show_default=False),
 ]
 DifferentialOption = Annotated[
-    Literal["all", "top"] | None,
+    str | None,
     typer.Option(
-        help="Weighted differentials: a class that has all their weight, or the heaviest. (default: all)",
+        help="Weighted differentials: a class that has all their weight, top (the heaviest), or 'weight>=0.5'. "
+        "(default: all)",
+        metavar="all|top|weight>=W",
         show_default=False,
     ),
 ]

@@ -113,6 +113,59 @@ def test_a_differential_has_its_top_where_it_is_asked_for(
     assert sum(one["images"] for one in counted["items"] if one["label"] is None) == classes.count(None)
 
 
+@pytest.mark.parametrize(
+    ("choice", "diagnoses", "history"),
+    [
+        ((), [None, None, None], None),  # never by itself
+        (("--differential", "all"), [None, None, None], None),
+        (("--differential", "top"), ["melanoma", None, "blue-nevus"], "--differential=top"),
+        (("--differential", "weight>=0.5"), ["melanoma", None, "blue-nevus"], "--min-weight=0.5"),
+        (("--differential", "weight >= 0.7"), [None, None, "blue-nevus"], "--min-weight=0.7"),
+        (("--min-weight", "0.9"), [None, None, None], "--min-weight=0.9"),
+        (
+            ("--differential", "top", "--where", "diagnosis under 'melanoma'"),
+            ["melanoma"],
+            "--differential=top",
+        ),
+    ],
+)
+def test_a_differential_becomes_a_diagnosis_where_it_is_asked_for(
+    cli: Callable, graded: Path, tmp_path: Path, choice: tuple, diagnoses: list, history: str | None
+) -> None:
+    """With name, path, malignancy and the match `close`; a tie has none; the choice stands in the history."""
+    out = tmp_path / "out.parquet"
+    answer = cli("select", graded, *choice, "-o", out)
+    assert answer.code == 0, answer.err
+    table = read_manifest(out)
+    rows = [one for one in table.to_pylist() if one["dataset"] == "scin"]
+    assert [one["diagnosis"] for one in rows] == diagnoses
+    for one in rows:
+        found = one["diagnosis"]
+        assert one["diagnosis_match"] == ("close" if found else None)
+        assert one["malignancy"] == {"melanoma": "malignant", "blue-nevus": "benign"}.get(found)
+        assert (one["diagnosis_path"] or [None])[-1] == found
+        assert one["differential"]
+    said = manifest_metadata(table)["history"]
+    assert history in said if history else ("--differential=" not in said and "--min-weight=" not in said)
+    assert ("the diagnosis at the top of their differential" in answer.err) == bool(history)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("select", "--differential", "most"), "all or top, or 'weight>=W', not 'most'"),
+        (("select", "--differential", "weight>=much"), "all or top, or 'weight>=W'"),
+        (("select", "--differential", "weight>=1.5"), "above 0 and at most 1"),
+        (("select", "--differential", "weight>=0.5", "--min-weight", "0.6"), "different shares"),
+        (("stats", "--differential", "top"), "chooses a class of --labels SPACE"),
+    ],
+)
+def test_a_share_that_cannot_be_is_refused(cli: Callable, graded: Path, words: tuple, says: str) -> None:
+    command, *options = words
+    answer = cli(command, graded, *options)
+    assert (answer.code, says in answer.err) == (2, True), answer.err
+
+
 def test_python_and_evaluate_have_the_same_choice(cli: Callable, graded: Path, tmp_path: Path) -> None:
     """Of three graded rows `top` judges two; the report's command line has the choice."""
     predicted, report = tmp_path / "predicted.csv", tmp_path / "report.html"
@@ -168,6 +221,8 @@ def test_a_choice_that_cannot_be_is_refused_by_every_command(
         ("stats", graded),
         ("evaluate", predicted, "--target", graded),
     ):
+        if words[0] == "select" and "--labels" not in choice:
+            continue  # without classes it gives diagnoses
         answer = cli(*words, *choice)
         assert answer.code == 2, (words, answer.err)
         assert says in answer.err
