@@ -20,7 +20,8 @@ they stand and how they can be had. Made from the catalog by `make docs`; do not
 
 `dermdata list` filters the same table, `dermdata info NAME` shows all that is known of one entry.
 An empty cell means that no source states it. Commercial use is what the license says: "no" is a prohibition,
-an empty cell is no permission. Size is what `fetch` downloads, where the sizes of all files are known: stated (also rounded) or seen.
+an empty cell is no permission. Size is what `fetch` downloads, where the sizes of all files are known: stated (also rounded)
+or seen.
 
 Fetch: **yes** without an account, **account** with a free one, **form** after an agreement (then `--from` what you got),
 **by-hand** what only a browser gets (then `--from`), **no**: it cannot be had. Rows is how many images its publisher counts.
