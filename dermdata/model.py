@@ -256,6 +256,9 @@ class TableSpec:
     unfold: str | None = None  # records: a list in each, of which each value is a row of its own
     questions: tuple[QuestionSpec, ...] = ()  # what is asked and answered of the rows' images
     boxes: tuple[BoxSpec, ...] = ()  # marks in the rows' images
+    sparse: bool = (
+        False  # has the columns that any row fills; levels NAME_1 to NAME_5 are NAME, joined by ":"
+    )
     inferred: bool = False  # no source that was seen tells the layout: each image is a row, by its path
     image_url: str | None = None  # column with each image's own address (listing = "rows")
     masks: Mapping[str, str] = field(default_factory=dict)  # structure -> file name with {image_id}

@@ -20,6 +20,7 @@ from dermdata.readers.typed_cells import clean_ids, is_true, is_truth
 
 ONE_HOT_COLUMN, ROW_COLUMN = "@one-hot", "@row"  # the row's number from 0, where another table counts so
 JoinedReader = Callable[[JoinSpec], tuple[pa.Table, RejectedRows]]
+LEVELS = range(1, 6)  # of a hierarchy in columns NAME_1, NAME_2, …
 CROSSES, EMPTY = ("X", "x"), ("",)  # of a class that is set, and of one that is not
 
 
@@ -105,6 +106,7 @@ def select_rows(rows: pa.Table, spec: TableSpec) -> pa.Table:
 def interpret_rows(rows: pa.Table, spec: TableSpec, file: str) -> tuple[pa.Table, RejectedRows]:
     """One-hot labels as words, derived columns, and every column there that the catalog names."""
     rejected: RejectedRows = []
+    rows = add_absent_columns(rows, spec) if spec.sparse else rows
     if spec.one_hot:
         rows, rejected = decode_one_hot(rows, spec, file)
     require_present(
@@ -117,6 +119,24 @@ def interpret_rows(rows: pa.Table, spec: TableSpec, file: str) -> tuple[pa.Table
     rows = derive_columns(rows, spec)
     require_present(rows, required_columns(spec), file)
     return rows, rejected
+
+
+def add_absent_columns(rows: pa.Table, spec: TableSpec) -> pa.Table:
+    """The rows of a table that leaves out what no row fills, with those columns: joined of their levels, else empty."""
+    needed = set(spec.columns.get("image_id", ()))
+    for name in required_columns(spec):
+        if name not in rows.column_names and name not in needed and not name.startswith("@"):
+            levels = [one for level in LEVELS if (one := f"{name}_{level}") in rows.column_names]
+            cells = join_levels([rows[one].combine_chunks() for one in levels], rows.num_rows)
+            rows = rows.append_column(name, cells)
+    return rows
+
+
+def join_levels(levels: Sequence[pa.Array], count: int) -> pa.Array:
+    """A hierarchy's levels as one path, down to the last that is set."""
+    if not levels:
+        return pa.array([""] * count, pa.string())
+    return pc.utf8_rtrim(pc.binary_join_element_wise(*levels, ":"), ":")
 
 
 def required_columns(spec: TableSpec) -> list[str]:

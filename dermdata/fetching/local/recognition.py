@@ -197,7 +197,16 @@ def recognize_dataset(
             f"{dataset.name}: the catalog does not describe its files, so none can be recognized",
             hint="an overlay (--catalog) can name its files and its table; see the catalog's own entries",
         )
+    dataset = want_own_tables(dataset)
     return Recognizer(dataset, local_files, planner, folder, crosswalk).recognize()
+
+
+def want_own_tables(dataset: Dataset) -> Dataset:
+    """The entry with the table that an archive's interface makes else, so that a person's own may be it."""
+    own = {spec.file for spec in dataset.table if spec.sparse}
+    return replace(
+        dataset, files=tuple(replace(one, fetch=one.fetch or one.name in own) for one in dataset.files)
+    )
 
 
 class Recognizer(MatchState):

@@ -60,6 +60,8 @@ def iter_table_files(spec: TableSpec, file: str) -> Iterator[TableFile]:
     named = named_columns(spec)
     keys = frozenset[str]().union(*(key_columns(join.on) for join in spec.join))
     are_elsewhere = any(not join.marks for join in spec.join)  # its columns may stand in another table
+    if spec.sparse:
+        keys, are_elsewhere = keys | frozenset(spec.columns["image_id"]), True
     if spec.reader in TABLE_SHAPES:
         yield TableFile(spec, file, spec.member, keys if are_elsewhere else named | keys, named)
     yield from (
