@@ -16,10 +16,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from contract.faker import fake, picture
+from contract.test_datasets import FETCHED
 from dermdata.catalogs import open_catalog
+from dermdata.catalogs.entries import find_fetch_way
 from dermdata.crosswalks import parse_labels
 from dermdata.model import Dataset
 from support.mirror import Mirror, record, serve
+from test_every_mirror import NAMES as MIRRORED
 
 pytestmark = pytest.mark.shared
 
@@ -180,6 +183,14 @@ def test_an_entry_is_fetched_from_its_hosts_record(
     assert len(table) == rows[name]
     annotations_only = any(spec.over for spec in CATALOG[name].table)
     assert all(row["path"] for row in table) or annotations_only
+
+
+def test_every_entry_that_gives_rows_is_fetched_in_some_test() -> None:
+    """Of its TOML (tests/contract), of its host's record (here) or of its real tables (tests/test_every_mirror.py)."""
+    ready = {name for name in CATALOG if CATALOG[name].kind == "dataset" and CATALOG[name].table}
+    ready = {name for name in ready if find_fetch_way(CATALOG[name]) in ("yes", "account")}
+    assert len(ready) >= 80
+    assert ready <= {*FETCHED, *NAMES, *MIRRORED}
 
 
 def test_most_entries_of_such_hosts_are_tried() -> None:
