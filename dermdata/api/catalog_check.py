@@ -186,8 +186,12 @@ def judge_access(dataset: "Dataset") -> Iterator[tuple[str, str, str]]:
     if dataset.kind == "dataset" and not there and not is_explained(access):
         ways = "[[files]] with urls or source, a listing, or access.steps"
         yield "error", "access", f"nothing says how it can be had: {ways}"
-    if dataset.kind == "dataset" and there and dataset.files and not dataset.table:
-        yield "warning", "files", "no [[table]] says what the rows are: its manifest stays empty"
+    if dataset.kind == "dataset" and there and dataset.files and not (dataset.table or dataset.no_rows):
+        yield (
+            "warning",
+            "files",
+            "neither [[table]] nor no_rows says what the rows are: its manifest stays empty",
+        )
 
 
 def is_explained(access: "Access") -> bool:
