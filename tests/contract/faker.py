@@ -341,6 +341,9 @@ def folders(maker: Maker, spec: TableSpec) -> None:
     for label in () if named else maker.words(spec):
         number = next(maker.numbers)
         parts = dict.fromkeys(re.findall(r"\{(\w+)\}", spec.pattern or ""), "part") | {"label_raw": label}
+        parts |= {
+            name: f"{number:04d}" for name in spec.columns.get("image_id", ()) if parts.get(name) == "part"
+        }
         for ours, (column, *_) in spec.columns.items():
             if ours in BY_FIELD:
                 words = list(spec.values.get(ours, ()))
