@@ -25,7 +25,7 @@ IMAGE_ENDINGS = (
     ".svs", ".ndpi", ".scn", ".bif",
 )  # fmt: skip
 SLIDE_ENDINGS = (".svs", ".ndpi", ".scn", ".bif")  # of these, whole slides, which are kept and not decoded
-BoxForm = Literal["coco", "yolo", "geojson"]
+BoxForm = Literal["coco", "yolo", "geojson", "via"]
 NOTHING: Mapping[str, str] = MappingProxyType({})
 ANY_FILE = "*"  # of a table in an archive whose name no source states: whichever file holds the member
 MALIGNANCY_WORDS = ("benign", "premalignant", "malignant", "indeterminate", "not-applicable")
@@ -207,9 +207,8 @@ class BoxSpec:
 
     form: BoxForm
     file: str | None = None  # the catalog file; coco: default the table's; else any that has the path
-    path: str | None = (
-        None  # path in it; yolo, geojson: with the row's columns in braces, a file for each image
-    )
+    # path in it; with the row's columns in braces a file for each image: always of yolo and geojson, of via perhaps
+    path: str | None = None
     classes: tuple[str, ...] = ()  # yolo: what the numbers of the classes mean, from 0
 
 

@@ -1,4 +1,4 @@
-"""Boxes around what is marked in a table's images: from COCO, YOLO and GeoJSON files beside them.
+"""Boxes around what is marked in a table's images: from COCO, YOLO, GeoJSON and VIA's CSV files beside them.
 
 A box is [left, top, width, height, word] in the stored pixels of its image. Of an outline it is the box around it; the
 outline itself stays in its file. A row whose image no file marks has none at all; one in which a file marks nothing has
@@ -9,16 +9,18 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 
 from dermdata.errors import TableRefused
-from dermdata.limits import REJECTED
+from dermdata.limits import REJECTED, parse_json
 from dermdata.markup import count_nouns
 from dermdata.model import ANY_FILE, IMAGE_ENDINGS, BoxSpec, Content, TableSpec
+from dermdata.readers.delimited import parse_delimited
 from dermdata.readers.raw_table import BOXES_COLUMN, Opener, RawTable
 from dermdata.readers.records import JSON_BYTES, parse_value
 from dermdata.readers.table import require_present
@@ -28,6 +30,7 @@ Misfits = list[Mapping[str, object]]
 NO_BOX = "marks no box"
 FIELD = re.compile(r"\{([^{}]+)\}")
 YOLO_NUMBERS = 5  # of a box: class, center, size; a sixth is how sure a model is, and more are an outline
+VIA_COLUMNS = ["filename", "region_shape_attributes", "region_attributes"]
 WORD_PLACES = (
     ("classification", "name"),
     ("label",),
@@ -65,18 +68,30 @@ class BoxSource:
 
     def boxes_of(self, rows: pa.Table) -> Iterator[list[Box] | None]:
         """Each row's boxes; None where nothing marks its image."""
-        return self.coco_boxes(rows) if self.spec.form == "coco" else self.file_boxes(rows)
+        if self.spec.form == "coco":
+            return self.named_boxes(rows, self.coco_boxes)
+        if self.spec.form == "via" and not FIELD.search(self.spec.path or ""):
+            return self.named_boxes(rows, self.via_boxes)
+        return self.file_boxes(rows)
 
     def reject(self, file: str, mark: object, reason: str) -> None:
         self.misfits.append({"file": file, "mark": str(mark)[:200], "reason": reason})
 
     # -------------------------------------------------------------- one document for all images
 
-    def coco_boxes(self, rows: pa.Table) -> Iterator[list[Box] | None]:
-        """By the images' names in a COCO document."""
+    def named_boxes(
+        self, rows: pa.Table, parse: Callable[[bytes, str], dict[str, list[Box]]]
+    ) -> Iterator[list[Box] | None]:
+        """By the images' names in one document, with or without their folders."""
         file = self.spec.file or self.table.file or ANY_FILE
         what = self.spec.path or file
-        document = parse_coco(require_size(self.files(file, self.spec.path), what), what)
+        boxes = parse(require_size(self.files(file, self.spec.path), what), what)
+        by_leaf = index_leaves(boxes)
+        return (boxes.get(name, find_by_leaf(name, by_leaf)) for name in self.image_names(rows))
+
+    def coco_boxes(self, data: bytes, what: str) -> dict[str, list[Box]]:
+        """The boxes in a COCO document."""
+        document = parse_coco(data, what)
         names, words = map_ids(document, "images", "file_name"), map_ids(document, "categories", "name")
         boxes: dict[str, list[Box]] = {name: [] for name in names.values()}
         for mark in list_objects(document, "annotations"):
@@ -89,8 +104,21 @@ class BoxSource:
                 self.reject(what, mark, "belongs to no image" if name is None else NO_BOX)
             else:
                 boxes[name].append([*box, words.get(number, number)])
-        by_leaf = index_leaves(boxes)
-        return (boxes.get(name, find_by_leaf(name, by_leaf)) for name in self.image_names(rows))
+        return boxes
+
+    def via_boxes(self, data: bytes, what: str) -> dict[str, list[Box]]:
+        """The boxes in a CSV file of the VGG Image Annotator: a line a region, or one for an image without any."""
+        rows, refused = parse_delimited(data, what, delimiter=",", encoding="utf-8-sig")
+        self.misfits.extend({**one, "mark": one.get("row", "")} for one in refused)
+        require_present(rows, VIA_COLUMNS, what)
+        boxes: dict[str, list[Box]] = {}
+        for name, region, said in zip(*(rows[one].to_pylist() for one in VIA_COLUMNS), strict=True):
+            found, shape = boxes.setdefault(name, []), parse_object(region)
+            if box := via_box(shape):
+                found.append([*box, next(map(str, parse_object(said).values()), None)])
+            elif shape:  # else an image without a region
+                self.reject(what, region, NO_BOX)
+        return boxes
 
     def image_names(self, rows: pa.Table) -> list[str]:
         columns = self.table.columns.get("image") or self.table.columns.get("image_id") or ()
@@ -117,10 +145,15 @@ class BoxSource:
                 yield None
                 continue
             data = require_size(self.files(self.spec.file or ANY_FILE, path), path)
-            marks = (
-                self.yolo_boxes(data, path, sizes.find(image)) if sizes else self.outline_boxes(data, path)
-            )
-            yield list(marks)
+            yield list(self.parse_marks(data, path, sizes.find(image) if sizes else None))
+
+    def parse_marks(self, data: bytes, path: str, size: tuple[int, int] | None) -> Iterable[Box]:
+        """The boxes in the file of one image."""
+        if self.spec.form == "yolo":
+            return self.yolo_boxes(data, path, size)
+        if self.spec.form == "via":
+            return chain.from_iterable(self.via_boxes(data, path).values())
+        return self.outline_boxes(data, path)
 
     def yolo_boxes(self, data: bytes, name: str, size: tuple[int, int] | None) -> Iterator[Box]:
         """Each line's box, whose numbers are parts of the image's width and height."""
@@ -250,6 +283,28 @@ def yolo_box(words: Sequence[str], size: tuple[int, int]) -> Box | None:
         across, down, wide, high = numbers[:4]
         return check_box((across - wide / 2) * width, (down - high / 2) * height, wide * width, high * height)
     return enclose((x * width, y * height) for x, y in zip(numbers[::2], numbers[1::2], strict=False))
+
+
+def via_box(shape: Mapping[str, Any]) -> Box | None:
+    """The box of a rectangle, or around a circle, an ellipse or an outline."""
+    rectangle = to_numbers([shape.get(name) for name in ("x", "y", "width", "height")])
+    if rectangle:
+        return check_box(*rectangle)
+    middle = to_numbers([shape.get(name) for name in ("cx", "cy")])
+    radii = to_numbers([shape.get("rx", shape.get("r")), shape.get("ry", shape.get("r"))])
+    if middle and radii:
+        return check_box(middle[0] - radii[0], middle[1] - radii[1], 2 * radii[0], 2 * radii[1])
+    across, down = (to_numbers(shape.get(name)) or [] for name in ("all_points_x", "all_points_y"))
+    return enclose(zip(across, down, strict=False))
+
+
+def parse_object(text: str) -> Mapping[str, Any]:
+    """The object that a cell stands for; of anything else one that is no region."""
+    try:
+        value = parse_json(text) if text else {}
+    except ValueError:
+        value = text
+    return value if isinstance(value, dict) else {"": text}
 
 
 def to_numbers(values: Any) -> list[float] | None:

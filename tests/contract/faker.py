@@ -128,7 +128,8 @@ class Maker:
 
 
 def one_file_each(table: TableSpec) -> bool:
-    return all(one.form != "coco" for one in table.boxes)
+    """Whether the marks lie in archives that the entry names, a file for each image."""
+    return all(one.file and one.form != "coco" for one in table.boxes)
 
 
 def packed(file: File, plain: bytes | None, members: Mapping[str, bytes]) -> bytes:

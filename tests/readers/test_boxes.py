@@ -214,3 +214,68 @@ def test_a_file_larger_than_any_and_very_many_bad_marks_are_refused(monkeypatch:
     monkeypatch.setattr(shape, "JSON_BYTES", 3)
     with pytest.raises(TableRefused, match="the limit is 3"):
         read({"labels/1.txt": b"0 0 0 0 0"}, YOLO)
+
+
+# ------------------------------------------------------------------ VIA
+
+
+HEAD = (
+    b"filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes\n"
+)
+
+
+def region(name: str, shape: object, said: object = ()) -> bytes:
+    cells = (json.dumps(one).replace('"', '""') for one in (shape, dict(said)))  # type: ignore[call-overload]
+    return f'{name},1,"{{}}",1,0,{",".join(f"{chr(34)}{cell}{chr(34)}" for cell in cells)}\n'.encode()
+
+
+RECT = {"name": "rect", "x": 10, "y": 20, "width": 30, "height": 40}
+
+
+@pytest.mark.parametrize(
+    ("shape_", "right"),
+    [
+        (RECT, [10, 20, 30, 40]),
+        ({"name": "circle", "cx": 50, "cy": 40, "r": 10.5}, [39.5, 29.5, 21, 21]),
+        ({"name": "ellipse", "cx": 50, "cy": 40, "rx": 10, "ry": 5, "theta": 0}, [40, 35, 20, 10]),
+        ({"name": "polygon", "all_points_x": [1, 9, 4], "all_points_y": [2, 3, 8]}, [1, 2, 8, 6]),
+    ],
+)
+def test_every_shape_of_via_has_a_box_and_its_word(shape_: object, right: list[float]) -> None:
+    """One document for all images, by their names; a line without a region is an image in which there is none."""
+    lines = HEAD + region("1.png", shape_, {"kind": "nevus"}) + region("2.png", {})
+    via = BoxSpec(form="via", path="all.csv")
+    assert boxes({"all.csv": lines}, via, images=[("1", SIZE), ("2", SIZE), ("3", SIZE)]) == [
+        [[*right, "nevus"]], [], None,
+    ]  # fmt: skip
+
+
+def test_via_may_have_a_file_for_each_image() -> None:
+    """Whatever the picture was called when it was marked."""
+    via = BoxSpec(form="via", path="marks/{image}.csv")
+    assert boxes({"marks/2.csv": HEAD + region("model.png", RECT)}, via) == [None, [[10, 20, 30, 40, None]]]
+
+
+@pytest.mark.parametrize(
+    "shape_",
+    [
+        {"name": "point", "cx": 1, "cy": 2},
+        {"name": "rect", "x": "a"},
+        "no object",
+        {**RECT, "width": 0},
+        [1],
+        {"x": None},
+    ],
+)
+def test_a_region_of_no_area_is_told(shape_: object) -> None:
+    raw = read(
+        {"all.csv": HEAD + region("1.png", shape_) + region("1.png", RECT)},
+        BoxSpec(form="via", path="all.csv"),
+    )
+    assert [one["reason"] for one in raw.rejected] == ["marks no box"]
+    assert len(json.loads(raw.rows["@boxes"][0].as_py())) == 1
+
+
+def test_a_table_that_is_not_vias_is_refused() -> None:
+    with pytest.raises(TableRefused, match="has no column 'filename'"):
+        read({"all.csv": b"name,x\n1,2\n"}, BoxSpec(form="via", path="all.csv"))

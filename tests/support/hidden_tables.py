@@ -91,8 +91,9 @@ def read_hidden_tables(
         for name, one in json.loads((mirror / "mirror.json").read_text())["datasets"].items()
     }
     for name, dataset in entries.items():
-        # of a table in an archive that no source names nothing can be made
-        tables = [spec for spec in dataset.table if spec.reader in TABLE_READERS and spec.file != ANY_FILE]
+        # of a table in an archive that no source names nothing can be made, nor of pictures that no entry has
+        own = [spec for spec in dataset.table if spec.file != ANY_FILE and spec.over in (None, *entries)]
+        tables = [spec for spec in own if spec.reader in TABLE_READERS]
         if not tables:
             continue
         stand_in = STAND_INS.get(name, name)
