@@ -439,6 +439,8 @@ def describe_fetch(dataset: "Dataset") -> str:
             f"dermdata cannot download this one: `dermdata fetch {dataset.name} --from PATH` takes what you "
             "downloaded by hand."
         )
+    if dataset.access.paths:
+        return f"`dermdata fetch {dataset.name}` takes it from where it lies on this machine."
     account = f", with an account of {dataset.access.service}" if way == "account" else ""
     return f"`dermdata fetch {dataset.name}` downloads it{account}."
 

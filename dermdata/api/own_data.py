@@ -1,7 +1,7 @@
 """What a person wants to add to the catalog, and what lies there: pictures, and the table that names them."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -16,6 +16,7 @@ from dermdata.api.own_tables import (
     read_candidates,
     read_meant_tables,
     read_packed,
+    read_samples,
 )
 from dermdata.api.resources import Resources
 from dermdata.errors import IntegrityError, UsageError
@@ -112,17 +113,34 @@ def survey_sources(resources: Resources, request: AddRequest, workplace: Path) -
     masks = find_masks(found, pictures, is_here=record is None)
     images = [*exclude_masks(pictures, masks), *within]
     beside = find_sidecars(found.all_files(), images)
-    tell_unread(resources, found.all_files(), beside)
+    meant = None if record else request.table
+    tables = read_all_tables(resources, found, meant, images, beside)
+    table = choose_table([*tables, *packed_tables], images, request.columns.get("image"), meant)
+    if table is None and record is None:
+        table = read_samples(found, beside)
+    tell_unread(resources, found.all_files(), list_unread(beside, table))
+    return OwnData(images, table, record, masks, list_marks(tables, record))
+
+
+def list_unread(beside: "Collection[LocalFile]", table: FoundTable | None) -> "list[LocalFile]":
+    """The files beside pictures that are no part of the table."""
+    return [one for one in beside if table is None or one.within not in table.packed]
+
+
+def read_all_tables(
+    resources: Resources,
+    found: "LocalFiles",
+    meant: Path | None,
+    images: "Sequence[LocalFile]",
+    beside: "Collection[LocalFile]",
+) -> list[FoundTable]:
+    """The tables of the file that the person means, else of all that may be some."""
     candidates = [
         one for one in found.all_files() if one.leaf.lower().endswith(TABLE_ENDINGS) and one not in beside
     ]
-    meant = None if record else request.table
-    if meant:
-        tables = read_meant_tables(meant, found, candidates, images, packed_tables)
-    else:
-        tables = [*read_candidates(resources, found, candidates, images), *packed_tables]
-    table = choose_table(tables, images, request.columns.get("image"), is_meant=meant is not None)
-    return OwnData(images, table, record, masks, list_marks(tables, record))
+    if meant is None:
+        return read_candidates(resources, found, candidates, images)
+    return read_meant_tables(meant, found, candidates, images)
 
 
 def open_sources(resources: Resources, request: AddRequest, workplace: Path) -> "LocalFiles":
@@ -210,9 +228,7 @@ def exclude_masks(images: "Sequence[LocalFile]", masks: "Sequence[MaskGuess]") -
     return [one for one in images if not any(fnmatchcase(one.name, glob) for glob in globs)]
 
 
-def tell_unread(
-    resources: Resources, every: "Sequence[LocalFile]", beside: "Mapping[LocalFile, None]"
-) -> None:
+def tell_unread(resources: Resources, every: "Sequence[LocalFile]", beside: "Sequence[LocalFile]") -> None:
     """Say which files may say something of the pictures and are not looked at."""
     for one in every:
         if one.leaf.lower().endswith(UNREAD_TABLES) and one not in beside:
@@ -224,7 +240,7 @@ def tell_unread(
     if beside:
         resources.say(
             f"warning: {count_nouns(len(beside), 'file')} called like a picture {agree_verb(len(beside), 'are')} "
-            f"not looked at: {name_first(list(beside))}"
+            f"not looked at: {name_first(beside)}"
         )
 
 

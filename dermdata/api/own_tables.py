@@ -1,10 +1,11 @@
 """Which of a person's files is the table that names the pictures: text, workbooks and JSON, read as text."""
 
 import codecs
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dermdata.api.resources import Resources
 from dermdata.errors import BadTable, TableRefused, UsageError
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from dermdata.fetching.local import LocalFile, LocalFiles
-    from dermdata.model import Unpack
+    from dermdata.model import Content, Unpack
     from dermdata.readers.delimited import OwnTable
 
 TEXT_TABLES = (".csv", ".tsv", ".tab", ".txt")
@@ -45,6 +46,10 @@ class FoundTable:
         more = f" and {count_nouns(len(self.packed) - 1, 'more file')}" if len(self.packed) > 1 else ""
         return f"{self.file.shown}: {part}" if part else f"{self.file.shown}{more}"
 
+    def lies_in(self, path: Path) -> bool:
+        """Whether it stands in this file, or it is one of those that hold it."""
+        return path.resolve() in [one.path.resolve() for one in (self.file, *self.packed)]
+
     @property
     def is_surely_table(self) -> bool:
         """Whether its ending says that it is one; text and JSON are much else, too."""
@@ -62,17 +67,35 @@ class FoundTable:
 
 
 def choose_table(
-    tables: Sequence[FoundTable], images: "Sequence[LocalFile]", column: str | None, *, is_meant: bool
+    tables: Sequence[FoundTable], images: "Sequence[LocalFile]", column: str | None, meant: Path | None
 ) -> FoundTable | None:
     """The only one of the tables that names the pictures; None where there is none.
 
     A COCO document is a table of its images where there is no other. `column` is the one of which the person says that
-    it names them, `is_meant`: whether they say that the table is among these.
+    it names them, `meant` the file that they say is the table.
     """
-    files = {key for one in images for key in name_keys(one.name)}
-    fitting = [one for one in tables if names_images(one, files, column)]
-    sure = [one for one in tables if is_meant or one.is_surely_table]
+    if meant:
+        tables = sure = select_meant(tables, meant)
+    else:
+        sure = [one for one in tables if one.is_surely_table]
+    fitting = select_fitting(tables, images, column)
     return find_only_table(exclude_coco(fitting) or fitting, sure)
+
+
+def select_fitting(
+    tables: Sequence[FoundTable], images: "Sequence[LocalFile]", column: str | None
+) -> list[FoundTable]:
+    """The tables that name the pictures."""
+    files = {key for one in images for key in name_keys(one.name)}
+    return [one for one in tables if names_images(one, files, column)]
+
+
+def select_meant(tables: Sequence[FoundTable], path: Path) -> list[FoundTable]:
+    """The tables of one file; UsageError where it has none."""
+    found = [one for one in tables if one.lies_in(path)]
+    if not found:
+        raise UsageError(f"{path} is no table that dermdata reads", hint="save it as CSV")
+    return found
 
 
 def exclude_coco(tables: Sequence[FoundTable]) -> list[FoundTable]:
@@ -127,7 +150,55 @@ def unpack_rows(
 
 
 def packed_kind(file: "LocalFile") -> "Unpack":
+    """How a file of rows is taken apart."""
+    from dermdata.archive import archive_kind
+
+    if kind := archive_kind(file.leaf):
+        return kind
     return "npz" if file.leaf.lower().endswith(".npz") else "parquet"
+
+
+def read_samples(found: "LocalFiles", beside: "Collection[LocalFile]") -> FoundTable | None:
+    """The samples in tars, each a picture and what lies `beside` it; None where there are none."""
+    from dermdata.fetching.local.files import tar_kind
+    from dermdata.readers.delimited import OwnTable
+    from dermdata.readers.raw_table import FILE_COLUMN, KEY_COLUMN
+    from dermdata.readers.records import make_rows
+    from dermdata.readers.webdataset import describe_sample, group_samples
+
+    tars = {one.within for one in beside if one.within and tar_kind(one.within)}
+    files = {name_in_archive(one): one for one in found.all_files() if one.within in tars}
+    samples = group_samples(list_samples(files))
+    opener = partial(read_member, found, files)
+    records: list[Mapping[str, Any]] = [
+        record for (_, key), sample in samples.items() for record in describe_sample(key, sample, opener)
+    ]
+    if not records:
+        return None
+    rows = make_rows(records, "the samples").drop_columns([KEY_COLUMN, FILE_COLUMN])
+    ordered = sorted(filter(None, tars), key=lambda one: one.name)
+    return FoundTable(ordered[0], OwnTable(rows, [], ()), reader="webdataset", packed=tuple(ordered))
+
+
+def list_samples(files: "Mapping[tuple[str, str], LocalFile]") -> "Iterator[Content]":
+    """Files in archives, by archive and path, as readers know them."""
+    from dermdata.fetching.ingest import is_image_name
+    from dermdata.fetching.local.files import placeholder_content
+
+    for (archive, member), one in files.items():
+        yield placeholder_content(one, archive, member, "images" if is_image_name(member) else "metadata")
+
+
+def name_in_archive(file: "LocalFile") -> tuple[str, str]:
+    """The archive that holds a file, by its own name, and the file's path there."""
+    return (file.within.leaf if file.within else ""), file.member
+
+
+def read_member(
+    found: "LocalFiles", files: "Mapping[tuple[str, str], LocalFile]", archive: str, member: str | None
+) -> bytes:
+    """The bytes of a file in an archive, as readers ask for them."""
+    return found.read(files[archive, member or ""])
 
 
 def join_packed(parts: "Sequence[tuple[LocalFile, pa.Table]]") -> FoundTable:
@@ -163,16 +234,11 @@ def read_meant_tables(
     found: "LocalFiles",
     candidates: "Sequence[LocalFile]",
     images: "Sequence[LocalFile]",
-    packed: Sequence[FoundTable],
 ) -> list[FoundTable]:
-    """The tables of the file that the person names; UsageError where it has none."""
+    """The tables of the file that the person names; BadTable for one that cannot be read."""
     real = path.resolve()
     meant = [one for one in candidates if one.path.resolve() == real]
-    tables = [table for one in meant for table in read_tables(found, one, images)]
-    tables += [one for one in packed if real in [file.path.resolve() for file in one.packed]]
-    if not tables:
-        raise UsageError(f"{path} is no table that dermdata reads", hint="save it as CSV")
-    return tables
+    return [table for one in meant for table in read_tables(found, one, images)]
 
 
 def read_candidates(

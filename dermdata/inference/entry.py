@@ -88,7 +88,7 @@ def write_entry(entry: OwnEntry) -> str:
 def describe_own(entry: OwnEntry) -> dict[str, object]:
     """The keys of an entry whose files lie on this machine."""
     paths = " ".join(f"--from {shlex.quote(path)}" for path in entry.origins)
-    steps = f"its files lie on the machine where it was added: dermdata fetch {entry.name} {paths}"
+    steps = f"its files lie on the machine where it was added; elsewhere give them: dermdata fetch {entry.name} {paths}"
     return {
         "title": entry.name.replace("-", " ").title(),
         "kind": "dataset",
@@ -120,14 +120,20 @@ def add_files(document: "TOMLDocument", entry: OwnEntry) -> None:
     document.add("files", files)
 
 
+def describe_packed(file: PackedFile, masks: Mapping[str, str]) -> dict[str, object]:
+    """A file of rows; a tar may hold masks, too."""
+    keys: dict[str, object] = {"name": file.name, "role": file.role, "unpack": file.unpack}
+    return keys | ({"members": masks} if masks and file.unpack.startswith("tar") else {})
+
+
 def list_own_files(entry: OwnEntry) -> Iterator[Mapping[str, object]]:
     """The folders of pictures, the files that are taken apart, the table, and what marks the pictures."""
+    members = {glob: "masks" for one in entry.masks for glob in one.globs}
     if entry.pictures:
-        members = {glob: "masks" for one in entry.masks for glob in one.globs}
         pictures: dict[str, object] = {"name": entry.pictures, "role": "images", "unpack": "folder"}
         yield pictures | ({"members": members} if members else {})
     packed = entry.table.packed if entry.table else ()
-    yield from ({"name": one.name, "role": one.role, "unpack": one.unpack} for one in packed)
+    yield from (describe_packed(one, members) for one in packed)
     table = [entry.table.file] if entry.table and not packed else []
     yield from ({"name": name, "role": "metadata"} for name in dict.fromkeys([*table, *entry.marks]))
 

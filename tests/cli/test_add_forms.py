@@ -2,6 +2,7 @@
 
 import io
 import json
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,29 @@ def test_images_in_arrays_and_in_parquet(
     assert all(row["path"] and row["image_problem"] is None for row in found)
     assert {row["split_official"] for row in found} == ({"train", "test"} if label else {None})
     assert cli("--catalog", tmp_path / "lab", "verify", "own").code == 0
+
+
+def test_samples_in_tars(cli: Cli, tmp_path: Path) -> None:
+    """Two shards of WebDataset: what lies beside a picture is its row, and nothing of it is told as unread."""
+    for shard in range(2):
+        with tarfile.open(tmp_path / f"shard-{shard}.tar", "w") as tar:
+            for number in range(2):
+                data = io.BytesIO()
+                Image.new("RGB", (8, 6), (shard * 90, number * 90, 90)).save(data, format="JPEG")
+                row = {"dx": ("nevus", "melanoma")[number], "patient_id": f"P{shard}"}
+                for ending, content in (("jpg", data.getvalue()), ("json", json.dumps(row).encode())):
+                    info = tarfile.TarInfo(f"{shard}{number}.{ending}")
+                    info.size = len(content)
+                    tar.addfile(info, io.BytesIO(content))
+    shards = [tmp_path / f"shard-{shard}.tar" for shard in range(2)]
+    added = cli("add", "own", *shards, "-o", tmp_path / "lab")
+    assert added.code == 0, added.err
+    assert "not looked at" not in added.err
+    rows = pq.read_table(added.out.splitlines()[-1]).to_pylist()
+    assert [(row["patient_id"], row["diagnosis"]) for row in rows] == [
+        ("own/P0", "melanocytic-nevus"), ("own/P0", "melanoma"), ("own/P1", "melanocytic-nevus"), ("own/P1", "melanoma"),
+    ]  # fmt: skip
+    assert all(row["path"] for row in rows)
 
 
 def test_rows_in_parquet_beside_the_pictures(cli: Cli, own: Path) -> None:
