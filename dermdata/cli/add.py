@@ -63,9 +63,7 @@ def add(
         ),
     ] = None,
     copy: Annotated[bool, typer.Option("--copy", help="Copy the pictures into the cache.")] = False,
-    link: Annotated[
-        bool, typer.Option("--link", help="Hard links in the cache, where both are on one disk.")
-    ] = False,
+    link: Annotated[bool, typer.Option("--link", help="Hard links in the cache, of one disk.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Write over an entry that is there.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what is inferred; write nothing.")] = False,
     form: FormatOption = None,
