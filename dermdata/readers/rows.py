@@ -5,6 +5,7 @@ are empty in the rows of the others; `@file` is the catalog file of a row, by wh
 what its name says.
 """
 
+from collections.abc import Iterable
 from functools import partial
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ from dermdata.model import Content, TableSpec
 from dermdata.readers.delimited import RejectedRows, parse_delimited
 from dermdata.readers.image_tables import NUMBER_COLUMN, ROWS, SPLIT_COLUMN
 from dermdata.readers.raw_table import FILE_COLUMN, IMAGE_COLUMN, Opener, RawTable
-from dermdata.readers.table import complete_rows, read_joined_table
+from dermdata.readers.table import complete_rows, mask_columns, read_joined_table, required_columns
 
 OWN_COLUMNS = (FILE_COLUMN, SPLIT_COLUMN, NUMBER_COLUMN, IMAGE_COLUMN)  # also of no file at all
 
@@ -24,10 +25,12 @@ def read(spec: TableSpec, files: Opener, contents: tuple[Content, ...]) -> RawTa
     names = [one.file for one in contents if one.official == ROWS and spec.file in (None, one.file)]
     if not names and spec.file:
         raise TableRefused(
-            f"{spec.file} was not taken apart into images and rows",
-            hint='an .npz is by unpack = "npz", a Parquet file by unpack = "parquet"',
+            f"the images and rows of {spec.file} are not here",
+            hint='fetch it without --only; its entry says unpack = "npz" or "parquet"',
         )
-    tables = [pa.table({name: pa.array([], pa.string()) for name in OWN_COLUMNS})]
+    if not names:
+        return RawTable(empty_rows({*OWN_COLUMNS, *required_columns(spec), *mask_columns(spec)}))
+    tables = [empty_rows(OWN_COLUMNS)]
     rejected: RejectedRows = []
     for name in sorted(names):
         rows, refused = parse_delimited(files(name, ROWS), name, delimiter=",", encoding="utf-8")
@@ -37,3 +40,8 @@ def read(spec: TableSpec, files: Opener, contents: tuple[Content, ...]) -> RawTa
     columns = {name: whole[name].combine_chunks().fill_null("") for name in whole.column_names}
     what = spec.file or " and ".join(sorted(names)[:3])
     return complete_rows(pa.table(columns), rejected, spec, what, partial(read_joined_table, spec, files))
+
+
+def empty_rows(names: Iterable[str]) -> pa.Table:
+    """A table of these columns without a row."""
+    return pa.table({name: pa.array([], pa.string()) for name in names})

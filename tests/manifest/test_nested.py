@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from support.made_up_dataset import picture
+from support.servers import Site
 
 ENTRY = """
 name = "asked"
@@ -157,3 +158,32 @@ def test_arrays_given_by_hand_are_rows_with_masks_and_are_mended(cli: Callable, 
     answer = cli(*catalog, "fetch", "arrays", "--from", own, "--force")
     assert answer.code == 0, answer.err
     assert cli(*catalog, "verify", "arrays").code == 0
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        (
+            'file = "arrays.npz"',
+            "error: the images and rows of arrays.npz are not here\nhint: fetch it without --only",
+        ),
+        ("", "arrays: 0 rows of 0"),
+    ],
+)
+def test_arrays_that_are_not_fetched_give_no_rows_and_say_why(
+    cli: Callable, site: Site, tmp_path: Path, file: str, said: str
+) -> None:
+    """Their rows are in them: tables alone are none of it."""
+    folder = tmp_path / "catalog" / "datasets" / "arrays"
+    folder.mkdir(parents=True)
+    at = 'urls = ["https://h.example/{}"]\n[[files]]\nname = "names.csv"'
+    entry = ARRAYS.replace('[[files]]\nname = "names.csv"', at.format("arrays.npz"))
+    entry = entry.replace('reader = "rows"', f'reader = "rows"\n{file}')
+    entry = entry.replace('role = "metadata"', 'role = "metadata"\nurls = ["https://h.example/names.csv"]')
+    (folder / "dataset.toml").write_text(entry, encoding="utf-8")
+    site.put("https://h.example/names.csv", b"name,part,sex\nx,test,female\n")
+    answer = cli(
+        "--catalog", tmp_path / "catalog", "--rewrite", site.rewrite, "fetch", "arrays", "--only", "metadata"
+    )
+    assert answer.code == (4 if file else 0)
+    assert said in answer.err
