@@ -6,12 +6,11 @@ What looks like a name, is a name in another language, a code, or a word of othe
 *they* say), is likely at most: it is proposed and left to the person.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from dermdata.crosswalks.word_index import KnownRow, WordIndex, split_code
+from dermdata.crosswalks.word_index import KnownRow, WordIndex, agreed_row, split_code
 from dermdata.errors import UnknownName, UsageError
 from dermdata.model import Label, Predicate
 from dermdata.vocabulary import Vocabulary
@@ -28,7 +27,6 @@ AcceptMode = Literal["sure", "all", "ask"]
 MOST_CANDIDATES = 3  # candidates that are shown of a word
 LEAST_SIMILARITY = 0.5  # the likeness from which a proposal is worth showing
 MOST_CODE_SIGNS = 3  # of a word that is a code, which another dataset may use otherwise: D, CD, INF
-MOST_AGREE = 2 / 3  # of the datasets that use a word
 LIKELY_SIMILARITY = 0.9  # … and from which it may be accepted as it is
 OPPOSITES = ("hypo", "hyper", "benign", "malign", "micro", "macro", "non")  # look alike, mean the reverse
 SIGNS: Mapping[str, Predicate] = {"=": "exactMatch", ">": "broadMatch", "<": "narrowMatch"}
@@ -149,20 +147,6 @@ def doubt_proposal(found: Proposal, concept: str, rows: Sequence[KnownRow], reas
     concepts = dict.fromkeys([*(row.concept for _, row in rows), concept])
     named = found.name_candidates("doubt", concepts, found.raw_label)
     return replace(named, offer=offer, reason=reason)
-
-
-def agreed_row(rows: Sequence[KnownRow]) -> Label | None:
-    """What the datasets that use a word say of it, two thirds of them at least; None where it gives no diagnosis."""
-    if not rows:
-        return None
-    said = {(name, row.concept, row.predicate, row.members): row for name, row in rows}
-    counts = Counter(
-        key[1:] for key in said
-    )  # a dataset counts once, however many of its fields have the word
-    meaning, count = counts.most_common(1)[0]
-    row = next(row for key, row in said.items() if key[1:] == meaning)
-    agreed = count >= MOST_AGREE * len({name for name, _ in rows})
-    return row if agreed and row.predicate != "relatedMatch" else None
 
 
 def propose_from_datasets(word: Proposal, index: WordIndex) -> Proposal | None:

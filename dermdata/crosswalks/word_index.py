@@ -1,6 +1,7 @@
 """All that a person's words are compared with: names, codes, other datasets' words, other languages, doubts; pure."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ NAME_AFTER = re.compile(
 NAME_BEFORE = re.compile(
     r"(?P<name>\D.{2,}?)\s*[\[(](?:ICD\W*10\W*)?(?P<code>[A-Z]\d[\dA-Z](?:\.[\dA-Z]{1,2}|\.-)?)[\])]"
 )
+MOST_AGREE = 2 / 3  # of the datasets that use a word
 KnownRow = tuple[str, Label]  # the dataset that uses a word, and its row
 Concepts = Mapping[str, frozenset[str]]  # name -> the concepts that are called so
 ICD = re.compile(r"(icd\W*10\W*(cm|gm)?\W*)?(?P<code>[a-z]\d[\da-z](\.?[\da-z]{1,4})?)", re.IGNORECASE)
@@ -62,10 +64,28 @@ class WordIndex:
         """Why the word may mean another thing than this concept: the review list, or how a dataset reads it."""
         if reason := self.doubts.get(normalize_text(word)):
             return reason
-        for dataset, row in self.find_rows(word):
+        rows = self.find_rows(word)
+        agreed = agreed_row(rows)
+        if agreed and (agreed.concept, agreed.predicate) == (concept, "exactMatch"):
+            return None
+        for dataset, row in rows:
             if (row.concept, row.predicate) != (concept, "exactMatch"):
                 return f"{dataset} reads it as {row.predicate} of {row.concept}"
         return None
+
+
+def agreed_row(rows: Sequence[KnownRow]) -> Label | None:
+    """What the datasets that use a word say of it, two thirds of them at least; None where it gives no diagnosis."""
+    if not rows:
+        return None
+    said = {(name, row.concept, row.predicate, row.members): row for name, row in rows}
+    counts = Counter(
+        key[1:] for key in said
+    )  # a dataset counts once, however many of its fields have the word
+    meaning, count = counts.most_common(1)[0]
+    row = next(row for key, row in said.items() if key[1:] == meaning)
+    agreed = count >= MOST_AGREE * len({name for name, _ in rows})
+    return row if agreed and row.predicate != "relatedMatch" else None
 
 
 def split_code(word: str) -> tuple[str, str] | None:
