@@ -74,11 +74,11 @@ class Catalog:
             There is no such entry; the error has near names.
 
         """
-        from dermdata.catalogs.entries import parse_entry  # `list` parses no entry
+        from dermdata.catalogs.entries import parse_entry_text  # `list` parses no entry
 
         found = self._resolve_name(name)
         if found not in self._parsed:
-            self._parsed[found] = parse_entry(json.loads(self._entries[found]), found)
+            self._parsed[found] = parse_entry_text(self._entries[found], found)
         return self._parsed[found]
 
     def outline(self, name: str) -> "Dataset":

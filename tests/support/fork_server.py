@@ -80,6 +80,10 @@ def preload() -> None:
     catalog = open_catalog()  # each fork would compile it, and parse its concepts, for itself
     catalog.load_vocabulary()
     catalog.load_body_sites()
+    from dermdata.cli.app import COMMANDS, make_root
+
+    for name in COMMANDS:
+        make_root().get_command(None, name)
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER)
