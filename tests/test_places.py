@@ -11,7 +11,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import s3fs
 
 from dermdata import export
 from dermdata.errors import CredentialsMissing, StorageError, UsageError
@@ -19,8 +18,10 @@ from dermdata.export import Job
 from dermdata.object_store import local_copy, open_bucket, open_filesystem
 from dermdata.urls import USER_AGENT
 from export.samples import manifest
+from support.lazy_modules import LazyModule
 from support.proxy import Proxy
 
+s3fs = LazyModule("s3fs")
 SERVER = """
 import sys, warnings
 warnings.simplefilter("ignore")

@@ -1,6 +1,6 @@
 """A Parquet target of which only some columns are held gives what the whole table in memory gives."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -29,16 +29,24 @@ def rows_of(name: str, start: int) -> pa.Table:
     return manifest(*found).append_column("mine", pa.array(range(130)))
 
 
-@pytest.fixture
-def targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Path], list[Path]]:
+@pytest.fixture(scope="module", autouse=True)
+def small_groups() -> Iterator[None]:
+    """Row groups of fifty rows, in what is read and in what is written."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parquet, "ROW_GROUP", 50)
+        patch.setattr(shards, "GROUP_ROWS", 50)
+        yield
+
+
+@pytest.fixture(scope="module")
+def targets(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], list[Path]]:
     """Two manifests as Parquet of several row groups, and the same as Arrow files, which are held whole."""
-    monkeypatch.setattr(parquet, "ROW_GROUP", 50)
-    monkeypatch.setattr(shards, "GROUP_ROWS", 50)
+    folder = tmp_path_factory.mktemp("targets")
     lean, whole = [], []
     for name, start in (("ham10000", 0), ("isic-2019", 90)):
         table = parquet.add_metadata(rows_of(name, start), {"dataset": name})
-        lean.append(tmp_path / f"{name}.parquet")
-        whole.append(tmp_path / f"{name}.arrow")
+        lean.append(folder / f"{name}.parquet")
+        whole.append(folder / f"{name}.arrow")
         parquet.write_manifest(table, lean[-1], {})
         with pa.ipc.new_file(whole[-1], table.schema) as writer:
             writer.write_table(table)

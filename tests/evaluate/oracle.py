@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from sklearn import metrics
-from sklearn.calibration import calibration_curve
 
 from dermdata.evaluation.sample import Mask, OperatingPoint, Sample
+from support.lazy_modules import LazyModule
 
+metrics, calibration = LazyModule("sklearn.metrics"), LazyModule("sklearn.calibration")
 NAN = float("nan")
 
 
@@ -66,6 +66,6 @@ def of_probabilities(sample: Sample, single: Sequence[int]) -> Iterator[tuple[st
     )
     assert sample.calibration_pairs is not None
     came_true, said = sample.calibration_pairs
-    share, mean = calibration_curve(came_true.astype(int), said, n_bins=10, pos_label=1)
+    share, mean = calibration.calibration_curve(came_true.astype(int), said, n_bins=10, pos_label=1)
     counts = np.bincount(np.searchsorted(np.linspace(0.0, 1.0, 11)[1:-1], said))
     yield "ece", (np.abs(share - mean) * counts[counts > 0]).sum() / len(said)

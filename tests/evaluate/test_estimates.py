@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn import metrics
-from sklearn.calibration import calibration_curve
 
 from dermdata.errors import UsageError
 from dermdata.evaluation.metrics import (
@@ -18,7 +16,9 @@ from dermdata.evaluation.metrics import (
 from dermdata.evaluation.sample import Sample
 from evaluate.oracle import expected
 from evaluate.predicted import binary, drawn
+from support.lazy_modules import LazyModule
 
+metrics, calibration = LazyModule("sklearn.metrics"), LazyModule("sklearn.calibration")
 seeds = st.integers(0, 10_000)
 sizes = st.integers(2, 60)
 decimals = st.sampled_from([1, 16])
@@ -108,7 +108,7 @@ def test_bins_are_those_of_calibration_curve() -> None:
     said = np.array([0.0, 0.1, 0.10001, 0.5, 0.5, 0.95, 1.0])
     true = np.array([False, True, False, True, False, True, True])
     bins = reliability_bins(true, said)
-    share, mean = calibration_curve(true, said, n_bins=10)
+    share, mean = calibration.calibration_curve(true, said, n_bins=10)
     full = [one for one in bins if one["n"]]
     assert [one["accuracy"] for one in full] == share.tolist()
     assert [one["confidence"] for one in full] == mean.tolist()
