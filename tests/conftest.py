@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
@@ -88,6 +88,15 @@ def no_settings_from_outside(
     for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "120")
+
+
+@pytest.fixture
+def patient_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No host limits how often it is asked: that is held by tests of its own, others would wait seconds each."""
+    from dermdata.hosts import request_limits
+
+    limits = tuple(replace(limit, guest=(), member=()) for limit in request_limits.LIMITS)
+    monkeypatch.setattr(request_limits, "LIMITS", limits)
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ class Fetch(Protocol):
 
 
 @pytest.fixture
-def fetch(cli: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch) -> Fetch:
+def fetch(cli: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch, patient_hosts: None) -> Fetch:
     """http addresses lead to the mirror too, as the https ones do."""
     for key in [key for key in os.environ if key.startswith(("KAGGLE", "HF_", "DERMDATA"))]:
         monkeypatch.delenv(key)

@@ -100,6 +100,7 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
     thread.join()
 
 
+@pytest.mark.usefixtures("patient_hosts")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", HOSTS)
 def test_each_host_refuses_in_each_way(
