@@ -183,10 +183,12 @@ def judge_access(dataset: "Dataset") -> Iterator[tuple[str, str, str]]:
     if access.paths:
         said = "are folders of one machine, whose names tell of it: leave them out, here and in the summary,"
         yield "warning", "access.paths", f"{said} where others are to have the entry"
-    if dataset.kind == "dataset" and not there and not is_explained(access):
+    if dataset.kind == "model":
+        return
+    if not there and not is_explained(access):
         ways = "[[files]] with urls or source, a listing, or access.steps"
         yield "error", "access", f"nothing says how it can be had: {ways}"
-    if dataset.kind == "dataset" and there and dataset.files and not (dataset.table or dataset.no_rows):
+    if there and not (dataset.table or dataset.no_rows):
         yield (
             "warning",
             "files",

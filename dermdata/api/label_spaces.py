@@ -49,12 +49,17 @@ def find_share(
         differential, min_weight = None, parse_weight(str(differential), min_weight)
     if min_weight is None:
         return 0.0 if differential == "top" else 1.0
+    check_weight(min_weight, differential)
+    return float(min_weight)
+
+
+def check_weight(min_weight: float, differential: Differential | None) -> None:
+    """UsageError for what is no share, or is asked for beside all the weight."""
     if differential == "all":
         raise UsageError("--differential all and --min-weight exclude each other", hint="give one of them")
     if not 0 < min_weight <= 1:
         hint = "such as 0.5, half of the weight"
         raise UsageError(f"--min-weight is above 0 and at most 1, not {min_weight:g}", hint=hint)
-    return float(min_weight)
 
 
 def parse_weight(text: str, min_weight: float | None) -> float:

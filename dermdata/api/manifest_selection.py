@@ -98,12 +98,9 @@ class SelectableRows(ManifestRows):
         from dermdata.cohort.dedupe import describe_overlaps
 
         share = find_share(labels, differential, min_weight, alone=True)
-        # which row says more, and what its ids are, is a matter of all columns
-        some = (*show, *SPLITS) if dedupe == "none" and (labels or share == 1) else None
-        loaded, note = narrow_to_split(self._read_for_selection(some, where, refine), split)
-        if share < 1 and not labels:
-            loaded, resolved = resolve_rows(self._resources, loaded, share)
-            note = [*note, *resolved]
+        resolved = 1.0 if labels else share  # what the top of a differential needs to be a diagnosis
+        some = (*show, *SPLITS)
+        loaded, note = self._read_for_selection(some, where, refine, split, resolved, whole=dedupe != "none")
         wanted = SelectionRequest(
             where=where,
             space=space_of(self._resources, labels) if labels else None,
@@ -130,12 +127,28 @@ class SelectableRows(ManifestRows):
         return selected
 
     def _read_for_selection(
-        self, some: Sequence[str] | None, where: str | None, refine: Sequence[str]
-    ) -> Loaded:
-        """The rows with some columns and those that a condition and finer labels need; with all of them for None."""
-        if some is None:
-            return self._read_columns(lambda names: names)
-        return self._read_columns(lambda names: (*some, *list_needed(self._resources, names, where, refine)))
+        self,
+        some: Sequence[str],
+        where: str | None,
+        refine: Sequence[str],
+        split: str | None,
+        resolved: float,
+        *,
+        whole: bool,
+    ) -> tuple[Loaded, list[str]]:
+        """The rows of a part with some columns and those that a condition and finer labels need; or `whole` ones.
+
+        Which row says more, and what its ids are, is a matter of all columns; so is a diagnosis of a differential.
+        """
+        if whole or resolved < 1:
+            loaded = self._read_columns(lambda names: names)
+        else:
+            loaded = self._read_columns(
+                lambda names: (*some, *list_needed(self._resources, names, where, refine))
+            )
+        loaded, note = narrow_to_split(loaded, split)
+        loaded, told = resolve_rows(self._resources, loaded, resolved)
+        return loaded, [*note, *told]
 
     def where(self, condition: str) -> "Manifest":
         """Keep the rows of which the condition is true: `"age >= 60 and diagnosis under 'melanoma'"`."""
@@ -207,7 +220,9 @@ class SelectableRows(ManifestRows):
 
 
 def resolve_rows(resources: Resources, loaded: Loaded, share: float) -> tuple[Loaded, list[str]]:
-    """The rows with the diagnosis at the top of their differential, and a note of how many have one now."""
+    """The rows with the diagnosis at the top of their differential, and how many have one now; as they are for 1."""
+    if share >= 1:
+        return loaded, []
     from dermdata.projection import resolve_differentials
 
     table, count = resolve_differentials(loaded.table, share, resources.library.vocabulary)
