@@ -10,11 +10,6 @@ from dermdata.catalogs import open_catalog
 from dermdata.catalogs.entries import describe_layout, find_fetch_way
 
 CATALOG = open_catalog()
-# their forms (npz, captions, slides, boxes, joined sheets) have no reader yet
-WITHOUT_READER = {
-    "catch", "cobra-bcc", "derm1m", "dermamnist", "dermamnist-c", "dermamnist-e", "dermasynth", "dermavqa", "itobos2024",
-    "mcr-sl", "medsegbench-uwaterloo",
-}  # fmt: skip
 ENTRY = """name = "ours"
 title = "T"
 kind = "dataset"
@@ -45,7 +40,7 @@ INFERRED = FOLDERS.replace("images/{image}", "**/{image}").replace("pattern", "i
 def test_what_can_be_fetched_gives_rows_or_says_why_there_are_none(way: str) -> None:
     names = [one for one in CATALOG if CATALOG[one].kind == "dataset" and find_fetch_way(CATALOG[one]) == way]
     silent = {name for name in names if not (CATALOG[name].table or CATALOG[name].no_rows)}
-    assert silent <= WITHOUT_READER
+    assert silent == set()
 
 
 def test_an_inferred_layout_is_of_folders_alone() -> None:
