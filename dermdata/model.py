@@ -205,7 +205,7 @@ class QuestionSpec:
 class BoxSpec:
     """Where boxes around what is marked in the rows' images stand."""
 
-    form: BoxForm
+    form: BoxForm  # which tool's words they are in
     file: str | None = None  # the catalog file; coco: default the table's; else any that has the path
     # path in it; with the row's columns in braces a file for each image: always of yolo and geojson, of via perhaps
     path: str | None = None

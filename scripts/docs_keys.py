@@ -30,6 +30,7 @@ refused, with the nearest that is.
 """
 PLAIN = {str: "text", int: "whole number", bool: "true or false", float: "decimal number"}
 LONGEST = 70  # characters of an example
+SAME_KEYS = {"copies.table": "table", "files.parts": "files"}  # tables that have the keys of another one
 # of keys that no bundled entry has: what one's own data or tables ask for
 EXAMPLES = {
     "access.paths": '["/data/clinic/pictures", "/data/clinic/visits.csv"]',
@@ -42,6 +43,9 @@ EXAMPLES = {
     "table.join.holds_more": "true",
     "table.delimiter": '";"',
     "table.sheet": '"Sheet1"',
+    "table.join.sheet": '"Sheet2"',
+    "table.records": '"data.annotations"',
+    "table.boxes.classes": '["nevus", "melanoma"]',
     "files.rough_size": "314000000",
     "files.name_encoding": '"gbk"',
     "files.auth": '"basic"',
@@ -84,7 +88,7 @@ def list_sections(cls: type, path: str) -> Iterator[tuple[str, type, bool]]:
         if inner is not None:
             place = f"{path}.{one.name}" if path else one.name
             yield place, inner, many
-            if inner not in {cls, Dataset} and place != "copies.table":  # it is [[table]] once more
+            if inner not in {cls, Dataset} and place not in SAME_KEYS:  # it is [[table]] once more
                 yield from list_sections(inner, place)
 
 
@@ -100,8 +104,8 @@ def find_class(kind: Any) -> tuple[type | None, bool]:
 
 def key_table(cls: type, path: str) -> str:
     """The keys of one table, in their order in the code."""
-    if path == "copies.table":
-        return "The keys of `[[table]]`."
+    if path in SAME_KEYS:
+        return f"The keys of `[[{SAME_KEYS[path]}]]`."
     return table(["key", "type", "meaning", "example"], key_rows(cls, path))
 
 
@@ -119,7 +123,7 @@ def key_rows(cls: type, path: str) -> list[list[str]]:
 def list_rows() -> list[list[str]]:
     """The keys of all tables."""
     sections = [("", Dataset), *((path, cls) for path, cls, _ in list_sections(Dataset, ""))]
-    return [row for path, cls in sections if path != "copies.table" for row in key_rows(cls, path)]
+    return [row for path, cls in sections if path not in SAME_KEYS for row in key_rows(cls, path)]
 
 
 def is_required(one: "Field[Any]") -> bool:

@@ -70,16 +70,9 @@ def can_be_recorded(dataset: Dataset) -> bool:
     ):
         return False
     if dataset.listing:
-<<<<<<< HEAD
         # listed ones of a layout that is known have a record of that layout in tests/catalog/test_listed_layouts.py
         inferred = all(one.inferred for one in dataset.table)
         return inferred and dataset.listing.partition(":")[0] in LISTED and not dataset.files
-=======
-        is_open = all(
-            one.inferred for one in dataset.table
-        )  # a known layout has a test of its own, see LAYOUTS
-        return dataset.listing.partition(":")[0] in LISTED and not dataset.files and is_open
->>>>>>> 6be38f64 (Selection: small functions; listed entries of a known layout have their own test)
     return bool(dataset.files) and len(dataset.files) < FEW and find_places(dataset) is not None
 
 
