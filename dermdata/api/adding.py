@@ -230,7 +230,7 @@ def describe_table(data: OwnData) -> "TableForm | None":
     if table is None:
         return None
     return TableForm(
-        file=data.record.find_file(table.file).name if data.record else table.file.leaf,
+        file=name_table(data, table),
         reader=table.reader,
         sheet=table.sheet,
         records=table.records,
@@ -239,6 +239,14 @@ def describe_table(data: OwnData) -> "TableForm | None":
         header=table.own.header,
         missing=tuple(find_missing_words(table)),
     )
+
+
+def name_table(data: OwnData, table: FoundTable) -> str | None:
+    """What the entry calls the table, or the archive of a record that holds it; None for the rows of several files."""
+    record = data.record
+    if record is None:
+        return table.file.leaf
+    return None if record.rows and len(record.rows.files) > 1 else record.find_file(table.file).name
 
 
 def infer_columns(

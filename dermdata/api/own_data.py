@@ -24,6 +24,7 @@ from dermdata.markup import agree_verb, count_nouns
 from dermdata.model import Placement
 
 if TYPE_CHECKING:
+    from dermdata.fetching.image_rows import ImageRows
     from dermdata.fetching.local import LocalFile, LocalFiles
     from dermdata.fetching.record import SurveyedRecord
     from dermdata.inference.masks import MaskGuess
@@ -105,8 +106,9 @@ def survey_sources(resources: Resources, request: AddRequest, workplace: Path) -
     from dermdata.api.own_records import survey_record
 
     record = survey_record(resources, request, workplace, TABLE_ENDINGS)
+    if record and record.rows:
+        return OwnData(record.rows.images, make_rows_table(record.rows), record)
     found = record.found if record else open_sources(resources, request, workplace)
-    found.open_zips()
     packed = [] if record else list_packed(found)
     within, packed_tables = read_packed(resources, found, packed)
     pictures = find_pictures(request, found, record, within)
@@ -183,6 +185,13 @@ def find_pictures(
 def list_marks(tables: Sequence[FoundTable], record: "SurveyedRecord | None") -> list[FoundTable]:
     """The COCO documents among one's own files."""
     return [] if record else [one for one in tables if one.is_coco]
+
+
+def make_rows_table(rows: "ImageRows") -> FoundTable:
+    """The rows that stand in the same files as their images."""
+    from dermdata.readers.delimited import OwnTable
+
+    return FoundTable(rows.files[0], OwnTable(rows.table, [], ()), reader="rows")
 
 
 def require_nameable(paths: Sequence[Path]) -> None:

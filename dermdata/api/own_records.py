@@ -60,7 +60,7 @@ def survey_record(
 
 
 def require_pictures(record: "SurveyedRecord | None", images: "Sequence[LocalFile]") -> None:
-    """UsageError for a record without a picture; where an archive could not be looked into, why."""
+    """UsageError for a record without a picture; where files were left out, why."""
     if images or record is None:
         return
     if record.refusals:
@@ -94,6 +94,7 @@ def describe_files(data: "OwnData", images: "Sequence[LocalFile]") -> "RecordPar
         pictures=list_loose(named),
         unnamed=list_loose(others),
         member=find_member(data.table.file) if data.table else None,
+        split_pattern=record.split_pattern,
     )
 
 

@@ -21,16 +21,24 @@ from dermdata.errors import (
     ServerRefused,
     UnknownName,
 )
-from dermdata.fetching.ingest import archive_stem
+from dermdata.fetching.image_rows import ENDING, MOST_FILES, ImageRows, gather_rows, look_at_rows
+from dermdata.fetching.ingest import archive_stem, is_image_name
 from dermdata.fetching.listing import require_given
 from dermdata.fetching.local.files import LocalFile, LocalFiles, normalize_name
-from dermdata.fetching.remote_zip import RemoteZip, ZipOpenContext, is_whole_only, open_remote_zip
+from dermdata.fetching.remote_zip import (
+    RemoteZip,
+    ZipOpenContext,
+    is_whole_only,
+    open_ranges_at_url,
+    open_remote_zip,
+)
 from dermdata.hosts import ResolveContext, explain_download_error, list_files, resolve_official
 from dermdata.hosts.base import RecordFacts
 from dermdata.hosts.dataverse import RESTRICTED
 from dermdata.http import HttpClient
 from dermdata.markup import count_nouns
 from dermdata.model import Access, Dataset, File, Request
+from dermdata.readers.image_tables import RowsLook
 from dermdata.terminal import format_size
 from dermdata.urls import SOME_PAGE, USE_FROM
 
@@ -75,6 +83,12 @@ class SurveyedRecord:
     found: LocalFiles
     files: dict[LocalFile, File]  # what lies loose in it, archives too, as an entry would name it
     refusals: Sequence[DermdataError]  # why files were left out
+    rows: ImageRows | None = None  # that stand in the same files as their images
+
+    @property
+    def split_pattern(self) -> str | None:
+        """By which the names of the files say the part of a split."""
+        return self.rows.split_pattern if self.rows else None
 
     def find_file(self, one: LocalFile) -> File:
         """The record's file that is, or holds, what was found."""
@@ -127,7 +141,31 @@ class RecordSurvey:
         self.tell_closed(loose.values())
         every = [*starmap(RecordFile, loose.items()), *chain.from_iterable(inside.values())]
         unread = self.read_tables([one for one in every if one.ends_with(self.endings)], table)
-        return SurveyedRecord(self.facts, self.gather_files(away, every, unread), loose, self.refusals)
+        found = self.gather_files(away, every, unread)
+        rows = None if any(is_image_name(one.found.leaf) for one in every) else self.look_at_rows(loose)
+        loose |= {
+            one: replace(loose[one], unpack="parquet", role="images") for one in (rows.files if rows else ())
+        }
+        return SurveyedRecord(self.facts, found, loose, self.refusals, rows)
+
+    def look_at_rows(self, loose: Mapping[LocalFile, File]) -> ImageRows | None:
+        """The rows of Parquet files that hold the images too; what cannot be read by ranges is told."""
+        files = sorted((one for one in loose if one.name.endswith(ENDING)), key=lambda one: one.name)
+        looks: dict[LocalFile, RowsLook] = {}
+        for one in files[:MOST_FILES]:
+            try:
+                with self.explain_refusals(one.name, loose[one]):
+                    read, size, _ = open_ranges_at_url(loose[one], self.resolve(loose[one]), self.transfer)
+                    looks[one] = look_at_rows(read, size, one.name)
+            except (ArchiveRefused, ServerRefused) as error:
+                self.leave_out(loose[one], error)
+        rows = gather_rows([one for one in files if one in looks or one in files[MOST_FILES:]], looks)
+        if rows:
+            of = "an unknown number" if rows.of is None else f"{rows.of:,}"
+            self.say(
+                f"{count_nouns(rows.table.num_rows, 'row', 'are')} looked at, of {of}, in {count_nouns(len(files), 'file')}"
+            )
+        return rows
 
     def gather_files(self, away: Path, every: Sequence[RecordFile], unread: set[LocalFile]) -> LocalFiles:
         """All that was found, but for tables that were not read; archives that nobody can open here hold nothing."""
@@ -215,17 +253,19 @@ class RecordSurvey:
             with self.explain_refusals(file.name, file):
                 opened = open_remote_zip(file, self.resolve(file), ZipOpenContext(self.name, self.transfer))
         except (ArchiveRefused, ServerRefused) as error:
-            if isinstance(error, ServerRefused) and not is_whole_only(error):
-                raise
-            error.hint = (
-                f"download it from {self.facts.page}, and give the file to `dermdata add {self.name}`"
-            )
-            self.refusals.append(error)
-            self.say(f"warning: {file.name} is not looked into, and left out: {error.message}")
+            self.leave_out(file, error)
             return None
         for note in opened.notes:
             self.say(f"warning: {note}")
         return opened
+
+    def leave_out(self, file: File, error: ArchiveRefused | ServerRefused) -> None:
+        """Say of a file that is broken, or of which its host gives no parts, that it is left out; raise all else."""
+        if isinstance(error, ServerRefused) and not is_whole_only(error):
+            raise error
+        error.hint = f"download it from {self.facts.page}, and give the file to `dermdata add {self.name}`"
+        self.refusals.append(error)
+        self.say(f"warning: {file.name} is not looked into, and left out: {error.message}")
 
     def tell_closed(self, files: Iterable[File]) -> None:
         """Say of archives that have no directory that nobody can look into them."""

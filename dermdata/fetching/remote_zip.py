@@ -31,6 +31,7 @@ from dermdata.errors import (
 from dermdata.fetching import ingest
 from dermdata.fetching.ingest import find_mirror_checksum
 from dermdata.http import HttpClient
+from dermdata.http.client import RemoteFile
 from dermdata.http.urls import redact, strip_secrets
 from dermdata.markup import count_nouns
 from dermdata.model import Content, File, ImageFacts, Request
@@ -293,6 +294,19 @@ def is_whole_only(error: DermdataError) -> bool:
 def open_zip_at_url(file: File, request: Request, transfer: HttpClient) -> RemoteZip:
     """The directory at one address; all that is read later comes from there too, and of the same version."""
     (url,) = request.urls
+    read, size, head = open_ranges_at_url(file, request, transfer)
+    return replace(
+        read_zip_directory(file, read, size, strip_secrets(url)), etag=head.etag, modified=head.modified
+    )
+
+
+def open_ranges_at_url(
+    file: File, request: Request, transfer: HttpClient
+) -> tuple[archive.RangeReader, int, RemoteFile]:
+    """A reader of a file's bytes where it lies, its size, and its validators.
+
+    ServerRefused with status 200 where its host does not say how large it is.
+    """
     head = transfer.resolve_head(request)
     size = head.size
     if size is None:
@@ -311,9 +325,7 @@ def open_zip_at_url(file: File, request: Request, transfer: HttpClient) -> Remot
             return read(0, 1) + read(1, length - 1)
         return transfer.read_range(sized, start, length, head)
 
-    return replace(
-        read_zip_directory(file, read, size, strip_secrets(url)), etag=head.etag, modified=head.modified
-    )
+    return read, size, head
 
 
 def read_zip_directory(file: File, read: archive.RangeReader, size: int, url: str) -> RemoteZip:

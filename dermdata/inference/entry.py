@@ -29,7 +29,7 @@ class PackedFile:
 class TableForm:
     """The file that a table stands in, and how it is read."""
 
-    file: str
+    file: str | None  # None: all that hold rows
     reader: str  # a shape
     packed: Sequence[PackedFile] = ()  # the files that hold the rows, and perhaps the images
     sheet: str | None = None  # of a workbook
@@ -164,6 +164,7 @@ def describe_form(form: TableForm, entry: OwnEntry) -> dict[str, object]:
     keys: dict[str, object] = {"reader": form.reader, "missing": list(form.missing)}
     further = {
         "file": form.file if len(form.packed) < 2 else None,  # rows of several files are one table
+        "parts": {"@file": entry.record.split_pattern} if entry.record and entry.record.split_pattern else {},
         "member": entry.record.member if entry.record else None,
         "sheet": form.sheet,
         "records": form.records,
@@ -193,6 +194,8 @@ def name_columns(entry: OwnEntry) -> dict[str, str | list[str]]:
         named = {"image": "@image", "image_id": "@image"}
     if entry.one_hot:
         found["label_raw"] = "@one-hot"
+    if entry.record and entry.record.split_pattern:
+        found.setdefault("split_official", "@split")
     return named | found
 
 

@@ -27,6 +27,13 @@ class RecordParts:
     pictures: Sequence[File]  # that lie loose
     unnamed: Sequence[File] = ()  # loose ones that no row names
     member: str | None = None  # the table's path in its archive
+    split_pattern: str | None = None  # by which the names of files say the part of a split
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether the host's listing names the files of rows and images."""
+        shards = [file for file in self.files if file.unpack == "parquet"]
+        return len(shards) > FEW and self.facts.is_fixed
 
     @property
     def is_listed(self) -> bool:
@@ -37,6 +44,8 @@ class RecordParts:
     @property
     def named_files(self) -> list[File]:
         """The files that the entry itself names."""
+        if self.is_sharded:
+            return []
         return [*self.files, *(self.pictures if len(self.pictures) <= FEW else ())]
 
     @property
@@ -68,6 +77,9 @@ def describe_record(record: RecordParts, name: str, date: str) -> dict[str, Any]
 
 def describe_listing(record: RecordParts) -> dict[str, Any]:
     """The listing that names the pictures, by their endings; nothing where the entry names them."""
+    if record.is_sharded:
+        spec = {"include": ["*.parquet"], "unpack": {"*.parquet": "parquet"}}
+        return {"listing": record.facts.place, "listed": spec}
     if not record.is_listed:
         return {}
     return {"listing": record.facts.place, "listed": {"include": list_globs(record)}}
@@ -129,9 +141,10 @@ def describe_sources(record: RecordParts, date: str, tool: str) -> dict[str, str
     }
     read = f"{facts.source}, read on {date} by {tool}"
     found = {key: read for key, value in stated.items() if value}
-    return found | {
-        "files": f"names, sizes and digests as {facts.place} lists them, read on {date} by {tool}"
-    }
+    if record.split_pattern:
+        found["table.parts"] = "the names of the files say which part of a split each holds"
+    files = f"names, sizes and digests as {facts.place} lists them, read on {date} by {tool}"
+    return {**found, "files": files}
 
 
 def file_keys(file: File, member: str | None = None) -> dict[str, Any]:

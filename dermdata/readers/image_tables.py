@@ -313,17 +313,109 @@ def iterate_parquet_members(path: Path, stem: str, notes: Notes) -> Iterator[Unp
     try:
         with pq.ParquetFile(path, arrow_extensions_enabled=False, buffer_size=PIECE_BYTES) as file:
             columns = require_flat_columns(file, path.name)
+            classes = read_class_names(file)
             width = len(str(max(file.metadata.num_rows - 1, 0)))
             for batch in file.iter_batches(count_batch_rows(file.metadata), use_threads=False):
                 for row in batch.to_pylist():
                     images = RowImages(stem, f"{len(lines):0{width}d}")
-                    cells = {name: images.to_cell(name, row[name]) for name in columns}
+                    cells = {
+                        name: images.to_cell(name, name_class(row[name], classes.get(name)))
+                        for name in columns
+                    }
                     first = images.members[0].name if images.members else ""
                     lines.append({NUMBER_COLUMN: str(len(lines)), IMAGE_COLUMN: first, **cells})
                     yield from images.members
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ArchiveRefused(f"{path.name} is no whole Parquet file: {error}") from error
     yield make_rows_member(lines)
+
+
+@dataclass(frozen=True)
+class RowsLook:
+    """The rows of a Parquet file without its images: as many of them as a look needs."""
+
+    pictures: tuple[str, ...]  # the columns of images
+    cells: Mapping[str, Sequence[str]]  # the other columns
+    count: int  # rows that were read …
+    of: int  # … of all
+
+
+def look_at_parquet(source: Any, what: str, most: int, reads: int) -> RowsLook:
+    """The cells of the first rows, of at most so many bytes and reads; ArchiveRefused for what is no Parquet.
+
+    Parameters
+    ----------
+    source
+        A path, or a file that reads what lies elsewhere.
+    what
+        What messages call it.
+    most, reads
+        Bytes of columns that are read, and pieces: each column of a group of rows is one.
+
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(source, arrow_extensions_enabled=False) as file:
+            columns = require_flat_columns(file, what)
+            pictures = tuple(name for name in columns if is_picture_type(file.schema_arrow.field(name).type))
+            others = [name for name in columns if name not in pictures]
+            groups = choose_groups(file.metadata, others, most, reads)
+            count = sum(file.metadata.row_group(number).num_rows for number in groups)
+            rows = file.read_row_groups(groups, others, use_threads=False)
+            return RowsLook(pictures, read_texts(rows, read_class_names(file)), count, file.metadata.num_rows)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise ArchiveRefused(f"{what} is no whole Parquet file: {error}") from error
+
+
+def read_texts(rows: Any, classes: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
+    """The columns as text, classes by their names."""
+    return {
+        name: [to_cell_text(name_class(one, classes.get(name))) for one in rows[name].to_pylist()]
+        for name in rows.column_names
+    }
+
+
+def choose_groups(metadata: Any, columns: Sequence[str], most: int, reads: int) -> list[int]:
+    """The first groups of rows whose cells cost no more than that."""
+    chosen: list[int] = []
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        chunks = [group.column(n) for n in range(group.num_columns)]
+        sizes = [one.total_compressed_size for one in chunks if one.path_in_schema.split(".")[0] in columns]
+        most, reads = most - sum(sizes), reads - len(sizes)
+        if most < 0 or (reads < 0 and chosen):
+            break
+        chosen.append(number)
+    return chosen
+
+
+def is_picture_type(kind: Any) -> bool:
+    """Whether a column is one of images: of bytes, alone or with their path."""
+    import pyarrow.types as pt
+
+    if pt.is_struct(kind):
+        return {kind.field(n).name for n in range(kind.num_fields)} == {"bytes", "path"}
+    return bool(pt.is_binary(kind) or pt.is_large_binary(kind))
+
+
+def read_class_names(file: Any) -> dict[str, list[str]]:
+    """What the numbers of a column of classes stand for, where Hugging Face's note in the file says so."""
+    noted = (file.schema_arrow.metadata or {}).get(b"huggingface", b"{}")
+    try:
+        features = json.loads(noted)["info"]["features"]
+        found = {name: one["names"] for name, one in features.items() if one.get("_type") == "ClassLabel"}
+    except (ValueError, KeyError, TypeError, AttributeError):  # a note of another kind says nothing
+        return {}
+    return {name: names for name, names in found.items() if isinstance(names, list)}
+
+
+def name_class(value: Any, names: Sequence[Any] | None) -> Any:
+    """A class by its name; any other value as it is."""
+    if names is None or not isinstance(value, int) or not 0 <= value < len(names):
+        return value
+    return names[value]
 
 
 def require_flat_columns(file: Any, what: str) -> list[str]:

@@ -10,6 +10,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -334,6 +335,53 @@ def test_collections_of_the_isic_archive(add: Callable[..., Answer], site: Site,
     put_json(site, f"{api}/images/search/?collections=9&limit=1", {"count": 0, "next": None, "results": []})
     empty = add("isic:9", "--force")
     assert (empty.code, "the ISIC Archive has no image in isic:collections=9" in empty.err) == (2, True)
+
+
+def make_shard(numbers: range) -> bytes:
+    """Rows with their images as Hugging Face writes them: classes as numbers, which a note in the file names."""
+    images = [{"bytes": draw(n), "path": f"x{n}.png"} for n in numbers]
+    cells = {"image": images, "label": [n % 2 for n in numbers], "patient": [f"A{n // 2}" for n in numbers]}
+    note = {"info": {"features": {"label": {"names": ["Nevus", "Melanoma"], "_type": "ClassLabel"}}}}
+    table = pa.table(cells).replace_schema_metadata({"huggingface": json.dumps(note)})
+    data = io.BytesIO()
+    pq.write_table(table, data, row_group_size=2)
+    return data.getvalue()
+
+
+def put_hub(site: Site, files: Mapping[str, bytes], **card: str) -> None:
+    """A dataset of Hugging Face with these files."""
+    api = "https://huggingface.co/api/datasets/o/skin"
+    put_json(site, f"{api}/revision/main", {"sha": COMMIT, "gated": False, "cardData": card})
+    put_json(site, f"{api}/revision/{COMMIT}", {"sha": COMMIT, "gated": False, "cardData": card})
+    rows = []
+    for name, data in files.items():
+        stored = {"oid": hashlib.sha256(data).hexdigest(), "size": len(data)}
+        rows.append({"type": "file", "path": name, "size": len(data), "lfs": stored})
+        site.put(f"https://huggingface.co/datasets/o/skin/resolve/{COMMIT}/{name}", data)
+    put_json(site, f"{api}/tree/{COMMIT}?recursive=true", rows)
+
+
+def test_images_in_parquet_on_hugging_face(add: Callable[..., Answer], site: Site, tmp_path: Path) -> None:
+    """Their rows are read by ranges, images left out; classes by their names, the split by that of the files."""
+    shards = {
+        f"data/{part}-0000{n}-of-00002.parquet": make_shard(range(first, first + 4))
+        for part, n, first in (("train", 0, 0), ("train", 1, 4), ("test", 0, 8))
+    }
+    put_hub(site, {**shards, "README.md": b"# Skin"}, license="cc-by-4.0", pretty_name="Skin")
+    shown = add("https://huggingface.co/datasets/o/skin/viewer/default/train", "--dry-run")
+    assert shown.code == 0, shown.err
+    assert None not in [wanted for address, wanted in site.requests if ".parquet" in address]
+    rows = rows_of(add("hf:o/skin"))
+    assert [row["diagnosis"] for row in rows] == ["melanocytic-nevus", "melanoma"] * 6
+    assert [row["split_official"] for row in rows] == ["test"] * 4 + ["train"] * 8
+    assert len({row["patient_id"] for row in rows}) == 6
+    found = entry(tmp_path)
+    assert {one["unpack"] for one in found["files"]} == {"parquet"}
+    assert (
+        found["files"][0]["source"]
+        == f"huggingface:datasets/o/skin@{COMMIT}/data/test-00000-of-00002.parquet"
+    )
+    assert (found["license"]["id"], found["title"]) == ("CC-BY-4.0", "Skin")
 
 
 # ------------------------------------------------------------------ bad days
