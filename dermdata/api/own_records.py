@@ -15,9 +15,10 @@ from dermdata.markup import count_nouns
 
 if TYPE_CHECKING:
     from dermdata.api.own_data import AddRequest, OwnData
+    from dermdata.fetching.image_rows import ImageRows
     from dermdata.fetching.local import LocalFile
     from dermdata.fetching.record import SurveyedRecord
-    from dermdata.inference.record_entry import RecordParts
+    from dermdata.inference.record_entry import RecordParts, RowFiles
     from dermdata.model import File, TableSpec
 
 ARCHIVE_ENTRY = "isic-archive"  # the catalog's entry that knows the columns and words of the ISIC Archive
@@ -94,8 +95,15 @@ def describe_files(data: "OwnData", images: "Sequence[LocalFile]") -> "RecordPar
         pictures=list_loose(named),
         unnamed=list_loose(others),
         member=find_member(data.table.file) if data.table else None,
-        split_pattern=record.split_pattern,
+        rows=describe_rows(record.rows),
     )
+
+
+def describe_rows(rows: "ImageRows | None") -> "RowFiles | None":
+    """What an entry says of files that hold rows and images."""
+    from dermdata.inference.record_entry import RowFiles
+
+    return RowFiles(has_split=rows.has_split, split_pattern=rows.split_pattern) if rows else None
 
 
 def find_member(one: "LocalFile") -> str | None:

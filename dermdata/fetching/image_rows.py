@@ -1,18 +1,23 @@
-"""Parquet files that hold images and their rows, where they lie: as many rows as a look needs, by ranges; no image comes."""
+"""Files that hold images and their rows, where they lie: as many rows as a look needs, by ranges; no image comes."""
 
 import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, starmap
+from types import MappingProxyType
+from typing import Any
 
 import pyarrow as pa
 
 from dermdata import archive
 from dermdata.fetching.local.files import LocalFile
-from dermdata.readers.image_tables import RowsLook, look_at_parquet
+from dermdata.model import Unpack
+from dermdata.readers.image_tables import SPLIT_COLUMN, RowsLook, look_at_npz, look_at_parquet
 
-ENDING = ".parquet"
+# what their names end in -> the kind of archive that each is
+ENDINGS: Mapping[str, Unpack] = MappingProxyType({".parquet": "parquet", ".npz": "npz"})
+BUFFER = 256 << 10  # bytes that are read at once where small pieces are asked for
 MOST_FILES = 8  # that are looked into; the others have the same columns
 MOST_BYTES = 64 << 20  # of the cells of one file
 MOST_READS = 64  # pieces of one file: a request each
@@ -41,12 +46,11 @@ class RangeFile(io.RawIOBase):
         self._place = start + offset
         return self._place
 
-    def read(self, size: int = -1) -> bytes:
-        left = max(0, self._size - self._place)
-        length = left if size < 0 else min(size, left)
-        data = self._read(self._place, length) if length else b""
+    def readinto(self, buffer: Any) -> int:
+        length = max(0, min(len(buffer), self._size - self._place))
+        buffer[:length] = self._read(self._place, length) if length else b""
         self._place += length
-        return data
+        return length
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,12 @@ class ImageRows:
     table: pa.Table  # all text; columns of images name these
     of: int | None  # rows in all; None where not every file was opened
     split_pattern: str | None  # by which the files' names say the part of a split
+
+    @property
+    def has_split(self) -> bool:
+        """Whether the files, or their names, say the part of a split."""
+        said = self.table[SPLIT_COLUMN].unique() if SPLIT_COLUMN in self.table.column_names else ()
+        return self.split_pattern is not None or len(said) > 1
 
 
 def gather_rows(files: Sequence[LocalFile], looks: Mapping[LocalFile, RowsLook]) -> ImageRows | None:
@@ -94,9 +104,17 @@ def list_images(holder: LocalFile, look: RowsLook) -> list[LocalFile]:
 
 def name_image(holder: LocalFile, column: str, number: int) -> str:
     """What no other cell says by chance."""
-    return f"{holder.name.removesuffix(ENDING)}/@{column}-{number}.jpg"
+    return f"{holder.name}/@{column}-{number}.jpg"
 
 
 def look_at_rows(read: archive.RangeReader, size: int, what: str) -> RowsLook:
-    """The first rows of a file, and which of its columns are images."""
-    return look_at_parquet(RangeFile(read, size), what, MOST_BYTES, MOST_READS)
+    """The first rows of a file, and which of its columns are images; ArchiveRefused for what is no such file."""
+    source = RangeFile(read, size)
+    if what.endswith(".npz"):
+        return look_at_npz(io.BufferedReader(source, BUFFER), what)
+    return look_at_parquet(source, what, MOST_BYTES, MOST_READS)
+
+
+def find_kind(name: str) -> Unpack | None:
+    """What kind of file with images and rows a name claims to be; None for all else."""
+    return ENDINGS.get(name[name.rfind(".") :]) if "." in name else None

@@ -20,8 +20,9 @@ from dermdata.errors import (
     RestrictedRecord,
     ServerRefused,
     UnknownName,
+    UsageError,
 )
-from dermdata.fetching.image_rows import ENDING, MOST_FILES, ImageRows, gather_rows, look_at_rows
+from dermdata.fetching.image_rows import MOST_FILES, ImageRows, find_kind, gather_rows, look_at_rows
 from dermdata.fetching.ingest import archive_stem, is_image_name
 from dermdata.fetching.listing import require_given
 from dermdata.fetching.local.files import LocalFile, LocalFiles, normalize_name
@@ -85,11 +86,6 @@ class SurveyedRecord:
     refusals: Sequence[DermdataError]  # why files were left out
     rows: ImageRows | None = None  # that stand in the same files as their images
 
-    @property
-    def split_pattern(self) -> str | None:
-        """By which the names of the files say the part of a split."""
-        return self.rows.split_pattern if self.rows else None
-
     def find_file(self, one: LocalFile) -> File:
         """The record's file that is, or holds, what was found."""
         return self.files[one.within or one]
@@ -140,17 +136,23 @@ class RecordSurvey:
         inside = self.open_zips(loose)
         self.tell_closed(loose.values())
         every = [*starmap(RecordFile, loose.items()), *chain.from_iterable(inside.values())]
+        if (
+            rows := None
+            if any(is_image_name(one.found.leaf) for one in every)
+            else self.look_at_rows(loose, table)
+        ):
+            loose |= {
+                one: replace(loose[one], unpack=find_kind(one.name), role="images") for one in rows.files
+            }
+            return SurveyedRecord(
+                self.facts, LocalFiles((), away, self.workplace), loose, self.refusals, rows
+            )
         unread = self.read_tables([one for one in every if one.ends_with(self.endings)], table)
-        found = self.gather_files(away, every, unread)
-        rows = None if any(is_image_name(one.found.leaf) for one in every) else self.look_at_rows(loose)
-        loose |= {
-            one: replace(loose[one], unpack="parquet", role="images") for one in (rows.files if rows else ())
-        }
-        return SurveyedRecord(self.facts, found, loose, self.refusals, rows)
+        return SurveyedRecord(self.facts, self.gather_files(away, every, unread), loose, self.refusals)
 
-    def look_at_rows(self, loose: Mapping[LocalFile, File]) -> ImageRows | None:
-        """The rows of Parquet files that hold the images too; what cannot be read by ranges is told."""
-        files = sorted((one for one in loose if one.name.endswith(ENDING)), key=lambda one: one.name)
+    def look_at_rows(self, loose: Mapping[LocalFile, File], named: str | None) -> ImageRows | None:
+        """The rows of files that hold their images too; what cannot be read by ranges is told."""
+        files = choose_row_files([one for one in loose if named in (None, one.name)], self.facts.place)
         looks: dict[LocalFile, RowsLook] = {}
         for one in files[:MOST_FILES]:
             try:
@@ -161,9 +163,9 @@ class RecordSurvey:
                 self.leave_out(loose[one], error)
         rows = gather_rows([one for one in files if one in looks or one in files[MOST_FILES:]], looks)
         if rows:
-            of = "an unknown number" if rows.of is None else f"{rows.of:,}"
+            read_rows, of = count_nouns(rows.table.num_rows, "row", "are"), rows.of
             self.say(
-                f"{count_nouns(rows.table.num_rows, 'row', 'are')} looked at, of {of}, in {count_nouns(len(files), 'file')}"
+                f"{read_rows} looked at{'' if of is None else f', of {of:,}'}, in {count_nouns(len(files), 'file')}"
             )
         return rows
 
@@ -349,6 +351,25 @@ def describe_file(file: File, place: str) -> File:
     kind = archive.archive_kind(file.name)
     source = file.source or (place if place.startswith("isicdoi:") else f"{place}/{file.name}")
     return replace(file, source=source, unpack=kind, role="images" if kind else file.role)
+
+
+def choose_row_files(files: Sequence[LocalFile], place: str) -> list[LocalFile]:
+    """The files of rows and images among these: all that are Parquet, or the one .npz.
+
+    UsageError where there are several .npz, which hold the same images in several sizes as often as not.
+    """
+    kinds = {one: kind for one in files if (kind := find_kind(one.name))}
+    chosen = sorted(
+        (one for one, kind in kinds.items() if kind == "parquet" or "parquet" not in kinds.values()),
+        key=lambda one: one.name,
+    )
+    if len(chosen) > 1 and "parquet" not in kinds.values():
+        names = shorten([one.name for one in chosen])
+        raise UsageError(
+            f"{count_nouns(len(chosen), 'file')} of {place} hold images and rows: {names}",
+            hint="say which one with --table NAME",
+        )
+    return chosen
 
 
 def find_table(tables: Iterable[RecordFile], named: str, place: str) -> RecordFile:

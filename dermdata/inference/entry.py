@@ -60,6 +60,12 @@ class OwnEntry:
     image_id: Sequence[str] = ("image",)  # without a table: the parts of a path that make a name no other has
     record: RecordParts | None = None  # the record of a host that it is made of, in place of paths
 
+    @property
+    def has_split(self) -> bool:
+        """Whether files of rows, or their names, say the part of a split."""
+        rows = self.record.rows if self.record else None
+        return rows is not None and rows.has_split
+
 
 def write_entry(entry: OwnEntry) -> str:
     """The dataset.toml: facts that the person can check, what is inferred marked as such."""
@@ -161,10 +167,11 @@ def add_table(document: "TOMLDocument", entry: OwnEntry) -> None:
 
 def describe_form(form: TableForm, entry: OwnEntry) -> dict[str, object]:
     """The file that the rows are read from, and how."""
+    rows = entry.record.rows if entry.record else None
     keys: dict[str, object] = {"reader": form.reader, "missing": list(form.missing)}
     further = {
         "file": form.file if len(form.packed) < 2 else None,  # rows of several files are one table
-        "parts": {"@file": entry.record.split_pattern} if entry.record and entry.record.split_pattern else {},
+        "parts": {"@file": rows.split_pattern} if rows and rows.split_pattern else {},
         "member": entry.record.member if entry.record else None,
         "sheet": form.sheet,
         "records": form.records,
@@ -194,7 +201,7 @@ def name_columns(entry: OwnEntry) -> dict[str, str | list[str]]:
         named = {"image": "@image", "image_id": "@image"}
     if entry.one_hot:
         found["label_raw"] = "@one-hot"
-    if entry.record and entry.record.split_pattern:
+    if entry.has_split:
         found.setdefault("split_official", "@split")
     return named | found
 

@@ -19,6 +19,14 @@ FILE_COLUMNS = ("name", "size", "checksum", "role", "source", "url")  # of files
 
 
 @dataclass(frozen=True, kw_only=True)
+class RowFiles:
+    """Files that hold rows together with their images."""
+
+    has_split: bool  # whether they say the part of a split
+    split_pattern: str | None  # by which their names do
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecordParts:
     """What an entry takes from a record."""
 
@@ -27,7 +35,7 @@ class RecordParts:
     pictures: Sequence[File]  # that lie loose
     unnamed: Sequence[File] = ()  # loose ones that no row names
     member: str | None = None  # the table's path in its archive
-    split_pattern: str | None = None  # by which the names of files say the part of a split
+    rows: RowFiles | None = None  # where files hold rows and images
 
     @property
     def is_sharded(self) -> bool:
@@ -141,8 +149,8 @@ def describe_sources(record: RecordParts, date: str, tool: str) -> dict[str, str
     }
     read = f"{facts.source}, read on {date} by {tool}"
     found = {key: read for key, value in stated.items() if value}
-    if record.split_pattern:
-        found["table.parts"] = "the names of the files say which part of a split each holds"
+    if record.rows and record.rows.has_split:
+        found["table.columns.split_official"] = "what the files, or their names, say"
     files = f"names, sizes and digests as {facts.place} lists them, read on {date} by {tool}"
     return {**found, "files": files}
 

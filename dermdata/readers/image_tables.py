@@ -129,17 +129,32 @@ class StoredArray:
 def iterate_npz_members(path: Path, stem: str, notes: Notes) -> Iterator[UnpackedMember]:
     """Each image of each array as a PNG, and a row for each image of a part; ArchiveRefused for what is no such file."""
     with map_npz_errors(path.name), zipfile.ZipFile(path) as file:
-        arrays = list_arrays(file, path.name)
-        parts = [
-            [one for one in arrays if one.part == part] for part in dict.fromkeys(one.part for one in arrays)
-        ]
-        chosen = [select_arrays(part, path.name, notes) for part in parts]
-        lines = [line for part in filter(None, chosen) for line in list_rows(file, part, stem, path.name)]
-        if not lines:
-            raise ArchiveRefused(f"{path.name} holds no array of images", hint=IMAGES_HINT)
+        chosen = choose_parts(list_arrays(file, path.name), path.name, notes)
+        lines = [line for part in chosen for line in list_rows(file, part, stem, path.name)]
         for one in filter(lambda one: one.is_picture, chain.from_iterable(chosen)):
             yield from iterate_images(file, one, name_images(one, stem), path.name)
     yield make_rows_member(lines)
+
+
+def look_at_npz(source: Any, what: str) -> "RowsLook":
+    """The rows of an .npz without its images; ArchiveRefused for what is no such file, or holds no array of images."""
+    notes: Notes = []
+    with map_npz_errors(what), zipfile.ZipFile(source) as file:
+        chosen = choose_parts(list_arrays(file, what), what, notes)
+        lines = [line for part in chosen for line in list_rows(file, part, "", what)]
+    pictures = dict.fromkeys(one.what for one in chain.from_iterable(chosen) if one.is_picture)
+    columns = dict.fromkeys(name for line in lines for name in line if name not in pictures)
+    cells = {name: [line.get(name, "") for line in lines] for name in columns}
+    return RowsLook(tuple(pictures), cells, len(lines), len(lines))
+
+
+def choose_parts(arrays: Sequence[StoredArray], what: str, notes: Notes) -> list[list[StoredArray]]:
+    """The arrays of each part of a split, those without images left out; ArchiveRefused where no part has any."""
+    names = dict.fromkeys(one.part for one in arrays)
+    parts = [select_arrays([one for one in arrays if one.part == part], what, notes) for part in names]
+    if not any(parts):
+        raise ArchiveRefused(f"{what} holds no array of images", hint=IMAGES_HINT)
+    return list(filter(None, parts))
 
 
 def list_rows(

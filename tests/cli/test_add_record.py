@@ -10,6 +10,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -382,6 +383,43 @@ def test_images_in_parquet_on_hugging_face(add: Callable[..., Answer], site: Sit
         == f"huggingface:datasets/o/skin@{COMMIT}/data/test-00000-of-00002.parquet"
     )
     assert (found["license"]["id"], found["title"]) == ("CC-BY-4.0", "Skin")
+
+
+def make_npz(side: int) -> bytes:
+    """Arrays of two parts: images, numbers of classes."""
+    arrays = {}
+    for part, count in (("train", 4), ("test", 2)):
+        pixels = np.arange(count * side * side * 3, dtype=np.uint8).reshape(count, side, side, 3)
+        arrays |= {f"{part}_images": pixels, f"{part}_labels": np.arange(count, dtype=np.uint8)[:, None] % 2}
+    data = io.BytesIO()
+    np.savez_compressed(data, **arrays)
+    return data.getvalue()
+
+
+def test_images_in_arrays(add: Callable[..., Answer], site: Site, tmp_path: Path) -> None:
+    """The labels are read without the images; of several sizes the person chooses."""
+    put_zenodo(site, {"skin.npz": make_npz(9), "skin_64.npz": make_npz(64)})
+    which = add("zenodo:77")
+    assert (which.code, "2 files of zenodo:77 hold images and rows: skin.npz, skin_64.npz" in which.err) == (
+        2,
+        True,
+    )
+    words = (
+        "--table",
+        "skin_64.npz",
+        "--label",
+        "labels",
+        "--accept",
+        "0=melanocytic-nevus",
+        "--accept",
+        "1=melanoma",
+    )
+    rows = rows_of(add("zenodo:77", *words))
+    assert [(row["diagnosis"], row["split_official"], row["width"]) for row in rows] == [
+        *[("melanocytic-nevus", "test", 64), ("melanoma", "test", 64)],
+        *[("melanocytic-nevus", "train", 64), ("melanoma", "train", 64)] * 2,
+    ]
+    assert [one["name"] for one in entry(tmp_path)["files"]] == ["skin_64.npz"]
 
 
 # ------------------------------------------------------------------ bad days
