@@ -93,7 +93,9 @@ DOIS: tuple[tuple[str, str], ...] = (
     (r"10\.17632/([a-z0-9]+)(?:\.(\d+))?", "mendeley:{0}/{1}"),
     (r"10\.17605/osf\.io/([a-z0-9]{5})", "osf:{0}"),
 )
-DATAVERSE_ID = re.compile(r"((?:doi:10|hdl:\d+)\.[0-9.]+/(?:(?:[A-Za-z]+|[A-Z0-9]{2,4})/)?[A-Za-z0-9]+)")
+DATAVERSE_ID = re.compile(
+    r"((?:doi:10|hdl:\d+)\.[0-9.]+/(?:(?:[A-Za-z]+|[A-Z0-9]{2,4})/)?[A-Za-z0-9][A-Za-z0-9_-]*)"
+)
 
 
 def read_address(text: str) -> str | None:
@@ -193,7 +195,9 @@ def find_queried_version(host: str, parts: SplitResult) -> str | None:
 
 def unquote_place(place: str) -> str:
     """A place out of an address; a revision of Hugging Face stays as it is: a slash in it is no slash."""
-    return place if place.startswith("hf:") else unquote(place)
+    if place.startswith("hf:"):
+        return place
+    return place.lower() if place.startswith("osf:") else unquote(place)
 
 
 def join_parts(form: str, match: re.Match[str]) -> str:

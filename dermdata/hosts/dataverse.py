@@ -27,7 +27,7 @@ from dermdata.urls import USE_FROM
 HARVARD = "dataverse.harvard.edu"
 SERVER = r"(?:([a-z0-9-]+(?:\.[a-z0-9-]+)+)/)?"
 # a shoulder such as DVN, data or SP2 may stand before the id
-DOI = r"(?:doi:10|hdl:\d+)\.[0-9.]+/(?:(?:[A-Za-z]+|[A-Z0-9]{2,4})/)?[A-Za-z0-9]+"
+DOI = r"(?:doi:10|hdl:\d+)\.[0-9.]+/(?:(?:[A-Za-z]+|[A-Z0-9]{2,4})/)?[A-Za-z0-9][A-Za-z0-9_-]*"
 RESTRICTED = "restricted"
 ALGORITHMS: Mapping[str, str] = MappingProxyType(
     {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-512": "sha512"}

@@ -33,6 +33,7 @@ PAGES = {
     "doi.org/10.17632/zr7vgbcyr2.1": "mendeley:zr7vgbcyr2/1",
     "osf.io/abc12": "osf:abc12",
     "osf.io/abc12/files/osfstorage": "osf:abc12",
+    "osf.io/ABC12": "osf:abc12",
     "doi.org/10.17605/OSF.IO/ABC12": "osf:abc12",
     "huggingface.co/datasets/o/n": "huggingface:datasets/o/n",
     "huggingface.co/datasets/o/n/tree/main": "huggingface:datasets/o/n@main",
@@ -84,6 +85,8 @@ SHORT = {
         "dataverse:doi:10.7910/DVN/DBW86T",
     "https://heidata.uni-heidelberg.de/dataset.xhtml?persistentId=doi:10.11588/data/ABCDEF":
         "dataverse:heidata.uni-heidelberg.de/doi:10.11588/data/ABCDEF",
+    "https://dataverse.nl/dataset.xhtml?persistentId=doi:10.17026/dans-xyz-abcd":
+        "dataverse:dataverse.nl/doi:10.17026/dans-xyz-abcd",
     "mendeley:zr7vgbcyr2/1": "mendeley:zr7vgbcyr2/1",
     "osf:abc12": "osf:abc12",
     "osf:abc12/images/raw/": "osf:abc12/images/raw",
