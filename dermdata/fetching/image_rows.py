@@ -13,7 +13,7 @@ import pyarrow as pa
 from dermdata import archive
 from dermdata.fetching.local.files import LocalFile
 from dermdata.model import Unpack
-from dermdata.readers.image_tables import SPLIT_COLUMN, RowsLook, look_at_npz, look_at_parquet
+from dermdata.readers.image_tables import NUMBER_COLUMN, SPLIT_COLUMN, RowsLook, look_at_npz, look_at_parquet
 
 # what their names end in -> the kind of archive that each is
 ENDINGS: Mapping[str, Unpack] = MappingProxyType({".parquet": "parquet", ".npz": "npz"})
@@ -76,11 +76,15 @@ def gather_rows(files: Sequence[LocalFile], looks: Mapping[LocalFile, RowsLook])
     if not images:
         return None
     whole = pa.concat_tables(starmap(to_table, looks.items()), promote_options="default")
-    columns = [column.combine_chunks().fill_null("") for column in whole.columns]
+    columns = {
+        name: whole[name].combine_chunks().fill_null("")
+        for name in whole.column_names
+        if name != NUMBER_COLUMN  # it names nothing
+    }
     return ImageRows(
         files=files,
         images=images,
-        table=pa.table(columns, whole.column_names),
+        table=pa.table(columns),
         of=sum(one.of for one in looks.values()) if len(looks) == len(files) else None,
         split_pattern=SHARD_PATTERN if all(SHARD.fullmatch(one.name) for one in files) else None,
     )
