@@ -34,10 +34,7 @@ def add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What the dataset is to be called.")],
     sources: Annotated[
         list[str],
-        typer.Argument(
-            metavar="SOURCE…",
-            help="Folders, zips, a table: in any layout. Or a record: zenodo:123, a DOI, its page.",
-        ),
+        typer.Argument(metavar="SOURCE…", help="Folders, zips, tables; or a record's page, DOI, id."),
     ],
     table: Annotated[
         Path | None, typer.Option(help="The table, where several lie there.", metavar="FILE")

@@ -75,13 +75,17 @@ def derive_columns(rows: pa.Table, spec: TableSpec) -> pa.Table:
 
 
 def split_column(rows: pa.Table, column: str, pattern: str) -> pa.Table:
-    """Columns cut from another one's words: "{patient}_{number}" on M28_04; "" where a word does not fit."""
+    """Columns cut from another one's words: "{patient}_{number}" on M28_04; "" where a word does not fit.
+
+    They stand in the place of a reader's own column of that name.
+    """
     expression, names = compile_pattern(pattern)
     words = rows[column].combine_chunks().dictionary_encode()
     found = [expression.fullmatch(word) for word in words.dictionary.to_pylist()]
     for name in names:
         values = pa.array([match[name] if match else "" for match in found], pa.string())
-        rows = rows.append_column(f"@{name}", values.take(words.indices))
+        own = [one for one in rows.column_names if one == f"@{name}"]
+        rows = rows.drop_columns(own).append_column(f"@{name}", values.take(words.indices))
     return rows
 
 
