@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from dermdata.api.own_tables import name_keys
 from dermdata.api.resources import Resources
-from dermdata.model import NOTHING
 from dermdata.vocabulary.concepts import normalize_text
 from dermdata.vocabulary.terms import plain_term, spell_term
 
@@ -102,11 +101,8 @@ def read_catalog_words(resources: Resources) -> CatalogWords:
 
 def read_site_words(resources: Resources, name: str) -> dict[str, str]:
     """A dataset's words for body sites."""
-    return {
-        normalize_text(word): site
-        for table in resources.catalog[name].table
-        for word, site in table.values.get("body_site", NOTHING).items()
-    }
+    words = resources.catalog.read_value_words(name, "body_site")
+    return {normalize_text(word): site for word, site in words.items()}
 
 
 def read_foreign_sites(resources: Resources) -> dict[str, dict[str, str]]:
