@@ -14,8 +14,6 @@ from dermdata.api.catalog_words import read_catalog_words
 from dermdata.api.own_data import (
     AddRequest,
     OwnData,
-    count_folders,
-    find_only_folder,
     find_unique_parts,
     list_sources,
     survey_sources,
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
     from dermdata.crosswalks.suggest import Proposal
     from dermdata.fetching.local import LocalFile
     from dermdata.inference.columns import Column, ColumnGuess, ColumnGuesses, Surroundings
-    from dermdata.inference.entry import OwnEntry, PackedFile, TableForm
+    from dermdata.inference.entry import FolderForm, OwnEntry, PackedFile, TableForm
     from dermdata.inference.masks import MaskGuess
     from dermdata.inference.one_hot import FlagGuess
     from dermdata.model import Label
@@ -164,23 +162,23 @@ def infer_entry(
     """What the entry states, the guesses behind it, and the words of its labels."""
     from dermdata.inference.entry import OwnEntry
 
-    guesses: list[ColumnGuess] = []
     views: Sequence[ColumnGuess] = ()
     flags: FlagGuess | None = None
-    rows: list[dict[str, object]] = []
+    form: TableForm | FolderForm
     if data.table:
+        form = describe_table(data, data.table)
         guesses, views, flags, rows = infer_columns(resources, request, data.images, data.table, ask)
+    else:
+        guesses, form, rows = infer_folders(resources, request, data.images, ask)
     entry = OwnEntry(
         name=request.name,
         pictures=PICTURES if any(is_loose(one, data) for one in data.images) else None,
-        table=describe_table(data),
+        rows=form,
         columns=guesses,
         views=[one.column for one in views],
         one_hot=flags.columns if flags else (),
         masks=data.sure_masks,
         marks=tuple(one.file.leaf for one in data.marks),
-        folder=find_only_folder(data.images),
-        image_id=find_unique_parts(data.images),
         modality=request.modality,
         record=describe_files(data, list_named(data, guesses, views)) if data.record else None,
         origins=[os.path.abspath(one) for one in list_sources(request)],  # noqa: PTH100  # links stay as they are given
@@ -222,13 +220,10 @@ def list_named(
     return [one for one in data.images if not name_keys(one.name).isdisjoint(keys)] or data.images
 
 
-def describe_table(data: OwnData) -> "TableForm | None":
+def describe_table(data: OwnData, table: FoundTable) -> "TableForm":
     """How the table is read, as the entry states it; it may stand in an archive of a record."""
     from dermdata.inference.entry import TableForm
 
-    table = data.table
-    if table is None:
-        return None
     return TableForm(
         file=name_table(data, table),
         reader=table.reader,
@@ -257,7 +252,7 @@ def infer_columns(
     from dermdata.inference.guessing import guess_columns
     from dermdata.inference.one_hot import choose_labels
 
-    require_columns(request, table)
+    require_columns(request, table.names, table.shown)
     tell_reading(resources, table)
     around = read_catalog_words(resources).surround(one.name for one in images)
     columns = [read_column(name, table.cells(name), is_named=not table.own.header) for name in table.names]
@@ -273,6 +268,30 @@ def infer_columns(
     rows = list_guesses(taken, views, found)
     labeled = {"label_raw"} & {*request.columns, *(one.field for one in taken)}
     return taken, views, None if labeled else flags, rows
+
+
+def infer_folders(
+    resources: Resources, request: AddRequest, images: "Sequence[LocalFile]", ask: Ask
+) -> "tuple[list[ColumnGuess], FolderForm, list[dict[str, object]]]":
+    """The levels of the folders that the entry names, where there is no table, and what became of every guess."""
+    from dermdata.inference.columns import ColumnGuesses
+    from dermdata.inference.entry import FolderForm
+    from dermdata.inference.folders import guess_folders, write_pattern
+
+    around = read_catalog_words(resources).surround(())
+    folders = guess_folders([one.name for one in images], around)
+    require_columns(
+        request, [one.name for one in folders.levels], "no table was found; the path of a picture"
+    )
+    found = ColumnGuesses(
+        sure={one.field: one for one in folders.guesses if one.is_sure},
+        questions=[one for one in folders.guesses if not one.is_sure],
+    )
+    taken = take_guesses(request, folders.levels, found, around, ask)
+    pattern = write_pattern(folders.levels, {one.column: one.field for one in taken})
+    by_class = ("label_raw", "level_1") in {(one.field, one.column) for one in taken}
+    form = FolderForm(pattern=pattern, image_id=find_unique_parts(images, by_class=by_class))
+    return taken, form, list_guesses(taken, (), found)
 
 
 def tell_reading(resources: Resources, table: FoundTable) -> None:
@@ -302,12 +321,11 @@ def find_classes(
     return flags if flags and flags.is_sure and flags.field == "one_hot" else None
 
 
-def require_columns(request: AddRequest, table: FoundTable) -> None:
-    """UnknownName for a column that the table has not."""
+def require_columns(request: AddRequest, names: Sequence[str], where: str) -> None:
+    """UnknownName for a column that is not there."""
     for column in filter(None, request.columns.values()):
-        if column not in table.names:
-            hint = f"{table.shown} has {', '.join(table.names[:SHOWN])}"
-            raise UnknownName("column", column, table.names, hint=hint)
+        if column not in names:
+            raise UnknownName("column", column, names, hint=f"{where} has {', '.join(names[:SHOWN])}")
 
 
 def take_guesses(
@@ -427,16 +445,23 @@ def count_label_words(
     """The crosswalk's field and how often each word stands there: a column's, class columns' or folders'."""
     from dermdata.inference.columns import read_column
 
+    column = next((one.column for one in guesses if one.field == "label_raw"), None)
     if data.table is None:
-        folders = count_folders(data.images)
-        return "label_raw", folders if len(folders) > 1 else {}
+        return "label_raw", count_folders(data.images, column)
     if flags:
         columns = {name: read_column(name, data.table.cells(name)) for name in flags.columns}
         return "@one-hot", {name: one.filled for name, one in columns.items()}
-    column = next((one.column for one in guesses if one.field == "label_raw"), None)
     if column is None:
         return "", {}
     return column, count_cells(data.table, column, guesses)
+
+
+def count_folders(images: "Sequence[LocalFile]", level: str | None) -> dict[str, int]:
+    """How many pictures lie below each folder of a level."""
+    from dermdata.inference.folders import read_levels
+
+    levels = {one.name: one.words for one in read_levels([one.name for one in images])}
+    return dict(levels[level]) if level else {}
 
 
 def count_cells(table: FoundTable, column: str, guesses: "Sequence[ColumnGuess]") -> dict[str, int]:

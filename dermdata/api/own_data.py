@@ -258,27 +258,14 @@ def name_first(files: "Sequence[LocalFile]") -> str:
     return ", ".join(one.shown for one in files[:SHOWN_FILES]) + ", …" * (len(files) > SHOWN_FILES)
 
 
-def count_folders(images: "Sequence[LocalFile]") -> dict[str, int]:
-    """How many pictures lie in each folder, by its own name."""
-    from collections import Counter
-
-    return dict(Counter(one.name.rpartition("/")[0].rpartition("/")[2] for one in images))
-
-
-def find_only_folder(images: "Sequence[LocalFile]") -> str | None:
-    """The name of the folder that holds all pictures; None where they lie in several."""
-    folders = list(count_folders(images))
-    return folders[0] if len(folders) == 1 else None
-
-
-def find_unique_parts(images: "Sequence[LocalFile]") -> tuple[str, ...]:
-    """Which parts of a path name a picture without a table: its own name, else its folder too, else all of it."""
+def find_unique_parts(images: "Sequence[LocalFile]", *, by_class: bool) -> tuple[str, ...]:
+    """Which parts of a path name a picture without a table: its own name, else its class's too, else all of it."""
     paths = [one.name.rpartition("/")[0].rpartition("/")[2] for one in images]
     names = [one.leaf.rpartition(".")[0] for one in images]
     if len(set(names)) == len(names):
         return ("image",)
-    in_folders = len(set(paths)) > 1 and len(set(zip(paths, names, strict=True))) == len(names)
-    return ("label_raw", "image") if in_folders else ("@path",)
+    in_classes = by_class and len(set(zip(paths, names, strict=True))) == len(names)
+    return ("label_raw", "image") if in_classes else ("@path",)
 
 
 def list_sources(request: AddRequest) -> list[Path]:

@@ -266,6 +266,8 @@ def names_images(table: FoundTable, files: Collection[str], said: str | None) ->
     """Whether one of its columns has mostly names of the pictures, or is the one of which the person says so."""
     if said:
         return said in table.names
+    if len(table.names) < 2 and not table.is_surely_table:
+        return False  # a list of files says nothing of them
     for name in table.names:
         words = [word for word in table.cells(name) if word]
         known = sum(not name_keys(word).isdisjoint(files) for word in words)

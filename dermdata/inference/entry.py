@@ -13,8 +13,6 @@ from dermdata.model import Placement, Role, Unpack
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
 
-CLASS_FOLDERS = "{label_raw}/{image}"  # where pictures without a table lie
-
 
 @dataclass(frozen=True, kw_only=True)
 class PackedFile:
@@ -40,24 +38,30 @@ class TableForm:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FolderForm:
+    """Where pictures without a table lie."""
+
+    pattern: str  # of their paths, with a {field} for each level that is one
+    image_id: Sequence[str] = ("image",)  # the parts of a path that make a name no other has
+
+
+@dataclass(frozen=True, kw_only=True)
 class OwnEntry:
     """All that an entry of one's own states."""
 
     name: str
     pictures: str | None  # what the folders of pictures are called; None where none lies in a folder
-    table: TableForm | None  # None where the folders are the labels
+    rows: TableForm | FolderForm  # where they stand
     columns: Sequence[ColumnGuess]  # each taken, by the person or since it is sure
     views: Sequence[str]  # columns that name several pictures of a row
     one_hot: Sequence[str]
     masks: Sequence[MaskGuess]  # each sure
     marks: Sequence[str]  # COCO documents, by their names
-    folder: str | None  # without a table: the one that holds all pictures; None where each class has one
     modality: str | None
     origins: Sequence[str]  # the paths that were given
     placement: Placement  # of the pictures
     date: str  # when it was looked at
     tool: str  # what looked: `dermdata 1.0`
-    image_id: Sequence[str] = ("image",)  # without a table: the parts of a path that make a name no other has
     record: RecordParts | None = None  # the record of a host that it is made of, in place of paths
 
     @property
@@ -65,6 +69,11 @@ class OwnEntry:
         """Whether files of rows, or their names, say the part of a split."""
         rows = self.record.rows if self.record else None
         return rows is not None and rows.has_split
+
+    @property
+    def table(self) -> TableForm | None:
+        """The table that the rows stand in; None where the folders say all."""
+        return self.rows if isinstance(self.rows, TableForm) else None
 
 
 def write_entry(entry: OwnEntry) -> str:
@@ -149,7 +158,10 @@ def add_table(document: "TOMLDocument", entry: OwnEntry) -> None:
     import tomlkit
 
     table = tomlkit.table()
-    table.update(describe_form(entry.table, entry) if entry.table else describe_folders(entry))
+    if isinstance(entry.rows, FolderForm):
+        table.update(describe_folders(entry.rows, entry))
+    else:
+        table.update(describe_form(entry.rows, entry))
     further = {
         "views": [{"column": name, "word": name} for name in entry.views],
         "one_hot": list(entry.one_hot),
@@ -181,19 +193,18 @@ def describe_form(form: TableForm, entry: OwnEntry) -> dict[str, object]:
     return keys | {name: value for name, value in further.items() if value}
 
 
-def describe_folders(entry: OwnEntry) -> dict[str, object]:
-    """How pictures without a table lie: one's own by their folder alone, those of a record below any others."""
-    pattern = CLASS_FOLDERS if entry.folder is None else f"{entry.folder}/{{image}}".lstrip("/")
-    if entry.record is None:
-        return {"reader": "folders", "pattern": pattern, "images": [entry.pictures]}
-    return {"reader": "folders", "pattern": f"**/{pattern}" if "/" in pattern else pattern}
+def describe_folders(form: FolderForm, entry: OwnEntry) -> dict[str, object]:
+    """How pictures without a table lie; a record names each of them."""
+    images = {} if entry.record else {"images": [entry.pictures]}
+    return {"reader": "folders", "pattern": form.pattern, **images}
 
 
 def name_columns(entry: OwnEntry) -> dict[str, str | list[str]]:
     """Ours -> theirs; the image's name is its id as well."""
-    if entry.table is None:
-        parts = entry.image_id[0] if len(entry.image_id) == 1 else list(entry.image_id)
-        return {"image_id": parts, "image": "@path"} | ({} if entry.folder else {"label_raw": "label_raw"})
+    if isinstance(entry.rows, FolderForm):
+        only, *more = entry.rows.image_id
+        parts = [only, *more] if more else only
+        return {"image_id": parts, "image": "@path"} | {one.field: one.field for one in entry.columns}
     found = {one.field: one.column for one in entry.columns}
     image = found.pop("image", None)
     named: dict[str, str | list[str]] = {"image_id": image} if image else {}

@@ -33,7 +33,6 @@ class FolderGuesses:
 
     levels: Sequence[Column]  # the lowest first: their folders, and how many pictures lie below each
     guesses: Sequence[ColumnGuess]  # one at most for each of label and split
-    has_own_names: bool  # whether no two pictures are called alike
 
 
 def guess_folders(paths: Collection[str], around: Surroundings) -> FolderGuesses:
@@ -52,12 +51,7 @@ def guess_folders(paths: Collection[str], around: Surroundings) -> FolderGuesses
     splits = [one for one in varying if JUDGES["split_official"](one, around).fit == 1]
     label = choose_label([one for one in varying if one not in splits], around)
     split = guess_split(splits[0], paths, around) if splits else None
-    leaves = Counter(map(name_picture, paths))
-    return FolderGuesses(
-        levels=levels,
-        guesses=[one for one in (label, split) if one],
-        has_own_names=max(leaves.values(), default=0) < 2,
-    )
+    return FolderGuesses(levels=levels, guesses=[one for one in (label, split) if one])
 
 
 def read_levels(paths: Iterable[str]) -> list[Column]:

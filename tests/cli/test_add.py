@@ -128,6 +128,56 @@ def test_folders_that_are_called_like_diagnoses(cli: Cli, tmp_path: Path) -> Non
     assert sorted(row["diagnosis"] for row in manifest(added)) == ["melanocytic-nevus"] * 3 + ["melanoma"] * 3
 
 
+@pytest.mark.parametrize(
+    ("folders", "labels"),
+    [
+        (("train/melanoma", "test/melanoma", "train/nevus", "test/nevus"), ["melanocytic-nevus", "melanoma"]),
+        (("melanoma/P1", "melanoma/P2", "nevus/P3", "nevus/P4"), ["melanocytic-nevus", "melanoma"]),
+        (("images/Melanoma", "images/deeper/Nevus"), ["melanocytic-nevus", "melanoma"]),
+        (
+            ("melanoma", "nevus", "Hausmittel"),
+            ["melanocytic-nevus", "melanoma", None],
+        ),  # a word that nobody knows
+        (("P1", "P2", "P3"), [None]),
+        (("Muster", "Unbekanntes"), [None]),  # classes, perhaps: a question
+    ],
+)
+def test_which_level_of_the_folders_is_the_label(
+    cli: Cli, tmp_path: Path, folders: tuple[str, ...], labels: list[str | None]
+) -> None:
+    """Every picture becomes a row, also where its folder is no known word; split folders are the official split."""
+    for number in range(24):
+        draw(tmp_path / "own" / folders[number % len(folders)] / f"{number}.jpg", number)
+    (tmp_path / "own" / "list.txt").write_text("".join(f"{number}.jpg\n" for number in range(24)))
+    added = cli("add", "own", tmp_path / "own", "-o", tmp_path / "lab")
+    assert added.code == (8 if "Hausmittel" in folders else 0), added.err
+    rows = manifest(added)
+    assert len(rows) == 24
+    assert {row["diagnosis"] for row in rows} == set(labels)
+    assert {row["split_official"] for row in rows} == (
+        {"train", "test"} if "train/nevus" in folders else {None}
+    )
+
+
+def test_a_level_of_the_folders_that_the_person_names(cli: Cli, tmp_path: Path) -> None:
+    """Patients, or classes of which nobody knows the words; a level that is not there is named."""
+    for number in range(12):
+        draw(
+            tmp_path / "own" / ("Muster", "Unbekanntes")[number % 2] / f"P{number // 3}" / f"{number}.jpg",
+            number,
+        )
+    words = ("add", "own", tmp_path / "own", "-o", tmp_path / "lab")
+    refused = cli(*words, "--label", "level_9")
+    assert (refused.code, "level_1" in refused.err) == (2, True)
+    added = cli(*words, "--label", "level_2", "--patient", "level_1")
+    rows = manifest(added)
+    assert {(row["label_raw"], row["patient_id"]) for row in rows} >= {
+        ("Muster", "own/P0"),
+        ("Unbekanntes", "own/P3"),
+    }
+    assert 'pattern = "**/{label_raw}/{patient_id}/{image}"' in entry(tmp_path, "own")
+
+
 def test_a_zip_with_its_table_inside(cli: Cli, tmp_path: Path) -> None:
     """One-hot classes; another table that names no picture is not taken."""
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:

@@ -254,6 +254,7 @@ def test_weighed_words_are_counted_by_the_cells_that_name_them() -> None:
         ((["image", "label"], ["ISIC_1", "benign"]), False),
         ((["ISIC_1", "label"], ["x", "benign"]), False),  # a column may be called like a picture
         ((["ISIC_1"], ["label"]), False),
+        ((["ISIC_1", "Diagnose"], ["ISIC_2", "benign"]), False),  # a picture may be called like a column
         ((["", ""], ["ISIC_1", "benign"]), False),
     ],
 )

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import takewhile
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,7 +32,7 @@ from dermdata.fetching.local.tables import TableFile, TableMatcher, fold_leaf
 from dermdata.manifest.convert import strip_extension
 from dermdata.manifest.match import EXTENSION, FileNameIndex, strip_ending
 from dermdata.model import IMAGE_TABLES, Content, Dataset, File, Role, TableSpec
-from dermdata.readers.raw_table import compile_pattern
+from dermdata.readers.raw_table import ANY_FOLDERS, compile_pattern
 from dermdata.readers.typed_cells import clean_names
 
 WholeFiles = dict[str, tuple[LocalFile, RecognizedBy]]  # by catalog file
@@ -183,6 +184,35 @@ def match_paths(
     for one in found:
         if one.size and is_image_file(one) and (match := match_path(one.name, tails, crosswalk)):
             yield *match, one
+
+
+def match_own_paths(
+    specs: Sequence[TableSpec], found: Iterable[LocalFile]
+) -> Iterator[tuple[TableSpec, str, LocalFile]]:
+    """The person's own images by the first pattern that their path fits: each is one of the entry, whatever its words.
+
+    The folders that hold all of them are left out of the official path, as far as the pattern does not name them: they
+    may be called otherwise when the files are moved.
+    """
+    images = [one for one in found if one.size and is_image_file(one)]
+    shared = count_shared_folders(images)
+    patterns = [(spec, *compile_own_pattern(str(spec.pattern))) for spec in specs]
+    for one in images:
+        parts = one.name.split("/")
+        fitting = [(spec, depth) for spec, expression, depth in patterns if expression.fullmatch(one.name)]
+        for spec, depth in fitting[:1]:
+            yield spec, "/".join(parts[min(shared, len(parts) - depth) :]), one
+
+
+def count_shared_folders(images: Iterable[LocalFile]) -> int:
+    """How many folders on top hold all of them."""
+    above = zip(*(one.name.split("/")[:-1] for one in images), strict=False)
+    return sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, above))
+
+
+def compile_own_pattern(pattern: str) -> tuple[re.Pattern[str], int]:
+    """Its expression, and how many parts of a path it names."""
+    return compile_pattern(pattern)[0], pattern.removeprefix(ANY_FOLDERS).count("/") + 1
 
 
 def match_path(

@@ -37,6 +37,7 @@ from dermdata.fetching.local.matching import (
     image_names,
     match_images,
     match_masks,
+    match_own_paths,
     match_paths,
 )
 from dermdata.fetching.local.tables import TableFile, TableMatcher, fold_leaf, list_table_files
@@ -362,7 +363,13 @@ class Recognizer(MatchState):
         """Pieces for tables that are cut from paths."""
         specs = [spec for spec in self.dataset.table if spec.pattern and self.image_archives(spec)]
         found: dict[tuple[str, str], list[LocalFile]] = {}
-        for spec, path, one in match_paths(specs, self.candidates(), self.crosswalk):
+        is_own = bool(self.dataset.access.paths)
+        matches = (
+            match_own_paths(specs, self.candidates())
+            if is_own
+            else match_paths(specs, self.candidates(), self.crosswalk)
+        )
+        for spec, path, one in matches:
             file = self.image_archives(spec)[0]
             if member_role(one.name, file) == "images":  # masks are found by the names of what they are of
                 found.setdefault((file.name, path), []).append(one)
