@@ -61,6 +61,7 @@ class Layout:
     origin: Origin
     files: Mapping[str, Path | bytes] = field(repr=False)
     listed: Sequence[Mapping[str, str]] = ()  # rows of a host's own records
+    elsewhere: Collection[str] = ()  # images that another dataset has
 
     def read(self, file: str, member: str | None) -> bytes:
         data = self.files[file]
@@ -90,22 +91,33 @@ def read_hidden_tables(
         name: one["metadata"]
         for name, one in json.loads((mirror / "mirror.json").read_text())["datasets"].items()
     }
+    seen: set[str] = (
+        set()
+    )  # what holds of a table holds of its like: many collections of the ISIC Archive have the same
     for name, dataset in entries.items():
-        # of a table in an archive that no source names nothing can be made, nor of pictures that no entry has
-        own = [spec for spec in dataset.table if spec.file != ANY_FILE and spec.over in (None, *entries)]
-        tables = [spec for spec in own if spec.reader in TABLE_READERS]
-        if not tables:
-            continue
         stand_in = STAND_INS.get(name, name)
-        origin: Origin = "real" if origins.get(stand_in) == "real" and stand_in == name else "stand-in"
-        is_mirrored = stand_in in origins
-        layout = (
-            open_mirrored(mirror / stand_in, origin)
-            if is_mirrored
-            else make_layout(dataset, catalog.label_files(name))
-        )
-        for spec in tables:
-            yield from read_tables(dataset, spec, layout, find_images(spec, layout))
+        like = repr(dataset.table)
+        if stand_in in origins:
+            origin: Origin = "real" if origins[stand_in] == "real" and stand_in == name else "stand-in"
+            layout = open_mirrored(mirror / stand_in, origin)
+        elif can_be_made(dataset) and like not in seen:
+            seen.add(like)
+            layout = make_layout(dataset, catalog.label_files(name))
+        else:
+            continue
+        for spec in dataset.table:
+            if spec.reader in TABLE_READERS:
+                yield from read_tables(dataset, spec, layout, find_images(spec, layout))
+
+
+def can_be_made(dataset: Dataset) -> bool:
+    """Whether the entry names the files of its tables, or the ISIC Archive's records are the table."""
+    files = {file.name for file in dataset.files if file.fetch}
+    tables = [spec for spec in dataset.table if spec.reader in TABLE_READERS]
+    from_archive = str(dataset.listing).startswith("isic:collections=")
+    return bool(tables) and all(
+        spec.file in files or (from_archive and spec.file == LISTED) for spec in tables
+    )
 
 
 def open_mirrored(folder: Path, origin: Origin) -> Layout:
@@ -121,11 +133,8 @@ def make_layout(dataset: Dataset, crosswalk: Iterable[Path]) -> Layout:
     made = fake(dataset, labels, max(MADE_ROWS, 2 * len(labels)))
     pages = [json.loads(data) for url, data in made.listed.items() if "/search/" in url]
     pictures = {url: b"" for url in made.listed if url.endswith(IMAGE_ENDINGS)}
-    return Layout(
-        "entry",
-        {**made.files, **pictures},
-        [flatten_record(one) for page in pages for one in page["results"]],
-    )
+    listed = [flatten_record(one) for page in pages for one in page["results"]]
+    return Layout("entry", {**made.files, **pictures}, listed, elsewhere=made.images)
 
 
 def find_images(spec: TableSpec, layout: Layout) -> Collection[str]:
@@ -135,7 +144,7 @@ def find_images(spec: TableSpec, layout: Layout) -> Collection[str]:
     if spec.over == "fitzpatrick17k":
         with (SHARED / "data/fitzpatrick17k/fitzpatrick17k.csv").open(newline="", encoding="utf-8") as file:
             return {f"{row['md5hash']}.jpg" for row in csv.DictReader(file)}
-    return layout.images
+    return layout.elsewhere if spec.over else layout.images
 
 
 # ------------------------------------------------------------------ reading
@@ -150,6 +159,8 @@ def read_tables(
         file, member = (join.file, join.member) if join else (str(spec.file), spec.member)
         cells = read_cells(spec, layout, file, member)
         truth = find_truth(spec, join)
+        if layout.origin == "entry":
+            truth.pop("caption", None)  # no sentence is made
         places = {name: f"column {place}" for place, name in enumerate(spec.header, 1)}
         truth = {field: [places.get(one, one) for one in columns] for field, columns in truth.items()}
         yield HiddenTable(
