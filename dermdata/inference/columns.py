@@ -7,9 +7,10 @@ the very files that are there, words for female and male. What is not sure is a 
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from functools import cached_property
+from itertools import islice
 
 from dermdata.inference.words import COLUMN_NAMES, UNKNOWN_WORDS, find_meanings
 from dermdata.markup import count_nouns, count_share
@@ -24,6 +25,7 @@ ENOUGH_KNOWN = 3  # so many words that are diagnoses, or name one, are no chance
 ENOUGH_FIT = 0.65  # what they are worth, however many others there are: enough for the very name of a field
 LEAST_LETTERS = 4  # of a diagnosis that a longer word names: shorter ones are in many words
 MOST_FOLDS = 20
+MOST_LOOKED_AT = 1_000  # words of a column that is not called like a field
 MOST_PARTS = 24  # of a word that is looked through
 OTHER_WORDS = frozenset(
     {"other", "others", "non", "not", "no", "none", "normal", "healthy", "negative", "control"}
@@ -55,6 +57,13 @@ class Column:
     def filled(self) -> int:
         """Rows that say anything."""
         return sum(self.words.values())
+
+    @cached_property
+    def sample(self) -> "Column":
+        """The same column with no more words than can be looked at for each field, evenly out of all."""
+        step = -(-len(self.words) // MOST_LOOKED_AT)
+        words = dict(islice(self.words.items(), 0, None, step)) if step > 1 else self.words
+        return replace(self, words=words)
 
     def share(self, fits: Callable[[str], bool]) -> float:
         """Which share of the filled rows has a word that fits."""
@@ -128,6 +137,8 @@ def lacks_header(names: Sequence[str], first: Sequence[str], is_image: Callable[
 
 def says_nothing(word: str) -> bool:
     """Whether a cell only says that something is not known: `NA`, `AGE_UNKNOWN`."""
+    if word[:1].isdigit():  # of half a million measurements none has to be taken apart
+        return word in UNKNOWN_WORDS
     plain = normalize_text(word)
     return plain in UNKNOWN_WORDS or "unknown" in plain.split()
 

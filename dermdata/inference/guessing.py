@@ -100,7 +100,7 @@ def share_files(one: Column, other: Column) -> bool:
 def guess_field(column: Column, name: str, around: Surroundings) -> ColumnGuess | None:
     """How likely a column is this field; None where nothing speaks for it."""
     named = name_likeness(column.plain_name, name) if column.is_named else 0.0
-    if not named and name not in SAID_BY_WORDS:
+    if not named and not (name in SAID_BY_WORDS and JUDGES[name](column.sample, around).alone):
         return None
     judgment = JUDGES[name](column, around)
     if not judgment.evidence or not (named or judgment.alone):

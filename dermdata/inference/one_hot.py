@@ -11,6 +11,7 @@ SET = frozenset({"1", "1.0", "true", "yes", "x"})
 NOT_SET = frozenset({"0", "0.0", "false", "no", ""})
 BELOW = SURE - 0.01  # the score of what would be sure, if nothing were surer
 MOST_WITHOUT = 0.1  # of the rows that have no class, where other columns of 0 and 1 stand beside the classes
+MOST_WORDS = 2 * len(SET | NOT_SET)  # of a column that says yes or no, in any case
 LEAST_CLASSES = 2
 LEAST_CONCEPTS = 3
 
@@ -32,8 +33,9 @@ class FlagGuess:
 
 def is_flag(column: Column) -> bool:
     """Whether the column says yes or no."""
-    words = {normalize_text(word) for word in column.words}
-    return bool(words) and words <= SET | NOT_SET
+    if not 0 < len(column.words) <= MOST_WORDS:
+        return False
+    return {normalize_text(word) for word in column.words} <= SET | NOT_SET
 
 
 def guess_flags(
@@ -94,8 +96,11 @@ def guess_classes(
 
 def count_set(columns: Sequence[Column], rows: Mapping[str, Sequence[str | None]]) -> list[int]:
     """How many of the columns are set in each row."""
+    marks = [{word for word in column.words if normalize_text(word) in SET} for column in columns]
     cells = zip(*(rows[column.name] for column in columns), strict=True)
-    return [sum(normalize_text(cell or "") in SET for cell in row) for row in cells]
+    return [
+        sum((cell or "").strip() in words for cell, words in zip(row, marks, strict=True)) for row in cells
+    ]
 
 
 def choose_labels(

@@ -388,3 +388,19 @@ def test_of_a_column_and_classes_the_label_is_what_says_more_rows(histology: lis
         )
     else:
         assert (found.sure["label_raw"].column, classes, asked) == ("diagnosis", None, [])
+
+
+def test_of_a_large_table_only_columns_of_a_field_s_name_are_looked_at_whole() -> None:
+    """Twenty columns of half a million measurements are no half hour: what is not called so is judged by a sample."""
+    asked: list[str] = []
+
+    def note(word: str) -> bool:
+        asked.append(word)
+        return word.startswith("ISIC_")
+
+    around = Surroundings(is_image=note, is_diagnosis=note, find_site=lambda word: None)
+    size = [str(number / 7) for number in range(20_000)]
+    found = guess_columns([read_column(f"size_{place}", size) for place in range(5)], around)
+    assert (found.sure, len(asked) < 20_000) == ({}, True)
+    found = guess_columns([read_column("anything", [f"ISIC_{number}" for number in range(20_000)])], around)
+    assert found.sure["image"].evidence.endswith("20,000 of 20,000 words name an image that is there")
