@@ -15,7 +15,8 @@ NAMES = {
     "differential": "weighted labels", "age": "age", "sex": "sex", "body_site": "body site",
     "fitzpatrick": "skin type", "fitzpatrick_range": "pair of skin types", "monk": "Monk skin tone",
     "split_official": "split", "fold_official": "fold", "confirmation": "how it was confirmed", "license": "license",
-    "attribution": "attribution", "caption": "caption",
+    "attribution": "attribution", "caption": "caption", "label_raw in folders": "label, by folders",
+    "split_official in folders": "split, by folders",
 }  # fmt: skip
 
 

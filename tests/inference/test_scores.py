@@ -39,6 +39,13 @@ def test_nearly_every_column_is_found(verdicts: list[Verdict], kind: str) -> Non
     assert {field: share for field, share in shares.items() if share < BARS[field]} == {}
 
 
+def test_class_folders_are_found(verdicts: list[Verdict]) -> None:
+    """Of every entry that has its labels from there; a split that shares pictures out several times is asked."""
+    labels = {one.dataset: one.outcome for one in verdicts if one.field == "label_raw in folders"}
+    assert set(labels) >= {"dermnet", "msld-v2", "sd-198"}
+    assert set(labels.values()) == {"right"}
+
+
 def test_nothing_is_taken_that_is_not_so(verdicts: list[Verdict]) -> None:
     """Above the bar nobody is asked."""
     assert [one for one in verdicts if one.outcome == "wrong"] == []

@@ -23,8 +23,10 @@ from dermdata.inference.columns import JUDGES, lacks_header
 from dermdata.manifest.match import strip_ending
 from dermdata.model import ANY_FILE, IMAGE_ENDINGS, Dataset, JoinSpec, TableSpec
 from dermdata.readers.delimited import parse_own_table
+from dermdata.readers.raw_table import compile_pattern
 from dermdata.readers.spreadsheet import read_sheet, split_at_full_line
 
+FOLDER_FIELDS = ("label_raw", "split_official")
 TABLE_READERS = ("table", "spreadsheet")  # others have no table of a person's kind
 MADE_ROWS = 160  # or two for each word of the labels
 LISTED = "metadata.csv"  # of the ISIC Archive's records
@@ -52,6 +54,16 @@ class HiddenTable:
     one_hot: Sequence[str]
     views: Sequence[str]
     has_header: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class HiddenFolders:
+    """The pictures of a dataset that has no table, and what its entry reads from their paths."""
+
+    dataset: str
+    origin: Origin
+    paths: Collection[str]
+    truth: Mapping[str, Mapping[str, str]]  # field of the inference -> path -> its word
 
 
 @dataclass(frozen=True)
@@ -83,40 +95,55 @@ class Layout:
         return frozenset(names)
 
 
-def read_hidden_tables(
+def read_layouts(
     catalog: Catalog, entries: Mapping[str, Dataset], mirror: Path
-) -> Iterator[HiddenTable]:
-    """Every table of every entry, by the stand-in's files or made from the entry."""
-    origins = {
-        name: one["metadata"]
-        for name, one in json.loads((mirror / "mirror.json").read_text())["datasets"].items()
-    }
+) -> Iterator[tuple[Dataset, Layout]]:
+    """The files of every entry that has rows, by the stand-in or made from the entry."""
+    mirrored = json.loads((mirror / "mirror.json").read_text())["datasets"]
     seen: set[str] = (
         set()
     )  # what holds of a table holds of its like: many collections of the ISIC Archive have the same
     for name, dataset in entries.items():
         stand_in = STAND_INS.get(name, name)
         like = repr(dataset.table)
-        if stand_in in origins:
-            origin: Origin = "real" if origins[stand_in] == "real" and stand_in == name else "stand-in"
-            layout = open_mirrored(mirror / stand_in, origin)
+        if stand_in in mirrored:
+            is_real = mirrored[stand_in]["metadata"] == "real" and stand_in == name
+            yield dataset, open_mirrored(mirror / stand_in, "real" if is_real else "stand-in")
         elif can_be_made(dataset) and like not in seen:
             seen.add(like)
-            layout = make_layout(dataset, catalog.label_files(name))
-        else:
-            continue
-        for spec in dataset.table:
-            if spec.reader in TABLE_READERS:
-                yield from read_tables(dataset, spec, layout, find_images(spec, layout))
+            yield dataset, make_layout(dataset, catalog.label_files(name))
+
+
+def read_hidden_tables(dataset: Dataset, layout: Layout) -> Iterator[HiddenTable]:
+    """Every table of the entry."""
+    for spec in dataset.table:
+        if spec.reader in TABLE_READERS:
+            yield from read_tables(dataset, spec, layout, find_images(spec, layout))
+
+
+def read_hidden_folders(dataset: Dataset, layout: Layout) -> HiddenFolders | None:
+    """The paths of the pictures, where all that the entry says of them stands there."""
+    if not dataset.table or any(spec.reader != "folders" for spec in dataset.table):
+        return None
+    truth: dict[str, dict[str, str]] = {}
+    for spec in dataset.table:
+        expression, _ = compile_pattern(f"**/{str(spec.pattern).removeprefix('**/')}")
+        found = {path: match for path in layout.images if (match := expression.fullmatch(path))}
+        for ours in FOLDER_FIELDS:
+            for column in set(spec.columns.get(ours, ())) & set(expression.groupindex):
+                truth.setdefault(ours, {}).update((path, match[column]) for path, match in found.items())
+    return HiddenFolders(dataset=dataset.name, origin=layout.origin, paths=layout.images, truth=truth)
 
 
 def can_be_made(dataset: Dataset) -> bool:
-    """Whether the entry names the files of its tables, or the ISIC Archive's records are the table."""
+    """Whether the entry names the files that its rows are in, or the ISIC Archive's records are the table."""
     files = {file.name for file in dataset.files if file.fetch}
-    tables = [spec for spec in dataset.table if spec.reader in TABLE_READERS]
     from_archive = str(dataset.listing).startswith("isic:collections=")
-    return bool(tables) and all(
-        spec.file in files or (from_archive and spec.file == LISTED) for spec in tables
+    return bool(dataset.table) and all(
+        spec.reader in (*TABLE_READERS, "folders")
+        and (spec.file in {*files, LISTED} if spec.file else files.issuperset(spec.images or ["no images"]))
+        and (spec.file != LISTED or from_archive or LISTED in files)
+        for spec in dataset.table
     )
 
 

@@ -7,11 +7,18 @@ from pathlib import Path
 
 from dermdata import open_session
 from dermdata.api.catalog_words import CatalogWords, read_catalog_words
-from dermdata.inference.columns import ColumnGuesses, read_column
+from dermdata.inference.columns import ColumnGuess, ColumnGuesses, Surroundings, read_column
+from dermdata.inference.folders import guess_folders
 from dermdata.inference.guessing import guess_columns
 from dermdata.inference.one_hot import FlagGuess, choose_labels, guess_flags
 from dermdata.model import Dataset
-from support.hidden_tables import HiddenTable, read_hidden_tables
+from support.hidden_tables import (
+    HiddenFolders,
+    HiddenTable,
+    read_hidden_folders,
+    read_hidden_tables,
+    read_layouts,
+)
 from support.mirror import build
 
 # what an entry does not say of a column, and is so
@@ -25,8 +32,9 @@ ALSO_RIGHT: Mapping[tuple[str, str, str], str] = {
 # whose tables the stand-in makes of real metadata, or as their publisher describes them
 MIRRORED = (
     "ham10000", "isic-2016", "isic-2017", "isic-2018-task3", "isic-2019", "isic-2020", "bcn20000", "isic-archive", "ph2",
-    "mclass", "fitzpatrick17k", "skincon", "pad-ufes-20", "derm7pt", "scin",
+    "mclass", "fitzpatrick17k", "skincon", "pad-ufes-20", "derm7pt", "scin", "dermnet", "sd-198", "msld-v2", "fuseg",
 )  # fmt: skip
+FOLDERS = "folders"  # in place of a table's name
 OUTCOMES = ("right", "asked", "missed", "wrong")
 ROWS = 240  # of each table, evenly out of all
 
@@ -57,9 +65,12 @@ def score_tables(mirror: Path) -> list[Verdict]:
     words = read_catalog_words(resources)
     entries = {name: resources.catalog[name] for name in resources.catalog}
     verdicts: list[Verdict] = []
-    for table in read_hidden_tables(resources.catalog, entries, mirror):
-        found, flags = infer(table, words, find_kin(entries, table.dataset))
-        verdicts += judge(table, found, flags)
+    for dataset, layout in read_layouts(resources.catalog, entries, mirror):
+        hidden = find_kin(entries, dataset.name)
+        for table in read_hidden_tables(dataset, layout):
+            verdicts += judge(table, *infer(table, words, hidden))
+        if folders := read_hidden_folders(dataset, layout):
+            verdicts += judge_folders(folders, words.surround((), hidden))
     return verdicts
 
 
@@ -120,6 +131,28 @@ def judge_field(table: HiddenTable, field: str, columns: Sequence[str], found: C
 
 def is_right(table: HiddenTable, field: str, column: str) -> bool:
     return column in table.truth.get(field, ()) or (table.dataset, field, column) in ALSO_RIGHT
+
+
+def judge_folders(folders: HiddenFolders, around: Surroundings) -> Iterator[Verdict]:
+    """Right, asked or missed for what the entry reads from the paths; wrong for what was taken otherwise."""
+    guesses = {one.field: one for one in guess_folders(sorted(folders.paths), around).guesses}
+    for field in sorted({*guesses, *folders.truth}):
+        guess, truth = guesses.get(field), folders.truth.get(field, {})
+        outcome = judge_level(guess, truth)
+        if truth or outcome == "wrong":
+            column = guess.column if guess else "folders"
+            yield Verdict(folders.dataset, FOLDERS, folders.origin, f"{field} in folders", outcome, column)
+
+
+def judge_level(guess: ColumnGuess | None, truth: Mapping[str, str]) -> str:
+    """Whether the level has just the words that the entry reads from the paths."""
+    if guess is None:
+        return "missed"
+    above = int(guess.column.rpartition("_")[2])
+    is_right = bool(truth) and all(path.split("/")[-1 - above] == word for path, word in truth.items())
+    if guess.is_sure:
+        return "right" if is_right else "wrong"
+    return "asked" if is_right else "missed"
 
 
 def score_inference(folder: Path, rows: int | None = ROWS) -> list[Verdict]:
