@@ -21,7 +21,7 @@ from dermdata.crosswalks import parse_labels
 from dermdata.hosts.isic import flatten_record
 from dermdata.inference.columns import JUDGES, lacks_header
 from dermdata.manifest.match import strip_ending
-from dermdata.model import ANY_FILE, IMAGE_ENDINGS, Dataset, JoinSpec, TableSpec
+from dermdata.model import IMAGE_ENDINGS, Dataset, JoinSpec, TableSpec
 from dermdata.readers.delimited import parse_own_table
 from dermdata.readers.raw_table import compile_pattern
 from dermdata.readers.spreadsheet import read_sheet, split_at_full_line
