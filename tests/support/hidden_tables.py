@@ -128,9 +128,11 @@ def read_hidden_folders(dataset: Dataset, layout: Layout) -> HiddenFolders | Non
     truth: dict[str, dict[str, str]] = {}
     for spec in dataset.table:
         expression, _ = compile_pattern(f"**/{str(spec.pattern).removeprefix('**/')}")
+        folders = str(spec.pattern).split("/")[:-1]  # what stands in a picture's own name is no level
         found = {path: match for path in layout.images if (match := expression.fullmatch(path))}
         for ours in FOLDER_FIELDS:
-            for column in set(spec.columns.get(ours, ())) & set(expression.groupindex):
+            levels = [column for column in spec.columns.get(ours, ()) if f"{{{column}}}" in folders]
+            for column in levels:
                 truth.setdefault(ours, {}).update((path, match[column]) for path, match in found.items())
     return HiddenFolders(dataset=dataset.name, origin=layout.origin, paths=layout.images, truth=truth)
 
