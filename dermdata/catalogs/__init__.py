@@ -35,6 +35,11 @@ class EntryOutline(dict[str, Any]):
         return self.get(name)
 
 
+def is_object(value: object) -> bool:
+    """Whether a value of JSON is an object."""
+    return isinstance(value, dict)
+
+
 def bundled_folder() -> Path:
     """The catalog that ships with dermdata: beside the package in a checkout, inside it in a wheel."""
     package = Path(__file__).parent.parent
@@ -96,10 +101,11 @@ class Catalog:
         What is no text, of an entry that would be refused, is left out.
         """
         data = json.loads(self._entries[self._resolve_name(name)])
-        tables = [one for one in data.get("table") or () if isinstance(one, dict)]
-        found = [one["values"].get(field) for one in tables if isinstance(one.get("values"), dict)]
-        words = {word: value for one in found if isinstance(one, dict) for word, value in one.items()}
-        return {word: value for word, value in words.items() if isinstance(value, str)}
+        words: dict[str, str] = {}
+        for table in filter(is_object, data.get("table") or ()):
+            found = (table.get("values") or {}).get(field) or {}
+            words |= {word: value for word, value in found.items() if isinstance(value, str)}
+        return words
 
     def own_names(self) -> set[str]:
         """The entries that are not of the first catalog, which ships with dermdata, but of one that is laid over it."""
