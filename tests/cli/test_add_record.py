@@ -385,6 +385,30 @@ def test_images_in_parquet_on_hugging_face(add: Callable[..., Answer], site: Sit
     assert (found["license"]["id"], found["title"]) == ("CC-BY-4.0", "Skin")
 
 
+def make_lines() -> bytes:
+    """`metadata.jsonl`, as the hub has it beside pictures."""
+    rows = [{"file_name": f"p{n}.png", "diagnosis": ("Nevus", "Melanoma")[n % 2]} for n in range(COUNT)]
+    return "".join(f"{json.dumps(row)}\n" for row in rows).encode()
+
+
+def make_workbook() -> bytes:
+    import openpyxl
+
+    book, data = openpyxl.Workbook(), io.BytesIO()
+    for line in TABLE.decode().splitlines():
+        book.active.append(line.split(","))
+    book.save(data)
+    return data.getvalue()
+
+
+@pytest.mark.parametrize(("name", "make"), [("metadata.jsonl", make_lines), ("visits.xlsx", make_workbook)])
+def test_tables_in_other_forms(
+    add: Callable[..., Answer], site: Site, name: str, make: Callable[[], bytes]
+) -> None:
+    put_hub(site, {name: make(), "README.md": b"# Skin", **PICTURES})
+    assert [row["diagnosis"] for row in rows_of(add("hf:o/skin"))] == ["melanocytic-nevus", "melanoma"] * 3
+
+
 def make_npz(side: int) -> bytes:
     """Arrays of two parts: images, numbers of classes."""
     arrays = {}
@@ -467,6 +491,24 @@ def test_a_record_without_a_picture(add: Callable[..., Answer], site: Site, name
     answer = add("zenodo:77")
     assert (answer.code, "no picture lies in zenodo:77" in answer.err) == (2, True), answer.err
     assert f"1 file found: {next(iter(NO_PICTURE[name]))}; see https://zenodo.org/records/77" in answer.err
+
+
+BROKEN = {
+    "a Parquet file of another kind": ("a.parquet", b"PAR1" + bytes(200) + b"PAR1", "no whole Parquet file"),
+    "a cut Parquet file": ("a.parquet", make_shard(range(4))[:-20], "no whole Parquet file"),
+    "an .npz that is none": ("a.npz", b"PK" + bytes(300), "is no whole .npz"),
+    "a zip that is cut": ("a.zip", IMAGES_ZIP[:-60], "a.zip"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_file_is_told(add: Callable[..., Answer], site: Site, name: str) -> None:
+    """And where nothing else is there, why is the error."""
+    file, data, said = BROKEN[name]
+    put_zenodo(site, {file: data})
+    answer = add("zenodo:77")
+    assert (answer.code, said in answer.err) == (4, True), answer.err
+    assert "give the file to `dermdata add ours`" in answer.err
 
 
 CLOSED = {
