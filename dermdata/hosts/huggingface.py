@@ -4,6 +4,7 @@ One question tells the commit of a branch, and the tree of that commit the sizes
 that tell the same of one file stand on a redirect, which is followed.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -30,10 +31,12 @@ from dermdata.hosts.base import (
     make_request,
     match_identity,
     pick_file,
+    unexpected_answer,
 )
 from dermdata.model import NOTHING, Dataset, File, Request
 
 SERVER = "https://huggingface.co"
+COMMIT = re.compile(r"[0-9a-f]{40}")
 BRANCH = "main"  # unless another revision is named
 PLACE = r"((?:datasets/)?[\w.-]+/[\w.-]+)@([^/@]+)"
 
@@ -93,6 +96,8 @@ def state_record(identity: str, context: ResolveContext) -> RecordFacts:
     name, revision, folder = match_identity(pattern, identity, form).groups()
     secrets = context.credentials.get_headers("huggingface") or NOTHING
     known = request_repository(name, revision or BRANCH, secrets, context)
+    if not COMMIT.fullmatch(known.commit):
+        raise unexpected_answer(f"{name}@{revision or BRANCH}: 'sha' is not a commit")
     return RecordFacts(
         place=f"huggingface:{name}@{known.commit}{(folder or '').rstrip('/')}",
         page=f"{SERVER}/{name}",

@@ -65,13 +65,13 @@ class RecordParts:
 def describe_record(record: RecordParts, name: str, date: str) -> dict[str, Any]:
     """The keys of an entry that say what and where the record is; plain ones first, as TOML wants them."""
     facts = record.facts
-    page = facts.page if page_problem(facts.page) is None else None
+    page = check_page(facts.page)
     title = redact_text(facts.title or name.replace("-", " ").title())
     keys: dict[str, Any] = {
         "title": title,
         "kind": "dataset",
         "summary": f"{title.rstrip('.')}, added from {page or facts.place}.",
-        "version": UNFIT_FOR_PATHS.sub("-", facts.version or date).strip("-.") or date,
+        "version": UNFIT_FOR_PATHS.sub("-", redact_text(facts.version or date)).strip("-.") or date,
     }
     parts = {
         "homepage": page,
@@ -119,9 +119,14 @@ def describe_access(facts: RecordFacts, page: str | None, date: str) -> dict[str
     return drop_nothing({"kind": kind, "service": facts.account, "url": page, "evidence": evidence})
 
 
+def check_page(url: str | None) -> str | None:
+    """An address that a person may be sent to; None for one that is none, or holds a secret."""
+    return url if url and page_problem(url) is None and not has_secret(url) else None
+
+
 def describe_license(facts: RecordFacts) -> dict[str, str]:
     """The license as it is stated, with its SPDX name where the words leave no other."""
-    url = facts.license_url if facts.license_url and page_problem(facts.license_url) is None else None
+    url = check_page(facts.license_url)
     stated = redact_text(facts.license) if facts.license else None
     return drop_nothing({"id": find_license(stated, url), "url": url, "statement": stated})
 
