@@ -48,7 +48,7 @@ IMAGES_HINT = "images are uint8 [number, height, width, channels]"
 IMAGE_SIDE = 65_535  # pixels
 PICTURE_DIMENSIONS = (3, 4)  # of an array of images: number, height, width, and channels
 COLOR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> PNG's color type
-PARQUET_ROWS = 64  # that are decoded at once, at most
+PARQUET_ROWS = 16  # that are decoded at once, at most
 PARQUET_BYTES = (
     1 << 30
 )  # of them: each may be as large as all that its column holds, since equal ones stand there once
@@ -443,11 +443,9 @@ def require_flat_columns(file: Any, what: str) -> list[str]:
 
 def count_batch_rows(metadata: Any) -> int:
     """How many rows may be in memory at once, whatever their images are."""
-    groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
-    largest = max(
-        (group.column(n).total_uncompressed_size for group in groups for n in range(group.num_columns)),
-        default=0,
-    )
+    # a group's own number: to ask for a column's ends the process where its statistics are broken (pyarrow 26)
+    sizes = [metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups)]
+    largest = max(sizes, default=0)
     return max(1, min(PARQUET_ROWS, PARQUET_BYTES // max(largest, 1)))
 
 

@@ -15,7 +15,7 @@ from dermdata.errors import TableRefused, nearest
 from dermdata.markup import count_share
 from dermdata.model import Content, JoinSpec, QuestionSpec, TableSpec
 from dermdata.readers.delimited import RejectedRows, parse_delimited, quote_names, require_few_rejected
-from dermdata.readers.raw_table import Opener, RawTable, derive_columns
+from dermdata.readers.raw_table import Opener, RawTable, derive_columns, image_column
 from dermdata.readers.typed_cells import clean_ids, is_true, is_truth
 
 ONE_HOT_COLUMN, ROW_COLUMN = "@one-hot", "@row"  # the row's number from 0, where another table counts so
@@ -113,7 +113,8 @@ def interpret_rows(rows: pa.Table, spec: TableSpec, file: str) -> tuple[pa.Table
         rows,
         [view.column for view in spec.views]
         + [name for name in spec.parts if not name.startswith("@")]
-        + mask_columns(spec),
+        + mask_columns(spec)
+        + [name for name in question_needs(spec) if not name.startswith("@")],
         file,
     )
     rows = derive_columns(rows, spec)
@@ -146,6 +147,12 @@ def required_columns(spec: TableSpec) -> list[str]:
     named += [*spec.concepts, *spec.concept_from, *spec.further_labels]
     named += [name for one in spec.questions for name in question_columns(one)]
     return [*named, *spec.flags, *([spec.image_url] if spec.image_url else [])]
+
+
+def question_needs(spec: TableSpec) -> list[str]:
+    """The columns without which questions cannot be put to images."""
+    asked = [name for one in spec.questions for name in question_columns(one)]
+    return [image_column(spec), *asked] if asked else []
 
 
 def question_columns(spec: QuestionSpec) -> list[str]:

@@ -166,3 +166,8 @@ def test_what_further_rows_of_an_image_say_otherwise_is_kept() -> None:
 def test_questions_in_a_column_that_is_not_there_are_refused() -> None:
     with pytest.raises(TableRefused, match="has no column 'answer'"):
         read([{"image": "1", "q": "a?"}], questions=(QuestionSpec(question=("q",), answer="answer"),))
+
+
+def test_questions_about_images_that_no_column_names_are_refused() -> None:
+    with pytest.raises(TableRefused, match="has no column 'image'"):
+        read([{"q": "a?", "a": "b"}], questions=(QuestionSpec(question=("q",), answer="a"),))
