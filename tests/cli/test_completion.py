@@ -9,15 +9,14 @@ from dermdata.cli.app import app
 
 
 @pytest.fixture
-def completed(cli: Callable, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Callable[[str], list[str]]:
+def completed(demo_cache: Path, capfd: pytest.CaptureFixture[str]) -> Callable[[str], list[str]]:
     """The completions of a command line's last word, as bash asks for them; demo is in the cache."""
-    cli("fetch", "demo")
 
     def complete(line: str) -> list[str]:
         words = line.split(" ")
         settings = {
             "_DERMDATA_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1),
-            "DERMDATA_CACHE": str(tmp_path / "cache"),
+            "DERMDATA_CACHE": str(demo_cache),
         }  # fmt: skip
         capfd.readouterr()
         with pytest.MonkeyPatch.context() as patch:

@@ -17,9 +17,8 @@ DIVIDED = ("imagefolder", "webdataset", "huggingface", "coco")
 
 
 @pytest.fixture
-def folds(cli: Callable, tmp_path: Path) -> Path:
+def folds(cli: Callable, demo_cache: Path, tmp_path: Path) -> Path:
     """The demo dataset, but for its broken image, in three folds; all of its rows are officially `train`."""
-    cli("fetch", "demo")
     path, whole = tmp_path / "folds.parquet", tmp_path / "whole.parquet"
     assert cli("select", "demo", "--where", "image_problem is null", "-o", whole).code == 0
     assert cli("split", whole, "--folds", "3", "-o", path).code == 0

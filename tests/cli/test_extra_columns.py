@@ -8,8 +8,8 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def demo(cli: Callable) -> None:
-    cli("fetch", "demo")
+def demo(demo_cache: Path) -> None:
+    """It is in the cache."""
 
 
 def test_counts_by_a_source_s_own_column(cli: Callable) -> None:

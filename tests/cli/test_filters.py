@@ -15,9 +15,8 @@ WHERE = "sex = 'female' and age > 40"
 
 
 @pytest.fixture
-def parts(cli: Callable, tmp_path: Path) -> Path:
+def parts(cli: Callable, demo_cache: Path, tmp_path: Path) -> Path:
     """The demo dataset, split."""
-    cli("fetch", "demo")
     out = tmp_path / "parts.parquet"
     assert cli("split", "demo", "-o", out).code == 0
     return out

@@ -1,7 +1,6 @@
 """Global options on both sides of the command, and errors in the form that the command was asked for."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,9 +9,8 @@ from dermdata.cli.app import run
 
 
 @pytest.fixture
-def cache(tmp_path: Path, cli: Callable) -> Path:
-    assert cli("-q", "fetch", "demo", cache=tmp_path / "cache").code == 0
-    return tmp_path / "cache"
+def cache(demo_cache: Path) -> Path:
+    return demo_cache
 
 
 def answer(capfd: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:

@@ -19,9 +19,8 @@ CLI = Callable[..., Answer]
 
 
 @pytest.fixture
-def cohort(cli: CLI, tmp_path: Path) -> Path:
+def cohort(cli: CLI, demo_cache: Path, tmp_path: Path) -> Path:
     """A filtered, projected and split part of the demo dataset."""
-    assert cli("fetch", "demo").code == 0
     part, out = tmp_path / "part.parquet", tmp_path / "cohort.parquet"
     assert cli("select", "demo", "--where", "age >= 30", "--labels", "malignancy", "-o", part).code == 0
     assert cli("split", part, "--seed", 7, "-o", out).code == 0

@@ -10,9 +10,8 @@ import pytest
 
 
 @pytest.fixture
-def asked(cli):
+def asked(cli, demo_cache):
     """The demo dataset is in the cache."""
-    assert cli("fetch", "demo").code == 0
     return lambda *words: cli("query", *words)
 
 

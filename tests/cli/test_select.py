@@ -56,9 +56,9 @@ def twins(tmp_path: Path) -> tuple[Path, Path]:
         (["-"], "stdin"),
     ],
 )
+@pytest.mark.usefixtures("demo_cache")
 def test_wrong_requests_are_said_in_words(cli: Callable, words: list[str], says: str) -> None:
     """Exit 2, one line of what is wrong, nothing on stdout that is no table."""
-    cli("fetch", "demo")
     answer = cli("select", *words)
     assert answer.code == 2, answer.err
     assert "error: " in answer.err
@@ -345,9 +345,9 @@ def test_a_manifest_outlives_csv_and_comes_back(cli: Callable, twins: tuple, tmp
     assert answer.out == "ham10000/3\n", answer.err
 
 
+@pytest.mark.usefixtures("demo_cache")
 def test_select_split_and_export_run_as_one_shell_line(cli: Callable, tmp_path: Path) -> None:
     """Streams between them, no temporary file; stdout carries nothing else."""
-    cli("fetch", "demo")
     dermdata = f"{shlex.quote(sys.executable)} -m dermdata --cache {shlex.quote(str(tmp_path / 'cache'))}"
     line = (
         f"set -o pipefail; {dermdata} select demo --where \"age >= 40 and diagnosis under 'neoplastic'\" "
@@ -365,9 +365,9 @@ def test_select_split_and_export_run_as_one_shell_line(cli: Callable, tmp_path: 
     assert "select demo" in json.loads(manifest_metadata(tables[0])["history"])[0]
 
 
+@pytest.mark.usefixtures("demo_cache")
 def test_a_reader_that_leaves_early_is_no_fault(cli: Callable, tmp_path: Path) -> None:
     """`| head` ends quietly."""
-    cli("fetch", "demo")
     dermdata = f"{shlex.quote(sys.executable)} -m dermdata --cache {shlex.quote(str(tmp_path / 'cache'))}"
     line = f"{dermdata} select demo -o - | head -c 10 > /dev/null"
     done = subprocess.run(["bash", "-c", line], capture_output=True, check=False)
@@ -417,9 +417,9 @@ def test_near_duplicates_need_images(cli: Callable) -> None:
     assert "no row has a perceptual hash" in answer.err
 
 
+@pytest.mark.usefixtures("demo_cache")
 def test_near_duplicates_are_folded_by_what_their_images_show(cli: Callable) -> None:
     """The demo's planted copies, with what decided for each."""
-    cli("fetch", "demo")
     answer = cli("select", "demo", "--dedupe", "near", "--show", "dropped", "-f", "jsonl")
     assert answer.code == 0, answer.err
     assert "3 of 3 pairs of near hashes show one picture" in answer.err

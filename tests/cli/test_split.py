@@ -11,11 +11,11 @@ import pytest
 from dermdata.manifest.parquet import manifest_metadata
 
 
+@pytest.mark.usefixtures("demo_cache")
 def test_the_balance_is_on_stdout_and_the_manifest_where_it_was_asked_for(
     cli: Callable, tmp_path: Path
 ) -> None:
     """Parts with images, groups, patients, lesions and share; the largest deviation beside them."""
-    cli("fetch", "demo")
     answer = cli("split", "demo", "--seed", "7", "--format", "json", "-o", tmp_path / "split.parquet")
     document = json.loads(answer.out)
     assert document["schema"] == "dermdata.split/1"
@@ -30,17 +30,17 @@ def test_the_balance_is_on_stdout_and_the_manifest_where_it_was_asked_for(
     assert cli("split", str(tmp_path / "split.parquet"), "--check").code == 0
 
 
+@pytest.mark.usefixtures("demo_cache")
 def test_without_output_nothing_is_written_and_it_says_so(cli: Callable, tmp_path: Path) -> None:
     """A look at the balance is free."""
-    cli("fetch", "demo")
     before = sorted(tmp_path.rglob("*.parquet"))
     assert "add -o FILE" in cli("split", "demo").err
     assert sorted(tmp_path.rglob("*.parquet")) == before
 
 
+@pytest.mark.usefixtures("demo_cache")
 def test_an_image_wise_split_of_lesions_is_judged(cli: Callable, tmp_path: Path) -> None:
     """--check counts what is in two parts and exits 1."""
-    cli("fetch", "demo")
     (manifest,) = (tmp_path / "cache").rglob("manifest.parquet")
     table = pq.ParquetFile(manifest).read()
     parts = pa.array([("train", "test")[number % 2] for number in range(table.num_rows)])
@@ -52,9 +52,9 @@ def test_an_image_wise_split_of_lesions_is_judged(cli: Callable, tmp_path: Path)
     assert {"leak-patient", "leak-lesion"} <= codes
 
 
+@pytest.mark.usefixtures("demo_cache")
 def test_wrong_requests_are_said_in_words(cli: Callable) -> None:
     """Exit 2 with what can be had."""
-    cli("fetch", "demo")
     for words in (
         ["--ratios", "train=0.7,test=0.7"],
         ["--folds", "500"],
@@ -66,9 +66,9 @@ def test_wrong_requests_are_said_in_words(cli: Callable) -> None:
         assert answer.err.startswith("error: ")
 
 
+@pytest.mark.usefixtures("demo_cache")
 def test_a_split_by_a_label_space_mirrors_its_classes(cli: Callable, tmp_path: Path) -> None:
     """The class is a column and what each part mirrors; what has none is told, and refused with --strict."""
-    cli("fetch", "demo")
     answer = cli("split", "demo", "--labels", "ham7", "-o", tmp_path / "split.parquet")
     assert answer.code == 0, answer.err
     rows = pq.ParquetFile(tmp_path / "split.parquet").read().to_pylist()
@@ -81,9 +81,9 @@ def test_a_split_by_a_label_space_mirrors_its_classes(cli: Callable, tmp_path: P
     assert not (tmp_path / "none.parquet").exists()
 
 
+@pytest.mark.usefixtures("demo_cache")
 def test_labels_do_not_go_with_check_nor_strict_without_labels(cli: Callable) -> None:
     """What is there is judged as it is."""
-    cli("fetch", "demo")
     assert cli("split", "demo", "--check", "--labels", "ham7").code == 2
     assert cli("split", "demo", "--strict").code == 2
     assert cli("split", "demo", "--labels", "ham8").code == 2
@@ -150,9 +150,9 @@ def test_one_file_for_each_part(cli: Callable, tmp_path: Path, images: list) -> 
     assert "parts in the files' names" in answer.err
 
 
+@pytest.mark.usefixtures("demo_cache")
 def test_near_duplicates_stay_together_on_request(cli: Callable, tmp_path: Path) -> None:
     """Without --near the demo's planted copies may be torn; --check --near tells, and --near keeps them."""
-    cli("fetch", "demo")
     out = tmp_path / "split.parquet"
     codes = []
     for words in ([], ["--near"]):
@@ -164,9 +164,9 @@ def test_near_duplicates_stay_together_on_request(cli: Callable, tmp_path: Path)
     assert cli("split", "demo", "--near", cache=tmp_path / "other").code == 2
 
 
+@pytest.mark.usefixtures("demo_cache")
 def test_the_command_is_in_the_history_after_the_ones_before(cli: Callable, tmp_path: Path) -> None:
     """select, split, and what export carries; the balance beside it."""
-    cli("fetch", "demo")
     part, out = tmp_path / "part.parquet", tmp_path / "split.parquet"
     cli("select", "demo", "--where", "age >= 30", "-o", part)
     cli("split", part, "--folds", "3", "--seed", "5", "-o", out)

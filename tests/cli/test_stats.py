@@ -150,9 +150,9 @@ def test_plain_where_blocks_cannot_be_shown() -> None:
     assert not can_show("█", None)
 
 
+@pytest.mark.usefixtures("demo_cache")
 def test_classes_of_a_label_space_are_counted(cli: Cli) -> None:
     """First in the overview, or by --by; a null class has its reason."""
-    cli("fetch", "demo")
     answer = cli("stats", "demo", "--labels", "isic8", "--format", "json")
     items = json.loads(answer.out)["items"]
     assert [one["by"] for one in items][:2] == ["label", "label"]
@@ -165,9 +165,9 @@ def test_classes_of_a_label_space_are_counted(cli: Cli) -> None:
     assert by.out.splitlines()[1].split("\t")[:3] == ["NV", "benign", "63"]
 
 
+@pytest.mark.usefixtures("demo_cache")
 def test_strict_counts_nothing_where_a_row_has_no_class(cli: Cli) -> None:
     """Exit 1; without a space there is nothing to be strict about."""
-    cli("fetch", "demo")
     answer = cli("stats", "demo", "--labels", "isic8", "--strict")
     assert (answer.code, answer.out) == (1, "")
     assert cli("stats", "demo", "--strict").code == 2

@@ -8,9 +8,8 @@ import pytest
 
 
 @pytest.fixture
-def folder(cli: Callable, tmp_path: Path) -> Path:
-    cli("fetch", "demo")
-    return tmp_path / "cache" / "datasets" / "demo" / "1.0"
+def folder(demo_cache: Path) -> Path:
+    return demo_cache / "datasets" / "demo" / "1.0"
 
 
 def found(answer: object) -> dict[str, str]:
