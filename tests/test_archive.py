@@ -225,7 +225,7 @@ MEASURED = """
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["zip", "tar"])
 def test_memory_is_bounded_whatever_the_members(kind: str, tmp_path: Path) -> None:
-    """One member of 310 MiB, or one of 40 MiB in each of eight threads, would be more than the 300 MiB that they may take."""
+    """One member of 310 MiB, or one of 40 MiB in each of eight threads, is more than the 300 MiB that they may take."""
     archive = tmp_path / f"large.{kind}"
     sizes = {"large.tif": 310 << 20, **{f"{number}.tif": 40 << 20 for number in range(8)}}
     if kind == "zip":
