@@ -44,7 +44,7 @@ def test_a_broken_file_is_refused_with_its_name(body: str, name: str, issue: str
 
 def test_a_file_of_many_spaces_is_not_one() -> None:
     """Which of them is meant nobody knows."""
-    with pytest.raises(UsageError, match="10 tables, not one label space"):
+    with pytest.raises(UsageError, match="11 tables, not one label space"):
         space(text("vocabulary/spaces.toml"), "spaces.toml")
 
 

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from dermdata.credentials import FoundCredentials
+from dermdata.disk import TOO_MANY_FILES_ERRORS, to_storage_error
 from dermdata.errors import (
     BadRedirect,
     CannotConnect,
@@ -461,6 +463,10 @@ def _explain_connect_error(host: str, error: Exception) -> TransferFault:
             hint="try again later; where the way out is a proxy, set HTTPS_PROXY",
         )
         return TransferFault(slow, RetryAction.LATER)
+    if (
+        isinstance(cause, OSError) and cause.errno in TOO_MANY_FILES_ERRORS
+    ):  # it is this machine, not the host
+        return TransferFault(to_storage_error(cause, Path(host)), RetryAction.NEVER)
     why = "no answer in time" if isinstance(error, httpx.ConnectTimeout) else _explain_os_error(cause)
     return TransferFault(
         CannotConnect(f"cannot connect to {host}: {why}", hint="try again later"), RetryAction.LATER

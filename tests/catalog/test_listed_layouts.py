@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 import tarfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dermdata.catalogs import bundled_folder
 from support.made_up_dataset import picture
 from support.servers import Site
 
@@ -345,3 +347,31 @@ def test_an_entry_may_name_the_pieces_itself(tmp_path: Path, cli: Callable, site
     site.put("https://h.example/tar.01", b"x" * len(pieces["tar.01"]))
     answer = cli(*options, "fetch", "in-pieces", "--force")
     assert (answer.code, "tar.01" in answer.err) == (4, True), answer.err
+
+
+def test_scans_of_an_agreement_have_their_boxes_and_no_pictures(
+    tmp_path: Path, cli: Callable, site: Site
+) -> None:
+    """Skin3D: the boxes are open, the scans are not; a scan whose number has no file of boxes has none."""
+    scans = b"subject_id,scan_id,sex,partition\n7,000,f,train\n7,001,m,valid\n"
+    region = '{""name"":""rect"",""x"":10,""y"":20,""width"":5,""height"":6}'
+    marks = f'filename,region_shape_attributes,region_attributes\nm.png,"{region}",{{}}\n'.encode()
+    own = tmp_path / "own" / "datasets" / "scans"
+    own.mkdir(parents=True)
+    entry = (bundled_folder() / "datasets" / "skin3d" / "dataset.toml").read_text(encoding="utf-8")
+    address = re.search(r'urls = \["(.*)/bodytex.csv"\]', entry)[1]  # type: ignore[index]
+    entry = entry.replace('name = "skin3d"', 'name = "scans"', 1)
+    entry = re.sub(r"(?m)^(size|checksum|images|patients) = .*\n", "", entry)
+    (own / "dataset.toml").write_text(entry, encoding="utf-8")
+    place = f"{address}/annotations/000.csv"
+    listed = f"name\tsize\tchecksum\trole\turl\nannotations/000.csv\t{len(marks)}\t\tmetadata\t{place}\n"
+    (own / "files.tsv").write_text(listed, encoding="utf-8")
+    site.put(f"{address}/bodytex.csv", scans)
+    site.put(place, marks)
+    answer = cli("--catalog", tmp_path / "own", "--rewrite", site.rewrite, "fetch", "scans")
+    assert answer.code == 0, answer.err
+    rows = pq.ParquetFile(answer.out.strip()).read().to_pylist()
+    assert [(row["image_id"], row["split_official"], row["path"]) for row in rows] == [
+        ("000", "train", None), ("001", "val", None),
+    ]  # fmt: skip
+    assert [len(row["boxes"] or ()) for row in rows] == [1, 0]

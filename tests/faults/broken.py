@@ -255,9 +255,9 @@ def notes_the_machine(patch: Patch) -> None:
 
 def drops_rows_silently(patch: Patch) -> None:
     """Promise 15: what does not fit is not mentioned."""
-    from dermdata.api import fetch_dataset, fetch_request
+    from dermdata.api import fetch_outcome, fetch_request
 
-    patch(fetch_dataset, "remarks", lambda _: [])
+    patch(fetch_outcome, "remarks", lambda _: [])
     patch(fetch_request, "require_usable", nothing)
 
 

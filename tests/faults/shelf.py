@@ -13,6 +13,7 @@ name = "ours"
 title = "Ours"
 kind = "dataset"
 summary = "made by a test"
+no_rows = "a test of its files"
 [access]
 kind = "open"
 evidence = "it lies beside this file"

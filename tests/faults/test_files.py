@@ -22,7 +22,7 @@ from faults.disks import KINDS, Counted, Tmpfs, disk_of
 from faults.stage import CountingSite, finals, publish, run, small_files, words, wrong_finals
 
 LOOSE = "files.example/loose.bin"
-INDEX = 1_500_000  # bytes: the compiled catalog and a few small files
+INDEX = 2_000_000  # bytes: the compiled catalog and a few small files
 
 
 @pytest.fixture
@@ -35,8 +35,8 @@ def site() -> Iterator[CountingSite]:
 def disk(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Counted | Tmpfs]:
-    """A disk of 4.5 MiB; the compiled catalogs, bundled and own, take more than half of it."""
-    with disk_of(request.param, tmp_path / "disk", 9 << 19, monkeypatch) as made:
+    """A disk of 5.5 MiB; the compiled catalogs, bundled and own, take more than half of it."""
+    with disk_of(request.param, tmp_path / "disk", 11 << 19, monkeypatch) as made:
         yield made
 
 
@@ -52,7 +52,7 @@ def test_row_45_too_small_a_disk_is_told_before_a_byte_is_asked_for(
     assert f"no room for {disk.path}/datasets/ours/1: {needed:,} bytes needed, " in answer.err
     assert " bytes free" in answer.err
     assert site.requests == []
-    disk.resize(8 << 20)
+    disk.resize(10 << 20)
     assert cli(*options, "fetch", "ours", cache=disk.path).code == 0
     assert set(site.downloads().values()) == {1}
 
@@ -71,7 +71,7 @@ def test_row_45_a_disk_that_fills_up_in_the_middle_costs_no_byte_twice(
     assert "bytes free" in answer.err
     had = sum(part.stat().st_size for part in disk.path.rglob(".loose.bin.*.part"))
     assert had > 500_000
-    disk.resize(8 << 20)
+    disk.resize(10 << 20)
     answer = cli(*options, "fetch", "ours", cache=disk.path)
     assert answer.code == 0, answer.err
     assert site.downloads() == {LOOSE: 2, "files.example/images.zip": 1, "files.example/table.csv": 1}
@@ -89,7 +89,7 @@ def test_row_45_an_archive_is_kept_until_there_is_room_to_unpack_it(
     answer = cli(*options, "fetch", "ours", cache=disk.path)
     assert answer.code == 5, answer.err
     assert "bytes needed" in answer.err
-    disk.resize(8 << 20)
+    disk.resize(10 << 20)
     assert cli(*options, "fetch", "ours", cache=disk.path).code == 0
     assert site.downloads()["files.example/images.zip"] == 1
     assert cli(*options, "verify", cache=disk.path).code == 0
