@@ -253,7 +253,8 @@ def test_a_complete_partial_is_not_asked_for(
 def test_the_pause_is_the_server_s_or_our_own(get: Get, slept: list[float], spec: str, pause: float) -> None:
     """Row 21: seconds, date, or our back-off."""
     get(spec)
-    assert slept == [pytest.approx(pause, abs=1.2 if "date" in spec else 0.1)]
+    # what passes until it sleeps is not slept: on a busy machine some tenths
+    assert slept == [pytest.approx(pause, abs=1.2 if "date" in spec else 0.5)]
 
 
 @pytest.mark.fault(23)
