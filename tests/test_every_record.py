@@ -27,13 +27,13 @@ from test_every_mirror import NAMES as MIRRORED
 pytestmark = pytest.mark.shared
 
 CATALOG = open_catalog()
-RECORDED = {"zenodo", "figshare", "mendeley", "dataverse", "huggingface", "kaggle", "isicdoi", "github"}
+RECORDED = {"zenodo", "figshare", "mendeley", "dataverse", "huggingface", "kaggle", "isicdoi", "github", "osf"}
 LISTED = {"zenodo", "figshare", "mendeley", "huggingface", "isicdoi"}
 ACCOUNTS = {"KAGGLE_USERNAME": "someone", "KAGGLE_KEY": "sesame", "HF_TOKEN": "sesame"}
 FEW = 20  # files; what has more is named by a long list, or held to the real numbers in tests/test_every_mirror.py
 LAYOUT_TESTS = Path(__file__).parent / "catalog" / "test_listed_layouts.py"
 LAYOUTS = LAYOUT_TESTS.read_text(encoding="utf-8") if LAYOUT_TESTS.exists() else ""
-SHAPES = {"table", "folders", "spreadsheet"}
+SHAPES = {"table", "folders", "spreadsheet", "rows", "records"}
 LOOSE = ("some folder/a.jpg", "b.jpg", "some folder/c.jpg")  # pictures of a record whose layout nobody states
 
 
