@@ -3,6 +3,7 @@
 Parametrized over the catalog: made of the TOML as in the contract tests, but listed, addressed and checked by the host.
 """
 
+import hashlib
 import io
 import json
 import zipfile
@@ -10,7 +11,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -27,7 +30,17 @@ from test_every_mirror import NAMES as MIRRORED
 pytestmark = pytest.mark.shared
 
 CATALOG = open_catalog()
-RECORDED = {"zenodo", "figshare", "mendeley", "dataverse", "huggingface", "kaggle", "isicdoi", "github", "osf"}
+RECORDED = {
+    "zenodo",
+    "figshare",
+    "mendeley",
+    "dataverse",
+    "huggingface",
+    "kaggle",
+    "isicdoi",
+    "github",
+    "osf",
+}
 LISTED = {"zenodo", "figshare", "mendeley", "huggingface", "isicdoi"}
 ACCOUNTS = {"KAGGLE_USERNAME": "someone", "KAGGLE_KEY": "sesame", "HF_TOKEN": "sesame"}
 FEW = 20  # files; what has more is named by a long list, or held to the real numbers in tests/test_every_mirror.py
@@ -76,6 +89,16 @@ def can_be_recorded(dataset: Dataset) -> bool:
     return bool(dataset.files) and len(dataset.files) < FEW and find_places(dataset) is not None
 
 
+def find_collection(dataset: Dataset) -> int | None:
+    """The collection of the ISIC Archive that an entry is, where nothing else belongs to it."""
+    host, _, number = str(dataset.listing).partition(":collections=")
+    alone = all(not file.fetch for file in dataset.files)
+    return int(number) if host == "isic" and number.isdigit() and alone else None
+
+
+COLLECTIONS = {name: number for name in CATALOG if (number := find_collection(CATALOG[name]))}
+IN_COLLECTION = 2  # pictures
+NEVUS = {"diagnosis_1": "Benign", "diagnosis_2": "Benign melanocytic proliferations", "diagnosis_3": "Nevus"}
 NAMES = [name for name in CATALOG if can_be_recorded(CATALOG[name])]
 
 
@@ -139,6 +162,35 @@ def write_overlay(root: Path, dataset: Dataset, files: Mapping[str, bytes]) -> N
     (folder / "dataset.toml").write_text("\n".join(lines), encoding="utf-8")
 
 
+def write_archive(folder: Path) -> dict[str, Any]:
+    """The ISIC Archive's answers and pictures, a few of each collection that an entry is; its part of mirror.json."""
+    (folder / "images").mkdir(parents=True)
+    answers, files = [], []
+    for turn, (collection, place) in enumerate(
+        product(sorted(set(COLLECTIONS.values())), range(IN_COLLECTION))
+    ):
+        name, data = f"ISIC_{turn:07}", picture(turn)
+        address = f"https://isic-archive.s3.amazonaws.com/images/{name}.jpg"
+        (folder / "images" / f"{name}.jpg").write_bytes(data)
+        clinical = {"age_approx": 50 + place, "sex": "female", **NEVUS}
+        metadata = {"acquisition": {"image_type": "dermoscopic"}, "clinical": clinical}
+        sizes = {
+            "full": {"url": address, "size": len(data)},
+            "thumbnail_256": {"url": address, "size": len(data)},
+        }
+        said = {"isic_id": name, "public": True, "copyright_license": "CC-0", "attribution": "Anonymous"}
+        answers.append({
+            "created": f"2020-01-01T00:{turn // 60:02}:{turn % 60:02}.000000Z", "collections": [collection],
+            "record": {**said, "files": sizes, "metadata": metadata},
+        })  # fmt: skip
+        digests = {how: hashlib.new(how, data).hexdigest() for how in ("sha256", "md5")}
+        files.append(
+            {"name": f"images/{name}.jpg", "size": len(data), "role": "images", "url": address, **digests}
+        )
+    (folder / "records.json").write_text(json.dumps(answers), encoding="utf-8")
+    return {"metadata": "reconstructed", "expected": {}, "files": files}
+
+
 @pytest.fixture(scope="module")
 def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Mirror, Path, dict[str, int]]]:
     """All records of all entries at one server, an overlay for them, and the rows of each."""
@@ -157,7 +209,8 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Mirror,
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(data)
         registered.append((*as_recorded(host, number, turn), str(folder)))
-    (root / "mirror.json").write_text(json.dumps({"datasets": {}}))
+    archive = write_archive(root / "isic-archive")
+    (root / "mirror.json").write_text(json.dumps({"datasets": {"isic-archive": archive}}))
     record(root, *registered)
     with ExitStack() as stack:
         yield stack.enter_context(serve(root)), root / "overlay", rows
@@ -170,6 +223,22 @@ def as_recorded(host: str, number: str, turn: int) -> tuple[str, str]:
     if host == "huggingface":
         return host, number.removesuffix("@main")
     return host, number
+
+
+@pytest.mark.parametrize("name", COLLECTIONS)
+def test_a_collection_of_the_isic_archive_is_fetched_from_its_api(
+    cli: Callable, stand_in: tuple, name: str
+) -> None:
+    """Its own pictures and no other collection's, with what the archive says of them."""
+    mirror, overlay, _ = stand_in
+    rewrite = f"https://=http://127.0.0.1:{mirror.port}/web/"
+    answer = cli("--catalog", overlay, "--rewrite", rewrite, "fetch", name)
+    assert answer.code == 0, answer.err
+    rows = pq.ParquetFile(answer.out.strip()).read().to_pylist()
+    assert [(row["age"], row["sex"], row["image_problem"], bool(row["path"])) for row in rows] == [
+        (50.0 + place, "female", None, True) for place in range(IN_COLLECTION)
+    ]
+    assert {row["diagnosis"] for row in rows} == {"melanocytic-nevus"}
 
 
 @pytest.mark.parametrize("name", NAMES)
