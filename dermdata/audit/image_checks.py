@@ -133,7 +133,7 @@ def check_private_metadata(data: AuditData) -> Iterator[Finding]:
         level: Level = "warning" if kind in IDENTIFYING_KINDS else "note"
         text = (
             f"{count_nouns(len(found), 'image', 'carry')} {PRIVATE_KIND_PHRASES[kind]} "
-            "in their EXIF, XMP, IPTC or comments"
+            f"in {'its' if len(found) == 1 else 'their'} EXIF, XMP, IPTC or comments"
         )
         evidence = {"images": len(found), "kind": kind, "tags": dict(sorted(tags[name, kind].items()))}
         yield data.make_finding(level, "exif-private", found, text, evidence)

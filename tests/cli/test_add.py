@@ -378,9 +378,9 @@ CHECKS = [
     ("label", "Nevus", 4, "Nevus: melanocytic-nevus"),
     ("duplicate-exact", "demo", 1, "1 picture is in demo too, byte by byte"),
     ("duplicate-near", "demo", 2, "2 pictures are in demo too, by their looks"),
-    ("exif-private", "place", 1, "1 image carries where it was taken in their EXIF, XMP, IPTC or comments"),
-    ("exif-private", "name", 1, "1 image carries a person's name in their EXIF, XMP, IPTC or comments"),
-    ("exif-private", "serial number", 1, "1 image carries the device's serial number in their EXIF, XMP, IPTC or comments"),
+    ("exif-private", "place", 1, "1 image carries where it was taken in its EXIF, XMP, IPTC or comments"),
+    ("exif-private", "name", 1, "1 image carries a person's name in its EXIF, XMP, IPTC or comments"),
+    ("exif-private", "serial number", 1, "1 image carries the device's serial number in its EXIF, XMP, IPTC or comments"),
 ]  # fmt: skip
 
 

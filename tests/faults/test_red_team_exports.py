@@ -104,7 +104,7 @@ def test_red_team_09_names_are_told_and_do_not_go_out(cli: Cli, tmp_path: Path) 
     (tmp_path / "images" / "IMG_0000.jpg").write_bytes(data[:20] + segment(0xED, content) + data[20:])
     manifest.write_manifest(table(rows), tmp_path / "mine.parquet", {})
     told = cli("audit", tmp_path / "mine.parquet", "--only", "exif-private")
-    assert "1 image carries a person's name in their EXIF, XMP, IPTC or comments" in told.out
+    assert "1 image carries a person's name in its EXIF, XMP, IPTC or comments" in told.out
     out = tmp_path / "out"
     assert cli("export", "imagefolder", tmp_path / "mine.parquet", "--strip-exif", "-o", out).code == 0
     assert not [path for path in out.rglob("*.jpg") if b"Jane" in path.read_bytes()]
