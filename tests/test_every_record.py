@@ -6,6 +6,7 @@ Parametrized over the catalog: made of the TOML as in the contract tests, but li
 import hashlib
 import io
 import json
+import re
 import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +24,7 @@ from contract.test_datasets import FETCHED
 from dermdata.catalogs import open_catalog
 from dermdata.catalogs.entries import find_fetch_way
 from dermdata.crosswalks import parse_labels
-from dermdata.model import Dataset
+from dermdata.model import Dataset, File
 from support.mirror import Mirror, record, serve
 from test_every_mirror import NAMES as MIRRORED
 
@@ -41,6 +42,7 @@ RECORDED = {
     "github",
     "osf",
 }
+RAW = "https://raw.githubusercontent.com/"
 LISTED = {"zenodo", "figshare", "mendeley", "huggingface", "isicdoi"}
 ACCOUNTS = {"KAGGLE_USERNAME": "someone", "KAGGLE_KEY": "sesame", "HF_TOKEN": "sesame"}
 FEW = 20  # files; what has more is named by a long list, or held to the real numbers in tests/test_every_mirror.py
@@ -64,14 +66,18 @@ Place = tuple[str, str]  # host, and the record's id there
 
 def find_places(dataset: Dataset) -> dict[str, Place] | None:
     """Of each file that is fetched its record; None where one is not in a record that the stand-in can have."""
-    found: dict[str, Place] = {}
-    for file in dataset.files:
-        host, _, rest = str(file.source).partition(":")
-        number = rest.removesuffix(f"/{file.name}")
-        if file.fetch and (host not in RECORDED or file.urls or (host == "dataverse" and "/" not in number)):
-            return None
-        found[file.name] = host, number
-    return found
+    places = {file.name: find_place(file) for file in dataset.files if file.fetch}
+    return None if None in places.values() else {name: place for name, place in places.items() if place}
+
+
+def find_place(file: File) -> Place | None:
+    """The host and the record of a file; None for one that the stand-in cannot have."""
+    if file.urls:
+        raw = re.fullmatch(rf"{RAW}([^/]+/[^/]+)/([0-9a-f]{{40}})/{re.escape(file.name)}", file.urls[0])
+        return ("github", f"{raw[1]}@{raw[2]}") if raw and not file.source else None
+    host, _, rest = str(file.source).partition(":")
+    number = rest.removesuffix(f"/{file.name}")
+    return (host, number) if host in RECORDED and (host != "dataverse" or "/" in number) else None
 
 
 def can_be_recorded(dataset: Dataset) -> bool:
