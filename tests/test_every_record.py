@@ -12,18 +12,19 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import product
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
-from contract.faker import fake, picture
+from contract.faker import Fake, fake, picture
 from contract.test_datasets import FETCHED
 from dermdata.catalogs import open_catalog
 from dermdata.catalogs.entries import find_fetch_way
 from dermdata.crosswalks import parse_labels
+from dermdata.hosts.isic import SEARCH
 from dermdata.model import Dataset, File
 from support.mirror import Mirror, record, serve
 from test_every_mirror import NAMES as MIRRORED
@@ -42,6 +43,7 @@ RECORDED = {
     "github",
     "osf",
 }
+ADDRESS = "address"  # in place of a host: of a file that lies in no record
 RAW = "https://raw.githubusercontent.com/"
 LISTED = {"zenodo", "figshare", "mendeley", "huggingface", "isicdoi"}
 ACCOUNTS = {"KAGGLE_USERNAME": "someone", "KAGGLE_KEY": "sesame", "HF_TOKEN": "sesame"}
@@ -71,10 +73,10 @@ def find_places(dataset: Dataset) -> dict[str, Place] | None:
 
 
 def find_place(file: File) -> Place | None:
-    """The host and the record of a file; None for one that the stand-in cannot have."""
+    """The host and the record of a file, or its own address; None for one that the stand-in cannot have."""
     if file.urls:
         raw = re.fullmatch(rf"{RAW}([^/]+/[^/]+)/([0-9a-f]{{40}})/{re.escape(file.name)}", file.urls[0])
-        return ("github", f"{raw[1]}@{raw[2]}") if raw and not file.source else None
+        return ("github", f"{raw[1]}@{raw[2]}") if raw and not file.source else (ADDRESS, file.urls[0])
     host, _, rest = str(file.source).partition(":")
     number = rest.removesuffix(f"/{file.name}")
     return (host, number) if host in RECORDED and (host != "dataverse" or "/" in number) else None
@@ -92,25 +94,30 @@ def can_be_recorded(dataset: Dataset) -> bool:
         # listed ones of a layout that is known have a record of that layout in tests/catalog/test_listed_layouts.py
         inferred = all(one.inferred for one in dataset.table)
         return inferred and dataset.listing.partition(":")[0] in LISTED and not dataset.files
-    return bool(dataset.files) and len(dataset.files) < FEW and find_places(dataset) is not None
+    places = find_places(dataset) or {}
+    return len(dataset.files) < FEW and any(host != ADDRESS for host, _ in places.values())
 
 
 def find_collection(dataset: Dataset) -> int | None:
-    """The collection of the ISIC Archive that an entry is, where nothing else belongs to it."""
+    """The collection of the ISIC Archive that an entry is, whose further files the stand-in can have."""
     host, _, number = str(dataset.listing).partition(":collections=")
-    alone = all(not file.fetch for file in dataset.files)
-    return int(number) if host == "isic" and number.isdigit() and alone else None
+    return int(number) if host == "isic" and number.isdigit() and find_places(dataset) is not None else None
 
 
 COLLECTIONS = {name: number for name in CATALOG if (number := find_collection(CATALOG[name]))}
-IN_COLLECTION = 2  # pictures
-NEVUS = {"diagnosis_1": "Benign", "diagnosis_2": "Benign melanocytic proliferations", "diagnosis_3": "Nevus"}
 NAMES = [name for name in CATALOG if can_be_recorded(CATALOG[name])]
+
+
+@cache
+def fake_entry(name: str) -> Fake:
+    """Its files and listing, made of its TOML."""
+    texts = [path.read_text(encoding="utf-8") for path in CATALOG.label_files(name)]
+    return fake(CATALOG[name], [label for text in texts for label in parse_labels(text)])
 
 
 def list_records(dataset: Dataset) -> tuple[dict[Place, dict[str, bytes]], int, dict[str, bytes]]:
     """The entry's records with their files, how many rows they give, and the fakes by catalog name."""
-    if dataset.listing:
+    if dataset.listing and dataset.name not in COLLECTIONS:
         host, _, number = dataset.listing.partition(":")
         pictures = {name: picture(turn) for turn, name in enumerate(LOOSE)}
         if host == "isicdoi":
@@ -126,12 +133,7 @@ def list_records(dataset: Dataset) -> tuple[dict[Place, dict[str, bytes]], int, 
             len(LOOSE),
             {},
         )
-    labels = [
-        label
-        for path in CATALOG.label_files(dataset.name)
-        for label in parse_labels(path.read_text(encoding="utf-8"))
-    ]
-    made = fake(dataset, labels)
+    made = fake_entry(dataset.name)
     found: dict[Place, dict[str, bytes]] = defaultdict(dict)
     for name, place in (find_places(dataset) or {}).items():
         if name in made.files:
@@ -168,32 +170,38 @@ def write_overlay(root: Path, dataset: Dataset, files: Mapping[str, bytes]) -> N
     (folder / "dataset.toml").write_text("\n".join(lines), encoding="utf-8")
 
 
-def write_archive(folder: Path) -> dict[str, Any]:
-    """The ISIC Archive's answers and pictures, a few of each collection that an entry is; its part of mirror.json."""
-    (folder / "images").mkdir(parents=True)
-    answers, files = [], []
-    for turn, (collection, place) in enumerate(
-        product(sorted(set(COLLECTIONS.values())), range(IN_COLLECTION))
-    ):
-        name, data = f"ISIC_{turn:07}", picture(turn)
-        address = f"https://isic-archive.s3.amazonaws.com/images/{name}.jpg"
-        (folder / "images" / f"{name}.jpg").write_bytes(data)
-        clinical = {"age_approx": 50 + place, "sex": "female", **NEVUS}
-        metadata = {"acquisition": {"image_type": "dermoscopic"}, "clinical": clinical}
-        sizes = {
-            "full": {"url": address, "size": len(data)},
-            "thumbnail_256": {"url": address, "size": len(data)},
-        }
-        said = {"isic_id": name, "public": True, "copyright_license": "CC-0", "attribution": "Anonymous"}
-        answers.append({
-            "created": f"2020-01-01T00:{turn // 60:02}:{turn % 60:02}.000000Z", "collections": [collection],
-            "record": {**said, "files": sizes, "metadata": metadata},
-        })  # fmt: skip
-        digests = {how: hashlib.new(how, data).hexdigest() for how in ("sha256", "md5")}
-        files.append(
-            {"name": f"images/{name}.jpg", "size": len(data), "role": "images", "url": address, **digests}
-        )
+def write_archive(folder: Path, fakes: Mapping[str, Fake]) -> dict[str, Any]:
+    """The ISIC Archive's answers and pictures for the entries that are its collections; its part of mirror.json."""
+    answers: list[dict[str, Any]] = []
+    files: list[dict[str, Any]] = []
+    for name, made in fakes.items():
+        page = next(data for address, data in made.listed.items() if address.startswith(SEARCH))
+        for said in json.loads(page)["results"]:
+            full = said["files"]["full"]
+            data, place = made.listed[full["url"]], f"images/{COLLECTIONS[name]}/{said['isic_id']}.jpg"
+            full["url"] = f"https://isic-archive.s3.amazonaws.com/{place}"
+            said["files"]["thumbnail_256"] = full
+            when = f"2020-01-01T{len(answers) // 60:02}:{len(answers) % 60:02}:00.000000Z"
+            answers.append(
+                {"created": when, "collections": [COLLECTIONS[name]], "record": {"public": True, **said}}
+            )
+            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+            (folder / place).write_bytes(data)
+            digests = {how: hashlib.new(how, data).hexdigest() for how in ("sha256", "md5")}
+            files.append({"name": place, "size": len(data), "role": "images", "url": full["url"], **digests})
     (folder / "records.json").write_text(json.dumps(answers), encoding="utf-8")
+    return {"metadata": "reconstructed", "expected": {}, "files": files}
+
+
+def write_alone(folder: Path, records: dict[Place, dict[str, bytes]]) -> dict[str, Any]:
+    """The files that lie in no record, taken out of them; their part of mirror.json."""
+    folder.mkdir()
+    files = []
+    for turn, place in enumerate([place for place in records if place[0] == ADDRESS]):
+        (data,) = records.pop(place).values()
+        (folder / str(turn)).write_bytes(data)
+        digests = {how: hashlib.new(how, data).hexdigest() for how in ("sha256", "md5")}
+        files.append({"name": str(turn), "size": len(data), "role": "metadata", "url": place[1], **digests})
     return {"metadata": "reconstructed", "expected": {}, "files": files}
 
 
@@ -203,20 +211,21 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Mirror,
     root = tmp_path_factory.mktemp("records")
     records: dict[Place, dict[str, bytes]] = defaultdict(dict)
     rows = {}
-    for name in NAMES:
+    for name in (*NAMES, *COLLECTIONS):
         found, rows[name], files = list_records(CATALOG[name])
         for place, members in found.items():
             records[place] |= members
         write_overlay(root / "overlay", CATALOG[name], files)
     registered = []
+    alone = write_alone(root / "alone", records)
     for turn, ((host, number), members) in enumerate(records.items()):
         folder = root / "made" / str(turn)
         for name, data in members.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(data)
         registered.append((*as_recorded(host, number, turn), str(folder)))
-    archive = write_archive(root / "isic-archive")
-    (root / "mirror.json").write_text(json.dumps({"datasets": {"isic-archive": archive}}))
+    archive = write_archive(root / "isic-archive", {name: fake_entry(name) for name in COLLECTIONS})
+    (root / "mirror.json").write_text(json.dumps({"datasets": {"isic-archive": archive, "alone": alone}}))
     record(root, *registered)
     with ExitStack() as stack:
         yield stack.enter_context(serve(root)), root / "overlay", rows
@@ -231,23 +240,7 @@ def as_recorded(host: str, number: str, turn: int) -> tuple[str, str]:
     return host, number
 
 
-@pytest.mark.parametrize("name", COLLECTIONS)
-def test_a_collection_of_the_isic_archive_is_fetched_from_its_api(
-    cli: Callable, stand_in: tuple, name: str
-) -> None:
-    """Its own pictures and no other collection's, with what the archive says of them."""
-    mirror, overlay, _ = stand_in
-    rewrite = f"https://=http://127.0.0.1:{mirror.port}/web/"
-    answer = cli("--catalog", overlay, "--rewrite", rewrite, "fetch", name)
-    assert answer.code == 0, answer.err
-    rows = pq.ParquetFile(answer.out.strip()).read().to_pylist()
-    assert [(row["age"], row["sex"], row["image_problem"], bool(row["path"])) for row in rows] == [
-        (50.0 + place, "female", None, True) for place in range(IN_COLLECTION)
-    ]
-    assert {row["diagnosis"] for row in rows} == {"melanocytic-nevus"}
-
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *COLLECTIONS])
 def test_an_entry_is_fetched_from_its_hosts_record(
     cli: Callable, stand_in: tuple, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
