@@ -247,14 +247,22 @@ def read_candidates(
     candidates: "Sequence[LocalFile]",
     images: "Sequence[LocalFile]",
 ) -> list[FoundTable]:
-    """The tables in files that may be some; those that are none are named."""
+    """The tables in files that may be some; those that are none are named.
+
+    BadTable where what is called a table cannot be read and none can: what it says of the pictures would be lost.
+    """
     tables: list[FoundTable] = []
     misfits: list[str] = []
+    broken: list[BadTable] = []
     for one in candidates:
         try:
             tables += read_tables(found, one, images)
         except BadTable as error:
             misfits.append(f"warning: {one.shown} is not looked at: {error.message}")
+            broken += [error] if one.leaf.lower().endswith(SURE_TABLES) else []
+    if broken and not any(one.is_surely_table for one in tables):
+        hint = broken[0].hint or "mend it; or move it away, to add the pictures without what it says"
+        raise BadTable(broken[0].message, hint=hint) from broken[0]
     for line in misfits[:SHOWN]:
         resources.say(line)
     if len(misfits) > SHOWN:

@@ -294,13 +294,17 @@ def test_a_notebook_does_the_same(clinic: Path) -> None:
 
 
 def test_one_folder_of_pictures_has_no_labels(cli: Cli, tmp_path: Path) -> None:
-    """Its name is no diagnosis; a workbook beside them is named, not passed over."""
+    """Its name is no diagnosis; a broken workbook beside them is refused, not passed over: it may have them."""
     for number in range(3):
         draw(tmp_path / "melanoma" / f"{number}.jpg", number)
     (tmp_path / "melanoma" / "visits.xlsx").write_bytes(b"PK")
-    added = cli("add", "own", tmp_path / "melanoma", "-o", tmp_path / "lab")
+    words = ("add", "own", tmp_path / "melanoma", "-o", tmp_path / "lab")
+    refused = cli(*words)
+    assert (refused.code, refused.out) == (2, "")
+    assert "visits.xlsx is not an .xlsx workbook" in refused.err
+    (tmp_path / "melanoma" / "visits.xlsx").unlink()
+    added = cli(*words)
     assert added.code == 0, added.err
-    assert "visits.xlsx is not looked at" in added.err
     assert [(row["image_id"], row["diagnosis"]) for row in manifest(added)] == [
         (str(n), None) for n in range(3)
     ]

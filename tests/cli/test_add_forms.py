@@ -91,7 +91,9 @@ MISFITS = {
 
 
 def test_what_is_no_table_is_named(cli: Cli, own: Path) -> None:
-    """The pictures are added all the same; by --table such a file is refused."""
+    """Beside a table that can be read they are named; by --table such a file is refused."""
+    lines = [",".join(RECORDS[0]), *(",".join(map(str, one.values())) for one in RECORDS)]
+    (own / "own" / "visits.csv").write_text("\n".join(lines))
     for name, text in MISFITS.items():
         (own / "own" / name).write_text(text)
     words = ("add", "own", own / "own", "-o", own / "lab", "--dry-run")
@@ -219,3 +221,24 @@ def test_several_tables_that_name_the_pictures(cli: Cli, own: Path) -> None:
     answer = cli(*words)
     assert (answer.code, "t.xlsx: first" in answer.err) == (2, True), answer.err
     assert cli(*words, "--image", "photo").code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("t.csv", b'image;dx\n"a.jpg;nevus\nb.jpg', "a quotation mark is never closed"),
+        ("t.tsv", b'image\tdx\n"a.jpg\tnevus\n', "a quotation mark is never closed"),
+        ("t.xlsx", b"PK no workbook", "t.xlsx"),
+    ],
+)
+def test_the_only_table_that_is_broken_is_no_warning(
+    cli: Cli, tmp_path: Path, name: str, text: bytes, said: str
+) -> None:
+    """Its labels would be lost and the folder taken for pictures that nobody labeled; nothing is written."""
+    (tmp_path / "own").mkdir()
+    Image.new("RGB", (16, 12)).save(tmp_path / "own" / "a.jpg")
+    (tmp_path / "own" / name).write_bytes(text)
+    answer = cli("add", "broken", tmp_path / "own", "-o", tmp_path / "lab")
+    assert (answer.code, answer.out) == (2, ""), answer.err
+    assert said in answer.err
+    assert not (tmp_path / "lab").exists()
