@@ -196,8 +196,8 @@ def workbook(good: bytes, dice: Dice) -> bytes:
     head = HEAD.replace(b"?>", b"?>" + DOCTYPE, 1) if make is entities else HEAD
     sheet, out = head + make(dice) + b"</sheetData></worksheet>", io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(good)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
-        for name in old.namelist():
-            new.writestr(name, sheet if name.endswith("sheet1.xml") else old.read(name))
+        for info in old.infolist():
+            new.writestr(info, sheet if info.filename.endswith("sheet1.xml") else old.read(info))
     return out.getvalue()
 
 
@@ -211,5 +211,5 @@ def zipped(dice: Dice) -> bytes:
                     file.write(bytes(1 << 20))
         else:
             for number in range(dice.choice([2_000, 20_000])):
-                archive.writestr(f"d{number % 100}/{number}.jpg", b"")
+                archive.writestr(zipfile.ZipInfo(f"d{number % 100}/{number}.jpg"), b"")
     return out.getvalue()

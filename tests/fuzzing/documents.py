@@ -245,8 +245,9 @@ def rezipped(data: bytes, dice: Dice, mend: Callable[[str, bytes, Dice], bytes])
             name for name in names if "sheet1" in name or "sharedStrings" in name or "workbook.xml" in name
         ]
         chosen = dice.choice(sheets if dice.random() < 0.7 and sheets else names)
-        for name in names:
-            new.writestr(name, mend(name, old.read(name), dice) if name == chosen else old.read(name))
+        for info in old.infolist():  # with its own time, not that of the day: a case is the same each time
+            part = old.read(info.filename)
+            new.writestr(info, mend(info.filename, part, dice) if info.filename == chosen else part)
     return out.getvalue()
 
 
