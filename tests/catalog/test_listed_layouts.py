@@ -6,7 +6,8 @@ import json
 import re
 import tarfile
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 
 from dermdata.catalogs import bundled_folder
 from support.made_up_dataset import picture
+from support.mirror import Mirror, record, serve
 from support.servers import Site
 
 Rows = list[dict[str, Any]]
@@ -39,49 +41,52 @@ def workbook(header: Sequence[str], *lines: Sequence[object]) -> bytes:
     return data.getvalue()
 
 
-def put_zenodo(site: Site, record: str, files: Mapping[str, bytes]) -> None:
-    listed = [
-        {"key": name, "size": len(data), "checksum": f"md5:{hashlib.md5(data).hexdigest()}"}
-        for name, data in files.items()
-    ]
-    site.put(f"https://zenodo.org/api/records/{record}", json.dumps({"files": listed}).encode())
-    for name, data in files.items():
-        site.put(f"https://zenodo.org/records/{record}/files/{name}?download=1", data)
+def put_at_addresses(root: Path, files: Mapping[str, bytes]) -> None:
+    """A mirror's folder of these files by their whole addresses: a bucket's are listed by its own interface, too."""
+    listed = []
+    for number, (url, data) in enumerate(files.items()):
+        (root / "alone").mkdir(parents=True, exist_ok=True)
+        (root / "alone" / str(number)).write_bytes(data)
+        digests = {how: hashlib.new(how, data).hexdigest() for how in ("sha256", "md5")}
+        listed.append({"name": str(number), "size": len(data), "role": "images", "url": url, **digests})
+    told = {"datasets": {"alone": {"metadata": "reconstructed", "expected": {}, "files": listed}}}
+    (root / "mirror.json").write_text(json.dumps(told), encoding="utf-8")
 
 
-def put_figshare(site: Site, article: str, files: Mapping[str, bytes]) -> None:
-    listed = [
-        {"id": number, "name": name, "size": len(data), "computed_md5": hashlib.md5(data).hexdigest(),
-         "is_link_only": False}
-        for number, (name, data) in enumerate(files.items(), 1)
-    ]  # fmt: skip
-    url = f"https://api.figshare.com/v2/articles/{article}/files?page=1&page_size=500"
-    site.put(url, json.dumps(listed).encode())
-    for number, data in enumerate(files.values(), 1):
-        site.put(f"https://ndownloader.figshare.com/files/{number}", data)
+@pytest.fixture
+def serve_record(tmp_path: Path) -> Iterator[Callable[..., Mirror]]:
+    """Serves files as the record of a host, or by their addresses where no host is told, until the test ends."""
+    root = tmp_path / "stand-in"
+    with ExitStack() as stack:
+
+        def start(files: Mapping[str, bytes], host: str = "", number: str = "") -> Mirror:
+            if not host:
+                put_at_addresses(root, files)
+                return stack.enter_context(serve(root))
+            for name, data in files.items():
+                (tmp_path / "record" / name).parent.mkdir(parents=True, exist_ok=True)
+                (tmp_path / "record" / name).write_bytes(data)
+            root.mkdir()
+            (root / "mirror.json").write_text('{"datasets": {}}', encoding="utf-8")
+            record(root, (host, number, str(tmp_path / "record")))
+            return stack.enter_context(serve(root))
+
+        yield start
 
 
-def put_s3(site: Site, bucket: str, prefix: str, files: Mapping[str, bytes]) -> None:
-    rows = "".join(
-        f"<Contents><Key>{name}</Key><Size>{len(data)}</Size></Contents>" for name, data in files.items()
-    )
-    url = f"https://{bucket}.s3.amazonaws.com"
-    page = f"<ListBucketResult><IsTruncated>false</IsTruncated>{rows}</ListBucketResult>"
-    site.put(f"{url}/?list-type=2&prefix={prefix.replace('/', '%2F')}&max-keys=1000", page.encode())
-    for name, data in files.items():
-        site.put(f"{url}/{name}", data)
-
-
-def fetch(name: str, cli: Callable, site: Site, code: int = 0) -> Rows:
-    answer = cli("--rewrite", site.rewrite, "fetch", name)
-    assert answer.code == code, answer.err
+def fetch(name: str, cli: Callable, mirror: Mirror) -> Rows:
+    home = f"http://127.0.0.1:{mirror.port}"
+    bucket = f"https://cobra-pathology.s3.amazonaws.com/={home}/s3/cobra-pathology/"  # not among the hosts of /web/
+    answer = cli("--rewrite", bucket, "--rewrite", f"https://={home}/web/", "fetch", name)
+    assert answer.code == 0, answer.err
     rows: Rows = pq.ParquetFile(answer.out.strip()).read().to_pylist()
     for row in rows:
         assert row["path"] is None or (Path(answer.out.strip()).parent / row["path"]).is_file()
     return rows
 
 
-def test_mcr_sl_is_joined_from_its_six_workbooks(cli: Callable, site: Site) -> None:
+@pytest.mark.shared
+def test_mcr_sl_is_joined_from_its_six_workbooks(cli: Callable, serve_record: Callable) -> None:
     """Each image has its lesion's and its person's facts; one whose lesion is in no workbook stays."""
     home = "MCR-SL_dataset"
     books = {
@@ -107,8 +112,7 @@ def test_mcr_sl_is_joined_from_its_six_workbooks(cli: Callable, site: Site) -> N
     }  # fmt: skip
     members = {f"{home}/{name}.xlsx": data for name, data in books.items()}
     members |= {f"{home}/images/I{number}.jpg": picture(number) for number in range(1, 5)}
-    put_zenodo(site, "17306338", {"some_name.zip": zipped(members)})
-    rows = fetch("mcr-sl", cli, site)
+    rows = fetch("mcr-sl", cli, serve_record({"some_name.zip": zipped(members)}, "zenodo", "17306338"))
     told = (
         "image_id",
         "patient_id",
@@ -134,15 +138,15 @@ def test_mcr_sl_is_joined_from_its_six_workbooks(cli: Callable, site: Site) -> N
     assert said.items() <= dict(rows[0]["extra"]).items()
 
 
-def test_itobos_has_boxes_in_pixels_and_its_split(cli: Callable, site: Site) -> None:
+@pytest.mark.shared
+def test_itobos_has_boxes_in_pixels_and_its_split(cli: Callable, serve_record: Callable) -> None:
     """The label files of the training tiles; of the test tiles nothing is said."""
     with_tiles = {
         "data/train/images/a.png": picture(1, "png"), "data/train/images/b.png": picture(2, "png"),
         "data/train/labels/a.txt": b"0 0.5 0.5 0.5 0.25\n", "data/train/labels/b.txt": b"",
         "data/test/images/c.png": picture(3, "png"), "data/additional_data/d.png": picture(4, "png"),
     }  # fmt: skip
-    put_figshare(site, "28452545", {"tiles.zip": zipped(with_tiles)})
-    rows = fetch("itobos2024", cli, site)
+    rows = fetch("itobos2024", cli, serve_record({"tiles.zip": zipped(with_tiles)}, "figshare", "28452545"))
     assert [(row["image_id"], row["split_official"]) for row in rows] == [
         ("test/c", "test"), ("train/a", "train"), ("train/b", "train"),
     ]  # fmt: skip
@@ -151,16 +155,12 @@ def test_itobos_has_boxes_in_pixels_and_its_split(cli: Callable, site: Site) -> 
     assert [row["boxes"] for row in rows] == [None, [right], []]
 
 
+@pytest.mark.shared
 @pytest.mark.parametrize("ending", ["svs", "tif"])
-def test_a_slide_is_a_row_and_is_not_decoded(cli: Callable, site: Site, ending: str) -> None:
-    slide = f"packages/bcc/images/case1.{ending}"
-    put_s3(
-        site,
-        "cobra-pathology",
-        "packages/",
-        {slide: b"II*\0 a slide", "packages/bcc/annotations/case1.xml": b"<x/>"},
-    )
-    (row,) = fetch("cobra-bcc", cli, site)
+def test_a_slide_is_a_row_and_is_not_decoded(cli: Callable, serve_record: Callable, ending: str) -> None:
+    bucket = "https://cobra-pathology.s3.amazonaws.com/packages/bcc"
+    files = {f"{bucket}/images/case1.{ending}": b"II*\0 a slide", f"{bucket}/annotations/case1.xml": b"<x/>"}
+    (row,) = fetch("cobra-bcc", cli, serve_record(files))
     assert (row["image_id"], row["modality"]) == ("bcc/case1", "histopathology")
     assert row["path"].endswith(ending)
     if ending == "svs":
