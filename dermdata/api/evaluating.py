@@ -275,6 +275,7 @@ class EvaluationRequest:
     report: Path | None = None
     where: str | None = None
     split: str | None = None
+    exclude: tuple[str, ...] = ()
 
     def command(self, predictions: str, targets: Sequence[str]) -> str:
         """The command line without its output."""
@@ -289,6 +290,7 @@ class EvaluationRequest:
         }
         sources = [f"--target={target}" for target in targets]
         options = [f"--{name}={value}" for name, value in asked.items() if value is not None]
+        options += [f"--exclude={one}" for one in self.exclude]
         points = [f"--operating-point={point}" for point in self.points]
         return shlex.join(["dermdata", "evaluate", predictions, *sources, *options, *points])
 
@@ -324,7 +326,7 @@ def evaluate_predictions(
         min_group=request.min_group,
     )  # fmt: skip
     table, name = read_table(resources, predictions)
-    rows = target.narrow(request.where, request.split).table
+    rows = target.narrow(request.where, request.split, request.exclude).table
     prepared = prepare_table(resources, table, name, rows, request)
     tell_part(resources, prepared, rows, request.split)
     result = judge_prepared(resources, prepared, wanted)

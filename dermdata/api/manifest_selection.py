@@ -1,7 +1,9 @@
 """Which rows of a manifest stay, and what their labels are called: filters, label spaces, duplicates, samples."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from dermdata.api.label_spaces import (
@@ -154,8 +156,43 @@ class SelectableRows(ManifestRows):
         """Keep the rows of which the condition is true: `"age >= 60 and diagnosis under 'melanoma'"`."""
         return self._tell_selection(self.select(where=condition))
 
-    def narrow(self, where: str | None = None, split: str | None = None) -> "Manifest":
-        """Keep the rows that the filters of all commands leave: a condition, and a part.
+    def exclude(self, *images: "str | os.PathLike[str] | Sequence[str]") -> "Manifest":
+        """Take images away that a list names; what is on it and not here is told.
+
+        Parameters
+        ----------
+        *images : path or sequence of str
+            An exclusion list, as `browse` writes it, or a file of keys; or the keys themselves.
+
+        Returns
+        -------
+        Manifest
+
+        Raises
+        ------
+        BadTable
+            For a list that is not there or has wrong lines.
+
+        """
+        from dermdata.manifest.exclusions import DROP, exclude_rows, read_exclusions
+
+        done: SelectableRows = self
+        for one in images:
+            is_file = isinstance(one, (str, os.PathLike))
+            name = os.fspath(one) if is_file else "the keys"  # type: ignore[arg-type]  # told apart above
+            listed = read_exclusions(Path(name)) if is_file else ()
+            keys = [image.key for image in listed if image.action == DROP] if is_file else list(one)  # type: ignore[arg-type]
+            loaded = done._read_columns(lambda _: USED)
+            left = exclude_rows(loaded.table, keys)
+            self._resources.say(left.describe(name))
+            asked = {"exclude": name if is_file else f"{left.here} keys"}
+            done = done._derive(loaded, left.table, "select", asked)
+        return cast("Manifest", done)
+
+    def narrow(
+        self, where: str | None = None, split: str | None = None, exclude: Sequence[str] = ()
+    ) -> "Manifest":
+        """Keep the rows that the filters of all commands leave: a condition, a part, and lists of what is not wanted.
 
         Parameters
         ----------
@@ -163,6 +200,8 @@ class SelectableRows(ManifestRows):
             Only rows of which this is true.
         split : str, optional
             Only this part: train, val, test, …
+        exclude : sequence of str
+            Exclusion lists, whose images are taken away first.
 
         Returns
         -------
@@ -175,9 +214,10 @@ class SelectableRows(ManifestRows):
             For a condition that cannot be, or a part that no row is of.
 
         """
+        rows = self.exclude(*exclude)
         if where is None and split is None:
-            return cast("Manifest", self)
-        done = self.select(where=where, split=split)
+            return rows
+        done = rows.select(where=where, split=split)
         for note in done.notes:  # which rows have no class was told by the step that gave the classes
             self._resources.say(note)
         return done.manifest
@@ -243,10 +283,14 @@ def narrow_to_split(loaded: Loaded, split: str | None) -> tuple[Loaded, list[str
 
 
 def load_narrowed(
-    resources: Resources, targets: Sequence[str], where: str | None, split: str | None
+    resources: Resources,
+    targets: Sequence[str],
+    where: str | None,
+    split: str | None,
+    exclude: Sequence[str] = (),
 ) -> Loaded:
     """The targets' rows that the filters of all commands leave, with all columns; what was left is told."""
-    return SelectableRows.from_targets(resources, targets).narrow(where, split)._read_all()
+    return SelectableRows.from_targets(resources, targets).narrow(where, split, exclude)._read_all()
 
 
 def list_needed(

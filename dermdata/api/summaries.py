@@ -36,6 +36,7 @@ class CountRequest:
     where: str | None = None
     split: str | None = None
     share: float = 1.0  # of a differential's weight that a class needs
+    exclude: tuple[str, ...] = ()  # exclusion lists
 
     @classmethod
     def from_names(
@@ -69,10 +70,10 @@ def list_identities(targets: Sequence[str]) -> Sequence[str]:
 def count_targets(resources: Resources, targets: Sequence[str], request: CountRequest) -> Records:
     """Count the rows of targets, of all that is cached without any; only the columns that are needed are read."""
     targets = targets or list_cached_targets(resources)
-    if request.where is None and request.split is None:
+    if request.where is None and request.split is None and not request.exclude:
         loaded = load(resources, targets, [*request.columns, *list_identities(targets)])
     else:
-        loaded = load_narrowed(resources, targets, request.where, request.split)
+        loaded = load_narrowed(resources, targets, request.where, request.split, request.exclude)
     resources.more(f"counting {', '.join(loaded.names)}")
     return count_rows(resources, loaded.table, loaded.names, request)
 

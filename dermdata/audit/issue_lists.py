@@ -13,6 +13,7 @@
 
 import csv
 import io
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -24,11 +25,13 @@ import pyarrow as pa
 from dermdata.catalogs.overlays import read_text
 from dermdata.errors import BadCatalog, UnknownName, UsageError
 from dermdata.manifest.columns import text_column
+from dermdata.manifest.exclusions import ListedImage, read_exclusions
 from dermdata.markup import count_nouns, count_share
 from dermdata.model import Finding
 
 COLUMNS = ("image_id", "action", "issue", "source", "of")
 ACTIONS = ("drop", "note", "copy")
+OWN_ENDINGS = (".tsv", ".txt", ".csv")
 ACTION_PHRASES = {"drop": "taken away", "note": "kept", "copy": "joined with the one that they copy"}
 
 
@@ -55,12 +58,14 @@ class IssueList:
 def find_issue_lists(roots: Sequence[Path], name: str, known: Iterable[str] = ()) -> list[IssueList]:
     """Read the lists of this name from the catalog folders, a later folder's in place of an earlier one's.
 
+    A path is a person's own list, as `browse` writes it.
+
     Parameters
     ----------
     roots : sequence of Path
         Catalog folders.
     name : str
-        LIST@VERSION.
+        LIST@VERSION, or the path of an exclusion list.
     known : iterable of str
         The catalog's names: some name a list whose content could not be bundled.
 
@@ -77,8 +82,12 @@ def find_issue_lists(roots: Sequence[Path], name: str, known: Iterable[str] = ()
         Where the catalog names the list and has no content of it.
     BadCatalog
         For a file with wrong lines; the message names each.
+    BadTable
+        For a person's own list that is not there or has wrong lines.
 
     """
+    if is_own_list(name):
+        return read_own_list(Path(name))
     paths = {path.parent.parent.name: path for root in roots for path in root.glob("datasets/*/issues/*.tsv")
              if path.stem == name}  # fmt: skip
     if paths:
@@ -92,6 +101,26 @@ def find_issue_lists(roots: Sequence[Path], name: str, known: Iterable[str] = ()
         )
     there = sorted({path.stem for root in roots for path in root.glob("datasets/*/issues/*.tsv")})
     raise UnknownName("issue list", name, there, hint=f"a list is {place}, given by --catalog DIR")
+
+
+def is_own_list(name: str) -> bool:
+    """Whether the name is a path: no list of a catalog has an ending or lies in a folder."""
+    return Path(name).suffix in OWN_ENDINGS or os.sep in name or Path(name).is_file()
+
+
+def read_own_list(path: Path) -> list[IssueList]:
+    """A person's exclusion list, as a list for each dataset that it names."""
+    found: dict[str, list[Issue]] = {}
+    for one in read_exclusions(path):
+        found.setdefault(one.dataset, []).append(to_issue(one))
+    return [
+        IssueList(name=path.name, dataset=dataset, issues=tuple(issues)) for dataset, issues in found.items()
+    ]
+
+
+def to_issue(one: ListedImage) -> Issue:
+    issue, source = one.issue or "not said why", one.source or "own list"
+    return Issue(image_id=one.image_id, action=one.action, issue=issue, source=source, of=one.of)
 
 
 def read_issue_list(path: Path, name: str, dataset: str) -> IssueList:
@@ -160,17 +189,17 @@ def apply_issue_lists(table: pa.Table, lists: Sequence[IssueList]) -> AppliedIss
     return AppliedIssues(table=kept, findings=tuple(found), copies=copies)
 
 
-def select_lists(lists: Sequence[IssueList], datasets: set[str | None]) -> Sequence[IssueList]:
+def select_lists(lists: Sequence[IssueList], datasets: set[str]) -> Sequence[IssueList]:
     """The lists about these datasets; all of them where none is."""
     return [one for one in lists if one.dataset in datasets] or lists
 
 
-def rows_by_image(table: pa.Table) -> dict[tuple[str | None, str | None], list[int]]:
-    """The rows of each dataset and image id: a manifest with keys of its own may have an image several times."""
+def rows_by_image(table: pa.Table) -> dict[tuple[str, str | None], list[int]]:
+    """The rows of each dataset ("": none) and image id: a manifest with keys of its own may have one several times."""
     columns = (text_column(table, name).to_pylist() for name in ("dataset", "image_id"))
-    found: dict[tuple[str | None, str | None], list[int]] = {}
-    for row, name in enumerate(zip(*columns, strict=True)):
-        found.setdefault(name, []).append(row)
+    found: dict[tuple[str, str | None], list[int]] = {}
+    for row, (dataset, image) in enumerate(zip(*columns, strict=True)):
+        found.setdefault((dataset or "", image), []).append(row)
     return found
 
 
@@ -197,7 +226,7 @@ def issue_finding(
         level="note",
         code="known-issue",
         dataset=one.dataset,
-        keys=tuple(sorted(f"{one.dataset}/{image}" for image in here)),
+        keys=tuple(sorted(f"{one.dataset}/{image}" if one.dataset else image for image in here)),
         message=f"{one.name}: {counts} and {ACTION_PHRASES[action]} ({issue}; {source})",
         evidence={"list": one.name, "action": action, "issue": issue, "source": source, "listed": listed},
     )

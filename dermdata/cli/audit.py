@@ -35,8 +35,9 @@ def audit(
     apply: Annotated[
         list[str] | None,
         typer.Option(
-            help="Take away what this list of known issues names, and tell it; repeatable.",
-            metavar="LIST@VERSION",
+            help="Take away what this list of known issues names, and tell it: of the catalog, or your own file; "
+            "repeatable.",
+            metavar="LIST@VERSION|FILE",
         ),
     ] = None,
     only: Annotated[list[str] | None, typer.Option(help=f"Only this. {CODE_HELP}", metavar="CODE")] = None,

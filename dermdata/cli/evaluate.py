@@ -14,6 +14,7 @@ from dermdata.cli.complete import cached_names, column_names, space_names
 from dermdata.cli.label_options import (
     LABELS_HELP,
     DifferentialOption,
+    ExcludeOption,
     SplitOption,
     StrictOption,
     WeightOption,
@@ -72,6 +73,7 @@ def evaluate(
     ] = 30,
     where: WhereOption = None,
     split: SplitOption = None,
+    exclude: ExcludeOption = None,
     report: Annotated[
         Path | None, typer.Option(help="Write all of it as one offline page.", metavar="FILE.html")
     ] = None,
@@ -89,7 +91,7 @@ def evaluate(
     request = EvaluationRequest(
         labels=labels, strict=strict, share=find_share(labels, differential, min_weight), by=split_words(by),
         points=split_words(operating_point), resamples=bootstrap, seed=seed, min_group=min_group,
-        report=report, where=where, split=split,
+        report=report, where=where, split=split, exclude=tuple(exclude or ()),
     )  # fmt: skip
     found = evaluate_predictions(state, predictions, Manifest.from_targets(state, target), request)
     show(found, form, state.color)

@@ -42,6 +42,7 @@ def export(
     embed: Annotated[bool, typer.Option("--embed/--no-embed", help=EMBED_HELP)] = False,
     where: options.WhereOption = None,
     split: options.SplitOption = None,
+    exclude: options.ExcludeOption = None,
     fold: Annotated[int | None, typer.Option(min=0, help=FOLD_HELP, metavar="K")] = None,
     labels: options.LabelsOption = None,
     strict: options.StrictOption = False,
@@ -67,7 +68,7 @@ def export(
     check_strict(labels, strict=strict)
     if out == "-":
         raise UsageError("export writes files, not a stream", hint="give -o FILE or a folder")
-    manifest = Manifest.from_targets(state, targets or all_cached(state)).narrow(where)
+    manifest = Manifest.from_targets(state, targets or all_cached(state)).narrow(where, exclude=exclude or ())
     asked: dict[str, Any] = {
         "labels": labels, "strict": strict, "differential": differential, "min_weight": min_weight, "embed": embed,
         "split": split, "fold": fold, "size": pixels, "strip_exif": strip_exif, "redistributable": redistributable,
@@ -104,16 +105,15 @@ def conclude(
     state: State, written: "ExportResult", names: tuple[str, ...], out: str, form: Format | None
 ) -> None:
     """Paths on stdout, what they hold on stderr."""
-    if form is None:
-        for path in written.files:
-            write_line(str(path))
-    else:
+    for path in written.files if form is None else ():
+        write_line(str(path))
+    if form is not None:
         beside = {"rows": written.rows, "bytes": written.bytes, "left_out": dict(written.left_out)}
         emit([{"path": str(path)} for path in written.files], ("path",), form, "export", beside=beside)
     for words, count in written.left_out.items():
         state.say(f"warning: {phrase_count(count, words)}")
     whose = f" of {', '.join(names)}" if names else ""
-    count = len(written.files) if written.count is None else written.count
-    facts = [count_nouns(count, "file"), format_size(written.bytes)]
+    files = count_nouns(len(written.files) if written.count is None else written.count, "file")
+    facts = [files, format_size(written.bytes)]
     facts += [f"{written.kept:,} already there"] if written.kept else []
     state.say(f"exported {count_nouns(written.rows, 'row')}{whose} to {out} ({', '.join(facts)})")

@@ -15,6 +15,13 @@ WhereOption = Annotated[
         metavar="EXPR",
     ),
 ]
+ExcludeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Without the images of this list, as `browse` writes it, or of a file of keys; repeatable.",
+        metavar="FILE",
+    ),
+]
 SplitOption = Annotated[
     str | None,
     typer.Option(help="Only this part: train, val, test, …", metavar="NAME", autocompletion=part_names),

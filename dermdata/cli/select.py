@@ -25,6 +25,7 @@ def select(
     targets: Targets,
     where: options.WhereOption = None,
     split: options.SplitOption = None,
+    exclude: options.ExcludeOption = None,
     labels: options.LabelsOption = None,
     strict: options.StrictOption = False,
     differential: options.DifferentialOption = None,
@@ -78,7 +79,7 @@ def select(
     state = state_of(ctx)
     check_strict(labels, strict=strict)
     require_out(out)
-    done = Manifest.from_targets(state, targets).select(
+    done = Manifest.from_targets(state, targets).exclude(*(exclude or ())).select(
         where=where, split=split, labels=labels, differential=differential, min_weight=min_weight,
         refine=split_names(refine), dedupe=dedupe, sample=sample, per_class=per_class, seed=seed,
         allow_missing=allow_missing, show=IMAGE_COLUMNS if show == "images" else (),

@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 import typer
 
 from dermdata.api.label_spaces import check_strict
+from dermdata.cli import label_options as options
 from dermdata.cli.complete import cached_names, column_names, dataset_names
-from dermdata.cli.label_options import DifferentialOption, LabelsOption, StrictOption, WeightOption
 from dermdata.cli.output import AllowMissing, FormatOption, PathsOption, emit
-from dermdata.cli.split_check import exclude, judge
+from dermdata.cli.split_check import judge, refuse_together
 from dermdata.cli.state import state_of
 
 app = typer.Typer(add_completion=False)
@@ -50,10 +50,11 @@ def split(
             show_default=False,
         ),
     ] = None,
-    labels: LabelsOption = None,
-    strict: StrictOption = False,
-    differential: DifferentialOption = None,
-    min_weight: WeightOption = None,
+    exclude: options.ExcludeOption = None,
+    labels: options.LabelsOption = None,
+    strict: options.StrictOption = False,
+    differential: options.DifferentialOption = None,
+    min_weight: options.WeightOption = None,
     official: Annotated[bool, typer.Option("--official", help=OFFICIAL_HELP)] = False,
     stable: Annotated[bool, typer.Option("--stable", help=STABLE_HELP)] = False,
     seed: Annotated[int, typer.Option(help="Another seed, another split.", metavar="N")] = 0,
@@ -92,14 +93,15 @@ def split(
     making = {
         "--ratios": ratios, "--folds": folds, "--stratify": stratify, "--official": official, "--stable": stable,
         "--output": out, "--labels": labels, "--differential": differential, "--min-weight": min_weight,
+        "--exclude": exclude,
     }  # fmt: skip
-    exclude(making, check=check, target=target)
+    refuse_together(making, check=check, target=target)
     check_strict(labels, strict=strict)
     if check:
         judge(state, targets, target or (), form, by=by, near=near)
         return
     require_out(out)
-    parts = Manifest.from_targets(state, targets).split(
+    parts = Manifest.from_targets(state, targets).exclude(*(exclude or ())).split(
         by=by, ratios=ratios, folds=folds, stratify=stratify, labels=labels, strict=strict,
         differential=differential, min_weight=min_weight, official=official, stable=stable, near=near,
         seed=seed, allow_missing=allow_missing,
@@ -108,8 +110,7 @@ def split(
         state.say(line)
     state.say(f"largest deviation of a class share: {parts.largest_deviation:.4f} percentage points")
     if out != "-":
-        rows = parts.records
-        emit(rows, rows.columns, form, "split", beside=rows.facts, color=state.color)
+        emit(rows := parts.records, rows.columns, form, "split", beside=rows.facts, color=state.color)
     if out and not dry_run:
         parts.manifest.save(out, paths=paths, allow_missing=allow_missing)
         if out != "-":

@@ -19,7 +19,7 @@ JUDGE_HINT = (
 )
 
 
-def exclude(making: Mapping[str, object], *, check: bool, target: list[str] | None) -> None:
+def refuse_together(making: Mapping[str, object], *, check: bool, target: list[str] | None) -> None:
     """UsageError for options that do not go together; `making` are those that make a split."""
     if making["--ratios"] and making["--folds"]:
         raise UsageError("--ratios and --folds exclude each other", hint="give one of them")

@@ -42,6 +42,7 @@ def stats(
     min_weight: options.WeightOption = None,
     where: options.WhereOption = None,
     split: options.SplitOption = None,
+    exclude: options.ExcludeOption = None,
     form: FormatOption = None,
 ) -> None:
     """Counts and cross-tables: images, patients and lesions in each cell."""
@@ -50,13 +51,13 @@ def stats(
     state = state_of(ctx)
     check_strict(labels, strict=strict)
     columns = filter(None, map(str.strip, (by or "").split(",")))
-    share = find_share(labels, differential, min_weight)
-    request = CountRequest(tuple(dict.fromkeys(columns)), labels, strict, where, split, share)
-    rows = count_targets(state, targets or (), request)
+    rows = where, split, find_share(labels, differential, min_weight), tuple(exclude or ())
+    request = CountRequest(tuple(dict.fromkeys(columns)), labels, strict, *rows)
+    counted = count_targets(state, targets or (), request)
     if form == "table" or (form is None and sys.stdout.isatty()):
-        show_tables(rows, request.by, state.color)
+        show_tables(counted, request.by, state.color)
         return
-    emit(rows, rows.columns, form, "stats", color=state.color)
+    emit(counted, counted.columns, form, "stats", color=state.color)
 
 
 def show_tables(rows: Sequence[Item], columns: Sequence[str], color: str) -> None:
@@ -95,10 +96,8 @@ def make_table(rows: Sequence[Item], columns: Sequence[str], width: int, *, bloc
 
 
 def show_cells(row: Item, columns: Sequence[str], measures: Sequence[str]) -> "list[Text]":
-    words, numbers = (
-        [describe_value(name, row[name]) for name in columns],
-        [human(name, row[name]) for name in measures],
-    )
+    words = [describe_value(name, row[name]) for name in columns]
+    numbers = [human(name, row[name]) for name in measures]
     return [to_text(cell) for cell in (*words, *numbers, f"{row['share']:.1%}")]
 
 

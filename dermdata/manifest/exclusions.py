@@ -1,0 +1,218 @@
+"""An exclusion list names images that a person does not want to use: read for a selection, written by `browse`.
+
+A list is an issue list (`dermdata/audit/issue_lists.py`) with the dataset in front: TSV, UTF-8, with the header
+`dataset image_id action issue source of`; of its lines those with the action `drop` take images away. A file
+of keys (`dataset/image_id`), one a line, is read as well. A row is named by its key, whatever made the key.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dermdata import disk
+from dermdata.errors import BadTable, StorageError
+from dermdata.manifest.columns import text_column
+from dermdata.markup import count_nouns, count_share, show_controls
+from dermdata.text_files import decode_text
+
+COLUMNS = ("dataset", "image_id", "action", "issue", "source", "of")
+DROP, ACTIONS = "drop", ("drop", "note", "copy")
+MOST_BYTES = 256 << 20  # of a list
+LIST_HINT = (
+    "a list has the columns dataset, image_id, action, issue, source, of; or a key (dataset/image_id) a line"
+)
+MOST_TOLD = 5  # broken lines, and images that are not here
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedImage:
+    """One line of an exclusion list."""
+
+    dataset: str  # "": the rows have none
+    image_id: str
+    action: str = DROP
+    issue: str = ""  # what is wrong with it
+    source: str = ""  # who says so
+    of: str = ""  # the image that a `copy` shows
+
+    @property
+    def key(self) -> str:
+        """The image's name in a manifest."""
+        return f"{self.dataset}/{self.image_id}" if self.dataset else self.image_id
+
+
+def read_exclusions(path: Path) -> list[ListedImage]:
+    """Read a list; BadTable names each line that is wrong, and says what a list is.
+
+    Parameters
+    ----------
+    path : Path
+        A TSV file with the header COLUMNS, or a text of keys, one a line; `#` begins a remark there.
+
+    Returns
+    -------
+    list of ListedImage
+        In the file's order.
+
+    Raises
+    ------
+    BadTable
+        For a file that is not there, is no text, or has wrong lines.
+    StorageError
+        For one that cannot be read.
+
+    """
+    lines = read_lines(path)
+    if lines and lines[0].split("\t")[:2] == list(COLUMNS[:2]):
+        return list(parse_lines(lines, path))
+    return [name_key(line.strip()) for line in lines if line.strip() and not line.startswith("#")]
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file in any usual encoding."""
+    try:
+        return decode_text(disk.read_regular(path, most=MOST_BYTES, links=True)).splitlines()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise BadTable(f"no exclusion list at {path}", hint=LIST_HINT) from error
+    except OSError as error:
+        raise disk.to_storage_error(error, path) from error
+
+
+def parse_lines(lines: Sequence[str], path: Path) -> Iterator[ListedImage]:
+    """The images of a table; columns that are no list's are left alone."""
+    rows = list(csv.reader(lines, csv.excel_tab))
+    header = rows[0]
+    faults = [(number, line_fault(header, row)) for number, row in enumerate(rows[1:], 2) if row]
+    if wrong := [f"line {number}: {why}" for number, why in faults if why]:
+        more = f"\n… and {count_nouns(len(wrong) - MOST_TOLD, 'more line')}" if len(wrong) > MOST_TOLD else ""
+        raise BadTable(f"{path}: " + "\n".join(wrong[:MOST_TOLD]) + more, hint=LIST_HINT)
+    for row in filter(None, rows[1:]):
+        line = dict(zip(header, row, strict=True))
+        yield ListedImage(**{name: line[name] for name in COLUMNS if name in line})
+
+
+def name_key(key: str) -> ListedImage:
+    """The image of a key: what is before its first slash is the dataset."""
+    dataset, slash, image = key.partition("/")
+    return ListedImage(dataset=dataset if slash else "", image_id=image if slash else key)
+
+
+def line_fault(header: Sequence[str], row: Sequence[str]) -> str | None:
+    """What is wrong with a line, in words."""
+    if len(row) != len(header):
+        return f"{count_nouns(len(row), 'field')}, not {len(header)}"
+    line = dict(zip(header, row, strict=True))
+    if line.get("action", DROP) not in ACTIONS:
+        return f"action '{show_controls(line['action'])}' is none of {', '.join(ACTIONS)}"
+    return None if line["image_id"] else "no image_id"
+
+
+def write_exclusions(path: Path, images: Iterable[ListedImage]) -> None:
+    """Write a list, whole or not at all."""
+    text = io.StringIO()
+    writer = csv.writer(text, csv.excel_tab, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([getattr(image, name) for name in COLUMNS] for image in images)
+    disk.write_text(path, text.getvalue())
+
+
+# ------------------------------------------------------------------ rows
+
+
+def row_keys(table: pa.Table) -> pa.Array:
+    """What each row is called in a list: its dataset and image id, or the id alone where it has no dataset."""
+    dataset, image = text_column(table, "dataset"), text_column(table, "image_id")
+    whole = pc.binary_join_element_wise(dataset.cast(pa.string()), image.cast(pa.string()), "/")
+    return pc.coalesce(whole, image.cast(pa.string()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExcludedRows:
+    """The rows that stay, how many of the listed images are here, and the names of those that are not."""
+
+    table: pa.Table
+    listed: int
+    here: int
+    absent: tuple[str, ...]
+
+    def describe(self, name: str) -> str:
+        """What a list took away, in words."""
+        text = f"{name}: {count_share(self.here, self.listed, 'listed image', 'are')} here and taken away"
+        if not self.absent:
+            return text
+        more = ", …" if len(self.absent) > MOST_TOLD else ""
+        return f"{text}; not here: {', '.join(map(show_controls, self.absent[:MOST_TOLD]))}{more}"
+
+
+def exclude_rows(table: pa.Table, keys: Iterable[str]) -> ExcludedRows:
+    """Take the rows of these keys away.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        With the columns `dataset` and `image_id`; where it has a `key` of its own, that one counts as well.
+    keys : iterable of str
+        The images' keys.
+
+    Returns
+    -------
+    ExcludedRows
+
+    """
+    wanted = pa.array(list(dict.fromkeys(keys)), pa.string())
+    found = np.zeros(len(wanted), bool)
+    drop = np.zeros(table.num_rows, bool)
+    for names in [row_keys(table), *([text_column(table, "key")] if "key" in table.column_names else [])]:
+        place = pc.index_in(names.cast(pa.string()), wanted, skip_nulls=True).fill_null(-1)
+        rows = place.to_numpy(zero_copy_only=False)
+        drop |= rows >= 0
+        found[rows[rows >= 0]] = True
+    absent = tuple(wanted.filter(pa.array(~found)).to_pylist())
+    left = table.filter(pa.array(~drop)) if drop.any() else table
+    return ExcludedRows(table=left, listed=len(wanted), here=int(found.sum()), absent=absent)
+
+
+# ------------------------------------------------------------------ a list that grows
+
+
+class ExclusionFile:
+    """A list on disk that images are put on and taken off; each change is written at once, whole or not at all."""
+
+    def __init__(self, path: Path, source: str = "browse") -> None:
+        self.path, self.source = path, source
+        disk.require_file(path)
+        if not path.parent.is_dir():
+            raise StorageError(f"there is no folder {path.parent} for the list {path.name}")
+        self._images = {one.key: one for one in read_exclusions(path)} if path.exists() else {}
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """The images that are taken away, each with what is wrong with it."""
+        return {key: one.issue for key, one in self._images.items() if one.action == DROP}
+
+    def mark(self, keys: Iterable[str], issue: str) -> None:
+        """Put images on the list; those that are on it keep who said so, and have the new reason."""
+        images = {key: name_key(key) for key in keys}
+        added = {
+            key: ListedImage(dataset=one.dataset, image_id=one.image_id, issue=issue, source=self.source)
+            for key, one in images.items()
+        }
+        self._write({**self._images, **added})
+
+    def unmark(self, keys: Iterable[str]) -> None:
+        """Take images off the list."""
+        gone = set(keys)
+        self._write({key: one for key, one in self._images.items() if key not in gone})
+
+    def _write(self, images: dict[str, ListedImage]) -> None:
+        write_exclusions(self.path, images.values())
+        self._images = images
