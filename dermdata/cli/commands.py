@@ -21,6 +21,7 @@ COMMANDS = {
     "verify": "Check every cached file; silent when all is well, exit 1 when anything is wrong.",
     "cache": "Where the cache is, what it holds and how large; delete, sweep, bundle for another machine.",
     "labels": "The diagnosis vocabulary and how each dataset's words map into it.",
+    "browse": "Look at pictures in a local page: facets, near duplicates, a model's errors; marks become an exclusion list.",
     "select": "Join datasets, filter them by any column or concept, fold doubles, and write one manifest.",
     "query": "Ask the manifests in SQL; reads only, and nothing but the manifests.",
     "split": "Split by patient or lesion, stratified, seeded; no group is ever in two parts.",

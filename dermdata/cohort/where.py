@@ -22,6 +22,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from dermdata import limits
 from dermdata.cohort.condition_syntax import (
@@ -121,7 +122,12 @@ MOST_SUGGESTIONS = 3  # when a word is not found
 
 
 def filter_rows(table: pa.Table, condition: str, vocabulary: Vocabulary) -> pa.Table:
-    """Keep the rows for which a condition is true; neither false nor null is true.
+    """Keep the rows for which a condition is true, as `find_true_rows` finds them."""
+    return take_rows(table, find_true_rows(table, condition, vocabulary))
+
+
+def find_true_rows(table: pa.Table, condition: str, vocabulary: Vocabulary) -> NDArray[np.int64]:
+    """Find the rows for which a condition is true; neither false nor null is true.
 
     Parameters
     ----------
@@ -134,8 +140,8 @@ def filter_rows(table: pa.Table, condition: str, vocabulary: Vocabulary) -> pa.T
 
     Returns
     -------
-    pyarrow.Table
-        In the order of the rows.
+    numpy.ndarray
+        [rows], ascending.
 
     Raises
     ------
@@ -153,7 +159,7 @@ def filter_rows(table: pa.Table, condition: str, vocabulary: Vocabulary) -> pa.T
         with watch_limits(connection):
             check_type(connection, query)
             rows = connection.execute(f"{ROWS_QUERY}{query.sql}\n)").fetchnumpy()[ROW_NUMBER]
-    return take_rows(table, np.sort(rows))
+    return np.sort(rows)
 
 
 def condition_columns(condition: str, names: Sequence[str], vocabulary: Vocabulary) -> list[str]:

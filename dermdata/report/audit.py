@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from markupsafe import escape
 
+from dermdata.images.thumbnails import is_sensitive
 from dermdata.manifest.columns import text_column
 from dermdata.model import Finding, Level
 from dermdata.report.overview import (
@@ -37,7 +38,7 @@ from dermdata.report.page import (
     render_page,
     show_value,
 )
-from dermdata.report.thumbnails import ThumbnailBudget, is_sensitive, sample_keys
+from dermdata.report.thumbnails import ThumbnailBudget, sample_keys
 
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")
 MAX_FINDINGS_PER_CODE = 100  # findings of one code that are written out

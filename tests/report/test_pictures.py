@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dermdata.report.thumbnails import MAX_EDGE, ThumbnailBudget, is_sensitive, make_thumbnail, sample_keys
+from dermdata.images.thumbnails import MAX_EDGE, is_sensitive, make_thumbnail
+from dermdata.report.thumbnails import ThumbnailBudget, sample_keys
 from report.samples import jpeg, saved
 
 

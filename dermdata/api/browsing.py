@@ -1,0 +1,369 @@
+"""`browse`: rows, predictions and a list of exclusions behind a local page, and the server that shows it."""
+
+import socket
+import threading
+import webbrowser
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pyarrow as pa
+
+from dermdata.api.reports import describe_rows, site_labels
+from dermdata.api.resources import Resources
+from dermdata.errors import StorageError, UsageError
+from dermdata.manifest.lazy import ROW_COLUMN
+from dermdata.manifest.schema import SCHEMA
+from dermdata.unused_imports import show_unused
+
+if TYPE_CHECKING:
+    from dermdata.api.manifest import Manifest
+    from dermdata.api.targets import Loaded
+    from dermdata.browse.app import Browsing
+    from dermdata.browse.index import PictureIndex, RowPredictions
+
+LOOPBACK = "127.0.0.1"
+OWN_NAMES = ("127.0.0.1", "localhost", "[::1]")
+EXCLUSIONS = Path("exclusions.tsv")
+SHOWN_LETTERS = 4000  # of a cell
+NO_ROWS = "no row is left to look at"
+STOP_SECONDS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrowseRequest:
+    """What is looked at, and where the page is."""
+
+    where: str | None = None
+    split: str | None = None
+    exclude: tuple[str, ...] = ()
+    labels: str | None = None
+    predictions: Any = None  # a path, "-" or a table
+    exclusions: Path = EXCLUSIONS
+    host: str = LOOPBACK
+    port: int = 0  # 0: a free one
+
+    def require_possible(self) -> None:
+        """UsageError for a list or an address that cannot be: said before anything is read."""
+        from dermdata.manifest.exclusions import ExclusionFile
+
+        if not 0 <= self.port <= 65535:
+            raise UsageError(f"there is no port {self.port}", hint="a port is 0 (a free one) to 65535")
+        ExclusionFile(self.exclusions)
+
+
+def require_extra() -> None:
+    """UsageError where the libraries of the page are not installed."""
+    if not all(map(find_spec, ("starlette", "uvicorn"))):
+        raise UsageError("`browse` needs the extra `browse`", hint="pip install 'dermdata[browse]'")
+
+
+# ------------------------------------------------------------------ what is looked at
+
+
+def open_browsing(resources: Resources, manifest: "Manifest", request: BrowseRequest) -> "Browsing":
+    """Read the rows, and all that the page needs beside them.
+
+    Parameters
+    ----------
+    resources : Resources
+        The vocabulary and the catalog, and who is told.
+    manifest : Manifest
+        The rows.
+    request : BrowseRequest
+        What is asked.
+
+    Returns
+    -------
+    Browsing
+
+    Raises
+    ------
+    UsageError, UnknownName, BadTable
+        For conditions, label spaces, predictions and lists that cannot be.
+
+    """
+    from dermdata.browse.app import Browsing
+    from dermdata.browse.index import NEEDED_COLUMNS, PictureIndex
+    from dermdata.browse.pictures import PictureStore
+    from dermdata.manifest.exclusions import ExclusionFile
+    from dermdata.manifest.image_files import ImageFinder
+
+    rows = manifest.narrow(request.where, request.split, request.exclude)
+    rows = rows.with_labels(request.labels) if request.labels else rows
+    loaded = rows._read_columns(lambda there: [name for name in NEEDED_COLUMNS if name in there])
+    if not loaded.table.num_rows:
+        raise UsageError(NO_ROWS, hint="another --where or --split, or without --exclude")
+    predictions, table = None, fill_columns(loaded.table)
+    if request.predictions is not None:
+        predictions = read_row_predictions(resources, rows, request)
+    index = PictureIndex(table, vocabulary_names(resources), partial(find_rows, resources, rows), predictions)
+    facts = describe_view(resources, loaded, table, request)
+    store = PictureStore(table, ImageFinder(loaded.roots))
+    return Browsing(
+        index, store, ExclusionFile(request.exclusions), partial(read_fields, rows), facts
+    )
+
+
+def fill_columns(table: pa.Table) -> pa.Table:
+    """The table with the columns that every picture has, empty where the manifest has none."""
+    from dermdata.browse.index import NEEDED_COLUMNS
+
+    for name in NEEDED_COLUMNS:
+        if name in SCHEMA.names and name not in table.column_names:
+            table = table.append_column(SCHEMA.field(name), pa.nulls(table.num_rows, SCHEMA.field(name).type))
+    return table.combine_chunks()
+
+
+def vocabulary_names(resources: Resources) -> Any:
+    """How concepts and sites are called."""
+    from dermdata.browse.facets import Names
+
+    vocabulary = resources.library.vocabulary
+    return Names(
+        lambda concept: vocabulary.name(concept) if concept in vocabulary else concept,
+        lambda concept: vocabulary.path(concept) if concept in vocabulary else (concept,),
+        site_labels(resources),
+    )
+
+
+def find_rows(
+    resources: Resources, manifest: "Manifest", where: str
+) -> "np.ndarray[Any, np.dtype[np.int64]]":
+    """The rows of which a condition is true, as numbers."""
+    from dermdata.api.manifest_selection import list_needed
+    from dermdata.cohort.where import find_true_rows
+
+    loaded = manifest._read_columns(lambda names: list_needed(resources, names, where, ()))
+    return find_true_rows(loaded.table, where, resources.library.vocabulary)
+
+
+def describe_view(
+    resources: Resources, loaded: "Loaded", table: pa.Table, request: BrowseRequest
+) -> dict[str, Any]:
+    """What the page says of the whole."""
+    entries = resources.find_entries(loaded.names)
+    about = describe_rows(resources, table.replace_schema_metadata(loaded.table.schema.metadata), entries)
+    shown = ("name", "title", "license", "images", "homepage", "version")
+    datasets = [{name: one[name] for name in shown} for one in about["datasets"]]
+    return {
+        "title": ", ".join(one["title"] or one["name"] for one in datasets) or "a manifest",
+        "version": about["tool"],
+        "datasets": datasets,
+        "history": about["history"],
+        "labels": request.labels,
+    }
+
+
+# ------------------------------------------------------------------ one picture's fields
+
+
+def read_fields(manifest: "Manifest", row: int) -> list[dict[str, Any]]:
+    """All that a row says, in the manifest's order; what it does not say is left out."""
+    block = manifest.loaded.rows().slice_rows(row, 1).to_table()
+    found = []
+    for name in block.column_names:
+        value = block[name][0].as_py()
+        if name == ROW_COLUMN or value is None or value in ([], {}):
+            continue
+        field = SCHEMA.field(name) if name in SCHEMA.names else None
+        note = (field.metadata or {}).get(b"description", b"").decode() if field else ""
+        found += [
+            {"name": f"{name}.{key}" if key else name, "value": text[:SHOWN_LETTERS], "note": note}
+            for key, text in show_cell(value)
+        ]
+    return found
+
+
+def show_cell(value: Any) -> list[tuple[str, str]]:
+    """A cell as text: each entry of a map on its own, a list in one line."""
+    if isinstance(value, bytes):
+        return [("", value.hex())]
+    if isinstance(value, list) and value and isinstance(value[0], tuple):
+        return [(str(key), "" if one is None else str(one)) for key, one in value]
+    if isinstance(value, list):
+        return [("", ", ".join(map(show_entry, value)))]
+    return [("", f"{value:g}" if isinstance(value, float) else str(value))]
+
+
+def show_entry(value: Any) -> str:
+    """An entry of a list."""
+    if isinstance(value, Mapping):
+        return " ".join(f"{name} {show_entry(one)}" for name, one in value.items() if one is not None)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+# ------------------------------------------------------------------ predictions
+
+
+def read_row_predictions(
+    resources: Resources, manifest: "Manifest", request: BrowseRequest
+) -> "RowPredictions":
+    """What a model says of each row, joined as `evaluate` joins it."""
+    from dermdata.api.evaluating import EvaluationRequest, prepare_table, read_table
+    from dermdata.browse.index import RowPredictions
+
+    table, name = read_table(resources, request.predictions)
+    rows = manifest.table
+    place = "dermdata.place"
+    numbered = rows.append_column(place, pa.array(np.arange(rows.num_rows)))
+    prepared = prepare_table(resources, table, name, numbered, EvaluationRequest(labels=request.labels))
+    sample = prepared.sample
+    judged = prepared.table[place].to_numpy()
+    codes = np.full((2, rows.num_rows), -1, np.int32)
+    codes[0, judged], codes[1, judged] = sample.truth, sample.decision
+    places = np.full(rows.num_rows, -1, np.int64)
+    places[judged] = np.arange(len(judged))
+    score = np.full(rows.num_rows, np.nan, np.float32)
+    scores = None if sample.scores is None else sample.scores.astype(np.float32)
+    score[judged] = (
+        (sample.truth == sample.decision).astype(np.float32)
+        if scores is None
+        else scores[np.arange(len(judged)), sample.truth]
+    )
+    return RowPredictions(tuple(sample.classes), codes[0], codes[1], score, places, scores)
+
+
+# ------------------------------------------------------------------ the server
+
+
+class PageServer:
+    """The page of `browse` while it is served; as a context manager it stops at the end.
+
+    Attributes
+    ----------
+    address : str
+        What a browser opens; it holds the token without which nothing is answered.
+
+    """
+
+    def __init__(self, browsing: "Browsing", request: BrowseRequest) -> None:
+        import uvicorn
+
+        from dermdata.browse.app import make_app
+        from dermdata.browse.guard import Guard, make_token
+
+        self.browsing = browsing
+        self._socket = open_socket(request.host, request.port)
+        port, token = self._socket.getsockname()[1], make_token()
+        names = (*OWN_NAMES, *([] if is_wildcard(request.host) else [bracket(request.host)]))
+        if is_wildcard(request.host):
+            names = (*names, *list_own_names())
+        guard = Guard(
+            make_app(browsing),
+            token,
+            frozenset(f"{name}:{port}".lower() for name in names),
+            f"dermdata-{port}",
+        )
+        shown = LOOPBACK if is_wildcard(request.host) else bracket(request.host)
+        self.address = f"http://{shown}:{port}/?token={token}"
+        config = uvicorn.Config(
+            guard, lifespan="off", log_level="warning", access_log=False, server_header=False, ws="none",
+            timeout_graceful_shutdown=2,
+        )  # fmt: skip
+        self._server: uvicorn.Server = uvicorn.Server(config)
+        self._thread: threading.Thread | None = None
+
+    def __repr__(self) -> str:
+        return f"<{len(self.browsing.index):,} pictures at {self.address}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def run(self) -> None:
+        """Serve until the process is interrupted."""
+        try:
+            self._server.run(sockets=[self._socket])
+        finally:
+            self._socket.close()
+
+    def start(self) -> None:
+        """Serve in the background; back when it answers."""
+        self._thread = threading.Thread(target=self.run, name="dermdata browse", daemon=True)
+        self._thread.start()
+        while not self._server.started and self._thread.is_alive():
+            self._thread.join(0.01)
+
+    def stop(self) -> None:
+        """Stop serving."""
+        self._server.should_exit = True
+        if self._thread:
+            self._thread.join(STOP_SECONDS)
+        self._socket.close()
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """A socket that listens; errors name the address and say what to do."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    opened = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind((host.strip("[]"), port))
+    except socket.gaierror as error:
+        opened.close()
+        raise UsageError(f"there is no address {host} on this machine", hint="--host 127.0.0.1") from error
+    except OSError as error:
+        opened.close()
+        raise StorageError(
+            f"{host}:{port} cannot be listened on: {error.strerror}",
+            hint="another --port, or 0 for a free one",
+        ) from error
+    return opened
+
+
+def bracket(host: str) -> str:
+    """A host as an address has it."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def is_wildcard(host: str) -> bool:
+    """Whether all of the machine's addresses are meant."""
+    return host.strip("[]") in {"0.0.0.0", "::", ""}  # noqa: S104  # recognized, and warned of
+
+
+def list_own_names() -> Sequence[str]:
+    """The names by which other machines may ask this one."""
+    name = socket.gethostname()
+    try:
+        found = socket.gethostbyname_ex(name)
+    except OSError:  # a machine that does not know its own name is still asked by it
+        return (name,)
+    return (name, found[0], *found[1], *found[2])
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can ask."""
+    return host.strip("[]") in {LOOPBACK, "localhost", "::1"}
+
+
+def open_page(address: str) -> bool:
+    """Open the person's browser, where there is one."""
+    return webbrowser.open(address)
+
+
+def serve_page(resources: Resources, manifest: "Manifest", request: BrowseRequest) -> PageServer:
+    """The page of these rows, ready to run or start; other machines being let in is told."""
+    require_extra()
+    request.require_possible()
+    if not is_loopback(request.host):
+        resources.say(
+            f"warning: {request.host} lets other machines look at these pictures if they have the address; "
+            "it is not encrypted"
+        )
+    show_unused()  # the page's libraries use anyio
+    return PageServer(open_browsing(resources, manifest, request), request)
+
+
+def open_index(resources: Resources, manifest: "Manifest", request: BrowseRequest) -> "PictureIndex":
+    """The rows alone, without a server: what a benchmark measures."""
+    return open_browsing(resources, manifest, request).index

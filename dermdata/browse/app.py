@@ -1,0 +1,311 @@
+"""The addresses of `browse`: the page, and JSON answers about rows; a row is named by its number, never by a path."""
+
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from dermdata.browse.guard import say
+from dermdata.browse.index import GROUPS, PictureIndex, PictureQuery
+from dermdata.browse.pictures import NoPicture, PictureStore
+from dermdata.browse.similar import find_near
+from dermdata.errors import DermdataError, UsageError
+from dermdata.manifest.exclusions import ExclusionFile
+
+MOST_ROWS = 500  # of one answer
+MOST_RELATED = 60
+MOST_MARKED = 20_000  # by one request
+MOST_BYTES = 4 << 20  # of a request
+ASSETS = {
+    "browse.css": "text/css",
+    "browse.js": "text/javascript",
+    "grid.js": "text/javascript",
+    "picture.js": "text/javascript",
+    "state.js": "text/javascript",
+}
+KEEP = {"cache-control": "private, max-age=3600"}
+
+
+@dataclass
+class Browsing:
+    """All that the page is about."""
+
+    index: PictureIndex
+    pictures: PictureStore
+    exclusions: ExclusionFile
+    read_fields: Callable[[int], list[dict[str, Any]]]  # a row's columns with their meaning
+    facts: Mapping[str, Any]  # title, version, datasets, history, labels
+    session: str = field(default_factory=lambda: secrets.token_hex(4))  # so that no old picture is shown
+
+    def __post_init__(self) -> None:
+        self.index.mark_keys(list(self.exclusions.keys))
+
+    # ------------------------------------------------------------------ answers
+
+    def view(self) -> dict[str, Any]:
+        """What there is to look at."""
+        index, predictions = self.index, self.index.predictions
+        return {
+            **self.facts,
+            "session": self.session,
+            "rows": len(index),
+            "facets": [
+                {"name": one.name, "title": one.title, "kind": one.kind} for one in index.facets.values()
+            ],
+            "sorts": [{"name": name, "title": title} for name, title in index.sorts.items()],
+            "groups": index.groups,
+            "predictions": {"classes": list(predictions.classes)} if predictions else None,
+            "exclusions": self.describe_marks(),
+        }
+
+    def describe_marks(self) -> dict[str, Any]:
+        """Where the list is, and how many rows are marked."""
+        return {"path": str(self.exclusions.path), "count": int(self.index.marks.rows.sum())}
+
+    def rows(self, query: PictureQuery, asked: Mapping[str, str]) -> dict[str, Any]:
+        """A page of the grid."""
+        start, count = read_number(asked, "start", 0), min(read_number(asked, "count", 100), MOST_ROWS)
+        group = asked.get("group") or None
+        if group and group not in GROUPS:
+            raise UsageError(f"there is no group {group}", hint=f"groups are {', '.join(GROUPS)}")
+        sort = asked.get("sort") or "manifest"
+        if sort.removeprefix("-") not in self.index.sorts:
+            raise UsageError(f"there is no order {sort}", hint=f"orders are {', '.join(self.index.sorts)}")
+        found = self.index.order_rows(query, sort, group)
+        items = self.index.describe_rows(found[start : start + count], group)
+        return {"total": len(found), "start": start, "items": items}
+
+    def picture(self, row: int) -> dict[str, Any]:
+        """One picture with all that is known of it."""
+        index = self.index
+        near = find_near(index.table, row) if "phash" in index.table.column_names else []
+        alike = index.describe_rows([other for other, _, _ in near[:MOST_RELATED]])
+        related = {
+            group: index.describe_rows(index.find_group(row, group)[:MOST_RELATED])
+            if group in index.groups
+            else []
+            for group in GROUPS
+        }
+        hashed = index.table["phash"][row].is_valid if "phash" in index.table.column_names else False
+        return {
+            **index.describe_rows([row])[0],
+            "fields": self.read_fields(row),
+            **related,
+            "near": [
+                {**tile, "distance": distance, "how": how}
+                for tile, (_, distance, how) in zip(alike, near, strict=False)
+            ],
+            "near_state": "done" if hashed else "no hash",
+            "masks": [
+                {"number": number, "title": title}
+                for number, (title, _) in enumerate(self.pictures.list_masks(row))
+            ],
+            "probabilities": self.probabilities(row),
+            "issue": self.exclusions.keys.get(str(index.table["key"][row].as_py())),
+        }
+
+    def probabilities(self, row: int) -> list[dict[str, Any]]:
+        """What the model says of a row, the likeliest class first."""
+        one = self.index.predictions
+        if one is None or one.scores is None or one.places[row] < 0:
+            return []
+        scores = one.scores[one.places[row]]
+        order = np.argsort(-scores, kind="stable").tolist()
+        return [{"class": one.classes[code], "probability": round(float(scores[code]), 4)} for code in order]
+
+    def confusion(self, query: PictureQuery) -> dict[str, Any]:
+        """How many rows of each true class were taken for each class."""
+        one = self.index.predictions
+        if one is None:
+            raise UsageError("there are no predictions", hint="start with --predictions FILE")
+        return {
+            "classes": list(one.classes),
+            "matrix": one.count_cells(self.index.find_rows(query)),
+        }
+
+    def marked(self) -> dict[str, Any]:
+        """The rows that are marked."""
+        rows = np.flatnonzero(self.index.marks.rows)
+        issues = self.exclusions.keys
+        tiles = self.index.describe_rows(rows[:MOST_ROWS])
+        return {
+            **self.describe_marks(),
+            "items": [
+                {"row": one["row"], "key": one["key"], "issue": issues.get(one["key"], "")} for one in tiles
+            ],
+        }
+
+    def mark(self, asked: Any) -> dict[str, Any]:
+        """Mark rows, or take their marks away; the list on disk is written before this answers."""
+        rows, marked, issue = read_marks(asked, len(self.index))
+        keys = [key for key in self.index.table["key"].take(rows).to_pylist() if key]
+        if marked:
+            self.exclusions.mark(keys, issue)
+        else:
+            self.exclusions.unmark(keys)
+        self.index.mark_keys(list(self.exclusions.keys))
+        return self.describe_marks()
+
+
+def read_marks(asked: Any, size: int) -> tuple[list[int], bool, str]:
+    """Which rows, whether they are marked, and why; UsageError for what is no such request."""
+    rows = asked.get("rows") if isinstance(asked, dict) else None
+    marked, issue = (asked.get("marked"), asked.get("issue", "")) if isinstance(asked, dict) else (None, "")
+    right = isinstance(rows, list) and len(rows) <= MOST_MARKED and all(type(one) is int for one in rows)
+    if not right or not isinstance(marked, bool) or not isinstance(issue, str) or len(issue) > 500:
+        raise UsageError("a mark is {rows: [numbers], marked: true or false, issue: text}")
+    if any(not 0 <= one < size for one in rows or ()):
+        raise UsageError("there is no such row")
+    return list(rows or ()), marked, " ".join(issue.split())
+
+
+def read_number(asked: Mapping[str, str], name: str, usual: int) -> int:
+    """A number that is not negative."""
+    text = asked.get(name) or str(usual)
+    if not text.isascii() or not text.isdecimal() or len(text) > 12:
+        raise UsageError(f"{name} is a number")
+    return int(text)
+
+
+def read_query(asked: Mapping[str, str]) -> PictureQuery:
+    """Which rows are asked for; UsageError for what cannot be."""
+    filters = read_json(asked.get("filters"), dict)
+    cell = read_json(asked.get("cell"), list)
+    if not all(isinstance(values, list) for values in filters.values()) or len(cell) not in {0, 2}:
+        raise UsageError("filters are {facet: [values]}, a cell is [true class, predicted class]")
+    marked = {"yes": True, "no": False}.get(asked.get("marked", ""))
+    chosen = tuple(
+        (name, tuple(one for one in values if isinstance(one, (str, int, float, bool)) or one is None))
+        for name, values in sorted(filters.items())
+        if values
+    )
+    where, search = (asked.get("where") or "").strip() or None, (asked.get("search") or "").strip()
+    pair = (str(cell[0]), str(cell[1])) if cell else None
+    return PictureQuery(where, chosen, search, marked, pair)
+
+
+def read_json(text: str | None, kind: type) -> Any:
+    """A parameter that is JSON of one kind; empty where there is none."""
+    try:
+        found = json.loads(text) if text else kind()
+    except (ValueError, RecursionError):
+        raise UsageError("a filter is not JSON") from None
+    if not isinstance(found, kind):
+        raise UsageError(f"a filter is no JSON {kind.__name__}")
+    return found
+
+
+# ------------------------------------------------------------------ routes
+
+
+def make_app(browsing: Browsing) -> Starlette:
+    """The application; `Guard` stands before it."""
+    routes = [
+        Route("/", lambda _: asset("browse.html", "text/html")),
+        Route("/static/{name}", send_asset),
+        Route("/api/view", lambda _: JSONResponse(browsing.view())),
+        Route("/api/facets", lambda request: JSONResponse(count(browsing, request))),
+        Route("/api/rows", lambda request: JSONResponse(browsing.rows(*split_request(request)))),
+        Route("/api/confusion", lambda request: JSONResponse(browsing.confusion(split_request(request)[0]))),
+        Route(
+            "/api/picture/{row:int}",
+            lambda request: JSONResponse(browsing.picture(row_of(browsing, request))),
+        ),
+        Route("/api/marks", lambda _: JSONResponse(browsing.marked()), methods=["GET"]),
+        Route("/api/marks", mark_route(browsing), methods=["POST"]),
+        Route("/thumb/{row:int}", lambda request: jpeg(browsing.pictures.small(row_of(browsing, request)))),
+        Route("/image/{row:int}", lambda request: jpeg(browsing.pictures.large(row_of(browsing, request)))),
+        Route("/mask/{row:int}/{number:int}", lambda request: send_overlay(browsing, request)),
+    ]
+    handlers: dict[Any, Any] = {
+        DermdataError: tell_error,
+        NoPicture: tell_no_picture,
+        HTTPException: tell_status,
+    }
+    return Starlette(routes=routes, exception_handlers=handlers)
+
+
+def split_request(request: Request) -> tuple[PictureQuery, Mapping[str, str]]:
+    """The rows that a request asks for, and all that it says."""
+    return read_query(request.query_params), request.query_params
+
+
+def count(browsing: Browsing, request: Request) -> dict[str, Any]:
+    """The facets under a query."""
+    query = split_request(request)[0]
+    total = int(browsing.index.find_rows(query).sum())
+    return {"total": total, "facets": browsing.index.count_facets(query)}
+
+
+def row_of(browsing: Browsing, request: Request) -> int:
+    """The row that an address names."""
+    row: int = request.path_params["row"]
+    if not 0 <= row < len(browsing.index):
+        raise HTTPException(404, "there is no such row")
+    return row
+
+
+def mark_route(browsing: Browsing) -> Callable[[Request], Any]:
+    """Takes a request's JSON."""
+
+    async def mark(request: Request) -> Response:
+        size = request.headers.get("content-length", "")
+        if not size.isdecimal() or int(size) > MOST_BYTES:
+            raise HTTPException(413, "too many bytes")
+        try:
+            asked = json.loads(await request.body())
+        except (ValueError, RecursionError):
+            raise UsageError("the request is no JSON") from None
+        return JSONResponse(browsing.mark(asked))
+
+    return mark
+
+
+def jpeg(data: bytes) -> Response:
+    """A picture; its address has the session in it, so that it may be kept."""
+    return Response(data, headers=KEEP, media_type="image/jpeg")
+
+
+def send_overlay(browsing: Browsing, request: Request) -> Response:
+    """A mask."""
+    data = browsing.pictures.overlay(row_of(browsing, request), request.path_params["number"])
+    return Response(data, headers=KEEP, media_type="image/png")
+
+
+def send_asset(request: Request) -> Response:
+    """A file of the page; only those that are listed."""
+    name = request.path_params["name"]
+    if name not in ASSETS:
+        raise HTTPException(404, "there is no such file")
+    return asset(name, ASSETS[name])
+
+
+def asset(name: str, kind: str) -> Response:
+    """A file of this package."""
+    return Response(files("dermdata.browse").joinpath("templates", name).read_bytes(), media_type=kind)
+
+
+def tell_error(_: Request, error: Exception) -> Response:
+    """What a person asked for and cannot have."""
+    hint = getattr(error, "hint", None)
+    return say(400, getattr(error, "message", str(error)), hint)
+
+
+def tell_no_picture(_: Request, error: Exception) -> Response:
+    """Why there is no picture."""
+    return say(404, str(error))
+
+
+def tell_status(_: Request, error: Exception) -> Response:
+    """What HTTP itself refuses."""
+    status = getattr(error, "status_code", 500)
+    return say(status, getattr(error, "detail", str(error)))

@@ -1,0 +1,226 @@
+"""Facets are the ways in which pictures are told apart: each row has one code of each, and codes are counted.
+
+Counting is a `bincount` over small integers, so that 400,000 rows are counted anew at each click.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from dermdata.manifest.columns import text_column
+from dermdata.manifest.schema import FITZPATRICK_TYPES, USUAL_PARTS
+
+Mask = NDArray[np.bool_]
+Codes = NDArray[np.int32]
+NOT_STATED = "not stated"
+DECADE = 10  # years
+NO_FILE = "no image file"
+MOST_VALUES = 400  # of a facet that are listed
+
+
+@dataclass(frozen=True)
+class Facet:
+    """One way to tell rows apart."""
+
+    name: str
+    title: str
+    values: tuple[Any, ...]  # by code; None: not stated
+    titles: tuple[str, ...]  # by code
+    codes: Codes  # [rows]
+    parents: Codes | None = None  # by code; -1: the top; a parent's code is smaller than its children's
+
+    @property
+    def kind(self) -> Literal["list", "tree"]:
+        """Whether values lie below others."""
+        return "list" if self.parents is None else "tree"
+
+    @property
+    def is_stated(self) -> bool:
+        """Whether any row has a value."""
+        return any(value is not None for value in self.values)
+
+    def find_rows(self, wanted: Collection[Any]) -> Mask:
+        """The rows that have one of these values, or one below it."""
+        chosen = np.array([value in wanted for value in self.values], bool)
+        if self.parents is not None:
+            for code, parent in enumerate(self.parents.tolist()):
+                chosen[code] |= parent >= 0 and chosen[parent]
+        return np.asarray(chosen[self.codes])
+
+    def count_values(self, rows: Mask) -> list[dict[str, Any]]:
+        """Each value that these rows have, with how many: in the facet's order, a tree from its top down."""
+        counts = np.bincount(self.codes[rows], minlength=len(self.values))
+        if self.parents is not None:
+            for code in range(len(counts) - 1, -1, -1):
+                if self.parents[code] >= 0:
+                    counts[self.parents[code]] += counts[code]
+        depths = self.depths()
+        return [
+            {"value": self.values[code], "title": self.titles[code], "count": int(counts[code])}
+            | ({} if depths is None else {"depth": depths[code]})
+            for code in np.flatnonzero(counts).tolist()
+        ]
+
+    def depths(self) -> list[int] | None:
+        """How far below the top each value lies."""
+        if self.parents is None:
+            return None
+        found: list[int] = []
+        for parent in self.parents.tolist():
+            found.append(found[parent] + 1 if parent >= 0 else 0)
+        return found
+
+
+def code_words(
+    name: str,
+    title: str,
+    words: pa.Array | pa.ChunkedArray,
+    names: Mapping[str, str] | Callable[[str], str] | None = None,
+    order: Sequence[Any] = (),
+) -> Facet:
+    """A facet of a column's words: those of `order` first, then the most frequent first, and what is not stated last."""
+    if isinstance(words, pa.ChunkedArray):
+        words = words.combine_chunks()
+    encoded = words if pa.types.is_dictionary(words.type) else pc.dictionary_encode(words)
+    found = encoded.dictionary.to_pylist()
+    codes = pc.fill_null(encoded.indices.cast(pa.int32()), len(found)).to_numpy(zero_copy_only=False)
+    counts = np.bincount(codes, minlength=len(found) + 1).tolist()
+    ranks = {value: rank for rank, value in enumerate(order)}
+    used = sorted(
+        (code for code in range(len(found)) if counts[code]),
+        key=lambda code: (ranks.get(found[code], len(ranks)), -counts[code], str(found[code])),
+    )
+    places = np.full(len(found) + 1, len(used), np.int32)
+    places[used] = np.arange(len(used), dtype=np.int32)
+    values = [found[code] for code in used]
+    titles = [find_title(value, names) for value in values]
+    return Facet(name, title, (*values, None), (*titles, NOT_STATED), places[codes])
+
+
+def find_title(value: Any, names: Mapping[str, str] | Callable[[str], str] | None) -> str:
+    """What a value is called."""
+    if callable(names):
+        return names(value)
+    return (names or {}).get(value, str(value))
+
+
+def code_tree(
+    name: str, title: str, words: pa.Array, path: Callable[[str], Sequence[str]], names: Callable[[str], str]
+) -> Facet:
+    """A facet of concepts, each below its parents; `path` gives the concepts from the root down to one."""
+    flat = code_words(name, title, words)
+    paths = {value: tuple(path(value)) for value in flat.values if value is not None}
+    nodes = {one[:end] for one in paths.values() for end in range(1, len(one) + 1)}
+    ordered = sorted(nodes, key=lambda node: tuple(names(one) for one in node))
+    place = {node: code for code, node in enumerate(ordered)}
+    parents = [place.get(node[:-1], -1) for node in ordered]
+    codes = np.array(
+        [len(ordered) if value is None else place[paths[value]] for value in flat.values], np.int32
+    )
+    return Facet(
+        name,
+        title,
+        (*(node[-1] for node in ordered), None),
+        (*(names(node[-1]) for node in ordered), NOT_STATED),
+        codes[flat.codes],
+        np.array([*parents, -1], np.int32),
+    )
+
+
+def code_decades(table: pa.Table) -> Facet:
+    """Ages by decade."""
+    ages = table["age"].combine_chunks().cast(pa.float64())
+    decades = pc.cast(pc.multiply(pc.floor(pc.divide(ages, float(DECADE))), float(DECADE)), pa.int32())
+    order = sorted(filter(lambda one: one is not None, pc.unique(decades).to_pylist()))
+    return code_words("age", "age", decades, lambda first: f"{first}–{int(first) + DECADE - 1}", order)
+
+
+def code_problems(table: pa.Table) -> Facet:
+    """What is wrong with image files; a row without a file has that problem."""
+    problems = text_column(table, "image_problem")
+    missing = pc.and_(pc.is_null(text_column(table, "path")), pc.is_null(problems))
+    words = pc.if_else(missing, pa.scalar(NO_FILE), problems)
+    found = code_words("problem", "problem", words)
+    return Facet("problem", "problem", found.values, (*found.titles[:-1], "none"), found.codes)
+
+
+def code_flags(name: str, title: str, flags: Mask, words: tuple[str, str]) -> Facet:
+    """A facet of yes and no."""
+    return Facet(name, title, (True, False), words, np.where(flags, 0, 1).astype(np.int32))
+
+
+def has_masks(table: pa.Table) -> Mask:
+    """Whether each row has a mask."""
+    found = pc.is_valid(text_column(table, "mask_path")).to_numpy(zero_copy_only=False).copy()
+    if "masks" in table.column_names:
+        masks = table["masks"].combine_chunks()
+        found |= pc.fill_null(pc.list_value_length(masks.cast(plain_list(masks.type))), 0).to_numpy() > 0
+    return np.asarray(found, bool)
+
+
+def plain_list(kind: pa.DataType) -> pa.DataType:
+    """The list that a map is."""
+    return pa.list_(pa.struct([pa.field("key", kind.key_type, nullable=False), ("value", kind.item_type)]))
+
+
+@dataclass(frozen=True)
+class Names:
+    """How concepts and body sites are called, and where concepts lie."""
+
+    concept: Callable[[str], str]
+    path: Callable[[str], Sequence[str]]
+    sites: Mapping[str, str]
+
+
+def make_facets(table: pa.Table, names: Names) -> list[Facet]:
+    """All facets of a manifest's rows; those that no row has a value of are left out."""
+    split = "split" if column_is_stated(table, "split") else "split_official"
+    found = [
+        code_words("dataset", "dataset", text_column(table, "dataset")),
+        code_tree("diagnosis", "diagnosis", text_column(table, "diagnosis"), names.path, names.concept),
+        *list_words(table, ("label", "malignancy")),
+        code_types(table),
+        *list_words(table, ("sex",)),
+        code_decades(table),
+        code_words("body_site", "body site", text_column(table, "body_site"), names.sites),
+        *list_words(table, ("modality",)),
+        code_words("split", "part of the split", text_column(table, split), order=USUAL_PARTS),
+        code_problems(table),
+        *list_words(table, ("license",)),
+        code_flags("masks", "mask", has_masks(table), ("with a mask", "without")),
+    ]
+    return [one for one in found if is_useful(one)]
+
+
+def is_useful(facet: Facet) -> bool:
+    """Whether some row has a value, and not all rows have `no`."""
+    return facet.is_stated and not (facet.name == "masks" and facet.codes.all())
+
+
+def list_words(table: pa.Table, columns: Iterable[str]) -> list[Facet]:
+    """A facet for each of these columns that the table has."""
+    return [
+        code_words(name, name, text_column(table, name)) for name in columns if name in table.column_names
+    ]
+
+
+def code_types(table: pa.Table) -> Facet:
+    """Fitzpatrick skin types."""
+    words = table["fitzpatrick"].combine_chunks().cast(pa.int32())
+    return code_words(
+        "fitzpatrick",
+        "Fitzpatrick skin type",
+        words,
+        lambda one: FITZPATRICK_TYPES[int(one) - 1],
+        range(1, 7),
+    )
+
+
+def column_is_stated(table: pa.Table, name: str) -> bool:
+    """Whether any row has a value in this column."""
+    return name in table.column_names and table[name].null_count < table.num_rows

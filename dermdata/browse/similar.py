@@ -1,0 +1,58 @@
+"""Near duplicates of one picture: by its bytes and its perceptual hash, in all eight ways to turn and mirror it."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from dermdata.duplicates import DEFAULT_RADIUS, UNVERIFIED_BITS
+from dermdata.images.phash import turn_hashes
+from dermdata.manifest.columns import text_column
+
+TURNS = np.arange(8)
+SAME_BYTES, ALIKE, PERHAPS = "same bytes", "alike", "perhaps alike"
+
+
+def read_hashes(table: pa.Table) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+    """Each row's perceptual hash as a number, and whether it has one."""
+    column = table["phash"].combine_chunks()
+    stated = pc.is_valid(column).to_numpy(zero_copy_only=False)
+    whole = pc.fill_null(column.cast(pa.binary(8)), b"\0" * 8)
+    data = whole.buffers()[1]
+    start = whole.offset * 8
+    return np.frombuffer(data, ">u8")[start // 8 : start // 8 + len(whole)].astype(np.uint64), stated
+
+
+def find_near(table: pa.Table, row: int, radius: int = DEFAULT_RADIUS) -> list[tuple[int, int, str]]:
+    """The rows that show nearly the same picture as one, the nearest first.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        With the columns `phash` and `sha256`.
+    row : int
+        The row.
+    radius : int
+        How many of the 64 bits may differ.
+
+    Returns
+    -------
+    list of (int, int, str)
+        Row, bits that differ, and how it was found. It is a hint: `audit --near` compares the pixels.
+
+    """
+    found: dict[int, tuple[int, str]] = {}
+    hashes, stated = read_hashes(table)
+    if stated[row]:
+        turned = turn_hashes(np.repeat(hashes[row], len(TURNS)), TURNS)
+        distance = np.full(len(hashes), 64, np.uint8)
+        for one in np.unique(turned):
+            np.minimum(distance, np.bitwise_count(hashes ^ one), out=distance)
+        for other in np.flatnonzero((distance <= radius) & stated).tolist():
+            found[other] = (int(distance[other]), ALIKE if distance[other] <= UNVERIFIED_BITS else PERHAPS)
+    digests = text_column(table, "sha256")
+    if digests[row].is_valid:
+        for other in np.flatnonzero(pc.fill_null(pc.equal(digests, digests[row]), fill_value=False)).tolist():
+            found[other] = (0, SAME_BYTES)
+    found.pop(row, None)
+    return sorted(((other, *how) for other, how in found.items()), key=lambda one: (one[1], one[0]))
