@@ -1,5 +1,7 @@
 """`browse`: rows, predictions and a list of exclusions behind a local page, and the server that shows it."""
 
+import html
+import json
 import socket
 import threading
 import webbrowser
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pyarrow as pa
 
-from dermdata.api.reports import describe_rows, site_labels
+from dermdata.api.reports import site_labels
 from dermdata.api.resources import Resources
 from dermdata.errors import StorageError, UsageError
 from dermdata.manifest.lazy import ROW_COLUMN
@@ -103,11 +105,9 @@ def open_browsing(resources: Resources, manifest: "Manifest", request: BrowseReq
     if request.predictions is not None:
         predictions = read_row_predictions(resources, rows, request)
     index = PictureIndex(table, vocabulary_names(resources), partial(find_rows, resources, rows), predictions)
-    facts = describe_view(resources, loaded, table, request)
+    facts = describe_view(resources, loaded, request)
     store = PictureStore(table, ImageFinder(loaded.roots))
-    return Browsing(
-        index, store, ExclusionFile(request.exclusions), partial(read_fields, rows), facts
-    )
+    return Browsing(index, store, ExclusionFile(request.exclusions), partial(read_fields, rows), facts)
 
 
 def fill_columns(table: pa.Table) -> pa.Table:
@@ -127,7 +127,7 @@ def vocabulary_names(resources: Resources) -> Any:
     vocabulary = resources.library.vocabulary
     return Names(
         lambda concept: vocabulary.name(concept) if concept in vocabulary else concept,
-        lambda concept: vocabulary.path(concept) if concept in vocabulary else (concept,),
+        lambda concept: vocabulary.path(concept)[1:] or (concept,) if concept in vocabulary else (concept,),
         site_labels(resources),
     )
 
@@ -143,19 +143,20 @@ def find_rows(
     return find_true_rows(loaded.table, where, resources.library.vocabulary)
 
 
-def describe_view(
-    resources: Resources, loaded: "Loaded", table: pa.Table, request: BrowseRequest
-) -> dict[str, Any]:
+def describe_view(resources: Resources, loaded: "Loaded", request: BrowseRequest) -> dict[str, Any]:
     """What the page says of the whole."""
-    entries = resources.find_entries(loaded.names)
-    about = describe_rows(resources, table.replace_schema_metadata(loaded.table.schema.metadata), entries)
-    shown = ("name", "title", "license", "images", "homepage", "version")
-    datasets = [{name: one[name] for name in shown} for one in about["datasets"]]
+    from dermdata import __version__
+
+    entries = resources.find_entries(loaded.names).values()
+    datasets = [
+        {"name": one.name, "title": one.title, "license": one.license.id, "homepage": one.homepage}
+        for one in entries
+    ]
     return {
         "title": ", ".join(one["title"] or one["name"] for one in datasets) or "a manifest",
-        "version": about["tool"],
+        "version": f"dermdata {__version__}",
         "datasets": datasets,
-        "history": about["history"],
+        "history": json.loads(loaded.provenance.get("history", "[]")),
         "labels": request.labels,
     }
 
@@ -272,6 +273,11 @@ class PageServer:
     def __repr__(self) -> str:
         return f"<{len(self.browsing.index):,} pictures at {self.address}>"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        text = html.escape(f"{len(self.browsing.index):,} pictures")
+        return f'<a href="{html.escape(self.address)}" target="_blank" rel="noopener">{text}</a>'
+
     def __enter__(self) -> Self:
         return self
 
@@ -309,6 +315,7 @@ def open_socket(host: str, port: int) -> socket.socket:
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.bind((host.strip("[]"), port))
+        opened.listen()  # whoever reads the address at once waits, and is not refused
     except socket.gaierror as error:
         opened.close()
         raise UsageError(f"there is no address {host} on this machine", hint="--host 127.0.0.1") from error

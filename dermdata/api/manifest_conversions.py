@@ -1,7 +1,9 @@
 """A manifest as Arrow, pandas, Polars, PyTorch and Hugging Face datasets."""
 
+import os
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     import datasets
     import pandas as pd
     import polars
+
+    from dermdata.api.browsing import PageServer
+    from dermdata.api.manifest import Manifest
 
 
 ALL = "*"  # `extra.*`: every key of a column of pairs
@@ -189,6 +194,62 @@ class ConvertibleRows(ManifestRows):
             None if masks is None else pick_paths(masks, wanted),
             transform,
         )
+
+    def browse(
+        self,
+        *,
+        labels: str | None = None,
+        predictions: Any = None,
+        exclusions: "str | os.PathLike[str]" = "exclusions.tsv",
+        host: str = "127.0.0.1",
+        port: int = 0,
+        show: bool = False,
+    ) -> "PageServer":
+        """Serve a local page to look at the pictures, and to mark those that are not wanted.
+
+        Parameters
+        ----------
+        labels : str, optional
+            A label space whose classes are a facet, and those of the predictions.
+        predictions : path, pandas.DataFrame or pyarrow.Table, optional
+            A model's predictions, as `evaluate` takes them.
+        exclusions : path, default "exclusions.tsv"
+            The list that marks are written to, for `exclude`.
+        host : str, default "127.0.0.1"
+            The address to listen on.
+        port : int, default 0
+            The port; 0: a free one.
+        show : bool, default False
+            Open it in the browser.
+
+        Returns
+        -------
+        PageServer
+            With its `address` and `stop()`; as a context manager it stops at the end.
+
+        Raises
+        ------
+        UsageError
+            Without the extra `browse`, or where no row is left.
+        StorageError
+            Where the port is taken, or the list cannot be written.
+
+        Examples
+        --------
+        >>> with demo.browse() as page:  # doctest: +SKIP
+        ...     print(page.address)
+
+        """
+        from dermdata.api.browsing import BrowseRequest, open_page, serve_page
+
+        request = BrowseRequest(
+            labels=labels, predictions=predictions, exclusions=Path(exclusions), host=host, port=port
+        )
+        server = serve_page(self._resources, cast("Manifest", self), request)
+        server.start()
+        if show:
+            open_page(server.address)
+        return server
 
     def to_huggingface(self, *, fold: int | None = None) -> "datasets.DatasetDict":
         """Return a `datasets.DatasetDict` by split (`all` without one); images are read when a row is asked for.

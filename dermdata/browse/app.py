@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from dermdata.browse.guard import say
-from dermdata.browse.index import GROUPS, PictureIndex, PictureQuery
+from dermdata.browse.index import GROUP_TITLES, GROUPS, PictureIndex, PictureQuery
 from dermdata.browse.pictures import NoPicture, PictureStore
 from dermdata.browse.similar import find_near
 from dermdata.errors import DermdataError, UsageError
@@ -29,6 +29,7 @@ ASSETS = {
     "browse.css": "text/css",
     "browse.js": "text/javascript",
     "grid.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
     "picture.js": "text/javascript",
     "state.js": "text/javascript",
 }
@@ -62,7 +63,7 @@ class Browsing:
                 {"name": one.name, "title": one.title, "kind": one.kind} for one in index.facets.values()
             ],
             "sorts": [{"name": name, "title": title} for name, title in index.sorts.items()],
-            "groups": index.groups,
+            "groups": [{"name": name, "title": GROUP_TITLES[name]} for name in index.groups],
             "predictions": {"classes": list(predictions.classes)} if predictions else None,
             "exclusions": self.describe_marks(),
         }
@@ -75,8 +76,8 @@ class Browsing:
         """A page of the grid."""
         start, count = read_number(asked, "start", 0), min(read_number(asked, "count", 100), MOST_ROWS)
         group = asked.get("group") or None
-        if group and group not in GROUPS:
-            raise UsageError(f"there is no group {group}", hint=f"groups are {', '.join(GROUPS)}")
+        if group and group not in self.index.groups:
+            raise UsageError(f"there is no group {group}", hint=f"groups are {', '.join(self.index.groups)}")
         sort = asked.get("sort") or "manifest"
         if sort.removeprefix("-") not in self.index.sorts:
             raise UsageError(f"there is no order {sort}", hint=f"orders are {', '.join(self.index.sorts)}")

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dermdata.browse.facets import Codes, Facet, Mask, Names, column_is_stated, make_facets
+from dermdata.browse.similar import group_alike
 from dermdata.images.thumbnails import is_sensitive
 from dermdata.manifest.columns import text_column
 
@@ -23,6 +24,8 @@ Rows = NDArray[np.int64]
 Floats = NDArray[np.float32]
 SEARCHED = ("key", "isic_id", "lesion_id", "patient_id")
 GROUPS = {"lesion": "lesion_id", "patient": "patient_id"}
+ALIKE = "alike"  # near duplicates, and no other rows
+GROUP_TITLES = {"lesion": "by lesion", "patient": "by patient", ALIKE: "near duplicates only"}
 TILE_COLUMNS = (
     "key", "image_id", "dataset", "diagnosis_name", "label_raw", "label", "split", "split_official", "image_problem",
     "path", "width", "height", "modality", "body_site", "mask_path", "masks", "lesion_id", "patient_id",
@@ -105,7 +108,9 @@ class PictureIndex:
         self.facets = {one.name: one for one in found}
         self.marks = Marks(np.zeros(self.table.num_rows, bool))
         self._kept: OrderedDict[Any, Any] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._codes: dict[str, Rows] = {}
+        self._grouping = threading.Lock()
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -118,7 +123,8 @@ class PictureIndex:
     @property
     def groups(self) -> list[str]:
         """What rows can be grouped by."""
-        return [name for name, column in GROUPS.items() if column_is_stated(self.table, column)]
+        found = [name for name, column in GROUPS.items() if column_is_stated(self.table, column)]
+        return [*found, *([ALIKE] if column_is_stated(self.table, "phash") else [])]
 
     # ------------------------------------------------------------------ which rows
 
@@ -201,7 +207,12 @@ class PictureIndex:
             rows = rows[np.lexsort((-ranks if back else ranks, ~stated))]
         elif back:
             rows = rows[::-1]
-        return gather_groups(rows, self.group_codes(group)[rows]) if group in GROUPS else rows
+        if group is None:
+            return rows
+        codes = self.find_codes(group)
+        if group == ALIKE:
+            rows = rows[np.bincount(codes, minlength=len(self))[codes[rows]] > 1]
+        return gather_groups(rows, codes[rows])
 
     def _ranks(self, name: str) -> tuple[NDArray[Any], Mask]:
         """A number for each row by which it is sorted, and whether it has a value at all."""
@@ -223,9 +234,16 @@ class PictureIndex:
             return np.zeros(len(self), np.int64), np.ones(len(self), bool)
         return facet.codes, facet.codes < len(facet.values) - 1
 
-    def group_codes(self, group: str | None) -> Rows:
+    def find_codes(self, group: str) -> Rows:
+        """A number for each row's group; found once."""
+        with self._grouping:
+            if group not in self._codes:
+                self._codes[group] = group_alike(self.table) if group == ALIKE else self.group_codes(group)
+            return self._codes[group]
+
+    def group_codes(self, group: str) -> Rows:
         """A number for each row's lesion or patient; one of its own where it has none."""
-        column = text_column(self.table, GROUPS[group or "lesion"])
+        column = text_column(self.table, GROUPS[group])
         codes = pc.dictionary_encode(column).indices
         found: Rows = pc.fill_null(codes, -1).to_numpy(zero_copy_only=False).astype(np.int64)
         alone = found < 0
@@ -256,9 +274,15 @@ class PictureIndex:
             "blur": is_sensitive(cell["modality"], cell["body_site"]),
             "masks": (cell["mask_path"] is not None) + len(cell.get("masks") or ()),
             "marked": bool(self.marks.rows[row]),
-            "group": cell.get(GROUPS[group]) if group in GROUPS else None,
+            "group": self._name_group(row, cell, group),
         }
         return found | self._predicted(row)
+
+    def _name_group(self, row: int, cell: Mapping[str, Any], group: str | None) -> str | None:
+        """What rows that belong together have in common."""
+        if group == ALIKE:
+            return str(self.find_codes(ALIKE)[row])
+        return cell.get(GROUPS[group]) if group in GROUPS else None
 
     def _predicted(self, row: int) -> dict[str, Any]:
         one = self.predictions
@@ -274,7 +298,7 @@ class PictureIndex:
 
     def find_group(self, row: int, group: str) -> Rows:
         """The other rows of a row's lesion or patient."""
-        codes = self._remember(("codes", group), lambda: self.group_codes(group))
+        codes = self.find_codes(group)
         rows = np.flatnonzero(codes == codes[row])
         return np.asarray(rows[rows != row])
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from PIL import Image, ImageOps
+from PIL import Image
 
 from dermdata.errors import DermdataError
 from dermdata.images.decode import DECODE_ERRORS, PIXEL_LIMIT, decode_lock, open_image
 from dermdata.images.image_file import read_image_file
-from dermdata.images.levels import to_eight_bits
-from dermdata.images.orientation import ON_THE_SIDE, TURNS, read_orientation
+from dermdata.images.masks import BinaryMask, Size, brightness, scale_mask, threshold_mask
+from dermdata.images.orientation import ON_THE_SIDE, TURNS, read_orientation, reset_orientation
 from dermdata.images.thumbnails import make_thumbnail
 from dermdata.manifest.image_files import ImageFinder
 from dermdata.model import ImageFacts
@@ -27,6 +27,7 @@ SMALL_QUALITY, LARGE_QUALITY = 76, 90
 KEPT_BYTES = 96 << 20  # of small pictures in memory
 OVERLAY_COLOR = (0, 200, 255)
 OUTLINE_ALPHA, INSIDE_ALPHA = 255, 70
+EDGE = 2  # pixels of an outline
 LESION = "lesion"  # what the mask of `mask_path` is of
 
 
@@ -118,20 +119,23 @@ class PictureStore:
             raise NoPicture(error.strerror or "the file cannot be read") from error
 
 
-def read_mask(
-    data: bytes, picture: bytes, size: tuple[int, int]
-) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+def read_mask(data: bytes, picture: bytes, size: Size) -> BinaryMask:
     """Which pixels of the shown picture a mask file marks.
 
     Parameters
     ----------
     data, picture : bytes
-        The files of the mask and of its picture, whose orientation the mask shares where it has its stored size.
+        The files of the mask and of its picture: a mask that was drawn on the stored pixels is turned with them.
     size : (int, int)
         Width and height of the picture as it is shown, pixels.
 
+    Returns
+    -------
+    numpy.ndarray
+        [height, width]
+
     """
-    found = open_image(data)
+    found = open_image(reset_orientation(data))
     if isinstance(found, ImageFacts):
         raise NoPicture(f"the mask cannot be shown: {found.problem}")
     with found.image as image:
@@ -139,24 +143,25 @@ def read_mask(
             raise NoPicture("the mask has too many pixels")
         try:
             with decode_lock(image):
-                upright = ImageOps.exif_transpose(image)
-                levels = to_eight_bits(upright).convert("L")
+                inside, _ = threshold_mask(brightness(image))
         except DECODE_ERRORS as error:
             raise NoPicture("the mask cannot be decoded") from error
     turn = read_orientation(picture)
-    if turn in TURNS and (turn not in ON_THE_SIDE or (levels.width > levels.height) != (size[0] > size[1])):
-        levels = levels.transpose(TURNS[turn][0])
-    pixels = np.asarray(levels.resize(size, Image.Resampling.NEAREST))
-    values = np.unique(pixels)
-    return np.asarray(pixels > 0 if len(values) <= 2 and values[0] == 0 else pixels >= max(1, values[-1] / 2))
+    if turn in TURNS and (turn not in ON_THE_SIDE or is_on_its_side(inside, size)):
+        inside = np.asarray(Image.fromarray(inside).transpose(TURNS[turn][0]))
+    return scale_mask(inside, size)
 
 
-def erode(
-    inside: np.ndarray[tuple[int, int], np.dtype[np.bool_]],
-) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+def is_on_its_side(inside: BinaryMask, size: Size) -> bool:
+    """Whether a mask is as wide as its picture is high."""
+    height, width = inside.shape
+    return bool((width > height) != (size[0] > size[1]))
+
+
+def erode(inside: BinaryMask) -> BinaryMask:
     """What is left of an area two pixels in from its edge."""
     left = inside
-    for _ in range(2):
+    for _ in range(EDGE):
         padded = np.pad(left, 1)
         left = (
             padded[1:-1, 1:-1] & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]

@@ -1,13 +1,13 @@
-"""Near duplicates of one picture: by its bytes and its perceptual hash, in all eight ways to turn and mirror it."""
+"""Near duplicates, of one picture and of all: by bytes and perceptual hashes, in all eight ways to turn and mirror."""
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dermdata.duplicates import DEFAULT_RADIUS, UNVERIFIED_BITS
+from dermdata.duplicates import DEFAULT_RADIUS, UNVERIFIED_BITS, find_near_pairs
 from dermdata.images.phash import turn_hashes
-from dermdata.manifest.columns import text_column
+from dermdata.manifest.columns import connected_components, text_column
 
 TURNS = np.arange(8)
 SAME_BYTES, ALIKE, PERHAPS = "same bytes", "alike", "perhaps alike"
@@ -21,6 +21,20 @@ def read_hashes(table: pa.Table) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]
     data = whole.buffers()[1]
     start = whole.offset * 8
     return np.frombuffer(data, ">u8")[start // 8 : start // 8 + len(whole)].astype(np.uint64), stated
+
+
+def group_alike(table: pa.Table) -> NDArray[np.int64]:
+    """The first row of each row's set of pictures that are alike: of equal bytes, or near by their hashes.
+
+    Hashes alone decide, so only those that differ in at most UNVERIFIED_BITS count.
+    """
+    digests = pc.dictionary_encode(text_column(table, "sha256")).indices
+    codes = pc.fill_null(digests, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    _, first, place = np.unique(codes, return_index=True, return_inverse=True)
+    same = np.where(codes < 0, np.arange(len(codes)), first[place])
+    hashes = table["phash"].cast(pa.binary()).to_pylist()
+    pairs = find_near_pairs(hashes, radius=UNVERIFIED_BITS)
+    return connected_components(table.num_rows, [same], zip(pairs.i.tolist(), pairs.j.tolist(), strict=True))
 
 
 def find_near(table: pa.Table, row: int, radius: int = DEFAULT_RADIUS) -> list[tuple[int, int, str]]:

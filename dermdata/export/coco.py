@@ -55,7 +55,6 @@ from dermdata.export.job import (
     take_values,
 )
 from dermdata.export.left_out import count_reasons
-from dermdata.export.masks import Size
 from dermdata.export.output_folder import (
     OutputFile,
     PlacedImage,
@@ -82,6 +81,7 @@ from dermdata.export.row_images import (
     unique_names,
 )
 from dermdata.images import check_image
+from dermdata.images.masks import Size
 from dermdata.manifest.columns import column_values, text_column
 
 FORM, LAYOUT = "coco", "2"  # "1": boxes did not lie on images that readers turn

@@ -18,9 +18,10 @@ import pyarrow as pa
 from dermdata.engine import ExecutorFactory, thread_executor
 from dermdata.errors import CacheDamaged, StorageError
 from dermdata.export.job import Job, class_numbers, row_classes
-from dermdata.export.masks import MaskOutline, MaskTask, Size, trace_mask
+from dermdata.export.masks import MaskOutline, MaskTask, trace_mask
 from dermdata.export.row_images import lesion_masks, locate_nested_files
 from dermdata.images import check_image
+from dermdata.images.masks import Size
 from dermdata.manifest.columns import text_column
 from dermdata.progress import Progress
 

@@ -20,11 +20,10 @@ from PIL import Image
 from dermdata.export.image_bytes import PILLOW_FORMATS
 from dermdata.images.decode import DECODE_ERRORS, PIXEL_LIMIT
 from dermdata.images.image_file import read_image_file
+from dermdata.images.masks import BinaryMask, Size, brightness, scale_mask, threshold_mask
 from dermdata.images.orientation import read_orientation, reset_orientation, to_stored_frame
 
-BinaryMask = NDArray[np.bool_]  # rows x columns
 BITS, FIRST, MORE, SIGN = 5, 48, 0x20, 0x10
-Size = tuple[int, int]  # width, height; pixels
 OTHER_SIZE, EMPTY_MASK = "another size than its image", "no pixel is set"
 
 
@@ -106,31 +105,6 @@ def lay_on_image(mask: Image.Image, task: MaskTask) -> Image.Image:
 def error_text(error: BaseException, path: str) -> str:
     """The cause without the folder, which is this machine's own."""
     return str(error).replace(path, Path(path).name)
-
-
-def brightness(image: Image.Image) -> NDArray[np.generic]:
-    if image.has_transparency_data:
-        whole = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", whole.size, (0, 0, 0, 255)), whole)
-    one_channel = image.mode in ("1", "L", "F") or image.mode.startswith("I")
-    return np.asarray(image if one_channel else image.convert("L"))
-
-
-def threshold_mask(values: NDArray[np.generic]) -> tuple[BinaryMask, bool]:
-    """The pixels inside, and whether the mask has more than two values."""
-    least, greatest = values.min(), values.max()
-    inside: BinaryMask = values == greatest
-    if least == greatest:
-        return inside & bool(greatest != 0), False
-    if (inside | (values == least)).all():
-        return inside, False
-    return values.astype(np.float64) * 2 >= float(greatest), True
-
-
-def scale_mask(mask: BinaryMask, size: Size) -> BinaryMask:
-    """By nearest neighbor, to exactly the size that the image has."""
-    small = Image.fromarray(mask).resize(size, Image.Resampling.NEAREST)
-    return np.asarray(small, dtype=np.bool_)
 
 
 def outline_mask(mask: BinaryMask, *, soft: bool) -> MaskOutline:
