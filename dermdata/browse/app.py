@@ -25,6 +25,7 @@ MOST_ROWS = 500  # of one answer
 MOST_RELATED = 60
 MOST_MARKED = 20_000  # by one request
 MOST_BYTES = 4 << 20  # of a request
+MOST_LETTERS = 500  # of a reason
 ASSETS = {
     "browse.css": "text/css",
     "browse.js": "text/javascript",
@@ -159,14 +160,23 @@ class Browsing:
 
 def read_marks(asked: Any, size: int) -> tuple[list[int], bool, str]:
     """Which rows, whether they are marked, and why; UsageError for what is no such request."""
-    rows = asked.get("rows") if isinstance(asked, dict) else None
-    marked, issue = (asked.get("marked"), asked.get("issue", "")) if isinstance(asked, dict) else (None, "")
-    right = isinstance(rows, list) and len(rows) <= MOST_MARKED and all(type(one) is int for one in rows)
-    if not right or not isinstance(marked, bool) or not isinstance(issue, str) or len(issue) > 500:
+    said = asked if isinstance(asked, dict) else {}
+    rows, marked, issue = said.get("rows", ()), said.get("marked"), said.get("issue", "")
+    if not (is_row_list(rows) and isinstance(marked, bool) and is_short_text(issue)):
         raise UsageError("a mark is {rows: [numbers], marked: true or false, issue: text}")
-    if any(not 0 <= one < size for one in rows or ()):
+    if any(not 0 <= one < size for one in rows):
         raise UsageError("there is no such row")
-    return list(rows or ()), marked, " ".join(issue.split())
+    return list(rows), marked, " ".join(issue.split())
+
+
+def is_row_list(rows: Any) -> bool:
+    """Whether these are numbers, and not too many."""
+    return isinstance(rows, list) and len(rows) <= MOST_MARKED and all(type(one) is int for one in rows)
+
+
+def is_short_text(issue: Any) -> bool:
+    """Whether this may stand in a list as a reason."""
+    return isinstance(issue, str) and len(issue) <= MOST_LETTERS
 
 
 def read_number(asked: Mapping[str, str], name: str, usual: int) -> int:
@@ -179,19 +189,29 @@ def read_number(asked: Mapping[str, str], name: str, usual: int) -> int:
 
 def read_query(asked: Mapping[str, str]) -> PictureQuery:
     """Which rows are asked for; UsageError for what cannot be."""
-    filters = read_json(asked.get("filters"), dict)
     cell = read_json(asked.get("cell"), list)
-    if not all(isinstance(values, list) for values in filters.values()) or len(cell) not in {0, 2}:
-        raise UsageError("filters are {facet: [values]}, a cell is [true class, predicted class]")
-    marked = {"yes": True, "no": False}.get(asked.get("marked", ""))
-    chosen = tuple(
-        (name, tuple(one for one in values if isinstance(one, (str, int, float, bool)) or one is None))
+    if len(cell) not in {0, 2}:
+        raise UsageError("a cell is [true class, predicted class]")
+    return PictureQuery(
+        where=asked.get("where", "").strip() or None,
+        filters=read_filters(asked.get("filters")),
+        search=asked.get("search", "").strip(),
+        marked={"yes": True, "no": False}.get(asked.get("marked", "")),
+        cell=(str(cell[0]), str(cell[1])) if cell else None,
+    )
+
+
+def read_filters(text: str | None) -> tuple[tuple[str, tuple[Any, ...]], ...]:
+    """The values of each facet; what can be no value is left out."""
+    filters = read_json(text, dict)
+    if not all(isinstance(values, list) for values in filters.values()):
+        raise UsageError("filters are {facet: [values]}")
+    plain = {
+        name: tuple(one for one in values if one is None or isinstance(one, (str, int, float, bool)))
         for name, values in sorted(filters.items())
         if values
-    )
-    where, search = (asked.get("where") or "").strip() or None, (asked.get("search") or "").strip()
-    pair = (str(cell[0]), str(cell[1])) if cell else None
-    return PictureQuery(where, chosen, search, marked, pair)
+    }
+    return tuple(plain.items())
 
 
 def read_json(text: str | None, kind: type) -> Any:

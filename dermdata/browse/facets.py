@@ -114,14 +114,11 @@ def code_tree(
 ) -> Facet:
     """A facet of concepts, each below its parents; `path` gives the concepts from the root down to one."""
     flat = code_words(name, title, words)
-    paths = {value: tuple(path(value)) for value in flat.values if value is not None}
-    nodes = {one[:end] for one in paths.values() for end in range(1, len(one) + 1)}
-    ordered = sorted(nodes, key=lambda node: tuple(names(one) for one in node))
+    paths = [tuple(path(value)) for value in flat.values[:-1]]  # the last one is none
+    ordered = list_nodes(paths, names)
     place = {node: code for code, node in enumerate(ordered)}
     parents = [place.get(node[:-1], -1) for node in ordered]
-    codes = np.array(
-        [len(ordered) if value is None else place[paths[value]] for value in flat.values], np.int32
-    )
+    codes = np.array([*map(place.__getitem__, paths), len(ordered)], np.int32)
     return Facet(
         name,
         title,
@@ -130,6 +127,12 @@ def code_tree(
         codes[flat.codes],
         np.array([*parents, -1], np.int32),
     )
+
+
+def list_nodes(paths: Iterable[tuple[str, ...]], names: Callable[[str], str]) -> list[tuple[str, ...]]:
+    """The paths with all above them, by names: each parent before its children."""
+    nodes = {one[:end] for one in paths for end in range(1, len(one) + 1)}
+    return sorted(nodes, key=lambda node: tuple(map(names, node)))
 
 
 def code_decades(table: pa.Table) -> Facet:

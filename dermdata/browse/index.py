@@ -102,6 +102,9 @@ class PictureIndex:
     marks: Marks = field(init=False)
 
     def __post_init__(self) -> None:
+        for name in self.table.column_names:  # what a caller has read beside them is not needed
+            if name not in NEEDED_COLUMNS:
+                self.table = self.table.drop_columns([name])
         found = make_facets(self.table, self.names)
         if self.predictions:
             found.append(make_predicted(self.predictions))

@@ -41,6 +41,8 @@ PATIENCE = 0.5  # seconds that a stopped process lets the others work
 BOUNDARIES = ("fsync", "rename", "replace", "unlink", "remove", "rmdir")
 BUSIEST = 4  # times its limit that a command may take on a machine that others use, waiting included
 TOLD = 0.3  # seconds to say where the threads are
+# what ends the process, and what wants the modules that are hidden from the command line
+NOT_PRELOADED = ("dermdata.__main__", "dermdata.browse.app", "dermdata.browse.guard")
 LAZY = [
     "pyarrow.parquet",
     "pyarrow.compute",
@@ -71,7 +73,7 @@ def preload() -> None:
     from dermdata.start import COLLECT_AFTER
 
     for module in pkgutil.walk_packages(dermdata.__path__, "dermdata."):
-        if not module.name.startswith("dermdata.__main__"):
+        if not module.name.startswith(NOT_PRELOADED):
             importlib.import_module(module.name)
     for name in LAZY:
         importlib.import_module(name)

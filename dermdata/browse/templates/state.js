@@ -1,6 +1,6 @@
 // What is asked for, kept in the address so that it can be shared and gone back to; and the questions to the server.
 
-const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
+const HIDDEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
 const USUAL = { search: "", where: "", sort: "manifest", group: "", filters: {}, marked: "", cell: [] };
 
 export const state = structuredClone(USUAL);
