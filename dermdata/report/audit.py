@@ -23,14 +23,11 @@ from dermdata.report.overview import (
     class_column,
     column_words,
     count_bars,
-    count_ids,
-    count_without_id,
     histogram_columns,
     rank_words,
 )
 from dermdata.report.page import (
     NOT_STATED,
-    DatasetOrigin,
     dataset_origins,
     page_citations,
     page_facts,
@@ -39,6 +36,7 @@ from dermdata.report.page import (
     show_value,
 )
 from dermdata.report.thumbnails import ThumbnailBudget, sample_keys
+from dermdata.report.verdict import judge_findings
 
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")
 MAX_FINDINGS_PER_CODE = 100  # findings of one code that are written out
@@ -47,8 +45,30 @@ MAX_PICTURES = 4
 MAX_PICTURED_PER_CODE = 40  # findings of one code that have pictures
 MAX_FINDING_BYTES = 1_700_000  # bytes of all findings
 MARKUP_BYTES = 900  # bytes around the words of a finding or a picture
-MAX_MESSAGE_LENGTH, MAX_VALUE_LENGTH = 600, 300  # characters
+MAX_MESSAGE_LENGTH, MAX_VALUE_LENGTH, MAX_FIRST_LENGTH = 600, 300, 140  # characters
 SAMPLES_PER_CLASS = 6
+SHOWN_CLASSES, SHOWN_SAMPLES = 12, 4  # before anything is unfolded
+CODE_TITLES = {
+    "image-unreadable": "Files that are no image",
+    "image-truncated": "Images that are cut off",
+    "leak-patient": "Patients in more than one part",
+    "leak-lesion": "Lesions in more than one part",
+    "leak-image": "Pictures in more than one part",
+    "label-conflict": "One thing with labels that cannot all be true",
+    "id-conflict": "One picture under several patients or lesions",
+    "duplicate-exact": "Pictures with the same bytes",
+    "duplicate-pixels": "Pictures with the same pixels",
+    "duplicate-near": "Versions of one picture",
+    "skin-tone-coverage": "Skin types with too few images for a claim",
+    "class-imbalance": "Classes of very different size",
+    "count-differs": "Counts that differ from the publisher's",
+    "metadata-missing": "What is not stated",
+    "exif-private": "Files that tell of people",
+    "image-turned": "Files whose orientation tag matters",
+    "malignancy-differs": "Malignancy that contradicts the diagnosis",
+    "license-mix": "Licenses that meet",
+    "known-issue": "Known issues",
+}
 # characters of pictures: with all else, a page stays under 10 MB
 MAX_SAMPLE_CHARACTERS, MAX_FINDING_CHARACTERS = 3_000_000, 4_300_000
 BAR_COLUMNS = (
@@ -174,8 +194,41 @@ class FindingChapter:
         return len(self.unchecked) < len(self.family.codes)
 
     @property
+    def kinds(self) -> tuple["FindingKind", ...]:
+        """The problems by code, the gravest codes first."""
+        found: dict[str, list[PageFinding]] = {}
+        for one in self.problems:
+            found.setdefault(one.code, []).append(one)
+        return tuple(FindingKind(code, tuple(some), self.counts[code]) for code, some in found.items())
+
+
+@dataclass(frozen=True)
+class FindingKind:
+    """The findings of one code, which are folded until somebody asks."""
+
+    code: str
+    problems: tuple[PageFinding, ...]
+    count: int
+
+    @property
+    def level(self) -> Level:
+        """The gravest."""
+        return min((one.level for one in self.problems), key=LEVELS.index)
+
+    @property
+    def title(self) -> str:
+        """In words."""
+        return CODE_TITLES.get(self.code, self.code)
+
+    @property
+    def first(self) -> str:
+        """What the gravest says."""
+        return clip_text(self.problems[0].message, MAX_FIRST_LENGTH)
+
+    @property
     def left_out(self) -> int:
-        return sum(self.counts.values()) - len(self.problems)
+        """How many are not written out."""
+        return self.count - len(self.problems)
 
 
 def audit_page(
@@ -210,12 +263,9 @@ def audit_page(
     values = {
         "title": facts.get("title") or page_title(sources),
         "facts": page_facts(facts),
-        "summary": summary_counts(table, sources),
-        "without_id": {
-            word: count
-            for word, name in (("patient", "patient_id"), ("lesion", "lesion_id"))
-            if (count := count_without_id(table, name))
-        },
+        "verdict": judge_findings(table, findings, facts.get("checked")),
+        "shown_classes": SHOWN_CLASSES,
+        "shown_samples": SHOWN_SAMPLES,
         "levels": {level: sum(one.level == level for one in findings) for level in LEVELS},
         "codes": sorted({one.code for one in findings}),
         "chapters": build_chapters(table, findings, facts),
@@ -231,15 +281,6 @@ def audit_page(
         "citations": page_citations(facts),
     }
     yield from render_page("audit.html", values)
-
-
-def summary_counts(table: pa.Table, sources: Sequence[DatasetOrigin]) -> dict[str, int | None]:
-    return {
-        "image": table.num_rows,
-        "patient": count_ids(table, "patient_id"),
-        "lesion": count_ids(table, "lesion_id"),
-        "dataset": len(sources),
-    }
 
 
 def column_bars(table: pa.Table, names: Mapping[str, str]) -> list[tuple[str, tuple[Bar, ...]]]:

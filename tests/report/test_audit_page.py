@@ -5,6 +5,7 @@ import re
 import pyarrow as pa
 import pytest
 
+from dermdata.model import Finding
 from dermdata.report import audit_page
 from dermdata.report.audit import MAX_FINDINGS_PER_CODE, build_chapters
 from dermdata.report.overview import age_bars, build_heat_map, count_bars
@@ -22,7 +23,7 @@ def test_a_page_of_next_to_nothing(table: pa.Table) -> None:
     """Nothing is stated, and the page says just that."""
     text = page(table, [], {})
     assert "No row states a skin type" in text
-    assert "Nothing was found that makes results wrong." in text
+    assert "Nothing was found that makes results wrong or limits them." in text
 
 
 def test_25000_images_with_everything_wrong_are_under_10_megabytes() -> None:
@@ -77,19 +78,77 @@ def test_a_code_that_no_chapter_knows_is_in_the_last_one() -> None:
 @pytest.mark.parametrize(
     ("ids", "said"),
     [
-        (["p1"] * 3 + [None] * 9, "9 images are without a patient id,"),
-        (["p1"] * 11 + [None], "1 image is without a patient id,"),
-        (["p1"] * 12, None),
-        ([None] * 12, None),  # the tile says that none is stated
+        (["p1"] * 3 + [None] * 9, "known for 3 of 12 images (25.0 %)"),
+        (["p1"] * 11 + [None], "known for 11 of 12 images (91.7 %)"),
+        (["p1"] * 12, "known for each image"),
+        ([None] * 12, "nobody says whose images these are"),
     ],
 )
-def test_images_without_a_patient_are_told_beside_the_patients(
-    ids: list[str | None], said: str | None
-) -> None:
+def test_images_without_a_patient_are_told_beside_the_patients(ids: list[str | None], said: str) -> None:
     """1,373 patients of 18,869 images are not all of them where 16,571 images have no id."""
     top = page(rows(patient_id=ids)).split("<main")[0]
-    assert ("without a patient id" in top) == (said is not None)
-    assert (said or "") in top
+    assert said in top
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ([], "Nothing was found that makes results wrong or limits them."),
+        ([finding(level="note")], "Nothing was found that makes results wrong or limits them."),
+        ([finding()], "Nothing makes results wrong; what limits them is below."),
+        (
+            [finding("leak-patient", "error")] * 2,
+            "Do not train on these rows as they are: 2 leaking patients.",
+        ),
+        (
+            [
+                finding("image-truncated", "error"),
+                finding("leak-lesion", "error"),
+                finding("leak-lesion", "error"),
+            ],
+            "Do not train on these rows as they are: 2 leaking lesions and 1 broken file.",
+        ),
+    ],
+)
+def test_the_first_sentence_says_what_it_comes_to(found: list[Finding], said: str) -> None:
+    assert said in page(findings=found).split("<main")[0]
+
+
+@pytest.mark.parametrize(
+    ("parts", "found", "checked", "said"),
+    [
+        (
+            ["train", "test"] * 6,
+            [],
+            None,
+            "no patient, no lesion and no picture is in more than one part (train, test).",
+        ),
+        (
+            ["train", "test"] * 6,
+            [finding("leak-patient", "error")],
+            None,
+            "1 patient in more than one part (train, test).",
+        ),
+        (["train"] * 12, [], None, "there is no split to judge."),
+        ([None] * 12, [], None, "there is no split to judge."),
+        (["train", "test"] * 6, [], ["duplicate-exact"], "not looked for."),
+        (["val", "train"] * 6, [], ["leak-lesion"], "no lesion is in more than one part (train, val)."),
+    ],
+)
+def test_leaks_are_told_on_the_first_screen(
+    parts: list[str | None], found: list[Finding], checked: list[str] | None, said: str
+) -> None:
+    """Not judged is not clean."""
+    facts = {**FACTS, **({} if checked is None else {"checked": checked})}
+    assert f"<strong>Leaks:</strong> {said}" in page(rows(split=parts), findings=found, facts=facts)
+
+
+def test_findings_are_folded_by_kind_with_their_number() -> None:
+    text = page(findings=[finding(message=f"number {n}") for n in range(3)])
+    (kind,) = re.findall(
+        r'<details class="fold warning" data-code="duplicate-exact">.*?</summary>', text, re.DOTALL
+    )
+    assert all(word in kind for word in ("Pictures with the same bytes", ">3<", "number 0"))
 
 
 def test_ages_are_named_by_the_first_year_of_each_column() -> None:

@@ -26,7 +26,7 @@ FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
     "--disable-sync", "--no-first-run", "--disable-dev-shm-usage", "--window-size=1280,900",
 )  # fmt: skip
-SECTIONS = ["set", "samples", "findings", "files", "leaks", "conflicts", "duplicates", "coverage", "records"]
+SECTIONS = ["findings", "files", "leaks", "conflicts", "duplicates", "coverage", "records", "set", "samples"]
 ORIGINS = ["provenance", "citation"]
 SERIOUS = {"serious", "critical"}
 Pages = dict[str, Path]
@@ -74,9 +74,7 @@ class Reader:
         raise AssertionError(f"no Tab leads to {selector}")
 
     def shown(self) -> list[str]:
-        return [
-            one.get_dom_attribute("data-code") for one in self.all("article.finding") if one.is_displayed()
-        ]
+        return [one.get_dom_attribute("data-code") for one in self.all("article.finding:not([hidden])")]
 
     def blurred(self) -> int:
         return int(
@@ -188,6 +186,14 @@ def test_every_section_is_there_and_the_navigation_leads_to_it(reader: Reader) -
         assert len(reader.all(f"section{one.get_dom_attribute('href')}")) == 1
 
 
+def test_the_first_screen_and_the_whole_are_short(reader: Reader) -> None:
+    """The verdict, its numbers and the leaks are on the first screen; all of it is under 6,000 pixels."""
+    reader.open("audit")
+    assert reader.js("document.documentElement.scrollHeight") < 6000
+    assert reader.js("document.querySelector('.leaks').getBoundingClientRect().bottom") < 500
+    assert not any(one.is_displayed() for one in reader.all("article.finding"))
+
+
 def test_pictures_are_pictures(reader: Reader) -> None:
     reader.open("audit")
     widths = reader.js("[...document.images].map(i => i.naturalWidth)")
@@ -216,6 +222,7 @@ def test_pictures_are_blurred_until_asked_for(reader: Reader) -> None:
     assert reader.blurred() == 0
     reader.press(Keys.SPACE)
     assert reader.blurred() == every
+    reader.js("document.querySelectorAll('details').forEach(d => { d.open = true; })")
     first = reader.tab_to(".veil")
     assert first.accessible_name.startswith("Show demo/r0")
     reader.press(Keys.ENTER)
@@ -230,6 +237,7 @@ def test_findings_are_filtered_by_text_code_and_level(reader: Reader) -> None:
     reader.tab_to("#text")
     reader.press("DEMO/P1 ")
     assert reader.shown() == ["leak-patient"]
+    assert reader.all("article.finding[data-code=leak-patient]")[0].is_displayed()  # unfolded
     assert reader.all("#shown")[0].text == "1 of 8 findings shown"
     assert [one.get_dom_attribute("id") for one in reader.all(".chapter") if one.is_displayed()] == ["leaks"]
     reader.press(Keys.BACKSPACE * 8)

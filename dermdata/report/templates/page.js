@@ -58,6 +58,11 @@
         count += fits;
       });
       // a chapter without a match would look as if nothing had been found
+      // what is asked for is unfolded; without a question, kinds stay as the person left them
+      if (text || code) all("details.fold").forEach((kind) => {
+        kind.open = all("article.finding:not([hidden])", kind).length > 0;
+      });
+      all("details.fold").forEach((kind) => show(kind, all("article.finding:not([hidden])", kind).length > 0));
       chapters.forEach((chapter) => {
         show(chapter, count === findings.length || all("article.finding:not([hidden])", chapter).length > 0);
       });

@@ -1,0 +1,142 @@
+"""What an audit comes to, for the first screen: a sentence, three numbers, and whether anything leaks."""
+
+from collections import Counter
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from dermdata.manifest.columns import text_column
+from dermdata.manifest.schema import USUAL_PARTS
+from dermdata.markup import count_nouns, count_share
+from dermdata.model import Finding
+from dermdata.report.overview import count_ids, count_without_id
+from dermdata.report.page import format_percent
+
+FILES = ("image-unreadable", "image-truncated")
+LEAKS = {"leak-patient": "patient", "leak-lesion": "lesion", "leak-image": "picture"}
+COPIES = ("duplicate-exact", "duplicate-pixels", "duplicate-near")
+ERROR_NOUNS = {
+    **dict.fromkeys(FILES, "broken file"),
+    **{code: f"leaking {word}" for code, word in LEAKS.items()},
+    "label-conflict": "label conflict",
+}
+SPLITS = ("split", "fold", "split_official", "fold_official")
+
+
+@dataclass(frozen=True)
+class NumberTile:
+    """A number of the first screen, and what it means."""
+
+    word: str
+    value: str
+    more: str
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class AuditVerdict:
+    """What a person reads first."""
+
+    sentence: str
+    numbers: tuple[NumberTile, ...]
+    leaks: str
+
+
+def judge_findings(
+    table: pa.Table, findings: Sequence[Finding], checked: Container[str] | None
+) -> AuditVerdict:
+    """The first screen of an audit.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        The audited rows.
+    findings : sequence of Finding
+        What was found.
+    checked : container of str, optional
+        The codes that were looked for; None: all.
+
+    """
+    return AuditVerdict(
+        sentence=make_sentence(findings),
+        numbers=(count_images(table, findings), count_people(table), count_copies(findings, checked)),
+        leaks=describe_leaks(table, findings, checked),
+    )
+
+
+def make_sentence(findings: Sequence[Finding]) -> str:
+    """Whether the rows may be used as they are."""
+    errors = Counter(ERROR_NOUNS.get(one.code, one.code) for one in findings if one.level == "error")
+    if errors:
+        words = [count_nouns(count, noun) for noun, count in errors.most_common()]
+        return f"Do not train on these rows as they are: {join_words(words)}."
+    if any(one.level == "warning" for one in findings):
+        return "Nothing makes results wrong; what limits them is below."
+    return "Nothing was found that makes results wrong or limits them."
+
+
+def join_words(words: Sequence[str]) -> str:
+    """Words as a sentence lists them."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def count_images(table: pa.Table, findings: Sequence[Finding]) -> NumberTile:
+    """How many images there are, and how many of them can be used."""
+    broken = len({key for one in findings if one.code in FILES for key in one.keys})
+    more = count_share(table.num_rows - broken, table.num_rows, "row", "have")
+    kind = "error" if broken else ""
+    return NumberTile("images", f"{table.num_rows:,}", f"{more} a sound file" if broken else "", kind)
+
+
+def count_people(table: pa.Table) -> NumberTile:
+    """Whose images they are, as far as anybody says; else of which lesions."""
+    for column, word in (("patient_id", "patients"), ("lesion_id", "lesions")):
+        if count := count_ids(table, column):
+            silent = count_without_id(table, column)
+            known = table.num_rows - silent
+            share = format_percent(known / (table.num_rows or 1))
+            more = f"known for {known:,} of {count_nouns(table.num_rows, 'image')} ({share})"
+            more = more if silent else "known for each image"
+            return NumberTile(word, f"{count:,}", more, "warning" if silent else "")
+    return NumberTile("patients", "not stated", "nobody says whose images these are", "warning")
+
+
+def count_copies(findings: Sequence[Finding], checked: Container[str] | None) -> NumberTile:
+    """How many pictures are there more than once."""
+    sets = [one for one in findings if one.code in COPIES]
+    unseen = checked is not None and "duplicate-near" not in checked
+    more = "near duplicates were not looked for" if unseen else ""
+    if sets:
+        rows = len({key for one in sets for key in one.keys})
+        more = "; ".join(filter(None, [f"{count_nouns(rows, 'row')} in all", more]))
+    return NumberTile("pictures more than once", f"{len(sets):,}", more, "warning" if sets else "")
+
+
+def describe_leaks(table: pa.Table, findings: Sequence[Finding], checked: Container[str] | None) -> str:
+    """What is in more than one part; that there is no split, where there is none."""
+    column = next((name for name in SPLITS if is_split(table, name)), None)
+    if column is None:
+        return "there is no split to judge."
+    codes = [code for code in LEAKS if checked is None or code in checked]
+    if not codes:
+        return "not looked for."
+    counts = Counter(LEAKS[one.code] for one in findings if one.code in LEAKS)
+    parts = ", ".join(text_parts(table, column))
+    if not counts:
+        words = join_words([f"no {LEAKS[code]}" for code in codes])
+        return f"{words} is in more than one part ({parts})."
+    found = [count_nouns(counts[word], word) for word in LEAKS.values() if counts[word]]
+    return f"{join_words(found)} in more than one part ({parts})."
+
+
+def is_split(table: pa.Table, name: str) -> bool:
+    """Whether rows are in more than one part of this column."""
+    return name in table.column_names and len(text_parts(table, name)) > 1
+
+
+def text_parts(table: pa.Table, name: str) -> list[str]:
+    """The parts of a split or folds, in the usual order."""
+    words = map(str, text_column(table, name).drop_null().unique().to_pylist())
+    usual = {part: place for place, part in enumerate(USUAL_PARTS)}
+    return sorted(words, key=lambda part: (usual.get(part, len(usual)), part))
