@@ -6,6 +6,7 @@ What is no printable sign is shown by its number, `\x1b`, so that nothing vanish
 
 import json
 import re
+from collections.abc import Sequence
 
 PUNCTUATION = re.compile(
     r"[\\`*_\[\]<>{}|~$]|&(?=[#A-Za-z])"
@@ -92,6 +93,11 @@ def agree_verb(count: int, verb: str) -> str:
     if count != 1:
         return verb
     return VERBS.get(verb) or (f"{verb[:-1]}ies" if verb.endswith("ry") else f"{verb}s")
+
+
+def join_words(words: Sequence[str]) -> str:
+    """Words as a sentence lists them."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def make_plural(noun: str) -> str:

@@ -6,22 +6,19 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from dermdata.manifest.columns import text_column
-from dermdata.manifest.schema import USUAL_PARTS
-from dermdata.markup import count_nouns, count_share
+from dermdata.markup import count_nouns, count_share, join_words
 from dermdata.model import Finding
+from dermdata.report.leaks import LEVELS, describe_leaks
 from dermdata.report.overview import count_ids, count_without_id
 from dermdata.report.page import format_percent
 
 FILES = ("image-unreadable", "image-truncated")
-LEAKS = {"leak-patient": "patient", "leak-lesion": "lesion", "leak-image": "picture"}
 COPIES = ("duplicate-exact", "duplicate-pixels", "duplicate-near")
 ERROR_NOUNS = {
     **dict.fromkeys(FILES, "broken file"),
-    **{code: f"leaking {word}" for code, word in LEAKS.items()},
+    **{level.code: f"leaking {level.noun}" for level in LEVELS},
     "label-conflict": "label conflict",
 }
-SPLITS = ("split", "fold", "split_official", "fold_official")
 
 
 @dataclass(frozen=True)
@@ -76,11 +73,6 @@ def make_sentence(findings: Sequence[Finding]) -> str:
     return "Nothing was found that makes results wrong or limits them."
 
 
-def join_words(words: Sequence[str]) -> str:
-    """Words as a sentence lists them."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
 def count_images(table: pa.Table, findings: Sequence[Finding]) -> NumberTile:
     """How many images there are, and how many of them can be used."""
     broken = len({key for one in findings if one.code in FILES for key in one.keys})
@@ -111,32 +103,3 @@ def count_copies(findings: Sequence[Finding], checked: Container[str] | None) ->
         rows = len({key for one in sets for key in one.keys})
         more = "; ".join(filter(None, [f"{count_nouns(rows, 'row')} in all", more]))
     return NumberTile("pictures more than once", f"{len(sets):,}", more, "warning" if sets else "")
-
-
-def describe_leaks(table: pa.Table, findings: Sequence[Finding], checked: Container[str] | None) -> str:
-    """What is in more than one part; that there is no split, where there is none."""
-    column = next((name for name in SPLITS if is_split(table, name)), None)
-    if column is None:
-        return "there is no split to judge."
-    codes = [code for code in LEAKS if checked is None or code in checked]
-    if not codes:
-        return "not looked for."
-    counts = Counter(LEAKS[one.code] for one in findings if one.code in LEAKS)
-    parts = ", ".join(text_parts(table, column))
-    if not counts:
-        words = join_words([f"no {LEAKS[code]}" for code in codes])
-        return f"{words} is in more than one part ({parts})."
-    found = [count_nouns(counts[word], word) for word in LEAKS.values() if counts[word]]
-    return f"{join_words(found)} in more than one part ({parts})."
-
-
-def is_split(table: pa.Table, name: str) -> bool:
-    """Whether rows are in more than one part of this column."""
-    return name in table.column_names and len(text_parts(table, name)) > 1
-
-
-def text_parts(table: pa.Table, name: str) -> list[str]:
-    """The parts of a split or folds, in the usual order."""
-    words = map(str, text_column(table, name).drop_null().unique().to_pylist())
-    usual = {part: place for place, part in enumerate(USUAL_PARTS)}
-    return sorted(words, key=lambda part: (usual.get(part, len(usual)), part))

@@ -11,6 +11,9 @@ from dermdata.report.audit import MAX_FINDINGS_PER_CODE, build_chapters
 from dermdata.report.overview import age_bars, build_heat_map, count_bars
 from report.samples import FACTS, FINDINGS, finding, jpeg, look, page, rows
 
+PATIENTS: dict[str, list[str | None]] = {"patient_id": [f"p{n}" for n in range(12)]}
+LESIONS: dict[str, list[str | None]] = {"lesion_id": [f"l{n}" for n in range(12)]}
+
 # ------------------------------------------------------------------ too much and too little
 
 
@@ -115,32 +118,76 @@ def test_the_first_sentence_says_what_it_comes_to(found: list[Finding], said: st
 
 
 @pytest.mark.parametrize(
-    ("parts", "found", "checked", "said"),
+    ("columns", "found", "checked", "said"),
     [
         (
-            ["train", "test"] * 6,
+            PATIENTS | LESIONS,
             [],
             None,
             "no patient, no lesion and no picture is in more than one part (train, test).",
         ),
         (
-            ["train", "test"] * 6,
-            [finding("leak-patient", "error")],
+            PATIENTS,
+            [finding("leak-patient", "error"), finding("leak-image", "error")],
             None,
-            "1 patient in more than one part (train, test).",
+            "1 patient and 1 picture are in more than one part (train, test); "
+            "not judged: lesions (no two parts state them).",
         ),
-        (["train"] * 12, [], None, "there is no split to judge."),
-        ([None] * 12, [], None, "there is no split to judge."),
-        (["train", "test"] * 6, [], ["duplicate-exact"], "not looked for."),
-        (["val", "train"] * 6, [], ["leak-lesion"], "no lesion is in more than one part (train, val)."),
+        (
+            PATIENTS,
+            [finding("leak-patient", "error")],
+            ["leak-patient"],
+            "1 patient is in more than one part (train, test).",
+        ),
+        (
+            {"patient_id": [*["p1"] * 4, None, *["p2"] * 7]} | LESIONS,
+            [],
+            ["leak-patient", "leak-lesion"],
+            "no patient and no lesion is in more than one part (train, test); "
+            "not judged: patients (1 of 12 rows names none).",
+        ),
+        (
+            {},
+            [],
+            ["leak-patient", "leak-lesion"],
+            "not judged: patients (no two parts state them) and lesions (no two parts state them).",
+        ),
+        (
+            {"patient_id": ["p1", None] * 6},
+            [],
+            ["leak-patient"],
+            "not judged: patients (no two parts state them).",
+        ),
+        (
+            {"case_id": [f"c{n}" for n in range(12)]},
+            [],
+            ["leak-patient"],
+            "no patient is in more than one part (train, test).",
+        ),
+        (
+            {},
+            [],
+            ["leak-image"],
+            "no picture is in more than one part (train, test); near duplicates were not looked for (--near).",
+        ),
+        ({"split": ["train"] * 12}, [], None, "there is no split to judge."),
+        ({"split": [None] * 12}, [], None, "there is no split to judge."),
+        ({}, [], ["duplicate-exact"], "not looked for."),
+        (
+            LESIONS | {"split": ["val", "train"] * 6},
+            [],
+            ["leak-lesion"],
+            "no lesion is in more than one part (train, val).",
+        ),
     ],
 )
 def test_leaks_are_told_on_the_first_screen(
-    parts: list[str | None], found: list[Finding], checked: list[str] | None, said: str
+    columns: dict[str, list[str | None]], found: list[Finding], checked: list[str] | None, said: str
 ) -> None:
-    """Not judged is not clean."""
+    """Not judged is not clean: where no two parts state a patient, nobody knows whether one is in both."""
     facts = {**FACTS, **({} if checked is None else {"checked": checked})}
-    assert f"<strong>Leaks:</strong> {said}" in page(rows(split=parts), findings=found, facts=facts)
+    text = page(rows(**{"split": ["train", "test"] * 6, **columns}), findings=found, facts=facts)
+    assert f"<strong>Leaks:</strong> {said}" in text
 
 
 def test_findings_are_folded_by_kind_with_their_number() -> None:
