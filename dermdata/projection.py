@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from dermdata.crosswalks import harmonize_label
 from dermdata.manifest.columns import distinct_rows, text_column
 from dermdata.manifest.schema import WORDS
+from dermdata.manifest.split_classes import forget_split_classes
 from dermdata.markup import count_nouns
 from dermdata.model import Label, Predicate
 from dermdata.vocabulary import (
@@ -155,7 +156,7 @@ def project_table(
     rows = [found[number] for number in place]
     for number, weights in graded_rows(table):
         rows[number] = project_differential(weights, space, vocabulary, share)
-    table = set_text_column(table, LABEL, [row.value for row in rows])
+    table = set_text_column(forget_split_classes(table, LABEL), LABEL, [row.value for row in rows])
     return set_text_column(table, REASON, [row.reason for row in rows])
 
 

@@ -1,12 +1,13 @@
 """A manifest's images for training: a map-style dataset, which `torch.utils.data.DataLoader` takes as it is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dermdata.errors import UsageError
 from dermdata.markup import count_nouns
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from PIL.Image import Image
 
 Transform = Callable[[Any], Any]
@@ -14,7 +15,7 @@ AS_STORED = 1  # EXIF's number of no turn
 
 
 class ImageDataset:
-    """Pairs of an image and its class (or its mask), read when they are asked for.
+    """Pairs of an image and its class (or its mask), read when they are asked for; with `values`, triples.
 
     It needs no PyTorch, and it pickles: workers of a `DataLoader` get paths, not open files.
 
@@ -30,6 +31,10 @@ class ImageDataset:
         The absolute path of each image's mask; with them an item is (image, mask).
     transform : callable, optional
         Called with the RGB image, or with image and mask, before an item is returned.
+    values : mapping of str to numpy.ndarray, shape (images,), optional
+        Further numbers of each image by name; with them an item has a third part, its own numbers by name.
+    words : mapping of str to sequence of str, optional
+        Of those that number words: the word of each number.
 
     """
 
@@ -40,17 +45,21 @@ class ImageDataset:
         classes: Sequence[str],
         masks: Sequence[str] | None = None,
         transform: Transform | None = None,
+        values: "Mapping[str, NDArray[Any]] | None" = None,
+        words: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.paths, self.targets, self.masks = list(paths), list(targets), masks and list(masks)
         self.classes = list(classes)
         self.class_to_idx = {name: number for number, name in enumerate(classes)}
         self.transform = transform
+        self.values = dict(values or {})
+        self.words = {name: list(known) for name, known in (words or {}).items()}
 
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, place: int) -> tuple[Any, Any]:
-        """Return (image, number of its class), or (image, mask).
+    def __getitem__(self, place: int) -> tuple[Any, ...]:
+        """Return (image, number of its class), or (image, mask); and a dict of its values where there are any.
 
         Raises
         ------
@@ -60,6 +69,10 @@ class ImageDataset:
             For a file that cannot be read or decoded.
 
         """
+        pair = self._read_pair(place)
+        return (*pair, {name: column[place] for name, column in self.values.items()}) if self.values else pair
+
+    def _read_pair(self, place: int) -> tuple[Any, Any]:
         image = open_rgb(self.paths[place])
         if self.masks is None:
             return (self.transform(image) if self.transform else image), self.targets[place]

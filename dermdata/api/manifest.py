@@ -121,10 +121,17 @@ class Manifest(ConvertibleRows, SelectableRows):
             Where the request cannot be met.
 
         """
+        from dermdata.manifest.split_classes import CLASS_COLUMNS, list_split_classes
         from dermdata.split import SPLIT_COLUMNS, split_rows
 
         share = find_share(labels, differential, min_weight)
-        wanted = (*SPLIT_COLUMNS, *ADDED, *(PROJECTED if labels else ()), *(PICTURES if near else ()))
+        wanted = (
+            *SPLIT_COLUMNS,
+            *CLASS_COLUMNS,
+            *ADDED,
+            *(PROJECTED if labels else ()),
+            *(PICTURES if near else ()),
+        )
         loaded = self._read_columns(lambda _: wanted)
         alike = find_near_duplicates(self._resources, loaded, allow_missing=allow_missing) if near else None
         table = loaded.table
@@ -142,7 +149,8 @@ class Manifest(ConvertibleRows, SelectableRows):
             "labels": labels, **name_share(share), "official": official, "stable": stable, "near": near, "seed": seed,
         }  # fmt: skip
         balance = json.dumps([vars(part) for part in result.balance], ensure_ascii=False)
-        return Parts(self._derive(loaded, result.table, "split", asked, balance=balance), result)
+        facts = {"balance": balance, "classes": list_split_classes(result.table)}
+        return Parts(self._derive(loaded, result.table, "split", asked, **facts), result)
 
     def check_split(self, *, by: GroupBy = "auto", near: bool = False) -> Records:
         """Judge the split that is there: patients, lesions, cases and images that are in two parts.

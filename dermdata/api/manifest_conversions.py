@@ -1,7 +1,7 @@
 """A manifest as Arrow, pandas, Polars, PyTorch and Hugging Face datasets."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -138,6 +138,8 @@ class ConvertibleRows(ManifestRows):
         target: str | None = None,
         *,
         return_mask: bool = False,
+        columns: Sequence[str] = (),
+        words: Mapping[str, Sequence[str]] | None = None,
         allow_missing: bool = False,
     ) -> ImageDataset:
         """Return the images with their classes as a map-style dataset for `torch.utils.data.DataLoader`.
@@ -150,25 +152,34 @@ class ConvertibleRows(ManifestRows):
             The column of the classes; `label` where any row has one, else `diagnosis`.
         return_mask : bool, default False
             Give (image, lesion mask) instead of (image, class).
+        columns : sequence of str
+            Further values of each image, such as "age", "sex" and "malignancy": an item has a third part, a dict of
+            them. Numbers are float32, NaN where nobody states one; words are int64, -1 where nobody states one.
+        words : mapping of str to sequence of str, optional
+            The words of a column in the order of their numbers, where the column may hold any.
         allow_missing : bool, default False
             Leave out rows whose image file is not there.
 
         Returns
         -------
         ImageDataset
-            Rows without a class (or mask) are left out, and their number is told.
+            Rows without a class (or mask) are left out, and their number is told. A part of a split has the classes
+            of the whole, so that a number means the same in each part.
 
         Raises
         ------
         UsageError
-            Where an image that a row names is not there, or no row is left.
+            Where an image that a row names is not there, no row is left, or a column is no number and no word.
 
         """
-        from dermdata.export.job import CLASS_COLUMNS, class_column, class_names, class_numbers, row_classes
+        from dermdata.api.row_values import number_values
+        from dermdata.export.job import class_column, class_numbers, row_classes
         from dermdata.manifest.image_files import ImageFinder
+        from dermdata.manifest.split_classes import CLASS_COLUMNS, class_names
 
+        sources = [name.partition(".")[0] for name in columns]
         loaded = self._read_columns(
-            lambda _: ("path", "mask_path", *CLASS_COLUMNS, *([target] if target else []))
+            lambda _: ("path", "mask_path", *CLASS_COLUMNS, *([target] if target else []), *sources)
         )
         table = loaded.table
         column = target or class_column(table)
@@ -177,22 +188,27 @@ class ConvertibleRows(ManifestRows):
         finder = ImageFinder(loaded.roots)
         paths = finder.column_paths(table)
         masks = finder.column_paths(table, "mask_path") if return_mask else None
-        words, names = row_classes(table, column), class_names(table, column)
-        numbers = class_numbers(words, names)
+        stated, names = row_classes(table, column), class_names(table, column)
+        numbers = class_numbers(stated, names)
         missing = count_missing(paths, allowed=allow_missing)
         what = "mask" if return_mask else column
-        wanted = rows_with(paths, words if masks is None else masks)
+        wanted = rows_with(paths, stated if masks is None else masks)
         if left := len(paths) - missing - len(wanted):
             self._resources.say(
                 f"{count_nouns(left, 'row')} without {what} {agree_verb(left, 'are')} left out"
             )
         require_images(len(wanted), f"an image and a {what}")
+        sites = list(self._resources.catalog.load_body_sites()) if "body_site" in columns else []
+        known = {"body_site": sites, **(words or {})}
+        values = number_values(table.take(wanted), columns, known, self._resources.say)
         return ImageDataset(
             pick_paths(paths, wanted),
             pick_numbers(numbers, wanted),
             names,
             None if masks is None else pick_paths(masks, wanted),
             transform,
+            values.numbers,
+            values.words,
         )
 
     def browse(
@@ -271,12 +287,12 @@ class ConvertibleRows(ManifestRows):
 
         from dermdata.export.job import (
             class_column,
-            class_names,
             class_numbers,
             refuse_folds,
             row_classes,
             set_fold_parts,
         )
+        from dermdata.manifest.split_classes import class_names
 
         column = class_column(self.table)
         names = list(class_names(self.table, column))

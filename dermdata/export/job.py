@@ -18,13 +18,13 @@ from dermdata.manifest.columns import text_column
 from dermdata.manifest.image_files import ImageFinder
 from dermdata.manifest.lazy import DiskColumns, LazyTable
 from dermdata.manifest.missing_files import MissingFiles
+from dermdata.manifest.split_classes import CLASS_COLUMNS, class_names
 from dermdata.manifest_file import slugify
 from dermdata.markup import count_nouns
 from dermdata.model import Dataset
 from dermdata.object_store import Bucket, LocalFolder, Storage, StoragePath
 from dermdata.progress import Progress, SilentProgress
 
-CLASS_COLUMNS = ("label", "diagnosis")  # of `--labels` or the person's own, else what the catalog harmonized
 UNSPLIT = "unsplit"  # rows that no split has, where others have one: they must not slip into any
 NAMES_SHOWN = 3  # of files that are others'
 
@@ -288,13 +288,6 @@ def row_classes(table: pa.Table, label: str) -> list[str | None]:
     """Each row's class; None where it has none."""
     found: list[str | None] = text_column(table, label).to_pylist()
     return found
-
-
-def class_names(table: pa.Table, label: str) -> tuple[str, ...]:
-    """All classes in the order of their numbers: by name, as folders are sorted."""
-    return tuple(
-        sorted(word for word in pc.unique(text_column(table, label)).to_pylist() if word is not None)
-    )
 
 
 def class_numbers(given: Sequence[str | None], classes: Sequence[str]) -> list[int | None]:

@@ -4,6 +4,7 @@ import os
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -138,6 +139,78 @@ def test_images_for_torch_without_torch(demo: dd.Manifest) -> None:
     assert len(list(data)) == len(data)
     with pytest.raises(IndexError):
         data[len(data)]
+
+
+def test_each_part_numbers_the_classes_of_the_whole_split(
+    demo: dd.Manifest, session: dd.Session, tmp_path: Path
+) -> None:
+    """A class that the test set lacks moves no number: the model and its metrics mean the same class."""
+    sound = demo.where("image_problem is null")
+    parts = sound.split(by="patient", seed=7)
+    whole = sorted(set(sound.to_pandas()["diagnosis"].dropna()))
+    fewer = parts.test.where("diagnosis != 'melanoma'")
+    assert "melanoma" in whole
+    assert [part.to_torch().classes for part in (parts.train, parts.test, fewer)] == [whole] * 3
+    again = session.load(parts.manifest.save(tmp_path / "split.parquet"))
+    rare = again.where("split = 'test' and diagnosis != 'melanoma'")
+    assert rare.to_torch().classes == whole
+    assert rare.to_huggingface()["test"].features["label"].names == whole
+    named = rare.with_labels("malignancy")
+    assert named.to_torch().classes == sorted(set(named.to_pandas()["label"].dropna()))
+
+
+def test_rows_that_were_never_split_have_the_classes_they_have(demo: dd.Manifest) -> None:
+    assert demo.where("diagnosis = 'melanoma'").to_torch(allow_missing=True).classes == ["melanoma"]
+
+
+def test_values_of_the_rows_beside_the_class(demo: dd.Manifest) -> None:
+    """Numbers are float32 with NaN where nobody knows; words are numbered alike in each part, -1 where nobody knows."""
+    parts = demo.where("image_problem is null").split(by="patient", seed=7)
+    wanted = ["age", "sex", "diagnosis", "extra.dx_type"]
+    given = {"extra.dx_type": ["histo", "follow_up"]}
+    train, test = (part.to_torch(columns=wanted, words=given) for part in (parts.train, parts.test))
+    assert train.words == test.words
+    assert train.words["sex"] == ["female", "male", "other"]
+    assert train.words["diagnosis"] == train.classes
+    frame = parts.train.to_pandas(["age", "sex"])
+    for place, (_, number, values) in enumerate(train):  # type: ignore[misc]
+        age, sex = frame["age"][place], frame["sex"][place]
+        assert values["age"].dtype == np.float32
+        assert (np.isnan(values["age"]) and np.isnan(age)) or values["age"] == np.float32(age)
+        assert (values["sex"] == -1) if pd.isna(sex) else train.words["sex"][values["sex"]] == sex
+        assert values["diagnosis"] == number
+        assert values["extra.dx_type"] in (-1, 0, 1)
+    image, mask, values = demo.to_torch(return_mask=True, columns=["age"])[0]  # type: ignore[misc]
+    assert image.size == mask.size
+    assert list(values) == ["age"]
+
+
+def test_words_that_are_not_among_the_given_ones_are_told(
+    fetched: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = dd.open_session(cache=fetched, offline=True).load("demo").where("image_problem is null")
+    data = rows.to_torch(columns=["body_site", "label_raw"], words={"label_raw": ["mel"]})
+    assert "lower-extremity-foot" in data.words["body_site"]  # all of the vocabulary, in its order
+    known = sum(values["label_raw"] == 0 for _, _, values in data)  # type: ignore[misc]
+    assert 0 < known < len(data)
+    assert (
+        f"{len(data) - known} of {len(data)} rows have no label_raw among the 1 given"
+        in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        ("agee", "unknown column 'agee'"),
+        ("masks", "masks is no single number or word of a row"),
+        ("extra.x", "unknown column 'extra.x'"),
+        ("attribution", "each part may have other words of attribution"),
+    ],
+)
+def test_a_column_that_cannot_be_numbered(demo: dd.Manifest, column: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        demo.to_torch(columns=[column])
 
 
 def test_images_with_their_masks(demo: dd.Manifest) -> None:
