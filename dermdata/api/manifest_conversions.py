@@ -177,10 +177,8 @@ class ConvertibleRows(ManifestRows):
         from dermdata.manifest.image_files import ImageFinder
         from dermdata.manifest.split_classes import CLASS_COLUMNS, class_names
 
-        sources = [name.partition(".")[0] for name in columns]
-        loaded = self._read_columns(
-            lambda _: ("path", "mask_path", *CLASS_COLUMNS, *([target] if target else []), *sources)
-        )
+        sources = strip_keys((*columns, target or "label"))
+        loaded = self._read_columns(lambda _: ("path", "mask_path", *CLASS_COLUMNS, *sources))
         table = loaded.table
         column = target or class_column(table)
         if column not in table.column_names:
@@ -198,9 +196,9 @@ class ConvertibleRows(ManifestRows):
                 f"{count_nouns(left, 'row')} without {what} {agree_verb(left, 'are')} left out"
             )
         require_images(len(wanted), f"an image and a {what}")
-        sites = list(self._resources.catalog.load_body_sites()) if "body_site" in columns else []
-        known = {"body_site": sites, **(words or {})}
-        values = number_values(table.take(wanted), columns, known, self._resources.say)
+        values = number_values(
+            table.take(wanted), columns, self._list_words(columns, words), self._resources.say
+        )
         return ImageDataset(
             pick_paths(paths, wanted),
             pick_numbers(numbers, wanted),
@@ -210,6 +208,15 @@ class ConvertibleRows(ManifestRows):
             values.numbers,
             values.words,
         )
+
+    def _list_words(
+        self, columns: Sequence[str], given: Mapping[str, Sequence[str]] | None
+    ) -> Mapping[str, Sequence[str]]:
+        """The words of columns that the vocabulary closes, and those that were given."""
+        sites = (
+            {"body_site": list(self._resources.catalog.load_body_sites())} if "body_site" in columns else {}
+        )
+        return {**sites, **(given or {})}
 
     def browse(
         self,
@@ -311,6 +318,11 @@ class ConvertibleRows(ManifestRows):
             data = data.cast_column("label", datasets.ClassLabel(names=names))
             found[part] = data.cast_column(IMAGE, datasets.Image())
         return datasets.DatasetDict(found)
+
+
+def strip_keys(columns: Sequence[str]) -> list[str]:
+    """The columns that `extra.NAME` and the like are read from."""
+    return [name.partition(".")[0] for name in columns]
 
 
 def count_missing(paths: Sequence[str | None], *, allowed: bool) -> int:
