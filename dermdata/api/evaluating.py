@@ -4,14 +4,14 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermdata.api.label_spaces import name_share, named_spaces, project, space_of, words_of
 from dermdata.api.records import Records
-from dermdata.api.reports import require_report, write_evaluation_report
+from dermdata.api.reports import EvaluationOutputs, write_evaluation_outputs
 from dermdata.api.resources import Resources
 from dermdata.errors import BadTable, UsageError
 from dermdata.markup import agree_verb, count_nouns
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 Facts = Mapping[str, Any]
 NOT_STATED = "(not stated)"
 BINARY = {"benign", "malignant"}  # words that mean the same everywhere
+USUAL_POINTS = ("sensitivity=0.9", "specificity=0.9")  # what a doctor asks for first
+NO_OUTPUTS = EvaluationOutputs()
 MOST_GAPS = 6  # gaps of one column that are named
 
 
@@ -272,10 +274,15 @@ class EvaluationRequest:
     resamples: int = 1000
     seed: int = 0
     min_group: int = 30
-    report: Path | None = None
+    outputs: EvaluationOutputs = NO_OUTPUTS
     where: str | None = None
     split: str | None = None
     exclude: tuple[str, ...] = ()
+
+    def describe_rows(self) -> str:
+        """Which rows of the target were asked for, behind its name."""
+        asked = (self.split and f"part {self.split}", self.where and f"where {self.where}")
+        return "".join(f", {one}" for one in asked if one)
 
     def command(self, predictions: str, targets: Sequence[str]) -> str:
         """The command line without its output."""
@@ -293,6 +300,12 @@ class EvaluationRequest:
         options += [f"--exclude={one}" for one in self.exclude]
         points = [f"--operating-point={point}" for point in self.points]
         return shlex.join(["dermdata", "evaluate", predictions, *sources, *options, *points])
+
+
+def usual_points(prepared: "PreparedSample") -> tuple[str, ...]:
+    """The operating points where none are asked for: of one class told from the rest, where there are probabilities."""
+    sample = prepared.sample
+    return USUAL_POINTS if sample.scores is not None and sample.positive is not None else ()
 
 
 def evaluate_predictions(
@@ -317,23 +330,26 @@ def evaluate_predictions(
         `by, value, n, metric, estimate, low, high`; `facts` has the gaps and what was not judged.
 
     """
-    from dermdata.evaluation import KEYS, EvaluationOptions
+    from dermdata.evaluation import KEYS, EvaluationOptions, draw_curves
 
-    if request.report:
-        require_report(request.report)
+    request.outputs.require()
     wanted = EvaluationOptions(
-        by=request.by, points=request.points, resamples=request.resamples, seed=request.seed,
+        by=request.by, resamples=request.resamples, seed=request.seed,
         min_group=request.min_group,
     )  # fmt: skip
     table, name = read_table(resources, predictions)
     rows = target.narrow(request.where, request.split, request.exclude).table
     prepared = prepare_table(resources, table, name, rows, request)
     tell_part(resources, prepared, rows, request.split)
+    wanted = replace(wanted, points=request.points or usual_points(prepared))
     result = judge_prepared(resources, prepared, wanted)
-    if request.report:
+    if request.outputs:
         typed = str(predictions) if isinstance(predictions, (str, Path)) else name
         line = request.command(typed, target.source)
-        write_evaluation_report(resources, request.report, result, prepared.table, line)
+        drawn = {**result, "curves": draw_curves(prepared.sample, prepared.table, wanted)}
+        write_evaluation_outputs(
+            resources, request.outputs, drawn, prepared.table, line, request.describe_rows()
+        )
     facts = {key: value for key, value in result.items() if key != "items"}
     return Records(result["items"], KEYS, {**facts, "without_prediction": prepared.missing})
 

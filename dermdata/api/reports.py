@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermdata import disk
 from dermdata.api.resources import Resources
 from dermdata.errors import UsageError
+from dermdata.markup import count_nouns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,19 +45,66 @@ def write_audit_report(
     write_page(resources, path, audit_page(table, found, image_reader(table, context), about))
 
 
-def write_evaluation_report(
-    resources: Resources, path: Path, result: Mapping[str, Any], table: "pa.Table", command: str
+@dataclass(frozen=True, kw_only=True)
+class EvaluationOutputs:
+    """What is written of an evaluation beside its answer."""
+
+    report: Path | None = None  # a page
+    figures: Path | None = None  # a folder of SVG and CSV
+    card: Path | None = None  # a model card in Markdown
+
+    def __bool__(self) -> bool:
+        return any((self.report, self.figures, self.card))
+
+    def require(self) -> None:
+        """UsageError for what cannot be written: said before the work, not after it."""
+        for path in filter(None, (self.report, self.card)):
+            require_report(path)
+        if self.figures is not None and self.figures.exists() and not self.figures.is_dir():
+            raise UsageError(f"{self.figures} is no folder", hint="figures are files in one: --figures DIR")
+
+
+def write_evaluation_outputs(
+    resources: Resources,
+    wanted: EvaluationOutputs,
+    result: Mapping[str, Any],
+    table: "pa.Table",
+    command: str,
+    where: str,
 ) -> None:
-    """Write the page of an evaluation, whole or not at all; `table` has the rows that were judged."""
+    """Write what is asked for, each file whole or not at all; `table` has the rows that were judged."""
     from dermdata.api.targets import list_datasets
-    from dermdata.report import evaluation_page
+    from dermdata.report import evaluation_page, figure_files, model_card
 
     datasets = sorted(name for name in list_datasets(table) if name)
     entries = resources.find_entries(datasets)
-    names = {concept.id: concept.label for concept in resources.library.vocabulary}
+    names = {**site_labels(resources), **{one.id: one.label for one in resources.library.vocabulary}}
     title = f"Evaluation on {', '.join(datasets) or 'a manifest'}"
-    about = {**describe_rows(resources, table, entries), "title": title, "names": names, "command": command}
-    write_page(resources, path, evaluation_page(result, about))
+    rows = f"of {', '.join(datasets) or 'a manifest'}{where}"
+    about = {
+        **describe_rows(resources, table, entries),
+        "title": title,
+        "names": names,
+        "command": command,
+        "rows": rows,
+    }
+    if wanted.report:
+        write_page(resources, wanted.report, evaluation_page(result, about))
+    if wanted.card:
+        write_page(resources, wanted.card, model_card(result, about))
+    if wanted.figures:
+        write_figures(resources, wanted.figures, figure_files(result, names))
+
+
+def write_figures(resources: Resources, folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
+    """Each figure in the folder, in place of one of the same name; what else lies there stays."""
+    with disk.storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    count = 0
+    for name, data in files:
+        disk.write_chunks(folder / name, [data])
+        count += 1
+    resources.say(f"{count_nouns(count, 'file')} written to {folder}")
 
 
 def write_page(resources: Resources, path: Path, chunks: Iterable[str]) -> None:

@@ -224,7 +224,10 @@ class Session(CatalogMethods, CacheMethods):
         min_group: int = 30,
         where: str | None = None,
         split: str | None = None,
+        exclude: Sequence[str] = (),
         report: "str | os.PathLike[str] | None" = None,
+        figures: "str | os.PathLike[str] | None" = None,
+        model_card: "str | os.PathLike[str] | None" = None,
     ) -> Records:
         """Measure a model's predictions, overall and by group, with intervals.
 
@@ -256,8 +259,14 @@ class Session(CatalogMethods, CacheMethods):
             Only rows of the target of which this is true.
         split : str, optional
             Only this part of the target, such as "test".
+        exclude : sequence of str
+            Lists of images that are not judged, as `Manifest.exclude` takes them.
         report : path, optional
             Write all of it as one offline page, too.
+        figures : path, optional
+            A folder for each figure as SVG and CSV.
+        model_card : path, optional
+            Write a model card in Markdown, with what is known of the evaluation.
 
         Returns
         -------
@@ -271,12 +280,14 @@ class Session(CatalogMethods, CacheMethods):
 
         """
         from dermdata.api.evaluating import EvaluationRequest, evaluate_predictions
+        from dermdata.api.reports import EvaluationOutputs
 
         truth = target if isinstance(target, Manifest) else self.load(target)
         request = EvaluationRequest(
             labels=labels, strict=strict, share=find_share(labels, differential, min_weight), by=tuple(by),
             points=tuple(operating_points), resamples=bootstrap, seed=seed, min_group=min_group,
-            report=None if report is None else Path(report), where=where, split=split,
+            where=where, split=split, exclude=tuple(exclude),
+            outputs=EvaluationOutputs(report=to_path(report), figures=to_path(figures), card=to_path(model_card)),
         )  # fmt: skip
         return evaluate_predictions(self._resources, predictions, truth, request)
 
@@ -422,3 +433,8 @@ def lock(*targets: Any, out: Any) -> "Path":
 def sync(file: Any, **options: Any) -> "Manifest":
     """See `Session.sync`."""
     return default_session().sync(file, **options)
+
+
+def to_path(path: "str | os.PathLike[str] | None") -> Path | None:
+    """A path, where one is given."""
+    return None if path is None else Path(path)

@@ -2,19 +2,21 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dermdata.api.evaluating import EvaluationRequest, evaluate_predictions
 from dermdata.api.label_spaces import check_strict, find_share
-from dermdata.api.reports import require_report
+from dermdata.api.reports import EvaluationOutputs
 from dermdata.cli.complete import cached_names, column_names, space_names
 from dermdata.cli.label_options import (
     LABELS_HELP,
+    CardOption,
     DifferentialOption,
     ExcludeOption,
+    FiguresOption,
+    ReportOption,
     SplitOption,
     StrictOption,
     WeightOption,
@@ -74,24 +76,23 @@ def evaluate(
     where: WhereOption = None,
     split: SplitOption = None,
     exclude: ExcludeOption = None,
-    report: Annotated[
-        Path | None, typer.Option(help="Write all of it as one offline page.", metavar="FILE.html")
-    ] = None,
+    report: ReportOption = None,
+    figures: FiguresOption = None,
+    model_card: CardOption = None,
     form: FormatOption = None,
 ) -> None:
     """Metrics of a model's predictions, overall and by group, with intervals and the gap to the worst group."""
     from dermdata.api.manifest import Manifest
 
     state = state_of(ctx)
-    if report:
-        require_report(report)
+    (outputs := EvaluationOutputs(report=report, figures=figures, card=model_card)).require()
     if predictions == "-" and "-" in target:
         raise UsageError("predictions and target cannot both come from stdin")
     check_strict(labels, strict=strict)
     request = EvaluationRequest(
         labels=labels, strict=strict, share=find_share(labels, differential, min_weight), by=split_words(by),
         points=split_words(operating_point), resamples=bootstrap, seed=seed, min_group=min_group,
-        report=report, where=where, split=split, exclude=tuple(exclude or ()),
+        outputs=outputs, where=where, split=split, exclude=tuple(exclude or ()),
     )  # fmt: skip
     found = evaluate_predictions(state, predictions, Manifest.from_targets(state, target), request)
     show(found, form, state.color)
@@ -99,8 +100,8 @@ def evaluate(
 
 def split_words(words: Sequence[str] | None) -> tuple[str, ...]:
     """The words of `--by a --by b,c`, each once."""
-    found = (one.strip() for word in words or () for one in word.split(","))
-    return tuple(dict.fromkeys(one for one in found if one))
+    found = [one.strip() for word in words or () for one in word.split(",")]
+    return tuple(dict.fromkeys(filter(None, found)))
 
 
 def show(found: "Records", form: Format | None, color: str) -> None:

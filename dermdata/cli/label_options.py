@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -50,6 +51,13 @@ WeightOption = Annotated[
     typer.Option(
         "--min-weight", help="Weighted differentials: the heaviest class, if it has this share.", metavar="W"
     ),
+]
+ReportOption = Annotated[
+    Path | None, typer.Option(help="Write all of it as one offline page.", metavar="FILE.html")
+]
+FiguresOption = Annotated[Path | None, typer.Option(help="Write each figure as SVG and CSV.", metavar="DIR")]
+CardOption = Annotated[
+    Path | None, typer.Option(help="Write a model card, as far as it is known here.", metavar="FILE.md")
 ]
 StrictOption = Annotated[bool, typer.Option("--strict", help=STRICT_HELP)]
 

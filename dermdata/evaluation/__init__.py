@@ -8,7 +8,7 @@ else images; all groups are measured under the same resamples. `EvaluationOption
 from dermdata.evaluation.own_classes import class_of_diagnoses, find_own_classes, list_predicted_words
 from dermdata.evaluation.predictions import ClassNaming, guess_space, parse_predictions
 from dermdata.evaluation.prepare import PreparedSample, prepare_sample
-from dermdata.evaluation.scores import KEYS, EvaluationOptions, evaluate_sample
+from dermdata.evaluation.scores import KEYS, EvaluationOptions, draw_curves, evaluate_sample
 
 __all__ = [
     "KEYS",
@@ -16,6 +16,7 @@ __all__ = [
     "EvaluationOptions",
     "PreparedSample",
     "class_of_diagnoses",
+    "draw_curves",
     "evaluate_sample",
     "find_own_classes",
     "guess_space",

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dermdata.evaluation.curves import make_curves
 from dermdata.evaluation.metrics import (
     MAX_UNDEFINED_SHARE,
     WeightedMetrics,
@@ -36,6 +37,7 @@ from dermdata.evaluation.sample import (
     group_rows,
     json_number,
 )
+from dermdata.markup import count_nouns
 
 # images of each side of a class, without which its numbers are no ground for a comparison
 MIN_SIDE_IMAGES = 5
@@ -128,11 +130,10 @@ def evaluate_sample(
     groups = list(find_groups(sample, table, columns, unit, kind, wanted.min_group))
     parts = measure_groups(sample, unit, groups, points, draw_pieces(unit, wanted, progress))
     return {
-        "items": [item for part in parts for item in metric_items(part, wanted.level)],
-        "gaps": [one for by in columns for one in column_gaps(by, sample, parts, wanted.level)],
-        "too_small": [small_group_item(group) for group in groups if group.why_small],
+        **describe_groups(parts, columns, sample, wanted.level),
         "n": len(sample.truth),
         "classes": list(sample.classes),
+        "positive": None if sample.positive is None else sample.classes[sample.positive],
         "unit": kind,
         "units": int(unit.max()) + 1,
         "resamples": wanted.resamples,
@@ -142,6 +143,25 @@ def evaluate_sample(
         "confusion": {"classes": list(sample.classes), "matrix": confusion_counts(sample)},
         "calibration": calibration_item(sample, parts[0].estimates),
     }
+
+
+def describe_groups(
+    parts: Sequence[GroupResult], columns: Sequence[str], sample: Sample, level: float
+) -> ResultItem:
+    """The numbers of all images and of each group, what may be claimed of their differences, and of whom nothing."""
+    return {
+        "items": [item for part in parts for item in metric_items(part, level)],
+        "gaps": [one for by in columns for one in column_gaps(by, sample, parts, level)],
+        "too_small": [small_group_item(part.group) for part in parts if part.group.why_small],
+        "not_compared": [one for part in parts for one in list_uncompared(part, sample)],
+    }
+
+
+def draw_curves(sample: Sample, table: pa.Table, wanted: EvaluationOptions) -> list[ResultItem]:
+    """The curves of the same images and groups, see `make_curves`."""
+    unit, kind = resampling_units(table)
+    groups = list(find_groups(sample, table, tuple(dict.fromkeys(wanted.by)), unit, kind, wanted.min_group))
+    return make_curves(sample, groups, unit, wanted.resamples, wanted.seed, wanted.level)
 
 
 def find_groups(
@@ -280,17 +300,36 @@ def is_comparable(metric: str, sample: Sample, group: EvaluationGroup) -> bool:
     """Whether a group's number may stand in a comparison: stated, large enough, and the classes it needs are there."""
     if group.value is None or group.why_small or metric.startswith(NOT_COMPARED):
         return False
-    truth = sample.truth[group.rows]
+    return explain_sides(metric, sample, group.rows) is None
+
+
+def explain_sides(metric: str, sample: Sample, rows: Codes) -> str | None:
+    """Which class a metric has too few images of in these rows; None where there are enough."""
+    truth = sample.truth[rows]
     if metric in MACRO_METRICS:
-        return all((truth == one).sum() >= MIN_SIDE_IMAGES for one in sample.present_classes)
-    number = metric_class(metric, sample)
-    if number is None:
-        return True
-    count = int((truth == number).sum())
-    side = len(truth) - count if metric.startswith("specificity") else count
-    return side >= MIN_SIDE_IMAGES and (
-        not metric.startswith("auroc") or len(truth) - count >= MIN_SIDE_IMAGES
-    )
+        counts = {sample.classes[one]: int((truth == one).sum()) for one in sample.present_classes}
+    else:
+        number = metric_class(metric, sample)
+        if number is None:
+            return None
+        there = int((truth == number).sum())
+        sides = {sample.classes[number]: there, f"other than {sample.classes[number]}": len(truth) - there}
+        own, rest = sides.items()
+        counts = dict(
+            sides if metric.startswith("auroc") else [rest if metric.startswith("specificity") else own]
+        )
+    few = [f"{count_nouns(n, 'image')} of {one}" for one, n in counts.items() if n < MIN_SIDE_IMAGES]
+    return f"only {', '.join(few)}".replace(" of other than", " other than") if few else None
+
+
+def list_uncompared(part: GroupResult, sample: Sample) -> Iterator[ResultItem]:
+    """The metrics of a group that is large enough for others, with the class they have too few images of."""
+    by, value = part.key
+    if not by or value is None or part.group.why_small:
+        return
+    for metric in part.estimates:
+        if why := explain_sides(metric, sample, part.group.rows):
+            yield {"by": by, "value": value, "metric": metric, "reason": why}
 
 
 def metric_class(metric: str, sample: Sample) -> int | None:

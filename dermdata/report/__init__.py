@@ -22,9 +22,15 @@
     calibration                   {bins: [{low, high, n, confidence, accuracy}], ece, brier}
     n, unit, resamples, seed, level              of the intervals: images, patient|lesion|image, 1000, 0, 0.95
     notes                         [text, …]
+    classes, positive             the classes; the one that is told from the rest, where there is just one
+    operating_points              [{metric, value, thresholds: {class: threshold}}]
+    not_compared                  [{by, value, metric, reason}]: of groups that are large enough for other metrics
+    curves                        as `dermdata.evaluation.draw_curves` gives them; absent: none are drawn
 """
 
 from dermdata.report.audit import audit_page
+from dermdata.report.card import model_card
 from dermdata.report.evaluation import evaluation_page
+from dermdata.report.plots import figure_files
 
-__all__ = ["audit_page", "evaluation_page"]
+__all__ = ["audit_page", "evaluation_page", "figure_files", "model_card"]

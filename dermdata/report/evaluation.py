@@ -1,20 +1,19 @@
 """The evaluation's page shows how good a model is, for whom it is worse, and for whom nobody can say."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from operator import attrgetter
 from typing import Any
 
-from dermdata.manifest.schema import FITZPATRICK_TYPES
+from dermdata.report.judgment import HEADLINES, describe_bins, describe_trust, is_sure, judge_result
 from dermdata.report.overview import AxisScale, axis_scale, shade
-from dermdata.report.page import NOT_STATED, origins_from_facts, page_citations, page_facts, render_page
+from dermdata.report.page import origins_from_facts, page_citations, page_facts, render_page
+from dermdata.report.plots import SIDE, Plot, curve_plots, reliability_plot
+from dermdata.report.values import ResultMapping, finite_numbers, finite_or_none, metric_title, value_word
 
-ResultMapping = Mapping[str, Any]
 SmallGroups = Mapping[tuple[Any, Any], str]  # column and value -> why nothing is claimed of it
-METRIC_WORDS = {"auroc": "AUROC", "ece": "Expected calibration error", "brier": "Brier score", "f1": "F1"}
+MOST_UNFOLDED = 4  # squares and tables: more are folded
 LOWER_IS_BETTER = ("brier", "ece", "error", "loss")  # parts of names of metrics that are better when low
-CALIBRATION_SIDE = 300  # units of the calibration's square
 RESULT_FACTS = (
     "n", "missing_predictions", "unknown_predictions", "duplicate_predictions", "unit", "resamples", "seed",
 )  # fmt: skip
@@ -54,20 +53,6 @@ class ConfusionTable:
     ]  # class, (count, shade of its share), total
 
 
-@dataclass(frozen=True, kw_only=True)
-class CalibrationDot:
-    """What was predicted and what was so, of the predictions within two bounds."""
-
-    low: float
-    high: float
-    n: int
-    confidence: float
-    accuracy: float
-    x: float
-    y: float
-    radius: float
-
-
 def evaluation_page(result: ResultMapping, facts: Mapping[str, Any]) -> Iterator[str]:
     """Make the page of an evaluation.
 
@@ -85,41 +70,103 @@ def evaluation_page(result: ResultMapping, facts: Mapping[str, Any]) -> Iterator
 
     """
     names = facts.get("names", {})
-    lists = {name: result.get(name) or () for name in ("items", "gaps", "too_small", "notes")}
+    yield from render_page(
+        "evaluation.html",
+        {
+            "title": facts.get("title") or "Evaluation",
+            "facts": page_facts(facts),
+            "judgment": judge_result(result, names, facts.get("rows") or ""),
+            "result": {name: result.get(name) for name in RESULT_FACTS},
+            "level": result.get("level") or 0.95,
+            "notes": result.get("notes") or (),
+            **show_groups(result, names),
+            **show_curves(result, names),
+            **show_reliability(result, names),
+            "confusion": confusion_table(result.get("confusion"), names),
+            "unit": AxisScale(low=0.0, high=1.0, ticks=(0.0, 0.25, 0.5, 0.75, 1.0)),
+            "side": SIDE,
+            "folded_from": MOST_UNFOLDED,
+            "sources": origins_from_facts(facts),
+            "citations": page_citations(facts),
+        },
+    )
+
+
+def show_groups(result: ResultMapping, names: Mapping[str, str]) -> dict[str, Any]:
+    """The numbers of all images and of groups, their gaps, and those of whom nothing is claimed."""
+    lists = {name: result.get(name) or () for name in ("items", "gaps", "too_small", "not_compared")}
     small = small_groups(lists["too_small"])
-    charts = metric_charts(lists["items"], small, names)
-    calibration = result.get("calibration") or {}
-    values = {
-        "title": facts.get("title") or "Evaluation",
-        "facts": page_facts(facts),
-        "result": {name: result.get(name) for name in RESULT_FACTS},
-        "level": result.get("level") or 0.95,
-        "notes": lists["notes"],
+    plain = [item for item in lists["items"] if not is_at_point(item["metric"])]
+    charts = metric_charts(plain, ReasonFinder(small, lists["not_compared"]), names)
+    return {
         "overall": list(filter(attrgetter("overall"), charts)),
-        "grouped": list(filter(attrgetter("groups"), charts)),
-        "gaps": [gap_row(one, small, names) for one in lists["gaps"]],
+        "grouped": sort_headlines(filter(attrgetter("groups"), charts)),
+        "gaps": [gap_row(one, small, names) for one in sort_gaps(lists["gaps"])],
         "gap_scale": axis_scale([0.0, *finite_numbers(lists["gaps"], ("gap", "low", "high"))]),
         "too_small": [small_group_row(one, names) for one in lists["too_small"]],
-        "confusion": confusion_table(result.get("confusion"), names),
-        "bins": calibration_dots(calibration.get("bins") or ()),
-        "calibration": {"ece": calibration.get("ece"), "brier": calibration.get("brier")},
-        "unit": AxisScale(low=0.0, high=1.0, ticks=(0.0, 0.25, 0.5, 0.75, 1.0)),
-        "side": CALIBRATION_SIDE,
-        "sources": origins_from_facts(facts),
-        "citations": page_citations(facts),
+        "points": point_tables(result, small, names),
     }
-    yield from render_page("evaluation.html", values)
 
 
-def metric_title(metric: str) -> str:
-    """`balanced_accuracy` as "Balanced accuracy"; abbreviations stay what they are."""
-    words = [METRIC_WORDS.get(word, word) for word in metric.replace("-", "_").split("_")]
-    text = " ".join(words)
-    return text[:1].upper() + text[1:]
+def show_curves(result: ResultMapping, names: Mapping[str, str]) -> dict[str, Any]:
+    """The curves of all images, and those of groups by their column."""
+    curves = curve_plots(result, names)
+    return {"curves": [one for one in curves if one.by is None], "group_curves": plots_by_column(curves)}
+
+
+def show_reliability(result: ResultMapping, names: Mapping[str, str]) -> dict[str, Any]:
+    """What probabilities are worth, as a figure and in words."""
+    calibration = result.get("calibration") or {}
+    return {
+        "reliability": reliability_plot(result),
+        "bin_words": describe_bins(result, names),
+        "trust": describe_trust(result),
+        "calibration": {"ece": calibration.get("ece"), "brier": calibration.get("brier")},
+    }
+
+
+def is_at_point(metric: str) -> bool:
+    """Whether a metric is measured at an operating point, which has a table of its own."""
+    return any(f"_at_{kind}_" in metric for kind in ("sensitivity", "specificity", "threshold"))
+
+
+def sort_headlines(charts: Iterable[MetricChart]) -> list[MetricChart]:
+    """What most people ask for first."""
+    return sorted(
+        charts, key=lambda one: HEADLINES.index(one.name) if one.name in HEADLINES else len(HEADLINES)
+    )
+
+
+def sort_gaps(gaps: Sequence[ResultMapping]) -> list[ResultMapping]:
+    """The gaps that are more than chance first, then the headlines; those at operating points are in their table."""
+    plain = [one for one in gaps if not is_at_point(one["metric"])]
+    return sorted(plain, key=lambda one: (not is_sure(one), one["metric"] not in HEADLINES))
+
+
+def plots_by_column(curves: Sequence[Plot]) -> dict[str, list[Plot]]:
+    """The curves of groups by the column of the groups."""
+    found: dict[str, list[Plot]] = {}
+    for one in curves:
+        if one.by is not None:
+            found.setdefault(one.by, []).append(one)
+    return found
+
+
+class ReasonFinder:
+    """Why nothing is claimed of a group's number: of the whole group, or of one metric."""
+
+    def __init__(self, small: SmallGroups, uncompared: Sequence[ResultMapping]) -> None:
+        self.small = small
+        self.uncompared = {(one["by"], one["value"], one["metric"]): one["reason"] for one in uncompared}
+
+    def find(self, item: ResultMapping) -> str | None:
+        """The reason in words; None where a claim can be made."""
+        place = (item["by"], item.get("value"))
+        return self.small.get(place) or self.uncompared.get((*place, item["metric"]))
 
 
 def metric_charts(
-    items: Sequence[ResultMapping], small: SmallGroups, names: Mapping[str, str]
+    items: Sequence[ResultMapping], small: ReasonFinder, names: Mapping[str, str]
 ) -> tuple[MetricChart, ...]:
     """The items by metric, in their order; groups in theirs."""
     by_metric: dict[str, list[ResultMapping]] = {}
@@ -134,13 +181,12 @@ def small_groups(items: Sequence[ResultMapping]) -> SmallGroups:
 
 
 def make_metric_chart(
-    name: str, items: Sequence[ResultMapping], small: SmallGroups, names: Mapping[str, str]
+    name: str, items: Sequence[ResultMapping], small: ReasonFinder, names: Mapping[str, str]
 ) -> MetricChart:
     groups: dict[str, list[EstimateRow]] = {}
     for item in items:
         if item.get("by") is not None:
-            why_small = small.get((item["by"], item.get("value")))
-            groups.setdefault(item["by"], []).append(make_estimate_row(item, names, why_small))
+            groups.setdefault(item["by"], []).append(make_estimate_row(item, names, small.find(item)))
     overall = next((make_estimate_row(item, names) for item in items if item.get("by") is None), None)
     return MetricChart(
         name=name,
@@ -163,26 +209,6 @@ def make_estimate_row(
         high=finite_or_none(item.get("high")),
         why_small=why_small,
     )
-
-
-def value_word(by: str, value: Any, names: Mapping[str, str]) -> str:
-    """A group's value as people write it."""
-    if value is None:
-        return NOT_STATED
-    text = str(value).removesuffix(".0")
-    if by == "fitzpatrick" and text in "123456":
-        return FITZPATRICK_TYPES[int(text) - 1]
-    return names.get(text, text)
-
-
-def finite_or_none(number: Any) -> float | None:
-    return float(number) if isinstance(number, (int, float)) and isfinite(number) else None
-
-
-def finite_numbers(items: Sequence[ResultMapping], parts: Sequence[str]) -> list[float]:
-    """These parts of all items, as far as they are numbers."""
-    found = (finite_or_none(item.get(part)) for item in items for part in parts)
-    return [number for number in found if number is not None]
 
 
 def gap_row(item: ResultMapping, small: SmallGroups, names: Mapping[str, str]) -> dict[str, Any]:
@@ -218,20 +244,67 @@ def confusion_table(found: Mapping[str, Any] | None, names: Mapping[str, str]) -
     return ConfusionTable(classes=classes, rows=tuple(rows))
 
 
-def calibration_dots(bins: Sequence[ResultMapping]) -> tuple[CalibrationDot, ...]:
-    """The bins that hold predictions; a dot's area grows with their number."""
-    kept = [one for one in bins if one.get("n")]
-    most = max((one["n"] for one in kept), default=1)
+# ------------------------------------------------------------------ operating points
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointRow:
+    """Sensitivity and specificity of all images or of one group, at one threshold."""
+
+    word: str
+    n: int | None
+    sensitivity: EstimateRow | None
+    specificity: EstimateRow | None
+    why_small: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointTable:
+    """One operating point on one class: what is called present from this probability on."""
+
+    title: str
+    threshold: float | None
+    rows: tuple[tuple[str, PointRow], ...]  # with the column of the group, "" for all images
+
+
+def point_tables(
+    result: ResultMapping, small: SmallGroups, names: Mapping[str, str]
+) -> tuple[PointTable, ...]:
+    """Each operating point on each class, with its groups."""
     return tuple(
-        CalibrationDot(
-            low=one["low"],
-            high=one["high"],
-            n=one["n"],
-            confidence=one["confidence"],
-            accuracy=one["accuracy"],
-            x=round(CALIBRATION_SIDE * one["confidence"], 1),
-            y=round(CALIBRATION_SIDE * (1 - one["accuracy"]), 1),
-            radius=round(3 + 8 * (one["n"] / most) ** 0.5, 1),
-        )
-        for one in kept
+        make_point_table(point, name, cut, result, small, names)
+        for point in result.get("operating_points") or ()
+        for name, cut in point["thresholds"].items()
     )
+
+
+def make_point_table(
+    point: ResultMapping,
+    name: str,
+    cut: float | None,
+    result: ResultMapping,
+    small: SmallGroups,
+    names: Mapping[str, str],
+) -> PointTable:
+    suffix = f"_at_{point['metric']}_{point['value']:g}"
+    own = suffix if result.get("positive") else f"_{name}{suffix}"
+    found: dict[tuple[Any, Any], dict[str, EstimateRow]] = {}
+    for item in result["items"]:
+        for side in ("sensitivity", "specificity"):
+            if item["metric"] == f"{side}{own}":
+                row = make_estimate_row(item, names, small.get((item["by"], item.get("value"))))
+                found.setdefault((item["by"], item.get("value")), {})[side] = row
+    rows = (
+        (by or "", PointRow(
+            word=any_side(sides).word, n=any_side(sides).n, sensitivity=sides.get("sensitivity"),
+            specificity=sides.get("specificity"), why_small=any_side(sides).why_small,
+        ))
+        for (by, _), sides in found.items()
+    )  # fmt: skip
+    asked = f"{point['metric']} {point['value']:g}"
+    return PointTable(title=f"{names.get(name, name)}: {asked}", threshold=cut, rows=tuple(rows))
+
+
+def any_side(sides: Mapping[str, EstimateRow]) -> EstimateRow:
+    """What both sides of a group share."""
+    return next(iter(sides.values()))

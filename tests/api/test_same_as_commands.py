@@ -179,7 +179,13 @@ def test_the_page_of_an_evaluation(
     session.select("demo", labels="malignancy", where="malignancy is not null").save("truth.parquet")
     frame = session.load("truth.parquet").to_pandas(["key", "label"]).dropna()
     frame.rename(columns={"label": "prediction"}).to_csv("p.csv", index=False)
-    session.evaluate("p.csv", "truth.parquet", bootstrap=20, report="api.html")
-    words = ["--target", "truth.parquet", "--bootstrap", "20", "--report", "cli.html"]
-    assert run("evaluate", "p.csv", *words).code == 0
+    session.evaluate(
+        "p.csv", "truth.parquet", bootstrap=20, report="api.html", figures="api", model_card="api.md"
+    )
+    words = ["--target", "truth.parquet", "--bootstrap", "20", "--report", "cli.html", "--figures", "cli"]
+    assert run("evaluate", "p.csv", *words, "--model-card", "cli.md").code == 0
     assert Path("api.html").read_bytes() == Path("cli.html").read_bytes()
+    assert Path("api.md").read_bytes() == Path("cli.md").read_bytes()
+    assert {path.name: path.read_bytes() for path in Path("api").iterdir()} == {
+        path.name: path.read_bytes() for path in Path("cli").iterdir()
+    }

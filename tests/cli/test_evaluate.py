@@ -208,13 +208,32 @@ def test_the_page_holds_all_of_it(cli: Cli, predicted: Path, tmp_path: Path) -> 
     text = page.read_text()
     assert "Evaluation on demo" in text
     assert "dermdata evaluate" in text
-    assert "missing predictions</dt><dd>2</dd>" in text
+    assert "<dt>without a prediction</dt><dd>2</dd>" in text
     assert "fewer than 30 images" in text
+
+
+def test_figures_and_a_model_card_are_files_beside_the_page(
+    cli: Cli, predicted: Path, tmp_path: Path
+) -> None:
+    """What else lies in the folder of figures stays; a second run writes the same bytes."""
+    figures, card = tmp_path / "figures", tmp_path / "card.md"
+    figures.mkdir()
+    (figures / "mine.txt").write_text("mine")
+    words = ("evaluate", predicted, "--target", "demo", *FAST, "--figures", figures, "--model-card", card)
+    assert cli(*words).code == 0
+    first = {path.name: path.read_bytes() for path in figures.iterdir()}
+    assert {"mine.txt", "confusion.csv", "confusion.svg", "reliability.svg"} <= {*first}
+    assert card.read_text(encoding="utf-8").startswith("# Model card\n")
+    answer = cli(*words)
+    assert {path.name: path.read_bytes() for path in figures.iterdir()} == first
+    assert f"{len(first) - 1} files written to {figures}" in answer.err
 
 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
+        (["--figures", __file__], "is no folder"),
+        (["--model-card", "/"], "is a folder, a file is needed"),
         (["--by", "sexx"], "unknown column 'sexx'"),
         (["--operating-point", "recall=0.9"], "no operating point"),
         (["--report", "/not/there/x.html"], "no folder /not/there"),

@@ -146,3 +146,26 @@ RESULT: Mapping[str, Any] = {
     },
     "notes": ["columns read as probabilities: mel, nv"],
 }  # fmt: skip
+
+SURE = {
+    "by": "sex",
+    "metric": "auroc",
+    "worst": "male",
+    "best": "female",
+    "gap": 0.2,
+    "low": 0.1,
+    "high": 0.3,
+}
+MODEL = {"positive": "melanoma", "gaps": [SURE], "too_small": []}
+POINTS = [[0.0, 0.0, None], [0.0, 0.5, 0.9], [0.2, 0.9, 0.4], [1.0, 1.0, 0.0]]
+BAND = [[0.0, 0.1, 0.6], [0.5, 0.8, 0.97], [1.0, 1.0, 1.0]]
+
+
+def curve(
+    kind: str = "roc", by: str | None = None, value: str | None = None, **changes: Any
+) -> dict[str, Any]:
+    whole = {"kind": kind, "class": "melanoma", "by": by, "value": value, "n": 200, "positives": 35}
+    return {**whole, "points": POINTS, "band": BAND, **changes}
+
+
+CURVES = [curve(), curve("precision-recall"), curve(by="sex", value="male"), curve(by="sex", value="female")]

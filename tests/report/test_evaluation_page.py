@@ -1,13 +1,16 @@
 """What the evaluation's page says: estimates with their intervals, gaps, and what cannot be claimed."""
 
+import csv
+import io
 import re
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
-from dermdata.report import evaluation_page
+from dermdata.report import evaluation_page, figure_files, model_card
 from dermdata.report.overview import axis_scale
-from report.samples import FACTS, RESULT
+from report.samples import CURVES, FACTS, MODEL, POINTS, RESULT, SURE, curve
 
 
 def page(facts: Any = FACTS, **changes: Any) -> str:
@@ -56,7 +59,8 @@ def test_a_number_that_is_none_is_a_dash_and_no_mark() -> None:
 
 def test_missing_predictions_are_said_at_the_top() -> None:
     top = page().split("<main")[0]
-    assert re.search(r"missing predictions</dt><dd>4</dd>", top)
+    assert "<dt>without a prediction</dt><dd>4</dd>" in top
+    assert "<li>4 images of the target without a prediction</li>" in top
     assert "the middle 95 % of 1,000 bootstrap resamples by patient, seed 7" in top
 
 
@@ -64,7 +68,7 @@ def test_groups_too_small_are_marked_and_not_filled() -> None:
     """Their numbers are shown, and that nothing is claimed."""
     shown = table_of(page(), "Balanced accuracy by group")
     (row,) = [row for row in shown.split("<tr") if ">VI " in row]
-    assert '<span class="badge" title="fewer than 30 images">no claim</span>' in row
+    assert '<span class="badge">no claim: fewer than 30 images</span>' in row
     assert 'class="hollow"' in row
     assert shown.count('class="hollow"') == 1
 
@@ -96,9 +100,196 @@ def test_a_gap_to_a_group_that_is_too_small_is_no_claim() -> None:
 def test_a_large_group_without_a_class_is_not_called_small(reason: str) -> None:
     """The mark says that nothing is claimed, its reason why."""
     text = page(too_small=[{"by": "sex", "value": "male", "n": 1502, "reason": reason}])
-    assert f'title="{reason}">no claim<' in table_of(text, "Balanced accuracy by group")
+    assert f'<span class="badge">no claim: {reason}</span>' in table_of(text, "Balanced accuracy by group")
     assert f'1,502 images <span class="dim">{reason}</span>' in text
     assert "too small" not in text
+
+
+def test_a_metric_with_too_few_images_of_a_class_says_which() -> None:
+    """A group of 100 may have an accuracy of which something is claimed, and three melanomas."""
+    few = [{"by": "sex", "value": "male", "metric": "auroc", "reason": "only 3 images of melanoma"}]
+    text = page(too_small=[], not_compared=few)
+    assert "no claim: only 3 images of melanoma" in table_of(text, "AUROC by group")
+    assert "no claim" not in table_of(text, "Balanced accuracy by group")
+
+
+# ------------------------------------------------------------------ the first screen
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            MODEL,
+            "On 200 images of demo, part test the model tells melanoma from the rest with AUROC 0.900 (0.800 to 0.950)",
+        ),
+        (MODEL, ", more than chance (0.500)."),
+        (
+            MODEL,
+            "It is worse for sex male: 0.890 against 0.900 for sex female; the difference of 0.200 (0.100 to 0.300) is more",
+        ),
+        (
+            {},
+            "the model chooses among 2 classes with Balanced accuracy 0.800 (0.700 to 0.850), more than chance (0.500).",
+        ),
+        (
+            {},
+            "It is lowest for sex male: 0.790 against 0.800 for sex female; the difference of 0.010 (-0.100 to 0.100) may "
+            "be chance. Of 1 group nothing can be said.",
+        ),
+        ({"gaps": []}, "For whom it is worse nobody can say: no two groups are large enough to be compared."),
+        ({"items": RESULT["items"][:1]}, "For whom it is worse was not asked"),
+        ({"items": [{**RESULT["items"][0], "low": 0.4}]}, "which may be chance (0.500)."),
+        ({"items": [{**RESULT["items"][0], "low": None}]}, "with Balanced accuracy 0.800."),
+        ({"items": []}, "There is no overall estimate."),
+    ],
+)
+def test_the_first_screen_says_what_the_model_does_and_for_whom_it_is_worst(changes: Any, said: str) -> None:
+    top = page({**FACTS, "rows": "of demo, part test"}, **changes).split("<main")[0]
+    assert said in top
+
+
+def test_a_group_that_is_too_small_is_nobody_for_whom_it_is_worse() -> None:
+    """The gap to it may be wide and its interval above nothing: no claim is made of the group."""
+    top = page(
+        gaps=[{**SURE, "metric": "balanced_accuracy"}],
+        too_small=[{"by": "sex", "value": "male", "n": 9, "reason": "few"}],
+    )
+    assert "It is worse for" not in top
+    assert "For whom it is worse nobody can say" in top
+
+
+def test_probabilities_in_a_doctors_words() -> None:
+    bins = [
+        {"low": 0.6, "high": 0.7, "n": 50, "confidence": 0.652, "accuracy": 0.5},
+        {"low": 0.9, "high": 1.0, "n": 9, "confidence": 0.95, "accuracy": 1.0},
+    ]
+    calibration = {"bins": bins, "ece": 0.1, "brier": 0.2}
+    assert "Of 100 images called with 65 %, 50 were called right." in page(calibration=calibration)
+    text = page(calibration=calibration, positive="melanoma")
+    assert "Of 100 images given 65 % for melanoma, 50 were melanoma." in text
+    assert "95 %, " not in text  # nine images are no share of a hundred
+    assert "On average its probabilities are 12 points higher than what came true." in text
+
+
+# ------------------------------------------------------------------ curves and operating points
+
+
+def test_curves_are_drawn_with_bands_and_their_areas() -> None:
+    text = page(**MODEL, curves=CURVES)
+    assert '<polyline class="curve c0" points="0.0,300.0 0.0,150.0 60.0,30.0 300.0,0.0"/>' in text
+    assert (
+        '<polygon class="band c0" points="0.0,120.0 150.0,9.0 300.0,0.0 300.0,0.0 150.0,60.0 0.0,270.0"/>'
+        in text
+    )
+    assert "All images: AUROC 0.900 (0.800 to 0.950), 35 with it of 200 images" in text
+    assert "ROC of melanoma, by sex" in text
+    assert "male: AUROC 0.890 (0.790 to 0.940)" in text
+
+
+def test_operating_points_are_a_table_of_all_images_and_groups() -> None:
+    sides = [
+        {
+            "by": by,
+            "value": value,
+            "n": n,
+            "metric": f"{side}_at_sensitivity_0.9",
+            "estimate": estimate,
+            "low": 0.5,
+            "high": 1.0,
+        }
+        for by, value, n in ((None, None, 200), ("sex", "male", 100))
+        for side, estimate in (("sensitivity", 0.91), ("specificity", 0.6))
+    ]
+    point = {"metric": "sensitivity", "value": 0.9, "thresholds": {"melanoma": 0.4}}
+    small = [{"by": "sex", "value": "male", "n": 100, "reason": "only 3 patients"}]
+    text = page(
+        positive="melanoma", items=[*RESULT["items"], *sides], operating_points=[point], too_small=small
+    )
+    assert "melanoma: sensitivity 0.9" in text
+    assert "threshold 0.400" in text
+    shown = table_of(text, "melanoma: sensitivity 0.9")
+    assert re.findall(r'class="n">(0\.\d+)', shown) == ["0.910", "0.600"] * 2
+    assert "no claim: only 3 patients" in shown
+    assert "Sensitivity at sensitivity" not in text  # they stand nowhere else
+
+
+# ------------------------------------------------------------------ files
+
+
+def test_each_figure_is_an_svg_and_a_csv() -> None:
+    result = {**RESULT, **MODEL, "curves": CURVES}
+    files = dict(figure_files(result, {"melanoma": "Melanoma <&>"}))
+    assert [*files] == [
+        f"{name}.{ending}"
+        for name in (
+            *(
+                "roc",
+                "precision-recall",
+                "roc-by-sex",
+                "reliability",
+                "groups-balanced-accuracy",
+                "groups-auroc",
+                "confusion",
+            ),
+        )
+        for ending in ("svg", "csv")
+    ]
+    for name, data in files.items():
+        if name.endswith(".svg"):
+            root = ElementTree.fromstring(data)
+            assert root.tag == "{http://www.w3.org/2000/svg}svg"
+            assert len(list(root.iter())) > 10
+    rows = list(csv.DictReader(io.StringIO(files["roc-by-sex.csv"].decode())))
+    assert [(one["by"], one["group"], one["sensitivity"], one["threshold"]) for one in rows[3:6]] == [
+        ("", "", "1.0", "0.0"),
+        ("sex", "male", "0.0", ""),
+        ("sex", "male", "0.5", "0.9"),
+    ]
+    assert files["confusion.csv"].decode() == "true,melanoma,nevus\nmelanoma,30,5\nnevus,15,150\n"
+
+
+def test_more_groups_than_colors_are_in_the_table() -> None:
+    curves = [curve(), *(curve(by="site", value=f"s{n}") for n in range(9))]
+    text = page(**MODEL, curves=curves)
+    assert "2 more are in the figure’s table" in text
+    files = dict(figure_files({**RESULT, **MODEL, "curves": curves}, {}))
+    assert files["roc-by-site.csv"].decode().count("s8") == len(POINTS)
+
+
+def test_names_of_figures_are_safe_and_unique() -> None:
+    names = ["a/b", "A b", "../../etc", "", "\x00"]
+    curves = [curve(**{"class": name}) for name in names]
+    found = [name for name, _ in figure_files({**RESULT, "curves": curves}, {}) if name.startswith("roc")]
+    assert found == [
+        f"roc-{name}.{ending}" for name in ("a-b", "a-b-2", "etc", "x", "x-2") for ending in ("svg", "csv")
+    ]
+
+
+# ------------------------------------------------------------------ the model card
+
+SECTIONS = (
+    "Model details", "Intended use", "Factors", "Metrics", "Evaluation data", "Training data",
+    "Quantitative analyses", "Ethical considerations", "Caveats and recommendations",
+)  # fmt: skip
+
+
+def test_a_model_card_has_the_sections_of_the_paper_and_guesses_nothing() -> None:
+    """Mitchell et al. 2019, figure 1."""
+    text = "".join(model_card({**RESULT, **MODEL}, {**FACTS, "rows": "of demo"}))
+    assert tuple(re.findall(r"^## (.*)$", text, re.MULTILINE)) == SECTIONS
+    assert text.count("*Not stated: to be filled in by the model's authors.*") == 4
+    assert "On 200 images of demo the model tells melanoma from the rest with AUROC 0.900" in text
+    assert "| AUROC | sex male | 100 | 0.890 | 0.790 to 0.940 |" in text
+    assert "- 4 images have no prediction: no number is of these." in text
+
+
+def test_hostile_words_stay_words_in_a_model_card() -> None:
+    facts = {"rows": "of <script>", "names": {"melanoma": "| x |"}, "command": "dermdata evaluate ```\n# h"}
+    text = "".join(model_card({**RESULT, **MODEL}, facts))
+    assert "<script>" not in text
+    assert "\\| x \\|" in text
+    assert "````sh\ndermdata evaluate ```\n# h\n````" in text  # a fence that its words cannot end
 
 
 def test_rows_of_the_confusion_are_the_truth() -> None:

@@ -1,0 +1,170 @@
+"""A model card in Markdown, with the sections of Mitchell et al. 2019, filled as far as an evaluation knows.
+
+Model Cards for Model Reporting, https://doi.org/10.1145/3287560.3287596. What an evaluation cannot know is left to the
+model's authors in so many words, and not guessed.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from dermdata.markup import count_nouns, escape_markdown, fence_markdown
+from dermdata.report.judgment import describe_bins, describe_trust, judge_result
+from dermdata.report.page import format_estimate
+from dermdata.report.values import (
+    ResultMapping,
+    finite_or_none,
+    group_word,
+    interval_words,
+    metric_title,
+)
+
+OPEN = "*Not stated: to be filled in by the model's authors.*"
+CAVEATS = (
+    "The numbers are of these images alone; another camera, clinic or population may give others.",
+    "Intervals hold what another draw of the same kind of patients would change, not another kind of patients.",
+)
+
+
+def model_card(result: ResultMapping, facts: Mapping[str, Any]) -> Iterator[str]:
+    """Make the card.
+
+    Parameters
+    ----------
+    result : mapping
+        The answer of `evaluate`, as `dermdata.report` describes it.
+    facts : mapping
+        What is known beside it, as `dermdata.report` describes it.
+
+    Yields
+    ------
+    str
+        Pieces of Markdown.
+
+    """
+    names = facts.get("names", {})
+    sections = {
+        "Model details": [
+            OPEN,
+            "",
+            "Person or organization, date, version, type, training, paper, license, contact.",
+        ],
+        "Intended use": [OPEN, "", "Primary uses, primary users, and uses that are out of scope."],
+        "Factors": [*list_factors(result)],
+        "Metrics": [*list_metrics(result, names)],
+        "Evaluation data": [*list_data(facts)],
+        "Training data": [
+            OPEN,
+            "",
+            "If any of the images above were trained on, the numbers below are of no use.",
+        ],
+        "Quantitative analyses": [*list_analyses(result, names, facts.get("rows") or "")],
+        "Ethical considerations": [OPEN, "", *list_license(facts)],
+        "Caveats and recommendations": [*list_caveats(result, names)],
+    }
+    yield "# Model card\n"
+    for title, lines in sections.items():
+        yield "\n".join(["", f"## {title}", "", *lines, ""])
+    if command := facts.get("command"):
+        yield "\n".join(
+            [
+                "",
+                f"Made by {escape_markdown(facts.get('tool') or 'dermdata')}:",
+                "",
+                *fence_markdown(command, "sh"),
+                "",
+            ]
+        )
+
+
+def list_factors(result: ResultMapping) -> Iterator[str]:
+    """By what the images were grouped, and of whom nothing can be said."""
+    columns = list(dict.fromkeys(item["by"] for item in result["items"] if item.get("by")))
+    if not columns:
+        yield "No groups were evaluated."
+        return
+    yield f"Evaluated by {', '.join(map(escape_markdown, columns))}."
+    for one in result.get("too_small") or ():
+        value = escape_markdown(group_word(one["by"], one["value"], {}))
+        yield f"- No claim is made of {value}: {count_nouns(one['n'], 'image')}, {escape_markdown(one['reason'])}."
+
+
+def list_metrics(result: ResultMapping, names: Mapping[str, str]) -> Iterator[str]:
+    """What was measured, at which thresholds, and how sure it is."""
+    positive = result.get("positive")
+    yield (
+        f"{escape_markdown(names.get(positive, positive))} against the rest: AUROC, average precision, sensitivity, "
+        "specificity, Brier score, calibration error."
+        if positive
+        else "One class of several: accuracy, balanced accuracy, macro F1; of each class sensitivity and specificity."
+    )
+    for point in result.get("operating_points") or ():
+        for name, cut in point["thresholds"].items():
+            at = "no threshold reaches it" if cut is None else f"threshold {format_estimate(cut)}"
+            asked = f"{point['metric']} {point['value']:g} on {escape_markdown(names.get(name, name))}"
+            yield f"- Operating point {asked}: {at}, chosen on all of these images."
+    if resamples := result.get("resamples"):
+        unit = result.get("unit") or "image"
+        yield f"- Intervals: the middle 95 % of {resamples:,} bootstrap resamples by {unit}, seed {result.get('seed')}."
+    else:
+        yield "- No intervals were computed."
+
+
+def list_data(facts: Mapping[str, Any]) -> Iterator[str]:
+    """The datasets with their versions and licenses, whom to cite, and what became of the rows."""
+    yield from map(describe_dataset, facts.get("datasets") or ())
+    sources = (one.get("attribution") or one.get("doi") for one in facts.get("citations") or ())
+    yield from (f"- Cite: {escape_markdown(words)}" for words in sources if words)
+    yield from (f"- Rows made by: {escape_markdown(str(step))}" for step in facts.get("history") or ())
+
+
+def describe_dataset(one: Mapping[str, Any]) -> str:
+    """One dataset in a line."""
+    version = f", version {one['version']}" if one.get("version") else ""
+    license_words = one.get("license") or "license not stated"
+    line = f"{one.get('title') or one['name']} ({one['name']}{version}), {license_words}"
+    return f"- {escape_markdown(line)}: {count_nouns(one.get('images') or 0, 'image')}"
+
+
+def list_analyses(result: ResultMapping, names: Mapping[str, str], where: str) -> Iterator[str]:
+    """The sentences of the page's first screen, then numbers of all images and of groups."""
+    yield from map(escape_markdown, judge_result(result, names, where).sentences)
+    columns = ("metric", "group", "images", "estimate", "interval")
+    yield from ("", f"| {' | '.join(columns)} |", "| --- | --- | ---: | ---: | --- |")
+    for item in result["items"]:
+        if (value := finite_or_none(item["estimate"])) is not None and is_shown(item, result):
+            group = "all images" if item["by"] is None else group_word(item["by"], item["value"], names)
+            words = map(escape_markdown, (metric_title(item["metric"]), group))
+            numbers = (f"{item['n']:,}", format_estimate(value), interval_words(item).strip(" ()"))
+            yield f"| {' | '.join((*words, *numbers))} |"
+
+
+def is_shown(item: ResultMapping, result: ResultMapping) -> bool:
+    """Everything of all images; of groups of which a claim can be made, what is of no single class."""
+    small = {(one["by"], one["value"]) for one in result.get("too_small") or ()}
+    if item["by"] is None:
+        return True
+    metrics = ("accuracy", "balanced_accuracy", "auroc", "sensitivity", "specificity")
+    return item["metric"] in metrics and (item["by"], item["value"]) not in small
+
+
+def list_license(facts: Mapping[str, Any]) -> Sequence[str]:
+    """What the images' licenses allow, which a model trained on them may inherit."""
+    rights = facts.get("effective_license")
+    if not rights:
+        return ["The images' license is not stated."]
+    use = {True: "allowed", False: "not allowed", None: "not stated"}[rights.get("commercial_use")]
+    return [
+        f"License of the images together: {escape_markdown(rights.get('id') or 'no one license')}; commercial use {use}."
+    ]
+
+
+def list_caveats(result: ResultMapping, names: Mapping[str, str]) -> Iterator[str]:
+    """How far to trust the numbers, and the probabilities."""
+    yield from (f"- {line}" for line in CAVEATS)
+    if missing := result.get("missing_predictions"):
+        yield f"- {count_nouns(missing, 'image', 'have')} no prediction: no number is of these."
+    yield from (
+        f"- {escape_markdown(line)}"
+        for line in (describe_trust(result), *describe_bins(result, names))
+        if line
+    )
