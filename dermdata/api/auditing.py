@@ -78,6 +78,16 @@ class AuditRequest:
         if NEAR in split_codes(self.only) and not self.near:
             raise UsageError(f"{NEAR} is looked for only with {near}", hint=f"add {near}")
 
+    def describe_rows(self, targets: Sequence[str], count: int) -> str:
+        """Which rows these are, in words."""
+        asked = (
+            self.split and f"part {self.split}",
+            self.where and f"where {self.where}",
+            self.apply and f"without what {', '.join(self.apply)} drops",
+        )
+        words = "".join(f", {one}" for one in asked if one)
+        return f"{count_nouns(count, 'image')} of {', '.join(targets)}{words}"
+
     def command(self, targets: Sequence[str]) -> str:
         """The command line as far as it decides what is found."""
         asked = {"apply": self.apply, "only": self.only, "skip": self.skip}
@@ -160,7 +170,11 @@ def audit_rows(
         found = [*room.run_audit(applied.table, context, wanted, progress), *applied.findings]
     if request.report:
         checked = codes - (set() if request.near else {NEAR})
-        facts = {"command": request.command(targets), "checked": sorted(checked)}
+        facts = {
+            "command": request.command(targets),
+            "checked": sorted(checked),
+            "rows": request.describe_rows(targets, applied.table.num_rows),
+        }
         write_audit_report(resources, request.report, applied.table, found, context, facts)
     missing = tell_missing(resources, context)
     rows_audited = applied.table.num_rows

@@ -3,6 +3,7 @@
 `facts` is what the command line knows beside the rows; every key may be absent:
 
     title, command, tool          texts; `command` is the line that made the page
+    rows                          which rows these are, in words
     made                          when, as a text; absent: the same inputs give the same bytes
     checked                       codes that were looked for; absent: nothing is said to be unchecked
     names                         id -> label of concepts, body sites and classes

@@ -268,6 +268,8 @@ def audit_page(
         "shown_samples": SHOWN_SAMPLES,
         "levels": {level: sum(one.level == level for one in findings) for level in LEVELS},
         "codes": sorted({one.code for one in findings}),
+        "found": len(findings),
+        "rows": facts.get("rows"),
         "chapters": build_chapters(table, findings, facts),
         "heat": build_heat_map(table, names),
         "ages": histogram_columns(age_bars(table)),
@@ -373,18 +375,17 @@ def limit_findings(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def page_findings(findings: Sequence[Finding], captions: Mapping[str, RowCaption]) -> Iterator[PageFinding]:
-    """As long as there is room on the page."""
-    pictures: Counter[str] = Counter()
+    """As long as there is room on the page; the first of each code in any case, so that no kind vanishes."""
+    seen: Counter[str] = Counter()
     room = MAX_FINDING_BYTES
     for one in findings:
         made = make_page_finding(
-            one, captions, pictured=one.code in PICTURED_CODES and pictures[one.code] < MAX_PICTURED_PER_CODE
+            one, captions, pictured=one.code in PICTURED_CODES and seen[one.code] < MAX_PICTURED_PER_CODE
         )
-        pictures[one.code] += 1
         room -= estimate_bytes(made)
-        if room < 0:
-            return
-        yield made
+        if room >= 0 or not seen[one.code]:
+            yield made
+        seen[one.code] += 1
 
 
 def make_page_finding(one: Finding, captions: Mapping[str, RowCaption], *, pictured: bool) -> PageFinding:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from dermdata.markup import count_nouns, count_share, join_words
 from dermdata.model import Finding
-from dermdata.report.leaks import LEVELS, describe_leaks
+from dermdata.report.leaks import LEVELS, describe_leaks, is_checked
 from dermdata.report.overview import count_ids, count_without_id
 from dermdata.report.page import format_percent
 
@@ -95,11 +95,15 @@ def count_people(table: pa.Table) -> NumberTile:
 
 
 def count_copies(findings: Sequence[Finding], checked: Container[str] | None) -> NumberTile:
-    """How many pictures are there more than once."""
-    sets = [one for one in findings if one.code in COPIES]
-    unseen = checked is not None and "duplicate-near" not in checked
-    more = "near duplicates were not looked for" if unseen else ""
-    if sets:
-        rows = len({key for one in sets for key in one.keys})
-        more = "; ".join(filter(None, [f"{count_nouns(rows, 'row')} in all", more]))
-    return NumberTile("pictures more than once", f"{len(sets):,}", more, "warning" if sets else "")
+    """How many rows show a picture that another row shows too, as far as anybody compared them."""
+    looked = [code for code in COPIES if is_checked(code, checked)]
+    if not looked:
+        return NumberTile("rows that share a picture", "not judged", "nobody compared them", "warning")
+    rows = len({key for one in findings if one.code in COPIES for key in one.keys})
+    unseen = COPIES[-1] not in looked
+    more = (
+        "near duplicates were not looked for (--near)"
+        if unseen
+        else "the same bytes or pixels, or near duplicates"
+    )
+    return NumberTile("rows that share a picture", f"{rows:,}", more, "warning" if rows or unseen else "")

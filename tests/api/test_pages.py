@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
-@pytest.mark.parametrize("page", ["docs/notebooks.md", "README.md"])
+@pytest.mark.parametrize("page", ["docs/notebooks.md", "docs/audit.md", "README.md"])
 def test_sessions_print_what_the_page_says(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

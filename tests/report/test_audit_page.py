@@ -190,6 +190,50 @@ def test_leaks_are_told_on_the_first_screen(
     assert f"<strong>Leaks:</strong> {said}" in text
 
 
+@pytest.mark.parametrize(
+    ("found", "checked", "value", "more"),
+    [
+        ([], None, "0", "the same bytes or pixels, or near duplicates"),
+        ([], ["duplicate-exact"], "0", "near duplicates were not looked for (--near)"),
+        ([], ["leak-patient"], "not judged", "nobody compared them"),
+        ([finding(), finding("duplicate-near")], None, "2", "the same bytes or pixels, or near duplicates"),
+    ],
+)
+def test_rows_that_share_a_picture_are_counted_once(
+    found: list[Finding], checked: list[str] | None, value: str, more: str
+) -> None:
+    """A pair may be of the same bytes and near, too; what nobody compared is not clean."""
+    facts = {**FACTS, **({} if checked is None else {"checked": checked})}
+    top = page(findings=found, facts=facts).split("<main")[0]
+    assert f'<dt>rows that share a picture</dt><dd>{value}</dd><dd class="more">{more}</dd>' in top
+
+
+def test_no_kind_of_finding_vanishes_for_want_of_room() -> None:
+    """The words of one kind may fill the page: of the others the first is written, and the rest counted."""
+    long = [
+        finding(
+            "image-truncated", "error", message="x" * 600, evidence={f"k{n}": "y" * 300 for n in range(99)}
+        )
+    ] * 99
+    text = page(findings=[*long, *([finding("metadata-missing", "note")] * 3)])
+    assert 'data-code="metadata-missing"' in text
+    assert "2 more of this kind are not written out here" in text
+    assert '<p id="shown" role="status" data-found="102"></p>' in text
+
+
+def test_leaks_of_rows_without_a_split_are_not_none_found() -> None:
+    (chapter,) = re.findall(
+        r'<section id="leaks".*?</section>', page(rows(split=[None] * 12), findings=[]), re.DOTALL
+    )
+    assert "There is no split to judge." in chapter
+    assert "None found" not in chapter
+
+
+def test_the_first_screen_says_which_rows_were_audited() -> None:
+    top = page(facts={**FACTS, "rows": "12 images of demo, part test, where age > 40"}).split("<main")[0]
+    assert "Audited: 12 images of demo, part test, where age &gt; 40." in top
+
+
 def test_findings_are_folded_by_kind_with_their_number() -> None:
     text = page(findings=[finding(message=f"number {n}") for n in range(3)])
     (kind,) = re.findall(
@@ -228,7 +272,11 @@ def test_every_finding_is_in_its_chapter() -> None:
 
 def test_none_found_is_not_the_same_as_not_looked_for() -> None:
     text = page(findings=[], facts={"checked": ["image-unreadable", "leak-image"]})
-    assert text.count("None found.") == 2
+    assert text.count("None found.") == 1
+    assert (
+        "No picture is in more than one part (train, test); near duplicates were not looked for (--near)."
+        in text
+    )
     assert text.count("Not looked for in this audit.") == 4
     assert "Not looked for: leak-patient, leak-lesion." in text
 

@@ -57,16 +57,18 @@
         show(finding.element, fits);
         count += fits;
       });
-      // a chapter without a match would look as if nothing had been found
       // what is asked for is unfolded; without a question, kinds stay as the person left them
       if (text || code) all("details.fold").forEach((kind) => {
         kind.open = all("article.finding:not([hidden])", kind).length > 0;
       });
       all("details.fold").forEach((kind) => show(kind, all("article.finding:not([hidden])", kind).length > 0));
+      // a chapter without a match would look as if nothing had been found
       chapters.forEach((chapter) => {
         show(chapter, count === findings.length || all("article.finding:not([hidden])", chapter).length > 0);
       });
-      one("shown").textContent = `${count} of ${findings.length} findings shown`;
+      const unwritten = Number(one("shown").dataset.found) - findings.length;
+      const rest = unwritten > 0 ? `; ${unwritten.toLocaleString("en")} more are not written out here` : "";
+      one("shown").textContent = `${count} of ${findings.length} findings shown${rest}`;
     };
     filter.addEventListener("input", apply);
     filter.addEventListener("submit", (event) => event.preventDefault());
