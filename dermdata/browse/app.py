@@ -23,6 +23,7 @@ from dermdata.manifest.exclusions import ExclusionFile
 
 MOST_ROWS = 500  # of one answer
 MOST_RELATED = 60
+MOST_GROUPS = 40  # of a facet that have a matrix of their own
 MOST_MARKED = 20_000  # by one request
 MOST_BYTES = 4 << 20  # of a request
 MOST_LETTERS = 500  # of a reason
@@ -124,15 +125,38 @@ class Browsing:
         order = np.argsort(-scores, kind="stable").tolist()
         return [{"class": one.classes[code], "probability": round(float(scores[code]), 4)} for code in order]
 
-    def confusion(self, query: PictureQuery) -> dict[str, Any]:
-        """How many rows of each true class were taken for each class."""
+    def confusion(self, query: PictureQuery, by: str | None = None) -> dict[str, Any]:
+        """How many rows of each true class were taken for each class; with `by`, of each value of a facet as well.
+
+        Parameters
+        ----------
+        query : PictureQuery
+            The rows that are counted.
+        by : str or None
+            The name of a facet.
+
+        Returns
+        -------
+        dict
+            `classes`; `matrix` (a line for each true class, a column for each predicted one), `n` (rows judged), `right`
+            and `accuracy` (`right / n`; None where nothing was judged); `by` (`name` and `title` of the facet, or None);
+            `groups`: of each value of the facet `value`, `title`, `depth` (of a tree), `matrix`, `n`, `right` and
+            `accuracy`, in the facet's order, those with no judged row left out; `more`: how many smaller groups there
+            are beyond MOST_GROUPS.
+
+        """
         one = self.index.predictions
         if one is None:
             raise UsageError("there are no predictions", hint="start with --predictions FILE")
-        return {
-            "classes": list(one.classes),
-            "matrix": one.count_cells(self.index.find_rows(query)),
-        }
+        rows = self.index.find_rows(query)
+        answer = {"classes": list(one.classes), **one.judge_rows(rows), "by": None, "groups": [], "more": 0}
+        if by is None:
+            return answer
+        facet = self.index.facets.get(by)
+        if facet is None:
+            raise UsageError(f"there is no facet {by}", hint=f"facets are {', '.join(self.index.facets)}")
+        groups, more = one.judge_groups(facet, rows, MOST_GROUPS)
+        return {**answer, "by": {"name": facet.name, "title": facet.title}, "groups": groups, "more": more}
 
     def marked(self) -> dict[str, Any]:
         """The rows that are marked."""
@@ -236,7 +260,7 @@ def make_app(browsing: Browsing) -> Starlette:
         Route("/api/view", lambda _: JSONResponse(browsing.view())),
         Route("/api/facets", lambda request: JSONResponse(count(browsing, request))),
         Route("/api/rows", lambda request: JSONResponse(browsing.rows(*split_request(request)))),
-        Route("/api/confusion", lambda request: JSONResponse(browsing.confusion(split_request(request)[0]))),
+        Route("/api/confusion", lambda request: JSONResponse(count_cells(browsing, request))),
         Route(
             "/api/picture/{row:int}",
             lambda request: JSONResponse(browsing.picture(row_of(browsing, request))),
@@ -265,6 +289,12 @@ def count(browsing: Browsing, request: Request) -> dict[str, Any]:
     query = split_request(request)[0]
     total = int(browsing.index.find_rows(query).sum())
     return {"total": total, "facets": browsing.index.count_facets(query)}
+
+
+def count_cells(browsing: Browsing, request: Request) -> dict[str, Any]:
+    """The confusion matrix under a query, and by a facet where one is named."""
+    query, asked = split_request(request)
+    return browsing.confusion(query, asked.get("by") or None)
 
 
 def row_of(browsing: Browsing, request: Request) -> int:

@@ -81,6 +81,24 @@ class RowPredictions:
         matrix: list[list[int]] = cells.reshape(size, size).tolist()
         return matrix
 
+    def judge_rows(self, rows: Mask) -> dict[str, Any]:
+        """The confusion matrix of these rows, how many were judged, how many of them right, and their share."""
+        matrix = self.count_cells(rows)
+        judged = sum(map(sum, matrix))
+        right = sum(matrix[code][code] for code in range(len(matrix)))
+        return {"matrix": matrix, "n": judged, "right": right, "accuracy": right / judged if judged else None}
+
+    def judge_groups(self, facet: Facet, rows: Mask, most: int) -> tuple[list[dict[str, Any]], int]:
+        """What `judge_rows` says of each value of a facet, at most of the `most` largest, and how many more there are."""
+        values = facet.count_values(rows & (self.truth >= 0))
+        largest = sorted(range(len(values)), key=lambda place: -values[place]["count"])[:most]
+        groups = [
+            {name: one for name, one in values[place].items() if name != "count"}
+            | self.judge_rows(rows & facet.find_rows({values[place]["value"]}))
+            for place in sorted(largest)
+        ]
+        return groups, len(values) - len(groups)
+
 
 @dataclass
 class Marks:

@@ -402,6 +402,49 @@ def test_a_models_errors_can_be_looked_at(demo: Manifest, predictions: Path, tmp
     assert [row["class"] for row in one["probabilities"]] == ["malignant", "benign"]
 
 
+@pytest.fixture(scope="module")
+def judged(demo: Manifest, predictions: Path, tmp_path_factory: pytest.TempPathFactory) -> TestClient:
+    folder = tmp_path_factory.mktemp("judged")
+    return client_of(look_at(demo, folder, labels="malignancy", predictions=str(predictions)))
+
+
+@pytest.mark.parametrize("by", ["sex", "fitzpatrick", "age", "split", "diagnosis"])
+def test_each_group_has_its_own_matrix(judged: TestClient, by: str) -> None:
+    """The same as asking for the group alone; the groups of a list join to the whole."""
+    whole = judged.get("/api/confusion", params={"by": by}).json()
+    assert (whole["by"]["name"], whole["more"]) == (by, 0)
+    for group in whole["groups"]:
+        filters = json.dumps({by: [group["value"]]})
+        alone = judged.get("/api/confusion", params={"filters": filters}).json()
+        names = ("matrix", "n", "right", "accuracy")
+        assert [group[name] for name in names] == [alone[name] for name in names]
+        assert group["n"] == sum(map(sum, group["matrix"])) > 0
+        assert group["accuracy"] == group["right"] / group["n"]
+    top = [one for one in whole["groups"] if not one.get("depth")]
+    assert sum(one["n"] for one in top) == whole["n"] == 114
+    assert np.sum([one["matrix"] for one in top], axis=0).tolist() == whole["matrix"]
+
+
+def test_groups_obey_the_filters_and_empty_ones_are_left_out(judged: TestClient) -> None:
+    said = judged.get("/api/confusion", params={"by": "sex", "filters": '{"sex": ["female"]}'}).json()
+    assert [one["value"] for one in said["groups"]] == ["female"]
+    none = judged.get("/api/confusion", params={"by": "sex", "where": "age > 500"}).json()
+    assert (none["n"], none["accuracy"], none["groups"]) == (0, None, [])
+
+
+def test_a_matrix_by_what_is_no_facet_is_refused(judged: TestClient) -> None:
+    said = judged.get("/api/confusion", params={"by": "shoes"})
+    assert (said.status_code, "no facet shoes" in said.text, "fitzpatrick" in said.text) == (400, True, True)
+
+
+def test_of_very_many_groups_the_largest_are_judged(
+    judged: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dermdata.browse.app.MOST_GROUPS", 3)
+    said = judged.get("/api/confusion", params={"by": "age"}).json()
+    assert (len(said["groups"]), said["more"] > 0) == (3, True)
+
+
 def test_without_predictions_there_is_no_matrix(client: TestClient) -> None:
     assert client.get("/api/confusion").status_code == 400
 
