@@ -199,6 +199,85 @@ def test_filters_are_in_the_address_and_can_be_gone_back_from(
     looker.press("nobody = 1")
     looker.until("!document.getElementById('where-error').hidden")
     assert "unknown column" in looker.js("document.getElementById('where-error').textContent")
+    assert looker.js(count) == few  # what was shown stays, and the filter with it
+    assert len(looker.shown()) > 10
+    steps = looker.js("history.length")
+    looker.press(" and 1 = 1")
+    looker.until("decodeURIComponent(location.hash).includes('1 = 1')")
+    assert looker.js("history.length") == steps  # not a step back for each pause
+    address = looker.driver.current_url
+    looker.js("document.querySelector('.skip').click()")
+    looker.until("document.activeElement.closest('.tile')")
+    assert looker.driver.current_url == address
+    looker.js("document.getElementById('where').value = ''")
+    looker.js("document.getElementById('where').dispatchEvent(new Event('input'))")
+    looker.until("document.getElementById('where-error').hidden")
+
+
+def test_a_range_is_marked_and_its_undo_leaves_what_was_marked_before(
+    looker: Looker, serve: Callable, demo: Manifest, tmp_path: Path
+) -> None:
+    server = serve(demo)
+    looker.open(server.address)
+    tile = f"[...document.querySelectorAll('{TILES}')].find(one => one.index === arguments[0]).querySelector('.mark')"
+    marked = "document.getElementById('marked').textContent"
+    click = f"{tile}.dispatchEvent(new MouseEvent('click', {{ shiftKey: arguments[1], bubbles: true }}))"
+    for place, shift, count in ((2, False, 1), (0, False, 2), (4, True, 5)):
+        looker.js(click, place, shift)
+        looker.until(f"{marked} === '{count} marked'")
+    looker.press("z")
+    looker.until(f"{marked} === '2 marked'")
+    assert {one.image_id[-4:] for one in read_exclusions(tmp_path / "exclusions.tsv")} == {"0001", "0003"}
+    looker.js("(window.fetched = window.fetch, window.fetch = () => Promise.reject(new TypeError('gone')))")
+    looker.press("z")  # the server is gone: the undo is told, and not lost
+    looker.until("document.getElementById('toast-text').textContent.includes('does not answer')")
+    looker.js("(window.fetch = window.fetched)")
+    looker.press("z")
+    looker.until(f"{marked} === '1 marked'")
+    assert looker.complaints() == []
+
+
+def test_two_pictures_are_compared_field_by_field(looker: Looker, serve: Callable, demo: Manifest) -> None:
+    looker.open(serve(demo).address)
+    looker.js("document.querySelector('#tiles .tile .open').focus()")
+    looker.press(Keys.ENTER)
+    looker.until("document.getElementById('picture').open")
+    looker.press("c", Keys.ARROW_RIGHT)
+    looker.until("document.querySelectorAll('#shown figure').length === 2")
+    fields = looker.js("[...document.querySelectorAll('#fields .differs')].map(one => one.textContent)")
+    assert any("DEMO_0002" in one and "DEMO_0001" in one for one in fields)
+    assert looker.js("document.getElementById('fields-title').textContent").endswith(
+        "where DEMO_0001 differs"
+    )
+    assert looker.faults() == []
+    looker.press("b", "b")  # the pictures are drawn anew, both
+    assert looker.js("document.querySelectorAll('#shown figure').length") == 2
+    looker.press(Keys.ARROW_LEFT)
+    looker.until("document.querySelectorAll('#shown figure').length === 1")
+
+
+def test_the_matrix_says_for_whom_the_model_is_good(
+    looker: Looker, serve: Callable, demo: Manifest, predictions: Path
+) -> None:
+    looker.open(serve(demo, labels="malignancy", predictions=str(predictions)).address)
+    looker.click("#confusion-open")
+    looker.until("document.getElementById('confusion').open")
+    looker.choose("matrix-by", "sex")
+    looker.until("!document.getElementById('group-table').hidden")
+    assert looker.faults() == []
+    assert looker.js("document.querySelector('#group-lines tr').textContent").startswith(("male", "female"))
+    looker.click("#group-lines button")
+    looker.until("document.querySelectorAll('#chips li').length === 1")
+
+
+def test_ages_are_chosen_from_one_decade_to_another(looker: Looker, serve: Callable, demo: Manifest) -> None:
+    looker.open(serve(demo).address)
+    part = "document.querySelector('[data-facet=age][data-value=from]')"
+    looker.js(f"(() => {{ {part}.value = '60'; {part}.dispatchEvent(new Event('change')); }})()")
+    looker.until("document.getElementById('count').textContent.includes(' of 120')")
+    old = sum(1 for row in demo if row["age"] is not None and row["age"] >= 60)
+    assert looker.js("document.getElementById('count').textContent").startswith(f"{old} of")
+    assert looker.js(f"{part}.value") == "60"
 
 
 def test_planted_errors_are_found_marked_and_excluded_by_hand(
@@ -291,4 +370,14 @@ def test_a_hundred_thousand_rows_scroll_to_their_end(
     assert looker.js("document.querySelectorAll('.tile').length") < 200
     looker.js("document.querySelector('#grid').scrollBy(0, -100)")
     looker.until(f"document.querySelectorAll('{TILES}').length > 0")
-    assert looker.js("Math.max(...[...document.querySelectorAll('.tile')].map(one => one.index))") == rows - 1
+    places = "[...document.querySelectorAll('.tile')].map(one => one.index)"
+    assert looker.js(f"Math.max(...{places})") == rows - 1
+    for _ in range(4):
+        looker.js("document.querySelector('#grid').scrollBy(0, -900)")
+    looker.until(f"Math.max(...{places}) < {rows - 1}")
+    assert looker.js(places) == sorted(looker.js(places))  # also after going up
+    looker.js("document.querySelector('#grid').scrollTo(0, 0)")
+    looker.until(f"{places}.includes(0)")
+    looker.js("document.querySelector('#tiles .tile .open').focus()")
+    looker.press(Keys.END)  # far away: the focus waits for its tile
+    looker.until(f"document.activeElement.closest('.tile')?.index === {rows - 1}")

@@ -40,7 +40,6 @@ function showCount(total) {
   const all = total === view.rows;
   find("count").textContent = all ? plural(total, "picture") : `${number(total)} of ${plural(view.rows, "picture")}`;
   find("empty").hidden = total > 0;
-  find("grid").hidden = total === 0;
   const button = find("mark-all");
   button.hidden = all || !total || total > MOST_MARKED;
   button.textContent = `Mark all ${number(total)}`;
@@ -56,8 +55,8 @@ function fail(error) {
   toast(error.message);
 }
 
-function change() {
-  writeAddress();
+function change(replace = false) {
+  writeAddress(replace === true);
   refresh();
 }
 
@@ -76,7 +75,8 @@ function facetPart(facet) {
   const shown = whole.has(facet.name) || facet.kind === "tree" ? values : values.slice(0, FEW);
   const most = Math.max(1, ...values.map((one) => one.count));
   const list = make("ul", { class: facet.kind }, ...shown.map((one) => facetLine(facet, one, chosen, most)));
-  const part = make("details", {}, make("summary", { text: facet.title }), list);
+  const range = facet.name === "age" ? ageRange(facet, chosen) : null;
+  const part = make("details", {}, make("summary", { text: facet.title }), range, list);
   if (shown.length < values.length) {
     const more = make("button", { type: "button", class: "more", text: `${plural(values.length - shown.length, "more value")}` });
     more.addEventListener("click", () => {
@@ -88,6 +88,30 @@ function facetPart(facet) {
   part.open = opened.has(facet.name) || chosen.length > 0;
   part.addEventListener("toggle", () => (part.open ? opened.add(facet.name) : opened.delete(facet.name)));
   return part;
+}
+
+/** From one decade to another: two choices instead of one box for each. */
+function ageRange(facet, chosen) {
+  const decades = facet.values.map((one) => one.value).filter((one) => one !== null);
+  const known = chosen.filter((one) => one !== null).sort((one, other) => one - other);
+  if (decades.length < 3) return null;
+  const limit = (words, value, last) => {
+    const options = decades.map((one) => make("option", { value: String(one), text: String(last ? one + 9 : one), selected: one === value }));
+    const any = make("option", { value: "", text: "any", selected: value === undefined });
+    const select = make("select", { "data-facet": "age", "data-value": words }, any, ...options);
+    select.addEventListener("change", apply);
+    return select;
+  };
+  const from = limit("from", known.length ? known[0] : undefined, false);
+  const to = limit("to", known.at(-1), true);
+  function apply() {
+    const [low, high] = [from, to].map((one) => (one.value === "" ? null : Number(one.value)));
+    const wanted = decades.filter((one) => (low === null || one >= low) && (high === null || one <= high));
+    if (low === null && high === null) delete state.filters.age;
+    else state.filters.age = wanted;
+    change();
+  }
+  return make("p", { class: "range" }, make("label", { text: "from " }, from), make("label", { text: "to " }, to));
 }
 
 function facetLine(facet, one, chosen, most) {
@@ -139,23 +163,33 @@ function chip(words, remove) {
 
 // ------------------------------------------------------------------ marks
 
+/** Mark pictures, or take their marks away; whether the list on disk says so. */
 async function mark(items, marked, again = false) {
-  const rows = items.map((item) => item.row);
+  const changed = items.filter((item) => item.marked !== marked); // an undo leaves alone what was so before
+  const rows = changed.map((item) => item.row);
+  if (!rows.length) {
+    toast(`already ${marked ? "marked" : "unmarked"}`);
+    return true;
+  }
   try {
     const said = await post("marks", { rows, marked, issue: find("issue").value });
+    for (const item of changed) item.marked = marked;
     grid.setMarked(rows, marked);
     showMarks(said);
-    if (!again) undoable.push({ items, marked });
-    toast(`${plural(rows.length, "picture")} ${marked ? "marked" : "unmarked"}`, !again);
+    if (!again) undoable.push({ items: changed, marked });
+    const left = said.unmarked ? `; ${said.unmarked}` : "";
+    toast(`${plural(rows.length, "picture")} ${marked ? "marked" : "unmarked"}${left}`, !again);
+    return true;
   } catch (error) {
     fail(error);
-    throw error;
+    return false;
   }
 }
 
 async function undo() {
   const last = undoable.pop();
-  if (last) await mark(last.items, !last.marked, true);
+  if (!last) return toast("nothing to undo");
+  if (!(await mark(last.items, !last.marked, true))) undoable.push(last);
 }
 
 function showMarks(said) {
@@ -165,9 +199,11 @@ function showMarks(said) {
 }
 
 async function markAll() {
-  const items = [];
-  for (let index = 0; index < grid.total; index += 1) items.push(await grid.item(index));
-  await mark(items.filter((item) => item && !item.marked), true);
+  try {
+    await mark(await grid.between(0, grid.total - 1), true);
+  } catch (error) {
+    if (error.name !== "AbortError") fail(error);
+  }
 }
 
 let fading;
@@ -183,14 +219,16 @@ function toast(words, canUndo = false) {
 // ------------------------------------------------------------------ the confusion matrix
 
 async function openMatrix() {
-  state.cell = [];
+  const asked = parameters({ by: find("matrix-by").value });
+  asked.delete("cell"); // the matrix is of all cells
   let said;
   try {
-    said = await ask("confusion", parameters());
+    said = await ask("confusion", asked);
   } catch (error) {
     fail(error);
     return;
   }
+  showGroups(said);
   const right = said.classes.reduce((sum, _, place) => sum + said.matrix[place][place], 0);
   const total = said.matrix.flat().reduce((sum, count) => sum + count, 0);
   const share = total ? ` (${((100 * right) / total).toFixed(1)} %)` : "";
@@ -201,7 +239,24 @@ async function openMatrix() {
     make("thead", {}, make("tr", {}, make("th", { scope: "col", text: "true, below; taken for, beside" }), ...heads)),
     make("tbody", {}, ...lines),
   );
-  find("confusion").showModal();
+  if (!find("confusion").open) find("confusion").showModal();
+}
+
+/** How good the model is for each value of a facet; a line filters the pictures to its own. */
+function showGroups(said) {
+  find("group-table").hidden = !said.groups.length;
+  const lines = said.groups.map((one) => {
+    const open = make("button", { type: "button", class: "plain", text: one.title });
+    open.addEventListener("click", () => {
+      find("confusion").close();
+      state.filters[said.by.name] = [one.value];
+      change();
+    });
+    const share = one.accuracy === null ? "" : `${(100 * one.accuracy).toFixed(1)} %`;
+    return make("tr", {}, make("th", { scope: "row" }, open), make("td", { text: share }), make("td", { text: `${number(one.right)} of ${number(one.n)}` }));
+  });
+  find("group-lines").replaceChildren(...lines);
+  find("group-more").textContent = said.more ? `${plural(said.more, "smaller group")} not shown` : "";
 }
 
 function matrixLine(name, classes, counts, place) {
@@ -235,21 +290,37 @@ function later(work) {
 
 function setBlur(on) {
   grid.setBlur(on);
+  single.redraw();
   find("blur").setAttribute("aria-pressed", String(on));
 }
 
 function setDrawer(on) {
+  if (on === document.body.classList.contains("drawer")) return;
   document.body.classList.toggle("drawer", on);
   find("facets-open").setAttribute("aria-expanded", String(on));
+  document.querySelector("main").inert = on; // it lies below the drawer
+  if (on) find("facets").querySelector("summary, input")?.focus();
+  else find("facets-open").focus();
 }
 
 function bindControls() {
+  let typing = false; // one step back takes away what was typed, not its last letter
   const typed = later(() => {
     state.search = find("search").value;
     state.where = find("where").value;
-    change();
+    change(typing);
+    typing = true;
   });
-  for (const name of ["search", "where"]) find(name).addEventListener("input", typed);
+  for (const name of ["search", "where"]) {
+    find(name).addEventListener("input", typed);
+    find(name).addEventListener("focus", () => (typing = false));
+  }
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault(); // the address holds the filters
+    grid.move(grid.active);
+  });
+  find("matrix-by").append(...view.facets.map((one) => make("option", { value: one.name, text: one.title })));
+  find("matrix-by").addEventListener("change", openMatrix);
   for (const name of ["sort", "group"]) find(name).addEventListener("change", () => change(void (state[name] = find(name).value)));
   find("asks").addEventListener("submit", (event) => event.preventDefault());
   find("size").addEventListener("input", () => grid.setSize(Number(find("size").value)));
@@ -271,7 +342,8 @@ function bindControls() {
 
 function pressed(event) {
   const typing = event.target.matches?.("input:not([type=checkbox]):not([type=range]), select, textarea");
-  if (event.ctrlKey || event.metaKey || event.altKey || typing) return;
+  const sliding = event.target.matches?.("input[type=range]") && /^(Arrow|Home|End|Page)/.test(event.key);
+  if (event.ctrlKey || event.metaKey || event.altKey || typing || sliding) return;
   if (find("help").open || find("confusion").open) return;
   if (actOn(event)) event.preventDefault();
 }
@@ -290,6 +362,7 @@ function actOn(event) {
 
 function actInPicture(key) {
   if (key === "x" || key === "m") return single.toggle() && true;
+  if (key === "c") return single.pin() ?? true;
   if (key === "ArrowLeft" || key === "ArrowRight") return single.step(key === "ArrowLeft" ? -1 : 1) && true;
   return false;
 }

@@ -20,8 +20,10 @@ export class Grid {
     this.blur = true;
     this.size = 150;
     this.active = 0;
+    this.wanted = null; // the tile that gets the focus as soon as it is filled
     this.reset(0);
     this.box.addEventListener("scroll", () => this.follow(), { passive: true });
+    document.addEventListener("focusin", () => (this.wanted = null));
     new ResizeObserver(() => this.measure()).observe(this.box);
   }
 
@@ -39,22 +41,33 @@ export class Grid {
     this.tiles.clear();
   }
 
-  /** Show what is asked for, from its start or, with `keep`, where it was. */
+  /** Show what is asked for, from its start; what was shown stays until the answer is there. */
   async load() {
-    this.reset(0);
-    const first = await this.page(0);
-    this.total = first.total;
+    this.asking?.abort();
+    this.asking = new AbortController();
+    const first = await this.ask(0, this.asking.signal);
+    this.reset(first.total);
+    this.anchor = undefined;
+    this.take(first);
+    this.pages.set(0, Promise.resolve(first));
+    this.box.hidden = first.total === 0; // what is hidden has no size
     this.measure();
     return first.total;
   }
 
+  ask(number, signal) {
+    const asked = parameters({ sort: state.sort, group: state.group, start: String(number * PAGE), count: String(PAGE) });
+    return ask("rows", asked, { signal });
+  }
+
+  take(said) {
+    said.items.forEach((item, place) => this.items.set(said.start + place, item));
+    return said;
+  }
+
   page(number) {
     if (!this.pages.has(number)) {
-      const asked = parameters({ sort: state.sort, group: state.group, start: String(number * PAGE), count: String(PAGE) });
-      const answer = ask("rows", asked, { signal: this.abort.signal }).then((said) => {
-        said.items.forEach((item, place) => this.items.set(said.start + place, item));
-        return said;
-      });
+      const answer = this.ask(number, this.abort.signal).then((said) => this.take(said));
       answer.catch(() => this.pages.delete(number));
       this.pages.set(number, answer);
     }
@@ -94,11 +107,24 @@ export class Grid {
     const moved = at - this.last;
     this.last = at;
     if (this.height <= TALLEST || !shown) this.top = at;
-    else if (at <= 0) this.top = 0;
+    else if (Math.abs(moved) < this.box.clientHeight * LEAP) {
+      this.top = Math.min(whole, Math.max(0, this.top + moved));
+      this.recenter(at, whole, shown);
+    } else if (at <= 0) this.top = 0;
     else if (at >= shown - 1) this.top = whole;
-    else if (Math.abs(moved) < this.box.clientHeight * LEAP) this.top = Math.min(whole, Math.max(0, this.top + moved));
     else this.top = (at / shown) * whole;
     this.draw();
+  }
+
+  /** The room ends just where the grid does: small steps may have brought one of them there before the other. */
+  recenter(at, whole, shown) {
+    const roomEnds = at <= 0 || at >= shown - 1;
+    const gridEnds = this.top <= 0 || this.top >= whole;
+    if (roomEnds === gridEnds) return;
+    const screen = this.box.clientHeight;
+    if (gridEnds) this.box.scrollTop = this.top <= 0 ? 0 : shown;
+    else this.box.scrollTop = Math.min(shown - screen, Math.max(screen, (this.top / whole) * shown));
+    this.last = this.box.scrollTop;
   }
 
   /** Bring a row of tiles into view. */
@@ -124,13 +150,16 @@ export class Grid {
       }
     }
     const shift = this.box.scrollTop - this.top;
+    let before = null; // tiles stand in their order, for Tab and for those who cannot see the grid
     for (let index = from; index < to; index += 1) {
       let tile = this.tiles.get(index);
       if (!tile) {
         tile = this.makeTile(index);
         this.tiles.set(index, tile);
-        this.list.append(tile);
+        if (before) before.after(tile);
+        else this.list.prepend(tile);
       }
+      before = tile;
       const line = Math.floor(index / this.columns);
       const left = GAP + (index % this.columns) * (this.wide + GAP);
       tile.style.transform = `translate(${left}px, ${GAP + line * this.step + shift}px)`;
@@ -176,6 +205,7 @@ export class Grid {
     if (item.split) tile.append(make("span", { class: "part", text: item.split }));
     this.showMark(tile, item);
     this.setFocusable(tile, index === this.active);
+    if (index === this.wanted) open.focus({ preventScroll: true });
   }
 
   showMark(tile, item) {
@@ -227,7 +257,13 @@ export class Grid {
     const tile = this.tiles.get(wanted);
     if (!tile) return;
     this.setFocusable(tile, true);
-    if (focus) tile.querySelector(".open")?.focus({ preventScroll: true });
+    if (!focus) return;
+    const open = tile.querySelector(".open");
+    if (open) open.focus({ preventScroll: true });
+    else {
+      this.box.focus({ preventScroll: true }); // until the tile is filled
+      this.wanted = wanted;
+    }
   }
 
   key(event) {
@@ -240,17 +276,28 @@ export class Grid {
     return true;
   }
 
-  toggle(index, range = false) {
+  /** Mark a picture, or take its mark away; with `range` all from the last one to it, those that are not loaded too. */
+  async toggle(index, range = false) {
     const item = this.items.get(index);
     if (!item) return;
     const marked = !item.marked;
-    const first = range && this.anchor !== undefined ? Math.min(this.anchor, index) : index;
-    const end = range && this.anchor !== undefined ? Math.max(this.anchor, index) : index;
-    const items = [];
-    for (let one = first; one <= end; one += 1) if (this.items.has(one)) items.push(this.items.get(one));
+    const start = range && this.anchor !== undefined ? this.anchor : index;
     this.anchor = index;
     this.move(index, false);
-    this.actions.mark(items, marked);
+    try {
+      this.actions.mark(await this.between(Math.min(start, index), Math.max(start, index)), marked);
+    } catch (error) {
+      if (error.name !== "AbortError") this.actions.fail(error);
+    }
+  }
+
+  async between(first, end) {
+    const pages = [];
+    for (let number = Math.floor(first / PAGE); number * PAGE <= end; number += 1) pages.push(this.page(number));
+    await Promise.all(pages);
+    const items = [];
+    for (let one = first; one <= end; one += 1) if (this.items.has(one)) items.push(this.items.get(one));
+    return items;
   }
 
   /** Show anew which rows are marked. */

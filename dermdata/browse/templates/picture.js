@@ -15,6 +15,9 @@ export class PictureView {
     find("previous").addEventListener("click", () => this.step(-1));
     find("next").addEventListener("click", () => this.step(1));
     find("picture-mark").addEventListener("click", () => this.toggle());
+    find("picture-pin").addEventListener("click", () => this.pin());
+    this.pinned = null; // the picture that others are compared with
+    this.beside = null; // the one that is shown beside this one, with the words below it
     find("mask").addEventListener("change", () => this.showMask());
     find("opacity").addEventListener("input", () => this.setOpacity());
     this.dialog.addEventListener("close", () => this.grid.move(this.index ?? this.grid.active));
@@ -51,17 +54,44 @@ export class PictureView {
     }
     if (this.row !== row) return; // another one was asked for meanwhile
     this.said = said;
+    this.beside = null;
     find("picture-title").textContent = clean(said.title || "no diagnosis");
-    this.shown.replaceChildren(this.figure(said, `${said.key}${said.split ? ` · ${said.split}` : ""}`));
     this.fillMasks(said);
     this.fillPrediction(said);
-    this.fillStrips(said);
-    find("fields").replaceChildren(...said.fields.map((field) => this.fieldLine(field)));
+    this.redraw();
     this.showMark(said.marked);
     find("previous").disabled = !this.index;
     find("next").disabled = this.index === null || this.index >= this.grid.total - 1;
     if (!this.dialog.open) this.dialog.showModal();
     this.dialog.querySelector(".body").scrollTop = 0;
+  }
+
+  /** The pictures, the strips and the fields anew, as blurred as they are to be. */
+  redraw() {
+    if (!this.said) return;
+    const other = this.beside ?? (this.pinned && this.pinned.row !== this.said.row ? this.pinned : null);
+    const figures = [this.said, other].filter(Boolean).map((one) => this.figure(one, [one.key, one.split, one.note].filter(Boolean).join(" · ")));
+    this.shown.replaceChildren(...figures);
+    this.showMask();
+    this.fillStrips(this.said);
+    this.fillFields(other?.fields ? other : null);
+    const pin = find("picture-pin");
+    pin.setAttribute("aria-pressed", String(this.pinned?.row === this.said.row));
+  }
+
+  /** Keep this picture to compare others with, or let it go. */
+  pin() {
+    this.pinned = this.pinned?.row === this.said.row ? null : this.said;
+    this.redraw();
+  }
+
+  fillFields(other) {
+    const there = new Map((other?.fields ?? []).map((field) => [field.name, field.value]));
+    const lines = this.said.fields.map((field) => this.fieldLine(field, other, there.get(field.name)));
+    const own = new Set(this.said.fields.map((field) => field.name));
+    const missing = (other?.fields ?? []).filter((field) => !own.has(field.name)).map((field) => this.fieldLine({ ...field, value: "–" }, other, field.value));
+    find("fields").replaceChildren(...lines, ...missing);
+    find("fields-title").textContent = clean(other ? `All fields, and where ${other.image_id} differs` : "All fields");
   }
 
   figure(item, words) {
@@ -90,8 +120,11 @@ export class PictureView {
     return figure;
   }
 
-  fieldLine(field) {
-    return make("div", {}, make("dt", { text: field.name, title: field.note || undefined }), make("dd", { text: field.value }));
+  fieldLine(field, other, value) {
+    const said = make("dd", { text: field.value });
+    const differs = other && value !== field.value;
+    if (differs) said.append(make("span", { class: "other", text: `${other.image_id}: ${value ?? "–"}` }));
+    return make("div", { class: differs ? "differs" : "" }, make("dt", { text: field.name, title: field.note || undefined }), said);
   }
 
   // ---------------------------------------------------------------- masks
@@ -173,8 +206,7 @@ export class PictureView {
     }
     const mark = make("button", { type: "button", class: "beside", text: item.marked ? "Unmark" : "Mark", "aria-label": `${item.marked ? "Unmark" : "Mark"} ${clean(item.image_id)}` });
     mark.addEventListener("click", async () => {
-      await this.actions.mark([item], !item.marked);
-      item.marked = !item.marked;
+      if (!(await this.actions.mark([item], !item.marked))) return;
       mark.textContent = item.marked ? "Unmark" : "Mark";
       tile.classList.toggle("marked", item.marked);
     });
@@ -182,21 +214,25 @@ export class PictureView {
     return tile;
   }
 
-  compare(item, note) {
-    const there = this.shown.querySelectorAll("figure");
-    if (there.length > 1) there[1].remove();
-    const words = [item.key, item.split, note].filter(Boolean).join(" · ");
-    this.shown.append(this.figure(item, words));
-    this.dialog.querySelector(".body").scrollTop = 0;
+  /** A near duplicate beside this picture, with its fields where they differ. */
+  async compare(item, note) {
+    const row = this.row;
+    try {
+      const said = await ask(`picture/${item.row}`);
+      if (this.row !== row) return;
+      this.beside = { ...said, note };
+      this.redraw();
+      this.dialog.querySelector(".body").scrollTop = 0;
+    } catch (error) {
+      this.actions.fail(error);
+    }
   }
 
   // ---------------------------------------------------------------- marks
 
   async toggle() {
     const said = this.said;
-    await this.actions.mark([said], !said.marked);
-    said.marked = !said.marked;
-    this.showMark(said.marked);
+    if (await this.actions.mark([said], !said.marked)) this.showMark(said.marked);
   }
 
   showMark(marked) {
