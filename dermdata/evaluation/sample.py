@@ -203,9 +203,9 @@ def explain_small(sample: Sample, rows: Codes, unit: Codes, kind: str, least: in
     """Why nothing may be claimed of these images: too few, of too few people, or a class is absent."""
     count = len(np.unique(unit[rows]))
     if len(rows) < least:
-        return f"fewer than {count_nouns(least, 'image')}"
-    if count < min(MIN_UNITS, least):
-        return f"only {count_nouns(count, kind)}"
+        return f"only {count_nouns(len(rows), 'image')}, fewer than {least:,}"
+    if count < (needed := min(MIN_UNITS, least)):
+        return f"only {count_nouns(count, kind)}, fewer than {needed:,}"
     absent = [sample.classes[one] for one in sample.present_classes if not (sample.truth[rows] == one).any()]
     return f"no image of {list_names(absent)}" if absent else None
 

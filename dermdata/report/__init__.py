@@ -25,6 +25,7 @@
     notes                         [text, …]
     classes, positive             the classes; the one that is told from the rest, where there is just one
     operating_points              [{metric, value, thresholds: {class: threshold}}]
+    against_rest                  [{by, value, n, metric, estimate, rest, rest_n, difference, low, high, claimed}]
     not_compared                  [{by, value, metric, reason}]: of groups that are large enough for other metrics
     curves                        as `dermdata.evaluation.draw_curves` gives them; absent: none are drawn
 """

@@ -19,6 +19,8 @@ from dermdata.report.values import (
 )
 
 OPEN = "*Not stated: to be filled in by the model's authors.*"
+SHOWN_OF_GROUPS = ("accuracy", "balanced_accuracy", "auroc", "sensitivity", "specificity")
+GENERAL = (*SHOWN_OF_GROUPS, "macro_f1", "average_precision", "brier", "ece")
 CAVEATS = (
     "The numbers are of these images alone; another camera, clinic or population may give others.",
     "Intervals hold what another draw of the same kind of patients would change, not another kind of patients.",
@@ -49,7 +51,7 @@ def model_card(result: ResultMapping, facts: Mapping[str, Any]) -> Iterator[str]
             "Person or organization, date, version, type, training, paper, license, contact.",
         ],
         "Intended use": [OPEN, "", "Primary uses, primary users, and uses that are out of scope."],
-        "Factors": [*list_factors(result)],
+        "Factors": [*list_factors(result, names)],
         "Metrics": [*list_metrics(result, names)],
         "Evaluation data": [*list_data(facts)],
         "Training data": [
@@ -76,7 +78,7 @@ def model_card(result: ResultMapping, facts: Mapping[str, Any]) -> Iterator[str]
         )
 
 
-def list_factors(result: ResultMapping) -> Iterator[str]:
+def list_factors(result: ResultMapping, names: Mapping[str, str]) -> Iterator[str]:
     """By what the images were grouped, and of whom nothing can be said."""
     columns = list(dict.fromkeys(item["by"] for item in result["items"] if item.get("by")))
     if not columns:
@@ -84,29 +86,40 @@ def list_factors(result: ResultMapping) -> Iterator[str]:
         return
     yield f"Evaluated by {', '.join(map(escape_markdown, columns))}."
     for one in result.get("too_small") or ():
-        value = escape_markdown(group_word(one["by"], one["value"], {}))
-        yield f"- No claim is made of {value}: {count_nouns(one['n'], 'image')}, {escape_markdown(one['reason'])}."
+        value = escape_markdown(group_word(one["by"], one["value"], names))
+        yield f"- No claim is made of {value}: {escape_markdown(one['reason'])}."
 
 
 def list_metrics(result: ResultMapping, names: Mapping[str, str]) -> Iterator[str]:
     """What was measured, at which thresholds, and how sure it is."""
     positive = result.get("positive")
-    yield (
-        f"{escape_markdown(names.get(positive, positive))} against the rest: AUROC, average precision, sensitivity, "
-        "specificity, Brier score, calibration error."
-        if positive
-        else "One class of several: accuracy, balanced accuracy, macro F1; of each class sensitivity and specificity."
-    )
+    measured = dict.fromkeys(metric_title(item["metric"]) for item in result["items"] if is_general(item))
+    judged = f"{names.get(positive, positive)} against the rest" if positive else "One class of several"
+    yield escape_markdown(f"{judged}: {', '.join(measured)}.")
     for point in result.get("operating_points") or ():
-        for name, cut in point["thresholds"].items():
-            at = "no threshold reaches it" if cut is None else f"threshold {format_estimate(cut)}"
-            asked = f"{point['metric']} {point['value']:g} on {escape_markdown(names.get(name, name))}"
-            yield f"- Operating point {asked}: {at}, chosen on all of these images."
+        yield from describe_point(point, names)
+    level = 100 * (result.get("level") or 0.95)
     if resamples := result.get("resamples"):
-        unit = result.get("unit") or "image"
-        yield f"- Intervals: the middle 95 % of {resamples:,} bootstrap resamples by {unit}, seed {result.get('seed')}."
+        drawn = (
+            f"{resamples:,} bootstrap resamples by {result.get('unit') or 'image'}, seed {result.get('seed')}"
+        )
+        yield f"- Intervals: the middle {level:g} % of {drawn}."
     else:
         yield "- No intervals were computed."
+
+
+def describe_point(point: ResultMapping, names: Mapping[str, str]) -> Iterator[str]:
+    """Where an operating point lies on each class; a threshold that was given was not chosen."""
+    how = "as it was given" if point["metric"] == "threshold" else "chosen on all of these images"
+    for name, cut in point["thresholds"].items():
+        at = "no threshold reaches it" if cut is None else f"threshold {format_estimate(cut)}, {how}"
+        asked = f"{point['metric']} {point['value']:g} on {escape_markdown(names.get(name, name))}"
+        yield f"- Operating point {asked}: {at}."
+
+
+def is_general(item: ResultMapping) -> bool:
+    """Whether a number is of all images and no one class or operating point."""
+    return item["by"] is None and item["metric"] in GENERAL
 
 
 def list_data(facts: Mapping[str, Any]) -> Iterator[str]:
@@ -127,7 +140,7 @@ def describe_dataset(one: Mapping[str, Any]) -> str:
 
 def list_analyses(result: ResultMapping, names: Mapping[str, str], where: str) -> Iterator[str]:
     """The sentences of the page's first screen, then numbers of all images and of groups."""
-    yield from map(escape_markdown, judge_result(result, names, where).sentences)
+    yield from (escape_markdown(one.words) for one in judge_result(result, names, where).sentences)
     columns = ("metric", "group", "images", "estimate", "interval")
     yield from ("", f"| {' | '.join(columns)} |", "| --- | --- | ---: | ---: | --- |")
     for item in result["items"]:
@@ -143,8 +156,7 @@ def is_shown(item: ResultMapping, result: ResultMapping) -> bool:
     small = {(one["by"], one["value"]) for one in result.get("too_small") or ()}
     if item["by"] is None:
         return True
-    metrics = ("accuracy", "balanced_accuracy", "auroc", "sensitivity", "specificity")
-    return item["metric"] in metrics and (item["by"], item["value"]) not in small
+    return item["metric"] in SHOWN_OF_GROUPS and (item["by"], item["value"]) not in small
 
 
 def list_license(facts: Mapping[str, Any]) -> Sequence[str]:

@@ -16,16 +16,26 @@ from dermdata.report.verdict import NumberTile
 
 # of one class against the rest, of several classes, of decisions alone: the first that there is
 HEADLINES = ("auroc", "balanced_accuracy", "accuracy")
+BETTER, UNSURE, WORSE = "better than guessing", "which may be chance", "worse than guessing"
+NOT_BETTER = (UNSURE, WORSE)
+MOST_NAMES = 4  # classes or groups that a sentence names
 MIN_BIN_IMAGES = 10  # fewer are no share of a hundred
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A sentence, and whether it is bad news."""
+
+    words: str
+    bad: bool = False
 
 
 @dataclass(frozen=True)
 class ModelJudgment:
     """What a person reads first."""
 
-    sentences: tuple[str, ...]
+    sentences: tuple[Verdict, ...]
     numbers: tuple[NumberTile, ...]
-    sound: bool  # better than chance, and for no group surely worse
 
 
 def judge_result(result: ResultMapping, names: Mapping[str, str], where: str = "") -> ModelJudgment:
@@ -43,18 +53,14 @@ def judge_result(result: ResultMapping, names: Mapping[str, str], where: str = "
     """
     headline = find_headline(result)
     if headline is None:
-        return ModelJudgment(("There is no overall estimate.",), (), sound=False)
-    better = is_more_than_chance(result, headline)
-    gap = choose_gap(result, headline["metric"])
-    sentences = (
-        describe_model(result, headline, better, names, where),
-        describe_worst(result, headline, gap, names),
-    )
-    return ModelJudgment(
-        sentences,
-        (*number_tiles(result, headline, gap, names),),
-        sound=better is True and not (gap and gap.get("sure")),
-    )
+        return ModelJudgment((Verdict("There is no overall estimate.", bad=True),), ())
+    compared = result.get("against_rest") or ()
+    sentences = [
+        describe_model(result, headline, names, where),
+        describe_worst(result, compared, names),
+        *describe_silent(result, compared, names),
+    ]
+    return ModelJudgment(tuple(sentences), (*number_tiles(result, headline, compared, names),))
 
 
 def find_headline(result: ResultMapping) -> ResultMapping | None:
@@ -68,62 +74,124 @@ def find_headline(result: ResultMapping) -> ResultMapping | None:
     return next((overall[name] for name in (*wanted, *overall) if name in overall), None)
 
 
+# ------------------------------------------------------------------ what the model does
+
+
+def describe_model(
+    result: ResultMapping, headline: ResultMapping, names: Mapping[str, str], where: str
+) -> Verdict:
+    """Of how many images, which classes, how well, and whether guessing would do as well."""
+    images = count_nouns(headline.get("n") or result.get("n") or 0, "image")
+    value = f"{metric_title(headline['metric'])} {format_estimate(headline['estimate'])}{interval_words(headline)}"
+    chance = compare_with_guessing(result, headline)
+    words = f"On {images}{where and f' {where}'} the model {describe_task(result, names)} with {value}"
+    meaning = explain_headline(result, headline, names)
+    return Verdict(
+        f"{words}{chance and f', {chance}'}{meaning and f': {meaning}'}.", bad=chance in NOT_BETTER
+    )
+
+
+def describe_task(result: ResultMapping, names: Mapping[str, str]) -> str:
+    """Which classes are told apart."""
+    classes = [names.get(one, one) for one in (result.get("confusion") or {}).get("classes") or ()]
+    if not (positive := result.get("positive")):
+        return f"chooses among {count_nouns(len(classes), 'class')} ({list_names(classes, ', ', 'class')})"
+    word = names.get(positive, positive)
+    others = [one for one in classes if one != word]
+    named = len(others) == 1 and others[0] != f"not {positive}"
+    return f"tells {word} from {others[0] if named else 'the rest'}"
+
+
+def list_names(words: Sequence[str], between: str, noun: str) -> str:
+    """Some of them, and how many more there are."""
+    more = len(words) - MOST_NAMES
+    return between.join(
+        (*words[:MOST_NAMES], *([f"and {count_nouns(more, f'more {noun}')}"] if more > 0 else []))
+    )
+
+
+def compare_with_guessing(result: ResultMapping, headline: ResultMapping) -> str:
+    """Whether the interval lies above, around or below what guessing reaches; "" where nobody can say."""
+    level = chance_level(result, headline["metric"])
+    low, high = finite_or_none(headline.get("low")), finite_or_none(headline.get("high"))
+    if level is None or low is None or high is None:
+        return ""
+    if low > level:
+        return BETTER
+    return WORSE if high < level else UNSURE
+
+
 def chance_level(result: ResultMapping, metric: str) -> float | None:
     """What guessing reaches: half of the pairs, or one of so many classes; None where classes' shares decide."""
     if metric == "auroc":
         return 0.5
     matrix = (result.get("confusion") or {}).get("matrix") or ()
     present = sum(any(row) for row in matrix)
-    return 1 / present if metric == "balanced_accuracy" and present else None
+    return 1 / present if metric == "balanced_accuracy" and present > 1 else None
 
 
-def is_more_than_chance(result: ResultMapping, headline: ResultMapping) -> bool | None:
-    """Whether the whole interval is above what guessing reaches; None where nobody can say."""
-    level, low = chance_level(result, headline["metric"]), finite_or_none(headline.get("low"))
-    return None if level is None or low is None else low > level
+def explain_headline(result: ResultMapping, headline: ResultMapping, names: Mapping[str, str]) -> str:
+    """What the headline means, for those who do not use it every day."""
+    count = f"{100 * headline['estimate']:.0f}"
+    if headline["metric"] == "auroc" and (positive := result.get("positive")):
+        word = names.get(positive, positive)
+        return f"in {count} of 100 pairs of an image of {word} and one of another, the first gets the higher probability"
+    if headline["metric"] == "balanced_accuracy":
+        return f"on average over the classes, {count} of 100 images of a class are called that"
+    return ""
 
 
-def describe_model(
-    result: ResultMapping, headline: ResultMapping, better: bool | None, names: Mapping[str, str], where: str
-) -> str:
-    """What the model does, in a sentence."""
-    images = count_nouns(headline.get("n") or result.get("n") or 0, "image")
-    positive = result.get("positive")
-    classes = len((result.get("confusion") or {}).get("classes") or ())
-    task = (
-        f"tells {names.get(positive, positive)} from the rest"
-        if positive
-        else f"chooses among {count_nouns(classes, 'class')}"
+# ------------------------------------------------------------------ for whom it is worst
+
+
+def describe_worst(
+    result: ResultMapping, compared: Sequence[ResultMapping], names: Mapping[str, str]
+) -> Verdict:
+    """The group that falls furthest behind the rest of its column, and whether that is more than chance."""
+    if not any(item.get("by") for item in result["items"]):
+        return Verdict("For whom it is worse was not asked: --by fitzpatrick,sex,age tells.")
+    if not compared:
+        return Verdict("For whom it is worse nobody can say: no group and the rest are large enough.")
+    worst = choose_worst(compared)
+    if worst["difference"] <= 0:
+        return Verdict("No group that could be compared falls behind the rest.")
+    words = (
+        f"It is worst for {group_word(worst['by'], worst['value'], names)}: {metric_title(worst['metric'])} "
+        f"{format_estimate(worst['estimate'])} on {count_nouns(worst['n'], 'image')}, against "
+        f"{format_estimate(worst['rest'])} on the {worst['rest_n']:,} of the rest; "
     )
-    level = chance_level(result, headline["metric"])
-    chance = {
-        True: f", more than chance ({format_estimate(level)})",
-        False: f", which may be chance ({format_estimate(level)})",
-        None: "",
-    }[better]
-    value = f"{metric_title(headline['metric'])} {format_estimate(headline['estimate'])}{interval_words(headline)}"
-    return f"On {images}{where and f' {where}'} the model {task} with {value}{chance}."
+    return Verdict(f"{words}{describe_difference(worst, result)}", bad=worst["claimed"])
 
 
-def choose_gap(result: ResultMapping, metric: str) -> ResultMapping | None:
-    """The gap of this metric that a reader must know: one that is sure, else that to the lowest group; None without any."""
-    values = {
-        (item["by"], item["value"]): finite_or_none(item["estimate"]) for item in items_of(result, metric)
-    }
-    small = {(one["by"], one["value"]) for one in result.get("too_small") or ()}
-    found = [
-        {**one, "sure": is_sure(one)}
-        for one in result.get("gaps") or ()
-        if one["metric"] == metric and not {(one["by"], one["worst"]), (one["by"], one["best"])} & small
+def choose_worst(compared: Sequence[ResultMapping]) -> ResultMapping:
+    """The widest difference that is sure; where none is, the widest."""
+    return max(compared, key=lambda one: (one["claimed"], one["difference"]))
+
+
+def describe_difference(worst: ResultMapping, result: ResultMapping) -> str:
+    """How wide the difference is, and whether it is more than chance."""
+    size = f"the difference of {format_estimate(worst['difference'])}{interval_words(worst)}"
+    if worst["claimed"]:
+        return f"{size} is more than chance."
+    if finite_or_none(worst["low"]) is not None:
+        return f"{size} may be chance."
+    why = "too few images" if result.get("resamples") else "no resamples were drawn"
+    return f"whether {size} is more than chance cannot be said: {why}."
+
+
+def describe_silent(
+    result: ResultMapping, compared: Sequence[ResultMapping], names: Mapping[str, str]
+) -> Iterator[Verdict]:
+    """The groups of whom nothing can be said, and why; nothing where there are none."""
+    metric = compared[0]["metric"] if compared else None
+    scarce = [one for one in result.get("not_compared") or () if one["metric"] == metric]
+    words = [
+        f"{group_word(one['by'], one['value'], names)} ({one.get('reason') or 'too small'})"
+        for one in (*(result.get("too_small") or ()), *scarce)
+        if one.get("value") is not None
     ]
-    return max(
-        found, key=lambda one: (one["sure"], -(values.get((one["by"], one["worst"])) or 0.0)), default=None
-    )
-
-
-def items_of(result: ResultMapping, metric: str) -> Iterator[ResultMapping]:
-    """The numbers of one metric in the groups."""
-    return (item for item in result["items"] if item["metric"] == metric and item["by"])
+    if words:
+        yield Verdict(f"Cannot be judged: {list_names(words, '; ', 'group')}.")
 
 
 def is_sure(gap: ResultMapping) -> bool:
@@ -132,40 +200,22 @@ def is_sure(gap: ResultMapping) -> bool:
     return low is not None and low > 0
 
 
-def describe_worst(
-    result: ResultMapping, headline: ResultMapping, gap: ResultMapping | None, names: Mapping[str, str]
-) -> str:
-    """For whom it is worst, and whether that is more than chance."""
-    if not any(item.get("by") for item in result["items"]):
-        return "For whom it is worse was not asked: --by fitzpatrick,sex,age tells."
-    if gap is None:
-        return "For whom it is worse nobody can say: no two groups are large enough to be compared."
-    silent = len(result.get("too_small") or ())
-    more = f" Of {count_nouns(silent, 'group')} nothing can be said." if silent else ""
-    return f"{describe_gap(result, gap, headline['metric'], names)}{more}"
-
-
-def describe_gap(result: ResultMapping, gap: ResultMapping, metric: str, names: Mapping[str, str]) -> str:
-    """The two groups of a gap with their numbers, and whether they differ by more than chance."""
-    of = {(item["by"], item["value"]): item["estimate"] for item in items_of(result, metric)}
-    values = [format_estimate(finite_or_none(of.get((gap["by"], gap[end])))) for end in ("worst", "best")]
-    worst, best = (group_word(gap["by"], gap[end], names) for end in ("worst", "best"))
-    start, end = ("worse", "is more than chance") if gap["sure"] else ("lowest", "may be chance")
-    size = f"the difference of {format_estimate(gap['gap'])}{interval_words(gap)} {end}"
-    return f"It is {start} for {worst}: {values[0]} against {values[1]} for {best}; {size}."
-
-
 def number_tiles(
-    result: ResultMapping, headline: ResultMapping, gap: ResultMapping | None, names: Mapping[str, str]
+    result: ResultMapping,
+    headline: ResultMapping,
+    compared: Sequence[ResultMapping],
+    names: Mapping[str, str],
 ) -> Iterator[NumberTile]:
-    """Three numbers: how good, how much worse for whom, and of how many images nothing is known."""
+    """Three numbers: how good, how far behind for whom, and of how many images nothing is known."""
     reach = interval_words(headline).strip()
     yield NumberTile(metric_title(headline["metric"]), format_estimate(headline["estimate"]), reach)
-    if gap is None:
-        yield NumberTile("largest gap", "not judged", "no two groups could be compared")
+    if not compared:
+        yield NumberTile("behind the rest", "not judged", "no group could be compared")
     else:
-        worst = f"{group_word(gap['by'], gap['worst'], names)}, {'more than chance' if gap['sure'] else 'may be chance'}"
-        yield NumberTile("largest gap", format_estimate(gap["gap"]), worst, "error" if gap["sure"] else "")
+        worst = choose_worst(compared)
+        whom = f"{group_word(worst['by'], worst['value'], names)}, {metric_title(worst['metric'])}"
+        size = format_estimate(max(worst["difference"], 0.0))
+        yield NumberTile("behind the rest", size, whom, "error" if worst["claimed"] else "")
     missing = result.get("missing_predictions")
     if missing is not None:
         more = "no number here is of these" if missing else "each image with a class has one"
@@ -189,11 +239,12 @@ def usable_bins(result: ResultMapping) -> Sequence[ResultMapping]:
 
 
 def describe_bin(one: ResultMapping, word: str) -> str:
-    """`Of 100 images given 70 % for melanoma, 54 were melanoma`."""
+    """`Of 100 images given 70 % for melanoma, 54 were melanoma`, and of how many images that is known."""
     stated, true = round(100 * one["confidence"]), round(100 * one["accuracy"])
+    seen = f"(seen on {count_nouns(one['n'], 'image')})"
     if word:
-        return f"Of 100 images given {stated} % for {word}, {true} were {word}."
-    return f"Of 100 images called with {stated} %, {true} were called right."
+        return f"Of 100 images given {stated} % for {word}, {true} were {word} {seen}."
+    return f"Of 100 images called with {stated} %, {true} were called right {seen}."
 
 
 def describe_trust(result: ResultMapping) -> str:

@@ -66,7 +66,9 @@ def test_items_of_the_answer(cli: Cli, predicted: Path) -> None:
     }
     assert list(document["gaps"][0])[:7] == ["by", "metric", "worst", "best", "gap", "low", "high"]
     assert (document["missing_predictions"], document["unknown_predictions"]) == (2, 1)
-    assert {"by": "sex", "value": None, "n": 4, "reason": "fewer than 30 images"} in document["too_small"]
+    assert {"by": "sex", "value": None, "n": 4, "reason": "only 4 images, fewer than 30"} in document[
+        "too_small"
+    ]
     assert (document["unit"], document["resamples"], document["seed"]) == ("patient", 20, 0)
     assert sum(map(sum, document["confusion"]["matrix"])) == 118
     assert document["operating_points"][0]["thresholds"].keys() == set(CLASSES)
@@ -97,7 +99,7 @@ def test_the_table_is_for_a_person(cli: Cli, predicted: Path) -> None:
     ]
     assert places == sorted(places)
     assert "(not stated) *" in out
-    assert "* no claim: (not stated): fewer than 30 images" in out
+    assert "* no claim: (not stated): only 4 images, fewer than 30" in out
 
 
 @pytest.mark.parametrize("point", ["sensitivity=0.9", "specificity=0.8", "threshold=0.3"])
@@ -209,7 +211,7 @@ def test_the_page_holds_all_of_it(cli: Cli, predicted: Path, tmp_path: Path) -> 
     assert "Evaluation on demo" in text
     assert "dermdata evaluate" in text
     assert "<dt>without a prediction</dt><dd>2</dd>" in text
-    assert "fewer than 30 images" in text
+    assert "only 4 images, fewer than 30" in text
 
 
 def test_figures_and_a_model_card_are_files_beside_the_page(

@@ -9,9 +9,10 @@ import pytest
 
 from dermdata.errors import UnknownName, UsageError
 from dermdata.evaluation import EvaluationOptions, evaluate_sample
+from dermdata.evaluation.comparison import measure_gap
 from dermdata.evaluation.metrics import clopper_pearson_interval, draw_weights, resampling_units
 from dermdata.evaluation.sample import EvaluationGroup, Sample, group_rows
-from dermdata.evaluation.scores import measure_gap
+from evaluate.oracle import metrics as sklearn_metrics
 from evaluate.predicted import binary, drawn, target
 
 
@@ -116,8 +117,8 @@ def test_nothing_is_claimed_of_groups_that_are_too_small() -> None:
     table = rows_of(sample, sex=sex.tolist(), patient_id=patient.tolist())
     result = evaluate_sample(sample, table, EvaluationOptions(by=("sex",), resamples=50, min_group=12))
     assert {row["value"]: row["reason"] for row in result["too_small"]} == {
-        "other": "fewer than 12 images",
-        "one person": "only 1 patient",
+        "other": "only 10 images, fewer than 12",
+        "one person": "only 1 patient, fewer than 10",
         "only c1": "no image of c0",
     }
     assert {gap["worst"] for gap in result["gaps"]} | {gap["best"] for gap in result["gaps"]} == {
@@ -253,3 +254,64 @@ def test_an_age_that_is_no_number_is_of_no_group() -> None:
     """As `inf` and `nan` in a CSV are read."""
     found = group_rows(target(["MEL"] * 3, age=[float("inf"), float("nan"), 41.0]), "age")
     assert {one.value: one.rows.tolist() for one in found} == {"40-59": [2], None: [0, 1]}
+
+
+# ------------------------------------------------------------------ each group against the rest
+
+
+def test_a_planted_group_falls_behind_the_rest_and_its_numbers_are_scikit_learns() -> None:
+    """The rest are the images that state another value; what is not stated is neither."""
+    sample, table = skin(150, 0.25)
+    bands = ["V-VI" if one >= 5 else "I-IV" for one in table["fitzpatrick"].to_pylist()]
+    bands[:5] = [None] * 5
+    table = table.append_column("band", pa.array(bands))
+    (first, second) = evaluate_sample(sample, table, EvaluationOptions(by=("band",), resamples=200))[
+        "against_rest"
+    ]
+    assert sample.scores is not None
+    mine, others = (np.array([one == name for one in bands]) for name in ("V-VI", "I-IV"))
+    area = [
+        sklearn_metrics.roc_auc_score(sample.truth[rows], sample.scores[rows, 1]) for rows in (mine, others)
+    ]
+    assert (first["value"], first["n"], first["rest_n"], first["metric"]) == ("V-VI", 300, 595, "auroc")
+    assert [first["estimate"], first["rest"]] == pytest.approx(area)
+    assert first["difference"] == pytest.approx(area[1] - area[0])
+    assert (first["claimed"], second["claimed"]) == (True, False)
+    assert first["low"] < first["difference"] < first["high"]
+    assert second["difference"] == pytest.approx(-first["difference"])
+
+
+def test_without_a_difference_the_worst_of_six_is_claimed_no_more_often_than_by_chance() -> None:
+    claimed = 0
+    for seed in range(60):
+        sample, table = skin(40, 0.0, seed)
+        found = evaluate_sample(sample, table, EvaluationOptions(by=("fitzpatrick",), resamples=200))[
+            "against_rest"
+        ]
+        claimed += any(row["claimed"] for row in found)
+    assert claimed / 60 <= 0.12
+
+
+def test_where_a_class_is_scarce_groups_are_compared_by_accuracy() -> None:
+    """A group without five images of each of seven classes has no balanced accuracy that is comparable."""
+    sample = drawn(8, 300, 7)
+    table = rows_of(sample, sex=["male", "female", "other"] * 100)
+    wanted = EvaluationOptions(by=("sex",), resamples=20)
+    assert {row["metric"] for row in evaluate_sample(sample, table, wanted)["against_rest"]} == {
+        "balanced_accuracy"
+    }
+    few = Sample(sample.classes, np.where(sample.truth == 6, 5, sample.truth), sample.decision, sample.scores)
+    few.truth[:3] = 6
+    assert {row["metric"] for row in evaluate_sample(few, table, wanted)["against_rest"]} == {"accuracy"}
+
+
+def test_nobody_is_compared_without_a_rest_that_is_large_enough() -> None:
+    sample = drawn(9, 60, 2)
+    wanted = EvaluationOptions(by=("sex",), resamples=20)
+    alone = rows_of(sample, sex=["male"] * 60)
+    assert evaluate_sample(sample, alone, wanted)["against_rest"] == []
+    scarce = rows_of(sample, sex=["male"] * 57 + ["female"] * 3)
+    assert evaluate_sample(sample, scarce, wanted)["against_rest"] == []
+    without = EvaluationOptions(by=("sex",), resamples=0)
+    halves = evaluate_sample(sample, rows_of(sample, sex=["male", "female"] * 30), without)["against_rest"]
+    assert [(row["low"], row["claimed"]) for row in halves] == [(None, False)] * 2

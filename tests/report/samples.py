@@ -129,7 +129,11 @@ RESULT: Mapping[str, Any] = {
         {"by": "sex", "metric": "balanced_accuracy", "worst": "male", "best": "female",
          "gap": 0.01, "low": -0.1, "high": 0.1},
     ],
-    "too_small": [{"by": "fitzpatrick", "value": 6, "n": 9, "reason": "fewer than 30 images"}],
+    "against_rest": [
+        {"by": "sex", "value": "male", "n": 100, "metric": "balanced_accuracy", "estimate": 0.79, "rest": 0.8,
+         "rest_n": 100, "difference": 0.01, "low": -0.1, "high": 0.1, "claimed": False},
+    ],
+    "too_small": [{"by": "fitzpatrick", "value": 6, "n": 9, "reason": "only 9 images, fewer than 30"}],
     "missing_predictions": 4,
     "n": 200,
     "unit": "patient",
@@ -156,7 +160,11 @@ SURE = {
     "low": 0.1,
     "high": 0.3,
 }
-MODEL = {"positive": "melanoma", "gaps": [SURE], "too_small": []}
+BEHIND = {
+    "by": "sex", "value": "male", "n": 100, "metric": "auroc", "estimate": 0.7, "rest": 0.9, "rest_n": 90,
+    "difference": 0.2, "low": 0.1, "high": 0.3, "claimed": True,
+}  # fmt: skip
+MODEL = {"positive": "melanoma", "gaps": [SURE], "too_small": [], "against_rest": [BEHIND]}
 POINTS = [[0.0, 0.0, None], [0.0, 0.5, 0.9], [0.2, 0.9, 0.4], [1.0, 1.0, 0.0]]
 BAND = [[0.0, 0.1, 0.6], [0.5, 0.8, 0.97], [1.0, 1.0, 1.0]]
 

@@ -10,7 +10,7 @@ import pytest
 
 from dermdata.report import evaluation_page, figure_files, model_card
 from dermdata.report.overview import axis_scale
-from report.samples import CURVES, FACTS, MODEL, POINTS, RESULT, SURE, curve
+from report.samples import BEHIND, CURVES, FACTS, MODEL, POINTS, RESULT, curve
 
 
 def page(facts: Any = FACTS, **changes: Any) -> str:
@@ -68,7 +68,7 @@ def test_groups_too_small_are_marked_and_not_filled() -> None:
     """Their numbers are shown, and that nothing is claimed."""
     shown = table_of(page(), "Balanced accuracy by group")
     (row,) = [row for row in shown.split("<tr") if ">VI " in row]
-    assert '<span class="badge">no claim: fewer than 30 images</span>' in row
+    assert '<span class="badge">no claim: only 9 images, fewer than 30</span>' in row
     assert 'class="hollow"' in row
     assert shown.count('class="hollow"') == 1
 
@@ -116,31 +116,63 @@ def test_a_metric_with_too_few_images_of_a_class_says_which() -> None:
 # ------------------------------------------------------------------ the first screen
 
 
+UNSURE = {
+    **BEHIND,
+    "by": "site",
+    "value": "ear",
+    "difference": 0.3,
+    "low": -0.1,
+    "high": 0.7,
+    "claimed": False,
+}
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         (
             MODEL,
-            "On 200 images of demo, part test the model tells melanoma from the rest with AUROC 0.900 (0.800 to 0.950)",
+            "On 200 images of demo, part test the model tells melanoma from nevus with AUROC 0.900 (0.800 to 0.950), ",
         ),
-        (MODEL, ", more than chance (0.500)."),
         (
             MODEL,
-            "It is worse for sex male: 0.890 against 0.900 for sex female; the difference of 0.200 (0.100 to 0.300) is more",
+            "better than guessing: in 90 of 100 pairs of an image of melanoma and one of another, the first",
+        ),
+        (
+            {**MODEL, "confusion": {"classes": ["not melanoma", "melanoma"], "matrix": [[9, 9], [9, 9]]}},
+            "tells melanoma from the rest",
+        ),
+        (
+            MODEL,
+            "It is worst for sex male: AUROC 0.700 on 100 images, against 0.900 on the 90 of the rest; the difference of "
+            "0.200 (0.100 to 0.300) is more than chance.",
         ),
         (
             {},
-            "the model chooses among 2 classes with Balanced accuracy 0.800 (0.700 to 0.850), more than chance (0.500).",
+            "the model chooses among 2 classes (melanoma, nevus) with Balanced accuracy 0.800 (0.700 to 0.850), better than "
+            "guessing: on average over the classes, 80 of 100 images of a class are called that.",
+        ),
+        ({}, "the difference of 0.010 (-0.100 to 0.100) may be chance."),
+        ({}, "Cannot be judged: skin type VI (only 9 images, fewer than 30)."),
+        ({**MODEL, "against_rest": [UNSURE, BEHIND]}, "It is worst for sex male"),  # the one that is sure
+        ({**MODEL, "against_rest": [UNSURE]}, "It is worst for site ear"),
+        (
+            {"against_rest": [{**BEHIND, "difference": 0.0, "claimed": False}]},
+            "No group that could be compared falls",
         ),
         (
-            {},
-            "It is lowest for sex male: 0.790 against 0.800 for sex female; the difference of 0.010 (-0.100 to 0.100) may "
-            "be chance. Of 1 group nothing can be said.",
+            {"against_rest": [{**UNSURE, "low": None, "high": None}], "resamples": 0},
+            "whether the difference of 0.300 is more than chance cannot be said: no resamples were drawn.",
         ),
-        ({"gaps": []}, "For whom it is worse nobody can say: no two groups are large enough to be compared."),
+        ({"against_rest": [{**UNSURE, "low": None, "high": None}]}, "cannot be said: too few images."),
+        (
+            {"against_rest": []},
+            "For whom it is worse nobody can say: no group and the rest are large enough.",
+        ),
         ({"items": RESULT["items"][:1]}, "For whom it is worse was not asked"),
-        ({"items": [{**RESULT["items"][0], "low": 0.4}]}, "which may be chance (0.500)."),
-        ({"items": [{**RESULT["items"][0], "low": None}]}, "with Balanced accuracy 0.800."),
+        ({"items": [{**RESULT["items"][0], "low": 0.4}]}, "which may be chance"),
+        ({"items": [{**RESULT["items"][0], "low": 0.1, "high": 0.4}]}, "worse than guessing"),
+        ({"items": [{**RESULT["items"][0], "low": None}]}, "with Balanced accuracy 0.800: on average"),
         ({"items": []}, "There is no overall estimate."),
     ],
 )
@@ -149,14 +181,30 @@ def test_the_first_screen_says_what_the_model_does_and_for_whom_it_is_worst(chan
     assert said in top
 
 
-def test_a_group_that_is_too_small_is_nobody_for_whom_it_is_worse() -> None:
-    """The gap to it may be wide and its interval above nothing: no claim is made of the group."""
+def test_a_sentence_is_marked_where_it_is_bad_news() -> None:
+    """A good model that is surely worse for somebody is both."""
+    top = page(**MODEL).split("<main")[0]
+    assert re.findall(r'<p class="verdict( bad)?">(\w+)', top) == [("", "On"), (" bad", "It")]
+
+
+def test_a_group_without_enough_images_of_a_class_is_named_with_its_number() -> None:
+    few = [
+        {"by": "sex", "value": "female", "metric": metric, "reason": "only 3 images of melanoma"}
+        for metric in ("auroc", "sensitivity")
+    ]
+    top = page(**MODEL, not_compared=few).split("<main")[0]
+    assert "Cannot be judged: sex female (only 3 images of melanoma)." in top
+
+
+def test_of_many_groups_that_cannot_be_judged_some_are_named() -> None:
+    small = [
+        {"by": "site", "value": f"s{n}", "n": n, "reason": f"only {n} images, fewer than 30"}
+        for n in range(6)
+    ]
     top = page(
-        gaps=[{**SURE, "metric": "balanced_accuracy"}],
-        too_small=[{"by": "sex", "value": "male", "n": 9, "reason": "few"}],
+        too_small=[*small, {"by": "site", "value": None, "n": 2, "reason": "only 2 images, fewer than 30"}]
     )
-    assert "It is worse for" not in top
-    assert "For whom it is worse nobody can say" in top
+    assert "site s3 (only 3 images, fewer than 30); and 2 more groups." in top.split("<main")[0]
 
 
 def test_probabilities_in_a_doctors_words() -> None:
@@ -165,9 +213,11 @@ def test_probabilities_in_a_doctors_words() -> None:
         {"low": 0.9, "high": 1.0, "n": 9, "confidence": 0.95, "accuracy": 1.0},
     ]
     calibration = {"bins": bins, "ece": 0.1, "brier": 0.2}
-    assert "Of 100 images called with 65 %, 50 were called right." in page(calibration=calibration)
+    assert "Of 100 images called with 65 %, 50 were called right (seen on 50 images)." in page(
+        calibration=calibration
+    )
     text = page(calibration=calibration, positive="melanoma")
-    assert "Of 100 images given 65 % for melanoma, 50 were melanoma." in text
+    assert "Of 100 images given 65 % for melanoma, 50 were melanoma (seen on 50 images)." in text
     assert "95 %, " not in text  # nine images are no share of a hundred
     assert "On average its probabilities are 12 points higher than what came true." in text
 
@@ -279,7 +329,7 @@ def test_a_model_card_has_the_sections_of_the_paper_and_guesses_nothing() -> Non
     text = "".join(model_card({**RESULT, **MODEL}, {**FACTS, "rows": "of demo"}))
     assert tuple(re.findall(r"^## (.*)$", text, re.MULTILINE)) == SECTIONS
     assert text.count("*Not stated: to be filled in by the model's authors.*") == 4
-    assert "On 200 images of demo the model tells melanoma from the rest with AUROC 0.900" in text
+    assert "On 200 images of demo the model tells melanoma from nevus with AUROC 0.900" in text
     assert "| AUROC | sex male | 100 | 0.890 | 0.790 to 0.940 |" in text
     assert "- 4 images have no prediction: no number is of these." in text
 

@@ -1,0 +1,266 @@
+"""Which groups may be compared, how far they are apart, and how far each is from all the others.
+
+The worst of many groups looks bad by chance alone. So the intervals of differences are simultaneous ones: as wide as they
+must be for *all* differences of a family to be covered at once in 95 % of the resamples.
+"""
+
+import re
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from dermdata.evaluation.metrics import MAX_UNDEFINED_SHARE, WeightedMetrics
+from dermdata.evaluation.sample import Codes, EvaluationGroup, Floats, Sample
+from dermdata.markup import count_nouns
+
+# images of each side of a class, without which its numbers are no ground for a comparison
+MIN_SIDE_IMAGES = 5
+MACRO_METRICS = ("balanced_accuracy", "macro_f1", "auroc")
+LOWER_IS_BETTER = ("brier",)
+# neither is comparable between groups: precision follows the share of the class, the error the number of images
+NOT_COMPARED = ("average_precision", "ece")
+POINT_SUFFIX = re.compile(r"_at_(sensitivity|specificity|threshold)_[0-9.e-]+$")
+AGAINST_REST = (
+    "auroc",
+    "balanced_accuracy",
+    "accuracy",
+)  # in which the worst group is looked for: the first that can be
+Key = TypeVar("Key", bound=Hashable)
+ComparedItem = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class GroupResult:
+    """All images or one group: its numbers, and the same numbers in each resample."""
+
+    group: EvaluationGroup
+    sample: Sample
+    unit: Codes
+    estimates: Mapping[str, float]
+    resampled: Mapping[str, Floats]
+
+    @property
+    def key(self) -> tuple[str, Any]:
+        return self.group.by, self.group.value
+
+
+# ------------------------------------------------------------------ between groups
+
+
+def column_gaps(
+    by: str, sample: Sample, parts: Sequence[GroupResult], level: float
+) -> Iterator[ComparedItem]:
+    """Of each metric that can be compared, the gap between the groups of one column."""
+    own = [part for part in parts if part.group.by == by]
+    compared = [part.group for part in own]
+    none = np.zeros(0)
+    for metric in own[0].estimates if own else ():
+        found = {
+            number: (part.estimates[metric], part.resampled.get(metric, none))
+            for number, part in enumerate(own)
+            if is_comparable(metric, sample, part.group)
+        }
+        if one := measure_gap(by, metric, compared, found, level):
+            yield one
+
+
+def measure_gap(
+    by: str,
+    metric: str,
+    compared: Sequence[EvaluationGroup],
+    found: Mapping[int, tuple[float, Floats]],
+    level: float,
+) -> ComparedItem | None:
+    """`by, metric, worst, best, gap, low, high, claimed, groups`; None where fewer than two groups can be compared.
+
+    `found` is, by the group's number, the estimate and the resamples.
+    """
+    known = {number: pair for number, pair in found.items() if np.isfinite(pair[0])}
+    if len(known) < 2:
+        return None
+    ordered = sorted(known, key=lambda number: known[number][0], reverse=metric in LOWER_IS_BETTER)
+    worst, best = ordered[0], ordered[-1]
+    size = abs(known[best][0] - known[worst][0])
+    reach = gap_half_width(known, worst, best, level)
+    low, high = (None, None) if reach is None else (size - reach, size + reach)
+    return {
+        "by": by, "metric": metric, "worst": compared[worst].value, "best": compared[best].value,
+        "gap": size, "low": low, "high": high,
+        "claimed": low is not None and low > 0, "groups": len(known),
+    }  # fmt: skip
+
+
+def gap_half_width(
+    found: Mapping[int, tuple[float, Floats]], worst: int, best: int, level: float
+) -> float | None:
+    """How far the gap may be off, with every other pair's difference within its own reach at the same time."""
+    shifts = {}
+    for pair in combinations(sorted(found), 2):
+        first, second = (found[number] for number in pair)
+        shifts[pair] = (first[1] - second[1]) - (first[0] - second[0])
+    return half_widths(shifts, level).get((min(worst, best), max(worst, best)))
+
+
+def half_widths(shifts: Mapping[Key, Floats], level: float) -> dict[Key, float]:
+    """How far each difference may be off, with all of them within their reach at once.
+
+    `shifts` is, of each difference, how far the resamples lie from its estimate. There is no reach of a difference that no
+    resample moves, which are too few images to know by how much it might; and of none where one is often undefined.
+    """
+    if not all(map(is_known, shifts.values())):
+        return {}
+    spreads = {key: spread for key, one in shifts.items() if (spread := float(np.nanstd(one))) > 0}
+    if not spreads:
+        return {}
+    uneven = [np.abs(shifts[key]) / spread for key, spread in spreads.items()]
+    most = float(np.quantile(np.nanmax(np.stack(uneven), axis=0, initial=0.0), level))
+    return {key: most * spread for key, spread in spreads.items()}
+
+
+def is_known(values: Floats) -> bool:
+    """Whether there are resamples, and hardly one without a number."""
+    return len(values) > 0 and bool(np.isfinite(values).mean() >= 1 - MAX_UNDEFINED_SHARE)
+
+
+# ------------------------------------------------------------------ a group and the rest
+
+
+class RestOfColumn(NamedTuple):
+    """A group, and the images of all other stated values of its column."""
+
+    part: int  # the group's number
+    group: EvaluationGroup
+    rest: EvaluationGroup
+
+    def is_comparable(self, metric: str, sample: Sample) -> bool:
+        """Whether both have what a metric needs."""
+        return all(is_comparable(metric, sample, side) for side in (self.group, self.rest))
+
+
+def find_rests(
+    sample: Sample, groups: Sequence[EvaluationGroup], explain: Callable[[Codes], str | None]
+) -> tuple[str, list[RestOfColumn]]:
+    """The metric in which groups are compared with the rest, and all groups of which it can be told.
+
+    `explain` says why nothing may be claimed of some images, as of a group.
+    """
+    wanted = AGAINST_REST if sample.scores is not None and sample.positive is not None else AGAINST_REST[1:]
+    pairs = [*pair_with_rest(groups, explain)]
+    for metric in wanted:
+        if found := [pair for pair in pairs if pair.is_comparable(metric, sample)]:
+            return metric, found
+    return wanted[0], []
+
+
+def pair_with_rest(
+    groups: Sequence[EvaluationGroup], explain: Callable[[Codes], str | None]
+) -> Iterator[RestOfColumn]:
+    """Each group that has a rest."""
+    for number, group in enumerate(groups):
+        others = [one.rows for one in groups if one.by == group.by and one.value not in (None, group.value)]
+        if group.by and others:
+            rows = np.concatenate(others)
+            yield RestOfColumn(number, group, EvaluationGroup(group.by, "the rest", rows, explain(rows)))
+
+
+class RestMetric:
+    """One metric of the rest of a column, which is given the same resamples as the groups."""
+
+    def __init__(self, sample: Sample, pair: RestOfColumn, metric: str) -> None:
+        self.pair, self.metric = pair, metric
+        self._metrics = WeightedMetrics(sample.select_rows(pair.rest.rows), sample.present_classes, ())
+        self._resampled: list[Floats] = []
+
+    def add(self, weights: Floats) -> None:
+        """Take a piece of the resamples of all images."""
+        self._resampled.append(self._metrics.compute_one(self.metric, weights[self.pair.rest.rows]))
+
+    def estimate(self) -> float:
+        """Of the images themselves."""
+        return float(self._metrics.compute_one(self.metric, np.ones((len(self.pair.rest.rows), 1)))[0])
+
+    def resampled(self) -> Floats:
+        """In each resample."""
+        return np.concatenate(self._resampled) if self._resampled else np.zeros(0)
+
+
+def compare_with_rest(
+    rests: Sequence[RestMetric], parts: Sequence[GroupResult], level: float
+) -> list[ComparedItem]:
+    """Each group against the rest of its column, the one that falls furthest behind first.
+
+    `by, value, n, metric, estimate, rest, rest_n, difference, low, high, claimed`: the difference is how much worse the
+    group is. Its interval holds for all groups at once, as the worst one is looked for among them.
+    """
+    none = np.zeros(0)
+    rows, shifts = [], {}
+    for number, one in enumerate(rests):
+        part, rest = parts[one.pair.part], one.estimate()
+        estimate = part.estimates[one.metric]
+        if not np.isfinite(rest - estimate):
+            continue
+        moved = one.resampled() - part.resampled.get(one.metric, none)
+        shifts[number] = moved - (rest - estimate)
+        rows.append((number, part.group, one, estimate, rest))
+    reaches = half_widths({number: one for number, one in shifts.items() if is_known(one)}, level)
+    found = []
+    for number, group, one, estimate, rest in rows:
+        difference, reach = rest - estimate, reaches.get(number)
+        low, high = (None, None) if reach is None else (difference - reach, difference + reach)
+        found.append({
+            "by": group.by, "value": group.value, "n": len(group.rows), "metric": one.metric, "estimate": estimate,
+            "rest": rest, "rest_n": len(one.pair.rest.rows), "difference": difference, "low": low, "high": high,
+            "claimed": low is not None and low > 0,
+        })  # fmt: skip
+    return sorted(found, key=lambda item: -item["difference"])
+
+
+# ------------------------------------------------------------------ what may be compared
+
+
+def is_comparable(metric: str, sample: Sample, group: EvaluationGroup) -> bool:
+    """Whether a group's number may stand in a comparison: stated, large enough, and the classes it needs are there."""
+    if group.value is None or group.why_small or metric.startswith(NOT_COMPARED):
+        return False
+    return explain_sides(metric, sample, group.rows) is None
+
+
+def explain_sides(metric: str, sample: Sample, rows: Codes) -> str | None:
+    """Which class a metric has too few images of in these rows; None where there are enough."""
+    truth = sample.truth[rows]
+    if metric in MACRO_METRICS:
+        counts = {sample.classes[one]: int((truth == one).sum()) for one in sample.present_classes}
+    else:
+        number = metric_class(metric, sample)
+        if number is None:
+            return None
+        there = int((truth == number).sum())
+        sides = {sample.classes[number]: there, f"other than {sample.classes[number]}": len(truth) - there}
+        own, rest = sides.items()
+        counts = dict(
+            sides if metric.startswith("auroc") else [rest if metric.startswith("specificity") else own]
+        )
+    few = [f"{count_nouns(n, 'image')} of {one}" for one, n in counts.items() if n < MIN_SIDE_IMAGES]
+    return f"only {', '.join(few)}".replace(" of other than", " other than") if few else None
+
+
+def list_uncompared(part: GroupResult, sample: Sample) -> Iterator[ComparedItem]:
+    """The metrics of a group that is large enough for others, with the class they have too few images of."""
+    by, value = part.key
+    if not by or value is None or part.group.why_small:
+        return
+    for metric in part.estimates:
+        if why := explain_sides(metric, sample, part.group.rows):
+            yield {"by": by, "value": value, "metric": metric, "reason": why}
+
+
+def metric_class(metric: str, sample: Sample) -> int | None:
+    """The class that a metric judges alone; None for those over all classes."""
+    name = POINT_SUFFIX.sub("", metric)
+    if sample.positive is not None:
+        return sample.positive if name in ("sensitivity", "specificity", "auroc") else None
+    _, _, word = name.partition("_")
+    return sample.classes.index(word) if name.startswith(("sensitivity", "specificity", "auroc_")) else None
