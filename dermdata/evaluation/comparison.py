@@ -5,14 +5,14 @@ must be for *all* differences of a family to be covered at once in 95 % of the r
 """
 
 import re
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-from dermdata.evaluation.metrics import MAX_UNDEFINED_SHARE, WeightedMetrics
+from dermdata.evaluation.metrics import MAX_UNDEFINED_SHARE
 from dermdata.evaluation.sample import Codes, EvaluationGroup, Floats, Sample
 from dermdata.markup import count_nouns
 
@@ -123,99 +123,6 @@ def half_widths(shifts: Mapping[Key, Floats], level: float) -> dict[Key, float]:
 def is_known(values: Floats) -> bool:
     """Whether there are resamples, and hardly one without a number."""
     return len(values) > 0 and bool(np.isfinite(values).mean() >= 1 - MAX_UNDEFINED_SHARE)
-
-
-# ------------------------------------------------------------------ a group and the rest
-
-
-class RestOfColumn(NamedTuple):
-    """A group, and the images of all other stated values of its column."""
-
-    part: int  # the group's number
-    group: EvaluationGroup
-    rest: EvaluationGroup
-
-    def is_comparable(self, metric: str, sample: Sample) -> bool:
-        """Whether both have what a metric needs."""
-        return all(is_comparable(metric, sample, side) for side in (self.group, self.rest))
-
-
-def find_rests(
-    sample: Sample, groups: Sequence[EvaluationGroup], explain: Callable[[Codes], str | None]
-) -> tuple[str, list[RestOfColumn]]:
-    """The metric in which groups are compared with the rest, and all groups of which it can be told.
-
-    `explain` says why nothing may be claimed of some images, as of a group.
-    """
-    wanted = AGAINST_REST if sample.scores is not None and sample.positive is not None else AGAINST_REST[1:]
-    pairs = [*pair_with_rest(groups, explain)]
-    for metric in wanted:
-        if found := [pair for pair in pairs if pair.is_comparable(metric, sample)]:
-            return metric, found
-    return wanted[0], []
-
-
-def pair_with_rest(
-    groups: Sequence[EvaluationGroup], explain: Callable[[Codes], str | None]
-) -> Iterator[RestOfColumn]:
-    """Each group that has a rest."""
-    for number, group in enumerate(groups):
-        others = [one.rows for one in groups if one.by == group.by and one.value not in (None, group.value)]
-        if group.by and others:
-            rows = np.concatenate(others)
-            yield RestOfColumn(number, group, EvaluationGroup(group.by, "the rest", rows, explain(rows)))
-
-
-class RestMetric:
-    """One metric of the rest of a column, which is given the same resamples as the groups."""
-
-    def __init__(self, sample: Sample, pair: RestOfColumn, metric: str) -> None:
-        self.pair, self.metric = pair, metric
-        self._metrics = WeightedMetrics(sample.select_rows(pair.rest.rows), sample.present_classes, ())
-        self._resampled: list[Floats] = []
-
-    def add(self, weights: Floats) -> None:
-        """Take a piece of the resamples of all images."""
-        self._resampled.append(self._metrics.compute_one(self.metric, weights[self.pair.rest.rows]))
-
-    def estimate(self) -> float:
-        """Of the images themselves."""
-        return float(self._metrics.compute_one(self.metric, np.ones((len(self.pair.rest.rows), 1)))[0])
-
-    def resampled(self) -> Floats:
-        """In each resample."""
-        return np.concatenate(self._resampled) if self._resampled else np.zeros(0)
-
-
-def compare_with_rest(
-    rests: Sequence[RestMetric], parts: Sequence[GroupResult], level: float
-) -> list[ComparedItem]:
-    """Each group against the rest of its column, the one that falls furthest behind first.
-
-    `by, value, n, metric, estimate, rest, rest_n, difference, low, high, claimed`: the difference is how much worse the
-    group is. Its interval holds for all groups at once, as the worst one is looked for among them.
-    """
-    none = np.zeros(0)
-    rows, shifts = [], {}
-    for number, one in enumerate(rests):
-        part, rest = parts[one.pair.part], one.estimate()
-        estimate = part.estimates[one.metric]
-        if not np.isfinite(rest - estimate):
-            continue
-        moved = one.resampled() - part.resampled.get(one.metric, none)
-        shifts[number] = moved - (rest - estimate)
-        rows.append((number, part.group, one, estimate, rest))
-    reaches = half_widths({number: one for number, one in shifts.items() if is_known(one)}, level)
-    found = []
-    for number, group, one, estimate, rest in rows:
-        difference, reach = rest - estimate, reaches.get(number)
-        low, high = (None, None) if reach is None else (difference - reach, difference + reach)
-        found.append({
-            "by": group.by, "value": group.value, "n": len(group.rows), "metric": one.metric, "estimate": estimate,
-            "rest": rest, "rest_n": len(one.pair.rest.rows), "difference": difference, "low": low, "high": high,
-            "claimed": low is not None and low > 0,
-        })  # fmt: skip
-    return sorted(found, key=lambda item: -item["difference"])
 
 
 # ------------------------------------------------------------------ what may be compared

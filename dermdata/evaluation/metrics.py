@@ -85,15 +85,6 @@ class WeightedMetrics:
                 values |= self._sensitivity_and_specificity(true, called, hit, suffix)
             return values | self._calibration_metrics(weights)
 
-    def compute_one(self, metric: str, weights: Floats) -> Floats:
-        """One metric of those over all classes, in each resample: less work than all of them."""
-        if metric in RANKINGS:
-            return self._ranking_metrics(weights)[metric]
-        width = len(self.sample.classes)
-        sums = (sum_by_code(order, weights, width) for order in (self._true, self._called, self._hit))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return decision_metrics(*sums)[metric]
-
     def _ranking_metrics(self, weights: Floats) -> MetricValues:
         """AUROC and average precision, of all classes (macro, one against the rest) and of each."""
         found = {number: rank_metrics(order, weights) for number, order in self._score_orders.items()}

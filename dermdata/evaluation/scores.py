@@ -7,12 +7,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dermdata.evaluation.against_rest import RestsOfColumn, compare_with_rest, find_rests
 from dermdata.evaluation.comparison import (
     GroupResult,
-    RestMetric,
     column_gaps,
-    compare_with_rest,
-    find_rests,
     list_uncompared,
     metric_class,
 )
@@ -107,10 +105,7 @@ def evaluate_sample(
     points = [choose_operating_point(text, sample) for text in dict.fromkeys(wanted.points)]
     unit, kind = resampling_units(table)
     groups = list(find_groups(sample, table, columns, unit, kind, wanted.min_group))
-    metric, found = find_rests(
-        sample, groups, lambda rows: explain_small(sample, rows, unit, kind, wanted.min_group)
-    )
-    rests = [RestMetric(sample, one, metric) for one in found]
+    rests = find_rests(sample, groups, lambda rows: explain_small(sample, rows, unit, kind, wanted.min_group))
     parts = measure_groups(sample, unit, groups, points, draw_pieces(unit, wanted, rests, progress))
     return {
         **describe_groups(parts, columns, sample, wanted.level),
@@ -159,7 +154,7 @@ def find_groups(
 
 
 def draw_pieces(
-    unit: Codes, wanted: EvaluationOptions, rests: Sequence[RestMetric], progress: Callable[[int], None]
+    unit: Codes, wanted: EvaluationOptions, rests: Sequence[RestsOfColumn], progress: Callable[[int], None]
 ) -> Iterator[Floats]:
     """The resamples of all images in pieces, which the rests of the columns are given too."""
     for piece in draw_weights(unit, wanted.resamples, wanted.seed):

@@ -9,6 +9,7 @@ import pytest
 
 from dermdata.errors import UnknownName, UsageError
 from dermdata.evaluation import EvaluationOptions, evaluate_sample
+from dermdata.evaluation.against_rest import find_rests
 from dermdata.evaluation.comparison import measure_gap
 from dermdata.evaluation.metrics import clopper_pearson_interval, draw_weights, resampling_units
 from dermdata.evaluation.sample import EvaluationGroup, Sample, group_rows
@@ -279,6 +280,34 @@ def test_a_planted_group_falls_behind_the_rest_and_its_numbers_are_scikit_learns
     assert (first["claimed"], second["claimed"]) == (True, False)
     assert first["low"] < first["difference"] < first["high"]
     assert second["difference"] == pytest.approx(-first["difference"])
+
+
+@pytest.mark.parametrize("decimals", [1, 16], ids=["ties", "no ties"])
+def test_the_rest_of_each_group_in_each_resample_is_what_scikit_learn_says_of_its_rows(decimals: int) -> None:
+    """The sums of a column less the group's own are those of the rest, in the AUROC and in decisions."""
+    sample = binary(4, 120, decimals=decimals)
+    groups = [EvaluationGroup("site", one, np.flatnonzero(np.arange(120) % 4 == one)) for one in range(4)]
+    groups += [EvaluationGroup("", None, np.arange(120)), EvaluationGroup("site", None, np.arange(3))]
+    (weights,) = draw_weights(np.arange(120), 5, 0)
+    bare = Sample(sample.classes, sample.truth, sample.decision, None, 1)
+    for judged, metric in ((sample, "auroc"), (bare, "balanced_accuracy")):
+        (column,) = find_rests(judged, groups, lambda _: None)
+        assert column.metric == metric
+        column.add(weights)
+        own, rest = np.zeros((2, 4, 5))
+        for group in range(4):
+            for draw in range(5):
+                drawn_rows = np.arange(120).repeat(weights[:, draw].astype(int))
+                mine = drawn_rows % 4 == group
+                own[group, draw] = score(judged, drawn_rows[mine])
+                rest[group, draw] = score(judged, drawn_rows[~mine])
+        assert column.resampled(own) == pytest.approx(rest)
+
+
+def score(sample: Sample, rows: Any) -> float:
+    if sample.scores is not None:
+        return float(sklearn_metrics.roc_auc_score(sample.truth[rows], sample.scores[rows, 1]))
+    return float(sklearn_metrics.balanced_accuracy_score(sample.truth[rows], sample.decision[rows]))
 
 
 def test_without_a_difference_the_worst_of_six_is_claimed_no_more_often_than_by_chance() -> None:
