@@ -97,3 +97,32 @@ def test_a_curve_of_many_images_is_drawn_by_few_points() -> None:
         points = curve["points"]
         assert 100 < len(points) <= MAX_POINTS
         assert points[-1][0] == 1
+
+
+def test_bands_are_drawn_of_blocks_as_of_each_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rare class, of which the first blocks hold most: no place of the band moves by half a step of the grid."""
+    sample = binary(7, 4000)
+    assert sample.scores is not None
+    truth = np.where(np.arange(4000) % 8 == 0, sample.truth, 0)
+    rare = Sample(sample.classes, truth, sample.decision, sample.scores, 1)
+
+    def bands() -> list[np.ndarray]:
+        found = make_curves(rare, whole(rare), np.arange(4000), 100, 0, 0.95)
+        return [np.array(one["band"])[5:, 1:] for one in found]
+
+    blocks = bands()
+    monkeypatch.setattr("dermdata.evaluation.curves.BAND_STEPS", 1_000_000)
+    for some, every in zip(blocks, bands(), strict=True):
+        assert np.abs(some - every).max() < 0.01
+
+
+def test_a_curve_has_the_same_ends_when_it_is_thinned() -> None:
+    sample = binary(3, 20_000)
+    roc, pairs = make_curves(sample, whole(sample), np.arange(20_000), 0, 0, 0.95)
+    assert roc["points"][0] == (0.0, 0.0, None)
+    assert roc["points"][-1][:2] == (1.0, 1.0)
+    assert pairs["points"][-1][:2] == (1.0, sample.truth.mean())
+    x, y = np.array([point[:2] for point in roc["points"]]).T
+    assert sample.scores is not None
+    area = metrics.roc_auc_score(sample.truth, sample.scores[:, 1])
+    assert metrics.auc(x, y) == pytest.approx(area, abs=1e-4)
