@@ -60,8 +60,18 @@ class EvaluationOutputs:
         """UsageError for what cannot be written: said before the work, not after it."""
         for path in filter(None, (self.report, self.card)):
             require_report(path)
-        if self.figures is not None and self.figures.exists() and not self.figures.is_dir():
-            raise UsageError(f"{self.figures} is no folder", hint="figures are files in one: --figures DIR")
+        if self.figures is not None:
+            require_figures(self.figures)
+
+
+def require_figures(folder: Path) -> None:
+    """UsageError for a folder of figures that is a file, or has such files of somebody else."""
+    from dermdata.report import list_figures
+
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is no folder", hint="figures are files in one: --figures DIR")
+    with disk.storage_errors(folder):
+        list_figures(folder)
 
 
 def write_evaluation_outputs(
@@ -97,14 +107,24 @@ def write_evaluation_outputs(
 
 
 def write_figures(resources: Resources, folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
-    """Each figure in the folder, in place of one of the same name; what else lies there stays."""
+    """Each figure in the folder, in place of an earlier one of the same name; what else lies there stays."""
+    from dermdata.report import list_figures
+
     with disk.storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    count = 0
-    for name, data in files:
-        disk.write_chunks(folder / name, [data])
-        count += 1
-    resources.say(f"{count_nouns(count, 'file')} written to {folder}")
+        earlier = list_figures(folder)
+    written = dict.fromkeys(write_figure(folder / name, data).stem for name, data in files)
+    resources.say(
+        f"{count_nouns(len(written), 'figure')} in {folder}, each as .svg and .csv: {', '.join(written)}"
+    )
+    if stale := [name for name in earlier if name not in written]:
+        resources.say(f"of an earlier run and not of this one: {', '.join(stale)}")
+
+
+def write_figure(path: Path, data: bytes) -> Path:
+    """One file, whole or not at all."""
+    disk.write_chunks(path, [data])
+    return path
 
 
 def write_page(resources: Resources, path: Path, chunks: Iterable[str]) -> None:

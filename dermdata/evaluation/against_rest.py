@@ -47,10 +47,9 @@ class PairSums(NamedTuple):
     def rest_area(self, own: Floats) -> Floats:
         """The AUROC of the rest; `own` is that of each group."""
         within = self.positives * self.negatives
-        with np.errstate(divide="ignore", invalid="ignore"):
-            passed = self.passed + np.where(within > 0, own * within, 0.0)
-            area = passed / ((self.all_positives - self.positives) * (self.all_negatives - self.negatives))
-        return np.asarray(area)
+        passed = self.passed + np.where(within > 0, own * within, 0.0)
+        pairs = (self.all_positives - self.positives) * (self.all_negatives - self.negatives)
+        return np.divide(passed, pairs, out=np.full_like(passed, np.nan), where=pairs > 0)
 
 
 class RestsOfColumn:

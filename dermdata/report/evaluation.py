@@ -5,13 +5,23 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
+from dermdata.markup import count_nouns
 from dermdata.report.judgment import HEADLINES, describe_bins, describe_trust, is_sure, judge_result
 from dermdata.report.overview import AxisScale, axis_scale, shade
 from dermdata.report.page import origins_from_facts, page_citations, page_facts, render_page
 from dermdata.report.plots import SIDE, Plot, curve_plots, reliability_plot
-from dermdata.report.values import ResultMapping, finite_numbers, finite_or_none, metric_title, value_word
+from dermdata.report.values import (
+    ResultMapping,
+    column_word,
+    finite_numbers,
+    finite_or_none,
+    group_word,
+    metric_title,
+    value_word,
+)
 
 SmallGroups = Mapping[tuple[Any, Any], str]  # column and value -> why nothing is claimed of it
+MOST_SQUARES = 48  # of groups: more make a page of many megabytes
 MOST_UNFOLDED = 4  # squares and tables: more are folded
 LOWER_IS_BETTER = ("brier", "ece", "error", "loss")  # parts of names of metrics that are better when low
 RESULT_FACTS = (
@@ -111,14 +121,28 @@ def show_groups(result: ResultMapping, names: Mapping[str, str]) -> dict[str, An
 def show_curves(result: ResultMapping, names: Mapping[str, str]) -> dict[str, Any]:
     """The curves of all images, and those of groups by their column."""
     curves = curve_plots(result, names)
-    return {"curves": [one for one in curves if one.by is None], "group_curves": plots_by_column(curves)}
+    groups = [one for one in curves if one.by is not None]
+    drawn = len({one["class"] for one in result.get("curves") or ()})
+    classes = present_classes(result)
+    return {
+        "curves": [one for one in curves if one.by is None],
+        "group_curves": plots_by_column(groups[:MOST_SQUARES]),
+        "more_curves": max(0, len(groups) - MOST_SQUARES),
+        "undrawn": f"{drawn} of {count_nouns(classes, 'class')}" if 0 < drawn < classes else "",
+    }
+
+
+def present_classes(result: ResultMapping) -> int:
+    """How many classes could have a curve: those that an image has, or the one told from the rest."""
+    matrix = (result.get("confusion") or {}).get("matrix") or ()
+    return 1 if result.get("positive") else sum(any(row) for row in matrix)
 
 
 def show_reliability(result: ResultMapping, names: Mapping[str, str]) -> dict[str, Any]:
     """What probabilities are worth, as a figure and in words."""
     calibration = result.get("calibration") or {}
     return {
-        "reliability": reliability_plot(result),
+        "reliability": reliability_plot(result, names),
         "bin_words": describe_bins(result, names),
         "trust": describe_trust(result),
         "calibration": {"ece": calibration.get("ece"), "brier": calibration.get("brier")},
@@ -147,8 +171,7 @@ def plots_by_column(curves: Sequence[Plot]) -> dict[str, list[Plot]]:
     """The curves of groups by the column of the groups."""
     found: dict[str, list[Plot]] = {}
     for one in curves:
-        if one.by is not None:
-            found.setdefault(one.by, []).append(one)
+        found.setdefault(column_word(one.by or ""), []).append(one)
     return found
 
 
@@ -194,7 +217,7 @@ def make_metric_chart(
         scale=axis_scale(finite_numbers(items, ("estimate", "low", "high"))),
         lower=any(word in name.lower() for word in LOWER_IS_BETTER),
         overall=overall,
-        groups=tuple((by, tuple(some)) for by, some in groups.items()),
+        groups=tuple((column_word(by), tuple(some)) for by, some in groups.items()),
     )
 
 
@@ -216,7 +239,7 @@ def gap_row(item: ResultMapping, small: SmallGroups, names: Mapping[str, str]) -
     low, high = finite_or_none(item.get("low")), finite_or_none(item.get("high"))
     reasons = [why for end in ("worst", "best") if (why := small.get((item["by"], item.get(end))))]
     return {
-        "by": item["by"],
+        "by": column_word(item["by"]),
         "metric": metric_title(item["metric"]),
         "worst": value_word(item["by"], item.get("worst"), names),
         "best": value_word(item["by"], item.get("best"), names),
@@ -229,8 +252,8 @@ def gap_row(item: ResultMapping, small: SmallGroups, names: Mapping[str, str]) -
 
 
 def small_group_row(item: ResultMapping, names: Mapping[str, str]) -> dict[str, Any]:
-    word = value_word(item["by"], item.get("value"), names)
-    return {"by": item["by"], "word": word, "n": item.get("n"), "reason": item.get("reason")}
+    word = group_word(item["by"], item.get("value"), names)
+    return {"word": word, "n": item.get("n"), "reason": item.get("reason")}
 
 
 def confusion_table(found: Mapping[str, Any] | None, names: Mapping[str, str]) -> ConfusionTable | None:
@@ -295,7 +318,7 @@ def make_point_table(
                 row = make_estimate_row(item, names, small.get((item["by"], item.get("value"))))
                 found.setdefault((item["by"], item.get("value")), {})[side] = row
     rows = (
-        (by or "", PointRow(
+        (column_word(by or ""), PointRow(
             word=any_side(sides).word, n=any_side(sides).n, sensitivity=sides.get("sensitivity"),
             specificity=sides.get("specificity"), why_small=any_side(sides).why_small,
         ))

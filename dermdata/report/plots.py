@@ -5,15 +5,19 @@ import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from dermdata.markup import count_nouns
+from dermdata.errors import UsageError
+from dermdata.markup import count_share
 from dermdata.report.overview import AxisScale, axis_scale
 from dermdata.report.page import format_estimate, template_environment
 from dermdata.report.values import (
     ResultMapping,
+    column_word,
     finite_numbers,
     finite_or_none,
+    group_word,
     interval_words,
     metric_title,
     value_word,
@@ -35,6 +39,10 @@ CURVES = {
         "AP",
     ),
 }
+CURVE_COLUMNS = ("by", "group", "class", "images", "with_class", "part", "x", "y", "threshold", "low", "high")
+MADE_BY = "Made by dermdata evaluate."  # in each SVG, near its top
+HEAD = 1000  # bytes, within which the mark is
+FILE_NAME = re.compile(r"(roc|precision-recall|reliability|groups|confusion)(-[a-z0-9-]+)?\.(svg|csv)")
 UNSAFE = re.compile(r"[^a-z0-9]+")
 
 
@@ -72,6 +80,7 @@ class Plot:
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[Any, ...], ...] = ()
     more: int = 0  # groups for which there is no color left
+    undrawn: tuple[str, ...] = ()  # groups without a curve, and why
 
     @property
     def described(self) -> str:
@@ -134,26 +143,49 @@ def curve_plot(
     shown = own[:MAX_SERIES]
     bands = len(shown) <= MAX_BANDS
     return Plot(
-        name="-".join(filter(None, [kind, class_slug(name, curves), by and f"by-{slug(by)}"])),
-        title=f"{word} of {names.get(name, name)}{f', by {by}' if by else ''}",
+        name=figure_name(kind, class_slug(name, curves), by),
+        title=f"{word} of {names.get(name, name)}{(by and f', by {column_word(by)}') or ''}",
         x_label=x_label,
         y_label=y_label,
         series=tuple(curve_series(place, one, result, names, bands=bands) for place, one in enumerate(shown)),
         diagonal="chance" if kind == "roc" else "",
         by=by,
-        columns=(
-            "by",
-            "group",
-            "class",
-            "images",
-            "with_class",
-            x_label.split(" (")[0],
-            y_label,
-            "threshold",
-        ),
+        columns=CURVE_COLUMNS,
         rows=tuple(row for one in own for row in curve_rows(one)),
         more=len(own) - len(shown),
+        undrawn=tuple(explain_undrawn(by, own, result, names)),
     )
+
+
+def explain_undrawn(
+    by: str | None, drawn: Sequence[ResultMapping], result: ResultMapping, names: Mapping[str, str]
+) -> Iterator[str]:
+    """The groups of a column that have no curve, with the reason."""
+    if by is None:
+        return
+    there = {one["value"] for one in drawn if one["by"] == by}
+    reasons = find_reasons(by, drawn[0]["class"], result)
+    for value in dict.fromkeys(item["value"] for item in result["items"] if item["by"] == by):
+        if value not in there:
+            why = reasons.get(value) or "too few images of the class"
+            yield f"{value_word(by, value, names)}: no curve, {why}"
+
+
+def find_reasons(by: str, name: str, result: ResultMapping) -> dict[Any, str]:
+    """Why nothing is claimed of a column's groups, or nothing of one class."""
+    sides = ("auroc", "sensitivity", "specificity")
+    wanted = {*sides, *(f"{side}_{name}" for side in sides)}
+    scarce = [one for one in result.get("not_compared") or () if one["metric"] in wanted]
+    both = (
+        *scarce,
+        *(result.get("too_small") or ()),
+    )  # what is said of the whole group comes last, and stays
+    return {one["value"]: one["reason"] for one in both if one["by"] == by}
+
+
+def figure_name(kind: str, word: str, by: str | None) -> str:
+    """What the files of a figure are called."""
+    return "-".join(filter(None, [kind, word, by and f"by-{slug(by)}"]))
 
 
 def class_slug(name: str, curves: Sequence[ResultMapping]) -> str:
@@ -174,9 +206,10 @@ def curve_series(
 
 
 def curve_rows(one: ResultMapping) -> Iterator[tuple[Any, ...]]:
-    """The points of a curve as rows of a table."""
+    """The points of a curve and of its band as rows of a table."""
     about = (one["by"], one["value"], one["class"], one["n"], one["positives"])
-    return ((*about, *point) for point in one["points"])
+    yield from ((*about, "curve", x, y, threshold, None, None) for x, y, threshold in one["points"])
+    yield from ((*about, "band", x, None, None, low, high) for x, low, high in one["band"])
 
 
 def series_word(one: ResultMapping, names: Mapping[str, str]) -> str:
@@ -190,8 +223,8 @@ def curve_score(one: ResultMapping, result: ResultMapping) -> str:
     place = (one["by"], one["value"])
     found = (item for item in result["items"] if item["metric"] in wanted)
     item: ResultMapping = next((item for item in found if (item["by"], item["value"]) == place), {})
-    images = f"{one['positives']:,} with it of {count_nouns(one['n'], 'image')}"
-    return f"{word} {format_estimate(finite_or_none(item.get('estimate')))}{interval_words(item)}, {images}"
+    images = f"{count_share(one['positives'], one['n'], 'image', 'have')} it"
+    return f"{word} {format_estimate(finite_or_none(item.get('estimate')))}{interval_words(item)}; {images}"
 
 
 def join_points(points: Any) -> str:
@@ -212,30 +245,37 @@ def slug(word: str) -> str:
 # ------------------------------------------------------------------ reliability
 
 
-def reliability_plot(result: ResultMapping) -> Plot | None:
+def reliability_plot(result: ResultMapping, names: Mapping[str, str]) -> Plot | None:
     """What was predicted and what came true, by bins; None without probabilities."""
     bins = [one for one in (result.get("calibration") or {}).get("bins") or () if one.get("n")]
     if not bins:
         return None
+    positive = result.get("positive")
+    line = join_points((one["confidence"], one["accuracy"]) for one in bins)
+    return Plot(
+        name="reliability",
+        title="Reliability",
+        x_label="predicted probability",
+        y_label=f"share that was {names.get(positive, positive)}"
+        if positive
+        else "share that was called right",
+        series=(PlotSeries(label="All images", style=0, line=line, dots=bin_dots(bins)),),
+        diagonal="predictions that mean what they say",
+        columns=("low", "high", "images", "predicted", "came_true"),
+        rows=tuple((one["low"], one["high"], one["n"], one["confidence"], one["accuracy"]) for one in bins),
+    )
+
+
+def bin_dots(bins: Sequence[ResultMapping]) -> tuple[PlotDot, ...]:
+    """A dot a bin, whose area grows with its images."""
     most = max(one["n"] for one in bins)
-    dots = tuple(
+    return tuple(
         PlotDot(
             x=round(SIDE * one["confidence"], 1),
             y=round(SIDE * (1 - one["accuracy"]), 1),
             radius=round(DOT + DOT_GROWTH * (one["n"] / most) ** 0.5, 1),
         )
         for one in bins
-    )
-    line = join_points((one["confidence"], one["accuracy"]) for one in bins)
-    return Plot(
-        name="reliability",
-        title="Reliability",
-        x_label="predicted probability",
-        y_label="share that was so",
-        series=(PlotSeries(label="All images", style=0, line=line, dots=dots),),
-        diagonal="predictions that mean what they say",
-        columns=("low", "high", "images", "predicted", "so"),
-        rows=tuple((one["low"], one["high"], one["n"], one["confidence"], one["accuracy"]) for one in bins),
     )
 
 
@@ -258,7 +298,7 @@ def interval_plot(metric: str, items: Sequence[ResultMapping], names: Mapping[st
         scale=axis_scale(finite_numbers(items, ("estimate", "low", "high"))),
         marks=tuple(
             IntervalRow(
-                word=" ".join(filter(None, [item["by"], series_word(item, names)])),
+                word=group_word(item["by"], item["value"], names) if item["by"] else "All images",
                 middle=item["estimate"],
                 low=finite_or_none(item["low"]),
                 high=finite_or_none(item["high"]),
@@ -285,16 +325,43 @@ def figure_files(result: ResultMapping, names: Mapping[str, str]) -> Iterator[tu
 
     """
     template = template_environment().get_template("figure.svg")
-    reliability = reliability_plot(result)
+    reliability = reliability_plot(result, names)
     squares = [*curve_plots(result, names), *([reliability] if reliability else [])]
     used: set[str] = set()
     for kind, plots in (("square", squares), ("intervals", [*interval_plots(result, names)])):
         for plot in plots:
             name = make_unique(plot.name, used)
-            yield f"{name}.svg", template.render(kind=kind, plot=plot, side=SIDE).encode()
+            yield (
+                f"{name}.svg",
+                template.render(kind=kind, plot=plot, side=SIDE, mark=MADE_BY).encode(),
+            )
             yield f"{name}.csv", write_csv(plot.columns, plot.rows)
     if (confusion := result.get("confusion") or {}).get("classes"):
         yield from confusion_files(confusion["classes"], confusion["matrix"], names)
+
+
+def list_figures(folder: Path) -> list[str]:
+    """The figures that lie in a folder, without their endings.
+
+    Raises
+    ------
+    UsageError
+        For a file that has the name of a figure and was made by somebody else: it would be replaced.
+
+    """
+    if not folder.is_dir():
+        return []
+    found: dict[str, list[str]] = {}
+    for name in sorted(path.name for path in folder.iterdir() if FILE_NAME.fullmatch(path.name)):
+        found.setdefault(name[:-4], []).append(name)
+    for stem, names in found.items():
+        drawn = folder / f"{stem}.svg"
+        if not (drawn.is_file() and f"<desc>{MADE_BY}</desc>".encode() in drawn.read_bytes()[:HEAD]):
+            raise UsageError(
+                f"{folder / names[0]} is there and was not made by dermdata",
+                hint="figures of the same name are replaced: give --figures a folder of its own",
+            )
+    return [*found]
 
 
 def confusion_files(
@@ -304,7 +371,10 @@ def confusion_files(
     words = [names.get(one, one) for one in classes]
     shown = list(zip(words, matrix, strict=True))
     template = template_environment().get_template("figure.svg")
-    yield "confusion.svg", template.render(kind="matrix", words=words, rows=shown).encode()
+    yield (
+        "confusion.svg",
+        template.render(kind="matrix", words=words, rows=shown, mark=MADE_BY).encode(),
+    )
     yield (
         "confusion.csv",
         write_csv(("true", *classes), [(one, *row) for one, row in zip(classes, matrix, strict=True)]),

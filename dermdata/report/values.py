@@ -31,9 +31,14 @@ def value_word(by: str, value: Any, names: Mapping[str, str]) -> str:
     return names.get(text, text)
 
 
+def column_word(by: str) -> str:
+    """What people are grouped by, as they write it."""
+    return GROUP_WORDS.get(by, by.replace("_", " "))
+
+
 def group_word(by: str, value: Any, names: Mapping[str, str]) -> str:
     """A group with what it is a group by: "skin type VI", "sex female"."""
-    return f"{GROUP_WORDS.get(by, by.replace('_', ' '))} {value_word(by, value, names)}"
+    return f"{column_word(by)} {value_word(by, value, names)}"
 
 
 def finite_or_none(number: Any) -> float | None:

@@ -228,7 +228,33 @@ def test_figures_and_a_model_card_are_files_beside_the_page(
     assert card.read_text(encoding="utf-8").startswith("# Model card\n")
     answer = cli(*words)
     assert {path.name: path.read_bytes() for path in figures.iterdir()} == first
-    assert f"{len(first) - 1} files written to {figures}" in answer.err
+    stems = dict.fromkeys(name[:-4] for name in sorted(first) if name != "mine.txt")
+    (told,) = [
+        line for line in answer.err.splitlines() if line.startswith(f"{len(stems)} figures in {figures}")
+    ]
+    assert all(f" {stem}" in told for stem in stems)
+    assert "earlier run" not in answer.err
+
+
+def test_figures_of_an_earlier_run_are_told(cli: Cli, predicted: Path, tmp_path: Path) -> None:
+    """They would pass for figures of this one."""
+    figures = tmp_path / "figures"
+    words = ("evaluate", predicted, "--target", "demo", *FAST, "--figures", figures)
+    assert cli(*words, "--by", "sex").code == 0
+    assert "of an earlier run and not of this one: groups-accuracy, " in cli(*words).err
+
+
+@pytest.mark.parametrize("name", ["confusion.csv", "roc-by-sex.svg", "reliability.svg"])
+def test_a_file_of_somebody_else_is_not_replaced_by_a_figure(
+    cli: Cli, predicted: Path, tmp_path: Path, name: str
+) -> None:
+    """Exit 2 before anything is judged; the file is as it was."""
+    (tmp_path / name).write_text("<svg>mine</svg>")
+    answer = cli("evaluate", predicted, "--target", "demo", *FAST, "--figures", tmp_path)
+    assert (answer.code, answer.out) == (2, "")
+    assert f"{tmp_path / name} is there and was not made by dermdata" in answer.err
+    assert (tmp_path / name).read_text() == "<svg>mine</svg>"
+    assert {path.name for path in tmp_path.glob("*.*v*")} == {name, predicted.name}
 
 
 @pytest.mark.parametrize(

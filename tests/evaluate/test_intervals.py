@@ -344,3 +344,21 @@ def test_nobody_is_compared_without_a_rest_that_is_large_enough() -> None:
     without = EvaluationOptions(by=("sex",), resamples=0)
     halves = evaluate_sample(sample, rows_of(sample, sex=["male", "female"] * 30), without)["against_rest"]
     assert [(row["low"], row["claimed"]) for row in halves] == [(None, False)] * 2
+
+
+def test_a_rest_that_lacks_a_class_in_a_resample_has_no_number_there() -> None:
+    """Not an infinite one, which sums that are off by a rounding would give."""
+    sample = binary(11, 90)
+    sample.truth[:] = 0
+    sample.truth[np.r_[0:9, 50:55]] = 1
+    groups = [
+        EvaluationGroup("sex", "male", np.arange(45)),
+        EvaluationGroup("sex", "female", np.arange(45, 90)),
+    ]
+    (column,) = find_rests(sample, groups, lambda _: None)
+    weights = np.ones((90, 1))
+    weights[50:55] = 0
+    column.add(weights)
+    found = column.resampled(np.array([[1 / 3], [np.nan]]))
+    assert np.isnan(found[0, 0])  # the rest of the men has no image of the class
+    assert 0 <= found[1, 0] <= 1

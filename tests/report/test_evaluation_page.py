@@ -10,7 +10,7 @@ import pytest
 
 from dermdata.report import evaluation_page, figure_files, model_card
 from dermdata.report.overview import axis_scale
-from report.samples import BEHIND, CURVES, FACTS, MODEL, POINTS, RESULT, curve
+from report.samples import BAND, BEHIND, CURVES, FACTS, MODEL, POINTS, RESULT, curve
 
 
 def page(facts: Any = FACTS, **changes: Any) -> str:
@@ -87,7 +87,7 @@ def test_groups_are_called_what_people_call_them() -> None:
 
 def test_a_gap_is_bold_where_its_interval_excludes_none() -> None:
     shown = table_of(page(too_small=[]), "Gaps between groups")
-    assert re.findall(r'<tr class="overall"><th scope="row">(\w+)', shown) == ["fitzpatrick"]
+    assert re.findall(r'<tr class="overall"><th scope="row">([\w ]+)', shown) == ["skin type"]
 
 
 def test_a_gap_to_a_group_that_is_too_small_is_no_claim() -> None:
@@ -232,9 +232,62 @@ def test_curves_are_drawn_with_bands_and_their_areas() -> None:
         '<polygon class="band c0" points="0.0,120.0 150.0,9.0 300.0,0.0 300.0,0.0 150.0,60.0 0.0,270.0"/>'
         in text
     )
-    assert "All images: AUROC 0.900 (0.800 to 0.950), 35 with it of 200 images" in text
+    assert "All images: AUROC 0.900 (0.800 to 0.950); 35 of 200 images have it" in text
     assert "ROC of melanoma, by sex" in text
     assert "male: AUROC 0.890 (0.790 to 0.940)" in text
+
+
+def test_a_group_without_a_curve_says_why() -> None:
+    """On the page and in the figure: a line that is not there is seen by nobody."""
+    few = [{"by": "sex", "value": "male", "metric": "auroc", "reason": "only 3 images of melanoma"}]
+    small = [{"by": "sex", "value": "other", "n": 6, "reason": "only 6 images, fewer than 30"}]
+    other = {
+        "by": "sex",
+        "value": "other",
+        "n": 6,
+        "metric": "auroc",
+        "estimate": 0.5,
+        "low": None,
+        "high": None,
+    }
+    result = {**MODEL, "items": [*RESULT["items"], other], "not_compared": few, "too_small": small}
+    curves = [curve(), curve(by="sex", value="female")]
+    text = page(**result, curves=curves)
+    drawn = dict(figure_files({**RESULT, **result, "curves": curves}, {}))["roc-by-sex.svg"].decode()
+    for shown in (text, drawn):
+        assert "male: no curve, only 3 images of melanoma" in shown
+        assert "other: no curve, only 6 images, fewer than 30" in shown
+    assert "female: no curve" not in text
+
+
+def test_classes_without_a_curve_are_counted() -> None:
+    """Twelve classes are drawn of a hundred; the page says so."""
+    assert "Curves of 1 of 2 classes: the commonest" in page(curves=[curve()])
+    assert "Curves of" not in page(**MODEL, curves=[curve()])
+
+
+def test_figures_of_many_groups_do_not_make_a_page_of_megabytes() -> None:
+    curves = [curve(), *(curve(by=f"column {n}", value="x") for n in range(60))]
+    text = page(**MODEL, curves=curves)
+    assert (
+        text.count("ROC of melanoma, by column") == 2 * 48
+    )  # a heading, and words for those who cannot see it
+    assert "12 more figures of groups are written by" in text
+    assert "roc-by-column-59.svg" in dict(figure_files({**RESULT, **MODEL, "curves": curves}, {}))
+
+
+def test_long_words_stay_within_a_figure() -> None:
+    long = "a class with a name as long as a sentence that somebody wrote down " * 3
+    result = {**RESULT, "confusion": {"classes": [long, "b"], "matrix": [[1, 0], [0, 1]]}}
+    drawn = dict(figure_files({**result, "curves": [curve(by="site", value=long)]}, {}))
+    for name in ("confusion.svg", "roc-by-site.svg"):
+        words = [
+            node.text or ""
+            for node in ElementTree.fromstring(drawn[name]).iter()
+            if node.tag.endswith("text")
+        ]
+        assert max(map(len, words)) <= 76
+    assert long.strip() in drawn["confusion.csv"].decode()
 
 
 def test_operating_points_are_a_table_of_all_images_and_groups() -> None:
@@ -291,10 +344,14 @@ def test_each_figure_is_an_svg_and_a_csv() -> None:
             assert root.tag == "{http://www.w3.org/2000/svg}svg"
             assert len(list(root.iter())) > 10
     rows = list(csv.DictReader(io.StringIO(files["roc-by-sex.csv"].decode())))
-    assert [(one["by"], one["group"], one["sensitivity"], one["threshold"]) for one in rows[3:6]] == [
-        ("", "", "1.0", "0.0"),
-        ("sex", "male", "0.0", ""),
-        ("sex", "male", "0.5", "0.9"),
+    shown = [
+        (one["by"], one["group"], one["part"], one["x"], one["y"], one["threshold"], one["low"])
+        for one in rows
+    ]
+    assert shown[3:5] == [("", "", "curve", "1.0", "1.0", "0.0", ""), ("", "", "band", "0.0", "", "", "0.1")]
+    assert shown[7:9] == [
+        ("sex", "male", "curve", "0.0", "0.0", "", ""),
+        ("sex", "male", "curve", "0.0", "0.5", "0.9", ""),
     ]
     assert files["confusion.csv"].decode() == "true,melanoma,nevus\nmelanoma,30,5\nnevus,15,150\n"
 
@@ -304,7 +361,7 @@ def test_more_groups_than_colors_are_in_the_table() -> None:
     text = page(**MODEL, curves=curves)
     assert "2 more are in the figure’s table" in text
     files = dict(figure_files({**RESULT, **MODEL, "curves": curves}, {}))
-    assert files["roc-by-site.csv"].decode().count("s8") == len(POINTS)
+    assert files["roc-by-site.csv"].decode().count("s8") == len(POINTS) + len(BAND)
 
 
 def test_names_of_figures_are_safe_and_unique() -> None:
