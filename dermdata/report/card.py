@@ -140,7 +140,10 @@ def describe_dataset(one: Mapping[str, Any]) -> str:
 
 def list_analyses(result: ResultMapping, names: Mapping[str, str], where: str) -> Iterator[str]:
     """The sentences of the page's first screen, then numbers of all images and of groups."""
-    yield from (escape_markdown(one.words) for one in judge_result(result, names, where).sentences)
+    judgment = judge_result(result, names, where)
+    yield from (escape_markdown(one.words) for one in judgment.sentences)
+    if judgment.silent:
+        yield escape_markdown(f"Cannot be judged: {judgment.silent}")
     columns = ("metric", "group", "images", "estimate", "interval")
     yield from ("", f"| {' | '.join(columns)} |", "| --- | --- | ---: | ---: | --- |")
     for item in result["items"]:

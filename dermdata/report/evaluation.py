@@ -21,6 +21,8 @@ from dermdata.report.values import (
 )
 
 SmallGroups = Mapping[tuple[Any, Any], str]  # column and value -> why nothing is claimed of it
+POINT_SIDES = ("sensitivity", "specificity")
+NOT_COMPARED = ("average_precision", "ece")  # follow how common a class is, and how large a group
 MOST_SQUARES = 48  # of groups: more make a page of many megabytes
 MOST_UNFOLDED = 4  # squares and tables: more are folded
 LOWER_IS_BETTER = ("brier", "ece", "error", "loss")  # parts of names of metrics that are better when low
@@ -49,6 +51,7 @@ class MetricChart:
     title: str
     scale: AxisScale
     lower: bool  # is better
+    compared: bool  # between groups
     overall: EstimateRow | None
     groups: tuple[tuple[str, tuple[EstimateRow, ...]], ...]
 
@@ -106,15 +109,16 @@ def show_groups(result: ResultMapping, names: Mapping[str, str]) -> dict[str, An
     """The numbers of all images and of groups, their gaps, and those of whom nothing is claimed."""
     lists = {name: result.get(name) or () for name in ("items", "gaps", "too_small", "not_compared")}
     small = small_groups(lists["too_small"])
+    reasons = ReasonFinder(small, lists["not_compared"])
     plain = [item for item in lists["items"] if not is_at_point(item["metric"])]
-    charts = metric_charts(plain, ReasonFinder(small, lists["not_compared"]), names)
+    charts = metric_charts(plain, reasons, names)
     return {
         "overall": list(filter(attrgetter("overall"), charts)),
         "grouped": sort_headlines(filter(attrgetter("groups"), charts)),
         "gaps": [gap_row(one, small, names) for one in sort_gaps(lists["gaps"])],
         "gap_scale": axis_scale([0.0, *finite_numbers(lists["gaps"], ("gap", "low", "high"))]),
         "too_small": [small_group_row(one, names) for one in lists["too_small"]],
-        "points": point_tables(result, small, names),
+        "points": point_tables(result, reasons, names),
     }
 
 
@@ -216,6 +220,7 @@ def make_metric_chart(
         title=metric_title(name),
         scale=axis_scale(finite_numbers(items, ("estimate", "low", "high"))),
         lower=any(word in name.lower() for word in LOWER_IS_BETTER),
+        compared=not name.startswith(NOT_COMPARED),
         overall=overall,
         groups=tuple((column_word(by), tuple(some)) for by, some in groups.items()),
     )
@@ -253,7 +258,8 @@ def gap_row(item: ResultMapping, small: SmallGroups, names: Mapping[str, str]) -
 
 def small_group_row(item: ResultMapping, names: Mapping[str, str]) -> dict[str, Any]:
     word = group_word(item["by"], item.get("value"), names)
-    return {"word": word, "n": item.get("n"), "reason": item.get("reason")}
+    told = str(item.get("n")) in (item.get("reason") or "")
+    return {"told": told, "word": word, "n": item.get("n"), "reason": item.get("reason")}
 
 
 def confusion_table(found: Mapping[str, Any] | None, names: Mapping[str, str]) -> ConfusionTable | None:
@@ -276,8 +282,7 @@ class PointRow:
 
     word: str
     n: int | None
-    sensitivity: EstimateRow | None
-    specificity: EstimateRow | None
+    sides: tuple[EstimateRow | None, ...]  # sensitivity, specificity
     why_small: str | None = None
 
 
@@ -287,47 +292,47 @@ class PointTable:
 
     title: str
     threshold: float | None
+    given: bool  # not chosen
     rows: tuple[tuple[str, PointRow], ...]  # with the column of the group, "" for all images
 
 
 def point_tables(
-    result: ResultMapping, small: SmallGroups, names: Mapping[str, str]
+    result: ResultMapping, reasons: ReasonFinder, names: Mapping[str, str]
 ) -> tuple[PointTable, ...]:
     """Each operating point on each class, with its groups."""
+    found: dict[str, list[ResultMapping]] = {}
+    for item in result["items"]:
+        found.setdefault(item["metric"], []).append(item)
     return tuple(
-        make_point_table(point, name, cut, result, small, names)
+        PointTable(
+            title=f"{names.get(name, name)}: {point['metric']} {point['value']:g}",
+            threshold=cut,
+            given=point["metric"] == "threshold",
+            rows=tuple(point_rows(found, point_suffix(point, name, result), reasons, names)),
+        )
         for point in result.get("operating_points") or ()
         for name, cut in point["thresholds"].items()
     )
 
 
-def make_point_table(
-    point: ResultMapping,
-    name: str,
-    cut: float | None,
-    result: ResultMapping,
-    small: SmallGroups,
-    names: Mapping[str, str],
-) -> PointTable:
-    suffix = f"_at_{point['metric']}_{point['value']:g}"
-    own = suffix if result.get("positive") else f"_{name}{suffix}"
-    found: dict[tuple[Any, Any], dict[str, EstimateRow]] = {}
-    for item in result["items"]:
-        for side in ("sensitivity", "specificity"):
-            if item["metric"] == f"{side}{own}":
-                row = make_estimate_row(item, names, small.get((item["by"], item.get("value"))))
-                found.setdefault((item["by"], item.get("value")), {})[side] = row
-    rows = (
-        (column_word(by or ""), PointRow(
-            word=any_side(sides).word, n=any_side(sides).n, sensitivity=sides.get("sensitivity"),
-            specificity=sides.get("specificity"), why_small=any_side(sides).why_small,
-        ))
-        for (by, _), sides in found.items()
-    )  # fmt: skip
-    asked = f"{point['metric']} {point['value']:g}"
-    return PointTable(title=f"{names.get(name, name)}: {asked}", threshold=cut, rows=tuple(rows))
+def point_suffix(point: ResultMapping, name: str, result: ResultMapping) -> str:
+    """What metrics at a point have behind their name."""
+    own = f"_at_{point['metric']}_{point['value']:g}"
+    return own if result.get("positive") else f"_{name}{own}"
 
 
-def any_side(sides: Mapping[str, EstimateRow]) -> EstimateRow:
-    """What both sides of a group share."""
-    return next(iter(sides.values()))
+def point_rows(
+    found: Mapping[str, Sequence[ResultMapping]], suffix: str, reasons: ReasonFinder, names: Mapping[str, str]
+) -> Iterator[tuple[str, PointRow]]:
+    """All images, then each group, with both sides."""
+    sides: dict[tuple[Any, Any], dict[str, EstimateRow]] = {}
+    for side in POINT_SIDES:
+        for item in found.get(f"{side}{suffix}", ()):
+            row = make_estimate_row(item, names, reasons.find(item))
+            sides.setdefault((item["by"], item.get("value")), {})[side] = row
+    for (by, _), both in sides.items():
+        first = next(iter(both.values()))
+        why = dict.fromkeys(row.why_small for row in both.values() if row.why_small)
+        shown = tuple(both.get(side) for side in POINT_SIDES)
+        point = PointRow(word=first.word, n=first.n, sides=shown, why_small="; ".join(why) or None)
+        yield column_word(by or ""), point

@@ -36,6 +36,7 @@ class ModelJudgment:
 
     sentences: tuple[Verdict, ...]
     numbers: tuple[NumberTile, ...]
+    silent: str = ""  # of whom nothing can be said, and why
 
 
 def judge_result(result: ResultMapping, names: Mapping[str, str], where: str = "") -> ModelJudgment:
@@ -58,9 +59,12 @@ def judge_result(result: ResultMapping, names: Mapping[str, str], where: str = "
     sentences = [
         describe_model(result, headline, names, where),
         describe_worst(result, compared, names),
-        *describe_silent(result, compared, names),
     ]
-    return ModelJudgment(tuple(sentences), (*number_tiles(result, headline, compared, names),))
+    return ModelJudgment(
+        tuple(sentences),
+        (*number_tiles(result, headline, compared, names),),
+        describe_silent(result, compared, names),
+    )
 
 
 def find_headline(result: ResultMapping) -> ResultMapping | None:
@@ -135,7 +139,9 @@ def explain_headline(result: ResultMapping, headline: ResultMapping, names: Mapp
     count = f"{100 * headline['estimate']:.0f}"
     if headline["metric"] == "auroc" and (positive := result.get("positive")):
         word = names.get(positive, positive)
-        return f"in {count} of 100 pairs of an image of {word} and one of another, the first gets the higher probability"
+        return (
+            f"of an image that is {word} and one that is not, it gives the first more in {count} of 100 pairs"
+        )
     if headline["metric"] == "balanced_accuracy":
         return f"on average over the classes, {count} of 100 images of a class are called that"
     return ""
@@ -181,8 +187,8 @@ def describe_difference(worst: ResultMapping, result: ResultMapping) -> str:
 
 def describe_silent(
     result: ResultMapping, compared: Sequence[ResultMapping], names: Mapping[str, str]
-) -> Iterator[Verdict]:
-    """The groups of whom nothing can be said, and why; nothing where there are none."""
+) -> str:
+    """The groups of whom nothing can be said, and why; "" where there are none."""
     metric = compared[0]["metric"] if compared else None
     scarce = [one for one in result.get("not_compared") or () if one["metric"] == metric]
     words = [
@@ -190,8 +196,7 @@ def describe_silent(
         for one in (*(result.get("too_small") or ()), *scarce)
         if one.get("value") is not None
     ]
-    if words:
-        yield Verdict(f"Cannot be judged: {list_names(words, '; ', 'group')}.")
+    return f"{list_names(words, '; ', 'group')}." if words else ""
 
 
 def is_sure(gap: ResultMapping) -> bool:

@@ -177,3 +177,24 @@ def curve(
 
 
 CURVES = [curve(), curve("precision-recall"), curve(by="sex", value="male"), curve(by="sex", value="female")]
+
+
+AT_POINT: Mapping[str, Any] = {
+    "items": [
+        {"by": by, "value": value, "n": n, "metric": f"{side}_at_sensitivity_0.9", "estimate": 0.8, "low": 0.6, "high": 0.9}
+        for by, value, n in ((None, None, 200), ("sex", "male", 100), ("fitzpatrick", 6, 9))
+        for side in ("sensitivity", "specificity")
+    ],
+    "operating_points": [{"metric": "sensitivity", "value": 0.9, "thresholds": {"melanoma": 0.4}}],
+    "not_compared": [
+        {"by": "sex", "value": "male", "metric": "sensitivity_at_sensitivity_0.9", "reason": "only 3 images of melanoma"}
+    ],
+}  # fmt: skip
+WHOLE: Mapping[str, Any] = {  # a page with all that it can have
+    **RESULT,
+    **MODEL,
+    **AT_POINT,
+    "items": [*RESULT["items"], *AT_POINT["items"]],
+    "too_small": RESULT["too_small"],
+    "curves": CURVES,
+}

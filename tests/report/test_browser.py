@@ -17,7 +17,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
 from dermdata.report import evaluation_page
-from report.samples import CURVES, FACTS, FINDINGS, MODEL, RESULT, finding, page
+from report.samples import FACTS, FINDINGS, WHOLE, finding, page
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = [
@@ -95,7 +95,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
                 finding("known-issue", "note", message="<script>document.title = 'mine'</script>"),
             ]
         ),
-        "evaluation": "".join(evaluation_page({**RESULT, **MODEL, "curves": CURVES}, FACTS)),
+        "evaluation": "".join(evaluation_page(WHOLE, FACTS)),
     }
     for name, text in texts.items():
         (folder / f"{name}.html").write_text(text, encoding="utf-8")
@@ -191,6 +191,31 @@ def test_the_first_screen_and_the_whole_are_short(reader: Reader) -> None:
     assert reader.js("document.documentElement.scrollHeight") < 6000
     assert reader.js("document.querySelector('.leaks').getBoundingClientRect().bottom") < 500
     assert not any(one.is_displayed() for one in reader.all("article.finding"))
+
+
+@pytest.mark.parametrize(("width", "most"), [(1280, 400), (390, 800)])
+def test_an_evaluation_says_all_in_its_first_screen(reader: Reader, width: int, most: int) -> None:
+    """What the model does, for whom it is worst and who cannot be judged, before anybody scrolls."""
+    reader.open("evaluation", width=width)
+    assert len(reader.all(".verdict")) == 2
+    bottoms = "[...document.querySelectorAll('.verdict, .lead')].map(e => e.getBoundingClientRect().bottom)"
+    assert max(reader.js(bottoms)) < most
+
+
+def test_on_a_phone_operating_points_are_read_without_scrolling(reader: Reader) -> None:
+    """Both sides are within the screen, and a reason stands in a line, not in a column of syllables."""
+    reader.open("evaluation", width=390)
+    assert (
+        reader.js(
+            "Math.max(...[...document.querySelectorAll('.points td')].map(e => e.getBoundingClientRect().right))"
+        )
+        <= 390
+    )
+    heights = reader.js(
+        "[...document.querySelectorAll('.points .badge')].map(e => e.getBoundingClientRect().height)"
+    )
+    assert len(heights) == 2
+    assert max(heights) < 60
 
 
 def test_pictures_are_pictures(reader: Reader) -> None:

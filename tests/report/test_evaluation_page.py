@@ -136,7 +136,7 @@ UNSURE = {
         ),
         (
             MODEL,
-            "better than guessing: in 90 of 100 pairs of an image of melanoma and one of another, the first",
+            "better than guessing: of an image that is melanoma and one that is not, it gives the first more in 90 of 100",
         ),
         (
             {**MODEL, "confusion": {"classes": ["not melanoma", "melanoma"], "matrix": [[9, 9], [9, 9]]}},
@@ -153,7 +153,7 @@ UNSURE = {
             "guessing: on average over the classes, 80 of 100 images of a class are called that.",
         ),
         ({}, "the difference of 0.010 (-0.100 to 0.100) may be chance."),
-        ({}, "Cannot be judged: skin type VI (only 9 images, fewer than 30)."),
+        ({}, "<strong>Cannot be judged:</strong> skin type VI (only 9 images, fewer than 30)."),
         ({**MODEL, "against_rest": [UNSURE, BEHIND]}, "It is worst for sex male"),  # the one that is sure
         ({**MODEL, "against_rest": [UNSURE]}, "It is worst for site ear"),
         (
@@ -193,7 +193,7 @@ def test_a_group_without_enough_images_of_a_class_is_named_with_its_number() -> 
         for metric in ("auroc", "sensitivity")
     ]
     top = page(**MODEL, not_compared=few).split("<main")[0]
-    assert "Cannot be judged: sex female (only 3 images of melanoma)." in top
+    assert "<strong>Cannot be judged:</strong> sex female (only 3 images of melanoma)." in top
 
 
 def test_of_many_groups_that_cannot_be_judged_some_are_named() -> None:
@@ -315,6 +315,52 @@ def test_operating_points_are_a_table_of_all_images_and_groups() -> None:
     assert re.findall(r'class="n">(0\.\d+)', shown) == ["0.910", "0.600"] * 2
     assert "no claim: only 3 patients" in shown
     assert "Sensitivity at sensitivity" not in text  # they stand nowhere else
+
+
+@pytest.mark.parametrize(("kind", "told"), [("sensitivity", True), ("threshold", False)])
+def test_a_threshold_that_was_given_was_not_chosen(kind: str, *, told: bool) -> None:
+    point = {"metric": kind, "value": 0.4, "thresholds": {"melanoma": 0.4}}
+    item = {"by": None, "value": None, "n": 9, "estimate": 0.5, "low": None, "high": None}
+    items = [*RESULT["items"], {**item, "metric": f"sensitivity_at_{kind}_0.4"}]
+    text = page(positive="melanoma", items=items, operating_points=[point])
+    assert (">threshold 0.400<" in text) == told
+
+
+def test_a_group_with_few_images_of_a_class_has_no_claim_at_an_operating_point() -> None:
+    """A hundred images with one melanoma: its sensitivity is 0 or 1, and means nothing."""
+    point = {"metric": "sensitivity", "value": 0.9, "thresholds": {"melanoma": 0.4}}
+    metric = "sensitivity_at_sensitivity_0.9"
+    item = {
+        "by": "sex",
+        "value": "male",
+        "n": 100,
+        "metric": metric,
+        "estimate": 0.0,
+        "low": 0.0,
+        "high": 0.975,
+    }
+    few = [{"by": "sex", "value": "male", "metric": metric, "reason": "only 1 image of melanoma"}]
+    text = page(
+        positive="melanoma",
+        items=[*RESULT["items"], item],
+        operating_points=[point],
+        not_compared=few,
+        too_small=[],
+    )
+    assert 'male <span class="badge">no claim: only 1 image of melanoma</span>' in table_of(
+        text, "melanoma: sensitivity 0.9"
+    )
+
+
+def test_what_follows_how_common_a_class_is_is_not_for_comparing_groups() -> None:
+    items = [{**item, "metric": "average_precision"} for item in RESULT["items"] if item["metric"] == "auroc"]
+    assert "Not compared between groups" in page(items=items)
+    assert "Not compared between groups" not in page()
+
+
+def test_the_number_of_a_small_group_is_there_once() -> None:
+    text = page()
+    assert '<li>skin type VI: <span class="dim">only 9 images, fewer than 30</span></li>' in text
 
 
 # ------------------------------------------------------------------ files
