@@ -272,16 +272,16 @@ def lock_folder(folder: Path) -> Iterator[None]:
     """Keep other processes from a folder's list while it is read and written, where the file system can."""
     if sys.platform == "win32":  # which opens no folders
         yield
-        return
-    with disk.storage_errors(folder):
-        handle = os.open(folder, os.O_RDONLY)
-    try:
-        end = time.monotonic() + LOCK_SECONDS
-        while is_locked(handle) and time.monotonic() < end:  # who holds it longer has stopped in the middle
-            time.sleep(0.01)
-        yield
-    finally:
-        os.close(handle)
+    else:
+        with disk.storage_errors(folder):
+            handle = os.open(folder, os.O_RDONLY)
+        try:
+            end = time.monotonic() + LOCK_SECONDS
+            while is_locked(handle) and time.monotonic() < end:  # who holds it longer has stopped in the middle
+                time.sleep(0.01)
+            yield
+        finally:
+            os.close(handle)
 
 
 def is_locked(handle: int) -> bool:

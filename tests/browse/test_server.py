@@ -566,13 +566,3 @@ def test_in_python_a_page_is_served_until_the_block_ends(demo: Manifest, tmp_pat
             demo.browse(exclusions=tmp_path / "list.tsv", port=port or 0)
     with pytest.raises(httpx.ConnectError):
         httpx.get(page.address)
-
-
-@pytest.mark.parametrize(
-    ("port", "host", "word"), [(70000, "127.0.0.1", "no port"), (0, "nowhere.invalid", "no address")]
-)
-def test_an_address_that_cannot_be_is_refused(
-    demo: Manifest, tmp_path: Path, port: int, host: str, word: str
-) -> None:
-    with pytest.raises(UsageError, match=word):
-        demo.browse(exclusions=tmp_path / "list.tsv", port=port, host=host)
