@@ -2,10 +2,9 @@
 
 import html
 import json
-import socket
 import threading
 import webbrowser
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -19,7 +18,7 @@ import pyarrow.compute as pc
 
 from dermdata.api.reports import site_labels
 from dermdata.api.resources import Resources
-from dermdata.errors import StorageError, UsageError
+from dermdata.errors import UsageError
 from dermdata.manifest.lazy import ROW_COLUMN
 from dermdata.manifest.schema import SCHEMA
 from dermdata.markup import count_nouns
@@ -30,9 +29,8 @@ if TYPE_CHECKING:
     from dermdata.api.targets import Loaded
     from dermdata.browse.app import Browsing
     from dermdata.browse.index import PictureIndex, RowPredictions
+    from dermdata.browse.listening import PageAddress
 
-LOOPBACK = "127.0.0.1"
-OWN_NAMES = ("127.0.0.1", "localhost", "[::1]")
 EXCLUSIONS = Path("exclusions.tsv")
 SHOWN_LETTERS = 4000  # of a cell
 NO_ROWS = "no row is left to look at"
@@ -51,15 +49,13 @@ class BrowseRequest:
     labels: str | None = None
     predictions: Any = None  # a path, "-" or a table
     exclusions: Path = EXCLUSIONS
-    host: str = LOOPBACK
+    host: str = "127.0.0.1"
     port: int = 0  # 0: a free one
 
     def require_possible(self) -> None:
-        """UsageError for a list or an address that cannot be: said before anything is read."""
+        """UsageError for a list that cannot be: said before anything is read."""
         from dermdata.manifest.exclusions import ExclusionFile
 
-        if not 0 <= self.port <= 65535:
-            raise UsageError(f"there is no port {self.port}", hint="a port is 0 (a free one) to 65535")
         ExclusionFile(self.exclusions)
 
 
@@ -124,6 +120,7 @@ def fill_columns(table: pa.Table) -> pa.Table:
     for name in NEEDED_COLUMNS:
         if name in SCHEMA.names and name not in table.column_names:
             table = table.append_column(SCHEMA.field(name), pa.nulls(table.num_rows, SCHEMA.field(name).type))
+    table = name_all_rows(read_labels(table))
     for name in REPEATED_WORDS:
         if not pa.types.is_dictionary(table.schema.field(name).type):
             place = table.column_names.index(name)
@@ -131,6 +128,32 @@ def fill_columns(table: pa.Table) -> pa.Table:
     place = table.column_names.index("sha256")
     table = table.set_column(place, "sha256", pc.utf8_slice_codeunits(table["sha256"], 0, DIGEST_LETTERS))
     return table.combine_chunks()
+
+
+def name_all_rows(table: pa.Table) -> pa.Table:
+    """The table with the key that a list names a row by where a row has none of its own."""
+    from dermdata.manifest.exclusions import row_keys
+
+    if not table["key"].null_count:
+        return table
+    keys = pc.coalesce(table["key"].combine_chunks(), row_keys(table))
+    return table.set_column(table.column_names.index("key"), "key", keys)
+
+
+def read_labels(table: pa.Table) -> pa.Table:
+    """The table with its labels as words; without them, where they are lists or the like."""
+    from dermdata.projection import LABEL
+
+    if LABEL not in table.column_names:
+        return table
+    place = table.column_names.index(LABEL)
+    try:
+        return table.set_column(place, LABEL, pc.dictionary_encode(table[LABEL].cast(pa.string())))
+    except (
+        pa.ArrowInvalid,
+        pa.ArrowNotImplementedError,
+    ):  # no dermdata's column: each picture's fields show it
+        return table.remove_column(place)
 
 
 def vocabulary_names(resources: Resources) -> Any:
@@ -253,29 +276,29 @@ class PageServer:
     ----------
     address : str
         What a browser opens; it holds the token without which nothing is answered.
+    remote_address : str or None
+        What the browser of another machine opens; None where only this one is let in.
 
     """
 
-    def __init__(self, browsing: "Browsing", request: BrowseRequest) -> None:
+    def __init__(self, browsing: "Browsing", place: "PageAddress") -> None:
         import uvicorn
 
         from dermdata.browse.app import make_app
         from dermdata.browse.guard import Guard, make_token
 
         self.browsing = browsing
-        self._socket = open_socket(request.host, request.port)
-        port, token = self._socket.getsockname()[1], make_token()
-        names = (*OWN_NAMES, *([] if is_wildcard(request.host) else [bracket(request.host)]))
-        if is_wildcard(request.host):
-            names = (*names, *list_own_names())
+        self._socket = place.socket
+        token = make_token()
         guard = Guard(
             make_app(browsing),
             token,
-            frozenset(f"{name}:{port}".lower() for name in names),
-            f"dermdata-{port}",
+            place.hosts,
+            f"dermdata-{place.port}",
+            place.port if place.is_any else 0,
         )
-        shown = LOOPBACK if is_wildcard(request.host) else bracket(request.host)
-        self.address = f"http://{shown}:{port}/?token={token}"
+        self.address = f"{place.shown}/?token={token}"
+        self.remote_address = f"{place.remote}/?token={token}" if place.remote else None
         config = uvicorn.Config(
             guard, lifespan="off", log_level="warning", access_log=False, server_header=False, ws="none",
             timeout_graceful_shutdown=2,
@@ -321,52 +344,6 @@ class PageServer:
         self._socket.close()
 
 
-def open_socket(host: str, port: int) -> socket.socket:
-    """A socket that listens; errors name the address and say what to do."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # by name: asyncio sends at once (TCP_NODELAY) only where it sees that it is TCP; else each answer waits 40 ms
-    opened = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        opened.bind((host.strip("[]"), port))
-        opened.listen()  # whoever reads the address at once waits, and is not refused
-    except socket.gaierror as error:
-        opened.close()
-        raise UsageError(f"there is no address {host} on this machine", hint="--host 127.0.0.1") from error
-    except OSError as error:
-        opened.close()
-        raise StorageError(
-            f"{host}:{port} cannot be listened on: {error.strerror}",
-            hint="another --port, or 0 for a free one",
-        ) from error
-    return opened
-
-
-def bracket(host: str) -> str:
-    """A host as an address has it."""
-    return f"[{host}]" if ":" in host and not host.startswith("[") else host
-
-
-def is_wildcard(host: str) -> bool:
-    """Whether all of the machine's addresses are meant."""
-    return host.strip("[]") in {"0.0.0.0", "::", ""}  # noqa: S104  # recognized, and warned of
-
-
-def list_own_names() -> Sequence[str]:
-    """The names by which other machines may ask this one."""
-    name = socket.gethostname()
-    try:
-        found = socket.gethostbyname_ex(name)
-    except OSError:  # a machine that does not know its own name is still asked by it
-        return (name,)
-    return (name, found[0], *found[1], *found[2])
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can ask."""
-    return host.strip("[]") in {LOOPBACK, "localhost", "::1"}
-
-
 def open_page(address: str) -> bool:
     """Open the person's browser, where there is one."""
     return webbrowser.open(address)
@@ -374,15 +351,25 @@ def open_page(address: str) -> bool:
 
 def serve_page(resources: Resources, manifest: "Manifest", request: BrowseRequest) -> PageServer:
     """The page of these rows, ready to run or start; other machines being let in is told."""
+    from dermdata.browse.listening import open_address
+
     require_extra()
     request.require_possible()
-    if not is_loopback(request.host):
-        resources.say(
-            f"warning: {request.host} lets other machines look at these pictures if they have the address; "
-            "it is not encrypted"
-        )
-    show_unused()  # the page's libraries use anyio
-    return PageServer(open_browsing(resources, manifest, request), request)
+    place = open_address(request.host, request.port)  # what cannot be is said before anything is read
+    try:
+        if place.is_open:
+            resources.say(
+                f"warning: {request.host} lets other machines look at these pictures if they have the address; "
+                "it is not encrypted"
+            )
+        show_unused()  # the page's libraries use anyio
+        server = PageServer(open_browsing(resources, manifest, request), place)
+    except BaseException:
+        place.socket.close()
+        raise
+    if server.remote_address and server.remote_address != server.address:
+        resources.say(f"from other machines: {server.remote_address}")
+    return server
 
 
 def open_index(resources: Resources, manifest: "Manifest", request: BrowseRequest) -> "PictureIndex":

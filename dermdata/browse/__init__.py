@@ -6,6 +6,7 @@
 | `index` | the rows in memory: filtered, sorted, grouped, described |
 | `similar` | near duplicates of one picture |
 | `pictures` | small and large pictures and mask overlays, made of image files |
+| `listening` | the socket, the address that is printed, and the names it may be asked by |
 | `guard` | who may ask: token, host, origin |
 | `app` | the addresses, and what each answers |
 

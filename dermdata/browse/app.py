@@ -2,13 +2,15 @@
 
 import json
 import secrets
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
 import numpy as np
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -17,8 +19,8 @@ from starlette.routing import Route
 from dermdata.browse.guard import say
 from dermdata.browse.index import GROUP_TITLES, GROUPS, PictureIndex, PictureQuery
 from dermdata.browse.pictures import NoPicture, PictureStore
-from dermdata.browse.similar import find_near
-from dermdata.errors import DermdataError, UsageError
+from dermdata.browse.similar import compare_pictures, find_near
+from dermdata.errors import BadTable, DermdataError, StorageError, UsageError
 from dermdata.manifest.exclusions import ExclusionFile
 
 MOST_ROWS = 500  # of one answer
@@ -27,6 +29,7 @@ MOST_GROUPS = 40  # of a facet that have a matrix of their own
 MOST_MARKED = 20_000  # by one request
 MOST_BYTES = 4 << 20  # of a request
 MOST_LETTERS = 500  # of a reason
+NO_NAME = "a list names images by dataset/image_id on one line, and these rows have no such name"
 ASSETS = {
     "browse.css": "text/css",
     "browse.js": "text/javascript",
@@ -35,6 +38,12 @@ ASSETS = {
     "picture.js": "text/javascript",
     "state.js": "text/javascript",
 }
+STATUSES = (  # the first class that an error is of
+    (BadTable, 500),  # a manifest or a list that is not what it was
+    (UsageError, 400),
+    (StorageError, 507),
+)
+BUG_HINT = "the terminal in which `dermdata browse` runs says more; ask for something else meanwhile"
 KEEP = {"cache-control": "private, max-age=3600"}
 
 
@@ -50,6 +59,7 @@ class Browsing:
     session: str = field(default_factory=lambda: secrets.token_hex(4))  # so that no old picture is shown
 
     def __post_init__(self) -> None:
+        self._marking = threading.Lock()
         self.index.mark_keys(list(self.exclusions.keys))
 
     # ------------------------------------------------------------------ answers
@@ -71,8 +81,23 @@ class Browsing:
         }
 
     def describe_marks(self) -> dict[str, Any]:
-        """Where the list is, and how many rows are marked."""
-        return {"path": str(self.exclusions.path), "count": int(self.index.marks.rows.sum())}
+        """Where the list is, what keeps it from being read, how many rows are marked, and how many can never be."""
+        return {
+            "path": str(self.exclusions.path),
+            "problem": self._refresh_marks(),
+            "count": int(self.index.marks.rows.sum()),
+            "unnamed": self.index.table["key"].null_count,
+        }
+
+    def _refresh_marks(self) -> str | None:
+        """Take over what others have written to the list; why that cannot be."""
+        try:
+            with self._marking:
+                if self.exclusions.refresh():
+                    self.index.mark_keys(list(self.exclusions.keys))
+        except DermdataError as error:  # the marks stay as they were, and the page goes on
+            return error.message
+        return None
 
     def rows(self, query: PictureQuery, asked: Mapping[str, str]) -> dict[str, Any]:
         """A page of the grid."""
@@ -90,7 +115,8 @@ class Browsing:
     def picture(self, row: int) -> dict[str, Any]:
         """One picture with all that is known of it."""
         index = self.index
-        near = find_near(index.table, row) if "phash" in index.table.column_names else []
+        [shown] = index.describe_rows([row])
+        near = find_near(index.table, row)
         alike = index.describe_rows([other for other, _, _ in near[:MOST_RELATED]])
         related = {
             group: index.describe_rows(index.find_group(row, group)[:MOST_RELATED])
@@ -98,22 +124,49 @@ class Browsing:
             else []
             for group in GROUPS
         }
-        hashed = index.table["phash"][row].is_valid if "phash" in index.table.column_names else False
         return {
-            **index.describe_rows([row])[0],
+            **shown,
             "fields": self.read_fields(row),
             **related,
             "near": [
-                {**tile, "distance": distance, "how": how}
+                {**tile, "distance": distance, "how": how, "leaks": leaks(shown, tile)}
                 for tile, (_, distance, how) in zip(alike, near, strict=False)
             ],
-            "near_state": "done" if hashed else "no hash",
+            "near_total": len(near),
+            "near_state": "done" if index.table["phash"][row].is_valid else "no hash",
             "masks": [
                 {"number": number, "title": title}
                 for number, (title, _) in enumerate(self.pictures.list_masks(row))
             ],
             "probabilities": self.probabilities(row),
             "issue": self.exclusions.keys.get(str(index.table["key"][row].as_py())),
+        }
+
+    def pair(self, row: int, other: int) -> dict[str, Any]:
+        """Two pictures side by side.
+
+        Parameters
+        ----------
+        row, other : int
+            Any two rows.
+
+        Returns
+        -------
+        dict
+            `pictures`: both, as the grid has them; `distance` (of 64 bits of their hashes) and `how` (`same bytes`,
+            `alike`, `perhaps alike`), None where that is not known or they are not alike; `same`: whether they have one
+            `dataset`, `lesion`, `patient`, `split` and `label` (None where one of them does not state it); `fields`: of
+            each field that one of them has `name`, `note`, `values` (None where it has none) and whether they are `same`.
+
+        """
+        pictures = self.index.describe_rows([row, other])
+        distance, how = compare_pictures(self.index.table, row, other)
+        return {
+            "pictures": pictures,
+            "distance": distance,
+            "how": how,
+            "same": self.index.compare_rows(row, other) | compare_words(pictures),
+            "fields": join_fields(self.read_fields(row), self.read_fields(other)),
         }
 
     def probabilities(self, row: int) -> list[dict[str, Any]]:
@@ -152,9 +205,7 @@ class Browsing:
         answer = {"classes": list(one.classes), **one.judge_rows(rows), "by": None, "groups": [], "more": 0}
         if by is None:
             return answer
-        facet = self.index.facets.get(by)
-        if facet is None:
-            raise UsageError(f"there is no facet {by}", hint=f"facets are {', '.join(self.index.facets)}")
+        facet = self.index.facets[require_facet(self.index, by)]
         groups, more = one.judge_groups(facet, rows, MOST_GROUPS)
         return {**answer, "by": {"name": facet.name, "title": facet.title}, "groups": groups, "more": more}
 
@@ -171,15 +222,57 @@ class Browsing:
         }
 
     def mark(self, asked: Any) -> dict[str, Any]:
-        """Mark rows, or take their marks away; the list on disk is written before this answers."""
+        """Mark rows, or take their marks away; the list on disk is written before this answers.
+
+        Parameters
+        ----------
+        asked : dict
+            `rows` (numbers), `marked` (True or False) and `issue` (what is wrong).
+
+        Returns
+        -------
+        dict
+            What `describe_marks` says; `refused`: how many of the rows a list cannot name, and `reason`: why; `others`:
+            how many rows more have the same key as one of them, and so the same mark.
+
+        """
         rows, marked, issue = read_marks(asked, len(self.index))
-        keys = [key for key in self.index.table["key"].take(rows).to_pylist() if key]
-        if marked:
-            self.exclusions.mark(keys, issue)
-        else:
-            self.exclusions.unmark(keys)
-        self.index.mark_keys(list(self.exclusions.keys))
-        return self.describe_marks()
+        names, refused = self.index.name_rows(rows)
+        with self._marking:
+            if marked:
+                self.exclusions.mark(names, issue)
+            else:
+                self.exclusions.unmark([*names, *self.index.list_other_names(rows)])
+            self.index.mark_keys(list(self.exclusions.keys))
+        return {
+            **self.describe_marks(),
+            "refused": refused,
+            "reason": NO_NAME if refused else None,
+            "others": max(0, self.index.count_named(names) - len(set(rows)) + refused),
+        }
+
+
+def leaks(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two pictures are in different parts of the split, of whatever datasets they are."""
+    return bool(one["split"] and other["split"] and one["split"] != other["split"])
+
+
+def compare_words(pictures: Sequence[Mapping[str, Any]]) -> dict[str, bool | None]:
+    """Whether two pictures have the same words; None where one has none."""
+    one, other = pictures
+    names = ("dataset", "split", "label")
+    return {name: one[name] == other[name] if one[name] and other[name] else None for name in names}
+
+
+def join_fields(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The fields of two pictures side by side, in the order of the first one's, then those that only the other has."""
+    sides = [{one["name"]: one["value"] for one in fields} for fields in (ours, theirs)]
+    notes = {one["name"]: one["note"] for one in (*ours, *theirs)}
+    values = {name: [side.get(name) for side in sides] for name in notes}
+    return [
+        {"name": name, "note": notes[name], "values": both, "same": both[0] == both[1]}
+        for name, both in values.items()
+    ]
 
 
 def read_marks(asked: Any, size: int) -> tuple[list[int], bool, str]:
@@ -259,12 +352,14 @@ def make_app(browsing: Browsing) -> Starlette:
         Route("/static/{name}", send_asset),
         Route("/api/view", lambda _: JSONResponse(browsing.view())),
         Route("/api/facets", lambda request: JSONResponse(count(browsing, request))),
+        Route("/api/facets/{name}", lambda request: JSONResponse(search_facet(browsing, request))),
         Route("/api/rows", lambda request: JSONResponse(browsing.rows(*split_request(request)))),
         Route("/api/confusion", lambda request: JSONResponse(count_cells(browsing, request))),
         Route(
             "/api/picture/{row:int}",
             lambda request: JSONResponse(browsing.picture(row_of(browsing, request))),
         ),
+        Route("/api/pair/{row:int}/{other:int}", lambda request: JSONResponse(pair(browsing, request))),
         Route("/api/marks", lambda _: JSONResponse(browsing.marked()), methods=["GET"]),
         Route("/api/marks", mark_route(browsing), methods=["POST"]),
         Route("/thumb/{row:int}", lambda request: jpeg(browsing.pictures.small(row_of(browsing, request)))),
@@ -275,6 +370,7 @@ def make_app(browsing: Browsing) -> Starlette:
         DermdataError: tell_error,
         NoPicture: tell_no_picture,
         HTTPException: tell_status,
+        Exception: tell_bug,
     }
     return Starlette(routes=routes, exception_handlers=handlers)
 
@@ -291,15 +387,34 @@ def count(browsing: Browsing, request: Request) -> dict[str, Any]:
     return {"total": total, "facets": browsing.index.count_facets(query)}
 
 
+def search_facet(browsing: Browsing, request: Request) -> dict[str, Any]:
+    """The values of one facet whose title contains the text `find`, under a query: for facets that have `more`."""
+    query, asked = split_request(request)
+    name = require_facet(browsing.index, request.path_params["name"])
+    return browsing.index.search_facet(query, name, asked.get("find", "").strip())
+
+
+def require_facet(index: PictureIndex, name: str) -> str:
+    """The name of a facet; UsageError where it is none."""
+    if name not in index.facets:
+        raise UsageError(f"there is no facet {name}", hint=f"facets are {', '.join(index.facets)}")
+    return name
+
+
 def count_cells(browsing: Browsing, request: Request) -> dict[str, Any]:
     """The confusion matrix under a query, and by a facet where one is named."""
     query, asked = split_request(request)
     return browsing.confusion(query, asked.get("by") or None)
 
 
-def row_of(browsing: Browsing, request: Request) -> int:
+def pair(browsing: Browsing, request: Request) -> dict[str, Any]:
+    """Two pictures side by side."""
+    return browsing.pair(row_of(browsing, request), row_of(browsing, request, "other"))
+
+
+def row_of(browsing: Browsing, request: Request, name: str = "row") -> int:
     """The row that an address names."""
-    row: int = request.path_params["row"]
+    row: int = request.path_params[name]
     if not 0 <= row < len(browsing.index):
         raise HTTPException(404, "there is no such row")
     return row
@@ -316,7 +431,7 @@ def mark_route(browsing: Browsing) -> Callable[[Request], Any]:
             asked = json.loads(await request.body())
         except (ValueError, RecursionError):
             raise UsageError("the request is no JSON") from None
-        return JSONResponse(browsing.mark(asked))
+        return JSONResponse(await run_in_threadpool(browsing.mark, asked))  # a disk may be slow
 
     return mark
 
@@ -346,9 +461,14 @@ def asset(name: str, kind: str) -> Response:
 
 
 def tell_error(_: Request, error: Exception) -> Response:
-    """What a person asked for and cannot have."""
-    hint = getattr(error, "hint", None)
-    return say(400, getattr(error, "message", str(error)), hint)
+    """What a person asked for and cannot have, or what is wrong here: with the cause and the next step."""
+    status = next((status for kind, status in STATUSES if isinstance(error, kind)), 500)
+    return say(status, getattr(error, "message", str(error)), getattr(error, "hint", None))
+
+
+def tell_bug(_: Request, error: Exception) -> Response:
+    """A fault of ours; what it is stands on stderr."""
+    return say(500, f"a fault of dermdata: {type(error).__name__}", BUG_HINT)
 
 
 def tell_no_picture(_: Request, error: Exception) -> Response:

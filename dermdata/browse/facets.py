@@ -5,6 +5,7 @@ Counting is a `bincount` over small integers, so that 400,000 rows are counted a
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -17,10 +18,13 @@ from dermdata.manifest.schema import FITZPATRICK_TYPES, USUAL_PARTS
 
 Mask = NDArray[np.bool_]
 Codes = NDArray[np.int32]
-NOT_STATED = "not stated"
+NOT_STATED, BLANK = "not stated", "(blank)"
 DECADE = 10  # years
 NO_FILE = "no image file"
 MOST_VALUES = 400  # of a facet that are listed
+MOST_LETTERS = 200  # of a value: longer words of a stranger's table are told apart by their beginning
+MOST_YEARS = 120
+NO_AGE, NO_AGE_TITLE = "no age", f"no age of a person (0 to {MOST_YEARS})"
 
 
 @dataclass(frozen=True)
@@ -52,21 +56,75 @@ class Facet:
                 chosen[code] |= parent >= 0 and chosen[parent]
         return np.asarray(chosen[self.codes])
 
-    def count_values(self, rows: Mask) -> list[dict[str, Any]]:
-        """Each value that these rows have, with how many: in the facet's order, a tree from its top down."""
+    def count_values(
+        self, rows: Mask, wanted: Collection[Any] = (), find: str = ""
+    ) -> tuple[list[dict[str, Any]], int]:
+        """Count the values that these rows have, in the facet's order; of very many the most frequent ones.
+
+        Parameters
+        ----------
+        rows : numpy.ndarray
+            Which rows are counted.
+        wanted : collection
+            Values that are listed in any case: those that are chosen.
+        find : str
+            Only values whose title contains this, in any case; in a tree with what is above them.
+
+        Returns
+        -------
+        list of dict
+            `value`, `title`, `count`, and in a tree `depth`.
+        int
+            How many more there are beyond MOST_VALUES.
+
+        """
+        counts = self._count_codes(rows)
+        there = counts > 0
+        if find:
+            there &= self._find_titles(find)
+        codes = np.flatnonzero(there)
+        if len(codes) > MOST_VALUES:  # of equals the first: in a tree, what lies above
+            listed = np.zeros(len(counts), bool)
+            listed[codes[np.argsort(-counts[codes], kind="stable")[:MOST_VALUES]]] = True
+            listed |= self._add_parents(there & np.array([value in wanted for value in self.values], bool))
+            codes = np.flatnonzero(listed)
+        depths = self._depths
+        values = [
+            {"value": self.values[code], "title": self.titles[code], "count": int(counts[code])}
+            | ({} if depths is None else {"depth": depths[code]})
+            for code in codes.tolist()
+        ]
+        return values, int(there.sum()) - len(values)
+
+    def _count_codes(self, rows: Mask) -> NDArray[np.int64]:
+        """How many rows have each code, or one below it."""
         counts = np.bincount(self.codes[rows], minlength=len(self.values))
         if self.parents is not None:
             for code in range(len(counts) - 1, -1, -1):
                 if self.parents[code] >= 0:
                     counts[self.parents[code]] += counts[code]
-        depths = self.depths()
-        return [
-            {"value": self.values[code], "title": self.titles[code], "count": int(counts[code])}
-            | ({} if depths is None else {"depth": depths[code]})
-            for code in np.flatnonzero(counts).tolist()
-        ]
+        return counts
 
-    def depths(self) -> list[int] | None:
+    def _find_titles(self, text: str) -> Mask:
+        """The codes whose title contains a text, in a tree with those above them."""
+        wanted = text.casefold()
+        return self._add_parents(np.array([wanted in title for title in self._folded], bool))
+
+    def _add_parents(self, chosen: Mask) -> Mask:
+        """These codes and all above them."""
+        if self.parents is not None:
+            for code in range(len(chosen) - 1, -1, -1):
+                if chosen[code] and self.parents[code] >= 0:
+                    chosen[self.parents[code]] = True
+        return chosen
+
+    @cached_property
+    def _folded(self) -> list[str]:
+        """The titles as they are searched."""
+        return [title.casefold() for title in self.titles]
+
+    @cached_property
+    def _depths(self) -> list[int] | None:
         """How far below the top each value lies."""
         if self.parents is None:
             return None
@@ -84,9 +142,7 @@ def code_words(
     order: Sequence[Any] = (),
 ) -> Facet:
     """A facet of a column's words: those of `order` first, then the most frequent first, and what is not stated last."""
-    if isinstance(words, pa.ChunkedArray):
-        words = words.combine_chunks()
-    encoded = words if pa.types.is_dictionary(words.type) else pc.dictionary_encode(words)
+    encoded = shorten_words(words.combine_chunks() if isinstance(words, pa.ChunkedArray) else words)
     found = encoded.dictionary.to_pylist()
     codes = pc.fill_null(encoded.indices.cast(pa.int32()), len(found)).to_numpy(zero_copy_only=False)
     counts = np.bincount(codes, minlength=len(found) + 1).tolist()
@@ -102,11 +158,24 @@ def code_words(
     return Facet(name, title, (*values, None), (*titles, NOT_STATED), places[codes])
 
 
+def shorten_words(words: pa.Array) -> pa.DictionaryArray:
+    """The words as codes; of those that are too long for a page, the beginning."""
+    encoded = pc.dictionary_encode(words)
+    plain = encoded.dictionary
+    if (
+        not pa.types.is_string(plain.type)
+        or not pc.any(pc.greater(pc.utf8_length(plain), MOST_LETTERS)).as_py()
+    ):
+        return encoded
+    beginnings = pc.binary_join_element_wise(pc.utf8_slice_codeunits(plain, 0, MOST_LETTERS), "…", "")
+    shorter = pc.if_else(pc.greater(pc.utf8_length(plain), MOST_LETTERS), beginnings, plain)
+    return pc.dictionary_encode(shorter.take(encoded.indices))
+
+
 def find_title(value: Any, names: Mapping[str, str] | Callable[[str], str] | None) -> str:
     """What a value is called."""
-    if callable(names):
-        return names(value)
-    return (names or {}).get(value, str(value))
+    title = names(value) if callable(names) else (names or {}).get(value, str(value))
+    return title if title.strip() else BLANK
 
 
 def code_tree(
@@ -123,7 +192,7 @@ def code_tree(
         name,
         title,
         (*(node[-1] for node in ordered), None),
-        (*(names(node[-1]) for node in ordered), NOT_STATED),
+        (*(find_title(node[-1], names) for node in ordered), NOT_STATED),
         codes[flat.codes],
         np.array([*parents, -1], np.int32),
     )
@@ -136,11 +205,24 @@ def list_nodes(paths: Iterable[tuple[str, ...]], names: Callable[[str], str]) ->
 
 
 def code_decades(table: pa.Table) -> Facet:
-    """Ages by decade."""
+    """Ages by decade; those that no person has, and numbers that are none, stand together at the end."""
     ages = table["age"].combine_chunks().cast(pa.float64())
-    decades = pc.cast(pc.multiply(pc.floor(pc.divide(ages, float(DECADE))), float(DECADE)), pa.int32())
-    order = sorted(filter(lambda one: one is not None, pc.unique(decades).to_pylist()))
-    return code_words("age", "age", decades, lambda first: f"{first}–{int(first) + DECADE - 1}", order)
+    stated = pc.is_valid(ages).to_numpy(zero_copy_only=False)
+    years = pc.fill_null(ages, 0.0).to_numpy(zero_copy_only=False)
+    possible = (years >= 0) & (years <= MOST_YEARS)
+    decades = np.where(possible, years, 0).astype(np.int32) // DECADE
+    numbers = np.where(stated, np.where(possible, decades, MOST_YEARS), -1)
+    used = [number for number in np.unique(numbers).tolist() if number >= 0]
+    places = np.full(MOST_YEARS + 2, len(used), np.int32)  # the last one is that of -1
+    places[used] = np.arange(len(used), dtype=np.int32)
+    values = [NO_AGE if number == MOST_YEARS else number * DECADE for number in used]
+    titles = [one if one != NO_AGE else NO_AGE_TITLE for one in map(name_decade, values)]
+    return Facet("age", "age", (*values, None), (*titles, NOT_STATED), places[numbers])
+
+
+def name_decade(first: Any) -> str:
+    """The years from one on."""
+    return first if isinstance(first, str) else f"{first}–{first + DECADE - 1}"
 
 
 def code_problems(table: pa.Table) -> Facet:
@@ -219,9 +301,15 @@ def code_types(table: pa.Table) -> Facet:
         "fitzpatrick",
         "Fitzpatrick skin type",
         words,
-        lambda one: FITZPATRICK_TYPES[int(one) - 1],
-        range(1, 7),
+        name_type,
+        range(1, len(FITZPATRICK_TYPES) + 1),
     )
+
+
+def name_type(number: Any) -> str:
+    """A skin type's Roman number; that a number is none."""
+    there = 1 <= number <= len(FITZPATRICK_TYPES)
+    return FITZPATRICK_TYPES[number - 1] if there else f"{number} (no such type)"
 
 
 def column_is_stated(table: pa.Table, name: str) -> bool:

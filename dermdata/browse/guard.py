@@ -14,6 +14,8 @@ from urllib.parse import parse_qs
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dermdata.browse.listening import is_number
+
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
     "form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
@@ -43,6 +45,7 @@ class Guard:
     token: str
     hosts: frozenset[str]  # as `Host` says them, with the port
     cookie: str
+    any_number: int = 0  # the port at which each address in numbers may be asked; 0: none
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -59,15 +62,21 @@ class Guard:
 
     def refuse(self, method: str, headers: dict[str, str], query: dict[str, list[str]]) -> Response | None:
         """The answer to a request that may not be made; None for one that may."""
-        if headers.get("host", "").lower() not in self.hosts:
+        host = headers.get("host", "").lower()
+        if not self.is_own(host):
             return say(421, "this server is asked by another name than its own")
         if not self.is_known(headers.get("cookie", ""), query.get("token", [""])[0]):
             return say(403, NO_TOKEN)
         if method in SAFE_METHODS:
             return None
         origin = headers.get("origin")
-        own = origin in {f"http://{host}" for host in self.hosts} if origin else is_same_site(headers)
+        own = origin == f"http://{host}" if origin else is_same_site(headers)
         return None if method == "POST" and own else say(403, "only the page itself may change anything")
+
+    def is_own(self, host: str) -> bool:
+        """Whether the server is called so."""
+        number, _, port = host.rpartition(":")
+        return host in self.hosts or (port == str(self.any_number) and is_number(number))
 
     def is_known(self, cookies: str, token: str) -> bool:
         """Whether a request has the token, in its address or its cookie."""

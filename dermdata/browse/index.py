@@ -19,6 +19,7 @@ from dermdata.browse.facets import Codes, Facet, Mask, Names, column_is_stated, 
 from dermdata.browse.similar import group_alike
 from dermdata.images.thumbnails import is_sensitive
 from dermdata.manifest.columns import text_column
+from dermdata.manifest.exclusions import is_listable, row_keys
 
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -90,14 +91,14 @@ class RowPredictions:
 
     def judge_groups(self, facet: Facet, rows: Mask, most: int) -> tuple[list[dict[str, Any]], int]:
         """What `judge_rows` says of each value of a facet, at most of the `most` largest, and how many more there are."""
-        values = facet.count_values(rows & (self.truth >= 0))
+        values, more = facet.count_values(rows & (self.truth >= 0))
         largest = sorted(range(len(values)), key=lambda place: -values[place]["count"])[:most]
         groups = [
             {name: one for name, one in values[place].items() if name != "count"}
             | self.judge_rows(rows & facet.find_rows({values[place]["value"]}))
             for place in sorted(largest)
         ]
-        return groups, len(values) - len(groups)
+        return groups, len(values) + more - len(groups)
 
 
 @dataclass
@@ -131,6 +132,7 @@ class PictureIndex:
         self._kept: OrderedDict[Any, Any] = OrderedDict()
         self._lock = threading.RLock()
         self._codes: dict[str, Rows] = {}
+        self._other_names = find_other_names(self.table)
         self._grouping = threading.Lock()
 
     def __len__(self) -> int:
@@ -202,14 +204,18 @@ class PictureIndex:
         whole = self.find_rows(query)
         chosen = {name for name, _ in query.filters}
         return [
-            {
-                "name": name,
-                "title": facet.title,
-                "kind": facet.kind,
-                "values": facet.count_values(self.find_rows(query, name) if name in chosen else whole),
-            }
+            self._count_facet(query, facet, self.find_rows(query, name) if name in chosen else whole)
             for name, facet in self.facets.items()
         ]
+
+    def search_facet(self, query: PictureQuery, name: str, find: str) -> dict[str, Any]:
+        """One facet as `count_facets` has it, with the values whose title contains a text."""
+        return self._count_facet(query, self.facets[name], self.find_rows(query, name), find)
+
+    def _count_facet(self, query: PictureQuery, facet: Facet, rows: Mask, find: str = "") -> dict[str, Any]:
+        """A facet's values under a query, and how many more there are."""
+        values, more = facet.count_values(rows, set(dict(query.filters).get(facet.name, ())), find)
+        return {"name": facet.name, "title": facet.title, "kind": facet.kind, "values": values, "more": more}
 
     # ------------------------------------------------------------------ in which order
 
@@ -283,7 +289,7 @@ class PictureIndex:
     def _describe(self, row: int, cell: Mapping[str, Any], group: str | None) -> dict[str, Any]:
         found = {
             "row": row,
-            "key": cell["key"] or cell["image_id"],
+            "key": cell["key"],
             "image_id": cell["image_id"],
             "dataset": cell["dataset"],
             "title": cell.get("diagnosis_name") or cell.get("label_raw") or "",
@@ -323,19 +329,54 @@ class PictureIndex:
         rows = np.flatnonzero(codes == codes[row])
         return np.asarray(rows[rows != row])
 
+    def compare_rows(self, row: int, other: int) -> dict[str, bool | None]:
+        """Whether two rows are of one lesion and of one patient; None where one of them does not say."""
+        found: dict[str, bool | None] = {}
+        for name, column in GROUPS.items():
+            one, two = self.table[column][row], self.table[column][other]
+            found[name] = one.equals(two) if one.is_valid and two.is_valid else None
+        return found
+
     # ------------------------------------------------------------------ marks
 
     def mark_keys(self, keys: Sequence[str]) -> None:
-        """Mark the rows of these keys, and no others."""
-        found = pc.is_in(text_column(self.table, "key"), pa.array(keys, pa.string()))
-        self.marks = Marks(found.to_numpy(zero_copy_only=False).copy(), self.marks.version + 1)
+        """Mark the rows of these keys, and no others; a row has its dataset and image id as a name besides."""
+        self.marks = Marks(self._find_named(keys), self.marks.version + 1)
+
+    def name_rows(self, rows: Sequence[int]) -> tuple[list[str], int]:
+        """What a list calls these rows, each name once, and how many of them it cannot name."""
+        keys = self.table["key"].take(pa.array(sorted(set(rows)), pa.int64())).to_pylist()
+        names = [key for key in keys if key and is_listable(key)]
+        return list(dict.fromkeys(names)), len(keys) - len(names)
+
+    def list_other_names(self, rows: Sequence[int]) -> list[str]:
+        """What else a list may call these rows."""
+        if self._other_names is None:
+            return []
+        return [name for name in self._other_names.take(pa.array(rows, pa.int64())).to_pylist() if name]
+
+    def count_named(self, names: Sequence[str]) -> int:
+        """How many rows are called so."""
+        return int(self._find_named(names).sum())
+
+    def _find_named(self, names: Sequence[str]) -> Mask:
+        wanted = pa.array(names, pa.string())
+        found = pc.is_in(text_column(self.table, "key"), wanted, skip_nulls=True)
+        if self._other_names is not None:
+            found = pc.or_(found, pc.is_in(self._other_names, wanted, skip_nulls=True))
+        return np.array(found.to_numpy(zero_copy_only=False), bool)
+
+
+def find_other_names(table: pa.Table) -> pa.Array | None:
+    """Each row's dataset and image id as a list names it; None where those are the keys."""
+    names = row_keys(table)
+    return None if names.equals(text_column(table, "key")) else names
 
 
 def number_column(column: pa.ChunkedArray) -> tuple[NDArray[Any], Mask]:
-    """A column's numbers, and which rows have one."""
-    values = column.combine_chunks().cast(pa.float64())
-    stated = pc.is_valid(values).to_numpy(zero_copy_only=False)
-    return pc.fill_null(values, 0.0).to_numpy(zero_copy_only=False), stated
+    """A column's numbers, and which rows have one; NaN is none."""
+    values = pc.fill_null(column.combine_chunks().cast(pa.float64()), np.nan).to_numpy(zero_copy_only=False)
+    return np.nan_to_num(values), ~np.isnan(values)
 
 
 def gather_groups(rows: Rows, codes: Rows) -> Rows:

@@ -37,6 +37,28 @@ def group_alike(table: pa.Table) -> NDArray[np.int64]:
     return connected_components(table.num_rows, [same], zip(pairs.i.tolist(), pairs.j.tolist(), strict=True))
 
 
+def compare_pictures(table: pa.Table, row: int, other: int) -> tuple[int | None, str | None]:
+    """How many bits two pictures differ in, turned and mirrored as fits best, and in a word how alike that is.
+
+    Both are None where a picture has no hash, unless the files have the same bytes; the word is None where the pictures
+    are not alike.
+    """
+    digests = text_column(table, "sha256")
+    if digests[row].is_valid and digests[row].equals(digests[other]):
+        return 0, SAME_BYTES
+    hashes, stated = read_hashes(table)
+    if not (stated[row] and stated[other]):
+        return None, None
+    turned = turn_hashes(np.repeat(hashes[row], len(TURNS)), TURNS)
+    distance = int(np.bitwise_count(turned ^ hashes[other]).min())
+    return distance, name_distance(distance) if distance <= DEFAULT_RADIUS else None
+
+
+def name_distance(distance: int) -> str:
+    """How sure it is that pictures whose hashes differ in so many bits are alike."""
+    return ALIKE if distance <= UNVERIFIED_BITS else PERHAPS
+
+
 def find_near(table: pa.Table, row: int, radius: int = DEFAULT_RADIUS) -> list[tuple[int, int, str]]:
     """The rows that show nearly the same picture as one, the nearest first.
 
@@ -63,7 +85,7 @@ def find_near(table: pa.Table, row: int, radius: int = DEFAULT_RADIUS) -> list[t
         for one in np.unique(turned):
             np.minimum(distance, np.bitwise_count(hashes ^ one), out=distance)
         for other in np.flatnonzero((distance <= radius) & stated).tolist():
-            found[other] = (int(distance[other]), ALIKE if distance[other] <= UNVERIFIED_BITS else PERHAPS)
+            found[other] = (int(distance[other]), name_distance(int(distance[other])))
     digests = text_column(table, "sha256")
     if digests[row].is_valid:
         for other in np.flatnonzero(pc.fill_null(pc.equal(digests, digests[row]), fill_value=False)).tolist():

@@ -7,7 +7,11 @@ of keys (`dataset/image_id`), one a line, is read as well. A row is named by its
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +23,7 @@ from dermdata import disk
 from dermdata.errors import BadTable, StorageError
 from dermdata.manifest.columns import text_column
 from dermdata.markup import count_nouns, count_share, show_controls
+from dermdata.process import lock_file
 from dermdata.text_files import decode_text
 
 COLUMNS = ("dataset", "image_id", "action", "issue", "source", "of")
@@ -27,6 +32,8 @@ MOST_BYTES = 256 << 20  # of a list
 LIST_HINT = (
     "a list has the columns dataset, image_id, action, issue, source, of; or a key (dataset/image_id) a line"
 )
+FAULT_HINT = "mend that and mark again, or start again with --exclusions FILE; the list is as it was"
+LOCK_SECONDS = 5
 MOST_TOLD = 5  # broken lines, and images that are not here
 
 
@@ -47,13 +54,15 @@ class ListedImage:
         return f"{self.dataset}/{self.image_id}" if self.dataset else self.image_id
 
 
-def read_exclusions(path: Path) -> list[ListedImage]:
+def read_exclusions(path: Path, *, links: bool = True) -> list[ListedImage]:
     """Read a list; BadTable names each line that is wrong, and says what a list is.
 
     Parameters
     ----------
     path : Path
         A TSV file with the header COLUMNS, or a text of keys, one a line; `#` begins a remark there.
+    links : bool
+        Whether the name may be a symbolic link.
 
     Returns
     -------
@@ -68,16 +77,16 @@ def read_exclusions(path: Path) -> list[ListedImage]:
         For one that cannot be read.
 
     """
-    lines = read_lines(path)
+    lines = read_lines(path, links=links)
     if lines and lines[0].split("\t")[:2] == list(COLUMNS[:2]):
         return list(parse_lines(lines, path))
     return [name_key(line.strip()) for line in lines if line.strip() and not line.startswith("#")]
 
 
-def read_lines(path: Path) -> list[str]:
+def read_lines(path: Path, *, links: bool) -> list[str]:
     """The lines of a text file in any usual encoding."""
     try:
-        return decode_text(disk.read_regular(path, most=MOST_BYTES, links=True)).splitlines()
+        return decode_text(disk.read_regular(path, most=MOST_BYTES, links=links)).splitlines()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise BadTable(f"no exclusion list at {path}", hint=LIST_HINT) from error
     except OSError as error:
@@ -101,6 +110,12 @@ def name_key(key: str) -> ListedImage:
     """The image of a key: what is before its first slash is the dataset."""
     dataset, slash, image = key.partition("/")
     return ListedImage(dataset=dataset if slash else "", image_id=image if slash else key)
+
+
+def is_listable(key: str) -> bool:
+    """Whether a list can name an image by this key, and is read again as it was written."""
+    image = name_key(key)
+    return bool(image.image_id) and image.key == key and key.splitlines() == [key]
 
 
 def line_fault(header: Sequence[str], row: Sequence[str]) -> str | None:
@@ -182,14 +197,20 @@ def exclude_rows(table: pa.Table, keys: Iterable[str]) -> ExcludedRows:
 
 
 class ExclusionFile:
-    """A list on disk that images are put on and taken off; each change is written at once, whole or not at all."""
+    """A list on disk that images are put on and taken off; each change is written at once, whole or not at all.
+
+    Others may change it meanwhile: what they wrote is read before anything is written. A link is followed when the list
+    is opened, and none that appears in its place later.
+    """
 
     def __init__(self, path: Path, source: str = "browse") -> None:
         self.path, self.source = path, source
         disk.require_file(path)
         if not path.parent.is_dir():
             raise StorageError(f"there is no folder {path.parent} for the list {path.name}")
-        self._images = {one.key: one for one in read_exclusions(path)} if path.exists() else {}
+        self._place = path.resolve()
+        self._state = self._find_state()
+        self._images = self._read() if self._state else {}
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -206,13 +227,66 @@ class ExclusionFile:
             key: ListedImage(dataset=one.dataset, image_id=one.image_id, issue=issue, source=self.source)
             for key, one in images.items()
         }
-        self._write({**self._images, **added})
+        self._change(lambda there: {**there, **added})
 
     def unmark(self, keys: Iterable[str]) -> None:
         """Take images off the list."""
         gone = set(keys)
-        self._write({key: one for key, one in self._images.items() if key not in gone})
+        self._change(lambda there: {key: one for key, one in there.items() if key not in gone})
 
-    def _write(self, images: dict[str, ListedImage]) -> None:
-        write_exclusions(self.path, images.values())
-        self._images = images
+    def refresh(self) -> bool:
+        """Read the list again where somebody else has changed it, and say whether; one that is gone is kept in mind."""
+        state = self._find_state()
+        if state is None or state == self._state:
+            return False
+        self._images, self._state = self._read(), state
+        return True
+
+    def _change(self, change: Callable[[dict[str, ListedImage]], dict[str, ListedImage]]) -> None:
+        """Write what a change makes of the list as it is now."""
+        try:
+            with lock_folder(self._place.parent):
+                self.refresh()
+                images = change(self._images)
+                write_exclusions(self._place, images.values())
+                self._images, self._state = images, self._find_state()
+        except StorageError as error:
+            raise StorageError(error.message, hint=FAULT_HINT) from error
+
+    def _read(self) -> dict[str, ListedImage]:
+        return {one.key: one for one in read_exclusions(self._place, links=False)}
+
+    def _find_state(self) -> tuple[int, int, int] | None:
+        """What differs after each change; None where there is no list."""
+        try:
+            found = self._place.lstat()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise disk.to_storage_error(error, self._place) from error
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Keep other processes from a folder's list while it is read and written, where the file system can."""
+    if sys.platform == "win32":  # which opens no folders
+        yield
+    else:
+        with disk.storage_errors(folder):
+            handle = os.open(folder, os.O_RDONLY)
+        try:
+            end = time.monotonic() + LOCK_SECONDS
+            while is_locked(handle) and time.monotonic() < end:  # who holds it longer has stopped in the middle
+                time.sleep(0.01)
+            yield
+        finally:
+            os.close(handle)
+
+
+def is_locked(handle: int) -> bool:
+    """Whether another process has the lock; this one has it otherwise, or nobody can."""
+    try:
+        return not lock_file(handle)
+    except OSError:  # a network file system without locks
+        return False

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from dermdata import limits
 from dermdata.errors import BadTable, DermdataError
 from dermdata.manifest import parquet
-from dermdata.manifest.arrow import memory_bytes, validate_blocks
+from dermdata.manifest.arrow import cast_views, memory_bytes, validate_blocks
 from dermdata.manifest.parquet import (
     concat_manifests,
     fit_column,
@@ -122,7 +122,7 @@ def pick_rows(
     for batch in batches:
         wanted = rows_between(rows, start, start + batch.num_rows)
         if len(wanted):
-            block = pa.Table.from_batches([batch])
+            block = cast_views(pa.Table.from_batches([batch]))  # before any row is chosen
             full = len(wanted) == batch.num_rows
             yield repaired(block if full else block.take(pa.array(wanted - start)))
         start += batch.num_rows

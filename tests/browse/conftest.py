@@ -50,11 +50,11 @@ def look_at(manifest: Manifest, folder: Path, **asked: Any) -> Browsing:
     return open_browsing(manifest._resources, manifest, request)
 
 
-def client_of(browsing: Browsing) -> TestClient:
+def client_of(browsing: Browsing, *, raises: bool = True) -> TestClient:
     """A browser that has the token."""
     guard = Guard(make_app(browsing), TOKEN, frozenset({HOST}), COOKIE)
     client = TestClient(
-        guard, base_url=f"http://{HOST}", follow_redirects=False, raise_server_exceptions=True
+        guard, base_url=f"http://{HOST}", follow_redirects=False, raise_server_exceptions=raises
     )
     client.headers["cookie"] = f"{COOKIE}={TOKEN}"
     return client

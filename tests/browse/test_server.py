@@ -1,8 +1,11 @@
 """The server of `browse`: whom it answers, what it says of rows, and what a hostile manifest cannot make it do."""
 
 import csv
+import errno
 import io
 import json
+import os
+import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +24,7 @@ from dermdata.api.manifest import Manifest
 from dermdata.browse.app import ASSETS, Browsing
 from dermdata.browse.index import PictureIndex, PictureQuery
 from dermdata.errors import StorageError, UsageError
-from dermdata.manifest.exclusions import read_exclusions
+from dermdata.manifest.exclusions import ExclusionFile, read_exclusions
 
 ORIGIN = {"origin": f"http://{HOST}"}
 
@@ -335,7 +338,7 @@ def test_marks_are_written_at_once_and_taken_back(
     said = client.post(
         "/api/marks", json={"rows": [3, 4], "marked": True, "issue": "a \t<b>\n"}, headers=ORIGIN
     ).json()
-    assert said == {"path": str(browsing.exclusions.path), "count": 2}
+    assert (said["path"], said["count"], said["refused"]) == (str(browsing.exclusions.path), 2, 0)
     assert [(one.key, one.issue, one.source) for one in read_exclusions(browsing.exclusions.path)] == [
         ("demo/DEMO_0004", "a <b>", "browse"), ("demo/DEMO_0005", "a <b>", "browse"),
     ]  # fmt: skip
@@ -365,16 +368,103 @@ def test_a_list_is_continued(demo: Manifest, tmp_path: Path) -> None:
     assert again.marked()["items"] == [{"row": 8, "key": "demo/DEMO_0009", "issue": ""}]
 
 
-def test_a_full_disk_is_told_and_the_mark_is_not_shown(
-    client: TestClient, browsing: Browsing, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(errno.ENOSPC, "no room for"), (errno.EROFS, "is read-only"), (errno.EIO, "cannot use")],
+)
+def test_a_full_or_read_only_disk_is_told_and_the_mark_is_not_shown(
+    client: TestClient, browsing: Browsing, monkeypatch: pytest.MonkeyPatch, number: int, words: str
 ) -> None:
-    def fail(*_: Any) -> None:
-        raise StorageError("no space left", hint="free some")
+    """It is the server that cannot (5xx), not the page that asks for what cannot be."""
 
-    monkeypatch.setattr("dermdata.disk.write_text", fail)
+    def fail(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("os.fsync", fail)
     said = client.post("/api/marks", json={"rows": [1], "marked": True}, headers=ORIGIN)
-    assert (said.status_code, said.json()["error"]["hint"]) == (400, "free some")
+    error = said.json()["error"]
+    assert (said.status_code, words in error["message"], "--exclusions FILE" in error["hint"]) == (
+        507,
+        True,
+        True,
+    )
     assert not browsing.index.marks.rows.any()
+    assert not list(browsing.exclusions.path.parent.iterdir())
+
+
+def test_a_fault_of_ours_is_told_in_words(browsing: Browsing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Browsing, "view", lambda _: 1 / 0)
+    client = client_of(browsing, raises=False)
+    said = client.get("/api/view")
+    assert (said.status_code, "ZeroDivisionError" in said.json()["error"]["message"]) == (500, True)
+
+
+def test_what_others_write_to_the_list_is_taken_over(
+    client: TestClient, browsing: Browsing, ask: Callable
+) -> None:
+    """Another page, or an editor."""
+    path = browsing.exclusions.path
+    mark = {"rows": [3], "marked": True, "issue": "mine"}
+    client.post("/api/marks", json=mark, headers=ORIGIN)
+    ExclusionFile(path).mark(["demo/DEMO_0010"], "theirs")
+    assert ask("view")["exclusions"]["count"] == 2
+    ExclusionFile(path).mark(["demo/DEMO_0011"], "theirs")
+    assert client.post("/api/marks", json=mark | {"rows": [4]}, headers=ORIGIN).json()["count"] == 4
+    assert [one.issue for one in read_exclusions(path)] == ["mine", "theirs", "theirs", "mine"]
+    path.unlink()
+    assert client.post("/api/marks", json=mark | {"rows": [5]}, headers=ORIGIN).json()["count"] == 5
+    assert len(read_exclusions(path)) == 5
+
+
+def spoil_with_a_link(path: Path) -> None:
+    (path.parent / "private").write_text("private\n", encoding="utf-8")
+    path.symlink_to(path.parent / "private")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        Path.mkdir,
+        spoil_with_a_link,
+        lambda path: path.write_text("dataset\timage_id\taction\na\tb\tburn\n", encoding="utf-8"),
+        lambda path: os.mkfifo(path),
+    ],
+)
+def test_a_list_that_became_something_else_is_told_and_left_alone(
+    client: TestClient, browsing: Browsing, ask: Callable, spoil: Callable
+) -> None:
+    path = browsing.exclusions.path
+    client.post("/api/marks", json={"rows": [3], "marked": True}, headers=ORIGIN)
+    path.unlink()
+    spoil(path)
+    before = os.lstat(path)
+    marks = ask("view")["exclusions"]
+    assert (marks["count"], path.name in marks["problem"]) == (1, True)
+    said = client.post("/api/marks", json={"rows": [4], "marked": True}, headers=ORIGIN)
+    assert (said.status_code >= 500, path.name in said.json()["error"]["message"]) == (True, True)
+    after = os.lstat(path)
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert ask("rows", marked="yes")["total"] == 1
+
+
+def test_two_servers_that_mark_at_once_lose_nothing(tmp_path: Path) -> None:
+    lists = [ExclusionFile(tmp_path / "list.tsv") for _ in range(2)]
+
+    def mark(number: int) -> None:
+        lists[number % 2].mark([f"a/{number}"], "")
+
+    def mark_all(which: int) -> None:
+        for number in range(which, 40, 2):
+            mark(number)
+
+    threads = [threading.Thread(target=mark_all, args=(which,)) for which in range(2)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert {one.key for one in read_exclusions(tmp_path / "list.tsv")} == {
+        f"a/{number}" for number in range(40)
+    }
 
 
 # ------------------------------------------------------------------ predictions
@@ -476,13 +566,3 @@ def test_in_python_a_page_is_served_until_the_block_ends(demo: Manifest, tmp_pat
             demo.browse(exclusions=tmp_path / "list.tsv", port=port or 0)
     with pytest.raises(httpx.ConnectError):
         httpx.get(page.address)
-
-
-@pytest.mark.parametrize(
-    ("port", "host", "word"), [(70000, "127.0.0.1", "no port"), (0, "nowhere.invalid", "no address")]
-)
-def test_an_address_that_cannot_be_is_refused(
-    demo: Manifest, tmp_path: Path, port: int, host: str, word: str
-) -> None:
-    with pytest.raises(UsageError, match=word):
-        demo.browse(exclusions=tmp_path / "list.tsv", port=port, host=host)
