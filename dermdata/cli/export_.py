@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dermdata.api.exporting import ExportResult
 
 app = typer.Typer(add_completion=False)
-FORMATS_HELP = "parquet, csv, jsonl, imagefolder, webdataset, huggingface, coco or croissant"
+FORMATS_HELP = "parquet, csv, jsonl, imagefolder, webdataset, huggingface, coco, croissant, yolo, yolo-seg, masks or nnunet"
 EMBED_HELP, DRY_HELP = "Put the image bytes into the output.", "Show what would be written; change nothing."
 OUT_HELP = "Folder or file to write, or s3://BUCKET/PREFIX."
 EXCEL_HELP = "CSV, also left-out.csv: a ' before cells that a spreadsheet would take for a formula."
@@ -26,8 +26,8 @@ SIZE_HELP = "Scale images down so that the longest side has PX pixels; smaller o
 FOLD_HELP = "Fold K of `split --folds` is the part val, the other folds are train."
 STRIP_HELP = "Nothing but the picture: no EXIF, XMP, IPTC, comments; the pixels stay as they are."
 RIGHTS_HELP = "Only images whose license allows passing them on; left-out.csv lists the others."
-LEAVE_OUT = 'that is exit 8; `--where "image_problem is null"` leaves them out on purpose, with exit 0'
-COPY_HELP = "imagefolder, coco: files of its own instead of links to the cache."
+LEAVE_OUT = 'that is exit 8; `--where "image_problem is null"` (or `mask_path is not null`) leaves them out with exit 0'
+COPY_HELP = "imagefolder, coco, yolo, masks: files of its own instead of links to the cache."
 
 
 @app.command()

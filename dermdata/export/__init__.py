@@ -13,10 +13,14 @@ from dermdata.errors import UnknownName, UsageError
 from dermdata.export.job import ExportPart, ExportResult, Job, prepare_job
 from dermdata.export.row_images import NoUsableImages
 
-FORMATS = ("parquet", "csv", "jsonl", "imagefolder", "webdataset", "huggingface", "coco", "croissant")
+FORMATS = (
+    "parquet", "csv", "jsonl", "imagefolder", "webdataset", "huggingface", "coco", "croissant", "yolo", "yolo-seg",
+    "masks", "nnunet",
+)  # fmt: skip
 REMOTE_FORMATS = ("parquet", "webdataset", "huggingface")  # formats of whole files that a bucket can hold
-LINKING_FORMATS = ("imagefolder", "coco")  # formats whose images may be links
-MODULES = {"csv": "text_formats", "jsonl": "text_formats"}  # of formats that have no module of their own
+LINKING_FORMATS = ("imagefolder", "coco", "yolo", "yolo-seg", "masks")  # formats whose images may be links
+# of formats that have no module of their own name
+MODULES = {"csv": "text_formats", "jsonl": "text_formats", "yolo-seg": "yolo", "masks": "mask_folders"}
 
 __all__ = ["FORMATS", "ExportPart", "ExportResult", "Job", "NoUsableImages", "plan", "write"]
 
@@ -103,4 +107,5 @@ def load_format(name: str) -> ExportFormat:
     if name not in FORMATS:
         raise UnknownName("format", name, FORMATS, hint=f"one of {', '.join(FORMATS)}")
     module = import_module(f"dermdata.export.{MODULES.get(name, name)}")
-    return ExportFormat(getattr(module, f"plan_{name}"), getattr(module, f"write_{name}"))
+    verb = name.replace("-", "_")
+    return ExportFormat(getattr(module, f"plan_{verb}"), getattr(module, f"write_{verb}"))

@@ -80,19 +80,25 @@ class MaskOutline:
 
 def trace_mask(task: MaskTask) -> MaskOutline:
     """The outline of one mask file; a file that cannot be one says why."""
+    mask, soft, problem = read_mask(task)
+    return MaskOutline(problem=problem) if mask is None else outline_mask(mask, soft=soft)
+
+
+def read_mask(task: MaskTask) -> tuple[BinaryMask | None, bool, str | None]:
+    """The pixels inside at the exported size, whether the file has more than two values, and why it is no mask."""
     try:
         data = reset_orientation(read_image_file(task.path))
         with Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as opened:
             image = opened if opened.size == task.stored else lay_on_image(opened, task)
             if image.size != task.stored:
-                return MaskOutline(problem=OTHER_SIZE)
+                return None, False, OTHER_SIZE
             if image.width * image.height > PIXEL_LIMIT:
                 raise ValueError(f"{image.width} x {image.height} pixels are too many")
             values = brightness(image)
     except DECODE_ERRORS as error:
-        return MaskOutline(problem=f"cannot be decoded: {error_text(error, task.path)}")
+        return None, False, f"cannot be decoded: {error_text(error, task.path)}"
     mask, soft = threshold_mask(values)
-    return outline_mask(scale_mask(mask, task.size) if task.size != task.stored else mask, soft=soft)
+    return scale_mask(mask, task.size) if task.size != task.stored else mask, soft, None
 
 
 def lay_on_image(mask: Image.Image, task: MaskTask) -> Image.Image:

@@ -277,7 +277,9 @@ def lock_folder(folder: Path) -> Iterator[None]:
             handle = os.open(folder, os.O_RDONLY)
         try:
             end = time.monotonic() + LOCK_SECONDS
-            while is_locked(handle) and time.monotonic() < end:  # who holds it longer has stopped in the middle
+            while (
+                is_locked(handle) and time.monotonic() < end
+            ):  # who holds it longer has stopped in the middle
                 time.sleep(0.01)
             yield
         finally:

@@ -25,7 +25,18 @@ SPLITS = {
     "folds": ({"folds": 4, "stratify": ("diagnosis", "sex")}, ["--folds", "4", "--stratify", "diagnosis,sex"]),
     "labels": ({"labels": "malignancy", "stable": True}, ["--labels", "malignancy", "--stable"]),
 }  # fmt: skip
-EXPORTS = ("parquet", "csv", "jsonl", "webdataset", "huggingface", "imagefolder", "coco", "croissant")
+EXPORTS = (
+    "parquet",
+    "csv",
+    "jsonl",
+    "webdataset",
+    "huggingface",
+    "imagefolder",
+    "coco",
+    "croissant",
+    "masks",
+    "nnunet",
+)
 
 
 @pytest.mark.parametrize("case", SELECTIONS)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dermdata import export
 from dermdata.cli.app import app
 
 
@@ -32,7 +33,7 @@ def completed(demo_cache: Path, capfd: pytest.CaptureFixture[str]) -> Callable[[
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("dermdata export ", ["parquet", "csv", "jsonl", "imagefolder", "webdataset", "huggingface", "coco", "croissant"]),
+        ("dermdata export ", list(export.FORMATS)),
         ("dermdata export imag", ["imagefolder"]),
         ("dermdata stats demo --labels fitz", ["fitzpatrick9", "fitzpatrick3"]),
         ("dermdata labels spaces ham", ["ham7"]),

@@ -4,6 +4,7 @@ import hashlib
 import io
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 from PIL import Image
 
@@ -57,3 +58,14 @@ def manifest(root: Path, dataset: str = "demo") -> pa.Table:
     rows = [row(root, number, dataset) for number in range(11)]
     (root / "images" / "IMG_0010.jpg").unlink()
     return table([*rows, bare(11, dataset)])
+
+
+def draw(root: Path, number: int, pixels: np.ndarray | None = None, name: str = "") -> str:
+    """A mask of row `number`, whose image has 6 + number by 5 pixels: a rectangle, or these pixels."""
+    if pixels is None:
+        pixels = np.zeros((5, 6 + number), np.uint8)
+        pixels[1:4, 2:5] = 255
+    (root / "masks").mkdir(parents=True, exist_ok=True)
+    path = f"masks/{name or f'm{number}'}.png"
+    Image.fromarray(pixels).save(root / path)
+    return path

@@ -10,7 +10,7 @@ from dermdata import export
 from dermdata.export.left_out import restriction_reason
 from dermdata.model import Dataset, License
 from export.conftest import MakeJob
-from export.samples import row, table
+from export.samples import draw, row, table
 from export.test_huggingface import entry
 
 
@@ -54,11 +54,12 @@ def test_no_derivatives_means_no_scaling() -> None:
 @pytest.mark.parametrize("form", export.FORMATS)
 def test_every_format_lists_what_it_left_out(job: MakeJob, root: Path, tmp_path: Path, form: str) -> None:
     """The ids and the reason in left-out.csv, nothing of the image in the export."""
-    rows = table([row(root, 0), row(root, 1) | {"license": "LicenseRef-secret"}])
+    drawn = [row(root, number) | {"mask_path": draw(root, number)} for number in range(3)]
+    rows = table([drawn[0], drawn[1] | {"license": "LicenseRef-secret"}, drawn[2] | {"split": "val"}])
     written = export.write(form, job(table=rows, redistributable=True))
     (listed,) = (tmp_path / "out").parent.rglob("*left-out.csv")
     assert "demo/IMG_0001,demo,IMG_0001,LicenseRef-secret is not known" in listed.read_text()
-    assert written.rows == 1
+    assert written.rows == 2
     assert any("LicenseRef-secret" in words for words in written.left_out)
 
 

@@ -78,7 +78,19 @@ def refused(answer: Answer, *words: str) -> None:
 COMMANDS = (
     *(
         ("export", form)
-        for form in ("webdataset", "imagefolder", "huggingface", "coco", "csv", "jsonl", "parquet")
+        for form in (
+            *(
+                "webdataset",
+                "imagefolder",
+                "huggingface",
+                "coco",
+                "csv",
+                "jsonl",
+                "parquet",
+                "masks",
+                "nnunet",
+            ),
+        )
     ),
     ("export", "parquet", "--embed"),
     ("export", "croissant"),
@@ -113,8 +125,8 @@ def test_red_team_05_in_any_column_of_any_kind_of_manifest(
 ) -> None:
     """An image, a lesion's mask and further masks."""
     target = written(table_of(str(house / "private" / "secret"), column), house / "theirs" / f"m.{ending}")
-    form = "coco" if column != "path" else "webdataset"
-    refused(cli("export", form, target, "-o", house / "out"), "leads out of the folder of evil")
+    for form in ("coco", "masks", "nnunet") if column != "path" else ("webdataset",):
+        refused(cli("export", form, target, "-o", house / "out"), "leads out of the folder of evil")
 
 
 @pytest.mark.parametrize("way", ["link", "folder link", "link in a link"])
