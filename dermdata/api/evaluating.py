@@ -96,12 +96,14 @@ def describe_chance(by: str, gaps: Sequence[Facts]) -> str:
     """That no gap of a column is more than chance, with the one that most people ask for."""
     headline = next((gap for gap in gaps if gap["metric"] == "balanced_accuracy"), gaps[0])
     words = describe_gap(headline)
+    if all(gap["low"] is None for gap in gaps):
+        return f"gap by {by}: {words}: whether that is more than chance cannot be said without intervals"
     return f"gap by {by}: {words}: not more than chance, as all {len(gaps)} metrics compared"
 
 
 def describe_gap(gap: Facts) -> str:
     """One metric's gap between the worst and the best group."""
-    metric, width = gap["metric"].replace("_", " "), f"{show_number(gap['gap'])} {show_interval(gap)}"
+    metric, width = gap["metric"].replace("_", " "), f"{show_number(gap['gap'])} {show_interval(gap)}".strip()
     return f"{metric} is {width} worse for {gap['worst']} than for {gap['best']}"
 
 

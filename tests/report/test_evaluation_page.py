@@ -437,6 +437,36 @@ def test_a_model_card_has_the_sections_of_the_paper_and_guesses_nothing() -> Non
     assert "- 4 images have no prediction: no number is of these." in text
 
 
+def test_a_model_card_says_what_was_judged_where_no_dataset_is_known() -> None:
+    text = "".join(model_card({**RESULT, **MODEL, "without_class": 7}, {"rows": "of d, part test"}))
+    data = text.split("## Evaluation data")[1].split("##")[0]
+    assert "- 200 images judged, of d, part test." in data
+    assert "- Not judged: 4 images without a prediction." in data
+    assert "- Not judged: 7 images without one of the classes." in data
+    assert "Dataset, version and license: *Not stated" in data
+
+
+def test_a_model_card_names_metrics_that_were_measured() -> None:
+    """A model that only decides has no AUROC."""
+    items = [one for one in RESULT["items"] if one["metric"] != "auroc"]
+    text = "".join(model_card({**RESULT, "positive": "melanoma", "items": items}, {}))
+    assert "melanoma against the rest: Balanced accuracy." in text
+
+
+def test_a_handful_of_images_says_nothing_of_a_model() -> None:
+    top = page(units=3, unit="patient").split("<main")[0]
+    assert "chooses among 2 classes (melanoma, nevus): 3 patients are too few to say how good it is." in top
+    assert "of 100 images" not in top
+
+
+def test_numbers_of_each_class_are_folded() -> None:
+    """Seven classes of four metrics each are not what a page begins with."""
+    items = [{**RESULT["items"][0], "metric": "sensitivity_nevus"}, *RESULT["items"]]
+    text = page(items=items)
+    assert "Sensitivity nevus" not in table_of(text, "Overall estimates")
+    assert "Sensitivity nevus" in table_of(text, "Overall estimates of each class")
+
+
 def test_hostile_words_stay_words_in_a_model_card() -> None:
     facts = {"rows": "of <script>", "names": {"melanoma": "| x |"}, "command": "dermdata evaluate ```\n# h"}
     text = "".join(model_card({**RESULT, **MODEL}, facts))
