@@ -73,6 +73,25 @@ def describe_small_groups(by: str, facts: Facts) -> Iterator[str]:
         yield f"* no claim: {', '.join(values)}: {reason}"
 
 
+def describe_differences(facts: Facts) -> Iterator[str]:
+    """For whom the model is worst, then the gaps between groups."""
+    yield from describe_worst(facts)
+    yield from describe_gaps(facts)
+
+
+def describe_worst(facts: Facts) -> Iterator[str]:
+    """The group that is furthest behind the rest of its column; nothing where none could be compared."""
+    for worst in (one for one in facts["against_rest"][:1] if one["difference"] > 0):
+        value = f"{show_number(worst['difference'])} {show_interval(worst)}".strip()
+        chance = {True: "more than chance", False: "may be chance"}[worst["claimed"]]
+        chance = "without intervals nobody can say whether by chance" if worst["low"] is None else chance
+        yield (
+            f"furthest behind the rest: {worst['by']} {worst['value']}: {worst['metric'].replace('_', ' ')} "
+            f"{show_number(worst['estimate'])} on {count_nouns(worst['n'], 'image')}, {show_number(worst['rest'])} on the "
+            f"other {worst['rest_n']:,}: {value}, {chance}"
+        )
+
+
 def describe_gaps(facts: Facts) -> Iterator[str]:
     """The gaps that are more than chance, the widest first in each column; that there is none, where one could be."""
     columns: dict[str, list[Facts]] = {}

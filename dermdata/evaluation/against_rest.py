@@ -197,7 +197,7 @@ def pair_with_rest(
 def compare_with_rest(
     rests: Sequence[RestsOfColumn], parts: Sequence[GroupResult], level: float
 ) -> list[ComparedItem]:
-    """Each group against the rest of its column, the one that falls furthest behind first.
+    """Each group against the rest of its column: those surely behind it first, and of these the furthest.
 
     `by, value, n, metric, estimate, rest, rest_n, difference, low, high, claimed`: the difference is how much worse the
     group is. Its interval holds for all groups at once, as the worst one is looked for among them.
@@ -213,7 +213,7 @@ def compare_with_rest(
         size, reach = item["difference"], reaches.get(number)
         low, high = (None, None) if reach is None else (size - reach, size + reach)
         item |= {"low": low, "high": high, "claimed": low is not None and low > 0}
-    return sorted(found, key=lambda item: -item["difference"])
+    return sorted(found, key=lambda item: (not item["claimed"], -item["difference"]))
 
 
 def compare_column(

@@ -149,7 +149,7 @@ def explain_headline(result: ResultMapping, headline: ResultMapping, names: Mapp
             f"of an image that is {word} and one that is not, it gives the first more in {count} of 100 pairs"
         )
     if headline["metric"] == "balanced_accuracy":
-        return f"on average over the classes, {count} of 100 images of a class are called that"
+        return f"averaged over the classes, it names {count} of 100 images rightly"
     return ""
 
 
@@ -164,7 +164,7 @@ def describe_worst(
         return Verdict("For whom it is worse was not asked: --by fitzpatrick,sex,age tells.")
     if not compared:
         return Verdict("For whom it is worse nobody can say: no group and the rest are large enough.")
-    worst = choose_worst(compared)
+    worst = compared[0]
     if worst["difference"] <= 0:
         return Verdict("No group that could be compared falls behind the rest.")
     words = (
@@ -172,12 +172,8 @@ def describe_worst(
         f"{format_estimate(worst['estimate'])} on {count_nouns(worst['n'], 'image')}, against "
         f"{format_estimate(worst['rest'])} on the {worst['rest_n']:,} of the rest; "
     )
-    return Verdict(f"{words}{describe_difference(worst, result)}", bad=worst["claimed"])
-
-
-def choose_worst(compared: Sequence[ResultMapping]) -> ResultMapping:
-    """The widest difference that is sure; where none is, the widest."""
-    return max(compared, key=lambda one: (one["claimed"], one["difference"]))
+    mix = " Accuracy also follows how classes are mixed in a group." if worst["metric"] == "accuracy" else ""
+    return Verdict(f"{words}{describe_difference(worst, result)}{mix}", bad=worst["claimed"])
 
 
 def describe_difference(worst: ResultMapping, result: ResultMapping) -> str:
@@ -225,7 +221,7 @@ def number_tiles(
         why = "no group could be compared" if asked else "no groups were asked for"
         yield NumberTile("behind the rest", "not judged", why)
     else:
-        worst = choose_worst(compared)
+        worst = compared[0]
         whom = f"{group_word(worst['by'], worst['value'], names)}, {metric_title(worst['metric'])}"
         size = format_estimate(max(worst["difference"], 0.0))
         yield NumberTile("behind the rest", size, whom, "error" if worst["claimed"] else "")

@@ -98,6 +98,7 @@ def test_the_table_is_for_a_person(cli: Cli, predicted: Path) -> None:
         for word in ("118 images judged", "balanced accuracy", "class ", "female", "gap by sex:")
     ]
     assert places == sorted(places)
+    assert re.search(r"furthest behind the rest: sex \w+: \w+", out)
     assert "(not stated) *" in out
     assert "* no claim: (not stated): only 4 images, fewer than 30" in out
 

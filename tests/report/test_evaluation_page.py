@@ -150,11 +150,11 @@ UNSURE = {
         (
             {},
             "the model chooses among 2 classes (melanoma, nevus) with Balanced accuracy 0.800 (0.700 to 0.850), better than "
-            "guessing: on average over the classes, 80 of 100 images of a class are called that.",
+            "guessing: averaged over the classes, it names 80 of 100 images rightly.",
         ),
         ({}, "the difference of 0.010 (-0.100 to 0.100) may be chance."),
         ({}, "<strong>Cannot be judged:</strong> skin type VI (only 9 images, fewer than 30)."),
-        ({**MODEL, "against_rest": [UNSURE, BEHIND]}, "It is worst for sex male"),  # the one that is sure
+        ({**MODEL, "against_rest": [BEHIND, UNSURE]}, "It is worst for sex male"),
         ({**MODEL, "against_rest": [UNSURE]}, "It is worst for site ear"),
         (
             {"against_rest": [{**BEHIND, "difference": 0.0, "claimed": False}]},
@@ -172,7 +172,7 @@ UNSURE = {
         ({"items": RESULT["items"][:1]}, "For whom it is worse was not asked"),
         ({"items": [{**RESULT["items"][0], "low": 0.4}]}, "which may be chance"),
         ({"items": [{**RESULT["items"][0], "low": 0.1, "high": 0.4}]}, "worse than guessing"),
-        ({"items": [{**RESULT["items"][0], "low": None}]}, "with Balanced accuracy 0.800: on average"),
+        ({"items": [{**RESULT["items"][0], "low": None}]}, "with Balanced accuracy 0.800: averaged"),
         ({"items": []}, "There is no overall estimate."),
     ],
 )
