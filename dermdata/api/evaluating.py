@@ -73,6 +73,25 @@ def describe_small_groups(by: str, facts: Facts) -> Iterator[str]:
         yield f"* no claim: {', '.join(values)}: {reason}"
 
 
+def describe_differences(facts: Facts) -> Iterator[str]:
+    """For whom the model is worst, then the gaps between groups."""
+    yield from describe_worst(facts)
+    yield from describe_gaps(facts)
+
+
+def describe_worst(facts: Facts) -> Iterator[str]:
+    """The group that is furthest behind the rest of its column; nothing where none could be compared."""
+    for worst in (one for one in facts["against_rest"][:1] if one["difference"] > 0):
+        value = f"{show_number(worst['difference'])} {show_interval(worst)}".strip()
+        chance = {True: "more than chance", False: "may be chance"}[worst["claimed"]]
+        chance = "without intervals nobody can say whether by chance" if worst["low"] is None else chance
+        yield (
+            f"furthest behind the rest: {worst['by']} {worst['value']}: {worst['metric'].replace('_', ' ')} "
+            f"{show_number(worst['estimate'])} on {count_nouns(worst['n'], 'image')}, {show_number(worst['rest'])} on the "
+            f"other {worst['rest_n']:,}: {value}, {chance}"
+        )
+
+
 def describe_gaps(facts: Facts) -> Iterator[str]:
     """The gaps that are more than chance, the widest first in each column; that there is none, where one could be."""
     columns: dict[str, list[Facts]] = {}
@@ -96,12 +115,14 @@ def describe_chance(by: str, gaps: Sequence[Facts]) -> str:
     """That no gap of a column is more than chance, with the one that most people ask for."""
     headline = next((gap for gap in gaps if gap["metric"] == "balanced_accuracy"), gaps[0])
     words = describe_gap(headline)
+    if all(gap["low"] is None for gap in gaps):
+        return f"gap by {by}: {words}: whether that is more than chance cannot be said without intervals"
     return f"gap by {by}: {words}: not more than chance, as all {len(gaps)} metrics compared"
 
 
 def describe_gap(gap: Facts) -> str:
     """One metric's gap between the worst and the best group."""
-    metric, width = gap["metric"].replace("_", " "), f"{show_number(gap['gap'])} {show_interval(gap)}"
+    metric, width = gap["metric"].replace("_", " "), f"{show_number(gap['gap'])} {show_interval(gap)}".strip()
     return f"{metric} is {width} worse for {gap['worst']} than for {gap['best']}"
 
 

@@ -60,8 +60,18 @@ class EvaluationOutputs:
         """UsageError for what cannot be written: said before the work, not after it."""
         for path in filter(None, (self.report, self.card)):
             require_report(path)
+        if self.card is not None:
+            require_card(self.card)
         if self.figures is not None:
             require_figures(self.figures)
+
+
+def require_card(path: Path) -> None:
+    """UsageError for a model card that somebody has filled in."""
+    from dermdata.report import require_untouched
+
+    with disk.storage_errors(path):
+        require_untouched(path)
 
 
 def require_figures(folder: Path) -> None:

@@ -9,7 +9,7 @@ from dermdata.api.evaluating import (
     NOT_STATED,
     POINT_COLUMNS,
     describe_counts,
-    describe_gaps,
+    describe_differences,
     describe_points,
     describe_small_groups,
     show_interval,
@@ -46,7 +46,7 @@ def show(found: "Records", color: str) -> None:
         screen.print(groups_table(by, found, style))
         for line in describe_small_groups(by, found.facts):
             screen.print(line, markup=False)
-    lines = [*describe_gaps(found.facts)]
+    lines = [*describe_differences(found.facts)]
     for line in ["", *lines] if lines else []:
         screen.print(line, markup=False)
 

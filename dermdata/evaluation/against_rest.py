@@ -21,15 +21,12 @@ METRICS = (
 
 
 class GroupAndRest(NamedTuple):
-    """A group, and the images of all other stated values of its column."""
+    """A group, and how many images state another value of its column."""
 
     part: int  # the group's number
     group: EvaluationGroup
-    rest: EvaluationGroup
-
-    def is_comparable(self, metric: str, sample: Sample) -> bool:
-        """Whether both have what a metric needs."""
-        return all(is_comparable(metric, sample, side) for side in (self.group, self.rest))
+    rest_n: int
+    metrics: frozenset[str]  # in which both can be compared
 
 
 class PairSums(NamedTuple):
@@ -83,7 +80,7 @@ class RestsOfColumn:
             self.rows, ranked = rows[order], scores[order]
             self._has_class = (sample.truth[self.rows] == sample.positive)[:, np.newaxis]
             self._last = np.flatnonzero(np.r_[np.diff(ranked) != 0, True])  # of the images with one score
-            self._block = np.searchsorted(self._last, np.arange(len(rows)))
+            self._block = np.searchsorted(self._last, np.arange(len(rows))).astype(np.int32)
             self._sides = sort_by_code(2 * owner[order] + self._has_class[:, 0])
         else:
             self.rows, self._classes = rows, len(sample.classes)
@@ -160,9 +157,9 @@ def find_rests(
     `explain` says why nothing may be claimed of some images, as of a group.
     """
     wanted = METRICS if sample.scores is not None and sample.positive is not None else METRICS[1:]
-    pairs = [*pair_with_rest(groups, explain)]
+    pairs = [*pair_with_rest(sample, groups, explain)]
     for metric in wanted:
-        if found := [pair for pair in pairs if pair.is_comparable(metric, sample)]:
+        if found := [pair for pair in pairs if metric in pair.metrics]:
             columns = dict.fromkeys(pair.group.by for pair in found)
             return [make_rests(sample, found, groups, by, metric) for by in columns]
     return []
@@ -182,14 +179,16 @@ def stated_groups(groups: Sequence[EvaluationGroup], by: str) -> list[Evaluation
 
 
 def pair_with_rest(
-    groups: Sequence[EvaluationGroup], explain: Callable[[Codes], str | None]
+    sample: Sample, groups: Sequence[EvaluationGroup], explain: Callable[[Codes], str | None]
 ) -> Iterator[GroupAndRest]:
-    """Each group that has a rest."""
+    """Each group that has a rest; the rows of rests are not kept, which are nearly all images for each group."""
     for number, group in enumerate(groups):
         others = [one.rows for one in stated_groups(groups, group.by) if one.value != group.value]
         if group.by and group.value is not None and others:
             rows = np.concatenate(others)
-            yield GroupAndRest(number, group, EvaluationGroup(group.by, "the rest", rows, explain(rows)))
+            sides = (group, EvaluationGroup(group.by, "the rest", rows, explain(rows)))
+            metrics = (name for name in METRICS if all(is_comparable(name, sample, side) for side in sides))
+            yield GroupAndRest(number, group, len(rows), frozenset(metrics))
 
 
 # ------------------------------------------------------------------ the answer
@@ -198,7 +197,7 @@ def pair_with_rest(
 def compare_with_rest(
     rests: Sequence[RestsOfColumn], parts: Sequence[GroupResult], level: float
 ) -> list[ComparedItem]:
-    """Each group against the rest of its column, the one that falls furthest behind first.
+    """Each group against the rest of its column: those surely behind it first, and of these the furthest.
 
     `by, value, n, metric, estimate, rest, rest_n, difference, low, high, claimed`: the difference is how much worse the
     group is. Its interval holds for all groups at once, as the worst one is looked for among them.
@@ -214,7 +213,7 @@ def compare_with_rest(
         size, reach = item["difference"], reaches.get(number)
         low, high = (None, None) if reach is None else (size - reach, size + reach)
         item |= {"low": low, "high": high, "claimed": low is not None and low > 0}
-    return sorted(found, key=lambda item: -item["difference"])
+    return sorted(found, key=lambda item: (not item["claimed"], -item["difference"]))
 
 
 def compare_column(
@@ -232,6 +231,6 @@ def compare_column(
         if np.isfinite(rest - estimate):
             item = {
                 "by": pair.group.by, "value": pair.group.value, "n": len(pair.group.rows), "metric": column.metric,
-                "estimate": estimate, "rest": rest, "rest_n": len(pair.rest.rows), "difference": rest - estimate,
+                "estimate": estimate, "rest": rest, "rest_n": pair.rest_n, "difference": rest - estimate,
             }  # fmt: skip
             yield item, shift

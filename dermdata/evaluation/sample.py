@@ -201,7 +201,7 @@ def age_band(age: float | None) -> str | None:
 
 def explain_small(sample: Sample, rows: Codes, unit: Codes, kind: str, least: int) -> str | None:
     """Why nothing may be claimed of these images: too few, of too few people, or a class is absent."""
-    count = len(np.unique(unit[rows]))
+    count = int(np.count_nonzero(np.bincount(unit[rows])))
     if len(rows) < least:
         return f"only {count_nouns(len(rows), 'image')}, fewer than {least:,}"
     if count < (needed := min(MIN_UNITS, least)):

@@ -31,8 +31,8 @@
 """
 
 from dermdata.report.audit import audit_page
-from dermdata.report.card import model_card
+from dermdata.report.card import model_card, require_untouched
 from dermdata.report.evaluation import evaluation_page
 from dermdata.report.plots import figure_files, list_figures
 
-__all__ = ["audit_page", "evaluation_page", "figure_files", "list_figures", "model_card"]
+__all__ = ["audit_page", "evaluation_page", "figure_files", "list_figures", "model_card", "require_untouched"]

@@ -4,10 +4,14 @@ Model Cards for Model Reporting, https://doi.org/10.1145/3287560.3287596. What a
 model's authors in so many words, and not guessed.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from dermdata.errors import UsageError
 from dermdata.markup import count_nouns, escape_markdown, fence_markdown
+from dermdata.report.evaluation import GENERAL
 from dermdata.report.judgment import describe_bins, describe_trust, judge_result
 from dermdata.report.page import format_estimate
 from dermdata.report.values import (
@@ -20,7 +24,10 @@ from dermdata.report.values import (
 
 OPEN = "*Not stated: to be filled in by the model's authors.*"
 SHOWN_OF_GROUPS = ("accuracy", "balanced_accuracy", "auroc", "sensitivity", "specificity")
-GENERAL = (*SHOWN_OF_GROUPS, "macro_f1", "average_precision", "brier", "ece")
+NOT_JUDGED = {
+    "missing_predictions": "without a prediction",
+    "without_class": "without one of the classes",
+}
 CAVEATS = (
     "The numbers are of these images alone; another camera, clinic or population may give others.",
     "Intervals hold what another draw of the same kind of patients would change, not another kind of patients.",
@@ -53,7 +60,7 @@ def model_card(result: ResultMapping, facts: Mapping[str, Any]) -> Iterator[str]
         "Intended use": [OPEN, "", "Primary uses, primary users, and uses that are out of scope."],
         "Factors": [*list_factors(result, names)],
         "Metrics": [*list_metrics(result, names)],
-        "Evaluation data": [*list_data(facts)],
+        "Evaluation data": [*list_data(result, facts)],
         "Training data": [
             OPEN,
             "",
@@ -63,18 +70,36 @@ def model_card(result: ResultMapping, facts: Mapping[str, Any]) -> Iterator[str]
         "Ethical considerations": [OPEN, "", *list_license(facts)],
         "Caveats and recommendations": [*list_caveats(result, names)],
     }
-    yield "# Model card\n"
-    for title, lines in sections.items():
-        yield "\n".join(["", f"## {title}", "", *lines, ""])
+    lines = ["# Model card", ""]
+    for title, some in sections.items():
+        lines += ["", f"## {title}", "", *some, ""]
     if command := facts.get("command"):
-        yield "\n".join(
-            [
-                "",
-                f"Made by {escape_markdown(facts.get('tool') or 'dermdata')}:",
-                "",
-                *fence_markdown(command, "sh"),
-                "",
-            ]
+        made_by = escape_markdown(facts.get("tool") or "dermdata")
+        lines += ["", f"Made by {made_by}:", "", *fence_markdown(command, "sh"), ""]
+    text = "\n".join(lines)
+    yield text
+    yield seal_text(text)
+
+
+def seal_text(text: str) -> str:
+    """A last line by which it is known whether somebody has written into a card since."""
+    return f"\n<!-- as dermdata evaluate wrote it: {hashlib.sha256(text.encode()).hexdigest()} -->\n"
+
+
+def require_untouched(path: Path) -> None:
+    """UsageError for a file that is no card, or one that somebody has filled in: it would be lost."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return
+    except UnicodeDecodeError:
+        text = ""
+    text = text.replace("\r\n", "\n")
+    start = text.rfind("\n<!-- as dermdata")
+    if start < 0 or text[start:] != seal_text(text[:start]):
+        raise UsageError(
+            f"{path} is there, and somebody has written into it",
+            hint="a model card is filled in by hand: give --model-card another name, or move this one away",
         )
 
 
@@ -122,12 +147,33 @@ def is_general(item: ResultMapping) -> bool:
     return item["by"] is None and item["metric"] in GENERAL
 
 
-def list_data(facts: Mapping[str, Any]) -> Iterator[str]:
-    """The datasets with their versions and licenses, whom to cite, and what became of the rows."""
-    yield from map(describe_dataset, facts.get("datasets") or ())
-    sources = (one.get("attribution") or one.get("doi") for one in facts.get("citations") or ())
-    yield from (f"- Cite: {escape_markdown(words)}" for words in sources if words)
+def list_data(result: ResultMapping, facts: Mapping[str, Any]) -> Iterator[str]:
+    """How many images of what were judged, the datasets with their versions and licenses, and whom to cite."""
+    yield from list_judged(result, facts.get("rows") or "of the target")
+    datasets = facts.get("datasets") or ()
+    yield from map(describe_dataset, datasets)
+    if not datasets:
+        yield f"- Dataset, version and license: {OPEN}"
+    yield from map(describe_citation, facts.get("citations") or ())
     yield from (f"- Rows made by: {escape_markdown(str(step))}" for step in facts.get("history") or ())
+
+
+def list_judged(result: ResultMapping, where: str) -> Iterator[str]:
+    """How many images were judged, and how many were left out and why."""
+    yield f"- {count_nouns(result.get('n') or 0, 'image')} judged, {escape_markdown(where)}."
+    for name, words in NOT_JUDGED.items():
+        if count := result.get(name):
+            yield f"- Not judged: {count_nouns(count, 'image')} {words}."
+
+
+def describe_citation(one: Mapping[str, Any]) -> str:
+    """Whom to cite for a dataset's rows."""
+    words = (
+        one.get("attribution")
+        or one.get("doi")
+        or f"{one.get('dataset') or 'the target'}: no source says whom"
+    )
+    return f"- Cite: {escape_markdown(words)}"
 
 
 def describe_dataset(one: Mapping[str, Any]) -> str:

@@ -22,6 +22,7 @@ from dermdata.report.values import (
 
 SmallGroups = Mapping[tuple[Any, Any], str]  # column and value -> why nothing is claimed of it
 POINT_SIDES = ("sensitivity", "specificity")
+GENERAL = (*HEADLINES, "macro_f1", "average_precision", "brier", "ece", *POINT_SIDES)
 NOT_COMPARED = ("average_precision", "ece")  # follow how common a class is, and how large a group
 MOST_SQUARES = 48  # of groups: more make a page of many megabytes
 MOST_UNFOLDED = 4  # squares and tables: more are folded
@@ -113,8 +114,8 @@ def show_groups(result: ResultMapping, names: Mapping[str, str]) -> dict[str, An
     plain = [item for item in lists["items"] if not is_at_point(item["metric"])]
     charts = metric_charts(plain, reasons, names)
     return {
-        "overall": list(filter(attrgetter("overall"), charts)),
-        "grouped": sort_headlines(filter(attrgetter("groups"), charts)),
+        "overall": split_classes(filter(attrgetter("overall"), charts)),
+        "grouped": split_classes(sort_headlines(filter(attrgetter("groups"), charts))),
         "gaps": [gap_row(one, small, names) for one in sort_gaps(lists["gaps"])],
         "gap_scale": axis_scale([0.0, *finite_numbers(lists["gaps"], ("gap", "low", "high"))]),
         "too_small": [small_group_row(one, names) for one in lists["too_small"]],
@@ -156,6 +157,12 @@ def show_reliability(result: ResultMapping, names: Mapping[str, str]) -> dict[st
 def is_at_point(metric: str) -> bool:
     """Whether a metric is measured at an operating point, which has a table of its own."""
     return any(f"_at_{kind}_" in metric for kind in ("sensitivity", "specificity", "threshold"))
+
+
+def split_classes(charts: Iterable[MetricChart]) -> tuple[list[MetricChart], list[MetricChart]]:
+    """The metrics of all classes together, and those of each class, of which there are many."""
+    found = list(charts)
+    return [one for one in found if one.name in GENERAL], [one for one in found if one.name not in GENERAL]
 
 
 def sort_headlines(charts: Iterable[MetricChart]) -> list[MetricChart]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from dermdata.markup import count_nouns
+from dermdata.markup import agree_verb, count_nouns
 from dermdata.report.page import format_estimate
 from dermdata.report.values import (
     ResultMapping,
@@ -19,6 +19,7 @@ HEADLINES = ("auroc", "balanced_accuracy", "accuracy")
 BETTER, UNSURE, WORSE = "better than guessing", "which may be chance", "worse than guessing"
 NOT_BETTER = (UNSURE, WORSE)
 MOST_NAMES = 4  # classes or groups that a sentence names
+MIN_UNITS = 10  # patients, lesions or images: fewer say nothing of a model
 MIN_BIN_IMAGES = 10  # fewer are no share of a hundred
 
 
@@ -87,6 +88,11 @@ def describe_model(
     """Of how many images, which classes, how well, and whether guessing would do as well."""
     images = count_nouns(headline.get("n") or result.get("n") or 0, "image")
     value = f"{metric_title(headline['metric'])} {format_estimate(headline['estimate'])}{interval_words(headline)}"
+    if (units := result.get("units") or MIN_UNITS) < MIN_UNITS:
+        few = f"{count_nouns(units, result['unit'])} {agree_verb(units, 'are')} too few to say how good it is"
+        return Verdict(
+            f"On {images}{where and f' {where}'} the model {describe_task(result, names)}: {few}.", bad=True
+        )
     chance = compare_with_guessing(result, headline)
     words = f"On {images}{where and f' {where}'} the model {describe_task(result, names)} with {value}"
     meaning = explain_headline(result, headline, names)
@@ -143,7 +149,7 @@ def explain_headline(result: ResultMapping, headline: ResultMapping, names: Mapp
             f"of an image that is {word} and one that is not, it gives the first more in {count} of 100 pairs"
         )
     if headline["metric"] == "balanced_accuracy":
-        return f"on average over the classes, {count} of 100 images of a class are called that"
+        return f"averaged over the classes, it names {count} of 100 images rightly"
     return ""
 
 
@@ -158,7 +164,7 @@ def describe_worst(
         return Verdict("For whom it is worse was not asked: --by fitzpatrick,sex,age tells.")
     if not compared:
         return Verdict("For whom it is worse nobody can say: no group and the rest are large enough.")
-    worst = choose_worst(compared)
+    worst = compared[0]
     if worst["difference"] <= 0:
         return Verdict("No group that could be compared falls behind the rest.")
     words = (
@@ -166,12 +172,8 @@ def describe_worst(
         f"{format_estimate(worst['estimate'])} on {count_nouns(worst['n'], 'image')}, against "
         f"{format_estimate(worst['rest'])} on the {worst['rest_n']:,} of the rest; "
     )
-    return Verdict(f"{words}{describe_difference(worst, result)}", bad=worst["claimed"])
-
-
-def choose_worst(compared: Sequence[ResultMapping]) -> ResultMapping:
-    """The widest difference that is sure; where none is, the widest."""
-    return max(compared, key=lambda one: (one["claimed"], one["difference"]))
+    mix = " Accuracy also follows how classes are mixed in a group." if worst["metric"] == "accuracy" else ""
+    return Verdict(f"{words}{describe_difference(worst, result)}{mix}", bad=worst["claimed"])
 
 
 def describe_difference(worst: ResultMapping, result: ResultMapping) -> str:
@@ -215,9 +217,11 @@ def number_tiles(
     reach = interval_words(headline).strip()
     yield NumberTile(metric_title(headline["metric"]), format_estimate(headline["estimate"]), reach)
     if not compared:
-        yield NumberTile("behind the rest", "not judged", "no group could be compared")
+        asked = any(item.get("by") for item in result["items"])
+        why = "no group could be compared" if asked else "no groups were asked for"
+        yield NumberTile("behind the rest", "not judged", why)
     else:
-        worst = choose_worst(compared)
+        worst = compared[0]
         whom = f"{group_word(worst['by'], worst['value'], names)}, {metric_title(worst['metric'])}"
         size = format_estimate(max(worst["difference"], 0.0))
         yield NumberTile("behind the rest", size, whom, "error" if worst["claimed"] else "")

@@ -27,6 +27,7 @@ SIDE = 300  # units of a figure's square
 DOT, DOT_GROWTH = 3.0, 8.0  # radius of a dot of no image, and what the most images add
 LEGEND_LINE = 18
 GROUP_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "sensitivity", "specificity")
+MAX_WORD = 24  # letters of a name in a legend
 MAX_BANDS = 4  # more of them hide each other
 MAX_SERIES = 8  # colors and dashes that can be told apart
 CURVES = {
@@ -198,7 +199,7 @@ def curve_series(
 ) -> PlotSeries:
     """One line with its band."""
     return PlotSeries(
-        label=f"{series_word(one, names)}: {curve_score(one, result)}",
+        label=f"{shorten(series_word(one, names))}: {curve_score(one, result)}",
         style=place,
         line=join_points((x, y) for x, y, _ in one["points"]),
         band=join_band(one["band"]) if bands else "",
@@ -214,6 +215,11 @@ def curve_rows(one: ResultMapping) -> Iterator[tuple[Any, ...]]:
 
 def series_word(one: ResultMapping, names: Mapping[str, str]) -> str:
     return "All images" if one["by"] is None else value_word(one["by"], one["value"], names)
+
+
+def shorten(word: str) -> str:
+    """So much of a group's name that the numbers behind it stay within the figure."""
+    return word if len(word) <= MAX_WORD else f"{word[: MAX_WORD - 1]}…"
 
 
 def curve_score(one: ResultMapping, result: ResultMapping) -> str:

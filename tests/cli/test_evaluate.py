@@ -98,6 +98,7 @@ def test_the_table_is_for_a_person(cli: Cli, predicted: Path) -> None:
         for word in ("118 images judged", "balanced accuracy", "class ", "female", "gap by sex:")
     ]
     assert places == sorted(places)
+    assert re.search(r"furthest behind the rest: sex \w+: \w+", out)
     assert "(not stated) *" in out
     assert "* no claim: (not stated): only 4 images, fewer than 30" in out
 
@@ -234,6 +235,41 @@ def test_figures_and_a_model_card_are_files_beside_the_page(
     ]
     assert all(f" {stem}" in told for stem in stems)
     assert "earlier run" not in answer.err
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace("*Not stated", "Dr. Who", 1),
+        lambda _: "# README",
+        lambda text: text + "more",
+    ],
+)
+def test_a_model_card_that_was_filled_in_is_not_replaced(
+    cli: Cli, predicted: Path, tmp_path: Path, change: Callable[[str], str]
+) -> None:
+    """What a person wrote in is nowhere else. As it was written, even by another run, it may be."""
+    card = tmp_path / "card.md"
+    words = ("evaluate", predicted, "--target", "demo", *FAST, "--model-card", card)
+    assert cli(*words, "--seed", "1").code == 0
+    assert cli(*words).code == 0
+    card.write_text(change(card.read_text(encoding="utf-8")), encoding="utf-8")
+    before = card.read_bytes()
+    answer = cli(*words)
+    assert (answer.code, answer.out) == (2, "")
+    assert f"{card} is there, and somebody has written into it" in answer.err
+    assert card.read_bytes() == before
+    card.write_bytes(b"\xff\xfe")
+    assert cli(*words).code == 2
+
+
+def test_without_intervals_no_gap_is_called_chance(cli: Cli, predicted: Path) -> None:
+    words = ("evaluate", predicted, "--target", "demo", "--by", "sex", "--bootstrap", "0", "-f", "table")
+    said = " ".join(cli(*words).out.split())
+    assert re.search(
+        r"gap by sex: .* worse for .*: whether that is more than chance cannot be said without", said
+    )
+    assert "not more than chance" not in said
 
 
 def test_figures_of_an_earlier_run_are_told(cli: Cli, predicted: Path, tmp_path: Path) -> None:

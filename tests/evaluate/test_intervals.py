@@ -321,6 +321,22 @@ def test_without_a_difference_the_worst_of_six_is_claimed_no_more_often_than_by_
     assert claimed / 60 <= 0.12
 
 
+def test_a_difference_that_is_sure_comes_before_a_wider_one_that_is_not() -> None:
+    """A few images may be far off by chance; who is surely worse is what must be known."""
+    sample, table = skin(300, 0.15)
+    bands = ["V-VI" if one >= 5 else "I-IV" for one in table["fitzpatrick"].to_pylist()]
+    wrong = np.flatnonzero(sample.truth != sample.decision)
+    few = np.r_[wrong[:14], np.flatnonzero(sample.truth == sample.decision)[:18]]
+    place = np.full(len(sample.truth), "back", object)
+    place[few] = "ear"
+    table = table.append_column("band", pa.array(bands)).append_column("place", pa.array(place.tolist()))
+    wanted = EvaluationOptions(by=("band", "place"), resamples=100)
+    found = evaluate_sample(sample, table, wanted)["against_rest"]
+    claims = [row["claimed"] for row in found]
+    assert claims == sorted(claims, reverse=True)
+    assert claims[0]
+
+
 def test_where_a_class_is_scarce_groups_are_compared_by_accuracy() -> None:
     """A group without five images of each of seven classes has no balanced accuracy that is comparable."""
     sample = drawn(8, 300, 7)

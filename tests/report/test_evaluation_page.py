@@ -150,11 +150,11 @@ UNSURE = {
         (
             {},
             "the model chooses among 2 classes (melanoma, nevus) with Balanced accuracy 0.800 (0.700 to 0.850), better than "
-            "guessing: on average over the classes, 80 of 100 images of a class are called that.",
+            "guessing: averaged over the classes, it names 80 of 100 images rightly.",
         ),
         ({}, "the difference of 0.010 (-0.100 to 0.100) may be chance."),
         ({}, "<strong>Cannot be judged:</strong> skin type VI (only 9 images, fewer than 30)."),
-        ({**MODEL, "against_rest": [UNSURE, BEHIND]}, "It is worst for sex male"),  # the one that is sure
+        ({**MODEL, "against_rest": [BEHIND, UNSURE]}, "It is worst for sex male"),
         ({**MODEL, "against_rest": [UNSURE]}, "It is worst for site ear"),
         (
             {"against_rest": [{**BEHIND, "difference": 0.0, "claimed": False}]},
@@ -172,7 +172,7 @@ UNSURE = {
         ({"items": RESULT["items"][:1]}, "For whom it is worse was not asked"),
         ({"items": [{**RESULT["items"][0], "low": 0.4}]}, "which may be chance"),
         ({"items": [{**RESULT["items"][0], "low": 0.1, "high": 0.4}]}, "worse than guessing"),
-        ({"items": [{**RESULT["items"][0], "low": None}]}, "with Balanced accuracy 0.800: on average"),
+        ({"items": [{**RESULT["items"][0], "low": None}]}, "with Balanced accuracy 0.800: averaged"),
         ({"items": []}, "There is no overall estimate."),
     ],
 )
@@ -435,6 +435,36 @@ def test_a_model_card_has_the_sections_of_the_paper_and_guesses_nothing() -> Non
     assert "On 200 images of demo the model tells melanoma from nevus with AUROC 0.900" in text
     assert "| AUROC | sex male | 100 | 0.890 | 0.790 to 0.940 |" in text
     assert "- 4 images have no prediction: no number is of these." in text
+
+
+def test_a_model_card_says_what_was_judged_where_no_dataset_is_known() -> None:
+    text = "".join(model_card({**RESULT, **MODEL, "without_class": 7}, {"rows": "of d, part test"}))
+    data = text.split("## Evaluation data")[1].split("##")[0]
+    assert "- 200 images judged, of d, part test." in data
+    assert "- Not judged: 4 images without a prediction." in data
+    assert "- Not judged: 7 images without one of the classes." in data
+    assert "Dataset, version and license: *Not stated" in data
+
+
+def test_a_model_card_names_metrics_that_were_measured() -> None:
+    """A model that only decides has no AUROC."""
+    items = [one for one in RESULT["items"] if one["metric"] != "auroc"]
+    text = "".join(model_card({**RESULT, "positive": "melanoma", "items": items}, {}))
+    assert "melanoma against the rest: Balanced accuracy." in text
+
+
+def test_a_handful_of_images_says_nothing_of_a_model() -> None:
+    top = page(units=3, unit="patient").split("<main")[0]
+    assert "chooses among 2 classes (melanoma, nevus): 3 patients are too few to say how good it is." in top
+    assert "of 100 images" not in top
+
+
+def test_numbers_of_each_class_are_folded() -> None:
+    """Seven classes of four metrics each are not what a page begins with."""
+    items = [{**RESULT["items"][0], "metric": "sensitivity_nevus"}, *RESULT["items"]]
+    text = page(items=items)
+    assert "Sensitivity nevus" not in table_of(text, "Overall estimates")
+    assert "Sensitivity nevus" in table_of(text, "Overall estimates of each class")
 
 
 def test_hostile_words_stay_words_in_a_model_card() -> None:
