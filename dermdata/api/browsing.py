@@ -246,10 +246,11 @@ def read_row_predictions(
     from dermdata.browse.index import RowPredictions
 
     table, name = read_table(resources, request.predictions)
-    rows = manifest.table
+    rows = read_judged(manifest)
     place = "dermdata.place"
     numbered = rows.append_column(place, pa.array(np.arange(rows.num_rows)))
     prepared = prepare_table(resources, table, name, numbered, EvaluationRequest(labels=request.labels))
+    del table, numbered
     sample = prepared.sample
     judged = prepared.table[place].to_numpy()
     codes = np.full((2, rows.num_rows), -1, np.int32)
@@ -264,6 +265,16 @@ def read_row_predictions(
         else scores[np.arange(len(judged)), sample.truth]
     )
     return RowPredictions(tuple(sample.classes), codes[0], codes[1], score, places, scores)
+
+
+def read_judged(manifest: "Manifest") -> pa.Table:
+    """The rows with what tells their class and which prediction is theirs: few columns of many."""
+    from dermdata.evaluation.prepare import KEY_COLUMNS
+    from dermdata.projection import LABEL, STATEMENT_COLUMNS
+
+    wanted = [*KEY_COLUMNS, LABEL, "differential", *STATEMENT_COLUMNS]
+    loaded = manifest._read_columns(lambda there: [name for name in wanted if name in there])
+    return loaded.table.select([name for name in loaded.table.column_names if name in wanted])
 
 
 # ------------------------------------------------------------------ the server
