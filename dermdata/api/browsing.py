@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from dermdata.api.reports import site_labels
 from dermdata.api.resources import Resources
 from dermdata.errors import UsageError
-from dermdata.manifest.lazy import ROW_COLUMN
+from dermdata.manifest.lazy import ROW_COLUMN, LazyTable
 from dermdata.manifest.schema import SCHEMA
 from dermdata.markup import count_nouns
 from dermdata.unused_imports import show_unused
@@ -107,10 +107,12 @@ def open_browsing(resources: Resources, manifest: "Manifest", request: BrowseReq
     index = PictureIndex(table, vocabulary_names(resources), partial(find_rows, resources, rows), predictions)
     facts = describe_view(resources, loaded, request)
     finder = ImageFinder(loaded.roots)
+    numbers = loaded.table.select([ROW_COLUMN]) if loaded.rest else loaded.table
+    every = LazyTable(numbers, loaded.rest)
     del loaded
     pa.default_memory_pool().release_unused()  # what reading took beside the rows
     store = PictureStore(table, finder)
-    return Browsing(index, store, ExclusionFile(request.exclusions), partial(read_fields, rows), facts)
+    return Browsing(index, store, ExclusionFile(request.exclusions), partial(read_fields, every), facts)
 
 
 def fill_columns(table: pa.Table) -> pa.Table:
@@ -200,9 +202,9 @@ def describe_view(resources: Resources, loaded: "Loaded", request: BrowseRequest
 # ------------------------------------------------------------------ one picture's fields
 
 
-def read_fields(manifest: "Manifest", row: int) -> list[dict[str, Any]]:
+def read_fields(rows: LazyTable, row: int) -> list[dict[str, Any]]:
     """All that a row says, in the manifest's order; what it does not say is left out."""
-    block = manifest.loaded.rows().slice_rows(row, 1).to_table()
+    block = rows.slice_rows(row, 1).to_table()
     found = []
     for name in block.column_names:
         value = block[name][0].as_py()

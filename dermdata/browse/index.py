@@ -21,7 +21,7 @@ from dermdata.images.thumbnails import is_sensitive
 from dermdata.manifest.columns import text_column
 from dermdata.manifest.exclusions import is_listable, row_keys
 
-Rows = NDArray[np.int64]
+Rows = NDArray[np.integer[Any]]
 Floats = NDArray[np.float32]
 SEARCHED = ("key", "isic_id", "lesion_id", "patient_id")
 GROUPS = {"lesion": "lesion_id", "patient": "patient_id"}
@@ -178,6 +178,7 @@ class PictureIndex:
     def _judge(self, where: str) -> Mask:
         found = np.zeros(len(self), bool)
         found[self.judge(where)] = True
+        pa.default_memory_pool().release_unused()  # what the columns of a condition took
         return found
 
     def _search(self, text: str) -> Mask:
@@ -223,7 +224,8 @@ class PictureIndex:
         """The rows that a query leaves, sorted (`-` before the name: from the other end), those of a group together."""
         key = ("order", query, sort, group, self.marks.version if query.marked is not None else 0)
         mask = self.find_rows(query)
-        return np.asarray(self._remember(key, lambda: self._order(mask, sort, group)))
+        order: Rows = self._remember(key, lambda: self._order(mask, sort, group).astype(np.int32))
+        return order
 
     def _order(self, mask: Mask, sort: str, group: str | None) -> Rows:
         name, back = sort.removeprefix("-"), sort.startswith("-")
@@ -265,7 +267,9 @@ class PictureIndex:
         """A number for each row's group; found once."""
         with self._grouping:
             if group not in self._codes:
-                self._codes[group] = group_alike(self.table) if group == ALIKE else self.group_codes(group)
+                codes = group_alike(self.table) if group == ALIKE else self.group_codes(group)
+                self._codes[group] = codes.astype(np.int32)
+                pa.default_memory_pool().release_unused()
             return self._codes[group]
 
     def group_codes(self, group: str) -> Rows:

@@ -120,6 +120,8 @@ def pick_rows(
 ) -> Iterator[pa.Table]:
     """Of the batches, which begin with row `start`, the wanted rows."""
     for batch in batches:
+        if start > rows[-1]:  # the rest of a large group is not wanted
+            return
         wanted = rows_between(rows, start, start + batch.num_rows)
         if len(wanted):
             block = cast_views(pa.Table.from_batches([batch]))  # before any row is chosen
