@@ -257,7 +257,9 @@ class LazyTable:
         if names is not None:
             wanted = [field for field in schema if field.name in mine or field.name in names]
             schema = pa.schema(wanted, schema.metadata)
-        away = pa.schema([field for field in rest.schema if field.name not in mine and field.name in schema.names])
+        away = pa.schema(
+            [field for field in rest.schema if field.name not in mine and field.name in schema.names]
+        )
         if not away.names:
             yield self.table.select(schema.names)
             return
